@@ -1,4 +1,5 @@
-//! AES with a key of any of its lengths, as GlobalPlatform and TS 102 225 use it: CBC, single blocks, CMAC.
+//! AES with keys of 128, 192 or 256 bits, as GlobalPlatform and TS 102 225 use it: CBC, single
+//! blocks, CMAC.
 
 use std::fmt;
 
@@ -6,11 +7,10 @@ use aes::cipher::block_padding::{NoPadding, ZeroPadding};
 use aes::cipher::{BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, KeyInit, KeyIvInit};
 use aes::{Aes128, Aes192, Aes256};
 use cmac::{Cmac, Mac};
-use elliptic_curve::subtle::ConstantTimeEq;
 
 use crate::secret::Secret;
 
-/// Octets of a block.
+/// The AES block size in octets.
 pub const BLOCK: usize = 16;
 
 /// An AES key of 16, 24 or 32 octets; wiped when dropped.
@@ -24,12 +24,12 @@ enum Length {
     Octets32(Secret<[u8; 32]>),
 }
 
-/// Octets that are no AES key.
+/// An AES key of an invalid length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an AES key has 16, 24 or 32 octets, this one has {0}")]
 pub struct BadKeyLength(pub usize);
 
-/// Runs an expression with the cipher of the key's length.
+/// Evaluates an expression with the cipher type for the key's length.
 macro_rules! with_cipher {
     ($key:expr, $octets:ident: $cipher:ident => $body:expr) => {
         match &$key.0 {
@@ -53,13 +53,13 @@ macro_rules! with_cipher {
 }
 
 impl AesKey {
-    /// Of 16 octets.
+    /// Creates a key of 16 octets.
     #[must_use]
     pub const fn new(octets: [u8; 16]) -> Self {
         Self(Length::Octets16(Secret::new(octets)))
     }
 
-    /// Of any of the three lengths. Fails with [`BadKeyLength`].
+    /// Creates a key of 16, 24 or 32 octets. Fails with [`BadKeyLength`] for any other length.
     pub fn from_slice(octets: &[u8]) -> Result<Self, BadKeyLength> {
         let bad = |_| BadKeyLength(octets.len());
         Ok(Self(match octets.len() {
@@ -70,7 +70,7 @@ impl AesKey {
         }))
     }
 
-    /// The octets, for the moment they are needed.
+    /// Returns the octets of the key. Do not keep a copy longer than needed.
     #[must_use]
     pub const fn expose(&self) -> &[u8] {
         match &self.0 {
@@ -80,13 +80,13 @@ impl AesKey {
         }
     }
 
-    /// How many octets the key has.
+    /// Returns the length of the key in octets.
     #[must_use]
     pub const fn octets(&self) -> usize {
         self.expose().len()
     }
 
-    /// One block.
+    /// Encrypts one block.
     #[must_use]
     pub fn encrypt_block(&self, block: [u8; BLOCK]) -> [u8; BLOCK] {
         let mut block = block.into();
@@ -94,7 +94,8 @@ impl AesKey {
         block.into()
     }
 
-    /// CBC without padding; `None` unless the data are whole blocks.
+    /// Encrypts with CBC, without padding. Returns `None` unless the data are a multiple of the
+    /// block size.
     #[must_use]
     pub fn encrypt_cbc(&self, iv: [u8; BLOCK], data: &[u8]) -> Option<Vec<u8>> {
         let whole = data.len().is_multiple_of(BLOCK);
@@ -104,7 +105,8 @@ impl AesKey {
         whole.then_some(encrypted)
     }
 
-    /// CBC without padding; `None` unless the data are whole blocks.
+    /// Decrypts with CBC, without padding. Returns `None` unless the data are a multiple of the
+    /// block size.
     #[must_use]
     pub fn decrypt_cbc(&self, iv: [u8; BLOCK], data: &[u8]) -> Option<Vec<u8>> {
         with_cipher!(self, key: Cipher => {
@@ -112,7 +114,7 @@ impl AesKey {
         })
     }
 
-    /// CMAC over the parts, one after the other: NIST SP 800-38B.
+    /// Computes the CMAC of the concatenated parts (NIST SP 800-38B).
     #[must_use]
     pub fn cmac(&self, parts: &[&[u8]]) -> [u8; BLOCK] {
         with_cipher!(self, key: Cipher => {
@@ -122,21 +124,24 @@ impl AesKey {
         })
     }
 
-    /// Key check value: the first octets of a block of ones (GlobalPlatform Card Specification section B.5).
+    /// Returns the key check value: the first three octets of an encrypted block of octets 01
+    /// (GlobalPlatform Card Specification section B.5).
     #[must_use]
     pub fn check_value(&self) -> [u8; 3] {
         let [first, second, third, ..] = self.encrypt_block([1; BLOCK]);
         [first, second, third]
     }
 
-    /// Another key under this one, as PUT KEY carries it: CBC from an IV of zeros, zero-padded to whole blocks.
+    /// Encrypts another key with this one for PUT KEY: CBC with an IV of zeros, zero-padded to
+    /// whole blocks.
     #[must_use]
     pub fn wrap(&self, key: &Self) -> Vec<u8> {
         let padded = Secret::new(padded_with_zeros(key.expose()));
         self.encrypt_cbc([0; BLOCK], padded.expose()).unwrap_or_default()
     }
 
-    /// The key of so many octets that another end has wrapped; `None` when there is none of that length in it.
+    /// Decrypts a wrapped key of `octets` octets. Returns `None` if the input does not contain a
+    /// key of that length followed by zero padding.
     #[must_use]
     pub fn unwrap(&self, wrapped: &[u8], octets: usize) -> Option<Self> {
         let plain = Secret::new(self.decrypt_cbc([0; BLOCK], wrapped)?);
@@ -151,12 +156,6 @@ fn padded_with_zeros(data: &[u8]) -> Vec<u8> {
     padded.extend_from_slice(data);
     padded.resize(data.len().next_multiple_of(BLOCK), 0);
     padded
-}
-
-/// Whether two runs of octets are the same, in constant time for a given length.
-#[must_use]
-pub fn is_equal(one: &[u8], other: &[u8]) -> bool {
-    one.ct_eq(other).into()
 }
 
 impl From<[u8; 16]> for AesKey {
@@ -239,14 +238,15 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapped_key_comes_back() {
+    fn unwrapping_a_wrapped_key_restores_it() {
         let dek = AesKey::new([7; 16]);
         for octets in [16, 24, 32] {
             let key = AesKey::from_slice(&[9; 32][..octets]).unwrap();
             let wrapped = dek.wrap(&key);
             assert_eq!(dek.unwrap(&wrapped, octets).unwrap().expose(), key.expose());
         }
-        // One block: the same whether CBC from zeros or a block on its own is meant.
+        // A key of one block: CBC with an IV of zeros gives the same result as encrypting a single
+        // block.
         assert_eq!(dek.wrap(&AesKey::new([9; 16])), dek.encrypt_block([9; 16]));
         let wrapped = dek.wrap(&AesKey::new([9; 16]));
         assert!(dek.unwrap(&wrapped, 24).is_none() && dek.unwrap(&wrapped, 0).is_none());
@@ -255,9 +255,8 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_three_lengths_and_are_not_shown() {
+    fn keys_have_three_lengths_and_debug_hides_the_octets() {
         assert_eq!(AesKey::from_slice(&[0; 15]).unwrap_err(), BadKeyLength(15));
         assert_eq!(format!("{:?}", AesKey::new([0x5A; 16])), "AesKey(.., 16 octets)");
-        assert!(is_equal(&[1, 2], &[1, 2]) && !is_equal(&[1, 2], &[1, 3]) && !is_equal(&[1], &[1, 2]));
     }
 }

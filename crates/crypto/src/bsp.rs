@@ -1,6 +1,8 @@
-//! BSP, the protection of a Bound Profile Package: SGP.22 section 2.6.4 (SCP03t until version 2).
+//! BSP (BPP Security Protocol), the protection of a Bound Profile Package: SGP.22 section 2.6.4.
+//! Version 2 of SGP.22 calls it SCP03t.
 //!
-//! A chain of TLVs, each encrypted and MACed or only MACed, each MAC reaching back over all TLVs before it.
+//! The package is a chain of TLVs. Each TLV is either encrypted and MACed or only MACed, and each
+//! MAC also covers all preceding TLVs.
 
 use std::fmt;
 
@@ -14,27 +16,30 @@ use zeroize::Zeroize;
 use crate::curve::SharedSecret;
 use crate::x963;
 
-/// Key type in the control reference template: AES.
+/// Key type "AES" in the control reference template.
 pub const KEY_TYPE_AES: u8 = 0x88;
-/// Key length in the control reference template: 16 octets.
+/// Key length "16 octets" in the control reference template.
 pub const KEY_LENGTH_AES_128: u8 = 0x10;
 
-/// The longest TLV in octets, with tag, length and MAC: SGP.22 section 2.5.3.
+/// The maximum length of a TLV in octets, including tag, length and MAC: SGP.22 section 2.5.3.
 pub const MAX_TLV: usize = 1020;
-/// The longest TLV that pySim's server makes: it forgets that padding may take a whole block more.
+/// The maximum length of a TLV from pySim's server in octets. pySim does not account for padding,
+/// which may add a whole block.
 pub const MAX_TLV_OF_PYSIM: usize = 1036;
-/// The most octets that fit into one MACed TLV.
+/// The maximum number of data octets in one MACed TLV.
 pub const MAX_MAC_ONLY: usize = MAX_TLV - 4 - MAC_LENGTH;
-/// The most octets that fit into one encrypted TLV: the ciphertext is whole blocks and at least one octet padding.
+/// The maximum number of data octets in one encrypted TLV: the ciphertext is whole blocks with at
+/// least one octet of padding.
 pub const MAX_ENCRYPTED: usize = MAX_MAC_ONLY / BLOCK * BLOCK - 1;
 
 const BLOCK: usize = 16;
 const MAC_LENGTH: usize = 8;
 
-/// The keys of one BSP session, or the PPKs that replace them; wiped when dropped.
+/// The keys of one BSP session, or the profile protection keys (PPK) that replace them; wiped when
+/// dropped.
 #[derive(Clone)]
 pub struct SessionKeys {
-    /// What the first MAC is chained to.
+    /// The initial value of the MAC chain.
     pub initial_mac_chaining_value: [u8; 16],
     /// S-ENC or PPK-ENC.
     pub s_enc: [u8; 16],
@@ -43,9 +48,11 @@ pub struct SessionKeys {
 }
 
 impl SessionKeys {
-    /// Derives the session keys from the key agreement: SGP.22 section 2.6.4.2, annex G in version 2.
+    /// Derives the session keys from the key agreement: SGP.22 section 2.6.4.2, annex G in version
+    /// 2.
     ///
-    /// `key_type`, `key_len` and `host_id` are those of the control reference template in InitialiseSecureChannel.
+    /// `key_type`, `key_len` and `host_id` are the values of the control reference template in
+    /// InitialiseSecureChannel.
     #[must_use]
     pub fn derive(shared: &SharedSecret, key_type: u8, key_len: u8, host_id: &[u8], eid: &[u8; 16]) -> Self {
         let shared_info =
@@ -56,14 +63,14 @@ impl SessionKeys {
         Self::fill_from(&mut |out| out.iter_mut().zip(&mut source).for_each(|(out, octet)| *out = octet))
     }
 
-    /// Draws random keys (PPKs) from `fill`, which must fill its argument with octets nobody can foresee.
+    /// Generates random keys (PPK). `fill` must fill its argument with unpredictable octets.
     pub fn generate(fill: &mut dyn FnMut(&mut [u8])) -> Self {
         Self::fill_from(fill)
     }
 
     fn fill_from(fill: &mut dyn FnMut(&mut [u8])) -> Self {
         let mut keys = Self { initial_mac_chaining_value: [0; 16], s_enc: [0; 16], s_mac: [0; 16] };
-        // In the order of the derivation's output.
+        // The order of the key derivation output.
         fill(&mut keys.initial_mac_chaining_value);
         fill(&mut keys.s_enc);
         fill(&mut keys.s_mac);
@@ -85,45 +92,45 @@ impl Drop for SessionKeys {
     }
 }
 
-/// The sender's end, in an SM-DP+.
+/// The sending side, in an SM-DP+.
 #[derive(Debug, Clone)]
 pub struct Protect(Chain);
 
 impl Protect {
-    /// Begins a session.
+    /// Starts a session.
     #[must_use]
     pub fn new(keys: SessionKeys) -> Self {
         Self(Chain::new(keys))
     }
 
-    /// Goes on with other keys, as the TLV that carried ReplaceSessionKeysRequest announced.
+    /// Continues with other keys, after the TLV that carried ReplaceSessionKeysRequest.
     pub fn replace_session_keys(&mut self, keys: SessionKeys) {
         self.0 = Chain::new(keys);
     }
 
-    /// One encrypted and MACed TLV (86, 87).
+    /// Returns one encrypted and MACed TLV (86, 87).
     ///
-    /// It is as long as the data need. A receiver refuses it if they are more than [`MAX_ENCRYPTED`]; what may
-    /// be longer goes through [`Self::segments`].
+    /// The TLV is as long as the data require. A receiver refuses more than [`MAX_ENCRYPTED`]
+    /// octets of data; use [`Self::segments`] for data that may be longer.
     pub fn encrypt_and_mac(&mut self, tag: u8, data: &[u8]) -> Vec<u8> {
         let ciphertext = self.0.encryptor().encrypt_padded_vec::<Iso7816>(data);
         self.seal(tag, &ciphertext)
     }
 
-    /// One MACed TLV (88).
+    /// Returns one MACed TLV (88).
     ///
-    /// It is as long as the data need. A receiver refuses it if they are more than [`MAX_MAC_ONLY`]; what may
-    /// be longer goes through [`Self::mac_only_segments`].
+    /// The TLV is as long as the data require. A receiver refuses more than [`MAX_MAC_ONLY`] octets
+    /// of data; use [`Self::mac_only_segments`] for data that may be longer.
     pub fn mac_only(&mut self, tag: u8, data: &[u8]) -> Vec<u8> {
         self.seal(tag, data)
     }
 
-    /// As few encrypted TLVs as hold the data, none for no data.
+    /// Returns the minimum number of encrypted TLVs that hold the data; no TLV for empty data.
     pub fn segments(&mut self, tag: u8, data: &[u8]) -> Vec<Vec<u8>> {
         data.chunks(MAX_ENCRYPTED).map(|segment| self.encrypt_and_mac(tag, segment)).collect()
     }
 
-    /// As few MACed TLVs as hold the data, none for no data.
+    /// Returns the minimum number of MACed TLVs that hold the data; no TLV for empty data.
     pub fn mac_only_segments(&mut self, tag: u8, data: &[u8]) -> Vec<Vec<u8>> {
         data.chunks(MAX_MAC_ONLY).map(|segment| self.mac_only(tag, segment)).collect()
     }
@@ -139,20 +146,20 @@ impl Protect {
     }
 }
 
-/// Why a TLV is refused; the two are told apart in the Profile Installation Result.
+/// The reason why a TLV is refused. The Profile Installation Result distinguishes the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BspError {
-    /// Not a TLV that BSP could have made (scp03tStructureError).
-    #[error("BSP structure error: {0}; end the session and ask for the package again")]
+    /// The octets are not a TLV of BSP (scp03tStructureError).
+    #[error("BSP structure error: {0}; end the session and request the package again")]
     Structure(&'static str),
-    /// Not made with these keys, or not the next of the chain (scp03tSecurityError).
+    /// The TLV was made with other keys or is not the next of the chain (scp03tSecurityError).
     #[error("BSP security error: {0}; end the session and agree on new keys")]
     Security(&'static str),
 }
 
-/// The receiver's end, in an eUICC.
+/// The receiving side, in an eUICC.
 ///
-/// The first TLV that is refused ends the session: the keys are wiped, and whatever comes after is refused.
+/// The first refused TLV ends the session: the keys are wiped and all later TLVs are refused.
 #[derive(Debug, Clone)]
 pub struct Unprotect {
     chain: Option<Chain>,
@@ -160,25 +167,27 @@ pub struct Unprotect {
 }
 
 impl Unprotect {
-    /// Begins a session.
+    /// Starts a session.
     #[must_use]
     pub fn new(keys: SessionKeys) -> Self {
         Self { chain: Some(Chain::new(keys)), longest: MAX_TLV }
     }
 
-    /// A quirk, off by default: takes TLVs of up to [`MAX_TLV_OF_PYSIM`] octets, which osmo-smdpp sends.
+    /// Enables a quirk that is off by default: accepts TLVs of up to [`MAX_TLV_OF_PYSIM`] octets,
+    /// which osmo-smdpp sends.
     #[must_use]
     pub fn tolerating_long_tlvs(mut self) -> Self {
         self.longest = MAX_TLV_OF_PYSIM;
         self
     }
 
-    /// Goes on with other keys, as ReplaceSessionKeysRequest gave them. A session that has ended stays ended.
+    /// Continues with the other keys of a ReplaceSessionKeysRequest. A session that has ended stays
+    /// ended.
     pub fn replace_session_keys(&mut self, keys: SessionKeys) {
         self.chain = self.chain.take().map(|_| Chain::new(keys));
     }
 
-    /// Checks and decrypts the next TLV, which must be one with tag 86 or 87.
+    /// Checks and decrypts the next TLV, which must have tag 86 or 87.
     pub fn decrypt(&mut self, tlv: &[u8]) -> Result<Vec<u8>, BspError> {
         self.next(tlv, |chain, parts| {
             if !matches!(parts.tag, 0x86 | 0x87) {
@@ -195,7 +204,7 @@ impl Unprotect {
         })
     }
 
-    /// Checks the next TLV, which must be one with tag 88, and gives its data.
+    /// Checks the next TLV, which must have tag 88, and returns its data.
     pub fn verify_mac_only(&mut self, tlv: &[u8]) -> Result<Vec<u8>, BspError> {
         self.next(tlv, |chain, parts| {
             if parts.tag != 0x88 {
@@ -211,7 +220,7 @@ impl Unprotect {
         tlv: &[u8],
         open: impl FnOnce(&mut Chain, Parts<'_>) -> Result<Vec<u8>, BspError>,
     ) -> Result<Vec<u8>, BspError> {
-        // Taken out, and put back only if all is well.
+        // The chain is taken out, and put back only after success.
         let mut chain =
             self.chain.take().ok_or(BspError::Security("the session ended with an earlier refusal"))?;
         if tlv.len() > self.longest {
@@ -223,12 +232,12 @@ impl Unprotect {
     }
 }
 
-/// Where both ends stand in the chain of TLVs.
+/// The position of one side in the chain of TLVs.
 #[derive(Clone)]
 struct Chain {
     keys: SessionKeys,
     mac_chaining_value: [u8; 16],
-    /// Counts every TLV, also those that are only MACed.
+    /// Counts every TLV, including those that are only MACed.
     block_counter: u128,
 }
 
@@ -254,7 +263,7 @@ impl Chain {
         (cipher, icv)
     }
 
-    /// The full MAC over a TLV that still lacks its MAC.
+    /// Computes the full MAC of a TLV without its MAC.
     fn mac(&self, tlv: &[u8]) -> [u8; 16] {
         let mac = <Cmac<Aes128> as KeyInit>::new(&self.keys.s_mac.into());
         mac.chain_update(self.mac_chaining_value).chain_update(tlv).finalize().into_bytes().into()
@@ -282,10 +291,10 @@ impl fmt::Debug for Chain {
     }
 }
 
-/// A protected TLV taken apart.
+/// A protected TLV split into its parts.
 struct Parts<'a> {
     tag: u8,
-    /// All but the MAC: what the MAC is over.
+    /// The TLV without the MAC: the octets that the MAC covers.
     maced: &'a [u8],
     payload: &'a [u8],
     mac: &'a [u8],
@@ -310,7 +319,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A BER length in its shortest form.
+/// Encodes a BER length in its shortest form.
 pub(crate) fn length(octets: usize) -> Vec<u8> {
     let significant: Vec<u8> = octets.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect();
     match (octets, significant.len()) {

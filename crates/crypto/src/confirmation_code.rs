@@ -1,4 +1,4 @@
-//! The confirmation code as it travels: `hashCc` of ES10b.PrepareDownload, SGP.22 section 5.7.5.
+//! The hash of a confirmation code: `hashCc` of ES10b.PrepareDownload, SGP.22 section 5.7.5.
 
 use std::fmt;
 
@@ -6,31 +6,33 @@ use elliptic_curve::subtle::ConstantTimeEq;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
-/// SHA-256 of a confirmation code: what an SM-DP+ keeps instead of the code. Wiped when dropped, and never printed,
-/// because a code of a few digits is found from it by trying.
+/// SHA-256 of a confirmation code, which an SM-DP+ stores instead of the code. It is wiped when
+/// dropped and never printed, because a code of a few digits can be found from it by exhaustive
+/// search.
 #[derive(Clone)]
 pub struct ConfirmationCodeHash([u8; 32]);
 
 impl ConfirmationCodeHash {
-    /// Of the code as the operator gave it.
+    /// Hashes the code that the operator supplied.
     #[must_use]
     pub fn of(confirmation_code: &str) -> Self {
         Self(Sha256::digest(confirmation_code).into())
     }
 
-    /// As it was kept.
+    /// Restores a stored hash.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// To keep it.
+    /// Returns the hash for storage.
     #[must_use]
     pub const fn expose(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Whether `hash_cc` is that of the same code in this transaction; the time does not depend on where they differ.
+    /// True if `hash_cc` is the hash of the same code in this transaction. The comparison takes
+    /// constant time.
     #[must_use]
     pub fn matches(&self, hash_cc: &[u8; 32], transaction_id: &[u8]) -> bool {
         self.hash_cc(transaction_id).ct_eq(hash_cc).into()
@@ -53,7 +55,7 @@ impl Drop for ConfirmationCodeHash {
     }
 }
 
-/// SHA-256(SHA-256(confirmation code) || transactionId).
+/// Computes `hashCc`: SHA-256(SHA-256(confirmation code) || transactionId).
 #[must_use]
 pub fn hash_cc(confirmation_code: &str, transaction_id: &[u8]) -> [u8; 32] {
     ConfirmationCodeHash::of(confirmation_code).hash_cc(transaction_id)
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
     use crate::hex::unhex;
 
-    /// Computed by hand with another SHA-256 from the formula; not a GSMA vector.
+    /// Computed from the formula with an independent SHA-256 implementation; not a GSMA vector.
     #[test]
     fn worked_example() {
         let transaction_id = unhex("0102030405060708090a0b0c0d0e0f10");
@@ -73,11 +75,11 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_code_matches_itself_in_the_same_transaction_only() {
-        let kept = ConfirmationCodeHash::from_bytes(*ConfirmationCodeHash::of("1234").expose());
-        assert!(kept.matches(&hash_cc("1234", &[1]), &[1]));
-        assert!(!kept.matches(&hash_cc("1234", &[1]), &[2]));
-        assert!(!kept.matches(&hash_cc("1235", &[1]), &[1]));
-        assert_eq!(format!("{kept:?}"), "ConfirmationCodeHash(..)");
+    fn a_stored_code_matches_only_itself_and_only_in_the_same_transaction() {
+        let stored = ConfirmationCodeHash::from_bytes(*ConfirmationCodeHash::of("1234").expose());
+        assert!(stored.matches(&hash_cc("1234", &[1]), &[1]));
+        assert!(!stored.matches(&hash_cc("1234", &[1]), &[2]));
+        assert!(!stored.matches(&hash_cc("1235", &[1]), &[1]));
+        assert_eq!(format!("{stored:?}"), "ConfirmationCodeHash(..)");
     }
 }

@@ -1,7 +1,8 @@
-//! The two curves of SGP.22 section 2.6.7: ECDSA with SHA-256 and one-pass key agreement, BSI TR-03111.
+//! The two curves of SGP.22 section 2.6.7: ECDSA with SHA-256 and one-pass key agreement, BSI
+//! TR-03111.
 //!
-//! Both curves share the traits of `elliptic-curve`, so the arithmetic below is written once, generic over
-//! the curve; the public types are enums over the two.
+//! Both curves implement the traits of `elliptic-curve`, so the arithmetic is written once and
+//! generic over the curve. The public types are enums over the two curves.
 
 use std::{fmt, hash};
 
@@ -18,7 +19,7 @@ use zeroize::Zeroize;
 use crate::secret::Secret;
 use crate::signature::{BadSignature, Signature};
 
-/// An elliptic curve that RSP certificates and keys may be on.
+/// An elliptic curve of RSP certificates and keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Curve {
     /// NIST P-256 (secp256r1), FIPS 186.
@@ -36,20 +37,21 @@ impl fmt::Display for Curve {
     }
 }
 
-/// Octets that are no key, or keys that do not belong together.
+/// An invalid key, or two keys on different curves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// A private key is a number from 1 to n - 1.
+    /// The private key is not a number from 1 to n - 1.
     #[error(
         "the private key is zero or not below the order of {0}; take another one, or check which curve it is on"
     )]
     OutOfRange(Curve),
-    /// Neither 04 || X || Y nor 02/03 || X, or a point that does not satisfy the curve's equation.
+    /// The octets are neither 04 || X || Y nor 02/03 || X, or the point does not satisfy the
+    /// curve's equation.
     #[error(
         "the public key is not a point on {0} in SEC 1 encoding; check the curve and that 65 or 33 octets were passed"
     )]
     NotAPoint(Curve),
-    /// Key agreement needs two keys on one curve.
+    /// Key agreement requires both keys on the same curve.
     #[error(
         "a private key on {own} cannot agree with a public key on {peer}; use the peer's key for the same curve"
     )]
@@ -68,7 +70,7 @@ pub struct SecretKey(
 );
 
 impl SecretKey {
-    /// From the big-endian number d. Fails with [`KeyError::OutOfRange`].
+    /// Creates a key from the big-endian number d. Fails with [`KeyError::OutOfRange`].
     pub fn from_bytes(curve: Curve, bytes: &[u8; 32]) -> Result<Self, KeyError> {
         let key = match curve {
             Curve::P256 => secret_key(bytes).map(OnCurve::P256),
@@ -77,10 +79,11 @@ impl SecretKey {
         key.map(Self).ok_or(KeyError::OutOfRange(curve))
     }
 
-    /// Draws a key from `fill`, which must fill its argument with octets nobody can foresee.
+    /// Generates a key. `fill` must fill its argument with unpredictable octets.
     ///
-    /// Draws again while the number is out of range (never in practice on P-256, about every third time on
-    /// brainpoolP256r1). A source that only ever gives such numbers would keep this waiting for ever.
+    /// Draws again while the number is out of range: never in practice on P-256, about every third
+    /// time on brainpoolP256r1. The function never returns if `fill` produces only numbers out of
+    /// range.
     pub fn generate(curve: Curve, fill: &mut dyn FnMut(&mut [u8])) -> Self {
         let mut bytes = [0; 32];
         loop {
@@ -93,13 +96,13 @@ impl SecretKey {
         }
     }
 
-    /// The curve this key is on.
+    /// Returns the curve of this key.
     #[must_use]
     pub const fn curve(&self) -> Curve {
         self.0.curve()
     }
 
-    /// The big-endian number d.
+    /// Returns the big-endian number d.
     #[must_use]
     pub fn to_bytes(&self) -> Secret<[u8; 32]> {
         Secret::new(match &self.0 {
@@ -108,7 +111,7 @@ impl SecretKey {
         })
     }
 
-    /// The public key that belongs to this one; costs a point multiplication.
+    /// Computes the public key. This costs a point multiplication.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
         PublicKey(match &self.0 {
@@ -117,7 +120,8 @@ impl SecretKey {
         })
     }
 
-    /// Signs SHA-256 of the message; the nonce is that of RFC 6979, so the same message has the same signature.
+    /// Signs SHA-256 of the message. The nonce is deterministic (RFC 6979), so the same message
+    /// always has the same signature.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {
         match &self.0 {
@@ -126,7 +130,8 @@ impl SecretKey {
         }
     }
 
-    /// Key agreement with a peer's public key. Fails with [`KeyError::DifferentCurves`].
+    /// Agrees on a shared secret with a peer's public key. Fails with
+    /// [`KeyError::DifferentCurves`].
     pub fn agree(&self, peer: &PublicKey) -> Result<SharedSecret, KeyError> {
         match (&self.0, &peer.0) {
             (OnCurve::P256(own), OnCurve::P256(peer)) => Ok(agree(own, peer)),
@@ -142,14 +147,15 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// A point on one of the curves; always on it and never the point at infinity.
+/// A point on one of the curves. It is always on the curve and never the point at infinity.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(
     OnCurve<elliptic_curve::PublicKey<NistP256>, elliptic_curve::PublicKey<BrainpoolP256r1>>,
 );
 
 impl PublicKey {
-    /// From SEC 1 section 2.3.4: 04 || X || Y, or 02/03 || X. Fails with [`KeyError::NotAPoint`].
+    /// Decodes a point in SEC 1 section 2.3.4 encoding: 04 || X || Y, or 02/03 || X. Fails with
+    /// [`KeyError::NotAPoint`].
     pub fn from_sec1(curve: Curve, bytes: &[u8]) -> Result<Self, KeyError> {
         let key = match curve {
             Curve::P256 => public_key(bytes).map(OnCurve::P256),
@@ -158,7 +164,7 @@ impl PublicKey {
         key.map(Self).ok_or(KeyError::NotAPoint(curve))
     }
 
-    /// SEC 1 section 2.3.3, uncompressed: 04 || X || Y.
+    /// Encodes the point uncompressed: 04 || X || Y (SEC 1 section 2.3.3).
     #[must_use]
     pub fn to_sec1(&self) -> [u8; 65] {
         match &self.0 {
@@ -167,7 +173,7 @@ impl PublicKey {
         }
     }
 
-    /// SEC 1 section 2.3.3, compressed: 02 or 03 || X.
+    /// Encodes the point compressed: 02 or 03 || X (SEC 1 section 2.3.3).
     #[must_use]
     pub fn to_sec1_compressed(&self) -> [u8; 33] {
         let [_, x_and_y @ ..] = self.to_sec1();
@@ -178,13 +184,13 @@ impl PublicKey {
         bytes
     }
 
-    /// The curve this key is on.
+    /// Returns the curve of this key.
     #[must_use]
     pub const fn curve(&self) -> Curve {
         self.0.curve()
     }
 
-    /// Checks a signature over SHA-256 of the message. Fails with [`BadSignature::Mismatch`].
+    /// Verifies a signature over SHA-256 of the message. Fails with [`BadSignature::Mismatch`].
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
         match &self.0 {
             OnCurve::P256(key) => verify(key, message, signature),
@@ -208,25 +214,26 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// What two parties agreed on: the x coordinate of the common point (Z_AB in TR-03111, ShS in SGP.22).
+/// The result of a key agreement: the x coordinate of the common point (Z_AB in TR-03111, ShS in
+/// SGP.22).
 #[derive(Debug, Clone)]
 pub struct SharedSecret(Secret<[u8; 32]>);
 
 impl SharedSecret {
-    /// A shared secret found by other means, such as a recorded trace.
+    /// Creates a shared secret from another source, such as a recorded trace.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Secret::new(bytes))
     }
 
-    /// The octets, to put into a key derivation function.
+    /// Returns the octets as input of a key derivation function.
     #[must_use]
     pub const fn expose(&self) -> &[u8; 32] {
         self.0.expose()
     }
 }
 
-/// One kind of thing on either curve.
+/// A value on one of the two curves.
 #[derive(Clone, PartialEq, Eq)]
 enum OnCurve<P, B> {
     P256(P),
@@ -242,7 +249,8 @@ impl<P, B> OnCurve<P, B> {
     }
 }
 
-/// What a curve must bring along: ECDSA arithmetic, 32-octet fields, points in SEC 1 encoding.
+/// The requirements for a curve: ECDSA arithmetic, 32-octet field elements, points in SEC 1
+/// encoding.
 trait Arithmetic:
     EcdsaCurve
     + elliptic_curve::Curve<FieldBytesSize = U32>
@@ -280,7 +288,7 @@ fn agree<C: Arithmetic>(
 }
 
 fn public_key<C: Arithmetic>(bytes: &[u8]) -> Option<elliptic_curve::PublicKey<C>> {
-    // The library also reads a compact form (05) that SEC 1 does not have.
+    // The library also accepts a compact form (05), which SEC 1 does not define.
     match (bytes.first(), bytes.len()) {
         (Some(0x04), 65) | (Some(0x02 | 0x03), 33) => elliptic_curve::PublicKey::from_sec1_bytes(bytes).ok(),
         _ => None,

@@ -1,32 +1,35 @@
-//! Key establishment by scenario #3: GlobalPlatform Amendment E section 4.8, SGP.02 sections 4.1.1.8 and 4.1.3.1.
+//! Key establishment by scenario #3: GlobalPlatform Amendment E section 4.8, SGP.02 sections
+//! 4.1.1.8 and 4.1.3.1.
 //!
-//! A server's one-time key agrees with the static key of the ECASD; both derive a key for the receipt and the keys of the
-//! new key set. Who the server is, its certificate and its signature tell, which are not looked at here.
+//! A server's one-time key agrees with the static key of the ECASD. Both sides derive a receipt key
+//! and the keys of the new key set. Authenticating the server by its certificate and its signature
+//! is outside this module.
 
 use std::fmt;
 
-use crate::aes_key::{AesKey, is_equal};
+use crate::aes_key::AesKey;
+use crate::constant_time::is_equal;
 use crate::curve::SharedSecret;
 use crate::secret::Secret;
 use crate::x963;
 
-/// Octets of a derived key.
+/// The length of a derived key in octets.
 pub const KEY_LENGTH: usize = 16;
 
 /// Key type: AES.
 pub const KEY_TYPE_AES: u8 = 0x88;
 
-/// What the keys are for: tag 95 of the control reference template.
+/// Usage of the derived keys: tag 95 of the control reference template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyUsage {
-    /// 10: three keys of a secure channel: ENC, MAC and DEK (for SCP80: KIc, KID, DEK).
+    /// 10: three secure channel keys, ENC, MAC and DEK (for SCP80: KIc, KID, DEK).
     ThreeKeys,
     /// 5C: one base key.
     OneKey,
 }
 
 impl KeyUsage {
-    /// Key usage qualifier.
+    /// Returns the key usage qualifier.
     #[must_use]
     pub const fn qualifier(self) -> u8 {
         match self {
@@ -35,7 +38,7 @@ impl KeyUsage {
         }
     }
 
-    /// From the qualifier.
+    /// Returns the usage with this qualifier, or `None` if the qualifier is unknown.
     #[must_use]
     pub const fn of(qualifier: u8) -> Option<Self> {
         match qualifier {
@@ -53,20 +56,21 @@ impl KeyUsage {
     }
 }
 
-/// Octets of a derivation random. Both curves have 256 bits; longer ones would have 24 and 32.
+/// The length of a derivation random in octets. Both curves have 256 bits; longer curves would need
+/// 24 and 32.
 pub const DERIVATION_RANDOM_LENGTH: usize = 16;
 
-/// SharedInfo of the derivation: what both ends know beside the shared secret.
+/// SharedInfo of the derivation: the input that both sides know in addition to the shared secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SharedInfo<'a> {
-    /// What the keys are for.
+    /// The usage of the keys.
     pub usage: KeyUsage,
-    /// The card's random, when the scenario's parameters ask for one.
+    /// The card's derivation random, if the scenario parameters request one.
     pub derivation_random: Option<&'a [u8]>,
-    /// The host's identifier, when the scenario's parameters include it.
+    /// The host ID, if the scenario parameters include it.
     pub host_id: Option<&'a [u8]>,
-    /// SIN and SDIN of the security domain, likewise. That they follow the host's identifier, in this order, is one
-    /// source's.
+    /// SIN and SDIN of the security domain, if the scenario parameters include them. Only one
+    /// source confirms that they follow the host ID in this order.
     pub card_id: Option<(&'a [u8], &'a [u8])>,
 }
 
@@ -83,7 +87,7 @@ impl SharedInfo<'_> {
     }
 }
 
-/// What both ends derive.
+/// The keys that both sides derive.
 #[derive(Clone)]
 pub struct EstablishedKeys {
     receipt: AesKey,
@@ -92,7 +96,7 @@ pub struct EstablishedKeys {
 }
 
 impl EstablishedKeys {
-    /// X9.63 over the shared secret.
+    /// Derives the keys from the shared secret with the X9.63 key derivation function.
     #[must_use]
     pub fn derive(shared: &SharedSecret, info: &SharedInfo<'_>) -> Self {
         let octets = (info.usage.keys() + 1) * KEY_LENGTH;
@@ -103,8 +107,9 @@ impl EstablishedKeys {
         Self { receipt, keys: keys.map(Secret::new).collect() }
     }
 
-    /// What the card proves with that it has derived the same: over the control reference template (tag A6, whole) and
-    /// the derivation random (tag 85, whole) where there is one.
+    /// Returns the receipt with which the card proves that it derived the same keys. It is the MAC
+    /// of the control reference template (tag A6, whole TLV) and of the derivation random (tag 85,
+    /// whole TLV) if there is one.
     #[must_use]
     pub fn receipt(&self, control_reference: &[u8], derivation_random: Option<&[u8]>) -> [u8; 16] {
         let random = derivation_random
@@ -112,7 +117,7 @@ impl EstablishedKeys {
         self.receipt.cmac(&[control_reference, random.as_deref().unwrap_or_default()])
     }
 
-    /// Whether a receipt is the one.
+    /// True if `receipt` is the expected receipt.
     #[must_use]
     pub fn is_receipt(
         &self,
@@ -124,21 +129,21 @@ impl EstablishedKeys {
     }
 }
 
-/// Why what a card has answered makes no key set.
+/// The reason why a card's response does not establish a key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotEstablished {
-    /// The derivation random has so many octets.
+    /// The derivation random has this invalid length in octets.
     #[error(
         "what the card adds to the derivation has {DERIVATION_RANDOM_LENGTH} octets for a curve of 256 bits, and this has {0}"
     )]
     DerivationRandom(usize),
-    /// The card has other keys, or none.
+    /// The card derived other keys or none.
     #[error("the card's receipt does not fit the keys that were agreed upon")]
     Receipt,
 }
 
-/// The server's end: the three keys of the new set, if the card's answer proves that it has them too. No identities are
-/// part of the derivation.
+/// Returns the three keys of the new key set at the server if the card's receipt proves that it
+/// derived the same keys. The derivation includes no host ID and no card ID.
 pub fn three_keys(
     shared: &SharedSecret,
     control_reference: &[u8],
@@ -198,7 +203,8 @@ mod tests {
         keys.keys.iter().map(|key| key.expose().to_vec()).collect()
     }
 
-    /// Computed once by other code (Python's cryptography) from the description above; not a vector of GSMA.
+    /// Computed once by independent code (Python's cryptography) from the specification; not a GSMA
+    /// vector.
     #[test]
     fn keys_without_a_derivation_random() {
         let shared = shared();
@@ -223,7 +229,7 @@ mod tests {
         assert!(!keys.is_receipt(&receipt[..15], &control_reference(0x09), None));
     }
 
-    /// As above.
+    /// See `keys_without_a_derivation_random` for the origin of the values.
     #[test]
     fn keys_with_a_derivation_random() {
         let random: Vec<u8> = (0..16).collect();
@@ -242,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_believes_a_receipt_that_fits_and_a_random_of_its_length() {
+    fn three_keys_requires_a_matching_receipt_and_a_derivation_random_of_16_octets() {
         let (shared, random) = (shared(), (0..16).collect::<Vec<u8>>());
         let receipt = unhex("37dfe69d0e8d3ffa2309f6d5827b3d1d");
         let three = |random, receipt: &[u8]| {
@@ -253,14 +259,14 @@ mod tests {
         assert_eq!(three(&random, &receipt).map(Vec::from), Ok(expected));
         assert_eq!(three(&random, &receipt[..15]), Err(NotEstablished::Receipt));
         assert_eq!(three(&random, &[0; 16]), Err(NotEstablished::Receipt));
-        // A right receipt over a random of another length.
+        // A correct receipt over a derivation random of another length.
         let shorter = EstablishedKeys::derive(&shared, &info(Some(&random[..8])));
         let receipt = shorter.receipt(&control_reference(0x0B), Some(&random[..8]));
         assert_eq!(three(&random[..8], &receipt), Err(NotEstablished::DerivationRandom(8)));
     }
 
     #[test]
-    fn every_part_of_the_shared_info_makes_other_keys() {
+    fn every_part_of_the_shared_info_changes_the_keys() {
         let shared = shared();
         let one = SharedInfo { usage: KeyUsage::OneKey, ..info(None) };
         let host = SharedInfo { host_id: Some(&[1, 2]), ..info(None) };

@@ -1,13 +1,13 @@
-//! MILENAGE: 3GPP TS 35.206, the example algorithm set for f1, f1*, f2, f3, f4, f5 and f5*.
+//! MILENAGE, the example algorithm set of 3GPP TS 35.206 for f1, f1*, f2, f3, f4, f5 and f5*.
 
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use zeroize::Zeroize;
 
-use crate::aka::{Ak, Amf, KeySet, Mac, Res, Sqn};
+use crate::aka_values::{Ak, Amf, KeySet, Mac, Res, Sqn};
 use crate::secret::Secret;
 
-/// A subscriber's MILENAGE instance: K and OPc, and the constants of the operator's variant.
+/// A subscriber's MILENAGE instance: K, OPc and the constants of the operator's variant.
 #[derive(Debug, Clone)]
 pub struct Milenage {
     k: Secret<[u8; 16]>,
@@ -16,33 +16,33 @@ pub struct Milenage {
 }
 
 impl Milenage {
-    /// With the constants of TS 35.206 section 4.1.
+    /// Creates an instance with the constants of TS 35.206 section 4.1.
     #[must_use]
     pub fn new(k: [u8; 16], opc: [u8; 16]) -> Self {
         Self::with_constants(k, opc, Constants::default())
     }
 
-    /// With constants of the operator's own choice.
+    /// Creates an instance with operator-specific constants.
     #[must_use]
     pub const fn with_constants(k: [u8; 16], opc: [u8; 16], constants: Constants) -> Self {
         Self { k: Secret::new(k), opc: Secret::new(opc), constants }
     }
 
-    /// f1: MAC-A, the network's proof.
+    /// f1: computes MAC-A, which authenticates the network.
     #[must_use]
     pub fn f1(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
         let [mac_a @ .., _, _, _, _, _, _, _, _] = self.out1(rand, sqn, amf);
         Mac::from_bytes(mac_a)
     }
 
-    /// f1*: MAC-S, the card's proof in AUTS.
+    /// f1*: computes MAC-S, which authenticates the card in AUTS.
     #[must_use]
     pub fn f1_star(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
         let [_, _, _, _, _, _, _, _, mac_s @ ..] = self.out1(rand, sqn, amf);
         Mac::from_bytes(mac_s)
     }
 
-    /// f2, f3, f4 and f5: RES, CK, IK and AK. RES has 8 octets.
+    /// f2, f3, f4 and f5: compute RES, CK, IK and AK. RES has 8 octets.
     #[must_use]
     pub fn f2345(&self, rand: &[u8; 16]) -> KeySet {
         let kernel = self.kernel();
@@ -57,7 +57,7 @@ impl Milenage {
         }
     }
 
-    /// f5*: the anonymity key that hides SQN in AUTS.
+    /// f5*: computes the anonymity key that conceals SQN in AUTS.
     #[must_use]
     pub fn f5_star(&self, rand: &[u8; 16]) -> Ak {
         let kernel = self.kernel();
@@ -79,12 +79,13 @@ impl Milenage {
     }
 }
 
-/// The constants that an operator may choose: TS 35.206 section 4.1 (and 5.3 for the reasons to choose).
+/// The operator-specific constants: TS 35.206 section 4.1; section 5.3 gives reasons for a choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constants {
-    /// r1 to r5: bits of left rotation; only the value modulo 128 counts.
+    /// r1 to r5: the number of bits of left rotation, modulo 128.
     pub r: [u8; 5],
-    /// c1 to c5: what is added before the last encryption.
+    /// c1 to c5: the values that are combined with the input of the last encryption by exclusive
+    /// or.
     pub c: [[u8; 16]; 5],
 }
 
@@ -106,7 +107,7 @@ impl Constants {
     }
 }
 
-/// The kernel function E\[\]K, expanded for use, with OPc beside it.
+/// The kernel function E\[\]K with its expanded key, and OPc.
 struct Kernel {
     cipher: Aes128,
     opc: u128,
@@ -133,7 +134,8 @@ impl Drop for Kernel {
     }
 }
 
-/// OPc = E\[OP\]K xor OP: TS 35.206 section 4.1. OP is the operator's, OPc the subscriber's.
+/// Computes OPc = E\[OP\]K xor OP: TS 35.206 section 4.1. OP belongs to the operator, OPc to the
+/// subscriber.
 #[must_use]
 pub fn opc(k: &[u8; 16], op: &[u8; 16]) -> [u8; 16] {
     let op = u128::from_be_bytes(*op);

@@ -1,19 +1,21 @@
-//! Secure Channel Protocol 03 on APDUs: GlobalPlatform Card Specification Amendment D, with MACs of eight octets and
-//! i = 70 (pseudo-random card challenge, response MAC and response encryption).
+//! Secure Channel Protocol 03 on APDUs: GlobalPlatform Card Specification Amendment D, with MACs of
+//! eight octets and i = 70 (pseudo-random card challenge, response MAC and response encryption).
 //!
-//! Either end. State can be taken out and put back ([`Chain`]), for procedures that outlive a process.
+//! The module implements host and card. The state of a session can be saved and restored
+//! ([`Chain`]) for procedures that outlive a process.
 
 use std::fmt;
 
 use zeroize::Zeroize;
 
-use crate::aes_key::{AesKey, BLOCK, is_equal};
+use crate::aes_key::{AesKey, BLOCK};
+use crate::constant_time::is_equal;
 use crate::secret::Secret;
 
-/// Octets of a challenge, a cryptogram and a MAC.
+/// The length of a challenge, a cryptogram and a MAC in octets.
 pub const LENGTH: usize = 8;
 
-/// Implementation option: pseudo-random card challenge, R-MAC and R-ENC.
+/// The implementation option i: pseudo-random card challenge, R-MAC and R-ENC.
 pub const OPTION: u8 = 0x70;
 
 /// The static keys of a key set.
@@ -28,7 +30,7 @@ pub struct StaticKeys {
 }
 
 impl StaticKeys {
-    /// The card's challenge: section 6.2.2.1. `aid` is the application that was asked.
+    /// Computes the card challenge (section 6.2.2.1). `aid` is the AID of the selected application.
     #[must_use]
     pub fn card_challenge(&self, sequence_counter: [u8; 3], aid: &[u8]) -> [u8; LENGTH] {
         short(&self.enc, Constant::CardChallenge, &[&sequence_counter, aid])
@@ -59,7 +61,7 @@ enum Constant {
 }
 
 impl SessionKeys {
-    /// Section 6.2.1.
+    /// Derives the session keys (section 6.2.1).
     #[must_use]
     pub fn derive(keys: &StaticKeys, host_challenge: [u8; LENGTH], card_challenge: [u8; LENGTH]) -> Self {
         let mut context = [0; 2 * LENGTH];
@@ -74,19 +76,19 @@ impl SessionKeys {
         }
     }
 
-    /// What the card shows that it has the keys.
+    /// Returns the cryptogram with which the card proves possession of the keys.
     #[must_use]
     pub fn card_cryptogram(&self) -> [u8; LENGTH] {
         short(&self.mac, Constant::CardCryptogram, &[&self.context])
     }
 
-    /// What the host shows that it has the keys.
+    /// Returns the cryptogram with which the host proves possession of the keys.
     #[must_use]
     pub fn host_cryptogram(&self) -> [u8; LENGTH] {
         short(&self.mac, Constant::HostCryptogram, &[&self.context])
     }
 
-    /// The ICV of a command or response: section 6.2.6 and 6.2.7.
+    /// Computes the ICV of a command or response (sections 6.2.6 and 6.2.7).
     pub(crate) fn icv(&self, counter: u32, direction: Direction) -> [u8; BLOCK] {
         let mut block = u128::from(counter).to_be_bytes();
         if direction == Direction::Response {
@@ -95,7 +97,7 @@ impl SessionKeys {
         self.enc.encrypt_block(block)
     }
 
-    /// Pads and encrypts.
+    /// Pads and encrypts the data.
     pub(crate) fn encrypt(&self, counter: u32, direction: Direction, data: &[u8]) -> Vec<u8> {
         let mut padded = data.to_vec();
         padded.push(0x80);
@@ -105,7 +107,7 @@ impl SessionKeys {
         encrypted
     }
 
-    /// Decrypts and takes the padding off.
+    /// Decrypts the data and removes the padding.
     pub(crate) fn decrypt(
         &self,
         counter: u32,
@@ -129,14 +131,14 @@ impl SessionKeys {
     }
 }
 
-/// Whether octets go to the card or come from it.
+/// The direction of a message: a command to the card or a response from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     Command,
     Response,
 }
 
-/// The key derivation function: NIST SP 800-108 in counter mode over CMAC, section 4.1.5.
+/// The key derivation function of section 4.1.5: NIST SP 800-108 in counter mode with CMAC.
 fn kdf(key: &AesKey, constant: Constant, context: &[&[u8]], octets: usize) -> Secret<Vec<u8>> {
     let mut out = Vec::with_capacity(octets.next_multiple_of(BLOCK));
     let [.., high, low] = (octets * 8).to_be_bytes();
@@ -154,10 +156,10 @@ fn kdf(key: &AesKey, constant: Constant, context: &[&[u8]], octets: usize) -> Se
     Secret::new(out)
 }
 
-/// A session key has the length of the static one.
+/// Derives a session key of the same length as the static key.
 fn derive_key(key: &AesKey, constant: Constant, context: &[u8]) -> AesKey {
     let octets = kdf(key, constant, &[context], key.octets());
-    // Of the length of a key, so it is one.
+    // The octets have the length of an existing key, so this cannot fail.
     AesKey::from_slice(octets.expose()).unwrap_or_else(|_| key.clone())
 }
 
@@ -166,7 +168,7 @@ fn short(key: &AesKey, constant: Constant, context: &[&[u8]]) -> [u8; LENGTH] {
     octets.expose().as_slice().try_into().unwrap_or([0; LENGTH])
 }
 
-/// What of commands and responses is protected: table 7-6.
+/// The protection of commands and responses: table 7-6.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecurityLevel(u8);
 
@@ -175,10 +177,10 @@ impl SecurityLevel {
     pub const C_MAC: Self = Self(0x01);
     /// Commands are MACed and encrypted.
     pub const C_MAC_C_ENC: Self = Self(0x03);
-    /// Everything: what SGP.02 asks for.
+    /// Commands and responses are MACed and encrypted, as SGP.02 requires.
     pub const FULL: Self = Self(0x33);
 
-    /// From the octet; `None` for a combination that does not exist.
+    /// Decodes a security level. Returns `None` for a combination that does not exist.
     #[must_use]
     pub const fn of(level: u8) -> Option<Self> {
         match level {
@@ -187,7 +189,7 @@ impl SecurityLevel {
         }
     }
 
-    /// The octet.
+    /// Returns the encoded octet.
     #[must_use]
     pub const fn code(self) -> u8 {
         self.0
@@ -209,33 +211,34 @@ const C_MAC: u8 = 0x01;
 const R_MAC: u8 = 0x10;
 const R_ENC: u8 = 0x20;
 
-/// Secure messaging of GlobalPlatform in the class byte.
+/// The bit for GlobalPlatform secure messaging in the class byte.
 const SECURE_MESSAGING: u8 = 0x04;
 const EXTERNAL_AUTHENTICATE: u8 = 0x82;
 
-/// Why a command or a response is refused. The session is of no use then.
+/// The reason why a command or a response is refused. The session cannot be used afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChannelError {
-    /// Not octets that the other end could have made.
-    #[error("the secured message is malformed: {0}; begin a new session")]
+    /// The octets are not a valid secured message.
+    #[error("the secured message is malformed: {0}; start a new session")]
     Structure(&'static str),
-    /// Not made with these keys, or not the next of the session.
+    /// The message was made with other keys or is not the next of the session.
     #[error(
-        "the secured message is not what the keys make: {0}; begin a new session, and compare the keys on both ends"
+        "the secured message does not match the session keys: {0}; start a new session and compare the keys on both ends"
     )]
     Security(&'static str),
 }
 
-/// How far a session has come; with the session's keys it is all there is to know of it.
+/// The state of a session that changes with each command. Together with the session keys it
+/// describes the whole session.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Chain {
     /// The MAC chaining value.
     pub mac_chaining_value: [u8; BLOCK],
-    /// Commands since EXTERNAL AUTHENTICATE.
+    /// The number of commands since EXTERNAL AUTHENTICATE.
     pub counter: u32,
 }
 
-/// A session, at either end.
+/// A session of the host or the card.
 #[derive(Debug, Clone)]
 pub struct Channel {
     keys: SessionKeys,
@@ -244,25 +247,25 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A session that begins; the next is EXTERNAL AUTHENTICATE.
+    /// Starts a session. The next command is EXTERNAL AUTHENTICATE.
     #[must_use]
     pub fn new(keys: SessionKeys, level: SecurityLevel) -> Self {
         Self::resumed(keys, level, Chain::default())
     }
 
-    /// A session that has come so far.
+    /// Resumes a session from a saved state.
     #[must_use]
     pub const fn resumed(keys: SessionKeys, level: SecurityLevel, chain: Chain) -> Self {
         Self { keys, level, chain }
     }
 
-    /// How far the session has come.
+    /// Returns the current state of the session.
     #[must_use]
     pub const fn chain(&self) -> Chain {
         self.chain
     }
 
-    /// The host's EXTERNAL AUTHENTICATE, whole.
+    /// Returns the host's whole EXTERNAL AUTHENTICATE command.
     pub fn external_authenticate(&mut self) -> Vec<u8> {
         let header = [0x80 | SECURE_MESSAGING, EXTERNAL_AUTHENTICATE, self.level.code(), 0];
         let cryptogram = self.keys.host_cryptogram();
@@ -270,12 +273,12 @@ impl Channel {
         [header.as_slice(), &[2 * LENGTH as u8], &cryptogram, &mac].concat()
     }
 
-    /// The card's check of EXTERNAL AUTHENTICATE: of its header and its data.
+    /// Checks header and data of EXTERNAL AUTHENTICATE at the card.
     pub fn check_external_authenticate(&mut self, header: [u8; 4], data: &[u8]) -> Result<(), ChannelError> {
         let (cryptogram, mac) = data
             .split_at_checked(LENGTH)
             .filter(|(_, mac)| mac.len() == LENGTH)
-            .ok_or(ChannelError::Structure("a cryptogram and a MAC are 16 octets"))?;
+            .ok_or(ChannelError::Structure("a cryptogram and a MAC have 16 octets together"))?;
         if !is_equal(&self.next_mac(header, cryptogram), mac) {
             return Err(ChannelError::Security("the MAC does not match"));
         }
@@ -285,8 +288,8 @@ impl Channel {
         Ok(())
     }
 
-    /// A command for the card: its header and data as they are sent, without Lc and Le. Of data, at most 239 octets fit
-    /// a short command when they are encrypted.
+    /// Protects a command at the host. Returns header and data as they are sent, without Lc and Le.
+    /// At most 239 octets of data fit a short command when they are encrypted.
     pub fn protect(&mut self, header: [u8; 4], data: &[u8]) -> ([u8; 4], Vec<u8>) {
         self.chain.counter = self.chain.counter.saturating_add(1);
         if !self.level.has(C_MAC) {
@@ -303,7 +306,7 @@ impl Channel {
         (header, data)
     }
 
-    /// The data of a command that the host sent.
+    /// Checks a command at the card and returns its plain data.
     pub fn unprotect(&mut self, header: [u8; 4], data: &[u8]) -> Result<Vec<u8>, ChannelError> {
         self.chain.counter = self.chain.counter.saturating_add(1);
         if !self.level.has(C_MAC) {
@@ -312,7 +315,7 @@ impl Channel {
         let [cla, ..] = header;
         let (data, mac) = without_mac(data)?;
         if cla & SECURE_MESSAGING == 0 {
-            return Err(ChannelError::Security("the command says that it is not secured"));
+            return Err(ChannelError::Security("the class byte does not indicate secure messaging"));
         }
         if !is_equal(&self.next_mac(header, data), mac) {
             return Err(ChannelError::Security("the MAC does not match"));
@@ -323,7 +326,7 @@ impl Channel {
         }
     }
 
-    /// The data of the card's response as they are sent.
+    /// Protects the data of a response at the card.
     #[must_use]
     pub fn protect_response(&self, status: u16, data: &[u8]) -> Vec<u8> {
         if !self.level.has(R_MAC) || !is_protected(status) {
@@ -338,7 +341,7 @@ impl Channel {
         data
     }
 
-    /// The data of a response that the card sent.
+    /// Checks a response at the host and returns its plain data.
     pub fn unprotect_response(&self, status: u16, data: &[u8]) -> Result<Vec<u8>, ChannelError> {
         if !self.level.has(R_MAC) || !is_protected(status) {
             return Ok(data.to_vec());
@@ -355,7 +358,7 @@ impl Channel {
 
     fn next_mac(&mut self, header: [u8; 4], data: &[u8]) -> [u8; LENGTH] {
         let length = data.len().saturating_add(LENGTH);
-        // Short commands as they are; longer ones with Lc in three octets.
+        // Lc has one octet in short commands and three octets in extended ones.
         let lc = match u8::try_from(length) {
             Ok(lc) => vec![lc],
             Err(_) => std::iter::once(0).chain(u16::try_from(length).unwrap_or(0).to_be_bytes()).collect(),
@@ -370,7 +373,7 @@ impl Channel {
     }
 }
 
-/// Section 6.2.5: errors are not protected.
+/// True if responses with this status word are protected. Errors are not (section 6.2.5).
 const fn is_protected(status: u16) -> bool {
     matches!(status >> 8, 0x90 | 0x62 | 0x63)
 }

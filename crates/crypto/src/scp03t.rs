@@ -1,28 +1,32 @@
-//! SCP03t, the secure channel of a profile's download in SGP.02 section 4.1.3.3: SCP03 on TLVs instead of APDUs.
+//! SCP03t, the secure channel of a profile download in SGP.02 section 4.1.3.3: SCP03 on TLVs
+//! instead of APDUs.
 //!
 //! | tag | command | response |
 //! |---|---|---|
 //! | 84 | `KVN KID host-challenge` | `diversification-data(10) KVN 03 70 card-challenge card-cryptogram sequence(3)` |
 //! | 85 | `33 host-cryptogram MAC` | empty |
-//! | 86 | `ciphertext MAC` | empty, or `ciphertext MAC` under the keys of responses |
+//! | 86 | `ciphertext MAC` | empty, or `ciphertext MAC` with the response keys |
 //!
-//! Commands are as several sources have them; that a response's MAC covers its tag and length as a command's does is our
-//! reading (there is no vector), and stands in `Channel::response_mac` alone.
+//! Several sources agree on the commands. There is no vector for a response: this module assumes
+//! that the MAC of a response covers its tag and length, as the MAC of a command does. Only
+//! `Channel::response_mac` depends on the assumption.
 
-use crate::aes_key::{BLOCK, is_equal};
+use crate::aes_key::BLOCK;
+use crate::constant_time::is_equal;
 use crate::scp03::{Chain, ChannelError, Direction, LENGTH, SecurityLevel, SessionKeys, first_half};
 
-/// Tag of INITIALIZE UPDATE.
+/// The tag of INITIALIZE UPDATE.
 pub const INITIALIZE_UPDATE: u8 = 0x84;
-/// Tag of EXTERNAL AUTHENTICATE.
+/// The tag of EXTERNAL AUTHENTICATE.
 pub const EXTERNAL_AUTHENTICATE: u8 = 0x85;
-/// Tag of a protected segment.
+/// The tag of a protected segment.
 pub const SEGMENT: u8 = 0x86;
 
-/// The most octets of a segment in clear: with padding, MAC, tag and length it has 1020 octets then.
+/// The maximum length of a plain segment in octets. With padding, MAC, tag and length it has 1020
+/// octets.
 pub const MAX_SEGMENT: usize = 1007;
 
-/// A session, at either end.
+/// A session of the server or the card.
 #[derive(Debug, Clone)]
 pub struct Channel {
     keys: SessionKeys,
@@ -30,35 +34,36 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A session that begins; the next is EXTERNAL AUTHENTICATE.
+    /// Starts a session. The next TLV is EXTERNAL AUTHENTICATE.
     #[must_use]
     pub fn new(keys: SessionKeys) -> Self {
         Self::resumed(keys, Chain::default())
     }
 
-    /// A session that has come so far.
+    /// Resumes a session from a saved state.
     #[must_use]
     pub const fn resumed(keys: SessionKeys, chain: Chain) -> Self {
         Self { keys, chain }
     }
 
-    /// How far the session has come.
+    /// Returns the current state of the session.
     #[must_use]
     pub const fn chain(&self) -> Chain {
         self.chain
     }
 
-    /// The server's TLV 85.
+    /// Returns the server's TLV 85.
+    #[must_use]
     pub fn external_authenticate(&mut self) -> Vec<u8> {
         let cryptogram = self.keys.host_cryptogram();
         self.seal(EXTERNAL_AUTHENTICATE, &[&[SecurityLevel::FULL.code()], cryptogram.as_slice()].concat())
     }
 
-    /// The card's check of a TLV 85.
+    /// Checks a TLV 85 at the card.
     pub fn check_external_authenticate(&mut self, tlv: &[u8]) -> Result<(), ChannelError> {
         let parts = Parts::of(tlv, EXTERNAL_AUTHENTICATE)?;
         let [level, cryptogram @ ..] = parts.payload else {
-            return Err(ChannelError::Structure("there is no security level"));
+            return Err(ChannelError::Structure("the security level is missing"));
         };
         if cryptogram.len() != LENGTH {
             return Err(ChannelError::Structure("a host cryptogram has 8 octets"));
@@ -73,14 +78,15 @@ impl Channel {
         Ok(())
     }
 
-    /// The server's TLV 86 with so much of the profile. A card refuses more than [`MAX_SEGMENT`] octets.
+    /// Returns the server's TLV 86 with a segment of the profile. A card refuses more than
+    /// [`MAX_SEGMENT`] octets.
     pub fn protect(&mut self, data: &[u8]) -> Vec<u8> {
         self.chain.counter = self.chain.counter.saturating_add(1);
         let ciphertext = self.keys.encrypt(self.chain.counter, Direction::Command, data);
         self.seal(SEGMENT, &ciphertext)
     }
 
-    /// What is in a TLV 86 from the server.
+    /// Checks a TLV 86 at the card and returns its plain data.
     pub fn unprotect(&mut self, tlv: &[u8]) -> Result<Vec<u8>, ChannelError> {
         let parts = Parts::of(tlv, SEGMENT)?;
         if parts.payload.is_empty() || !parts.payload.len().is_multiple_of(BLOCK) {
@@ -91,7 +97,8 @@ impl Channel {
         self.keys.decrypt(self.chain.counter, Direction::Command, parts.payload)
     }
 
-    /// The card's TLV 86 to the segment before; an empty one when there is nothing to say.
+    /// Returns the card's TLV 86 in response to the previous segment. The TLV is empty if `data` is
+    /// empty.
     #[must_use]
     pub fn protect_response(&self, data: &[u8]) -> Vec<u8> {
         if data.is_empty() {
@@ -104,7 +111,8 @@ impl Channel {
         tlv
     }
 
-    /// What the card said in its TLV 86 to the segment before.
+    /// Checks the card's TLV 86 at the server and returns the response data to the previous
+    /// segment.
     pub fn unprotect_response(&self, tlv: &[u8]) -> Result<Vec<u8>, ChannelError> {
         if tlv == [SEGMENT, 0] {
             return Ok(Vec::new());
@@ -138,7 +146,7 @@ impl Channel {
     }
 }
 
-/// Tag, length of the whole, payload: what the MAC is over.
+/// Returns tag, length of the finished TLV and payload: the octets that the MAC covers.
 fn unfinished(tag: u8, payload: &[u8]) -> Vec<u8> {
     let mut tlv = vec![tag];
     tlv.extend(crate::bsp::length(payload.len().saturating_add(LENGTH)));
@@ -146,7 +154,7 @@ fn unfinished(tag: u8, payload: &[u8]) -> Vec<u8> {
     tlv
 }
 
-/// A protected TLV taken apart.
+/// A protected TLV split into its parts.
 struct Parts<'a> {
     maced: &'a [u8],
     payload: &'a [u8],
@@ -156,7 +164,7 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn of(tlv: &'a [u8], tag: u8) -> Result<Self, ChannelError> {
         let value = match *tlv {
-            [found, ..] if found != tag => return Err(ChannelError::Structure("another tag stands there")),
+            [found, ..] if found != tag => return Err(ChannelError::Structure("unexpected tag")),
             [_, l, ref value @ ..] if l < 0x80 && value.len() == usize::from(l) => value,
             [_, 0x81, l, ref value @ ..] if l >= 0x80 && value.len() == usize::from(l) => value,
             [_, 0x82, h, l, ref value @ ..]
@@ -181,7 +189,8 @@ mod tests {
     use crate::hex::{unhex, unhex_array};
     use crate::scp03::StaticKeys;
 
-    /// Computed once by other code (Python's cryptography) from the description above; not a vector of GSMA.
+    /// Computed once by independent code (Python's cryptography) from the specification; not a GSMA
+    /// vector.
     fn keys() -> SessionKeys {
         let keys = StaticKeys {
             enc: AesKey::new(unhex_array("c40b97be5c644ba3e2d06dac8747a6f3")),
@@ -195,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_byte_for_byte() {
+    fn the_worked_example_is_reproduced() {
         let keys = keys();
         assert_eq!(keys.enc.expose(), unhex("2eb421eb49cc1d6aadb0f36e7fb655b7"));
         assert_eq!(keys.mac.expose(), unhex("39d913ba7720b40c952d5f80ecd47bff"));
@@ -219,22 +228,22 @@ mod tests {
     }
 
     #[test]
-    fn segments_and_answers_come_back_also_from_a_record() {
+    fn segments_and_responses_are_restored_also_after_resuming() {
         let (mut server, mut card) = authenticated();
         for octets in [0, 1, 15, 16, 100, MAX_SEGMENT] {
             let segment = server.protect(&vec![0x5A; octets]);
             assert!(segment.len() <= 1020);
             assert_eq!(card.unprotect(&segment), Ok(vec![0x5A; octets]));
-            for answer in [0, 1, 16, 300] {
-                let tlv = card.protect_response(&vec![0xA5; answer]);
-                assert_eq!(server.unprotect_response(&tlv), Ok(vec![0xA5; answer]));
+            for response in [0, 1, 16, 300] {
+                let tlv = card.protect_response(&vec![0xA5; response]);
+                assert_eq!(server.unprotect_response(&tlv), Ok(vec![0xA5; response]));
                 server = Channel::resumed(keys(), server.chain());
             }
         }
     }
 
     #[test]
-    fn what_is_altered_repeated_or_left_out_is_refused() {
+    fn altered_repeated_and_omitted_segments_are_refused() {
         let (mut server, card) = authenticated();
         let segment = server.protect(&[1; 20]);
         for bit in 0..segment.len() * 8 {
@@ -250,13 +259,13 @@ mod tests {
         assert_eq!(repeated.unprotect(&segment), Err(ChannelError::Security("the MAC does not match")));
         let next = server.protect(&[2; 20]);
         assert_eq!(card.clone().unprotect(&next), Err(ChannelError::Security("the MAC does not match")));
-        let answer = repeated.protect_response(&[3; 20]);
-        assert!(server.unprotect_response(&answer).is_err(), "an answer to another segment");
+        let response = repeated.protect_response(&[3; 20]);
+        assert!(server.unprotect_response(&response).is_err(), "a response to another segment");
         assert!(card.clone().check_external_authenticate(&segment).is_err());
     }
 
     #[test]
-    fn authentication_needs_the_keys_and_the_level() {
+    fn authentication_requires_the_keys_and_the_level() {
         let tlv = Channel::new(keys()).external_authenticate();
         let other =
             StaticKeys { enc: AesKey::new([1; 16]), mac: AesKey::new([2; 16]), dek: AesKey::new([3; 16]) };

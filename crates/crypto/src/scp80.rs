@@ -1,33 +1,38 @@
-//! The security of over-the-air packets, SCP80: TS 102 225 section 5, with AES as SGP.02 section 2.4.3 asks for it, and
-//! with triple DES as cards in the field still have it.
+//! SCP80, the security of over-the-air packets: TS 102 225 section 5, with AES as SGP.02 section
+//! 2.4.3 requires, and with triple DES, which deployed cards still use.
 //!
-//! Octets only. What stands in front of the ciphered part and what it means is `rsp::ota::secured_packet`.
+//! This module handles octets only. `rsp::ota::secured_packet` encodes and decodes the fields in
+//! front of the ciphered part.
 //!
-//! A command is `CPL CHL SPI KIc KID TAR {CNTR PCNTR CC data padding}`, a response `RPL RHL TAR {CNTR PCNTR STS CC data
-//! padding}`, braces for what is ciphered. CC covers everything but itself, padding included, and in a response the user
-//! data header in front as well.
+//! A command is `CPL CHL SPI KIc KID TAR {CNTR PCNTR CC data padding}`, a response is `RPL RHL TAR
+//! {CNTR PCNTR STS CC data padding}`. The braces enclose the ciphered part. CC covers everything
+//! except itself, including the padding; in a response it also covers the user data header in front
+//! of the packet.
 
 mod key;
 
-pub use crate::aes_key::{BLOCK, is_equal};
+pub use crate::aes_key::BLOCK;
+pub use crate::constant_time::is_equal;
 pub use key::{Key, TripleDesKey};
 
-/// Octets of a cryptographic checksum.
+/// The length of a cryptographic checksum in octets.
 pub const CC_LENGTH: usize = 8;
 
-/// AES in CBC mode from an IV of zeros; `None` unless the data are whole blocks.
+/// Encrypts with AES in CBC mode and an IV of zeros. Returns `None` unless the data are a multiple
+/// of the block size.
 #[must_use]
 pub fn encrypt(key: &[u8; 16], data: &[u8]) -> Option<Vec<u8>> {
     Key::from(*key).encrypt(data)
 }
 
-/// The way back; `None` unless the data are whole blocks.
+/// Decrypts with AES in CBC mode and an IV of zeros. Returns `None` unless the data are a multiple
+/// of the block size.
 #[must_use]
 pub fn decrypt(key: &[u8; 16], data: &[u8]) -> Option<Vec<u8>> {
     Key::from(*key).decrypt(data)
 }
 
-/// CC: the first eight octets of a CMAC over the parts, one after the other.
+/// Computes CC: the first eight octets of the CMAC of the concatenated parts.
 #[must_use]
 pub fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; CC_LENGTH] {
     Key::from(*key).cc(parts)
@@ -36,27 +41,27 @@ pub fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; CC_LENGTH] {
 /// KIc and KID of a key set.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    /// Ciphers.
+    /// The ciphering key.
     pub kic: Key,
-    /// Vouches.
+    /// The key of the cryptographic checksum.
     pub kid: Key,
 }
 
-/// What is done to a packet.
+/// The protection of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protection {
-    /// Whether it has a CC.
+    /// True if the packet has a CC.
     pub checksum: bool,
-    /// Whether it is ciphered.
+    /// True if the packet is ciphered.
     pub ciphered: bool,
 }
 
 impl Protection {
-    /// Both, as SGP.02 asks.
+    /// CC and ciphering, as SGP.02 requires.
     pub const FULL: Self = Self { checksum: true, ciphered: true };
 }
 
-/// A packet in parts, before it is sealed or after it was opened.
+/// The plain contents of a packet, before sealing or after opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
     /// CNTR.
@@ -67,12 +72,12 @@ pub struct Opened {
     pub data: Vec<u8>,
 }
 
-/// Which of the two packets it is, with what stands in clear between the lengths and CNTR.
+/// The kind of a packet, with its clear fields between the lengths and CNTR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head<'a> {
     /// SPI, KIc, KID, TAR.
     Command(&'a [u8; 7]),
-    /// TAR, and the user data header that CC covers (`02 71 00`).
+    /// TAR, and the user data header (`02 71 00`), which CC also covers.
     Response(&'a [u8; 3], &'a [u8]),
 }
 
@@ -91,7 +96,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Octets of the status.
+    /// Returns the length of the status in octets.
     const fn status(self) -> usize {
         match self {
             Self::Command(_) => 0,
@@ -100,30 +105,29 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Octets of CNTR and PCNTR.
+/// The length of CNTR and PCNTR in octets.
 const COUNTERS: usize = 6;
-/// Octets of the two lengths.
+/// The length of the two length fields in octets.
 const LENGTHS: usize = 3;
 
-/// Why a packet is not opened; what a card answers to each has a status of its own.
+/// The reason why a packet cannot be opened. A card reports each with its own response status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PacketError {
     /// The packet is too short, its lengths are wrong, or its padding is longer than its data.
-    #[error(
-        "the lengths of the packet do not add up: it was cut, or deciphered with another key than it was ciphered with"
-    )]
+    #[error("the lengths of the packet do not add up: it was truncated or deciphered with the wrong key")]
     Structure,
     /// The ciphered part is not made of whole blocks.
-    #[error("the ciphered part of the packet is not made of whole blocks: it was cut on its way")]
+    #[error("the ciphered part of the packet is not a multiple of the block size: it was truncated")]
     Ciphering,
-    /// CC is wrong.
+    /// The cryptographic checksum does not match.
     #[error(
-        "the checksum does not match: the packet was altered, or made with other keys; compare the key set's version and keys on both ends"
+        "the checksum does not match: the packet was altered or made with other keys; compare the key set's version and keys on both ends"
     )]
     Checksum,
 }
 
-/// Makes a packet, from its length on. It must stay below 65536 octets, else the length in it is wrong and nobody takes it.
+/// Seals a packet, starting with its length field. The packet must have fewer than 65536 octets,
+/// otherwise its length field is wrong and receivers refuse it.
 #[must_use]
 pub fn seal(head: Head<'_>, packet: &Opened, protection: Protection, keys: &Keys) -> Vec<u8> {
     let checksum = if protection.checksum { CC_LENGTH } else { 0 };
@@ -148,13 +152,14 @@ pub fn seal(head: Head<'_>, packet: &Opened, protection: Protection, keys: &Keys
     }
     body.extend_from_slice(&data);
     if protection.ciphered {
-        // Padded to whole blocks above.
+        // The body was padded to whole blocks above.
         body = keys.kic.encrypt(&body).unwrap_or_default();
     }
     [clear, body].concat()
 }
 
-/// Opens a packet, from its length on. What `head` says is compared with what the packet has.
+/// Opens a packet, starting with its length field. Fails if the packet's clear fields differ from
+/// `head`.
 pub fn open(
     head: Head<'_>,
     packet: &[u8],
@@ -183,7 +188,7 @@ pub fn open(
     };
     let (counters, rest) = body.split_at_checked(COUNTERS + head.status()).ok_or(PacketError::Structure)?;
     let (check, data) = rest.split_at_checked(checksum).ok_or(PacketError::Structure)?;
-    // Checked before anything in the body is believed.
+    // The checksum is verified before any field of the body is used.
     if protection.checksum && !is_equal(check, &keys.kid.cc(&[head.covered(), clear, counters, data])) {
         return Err(PacketError::Checksum);
     }

@@ -1,23 +1,23 @@
-//! Values that must not be seen: wiped when dropped, never printed.
+//! Secret values: wiped when dropped, never printed.
 
 use std::fmt;
 
 use zeroize::Zeroize;
 
-use crate::aes_key::is_equal;
+use crate::constant_time::is_equal;
 
-/// A value that is wiped when it goes out of scope and that `Debug` does not show. Two are compared in a time that does
-/// not tell where they differ.
+/// A value that is wiped when it goes out of scope and that `Debug` does not show. Comparison takes
+/// constant time.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes a value into keeping. Copies the caller still holds are the caller's to wipe.
+    /// Wraps a value. The caller has to wipe copies that it still holds.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The value itself, for the moment it is needed.
+    /// Returns the value. Do not keep a copy longer than needed.
     pub const fn expose(&self) -> &T {
         &self.0
     }
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_octets_are_equal() {
+    fn only_equal_octets_compare_equal() {
         let secret = |octets: &[u8]| Secret::new(octets.to_vec());
         assert_eq!(secret(&[1, 2]), secret(&[1, 2]));
         assert_ne!(secret(&[1, 2]), secret(&[1, 3]));

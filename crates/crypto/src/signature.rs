@@ -1,23 +1,25 @@
-//! ECDSA signatures as octets: BSI TR-03111 section 5.2.1 (plain) in RSP messages, section 5.2.2 (DER) in X.509.
+//! ECDSA signatures: the plain format (BSI TR-03111 section 5.2.1) of RSP messages and the DER
+//! format (section 5.2.2) of X.509.
 
 use std::fmt;
 
-/// Octets of one of r and s on a 256-bit curve.
+/// The length of r and of s on a 256-bit curve in octets.
 const SCALAR: usize = 32;
 
 /// An ECDSA signature in plain format: r || s, 32 octets each.
 ///
-/// The octets are kept as they came; whether r and s are in range is found out by verifying.
+/// The octets are kept as received. Verification checks whether r and s are in range.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Signature([u8; 2 * SCALAR]);
 
-/// A signature that does not stand, or octets that are not one.
+/// A signature that does not verify, or octets that are not a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadSignature {
     /// A plain signature on a 256-bit curve has exactly 64 octets.
     #[error("a plain ECDSA signature has 64 octets, this one has {0}; pass r || s without a header")]
     Length(usize),
-    /// Not `SEQUENCE { INTEGER, INTEGER }` in DER with both integers in 1 .. 2^256 - 1.
+    /// The octets are not `SEQUENCE { INTEGER, INTEGER }` in DER with both integers in 1 .. 2^256 -
+    /// 1.
     #[error("not a DER ECDSA signature: {0}; check that the octets are the BIT STRING's content, unpadded")]
     Der(&'static str),
     /// The signature was not made over this message by the holder of this key.
@@ -28,39 +30,39 @@ pub enum BadSignature {
 }
 
 impl Signature {
-    /// From r || s.
+    /// Creates a signature from r || s.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(bytes)
     }
 
-    /// From r || s whose length is not known yet. Fails with [`BadSignature::Length`].
+    /// Creates a signature from r || s of unchecked length. Fails with [`BadSignature::Length`].
     pub fn from_slice(bytes: &[u8]) -> Result<Self, BadSignature> {
         bytes.try_into().map(Self).map_err(|_| BadSignature::Length(bytes.len()))
     }
 
-    /// r || s.
+    /// Returns r || s.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 64] {
         &self.0
     }
 
-    /// `ECDSA-Sig-Value` of RFC 3279 section 2.2.3, as X.509 carries it.
+    /// Encodes the signature as `ECDSA-Sig-Value` of RFC 3279 section 2.2.3, as in X.509.
     #[must_use]
     pub fn to_der(&self) -> Vec<u8> {
         let (r, s) = self.0.split_at(SCALAR);
         let content = [integer_to_der(r), integer_to_der(s)].concat();
-        // Two integers of at most 33 octets: every length here fits the short form.
+        // The two integers have at most 33 octets each, so every length fits the short form.
         [&[SEQUENCE, short_length(&content)], content.as_slice()].concat()
     }
 
-    /// Reads `ECDSA-Sig-Value`, strictly DER. Fails with [`BadSignature::Der`].
+    /// Decodes `ECDSA-Sig-Value`, strictly DER. Fails with [`BadSignature::Der`].
     pub fn from_der(der: &[u8]) -> Result<Self, BadSignature> {
         let (content, rest) = take_tlv(der, SEQUENCE)?;
         let (r, after_r) = take_tlv(content, INTEGER)?;
         let (s, after_s) = take_tlv(after_r, INTEGER)?;
         if !rest.is_empty() || !after_s.is_empty() {
-            return Err(BadSignature::Der("octets left over"));
+            return Err(BadSignature::Der("trailing octets"));
         }
         let mut bytes = [0; 2 * SCALAR];
         let (r_out, s_out) = bytes.split_at_mut(SCALAR);
@@ -110,7 +112,7 @@ fn scalar_from_der(integer: &[u8], out: &mut [u8]) -> Result<(), BadSignature> {
         [] => return Err(BadSignature::Der("an INTEGER without content")),
         [0] => return Err(BadSignature::Der("r or s is zero")),
         [0, next, ..] if next & 0x80 == 0 => {
-            return Err(BadSignature::Der("an INTEGER with a needless leading zero"));
+            return Err(BadSignature::Der("an INTEGER with an unnecessary leading zero"));
         }
         [0, magnitude @ ..] => magnitude,
         [first, ..] if first & 0x80 != 0 => return Err(BadSignature::Der("r or s is negative")),
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn der_is_minimal_and_comes_back() {
+    fn der_is_minimal_and_decodes_to_the_same_signature() {
         for (r, s, der) in [
             (vec![1], vec![0x7f], vec![0x30, 6, 2, 1, 1, 2, 1, 0x7f]),
             (vec![0x80], vec![0x01, 0x00], vec![0x30, 8, 2, 2, 0, 0x80, 2, 2, 1, 0]),
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_der_is_refused() {
+    fn invalid_der_is_refused() {
         for der in [
             &[][..],
             &[0x30],

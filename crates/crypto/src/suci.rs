@@ -1,6 +1,7 @@
 //! The protection schemes of a SUCI: ECIES profiles A and B of 3GPP TS 33.501 annex C.3.
 //!
-//! The USIM conceals under the home network's public key, the home network reveals with its private key.
+//! The USIM conceals with the public key of the home network; the home network reveals with its
+//! private key.
 
 use aes::Aes128;
 use aes::cipher::{KeyIvInit, StreamCipher};
@@ -27,33 +28,33 @@ pub enum Profile {
 /// A home network public key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HomeNetworkPublicKey {
-    /// Of profile A, as RFC 7748 codes it.
+    /// A key of profile A in the encoding of RFC 7748.
     A([u8; 32]),
-    /// Of profile B.
+    /// A key of profile B.
     B(PublicKey),
 }
 
 /// A home network private key.
 #[derive(Debug, Clone)]
 pub enum HomeNetworkPrivateKey {
-    /// Of profile A.
+    /// A key of profile A.
     A(Secret<[u8; 32]>),
-    /// Of profile B.
+    /// A key of profile B.
     B(SecretKey),
 }
 
-/// A scheme output in its parts: annex C.3.2.
+/// The parts of a scheme output: annex C.3.2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Concealed {
     /// The ephemeral public key: 32 octets with profile A, 33 (compressed) with profile B.
     pub ephemeral_key: Vec<u8>,
-    /// As long as what is concealed.
+    /// The ciphertext, as long as the plaintext.
     pub ciphertext: Vec<u8>,
     /// The first 64 bits of HMAC-SHA-256 over the ciphertext.
     pub mac: [u8; 8],
 }
 
-/// A scheme output that was not made for this key, or was changed on the way.
+/// The scheme output was made for another key or was altered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the scheme output was not made under this key: compare Home Network Public Key Identifier and profile"
@@ -61,10 +62,10 @@ pub struct Concealed {
 pub struct NotConcealed;
 
 impl HomeNetworkPublicKey {
-    /// From the octets in EF.SUCI_Calc_Info: 32 with profile A, 33 or 65 (SEC 1) with profile B.
+    /// Decodes the octets in EF.SUCI_Calc_Info: 32 with profile A, 33 or 65 (SEC 1) with profile B.
     ///
-    /// None for what is no key of this profile, and for those keys of profile A with which every agreement gives the
-    /// same secret (RFC 7748 section 6.1).
+    /// Returns `None` for an invalid key of this profile, and for keys of profile A with which
+    /// every agreement results in the same secret (RFC 7748 section 6.1).
     #[must_use]
     pub fn from_bytes(profile: Profile, octets: &[u8]) -> Option<Self> {
         match profile {
@@ -76,8 +77,9 @@ impl HomeNetworkPublicKey {
         }
     }
 
-    /// Conceals `plaintext` under this key, with an ephemeral key drawn from `fill`, which must fill its argument with
-    /// octets nobody can foresee. Fails with [`KeyError::DifferentCurves`] if a key of profile B is not on P-256.
+    /// Conceals `plaintext` with this key and a new ephemeral key. `fill` must fill its argument
+    /// with unpredictable octets. Fails with [`KeyError::DifferentCurves`] if a key of profile B is
+    /// not on P-256.
     pub fn conceal(&self, plaintext: &[u8], fill: &mut dyn FnMut(&mut [u8])) -> Result<Concealed, KeyError> {
         let (ephemeral_key, keys) = match self {
             Self::A(key) => {
@@ -102,7 +104,7 @@ impl HomeNetworkPublicKey {
 }
 
 impl HomeNetworkPrivateKey {
-    /// The key to put into EF.SUCI_Calc_Info.
+    /// Computes the public key, which is stored in EF.SUCI_Calc_Info.
     #[must_use]
     pub fn public_key(&self) -> HomeNetworkPublicKey {
         match self {
@@ -111,7 +113,7 @@ impl HomeNetworkPrivateKey {
         }
     }
 
-    /// What was concealed under the public key. Fails with [`NotConcealed`].
+    /// Reveals the plaintext that was concealed with the public key. Fails with [`NotConcealed`].
     pub fn reveal(&self, concealed: &Concealed) -> Result<Vec<u8>, NotConcealed> {
         let ephemeral_key = concealed.ephemeral_key.as_slice();
         let keys = match self {
@@ -134,13 +136,13 @@ impl HomeNetworkPrivateKey {
 }
 
 impl Concealed {
-    /// The scheme output for a SUPI that is an IMSI: the three parts one after another.
+    /// Encodes the scheme output for a SUPI that is an IMSI: the three parts concatenated.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         [self.ephemeral_key.as_slice(), &self.ciphertext, &self.mac].concat()
     }
 
-    /// From a scheme output of this profile; none if it is too short.
+    /// Decodes a scheme output of this profile. Returns `None` if it is too short.
     #[must_use]
     pub fn from_bytes(profile: Profile, octets: &[u8]) -> Option<Self> {
         let key_length = match profile {
@@ -153,16 +155,17 @@ impl Concealed {
     }
 }
 
-/// Annex C.3.4: what the key derivation function gives, 16 octets of encryption key, 16 of ICB, 32 of MAC key.
+/// The output of the key derivation function (annex C.3.4): 16 octets of encryption key, 16 of ICB,
+/// 32 of MAC key.
 struct Keys {
     encryption: Zeroizing<[u8; 16]>,
     icb: [u8; 16],
-    /// Filled up with zeros to a block, as HMAC does it.
+    /// Zero-padded to a block, as in HMAC.
     mac: Zeroizing<[u8; 64]>,
 }
 
 impl Keys {
-    /// SharedInfo1 is the ephemeral public key as it is sent.
+    /// Derives the keys. SharedInfo1 is the ephemeral public key as it is sent.
     fn derive(shared: &[u8; 32], ephemeral_key: &[u8]) -> Self {
         let derived = x963::kdf_sha256(shared, ephemeral_key, 64);
         let mut octets = derived.expose().iter().copied();
@@ -175,12 +178,12 @@ impl Keys {
         keys
     }
 
-    /// AES-128 in counter mode, which done twice undoes itself.
+    /// Applies AES-128 in counter mode. The same operation encrypts and decrypts.
     fn encrypt(&self, octets: &mut [u8]) {
         Ctr128BE::<Aes128>::new((&*self.encryption).into(), (&self.icb).into()).apply_keystream(octets);
     }
 
-    /// SharedInfo2 is empty.
+    /// Computes the MAC. SharedInfo2 is empty.
     fn mac(&self, ciphertext: &[u8]) -> [u8; 8] {
         let tag = Hmac::<Sha256>::new((&*self.mac).into()).chain_update(ciphertext).finalize().into_bytes();
         let mut mac = [0; 8];
@@ -210,10 +213,12 @@ mod tests {
         }
     }
 
-    /// Profile, ephemeral private key, plaintext; ephemeral public key, ciphertext, MAC.
+    /// The values of each entry: profile, ephemeral private key, plaintext; ephemeral public key,
+    /// ciphertext, MAC.
     ///
-    /// TS 33.501 sections C.4.3.1, C.4.3.2, C.4.4.1 and C.4.4.2: the MSIN of an IMSI, and the user name of a network
-    /// specific identifier. The values for an IMSI are also in the tests of free5gc and CryptoMobile.
+    /// TS 33.501 sections C.4.3.1, C.4.3.2, C.4.4.1 and C.4.4.2: the MSIN of an IMSI, and the user
+    /// name of a network specific identifier. The values for an IMSI are also in the tests of
+    /// free5gc and CryptoMobile.
     const TEST_DATA: [(Profile, &str); 4] = [
         (
             Profile::A,
@@ -253,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_key_is_read_in_every_form_it_may_have() {
+    fn public_keys_decode_in_every_valid_encoding() {
         let read = |profile, text: &str| HomeNetworkPublicKey::from_bytes(profile, &unhex(text));
         assert_eq!(read(Profile::A, PUBLIC_A), Some(private(Profile::A).public_key()));
         assert_eq!(read(Profile::B, PUBLIC_B), Some(private(Profile::B).public_key()));
@@ -267,13 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn any_bit_flipped_is_refused() {
+    fn a_flipped_bit_is_refused() {
         for profile in [Profile::A, Profile::B] {
             let key = private(profile);
             let mut fill = |octets: &mut [u8]| octets.fill(7);
             let concealed = key.public_key().conceal(b"plaintext", &mut fill).unwrap().to_bytes();
             for bit in 0..8 * concealed.len() {
-                // X25519 ignores the highest bit of a coordinate; SharedInfo1 does not.
+                // X25519 ignores the highest bit of a coordinate, but SharedInfo1 includes it.
                 let mut flipped = concealed.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
                 let flipped = Concealed::from_bytes(profile, &flipped).unwrap();

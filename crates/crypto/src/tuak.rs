@@ -1,17 +1,19 @@
-//! TUAK: 3GPP TS 35.231, the second example algorithm set for f1, f1*, f2, f3, f4, f5 and f5*, made of Keccak-f\[1600\].
+//! TUAK, the second example algorithm set for f1, f1*, f2, f3, f4, f5 and f5*: 3GPP TS 35.231,
+//! based on Keccak-f\[1600\].
 
 use std::num::NonZeroU8;
 
 use keccak::{Keccak, State1600};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::aka::{Ak, Amf, KeySet, Mac, Res, Sqn};
+use crate::aka_values::{Ak, Amf, KeySet, Mac, Res, Sqn};
 use crate::secret::Secret;
 
-/// A subscriber's TUAK instance: K, TOPc, how long RES is and how often the permutation is applied.
+/// A subscriber's TUAK instance: K, TOPc, the length of RES and the number of iterations of the
+/// permutation.
 ///
-/// AUTN, AUTS and the keys of TS 33.102 have room for MACs of 64 bits and keys of 128: f1 to f5* give these, of what
-/// TS 35.231 allows.
+/// AUTN, AUTS and the keys of TS 33.102 have 64-bit MACs and 128-bit keys. Of the lengths that TS
+/// 35.231 allows, f1 to f5* use these.
 #[derive(Debug, Clone)]
 pub struct Tuak {
     k: TuakKey,
@@ -20,7 +22,7 @@ pub struct Tuak {
     iterations: NonZeroU8,
 }
 
-/// K of TUAK.
+/// The subscriber key K.
 #[derive(Debug, Clone)]
 pub enum TuakKey {
     /// 128 bits.
@@ -38,12 +40,12 @@ pub enum ResLength {
     Bits64 = 8,
     /// 128 bits.
     Bits128 = 16,
-    /// 256 bits, more than TS 33.102 has.
+    /// 256 bits, more than TS 33.102 allows.
     Bits256 = 32,
 }
 
 impl ResLength {
-    /// From a number of octets; none that TS 35.231 does not have.
+    /// Converts from a number of octets. Returns `None` for a length that TS 35.231 does not allow.
     #[must_use]
     pub const fn from_octets(octets: u8) -> Option<Self> {
         match octets {
@@ -57,46 +59,46 @@ impl ResLength {
 }
 
 impl Tuak {
-    /// RES of 64 bits and one iteration, the least that TS 35.231 allows.
+    /// Creates an instance with RES of 64 bits and one iteration, the minimum of TS 35.231.
     #[must_use]
     pub const fn new(k: TuakKey, topc: [u8; 32]) -> Self {
         Self { k, topc: Secret::new(topc), res_length: ResLength::Bits64, iterations: NonZeroU8::MIN }
     }
 
-    /// With another RES.
+    /// Sets the length of RES.
     #[must_use]
     pub const fn with_res_length(mut self, length: ResLength) -> Self {
         self.res_length = length;
         self
     }
 
-    /// With the permutation applied so often.
+    /// Sets the number of iterations of the permutation.
     #[must_use]
     pub const fn with_iterations(mut self, iterations: NonZeroU8) -> Self {
         self.iterations = iterations;
         self
     }
 
-    /// f1: MAC-A of 64 bits.
+    /// f1: computes MAC-A of 64 bits.
     #[must_use]
     pub fn f1(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
         Mac::from_bytes(self.out1(F1, MAC, rand, sqn, amf).first(0))
     }
 
-    /// f1*: MAC-S of 64 bits.
+    /// f1*: computes MAC-S of 64 bits.
     #[must_use]
     pub fn f1_star(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
         Mac::from_bytes(self.out1(F1_STAR, MAC, rand, sqn, amf).first(0))
     }
 
-    /// f2, f3, f4 and f5: RES, CK and IK of 128 bits, AK.
+    /// f2, f3, f4 and f5: compute RES, CK and IK of 128 bits, and AK.
     #[must_use]
     pub fn f2345(&self, rand: &[u8; 16]) -> KeySet {
         let out = self.out2345(KEYS_OF_128_BITS, rand);
         KeySet { res: self.res(&out), ck: out.first(CK).into(), ik: out.first(IK).into(), ak: out.ak() }
     }
 
-    /// f5*: the anonymity key that hides SQN in AUTS.
+    /// f5*: computes the anonymity key that conceals SQN in AUTS.
     #[must_use]
     pub fn f5_star(&self, rand: &[u8; 16]) -> Ak {
         self.k.out(self.iterations, self.topc.expose(), F5_STAR, rand, &[0; 2], &[0; 6]).ak()
@@ -121,13 +123,15 @@ impl Tuak {
     }
 }
 
-/// TOPc from TOP: TS 35.231 section 6.1. TOP is the operator's, TOPc the subscriber's.
+/// Computes TOPc from TOP: TS 35.231 section 6.1. TOP belongs to the operator, TOPc to the
+/// subscriber.
 #[must_use]
 pub fn topc(k: &TuakKey, top: &[u8; 32], iterations: NonZeroU8) -> [u8; 32] {
     k.out(iterations, top, 0, &[0; 16], &[0; 2], &[0; 6]).first(0)
 }
 
-/// INSTANCE: which function, the length of MAC or RES in octets (0 for RES of 4), and these bits.
+/// The octet INSTANCE is the function, the length of MAC or RES in octets (0 for RES of 4), and the
+/// bits for the lengths of CK, IK and K.
 const F1: u8 = 0x00;
 const F1_STAR: u8 = 0x80;
 const F2345: u8 = 0x40;
@@ -135,18 +139,18 @@ const F5_STAR: u8 = 0xC0;
 const KEYS_OF_128_BITS: u8 = 0x00;
 const K_256: u8 = 0x01;
 
-/// Octets of a MAC of 64 bits.
+/// The length of a 64-bit MAC in octets.
 const MAC: u8 = 8;
 
 const ALGONAME: &[u8] = b"TUAK1.0";
 
-/// Where in OUT, in octets, the outputs are beside MAC and RES.
+/// The offsets of the outputs other than MAC and RES in OUT, in octets.
 const CK: usize = 32;
 const IK: usize = 64;
 const AK: usize = 96;
 
 impl TuakKey {
-    /// From 16 or 32 octets; none of another length.
+    /// Creates a key from 16 or 32 octets. Returns `None` for any other length.
     #[must_use]
     pub fn from_bytes(octets: &[u8]) -> Option<Self> {
         match octets.len() {
@@ -155,8 +159,9 @@ impl TuakKey {
         }
     }
 
-    /// TS 35.231 section 6.2: IN is filled, and the permutation applied. The standard numbers bits from the other
-    /// end than Keccak does, so every field goes in, and comes out, with its octets in reverse.
+    /// Fills IN and applies the permutation: TS 35.231 section 6.2. The standard and Keccak number
+    /// bits in opposite directions, so the octets of every field are reversed on input and on
+    /// output.
     fn out(
         &self,
         iterations: NonZeroU8,
@@ -176,7 +181,7 @@ impl TuakKey {
         for (place, octet) in block.iter_mut().zip(fields.iter().flat_map(|field| field.iter().rev())) {
             *place = *octet;
         }
-        // The padding of Keccak after 96 octets, in a rate of 136.
+        // Keccak padding after 96 octets, with a rate of 136 octets.
         block[96] = 0x1F;
         block[135] = 0x80;
         let (lanes, _) = block.as_chunks::<8>();
@@ -193,7 +198,7 @@ impl TuakKey {
     }
 }
 
-/// OUT, as the permutation leaves it.
+/// The output of the permutation, OUT.
 struct Out(Zeroizing<[u8; 200]>);
 
 impl Out {

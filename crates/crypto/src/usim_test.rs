@@ -1,10 +1,11 @@
 //! The test algorithm for authentication: 3GPP TS 34.108 section 8.1.2.
 //!
-//! Exclusive or and no cryptography at all: for test cards only. The generic test profiles of TS.48 use it.
+//! It consists of exclusive or without any cryptography and is for test cards only. The generic
+//! test profiles of TS.48 use it.
 
 use std::fmt;
 
-use crate::aka::{Ak, Amf, KeySet, Mac, Res, Sqn};
+use crate::aka_values::{Ak, Amf, KeySet, Mac, Res, Sqn};
 use crate::secret::Secret;
 
 /// A subscriber's instance of the test algorithm.
@@ -14,22 +15,23 @@ pub struct UsimTest {
     res_length: u8,
 }
 
-/// RES has 4 to 16 octets: TS 33.102 section 6.3.7.
+/// An invalid length of RES. RES has 4 to 16 octets: TS 33.102 section 6.3.7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("RES cannot have {0} octets; the test algorithm gives 4 to 16")]
+#[error("RES cannot have {0} octets; the test algorithm allows 4 to 16")]
 pub struct BadResLength(pub u8);
 
 impl UsimTest {
-    /// The AMF by which a tester asks a test USIM for resynchronisation, whatever the sequence number.
+    /// The AMF with which a tester makes a test USIM start resynchronisation, regardless of the
+    /// sequence number.
     pub const AMF_RESYNCH: Amf = Amf::from_bytes([0xFF, 0xFF]);
 
-    /// With RES of 16 octets, the length that TS 34.108 suggests.
+    /// Creates an instance with RES of 16 octets, the length that TS 34.108 suggests.
     #[must_use]
     pub const fn new(k: [u8; 16]) -> Self {
         Self { k: Secret::new(k), res_length: 16 }
     }
 
-    /// With RES of another length in octets, 4 to 16.
+    /// Sets the length of RES in octets, 4 to 16.
     pub fn with_res_length(mut self, octets: u8) -> Result<Self, BadResLength> {
         if !(4..=16).contains(&octets) {
             return Err(BadResLength(octets));
@@ -38,7 +40,7 @@ impl UsimTest {
         Ok(self)
     }
 
-    /// f1: MAC-A.
+    /// f1: computes MAC-A.
     #[must_use]
     pub fn f1(&self, rand: &[u8; 16], sqn: Sqn, amf: Amf) -> Mac {
         let [xdout @ .., _, _, _, _, _, _, _, _] = self.xdout(rand);
@@ -52,7 +54,7 @@ impl UsimTest {
         self.f1(rand, sqn, amf)
     }
 
-    /// f2, f3, f4 and f5: RES, CK, IK and AK.
+    /// f2, f3, f4 and f5: compute RES, CK, IK and AK.
     #[must_use]
     pub fn f2345(&self, rand: &[u8; 16]) -> KeySet {
         let xdout = self.xdout(rand);
@@ -88,10 +90,11 @@ mod tests {
     use super::*;
     use crate::hex::unhex_array;
 
-    /// TS 34.108 has no worked example. The values follow from its formulas and were computed apart from this
-    /// code; AUTN and the order of CK, IK and AK agree with the algorithm XOR-3G of libosmocore.
+    /// TS 34.108 has no worked example. The values were computed from its formulas, independently
+    /// of this code. AUTN and the order of CK, IK and AK agree with the algorithm XOR-3G of
+    /// libosmocore.
     #[test]
-    fn worked_example() {
+    fn independently_computed_example() {
         let algorithm = UsimTest::new(std::array::from_fn(|at| at as u8));
         let rand = unhex_array("23553cbe9637a89d218ae64dae47bf35");
         let keys = algorithm.f2345(&rand);

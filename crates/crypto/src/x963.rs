@@ -5,10 +5,12 @@ use zeroize::Zeroize;
 
 use crate::secret::Secret;
 
-/// Derives `out_len` octets from the shared secret `z`: SHA-256(z || counter || shared_info), counter from 1.
+/// Derives `out_len` octets from the shared secret `z`: SHA-256(z || counter || shared_info), with
+/// the counter starting at 1.
 #[must_use]
 pub fn kdf_sha256(z: &[u8], shared_info: &[u8], out_len: usize) -> Secret<Vec<u8>> {
-    // Reserved at once, so that growing leaves no copies of key material behind.
+    // The full capacity is reserved first, because reallocation would leave copies of key material
+    // in memory.
     let mut out = Vec::with_capacity(out_len);
     for counter in 1_u32.. {
         let missing = out_len - out.len();
@@ -32,7 +34,8 @@ mod tests {
     use super::*;
     use crate::hex::unhex;
 
-    /// NIST CAVP, component testing, ansx963_2001.rsp, SHA-256: the first cases without and with SharedInfo.
+    /// NIST CAVP, component testing, ansx963_2001.rsp, SHA-256: the first cases without and with
+    /// SharedInfo.
     #[test]
     fn nist_cavp_vectors() {
         for (z, shared_info, key) in [

@@ -4,22 +4,23 @@ use std::{fmt, str::FromStr};
 
 use crate::ids::{Oid, SmdpAddress};
 
-/// What a user scans or types to begin a download: `1$<address>$<matching id>[$<OID>[$1]]`.
+/// The code that a user scans or types to start a download: `1$<address>$<matching
+/// id>[$<OID>[$1]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivationCode {
-    /// Where the profile waits.
+    /// The SM-DP+ that holds the profile.
     pub smdp_address: SmdpAddress,
-    /// AC_Token, empty when the order is bound to the EID alone.
+    /// The MatchingID (AC_Token), empty if the order is linked to the EID only.
     pub matching_id: String,
-    /// The SM-DP+ that the LPA must meet there, if told.
+    /// The OID that the SM-DP+ must present, if the code contains one.
     pub smdp_oid: Option<Oid>,
-    /// Whether a confirmation code will be asked for.
+    /// True if the SM-DP+ requires a confirmation code.
     pub confirmation_code_required: bool,
 }
 
-/// The text is not an activation code.
+/// The text is not a valid activation code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not an activation code: {why}; it looks like LPA:1$smdp.example.com$MATCHING-ID")]
+#[error("{text:?} is not an activation code: {why}; the format is LPA:1$smdp.example.com$MATCHING-ID")]
 pub struct InvalidActivationCode {
     text: String,
     why: &'static str,
@@ -45,7 +46,7 @@ impl FromStr for ActivationCode {
         let code = text.strip_prefix("LPA:").unwrap_or(text);
         let mut parts = code.split('$');
         if parts.next() != Some("1") {
-            return Err(bad("its format is not 1"));
+            return Err(bad("it does not start with 1$"));
         }
         let smdp_address = parts
             .next()
@@ -54,7 +55,7 @@ impl FromStr for ActivationCode {
             .map_err(|_| bad("the SM-DP+ address is missing or malformed"))?;
         let matching_id = parts.next().ok_or_else(|| bad("the matching id is missing"))?.to_owned();
         if !matching_id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') {
-            return Err(bad("the matching id has other characters than A-Z, 0-9 and -"));
+            return Err(bad("the matching id has characters other than A-Z, 0-9 and -"));
         }
         let smdp_oid = match parts.next() {
             None | Some("") => None,
@@ -74,8 +75,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_four_shapes_print_as_they_were_read() {
-        // The shapes of SGP.22 table in 4.1, on names of our own.
+    fn every_form_prints_as_it_was_read() {
+        // The forms of the table in SGP.22 section 4.1, with other names.
         for code in [
             "1$smdp.example.com$04386-AGYFT-A74Y8-3F815",
             "1$smdp.example.com$04386-AGYFT-A74Y8-3F815$$1",

@@ -1,4 +1,4 @@
-//! Identifiers: one type, one parser and one `Display` for each noun of the standards.
+//! Identifiers: each identifier of the standards has one type, one parser and one `Display`.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::der::{Asn1, DecodeError, Problem, Reader, Shape, Tag, tlv_bytes, write_tlv};
 
-/// The text is not an identifier of the kind that was asked for.
+/// The text is not an identifier of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct InvalidId {
@@ -20,7 +20,8 @@ impl InvalidId {
     }
 }
 
-/// Serde through `Display` and `FromStr`: in JSON and in records an identifier is what a person would write.
+/// Implements serde through `Display` and `FromStr`: JSON and records contain an identifier in its
+/// printed form.
 macro_rules! as_text {
     ($($name:ident),+) => { $(
         impl Serialize for $name {
@@ -66,7 +67,8 @@ impl Eid {
         format!("{first30}{check:02}").parse()
     }
 
-    /// Whether the check digits fit. Cards whose do not exist; a server has no duty to refuse them.
+    /// True if the check digits are valid. Cards with invalid check digits exist, and a server does
+    /// not have to refuse them.
     pub fn has_valid_check_digits(&self) -> bool {
         remainder_97(&self.to_string()) == 1
     }
@@ -96,7 +98,8 @@ impl FromStr for Eid {
     }
 }
 
-/// ICCID, held as EF.ICCID codes it: nibble-swapped, filled with F (ITU-T E.118, TS 102 221 section 13.2).
+/// An ICCID, stored in the encoding of EF.ICCID: nibble-swapped, padded with F (ITU-T E.118, TS 102
+/// 221 section 13.2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Iccid(pub [u8; 10]);
 
@@ -104,7 +107,7 @@ impl Iccid {
     /// Appends the Luhn check digit of ITU-T E.118 to 18 (or 17) digits.
     ///
     /// # Errors
-    /// The text is not of decimal digits.
+    /// `digits` does not consist of 18 or 17 decimal digits.
     pub fn with_luhn(digits: &str) -> Result<Self, InvalidId> {
         let sum: u32 = digits
             .bytes()
@@ -118,15 +121,16 @@ impl Iccid {
         format!("{digits}{}", (10 - sum % 10) % 10).parse()
     }
 
-    /// From the order of the profile header (TCA: not swapped, filled with F).
+    /// Decodes the ICCID of a profile header (TCA), which is not nibble-swapped and is padded with
+    /// F.
     ///
     /// # Errors
-    /// The octets are not decimal digits followed by F filling.
+    /// The octets are not decimal digits followed by F padding.
     pub fn from_profile_header(octets: &[u8; 10]) -> Result<Self, InvalidId> {
         hex::encode(octets).trim_end_matches('f').parse()
     }
 
-    /// In the order of the profile header.
+    /// Encodes the ICCID for a profile header (TCA), not nibble-swapped.
     pub fn to_profile_header(self) -> [u8; 10] {
         self.0.map(|octet| octet.rotate_left(4))
     }
@@ -143,7 +147,7 @@ impl FromStr for Iccid {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new(text, "an ICCID (18 to 20 decimal digits)");
-        // Old peers fill 19 digits with an F.
+        // Old peers pad 19 digits with an F.
         let digits = text.trim_end_matches(['f', 'F']);
         if !(18..=20).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(bad());
@@ -154,7 +158,7 @@ impl FromStr for Iccid {
     }
 }
 
-/// TransactionID: 1 to 16 octets that the RSP server chose, upper-case hexadecimal in JSON.
+/// TransactionID: 1 to 16 octets chosen by the RSP server, upper-case hexadecimal in JSON.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub Vec<u8>);
 
@@ -175,15 +179,15 @@ impl FromStr for TransactionId {
     }
 }
 
-/// OBJECT IDENTIFIER, held as its DER contents.
+/// An OBJECT IDENTIFIER, stored as its DER contents.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Oid(Vec<u8>);
 
 impl Oid {
-    /// From the contents octets of the TLV.
+    /// Creates an OID from the contents octets of its TLV.
     ///
     /// # Errors
-    /// The octets are not arcs in base 128.
+    /// The octets are not base-128 arcs.
     pub fn from_der_contents(contents: &[u8]) -> Result<Self, InvalidId> {
         let well_formed = contents.last().is_some_and(|last| last & 0x80 == 0) && arcs(contents).is_some();
         if well_formed {
@@ -193,13 +197,14 @@ impl Oid {
         }
     }
 
-    /// The contents octets of the TLV.
+    /// Returns the contents octets of the TLV.
     pub fn der_contents(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// The arcs, the first two still joined; `None` when one does not fit or is not in its shortest form.
+/// Returns the arcs, with the first two still combined. Returns `None` if an arc does not fit 64
+/// bits or is not in its shortest form.
 fn arcs(contents: &[u8]) -> Option<Vec<u64>> {
     let mut arcs = Vec::new();
     let mut arc = 0u64;
@@ -271,7 +276,7 @@ impl Asn1 for Oid {
     }
 }
 
-/// Subject key identifier: how SGP.22 names a CI public key.
+/// Subject key identifier: the identifier of a CI public key in SGP.22.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectKeyIdentifier(pub Vec<u8>);
 
@@ -280,14 +285,14 @@ pub struct SubjectKeyIdentifier(pub Vec<u8>);
 pub struct Aid(pub Vec<u8>);
 
 impl Aid {
-    /// ISD-R (SGP.02 section 2.2.3).
+    /// The AID of the ISD-R (SGP.02 section 2.2.3).
     pub const ISD_R: [u8; 16] =
         [0xA0, 0, 0, 0x05, 0x59, 0x10, 0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0, 0, 0x01, 0];
-    /// ECASD (SGP.02 section 2.2.3).
+    /// The AID of the ECASD (SGP.02 section 2.2.3).
     pub const ECASD: [u8; 16] =
         [0xA0, 0, 0, 0x05, 0x59, 0x10, 0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0, 0, 0x02, 0];
 
-    /// The ISD-P with this number; those of profiles begin at 0x10.
+    /// Returns the AID of the ISD-P with this number. Numbers of profiles start at 0x10.
     pub fn isd_p(number: u16) -> Self {
         let mut aid = Self::ISD_R.to_vec();
         aid.truncate(13);
@@ -323,7 +328,7 @@ octets_as_hex!(
     Aid, 5..=16, "an AID (5 to 16 octets in hexadecimal)"
 );
 
-/// VersionType: major, minor and revision, an octet each.
+/// VersionType: major, minor and revision, one octet each.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub [u8; 3]);
 
@@ -344,12 +349,12 @@ impl FromStr for Version {
     }
 }
 
-/// The address of an SM-DP+ or SM-DS: an FQDN, compared without regard to case (SGP.22 section 5.6.1).
+/// The address of an SM-DP+ or SM-DS: an FQDN, compared case-insensitively (SGP.22 section 5.6.1).
 #[derive(Clone)]
 pub struct SmdpAddress(String);
 
 impl SmdpAddress {
-    /// As it was written.
+    /// Returns the address in its original spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -377,7 +382,7 @@ impl FromStr for SmdpAddress {
         if text.is_empty() || text.len() > 255 || !text.bytes().all(allowed) {
             return Err(InvalidId::new(
                 text,
-                "a server address (a host name, with :port where it is not 443)",
+                "a server address (a host name, with :port if the port is not 443)",
             ));
         }
         Ok(Self(text.to_owned()))
@@ -433,7 +438,7 @@ impl Asn1 for Iccid {
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad =
-            reader.error(Problem::BadValue("an ICCID is 18 to 20 swapped decimal digits, filled with F"));
+            reader.error(Problem::BadValue("an ICCID is 18 to 20 swapped decimal digits, padded with F"));
         let octets = <[u8; 10]>::decode_as(tag, reader)?;
         Self(octets).to_string().parse().map_err(|_| bad)
     }
@@ -459,7 +464,7 @@ impl Asn1 for Eid {
     }
 }
 
-/// An X.509 certificate as received: one whole SEQUENCE, not looked into here.
+/// An X.509 certificate as received: one whole SEQUENCE, which this crate does not parse.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CertificateDer(pub Vec<u8>);
 
@@ -495,7 +500,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_check_digits_of_the_published_eids_fit() {
+    fn check_digits_of_published_eids_are_valid() {
         // Sample EIDs of SGP.02 and SGP.26.
         for eid in ["89001012012341234012345678901224", "89049032123451234512345678901235"] {
             assert_eq!(Eid::with_check_digits(&eid[..30]).unwrap().to_string(), eid);
@@ -504,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn an_iccid_is_swapped_on_the_wire_and_plain_for_people() {
+    fn an_iccid_is_nibble_swapped_in_der_and_plain_in_text() {
         let iccid: Iccid = "89000123456789012341".parse().unwrap();
         assert_eq!(hex::encode(iccid.to_der()), "5a0a98001032547698103214");
         let odd: Iccid = "8944476500001224158F".parse().unwrap();
@@ -532,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_do_not_mind_case() {
+    fn addresses_compare_case_insensitively() {
         assert_eq!("SMDP.example.com".parse::<SmdpAddress>(), "smdp.EXAMPLE.com".parse());
     }
 }

@@ -1,6 +1,8 @@
-//! The words: wire types of the GSMA remote provisioning standards, identifiers, status codes and bindings. No I/O.
+//! Wire types of the GSMA remote SIM provisioning standards, identifiers, status codes and
+//! bindings. No I/O.
 //!
-//! A module per standard, a file per interface, a type per ASN.1 type, in the standard's own spelling.
+//! Each standard has a module, each interface a file and each ASN.1 type a Rust type, in the
+//! standard's own spelling.
 
 pub mod activation_code;
 pub mod der;

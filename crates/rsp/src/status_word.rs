@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// SW1 and SW2.
+/// The status word of a response APDU: SW1 and SW2.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StatusWord(pub u16);
 
 impl StatusWord {
-    /// Done.
+    /// Normal processing.
     pub const OK: Self = Self(0x9000);
-    /// No record has what was searched for.
+    /// No record matches the search.
     pub const UNSUCCESSFUL_SEARCH: Self = Self(0x6282);
     /// The file or application is deactivated.
     pub const SELECTED_FILE_INVALIDATED: Self = Self(0x6283);
@@ -17,93 +17,94 @@ impl StatusWord {
     pub const SELECTED_FILE_IN_TERMINATION_STATE: Self = Self(0x6285);
     /// Another block of the data object can be retrieved.
     pub const MORE_DATA_AVAILABLE: Self = Self(0x62F1);
-    /// Another block can be retrieved, and a proactive command waits.
+    /// Another block can be retrieved, and a proactive command is pending.
     pub const MORE_DATA_AVAILABLE_AND_PROACTIVE: Self = Self(0x62F2);
-    /// The data object is not complete yet.
+    /// The data object is incomplete.
     pub const MORE_DATA_EXPECTED: Self = Self(0x63F1);
-    /// The data object is not complete yet, and a proactive command waits.
+    /// The data object is incomplete, and a proactive command is pending.
     pub const MORE_DATA_EXPECTED_AND_PROACTIVE: Self = Self(0x63F2);
-    /// The memory could not be written; nothing has changed.
+    /// The memory could not be written; nothing was changed.
     pub const MEMORY_PROBLEM: Self = Self(0x6581);
-    /// The lengths do not add up.
+    /// A length is wrong.
     pub const WRONG_LENGTH: Self = Self(0x6700);
-    /// There is no such logical channel, or it is not open.
+    /// The logical channel does not exist or is not open.
     pub const LOGICAL_CHANNEL_NOT_SUPPORTED: Self = Self(0x6881);
-    /// No secure messaging here.
+    /// Secure messaging is not supported.
     pub const SECURE_MESSAGING_NOT_SUPPORTED: Self = Self(0x6882);
-    /// No chaining by class byte here.
+    /// Command chaining by class byte is not supported.
     pub const COMMAND_CHAINING_NOT_SUPPORTED: Self = Self(0x6884);
-    /// The file has another structure than the command is for.
+    /// The command does not apply to the structure of the file.
     pub const COMMAND_INCOMPATIBLE_WITH_FILE_STRUCTURE: Self = Self(0x6981);
-    /// A right is missing.
+    /// An access condition is not satisfied.
     pub const SECURITY_STATUS_NOT_SATISFIED: Self = Self(0x6982);
-    /// No more attempts.
+    /// No attempts remain.
     pub const AUTHENTICATION_METHOD_BLOCKED: Self = Self(0x6983);
     /// The referenced data are deactivated.
     pub const REFERENCED_DATA_INVALIDATED: Self = Self(0x6984);
-    /// Not now.
+    /// The command is not allowed in the current state.
     pub const CONDITIONS_NOT_SATISFIED: Self = Self(0x6985);
-    /// Another part of the list comes with the next GET STATUS.
+    /// Another part of the list can be retrieved with the next GET STATUS.
     pub const MORE_STATUS_AVAILABLE: Self = Self(0x6310);
-    /// POL1 of a profile does not allow it.
+    /// POL1 of a profile does not allow the operation.
     pub const POL1_PREVENTS: Self = Self(0x69E1);
     /// No EF is selected.
     pub const NO_EF_SELECTED: Self = Self(0x6986);
-    /// The data are not what the command needs.
+    /// The command data are incorrect.
     pub const INCORRECT_DATA: Self = Self(0x6A80);
-    /// Not supported in this place.
+    /// The function is not supported.
     pub const FUNCTION_NOT_SUPPORTED: Self = Self(0x6A81);
-    /// No such file or application.
+    /// The file or application does not exist.
     pub const FILE_NOT_FOUND: Self = Self(0x6A82);
-    /// No such record.
+    /// The record does not exist.
     pub const RECORD_NOT_FOUND: Self = Self(0x6A83);
-    /// No room.
+    /// Not enough memory.
     pub const NOT_ENOUGH_MEMORY: Self = Self(0x6A84);
-    /// P1 or P2 are wrong.
+    /// P1 or P2 is incorrect.
     pub const INCORRECT_P1_P2: Self = Self(0x6A86);
-    /// What is referred to is not there.
+    /// The referenced data do not exist.
     pub const REFERENCED_DATA_NOT_FOUND: Self = Self(0x6A88);
-    /// The offset lies outside the file.
+    /// The offset is outside the file.
     pub const WRONG_P1_P2: Self = Self(0x6B00);
-    /// No such instruction here.
+    /// The instruction is not supported.
     pub const INSTRUCTION_NOT_SUPPORTED: Self = Self(0x6D00);
-    /// No such class here.
+    /// The class is not supported.
     pub const CLASS_NOT_SUPPORTED: Self = Self(0x6E00);
-    /// No explanation.
+    /// A technical problem without a precise diagnosis.
     pub const TECHNICAL_PROBLEM: Self = Self(0x6F00);
-    /// The value would not fit its record any more.
+    /// The value would exceed the maximum of its record.
     pub const MAX_VALUE_REACHED: Self = Self(0x9850);
     /// The network's MAC is wrong.
     pub const AUTHENTICATION_ERROR_INCORRECT_MAC: Self = Self(0x9862);
-    /// No such security context.
+    /// The security context is not supported.
     pub const AUTHENTICATION_ERROR_CONTEXT_NOT_SUPPORTED: Self = Self(0x9864);
 
-    /// `61xx`: so many octets are waiting, 256 or more shown as 00.
+    /// `61xx`: this many octets can be retrieved; 256 or more are encoded as 00.
     pub fn more(octets: usize) -> Self {
         Self(0x6100 | short(octets))
     }
 
-    /// `6Cxx`: ask again for so many octets.
+    /// `6Cxx`: repeat the command with Le set to this many octets.
     pub fn wrong_le(octets: usize) -> Self {
         Self(0x6C00 | short(octets))
     }
 
-    /// `63Cx`: wrong code, so many attempts left.
+    /// `63Cx`: wrong code, with the number of remaining attempts.
     pub fn attempts_left(attempts: u8) -> Self {
         Self(0x63C0 | u16::from(attempts.min(15)))
     }
 
-    /// `91xx`: done, and a proactive command of so many octets waits.
+    /// `91xx`: normal processing, and a proactive command of this many octets is pending.
     pub fn proactive(octets: usize) -> Self {
         Self(0x9100 | short(octets))
     }
 
-    /// Whether the warning says something about the data themselves, so that they carry it too when they come after it.
+    /// True if the warning concerns the data themselves, so that it is repeated when the data are
+    /// retrieved later.
     pub fn is_repeated_with_data(self) -> bool {
         matches!(self, Self::MORE_DATA_AVAILABLE | Self::MORE_DATA_AVAILABLE_AND_PROACTIVE)
     }
 
-    /// SW1 and SW2 as they go out.
+    /// Encodes SW1 and SW2.
     pub fn to_bytes(self) -> [u8; 2] {
         self.0.to_be_bytes()
     }

@@ -1,18 +1,19 @@
-//! A point in time, as every record, certificate check and event of Landfall counts it.
+//! Timestamps, as used in every record, certificate check and event of Landfall.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Milliseconds since the Unix epoch, UTC. In JSON a person's date and time; the number is read as well.
+/// Milliseconds since the Unix epoch, UTC. Serialised to JSON as an RFC 3339 date and time; a
+/// number is accepted as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = self.to_string();
-        // A time that no calendar has (a saturated sum) stays a number, so that it can be read back.
+        // A saturated sum has no calendar date. It stays a number, so that it can be read back.
         if text.parse() == Ok(*self) {
             serializer.serialize_str(&text)
         } else {
@@ -37,30 +38,30 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 impl Timestamp {
-    /// From whole seconds since the Unix epoch.
+    /// Converts from whole seconds since the Unix epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// Whole seconds since the Unix epoch, rounded down.
+    /// Returns whole seconds since the Unix epoch, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// This time and `later` more; saturates at the end of representable time.
+    /// Adds a duration; saturates at the end of representable time.
     #[must_use]
     pub fn plus(self, later: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero when it lies in the future.
+    /// Returns the time elapsed since `earlier`, or zero if `earlier` is in the future.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339, to the second when there are no milliseconds.
+    /// Formats as RFC 3339. Milliseconds are omitted if they are zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .ok()
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_has_the_date_and_takes_the_number() {
+    fn json_contains_the_date_and_a_number_is_accepted() {
         let time: Timestamp = "2026-11-21T08:00:00.5Z".parse().unwrap();
         assert_eq!(serde_json::to_string(&time).unwrap(), r#""2026-11-21T08:00:00.5Z""#);
         for time in [time, Timestamp(0), Timestamp(i64::MAX), Timestamp(i64::MIN)] {

@@ -1,7 +1,8 @@
-//! The ASN.1 binding of ES9+ (SGP.22 section 6.6) against messages encoded by pycrate 0.8.1 (Python) from the ASN.1
-//! module of SGP.22 v2 with AuthenticateClientOk as it is since v2.2. Every value in them is made up.
+//! The ASN.1 binding of ES9+ (SGP.22 section 6.6), tested with messages that pycrate 0.8.1 (Python)
+//! encoded from the ASN.1 module of SGP.22 v2, with AuthenticateClientOk as of v2.2. All values are
+//! made up.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test panics")]
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
@@ -31,7 +32,7 @@ fn ok(body: Bytes) -> Response<Bytes> {
 }
 
 #[test]
-fn every_request_is_read_and_written_as_a_foreign_encoder_writes_it() {
+fn requests_equal_those_of_an_independent_encoder() {
     for text in [INITIATE_REQUEST, AUTHENTICATE_REQUEST, GET_REQUEST, NOTIFICATION] {
         let request = Request::from_der(&octets(text)).unwrap_or_else(|e| panic!("{text}: {e}"));
         assert_eq!(hex::encode(request.to_der()), text);
@@ -46,10 +47,11 @@ fn every_request_is_read_and_written_as_a_foreign_encoder_writes_it() {
     }
 }
 
-/// In the module the field has no tag of its own and its type is a tagged CHOICE. X.680 has the automatic tag replace
-/// the CHOICE's; compilers that put it around exist, so both are read.
+/// In the ASN.1 module the field has no tag of its own and its type is a tagged CHOICE. According
+/// to X.680 the automatic tag replaces that of the CHOICE. Some compilers add it around the tag of
+/// the CHOICE instead, so both encodings are accepted.
 #[test]
-fn a_cancellation_is_read_with_the_tag_of_the_choice_replaced_or_kept() {
+fn a_cancellation_decodes_with_the_tag_of_the_choice_replaced_or_kept() {
     for (kept, replaced) in
         [(CANCEL_REQUEST, CANCEL_REQUEST_REPLACED), (CANCEL_ERROR_REQUEST, CANCEL_ERROR_REQUEST_REPLACED)]
     {
@@ -59,7 +61,7 @@ fn a_cancellation_is_read_with_the_tag_of_the_choice_replaced_or_kept() {
     }
 }
 
-fn both_arms<F: Exchange<Reply: Clone + std::fmt::Debug + PartialEq>>(
+fn check_both_alternatives<F: Exchange<Reply: Clone + std::fmt::Debug + PartialEq>>(
     done: &str,
     refused: &str,
     because: Status,
@@ -70,7 +72,7 @@ fn both_arms<F: Exchange<Reply: Clone + std::fmt::Debug + PartialEq>>(
     };
     assert_eq!(hex::encode(asn1::response::<F>(VERSION, Ok(&reply)).body()), done);
     let Answer::Refused(read) = asn1::answer::<F>(&ok(octets(refused))).unwrap() else {
-        panic!("{refused} is none")
+        panic!("{refused} is not a refusal")
     };
     assert_eq!(read, code);
     let written = asn1::response::<F>(VERSION, Err(&because.because("a test")));
@@ -78,26 +80,26 @@ fn both_arms<F: Exchange<Reply: Clone + std::fmt::Debug + PartialEq>>(
 }
 
 #[test]
-fn every_response_has_both_arms() {
-    both_arms::<InitiateAuthentication>(
+fn every_response_has_both_alternatives() {
+    check_both_alternatives::<InitiateAuthentication>(
         INITIATE_OK,
         INITIATE_ERROR,
         Status::CiForSigningUnsupported,
         InitiateAuthenticationError::CI_PK_NOT_SUPPORTED,
     );
-    both_arms::<AuthenticateClient>(
+    check_both_alternatives::<AuthenticateClient>(
         AUTHENTICATE_OK,
         AUTHENTICATE_ERROR,
         Status::MatchingIdRefused,
         AuthenticateClientError::MATCHING_ID_REFUSED,
     );
-    both_arms::<GetBoundProfilePackage>(
+    check_both_alternatives::<GetBoundProfilePackage>(
         GET_OK,
         GET_ERROR,
         Status::OrderExpired,
         GetBoundProfilePackageError::UNDEFINED_ERROR,
     );
-    both_arms::<CancelSession>(
+    check_both_alternatives::<CancelSession>(
         CANCEL_OK,
         CANCEL_ERROR,
         Status::EuiccVerificationFailed,
@@ -106,10 +108,10 @@ fn every_response_has_both_arms() {
 }
 
 #[test]
-fn requests_and_responses_wear_the_headers_of_the_binding() {
+fn requests_and_responses_have_the_headers_of_the_binding() {
     let Request::InitiateAuthentication(request) = Request::from_der(&octets(INITIATE_REQUEST)).unwrap()
     else {
-        panic!("not what it was made as")
+        panic!("not an InitiateAuthenticationRequest")
     };
     let request = asn1::request(VERSION, &request);
     assert_eq!((request.method(), request.uri().path()), (&Method::POST, "/gsma/rsp2/asn1"));
@@ -123,7 +125,7 @@ fn requests_and_responses_wear_the_headers_of_the_binding() {
 }
 
 #[test]
-fn what_is_no_response_of_the_function_is_not_taken_for_one() {
+fn invalid_responses_are_refused() {
     let answer = |body: &str| asn1::answer::<InitiateAuthentication>(&ok(octets(body)));
     for body in [
         AUTHENTICATE_OK,

@@ -1,7 +1,8 @@
-//! Messages encoded by asn1tools 0.167 (Python) from the ASN.1 module of SGP.22 v2.5: each must decode as our type and
-//! encode to the same octets. A tag that we wrote down wrongly fails here, because nothing of ours made these octets.
+//! Messages that asn1tools 0.167 (Python) encoded from the ASN.1 module of SGP.22 v2.5. Each must
+//! decode as the type of this crate and encode to the same octets. Because the octets come from
+//! another encoder, a wrong tag in this crate makes the test fail.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test panics")]
 
 use rsp::{
     der::{Asn1, BitString},
@@ -18,7 +19,7 @@ fn same_octets<T: Asn1 + std::fmt::Debug>(name: &str, hex_text: &str) -> T {
     value
 }
 
-macro_rules! foreign {
+macro_rules! independently_encoded {
     ($($test:ident: $type:ty = $($hex:literal)+;)+) => { $(
         #[test]
         fn $test() {
@@ -27,7 +28,7 @@ macro_rules! foreign {
     )+ };
 }
 
-foreign! {
+independently_encoded! {
     get_euicc_challenge_response: es10b::GetEuiccChallengeResponse =
         "bf2e12801000000000000000000000000000000000";
     euicc_info1: EuiccInfo1 =
@@ -120,7 +121,7 @@ foreign! {
 }
 
 #[test]
-fn the_values_are_where_they_belong() {
+fn values_decode_into_the_right_fields() {
     let info: EuiccInfo2 = same_octets("EUICCInfo2", EUICC_INFO2);
     assert_eq!(info.svn.to_string(), "2.2.2");
     assert_eq!(info.profile_version.to_string(), "2.3.1");
@@ -137,7 +138,9 @@ fn the_values_are_where_they_belong() {
     assert_eq!(data.notification_metadata.seq_number, 130);
     assert_eq!(data.notification_metadata.iccid.unwrap().to_string(), "89000123456789012341");
     assert_eq!(data.smdp_oid.as_ref().unwrap().to_string(), "2.999.10");
-    let es8plus::FinalResult::ErrorResult(error) = &data.final_result else { panic!("an error was encoded") };
+    let es8plus::FinalResult::ErrorResult(error) = &data.final_result else {
+        panic!("the encoded result is an error")
+    };
     assert_eq!(error.bpp_command_id, es8plus::BppCommandId::LOAD_PROFILE_ELEMENTS);
     assert_eq!(error.error_reason, es8plus::ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR);
 
@@ -147,10 +150,10 @@ fn the_values_are_where_they_belong() {
 }
 
 #[test]
-fn a_bound_profile_package_is_cut_where_the_standard_cuts_it() {
+fn a_bound_profile_package_is_split_as_the_standard_requires() {
     let bpp = hex::decode(BPP).unwrap();
     let pieces = es8plus::loading_pieces(&bpp).unwrap();
-    assert_eq!(pieces.concat(), bpp, "nothing is lost or added");
+    assert_eq!(pieces.concat(), bpp, "the pieces contain the whole package");
     let tails: Vec<String> = pieces[1..].iter().map(hex::encode).collect();
     assert_eq!(tails, ["a0058703010101", "a108", "8803020202", "880103", "a303", "860104"]);
     assert!(hex::encode(&pieces[0]).starts_with("bf3681c8bf2381ae"));

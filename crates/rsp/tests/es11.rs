@@ -1,8 +1,9 @@
-//! The ASN.1 binding of ES11 (SGP.22 sections 5.8 and 6.6) against messages encoded by asn1tools 0.169 (Python) from the
-//! ASN.1 module of SGP.22 v2.5. The outermost tag is ours: the encoder puts the tag of a response twice where X.680 has
-//! the outer one replace the inner.
+//! The ASN.1 binding of ES11 (SGP.22 sections 5.8 and 6.6), tested with messages that asn1tools
+//! 0.169 (Python) encoded from the ASN.1 module of SGP.22 v2.5. The outermost tag was corrected
+//! manually: the encoder writes the tag of a response twice, while according to X.680 the outer tag
+//! replaces the inner one.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test panics")]
 
 use http::Response;
 use rsp::{
@@ -23,13 +24,13 @@ const EVENT_ID_UNKNOWN: &str = "a206bf4003810106";
 const ADDRESS_REFUSED: &str = "a206bf3903810101";
 
 #[test]
-fn events_are_read_and_written_as_a_foreign_encoder_writes_them() {
+fn events_equal_those_of_an_independent_encoder() {
     let expected = [(TWO_EVENTS, vec![("EV-1", "smdp.example.com"), ("EV-2", "ds2")]), (NO_EVENT, vec![])];
     for (text, events) in expected {
         let response = Response::builder().header("Content-Type", asn1::CONTENT_TYPE);
         let response = response.body(hex::decode(text).unwrap().into()).unwrap();
         let Answer::Done(reply) = asn1::answer::<AuthenticateClient>(&response).unwrap() else {
-            panic!("{text} is no refusal");
+            panic!("{text} is a refusal");
         };
         let read: Vec<_> = reply
             .event_entries
@@ -43,14 +44,14 @@ fn events_are_read_and_written_as_a_foreign_encoder_writes_them() {
 }
 
 #[test]
-fn a_refusal_is_the_integer_of_its_function() {
+fn a_refusal_is_the_error_integer_of_its_function() {
     let unknown = Status::EventUnknown.because("");
     let response = asn1::response::<AuthenticateClient>(VERSION, Err(&unknown));
     assert_eq!(hex::encode(response.body()), EVENT_ID_UNKNOWN);
     let answer = asn1::answer::<AuthenticateClient>(&response).unwrap();
     assert_eq!(answer, Answer::Refused(AuthenticateClientError::EVENT_ID_UNKNOWN));
 
-    let elsewhere = Status::SmdsAddressRefused.because("");
-    let response = asn1::response::<InitiateAuthentication>(VERSION, Err(&elsewhere));
+    let other_address = Status::SmdsAddressRefused.because("");
+    let response = asn1::response::<InitiateAuthentication>(VERSION, Err(&other_address));
     assert_eq!(hex::encode(response.body()), ADDRESS_REFUSED);
 }

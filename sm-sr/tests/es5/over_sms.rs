@@ -279,9 +279,10 @@ async fn forged_answers_are_not_heard() {
 #[tokio::test]
 async fn the_cards_refusals_are_told_by_their_status() {
     let (rig, _) = (Rig::new(), Card::new());
-    for (status, why) in
-        [(0x09, "the TAR is not known (status 09)"), (0x0A, "the packet is secured too little (status 0A)")]
-    {
+    for (status, why) in [
+        (0x09, "the TAR is unknown (status 09)"),
+        (0x0A, "the security level of the packet is insufficient (status 0A)"),
+    ] {
         rig.enqueue(enable(0x11)).await;
         rig.run().await;
         let count = u8::try_from(rig.told().await.len() + 1).unwrap();

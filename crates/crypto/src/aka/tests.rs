@@ -3,7 +3,7 @@ use crate::hex::{unhex, unhex_array};
 use crate::milenage;
 use crate::tuak::{ResLength, TuakKey};
 
-/// Test set 1 of TS 35.208, whose AUTN and AUTS follow from TS 33.102.
+/// Test set 1 of TS 35.208. AUTN and AUTS are computed from its values according to TS 33.102.
 fn set_1() -> (Algorithm, [u8; 16], Sqn, Amf) {
     let k = unhex_array("465b5ce8b199b49faa5f0a2ee238a6bc");
     let opc = milenage::opc(&k, &unhex_array("cdc202d5123e20f62b6d676ac72cb318"));
@@ -12,14 +12,14 @@ fn set_1() -> (Algorithm, [u8; 16], Sqn, Amf) {
     (Algorithm::Milenage(Milenage::new(k, opc)), rand, sqn, Amf::from_bytes([0xb9, 0xb9]))
 }
 
-/// K 00..0f with the test algorithm, as the generic test profiles of TS.48 have it.
+/// K 00..0f with the test algorithm, as in the generic test profiles of TS.48.
 fn test_profile() -> (Algorithm, [u8; 16], Sqn, Amf) {
     let k = std::array::from_fn(|at| at as u8);
     let sqn = Sqn::from_seq_ind(9, 3).unwrap();
     (Algorithm::UsimTest(UsimTest::new(k)), [0x5c; 16], sqn, Amf::from_bytes([0x80, 0]))
 }
 
-/// Test set 1 of TS 35.233. The length of RES goes into AK too.
+/// Test set 1 of TS 35.233. The length of RES also affects AK.
 fn tuak() -> (Algorithm, [u8; 16], Sqn, Amf) {
     let topc = unhex_array("bd04d9530e87513c5d837ac2ad954623a8e2330c115305a73eb45d1f40cccbff");
     let algorithm = Tuak::new(TuakKey::from_bytes(&[0xab; 16]).unwrap(), topc);
@@ -27,13 +27,13 @@ fn tuak() -> (Algorithm, [u8; 16], Sqn, Amf) {
     (Algorithm::Tuak(algorithm), [0x42; 16], Sqn::from_bytes([0x11; 6]), Amf::from_bytes([0xff, 0xff]))
 }
 
-/// AUTN and AUTS follow from the values of the set by TS 33.102.
+/// AUTN and AUTS are computed from the values of the test set according to TS 33.102.
 #[test]
 fn vector_of_tuak_test_set_1() {
     let (algorithm, rand, sqn, amf) = tuak();
     let autn = algorithm.vector(rand, sqn, amf).autn;
     assert_eq!(autn.to_bytes(), unhex_array("608e0f8a8145fffff9a54e6aeaa8618d"));
-    // f1* of the set is for AMF ffff; AUTS takes 0000.
+    // f1* of the test set is for AMF ffff; AUTS uses 0000.
     let auts = algorithm.make_auts(&rand, sqn).to_bytes();
     assert_eq!(auts[..6], unhex("f6be7a2c1f29"));
     assert_eq!(algorithm.f1_star(&rand, sqn, amf).to_bytes(), unhex_array("e94b4dc6c7297df3"));
@@ -51,7 +51,8 @@ fn vector_of_milenage_test_set_1() {
     assert_eq!(auts.to_bytes(), unhex_array("ba853f3c123ccf44e93596e355c6"));
 }
 
-/// The output of libosmocore's tests/auth/milenage_test, which makes the vector with SQN 33 + 1 and reads an AUTS.
+/// The output of libosmocore's tests/auth/milenage_test, which makes the vector with SQN 33 + 1 and
+/// reads an AUTS.
 #[test]
 fn libosmocore_vectors() {
     let k: [u8; 16] = std::array::from_fn(|at| at as u8);
@@ -69,7 +70,8 @@ fn libosmocore_vectors() {
     assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(Sqn::new(31).unwrap()));
 }
 
-/// Kc of test set 1 is published with YggdraSIM and follows from the formula; SRES from the formula.
+/// Kc of test set 1 is published with YggdraSIM and agrees with the formula. SRES is computed from
+/// the formula.
 #[test]
 fn gsm_values_of_milenage_test_set_1() {
     let (algorithm, rand, ..) = set_1();
@@ -79,13 +81,13 @@ fn gsm_values_of_milenage_test_set_1() {
 }
 
 #[test]
-fn sres_of_a_res_that_is_not_whole_words() {
+fn sres_of_a_res_of_incomplete_words() {
     let res = Res::new(vec![1, 2, 3, 4, 0x10, 0x20]);
     assert_eq!(sres(&res), [0x11, 0x22, 3, 4]);
 }
 
 #[test]
-fn the_card_reads_what_the_network_wrote() {
+fn the_card_accepts_the_vectors_of_the_network() {
     for (algorithm, rand, sqn, amf) in [set_1(), test_profile(), tuak()] {
         let vector = algorithm.vector(rand, sqn, amf);
         let checked = algorithm.check_autn(&rand, &Autn::from_bytes(vector.autn.to_bytes())).unwrap();
@@ -101,7 +103,7 @@ fn the_card_reads_what_the_network_wrote() {
 }
 
 #[test]
-fn any_bit_flipped_is_refused() {
+fn a_flipped_bit_is_refused() {
     let (algorithm, rand, sqn, amf) = set_1();
     let autn = algorithm.build_autn(&rand, sqn, amf).to_bytes();
     for bit in 0..8 * autn.len() {

@@ -11,7 +11,7 @@ fn keys(mac_chaining_value: &str, s_enc: &str, s_mac: &str) -> SessionKeys {
     }
 }
 
-/// Session keys as a trace has them: in one piece, in the order of the derivation.
+/// The session keys as one octet string in the order of the derivation, as a trace contains them.
 fn octets(keys: &SessionKeys) -> Vec<u8> {
     [keys.initial_mac_chaining_value, keys.s_enc, keys.s_mac].concat()
 }
@@ -24,8 +24,9 @@ fn some_data(octets: usize) -> Vec<u8> {
     (0..octets).map(|at| (at * 7 + at / 256) as u8).collect()
 }
 
-/// The trace of a commercial SM-DP+ that pySim's tests/unittests/test_esim_bsp.py records (`BSP_Test_mode51`),
-/// from the key agreement over ReplaceSessionKeys; then two segments of our own under the keys of the trace.
+/// The trace of a commercial SM-DP+ that pySim's tests/unittests/test_esim_bsp.py records
+/// (`BSP_Test_mode51`), from the key agreement to ReplaceSessionKeys. Two additional segments under
+/// the keys of the trace follow.
 #[test]
 fn trace_of_a_commercial_sm_dp_plus() {
     let shared = SharedSecret::from_bytes(unhex_array(
@@ -73,7 +74,8 @@ fn trace_of_a_commercial_sm_dp_plus() {
     protect.replace_session_keys(ppk.clone());
     unprotect.replace_session_keys(ppk);
 
-    // Both segments are as long as a segment can be. The octets are ours; what pySim makes of them is in the digests.
+    // Both segments have the maximum length. The plain octets are made up; the digests are those of
+    // pySim's result.
     let plain = some_data(2 * MAX_ENCRYPTED);
     let protected = protect.segments(0x86, &plain);
     let expected = [
@@ -105,10 +107,11 @@ fn second_key_derivation_of_pysim() {
     assert_eq!(octets(&derived), octets(&expected));
 }
 
-/// pySim cuts a package into pieces of 1008 octets, whose segments are longer than the standard allows: the quirk that
-/// `tolerating_long_tlvs` is for. The digest is that of all the segments that pySim makes of these octets.
+/// pySim cuts a package into pieces of 1008 octets, so its segments exceed the limit of the
+/// standard: the quirk that `tolerating_long_tlvs` accepts. The digest is that of all segments that
+/// pySim makes of these octets.
 #[test]
-fn segments_as_long_as_pysim_makes_them() {
+fn segments_of_the_length_that_pysim_makes() {
     let plain = some_data(2500);
     let mut protect = Protect::new(some_keys());
     let segments: Vec<Vec<u8>> =
@@ -124,7 +127,7 @@ fn segments_as_long_as_pysim_makes_them() {
     assert_eq!(strict.decrypt(&segments[0]), Err(BspError::Structure("the TLV is longer than 1020 octets")));
 }
 
-/// RFC 4493 section 4, examples 2 to 4: that the MAC is AES-CMAC.
+/// RFC 4493 section 4, examples 2 to 4: the MAC is AES-CMAC.
 #[test]
 fn rfc_4493_vectors() {
     let key: [u8; 16] = unhex_array("2b7e151628aed2a6abf7158809cf4f3c");
@@ -132,7 +135,7 @@ fn rfc_4493_vectors() {
         "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
          30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710",
     );
-    // The chaining value comes first, so that it can be a message's first block.
+    // The chaining value precedes the TLV, so it can be the first block of a message.
     for (octets, mac) in [
         (16, "070a16b46b4d4144f79bdd9dd04a287c"),
         (40, "dfa66747de9ae63030ca32611497c827"),
@@ -149,7 +152,7 @@ fn rfc_4493_vectors() {
 }
 
 #[test]
-fn what_was_segmented_comes_back() {
+fn segmented_data_are_restored() {
     for octets in [0, 1, 15, 16].into_iter().chain(1003..=1012).chain([2014, 2015, 5000]) {
         let data = some_data(octets);
         let (mut protect, mut unprotect) = (Protect::new(some_keys()), Unprotect::new(some_keys()));
@@ -169,7 +172,7 @@ fn what_was_segmented_comes_back() {
 }
 
 #[test]
-fn a_tlv_of_one_octet_more_than_fits_is_refused() {
+fn a_tlv_one_octet_over_the_limit_is_refused() {
     let too_long = Err(BspError::Structure("the TLV is longer than 1020 octets"));
     let tlv = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(MAX_ENCRYPTED + 1));
     assert_eq!(Unprotect::new(some_keys()).decrypt(&tlv), too_long);
@@ -178,7 +181,7 @@ fn a_tlv_of_one_octet_more_than_fits_is_refused() {
 }
 
 #[test]
-fn any_bit_flipped_is_refused() {
+fn a_flipped_bit_is_refused() {
     let encrypted = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(300));
     let maced = Protect::new(some_keys()).mac_only(0x88, &some_data(100));
     for bit in 0..8 * encrypted.len() {
@@ -194,7 +197,7 @@ fn any_bit_flipped_is_refused() {
 }
 
 #[test]
-fn truncated_and_lengthened_are_refused() {
+fn truncated_and_extended_tlvs_are_refused() {
     let tlv = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(20));
     for octets in 0..tlv.len() {
         let refused = Unprotect::new(some_keys()).decrypt(&tlv[..octets]);
@@ -205,7 +208,7 @@ fn truncated_and_lengthened_are_refused() {
 }
 
 #[test]
-fn the_right_mac_on_the_wrong_shape_is_refused() {
+fn a_correct_mac_on_an_invalid_structure_is_refused() {
     for (data, refusal) in [
         (some_data(0), BspError::Structure("the ciphertext is not made of whole blocks")),
         (some_data(17), BspError::Structure("the ciphertext is not made of whole blocks")),
@@ -218,7 +221,7 @@ fn the_right_mac_on_the_wrong_shape_is_refused() {
     assert!(matches!(Unprotect::new(some_keys()).decrypt(&maced), Err(BspError::Structure(_))));
     let encrypted = Protect::new(some_keys()).encrypt_and_mac(0x86, &some_data(16));
     assert!(matches!(Unprotect::new(some_keys()).verify_mac_only(&encrypted), Err(BspError::Structure(_))));
-    // A length that is not in its shortest form, under a MAC that is over just that form.
+    // A length that is not in its shortest form, with a MAC that covers that form.
     let mut long_form = vec![0x88, 0x81, 8];
     let mac = Chain::new(some_keys()).mac(&long_form);
     long_form.extend(&mac[..8]);
@@ -226,7 +229,7 @@ fn the_right_mac_on_the_wrong_shape_is_refused() {
 }
 
 #[test]
-fn swapped_left_out_and_repeated_are_refused() {
+fn swapped_omitted_and_repeated_tlvs_are_refused() {
     let tlvs = Protect::new(some_keys()).segments(0x86, &some_data(3000));
     for order in [&[1][..], &[0, 2], &[0, 0], &[1, 0], &[0, 1, 1], &[0, 2, 1]] {
         let mut unprotect = Unprotect::new(some_keys());
@@ -236,7 +239,7 @@ fn swapped_left_out_and_repeated_are_refused() {
 }
 
 #[test]
-fn a_refusal_ends_the_session() {
+fn a_refused_tlv_ends_the_session() {
     let tlvs = Protect::new(some_keys()).segments(0x86, &some_data(2000));
     let mut unprotect = Unprotect::new(some_keys());
     assert!(unprotect.decrypt(&tlvs[1]).is_err());
@@ -247,7 +250,7 @@ fn a_refusal_ends_the_session() {
 }
 
 #[test]
-fn replaced_keys_begin_anew() {
+fn replaced_keys_restart_the_chain() {
     let mut protect =
         Protect::new(SessionKeys { initial_mac_chaining_value: [9; 16], s_enc: [9; 16], s_mac: [9; 16] });
     protect.encrypt_and_mac(0x87, b"before");
@@ -259,7 +262,7 @@ fn replaced_keys_begin_anew() {
 }
 
 #[test]
-fn other_host_or_eid_other_keys() {
+fn another_host_id_or_eid_gives_other_keys() {
     let shared = SharedSecret::from_bytes([7; 32]);
     let derive = |host_id: &[u8], eid| {
         octets(&SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, host_id, &eid))

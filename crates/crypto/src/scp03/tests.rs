@@ -1,16 +1,17 @@
 use super::*;
 use crate::hex::{unhex, unhex_array};
 
-/// A session of pySim's tests/unittests/test_globalplatform.py (`SCP03_Test_...`), recorded with a real card.
+/// A session of pySim's tests/unittests/test_globalplatform.py (`SCP03_Test_...`), recorded with a
+/// real card.
 struct Session {
     key_octets: usize,
     level: u8,
     initialize_update: &'static str,
-    card_answer: &'static str,
+    card_response: &'static str,
     external_authenticate: &'static str,
     get_eid: &'static str,
-    eid_answer: &'static str,
-    /// Without and with data, without and with an answer; as pySim wraps them.
+    eid_response: &'static str,
+    /// Wrapped commands without and with data, each without and with Le, as pySim wraps them.
     cases: [&'static str; 4],
 }
 
@@ -19,10 +20,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 16,
         level: 0x11,
         initialize_update: "8050300008b13e5f938fc108c400",
-        card_answer: "000000000000000000003003703eb51047495b249f66c484c1d2ef1948000002",
+        card_response: "000000000000000000003003703eb51047495b249f66c484c1d2ef1948000002",
         external_authenticate: "84821100107d5f5826a993ebc89eea24957fa0b3ce",
         get_eid: "84e291000ebf3e035c015a558d036518a2829700",
-        eid_answer: "bf3e125a1089882119900000000000000000000005971be68992dbbdfa",
+        eid_response: "bf3e125a1089882119900000000000000000000005971be68992dbbdfa",
         cases: [
             "84f220020863a63f8959827fb2",
             "84ca006608a0c6a4a74166f7ce00",
@@ -34,10 +35,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 16,
         level: 0x03,
         initialize_update: "80503000088e1552d0513c60f300",
-        card_answer: "0000000000000000000030037030760cd2c47c1dd395065fe5ead8a9d7000001",
+        card_response: "0000000000000000000030037030760cd2c47c1dd395065fe5ead8a9d7000001",
         external_authenticate: "8482030010fd4721a14d9b07003c451d2f8ae6bb21",
         get_eid: "84e2910018ca9c00f6713d79bc8baa642bdff51c3f6a4082d3bd9ad26c00",
-        eid_answer: "bf3e125a1089882119900000000000000000000005",
+        eid_response: "bf3e125a1089882119900000000000000000000005",
         cases: [
             "84f2200208c9811b11f1264cf1",
             "84ca006608e10ab60b3054798800",
@@ -49,10 +50,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 16,
         level: 0x33,
         initialize_update: "8050300008fdf38259a1e0de4400",
-        card_answer: "000000000000000000003003703b1aca81e821f219081cdc01c26b372d000003",
+        card_response: "000000000000000000003003703b1aca81e821f219081cdc01c26b372d000003",
         external_authenticate: "84823300108c36f96bcc00724a4e13ad591d7da3f0",
         get_eid: "84e2910018267a85dfe4a98fca6fb0527e0dfecce4914e40401433c87f00",
-        eid_answer: "f3ba2b1013aa6224f5e1c138d71805c569e5439b47576260b75fc021b25097cb2e68f8a0144975b9",
+        eid_response: "f3ba2b1013aa6224f5e1c138d71805c569e5439b47576260b75fc021b25097cb2e68f8a0144975b9",
         cases: [
             "84f2200208ac6a59024bed84cc",
             "84ca006608409912ad8fb7aed000",
@@ -64,10 +65,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 24,
         level: 0x11,
         initialize_update: "80503100087396430b768b085b00",
-        card_answer: "000000000000000000003103708cfc23522ffdbf1e5df5542cac8fd866000003",
+        card_response: "000000000000000000003103708cfc23522ffdbf1e5df5542cac8fd866000003",
         external_authenticate: "84821100102145ed30b146f5db252fb7e624cec244",
         get_eid: "84e291000ebf3e035c015aff42cf801d14394400",
-        eid_answer: "bf3e125a1089882119900000000000000000000005162fbd33e04940a9",
+        eid_response: "bf3e125a1089882119900000000000000000000005162fbd33e04940a9",
         cases: [
             "84f22002084584e4f6784811ee",
             "84ca006608937776ebe190fa3000",
@@ -79,10 +80,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 24,
         level: 0x03,
         initialize_update: "805031000869c65da8202bf19f00",
-        card_answer: "00000000000000000000310370b570a67be38446717729d6dd3d2ec5b1000001",
+        card_response: "00000000000000000000310370b570a67be38446717729d6dd3d2ec5b1000001",
         external_authenticate: "848203001065df4f1a356a887905466516d9e5b7c1",
         get_eid: "84e2910018d2c6fb477c5d4afe4fd4d21f17eff10d3578ec1774a12a2d00",
-        eid_answer: "bf3e125a1089882119900000000000000000000005",
+        eid_response: "bf3e125a1089882119900000000000000000000005",
         cases: [
             "84f2200208964e188f0b1bb697",
             "84ca006608f0820035a41d3e1800",
@@ -94,10 +95,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 24,
         level: 0x33,
         initialize_update: "80503100089b3f2eef0e8c937400",
-        card_answer: "00000000000000000000310370f6bb305a15bae1a68f79fb08212fbed7000002",
+        card_response: "00000000000000000000310370f6bb305a15bae1a68f79fb08212fbed7000002",
         external_authenticate: "84823300109100bc22d58b45b86a26365ce39ff3cf",
         get_eid: "84e29100188f7f946c84f70d17994bc6e8791251bb1bb1bf02cf8de58900",
-        eid_answer: "c05176c1b6f72aae50c32cbee63b0e95998928fd4dfb2be9f27ffde8c8476f5909b4805cc4039599",
+        eid_response: "c05176c1b6f72aae50c32cbee63b0e95998928fd4dfb2be9f27ffde8c8476f5909b4805cc4039599",
         cases: [
             "84f2200208d5d97754b6b3d2ba",
             "84ca006608516c82b8e30adbeb00",
@@ -109,10 +110,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 32,
         level: 0x11,
         initialize_update: "805032000811666d57866c6f5400",
-        card_answer: "0000000000000000000032037053ea8847efa7674e41498a4d66cf0dee000003",
+        card_response: "0000000000000000000032037053ea8847efa7674e41498a4d66cf0dee000003",
         external_authenticate: "84821100102f2ad190eff2fafc4908996d1cebd310",
         get_eid: "84e291000ebf3e035c015af4b680372542b59d00",
-        eid_answer: "bf3e125a10898821199000000000000000000000058012dd7f01f1c4c1",
+        eid_response: "bf3e125a10898821199000000000000000000000058012dd7f01f1c4c1",
         cases: [
             "84f2200208d618b7da68d5fe52",
             "84ca0066088f3e055db23ad5e500",
@@ -124,10 +125,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 32,
         level: 0x03,
         initialize_update: "8050320008c6066990fc426e1d00",
-        card_answer: "000000000000000000003203708682cd81bbd8919f2de3f2664581f118000001",
+        card_response: "000000000000000000003203708682cd81bbd8919f2de3f2664581f118000001",
         external_authenticate: "848203001077c493b632edadaf865a1e64acc07ce9",
         get_eid: "84e29100183ddaa60594963befaada3525b492ede23c2ab2c1ce3afe4400",
-        eid_answer: "bf3e125a1089882119900000000000000000000005",
+        eid_response: "bf3e125a1089882119900000000000000000000005",
         cases: [
             "84f2200208480ddc8e419da38d",
             "84ca0066083e9d6a6c0b2d732000",
@@ -139,10 +140,10 @@ const SESSIONS: [Session; 9] = [
         key_octets: 32,
         level: 0x33,
         initialize_update: "805032000897b2055fe58599fd00",
-        card_answer: "00000000000000000000320370a8439a22cedf045fa9f1903b2834f26e000002",
+        card_response: "00000000000000000000320370a8439a22cedf045fa9f1903b2834f26e000002",
         external_authenticate: "8482330010508a0fd959d2e547c6b33154a6be2057",
         get_eid: "84e29100187a5ef717eaf1e135ae92fe54429d0e465decda65f5fe5aea00",
-        eid_answer: "ea90dbfa648a67c5eb6abc57f8530b97d0cd5647c5e8732016b55203b078dd2ace7f8bc5d1c1cd99",
+        eid_response: "ea90dbfa648a67c5eb6abc57f8530b97d0cd5647c5e8732016b55203b078dd2ace7f8bc5d1c1cd99",
         cases: [
             "84f2200208bcc5c17275545d93",
             "84ca00660804806aba9d543bb600",
@@ -166,11 +167,11 @@ impl Session {
     }
 
     fn keys(&self) -> SessionKeys {
-        let answer = unhex(self.card_answer);
+        let response = unhex(self.card_response);
         SessionKeys::derive(
             &self.static_keys(),
             unhex(self.initialize_update)[5..13].try_into().unwrap(),
-            answer[13..21].try_into().unwrap(),
+            response[13..21].try_into().unwrap(),
         )
     }
 
@@ -179,7 +180,7 @@ impl Session {
     }
 }
 
-/// An APDU taken apart, as far as these have it: header, data, whether an answer is wanted.
+/// Splits an APDU into header, data and the presence of Le, as far as the test commands require it.
 fn parts(apdu: &[u8]) -> ([u8; 4], &[u8], bool) {
     let header = apdu[..4].try_into().unwrap();
     match apdu.len() {
@@ -193,22 +194,22 @@ fn parts(apdu: &[u8]) -> ([u8; 4], &[u8], bool) {
 
 fn wrapped(channel: &mut Channel, apdu: &str) -> Vec<u8> {
     let apdu = unhex(apdu);
-    let (header, data, wants) = parts(&apdu);
+    let (header, data, has_le) = parts(&apdu);
     let (header, data) = channel.protect(header, data);
     let mut out = [header.as_slice(), &[data.len() as u8], &data].concat();
-    out.extend(wants.then_some(0));
+    out.extend(has_le.then_some(0));
     out
 }
 
 #[test]
-fn sessions_of_pysim_byte_for_byte_at_the_hosts_end() {
+fn the_host_reproduces_the_sessions_of_pysim() {
     for session in &SESSIONS {
         let keys = session.keys();
-        assert_eq!(keys.card_cryptogram().as_slice(), &unhex(session.card_answer)[21..29]);
+        assert_eq!(keys.card_cryptogram().as_slice(), &unhex(session.card_response)[21..29]);
         let mut host = session.channel();
         assert_eq!(host.external_authenticate(), unhex(session.external_authenticate));
         assert_eq!(wrapped(&mut host, GET_EID), unhex(session.get_eid));
-        assert_eq!(host.unprotect_response(0x9000, &unhex(session.eid_answer)), Ok(unhex(EID)));
+        assert_eq!(host.unprotect_response(0x9000, &unhex(session.eid_response)), Ok(unhex(EID)));
         for (plain, sent) in CASES.iter().zip(session.cases) {
             assert_eq!(wrapped(&mut host, plain), unhex(sent), "{plain}");
         }
@@ -216,7 +217,7 @@ fn sessions_of_pysim_byte_for_byte_at_the_hosts_end() {
 }
 
 #[test]
-fn sessions_of_pysim_byte_for_byte_at_the_cards_end() {
+fn the_card_accepts_and_answers_the_sessions_of_pysim() {
     for session in &SESSIONS {
         let mut card = session.channel();
         let authenticate = unhex(session.external_authenticate);
@@ -225,20 +226,21 @@ fn sessions_of_pysim_byte_for_byte_at_the_cards_end() {
         let get_eid = unhex(session.get_eid);
         let (header, data, _) = parts(&get_eid);
         assert_eq!(card.unprotect(header, data), Ok(unhex(GET_EID)[5..11].to_vec()));
-        assert_eq!(card.protect_response(0x9000, &unhex(EID)), unhex(session.eid_answer));
+        assert_eq!(card.protect_response(0x9000, &unhex(EID)), unhex(session.eid_response));
         for (plain, sent) in CASES.iter().zip(session.cases) {
             let (plain, sent) = (unhex(plain), unhex(sent));
             let (header, data, _) = parts(&sent);
-            // pySim's vectors count MAC and data in Lc, and so does the MAC.
+            // In pySim's vectors Lc counts MAC and data, and the MAC covers this Lc.
             assert_eq!(card.unprotect(header, data).as_deref(), Ok(parts(&plain).1));
         }
     }
 }
 
-/// The card's challenge where the card says i = 70: a function of its counter and the application that was asked, which
-/// these sessions do not name; so of our own example (see `scp03t`).
+/// With i = 70 the card challenge is a function of its counter and the AID of the selected
+/// application. The recorded sessions do not contain the AID, so the values are those of the worked
+/// example in `scp03t`.
 #[test]
-fn the_cards_challenge_is_foreseeable() {
+fn the_card_challenge_is_deterministic() {
     let keys = StaticKeys {
         enc: AesKey::new(unhex_array("c40b97be5c644ba3e2d06dac8747a6f3")),
         mac: AesKey::new([0; 16]),
@@ -259,7 +261,7 @@ fn pair() -> (Channel, Channel) {
 }
 
 #[test]
-fn commands_and_responses_come_back_also_from_a_record() {
+fn commands_and_responses_are_restored_also_after_resuming() {
     let (mut host, mut card) = pair();
     let header = [0x80, 0xE2, 0x88, 0x00];
     for octets in [0, 1, 15, 16, 100, 239, 300] {
@@ -274,7 +276,7 @@ fn commands_and_responses_come_back_also_from_a_record() {
 }
 
 #[test]
-fn what_is_altered_repeated_or_left_out_is_refused() {
+fn altered_repeated_and_omitted_messages_are_refused() {
     let (mut host, card) = pair();
     let (header, data) = host.protect([0x80, 0xE2, 0x88, 0x00], &[1, 2, 3]);
     for bit in 0..(4 + data.len()) * 8 {
@@ -295,7 +297,7 @@ fn what_is_altered_repeated_or_left_out_is_refused() {
 }
 
 #[test]
-fn authentication_needs_the_keys() {
+fn authentication_requires_the_keys() {
     let authenticate = unhex(SESSIONS[0].external_authenticate);
     let (header, data, _) = parts(&authenticate);
     let mut other = SESSIONS[2].channel();

@@ -1,4 +1,5 @@
-//! With what a packet is ciphered and vouched for: the algorithms of TS 102 225 sections 5.1.2 and 5.1.3 that are computed.
+//! Keys of secured packets with the ciphering algorithms of TS 102 225 section 5.1.2 and the
+//! cryptographic checksum algorithms of section 5.1.3.
 
 use std::fmt;
 
@@ -10,17 +11,17 @@ use super::CC_LENGTH;
 use crate::aes_key::{self, AesKey};
 use crate::secret::Secret;
 
-/// KIc or KID, with the algorithm it is for; wiped when dropped.
+/// KIc or KID together with its algorithm; wiped when dropped.
 #[derive(Debug, Clone)]
 pub enum Key {
-    /// x2: CBC in KIc, CMAC in KID. The only one that SGP.02 allows (section 2.4.3).
+    /// x2: CBC as KIc, CMAC as KID. The only algorithm that SGP.02 allows (section 2.4.3).
     Aes(AesKey),
-    /// x5 and x9: CBC in KIc, the last block of CBC in KID.
+    /// x5 and x9: CBC as KIc, the last CBC block as KID.
     TripleDes(TripleDesKey),
 }
 
 impl Key {
-    /// To a multiple of how many octets a ciphered packet is filled.
+    /// Returns the block size in octets. A ciphered packet is padded to a multiple of it.
     pub(super) const fn block(&self) -> usize {
         match self {
             Self::Aes(_) => aes_key::BLOCK,
@@ -28,7 +29,8 @@ impl Key {
         }
     }
 
-    /// CBC from an IV of zeros; `None` unless the data are whole blocks.
+    /// Encrypts with CBC and an IV of zeros. Returns `None` unless the data are a multiple of the
+    /// block size.
     pub(super) fn encrypt(&self, data: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Aes(key) => key.encrypt_cbc([0; aes_key::BLOCK], data),
@@ -36,7 +38,8 @@ impl Key {
         }
     }
 
-    /// The way back; `None` unless the data are whole blocks.
+    /// Decrypts with CBC and an IV of zeros. Returns `None` unless the data are a multiple of the
+    /// block size.
     pub(super) fn decrypt(&self, data: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Aes(key) => key.decrypt_cbc([0; aes_key::BLOCK], data),
@@ -44,7 +47,7 @@ impl Key {
         }
     }
 
-    /// CC over the parts, one after the other.
+    /// Computes the cryptographic checksum (CC) of the concatenated parts.
     pub(super) fn cc(&self, parts: &[&[u8]]) -> [u8; CC_LENGTH] {
         match self {
             Self::Aes(key) => {
@@ -56,7 +59,7 @@ impl Key {
     }
 }
 
-/// The AES key of these octets.
+/// Creates an AES key of 128 bits.
 impl From<[u8; 16]> for Key {
     fn from(octets: [u8; 16]) -> Self {
         Self::Aes(octets.into())
@@ -75,20 +78,20 @@ impl From<TripleDesKey> for Key {
     }
 }
 
-/// A key of triple DES, encrypting, decrypting and encrypting again; parity bits are not looked at. Wiped when dropped.
+/// A triple DES key in encrypt-decrypt-encrypt mode; wiped when dropped. Parity bits are ignored.
 #[derive(Clone)]
 pub enum TripleDesKey {
-    /// Of two keys of DES, the first of which is the third as well: x5.
+    /// x5: two DES keys. The first is used again as the third.
     Two(Secret<[u8; 16]>),
-    /// Of three: x9.
+    /// x9: three DES keys.
     Three(Secret<[u8; 24]>),
 }
 
 impl TripleDesKey {
-    /// Octets of a block.
+    /// The block size in octets.
     const BLOCK: usize = 8;
 
-    /// Filled with zeros to whole blocks, CBC from an IV of zeros.
+    /// Pads with zeros to whole blocks and encrypts with CBC and an IV of zeros.
     fn encrypt(&self, data: &[u8]) -> Vec<u8> {
         let iv = [0; Self::BLOCK].into();
         match self {
@@ -112,7 +115,7 @@ impl TripleDesKey {
     }
 
     fn last_block(&self, parts: &[&[u8]]) -> [u8; CC_LENGTH] {
-        // What a packet vouches for has its lengths at least, so there is a block.
+        // The checksum covers at least the lengths of the packet, so there is at least one block.
         self.encrypt(&parts.concat()).last_chunk().copied().unwrap_or_default()
     }
 }

@@ -2,7 +2,8 @@ use super::*;
 use crate::aes_key::AesKey;
 use crate::hex::{unhex, unhex_array};
 
-/// `OTA_KEYSET_SJA5_AES128` of pySim's tests/unittests/test_ota.py, which recorded the responses of a real card.
+/// `OTA_KEYSET_SJA5_AES128` of pySim's tests/unittests/test_ota.py, whose responses were recorded
+/// from a real card.
 fn keys() -> Keys {
     Keys {
         kic: AesKey::new(unhex_array("200102030405060708090a0b0c0d0e0f")).into(),
@@ -13,7 +14,7 @@ fn keys() -> Keys {
 const HEADER: [u8; 3] = [0x02, 0x71, 0x00];
 
 #[test]
-fn a_command_of_pysim_byte_for_byte() {
+fn the_command_packet_equals_the_vector_of_pysim() {
     let head = unhex_array("06192222b00011");
     let plain = Opened { counter: [0; 5], status: 0, data: unhex("00a40004023f00") };
     let packet =
@@ -23,7 +24,7 @@ fn a_command_of_pysim_byte_for_byte() {
 }
 
 #[test]
-fn a_response_of_a_card_that_pysim_recorded() {
+fn the_response_packet_recorded_by_pysim_opens() {
     let tar = unhex_array("b00011");
     let packet = unhex("002412b00011ebc6b497e2cad7aedf36ace0e3a29b38853f0fe9ccde81913be5702b73abce1f");
     let response = open(Head::Response(&tar, &HEADER), &packet, Protection::FULL, &keys()).unwrap();
@@ -31,9 +32,9 @@ fn a_response_of_a_card_that_pysim_recorded() {
     assert_eq!(seal(Head::Response(&tar, &HEADER), &response, Protection::FULL, &keys()), packet);
 }
 
-/// `3DES-SJA5-UNCIPHERED-NOCC` of the same file: no key takes part.
+/// `3DES-SJA5-UNCIPHERED-NOCC` of the same file: no key is used.
 #[test]
-fn a_response_in_clear_that_pysim_recorded() {
+fn the_unsecured_response_packet_recorded_by_pysim_opens() {
     let tar = unhex_array("b00011");
     let none = Protection { checksum: false, ciphered: false };
     let packet = unhex("000e0ab0001100000000000000016132");
@@ -42,9 +43,9 @@ fn a_response_in_clear_that_pysim_recorded() {
     assert_eq!(seal(Head::Response(&tar, &HEADER), &response, none, &keys()), packet);
 }
 
-/// The pieces on their own, as the two ends use them to write their packets each in its own way.
+/// The exported `encrypt`, `decrypt` and `mac`, which other code uses to build its own packets.
 #[test]
-fn pieces_make_the_packet() {
+fn encrypt_and_mac_build_the_packet_of_pysim() {
     let (kic, kid) =
         (unhex_array("200102030405060708090a0b0c0d0e0f"), unhex_array("201102030405060708090a0b0c0d0e0f"));
     let clear = unhex("00281506192222b00011");
@@ -58,7 +59,7 @@ fn pieces_make_the_packet() {
 }
 
 #[test]
-fn every_length_comes_back_under_every_protection() {
+fn packets_of_every_length_open_under_every_protection() {
     let head = [0x16, 0x39, 0x12, 0x12, 0, 0, 1];
     let tar = [0, 0, 1];
     for octets in 0..40 {
@@ -75,7 +76,7 @@ fn every_length_comes_back_under_every_protection() {
 }
 
 #[test]
-fn an_altered_bit_anywhere_is_refused() {
+fn packets_with_an_altered_bit_are_refused() {
     let head = [0x16, 0x39, 0x12, 0x12, 0, 0, 1];
     let plain = Opened { counter: [0, 0, 0, 0, 7], status: 0, data: vec![1; 21] };
     let packet = seal(Head::Command(&head), &plain, Protection::FULL, &keys());
@@ -90,7 +91,7 @@ fn an_altered_bit_anywhere_is_refused() {
 }
 
 #[test]
-fn each_refusal_has_its_reason() {
+fn each_invalid_packet_has_its_own_error() {
     let head = [0x16, 0x39, 0x12, 0x12, 0, 0, 1];
     let plain = Opened { counter: [0; 5], status: 0, data: vec![1; 2] };
     let packet = seal(Head::Command(&head), &plain, Protection::FULL, &keys());
@@ -101,12 +102,12 @@ fn each_refusal_has_its_reason() {
     let mut longer = [packet.as_slice(), &[0]].concat();
     longer[1] += 1;
     assert_eq!(opened(&longer, &keys()), Err(PacketError::Ciphering));
-    // Padding longer than what there is, under a right checksum.
+    // Padding longer than the data, with a correct checksum.
     let clear = Protection { checksum: false, ciphered: false };
     let mut packet = seal(Head::Command(&head), &plain, clear, &keys());
     packet[15] = 3;
     assert_eq!(open(Head::Command(&head), &packet, clear, &keys()), Err(PacketError::Structure));
-    // A response's checksum covers the header in front of it.
+    // The checksum of a response covers the user data header in front of it.
     let tar = [0, 0, 1];
     let response = seal(Head::Response(&tar, &HEADER), &plain, Protection::FULL, &keys());
     let other_header = Head::Response(&tar, &[0x02, 0x70, 0x00]);

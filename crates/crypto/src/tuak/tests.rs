@@ -1,10 +1,11 @@
 use super::*;
 use crate::hex::{unhex, unhex_array};
 
-/// K, RAND, SQN, AMF; TOP; TOPc; f1; f1*; f2; f3; f4; f5, f5*, iterations.
+/// The values of each set: K, RAND, SQN, AMF; TOP; TOPc; f1; f1*; f2; f3; f4; f5, f5*, iterations.
 ///
-/// The six test sets of 3GPP TS 35.233 section 6 (those of TS 35.232 are the same values with what is between), on
-/// which libosmocore, CryptoMobile and a third transcription agree. The lengths are those of the values.
+/// The six test sets of 3GPP TS 35.233 section 6 (TS 35.232 has the same values with intermediate
+/// results). libosmocore, CryptoMobile and a third transcription agree on them. The lengths of the
+/// values are those of the set.
 const TEST_SETS: [&str; 6] = [
     "abababababababababababababababab 42424242424242424242424242424242 111111111111 ffff \
      5555555555555555555555555555555555555555555555555555555555555555 \
@@ -62,7 +63,7 @@ const TEST_SETS: [&str; 6] = [
      6aae8d18c448 8c5f33b61f4e 2",
 ];
 
-/// Bits of INSTANCE that ask for CK and IK of 256 bits.
+/// The bits of INSTANCE for CK and IK of 256 bits.
 const CK_256: u8 = 0x04;
 const IK_256: u8 = 0x02;
 
@@ -85,7 +86,7 @@ fn published_test_sets() {
         let tuak = Tuak::new(k, topc)
             .with_res_length(ResLength::from_octets(f2.len() as u8).unwrap())
             .with_iterations(iterations);
-        // In the lengths of the set, longer than TS 33.102 has them in some.
+        // In the lengths of the set. Some are longer than TS 33.102 allows.
         let mac = |function| tuak.out1(function, f1.len() as u8, &rand, sqn, amf).octets(0, f1.len());
         assert_eq!(mac(F1), f1, "f1 of set {number}");
         assert_eq!(mac(F1_STAR), f1_star, "f1* of set {number}");
@@ -97,7 +98,7 @@ fn published_test_sets() {
         assert_eq!(out.ak(), Ak::from_bytes(unhex_array(f5)), "f5 of set {number}");
         assert_eq!(tuak.f5_star(&rand), Ak::from_bytes(unhex_array(f5_star)), "f5* of set {number}");
 
-        // What TS 33.102 takes is the same function where the lengths are its own.
+        // The public functions give the same values where the set has the lengths of TS 33.102.
         if f1.len() == 8 {
             assert_eq!(tuak.f1(&rand, sqn, amf).to_bytes(), *f1);
             assert_eq!(tuak.f1_star(&rand, sqn, amf).to_bytes(), *f1_star);

@@ -93,7 +93,7 @@ async fn what_is_no_message_is_refused_with_a_fault_that_says_why() {
             text("http://www.w3.org/2003/05/soap-envelope", "urn:envelope"),
             StatusCode::BAD_REQUEST,
             "Sender",
-            "where the Envelope of SOAP 1.2 belongs",
+            "expected the Envelope of SOAP 1.2",
         ),
         (
             text("http://www.w3.org/2003/05/soap-envelope", "http://schemas.xmlsoap.org/soap/envelope/"),

@@ -1,21 +1,21 @@
-//! What is wrong with a peer's bytes, and where.
+//! Decoding errors: the problem and its position in the input.
 
 use std::fmt;
 
 use super::Tag;
 
-/// The peer's bytes are not what the standard says they are.
+/// The peer's octets do not conform to the standard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeError {
-    /// Offset of the offending TLV from the start of the outermost input, in octets.
+    /// Offset of the invalid TLV from the start of the outermost input, in octets.
     pub offset: usize,
-    /// Names of the fields that lead to it, outermost first, such as `euiccSigned1.transactionId`.
+    /// The names of the enclosing fields, outermost first, such as `euiccSigned1.transactionId`.
     pub path: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// One way in which bytes can fail to be DER of a type.
+/// A reason why octets are not valid DER of a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -23,41 +23,41 @@ pub enum Problem {
     Truncated,
     /// Octets remain after the value.
     TrailingBytes {
-        /// How many.
+        /// The number of octets that remain.
         count: usize,
     },
-    /// Another tag stands where this one belongs.
+    /// Another tag was found instead of the expected one.
     UnexpectedTag {
-        /// The tag that belongs there.
+        /// The expected tag.
         expected: Tag,
-        /// The tag that was found.
+        /// The found tag.
         found: Tag,
     },
-    /// A mandatory element is absent.
+    /// A mandatory element is missing.
     Missing {
-        /// The tag that was looked for.
+        /// The expected tag.
         expected: Tag,
     },
-    /// The tag is not one of the alternatives of a CHOICE.
+    /// The tag is not that of an alternative of the CHOICE.
     NoSuchAlternative {
-        /// The tag that was found.
+        /// The found tag.
         found: Tag,
     },
     /// A tag or a length is not in its shortest form, or the length is indefinite: not DER.
     NotShortest,
     /// Nesting deeper than the limit.
     TooDeep,
-    /// The value is not one the type can have.
+    /// The value is not valid for the type.
     BadValue(&'static str),
 }
 
 impl DecodeError {
-    /// `problem` at `offset`, path still to be told by the callers.
+    /// Creates an error at `offset`. Callers add the path with [`Self::within`].
     pub fn new(offset: usize, problem: Problem) -> Self {
         Self { offset, path: String::new(), problem }
     }
 
-    /// The same error, seen from the structure that has it in `field`.
+    /// Prepends the name of the field that contains the error to the path.
     #[must_use]
     pub fn within(mut self, field: &str) -> Self {
         let joint = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
@@ -65,7 +65,7 @@ impl DecodeError {
         self
     }
 
-    /// The same error, seen from the list that has it as element `index`.
+    /// Prepends the index of the list element that contains the error to the path.
     #[must_use]
     pub fn within_element(self, index: usize) -> Self {
         self.within(&format!("[{index}]"))
@@ -79,12 +79,14 @@ impl fmt::Display for DecodeError {
         }
         match &self.problem {
             Problem::Truncated => write!(f, "the bytes end too early"),
-            Problem::TrailingBytes { count } => write!(f, "{count} octets too many"),
+            Problem::TrailingBytes { count } => write!(f, "{count} trailing octets"),
             Problem::UnexpectedTag { expected, found } => {
-                write!(f, "tag {found} where {expected} belongs")
+                write!(f, "expected tag {expected}, found {found}")
             }
             Problem::Missing { expected } => write!(f, "element {expected} is missing"),
-            Problem::NoSuchAlternative { found } => write!(f, "tag {found} is none of the alternatives"),
+            Problem::NoSuchAlternative { found } => {
+                write!(f, "tag {found} is not an alternative of the CHOICE")
+            }
             Problem::NotShortest => write!(f, "a tag or length is not in DER's shortest form"),
             Problem::TooDeep => write!(f, "nested too deeply"),
             Problem::BadValue(what) => f.write_str(what),

@@ -1,10 +1,10 @@
-//! One description of a type, both directions of the codec.
+//! Macros that generate a type, its encoder and its decoder from one description.
 
-/// A SEQUENCE: a struct whose fields carry the tags they have on the wire.
+/// Defines a SEQUENCE: a struct whose fields carry the tags of the encoding.
 ///
 /// ```
 /// rsp::sequence! {
-///     /// Sent by nobody.
+///     /// An example.
 ///     #[derive(Debug, Clone, PartialEq)]
 ///     pub struct Example = 0xBF7F {
 ///         /// A mandatory [2] OCTET STRING (SIZE(3)).
@@ -19,8 +19,8 @@
 /// assert_eq!(Example::from_der(&value.to_der()), Ok(value));
 /// ```
 ///
-/// A field of an untagged CHOICE type carries tag `0`. A CHOICE under any other tag is explicitly tagged,
-/// which is what X.680 31.2.7 makes of a tagged CHOICE.
+/// A field of an untagged CHOICE type has tag `0`. A CHOICE under any other tag is tagged
+/// explicitly, according to X.680 31.2.7.
 #[macro_export]
 macro_rules! sequence {
     (
@@ -69,9 +69,10 @@ macro_rules! sequence {
     };
 }
 
-/// A CHOICE: an enum whose variants carry the tags of the alternatives.
+/// Defines a CHOICE: an enum whose variants carry the tags of the alternatives.
 ///
-/// `= 0` after the name is an untagged CHOICE; any other tag wraps the alternatives explicitly.
+/// `= 0` after the name defines an untagged CHOICE; any other tag wraps the alternatives
+/// explicitly.
 #[macro_export]
 macro_rules! choice {
     (
@@ -148,7 +149,8 @@ macro_rules! choice {
     };
 }
 
-/// An INTEGER with named values; one that has no name survives a round trip.
+/// Defines an INTEGER with named values. Values without a name are preserved by decoding and
+/// encoding.
 #[macro_export]
 macro_rules! codes {
     (
@@ -163,7 +165,7 @@ macro_rules! codes {
         impl $name {
             $( $(#[$value_meta])* pub const $value: Self = Self($number); )+
 
-            /// The standard's name of the value, if it has one.
+            /// Returns the standard's name of the value, if it has one.
             pub fn name(self) -> Option<&'static str> {
                 match self {
                     $( Self::$value => Some(stringify!($value)), )+
@@ -208,7 +210,8 @@ macro_rules! codes {
     };
 }
 
-/// The named bits of a BIT STRING: a module with a constant for each, and `NAMES` with the standard's identifiers.
+/// Defines the named bits of a BIT STRING: a module with a constant for each bit, and `NAMES` with
+/// the standard's identifiers.
 #[macro_export]
 macro_rules! bits {
     (
@@ -219,7 +222,7 @@ macro_rules! bits {
         $vis mod $name {
             $( $(#[$bit_meta])* pub const $bit: usize = $number; )+
 
-            /// Each bit by the standard's identifier.
+            /// The standard's identifier of each bit.
             pub const NAMES: &[(&str, usize)] = &[ $( ($identifier, $number) ),+ ];
         }
     };

@@ -1,14 +1,16 @@
-//! The codec under every ASN.1 type: strict DER, written and read with the tags as the standards print them.
+//! The DER codec of every ASN.1 type: strict DER, with tags written as the standards print them.
 //!
-//! A type says its shape once, with [`sequence!`](crate::sequence), [`choice!`](crate::choice) or
-//! [`codes!`](crate::codes), and both directions follow from it. Three rules of the house live here:
+//! A type is described once, with [`sequence!`](crate::sequence), [`choice!`](crate::choice) or
+//! [`codes!`](crate::codes). Encoder and decoder both follow from the description. Three rules of
+//! this project apply:
 //!
-//! - what was received is kept byte for byte where a signature covers it ([`Raw`]);
-//! - an unknown element after the known ones is passed over, as `EXTENSIBILITY IMPLIED` asks,
-//!   unless the type declares a last field of type [`Unknown`], which keeps it;
-//! - anything else that is not DER is refused, with the path and the offset where it stands.
+//! - Octets covered by a signature are kept as received ([`Raw`]).
+//! - Unknown elements after the known ones are skipped, as `EXTENSIBILITY IMPLIED` requires. A type
+//!   whose last field is of type [`Unknown`] keeps them instead.
+//! - Any other deviation from DER is refused, with the path and the offset of the error.
 //!
-//! Why not a derive over a published codec: `docs/decisions/0002-der-codec.md`.
+//! `docs/decisions/0002-der-codec.md` gives the reasons for not deriving the types over a published
+//! codec.
 
 mod error;
 mod macros;
@@ -26,43 +28,44 @@ pub use reader::Reader;
 pub use shape::{Field, Shape, Shown};
 pub use tag::Tag;
 
-/// An ASN.1 type that can be written and read.
+/// An ASN.1 type that can be encoded and decoded.
 ///
-/// `tag` is where implicit tagging enters: a field carries the tag its SEQUENCE gives it, not its own.
+/// The parameter `tag` supports implicit tagging: a field has the tag that its SEQUENCE assigns,
+/// not its own.
 pub trait Asn1: Sized {
-    /// The type's own tag, or [`Tag::CHOICE`] when it has none because it is an untagged CHOICE.
+    /// The type's own tag, or [`Tag::CHOICE`] for an untagged CHOICE, which has no tag.
     const TAG: Tag;
 
-    /// Appends the whole TLV (or nothing, for an absent optional element) under `tag`.
+    /// Appends the whole TLV with tag `tag`, or nothing for an absent optional element.
     fn encode_as(&self, tag: Tag, out: &mut Vec<u8>);
 
-    /// Reads the whole TLV under `tag`.
+    /// Decodes the whole TLV with tag `tag`.
     ///
     /// # Errors
-    /// The bytes are not DER of this type.
+    /// The octets are not DER of this type.
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
-    /// Whether an element that begins with `next` is one of this type under `tag`.
+    /// True if an element whose first tag is `next` can be an element of this type tagged `tag`.
     fn starts_with(tag: Tag, next: Tag) -> bool {
         tag == next
     }
 
-    /// What a value looks like on the wire.
+    /// The structure of the encoded value, for display.
     fn shape() -> Shape {
         Shape::Octets
     }
 
-    /// The DER of the value under its own tag.
+    /// Encodes the value to DER with its own tag.
     fn to_der(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.encode_as(Self::TAG, &mut out);
         out
     }
 
-    /// Reads exactly one value, all of `bytes`.
+    /// Decodes exactly one value from all of `bytes`.
     ///
     /// # Errors
-    /// The bytes are not DER of this type, or bytes remain after it.
+    /// The octets are not DER of this type, or octets remain after it.
     fn from_der(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let value = Self::decode_as(Self::TAG, &mut reader)?;
@@ -78,7 +81,7 @@ pub fn write_tlv(tag: Tag, contents: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(contents);
 }
 
-/// One TLV on its own.
+/// Returns one TLV.
 pub fn tlv_bytes(tag: Tag, contents: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(contents.len().saturating_add(8));
     write_tlv(tag, contents, &mut out);

@@ -51,7 +51,7 @@ impl Asn1 for i64 {
             _ => {}
         }
         if contents.len() > 8 {
-            return Err(at.error(Problem::BadValue("an INTEGER of more than 8 octets is not expected here")));
+            return Err(at.error(Problem::BadValue("an INTEGER of more than 8 octets is not supported")));
         }
         let sign = if contents.first().is_some_and(|b| b & 0x80 != 0) { -1 } else { 0 };
         Ok(contents.iter().fold(sign, |value, octet| value << 8 | Self::from(*octet)))
@@ -70,7 +70,7 @@ impl Asn1 for u32 {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("a number from 0 to 4294967295 is expected here"));
+        let bad = reader.error(Problem::BadValue("a number from 0 to 4294967295 is expected"));
         Self::try_from(i64::decode_as(tag, reader)?).map_err(|_| bad)
     }
 
@@ -79,7 +79,7 @@ impl Asn1 for u32 {
     }
 }
 
-/// OCTET STRING of any length.
+/// OCTET STRING of variable length.
 impl Asn1 for Vec<u8> {
     const TAG: Tag = Tag::OCTET_STRING;
 
@@ -92,7 +92,7 @@ impl Asn1 for Vec<u8> {
     }
 }
 
-/// OCTET STRING of one length.
+/// OCTET STRING of fixed length.
 impl<const N: usize> Asn1 for [u8; N] {
     const TAG: Tag = Tag::OCTET_STRING;
 
@@ -101,7 +101,7 @@ impl<const N: usize> Asn1 for [u8; N] {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("an octet string of another length is expected here"));
+        let bad = reader.error(Problem::BadValue("the octet string has the wrong length"));
         reader.contents(tag)?.try_into().map_err(|_| bad)
     }
 }
@@ -150,7 +150,7 @@ impl Asn1 for Null {
     }
 }
 
-/// BIT STRING. Bit 0 is the first, the most significant of the first octet.
+/// A BIT STRING. Bit 0 is the most significant bit of the first octet.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct BitString {
     unused: u8,
@@ -158,7 +158,7 @@ pub struct BitString {
 }
 
 impl BitString {
-    /// A named bit list with these bits set; DER drops trailing zero bits.
+    /// Creates a named bit list with these bits set. DER omits trailing zero bits.
     pub fn of(bits: &[usize]) -> Self {
         let mut list = Self::default();
         for bit in bits {
@@ -167,22 +167,22 @@ impl BitString {
         list
     }
 
-    /// Whether `bit` is present and set.
+    /// True if `bit` is present and set.
     pub fn has(&self, bit: usize) -> bool {
         self.bytes.get(bit / 8).is_some_and(|octet| octet & (0x80 >> (bit % 8)) != 0)
     }
 
-    /// The numbers of the bits that are set, ascending.
+    /// Returns the numbers of the bits that are set, ascending.
     pub fn ones(&self) -> Vec<usize> {
         (0..self.len()).filter(|bit| self.has(*bit)).collect()
     }
 
-    /// How many bits the string has.
+    /// Returns the number of bits.
     pub fn len(&self) -> usize {
         (self.bytes.len() * 8).saturating_sub(usize::from(self.unused))
     }
 
-    /// Whether the string has no bit at all.
+    /// True if the string has no bits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -225,7 +225,7 @@ impl Asn1 for BitString {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("the count of unused bits does not fit the BIT STRING"));
+        let bad = reader.error(Problem::BadValue("the number of unused bits does not match the BIT STRING"));
         match reader.contents(tag)?.split_first() {
             Some((0, bytes)) => Ok(Self { unused: 0, bytes: bytes.to_vec() }),
             Some((unused @ 1..=7, bytes))
@@ -242,9 +242,9 @@ impl Asn1 for BitString {
     }
 }
 
-/// Elements that a type does not know, kept for those that must hand them on or report them.
+/// Elements that are unknown to a type, kept so that they can be forwarded or reported.
 ///
-/// As the last field of a `sequence!` it swallows whatever follows the known elements.
+/// As the last field of a `sequence!` it takes all elements after the known ones.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 pub struct Unknown(pub Vec<u8>);
 

@@ -1,12 +1,13 @@
-//! Bytes that were signed are the bytes that are checked.
+//! Values that keep the octets they were decoded from, so that signatures are verified over the
+//! received octets.
 
 use std::ops::Deref;
 
 use super::{Asn1, DecodeError, Reader, Shape, Tag, tlv};
 
-/// A decoded value together with the very octets it was decoded from.
+/// A decoded value together with the octets it was decoded from.
 ///
-/// Encoding it emits those octets again; a re-encoding of the value is never made.
+/// Encoding emits those octets; the value is never encoded again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raw<T> {
     bytes: Vec<u8>,
@@ -14,12 +15,12 @@ pub struct Raw<T> {
 }
 
 impl<T: Asn1> Raw<T> {
-    /// Encodes `value` once; from here on the octets are what counts.
+    /// Encodes `value` once and keeps the octets.
     pub fn new(value: T) -> Self {
         Self::tagged(value, T::TAG)
     }
 
-    /// As [`Raw::new`], under the tag that the enclosing structure gives the value.
+    /// Like [`Raw::new`], with the tag that the enclosing structure assigns to the value.
     pub fn tagged(value: T, tag: Tag) -> Self {
         let mut bytes = Vec::new();
         value.encode_as(tag, &mut bytes);
@@ -28,12 +29,12 @@ impl<T: Asn1> Raw<T> {
 }
 
 impl<T> Raw<T> {
-    /// The whole TLV as received (or as first encoded).
+    /// Returns the whole TLV as received or as first encoded.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The value alone.
+    /// Returns the value without the octets.
     pub fn into_value(self) -> T {
         self.value
     }
@@ -55,14 +56,14 @@ impl<T: Asn1> Asn1 for Raw<T> {
             return super::write_tlv(tag, &self.bytes, out);
         }
         match tlv::split(&self.bytes) {
-            // The same octets under another tag: only the header may differ.
+            // The same contents under another tag: only the header differs.
             Some((own, contents)) if own != tag && tag != Tag::CHOICE => super::write_tlv(tag, contents, out),
             _ => out.extend_from_slice(&self.bytes),
         }
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        // A tag round a CHOICE is a wrapper; the alternative inside is what was signed or is handed on.
+        // A tag around a CHOICE is a wrapper. Only the alternative inside is signed or forwarded.
         if T::TAG == Tag::CHOICE && tag != Tag::CHOICE {
             let mut inner = reader.enter(tag)?;
             let raw = Self::decode_as(Tag::CHOICE, &mut inner)?;

@@ -1,11 +1,11 @@
-//! Reading TLVs from a slice, knowing always how far from the start one is.
+//! A reader of TLVs from a slice that keeps track of its offset from the start.
 
 use super::{DecodeError, Problem, Tag};
 
-/// No type of SGP.22 or of the profile package comes near this depth.
+/// The maximum nesting depth. All types of SGP.22 and of the profile package stay far below it.
 pub(super) const MAX_DEPTH: u8 = 32;
 
-/// A position in a run of TLVs.
+/// A position in a sequence of TLVs.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     rest: &'a [u8],
@@ -14,55 +14,56 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// At the start of `bytes`.
+    /// Creates a reader at the start of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, offset: 0, depth: 0 }
     }
 
-    /// Octets read since the start of the outermost input.
+    /// Returns the number of octets read since the start of the outermost input.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Whether all has been read.
+    /// True if everything has been read.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// What has not been read yet.
+    /// Returns the octets that have not been read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The next tag, without moving.
+    /// Returns the next tag without advancing.
     ///
     /// # Errors
-    /// The bytes end inside the tag, or it is not in its shortest form.
+    /// The input ends inside the tag, or the tag is not in its shortest form.
     pub fn peek(&self) -> Result<Option<Tag>, DecodeError> {
         if self.rest.is_empty() { Ok(None) } else { self.clone().tag().map(Some) }
     }
 
-    /// The next TLV: its tag and its contents.
+    /// Reads the next TLV and returns its tag and its contents.
     ///
     /// # Errors
-    /// The bytes end too early or are not DER.
+    /// The input ends too early or is not DER.
     pub fn tlv(&mut self) -> Result<(Tag, &'a [u8]), DecodeError> {
         let (tag, length) = self.header()?;
         Ok((tag, self.take(length)?))
     }
 
-    /// The next tag and length, leaving the reader at the first octet of the contents (which need not be there).
+    /// Reads the next tag and length. The reader then stands at the first octet of the contents,
+    /// which may be missing.
     ///
     /// # Errors
-    /// The bytes end inside the header, or it is not DER.
+    /// The input ends inside the header, or the header is not DER.
     pub fn header(&mut self) -> Result<(Tag, usize), DecodeError> {
         Ok((self.tag()?, self.length()?))
     }
 
-    /// The next TLV whole, header included, whatever its tag.
+    /// Reads the next TLV with any tag and returns it including its header.
     ///
     /// # Errors
-    /// The bytes end too early or are not DER.
+    /// The input ends too early or is not DER.
     pub fn whole_tlv(&mut self) -> Result<&'a [u8], DecodeError> {
         let start = self.rest;
         self.tlv()?;
@@ -70,19 +71,19 @@ impl<'a> Reader<'a> {
         Ok(start.get(..length).unwrap_or_default())
     }
 
-    /// The contents of the next TLV, which must carry `tag`.
+    /// Reads the next TLV, which must have tag `tag`, and returns its contents.
     ///
     /// # Errors
-    /// Another tag, no more TLV, or not DER.
+    /// The tag differs, the TLV is missing, or the input is not DER.
     pub fn contents(&mut self, tag: Tag) -> Result<&'a [u8], DecodeError> {
         self.expect(tag)?;
         Ok(self.tlv()?.1)
     }
 
-    /// A reader over the contents of the next TLV, which must carry `tag`.
+    /// Returns a reader over the contents of the next TLV, which must have tag `tag`.
     ///
     /// # Errors
-    /// Another tag, no more TLV, not DER, or too deep.
+    /// The tag differs, the TLV is missing, the input is not DER, or the nesting is too deep.
     pub fn enter(&mut self, tag: Tag) -> Result<Reader<'a>, DecodeError> {
         self.expect(tag)?;
         if self.depth >= MAX_DEPTH {
@@ -96,7 +97,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Nothing may remain.
+    /// Checks that everything has been read.
     ///
     /// # Errors
     /// Octets remain.
@@ -108,10 +109,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Unknown elements after the known ones are legal (`EXTENSIBILITY IMPLIED`), but they must be TLVs.
+    /// Skips unknown elements after the known ones. They are allowed (`EXTENSIBILITY IMPLIED`) but
+    /// must be TLVs.
     ///
     /// # Errors
-    /// What remains is not a run of DER TLVs.
+    /// The remaining octets are not a sequence of DER TLVs.
     pub fn skip_unknown(&mut self) -> Result<(), DecodeError> {
         while !self.is_empty() {
             self.tlv()?;
@@ -119,7 +121,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// `problem` at the present position.
+    /// Creates an error at the current position.
     pub fn error(&self, problem: Problem) -> DecodeError {
         DecodeError::new(self.offset, problem)
     }

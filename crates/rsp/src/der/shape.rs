@@ -1,51 +1,53 @@
-//! What a type looks like on the wire, for those who show octets under the standard's names without relying on them.
+//! Structural descriptions of ASN.1 types, for displaying octets with the names of the standard
+//! without requiring them to be valid.
 
 use std::fmt;
 
 use super::reader::MAX_DEPTH;
 use super::{Asn1, Reader, Tag, tlv_bytes};
 
-/// The shape of a type; it follows from the same description as the codec.
+/// The structure of a type. It is generated from the same description as the codec.
 #[derive(Clone, Copy)]
 pub enum Shape {
-    /// Octets whose meaning is somebody else's, or TLVs that no type describes.
+    /// Octets that this crate does not interpret, or TLVs without a described type.
     Octets,
-    /// A value that is written as one text; `None` when the contents are not one of its kind.
+    /// A value that is displayed as one text. The function returns `None` if the contents are not a
+    /// value of the type.
     Text(fn(&[u8]) -> Option<String>),
-    /// The elements in their order, any of which may be absent.
+    /// Elements in a fixed order, any of which may be absent.
     Sequence(&'static [Field]),
-    /// One of these.
+    /// One of these alternatives.
     Choice(&'static [Field]),
-    /// Any number of elements with that tag.
+    /// Any number of elements with this tag.
     SequenceOf(Tag, fn() -> Shape),
 }
 
 /// An element of a SEQUENCE, or an alternative of a CHOICE.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its name in Rust: `euicc_signed1` where the standard has `euiccSigned1`.
+    /// The name in Rust: `euicc_signed1` where the standard has `euiccSigned1`.
     pub name: &'static str,
-    /// Its tag; [`Tag::CHOICE`] for an untagged CHOICE.
+    /// The tag; [`Tag::CHOICE`] for an untagged CHOICE.
     pub tag: Tag,
-    /// What is under the tag.
+    /// The structure of the element.
     pub shape: fn() -> Shape,
 }
 
 impl Shape {
-    /// The contents of a type that decodes and displays itself.
+    /// The structure of a type that is displayed through its decoder and `Display`.
     pub fn displayed<T: Asn1 + fmt::Display>() -> Self {
         Self::Text(|contents| T::from_der(&tlv_bytes(T::TAG, contents)).ok().map(|value| value.to_string()))
     }
 
-    /// The same for a type that has a `Debug` only.
+    /// The structure of a type that is displayed through its decoder and `Debug`.
     pub fn debugged<T: Asn1 + fmt::Debug>() -> Self {
         Self::Text(|contents| {
             T::from_der(&tlv_bytes(T::TAG, contents)).ok().map(|value| format!("{value:?}"))
         })
     }
 
-    /// Shows the TLV that `tlv` is: what it is, as far as its octets are what the type says. What is nested deeper than
-    /// a codec reads is shown as octets.
+    /// Describes the single TLV in `tlv` as far as its octets conform to the type. Elements nested
+    /// deeper than the decoder allows are shown as octets.
     pub fn show(self, own: Tag, tlv: &[u8]) -> Shown {
         self.show_at(0, own, tlv)
     }
@@ -61,7 +63,7 @@ impl Shape {
         }
     }
 
-    /// `depth` is that of the elements.
+    /// Describes the contents of a TLV. `depth` is the depth of the elements inside.
     fn show_contents(self, depth: u8, own: Tag, tag: Tag, tlv: &[u8], contents: &[u8]) -> Shown {
         match self {
             Self::Text(text) => text(contents).map_or_else(|| Shown::Octets(contents.to_vec()), Shown::Text),
@@ -69,7 +71,7 @@ impl Shape {
                 Ok(elements) => Shown::Fields(in_order(depth, fields, &elements)),
                 Err(_) => Shown::Octets(contents.to_vec()),
             },
-            // Untagged, the alternative stands here itself; tagged, it stands inside.
+            // An untagged CHOICE is the alternative itself; a tagged CHOICE contains it.
             Self::Choice(fields) => {
                 Shown::Fields(vec![named(depth, fields, if own == Tag::CHOICE { tlv } else { contents })])
             }
@@ -91,7 +93,7 @@ impl Shape {
         }
     }
 
-    /// Whether a TLV with this tag may be one of this shape under `own`.
+    /// True if a TLV with the tag `found` can have this structure when tagged `own`.
     fn fits(self, own: Tag, found: Tag) -> bool {
         match self {
             Self::Choice(fields) if own == Tag::CHOICE => {
@@ -103,7 +105,7 @@ impl Shape {
 }
 
 impl Field {
-    /// Whether the TLV may be this element.
+    /// True if the TLV can be this element.
     fn fits(&self, tlv: &[u8]) -> bool {
         first_tag(tlv).is_some_and(|tag| (self.shape)().fits(self.tag, tag))
     }
@@ -113,7 +115,8 @@ fn first_tag(tlv: &[u8]) -> Option<Tag> {
     Reader::new(tlv).peek().ok().flatten()
 }
 
-/// The elements of a SEQUENCE: a tag that comes more than once stands for one field after the other.
+/// Assigns the elements of a SEQUENCE to fields. If a tag occurs more than once, each occurrence is
+/// assigned to the next field with that tag.
 fn in_order(depth: u8, fields: &[Field], elements: &[&[u8]]) -> Vec<(String, Shown)> {
     let mut left = fields;
     let mut shown = Vec::new();
@@ -125,7 +128,8 @@ fn in_order(depth: u8, fields: &[Field], elements: &[&[u8]]) -> Vec<(String, Sho
     shown
 }
 
-/// One TLV under the name that `fields` have for it; an element that they do not know is named by its tag.
+/// Describes one TLV under its name in `fields`. An element that `fields` does not contain is named
+/// by its tag.
 fn named(depth: u8, fields: &[Field], tlv: &[u8]) -> (String, Shown) {
     match fields.iter().find(|field| field.fits(tlv)) {
         Some(field) => (standard_name(field.name), (field.shape)().show_at(depth, field.tag, tlv)),
@@ -136,7 +140,8 @@ fn named(depth: u8, fields: &[Field], tlv: &[u8]) -> (String, Shown) {
     }
 }
 
-/// The standard's spelling of a name in Rust: `Iccid` and `euicc_signed1` become `iccid` and `euiccSigned1`.
+/// Converts a Rust name to the spelling of the standard: `Iccid` and `euicc_signed1` become `iccid`
+/// and `euiccSigned1`.
 fn standard_name(name: &str) -> String {
     let mut standard = String::with_capacity(name.len());
     let mut capital = false;
@@ -154,16 +159,16 @@ fn standard_name(name: &str) -> String {
     standard
 }
 
-/// Octets as they are shown.
+/// A description of octets for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// As they are.
+    /// Uninterpreted octets.
     Octets(Vec<u8>),
-    /// A value.
+    /// A value as text.
     Text(String),
-    /// Elements with their names, in the order of the octets.
+    /// Named elements in the order of the octets.
     Fields(Vec<(String, Shown)>),
-    /// Elements without names.
+    /// Unnamed elements.
     List(Vec<Shown>),
 }
 
@@ -194,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_have_the_names_of_the_standard() {
+    fn elements_are_named_as_in_the_standard() {
         assert_eq!(
             show::<EnableProfileRequest>("BF3111A00C5A0A989209012143658709F18101FF"),
             Shown::Fields(vec![
@@ -219,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_described_is_shown_by_its_tag() {
+    fn unknown_elements_are_named_by_their_tags() {
         assert_eq!(
             show::<EnableProfileResponse>("BF31078001000902CAFE"),
             Shown::Fields(vec![
@@ -240,8 +245,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_is_shown_as_octets() {
-        // 64 KiB of SEQUENCEs, each the only element of the one before.
+    fn elements_nested_too_deeply_are_shown_as_octets() {
+        // 64 KiB of SEQUENCEs, each the only element of the previous one.
         let mut nested = Vec::new();
         for left in (256..=u16::MAX - 4).rev().step_by(4) {
             nested.extend([[0x30, 0x82], left.to_be_bytes()].concat());

@@ -1,13 +1,13 @@
-//! Tags, written the way the standards print them: `0xBF38`, `0x5F37`, `0x30`.
+//! Tags, written as the standards print them: `0xBF38`, `0x5F37`, `0x30`.
 
 use std::fmt;
 
-/// The identifier octets of a TLV, big-endian in one number.
+/// The identifier octets of a TLV as one big-endian number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(pub u32);
 
 impl Tag {
-    /// No tag of its own: an untagged CHOICE is known by the tags of its alternatives.
+    /// The absence of a tag: an untagged CHOICE is recognised by the tags of its alternatives.
     pub const CHOICE: Self = Self(0);
     /// BOOLEAN.
     pub const BOOLEAN: Self = Self(0x01);
@@ -26,7 +26,7 @@ impl Tag {
     /// SEQUENCE and SEQUENCE OF.
     pub const SEQUENCE: Self = Self(0x30);
 
-    /// Whether the contents are themselves TLVs.
+    /// True if the contents are TLVs.
     pub const fn is_constructed(self) -> bool {
         let first = if self.0 > 0xFF_FFFF {
             self.0 >> 24
@@ -40,7 +40,8 @@ impl Tag {
         first & 0x20 != 0
     }
 
-    /// The context-specific tag `[number]`, for numbers below 31 and, in two octets, up to 127.
+    /// Returns the context-specific tag `[number]`, in one octet for numbers below 31 and in two
+    /// octets up to 127.
     pub const fn context(number: u8, constructed: bool) -> Self {
         let first = if constructed { 0xA0 } else { 0x80 };
         if number < 31 {

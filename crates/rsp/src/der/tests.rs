@@ -36,7 +36,7 @@ fn outer() -> Outer {
 }
 
 #[test]
-fn what_is_written_is_what_the_tags_say() {
+fn values_encode_with_the_declared_tags() {
     let der = outer().to_der();
     let expected = [
         "bf7f23",
@@ -50,7 +50,7 @@ fn what_is_written_is_what_the_tags_say() {
 }
 
 #[test]
-fn unknown_elements_at_the_end_are_passed_over_and_kept_in_raw() {
+fn unknown_trailing_elements_are_skipped_but_kept_in_raw() {
     let der = hex::decode("a306 800101 9f7f00".replace(' ', "")).unwrap_or_default();
     let mut with_length = der.clone();
     with_length[1] = 6;
@@ -61,9 +61,9 @@ fn unknown_elements_at_the_end_are_passed_over_and_kept_in_raw() {
 }
 
 #[test]
-fn an_error_says_where() {
+fn an_error_contains_the_path_and_the_offset() {
     let mut der = outer().to_der();
-    // the flag of the second list element becomes 01, which is BER but not DER
+    // The flag of the second list element becomes 01, which is BER but not DER.
     let at = der.iter().rposition(|b| *b == 0xFF).unwrap();
     der[at] = 0x01;
     let error = Outer::from_der(&der).unwrap_err();
@@ -72,7 +72,7 @@ fn an_error_says_where() {
 }
 
 #[test]
-fn what_is_not_der_is_refused() {
+fn invalid_der_is_refused() {
     for (hex_text, problem) in [
         ("02020001", Problem::NotShortest),
         ("0281010105", Problem::NotShortest),
@@ -90,7 +90,7 @@ fn what_is_not_der_is_refused() {
 }
 
 #[test]
-fn integers_take_the_shortest_form() {
+fn integers_encode_in_the_shortest_form() {
     for (value, hex_text) in [
         (0, "020100"),
         (127, "02017f"),
@@ -113,7 +113,7 @@ fn a_named_bit_list_has_no_trailing_zeros() {
 }
 
 #[test]
-fn depth_is_bounded() {
+fn nesting_depth_is_limited() {
     let mut nested = Vec::new();
     for _ in 0..100 {
         nested = tlv_bytes(Tag::SEQUENCE, &nested);

@@ -1,18 +1,19 @@
-//! Looking at TLVs without knowing their type: for cutting a Bound Profile Package, for traces, for finding one element.
+//! Functions on TLVs of unknown type: for segmenting a Bound Profile Package, for traces, and for
+//! finding one element.
 
 use super::{DecodeError, Reader, Tag};
 
-/// Tag and contents of the single TLV that `bytes` is; `None` when it is anything else.
+/// Returns tag and contents of `bytes` if it is a single TLV, otherwise `None`.
 pub fn split(bytes: &[u8]) -> Option<(Tag, &[u8])> {
     let mut reader = Reader::new(bytes);
     let found = reader.tlv().ok()?;
     reader.is_empty().then_some(found)
 }
 
-/// The first element with `tag` among the TLVs in `contents`, whole.
+/// Returns the first whole TLV with tag `tag` among the TLVs in `contents`.
 ///
 /// # Errors
-/// `contents` is not a run of DER TLVs up to there.
+/// `contents` up to that element is not a sequence of DER TLVs.
 pub fn find(contents: &[u8], tag: Tag) -> Result<Option<&[u8]>, DecodeError> {
     let mut reader = Reader::new(contents);
     while let Some(next) = reader.peek()? {
@@ -24,10 +25,10 @@ pub fn find(contents: &[u8], tag: Tag) -> Result<Option<&[u8]>, DecodeError> {
     Ok(None)
 }
 
-/// Every TLV in `contents`, each whole, header included.
+/// Returns all TLVs in `contents`, each including its header.
 ///
 /// # Errors
-/// `contents` is not a run of DER TLVs.
+/// `contents` is not a sequence of DER TLVs.
 pub fn each(contents: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
     let mut reader = Reader::new(contents);
     let mut found = Vec::new();
@@ -37,7 +38,8 @@ pub fn each(contents: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
     Ok(found)
 }
 
-/// How long the TLV at the start of `bytes` says it is, header included; `None` while its header is incomplete.
+/// Returns the length of the TLV at the start of `bytes` according to its header, including the
+/// header. Returns `None` while the header is incomplete.
 ///
 /// # Errors
 /// The header is not DER.

@@ -1,5 +1,5 @@
-//! Networks and their subscribers: PLMN identities (3GPP TS 23.003 clause 12.1, TS 24.008 clause 10.5.1.13) and IMSIs
-//! (TS 23.003 clause 2.2, TS 31.102 clause 4.2.2).
+//! Network and subscriber identities: PLMN identities (3GPP TS 23.003 clause 12.1, TS 24.008 clause
+//! 10.5.1.13) and IMSIs (TS 23.003 clause 2.2, TS 31.102 clause 4.2.2).
 
 use std::{fmt, str::FromStr};
 
@@ -14,13 +14,15 @@ as_text!(Mcc, Plmn, Imsi);
 pub struct Mcc([u8; 3]);
 
 impl Mcc {
-    /// Two octets in the order of TS 24.008 clause 10.5.1.13: swapped nibbles, F in the place of a fourth digit.
+    /// Encodes the code to two octets as in TS 24.008 clause 10.5.1.13: swapped nibbles, F in the
+    /// place of a fourth digit.
     pub fn to_bytes(self) -> [u8; 2] {
         let [first, second, third] = self.0;
         [second << 4 | first, 0xF0 | third]
     }
 
-    /// From these two octets; none if they are no code.
+    /// Decodes the two octets of TS 24.008 clause 10.5.1.13. Returns `None` if they are not a
+    /// country code.
     pub fn from_bytes([low, high]: [u8; 2]) -> Option<Self> {
         let digits = [low & 0xF, low >> 4, high & 0xF];
         (high >> 4 == 0xF && digits.iter().all(|digit| *digit <= 9)).then_some(Self(digits))
@@ -44,9 +46,10 @@ impl FromStr for Mcc {
     }
 }
 
-/// A network's identity: mobile country code and mobile network code of two or three digits.
+/// A PLMN identity: mobile country code and mobile network code of two or three digits.
 ///
-/// 310-04 and 310-004 are different networks. Reads `00101`, `001-01`, `310004` and `310-004`; prints with the dash.
+/// 310-04 and 310-004 are different networks. The parser accepts `00101`, `001-01`, `310004` and
+/// `310-004`; `Display` prints the dash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Plmn {
     mcc: Mcc,
@@ -60,12 +63,13 @@ impl Plmn {
         self.mcc
     }
 
-    /// The mobile network code, as text because its leading zeros and its length count.
+    /// The mobile network code, as text because its leading zeros and its length are significant.
     pub fn mnc(self) -> String {
         self.mnc.iter().chain(&self.mnc_third).map(u8::to_string).collect()
     }
 
-    /// Three octets in the order of TS 24.008 clause 10.5.1.13: swapped nibbles, F for an absent third digit.
+    /// Encodes the identity to three octets as in TS 24.008 clause 10.5.1.13: swapped nibbles, F
+    /// for an absent third digit.
     pub fn to_bytes(self) -> [u8; 3] {
         let [c1, c2, c3] = self.mcc.0;
         let [n1, n2] = self.mnc;
@@ -73,15 +77,16 @@ impl Plmn {
         [c2 << 4 | c1, n3 << 4 | c3, n2 << 4 | n1]
     }
 
-    /// From the three octets of TS 24.008 clause 10.5.1.13. Wildcards (EEEEEE) and unused entries (FFFFFF) are no network.
+    /// Decodes the three octets of TS 24.008 clause 10.5.1.13.
     ///
     /// # Errors
-    /// The octets are not those of one network.
+    /// The octets do not identify one network. Wildcards (EEEEEE) and unused entries (FFFFFF) are
+    /// refused as well.
     pub fn from_bytes(bytes: [u8; 3]) -> Result<Self, InvalidId> {
         let [a, b, c] = bytes;
         let (c1, c2, c3, n1, n2, n3) = (a & 0xF, a >> 4, b & 0xF, c & 0xF, c >> 4, b >> 4);
         if [c1, c2, c3, n1, n2].iter().any(|digit| *digit > 9) || (10..15).contains(&n3) {
-            return Err(InvalidId::new(&hex::encode_upper(bytes), "one network after TS 24.008"));
+            return Err(InvalidId::new(&hex::encode_upper(bytes), "a PLMN identity according to TS 24.008"));
         }
         Ok(Self { mcc: Mcc([c1, c2, c3]), mnc: [n1, n2], mnc_third: (n3 != 0xF).then_some(n3) })
     }
@@ -104,7 +109,7 @@ impl FromStr for Plmn {
         let bad = || {
             InvalidId::new(
                 text,
-                "a network (3 digits of country code and 2 or 3 of network code, such as 001-01 or 310004)",
+                "a network (3 digits of country code and 2 or 3 digits of network code, such as 001-01 or 310004)",
             )
         };
         let (mcc, mnc) = text.split_once('-').or_else(|| text.split_at_checked(3)).ok_or_else(bad)?;
@@ -117,28 +122,30 @@ impl FromStr for Plmn {
     }
 }
 
-/// A subscriber's identity: up to 15 digits, of which the first five or six name the home network.
+/// An IMSI: up to 15 digits, of which the first five or six identify the home network.
 ///
-/// How many digits the network code has is not in the number: EF.AD says it, or the home network knows.
+/// The number itself does not show whether the network code has two or three digits. EF.AD and the
+/// home network contain that information.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Imsi {
-    /// Swapped nibbles after the length octet, as EF.IMSI has them; filled with F.
+    /// The digits as in EF.IMSI after the length octet: nibble-swapped, padded with F.
     octets: [u8; 8],
 }
 
 impl Imsi {
-    /// The home network, when its network code has this many digits (2 or 3).
+    /// Returns the home network, assuming a network code of `mnc_digits` digits (2 or 3).
     pub fn plmn(&self, mnc_digits: usize) -> Option<Plmn> {
         let text = self.to_string();
         text.get(..mnc_digits.saturating_add(3)).and_then(|prefix| prefix.parse().ok())
     }
 
-    /// Whether the number begins with the codes of this network.
+    /// True if the number starts with the country and network codes of this network.
     pub fn is_of(&self, plmn: Plmn) -> bool {
         self.plmn(plmn.mnc().len()) == Some(plmn)
     }
 
-    /// The nine octets of EF.IMSI: length, then swapped digits after the type nibble (TS 31.102 clause 4.2.2).
+    /// Encodes the nine octets of EF.IMSI: the length, then the type nibble and the swapped digits
+    /// (TS 31.102 clause 4.2.2).
     pub fn to_ef(self) -> [u8; 9] {
         let length = self.octets.iter().rposition(|octet| *octet != 0xFF).map_or(0, |last| last + 1);
         let mut ef = [0xFF; 9];
@@ -148,17 +155,18 @@ impl Imsi {
         ef
     }
 
-    /// From the octets of EF.IMSI.
+    /// Decodes the octets of EF.IMSI.
     ///
     /// # Errors
-    /// The octets are not an IMSI in that form.
+    /// The octets are not the contents of EF.IMSI.
     pub fn from_ef(ef: &[u8]) -> Result<Self, InvalidId> {
         let bad = || InvalidId::new(&hex::encode_upper(ef), "the contents of EF.IMSI");
         let (length, rest) = ef.split_first().ok_or_else(bad)?;
         let swapped = rest.get(..usize::from(*length)).filter(|octets| (1..=8).contains(&octets.len()));
         let nibbles: String =
             swapped.ok_or_else(bad)?.iter().map(|octet| format!("{:02x}", octet.rotate_left(4))).collect();
-        // Parity of the number of digits in one bit, 001 (IMSI) in the other three.
+        // The type nibble: one bit for the parity of the number of digits, 001 (IMSI) in the other
+        // three.
         let (kind, number) = nibbles.split_at_checked(1).ok_or_else(bad)?;
         let number = number.strip_suffix('f').unwrap_or(number);
         let expected_kind = if number.len() % 2 == 1 { "9" } else { "1" };
@@ -196,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_country_code_is_the_start_of_a_network() {
+    fn a_country_code_encodes_as_the_start_of_a_plmn() {
         for text in ["001", "724", "310", "999"] {
             let mcc: Mcc = text.parse().unwrap();
             assert_eq!(Mcc::from_bytes(mcc.to_bytes()), Some(mcc));
@@ -209,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_read_with_and_without_its_dash() {
+    fn a_plmn_parses_with_and_without_the_dash() {
         for (text, shown) in [
             ("00101", "001-01"),
             ("001-01", "001-01"),
@@ -228,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn three_octets_are_laid_out_as_in_24_008() {
+    fn a_plmn_encodes_as_in_ts_24_008() {
         for (text, bytes) in
             [("001-01", [0x00, 0xF1, 0x10]), ("310-410", [0x13, 0x00, 0x14]), ("262-42", [0x62, 0xF2, 0x24])]
         {
@@ -242,7 +250,7 @@ mod tests {
 
     /// IMSI and EF.IMSI of the TS.48 generic test profile.
     #[test]
-    fn an_imsi_is_laid_out_as_ef_imsi_has_it() {
+    fn an_imsi_encodes_as_in_ef_imsi() {
         let imsi: Imsi = "001010123456789".parse().unwrap();
         assert_eq!(hex::encode(imsi.to_ef()), "080910101032547698");
         assert_eq!(Imsi::from_ef(&imsi.to_ef()), Ok(imsi));

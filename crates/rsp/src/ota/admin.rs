@@ -1,7 +1,9 @@
-//! Remote administration over HTTP: GlobalPlatform Amendment B section 3, as SGP.02 section 2.4.4 profiles it.
+//! Remote administration over HTTP: GlobalPlatform Amendment B section 3, as profiled by SGP.02
+//! section 2.4.4.
 //!
-//! The card is the client. It has no HTTP library, so its side is octets out ([`Post::to_bytes`]) and octets in
-//! ([`ReplyReader`]); the server's side is `http`'s types.
+//! The card is the client. It has no HTTP library, so the card's side encodes octets
+//! ([`Post::to_bytes`]) and decodes octets ([`ReplyReader`]). The server's side uses the types of
+//! `http`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,34 +16,34 @@ use serde::{Deserialize, Serialize};
 use crate::der::{DecodeError, Problem};
 use crate::ids::{Aid, Eid, InvalidId};
 
-/// X-Admin-Protocol.
+/// The value of X-Admin-Protocol.
 pub const PROTOCOL: &str = "globalplatform-remote-admin/1.0";
-/// Content-Type of a command script.
+/// The Content-Type of a command script.
 pub const COMMANDS: &str = "application/vnd.globalplatform.card-content-mgt;version=1.0";
-/// Content-Type of a response script.
+/// The Content-Type of a response script.
 pub const RESPONSES: &str = "application/vnd.globalplatform.card-content-mgt-response;version=1.0";
 
-/// X-Admin-Protocol: [`PROTOCOL`].
+/// The header X-Admin-Protocol; its value is [`PROTOCOL`].
 pub const X_PROTOCOL: &str = "x-admin-protocol";
-/// X-Admin-From: an [`AgentId`].
+/// The header X-Admin-From; its value is an [`AgentId`].
 pub const X_FROM: &str = "x-admin-from";
-/// X-Admin-Resume: `true`.
+/// The header X-Admin-Resume; its value is `true`.
 pub const X_RESUME: &str = "x-admin-resume";
-/// X-Admin-Script-Status: a [`ScriptStatus`].
+/// The header X-Admin-Script-Status; its value is a [`ScriptStatus`].
 pub const X_SCRIPT_STATUS: &str = "x-admin-script-status";
-/// X-Admin-Next-URI.
+/// The header X-Admin-Next-URI.
 pub const X_NEXT_URI: &str = "x-admin-next-uri";
-/// X-Admin-Targeted-Application: see [`application_path`].
+/// The header X-Admin-Targeted-Application; see [`application_path`] for its value.
 pub const X_TARGETED_APPLICATION: &str = "x-admin-targeted-application";
 
-/// Who asks: X-Admin-From, in the form that SGP.02 gives it.
+/// The requesting administration agent: X-Admin-From in the format of SGP.02.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AgentId {
     /// The card.
     pub eid: Eid,
 }
 
-/// ISD-R in the form of X-Admin-From and X-Admin-Targeted-Application.
+/// The ISD-R in the format of X-Admin-From and X-Admin-Targeted-Application.
 const AGENT_OF_EID: &str = "//se-id/eid/";
 const AGENT_IS_ISD_R: &str = ";//aa-id/aid/A000000559/1010FFFFFFFF8900000100";
 
@@ -68,16 +70,16 @@ impl FromStr for AgentId {
     }
 }
 
-/// An application as X-Admin-Targeted-Application names it: `//aid/<RID>/<PIX>`.
+/// Formats an application for X-Admin-Targeted-Application: `//aid/<RID>/<PIX>`.
 pub fn application_path(aid: &Aid) -> String {
     let (rid, pix) = aid.0.split_at_checked(5).unwrap_or((&aid.0, &[]));
     format!("//aid/{}/{}", hex::encode_upper(rid), hex::encode_upper(pix))
 }
 
-/// The application that X-Admin-Targeted-Application names.
+/// Parses the application in X-Admin-Targeted-Application.
 ///
 /// # Errors
-/// The text is of another form.
+/// The text does not have the format `//aid/<RID>/<PIX>`.
 pub fn application_of_path(path: &str) -> Result<Aid, InvalidId> {
     let bad = || InvalidId::new(path, "an application such as //aid/A000000559/1010FFFFFFFF8900000100");
     let (rid, pix) = path.strip_prefix("//aid/").and_then(|rest| rest.split_once('/')).ok_or_else(bad)?;
@@ -87,16 +89,16 @@ pub fn application_of_path(path: &str) -> Result<Aid, InvalidId> {
     format!("{rid}{pix}").parse().map_err(|_| bad())
 }
 
-/// X-Admin-Script-Status: how the script before went.
+/// X-Admin-Script-Status: the result of the previous script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ScriptStatus {
-    /// It was processed; the body tells how.
+    /// The script was processed; the body has the results.
     Ok,
-    /// There is no such application.
+    /// The application does not exist.
     UnknownApplication,
-    /// The application is no security domain.
+    /// The application is not a security domain.
     NotASecurityDomain,
-    /// The security is not sufficient.
+    /// The security is insufficient.
     SecurityError,
 }
 
@@ -128,7 +130,7 @@ impl FromStr for ScriptStatus {
     }
 }
 
-/// A request of the card.
+/// A request from the card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Post {
     /// Path and query.
@@ -137,14 +139,15 @@ pub struct Post {
     pub host: String,
     /// X-Admin-From.
     pub agent: String,
-    /// X-Admin-Resume: what was left unanswered in an earlier session is sent again.
+    /// X-Admin-Resume: the request repeats a result that was not acknowledged in an earlier
+    /// session.
     pub resume: bool,
-    /// How the script before went, and its response script; absent in the first request.
+    /// The status of the previous script and its response script; absent in the first request.
     pub result: Option<(ScriptStatus, Vec<u8>)>,
 }
 
 impl Post {
-    /// The request, its body in one chunk.
+    /// Encodes the request with the body in one chunk.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut head = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nX-Admin-Protocol: {PROTOCOL}\r\nX-Admin-From: {}\r\n",
@@ -154,7 +157,8 @@ impl Post {
             head.push_str("X-Admin-Resume: true\r\n");
         }
         let Some((status, body)) = &self.result else {
-            // A request without a body needs to say so, or some servers wait for one.
+            // A request without a body states its length, because some servers wait for a body
+            // otherwise.
             return format!("{head}Content-Length: 0\r\n\r\n").into_bytes();
         };
         head.push_str(&format!(
@@ -163,26 +167,28 @@ impl Post {
         [head.as_bytes(), &chunked(body)].concat()
     }
 
-    /// From a request that a server got.
+    /// Decodes a request received by a server.
     ///
     /// # Errors
-    /// It is not one of remote administration; the path of the error names the header.
+    /// The request is not a remote administration request. The path of the error names the header.
     pub fn of_http(request: &http::Request<Bytes>) -> Result<Self, DecodeError> {
         let headers = request.headers();
         if request.method() != http::Method::POST {
-            return Err(bad("a card's request is a POST").within("method"));
+            return Err(bad("the method is not POST").within("method"));
         }
         check_protocol(headers)?;
         let agent =
             header(headers, X_FROM)?.ok_or_else(|| bad("the header is missing").within("X-Admin-From"))?;
         let status = header(headers, X_SCRIPT_STATUS)?
-            .map(|text| text.parse().map_err(|_| bad("no such status").within("X-Admin-Script-Status")))
+            .map(|text| {
+                text.parse().map_err(|_| bad("unknown script status").within("X-Admin-Script-Status"))
+            })
             .transpose()?;
         if status.is_some() && !request.body().is_empty() {
             check_content_type(headers, RESPONSES)?;
         }
         if status.is_none() && !request.body().is_empty() {
-            return Err(bad("a request with a body has a script status").within("X-Admin-Script-Status"));
+            return Err(bad("a request with a body requires a script status").within("X-Admin-Script-Status"));
         }
         Ok(Self {
             uri: request.uri().path_and_query().map_or("/", |each| each.as_str()).to_owned(),
@@ -194,29 +200,30 @@ impl Post {
     }
 }
 
-/// What the server answers.
+/// A response of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// 200: a command script.
     Commands {
-        /// For whom; the ISD-R when absent.
+        /// The targeted application; absent for the ISD-R.
         target: Option<Aid>,
-        /// Where the response script goes; when absent it is not wanted, and the session ends.
+        /// The URI for the response script. If it is absent, no response script is requested and
+        /// the session ends.
         next_uri: Option<String>,
         /// The command script.
         script: Vec<u8>,
     },
-    /// 204: nothing more; the session ends.
+    /// 204: nothing further; the session ends.
     End,
     /// Another status: a refusal.
     Refused(u16),
 }
 
 impl Reply {
-    /// For the server to send; whoever sends it puts the body into chunks.
+    /// Converts to an HTTP response. The HTTP server adds the chunked encoding.
     ///
     /// # Errors
-    /// The next URI is not one that can be put into a header.
+    /// The next URI is not a valid header value.
     pub fn to_http(&self) -> Result<http::Response<Bytes>, http::Error> {
         let response = http::Response::builder().header("X-Admin-Protocol", PROTOCOL);
         match self {
@@ -244,7 +251,7 @@ impl Reply {
                 let target = header(headers, X_TARGETED_APPLICATION)?
                     .map(|path| {
                         application_of_path(path)
-                            .map_err(|_| bad("no application").within("X-Admin-Targeted-Application"))
+                            .map_err(|_| bad("not an application").within("X-Admin-Targeted-Application"))
                     })
                     .transpose()?;
                 let next_uri = header(headers, X_NEXT_URI)?.map(str::to_owned);
@@ -269,21 +276,21 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Dec
 fn check_protocol(headers: &HeaderMap) -> Result<(), DecodeError> {
     match header(headers, X_PROTOCOL)? {
         Some(PROTOCOL) => Ok(()),
-        _ => Err(bad("the protocol is globalplatform-remote-admin/1.0").within("X-Admin-Protocol")),
+        _ => Err(bad("the protocol is not globalplatform-remote-admin/1.0").within("X-Admin-Protocol")),
     }
 }
 
-/// Compared without spaces, which some put after the semicolon.
+/// Checks the content type without spaces, because some peers insert one after the semicolon.
 fn check_content_type(headers: &HeaderMap, expected: &str) -> Result<(), DecodeError> {
     let found = header(headers, CONTENT_TYPE.as_str())?.unwrap_or_default().replace(' ', "");
     if found.eq_ignore_ascii_case(expected) {
         Ok(())
     } else {
-        Err(bad("another content type than remote administration has").within("Content-Type"))
+        Err(bad("the content type is not that of remote administration").within("Content-Type"))
     }
 }
 
-/// One chunk and the end: RFC 9112 section 7.1.
+/// Encodes the body as one chunk and the end marker: RFC 9112 section 7.1.
 fn chunked(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len().saturating_add(16));
     if !body.is_empty() {
@@ -295,45 +302,47 @@ fn chunked(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The longest head of an answer that a card takes.
+/// The maximum length of a response head that a card accepts.
 pub const MAX_HEAD: usize = 2048;
-/// The longest body of an answer that a card takes: scripts of a profile come in many.
+/// The maximum length of a response body that a card accepts. A profile is sent in many scripts.
 pub const MAX_BODY: usize = 32 * 1024;
 
-/// Reads answers of a server from octets as they come.
+/// An incremental decoder of server responses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyReader {
     received: Vec<u8>,
 }
 
-/// How long the body is.
+/// The length of a body.
 enum Length {
     Known(usize),
     Chunked,
 }
 
 impl ReplyReader {
-    /// Takes further octets in; gives the answer when it is whole. What comes after it is kept for the next.
+    /// Adds received octets. Returns the response when it is complete; octets after it are kept for
+    /// the next response.
     ///
     /// # Errors
-    /// It is no answer of remote administration, or too long. The connection is of no use then.
+    /// The octets are not a remote administration response, or it is too long. The connection
+    /// cannot be used afterwards.
     pub fn push(&mut self, octets: &[u8]) -> Result<Option<Reply>, DecodeError> {
         self.received.extend_from_slice(octets);
         let Some(head) = find(&self.received, b"\r\n\r\n") else {
             return if self.received.len() > MAX_HEAD {
-                Err(bad("the answer's head is too long"))
+                Err(bad("the response head is too long"))
             } else {
                 Ok(None)
             };
         };
         let (head, rest) = self.received.split_at_checked(head).unwrap_or_default();
         if head.len() > MAX_HEAD {
-            return Err(bad("the answer's head is too long"));
+            return Err(bad("the response head is too long"));
         }
         let body = rest.get(4..).unwrap_or_default();
         let (status, headers) = parse_head(head)?;
         let taken = match length(status, &headers)? {
-            Length::Known(length) if length > MAX_BODY => return Err(bad("the answer's body is too long")),
+            Length::Known(length) if length > MAX_BODY => return Err(bad("the response body is too long")),
             Length::Known(length) => body.get(..length).map(|body| (body.to_vec(), length)),
             Length::Chunked => unchunked(body)?,
         };
@@ -350,19 +359,19 @@ fn find(octets: &[u8], what: &[u8]) -> Option<usize> {
 }
 
 fn parse_head(head: &[u8]) -> Result<(u16, HeaderMap), DecodeError> {
-    let text = std::str::from_utf8(head).map_err(|_| bad("the answer's head is not text"))?;
+    let text = std::str::from_utf8(head).map_err(|_| bad("the response head is not text"))?;
     let mut lines = text.split("\r\n");
     let status = lines
         .next()
         .and_then(|line| line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 ")))
         .and_then(|line| line.get(..3))
         .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| bad("the answer does not begin as HTTP/1.1 does"))?;
+        .ok_or_else(|| bad("the response does not start with HTTP/1.1 or HTTP/1.0"))?;
     let mut headers = HeaderMap::new();
     for line in lines {
         let (name, value) = line.split_once(':').ok_or_else(|| bad("a header without a colon"))?;
-        let name = http::HeaderName::try_from(name).map_err(|_| bad("no header's name"))?;
-        let value = http::HeaderValue::try_from(value.trim()).map_err(|_| bad("no header's value"))?;
+        let name = http::HeaderName::try_from(name).map_err(|_| bad("invalid header name"))?;
+        let value = http::HeaderValue::try_from(value.trim()).map_err(|_| bad("invalid header value"))?;
         headers.append(name, value);
     }
     Ok((status, headers))
@@ -375,21 +384,22 @@ fn length(status: u16, headers: &HeaderMap) -> Result<Length, DecodeError> {
     match (header(headers, TRANSFER_ENCODING.as_str())?, header(headers, CONTENT_LENGTH.as_str())?) {
         (Some(coding), None) if coding.eq_ignore_ascii_case("chunked") => Ok(Length::Chunked),
         (None, Some(length)) => {
-            length.parse().map(Length::Known).map_err(|_| bad("no length").within("Content-Length"))
+            length.parse().map(Length::Known).map_err(|_| bad("not a length").within("Content-Length"))
         }
         (None, None) => Ok(Length::Known(0)),
-        _ => Err(bad("the body has no length that can be known").within("Transfer-Encoding")),
+        _ => Err(bad("the length of the body is undefined").within("Transfer-Encoding")),
     }
 }
 
-/// The contents of a chunked body and how many octets it takes; `None` while it is not whole.
+/// Decodes a chunked body. Returns the contents and the number of octets of the body, or `None`
+/// while it is incomplete.
 fn unchunked(mut octets: &[u8]) -> Result<Option<(Vec<u8>, usize)>, DecodeError> {
     let all = octets.len();
     let mut contents = Vec::new();
     loop {
         let Some(end) = find(octets, b"\r\n") else {
-            // A size has at most 8 digits; extensions are of no use here.
-            return if octets.len() > 64 { Err(bad("no chunk's size")) } else { Ok(None) };
+            // A size has at most 8 digits. Chunk extensions are not supported.
+            return if octets.len() > 64 { Err(bad("invalid chunk size")) } else { Ok(None) };
         };
         let (line, rest) = octets.split_at_checked(end).unwrap_or_default();
         let size = std::str::from_utf8(line)
@@ -397,14 +407,14 @@ fn unchunked(mut octets: &[u8]) -> Result<Option<(Vec<u8>, usize)>, DecodeError>
             .and_then(|line| line.split(';').next())
             .and_then(|digits| usize::from_str_radix(digits.trim(), 16).ok())
             .filter(|size| *size <= MAX_BODY)
-            .ok_or_else(|| bad("no chunk's size, or one that is too large"))?;
+            .ok_or_else(|| bad("the chunk size is invalid or too large"))?;
         let Some(chunk) = rest.get(2..size.saturating_add(2)) else { return Ok(None) };
         let Some(after) = rest.get(size.saturating_add(2)..) else { return Ok(None) };
         match after {
             [b'\r', b'\n', next @ ..] => octets = next,
-            // Trailers are of no use here.
-            [_, _, ..] if size > 0 => return Err(bad("a chunk is followed by a line's end")),
-            [_, _, ..] => return Err(bad("no trailers are taken")),
+            // Trailers are not supported.
+            [_, _, ..] if size > 0 => return Err(bad("a chunk does not end with a line break")),
+            [_, _, ..] => return Err(bad("trailers are not supported")),
             _ => return Ok(None),
         }
         if size == 0 {
@@ -412,7 +422,7 @@ fn unchunked(mut octets: &[u8]) -> Result<Option<(Vec<u8>, usize)>, DecodeError>
         }
         contents.extend_from_slice(chunk);
         if contents.len() > MAX_BODY {
-            return Err(bad("the answer's body is too long"));
+            return Err(bad("the response body is too long"));
         }
     }
 }

@@ -1,7 +1,9 @@
-//! The card application toolkit: TS 102 223, for 3GPP TS 31.111. What card and terminal say, in both directions.
+//! The card application toolkit: TS 102 223, for 3GPP TS 31.111. The messages of card and terminal,
+//! in both directions.
 //!
-//! The words that remote provisioning needs. A proactive command of another kind is a
-//! [`DecodeError`](crate::der::DecodeError) for a terminal, whose answer to it is "command type not understood".
+//! This module covers the messages that remote provisioning requires. At a terminal, an unsupported
+//! proactive command is a [`DecodeError`](crate::der::DecodeError), to which the terminal responds
+//! "command type not understood".
 
 mod envelope;
 mod objects;

@@ -1,6 +1,8 @@
-//! What goes over the air to a card: TS 102 225, TS 102 226, TS 23.040, TS 102 223, GlobalPlatform Amendment B.
+//! Over-the-air messages to a card: TS 102 225, TS 102 226, TS 23.040, TS 102 223, GlobalPlatform
+//! Amendment B.
 //!
-//! Types and their codecs in both directions; no arithmetic (that is in `crypto`) and no I/O.
+//! This module contains types and their codecs in both directions. Cryptography is in `crypto`. No
+//! I/O.
 
 pub mod admin;
 pub mod cat;

@@ -1,8 +1,9 @@
-//! Reading octets that are not DER: packets of fixed fields, lengths of one octet, COMPREHENSION-TLVs, DGIs.
+//! A reader of octets that are not DER: packets of fixed fields, lengths of one octet,
+//! COMPREHENSION-TLVs, DGIs.
 
 use crate::der::{DecodeError, Problem};
 
-/// A position in a run of octets; every error tells where.
+/// A position in an octet string. Every error contains the offset.
 #[derive(Clone, Copy, Debug)]
 pub struct Octets<'a> {
     rest: &'a [u8],
@@ -10,40 +11,40 @@ pub struct Octets<'a> {
 }
 
 impl<'a> Octets<'a> {
-    /// At the start of `octets`.
+    /// Creates a reader at the start of `octets`.
     pub const fn new(octets: &'a [u8]) -> Self {
         Self { rest: octets, offset: 0 }
     }
 
-    /// At the start of `octets`, which themselves begin at `offset` of something larger.
+    /// Creates a reader at the start of `octets`, which are at `offset` of a larger input.
     pub const fn at(octets: &'a [u8], offset: usize) -> Self {
         Self { rest: octets, offset }
     }
 
-    /// Octets read so far, those before the start included.
+    /// Returns the offset in the larger input.
     pub const fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Whether all has been read.
+    /// True if everything has been read.
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// What has not been read yet, without moving.
+    /// Returns the octets that have not been read yet, without advancing.
     pub const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The next octet, without moving.
+    /// Returns the next octet, without advancing.
     pub fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    /// The next `count` octets.
+    /// Reads the next `count` octets.
     ///
     /// # Errors
-    /// There are fewer.
+    /// Fewer octets remain.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(self.error(Problem::Truncated))?;
         self.rest = rest;
@@ -51,7 +52,7 @@ impl<'a> Octets<'a> {
         Ok(taken)
     }
 
-    /// All that is left.
+    /// Reads all remaining octets.
     pub fn take_rest(&mut self) -> &'a [u8] {
         let taken = self.rest;
         self.offset = self.offset.saturating_add(taken.len());
@@ -59,45 +60,46 @@ impl<'a> Octets<'a> {
         taken
     }
 
-    /// The next octets, as many as the array has.
+    /// Reads the next octets into an array.
     ///
     /// # Errors
-    /// There are fewer.
+    /// Fewer octets remain.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let truncated = self.error(Problem::Truncated);
         self.take(N)?.try_into().map_err(|_| truncated)
     }
 
-    /// The next octet.
+    /// Reads the next octet.
     ///
     /// # Errors
-    /// There is none.
+    /// No octet remains.
     pub fn octet(&mut self) -> Result<u8, DecodeError> {
         self.array::<1>().map(|[octet]| octet)
     }
 
-    /// The next two octets, the more significant first.
+    /// Reads the next two octets as a big-endian number.
     ///
     /// # Errors
-    /// There are fewer.
+    /// Fewer octets remain.
     pub fn number16(&mut self) -> Result<u16, DecodeError> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// A field that is preceded by its length in one octet.
+    /// Reads a field that is preceded by its length in one octet.
     ///
     /// # Errors
-    /// The octets end before it does.
+    /// The input ends inside the field.
     pub fn field(&mut self) -> Result<Octets<'a>, DecodeError> {
         let length = usize::from(self.octet()?);
         let offset = self.offset;
         Ok(Octets { rest: self.take(length)?, offset })
     }
 
-    /// A length as TS 102 223 and GlobalPlatform code it: one octet up to 7F, then 81, 82 or 83 and as many octets.
+    /// Reads a length in the encoding of TS 102 223 and GlobalPlatform: one octet up to 7F,
+    /// otherwise 81, 82 or 83 followed by as many octets.
     ///
     /// # Errors
-    /// The octets end too early, or the form is not the shortest.
+    /// The input ends too early, or the length is not in its shortest form.
     pub fn ber_length(&mut self) -> Result<usize, DecodeError> {
         let not_shortest = self.error(Problem::NotShortest);
         let octets = match self.octet()? {
@@ -110,7 +112,7 @@ impl<'a> Octets<'a> {
         if shortest { Ok(length) } else { Err(not_shortest) }
     }
 
-    /// Nothing may remain.
+    /// Checks that everything has been read.
     ///
     /// # Errors
     /// Octets remain.
@@ -121,30 +123,30 @@ impl<'a> Octets<'a> {
         }
     }
 
-    /// `problem` at the present position.
+    /// Creates an error at the current position.
     pub fn error(&self, problem: Problem) -> DecodeError {
         DecodeError::new(self.offset, problem)
     }
 
-    /// A value that cannot be, at the present position.
+    /// Creates a [`Problem::BadValue`] error at the current position.
     pub fn bad(&self, what: &'static str) -> DecodeError {
         self.error(Problem::BadValue(what))
     }
 }
 
-/// Serde of octets as hexadecimal text, for records.
+/// Serde functions that encode octets as hexadecimal text, for records.
 pub mod hex_text {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    /// Writes the digits.
+    /// Serialises octets as hexadecimal digits.
     ///
     /// # Errors
-    /// The serializer's.
+    /// The serializer failed.
     pub fn serialize<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode_upper(octets))
     }
 
-    /// Reads the digits.
+    /// Deserialises octets from hexadecimal digits.
     ///
     /// # Errors
     /// The text is not hexadecimal.
@@ -158,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_have_one_form() {
+    fn only_the_shortest_length_encoding_is_accepted() {
         for (octets, length) in
             [(&[0x7F][..], 0x7F), (&[0x81, 0x80], 0x80), (&[0x82, 1, 0], 0x100), (&[0x83, 1, 0, 0], 0x1_0000)]
         {
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_tells_where() {
+    fn an_error_contains_the_offset() {
         let mut octets = Octets::new(&[2, 1]);
         assert_eq!(octets.octet(), Ok(2));
         assert_eq!(octets.take(2), Err(DecodeError::new(1, Problem::Truncated)));

@@ -1,5 +1,5 @@
-//! Command scripts and their answers: TS 102 226 section 5.2, the expanded format, with the TLVs of SCP03t that
-//! SGP.02 section 4.1.3.3 puts beside C-APDUs.
+//! Command scripts and response scripts: the expanded format of TS 102 226 section 5.2, with the
+//! TLVs of SCP03t that SGP.02 section 4.1.3.3 adds to C-APDUs.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::octets::{Octets, hex_text};
 use crate::der::{DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv};
 
-/// How a template is written.
+/// The encoding of a script template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Form {
-    /// AA, AB: with its length. On SMS, and between servers.
+    /// AA, AB: with definite length. Used over SMS and between servers.
     Definite,
-    /// AE 80, AF 80: ended by 00 00. On HTTPS.
+    /// AE 80, AF 80: with indefinite length, terminated by 00 00. Used over HTTPS.
     Indefinite,
-    /// Without any template: some servers send only what would be in it.
+    /// Without a template: some servers send only the contents.
     Bare,
 }
 
@@ -34,16 +34,16 @@ const ERROR_ACTION: Tag = Tag(0x82);
 const CHAINING: Tag = Tag(0x83);
 const BAD_FORMAT: Tag = Tag(0x90);
 
-/// Which script of several this is: TS 102 226 section 5.2.1.2.
+/// The position of a script in a chain of scripts: TS 102 226 section 5.2.1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Chaining {
-    /// 01: the first; what is kept for the next is gone with a reset of the card.
+    /// 01: the first script. A reset of the card deletes the state kept for the next script.
     First,
-    /// 11: the first; what is kept for the next survives a reset.
+    /// 11: the first script. The state kept for the next script survives a reset.
     FirstKept,
-    /// 02: a further one, and more will follow.
+    /// 02: a subsequent script that is not the last.
     Following,
-    /// 03: the last.
+    /// 03: the last script.
     Last,
 }
 
@@ -58,7 +58,7 @@ impl Chaining {
     }
 
     fn read(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.bad("script chaining is 01, 11, 02 or 03");
+        let bad = reader.bad("script chaining must be 01, 11, 02 or 03");
         match reader.octet()? {
             0x01 => Ok(Self::First),
             0x11 => Ok(Self::FirstKept),
@@ -72,29 +72,29 @@ impl Chaining {
 /// One element of a command script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Command {
-    /// 22: a C-APDU, always with Lc and Le where it has data and wants a response.
+    /// 22: a C-APDU, with Lc if it has data and Le if it requests a response.
     Apdu(#[serde(with = "hex_text")] Vec<u8>),
-    /// 84, 85 or 86: a TLV of SCP03t, whole.
+    /// 84, 85 or 86: a whole TLV of SCP03t.
     SecureChannel(#[serde(with = "hex_text")] Vec<u8>),
-    /// 81: something to do at once.
+    /// 81: an immediate action.
     ImmediateAction(#[serde(with = "hex_text")] Vec<u8>),
-    /// 82: something to do when a command fails.
+    /// 82: an action for the case that a command fails.
     ErrorAction(#[serde(with = "hex_text")] Vec<u8>),
 }
 
 /// A command script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Script {
-    /// How it is written.
+    /// The encoding of the script.
     pub form: Form,
-    /// Which of several it is; absent when it stands alone.
+    /// The position in a chain; absent for a single script.
     pub chaining: Option<Chaining>,
-    /// What is to be done, in this order.
+    /// The commands in the order of execution.
     pub commands: Vec<Command>,
 }
 
 impl Script {
-    /// C-APDUs, with definite length, standing alone.
+    /// Creates a single script of C-APDUs with definite length.
     pub fn of_apdus(apdus: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self {
             form: Form::Definite,
@@ -103,21 +103,21 @@ impl Script {
         }
     }
 
-    /// The same script, written otherwise.
+    /// Changes the encoding of the script.
     #[must_use]
     pub fn in_form(mut self, form: Form) -> Self {
         self.form = form;
         self
     }
 
-    /// The same script as one of several.
+    /// Makes the script part of a chain.
     #[must_use]
     pub fn chained(mut self, chaining: Chaining) -> Self {
         self.chaining = Some(chaining);
         self
     }
 
-    /// The octets.
+    /// Encodes the script.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut contents = Vec::new();
         if let Some(chaining) = self.chaining {
@@ -134,10 +134,10 @@ impl Script {
         templated(self.form, COMMANDS, COMMANDS_INDEFINITE, contents)
     }
 
-    /// From the octets, in any of the three forms.
+    /// Decodes a script in any of the three encodings.
     ///
     /// # Errors
-    /// They are no script; [`BadFormat::of`] turns the error into what a card answers.
+    /// The octets are not a script. [`BadFormat::of`] converts the error to the card's response.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let (form, contents) = contents(octets, COMMANDS, COMMANDS_INDEFINITE)?;
         let mut script = Self { form, chaining: None, commands: Vec::new() };
@@ -168,39 +168,39 @@ impl Script {
     }
 }
 
-/// SW1 and SW2 of an answer.
+/// The status word of a response: SW1 and SW2.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StatusWord(pub u16);
 
 impl StatusWord {
-    /// Done.
+    /// Normal processing.
     pub const OK: Self = Self(0x9000);
-    /// GET STATUS: there is more.
+    /// GET STATUS: more data are available.
     pub const MORE: Self = Self(0x6310);
-    /// The memory failed.
+    /// Memory failure.
     pub const MEMORY_FAILURE: Self = Self(0x6581);
-    /// The lengths do not add up.
+    /// A length is wrong.
     pub const WRONG_LENGTH: Self = Self(0x6700);
     /// The security status is not satisfied.
     pub const SECURITY_STATUS: Self = Self(0x6982);
-    /// Not in this state.
+    /// The command is not allowed in the current state.
     pub const CONDITIONS_NOT_SATISFIED: Self = Self(0x6985);
-    /// POL1 forbids it; only SGP.02 has this one.
+    /// POL1 prevents the operation; defined only by SGP.02.
     pub const POL1_PREVENTS: Self = Self(0x69E1);
-    /// The data are wrong.
+    /// The command data are incorrect.
     pub const INCORRECT_DATA: Self = Self(0x6A80);
-    /// No room.
+    /// Not enough memory.
     pub const NOT_ENOUGH_MEMORY: Self = Self(0x6A84);
-    /// P1 or P2 are wrong.
+    /// P1 or P2 is incorrect.
     pub const INCORRECT_P1_P2: Self = Self(0x6A86);
-    /// What is referred to is not there.
+    /// The referenced data do not exist.
     pub const NOT_FOUND: Self = Self(0x6A88);
-    /// No such instruction.
+    /// The instruction is not supported.
     pub const INSTRUCTION_NOT_SUPPORTED: Self = Self(0x6D00);
-    /// No such class.
+    /// The class is not supported.
     pub const CLASS_NOT_SUPPORTED: Self = Self(0x6E00);
 
-    /// 9000, or a warning.
+    /// True for 9000 and for warnings.
     pub const fn is_success(self) -> bool {
         matches!(self.0 >> 8, 0x90 | 0x62 | 0x63)
     }
@@ -218,18 +218,18 @@ impl fmt::Debug for StatusWord {
     }
 }
 
-/// The answer to one C-APDU.
+/// The response to one C-APDU.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResponseApdu {
-    /// Response data, all of it.
+    /// The complete response data.
     #[serde(with = "hex_text")]
     pub data: Vec<u8>,
-    /// Status word.
+    /// The status word.
     pub status: StatusWord,
 }
 
 impl ResponseApdu {
-    /// Without data.
+    /// Creates a response without data.
     pub const fn status(status: StatusWord) -> Self {
         Self { data: Vec::new(), status }
     }
@@ -240,25 +240,25 @@ impl ResponseApdu {
 pub enum Answer {
     /// 23: an R-APDU.
     Apdu(ResponseApdu),
-    /// 84, 85, 86, 9F44, 9F45 or 9F46: a TLV of SCP03t, whole.
+    /// 84, 85, 86, 9F44, 9F45 or 9F46: a whole TLV of SCP03t.
     SecureChannel(#[serde(with = "hex_text")] Vec<u8>),
-    /// 81: what came of an immediate action.
+    /// 81: the result of an immediate action.
     ImmediateAction(#[serde(with = "hex_text")] Vec<u8>),
 }
 
-/// What is wrong with a script: TS 102 226 section 5.2.2, tag 90.
+/// A format error in a script: TS 102 226 section 5.2.2, tag 90.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum BadFormat {
     /// 01: an unknown tag.
     UnknownTag,
     /// 02: a wrong length.
     WrongLength,
-    /// 03: no length.
+    /// 03: the length is missing.
     LengthNotFound,
 }
 
 impl BadFormat {
-    /// What a card answers to a script that is none.
+    /// Returns the card's response to a script that cannot be decoded.
     pub fn of(error: &DecodeError) -> Self {
         match error.problem {
             Problem::UnexpectedTag { .. } | Problem::NoSuchAlternative { .. } => Self::UnknownTag,
@@ -268,40 +268,41 @@ impl BadFormat {
     }
 }
 
-/// Why chaining failed: TS 102 226 section 5.2.2, tag 83. From memory of the standard.
+/// The reason why chaining failed: TS 102 226 section 5.2.2, tag 83. The values are not verified
+/// against the text of the standard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ChainingFailure {
-    /// 01: no script came before this one.
+    /// 01: there is no previous script.
     NoPreviousScript,
-    /// 02: the application does not chain scripts.
+    /// 02: the application does not support script chaining.
     NotSupported,
-    /// 03: there is no room to keep what the next one needs.
+    /// 03: there is not enough memory to keep the state for the next script.
     UnableToProcess,
 }
 
 /// A response script.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ScriptResponse {
-    /// How it is written: as the script was.
+    /// The encoding, the same as that of the script.
     pub form: Form,
-    /// How many commands were executed; some peers leave it out.
+    /// The number of executed commands; some peers omit it.
     pub executed: Option<u16>,
-    /// Their answers, in order.
+    /// The results of the commands in the order of execution.
     pub answers: Vec<Answer>,
-    /// What was wrong with the script after the last of them.
+    /// The format error after the last executed command.
     pub bad_format: Option<BadFormat>,
-    /// Why the script could not follow another.
+    /// The reason why chaining failed.
     pub chaining: Option<ChainingFailure>,
 }
 
 impl ScriptResponse {
-    /// Answers to as many commands.
+    /// Creates a response in which each result belongs to one executed command.
     pub fn of(form: Form, answers: Vec<Answer>) -> Self {
         let executed = Some(u16::try_from(answers.len()).unwrap_or(u16::MAX));
         Self { form, executed, answers, bad_format: None, chaining: None }
     }
 
-    /// The answer to the last command, where that was an R-APDU.
+    /// Returns the last result if it is an R-APDU.
     pub fn last_apdu(&self) -> Option<&ResponseApdu> {
         match self.answers.last() {
             Some(Answer::Apdu(apdu)) => Some(apdu),
@@ -309,7 +310,7 @@ impl ScriptResponse {
         }
     }
 
-    /// The R-APDUs, in order.
+    /// Returns the R-APDUs in order.
     pub fn apdus(&self) -> impl Iterator<Item = &ResponseApdu> {
         self.answers.iter().filter_map(|answer| match answer {
             Answer::Apdu(apdu) => Some(apdu),
@@ -317,7 +318,7 @@ impl ScriptResponse {
         })
     }
 
-    /// The octets.
+    /// Encodes the response script.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut contents = Vec::new();
         if let Some(executed) = self.executed {
@@ -347,10 +348,10 @@ impl ScriptResponse {
         templated(self.form, RESPONSES, RESPONSES_INDEFINITE, contents)
     }
 
-    /// From the octets, in any of the three forms.
+    /// Decodes a response script in any of the three encodings.
     ///
     /// # Errors
-    /// They are no response script.
+    /// The octets are not a response script.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let (form, contents) = contents(octets, RESPONSES, RESPONSES_INDEFINITE)?;
         let mut response =
@@ -386,7 +387,7 @@ impl ScriptResponse {
                         [1] => BadFormat::UnknownTag,
                         [2] => BadFormat::WrongLength,
                         [3] => BadFormat::LengthNotFound,
-                        _ => return Err(bad("a bad format is 01, 02 or 03")),
+                        _ => return Err(bad("a bad format must be 01, 02 or 03")),
                     });
                 }
                 CHAINING => {
@@ -394,7 +395,7 @@ impl ScriptResponse {
                         [1] => ChainingFailure::NoPreviousScript,
                         [2] => ChainingFailure::NotSupported,
                         [3] => ChainingFailure::UnableToProcess,
-                        _ => return Err(bad("a chaining failure is 01, 02 or 03")),
+                        _ => return Err(bad("a chaining failure must be 01, 02 or 03")),
                     });
                 }
                 found => return Err(error(Problem::NoSuchAlternative { found })),
@@ -412,12 +413,12 @@ fn templated(form: Form, definite: Tag, indefinite: u8, contents: Vec<u8>) -> Ve
     }
 }
 
-/// The contents, told from where in `octets` they begin.
+/// Returns the encoding and the contents of a template. The contents keep their offset in `octets`.
 fn contents(octets: &[u8], definite: Tag, indefinite: u8) -> Result<(Form, Octets<'_>), DecodeError> {
     match octets {
         [first, INDEFINITE, rest @ ..] if *first == indefinite => {
             let end = DecodeError::new(octets.len(), Problem::Truncated);
-            // The end is that of the last TLV; 00 is the tag of none.
+            // The end marker follows the last TLV. No TLV has the tag 00.
             let contents = rest.strip_suffix(&END).ok_or(end)?;
             Ok((Form::Indefinite, Octets::at(contents, 2)))
         }

@@ -1,7 +1,8 @@
-//! Secured packets for a card: TS 102 225 section 5, on SMS as TS 31.115 section 4 has them.
+//! Secured packets for a card: TS 102 225 section 5, on SMS as in TS 31.115 section 4.
 //!
-//! Only the form: the header in clear, and what may be ciphered kept as it came. `crypto::scp80` makes and opens the
-//! rest. CAT_TP's form (CPI, lengths of BER) is deliberately absent.
+//! This module handles the format only: it decodes the clear header and keeps the part that may be
+//! ciphered as received. `crypto::scp80` seals and opens that part. The format of CAT_TP (CPI, BER
+//! lengths) is deliberately absent.
 
 use std::fmt;
 
@@ -10,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::octets::Octets;
 use crate::der::{DecodeError, Problem};
 
-/// Toolkit application reference: to which application of the card a packet goes (TS 101 220).
+/// Toolkit application reference: the addressed application of the card (TS 101 220).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Tar(pub [u8; 3]);
 
 impl Tar {
-    /// The one that an AID has in its octets 13 to 15 (SGP.02 section 2.2.3); `None` for a shorter AID.
+    /// Returns the TAR in octets 13 to 15 of an AID (SGP.02 section 2.2.3), or `None` for a shorter
+    /// AID.
     pub fn of_aid(aid: &[u8]) -> Option<Self> {
         aid.get(12..15)?.try_into().ok().map(Self)
     }
@@ -33,47 +35,47 @@ impl fmt::Debug for Tar {
     }
 }
 
-/// CNTR: 5 octets, one count per key set.
+/// CNTR: the counter of a key set, 5 octets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Counter(u64);
 
 impl Counter {
-    /// The counter of a packet that has none.
+    /// The counter of a packet without a counter.
     pub const ZERO: Self = Self(0);
-    /// The last one; a key set that has reached it is blocked.
+    /// The highest counter. A key set that has reached it is blocked.
     pub const MAX: Self = Self(0xFF_FFFF_FFFF);
 
-    /// From a number; `None` when it does not fit 5 octets.
+    /// Creates a counter. Returns `None` if the number does not fit 5 octets.
     pub fn new(value: u64) -> Option<Self> {
         (value <= Self::MAX.0).then_some(Self(value))
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn value(self) -> u64 {
         self.0
     }
 
-    /// The one after this; `None` at the end.
+    /// Returns the next counter, or `None` after the highest.
     pub fn next(self) -> Option<Self> {
         Self::new(self.0.saturating_add(1))
     }
 
-    /// As a packet carries it.
+    /// Encodes the counter for a packet.
     pub const fn to_bytes(self) -> [u8; 5] {
         let [_, _, _, a, b, c, d, e] = self.0.to_be_bytes();
         [a, b, c, d, e]
     }
 
-    /// As a packet carries it.
+    /// Decodes the counter of a packet.
     pub fn from_bytes(octets: [u8; 5]) -> Self {
         Self(octets.iter().fold(0, |value, octet| value << 8 | u64::from(*octet)))
     }
 }
 
-/// What vouches for a packet: b1 b2 of SPI's first octet, b3 b4 of the second.
+/// The integrity protection of a packet: b1 b2 of SPI's first octet, b3 b4 of the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Integrity {
-    /// Nothing.
+    /// No integrity protection.
     None,
     /// RC: a CRC.
     RedundancyCheck,
@@ -83,60 +85,61 @@ pub enum Integrity {
     DigitalSignature,
 }
 
-/// What the card does with the counter: b4 b5 of SPI's first octet.
+/// The counter check of the card: b4 b5 of SPI's first octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CounterRule {
-    /// There is none.
+    /// No counter.
     None,
-    /// There is one, and it is not looked at.
+    /// The counter is present but not checked.
     Unchecked,
-    /// It must be higher than the last one.
+    /// The counter must be higher than the last one.
     Higher,
-    /// It must be the last one and 1.
+    /// The counter must be the last one plus 1.
     Next,
 }
 
-/// When the card answers: b1 b2 of SPI's second octet.
+/// The condition for a proof of receipt from the card: b1 b2 of SPI's second octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PorRule {
     /// Never.
     Never,
     /// Always.
     Always,
-    /// When it has a refusal to tell.
+    /// Only to report an error.
     OnError,
 }
 
-/// How the card answers on SMS: b6 of SPI's second octet.
+/// The bearer of the proof of receipt on SMS: b6 of SPI's second octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PorBearer {
-    /// In the report of the delivery.
+    /// The delivery report.
     DeliverReport,
-    /// In a message of its own.
+    /// A separate SMS-SUBMIT.
     Submit,
 }
 
-/// SPI: TS 102 225 section 5.1.1.
+/// The security parameter indicator (SPI): TS 102 225 section 5.1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Spi {
-    /// What vouches for the command.
+    /// The integrity protection of the command.
     pub integrity: Integrity,
-    /// Whether the command is ciphered.
+    /// True if the command is ciphered.
     pub ciphered: bool,
-    /// What the card does with the counter.
+    /// The counter check of the card.
     pub counter: CounterRule,
-    /// When the card answers.
+    /// The condition for a proof of receipt.
     pub por: PorRule,
-    /// What vouches for the answer.
+    /// The integrity protection of the proof of receipt.
     pub por_integrity: Integrity,
-    /// Whether the answer is ciphered.
+    /// True if the proof of receipt is ciphered.
     pub por_ciphered: bool,
-    /// How the answer comes.
+    /// The bearer of the proof of receipt.
     pub por_bearer: PorBearer,
 }
 
 impl Spi {
-    /// `16 39`: as SGP.02 asks (section 2.4), answered by a message of the card's own.
+    /// `16 39`: the protection that SGP.02 section 2.4 requires, with the response in an
+    /// SMS-SUBMIT.
     pub const COMMAND_ANSWERED_BY_SUBMIT: Self = Self {
         integrity: Integrity::CryptographicChecksum,
         ciphered: true,
@@ -146,10 +149,10 @@ impl Spi {
         por_ciphered: true,
         por_bearer: PorBearer::Submit,
     };
-    /// `16 19`: the same, answered in the report of the delivery.
+    /// `16 19`: the same protection, with the response in the delivery report.
     pub const COMMAND_ANSWERED_IN_REPORT: Self =
         Self { por_bearer: PorBearer::DeliverReport, ..Self::COMMAND_ANSWERED_BY_SUBMIT };
-    /// `16 00`: no answer wanted. For triggers.
+    /// `16 00`: no response requested. Used for triggers.
     pub const UNANSWERED: Self = Self {
         por: PorRule::Never,
         por_integrity: Integrity::None,
@@ -157,11 +160,12 @@ impl Spi {
         por_bearer: PorBearer::DeliverReport,
         ..Self::COMMAND_ANSWERED_BY_SUBMIT
     };
-    /// `06 00`: what a card sends on its own, as its default notification: no counter, no answer.
-    /// That there is no counter has several sources; the rest of these two octets is one choice among those possible.
+    /// `06 00`: an unsolicited packet of a card, such as its default notification: no counter, no
+    /// response. Several sources confirm the absence of the counter; the other bits are one choice
+    /// among the possible ones.
     pub const NOTIFICATION: Self = Self { counter: CounterRule::None, ..Self::UNANSWERED };
 
-    /// The two octets.
+    /// Encodes SPI to its two octets.
     pub const fn to_bytes(self) -> [u8; 2] {
         let first = self.integrity as u8 | (self.ciphered as u8) << 2 | (self.counter as u8) << 3;
         let second = self.por as u8
@@ -171,7 +175,7 @@ impl Spi {
         [first, second]
     }
 
-    /// From the two octets; `None` when a reserved bit or value stands in them.
+    /// Decodes the two octets. Returns `None` if they contain a reserved bit or value.
     pub const fn from_bytes([first, second]: [u8; 2]) -> Option<Self> {
         if first & 0xE0 != 0 || second & 0xC0 != 0 {
             return None;
@@ -209,18 +213,18 @@ impl Integrity {
     }
 }
 
-/// KIc or KID: the version of the key set in the high nibble, the algorithm in the low one.
+/// KIc or KID: the version of the key set in the high nibble, the algorithm in the low nibble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct KeyReference(pub u8);
 
-/// What a low nibble of KIc or KID stands for: TS 102 225 sections 5.1.2 and 5.1.3.
+/// The algorithm in the low nibble of KIc or KID: TS 102 225 sections 5.1.2 and 5.1.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// What both sides know without being told.
+    /// The algorithm that both sides know implicitly.
     Implicit,
     /// DES in CBC mode.
     Des,
-    /// AES: CBC in KIc, CMAC in KID.
+    /// AES: CBC as KIc, CMAC as KID.
     Aes,
     /// Triple DES with two keys.
     TripleDesTwoKeys,
@@ -229,17 +233,17 @@ pub enum Algorithm {
 }
 
 impl KeyReference {
-    /// AES with the key set of this version (1 to 15).
+    /// Returns the reference to AES with the key set of this version (1 to 15).
     pub const fn aes(version: u8) -> Self {
         Self(version << 4 | 0x02)
     }
 
-    /// The version of the key set; 0 stands for the one that both sides know without being told.
+    /// Returns the version of the key set; 0 means the version that both sides know implicitly.
     pub const fn version(self) -> u8 {
         self.0 >> 4
     }
 
-    /// The algorithm; `None` for one that is reserved or proprietary.
+    /// Returns the algorithm, or `None` for a reserved or proprietary one.
     pub const fn algorithm(self) -> Option<Algorithm> {
         match self.0 & 0x0F {
             0x0 => Some(Algorithm::Implicit),
@@ -252,21 +256,21 @@ impl KeyReference {
     }
 }
 
-/// What a command packet says in clear.
+/// The clear header of a command packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommandHeader {
-    /// How the packet is secured, and how its answer is to be.
+    /// The security of the packet and of its response.
     pub spi: Spi,
-    /// The key and algorithm of ciphering.
+    /// The ciphering key and algorithm.
     pub kic: KeyReference,
-    /// The key and algorithm of what vouches for the packet.
+    /// The integrity key and algorithm.
     pub kid: KeyReference,
-    /// To whom it goes.
+    /// The addressed application.
     pub tar: Tar,
 }
 
 impl CommandHeader {
-    /// SPI, KIc, KID, TAR.
+    /// Encodes SPI, KIc, KID and TAR.
     pub const fn to_bytes(self) -> [u8; 7] {
         let [spi1, spi2] = self.spi.to_bytes();
         let [t1, t2, t3] = self.tar.0;
@@ -274,31 +278,31 @@ impl CommandHeader {
     }
 }
 
-/// Octets of CHL that are there without RC, CC or DS: SPI to TAR, CNTR, PCNTR.
+/// The length of a command header without RC, CC or DS in octets: SPI to TAR, CNTR, PCNTR.
 const COMMAND_HEADER: usize = 13;
-/// Octets of RHL that are there without RC, CC or DS: TAR, CNTR, PCNTR, the status.
+/// The length of a response header without RC, CC or DS in octets: TAR, CNTR, PCNTR, the status.
 const RESPONSE_HEADER: usize = 10;
-/// CNTR and PCNTR.
+/// The length of CNTR and PCNTR in octets.
 const COUNTERS: usize = 6;
 
-/// A command packet on SMS, from CPL on: what follows the user data header `02 70 00`.
+/// A command packet on SMS, starting with CPL, which follows the user data header `02 70 00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandPacket<'a> {
-    /// What stands in clear.
+    /// The clear header.
     pub header: CommandHeader,
-    /// How many octets RC, CC or DS has, as CHL says.
+    /// The length of RC, CC or DS in octets according to CHL.
     pub check_length: usize,
     /// The whole packet.
     pub octets: &'a [u8],
-    /// CNTR to the end, ciphered if [`Spi::ciphered`].
+    /// The packet from CNTR to the end, ciphered if [`Spi::ciphered`].
     pub body: &'a [u8],
 }
 
 impl<'a> CommandPacket<'a> {
-    /// Takes a packet apart, without opening it.
+    /// Decodes the clear header without opening the packet.
     ///
     /// # Errors
-    /// The lengths do not add up, or SPI has reserved values.
+    /// The lengths are inconsistent, or SPI has reserved values.
     pub fn parse(octets: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Octets::new(octets);
         let check_length = lengths(&mut reader, COMMAND_HEADER).map_err(|e| e.within("CHL"))?;
@@ -317,24 +321,24 @@ impl<'a> CommandPacket<'a> {
     }
 }
 
-/// A response packet on SMS, from RPL on: what follows the user data header `02 71 00`.
+/// A response packet on SMS, starting with RPL, which follows the user data header `02 71 00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponsePacket<'a> {
-    /// Who answers.
+    /// The responding application.
     pub tar: Tar,
-    /// How many octets RC, CC or DS has, as RHL says.
+    /// The length of RC, CC or DS in octets according to RHL.
     pub check_length: usize,
     /// The whole packet.
     pub octets: &'a [u8],
-    /// CNTR to the end, ciphered if the command asked so.
+    /// The packet from CNTR to the end, ciphered if the command requested it.
     pub body: &'a [u8],
 }
 
 impl<'a> ResponsePacket<'a> {
-    /// Takes a packet apart, without opening it.
+    /// Decodes the clear header without opening the packet.
     ///
     /// # Errors
-    /// The lengths do not add up.
+    /// The lengths are inconsistent.
     pub fn parse(octets: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Octets::new(octets);
         let check_length = lengths(&mut reader, RESPONSE_HEADER).map_err(|e| e.within("RHL"))?;
@@ -346,17 +350,17 @@ impl<'a> ResponsePacket<'a> {
     }
 }
 
-/// The length of the packet in two octets, that of the header in one; gives the octets that the header has more than
-/// `least`.
+/// Reads the packet length (two octets) and the header length (one octet). Returns the number of
+/// header octets beyond `least`.
 fn lengths(reader: &mut Octets<'_>, least: usize) -> Result<usize, DecodeError> {
-    let begin = reader.bad("the packet's length is not that of what follows");
+    let begin = reader.bad("the packet length does not match the number of octets");
     let packet = usize::from(reader.number16()?);
     match packet.cmp(&reader.rest().len()) {
         std::cmp::Ordering::Equal => {}
         std::cmp::Ordering::Greater => return Err(reader.error(Problem::Truncated)),
         std::cmp::Ordering::Less => return Err(begin),
     }
-    let short = reader.bad("the header is shorter than its fields");
+    let short = reader.bad("the header length is less than the length of its fields");
     usize::from(reader.octet()?).checked_sub(least).ok_or(short)
 }
 
@@ -365,36 +369,36 @@ fn lengths(reader: &mut Octets<'_>, least: usize) -> Result<usize, DecodeError> 
 pub enum ResponseStatus {
     /// PoR OK.
     Ok,
-    /// RC, CC or DS is wrong.
+    /// RC, CC or DS failed.
     CheckFailed,
-    /// The counter is too low: seen before.
+    /// The counter is too low: it was used before.
     CounterLow,
-    /// The counter is too high: some were left out.
+    /// The counter is too high: values were skipped.
     CounterHigh,
-    /// The counter has come to its end.
+    /// The counter has reached its maximum.
     CounterBlocked,
-    /// What was deciphered is not a packet.
+    /// The deciphered octets are not a packet.
     CipheringError,
-    /// Refused for a reason that is not told.
+    /// The packet was refused for an unspecified security reason.
     UnidentifiedSecurityError,
-    /// No room.
+    /// Not enough memory for the message.
     InsufficientMemory,
-    /// Working on it.
+    /// More time is required.
     MoreTime,
-    /// Nobody here has this TAR.
+    /// No application has this TAR.
     TarUnknown,
-    /// The application wants more security than the packet has.
+    /// The application requires a higher security level.
     InsufficientSecurityLevel,
-    /// The response itself comes in a message of its own.
+    /// The actual response is sent in an SMS-SUBMIT.
     ActualResponseBySubmit,
-    /// The response itself comes by USSD.
+    /// The actual response is sent by USSD.
     ActualResponseByUssd,
-    /// A code that is reserved.
+    /// A reserved code.
     Reserved(u8),
 }
 
 impl ResponseStatus {
-    /// The codes that have a name, in their order from 00 on.
+    /// The statuses with a name, in the order of their codes from 00.
     const NAMED: [Self; 13] = [
         Self::Ok,
         Self::CheckFailed,
@@ -411,7 +415,7 @@ impl ResponseStatus {
         Self::ActualResponseByUssd,
     ];
 
-    /// The octet.
+    /// Returns the code.
     pub fn code(self) -> u8 {
         match self {
             Self::Reserved(code) => code,
@@ -419,7 +423,7 @@ impl ResponseStatus {
         }
     }
 
-    /// From the octet.
+    /// Returns the status with this code.
     pub fn of(code: u8) -> Self {
         Self::NAMED.get(usize::from(code)).copied().unwrap_or(Self::Reserved(code))
     }
@@ -435,12 +439,12 @@ impl fmt::Display for ResponseStatus {
             Self::CounterBlocked => "the counter is blocked",
             Self::CipheringError => "the packet could not be deciphered",
             Self::UnidentifiedSecurityError => "security error",
-            Self::InsufficientMemory => "no memory for the message",
-            Self::MoreTime => "more time is needed",
-            Self::TarUnknown => "the TAR is not known",
-            Self::InsufficientSecurityLevel => "the packet is secured too little",
-            Self::ActualResponseBySubmit => "the response comes in a message of its own",
-            Self::ActualResponseByUssd => "the response comes by USSD",
+            Self::InsufficientMemory => "not enough memory for the message",
+            Self::MoreTime => "more time is required",
+            Self::TarUnknown => "the TAR is unknown",
+            Self::InsufficientSecurityLevel => "the security level of the packet is insufficient",
+            Self::ActualResponseBySubmit => "the response is sent in a separate message",
+            Self::ActualResponseByUssd => "the response is sent by USSD",
             Self::Reserved(code) => return write!(f, "reserved status {code:02X}"),
         })
     }
@@ -451,7 +455,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spi_as_seen_in_the_field() {
+    fn spi_values_of_deployed_systems_decode() {
         assert_eq!(Spi::COMMAND_ANSWERED_BY_SUBMIT.to_bytes(), [0x16, 0x39]);
         assert_eq!(Spi::COMMAND_ANSWERED_IN_REPORT.to_bytes(), [0x16, 0x19]);
         assert_eq!(Spi::UNANSWERED.to_bytes(), [0x16, 0x00]);
@@ -462,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spi_comes_back_or_is_refused() {
+    fn every_spi_is_restored_or_refused() {
         for octets in 0..=u16::MAX {
             let [first, second] = octets.to_be_bytes();
             let reserved = first & 0xE0 != 0 || second & 0xC0 != 0 || second & 3 == 3;
@@ -475,7 +479,7 @@ mod tests {
 
     /// The AES vector of pySim's tests/unittests/test_ota.py (`AES128-SJA5-CIPHERED-CC`).
     #[test]
-    fn a_command_packet_of_pysim() {
+    fn the_command_packet_of_pysim_decodes() {
         let octets = hex::decode(
             "00281506192222b00011e87cceebb2d93083011ce294f93fc4d8de80da1abae8c37ca3e72ec4432e5058",
         )
@@ -489,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_whose_lengths_do_not_add_up_are_refused() {
+    fn packets_with_inconsistent_lengths_are_refused() {
         let octets = hex::decode("000e0ab0001100000000000000016132").unwrap();
         let packet = ResponsePacket::parse(&octets).unwrap();
         assert_eq!((packet.tar, packet.check_length), (Tar([0xB0, 0x00, 0x11]), 0));
@@ -499,7 +503,7 @@ mod tests {
         let longer = [octets.as_slice(), &[0]].concat();
         assert_eq!(
             ResponsePacket::parse(&longer).unwrap_err().to_string(),
-            "RHL: the packet's length is not that of what follows (at octet 0)"
+            "RHL: the packet length does not match the number of octets (at octet 0)"
         );
         let mut short_header = octets.clone();
         short_header[2] = 9;
@@ -518,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_has_its_code() {
+    fn every_status_has_its_own_code() {
         for code in 0..=0xFF {
             assert_eq!(ResponseStatus::of(code).code(), code);
         }
@@ -526,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tar_is_in_the_aid() {
+    fn the_tar_is_part_of_the_aid() {
         assert_eq!(Tar::of_aid(&crate::ids::Aid::ISD_R), Some(Tar([0, 0, 1])));
         assert_eq!(Tar::of_aid(&[0; 14]), None);
     }

@@ -1,4 +1,5 @@
-//! Short messages between a card and a server: TS 23.040 section 9.2, and their data as TS 31.115 section 4 uses it.
+//! Short messages between a card and a server: TS 23.040 section 9.2, with user data as used by TS
+//! 31.115 section 4.
 
 mod address;
 mod segments;
@@ -11,7 +12,7 @@ pub use segments::{Accepted, MAX_PARTIAL, PacketKind, Partial, Reassembler, Refe
 use super::octets::{Octets, hex_text};
 use crate::der::{DecodeError, Problem};
 
-/// The most octets of TP-User-Data.
+/// The maximum length of TP-User-Data in octets.
 pub const MAX_USER_DATA: usize = 140;
 
 /// TP-PID of a message for the card: (U)SIM data download.
@@ -22,9 +23,9 @@ pub const DCS_CLASS_2_DATA: u8 = 0xF6;
 /// An information element of the user data header: TS 23.040 section 9.2.3.24.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InformationElement {
-    /// Its identifier.
+    /// The information element identifier.
     pub identifier: u8,
-    /// Its data.
+    /// The information element data.
     #[serde(with = "hex_text")]
     pub data: Vec<u8>,
 }
@@ -32,22 +33,23 @@ pub struct InformationElement {
 /// TP-User-Data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct UserData {
-    /// The header's elements; none stands for no header.
+    /// The elements of the user data header. An empty list means no header.
     pub header: Vec<InformationElement>,
-    /// What follows the header: 8-bit data, or text in whatever alphabet TP-DCS says.
+    /// The octets after the header: 8-bit data, or text in the alphabet indicated by TP-DCS.
     #[serde(with = "hex_text")]
     pub octets: Vec<u8>,
-    /// TP-UDL where it counts septets, of text in the 7-bit alphabet.
+    /// TP-UDL if it counts septets, for text in the 7-bit alphabet.
     pub septets: Option<u8>,
 }
 
 impl UserData {
-    /// Data without a header.
+    /// Creates user data without a header.
     pub fn plain(octets: Vec<u8>) -> Self {
         Self { octets, ..Self::default() }
     }
 
-    /// The header with its length, then the data: what a delivery report carries, and what `short_message` of SMPP is.
+    /// Encodes the header with its length, followed by the data, as in a delivery report and in
+    /// `short_message` of SMPP.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(MAX_USER_DATA);
         if !self.header.is_empty() {
@@ -59,10 +61,10 @@ impl UserData {
         out
     }
 
-    /// From the octets of TP-UD; `has_header` is TP-UDHI.
+    /// Decodes the octets of TP-UD. `has_header` is TP-UDHI.
     ///
     /// # Errors
-    /// The header does not add up.
+    /// The header is malformed.
     pub fn parse(octets: &[u8], has_header: bool) -> Result<Self, DecodeError> {
         Self::read(&mut Octets::new(octets), has_header)
     }
@@ -84,19 +86,19 @@ impl UserData {
         Ok(Self { header, octets: reader.take_rest().to_vec(), septets: None })
     }
 
-    /// The data of the element with this identifier.
+    /// Returns the data of the element with this identifier.
     pub fn element(&self, identifier: u8) -> Option<&[u8]> {
         self.header.iter().find(|each| each.identifier == identifier).map(|each| each.data.as_slice())
     }
 
-    /// TP-UDL and TP-UD.
+    /// Writes TP-UDL and TP-UD.
     fn write(&self, out: &mut Vec<u8>) {
         let octets = self.to_bytes();
         out.push(self.septets.unwrap_or_else(|| u8::try_from(octets.len()).unwrap_or(u8::MAX)));
         out.extend(octets);
     }
 
-    /// TP-UDL and TP-UD, to the end.
+    /// Reads TP-UDL and TP-UD up to the end of the input.
     fn read_with_length(reader: &mut Octets<'_>, has_header: bool, dcs: u8) -> Result<Self, DecodeError> {
         let start = *reader;
         let length = reader.octet()?;
@@ -119,22 +121,23 @@ fn element_bytes(element: &InformationElement) -> Vec<u8> {
     [&[element.identifier, length], element.data.as_slice()].concat()
 }
 
-/// Whether TP-UDL counts septets: TS 23.038 section 4.
+/// True if TP-UDL counts septets: TS 23.038 section 4.
 const fn counts_septets(dcs: u8) -> bool {
     match dcs >> 4 {
-        // General data coding, also with automatic deletion: the alphabet in b3 and b4.
+        // General data coding, also with automatic deletion: b3 and b4 indicate the alphabet.
         0x0..=0x7 => dcs & 0x2C == 0,
-        // Reserved groups are read as the default alphabet; messages waiting, kept or discarded.
+        // Reserved groups are treated as the default alphabet, as are the "message waiting" groups
+        // 1100 and 1101.
         0x8..=0xD => true,
         0xE => false,
         _ => dcs & 0x04 == 0,
     }
 }
 
-/// SMS-DELIVER: to the card, section 9.2.2.1.
+/// SMS-DELIVER: from the service centre to the card, section 9.2.2.1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SmsDeliver {
-    /// Whether more wait in the service centre.
+    /// True if more messages are waiting in the service centre.
     pub more_messages: bool,
     /// TP-OA.
     pub originator: Address,
@@ -142,7 +145,7 @@ pub struct SmsDeliver {
     pub pid: u8,
     /// TP-DCS.
     pub dcs: u8,
-    /// TP-SCTS: year, month, day, hour, minute, second and zone, digits swapped.
+    /// TP-SCTS: year, month, day, hour, minute, second and time zone, with swapped digits.
     pub timestamp: [u8; 7],
     /// TP-UD.
     pub user_data: UserData,
@@ -152,7 +155,7 @@ pub struct SmsDeliver {
 const MESSAGE_TYPE: u8 = 0x03;
 const DELIVER: u8 = 0x00;
 const SUBMIT: u8 = 0x01;
-/// TP-MMS; set when there are no more.
+/// TP-MMS: set if no more messages are waiting.
 const NO_MORE_MESSAGES: u8 = 0x04;
 /// TP-UDHI.
 const HAS_HEADER: u8 = 0x40;
@@ -162,7 +165,7 @@ const REJECT_DUPLICATES: u8 = 0x04;
 const STATUS_REPORT_REQUEST: u8 = 0x20;
 
 impl SmsDeliver {
-    /// A message for the card itself.
+    /// Creates a message for (U)SIM data download.
     pub fn data_download(originator: Address, timestamp: [u8; 7], user_data: UserData) -> Self {
         Self {
             more_messages: false,
@@ -174,7 +177,7 @@ impl SmsDeliver {
         }
     }
 
-    /// The TPDU.
+    /// Encodes the TPDU.
     pub fn to_bytes(&self) -> Vec<u8> {
         let more = if self.more_messages { 0 } else { NO_MORE_MESSAGES };
         let mut out = vec![DELIVER | more | header_bit(&self.user_data)];
@@ -185,10 +188,10 @@ impl SmsDeliver {
         out
     }
 
-    /// From the TPDU. TP-LP, TP-SRI and TP-RP are passed over.
+    /// Decodes the TPDU. TP-LP, TP-SRI and TP-RP are ignored.
     ///
     /// # Errors
-    /// It is another TPDU, or does not add up.
+    /// The octets are another TPDU or malformed.
     pub fn parse(tpdu: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Octets::new(tpdu);
         let other = reader.bad("not an SMS-DELIVER");
@@ -203,7 +206,7 @@ impl SmsDeliver {
         Ok(Self { more_messages: first & NO_MORE_MESSAGES == 0, originator, pid, dcs, timestamp, user_data })
     }
 
-    /// Whether the terminal hands it to the card: TS 31.111 section 7.1.1.
+    /// True if the terminal has to pass the message to the card: TS 31.111 section 7.1.1.
     pub const fn is_data_download(&self) -> bool {
         let class_2 = match self.dcs >> 4 {
             0x1 | 0x3 | 0x5 | 0x7 | 0xF => self.dcs & 0x03 == 2,
@@ -217,25 +220,25 @@ const fn header_bit(user_data: &UserData) -> u8 {
     if user_data.header.is_empty() { 0 } else { HAS_HEADER }
 }
 
-/// TP-VP: how long the service centre keeps trying, section 9.2.3.12.
+/// TP-VP: the validity period in the service centre, section 9.2.3.12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ValidityPeriod {
-    /// One octet, in steps.
+    /// A relative period in one octet.
     Relative(u8),
-    /// Seven octets with formats of their own.
+    /// The enhanced format: seven octets with several sub-formats.
     Enhanced([u8; 7]),
-    /// A point in time, as TP-SCTS.
+    /// An absolute time in the format of TP-SCTS.
     Absolute([u8; 7]),
 }
 
-/// SMS-SUBMIT: from the card, section 9.2.2.2.
+/// SMS-SUBMIT: from the card to the service centre, section 9.2.2.2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SmsSubmit {
     /// TP-RD.
     pub reject_duplicates: bool,
     /// TP-SRR.
     pub status_report_request: bool,
-    /// TP-MR; the terminal puts its own.
+    /// TP-MR. The terminal overwrites it with its own value.
     pub message_reference: u8,
     /// TP-DA.
     pub destination: Address,
@@ -250,7 +253,7 @@ pub struct SmsSubmit {
 }
 
 impl SmsSubmit {
-    /// A message with 8-bit data from the card to a server.
+    /// Creates a message with 8-bit data from the card to a server.
     pub fn data(destination: Address, user_data: UserData) -> Self {
         Self {
             reject_duplicates: false,
@@ -264,7 +267,7 @@ impl SmsSubmit {
         }
     }
 
-    /// The TPDU.
+    /// Encodes the TPDU.
     pub fn to_bytes(&self) -> Vec<u8> {
         let format = match self.validity {
             None => 0x00,
@@ -287,10 +290,10 @@ impl SmsSubmit {
         out
     }
 
-    /// From the TPDU. TP-RP is passed over.
+    /// Decodes the TPDU. TP-RP is ignored.
     ///
     /// # Errors
-    /// It is another TPDU, or does not add up.
+    /// The octets are another TPDU or malformed.
     pub fn parse(tpdu: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Octets::new(tpdu);
         let other = reader.bad("not an SMS-SUBMIT");
@@ -321,16 +324,16 @@ impl SmsSubmit {
     }
 }
 
-/// SMS-DELIVER-REPORT: what the terminal answers to a delivery, section 9.2.2.1a.
+/// SMS-DELIVER-REPORT: the terminal's response to a delivery, section 9.2.2.1a.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SmsDeliverReport {
-    /// TP-FCS, which makes it a refusal (for RP-ERROR instead of RP-ACK).
+    /// TP-FCS. If it is present, the report is negative (sent in RP-ERROR instead of RP-ACK).
     pub failure_cause: Option<u8>,
     /// TP-PID.
     pub pid: Option<u8>,
     /// TP-DCS.
     pub dcs: Option<u8>,
-    /// TP-UD: for a card's answer what the card gave.
+    /// TP-UD: the response data of the card, if the card responded.
     pub user_data: Option<UserData>,
 }
 
@@ -340,7 +343,7 @@ pub const FAILURE_DATA_DOWNLOAD: u8 = 0xD5;
 pub const FAILURE_BUSY: u8 = 0xD4;
 
 impl SmsDeliverReport {
-    /// With the user data that the card gave, taken apart; TS 31.111 section 7.1.1.2.
+    /// Creates the report that carries user data of the card: TS 31.111 section 7.1.1.2.
     pub fn of_card(user_data: UserData, failure_cause: Option<u8>) -> Self {
         Self {
             failure_cause,
@@ -350,7 +353,7 @@ impl SmsDeliverReport {
         }
     }
 
-    /// The TPDU.
+    /// Encodes the TPDU.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![DELIVER | self.user_data.as_ref().map_or(0, header_bit)];
         out.extend(self.failure_cause);
@@ -368,11 +371,12 @@ impl SmsDeliverReport {
         out
     }
 
-    /// From the TPDU; whether it is a refusal is told by what carries it, or else by its second octet, which is 80 or
-    /// more in a refusal and a parameter indicator without extension otherwise.
+    /// Decodes the TPDU. The enclosing RP message shows whether the report is negative; this
+    /// function uses the second octet instead, which is 80 or more in a negative report and a
+    /// parameter indicator without extension otherwise.
     ///
     /// # Errors
-    /// It is another TPDU, or does not add up.
+    /// The octets are another TPDU or malformed.
     pub fn parse(tpdu: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Octets::new(tpdu);
         let other = reader.bad("not an SMS-DELIVER-REPORT");
@@ -396,7 +400,7 @@ impl SmsDeliverReport {
         let (pid, dcs) = (when(0x01)?, when(0x02)?);
         let user_data = match indicator & 0x04 {
             0 => None,
-            // Section 9.2.3.10: a TP-DCS that is absent stands for 00.
+            // Section 9.2.3.10: an absent TP-DCS means 00.
             _ => Some(UserData::read_with_length(&mut reader, first & HAS_HEADER != 0, dcs.unwrap_or(0))?),
         };
         reader.finish()?;
@@ -404,7 +408,7 @@ impl SmsDeliverReport {
     }
 }
 
-/// What kind of TPDU goes towards the card or comes from it, by its first octet.
+/// True if the first octet of the TPDU is that of an SMS-SUBMIT. Fails if the TPDU is empty.
 pub fn is_submit(tpdu: &[u8]) -> Result<bool, DecodeError> {
     match tpdu.first() {
         Some(first) => Ok(first & MESSAGE_TYPE == SUBMIT),

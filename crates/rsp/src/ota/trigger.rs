@@ -1,7 +1,7 @@
-//! The short message that makes a card open an administration session: GlobalPlatform Amendment B section 3.7 and table
-//! 3-3, DNS as SGP.02 adds it.
+//! The short message that makes a card open an administration session: GlobalPlatform Amendment B
+//! section 3.7 and table 3-3, with DNS as added by SGP.02.
 //!
-//! The same parameters, without what they are wrapped in, are what a card keeps for sessions it opens on its own.
+//! A card stores the same parameters, without the outer TLV, for sessions that it opens itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,37 +18,38 @@ const HTTP: Tag = Tag(0x89);
 const HOST: Tag = Tag(0x8A);
 const AGENT_ID: Tag = Tag(0x8B);
 const URI: Tag = Tag(0x8C);
-/// These three are one source's (pySim, naming table 3-3 and section 3.11).
+/// The following three tags come from one source (pySim, which cites table 3-3 and section 3.11).
 const DNS: Tag = Tag(0xB3);
 const DNS_NAME: Tag = Tag(0xD6);
 const DNS_SERVER: Tag = Tag(0xFA);
 
-/// COMPREHENSION-TLV timer value, in the retry policy.
+/// The header of the COMPREHENSION-TLV "timer value" in the retry policy.
 const RETRY_DELAY: [u8; 2] = [0xA5, 0x03];
 
-/// Administration session triggering parameters. All absent (`81 00`) stands for what the card has stored.
+/// Administration session triggering parameters. If all are absent (`81 00`), the card uses its
+/// stored parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionTrigger {
-    /// What is given for this session.
+    /// The parameters for this session.
     pub session: Option<SessionParameters>,
-    /// How the host's name is resolved.
+    /// The resolution of the host name.
     pub dns: Option<DnsResolution>,
 }
 
-/// Administration session parameters; what is absent is taken from what the card has stored.
+/// Administration session parameters. The card uses its stored value for an absent parameter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SessionParameters {
-    /// The channel.
+    /// The channel parameters.
     pub connection: Option<ChannelParameters>,
-    /// The key.
+    /// The TLS key.
     pub security: Option<SecurityParameters>,
-    /// What to do when it fails.
+    /// The retry policy for a failed session.
     pub retry: Option<RetryPolicy>,
-    /// The first request.
+    /// The parameters of the first request.
     pub http: Option<HttpParameters>,
 }
 
-/// Which key of which identity opens TLS: section 3.8.2.
+/// The PSK identity and the key for TLS: section 3.8.2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SecurityParameters {
     /// PSK identity.
@@ -60,24 +61,24 @@ pub struct SecurityParameters {
     pub key_identifier: u8,
 }
 
-/// What to do when a session fails: section 3.8.3.
+/// The retry policy for a failed session: section 3.8.3.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// How many more attempts.
+    /// The number of further attempts.
     pub attempts: u16,
-    /// How long to wait between them.
+    /// The delay between attempts.
     pub delay: TimerValue,
-    /// What to send when all have failed, as it is.
+    /// The message to send unchanged after all attempts have failed.
     #[serde(with = "hex_text")]
     pub failure_report: Vec<u8>,
 }
 
-/// The first request: section 3.8.4 to 3.8.6.
+/// The parameters of the first request: sections 3.8.4 to 3.8.6.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HttpParameters {
-    /// Value of the header Host.
+    /// The value of the header Host.
     pub host: Option<String>,
-    /// Value of the header X-Admin-From.
+    /// The value of the header X-Admin-From.
     pub agent_id: Option<String>,
     /// Path and query.
     pub uri: Option<String>,
@@ -86,14 +87,14 @@ pub struct HttpParameters {
 /// DNS resolution.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DnsResolution {
-    /// The name.
+    /// The host name.
     pub name: String,
-    /// The channels to servers that know it.
+    /// The channel parameters of the DNS servers.
     pub servers: Vec<ChannelParameters>,
 }
 
 impl SessionTrigger {
-    /// The octets: the secured data of a command packet to the ISD-R.
+    /// Encodes the trigger: the secured data of a command packet to the ISD-R.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut contents = Vec::new();
         if let Some(session) = &self.session {
@@ -107,15 +108,15 @@ impl SessionTrigger {
         out
     }
 
-    /// Whether octets begin as a trigger does, and not as a command script.
+    /// True if the octets start with the tag of a trigger and not with that of a command script.
     pub fn is_one(octets: &[u8]) -> bool {
         octets.first().is_some_and(|first| u32::from(*first) == TRIGGER.0)
     }
 
-    /// From the octets. What is unknown is passed over.
+    /// Decodes a trigger. Unknown elements are ignored.
     ///
     /// # Errors
-    /// They are no trigger, or say something twice.
+    /// The octets are not a trigger, or an element occurs twice.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut outer = Reader::new(octets);
         let mut elements = Elements::of(outer.enter(TRIGGER)?)?;
@@ -127,7 +128,7 @@ impl SessionTrigger {
     }
 }
 
-/// TLVs that are told apart by their tags alone: whoever writes them chooses the order.
+/// TLVs that are identified by their tags only, in any order.
 struct Elements<'a>(Vec<(Tag, Reader<'a>)>);
 
 impl<'a> Elements<'a> {
@@ -139,12 +140,12 @@ impl<'a> Elements<'a> {
         Ok(Self(elements))
     }
 
-    /// All of this tag.
+    /// Removes and returns all elements with this tag.
     fn all(&mut self, tag: Tag) -> impl Iterator<Item = Reader<'a>> {
         self.0.extract_if(.., move |(found, _)| *found == tag).map(|(_, reader)| reader)
     }
 
-    /// The one of this tag, if there is one.
+    /// Removes and decodes the element with this tag, if there is one.
     fn take<T>(
         &mut self,
         tag: Tag,
@@ -153,19 +154,19 @@ impl<'a> Elements<'a> {
         let mut found = self.all(tag);
         let Some(reader) = found.next() else { return Ok(None) };
         if let Some(second) = found.next() {
-            return Err(second.error(Problem::BadValue("this stands here for the second time")));
+            return Err(second.error(Problem::BadValue("this element occurs twice")));
         }
         read(reader).map(Some).map_err(|e| e.within(&tag.to_string()))
     }
 }
 
-/// What is in the reader, as fields that are not TLVs.
+/// Returns the contents of the reader as fields that are not TLVs.
 fn fields(reader: Reader<'_>) -> Octets<'_> {
     Octets::at(reader.rest(), reader.offset())
 }
 
 impl SessionParameters {
-    /// The contents of tag 83.
+    /// Encodes the contents of tag 83.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if let Some(connection) = &self.connection {
@@ -195,10 +196,10 @@ impl SessionParameters {
         out
     }
 
-    /// From the contents of tag 83.
+    /// Decodes the contents of tag 83.
     ///
     /// # Errors
-    /// They are malformed.
+    /// The contents are malformed.
     pub fn parse(contents: &[u8]) -> Result<Self, DecodeError> {
         Self::read(Reader::new(contents))
     }
@@ -213,7 +214,7 @@ impl SessionParameters {
         })
     }
 
-    /// What is given here, completed by what is stored.
+    /// Returns these parameters with absent ones taken from `stored`.
     #[must_use]
     pub fn or(self, stored: &Self) -> Self {
         let http = match (self.http, &stored.http) {
@@ -236,10 +237,11 @@ impl SessionParameters {
 impl SecurityParameters {
     fn read(mut reader: Octets<'_>) -> Result<Self, DecodeError> {
         let psk_identity = reader.field()?.rest().to_vec();
-        let bad = reader.bad("the key is told by its version and its identifier");
+        let bad = reader.bad("the key is identified by its version and its identifier");
         let mut key = reader.field()?;
         let [key_version, key_identifier] = key.array()?;
-        // A third octet may name the hash of an extended identity; there is one only.
+        // A third octet may indicate the hash of an extended identity. Only one such hash is
+        // defined.
         if key.rest().len() > 1 || !reader.is_empty() {
             return Err(bad);
         }
@@ -250,13 +252,13 @@ impl SecurityParameters {
 impl RetryPolicy {
     fn read(mut reader: Octets<'_>) -> Result<Self, DecodeError> {
         let attempts = reader.number16()?;
-        let bad = reader.bad("the retry waiting delay is A5 03 and hours, minutes, seconds");
+        let bad = reader.bad("the retry waiting delay must be A5 03 followed by hours, minutes and seconds");
         if reader.array()? != RETRY_DELAY {
             return Err(bad);
         }
         let octets: [u8; 3] = reader.array()?;
-        // TS 102 223 section 8.38 has swapped digits. One server writes plain numbers (`00 00 1E` for half a minute): read
-        // where they cannot be digits.
+        // TS 102 223 section 8.38 uses swapped digits. One server sends plain numbers (`00 00 1E`
+        // for half a minute); they are accepted if they cannot be swapped digits.
         let delay = TimerValue::of(octets).or_else(|| plain(octets)).ok_or(bad)?;
         Ok(Self { attempts, delay, failure_report: reader.take_rest().to_vec() })
     }
@@ -270,10 +272,11 @@ fn plain([hours, minutes, seconds]: [u8; 3]) -> Option<TimerValue> {
 impl HttpParameters {
     fn read(reader: Reader<'_>) -> Result<Self, DecodeError> {
         let mut elements = Elements::of(reader)?;
-        // They become parts of a request: no control characters, no spaces.
+        // These texts become parts of an HTTP request, so they must not contain control characters
+        // or spaces.
         let visible = |it: Reader<'_>| match std::str::from_utf8(it.rest()) {
             Ok(text) if text.bytes().all(|b| b.is_ascii_graphic()) => Ok(text.to_owned()),
-            _ => Err(it.error(Problem::BadValue("a visible ASCII text is expected here"))),
+            _ => Err(it.error(Problem::BadValue("the text does not consist of visible ASCII characters"))),
         };
         Ok(Self {
             host: elements.take(HOST, visible)?,
@@ -299,7 +302,7 @@ impl DnsResolution {
         let missing = reader.error(Problem::Missing { expected: DNS_NAME });
         let mut elements = Elements::of(reader)?;
         let host_name = |it: Reader<'_>| {
-            let bad = |_| it.error(Problem::BadValue("a host name is expected here"));
+            let bad = |_| it.error(Problem::BadValue("the host name is not UTF-8"));
             std::str::from_utf8(it.rest()).map(str::to_owned).map_err(bad)
         };
         let name = elements.take(DNS_NAME, host_name)?.ok_or(missing)?;
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trigger_goes_both_ways() {
+    fn a_trigger_is_encoded_and_decoded() {
         let trigger = whole();
         assert_eq!(SessionTrigger::parse(&trigger.to_bytes()), Ok(trigger.clone()));
         let written = hex::encode_upper(trigger.to_bytes());
@@ -365,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_trigger_takes_everything_from_the_card() {
+    fn absent_parameters_are_taken_from_the_card() {
         assert_eq!(SessionTrigger::parse(&[0x81, 0]), Ok(SessionTrigger::default()));
         assert_eq!(SessionTrigger::default().to_bytes(), [0x81, 0]);
         let stored = whole().session.unwrap();
@@ -378,9 +381,9 @@ mod tests {
         assert_eq!((both.host.as_deref(), both.uri.as_deref()), (Some("admin.host"), Some("/other")));
     }
 
-    /// The beginning of a trigger seen from a server, its host completed.
+    /// The start of a trigger recorded from a server, with another host name.
     #[test]
-    fn a_retry_delay_in_plain_numbers_is_read() {
+    fn a_retry_delay_in_plain_numbers_is_accepted() {
         let trigger =
             SessionTrigger::parse(&unhex("811A 8318 8607 0000A50300001E 890D 8A0B6D326D2E6578616D706C65"))
                 .unwrap();
@@ -389,9 +392,9 @@ mod tests {
         assert_eq!(session.http.unwrap().host.as_deref(), Some("m2m.example"));
     }
 
-    /// Of pySim's pySim/global_platform/http.py, key version 0 and identifier 40.
+    /// The objects of pySim's pySim/global_platform/http.py, with key version 0 and identifier 40.
     #[test]
-    fn objects_of_pysim() {
+    fn objects_of_pysim_decode() {
         let found = SessionParameters::parse(&unhex("850804deadbeef020040")).unwrap().security.unwrap();
         assert_eq!((found.key_version, found.key_identifier), (0, 0x40));
         let http = SessionParameters::parse(&unhex("89188c1668747470733a2f2f61646d696e2e686f73742f757269"));
@@ -399,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_resolved_by_servers() {
+    fn dns_parameters_are_encoded_and_decoded() {
         let server = ChannelParameters { buffer_size: Some(512), ..ChannelParameters::default() };
         let dns = DnsResolution { name: "m2m.example".to_owned(), servers: vec![server.clone(), server] };
         let trigger = SessionTrigger { session: None, dns: Some(dns) };
@@ -407,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_stand_in_any_order_and_not_twice() {
+    fn parameters_are_accepted_in_any_order_but_not_twice() {
         let security = "8508 04DEADBEEF 02 40 01";
         let http = "8908 8C022F75 8A02 682E";
         let read = |text: &str| SessionParameters::parse(&unhex(text));

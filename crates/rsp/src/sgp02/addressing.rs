@@ -1,9 +1,9 @@
-//! WS-Addressing headers, and the fields of SGP.02's RPS header that are folded into them: Annex B.
+//! WS-Addressing headers, and the fields of SGP.02's RPS header that are mapped to them: Annex B.
 //!
-//! | field of the RPS header | where |
+//! | field of the RPS header | location |
 //! |---|---|
 //! | SenderEntity | `EntityId` and `EntityName` of the From address |
-//! | SenderName | `UserName` of the From address (from memory, confidence medium) |
+//! | SenderName | `UserName` of the From address (not verified against the text of the standard) |
 //! | ReceiverEntity | `EntityId` of To |
 //! | ResponseEndpoint | the address of ReplyTo |
 //! | TransactionId, ContextId, MessageDate | parameters of the MessageID |
@@ -14,52 +14,52 @@ use serde::{Deserialize, Serialize};
 use super::xml::{Prefix, Problem, Text, Writer, XmlError, text_of, tolerated};
 use crate::{ids::Oid, time::Timestamp};
 
-/// In ReplyTo: the answer goes back in the answer to the HTTP request.
+/// The ReplyTo address for a response in the HTTP response.
 const ANONYMOUS: &str = "http://www.w3.org/2005/08/addressing/anonymous";
 const NONE: &str = "http://www.w3.org/2005/08/addressing/none";
 const REPLY: &str = "http://www.w3.org/2005/08/addressing/reply";
 
-/// What a value in a query may not be written as.
+/// The characters that are escaped in a query value.
 const ESCAPED: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'<').add(b'>').add(b'+');
 
-/// The headers of a message.
+/// The WS-Addressing headers of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// Who sends it.
+    /// The sender.
     pub from: Endpoint,
-    /// To whom.
+    /// The receiver.
     pub to: Endpoint,
-    /// Which message it is.
+    /// The identifier of the message.
     pub message_id: MessageId,
-    /// What it is meant to do.
+    /// The action of the message.
     pub action: String,
-    /// The MessageID of the message that it answers.
+    /// The MessageID of the request to which this message is the response.
     pub relates_to: Option<String>,
-    /// Where an answer that comes later is to be sent.
+    /// The endpoint for a later response.
     pub reply_to: Option<Endpoint>,
 }
 
-/// The address of a party, and who it is.
+/// The address and the identity of a party.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The URI without the parameters below.
     pub address: String,
-    /// Who it is.
+    /// The identifier of the party.
     pub entity_id: Option<Oid>,
-    /// What it is called.
+    /// The name of the party.
     pub entity_name: Option<String>,
-    /// Who speaks for it.
+    /// The name of the user who acts for the party.
     pub user_name: Option<String>,
 }
 
 impl Endpoint {
-    /// A party without a name.
+    /// Creates an endpoint without names.
     pub fn new(address: impl Into<String>, entity_id: Option<Oid>) -> Self {
         Self { address: address.into(), entity_id, entity_name: None, user_name: None }
     }
 
-    /// The whole URI.
+    /// Returns the whole URI.
     pub fn to_uri(&self) -> String {
         let entity_id = self.entity_id.as_ref().map(ToString::to_string);
         with_parameters(
@@ -72,10 +72,10 @@ impl Endpoint {
         )
     }
 
-    /// From the whole URI.
+    /// Parses the whole URI.
     ///
     /// # Errors
-    /// The EntityId is no OID.
+    /// The EntityId is not an OID.
     pub fn from_uri(uri: &str) -> Result<Self, String> {
         let mut found = Self::new("", None);
         found.address = without_parameters(uri, |name, value| {
@@ -91,21 +91,21 @@ impl Endpoint {
     }
 }
 
-/// The identity of a message.
+/// The identifier of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageId {
     /// The URI without the parameters below, such as `//1.3.6.1.4.1.20/6f1b`.
     pub uri: String,
-    /// The same in a question and its answer.
+    /// The transaction identifier, the same in a request and its response.
     pub transaction_id: Option<String>,
-    /// The same in several of them that belong together.
+    /// The context identifier, the same in all related messages.
     pub context_id: Option<String>,
-    /// When it was written.
+    /// The date of the message.
     pub message_date: Option<Timestamp>,
 }
 
 impl MessageId {
-    /// The whole URI.
+    /// Returns the whole URI.
     pub fn to_uri(&self) -> String {
         let date = self.message_date.map(|date| date.to_string());
         with_parameters(
@@ -118,7 +118,7 @@ impl MessageId {
         )
     }
 
-    /// From the whole URI. A date that is none is passed over: nothing hangs on it.
+    /// Parses the whole URI. An invalid date is ignored, because nothing depends on it.
     pub fn from_uri(uri: &str) -> Self {
         let mut found =
             Self { uri: String::new(), transaction_id: None, context_id: None, message_date: None };
@@ -135,8 +135,8 @@ impl MessageId {
         found
     }
 
-    /// What tells one message from another: the URI without any parameters. Some peers relate to a MessageID with its
-    /// parameters, some without.
+    /// Returns the part of a MessageID that identifies the message: the URI without any parameters.
+    /// In RelatesTo, some peers include the parameters and some do not.
     pub fn key(uri: &str) -> &str {
         uri.split_once('?').map_or(uri, |(key, _)| key)
     }
@@ -154,7 +154,7 @@ fn with_parameters(uri: &str, parameters: &[(&str, Option<&str>)]) -> String {
     out
 }
 
-/// The URI without those parameters that `keep` has taken.
+/// Returns the URI without the parameters for which `keep` returns true.
 fn without_parameters(
     uri: &str,
     mut keep: impl FnMut(&str, String) -> Result<bool, String>,
@@ -173,7 +173,7 @@ fn without_parameters(
 }
 
 impl Header {
-    /// Writes the blocks, in no certain order.
+    /// Writes the header blocks. Their order is not significant.
     pub(super) fn write(&self, out: &mut Writer) {
         let leaf = |out: &mut Writer, name: &str, text: &str| {
             out.element(Prefix::Wsa, name, &[], |out| out.text(text))
@@ -193,7 +193,7 @@ impl Header {
         }
     }
 
-    /// Reads them out of the SOAP header.
+    /// Reads the headers from the SOAP header.
     pub(super) fn read(header: roxmltree::Node<'_, '_>) -> Result<Self, XmlError> {
         let blocks = Blocks { header };
         let from = blocks.must("From")?;

@@ -1,8 +1,10 @@
-//! Certificates that a card reads: GlobalPlatform Amendment A and E, SGP.02 sections 2.3.2.2 and 4.1.3.1 (tables 77 and 78).
+//! Certificates that a card verifies: GlobalPlatform Amendments A and E, SGP.02 sections 2.3.2.2
+//! and 4.1.3.1 (tables 77 and 78).
 //!
-//! `7F21 { 93 serial, 42 CA, 5F20 subject, 95 usage, [5F25 from], 5F24 to, 73 discretionary, 7F49 key, 5F37 signature }`, in
-//! this order. The CI signs those of SM-DPs and SM-SRs, the EUM that of each ECASD. Whether one holds is for `certs::m2m` to
-//! say.
+//! `7F21 { 93 serial, 42 CA, 5F20 subject, 95 usage, [5F25 from], 5F24 to, 73 discretionary, 7F49
+//! key, 5F37 signature }`, in this order. The CI signs the certificates of SM-DPs and SM-SRs, the
+//! EUM signs the certificate of each ECASD. This module only decodes certificates; `certs::m2m`
+//! verifies them.
 
 use std::fmt;
 use std::ops::Range;
@@ -30,12 +32,14 @@ const SIGNATURE: Tag = Tag(0x5F37);
 const OWNER: Tag = Tag(0xC8);
 const AUTHORITY_KEY: Tag = Tag(0xC9);
 
-/// Key usage of a server's certificate: what both servers seen in the field write. Not looked at by readers.
+/// The key usage in a server's certificate, as both servers observed in the field encode it.
+/// Readers ignore it.
 pub const USAGE_OF_SERVERS: &[u8] = &[0x88];
-/// Key usage of an ECASD's certificate: key agreement, as GlobalPlatform codes it. From memory.
+/// The key usage in an ECASD's certificate: key agreement in GlobalPlatform's encoding. Not
+/// verified against the text of the standard.
 pub const USAGE_OF_ECASDS: &[u8] = &[0x00, 0x80];
 
-/// The curve that a key is on: the parameter reference in `F0`.
+/// The curve of a key: the parameter reference in `F0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CurveReference(pub u8);
 
@@ -46,7 +50,7 @@ impl CurveReference {
     pub const BRAINPOOL_P256R1: Self = Self(0x03);
 }
 
-/// Whose certificate it is: tag C8 of the discretionary data.
+/// The kind of server that owns a certificate: tag C8 of the discretionary data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Owner {
     /// An SM-DP.
@@ -73,12 +77,12 @@ impl fmt::Display for Owner {
     }
 }
 
-/// A day in decimal digits: `20491231`.
+/// A date in decimal digits: `20491231`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day([u8; 4]);
 
 impl Day {
-    /// The day on which a point in time lies, in UTC; `None` outside the years 0 to 9999.
+    /// Returns the UTC date of a point in time, or `None` outside the years 0 to 9999.
     pub fn of(time: Timestamp) -> Option<Self> {
         let digits: String = time.to_string().chars().take(10).filter(char::is_ascii_digit).collect();
         let mut octets = [0; 4];
@@ -105,33 +109,33 @@ impl fmt::Debug for Day {
     }
 }
 
-/// What a certificate says.
+/// The contents of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// 1 to 16 octets.
+    /// The serial number, 1 to 16 octets.
     pub serial_number: Vec<u8>,
-    /// Who issued it, 1 to 16 octets.
+    /// The issuer, 1 to 16 octets.
     pub authority: Vec<u8>,
-    /// Whose it is: contents of an OID for a server, the EID for an ECASD.
+    /// The subject: the contents of an OID for a server, the EID for an ECASD.
     pub subject: Vec<u8>,
-    /// Key usage.
+    /// The key usage.
     pub key_usage: Vec<u8>,
-    /// The first day on which it holds.
+    /// The first day of validity.
     pub effective: Option<Day>,
-    /// The last day on which it holds.
+    /// The last day of validity.
     pub expires: Day,
-    /// What kind of server; absent for an ECASD.
+    /// The kind of server; absent for an ECASD.
     pub owner: Option<Owner>,
-    /// The identifier of the key that signed it, since version 4.
+    /// The identifier of the issuer's signing key, since version 4.
     pub authority_key: Option<Vec<u8>>,
     /// The public key, 04 || X || Y.
     pub point: Vec<u8>,
-    /// The curve it is on.
+    /// The curve of the public key.
     pub curve: CurveReference,
 }
 
 impl Contents {
-    /// What is signed.
+    /// Encodes the signed part of the certificate.
     pub fn to_be_signed(&self) -> Vec<u8> {
         let mut discretionary = Vec::new();
         if let Some(owner) = self.owner {
@@ -155,7 +159,7 @@ impl Contents {
         out
     }
 
-    /// The whole certificate, with r || s over [`Self::to_be_signed`].
+    /// Encodes the whole certificate with the signature r || s over [`Self::to_be_signed`].
     pub fn signed(&self, signature: &[u8]) -> Vec<u8> {
         let mut contents = self.to_be_signed();
         write_tlv(SIGNATURE, signature, &mut contents);
@@ -163,7 +167,8 @@ impl Contents {
     }
 }
 
-/// A well-formed certificate: its octets, and what they say. Nothing of it is believed before a check has said so.
+/// A well-formed certificate: its octets and its contents. The contents must not be trusted before
+/// the certificate has been verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CardCertificate {
     octets: Vec<u8>,
@@ -173,10 +178,11 @@ pub struct CardCertificate {
 }
 
 impl CardCertificate {
-    /// From the whole TLV 7F21.
+    /// Decodes the whole TLV 7F21.
     ///
     /// # Errors
-    /// It is none, an element is missing, doubled or out of order, or one has a value that it cannot have.
+    /// The octets are not a certificate, an element is missing, duplicated or out of order, or an
+    /// element has an invalid value.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut outer = Reader::new(octets);
         let mut reader = outer.enter(CERTIFICATE)?;
@@ -211,27 +217,27 @@ impl CardCertificate {
         Ok(Self { octets: octets.to_vec(), covered, contents, signature })
     }
 
-    /// The octets as they were received.
+    /// Returns the octets as received.
     pub fn octets(&self) -> &[u8] {
         &self.octets
     }
 
-    /// The octets that are signed, as they were received.
+    /// Returns the signed octets as received.
     pub fn covered(&self) -> &[u8] {
         self.octets.get(self.covered.clone()).unwrap_or_default()
     }
 
-    /// What it says.
+    /// Returns the contents.
     pub const fn contents(&self) -> &Contents {
         &self.contents
     }
 
-    /// r || s.
+    /// Returns the signature r || s.
     pub fn signature(&self) -> &[u8] {
         &self.signature
     }
 
-    /// The subject, where it is an OID.
+    /// Returns the subject if it is an OID.
     pub fn oid(&self) -> Option<Oid> {
         Oid::from_der_contents(&self.contents.subject).ok()
     }
@@ -263,12 +269,12 @@ fn identifier(reader: &mut Reader<'_>, tag: Tag) -> Result<Vec<u8>, DecodeError>
 }
 
 fn day(reader: &mut Reader<'_>, tag: Tag) -> Result<Day, DecodeError> {
-    let bad = reader.error(Problem::BadValue("a date is eight decimal digits in four octets"));
+    let bad = reader.error(Problem::BadValue("a date must be eight decimal digits in four octets"));
     Day::read(reader.contents(tag)?).ok_or(bad)
 }
 
 fn discretionary(reader: &mut Reader<'_>) -> Result<(Option<Owner>, Option<Vec<u8>>), DecodeError> {
-    let bad = reader.error(Problem::BadValue("a server is 01 (SM-DP) or 02 (SM-SR)"));
+    let bad = reader.error(Problem::BadValue("the kind of server must be 01 (SM-DP) or 02 (SM-SR)"));
     let contents = reader.contents(DISCRETIONARY)?;
     let found = |tag| tlv::find(contents, tag).map(|found| found.and_then(tlv::split));
     let owner = match found(OWNER)? {
@@ -308,9 +314,10 @@ mod tests {
         }
     }
 
-    /// The shape of a test certificate seen in the field: one-octet identifiers, no first day.
+    /// The form of a test certificate observed in the field: one-octet identifiers, no first day of
+    /// validity.
     #[test]
-    fn a_certificate_of_a_server_byte_for_byte() {
+    fn a_server_certificate_is_encoded_and_decoded() {
         let octets = contents().signed(&[0x33; 64]);
         let expected = format!(
             "7F2181A5 930102 420102 5F200102 950188 5F240421450101 7303C80101 7F4946B04104{}F00100 5F3740{}",
@@ -330,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_optional_comes_back() {
+    fn optional_elements_are_encoded_and_decoded() {
         let whole = Contents {
             subject: "2.999.10".parse::<Oid>().unwrap().der_contents().to_vec(),
             effective: Day::of("2020-02-29T23:59:59Z".parse().unwrap()),
@@ -345,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_refused() {
+    fn invalid_certificates_are_refused() {
         let octets = contents().signed(&[0x33; 64]);
         for cut in 0..octets.len() {
             assert!(CardCertificate::parse(&octets[..cut]).is_err(), "{cut}");
@@ -363,7 +370,7 @@ mod tests {
         assert!(
             broken(|contents| contents.expires = Day([0x20, 0x4A, 1, 1])).contains("eight decimal digits")
         );
-        // Out of order, doubled, after the signature.
+        // Elements out of order and duplicated.
         for (from, to) in [("930102420102", "420102930102"), ("930102", "930102930102")] {
             let altered = hex::encode(contents().to_be_signed()).replacen(from, to, 1);
             let mut inner = hex::decode(altered).unwrap();

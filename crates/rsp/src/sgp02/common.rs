@@ -1,9 +1,11 @@
-//! What all messages share: SGP.02 sections 5.1.1 to 5.1.5 and Annex B, the base types and the leaf types of the schema.
+//! Common parts of all messages: SGP.02 sections 5.1.1 to 5.1.5 and Annex B, the base types and the
+//! leaf types of the schema.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use super::execution_status::{ExecutionStatus, FunctionExecutionStatus, StatusCodeData};
 use super::{
     macros::structure,
     status::{Refusal, Status},
@@ -13,7 +15,7 @@ use crate::{ids::Imsi, time::Timestamp};
 
 /// A message: one element in the body of an envelope.
 pub trait Message: Parts + Clone + fmt::Debug + Send + Sync + 'static {
-    /// The element's name, the same in both namespaces.
+    /// The name of the element, the same in both namespaces.
     const ELEMENT: &'static str;
 
     /// Writes the element.
@@ -21,25 +23,25 @@ pub trait Message: Parts + Clone + fmt::Debug + Send + Sync + 'static {
         out.element(Prefix::Rps, Self::ELEMENT, &[], |out| self.write_parts(out));
     }
 
-    /// Reads the element, whatever it is called.
+    /// Reads the element, regardless of its name.
     ///
     /// # Errors
-    /// It is not of this type.
+    /// The element is not of this type.
     fn read(node: roxmltree::Node<'_, '_>, namespace: Namespace) -> Result<Self, XmlError> {
         Children::of(node, namespace).and_then(Self::read_all).map_err(|e| e.within(node.tag_name().name()))
     }
 
-    /// The element by itself, as text.
+    /// Returns the element as a document of its own.
     fn to_xml(&self, namespace: Namespace) -> String {
         let mut out = Writer::new(namespace);
         self.write(&mut out);
         out.into_text()
     }
 
-    /// The message in a text that is the element by itself.
+    /// Reads a document that consists of the element.
     ///
     /// # Errors
-    /// It is another element, or not of this type.
+    /// The document is another element or not of this type.
     fn from_xml(text: &str) -> Result<(Namespace, Self), XmlError> {
         let document = super::xml::parse(text)?;
         let root = document.root_element();
@@ -50,67 +52,67 @@ pub trait Message: Parts + Clone + fmt::Debug + Send + Sync + 'static {
                 Self::read(root, namespace).map(|message| (namespace, message))
             }
             _ => {
-                let what = format!("the element {} where {} belongs", found.name(), Self::ELEMENT);
+                let what = format!("unexpected element {}, expected {}", found.name(), Self::ELEMENT);
                 Err(XmlError::at(root, Problem::Unexpected(what)))
             }
         }
     }
 }
 
-/// A request of a function.
+/// The request of a function.
 pub trait Request: Message {
-    /// What every request has.
+    /// Returns the common part of all requests.
     fn base(&self) -> &BaseRequest;
 
-    /// The same, to be changed.
+    /// Returns the common part of all requests for modification.
     fn base_mut(&mut self) -> &mut BaseRequest;
 }
 
-/// A response of a function.
+/// The response of a function.
 pub trait Response: Message {
-    /// What every response has.
+    /// Returns the common part of all responses.
     fn base(&self) -> &BaseResponse;
 
-    /// The same, to be changed.
+    /// Returns the common part of all responses for modification.
     fn base_mut(&mut self) -> &mut BaseResponse;
 
-    /// One that says no more than how the function ended.
+    /// Creates a response that contains only the execution status.
     fn only(base: BaseResponse) -> Self;
 }
 
-/// How a function is answered.
+/// The message pattern of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pattern {
-    /// In the answer to the HTTP request.
+    /// The response is in the HTTP response.
     Synchronous,
-    /// By a call in the other direction, later.
+    /// The response is a later call in the other direction (callback).
     Asynchronous,
 }
 
-/// A function that is answered.
+/// A function with a response.
 pub trait Function {
-    /// What it is asked with.
+    /// The request type.
     type Request: Request;
-    /// What it answers.
+    /// The response type.
     type Response: Response;
-    /// Of which interface, such as `ES3`.
+    /// The interface, such as `ES3`.
     const INTERFACE: &'static str;
-    /// The group of functions in its Action, such as `ProfileManagement`.
+    /// The function group in the Action, such as `ProfileManagement`.
     const GROUP: &'static str;
-    /// The group in the Action of its callback, without `CallBack`.
+    /// The function group in the Action of the callback, without `CallBack`.
     const CALLBACK_GROUP: &'static str;
-    /// Its name, such as `ES3-GetEIS`.
+    /// The name of the function, such as `ES3-GetEIS`.
     const NAME: &'static str;
-    /// How it is answered.
+    /// The message pattern.
     const PATTERN: Pattern;
 
-    /// The Action of its request.
+    /// Returns the Action of the request.
     fn request_action() -> String {
         let suffix = if Self::PATTERN == Pattern::Synchronous { "Request" } else { "" };
         format!("http://gsma.com/{}/{}/{}{suffix}", Self::INTERFACE, Self::GROUP, Self::NAME)
     }
 
-    /// The Action of its response, or of its callback.
+    /// Returns the Action of the response or callback.
     fn response_action() -> String {
         match Self::PATTERN {
             Pattern::Synchronous => {
@@ -123,70 +125,52 @@ pub trait Function {
     }
 }
 
-/// A message that is not answered.
+/// A message without a response.
 pub trait Notification: Message {
-    /// Of which interface, such as `ES3`.
+    /// The interface, such as `ES3`.
     const INTERFACE: &'static str;
-    /// The group of functions in its Action, such as `PlatformManagement`.
+    /// The function group in the Action, such as `PlatformManagement`.
     const GROUP: &'static str;
 
-    /// Its Action.
+    /// Returns the Action.
     fn action() -> String {
         format!("http://gsma.com/{}/{}/{}", Self::INTERFACE, Self::GROUP, Self::ELEMENT)
     }
 }
 
 structure! {
-    /// What every request has.
+    /// The common part of all requests.
     pub struct BaseRequest {
-        /// The caller's; the same when it asks again.
+        /// The caller's identifier of the call. A repeated call has the same identifier.
         function_call_identifier: String = "functionCallIdentifier" / "FunctionCallIdentifier",
-        /// Seconds from reception.
+        /// The validity period in seconds from reception.
         validity_period: Option<u64> = "validityPeriod" / "ValidityPeriod",
     }
 }
 
 structure! {
-    /// What every response has.
+    /// The common part of all responses.
     #[derive(Default)]
     pub struct BaseResponse {
         processing_start: Option<Timestamp> = "processingStart" / "ProcessingStart",
         processing_end: Option<Timestamp> = "processingEnd" / "ProcessingEnd",
-        /// Seconds. Only with [`ExecutionStatus::Expired`].
+        /// The acceptable validity period in seconds. Present only with
+        /// [`ExecutionStatus::Expired`].
         acceptable_validity_period: Option<u64> = "acceptableValidityPeriod" / "AcceptableValidityPeriod",
         function_execution_status: FunctionExecutionStatus = "functionExecutionStatus" / "FunctionExecutionStatus",
     }
 }
 
 structure! {
-    /// What every notification has: nothing.
+    /// The common part of all notifications, which is empty.
     #[derive(Copy, Default)]
     pub struct BaseNotification {}
-}
-
-structure! {
-    /// How a function ended. By default, well.
-    #[derive(Default)]
-    pub struct FunctionExecutionStatus {
-        status: ExecutionStatus = "status" / "Status",
-        status_code_data: Option<StatusCodeData> = "statusCodeData" / "StatusCodeData",
-    }
-}
-
-structure! {
-    /// Why it did not end well.
-    pub struct StatusCodeData {
-        subject: String = "subject" / "Subject",
-        reason: String = "reason" / "Reason",
-        subject_identifier: Option<String> = "subjectIdentifier" / "SubjectIdentifier",
-        message: Option<String> = "message" / "Message",
-    }
 }
 
 impl BaseRequest {
     pub(crate) const PARTS: &'static [Name] = first(Self::NAMES);
 
-    /// A call of this identifier without an end.
+    /// Creates a request with this call identifier and without a validity period.
     pub fn new(function_call_identifier: impl Into<String>) -> Self {
         Self { function_call_identifier: function_call_identifier.into(), validity_period: None }
     }
@@ -199,12 +183,12 @@ impl BaseNotification {
 impl BaseResponse {
     pub(crate) const PARTS: &'static [Name] = first(Self::NAMES);
 
-    /// That the function has failed.
+    /// Creates a response with status Failed.
     pub fn failed(refusal: &Refusal) -> Self {
         Self { function_execution_status: refusal.to_status(ExecutionStatus::Failed), ..Self::default() }
     }
 
-    /// That the function was done, but.
+    /// Creates a response with status Executed-WithWarning.
     pub fn with_warning(refusal: &Refusal) -> Self {
         Self {
             function_execution_status: refusal.to_status(ExecutionStatus::ExecutedWithWarning),
@@ -212,7 +196,8 @@ impl BaseResponse {
         }
     }
 
-    /// That the validity period has run out, or is too short; with one that would do, if there is one.
+    /// Creates a response with status Expired, for a validity period that has ended or is too
+    /// short. Contains an acceptable validity period if there is one.
     pub fn expired(acceptable_validity_period: Option<u64>, message: impl Into<String>) -> Self {
         let refusal = Status::FunctionExpired.because(message);
         Self {
@@ -222,7 +207,7 @@ impl BaseResponse {
         }
     }
 
-    /// Whether the function was done.
+    /// True if the function was executed.
     pub fn is_done(&self) -> bool {
         matches!(
             self.function_execution_status.status,
@@ -238,87 +223,12 @@ const fn first(names: &'static [&'static [Name]]) -> &'static [Name] {
     }
 }
 
-impl fmt::Display for FunctionExecutionStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.status.name())?;
-        let Some(data) = &self.status_code_data else { return Ok(()) };
-        write!(f, " {}/{}", data.subject, data.reason)?;
-        if let Some(subject) = &data.subject_identifier {
-            write!(f, " {subject}")?;
-        }
-        match &data.message {
-            Some(message) => write!(f, ": {message}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// An enumeration of the schema: the same words in both namespaces, in XML and in records.
-macro_rules! words {
-    (
-        $(#[$meta:meta])*
-        pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)? }
-    ) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )+ }
-
-        impl $name {
-            /// Every one.
-            pub const ALL: &[Self] = &[ $( Self::$variant, )+ ];
-
-            /// As the schema spells it.
-            pub const fn name(self) -> &'static str {
-                match self { $( Self::$variant => $word, )+ }
-            }
-        }
-
-        impl $crate::sgp02::xml::Text for $name {
-            fn to_text(&self) -> String {
-                self.name().to_owned()
-            }
-
-            fn from_text(text: &str) -> Result<Self, String> {
-                let text = text.trim();
-                Self::ALL.iter().copied().find(|value| value.name() == text).ok_or_else(|| {
-                    let all: Vec<_> = Self::ALL.iter().map(|value| value.name()).collect();
-                    format!("{text:?} is none of {}", all.join(", "))
-                })
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
-}
-
-pub(crate) use words;
-
-words! {
-    /// How a function ended. The spelling is not that of SGP.22.
-    #[derive(Default)]
-    pub enum ExecutionStatus {
-        /// Well.
-        #[default]
-        ExecutedSuccess = "EXECUTED_SUCCESS",
-        /// Well, but.
-        ExecutedWithWarning = "EXECUTED_WITHWARNING",
-        /// Not at all.
-        Failed = "FAILED",
-        /// Not in its time.
-        Expired = "EXPIRED",
-    }
-}
-
 /// MSISDN: 3 to 15 digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Msisdn(String);
 
 impl Msisdn {
-    /// The digits.
+    /// Returns the digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -372,7 +282,7 @@ impl<'de> Deserialize<'de> for Msisdn {
 }
 
 structure! {
-    /// By which a subscription is reached.
+    /// The addresses of a subscription.
     #[derive(Default)]
     pub struct SubscriptionAddress {
         imsi: Option<Imsi> = "imsi" / "Imsi",

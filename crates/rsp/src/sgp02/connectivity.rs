@@ -1,8 +1,9 @@
-//! Connectivity parameters: SGP.02 section 4.1.3.4. How a card reaches its SM-SR while a profile is enabled: what
-//! ES3.UpdateConnectivityParameters and the header of a profile carry.
+//! Connectivity parameters: SGP.02 section 4.1.3.4. They describe how a card reaches its SM-SR
+//! while a profile is enabled, and are contained in ES3.UpdateConnectivityParameters and in the
+//! header of a profile.
 //!
-//! `3A07 len { A0 SMS, A1 HTTPS, A2 CAT_TP }`. A0 is attested by octets from the field; that A1 is HTTPS and A2 CAT_TP, and
-//! not the other way round, is one choice of two.
+//! `3A07 len { A0 SMS, A1 HTTPS, A2 CAT_TP }`. Octets observed in the field confirm A0. The
+//! assignment of A1 to HTTPS and A2 to CAT_TP is an assumption; it could be the reverse.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,26 +16,27 @@ use crate::{
     },
 };
 
-/// Data group of STORE DATA.
+/// The data group in STORE DATA.
 pub const GROUP: u16 = 0x3A07;
 
 const SMS: Tag = Tag(0xA0);
 const HTTPS: Tag = Tag(0xA1);
 const CAT_TP: Tag = Tag(0xA2);
 
-/// How a card reaches its SM-SR; a bearer that is absent is left as it was, or has no parameters of its own.
+/// The bearers through which a card reaches its SM-SR. An absent bearer is unchanged, or has no
+/// parameters of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectivityParameters {
     /// The service centre for short messages.
     pub sms: Option<Address>,
-    /// The bearer of HTTPS: bearer description, access point, login.
+    /// The bearer for HTTPS: bearer description, access point, login.
     pub https: Option<ChannelParameters>,
-    /// The bearer of CAT_TP.
+    /// The bearer for CAT_TP.
     pub cat_tp: Option<ChannelParameters>,
 }
 
 impl ConnectivityParameters {
-    /// The contents of the data group.
+    /// Encodes the contents of the data group.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if let Some(address) = &self.sms {
@@ -52,10 +54,10 @@ impl ConnectivityParameters {
         out
     }
 
-    /// From the contents of the data group.
+    /// Decodes the contents of the data group.
     ///
     /// # Errors
-    /// They are something else, or one of the bearers is malformed.
+    /// The contents are not connectivity parameters, or a bearer is malformed.
     pub fn parse(contents: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(contents);
         let mut take = |tag| match reader.peek()? {
@@ -84,9 +86,9 @@ mod tests {
     use super::*;
     use crate::ota::cat::{AccessPoint, Bearer};
 
-    /// The block of a server's live traffic.
+    /// The data group from a server's live traffic.
     #[test]
-    fn a_service_centre_from_the_field() {
+    fn a_service_centre_recorded_in_the_field_decodes() {
         let octets = hex::decode("A0090607913386994211F1").unwrap();
         let found = ConnectivityParameters::parse(&octets).unwrap();
         assert_eq!(found.sms.as_ref().map(ToString::to_string).as_deref(), Some("+33689924111"));
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bearer_comes_back() {
+    fn every_bearer_is_encoded_and_decoded() {
         let channel = ChannelParameters {
             bearer: Some(Bearer::default_bearer()),
             access_point: Some(AccessPoint("m2m.example".to_owned())),
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_something_else_is_refused() {
+    fn invalid_parameters_are_refused() {
         for octets in ["A000", "A004060291FF", "A3020600", "A103B50103A00406029121", "A1", "A103B5020300"] {
             assert!(ConnectivityParameters::parse(&hex::decode(octets).unwrap()).is_err(), "{octets}");
         }

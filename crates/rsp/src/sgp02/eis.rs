@@ -1,69 +1,43 @@
 //! EIS, the eUICC information set: SGP.02 section 5.1.1.3 and Annex E.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+pub use super::eum_signed_info::{
+    EuiccCapabilities, EumSignedInfo, GpCertificate, Key, KeyComponent, Keyset, KeysetType, SdRole,
+    SecurityDomain,
+};
 use super::{
     Namespace,
-    common::{FunctionExecutionStatus, SubscriptionAddress, words},
-    macros::structure,
+    common::{FunctionExecutionStatus, SubscriptionAddress},
+    eum_signed_info::attribute,
+    macros::{structure, words},
     signature::{Canonical, EumSignature},
-    xml::{Children, Element, Name, Octets, Problem, Text, Writer, XmlError},
+    xml::{Children, Element, Name, Octets, Prefix, Text, Writer, XmlError},
 };
 use crate::{
-    ids::{Aid, Eid, Iccid, Oid, Version},
-    ota::secured_packet::Tar,
+    ids::{Aid, Eid, Iccid, Oid},
     time::Timestamp,
 };
 
 structure! {
-    /// What is known of one eUICC. Who asks gets the part of it that is his.
+    /// The information set of one eUICC. A caller receives the part of it that it is entitled to.
     pub struct Eis {
-        /// What the EUM has signed, and the text that it has signed.
+        /// The information signed by the EUM, with the signed text.
         eum_signed_info: Canonical<EumSignedInfo> = "eumSignedInfo" / "EumSignedInfo",
         eum_signature: EumSignature = "eumSignature" / "EumSignature",
-        /// Octets that an eUICC without profiles has for them.
+        /// The memory for profiles in octets on an eUICC without profiles.
         remaining_memory: u32 = "remainingMemory" / "RemainingMemory",
-        /// Octets that it has for profiles now.
+        /// The memory that is currently available for profiles in octets.
         available_memory_for_profiles: u32 = "availableMemoryForProfiles" / "AvailableMemoryForProfiles",
         last_audit_date: Option<Timestamp> = "lastAuditDate" / "LastAuditDate",
-        /// Who manages it.
+        /// The SM-SR that manages the eUICC.
         smsr_id: Oid = "smsrId" / "Smsr-id",
         profile_info: Vec<ProfileInfo> = "profileInfo" / "ProfileInfo",
-        /// Mandatory in the schema; we take one without, and write none when there is none.
+        /// Mandatory in the schema. This implementation accepts an EIS without it, and omits it if
+        /// there is none.
         isd_r: Option<SecurityDomain> = "isdr" / "Isd-r",
         audit_trail: Option<AuditTrail> = "auditTrail" / "AuditTrail",
         additional_properties: Option<AdditionalProperties> = "additionalProperties" / "AdditionalProperties",
-    }
-}
-
-structure! {
-    /// What does not change in the life of an eUICC.
-    pub struct EumSignedInfo {
-        eid: Eid = "eid" / "Eid",
-        eum_id: Oid = "eumId" / "Eum-id",
-        production_date: Timestamp = "productionDate" / "ProductionDate",
-        /// At most 100 characters.
-        platform_type: String = "platformType" / "PlatformType",
-        platform_version: Version = "platformVersion" / "PlatformVersion",
-        isd_p_loadfile_aid: Aid = "isdpLoadFileAid" / "Isd-p-loadfile-aid",
-        isd_p_module_aid: Aid = "isdpModuleAid" / "Isd-p-module-aid",
-        /// With the eUICC's certificate.
-        ecasd: SecurityDomain = "ecasd" / "Ecasd",
-        euicc_capabilities: EuiccCapabilities = "euiccCapabilities" / "EuiccCapabilities",
-    }
-}
-
-structure! {
-    /// Over which bearers and in which versions an eUICC can be reached.
-    pub struct EuiccCapabilities {
-        cattp_support: bool = "catTpSupport" / "CattpSupport",
-        cattp_version: Option<Version> = "catTpVersion" / "CattpVersion",
-        http_support: bool = "httpSupport" / "HttpSupport",
-        http_version: Option<Version> = "httpVersion" / "HttpVersion",
-        secure_packet_version: Version = "securePacketVersion" / "SecurePacketVersion",
-        remote_provisioning_version: Version = "remoteProvisioningVersion" / "RemoteProvisioningVersion",
     }
 }
 
@@ -72,24 +46,26 @@ structure! {
     pub struct ProfileInfo {
         iccid: Iccid = "iccid" / "Iccid",
         isd_p_aid: Aid = "isdpAid" / "Isd-p-aid",
-        /// Whose it is.
+        /// The operator that owns the profile.
         mno_id: Oid = "mnoId" / "Mno-id",
         fallback_attribute: bool = "fallbackAttribute" / "FallbackAttribute",
         subscription_address: SubscriptionAddress = "subscriptionAddress" / "SubscriptionAddress",
         state: ProfileState = "state" / "State",
-        /// Who has put it there, unless it was there from the start.
+        /// The SM-DP that downloaded the profile; absent if the profile was installed by the
+        /// manufacturer.
         smdp_id: Option<Oid> = "smdpId" / "Smdp-id",
-        /// At most 100 characters.
+        /// The profile type, at most 100 characters.
         profile_type: Option<String> = "profileType" / "ProfileType",
-        /// Octets.
+        /// The allocated memory in octets.
         allocated_memory: u32 = "allocatedMemory" / "AllocatedMemory",
-        /// Octets.
+        /// The free memory in octets.
         free_memory: Option<FreeMemory> = "freeMemory" / "FreeMemory",
         pol2: Pol2 = "pol2" / "pol2",
     }
 }
 
-/// Octets that are free within a profile. That there are none is not said in namespace 1, whose schema knows no 0 there.
+/// The free memory within a profile in octets. A value of 0 is omitted in namespace 1, whose schema
+/// does not allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FreeMemory(pub u32);
@@ -107,19 +83,19 @@ impl Element for FreeMemory {
 }
 
 words! {
-    /// Where a profile stands. One that was deleted is no longer listed.
+    /// The state of a profile. A deleted profile is no longer listed.
     pub enum ProfileState {
-        /// There is an ISD-P, without a profile yet.
+        /// The ISD-P exists but contains no profile yet.
         Created = "Created",
-        /// It can be enabled.
+        /// The profile can be enabled.
         Disabled = "Disabled",
-        /// It is the one in use.
+        /// The profile is in use.
         Enabled = "Enabled",
     }
 }
 
 structure! {
-    /// The rules that the SM-SR keeps for a profile. None is a rule too: everything is allowed.
+    /// The policy rules that the SM-SR stores for a profile. Without rules, everything is allowed.
     #[derive(Default)]
     pub struct Pol2 {
         rule: Vec<Pol2Rule> = "rule" / "Rule",
@@ -127,14 +103,14 @@ structure! {
 }
 
 impl Pol2 {
-    /// Whether there is such a rule.
+    /// True if there is a rule with this action and qualification.
     pub fn has(&self, action: Pol2Action, qualification: Pol2Qualification) -> bool {
         self.rule.iter().any(|rule| rule.action == action && rule.qualification == qualification)
     }
 }
 
 structure! {
-    /// One rule: what this is done to, what is done, and what becomes of it.
+    /// A policy rule: the subject, the action and the qualification.
     #[derive(Copy)]
     pub struct Pol2Rule {
         subject: Pol2Subject = "subject" / "Subject",
@@ -144,17 +120,17 @@ structure! {
 }
 
 words! {
-    /// To what something is done.
+    /// The subject of a policy rule.
     pub enum Pol2Subject {
-        /// The profile whose rule it is.
+        /// The profile to which the rule belongs.
         Profile = "PROFILE",
     }
 }
 
 words! {
-    /// What is done.
+    /// The action of a policy rule.
     pub enum Pol2Action {
-        /// In the schema, though no rule for it is described.
+        /// Present in the schema, although no rule for it is described.
         Enable = "ENABLE",
         /// The profile is disabled.
         Disable = "DISABLE",
@@ -164,9 +140,9 @@ words! {
 }
 
 words! {
-    /// What becomes of it.
+    /// The qualification of a policy rule.
     pub enum Pol2Qualification {
-        /// It is refused.
+        /// The action is not allowed.
         NotAllowed = "Not-Allowed",
         /// The profile is deleted afterwards.
         AutoDelete = "Auto-Delete",
@@ -174,147 +150,7 @@ words! {
 }
 
 structure! {
-    /// A security domain and its keys.
-    pub struct SecurityDomain {
-        aid: Aid = "aid" / "Aid",
-        /// Absent where it is octets 13 to 15 of the AID.
-        tar: Vec<Tar> = "tar" / "Tar",
-        /// At most 16 octets.
-        sin: Octets = "sin" / "Sin",
-        /// At most 16 octets.
-        sdin: Octets = "sdin" / "Sdin",
-        role: SdRole = "role" / "Role",
-        keyset: Vec<Keyset> = "keyset" / "Keyset",
-    }
-}
-
-words! {
-    /// Which security domain it is.
-    pub enum SdRole {
-        /// The one that the SM-SR commands.
-        IsdR = "ISD-R",
-        /// The one that holds the eUICC's certificate.
-        Ecasd = "ECASD",
-    }
-}
-
-structure! {
-    /// Keys or certificates of one version.
-    pub struct Keyset {
-        /// 1 to 127.
-        version: u8 = "version" / "Version",
-        r#type: Option<KeysetType> = "type" / "Type",
-        /// The counter of the last message that was sent under them.
-        cntr: Option<u64> = "cntr" / "Cntr",
-        key: Vec<Key> = "key" / "Key",
-        certificate: Vec<GpCertificate> = "certificate" / "Certificate",
-    }
-}
-
-words! {
-    /// What keys are for.
-    pub enum KeysetType {
-        /// A secure channel by APDUs.
-        Scp03 = "SCP03",
-        /// Secured packets.
-        Scp80 = "SCP80",
-        /// HTTPS.
-        Scp81 = "SCP81",
-        /// Tokens.
-        TokenGeneration = "TokenGeneration",
-        /// Receipts.
-        ReceiptVerification = "ReceiptVerification",
-        /// Certificates.
-        Ca = "CA",
-    }
-}
-
-/// A key: its identifier, its check value and what it is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Key {
-    /// 0 to 127.
-    pub index: u8,
-    /// The key check value.
-    pub kcv: Octets,
-    /// One for a symmetric key.
-    pub key_components: Vec<KeyComponent>,
-}
-
-/// A part of a key. Under a transport key where it goes from the EUM to the SM-SR; empty where it is not to be known.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyComponent {
-    /// As GlobalPlatform codes it (Card Specification, 11.1.8).
-    pub r#type: u8,
-    /// Its value.
-    pub value: Octets,
-}
-
-impl fmt::Debug for KeyComponent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyComponent {{ type: {:02X}, value: {} octets }}", self.r#type, self.value.0.len())
-    }
-}
-
-const INDEX: Name = Name { v1: "index", v3: "Index" };
-const COMPONENTS: Name = Name { v1: "keyComponents", v3: "KeyComponents" };
-
-impl Element for Key {
-    fn write_as(&self, name: Name, out: &mut Writer) {
-        let local = name.within(out.namespace());
-        out.element(super::xml::Prefix::Rps, local, &[("kcv", &self.kcv.to_text())], |out| {
-            self.index.write_as(INDEX, out);
-            for component in &self.key_components {
-                let (kind, value) = (format!("{:02X}", component.r#type), component.value.to_text());
-                let local = COMPONENTS.within(out.namespace());
-                out.element(super::xml::Prefix::Rps, local, &[("type", &kind), ("value", &value)], |_| {});
-            }
-        });
-    }
-
-    fn read_as(name: Name, from: &mut Children<'_, '_>) -> Result<Self, XmlError> {
-        let node = from.take(name)?;
-        let read = || {
-            let kcv = attribute(node, "kcv")?;
-            let mut inside = Children::of(node, from.namespace())?;
-            let index = u8::read_as(INDEX, &mut inside)?;
-            let mut key_components = Vec::new();
-            while inside.has(COMPONENTS) {
-                let component = inside.take(COMPONENTS)?;
-                let kind: Octets = attribute(component, "type")?;
-                let [kind] = kind.as_slice() else {
-                    let why = "the type of a key component is one octet".to_owned();
-                    return Err(XmlError::at(component, Problem::BadValue(why)));
-                };
-                key_components.push(KeyComponent { r#type: *kind, value: attribute(component, "value")? });
-            }
-            inside.finish(&[&[INDEX, COMPONENTS]])?;
-            Ok(Self { index, kcv, key_components })
-        };
-        read().map_err(|e| e.within(node.tag_name().name()))
-    }
-}
-
-/// The value of an attribute that must be there.
-fn attribute<T: Text>(node: roxmltree::Node<'_, '_>, name: &str) -> Result<T, XmlError> {
-    let text = node
-        .attribute(name)
-        .ok_or_else(|| XmlError::at(node, Problem::Missing(format!("the attribute {name}"))))?;
-    T::from_text(text).map_err(|why| XmlError::at(node, Problem::BadValue(format!("{name}: {why}"))))
-}
-
-structure! {
-    /// A certificate in GlobalPlatform's format.
-    pub struct GpCertificate {
-        /// Of the private key.
-        index: u8 = "index" / "Index",
-        ca_id: Oid = "caId" / "CaId",
-        /// The whole TLV `7F21`.
-        value: Octets = "value" / "Value",
-    }
-}
-
-structure! {
-    /// What was done with the eUICC, and what it said.
+    /// The operations on the eUICC and the notifications from it.
     #[derive(Default)]
     pub struct AuditTrail {
         record: Vec<AuditTrailRecord> = "record" / "Record",
@@ -338,9 +174,10 @@ structure! {
     }
 }
 
-/// What a record is of: two octets, the second of which is the type of a notification.
+/// The type of an audit trail record: two octets. The second octet is the type of a notification.
 ///
-/// The values are from one open implementation, which cites section 5.1.1.3.12 (confidence medium).
+/// The values come from one open implementation, which cites section 5.1.1.3.12. They are not
+/// verified against the text of the standard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OperationType(pub u16);
 
@@ -353,18 +190,18 @@ impl OperationType {
     pub const DISABLE_PROFILE: Self = Self(0x0300);
     /// A profile was deleted.
     pub const DELETE_PROFILE: Self = Self(0x0400);
-    /// The eUICC was asked what it has.
+    /// The capabilities of the eUICC were audited.
     pub const CAPABILITY_AUDIT: Self = Self(0x0500);
-    /// A profile was deleted by a token.
+    /// A profile was deleted with a token.
     pub const MASTER_DELETE: Self = Self(0x0600);
     /// The fall-back attribute was set.
     pub const SET_FALLBACK_ATTRIBUTE: Self = Self(0x0700);
-    /// A key set of the ISD-R was made.
+    /// A key set of the ISD-R was established.
     pub const ESTABLISH_ISDR_KEYSET: Self = Self(0x0800);
-    /// The former SM-SR's keys were deleted.
+    /// The keys of the former SM-SR were deleted.
     pub const FINALISE_ISDR_HANDOVER: Self = Self(0x0900);
 
-    /// A notification of this type came.
+    /// Returns the type for a received notification of this kind.
     pub const fn notification(kind: u8) -> Self {
         Self(kind as u16)
     }
@@ -377,36 +214,26 @@ impl Text for OperationType {
 
     fn from_text(text: &str) -> Result<Self, String> {
         let octets = Octets::from_text(text)?;
-        let two: [u8; 2] = octets.0.try_into().map_err(|_| "an operation type is two octets".to_owned())?;
+        let two: [u8; 2] =
+            octets.0.try_into().map_err(|_| "an operation type must be two octets".to_owned())?;
         Ok(Self(u16::from_be_bytes(two)))
     }
 }
 
-impl Text for Tar {
-    fn to_text(&self) -> String {
-        self.to_string()
-    }
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        let octets = Octets::from_text(text)?;
-        octets.0.try_into().map(Self).map_err(|_| "a TAR is three octets".to_owned())
-    }
-}
-
 structure! {
-    /// What else somebody wants to say of an eUICC.
+    /// Additional properties of an eUICC.
     #[derive(Default)]
     pub struct AdditionalProperties {
         property: Vec<Property> = "property" / "Property",
     }
 }
 
-/// A name and a value.
+/// An additional property: a name and a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Property {
-    /// Not empty.
+    /// The name; not empty.
     pub key: String,
-    /// Anything.
+    /// The value.
     pub value: String,
 }
 
@@ -414,27 +241,12 @@ impl Element for Property {
     fn write_as(&self, name: Name, out: &mut Writer) {
         let local = name.within(out.namespace());
         let attributes = [("key", self.key.as_str()), ("value", self.value.as_str())];
-        out.element(super::xml::Prefix::Rps, local, &attributes, |_| {});
+        out.element(Prefix::Rps, local, &attributes, |_| {});
     }
 
     fn read_as(name: Name, from: &mut Children<'_, '_>) -> Result<Self, XmlError> {
         let node = from.take(name)?;
         let read = || Ok(Self { key: attribute(node, "key")?, value: attribute(node, "value")? });
         read().map_err(|e: XmlError| e.within(node.tag_name().name()))
-    }
-}
-
-impl SecurityDomain {
-    /// The same without what must stay with the SM-SR: check values and values of keys are empty, as the schema wants
-    /// them to be there.
-    #[must_use]
-    pub fn without_key_values(mut self) -> Self {
-        for key in self.keyset.iter_mut().flat_map(|keyset| &mut keyset.key) {
-            key.kcv = Octets::default();
-            for component in &mut key.key_components {
-                component.value = Octets::default();
-            }
-        }
-        self
     }
 }

@@ -7,14 +7,15 @@ use super::{
 use crate::ids::Eid;
 
 function! {
-    /// ES1.RegisterEIS: an eUICC that was made is put under the management of the SM-SR.
+    /// ES1.RegisterEIS: registers a produced eUICC with the SM-SR.
     RegisterEis = "ES1" "eUICCManagement" "RegisterEIS", Synchronous;
     RegisterEisRequest { eis: Eis = "eis" / "Eis" }
     RegisterEisResponse {}
 }
 
 function! {
-    /// ES1.UpdateEISAdditionalProperties, of version 4 (from one source, elements after the pattern of the others).
+    /// ES1.UpdateEISAdditionalProperties, version 4 (from one source; elements named after the
+    /// pattern of the others).
     UpdateEisAdditionalProperties = "ES1" "eUICCManagement" "UpdateEISAdditionalProperties", Synchronous;
     UpdateEisAdditionalPropertiesRequest {
         eid: Eid = "eid" / "Eid",

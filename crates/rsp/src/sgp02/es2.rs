@@ -1,6 +1,7 @@
 //! ES2, operator to SM-DP and back: SGP.02 section 5.3.
 //!
-//! What version 4 added has no published schema: its elements follow the pattern of the others.
+//! There is no published schema for the additions of version 4: their elements are named after the
+//! pattern of the others.
 
 use super::{
     common::SubscriptionAddress,
@@ -21,12 +22,12 @@ function! {
 }
 
 function! {
-    /// ES2.DownloadProfile: a profile of this type, or this very one, is put on an eUICC.
+    /// ES2.DownloadProfile: downloads a profile of this type, or with this ICCID, to an eUICC.
     DownloadProfile = "ES2" "ProfileManagement" "DownloadProfile", Asynchronous, callback "PlatformManagement";
     DownloadProfileRequest {
         eid: Eid = "eid" / "Eid",
         smsr_id: Oid = "smsrId" / "SmSr-id",
-        /// This or the ICCID must be there.
+        /// The profile type. Either the profile type or the ICCID must be present.
         profile_type: Option<String> = "profileType" / "ProfileType",
         iccid: Option<Iccid> = "iccid" / "Iccid",
         enable_profile: bool = "enableProfile" / "EnableProfile",
@@ -35,7 +36,7 @@ function! {
 }
 
 function! {
-    /// ES2.UpdatePolicyRules: POL2 of a profile, as it is from now on.
+    /// ES2.UpdatePolicyRules: replaces POL2 of a profile.
     UpdatePolicyRules = "ES2" "ProfileManagement" "UpdatePolicyRules", Synchronous;
     UpdatePolicyRulesRequest {
         eid: Eid = "eid" / "Eid",
@@ -47,7 +48,7 @@ function! {
 }
 
 function! {
-    /// ES2.UpdateSubscriptionAddress: by which the device is reached under a profile.
+    /// ES2.UpdateSubscriptionAddress: replaces the subscription address of a profile.
     UpdateSubscriptionAddress = "ES2" "ProfileManagement" "UpdateSubscriptionAddress", Synchronous;
     UpdateSubscriptionAddressRequest {
         eid: Eid = "eid" / "Eid",
@@ -59,11 +60,12 @@ function! {
 }
 
 function! {
-    /// ES2.AuditEIS: the same as GetEIS, after the eUICC was asked (in the list of messages only; from one source).
+    /// ES2.AuditEIS: the operator's view of an eUICC after an audit of the eUICC (defined only in
+    /// the list of messages; from one source).
     AuditEis = "ES2" "DataPreparation" "AuditEIS", Asynchronous;
     AuditEisRequest {
         eid: Eid = "eid" / "Eid",
-        /// None means all.
+        /// The profiles to audit; empty for all.
         iccid: Vec<Iccid> = "iccid" / "Iccid",
         smsr_id: Oid = "smsrId" / "Smsr-id",
     }
@@ -79,8 +81,8 @@ function! {
         iccid: Iccid = "iccid" / "Iccid",
     }
     EnableProfileResponse {
-        /// Not in the schemas, but seen in the field, and therefore read; so is `Iccid`, which says nothing new and is passed
-        /// over.
+        /// Absent from the schemas but observed in the field, and therefore accepted. The element
+        /// `Iccid` is observed as well; it is redundant and ignored.
         euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData",
     }
 }
@@ -132,7 +134,8 @@ function! {
 }
 
 notification! {
-    /// ES2.HandleProfileEnabledNotification. The time is in lowerCamel in namespace 3 too.
+    /// ES2.HandleProfileEnabledNotification. The name of the time is in lowerCamel in namespace 3
+    /// as well.
     HandleProfileEnabledNotification = "ES2" "PlatformManagement" "HandleProfileEnabledNotification" {
         eid: Eid = "eid" / "Eid",
         iccid: Iccid = "iccid" / "Iccid",
@@ -140,7 +143,7 @@ notification! {
     }
 }
 
-/// Notifications that name an eUICC, a profile and a time.
+/// Defines notifications that contain an eUICC, a profile and a time.
 macro_rules! of_a_profile {
     ($( $(#[$meta:meta])* $name:ident = $wire:literal ),+ $(,)?) => { $(
         notification! {
@@ -182,7 +185,7 @@ notification! {
 }
 
 notification! {
-    /// ES2.HandleSMSRChangeNotification: another SM-SR manages the eUICC.
+    /// ES2.HandleSMSRChangeNotification: reports that another SM-SR manages the eUICC.
     HandleSmsrChangeNotification = "ES2" "PlatformManagement" "HandleSMSRChangeNotification" {
         eis: Eis = "eis" / "Eis",
         completion_timestamp: Timestamp = "completionTimestamp" / "CompletionTimestamp",

@@ -1,6 +1,7 @@
 //! ES3, SM-DP to SM-SR and back: SGP.02 section 5.4.
 //!
-//! What version 4 added has no published schema: its elements follow the pattern of the others.
+//! There is no published schema for the additions of version 4: their elements are named after the
+//! pattern of the others.
 
 use super::{
     common::SubscriptionAddress,
@@ -21,51 +22,51 @@ function! {
 }
 
 function! {
-    /// ES3.AuditEIS: the same, after the eUICC was asked.
+    /// ES3.AuditEIS: the SM-DP's view of an eUICC after an audit of the eUICC.
     AuditEis = "ES3" "ProfileManagement" "AuditEIS", Asynchronous;
     AuditEisRequest {
         eid: Eid = "eid" / "Eid",
-        /// None means all. Not in the schema of namespace 1.
+        /// The profiles to audit; empty for all. Not in the schema of namespace 1.
         iccid: Vec<Iccid> = "iccid" / "Iccid",
     }
     AuditEisResponse { eis: Option<Eis> = "eis" / "Eis" }
 }
 
 function! {
-    /// ES3.CreateISDP: room on the eUICC for a profile.
+    /// ES3.CreateISDP: creates an ISD-P for a profile on the eUICC.
     CreateIsdp = "ES3" "ProfileManagement" "CreateISDP", Asynchronous;
     CreateIsdpRequest {
         eid: Eid = "eid" / "Eid",
         iccid: Iccid = "iccid" / "Iccid",
         mno_id: Oid = "mnoId" / "Mno-id",
-        /// Octets.
+        /// The required memory in octets.
         required_memory: u32 = "requiredMemory" / "RequiredMemory",
-        /// The secure session with the card is to stay open: another call follows.
+        /// True if the secure session with the card stays open for another call.
         more_to_do: Option<bool> = "moreToDo" / "MoreToDo",
     }
     CreateIsdpResponse {
-        /// There when it was done.
+        /// The AID of the ISD-P; present if it was created.
         isd_p_aid: Option<Aid> = "isdpAid" / "Isd-p-aid",
         euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData",
     }
 }
 
 function! {
-    /// ES3.SendData: a command script for a security domain.
+    /// ES3.SendData: sends a command script to a security domain.
     SendData = "ES3" "ProfileManagement" "SendData", Asynchronous;
     SendDataRequest {
         eid: Eid = "eid" / "Eid",
-        /// The ISD-P's, or the ISD-R's for the establishment of keys.
+        /// The AID of the ISD-P, or of the ISD-R for key establishment.
         sd_aid: Aid = "isd-p-aid" / "Sd-aid",
         data: Octets = "data" / "Data",
-        /// The secure session with the card is to stay open: another call follows.
+        /// True if the secure session with the card stays open for another call.
         more_to_do: Option<bool> = "moreToDo" / "MoreToDo",
     }
     SendDataResponse { euicc_response_data: Option<Octets> = "euiccResponseData" / "EuiccResponseData" }
 }
 
 function! {
-    /// ES3.ProfileDownloadCompleted: the profile is on the eUICC, and this is what it is.
+    /// ES3.ProfileDownloadCompleted: reports that the profile is installed, with its properties.
     ProfileDownloadCompleted = "ES3" "ProfileManagement" "ProfileDownloadCompleted", Synchronous;
     ProfileDownloadCompletedRequest {
         eid: Eid = "eid" / "Eid",
@@ -78,7 +79,7 @@ function! {
 }
 
 function! {
-    /// ES3.UpdatePolicyRules: POL2 of a profile, as it is from now on.
+    /// ES3.UpdatePolicyRules: replaces POL2 of a profile.
     UpdatePolicyRules = "ES3" "ProfileManagement" "UpdatePolicyRules", Synchronous;
     UpdatePolicyRulesRequest {
         eid: Eid = "eid" / "Eid",
@@ -89,7 +90,7 @@ function! {
 }
 
 function! {
-    /// ES3.UpdateSubscriptionAddress: by which the device is reached under a profile.
+    /// ES3.UpdateSubscriptionAddress: replaces the subscription address of a profile.
     UpdateSubscriptionAddress = "ES3" "ProfileManagement" "UpdateSubscriptionAddress", Synchronous;
     UpdateSubscriptionAddressRequest {
         eid: Eid = "eid" / "Eid",
@@ -112,7 +113,7 @@ function! {
     }
 }
 
-/// Functions on one profile that the eUICC answers.
+/// Defines functions on one profile that return response data of the eUICC.
 macro_rules! on_a_profile {
     ($( $(#[$meta:meta])* $function:ident $request:ident $response:ident = $wire:literal ),+ $(,)?) => { $(
         function! {
@@ -138,7 +139,7 @@ on_a_profile! {
         = "SetEmergencyProfileAttribute",
 }
 
-/// Notifications that name an eUICC, a profile, its operator and a time.
+/// Defines notifications that contain an eUICC, a profile, its operator and a time.
 macro_rules! of_a_profile {
     ($( $(#[$meta:meta])* $name:ident = $wire:literal ),+ $(,)?) => { $(
         notification! {
@@ -184,12 +185,12 @@ notification! {
 }
 
 notification! {
-    /// ES3.HandleSMSRChangeNotification: another SM-SR manages the eUICC.
+    /// ES3.HandleSMSRChangeNotification: reports that another SM-SR manages the eUICC.
     HandleSmsrChangeNotification = "ES3" "PlatformManagement" "HandleSMSRChangeNotification" {
         eis: Eis = "eis" / "Eis",
-        /// Of the operator that the SM-DP is to tell; mandatory in the schema.
+        /// The operator to which the SM-DP forwards the notification; mandatory in the schema.
         mno_id: Option<Oid> = "mnoId" / "Mno-id",
-        /// In lowerCamel in namespace 3 too.
+        /// The completion time. Its name is in lowerCamel in namespace 3 as well.
         completion_timestamp: Timestamp = "completionTimestamp" / "completionTimestamp",
     }
 }

@@ -1,6 +1,7 @@
 //! ES4, operator to SM-SR and back: SGP.02 section 5.5.
 //!
-//! What version 4 added has no published schema: its elements follow the pattern of the others.
+//! There is no published schema for the additions of version 4: their elements are named after the
+//! pattern of the others.
 
 use super::{
     common::SubscriptionAddress,
@@ -21,18 +22,18 @@ function! {
 }
 
 function! {
-    /// ES4.AuditEIS: the same, after the eUICC was asked.
+    /// ES4.AuditEIS: the operator's view of an eUICC after an audit of the eUICC.
     AuditEis = "ES4" "ProfileManagement" "AuditEIS", Asynchronous;
     AuditEisRequest {
         eid: Eid = "eid" / "Eid",
-        /// None means all.
+        /// The profiles to audit; empty for all.
         iccid: Vec<Iccid> = "iccid" / "Iccid",
     }
     AuditEisResponse { eis: Option<Eis> = "eis" / "Eis" }
 }
 
 function! {
-    /// ES4.UpdatePolicyRules: POL2 of a profile, as it is from now on.
+    /// ES4.UpdatePolicyRules: replaces POL2 of a profile.
     UpdatePolicyRules = "ES4" "ProfileManagement" "UpdatePolicyRules", Synchronous;
     UpdatePolicyRulesRequest {
         eid: Eid = "eid" / "Eid",
@@ -43,7 +44,7 @@ function! {
 }
 
 function! {
-    /// ES4.UpdateSubscriptionAddress: by which the device is reached under a profile.
+    /// ES4.UpdateSubscriptionAddress: replaces the subscription address of a profile.
     UpdateSubscriptionAddress = "ES4" "ProfileManagement" "UpdateSubscriptionAddress", Synchronous;
     UpdateSubscriptionAddressRequest {
         eid: Eid = "eid" / "Eid",
@@ -53,7 +54,7 @@ function! {
     UpdateSubscriptionAddressResponse {}
 }
 
-/// Functions on one profile that the eUICC answers.
+/// Defines functions on one profile that return response data of the eUICC.
 macro_rules! on_a_profile {
     ($( $(#[$meta:meta])* $function:ident $request:ident $response:ident = $wire:literal ),+ $(,)?) => { $(
         function! {
@@ -80,7 +81,7 @@ on_a_profile! {
 }
 
 function! {
-    /// ES4.PrepareSMSRChange: whether the new SM-SR is ready to take an eUICC.
+    /// ES4.PrepareSMSRChange: asks the new SM-SR to prepare for managing an eUICC.
     PrepareSmsrChange = "ES4" "eUICCManagement" "PrepareSMSRChange", Asynchronous;
     PrepareSmsrChangeRequest {
         eid: Eid = "eid" / "Eid",
@@ -90,7 +91,7 @@ function! {
 }
 
 function! {
-    /// ES4.SMSRChange: the SM-SR is to hand an eUICC over to another.
+    /// ES4.SMSRChange: requests the handover of an eUICC to another SM-SR.
     SmsrChange = "ES4" "eUICCManagement" "SMSRChange", Asynchronous;
     SmsrChangeRequest {
         eid: Eid = "eid" / "Eid",
@@ -99,7 +100,7 @@ function! {
     SmsrChangeResponse {}
 }
 
-/// Notifications that name an eUICC, a profile and a time.
+/// Defines notifications that contain an eUICC, a profile and a time.
 macro_rules! of_a_profile {
     ($( $(#[$meta:meta])* $name:ident = $wire:literal ),+ $(,)?) => { $(
         notification! {
@@ -143,7 +144,7 @@ notification! {
 }
 
 notification! {
-    /// ES4.HandleSMSRChangeNotification: another SM-SR manages the eUICC.
+    /// ES4.HandleSMSRChangeNotification: reports that another SM-SR manages the eUICC.
     HandleSmsrChangeNotification = "ES4" "eUICCManagement" "HandleSMSRChangeNotification" {
         eis: Eis = "eis" / "Eis",
         completion_timestamp: Timestamp = "completionTimestamp" / "CompletionTimestamp",

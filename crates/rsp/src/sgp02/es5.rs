@@ -1,7 +1,9 @@
-//! ES5, SM-SR to eUICC: SGP.02 section 4.1.1. The C-APDUs to the ISD-R, and what is in its answers.
+//! ES5, SM-SR to eUICC: SGP.02 section 4.1.1. The C-APDUs to the ISD-R, and the contents of their
+//! responses.
 //!
-//! Every function gives one C-APDU, with Lc and Le written out as TS 102 226 wants it. The tags are from open servers
-//! and from live traces of one (see the marks at each); none was read in the text itself.
+//! Every function returns one C-APDU, with explicit Lc and Le as TS 102 226 requires. The tags come
+//! from open-source servers and from live traces of one of them (see the remarks at each); none was
+//! verified against the text of the standard.
 
 mod answers;
 mod establishment;
@@ -17,11 +19,11 @@ use crate::{
     ids::Aid,
 };
 
-/// Data groups of STORE DATA.
+/// The data groups of STORE DATA.
 pub mod group {
     /// The certificate of an SM-DP or SM-SR.
     pub const CERTIFICATE: u16 = 0x3A01;
-    /// The key establishment itself.
+    /// The parameters of a key establishment.
     pub const KEY_ESTABLISHMENT: u16 = 0x3A02;
     /// EnableProfile.
     pub const ENABLE: u16 = 0x3A03;
@@ -33,20 +35,22 @@ pub mod group {
     pub const ADDRESSING: u16 = 0x3A07;
     /// HandleNotificationConfirmation.
     pub const CONFIRMATION: u16 = 0x3A08;
-    /// SetEmergencyProfileAttribute (version 4); the value is a guess, in the order of the others.
+    /// SetEmergencyProfileAttribute (version 4). The value is an assumption that continues the
+    /// order of the others.
     pub const SET_EMERGENCY: u16 = 0x3A09;
 }
 
-/// P1 of STORE DATA: the last block, of data groups, without an answer, and with one.
+/// P1 of STORE DATA: last block, DGI format, without and with a response.
 const LAST: u8 = 0x88;
 const LAST_WITH_ANSWER: u8 = 0x89;
-/// The same, more follows.
+/// P1 of STORE DATA: more blocks follow, DGI format, with a response.
 const MORE_WITH_ANSWER: u8 = 0x09;
 
 const AID: Tag = Tag(0x4F);
 
-/// A C-APDU with data, at most 65535 octets; if an answer is wanted, with an Le that asks for whatever there is. Both
-/// lengths are short or both are extended (ISO/IEC 7816-4 section 5.1).
+/// Returns a C-APDU with at most 65535 octets of data. If `answer` is true, Le requests all
+/// available response data. Lc and Le are either both short or both extended (ISO/IEC 7816-4
+/// section 5.1).
 pub fn apdu(header: [u8; 4], data: &[u8], answer: bool) -> Vec<u8> {
     let mut apdu = header.to_vec();
     let le: &[u8] = match u8::try_from(data.len()) {
@@ -68,7 +72,8 @@ pub fn apdu(header: [u8; 4], data: &[u8], answer: bool) -> Vec<u8> {
     apdu
 }
 
-/// A data group: its identifier, its length (three octets from 255 on), its contents.
+/// Encodes a data group: its identifier, its length (three octets for 255 and more) and its
+/// contents.
 pub fn data_group(identifier: u16, contents: &[u8]) -> Vec<u8> {
     let mut group = identifier.to_be_bytes().to_vec();
     match u8::try_from(contents.len()) {
@@ -86,10 +91,10 @@ fn on_isd_p(identifier: u16, isd_p: &Aid) -> Vec<u8> {
     apdu([0x80, 0xE2, LAST, 0x00], &data_group(identifier, &tlv_bytes(AID, &isd_p.0)), false)
 }
 
-/// ES5.CreateISDP: INSTALL [for install and make selectable]. The memory stands in EF/83 (two servers); 0 asks for none in
-/// particular.
+/// ES5.CreateISDP: INSTALL [for install and make selectable]. The memory is encoded in EF/83
+/// (confirmed by two servers); 0 omits it.
 pub fn create_isd_p(load_file: &Aid, module: &Aid, isd_p: &Aid, memory: u32) -> Vec<u8> {
-    // A security domain with a trusted path; SCP03 with i = 70.
+    // A security domain with a trusted path, and SCP03 with i = 70.
     const PRIVILEGES: [u8; 3] = [0x80, 0xC0, 0x00];
     const SCP03: [u8; 4] = [0x81, 0x02, 0x03, 0x70];
     let mut parameters = tlv_bytes(Tag(0xC9), &SCP03);
@@ -104,7 +109,7 @@ pub fn create_isd_p(load_file: &Aid, module: &Aid, isd_p: &Aid, memory: u32) -> 
     apdu([0x80, 0xE6, 0x0C, 0x00], &data, true)
 }
 
-/// INSTALL [for personalization]: STORE DATA that follow are for this ISD-P.
+/// INSTALL [for personalization]: directs the following STORE DATA commands to this ISD-P.
 pub fn install_for_personalization(isd_p: &Aid) -> Vec<u8> {
     let mut data = vec![0x00, 0x00, u8::try_from(isd_p.0.len()).unwrap_or(u8::MAX)];
     data.extend_from_slice(&isd_p.0);
@@ -137,7 +142,8 @@ pub fn delete_profile(isd_p: &Aid) -> Vec<u8> {
     apdu([0x80, 0xE4, 0x00, 0x40], &tlv_bytes(AID, &isd_p.0), true)
 }
 
-/// By what the ISD-P knows that its SM-DP has agreed to a deletion: GlobalPlatform section C.4.7.
+/// The delete token, with which the SM-DP authorises the deletion of a profile: GlobalPlatform
+/// section C.4.7.
 #[derive(Clone, Copy, Debug)]
 pub struct DeleteToken<'a> {
     /// Security domain image number (42).
@@ -146,12 +152,12 @@ pub struct DeleteToken<'a> {
     pub sdin: &'a [u8],
     /// Application provider identifier (5F20).
     pub provider: &'a [u8],
-    /// Number of the token (93), never used before.
+    /// Token identifier (93), unique for each token.
     pub id: &'a [u8],
 }
 
 impl DeleteToken<'_> {
-    /// The template that names the owner and the token.
+    /// Encodes the template with the owner and the token identifier.
     fn template(&self) -> Vec<u8> {
         let elements = [(0x42, self.sin), (0x45, self.sdin), (0x5F20, self.provider), (0x93, self.id)];
         let contents: Vec<u8> =
@@ -159,34 +165,36 @@ impl DeleteToken<'_> {
         tlv_bytes(Tag(0xB6), &contents)
     }
 
-    /// What the token is a MAC over (AES-CMAC): P1, P2, the length of what follows, and that: all data before the token.
+    /// Returns the input of the token's MAC (AES-CMAC): P1, P2, the length of the data before the
+    /// token, and these data.
     pub fn covered(&self, isd_p: &Aid) -> Vec<u8> {
         let data = [tlv_bytes(AID, &isd_p.0), self.template()].concat();
         [&[0x00, 0x40, u8::try_from(data.len()).unwrap_or(u8::MAX)], data.as_slice()].concat()
     }
 
-    /// ES5.MasterDelete: DELETE with the token, which is [`covered`](Self::covered)'s MAC.
+    /// ES5.MasterDelete: DELETE with the token, the MAC of [`covered`](Self::covered).
     pub fn master_delete(&self, isd_p: &Aid, token: &[u8]) -> Vec<u8> {
         let data = [tlv_bytes(AID, &isd_p.0), self.template(), tlv_bytes(Tag(0x9E), token)].concat();
         apdu([0x80, 0xE4, 0x00, 0x40], &data, true)
     }
 }
 
-/// ES5.HandleNotificationConfirmation. The answer names what [`deleted_isd_ps`] reads.
+/// ES5.HandleNotificationConfirmation. [`deleted_isd_ps`] decodes the response.
 pub fn handle_notification_confirmation(sequence_number: u16) -> Vec<u8> {
     let contents = tlv_bytes(Tag(0x4E), &sequence_number.to_be_bytes());
     apdu([0x80, 0xE2, LAST_WITH_ANSWER, 0x00], &data_group(group::CONFIRMATION, &contents), true)
 }
 
-/// Which element of a status is asked for.
+/// The requested elements of a status.
 const STATUS_TAGS: [u8; 6] = [0x4F, 0x9F, 0x70, 0x53, 0x8F, 0x91];
 
-/// ES5.eUICCCapabilityAudit: GET STATUS of an ISD-P, or of all. The answer is [`IsdPStatus::parse_all`]'s.
+/// ES5.eUICCCapabilityAudit: GET STATUS of one ISD-P or of all. [`IsdPStatus::parse_all`] decodes
+/// the response.
 pub fn get_status(isd_p: Option<&Aid>) -> Vec<u8> {
     status(isd_p, 0x02)
 }
 
-/// What GET STATUS of all has not told yet: after 6310, in the same script.
+/// GET STATUS for the remaining entries after status word 6310, in the same script.
 pub fn get_next_status() -> Vec<u8> {
     status(None, 0x03)
 }
@@ -197,13 +205,14 @@ fn status(isd_p: Option<&Aid>, p2: u8) -> Vec<u8> {
     apdu([0x80, 0xF2, 0x40, p2], &data, true)
 }
 
-/// ES5.eUICCCapabilityAudit: GET DATA of the card's resources. The answer is [`CardResources::parse`]'s.
+/// ES5.eUICCCapabilityAudit: GET DATA of the card's resources. [`CardResources::parse`] decodes the
+/// response.
 pub fn get_card_resources() -> Vec<u8> {
     vec![0x80, 0xCA, 0xFF, 0x21, 0x00]
 }
 
-/// ES5.FinaliseISDRhandover: DELETE of all keys of the ISD-R but those in these ranges, as (version, first key, last key)
-/// each. SGP.02 section 4.1.1.9.
+/// ES5.FinaliseISDRhandover: deletes all keys of the ISD-R except those in the given ranges of
+/// (version, first key, last key). SGP.02 section 4.1.1.9.
 pub fn finalise_isd_r_handover(kept: &[(u8, u8, u8)]) -> Vec<u8> {
     let data: Vec<u8> = kept
         .iter()
@@ -212,16 +221,18 @@ pub fn finalise_isd_r_handover(kept: &[(u8, u8, u8)]) -> Vec<u8> {
     apdu([0x80, 0xE4, 0x00, 0x00], &data, true)
 }
 
-/// Where a card finds its SM-SR. What is not named stays as it is.
+/// The addresses of the card's SM-SR. Absent addresses are unchanged.
 ///
-/// Only the address for short messages was seen in use; the tags of the others are ours.
+/// Only the address for short messages was observed in use; the tags of the others are assumptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SmsrAddressing {
-    /// 81: type of number and digits, as [`Address::value`](crate::ota::sms::Address::value) gives them.
+    /// 81: type of number and digits, as returned by
+    /// [`Address::value`](crate::ota::sms::Address::value).
     pub sms: Option<Vec<u8>>,
-    /// 82: what the trigger of an HTTPS session has in its 81 (parameters of connection, security, retry and POST).
+    /// 82: the same contents as tag 81 in the trigger of an HTTPS session (connection, security,
+    /// retry and POST parameters).
     pub https: Option<Vec<u8>>,
-    /// 83: what the trigger has in its B3.
+    /// 83: the same contents as tag B3 in the trigger.
     pub dns: Option<Vec<u8>>,
 }
 
@@ -245,7 +256,8 @@ pub enum KeyType {
     Aes,
 }
 
-/// PUT KEY of one new key: `wrapped` under the DEK of the key set by which it comes, `length` octets of it the key's.
+/// PUT KEY of one new key. `wrapped` is the key encrypted with the DEK of the current key set; the
+/// key itself has `length` octets.
 pub fn put_key(
     version: u8,
     key_id: u8,
@@ -259,7 +271,7 @@ pub fn put_key(
         KeyType::Aes => 0x88,
     };
     let octets = |value: &[u8]| u8::try_from(value.len()).unwrap_or(u8::MAX);
-    // Amendment D: the length of the key before what is wrapped.
+    // Amendment D: the length of the key precedes the wrapped key.
     let mut data = vec![version, kind, octets(wrapped).saturating_add(1), length];
     data.extend_from_slice(wrapped);
     data.push(octets(check_value));

@@ -1,32 +1,35 @@
-//! ES7, SM-SR to SM-SR: SGP.02 section 5.6. The first is the one that has the eUICC, the second the one that gets it.
+//! ES7, SM-SR to SM-SR: SGP.02 section 5.6. The first SM-SR manages the eUICC, the second SM-SR
+//! takes it over.
 //!
-//! No schema of namespace 1 was to be had for ES7: its names there are those of namespace 3 in lowerCamel.
+//! No schema of namespace 1 was available for ES7: the names in that namespace are those of
+//! namespace 3 in lowerCamel.
 
 use super::{
-    common::words,
     eis::Eis,
-    macros::{function, notification},
+    macros::{function, notification, words},
     xml::Octets,
 };
 use crate::{ids::Eid, time::Timestamp};
 
 function! {
-    /// ES7.HandoverEUICC, first to second: an eUICC is yours from now on.
+    /// ES7.HandoverEUICC, first to second: hands the management of an eUICC over.
     HandoverEuicc = "ES7" "eUICCManagement" "HandoverEUICC", Asynchronous;
     HandoverEuiccRequest {
-        /// Whole, without the values of keys.
+        /// The whole EIS without the values of keys.
         eis: Eis = "eis" / "Eis",
     }
     HandoverEuiccResponse {}
 }
 
 function! {
-    /// ES7.AuthenticateSMSR, second to first: have the eUICC check who I am.
+    /// ES7.AuthenticateSMSR, second to first: requests that the eUICC authenticates the second
+    /// SM-SR.
     AuthenticateSmsr = "ES7" "eUICCManagement" "AuthenticateSMSR", Asynchronous;
     AuthenticateSmsrRequest {
-        /// What the text of the specification passes; not in the schema.
+        /// The parameter according to the text of the specification; not in the schema.
         eid: Option<Eid> = "eid" / "Eid",
-        /// What the schema passes: to write this one is to be understood by whoever goes by the schema.
+        /// The parameter according to the schema. A peer that validates against the schema requires
+        /// this one.
         eis: Option<Eis> = "eis" / "Eis",
         /// The whole TLV `7F21`.
         smsr_certificate: Octets = "smsrCertificate" / "SmsrCertificate",
@@ -35,14 +38,14 @@ function! {
 }
 
 impl AuthenticateSmsrRequest {
-    /// Which eUICC it is about, in whichever way it says so.
+    /// Returns the eUICC of the request from whichever parameter is present.
     pub fn target(&self) -> Option<Eid> {
         self.eid.or_else(|| self.eis.as_ref().map(|eis| eis.eum_signed_info.eid))
     }
 }
 
 words! {
-    /// The strength of the ephemeral key.
+    /// The length of the ephemeral key.
     pub enum EccKeyLength {
         /// P-256 or brainpoolP256.
         Ecc256 = "ECC-256",
@@ -56,16 +59,18 @@ words! {
 }
 
 function! {
-    /// ES7.CreateAdditionalKeySet, second to first: have the eUICC make a key set with me.
+    /// ES7.CreateAdditionalKeySet, second to first: requests that the eUICC establishes a key set
+    /// with the second SM-SR.
     CreateAdditionalKeySet = "ES7" "eUICCManagement" "CreateAdditionalKeySet", Asynchronous;
     CreateAdditionalKeySetRequest {
         eid: Eid = "eid" / "Eid",
         key_version_number: u8 = "keyVersionNumber" / "KeyVersionNumber",
         initial_sequence_counter: u64 = "initialSequenceCounter" / "InitialSequenceCounter",
         ecc_key_length: EccKeyLength = "eccKeyLength" / "ECCKeyLength",
-        /// A signed octet in the schema; no parameter reaches its sign.
+        /// The scenario parameter. A signed octet in the schema; the defined values never use the
+        /// sign bit.
         scenario_parameter: u8 = "scenarioParameter" / "ScenarioParameter",
-        /// Empty when the key set is made without one.
+        /// The host ID; empty if the key set is established without one.
         host_id: Octets = "hostId" / "HostId",
         ephemeral_public_key: Octets = "ephemeralPublicKey" / "EphemeralPublicKey",
         signature: Octets = "signature" / "Signature",

@@ -1,4 +1,5 @@
-//! Keys of an M2M eUICC by their numbers: SGP.02 section 2.2.5, GlobalPlatform Card Specification UICC Configuration.
+//! Key version numbers and key identifiers of an M2M eUICC: SGP.02 section 2.2.5, GlobalPlatform
+//! Card Specification UICC Configuration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,11 +11,11 @@ use crate::{
     ids::{Aid, Eid, InvalidId},
 };
 
-/// Key version number, which also tells what a key set is for.
+/// A key version number, which also determines the use of the key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeyVersion(pub u8);
 
-/// What a key set is for.
+/// The use of a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeySetUse {
     /// 01 to 0F: KIc, KID and DEK.
@@ -23,19 +24,19 @@ pub enum KeySetUse {
     Scp03,
     /// 40 to 4F: PSK and DEK.
     Scp81,
-    /// 70: the key that verifies tokens.
+    /// 70: the key for token verification.
     TokenVerification,
-    /// 71: the key that makes receipts.
+    /// 71: the key for receipt generation.
     ReceiptGeneration,
 }
 
 impl KeyVersion {
-    /// The key set of an ISD-P that its SM-DP establishes.
+    /// The key set that the SM-DP establishes in an ISD-P.
     pub const ISD_P: Self = Self(0x30);
-    /// The token key.
+    /// The key for token verification.
     pub const TOKEN: Self = Self(0x70);
 
-    /// What the key set is for; `None` for a number that has no use here.
+    /// Returns the use of the key set, or `None` for a number without a defined use.
     pub const fn usage(self) -> Option<KeySetUse> {
         match self.0 {
             0x01..=0x0F => Some(KeySetUse::Scp80),
@@ -54,15 +55,15 @@ impl fmt::Display for KeyVersion {
     }
 }
 
-/// By what a card says in TLS which key it takes: SGP.02 section 2.4.4.1. As text the octets in hexadecimal, in upper case,
-/// which is also what goes over the wire (90 characters).
+/// The PSK identity with which a card selects its key in TLS: SGP.02 section 2.4.4.1. Its text form
+/// is the octets in upper-case hexadecimal (90 characters), which is also the form on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PskIdentity {
-    /// The card.
+    /// The EID of the card.
     pub eid: Eid,
-    /// Key version number.
+    /// The key version number.
     pub key_version: KeyVersion,
-    /// Key identifier.
+    /// The key identifier.
     pub key_identifier: u8,
 }
 
@@ -72,7 +73,7 @@ const AID: Tag = Tag(0x4F);
 const KEY_IDENTIFIER: Tag = Tag(0x82);
 const KEY_VERSION: Tag = Tag(0x83);
 
-/// The one version of the identity.
+/// The only defined version of the identity.
 const IDENTITY_VERSION: [u8; 1] = [0x02];
 
 impl fmt::Display for PskIdentity {
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_is_90_digits() {
+    fn an_identity_has_90_digits() {
         let eid: Eid = "89001012012341234012345678901224".parse().unwrap();
         let identity = PskIdentity { eid, key_version: KeyVersion(0x40), key_identifier: 1 };
         let text = identity.to_string();
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_tells_what_the_keys_are_for() {
+    fn the_key_version_determines_the_use_of_the_key_set() {
         for (version, usage) in [
             (0x00, None),
             (0x01, Some(KeySetUse::Scp80)),

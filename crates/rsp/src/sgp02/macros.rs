@@ -1,6 +1,7 @@
-//! One description of an element, a message or a function; both directions of the codec, in both namespaces.
+//! Macros that define an element, a message or a function and generate both directions of the
+//! codec, for both namespaces.
 
-/// A complex type: elements side by side, each with its name in namespace 1 and in namespace 3.
+/// Defines a complex type: a sequence of elements, each with its names in namespaces 1 and 3.
 macro_rules! structure {
     (
         $(#[$meta:meta])*
@@ -53,7 +54,7 @@ macro_rules! structure {
     };
 }
 
-/// A message: an element whose contents are those of its base type and its own.
+/// Defines a message: an element that contains the elements of its base type followed by its own.
 macro_rules! message {
     (
         $(#[$meta:meta])*
@@ -64,7 +65,7 @@ macro_rules! message {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub struct $name {
-            /// What every message of its kind has.
+            /// The common part of all messages of this kind.
             pub base: $base,
             $( #[doc = concat!("`", $v3, "`, in namespace 1 `", $v1, "`.")] $(#[$field_meta])* pub $field: $type, )*
         }
@@ -96,7 +97,7 @@ macro_rules! message {
     };
 }
 
-/// The last of one or two.
+/// Expands to the last of one or two literals.
 macro_rules! last {
     ($one:literal) => {
         $one
@@ -106,9 +107,9 @@ macro_rules! last {
     };
 }
 
-/// A function that is answered: its request, its response, and how it is called.
+/// Defines a function with a response: its request, its response and its Actions.
 ///
-/// Every element of a response is optional, because one that failed has none.
+/// Every element of a response is optional, because the response of a failed function has none.
 macro_rules! function {
     (
         $(#[$meta:meta])*
@@ -123,14 +124,14 @@ macro_rules! function {
         pub struct $function;
 
         $crate::sgp02::macros::message! {
-            #[doc = concat!("Asks for [`", stringify!($function), "`].")]
+            #[doc = concat!("The request of [`", stringify!($function), "`].")]
             $request: $crate::sgp02::common::BaseRequest = concat!($interface, "-", $wire, "Request") => {
                 $($request_fields)*
             }
         }
 
         $crate::sgp02::macros::message! {
-            #[doc = concat!("Answers [`", stringify!($function), "`].")]
+            #[doc = concat!("The response of [`", stringify!($function), "`].")]
             #[derive(Default)]
             $response: $crate::sgp02::common::BaseResponse = concat!($interface, "-", $wire, "Response") => {
                 $( $(#[$field_meta])* $field: $type = $v1 / $v3 ),*
@@ -173,7 +174,7 @@ macro_rules! function {
     };
 }
 
-/// A notification: a message that is not answered.
+/// Defines a notification: a message without a response.
 macro_rules! notification {
     (
         $(#[$meta:meta])*
@@ -191,4 +192,47 @@ macro_rules! notification {
     };
 }
 
-pub(crate) use {function, last, message, notification, structure};
+/// Defines an enumeration of the schema, with the same values in both namespaces, in XML and in
+/// records.
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)? }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $( $(#[$variant_meta])* #[serde(rename = $word)] $variant, )+ }
+
+        impl $name {
+            /// All values.
+            pub const ALL: &[Self] = &[ $( Self::$variant, )+ ];
+
+            /// Returns the value in the spelling of the schema.
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$variant => $word, )+ }
+            }
+        }
+
+        impl $crate::sgp02::xml::Text for $name {
+            fn to_text(&self) -> String {
+                self.name().to_owned()
+            }
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                let text = text.trim();
+                Self::ALL.iter().copied().find(|value| value.name() == text).ok_or_else(|| {
+                    let all: Vec<_> = Self::ALL.iter().map(|value| value.name()).collect();
+                    format!("{text:?} is not one of {}", all.join(", "))
+                })
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+pub(crate) use {function, last, message, notification, structure, words};

@@ -2,13 +2,13 @@
 //!
 //! | module | clause |
 //! |---|---|
-//! | [`xml`], [`soap`], [`addressing`] | Annex B: how a message is written and read, its envelope and its headers |
-//! | [`common`], [`status`] | section 5.1: what all messages share, and how a function ends |
-//! | [`eis`], [`signature`] | section 5.1.1.3 and Annex E: the eUICC information set, and the EUM's signature on it |
+//! | [`xml`], [`soap`], [`addressing`] | Annex B: the encoding of messages, the envelope and its headers |
+//! | [`common`], [`status`] | section 5.1: common parts of all messages, and the execution status of functions |
+//! | [`eis`], [`signature`] | section 5.1.1.3 and Annex E: the eUICC information set and the EUM's signature |
 //! | [`es1`] to [`es7`] | sections 5.2 to 5.6: the functions |
-//! | [`keys`], [`certificate`] | sections 2.2.5 and 2.3.2.2: keys by their numbers, the PSK identity, certificates that cards read |
+//! | [`keys`], [`certificate`] | sections 2.2.5 and 2.3.2.2: key version numbers, the PSK identity, certificates that cards verify |
 //! | [`connectivity`] | section 4.1.3.4: how a card reaches its SM-SR with a profile |
-//! | [`es5`], [`notification`] | section 4.1: what the SM-SR says to the eUICC, and the eUICC to it |
+//! | [`es5`], [`notification`] | section 4.1: messages from the SM-SR to the eUICC and from the eUICC to the SM-SR |
 
 pub mod addressing;
 pub mod certificate;
@@ -21,6 +21,8 @@ pub mod es3;
 pub mod es4;
 pub mod es5;
 pub mod es7;
+mod eum_signed_info;
+mod execution_status;
 pub mod keys;
 mod macros;
 pub mod notification;

@@ -8,41 +8,43 @@ use crate::{
     ids::{Aid, Eid},
 };
 
-/// The whole of it.
+/// The tag of the notification.
 const NOTIFICATION: Tag = Tag(0xE1);
 const EID: Tag = Tag(0x4C);
 const TYPE: Tag = Tag(0x4D);
 const SEQUENCE_NUMBER: Tag = Tag(0x4E);
-/// COMPREHENSION-TLV of an AID, which we write.
+/// The COMPREHENSION-TLV of an AID, as written by this implementation.
 const AID: Tag = Tag(0x2F);
-/// COMPREHENSION-TLV of an IMEI.
+/// The COMPREHENSION-TLV of an IMEI.
 const IMEI: Tag = Tag(0x14);
-/// COMPREHENSION-TLV of an MEID.
+/// The COMPREHENSION-TLV of an MEID.
 const MEID: Tag = Tag(0x6D);
 
-/// How peers tag the AID: with or without the bit that asks for comprehension, and as GlobalPlatform does (one server).
+/// The tags that peers use for the AID: with or without the comprehension bit, and the
+/// GlobalPlatform tag (one server).
 const AID_TAGS: [Tag; 3] = [AID, Tag(0xAF), Tag(0x4F)];
 const IMEI_TAGS: [Tag; 2] = [IMEI, Tag(0x94)];
-/// ED is a constructed tag for TS 102 223 alone; as DER it is one too, and its contents are looked at no further.
+/// ED is a constructed tag in DER but not in TS 102 223. Its contents are therefore not decoded as
+/// TLVs.
 const MEID_TAGS: [Tag; 2] = [MEID, Tag(0xED)];
 
-/// What has happened.
+/// The reason for a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NotificationType {
-    /// 01: the eUICC is on a network for the first time in its life.
+    /// 01: the eUICC has registered on a network for the first time in its life.
     EuiccDeclaration,
-    /// 02: another profile was enabled as it was asked for, and its network carries.
+    /// 02: another profile was enabled on request, and it has network access.
     ProfileChangeSucceeded,
-    /// 03: another profile was to be enabled; it was not, or the former one is enabled again.
+    /// 03: another profile was not enabled on request, or the former profile was enabled again.
     ProfileChangeFailed,
-    /// 05: the network was lost, and the profile with the fall-back attribute is enabled.
+    /// 05: network access was lost, and the profile with the fall-back attribute was enabled.
     ProfileChangeAfterFallback,
-    /// What later versions have added; the values were not seen.
+    /// A type added by a later version; its value was not observed.
     Other(u8),
 }
 
 impl NotificationType {
-    /// The octet.
+    /// Returns the encoded octet.
     pub const fn code(self) -> u8 {
         match self {
             Self::EuiccDeclaration => 0x01,
@@ -53,7 +55,7 @@ impl NotificationType {
         }
     }
 
-    /// From the octet.
+    /// Decodes the octet.
     pub const fn of(code: u8) -> Self {
         match code {
             0x01 => Self::EuiccDeclaration,
@@ -65,25 +67,26 @@ impl NotificationType {
     }
 }
 
-/// A notification.
+/// A default notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultNotification {
-    /// Of which eUICC.
+    /// The eUICC that sends the notification.
     pub eid: Eid,
-    /// What has happened.
+    /// The reason for the notification.
     pub kind: NotificationType,
-    /// One more with each; a repetition has the same.
+    /// The sequence number. It increases by one with each notification; a repeated notification has
+    /// the same number.
     pub sequence_number: u16,
-    /// The ISD-P that is enabled.
+    /// The enabled ISD-P.
     pub isd_p: Aid,
-    /// Of the device, as TS 102 223 section 8.20 codes it.
+    /// The IMEI of the device in the encoding of TS 102 223 section 8.20.
     pub imei: Option<Octets>,
-    /// Of the device, as TS 102 223 section 8.81 codes it.
+    /// The MEID of the device in the encoding of TS 102 223 section 8.81.
     pub meid: Option<Octets>,
 }
 
 impl DefaultNotification {
-    /// The TLV `E1`.
+    /// Encodes the TLV `E1`.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut contents = tlv_bytes(EID, &self.eid.0);
         contents.extend(tlv_bytes(TYPE, &[self.kind.code()]));
@@ -97,10 +100,10 @@ impl DefaultNotification {
         tlv_bytes(NOTIFICATION, &contents)
     }
 
-    /// From the TLV. What is not known after what must be there is passed over.
+    /// Decodes the TLV `E1`. Unknown elements are ignored.
     ///
     /// # Errors
-    /// It is another TLV, or one without what a notification must have.
+    /// The octets are another TLV, or a mandatory element is missing.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(octets);
         let contents = reader.contents(NOTIFICATION)?;
@@ -113,10 +116,13 @@ impl DefaultNotification {
         };
         let bad = |what| DecodeError::new(0, Problem::BadValue(what));
         let eid = must(&[EID], EID)?.try_into().map_err(|_| bad("an EID has 16 octets"))?;
-        let [kind] = must(&[TYPE], TYPE)? else { return Err(bad("the type of a notification is one octet")) };
+        let [kind] = must(&[TYPE], TYPE)? else {
+            return Err(bad("the type of a notification must be one octet"));
+        };
         let sequence_number = must(&[SEQUENCE_NUMBER], SEQUENCE_NUMBER)?;
-        let sequence_number =
-            sequence_number.try_into().map_err(|_| bad("the number of a notification has two octets"))?;
+        let sequence_number = sequence_number
+            .try_into()
+            .map_err(|_| bad("the sequence number of a notification must have two octets"))?;
         let isd_p = must(&AID_TAGS, AID)?;
         if !(5..=16).contains(&isd_p.len()) {
             return Err(bad("an AID has 5 to 16 octets"));
@@ -136,7 +142,7 @@ impl DefaultNotification {
 mod tests {
     use super::*;
 
-    /// Put together by hand from the table of tags.
+    /// Composed manually from the table of tags.
     const DECLARATION: &str =
         "e12b4c1089001012012341234012345678901224 4d0101 4e020001 2f10a0000005591010ffffffff8900001000 ";
 
@@ -145,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notification_is_what_the_table_says() {
+    fn a_notification_is_encoded_and_decoded() {
         let parsed = DefaultNotification::parse(&octets(DECLARATION)).unwrap();
         assert_eq!(parsed.eid.to_string(), "89001012012341234012345678901224");
         assert_eq!(parsed.kind, NotificationType::EuiccDeclaration);
@@ -155,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_aid_is_taken_under_each_of_its_tags_and_the_imei_under_both() {
+    fn the_aid_and_the_imei_are_accepted_under_each_of_their_tags() {
         for aid in ["2f", "af", "4f"] {
             for imei in ["14", "94"] {
                 let text = DECLARATION.replace("2f10", &format!("{aid}10")).replace("e12b", "e135");
@@ -168,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_lacks_something_is_none() {
+    fn truncated_and_incomplete_notifications_are_refused() {
         let whole = octets(DECLARATION);
         for end in 0..whole.len() {
             assert!(DefaultNotification::parse(&whole[..end]).is_err(), "{end}");

@@ -1,17 +1,23 @@
-//! The EUM's signature on an EIS: SGP.02 section 5.1.1.3 (EumSignature), an XML signature with one reference.
+//! The EUM's signature on an EIS: SGP.02 section 5.1.1.3 (EumSignature), an XML signature with one
+//! reference.
 //!
-//! Sources disagree in detail (confidence medium): here it is over the exclusive canonical form of `EumSignedInfo`, by
-//! a reference without a URI, SHA-256, and ECDSA with SHA-256. The arithmetic is the caller's: this file says which
-//! octets are hashed and which are signed, and keeps them as they came.
+//! Sources disagree in detail, and the choices here are not verified against the text of the
+//! standard: the signature covers the exclusive canonical form of `EumSignedInfo`, through a
+//! reference without a URI, with SHA-256 and ECDSA with SHA-256. The caller supplies the
+//! cryptography. This file determines which octets are hashed and which are signed, and keeps them
+//! as received.
 
 use std::ops::Deref;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::xml::{
-    Children, Element, Name, Namespace, Octets, Parts, Prefix, Problem, Writer, XmlError, exclusive, parse,
-    text_of,
+use super::{
+    eum_signed_info::EumSignedInfo,
+    xml::{
+        Children, Element, Name, Namespace, Octets, Parts, Prefix, Problem, Writer, XmlError, exclusive,
+        parse, text_of,
+    },
 };
 
 const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
@@ -19,8 +25,8 @@ const EXCLUSIVE: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
 const ECDSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256";
 const SHA256: &str = "http://www.w3.org/2001/04/xmlenc#sha256";
 
-/// An element that was signed, with the very text (in exclusive canonical form) that it was read from or first written
-/// as. Written in the same namespace, it is that text again.
+/// A signed element together with its text in exclusive canonical form, as received or as first
+/// written. Writing it in the same namespace emits that text again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Canonical<T> {
     namespace: Namespace,
@@ -29,7 +35,7 @@ pub struct Canonical<T> {
 }
 
 impl<T: Element> Canonical<T> {
-    /// Writes `value` once; from here on the text is what counts.
+    /// Writes `value` once and keeps the text.
     pub fn new(value: T, name: Name, namespace: Namespace) -> Self {
         let mut out = Writer::new(namespace);
         value.write_as(name, &mut out);
@@ -38,25 +44,25 @@ impl<T: Element> Canonical<T> {
 }
 
 impl<T> Canonical<T> {
-    /// The text that is signed.
+    /// Returns the signed text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The namespace that it is in.
+    /// Returns the namespace of the text.
     pub fn namespace(&self) -> Namespace {
         self.namespace
     }
 
-    /// The value alone.
+    /// Returns the value without the text.
     pub fn into_value(self) -> T {
         self.value
     }
 }
 
-impl Canonical<super::eis::EumSignedInfo> {
-    /// The element of an EIS, to be signed by the EUM.
-    pub fn eum_signed_info(value: super::eis::EumSignedInfo, namespace: Namespace) -> Self {
+impl Canonical<EumSignedInfo> {
+    /// Creates the element of an EIS that the EUM signs.
+    pub fn eum_signed_info(value: EumSignedInfo, namespace: Namespace) -> Self {
         Self::new(value, Name { v1: "eumSignedInfo", v3: "EumSignedInfo" }, namespace)
     }
 }
@@ -70,7 +76,8 @@ impl<T> Deref for Canonical<T> {
 }
 
 impl<T: Element + Parts> Element for Canonical<T> {
-    /// In another namespace than the signed one the value is written anew: its signature does not hold there.
+    /// Writes the element. In another namespace than the signed one the value is written again, and
+    /// its signature is not valid there.
     fn write_as(&self, name: Name, out: &mut Writer) {
         if out.namespace() == self.namespace {
             out.canonical(&self.text);
@@ -90,20 +97,20 @@ impl<T: Element + Parts> Element for Canonical<T> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct Stored {
     namespace: Namespace,
     text: String,
 }
 
 impl<T> Serialize for Canonical<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Kept { namespace: self.namespace, text: self.text.clone() }.serialize(serializer)
+        Stored { namespace: self.namespace, text: self.text.clone() }.serialize(serializer)
     }
 }
 
 impl<'de, T: Parts> Deserialize<'de> for Canonical<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Kept { namespace, text } = Kept::deserialize(deserializer)?;
+        let Stored { namespace, text } = Stored::deserialize(deserializer)?;
         let value = parse(&text)
             .and_then(|document| T::read_all(Children::of(document.root_element(), namespace)?))
             .map_err(de::Error::custom)?;
@@ -111,56 +118,56 @@ impl<'de, T: Parts> Deserialize<'de> for Canonical<T> {
     }
 }
 
-/// The signature, as it came or was made.
+/// The EUM's signature, as received or created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EumSignature {
-    /// The element `ds:SignedInfo` in exclusive canonical form: what the signature is over.
+    /// The signed element `ds:SignedInfo` in exclusive canonical form.
     signed_info: String,
-    /// The signature: for ECDSA r and s, one after the other.
+    /// The signature: for ECDSA, r followed by s.
     pub signature_value: Octets,
     /// The element `ds:KeyInfo` in exclusive canonical form, if there is one.
     key_info: Option<String>,
 }
 
-/// Why a signature cannot be checked, or does not hold.
+/// The reason why a signature cannot be verified or is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// Another algorithm than the one that we know.
-    #[error("the EUM's signature uses {what} {found:?}, and not {expected:?}")]
+    /// The algorithm is not supported.
+    #[error("the EUM's signature uses {what} {found:?} instead of {expected:?}")]
     Unsupported {
-        /// For what.
+        /// The element that specifies the algorithm.
         what: &'static str,
-        /// What it names.
+        /// The specified algorithm.
         found: String,
-        /// What we know.
+        /// The supported algorithm.
         expected: &'static str,
     },
-    /// It has no such element, or more than one.
-    #[error("the EUM's signature has {count} elements {element}, and not 1")]
+    /// An element is missing or occurs more than once.
+    #[error("the EUM's signature has {count} elements {element} instead of 1")]
     Count {
-        /// Its name.
+        /// The name of the element.
         element: &'static str,
-        /// How many there are.
+        /// The number of occurrences.
         count: usize,
     },
-    /// A value in it is no such value.
+    /// A value is malformed.
     #[error("the EUM's signature: {0}")]
     Malformed(String),
-    /// The digest is of something else.
-    #[error("EumSignedInfo is not what the EUM has signed: its digest differs")]
+    /// The digest does not match the element.
+    #[error("EumSignedInfo was altered after the EUM signed it: its digest differs")]
     Digest,
-    /// The signature is not this key's over it.
+    /// The signature was not made with this key over this element.
     #[error("the EUM's signature does not verify: {0}")]
     Value(String),
 }
 
 impl EumSignature {
-    /// Signs.
+    /// Creates a signature.
     ///
-    /// `sha256` hashes; `sign` makes an ECDSA signature with SHA-256 over what it is given, r and s one after the
-    /// other; `certificate` (X.509, DER) is named in it if given.
+    /// `sha256` computes a hash. `sign` computes an ECDSA signature with SHA-256 over its argument
+    /// and returns r followed by s. `certificate` (X.509, DER) is included if given.
     pub fn new(
-        signed: &Canonical<super::eis::EumSignedInfo>,
+        signed: &Canonical<EumSignedInfo>,
         sha256: impl FnOnce(&[u8]) -> [u8; 32],
         sign: impl FnOnce(&[u8]) -> Vec<u8>,
         certificate: Option<&[u8]>,
@@ -196,15 +203,16 @@ impl EumSignature {
         Self { signed_info, signature_value, key_info }
     }
 
-    /// Checks that it is over `signed`.
+    /// Verifies that the signature covers `signed`.
     ///
-    /// `sha256` hashes; `verify` checks an ECDSA signature with SHA-256: what is signed, then r and s.
+    /// `sha256` computes a hash. `verify` verifies an ECDSA signature with SHA-256; its arguments
+    /// are the signed octets, and r followed by s.
     ///
     /// # Errors
-    /// It is over something else, of another kind, or `verify` refuses it.
+    /// The signature covers something else, uses an unsupported algorithm, or `verify` fails.
     pub fn check(
         &self,
-        signed: &Canonical<super::eis::EumSignedInfo>,
+        signed: &Canonical<EumSignedInfo>,
         sha256: impl FnOnce(&[u8]) -> [u8; 32],
         verify: impl FnOnce(&[u8], &[u8]) -> Result<(), String>,
     ) -> Result<(), SignatureError> {
@@ -243,7 +251,8 @@ impl EumSignature {
         verify(self.signed_info.as_bytes(), &self.signature_value.0).map_err(SignatureError::Value)
     }
 
-    /// The certificates (X.509, DER) that it names, in their order. To be believed no more than anybody's.
+    /// Returns the included certificates (X.509, DER) in their order. They must be verified like
+    /// any others before use.
     pub fn certificates(&self) -> Vec<Vec<u8>> {
         let Some(document) = self.key_info.as_deref().and_then(|text| parse(text).ok()) else {
             return Vec::new();
@@ -252,7 +261,7 @@ impl EumSignature {
         found.filter_map(|node| from_base64(&text_of(node).ok()?).ok()).collect()
     }
 
-    /// What the signature is over: `ds:SignedInfo` in exclusive canonical form.
+    /// Returns the signed octets: `ds:SignedInfo` in exclusive canonical form.
     pub fn signed_info(&self) -> &str {
         &self.signed_info
     }
@@ -260,7 +269,7 @@ impl EumSignature {
 
 fn from_base64(text: &str) -> Result<Vec<u8>, String> {
     let text: String = text.split_ascii_whitespace().collect();
-    STANDARD.decode(text).map_err(|e| format!("not in base 64: {e}"))
+    STANDARD.decode(text).map_err(|e| format!("not base64: {e}"))
 }
 
 impl Element for EumSignature {

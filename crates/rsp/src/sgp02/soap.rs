@@ -17,21 +17,22 @@ const SOAP_1_1: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 /// The media type of SOAP 1.2.
 pub const MEDIA_TYPE: &str = "application/soap+xml";
 
-/// The Content-Type of a message with this Action.
+/// Returns the Content-Type of a message with this Action.
 pub fn content_type(action: &str) -> String {
     format!("{MEDIA_TYPE}; charset=utf-8; action=\"{action}\"")
 }
 
-/// Whether a Content-Type can be that of a message: SOAP 1.2's, or plain XML, which some send.
+/// True if the Content-Type is acceptable for a message: that of SOAP 1.2 or plain XML, which some
+/// peers send.
 pub fn is_content_type(value: &str) -> bool {
     let media_type = value.split(';').next().unwrap_or_default().trim();
     [MEDIA_TYPE, "text/xml", "application/xml"].iter().any(|known| known.eq_ignore_ascii_case(media_type))
 }
 
-/// The text of a body of octets.
+/// Decodes the octets of a body to text.
 ///
 /// # Errors
-/// There are too many of them, or they are not UTF-8.
+/// The body is too large or not UTF-8.
 pub fn text(octets: &[u8]) -> Result<&str, XmlError> {
     if octets.len() > MAX_OCTETS {
         return Err(XmlError::of(Problem::TooLarge("octets")));
@@ -40,14 +41,14 @@ pub fn text(octets: &[u8]) -> Result<&str, XmlError> {
     std::str::from_utf8(octets).map_err(|_| XmlError::of(Problem::NotUtf8))
 }
 
-/// A message in its envelope, as text.
+/// Writes a message in its envelope.
 pub fn envelope<M: Message>(header: &Header, namespace: Namespace, message: &M) -> String {
     enclose(header, &message.to_xml(namespace))
 }
 
-/// A message that is text already ([`Message::to_xml`]) in its envelope.
+/// Encloses the text of a message ([`Message::to_xml`]) in an envelope.
 pub fn enclose(header: &Header, message: &str) -> String {
-    // What is written here beside the message is the same in both namespaces.
+    // Everything written here except the message is the same in both namespaces.
     let mut out = Writer::new(Namespace::default());
     out.element(Prefix::Soap, "Envelope", &[], |out| {
         out.element(Prefix::Soap, "Header", &[], |out| header.write(out));
@@ -56,32 +57,32 @@ pub fn enclose(header: &Header, message: &str) -> String {
     out.into_text()
 }
 
-/// Why a text is no message for us, as a SOAP fault says it.
+/// A SOAP fault: the reason why a text was not accepted as a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SoapFault {
-    /// Whose fault it is.
+    /// The fault code, which indicates the party at fault.
     pub code: FaultCode,
-    /// In words.
+    /// The reason as text.
     pub reason: String,
 }
 
-/// The codes of SOAP 1.2.
+/// The fault codes of SOAP 1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultCode {
-    /// The envelope is of another version.
+    /// The envelope has another SOAP version.
     VersionMismatch,
-    /// A header that we do not understand must be understood.
+    /// A header marked mustUnderstand is not supported.
     MustUnderstand,
-    /// The message is not right.
+    /// The message is invalid.
     Sender,
-    /// The message may be right; we could not do it.
+    /// The message may be valid, but this server failed to process it.
     Receiver,
 }
 
 impl FaultCode {
     const ALL: [Self; 4] = [Self::VersionMismatch, Self::MustUnderstand, Self::Sender, Self::Receiver];
 
-    /// As SOAP spells it.
+    /// Returns the code in the spelling of SOAP.
     pub const fn name(self) -> &'static str {
         match self {
             Self::VersionMismatch => "VersionMismatch",
@@ -107,17 +108,17 @@ impl From<XmlError> for SoapFault {
 }
 
 impl SoapFault {
-    /// Of the sender.
+    /// Creates a fault of the sender.
     pub fn sender(reason: impl Into<String>) -> Self {
         Self { code: FaultCode::Sender, reason: reason.into() }
     }
 
-    /// Of ours.
+    /// Creates a fault of the receiver, this server.
     pub fn receiver(reason: impl Into<String>) -> Self {
         Self { code: FaultCode::Receiver, reason: reason.into() }
     }
 
-    /// In its envelope, as text.
+    /// Writes the fault in its envelope.
     pub fn to_xml(&self) -> String {
         let mut out = Writer::new(Namespace::default());
         out.element(Prefix::Soap, "Envelope", &[], |out| {
@@ -138,7 +139,7 @@ impl SoapFault {
         out.into_text()
     }
 
-    /// Of the element of a fault; what it does not say is left empty.
+    /// Decodes a fault element. Missing parts are left empty.
     fn of(fault: Node<'_, '_>) -> Self {
         let text = |name| {
             let found = fault.descendants().find(|node| node.has_tag_name((SOAP_1_2, name)));
@@ -152,53 +153,53 @@ impl SoapFault {
     }
 }
 
-/// An envelope that was received, its body not read yet.
+/// A received envelope whose message has not been decoded yet.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a, 'i> {
-    /// Its WS-Addressing headers.
+    /// The WS-Addressing headers.
     pub header: Header,
-    /// That of the body.
+    /// The namespace of the message.
     pub namespace: Namespace,
     body: Node<'a, 'i>,
 }
 
-/// What came in an envelope.
+/// The contents of a received envelope.
 #[derive(Clone, Debug)]
 pub enum Received<'a, 'i> {
     /// A message.
     Message(Box<Envelope<'a, 'i>>),
-    /// The word that ours was none.
+    /// A fault from the peer.
     Fault(SoapFault),
 }
 
 impl<'a, 'i> Envelope<'a, 'i> {
-    /// The envelope of a message.
+    /// Decodes the envelope of a message.
     ///
     /// # Errors
-    /// It is none, or that of a fault.
+    /// The document is not an envelope, or it contains a fault.
     pub fn read(document: &'a Document<'i>) -> Result<Self, SoapFault> {
         match Self::receive(document)? {
             Received::Message(envelope) => Ok(*envelope),
             Received::Fault(fault) => {
-                Err(SoapFault::sender(format!("a fault where a message belongs: {fault}")))
+                Err(SoapFault::sender(format!("expected a message, received a fault: {fault}")))
             }
         }
     }
 
-    /// The envelope of a message or of a fault.
+    /// Decodes the envelope of a message or of a fault.
     ///
     /// # Errors
-    /// It is neither.
+    /// The document is not an envelope with either of them.
     pub fn receive(document: &'a Document<'i>) -> Result<Received<'a, 'i>, SoapFault> {
         let root = document.root_element();
         match (root.tag_name().namespace(), root.tag_name().name()) {
             (Some(SOAP_1_2), "Envelope") => {}
             (Some(SOAP_1_1), "Envelope") => {
-                let reason = "the envelope is one of SOAP 1.1; this is SOAP 1.2".to_owned();
+                let reason = "the envelope has SOAP version 1.1; use version 1.2".to_owned();
                 return Err(SoapFault { code: FaultCode::VersionMismatch, reason });
             }
             (_, other) => {
-                let what = format!("the element {other} where the Envelope of SOAP 1.2 belongs");
+                let what = format!("unexpected element {other}, expected the Envelope of SOAP 1.2");
                 return Err(XmlError::at(root, Problem::Unexpected(what)).into());
             }
         }
@@ -212,7 +213,7 @@ impl<'a, 'i> Envelope<'a, 'i> {
         let body =
             body.ok_or_else(|| XmlError::at(root, Problem::Missing("the Body of the envelope".to_owned())))?;
         if let Some(more) = parts.next() {
-            let what = format!("the element {} after the Body", more.tag_name().name());
+            let what = format!("unexpected element {} after the Body", more.tag_name().name());
             return Err(XmlError::at(more, Problem::Unexpected(what)).into());
         }
         let mut contents = body.children().filter(Node::is_element);
@@ -231,7 +232,7 @@ impl<'a, 'i> Envelope<'a, 'i> {
         let uri = content.tag_name().namespace().unwrap_or_default();
         let namespace = Namespace::from_uri(uri).ok_or_else(|| {
             let what = format!(
-                "the element {} of namespace {uri:?}, where a message of {} or {} belongs",
+                "unexpected element {} in namespace {uri:?}, expected a message in {} or {}",
                 content.tag_name().name(),
                 Namespace::V1.uri(),
                 Namespace::V3.uri(),
@@ -242,52 +243,54 @@ impl<'a, 'i> Envelope<'a, 'i> {
         Ok(Received::Message(Box::new(Self { header, namespace, body: content })))
     }
 
-    /// The name of the message's element, as the schema spells it.
+    /// Returns the name of the message element in the spelling of the schema.
     pub fn element(&self) -> &str {
         tolerated::spelt(self.body.tag_name().name())
     }
 
-    /// The message's element by itself, in exclusive canonical form.
+    /// Returns the message element on its own in exclusive canonical form.
     pub fn canonical(&self) -> String {
         exclusive(self.body)
     }
 
-    /// Only what every request has.
+    /// Decodes only the common part of all requests.
     ///
     /// # Errors
-    /// It is no request.
+    /// The message is not a request.
     pub fn base_request(&self) -> Result<BaseRequest, XmlError> {
         Children::of(self.body, self.namespace)
             .and_then(BaseRequest::read_all)
             .map_err(|e| e.within(self.body.tag_name().name()))
     }
 
-    /// Only what every response has.
+    /// Decodes only the common part of all responses.
     ///
     /// # Errors
-    /// It is no response.
+    /// The message is not a response.
     pub fn base_response(&self) -> Result<BaseResponse, XmlError> {
         Children::of(self.body, self.namespace)
             .and_then(BaseResponse::read_all)
             .map_err(|e| e.within(self.body.tag_name().name()))
     }
 
-    /// The message, as one of a type; that its element is the right one is for the caller to see.
+    /// Decodes the message as one of type `M`. The caller must have checked the name of the
+    /// element.
     ///
     /// # Errors
-    /// It is not of the type.
+    /// The message is not of type `M`.
     pub fn message<M: Message>(&self) -> Result<M, XmlError> {
         M::read(self.body, self.namespace)
     }
 }
 
-/// A header that must be understood and is not ours ends it (SOAP 1.2 part 1, section 5.2.3).
+/// Refuses unsupported headers that are marked mustUnderstand (SOAP 1.2 part 1, section 5.2.3).
 fn all_understood(header: Node<'_, '_>) -> Result<(), SoapFault> {
     for block in header.children().filter(Node::is_element) {
         let must = block.attribute((SOAP_1_2, "mustUnderstand")).map(str::trim);
-        let is_ours = tolerated::is_addressing(block.tag_name().namespace());
-        if matches!(must, Some("true" | "1")) && !is_ours {
-            let reason = format!("the header {} is not understood here", block.tag_name().name());
+        let is_supported = tolerated::is_addressing(block.tag_name().namespace());
+        if matches!(must, Some("true" | "1")) && !is_supported {
+            let reason =
+                format!("the header {} is marked mustUnderstand but not supported", block.tag_name().name());
             return Err(SoapFault { code: FaultCode::MustUnderstand, reason });
         }
     }

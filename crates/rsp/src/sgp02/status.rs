@@ -1,36 +1,37 @@
-//! Function execution status: SGP.02 section 5.1, as one table of (subject, reason).
+//! Function execution status: SGP.02 section 5.1, as one table of (subject, reason) pairs.
 //!
-//! No published table per function was to be had. Subjects and reasons are those that SGP.22 shares with SGP.02; which
-//! of them a situation gets is from open implementations and memory (confidence medium, where it is low the row says
-//! so). This table is the only place to correct.
+//! No published table per function was available. Subjects and reasons are those that SGP.22 shares
+//! with SGP.02. Their assignment to situations comes from open-source implementations and is not
+//! verified against the text of the standard; rows with particularly low confidence are marked
+//! "(low)". Corrections are necessary only in this table.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::common::{ExecutionStatus, FunctionExecutionStatus, StatusCodeData};
+use super::execution_status::{ExecutionStatus, FunctionExecutionStatus, StatusCodeData};
 use crate::status::{MAX_MESSAGE_OCTETS, MAX_SUBJECT_OCTETS, cut};
 
-/// A function's "no": the answer that the caller gets, and a reason that a person can read.
+/// A refusal of a function: the status sent to the caller, and a readable reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Which row of the table.
+    /// The status code pair.
     pub status: Status,
-    /// What identifies the subject, such as the ICCID that was refused.
+    /// The identifier of the subject, such as the refused ICCID.
     pub subject_identifier: Option<String>,
-    /// Why, for the person who reads the caller's log.
+    /// The reason, for the reader of the caller's log.
     pub message: String,
 }
 
 impl Refusal {
-    /// Names the subject, by its first [`MAX_SUBJECT_OCTETS`].
+    /// Sets the subject identifier, truncated to [`MAX_SUBJECT_OCTETS`].
     #[must_use]
     pub fn about(mut self, subject: impl fmt::Display) -> Self {
         self.subject_identifier = Some(cut(subject.to_string(), MAX_SUBJECT_OCTETS));
         self
     }
 
-    /// As the status of a response.
+    /// Converts the refusal to the execution status of a response.
     pub fn to_status(&self, status: ExecutionStatus) -> FunctionExecutionStatus {
         FunctionExecutionStatus {
             status,
@@ -58,13 +59,13 @@ impl std::error::Error for Refusal {}
 
 macro_rules! statuses {
     ($( $(#[$meta:meta])* $name:ident = $subject:literal / $reason:literal ),+ $(,)?) => {
-        /// The (subject, reason) pairs that functions answer with.
+        /// The (subject, reason) pairs with which functions respond.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         pub enum Status { $( $(#[$meta])* $name, )+ }
 
         impl Status {
-            /// Every row, in the order of the table.
+            /// All status code pairs in the order of the table.
             pub const ALL: &[Self] = &[ $( Self::$name, )+ ];
 
             /// The dotted subject code.
@@ -81,51 +82,52 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// The function requester is not known.
+    /// The function requester is unknown.
     RequesterUnknown = "1.1" / "1.1",
-    /// The function requester may not do this.
+    /// The function requester is not allowed to do this.
     RequesterNotAllowed = "1.1" / "1.2",
-    /// The function provider is another than the one that was asked.
+    /// The call is addressed to another function provider.
     ProviderUnknown = "1.2" / "1.1",
-    /// The function provider is busy with the eUICC, such as with a handover.
+    /// The function provider is busy with the eUICC, for example with a handover.
     ProviderBusy = "1.2" / "4.4",
-    /// The message is not of the function's format.
+    /// The message does not have the format of the function.
     FormatInvalid = "1.3.1" / "2.1",
     /// A mandatory element is missing.
     ElementMissing = "1.3.1" / "2.2",
-    /// Neither of two elements is there, of which one must be.
+    /// Both of two alternative elements are missing.
     ConditionalElementMissing = "1.3.1" / "2.3",
-    /// The function is not one this server has.
+    /// This server does not provide the function.
     FunctionUnsupported = "1.6" / "3.1",
-    /// The function stands still because another one is running, such as a change of the SM-SR (low).
+    /// The function is blocked by another running function, for example a change of the SM-SR
+    /// (low).
     FunctionUnavailable = "1.6" / "3.7",
-    /// The validity period has run out.
+    /// The validity period has ended.
     FunctionExpired = "1.6" / "5.3",
-    /// The validity period that was offered is too short to try (low).
+    /// The requested validity period is too short (low).
     ValidityPeriodRefused = "1.6" / "3.8",
-    /// No room on the eUICC.
+    /// The eUICC does not have enough memory.
     EuiccInsufficientMemory = "8.1" / "4.8",
-    /// The eUICC could not do it.
+    /// The eUICC failed to execute the operation.
     EuiccExecutionError = "8.1" / "4.2",
-    /// The eUICC cannot be reached.
+    /// The eUICC is unreachable.
     EuiccInaccessible = "8.1" / "5.1",
-    /// The eUICC did not answer in time.
+    /// The eUICC did not respond in time.
     EuiccTimeout = "8.1" / "5.2",
-    /// The eUICC was reached, and no answer came.
+    /// The eUICC was reached but did not respond.
     EuiccNoResponse = "8.1" / "5.4",
-    /// The eUICC is under another operation that has not ended, or is being handed over (low).
+    /// Another operation on the eUICC is in progress, or the eUICC is being handed over (low).
     EuiccUnavailable = "8.1" / "3.7",
-    /// The eUICC does not have what it would take (low).
+    /// The eUICC does not support the operation (low).
     EuiccUnsupported = "8.1" / "3.1",
-    /// The EID is not one this SM-SR knows.
+    /// The EID is unknown to this SM-SR.
     EidUnknown = "8.1.1" / "3.9",
-    /// The caller may not touch this EID.
+    /// The caller is not allowed to use this EID.
     EidNotAllowed = "8.1.1" / "1.2",
-    /// The EID is registered already.
+    /// The EID is already registered.
     EidInUse = "8.1.1" / "3.3",
-    /// The EID is not one.
+    /// The EID is invalid.
     EidInvalid = "8.1.1" / "2.1",
-    /// The EUM is not known.
+    /// The EUM is unknown.
     EumUnknown = "8.1.2" / "3.9",
     /// The EUM certificate, or a signature made with it, does not verify.
     EumVerificationFailed = "8.1.2" / "6.1",
@@ -135,91 +137,92 @@ statuses! {
     EuiccCertificateVerificationFailed = "8.1.3" / "6.1",
     /// The profile was refused.
     ProfileRefused = "8.2" / "3.8",
-    /// The profile is of another eUICC.
+    /// The profile belongs to another eUICC.
     ProfileAssociation = "8.2" / "3.10",
     /// The profile could not be installed.
     ProfileExecutionError = "8.2" / "4.2",
-    /// No profile of that kind is left.
+    /// No profile of this kind is available.
     ProfileUnavailable = "8.2" / "3.7",
-    /// The caller may not touch this profile.
+    /// The caller is not allowed to use this profile.
     IccidNotAllowed = "8.2.1" / "1.2",
-    /// The profile is on the eUICC already.
+    /// The profile is already on the eUICC.
     IccidInUse = "8.2.1" / "3.3",
-    /// The profile is in a state from which there is no such way.
+    /// The state of the profile does not allow the operation.
     IccidInvalidTransition = "8.2.1" / "3.5",
-    /// The profile is the one with the fall-back attribute, which may not be disabled or deleted (low).
+    /// The profile has the fall-back attribute and must not be disabled or deleted (low).
     IccidRefused = "8.2.1" / "3.8",
-    /// The profile is not known.
+    /// The profile is unknown.
     IccidUnknown = "8.2.1" / "3.9",
     /// The profile belongs to another eUICC.
     IccidAssociation = "8.2.1" / "3.10",
-    /// POL1 refuses it.
+    /// POL1 does not allow the operation.
     Pol1Refused = "8.2.2" / "3.8",
-    /// POL2 refuses it.
+    /// POL2 does not allow the operation.
     Pol2Refused = "8.2.3" / "3.8",
-    /// A rule that is none.
+    /// A POL2 rule is invalid.
     Pol2Invalid = "8.2.3" / "2.1",
-    /// The profile type is not known.
+    /// The profile type is unknown.
     ProfileTypeUnknown = "8.2.5" / "3.9",
-    /// No profile of the type is left.
+    /// No profile of this type is available.
     ProfileTypeUnavailable = "8.2.5" / "3.7",
-    /// The caller may not order the profile type.
+    /// The caller is not allowed to order this profile type.
     ProfileTypeNotAllowed = "8.2.5" / "1.2",
-    /// Neither an ICCID nor a profile type is given.
+    /// Both ICCID and profile type are missing.
     ProfileTypeMissing = "8.2.5" / "2.3",
-    /// The subscription address is not one.
+    /// The subscription address is invalid.
     SubscriptionAddressInvalid = "8.2.6" / "2.1",
     /// Another profile has the subscription address.
     SubscriptionAddressInUse = "8.2.6" / "3.3",
-    /// The connectivity parameters are none (low).
+    /// The connectivity parameters are invalid (low).
     ConnectivityParametersInvalid = "8.2.7" / "2.1",
-    /// The ISD-P is not known.
+    /// The ISD-P is unknown.
     IsdPUnknown = "8.3.1" / "3.9",
-    /// The caller may not address this security domain.
+    /// The caller is not allowed to address this security domain.
     IsdPNotAllowed = "8.3.1" / "1.2",
-    /// The ISD-P could not be personalised.
+    /// The personalisation of the ISD-P failed.
     IsdPExecutionError = "8.3" / "4.2",
-    /// The eUICC answered an error; the status word is in the message.
+    /// The eUICC responded with an error; the status word is in the message.
     IsdRExecutionError = "8.4" / "4.2",
     /// The ECASD's certificate does not verify.
     EcasdCertificateVerificationFailed = "8.5.2" / "6.1",
     /// The ECASD's certificate has expired.
     EcasdCertificateExpired = "8.5.2" / "6.3",
-    /// The ECASD refused what it was to do.
+    /// The ECASD refused the operation.
     EcasdExecutionError = "8.5" / "4.2",
-    /// The EIS is none.
+    /// The EIS is invalid.
     EisInvalid = "8.6" / "2.1",
-    /// The EIS is there already.
+    /// The EIS already exists.
     EisInUse = "8.6" / "3.3",
-    /// The EIS is not known.
+    /// The EIS is unknown.
     EisUnknown = "8.6" / "3.9",
-    /// The SM-SR is not known.
+    /// The SM-SR is unknown.
     SmsrUnknown = "8.7" / "3.9",
-    /// The SM-SR is another than the one that manages the eUICC, or is meant for itself (low).
+    /// The SM-SR does not manage the eUICC, or the target SM-SR is the current one (low).
     SmsrRefused = "8.7" / "3.8",
-    /// The SM-SR cannot be reached.
+    /// The SM-SR is unreachable.
     SmsrInaccessible = "8.7" / "5.1",
-    /// The SM-SR failed to do what it was asked.
+    /// The SM-SR failed to execute the request.
     SmsrExecutionError = "8.7" / "4.2",
-    /// The SM-SR may not have the eUICC.
+    /// The SM-SR is not allowed to manage the eUICC.
     SmsrNotAllowed = "8.7" / "1.2",
     /// The SM-SR's certificate was rejected by the ECASD, or its receipt does not verify (low).
     SmsrCertificateRefused = "8.7.1" / "6.1",
-    /// The SM-DP is not known.
+    /// The SM-DP is unknown.
     SmdpUnknown = "8.8" / "3.9",
-    /// The SM-DP cannot be reached.
+    /// The SM-DP is unreachable.
     SmdpInaccessible = "8.8" / "5.1",
     /// The SM-DP's certificate was rejected by the ECASD (low).
     SmdpCertificateRefused = "8.8.1" / "6.1",
 }
 
 impl Status {
-    /// A refusal for this reason, in the first [`MAX_MESSAGE_OCTETS`] of these words.
+    /// Returns a refusal with this status and message. The message is truncated to
+    /// [`MAX_MESSAGE_OCTETS`].
     pub fn because(self, message: impl Into<String>) -> Refusal {
         Refusal { status: self, subject_identifier: None, message: cut(message.into(), MAX_MESSAGE_OCTETS) }
     }
 
-    /// The row for two codes, if the table has it.
+    /// Returns the status with these two codes, if the table contains it.
     pub fn from_codes(subject: &str, reason: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|s| s.subject() == subject && s.reason() == reason)
     }
@@ -236,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_rows_share_their_codes() {
+    fn no_two_statuses_have_the_same_codes() {
         for status in Status::ALL {
             assert_eq!(Status::from_codes(status.subject(), status.reason()), Some(*status));
         }

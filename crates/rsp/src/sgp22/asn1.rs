@@ -1,14 +1,18 @@
-//! The ASN.1 binding and its HTTP dress: SGP.22 sections 6.2, 6.3 and 6.6.
+//! The ASN.1 binding over HTTP: SGP.22 sections 6.2, 6.3 and 6.6.
 //!
-//! Every function is a POST to one path; which one it is, the tag inside the body says. A refusal is an INTEGER of the
-//! function's own and nothing else: subject, reason and message exist in the JSON binding only.
+//! Every function is a POST to the same path; the tag inside the body identifies the function. A
+//! refusal consists only of an INTEGER specific to the function. Subject, reason and message exist
+//! only in the JSON binding.
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri};
 
-use super::{es9plus, headers::check_content_type, json::dress_as};
+use super::{
+    es9plus,
+    headers::{check_content_type, set_headers_for},
+};
 use crate::{
     choice,
     der::{Asn1, DecodeError, Problem, Reader, Tag, tlv_bytes, write_tlv},
@@ -16,17 +20,17 @@ use crate::{
     status::{Refusal, Status},
 };
 
-/// Content type of the ASN.1 binding, section 6.6.1.
+/// The content type of the ASN.1 binding, section 6.6.1.
 pub const CONTENT_TYPE: &str = "application/x-gsma-rsp-asn1";
 
-/// Path of every function in the ASN.1 binding, section 6.6.1.
+/// The path of every function in the ASN.1 binding, section 6.6.1.
 pub const PATH: &str = "/gsma/rsp2/asn1";
 
-/// RemoteProfileProvisioningRequest and RemoteProfileProvisioningResponse.
+/// The tag of RemoteProfileProvisioningRequest and RemoteProfileProvisioningResponse.
 const MESSAGE: Tag = RemoteProfileProvisioningRequest::TAG;
-/// The first alternative of every response: what was asked for.
+/// The first alternative of every response: success.
 const OK: Tag = Tag(0xA0);
-/// The second: why not.
+/// The second alternative of every response: the error.
 const ERROR: Tag = Tag(0x81);
 
 choice! {
@@ -48,9 +52,9 @@ choice! {
 
 /// A function that has a response in the ASN.1 binding (HandleNotification has none).
 pub trait Exchange: es9plus::Function<Request: Asn1, Reply: Asn1> {
-    /// The function's alternative in RemoteProfileProvisioningResponse.
+    /// The tag of the function in RemoteProfileProvisioningResponse.
     const RESPONSE: Tag;
-    /// The function's INTEGER for each status of the JSON binding.
+    /// The function's error INTEGER, convertible from the statuses of the JSON binding.
     type Error: Asn1 + Copy + fmt::Debug + fmt::Display + PartialEq + From<Status>;
 }
 
@@ -70,16 +74,17 @@ exchanges! {
     CancelSession = 0xBF41, CancelSessionError;
 }
 
-/// A POST of a function's request, dressed as an LPA does it.
+/// Creates the HTTP request of a function, with the headers that an LPA sends.
 pub fn request<T: Asn1>(version: Version, body: &T) -> Request<Bytes> {
     let mut request = Request::new(tlv_bytes(MESSAGE, &body.to_der()).into());
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static(PATH);
-    dress_as(request.headers_mut(), CONTENT_TYPE, version);
+    set_headers_for(request.headers_mut(), CONTENT_TYPE, version);
     request
 }
 
-/// The response to a function: HTTP 200 whether it went well or was refused (section 6.3).
+/// Creates the HTTP response of a function. The HTTP status is 200 for success and for a refusal
+/// (section 6.3).
 pub fn response<F: Exchange>(version: Version, outcome: Result<&F::Reply, &Refusal>) -> Response<Bytes> {
     let mut alternative = Vec::new();
     match outcome {
@@ -89,37 +94,37 @@ pub fn response<F: Exchange>(version: Version, outcome: Result<&F::Reply, &Refus
     let mut body = Vec::new();
     write_tlv(MESSAGE, &tlv_bytes(F::RESPONSE, &alternative), &mut body);
     let mut response = Response::new(body.into());
-    dress_as(response.headers_mut(), CONTENT_TYPE, version);
+    set_headers_for(response.headers_mut(), CONTENT_TYPE, version);
     response
 }
 
-/// What a server's answer says.
+/// The contents of a server's response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer<T, E> {
     /// The function was executed.
     Done(T),
-    /// The server said no.
+    /// The server refused the request.
     Refused(E),
 }
 
-/// The answer is not one of the ASN.1 binding.
+/// The response is not a valid response of the ASN.1 binding.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAnAnswer {
-    /// The status line is not one that the binding uses.
-    #[error("HTTP status {0}: the server did not take the request as one of this function")]
+    /// The HTTP status is not one that the binding uses.
+    #[error("HTTP status {0}: the server did not accept the request as a call of this function")]
     HttpStatus(StatusCode),
-    /// It does not say that it is of the binding: a page of something on the way, perhaps.
+    /// The content type is not that of the binding. The response may come from an intermediary.
     #[error("{0}")]
     ContentType(Refusal),
-    /// The body is not the function's.
+    /// The body is not the response of the function.
     #[error("the body is not the response of this function: {0}")]
     Asn1(#[from] DecodeError),
 }
 
-/// Reads the response to a function.
+/// Decodes the response of a function.
 ///
 /// # Errors
-/// The response is not of the ASN.1 binding.
+/// The response is not a valid response of the ASN.1 binding.
 pub fn answer<F: Exchange>(response: &Response<Bytes>) -> Result<Answer<F::Reply, F::Error>, NotAnAnswer> {
     if response.status() != StatusCode::OK {
         return Err(NotAnAnswer::HttpStatus(response.status()));

@@ -1,26 +1,26 @@
-//! Types that several interfaces share: SGP.22 sections 2.4.5, 2.8, 4.3, 5.7.
+//! Types used by several interfaces: SGP.22 sections 2.4.5, 2.8, 4.3, 5.7.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bits, choice, codes,
     der::{BitString, Null, Raw},
-    ids::{Aid, CertificateDer, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version},
+    ids::{Aid, Iccid, Oid, SubjectKeyIdentifier, TransactionId, Version},
     sequence,
 };
 
-/// A signature: ECDSA over SHA-256, r and s of 32 octets each, one after the other.
+/// An ECDSA signature with SHA-256: r followed by s, 32 octets each.
 pub type SignatureOctets = Vec<u8>;
 
 sequence! {
     /// EUICCInfo1: section 5.7.8.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
     pub struct EuiccInfo1 = 0xBF20 {
-        /// Lowest version of SGP.22 that the eUICC speaks.
+        /// Lowest version of SGP.22 that the eUICC supports.
         pub svn: Version = 0x82,
-        /// CI keys whose certificates the eUICC can verify, best first.
+        /// CI keys whose certificates the eUICC can verify, in descending priority.
         pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9,
-        /// CI keys under which the eUICC can sign, best first.
+        /// CI keys for which the eUICC has a signing key, in descending priority.
         pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA,
     }
 }
@@ -29,13 +29,14 @@ sequence! {
     /// EUICCInfo2: section 5.7.8.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
     pub struct EuiccInfo2 = 0xBF22 {
-        /// Version of the TCA profile package that is supported.
+        /// Supported version of the TCA profile package.
         pub profile_version: Version = 0x81,
-        /// Lowest version of SGP.22 that the eUICC speaks.
+        /// Lowest version of SGP.22 that the eUICC supports.
         pub svn: Version = 0x82,
         /// Firmware version.
         pub euicc_firmware_ver: Version = 0x83,
-        /// Extended card resources (TS 102 226): 81 applications, 82 non-volatile, 83 volatile memory in octets.
+        /// Extended card resources (TS 102 226): 81 applications, 82 non-volatile memory, 83 volatile
+        /// memory, in octets.
         pub ext_card_resource: Vec<u8> = 0x84,
         /// UICCCapability.
         pub uicc_capability: BitString = 0x85,
@@ -45,33 +46,33 @@ sequence! {
         pub globalplatform_version: Option<Version> = 0x87,
         /// RspCapability.
         pub rsp_capability: BitString = 0x88,
-        /// As in EUICCInfo1.
+        /// See EUICCInfo1.
         pub euicc_ci_pk_id_list_for_verification: Vec<SubjectKeyIdentifier> = 0xA9,
-        /// As in EUICCInfo1.
+        /// See EUICCInfo1.
         pub euicc_ci_pk_id_list_for_signing: Vec<SubjectKeyIdentifier> = 0xAA,
-        /// What kind of eUICC it is.
+        /// Category of the eUICC.
         pub euicc_category: Option<EuiccCategory> = 0x8B,
-        /// Policy rules that the eUICC will not install.
+        /// Policy rules with which the eUICC refuses a profile.
         pub forbidden_profile_policy_rules: Option<BitString> = 0x99,
         /// Protection profile version.
         pub pp_version: Version = 0x04,
         /// SAS accreditation number.
         pub sas_accreditation_number: String = 0x0C,
-        /// Where the certification data are.
+        /// Location of the certification data.
         pub certification_data_object: Option<CertificationDataObject> = 0xAC,
         /// TRE properties: 0 discrete, 1 integrated, 2 uses remote memory.
         pub tre_properties: Option<BitString> = 0x8D,
         /// TRE product reference.
         pub tre_product_reference: Option<String> = 0x8E,
-        /// Further profile package versions.
+        /// Additional supported profile package versions.
         pub additional_profile_package_versions: Option<Vec<Version>> = 0xAF,
-        /// v3: which LPA is in use.
+        /// v3: the LPA in use.
         pub lpa_mode: Option<LpaMode> = 0x90,
-        /// v3: CI keys under which the eUICC can sign as v3 has it.
+        /// v3: CI keys for which the eUICC has a signing key for v3.
         pub euicc_ci_pk_id_list_for_signing_v3: Option<Vec<SubjectKeyIdentifier>> = 0xB1,
-        /// v3: at most 32 octets of the manufacturer's own.
+        /// v3: manufacturer-specific data of at most 32 octets.
         pub additional_euicc_info: Option<Vec<u8>> = 0x92,
-        /// v3: highest version of SGP.22.
+        /// v3: highest supported version of SGP.22.
         pub highest_svn: Option<Version> = 0x93,
     }
 }
@@ -90,17 +91,17 @@ sequence! {
 bits! {
     /// Bits of RspCapability.
     pub mod rsp_capability {
-        /// One more profile can be installed.
+        /// An additional profile can be installed.
         ADDITIONAL_PROFILE = 0 "additionalProfile",
-        /// CRLs are understood.
+        /// CRLs are supported.
         CRL = 1 "crlSupport",
         /// Remote profile management.
         RPM = 2 "rpmSupport",
         /// Test profiles can be installed.
         TEST_PROFILE = 3 "testProfileSupport",
-        /// DeviceInfo may be extended.
+        /// Extensions of DeviceInfo are supported.
         DEVICE_INFO_EXTENSIBILITY = 4 "deviceInfoExtensibilitySupport",
-        /// Service-specific data may be stored.
+        /// Service-specific data are supported.
         SERVICE_SPECIFIC_DATA = 5 "serviceSpecificDataSupport",
     }
 }
@@ -156,7 +157,7 @@ bits! {
         PROFILE_A_X25519 = 23 "profile-a-x25519",
         /// SUCI profile B.
         PROFILE_B_P256 = 24 "profile-b-p256",
-        /// The programming interface for SUCI.
+        /// The API for SUCI calculation.
         SUCI_CALCULATOR_API = 25 "suciCalculatorApi",
     }
 }
@@ -164,11 +165,11 @@ bits! {
 bits! {
     /// Bits of treProperties.
     pub mod tre_properties {
-        /// A chip of its own.
+        /// The TRE is a separate chip.
         IS_DISCRETE = 0 "isDiscrete",
-        /// Part of another chip.
+        /// The TRE is part of another chip.
         IS_INTEGRATED = 1 "isIntegrated",
-        /// With memory outside it.
+        /// The TRE uses memory outside of it.
         USES_REMOTE_MEMORY = 2 "usesRemoteMemory",
     }
 }
@@ -176,7 +177,7 @@ bits! {
 bits! {
     /// Bits of PprIds.
     pub mod ppr {
-        /// PPRs may be updated over ES6.
+        /// PPRs can be updated over ES6.
         UPDATE_CONTROL = 0 "pprUpdateControl",
         /// PPR1: disabling is not allowed.
         PPR1 = 1 "ppr1",
@@ -189,11 +190,11 @@ sequence! {
     /// ServerSigned1: section 5.7.13.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ServerSigned1 = 0x30 {
-        /// Chosen by the server.
+        /// The transaction ID chosen by the server.
         pub transaction_id: TransactionId = 0x80,
         /// The eUICC's challenge, returned.
         pub euicc_challenge: [u8; 16] = 0x81,
-        /// The server's address as the eUICC's user gave it.
+        /// The server's address in the form that the user of the eUICC supplied.
         pub server_address: String = 0x83,
         /// The server's own challenge.
         pub server_challenge: [u8; 16] = 0x84,
@@ -204,36 +205,36 @@ sequence! {
     /// EuiccSigned1: section 5.7.13.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EuiccSigned1 = 0x30 {
-        /// The server's transaction.
+        /// The transaction ID.
         pub transaction_id: TransactionId = 0x80,
         /// The server's address, returned.
         pub server_address: String = 0x83,
         /// The server's challenge, returned.
         pub server_challenge: [u8; 16] = 0x84,
-        /// What the eUICC can do.
+        /// The capabilities of the eUICC.
         pub euicc_info2: Raw<EuiccInfo2> = 0xBF22,
-        /// What the LPA wants.
+        /// The context parameters of the LPA.
         pub ctx_params1: Raw<CtxParams1> = 0,
     }
 }
 
 choice! {
-    /// CtxParams1: what the session is for.
+    /// CtxParams1: the purpose of the session.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum CtxParams1 = 0 {
-        /// A download, or the list of events; the one case of v2.
+        /// A download, or the retrieval of events. The only alternative of v2.
         CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication) = 0xA0,
-        /// v3: moving a profile to another device. Not read any further.
+        /// v3: moving a profile to another device. The contents are not decoded.
         CtxParamsForDeviceChange(Vec<u8>) = 0xA1,
-        /// v3: a profile that was deleted is wanted back. Not read any further.
+        /// v3: recovery of a deleted profile. The contents are not decoded.
         CtxParamsForProfileRecovery(Vec<u8>) = 0xA2,
-        /// v3: a push service for events. Not read any further.
+        /// v3: registration of a push service for events. The contents are not decoded.
         CtxParamsForPushServiceRegistration(Vec<u8>) = 0xA3,
     }
 }
 
 impl CtxParams1 {
-    /// A download as v2 asks for it.
+    /// Creates the parameters of a download in version 2.
     pub fn download(matching_id: Option<String>, device_info: DeviceInfo) -> Self {
         Self::CtxParamsForCommonAuthentication(CtxParamsForCommonAuthentication {
             matching_id,
@@ -249,15 +250,15 @@ sequence! {
     /// CtxParamsForCommonAuthentication.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct CtxParamsForCommonAuthentication = 0x30 {
-        /// Activation code token, event id, or empty.
+        /// The token of an activation code, an event ID, or empty.
         pub matching_id: Option<String> = 0x80,
-        /// The device round the eUICC.
+        /// The device that contains the eUICC.
         pub device_info: DeviceInfo = 0xA1,
-        /// v3: what may come of it ([`operation_type`]); a download when absent.
+        /// v3: the accepted operations ([`operation_type`]); a download if absent.
         pub operation_type: Option<BitString> = 0x82,
-        /// v3: the profile that remote management is asked for.
+        /// v3: the profile for which remote management is requested.
         pub iccid: Option<Iccid> = 0x5A,
-        /// v3: where the MatchingID comes from.
+        /// v3: the source of the MatchingID.
         pub matching_id_source: Option<MatchingIdSource> = 0xA3,
     }
 }
@@ -274,7 +275,7 @@ choice! {
     /// MatchingIdSource (v3).
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum MatchingIdSource = 0 {
-        /// There is none.
+        /// No source.
         None(Null) = 0x80,
         /// An activation code.
         ActivationCode(Null) = 0x81,
@@ -291,7 +292,7 @@ sequence! {
         pub tac: [u8; 4] = 0x80,
         /// Highest release of each technology.
         pub device_capabilities: DeviceCapabilities = 0xA1,
-        /// IMEI, nibble-swapped, filled with F.
+        /// IMEI, nibble-swapped, padded with F.
         pub imei: Option<[u8; 8]> = 0x82,
     }
 }
@@ -330,7 +331,7 @@ sequence! {
 codes! {
     /// euiccCategory: section 4.3.
     pub struct EuiccCategory {
-        /// None of the others.
+        /// None of the defined categories.
         OTHER = 0,
         /// basicEuicc.
         BASIC = 1,
@@ -354,53 +355,53 @@ codes! {
 codes! {
     /// CancelSessionReason: section 5.7.14.
     pub struct CancelSessionReason {
-        /// The user said no.
+        /// The user rejected the download.
         END_USER_REJECTION = 0,
-        /// The user said later.
+        /// The user postponed the download.
         POSTPONED = 1,
-        /// The user said nothing.
+        /// The user did not respond.
         TIMEOUT = 2,
-        /// A policy rule is not allowed on this eUICC or was not consented to.
+        /// A policy rule is not allowed on this eUICC or the user did not consent to it.
         PPR_NOT_ALLOWED = 3,
-        /// The metadata are not what was expected.
+        /// The metadata differ from the expected ones.
         METADATA_MISMATCH = 4,
         /// The package could not be loaded.
         LOAD_BPP_EXECUTION_ERROR = 5,
-        /// v3: the LPA or the device broke off.
+        /// v3: the LPA or the device aborted the session.
         SESSION_ABORTED = 16,
         /// v3: enterprise profiles are not supported.
         ENTERPRISE_PROFILES_NOT_SUPPORTED = 17,
         /// v3: enterprise rules are not allowed.
         ENTERPRISE_RULES_NOT_ALLOWED = 18,
-        /// v3: the user allows no enterprise profile.
+        /// v3: the user does not allow enterprise profiles.
         ENTERPRISE_PROFILE_NOT_ALLOWED = 19,
         /// v3: a profile of another enterprise is installed.
         ENTERPRISE_OID_MISMATCH = 20,
-        /// v3: the enterprise rules contradict what is installed.
+        /// v3: the enterprise rules contradict an installed profile.
         ENTERPRISE_RULES_ERROR = 21,
-        /// v3: only enterprise profiles may be installed.
+        /// v3: only enterprise profiles can be installed.
         ENTERPRISE_PROFILES_ONLY = 22,
         /// v3: the device has no LPA proxy.
         LPR_NOT_SUPPORTED = 23,
-        /// v3: the user allows the LPA proxy no data.
+        /// v3: the user does not allow the LPA proxy to use network data.
         LPR_NETWORK_DATA_NOT_ALLOWED = 24,
-        /// v3: the profile or its provider has no name to show.
+        /// v3: the name of the profile or of the service provider is empty.
         EMPTY_PROFILE_OR_SP_NAME = 25,
-        /// v3: remote management is switched off.
+        /// v3: remote profile management is disabled.
         RPM_DISABLED = 27,
-        /// v3: the RPM package is not one.
+        /// v3: the RPM package is invalid.
         INVALID_RPM_PACKAGE = 28,
         /// v3: the RPM package could not be loaded.
         LOAD_RPM_PACKAGE_ERROR = 29,
-        /// v3: the operation was given up.
+        /// v3: the operation was abandoned.
         OPERATION_ABANDONED = 30,
-        /// Anything else.
+        /// Any other reason.
         UNDEFINED_REASON = 127,
     }
 }
 
 impl CancelSessionReason {
-    /// Whether the order may still be downloaded later (section 5.6.5).
+    /// True if the order can still be downloaded later (section 5.6.5).
     pub fn keeps_the_order(self) -> bool {
         [Self::POSTPONED, Self::TIMEOUT, Self::SESSION_ABORTED].contains(&self)
     }
@@ -412,9 +413,9 @@ sequence! {
     pub struct EuiccCancelSessionSigned = 0x30 {
         /// The session that ends.
         pub transaction_id: TransactionId = 0x80,
-        /// The SM-DP+ as named in CERT.DPauth.
+        /// The OID of the SM-DP+ according to CERT.DPauth.
         pub smdp_oid: Oid = 0x81,
-        /// Why.
+        /// The reason.
         pub reason: CancelSessionReason = 0x82,
     }
 }
@@ -422,9 +423,9 @@ sequence! {
 codes! {
     /// ProfileState: section 5.7.15.
     pub struct ProfileState {
-        /// Installed, not in use.
+        /// The profile is installed but not in use.
         DISABLED = 0,
-        /// In use.
+        /// The profile is in use.
         ENABLED = 1,
     }
 }
@@ -432,11 +433,11 @@ codes! {
 codes! {
     /// ProfileClass: section 4.4.
     pub struct ProfileClass {
-        /// For testing the device.
+        /// A test profile.
         TEST = 0,
-        /// For reaching the SM-DP+.
+        /// A provisioning profile, for access to the SM-DP+.
         PROVISIONING = 1,
-        /// A subscription.
+        /// An operational profile: a subscription.
         OPERATIONAL = 2,
     }
 }
@@ -452,10 +453,10 @@ codes! {
 }
 
 sequence! {
-    /// OperatorID: MCC and MNC as TS 24.008 codes them, and the group identifiers.
+    /// OperatorID: MCC and MNC in the encoding of TS 24.008, and the group identifiers.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
     pub struct OperatorId = 0x30 {
-        /// Three octets.
+        /// MCC and MNC, three octets.
         pub mcc_mnc: [u8; 3] = 0x80,
         /// EF.GID1.
         pub gid1: Option<Vec<u8>> = 0x81,
@@ -465,8 +466,9 @@ sequence! {
 }
 
 impl OperatorId {
-    /// As an operator of the Rules Authorisation Table, whether it stands for the owner of a profile: section 2.9.2.1.
-    /// E stands for any digit, an empty group identifier for any; an absent one for owners without one only.
+    /// True if this operator of the Rules Authorisation Table matches the owner of a profile:
+    /// section 2.9.2.1. The digit E matches any digit, and an empty group identifier matches any.
+    /// An absent group identifier matches only owners without one.
     pub fn stands_for(&self, owner: &Self) -> bool {
         let digits = |octets: &[u8; 3]| octets.map(|octet| [octet >> 4, octet & 0x0F]).concat();
         let group = |allowed: &Option<Vec<u8>>, found: &Option<Vec<u8>>| match allowed.as_deref() {
@@ -498,9 +500,9 @@ sequence! {
     /// NotificationConfigurationInformation.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
     pub struct NotificationConfigurationInformation = 0x30 {
-        /// Which events ([`notification_event`]).
+        /// The events ([`notification_event`]).
         pub profile_management_operation: BitString = 0x80,
-        /// To whom, an FQDN.
+        /// The recipient's FQDN.
         pub notification_address: String = 0x81,
     }
 }
@@ -509,7 +511,7 @@ sequence! {
     /// DpProprietaryData.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
     pub struct DpProprietaryData = 0x30 {
-        /// The SM-DP+ that made the profile.
+        /// The OID of the SM-DP+ that created the profile.
         pub dp_oid: Oid = 0x80,
     }
 }
@@ -518,7 +520,7 @@ sequence! {
     /// NotificationMetadata: section 5.7.9.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct NotificationMetadata = 0xBF2F {
-        /// Unique on the eUICC and growing.
+        /// The sequence number, unique on the eUICC and increasing.
         pub seq_number: i64 = 0x80,
         /// One bit of [`notification_event`].
         pub profile_management_operation: BitString = 0x81,
@@ -529,39 +531,13 @@ sequence! {
     }
 }
 
-sequence! {
-    /// OtherSignedNotification: section 5.7.10.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct OtherSignedNotification = 0x30 {
-        /// What is told.
-        pub tbs_other_notification: Raw<NotificationMetadata> = 0xBF2F,
-        /// By the eUICC, over the element before.
-        pub euicc_notification_signature: SignatureOctets = 0x5F37,
-        /// CERT.EUICC.
-        pub euicc_certificate: CertificateDer = 0x30,
-        /// CERT.EUM.
-        pub eum_certificate: CertificateDer = 0x30,
-    }
-}
-
 choice! {
-    /// PendingNotification: section 5.7.10.
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub enum PendingNotification = 0 {
-        /// How an installation ended.
-        ProfileInstallationResult(super::es8plus::ProfileInstallationResult) = 0xBF37,
-        /// Anything else.
-        OtherSignedNotification(OtherSignedNotification) = 0x30,
-    }
-}
-
-choice! {
-    /// How ES10c functions name a profile.
+    /// The identifier of a profile in ES10c functions.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ProfileIdentifier = 0 {
-        /// By the AID of its ISD-P.
+        /// The AID of its ISD-P.
         IsdpAid(Aid) = 0x4F,
-        /// By its ICCID.
+        /// The ICCID.
         Iccid(Iccid) = 0x5A,
     }
 }
@@ -570,11 +546,11 @@ sequence! {
     /// ProfilePolicyAuthorisationRule: section 2.9.2.3.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
     pub struct ProfilePolicyAuthorisationRule = 0x30 {
-        /// Which rules ([`ppr`]).
+        /// The rules ([`ppr`]).
         pub ppr_ids: BitString = 0x80,
-        /// For which operators; EEEEEE stands for all.
+        /// The operators to which the rule applies; EEEEEE matches all.
         pub allowed_operators: Vec<OperatorId> = 0xA1,
-        /// Bit 0: the user must consent.
+        /// Bit 0: the user's consent is required.
         pub ppr_flags: BitString = 0x82,
     }
 }
@@ -584,7 +560,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_operator_of_the_table_may_leave_digits_and_groups_open() {
+    fn an_operator_of_the_table_may_contain_wildcards() {
         let operator = |mcc_mnc, gid1: Option<&[u8]>, gid2: Option<&[u8]>| OperatorId {
             mcc_mnc,
             gid1: gid1.map(<[u8]>::to_vec),

@@ -21,7 +21,7 @@ sequence! {
     /// GetEuiccChallengeResponse: section 5.7.7.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct GetEuiccChallengeResponse = 0xBF2E {
-        /// Fresh from the eUICC's generator.
+        /// A random challenge of the eUICC.
         pub euicc_challenge: [u8; 16] = 0x80,
     }
 }
@@ -42,15 +42,15 @@ sequence! {
     /// AuthenticateServerRequest: section 5.7.13.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct AuthenticateServerRequest = 0xBF38 {
-        /// What the server signed.
+        /// The data signed by the server.
         pub server_signed1: Raw<ServerSigned1> = 0x30,
-        /// By the key of CERT.XXauth, over the element before.
+        /// The signature over the previous element with the key of CERT.XXauth.
         pub server_signature1: SignatureOctets = 0x5F37,
-        /// The CI under which the eUICC shall sign.
+        /// The CI whose key the eUICC must use for signing.
         pub euicc_ci_pk_id_to_be_used: SubjectKeyIdentifier = 0x04,
         /// CERT.DPauth or CERT.DSauth.
         pub server_certificate: CertificateDer = 0x30,
-        /// Returned signed.
+        /// The context parameters, returned in the signed response.
         pub ctx_params1: Raw<CtxParams1> = 0,
     }
 }
@@ -59,9 +59,9 @@ choice! {
     /// AuthenticateServerResponse: section 5.7.13.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum AuthenticateServerResponse = 0xBF38 {
-        /// The eUICC trusts the server.
+        /// The eUICC authenticated the server.
         AuthenticateResponseOk(Box<AuthenticateResponseOk>) = 0xA0,
-        /// It does not.
+        /// The authentication failed.
         AuthenticateResponseError(AuthenticateResponseError) = 0xA1,
     }
 }
@@ -70,9 +70,9 @@ sequence! {
     /// AuthenticateResponseOk.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct AuthenticateResponseOk = 0x30 {
-        /// What the eUICC signed.
+        /// The data signed by the eUICC.
         pub euicc_signed1: Raw<EuiccSigned1> = 0x30,
-        /// Over the element before.
+        /// The signature over the previous element.
         pub euicc_signature1: SignatureOctets = 0x5F37,
         /// CERT.EUICC.
         pub euicc_certificate: CertificateDer = 0x30,
@@ -85,9 +85,9 @@ sequence! {
     /// AuthenticateResponseError.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct AuthenticateResponseError = 0x30 {
-        /// The server's transaction.
+        /// The transaction ID.
         pub transaction_id: TransactionId = 0x80,
-        /// Why not.
+        /// The reason.
         pub authenticate_error_code: AuthenticateErrorCode = 0x02,
     }
 }
@@ -101,15 +101,15 @@ codes! {
         INVALID_SIGNATURE = 2,
         /// The curve is not supported.
         UNSUPPORTED_CURVE = 3,
-        /// No challenge was asked for.
+        /// The eUICC has not issued a challenge.
         NO_SESSION_CONTEXT = 4,
-        /// The certificate is not for this role.
+        /// The certificate is not for the role of the server.
         INVALID_OID = 5,
-        /// The challenge is not the one that was given.
+        /// The challenge differs from the issued one.
         EUICC_CHALLENGE_MISMATCH = 6,
-        /// The CI key is not known.
+        /// The CI key is unknown.
         CI_PK_UNKNOWN = 7,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -118,11 +118,11 @@ sequence! {
     /// SmdpSigned2: section 5.7.5.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SmdpSigned2 = 0x30 {
-        /// The server's transaction.
+        /// The transaction ID.
         pub transaction_id: TransactionId = 0x80,
-        /// Whether a confirmation code is required.
+        /// True if a confirmation code is required.
         pub cc_required_flag: bool = 0x01,
-        /// otPK.EUICC.ECKA to which the package is already bound.
+        /// The otPK.EUICC.ECKA to which the package is already bound.
         pub bpp_euicc_otpk: Option<Vec<u8>> = 0x5F49,
     }
 }
@@ -131,11 +131,12 @@ sequence! {
     /// PrepareDownloadRequest: section 5.7.5.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct PrepareDownloadRequest = 0xBF21 {
-        /// What the SM-DP+ signed.
+        /// The data signed by the SM-DP+.
         pub smdp_signed2: Raw<SmdpSigned2> = 0x30,
-        /// By the key of CERT.DPpb, over the element before and the TLV of euiccSignature1.
+        /// The signature with the key of CERT.DPpb over the previous element and the TLV of
+        /// euiccSignature1.
         pub smdp_signature2: SignatureOctets = 0x5F37,
-        /// The LPA's hash of confirmation code and transaction.
+        /// The hash of confirmation code and transaction ID computed by the LPA.
         pub hash_cc: Option<[u8; 32]> = 0x04,
         /// CERT.DPpb.
         pub smdp_certificate: CertificateDer = 0x30,
@@ -146,9 +147,9 @@ choice! {
     /// PrepareDownloadResponse: section 5.7.5.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum PrepareDownloadResponse = 0xBF21 {
-        /// The eUICC is ready.
+        /// The eUICC is ready for the download.
         DownloadResponseOk(PrepareDownloadResponseOk) = 0xA0,
-        /// It refuses.
+        /// The eUICC refuses the download.
         DownloadResponseError(PrepareDownloadResponseError) = 0xA1,
     }
 }
@@ -157,9 +158,9 @@ sequence! {
     /// PrepareDownloadResponseOk.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct PrepareDownloadResponseOk = 0x30 {
-        /// What the eUICC signed.
+        /// The data signed by the eUICC.
         pub euicc_signed2: Raw<EuiccSigned2> = 0x30,
-        /// Over the element before and the TLV of smdpSignature2.
+        /// The signature over the previous element and the TLV of smdpSignature2.
         pub euicc_signature2: SignatureOctets = 0x5F37,
     }
 }
@@ -168,11 +169,11 @@ sequence! {
     /// EUICCSigned2.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EuiccSigned2 = 0x30 {
-        /// The server's transaction.
+        /// The transaction ID.
         pub transaction_id: TransactionId = 0x80,
         /// otPK.EUICC.ECKA, an uncompressed point.
         pub euicc_otpk: Vec<u8> = 0x5F49,
-        /// The LPA's hash, returned.
+        /// The hash from the LPA, returned.
         pub hash_cc: Option<[u8; 32]> = 0x04,
     }
 }
@@ -181,9 +182,9 @@ sequence! {
     /// PrepareDownloadResponseError.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct PrepareDownloadResponseError = 0x30 {
-        /// The server's transaction.
+        /// The transaction ID.
         pub transaction_id: TransactionId = 0x80,
-        /// Why not.
+        /// The reason.
         pub download_error_code: DownloadErrorCode = 0x02,
     }
 }
@@ -191,7 +192,7 @@ sequence! {
 codes! {
     /// DownloadErrorCode.
     pub struct DownloadErrorCode {
-        /// CERT.DPpb does not verify or is another server's.
+        /// CERT.DPpb does not verify or belongs to another server.
         INVALID_CERTIFICATE = 1,
         /// The signature does not verify.
         INVALID_SIGNATURE = 2,
@@ -199,9 +200,9 @@ codes! {
         UNSUPPORTED_CURVE = 3,
         /// No server is authenticated.
         NO_SESSION_CONTEXT = 4,
-        /// The transaction is another one.
+        /// The transaction ID is not that of the session.
         INVALID_TRANSACTION_ID = 5,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -212,7 +213,7 @@ sequence! {
     pub struct CancelSessionRequest = 0xBF41 {
         /// The session to end.
         pub transaction_id: TransactionId = 0x80,
-        /// Why.
+        /// The reason.
         pub reason: CancelSessionReason = 0x81,
     }
 }
@@ -223,7 +224,7 @@ choice! {
     pub enum CancelSessionResponse = 0xBF41 {
         /// The session is ended.
         CancelSessionResponseOk(CancelSessionResponseOk) = 0xA0,
-        /// 5 invalid transaction, 127 anything else.
+        /// 5: invalid transaction ID; 127: any other error.
         CancelSessionResponseError(i64) = 0x81,
     }
 }
@@ -232,9 +233,9 @@ sequence! {
     /// CancelSessionResponseOk.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct CancelSessionResponseOk = 0x30 {
-        /// What the eUICC signed.
+        /// The data signed by the eUICC.
         pub euicc_cancel_session_signed: Raw<EuiccCancelSessionSigned> = 0x30,
-        /// Over the element before.
+        /// The signature over the previous element.
         pub euicc_cancel_session_signature: SignatureOctets = 0x5F37,
     }
 }
@@ -243,7 +244,7 @@ sequence! {
     /// ListNotificationRequest: section 5.7.9.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ListNotificationRequest = 0xBF28 {
-        /// Only these events.
+        /// The events to list; all if absent.
         pub profile_management_operation: Option<BitString> = 0x81,
     }
 }
@@ -252,9 +253,9 @@ choice! {
     /// ListNotificationResponse: section 5.7.9.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ListNotificationResponse = 0xBF28 {
-        /// The metadata of each.
+        /// The metadata of each notification.
         NotificationMetadataList(Vec<NotificationMetadata>) = 0xA0,
-        /// 127.
+        /// Always 127.
         ListNotificationsResultError(i64) = 0x81,
     }
 }
@@ -263,7 +264,7 @@ sequence! {
     /// RetrieveNotificationsListRequest: section 5.7.10.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct RetrieveNotificationsListRequest = 0xBF2B {
-        /// Which; all when absent.
+        /// The notifications to retrieve; all if absent.
         pub search_criteria: Option<NotificationSearch> = 0xA0,
     }
 }
@@ -272,9 +273,9 @@ choice! {
     /// The search criteria of RetrieveNotificationsList.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum NotificationSearch = 0 {
-        /// The one with this number.
+        /// The notification with this sequence number.
         SeqNumber(i64) = 0x80,
-        /// Those of these events.
+        /// The notifications of these events.
         ProfileManagementOperation(BitString) = 0x81,
     }
 }
@@ -283,9 +284,9 @@ choice! {
     /// RetrieveNotificationsListResponse: section 5.7.10.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum RetrieveNotificationsListResponse = 0xBF2B {
-        /// Each as it was signed.
+        /// The notifications as they were signed.
         NotificationList(Vec<Raw<PendingNotification>>) = 0xA0,
-        /// 1 none available, 127 anything else.
+        /// 1: none available; 127: any other error.
         NotificationsListResultError(i64) = 0x81,
     }
 }
@@ -294,7 +295,7 @@ sequence! {
     /// NotificationSentRequest (RemoveNotificationFromList): section 5.7.11.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct NotificationSentRequest = 0xBF30 {
-        /// The one that was delivered.
+        /// The sequence number of the delivered notification.
         pub seq_number: i64 = 0x80,
     }
 }
@@ -302,11 +303,11 @@ sequence! {
 codes! {
     /// deleteNotificationStatus.
     pub struct DeleteNotificationStatus {
-        /// Removed.
+        /// The notification was removed.
         OK = 0,
-        /// There is none with this number.
+        /// There is no notification with this sequence number.
         NOTHING_TO_DELETE = 1,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -315,7 +316,7 @@ sequence! {
     /// NotificationSentResponse: section 5.7.11.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct NotificationSentResponse = 0xBF30 {
-        /// What became of it.
+        /// The result.
         pub delete_notification_status: DeleteNotificationStatus = 0x80,
     }
 }
@@ -341,7 +342,7 @@ sequence! {
     /// SetDefaultDpAddressRequest (ES10a): section 5.7.4.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SetDefaultDpAddressRequest = 0xBF3F {
-        /// Empty removes it.
+        /// The new address; an empty address removes the current one.
         pub default_dp_address: String = 0x80,
     }
 }
@@ -350,7 +351,7 @@ sequence! {
     /// SetDefaultDpAddressResponse (ES10a): section 5.7.4.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SetDefaultDpAddressResponse = 0xBF3F {
-        /// 0 ok, 127 anything else.
+        /// 0: ok; 127: any other error.
         pub set_default_dp_address_result: i64 = 0x80,
     }
 }
@@ -374,12 +375,13 @@ sequence! {
     /// LoadCRLRequest: section 5.7.12.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct LoadCrlRequest = 0xBF35 {
-        /// A CertificateList.
+        /// The CRL, a CertificateList.
         pub crl: CertificateList = 0xA0,
     }
 }
 
-/// CertificateList of X.509, kept as the octets that its issuer signed; here it carries another tag than its own.
+/// An X.509 CertificateList, kept as the octets that its issuer signed. In this element it has
+/// another tag than its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateList(pub Vec<u8>);
 
@@ -403,9 +405,9 @@ choice! {
     /// LoadCRLResponse: section 5.7.12.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum LoadCrlResponse = 0xBF35 {
-        /// Taken.
+        /// The CRL was loaded.
         LoadCrlResponseOk(LoadCrlResponseOk) = 0xA0,
-        /// Not taken.
+        /// The CRL was refused.
         LoadCrlResponseError(LoadCrlError) = 0x81,
     }
 }
@@ -414,7 +416,7 @@ sequence! {
     /// LoadCRLResponseOk.
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
     pub struct LoadCrlResponseOk = 0x30 {
-        /// Numbers of the partial CRLs that are still to come; absent when the CRL is whole.
+        /// The numbers of the missing partial CRLs; absent if the CRL is complete.
         pub missing_parts: Option<Vec<i64>> = 0xA0,
     }
 }
@@ -422,19 +424,19 @@ sequence! {
 codes! {
     /// LoadCRLResponseError.
     pub struct LoadCrlError {
-        /// The CI did not sign it.
+        /// The signature is not that of the CI.
         INVALID_SIGNATURE = 1,
-        /// It is no CRL.
+        /// The octets are not a CRL.
         INVALID_CRL_FORMAT = 2,
-        /// No room.
+        /// Not enough memory.
         NOT_ENOUGH_MEMORY_SPACE = 3,
-        /// No such CI.
+        /// The CI is unknown.
         VERIFICATION_KEY_NOT_FOUND = 4,
-        /// A later one is here.
+        /// A later CRL is already loaded.
         FRESHER_CRL_ALREADY_LOADED = 5,
-        /// The CRL that this one adds to is not here.
+        /// The base CRL of this delta CRL is not loaded.
         BASE_CRL_MISSING = 6,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }

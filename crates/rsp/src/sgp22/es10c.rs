@@ -19,9 +19,9 @@ sequence! {
     /// ProfileInfoListRequest (GetProfilesInfo): section 5.7.15.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ProfileInfoListRequest = 0xBF2D {
-        /// Which profiles; all when absent.
+        /// The profiles to list; all if absent.
         pub search_criteria: Option<ProfileSearch> = 0xA0,
-        /// Which tags of each; a default set when absent.
+        /// The tags to return for each profile; a default set if absent.
         pub tag_list: Option<Vec<u8>> = 0x5C,
     }
 }
@@ -43,9 +43,9 @@ choice! {
     /// ProfileInfoListResponse: section 5.7.15.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum ProfileInfoListResponse = 0xBF2D {
-        /// One entry a profile, possibly none.
+        /// One entry for each profile; may be empty.
         ProfileInfoListOk(Vec<ProfileInfo>) = 0xA0,
-        /// 1 incorrect input, 127 anything else.
+        /// 1: incorrect input; 127: any other error.
         ProfileInfoListError(i64) = 0x81,
     }
 }
@@ -58,33 +58,34 @@ sequence! {
         pub iccid: Option<Iccid> = 0x5A,
         /// AID of the ISD-P.
         pub isdp_aid: Option<Aid> = 0x4F,
-        /// Enabled or not.
+        /// State of the profile.
         pub profile_state: Option<ProfileState> = 0x9F70,
-        /// The user's name for it.
+        /// Nickname given by the user.
         pub profile_nickname: Option<String> = 0x90,
-        /// The provider's name.
+        /// Name of the service provider.
         pub service_provider_name: Option<String> = 0x91,
-        /// The profile's name.
+        /// Name of the profile.
         pub profile_name: Option<String> = 0x92,
-        /// JPEG or PNG.
+        /// Type of the icon, JPEG or PNG.
         pub icon_type: Option<IconType> = 0x93,
-        /// 64 by 64 pixels.
+        /// Icon of 64 by 64 pixels.
         pub icon: Option<Vec<u8>> = 0x94,
-        /// Test, provisioning or operational.
+        /// Class of the profile: test, provisioning or operational.
         pub profile_class: Option<ProfileClass> = 0x95,
-        /// Who is told of what.
+        /// Recipients and events of notifications.
         pub notification_configuration_info: Option<Vec<NotificationConfigurationInformation>> = 0xB6,
-        /// The operator.
+        /// Operator that owns the profile.
         pub profile_owner: Option<OperatorId> = 0xB7,
-        /// The SM-DP+ that made it.
+        /// SM-DP+ that created the profile.
         pub dp_proprietary_data: Option<DpProprietaryData> = 0xB8,
-        /// Its policy rules.
+        /// Policy rules of the profile.
         pub profile_policy_rules: Option<BitString> = 0x99,
     }
 }
 
-/// refreshFlag of sections 5.7.16 and 5.7.17: a BOOLEAN, read as BER has it, where any octet but 00 is true (X.690 section
-/// 8.2.2), not as DER, where it is FF. LPAs in use send 01, cards in use take it, and no signature covers it.
+/// refreshFlag of sections 5.7.16 and 5.7.17: a BOOLEAN decoded according to BER, where any octet
+/// but 00 is true (X.690 section 8.2.2), and not according to DER, where true is FF. Deployed LPAs
+/// send 01, deployed cards accept it, and no signature covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshFlag(pub bool);
 
@@ -118,9 +119,9 @@ sequence! {
     /// EnableProfileRequest: section 5.7.16.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EnableProfileRequest = 0xBF31 {
-        /// Which.
+        /// The profile to enable.
         pub profile_identifier: ProfileIdentifier = 0xA0,
-        /// Whether the eUICC shall issue REFRESH.
+        /// True if the eUICC must issue REFRESH.
         pub refresh_flag: RefreshFlag = 0x81,
     }
 }
@@ -128,19 +129,19 @@ sequence! {
 codes! {
     /// enableResult.
     pub struct EnableResult {
-        /// Enabled.
+        /// The profile was enabled.
         OK = 0,
-        /// There is no such profile.
+        /// The profile does not exist.
         ICCID_OR_AID_NOT_FOUND = 1,
-        /// It is enabled already.
+        /// The profile is already enabled.
         PROFILE_NOT_IN_DISABLED_STATE = 2,
-        /// PPR1 of the enabled profile forbids.
+        /// PPR1 of the enabled profile does not allow it.
         DISALLOWED_BY_POLICY = 3,
-        /// A test profile was enabled; only the profile before it may follow.
+        /// A test profile is enabled; only the profile that was enabled before it can be enabled.
         WRONG_PROFILE_REENABLING = 4,
-        /// The device is in the middle of a proactive session.
+        /// The device is executing a proactive command.
         CAT_BUSY = 5,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -149,7 +150,7 @@ sequence! {
     /// EnableProfileResponse: section 5.7.16.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EnableProfileResponse = 0xBF31 {
-        /// What became of it.
+        /// The result.
         pub enable_result: EnableResult = 0x80,
     }
 }
@@ -158,9 +159,9 @@ sequence! {
     /// DisableProfileRequest: section 5.7.17.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct DisableProfileRequest = 0xBF32 {
-        /// Which.
+        /// The profile to disable.
         pub profile_identifier: ProfileIdentifier = 0xA0,
-        /// Whether the eUICC shall issue REFRESH.
+        /// True if the eUICC must issue REFRESH.
         pub refresh_flag: RefreshFlag = 0x81,
     }
 }
@@ -168,17 +169,17 @@ sequence! {
 codes! {
     /// disableResult.
     pub struct DisableResult {
-        /// Disabled.
+        /// The profile was disabled.
         OK = 0,
-        /// There is no such profile.
+        /// The profile does not exist.
         ICCID_OR_AID_NOT_FOUND = 1,
-        /// It is not enabled.
+        /// The profile is not enabled.
         PROFILE_NOT_IN_ENABLED_STATE = 2,
-        /// PPR1 forbids.
+        /// PPR1 does not allow it.
         DISALLOWED_BY_POLICY = 3,
-        /// The device is in the middle of a proactive session.
+        /// The device is executing a proactive command.
         CAT_BUSY = 5,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -187,7 +188,7 @@ sequence! {
     /// DisableProfileResponse: section 5.7.17.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct DisableProfileResponse = 0xBF32 {
-        /// What became of it.
+        /// The result.
         pub disable_result: DisableResult = 0x80,
     }
 }
@@ -196,9 +197,9 @@ choice! {
     /// DeleteProfileRequest: section 5.7.18.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum DeleteProfileRequest = 0xBF33 {
-        /// By the AID of the ISD-P.
+        /// The AID of the ISD-P.
         IsdpAid(Aid) = 0x4F,
-        /// By ICCID.
+        /// The ICCID.
         Iccid(Iccid) = 0x5A,
     }
 }
@@ -206,15 +207,15 @@ choice! {
 codes! {
     /// deleteResult.
     pub struct DeleteResult {
-        /// Deleted.
+        /// The profile was deleted.
         OK = 0,
-        /// There is no such profile.
+        /// The profile does not exist.
         ICCID_OR_AID_NOT_FOUND = 1,
-        /// It is enabled.
+        /// The profile is enabled.
         PROFILE_NOT_IN_DISABLED_STATE = 2,
-        /// PPR2 forbids.
+        /// PPR2 does not allow it.
         DISALLOWED_BY_POLICY = 3,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -223,7 +224,7 @@ sequence! {
     /// DeleteProfileResponse: section 5.7.18.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct DeleteProfileResponse = 0xBF33 {
-        /// What became of it.
+        /// The result.
         pub delete_result: DeleteResult = 0x80,
     }
 }
@@ -234,7 +235,7 @@ pub mod reset_options {
     pub const DELETE_OPERATIONAL_PROFILES: usize = 0;
     /// Delete the test profiles that were loaded in the field.
     pub const DELETE_FIELD_LOADED_TEST_PROFILES: usize = 1;
-    /// Forget the default SM-DP+ address.
+    /// Reset the default SM-DP+ address.
     pub const RESET_DEFAULT_SMDP_ADDRESS: usize = 2;
 }
 
@@ -242,7 +243,7 @@ sequence! {
     /// EuiccMemoryResetRequest: section 5.7.19.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EuiccMemoryResetRequest = 0xBF34 {
-        /// What to forget ([`reset_options`]).
+        /// The data to reset ([`reset_options`]).
         pub reset_options: BitString = 0x82,
     }
 }
@@ -251,7 +252,7 @@ sequence! {
     /// EuiccMemoryResetResponse: section 5.7.19.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct EuiccMemoryResetResponse = 0xBF34 {
-        /// 0 ok, 1 nothing to delete, 5 CAT busy, 127 anything else.
+        /// 0: ok; 1: nothing to delete; 5: CAT busy; 127: any other error.
         pub reset_result: i64 = 0x80,
     }
 }
@@ -260,12 +261,12 @@ sequence! {
     /// GetEuiccDataRequest (GetEID): section 5.7.20.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct GetEuiccDataRequest = 0xBF3E {
-        /// Which element is wanted.
+        /// The tag of the requested element.
         pub tag_list: EidTag = 0x5C,
     }
 }
 
-/// The tag list of GetEuiccDataRequest: 5A, as section 5.7.20 fixes it.
+/// The tag list of GetEuiccDataRequest. Section 5.7.20 fixes it to 5A.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EidTag;
 
@@ -277,7 +278,7 @@ impl Asn1 for EidTag {
     }
 
     fn decode_as(tag: Tag, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.error(Problem::BadValue("the tag list of GetEID is 5A"));
+        let bad = reader.error(Problem::BadValue("the tag list of GetEID must be 5A"));
         if reader.contents(tag)? == [0x5A] { Ok(Self) } else { Err(bad) }
     }
 }
@@ -295,9 +296,9 @@ sequence! {
     /// SetNicknameRequest: section 5.7.21.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SetNicknameRequest = 0xBF29 {
-        /// Which.
+        /// The profile.
         pub iccid: Iccid = 0x5A,
-        /// At most 64 octets; empty removes it.
+        /// The nickname of at most 64 octets; an empty nickname removes the current one.
         pub profile_nickname: String = 0x90,
     }
 }
@@ -306,7 +307,7 @@ sequence! {
     /// SetNicknameResponse: section 5.7.21.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SetNicknameResponse = 0xBF29 {
-        /// 0 ok, 1 no such profile, 127 anything else.
+        /// 0: ok; 1: unknown profile; 127: any other error.
         pub set_nickname_result: i64 = 0x80,
     }
 }

@@ -1,7 +1,7 @@
 //! ES11, between the LPA and the SM-DS: SGP.22 sections 5.8 and 6.5.2.
 //!
-//! The functions have the names, the tags and the paths of ES9+: an LPA calls `/gsma/rsp2/es9plus/...` at an SM-DS too.
-//! Only the answer to AuthenticateClient is of another kind.
+//! The functions have the names, tags and paths of ES9+: an LPA calls `/gsma/rsp2/es9plus/...` at
+//! an SM-DS as well. Only the response to AuthenticateClient has another type.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{codes, der::Tag, ids::TransactionId, sequence, status::Status};
 
-/// Another path that LPAs in the field call, section 6.5.1 read for ES11.
+/// Returns an alternative path that deployed LPAs call, from a reading of section 6.5.1 for ES11.
 pub fn path(function: &str) -> String {
     format!("/gsma/rsp2/es11/{function}")
 }
@@ -40,23 +40,24 @@ impl Function for AuthenticateClient {
 }
 
 sequence! {
-    /// InitiateAuthenticationRequest, with the address of an SM-DS in the place of the SM-DP+'s.
+    /// InitiateAuthenticationRequest with the address of an SM-DS instead of an SM-DP+.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct InitiateAuthenticationRequest = 0xBF39 {
-        /// Fresh from the eUICC.
+        /// A random challenge of the eUICC.
         #[serde(rename = "euiccChallenge", with = "base64_octets")]
         pub euicc_challenge: [u8; 16] = 0x81,
-        /// The address at which the LPA believes to be. Most LPAs keep the name it has on ES9+.
+        /// The address of the SM-DS as known to the LPA. Most LPAs keep the element name of ES9+.
         #[serde(rename = "smdpAddress", alias = "smdsAddress")]
         pub smds_address: String = 0x83,
-        /// From the eUICC.
+        /// EUICCInfo1 of the eUICC.
         #[serde(rename = "euiccInfo1", with = "base64_der")]
         pub euicc_info1: EuiccInfo1 = 0xBF20,
     }
 }
 
 impl From<es9plus::InitiateAuthenticationRequest> for InitiateAuthenticationRequest {
-    /// The same octets in the ASN.1 binding, which does not tell whom they are for.
+    /// Converts a request of the ASN.1 binding, in which the octets do not depend on the kind of
+    /// server.
     fn from(request: es9plus::InitiateAuthenticationRequest) -> Self {
         Self {
             euicc_challenge: request.euicc_challenge,
@@ -70,23 +71,23 @@ sequence! {
     /// AuthenticateClientOkEs11.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct AuthenticateClientOk = 0x30 {
-        /// Of the session.
+        /// The transaction ID of the session.
         #[serde(rename = "transactionId")]
         pub transaction_id: TransactionId = 0x80,
-        /// What waits for the eUICC; nothing may.
+        /// The events for the eUICC; may be empty.
         #[serde(rename = "eventEntries")]
         pub event_entries: Vec<EventEntries> = 0xA1,
     }
 }
 
 sequence! {
-    /// EventEntries: one of them, in spite of its name.
+    /// EventEntries: in spite of its name, a single entry.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct EventEntries = 0x30 {
-        /// What to ask for, as MatchingID.
+        /// The event ID, which the LPA sends as MatchingID.
         #[serde(rename = "eventId")]
         pub event_id: String = 0x80,
-        /// Of whom.
+        /// The address of the RSP server that registered the event.
         #[serde(rename = "rspServerAddress")]
         pub rsp_server_address: String = 0x81,
     }
@@ -116,11 +117,11 @@ codes! {
         EUICC_CERTIFICATE_EXPIRED = 4,
         /// The signature does not verify.
         EUICC_SIGNATURE_INVALID = 5,
-        /// No such event waits for this eUICC.
+        /// There is no such event for this eUICC.
         EVENT_ID_UNKNOWN = 6,
-        /// The transaction is not known.
+        /// The transaction ID is unknown.
         INVALID_TRANSACTION_ID = 7,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }

@@ -5,51 +5,51 @@ use serde::{Deserialize, Serialize};
 use super::json::RequestHeader;
 use crate::ids::{Eid, SmdpAddress};
 
-/// Path of a function in the JSON binding, section 6.5.1.
+/// Returns the path of a function in the JSON binding, section 6.5.1.
 pub fn path(function: &str) -> String {
     format!("/gsma/rsp2/es12/{function}")
 }
 
-/// ES12.RegisterEvent: section 5.9.1. The answer is a header alone.
+/// ES12.RegisterEvent: section 5.9.1. The response consists only of a header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisterEventRequest {
-    /// Who calls.
+    /// The header with the caller's identifier.
     pub header: RequestHeader,
-    /// The eUICC that something waits for.
+    /// The eUICC for which the event is registered.
     pub eid: Eid,
-    /// Where it waits: the SM-DP+, or the SM-DS that knows more.
+    /// The address of the SM-DP+ that has the event, or of another SM-DS.
     #[serde(rename = "rspServerAddress")]
     pub rsp_server_address: SmdpAddress,
-    /// What the LPA shall ask for there, as its MatchingID.
+    /// The event ID, which the LPA sends to that server as MatchingID.
     #[serde(rename = "eventId")]
     pub event_id: String,
-    /// Whether an alternative SM-DS shall pass the event on to the root SM-DS.
+    /// True if an alternative SM-DS must forward the event to the root SM-DS.
     #[serde(rename = "forwardingIndicator")]
     pub forwarding_indicator: bool,
 }
 
-/// ES12.DeleteEvent: section 5.9.2. The answer is a header alone.
+/// ES12.DeleteEvent: section 5.9.2. The response consists only of a header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteEventRequest {
-    /// Who calls.
+    /// The header with the caller's identifier.
     pub header: RequestHeader,
-    /// The eUICC the event is for.
+    /// The eUICC for which the event was registered.
     pub eid: Eid,
-    /// As it was registered.
+    /// The event ID as it was registered.
     #[serde(rename = "eventId")]
     pub event_id: String,
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+    #![allow(clippy::unwrap_used, reason = "a failing test panics")]
 
     use serde_json::json;
 
     use super::*;
 
     #[test]
-    fn the_names_are_those_of_the_json_binding() {
+    fn the_element_names_are_those_of_the_json_binding() {
         let header = json!({"functionRequesterIdentifier": "2.999.10", "functionCallIdentifier": "1"});
         let eid = "89049032123451234512345678901235";
         let register = json!({

@@ -9,7 +9,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// Path of a function in the JSON binding, section 6.5.1.
+/// Returns the path of a function in the JSON binding, section 6.5.1.
 pub fn path(function: &str) -> String {
     format!("/gsma/rsp2/es2plus/{function}")
 }
@@ -17,87 +17,87 @@ pub fn path(function: &str) -> String {
 /// ES2+.DownloadOrder: section 5.3.1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownloadOrderRequest {
-    /// Who calls.
+    /// The header with the caller's identifier.
     pub header: RequestHeader,
-    /// The eUICC, when it is known already.
+    /// The eUICC, if it is already known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eid: Option<Eid>,
-    /// The profile; or else its type.
+    /// The profile. If it is absent, the profile type must be present.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iccid: Option<Iccid>,
-    /// The type of which any profile will do.
+    /// The profile type from which the SM-DP+ selects any profile.
     #[serde(rename = "profileType", skip_serializing_if = "Option::is_none")]
     pub profile_type: Option<String>,
 }
 
-/// The answer to DownloadOrder.
+/// The response to DownloadOrder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownloadOrderReply {
-    /// The profile that is now reserved.
+    /// The reserved profile.
     pub iccid: Iccid,
 }
 
 /// ES2+.ConfirmOrder: section 5.3.2.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmOrderRequest {
-    /// Who calls.
+    /// The header with the caller's identifier.
     pub header: RequestHeader,
     /// The profile.
     pub iccid: Iccid,
-    /// The eUICC, when it is known by now.
+    /// The eUICC, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eid: Option<Eid>,
-    /// The operator's choice; the SM-DP+ makes one when absent.
+    /// The MatchingID chosen by the operator; if absent, the SM-DP+ generates one.
     #[serde(rename = "matchingId", skip_serializing_if = "Option::is_none")]
     pub matching_id: Option<String>,
-    /// What the user must know.
+    /// The confirmation code that the user has to enter.
     #[serde(rename = "confirmationCode", skip_serializing_if = "Option::is_none")]
     pub confirmation_code: Option<String>,
-    /// Where to leave an event for the LPA.
+    /// The SM-DS at which an event is registered for the LPA.
     #[serde(rename = "smdsAddress", skip_serializing_if = "Option::is_none")]
     pub smds_address: Option<String>,
-    /// Whether the download may begin at once.
+    /// True if the profile can be downloaded immediately.
     #[serde(rename = "releaseFlag")]
     pub release_flag: bool,
 }
 
-/// The answer to ConfirmOrder.
+/// The response to ConfirmOrder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmOrderReply {
-    /// The eUICC, when one is tied to the order.
+    /// The eUICC, if one is linked to the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eid: Option<Eid>,
-    /// For the activation code.
+    /// The MatchingID for the activation code.
     #[serde(rename = "matchingId")]
     pub matching_id: String,
-    /// For the activation code.
+    /// The SM-DP+ address for the activation code.
     #[serde(rename = "smdpAddress", skip_serializing_if = "Option::is_none")]
     pub smdp_address: Option<String>,
 }
 
-/// What becomes of the profile of a cancelled order.
+/// The status of the profile after its order was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FinalProfileStatusIndicator {
-    /// It may be ordered again.
+    /// The profile can be ordered again.
     Available,
-    /// It may not.
+    /// The profile cannot be ordered again.
     Unavailable,
 }
 
 /// ES2+.CancelOrder: section 5.3.3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelOrderRequest {
-    /// Who calls.
+    /// The header with the caller's identifier.
     pub header: RequestHeader,
     /// The profile.
     pub iccid: Iccid,
-    /// Must be the order's, when it has one.
+    /// The eUICC, which must be that of the order if the order has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eid: Option<Eid>,
-    /// Must be the order's, when given.
+    /// The MatchingID, which must be that of the order if present.
     #[serde(rename = "matchingId", skip_serializing_if = "Option::is_none")]
     pub matching_id: Option<String>,
-    /// What becomes of the profile.
+    /// The status of the profile after the cancellation.
     #[serde(rename = "finalProfileStatusIndicator")]
     pub final_profile_status_indicator: FinalProfileStatusIndicator,
 }
@@ -105,53 +105,54 @@ pub struct CancelOrderRequest {
 /// ES2+.ReleaseProfile: section 5.3.4.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseProfileRequest {
-    /// Who calls.
+    /// The header with the caller's identifier.
     pub header: RequestHeader,
     /// The profile.
     pub iccid: Iccid,
 }
 
 codes! {
-    /// notificationPointId: how far a download has come, section 5.3.5.
+    /// notificationPointId: a stage of the download, section 5.3.5.
     pub struct NotificationPointId {
-        /// Eligibility and retry limit were checked.
+        /// The eligibility and the retry limit were checked.
         ELIGIBILITY_AND_RETRY_LIMIT_CHECK = 1,
-        /// The confirmation code was not the right one.
+        /// The confirmation code was wrong.
         CONFIRMATION_FAILURE = 2,
-        /// The Bound Profile Package was handed out, or will not be.
+        /// The Bound Profile Package was delivered or refused.
         BPP_DOWNLOAD = 3,
-        /// The eUICC has told how the installation ended.
+        /// The eUICC reported the result of the installation.
         BPP_INSTALLATION = 4,
     }
 }
 
-/// ES2+.HandleDownloadProgressInfo, from the SM-DP+ to the operator: section 5.3.5. The answer is HTTP 204.
+/// ES2+.HandleDownloadProgressInfo, from the SM-DP+ to the operator: section 5.3.5. The HTTP status
+/// of the response is 204.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandleDownloadProgressInfoRequest {
-    /// Who calls: the SM-DP+.
+    /// The header with the identifier of the calling SM-DP+.
     pub header: RequestHeader,
-    /// The eUICC that downloads.
+    /// The eUICC that downloads the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eid: Option<Eid>,
     /// The profile.
     pub iccid: Iccid,
-    /// Its type.
+    /// The profile type.
     #[serde(rename = "profileType")]
     pub profile_type: String,
-    /// When it happened, in whole seconds.
+    /// The time of the event, in whole seconds.
     pub timestamp: Timestamp,
-    /// What happened.
+    /// The stage of the download.
     #[serde(rename = "notificationPointId")]
     pub notification_point_id: NotificationPointId,
-    /// How it ended.
+    /// The result.
     #[serde(rename = "notificationPointStatus")]
     pub notification_point_status: FunctionExecutionStatus,
-    /// The ProfileInstallationResult of the eUICC, DER, at the last point.
+    /// The eUICC's ProfileInstallationResult in DER, present at the last stage.
     #[serde(rename = "resultData", default, skip_serializing_if = "Option::is_none")]
     pub result_data: Option<ResultData>,
 }
 
-/// Octets, base64 in JSON.
+/// Octets that are base64 in JSON.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ResultData(#[serde(with = "base64_octets")] pub Vec<u8>);
@@ -163,7 +164,7 @@ impl std::fmt::Debug for ResultData {
 }
 
 impl std::fmt::Debug for ConfirmOrderRequest {
-    /// Without the confirmation code, which is a secret.
+    /// Formats the request without the confirmation code, which is a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConfirmOrderRequest")
             .field("iccid", &self.iccid)

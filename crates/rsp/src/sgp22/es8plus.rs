@@ -17,7 +17,7 @@ sequence! {
     /// BoundProfilePackage: section 2.5.4.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct BoundProfilePackage = 0xBF36 {
-        /// Opens the secure channel.
+        /// The request that opens the secure channel.
         pub initialise_secure_channel_request: Raw<InitialiseSecureChannelRequest> = 0xBF23,
         /// ConfigureISDP, protected.
         pub first_sequence_of87: Segments<0x87> = 0xA0,
@@ -30,14 +30,15 @@ sequence! {
     }
 }
 
-/// Octets of the MAC at the end of each protected TLV: section 2.6.4.
+/// The length of the MAC at the end of each protected TLV in octets: section 2.6.4.
 const MAC: usize = 8;
 
 impl BoundProfilePackage {
-    /// The metadata, which are MACed and not encrypted so that an LPA can read them. Only the eUICC can check the MAC.
+    /// Returns the metadata. They are MACed but not encrypted, so that an LPA can read them. Only
+    /// the eUICC can verify the MAC.
     ///
     /// # Errors
-    /// The segments do not hold a StoreMetadataRequest.
+    /// The segments do not contain a StoreMetadataRequest.
     pub fn open_metadata(&self) -> Result<StoreMetadataRequest, DecodeError> {
         let mut data = Vec::new();
         for segment in &self.sequence_of88.0 {
@@ -72,12 +73,13 @@ impl<const ELEMENT: u32> Asn1 for Segments<ELEMENT> {
     }
 }
 
-/// Cuts a Bound Profile Package into the pieces in which it is sent to the eUICC (section 5.7.6):
-/// the outer header with InitialiseSecureChannel; the header of each sequence (with the first element where the
-/// standard joins them); each segment alone. Every piece travels as its own chain of STORE DATA.
+/// Splits a Bound Profile Package into the pieces that are sent to the eUICC (section 5.7.6): the
+/// outer header with InitialiseSecureChannel, the header of each sequence (with the first element
+/// where the standard joins them), and each single segment. Every piece is sent in a STORE DATA
+/// chain of its own.
 ///
 /// # Errors
-/// The octets are not a BPP.
+/// The octets are not a Bound Profile Package.
 pub fn loading_pieces(bpp: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
     let mut outer = Reader::new(bpp);
     let mut inner = outer.enter(BoundProfilePackage::TAG)?;
@@ -96,7 +98,8 @@ pub fn loading_pieces(bpp: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError> {
         let header = whole.get(..whole.len().saturating_sub(length)).unwrap_or_default().to_vec();
         let elements = tlv::each(sequence.rest())?;
         match tag {
-            // ConfigureISDP and ReplaceSessionKeys go with the header of their sequence.
+            // ConfigureISDP and ReplaceSessionKeys are sent together with the header of their
+            // sequence.
             Tag(0xA0 | 0xA2) => pieces.push([header, elements.concat()].concat()),
             _ => {
                 pieces.push(header);
@@ -111,24 +114,26 @@ sequence! {
     /// InitialiseSecureChannelRequest: section 5.5.1.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct InitialiseSecureChannelRequest = 0xBF23 {
-        /// 1: install a Bound Profile Package.
+        /// 1: installation of a Bound Profile Package.
         pub remote_op_id: i64 = 0x82,
-        /// The session.
+        /// The transaction ID of the session.
         pub transaction_id: TransactionId = 0x80,
-        /// The keys to agree on.
+        /// The parameters of the key agreement.
         pub control_ref_template: ControlRefTemplate = 0xA6,
         /// otPK.DP.ECKA, an uncompressed point.
         pub smdp_otpk: Vec<u8> = 0x5F49,
-        /// By the key of CERT.DPpb ([`InitialiseSecureChannelRequest::signed_octets`]).
+        /// The signature with the key of CERT.DPpb over
+        /// [`InitialiseSecureChannelRequest::signed_octets`].
         pub smdp_sign: SignatureOctets = 0x5F37,
     }
 }
 
 impl InitialiseSecureChannelRequest {
-    /// installBoundProfilePackage.
+    /// The value of `remote_op_id` for installBoundProfilePackage.
     pub const INSTALL_BOUND_PROFILE_PACKAGE: i64 = 1;
 
-    /// What smdpSign covers: the four elements before it and the TLV of otPK.EUICC.ECKA (section 5.5.1).
+    /// Returns the octets that smdpSign covers: the four elements before it and the TLV of
+    /// otPK.EUICC.ECKA (section 5.5.1).
     pub fn signed_octets(&self, euicc_otpk: &[u8]) -> Vec<u8> {
         let mut signed = Vec::new();
         self.remote_op_id.encode_as(Tag(0x82), &mut signed);
@@ -144,11 +149,11 @@ sequence! {
     /// ControlRefTemplate: section 5.5.1.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ControlRefTemplate = 0x30 {
-        /// 88: AES.
+        /// The key type. 88: AES.
         pub key_type: [u8; 1] = 0x80,
-        /// 10: sixteen octets.
+        /// The key length. 10: 16 octets.
         pub key_len: [u8; 1] = 0x81,
-        /// Chosen by the SM-DP+, up to 16 octets.
+        /// The host ID chosen by the SM-DP+, at most 16 octets.
         pub host_id: Vec<u8> = 0x84,
     }
 }
@@ -157,7 +162,7 @@ sequence! {
     /// ConfigureISDPRequest: section 5.5.2.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ConfigureIsdpRequest = 0xBF24 {
-        /// Kept with the profile.
+        /// The data of the SM-DP+ that the eUICC stores with the profile.
         pub dp_proprietary_data: Option<DpProprietaryData> = 0xB8,
     }
 }
@@ -168,21 +173,21 @@ sequence! {
     pub struct StoreMetadataRequest = 0xBF25 {
         /// ICCID.
         pub iccid: Iccid = 0x5A,
-        /// At most 32 octets.
+        /// The name of the service provider, at most 32 octets.
         pub service_provider_name: String = 0x91,
-        /// At most 64 octets.
+        /// The name of the profile, at most 64 octets.
         pub profile_name: String = 0x92,
-        /// JPEG or PNG.
+        /// The type of the icon, JPEG or PNG.
         pub icon_type: Option<IconType> = 0x93,
-        /// 64 by 64 pixels, at most 1024 octets.
+        /// The icon of 64 by 64 pixels, at most 1024 octets.
         pub icon: Option<Vec<u8>> = 0x94,
-        /// Operational when absent.
+        /// The profile class; operational if absent.
         pub profile_class: Option<ProfileClass> = 0x95,
-        /// Who is told of what.
+        /// The recipients and events of notifications.
         pub notification_configuration_info: Option<Vec<NotificationConfigurationInformation>> = 0xB6,
-        /// The operator; mandatory with policy rules.
+        /// The operator that owns the profile; mandatory with policy rules.
         pub profile_owner: Option<OperatorId> = 0xB7,
-        /// Policy rules.
+        /// The policy rules.
         pub profile_policy_rules: Option<BitString> = 0x99,
     }
 }
@@ -204,9 +209,9 @@ sequence! {
     /// ProfileInstallationResult: section 2.5.6.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ProfileInstallationResult = 0xBF37 {
-        /// What the eUICC signed.
+        /// The data signed by the eUICC.
         pub profile_installation_result_data: Raw<ProfileInstallationResultData> = 0xBF27,
-        /// Over the element before.
+        /// The signature over the previous element.
         pub euicc_sign_pir: SignatureOctets = 0x5F37,
     }
 }
@@ -215,13 +220,13 @@ sequence! {
     /// ProfileInstallationResultData: section 2.5.6.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ProfileInstallationResultData = 0xBF27 {
-        /// The session.
+        /// The transaction ID of the session.
         pub transaction_id: TransactionId = 0x80,
-        /// Number, recipient, ICCID.
+        /// The sequence number, recipient and ICCID of the notification.
         pub notification_metadata: NotificationMetadata = 0xBF2F,
-        /// As in CERT.DPpb.
+        /// The OID of the SM-DP+ according to CERT.DPpb.
         pub smdp_oid: Option<Oid> = 0x06,
-        /// How it ended.
+        /// The result.
         pub final_result: FinalResult = 0xA2,
     }
 }
@@ -230,9 +235,9 @@ choice! {
     /// finalResult.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum FinalResult = 0 {
-        /// Installed.
+        /// The profile was installed.
         SuccessResult(SuccessResult) = 0xA0,
-        /// Not installed, nothing left behind.
+        /// The profile was not installed, and nothing remains on the eUICC.
         ErrorResult(ErrorResult) = 0xA1,
     }
 }
@@ -241,7 +246,7 @@ sequence! {
     /// SuccessResult.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct SuccessResult = 0x30 {
-        /// AID of the ISD-P.
+        /// The AID of the ISD-P.
         pub aid: Aid = 0x4F,
         /// EUICCResponse of the profile package.
         pub sima_response: Vec<u8> = 0x04,
@@ -252,11 +257,11 @@ sequence! {
     /// ErrorResult.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ErrorResult = 0x30 {
-        /// Where.
+        /// The command that failed.
         pub bpp_command_id: BppCommandId = 0x80,
-        /// Why.
+        /// The reason.
         pub error_reason: ErrorReason = 0x81,
-        /// EUICCResponse of the profile package, when it came that far.
+        /// EUICCResponse of the profile package, if its installation was started.
         pub sima_response: Option<Vec<u8>> = 0x82,
     }
 }
@@ -270,7 +275,7 @@ codes! {
         CONFIGURE_ISDP = 1,
         /// StoreMetadata.
         STORE_METADATA = 2,
-        /// StoreMetadata, second time.
+        /// StoreMetadata, second occurrence.
         STORE_METADATA2 = 3,
         /// ReplaceSessionKeys.
         REPLACE_SESSION_KEYS = 4,
@@ -282,15 +287,15 @@ codes! {
 codes! {
     /// ErrorReason.
     pub struct ErrorReason {
-        /// The command has wrong values.
+        /// The command contains incorrect values.
         INCORRECT_INPUT_VALUES = 1,
         /// A signature does not verify.
         INVALID_SIGNATURE = 2,
-        /// The transaction is another one.
+        /// The transaction ID is not that of the session.
         INVALID_TRANSACTION_ID = 3,
-        /// The control reference template is not understood.
+        /// The values of the control reference template are not supported.
         UNSUPPORTED_CRT_VALUES = 4,
-        /// The remote operation is not understood.
+        /// The type of the remote operation is not supported.
         UNSUPPORTED_REMOTE_OPERATION_TYPE = 5,
         /// The profile class is not supported.
         UNSUPPORTED_PROFILE_CLASS = 6,
@@ -298,21 +303,21 @@ codes! {
         SCP03T_STRUCTURE_ERROR = 7,
         /// A protected TLV does not verify.
         SCP03T_SECURITY_ERROR = 8,
-        /// The ICCID is on the card already.
+        /// The ICCID already exists on the eUICC.
         INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC = 9,
-        /// No room.
+        /// Not enough memory for the profile.
         INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE = 10,
-        /// The installation was broken off.
+        /// The installation was interrupted.
         INSTALL_FAILED_DUE_TO_INTERRUPTION = 11,
         /// A profile element was refused.
         INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR = 12,
-        /// Package and metadata disagree.
+        /// Profile package and metadata are inconsistent.
         INSTALL_FAILED_DUE_TO_DATA_MISMATCH = 13,
-        /// A test profile with a key that is not a test key.
+        /// The key of a test profile is not a test key.
         TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY = 14,
         /// A policy rule is not allowed.
         PPR_NOT_ALLOWED = 15,
-        /// Anything else.
+        /// Any other error.
         INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR = 127,
     }
 }

@@ -1,7 +1,7 @@
 //! ES9+, between the LPA and the SM-DP+: SGP.22 sections 5.6 and 6.5.2.
 //!
-//! Each function's request and reply is one type with both bindings: the ASN.1 tags of section 6.6.2
-//! and the JSON names of section 6.5.2.
+//! Each request and each reply is one type with both bindings: the ASN.1 tags of section 6.6.2 and
+//! the JSON names of section 6.5.2.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,11 +21,11 @@ use crate::{
 
 /// A function of ES9+, in either binding.
 pub trait Function {
-    /// Last part of the path in the JSON binding.
+    /// The last part of the path in the JSON binding.
     const NAME: &'static str;
     /// The LPA's request.
     type Request;
-    /// The answer when all went well.
+    /// The response of the server if the function succeeds.
     type Reply;
 }
 
@@ -56,7 +56,7 @@ functions! {
     HandleNotification = "handleNotification": HandleNotificationRequest => (),
 }
 
-/// Path of a function in the JSON binding, section 6.5.1.
+/// Returns the path of a function in the JSON binding, section 6.5.1.
 pub fn path(function: &str) -> String {
     format!("/gsma/rsp2/es9plus/{function}")
 }
@@ -65,13 +65,13 @@ sequence! {
     /// InitiateAuthenticationRequest.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct InitiateAuthenticationRequest = 0xBF39 {
-        /// Fresh from the eUICC.
+        /// A random challenge of the eUICC.
         #[serde(rename = "euiccChallenge", with = "base64_octets")]
         pub euicc_challenge: [u8; 16] = 0x81,
-        /// The address at which the LPA believes to be.
+        /// The address of the SM-DP+ as known to the LPA.
         #[serde(rename = "smdpAddress")]
         pub smdp_address: String = 0x83,
-        /// From the eUICC.
+        /// EUICCInfo1 of the eUICC.
         #[serde(rename = "euiccInfo1", with = "base64_der")]
         pub euicc_info1: EuiccInfo1 = 0xBF20,
     }
@@ -81,16 +81,16 @@ sequence! {
     /// InitiateAuthenticationOkEs9.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct InitiateAuthenticationOk = 0x30 {
-        /// Of the new session.
+        /// The transaction ID of the new session.
         #[serde(rename = "transactionId")]
         pub transaction_id: TransactionId = 0x80,
-        /// What the server signed.
+        /// The data signed by the server.
         #[serde(rename = "serverSigned1", with = "base64_der")]
         pub server_signed1: Raw<ServerSigned1> = 0x30,
-        /// By the key of CERT.DPauth.
+        /// The signature with the key of CERT.DPauth.
         #[serde(rename = "serverSignature1", with = "json::signature")]
         pub server_signature1: SignatureOctets = 0x5F37,
-        /// Under which CI the eUICC shall sign.
+        /// The CI whose key the eUICC must use for signing.
         #[serde(rename = "euiccCiPKIdToBeUsed", with = "base64_der")]
         pub euicc_ci_pk_id_to_be_used: SubjectKeyIdentifier = 0x04,
         /// CERT.DPauth.
@@ -103,29 +103,30 @@ sequence! {
     /// AuthenticateClientRequest.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct AuthenticateClientRequest = 0xBF3B {
-        /// Of the session.
+        /// The transaction ID of the session.
         #[serde(rename = "transactionId")]
         pub transaction_id: TransactionId = 0x80,
-        /// From the eUICC.
+        /// The response of the eUICC.
         #[serde(rename = "authenticateServerResponse", with = "base64_der")]
         pub authenticate_server_response: AuthenticateServerResponse = 0xBF38,
     }
 }
 
 sequence! {
-    /// AuthenticateClientOk, as it is since v2.2: the elements of PrepareDownloadRequest stand beside the metadata.
+    /// AuthenticateClientOk since version 2.2: it contains the elements of PrepareDownloadRequest
+    /// and the metadata.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct AuthenticateClientOk = 0x30 {
-        /// Of the session.
+        /// The transaction ID of the session.
         #[serde(rename = "transactionId")]
         pub transaction_id: TransactionId = 0x80,
-        /// What the profile is, in clear.
+        /// The metadata of the profile, in clear.
         #[serde(rename = "profileMetadata", with = "base64_der")]
         pub profile_metadata: StoreMetadataRequest = 0xBF25,
-        /// What the SM-DP+ signed.
+        /// The data signed by the SM-DP+.
         #[serde(rename = "smdpSigned2", with = "base64_der")]
         pub smdp_signed2: Raw<SmdpSigned2> = 0x30,
-        /// By the key of CERT.DPpb.
+        /// The signature with the key of CERT.DPpb.
         #[serde(rename = "smdpSignature2", with = "json::signature")]
         pub smdp_signature2: SignatureOctets = 0x5F37,
         /// CERT.DPpb.
@@ -138,10 +139,10 @@ sequence! {
     /// GetBoundProfilePackageRequest.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct GetBoundProfilePackageRequest = 0xBF3A {
-        /// Of the session.
+        /// The transaction ID of the session.
         #[serde(rename = "transactionId")]
         pub transaction_id: TransactionId = 0x80,
-        /// From the eUICC.
+        /// The response of the eUICC.
         #[serde(rename = "prepareDownloadResponse", with = "base64_der")]
         pub prepare_download_response: PrepareDownloadResponse = 0xBF21,
     }
@@ -151,16 +152,17 @@ sequence! {
     /// GetBoundProfilePackageOk.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct GetBoundProfilePackageOk = 0x30 {
-        /// Of the session.
+        /// The transaction ID of the session.
         #[serde(rename = "transactionId")]
         pub transaction_id: TransactionId = 0x80,
-        /// A BoundProfilePackage, to be handed on as it is.
+        /// The BoundProfilePackage, to be forwarded unchanged.
         #[serde(rename = "boundProfilePackage", with = "base64_der")]
         pub bound_profile_package: BoundProfilePackageDer = 0xBF36,
     }
 }
 
-/// A Bound Profile Package as octets: made once, stored, sent again and cut up, but never re-encoded.
+/// The octets of a Bound Profile Package. It is created once, stored, sent repeatedly and
+/// segmented, but never re-encoded.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BoundProfilePackageDer(pub Vec<u8>);
 
@@ -188,10 +190,10 @@ impl Asn1 for BoundProfilePackageDer {
 /// CancelSessionRequestEs9.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelSessionRequestEs9 {
-    /// Of the session.
+    /// The transaction ID of the session.
     #[serde(rename = "transactionId")]
     pub transaction_id: TransactionId,
-    /// From the eUICC.
+    /// The response of the eUICC.
     #[serde(rename = "cancelSessionResponse", with = "base64_der")]
     pub cancel_session_response: CancelSessionResponse,
 }
@@ -201,8 +203,9 @@ impl CancelSessionRequestEs9 {
     const CANCEL_SESSION_RESPONSE: Tag = Tag(0xA1);
 }
 
-/// The automatic tag of cancelSessionResponse replaces the tag that the CHOICE has of its own (X.680 section 31.2.7).
-/// Some compilers put it around instead; that is read too.
+/// The automatic tag of cancelSessionResponse replaces the tag of the CHOICE (X.680 section
+/// 31.2.7). Some compilers add it around the tag of the CHOICE instead; that encoding is accepted
+/// too.
 impl Asn1 for CancelSessionRequestEs9 {
     const TAG: Tag = Tag(0xBF41);
 
@@ -232,7 +235,7 @@ impl Asn1 for CancelSessionRequestEs9 {
 }
 
 sequence! {
-    /// CancelSessionOk: nothing.
+    /// CancelSessionOk, which is empty.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct CancelSessionOk = 0x30 {}
 }
@@ -241,22 +244,22 @@ sequence! {
     /// HandleNotification.
     #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
     pub struct HandleNotificationRequest = 0xBF3D {
-        /// From the eUICC.
+        /// The notification of the eUICC.
         #[serde(rename = "pendingNotification", with = "base64_der")]
         pub pending_notification: Raw<PendingNotification> = 0xA0,
     }
 }
 
 codes! {
-    /// initiateAuthenticationError of the ASN.1 binding, of an SM-DP+ and of an SM-DS.
+    /// initiateAuthenticationError of the ASN.1 binding, for an SM-DP+ and an SM-DS.
     pub struct InitiateAuthenticationError {
         /// The address is not this server's.
         INVALID_DP_ADDRESS = 1,
-        /// The eUICC's version is not supported.
+        /// The SGP.22 version of the eUICC is not supported.
         EUICC_VERSION_NOT_SUPPORTED_BY_DP = 2,
-        /// No common CI.
+        /// Server and eUICC have no CI in common.
         CI_PK_NOT_SUPPORTED = 3,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -290,19 +293,19 @@ codes! {
         EUICC_SIGNATURE_INVALID = 5,
         /// The MatchingID is refused.
         MATCHING_ID_REFUSED = 6,
-        /// The EID is not the order's.
+        /// The EID is not that of the order.
         EID_MISMATCH = 7,
-        /// Nothing fits this eUICC.
+        /// There is no eligible profile for this eUICC.
         NO_ELIGIBLE_PROFILE = 8,
-        /// The CI is not known.
+        /// The CI is unknown.
         CI_PK_UNKNOWN = 9,
-        /// The transaction is not known.
+        /// The transaction ID is unknown.
         INVALID_TRANSACTION_ID = 10,
-        /// No room on the eUICC.
+        /// The eUICC does not have enough memory.
         INSUFFICIENT_MEMORY = 11,
         /// The order has expired.
         DOWNLOAD_ORDER_EXPIRED = 18,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -336,13 +339,13 @@ codes! {
         CONFIRMATION_CODE_MISSING = 2,
         /// The confirmation code is wrong.
         CONFIRMATION_CODE_REFUSED = 3,
-        /// The confirmation code was wrong too often.
+        /// The maximum number of wrong confirmation codes was exceeded.
         CONFIRMATION_CODE_RETRIES_EXCEEDED = 4,
-        /// The package is bound already.
+        /// The package is already bound and cannot be bound again.
         BPP_REBINDING_REFUSED = 5,
-        /// The transaction is not known.
+        /// The transaction ID is unknown.
         INVALID_TRANSACTION_ID = 95,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }
@@ -364,11 +367,11 @@ impl From<Status> for GetBoundProfilePackageError {
 codes! {
     /// cancelSessionError of the ASN.1 binding.
     pub struct CancelSessionError {
-        /// The transaction is not known.
+        /// The transaction ID is unknown.
         INVALID_TRANSACTION_ID = 1,
         /// The signature does not verify.
         EUICC_SIGNATURE_INVALID = 2,
-        /// Anything else.
+        /// Any other error.
         UNDEFINED_ERROR = 127,
     }
 }

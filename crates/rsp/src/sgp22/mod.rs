@@ -1,7 +1,8 @@
-//! SGP.22, consumer remote SIM provisioning: v2.5 as the base, the later fields that real peers send.
+//! SGP.22, consumer remote SIM provisioning: version 2.5, with later fields that real peers send.
 //!
-//! The ASN.1 module is compiled with AUTOMATIC TAGS, so a structure none of whose elements carries a tag numbers them
-//! itself, and a CHOICE under a tag is tagged explicitly. The tags written here are the ones on the wire.
+//! The ASN.1 module is compiled with AUTOMATIC TAGS. A structure in which no element has a tag
+//! numbers its elements automatically, and a tagged CHOICE is tagged explicitly. The tags in this
+//! module are those of the encoding.
 
 pub mod asn1;
 pub mod common;
@@ -14,5 +15,7 @@ pub mod es8plus;
 pub mod es9plus;
 pub mod headers;
 pub mod json;
+pub mod notification;
 
 pub use common::*;
+pub use notification::{OtherSignedNotification, PendingNotification};

@@ -1,4 +1,5 @@
-//! Exclusive canonical XML: the right sides are the output of `xmllint --exc-c14n` (libxml2 2.9.14).
+//! Exclusive canonical XML. The expected values are the output of `xmllint --exc-c14n` (libxml2
+//! 2.9.14).
 
 use rsp::sgp02::xml::{exclusive, parse};
 
@@ -26,7 +27,7 @@ const CASES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn the_canonical_form_is_that_of_libxml2_and_its_own_canonical_form() {
+fn the_canonical_form_equals_that_of_libxml2_and_is_idempotent() {
     for (text, canonical) in CASES {
         let found = exclusive(parse(text).unwrap().root_element());
         assert_eq!(found, *canonical, "{text}");

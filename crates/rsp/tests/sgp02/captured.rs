@@ -1,4 +1,4 @@
-//! Messages in the shapes that real peers have been seen to send; the values are made up.
+//! Messages in the forms that real peers send. The values are made up.
 
 use rsp::sgp02::{
     Function, Message, Namespace, Response,
@@ -9,14 +9,14 @@ use rsp::sgp02::{
 
 use crate::samples;
 
-/// A callback as an SM-SR built on gSOAP posts it to an SM-DP: many declarations, `mustUnderstand` on headers, no
-/// RelatesTo, the moment in the MessageID.
+/// A callback from an SM-SR built on gSOAP to an SM-DP: many namespace declarations,
+/// `mustUnderstand` on headers, no RelatesTo, and the time in the MessageID.
 const CALLBACK: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <SOAP-ENV:Envelope xmlns:SOAP-ENV="http://www.w3.org/2003/05/soap-envelope" xmlns:SOAP-ENC="http://www.w3.org/2003/05/soap-encoding" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xmlns:wsu="http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd" xmlns:chan="http://schemas.microsoft.com/ws/2005/02/duplex" xmlns:wsa5="http://www.w3.org/2005/08/addressing" xmlns:rps="http://namespaces.gsma.org/esim-messaging/3"><SOAP-ENV:Header><wsa5:MessageID>//2.999.20/urn:uuid:0b7f?TransactionId=urn:uuid:11aa&amp;MessageDate=2026-11-22T08:00:00Z</wsa5:MessageID><wsa5:From><wsa5:Address>http://smsr.example:20000?EntityId=2.999.20&amp;EntityName=SM-SR</wsa5:Address></wsa5:From><wsa5:To SOAP-ENV:mustUnderstand="true">http://smdp.example:10000?EntityId=2.999.10</wsa5:To><wsa5:Action SOAP-ENV:mustUnderstand="true">http://gsma.com/ES3/ProfileManagementCallBack/ES3-CreateISDP</wsa5:Action></SOAP-ENV:Header><SOAP-ENV:Body><rps:ES3-CreateISDPResponse><rps:ProcessingStart>2026-11-22T08:00:00Z</rps:ProcessingStart><rps:ProcessingEnd>2026-11-22T08:00:01Z</rps:ProcessingEnd><rps:FunctionExecutionStatus><rps:Status>EXECUTED_SUCCESS</rps:Status></rps:FunctionExecutionStatus><rps:Isd-p-aid>A0000005591010FFFFFFFF8900001000</rps:Isd-p-aid></rps:ES3-CreateISDPResponse></SOAP-ENV:Body></SOAP-ENV:Envelope>
 "#;
 
 #[test]
-fn a_callback_of_a_gsoap_sm_sr_is_understood() {
+fn a_callback_of_a_gsoap_sm_sr_decodes() {
     let document = parse(CALLBACK).unwrap();
     let envelope = Envelope::read(&document).unwrap();
     let header = &envelope.header;
@@ -36,30 +36,31 @@ fn a_callback_of_a_gsoap_sm_sr_is_understood() {
 }
 
 #[test]
-fn what_we_write_in_its_place_says_the_same() {
+fn re_encoding_the_callback_preserves_its_contents() {
     let document = parse(CALLBACK).unwrap();
-    let theirs = Envelope::read(&document).unwrap();
+    let received = Envelope::read(&document).unwrap();
     for namespace in Namespace::ALL {
-        let text = envelope(&theirs.header, namespace, &theirs.message::<CreateIsdpResponse>().unwrap());
+        let text = envelope(&received.header, namespace, &received.message::<CreateIsdpResponse>().unwrap());
         let document = parse(&text).unwrap();
-        let ours = Envelope::read(&document).unwrap();
-        assert_eq!(ours.namespace, namespace);
-        assert_eq!(ours.header, theirs.header);
+        let written = Envelope::read(&document).unwrap();
+        assert_eq!(written.namespace, namespace);
+        assert_eq!(written.header, received.header);
         assert_eq!(
-            ours.message::<CreateIsdpResponse>().unwrap(),
-            theirs.message::<CreateIsdpResponse>().unwrap()
+            written.message::<CreateIsdpResponse>().unwrap(),
+            received.message::<CreateIsdpResponse>().unwrap()
         );
     }
 }
 
-/// A request as zeep 4.3.3 (Python) builds it from the WSDL of namespace 3, which gives it the Action and To.
+/// A request that zeep 4.3.3 (Python) built from the WSDL of namespace 3. The WSDL determines
+/// Action and To.
 const BY_ZEEP: &str = r#"<soap-env:Envelope xmlns:soap-env="http://www.w3.org/2003/05/soap-envelope"><soap-env:Header xmlns:wsa="http://www.w3.org/2005/08/addressing"><wsa:From><wsa:Address>https://smdp.example:8443/es3?EntityId=2.999.10&amp;EntityName=SM-DP</wsa:Address></wsa:From><wsa:ReplyTo><wsa:Address>https://smdp.example:8443/callback</wsa:Address></wsa:ReplyTo><wsa:Action>http://gsma.com/ES3/ProfileManagement/ES3-CreateISDPRequest</wsa:Action><wsa:MessageID>urn:uuid:9101fc6f-0139-4a7b-8ceb-85f563786971</wsa:MessageID><wsa:To>http://gsma.org/esim-messaging/3/ES3/ES3SmSrService</wsa:To></soap-env:Header><soap-env:Body><ns0:ES3-CreateISDPRequest xmlns:ns0="http://namespaces.gsma.org/esim-messaging/3"><ns0:FunctionCallIdentifier>z-1</ns0:FunctionCallIdentifier><ns0:ValidityPeriod>600</ns0:ValidityPeriod><ns0:Eid>89001012012341234012345678901224</ns0:Eid><ns0:Iccid>8900012345678901234</ns0:Iccid><ns0:Mno-id>2.999.30</ns0:Mno-id><ns0:RequiredMemory>1000</ns0:RequiredMemory><ns0:MoreToDo>true</ns0:MoreToDo></ns0:ES3-CreateISDPRequest></soap-env:Body></soap-env:Envelope>"#;
 
-/// The body of another.
+/// The body of another request.
 const COMPLETED_BY_ZEEP: &str = r#"<ns0:ES3-ProfileDownloadCompletedRequest xmlns:ns0="http://namespaces.gsma.org/esim-messaging/3"><ns0:FunctionCallIdentifier>z-1</ns0:FunctionCallIdentifier><ns0:ValidityPeriod>600</ns0:ValidityPeriod><ns0:Eid>89001012012341234012345678901224</ns0:Eid><ns0:Iccid>8900012345678901234</ns0:Iccid><ns0:ProfileType>metering</ns0:ProfileType><ns0:SubscriptionAddress><ns0:Imsi>001010123456789</ns0:Imsi><ns0:Msisdn>491510000001</ns0:Msisdn></ns0:SubscriptionAddress><ns0:pol2><ns0:Rule><ns0:Subject>PROFILE</ns0:Subject><ns0:Action>DELETE</ns0:Action><ns0:Qualification>Not-Allowed</ns0:Qualification></ns0:Rule></ns0:pol2></ns0:ES3-ProfileDownloadCompletedRequest>"#;
 
 #[test]
-fn requests_that_zeep_has_built_from_the_published_wsdl_are_understood() {
+fn requests_built_by_zeep_from_the_published_wsdl_decode() {
     let document = parse(BY_ZEEP).unwrap();
     let envelope = Envelope::read(&document).unwrap();
     assert_eq!(envelope.header.message_id.uri, "urn:uuid:9101fc6f-0139-4a7b-8ceb-85f563786971");

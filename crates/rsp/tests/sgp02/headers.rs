@@ -1,4 +1,4 @@
-//! WS-Addressing headers, and what SGP.02 folds into their URIs.
+//! WS-Addressing headers, and the fields that SGP.02 encodes in their URIs.
 
 use rsp::{
     ids::Oid,
@@ -86,7 +86,7 @@ fn actions_are_those_of_the_published_interfaces() {
 }
 
 #[test]
-fn content_types_in_the_forms_that_are_seen() {
+fn content_types_of_real_peers_are_accepted() {
     assert_eq!(
         content_type("http://gsma.com/x"),
         "application/soap+xml; charset=utf-8; action=\"http://gsma.com/x\""
@@ -103,7 +103,7 @@ fn content_types_in_the_forms_that_are_seen() {
 }
 
 #[test]
-fn a_fault_is_read_as_it_was_written() {
+fn a_fault_is_encoded_and_decoded() {
     for code in
         [FaultCode::Sender, FaultCode::Receiver, FaultCode::MustUnderstand, FaultCode::VersionMismatch]
     {
@@ -111,6 +111,8 @@ fn a_fault_is_read_as_it_was_written() {
         let text = fault.to_xml();
         let document = parse(&text).unwrap();
         assert!(matches!(Envelope::receive(&document), Ok(Received::Fault(found)) if found == fault));
-        assert!(Envelope::read(&document).unwrap_err().reason.contains("a fault where a message belongs"));
+        assert!(
+            Envelope::read(&document).unwrap_err().reason.contains("expected a message, received a fault")
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! XML that means harm, or comes from a broken program: a clear error each, and no panic.
+//! Hostile and malformed XML: each case results in a clear error and never in a panic.
 
 use std::fmt::Debug;
 
@@ -21,7 +21,7 @@ fn get_eis() -> String {
     GetEisRequest { base: samples::request(), eid: samples::eid() }.to_xml(Namespace::V3)
 }
 
-fn why<M: Message + Debug>(text: &str) -> String {
+fn error_of<M: Message + Debug>(text: &str) -> String {
     M::from_xml(text).expect_err(text).to_string()
 }
 
@@ -36,7 +36,7 @@ fn entities_and_document_types_are_refused() {
 }
 
 #[test]
-fn what_is_too_large_too_many_or_too_deep_is_refused() {
+fn documents_over_the_limits_are_refused() {
     let large = format!("<x>{}</x>", " ".repeat(MAX_OCTETS));
     assert_eq!(parse(&large).unwrap_err().problem, Problem::TooLarge("octets"));
     assert_eq!(text(large.as_bytes()).unwrap_err().problem, Problem::TooLarge("octets"));
@@ -53,7 +53,8 @@ fn what_is_too_large_too_many_or_too_deep_is_refused() {
         assert_eq!(parse(&wide).unwrap_err().problem, Problem::TooLarge("attributes"));
     }
     assert!(parse(&format!("<x{}/>", attributes(MAX_ATTRIBUTES))).is_ok());
-    // Those of all elements that one stands in count together: each of them may be a namespace that holds there.
+    // The attributes of all open elements are counted together, because each may be a namespace in
+    // scope.
     let half = attributes(MAX_ATTRIBUTES / 2 + 1);
     assert_eq!(
         parse(&format!("<x{half}><y{half}/></x>")).unwrap_err().problem,
@@ -63,7 +64,7 @@ fn what_is_too_large_too_many_or_too_deep_is_refused() {
 }
 
 #[test]
-fn what_only_looks_like_elements_or_attributes_is_not_counted() {
+fn text_that_resembles_elements_or_attributes_is_not_counted() {
     let signs = "<a b='1' c=2>".repeat(MAX_ATTRIBUTES);
     let text = format!(
         "<?pi {signs}?><x><!-- {signs} --><![CDATA[{signs}]]><?pi {signs} ?><y z=\"&lt;{}\"/></x>",
@@ -76,8 +77,9 @@ fn what_only_looks_like_elements_or_attributes_is_not_counted() {
 }
 
 #[test]
-fn many_elements_cost_no_more_than_their_number() {
-    // Before them one that nobody takes; a reader that looks from the front each time would be quadratic.
+fn the_cost_of_many_elements_is_linear() {
+    // The first element is never taken. A decoder that searched from the start each time would be
+    // quadratic.
     let iccid = "<rps:Iccid>8900012345678901234</rps:Iccid>";
     let right =
         rsp::sgp02::es4::AuditEisRequest { base: samples::request(), eid: samples::eid(), iccid: Vec::new() }
@@ -87,19 +89,19 @@ fn many_elements_cost_no_more_than_their_number() {
 }
 
 #[test]
-fn octets_changed_at_random_are_an_error_or_another_message_but_never_a_panic() {
+fn randomly_altered_octets_never_cause_a_panic() {
     let whole = envelope(
         &headers::header("http://gsma.com/x"),
         Namespace::V3,
         &RegisterEisRequest { base: samples::request(), eis: samples::eis(Namespace::V3) },
     );
-    // A linear congruential generator: the same changes each time.
+    // A linear congruential generator, so that every run makes the same changes.
     let mut state = 0x5EED_u64;
     let mut next = |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).unwrap() % below
     };
-    let mut understood = 0;
+    let mut decoded = 0;
     for _ in 0..4_000 {
         let mut octets = whole.clone().into_bytes();
         for _ in 0..=next(3) {
@@ -116,60 +118,60 @@ fn octets_changed_at_random_are_an_error_or_another_message_but_never_a_panic() 
         let Ok(text) = text(&octets) else { continue };
         let Ok(document) = parse(text) else { continue };
         if let Ok(envelope) = Envelope::read(&document) {
-            understood += usize::from(envelope.message::<RegisterEisRequest>().is_ok());
+            decoded += usize::from(envelope.message::<RegisterEisRequest>().is_ok());
         }
     }
-    assert!((100..3_900).contains(&understood), "{understood} of 4000 were understood");
+    assert!((100..3_900).contains(&decoded), "{decoded} of 4000 decoded");
 }
 
 #[test]
-fn octets_that_are_no_text_are_refused() {
+fn octets_that_are_not_utf_8_are_refused() {
     assert_eq!(text(&[b'<', 0xFF, b'>']).unwrap_err().problem, Problem::NotUtf8);
     assert_eq!(text(b"\xEF\xBB\xBF<x/>").unwrap(), "<x/>");
 }
 
 #[test]
-fn an_error_names_the_element_and_the_place() {
+fn an_error_contains_the_element_and_the_position() {
     let right = get_eis();
     assert_eq!(
-        why::<GetEisRequest>(&right.replace("Eid>", "Eit>")),
+        error_of::<GetEisRequest>(&right.replace("Eid>", "Eit>")),
         "ES3-GetEISRequest: the element Eid is missing (line 1, column 1)"
     );
     assert_eq!(
-        why::<GetEisRequest>(&right.replace("8900101", "890010x")),
+        error_of::<GetEisRequest>(&right.replace("8900101", "890010x")),
         "ES3-GetEISRequest/Eid: \"890010x2012341234012345678901224\" is not an EID (32 decimal digits) \
          (line 1, column 208)"
     );
     let twice = "<rps:Eid>89001012012341234012345678901224</rps:Eid>";
     assert_eq!(
-        why::<GetEisRequest>(&right.replace(twice, &twice.repeat(2))),
-        "ES3-GetEISRequest: the element Eid is there too often (line 1, column 259)"
+        error_of::<GetEisRequest>(&right.replace(twice, &twice.repeat(2))),
+        "ES3-GetEISRequest: the element Eid occurs too often (line 1, column 259)"
     );
     assert_eq!(
-        why::<GetEisRequest>(&right.replace("<rps:Eid>", "<rps:Eid xmlns:rps=\"urn:other\">")),
-        "ES3-GetEISRequest: the element Eid of namespace http://namespaces.gsma.org/esim-messaging/3; there is one of \
-         namespace \"urn:other\", and so it is missing (line 1, column 1)"
+        error_of::<GetEisRequest>(&right.replace("<rps:Eid>", "<rps:Eid xmlns:rps=\"urn:other\">")),
+        "ES3-GetEISRequest: the element Eid in namespace http://namespaces.gsma.org/esim-messaging/3 (found in namespace \
+         \"urn:other\") is missing (line 1, column 1)"
     );
     assert_eq!(
-        why::<GetEisRequest>(&right.replace("<rps:Eid>", "what<rps:Eid>")),
-        "ES3-GetEISRequest: text stands where only elements may (line 1, column 208)"
+        error_of::<GetEisRequest>(&right.replace("<rps:Eid>", "what<rps:Eid>")),
+        "ES3-GetEISRequest: text is not allowed between elements (line 1, column 208)"
     );
     assert_eq!(
-        why::<GetEisRequest>(&right.replace("<rps:Eid>89", "<rps:Eid><b/>89")),
-        "ES3-GetEISRequest/Eid: the element b stands where only text may (line 1, column 217)"
+        error_of::<GetEisRequest>(&right.replace("<rps:Eid>89", "<rps:Eid><b/>89")),
+        "ES3-GetEISRequest/Eid: the element b is not allowed in text (line 1, column 217)"
     );
     assert!(
-        why::<CreateIsdpRequest>(&right)
-            .contains("the element ES3-GetEISRequest where ES3-CreateISDPRequest belongs")
+        error_of::<CreateIsdpRequest>(&right)
+            .contains("unexpected element ES3-GetEISRequest, expected ES3-CreateISDPRequest")
     );
     assert!(
-        why::<GetEisRequest>(&right.replace("messaging/3", "messaging/2"))
-            .contains("where ES3-GetEISRequest belongs")
+        error_of::<GetEisRequest>(&right.replace("messaging/3", "messaging/2"))
+            .contains("expected ES3-GetEISRequest")
     );
 }
 
 #[test]
-fn elements_stand_in_the_order_of_the_schema_but_for_those_that_peers_exchange() {
+fn elements_must_be_in_schema_order_except_for_tolerated_pairs() {
     let create = CreateIsdpRequest {
         base: samples::request(),
         eid: samples::eid(),
@@ -182,7 +184,7 @@ fn elements_stand_in_the_order_of_the_schema_but_for_those_that_peers_exchange()
     let (eid, iccid) =
         ("<rps:Eid>89001012012341234012345678901224</rps:Eid>", "<rps:Iccid>8900012345678901234</rps:Iccid>");
     let exchanged = text.replace(&format!("{eid}{iccid}"), &format!("{iccid}{eid}"));
-    assert!(why::<CreateIsdpRequest>(&exchanged).contains("Eid stands after Iccid, not before it"));
+    assert!(error_of::<CreateIsdpRequest>(&exchanged).contains("Eid must be before Iccid"));
 
     let delete = DeleteProfileRequest {
         base: samples::request(),
@@ -199,7 +201,7 @@ fn elements_stand_in_the_order_of_the_schema_but_for_those_that_peers_exchange()
 }
 
 #[test]
-fn later_and_foreign_elements_are_passed_over() {
+fn unknown_elements_are_ignored() {
     let right = get_eis();
     let (_, expected) = GetEisRequest::from_xml(&right).unwrap();
     for more in [
@@ -210,7 +212,7 @@ fn later_and_foreign_elements_are_passed_over() {
         let text = right.replace("<rps:Eid>", &format!("{more}<rps:Eid>"));
         assert_eq!(GetEisRequest::from_xml(&text).unwrap().1, expected, "{more}");
     }
-    // Without a prefix, and with names as njiwa has them: not qualified, in the other spelling.
+    // Without a prefix, and with the names of njiwa: not qualified, in the other spelling.
     let njiwa = "<n:ES3-GetEISRequest xmlns:n=\"http://namespaces.gsma.org/esim-messaging/1\">\
          <FunctionCallIdentifier>call &lt;1> &amp; so on</FunctionCallIdentifier><ValidityPeriod> 3600 </ValidityPeriod>\
          <Eid>89001012012341234012345678901224</Eid></n:ES3-GetEISRequest>";
@@ -218,7 +220,7 @@ fn later_and_foreign_elements_are_passed_over() {
 }
 
 #[test]
-fn the_misspelt_element_of_es3_is_understood() {
+fn the_misspelt_element_of_es3_is_accepted() {
     let right = rsp::sgp02::es3::ProfileDownloadCompletedRequest {
         base: samples::request(),
         eid: samples::eid(),
@@ -236,17 +238,17 @@ fn the_misspelt_element_of_es3_is_understood() {
 }
 
 #[test]
-fn an_envelope_of_another_kind_is_a_fault_of_the_right_code() {
+fn an_invalid_envelope_results_in_a_fault_with_the_right_code() {
     let right = envelope(
         &headers::header("http://gsma.com/x"),
         Namespace::V3,
         &GetEisRequest { base: samples::request(), eid: samples::eid() },
     );
     let fault = |text: &str| Envelope::read(&parse(text).unwrap()).unwrap_err();
-    let is_sender = |text: &str, says: &str| {
+    let is_sender = |text: &str, expected: &str| {
         let fault = fault(text);
         assert_eq!(fault.code, FaultCode::Sender, "{text}");
-        assert!(fault.reason.contains(says), "{} does not say {says:?}", fault.reason);
+        assert!(fault.reason.contains(expected), "{} does not contain {expected:?}", fault.reason);
     };
     let old =
         right.replace("http://www.w3.org/2003/05/soap-envelope", "http://schemas.xmlsoap.org/soap/envelope/");
@@ -257,13 +259,13 @@ fn an_envelope_of_another_kind_is_a_fault_of_the_right_code() {
         Envelope::read(&parse(&right.replace("</soap:Header>", &security.replace('1', "0"))).unwrap())
             .is_ok()
     );
-    is_sender("<x/>", "the element x where the Envelope of SOAP 1.2 belongs");
+    is_sender("<x/>", "unexpected element x, expected the Envelope of SOAP 1.2");
     is_sender(&right.replace("soap:Body", "soap:Boby"), "the Body of the envelope is missing");
+    is_sender(&right.replace("</soap:Body>", "<y/></soap:Body>"), "the message in the Body occurs too often");
     is_sender(
-        &right.replace("</soap:Body>", "<y/></soap:Body>"),
-        "the message in the Body is there too often",
+        &right.replace("</soap:Body>", "</soap:Body><soap:Body/>"),
+        "unexpected element Body after the Body",
     );
-    is_sender(&right.replace("</soap:Body>", "</soap:Body><soap:Body/>"), "the element Body after the Body");
     is_sender(&right.replace("esim-messaging/3", "esim-messaging/2"), "esim-messaging/2");
     is_sender(
         &right.replace("wsa:MessageID", "wsa:MessageIT"),
@@ -276,7 +278,7 @@ fn an_envelope_of_another_kind_is_a_fault_of_the_right_code() {
     );
     let to = right.find("<wsa:To").unwrap()..right.find("</wsa:To>").unwrap() + "</wsa:To>".len();
     let twice = right.replace(&right[to.clone()], &right[to].repeat(2));
-    is_sender(&twice, "the header To is there too often");
+    is_sender(&twice, "the header To occurs too often");
     let empty =
         "<soap:Envelope xmlns:soap=\"http://www.w3.org/2003/05/soap-envelope\"><soap:Body/></soap:Envelope>";
     is_sender(empty, "the message in the Body is missing");
@@ -293,8 +295,8 @@ impl Visitor for Truncated {
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
             assert!(M::from_xml(&text[..end]).is_err(), "{}", &text[..end]);
         }
-        // Without each of its elements in turn: an error, or a message without what may be absent; and with each of
-        // them empty or twice.
+        // Each element is removed, emptied or duplicated in turn. The result is an error, or a
+        // message without an optional element.
         let starts: Vec<usize> = text.match_indices("<rps:").map(|(at, _)| at).skip(1).collect();
         for start in starts {
             let name_end = start + text[start..].find([' ', '>']).unwrap();
@@ -316,12 +318,12 @@ impl Visitor for Truncated {
 }
 
 #[test]
-fn a_message_cut_or_altered_anywhere_is_an_error_or_another_message_but_never_a_panic() {
+fn an_altered_or_truncated_message_never_causes_a_panic() {
     samples::visit(&mut Truncated, Namespace::V3);
 }
 
 #[test]
-fn an_envelope_cut_at_every_octet_is_an_error() {
+fn a_truncated_envelope_is_refused() {
     let message = SendDataRequest {
         base: samples::request(),
         eid: samples::eid(),
@@ -337,21 +339,21 @@ fn an_envelope_cut_at_every_octet_is_an_error() {
 }
 
 #[test]
-fn attributes_of_keys_are_checked() {
+fn the_attributes_of_keys_are_checked() {
     let right = RegisterEisRequest { base: samples::request(), eis: samples::eis(Namespace::V3) }
         .to_xml(Namespace::V3);
     let path = "ES1-RegisterEISRequest/Eis/Isd-r/Keyset/Key: ";
-    for (from, to, says) in [
+    for (from, to, expected) in [
         ("kcv=\"ABCDEF\"", "", "the attribute kcv is missing"),
         ("kcv=\"ABCDEF\"", "kcv=\"ABCDE\"", "kcv: not hexadecimal octets"),
-        ("type=\"88\"", "type=\"8888\"", "the type of a key component is one octet"),
+        ("type=\"88\"", "type=\"8888\"", "the type of a key component must be one octet"),
         (
             "<rps:Index>1</rps:Index><rps:KeyC",
             "<rps:Index>256</rps:Index><rps:KeyC",
             "Index: \"256\" is not a whole number",
         ),
     ] {
-        let said = why::<RegisterEisRequest>(&right.replace(from, to));
-        assert!(said.starts_with(path.trim_end_matches(": ")) && said.contains(says), "{said}");
+        let error = error_of::<RegisterEisRequest>(&right.replace(from, to));
+        assert!(error.starts_with(path.trim_end_matches(": ")) && error.contains(expected), "{error}");
     }
 }

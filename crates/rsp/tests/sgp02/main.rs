@@ -1,4 +1,5 @@
-//! The messages of SGP.02: written and read in both namespaces, shapes of real peers, hostile XML.
+//! The messages of SGP.02: encoding and decoding in both namespaces, messages of real peers,
+//! hostile XML.
 
 #![allow(
     clippy::unwrap_used,

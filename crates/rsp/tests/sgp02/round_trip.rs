@@ -1,4 +1,4 @@
-//! Every message, to and fro.
+//! Encoding and decoding of every message.
 
 use std::fmt::Debug;
 
@@ -35,8 +35,8 @@ impl Visitor for RoundTrip {
         assert_eq!(received.element(), M::ELEMENT);
         assert_eq!(received.header, headers::header("http://gsma.com/x"));
         assert_eq!(received.message::<M>(), Ok(message.clone()));
-        // The message is the same in its envelope and by itself, and in canonical form as it is written but for what
-        // a signed element declares again.
+        // The message is the same in its envelope and as a document of its own. It is in canonical
+        // form as written, except that a signed element repeats namespace declarations.
         let alone = message.to_xml(self.namespace);
         assert_eq!(received.canonical(), exclusive(parse(&alone).unwrap().root_element()));
         if !alone.contains("xmldsig") {
@@ -52,7 +52,7 @@ impl Visitor for RoundTrip {
 }
 
 #[test]
-fn every_message_is_read_as_it_was_written_in_both_namespaces() {
+fn every_message_is_encoded_and_decoded_in_both_namespaces() {
     for namespace in Namespace::ALL {
         let mut round_trip = RoundTrip { namespace, count: 0 };
         samples::visit(&mut round_trip, namespace);
@@ -61,26 +61,27 @@ fn every_message_is_read_as_it_was_written_in_both_namespaces() {
 }
 
 #[test]
-fn a_signed_element_is_the_same_text_after_any_number_of_hands() {
-    let theirs = samples::eis(Namespace::V3);
-    let text = theirs.eum_signed_info.text().to_owned();
-    // Another prefix, other quotes, a declaration further out: what an EUM's own software may have written.
+fn the_text_of_a_signed_element_is_preserved() {
+    let signed_eis = samples::eis(Namespace::V3);
+    let text = signed_eis.eum_signed_info.text().to_owned();
+    // Another prefix, other quotes, a declaration on an outer element, as the software of an EUM
+    // may write it.
     let foreign = text.replace("rps:", "e:").replace("xmlns:rps=\"", "xmlns:e=\"");
-    let message = rsp::sgp02::es1::RegisterEisRequest { base: samples::request(), eis: theirs };
+    let message = rsp::sgp02::es1::RegisterEisRequest { base: samples::request(), eis: signed_eis };
     let whole = message.to_xml(Namespace::V3).replace(&text, &foreign);
     let (_, received) = rsp::sgp02::es1::RegisterEisRequest::from_xml(&whole).unwrap();
     assert_eq!(received.eis.eum_signed_info.text(), foreign);
     let record = serde_json::to_string(&received).unwrap();
-    let kept: rsp::sgp02::es1::RegisterEisRequest = serde_json::from_str(&record).unwrap();
-    let (_, again) = rsp::sgp02::es1::RegisterEisRequest::from_xml(&kept.to_xml(Namespace::V3)).unwrap();
+    let stored: rsp::sgp02::es1::RegisterEisRequest = serde_json::from_str(&record).unwrap();
+    let (_, again) = rsp::sgp02::es1::RegisterEisRequest::from_xml(&stored.to_xml(Namespace::V3)).unwrap();
     assert_eq!(again.eis.eum_signed_info.text(), foreign);
     assert_eq!(
         again.eis.eum_signature.check(&again.eis.eum_signed_info, samples::digest, |_, _| Ok(())),
         Err(rsp::sgp02::signature::SignatureError::Digest),
         "another prefix is another text"
     );
-    // In the other namespace it is written anew.
-    let (_, other) = rsp::sgp02::es1::RegisterEisRequest::from_xml(&kept.to_xml(Namespace::V1)).unwrap();
+    // The other namespace requires new text.
+    let (_, other) = rsp::sgp02::es1::RegisterEisRequest::from_xml(&stored.to_xml(Namespace::V1)).unwrap();
     assert_eq!(*other.eis.eum_signed_info, *again.eis.eum_signed_info);
     assert_ne!(other.eis.eum_signed_info.text(), foreign);
 }

@@ -1,4 +1,4 @@
-//! One of every message, with everything that it can have, and one with as little as it may have.
+//! Samples of every message: one with all optional elements and one with as few as possible.
 
 use std::fmt::Debug;
 
@@ -21,18 +21,19 @@ use rsp::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-/// How much of a schema a sample keeps to.
+/// The schemas for which a sample is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Schema {
-    /// It is valid in both namespaces.
+    /// The sample is valid in both namespaces.
     Both,
-    /// Namespace 1 does not have it, or not so.
+    /// Namespace 1 does not define the message, or not in this form.
     V3,
-    /// No published schema has it: a function of version 4, or an element that is missing in a failure.
+    /// No published schema is valid for the sample: a function of version 4, or a response without
+    /// the elements that are missing in a failure.
     None,
 }
 
-/// Sees every message.
+/// A visitor of all sample messages.
 pub(crate) trait Visitor {
     fn see<M>(&mut self, schema: Schema, message: M)
     where
@@ -136,7 +137,7 @@ pub(crate) fn signed_info(namespace: Namespace) -> Canonical<EumSignedInfo> {
     Canonical::eum_signed_info(info, namespace)
 }
 
-/// As good as a hash, for what only goes to and fro.
+/// A substitute for a hash function, sufficient for encoding and decoding.
 pub(crate) fn digest(octets: &[u8]) -> [u8; 32] {
     let sum = octets.iter().fold(7u8, |sum, octet| sum.wrapping_mul(31).wrapping_add(*octet));
     [sum; 32]
@@ -186,7 +187,7 @@ pub(crate) fn eis(namespace: Namespace) -> Eis {
     }
 }
 
-/// With as little as it may have.
+/// An EIS with as few elements as possible.
 pub(crate) fn small_eis(namespace: Namespace) -> Eis {
     let mut eis = eis(namespace);
     eis.last_audit_date = None;
@@ -233,9 +234,9 @@ pub(crate) fn failed() -> BaseResponse {
     }
 }
 
-const TOLD: BaseNotification = BaseNotification {};
+const NOTIFICATION_BASE: BaseNotification = BaseNotification {};
 
-/// A function whose response is the same in success and in failure, as the schema has both.
+/// Visits a function whose response has the same schema in success and in failure.
 macro_rules! function {
     ($v:ident, $schema:expr, $module:ident :: $request:ident { $($field:ident : $value:expr),* $(,)? }
         => $response:ident { $($out:ident : $given:expr),* $(,)? } $failure:expr) => {
@@ -245,7 +246,7 @@ macro_rules! function {
     };
 }
 
-/// Shows every message. Its information sets are signed in this namespace.
+/// Visits every message. The information sets are signed in this namespace.
 pub(crate) fn visit(v: &mut impl Visitor, namespace: Namespace) {
     use Schema::{Both, None as Beyond, V3};
     let data = || Some(Octets(vec![0xAB, 0x03, 0x80, 0x01, 0x01]));
@@ -345,15 +346,15 @@ pub(crate) fn visit(v: &mut impl Visitor, namespace: Namespace) {
 
 fn notifications(v: &mut impl Visitor, namespace: Namespace) {
     use Schema::{Both, None as Beyond};
-    macro_rules! told {
+    macro_rules! notification {
         ($($schema:expr, $name:ident;)+) => { $(
-            v.see($schema, es2::$name { base: TOLD, eid: eid(), iccid: iccid(), completion_timestamp: time() });
+            v.see($schema, es2::$name { base: NOTIFICATION_BASE, eid: eid(), iccid: iccid(), completion_timestamp: time() });
             v.see($schema, es3::$name {
-                base: TOLD, eid: eid(), iccid: iccid(), mno_id: oid("2.999.30"), completion_timestamp: time() });
-            v.see($schema, es4::$name { base: TOLD, eid: eid(), iccid: iccid(), completion_timestamp: time() });
+                base: NOTIFICATION_BASE, eid: eid(), iccid: iccid(), mno_id: oid("2.999.30"), completion_timestamp: time() });
+            v.see($schema, es4::$name { base: NOTIFICATION_BASE, eid: eid(), iccid: iccid(), completion_timestamp: time() });
         )+ };
     }
-    told! {
+    notification! {
         Both, HandleProfileEnabledNotification;
         Both, HandleProfileDisabledNotification;
         Both, HandleProfileDeletedNotification;
@@ -366,7 +367,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
     v.see(
         Beyond,
         es2::HandleProfilePol2UpdatedNotification {
-            base: TOLD,
+            base: NOTIFICATION_BASE,
             eid: eid(),
             iccid: iccid(),
             pol2: Some(pol2()),
@@ -376,7 +377,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
     v.see(
         Beyond,
         es3::HandleProfilePol2UpdatedNotification {
-            base: TOLD,
+            base: NOTIFICATION_BASE,
             eid: eid(),
             iccid: iccid(),
             mno_id: oid("2.999.30"),
@@ -387,7 +388,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
     v.see(
         Beyond,
         es4::HandleProfilePol2UpdatedNotification {
-            base: TOLD,
+            base: NOTIFICATION_BASE,
             eid: eid(),
             iccid: iccid(),
             pol2: Some(pol2()),
@@ -397,7 +398,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
     v.see(
         Both,
         es2::HandleSmsrChangeNotification {
-            base: TOLD,
+            base: NOTIFICATION_BASE,
             eis: small_eis(namespace),
             completion_timestamp: time(),
         },
@@ -405,7 +406,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
     v.see(
         Both,
         es3::HandleSmsrChangeNotification {
-            base: TOLD,
+            base: NOTIFICATION_BASE,
             eis: small_eis(namespace),
             mno_id: Some(oid("2.999.30")),
             completion_timestamp: time(),
@@ -414,7 +415,7 @@ fn notifications(v: &mut impl Visitor, namespace: Namespace) {
     v.see(
         Both,
         es4::HandleSmsrChangeNotification {
-            base: TOLD,
+            base: NOTIFICATION_BASE,
             eis: small_eis(namespace),
             completion_timestamp: time(),
         },
@@ -450,7 +451,7 @@ fn es1_and_es7(v: &mut impl Visitor, namespace: Namespace) {
     v.see(
         V3,
         es7::HandleSmsrChangeNotification {
-            base: TOLD,
+            base: NOTIFICATION_BASE,
             eis: small_eis(namespace),
             completion_timestamp: time(),
         },

@@ -1,5 +1,5 @@
-//! What we write, against the published schemas. They may be had, but not passed on: the folder is named by the person
-//! who runs the test.
+//! Validation of encoded messages against the published schemas. The schemas are available but must
+//! not be redistributed, so the person who runs the test supplies the folder.
 
 use std::{
     collections::BTreeSet,
@@ -14,16 +14,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::samples::{self, Schema, Visitor};
 
-/// A folder that holds folders `1` and `3`, each with the GSMA's `*.wsdl` and `xsd/euicc.*.xsd` of that namespace.
+/// The environment variable with a folder that contains the folders `1` and `3`, each with the
+/// GSMA's `*.wsdl` and `xsd/euicc.*.xsd` of that namespace.
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 
-/// The folder, or why there is none.
+/// Returns the folder, or prints a note if it is not set.
 fn schemas() -> Option<PathBuf> {
     match std::env::var_os(FOLDER) {
         Some(folder) => Some(folder.into()),
         None => {
             eprintln!(
-                "skipped: {FOLDER} names no folder with the GSMA's schemas (docs/decisions/0010-soap.md)"
+                "skipped: {FOLDER} is not set to a folder with the GSMA's schemas (docs/decisions/0010-soap.md)"
             );
             None
         }
@@ -54,7 +55,7 @@ impl Visitor for Validator {
     }
 }
 
-/// A schema of the namespace that includes those of the interfaces, as the WSDLs do.
+/// Returns a schema of the namespace that includes those of the interfaces, as the WSDLs do.
 fn wrapper(folder: &Path, namespace: Namespace) -> String {
     let mut text = format!(
         "<xs:schema xmlns:xs=\"http://www.w3.org/2001/XMLSchema\" targetNamespace=\"{}\" \
@@ -71,7 +72,7 @@ fn wrapper(folder: &Path, namespace: Namespace) -> String {
 }
 
 #[test]
-fn what_we_write_is_valid_by_the_published_schemas() {
+fn encoded_messages_are_valid_according_to_the_published_schemas() {
     let Some(schemas) = schemas() else { return };
     for (namespace, name, expected) in [(Namespace::V1, "1", 89), (Namespace::V3, "3", 102)] {
         let folder = tempfile::tempdir().unwrap();
@@ -85,18 +86,18 @@ fn what_we_write_is_valid_by_the_published_schemas() {
             .args(validator.files.iter().map(|(file, _)| file))
             .output()
             .expect("xmllint (libxml2-utils) is installed");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "namespace {name}:\n{said}");
-        let valid = said.lines().filter(|line| line.ends_with(" validates")).count();
-        assert_eq!(valid, validator.files.len(), "{said}");
-        assert_eq!(valid, expected, "messages of namespace {name} that were looked at");
+        let output_text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "namespace {name}:\n{output_text}");
+        let valid = output_text.lines().filter(|line| line.ends_with(" validates")).count();
+        assert_eq!(valid, validator.files.len(), "{output_text}");
+        assert_eq!(valid, expected, "messages of namespace {name} that were validated");
         eprintln!("{valid} messages of namespace {name} are valid");
     }
 }
 
-/// That the schema is one that can say no.
+/// Checks that the schemas detect errors.
 #[test]
-fn the_schemas_refuse_what_is_wrong() {
+fn the_schemas_refuse_invalid_messages() {
     let Some(schemas) = schemas() else { return };
     let folder = tempfile::tempdir().unwrap();
     let wrapper_file = folder.path().join("wrapper.xsd");
@@ -118,7 +119,7 @@ fn the_schemas_refuse_what_is_wrong() {
     }
 }
 
-/// Everything in quotes that is an Action, in the WSDLs of a folder.
+/// Returns all quoted Actions in the WSDLs of a folder.
 fn actions(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -134,14 +135,14 @@ fn actions(folder: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn our_actions_are_those_of_the_published_wsdls() {
+fn the_actions_equal_those_of_the_published_wsdls() {
     let Some(schemas) = schemas() else { return };
     let known: BTreeSet<String> = ["1", "3"].iter().flat_map(|name| actions(&schemas.join(name))).collect();
-    let mut ours = Vec::new();
+    let mut own_actions = Vec::new();
     macro_rules! functions {
         ($($function:ty),+ $(,)?) => { $(
-            ours.push(<$function>::request_action());
-            ours.push(<$function>::response_action());
+            own_actions.push(<$function>::request_action());
+            own_actions.push(<$function>::response_action());
         )+ };
     }
     functions!(
@@ -177,7 +178,7 @@ fn our_actions_are_those_of_the_published_wsdls() {
         es7::CreateAdditionalKeySet,
     );
     macro_rules! notifications {
-        ($($notification:ty),+ $(,)?) => { $( ours.push(<$notification>::action()); )+ };
+        ($($notification:ty),+ $(,)?) => { $( own_actions.push(<$notification>::action()); )+ };
     }
     notifications!(
         es2::HandleProfileEnabledNotification,
@@ -194,6 +195,6 @@ fn our_actions_are_those_of_the_published_wsdls() {
         es4::HandleSmsrChangeNotification,
         es7::HandleSmsrChangeNotification,
     );
-    let strange: Vec<_> = ours.iter().filter(|action| !known.contains(*action)).collect();
-    assert!(strange.is_empty(), "{strange:#?}");
+    let unknown: Vec<_> = own_actions.iter().filter(|action| !known.contains(*action)).collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
 }

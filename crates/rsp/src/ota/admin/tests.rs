@@ -13,7 +13,7 @@ fn post(result: Option<(ScriptStatus, Vec<u8>)>) -> Post {
 }
 
 #[test]
-fn the_agent_is_named_as_sgp_02_names_it() {
+fn the_agent_id_has_the_format_of_sgp_02() {
     let agent = post(None).agent;
     assert_eq!(agent, format!("//se-id/eid/{EID};//aa-id/aid/A000000559/1010FFFFFFFF8900000100"));
     assert_eq!(agent.parse::<AgentId>().map(|agent| agent.eid.to_string()), Ok(EID.to_owned()));
@@ -23,7 +23,7 @@ fn the_agent_is_named_as_sgp_02_names_it() {
 }
 
 #[test]
-fn applications_are_named_by_paths() {
+fn applications_are_formatted_as_paths() {
     let aid = Aid::isd_p(0x10);
     assert_eq!(application_path(&aid), "//aid/A000000559/1010FFFFFFFF8900001000");
     assert_eq!(application_of_path(&application_path(&aid)), Ok(aid));
@@ -48,7 +48,7 @@ fn the_first_request_has_no_body() {
 }
 
 #[test]
-fn a_response_script_goes_in_chunks() {
+fn a_response_script_is_sent_in_one_chunk() {
     let octets = post(Some((ScriptStatus::Ok, vec![0xAF; 17]))).to_bytes();
     let head = find(&octets, b"\r\n\r\n").unwrap();
     let text = std::str::from_utf8(&octets[..head]).unwrap();
@@ -67,7 +67,7 @@ fn request(post: &Post) -> http::request::Builder {
 }
 
 #[test]
-fn a_server_reads_what_a_card_asks() {
+fn a_server_decodes_the_requests_of_a_card() {
     let first = post(None);
     assert_eq!(Post::of_http(&request(&first).body(Bytes::new()).unwrap()), Ok(first.clone()));
     let second = Post { resume: true, ..post(Some((ScriptStatus::UnknownApplication, vec![1, 2]))) };
@@ -110,7 +110,7 @@ fn octets(response: &http::Response<Bytes>, chunk: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_card_reads_what_a_server_answers_however_it_is_cut() {
+fn a_card_decodes_responses_split_at_any_point() {
     let commands = Reply::Commands {
         target: Some(Aid::isd_p(0x11)),
         next_uri: Some("/next".to_owned()),
@@ -138,19 +138,19 @@ fn a_card_reads_what_a_server_answers_however_it_is_cut() {
 }
 
 #[test]
-fn a_body_with_its_length_is_read_too() {
-    let answer = format!(
+fn a_body_with_content_length_is_accepted() {
+    let response = format!(
         "HTTP/1.1 200 OK\r\nX-Admin-Protocol: {PROTOCOL}\r\nContent-Type: {COMMANDS}\r\nContent-Length: 3\r\n\r\nabc"
     );
-    let reply = ReplyReader::default().push(answer.as_bytes());
+    let reply = ReplyReader::default().push(response.as_bytes());
     let expected = Reply::Commands { target: None, next_uri: None, script: b"abc".to_vec() };
     assert_eq!(reply, Ok(Some(expected)));
 }
 
 #[test]
-fn what_is_no_answer_is_refused() {
+fn invalid_responses_are_refused() {
     let ok = format!("HTTP/1.1 200 OK\r\nX-Admin-Protocol: {PROTOCOL}\r\nContent-Type: {COMMANDS}\r\n");
-    for answer in [
+    for response in [
         "SSH-2.0-x\r\n\r\n".to_owned(),
         "HTTP/1.1 abc\r\n\r\n".to_owned(),
         "HTTP/1.1 200 OK\r\n\r\n".to_owned(),
@@ -168,6 +168,6 @@ fn what_is_no_answer_is_refused() {
         format!("{ok}X: {}\r\n\r\n", "x".repeat(MAX_HEAD)),
         "x".repeat(MAX_HEAD + 1),
     ] {
-        assert!(ReplyReader::default().push(answer.as_bytes()).is_err(), "{answer}");
+        assert!(ReplyReader::default().push(response.as_bytes()).is_err(), "{response}");
     }
 }

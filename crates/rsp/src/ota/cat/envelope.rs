@@ -1,4 +1,4 @@
-//! ENVELOPE: TS 102 223 section 7, TS 31.111 section 7. The terminal writes, the card reads.
+//! ENVELOPE: TS 102 223 section 7, TS 31.111 section 7. The terminal encodes, the card decodes.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,53 +13,53 @@ const SMS_PP_DOWNLOAD: crate::der::Tag = crate::der::Tag(0xD1);
 const EVENT_DOWNLOAD: crate::der::Tag = crate::der::Tag(0xD6);
 const TIMER_EXPIRATION: crate::der::Tag = crate::der::Tag(0xD7);
 
-/// What a terminal tells its card.
+/// A message from the terminal to the card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Envelope {
     /// A short message for the card.
     SmsPpDownload {
-        /// The service centre it came from.
+        /// The service centre that delivered the message.
         service_centre: Option<Address>,
         /// SMS-DELIVER.
         #[serde(with = "hex_text")]
         tpdu: Vec<u8>,
     },
-    /// Something the card had asked to be told of.
+    /// An event from the event list of the card.
     EventDownload(EventDownload),
-    /// A timer has run out.
+    /// A timer has expired.
     TimerExpiration {
-        /// 1 to 8.
+        /// The timer, 1 to 8.
         timer: u8,
-        /// How long it had run.
+        /// The elapsed time.
         value: TimerValue,
     },
 }
 
-/// What the card had asked to be told of.
+/// An event from the event list of the card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventDownload {
     /// Location status, section 7.5.4.
     LocationStatus {
-        /// How the service is.
+        /// The service status.
         status: LocationStatus,
-        /// Where; only in normal service.
+        /// The location; present only in normal service.
         location: Option<LocationInformation>,
     },
     /// Data available, section 7.5.10.
     DataAvailable {
-        /// On which channel.
+        /// The channel.
         status: ChannelStatus,
-        /// How many octets; FF for 255 and more.
+        /// The number of available octets; FF for 255 and more.
         length: u8,
     },
     /// Channel status, section 7.5.11.
     ChannelStatus(ChannelStatus),
-    /// Another one, not looked into.
+    /// Another event, without its contents.
     Other(Event),
 }
 
 impl Envelope {
-    /// The data of ENVELOPE.
+    /// Encodes the data of ENVELOPE.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut contents = Vec::new();
         let mut out = Vec::new();
@@ -86,10 +86,11 @@ impl Envelope {
         out
     }
 
-    /// From the data of ENVELOPE; `None` for a kind that this card has no use for.
+    /// Decodes the data of ENVELOPE. Returns `None` for an envelope type that the card does not
+    /// use.
     ///
     /// # Errors
-    /// It is no envelope, or a malformed one.
+    /// The octets are not an envelope, or the envelope is malformed.
     pub fn parse(octets: &[u8]) -> Result<Option<Self>, DecodeError> {
         let mut reader = crate::der::Reader::new(octets);
         let start = reader.clone();
@@ -117,7 +118,7 @@ impl Envelope {
 }
 
 impl EventDownload {
-    /// Which event it is.
+    /// Returns the event.
     pub const fn event(&self) -> Event {
         match self {
             Self::LocationStatus { .. } => Event::LOCATION_STATUS,

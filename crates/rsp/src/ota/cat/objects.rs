@@ -1,4 +1,4 @@
-//! The data objects that commands, responses and envelopes share: TS 102 223 section 8.
+//! The data objects used in commands, responses and envelopes: TS 102 223 section 8.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use crate::ota::octets::{Octets, hex_text};
 /// Command details, section 8.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CommandDetails {
-    /// Number that the response repeats.
+    /// Command number, which the response repeats.
     pub number: u8,
     /// Type of command.
     pub kind: u8,
@@ -30,7 +30,7 @@ impl CommandDetails {
     }
 }
 
-/// One end of a command, section 8.7.
+/// Source or destination of a command, section 8.7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Device {
     /// The card.
@@ -44,7 +44,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// The octet.
+    /// Returns the encoded octet.
     pub const fn code(self) -> u8 {
         match self {
             Self::Uicc => 0x81,
@@ -68,10 +68,10 @@ impl Device {
         write(Tag::DEVICE_IDENTITIES, Required::Yes, &[source.code(), destination.code()], out);
     }
 
-    /// Source and destination.
+    /// Decodes the source and the destination device.
     pub(super) fn find_pair(elements: &Elements<'_>) -> Result<(Self, Self), DecodeError> {
         elements.mandatory(Tag::DEVICE_IDENTITIES, |reader| {
-            let bad = reader.bad("a device that does not take part here");
+            let bad = reader.bad("unsupported device identity");
             let [source, destination] = reader.array()?;
             Self::of(source).zip(Self::of(destination)).ok_or(bad)
         })
@@ -81,16 +81,16 @@ impl Device {
 /// Duration, section 8.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Duration {
-    /// So many minutes.
+    /// Minutes.
     Minutes(u8),
-    /// So many seconds.
+    /// Seconds.
     Seconds(u8),
-    /// So many tenths of a second.
+    /// Tenths of a second.
     Tenths(u8),
 }
 
 impl Duration {
-    /// As time.
+    /// Converts to a standard duration.
     pub const fn as_time(self) -> std::time::Duration {
         match self {
             Self::Minutes(count) => std::time::Duration::from_secs(60 * count as u64),
@@ -99,7 +99,8 @@ impl Duration {
         }
     }
 
-    /// The nearest that can be said, at least one tenth of a second and at most 255 minutes.
+    /// Returns the nearest duration that can be encoded, at least one tenth of a second and at most
+    /// 255 minutes.
     pub fn nearest(time: std::time::Duration) -> Self {
         let tenths = time.as_millis().div_ceil(100).max(1);
         let within = |count: u128| u8::try_from(count).ok();
@@ -120,7 +121,7 @@ impl Duration {
     }
 
     pub(super) fn read(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.bad("a duration is minutes, seconds or tenths of seconds, at least 1");
+        let bad = reader.bad("a duration must be at least 1 minute, second or tenth of a second");
         match reader.array()? {
             [_, 0] => Err(bad),
             [0, count] => Ok(Self::Minutes(count)),
@@ -131,31 +132,31 @@ impl Duration {
     }
 }
 
-/// Timer value, section 8.38: hours, minutes and seconds, digits swapped; up to a day.
+/// Timer value, section 8.38: hours, minutes and seconds in swapped digits; less than a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TimerValue(u32);
 
 impl TimerValue {
-    /// 24 hours without a second.
+    /// One second less than 24 hours.
     const MAX: u32 = 24 * 3600 - 1;
 
-    /// So many seconds, at most a day.
+    /// Creates a timer value from seconds, limited to less than a day.
     pub fn of_seconds(seconds: u64) -> Self {
         Self(u32::try_from(seconds).unwrap_or(Self::MAX).min(Self::MAX))
     }
 
-    /// As time.
+    /// Converts to a standard duration.
     pub const fn as_time(self) -> std::time::Duration {
         std::time::Duration::from_secs(self.0 as u64)
     }
 
-    /// The three octets.
+    /// Encodes the three octets.
     pub fn to_bytes(self) -> [u8; 3] {
         [self.0 / 3600, self.0 / 60 % 60, self.0 % 60]
             .map(|number| u8::try_from(((number % 10) << 4) | (number / 10)).unwrap_or(0))
     }
 
-    /// From the three octets; `None` when they are no time of day.
+    /// Decodes the three octets. Returns `None` if they are not a time of day.
     pub fn of(octets: [u8; 3]) -> Option<Self> {
         let [hours, minutes, seconds] = octets.map(|octet| match (octet & 0x0F, octet >> 4) {
             (tens @ 0..=9, ones @ 0..=9) => Some(u32::from(tens) * 10 + u32::from(ones)),
@@ -166,12 +167,12 @@ impl TimerValue {
     }
 
     pub(super) fn read(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.bad("a timer value is hours, minutes and seconds in swapped digits");
+        let bad = reader.bad("a timer value must be hours, minutes and seconds in swapped digits");
         Self::of(reader.array()?).ok_or(bad)
     }
 }
 
-/// An event that the card may ask to be told of, section 8.25.
+/// An event of SET UP EVENT LIST, section 8.25.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Event(pub u8);
 
@@ -205,7 +206,7 @@ impl LocationStatus {
     }
 
     pub(super) fn read(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.bad("a location status is 00, 01 or 02");
+        let bad = reader.bad("a location status must be 00, 01 or 02");
         match reader.octet()? {
             0 => Ok(Self::Normal),
             1 => Ok(Self::Limited),
@@ -215,12 +216,13 @@ impl LocationStatus {
     }
 }
 
-/// Location information, section 8.19 and TS 31.111 section 8.19: which network, then area and cell.
+/// Location information, section 8.19 and TS 31.111 section 8.19: network, area and cell.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LocationInformation {
-    /// MCC and MNC as TS 24.008 codes them.
+    /// MCC and MNC in the encoding of TS 24.008.
     pub plmn: [u8; 3],
-    /// LAC or TAC (two octets), then the cell (two octets for GSM, four for UTRAN and E-UTRAN, more for NG-RAN).
+    /// LAC or TAC (two octets), followed by the cell (two octets for GSM, four for UTRAN and
+    /// E-UTRAN, more for NG-RAN).
     #[serde(with = "hex_text")]
     pub area_and_cell: Vec<u8>,
 }
@@ -237,18 +239,19 @@ impl LocationInformation {
 
     pub(super) fn read(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
         let plmn = reader.array()?;
-        let bad = reader.bad("area and cell have 2 to 8 octets");
+        let bad = reader.bad("area and cell must have 2 to 8 octets");
         let area_and_cell = reader.take_rest().to_vec();
         if (2..=8).contains(&area_and_cell.len()) { Ok(Self { plmn, area_and_cell }) } else { Err(bad) }
     }
 }
 
-/// IMEI, section 8.20: the octets of TS 24.008 section 10.5.1.4, type of identity and parity bit included.
+/// IMEI, section 8.20: the octets of TS 24.008 section 10.5.1.4, including type of identity and
+/// parity bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Imei(pub [u8; 8]);
 
 impl Imei {
-    /// From its 15 digits; `None` when they are not.
+    /// Creates an IMEI from 15 digits. Returns `None` for any other text.
     pub fn of_digits(digits: &str) -> Option<Self> {
         let mut nibbles = vec![0x0A];
         for digit in digits.chars() {
@@ -260,7 +263,7 @@ impl Imei {
         octets.try_into().ok().map(Self)
     }
 
-    /// Its 15 digits.
+    /// Returns the 15 digits.
     pub fn digits(&self) -> String {
         self.0
             .iter()
@@ -271,10 +274,11 @@ impl Imei {
     }
 }
 
-/// Bearer description, section 8.52: the type, and its parameters as they are.
+/// Bearer description, section 8.52: the type and its undecoded parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Bearer {
-    /// Bearer type: 02 packet service, 03 the terminal's default for the transport layer, 0B E-UTRAN.
+    /// Bearer type: 02 packet service, 03 the terminal's default for the transport layer, 0B
+    /// E-UTRAN.
     pub kind: u8,
     /// Bearer parameters.
     #[serde(with = "hex_text")]
@@ -305,16 +309,16 @@ impl Bearer {
     }
 }
 
-/// The protocol under a channel, section 8.59.
+/// The transport protocol of a channel, section 8.59.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TransportProtocol {
-    /// 01: UDP, the card is the client.
+    /// 01: UDP, with the card as client.
     UdpClient,
-    /// 02: TCP, the card is the client.
+    /// 02: TCP, with the card as client.
     TcpClient,
 }
 
-/// UICC/terminal interface transport level, section 8.59: the protocol and the port at the other end.
+/// UICC/terminal interface transport level, section 8.59: the protocol and the remote port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TransportLevel {
     /// The protocol.
@@ -325,8 +329,7 @@ pub struct TransportLevel {
 
 impl TransportLevel {
     fn read(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
-        let bad =
-            reader.bad("of the transport levels only UDP and TCP with the card as client are known here");
+        let bad = reader.bad("the transport level is not supported; use UDP or TCP with the card as client");
         let protocol = match reader.octet()? {
             0x01 => TransportProtocol::UdpClient,
             0x02 => TransportProtocol::TcpClient,
@@ -345,23 +348,24 @@ impl TransportLevel {
     }
 }
 
-/// What describes a channel: in OPEN CHANNEL, in the trigger of an administration session, and among connectivity
-/// parameters. Everything may be absent; what is needed where is the user's to say.
+/// The parameters of a channel in OPEN CHANNEL, in the trigger of an administration session, and
+/// among connectivity parameters. All are optional here; the user of the type decides which are
+/// required.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChannelParameters {
     /// Bearer description.
     pub bearer: Option<Bearer>,
     /// Buffer size.
     pub buffer_size: Option<u16>,
-    /// Network access name as the label list of TS 23.003 section 9.1.
+    /// Network access name, encoded as the label list of TS 23.003 section 9.1.
     pub access_point: Option<AccessPoint>,
-    /// Login and password, with the data coding scheme in front (04: 8-bit).
+    /// Login, encoded with its data coding scheme (04: 8-bit).
     pub login: Option<TextString>,
-    /// Password; cannot be there without a login.
+    /// Password. A password without a login cannot be encoded.
     pub password: Option<TextString>,
     /// Transport level.
     pub transport: Option<TransportLevel>,
-    /// Where to: data destination address.
+    /// Data destination address.
     pub destination: Option<IpAddr>,
 }
 
@@ -383,7 +387,7 @@ impl AccessPoint {
     }
 
     fn read(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.bad("an APN is a run of labels, each with its length");
+        let bad = reader.bad("an APN must be a sequence of labels, each preceded by its length");
         let mut labels = Vec::new();
         while !reader.is_empty() {
             let label = std::str::from_utf8(reader.field()?.rest()).map_err(|_| bad.clone())?;
@@ -398,7 +402,7 @@ impl AccessPoint {
     }
 }
 
-/// Data coding scheme of 8-bit text.
+/// The data coding scheme of 8-bit text.
 const TEXT_8_BIT: u8 = 0x04;
 
 impl TextString {
@@ -416,7 +420,7 @@ impl TextString {
 }
 
 impl ChannelParameters {
-    /// The objects, in the order of OPEN CHANNEL (section 6.6.27).
+    /// Writes the objects in the order of OPEN CHANNEL (section 6.6.27).
     pub fn write(&self, out: &mut Vec<u8>) {
         if let Some(bearer) = &self.bearer {
             bearer.write(out);
@@ -438,10 +442,10 @@ impl ChannelParameters {
         }
     }
 
-    /// From a run of objects; others among them are passed over.
+    /// Decodes the parameters in a sequence of objects. Other objects are ignored.
     ///
     /// # Errors
-    /// It is no such run, or one of the objects known here is malformed.
+    /// The octets are not a sequence of objects, or a channel parameter is malformed.
     pub fn parse(octets: Octets<'_>) -> Result<Self, DecodeError> {
         Self::find(&Elements::parse(octets)?)
     }
@@ -455,7 +459,8 @@ impl ChannelParameters {
             login: texts.next().transpose()?,
             password: texts.next().transpose()?,
             transport: elements.optional(Tag::TRANSPORT_LEVEL, TransportLevel::read)?,
-            // Before the transport level the same tag gives the terminal's own address, which is the terminal's affair.
+            // In front of the transport level the same tag contains the terminal's own address,
+            // which only the terminal uses.
             destination: elements.all(Tag::OTHER_ADDRESS).last().map(read_other_address).transpose()?,
         })
     }
@@ -470,7 +475,7 @@ fn other_address(address: IpAddr) -> Vec<u8> {
 }
 
 fn read_other_address(mut reader: Octets<'_>) -> Result<IpAddr, DecodeError> {
-    let bad = reader.bad("an address is 21 with 4 octets (IPv4) or 57 with 16 (IPv6)");
+    let bad = reader.bad("an address must be 21 with 4 octets (IPv4) or 57 with 16 (IPv6)");
     let address = match reader.octet()? {
         0x21 => IpAddr::from(reader.array::<4>()?),
         0x57 => IpAddr::from(reader.array::<16>()?),
@@ -483,30 +488,30 @@ fn read_other_address(mut reader: Octets<'_>) -> Result<IpAddr, DecodeError> {
 /// Channel status, section 8.56.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChannelStatus {
-    /// 1 to 7; 0 when no channel is open.
+    /// The channel, 1 to 7; 0 if no channel is open.
     pub channel: u8,
-    /// How it is.
+    /// The state of the channel.
     pub state: ChannelState,
 }
 
-/// How a channel is.
+/// The state of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ChannelState {
-    /// No link.
+    /// The link is not established.
     Closed,
-    /// Open.
+    /// The link is established.
     Open,
     /// The link was dropped.
     Dropped,
 }
 
-/// b8 of the first octet.
+/// b8 of the first octet: the link is established.
 const LINK_ESTABLISHED: u8 = 0x80;
-/// The second octet.
+/// The second octet: the link was dropped.
 const LINK_DROPPED: u8 = 0x05;
 
 impl ChannelStatus {
-    /// The two octets.
+    /// Encodes the two octets.
     pub const fn to_bytes(self) -> [u8; 2] {
         match self.state {
             ChannelState::Closed => [self.channel & 0x07, 0],
@@ -520,7 +525,7 @@ impl ChannelStatus {
     }
 
     pub(super) fn read(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
-        let bad = reader.bad("no channel status of a client");
+        let bad = reader.bad("not a channel status of a client");
         let [first, second] = reader.array()?;
         let state = match (first & LINK_ESTABLISHED != 0, second) {
             (true, 0) => ChannelState::Open,

@@ -1,4 +1,5 @@
-//! Proactive commands: TS 102 223 section 6.6, TS 31.111 section 6.6. The card writes, the terminal reads.
+//! Proactive commands: TS 102 223 section 6.6, TS 31.111 section 6.6. The card encodes, the
+//! terminal decodes.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,19 +9,19 @@ use crate::der::{DecodeError, write_tlv};
 use crate::ota::octets::{Octets, hex_text};
 use crate::ota::sms::Address;
 
-/// Tag of a proactive command.
+/// The tag of a proactive command.
 const PROACTIVE: crate::der::Tag = crate::der::Tag(0xD0);
 
-/// A command with the number that its response repeats.
+/// A proactive command with its command number, which the response repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proactive {
     /// Command number, 1 to 254.
     pub number: u8,
-    /// What the terminal is to do.
+    /// The command.
     pub command: Command,
 }
 
-/// What a terminal is to do.
+/// A command to the terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// REFRESH.
@@ -31,11 +32,11 @@ pub enum Command {
     PollInterval(Duration),
     /// POLLING OFF.
     PollingOff,
-    /// SET UP EVENT LIST; an empty list ends all.
+    /// SET UP EVENT LIST; an empty list removes all events.
     SetUpEventList(Vec<Event>),
     /// SEND SHORT MESSAGE.
     SendShortMessage {
-        /// The service centre; that of the terminal when absent.
+        /// The service centre; if absent, the terminal's default.
         service_centre: Option<Address>,
         /// SMS-SUBMIT.
         #[serde(with = "hex_text")]
@@ -45,32 +46,33 @@ pub enum Command {
     ProvideLocalInformation(LocalInformation),
     /// TIMER MANAGEMENT.
     TimerManagement {
-        /// 1 to 8.
+        /// The timer, 1 to 8.
         timer: u8,
-        /// What is to be done with it.
+        /// The action on the timer.
         action: TimerAction,
     },
     /// OPEN CHANNEL.
     OpenChannel(OpenChannel),
     /// CLOSE CHANNEL.
     CloseChannel {
-        /// 1 to 7.
+        /// The channel, 1 to 7.
         channel: u8,
     },
     /// RECEIVE DATA.
     ReceiveData {
-        /// 1 to 7.
+        /// The channel, 1 to 7.
         channel: u8,
-        /// The most octets wanted.
+        /// The maximum number of octets to return.
         length: u8,
     },
     /// SEND DATA.
     SendData {
-        /// 1 to 7.
+        /// The channel, 1 to 7.
         channel: u8,
-        /// Whether to send what is in the buffer; else it is only stored there.
+        /// True if the terminal sends the data immediately; false if it only stores them in the
+        /// buffer.
         immediately: bool,
-        /// What to send.
+        /// The data.
         #[serde(with = "hex_text")]
         data: Vec<u8>,
     },
@@ -110,7 +112,8 @@ pub enum CommandKind {
 }
 
 impl CommandKind {
-    /// From the octet; `None` for commands that remote provisioning does not need.
+    /// Decodes the type of command. Returns `None` for commands that remote provisioning does not
+    /// require.
     pub const fn of(code: u8) -> Option<Self> {
         Some(match code {
             0x01 => Self::Refresh,
@@ -138,12 +141,12 @@ pub enum RefreshMode {
     UiccReset,
     /// 09: eUICC Profile State Change.
     ProfileStateChange,
-    /// Another one: files changed, an application to be initialised again.
+    /// Another mode, for changed files or the initialisation of an application.
     Other(u8),
 }
 
 impl RefreshMode {
-    /// The octet.
+    /// Returns the encoded octet.
     pub const fn code(self) -> u8 {
         match self {
             Self::UiccReset => 0x04,
@@ -164,7 +167,7 @@ impl RefreshMode {
 /// The qualifier of PROVIDE LOCAL INFORMATION, section 8.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LocalInformation {
-    /// 00: MCC, MNC, area, cell.
+    /// 00: location (MCC, MNC, area, cell).
     Location,
     /// 01: IMEI.
     Imei,
@@ -179,23 +182,23 @@ pub enum TimerAction {
     Start(TimerValue),
     /// 01: deactivate.
     Deactivate,
-    /// 02: tell the time left.
+    /// 02: get the remaining time.
     TimeLeft,
 }
 
 /// OPEN CHANNEL for packet data, section 6.6.27.3 and 6.6.27.4.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenChannel {
-    /// Whether the link is set up at once; else with the first data.
+    /// True if the link is established immediately; false if it is established with the first data.
     pub immediate: bool,
-    /// Whether a dropped link is set up again.
+    /// True if a dropped link is established again.
     pub automatic_reconnection: bool,
-    /// What channel.
+    /// The channel parameters.
     pub parameters: ChannelParameters,
 }
 
 impl Proactive {
-    /// The command, as FETCH gives it.
+    /// Encodes the command as FETCH returns it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (kind, qualifier, destination) = self.command.details();
         let mut contents = Vec::new();
@@ -207,26 +210,28 @@ impl Proactive {
         out
     }
 
-    /// From what FETCH gave.
+    /// Decodes the command as FETCH returned it.
     ///
     /// # Errors
-    /// It is no proactive command, not one of those known here, or malformed.
+    /// The octets are not a proactive command, the command is unsupported, or it is malformed.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let elements = Elements::parse(contents(octets, PROACTIVE)?)?;
         let details = CommandDetails::find(&elements)?;
         let (source, destination) = Device::find_pair(&elements)?;
         let start = elements.require(Tag::COMMAND_DETAILS)?;
         if source != Device::Uicc {
-            return Err(start.bad("a proactive command comes from the card").within("device identities"));
+            return Err(start
+                .bad("the source of a proactive command must be the card")
+                .within("device identities"));
         }
         let kind = CommandKind::of(details.kind)
-            .ok_or(start.bad("a proactive command that is not known here").within("command details"))?;
+            .ok_or(start.bad("unsupported proactive command").within("command details"))?;
         let command = Command::find(kind, details.qualifier, destination, &elements, start)?;
         Ok(Self { number: details.number, command })
     }
 }
 
-/// The contents of the one BER-TLV that `octets` are.
+/// Returns the contents of the single BER-TLV in `octets`.
 pub(super) fn contents(octets: &[u8], tag: crate::der::Tag) -> Result<Octets<'_>, DecodeError> {
     let mut reader = crate::der::Reader::new(octets);
     let contents = reader.contents(tag)?;
@@ -235,12 +240,12 @@ pub(super) fn contents(octets: &[u8], tag: crate::der::Tag) -> Result<Octets<'_>
 }
 
 impl Command {
-    /// Which command it is.
+    /// Returns the type of command.
     pub fn kind(&self) -> CommandKind {
         self.details().0
     }
 
-    /// Type, qualifier and destination.
+    /// Returns type, qualifier and destination.
     pub(super) fn details(&self) -> (CommandKind, u8, Device) {
         use Device::{Channel, Network, Terminal};
         match self {
@@ -280,7 +285,7 @@ impl Command {
         }
     }
 
-    /// The objects after details and devices.
+    /// Writes the objects after command details and device identities.
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::PollInterval(duration) => duration.write(out),
@@ -321,10 +326,12 @@ impl Command {
         elements: &Elements<'_>,
         details: Octets<'_>,
     ) -> Result<Self, DecodeError> {
-        let unknown = || details.bad("a qualifier that is not known here").within("command details");
+        let unknown = || details.bad("unsupported command qualifier").within("command details");
         let channel = || match destination {
             Device::Channel(channel) => Ok(channel),
-            _ => Err(details.bad("the command is for a channel").within("device identities")),
+            _ => Err(details
+                .bad("the destination of the command must be a channel")
+                .within("device identities")),
         };
         Ok(match kind {
             CommandKind::Refresh => Self::Refresh(RefreshMode::of(qualifier)),
@@ -338,7 +345,7 @@ impl Command {
                 Self::SetUpEventList(events.iter().map(|event| Event(*event)).collect())
             }
             CommandKind::SendShortMessage => {
-                // Packing to septets is of the past and changes the TPDU.
+                // Packing to septets is obsolete and would change the TPDU.
                 if qualifier & 0x01 != 0 {
                     return Err(unknown());
                 }
@@ -365,7 +372,7 @@ impl Command {
             },
             CommandKind::OpenChannel => {
                 let parameters = ChannelParameters::find(elements)?;
-                // Section 6.6.27: these two are mandatory for every bearer.
+                // Section 6.6.27: these two objects are mandatory for every bearer.
                 elements.require(Tag::BEARER_DESCRIPTION)?;
                 elements.require(Tag::BUFFER_SIZE)?;
                 Self::OpenChannel(OpenChannel {
@@ -391,7 +398,7 @@ impl Command {
 
 /// Timer identifier, section 8.37.
 pub(super) fn timer_identifier(reader: &mut Octets<'_>) -> Result<u8, DecodeError> {
-    let bad = reader.bad("there are timers 1 to 8");
+    let bad = reader.bad("the timer must be 1 to 8");
     match reader.octet()? {
         timer @ 1..=8 => Ok(timer),
         _ => Err(bad),

@@ -4,20 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::ota::octets::hex_text;
 
-/// What a terminal can, as it says to the card.
+/// The capabilities of a terminal, as sent to the card.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TerminalProfile(#[serde(with = "hex_text")] pub Vec<u8>);
 
-/// One thing that a terminal can: its octet, counted from 1, and the bit in it.
+/// One capability of a terminal: its octet, counted from 1, and the bit in that octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Facility(u8, u8);
 
 impl Facility {
-    /// The terminal has told its profile.
+    /// The terminal sends its profile.
     pub const PROFILE_DOWNLOAD: Self = Self(1, 1);
-    /// Short messages for the card.
+    /// SMS-PP data download.
     pub const SMS_PP_DOWNLOAD: Self = Self(1, 2);
-    /// Timers that run out are told.
+    /// The terminal reports expired timers.
     pub const TIMER_EXPIRATION: Self = Self(1, 6);
     /// MORE TIME.
     pub const MORE_TIME: Self = Self(3, 4);
@@ -55,19 +55,20 @@ impl Facility {
     pub const GET_CHANNEL_STATUS: Self = Self(12, 5);
     /// Packet data as a bearer.
     pub const BEARER_PACKET: Self = Self(13, 2);
-    /// TCP with the card as client, to a remote end.
+    /// TCP with the card as client, to a remote host.
     pub const TCP_CLIENT: Self = Self(17, 1);
-    /// UDP with the card as client, to a remote end.
+    /// UDP with the card as client, to a remote host.
     pub const UDP_CLIENT: Self = Self(17, 2);
     /// REFRESH: eUICC Profile State Change.
     pub const REFRESH_PROFILE_STATE_CHANGE: Self = Self(34, 6);
 }
 
-/// Where the number of channels stands: octet 13, b6 to b8.
+/// The position of the number of channels: octet 13, b6 to b8.
 const CHANNELS: (usize, u32) = (12, 5);
 
 impl TerminalProfile {
-    /// A terminal that can these things, with so many channels (at most 7).
+    /// Creates the profile of a terminal with these capabilities and number of channels (at most
+    /// 7).
     pub fn of(facilities: &[Facility], channels: u8) -> Self {
         let mut octets = Vec::new();
         let mut set = |at: usize, bits: u8| {
@@ -87,14 +88,15 @@ impl TerminalProfile {
         Self(octets)
     }
 
-    /// Whether the terminal can this. What is not sent is not supported.
+    /// True if the terminal supports this capability. Capabilities beyond the end of the profile
+    /// are not supported.
     pub fn can(&self, Facility(octet, bit): Facility) -> bool {
         self.0
             .get(usize::from(octet.saturating_sub(1)))
             .is_some_and(|octet| octet >> bit.saturating_sub(1) & 1 == 1)
     }
 
-    /// How many channels it has.
+    /// Returns the number of channels.
     pub fn channels(&self) -> u8 {
         self.0.get(CHANNELS.0).map_or(0, |octet| octet >> CHANNELS.1)
     }

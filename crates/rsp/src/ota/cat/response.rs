@@ -1,4 +1,4 @@
-//! TERMINAL RESPONSE: TS 102 223 section 6.8. The terminal writes, the card reads.
+//! TERMINAL RESPONSE: TS 102 223 section 6.8. The terminal encodes, the card decodes.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,40 +10,40 @@ use super::tlv::{Elements, Required, Tag, write};
 use crate::der::DecodeError;
 use crate::ota::octets::{Octets, hex_text};
 
-/// How a command went, section 8.12.
+/// The result of a command, section 8.12.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GeneralResult(pub u8);
 
 impl GeneralResult {
-    /// Done.
+    /// Command performed successfully.
     pub const PERFORMED: Self = Self(0x00);
-    /// Done, with values other than asked for.
+    /// Command performed with modifications.
     pub const PERFORMED_WITH_MODIFICATION: Self = Self(0x07);
-    /// Not now.
+    /// Terminal currently unable to process the command.
     pub const TERMINAL_UNABLE: Self = Self(0x20);
-    /// Not now, because of the network.
+    /// Network currently unable to process the command.
     pub const NETWORK_UNABLE: Self = Self(0x21);
-    /// Not with this timer now.
+    /// Action in contradiction with the current timer state.
     pub const TIMER_CONTRADICTION: Self = Self(0x24);
-    /// Not with this terminal.
+    /// Command beyond the terminal's capabilities.
     pub const BEYOND_CAPABILITIES: Self = Self(0x30);
-    /// No such command here.
+    /// Command type not understood by the terminal.
     pub const TYPE_NOT_UNDERSTOOD: Self = Self(0x31);
-    /// The command's data make no sense.
+    /// Command data not understood by the terminal.
     pub const DATA_NOT_UNDERSTOOD: Self = Self(0x32);
-    /// The network refused the short message: TS 31.111 section 8.12.
+    /// The network rejected the short message: TS 31.111 section 8.12.
     pub const SMS_RP_ERROR: Self = Self(0x35);
-    /// Something is missing in the command.
+    /// Required values are missing.
     pub const VALUES_MISSING: Self = Self(0x36);
-    /// The bearer independent protocol has an error, told by [`BipCause`].
+    /// Bearer independent protocol error, detailed by [`BipCause`].
     pub const BIP_ERROR: Self = Self(0x3A);
 
-    /// `0X`, `1X`: the command was performed.
+    /// True for `0X` and `1X`: the command was performed.
     pub const fn is_performed(self) -> bool {
         self.0 < 0x20
     }
 
-    /// `2X`: it may be worth trying again.
+    /// True for `2X`: the card may retry the command.
     pub const fn is_temporary(self) -> bool {
         self.0 >> 4 == 2
     }
@@ -70,84 +70,85 @@ impl BipCause {
     pub const NOT_REACHABLE: Self = Self(0x07);
 }
 
-/// A response: to which command, how it went, and what came of it.
+/// A terminal response: the details of the command, the result and the response data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TerminalResponse {
-    /// Those of the command.
+    /// The command details, repeated from the command.
     pub details: CommandDetails,
-    /// How it went.
+    /// The general result.
     pub result: GeneralResult,
     /// Additional information on the result.
     pub additional: Vec<u8>,
-    /// What came of it.
+    /// The response data.
     pub response: Response,
 }
 
-/// What came of a command.
+/// The response data of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Response {
-    /// Nothing to tell.
+    /// No response data.
     None,
-    /// POLL INTERVAL: what it will be.
+    /// POLL INTERVAL: the interval that the terminal will use.
     PollInterval(Duration),
-    /// PROVIDE LOCAL INFORMATION.
+    /// PROVIDE LOCAL INFORMATION: location.
     Location(LocationInformation),
-    /// PROVIDE LOCAL INFORMATION.
+    /// PROVIDE LOCAL INFORMATION: IMEI.
     Imei(Imei),
-    /// PROVIDE LOCAL INFORMATION: the octets as TS 24.008 has them.
+    /// PROVIDE LOCAL INFORMATION: IMEISV, in the encoding of TS 24.008.
     Imeisv(#[serde(with = "hex_text")] Vec<u8>),
     /// TIMER MANAGEMENT.
     Timer {
-        /// 1 to 8.
+        /// The timer, 1 to 8.
         timer: u8,
-        /// The time left.
+        /// The remaining time.
         left: Option<TimerValue>,
     },
-    /// OPEN CHANNEL: also when it failed, then without a status.
+    /// OPEN CHANNEL. A failed command has a response without a status.
     Channel {
-        /// Which channel it is and how.
+        /// The channel and its state.
         status: Option<ChannelStatus>,
-        /// What bearer there is.
+        /// The bearer of the channel.
         bearer: Bearer,
-        /// How large the buffers are.
+        /// The buffer size.
         buffer_size: u16,
     },
     /// RECEIVE DATA.
     Received {
-        /// What came.
+        /// The received data.
         #[serde(with = "hex_text")]
         data: Vec<u8>,
-        /// How many octets are left; FF for 255 and more.
+        /// The number of remaining octets; FF for 255 and more.
         left: u8,
     },
-    /// SEND DATA: how many octets the buffer still takes; FF for 255 and more.
+    /// SEND DATA.
     Sent {
-        /// How many.
+        /// The free space in the buffer in octets; FF for 255 and more.
         free: u8,
     },
-    /// GET CHANNEL STATUS: every channel.
+    /// GET CHANNEL STATUS: the status of every channel.
     ChannelStatuses(Vec<ChannelStatus>),
 }
 
 impl TerminalResponse {
-    /// To a command, done, with what came of it.
+    /// Creates the response to a performed command.
     pub fn performed(to: &Proactive, response: Response) -> Self {
         Self::of(to, GeneralResult::PERFORMED, Vec::new(), response)
     }
 
-    /// To a command, with its result.
+    /// Creates a response with this result.
     pub fn of(to: &Proactive, result: GeneralResult, additional: Vec<u8>, response: Response) -> Self {
         Self { details: to.details(), result, additional, response }
     }
 
-    /// To a command that this end cannot read, as far as its details can be read.
+    /// Creates the response to a command that this terminal cannot decode. Returns `None` if even
+    /// the command details cannot be decoded.
     pub fn refusing(octets: &[u8], result: GeneralResult) -> Option<Self> {
         let contents = super::proactive::contents(octets, crate::der::Tag(0xD0)).ok()?;
         let details = CommandDetails::find(&Elements::parse(contents).ok()?).ok()?;
         Some(Self { details, result, additional: Vec::new(), response: Response::None })
     }
 
-    /// The data of TERMINAL RESPONSE.
+    /// Encodes the data of TERMINAL RESPONSE.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.details.write(&mut out);
@@ -157,10 +158,10 @@ impl TerminalResponse {
         out
     }
 
-    /// From the data of TERMINAL RESPONSE.
+    /// Decodes the data of TERMINAL RESPONSE.
     ///
     /// # Errors
-    /// It is none, or malformed.
+    /// The octets are not a terminal response, or the response is malformed.
     pub fn parse(octets: &[u8]) -> Result<Self, DecodeError> {
         let elements = Elements::parse(Octets::new(octets))?;
         let details = CommandDetails::find(&elements)?;
@@ -171,12 +172,12 @@ impl TerminalResponse {
         Ok(Self { details, result, additional, response })
     }
 
-    /// Whether it is one to this command.
+    /// True if this is the response to the command.
     pub fn answers(&self, command: &Proactive) -> bool {
         self.details == command.details()
     }
 
-    /// The cause of a BIP error.
+    /// Returns the cause of a BIP error.
     pub fn bip_cause(&self) -> Option<BipCause> {
         (self.result == GeneralResult::BIP_ERROR)
             .then(|| BipCause(self.additional.first().copied().unwrap_or(BipCause::NONE.0)))
@@ -184,7 +185,7 @@ impl TerminalResponse {
 }
 
 impl Proactive {
-    /// Command details.
+    /// Returns the command details.
     pub fn details(&self) -> CommandDetails {
         let (kind, qualifier) = self.command.kind_and_qualifier();
         CommandDetails { number: self.number, kind: kind as u8, qualifier }
@@ -275,7 +276,7 @@ impl Response {
 }
 
 impl LocalInformation {
-    /// Whether a response is what was asked for.
+    /// True if the response contains the requested information.
     pub const fn is_answered_by(self, response: &Response) -> bool {
         matches!(
             (self, response),

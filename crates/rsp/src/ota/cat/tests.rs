@@ -18,7 +18,8 @@ fn channel() -> ChannelParameters {
     }
 }
 
-/// Each command with its octets; those of REFRESH and of the objects of OPEN CHANNEL are also TS 102 223's and pySim's.
+/// Commands with their encodings. The encodings of REFRESH and of the objects of OPEN CHANNEL also
+/// occur in TS 102 223 and pySim.
 fn commands() -> Vec<(Command, &'static str)> {
     let minute = TimerValue::of_seconds(3723);
     vec![
@@ -76,7 +77,7 @@ fn commands() -> Vec<(Command, &'static str)> {
 }
 
 #[test]
-fn every_command_goes_both_ways() {
+fn every_command_is_encoded_and_decoded() {
     for (command, octets) in commands() {
         let proactive = Proactive { number: 1, command };
         assert_eq!(hex::encode_upper(proactive.to_bytes()), octets.replace(' ', ""));
@@ -89,7 +90,7 @@ fn every_command_goes_both_ways() {
 }
 
 #[test]
-fn long_data_have_a_long_length() {
+fn long_data_have_a_multi_octet_length() {
     let command = Command::SendData { channel: 1, immediately: true, data: vec![7; 200] };
     let proactive = Proactive { number: 9, command };
     let octets = proactive.to_bytes();
@@ -98,11 +99,11 @@ fn long_data_have_a_long_length() {
 }
 
 #[test]
-fn a_command_that_is_not_understood_can_be_answered() {
+fn an_unsupported_command_can_be_responded_to() {
     // DISPLAY TEXT.
     let octets = unhex("D00F 8103012180 82028182 8D0404616263");
     let error = Proactive::parse(&octets).unwrap_err();
-    assert_eq!(error.to_string(), "command details: a proactive command that is not known here (at octet 4)");
+    assert_eq!(error.to_string(), "command details: unsupported proactive command (at octet 4)");
     let refusal = TerminalResponse::refusing(&octets, GeneralResult::TYPE_NOT_UNDERSTOOD).unwrap();
     assert_eq!(refusal.to_bytes(), unhex("8103012180 82028281 830131"));
     assert_eq!(TerminalResponse::refusing(&[0xD0], GeneralResult::TYPE_NOT_UNDERSTOOD), None);
@@ -111,23 +112,24 @@ fn a_command_that_is_not_understood_can_be_answered() {
 #[test]
 fn malformed_commands_are_refused() {
     for octets in [
-        // No device, a device that is none of ours, a command from the terminal.
+        // Missing device identities, an unsupported device, a command from the terminal.
         "D005 8103010200",
         "D009 8103010200 82028101",
         "D009 8103010200 82028281",
-        // No channel, no data.
+        // Missing channel, missing data.
         "D009 8103014100 82028182",
         "D009 8103014200 82028121",
-        // Timers 0 and 9, a value with digits that are none, a duration of nothing.
+        // Timers 0 and 9, a value with invalid digits, a duration of zero.
         "D00C 8103012701 82028182 A40100",
         "D00C 8103012701 82028182 A40109",
         "D011 8103012700 82028182 A40103 A50310203A",
         "D00D 8103010300 82028182 84020100",
-        // OPEN CHANNEL without buffer, with another transport, with half an address.
+        // OPEN CHANNEL without buffer size, with another transport protocol, with a truncated
+        // address.
         "D00C 8103014001 82028182 B50103",
         "D015 8103014001 82028182 B50103 B9020578 BC03030050",
         "D015 8103014001 82028182 B50103 B9020578 BE0421C00002",
-        // Tags that are reserved, a length that is not the shortest, octets left over.
+        // Reserved tags, a length that is not the shortest, trailing octets.
         "D00B 8103010200 82028182 0000",
         "D0810C 8103010200 82028182 8503616263",
         "D009 8103010200 82028182 00",
@@ -137,7 +139,7 @@ fn malformed_commands_are_refused() {
 }
 
 #[test]
-fn every_response_goes_both_ways() {
+fn every_response_is_encoded_and_decoded() {
     let command = |command| Proactive { number: 1, command };
     let open = OpenChannel { immediate: true, automatic_reconnection: false, parameters: channel() };
     let status = ChannelStatus { channel: 1, state: ChannelState::Open };
@@ -188,23 +190,23 @@ fn every_response_goes_both_ways() {
         ),
     ] {
         let to = command(to);
-        let answer = TerminalResponse::performed(&to, response);
-        assert_eq!(hex::encode_upper(answer.to_bytes()), octets.replace(' ', ""));
+        let terminal_response = TerminalResponse::performed(&to, response);
+        assert_eq!(hex::encode_upper(terminal_response.to_bytes()), octets.replace(' ', ""));
         let read = TerminalResponse::parse(&unhex(octets)).unwrap();
         assert!(read.answers(&to) && read.result.is_performed());
-        assert_eq!(read, answer);
+        assert_eq!(read, terminal_response);
     }
     assert_eq!(imei.digits(), "490154203237518");
 }
 
 #[test]
-fn a_failed_channel_tells_why() {
+fn a_failed_channel_has_a_cause() {
     let octets = unhex("8103014001 82028281 83023A01 B50103 B9020400");
     let response = TerminalResponse::parse(&octets).unwrap();
     assert_eq!(response.bip_cause(), Some(BipCause::NO_CHANNEL));
     assert!(!response.result.is_performed() && !response.result.is_temporary());
     assert!(matches!(response.response, Response::Channel { status: None, .. }));
-    // A terminal that sets no comprehension bits.
+    // A terminal that does not set the comprehension bits.
     let response = TerminalResponse::parse(&unhex("0103010400 02028281 030121")).unwrap();
     assert!(response.result.is_temporary() && response.bip_cause().is_none());
     for octets in ["", "8103010400 82028281", "82028281 830100", "8103010400 8300", "81020104 830100"] {
@@ -213,7 +215,7 @@ fn a_failed_channel_tells_why() {
 }
 
 #[test]
-fn every_envelope_goes_both_ways() {
+fn every_envelope_is_encoded_and_decoded() {
     let status = ChannelStatus { channel: 1, state: ChannelState::Open };
     let location = LocationInformation { plmn: [0x62, 0xF2, 0x10], area_and_cell: vec![0, 1, 0, 2] };
     for (envelope, octets) in [
@@ -259,7 +261,7 @@ fn every_envelope_goes_both_ways() {
             assert!(Envelope::parse(&octets[..cut]).is_err());
         }
     }
-    // Menu selection.
+    // MENU SELECTION.
     assert_eq!(Envelope::parse(&unhex("D307 82020181 900101")), Ok(None));
     for octets in ["3000", "D100", "D600", "D606 82028281 9900", "D707 82028281 A40101"] {
         assert!(Envelope::parse(&unhex(octets)).is_err(), "{octets}");
@@ -267,8 +269,8 @@ fn every_envelope_goes_both_ways() {
 }
 
 #[test]
-fn a_terminal_profile_says_what_a_terminal_can() {
-    // Octets and their meaning as pySim's pySim/cat.py lists them.
+fn a_terminal_profile_contains_the_capabilities_of_a_terminal() {
+    // Octets and their meaning according to pySim's pySim/cat.py.
     let profile = TerminalProfile(unhex("7fe1e10e000000000000001f43000000ff"));
     for facility in [
         Facility::PROFILE_DOWNLOAD,
@@ -294,7 +296,7 @@ fn a_terminal_profile_says_what_a_terminal_can() {
 }
 
 #[test]
-fn durations_and_timer_values() {
+fn durations_and_timer_values_are_rounded_and_limited() {
     use std::time::Duration as Time;
     for (time, duration) in [
         (Time::ZERO, Duration::Tenths(1)),
@@ -312,9 +314,9 @@ fn durations_and_timer_values() {
     assert_eq!(Imei::of_digits("4901542032375x8"), None);
 }
 
-/// Single objects of pySim's pySim/cat.py.
+/// Single objects from pySim's pySim/cat.py.
 #[test]
-fn objects_of_pysim() {
+fn objects_of_pysim_decode() {
     let found =
         ChannelParameters::parse(Octets::new(&unhex("b50103 be052101020304 bc03028000 c704036e6161")))
             .unwrap();

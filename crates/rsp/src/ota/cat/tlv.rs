@@ -1,4 +1,4 @@
-//! COMPREHENSION-TLV data objects: TS 101 220 section 7.1.1, tags of table 7.23.
+//! COMPREHENSION-TLV data objects: TS 101 220 section 7.1.1, tags from table 7.23.
 
 use crate::der::{DecodeError, Problem};
 use crate::ota::octets::Octets;
@@ -64,12 +64,12 @@ impl Tag {
     pub const MEID: Self = Self(0x6D);
 }
 
-/// Whether the receiver must understand an object, or else refuse the whole: b8 of the tag.
+/// The comprehension requirement of an object, b8 of the tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Required {
-    /// It must.
+    /// The receiver must understand the object or refuse the whole message.
     Yes,
-    /// It may pass it over.
+    /// The receiver may ignore the object.
     No,
 }
 
@@ -80,9 +80,10 @@ pub fn write(tag: Tag, required: Required, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
-/// The objects of a command, a response or an envelope, found by their tag whatever their order.
+/// The objects of a command, a response or an envelope.
 ///
-/// Objects come in a fixed order by the standard; receivers find them by tag, and so does this.
+/// The standard defines a fixed order of objects, but receivers find them by tag, and so does this
+/// type.
 #[derive(Clone, Debug)]
 pub struct Elements<'a> {
     elements: Vec<(Tag, Octets<'a>)>,
@@ -90,14 +91,14 @@ pub struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// Takes a run of objects apart.
+    /// Splits a sequence of objects.
     ///
     /// # Errors
-    /// It is not one.
+    /// The octets are not a sequence of objects.
     pub fn parse(mut reader: Octets<'a>) -> Result<Self, DecodeError> {
         let mut elements = Vec::new();
         while !reader.is_empty() {
-            let reserved = reader.bad("this tag is reserved, or has three octets, which none of ours has");
+            let reserved = reader.bad("the tag is reserved, or has three octets, which is not supported");
             let tag = match reader.octet()? {
                 0x00 | 0x7F | 0x80 | 0xFF => return Err(reserved),
                 octet => Tag(octet & 0x7F),
@@ -109,29 +110,29 @@ impl<'a> Elements<'a> {
         Ok(Self { elements, end: reader.offset() })
     }
 
-    /// The first object with this tag.
+    /// Returns the first object with this tag.
     pub fn find(&self, tag: Tag) -> Option<Octets<'a>> {
         self.all(tag).next()
     }
 
-    /// Every object with this tag, in their order.
+    /// Returns all objects with this tag, in their order.
     pub fn all(&self, tag: Tag) -> impl Iterator<Item = Octets<'a>> {
         self.elements.iter().filter(move |(each, _)| *each == tag).map(|(_, value)| *value)
     }
 
-    /// The first object with this tag, which must be there.
+    /// Returns the first object with this tag.
     ///
     /// # Errors
-    /// It is not.
+    /// There is no such object.
     pub fn require(&self, tag: Tag) -> Result<Octets<'a>, DecodeError> {
         let expected = crate::der::Tag(u32::from(tag.0 | 0x80));
         self.find(tag).ok_or(DecodeError::new(self.end, Problem::Missing { expected }))
     }
 
-    /// Reads the object with this tag, if there is one, to its end.
+    /// Decodes the whole object with this tag, if there is one.
     ///
     /// # Errors
-    /// `read` refuses it, or leaves something of it.
+    /// `read` fails or leaves octets unread.
     pub fn optional<T>(
         &self,
         tag: Tag,
@@ -140,10 +141,10 @@ impl<'a> Elements<'a> {
         self.find(tag).map(|value| whole(value, read)).transpose()
     }
 
-    /// Reads the object with this tag to its end.
+    /// Decodes the whole object with this tag.
     ///
     /// # Errors
-    /// There is none, `read` refuses it, or leaves something of it.
+    /// The object is missing, or `read` fails or leaves octets unread.
     pub fn mandatory<T>(
         &self,
         tag: Tag,

@@ -9,9 +9,9 @@ fn both_ways(script: &Script, octets: &str) {
     assert_eq!(Script::parse(&unhex(octets)).as_ref(), Ok(script));
 }
 
-/// EnableProfile, computed from the structure of SGP.02 section 4.1.1.2.
+/// EnableProfile, built from the structure of SGP.02 section 4.1.1.2.
 #[test]
-fn a_script_that_enables_a_profile() {
+fn a_script_with_enable_profile() {
     let apdu = unhex("80E28800153A03124F10A0000005591010FFFFFFFF8900001100");
     both_ways(
         &Script::of_apdus([apdu.clone()]),
@@ -23,9 +23,9 @@ fn a_script_that_enables_a_profile() {
     );
 }
 
-/// Octets of a card and its server, from the test data of a public server.
+/// Octets of a card and its server, from the test data of a public server implementation.
 #[test]
-fn octets_of_a_card() {
+fn recorded_octets_of_a_card() {
     let script = Script::of_apdus([unhex("80CAFF2100")]).in_form(Form::Indefinite);
     both_ways(&script, "AE80 2205 80CAFF2100 0000");
     let octets = unhex("AF80 800101 2304 93059000 0000");
@@ -37,7 +37,7 @@ fn octets_of_a_card() {
 }
 
 #[test]
-fn secure_channel_tlvs_stand_beside_apdus() {
+fn secure_channel_tlvs_are_allowed_among_apdus() {
     let script = Script {
         form: Form::Definite,
         chaining: Some(Chaining::FirstKept),
@@ -55,14 +55,14 @@ fn secure_channel_tlvs_stand_beside_apdus() {
 }
 
 #[test]
-fn bare_tlvs_are_read_and_written_as_they_are() {
+fn bare_tlvs_are_decoded_and_encoded_unchanged() {
     let script = Script::parse(&unhex("2205 80CAFF2100 2204 80E40000")).unwrap();
     assert_eq!((script.form, script.commands.len()), (Form::Bare, 2));
     both_ways(&script.in_form(Form::Definite), "AA0D 2205 80CAFF2100 2204 80E40000");
 }
 
 #[test]
-fn a_long_apdu_has_a_long_length() {
+fn a_long_apdu_has_a_multi_octet_length() {
     let script = Script::of_apdus([vec![0x80; 261]]);
     let octets = script.to_bytes();
     assert_eq!(octets[..8], unhex("AA8201092282 0105"));
@@ -70,7 +70,7 @@ fn a_long_apdu_has_a_long_length() {
 }
 
 #[test]
-fn what_is_no_script_is_refused_with_what_a_card_answers() {
+fn invalid_scripts_are_refused_with_the_response_of_a_card() {
     for (octets, bad, at) in [
         ("", BadFormat::LengthNotFound, 0),
         ("AA03 2205 80", BadFormat::WrongLength, 4),
@@ -92,7 +92,7 @@ fn what_is_no_script_is_refused_with_what_a_card_answers() {
 }
 
 #[test]
-fn refusals_of_a_script_come_back() {
+fn error_responses_are_decoded_and_encoded_unchanged() {
     for octets in
         ["AB03 900101", "AB06 800100 900102", "AB03 830101", "AB03 900103", "AB03 830103", "AB04 80020100"]
     {

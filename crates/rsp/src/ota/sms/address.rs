@@ -1,4 +1,4 @@
-//! Addresses: TS 23.040 section 9.1.2.5, and as TS 102 223 section 8.1 carries them.
+//! Addresses: TS 23.040 section 9.1.2.5, also as TS 102 223 section 8.1 carries them.
 
 use std::{fmt, str::FromStr};
 
@@ -8,19 +8,21 @@ use crate::der::DecodeError;
 use crate::ids::InvalidId;
 use crate::ota::octets::Octets;
 
-/// Whom a message is from or to.
+/// The sender or recipient of a message.
 ///
-/// As text `+491701234567` is an international number, `1234` one of unknown kind in the ISDN numbering plan, and
-/// anything else begins with its type of address in hexadecimal: `A1:1234`.
+/// The text form of an international number is `+491701234567`, that of a number of unknown type in
+/// the ISDN numbering plan is `1234`. Any other address starts with its type of address in
+/// hexadecimal: `A1:1234`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
-    /// Type of number and numbering plan; b8 is set.
+    /// Type of number and numbering plan, with b8 set.
     type_of_address: u8,
-    /// Digits, `*`, `#`, `a`, `b`, `c`; of an alphanumeric address its semi-octets as hexadecimal digits.
+    /// Digits, `*`, `#`, `a`, `b`, `c`. For an alphanumeric address: its semi-octets as hexadecimal
+    /// digits.
     digits: String,
 }
 
-/// The characters of semi-octets 0 to 14; 15 fills.
+/// The characters of semi-octets 0 to 14; 15 is padding.
 const SEMI_OCTETS: [char; 15] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'a', 'b', 'c'];
 
 /// International, ISDN numbering plan.
@@ -30,11 +32,12 @@ const UNKNOWN: u8 = 0x81;
 /// Type of number "alphanumeric", in b5 to b7.
 const ALPHANUMERIC: u8 = 0x50;
 
-/// TS 23.040 section 9.1.2.5: an address field has at most 12 octets.
+/// The maximum number of digits. TS 23.040 section 9.1.2.5 limits an address field to 12 octets.
 const MAX_DIGITS: usize = 20;
 
 impl Address {
-    /// With its type; `None` when there are more than 20 digits or anything but digits, `*`, `#`, `a`, `b` and `c`.
+    /// Creates an address. Returns `None` if there are more than 20 digits or other characters than
+    /// digits, `*`, `#`, `a`, `b` and `c`.
     pub fn new(type_of_address: u8, digits: &str) -> Option<Self> {
         let alphabet = |c| {
             if is_alphanumeric(type_of_address) {
@@ -47,36 +50,37 @@ impl Address {
             .then(|| Self { type_of_address: type_of_address | 0x80, digits: digits.to_ascii_lowercase() })
     }
 
-    /// TON and NPI in one octet.
+    /// Returns TON and NPI in one octet.
     pub const fn type_of_address(&self) -> u8 {
         self.type_of_address
     }
 
-    /// Type of number, as SMPP has it: 1 is international, 5 alphanumeric.
+    /// Returns the type of number, with the values of SMPP: 1 is international, 5 is alphanumeric.
     pub const fn ton(&self) -> u8 {
         self.type_of_address >> 4 & 0x07
     }
 
-    /// Numbering plan identification: 1 is ISDN.
+    /// Returns the numbering plan identification: 1 is ISDN.
     pub const fn npi(&self) -> u8 {
         self.type_of_address & 0x0F
     }
 
-    /// The digits, without a plus sign.
+    /// Returns the digits without a plus sign.
     pub fn digits(&self) -> &str {
         &self.digits
     }
 
-    /// As SMS has it: how many digits, the type, the digits swapped and filled with F.
+    /// Writes the address in the format of SMS: number of digits, type, and swapped digits padded
+    /// with F.
     pub fn write_sms(&self, out: &mut Vec<u8>) {
         out.push(u8::try_from(self.digits.len()).unwrap_or(0));
         out.extend(self.value());
     }
 
-    /// As SMS has it.
+    /// Reads an address in the format of SMS.
     ///
     /// # Errors
-    /// The octets end too early, or are not digits.
+    /// The input ends too early or contains invalid digits.
     pub fn read_sms(reader: &mut Octets<'_>) -> Result<Self, DecodeError> {
         let start = *reader;
         let digits = usize::from(reader.octet()?);
@@ -85,10 +89,10 @@ impl Address {
         }
         let type_of_address = reader.octet()?;
         Self::of(type_of_address, reader.take(digits.div_ceil(2))?, Some(digits))
-            .ok_or(start.bad("the address is not digits, filled with F where they are odd"))
+            .ok_or(start.bad("the address does not consist of digits, padded with F if their number is odd"))
     }
 
-    /// Type and digits without a length, as in TS 102 223 section 8.1 and EF.SMSP.
+    /// Encodes type and digits without a length, as in TS 102 223 section 8.1 and EF.SMSP.
     pub fn value(&self) -> Vec<u8> {
         let nibbles: Vec<u8> = self.digits.chars().map(|c| semi_octet(self.type_of_address, c)).collect();
         let swapped = nibbles.chunks(2).map(|pair| match pair {
@@ -99,14 +103,15 @@ impl Address {
         std::iter::once(self.type_of_address).chain(swapped).collect()
     }
 
-    /// Type and digits without a length.
+    /// Decodes type and digits without a length.
     ///
     /// # Errors
-    /// There is no type, or what follows is not digits.
+    /// The type is missing, or the rest does not consist of digits.
     pub fn from_value(octets: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Octets::new(octets);
         let type_of_address = reader.octet()?;
-        let bad = reader.bad("the address is not at most 20 digits, filled with F where they are odd");
+        let bad = reader
+            .bad("the address does not consist of at most 20 digits, padded with F if their number is odd");
         Self::of(type_of_address, reader.take_rest(), None).ok_or(bad)
     }
 
@@ -126,7 +131,7 @@ impl Address {
                 false => SEMI_OCTETS.get(usize::from(nibble)).copied(),
             })
             .collect();
-        // Without b8 it would be followed by an extension that no number has.
+        // If b8 is not set, an extension octet would follow, which no known address has.
         Self::new(type_of_address, &text?).filter(|_| type_of_address & 0x80 != 0)
     }
 }
@@ -199,7 +204,7 @@ mod tests {
 
     /// The first three are those of pySim's tests/unittests/test_sms.py (`Test_AddressField`).
     #[test]
-    fn addresses_as_text_and_octets() {
+    fn addresses_convert_between_text_and_octets() {
         for (text, octets) in [
             ("80:1234", "04802143"),
             ("80:123", "038021f3"),
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alphanumeric_originator_is_kept_as_it_came() {
+    fn an_alphanumeric_originator_is_preserved() {
         let address = sms("08d0e5759a0e").unwrap();
         assert_eq!((address.ton(), address.npi()), (5, 0));
         assert_eq!(address.to_string().parse(), Ok(address.clone()));
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_refused() {
         for octets in
             ["", "04", "0491", "049121", "15912143658709214365870921", "03912143", "0411f121", "04912f43"]
         {

@@ -1,4 +1,5 @@
-//! A secured packet in one message or several: TS 31.115 section 4.1, concatenation as TS 23.040 section 9.2.3.24.1.
+//! A secured packet in one message or several: TS 31.115 section 4.1, with concatenation according
+//! to TS 23.040 section 9.2.3.24.1.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Address, InformationElement, MAX_USER_DATA, UserData};
 use crate::der::{DecodeError, Problem};
 
-/// Which secured packet a message carries: the information element that says so.
+/// The kind of secured packet that a message carries, indicated by an information element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PacketKind {
     /// Element 70: a command packet.
@@ -17,7 +18,7 @@ pub enum PacketKind {
 }
 
 impl PacketKind {
-    /// The identifier of the element.
+    /// Returns the identifier of the information element.
     pub const fn identifier(self) -> u8 {
         match self {
             Self::Command => 0x70,
@@ -25,18 +26,19 @@ impl PacketKind {
         }
     }
 
-    /// The user data header of a packet in one message, which a response's checksum covers.
+    /// Returns the user data header of a packet in one message. The checksum of a response covers
+    /// it.
     pub const fn header(self) -> [u8; 3] {
         [0x02, self.identifier(), 0x00]
     }
 }
 
-/// The reference that segments of one packet share.
+/// The concatenation reference that the segments of one packet share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reference {
-    /// Element 00.
+    /// Element 00: an 8-bit reference.
     Short(u8),
-    /// Element 08.
+    /// Element 08: a 16-bit reference.
     Long(u16),
 }
 
@@ -62,10 +64,11 @@ impl Reference {
 #[error("a secured packet of {0} octets does not fit 255 short messages; send it over another bearer")]
 pub struct TooLong(pub usize);
 
-/// Cuts a packet (from CPL or RPL on) into as few messages as hold it. The reference is used when there are several.
+/// Splits a packet (starting with CPL or RPL) into as few messages as possible. The reference is
+/// used only if there are several.
 ///
 /// # Errors
-/// There would be more than 255.
+/// More than 255 messages would be necessary.
 pub fn segments(packet: &[u8], kind: PacketKind, reference: Reference) -> Result<Vec<UserData>, TooLong> {
     let kind_element = InformationElement { identifier: kind.identifier(), data: Vec::new() };
     let one = UserData { header: vec![kind_element.clone()], octets: packet.to_vec(), septets: None };
@@ -76,7 +79,7 @@ pub fn segments(packet: &[u8], kind: PacketKind, reference: Reference) -> Result
         Reference::Short(_) => 6,
         Reference::Long(_) => 7,
     };
-    // The first has the element that names the kind besides.
+    // The first segment also contains the element that indicates the kind.
     let (first, rest) = packet.split_at_checked(MAX_USER_DATA - header - 2).ok_or(TooLong(packet.len()))?;
     let parts: Vec<&[u8]> = std::iter::once(first).chain(rest.chunks(MAX_USER_DATA - header)).collect();
     let total = u8::try_from(parts.len()).map_err(|_| TooLong(packet.len()))?;
@@ -90,35 +93,37 @@ pub fn segments(packet: &[u8], kind: PacketKind, reference: Reference) -> Result
     Ok((1..=u8::MAX).zip(parts).map(segment).collect())
 }
 
-/// What became of a message.
+/// The result of accepting a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// It completed a packet, or was one.
+    /// The message completed a packet or contained a whole packet.
     Whole(PacketKind, Vec<u8>),
     /// More segments are missing.
     Waiting {
-        /// How many have come.
+        /// The number of received segments.
         have: u8,
-        /// How many there are.
+        /// The total number of segments.
         of: u8,
     },
-    /// A segment that was there already, the same octets.
+    /// A duplicate of a segment, with the same octets.
     Doubled,
-    /// No secured packet: somebody else's message.
+    /// A message without a secured packet.
     Foreign,
 }
 
-/// Packets of which some segments have come, and the last ones that were complete. A plain value: it can stand in a record.
+/// Incomplete packets and the most recent complete ones. It has no external state, so it can be
+/// stored in a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reassembler {
-    /// The one that was touched last at the end.
+    /// Incomplete packets, the most recently extended one last.
     partial: Vec<Partial>,
-    /// The one that was completed last at the end. Of each sender and reference there is one at most.
+    /// Complete packets, the most recently completed one last; at most one for each sender and
+    /// reference.
     #[serde(default)]
     complete: Vec<Complete>,
 }
 
-/// A packet of which some segments have come.
+/// A packet of which some segments have been received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partial {
     from: Address,
@@ -127,25 +132,28 @@ pub struct Partial {
     segments: BTreeMap<u8, UserData>,
 }
 
-/// A packet of which all segments have come. A service centre may deliver one of them once more, and that must not take the
-/// place of a segment of the next packet with this reference; but all of them again are the packet again, which its
-/// writer repeats if it is not answered.
+/// A packet of which all segments have been received.
+///
+/// A service centre may deliver one of its segments again. The duplicate must not be taken for a
+/// segment of the next packet with the same reference. If all segments are received again, however,
+/// the sender has repeated the packet because it received no response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Complete {
     packet: Partial,
-    /// Which have come once more since.
+    /// The numbers of the segments that have been received again since.
     again: BTreeSet<u8>,
 }
 
-/// Packets that may wait for segments at a time, and complete ones that are remembered; a further one takes the place of
-/// the oldest. A packet has at most 255 segments of 140 octets, so this also bounds the memory.
+/// The maximum number of incomplete packets, and of complete packets that are remembered; a further
+/// packet replaces the oldest. A packet has at most 255 segments of 140 octets, so this also limits
+/// the memory.
 pub const MAX_PARTIAL: usize = 4;
 
 impl Reassembler {
-    /// Takes a message in, whoever it is from and in whatever order.
+    /// Accepts a message from any sender and in any order.
     ///
     /// # Errors
-    /// Its concatenation element cannot be: nothing has changed then.
+    /// The concatenation element is invalid. The state is unchanged in this case.
     pub fn accept(&mut self, from: &Address, message: UserData) -> Result<Accepted, DecodeError> {
         let Some((reference, total, number)) = concatenation(&message)? else {
             return Ok(match kind(&message) {
@@ -162,12 +170,13 @@ impl Reassembler {
             return Ok(repeated.repeat(number, self.partial.iter().find(|partial| is_same(partial))));
         }
         let known = self.partial.iter().position(is_same).map(|at| self.partial.remove(at));
-        // With another total, or other octets in the place of a segment, the reference has been taken for another packet.
+        // A different total, or other octets for a known segment number, means that the reference
+        // is used for another packet.
         let known = known.filter(|known| {
             known.total == total && known.segments.get(&number).is_none_or(|there| *there == message)
         });
         let mut partial = known.unwrap_or_else(|| {
-            // What came once more came before this one began.
+            // Duplicates received before this packet started do not count for it.
             let complete = self.complete.iter_mut().filter(|complete| is_same(&complete.packet));
             complete.for_each(|complete| complete.again.clear());
             Partial { from: from.clone(), reference, total, segments: BTreeMap::new() }
@@ -185,7 +194,7 @@ impl Reassembler {
         Ok(if doubled { Accepted::Doubled } else { Accepted::Waiting { have, of: total } })
     }
 
-    /// Whether nothing waits.
+    /// True if no packet is incomplete.
     pub const fn is_empty(&self) -> bool {
         self.partial.is_empty()
     }
@@ -199,8 +208,10 @@ fn push<T>(all: &mut Vec<T>, one: T) {
 }
 
 impl Complete {
-    /// One of its segments has come once more, while this of the next packet is there. That may end with the same octets:
-    /// so both together are a packet, and if its checksum says that they are not, the next one still waits for its own.
+    /// Records that a segment was received again while `next` holds segments of the next packet.
+    /// The next packet may contain an identical segment, so the segments of both together are
+    /// returned as a packet. If its checksum is wrong, the next packet is still waiting for its own
+    /// segment.
     fn repeat(&mut self, number: u8, next: Option<&Partial>) -> Accepted {
         self.again.insert(number);
         let is_there = |number: &u8| {
@@ -229,7 +240,8 @@ impl Partial {
     }
 }
 
-/// An element 70 or 71 may carry a value in other uses; a secured packet's is empty.
+/// Returns the kind of a secured packet. Elements 70 and 71 may have a value for other purposes; in
+/// a secured packet they are empty.
 fn kind(message: &UserData) -> Option<PacketKind> {
     [PacketKind::Command, PacketKind::Response]
         .into_iter()
@@ -247,15 +259,19 @@ fn concatenation(message: &UserData) -> Result<Option<(Reference, u8, u8)>, Deco
             _ => {
                 return Err(DecodeError::new(
                     1,
-                    Problem::BadValue("the concatenation element has another length"),
+                    Problem::BadValue("the concatenation element has the wrong length"),
                 )
                 .within("TP-UDH"));
             }
         };
-    // Section 9.2.3.24.1: the receiver shall ignore such an element; a message that then makes no sense is refused here.
+    // According to section 9.2.3.24.1 the receiver shall ignore such an element. The remaining
+    // message would be meaningless, so it is refused here.
     if number == 0 || number > total {
-        return Err(DecodeError::new(1, Problem::BadValue("the segment's number is 0 or above their count"))
-            .within("TP-UDH"));
+        return Err(DecodeError::new(
+            1,
+            Problem::BadValue("the segment number is 0 or greater than the number of segments"),
+        )
+        .within("TP-UDH"));
     }
     Ok(Some((reference, total, number)))
 }

@@ -8,10 +8,10 @@ fn from(text: &str) -> Address {
     text.parse().unwrap()
 }
 
-/// The TPDU of `AES128-SJA5-CIPHERED-CC` in pySim's tests/unittests/test_ota.py, but for TP-UDL, which that test leaves
-/// at 3, the length of the header.
+/// The TPDU of `AES128-SJA5-CIPHERED-CC` in pySim's tests/unittests/test_ota.py, except for TP-UDL:
+/// that test leaves it at 3, the length of the header.
 #[test]
-fn a_delivery_of_pysim() {
+fn the_delivery_of_pysim_decodes() {
     let packet = "00281506192222b00011e87cceebb2d93083011ce294f93fc4d8de80da1abae8c37ca3e72ec4432e5058";
     let tpdu = unhex(&format!("440881214365877ff6227052000000002d027000{packet}"));
     let deliver = SmsDeliver::parse(&tpdu).unwrap();
@@ -25,9 +25,9 @@ fn a_delivery_of_pysim() {
     assert_eq!(segments, [deliver.user_data]);
 }
 
-/// Of pySim's tests/unittests/test_sms.py (`Test_SUBMIT`, `Test_DELIVER`).
+/// The messages of pySim's tests/unittests/test_sms.py (`Test_SUBMIT`, `Test_DELIVER`).
 #[test]
-fn messages_of_pysim() {
+fn the_messages_of_pysim_decode() {
     let tpdu = unhex(
         "550d0b911614261771f000f5a78c0b050423f423f40003010201424547494e3a56434152440d0a56455253494f4e3a322e310d0a4e3a4d650d0a\
          54454c3b505245463b43454c4c3b564f4943453a2b36313431363237313137300d0a54454c3b484f4d453b564f4943453a2b36313339353337303437310d0a\
@@ -49,7 +49,7 @@ fn messages_of_pysim() {
 }
 
 #[test]
-fn text_in_septets_is_carried_as_it_is() {
+fn text_in_septets_is_preserved() {
     let tpdu = unhex("040491214300002270520000000005e8329bfd06");
     let deliver = SmsDeliver::parse(&tpdu).unwrap();
     assert_eq!((deliver.user_data.septets, deliver.user_data.octets.len()), (Some(5), 5));
@@ -58,7 +58,7 @@ fn text_in_septets_is_carried_as_it_is() {
 }
 
 #[test]
-fn truncated_and_lengthened_messages_are_refused() {
+fn truncated_and_extended_messages_are_refused() {
     let deliver = SmsDeliver::data_download(
         from("+4912"),
         [0x22; 7],
@@ -69,11 +69,11 @@ fn truncated_and_lengthened_messages_are_refused() {
         ..SmsSubmit::data(from("12"), deliver.user_data.clone())
     };
     let report = SmsDeliverReport::of_card(deliver.user_data.clone(), None);
-    let refusal = SmsDeliverReport::of_card(deliver.user_data.clone(), Some(FAILURE_DATA_DOWNLOAD));
+    let negative = SmsDeliverReport::of_card(deliver.user_data.clone(), Some(FAILURE_DATA_DOWNLOAD));
     assert_eq!(SmsDeliver::parse(&deliver.to_bytes()), Ok(deliver.clone()));
     assert_eq!(SmsSubmit::parse(&submit.to_bytes()), Ok(submit.clone()));
     assert_eq!(SmsDeliverReport::parse(&report.to_bytes()), Ok(report.clone()));
-    assert_eq!(SmsDeliverReport::parse(&refusal.to_bytes()), Ok(refusal));
+    assert_eq!(SmsDeliverReport::parse(&negative.to_bytes()), Ok(negative));
     for (tpdu, parse) in [
         (deliver.to_bytes(), (|tpdu| SmsDeliver::parse(tpdu).is_err()) as fn(&[u8]) -> bool),
         (submit.to_bytes(), |tpdu| SmsSubmit::parse(tpdu).is_err()),
@@ -89,7 +89,7 @@ fn truncated_and_lengthened_messages_are_refused() {
 }
 
 #[test]
-fn headers_that_do_not_add_up_are_refused() {
+fn malformed_headers_are_refused() {
     for octets in ["00", "02", "027001", "0370", "0300", "0171"] {
         assert!(UserData::parse(&unhex(octets), true).is_err(), "{octets}");
     }
@@ -102,7 +102,7 @@ fn packet(octets: usize) -> Vec<u8> {
 }
 
 #[test]
-fn segments_are_full_and_begin_as_the_standard_shows() {
+fn segments_are_full_and_start_with_the_headers_of_the_standard() {
     assert_eq!(segments(&packet(137), PacketKind::Command, Reference::Short(1)).unwrap().len(), 1);
     let two = segments(&packet(138), PacketKind::Response, Reference::Short(0xAB)).unwrap();
     assert_eq!(two[0].to_bytes()[..8], unhex("070003ab02017100"));
@@ -116,7 +116,7 @@ fn segments_are_full_and_begin_as_the_standard_shows() {
 }
 
 #[test]
-fn segments_come_together_in_any_order_also_doubled() {
+fn segments_are_reassembled_in_any_order_and_duplicates_are_ignored() {
     let peer = from("+49123");
     for reference in [Reference::Short(7), Reference::Long(700)] {
         for octets in [138, 400, 1000] {
@@ -143,7 +143,7 @@ fn segments_come_together_in_any_order_also_doubled() {
 }
 
 #[test]
-fn packets_of_several_senders_do_not_mix() {
+fn packets_of_different_senders_do_not_mix() {
     let mut reassembler = Reassembler::default();
     let one = segments(&packet(200), PacketKind::Command, Reference::Short(9)).unwrap();
     let other = segments(&[0xEE; 200], PacketKind::Command, Reference::Short(9)).unwrap();
@@ -160,7 +160,7 @@ fn packets_of_several_senders_do_not_mix() {
 }
 
 #[test]
-fn a_reference_taken_again_begins_anew() {
+fn a_reused_reference_starts_a_new_packet() {
     let mut reassembler = Reassembler::default();
     let peer = from("1");
     let old = segments(&packet(200), PacketKind::Command, Reference::Short(9)).unwrap();
@@ -172,7 +172,7 @@ fn a_reference_taken_again_begins_anew() {
 }
 
 #[test]
-fn a_segment_that_comes_once_more_is_no_part_of_the_next_packet() {
+fn a_duplicate_segment_is_not_part_of_the_next_packet() {
     let peer = from("1");
     let old = segments(&packet(200), PacketKind::Response, Reference::Short(1)).unwrap();
     let new = segments(&[0xEE; 200], PacketKind::Response, Reference::Short(1)).unwrap();
@@ -182,18 +182,20 @@ fn a_segment_that_comes_once_more_is_no_part_of_the_next_packet() {
             let mut reassembler = Reassembler::default();
             reassembler.accept(&peer, old[0].clone()).unwrap();
             reassembler.accept(&peer, old[1].clone()).unwrap();
-            // Before the next packet, through a record.
+            // Before the next packet, with the state restored from a record.
             let doubled = Ok(Accepted::Doubled);
             assert_eq!(reassembler.accept(&peer, old[late].clone()), doubled);
             let text = serde_json::to_string(&reassembler).unwrap();
             let mut reassembler: Reassembler = serde_json::from_str(&text).unwrap();
             let waiting = Ok(Accepted::Waiting { have: 1, of: 2 });
             assert_eq!(reassembler.accept(&peer, new[order[0]].clone()), waiting);
-            // In the midst of it: maybe the next one ends so too, but if not it is not spoiled.
+            // During the next packet: the segment might also belong to that packet, so it may
+            // complete one, but the next packet must not be corrupted.
             let whole = Accepted::Whole(PacketKind::Response, vec![0xEE; 200]);
-            let midst = reassembler.accept(&peer, old[late].clone());
+            let during = reassembler.accept(&peer, old[late].clone());
             assert!(
-                midst == doubled || matches!(&midst, Ok(Accepted::Whole(..)) if midst != Ok(whole.clone()))
+                during == doubled
+                    || matches!(&during, Ok(Accepted::Whole(..)) if during != Ok(whole.clone()))
             );
             assert_eq!(reassembler.accept(&peer, new[order[1]].clone()), Ok(whole));
             assert_eq!(reassembler.accept(&peer, new[late].clone()), doubled);
@@ -203,7 +205,7 @@ fn a_segment_that_comes_once_more_is_no_part_of_the_next_packet() {
 }
 
 #[test]
-fn a_packet_that_ends_as_the_one_before_is_whole() {
+fn a_packet_with_the_same_last_segment_as_the_previous_one_is_complete() {
     let mut reassembler = Reassembler::default();
     let peer = from("1");
     for first in 0..3 {
@@ -216,7 +218,7 @@ fn a_packet_that_ends_as_the_one_before_is_whole() {
 }
 
 #[test]
-fn a_packet_that_is_sent_again_is_one_again_each_time() {
+fn a_repeated_packet_is_complete_each_time() {
     let mut reassembler = Reassembler::default();
     let peer = from("1");
     for _ in 0..3 {
@@ -234,7 +236,7 @@ fn a_packet_that_is_sent_again_is_one_again_each_time() {
 }
 
 #[test]
-fn no_more_packets_are_remembered_than_may_wait() {
+fn the_number_of_remembered_packets_is_limited() {
     let mut reassembler = Reassembler::default();
     let peer = from("1");
     let parts = |reference| segments(&packet(200), PacketKind::Command, Reference::Short(reference)).unwrap();
@@ -251,7 +253,7 @@ fn no_more_packets_are_remembered_than_may_wait() {
 }
 
 #[test]
-fn a_lost_segment_holds_nothing_up_for_ever() {
+fn a_lost_segment_does_not_block_later_packets() {
     let mut reassembler = Reassembler::default();
     let peer = from("1");
     for reference in 0..=MAX_PARTIAL as u8 {
@@ -259,7 +261,7 @@ fn a_lost_segment_holds_nothing_up_for_ever() {
             segments(&packet(200), PacketKind::Command, Reference::Short(reference)).unwrap().remove(0);
         reassembler.accept(&peer, part).unwrap();
     }
-    // The first one has given its place up, the second has not.
+    // The first packet was discarded, the second was not.
     let second = |reference| {
         segments(&packet(200), PacketKind::Command, Reference::Short(reference)).unwrap().remove(1)
     };
@@ -268,7 +270,7 @@ fn a_lost_segment_holds_nothing_up_for_ever() {
 }
 
 #[test]
-fn messages_of_others_are_told_apart() {
+fn messages_without_a_secured_packet_are_recognised() {
     let mut reassembler = Reassembler::default();
     let peer = from("1");
     assert_eq!(reassembler.accept(&peer, UserData::plain(vec![1])), Ok(Accepted::Foreign));

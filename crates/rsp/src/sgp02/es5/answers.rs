@@ -1,4 +1,4 @@
-//! What is in the answers of the ISD-R.
+//! The contents of responses from the ISD-R.
 
 use crate::{
     der::{DecodeError, Problem, Tag, tlv},
@@ -6,18 +6,18 @@ use crate::{
     sgp02::eis::ProfileState,
 };
 
-/// Life cycle of an ISD-P, as 9F70 tells it: GlobalPlatform section 11.1.1 and SGP.02.
+/// The life cycle state of an ISD-P in 9F70: GlobalPlatform section 11.1.1 and SGP.02.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IsdPState {
-    /// 03: made.
+    /// 03: installed.
     Installed,
-    /// 07: can be selected.
+    /// 07: selectable.
     Selectable,
-    /// 0F: its keys are set.
+    /// 0F: the keys are established.
     Personalized,
-    /// 1F: there is a profile in it, not in use.
+    /// 1F: contains a disabled profile.
     Disabled,
-    /// 3F: its profile is in use.
+    /// 3F: contains the enabled profile.
     Enabled,
 }
 
@@ -33,7 +33,7 @@ impl IsdPState {
         })
     }
 
-    /// As an EIS has it.
+    /// Returns the profile state for an EIS.
     pub const fn profile_state(self) -> ProfileState {
         match self {
             Self::Installed | Self::Selectable | Self::Personalized => ProfileState::Created,
@@ -43,36 +43,36 @@ impl IsdPState {
     }
 }
 
-/// What GET STATUS tells of one ISD-P.
+/// The status of one ISD-P in the response to GET STATUS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IsdPStatus {
-    /// Which.
+    /// The AID of the ISD-P.
     pub aid: Aid,
-    /// Where it stands; none for an octet that means nothing here.
+    /// The life cycle state; absent if the octet has no defined meaning.
     pub state: Option<IsdPState>,
-    /// Whether it has the fall-back attribute.
+    /// True if the ISD-P has the fall-back attribute.
     pub fallback: Option<bool>,
-    /// Octets that were granted to it.
+    /// The memory granted to the ISD-P in octets.
     pub granted_memory: Option<u32>,
-    /// Octets of them that are left.
+    /// The remaining memory of the ISD-P in octets.
     pub free_memory: Option<u32>,
 }
 
 impl IsdPStatus {
-    /// Every `E3` in the answer.
+    /// Decodes every `E3` in the response.
     ///
     /// # Errors
-    /// The answer is something else.
+    /// The response has another structure.
     pub fn parse_all(answer: &[u8]) -> Result<Vec<Self>, DecodeError> {
         tlv::each(answer)?.into_iter().map(Self::parse).collect()
     }
 
-    /// Whether its profile is in use.
+    /// True if the ISD-P contains the enabled profile.
     pub fn is_enabled(&self) -> bool {
         self.state == Some(IsdPState::Enabled)
     }
 
-    /// Whether there is a profile in it that is not in use.
+    /// True if the ISD-P contains a disabled profile.
     pub fn is_disabled(&self) -> bool {
         self.state == Some(IsdPState::Disabled)
     }
@@ -80,7 +80,7 @@ impl IsdPStatus {
     fn parse(status: &[u8]) -> Result<Self, DecodeError> {
         let bad = |what| DecodeError::new(0, Problem::BadValue(what));
         let Some((Tag(0xE3), contents)) = tlv::split(status) else {
-            return Err(bad("the status of an application is a TLV E3"));
+            return Err(bad("the status of an application must be a TLV E3"));
         };
         let mut found = Self {
             aid: Aid(Vec::new()),
@@ -106,54 +106,56 @@ impl IsdPStatus {
     }
 }
 
-/// TS 102 226 section 8.2.1.7.2: what a card has left.
+/// The available resources of a card: TS 102 226 section 8.2.1.7.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CardResources {
-    /// How many applications it has.
+    /// The number of installed applications.
     pub applications: u32,
-    /// Octets of non-volatile memory that are free.
+    /// The free non-volatile memory in octets.
     pub free_non_volatile: u32,
-    /// Octets of volatile memory that are free.
+    /// The free volatile memory in octets.
     pub free_volatile: u32,
 }
 
 impl CardResources {
-    /// From `FF21`.
+    /// Decodes the TLV `FF21`.
     ///
     /// # Errors
-    /// The answer is something else.
+    /// The response has another structure.
     pub fn parse(answer: &[u8]) -> Result<Self, DecodeError> {
         let bad = |what| DecodeError::new(0, Problem::BadValue(what));
         let Some((Tag(0xFF21), contents)) = tlv::split(answer) else {
-            return Err(bad("the resources of a card are a TLV FF21"));
+            return Err(bad("the resources of a card must be a TLV FF21"));
         };
         let find = |tag| -> Result<u32, DecodeError> {
             let found = tlv::find(contents, Tag(tag))?.and_then(tlv::split);
             let expected = DecodeError::new(0, Problem::Missing { expected: Tag(tag) });
-            number(found.ok_or(expected)?.1).ok_or(bad("a number of a card's resources has 1 to 4 octets"))
+            number(found.ok_or(expected)?.1)
+                .ok_or(bad("a number in a card's resources must have 1 to 4 octets"))
         };
         Ok(Self { applications: find(0x81)?, free_non_volatile: find(0x82)?, free_volatile: find(0x83)? })
     }
 }
 
-/// The ISD-Ps that the card has deleted because of POL1, by its answer to HandleNotificationConfirmation. Cards that have
-/// deleted none answer nothing, or an empty list.
+/// Returns the ISD-Ps that the card deleted because of POL1, from the response to
+/// HandleNotificationConfirmation. Cards that deleted none respond with no data or with an empty
+/// list.
 ///
 /// # Errors
-/// The answer is something else.
+/// The response has another structure.
 pub fn deleted_isd_ps(answer: &[u8]) -> Result<Vec<Aid>, DecodeError> {
     let bad = |what| DecodeError::new(0, Problem::BadValue(what));
     if answer.is_empty() {
         return Ok(Vec::new());
     }
     let Some((Tag(0x80), list)) = tlv::split(answer) else {
-        return Err(bad("the deleted ISD-Ps are a TLV 80"));
+        return Err(bad("the deleted ISD-Ps must be a TLV 80"));
     };
     tlv::each(list)?
         .into_iter()
         .map(|aid| match tlv::split(aid) {
             Some((Tag(0x4F), aid)) if (5..=16).contains(&aid.len()) => Ok(Aid(aid.to_vec())),
-            _ => Err(bad("a deleted ISD-P is named by 4F")),
+            _ => Err(bad("a deleted ISD-P must be identified by an AID in tag 4F")),
         })
         .collect()
 }

@@ -1,7 +1,9 @@
-//! Key establishment, "scenario 3": SGP.02 sections 4.1.1.8 and 4.1.3.1, GlobalPlatform Amendments A and E.
+//! Key establishment by scenario #3: SGP.02 sections 4.1.1.8 and 4.1.3.1, GlobalPlatform Amendments
+//! A and E.
 //!
-//! The same for the ISD-R (with an SM-SR) and, after INSTALL [for personalization], for an ISD-P (with an SM-DP). Which
-//! octets are sent, which are signed and which are under the receipt; the arithmetic is the caller's.
+//! The procedure is the same for the ISD-R (with an SM-SR) and, after INSTALL [for
+//! personalization], for an ISD-P (with an SM-DP). This module determines which octets are sent,
+//! which are signed and which the receipt covers. The caller supplies the cryptography.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +13,9 @@ use crate::{
     sgp02::{Octets, keys::KeyVersion},
 };
 
-/// The card's challenge, and what it adds to the derivation.
+/// The tag of the card's challenge and of the derivation random.
 pub const DERIVATION_RANDOM_TAG: Tag = Tag(0x85);
-/// The card's receipt.
+/// The tag of the card's receipt.
 pub const RECEIPT_TAG: Tag = Tag(0x86);
 
 const CERTIFICATE: Tag = Tag(0x7F21);
@@ -21,74 +23,77 @@ const PUBLIC_KEY: Tag = Tag(0x7F49);
 const SIGNATURE: Tag = Tag(0x5F37);
 const CONTROL_REFERENCE: Tag = Tag(0xA6);
 
-/// The first STORE DATA: a certificate (the whole TLV 7F21). The answer is [`random_challenge`]'s.
+/// The first STORE DATA: a certificate (the whole TLV 7F21). [`random_challenge`] decodes the
+/// response.
 pub fn store_certificate(certificate: &[u8]) -> Vec<u8> {
     apdu([0x80, 0xE2, MORE_WITH_ANSWER, 0x00], &data_group(group::CERTIFICATE, certificate), true)
 }
 
-/// Whether the octets are one certificate in GlobalPlatform's format.
+/// True if the octets are a single certificate in GlobalPlatform's format.
 pub fn is_certificate(octets: &[u8]) -> bool {
     matches!(tlv::split(octets), Some((CERTIFICATE, _)))
 }
 
-/// The card's challenge, 16 or 32 octets.
+/// Decodes the card's challenge, 16 or 32 octets.
 ///
 /// # Errors
-/// The answer is something else.
+/// The response has another structure.
 pub fn random_challenge(answer: &[u8]) -> Result<Vec<u8>, DecodeError> {
     match tlv::split(answer) {
         Some((DERIVATION_RANDOM_TAG, challenge)) if matches!(challenge.len(), 16 | 32) => {
             Ok(challenge.to_vec())
         }
-        _ => Err(DecodeError::new(0, Problem::BadValue("a challenge is a TLV 85 of 16 or 32 octets"))),
+        _ => Err(DecodeError::new(0, Problem::BadValue("a challenge must be a TLV 85 of 16 or 32 octets"))),
     }
 }
 
-/// What is agreed upon: the control reference template A6.
+/// The parameters of a key agreement: the control reference template A6.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyAgreement {
-    /// Bits of [`parameter`](Self::DELETE_EXISTING).
+    /// The scenario parameter, a combination of the bits [`DELETE_EXISTING`](Self::DELETE_EXISTING)
+    /// to [`CERTIFICATE`](Self::CERTIFICATE).
     pub scenario_parameter: u8,
     /// The version number of the new key set.
     pub key_version: u8,
-    /// Its first counter, in as many octets as the card has for it (5 with SCP80); empty for the card's own choice.
+    /// The initial counter, as long as the counter of the card (5 octets with SCP80); empty if the
+    /// card chooses it.
     pub counter: Octets,
-    /// Security domain provider identifier, where it is part of the derivation.
+    /// Security domain provider identifier, if it is part of the derivation.
     pub sdin: Option<Octets>,
-    /// Identifier of the one who asks, where it is part of the derivation.
+    /// Host ID, if it is part of the derivation.
     pub host_id: Option<Octets>,
 }
 
 impl KeyAgreement {
-    /// A key set of that version goes first.
+    /// The existing key set of this version is deleted first.
     pub const DELETE_EXISTING: u8 = 0x01;
-    /// The card adds a number of its own to the derivation.
+    /// The card adds a derivation random.
     pub const DERIVATION_RANDOM: u8 = 0x02;
     /// HostID, SIN and SDIN are part of the derivation.
     pub const IDENTITIES: u8 = 0x04;
-    /// A certificate has come before.
+    /// A certificate was sent before.
     pub const CERTIFICATE: u8 = 0x08;
 
-    /// Three keys: encryption, MAC and wrapping.
+    /// Key usage: three keys for encryption, MAC and key wrapping.
     pub const KEY_USAGE: u8 = 0x10;
-    /// AES.
+    /// Key type: AES.
     pub const KEY_TYPE: u8 = 0x88;
-    /// Octets of each.
+    /// The length of each key in octets.
     pub const KEY_LENGTH: u8 = 0x10;
 
-    /// Of a key set for secured packets, from this counter on.
+    /// Creates the parameters of a key set for secured packets with this initial counter.
     pub fn scp80(scenario_parameter: u8, key_version: u8, counter: u64) -> Self {
         let [_, _, _, counter @ ..] = counter.to_be_bytes();
         Self { scenario_parameter, key_version, counter: Octets(counter.to_vec()), sdin: None, host_id: None }
     }
 
-    /// Of the key set of an ISD-P, for secure channels with its SM-DP.
+    /// Creates the parameters of the key set of an ISD-P for secure channels with its SM-DP.
     pub fn scp03(scenario_parameter: u8) -> Self {
         let key_version = KeyVersion::ISD_P.0;
         Self { scenario_parameter, key_version, counter: Octets::default(), sdin: None, host_id: None }
     }
 
-    /// The template.
+    /// Encodes the template.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut contents = Vec::new();
         let mut put = |tag, value: &[u8]| contents.extend(tlv_bytes(Tag(tag), value));
@@ -108,14 +113,16 @@ impl KeyAgreement {
         tlv_bytes(CONTROL_REFERENCE, &contents)
     }
 
-    /// The data group and the one-time key: what is sent, and what is signed first.
+    /// Returns the data group followed by the ephemeral key: the first part both of the sent and of
+    /// the signed octets.
     fn with_key(&self, ephemeral_key: &[u8]) -> Vec<u8> {
         let mut octets = data_group(group::KEY_ESTABLISHMENT, &self.to_bytes());
         octets.extend(tlv_bytes(PUBLIC_KEY, ephemeral_key));
         octets
     }
 
-    /// What the signature is over: what is sent, and then the card's challenge as if it stood in a group of its own.
+    /// Returns the signed octets: the data group, the ephemeral key, and the card's challenge in
+    /// the format of a separate data group.
     pub fn signed(&self, ephemeral_key: &[u8], challenge: &[u8]) -> Vec<u8> {
         let mut octets = self.with_key(ephemeral_key);
         octets.extend([0x00, 0x85, u8::try_from(challenge.len()).unwrap_or(u8::MAX)]);
@@ -123,7 +130,8 @@ impl KeyAgreement {
         octets
     }
 
-    /// The second STORE DATA: `ephemeral_key` in the [`EphemeralKeyForm`] that was signed. The answer is [`Receipt::parse`]'s.
+    /// The second STORE DATA. `ephemeral_key` must have the [`EphemeralKeyForm`] that was signed.
+    /// [`Receipt::parse`] decodes the response.
     pub fn store_data(&self, ephemeral_key: &[u8], signature: &[u8]) -> Vec<u8> {
         let mut data = self.with_key(ephemeral_key);
         data.extend(tlv_bytes(SIGNATURE, signature));
@@ -131,7 +139,7 @@ impl KeyAgreement {
     }
 }
 
-/// In which form the one-time public key stands in 7F49: sources do not agree, so whoever sends it chooses.
+/// The form of the ephemeral public key in 7F49. Sources disagree, so the sender chooses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EphemeralKeyForm {
     /// 04 || X || Y.
@@ -139,12 +147,12 @@ pub enum EphemeralKeyForm {
     Point,
     /// X || Y.
     Coordinates,
-    /// As in certificates: `B0` the point, `F0` the curve.
+    /// The form used in certificates: the point in `B0`, the curve in `F0`.
     Nested,
 }
 
 impl EphemeralKeyForm {
-    /// The contents of 7F49 for a point 04 || X || Y on NIST P-256.
+    /// Returns the contents of 7F49 for a point 04 || X || Y on NIST P-256.
     pub fn contents(self, point: &[u8]) -> Vec<u8> {
         match self {
             Self::Point => point.to_vec(),
@@ -154,22 +162,27 @@ impl EphemeralKeyForm {
     }
 }
 
-/// That the card has made the key set.
+/// The card's proof that it established the key set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// What the card has added to the derivation.
+    /// The derivation random of the card.
     pub derivation_random: Option<Vec<u8>>,
-    /// A MAC by the first of the derived keys.
+    /// The MAC with the first of the derived keys.
     pub receipt: Vec<u8>,
 }
 
 impl Receipt {
-    /// From the card's answer.
+    /// Decodes the card's response.
     ///
     /// # Errors
-    /// The answer is something else.
+    /// The response has another structure.
     pub fn parse(answer: &[u8]) -> Result<Self, DecodeError> {
-        let bad = || DecodeError::new(0, Problem::BadValue("a receipt is a TLV 86, after an 85 or alone"));
+        let bad = || {
+            DecodeError::new(
+                0,
+                Problem::BadValue("a receipt must be a TLV 86, optionally preceded by a TLV 85"),
+            )
+        };
         let elements: Vec<_> = tlv::each(answer)?.into_iter().filter_map(tlv::split).collect();
         let (derivation_random, receipt) = match elements.as_slice() {
             [(DERIVATION_RANDOM_TAG, random), (RECEIPT_TAG, receipt)] => (Some(random.to_vec()), receipt),
@@ -179,7 +192,7 @@ impl Receipt {
         Ok(Self { derivation_random, receipt: receipt.to_vec() })
     }
 
-    /// What the receipt is over: the template, and what the card has added.
+    /// Returns the octets that the receipt covers: the template and the derivation random.
     pub fn covered(agreement: &KeyAgreement, derivation_random: Option<&[u8]>) -> Vec<u8> {
         let mut octets = agreement.to_bytes();
         if let Some(random) = derivation_random {

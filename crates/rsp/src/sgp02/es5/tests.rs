@@ -9,15 +9,15 @@ fn octets(text: &str) -> Vec<u8> {
     ::hex::decode(text.replace(' ', "")).unwrap()
 }
 
-/// The whole script stands in the notes from which this was written, re-computed there.
+/// The script was computed independently.
 #[test]
-fn enabling_is_the_known_script() {
+fn enable_profile_is_the_known_script() {
     let script = Script::of_apdus([enable_profile(&Aid::isd_p(0x11))]);
     assert_eq!(hex(&script.to_bytes()), "AA1C221A80E28800153A03124F10A0000005591010FFFFFFFF8900001100");
 }
 
 #[test]
-fn creating_names_three_aids_and_the_memory() {
+fn create_isdp_contains_three_aids_and_the_memory() {
     let (load_file, module) = (Aid::isd_p(0x0D), Aid::isd_p(0x0E));
     assert_eq!(
         hex(&create_isd_p(&load_file, &module, &Aid::isd_p(0x12), 0x1_0000)),
@@ -31,7 +31,7 @@ fn creating_names_three_aids_and_the_memory() {
 }
 
 #[test]
-fn the_others_are_as_the_table_has_them() {
+fn other_commands_have_the_known_octets() {
     let aid = Aid::isd_p(0x11);
     assert_eq!(hex(&delete_profile(&aid)), "80E40040124F10A0000005591010FFFFFFFF890000110000");
     assert_eq!(hex(&handle_notification_confirmation(7)), "80E28900073A08044E02000700");
@@ -49,16 +49,16 @@ fn the_others_are_as_the_table_has_them() {
     );
 }
 
-/// The template of a live trace, and the receipt's input.
+/// The template of a live trace, and the octets that the receipt covers.
 #[test]
-fn the_template_is_that_of_a_live_server() {
+fn the_control_reference_template_equals_that_of_a_live_server() {
     let agreement = KeyAgreement::scp03(0x09);
     assert_eq!(hex(&agreement.to_bytes()), "A615900203099501108001888101108201018301309100");
     let signed = agreement.signed(&[0x04; 65], &[0xCC; 16]);
     assert_eq!(hex(&signed[..6]), "3A0217A61590");
     assert_eq!(hex(&signed[signed.len() - 19..]), format!("008510{}", "CC".repeat(16)));
     let sent = agreement.store_data(&[0x04; 65], &[0x55; 64]);
-    // Lc of the same trace.
+    // Lc as in the same trace.
     assert_eq!(hex(&sent[..5]), "80E28901A1");
     assert_eq!(
         hex(&Receipt::covered(&agreement, Some(&[1, 2]))),
@@ -67,25 +67,25 @@ fn the_template_is_that_of_a_live_server() {
 }
 
 #[test]
-fn a_long_group_has_lengths_of_three_octets_and_its_command_too_with_an_le_of_two() {
+fn a_long_data_group_has_a_three_octet_length_and_an_extended_apdu() {
     let stored = store_certificate(&[0x55; 300]);
     assert_eq!(hex(&stored), format!("80E20900000131{}{}0000", "3A01FF012C", "55".repeat(300)));
-    // Of 255 octets, whose length would be the mark of a long one.
+    // A group of 255 octets: FF also marks a three-octet length.
     assert_eq!(hex(&data_group(0x3A01, &[0x55; 255])), format!("3A01FF00FF{}", "55".repeat(255)));
     assert_eq!(hex(&data_group(0x3A01, &[0x55; 254])), format!("3A01FE{}", "55".repeat(254)));
-    // The longest command that is short, and the shortest that is not.
+    // The longest short command and the shortest extended command.
     assert_eq!(hex(&apdu([0; 4], &[0x55; 255], true)), format!("00000000FF{}00", "55".repeat(255)));
     assert_eq!(hex(&apdu([0; 4], &[0x55; 256], true)), format!("00000000000100{}0000", "55".repeat(256)));
     assert_eq!(hex(&apdu([0; 4], &[0x55; 256], false)), format!("00000000000100{}", "55".repeat(256)));
 }
 
 #[test]
-fn answers_are_read() {
+fn responses_decode() {
     let status = octets(
         "E3 28 4F10A0000005591010FFFFFFFF8900001100 9F70013F 530101 8F0400010000 91020100 00 \
          E3 16 4F10A0000005591010FFFFFFFF8900001200 9F70011F",
     );
-    assert!(IsdPStatus::parse_all(&status).is_err(), "a length that does not fit");
+    assert!(IsdPStatus::parse_all(&status).is_err(), "a wrong length");
     let status = octets(
         "E3 23 4F10A0000005591010FFFFFFFF8900001100 9F70013F 530101 8F0400010000 9102 0100 \
          E3 16 4F10A0000005591010FFFFFFFF8900001200 9F70011F",

@@ -1,6 +1,7 @@
-//! Exclusive XML Canonicalization 1.0 of an element that was received (without comments, no prefix list).
+//! Exclusive XML Canonicalization 1.0 of a received element (without comments, no prefix list).
 //!
-//! What an EUM has signed is kept in this form: it stands by itself, and it is what the signature is over.
+//! Elements signed by an EUM are kept in this form, because it is independent of the surrounding
+//! document and because the signature covers it.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +9,17 @@ use roxmltree::{Node, NodeType};
 
 use super::write::{escape_attribute, escape_text};
 
-/// The canonical form of an element with all that is in it.
+/// Returns the canonical form of an element with its contents.
 ///
-/// It descends as deep as the element is; [`parse`](super::parse) has bounded that.
+/// The recursion is as deep as the element; [`parse`](super::parse) limits the depth.
 pub fn exclusive(element: Node<'_, '_>) -> String {
     let mut out = String::new();
     write(element, &BTreeMap::new(), &mut out);
     out
 }
 
-/// `declared` is what the output has in scope: prefix to namespace, "" for the default one.
+/// Writes an element. `declared` contains the namespaces in scope of the output: prefix to
+/// namespace, "" for the default.
 fn write<'a>(element: Node<'a, '_>, declared: &BTreeMap<&'a str, &'a str>, out: &mut String) {
     let source = element.document().input_text();
     let name = source.get(element.range()).map(qualified_name).unwrap_or_default();
@@ -33,14 +35,15 @@ fn write<'a>(element: Node<'a, '_>, declared: &BTreeMap<&'a str, &'a str>, out: 
         }
         attributes.push((uri, attribute.name(), name, attribute.value()));
     }
-    // By namespace and then by name, those without a namespace first.
+    // Sorted by namespace and then by name, attributes without a namespace first.
     attributes.sort_unstable();
 
     let mut declared = declared.clone();
     out.push('<');
     out.push_str(name);
     for (prefix, uri) in used {
-        // The prefix xml is declared everywhere; an absent default namespace need not be taken back where none is.
+        // The prefix xml is always declared. An absent default namespace is undeclared only if
+        // another is in scope.
         if prefix == "xml" || declared.get(prefix).copied().unwrap_or_default() == uri {
             continue;
         }
@@ -77,7 +80,7 @@ fn write<'a>(element: Node<'a, '_>, declared: &BTreeMap<&'a str, &'a str>, out: 
     out.extend(["</", name, ">"]);
 }
 
-/// The name in a start tag.
+/// Returns the qualified name in a start tag.
 fn qualified_name(tag: &str) -> &str {
     let name = tag.trim_start_matches('<');
     let end = name.find(|c: char| c.is_ascii_whitespace() || c == '>' || c == '/').unwrap_or(name.len());

@@ -1,64 +1,65 @@
-//! What is wrong with a peer's XML, and where.
+//! XML errors: the problem and its position in the input.
 
 use std::fmt;
 
-/// The peer's bytes are not what the schema says they are.
+/// The peer's XML does not conform to the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct XmlError {
-    /// Names of the elements that lead to it, outermost first, such as `ES3-GetEISResponse/Eis/Smsr-id`.
+    /// The names of the enclosing elements, outermost first, such as
+    /// `ES3-GetEISResponse/Eis/Smsr-id`.
     pub path: String,
-    /// Line and column, from 1.
+    /// Line and column, starting at 1.
     pub position: Option<(u32, u32)>,
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// One way in which text can fail to be a message.
+/// A reason why a text is not a valid message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// More octets, nodes or levels than any message has.
+    /// The message exceeds a limit on octets, nodes, attributes or levels.
     TooLarge(&'static str),
-    /// It is not UTF-8.
+    /// The octets are not UTF-8.
     NotUtf8,
-    /// It is no well-formed XML, in the parser's words.
+    /// The text is not well-formed XML; contains the parser's message.
     NotXml(String),
-    /// It has a document type, which SOAP forbids.
+    /// The document has a document type declaration, which SOAP forbids.
     DocumentType,
-    /// A mandatory element or attribute is absent.
+    /// A mandatory element or attribute is missing.
     Missing(String),
-    /// An element is there more often than it may be.
+    /// An element occurs more often than allowed.
     Twice(String),
-    /// Two elements have changed places.
+    /// Two elements are in the wrong order.
     OutOfOrder {
-        /// What stands too late.
+        /// The element that occurs too late.
         element: String,
-        /// What stands before it and should come after.
+        /// The element in front of it that should follow it.
         after: String,
     },
-    /// Another element stands where one of a certain name belongs.
+    /// An unexpected element was found instead of another one.
     Unexpected(String),
-    /// Text stands where only elements may.
+    /// Text was found where only elements are allowed.
     StrayText,
-    /// An element stands where only text may.
+    /// An element was found where only text is allowed.
     StrayElement(String),
-    /// The value is not one the type can have.
+    /// The value is not valid for the type.
     BadValue(String),
 }
 
 impl XmlError {
-    /// A problem at a node, path still to be told by the callers.
+    /// Creates an error at a node. Callers add the path with [`Self::within`].
     pub fn at(node: roxmltree::Node<'_, '_>, problem: Problem) -> Self {
         let position = node.document().text_pos_at(node.range().start);
         Self { path: String::new(), position: Some((position.row, position.col)), problem }
     }
 
-    /// A problem of the whole text.
+    /// Creates an error that concerns the whole text.
     pub fn of(problem: Problem) -> Self {
         Self { path: String::new(), position: None, problem }
     }
 
-    /// The same error, seen from the element that has it in a child.
+    /// Prepends the name of the enclosing element to the path.
     #[must_use]
     pub fn within(mut self, element: &str) -> Self {
         let joint = if self.path.is_empty() { "" } else { "/" };
@@ -73,18 +74,20 @@ impl fmt::Display for XmlError {
             write!(f, "{}: ", self.path)?;
         }
         match &self.problem {
-            Problem::TooLarge(what) => write!(f, "more {what} than a message may have"),
+            Problem::TooLarge(what) => write!(f, "more {what} than the limit for a message"),
             Problem::NotUtf8 => f.write_str("the octets are not UTF-8"),
             Problem::NotXml(why) => write!(f, "not well-formed XML: {why}"),
-            Problem::DocumentType => f.write_str("a document type, which SOAP does not allow"),
+            Problem::DocumentType => {
+                f.write_str("the document has a document type, which SOAP does not allow")
+            }
             Problem::Missing(what) => write!(f, "{what} is missing"),
-            Problem::Twice(what) => write!(f, "{what} is there too often"),
+            Problem::Twice(what) => write!(f, "{what} occurs too often"),
             Problem::OutOfOrder { element, after } => {
-                write!(f, "{element} stands after {after}, not before it")
+                write!(f, "{element} must be before {after}")
             }
             Problem::Unexpected(what) => f.write_str(what),
-            Problem::StrayText => f.write_str("text stands where only elements may"),
-            Problem::StrayElement(element) => write!(f, "the element {element} stands where only text may"),
+            Problem::StrayText => f.write_str("text is not allowed between elements"),
+            Problem::StrayElement(element) => write!(f, "the element {element} is not allowed in text"),
             Problem::BadValue(why) => f.write_str(why),
         }?;
         match self.position {

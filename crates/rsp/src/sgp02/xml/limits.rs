@@ -1,24 +1,27 @@
-//! What a message may cost. A parser's own work grows with the square of some things (attributes of one element,
-//! namespaces in scope); a look at the text alone finds those before it begins.
+//! Limits on the size of a message. The cost of a parser grows quadratically with some quantities
+//! (attributes of one element, namespaces in scope), so a scan of the text checks these before
+//! parsing.
 
-/// The largest message, in octets. An EIS with a long audit trail is some hundred thousand.
+/// The maximum size of a message in octets. An EIS with a long audit trail has several hundred
+/// thousand.
 pub const MAX_OCTETS: usize = 4 << 20;
 
-/// The most nodes of a message: bounds what parsing one costs in memory.
+/// The maximum number of nodes in a message, which limits the memory for parsing.
 pub const MAX_NODES: u32 = 100_000;
 
-/// The deepest nesting of a message. An EIS in its envelope has nine levels, a signature in it four more.
+/// The maximum nesting depth of a message. An EIS in its envelope has nine levels; a signature in
+/// it adds four.
 pub const MAX_DEPTH: usize = 40;
 
-/// The most attributes, namespace declarations included, of an element and all those round it. Envelopes of real peers
-/// declare some twenty namespaces.
+/// The maximum number of attributes, including namespace declarations, of an element and all its
+/// ancestors. Envelopes of real peers declare about twenty namespaces.
 pub const MAX_ATTRIBUTES: usize = 200;
 
-/// Looks through the tags of a text that a parser has not seen yet. Whether it is XML is not its business: of what is
-/// none it sees as much as the parser will.
+/// Scans the tags of a text before it is parsed. The text may be malformed; the scan covers at
+/// least as much of it as the parser reads.
 pub(super) fn check(text: &str) -> Result<(), &'static str> {
     let mut rest = text.as_bytes();
-    // The number of attributes of each element that is open, and their sum.
+    // The number of attributes of each open element, and their sum.
     let mut open: Vec<usize> = Vec::new();
     let mut in_scope = 0;
     while let Some(start) = rest.iter().position(|octet| *octet == b'<') {
@@ -27,7 +30,7 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
             [b'<', b'!', b'-', b'-', ..] => after(rest, b"-->"),
             [b'<', b'!', b'[', ..] => after(rest, b"]]>"),
             [b'<', b'?', ..] => after(rest, b"?>"),
-            // A document type, which the parser refuses before anything else.
+            // A document type. The parser refuses it before anything else.
             [b'<', b'!', ..] => None,
             [b'<', b'/', ..] => {
                 in_scope -= open.pop().unwrap_or(0);
@@ -57,12 +60,13 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Where the text goes on after this.
+/// Returns the offset behind the first occurrence of `end`.
 fn after(rest: &[u8], end: &[u8]) -> Option<usize> {
     rest.windows(end.len()).position(|window| window == end).map(|at| at + end.len())
 }
 
-/// The length of a start tag and the number of its attributes; `None` when it does not end, but has few of them.
+/// Returns the length of a start tag and the number of its attributes. Returns `None` for an
+/// unterminated tag with few attributes.
 fn start_tag(rest: &[u8]) -> Option<(usize, usize)> {
     let mut attributes = 0;
     let mut quote = None;

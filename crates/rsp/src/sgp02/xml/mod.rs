@@ -1,10 +1,11 @@
 //! XML as the web services of SGP.02 use it: Annex B.
 //!
-//! A type says its elements once, with `structure!`, `function!` or
-//! `notification!`, and both directions follow from it, in both namespaces. What is written is in
-//! the form of Exclusive XML Canonicalization, so that what we write can be signed as it stands. What is read may have
-//! unknown elements between the known ones (later versions and vendors add some), and the few other liberties that are
-//! listed in [`tolerated`]; everything else is refused, with the path and the place where it stands.
+//! A type declares its elements once, with `structure!`, `function!` or `notification!`. Encoder
+//! and decoder for both namespaces follow from the declaration. The encoder emits Exclusive XML
+//! Canonicalization, so its output can be signed without further processing. The decoder accepts
+//! unknown elements between the known ones, because later versions and vendors add some, and the
+//! few deviations listed in [`tolerated`]. Everything else is refused, with the path and the
+//! position of the error.
 
 mod c14n;
 mod error;
@@ -23,21 +24,21 @@ pub use write::{Prefix, Writer};
 
 use serde::{Deserialize, Serialize};
 
-/// The namespace of a message, and with it the spelling of its elements.
+/// The namespace of a message, which also determines the spelling of its elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Namespace {
-    /// `esim-messaging/1`, of early 2015: lowerCamel names.
+    /// `esim-messaging/1`, of early 2015: names in lowerCamel.
     V1,
-    /// `esim-messaging/3`: capitalised names. What is seen in the field.
+    /// `esim-messaging/3`: capitalised names. Deployed systems use this namespace.
     #[default]
     V3,
 }
 
 impl Namespace {
-    /// Both.
+    /// Both namespaces.
     pub const ALL: [Self; 2] = [Self::V1, Self::V3];
 
-    /// Its name.
+    /// Returns the namespace URI.
     pub const fn uri(self) -> &'static str {
         match self {
             Self::V1 => "http://namespaces.gsma.org/esim-messaging/1",
@@ -45,28 +46,28 @@ impl Namespace {
         }
     }
 
-    /// The one of this name.
+    /// Returns the namespace with this URI.
     pub fn from_uri(uri: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|namespace| namespace.uri() == uri)
     }
 }
 
-/// An element's name in both namespaces.
+/// The name of an element in both namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// In `esim-messaging/1`.
+    /// The name in `esim-messaging/1`.
     pub v1: &'static str,
-    /// In `esim-messaging/3`.
+    /// The name in `esim-messaging/3`.
     pub v3: &'static str,
 }
 
 impl Name {
-    /// The same in both.
+    /// Creates a name that is the same in both namespaces.
     pub const fn same(name: &'static str) -> Self {
         Self { v1: name, v3: name }
     }
 
-    /// As a message of the namespace spells it.
+    /// Returns the name in a message of this namespace.
     pub const fn within(self, namespace: Namespace) -> &'static str {
         match namespace {
             Namespace::V1 => self.v1,
@@ -74,42 +75,42 @@ impl Name {
         }
     }
 
-    /// Whether it is spelt so in either.
+    /// True if `local` is an accepted spelling of this name.
     pub fn is(self, local: &str) -> bool {
         tolerated::spellings(self).any(|spelling| spelling == local)
     }
 }
 
-/// What can stand in an element: once, at most once, or any number of times.
+/// The contents of an element position: mandatory, optional or repeated.
 pub trait Element: Sized {
-    /// Writes the element, or the elements, of this name; an absent optional one is none.
+    /// Writes the elements with this name; an absent optional value writes none.
     fn write_as(&self, name: Name, out: &mut Writer);
 
-    /// Takes the element, or the elements, of this name out of their parent's children.
+    /// Takes the elements with this name out of the children of their parent.
     ///
     /// # Errors
-    /// It is missing, or what it holds is not of this type.
+    /// A mandatory element is missing, or its contents are not of this type.
     fn read_as(name: Name, from: &mut Children<'_, '_>) -> Result<Self, XmlError>;
 }
 
-/// Elements that stand side by side in one parent: the contents of a message or of a complex type.
+/// A sequence of elements in one parent: the contents of a message or of a complex type.
 pub trait Parts: Sized {
-    /// The elements' names, in the order of the schema.
+    /// The names of the elements, in the order of the schema.
     const NAMES: &'static [&'static [Name]];
 
-    /// Writes them.
+    /// Writes the elements.
     fn write_parts(&self, out: &mut Writer);
 
-    /// Takes them out of their parent's children.
+    /// Takes the elements out of the children of their parent.
     ///
     /// # Errors
-    /// One is missing, or is not of its type.
+    /// An element is missing or not of its type.
     fn read_parts(from: &mut Children<'_, '_>) -> Result<Self, XmlError>;
 
-    /// Reads all that is in a parent.
+    /// Decodes all children of a parent.
     ///
     /// # Errors
-    /// One is missing, is there twice, stands in a wrong place, or is not of its type.
+    /// An element is missing, duplicated, out of order, or not of its type.
     fn read_all(mut from: Children<'_, '_>) -> Result<Self, XmlError> {
         let parts = Self::read_parts(&mut from)?;
         from.finish(Self::NAMES)?;

@@ -1,4 +1,4 @@
-//! Reading: a document with limits, and the children of an element taken out by name.
+//! Decoding of XML: parsing within limits, and taking the children of an element by name.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,10 +10,11 @@ use super::{
     tolerated,
 };
 
-/// Parses the text of one message. No document type, so no entities but XML's own five.
+/// Parses the text of one message. A document type is refused, so only XML's five predefined
+/// entities are available.
 ///
 /// # Errors
-/// The text is no XML, or larger than a message may be.
+/// The text is not XML or exceeds a limit.
 pub fn parse(text: &str) -> Result<Document<'_>, XmlError> {
     if text.len() > MAX_OCTETS {
         return Err(XmlError::of(Problem::TooLarge("octets")));
@@ -31,10 +32,10 @@ pub fn parse(text: &str) -> Result<Document<'_>, XmlError> {
     })
 }
 
-/// The text of an element that has nothing else in it.
+/// Returns the text of an element without child elements.
 ///
 /// # Errors
-/// There is an element in it.
+/// The element has a child element.
 pub fn text_of(node: Node<'_, '_>) -> Result<String, XmlError> {
     let mut text = String::new();
     for child in node.children() {
@@ -50,22 +51,23 @@ pub fn text_of(node: Node<'_, '_>) -> Result<String, XmlError> {
     Ok(text)
 }
 
-/// The child elements of one element, each to be taken once.
+/// The child elements of one element. Each can be taken once.
 pub struct Children<'a, 'i> {
     parent: Node<'a, 'i>,
     namespace: Namespace,
-    /// In the order of the text, with whether each has been taken.
+    /// The elements in the order of the text, with a flag that is set when the element has been
+    /// taken.
     elements: Vec<(Node<'a, 'i>, bool)>,
-    /// Where those of a name are that are not taken.
+    /// The positions of the elements not yet taken, by name.
     left: BTreeMap<&'a str, VecDeque<usize>>,
 }
 
 impl<'a, 'i> Children<'a, 'i> {
-    /// Those of `parent` that belong to the namespace, which is that of the message; elements of other namespaces are
-    /// not its business.
+    /// Collects the children of `parent` in `namespace`, the namespace of the message. Elements in
+    /// other namespaces are ignored.
     ///
     /// # Errors
-    /// There is text between them.
+    /// There is text between the elements.
     pub fn of(parent: Node<'a, 'i>, namespace: Namespace) -> Result<Self, XmlError> {
         let mut elements = Vec::new();
         let mut left: BTreeMap<&'a str, VecDeque<usize>> = BTreeMap::new();
@@ -84,32 +86,32 @@ impl<'a, 'i> Children<'a, 'i> {
         Ok(Self { parent, namespace, elements, left })
     }
 
-    /// The element whose children they are.
+    /// Returns the parent element.
     pub fn parent(&self) -> Node<'a, 'i> {
         self.parent
     }
 
-    /// The namespace of the message.
+    /// Returns the namespace of the message.
     pub fn namespace(&self) -> Namespace {
         self.namespace
     }
 
-    /// The first one of this name, with the spelling that it has.
+    /// Returns the position and the spelling of the first element with this name.
     fn first(&self, name: Name) -> Option<(usize, &'static str)> {
         let fronts = tolerated::spellings(name)
             .filter_map(|spelling| Some((*self.left.get(spelling)?.front()?, spelling)));
         fronts.min()
     }
 
-    /// Whether one of this name is left.
+    /// True if an element with this name has not been taken.
     pub fn has(&self, name: Name) -> bool {
         self.first(name).is_some()
     }
 
-    /// Takes the first one of this name.
+    /// Takes the first element with this name.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no such element.
     pub fn take(&mut self, name: Name) -> Result<Node<'a, 'i>, XmlError> {
         let Some((position, spelling)) = self.first(name) else { return Err(self.missing(name)) };
         if let Some(left) = self.left.get_mut(spelling) {
@@ -129,7 +131,7 @@ impl<'a, 'i> Children<'a, 'i> {
         });
         let what = match elsewhere {
             Some(child) => format!(
-                "the element {expected} of namespace {}; there is one of namespace {:?}, and so it",
+                "the element {expected} in namespace {} (found in namespace {:?})",
                 self.namespace.uri(),
                 child.tag_name().namespace().unwrap_or_default(),
             ),
@@ -138,10 +140,11 @@ impl<'a, 'i> Children<'a, 'i> {
         XmlError::at(self.parent, Problem::Missing(what))
     }
 
-    /// That what was taken stood in the order of `names`, and that nothing of these names is left.
+    /// Checks that the taken elements were in the order of `names`, and that no element with one of
+    /// these names remains.
     ///
     /// # Errors
-    /// Something is left, or stood in a wrong place.
+    /// An element remains or is out of order.
     pub fn finish(self, names: &[&[Name]]) -> Result<(), XmlError> {
         let rank = |local: &str| names.iter().copied().flatten().position(|name| name.is(local));
         let mut furthest: Option<(usize, &str)> = None;

@@ -1,4 +1,4 @@
-//! Types whose value is the text of an element or an attribute.
+//! Types whose value is the text of an element or attribute.
 
 use std::{fmt, str::FromStr};
 
@@ -10,15 +10,15 @@ use crate::{
     time::Timestamp,
 };
 
-/// A value that is written as text.
+/// A value in text form.
 pub trait Text: Sized {
-    /// In the schema's lexical form.
+    /// Returns the lexical form of the schema.
     fn to_text(&self) -> String;
 
-    /// From the text as it was found; only `String` minds white space around it.
+    /// Parses the text. Surrounding white space is significant only for `String`.
     ///
     /// # Errors
-    /// Why it is no such value.
+    /// The reason why the text is not a value of this type.
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
@@ -100,7 +100,7 @@ impl Text for Timestamp {
         self.to_string()
     }
 
-    /// A dateTime without a time zone is UTC.
+    /// Parses a dateTime. Without a time zone it is taken as UTC.
     fn from_text(text: &str) -> Result<Self, String> {
         let text = text.trim();
         text.parse()
@@ -114,7 +114,7 @@ impl Text for Timestamp {
 pub struct Octets(pub Vec<u8>);
 
 impl Octets {
-    /// As a slice.
+    /// Returns the octets as a slice.
     pub fn as_slice(&self) -> &[u8] {
         &self.0
     }

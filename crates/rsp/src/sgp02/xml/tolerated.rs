@@ -1,11 +1,12 @@
-//! The liberties that real peers take with the schemas, and that we let them take. All of them stand here.
+//! Deviations of real peers from the schemas that this implementation accepts. All of them are
+//! listed here.
 
 use super::{Name, Namespace};
 
-/// Elements that other schemas or other functions have in the other order.
+/// Pairs of elements that are accepted in either order.
 ///
-/// ES2's functions disagree among themselves whether the ICCID or the SM-SR comes first; in a key set the schema lets
-/// keys and certificates come in any order.
+/// The functions of ES2 differ in the order of ICCID and SM-SR. In a key set the schema allows keys
+/// and certificates in any order.
 const EITHER_ORDER: &[(&str, &str)] = &[
     ("iccid", "smsrId"),
     ("Iccid", "Smsr-id"),
@@ -14,20 +15,21 @@ const EITHER_ORDER: &[(&str, &str)] = &[
     ("Key", "Certificate"),
 ];
 
-/// Elements of requests under another name than the schema's: the WSDL of ES3 misspells one.
+/// Misspelt element names of requests, with the name in the schema. The WSDL of ES3 misspells one.
 const MISSPELT: &[(&str, &str)] = &[
     ("ES3-ProfileDownloadedCompletedRequest", "ES3-ProfileDownloadCompletedRequest"),
     ("ES3-ProfileDownloadedCompletedResponse", "ES3-ProfileDownloadCompletedResponse"),
 ];
 
-/// Elements whose name one function spells so and another otherwise.
+/// Element names that are spelt differently in different functions.
 const SPELLINGS: &[(&str, &str)] = &[("SmSr-id", "Smsr-id"), ("completionTimestamp", "CompletionTimestamp")];
 
-/// Namespaces of the WS-Addressing headers besides the right one: njiwa uses that of the metadata.
+/// Accepted namespaces of the WS-Addressing headers. The second, that of the metadata, is used by
+/// njiwa.
 const ADDRESSING: &[&str] =
     &["http://www.w3.org/2005/08/addressing", "http://www.w3.org/2007/05/addressing/metadata"];
 
-/// How an element may be spelt, in either namespace.
+/// Returns the accepted spellings of an element in both namespaces.
 pub(super) fn spellings(name: Name) -> impl Iterator<Item = &'static str> {
     let others = SPELLINGS.iter().filter_map(move |(a, b)| match () {
         () if name.v1 == *a || name.v3 == *a => Some(*b),
@@ -37,22 +39,24 @@ pub(super) fn spellings(name: Name) -> impl Iterator<Item = &'static str> {
     [name.v1, name.v3].into_iter().chain(others)
 }
 
-/// Whether a header is one of WS-Addressing; an operator's templates have them in no namespace at all.
+/// True if a header is one of WS-Addressing. Headers without a namespace are accepted, because an
+/// operator's templates send them.
 pub(in crate::sgp02) fn is_addressing(namespace: Option<&str>) -> bool {
     namespace.is_none_or(|uri| uri.is_empty() || ADDRESSING.contains(&uri))
 }
 
-/// Whether the two may change places.
+/// True if the two elements are accepted in either order.
 pub(super) fn either_order(one: &str, other: &str) -> bool {
     EITHER_ORDER.iter().any(|(a, b)| (*a == one && *b == other) || (*a == other && *b == one))
 }
 
-/// Whether an element is one of the message's: those of njiwa are not qualified at all.
+/// True if an element belongs to the message. Elements without a namespace are accepted, because
+/// njiwa does not qualify them.
 pub(super) fn belongs(namespace: Option<&str>, of_message: Namespace) -> bool {
     namespace.is_none_or(|uri| uri == of_message.uri() || uri.is_empty())
 }
 
-/// A message's element as the schema spells it.
+/// Returns the name of a message element in the spelling of the schema.
 pub fn spelt(element: &str) -> &str {
     MISSPELT.iter().find(|(wrong, _)| *wrong == element).map_or(element, |(_, right)| right)
 }

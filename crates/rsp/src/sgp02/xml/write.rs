@@ -1,8 +1,9 @@
-//! Writing, in the form of Exclusive XML Canonicalization 1.0 (without comments), so that it need not be canonicalised.
+//! Encoding of XML in the form of Exclusive XML Canonicalization 1.0 (without comments), so that
+//! the output needs no further canonicalization.
 
 use super::{Name, Namespace};
 
-/// The prefixes that we write, each always for the same namespace.
+/// The namespace prefixes in the output. Each always denotes the same namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix {
     /// SOAP 1.2.
@@ -35,37 +36,37 @@ impl Prefix {
     }
 }
 
-/// Text in the making.
+/// A writer of XML text.
 #[derive(Debug)]
 pub struct Writer {
     out: String,
     namespace: Namespace,
-    /// The prefixes that are declared where we are.
+    /// The prefixes that are declared in the current scope.
     declared: Vec<Prefix>,
 }
 
 impl Writer {
-    /// For a message of this namespace.
+    /// Creates a writer for a message in this namespace.
     pub fn new(namespace: Namespace) -> Self {
         Self { out: String::new(), namespace, declared: Vec::new() }
     }
 
-    /// The namespace of the message.
+    /// Returns the namespace of the message.
     pub fn namespace(&self) -> Namespace {
         self.namespace
     }
 
-    /// What has been written.
+    /// Returns the text written so far.
     pub fn into_text(self) -> String {
         self.out
     }
 
-    /// An element of the message.
+    /// Writes an element of the message.
     pub fn part(&mut self, name: Name, contents: impl FnOnce(&mut Self)) {
         self.element(Prefix::Rps, name.within(self.namespace), &[], contents);
     }
 
-    /// An element. Attributes come in the order of their names, as the canonical form wants them.
+    /// Writes an element. The attributes must be sorted by name, as the canonical form requires.
     pub fn element(
         &mut self,
         prefix: Prefix,
@@ -73,10 +74,7 @@ impl Writer {
         attributes: &[(&str, &str)],
         contents: impl FnOnce(&mut Self),
     ) {
-        debug_assert!(
-            attributes.is_sorted(),
-            "the attributes of {local} are not in the order of their names"
-        );
+        debug_assert!(attributes.is_sorted(), "the attributes of {local} are not sorted by name");
         let is_new = !self.declared.contains(&prefix);
         self.out.extend(["<", prefix.text(), ":", local]);
         if is_new {
@@ -96,19 +94,20 @@ impl Writer {
         }
     }
 
-    /// Text inside an element.
+    /// Writes text inside an element.
     pub fn text(&mut self, text: &str) {
         escape_text(text, &mut self.out);
     }
 
-    /// An element that is in canonical form already, with the declarations that it needs.
+    /// Writes an element that is already in canonical form with the namespace declarations it
+    /// needs.
     pub fn canonical(&mut self, element: &str) {
         self.out.push_str(element);
     }
 }
 
-/// What XML has no way to say becomes the replacement character.
-fn sayable(character: char) -> char {
+/// Replaces characters that XML cannot represent with the replacement character.
+fn xml_character(character: char) -> char {
     match character {
         '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'.. => character,
         _ => char::REPLACEMENT_CHARACTER,
@@ -116,7 +115,7 @@ fn sayable(character: char) -> char {
 }
 
 pub(super) fn escape_text(text: &str, out: &mut String) {
-    for character in text.chars().map(sayable) {
+    for character in text.chars().map(xml_character) {
         match character {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -128,7 +127,7 @@ pub(super) fn escape_text(text: &str, out: &mut String) {
 }
 
 pub(super) fn escape_attribute(text: &str, out: &mut String) {
-    for character in text.chars().map(sayable) {
+    for character in text.chars().map(xml_character) {
         match character {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),

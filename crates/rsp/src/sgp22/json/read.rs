@@ -1,4 +1,5 @@
-//! Reading a request, and telling what is missing from what is wrong: the standard has a reason code for each.
+//! Decoding of requests that distinguishes missing elements from invalid ones, because the standard
+//! has a reason code for each.
 
 use std::fmt;
 
@@ -14,13 +15,13 @@ use serde_json::Value;
 
 use crate::status::{Refusal, Status};
 
-/// A function's request from the body of an HTTP request.
+/// Decodes a function's request from the body of an HTTP request.
 ///
 /// # Errors
-/// 1.3.1/2.2 when a mandatory element is absent and nothing before it is wrong; 1.3.1/2.1 for anything else, among it
-/// an element that is given twice and one that is `null`.
+/// Status 1.3.1/2.2 if a mandatory element is missing and nothing before it is invalid. Status
+/// 1.3.1/2.1 for any other error, including a duplicate element and an element that is `null`.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    // A derived reader would take an array for the elements in order of declaration.
+    // A derived decoder would accept an array as the elements in the order of their declaration.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(Status::FormatInvalid.because("the body is not a JSON object"));
     }
@@ -30,7 +31,7 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     })
 }
 
-/// The mandatory element whose absence stops the reading, if that is what does.
+/// Returns the mandatory element whose absence makes decoding fail, if that is the reason.
 fn missing<T: DeserializeOwned>(body: &[u8]) -> Option<&'static str> {
     let value = serde_json::from_slice(body).ok()?;
     match T::deserialize(Read(value)) {
@@ -39,7 +40,7 @@ fn missing<T: DeserializeOwned>(body: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// What stops the reading: serde's own error types tell it in prose only.
+/// The reason why decoding fails. The error types of serde contain it only as text.
 #[derive(Debug)]
 enum Trouble {
     Missing(&'static str),
@@ -64,7 +65,7 @@ impl de::Error for Trouble {
     }
 }
 
-/// A value that is read with [`Trouble`] for an error, down to the last element.
+/// A value that is decoded with [`Trouble`] as the error type at all levels.
 struct Read(Value);
 
 impl IntoDeserializer<'_, Trouble> for Read {
@@ -120,7 +121,7 @@ impl<'de> Deserializer<'de> for Read {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+#[allow(clippy::unwrap_used, reason = "a failing test panics")]
 mod tests {
     use serde::Deserialize;
 
@@ -128,7 +129,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(rename_all = "camelCase")]
-    #[allow(dead_code, reason = "only whether it can be read matters")]
+    #[allow(dead_code, reason = "the test only checks whether decoding succeeds")]
     struct Example {
         header: Inner,
         kind: Kind,
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code, reason = "only whether it can be read matters")]
+    #[allow(dead_code, reason = "the test only checks whether decoding succeeds")]
     struct Inner {
         name: String,
     }
@@ -148,11 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_at_any_depth_and_what_is_wrong_is_not_called_missing() {
+    fn missing_elements_are_reported_at_any_depth_and_distinguished_from_invalid_ones() {
         let status =
             |body: &str| read::<Example>(body.as_bytes()).map_err(|e| (e.status, e.subject_identifier));
         let missing = |element: &str| Some((Status::ElementMissing, Some(element.to_owned())));
-        let wrong = Some((Status::FormatInvalid, None));
+        let invalid = Some((Status::FormatInvalid, None));
         for (body, expected) in [
             (r#" {"header":{"name":"a"},"kind":"Some","many":[{"name":"b"}],"later":{"x":[null]}}"#, None),
             (r#"{"header":{"name":"a"},"kind":"Some","optional":null,"many":[]}"#, None),
@@ -160,16 +161,16 @@ mod tests {
             (r#"{"header":{},"kind":"Some","many":[]}"#, missing("name")),
             (r#"{"header":{"name":"a"},"kind":"Some","many":[{"name":"b"},{}]}"#, missing("name")),
             ("{}", missing("header")),
-            (r#"{"header":{"name":null},"kind":"Some","many":[]}"#, wrong.clone()),
-            (r#"{"header":null,"kind":"Some","many":[]}"#, wrong.clone()),
-            (r#"{"header":{"name":7},"kind":"Some","many":[]}"#, wrong.clone()),
-            (r#"{"header":{"name":"missing field"},"kind":"missing field","many":[]}"#, wrong.clone()),
-            (r#"{"header":{"name":"a","name":"b"},"kind":"Some","many":[]}"#, wrong.clone()),
-            (r#"{"header":{"name":"a"},"kind":"Other","many":[]}"#, wrong.clone()),
-            (r#"[{"name":"a"},"Some",null,[]]"#, wrong.clone()),
-            (r#"{"header":{"name":"a"},"#, wrong.clone()),
-            ("null", wrong.clone()),
-            ("", wrong),
+            (r#"{"header":{"name":null},"kind":"Some","many":[]}"#, invalid.clone()),
+            (r#"{"header":null,"kind":"Some","many":[]}"#, invalid.clone()),
+            (r#"{"header":{"name":7},"kind":"Some","many":[]}"#, invalid.clone()),
+            (r#"{"header":{"name":"missing field"},"kind":"missing field","many":[]}"#, invalid.clone()),
+            (r#"{"header":{"name":"a","name":"b"},"kind":"Some","many":[]}"#, invalid.clone()),
+            (r#"{"header":{"name":"a"},"kind":"Other","many":[]}"#, invalid.clone()),
+            (r#"[{"name":"a"},"Some",null,[]]"#, invalid.clone()),
+            (r#"{"header":{"name":"a"},"#, invalid.clone()),
+            ("null", invalid.clone()),
+            ("", invalid),
         ] {
             assert_eq!(status(body).err(), expected, "{body}");
         }

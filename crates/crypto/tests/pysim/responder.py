@@ -1,16 +1,16 @@
-"""Answers the questions of ../pysim.rs, a line each, with what pySim makes of them."""
+"""Answers the requests of ../pysim.rs, one per line, with the results of pySim."""
 
 import os
 import sys
 from unittest import mock
 
-# pySim prints what it thinks; the answers have the real output for themselves.
-answers, sys.stdout = sys.stdout, open(os.devnull, "w")
+# pySim prints diagnostics to stdout. The responses use the original stdout instead.
+responses, sys.stdout = sys.stdout, open(os.devnull, "w")
 
 try:
     import smpp.pdu  # noqa: F401
 except ImportError:
-    # pySim.sms wants it for SMPP, which is not asked here.
+    # pySim.sms imports it for SMPP, which these requests do not use.
     for name in ("smpp", "smpp.pdu", "smpp.pdu.pdu_types", "smpp.pdu.operations"):
         sys.modules[name] = mock.MagicMock()
 
@@ -33,25 +33,25 @@ def spi(check):
 session = None
 
 for line in sys.stdin:
-    question, *words = line.split()
-    if question == "command":
+    request, *words = line.split()
+    if request == "command":
         kic, kid, counter, tar, check, data = words
         packet = OtaDialectSms().encode_cmd(
             keyset(kic, kid, counter), bytes.fromhex(tar), spi(check), bytes.fromhex(data))
-        answer = packet.hex()
-    elif question == "response":
+        response = packet.hex()
+    elif request == "response":
         kic, kid, packet = words
-        response, _ = OtaDialectSms().decode_resp(keyset(kic, kid), spi("cc"), "027100" + packet)
-        answer = "%s %02x %s" % (
-            response.cntr.hex(), int(response.response_status), response.secured_data.hex())
-    elif question == "session":
+        decoded, _ = OtaDialectSms().decode_resp(keyset(kic, kid), spi("cc"), "027100" + packet)
+        response = "%s %02x %s" % (
+            decoded.cntr.hex(), int(decoded.response_status), decoded.secured_data.hex())
+    elif request == "session":
         enc, mac, dek, host, card, level = words
         session = SCP03(card_keys=GpCardKeyset(0x30, bytes.fromhex(enc), bytes.fromhex(mac), bytes.fromhex(dek)))
         session.gen_init_update_apdu(bytes.fromhex(host))
         session.parse_init_update_resp(bytes.fromhex(card))
-        answer = session.gen_ext_auth_apdu(int(level, 16)).hex()
-    elif question == "wrap":
-        answer = session.wrap_cmd_apdu(bytes.fromhex(words[0])).hex()
-    elif question == "unwrap":
-        answer = bytes(session.unwrap_rsp_apdu(bytes.fromhex(words[0]), bytes.fromhex(words[1]))).hex()
-    print(answer, file=answers, flush=True)
+            response = session.gen_ext_auth_apdu(int(level, 16)).hex()
+        elif request == "wrap":
+            response = session.wrap_cmd_apdu(bytes.fromhex(words[0])).hex()
+        elif request == "unwrap":
+            response = bytes(session.unwrap_rsp_apdu(bytes.fromhex(words[0]), bytes.fromhex(words[1]))).hex()
+        print(response, file=responses, flush=True)
