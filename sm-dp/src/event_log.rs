@@ -9,13 +9,15 @@ use std::{
 use rsp::status::cut;
 use world::{Event, Events, Outcome};
 
-/// How many events are kept. Some hundred downloads, as a rule at about a megabyte; who wants more asks more often.
+/// Maximum number of events kept. This covers several hundred downloads and normally takes about
+/// one megabyte. A client that needs more events must poll more often.
 pub(crate) const MAX_EVENTS: usize = 4096;
 
-/// How much is kept of each text of an event that may be a peer's: of 4096 at the worst, some 12 MiB.
+/// Maximum length of each text of an event that a peer may have chosen. In the worst case, 4096
+/// events take about 12 MiB.
 const MAX_TEXT_OCTETS: usize = 1024;
 
-/// Tells events on to whom the server was given, and keeps the latest.
+/// Forwards events to the receiver of the server and keeps the latest ones.
 pub(crate) struct EventLog {
     told: Arc<dyn Events>,
     kept: Mutex<Kept>,
@@ -28,13 +30,13 @@ struct Kept {
     events: VecDeque<Event>,
 }
 
-/// A part of the log.
+/// A page of the log.
 pub(crate) struct Page {
     /// The events with their numbers, oldest first.
     pub(crate) events: Vec<(u64, Event)>,
-    /// The number after which to ask next.
+    /// The number to pass as `after` in the next request.
     pub(crate) next: u64,
-    /// How many were asked for but are no longer kept.
+    /// The number of requested events that are no longer kept.
     pub(crate) lost: u64,
 }
 
@@ -43,8 +45,9 @@ impl EventLog {
         Self { told, kept: Mutex::default() }
     }
 
-    /// At most `limit` events after number `after`. Numbers begin anew with the server: who asks after a number that
-    /// was not given yet remembers one from before, and gets everything.
+    /// Returns at most `limit` events after number `after`. Numbering starts again when the server
+    /// restarts. A number that has not been assigned yet comes from before a restart, so the caller
+    /// gets all events.
     pub(crate) fn after(&self, after: u64, limit: usize) -> Page {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let after = if after > kept.newest { 0 } else { after };
@@ -77,7 +80,8 @@ impl Events for EventLog {
     }
 }
 
-/// The event with at most [`MAX_TEXT_OCTETS`] of each text that a peer may have a say in.
+/// Returns a copy of the event in which each text that a peer may have chosen has at most
+/// [`MAX_TEXT_OCTETS`].
 fn short(event: &Event) -> Event {
     let cut = |text: &String| cut(text.clone(), MAX_TEXT_OCTETS);
     Event {
@@ -128,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_of_what_a_peer_said_than_a_person_reads() {
+    fn long_texts_from_peers_are_truncated() {
         let log = EventLog::over(Arc::new(MemoryEvents::default()));
         let long = || "x".repeat(1 << 20);
         for outcome in [Outcome::Refused(long()), Outcome::Failed(long())] {

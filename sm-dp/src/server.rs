@@ -1,5 +1,5 @@
-//! The server's shell: one request in, one response out. Load, decide, commit, speak, and nothing spoken before the
-//! commit, because there is one place that does all four.
+//! The request loop of the server: load, decide, commit, reply. One function does all four steps,
+//! so no reply can be sent before the commit.
 
 use std::{
     collections::BTreeMap,
@@ -29,20 +29,20 @@ use crate::{
     stock::{self, ProfileOptions},
 };
 
-/// What the server signs with, and whom it trusts.
+/// The certificates and keys that the server signs with, and the CIs that it trusts.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The server's own, by the CI below which they are.
+    /// The certificates and keys of this server, by the CI that issued them.
     by_ci: BTreeMap<SubjectKeyIdentifier, DpCredentials>,
-    /// CIs whose eUICCs it serves.
+    /// The CIs whose eUICCs this server accepts.
     pub(crate) anchors: TrustAnchors,
 }
 
 impl Credentials {
-    /// Everything that the PKI has for an SM-DP+, on every curve.
+    /// Returns all SM-DP+ credentials of the PKI, on every curve.
     ///
     /// # Errors
-    /// There is no CI, or no CI has an SM-DP+ below it.
+    /// Fails if the PKI has no CI, or if no CI has issued SM-DP+ certificates.
     pub fn from_pki(pki: &Pki) -> Result<Self, PkiError> {
         let anchors = pki.anchors()?;
         let mut by_ci = BTreeMap::new();
@@ -62,10 +62,11 @@ impl Credentials {
         }
     }
 
-    /// These and another PKI's; its CIs are trusted too. Several CIs may be on the same curve.
+    /// Adds the credentials of another PKI and trusts its CIs too. Several CIs can be on the same
+    /// curve.
     ///
     /// # Errors
-    /// A CI of either cannot be an anchor.
+    /// Fails if a CI of either PKI cannot be a trust anchor.
     pub fn and(mut self, other: Self) -> Result<Self, ChainError> {
         let anchors = self.anchors.certificates().chain(other.anchors.certificates()).cloned();
         self.anchors = TrustAnchors::new(anchors.collect::<Vec<_>>())?;
@@ -73,12 +74,12 @@ impl Credentials {
         Ok(self)
     }
 
-    /// What the server has below a CI.
+    /// The server's credentials that were issued below `ci`.
     pub(crate) fn below(&self, ci: &SubjectKeyIdentifier) -> Option<&DpCredentials> {
         self.by_ci.get(ci)
     }
 
-    /// The SM-DP+ OID by which it is known to operators and SM-DSs.
+    /// The SM-DP+ OID that identifies this server to operators and SM-DSs.
     pub(crate) fn own_oid(&self) -> Option<&Oid> {
         self.by_ci.values().find_map(|dp| dp.auth.certificate.registered_ids().first())
     }
@@ -89,7 +90,7 @@ impl Credentials {
     }
 }
 
-/// An SM-DP+. A clone is the same server; so is another one on the same records.
+/// An SM-DP+. Clones share one server. Several servers can also share the same records.
 #[derive(Clone)]
 pub struct SmDpPlus(pub(crate) Arc<Inner>);
 
@@ -99,20 +100,20 @@ pub(crate) struct Inner {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) world: World,
     pub(crate) events: EventLog,
-    /// The way to operators and SM-DSs, once there is one.
+    /// Links to operators and SM-DSs, if they have been set.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
     sweep: Sweep,
 }
 
 impl Inner {
-    /// What a function decides with.
+    /// Creates the context that a function runs in.
     pub(crate) fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r> {
         Context { tx, config: &self.config, credentials: &self.credentials, world: &self.world, now }
     }
 }
 
 impl SmDpPlus {
-    /// A server over these records.
+    /// Creates a server that keeps its state in `records`.
     pub fn new(
         config: Config,
         credentials: Credentials,
@@ -136,10 +137,11 @@ impl SmDpPlus {
         &*self.0.records
     }
 
-    /// Puts a profile package (TCA, DER) into stock.
+    /// Adds a profile package (TCA, DER) to the stock.
     ///
     /// # Errors
-    /// It is not a package, its ICCID is in stock already, or the records fail.
+    /// Fails if `package` is not a profile package, if its ICCID is already in stock, or if the
+    /// records fail.
     pub async fn add_profile(&self, package: &[u8], options: &ProfileOptions) -> Result<Iccid, Fault> {
         world::transact(&*self.0.records, |tx| {
             Box::pin(stock::add(tx, self.0.config.address.as_str(), package, options))
@@ -147,29 +149,29 @@ impl SmDpPlus {
         .await
     }
 
-    /// Every profile in stock with its order.
+    /// Returns every profile in stock with its order.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn orders(&self) -> Result<Vec<Profile>, Fault> {
         let mut tx = Tx::begin(&*self.0.records);
         Ok(tx.list(&PROFILES, "").await?.into_iter().map(|(_, profile)| profile).collect())
     }
 
-    /// The eUICCs that have a profile.
+    /// Returns the installations of a profile on eUICCs.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn installations(&self, iccid: Iccid) -> Result<Vec<Installation>, Fault> {
         let mut tx = Tx::begin(&*self.0.records);
         let all = tx.list(&INSTALLATIONS, &format!("{iccid}/")).await?;
         Ok(all.into_iter().map(|(_, installation)| installation).collect())
     }
 
-    /// Every session that has not expired, by TransactionID.
+    /// Returns every session that has not expired, with its TransactionID.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn sessions(&self) -> Result<Vec<(String, Session)>, Fault> {
         let now = self.0.world.now();
         let mut tx = Tx::begin(&*self.0.records);
@@ -178,7 +180,8 @@ impl SmDpPlus {
         Ok(sessions)
     }
 
-    /// The server as a link: what a socket, or a client in the same process, asks.
+    /// Returns a link to the server, for use by a listening socket or by a client in the same
+    /// process.
     pub fn link(&self) -> Link {
         let server = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -187,7 +190,7 @@ impl SmDpPlus {
         }))
     }
 
-    /// Answers one request.
+    /// Handles one HTTP request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
@@ -212,12 +215,13 @@ impl SmDpPlus {
         );
         let Inner { records, config, sweep, .. } = &*self.0;
         if let Err(fault) = sweep.run(&**records, &SESSIONS, config.session_lifetime, at).await {
-            tracing::warn!(%fault, "expired sessions were left in the records");
+            tracing::warn!(%fault, "cannot delete expired sessions");
         }
         said.response
     }
 
-    /// Load, decide, commit, and only then let the answer go; again from the start when somebody else was faster.
+    /// Runs the function, commits, and only then returns the reply. Starts again from the beginning
+    /// when another transaction committed a conflicting change first.
     async fn execute(&self, call: &Call, now: Timestamp, voice: ResponseEncoder) -> Result<Reply, Fault> {
         let inner = &*self.0;
         let (said, posted) = world::transact(&*inner.records, |tx| {

@@ -1,8 +1,9 @@
 //! Events at an SM-DS: ES12.RegisterEvent and DeleteEvent, SGP.22 section 5.9.
 //!
-//! The operator is answered after the SM-DS. Order and message are committed first, so that a crash between leaves
-//! something that is tried again; when the SM-DS says no or nothing, the order is taken back to where it stood. The order
-//! may end while the SM-DS is asked: what it has then taken is deleted there again.
+//! The operator receives its reply after the SM-DS has replied. Order and message are committed
+//! first, so that the registration is retried after a crash. If the SM-DS refuses or does not
+//! reply, the order is restored to its previous state. The order can end while the SM-DS is being
+//! called. In that case a registered event is deleted again.
 
 use bytes::Bytes;
 use http::Response;
@@ -27,17 +28,17 @@ use crate::{
     server::SmDpPlus,
 };
 
-/// What an SM-DS said to a call.
+/// The reply of an SM-DS to a call.
 enum Word {
     Done,
     Refused(StatusCodeData),
-    /// Nothing, or nothing that is an answer. It may have done it.
+    /// There was no usable reply. The SM-DS may have executed the call.
     Unclear(String),
-    /// It was not reached, so it has done nothing.
+    /// The SM-DS was not reached and has not executed the call.
     Unreachable(LinkFault),
 }
 
-/// Whether the SM-DS has an event that it was asked to register.
+/// Says if the SM-DS has an event after a registration attempt.
 #[derive(Clone, Copy, PartialEq)]
 enum AtSmDs {
     Yes,
@@ -45,7 +46,7 @@ enum AtSmDs {
     Rejection,
 }
 
-/// A RegisterEvent, with the key of its message.
+/// A RegisterEvent call and the key of its message.
 #[derive(Clone, Copy)]
 struct Registration<'a> {
     key: &'a str,
@@ -55,15 +56,16 @@ struct Registration<'a> {
 }
 
 impl SmDpPlus {
-    /// Registers at once the events that a request has just committed. What is given is the answer to the request when
-    /// its order does not stand: an SM-DS has not taken the event, or the order ended meanwhile.
+    /// Registers the events that a request has just committed. Returns a refusal if the order is no
+    /// longer valid because an SM-DS refused the event or the order ended in the meantime. The
+    /// refusal is then the reply to the request.
     pub(crate) async fn register_events(&self, posted: &[String]) -> Result<Option<Refusal>, Fault> {
         for key in posted {
             let Some(message) = Tx::begin(self.records()).get(&OUTBOX, key).await? else { continue };
             let Outgoing::RegisterEvent { at, request, before } = message.call else { continue };
             let (refusal, at_sm_ds) = match self.ask(&at, "registerEvent", &request).await {
                 Word::Done => {
-                    let why = "the order ended while the SM-DS was asked to register its event";
+                    let why = "the order ended during the registration of its event at the SM-DS";
                     (Status::IccidInvalidTransition.because(why).about(before.iccid), AtSmDs::Yes)
                 }
                 Word::Refused(why) => {
@@ -71,7 +73,7 @@ impl SmDpPlus {
                     (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::Rejection)
                 }
                 Word::Unclear(why) => {
-                    let why = format!("the SM-DS gave no usable answer: {why}");
+                    let why = format!("the SM-DS returned no valid reply: {why}");
                     (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::Maybe)
                 }
                 Word::Unreachable(fault) => {
@@ -86,7 +88,7 @@ impl SmDpPlus {
         Ok(None)
     }
 
-    /// An event that was left behind by a crash, or one to delete.
+    /// Delivers an event registration that a crash interrupted, or an event deletion.
     pub(super) async fn tell_sm_ds(
         &self,
         key: &str,
@@ -100,14 +102,14 @@ impl SmDpPlus {
             Outgoing::DeleteEvent(request) => {
                 Ok(match self.ask(address, "deleteEvent", request).await {
                     Word::Done => Delivered::Done,
-                    // What is not there need not be deleted.
+                    // The event does not exist, so there is nothing to delete.
                     Word::Refused(why) if why.status() == Some(Status::EventUnknown) => Delivered::Done,
                     Word::Refused(why) => Delivered::Not(why.to_string()),
                     Word::Unclear(why) => Delivered::Not(why),
                     Word::Unreachable(fault) => Delivered::Not(fault.to_string()),
                 })
             }
-            // Nobody writes one.
+            // This message is never posted to an SM-DS.
             Outgoing::HandleDownloadProgressInfo(_) => Ok(Delivered::Done),
         }
     }
@@ -120,7 +122,7 @@ impl SmDpPlus {
         }
         let at_sm_ds = match self.ask(registration.at, "registerEvent", registration.request).await {
             Word::Done => AtSmDs::Yes,
-            // It was there before the crash.
+            // The event was registered before the crash.
             Word::Refused(why) if why.status() == Some(Status::EventInUse) => AtSmDs::Yes,
             Word::Refused(_) => AtSmDs::Rejection,
             Word::Unclear(why) => return Ok(Delivered::Not(why)),
@@ -130,7 +132,7 @@ impl SmDpPlus {
         Ok(Delivered::Done)
     }
 
-    /// What is to be undone when a message was tried for too long.
+    /// Undoes the change that a message belongs to when its delivery is abandoned.
     pub(super) async fn give_up(&self, key: &str, message: &Message) -> Result<(), Fault> {
         match &message.call {
             Outgoing::RegisterEvent { at, request, before } => {
@@ -166,7 +168,7 @@ impl SmDpPlus {
         word
     }
 
-    /// Ends a registration by what is known of it. Says whether the order stands.
+    /// Completes a registration. Returns true if the order is still valid.
     async fn settle(&self, registration: Registration<'_>, at_sm_ds: AtSmDs) -> Result<bool, Fault> {
         let now = self.0.world.now();
         world::transact(self.records(), |tx| {
@@ -175,7 +177,7 @@ impl SmDpPlus {
                 match registration.settle(&mut context, at_sm_ds).await {
                     Ok(stands) => Ok(stands),
                     Err(Rejection::Fault(fault)) => Err(fault),
-                    // Nothing here refuses.
+                    // `Registration::settle` returns no refusals.
                     Err(Rejection::Refusal(_)) => Ok(false),
                 }
             })
@@ -186,13 +188,15 @@ impl SmDpPlus {
 
 impl Registration<'_> {
     async fn settle(self, context: &mut Context<'_, '_>, at_sm_ds: AtSmDs) -> Decision<bool> {
-        // Whoever asked for the same event at the same time may have settled it, and told so: that is not undone.
+        // A concurrent request for the same event may have completed the registration and reported
+        // success. Its result must not be undone.
         let is_pending = context.tx.get(&OUTBOX, self.key).await?.is_some();
         context.tx.delete(&OUTBOX, self.key);
         let profile = context.tx.get(&PROFILES, &self.before.iccid.to_string()).await?;
         let is_wanted = profile.as_ref().is_some_and(|profile| self.is_wanted(profile));
         let is_own = profile.as_ref().is_some_and(|profile| self.is_of(profile));
-        // Gone on is what a device that knew its code was faster with.
+        // A device that already knew its activation code may have started the download in the
+        // meantime.
         let stands =
             is_own && (is_wanted || profile.as_ref().is_some_and(|it| it.state != ProfileState::Confirmed));
         if is_pending
@@ -204,7 +208,8 @@ impl Registration<'_> {
             take_back(context, profile, self.before, at_sm_ds).await?;
             return Ok(false);
         }
-        // The DeleteEvent of what ended meanwhile may have come before the event did.
+        // The DeleteEvent for an order that ended in the meantime may have reached the SM-DS before
+        // the event was registered.
         if !is_wanted && at_sm_ds != AtSmDs::Rejection {
             outbox::delete_event_at(
                 context,
@@ -216,12 +221,12 @@ impl Registration<'_> {
         Ok(stands)
     }
 
-    /// Whether an order of the profile wants this very event at the SM-DS.
+    /// True if the profile's order still needs exactly this event at the SM-DS.
     fn is_wanted(&self, profile: &Profile) -> bool {
         self.is_named_by(profile) && profile.order.as_ref().is_some_and(|order| order.event_registered)
     }
 
-    /// Whether the profile's order is the one that the event was to tell of, and not a later one.
+    /// True if the profile's order is the one that the event announces, and not a later one.
     fn is_of(&self, profile: &Profile) -> bool {
         let last = profile.last_call.as_ref().and_then(|last| last.event.as_deref());
         self.is_named_by(profile) && last.is_none_or(|last| last == self.key)
@@ -235,7 +240,7 @@ impl Registration<'_> {
     }
 }
 
-/// Puts the order back to where it stood.
+/// Restores the order to the state before the registration.
 async fn take_back(
     context: &mut Context<'_, '_>,
     mut profile: Profile,
@@ -243,7 +248,7 @@ async fn take_back(
     at_sm_ds: AtSmDs,
 ) -> Decision<()> {
     let Some(mut order) = profile.order.take() else { return Ok(()) };
-    // Who was not reached has nothing to delete.
+    // An SM-DS that was not reached has no event to delete.
     order.event_registered = at_sm_ds != AtSmDs::Rejection;
     es2plus::forget(context, profile.iccid, &order).await?;
     if let Some(order) = &before.order {
@@ -271,7 +276,7 @@ fn read(response: &Response<Bytes>) -> Word {
     }
 }
 
-/// Whether the request may have been acted upon though no answer came.
+/// True if the peer may have executed the request although no reply arrived.
 fn may_have_arrived(kind: LinkFaultKind) -> bool {
     use LinkFaultKind as Kind;
     !matches!(kind, Kind::Unresolved | Kind::Refused | Kind::Unreachable | Kind::Tls)

@@ -1,7 +1,7 @@
-//! ES2, from the operator: SGP.02 section 5.3.
+//! ES2, called by the operator: SGP.02 section 5.3.
 //!
-//! What the eUICC answers takes as long as it takes: those functions are records in [`m2m`](crate::m2m). The others are
-//! asked of the SM-SR while the operator waits.
+//! Functions that need a response from the eUICC are stored as records in [`m2m`](crate::m2m). The
+//! others call the SM-SR while the operator waits.
 
 pub(crate) mod relayed;
 

@@ -1,4 +1,5 @@
-//! ES2 functions that are asked of the SM-SR while the operator waits: SGP.02 sections 5.3.1, 5.3.3 and 5.3.4.
+//! ES2 functions that call the SM-SR while the operator waits: SGP.02 sections 5.3.1, 5.3.3 and
+//! 5.3.4.
 
 use rsp::{
     ids::Oid,
@@ -12,7 +13,7 @@ use rsp_server::soap::{Call, Decision, NoAnswer, Soap};
 
 use crate::m2m::{context::Context, relay};
 
-/// ES2.GetEIS: the operator's view.
+/// ES2.GetEIS. Returns the part of the EIS that the operator may see.
 pub(crate) async fn get_eis(
     context: &mut Context<'_, '_>,
     soap: &Soap,
@@ -73,7 +74,7 @@ async fn ask<F: Function>(
     })
 }
 
-/// The SM-SR's verdict is ours.
+/// Passes the execution status of the SM-SR on to the operator.
 fn ended(how: FunctionExecutionStatus) -> BaseResponse {
     BaseResponse { function_execution_status: how, ..BaseResponse::default() }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn execute(
     match (order.eid, request.eid) {
         (Some(_), None) => {
             return Err(Status::EidMissing
-                .because("the order has an EID, which must be given")
+                .because("the order has an EID, so the request must contain it")
                 .about(iccid)
                 .into());
         }

@@ -1,6 +1,6 @@
 //! ES2+.DownloadOrder: SGP.22 section 5.3.1.
 //!
-//! Reserves a profile: one by its ICCID, or any that is left of a type.
+//! Reserves a profile, either the one with the given ICCID or any available one of a type.
 
 use rsp::{
     sgp22::es2plus::{DownloadOrderReply, DownloadOrderRequest},
@@ -85,9 +85,9 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
     }
 }
 
-/// A profile of a type, or that there is none left.
+/// Returns an available profile of a type, or refuses if there is none left.
 pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, wanted: &str) -> Decision<Profile> {
     stock::any_of_type(context.tx, context.world, wanted).await?.ok_or_else(|| {
-        Status::ProfileTypeUnavailable.because("every profile of this type is taken").about(wanted).into()
+        Status::ProfileTypeUnavailable.because("no profile of this type is available").about(wanted).into()
     })
 }
