@@ -59,7 +59,7 @@ pub struct Config {
     pub max_download_attempts: u32,
     /// See [`MAX_CONFIRMATION_CODE_ATTEMPTS`].
     pub max_confirmation_code_attempts: u32,
-    /// The HostID of every key agreement. If there is none, each binding uses a random one.
+    /// The HostID of every key agreement. Default: a random HostID for each binding.
     pub host_id: Option<HostId>,
     /// The lowest SGP.22 version of an eUICC that the server accepts.
     pub lowest_svn: Version,

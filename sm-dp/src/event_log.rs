@@ -1,4 +1,4 @@
-//! What the server has told lately, numbered, for those who ask afterwards.
+//! The latest events of the server with consecutive numbers, for clients that poll them.
 
 use std::{
     borrow::Cow,

@@ -178,7 +178,11 @@ async fn post(
         }
         // An SM-DS cannot have more waiting messages than there are orders.
         (Some((_, known)), Peer::Operator(_)) if known.waiting >= context.config.max_waiting_messages => {
-            tracing::warn!(to, waiting = known.waiting, "message discarded: too many messages wait for this operator");
+            tracing::warn!(
+                to,
+                waiting = known.waiting,
+                "message discarded: too many messages wait for this operator"
+            );
             return Ok(None);
         }
         (Some(_), _) => {}

@@ -1,4 +1,5 @@
-//! What a bench begins with: the same profiles, orders and operators that the API takes, made unless they are there.
+//! Preset contents of a server: profiles, orders and operators as in the API, created unless they
+//! exist.
 
 use std::fmt;
 
@@ -11,17 +12,17 @@ use crate::{
     records::{Operator, Profile},
 };
 
-/// What came of an entry.
+/// The outcome of ensuring that an entry exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ensured<T> {
-    /// It was not there, and is now.
+    /// It did not exist and was created.
     Made(T),
-    /// It was there, and was left as it is.
+    /// It existed and was left unchanged.
     Kept(T),
 }
 
 impl<T> Ensured<T> {
-    /// The thing itself.
+    /// Returns the entry.
     pub fn into_inner(self) -> T {
         let (Self::Made(it) | Self::Kept(it)) = self;
         it
@@ -30,13 +31,13 @@ impl<T> Ensured<T> {
     fn describe(&self, f: &mut fmt::Formatter<'_>, what: impl FnOnce(&T) -> String) -> fmt::Result {
         match self {
             Self::Made(it) => f.write_str(&what(it)),
-            Self::Kept(it) => write!(f, "{}, left as it was", what(it)),
+            Self::Kept(it) => write!(f, "{} (unchanged)", what(it)),
         }
     }
 }
 
 impl fmt::Display for Ensured<Profile> {
-    /// Which profile, how it stands, and whether that is new.
+    /// Writes the profile, its state, its MatchingID, and if it is unchanged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f, |profile| {
             let order = profile.order.as_ref().and_then(|order| order.matching_id.as_ref());
@@ -47,7 +48,7 @@ impl fmt::Display for Ensured<Profile> {
 }
 
 impl fmt::Display for Ensured<Operator> {
-    /// Which operator, by which certificate, and whether that is new.
+    /// Writes the operator, its certificate, and if it is unchanged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f, |operator| {
             format!("operator {:?} has certificate {}", operator.identifier, operator.certificate_oid)
@@ -56,26 +57,27 @@ impl fmt::Display for Ensured<Operator> {
 }
 
 impl SmDpPlus {
-    /// Puts a profile into stock unless its ICCID is there.
+    /// Adds a profile to the stock unless its ICCID is already there.
     ///
     /// # Errors
-    /// It cannot be, or the records fail.
+    /// Fails if the package is invalid or the records fail.
     pub async fn ensure_profile(&self, new: &NewProfile) -> Result<Ensured<Profile>, Fault> {
         self.ensure(new).await
     }
 
-    /// Places an order unless it is there; the profile it is for.
+    /// Places an order unless it exists. Returns its profile.
     ///
     /// # Errors
-    /// It contradicts itself, what is there is in its way, or the records fail.
+    /// Fails if the order is contradictory, if it conflicts with existing records, or if the
+    /// records fail.
     pub async fn ensure_order(&self, new: &NewOrder) -> Result<Ensured<Profile>, Fault> {
         self.ensure(new).await
     }
 
-    /// Makes an operator known unless its name is.
+    /// Registers an operator unless its identifier is registered.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn ensure_operator(&self, new: &NewOperator) -> Result<Ensured<Operator>, Fault> {
         self.ensure(new).await
     }

@@ -226,7 +226,7 @@ impl Registration<'_> {
         self.is_named_by(profile) && profile.order.as_ref().is_some_and(|order| order.event_registered)
     }
 
-    /// True if the profile's order is the one that the event announces, and not a later one.
+    /// True if the event announces the profile's current order and not an earlier one.
     fn is_of(&self, profile: &Profile) -> bool {
         let last = profile.last_call.as_ref().and_then(|last| last.event.as_deref());
         self.is_named_by(profile) && last.is_none_or(|last| last == self.key)

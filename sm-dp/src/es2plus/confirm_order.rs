@@ -82,7 +82,7 @@ pub(crate) async fn execute(
     Ok(reply)
 }
 
-/// True if the user must enter a confirmation code. An empty code means that none is required.
+/// True if the user must enter a confirmation code. An empty code requires no confirmation.
 fn is_asked_for(request: &ConfirmOrderRequest) -> bool {
     request.confirmation_code.as_ref().is_some_and(|code| !code.is_empty())
 }

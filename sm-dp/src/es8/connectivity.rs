@@ -84,7 +84,7 @@ impl Update {
         (channel, script.to_bytes())
     }
 
-    /// Evaluates the card's response. `parameters` are the ones that were sent.
+    /// Evaluates the card's response. `parameters` must be the same as in the script.
     pub(crate) fn answered(&self, answer: &[u8], parameters: &[u8]) -> Result<Answered, CardFault> {
         let answers = answers(answer)?;
         let (channel, _) = self.script(parameters);

@@ -44,8 +44,7 @@ impl CardHalf {
         })?;
         if (version, protocol) != (keys.version, PROTOCOL) {
             return Err(CardFault::Unreadable(
-                "the secure channel is not SCP03 with i = 70 and the requested key version"
-                    .to_owned(),
+                "the secure channel is not SCP03 with i = 70 and the requested key version".to_owned(),
             ));
         }
         let [high, middle, low] = sequence;

@@ -76,7 +76,9 @@ fn answers(octets: &[u8]) -> Result<Vec<Answer>, CardFault> {
         return Err(unreadable(format!("the eUICC rejected the format of the script ({bad:?})")));
     }
     if let Some(failure) = response.chaining {
-        return Err(unreadable(format!("the eUICC could not chain the script to the previous one ({failure:?})")));
+        return Err(unreadable(format!(
+            "the eUICC could not chain the script to the previous one ({failure:?})"
+        )));
     }
     Ok(response.answers)
 }
@@ -91,7 +93,9 @@ fn apdus(octets: &[u8], commands: &[&'static str]) -> Result<Vec<ResponseApdu>, 
             Some(Answer::Apdu(apdu)) => {
                 return Err(CardFault::StatusWord { command, status_word: apdu.status.0 });
             }
-            Some(_) => return Err(CardFault::Unreadable(format!("the response to {command} is not an R-APDU"))),
+            Some(_) => {
+                return Err(CardFault::Unreadable(format!("the response to {command} is not an R-APDU")));
+            }
             None => return Err(CardFault::Unreadable(format!("there is no response to {command}"))),
         }
     }

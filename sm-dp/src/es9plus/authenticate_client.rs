@@ -68,7 +68,8 @@ async fn decide(
     let profile = offer(context, &euicc, response).await?;
 
     let dp = context.credentials.below(&session.server_ci).ok_or_else(|| {
-        Status::CiForVerificationUnavailable.because("the server no longer has the certificates of this session")
+        Status::CiForVerificationUnavailable
+            .because("the server no longer has the certificates of this session")
     })?;
     let bound = match &profile.order {
         Some(order) if order.reusable || order.handed_to == Some(euicc.eid) => {
@@ -112,7 +113,8 @@ async fn decide(
 /// Returns the MatchingID of the requested download. A missing MatchingID is treated as an empty
 /// one.
 fn wanted_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal> {
-    let unsupported = |what| Status::FunctionUnsupported.because(format!("this SM-DP+ does not support {what}"));
+    let unsupported =
+        |what| Status::FunctionUnsupported.because(format!("this SM-DP+ does not support {what}"));
     let wanted = match &*response.euicc_signed1.ctx_params1 {
         CtxParams1::CtxParamsForCommonAuthentication(wanted) => wanted,
         CtxParams1::CtxParamsForDeviceChange(_) => return Err(unsupported("device change")),

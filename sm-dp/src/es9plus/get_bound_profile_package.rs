@@ -83,10 +83,7 @@ async fn decide(
     }
     confirmed?;
     if profile.state.after(ProfileEvent::PackageHandedOut).is_none() {
-        return Err(Status::ProfileUnavailable
-            .because("the order has ended")
-            .about(profile.iccid)
-            .into());
+        return Err(Status::ProfileUnavailable.because("the order has ended").about(profile.iccid).into());
     }
     let package =
         bind(context, id, &session.server_ci, &profile, &offer, &response.euicc_signed2.euicc_otpk).await;
@@ -167,10 +164,7 @@ async fn bind(
 ) -> Decision<Vec<u8>> {
     let key = iccid_key(profile.iccid, offer.eid);
     let Some(order) = &profile.order else {
-        return Err(Status::ProfileUnavailable
-            .because("the order has ended")
-            .about(profile.iccid)
-            .into());
+        return Err(Status::ProfileUnavailable.because("the order has ended").about(profile.iccid).into());
     };
     if order.handed_to.is_some_and(|eid| eid != offer.eid) {
         return Err(Status::ProfileUnavailable

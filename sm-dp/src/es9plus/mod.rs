@@ -43,8 +43,9 @@ pub(crate) fn with_signature(signed: &[u8], signature: &[u8]) -> Vec<u8> {
 impl Offer {
     /// The public key of the authenticated eUICC.
     pub(crate) fn euicc_public_key(&self) -> Result<PublicKey, Refusal> {
-        PublicKey::from_sec1(self.euicc_curve.into(), &self.euicc_key.0)
-            .map_err(|e| Status::EuiccVerificationFailed.because(format!("the stored key of this eUICC is invalid: {e}")))
+        PublicKey::from_sec1(self.euicc_curve.into(), &self.euicc_key.0).map_err(|e| {
+            Status::EuiccVerificationFailed.because(format!("the stored key of this eUICC is invalid: {e}"))
+        })
     }
 }
 
@@ -53,9 +54,9 @@ impl Offer {
 pub(crate) async fn offered(context: &mut Context<'_, '_>, offer: &Offer) -> Decision<Profile> {
     let profile = context.tx.get(&PROFILES, &offer.iccid.to_string()).await?;
     let is_the_same = |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == offer.order);
-    profile.filter(is_the_same).ok_or_else(|| {
-        Status::ProfileUnavailable.because("the order has ended").about(offer.iccid).into()
-    })
+    profile
+        .filter(is_the_same)
+        .ok_or_else(|| Status::ProfileUnavailable.because("the order has ended").about(offer.iccid).into())
 }
 
 /// Applies an event to a profile and writes it. Returns false if the state does not allow the

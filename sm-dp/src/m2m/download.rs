@@ -1,9 +1,12 @@
 //! The download of a profile to an M2M eUICC: SGP.02 section 3.1.
 //!
-//! A record that says what it waits for; what the SM-SR answers moves it on, in one transaction with the next question.
-//! After a restart the question is still in the outbox and the record still waits. What fails after CreateISDP is undone
-//! with DeleteISDP before the operator is told, unless the validity period is over: that is told at once. Where nobody
-//! says that the ISD-P was deleted, a [`Remnant`] stays.
+//! A record stores what the download waits for. A response of the SM-SR advances the download, in
+//! one transaction with the next request. After a restart the pending request is still in the
+//! outbox and the record still waits for its response.
+//!
+//! A failure after CreateISDP is undone with DeleteISDP before the operator is notified. If the
+//! validity period is over, the operator is notified at once. If no confirmation of the deletion
+//! arrives, a [`Remnant`] is recorded.
 
 use rsp::{
     ids::Aid,
@@ -35,61 +38,61 @@ use crate::{
     records::Octets,
 };
 
-/// What a download waits for, with what that point needs and nothing else.
+/// The response that a download waits for, with the data that its evaluation needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Awaits {
-    /// ES3.GetEIS: what the eUICC is.
+    /// ES3.GetEIS, which describes the eUICC.
     Eis,
     /// ES3.CreateISDP.
     IsdP {
-        /// PK.ECASD.ECKA, an uncompressed point, from the certificate that was checked.
+        /// PK.ECASD.ECKA as an uncompressed point, from the verified certificate.
         ecasd_key: Octets,
     },
-    /// The random challenge of the ECASD, to which CERT.DP.ECDSA was shown.
+    /// The random challenge of the ECASD, in response to CERT.DP.ECDSA.
     RandomChallenge {
         /// The ISD-P.
         isd_p: Aid,
         /// PK.ECASD.ECKA.
         ecasd_key: Octets,
     },
-    /// The receipt over the agreed keys.
+    /// The receipt, which proves that the card has the agreed keys.
     Receipt {
         /// The ISD-P.
         isd_p: Aid,
-        /// Our part of it.
+        /// This server's side of the key agreement.
         agreement: Agreement,
     },
-    /// The card's half of the SCP03t session.
+    /// The card's response to INITIALIZE UPDATE in the SCP03t session.
     CardChallenge {
         /// The ISD-P.
         isd_p: Aid,
-        /// Our half.
+        /// This server's side of the session.
         opening: Opening,
     },
-    /// The answer to a script of segments.
+    /// The response to a script of segments.
     Segments {
         /// The ISD-P.
         isd_p: Aid,
-        /// The session, with what the card has said so far.
+        /// The session, including the data of earlier card responses.
         channel: Channel,
     },
     /// ES3.ProfileDownloadCompleted.
     Completion {
-        /// What is kept of the ISD-P once the SM-SR knows of it too.
+        /// The record of the ISD-P to write once the SM-SR has confirmed.
         isd_p: IsdP,
     },
     /// ES3.EnableProfile.
     Enabling,
     /// ES3.DeleteISDP, after a failure.
     Undoing {
-        /// What the operator is told, unless that has been done.
+        /// The failure to report to the operator, unless it has been reported already.
         why: FunctionExecutionStatus,
     },
 }
 
 impl Awaits {
-    /// Whether there may be an ISD-P on the card that is of no use to anybody, after this end of what was waited for.
-    /// Whether CreateISDP was carried out is not known unless it is answered.
+    /// True if an unusable ISD-P may be left on the card when the procedure ends at this point.
+    /// Without a response, the server cannot know if CreateISDP was executed.
     fn leaves_isd_p(&self, ended: &Ended) -> bool {
         match self {
             Self::Eis | Self::Enabling | Self::Undoing { .. } => false,
@@ -105,11 +108,11 @@ impl Awaits {
     }
 }
 
-/// Why a step does not lead to the next one.
+/// The reason why a step does not lead to the next one.
 enum Rejection {
-    /// The operator is told.
+    /// A failure that is reported to the operator.
     Failure(FunctionExecutionStatus),
-    /// Ours: nothing is committed.
+    /// An internal fault. Nothing is committed.
     Fault(Fault),
 }
 
@@ -151,7 +154,7 @@ impl From<CardFault> for Rejection {
     }
 }
 
-/// What the ECASD says to CERT.DP.ECDSA.
+/// Maps a failure of the ECASD's check of CERT.DP.ECDSA.
 fn of_certificate(fault: CardFault) -> Rejection {
     match fault {
         CardFault::StatusWord { status_word, .. } if status_word == StatusWord::SECURITY_STATUS.0 => {
@@ -161,7 +164,7 @@ fn of_certificate(fault: CardFault) -> Rejection {
     }
 }
 
-/// What the ECASD says to the one-time key and our signature.
+/// Maps a failure of the ECASD's check of the ephemeral key and the signature.
 fn of_agreement(fault: CardFault) -> Rejection {
     match fault {
         CardFault::StatusWord { .. } => Status::EcasdExecutionError.because(fault.to_string()).into(),
@@ -169,13 +172,13 @@ fn of_agreement(fault: CardFault) -> Rejection {
     }
 }
 
-/// Begins one, for a profile that is reserved for it.
+/// Starts the download of a reserved profile.
 pub(crate) async fn begin(context: &mut Context<'_, '_>, id: &str, download: Download) -> Result<(), Fault> {
     let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: download.eid };
     ask::<es3::GetEis>(context, id, download, Awaits::Eis, request).await
 }
 
-/// What came of the question that the download asked last: moves it on.
+/// Advances the download with the result of its pending request.
 pub(crate) async fn resume(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -199,7 +202,7 @@ pub(crate) async fn resume(
     }
 }
 
-/// One step, decided on what was heard.
+/// Executes one step, based on the received response.
 async fn advance(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -299,7 +302,7 @@ async fn advance(
             go_on::<es3::EnableProfile>(context, id, download, Awaits::Enabling, request).await
         }
         Awaits::Enabling => {
-            // The profile is there whatever came of this.
+            // The profile is installed, whatever the result of enabling is.
             let how = match heard::<es3::EnableProfile>(ended) {
                 Ok(response) => response.base.function_execution_status,
                 Err(why) => warned(why),
@@ -310,7 +313,7 @@ async fn advance(
             if is_deleted(ended) {
                 goods::not_installed(context, &download).await?;
             } else {
-                tracing::warn!(%eid, %iccid, "nobody says that the ISD-P of a failed download was deleted; the profile is for no other eUICC until its operator has it deleted (ES2.DeleteProfile)");
+                tracing::warn!(%eid, %iccid, "the deletion of the ISD-P of a failed download was not confirmed; the profile stays reserved for this eUICC until its operator deletes it (ES2.DeleteProfile)");
                 goods::left_behind(context, &download).await?;
                 let Download { operator, sm_sr, .. } = download.clone();
                 let remnant = Remnant { operator, sm_sr, at: context.now };
@@ -321,7 +324,7 @@ async fn advance(
     }
 }
 
-/// A failure that has left something on the card, which is taken away before the operator is told.
+/// Starts the removal of a failed download's ISD-P from the card, before the operator is notified.
 async fn undo(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -334,7 +337,7 @@ async fn undo(
     ask::<es3::DeleteIsdp>(context, id, download, Awaits::Undoing { why }, request).await
 }
 
-/// Whether what ES3.DeleteISDP was asked for is not on the card any more, or never was.
+/// True if the ISD-P is no longer on the card, or never was.
 pub(crate) fn is_deleted(ended: &Ended) -> bool {
     match heard::<es3::DeleteIsdp>(ended) {
         Ok(_) => true,
@@ -342,14 +345,15 @@ pub(crate) fn is_deleted(ended: &Ended) -> bool {
     }
 }
 
-/// Whether the SM-SR says that it has no such profile on the card.
+/// True if the SM-SR reports that the profile is not on the card.
 pub(crate) fn is_unknown(why: &FunctionExecutionStatus) -> bool {
     why.status_code_data
         .as_ref()
         .is_some_and(|data| Status::from_codes(&data.subject, &data.reason) == Some(Status::IccidUnknown))
 }
 
-/// The end: the operator is told, if the shell has not told it that the validity period is over, and the record goes.
+/// Ends the download: sends the response to the operator, unless the shell has already reported the
+/// end of the validity period, and deletes the record.
 async fn finish(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -364,20 +368,21 @@ async fn finish(
         .await
 }
 
-/// The profile is on the card, but is not enabled. That this is a warning is from memory of section 5.3.2.
+/// The profile is installed but not enabled. This was implemented from memory of section 5.3.2,
+/// which says that this is a warning.
 fn warned(why: FunctionExecutionStatus) -> FunctionExecutionStatus {
     FunctionExecutionStatus { status: ExecutionStatus::ExecutedWithWarning, ..why }
 }
 
-/// Whom a script is for.
+/// The receiver of a script.
 enum Target {
-    /// The ISD-R, which passes on what INSTALL [for personalization] announces.
+    /// The ISD-R, which forwards the commands after INSTALL [for personalization].
     IsdR,
     /// The ISD-P itself.
     IsdP(Aid),
 }
 
-/// ES3.SendData.
+/// Sends a script with ES3.SendData.
 async fn send(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -394,7 +399,7 @@ async fn send(
             Target::IsdP(aid) => aid,
         },
         data: xml::Octets(script),
-        // The secure session with the card stays open, because another call follows.
+        // Keeps the secure session with the card open, because another call follows.
         more_to_do: Some(match &next {
             Awaits::Segments { channel, .. } => !channel.is_last(),
             _ => true,
@@ -403,24 +408,25 @@ async fn send(
     go_on::<es3::SendData>(context, id, download, next, request).await
 }
 
-/// The card's answer to ES3.SendData.
+/// Returns the card's response from an ES3.SendData response.
 fn data(ended: &Ended) -> Result<Vec<u8>, Rejection> {
     let response = heard::<es3::SendData>(ended)?;
-    let data = response.euicc_response_data.ok_or_else(|| missing("the eUICC's answer", "ES3.SendData"))?;
+    let data =
+        response.euicc_response_data.ok_or_else(|| missing("the response of the eUICC", "ES3.SendData"))?;
     Ok(data.0)
 }
 
-/// That the validity period is not over. What comes in the time after it is heard, but the operator was told that
-/// nothing was done, and so nothing more is.
+/// Checks that the validity period is not over. A later response is still received, but the
+/// operator was already informed that the function expired, so the download does not continue.
 fn in_time(context: &Context<'_, '_>, download: &Download) -> Result<(), Rejection> {
     if context.now < download.valid_until {
         return Ok(());
     }
-    let late = Status::FunctionExpired.because("the validity period ended while the profile was downloaded");
+    let late = Status::FunctionExpired.because("the validity period ended during the download");
     Err(late.to_status(ExecutionStatus::Expired).into())
 }
 
-/// The next question, as long as there is time for it.
+/// Sends the next request, if the validity period is not over.
 async fn go_on<F: Function>(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -432,7 +438,7 @@ async fn go_on<F: Function>(
     Ok(ask::<F>(context, id, download, next, request).await?)
 }
 
-/// Asks the SM-SR, and waits.
+/// Sends a request to the SM-SR and records what the download waits for.
 async fn ask<F: Function>(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -449,7 +455,7 @@ async fn ask<F: Function>(
     context.tx.put(&DOWNLOADS, id, &download)
 }
 
-/// The SM-SR says that all went well, and leaves out what it should say.
+/// The SM-SR reported success, but its response lacks a required element.
 fn missing(what: &str, function: &str) -> Rejection {
-    Status::SmsrExecutionError.because(format!("{function} was answered without {what}")).into()
+    Status::SmsrExecutionError.because(format!("the response to {function} does not contain {what}")).into()
 }

@@ -1,4 +1,4 @@
-//! The stock, as the SM-DP takes from it: the same profiles that the SM-DP+ sells over ES2+, in the same states.
+//! The SM-DP's use of the stock. SM-DP and SM-DP+ share the same profiles and the same states.
 
 use profile::{Capabilities, InstalledProfile, Package};
 use rsp::{
@@ -20,8 +20,8 @@ use crate::{
     stock,
 };
 
-/// Reserves the profile that the order names, or one of its type. Only one that is Available: what an ended order of
-/// ES2+ has left behind, only ES2+ takes away.
+/// Reserves the profile that the order names, or one of its type. The profile must be Available.
+/// The remains of an ended ES2+ order can only be removed over ES2+.
 pub(crate) async fn reserve(
     context: &mut Context<'_, '_>,
     operator: &Oid,
@@ -33,7 +33,9 @@ pub(crate) async fn reserve(
     let Some(state) = available.and_then(|state| steps.into_iter().try_fold(state, ProfileState::after))
     else {
         let why = match profile.state {
-            ProfileState::Error => "its order over ES2+ has failed; cancel that first".to_owned(),
+            ProfileState::Error => {
+                "the ES2+ order of the profile has failed; cancel that order first".to_owned()
+            }
             state => format!("the profile is {state}"),
         };
         return Err(Status::ProfileUnavailable.because(why).about(profile.iccid).into());
@@ -55,7 +57,7 @@ async fn find(
         (Some(iccid), wanted) => {
             let Some(profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else {
                 return Err(Status::IccidUnknown
-                    .because("there is no such profile in stock")
+                    .because("no profile in stock has this ICCID")
                     .about(iccid)
                     .into());
             };
@@ -79,7 +81,7 @@ async fn find(
                 return Ok(profile);
             }
             Err(Status::ProfileTypeUnavailable
-                .because("every profile of this type is taken")
+                .because("no profile of this type is available")
                 .about(wanted)
                 .into())
         }
@@ -89,12 +91,12 @@ async fn find(
     }
 }
 
-/// The profile that a download is about, as long as it is in stock under the download's order.
+/// Returns the profile of a download, if it is in stock and still has the download's order.
 pub(crate) async fn profile(context: &mut Context<'_, '_>, download: &Download) -> Decision<Profile> {
     own(context, download).await?.ok_or_else(|| gone(download))
 }
 
-/// Its package.
+/// Returns the package of a download's profile.
 pub(crate) async fn package(context: &mut Context<'_, '_>, download: &Download) -> Decision<Vec<u8>> {
     profile(context, download).await?;
     let package = context.tx.get(&PACKAGES, &download.iccid.to_string()).await?;
@@ -109,19 +111,19 @@ async fn own(context: &mut Context<'_, '_>, download: &Download) -> Result<Optio
 
 fn gone(download: &Download) -> Rejection {
     Status::ProfileUnavailable
-        .because("its order was ended, or the profile taken out of stock, while it was downloaded")
+        .because("the order was ended or the profile was removed from the stock during the download")
         .about(download.iccid)
         .into()
 }
 
 fn after(profile: &Profile, event: ProfileEvent) -> Decision<ProfileState> {
     profile.state.after(event).ok_or_else(|| {
-        let why = format!("the profile has become {} while it was downloaded", profile.state);
+        let why = format!("the profile became {} during the download", profile.state);
         Status::ProfileUnavailable.because(why).about(profile.iccid).into()
     })
 }
 
-/// There is an ISD-P for it: from now on it is for this eUICC.
+/// Records that an ISD-P exists for the profile. From now on, only this eUICC can have the profile.
 pub(crate) async fn handed_out(context: &mut Context<'_, '_>, download: &Download) -> Decision<()> {
     let mut profile = profile(context, download).await?;
     profile.state = after(&profile, ProfileEvent::PackageHandedOut)?;
@@ -132,7 +134,7 @@ pub(crate) async fn handed_out(context: &mut Context<'_, '_>, download: &Downloa
     Ok(profile.keep(context.tx)?)
 }
 
-/// It is on the card.
+/// Records that the profile is installed.
 pub(crate) async fn installed(context: &mut Context<'_, '_>, download: &Download) -> Decision<()> {
     let mut profile = profile(context, download).await?;
     profile.state = after(&profile, ProfileEvent::InstallationSucceeded)?;
@@ -141,13 +143,14 @@ pub(crate) async fn installed(context: &mut Context<'_, '_>, download: &Download
     Ok(profile.keep(context.tx)?)
 }
 
-/// It is not on the card: anybody may order it. Whoever has ended the order meanwhile has seen to that.
+/// Records that the profile is not on the card, so that it can be ordered again. If the order has
+/// ended in the meantime, there is nothing to do.
 pub(crate) async fn not_installed(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
     let Some(profile) = own(context, download).await? else { return Ok(()) };
     back_to_stock(context, profile)
 }
 
-/// Whether it is on the card is not known: it stays with this eUICC.
+/// Records that the profile may be on the card. It stays assigned to this eUICC.
 pub(crate) async fn left_behind(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
     let Some(mut profile) = own(context, download).await? else { return Ok(()) };
     profile.state = profile.state.after(ProfileEvent::PackageHandedOut).unwrap_or(profile.state);
@@ -157,11 +160,11 @@ pub(crate) async fn left_behind(context: &mut Context<'_, '_>, download: &Downlo
     profile.keep(context.tx)
 }
 
-/// The profile was deleted from the eUICC: it can be downloaded anew.
+/// Records that the profile was deleted from the eUICC, so that it can be downloaded again.
 pub(crate) async fn deleted(context: &mut Context<'_, '_>, iccid: Iccid, eid: Eid) -> Result<(), Fault> {
     context.tx.delete(&INSTALLATIONS, &iccid_key(iccid, eid));
     let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
-    // Another eUICC may have got it since.
+    // Another eUICC may have received the profile since then.
     let is_there =
         |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.handed_to == Some(eid));
     match profile.filter(is_there) {
@@ -179,8 +182,8 @@ fn back_to_stock(context: &mut Context<'_, '_>, mut profile: Profile) -> Result<
     profile.keep(context.tx)
 }
 
-/// By what the device is reached once the profile is enabled: as the operator of the bench has said, or as far as the
-/// files of its USIM say so.
+/// Returns the subscription address of the device under this profile: the one that was configured,
+/// or the IMSI from the files of the USIM.
 pub(crate) async fn subscription_address(
     context: &mut Context<'_, '_>,
     iccid: Iccid,

@@ -1,4 +1,5 @@
-//! What the SM-DP keeps beside the stock: whom it knows, procedures under way, and the ISD-Ps whose keys it made.
+//! The records of the SM-DP besides the stock: registered peers, procedures in progress, and the
+//! ISD-Ps with the keys that it established.
 
 use std::{fmt, str::FromStr};
 
@@ -18,15 +19,15 @@ use crate::{es8::key_establishment::KeySet, records::OrderId};
 pub const SM_SRS: Collection<Peer> = Collection::new("m2m-sm-srs");
 /// Operators of M2M devices, by OID.
 pub const OPERATORS: Collection<Peer> = Collection::new("m2m-operators");
-/// Downloads under way: the key is the EID and a number.
+/// Downloads in progress. The key is the EID and a random number.
 pub const DOWNLOADS: Collection<Download> = Collection::new("m2m-downloads");
-/// Functions of ES2 that are asked of an SM-SR for an operator, by a number of their own.
+/// ES2 functions that were forwarded to an SM-SR, by a random identifier.
 pub const RELAYS: Collection<Relay> = Collection::new("m2m-relays");
-/// Profiles on M2M eUICCs: the key is EID/ICCID.
+/// Profiles on M2M eUICCs. The key is EID/ICCID.
 pub const ISD_PS: Collection<IsdP> = Collection::new("m2m-isd-ps");
-/// What failed downloads may have left on M2M eUICCs: the key is EID/ICCID.
+/// Profiles that failed downloads may have left on M2M eUICCs. The key is EID/ICCID.
 pub const REMNANTS: Collection<Remnant> = Collection::new("m2m-remnants");
-/// By what a device is reached under a profile in stock, by ICCID.
+/// Subscription addresses of profiles in stock, by ICCID.
 pub const ADDRESSES: Collection<SubscriptionAddress> = Collection::new("m2m-addresses");
 
 /// The key of an ISD-P.
@@ -34,88 +35,91 @@ pub(crate) fn isd_p_key(eid: Eid, iccid: Iccid) -> String {
     format!("{eid}/{iccid}")
 }
 
-/// What the keys of downloads to an eUICC begin with.
+/// The key prefix of the downloads to an eUICC.
 pub(crate) fn downloads_to(eid: Eid) -> String {
     format!("{eid}-")
 }
 
-/// A profile download (SGP.02 section 3.1), from ES2.DownloadProfile to its answer.
+/// A profile download (SGP.02 section 3.1), from ES2.DownloadProfile to its response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Download {
-    /// Who ordered it.
+    /// The operator that ordered it.
     pub operator: Oid,
-    /// Through whom.
+    /// The SM-SR that manages the eUICC.
     pub sm_sr: Oid,
-    /// On which eUICC.
+    /// The EID of the eUICC.
     pub eid: Eid,
-    /// Which profile.
+    /// The ICCID of the profile.
     pub iccid: Iccid,
-    /// Under which order. Another one of the same profile is not this download's business.
+    /// The order that reserved the profile. If the profile gets another order, this download fails.
     pub order: OrderId,
-    /// Whether it is to be enabled too.
+    /// True if the profile is enabled after the download.
     pub enable: bool,
-    /// How the operator is answered.
+    /// The ticket for the response to the operator.
     pub answer: Ticket,
-    /// When its validity period ends.
+    /// The end of the validity period.
     pub valid_until: Timestamp,
-    /// Counts what was asked of the SM-SR. An answer to anything but the last is not waited for any more.
+    /// The number of requests sent to the SM-SR. Only the response to the last one is evaluated.
     pub step: u32,
-    /// What comes next.
+    /// The response that the download waits for.
     pub awaits: Awaits,
 }
 
-/// A function of ES2 that an SM-SR carries out.
+/// An ES2 function that was forwarded to an SM-SR.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {
-    /// Who asked.
+    /// The operator that called the function.
     pub operator: Oid,
-    /// About which eUICC.
+    /// The EID of the eUICC.
     pub eid: Eid,
-    /// How the operator is answered.
+    /// The ticket for the response to the operator.
     pub answer: Ticket,
-    /// What is to be done.
+    /// The forwarded function.
     pub function: Relayed,
 }
 
 /// A profile on an M2M eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsdP {
-    /// Whose profile it is.
+    /// The operator that owns the profile.
     pub operator: Oid,
-    /// Who manages the eUICC, as far as we know.
+    /// The SM-SR that manages the eUICC, as far as this server knows.
     pub sm_sr: Oid,
-    /// Its AID.
+    /// The AID of the ISD-P.
     pub aid: Aid,
-    /// The SCP03 key set that was established at the download.
+    /// The SCP03 key set that was established during the download.
     pub keys: KeySet,
-    /// The sequence counter that the card named last: the next secure channel has the one after it.
+    /// The last sequence counter that the card returned. The next secure channel uses the next
+    /// value.
     pub sequence: u32,
-    /// Since when.
+    /// The time of the download.
     pub at: Timestamp,
 }
 
-/// A profile that may be on an eUICC or not: its download has failed, and nobody has said that its ISD-P was deleted. The
-/// profile stays with that eUICC until somebody does.
+/// A profile that may or may not be on an eUICC: its download has failed and the deletion of its
+/// ISD-P was not confirmed. The profile stays assigned to that eUICC until the deletion is
+/// confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remnant {
-    /// Who had ordered it.
+    /// The operator that ordered it.
     pub operator: Oid,
-    /// Who manages the eUICC, as far as we know.
+    /// The SM-SR that manages the eUICC, as far as this server knows.
     pub sm_sr: Oid,
-    /// Since when.
+    /// The time of the failure.
     pub at: Timestamp,
 }
 
-/// Which procedure an answer of an SM-SR moves on: what stands in the record of the question.
+/// The procedure that a response of an SM-SR resumes. Its text form is stored with the outgoing
+/// request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Procedure {
-    /// A download, and how many questions it had asked.
+    /// A download, and its number of requests so far.
     Download(String, u32),
-    /// A function that was passed on.
+    /// A forwarded function.
     Relay(String),
-    /// New connectivity parameters for a profile, and the number of the question.
+    /// A connectivity parameter update of a profile, and the identifier of its request.
     Connectivity(Eid, Iccid, String),
-    /// Whether a profile is still on its card.
+    /// An audit that checks if a profile is still on its card.
     FindOut(Eid, Iccid),
 }
 
@@ -130,7 +134,7 @@ impl fmt::Display for Procedure {
     }
 }
 
-/// The record of a question names no procedure of ours.
+/// The text does not name a known procedure.
 #[derive(Debug)]
 pub(crate) struct NoProcedure;
 

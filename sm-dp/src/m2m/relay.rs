@@ -1,7 +1,7 @@
-//! Functions of ES2 that an SM-SR carries out: SGP.02 section 5.3, asked on over ES3.
+//! ES2 functions that an SM-SR executes: SGP.02 section 5.3, forwarded over ES3.
 //!
-//! Who may is decided here, because ES3 does not say for which operator the SM-DP asks: only profiles that this operator
-//! had downloaded through this SM-DP.
+//! The authorisation is checked here, because ES3 does not tell the SM-SR which operator the SM-DP
+//! acts for. An operator can only manage profiles that it downloaded through this SM-DP.
 
 use rsp::{
     ids::{Eid, Iccid, Oid},
@@ -24,7 +24,7 @@ use super::{
     records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, downloads_to, isd_p_key},
 };
 
-/// What is asked of the SM-SR.
+/// A forwarded function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Relayed {
     /// ES2.EnableProfile.
@@ -37,7 +37,7 @@ pub enum Relayed {
     SetFallBack(Iccid),
     /// ES2.SetEmergencyProfileAttribute.
     SetEmergency(Iccid),
-    /// ES2.AuditEIS: of these, or of all that are the operator's.
+    /// ES2.AuditEIS of these profiles, or of all profiles of the operator if the list is empty.
     Audit(Vec<Iccid>),
 }
 
@@ -54,7 +54,7 @@ impl Relayed {
     }
 }
 
-/// Asks the SM-SR. A refusal is answered by whoever called this.
+/// Sends the request to the SM-SR. The caller sends a refusal to the operator.
 pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Relay) -> Decision<()> {
     context.sm_sr(sm_sr).await?;
     for iccid in relay.function.profiles() {
@@ -98,7 +98,7 @@ pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Rel
     Ok(context.tx.put(&RELAYS, &id, &relay)?)
 }
 
-/// Whom, and until when.
+/// The receiver and the deadline of a forwarded request.
 struct Asked<'a> {
     sm_sr: &'a Oid,
     until: Timestamp,
@@ -115,13 +115,13 @@ impl Asked<'_> {
     }
 }
 
-/// What the SM-SR answered: the operator is told the same.
+/// Forwards the response of the SM-SR to the operator.
 pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ended) -> Result<(), Fault> {
     let Some(relay) = context.tx.get(&RELAYS, id).await? else { return Ok(()) };
     context.tx.delete(&RELAYS, id);
     let base = |how| BaseResponse { function_execution_status: how, ..BaseResponse::default() };
     let answer = &relay.answer;
-    /// The status. What the card answered in detail has no place in the schemas of ES2.
+    /// Forwards the status. The schemas of ES2 have no place for the card's detailed response.
     macro_rules! back {
         ($function:ident, $response:ident, $asked:ident) => {{
             let how = match heard::<es3::$asked>(ended) {
@@ -171,7 +171,7 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
     Ok(())
 }
 
-/// Whether ES3.DeleteISDP may have been carried out, though nobody says so.
+/// True if ES3.DeleteISDP may have been executed although no response arrived.
 fn is_unseen(ended: &Ended) -> bool {
     match ended.response::<es3::DeleteIsdp>() {
         Ok(response) => response.base.function_execution_status.status == ExecutionStatus::Expired,
@@ -179,8 +179,9 @@ fn is_unseen(ended: &Ended) -> bool {
     }
 }
 
-/// Has the SM-SR ask the card whether a profile is still there (ES3.AuditEIS): once, and the operator, which was told that it
-/// cannot be known, can ask for the deletion again at any time.
+/// Makes the SM-SR audit the card (ES3.AuditEIS) to find out if a profile is still there. This is
+/// done once. The operator was informed that the result is unknown and can repeat the deletion at
+/// any time.
 async fn find_out(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
     let key = isd_p_key(eid, iccid);
     let sm_sr = match context.tx.get(&ISD_PS, &key).await? {
@@ -197,7 +198,7 @@ async fn find_out(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Resu
     context.ask::<es3::AuditEis>(&sm_sr, request, until, &Procedure::FindOut(eid, iccid)).await
 }
 
-/// What the card has said of it. Who has not heard of it knows as much as before.
+/// Evaluates the result of the audit. Without a result, nothing changes.
 pub(crate) async fn found_out(
     context: &mut Context<'_, '_>,
     (eid, iccid): (Eid, Iccid),
@@ -212,7 +213,7 @@ pub(crate) async fn found_out(
     if is_gone { forget(context, eid, iccid).await } else { Ok(()) }
 }
 
-/// A profile that is no longer on the card.
+/// Deletes the records of a profile that is no longer on the card.
 pub(crate) async fn forget(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
     context.tx.delete(&ISD_PS, &isd_p_key(eid, iccid));
     context.tx.delete(&REMNANTS, &isd_p_key(eid, iccid));
@@ -220,7 +221,7 @@ pub(crate) async fn forget(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid
     goods::deleted(context, iccid, eid).await
 }
 
-/// That the profile is on the eUICC, and this operator's.
+/// Checks that the profile is on the eUICC and belongs to this operator.
 pub(crate) async fn own(
     context: &mut Context<'_, '_>,
     operator: &Oid,
@@ -229,17 +230,19 @@ pub(crate) async fn own(
 ) -> Decision<()> {
     match context.tx.get(&ISD_PS, &isd_p_key(eid, iccid)).await? {
         Some(isd_p) if isd_p.operator == *operator => Ok(()),
-        Some(_) => {
-            Err(Status::IccidNotAllowed.because("the profile is another operator's").about(iccid).into())
-        }
+        Some(_) => Err(Status::IccidNotAllowed
+            .because("the profile belongs to another operator")
+            .about(iccid)
+            .into()),
         None => Err(Status::IccidUnknown
-            .because("no such profile was downloaded to this eUICC through this SM-DP")
+            .because("this SM-DP has not downloaded the profile to this eUICC")
             .about(iccid)
             .into()),
     }
 }
 
-/// Whether a download of this operator's may have left the profile on the eUICC: that can be deleted, and nothing else.
+/// True if a failed download of this operator may have left the profile on the eUICC. Such a
+/// profile can be deleted, but not managed in any other way.
 async fn is_remnant(
     context: &mut Context<'_, '_>,
     operator: &Oid,
@@ -250,8 +253,8 @@ async fn is_remnant(
     Ok(remnant.is_some_and(|remnant| remnant.operator == *operator))
 }
 
-/// That the operator has a profile on the eUICC, or has ordered one: it is the card that is asked, not the SM-SR alone as
-/// in ES2.GetEIS, which whoever wants to order may ask for.
+/// Checks that the operator has a profile on the eUICC or has ordered one. An audit involves the
+/// card, unlike ES2.GetEIS, which any operator that wants to order can call.
 pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: Eid) -> Decision<()> {
     let theirs = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
     let ordered = context.tx.glance(&DOWNLOADS, &downloads_to(eid)).await?;
@@ -265,8 +268,8 @@ pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: E
     }
 }
 
-/// The operator's view: its own profiles, and nothing of what is the SM-SR's alone, whether the SM-SR has told it or
-/// not: keys and counters of the ISD-R, and what was done for others.
+/// Returns the part of the EIS that the operator may see: its own profiles, without data that only
+/// concerns the SM-SR (keys and counters of the ISD-R, and the audit trail).
 pub(crate) fn of_operator(mut eis: Eis, operator: &Oid) -> Eis {
     eis.profile_info.retain(|profile| profile.mno_id == *operator);
     eis.isd_r = eis.isd_r.map(|isd_r| {
