@@ -1,6 +1,7 @@
-//! ES2+ as an operator meets it: SGP.22 section 5.3, and the HTTP dress that both interfaces share (section 6).
+//! Tests of ES2+ from the operator's side: SGP.22 section 5.3, and of the HTTP layer that both
+//! interfaces share (section 6).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -36,7 +37,7 @@ async fn confirm(bench: &Bench, request: &ConfirmOrderRequest) -> json::Answer<C
     bench.operator().call(&bench.server, "confirmOrder", request).await
 }
 
-/// A bench with the profile ordered, for nobody in particular.
+/// Creates a testbed with an order without an EID.
 async fn ordered() -> (Bench, Operator) {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
@@ -45,7 +46,7 @@ async fn ordered() -> (Bench, Operator) {
     (bench, operator)
 }
 
-// --- The whole way -------------------------------------------------------------------------------------------------
+// --- Complete orders -----------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn an_order_goes_from_stock_to_released_step_by_step() {
@@ -80,7 +81,7 @@ async fn an_eid_given_with_the_order_links_the_profile_and_comes_back_in_the_con
 }
 
 #[tokio::test]
-async fn a_chosen_matching_id_is_kept() {
+async fn a_matching_id_chosen_by_the_operator_is_used() {
     let (bench, operator) = ordered().await;
     let mut confirmation = operator.confirmation(iccid());
     confirmation.matching_id = Some("04386-AGYFT-A74Y8-3F815".to_owned());
@@ -90,7 +91,7 @@ async fn a_chosen_matching_id_is_kept() {
 }
 
 #[tokio::test]
-async fn each_profile_of_a_type_is_given_out_once() {
+async fn orders_by_type_use_each_profile_once() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     bench.stock(OTHER_ICCID, &options()).await;
@@ -103,7 +104,7 @@ async fn each_profile_of_a_type_is_given_out_once() {
 }
 
 #[tokio::test]
-async fn orders_by_type_that_come_at_the_same_time_get_a_profile_each() {
+async fn concurrent_orders_by_type_get_different_profiles() {
     const ORDERS: usize = 300;
     let bench = Bench::over(Arc::new(Interleaved(MemoryRecords::default())), |_| {});
     for number in 0..ORDERS {
@@ -123,13 +124,13 @@ async fn orders_by_type_that_come_at_the_same_time_get_a_profile_each() {
     assert_eq!(iccids.len(), ORDERS);
     let answer = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
     assert_eq!(answer.refused(), Status::ProfileTypeUnavailable);
-    // One comes back, and is to be had again.
+    // A cancelled profile can be ordered again.
     operator.cancel(&bench.server, &operator.cancellation(iccids[7])).await.done();
     let reply = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done();
     assert_eq!(reply.iccid, iccids[7]);
 }
 
-/// Records in which everybody else has a turn before every answer, so that what is asked at the same time interleaves.
+/// Records that yield before every reply, so that concurrent requests interleave.
 struct Interleaved(MemoryRecords);
 
 impl Records for Interleaved {
@@ -166,17 +167,17 @@ impl Records for Interleaved {
 // --- Refusals ------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn download_order_refuses_each_thing_with_its_own_status() {
+async fn download_order_refuses_each_defect_with_its_status() {
     let (bench, operator) = ordered().await;
     let other = OTHER_ICCID.parse().unwrap();
     bench.stock(OTHER_ICCID, &ProfileOptions { profile_type: Some("gold".to_owned()), ..options() }).await;
     for (case, iccid, profile_type, status) in [
         ("neither ICCID nor type", None, None, Status::ElementMissing),
         ("unknown ICCID", Some("8949000000000000993".parse().unwrap()), None, Status::IccidUnknown),
-        ("ordered already", Some(iccid()), None, Status::IccidInUse),
+        ("already ordered", Some(iccid()), None, Status::IccidInUse),
         ("ICCID of another type", Some(other), Some("silver"), Status::ProfileTypeMismatch),
         ("unknown type", None, Some("silver"), Status::ProfileTypeUnknown),
-        ("none left of the type", None, Some(PROFILE_TYPE), Status::ProfileTypeUnavailable),
+        ("no profile of the type available", None, Some(PROFILE_TYPE), Status::ProfileTypeUnavailable),
     ] {
         let answer = operator.download_order(&bench.server, iccid, profile_type, None).await;
         assert_eq!(answer.refused(), status, "{case}");
@@ -184,7 +185,7 @@ async fn download_order_refuses_each_thing_with_its_own_status() {
 }
 
 #[tokio::test]
-async fn confirm_order_refuses_each_thing_with_its_own_status_and_changes_nothing() {
+async fn confirm_order_refuses_each_defect_with_its_status_and_changes_nothing() {
     type Change = fn(&Bench, &mut ConfirmOrderRequest);
     let cases: [(&str, Status, Change); 6] = [
         ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
@@ -194,13 +195,13 @@ async fn confirm_order_refuses_each_thing_with_its_own_status_and_changes_nothin
         ("another EID than ordered", Status::EidAssociation, |bench, it| {
             it.eid = Some(bench.numbered_euicc(Curve::P256, 1).eid);
         }),
-        ("another order's MatchingID", Status::MatchingIdInUse, |_, it| {
+        ("the MatchingID of another order", Status::MatchingIdInUse, |_, it| {
             it.matching_id = Some("TAKEN".to_owned());
         }),
         ("a MatchingID in lower case", Status::FormatInvalid, |_, it| {
             it.matching_id = Some("lower".to_owned());
         }),
-        ("an SM-DS, which there is none of", Status::SmdsInaccessible, |_, it| {
+        ("an unreachable SM-DS", Status::SmdsInaccessible, |_, it| {
             it.smds_address = Some("smds.landfall.example".to_owned());
         }),
     ];
@@ -226,15 +227,15 @@ async fn confirm_order_refuses_each_thing_with_its_own_status_and_changes_nothin
     let (bench, operator) = ordered().await;
     let mut request = operator.confirmation(iccid());
     request.matching_id = Some(String::new());
-    assert_eq!(confirm(&bench, &request).await.refused(), Status::EidMissing, "found by no EID");
+    assert_eq!(confirm(&bench, &request).await.refused(), Status::EidMissing, "the order has no EID");
     confirm(&bench, &operator.confirmation(iccid())).await.done();
     let again = confirm(&bench, &operator.confirmation(iccid())).await;
-    assert_eq!(again.refused(), Status::IccidInvalidTransition, "confirmed already");
+    assert_eq!(again.refused(), Status::IccidInvalidTransition, "already confirmed");
 }
 
 #[tokio::test]
-async fn a_matching_id_is_as_long_as_an_activation_code_allows() {
-    // 1$ADDRESS$MATCHINGID, and $$1 behind it when a confirmation code is asked for.
+async fn a_matching_id_must_fit_into_an_activation_code() {
+    // The format is 1$ADDRESS$MATCHINGID, followed by $$1 if a confirmation code is required.
     let room = 255 - "1$$".len() - ADDRESS.len();
     for (length, confirmation_code, fits) in [
         (room, None, true),
@@ -255,9 +256,10 @@ async fn a_matching_id_is_as_long_as_an_activation_code_allows() {
     }
 }
 
-/// When several things are wrong, the first in the order of the standard's text is answered.
+/// If a request has several defects, the reply names the first one in the order of the standard's
+/// text.
 #[tokio::test]
-async fn the_first_of_several_things_that_are_wrong_is_answered() {
+async fn a_refusal_names_the_first_of_several_defects() {
     let bench = Bench::new();
     for iccid in [ICCID, OTHER_ICCID] {
         bench.stock(iccid, &options()).await;
@@ -273,18 +275,18 @@ async fn the_first_of_several_things_that_are_wrong_is_answered() {
     operator.download_order(&bench.server, Some(taken.iccid), None, None).await.done();
     confirm(&bench, &taken).await.done();
 
-    // Who asks, which profile, whose, of which type, in which state.
+    // Order of checks: requester, ICCID, owner, type, state.
     let impostor = Operator { identifier: "2.999.1".to_owned(), ..bench.operator() };
     for (case, operator, iccid, status) in [
         ("requester, ICCID", &impostor, unknown, Status::RequesterNotAllowed),
         ("ICCID, type", &operator, unknown, Status::IccidUnknown),
-        ("whose, type", &other, iccid(), Status::IccidNotAllowed),
+        ("owner, type", &other, iccid(), Status::IccidNotAllowed),
         ("type, state", &operator, iccid(), Status::ProfileTypeMismatch),
     ] {
         let answer = operator.download_order(&bench.server, Some(iccid), Some("gold"), None).await;
         assert_eq!(answer.refused(), status, "DownloadOrder: {case}");
     }
-    // Which profile, in which state, for whom, under which MatchingID, at which SM-DS.
+    // Order of checks: ICCID, state, EID, MatchingID, SM-DS.
     let everything = ConfirmOrderRequest {
         iccid: unknown,
         eid: Some(wrong),
@@ -305,7 +307,7 @@ async fn the_first_of_several_things_that_are_wrong_is_answered() {
     ] {
         assert_eq!(confirm(&bench, &request).await.refused(), status, "ConfirmOrder");
     }
-    // Which profile, for whom, under which MatchingID, in which state.
+    // Order of checks: ICCID, EID, MatchingID, state.
     let euicc = bench.euicc();
     let confirmation = operator.confirmation(iccid());
     let code = confirm(&bench, &confirmation).await.done().matching_id;
@@ -329,14 +331,14 @@ async fn the_first_of_several_things_that_are_wrong_is_answered() {
     }
 }
 
-/// Version 3 has added fields to these functions, and will add more.
+/// Version 3 has added fields to these functions, and later versions will add more.
 #[tokio::test]
-async fn fields_of_later_versions_are_passed_over_and_identifiers_come_in_every_form() {
+async fn unknown_fields_are_ignored_and_identifier_variants_are_accepted() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     let operator = bench.operator();
     let header = || serde_json::to_value(operator.header()).unwrap();
-    // With the filler of an ICCID of 19 digits, as older operators write it.
+    // The ICCID has 19 digits and a filler, as older operators write it.
     let padded = format!("{ICCID}F");
     let eid = bench.euicc().eid.to_string();
     let order = json!({
@@ -360,7 +362,7 @@ async fn fields_of_later_versions_are_passed_over_and_identifiers_come_in_every_
 }
 
 #[tokio::test]
-async fn what_is_no_identifier_and_what_is_missing_are_told_apart() {
+async fn invalid_and_missing_elements_have_different_statuses() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     let operator = bench.operator();
@@ -401,7 +403,7 @@ async fn what_is_no_identifier_and_what_is_missing_are_told_apart() {
 }
 
 #[tokio::test]
-async fn release_profile_refuses_each_thing_with_its_own_status() {
+async fn release_profile_refuses_each_defect_with_its_status() {
     let (bench, operator) = ordered().await;
     let unknown = "8949000000000000993".parse().unwrap();
     assert_eq!(operator.release(&bench.server, unknown).await.refused(), Status::IccidUnknown);
@@ -409,11 +411,11 @@ async fn release_profile_refuses_each_thing_with_its_own_status() {
     assert_eq!(early.refused(), Status::IccidInvalidTransition, "not confirmed");
     confirm(&bench, &operator.confirmation(iccid())).await.done();
     let late = operator.release(&bench.server, iccid()).await;
-    assert_eq!(late.refused(), Status::IccidInvalidTransition, "released already");
+    assert_eq!(late.refused(), Status::IccidInvalidTransition, "already released");
 }
 
 #[tokio::test]
-async fn nobody_touches_the_order_of_another() {
+async fn an_operator_cannot_change_the_order_of_another() {
     let (bench, operator) = ordered().await;
     let other = Operator::new(&bench.pki, "Another Operator");
     let before = bench.profile().await;
@@ -430,7 +432,7 @@ async fn nobody_touches_the_order_of_another() {
 }
 
 #[tokio::test]
-async fn cancel_order_refuses_each_thing_with_its_own_status_and_changes_nothing() {
+async fn cancel_order_refuses_each_defect_with_its_status_and_changes_nothing() {
     type Change = fn(&Bench, &mut CancelOrderRequest);
     let cases: [(&str, Status, Change); 5] = [
         ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
@@ -459,7 +461,7 @@ async fn cancel_order_refuses_each_thing_with_its_own_status_and_changes_nothing
 }
 
 #[tokio::test]
-async fn a_cancelled_order_leaves_the_profile_as_the_operator_says_and_its_code_is_dead() {
+async fn a_cancelled_order_sets_the_requested_state_and_invalidates_its_code() {
     for (indicator, after) in [
         (FinalProfileStatusIndicator::Available, ProfileState::Available),
         (FinalProfileStatusIndicator::Unavailable, ProfileState::Unavailable),
@@ -485,7 +487,7 @@ async fn a_cancelled_order_leaves_the_profile_as_the_operator_says_and_its_code_
 }
 
 #[tokio::test]
-async fn the_matching_id_of_a_cancelled_order_is_free_for_another() {
+async fn the_matching_id_of_a_cancelled_order_can_be_used_again() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     bench.stock(OTHER_ICCID, &options()).await;
@@ -500,7 +502,7 @@ async fn the_matching_id_of_a_cancelled_order_is_free_for_another() {
 }
 
 #[tokio::test]
-async fn a_package_that_is_out_cannot_be_cancelled() {
+async fn an_order_cannot_be_cancelled_after_the_package_was_delivered() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -511,7 +513,7 @@ async fn a_package_that_is_out_cannot_be_cancelled() {
     assert_eq!(bench.state().await, ProfileState::Downloaded);
 }
 
-// --- Who calls -----------------------------------------------------------------------------------------------------
+// --- Authorisation -------------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() {
@@ -529,7 +531,7 @@ async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() 
 }
 
 #[tokio::test]
-async fn an_identifier_belongs_to_one_certificate_when_the_records_say_which() {
+async fn a_registered_identifier_requires_its_certificate() {
     let certificate_oid = Bench::new().operator().oid;
     let listed = ListedOperator {
         identifier: "ACME".to_owned(),
@@ -553,7 +555,7 @@ async fn an_identifier_belongs_to_one_certificate_when_the_records_say_which() {
 }
 
 #[tokio::test]
-async fn an_identifier_is_an_object_identifier_of_the_certificate_when_nothing_else_is_said() {
+async fn an_unregistered_identifier_must_be_an_oid_of_the_certificate() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     for identifier in ["", "2.999.21", "Landfall Test Operator"] {
@@ -566,11 +568,11 @@ async fn an_identifier_is_an_object_identifier_of_the_certificate_when_nothing_e
 }
 
 #[tokio::test]
-async fn a_listed_identifier_belongs_to_its_certificate_even_where_others_may_come_by_theirs() {
+async fn a_registered_identifier_requires_its_certificate_even_if_unregistered_ones_are_allowed() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     let (operator, other) = (bench.operator(), Operator::new(&bench.pki, "Another Operator"));
-    // The other one's own object identifier, given to the first.
+    // The OID of the second operator is registered for the first operator's certificate.
     let listed = ListedOperator {
         identifier: other.identifier.clone(),
         certificate_oid: operator.oid.clone(),
@@ -582,10 +584,10 @@ async fn a_listed_identifier_belongs_to_its_certificate_even_where_others_may_co
     operator.download_order(&bench.server, Some(iccid()), None, None).await.done();
 }
 
-// --- Calls that come again -----------------------------------------------------------------------------------------
+// --- Repeated calls ------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_call_that_comes_again_gets_the_same_answer_and_changes_nothing() {
+async fn a_repeated_call_gets_the_same_reply_and_changes_nothing() {
     let bench = Bench::new();
     for iccid in [ICCID, OTHER_ICCID] {
         bench.stock(iccid, &options()).await;
@@ -616,19 +618,17 @@ async fn a_call_that_comes_again_gets_the_same_answer_and_changes_nothing() {
     for _ in 0..2 {
         operator.cancel(&bench.server, &cancellation).await.done();
     }
-    // What has been overtaken is a call of its own again: these would have to begin with an order.
+    // A call that is no longer the last one is treated as a new call. These new calls are refused
+    // because the profile is not ordered.
     assert_eq!(confirm(&bench, &confirmation).await.refused(), Status::IccidInvalidTransition);
     let answer = operator.call::<Nothing>(&bench.server, "releaseProfile", &release).await;
     assert_eq!(answer.refused(), Status::IccidInvalidTransition);
-    assert!(
-        bench.records.list("calls", "").await.unwrap().is_empty(),
-        "nothing is kept of what was overtaken"
-    );
+    assert!(bench.records.list("calls", "").await.unwrap().is_empty(), "no stored calls are left");
 }
 
-/// Many operators give every call the same identifier, or none.
+/// Some operators give every call the same identifier, or none.
 #[tokio::test]
-async fn another_call_under_the_same_identifier_is_another_call() {
+async fn another_call_with_the_same_identifier_is_a_new_call() {
     for identifier in ["TX-567", ""] {
         let bench = Bench::new();
         for iccid in [ICCID, OTHER_ICCID] {
@@ -646,12 +646,12 @@ async fn another_call_under_the_same_identifier_is_another_call() {
             let confirmation = ConfirmOrderRequest { header: header(), ..operator.confirmation(iccid) };
             confirm(&bench, &confirmation).await.done();
         }
-        // Again, but long overtaken.
+        // The same call again, after other calls.
         let answer =
             operator.call::<DownloadOrderReply>(&bench.server, "downloadOrder", &order(Some(iccid()))).await;
         assert_eq!(answer.refused(), Status::IccidInUse, "{identifier:?}");
     }
-    // A call that names no identifier is never taken for another one.
+    // A call without an identifier is never treated as a repetition.
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     let operator = bench.operator();
@@ -663,7 +663,7 @@ async fn another_call_under_the_same_identifier_is_another_call() {
 }
 
 #[tokio::test]
-async fn the_answer_to_one_operator_is_not_for_another_nor_for_another_body() {
+async fn a_stored_reply_requires_the_same_operator_and_body() {
     let (bench, operator) = ordered().await;
     let confirmation = operator.confirmation(iccid());
     confirm(&bench, &confirmation).await.done();
@@ -695,7 +695,7 @@ fn refusal(response: &http::Response<Bytes>) -> (ExecutionStatus, Option<Status>
 }
 
 #[tokio::test]
-async fn only_posts_to_known_paths_are_functions() {
+async fn only_post_requests_to_known_paths_are_accepted() {
     let bench = Bench::new();
     for path in [
         "/",
@@ -721,7 +721,7 @@ async fn only_posts_to_known_paths_are_functions() {
 }
 
 #[tokio::test]
-async fn content_type_and_protocol_are_checked_and_answered() {
+async fn content_type_and_protocol_are_checked_and_returned() {
     let bench = Bench::new();
     let body = || serde_json::to_vec(&bench.euicc().initiation()).unwrap();
     let with = async |name: &'static str, value: Option<&'static str>| {
@@ -756,7 +756,7 @@ async fn content_type_and_protocol_are_checked_and_answered() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_the_functions_has_an_answer() {
+async fn an_invalid_body_gets_a_functional_refusal() {
     let bench = Bench::new();
     let good = serde_json::to_value(bench.euicc().initiation()).unwrap();
     let changed = |name: &str, value: Option<Value>| {
@@ -786,14 +786,14 @@ async fn a_body_that_is_not_the_functions_has_an_answer() {
         assert_eq!(response.status(), StatusCode::OK, "{short}");
         assert_eq!(refusal(&response), (ExecutionStatus::Failed, Some(status)), "{short}");
     }
-    // What a later version adds is passed over.
+    // Unknown fields of later versions are ignored.
     let later = changed("lpaRspCapability", Some(json!("gQEA")));
     assert_eq!(refusal(&raw(&bench.server, initiate(later)).await).0, ExecutionStatus::ExecutedSuccess);
 }
 
-/// An LPA looks at the status alone and forgets its notification on any 2xx.
+/// An LPA only looks at the status and deletes its notification on any 2xx.
 #[tokio::test]
-async fn a_notification_that_cannot_be_read_is_a_bad_request() {
+async fn an_undecodable_notification_is_a_bad_request() {
     let bench = Bench::new();
     for body in ["", "{}", r#"{"pendingNotification":"MAA="}"#] {
         let mut request = json::request(&es9plus::path("handleNotification"), VERSION, &());
@@ -806,7 +806,7 @@ async fn a_notification_that_cannot_be_read_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_request_of_es2plus_without_header_has_an_answer() {
+async fn an_es2plus_request_without_header_gets_a_functional_refusal() {
     let (bench, operator) = ordered().await;
     let request = operator.request("releaseProfile", &json!({ "iccid": ICCID }));
     let response = raw(&bench.server, request).await;
@@ -816,13 +816,13 @@ async fn a_request_of_es2plus_without_header_has_an_answer() {
 }
 
 #[tokio::test]
-async fn stock_takes_whole_packages_only_and_each_iccid_once() {
+async fn the_stock_accepts_only_complete_packages_and_unique_iccids() {
     let bench = Bench::new();
     let package = support::package(ICCID, &[]);
     for (case, octets) in [
         ("nothing", &package[..0]),
         ("a truncated package", &package[..package.len() - 3]),
-        ("no package", &[0x30, 0x03, 1, 1, 0xFF][..]),
+        ("not a package", &[0x30, 0x03, 1, 1, 0xFF][..]),
     ] {
         let fault = bench.server.add_profile(octets, &options()).await.unwrap_err();
         assert!(!fault.why.is_empty() && !fault.next.is_empty(), "{case}: {fault}");

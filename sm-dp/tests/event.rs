@@ -1,11 +1,7 @@
-//! Orders that an SM-DS tells of: ES12.RegisterEvent and DeleteEvent (SGP.22 section 5.9), as the SM-DP+ calls them.
+//! Tests of orders with an event at an SM-DS: ES12.RegisterEvent and DeleteEvent (SGP.22 section
+//! 5.9), as called by the SM-DP+.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic fails the test")]
 
 mod support;
 
@@ -27,15 +23,15 @@ use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, VERSION, call};
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-/// Where the SM-DS is.
+/// The address of the SM-DS.
 const SM_DS: &str = "smds.landfall.example";
 
-/// An SM-DS that does as a test says.
+/// An SM-DS with configurable behaviour.
 #[derive(Clone, Default)]
 struct SmDs {
     asked: Arc<Mutex<Vec<Request<Bytes>>>>,
     mood: Arc<Mutex<Mood>>,
-    /// Ends a silence.
+    /// Releases requests that wait in [`Mood::Waits`].
     speaks: Arc<Notify>,
 }
 
@@ -45,16 +41,17 @@ enum Mood {
     Takes,
     Refuses(Status),
     Down,
-    /// It hears, and its answer is lost.
+    /// The call is executed, but the response is lost.
     AnswerLost,
     Broken,
-    /// It never answers.
+    /// No response is ever sent.
     Silent,
-    /// It answers as its mood is when it is told to speak.
+    /// The response is delayed until `speaks` is notified, and then follows the behaviour set at
+    /// that time.
     Waits,
 }
 
-/// What an SM-DS was asked.
+/// A call to the SM-DS.
 #[derive(Debug, PartialEq)]
 enum Asked {
     Register(RegisterEventRequest),
@@ -75,7 +72,7 @@ impl Peers for SmDs {
 impl SmDs {
     async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         let mood = *self.mood.lock().unwrap();
-        let fault = |kind| Err(LinkFault::new(kind, SM_DS, "as the test wants it"));
+        let fault = |kind| Err(LinkFault::new(kind, SM_DS, "requested by the test"));
         if mood == Mood::Down {
             return fault(LinkFaultKind::Refused);
         }
@@ -89,7 +86,9 @@ impl SmDs {
         };
         match mood {
             Mood::Takes | Mood::Down | Mood::Waits => Ok(json::response(VERSION, Ok(&()))),
-            Mood::Refuses(status) => Ok(json::response::<()>(VERSION, Err(status.because("so it is")))),
+            Mood::Refuses(status) => {
+                Ok(json::response::<()>(VERSION, Err(status.because("requested by the test"))))
+            }
             Mood::AnswerLost => fault(LinkFaultKind::Timeout),
             Mood::Silent => std::future::pending().await,
             Mood::Broken => {
@@ -104,7 +103,7 @@ impl SmDs {
         *self.mood.lock().unwrap() = mood;
     }
 
-    /// Since this was asked last.
+    /// Returns and removes the recorded calls.
     fn asked(&self) -> Vec<Asked> {
         let read = |request: Request<Bytes>| match request.uri().path() {
             path if path == es12::path("registerEvent") => {
@@ -118,7 +117,7 @@ impl SmDs {
         std::mem::take(&mut *self.asked.lock().unwrap()).into_iter().map(read).collect()
     }
 
-    /// That it was asked to delete this event, and nothing else.
+    /// Asserts that the only recorded call is the deletion of this event.
     fn deleted(&self, eid: Eid, event_id: &str) {
         let asked = self.asked();
         let [Asked::Delete(request)] = &asked[..] else { panic!("{asked:?}") };
@@ -130,7 +129,7 @@ fn iccid() -> Iccid {
     ICCID.parse().unwrap()
 }
 
-/// A bench with an SM-DS and a profile ordered for the first eUICC.
+/// Creates a testbed with an SM-DS and a profile ordered for the first eUICC.
 async fn bench() -> (Bench, SmDs) {
     let bench = Bench::new();
     let sm_ds = SmDs::default();
@@ -154,7 +153,7 @@ async fn confirm(
 }
 
 #[tokio::test]
-async fn a_released_order_is_registered_before_its_operator_is_answered() {
+async fn the_event_of_a_released_order_is_registered_before_the_reply() {
     let (bench, sm_ds) = bench().await;
     let reply = confirm(&bench.server, &bench, &confirmation(&bench)).await.done();
     let asked = sm_ds.asked();
@@ -165,12 +164,12 @@ async fn a_released_order_is_registered_before_its_operator_is_answered() {
     assert_eq!(event.header.function_requester_identifier, "2.999.10");
     assert!(!event.header.function_call_identifier.is_empty());
     assert!(bench.server.outbox().await.unwrap().is_empty());
-    // It leads to the profile.
+    // The EventID leads to the profile.
     bench.euicc().try_authenticate(&bench.server, &event.event_id).await.done();
 }
 
 #[tokio::test]
-async fn an_order_that_is_not_released_is_registered_when_it_is() {
+async fn the_event_of_a_confirmed_order_is_registered_on_release() {
     let (bench, sm_ds) = bench().await;
     let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&bench) };
     let reply = confirm(&bench.server, &bench, &request).await.done();
@@ -187,7 +186,7 @@ async fn an_order_that_is_not_released_is_registered_when_it_is() {
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_an_event_is_refused_and_unchanged() {
+async fn an_order_that_cannot_have_an_event_is_refused_and_unchanged() {
     let (bench, sm_ds) = bench().await;
     let before = bench.profile().await;
     for (case, change, status) in [
@@ -205,7 +204,7 @@ async fn an_order_that_cannot_be_an_event_is_refused_and_unchanged() {
         assert_eq!(confirm(&bench.server, &bench, &change).await.refused(), status, "{case}");
         assert_eq!(bench.profile().await, before, "{case}");
     }
-    // For nobody in particular.
+    // An order without an EID.
     let other = bench.stock(OTHER_ICCID, &ProfileOptions::default()).await;
     bench.operator().download_order(&bench.server, Some(other), None, None).await.done();
     for release_flag in [true, false] {
@@ -216,7 +215,7 @@ async fn an_order_that_cannot_be_an_event_is_refused_and_unchanged() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_taken_takes_the_order_back() {
+async fn a_failed_registration_restores_the_order() {
     for (mood, status, deletes) in [
         (Mood::Refuses(Status::EventInUse), Status::SmdsExecutionError, 0),
         (Mood::Refuses(Status::RequesterNotAllowed), Status::SmdsExecutionError, 0),
@@ -232,7 +231,8 @@ async fn an_event_that_is_not_taken_takes_the_order_back() {
         assert_eq!(bench.profile().await, before);
         let answer = bench.euicc().try_authenticate(&bench.server, "EVENT-1").await;
         assert_eq!(answer.refused(), Status::MatchingIdRefused);
-        // What it may have is deleted there when it is back; then the order can be confirmed as if nothing had been.
+        // If the SM-DS may have the event, it is deleted when the SM-DS is reachable again. Then
+        // the order can be confirmed again.
         assert_eq!(bench.server.outbox().await.unwrap().len(), deletes);
         sm_ds.is(Mood::Takes);
         sm_ds.asked();
@@ -244,7 +244,7 @@ async fn an_event_that_is_not_taken_takes_the_order_back() {
 }
 
 #[tokio::test]
-async fn an_event_is_deleted_when_its_order_ends_however_that_is() {
+async fn an_event_is_deleted_however_its_order_ends() {
     for end in ["installed", "failed", "rejected", "cancelled", "expired"] {
         let (bench, sm_ds) = bench().await;
         let code = confirm(&bench.server, &bench, &confirmation(&bench)).await.done().matching_id;
@@ -275,11 +275,11 @@ async fn an_event_is_deleted_when_its_order_ends_however_that_is() {
                 euicc.try_authenticate(&bench.server, &code).await.refused();
             }
         }
-        // Whenever the SM-DS can be reached.
+        // The deletion is retried until the SM-DS is reachable.
         sm_ds.is(Mood::Down);
         let next = bench.server.deliver_due().await.unwrap().unwrap();
         bench.clock.set(next);
-        // What is not there any more need not be deleted.
+        // An unknown event counts as deleted.
         sm_ds.is(if end == "failed" { Mood::Refuses(Status::EventUnknown) } else { Mood::Takes });
         assert_eq!(bench.server.deliver_due().await.unwrap(), None, "{end}");
         sm_ds.deleted(euicc.eid, &code);
@@ -287,13 +287,14 @@ async fn an_event_is_deleted_when_its_order_ends_however_that_is() {
     }
 }
 
-/// The request is dropped while the SM-DS is silent: the process is gone, the order is committed.
+/// Drops the request while the SM-DS does not respond. The order is committed, as after a crash of
+/// the process.
 async fn crash(bench: &Bench, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
     sm_ds.is(Mood::Silent);
     let asking = confirm(&bench.server, bench, request);
     tokio::select! {
         biased;
-        _ = asking => panic!("the SM-DS has not answered"),
+        _ = asking => panic!("the SM-DS has not responded"),
         () = async {
             while sm_ds.asked.lock().unwrap().is_empty() {
                 tokio::task::yield_now().await;
@@ -305,10 +306,10 @@ async fn crash(bench: &Bench, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
 }
 
 #[tokio::test]
-async fn an_event_that_was_cut_off_is_registered_after_a_restart() {
+async fn an_interrupted_registration_is_completed_after_a_restart() {
     for (mood, state) in [
         (Mood::Takes, ProfileState::Released),
-        // As it was registered before the cut.
+        // The event was registered before the crash.
         (Mood::Refuses(Status::EventInUse), ProfileState::Released),
         (Mood::Refuses(Status::RequesterNotAllowed), ProfileState::Linked),
     ] {
@@ -317,18 +318,18 @@ async fn an_event_that_was_cut_off_is_registered_after_a_restart() {
         let first = sm_ds.asked();
         sm_ds.is(mood);
         let restarted = bench.second_server().with_peers(Arc::new(sm_ds.clone()));
-        // At first it is left to the request, which might live.
+        // At first, the delivery is reserved for the request, which may still be running.
         let next = restarted.deliver_due().await.unwrap().unwrap();
         assert_eq!(sm_ds.asked(), []);
         bench.clock.set(next);
         assert_eq!(restarted.deliver_due().await.unwrap(), None);
-        assert_eq!(sm_ds.asked(), first, "the same call, under the same identifier");
+        assert_eq!(sm_ds.asked(), first, "the same call with the same identifier");
         assert_eq!(bench.state().await, state);
     }
 }
 
 #[tokio::test]
-async fn a_call_that_was_cut_off_is_finished_when_it_comes_again() {
+async fn an_interrupted_call_is_completed_when_it_is_repeated() {
     for (mood, refused) in [(Mood::Takes, None), (Mood::Down, Some(Status::SmdsInaccessible))] {
         let (bench, sm_ds) = bench().await;
         let request = confirmation(&bench);
@@ -340,7 +341,7 @@ async fn a_call_that_was_cut_off_is_finished_when_it_comes_again() {
             None => {
                 let reply = answer.done();
                 assert_eq!(sm_ds.asked(), first);
-                // Answered once more, nothing is registered again.
+                // Another repetition gets the stored reply and registers nothing.
                 assert_eq!(confirm(&bench.server, &bench, &request).await.done(), reply);
                 assert_eq!(sm_ds.asked(), []);
             }
@@ -353,7 +354,7 @@ async fn a_call_that_was_cut_off_is_finished_when_it_comes_again() {
 }
 
 #[tokio::test]
-async fn an_event_that_waited_for_an_order_that_has_gone_is_not_registered() {
+async fn a_pending_registration_of_a_cancelled_order_is_dropped() {
     let (bench, sm_ds) = bench().await;
     crash(&bench, &sm_ds, &confirmation(&bench)).await;
     let operator = bench.operator();
@@ -369,7 +370,7 @@ async fn an_event_that_waited_for_an_order_that_has_gone_is_not_registered() {
 }
 
 #[tokio::test]
-async fn a_release_that_comes_again_is_not_registered_twice() {
+async fn a_repeated_release_registers_its_event_once() {
     let (bench, sm_ds) = bench().await;
     let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&bench) };
     confirm(&bench.server, &bench, &request).await.done();
@@ -382,7 +383,7 @@ async fn a_release_that_comes_again_is_not_registered_twice() {
 }
 
 impl SmDs {
-    /// Until it has been asked that often since this was asked last.
+    /// Waits until this many calls are recorded.
     async fn was_asked(&self, times: usize) {
         while self.asked.lock().unwrap().len() < times {
             tokio::task::yield_now().await;
@@ -391,7 +392,7 @@ impl SmDs {
 }
 
 #[tokio::test]
-async fn an_order_that_ends_while_its_event_is_registered_leaves_none() {
+async fn an_order_that_ends_during_its_registration_leaves_no_event() {
     for mood in [Mood::Takes, Mood::AnswerLost] {
         let (bench, sm_ds) = bench().await;
         sm_ds.is(Mood::Waits);
@@ -402,7 +403,7 @@ async fn an_order_that_ends_while_its_event_is_registered_leaves_none() {
             let mut request = operator.cancellation(iccid());
             request.eid = Some(bench.euicc().eid);
             operator.cancel(&bench.server, &request).await.done();
-            // The deletion overtakes the event.
+            // The deletion arrives before the registration is complete.
             sm_ds.asked();
             sm_ds.is(Mood::Refuses(Status::EventUnknown));
             bench.server.deliver_due().await.unwrap();
@@ -422,7 +423,7 @@ async fn an_order_that_ends_while_its_event_is_registered_leaves_none() {
 }
 
 #[tokio::test]
-async fn an_order_that_took_the_place_of_another_is_not_taken_back_with_it() {
+async fn a_failed_registration_does_not_restore_over_a_later_order() {
     let (bench, sm_ds) = bench().await;
     let operator = bench.operator();
     let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
@@ -447,7 +448,7 @@ async fn an_order_that_took_the_place_of_another_is_not_taken_back_with_it() {
 }
 
 #[tokio::test]
-async fn a_retry_that_was_told_of_success_is_not_undone_by_the_first_call() {
+async fn a_successful_retry_is_not_undone_by_the_first_call() {
     let (bench, sm_ds) = bench().await;
     let request = confirmation(&bench);
     sm_ds.is(Mood::Waits);
@@ -466,7 +467,7 @@ async fn a_retry_that_was_told_of_success_is_not_undone_by_the_first_call() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_tried_until_the_event_is_gone() {
+async fn a_deletion_is_retried_until_the_event_is_deleted() {
     let (bench, sm_ds) = bench().await;
     confirm(&bench.server, &bench, &confirmation(&bench)).await.done();
     let operator = bench.operator();

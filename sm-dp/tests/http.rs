@@ -1,11 +1,7 @@
-//! The HTTP dress of ES9+ in both bindings: SGP.22 sections 6.2 to 6.6. That of ES2+ is in `es2plus.rs`.
+//! Tests of the HTTP layer of ES9+ in both bindings: SGP.22 sections 6.2 to 6.6. The tests of ES2+
+//! are in `es2plus.rs`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic fails the test")]
 
 mod support;
 
@@ -48,7 +44,7 @@ async fn json_status(bench: &Bench, request: Request<Bytes>) -> Option<Status> {
 // --- The ASN.1 binding ---------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn the_asn1_binding_checks_content_type_and_protocol_by_http_status() {
+async fn the_asn1_binding_reports_header_errors_as_http_status() {
     let bench = Bench::new();
     let with = async |name: &'static str, value: Option<&'static str>| {
         let mut request = asn1_request(&bench);
@@ -90,18 +86,18 @@ async fn the_asn1_binding_checks_content_type_and_protocol_by_http_status() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_the_asn1_binding_is_a_bad_request() {
+async fn an_invalid_body_of_the_asn1_binding_is_a_bad_request() {
     let bench = Bench::new();
     let good = asn1_request(&bench).into_body().to_vec();
     let inner = good[2..].to_vec();
     for (case, body) in [
-        ("nothing", vec![]),
-        ("less than all", good[..good.len() - 1].to_vec()),
-        ("more than all", [&good[..], &[0]].concat()),
+        ("an empty body", vec![]),
+        ("a truncated request", good[..good.len() - 1].to_vec()),
+        ("a request with trailing octets", [&good[..], &[0]].concat()),
         ("without the outer tag", inner),
-        ("a function of v3 that is not served: ConfirmDeviceChange", vec![0xA2, 3, 0xBF, 0x4C, 0]),
+        ("an unsupported function of v3: ConfirmDeviceChange", vec![0xA2, 3, 0xBF, 0x4C, 0]),
         ("a request without its elements", vec![0xA2, 3, 0xBF, 0x39, 0]),
-        ("a notification that is none", vec![0xA2, 5, 0xBF, 0x3D, 2, 0xA0, 0]),
+        ("an invalid notification", vec![0xA2, 5, 0xBF, 0x3D, 2, 0xA0, 0]),
         ("JSON", b"{}".to_vec()),
     ] {
         let mut request = asn1_request(&bench);
@@ -114,14 +110,17 @@ async fn what_is_no_request_of_the_asn1_binding_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn elements_of_later_versions_are_passed_over_in_the_asn1_binding() {
+async fn the_asn1_binding_ignores_elements_of_later_versions() {
     let bench = Bench::new();
     let good = asn1_request(&bench).into_body().to_vec();
     let lpa_rsp_capability = [0x85, 2, 4, 0x10];
     let contents = [&good[5..], &lpa_rsp_capability].concat();
     let length = |octets: usize| u8::try_from(octets).unwrap();
     let mut request = asn1_request(&bench);
-    assert!(good.starts_with(&[0xA2, length(good.len() - 2), 0xBF, 0x39]), "short lengths throughout");
+    assert!(
+        good.starts_with(&[0xA2, length(good.len() - 2), 0xBF, 0x39]),
+        "all lengths are in the short form"
+    );
     let header = [0xA2, length(contents.len() + 3), 0xBF, 0x39, length(contents.len())];
     *request.body_mut() = [&header[..], &contents].concat().into();
     let answer = asn1::answer::<InitiateAuthentication>(&raw(&bench.server, request).await).unwrap();
@@ -145,8 +144,7 @@ async fn a_charset_other_than_utf_8_is_refused() {
 }
 
 #[tokio::test]
-async fn an_element_that_is_null_twice_there_or_of_another_type_is_wrong_and_one_that_is_not_there_is_missing()
- {
+async fn invalid_elements_and_missing_elements_have_different_statuses() {
     let bench = Bench::new();
     let good = serde_json::to_value(bench.euicc().initiation()).unwrap();
     let with = |change: &dyn Fn(&mut Value)| {
@@ -177,7 +175,7 @@ async fn an_element_that_is_null_twice_there_or_of_another_type_is_wrong_and_one
 }
 
 #[tokio::test]
-async fn fields_that_later_versions_put_beside_the_proof_are_passed_over() {
+async fn unknown_fields_of_later_versions_are_ignored() {
     let bench = Bench::new();
     let code = bench.released(&ProfileOptions::default()).await;
     let euicc = bench.euicc();
@@ -193,7 +191,7 @@ async fn fields_that_later_versions_put_beside_the_proof_are_passed_over() {
 // --- Both ----------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn whoever_is_turned_away_leaves_an_event() {
+async fn every_rejected_request_is_logged() {
     let bench = Bench::new();
     let get = |mut request: Request<Bytes>| {
         *request.method_mut() = Method::GET;
@@ -231,7 +229,7 @@ async fn whoever_is_turned_away_leaves_an_event() {
 }
 
 #[tokio::test]
-async fn a_client_of_any_version_that_we_know_gets_a_session_in_its_own_words() {
+async fn a_client_of_each_supported_version_gets_a_session_in_its_version() {
     let bench = Bench::new();
     for (svn, spoken) in [
         ([2, 2, 1], [2, 2, 1]),
@@ -243,7 +241,7 @@ async fn a_client_of_any_version_that_we_know_gets_a_session_in_its_own_words() 
     ] {
         let euicc = bench.euicc();
         let mut initiation = euicc.initiation();
-        // An eUICC of v3 names the lowest version that it speaks, and the highest in an element of its own.
+        // A v3 eUICC reports its lowest version here, and its highest version in another element.
         initiation.euicc_info1.svn = Version(if svn[0] == 3 { [2, 2, 2] } else { svn });
         for request in [
             asn1::request(Version(svn), &initiation),

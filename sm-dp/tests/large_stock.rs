@@ -1,6 +1,6 @@
-//! What an order costs does not depend on how much is in stock.
+//! Tests that the cost of an order does not depend on the size of the stock.
 
-#![allow(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -11,7 +11,7 @@ use sm_dp::ProfileOptions;
 use support::{Bench, Expect, PROFILE_TYPE};
 use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
 
-/// Records that count how many of them are read.
+/// Records that count reads.
 #[derive(Default)]
 struct Counting {
     inner: MemoryRecords,
@@ -55,7 +55,7 @@ impl Records for Counting {
 }
 
 #[tokio::test]
-async fn an_order_by_type_reads_as_much_of_a_large_stock_as_of_a_small_one() {
+async fn an_order_by_type_reads_the_same_number_of_records_for_any_stock_size() {
     let mut read = Vec::new();
     for stock in [300, 900] {
         let records = Arc::new(Counting::default());
@@ -68,6 +68,6 @@ async fn an_order_by_type_reads_as_much_of_a_large_stock_as_of_a_small_one() {
         ordered.done();
         read.push(records.read.load(Ordering::Relaxed));
     }
-    assert_eq!(read[0], read[1], "records are read for one order");
-    assert!(read[0] > 1, "what was read was counted");
+    assert_eq!(read[0], read[1], "number of records read for one order");
+    assert!(read[0] > 1, "reads are counted");
 }

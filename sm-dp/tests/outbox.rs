@@ -1,11 +1,7 @@
-//! What operators are told: ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5), and that none of it is lost.
+//! Tests of the reports to operators: ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5), and
+//! of their reliable delivery.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic fails the test")]
 
 mod support;
 
@@ -30,13 +26,13 @@ use world::{Fault, Link, LinkFault, LinkFaultKind, Outcome, link_from};
 
 use NotificationPointId as Point;
 
-/// Where the operator of the tests listens.
+/// The ES2+ address of the operator.
 const LISTENS: &str = "bss.operator.example:8443";
 
-/// Requests, each with the address it came to.
+/// Received requests, each with the address it was sent to.
 type Heard = Vec<(String, Request<Bytes>)>;
 
-/// Operators that take what they are sent, or not.
+/// Operators with configurable failures.
 #[derive(Clone, Default)]
 struct Listeners {
     heard: Arc<Mutex<Heard>>,
@@ -46,13 +42,13 @@ struct Listeners {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Trouble {
-    /// Nobody listens.
+    /// The connection is refused.
     Down,
-    /// An answer that is none.
+    /// The operator returns HTTP 503 and does not record the request.
     Broken,
-    /// It hears, and answers with this.
+    /// The operator records the request and returns this status.
     Says(StatusCode),
-    /// It is heard, but the answer does not come back.
+    /// The operator records the request, but its response is lost.
     AnswerLost,
 }
 
@@ -73,7 +69,7 @@ impl Peers for Listeners {
 impl Listeners {
     fn hear(&self, address: &str, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         let trouble = self.down.lock().unwrap().iter().find(|(it, _)| it == address).map(|(_, it)| *it);
-        let fault = |kind| Err(LinkFault::new(kind, address, "as the test wants it"));
+        let fault = |kind| Err(LinkFault::new(kind, address, "requested by the test"));
         if trouble == Some(Trouble::Down) {
             return fault(LinkFaultKind::Refused);
         }
@@ -96,7 +92,7 @@ impl Listeners {
         down.extend(trouble.map(|trouble| (address.to_owned(), trouble)));
     }
 
-    /// What one operator was told since this was asked last.
+    /// Returns and removes the recorded requests to an address.
     fn told(&self, address: &str) -> Vec<HandleDownloadProgressInfoRequest> {
         let mut heard = self.heard.lock().unwrap();
         let (told, others) = std::mem::take(&mut *heard).into_iter().partition(|(to, _)| to == address);
@@ -119,7 +115,7 @@ impl Listeners {
     }
 }
 
-/// A bench whose operator listens.
+/// Creates a testbed with an operator that receives reports.
 async fn bench() -> (Bench, Listeners) {
     listened_to(Bench::new()).await
 }
@@ -147,10 +143,10 @@ fn iccid() -> rsp::ids::Iccid {
 const DONE: ExecutionStatus = ExecutionStatus::ExecutedSuccess;
 const FAILED: ExecutionStatus = ExecutionStatus::Failed;
 
-// --- What is told --------------------------------------------------------------------------------------------------
+// --- Contents of the reports ---------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn an_operator_hears_of_every_step_of_a_download() {
+async fn an_operator_gets_a_report_of_every_step_of_a_download() {
     let (bench, listeners) = bench().await;
     let code = bench.released(&ProfileOptions::default()).await;
     let euicc = bench.euicc();
@@ -159,7 +155,7 @@ async fn an_operator_hears_of_every_step_of_a_download() {
     let octets = Raw::new(result.clone()).bytes().to_vec();
     notify(&bench.server, result).await;
     assert_eq!(bench.server.outbox().await.unwrap().len(), 3);
-    assert_eq!(listeners.woken.load(Ordering::Relaxed), 3, "once for each request that left something");
+    assert_eq!(listeners.woken.load(Ordering::Relaxed), 3, "once for each request that posted a message");
 
     assert_eq!(bench.server.deliver_due().await.unwrap(), None);
     let told = listeners.told(LISTENS);
@@ -185,7 +181,7 @@ async fn an_operator_hears_of_every_step_of_a_download() {
 }
 
 #[tokio::test]
-async fn a_refused_step_is_told_with_its_status() {
+async fn a_refused_step_is_reported_with_its_status() {
     let (bench, listeners) = bench().await;
     bench.stock(ICCID, &ProfileOptions::default()).await;
     let code = bench
@@ -224,7 +220,7 @@ async fn a_refused_step_is_told_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_profile_that_does_not_fit_and_an_installation_that_failed_are_told() {
+async fn failed_eligibility_checks_and_installations_are_reported() {
     let (bench, listeners) = bench().await;
     let code = bench.released(&ProfileOptions::default()).await;
     let mut small = bench.euicc();
@@ -246,7 +242,7 @@ async fn a_profile_that_does_not_fit_and_an_installation_that_failed_are_told() 
 }
 
 #[tokio::test]
-async fn the_same_package_asked_for_again_and_a_postponed_session_are_no_news() {
+async fn a_repeated_package_and_a_postponed_session_are_not_reported() {
     let (bench, listeners) = bench().await;
     let code = bench.released(&ProfileOptions::default()).await;
     let euicc = bench.euicc();
@@ -264,7 +260,7 @@ async fn the_same_package_asked_for_again_and_a_postponed_session_are_no_news() 
 }
 
 #[tokio::test]
-async fn an_operator_without_an_address_is_told_nothing() {
+async fn an_operator_without_an_address_gets_no_reports() {
     let bench = Bench::new();
     let code = bench.released(&ProfileOptions::default()).await;
     let euicc = bench.euicc();
@@ -273,10 +269,10 @@ async fn an_operator_without_an_address_is_told_nothing() {
     assert_eq!(bench.server.deliver_due().await.unwrap(), None);
 }
 
-// --- That it arrives -----------------------------------------------------------------------------------------------
+// --- Delivery ------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn what_is_not_taken_is_sent_again_later_and_later_in_its_order() {
+async fn failed_deliveries_are_retried_in_order_with_growing_delays() {
     for trouble in [Trouble::Down, Trouble::Broken] {
         let (bench, listeners) = bench().await;
         let code = bench.released(&ProfileOptions::default()).await;
@@ -286,20 +282,20 @@ async fn what_is_not_taken_is_sent_again_later_and_later_in_its_order() {
         let mut waits = Vec::new();
         for _ in 0..12 {
             let next = bench.server.deliver_due().await.unwrap().unwrap();
-            // Asked too early, nothing is tried.
+            // A call before the next attempt is due does nothing.
             assert_eq!(bench.server.deliver_due().await.unwrap(), Some(next));
             let wait = Duration::from_millis(u64::try_from(next.0 - bench.now().0).unwrap());
             waits.push(wait.as_secs());
             bench.wait(wait);
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        // Another message meanwhile waits behind the others.
+        // A new message waits behind the others.
         notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
         listeners.trouble(LISTENS, None);
         assert_eq!(bench.server.deliver_due().await.unwrap(), None);
         let check = (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE);
         assert_eq!(listeners.points(), [check, (Point::BPP_DOWNLOAD, DONE), (Point::BPP_INSTALLATION, DONE)]);
-        // The next failure is the first one again.
+        // After a success, the delays start again.
         listeners.trouble(LISTENS, Some(trouble));
         bench.order_other().await;
         let next = bench.server.deliver_due().await.unwrap().unwrap();
@@ -308,7 +304,7 @@ async fn what_is_not_taken_is_sent_again_later_and_later_in_its_order() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_taken_is_sent_again_under_the_same_identifier() {
+async fn a_message_with_a_lost_response_is_sent_again_with_the_same_identifier() {
     let (bench, listeners) = bench().await;
     let code = bench.released(&ProfileOptions::default()).await;
     listeners.trouble(LISTENS, Some(Trouble::AnswerLost));
@@ -323,7 +319,7 @@ async fn what_may_have_been_taken_is_sent_again_under_the_same_identifier() {
 }
 
 #[tokio::test]
-async fn what_waits_survives_a_restart() {
+async fn waiting_messages_survive_a_restart() {
     let (bench, listeners) = bench().await;
     let code = bench.released(&ProfileOptions::default()).await;
     listeners.trouble(LISTENS, Some(Trouble::Down));
@@ -331,7 +327,7 @@ async fn what_waits_survives_a_restart() {
     let next = bench.server.deliver_due().await.unwrap().unwrap();
     let restarted = bench.second_server().with_peers(Arc::new(listeners.clone()));
     listeners.trouble(LISTENS, None);
-    // The new one, too, leaves the operator alone until then.
+    // The new server also waits until the next attempt is due.
     assert_eq!(restarted.deliver_due().await.unwrap(), Some(next));
     bench.clock.set(next);
     assert_eq!(restarted.deliver_due().await.unwrap(), None);
@@ -339,7 +335,7 @@ async fn what_waits_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn what_nobody_takes_is_given_up_at_last_and_the_rest_goes_on() {
+async fn undeliverable_messages_are_discarded_one_by_one() {
     let lifetime = Duration::from_secs(3600);
     let (bench, listeners) = bench().await;
     let code = bench.released(&ProfileOptions::default()).await;
@@ -350,7 +346,7 @@ async fn what_nobody_takes_is_given_up_at_last_and_the_rest_goes_on() {
     bench.wait(sm_dp::config::DELIVERY_LIFETIME.checked_sub(lifetime).unwrap());
     euicc.try_authenticate(&bench.server, &code).await.done();
     bench.server.deliver_due().await.unwrap();
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 2, "not yet");
+    assert_eq!(bench.server.outbox().await.unwrap().len(), 2, "no message is too old yet");
     bench.wait(lifetime);
     let next = bench.server.deliver_due().await.unwrap();
     assert_eq!(bench.server.outbox().await.unwrap().len(), 1, "the first one is too old");
@@ -361,7 +357,7 @@ async fn what_nobody_takes_is_given_up_at_last_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_refused_for_good_does_not_hold_up_those_behind_it() {
+async fn a_permanently_refused_message_does_not_delay_later_ones() {
     for (status, waits) in [
         (StatusCode::BAD_REQUEST, 0),
         (StatusCode::NOT_FOUND, 0),
@@ -379,13 +375,13 @@ async fn a_message_that_is_refused_for_good_does_not_hold_up_those_behind_it() {
         assert_eq!(listeners.told(LISTENS).len(), if waits == 0 { 2 } else { 1 }, "{status}");
         let told = bench.events.all();
         let told = told.iter().rfind(|event| event.function == "HandleDownloadProgressInfo").unwrap();
-        let is_given_up = matches!(&told.outcome, Outcome::Refused(why) if why.contains("given up"));
+        let is_given_up = matches!(&told.outcome, Outcome::Refused(why) if why.contains("discarded"));
         assert_eq!(is_given_up, waits == 0, "{status}");
     }
 }
 
 #[tokio::test]
-async fn an_operator_that_is_down_does_not_fill_the_outbox() {
+async fn an_unreachable_operator_does_not_fill_the_outbox() {
     for comes_back in [true, false] {
         let (bench, listeners) = listened_to(Bench::with(|config| config.max_waiting_messages = 2)).await;
         let code = bench.released(&ProfileOptions::default()).await;
@@ -411,7 +407,7 @@ async fn an_operator_that_is_down_does_not_fill_the_outbox() {
 }
 
 #[tokio::test]
-async fn one_operator_that_is_down_does_not_hold_up_another() {
+async fn an_unreachable_operator_does_not_delay_another() {
     const OTHER: &str = "bss.other.example";
     let (bench, listeners) = bench().await;
     let code = bench.released(&ProfileOptions::default()).await;
@@ -432,7 +428,7 @@ async fn one_operator_that_is_down_does_not_hold_up_another() {
 }
 
 impl Bench {
-    /// Another profile, of which an eUICC asks for the download.
+    /// Orders another profile and starts its download on an eUICC.
     async fn order_other(&self) {
         let operator = self.operator();
         let iccid = self.stock(OTHER_ICCID, &ProfileOptions::default()).await;

@@ -1,6 +1,6 @@
-//! Orders that are never used up: test infrastructure that many eUICCs download from at the same time.
+//! Tests of reusable orders, which many test eUICCs can download from concurrently.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -16,7 +16,7 @@ fn iccid() -> rsp::ids::Iccid {
     ICCID.parse().unwrap()
 }
 
-/// The profile released under an order that is never used up, changed further by `choose`.
+/// Releases the profile under a reusable order, which `choose` modifies further.
 async fn reusable(bench: &Bench, choose: impl FnOnce(&mut records::Order)) -> String {
     let code = bench.released(&ProfileOptions::default()).await;
     change(bench, |order| {
@@ -27,7 +27,7 @@ async fn reusable(bench: &Bench, choose: impl FnOnce(&mut records::Order)) -> St
     code
 }
 
-/// Changes the order in its record.
+/// Modifies the order in its record.
 async fn change(bench: &Bench, choose: impl FnOnce(&mut records::Order)) {
     let mut tx = Tx::begin(&*bench.records);
     let mut profile = tx.get(&records::PROFILES, ICCID).await.unwrap().unwrap();
@@ -36,13 +36,13 @@ async fn change(bench: &Bench, choose: impl FnOnce(&mut records::Order)) {
     assert_eq!(tx.commit().await.unwrap(), world::Committed::Yes);
 }
 
-/// What the store says of the profile's record. Nobody has written it as long as this stays.
+/// Returns the version of the profile's record. It only changes when the record is written.
 async fn version(bench: &Bench) -> world::Version {
     bench.records.read("profiles", ICCID).await.unwrap().unwrap().version
 }
 
 #[tokio::test]
-async fn many_euiccs_download_at_the_same_time_and_none_writes_the_profile() {
+async fn concurrent_downloads_do_not_write_the_profile() {
     let bench = Bench::new();
     let code = reusable(&bench, |_| {}).await;
     let before = version(&bench).await;
@@ -58,7 +58,7 @@ async fn many_euiccs_download_at_the_same_time_and_none_writes_the_profile() {
         let opened = euicc.open(&got.bound_profile_package.0, pb.public_key(), key);
         assert_eq!(opened.metadata.iccid, iccid());
     }
-    // Cut here, each finds its own package again, under its own key.
+    // After an interruption, each eUICC gets the package for its own one-time key again.
     let again = euiccs[1].try_authenticate(&bench.server, &code).await.done();
     assert_eq!(again.smdp_signed2.bpp_euicc_otpk.as_deref(), Some(&keys[1].public_key().to_sec1()[..]));
     for (euicc, offer) in euiccs.iter().zip(&offers) {
@@ -73,9 +73,12 @@ async fn many_euiccs_download_at_the_same_time_and_none_writes_the_profile() {
     assert_eq!(installed, eids);
     assert_eq!(version(&bench).await, before);
     assert_eq!(bench.state().await, ProfileState::Released);
-    assert!(bench.records.list("bindings", "").await.unwrap().is_empty(), "the keys are spent");
+    assert!(
+        bench.records.list("bindings", "").await.unwrap().is_empty(),
+        "the bindings are deleted with their one-time keys"
+    );
 
-    // One of them deletes the profile; the others have it still.
+    // One eUICC deletes the profile. The others still have it.
     assert_eq!(
         notify(&bench.server, euiccs[0].notification(2, notification_event::DELETE, iccid())).await,
         204
@@ -84,7 +87,7 @@ async fn many_euiccs_download_at_the_same_time_and_none_writes_the_profile() {
 }
 
 #[tokio::test]
-async fn nothing_ends_a_reusable_order() {
+async fn no_download_result_ends_a_reusable_order() {
     let bench = Bench::with(|config| config.max_download_attempts = 1);
     let code = reusable(&bench, |_| {}).await;
     let before = version(&bench).await;
@@ -102,7 +105,7 @@ async fn nothing_ends_a_reusable_order() {
 }
 
 #[tokio::test]
-async fn a_reusable_order_refuses_as_any_other_and_counts_nothing() {
+async fn a_reusable_order_refuses_without_counting() {
     let bench = Bench::new();
     let hash = crypto::ConfirmationCodeHash::of("1234").expose().to_vec();
     let code = reusable(&bench, |order| order.confirmation_code_hash = Some(records::Octets(hash))).await;
@@ -114,7 +117,7 @@ async fn a_reusable_order_refuses_as_any_other_and_counts_nothing() {
         assert_eq!(euicc.get(&bench.server, &wrong).await.refused(), Status::ConfirmationCodeRefused);
     }
     assert_eq!(version(&bench).await, before);
-    // Put into a state by hand, it stays there: for tests of the refusal itself.
+    // Counters that a test sets in the record stay, so that the refusals themselves can be tested.
     change(&bench, |order| order.wrong_confirmation_codes = 3).await;
     for _ in 0..2 {
         let ok = euicc.try_authenticate(&bench.server, &code).await.done();
@@ -141,7 +144,7 @@ async fn a_reusable_order_refuses_as_any_other_and_counts_nothing() {
 }
 
 #[tokio::test]
-async fn a_cancelled_reusable_order_takes_its_bindings_along() {
+async fn cancelling_a_reusable_order_deletes_its_bindings() {
     let bench = Bench::new();
     let code = reusable(&bench, |_| {}).await;
     for number in 0..2 {

@@ -1,4 +1,4 @@
-//! Orders in any state, and what a bench begins with.
+//! Tests of orders in every state, and of presets.
 
 use crypto::Curve;
 use http::{Method, StatusCode};
@@ -11,7 +11,7 @@ use sm_dp::admin::preset::{Ensured, NewOrder, NewProfile};
 use crate::support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE};
 use crate::{Api, new_profile, post};
 
-/// The order of the tests' profile, as asked for.
+/// Places an order for the default profile.
 async fn order(api: &Api, body: Value) -> Value {
     let mut order = json!({ "iccid": ICCID });
     order.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
@@ -19,7 +19,7 @@ async fn order(api: &Api, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_order_is_released_at_once_found_by_its_code_and_ended() {
+async fn an_order_is_released_downloadable_and_can_be_ended() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
@@ -41,13 +41,13 @@ async fn an_order_is_released_at_once_found_by_its_code_and_ended() {
     assert_eq!(bench.state().await, ProfileState::Available);
     let refused = bench.euicc().try_authenticate(&bench.server, matching_id).await.refused();
     assert_eq!(refused, Status::MatchingIdRefused);
-    // The MatchingID is free again.
+    // The MatchingID can be used again.
     order(&api, json!({ "matchingId": matching_id })).await;
     bench.euicc().try_authenticate(&bench.server, matching_id).await.done();
 }
 
 #[tokio::test]
-async fn an_lpa_meets_the_state_that_was_asked_for() {
+async fn an_lpa_gets_the_refusal_of_the_requested_state() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
@@ -85,9 +85,9 @@ async fn an_lpa_meets_the_state_that_was_asked_for() {
     euicc.try_authenticate(&bench.server, "").await.done();
 }
 
-/// An operator goes on where the API has put the order.
+/// The operator continues from the state that the API has set.
 #[tokio::test]
-async fn an_order_of_an_operator_is_the_operators() {
+async fn an_order_placed_for_an_operator_belongs_to_it() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
@@ -109,7 +109,7 @@ async fn an_order_of_an_operator_is_the_operators() {
 }
 
 #[tokio::test]
-async fn a_reusable_order_is_never_used_up() {
+async fn a_reusable_order_can_be_downloaded_repeatedly() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
@@ -124,7 +124,7 @@ async fn a_reusable_order_is_never_used_up() {
 }
 
 #[tokio::test]
-async fn a_type_gives_each_of_its_profiles_once() {
+async fn orders_by_type_use_each_profile_once() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     for iccid in [ICCID, OTHER_ICCID] {
@@ -142,7 +142,7 @@ async fn a_type_gives_each_of_its_profiles_once() {
 }
 
 #[tokio::test]
-async fn an_order_that_contradicts_itself_or_another_is_refused() {
+async fn contradictory_and_conflicting_orders_are_refused() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     for iccid in [ICCID, OTHER_ICCID] {
@@ -202,9 +202,9 @@ async fn installations_are_shown_with_the_profile() {
     assert_eq!((&shown["state"], &shown["installedOn"]), (&json!("Installed"), &json!([eid])));
 }
 
-/// The same call again is not answered from memory: the order that it made is gone.
+/// The repeated call must not get the stored reply, because its order no longer exists.
 #[tokio::test]
-async fn what_the_api_has_ended_an_operator_can_order_again_with_the_same_call() {
+async fn an_operator_can_repeat_a_call_whose_order_the_api_has_ended() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
@@ -223,7 +223,7 @@ async fn what_the_api_has_ended_an_operator_can_order_again_with_the_same_call()
 }
 
 #[tokio::test]
-async fn an_order_goes_out_of_stock_with_its_profile() {
+async fn removing_a_profile_removes_its_order() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     let eid = bench.euicc().eid.to_string();
@@ -234,14 +234,14 @@ async fn an_order_goes_out_of_stock_with_its_profile() {
         assert_eq!(api.get("/admin/v1/orders").await, json!([placed]));
         api.delete(&format!("/admin/v1/stock/{ICCID}")).await;
         assert_eq!(api.get("/admin/v1/orders").await, json!([]));
-        // Nothing leads to it any more.
+        // The MatchingID no longer leads to an order.
         let refused = bench.euicc().try_authenticate(&bench.server, "A").await.refused();
         assert_eq!(refused, Status::MatchingIdRefused);
     }
 }
 
 #[tokio::test]
-async fn what_is_there_is_left_in_whatever_state_it_has_come_to() {
+async fn presets_leave_existing_entries_unchanged() {
     let bench = Bench::new();
     let server = &bench.server;
     let new: NewProfile = serde_json::from_value(new_profile(ICCID)).unwrap();
@@ -257,16 +257,16 @@ async fn what_is_there_is_left_in_whatever_state_it_has_come_to() {
     ] {
         assert_eq!(
             kept.to_string(),
-            format!("profile {ICCID} is Released under MatchingID \"A\", left as it was")
+            format!("profile {ICCID} is Released under MatchingID \"A\" (unchanged)")
         );
     }
-    // Somebody has it cancelled for good.
+    // The order was cancelled permanently.
     let api = Api::of(&bench).await;
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     api.post("/admin/v1/orders", json!({ "iccid": ICCID, "state": "Unavailable" })).await;
     let kept = server.ensure_order(&order).await.unwrap();
     assert!(matches!(kept, Ensured::Kept(profile) if profile.state == ProfileState::Unavailable));
-    // Or it is free again.
+    // The profile is available again.
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
 }

@@ -1,4 +1,4 @@
-//! Profiles in stock.
+//! Tests of profiles in stock.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::{Bench, ICCID, PROFILE_TYPE};
 use crate::{Api, base64, new_profile, post};
 
 #[tokio::test]
-async fn a_profile_goes_into_stock_is_shown_and_taken_out() {
+async fn a_profile_can_be_added_shown_and_removed() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     assert_eq!(api.get("/admin/v1/stock").await, json!([]));
@@ -17,7 +17,7 @@ async fn a_profile_goes_into_stock_is_shown_and_taken_out() {
     assert_eq!(made["profileType"], PROFILE_TYPE);
     assert_eq!(api.get("/admin/v1/stock").await, json!([made]));
     assert_eq!(api.get(&format!("/admin/v1/stock/{ICCID}")).await, made);
-    // It is in the same stock as any other.
+    // The profile is in the same stock as profiles that were added in another way.
     assert_eq!(bench.profile().await.iccid.to_string(), ICCID);
     let (status, problem) = api.ask(Method::POST, "/admin/v1/stock", Some(new_profile(ICCID))).await;
     assert_eq!(status, StatusCode::CONFLICT);
@@ -31,7 +31,7 @@ async fn a_profile_goes_into_stock_is_shown_and_taken_out() {
 }
 
 #[tokio::test]
-async fn what_is_said_of_a_new_profile_stands_in_its_metadata() {
+async fn the_options_of_a_new_profile_are_in_its_metadata() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     let mut new = new_profile(ICCID);
@@ -63,7 +63,7 @@ async fn what_is_said_of_a_new_profile_stands_in_its_metadata() {
 }
 
 #[tokio::test]
-async fn a_package_that_is_none_and_an_icon_that_is_too_large_are_refused() {
+async fn an_invalid_package_and_an_oversized_icon_are_refused() {
     let api = Api::of(&Bench::new()).await;
     let add = |body: Value| post("/admin/v1/stock", &body.to_string());
     let why = api.refused(add(json!({ "package": "MAA=" })), StatusCode::BAD_REQUEST).await;

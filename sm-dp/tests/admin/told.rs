@@ -1,4 +1,4 @@
-//! Sessions, events, operators, and what others are told.
+//! Tests of sessions, events, operators, notifications and the outbox.
 
 use std::sync::{
     Arc, Mutex,
@@ -18,7 +18,7 @@ use crate::support::{self, Bench, Expect, ICCID, OTHER_ICCID};
 use crate::{Api, new_profile};
 
 #[tokio::test]
-async fn sessions_are_listed_and_forgotten() {
+async fn sessions_can_be_listed_and_deleted() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     let matching_id = bench.released(&ProfileOptions::default()).await;
@@ -47,7 +47,7 @@ async fn sessions_are_listed_and_forgotten() {
 }
 
 #[tokio::test]
-async fn events_are_numbered_and_asked_for_in_pages() {
+async fn events_are_numbered_and_paged() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     assert_eq!(api.get("/admin/v1/events").await, json!({ "next": 0, "lost": 0, "events": [] }));
@@ -59,7 +59,7 @@ async fn events_are_numbered_and_asked_for_in_pages() {
     assert_eq!(page["events"][0]["outcome"], json!({ "result": "done" }));
     let page = api.get("/admin/v1/events?after=1").await;
     assert_eq!((&page["next"], &page["events"][0]["function"]), (&json!(2), &json!("ConfirmOrder")));
-    // What the API changes is told as well; that somebody looked is not.
+    // Changes through the API are logged too, and reads are not.
     let (status, _) = api.ask(Method::DELETE, &format!("/admin/v1/stock/{OTHER_ICCID}"), None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let page = api.get("/admin/v1/events?after=2&limit=9").await;
@@ -70,7 +70,7 @@ async fn events_are_numbered_and_asked_for_in_pages() {
 }
 
 #[tokio::test]
-async fn an_operator_is_made_known_by_a_name_that_is_then_its_alone() {
+async fn a_registered_identifier_is_reserved_for_its_operator() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
@@ -118,7 +118,7 @@ async fn notifications_are_listed() {
     assert_eq!(told["told"], "installation result");
 }
 
-/// An SM-DS that does what it is asked, once it is there.
+/// An SM-DS that executes every call while it is reachable.
 #[derive(Clone, Default)]
 struct SmDs {
     is_there: Arc<AtomicBool>,

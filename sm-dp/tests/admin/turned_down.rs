@@ -1,4 +1,4 @@
-//! Bad input, and who is not let in.
+//! Tests of invalid requests and of the protection against web pages.
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -7,7 +7,7 @@ use crate::support::{ADDRESS, Bench, ICCID};
 use crate::{Api, new_profile, post, put};
 
 #[tokio::test]
-async fn bad_input_is_answered_with_what_why_and_next() {
+async fn invalid_requests_get_a_complete_problem_report() {
     let api = Api::of(&Bench::new()).await;
     let get = |target: &str| Request::get(target).body(Bytes::new()).unwrap();
     let bad = StatusCode::BAD_REQUEST;
@@ -44,11 +44,11 @@ async fn bad_input_is_answered_with_what_why_and_next() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_cannot_drive_it() {
+async fn a_page_of_another_site_cannot_use_the_api() {
     let bench = Bench::new();
     let api = Api::of(&bench).await;
     let body = new_profile(ICCID).to_string();
-    // What a form, or a script without permission, can send.
+    // A form, or a script without CORS permission, can send these.
     for form in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
         let mut request = post("/admin/v1/stock", &body);
         request.headers_mut().insert(header::CONTENT_TYPE, form.parse().unwrap());

@@ -1,15 +1,15 @@
-//! ES9+.AuthenticateClient: section 5.6.3.
+//! Tests of ES9+.AuthenticateClient: section 5.6.3.
 
 use super::*;
 
 type SpoilAuthenticate = fn(&Bench, &mut Authenticate);
 
-/// One thing wrong in the proof; everything else as it should be.
+/// Requests with a single defect each.
 const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
-    ("another transaction outside", Status::TransactionUnknown, |_, it| {
+    ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
     }),
-    ("another transaction inside", Status::TransactionUnknown, |_, it| {
+    ("another TransactionID in euiccSigned1", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
     }),
     ("another challenge", Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
@@ -20,7 +20,7 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
     ("another eUICC's key", Status::EuiccVerificationFailed, |bench, it| {
         it.key = bench.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
     }),
-    ("a chain below another CI than the one to be used", Status::CiUnknown, |bench, it| {
+    ("a chain of a CI other than the selected one", Status::CiUnknown, |bench, it| {
         let other = bench.euicc_on(Curve::BrainpoolP256r1).credentials;
         (it.euicc_certificate, it.eum_certificate) =
             (other.euicc.certificate.der().to_vec(), other.eum.der().to_vec());
@@ -64,15 +64,15 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
     ("remote profile management and nothing else (v3)", Status::MatchingIdRefused, |_, it| {
         it.ctx_params1 = Some(v3(it, &[operation_type::RPM]));
     }),
-    ("an eUICC certificate that is none", Status::EuiccCertificateVerificationFailed, |_, it| {
+    ("an eUICC certificate that cannot be parsed", Status::EuiccCertificateVerificationFailed, |_, it| {
         it.euicc_certificate = vec![0x30, 0];
     }),
-    ("an EUM certificate that is none", Status::EumCertificateVerificationFailed, |_, it| {
+    ("an EUM certificate that cannot be parsed", Status::EumCertificateVerificationFailed, |_, it| {
         it.eum_certificate = vec![0x30, 0];
     }),
 ];
 
-/// A download as v3 asks for it.
+/// Builds the context parameters of a v3 download.
 fn v3(it: &Authenticate, operations: &[usize]) -> CtxParams1 {
     let mut params = context(it.matching_id.clone());
     if let CtxParams1::CtxParamsForCommonAuthentication(params) = &mut params {
@@ -93,7 +93,7 @@ fn euicc(bench: &Bench, it: &mut Authenticate, defect: Defect) {
 }
 
 #[tokio::test]
-async fn authenticate_client_refuses_a_wrong_proof_with_its_own_status_and_changes_nothing() {
+async fn authenticate_client_refuses_each_defect_with_its_status_and_changes_nothing() {
     for (case, status, spoil) in PROOFS {
         let bench = Bench::new();
         let code = bench.released(&options()).await;
@@ -110,7 +110,7 @@ async fn authenticate_client_refuses_a_wrong_proof_with_its_own_status_and_chang
 
 type Prepared = fn(&mut Euicc, &mut ProfileOptions);
 
-/// One reason in eUICC or profile why the profile is not for this eUICC.
+/// Reasons for which the profile is not eligible for the eUICC.
 const UNFIT: &[(&str, Status, Prepared)] = &[
     ("the eUICC has no Milenage", Status::ProfileNotEligible, |euicc, _| {
         euicc.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]);
@@ -125,7 +125,7 @@ const UNFIT: &[(&str, Status, Prepared)] = &[
 ];
 
 #[tokio::test]
-async fn authenticate_client_offers_only_what_fits_the_euicc() {
+async fn authenticate_client_offers_only_eligible_profiles() {
     for (case, status, spoil) in UNFIT {
         let bench = Bench::new();
         let mut euicc = bench.euicc();
@@ -136,7 +136,7 @@ async fn authenticate_client_offers_only_what_fits_the_euicc() {
         let code = bench.order(|_| {}).await;
         assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), *status, "{case}");
     }
-    // And the same eUICC, unspoilt, gets it.
+    // The same eUICC without the defect gets the profile.
     let bench = Bench::new();
     bench.server.add_profile(&package(ICCID, &[Service::USIM, Service::MILENAGE]), &options()).await.unwrap();
     let code = bench.order(|_| {}).await;
@@ -144,14 +144,14 @@ async fn authenticate_client_offers_only_what_fits_the_euicc() {
 }
 
 #[tokio::test]
-async fn a_matching_id_must_be_that_of_a_pending_order() {
+async fn a_matching_id_must_belong_to_a_pending_order() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
     assert_eq!(euicc.try_authenticate(&bench.server, "UNKNOWN").await.refused(), Status::MatchingIdRefused);
-    // The default SM-DP+ case, for which there is no order: it is the EID that leads nowhere (SGP.23 4.3.14.2.2 #14).
+    // In the default SM-DP+ case without an order, the EID is refused (SGP.23 4.3.14.2.2 #14).
     assert_eq!(euicc.try_authenticate(&bench.server, "").await.refused(), Status::EidNotAllowed);
-    // Absent is as good as empty.
+    // A missing MatchingID is treated as an empty one.
     let first = euicc.initiate(&bench.server).await;
     let mut proof = euicc.authenticate(&first, &code);
     proof.matching_id = None;
@@ -160,7 +160,7 @@ async fn a_matching_id_must_be_that_of_a_pending_order() {
 }
 
 #[tokio::test]
-async fn an_order_without_matching_id_is_found_by_its_eid_and_by_nothing_else() {
+async fn an_order_without_matching_id_is_found_by_its_eid_only() {
     let bench = Bench::new();
     let (right, wrong) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
     bench.stock(ICCID, &options()).await;
@@ -175,7 +175,7 @@ async fn an_order_without_matching_id_is_found_by_its_eid_and_by_nothing_else() 
 }
 
 #[tokio::test]
-async fn an_expired_order_without_matching_id_does_not_hide_a_good_one() {
+async fn an_expired_order_without_matching_id_does_not_hide_a_valid_one() {
     let bench = Bench::new();
     let euicc = bench.euicc();
     let operator = bench.operator();
@@ -199,7 +199,7 @@ async fn an_expired_order_without_matching_id_does_not_hide_a_good_one() {
 }
 
 #[tokio::test]
-async fn an_order_for_one_eid_is_not_for_another() {
+async fn an_order_for_one_eid_is_refused_for_another() {
     let bench = Bench::new();
     let (right, wrong) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
     bench.stock(ICCID, &options()).await;
@@ -209,13 +209,13 @@ async fn an_order_for_one_eid_is_not_for_another() {
 }
 
 #[tokio::test]
-async fn what_was_handed_to_one_euicc_is_not_for_another_even_if_the_order_names_none() {
+async fn a_delivered_profile_is_refused_for_another_euicc_even_without_an_eid_in_the_order() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
     first.download(&bench.server, &code, &first.one_time_key()).await;
     assert_eq!(second.try_authenticate(&bench.server, &code).await.refused(), Status::EidNotAllowed);
-    // Nor when both had been offered it before either took it.
+    // It is also refused if both eUICCs had been offered the profile before either downloaded it.
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let late = second.try_authenticate(&bench.server, &code).await.done();
@@ -225,7 +225,7 @@ async fn what_was_handed_to_one_euicc_is_not_for_another_even_if_the_order_names
 }
 
 #[tokio::test]
-async fn a_profile_that_is_not_released_is_refused_until_it_is() {
+async fn a_profile_is_refused_until_it_is_released() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     let code = bench.order(|confirm| confirm.release_flag = false).await;
@@ -247,7 +247,7 @@ async fn an_order_expires() {
 }
 
 #[tokio::test]
-async fn downloads_are_counted_and_one_too_many_ends_the_order() {
+async fn an_order_ends_when_the_download_limit_is_exceeded() {
     let bench = Bench::with(|config| config.max_download_attempts = 2);
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -272,20 +272,20 @@ async fn an_installed_profile_is_not_offered_again() {
 }
 
 #[tokio::test]
-async fn an_activation_code_dies_with_its_order() {
+async fn an_activation_code_is_invalid_after_its_order_has_ended() {
     let bench = Bench::with(|config| config.max_download_attempts = 0);
     let old = bench.released(&options()).await;
     let euicc = bench.euicc();
     euicc.try_authenticate(&bench.server, &old).await.refused();
     assert_eq!(bench.state().await, ProfileState::Error);
-    // Ordered anew: under the old code nothing is to be had.
+    // After a new order, the old code is refused.
     let new = bench.order(|_| {}).await;
     assert_ne!(old, new);
     assert_eq!(euicc.try_authenticate(&bench.server, &old).await.refused(), Status::MatchingIdRefused);
 }
 
 #[tokio::test]
-async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
+async fn an_error_response_of_the_euicc_ends_the_session() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -326,7 +326,7 @@ async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_challenge_is_good_for_one_answer() {
+async fn a_challenge_can_be_answered_only_once() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -338,7 +338,7 @@ async fn a_challenge_is_good_for_one_answer() {
 }
 
 #[tokio::test]
-async fn a_download_as_v3_asks_for_it_is_a_download() {
+async fn a_v3_download_request_is_accepted() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -352,7 +352,7 @@ async fn a_download_as_v3_asks_for_it_is_a_download() {
 }
 
 #[tokio::test]
-async fn a_matching_id_that_no_activation_code_can_hold_is_refused_and_not_repeated() {
+async fn an_overlong_matching_id_is_refused_and_not_echoed() {
     let bench = Bench::new();
     let euicc = bench.euicc();
     let absurd = euicc.authenticate(&euicc.initiate(&bench.server).await, &"A".repeat(4096)).request();

@@ -1,9 +1,9 @@
-//! ES9+.CancelSession: section 5.6.5.
+//! Tests of ES9+.CancelSession: section 5.6.5.
 
 use super::*;
 
 #[tokio::test]
-async fn postponed_and_timed_out_sessions_keep_the_order_and_every_other_reason_ends_it() {
+async fn only_temporary_cancel_reasons_keep_the_order() {
     use CancelSessionReason as Reason;
     for (reason, after) in [
         (Reason::POSTPONED, ProfileState::Released),
@@ -27,7 +27,7 @@ async fn postponed_and_timed_out_sessions_keep_the_order_and_every_other_reason_
         let request = euicc.signed_cancellation(euicc.cancellation(&ok.transaction_id, reason), false);
         call::<CancelSession>(&bench.server, &request).await.done();
         assert_eq!(bench.state().await, after, "{reason}");
-        // The session is over.
+        // The session no longer exists.
         assert_eq!(
             call::<CancelSession>(&bench.server, &request).await.refused(),
             Status::TransactionUnknown
@@ -38,7 +38,7 @@ async fn postponed_and_timed_out_sessions_keep_the_order_and_every_other_reason_
 }
 
 #[tokio::test]
-async fn a_session_cancelled_after_its_package_is_out_still_takes_the_result() {
+async fn a_session_cancelled_after_the_package_still_accepts_the_result() {
     for (reason, success, after) in [
         (CancelSessionReason::LOAD_BPP_EXECUTION_ERROR, false, ProfileState::Error),
         (CancelSessionReason::POSTPONED, true, ProfileState::Installed),
@@ -56,7 +56,7 @@ async fn a_session_cancelled_after_its_package_is_out_still_takes_the_result() {
 }
 
 #[tokio::test]
-async fn cancel_session_refuses_each_thing_with_its_own_status_and_the_session_goes_on() {
+async fn cancel_session_refuses_each_defect_with_its_status_and_keeps_the_session() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -78,11 +78,11 @@ async fn cancel_session_refuses_each_thing_with_its_own_status_and_the_session_g
     };
     for (case, request, status) in [
         ("unknown transaction", outside, Status::TransactionUnknown),
-        ("another transaction inside", inside, Status::TransactionUnknown),
+        ("another TransactionID in the signed data", inside, Status::TransactionUnknown),
         ("a wrong signature", euicc.signed_cancellation(good(), true), Status::EuiccVerificationFailed),
-        ("another eUICC's", stranger.signed_cancellation(good(), false), Status::EuiccVerificationFailed),
+        ("another eUICC", stranger.signed_cancellation(good(), false), Status::EuiccVerificationFailed),
         ("another SM-DP+", euicc.signed_cancellation(oid, false), Status::SmdpOidMismatch),
-        ("the eUICC's own error", error, Status::EuiccVerificationFailed),
+        ("an error of the eUICC", error, Status::EuiccVerificationFailed),
     ] {
         assert_eq!(call::<CancelSession>(&bench.server, &request).await.refused(), status, "{case}");
         assert_eq!(bench.state().await, ProfileState::Released, "{case}");

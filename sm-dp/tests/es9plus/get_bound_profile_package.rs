@@ -1,14 +1,14 @@
-//! ES9+.GetBoundProfilePackage: section 5.6.2.
+//! Tests of ES9+.GetBoundProfilePackage: section 5.6.2.
 
 use super::*;
 
 type SpoilPrepare = fn(&Bench, &mut Prepare);
 
 const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
-    ("another transaction outside", Status::TransactionUnknown, |_, it| {
+    ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
     }),
-    ("another transaction inside", Status::TransactionUnknown, |_, it| {
+    ("another TransactionID in euiccSigned2", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
     }),
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
@@ -18,13 +18,13 @@ const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
     ("another eUICC's key", Status::EuiccVerificationFailed, |bench, it| {
         it.key = bench.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
     }),
-    ("a one-time key that is no point", Status::EuiccVerificationFailed, |_, it| {
+    ("a one-time key that is not a point of the curve", Status::EuiccVerificationFailed, |_, it| {
         it.signed.euicc_otpk[40] ^= 1
     }),
 ];
 
 #[tokio::test]
-async fn get_bound_profile_package_refuses_a_wrong_preparation_and_binds_nothing() {
+async fn get_bound_profile_package_refuses_each_defect_and_binds_nothing() {
     for (case, status, spoil) in PREPARATIONS {
         let bench = Bench::new();
         let code = bench.released(&options()).await;
@@ -38,7 +38,7 @@ async fn get_bound_profile_package_refuses_a_wrong_preparation_and_binds_nothing
 }
 
 #[tokio::test]
-async fn a_confirmation_code_is_asked_for_checked_and_counted() {
+async fn a_confirmation_code_is_required_checked_and_counted() {
     let bench = Bench::with(|config| config.max_confirmation_code_attempts = 2);
     bench.stock(ICCID, &options()).await;
     let code = bench.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
@@ -58,7 +58,7 @@ async fn a_confirmation_code_is_asked_for_checked_and_counted() {
 }
 
 #[tokio::test]
-async fn too_many_wrong_confirmation_codes_end_the_order_even_for_the_right_one() {
+async fn too_many_wrong_confirmation_codes_end_the_order() {
     let bench = Bench::with(|config| config.max_confirmation_code_attempts = 2);
     bench.stock(ICCID, &options()).await;
     let code = bench.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
@@ -71,14 +71,14 @@ async fn too_many_wrong_confirmation_codes_end_the_order_even_for_the_right_one(
         assert_eq!(answer.refused(), status);
     }
     assert_eq!(bench.state().await, ProfileState::Error);
-    // A session that was open all the time does not help.
+    // A session that was opened before is refused too, even with the right code.
     let answer = euicc.get(&bench.server, &euicc.prepare(&early, &key).code("1234")).await;
     assert_eq!(answer.refused(), Status::ConfirmationCodeRetriesExceeded);
     assert_eq!(bench.state().await, ProfileState::Error);
 }
 
 #[tokio::test]
-async fn the_confirmation_code_itself_is_not_kept() {
+async fn the_confirmation_code_is_not_stored() {
     let bench = Bench::new();
     bench.stock(ICCID, &options()).await;
     bench.order(|confirm| confirm.confirmation_code = Some("SECRET-CODE".to_owned())).await;
@@ -90,7 +90,7 @@ async fn the_confirmation_code_itself_is_not_kept() {
 }
 
 #[tokio::test]
-async fn asked_twice_in_one_session_the_package_is_the_same_octet_for_octet() {
+async fn a_repeated_request_in_one_session_returns_the_same_package() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -101,10 +101,10 @@ async fn asked_twice_in_one_session_the_package_is_the_same_octet_for_octet() {
     assert_eq!(once, twice);
 }
 
-/// The transaction is named inside InitialiseSecureChannel and the card checks it, so a later session needs that part
-/// anew; the rest is the same, and no other key is spent.
+/// InitialiseSecureChannel contains the TransactionID, which the card checks, so this part is
+/// generated again for a later session. The rest is unchanged and no other key is used up.
 #[tokio::test]
-async fn the_same_one_time_key_in_a_later_session_gets_the_same_package_under_its_own_transaction() {
+async fn a_later_session_with_the_same_one_time_key_gets_the_same_package_with_its_own_transaction() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -124,7 +124,7 @@ async fn the_same_one_time_key_in_a_later_session_gets_the_same_package_under_it
 }
 
 #[tokio::test]
-async fn another_one_time_key_gets_another_binding_or_none_as_the_profile_says() {
+async fn another_one_time_key_gets_a_new_binding_only_if_rebinding_is_allowed() {
     for (rebinding, allowed) in [(Rebinding::Allowed, true), (Rebinding::Refused, false)] {
         let bench = Bench::new();
         let code = bench.released(&ProfileOptions { rebinding, ..options() }).await;
@@ -144,7 +144,7 @@ async fn another_one_time_key_gets_another_binding_or_none_as_the_profile_says()
 }
 
 #[tokio::test]
-async fn an_order_cancelled_between_offer_and_package_gives_no_package() {
+async fn an_order_cancelled_after_the_offer_returns_no_package() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -153,7 +153,8 @@ async fn an_order_cancelled_between_offer_and_package_gives_no_package() {
     operator.cancel(&bench.server, &operator.cancellation(iccid())).await.done();
     let answer = euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key())).await;
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
-    // Nor when it was ordered anew meanwhile: the session belongs to the order that was cancelled.
+    // It is also refused if the profile was ordered again in the meantime, because the session
+    // belongs to the cancelled order.
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let ok = euicc.try_authenticate(&bench.server, &code).await.done();
@@ -164,7 +165,7 @@ async fn an_order_cancelled_between_offer_and_package_gives_no_package() {
 }
 
 #[tokio::test]
-async fn an_order_placed_anew_for_another_euicc_under_the_same_matching_id_is_another_order() {
+async fn a_session_does_not_apply_to_a_later_order_with_the_same_matching_id() {
     for matching_id in ["THE-SAME", ""] {
         let bench = Bench::new();
         let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
@@ -189,7 +190,7 @@ async fn an_order_placed_anew_for_another_euicc_under_the_same_matching_id_is_an
 }
 
 #[tokio::test]
-async fn a_second_session_ends_with_the_order_that_the_first_one_ended() {
+async fn cancelling_one_session_ends_the_order_for_a_second_session() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -203,7 +204,7 @@ async fn a_second_session_ends_with_the_order_that_the_first_one_ended() {
 }
 
 #[tokio::test]
-async fn nonsense_after_the_package_is_out_does_not_lose_the_key_for_its_result() {
+async fn an_invalid_request_after_the_package_keeps_the_session_for_the_result() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();

@@ -1,9 +1,9 @@
-//! ES9+.HandleNotification: section 5.6.4.
+//! Tests of ES9+.HandleNotification: section 5.6.4.
 
 use super::*;
 
 #[tokio::test]
-async fn a_failed_installation_ends_the_order_which_can_then_be_placed_anew() {
+async fn a_failed_installation_ends_the_order_and_the_profile_can_be_ordered_again() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -17,7 +17,8 @@ async fn a_failed_installation_ends_the_order_which_can_then_be_placed_anew() {
 
 type SpoilResult = fn(&Bench, &Euicc, &TransactionId) -> PendingNotification;
 
-/// What is not believed. There is no functional error for it: HTTP 204, an event, and nothing changed.
+/// Invalid installation results. The function has no error status for them: the reply is HTTP 204,
+/// an event is logged, and nothing changes.
 const RESULTS: &[(&str, SpoilResult)] = &[
     ("an unknown transaction", |_, euicc, _| {
         euicc.signed_result(euicc.result(&TransactionId(vec![1; 16]), iccid(), true))
@@ -36,7 +37,7 @@ const RESULTS: &[(&str, SpoilResult)] = &[
         data.smdp_oid = None;
         euicc.signed_result(data)
     }),
-    ("no installation", |_, euicc, transaction| {
+    ("not an installation event", |_, euicc, transaction| {
         let mut data = euicc.result(transaction, iccid(), true);
         data.notification_metadata.profile_management_operation =
             BitString::of(&[notification_event::ENABLE]);
@@ -48,7 +49,7 @@ const RESULTS: &[(&str, SpoilResult)] = &[
 ];
 
 #[tokio::test]
-async fn an_installation_result_that_does_not_verify_is_answered_and_changes_nothing() {
+async fn an_invalid_installation_result_is_acknowledged_and_changes_nothing() {
     for (case, spoil) in RESULTS {
         let bench = Bench::new();
         let code = bench.released(&options()).await;
@@ -62,14 +63,14 @@ async fn an_installation_result_that_does_not_verify_is_answered_and_changes_not
             matches!(events[..], [ref e] if matches!(e.outcome, Outcome::Refused(_))),
             "{case}: {events:?}"
         );
-        // And the true one still counts.
+        // The valid result is still accepted afterwards.
         notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
         assert_eq!(bench.state().await, ProfileState::Installed, "{case}");
     }
 }
 
 #[tokio::test]
-async fn a_notification_that_comes_again_is_answered_again_and_has_no_second_effect() {
+async fn a_repeated_notification_is_acknowledged_and_changes_nothing() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -87,13 +88,13 @@ async fn a_notification_that_comes_again_is_answered_again_and_has_no_second_eff
     let before = taken().await;
     assert_eq!(before.len(), 2);
     assert_eq!(notify(&bench.server, euicc.notification(2, notification_event::ENABLE, iccid())).await, 204);
-    assert_eq!(taken().await, before, "not even rewritten");
+    assert_eq!(taken().await, before, "a repeated notification must not rewrite the record");
     assert_eq!(notify(&bench.server, euicc.notification(3, notification_event::DISABLE, iccid())).await, 204);
     assert_eq!(taken().await.len(), 3);
 }
 
 #[tokio::test]
-async fn other_notifications_are_believed_only_from_the_euicc_that_has_the_profile() {
+async fn other_notifications_are_accepted_only_from_the_euicc_with_the_profile() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -113,7 +114,7 @@ async fn other_notifications_are_believed_only_from_the_euicc_that_has_the_profi
         ("a wrong signature", spoilt(&|it| it.euicc_notification_signature[3] ^= 1)),
         ("an expired EUM", spoilt(&|it| it.eum_certificate.0 = expired.clone())),
         (
-            "another sequence number than the signed one",
+            "a sequence number that differs from the signed one",
             spoilt(&|it| {
                 let mut metadata = it.tbs_other_notification.clone().into_value();
                 metadata.seq_number = 9;
@@ -133,9 +134,9 @@ async fn other_notifications_are_believed_only_from_the_euicc_that_has_the_profi
     assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 2);
 }
 
-/// The result of the installation was lost, or not believed and so forgotten by the card.
+/// The installation result was lost, or it was rejected and the card has deleted it.
 #[tokio::test]
-async fn what_the_euicc_tells_of_a_profile_later_proves_that_it_is_installed() {
+async fn a_later_notification_proves_that_the_profile_is_installed() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -143,7 +144,11 @@ async fn what_the_euicc_tells_of_a_profile_later_proves_that_it_is_installed() {
     let there = async || bench.records.list("installations", "").await.unwrap().len();
     let early = euicc.notification(1, notification_event::ENABLE, iccid());
     assert_eq!(notify(&bench.server, early).await, 204);
-    assert_eq!((bench.state().await, there().await), (ProfileState::Released, 0), "nothing was handed out");
+    assert_eq!(
+        (bench.state().await, there().await),
+        (ProfileState::Released, 0),
+        "no package was delivered yet"
+    );
     let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
     assert_eq!(
         notify(&bench.server, stranger.notification(2, notification_event::ENABLE, iccid())).await,
@@ -152,23 +157,23 @@ async fn what_the_euicc_tells_of_a_profile_later_proves_that_it_is_installed() {
     assert_eq!(
         (bench.state().await, there().await),
         (ProfileState::Downloaded, 0),
-        "it was handed to another"
+        "the package was delivered to another eUICC"
     );
     assert_eq!(notify(&bench.server, euicc.notification(3, notification_event::ENABLE, iccid())).await, 204);
     assert_eq!((bench.state().await, there().await), (ProfileState::Installed, 1));
-    // The result comes after all.
+    // The installation result arrives after all.
     notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
     assert_eq!((bench.state().await, there().await), (ProfileState::Installed, 1));
 
     assert_eq!(notify(&bench.server, euicc.notification(5, notification_event::DELETE, iccid())).await, 204);
     assert_eq!(notify(&bench.server, euicc.notification(4, notification_event::DISABLE, iccid())).await, 204);
-    assert_eq!(there().await, 0, "what it told before the deletion proves nothing");
+    assert_eq!(there().await, 0, "a notification from before the deletion proves nothing");
     assert_eq!(notify(&bench.server, euicc.notification(6, notification_event::ENABLE, iccid())).await, 204);
-    assert_eq!(there().await, 1, "it was not deleted");
+    assert_eq!(there().await, 1, "a later notification proves that the profile was not deleted");
 }
 
 #[tokio::test]
-async fn every_reason_for_a_failed_installation_is_taken_and_ends_the_order() {
+async fn every_installation_error_is_accepted_and_ends_the_order() {
     let reasons = (1..=32).chain([127, 200]);
     let commands = (0..=5).cycle();
     for (reason, command) in reasons.zip(commands) {
@@ -191,7 +196,7 @@ async fn every_reason_for_a_failed_installation_is_taken_and_ends_the_order() {
 }
 
 #[tokio::test]
-async fn an_installation_that_failed_before_the_metadata_has_no_iccid_to_name() {
+async fn only_a_failed_installation_result_may_omit_the_iccid() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -205,8 +210,8 @@ async fn an_installation_that_failed_before_the_metadata_has_no_iccid_to_name() 
 }
 
 #[tokio::test]
-async fn a_success_that_comes_late_is_taken_whatever_became_of_the_order() {
-    // A retry was given up while the message of the first installation was on its way.
+async fn a_late_success_is_recorded_even_if_the_order_has_ended() {
+    // A retry was cancelled while the result of the first installation was in transit.
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -219,7 +224,8 @@ async fn a_success_that_comes_late_is_taken_whatever_became_of_the_order() {
     notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
     assert_eq!(bench.state().await, ProfileState::Installed);
 
-    // And even the order was placed anew: that one stays, and the eUICC is known to have the profile.
+    // The profile was ordered again in the meantime. The new order stays, and the installation is
+    // recorded.
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
@@ -235,7 +241,7 @@ async fn a_success_that_comes_late_is_taken_whatever_became_of_the_order() {
 }
 
 #[tokio::test]
-async fn a_card_that_was_made_anew_and_counts_from_one_again_is_believed() {
+async fn a_reset_card_that_restarts_its_sequence_numbers_is_accepted() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -248,7 +254,7 @@ async fn a_card_that_was_made_anew_and_counts_from_one_again_is_believed() {
 }
 
 #[tokio::test]
-async fn a_deleted_profile_is_no_longer_known_to_be_there() {
+async fn a_deletion_removes_the_installation_record() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -266,6 +272,6 @@ async fn a_deleted_profile_is_no_longer_known_to_be_there() {
     assert_eq!(
         bench.records.list("notifications", "").await.unwrap().len(),
         2,
-        "enabled before it was deleted"
+        "the profile was enabled before it was deleted"
     );
 }

@@ -1,9 +1,9 @@
-//! ES9+.InitiateAuthentication: section 5.6.1.
+//! Tests of ES9+.InitiateAuthentication: section 5.6.1.
 
 use super::*;
 
 #[tokio::test]
-async fn initiate_authentication_refuses_each_thing_with_its_own_status() {
+async fn initiate_authentication_refuses_each_defect_with_its_status() {
     let stranger = vec![SubjectKeyIdentifier(vec![7; 20])];
     let bench = Bench::new();
     let euicc = bench.euicc();
@@ -20,7 +20,7 @@ async fn initiate_authentication_refuses_each_thing_with_its_own_status() {
     let mut signing = euicc.initiation();
     signing.euicc_info1.euicc_ci_pk_id_list_for_signing = stranger;
     for (case, request, status) in [
-        ("the address is another server's", address, Status::SmdpAddressRefused),
+        ("the address of another server", address, Status::SmdpAddressRefused),
         ("the eUICC needs a later version", too_new, Status::SvnUnsupported),
         ("the eUICC is of an earlier version", too_old, Status::SvnUnsupported),
         ("no certificate below the eUICC's CIs", verification, Status::CiForVerificationUnavailable),
@@ -33,7 +33,7 @@ async fn initiate_authentication_refuses_each_thing_with_its_own_status() {
 }
 
 #[tokio::test]
-async fn the_address_is_compared_without_regard_to_case_and_may_be_one_of_several() {
+async fn the_address_is_case_insensitive_and_can_be_one_of_several() {
     let bench = Bench::with(|config| config.other_addresses.push("smdpp.other.example".parse().unwrap()));
     let euicc = bench.euicc();
     for address in ["SMDPP.Landfall.EXAMPLE", "Smdpp.Other.Example"] {
@@ -45,7 +45,7 @@ async fn the_address_is_compared_without_regard_to_case_and_may_be_one_of_severa
 }
 
 #[tokio::test]
-async fn the_ci_for_signing_is_the_first_of_the_euiccs_list_that_is_trusted() {
+async fn the_ci_for_signing_is_the_first_trusted_one_of_the_euiccs_list() {
     let bench = Bench::new();
     let ci = |curve| bench.pki.ci(curve).unwrap().subject_key_id().unwrap().clone();
     let (nist, brainpool) = (ci(Curve::P256), ci(Curve::BrainpoolP256r1));

@@ -1,10 +1,11 @@
-//! What is said first when several things are wrong. Each test puts every defect in at once, then leaves them out one
-//! after the other from the front: each time the next one speaks.
+//! The order of the checks. Each test starts with a request that has every defect, then removes the
+//! defects one after the other from the front. Each request must be refused because of its first
+//! remaining defect.
 
 use super::*;
 
 #[tokio::test]
-async fn initiate_authentication_address_version_verification_signing() {
+async fn initiate_authentication_checks_address_version_verification_signing() {
     type Spoil = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
     let defects: [(Status, Spoil); 4] = [
         (Status::SmdpAddressRefused, |it| it.smdp_address = "other.landfall.example".to_owned()),
@@ -24,7 +25,7 @@ async fn initiate_authentication_address_version_verification_signing() {
 }
 
 #[tokio::test]
-async fn authenticate_client_transaction_eum_euicc_signature_transaction_challenge_matching_id() {
+async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_challenge_matching_id() {
     type Spoil = fn(&Bench, &mut Authenticate);
     let defects: [(Status, Spoil); 7] = [
         (Status::TransactionUnknown, |_, it| it.outer = TransactionId(vec![1; 16])),
@@ -52,7 +53,7 @@ async fn authenticate_client_transaction_eum_euicc_signature_transaction_challen
 }
 
 #[tokio::test]
-async fn authenticate_client_eid_release_eligibility_attempts_expiry() {
+async fn authenticate_client_checks_eid_release_eligibility_attempts_expiry() {
     let statuses = [
         Status::EidNotAllowed,
         Status::ProfileNotReleased,
@@ -83,7 +84,7 @@ async fn authenticate_client_eid_release_eligibility_attempts_expiry() {
 }
 
 #[tokio::test]
-async fn get_bound_profile_package_transaction_signature_transaction_confirmation_code_binding() {
+async fn get_bound_profile_package_checks_transaction_signature_transaction_confirmation_code_binding() {
     type Spoil = fn(&mut Prepare);
     let defects: [(Status, Spoil); 4] = [
         (Status::TransactionUnknown, |it| it.outer = TransactionId(vec![1; 16])),
@@ -99,7 +100,7 @@ async fn get_bound_profile_package_transaction_signature_transaction_confirmatio
     euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("1234")).await.done();
     for first in 0..=defects.len() {
         let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-        // Another one-time key than the package is bound to.
+        // This one-time key differs from the one that the package is bound to.
         let mut prepare = euicc.prepare(&ok, &euicc.one_time_key()).code("1234");
         defects[first..].iter().for_each(|(_, spoil)| spoil(&mut prepare));
         let status = defects.get(first).map_or(Status::ProfileUnavailable, |(status, _)| *status);
@@ -108,7 +109,7 @@ async fn get_bound_profile_package_transaction_signature_transaction_confirmatio
 }
 
 #[tokio::test]
-async fn cancel_session_transaction_signature_transaction_oid() {
+async fn cancel_session_checks_transaction_signature_transaction_oid() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();

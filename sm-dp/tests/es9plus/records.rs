@@ -1,8 +1,8 @@
-//! What the records have to do with it, and the events.
+//! Tests of transactions, record conflicts and events.
 
 use super::*;
 
-/// A store in which somebody else is faster a given number of times, or which fails.
+/// Records that report a given number of conflicts, or fail.
 struct Contended {
     records: MemoryRecords,
     conflicts: std::sync::atomic::AtomicUsize,
@@ -40,7 +40,7 @@ impl Records for Contended {
 }
 
 #[tokio::test]
-async fn a_conflict_runs_the_decision_again_and_too_many_are_a_fault() {
+async fn a_conflict_repeats_the_function_and_too_many_are_a_fault() {
     use std::sync::atomic::Ordering::SeqCst;
     let records =
         Arc::new(Contended { records: MemoryRecords::default(), conflicts: 0.into(), broken: false.into() });
@@ -54,7 +54,7 @@ async fn a_conflict_runs_the_decision_again_and_too_many_are_a_fault() {
     assert_eq!(records.conflicts.load(SeqCst), 0);
     assert_eq!(bench.profile().await.order.unwrap().download_attempts, 1, "counted once, not six times");
 
-    // Without end, and with a broken disk: no answer but a 500, and nothing has changed.
+    // With endless conflicts or failing records, the reply is a 500 and nothing changes.
     let first = euicc.initiate(&bench.server).await;
     let request = euicc.authenticate(&first, &code).request();
     for (conflicts, broken) in [(usize::MAX, false), (0, true)] {
@@ -70,7 +70,7 @@ async fn a_conflict_runs_the_decision_again_and_too_many_are_a_fault() {
 }
 
 #[tokio::test]
-async fn sessions_that_expired_do_not_stay_in_the_records() {
+async fn expired_sessions_are_deleted() {
     let bench = Bench::with(|config| config.session_lifetime = Duration::from_secs(10));
     let euicc = bench.euicc();
     for _ in 0..50 {
@@ -82,7 +82,7 @@ async fn sessions_that_expired_do_not_stay_in_the_records() {
 }
 
 #[tokio::test]
-async fn every_call_tells_one_event() {
+async fn every_call_logs_one_event() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let euicc = bench.euicc();
@@ -102,6 +102,6 @@ async fn every_call_tells_one_event() {
         ]
     );
     assert!(events.iter().all(|event| event.bytes_received > 0 && event.bytes_sent > 0));
-    // In ASN.1 too, whoever watches learns the status that the INTEGER stands for.
+    // In ASN.1 too, the event contains the status that the error code stands for.
     assert!(matches!(&events[4].outcome, Outcome::Refused(why) if why.contains("8.2.6/3.8")));
 }

@@ -1,9 +1,9 @@
-//! A download from end to end.
+//! Tests of complete downloads.
 
 use super::*;
 
 #[tokio::test]
-async fn a_download_delivers_the_package_and_ends_in_installed_on_both_curves_with_both_protections() {
+async fn a_download_installs_the_profile_on_both_curves_with_both_protections() {
     for curve in [Curve::P256, Curve::BrainpoolP256r1] {
         for protection in [Protection::SessionKeys, Protection::ProfileProtectionKeys] {
             let bench = Bench::new();
@@ -43,11 +43,11 @@ async fn a_download_delivers_the_package_and_ends_in_installed_on_both_curves_wi
 }
 
 #[tokio::test]
-async fn the_published_test_profiles_come_out_as_they_went_in() {
+async fn the_published_test_profiles_are_delivered_unchanged() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48");
     let Ok(folder) = std::fs::read_dir(folder) else {
         assert!(std::env::var_os("CI").is_none(), "../shared/data/ts48 is missing, and CI needs it");
-        println!("skipped: ../shared/data/ts48 is not there");
+        println!("skipped: ../shared/data/ts48 is missing");
         return;
     };
     let mut held = 0;
@@ -79,7 +79,7 @@ async fn the_published_test_profiles_come_out_as_they_went_in() {
 }
 
 #[tokio::test]
-async fn metadata_longer_than_one_segment_travels_in_several() {
+async fn long_metadata_is_sent_in_several_segments() {
     let bench = Bench::new();
     let notifications = (0..40)
         .map(|number| rsp::sgp22::NotificationConfigurationInformation {
@@ -114,7 +114,7 @@ async fn any_number_of_servers_share_one_set_of_records() {
 }
 
 #[tokio::test]
-async fn a_session_keeps_to_its_ci_where_several_are_on_the_same_curve() {
+async fn a_session_keeps_its_ci_if_several_are_on_the_same_curve() {
     let pki = |seed: &[u8], oid: &str| {
         let options = PkiOptions { smdp_oid: oid.parse().unwrap(), ..PkiOptions::default() };
         Pki::from_seed(seed, &options).unwrap()
@@ -150,7 +150,7 @@ async fn a_session_keeps_to_its_ci_where_several_are_on_the_same_curve() {
 }
 
 #[tokio::test]
-async fn elements_and_bits_of_later_versions_are_passed_over_and_count_for_the_signatures() {
+async fn unknown_elements_of_later_versions_are_ignored_but_signed() {
     let bench = Bench::new();
     let code = bench.released(&options()).await;
     let mut euicc = bench.euicc();

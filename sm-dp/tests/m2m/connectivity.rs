@@ -1,4 +1,5 @@
-//! ES8.UpdateConnectivityParameters: SGP.02 sections 4.1.3.4 and 5.4.13, with a card that counts its secure channels.
+//! Tests of ES8.UpdateConnectivityParameters: SGP.02 sections 4.1.3.4 and 5.4.13, with a card that
+//! has a sequence counter.
 
 use std::time::Duration;
 
@@ -26,12 +27,13 @@ async fn begin(rig: &Rig, parameters: &[u8]) -> Result<(), world::Fault> {
     begun
 }
 
-/// The SM-SR has the card execute what it was asked last.
+/// Executes the last request on the card and sends the response of the SM-SR.
 async fn step(rig: &Rig) {
     let asked = rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
     let data = rig.card.lock().unwrap().execute(&asked.connectivity_parameters.0);
     let is_done = data.ends_with(&[0x90, 0x00]);
-    // As an SM-SR does: a script that ends with another status word has failed, and this is what the card said.
+    // The SM-SR reports a script that ends with an error status word as failed and includes the
+    // card's response.
     let base = if is_done { done() } else { failed(Status::IsdPExecutionError) };
     let euicc_response_data = Some(Octets(data));
     let response = es3::UpdateConnectivityParametersResponse { base, euicc_response_data };
@@ -51,7 +53,7 @@ async fn is_done(rig: &Rig) -> bool {
     matches!(stands(rig).await, ConnectivityUpdate::Done { .. })
 }
 
-/// What the card has, as DGI 3A07.
+/// Returns the DGI 3A07 that the card received last.
 fn on_card(rig: &Rig) -> Vec<u8> {
     rig.card.lock().unwrap().connectivity.clone()
 }
@@ -60,7 +62,7 @@ fn questions(rig: &Rig) -> usize {
     rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).len()
 }
 
-/// The records of what was asked and of when that ends are gone.
+/// Deletes the records of the pending request and of its deadline.
 async fn lose_question(rig: &Rig) {
     for name in ["soap-asked", "soap-due"] {
         let collection: Collection<serde_json::Value> = Collection::new(name);
@@ -79,7 +81,7 @@ async fn lose_question(rig: &Rig) {
 }
 
 #[tokio::test]
-async fn parameters_are_changed_and_how_it_went_can_be_read() {
+async fn an_update_succeeds_and_its_result_can_be_read() {
     let rig = Rig::installed().await;
     assert_eq!(rig.server().connectivity_update(rig.eid(), iccid()).await.unwrap(), None);
     begin(&rig, &PARAMETERS).await.unwrap();
@@ -88,7 +90,7 @@ async fn parameters_are_changed_and_how_it_went_can_be_read() {
     assert!(is_done(&rig).await);
     assert_eq!(on_card(&rig), [0x3A, 0x07, 3, 0xA1, 0x01, 0x00]);
     assert_eq!((rig.card.lock().unwrap().sequence, questions(&rig)), (2, 1));
-    // And again.
+    // A second update succeeds too.
     begin(&rig, &PARAMETERS).await.unwrap();
     step(&rig).await;
     assert!(is_done(&rig).await);
@@ -96,7 +98,7 @@ async fn parameters_are_changed_and_how_it_went_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_card_that_is_ahead_says_so_in_what_the_sm_sr_calls_a_failure() {
+async fn a_card_with_a_higher_counter_reports_it_in_a_failed_response() {
     let rig = Rig::installed().await;
     rig.card.lock().unwrap().sequence += 1;
     begin(&rig, &PARAMETERS).await.unwrap();
@@ -109,7 +111,7 @@ async fn a_card_that_is_ahead_says_so_in_what_the_sm_sr_calls_a_failure() {
 }
 
 #[tokio::test]
-async fn after_a_lost_answer_the_update_is_asked_again_and_finds_its_way_back() {
+async fn after_a_lost_response_the_update_is_repeated_with_the_right_counter() {
     let rig = Rig::installed().await;
     begin(&rig, &PARAMETERS).await.unwrap();
     let asked = rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
@@ -123,7 +125,7 @@ async fn after_a_lost_answer_the_update_is_asked_again_and_finds_its_way_back() 
 }
 
 #[tokio::test]
-async fn an_update_that_nobody_answers_is_given_up_after_some_days() {
+async fn an_update_without_response_fails_after_some_days() {
     let rig = Rig::installed().await;
     begin(&rig, &PARAMETERS).await.unwrap();
     for asked in 2..=4 {
@@ -136,9 +138,10 @@ async fn an_update_that_nobody_answers_is_given_up_after_some_days() {
     assert_eq!(questions(&rig), 4);
 }
 
-/// As after a write that was torn: the question is not in the outbox, the update is in the records.
+/// As after an incomplete write: the request is missing from the outbox, but the update is in the
+/// records.
 #[tokio::test]
-async fn an_update_whose_question_was_lost_stands_in_the_way_of_the_next_for_its_time_only() {
+async fn an_update_whose_request_was_lost_blocks_the_next_only_until_its_deadline() {
     let rig = Rig::installed().await;
     begin(&rig, &PARAMETERS).await.unwrap();
     lose_question(&rig).await;
@@ -146,18 +149,18 @@ async fn an_update_whose_question_was_lost_stands_in_the_way_of_the_next_for_its
     assert!(begin(&rig, &PARAMETERS).await.is_err());
     rig.pass(Duration::from_secs(2 * 3600)).await;
     let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
-    assert!(why.contains("whether the card has them is not known"), "{why}");
+    assert!(why.contains("it is unknown if the card has stored the parameters"), "{why}");
     begin(&rig, &PARAMETERS).await.unwrap();
     step(&rig).await;
     assert!(is_done(&rig).await);
 }
 
 #[tokio::test]
-async fn of_two_updates_at_once_the_second_is_refused_and_the_first_is_done() {
+async fn a_second_update_is_refused_during_the_first() {
     let rig = Rig::installed().await;
     begin(&rig, &PARAMETERS).await.unwrap();
     let fault = begin(&rig, &[0xA1, 0x01, 0x01]).await.unwrap_err();
-    assert!(fault.to_string().contains("another update of it is under way"), "{fault}");
+    assert!(fault.to_string().contains("another update of the profile is in progress"), "{fault}");
     assert_eq!(questions(&rig), 1);
     step(&rig).await;
     assert!(is_done(&rig).await);
@@ -167,7 +170,7 @@ async fn of_two_updates_at_once_the_second_is_refused_and_the_first_is_done() {
 }
 
 #[tokio::test]
-async fn a_card_that_is_always_elsewhere_is_given_up() {
+async fn an_update_fails_if_the_card_keeps_changing_its_counter() {
     let rig = Rig::installed().await;
     begin(&rig, &PARAMETERS).await.unwrap();
     for _ in 0..3 {
@@ -179,11 +182,11 @@ async fn a_card_that_is_always_elsewhere_is_given_up() {
 }
 
 #[tokio::test]
-async fn why_an_update_failed_can_be_read() {
+async fn the_reason_of_a_failed_update_can_be_read() {
     let rig = Rig::installed().await;
     for (base, expected) in [
         (failed(Status::EuiccTimeout), "FAILED 8.1/5.2"),
-        (done(), "the SM-SR left out what the eUICC answered"),
+        (done(), "the response of the SM-SR does not contain the response of the eUICC"),
     ] {
         begin(&rig, &PARAMETERS).await.unwrap();
         end(&rig, base).await;
@@ -193,7 +196,7 @@ async fn why_an_update_failed_can_be_read() {
 }
 
 #[tokio::test]
-async fn the_length_of_the_parameters_is_written_as_cards_read_it() {
+async fn the_length_of_the_parameters_is_encoded_as_cards_expect() {
     let rig = Rig::installed().await;
     for (octets, header) in [
         (254, vec![0x3A, 0x07, 254]),
@@ -207,16 +210,16 @@ async fn the_length_of_the_parameters_is_written_as_cards_read_it() {
         assert_eq!(on_card(&rig), [header, vec![0x5A; octets]].concat());
     }
     let fault = begin(&rig, &vec![0x5A; 65_507]).await.unwrap_err();
-    assert!(fault.to_string().contains("they do not fit one command"), "{fault}");
+    assert!(fault.to_string().contains("the parameters do not fit into one command"), "{fault}");
 }
 
 #[tokio::test]
-async fn only_what_was_downloaded_through_this_sm_dp_can_be_changed() {
+async fn only_profiles_downloaded_through_this_sm_dp_can_be_updated() {
     let rig = Rig::installed().await;
     let other = OTHER_ICCID.parse().unwrap();
     let fault =
         rig.server().update_connectivity_parameters(rig.eid(), other, PARAMETERS.to_vec()).await.unwrap_err();
-    assert!(fault.to_string().contains("not downloaded to this eUICC through this SM-DP"), "{fault}");
+    assert!(fault.to_string().contains("this SM-DP has not downloaded the profile to this eUICC"), "{fault}");
     rig.run().await;
     assert!(rig.elements(SM_SR).is_empty() && rig.elements(OTHER_SM_SR).is_empty());
 }

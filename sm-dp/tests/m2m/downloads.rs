@@ -1,4 +1,5 @@
-//! A download to an M2M eUICC, how it ends at each point, and what is left then: SGP.02 section 3.1.
+//! Tests of downloads to an M2M eUICC: their results at each step, and the records afterwards
+//! (SGP.02 section 3.1).
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::{
     support::{ICCID, PROFILE_TYPE},
 };
 
-/// Nothing is under way, nothing was left, and anybody may order the profile.
+/// Asserts that no download is in progress, that the eUICC has no ISD-P, and that the profile can
+/// be ordered again.
 async fn nothing_is_left(rig: &Rig) {
     assert!(rig.server().downloads().await.unwrap().is_empty());
     assert!(rig.server().isd_ps(rig.eid()).await.unwrap().is_empty());
@@ -45,7 +47,7 @@ async fn a_profile_is_downloaded_and_enabled() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_there_but_not_enabled_is_a_warning() {
+async fn an_installed_profile_that_is_not_enabled_is_a_warning() {
     let rig = Rig::new().await;
     rig.up_to(At::Enabling).await;
     rig.end(failed(Status::Pol1Refused)).await;
@@ -54,7 +56,7 @@ async fn a_profile_that_is_there_but_not_enabled_is_a_warning() {
 }
 
 #[tokio::test]
-async fn what_fails_once_there_is_an_isd_p_is_undone_before_the_operator_is_told() {
+async fn a_failure_after_create_isdp_is_undone_before_the_operator_is_notified() {
     for at in At::WITH_ISD_P.into_iter().filter(|at| *at != At::IsdP) {
         let rig = Rig::new().await;
         rig.up_to(at).await;
@@ -69,7 +71,7 @@ async fn what_fails_once_there_is_an_isd_p_is_undone_before_the_operator_is_told
 }
 
 #[tokio::test]
-async fn what_fails_before_there_is_an_isd_p_leaves_nothing_to_undo() {
+async fn a_failure_before_create_isdp_leaves_nothing_to_undo() {
     for at in [At::Eis, At::IsdP] {
         let rig = Rig::new().await;
         rig.up_to(at).await;
@@ -81,19 +83,19 @@ async fn what_fails_before_there_is_an_isd_p_leaves_nothing_to_undo() {
 }
 
 #[tokio::test]
-async fn an_isd_p_of_which_nobody_knows_whether_it_was_created_is_deleted() {
+async fn an_isd_p_with_unknown_creation_result_is_deleted() {
     let rig = Rig::new().await;
     rig.up_to(At::IsdP).await;
     rig.end(BaseResponse::expired(None, "no answer of the card")).await;
     assert_eq!(rig.told::<es3::DeleteIsdpRequest>(SM_SR).len(), 1);
-    // It was not.
+    // The ISD-P was not created.
     rig.end(failed(Status::IccidUnknown)).await;
     assert_eq!(rig.ending(OPERATOR), "EXPIRED 1.6/5.3");
     nothing_is_left(&rig).await;
 }
 
 #[tokio::test]
-async fn a_failed_order_by_type_takes_nothing_out_of_the_pool() {
+async fn a_failed_order_by_type_returns_the_profile_to_the_stock() {
     let rig = Rig::new().await;
     let by_type = es2::DownloadProfileRequest {
         iccid: None,
@@ -105,18 +107,18 @@ async fn a_failed_order_by_type_takes_nothing_out_of_the_pool() {
     assert_eq!(rig.state().await, ProfileState::Released);
     rig.end(failed(Status::EidUnknown)).await;
     assert_eq!(rig.ending(OPERATOR), "FAILED 8.1.1/3.9");
-    // It was the only one, and another operator gets it.
+    // It was the only profile of the type, and another operator gets it now.
     rig.will_show(rig.eis());
     rig.order(OTHER_OPERATOR, by_type).await;
     let [create] = &rig.told::<es3::CreateIsdpRequest>(SM_SR)[..] else { panic!() };
     assert_eq!((create.iccid, &create.mno_id), (ICCID.parse().unwrap(), &rig.id(OTHER_OPERATOR)));
 }
 
-/// The profile may be on the card: nobody has answered ES3.DeleteISDP.
+/// Creates a testbed in which the profile may be on the card: ES3.DeleteISDP got no response.
 async fn left_behind() -> Rig {
     let rig = Rig::new().await;
     rig.up_to(At::Segments).await;
-    // The card has the profile, and its answer is lost.
+    // The card has the profile, but its response is lost.
     rig.pass(VALIDITY + Duration::from_secs(31)).await;
     assert_eq!(rig.ending(OPERATOR), "EXPIRED 1.6/5.3");
     assert_eq!(rig.asked().element(), "ES3-DeleteISDPRequest");
@@ -129,14 +131,14 @@ async fn left_behind() -> Rig {
 }
 
 #[tokio::test]
-async fn a_profile_whose_deletion_nobody_confirmed_is_for_no_other_card() {
+async fn a_profile_without_confirmed_deletion_cannot_go_to_another_card() {
     let rig = left_behind().await;
     assert_eq!(rig.state().await, ProfileState::Downloaded);
     for (from, code) in [(OPERATOR, "FAILED 8.2/3.7"), (OTHER_OPERATOR, "FAILED 8.2.1/1.2")] {
         rig.order(from, es2::DownloadProfileRequest { eid: rig.other_eid(), ..rig.request() }).await;
         assert_eq!(rig.ending(from), code);
     }
-    // Nor over ES2+.
+    // It cannot be ordered over ES2+ either.
     let iccid: Iccid = ICCID.parse().unwrap();
     let es2plus = rig.bench.operator();
     let answer = es2plus.download_order(&rig.bench.server, Some(iccid), None, None).await;
@@ -144,7 +146,7 @@ async fn a_profile_whose_deletion_nobody_confirmed_is_for_no_other_card() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_left_behind_can_be_deleted_and_nothing_else() {
+async fn a_remnant_can_only_be_deleted() {
     for answer in [done(), failed(Status::IccidUnknown)] {
         let rig = left_behind().await;
         let base = || rig.request().base;
@@ -163,7 +165,7 @@ async fn what_may_have_been_left_behind_can_be_deleted_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_the_sm_sr_says_was_deleted_is_not_left_behind() {
+async fn a_deletion_notification_of_the_sm_sr_removes_the_remnant() {
     let rig = left_behind().await;
     let told = es3::HandleProfileDeletedNotification {
         base: Default::default(),
@@ -177,14 +179,14 @@ async fn what_the_sm_sr_says_was_deleted_is_not_left_behind() {
 }
 
 #[tokio::test]
-async fn what_comes_after_the_end_of_the_validity_period_leads_to_nothing_more() {
+async fn a_response_after_the_validity_period_ends_the_download() {
     for at in At::WITH_ISD_P {
         let rig = Rig::new().await;
         rig.up_to(at).await;
         rig.pass(VALIDITY + Duration::from_secs(5)).await;
         assert_eq!(rig.ending(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
-        assert!(rig.told::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}: it may still be heard");
-        // As if nothing had happened.
+        assert!(rig.told::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}: a response may still arrive");
+        // The regular response arrives.
         rig.step().await;
         assert_eq!(rig.asked().element(), "ES3-DeleteISDPRequest", "{at:?}");
         rig.step().await;
@@ -194,7 +196,7 @@ async fn what_comes_after_the_end_of_the_validity_period_leads_to_nothing_more()
 }
 
 #[tokio::test]
-async fn an_sm_sr_that_says_nothing_is_given_up_a_while_after_the_validity_period() {
+async fn a_request_without_response_ends_after_the_grace_period() {
     for at in At::WITH_ISD_P {
         let rig = Rig::new().await;
         rig.up_to(at).await;
@@ -208,7 +210,7 @@ async fn an_sm_sr_that_says_nothing_is_given_up_a_while_after_the_validity_perio
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_again_is_passed_over() {
+async fn a_repeated_response_is_ignored() {
     let rig = Rig::new().await;
     rig.up_to(At::RandomChallenge).await;
     let first = rig.asked();
@@ -223,24 +225,24 @@ async fn an_answer_that_comes_again_is_passed_over() {
 }
 
 #[tokio::test]
-async fn who_has_refused_what_can_be_told_from_the_status() {
+async fn the_status_names_the_refusing_security_domain() {
     let script = |answers: Vec<Answer>| ScriptResponse::of(Form::Definite, answers).to_bytes();
     let apdu = |status| Answer::Apdu(ResponseApdu::status(status));
     let cases = [
-        // The ECASD, our certificate.
+        // The ECASD refuses the server's certificate.
         (
             At::RandomChallenge,
             script(vec![apdu(StatusWord::OK), apdu(StatusWord::SECURITY_STATUS)]),
             "8.8.1/6.1",
         ),
-        // The ISD-R, the ISD-P for which it would be.
+        // The ISD-R does not find the ISD-P.
         (At::RandomChallenge, script(vec![apdu(StatusWord::NOT_FOUND)]), "8.3/4.2"),
-        // The ECASD, our signature.
+        // The ECASD refuses the server's signature.
         (At::Receipt, script(vec![apdu(StatusWord::SECURITY_STATUS)]), "8.5/4.2"),
-        // The ISD-P, to open a channel.
+        // The ISD-P refuses to open a secure channel.
         (At::CardChallenge, script(vec![Answer::SecureChannel(vec![0x9F, 0x44, 1, 3])]), "8.3/4.2"),
         (At::Segments, script(vec![Answer::SecureChannel(vec![0x9F, 0x45, 1, 2])]), "8.3/4.2"),
-        // What is no script, and what is not authentic.
+        // The response is not a script, or its R-MAC is wrong.
         (At::Receipt, vec![1, 2, 3], "8.1/4.2"),
         (
             At::Segments,
@@ -262,7 +264,7 @@ async fn who_has_refused_what_can_be_told_from_the_status() {
 }
 
 #[tokio::test]
-async fn an_sm_sr_that_leaves_out_what_it_should_say_has_failed() {
+async fn a_response_without_a_required_element_is_a_failure() {
     for at in [At::Eis, At::IsdP, At::Segments] {
         let rig = Rig::new().await;
         rig.up_to(at).await;

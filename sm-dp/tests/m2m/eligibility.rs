@@ -1,4 +1,4 @@
-//! Whether a card may have a profile: SGP.02 section 3.1, every refusal.
+//! Tests of every refusal of the eligibility check: SGP.02 section 3.1.
 
 use certs::{Certificate, Defect, Role, m2m::CardDefect};
 use crypto::Curve;
@@ -16,7 +16,8 @@ use crate::{
     support::ICCID,
 };
 
-/// The SM-SR shows this: how the download ends, and nothing was asked of the card.
+/// Orders the profile with this EIS, asserts that the card was not changed, and returns the status
+/// of the download.
 async fn ending(rig: &Rig, eis: Eis) -> String {
     rig.forget_told();
     rig.will_show(eis);
@@ -26,7 +27,7 @@ async fn ending(rig: &Rig, eis: Eis) -> String {
     rig.ending(OPERATOR)
 }
 
-/// The SM-SR shows this: the card is asked.
+/// Orders the profile with this EIS and asserts that the download starts.
 async fn is_taken(rig: &Rig, eis: Eis) {
     rig.forget_told();
     rig.will_show(eis);
@@ -35,7 +36,7 @@ async fn is_taken(rig: &Rig, eis: Eis) {
 }
 
 #[tokio::test]
-async fn what_the_sm_sr_says_of_the_card_has_to_fit_the_order() {
+async fn an_eis_that_does_not_match_the_order_is_refused() {
     let rig = Rig::new().await;
     let eis = |change: fn(&Rig, &mut Eis)| {
         let mut eis = rig.eis();
@@ -61,27 +62,27 @@ async fn what_the_sm_sr_says_of_the_card_has_to_fit_the_order() {
 }
 
 #[tokio::test]
-async fn the_eum_has_to_have_signed_the_eis_and_a_ci_to_vouch_for_it() {
+async fn the_eum_must_sign_the_eis_with_a_certified_key() {
     let rig = Rig::new().await;
-    // Something else than was signed.
+    // The signature is for other data.
     let mut eis = rig.eis();
     let mut info = rig.signed_info();
     info.platform_type = "better".to_owned();
     eis.eum_signed_info = Canonical::eum_signed_info(info, Namespace::V3);
     assert_eq!(ending(&rig, eis).await, "FAILED 8.1.2/6.1");
-    // Another EUM than the certificate's.
+    // The EIS names another EUM than the certificate.
     let mut info = rig.signed_info();
     info.eum_id = "2.999.77".parse().unwrap();
     let named = !rig.bench.pki.eum(Curve::P256).unwrap().registered_ids().is_empty();
     if named {
         assert_eq!(ending(&rig, rig.eis_of(info)).await, "FAILED 8.1.2/6.1");
     }
-    // By somebody who is no EUM.
+    // The signer is not an EUM.
     let mut eis = rig.eis();
     let other = rig.bench.pki.operator(OPERATOR).unwrap();
     eis.eum_signature = eum::sign(&eis.eum_signed_info, &other.key, Some(other.certificate.der()));
     assert_eq!(ending(&rig, eis).await, "FAILED 8.1.2/6.1");
-    // Without a certificate, where none is known.
+    // The EIS has no EUM certificate, and none is configured.
     assert_eq!(ending(&rig, without_certificate(&rig)).await, "FAILED 8.1.2/6.1");
 }
 
@@ -92,7 +93,7 @@ fn without_certificate(rig: &Rig) -> Eis {
     eis
 }
 
-/// The EIS under a certificate of the EUM that is wrong in one way.
+/// Returns an EIS signed with an EUM certificate that has one defect.
 fn under(rig: &Rig, defect: Defect) -> Eis {
     let broken = rig.bench.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap();
     let mut eis = rig.eis();
@@ -113,17 +114,17 @@ async fn a_certificate_of_an_eum_with_any_defect_is_refused() {
 }
 
 #[tokio::test]
-async fn of_an_old_certificate_of_the_eum_and_its_successor_the_one_that_holds_counts() {
+async fn a_valid_configured_eum_certificate_is_used_besides_an_expired_one() {
     let mut rig = Rig::new().await;
     let old = rig.bench.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
     rig.eums = vec![Certificate::from_der(old).unwrap(), rig.bench.pki.eum(Curve::P256).unwrap().clone()];
-    // A signature that names an old one is an old one, whatever is known besides.
+    // A signature with an expired certificate is refused, whatever certificates are configured.
     assert_eq!(ending(&rig, under(&rig, Defect::Expired)).await, "FAILED 8.1.2/6.3");
     is_taken(&rig, without_certificate(&rig)).await;
 }
 
 #[tokio::test]
-async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
+async fn the_ecasd_certificate_must_be_valid_and_issued_by_the_eum() {
     let rig = Rig::new().await;
     let with = |certificate: Option<Vec<u8>>| {
         let mut info = rig.signed_info();

@@ -1,4 +1,4 @@
-//! What an SM-SR tells over ES3, and which operator hears of it over ES2: SGP.02 section 5.4.
+//! Tests of ES3 notifications from an SM-SR and their forwarding over ES2: SGP.02 section 5.4.
 
 use rsp::sgp02::{
     BaseNotification, Namespace,
@@ -12,7 +12,7 @@ use crate::{
     support::{ICCID, OTHER_ICCID},
 };
 
-/// Notifications of a profile.
+/// Defines tests of notifications about a profile.
 macro_rules! of_a_profile {
     ($($test:ident: $name:ident;)+) => { $(
         #[tokio::test]
@@ -83,7 +83,7 @@ async fn pol2_updated() {
 }
 
 #[tokio::test]
-async fn a_notification_of_a_download_that_has_not_ended_goes_on_too() {
+async fn a_notification_about_a_download_in_progress_is_forwarded() {
     let rig = Rig::new().await;
     rig.up_to(At::Segments).await;
     let told = es3::HandleProfileDownloadedNotification {
@@ -100,7 +100,7 @@ async fn a_notification_of_a_download_that_has_not_ended_goes_on_too() {
 }
 
 #[tokio::test]
-async fn that_a_profile_was_deleted_is_not_about_its_next_download() {
+async fn a_deletion_notification_does_not_affect_the_next_download() {
     let rig = Rig::new().await;
     rig.up_to(At::Segments).await;
     let (download, profile) = (rig.server().downloads().await.unwrap(), rig.profile().await);
@@ -129,7 +129,7 @@ fn change(rig: &Rig, mno_id: Option<&str>) -> es3::HandleSmsrChangeNotification 
 }
 
 #[tokio::test]
-async fn who_manages_the_card_now_is_asked_from_then_on() {
+async fn after_a_change_the_new_sm_sr_is_used() {
     for named in [Some(OPERATOR), None] {
         let rig = Rig::installed().await;
         rig.tell(OTHER_SM_SR, &change(&rig, named)).await;
@@ -138,7 +138,7 @@ async fn who_manages_the_card_now_is_asked_from_then_on() {
         assert_eq!(on.eis.profile_info.len(), 1);
         assert!(rig.elements(OTHER_OPERATOR).is_empty());
         assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap()[0].sm_sr, rig.id(OTHER_SM_SR));
-        // It is heard, and the one before no more.
+        // Notifications of the new SM-SR are accepted, and those of the old one are not.
         let told = es3::HandleProfileEnabledNotification {
             base: BaseNotification::default(),
             eid: rig.eid(),
@@ -154,7 +154,7 @@ async fn who_manages_the_card_now_is_asked_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_change_is_heard_when_the_certificates_of_the_card_have_run_out() {
+async fn a_change_is_accepted_after_the_certificates_of_the_card_have_expired() {
     let rig = Rig::installed().await;
     rig.bench.wait(THIRTY_YEARS);
     rig.tell(OTHER_SM_SR, &change(&rig, None)).await;
@@ -165,7 +165,7 @@ async fn a_change_is_heard_when_the_certificates_of_the_card_have_run_out() {
 const THIRTY_YEARS: std::time::Duration = std::time::Duration::from_secs(30 * 366 * 86_400);
 
 #[tokio::test]
-async fn a_change_of_the_sm_sr_is_not_believed_to_anybody() {
+async fn an_invalid_change_of_the_sm_sr_is_refused() {
     let rig = Rig::installed().await;
     let mut forged = change(&rig, None);
     let mut info = rig.signed_info();
@@ -179,11 +179,11 @@ async fn a_change_of_the_sm_sr_is_not_believed_to_anybody() {
     another_card.eis.eum_signed_info = rig.eis_of(info.clone()).eum_signed_info;
     another_card.eis.eum_signature = rig.eis_of(info).eum_signature;
     for (from, told) in [
-        // To somebody else than who tells it.
+        // The sender is not the new SM-SR.
         (SM_SR, change(&rig, None)),
-        // Who is no SM-SR.
+        // The sender is not an SM-SR.
         (OPERATOR, change(&rig, None)),
-        // An operator without a profile there that this SM-DP knows of.
+        // As far as this SM-DP knows, the operator has no profile on the card.
         (OTHER_SM_SR, change(&rig, Some(OTHER_OPERATOR))),
         (OTHER_SM_SR, forged),
         (OTHER_SM_SR, another_card),

@@ -1,4 +1,4 @@
-//! What an operator asks over ES2 and the SM-DP asks on over ES3: SGP.02 sections 5.3 and 5.4.
+//! Tests of ES2 functions that the SM-DP forwards over ES3: SGP.02 sections 5.3 and 5.4.
 
 use http::{Response, StatusCode};
 use rsp::sgp02::{
@@ -17,7 +17,8 @@ use crate::{
     support::{ICCID, OTHER_ICCID},
 };
 
-/// How an asynchronous function is answered by the SM-DP itself, without anybody being asked.
+/// Calls an asynchronous function that the SM-DP must refuse without calling the SM-SR. Returns the
+/// status.
 async fn refused<F: Function>(rig: &Rig, from: &str, request: F::Request) -> String {
     rig.forget_told();
     let response = rig.ask::<F>(from, request).await;
@@ -28,12 +29,12 @@ async fn refused<F: Function>(rig: &Rig, from: &str, request: F::Request) -> Str
     brief(&only.base().function_execution_status)
 }
 
-/// How a synchronous one is answered.
+/// Returns the status of a synchronous response.
 fn how<R: rsp::sgp02::Response>(response: &Response<bytes::Bytes>) -> String {
     brief(&said::<R>(response).base().function_execution_status)
 }
 
-/// Functions on a profile that the card answers.
+/// Defines tests of functions on a profile that the card executes.
 macro_rules! on_a_profile {
     ($($test:ident: $asked:ident $request:ident $response:ident => $on:ident $on_request:ident $on_response:ident;)+) => { $(
         #[tokio::test]
@@ -44,13 +45,14 @@ macro_rules! on_a_profile {
                 let (base, smsr_id, iccid) = (rig.request().base, smsr_id.clone(), iccid.parse().unwrap());
                 es2::$request { base, eid, smsr_id, iccid }
             };
-            // Another's profile, one that is none of this SM-DP's, an SM-SR that nobody knows, and who is no operator.
+            // Refused: a profile of another operator, a profile of another SM-DP, an unknown SM-SR,
+            // and a caller that is not an operator.
             assert_eq!(refused::<es2::$asked>(&rig, OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
             assert_eq!(refused::<es2::$asked>(&rig, OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
             let elsewhere = es2::$request { smsr_id: "2.999.1".parse().unwrap(), ..request(ICCID) };
             assert_eq!(refused::<es2::$asked>(&rig, OPERATOR, elsewhere).await, "FAILED 8.7/3.9");
             assert_eq!(refused::<es2::$asked>(&rig, SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
-            // Done, and not.
+            // Forwarded: a failure and a success.
             for base in [failed(Status::Pol1Refused), done()] {
                 rig.forget_told();
                 rig.ask::<es2::$asked>(OPERATOR, request(ICCID)).await;
@@ -62,7 +64,7 @@ macro_rules! on_a_profile {
                 rig.say::<es3::$on>(response).await;
                 let [told] = &rig.told::<es2::$response>(OPERATOR)[..] else { panic!() };
                 assert_eq!(told.base.function_execution_status, base.function_execution_status);
-                // The schemas of ES2 have no place for it.
+                // The schemas of ES2 have no place for the card's response.
                 assert_eq!(told.euicc_response_data, None);
             }
         }
@@ -84,7 +86,7 @@ on_a_profile! {
 }
 
 #[tokio::test]
-async fn a_deleted_profile_is_back_in_stock_and_one_that_was_not_deleted_is_not() {
+async fn only_a_deleted_profile_returns_to_the_stock() {
     for (base, state) in [
         (done(), ProfileState::Available),
         (failed(Status::IccidUnknown), ProfileState::Available),
@@ -102,9 +104,9 @@ async fn a_deleted_profile_is_back_in_stock_and_one_that_was_not_deleted_is_not(
     }
 }
 
-/// The operator was told that it cannot be known; the card is asked all the same.
+/// The operator was informed that the result is unknown. The card is audited nevertheless.
 #[tokio::test]
-async fn whether_a_profile_is_gone_whose_deletion_was_not_answered_is_found_out() {
+async fn an_audit_follows_a_deletion_without_response() {
     let installed = ProfileState::Installed;
     let has_it = |rig: &Rig| es3::AuditEisResponse { base: done(), eis: Some(talkative(rig)) };
     let has_none = |rig: &Rig| es3::AuditEisResponse { base: done(), eis: Some(rig.eis()) };
@@ -155,7 +157,7 @@ async fn policy_rules_are_updated() {
     assert_eq!(ask(OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
     assert_eq!(ask(SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
     assert!(rig.elements(SM_SR).is_empty());
-    // The SM-SR says nothing, no, and yes.
+    // The SM-SR does not respond, refuses, and succeeds.
     assert_eq!(ask(OPERATOR, request(ICCID)).await, "FAILED 8.7/5.1");
     rig.will_say::<es3::UpdatePolicyRules>(es3::UpdatePolicyRulesResponse::only(failed(Status::Pol2Invalid)));
     assert_eq!(ask(OPERATOR, request(ICCID)).await, "FAILED 8.2.3/2.1");
@@ -195,7 +197,7 @@ async fn the_subscription_address_is_updated() {
     assert_eq!((asked.iccid.to_string(), &asked.new_subscription_address), (ICCID.to_owned(), &address));
 }
 
-/// An EIS of an SM-SR that keeps nothing for itself.
+/// Returns an EIS of an SM-SR that includes its internal data.
 fn talkative(rig: &Rig) -> Eis {
     let key = Key {
         index: 1,
@@ -229,13 +231,13 @@ fn is_the_operators(eis: &Eis) {
 }
 
 #[tokio::test]
-async fn the_eis_that_an_operator_gets_has_what_is_his() {
+async fn an_operator_gets_only_its_own_part_of_the_eis() {
     let rig = Rig::installed().await;
     rig.will_show(talkative(&rig));
     let request = es2::GetEisRequest { base: rig.request().base, eid: rig.eid(), smsr_id: rig.id(SM_SR) };
     let response: es2::GetEisResponse = said(&rig.ask::<es2::GetEis>(OPERATOR, request.clone()).await);
     is_the_operators(&response.eis.unwrap());
-    // Who wants to order may look at the card before.
+    // Another operator may read the EIS before it orders a profile.
     let response: es2::GetEisResponse = said(&rig.ask::<es2::GetEis>(OTHER_OPERATOR, request.clone()).await);
     assert_eq!(response.eis.unwrap().profile_info.len(), 1);
     let response = rig.ask::<es2::GetEis>(SM_SR, request).await;
@@ -243,7 +245,7 @@ async fn the_eis_that_an_operator_gets_has_what_is_his() {
 }
 
 #[tokio::test]
-async fn an_audit_is_for_who_has_a_profile_on_the_card_or_has_ordered_one() {
+async fn an_audit_requires_a_profile_on_the_card_or_an_order() {
     let request = |rig: &Rig, iccid: &[&str]| es2::AuditEisRequest {
         base: rig.request().base,
         eid: rig.eid(),
@@ -267,7 +269,7 @@ async fn an_audit_is_for_who_has_a_profile_on_the_card_or_has_ordered_one() {
     rig.say::<es3::AuditEis>(es3::AuditEisResponse { base: done(), eis: Some(talkative(&rig)) }).await;
     let [told] = &rig.told::<es2::AuditEisResponse>(OPERATOR)[..] else { panic!() };
     is_the_operators(told.eis.as_ref().unwrap());
-    // Who has one under way; that somebody has one on another card does not matter.
+    // An operator with a download in progress may audit that card, but not another one.
     let rig = Rig::new().await;
     rig.up_to(At::Segments).await;
     let elsewhere = es2::AuditEisRequest { eid: rig.other_eid(), ..request(&rig, &[]) };

@@ -1,4 +1,4 @@
-//! A bench: an SM-DP, peers that write down what they are told, and time that stands still.
+//! A testbed with an SM-DP, peers that record the received messages, and a manual clock.
 
 use std::{
     collections::BTreeMap,
@@ -46,10 +46,10 @@ pub(crate) const SM_SR: &str = "SM-SR";
 pub(crate) const OTHER_SM_SR: &str = "another SM-SR";
 const SM_DP: &str = "SM-DP";
 
-/// How long a download of these tests may take.
+/// The validity period of the downloads in these tests.
 pub(crate) const VALIDITY: Duration = Duration::from_secs(3600);
 
-/// What somebody was told.
+/// A message that the SM-DP sent to a peer.
 #[derive(Clone)]
 pub(crate) struct Told {
     to: String,
@@ -75,7 +75,8 @@ type Says = Arc<dyn Fn(&Header) -> String + Send + Sync>;
 #[derive(Default)]
 struct Outside {
     told: Mutex<Vec<Told>>,
-    /// What the SM-SR says to synchronous questions, by their element. To others of them it says nothing.
+    /// The SM-SR's responses to synchronous requests, by request element. Other synchronous
+    /// requests time out.
     says: Mutex<BTreeMap<&'static str, Says>>,
 }
 
@@ -94,7 +95,11 @@ impl Peers for Ways {
                 let text = match says {
                     Some(says) => says(&told.header()),
                     None if is_synchronous => {
-                        return Err(LinkFault::new(LinkFaultKind::Timeout, told.to, "it says nothing"));
+                        return Err(LinkFault::new(
+                            LinkFaultKind::Timeout,
+                            told.to,
+                            "no configured response",
+                        ));
                     }
                     None => String::new(),
                 };
@@ -114,7 +119,7 @@ const SYNCHRONOUS: [&str; 4] = [
     es3::UpdateSubscriptionAddressRequest::ELEMENT,
 ];
 
-/// What a download waits for.
+/// The response that a download waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum At {
     Eis,
@@ -128,7 +133,7 @@ pub(crate) enum At {
 }
 
 impl At {
-    /// Those at which there may be an ISD-P that nobody needs if it ends there.
+    /// The steps at which an ISD-P may exist that has to be deleted if the download fails.
     pub(crate) const WITH_ISD_P: [Self; 6] = [
         Self::IsdP,
         Self::RandomChallenge,
@@ -139,12 +144,12 @@ impl At {
     ];
 }
 
-/// The bench. The profile with [`ICCID`] is in stock.
+/// A testbed for the SM-DP. The profile with [`ICCID`] is in stock.
 pub(crate) struct Rig {
     pub(crate) bench: Bench,
     outside: Arc<Outside>,
     pub(crate) card: Mutex<Card>,
-    /// EUMs that the SM-DP knows.
+    /// The EUM certificates that the SM-DP is configured with.
     pub(crate) eums: Vec<certs::Certificate>,
 }
 
@@ -170,7 +175,7 @@ impl Rig {
         rig
     }
 
-    /// One where the operator has the profile on the card, disabled.
+    /// Creates a testbed in which the operator's profile is on the card, disabled.
     pub(crate) async fn installed() -> Self {
         let rig = Self::new().await;
         rig.up_to(At::Segments).await;
@@ -180,7 +185,7 @@ impl Rig {
         rig
     }
 
-    /// The SM-DP, after a restart.
+    /// Creates the SM-DP, as after a restart.
     pub(crate) fn server(&self) -> SmDp {
         let address = format!("https://{}/sgp02", authority(SM_DP));
         let config = m2m::Config::new(SM_DP, self.id(SM_DP), address);
@@ -228,7 +233,7 @@ impl Rig {
         self.bench.pki.eids(Curve::P256)[1]
     }
 
-    /// The profile in stock.
+    /// Returns the profile in stock.
     pub(crate) async fn profile(&self) -> Option<Profile> {
         Tx::begin(&*self.bench.records).get(&PROFILES, ICCID).await.unwrap()
     }
@@ -237,12 +242,12 @@ impl Rig {
         self.profile().await.unwrap().state
     }
 
-    /// Another profile of the same type comes into stock.
+    /// Adds another profile of the same type to the stock.
     pub(crate) async fn stock_another(&self) -> Iccid {
         self.bench.stock(OTHER_ICCID, &ProfileOptions::default()).await
     }
 
-    /// Asks the SM-DP, and lets everything that is due be done.
+    /// Calls a function of the SM-DP and runs all due tasks.
     pub(crate) async fn ask<F: Function>(&self, from: &str, mut request: F::Request) -> Response<Bytes> {
         let identifier = &mut request.base_mut().function_call_identifier;
         if identifier.is_empty() {
@@ -253,7 +258,7 @@ impl Rig {
         response
     }
 
-    /// Tells the SM-DP.
+    /// Sends a notification to the SM-DP.
     pub(crate) async fn tell<N: Notification>(&self, from: &str, notification: &N) {
         let response = self.post(from, &N::action(), None, notification).await;
         assert_eq!(response.status(), StatusCode::ACCEPTED);
@@ -285,7 +290,7 @@ impl Rig {
         self.server().handle(request).await
     }
 
-    /// Everything that is due is done, each time by a server that was made for it.
+    /// Runs all due tasks. Each iteration uses a new server instance.
     pub(crate) async fn run(&self) {
         loop {
             let due = self.server().due().await.unwrap();
@@ -301,14 +306,14 @@ impl Rig {
         self.run().await;
     }
 
-    /// What somebody was told, as far as it is of this kind.
+    /// Returns the messages of this type that were sent to a peer.
     pub(crate) fn told<M: Message>(&self, to: &str) -> Vec<M> {
         let told = self.outside.told.lock().unwrap();
         let theirs = told.iter().filter(|told| told.to == authority(to) && told.element() == M::ELEMENT);
         theirs.map(Told::message).collect()
     }
 
-    /// The elements that somebody was told.
+    /// Returns the element names of the messages that were sent to a peer.
     pub(crate) fn elements(&self, to: &str) -> Vec<String> {
         let told = self.outside.told.lock().unwrap();
         told.iter().filter(|told| told.to == authority(to)).map(Told::element).collect()
@@ -318,13 +323,13 @@ impl Rig {
         self.outside.told.lock().unwrap().clear();
     }
 
-    /// What the SM-SR was asked last.
+    /// Returns the last message that was sent to the SM-SR.
     pub(crate) fn asked(&self) -> Told {
         let told = self.outside.told.lock().unwrap();
         told.iter().rfind(|told| told.to == authority(SM_SR)).unwrap().clone()
     }
 
-    /// What the SM-SR says to a synchronous question from now on.
+    /// Sets the SM-SR's response to a synchronous request.
     pub(crate) fn will_say<F: Function>(&self, response: F::Response) {
         assert_eq!(F::PATTERN, Pattern::Synchronous);
         let says = move |asked: &Header| {
@@ -341,22 +346,22 @@ impl Rig {
         self.outside.says.lock().unwrap().insert(F::Request::ELEMENT, Arc::new(says));
     }
 
-    /// The SM-SR says nothing to a synchronous question from now on.
+    /// Removes the SM-SR's response to a synchronous request, which then times out.
     pub(crate) fn will_not_say<F: Function>(&self) {
         self.outside.says.lock().unwrap().remove(F::Request::ELEMENT);
     }
 
-    /// What the SM-SR says to ES3.GetEIS from now on.
+    /// Sets the SM-SR's response to ES3.GetEIS.
     pub(crate) fn will_show(&self, eis: Eis) {
         self.will_say::<es3::GetEis>(es3::GetEisResponse { base: done(), eis: Some(eis) });
     }
 
-    /// The SM-SR answers what it was asked last.
+    /// Sends the SM-SR's response to its last request.
     pub(crate) async fn say<F: Function>(&self, response: F::Response) {
         self.say_to::<F>(&self.asked(), response).await;
     }
 
-    /// The SM-SR answers a question, which may be an older one.
+    /// Sends the SM-SR's response to a request, which may be an earlier one.
     pub(crate) async fn say_to<F: Function>(&self, asked: &Told, response: F::Response) {
         assert_eq!(asked.element(), F::Request::ELEMENT);
         let relates_to = Some(asked.header().message_id.to_uri());
@@ -365,7 +370,7 @@ impl Rig {
         self.run().await;
     }
 
-    /// The SM-SR ends what it was asked last in this way.
+    /// Ends the SM-SR's last request with this base response.
     pub(crate) async fn end(&self, base: BaseResponse) {
         match self.asked().element().as_str() {
             "ES3-CreateISDPRequest" => self.say::<es3::CreateIsdp>(es3::CreateIsdpResponse::only(base)).await,
@@ -389,7 +394,7 @@ impl Rig {
         }
     }
 
-    /// The SM-SR, and the card, answer what was asked last as they should.
+    /// Sends the regular response of the SM-SR and the card to the last request.
     pub(crate) async fn step(&self) {
         let asked = self.asked();
         match asked.element().as_str() {
@@ -411,13 +416,13 @@ impl Rig {
         }
     }
 
-    /// The card answers ES3.SendData so.
+    /// Sends a card response to ES3.SendData.
     pub(crate) async fn answer_card(&self, data: Vec<u8>) {
         let euicc_response_data = Some(Octets(data));
         self.say::<es3::SendData>(es3::SendDataResponse { base: done(), euicc_response_data }).await;
     }
 
-    /// The operator orders the profile; it is in time that the SM-SR does not answer what comes at this point.
+    /// Orders the profile and advances the download until it waits for the response at this step.
     pub(crate) async fn up_to(&self, at: At) {
         if at == At::Eis {
             self.will_not_say::<es3::GetEis>();
@@ -467,14 +472,14 @@ impl Rig {
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{:?}", response.body());
     }
 
-    /// How the only download that somebody has ordered has ended, by what he was told.
+    /// Returns the status of the only download that a peer ordered.
     pub(crate) fn ending(&self, of: &str) -> String {
         let told = self.told::<es2::DownloadProfileResponse>(of);
         let [only] = told.as_slice() else { panic!("{told:?}") };
         brief(&only.base.function_execution_status)
     }
 
-    /// The EIS of the card, signed.
+    /// Builds the EIS of the card, signed by its EUM.
     pub(crate) fn eis(&self) -> Eis {
         self.eis_of(self.signed_info())
     }
@@ -538,7 +543,7 @@ impl Rig {
         }
     }
 
-    /// A profile in an EIS.
+    /// Builds the EIS entry of a profile.
     pub(crate) fn on_card(&self, iccid: &str, of: &str) -> ProfileInfo {
         ProfileInfo {
             iccid: iccid.parse().unwrap(),
@@ -571,10 +576,10 @@ pub(crate) fn done() -> BaseResponse {
 }
 
 pub(crate) fn failed(status: Status) -> BaseResponse {
-    BaseResponse::failed(&status.because("because the test wants it so"))
+    BaseResponse::failed(&status.because("required by the test"))
 }
 
-/// A status as `FAILED 8.1/4.2`.
+/// Formats a status like `FAILED 8.1/4.2`.
 pub(crate) fn brief(how: &FunctionExecutionStatus) -> String {
     match &how.status_code_data {
         Some(data) => format!("{} {}/{}", how.status, data.subject, data.reason),
@@ -582,7 +587,7 @@ pub(crate) fn brief(how: &FunctionExecutionStatus) -> String {
     }
 }
 
-/// The response in the answer to a request.
+/// Decodes the message in an HTTP response.
 pub(crate) fn said<M: Message>(response: &Response<Bytes>) -> M {
     let text = std::str::from_utf8(response.body()).unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{text}");

@@ -1,4 +1,4 @@
-//! What becomes of a download when its profile is taken away from it meanwhile, and of the stock.
+//! Tests of downloads whose profile or order is removed in the meantime, and of the stock.
 
 use http::{Method, Request, StatusCode};
 use rsp::{
@@ -30,7 +30,7 @@ async fn end_order(rig: &Rig) {
     admin(rig, Method::DELETE, &format!("/admin/v1/orders/{ICCID}"), None).await;
 }
 
-/// Takes the next step, and undoes what is to be undone.
+/// Executes the next step and the deletion of the ISD-P, and asserts that the download failed.
 async fn goes_on(rig: &Rig, at: At) {
     rig.step().await;
     if at == At::Eis {
@@ -44,15 +44,15 @@ async fn goes_on(rig: &Rig, at: At) {
     assert!(rig.server().isd_ps(rig.eid()).await.unwrap().is_empty());
 }
 
-/// At which points the profile is still looked at.
+/// The steps that read the profile.
 fn points() -> impl Iterator<Item = At> {
-    // What the ECASD and the card's challenge are asked is not about the profile.
+    // The certificate check and the key agreement do not depend on the profile.
     let indifferent = |at: &At| matches!(at, At::RandomChallenge | At::Receipt);
     [At::Eis].into_iter().chain(At::WITH_ISD_P).filter(move |at| !indifferent(at))
 }
 
 #[tokio::test]
-async fn a_download_whose_profile_is_taken_out_of_stock_is_undone_and_stops_nobody() {
+async fn a_download_whose_profile_is_removed_is_undone_and_blocks_nothing() {
     for at in points() {
         let rig = Rig::new().await;
         let other = rig.stock_another().await;
@@ -60,14 +60,14 @@ async fn a_download_whose_profile_is_taken_out_of_stock_is_undone_and_stops_nobo
         take_out_of_stock(&rig).await;
         goes_on(&rig, at).await;
         assert_eq!(rig.profile().await, None);
-        // What is next for this SM-SR goes there.
+        // The next request to this SM-SR is sent.
         rig.order(OTHER_OPERATOR, es2::DownloadProfileRequest { iccid: Some(other), ..rig.request() }).await;
         assert_eq!(rig.asked().element(), "ES3-CreateISDPRequest", "{at:?}");
     }
 }
 
 #[tokio::test]
-async fn a_download_whose_order_is_ended_is_undone_and_the_profile_is_sold_once() {
+async fn a_download_whose_order_is_ended_is_undone() {
     for at in points() {
         let rig = Rig::new().await;
         rig.up_to(at).await;
@@ -78,12 +78,12 @@ async fn a_download_whose_order_is_ended_is_undone_and_the_profile_is_sold_once(
 }
 
 #[tokio::test]
-async fn a_download_does_not_touch_another_order_of_its_profile() {
+async fn a_download_does_not_change_a_later_order_of_its_profile() {
     for at in points() {
         let rig = Rig::new().await;
         rig.up_to(at).await;
         end_order(&rig).await;
-        // For a consumer eUICC.
+        // The new order is for a consumer eUICC.
         let order = json!({"iccid": ICCID, "eid": rig.other_eid().to_string()});
         admin(&rig, Method::POST, "/admin/v1/orders", Some(order)).await;
         let ordered = rig.profile().await.unwrap();
@@ -93,7 +93,7 @@ async fn a_download_does_not_touch_another_order_of_its_profile() {
 }
 
 #[tokio::test]
-async fn an_operator_may_cancel_over_es2plus_what_it_has_ordered_over_es2() {
+async fn an_operator_can_cancel_an_es2_order_over_es2plus() {
     let rig = Rig::new().await;
     rig.up_to(At::IsdP).await;
     let operator = crate::support::Operator::new(&rig.bench.pki, OPERATOR);
@@ -108,7 +108,7 @@ async fn an_operator_may_cancel_over_es2plus_what_it_has_ordered_over_es2() {
 }
 
 #[tokio::test]
-async fn a_profile_deleted_from_a_card_does_not_come_back_if_another_card_has_it() {
+async fn a_deletion_does_not_free_a_profile_that_another_card_has() {
     let rig = Rig::installed().await;
     end_order(&rig).await;
     let order = json!({"iccid": ICCID, "eid": rig.other_eid().to_string(), "state": "Installed"});
@@ -126,7 +126,7 @@ async fn a_profile_deleted_from_a_card_does_not_come_back_if_another_card_has_it
 }
 
 #[tokio::test]
-async fn an_order_of_es2plus_that_has_failed_is_cancelled_there_before_it_is_placed_here() {
+async fn a_failed_es2plus_order_must_be_cancelled_before_an_es2_order() {
     let rig = Rig::new().await;
     let order = json!({"iccid": ICCID, "requester": rig.id(OPERATOR).to_string(), "matchingId": "A-1", "state": "Error"});
     admin(&rig, Method::POST, "/admin/v1/orders", Some(order)).await;
@@ -140,7 +140,7 @@ async fn an_order_of_es2plus_that_has_failed_is_cancelled_there_before_it_is_pla
 }
 
 #[tokio::test]
-async fn orders_by_type_take_different_profiles_from_the_beginning() {
+async fn orders_by_type_choose_profiles_at_random() {
     let rig = Rig::new().await;
     for number in 10..18 {
         let iccid = Iccid::with_luhn(&format!("8949000000000000{number}")).unwrap().to_string();
@@ -158,11 +158,11 @@ async fn orders_by_type_take_different_profiles_from_the_beginning() {
     let taken: Vec<_> =
         rig.told::<es3::CreateIsdpRequest>(SM_SR).iter().map(|it| it.iccid.to_string()).collect();
     assert_eq!(taken.len(), 5);
-    assert!(!taken.is_sorted(), "each took the first that was left: {taken:?}");
+    assert!(!taken.is_sorted(), "each order took the first available profile: {taken:?}");
 }
 
 #[tokio::test]
-async fn what_is_known_of_a_profile_goes_with_it() {
+async fn the_records_of_a_removed_profile_are_deleted() {
     let rig = Rig::new().await;
     let address = SubscriptionAddress { imsi: None, msisdn: Some("491510000001".parse().unwrap()) };
     rig.server().set_subscription_address(ICCID.parse().unwrap(), &address).await.unwrap();
