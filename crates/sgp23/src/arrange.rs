@@ -1,4 +1,4 @@
-//! Getting an order to wait at the server, by whatever way there is.
+//! Places the order that a case needs, with the available interfaces.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use profile::element::{End, PeHeader, ProfileHeader, Service, ServicesList};
@@ -14,24 +14,25 @@ use crate::operator::Operator;
 use crate::order::{Found, Order, Ready, Standing, Wanted, Whose};
 use crate::verdict::{During, Stop};
 
-/// A MatchingID that waits already is used over and over, in turn with the others.
+/// Selects the next configured MatchingID. The configured ones are used in turn.
 #[derive(Debug, Default)]
 pub(crate) struct Codes(std::sync::atomic::AtomicUsize);
 
-/// Puts an order at the server.
+/// Places an order at the server.
 ///
 /// # Errors
-/// There is no way to get such an order there.
+/// Fails if the available interfaces cannot create such an order.
 pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> Result<Ready, Stop> {
     if let Some(admin) = &bench.server.admin {
         return through_admin(bench, &Admin(admin), order).await.during("arranging the order");
     }
     if let (Some(operator), Some(profile_type)) = (&bench.server.operator, &bench.server.profile_type) {
         return match order.beyond_es2plus() {
-            Some(beyond) => Err(Stop::needs(format!("{beyond}: give the admin API"))),
+            Some(beyond) => Err(Stop::needs(format!("{beyond}: configure the admin API"))),
             None => {
                 let ready = through_es2plus(bench, operator, profile_type, order).await;
-                // An order that cannot be had is no verdict on what the case is about.
+                // A failure to place the order says nothing about the requirement that the case
+                // tests.
                 ready.map_err(|stop| match stop {
                     Stop::Failed(why) | Stop::NotRun(why) => Stop::needs(format!("an order on ES2+: {why}")),
                 })
@@ -48,15 +49,15 @@ pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> 
             profile_type: None,
             package: None,
         }),
-        (Some(beyond), _) => Err(Stop::needs(format!("{beyond}: give the admin API or ES2+"))),
-        (None, None) => Err(Stop::needs("an order: give the admin API, ES2+ or a MatchingID")),
+        (Some(beyond), _) => Err(Stop::needs(format!("{beyond}: configure the admin API or ES2+"))),
+        (None, None) => Err(Stop::needs("an order: configure the admin API, ES2+ or a MatchingID")),
     }
 }
 
-/// A profile that nobody has ordered, of a type of its own, in stock.
+/// Adds an unordered profile of a unique type to the stock.
 ///
 /// # Errors
-/// The server does not take it.
+/// Fails if the server refuses the profile.
 pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
     let iccid = fresh_iccid(bench)?;
     let package = package(iccid, &order.profile);
@@ -96,7 +97,7 @@ async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> R
         return Ok(ready);
     }
     if order.found == Found::ByEvent {
-        // The SM-DS is told when an operator says so.
+        // The server only calls the SM-DS for an order that an operator placed.
         let operator = bench.operator()?;
         operator
             .download_order(ready.iccid, None, eid_of(bench, order))
@@ -150,7 +151,7 @@ async fn through_es2plus(
     confirm(bench, operator, order, ready).await
 }
 
-/// ES2+.ConfirmOrder for what was reserved.
+/// Runs ES2+.ConfirmOrder for a reserved profile.
 async fn confirm(
     bench: &Bench<'_>,
     operator: &Operator,
@@ -180,25 +181,25 @@ fn eid_of(bench: &Bench<'_>, order: &Order) -> Option<Eid> {
 
 fn smds_of(bench: &Bench<'_>, order: &Order) -> Result<Option<String>, Stop> {
     match (order.found, &bench.server.smds_address) {
-        (Found::ByEvent, None) => Err(Stop::needs("an SM-DS at which the server registers events")),
+        (Found::ByEvent, None) => Err(Stop::needs("an SM-DS address for events")),
         (Found::ByEvent, Some(address)) => Ok(Some(address.clone())),
         _ => Ok(None),
     }
 }
 
-/// The type of the profiles that the tester puts into stock.
+/// The profile type of the packages that the tester adds to the stock.
 pub const PROFILE_TYPE: &str = "SGP.23";
 
-/// One that no other run has put into stock.
+/// Returns a random ICCID that no other run is likely to use.
 ///
 /// # Errors
-/// Never: digits are digits.
+/// Never fails, because the number always has the right digits.
 pub(crate) fn fresh_iccid(bench: &Bench<'_>) -> Result<Iccid, Stop> {
     let number = u64::from_be_bytes(bench.server.world.random::<8>()) % 100_000_000_000_000;
     Iccid::with_luhn(&format!("8900{number:014}")).map_err(|e| Stop::needs(format!("an ICCID: {e}")))
 }
 
-/// The smallest package there is.
+/// Builds a minimal package.
 pub fn package(iccid: Iccid, wanted: &Wanted) -> Vec<u8> {
     let services = if wanted.usim { vec![Service::USIM, Service::MILENAGE] } else { Vec::new() };
     let header = ProfileHeader {
@@ -218,7 +219,7 @@ pub fn package(iccid: Iccid, wanted: &Wanted) -> Vec<u8> {
     Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
 }
 
-/// As long as an icon may be; no program looks at it on the way.
+/// Returns an icon of the maximum size. Nothing on the path checks its contents.
 fn icon() -> Vec<u8> {
     let mut icon = b"\x89PNG\r\n\x1a\n".to_vec();
     icon.resize(1024, 0x5A);

@@ -1,10 +1,10 @@
-//! Cases of SGP.23, held against any SM-DP+.
+//! SGP.23 conformance cases for any SM-DP+.
 //!
-//! [`table`] has a row for every requirement: clause, identifier where it is known, and what to do. [`run`] talks to the
-//! server over links that the caller made, so nothing here opens a socket; nothing here shares code with a server either,
-//! beyond the wire types and the arithmetic.
+//! [`table`] has a row for every requirement, with its clause, its identifier if it is known, and
+//! its test. [`run`] calls the server over links that the caller supplies, so this crate opens no
+//! sockets. It shares no code with a server except the wire types and the cryptography.
 //!
-//! A case whose needs cannot be met is reported as not run, and why; it never passes.
+//! A case whose needs are not met is reported as not run, with the reason. It never passes.
 
 mod admin;
 mod arrange;

@@ -1,4 +1,4 @@
-//! Holding the table against a server.
+//! The runner of the table.
 
 use crypto::Curve;
 use world::SeededDice;
@@ -11,10 +11,11 @@ use crate::report::{Entry, Report};
 use crate::server::Server;
 use crate::verdict::{Stop, Verdict};
 
-/// What of the table is run, and how.
+/// The cases to run, with their bindings and curves.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// Cases that have this in identifier, clause, function or title; all when empty.
+    /// A text that must occur in the identifier, clause, function or title. Empty selects all
+    /// cases.
     pub filter: String,
     /// Bindings of ES9+.
     pub bindings: Vec<Binding>,
@@ -33,7 +34,7 @@ impl Default for Selection {
 }
 
 impl Selection {
-    /// The ways in which a case is run.
+    /// Returns the variants with which a case is run.
     fn ways(&self, scope: Scope) -> Vec<(Binding, Curve)> {
         let mut ways = Vec::new();
         for curve in &self.curves {
@@ -52,7 +53,7 @@ impl Selection {
     }
 }
 
-/// Runs the selected cases one after the other; each is told to `progress` when it has ended.
+/// Runs the selected cases in sequence. Calls `progress` after each one.
 pub async fn run(
     server: &Server,
     table: &[Case],
@@ -92,7 +93,7 @@ async fn run_one(
                 (server.stranger.is_some(), "a client certificate of a CI that the server does not trust")
             }
             Need::Admin => (server.admin.is_some(), "the admin API"),
-            Need::Inbox => (server.inbox.is_some(), "a place where the server can call the operator"),
+            Need::Inbox => (server.inbox.is_some(), "an endpoint at which the server can call the operator"),
         };
         if !is_there {
             return Err(Stop::needs(what));

@@ -1,4 +1,4 @@
-//! ES9+.AuthenticateClient: SGP.22 section 5.6.3, SGP.23 section 4.3.14.
+//! Cases of ES9+.AuthenticateClient: SGP.22 section 5.6.3, SGP.23 section 4.3.14.
 
 use certs::{Defect, Role};
 use rsp::der::{BitString, Tag, tlv_bytes};
@@ -48,11 +48,11 @@ fn case(title: &str, order: Order, run: Run) -> Case {
     Case::new(FUNCTION, CLAUSE, title, run).order(order)
 }
 
-// --- What is to be offered -----------------------------------------------------------------------------------------
+// --- Offers --------------------------------------------------------------------------------------------------------
 
 type Change = fn(&Bench<'_>, &mut Authenticate);
 
-/// Identifier, title, what waits, how the eUICC asks for it.
+/// Identifier, title, order, modification of the request.
 const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #01"),
@@ -92,25 +92,25 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #11"),
-        "activation code: an order for no EID in particular is anybody's",
+        "activation code: an order without EID is for any eUICC",
         ANYBODYS,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #12"),
-        "activation code for no EID in particular, with confirmation code",
+        "activation code without EID, with confirmation code",
         Order { confirmation_code: Some(CODE), ..ANYBODYS },
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #14"),
-        "default SM-DP+: the MatchingID may be left out",
+        "default SM-DP+: the MatchingID may be missing",
         BY_EID,
         |_, it| it.matching_id = None,
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #19"),
-        "bits of UICCCapability that a later version adds are passed over",
+        "unknown bits of UICCCapability are ignored",
         ANYBODYS,
         |_, it| {
             let mut bits = it.info2.uicc_capability.ones();
@@ -120,7 +120,7 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #20"),
-        "elements of deviceInfo that a later version adds are passed over",
+        "unknown elements of deviceInfo are ignored",
         ANYBODYS,
         |_, it| {
             let device_info = vec![Tag(0xA0), Tag(0xA1)];
@@ -130,31 +130,31 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #21"),
-        "elements of euiccInfo2 that a later version adds are passed over",
+        "unknown elements of euiccInfo2 are ignored",
         ANYBODYS,
         |_, it| {
-            // highestSvn and an element nobody knows.
+            // Adds highestSvn and an unknown element.
             it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0x93), &[3, 1, 0])));
             it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0xBF7E), &[0x80, 1, 1])));
         },
     ),
-    (None, "bits of RspCapability that a later version adds are passed over", ANYBODYS, |_, it| {
+    (None, "unknown bits of RspCapability are ignored", ANYBODYS, |_, it| {
         it.info2.rsp_capability = BitString::of(&[0, 1, 2, 3, 4, 5, 14, 23]);
     }),
-    (None, "elements after ctxParams1 that a later version adds are passed over", ANYBODYS, |_, it| {
+    (None, "unknown elements after ctxParams1 are ignored", ANYBODYS, |_, it| {
         it.later.push((vec![], tlv_bytes(Tag(0x9E), &[1])));
         it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x9D), &[1])));
     }),
     (
         None,
-        "version 3: operationType may ask for a download, and matchingIdSource say whence",
+        "version 3: operationType may request a download and matchingIdSource may be present",
         ANYBODYS,
         |_, it| {
             it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x82), &[0x06, 0xC0])));
             it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0xA3), &[0x81, 0x00])));
         },
     ),
-    (None, "a device that tells its IMEI and every release it supports is served", ANYBODYS, |_, it| {
+    (None, "a device with an IMEI and all supported releases is accepted", ANYBODYS, |_, it| {
         let release = Some(rsp::ids::Version([15, 0, 0]));
         it.device_info.imei = Some([0x53, 0x92, 0x60, 0x11, 0x32, 0x54, 0x76, 0xF8]);
         it.device_info.device_capabilities.gsm_supported_release = release;
@@ -179,8 +179,12 @@ fn nominal_cases() -> Vec<Case> {
         })
         .collect();
     cases.push(
-        case("default SM-DP+: after a wrong MatchingID the right one is taken", BY_EID, second_attempt())
-            .id("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #03"),
+        case(
+            "default SM-DP+: the correct MatchingID is accepted after a wrong one",
+            BY_EID,
+            second_attempt(),
+        )
+        .id("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #03"),
     );
     cases
 }
@@ -192,7 +196,7 @@ fn second_attempt() -> Run {
     })
 }
 
-/// AuthenticateClient of this eUICC in a session of its own, with whatever comes of it.
+/// Runs AuthenticateClient of this eUICC in a new session and returns the response.
 async fn ask(
     bench: &Bench<'_>,
     euicc: &Euicc,
@@ -202,40 +206,40 @@ async fn ask(
     bench.call::<AuthenticateClient>(&euicc.authenticate(&started.ok, matching_id).request()?).await
 }
 
-// --- Proofs that do not hold ---------------------------------------------------------------------------------------
+// --- Failed authentication -----------------------------------------------------------------------------------------
 
 type Spoil = fn(&Bench<'_>, &mut Authenticate) -> Verdict;
 
-/// Identifier, what is wrong with the proof, what is answered.
+/// Identifier, defect, expected status.
 const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #2"),
-        "the EUM's certificate has expired",
+        "the EUM certificate has expired",
         Status::EumCertificateExpired,
         |bench, it| eum(bench, it, Defect::Expired),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #4"),
-        "the eUICC's certificate has expired",
+        "the eUICC certificate has expired",
         Status::EuiccCertificateExpired,
         |bench, it| euicc(bench, it, Defect::Expired),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #5"),
-        "euiccSignature1 does not verify",
+        "euiccSignature1 is invalid",
         Status::EuiccVerificationFailed,
         |_, it| {
             it.spoil_signature = true;
             Ok(())
         },
     ),
-    (None, "euiccSignature1 is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
+    (None, "euiccSignature1 belongs to another eUICC", Status::EuiccVerificationFailed, |bench, it| {
         it.key = bench.other_euicc.credentials.euicc.key.clone();
         Ok(())
     }),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #6"),
-        "serverChallenge is not the one that was given",
+        "serverChallenge differs",
         Status::EuiccVerificationFailed,
         |_, it| {
             it.server_challenge = it.server_challenge.map(|octet| octet ^ 1);
@@ -244,13 +248,13 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #7"),
-        "the EUM's certificate is below an unknown CI",
+        "the EUM certificate was issued by an unknown CI",
         Status::CiUnknown,
         |bench, it| eum(bench, it, Defect::StrangerCi),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #9"),
-        "the TransactionID outside of what is signed is unknown",
+        "the TransactionID in the envelope is unknown",
         Status::TransactionUnknown,
         |_, it| {
             it.outer = TransactionId(vec![1; 16]);
@@ -259,18 +263,18 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #10"),
-        "the TransactionID in euiccSigned1 is another one",
+        "the TransactionID in euiccSigned1 differs",
         Status::TransactionUnknown,
         |_, it| {
             it.inner = TransactionId(vec![1; 16]);
             Ok(())
         },
     ),
-    (None, "the EUM's certificate is none", Status::EumCertificateVerificationFailed, |_, it| {
+    (None, "the EUM certificate cannot be parsed", Status::EumCertificateVerificationFailed, |_, it| {
         it.eum_certificate = vec![0x30, 0];
         Ok(())
     }),
-    (None, "the eUICC's certificate is none", Status::EuiccCertificateVerificationFailed, |_, it| {
+    (None, "the eUICC certificate cannot be parsed", Status::EuiccCertificateVerificationFailed, |_, it| {
         it.euicc_certificate = vec![0x30, 0];
         Ok(())
     }),
@@ -278,30 +282,30 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
 
 const EUM_DEFECTS: &[(&str, Defect)] = &[
     ("is not yet valid", Defect::NotYetValid),
-    ("is of another role", Defect::WrongRole),
+    ("has another role", Defect::WrongRole),
     ("has no certificate policies", Defect::NoRole),
-    ("was signed by somebody else", Defect::ForgedSignature),
+    ("was signed with another key", Defect::ForgedSignature),
     ("was changed after it was signed", Defect::Tampered),
     ("has the key usage of a leaf", Defect::WrongKeyUsage),
     ("has no key usage", Defect::NoKeyUsage),
-    ("is not a CA's", Defect::NotACa),
-    ("says of no EID that it may issue for it", Defect::NoEidRange),
-    ("has a critical extension that nobody knows", Defect::UnknownCriticalExtension),
+    ("is not a CA certificate", Defect::NotACa),
+    ("has no EID range", Defect::NoEidRange),
+    ("has an unknown critical extension", Defect::UnknownCriticalExtension),
 ];
 
 const EUICC_DEFECTS: &[(&str, Defect)] = &[
     ("is not yet valid", Defect::NotYetValid),
-    ("is of another role", Defect::WrongRole),
+    ("has another role", Defect::WrongRole),
     ("has no certificate policies", Defect::NoRole),
-    ("was signed by somebody else", Defect::ForgedSignature),
+    ("was signed with another key", Defect::ForgedSignature),
     ("was changed after it was signed", Defect::Tampered),
     ("has the key usage of a CA", Defect::WrongKeyUsage),
     ("has no key usage", Defect::NoKeyUsage),
     ("names another issuer than the EUM", Defect::StrangerCi),
-    ("does not say who issued it", Defect::NoAuthorityKeyId),
-    ("is for an EID outside of its EUM's range", Defect::EidOutsideRange),
-    ("is of another organisation than its EUM", Defect::OtherOrganisation),
-    ("has a critical extension that nobody knows", Defect::UnknownCriticalExtension),
+    ("has no authority key identifier", Defect::NoAuthorityKeyId),
+    ("has an EID outside the range of its EUM", Defect::EidOutsideRange),
+    ("names another organisation than its EUM", Defect::OtherOrganisation),
+    ("has an unknown critical extension", Defect::UnknownCriticalExtension),
 ];
 
 fn eum(bench: &Bench<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
@@ -329,7 +333,7 @@ fn proofs() -> Vec<Case> {
         let status = Status::EumCertificateVerificationFailed;
         let run = run!(|bench| refused_proof(bench, status, |it| eum(bench, it, defect)).await);
         cases.push(
-            case(&format!("the EUM's certificate {what}"), ANYBODYS, run)
+            case(&format!("the EUM certificate {what}"), ANYBODYS, run)
                 .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #1"),
         );
     }
@@ -338,29 +342,30 @@ fn proofs() -> Vec<Case> {
         let status = Status::EuiccCertificateVerificationFailed;
         let run = run!(|bench| refused_proof(bench, status, |it| euicc(bench, it, defect)).await);
         cases.push(
-            case(&format!("the eUICC's certificate {what}"), ANYBODYS, run)
+            case(&format!("the eUICC certificate {what}"), ANYBODYS, run)
                 .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #3"),
         );
     }
     cases.push(case(
-        "a chain below another CI than the one that was to be used is refused",
+        "a certificate chain of a CI other than the selected one is refused",
         ANYBODYS,
         other_ci(),
     ));
     cases.push(case(
-        "a challenge is answered once: after a refusal the transaction is over",
+        "a challenge can be answered only once: a refusal ends the transaction",
         ANYBODYS,
         once(),
     ));
     cases.push(case(
-        "the eUICC's own refusal ends the session and leaves the order",
+        "an error response of the eUICC ends the session and keeps the order",
         ANYBODYS,
         own_refusal(),
     ));
     cases
 }
 
-/// The proof is refused, and the order is as it was: the same eUICC gets its offer afterwards.
+/// Checks that the request is refused and that the order is unchanged: the same eUICC gets its
+/// offer afterwards.
 async fn refused_proof(
     bench: &Bench<'_>,
     status: Status,
@@ -370,10 +375,11 @@ async fn refused_proof(
     let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
     spoil(&mut proof)?;
     bench.refused::<AuthenticateClient>(&proof.request()?, status).await?;
-    bench.offered().await.during("afterwards, with nothing wrong").map(|_| ())
+    bench.offered().await.during("afterwards, without the defect").map(|_| ())
 }
 
-/// The eUICC can sign under both CIs, was told one and signs under the other.
+/// The eUICC supports both CIs for signing and signs with a certificate of the CI that the server
+/// has not selected.
 fn other_ci() -> Run {
     use crypto::Curve;
     run!(|bench| {
@@ -417,20 +423,20 @@ fn own_refusal() -> Run {
                 },
             ),
         };
-        // The standard has no status of its own for it; that it is no success is what counts.
+        // The standard defines no status for this. The case only requires a refusal.
         let answer = bench.call::<AuthenticateClient>(&refusal).await?;
         ensure(matches!(answer, Answer::Refused(_)), || {
-            "the eUICC's error was answered with success".to_owned()
+            "the server accepted an error response of the eUICC".to_owned()
         })?;
         let late = bench.euicc.authenticate(&ok, &bench.ready()?.matching_id).request()?;
         bench.refused::<AuthenticateClient>(&late, Status::TransactionUnknown).await?;
-        bench.offered().await.during("afterwards, in another session").map(|_| ())
+        bench.offered().await.during("afterwards, in a new session").map(|_| ())
     })
 }
 
-// --- Orders that are not to be had ---------------------------------------------------------------------------------
+// --- Refused orders ------------------------------------------------------------------------------------------------
 
-/// Identifier, title, what waits, what the eUICC says, what is answered.
+/// Identifier, title, order, expected status, modification of the request.
 const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #8"),
@@ -441,84 +447,84 @@ const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #11"),
-        "default SM-DP+: a MatchingID that no order has is refused",
+        "default SM-DP+: an unknown MatchingID is refused",
         BY_EID,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #12"),
-        "activation code for the EID: a MatchingID that no order has is refused",
+        "activation code for the EID: an unknown MatchingID is refused",
         MINE,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #13"),
-        "SM-DS: an EventID that no order has is refused",
+        "SM-DS: an unknown EventID is refused",
         BY_EVENT,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-EVENT-ID".to_owned()),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #14"),
-        "default SM-DP+: an EID for which no order waits is refused",
+        "default SM-DP+: an EID without an order is refused",
         Order { whose: Whose::Anothers, ..BY_EID },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #15"),
-        "an eUICC without the capability that the profile needs is refused",
+        "an eUICC without a capability that the profile requires is refused",
         Order { profile: Wanted { usim: true, ppr1: false, icon: false }, ..ANYBODYS },
         Status::ProfileNotEligible,
         |_, it| it.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]),
     ),
     (
         None,
-        "an eUICC that forbids the profile's policy rule is refused",
+        "an eUICC that forbids a policy rule of the profile is refused",
         Order { profile: Wanted { usim: false, ppr1: true, icon: false }, ..ANYBODYS },
         Status::ProfileNotEligible,
         |_, it| it.info2.forbidden_profile_policy_rules = Some(BitString::of(&[ppr::PPR1])),
     ),
     (
         None,
-        "an eUICC without memory for the profile is refused",
+        "an eUICC with too little memory is refused",
         ANYBODYS,
         Status::EuiccInsufficientMemory,
         |_, it| it.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0],
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #16"),
-        "an order that has expired is refused",
+        "an expired order is refused",
         Order { expired: true, ..ANYBODYS },
         Status::OrderExpired,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #17"),
-        "an order whose downloads are used up is refused",
+        "an order is refused after its last download attempt",
         Order { attempts: Some((3, 3)), ..ANYBODYS },
         Status::DownloadAttemptsExceeded,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #19"),
-        "SM-DS: an EID that the order is not for is refused",
+        "SM-DS: an EID that differs from the order is refused",
         Order { whose: Whose::Anothers, ..BY_EVENT },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #20"),
-        "activation code: an EID that the order is not for is refused",
+        "activation code: an EID that differs from the order is refused",
         Order { whose: Whose::Anothers, ..ANYBODYS },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #21"),
-        "activation code for no EID in particular: a MatchingID that no order has is refused",
+        "activation code without EID: an unknown MatchingID is refused",
         ANYBODYS,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
@@ -541,23 +547,19 @@ fn orders() -> Vec<Case> {
         .collect();
     let last_one = Order { attempts: Some((2, 3)), ..ANYBODYS };
     cases.push(case(
-        "the last download of an order may begin, the one after it not",
+        "the last allowed download attempt is accepted and the next one is refused",
         last_one,
         last_attempt(),
     ));
-    cases.push(case("a profile that is installed is not offered again", ANYBODYS, not_again()));
+    cases.push(case("an installed profile is not offered again", ANYBODYS, not_again()));
     cases.extend(version_3());
-    cases.push(case("a package that is out is not for another eUICC", ANYBODYS, handed_out()));
+    cases.push(case("another eUICC is refused after the package was delivered", ANYBODYS, handed_out()));
     let for_all = Order { reusable: true, ..ANYBODYS };
-    cases.push(case(
-        "an order that is never used up serves one eUICC after the other",
-        for_all,
-        one_after_another(),
-    ));
+    cases.push(case("a reusable order can be downloaded by several eUICCs", for_all, one_after_another()));
     cases
 }
 
-/// What version 3 can ask for besides and this server may refuse, as long as it does.
+/// Requests of version 3 that the server may refuse. They must not lead to an offer.
 fn version_3() -> Vec<Case> {
     type Ask = fn(&mut Authenticate);
     let asks: [(&str, Ask); 3] = [
@@ -579,7 +581,7 @@ fn version_3() -> Vec<Case> {
                 ask(&mut proof);
                 let answer = bench.call::<AuthenticateClient>(&proof.request()?).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || "a download was offered".to_owned())?;
-                bench.offered().await.during("afterwards, asking for a download").map(|_| ())
+                bench.offered().await.during("afterwards, with a download request").map(|_| ())
             });
             case(title, ANYBODYS, run)
         })
@@ -627,22 +629,22 @@ fn retries() -> Vec<Case> {
     [
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #01",
-            "default SM-DP+: a retry is told the one-time key of the package that was bound",
+            "default SM-DP+: a retry gets the one-time key of the bound package",
             BY_EID,
         ),
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #02",
-            "SM-DS: a retry is told the one-time key of the package that was bound",
+            "SM-DS: a retry gets the one-time key of the bound package",
             BY_EVENT,
         ),
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #03",
-            "activation code for the EID: a retry is told the one-time key of the package that was bound",
+            "activation code for the EID: a retry gets the one-time key of the bound package",
             MINE,
         ),
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #04",
-            "activation code for no EID: a retry is told the one-time key of the package that was bound",
+            "activation code without EID: a retry gets the one-time key of the bound package",
             ANYBODYS,
         ),
     ]

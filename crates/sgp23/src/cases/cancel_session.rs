@@ -1,4 +1,4 @@
-//! ES9+.CancelSession: SGP.22 section 5.6.5, SGP.23 section 4.3.16.
+//! Cases of ES9+.CancelSession: SGP.22 section 5.6.5, SGP.23 section 4.3.16.
 
 use rsp::ids::TransactionId;
 use rsp::sgp22::CancelSessionReason as Reason;
@@ -20,13 +20,13 @@ fn case(title: &str, run: Run) -> Case {
     Case::new(FUNCTION, CLAUSE, title, run).order(Order::default())
 }
 
-/// The profile may still be downloaded.
+/// The profile can still be downloaded.
 const KEEPS: bool = true;
-/// The profile is not downloaded any more.
+/// The profile can no longer be downloaded.
 const ENDS: bool = false;
 
-/// Reason, its name, what becomes of the order, and the identifiers after AuthenticateClient and after
-/// GetBoundProfilePackage.
+/// The reason, its name, its effect on the order, and the identifiers of the cases after
+/// AuthenticateClient and after GetBoundProfilePackage.
 type Row = (Reason, &'static str, bool, Option<&'static str>, Option<&'static str>);
 
 const REASONS: &[Row] = &[
@@ -113,7 +113,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The same eUICC can download afterwards if the order was kept, and not otherwise.
+/// Checks that the same eUICC can download afterwards if the order was kept, and is refused
+/// otherwise.
 async fn expect_order(bench: &Bench<'_>, kept: bool) -> Verdict {
     if kept {
         return bench.download().await.during("afterwards").map(|_| ());
@@ -133,35 +134,36 @@ fn ended_state() -> Case {
         bench.cancel(&bench.euicc.cancel(id, &offered.auth.oid, Reason::END_USER_REJECTION)).await?;
         bench.expect_state("Error").await
     });
-    case("the profile of an order that was ended is in state Error", run).need(Need::Admin)
+    case("the profile of an ended order is in state Error", run).need(Need::Admin)
 }
 
 type Spoil = fn(&Bench<'_>, &mut Cancel) -> Verdict;
 
 const REFUSALS: &[(&str, Status, Spoil)] = &[
-    ("the TransactionID outside of what is signed is unknown", Status::TransactionUnknown, |_, it| {
+    ("the TransactionID in the envelope is unknown", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16]);
         Ok(())
     }),
-    ("the TransactionID in euiccCancelSessionSigned is another one", Status::TransactionUnknown, |_, it| {
+    ("the TransactionID in euiccCancelSessionSigned differs", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
         Ok(())
     }),
-    ("euiccCancelSessionSignature does not verify", Status::EuiccVerificationFailed, |_, it| {
+    ("euiccCancelSessionSignature is invalid", Status::EuiccVerificationFailed, |_, it| {
         it.spoil_signature = true;
         Ok(())
     }),
-    ("euiccCancelSessionSignature is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
+    ("euiccCancelSessionSignature belongs to another eUICC", Status::EuiccVerificationFailed, |bench, it| {
         it.key = bench.other_euicc.credentials.euicc.key.clone();
         Ok(())
     }),
-    ("the SM-DP+ OID is another server's", Status::SmdpOidMismatch, |_, it| {
+    ("the SM-DP+ OID belongs to another server", Status::SmdpOidMismatch, |_, it| {
         it.signed.smdp_oid = "2.999.11".parse().map_err(|_| Stop::needs("an OID"))?;
         Ok(())
     }),
 ];
 
-/// Each after AuthenticateClient and after GetBoundProfilePackage; the session and the order stay as they are.
+/// Each defect is tested after AuthenticateClient and after GetBoundProfilePackage. Session and
+/// order must be unchanged.
 fn refusals() -> Vec<Case> {
     let mut cases = Vec::new();
     for (title, status, spoil) in REFUSALS {
@@ -192,9 +194,11 @@ fn refusals() -> Vec<Case> {
             cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
         };
         let answer = bench.call::<CancelSession>(&error).await?;
-        ensure(matches!(answer, Answer::Refused(_)), || "the eUICC's error ended the session".to_owned())?;
+        ensure(matches!(answer, Answer::Refused(_)), || {
+            "an error response of the eUICC ended the session".to_owned()
+        })?;
         bench.bound(&offered, &bench.euicc.one_time_key()).await.during("afterwards").map(|_| ())
     });
-    cases.push(case("the eUICC's own error ends nothing", run));
+    cases.push(case("an error response of the eUICC keeps the session and the order", run));
     cases
 }

@@ -1,4 +1,4 @@
-//! ES2+: SGP.22 section 5.3, SGP.23 sections 4.3.1 to 4.3.6.
+//! Cases of ES2+: SGP.22 section 5.3, SGP.23 sections 4.3.1 to 4.3.6.
 
 use rsp::ids::{Iccid, TransactionId};
 use rsp::sgp22::es2plus::{CancelOrderRequest, ConfirmOrderRequest, FinalProfileStatusIndicator};
@@ -52,14 +52,14 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 impl Bench<'_> {
-    /// The profile in stock, ordered.
+    /// Orders the profile in stock.
     async fn ordered(&self) -> Result<(&Operator, Iccid), Stop> {
         let (operator, iccid) = (self.operator()?, self.iccid()?);
         operator.download_order(Some(iccid), None, None).await?.done().during("DownloadOrder")?;
         Ok((operator, iccid))
     }
 
-    /// The profile in stock, ordered and confirmed; gives the MatchingID.
+    /// Orders and confirms the profile in stock. Returns the MatchingID.
     async fn confirmed(&self, release_flag: bool) -> Result<(&Operator, Iccid, String), Stop> {
         let (operator, iccid) = self.ordered().await?;
         let request = ConfirmOrderRequest { release_flag, ..operator.confirmation(iccid) };
@@ -67,7 +67,7 @@ impl Bench<'_> {
         Ok((operator, iccid, reply.matching_id))
     }
 
-    /// Downloads what was ordered here.
+    /// Downloads the profile with this MatchingID.
     async fn download_under(
         &self,
         matching_id: &str,
@@ -78,7 +78,7 @@ impl Bench<'_> {
         Ok(self.following(ready).download().await.during("the download")?.transaction_id)
     }
 
-    /// That nothing is to be had under a MatchingID.
+    /// Checks that a download with this MatchingID is refused.
     async fn nothing_under(&self, matching_id: &str, status: Status) -> Verdict {
         use rsp::sgp22::es9plus::AuthenticateClient;
         let started = self.initiate().await?;
@@ -117,7 +117,7 @@ fn download_order() -> Vec<Case> {
             }),
         ),
         one_of_a_kind(
-            "any profile of a type is reserved, the last one once",
+            "a profile is reserved by its type, and each profile only once",
             run!(|bench| {
                 let (operator, iccid) = (bench.operator()?, bench.iccid()?);
                 let profile_type = bench.profile_type()?;
@@ -128,7 +128,7 @@ fn download_order() -> Vec<Case> {
             }),
         ),
         download_order_case(
-            "ICCID and profile type that belong together are taken",
+            "a matching ICCID and profile type are accepted",
             run!(|bench| {
                 let (operator, iccid) = (bench.operator()?, bench.iccid()?);
                 let profile_type = bench.profile_type()?;
@@ -144,14 +144,14 @@ fn download_order() -> Vec<Case> {
             }),
         ),
         download_order_case(
-            "an ICCID that is not in stock is refused",
+            "an unknown ICCID is refused",
             run!(|bench| {
                 let answer = bench.operator()?.download_order(Some(fresh_iccid(bench)?), None, None).await?;
                 answer.refused("downloadOrder", Status::IccidUnknown)
             }),
         ),
         download_order_case(
-            "an ICCID that is ordered already is refused",
+            "an already ordered ICCID is refused",
             run!(|bench| {
                 let (operator, iccid) = bench.ordered().await?;
                 let answer = operator.download_order(Some(iccid), None, None).await?;
@@ -159,7 +159,7 @@ fn download_order() -> Vec<Case> {
             }),
         ),
         download_order_case(
-            "a profile type that is not the ICCID's is refused",
+            "a profile type that does not match the ICCID is refused",
             run!(|bench| {
                 let answer = bench
                     .operator()?
@@ -169,9 +169,9 @@ fn download_order() -> Vec<Case> {
             }),
         ),
         download_order_case(
-            "a profile type that nobody has heard of is refused",
+            "an unknown profile type is refused",
             run!(|bench| {
-                let answer = bench.operator()?.download_order(None, Some("unheard of"), None).await?;
+                let answer = bench.operator()?.download_order(None, Some("unknown type"), None).await?;
                 answer.refused("downloadOrder", Status::ProfileTypeUnknown)
             }),
         ),
@@ -183,7 +183,7 @@ fn download_order() -> Vec<Case> {
 fn confirm_order() -> Vec<Case> {
     let mut cases = vec![
         confirm_order_case(
-            "the server makes a MatchingID and the profile can be downloaded under it",
+            "the server generates a MatchingID and the profile can be downloaded with it",
             run!(|bench| {
                 let (_, _, matching_id) = bench.confirmed(true).await?;
                 let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
@@ -194,7 +194,7 @@ fn confirm_order() -> Vec<Case> {
             }),
         ),
         confirm_order_case(
-            "the answer tells the address of the SM-DP+, and no EID when there is none",
+            "the response has the address of the SM-DP+, and an EID only if the order has one",
             run!(|bench| {
                 let (operator, iccid) = bench.ordered().await?;
                 let reply = operator.confirm(&operator.confirmation(iccid)).await?.done()?;
@@ -206,7 +206,7 @@ fn confirm_order() -> Vec<Case> {
             }),
         ),
         confirm_order_case(
-            "a MatchingID that the operator chose is kept",
+            "a MatchingID chosen by the operator is used",
             run!(|bench| {
                 let (operator, iccid) = bench.ordered().await?;
                 let chosen = chosen_matching_id(bench)?;
@@ -218,7 +218,7 @@ fn confirm_order() -> Vec<Case> {
             }),
         ),
         confirm_order_case(
-            "an EID given with the order comes back, and the order is for it alone",
+            "an EID in the order is returned, and other EIDs are refused",
             run!(|bench| {
                 let (operator, iccid) = (bench.operator()?, bench.iccid()?);
                 let eid = bench.other_euicc.eid;
@@ -229,7 +229,7 @@ fn confirm_order() -> Vec<Case> {
             }),
         ),
         confirm_order_case(
-            "an EID given with the confirmation comes back, and the order is for it alone",
+            "an EID in the confirmation is returned, and other EIDs are refused",
             run!(|bench| {
                 let (operator, iccid) = bench.ordered().await?;
                 let eid = Some(bench.other_euicc.eid);
@@ -240,7 +240,7 @@ fn confirm_order() -> Vec<Case> {
             }),
         ),
         confirm_order_case(
-            "an empty MatchingID makes an order that is found by its EID",
+            "an order with an empty MatchingID is found by its EID",
             run!(|bench| {
                 let (operator, iccid) = bench.ordered().await?;
                 let request = ConfirmOrderRequest {
@@ -254,7 +254,7 @@ fn confirm_order() -> Vec<Case> {
             }),
         ),
         confirm_order_case(
-            "a confirmation code is asked of the user",
+            "a confirmation code is required from the user",
             run!(|bench| {
                 let (operator, iccid) = bench.ordered().await?;
                 let request = ConfirmOrderRequest {
@@ -284,7 +284,7 @@ fn confirm_order() -> Vec<Case> {
                 let mut request = operator.confirmation(iccid);
                 change(bench, &mut request)?;
                 operator.confirm(&request).await?.refused("confirmOrder", status)?;
-                // The order is as it was.
+                // The order must be unchanged.
                 operator.confirm(&operator.confirmation(iccid)).await?.done().during("afterwards").map(|_| ())
             }),
         )
@@ -297,16 +297,16 @@ type ChangeConfirmation = fn(&Bench<'_>, &mut ConfirmOrderRequest) -> Verdict;
 
 /// The profile is ordered for the eUICC of the case.
 const CONFIRMATIONS: &[(&str, Status, ChangeConfirmation)] = &[
-    ("an ICCID that is not in stock cannot be confirmed", Status::IccidUnknown, |bench, it| {
+    ("an unknown ICCID cannot be confirmed", Status::IccidUnknown, |bench, it| {
         it.iccid = fresh_iccid(bench)?;
         Ok(())
     }),
-    ("another EID than the order's is refused", Status::EidAssociation, |bench, it| {
+    ("an EID that differs from the order is refused", Status::EidAssociation, |bench, it| {
         it.eid = Some(bench.other_euicc.eid);
         Ok(())
     }),
-    ("an SM-DS that cannot be reached is refused", Status::SmdsInaccessible, |_, it| {
-        // Port 9 discards; nobody speaks TLS there.
+    ("an unreachable SM-DS is refused", Status::SmdsInaccessible, |_, it| {
+        // Port 9 is the discard service, and no TLS server listens there.
         it.smds_address = Some("localhost:9".to_owned());
         Ok(())
     }),
@@ -315,7 +315,7 @@ const CONFIRMATIONS: &[(&str, Status, ChangeConfirmation)] = &[
 fn conflicts() -> Vec<Case> {
     vec![
         confirm_order_case(
-            "a MatchingID that another order has is refused",
+            "a MatchingID of another order is refused",
             run!(|bench| {
                 let (operator, iccid, taken) = bench.confirmed(true).await?;
                 let other = bench.second_profile().await?;
@@ -323,7 +323,7 @@ fn conflicts() -> Vec<Case> {
                 let request =
                     ConfirmOrderRequest { matching_id: Some(taken.clone()), ..operator.confirmation(other) };
                 operator.confirm(&request).await?.refused("confirmOrder", Status::MatchingIdInUse)?;
-                // Once the first is cancelled, it is free.
+                // After the first order is cancelled, its MatchingID can be used again.
                 operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
                 let again = ConfirmOrderRequest { header: operator.header(), ..request };
                 operator.confirm(&again).await?.done().during("afterwards").map(|_| ())
@@ -339,7 +339,7 @@ fn conflicts() -> Vec<Case> {
             }),
         ),
         confirm_order_case(
-            "an order is confirmed once",
+            "an order can be confirmed only once",
             run!(|bench| {
                 let (operator, iccid, _) = bench.confirmed(true).await?;
                 expect_refusal(operator.confirm(&operator.confirmation(iccid)).await?, "8.2.1")
@@ -361,13 +361,13 @@ fn conflicts() -> Vec<Case> {
                 let matching_id = Some("lower case".to_owned());
                 let request = ConfirmOrderRequest { matching_id, ..operator.confirmation(iccid) };
                 let answer = operator.confirm(&request).await?;
-                ensure(matches!(answer, Answer::Refused(_)), || "it was taken".to_owned())
+                ensure(matches!(answer, Answer::Refused(_)), || "the MatchingID was accepted".to_owned())
             }),
         ),
     ]
 }
 
-/// A MatchingID that no other order has.
+/// Returns a unique MatchingID.
 fn chosen_matching_id(bench: &Bench<'_>) -> Result<String, Stop> {
     Ok(format!("SGP23-{}", fresh_iccid(bench)?))
 }
@@ -395,7 +395,7 @@ fn cancel_order() -> Vec<Case> {
             }),
         ),
         cancel_order_case(
-            "a profile that is cancelled for good cannot be ordered again",
+            "a profile that was made unavailable cannot be ordered again",
             run!(|bench| {
                 let (operator, iccid, matching_id) = bench.confirmed(true).await?;
                 let request = CancelOrderRequest {
@@ -429,7 +429,7 @@ fn cancel_order() -> Vec<Case> {
             }),
         ),
         cancel_order_case(
-            "a package that is out cannot be cancelled",
+            "an order cannot be cancelled after the package was delivered",
             run!(|bench| {
                 let (operator, iccid, matching_id) = bench.confirmed(true).await?;
                 bench.download_under(&matching_id, None).await?;
@@ -468,7 +468,7 @@ type ChangeCancellation = fn(&Bench<'_>, &mut CancelOrderRequest) -> Verdict;
 
 /// The order is for the eUICC of the case.
 const CANCELLATIONS: &[(&str, Status, ChangeCancellation)] = &[
-    ("an ICCID that is not in stock cannot be cancelled", Status::IccidUnknown, |bench, it| {
+    ("an unknown ICCID cannot be cancelled", Status::IccidUnknown, |bench, it| {
         it.iccid = fresh_iccid(bench)?;
         Ok(())
     }),
@@ -476,11 +476,15 @@ const CANCELLATIONS: &[(&str, Status, ChangeCancellation)] = &[
         it.eid = None;
         Ok(())
     }),
-    ("another EID than the order's cancels nothing", Status::EidAssociation, |bench, it| {
-        it.eid = Some(bench.other_euicc.eid);
-        Ok(())
-    }),
-    ("another MatchingID than the order's cancels nothing", Status::MatchingIdAssociation, |_, it| {
+    (
+        "an EID that differs from the order is refused for a cancellation",
+        Status::EidAssociation,
+        |bench, it| {
+            it.eid = Some(bench.other_euicc.eid);
+            Ok(())
+        },
+    ),
+    ("a MatchingID that differs from the order is refused", Status::MatchingIdAssociation, |_, it| {
         it.matching_id = Some("ANOTHER".to_owned());
         Ok(())
     }),
@@ -499,7 +503,7 @@ fn release_profile() -> Vec<Case> {
             }),
         ),
         release_profile_case(
-            "an ICCID that is not in stock cannot be released",
+            "an unknown ICCID cannot be released",
             run!(|bench| {
                 let answer = bench.operator()?.release(fresh_iccid(bench)?).await?;
                 answer.refused("releaseProfile", Status::IccidUnknown)
@@ -513,7 +517,7 @@ fn release_profile() -> Vec<Case> {
             }),
         ),
         release_profile_case(
-            "a profile is released once",
+            "a profile can be released only once",
             run!(|bench| {
                 let (operator, iccid, _) = bench.confirmed(true).await?;
                 operator.release(iccid).await?.refused("releaseProfile", Status::IccidInvalidTransition)
@@ -522,7 +526,7 @@ fn release_profile() -> Vec<Case> {
     ]
 }
 
-// --- Who calls -----------------------------------------------------------------------------------------------------
+// --- Authorisation -------------------------------------------------------------------------------------------------
 
 const FUNCTIONS: [&str; 4] = ["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"];
 
@@ -530,7 +534,7 @@ fn callers() -> Vec<Case> {
     let caller_case = |title: &str, run| case("ES2+", "2.6.6, 6.5.1", title, run);
     vec![
         caller_case(
-            "another operator's order is not to be confirmed, released or cancelled",
+            "an order of another operator cannot be confirmed, released or cancelled",
             run!(|bench| {
                 let (_, iccid) = bench.ordered().await?;
                 let second = bench.second_operator()?;
@@ -542,20 +546,20 @@ fn callers() -> Vec<Case> {
         )
         .need(Need::SecondOperator),
         caller_case(
-            "a functionRequesterIdentifier that is not of the client certificate is refused",
+            "a functionRequesterIdentifier that does not match the client certificate is refused",
             run!(|bench| {
                 let mut impostor = bench.operator()?.clone();
                 impostor.identifier.clone_from(&bench.second_operator()?.identifier);
                 let answer = impostor.download_order(Some(bench.iccid()?), None, None).await?;
-                expect_refusal(answer, "1.1").during("the second operator's")?;
+                expect_refusal(answer, "1.1").during("with the identifier of the second operator")?;
                 impostor.identifier.clear();
                 expect_refusal(impostor.download_order(Some(bench.iccid()?), None, None).await?, "1.1")
-                    .during("an empty one")
+                    .during("with an empty identifier")
             }),
         )
         .need(Need::SecondOperator),
         caller_case(
-            "an operator that is known by name is that only with its own certificate",
+            "a registered identifier is accepted only with its own certificate",
             run!(|bench| {
                 let (first, second) = (bench.operator()?, bench.second_operator()?);
                 let name = format!("SGP23-{}", bench.iccid()?);
@@ -571,14 +575,14 @@ fn callers() -> Vec<Case> {
         .need(Need::SecondOperator)
         .need(Need::Admin),
         caller_case(
-            "without client certificate no function is executed",
+            "a request without a client certificate is not executed",
             run!(|bench| {
                 let link = bench.server.lpa.clone();
                 turned_away(bench, &bench.operator()?.over(link)).await
             }),
         ),
         caller_case(
-            "with a client certificate of an unknown CI no function is executed",
+            "a request with a client certificate of an unknown CI is not executed",
             run!(|bench| {
                 let link = bench.stranger()?.clone();
                 turned_away(bench, &bench.operator()?.over(link)).await
@@ -590,11 +594,11 @@ fn callers() -> Vec<Case> {
             run!(|bench| {
                 let body = serde_json::json!({ "iccid": bench.iccid()?.to_string() });
                 let answer = bench.operator()?.call::<Nothing>("downloadOrder", &body).await?;
-                ensure(matches!(answer, Answer::Refused(_)), || "it was executed".to_owned())
+                ensure(matches!(answer, Answer::Refused(_)), || "the request was executed".to_owned())
             }),
         ),
         caller_case(
-            "a call that is repeated, as after a lost answer, is answered as it was",
+            "a repeated call gets the same response",
             run!(|bench| {
                 use rsp::sgp22::es2plus::{ConfirmOrderReply, DownloadOrderReply};
                 let (operator, iccid) = (bench.operator()?, bench.iccid()?);
@@ -609,11 +613,11 @@ fn callers() -> Vec<Case> {
                 let confirm = operator.confirmation(iccid);
                 let confirm = || operator.call::<ConfirmOrderReply>("confirmOrder", &confirm);
                 let first = confirm().await?.done().during("ConfirmOrder")?;
-                equal("the second answer", &confirm().await?.done().during("ConfirmOrder again")?, &first)
+                equal("the second response", &confirm().await?.done().during("ConfirmOrder again")?, &first)
             }),
         ),
         caller_case(
-            "fields that a later version adds are passed over",
+            "unknown fields of a later version are ignored",
             run!(|bench| {
                 let operator = bench.operator()?;
                 let body = serde_json::json!({
@@ -628,7 +632,8 @@ fn callers() -> Vec<Case> {
     ]
 }
 
-/// Every function is refused by TLS or with an HTTP status, and the profile is still to be had.
+/// Checks that every function is refused by TLS or with an HTTP status, and that the profile is
+/// still available.
 async fn turned_away(bench: &Bench<'_>, caller: &Operator) -> Verdict {
     let iccid = bench.iccid()?;
     for function in FUNCTIONS {
@@ -638,7 +643,7 @@ async fn turned_away(bench: &Bench<'_>, caller: &Operator) -> Verdict {
             &caller.confirmation(iccid),
         );
         match world::send(&caller.link, request).await {
-            // The handshake failed, at once or (TLS 1.3) with the first read.
+            // The handshake failed, either immediately or (TLS 1.3) at the first read.
             Err(_) => {}
             Ok(response) => {
                 let status = response.status().as_u16();
@@ -651,7 +656,7 @@ async fn turned_away(bench: &Bench<'_>, caller: &Operator) -> Verdict {
     bench.ordered().await.during("afterwards, with the right certificate").map(|_| ())
 }
 
-/// That it is refused, with whatever reason, about this subject.
+/// Checks that the call is refused with this subject code and any reason code.
 fn expect_refusal<T>(answer: Answer<T>, subject: &str) -> Verdict {
     match answer {
         Answer::Refused(Refused::Json(why)) => ensure(why.subject_code == subject, || {

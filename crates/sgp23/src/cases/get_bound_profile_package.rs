@@ -1,4 +1,5 @@
-//! ES9+.GetBoundProfilePackage and, in what it gives, ES8+: SGP.22 sections 5.6.2 and 5.5, SGP.23 section 4.3.13.
+//! Cases of ES9+.GetBoundProfilePackage and of ES8+, which its response contains: SGP.22 sections
+//! 5.6.2 and 5.5, SGP.23 section 4.3.13.
 
 use rsp::ids::TransactionId;
 use rsp::sgp22::es9plus::{GetBoundProfilePackage, GetBoundProfilePackageRequest};
@@ -48,7 +49,7 @@ fn packages() -> Vec<Case> {
     [
         (
             Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #01"),
-            "the package opens with the session keys and is the one in stock",
+            "with session keys: the package can be decrypted and is the one in stock",
             plain(),
         ),
         (
@@ -83,8 +84,8 @@ fn packages() -> Vec<Case> {
         let run = run!(|bench| {
             let bound = bench.download().await?;
             if bench.server.admin.is_some() {
-                equal("whether profile protection keys are used", &bound.opened.ppk, &order.ppk)?;
-                equal("the number of segments of the metadata", &bound.opened.metadata_segments, &segments)?;
+                equal("the use of profile protection keys", &bound.opened.ppk, &order.ppk)?;
+                equal("the number of metadata segments", &bound.opened.metadata_segments, &segments)?;
             }
             Ok(())
         });
@@ -118,22 +119,17 @@ fn retries() -> Vec<Case> {
     for ((id, other), (what, order)) in SAME.into_iter().zip(OTHER).zip(ways) {
         let title = format!("{what}: the same one-time key gets the same package in another session");
         cases.push(case(&title, order, same_key()).id(id));
-        let title =
-            format!("{what}: an eUICC that has lost its one-time key gets a package bound to another");
+        let title = format!("{what}: an eUICC with a new one-time key gets a package bound to that key");
         cases.push(case(&title, order, other_key()).id(other));
     }
     cases.push(
-        case("after a wrong confirmation code the right one is taken", with_code(), code_again())
+        case("the correct confirmation code is accepted after a wrong one", with_code(), code_again())
             .id("4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #09"),
     );
-    cases.push(case(
-        "asked twice in one session the package is the same, octet for octet",
-        plain(),
-        asked_twice(),
-    ));
+    cases.push(case("a repeated request in one session returns the same package", plain(), asked_twice()));
     let bound_once = Order { bound_once: true, ..plain() };
     cases.push(case(
-        "a package that may be bound only once is refused to another one-time key",
+        "a package that can be bound only once is refused for another one-time key",
         bound_once,
         refused_to_another_key(),
     ));
@@ -147,7 +143,7 @@ fn same_key() -> Run {
         let offered = bench.offered().await.during("the retry")?;
         let second = bench.bound(&offered, &key).await.during("the retry")?;
         let (first, second) = (protected_part(&first.octets)?, protected_part(&second.octets)?);
-        ensure(first == second, || "the retry got other segments under the same one-time key".to_owned())
+        ensure(first == second, || "the retry got other segments for the same one-time key".to_owned())
     })
 }
 
@@ -179,7 +175,7 @@ fn asked_twice() -> Run {
         let offered = bench.offered().await?;
         let first = bench.bound(&offered, &key).await?;
         let second = bench.bound(&offered, &key).await.during("the second time")?;
-        ensure(first.octets == second.octets, || "the second answer is another package".to_owned())
+        ensure(first.octets == second.octets, || "the second response has another package".to_owned())
     })
 }
 
@@ -199,29 +195,29 @@ type Spoil = fn(&Bench<'_>, &mut Prepare);
 const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
     (
         Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #01"),
-        "euiccSignature2 does not verify",
+        "euiccSignature2 is invalid",
         Status::EuiccVerificationFailed,
         |_, it| it.spoil_signature = true,
     ),
     (
         Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #02"),
-        "the TransactionID outside of what is signed is unknown",
+        "the TransactionID in the envelope is unknown",
         Status::TransactionUnknown,
         |_, it| it.outer = TransactionId(vec![1; 16]),
     ),
     (
         Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #03"),
-        "the TransactionID in euiccSigned2 is another one",
+        "the TransactionID in euiccSigned2 differs",
         Status::TransactionUnknown,
         |_, it| it.signed.transaction_id = TransactionId(vec![1; 16]),
     ),
     (None, "euiccSignature2 does not cover smdpSignature2", Status::EuiccVerificationFailed, |_, it| {
         it.smdp_signature2.clear();
     }),
-    (None, "euiccSignature2 is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
+    (None, "euiccSignature2 belongs to another eUICC", Status::EuiccVerificationFailed, |bench, it| {
         it.key = bench.other_euicc.credentials.euicc.key.clone();
     }),
-    (None, "the one-time key is no point of the curve", Status::EuiccVerificationFailed, |_, it| {
+    (None, "the one-time key is not a point of the curve", Status::EuiccVerificationFailed, |_, it| {
         if let Some(octet) = it.signed.euicc_otpk.get_mut(40) {
             *octet ^= 1;
         }
@@ -238,7 +234,7 @@ fn refusals() -> Vec<Case> {
                 let mut prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?;
                 spoil(bench, &mut prepare);
                 bench.refused::<GetBoundProfilePackage>(&prepare.request(), status).await?;
-                bench.download().await.during("afterwards, with nothing wrong").map(|_| ())
+                bench.download().await.during("afterwards, without the defect").map(|_| ())
             });
             Case { id: *id, ..case(title, plain(), run) }
         })
@@ -251,7 +247,7 @@ fn confirmation_codes() -> Vec<Case> {
     let used_up = Order { wrong_confirmation_codes: 2, ..with_code() };
     vec![
         case(
-            "a confirmation code that is needed and missing is asked for",
+            "a missing confirmation code is refused",
             with_code(),
             run!(|bench| refused_code(bench, None, Status::ConfirmationCodeMissing).await),
         )
@@ -263,7 +259,7 @@ fn confirmation_codes() -> Vec<Case> {
         )
         .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #05"),
         case(
-            "the confirmation code is hashed with this session's TransactionID",
+            "a confirmation code hash of another TransactionID is refused",
             with_code(),
             run!(|bench| {
                 let offered = bench.offered().await?;
@@ -275,7 +271,7 @@ fn confirmation_codes() -> Vec<Case> {
             }),
         ),
         case(
-            "the last wrong confirmation code ends the order, even for the right one",
+            "the last allowed wrong confirmation code ends the order",
             used_up,
             run!(|bench| {
                 let offered = bench.offered().await?;
@@ -286,13 +282,13 @@ fn confirmation_codes() -> Vec<Case> {
                     .await?;
                 no_package(bench, &bench.prepare(&offered, &one_time)?)
                     .await
-                    .during("with the right code")?;
+                    .during("with the correct code")?;
                 bench.expect_state("Error").await
             }),
         )
         .need(Need::Admin),
         case(
-            "a session that was open all the time has no use of the right code either",
+            "the correct code is refused in an older session after the last wrong one",
             used_up,
             run!(|bench| {
                 let early = bench.offered().await?;
@@ -314,13 +310,13 @@ async fn refused_code(bench: &Bench<'_>, code: Option<&str>, status: Status) -> 
 
 async fn no_package(bench: &Bench<'_>, prepare: &Prepare) -> Verdict {
     let answer = bench.call::<GetBoundProfilePackage>(&prepare.request()).await?;
-    ensure(matches!(answer, Answer::Refused(_)), || "a package was handed out".to_owned())
+    ensure(matches!(answer, Answer::Refused(_)), || "a package was delivered".to_owned())
 }
 
 fn sessions() -> Vec<Case> {
     vec![
         case(
-            "an order that another session has ended gives no package",
+            "no package is delivered after another session has ended the order",
             plain(),
             run!(|bench| {
                 let (late, other) = (bench.offered().await?, bench.offered().await?);
@@ -330,7 +326,7 @@ fn sessions() -> Vec<Case> {
             }),
         ),
         case(
-            "a package that was handed to another eUICC meanwhile is not handed out again",
+            "no package is delivered after another eUICC has downloaded it",
             plain(),
             run!(|bench| {
                 let second = bench.with_the_other_euicc();
@@ -340,7 +336,7 @@ fn sessions() -> Vec<Case> {
             }),
         ),
         case(
-            "before AuthenticateClient there is nothing to be had",
+            "no package is delivered before AuthenticateClient",
             plain(),
             run!(|bench| {
                 let offered = bench.offered().await?;
@@ -352,7 +348,7 @@ fn sessions() -> Vec<Case> {
             }),
         ),
         case(
-            "the eUICC's own refusal gets no package and leaves the order",
+            "an error response of the eUICC gets no package and keeps the order",
             plain(),
             run!(|bench| {
                 let offered = bench.offered().await?;
@@ -366,16 +362,16 @@ fn sessions() -> Vec<Case> {
                         },
                     ),
                 };
-                // The standard has no status of its own for it; that it is no success is what counts.
+                // The standard defines no status for this. The case only requires a refusal.
                 let answer = bench.call::<GetBoundProfilePackage>(&refusal).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || {
-                    "the eUICC's error was answered with a package".to_owned()
+                    "a package was delivered for an error response of the eUICC".to_owned()
                 })?;
-                bench.download().await.during("afterwards, in another session").map(|_| ())
+                bench.download().await.during("afterwards, in a new session").map(|_| ())
             }),
         ),
         case(
-            "an order that is cancelled between offer and package gives no package",
+            "no package is delivered after the order was cancelled",
             plain(),
             run!(|bench| {
                 let offered = bench.offered().await?;
@@ -388,7 +384,7 @@ fn sessions() -> Vec<Case> {
                 let request = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
                 let answer = bench.call::<GetBoundProfilePackage>(&request).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || {
-                    "the package of a cancelled order was handed out".to_owned()
+                    "the package of a cancelled order was delivered".to_owned()
                 })
             }),
         )

@@ -1,4 +1,5 @@
-//! ES2+.HandleDownloadProgressInfo, from the SM-DP+ to the operator: SGP.22 section 5.3.5, SGP.23 section 4.3.5.
+//! Cases of ES2+.HandleDownloadProgressInfo, called by the SM-DP+ at the operator: SGP.22 section
+//! 5.3.5, SGP.23 section 4.3.5.
 
 use http::header;
 use rsp::der::Asn1;
@@ -30,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
     let milenage = Order { profile: Wanted { usim: true, ..Wanted::default() }, ..Order::default() };
     vec![
         case(
-            "a download that goes well is told step by step, with the eUICC's result",
+            "every step of a successful download is reported, with the eUICC's installation result",
             Order::default(),
             run!(|bench| {
                 let bound = bench.download().await?;
@@ -49,7 +50,7 @@ pub(super) fn cases() -> Vec<Case> {
             }),
         ),
         case(
-            "an installation that failed is told with the eUICC's result",
+            "a failed installation is reported with the eUICC's installation result",
             Order::default(),
             run!(|bench| {
                 let bound = bench.download().await?;
@@ -64,7 +65,7 @@ pub(super) fn cases() -> Vec<Case> {
                 ));
                 bench.notify(result.clone()).await?;
                 let told = bench.told(3).await?;
-                let last = told.last().ok_or_else(|| Stop::failed("nothing was told"))?;
+                let last = told.last().ok_or_else(|| Stop::failed("no report was received"))?;
                 equal(
                     "notificationPointId",
                     &last.notification_point_id,
@@ -75,7 +76,7 @@ pub(super) fn cases() -> Vec<Case> {
             }),
         ),
         case(
-            "a wrong confirmation code is told",
+            "a wrong confirmation code is reported",
             with_code,
             run!(|bench| {
                 let offered = bench.offered().await?;
@@ -92,7 +93,7 @@ pub(super) fn cases() -> Vec<Case> {
             }),
         ),
         case(
-            "an eUICC that the profile is not for is told",
+            "a failed eligibility check is reported",
             milenage,
             run!(|bench| {
                 let started = bench.initiate().await?;
@@ -109,7 +110,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 impl Bench<'_> {
-    /// What was told of the profile of the case, once so much has come.
+    /// Returns the reports about the profile of the case, after `count` of them have arrived.
     async fn told(&self, count: usize) -> Result<Vec<HandleDownloadProgressInfoRequest>, Stop> {
         let iccid = self.iccid()?;
         let calls = self.inbox()?.about(&iccid.to_string(), count).await;
@@ -118,7 +119,7 @@ impl Bench<'_> {
             let step = told.len() + 1;
             check_dress(&call).during(&format!("call {step}"))?;
             let body: HandleDownloadProgressInfoRequest = serde_json::from_slice(call.body())
-                .map_err(|e| Stop::failed(format!("call {step} is none of the function: {e}")))?;
+                .map_err(|e| Stop::failed(format!("call {step} has an invalid body: {e}")))?;
             equal("iccid", &body.iccid, &iccid)?;
             equal("eid", &body.eid, &Some(self.euicc.eid))?;
             equal("profileType", &body.profile_type.as_str(), &self.profile_type()?)?;
@@ -137,11 +138,11 @@ fn check_dress(call: &http::Request<bytes::Bytes>) -> Verdict {
         format!("Content-Type is {content_type:?}, expected application/json")
     })?;
     ensure(json::protocol_version(call.headers()).is_some(), || {
-        "X-Admin-Protocol is missing or names no version".to_owned()
+        "X-Admin-Protocol is missing or invalid".to_owned()
     })
 }
 
-/// The points in their order, each done or refused so.
+/// Checks the notification points and their statuses, in order.
 fn check_steps(
     told: &[HandleDownloadProgressInfoRequest],
     expected: &[(NotificationPointId, Option<Status>)],
@@ -161,7 +162,7 @@ fn check_steps(
     Ok(())
 }
 
-/// The eUICC's result comes with the last point, octet for octet.
+/// Checks that the last report contains the eUICC's result octet for octet.
 fn check_result(told: &[HandleDownloadProgressInfoRequest], result: &PendingNotification) -> Verdict {
     let came = told.last().and_then(|last| last.result_data.as_ref()).map(|data| data.0.clone());
     equal("resultData", &came, &Some(result.to_der()))

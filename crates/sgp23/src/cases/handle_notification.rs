@@ -1,7 +1,7 @@
-//! ES9+.HandleNotification: SGP.22 section 5.6.4, SGP.23 section 4.3.15.
+//! Cases of ES9+.HandleNotification: SGP.22 section 5.6.4, SGP.23 section 4.3.15.
 //!
-//! The function has no answer but HTTP 204, so what a server made of a notification shows in what it does afterwards, or
-//! in the admin API.
+//! The function has no response other than HTTP 204. The effect of a notification is therefore
+//! checked with later calls or with the admin API.
 
 use certs::{Defect, Role};
 use rsp::der::Raw;
@@ -25,14 +25,13 @@ fn case(title: &str, run: Run) -> Case {
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
-        case("the result of an installation and everything after it are taken", all_notifications())
+        case("an installation result and all later notifications are accepted", all_notifications())
             .id("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #01"),
-        case("after the result of an installation an enable notification is taken", installed_and_enabled())
+        case("an enable notification is accepted after an installation result", installed_and_enabled())
             .id("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #02"),
-        case("an installation that succeeded leaves the profile Installed", installed_state())
-            .need(Need::Admin),
-        case("what comes again is answered again and has no second effect", repeated()).need(Need::Admin),
-        case("a deletion is believed from the eUICC that has the profile", deleted()).need(Need::Admin),
+        case("a successful installation sets the profile to Installed", installed_state()).need(Need::Admin),
+        case("a repeated notification is acknowledged and changes nothing", repeated()).need(Need::Admin),
+        case("a deletion is accepted from the eUICC with the profile", deleted()).need(Need::Admin),
     ];
     cases.extend(failed_installations());
     cases.extend(results_not_believed());
@@ -51,11 +50,13 @@ impl Bench<'_> {
         self.notify(PendingNotification::OtherSignedNotification(notification)).await
     }
 
-    /// The profile is the eUICC's: whoever asks for it again is refused.
+    /// Checks that the order is used up: another download is refused.
     async fn expect_used_up(&self) -> Verdict {
         let started = self.initiate().await?;
         let proof = self.euicc.authenticate(&started.ok, &self.ready()?.matching_id).request()?;
-        self.refused::<AuthenticateClient>(&proof, Status::MatchingIdRefused).await.during("afterwards")
+        self.refused::<AuthenticateClient>(&proof, Status::MatchingIdRefused)
+            .await
+            .during("after the notifications")
     }
 }
 
@@ -82,7 +83,7 @@ fn installed_and_enabled() -> Run {
 fn installed_state() -> Run {
     run!(|bench| {
         let bound = bench.download().await?;
-        bench.expect_state("Downloaded").await.during("before the result")?;
+        bench.expect_state("Downloaded").await.during("before the installation result")?;
         bench.notify(bench.installed(&bound)).await?;
         bench.expect_state("Installed").await?;
         equal("installedOn", &bench.profile().await?.installed_on, &vec![bench.euicc.eid.to_string()])
@@ -99,7 +100,7 @@ fn repeated() -> Run {
         for _ in 0..2 {
             bench.tell(4, notification_event::DELETE, &bound).await?;
         }
-        // A result that was delayed on the way does not bring the profile back.
+        // A delayed installation result must not restore the installation.
         bench.notify(bench.installed(&bound)).await?;
         equal("installedOn", &bench.profile().await?.installed_on, &Vec::new())
     })
@@ -114,7 +115,7 @@ fn deleted() -> Run {
     })
 }
 
-// --- Installations that failed -------------------------------------------------------------------------------------
+// --- Failed installations ------------------------------------------------------------------------------------------
 
 const REASONS: &[(&str, BppCommandId, ErrorReason, &str)] = &[
     ("04", BppCommandId::CONFIGURE_ISDP, ErrorReason::INCORRECT_INPUT_VALUES, "incorrectInputValues"),
@@ -185,15 +186,15 @@ fn failed_installations() -> Vec<Case> {
         .map(|(number, command, reason, name)| {
             let id = identifier(number);
             let run = failed_installation(*command, *reason);
-            Case { id, ..case(&format!("an installation that failed with {name} ends the order"), run) }
+            Case { id, ..case(&format!("an installation that fails with {name} ends the order"), run) }
         })
         .collect();
     let run = failed_installation(BppCommandId(9), ErrorReason(77));
-    cases.push(case("an installation that failed with a reason of a later version ends the order", run));
+    cases.push(case("an installation that fails with a reason of a later version ends the order", run));
     cases
 }
 
-/// The rows of one test case, whose identifiers are constants.
+/// Returns the identifier of a test sequence. The identifiers must be constants.
 fn identifier(number: &str) -> Option<&'static str> {
     const IDS: &[&str] = &[
         "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #04",
@@ -231,29 +232,29 @@ fn failed_installation(command: BppCommandId, reason: ErrorReason) -> Run {
     })
 }
 
-// --- What is not believed ------------------------------------------------------------------------------------------
+// --- Invalid notifications -----------------------------------------------------------------------------------------
 
 type SpoilResult = fn(&Bench<'_>, &mut ProfileInstallationResultData) -> Verdict;
 
 const RESULTS: &[(Option<&str>, &str, SpoilResult)] = &[
     (
         Some("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #03"),
-        "a result of an unknown transaction changes nothing",
+        "an installation result with an unknown TransactionID changes nothing",
         |_, it| {
             it.transaction_id = TransactionId(vec![1; 16]);
             Ok(())
         },
     ),
-    (None, "a result for another SM-DP+ changes nothing", |_, it| {
+    (None, "an installation result for another SM-DP+ changes nothing", |_, it| {
         it.smdp_oid = Some("2.999.11".parse().map_err(|_| Stop::needs("an OID"))?);
         Ok(())
     }),
-    (None, "a result that is no notification of an installation changes nothing", |_, it| {
+    (None, "an installation result without the event notificationInstall changes nothing", |_, it| {
         it.notification_metadata.profile_management_operation =
             rsp::der::BitString::of(&[notification_event::ENABLE]);
         Ok(())
     }),
-    (None, "a result that names another profile changes nothing", |bench, it| {
+    (None, "an installation result for another profile changes nothing", |bench, it| {
         it.notification_metadata.iccid = Some(crate::arrange::fresh_iccid(bench)?);
         Ok(())
     }),
@@ -269,7 +270,7 @@ fn results_not_believed() -> Vec<Case> {
                 let mut data = result_of(bench, &bound);
                 spoil(bench, &mut data)?;
                 bench.notify(bench.euicc.signed_result(data)).await?;
-                bench.download().await.during("afterwards, the order is still there").map(|_| ())
+                bench.download().await.during("afterwards, with the order unchanged").map(|_| ())
             });
             Case { id: *id, ..case(title, run) }
         })
@@ -277,9 +278,9 @@ fn results_not_believed() -> Vec<Case> {
     let run = run!(|bench| {
         let bound = bench.download().await?;
         bench.notify(bench.other_euicc.signed_result(result_of(bench, &bound))).await?;
-        bench.download().await.during("afterwards, the order is still there").map(|_| ())
+        bench.download().await.during("afterwards, with the order unchanged").map(|_| ())
     });
-    cases.push(case("a result that another eUICC signed changes nothing", run));
+    cases.push(case("an installation result signed by another eUICC changes nothing", run));
     cases
 }
 
@@ -291,20 +292,20 @@ fn result_of(bench: &Bench<'_>, bound: &Bound) -> ProfileInstallationResultData 
 type SpoilNotification = fn(&Bench<'_>, &mut OtherSignedNotification) -> Verdict;
 
 const NOTIFICATIONS: &[(&str, SpoilNotification)] = &[
-    ("a deletion that another eUICC signed", |bench, it| {
+    ("a deletion signed by another eUICC", |bench, it| {
         let told = it.tbs_other_notification.clone();
         let iccid = told.iccid.ok_or_else(|| Stop::needs("an ICCID"))?;
         let event = notification_event::DELETE;
         *it = bench.other_euicc.notification(told.seq_number, event, &told.notification_address, iccid);
         Ok(())
     }),
-    ("a deletion whose signature does not verify", |_, it| {
+    ("a deletion with an invalid signature", |_, it| {
         if let Some(octet) = it.euicc_notification_signature.get_mut(3) {
             *octet ^= 1;
         }
         Ok(())
     }),
-    ("a deletion with another sequence number than was signed", |_, it| {
+    ("a deletion with a modified sequence number", |_, it| {
         let mut metadata = it.tbs_other_notification.clone().into_value();
         metadata.seq_number = 99;
         it.tbs_other_notification = Raw::new(metadata);
@@ -330,7 +331,7 @@ fn notifications_not_believed() -> Vec<Case> {
                 let installed_on = bench.profile().await?.installed_on;
                 equal("installedOn", &installed_on, &vec![bench.euicc.eid.to_string()])
             });
-            case(&format!("{what} is answered and changes nothing"), run).need(Need::Admin)
+            case(&format!("{what} is acknowledged and changes nothing"), run).need(Need::Admin)
         })
         .collect()
 }

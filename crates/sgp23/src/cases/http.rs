@@ -1,4 +1,4 @@
-//! How functions travel over HTTP: SGP.22 section 6, SGP.23 section 4.3.17.
+//! Cases of the HTTP layer: SGP.22 section 6, SGP.23 section 4.3.17.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -21,20 +21,20 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case(
             "6.2, 6.5.1",
-            "the answer has the binding's Content-Type and X-Admin-Protocol",
+            "the response has the binding's Content-Type and X-Admin-Protocol",
             answer_headers(),
         ),
-        case("6.2", "parameters of the Content-Type may be left out or spelled otherwise", content_types()),
-        case("6.2", "another Content-Type is not executed", other_content_type()),
-        case("6.2", "without X-Admin-Protocol nothing is executed", no_protocol()),
-        case("6.2", "for a client of version 1 nothing is executed", version_1()),
-        case("6.2", "a client of version 3 is answered in a version of X-Admin-Protocol", version_3()),
-        case("6.5.1", "a path that is no function's is not found", unknown_path()),
-        case("6.5.1", "a function is called with POST and nothing else", other_methods()),
-        case("6.5.1, 6.6.1", "a body that is not the function's is not executed", nonsense()),
+        case("6.2", "parameters and case of the Content-Type may vary", content_types()),
+        case("6.2", "a request with another Content-Type is not executed", other_content_type()),
+        case("6.2", "a request without X-Admin-Protocol is not executed", no_protocol()),
+        case("6.2", "a request of a version 1 client is not executed", version_1()),
+        case("6.2", "the response to a version 3 client has a valid X-Admin-Protocol", version_3()),
+        case("6.5.1", "an unknown path is not found", unknown_path()),
+        case("6.5.1", "only POST requests are executed", other_methods()),
+        case("6.5.1, 6.6.1", "a request with an invalid body is not executed", nonsense()),
         case(
             "2.6.6",
-            "serves an LPA that shows no client certificate",
+            "an LPA without a client certificate is accepted",
             run!(|bench| bench.initiate().await.map(|_| ())),
         ),
     ]
@@ -46,7 +46,8 @@ impl Bench<'_> {
     }
 }
 
-/// That a function was not executed: an HTTP error, or the function's own refusal.
+/// Checks that a function was not executed: the response is an HTTP error or a refusal of the
+/// function.
 async fn not_executed(bench: &Bench<'_>, request: http::Request<Bytes>) -> Verdict {
     let response = bench.send(request).await?;
     if is_http_refusal(response.status()) {
@@ -58,7 +59,8 @@ async fn not_executed(bench: &Bench<'_>, request: http::Request<Bytes>) -> Verdi
     }
 }
 
-/// That the request is at fault; a server that does not know the path has not looked at it.
+/// True if the status blames the request. With a 404 or 405, the server has not looked at the
+/// request.
 fn is_http_refusal(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::NOT_FOUND && status != StatusCode::METHOD_NOT_ALLOWED
 }
@@ -80,7 +82,10 @@ fn answer_headers() -> Run {
             format!("Content-Type is {content_type:?}, expected {expected}")
         })?;
         ensure(json::protocol_version(response.headers()).is_some(), || {
-            format!("X-Admin-Protocol is {:?}, expected gsma/rsp/v and a version", text(X_ADMIN_PROTOCOL))
+            format!(
+                "X-Admin-Protocol is {:?}, expected gsma/rsp/v followed by a version",
+                text(X_ADMIN_PROTOCOL)
+            )
         })
     })
 }
@@ -138,7 +143,7 @@ fn version_3() -> Run {
             let response = bench.send(request).await?;
             bench.binding.answer::<InitiateAuthentication>(&response)?.done().during(version)?;
             ensure(json::protocol_version(response.headers()).is_some(), || {
-                format!("{version} is answered without a version in X-Admin-Protocol")
+                format!("the response to {version} has no valid X-Admin-Protocol")
             })?;
         }
         Ok(())
@@ -151,7 +156,7 @@ fn unknown_path() -> Run {
             Binding::Json => &["/gsma/rsp2/es9plus/unknownFunction", "/gsma/rsp2/es9plus"],
             Binding::Asn1 => &["/gsma/rsp2/asn1/initiateAuthentication", "/gsma/rsp2/asn"],
         };
-        bench.initiate().await.during("with the right path")?;
+        bench.initiate().await.during("with the correct path")?;
         for path in paths {
             let mut request = bench.post();
             *request.uri_mut() = path.parse().unwrap_or_default();
@@ -187,11 +192,11 @@ fn nonsense() -> Run {
         let half = |octets: &[u8]| Bytes::copy_from_slice(octets.get(..octets.len() / 2).unwrap_or_default());
         let whole = bench.post().into_body();
         let bodies = [
-            ("nothing", Bytes::new()),
+            ("an empty body", Bytes::new()),
             ("half a request", half(&whole)),
             ("an empty object", Bytes::from_static(b"{}")),
             ("an empty RemoteProfileProvisioningRequest", Bytes::from_static(&[0xA2, 0])),
-            ("a later function", Bytes::from_static(&[0xA2, 5, 0xBF, 0x7E, 2, 0x80, 0])),
+            ("a function of a later version", Bytes::from_static(&[0xA2, 5, 0xBF, 0x7E, 2, 0x80, 0])),
         ];
         for (what, body) in bodies {
             let request = bench.binding.post(&path, bench.server.version, body);
@@ -202,12 +207,12 @@ fn nonsense() -> Run {
             let refused = is_http_refusal(response.status()) || is_refusal(bench.binding, response.body());
             ensure(refused, || format!("{what} was executed"))?;
         }
-        // And the server is still there.
+        // The server must still be working.
         bench.initiate().await.during("afterwards").map(|_| ())
     })
 }
 
-/// A refusal of whatever function it may have been.
+/// True if the body is a refusal of any function.
 fn is_refusal(binding: Binding, body: &[u8]) -> bool {
     match binding {
         Binding::Json => serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|answer| {

@@ -1,4 +1,4 @@
-//! ES9+.InitiateAuthentication: SGP.22 section 5.6.1, SGP.23 section 4.3.12.
+//! Cases of ES9+.InitiateAuthentication: SGP.22 section 5.6.1, SGP.23 section 4.3.12.
 
 use rsp::der::{Asn1, Tag, tlv_bytes};
 use rsp::ids::{SubjectKeyIdentifier, Version};
@@ -16,39 +16,39 @@ const CLAUSE: &str = "5.6.1";
 
 type Spoil = fn(&Bench<'_>, &mut InitiateAuthenticationRequest);
 
-/// Identifier, what is wrong, what is answered.
+/// Identifier, defect, expected status.
 const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #03"),
-        "the address is another server's",
+        "the address belongs to another server",
         Status::SmdpAddressRefused,
         |_, it| it.smdp_address = "another.server.example".to_owned(),
     ),
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #04"),
-        "the server trusts no CI under which the eUICC can sign",
+        "the server trusts none of the eUICC's CIs for signing",
         Status::CiForSigningUnsupported,
         |_, it| it.euicc_info1.euicc_ci_pk_id_list_for_signing = stranger(),
     ),
-    (None, "the eUICC can sign under no CI at all", Status::CiForSigningUnsupported, |_, it| {
+    (None, "the eUICC supports no CI for signing", Status::CiForSigningUnsupported, |_, it| {
         it.euicc_info1.euicc_ci_pk_id_list_for_signing.clear();
     }),
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #05"),
-        "the eUICC is of a version before the server's lowest",
+        "the version of the eUICC is below the server's lowest version",
         Status::SvnUnsupported,
         |_, it| it.euicc_info1.svn = Version([1, 0, 0]),
     ),
-    (None, "the eUICC asks for a later version than there is", Status::SvnUnsupported, |_, it| {
+    (None, "the version of the eUICC does not exist yet", Status::SvnUnsupported, |_, it| {
         it.euicc_info1.svn = Version([9, 0, 0]);
     }),
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #06"),
-        "the server has no certificate below a CI that the eUICC can verify",
+        "the server has no certificate of the eUICC's CIs for verification",
         Status::CiForVerificationUnavailable,
         |_, it| it.euicc_info1.euicc_ci_pk_id_list_for_verification = stranger(),
     ),
-    (None, "the eUICC can verify under no CI at all", Status::CiForVerificationUnavailable, |_, it| {
+    (None, "the eUICC supports no CI for verification", Status::CiForVerificationUnavailable, |_, it| {
         it.euicc_info1.euicc_ci_pk_id_list_for_verification.clear();
     }),
     (
@@ -66,7 +66,7 @@ fn stranger() -> Vec<SubjectKeyIdentifier> {
     vec![SubjectKeyIdentifier(vec![7; 20])]
 }
 
-/// Versions of SGP.22 whose eUICCs are to be served.
+/// SGP.22 versions of eUICCs that the server must accept.
 const VERSIONS: &[(Option<&str>, [u8; 3])] = &[
     (None, [2, 2, 0]),
     (Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #07"), [2, 2, 1]),
@@ -79,13 +79,16 @@ const VERSIONS: &[(Option<&str>, [u8; 3])] = &[
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
-        case("the answer is signed by CERT.DPauth over the eUICC's challenge and the address", nominal())
-            .id("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #01"),
-        case("every TransactionID and every serverChallenge is another one", unique())
+        case(
+            "the response is signed with CERT.DPauth and contains the eUICC's challenge and the address",
+            nominal(),
+        )
+        .id("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #01"),
+        case("every TransactionID and every serverChallenge is unique", unique())
             .id("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #02"),
-        case("the address is compared without regard to case", any_case()),
+        case("the address is case-insensitive", any_case()),
         case("the CI for signing is the first of the eUICC's list that the server trusts", preference()),
-        case("elements of version 3 in euiccInfo1 and beside it are passed over", later_elements()),
+        case("elements of version 3 in and after euiccInfo1 are ignored", later_elements()),
     ];
     cases.extend(REFUSALS.iter().map(|(id, title, status, spoil)| {
         let (status, spoil) = (*status, *spoil);
@@ -103,7 +106,7 @@ pub(super) fn cases() -> Vec<Case> {
             request.euicc_info1.svn = svn;
             bench.initiate_with(&request).await.map(|_| ())
         });
-        Case { id: *id, ..case(&format!("an eUICC of version {svn} is served"), run) }
+        Case { id: *id, ..case(&format!("an eUICC of version {svn} is accepted"), run) }
     }));
     cases
 }
@@ -118,7 +121,7 @@ fn nominal() -> Run {
 
 fn unique() -> Run {
     run!(|bench| {
-        // The same challenge of the eUICC, so that only the server's own dice make a difference.
+        // The eUICC's challenge stays the same, so only the server's randomness makes a difference.
         let request = bench.initiation();
         let (first, second) = (bench.initiate_with(&request).await?, bench.initiate_with(&request).await?);
         ensure(first.ok.transaction_id != second.ok.transaction_id, || {
@@ -133,7 +136,7 @@ fn unique() -> Run {
 fn any_case() -> Run {
     run!(|bench| {
         if !bench.server.address.contains(|c: char| c.is_ascii_alphabetic()) {
-            return Err(Stop::needs("an address that has letters"));
+            return Err(Stop::needs("an address with letters"));
         }
         let changed = |letter: fn(char) -> char| bench.server.address.chars().map(letter).collect::<String>();
         for smdp_address in [
@@ -157,7 +160,8 @@ fn preference() -> Run {
     })
 }
 
-/// euiccCiPKIdListForSigningV3, euiccRspCapability and highestSvn of version 3, and an element nobody knows.
+/// Adds euiccCiPKIdListForSigningV3, euiccRspCapability and highestSvn of version 3, and an unknown
+/// element.
 fn later_elements() -> Run {
     run!(|bench| {
         let mut info1 = bench.initiation().euicc_info1.to_der();
