@@ -19,7 +19,7 @@ use rsp::status::Status;
 use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
 use support::euicc::notify;
 use support::operator::Nothing;
-use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, VERSION, call};
+use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, Testbed, VERSION, call};
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
@@ -130,86 +130,86 @@ fn iccid() -> Iccid {
 }
 
 /// Creates a testbed with an SM-DS and a profile ordered for the first eUICC.
-async fn bench() -> (Bench, SmDs) {
-    let bench = Bench::new();
+async fn testbed() -> (Testbed, SmDs) {
+    let testbed = Testbed::new();
     let sm_ds = SmDs::default();
-    let bench = Bench { server: bench.server.clone().with_peers(Arc::new(sm_ds.clone())), ..bench };
-    bench.stock(ICCID, &ProfileOptions::default()).await;
-    let eid = Some(bench.euicc().eid);
-    bench.operator().download_order(&bench.server, Some(iccid()), None, eid).await.done();
-    (bench, sm_ds)
+    let testbed = Testbed { server: testbed.server.clone().with_peers(Arc::new(sm_ds.clone())), ..testbed };
+    testbed.stock(ICCID, &ProfileOptions::default()).await;
+    let eid = Some(testbed.euicc().eid);
+    testbed.operator().download_order(&testbed.server, Some(iccid()), None, eid).await.done();
+    (testbed, sm_ds)
 }
 
-fn confirmation(bench: &Bench) -> ConfirmOrderRequest {
-    ConfirmOrderRequest { smds_address: Some(SM_DS.to_owned()), ..bench.operator().confirmation(iccid()) }
+fn confirmation(testbed: &Testbed) -> ConfirmOrderRequest {
+    ConfirmOrderRequest { smds_address: Some(SM_DS.to_owned()), ..testbed.operator().confirmation(iccid()) }
 }
 
 async fn confirm(
     server: &SmDpPlus,
-    bench: &Bench,
+    testbed: &Testbed,
     request: &ConfirmOrderRequest,
 ) -> json::Answer<ConfirmOrderReply> {
-    bench.operator().call(server, "confirmOrder", request).await
+    testbed.operator().call(server, "confirmOrder", request).await
 }
 
 #[tokio::test]
 async fn the_event_of_a_released_order_is_registered_before_the_reply() {
-    let (bench, sm_ds) = bench().await;
-    let reply = confirm(&bench.server, &bench, &confirmation(&bench)).await.done();
+    let (testbed, sm_ds) = testbed().await;
+    let reply = confirm(&testbed.server, &testbed, &confirmation(&testbed)).await.done();
     let asked = sm_ds.asked();
     let [Asked::Register(event)] = &asked[..] else { panic!("{asked:?}") };
-    assert_eq!(event.eid, bench.euicc().eid);
+    assert_eq!(event.eid, testbed.euicc().eid);
     assert_eq!(event.event_id, reply.matching_id);
     assert_eq!(event.rsp_server_address.as_str(), ADDRESS);
     assert_eq!(event.header.function_requester_identifier, "2.999.10");
     assert!(!event.header.function_call_identifier.is_empty());
-    assert!(bench.server.outbox().await.unwrap().is_empty());
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
     // The EventID leads to the profile.
-    bench.euicc().try_authenticate(&bench.server, &event.event_id).await.done();
+    testbed.euicc().try_authenticate(&testbed.server, &event.event_id).await.done();
 }
 
 #[tokio::test]
 async fn the_event_of_a_confirmed_order_is_registered_on_release() {
-    let (bench, sm_ds) = bench().await;
-    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&bench) };
-    let reply = confirm(&bench.server, &bench, &request).await.done();
+    let (testbed, sm_ds) = testbed().await;
+    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&testbed) };
+    let reply = confirm(&testbed.server, &testbed, &request).await.done();
     assert_eq!(sm_ds.asked(), []);
     sm_ds.is(Mood::Down);
-    let answer = bench.operator().release(&bench.server, iccid()).await;
+    let answer = testbed.operator().release(&testbed.server, iccid()).await;
     assert_eq!(answer.refused(), Status::SmdsInaccessible);
-    assert_eq!(bench.state().await, ProfileState::Confirmed);
+    assert_eq!(testbed.state().await, ProfileState::Confirmed);
     sm_ds.is(Mood::Takes);
-    bench.operator().release(&bench.server, iccid()).await.done();
+    testbed.operator().release(&testbed.server, iccid()).await.done();
     let asked = sm_ds.asked();
     assert!(matches!(&asked[..], [Asked::Register(event)] if event.event_id == reply.matching_id));
-    bench.euicc().try_authenticate(&bench.server, &reply.matching_id).await.done();
+    testbed.euicc().try_authenticate(&testbed.server, &reply.matching_id).await.done();
 }
 
 #[tokio::test]
 async fn an_order_that_cannot_have_an_event_is_refused_and_unchanged() {
-    let (bench, sm_ds) = bench().await;
-    let before = bench.profile().await;
+    let (testbed, sm_ds) = testbed().await;
+    let before = testbed.profile().await;
     for (case, change, status) in [
         (
             "not an address",
-            ConfirmOrderRequest { smds_address: Some("not an address".to_owned()), ..confirmation(&bench) },
+            ConfirmOrderRequest { smds_address: Some("not an address".to_owned()), ..confirmation(&testbed) },
             Status::SmdsInaccessible,
         ),
         (
             "no MatchingID",
-            ConfirmOrderRequest { matching_id: Some(String::new()), ..confirmation(&bench) },
+            ConfirmOrderRequest { matching_id: Some(String::new()), ..confirmation(&testbed) },
             Status::MatchingIdRefused,
         ),
     ] {
-        assert_eq!(confirm(&bench.server, &bench, &change).await.refused(), status, "{case}");
-        assert_eq!(bench.profile().await, before, "{case}");
+        assert_eq!(confirm(&testbed.server, &testbed, &change).await.refused(), status, "{case}");
+        assert_eq!(testbed.profile().await, before, "{case}");
     }
     // An order without an EID.
-    let other = bench.stock(OTHER_ICCID, &ProfileOptions::default()).await;
-    bench.operator().download_order(&bench.server, Some(other), None, None).await.done();
+    let other = testbed.stock(OTHER_ICCID, &ProfileOptions::default()).await;
+    testbed.operator().download_order(&testbed.server, Some(other), None, None).await.done();
     for release_flag in [true, false] {
-        let request = ConfirmOrderRequest { iccid: other, release_flag, ..confirmation(&bench) };
-        assert_eq!(confirm(&bench.server, &bench, &request).await.refused(), Status::EidMissing);
+        let request = ConfirmOrderRequest { iccid: other, release_flag, ..confirmation(&testbed) };
+        assert_eq!(confirm(&testbed.server, &testbed, &request).await.refused(), Status::EidMissing);
     }
     assert_eq!(sm_ds.asked(), []);
 }
@@ -223,75 +223,76 @@ async fn a_failed_registration_restores_the_order() {
         (Mood::AnswerLost, Status::SmdsExecutionError, 1),
         (Mood::Down, Status::SmdsInaccessible, 0),
     ] {
-        let (bench, sm_ds) = bench().await;
-        let before = bench.profile().await;
+        let (testbed, sm_ds) = testbed().await;
+        let before = testbed.profile().await;
         sm_ds.is(mood);
-        let request = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
-        assert_eq!(confirm(&bench.server, &bench, &request).await.refused(), status);
-        assert_eq!(bench.profile().await, before);
-        let answer = bench.euicc().try_authenticate(&bench.server, "EVENT-1").await;
+        let request =
+            ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
+        assert_eq!(confirm(&testbed.server, &testbed, &request).await.refused(), status);
+        assert_eq!(testbed.profile().await, before);
+        let answer = testbed.euicc().try_authenticate(&testbed.server, "EVENT-1").await;
         assert_eq!(answer.refused(), Status::MatchingIdRefused);
         // If the SM-DS may have the event, it is deleted when the SM-DS is reachable again. Then
         // the order can be confirmed again.
-        assert_eq!(bench.server.outbox().await.unwrap().len(), deletes);
+        assert_eq!(testbed.server.outbox().await.unwrap().len(), deletes);
         sm_ds.is(Mood::Takes);
         sm_ds.asked();
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
         assert_eq!(sm_ds.asked().len(), deletes);
-        confirm(&bench.server, &bench, &request).await.done();
-        bench.euicc().try_authenticate(&bench.server, "EVENT-1").await.done();
+        confirm(&testbed.server, &testbed, &request).await.done();
+        testbed.euicc().try_authenticate(&testbed.server, "EVENT-1").await.done();
     }
 }
 
 #[tokio::test]
 async fn an_event_is_deleted_however_its_order_ends() {
     for end in ["installed", "failed", "rejected", "cancelled", "expired"] {
-        let (bench, sm_ds) = bench().await;
-        let code = confirm(&bench.server, &bench, &confirmation(&bench)).await.done().matching_id;
+        let (testbed, sm_ds) = testbed().await;
+        let code = confirm(&testbed.server, &testbed, &confirmation(&testbed)).await.done().matching_id;
         sm_ds.asked();
-        let euicc = bench.euicc();
+        let euicc = testbed.euicc();
         match end {
             "installed" | "failed" => {
-                let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+                let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
                 assert_eq!(sm_ds.asked(), []);
                 let result = euicc.result(&transaction, iccid(), end == "installed");
-                notify(&bench.server, euicc.signed_result(result)).await;
+                notify(&testbed.server, euicc.signed_result(result)).await;
             }
             "rejected" => {
-                let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+                let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
                 let no = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-                call::<CancelSession>(&bench.server, &euicc.signed_cancellation(no, false)).await.done();
+                call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(no, false)).await.done();
             }
             "cancelled" => {
-                let operator = bench.operator();
+                let operator = testbed.operator();
                 let mut request = operator.cancellation(iccid());
                 request.eid = Some(euicc.eid);
-                operator.cancel(&bench.server, &request).await.done();
+                operator.cancel(&testbed.server, &request).await.done();
             }
             _ => {
-                bench.wait(sm_dp::config::ORDER_LIFETIME);
-                let answer = euicc.try_authenticate(&bench.server, &code).await;
+                testbed.wait(sm_dp::config::ORDER_LIFETIME);
+                let answer = euicc.try_authenticate(&testbed.server, &code).await;
                 assert_eq!(answer.refused(), Status::OrderExpired);
-                euicc.try_authenticate(&bench.server, &code).await.refused();
+                euicc.try_authenticate(&testbed.server, &code).await.refused();
             }
         }
         // The deletion is retried until the SM-DS is reachable.
         sm_ds.is(Mood::Down);
-        let next = bench.server.deliver_due().await.unwrap().unwrap();
-        bench.clock.set(next);
+        let next = testbed.server.deliver_due().await.unwrap().unwrap();
+        testbed.clock.set(next);
         // An unknown event counts as deleted.
         sm_ds.is(if end == "failed" { Mood::Refuses(Status::EventUnknown) } else { Mood::Takes });
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None, "{end}");
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None, "{end}");
         sm_ds.deleted(euicc.eid, &code);
-        assert!(bench.server.outbox().await.unwrap().is_empty());
+        assert!(testbed.server.outbox().await.unwrap().is_empty());
     }
 }
 
 /// Drops the request while the SM-DS does not respond. The order is committed, as after a crash of
 /// the process.
-async fn crash(bench: &Bench, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
+async fn crash(testbed: &Testbed, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
     sm_ds.is(Mood::Silent);
-    let asking = confirm(&bench.server, bench, request);
+    let asking = confirm(&testbed.server, testbed, request);
     tokio::select! {
         biased;
         _ = asking => panic!("the SM-DS has not responded"),
@@ -301,8 +302,8 @@ async fn crash(bench: &Bench, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
             }
         } => {}
     }
-    assert_eq!(bench.state().await, ProfileState::Released);
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 1);
+    assert_eq!(testbed.state().await, ProfileState::Released);
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -313,41 +314,41 @@ async fn an_interrupted_registration_is_completed_after_a_restart() {
         (Mood::Refuses(Status::EventInUse), ProfileState::Released),
         (Mood::Refuses(Status::RequesterNotAllowed), ProfileState::Linked),
     ] {
-        let (bench, sm_ds) = bench().await;
-        crash(&bench, &sm_ds, &confirmation(&bench)).await;
+        let (testbed, sm_ds) = testbed().await;
+        crash(&testbed, &sm_ds, &confirmation(&testbed)).await;
         let first = sm_ds.asked();
         sm_ds.is(mood);
-        let restarted = bench.second_server().with_peers(Arc::new(sm_ds.clone()));
+        let restarted = testbed.second_server().with_peers(Arc::new(sm_ds.clone()));
         // At first, the delivery is reserved for the request, which may still be running.
         let next = restarted.deliver_due().await.unwrap().unwrap();
         assert_eq!(sm_ds.asked(), []);
-        bench.clock.set(next);
+        testbed.clock.set(next);
         assert_eq!(restarted.deliver_due().await.unwrap(), None);
         assert_eq!(sm_ds.asked(), first, "the same call with the same identifier");
-        assert_eq!(bench.state().await, state);
+        assert_eq!(testbed.state().await, state);
     }
 }
 
 #[tokio::test]
 async fn an_interrupted_call_is_completed_when_it_is_repeated() {
     for (mood, refused) in [(Mood::Takes, None), (Mood::Down, Some(Status::SmdsInaccessible))] {
-        let (bench, sm_ds) = bench().await;
-        let request = confirmation(&bench);
-        crash(&bench, &sm_ds, &request).await;
+        let (testbed, sm_ds) = testbed().await;
+        let request = confirmation(&testbed);
+        crash(&testbed, &sm_ds, &request).await;
         let first = sm_ds.asked();
         sm_ds.is(mood);
-        let answer = confirm(&bench.server, &bench, &request).await;
+        let answer = confirm(&testbed.server, &testbed, &request).await;
         match refused {
             None => {
                 let reply = answer.done();
                 assert_eq!(sm_ds.asked(), first);
                 // Another repetition gets the stored reply and registers nothing.
-                assert_eq!(confirm(&bench.server, &bench, &request).await.done(), reply);
+                assert_eq!(confirm(&testbed.server, &testbed, &request).await.done(), reply);
                 assert_eq!(sm_ds.asked(), []);
             }
             Some(status) => {
                 assert_eq!(answer.refused(), status);
-                assert_eq!(bench.state().await, ProfileState::Linked);
+                assert_eq!(testbed.state().await, ProfileState::Linked);
             }
         }
     }
@@ -355,29 +356,29 @@ async fn an_interrupted_call_is_completed_when_it_is_repeated() {
 
 #[tokio::test]
 async fn a_pending_registration_of_a_cancelled_order_is_dropped() {
-    let (bench, sm_ds) = bench().await;
-    crash(&bench, &sm_ds, &confirmation(&bench)).await;
-    let operator = bench.operator();
+    let (testbed, sm_ds) = testbed().await;
+    crash(&testbed, &sm_ds, &confirmation(&testbed)).await;
+    let operator = testbed.operator();
     let mut request = operator.cancellation(iccid());
-    request.eid = Some(bench.euicc().eid);
-    operator.cancel(&bench.server, &request).await.done();
+    request.eid = Some(testbed.euicc().eid);
+    operator.cancel(&testbed.server, &request).await.done();
     sm_ds.asked();
     sm_ds.is(Mood::Takes);
-    bench.wait(Duration::from_secs(3600));
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+    testbed.wait(Duration::from_secs(3600));
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
     let asked = sm_ds.asked();
     assert!(matches!(asked[..], [Asked::Delete(_)]), "{asked:?}");
 }
 
 #[tokio::test]
 async fn a_repeated_release_registers_its_event_once() {
-    let (bench, sm_ds) = bench().await;
-    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&bench) };
-    confirm(&bench.server, &bench, &request).await.done();
-    let operator = bench.operator();
+    let (testbed, sm_ds) = testbed().await;
+    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&testbed) };
+    confirm(&testbed.server, &testbed, &request).await.done();
+    let operator = testbed.operator();
     let release = ReleaseProfileRequest { header: operator.header(), iccid: iccid() };
     for _ in 0..2 {
-        let _: Nothing = operator.call(&bench.server, "releaseProfile", &release).await.done();
+        let _: Nothing = operator.call(&testbed.server, "releaseProfile", &release).await.done();
     }
     assert_eq!(sm_ds.asked().len(), 1);
 }
@@ -394,91 +395,92 @@ impl SmDs {
 #[tokio::test]
 async fn an_order_that_ends_during_its_registration_leaves_no_event() {
     for mood in [Mood::Takes, Mood::AnswerLost] {
-        let (bench, sm_ds) = bench().await;
+        let (testbed, sm_ds) = testbed().await;
         sm_ds.is(Mood::Waits);
-        let request = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
+        let request =
+            ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
         let meanwhile = async {
             sm_ds.was_asked(1).await;
-            let operator = bench.operator();
+            let operator = testbed.operator();
             let mut request = operator.cancellation(iccid());
-            request.eid = Some(bench.euicc().eid);
-            operator.cancel(&bench.server, &request).await.done();
+            request.eid = Some(testbed.euicc().eid);
+            operator.cancel(&testbed.server, &request).await.done();
             // The deletion arrives before the registration is complete.
             sm_ds.asked();
             sm_ds.is(Mood::Refuses(Status::EventUnknown));
-            bench.server.deliver_due().await.unwrap();
-            sm_ds.deleted(bench.euicc().eid, "EVENT-1");
-            let cancelled = bench.profile().await;
+            testbed.server.deliver_due().await.unwrap();
+            sm_ds.deleted(testbed.euicc().eid, "EVENT-1");
+            let cancelled = testbed.profile().await;
             sm_ds.is(mood);
             sm_ds.speaks.notify_one();
             cancelled
         };
-        let (answer, cancelled) = tokio::join!(confirm(&bench.server, &bench, &request), meanwhile);
+        let (answer, cancelled) = tokio::join!(confirm(&testbed.server, &testbed, &request), meanwhile);
         answer.refused();
-        assert_eq!(bench.profile().await, cancelled);
+        assert_eq!(testbed.profile().await, cancelled);
         sm_ds.is(Mood::Takes);
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-        sm_ds.deleted(bench.euicc().eid, "EVENT-1");
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+        sm_ds.deleted(testbed.euicc().eid, "EVENT-1");
     }
 }
 
 #[tokio::test]
 async fn a_failed_registration_does_not_restore_over_a_later_order() {
-    let (bench, sm_ds) = bench().await;
-    let operator = bench.operator();
-    let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
-    let second = ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&bench) };
+    let (testbed, sm_ds) = testbed().await;
+    let operator = testbed.operator();
+    let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
+    let second = ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&testbed) };
     sm_ds.is(Mood::Waits);
     let meanwhile = async {
         sm_ds.was_asked(1).await;
-        let eid = Some(bench.euicc().eid);
+        let eid = Some(testbed.euicc().eid);
         let mut request = operator.cancellation(iccid());
         request.eid = eid;
-        operator.cancel(&bench.server, &request).await.done();
-        operator.download_order(&bench.server, Some(iccid()), None, eid).await.done();
+        operator.cancel(&testbed.server, &request).await.done();
+        operator.download_order(&testbed.server, Some(iccid()), None, eid).await.done();
         sm_ds.is(Mood::Takes);
-        confirm(&bench.server, &bench, &second).await.done();
+        confirm(&testbed.server, &testbed, &second).await.done();
         sm_ds.is(Mood::Refuses(Status::RequesterNotAllowed));
         sm_ds.speaks.notify_one();
     };
-    let (answer, ()) = tokio::join!(confirm(&bench.server, &bench, &first), meanwhile);
+    let (answer, ()) = tokio::join!(confirm(&testbed.server, &testbed, &first), meanwhile);
     answer.refused();
-    assert_eq!(bench.state().await, ProfileState::Released);
-    bench.euicc().try_authenticate(&bench.server, "EVENT-2").await.done();
+    assert_eq!(testbed.state().await, ProfileState::Released);
+    testbed.euicc().try_authenticate(&testbed.server, "EVENT-2").await.done();
 }
 
 #[tokio::test]
 async fn a_successful_retry_is_not_undone_by_the_first_call() {
-    let (bench, sm_ds) = bench().await;
-    let request = confirmation(&bench);
+    let (testbed, sm_ds) = testbed().await;
+    let request = confirmation(&testbed);
     sm_ds.is(Mood::Waits);
     let retry = async {
         sm_ds.was_asked(1).await;
         sm_ds.is(Mood::Takes);
-        let reply = confirm(&bench.server, &bench, &request).await.done();
+        let reply = confirm(&testbed.server, &testbed, &request).await.done();
         sm_ds.is(Mood::AnswerLost);
         sm_ds.speaks.notify_one();
         reply
     };
-    let (first, reply) = tokio::join!(confirm(&bench.server, &bench, &request), retry);
+    let (first, reply) = tokio::join!(confirm(&testbed.server, &testbed, &request), retry);
     assert_eq!(first.done(), reply);
-    assert_eq!(bench.state().await, ProfileState::Released);
-    assert!(bench.server.outbox().await.unwrap().is_empty());
+    assert_eq!(testbed.state().await, ProfileState::Released);
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_deletion_is_retried_until_the_event_is_deleted() {
-    let (bench, sm_ds) = bench().await;
-    confirm(&bench.server, &bench, &confirmation(&bench)).await.done();
-    let operator = bench.operator();
+    let (testbed, sm_ds) = testbed().await;
+    confirm(&testbed.server, &testbed, &confirmation(&testbed)).await.done();
+    let operator = testbed.operator();
     let mut request = operator.cancellation(iccid());
-    request.eid = Some(bench.euicc().eid);
-    operator.cancel(&bench.server, &request).await.done();
+    request.eid = Some(testbed.euicc().eid);
+    operator.cancel(&testbed.server, &request).await.done();
     sm_ds.is(Mood::Refuses(Status::SmdsExecutionError));
-    let next = bench.server.deliver_due().await.unwrap();
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 1);
-    bench.clock.set(next.unwrap());
+    let next = testbed.server.deliver_due().await.unwrap();
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 1);
+    testbed.clock.set(next.unwrap());
     sm_ds.is(Mood::Refuses(Status::EventUnknown));
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-    assert!(bench.server.outbox().await.unwrap().is_empty());
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
 }

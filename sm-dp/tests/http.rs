@@ -14,11 +14,11 @@ use rsp::sgp22::json::{self, X_ADMIN_PROTOCOL};
 use rsp::status::Status;
 use serde_json::{Value, json};
 use sm_dp::ProfileOptions;
-use support::{Bench, VERSION, raw};
+use support::{Testbed, VERSION, raw};
 use world::Outcome;
 
-fn asn1_request(bench: &Bench) -> Request<Bytes> {
-    asn1::request(VERSION, &bench.euicc().initiation())
+fn asn1_request(testbed: &Testbed) -> Request<Bytes> {
+    asn1::request(VERSION, &testbed.euicc().initiation())
 }
 
 fn json_request(body: impl Into<Bytes>) -> Request<Bytes> {
@@ -34,8 +34,8 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: Option<&'static str>)
     }
 }
 
-async fn json_status(bench: &Bench, request: Request<Bytes>) -> Option<Status> {
-    match json::answer::<Value>(&raw(&bench.server, request).await).unwrap() {
+async fn json_status(testbed: &Testbed, request: Request<Bytes>) -> Option<Status> {
+    match json::answer::<Value>(&raw(&testbed.server, request).await).unwrap() {
         json::Answer::Done(_) => None,
         json::Answer::Refused(why) => Some(why.status().unwrap()),
     }
@@ -45,11 +45,11 @@ async fn json_status(bench: &Bench, request: Request<Bytes>) -> Option<Status> {
 
 #[tokio::test]
 async fn the_asn1_binding_reports_header_errors_as_http_status() {
-    let bench = Bench::new();
+    let testbed = Testbed::new();
     let with = async |name: &'static str, value: Option<&'static str>| {
-        let mut request = asn1_request(&bench);
+        let mut request = asn1_request(&testbed);
         set(request.headers_mut(), name, value);
-        let response = raw(&bench.server, request).await;
+        let response = raw(&testbed.server, request).await;
         let version = response.headers()[X_ADMIN_PROTOCOL].to_str().unwrap().to_owned();
         if response.status() == StatusCode::OK {
             assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-gsma-rsp-asn1");
@@ -87,8 +87,8 @@ async fn the_asn1_binding_reports_header_errors_as_http_status() {
 
 #[tokio::test]
 async fn an_invalid_body_of_the_asn1_binding_is_a_bad_request() {
-    let bench = Bench::new();
-    let good = asn1_request(&bench).into_body().to_vec();
+    let testbed = Testbed::new();
+    let good = asn1_request(&testbed).into_body().to_vec();
     let inner = good[2..].to_vec();
     for (case, body) in [
         ("an empty body", vec![]),
@@ -100,30 +100,30 @@ async fn an_invalid_body_of_the_asn1_binding_is_a_bad_request() {
         ("an invalid notification", vec![0xA2, 5, 0xBF, 0x3D, 2, 0xA0, 0]),
         ("JSON", b"{}".to_vec()),
     ] {
-        let mut request = asn1_request(&bench);
+        let mut request = asn1_request(&testbed);
         *request.body_mut() = body.into();
-        let response = raw(&bench.server, request).await;
+        let response = raw(&testbed.server, request).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{case}");
         assert!(response.body().is_empty(), "{case}");
     }
-    assert!(bench.server.sessions().await.unwrap().is_empty());
+    assert!(testbed.server.sessions().await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn the_asn1_binding_ignores_elements_of_later_versions() {
-    let bench = Bench::new();
-    let good = asn1_request(&bench).into_body().to_vec();
+    let testbed = Testbed::new();
+    let good = asn1_request(&testbed).into_body().to_vec();
     let lpa_rsp_capability = [0x85, 2, 4, 0x10];
     let contents = [&good[5..], &lpa_rsp_capability].concat();
     let length = |octets: usize| u8::try_from(octets).unwrap();
-    let mut request = asn1_request(&bench);
+    let mut request = asn1_request(&testbed);
     assert!(
         good.starts_with(&[0xA2, length(good.len() - 2), 0xBF, 0x39]),
         "all lengths are in the short form"
     );
     let header = [0xA2, length(contents.len() + 3), 0xBF, 0x39, length(contents.len())];
     *request.body_mut() = [&header[..], &contents].concat().into();
-    let answer = asn1::answer::<InitiateAuthentication>(&raw(&bench.server, request).await).unwrap();
+    let answer = asn1::answer::<InitiateAuthentication>(&raw(&testbed.server, request).await).unwrap();
     assert!(matches!(answer, Answer::Done(_)));
 }
 
@@ -131,22 +131,22 @@ async fn the_asn1_binding_ignores_elements_of_later_versions() {
 
 #[tokio::test]
 async fn a_charset_other_than_utf_8_is_refused() {
-    let bench = Bench::new();
+    let testbed = Testbed::new();
     for (content_type, status) in [
         ("application/json; charset=\"utf-8\"", None),
         ("application/json;version=1", None),
         ("application/json;charset=iso-8859-1", Some(Status::ContentTypeInvalid)),
     ] {
-        let mut request = json_request(serde_json::to_vec(&bench.euicc().initiation()).unwrap());
+        let mut request = json_request(serde_json::to_vec(&testbed.euicc().initiation()).unwrap());
         set(request.headers_mut(), "content-type", Some(content_type));
-        assert_eq!(json_status(&bench, request).await, status, "{content_type}");
+        assert_eq!(json_status(&testbed, request).await, status, "{content_type}");
     }
 }
 
 #[tokio::test]
 async fn invalid_elements_and_missing_elements_have_different_statuses() {
-    let bench = Bench::new();
-    let good = serde_json::to_value(bench.euicc().initiation()).unwrap();
+    let testbed = Testbed::new();
+    let good = serde_json::to_value(testbed.euicc().initiation()).unwrap();
     let with = |change: &dyn Fn(&mut Value)| {
         let mut body = good.clone();
         change(&mut body);
@@ -170,29 +170,29 @@ async fn invalid_elements_and_missing_elements_have_different_statuses() {
             Status::ElementMissing,
         ),
     ] {
-        assert_eq!(json_status(&bench, json_request(body)).await, Some(status), "{case}");
+        assert_eq!(json_status(&testbed, json_request(body)).await, Some(status), "{case}");
     }
 }
 
 #[tokio::test]
 async fn unknown_fields_of_later_versions_are_ignored() {
-    let bench = Bench::new();
-    let code = bench.released(&ProfileOptions::default()).await;
-    let euicc = bench.euicc();
-    let proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code).request();
+    let testbed = Testbed::new();
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let euicc = testbed.euicc();
+    let proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code).request();
     let mut body = serde_json::to_value(&proof).unwrap();
     body["useMatchingIdForAcr"] = json!(true);
     body["deleteNotificationForDc"] = json!("v2MA");
     let mut request = json::request(&path("authenticateClient"), Version([3, 1, 0]), &body);
     set(request.headers_mut(), "user-agent", Some("gsma-rsp-lpad"));
-    assert_eq!(json_status(&bench, request).await, None);
+    assert_eq!(json_status(&testbed, request).await, None);
 }
 
 // --- Both ----------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn every_rejected_request_is_logged() {
-    let bench = Bench::new();
+    let testbed = Testbed::new();
     let get = |mut request: Request<Bytes>| {
         *request.method_mut() = Method::GET;
         request
@@ -209,15 +209,15 @@ async fn every_rejected_request_is_logged() {
         (json::request("/gsma/rsp2/es9plus/unknown", VERSION, &()), StatusCode::NOT_FOUND, "HTTP"),
         (json::request("/gsma/rsp2/asn1/", VERSION, &()), StatusCode::NOT_FOUND, "HTTP"),
         (get(json_request("")), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
-        (get(asn1_request(&bench)), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
+        (get(asn1_request(&testbed)), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
         (json::request("/gsma/rsp2/es2plus/downloadOrder", VERSION, &()), StatusCode::FORBIDDEN, "ES2+"),
-        (text(asn1_request(&bench)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+"),
-        (garbage(asn1_request(&bench)), StatusCode::BAD_REQUEST, "ES9+"),
+        (text(asn1_request(&testbed)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+"),
+        (garbage(asn1_request(&testbed)), StatusCode::BAD_REQUEST, "ES9+"),
     ] {
         let asked = format!("{} {}", request.method(), request.uri());
-        let response = raw(&bench.server, request).await;
+        let response = raw(&testbed.server, request).await;
         assert_eq!(response.status(), status, "{asked}");
-        let events = bench.events.take();
+        let events = testbed.events.take();
         let [event] = &events[..] else { panic!("{asked}: {events:?}") };
         assert_eq!(event.interface, interface, "{asked}");
         assert!(
@@ -230,7 +230,7 @@ async fn every_rejected_request_is_logged() {
 
 #[tokio::test]
 async fn a_client_of_each_supported_version_gets_a_session_in_its_version() {
-    let bench = Bench::new();
+    let testbed = Testbed::new();
     for (svn, spoken) in [
         ([2, 2, 1], [2, 2, 1]),
         ([2, 3, 0], [2, 3, 0]),
@@ -239,7 +239,7 @@ async fn a_client_of_each_supported_version_gets_a_session_in_its_version() {
         ([2, 6, 0], [2, 6, 0]),
         ([3, 1, 0], [2, 6, 0]),
     ] {
-        let euicc = bench.euicc();
+        let euicc = testbed.euicc();
         let mut initiation = euicc.initiation();
         // A v3 eUICC reports its lowest version here, and its highest version in another element.
         initiation.euicc_info1.svn = Version(if svn[0] == 3 { [2, 2, 2] } else { svn });
@@ -247,10 +247,10 @@ async fn a_client_of_each_supported_version_gets_a_session_in_its_version() {
             asn1::request(Version(svn), &initiation),
             json::request(&path("initiateAuthentication"), Version(svn), &initiation),
         ] {
-            let response = raw(&bench.server, request).await;
+            let response = raw(&testbed.server, request).await;
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(json::protocol_version(response.headers()), Some(Version(spoken)), "{svn:?}");
         }
     }
-    assert_eq!(bench.server.sessions().await.unwrap().len(), 12);
+    assert_eq!(testbed.server.sessions().await.unwrap().len(), 12);
 }

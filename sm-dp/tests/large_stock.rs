@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sm_dp::ProfileOptions;
-use support::{Bench, Expect, PROFILE_TYPE};
+use support::{Expect, PROFILE_TYPE, Testbed};
 use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
 
 /// Records that count reads.
@@ -59,12 +59,13 @@ async fn an_order_by_type_reads_the_same_number_of_records_for_any_stock_size() 
     let mut read = Vec::new();
     for stock in [300, 900] {
         let records = Arc::new(Counting::default());
-        let bench = Bench::over(Arc::clone(&records) as Arc<dyn Records>, |_| {});
+        let testbed = Testbed::over(Arc::clone(&records) as Arc<dyn Records>, |_| {});
         for number in 0..stock {
-            bench.stock(&format!("894900000000001{number:04}"), &ProfileOptions::default()).await;
+            testbed.stock(&format!("894900000000001{number:04}"), &ProfileOptions::default()).await;
         }
         records.read.store(0, Ordering::Relaxed);
-        let ordered = bench.operator().download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
+        let ordered =
+            testbed.operator().download_order(&testbed.server, None, Some(PROFILE_TYPE), None).await;
         ordered.done();
         read.push(records.read.load(Ordering::Relaxed));
     }

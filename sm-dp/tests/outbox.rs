@@ -21,7 +21,7 @@ use rsp::sgp22::{CancelSessionReason, uicc_capability};
 use rsp::status::Status;
 use sm_dp::{Operator as KnownOperator, Peers, ProfileOptions};
 use support::euicc::notify;
-use support::{Bench, Expect, ICCID, OTHER_ICCID, Operator, PROFILE_TYPE, call};
+use support::{Expect, ICCID, OTHER_ICCID, Operator, PROFILE_TYPE, Testbed, call};
 use world::{Fault, Link, LinkFault, LinkFaultKind, Outcome, link_from};
 
 use NotificationPointId as Point;
@@ -116,24 +116,25 @@ impl Listeners {
 }
 
 /// Creates a testbed with an operator that receives reports.
-async fn bench() -> (Bench, Listeners) {
-    listened_to(Bench::new()).await
+async fn testbed() -> (Testbed, Listeners) {
+    listened_to(Testbed::new()).await
 }
 
-async fn listened_to(bench: Bench) -> (Bench, Listeners) {
+async fn listened_to(testbed: Testbed) -> (Testbed, Listeners) {
     let listeners = Listeners::default();
-    let bench = Bench { server: bench.server.clone().with_peers(Arc::new(listeners.clone())), ..bench };
-    known(&bench, &bench.operator(), LISTENS).await;
-    (bench, listeners)
+    let testbed =
+        Testbed { server: testbed.server.clone().with_peers(Arc::new(listeners.clone())), ..testbed };
+    known(&testbed, &testbed.operator(), LISTENS).await;
+    (testbed, listeners)
 }
 
-async fn known(bench: &Bench, operator: &Operator, address: &str) {
+async fn known(testbed: &Testbed, operator: &Operator, address: &str) {
     let known = KnownOperator {
         identifier: operator.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: Some(address.parse().unwrap()),
     };
-    bench.server.register_operator(&known).await.unwrap();
+    testbed.server.register_operator(&known).await.unwrap();
 }
 
 fn iccid() -> rsp::ids::Iccid {
@@ -147,17 +148,17 @@ const FAILED: ExecutionStatus = ExecutionStatus::Failed;
 
 #[tokio::test]
 async fn an_operator_gets_a_report_of_every_step_of_a_download() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    let euicc = bench.euicc();
-    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let (testbed, listeners) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let euicc = testbed.euicc();
+    let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let result = euicc.signed_result(euicc.result(&transaction, iccid(), true));
     let octets = Raw::new(result.clone()).bytes().to_vec();
-    notify(&bench.server, result).await;
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 3);
+    notify(&testbed.server, result).await;
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 3);
     assert_eq!(listeners.woken.load(Ordering::Relaxed), 3, "once for each request that posted a message");
 
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
     let told = listeners.told(LISTENS);
     let points: Vec<_> = told.iter().map(|it| it.notification_point_id).collect();
     assert_eq!(
@@ -167,7 +168,7 @@ async fn an_operator_gets_a_report_of_every_step_of_a_download() {
     for it in &told {
         assert_eq!((it.eid, it.iccid), (Some(euicc.eid), iccid()));
         assert_eq!(it.profile_type, PROFILE_TYPE);
-        assert_eq!(it.timestamp, bench.now());
+        assert_eq!(it.timestamp, testbed.now());
         assert_eq!(it.notification_point_status.status, DONE);
         assert_eq!(it.header.function_requester_identifier, "2.999.10");
     }
@@ -177,28 +178,28 @@ async fn an_operator_gets_a_report_of_every_step_of_a_download() {
     let mut identifiers: Vec<_> = told.iter().map(|it| &it.header.function_call_identifier).collect();
     identifiers.dedup();
     assert_eq!(identifiers.len(), 3);
-    assert!(bench.server.outbox().await.unwrap().is_empty());
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn a_refused_step_is_reported_with_its_status() {
-    let (bench, listeners) = bench().await;
-    bench.stock(ICCID, &ProfileOptions::default()).await;
-    let code = bench
+    let (testbed, listeners) = testbed().await;
+    testbed.stock(ICCID, &ProfileOptions::default()).await;
+    let code = testbed
         .order(|confirm| {
             confirm.confirmation_code = Some("1234".to_owned());
             confirm.release_flag = false;
         })
         .await;
-    let euicc = bench.euicc();
-    euicc.try_authenticate(&bench.server, &code).await.refused();
-    bench.operator().release(&bench.server, iccid()).await.done();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-    euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("9999")).await.refused();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let euicc = testbed.euicc();
+    euicc.try_authenticate(&testbed.server, &code).await.refused();
+    testbed.operator().release(&testbed.server, iccid()).await.done();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("9999")).await.refused();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let rejection = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(rejection, false)).await.done();
-    bench.server.deliver_due().await.unwrap();
+    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(rejection, false)).await.done();
+    testbed.server.deliver_due().await.unwrap();
     let told: Vec<_> = listeners
         .told(LISTENS)
         .iter()
@@ -221,16 +222,16 @@ async fn a_refused_step_is_reported_with_its_status() {
 
 #[tokio::test]
 async fn failed_eligibility_checks_and_installations_are_reported() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    let mut small = bench.euicc();
+    let (testbed, listeners) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let mut small = testbed.euicc();
     small.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0];
     small.info2.uicc_capability = rsp::der::BitString::of(&[uicc_capability::USIM]);
-    small.try_authenticate(&bench.server, &code).await.refused();
-    let euicc = bench.euicc();
-    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), false))).await;
-    bench.server.deliver_due().await.unwrap();
+    small.try_authenticate(&testbed.server, &code).await.refused();
+    let euicc = testbed.euicc();
+    let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), false))).await;
+    testbed.server.deliver_due().await.unwrap();
     let told = listeners.told(LISTENS);
     let failed: Vec<_> = told
         .iter()
@@ -243,30 +244,30 @@ async fn failed_eligibility_checks_and_installations_are_reported() {
 
 #[tokio::test]
 async fn a_repeated_package_and_a_postponed_session_are_not_reported() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    let euicc = bench.euicc();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let (testbed, listeners) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let euicc = testbed.euicc();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let prepare = euicc.prepare(&ok, &euicc.one_time_key());
     for _ in 0..3 {
-        euicc.get(&bench.server, &prepare).await.done();
+        euicc.get(&testbed.server, &prepare).await.done();
     }
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let later = euicc.cancellation(&ok.transaction_id, CancelSessionReason::POSTPONED);
-    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(later, false)).await.done();
-    bench.server.deliver_due().await.unwrap();
+    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(later, false)).await.done();
+    testbed.server.deliver_due().await.unwrap();
     let check = (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE);
     assert_eq!(listeners.points(), [check, (Point::BPP_DOWNLOAD, DONE), check]);
 }
 
 #[tokio::test]
 async fn an_operator_without_an_address_gets_no_reports() {
-    let bench = Bench::new();
-    let code = bench.released(&ProfileOptions::default()).await;
-    let euicc = bench.euicc();
-    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-    assert!(bench.server.outbox().await.unwrap().is_empty());
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+    let testbed = Testbed::new();
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let euicc = testbed.euicc();
+    euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
 }
 
 // --- Delivery ------------------------------------------------------------------------------------------------------
@@ -274,45 +275,45 @@ async fn an_operator_without_an_address_gets_no_reports() {
 #[tokio::test]
 async fn failed_deliveries_are_retried_in_order_with_growing_delays() {
     for trouble in [Trouble::Down, Trouble::Broken] {
-        let (bench, listeners) = bench().await;
-        let code = bench.released(&ProfileOptions::default()).await;
-        let euicc = bench.euicc();
+        let (testbed, listeners) = testbed().await;
+        let code = testbed.released(&ProfileOptions::default()).await;
+        let euicc = testbed.euicc();
         listeners.trouble(LISTENS, Some(trouble));
-        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
         let mut waits = Vec::new();
         for _ in 0..12 {
-            let next = bench.server.deliver_due().await.unwrap().unwrap();
+            let next = testbed.server.deliver_due().await.unwrap().unwrap();
             // A call before the next attempt is due does nothing.
-            assert_eq!(bench.server.deliver_due().await.unwrap(), Some(next));
-            let wait = Duration::from_millis(u64::try_from(next.0 - bench.now().0).unwrap());
+            assert_eq!(testbed.server.deliver_due().await.unwrap(), Some(next));
+            let wait = Duration::from_millis(u64::try_from(next.0 - testbed.now().0).unwrap());
             waits.push(wait.as_secs());
-            bench.wait(wait);
+            testbed.wait(wait);
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
         // A new message waits behind the others.
-        notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+        notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
         listeners.trouble(LISTENS, None);
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
         let check = (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE);
         assert_eq!(listeners.points(), [check, (Point::BPP_DOWNLOAD, DONE), (Point::BPP_INSTALLATION, DONE)]);
         // After a success, the delays start again.
         listeners.trouble(LISTENS, Some(trouble));
-        bench.order_other().await;
-        let next = bench.server.deliver_due().await.unwrap().unwrap();
-        assert_eq!(next, bench.now().plus(Duration::from_secs(1)));
+        testbed.order_other().await;
+        let next = testbed.server.deliver_due().await.unwrap().unwrap();
+        assert_eq!(next, testbed.now().plus(Duration::from_secs(1)));
     }
 }
 
 #[tokio::test]
 async fn a_message_with_a_lost_response_is_sent_again_with_the_same_identifier() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
+    let (testbed, listeners) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
     listeners.trouble(LISTENS, Some(Trouble::AnswerLost));
-    bench.euicc().try_authenticate(&bench.server, &code).await.done();
-    let next = bench.server.deliver_due().await.unwrap().unwrap();
+    testbed.euicc().try_authenticate(&testbed.server, &code).await.done();
+    let next = testbed.server.deliver_due().await.unwrap().unwrap();
     listeners.trouble(LISTENS, None);
-    bench.clock.set(next);
-    bench.server.deliver_due().await.unwrap();
+    testbed.clock.set(next);
+    testbed.server.deliver_due().await.unwrap();
     let told = listeners.told(LISTENS);
     assert_eq!(told.len(), 2);
     assert_eq!(told[0], told[1]);
@@ -320,16 +321,16 @@ async fn a_message_with_a_lost_response_is_sent_again_with_the_same_identifier()
 
 #[tokio::test]
 async fn waiting_messages_survive_a_restart() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
+    let (testbed, listeners) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
     listeners.trouble(LISTENS, Some(Trouble::Down));
-    bench.euicc().try_authenticate(&bench.server, &code).await.done();
-    let next = bench.server.deliver_due().await.unwrap().unwrap();
-    let restarted = bench.second_server().with_peers(Arc::new(listeners.clone()));
+    testbed.euicc().try_authenticate(&testbed.server, &code).await.done();
+    let next = testbed.server.deliver_due().await.unwrap().unwrap();
+    let restarted = testbed.second_server().with_peers(Arc::new(listeners.clone()));
     listeners.trouble(LISTENS, None);
     // The new server also waits until the next attempt is due.
     assert_eq!(restarted.deliver_due().await.unwrap(), Some(next));
-    bench.clock.set(next);
+    testbed.clock.set(next);
     assert_eq!(restarted.deliver_due().await.unwrap(), None);
     assert_eq!(listeners.points(), [(Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE)]);
 }
@@ -337,22 +338,22 @@ async fn waiting_messages_survive_a_restart() {
 #[tokio::test]
 async fn undeliverable_messages_are_discarded_one_by_one() {
     let lifetime = Duration::from_secs(3600);
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
+    let (testbed, listeners) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
     listeners.trouble(LISTENS, Some(Trouble::Down));
-    let euicc = bench.euicc();
-    euicc.try_authenticate(&bench.server, &code).await.done();
-    bench.server.deliver_due().await.unwrap();
-    bench.wait(sm_dp::config::DELIVERY_LIFETIME.checked_sub(lifetime).unwrap());
-    euicc.try_authenticate(&bench.server, &code).await.done();
-    bench.server.deliver_due().await.unwrap();
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 2, "no message is too old yet");
-    bench.wait(lifetime);
-    let next = bench.server.deliver_due().await.unwrap();
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 1, "the first one is too old");
+    let euicc = testbed.euicc();
+    euicc.try_authenticate(&testbed.server, &code).await.done();
+    testbed.server.deliver_due().await.unwrap();
+    testbed.wait(sm_dp::config::DELIVERY_LIFETIME.checked_sub(lifetime).unwrap());
+    euicc.try_authenticate(&testbed.server, &code).await.done();
+    testbed.server.deliver_due().await.unwrap();
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 2, "no message is too old yet");
+    testbed.wait(lifetime);
+    let next = testbed.server.deliver_due().await.unwrap();
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 1, "the first one is too old");
     listeners.trouble(LISTENS, None);
-    bench.clock.set(next.unwrap());
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+    testbed.clock.set(next.unwrap());
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
     assert_eq!(listeners.points().len(), 1);
 }
 
@@ -365,15 +366,15 @@ async fn a_permanently_refused_message_does_not_delay_later_ones() {
         (StatusCode::TOO_MANY_REQUESTS, 2),
         (StatusCode::INTERNAL_SERVER_ERROR, 2),
     ] {
-        let (bench, listeners) = bench().await;
-        let code = bench.released(&ProfileOptions::default()).await;
-        let euicc = bench.euicc();
-        euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let (testbed, listeners) = testbed().await;
+        let code = testbed.released(&ProfileOptions::default()).await;
+        let euicc = testbed.euicc();
+        euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
         listeners.trouble(LISTENS, Some(Trouble::Says(status)));
-        bench.server.deliver_due().await.unwrap();
-        assert_eq!(bench.server.outbox().await.unwrap().len(), waits, "{status}");
+        testbed.server.deliver_due().await.unwrap();
+        assert_eq!(testbed.server.outbox().await.unwrap().len(), waits, "{status}");
         assert_eq!(listeners.told(LISTENS).len(), if waits == 0 { 2 } else { 1 }, "{status}");
-        let told = bench.events.all();
+        let told = testbed.events.all();
         let told = told.iter().rfind(|event| event.function == "HandleDownloadProgressInfo").unwrap();
         let is_given_up = matches!(&told.outcome, Outcome::Refused(why) if why.contains("discarded"));
         assert_eq!(is_given_up, waits == 0, "{status}");
@@ -383,51 +384,51 @@ async fn a_permanently_refused_message_does_not_delay_later_ones() {
 #[tokio::test]
 async fn an_unreachable_operator_does_not_fill_the_outbox() {
     for comes_back in [true, false] {
-        let (bench, listeners) = listened_to(Bench::with(|config| config.max_waiting_messages = 2)).await;
-        let code = bench.released(&ProfileOptions::default()).await;
-        let euicc = bench.euicc();
-        let try_once = async || euicc.try_authenticate(&bench.server, &code).await.done();
+        let (testbed, listeners) = listened_to(Testbed::with(|config| config.max_waiting_messages = 2)).await;
+        let code = testbed.released(&ProfileOptions::default()).await;
+        let euicc = testbed.euicc();
+        let try_once = async || euicc.try_authenticate(&testbed.server, &code).await.done();
         listeners.trouble(LISTENS, Some(Trouble::Down));
         for waiting in [1, 2, 2, 2] {
             try_once().await;
-            let next = bench.server.deliver_due().await.unwrap().unwrap();
-            assert_eq!(bench.server.outbox().await.unwrap().len(), waiting);
-            bench.clock.set(next);
+            let next = testbed.server.deliver_due().await.unwrap().unwrap();
+            assert_eq!(testbed.server.outbox().await.unwrap().len(), waiting);
+            testbed.clock.set(next);
         }
         if comes_back {
             listeners.trouble(LISTENS, None);
         } else {
-            bench.wait(sm_dp::config::DELIVERY_LIFETIME);
+            testbed.wait(sm_dp::config::DELIVERY_LIFETIME);
         }
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
         assert_eq!(listeners.points().len(), if comes_back { 2 } else { 0 });
         try_once().await;
-        assert_eq!(bench.server.outbox().await.unwrap().len(), 1, "there is room again");
+        assert_eq!(testbed.server.outbox().await.unwrap().len(), 1, "there is room again");
     }
 }
 
 #[tokio::test]
 async fn an_unreachable_operator_does_not_delay_another() {
     const OTHER: &str = "bss.other.example";
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    let other = Operator::new(&bench.pki, "Another Operator");
-    known(&bench, &other, OTHER).await;
-    let theirs = bench.stock(OTHER_ICCID, &ProfileOptions::default()).await;
-    other.download_order(&bench.server, Some(theirs), None, None).await.done();
+    let (testbed, listeners) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let other = Operator::new(&testbed.pki, "Another Operator");
+    known(&testbed, &other, OTHER).await;
+    let theirs = testbed.stock(OTHER_ICCID, &ProfileOptions::default()).await;
+    other.download_order(&testbed.server, Some(theirs), None, None).await.done();
     let reply: es2plus::ConfirmOrderReply =
-        other.call(&bench.server, "confirmOrder", &other.confirmation(theirs)).await.done();
-    let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
-    first.try_authenticate(&bench.server, &code).await.done();
-    second.try_authenticate(&bench.server, &reply.matching_id).await.done();
+        other.call(&testbed.server, "confirmOrder", &other.confirmation(theirs)).await.done();
+    let (first, second) = (testbed.euicc(), testbed.numbered_euicc(Curve::P256, 1));
+    first.try_authenticate(&testbed.server, &code).await.done();
+    second.try_authenticate(&testbed.server, &reply.matching_id).await.done();
     listeners.trouble(LISTENS, Some(Trouble::Down));
-    assert!(bench.server.deliver_due().await.unwrap().is_some());
+    assert!(testbed.server.deliver_due().await.unwrap().is_some());
     let told = listeners.told(OTHER);
     assert_eq!((told.len(), told[0].iccid), (1, theirs));
     assert!(listeners.told(LISTENS).is_empty());
 }
 
-impl Bench {
+impl Testbed {
     /// Orders another profile and starts its download on an eUICC.
     async fn order_other(&self) {
         let operator = self.operator();

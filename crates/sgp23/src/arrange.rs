@@ -9,9 +9,9 @@ use rsp::sgp22::es2plus::ConfirmOrderRequest;
 use serde_json::json;
 
 use crate::admin::{Admin, object};
-use crate::bench::Bench;
 use crate::operator::Operator;
 use crate::order::{Found, Order, Ready, Standing, Wanted, Whose};
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop};
 
 /// Selects the next configured MatchingID. The configured ones are used in turn.
@@ -22,15 +22,15 @@ pub(crate) struct Codes(std::sync::atomic::AtomicUsize);
 ///
 /// # Errors
 /// Fails if the available interfaces cannot create such an order.
-pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> Result<Ready, Stop> {
-    if let Some(admin) = &bench.server.admin {
-        return through_admin(bench, &Admin(admin), order).await.during("arranging the order");
+pub(crate) async fn arrange(testbed: &Testbed<'_>, order: &Order, codes: &Codes) -> Result<Ready, Stop> {
+    if let Some(admin) = &testbed.server.admin {
+        return through_admin(testbed, &Admin(admin), order).await.during("arranging the order");
     }
-    if let (Some(operator), Some(profile_type)) = (&bench.server.operator, &bench.server.profile_type) {
+    if let (Some(operator), Some(profile_type)) = (&testbed.server.operator, &testbed.server.profile_type) {
         return match order.beyond_es2plus() {
             Some(beyond) => Err(Stop::needs(format!("{beyond}: configure the admin API"))),
             None => {
-                let ready = through_es2plus(bench, operator, profile_type, order).await;
+                let ready = through_es2plus(testbed, operator, profile_type, order).await;
                 // A failure to place the order says nothing about the requirement that the case
                 // tests.
                 ready.map_err(|stop| match stop {
@@ -39,7 +39,7 @@ pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> 
             }
         };
     }
-    let given = &bench.server.codes;
+    let given = &testbed.server.codes;
     let next = codes.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed).checked_rem(given.len());
     match (order.beyond_a_given_code(), next.and_then(|next| given.get(next))) {
         (None, Some(matching_id)) => Ok(Ready {
@@ -58,8 +58,8 @@ pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> 
 ///
 /// # Errors
 /// Fails if the server refuses the profile.
-pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
-    let iccid = fresh_iccid(bench)?;
+pub(crate) async fn stock(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
+    let iccid = fresh_iccid(testbed)?;
     let package = package(iccid, &order.profile);
     let profile_type = format!("{PROFILE_TYPE} {iccid}");
     let protection = if order.ppk { "ProfileProtectionKeys" } else { "SessionKeys" };
@@ -87,9 +87,9 @@ pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -
     })
 }
 
-async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
-    let mut ready = stock(bench, admin, order).await?;
-    if let (Some(operator), Some(inbox)) = (&bench.server.operator, &bench.server.inbox) {
+async fn through_admin(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
+    let mut ready = stock(testbed, admin, order).await?;
+    if let (Some(operator), Some(inbox)) = (&testbed.server.operator, &testbed.server.inbox) {
         let own = &operator.identifier;
         admin.register(own, own, Some(&inbox.address())).await?;
     }
@@ -98,20 +98,20 @@ async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> R
     }
     if order.found == Found::ByEvent {
         // The server only calls the SM-DS for an order that an operator placed.
-        let operator = bench.operator()?;
+        let operator = testbed.operator()?;
         operator
-            .download_order(ready.iccid, None, eid_of(bench, order))
+            .download_order(ready.iccid, None, eid_of(testbed, order))
             .await?
             .done()
             .during("DownloadOrder")?;
-        return confirm(bench, operator, order, ready).await;
+        return confirm(testbed, operator, order, ready).await;
     }
-    let yesterday = bench.server.world.now().seconds() - 86_400;
+    let yesterday = testbed.server.world.now().seconds() - 86_400;
     let made = admin
         .order(&object(json!({
             "iccid": ready.iccid.map(|iccid| iccid.to_string()),
-            "requester": bench.server.operator.as_ref().map(|operator| operator.identifier.clone()),
-            "eid": eid_of(bench, order).map(|eid| eid.to_string()),
+            "requester": testbed.server.operator.as_ref().map(|operator| operator.identifier.clone()),
+            "eid": eid_of(testbed, order).map(|eid| eid.to_string()),
             "matchingId": (order.found == Found::ByEid).then_some(""),
             "confirmationCode": order.confirmation_code,
             "state": if order.standing == Standing::Confirmed { "Confirmed" } else { "Released" },
@@ -128,12 +128,12 @@ async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> R
 }
 
 async fn through_es2plus(
-    bench: &Bench<'_>,
+    testbed: &Testbed<'_>,
     operator: &Operator,
     profile_type: &str,
     order: &Order,
 ) -> Result<Ready, Stop> {
-    let eid = eid_of(bench, order);
+    let eid = eid_of(testbed, order);
     let reserved =
         operator.download_order(None, Some(profile_type), eid).await?.done().during("DownloadOrder")?;
     let iccid = reserved.iccid;
@@ -148,22 +148,22 @@ async fn through_es2plus(
         operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
         return Ok(ready);
     }
-    confirm(bench, operator, order, ready).await
+    confirm(testbed, operator, order, ready).await
 }
 
 /// Runs ES2+.ConfirmOrder for a reserved profile.
 async fn confirm(
-    bench: &Bench<'_>,
+    testbed: &Testbed<'_>,
     operator: &Operator,
     order: &Order,
     mut ready: Ready,
 ) -> Result<Ready, Stop> {
     let iccid = ready.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))?;
     let request = ConfirmOrderRequest {
-        eid: eid_of(bench, order),
+        eid: eid_of(testbed, order),
         matching_id: (order.found == Found::ByEid).then(String::new),
         confirmation_code: order.confirmation_code.map(str::to_owned),
-        smds_address: smds_of(bench, order)?,
+        smds_address: smds_of(testbed, order)?,
         release_flag: order.standing == Standing::Released,
         ..operator.confirmation(iccid)
     };
@@ -171,16 +171,16 @@ async fn confirm(
     Ok(ready)
 }
 
-fn eid_of(bench: &Bench<'_>, order: &Order) -> Option<Eid> {
+fn eid_of(testbed: &Testbed<'_>, order: &Order) -> Option<Eid> {
     match order.whose {
         Whose::Anybody => None,
-        Whose::Mine => Some(bench.euicc.eid),
-        Whose::Anothers => Some(bench.other_euicc.eid),
+        Whose::Mine => Some(testbed.euicc.eid),
+        Whose::Anothers => Some(testbed.other_euicc.eid),
     }
 }
 
-fn smds_of(bench: &Bench<'_>, order: &Order) -> Result<Option<String>, Stop> {
-    match (order.found, &bench.server.smds_address) {
+fn smds_of(testbed: &Testbed<'_>, order: &Order) -> Result<Option<String>, Stop> {
+    match (order.found, &testbed.server.smds_address) {
         (Found::ByEvent, None) => Err(Stop::needs("an SM-DS address for events")),
         (Found::ByEvent, Some(address)) => Ok(Some(address.clone())),
         _ => Ok(None),
@@ -194,8 +194,8 @@ pub const PROFILE_TYPE: &str = "SGP.23";
 ///
 /// # Errors
 /// Never fails, because the number always has the right digits.
-pub(crate) fn fresh_iccid(bench: &Bench<'_>) -> Result<Iccid, Stop> {
-    let number = u64::from_be_bytes(bench.server.world.random::<8>()) % 100_000_000_000_000;
+pub(crate) fn fresh_iccid(testbed: &Testbed<'_>) -> Result<Iccid, Stop> {
+    let number = u64::from_be_bytes(testbed.server.world.random::<8>()) % 100_000_000_000_000;
     Iccid::with_luhn(&format!("8900{number:014}")).map_err(|e| Stop::needs(format!("an ICCID: {e}")))
 }
 

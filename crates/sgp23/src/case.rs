@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use world::BoxFuture;
 
-use crate::bench::Bench;
 use crate::order::Order;
+use crate::testbed::Testbed;
 use crate::verdict::Verdict;
 
 /// The implementation of a case. It calls the server and stops at the first violation of the
 /// standard.
-pub type Run = Arc<dyn for<'a> Fn(&'a Bench<'a>) -> BoxFuture<'a, Verdict> + Send + Sync>;
+pub type Run = Arc<dyn for<'a> Fn(&'a Testbed<'a>) -> BoxFuture<'a, Verdict> + Send + Sync>;
 
 /// The bindings and curves that a case is run with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +111,10 @@ impl Case {
 
 /// Creates a [`Run`] from an async expression over the testbed.
 macro_rules! run {
-    (|$bench:ident| $body:expr) => {{
-        let run: $crate::case::Run =
-            std::sync::Arc::new(move |$bench: &$crate::bench::Bench<'_>| Box::pin(async move { $body }));
+    (|$testbed:ident| $body:expr) => {{
+        let run: $crate::case::Run = std::sync::Arc::new(move |$testbed: &$crate::testbed::Testbed<'_>| {
+            Box::pin(async move { $body })
+        });
         run
     }};
 }

@@ -8,7 +8,6 @@
 
 mod admin;
 mod arrange;
-mod bench;
 mod binding;
 mod bpp;
 mod case;
@@ -19,11 +18,11 @@ mod order;
 mod report;
 mod runner;
 mod server;
+mod testbed;
 mod verdict;
 
 pub use admin::{Admin, ProfileView};
 pub use arrange::{PROFILE_TYPE, package};
-pub use bench::Bench;
 pub use binding::Binding;
 pub use case::{Case, Need, Run, Scope};
 pub use cases::table;
@@ -32,4 +31,5 @@ pub use order::{Found, Order, Standing, Wanted, Whose};
 pub use report::{Ended, Entry, Report, Row};
 pub use runner::{Selection, run};
 pub use server::{Inbox, Server};
+pub use testbed::Testbed;
 pub use verdict::{Stop, Verdict};

@@ -4,11 +4,11 @@ use crypto::Curve;
 use world::SeededDice;
 
 use crate::arrange::{Codes, arrange};
-use crate::bench::Bench;
 use crate::binding::Binding;
 use crate::case::{Case, Need, Scope};
 use crate::report::{Entry, Report};
 use crate::server::Server;
+use crate::testbed::Testbed;
 use crate::verdict::{Stop, Verdict};
 
 /// The cases to run, with their bindings and curves.
@@ -99,9 +99,9 @@ async fn run_one(
             return Err(Stop::needs(what));
         }
     }
-    let mut bench = Bench::new(server, binding, curve, dice)?;
+    let mut testbed = Testbed::new(server, binding, curve, dice)?;
     if let Some(order) = &case.order {
-        bench.ready = Some(arrange(&bench, order, codes).await?);
+        testbed.ready = Some(arrange(&testbed, order, codes).await?);
     }
-    (case.run)(&bench).await
+    (case.run)(&testbed).await
 }

@@ -83,7 +83,7 @@ impl SmDpPlus {
         if !only_looks {
             self.0.events.tell(
                 Event::new(self.0.world.now(), "SM-DP+", format!("{} {}", route.verb, request.uri().path()))
-                    .with_peer("admin", "bench")
+                    .with_peer("admin", "client")
                     .with_bytes(response.body().len(), request.body().len())
                     .with_outcome(outcome),
             );

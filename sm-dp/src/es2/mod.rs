@@ -13,9 +13,10 @@ use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::m2m::{
     context::Context,
-    download, goods,
+    download,
     records::{Download, Relay, downloads_to},
     relay::{self, Relayed},
+    stock,
 };
 
 /// ES2.DownloadProfile: SGP.02 section 5.3.2.
@@ -26,7 +27,7 @@ pub(crate) async fn download_profile(
 ) -> Decision<Answer<es2::DownloadProfileResponse>> {
     context.must_be_operator(&call.caller).await?;
     context.sm_sr(&request.smsr_id).await?;
-    let (iccid, order) = goods::reserve(context, &call.caller, &request).await?;
+    let (iccid, order) = stock::reserve(context, &call.caller, &request).await?;
     let id = format!("{}{}", downloads_to(request.eid), hex::encode(context.world.random::<16>()));
     let validity = context.config.default_validity;
     let download = Download {

@@ -26,8 +26,9 @@ use world::Fault;
 
 use super::{
     context::{Context, heard},
-    eligibility, goods,
+    eligibility,
     records::{DOWNLOADS, Download, ISD_PS, IsdP, Procedure, REMNANTS, Remnant, isd_p_key},
+    stock,
 };
 use crate::{
     es8::{
@@ -196,7 +197,7 @@ pub(crate) async fn resume(
             undo(context, id, download, why).await
         }
         Err(Rejection::Failure(why)) => {
-            goods::not_installed(context, &download).await?;
+            stock::not_installed(context, &download).await?;
             finish(context, id, download, why).await
         }
     }
@@ -214,7 +215,7 @@ async fn advance(
         Awaits::Eis => {
             let response = heard::<es3::GetEis>(ended)?;
             let eis = response.eis.ok_or_else(|| missing("the EIS", "ES3.GetEIS"))?;
-            let profile = goods::profile(context, &download).await?;
+            let profile = stock::profile(context, &download).await?;
             let ecasd_key = eligibility::check(context, eid, &download.sm_sr, &eis, &profile)?;
             let request = es3::CreateIsdpRequest {
                 base: BaseRequest::new(""),
@@ -231,7 +232,7 @@ async fn advance(
             let response = heard::<es3::CreateIsdp>(ended)?;
             let isd_p =
                 response.isd_p_aid.ok_or_else(|| missing("the AID of the ISD-P", "ES3.CreateISDP"))?;
-            goods::handed_out(context, &download).await?;
+            stock::handed_out(context, &download).await?;
             let script = key_establishment::show_certificate(&isd_p, context.credentials.card_certificate());
             let next = Awaits::RandomChallenge { isd_p, ecasd_key };
             send(context, id, download, next, Target::IsdR, script).await
@@ -254,13 +255,13 @@ async fn advance(
             send(context, id, download, Awaits::CardChallenge { isd_p, opening }, target, script).await
         }
         Awaits::CardChallenge { isd_p, opening } => {
-            let package = goods::package(context, &download).await?;
+            let package = stock::package(context, &download).await?;
             let (channel, script) = opening.open(&data(ended)?, &package)?;
             let target = Target::IsdP(isd_p.clone());
             send(context, id, download, Awaits::Segments { isd_p, channel }, target, script).await
         }
         Awaits::Segments { isd_p, channel } => {
-            let package = goods::package(context, &download).await?;
+            let package = stock::package(context, &download).await?;
             match channel.answered(&data(ended)?, &package)? {
                 Outcome::Next { channel, script } => {
                     let target = Target::IsdP(isd_p.clone());
@@ -275,13 +276,13 @@ async fn advance(
                         sequence,
                         at: context.now,
                     };
-                    let profile = goods::profile(context, &download).await?;
+                    let profile = stock::profile(context, &download).await?;
                     let request = es3::ProfileDownloadCompletedRequest {
                         base: BaseRequest::new(""),
                         eid,
                         iccid,
                         profile_type: Some(profile.profile_type),
-                        subscription_address: goods::subscription_address(context, iccid, &package).await?,
+                        subscription_address: stock::subscription_address(context, iccid, &package).await?,
                         pol2: None,
                     };
                     let next = Awaits::Completion { isd_p };
@@ -292,7 +293,7 @@ async fn advance(
         Awaits::Completion { isd_p } => {
             heard::<es3::ProfileDownloadCompleted>(ended)?;
             in_time(context, &download)?;
-            goods::installed(context, &download).await?;
+            stock::installed(context, &download).await?;
             context.tx.put(&ISD_PS, &isd_p_key(eid, iccid), &isd_p)?;
             context.tx.delete(&REMNANTS, &isd_p_key(eid, iccid));
             if !download.enable {
@@ -311,10 +312,10 @@ async fn advance(
         }
         Awaits::Undoing { why } => {
             if is_deleted(ended) {
-                goods::not_installed(context, &download).await?;
+                stock::not_installed(context, &download).await?;
             } else {
                 tracing::warn!(%eid, %iccid, "the deletion of the ISD-P of a failed download was not confirmed; the profile stays reserved for this eUICC until its operator deletes it (ES2.DeleteProfile)");
-                goods::left_behind(context, &download).await?;
+                stock::left_behind(context, &download).await?;
                 let Download { operator, sm_sr, .. } = download.clone();
                 let remnant = Remnant { operator, sm_sr, at: context.now };
                 context.tx.put(&REMNANTS, &isd_p_key(eid, iccid), &remnant)?;

@@ -10,10 +10,10 @@ pub(crate) mod context;
 pub(crate) mod credentials;
 pub mod download;
 mod eligibility;
-pub(crate) mod goods;
 pub mod records;
 pub mod relay;
 mod server;
+pub(crate) mod stock;
 
 pub use config::Config;
 pub use connectivity::ConnectivityUpdate;

@@ -20,8 +20,9 @@ use world::Fault;
 use super::{
     connectivity,
     context::{Context, heard},
-    download, goods,
+    download,
     records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, downloads_to, isd_p_key},
+    stock,
 };
 
 /// A forwarded function.
@@ -218,7 +219,7 @@ pub(crate) async fn forget(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid
     context.tx.delete(&ISD_PS, &isd_p_key(eid, iccid));
     context.tx.delete(&REMNANTS, &isd_p_key(eid, iccid));
     context.tx.delete(&connectivity::UPDATES, &isd_p_key(eid, iccid));
-    goods::deleted(context, iccid, eid).await
+    stock::deleted(context, iccid, eid).await
 }
 
 /// Checks that the profile is on the eUICC and belongs to this operator.

@@ -6,15 +6,15 @@
 mod support;
 
 mod orders;
+mod refusals;
+mod resources;
 mod stock;
-mod told;
-mod turned_down;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use rsp::sgp22::json::base64_octets;
 use serde_json::{Value, json};
-use support::{Bench, ICCID, openapi::OpenApi, package};
+use support::{ICCID, Testbed, openapi::OpenApi, package};
 use world::Link;
 
 /// A client that validates its requests and the responses against the OpenAPI document.
@@ -24,8 +24,8 @@ struct Api {
 }
 
 impl Api {
-    async fn of(bench: &Bench) -> Self {
-        let link = bench.server.admin();
+    async fn of(testbed: &Testbed) -> Self {
+        let link = testbed.server.admin();
         let request = Request::get("/openapi.json").body(Bytes::new()).unwrap();
         let response = world::send(&link, request).await.unwrap();
         let document = OpenApi(serde_json::from_slice(response.body()).unwrap());
@@ -111,7 +111,7 @@ fn post(target: &str, body: &str) -> Request<Bytes> {
 
 #[tokio::test]
 async fn the_committed_document_matches_the_served_one() {
-    let api = Api::of(&Bench::new()).await;
+    let api = Api::of(&Testbed::new()).await;
     let text = format!("{}\n", serde_json::to_string_pretty(&api.document.0).unwrap());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/admin-api.json");
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {
@@ -125,8 +125,8 @@ async fn the_committed_document_matches_the_served_one() {
 /// answered with 405 and an Allow header with the listed methods.
 #[tokio::test]
 async fn served_operations_match_the_document() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     let operations = api.document.operations();
     for (_, template) in &operations {
         let path = template
@@ -152,13 +152,13 @@ async fn served_operations_match_the_document() {
 
 #[tokio::test]
 async fn the_protocol_port_does_not_serve_the_admin_api() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     for (method, template) in api.document.operations() {
         let path = template.replace("{iccid}", ICCID);
         let request = Request::builder().method(method).uri(&path);
         let request = request.header(header::CONTENT_TYPE, "application/json").body("{}".into()).unwrap();
-        let response = bench.server.handle(request).await;
+        let response = testbed.server.handle(request).await;
         assert_eq!((response.status(), response.body().len()), (StatusCode::NOT_FOUND, 0), "{path}");
     }
     let request = Request::post("/gsma/rsp2/es9plus/initiateAuthentication");

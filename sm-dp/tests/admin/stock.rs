@@ -3,13 +3,13 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, ICCID, PROFILE_TYPE};
+use crate::support::{ICCID, PROFILE_TYPE, Testbed};
 use crate::{Api, base64, new_profile, post};
 
 #[tokio::test]
 async fn a_profile_can_be_added_shown_and_removed() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     assert_eq!(api.get("/admin/v1/stock").await, json!([]));
     let made = api.post("/admin/v1/stock", new_profile(ICCID)).await;
     assert_eq!(made["iccid"], ICCID);
@@ -18,7 +18,7 @@ async fn a_profile_can_be_added_shown_and_removed() {
     assert_eq!(api.get("/admin/v1/stock").await, json!([made]));
     assert_eq!(api.get(&format!("/admin/v1/stock/{ICCID}")).await, made);
     // The profile is in the same stock as profiles that were added in another way.
-    assert_eq!(bench.profile().await.iccid.to_string(), ICCID);
+    assert_eq!(testbed.profile().await.iccid.to_string(), ICCID);
     let (status, problem) = api.ask(Method::POST, "/admin/v1/stock", Some(new_profile(ICCID))).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(problem["what"].as_str().unwrap().contains(ICCID), "{problem}");
@@ -32,8 +32,8 @@ async fn a_profile_can_be_added_shown_and_removed() {
 
 #[tokio::test]
 async fn the_options_of_a_new_profile_are_in_its_metadata() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     let mut new = new_profile(ICCID);
     let said = json!({
         "profileType": "gold",
@@ -52,7 +52,7 @@ async fn the_options_of_a_new_profile_are_in_its_metadata() {
     for name in ["profileType", "serviceProviderName", "profileName", "protection", "rebinding"] {
         assert_eq!(made[name], said[name], "{name}");
     }
-    let metadata = bench.profile().await.metadata;
+    let metadata = testbed.profile().await.metadata;
     assert_eq!(metadata.profile_class, Some(rsp::sgp22::ProfileClass::TEST));
     assert_eq!(metadata.profile_policy_rules.unwrap().ones(), [1, 2]);
     assert_eq!(metadata.icon_type, Some(rsp::sgp22::IconType::PNG));
@@ -64,7 +64,7 @@ async fn the_options_of_a_new_profile_are_in_its_metadata() {
 
 #[tokio::test]
 async fn an_invalid_package_and_an_oversized_icon_are_refused() {
-    let api = Api::of(&Bench::new()).await;
+    let api = Api::of(&Testbed::new()).await;
     let add = |body: Value| post("/admin/v1/stock", &body.to_string());
     let why = api.refused(add(json!({ "package": "MAA=" })), StatusCode::BAD_REQUEST).await;
     assert!(why.contains("package"), "{why}");

@@ -20,20 +20,20 @@ async fn only_temporary_cancel_reasons_keep_the_order() {
         (Reason::OPERATION_ABANDONED, ProfileState::Error),
         (CancelSessionReason(99), ProfileState::Error),
     ] {
-        let bench = Bench::new();
-        let code = bench.released(&options()).await;
-        let euicc = bench.euicc();
-        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let euicc = testbed.euicc();
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         let request = euicc.signed_cancellation(euicc.cancellation(&ok.transaction_id, reason), false);
-        call::<CancelSession>(&bench.server, &request).await.done();
-        assert_eq!(bench.state().await, after, "{reason}");
+        call::<CancelSession>(&testbed.server, &request).await.done();
+        assert_eq!(testbed.state().await, after, "{reason}");
         // The session no longer exists.
         assert_eq!(
-            call::<CancelSession>(&bench.server, &request).await.refused(),
+            call::<CancelSession>(&testbed.server, &request).await.refused(),
             Status::TransactionUnknown
         );
         let prepare = euicc.prepare(&ok, &euicc.one_time_key());
-        assert_eq!(euicc.get(&bench.server, &prepare).await.refused(), Status::TransactionUnknown);
+        assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), Status::TransactionUnknown);
     }
 }
 
@@ -43,25 +43,25 @@ async fn a_session_cancelled_after_the_package_still_accepts_the_result() {
         (CancelSessionReason::LOAD_BPP_EXECUTION_ERROR, false, ProfileState::Error),
         (CancelSessionReason::POSTPONED, true, ProfileState::Installed),
     ] {
-        let bench = Bench::new();
-        let code = bench.released(&options()).await;
-        let euicc = bench.euicc();
-        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let euicc = testbed.euicc();
+        let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
         let request = euicc.signed_cancellation(euicc.cancellation(&transaction, reason), false);
-        call::<CancelSession>(&bench.server, &request).await.done();
-        notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), success))).await;
-        assert_eq!(bench.state().await, after, "{reason}");
-        assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 1, "{reason}");
+        call::<CancelSession>(&testbed.server, &request).await.done();
+        notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), success))).await;
+        assert_eq!(testbed.state().await, after, "{reason}");
+        assert_eq!(testbed.records.list("notifications", "").await.unwrap().len(), 1, "{reason}");
     }
 }
 
 #[tokio::test]
 async fn cancel_session_refuses_each_defect_with_its_status_and_keeps_the_session() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let stranger = bench.numbered_euicc(Curve::P256, 1);
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let stranger = testbed.numbered_euicc(Curve::P256, 1);
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let id = &ok.transaction_id;
     let unknown = TransactionId(vec![1; 16]);
     let good = || euicc.cancellation(id, CancelSessionReason::END_USER_REJECTION);
@@ -84,8 +84,8 @@ async fn cancel_session_refuses_each_defect_with_its_status_and_keeps_the_sessio
         ("another SM-DP+", euicc.signed_cancellation(oid, false), Status::SmdpOidMismatch),
         ("an error of the eUICC", error, Status::EuiccVerificationFailed),
     ] {
-        assert_eq!(call::<CancelSession>(&bench.server, &request).await.refused(), status, "{case}");
-        assert_eq!(bench.state().await, ProfileState::Released, "{case}");
+        assert_eq!(call::<CancelSession>(&testbed.server, &request).await.refused(), status, "{case}");
+        assert_eq!(testbed.state().await, ProfileState::Released, "{case}");
     }
-    euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key())).await.done();
+    euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key())).await.done();
 }

@@ -8,19 +8,19 @@
 
 mod authenticate_client;
 mod cancel_session;
+mod complete_download;
 mod get_bound_profile_package;
 mod handle_notification;
 mod initiate_authentication;
 mod order_of_checks;
 mod records;
 mod sessions;
-mod whole_way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::euicc::{Authenticate, Prepare, context, notify, sign, smdp_oid, with_later_elements};
-use crate::support::{ADDRESS, Bench, Euicc, Expect, ICCID, OTHER_ICCID, call, package, send};
+use crate::support::{ADDRESS, Euicc, Expect, ICCID, OTHER_ICCID, Testbed, call, package, send};
 use certs::{Defect, Pki, PkiOptions, Role};
 use crypto::Curve;
 use profile::element::Service;

@@ -44,52 +44,52 @@ async fn a_conflict_repeats_the_function_and_too_many_are_a_fault() {
     use std::sync::atomic::Ordering::SeqCst;
     let records =
         Arc::new(Contended { records: MemoryRecords::default(), conflicts: 0.into(), broken: false.into() });
-    let bench = Bench::over(records.clone(), |_: &mut Config| {});
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let first = euicc.initiate(&bench.server).await;
+    let testbed = Testbed::over(records.clone(), |_: &mut Config| {});
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let first = euicc.initiate(&testbed.server).await;
     let request = euicc.authenticate(&first, &code).request();
     records.conflicts.store(5, SeqCst);
-    call::<AuthenticateClient>(&bench.server, &request).await.done();
+    call::<AuthenticateClient>(&testbed.server, &request).await.done();
     assert_eq!(records.conflicts.load(SeqCst), 0);
-    assert_eq!(bench.profile().await.order.unwrap().download_attempts, 1, "counted once, not six times");
+    assert_eq!(testbed.profile().await.order.unwrap().download_attempts, 1, "counted once, not six times");
 
     // With endless conflicts or failing records, the reply is a 500 and nothing changes.
-    let first = euicc.initiate(&bench.server).await;
+    let first = euicc.initiate(&testbed.server).await;
     let request = euicc.authenticate(&first, &code).request();
     for (conflicts, broken) in [(usize::MAX, false), (0, true)] {
         records.conflicts.store(conflicts, SeqCst);
         records.broken.store(broken, SeqCst);
-        let response = send::<AuthenticateClient>(&bench.server, &request).await;
+        let response = send::<AuthenticateClient>(&testbed.server, &request).await;
         assert_eq!(response.status(), 500);
         assert!(response.body().is_empty());
-        assert_eq!(bench.profile().await.order.unwrap().download_attempts, 1);
+        assert_eq!(testbed.profile().await.order.unwrap().download_attempts, 1);
     }
     records.broken.store(false, SeqCst);
-    call::<AuthenticateClient>(&bench.server, &request).await.done();
+    call::<AuthenticateClient>(&testbed.server, &request).await.done();
 }
 
 #[tokio::test]
 async fn expired_sessions_are_deleted() {
-    let bench = Bench::with(|config| config.session_lifetime = Duration::from_secs(10));
-    let euicc = bench.euicc();
+    let testbed = Testbed::with(|config| config.session_lifetime = Duration::from_secs(10));
+    let euicc = testbed.euicc();
     for _ in 0..50 {
-        euicc.initiate(&bench.server).await;
-        bench.wait(Duration::from_secs(3600));
+        euicc.initiate(&testbed.server).await;
+        testbed.wait(Duration::from_secs(3600));
     }
-    let left = bench.records.list("sessions", "").await.unwrap().len();
+    let left = testbed.records.list("sessions", "").await.unwrap().len();
     assert!(left < 10, "{left} sessions are kept");
 }
 
 #[tokio::test]
 async fn every_call_logs_one_event() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    bench.events.take();
-    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-    euicc.try_authenticate(&bench.server, "WRONG").await.refused();
-    let events = bench.events.take();
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    testbed.events.take();
+    euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    euicc.try_authenticate(&testbed.server, "WRONG").await.refused();
+    let events = testbed.events.take();
     let told: Vec<_> = events.iter().map(|event| (&*event.interface, &*event.function)).collect();
     assert_eq!(
         told,

@@ -11,5 +11,5 @@ mod downloads;
 mod eligibility;
 mod notifications;
 mod relayed;
-mod rig;
 mod stock;
+mod testbed;

@@ -48,7 +48,7 @@ pub(crate) const PROFILE_TYPE: &str = "test";
 static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"sm-dp tests", &PkiOptions::default()).unwrap());
 
 /// An SM-DP+ with its records, clock and PKI.
-pub(crate) struct Bench {
+pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) dice: SeededDice,
     pub(crate) records: Arc<dyn Records>,
@@ -57,7 +57,7 @@ pub(crate) struct Bench {
     pub(crate) server: SmDpPlus,
 }
 
-impl Bench {
+impl Testbed {
     /// Creates a testbed with the default configuration.
     pub(crate) fn new() -> Self {
         Self::with(|_| {})

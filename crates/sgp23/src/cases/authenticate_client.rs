@@ -9,11 +9,11 @@ use rsp::sgp22::{CtxParams1, ppr, uicc_capability};
 use rsp::status::Status;
 
 use super::CODE;
-use crate::bench::{Bench, Offered};
 use crate::binding::Answer;
 use crate::case::{Case, Run, run};
 use crate::euicc::{Authenticate, Euicc};
 use crate::order::{Found, Order, Standing, Wanted, Whose};
+use crate::testbed::{Offered, Testbed};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.AuthenticateClient";
@@ -50,7 +50,7 @@ fn case(title: &str, order: Order, run: Run) -> Case {
 
 // --- Offers --------------------------------------------------------------------------------------------------------
 
-type Change = fn(&Bench<'_>, &mut Authenticate);
+type Change = fn(&Testbed<'_>, &mut Authenticate);
 
 /// Identifier, title, order, modification of the request.
 const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
@@ -168,11 +168,11 @@ fn nominal_cases() -> Vec<Case> {
         .iter()
         .map(|(id, title, order, change)| {
             let change = *change;
-            let run = run!(|bench| {
-                let started = bench.initiate().await?;
-                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
-                change(bench, &mut proof);
-                let offered = bench.authenticate(started, &proof.request()?).await?;
+            let run = run!(|testbed| {
+                let started = testbed.initiate().await?;
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
+                change(testbed, &mut proof);
+                let offered = testbed.authenticate(started, &proof.request()?).await?;
                 equal("smdpSigned2.bppEuiccOtpk", &offered.ok.smdp_signed2.bpp_euicc_otpk, &None)
             });
             Case { id: *id, ..case(title, *order, run) }
@@ -190,25 +190,27 @@ fn nominal_cases() -> Vec<Case> {
 }
 
 fn second_attempt() -> Run {
-    run!(|bench| {
-        ask(bench, &bench.euicc, "WRONG").await?.refused("authenticateClient", Status::MatchingIdRefused)?;
-        bench.offered().await.map(|_| ())
+    run!(|testbed| {
+        ask(testbed, &testbed.euicc, "WRONG")
+            .await?
+            .refused("authenticateClient", Status::MatchingIdRefused)?;
+        testbed.offered().await.map(|_| ())
     })
 }
 
 /// Runs AuthenticateClient of this eUICC in a new session and returns the response.
 async fn ask(
-    bench: &Bench<'_>,
+    testbed: &Testbed<'_>,
     euicc: &Euicc,
     matching_id: &str,
 ) -> Result<Answer<rsp::sgp22::es9plus::AuthenticateClientOk>, Stop> {
-    let started = bench.initiate_with(&euicc.initiation(&bench.server.address)).await?;
-    bench.call::<AuthenticateClient>(&euicc.authenticate(&started.ok, matching_id).request()?).await
+    let started = testbed.initiate_with(&euicc.initiation(&testbed.server.address)).await?;
+    testbed.call::<AuthenticateClient>(&euicc.authenticate(&started.ok, matching_id).request()?).await
 }
 
 // --- Failed authentication -----------------------------------------------------------------------------------------
 
-type Spoil = fn(&Bench<'_>, &mut Authenticate) -> Verdict;
+type Spoil = fn(&Testbed<'_>, &mut Authenticate) -> Verdict;
 
 /// Identifier, defect, expected status.
 const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
@@ -216,13 +218,13 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #2"),
         "the EUM certificate has expired",
         Status::EumCertificateExpired,
-        |bench, it| eum(bench, it, Defect::Expired),
+        |testbed, it| eum(testbed, it, Defect::Expired),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #4"),
         "the eUICC certificate has expired",
         Status::EuiccCertificateExpired,
-        |bench, it| euicc(bench, it, Defect::Expired),
+        |testbed, it| euicc(testbed, it, Defect::Expired),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #5"),
@@ -233,8 +235,8 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
             Ok(())
         },
     ),
-    (None, "euiccSignature1 belongs to another eUICC", Status::EuiccVerificationFailed, |bench, it| {
-        it.key = bench.other_euicc.credentials.euicc.key.clone();
+    (None, "euiccSignature1 belongs to another eUICC", Status::EuiccVerificationFailed, |testbed, it| {
+        it.key = testbed.other_euicc.credentials.euicc.key.clone();
         Ok(())
     }),
     (
@@ -250,7 +252,7 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #7"),
         "the EUM certificate was issued by an unknown CI",
         Status::CiUnknown,
-        |bench, it| eum(bench, it, Defect::StrangerCi),
+        |testbed, it| eum(testbed, it, Defect::StrangerCi),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #9"),
@@ -308,13 +310,13 @@ const EUICC_DEFECTS: &[(&str, Defect)] = &[
     ("has an unknown critical extension", Defect::UnknownCriticalExtension),
 ];
 
-fn eum(bench: &Bench<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
-    it.eum_certificate = bench.server.pki.issue_with(defect, Role::Eum, bench.curve)?.der;
+fn eum(testbed: &Testbed<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
+    it.eum_certificate = testbed.server.pki.issue_with(defect, Role::Eum, testbed.curve)?.der;
     Ok(())
 }
 
-fn euicc(bench: &Bench<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
-    let broken = bench.server.pki.issue_with(defect, Role::Euicc, bench.curve)?;
+fn euicc(testbed: &Testbed<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
+    let broken = testbed.server.pki.issue_with(defect, Role::Euicc, testbed.curve)?;
     (it.euicc_certificate, it.key) = (broken.der, broken.key);
     Ok(())
 }
@@ -324,14 +326,14 @@ fn proofs() -> Vec<Case> {
         .iter()
         .map(|(id, title, status, spoil)| {
             let (status, spoil) = (*status, *spoil);
-            let run = run!(|bench| refused_proof(bench, status, |it| spoil(bench, it)).await);
+            let run = run!(|testbed| refused_proof(testbed, status, |it| spoil(testbed, it)).await);
             Case { id: *id, ..case(title, ANYBODYS, run) }
         })
         .collect();
     for (what, defect) in EUM_DEFECTS {
         let defect = *defect;
         let status = Status::EumCertificateVerificationFailed;
-        let run = run!(|bench| refused_proof(bench, status, |it| eum(bench, it, defect)).await);
+        let run = run!(|testbed| refused_proof(testbed, status, |it| eum(testbed, it, defect)).await);
         cases.push(
             case(&format!("the EUM certificate {what}"), ANYBODYS, run)
                 .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #1"),
@@ -340,7 +342,7 @@ fn proofs() -> Vec<Case> {
     for (what, defect) in EUICC_DEFECTS {
         let defect = *defect;
         let status = Status::EuiccCertificateVerificationFailed;
-        let run = run!(|bench| refused_proof(bench, status, |it| euicc(bench, it, defect)).await);
+        let run = run!(|testbed| refused_proof(testbed, status, |it| euicc(testbed, it, defect)).await);
         cases.push(
             case(&format!("the eUICC certificate {what}"), ANYBODYS, run)
                 .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #3"),
@@ -367,53 +369,53 @@ fn proofs() -> Vec<Case> {
 /// Checks that the request is refused and that the order is unchanged: the same eUICC gets its
 /// offer afterwards.
 async fn refused_proof(
-    bench: &Bench<'_>,
+    testbed: &Testbed<'_>,
     status: Status,
     spoil: impl Fn(&mut Authenticate) -> Verdict,
 ) -> Verdict {
-    let started = bench.initiate().await?;
-    let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+    let started = testbed.initiate().await?;
+    let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
     spoil(&mut proof)?;
-    bench.refused::<AuthenticateClient>(&proof.request()?, status).await?;
-    bench.offered().await.during("afterwards, without the defect").map(|_| ())
+    testbed.refused::<AuthenticateClient>(&proof.request()?, status).await?;
+    testbed.offered().await.during("afterwards, without the defect").map(|_| ())
 }
 
 /// The eUICC supports both CIs for signing and signs with a certificate of the CI that the server
 /// has not selected.
 fn other_ci() -> Run {
     use crypto::Curve;
-    run!(|bench| {
-        let other = match bench.curve {
+    run!(|testbed| {
+        let other = match testbed.curve {
             Curve::P256 => Curve::BrainpoolP256r1,
             Curve::BrainpoolP256r1 => Curve::P256,
         };
-        let eid = bench.euicc.eid;
-        let other = bench.server.pki.issue_euicc(other, eid, bench.server.pki.eum(other)?.validity())?;
+        let eid = testbed.euicc.eid;
+        let other = testbed.server.pki.issue_euicc(other, eid, testbed.server.pki.eum(other)?.validity())?;
         let other_ci = other.ci.subject_key_id().cloned().into_iter();
-        let mut request = bench.initiation();
+        let mut request = testbed.initiation();
         request.euicc_info1.euicc_ci_pk_id_list_for_signing.extend(other_ci);
-        let started = bench.initiate_with(&request).await?;
-        let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+        let started = testbed.initiate_with(&request).await?;
+        let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
         proof.euicc_certificate = other.euicc.certificate.der().to_vec();
         proof.eum_certificate = other.eum.der().to_vec();
         proof.key = other.euicc.key;
-        bench.refused::<AuthenticateClient>(&proof.request()?, Status::CiUnknown).await
+        testbed.refused::<AuthenticateClient>(&proof.request()?, Status::CiUnknown).await
     })
 }
 
 fn once() -> Run {
-    run!(|bench| {
-        let started = bench.initiate().await?;
-        let wrong = bench.euicc.authenticate(&started.ok, "GUESSED").request()?;
-        bench.refused::<AuthenticateClient>(&wrong, Status::MatchingIdRefused).await?;
-        let right = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id).request()?;
-        bench.refused::<AuthenticateClient>(&right, Status::TransactionUnknown).await
+    run!(|testbed| {
+        let started = testbed.initiate().await?;
+        let wrong = testbed.euicc.authenticate(&started.ok, "GUESSED").request()?;
+        testbed.refused::<AuthenticateClient>(&wrong, Status::MatchingIdRefused).await?;
+        let right = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id).request()?;
+        testbed.refused::<AuthenticateClient>(&right, Status::TransactionUnknown).await
     })
 }
 
 fn own_refusal() -> Run {
-    run!(|bench| {
-        let ok = bench.call::<InitiateAuthentication>(&bench.initiation()).await?.done()?;
+    run!(|testbed| {
+        let ok = testbed.call::<InitiateAuthentication>(&testbed.initiation()).await?.done()?;
         let refusal = AuthenticateClientRequest {
             transaction_id: ok.transaction_id.clone(),
             authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
@@ -424,13 +426,13 @@ fn own_refusal() -> Run {
             ),
         };
         // The standard defines no status for this. The case only requires a refusal.
-        let answer = bench.call::<AuthenticateClient>(&refusal).await?;
+        let answer = testbed.call::<AuthenticateClient>(&refusal).await?;
         ensure(matches!(answer, Answer::Refused(_)), || {
             "the server accepted an error response of the eUICC".to_owned()
         })?;
-        let late = bench.euicc.authenticate(&ok, &bench.ready()?.matching_id).request()?;
-        bench.refused::<AuthenticateClient>(&late, Status::TransactionUnknown).await?;
-        bench.offered().await.during("afterwards, in a new session").map(|_| ())
+        let late = testbed.euicc.authenticate(&ok, &testbed.ready()?.matching_id).request()?;
+        testbed.refused::<AuthenticateClient>(&late, Status::TransactionUnknown).await?;
+        testbed.offered().await.during("afterwards, in a new session").map(|_| ())
     })
 }
 
@@ -536,11 +538,11 @@ fn orders() -> Vec<Case> {
         .iter()
         .map(|(id, title, order, status, change)| {
             let (status, change) = (*status, *change);
-            let run = run!(|bench| {
-                let started = bench.initiate().await?;
-                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
-                change(bench, &mut proof);
-                bench.refused::<AuthenticateClient>(&proof.request()?, status).await
+            let run = run!(|testbed| {
+                let started = testbed.initiate().await?;
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
+                change(testbed, &mut proof);
+                testbed.refused::<AuthenticateClient>(&proof.request()?, status).await
             });
             Case { id: *id, ..case(title, *order, run) }
         })
@@ -575,13 +577,13 @@ fn version_3() -> Vec<Case> {
     ];
     asks.into_iter()
         .map(|(title, ask)| {
-            let run = run!(|bench| {
-                let started = bench.initiate().await?;
-                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+            let run = run!(|testbed| {
+                let started = testbed.initiate().await?;
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
                 ask(&mut proof);
-                let answer = bench.call::<AuthenticateClient>(&proof.request()?).await?;
+                let answer = testbed.call::<AuthenticateClient>(&proof.request()?).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || "a download was offered".to_owned())?;
-                bench.offered().await.during("afterwards, with a download request").map(|_| ())
+                testbed.offered().await.during("afterwards, with a download request").map(|_| ())
             });
             case(title, ANYBODYS, run)
         })
@@ -589,37 +591,37 @@ fn version_3() -> Vec<Case> {
 }
 
 fn last_attempt() -> Run {
-    run!(|bench| {
-        bench.offered().await?;
-        let answer = ask(bench, &bench.euicc, &bench.ready()?.matching_id).await?;
+    run!(|testbed| {
+        testbed.offered().await?;
+        let answer = ask(testbed, &testbed.euicc, &testbed.ready()?.matching_id).await?;
         answer.refused("authenticateClient", Status::DownloadAttemptsExceeded)
     })
 }
 
 fn not_again() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        let answer = ask(bench, &bench.euicc, &bench.ready()?.matching_id).await?;
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        let answer = ask(testbed, &testbed.euicc, &testbed.ready()?.matching_id).await?;
         answer.refused("authenticateClient", Status::MatchingIdRefused)
     })
 }
 
 fn handed_out() -> Run {
-    run!(|bench| {
-        bench.download().await?;
-        let answer = ask(bench, &bench.other_euicc, &bench.ready()?.matching_id).await?;
+    run!(|testbed| {
+        testbed.download().await?;
+        let answer = ask(testbed, &testbed.other_euicc, &testbed.ready()?.matching_id).await?;
         answer.refused("authenticateClient", Status::EidNotAllowed)
     })
 }
 
 fn one_after_another() -> Run {
-    run!(|bench| {
-        let matching_id = &bench.ready()?.matching_id;
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        ask(bench, &bench.other_euicc, matching_id).await?.done().during("the other eUICC")?;
-        ask(bench, &bench.euicc, matching_id).await?.done().during("the first eUICC again").map(|_| ())
+    run!(|testbed| {
+        let matching_id = &testbed.ready()?.matching_id;
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        ask(testbed, &testbed.other_euicc, matching_id).await?.done().during("the other eUICC")?;
+        ask(testbed, &testbed.euicc, matching_id).await?.done().during("the first eUICC again").map(|_| ())
     })
 }
 
@@ -650,11 +652,11 @@ fn retries() -> Vec<Case> {
     ]
     .into_iter()
     .map(|(id, title, order)| {
-        let run = run!(|bench| {
-            let key = bench.euicc.one_time_key();
-            let offered = bench.offered().await?;
-            bench.bound(&offered, &key).await?;
-            told(&bench.offered().await.during("the retry")?, &key)
+        let run = run!(|testbed| {
+            let key = testbed.euicc.one_time_key();
+            let offered = testbed.offered().await?;
+            testbed.bound(&offered, &key).await?;
+            told(&testbed.offered().await.during("the retry")?, &key)
         });
         case(title, order, run).id(id)
     })

@@ -7,12 +7,12 @@ use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadResponse, PrepareDownl
 use rsp::status::Status;
 
 use super::CODE;
-use crate::bench::Bench;
 use crate::binding::Answer;
 use crate::bpp::protected_part;
 use crate::case::{Case, Need, Run, Scope, run};
 use crate::euicc::Prepare;
 use crate::order::{Order, Wanted};
+use crate::testbed::Testbed;
 use crate::verdict::{During, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.GetBoundProfilePackage";
@@ -81,9 +81,9 @@ fn packages() -> Vec<Case> {
     .into_iter()
     .map(|(id, title, order)| {
         let segments = if order.profile.icon { 2 } else { 1 };
-        let run = run!(|bench| {
-            let bound = bench.download().await?;
-            if bench.server.admin.is_some() {
+        let run = run!(|testbed| {
+            let bound = testbed.download().await?;
+            if testbed.server.admin.is_some() {
                 equal("the use of profile protection keys", &bound.opened.ppk, &order.ppk)?;
                 equal("the number of metadata segments", &bound.opened.metadata_segments, &segments)?;
             }
@@ -137,20 +137,20 @@ fn retries() -> Vec<Case> {
 }
 
 fn same_key() -> Run {
-    run!(|bench| {
-        let key = bench.euicc.one_time_key();
-        let first = bench.bound(&bench.offered().await?, &key).await?;
-        let offered = bench.offered().await.during("the retry")?;
-        let second = bench.bound(&offered, &key).await.during("the retry")?;
+    run!(|testbed| {
+        let key = testbed.euicc.one_time_key();
+        let first = testbed.bound(&testbed.offered().await?, &key).await?;
+        let offered = testbed.offered().await.during("the retry")?;
+        let second = testbed.bound(&offered, &key).await.during("the retry")?;
         let (first, second) = (protected_part(&first.octets)?, protected_part(&second.octets)?);
         ensure(first == second, || "the retry got other segments for the same one-time key".to_owned())
     })
 }
 
 fn other_key() -> Run {
-    run!(|bench| {
-        let first = bench.download().await?;
-        let second = bench.download().await.during("the retry")?;
+    run!(|testbed| {
+        let first = testbed.download().await?;
+        let second = testbed.download().await.during("the retry")?;
         ensure(first.opened.channel.smdp_otpk != second.opened.channel.smdp_otpk, || {
             "the retry got the same otPK.DP.ECKA for another one-time key".to_owned()
         })?;
@@ -160,37 +160,37 @@ fn other_key() -> Run {
 }
 
 fn code_again() -> Run {
-    run!(|bench| {
-        let key = bench.euicc.one_time_key();
-        let offered = bench.offered().await?;
-        let wrong = bench.prepare(&offered, &key)?.code(Some("0000"));
-        bench.refused::<GetBoundProfilePackage>(&wrong.request(), Status::ConfirmationCodeRefused).await?;
-        bench.bound(&bench.offered().await?, &key).await.map(|_| ())
+    run!(|testbed| {
+        let key = testbed.euicc.one_time_key();
+        let offered = testbed.offered().await?;
+        let wrong = testbed.prepare(&offered, &key)?.code(Some("0000"));
+        testbed.refused::<GetBoundProfilePackage>(&wrong.request(), Status::ConfirmationCodeRefused).await?;
+        testbed.bound(&testbed.offered().await?, &key).await.map(|_| ())
     })
 }
 
 fn asked_twice() -> Run {
-    run!(|bench| {
-        let key = bench.euicc.one_time_key();
-        let offered = bench.offered().await?;
-        let first = bench.bound(&offered, &key).await?;
-        let second = bench.bound(&offered, &key).await.during("the second time")?;
+    run!(|testbed| {
+        let key = testbed.euicc.one_time_key();
+        let offered = testbed.offered().await?;
+        let first = testbed.bound(&offered, &key).await?;
+        let second = testbed.bound(&offered, &key).await.during("the second time")?;
         ensure(first.octets == second.octets, || "the second response has another package".to_owned())
     })
 }
 
 fn refused_to_another_key() -> Run {
-    run!(|bench| {
-        bench.download().await?;
-        let offered = bench.offered().await.during("the retry")?;
-        let request = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
-        bench.refused::<GetBoundProfilePackage>(&request, Status::ProfileUnavailable).await
+    run!(|testbed| {
+        testbed.download().await?;
+        let offered = testbed.offered().await.during("the retry")?;
+        let request = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.request();
+        testbed.refused::<GetBoundProfilePackage>(&request, Status::ProfileUnavailable).await
     })
 }
 
 // --- Refusals ------------------------------------------------------------------------------------------------------
 
-type Spoil = fn(&Bench<'_>, &mut Prepare);
+type Spoil = fn(&Testbed<'_>, &mut Prepare);
 
 const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
     (
@@ -214,8 +214,8 @@ const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
     (None, "euiccSignature2 does not cover smdpSignature2", Status::EuiccVerificationFailed, |_, it| {
         it.smdp_signature2.clear();
     }),
-    (None, "euiccSignature2 belongs to another eUICC", Status::EuiccVerificationFailed, |bench, it| {
-        it.key = bench.other_euicc.credentials.euicc.key.clone();
+    (None, "euiccSignature2 belongs to another eUICC", Status::EuiccVerificationFailed, |testbed, it| {
+        it.key = testbed.other_euicc.credentials.euicc.key.clone();
     }),
     (None, "the one-time key is not a point of the curve", Status::EuiccVerificationFailed, |_, it| {
         if let Some(octet) = it.signed.euicc_otpk.get_mut(40) {
@@ -229,12 +229,12 @@ fn refusals() -> Vec<Case> {
         .iter()
         .map(|(id, title, status, spoil)| {
             let (status, spoil) = (*status, *spoil);
-            let run = run!(|bench| {
-                let offered = bench.offered().await?;
-                let mut prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?;
-                spoil(bench, &mut prepare);
-                bench.refused::<GetBoundProfilePackage>(&prepare.request(), status).await?;
-                bench.download().await.during("afterwards, without the defect").map(|_| ())
+            let run = run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let mut prepare = testbed.prepare(&offered, &testbed.euicc.one_time_key())?;
+                spoil(testbed, &mut prepare);
+                testbed.refused::<GetBoundProfilePackage>(&prepare.request(), status).await?;
+                testbed.download().await.during("afterwards, without the defect").map(|_| ())
             });
             Case { id: *id, ..case(title, plain(), run) }
         })
@@ -249,23 +249,23 @@ fn confirmation_codes() -> Vec<Case> {
         case(
             "a missing confirmation code is refused",
             with_code(),
-            run!(|bench| refused_code(bench, None, Status::ConfirmationCodeMissing).await),
+            run!(|testbed| refused_code(testbed, None, Status::ConfirmationCodeMissing).await),
         )
         .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #04"),
         case(
             "a wrong confirmation code is refused",
             with_code(),
-            run!(|bench| refused_code(bench, Some("0000"), Status::ConfirmationCodeRefused).await),
+            run!(|testbed| refused_code(testbed, Some("0000"), Status::ConfirmationCodeRefused).await),
         )
         .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #05"),
         case(
             "a confirmation code hash of another TransactionID is refused",
             with_code(),
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let mut prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?;
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let mut prepare = testbed.prepare(&offered, &testbed.euicc.one_time_key())?;
                 prepare.signed.hash_cc = Some(crypto::hash_cc(CODE, &[1; 16]));
-                bench
+                testbed
                     .refused::<GetBoundProfilePackage>(&prepare.request(), Status::ConfirmationCodeRefused)
                     .await
             }),
@@ -273,43 +273,45 @@ fn confirmation_codes() -> Vec<Case> {
         case(
             "the last allowed wrong confirmation code ends the order",
             used_up,
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let one_time = bench.euicc.one_time_key();
-                let wrong = bench.prepare(&offered, &one_time)?.code(Some("0000")).request();
-                bench
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let one_time = testbed.euicc.one_time_key();
+                let wrong = testbed.prepare(&offered, &one_time)?.code(Some("0000")).request();
+                testbed
                     .refused::<GetBoundProfilePackage>(&wrong, Status::ConfirmationCodeRetriesExceeded)
                     .await?;
-                no_package(bench, &bench.prepare(&offered, &one_time)?)
+                no_package(testbed, &testbed.prepare(&offered, &one_time)?)
                     .await
                     .during("with the correct code")?;
-                bench.expect_state("Error").await
+                testbed.expect_state("Error").await
             }),
         )
         .need(Need::Admin),
         case(
             "the correct code is refused in an older session after the last wrong one",
             used_up,
-            run!(|bench| {
-                let early = bench.offered().await?;
-                refused_code(bench, Some("0000"), Status::ConfirmationCodeRetriesExceeded).await?;
-                let right = bench.prepare(&early, &bench.euicc.one_time_key())?.request();
-                bench.refused::<GetBoundProfilePackage>(&right, Status::ConfirmationCodeRetriesExceeded).await
+            run!(|testbed| {
+                let early = testbed.offered().await?;
+                refused_code(testbed, Some("0000"), Status::ConfirmationCodeRetriesExceeded).await?;
+                let right = testbed.prepare(&early, &testbed.euicc.one_time_key())?.request();
+                testbed
+                    .refused::<GetBoundProfilePackage>(&right, Status::ConfirmationCodeRetriesExceeded)
+                    .await
             }),
         ),
     ]
 }
 
-async fn refused_code(bench: &Bench<'_>, code: Option<&str>, status: Status) -> Verdict {
-    let offered = bench.offered().await?;
-    let prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?.code(code);
-    bench.refused::<GetBoundProfilePackage>(&prepare.request(), status).await
+async fn refused_code(testbed: &Testbed<'_>, code: Option<&str>, status: Status) -> Verdict {
+    let offered = testbed.offered().await?;
+    let prepare = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.code(code);
+    testbed.refused::<GetBoundProfilePackage>(&prepare.request(), status).await
 }
 
 // --- Sessions ------------------------------------------------------------------------------------------------------
 
-async fn no_package(bench: &Bench<'_>, prepare: &Prepare) -> Verdict {
-    let answer = bench.call::<GetBoundProfilePackage>(&prepare.request()).await?;
+async fn no_package(testbed: &Testbed<'_>, prepare: &Prepare) -> Verdict {
+    let answer = testbed.call::<GetBoundProfilePackage>(&prepare.request()).await?;
     ensure(matches!(answer, Answer::Refused(_)), || "a package was delivered".to_owned())
 }
 
@@ -318,40 +320,42 @@ fn sessions() -> Vec<Case> {
         case(
             "no package is delivered after another session has ended the order",
             plain(),
-            run!(|bench| {
-                let (late, other) = (bench.offered().await?, bench.offered().await?);
+            run!(|testbed| {
+                let (late, other) = (testbed.offered().await?, testbed.offered().await?);
                 let reason = rsp::sgp22::CancelSessionReason::END_USER_REJECTION;
-                bench.cancel(&bench.euicc.cancel(&other.ok.transaction_id, &other.auth.oid, reason)).await?;
-                no_package(bench, &bench.prepare(&late, &bench.euicc.one_time_key())?).await
+                testbed
+                    .cancel(&testbed.euicc.cancel(&other.ok.transaction_id, &other.auth.oid, reason))
+                    .await?;
+                no_package(testbed, &testbed.prepare(&late, &testbed.euicc.one_time_key())?).await
             }),
         ),
         case(
             "no package is delivered after another eUICC has downloaded it",
             plain(),
-            run!(|bench| {
-                let second = bench.with_the_other_euicc();
+            run!(|testbed| {
+                let second = testbed.with_the_other_euicc();
                 let late = second.offered().await?;
-                bench.download().await?;
+                testbed.download().await?;
                 no_package(&second, &second.prepare(&late, &second.euicc.one_time_key())?).await
             }),
         ),
         case(
             "no package is delivered before AuthenticateClient",
             plain(),
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let started = bench.initiate().await?;
-                let mut early = bench.prepare(&offered, &bench.euicc.one_time_key())?;
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let started = testbed.initiate().await?;
+                let mut early = testbed.prepare(&offered, &testbed.euicc.one_time_key())?;
                 early.outer = started.ok.transaction_id.clone();
                 early.signed.transaction_id = started.ok.transaction_id;
-                bench.refused::<GetBoundProfilePackage>(&early.request(), Status::TransactionUnknown).await
+                testbed.refused::<GetBoundProfilePackage>(&early.request(), Status::TransactionUnknown).await
             }),
         ),
         case(
             "an error response of the eUICC gets no package and keeps the order",
             plain(),
-            run!(|bench| {
-                let offered = bench.offered().await?;
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
                 let transaction_id = offered.ok.transaction_id;
                 let refusal = GetBoundProfilePackageRequest {
                     transaction_id: transaction_id.clone(),
@@ -363,26 +367,26 @@ fn sessions() -> Vec<Case> {
                     ),
                 };
                 // The standard defines no status for this. The case only requires a refusal.
-                let answer = bench.call::<GetBoundProfilePackage>(&refusal).await?;
+                let answer = testbed.call::<GetBoundProfilePackage>(&refusal).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || {
                     "a package was delivered for an error response of the eUICC".to_owned()
                 })?;
-                bench.download().await.during("afterwards, in a new session").map(|_| ())
+                testbed.download().await.during("afterwards, in a new session").map(|_| ())
             }),
         ),
         case(
             "no package is delivered after the order was cancelled",
             plain(),
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let operator = bench.operator()?;
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let operator = testbed.operator()?;
                 operator
-                    .cancel(&operator.cancellation(bench.iccid()?))
+                    .cancel(&operator.cancellation(testbed.iccid()?))
                     .await?
                     .done()
                     .during("CancelOrder")?;
-                let request = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
-                let answer = bench.call::<GetBoundProfilePackage>(&request).await?;
+                let request = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.request();
+                let answer = testbed.call::<GetBoundProfilePackage>(&request).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || {
                     "the package of a cancelled order was delivered".to_owned()
                 })

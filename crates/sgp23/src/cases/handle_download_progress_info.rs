@@ -11,10 +11,10 @@ use rsp::sgp22::json::{self, ExecutionStatus};
 use rsp::status::Status;
 
 use super::CODE;
-use crate::bench::Bench;
 use crate::case::{Case, Need, Run, Scope, run};
 use crate::euicc::Authenticate;
 use crate::order::{Order, Wanted};
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 fn case(title: &str, order: Order, run: Run) -> Case {
@@ -33,11 +33,11 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "every step of a successful download is reported, with the eUICC's installation result",
             Order::default(),
-            run!(|bench| {
-                let bound = bench.download().await?;
-                let result = bench.installed(&bound);
-                bench.notify(result.clone()).await?;
-                let told = bench.told(3).await?;
+            run!(|testbed| {
+                let bound = testbed.download().await?;
+                let result = testbed.installed(&bound);
+                testbed.notify(result.clone()).await?;
+                let told = testbed.told(3).await?;
                 check_steps(
                     &told,
                     &[
@@ -52,19 +52,19 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "a failed installation is reported with the eUICC's installation result",
             Order::default(),
-            run!(|bench| {
-                let bound = bench.download().await?;
+            run!(|testbed| {
+                let bound = testbed.download().await?;
                 let why =
                     (BppCommandId::LOAD_PROFILE_ELEMENTS, ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH);
-                let result = bench.euicc.signed_result(bench.euicc.not_installed(
+                let result = testbed.euicc.signed_result(testbed.euicc.not_installed(
                     &bound.transaction_id,
                     &bound.smdp_oid,
-                    &bench.server.address,
+                    &testbed.server.address,
                     bound.opened.metadata.iccid,
                     why,
                 ));
-                bench.notify(result.clone()).await?;
-                let told = bench.told(3).await?;
+                testbed.notify(result.clone()).await?;
+                let told = testbed.told(3).await?;
                 let last = told.last().ok_or_else(|| Stop::failed("no report was received"))?;
                 equal(
                     "notificationPointId",
@@ -78,13 +78,13 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "a wrong confirmation code is reported",
             with_code,
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let wrong = bench.prepare(&offered, &bench.euicc.one_time_key())?.code(Some("0000"));
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let wrong = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.code(Some("0000"));
                 let refused = Status::ConfirmationCodeRefused;
-                bench.refused::<GetBoundProfilePackage>(&wrong.request(), refused).await?;
+                testbed.refused::<GetBoundProfilePackage>(&wrong.request(), refused).await?;
                 check_steps(
-                    &bench.told(2).await?,
+                    &testbed.told(2).await?,
                     &[
                         (NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
                         (NotificationPointId::CONFIRMATION_FAILURE, Some(refused)),
@@ -95,21 +95,21 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "a failed eligibility check is reported",
             milenage,
-            run!(|bench| {
-                let started = bench.initiate().await?;
+            run!(|testbed| {
+                let started = testbed.initiate().await?;
                 let mut proof: Authenticate =
-                    bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+                    testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
                 proof.info2.uicc_capability = rsp::der::BitString::of(&[]);
                 let refused = Status::ProfileNotEligible;
-                bench.refused::<AuthenticateClient>(&proof.request()?, refused).await?;
+                testbed.refused::<AuthenticateClient>(&proof.request()?, refused).await?;
                 let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
-                check_steps(&bench.told(1).await?, &[(point, Some(refused))])
+                check_steps(&testbed.told(1).await?, &[(point, Some(refused))])
             }),
         ),
     ]
 }
 
-impl Bench<'_> {
+impl Testbed<'_> {
     /// Returns the reports about the profile of the case, after `count` of them have arrived.
     async fn told(&self, count: usize) -> Result<Vec<HandleDownloadProgressInfoRequest>, Stop> {
         let iccid = self.iccid()?;

@@ -11,9 +11,9 @@ use rsp::sgp22::es9plus::AuthenticateClient;
 use rsp::sgp22::{OtherSignedNotification, PendingNotification, notification_event};
 use rsp::status::Status;
 
-use crate::bench::{Bench, Bound};
 use crate::case::{Case, Need, Run, run};
 use crate::order::Order;
+use crate::testbed::{Bound, Testbed};
 use crate::verdict::{During, Stop, Verdict, equal};
 
 const FUNCTION: &str = "ES9+.HandleNotification";
@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-impl Bench<'_> {
+impl Testbed<'_> {
     fn changed(&self, number: i64, event: usize, bound: &Bound) -> OtherSignedNotification {
         let iccid = bound.opened.metadata.iccid;
         self.euicc.notification(number, event, &self.server.address, iccid)
@@ -61,57 +61,57 @@ impl Bench<'_> {
 }
 
 fn all_notifications() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        bench.tell(2, notification_event::ENABLE, &bound).await.during("enable")?;
-        bench.tell(3, notification_event::DISABLE, &bound).await.during("disable")?;
-        bench.expect_used_up().await?;
-        bench.tell(4, notification_event::DELETE, &bound).await.during("delete")
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        testbed.tell(2, notification_event::ENABLE, &bound).await.during("enable")?;
+        testbed.tell(3, notification_event::DISABLE, &bound).await.during("disable")?;
+        testbed.expect_used_up().await?;
+        testbed.tell(4, notification_event::DELETE, &bound).await.during("delete")
     })
 }
 
 fn installed_and_enabled() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        bench.tell(3, notification_event::ENABLE, &bound).await?;
-        bench.expect_used_up().await
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        testbed.tell(3, notification_event::ENABLE, &bound).await?;
+        testbed.expect_used_up().await
     })
 }
 
 fn installed_state() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.expect_state("Downloaded").await.during("before the installation result")?;
-        bench.notify(bench.installed(&bound)).await?;
-        bench.expect_state("Installed").await?;
-        equal("installedOn", &bench.profile().await?.installed_on, &vec![bench.euicc.eid.to_string()])
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.expect_state("Downloaded").await.during("before the installation result")?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        testbed.expect_state("Installed").await?;
+        equal("installedOn", &testbed.profile().await?.installed_on, &vec![testbed.euicc.eid.to_string()])
     })
 }
 
 fn repeated() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
+    run!(|testbed| {
+        let bound = testbed.download().await?;
         for _ in 0..3 {
-            bench.notify(bench.installed(&bound)).await?;
+            testbed.notify(testbed.installed(&bound)).await?;
         }
-        bench.expect_state("Installed").await?;
+        testbed.expect_state("Installed").await?;
         for _ in 0..2 {
-            bench.tell(4, notification_event::DELETE, &bound).await?;
+            testbed.tell(4, notification_event::DELETE, &bound).await?;
         }
         // A delayed installation result must not restore the installation.
-        bench.notify(bench.installed(&bound)).await?;
-        equal("installedOn", &bench.profile().await?.installed_on, &Vec::new())
+        testbed.notify(testbed.installed(&bound)).await?;
+        equal("installedOn", &testbed.profile().await?.installed_on, &Vec::new())
     })
 }
 
 fn deleted() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        bench.tell(2, notification_event::DELETE, &bound).await?;
-        equal("installedOn", &bench.profile().await?.installed_on, &Vec::new())
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        testbed.tell(2, notification_event::DELETE, &bound).await?;
+        equal("installedOn", &testbed.profile().await?.installed_on, &Vec::new())
     })
 }
 
@@ -217,24 +217,24 @@ fn identifier(number: &str) -> Option<&'static str> {
 }
 
 fn failed_installation(command: BppCommandId, reason: ErrorReason) -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        let data = bench.euicc.not_installed(
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        let data = testbed.euicc.not_installed(
             &bound.transaction_id,
             &bound.smdp_oid,
-            &bench.server.address,
+            &testbed.server.address,
             bound.opened.metadata.iccid,
             (command, reason),
         );
-        bench.notify(bench.euicc.signed_result(data)).await?;
-        bench.expect_used_up().await?;
-        if bench.server.admin.is_some() { bench.expect_state("Error").await } else { Ok(()) }
+        testbed.notify(testbed.euicc.signed_result(data)).await?;
+        testbed.expect_used_up().await?;
+        if testbed.server.admin.is_some() { testbed.expect_state("Error").await } else { Ok(()) }
     })
 }
 
 // --- Invalid notifications -----------------------------------------------------------------------------------------
 
-type SpoilResult = fn(&Bench<'_>, &mut ProfileInstallationResultData) -> Verdict;
+type SpoilResult = fn(&Testbed<'_>, &mut ProfileInstallationResultData) -> Verdict;
 
 const RESULTS: &[(Option<&str>, &str, SpoilResult)] = &[
     (
@@ -254,8 +254,8 @@ const RESULTS: &[(Option<&str>, &str, SpoilResult)] = &[
             rsp::der::BitString::of(&[notification_event::ENABLE]);
         Ok(())
     }),
-    (None, "an installation result for another profile changes nothing", |bench, it| {
-        it.notification_metadata.iccid = Some(crate::arrange::fresh_iccid(bench)?);
+    (None, "an installation result for another profile changes nothing", |testbed, it| {
+        it.notification_metadata.iccid = Some(crate::arrange::fresh_iccid(testbed)?);
         Ok(())
     }),
 ];
@@ -265,38 +265,38 @@ fn results_not_believed() -> Vec<Case> {
         .iter()
         .map(|(id, title, spoil)| {
             let spoil = *spoil;
-            let run = run!(|bench| {
-                let bound = bench.download().await?;
-                let mut data = result_of(bench, &bound);
-                spoil(bench, &mut data)?;
-                bench.notify(bench.euicc.signed_result(data)).await?;
-                bench.download().await.during("afterwards, with the order unchanged").map(|_| ())
+            let run = run!(|testbed| {
+                let bound = testbed.download().await?;
+                let mut data = result_of(testbed, &bound);
+                spoil(testbed, &mut data)?;
+                testbed.notify(testbed.euicc.signed_result(data)).await?;
+                testbed.download().await.during("afterwards, with the order unchanged").map(|_| ())
             });
             Case { id: *id, ..case(title, run) }
         })
         .collect();
-    let run = run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.other_euicc.signed_result(result_of(bench, &bound))).await?;
-        bench.download().await.during("afterwards, with the order unchanged").map(|_| ())
+    let run = run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.other_euicc.signed_result(result_of(testbed, &bound))).await?;
+        testbed.download().await.during("afterwards, with the order unchanged").map(|_| ())
     });
     cases.push(case("an installation result signed by another eUICC changes nothing", run));
     cases
 }
 
-fn result_of(bench: &Bench<'_>, bound: &Bound) -> ProfileInstallationResultData {
+fn result_of(testbed: &Testbed<'_>, bound: &Bound) -> ProfileInstallationResultData {
     let iccid = bound.opened.metadata.iccid;
-    bench.euicc.installed(&bound.transaction_id, &bound.smdp_oid, &bench.server.address, iccid)
+    testbed.euicc.installed(&bound.transaction_id, &bound.smdp_oid, &testbed.server.address, iccid)
 }
 
-type SpoilNotification = fn(&Bench<'_>, &mut OtherSignedNotification) -> Verdict;
+type SpoilNotification = fn(&Testbed<'_>, &mut OtherSignedNotification) -> Verdict;
 
 const NOTIFICATIONS: &[(&str, SpoilNotification)] = &[
-    ("a deletion signed by another eUICC", |bench, it| {
+    ("a deletion signed by another eUICC", |testbed, it| {
         let told = it.tbs_other_notification.clone();
         let iccid = told.iccid.ok_or_else(|| Stop::needs("an ICCID"))?;
         let event = notification_event::DELETE;
-        *it = bench.other_euicc.notification(told.seq_number, event, &told.notification_address, iccid);
+        *it = testbed.other_euicc.notification(told.seq_number, event, &told.notification_address, iccid);
         Ok(())
     }),
     ("a deletion with an invalid signature", |_, it| {
@@ -311,8 +311,8 @@ const NOTIFICATIONS: &[(&str, SpoilNotification)] = &[
         it.tbs_other_notification = Raw::new(metadata);
         Ok(())
     }),
-    ("a deletion with an expired EUM certificate", |bench, it| {
-        it.eum_certificate.0 = bench.server.pki.issue_with(Defect::Expired, Role::Eum, bench.curve)?.der;
+    ("a deletion with an expired EUM certificate", |testbed, it| {
+        it.eum_certificate.0 = testbed.server.pki.issue_with(Defect::Expired, Role::Eum, testbed.curve)?.der;
         Ok(())
     }),
 ];
@@ -322,14 +322,14 @@ fn notifications_not_believed() -> Vec<Case> {
         .iter()
         .map(|(what, spoil)| {
             let spoil = *spoil;
-            let run = run!(|bench| {
-                let bound = bench.download().await?;
-                bench.notify(bench.installed(&bound)).await?;
-                let mut told = bench.changed(2, notification_event::DELETE, &bound);
-                spoil(bench, &mut told)?;
-                bench.notify(PendingNotification::OtherSignedNotification(told)).await?;
-                let installed_on = bench.profile().await?.installed_on;
-                equal("installedOn", &installed_on, &vec![bench.euicc.eid.to_string()])
+            let run = run!(|testbed| {
+                let bound = testbed.download().await?;
+                testbed.notify(testbed.installed(&bound)).await?;
+                let mut told = testbed.changed(2, notification_event::DELETE, &bound);
+                spoil(testbed, &mut told)?;
+                testbed.notify(PendingNotification::OtherSignedNotification(told)).await?;
+                let installed_on = testbed.profile().await?.installed_on;
+                equal("installedOn", &installed_on, &vec![testbed.euicc.eid.to_string()])
             });
             case(&format!("{what} is acknowledged and changes nothing"), run).need(Need::Admin)
         })

@@ -5,16 +5,16 @@ use rsp::ids::{SubjectKeyIdentifier, Version};
 use rsp::sgp22::es9plus::{InitiateAuthentication, InitiateAuthenticationRequest};
 use rsp::status::Status;
 
-use crate::bench::Bench;
 use crate::binding::{ASN1_PATH, Binding};
 use crate::case::{Case, Run, run};
 use crate::euicc::extended;
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.InitiateAuthentication";
 const CLAUSE: &str = "5.6.1";
 
-type Spoil = fn(&Bench<'_>, &mut InitiateAuthenticationRequest);
+type Spoil = fn(&Testbed<'_>, &mut InitiateAuthenticationRequest);
 
 /// Identifier, defect, expected status.
 const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
@@ -92,19 +92,19 @@ pub(super) fn cases() -> Vec<Case> {
     ];
     cases.extend(REFUSALS.iter().map(|(id, title, status, spoil)| {
         let (status, spoil) = (*status, *spoil);
-        let run = run!(|bench| {
-            let mut request = bench.initiation();
-            spoil(bench, &mut request);
-            bench.refused::<InitiateAuthentication>(&request, status).await
+        let run = run!(|testbed| {
+            let mut request = testbed.initiation();
+            spoil(testbed, &mut request);
+            testbed.refused::<InitiateAuthentication>(&request, status).await
         });
         Case { id: *id, ..case(title, run) }
     }));
     cases.extend(VERSIONS.iter().map(|(id, [major, minor, patch])| {
         let svn = Version([*major, *minor, *patch]);
-        let run = run!(|bench| {
-            let mut request = bench.initiation();
+        let run = run!(|testbed| {
+            let mut request = testbed.initiation();
             request.euicc_info1.svn = svn;
-            bench.initiate_with(&request).await.map(|_| ())
+            testbed.initiate_with(&request).await.map(|_| ())
         });
         Case { id: *id, ..case(&format!("an eUICC of version {svn} is accepted"), run) }
     }));
@@ -116,14 +116,15 @@ fn case(title: &str, run: Run) -> Case {
 }
 
 fn nominal() -> Run {
-    run!(|bench| bench.initiate().await.map(|_| ()))
+    run!(|testbed| testbed.initiate().await.map(|_| ()))
 }
 
 fn unique() -> Run {
-    run!(|bench| {
+    run!(|testbed| {
         // The eUICC's challenge stays the same, so only the server's randomness makes a difference.
-        let request = bench.initiation();
-        let (first, second) = (bench.initiate_with(&request).await?, bench.initiate_with(&request).await?);
+        let request = testbed.initiation();
+        let (first, second) =
+            (testbed.initiate_with(&request).await?, testbed.initiate_with(&request).await?);
         ensure(first.ok.transaction_id != second.ok.transaction_id, || {
             format!("both sessions have TransactionID {}", first.ok.transaction_id)
         })?;
@@ -134,28 +135,29 @@ fn unique() -> Run {
 }
 
 fn any_case() -> Run {
-    run!(|bench| {
-        if !bench.server.address.contains(|c: char| c.is_ascii_alphabetic()) {
+    run!(|testbed| {
+        if !testbed.server.address.contains(|c: char| c.is_ascii_alphabetic()) {
             return Err(Stop::needs("an address with letters"));
         }
-        let changed = |letter: fn(char) -> char| bench.server.address.chars().map(letter).collect::<String>();
+        let changed =
+            |letter: fn(char) -> char| testbed.server.address.chars().map(letter).collect::<String>();
         for smdp_address in [
             changed(|c| c.to_ascii_uppercase()),
             changed(|c| if c < 'n' { c.to_ascii_uppercase() } else { c }),
         ] {
-            let request = InitiateAuthenticationRequest { smdp_address, ..bench.initiation() };
-            bench.initiate_with(&request).await.during(&request.smdp_address)?;
+            let request = InitiateAuthenticationRequest { smdp_address, ..testbed.initiation() };
+            testbed.initiate_with(&request).await.during(&request.smdp_address)?;
         }
         Ok(())
     })
 }
 
 fn preference() -> Run {
-    run!(|bench| {
-        let own = bench.euicc.info2.euicc_ci_pk_id_list_for_signing.clone();
-        let mut request = bench.initiation();
+    run!(|testbed| {
+        let own = testbed.euicc.info2.euicc_ci_pk_id_list_for_signing.clone();
+        let mut request = testbed.initiation();
         request.euicc_info1.euicc_ci_pk_id_list_for_signing = [stranger(), own.clone()].concat();
-        let started = bench.initiate_with(&request).await?;
+        let started = testbed.initiate_with(&request).await?;
         equal("euiccCiPKIdToBeUsed", &Some(&started.ok.euicc_ci_pk_id_to_be_used), &own.first())
     })
 }
@@ -163,8 +165,8 @@ fn preference() -> Run {
 /// Adds euiccCiPKIdListForSigningV3, euiccRspCapability and highestSvn of version 3, and an unknown
 /// element.
 fn later_elements() -> Run {
-    run!(|bench| {
-        let mut info1 = bench.initiation().euicc_info1.to_der();
+    run!(|testbed| {
+        let mut info1 = testbed.initiation().euicc_info1.to_der();
         for element in [
             tlv_bytes(Tag(0xB1), &tlv_bytes(Tag::OCTET_STRING, &[7; 20])),
             tlv_bytes(Tag(0x88), &[0x04, 0xF0]),
@@ -173,17 +175,17 @@ fn later_elements() -> Run {
         ] {
             info1 = extended(&info1, &[], &element)?;
         }
-        send_later(bench, &info1).await
+        send_later(testbed, &info1).await
     })
 }
 
-async fn send_later(bench: &Bench<'_>, info1: &[u8]) -> Verdict {
+async fn send_later(testbed: &Testbed<'_>, info1: &[u8]) -> Verdict {
     use base64::{Engine, prelude::BASE64_STANDARD};
-    let request = bench.initiation();
-    let version = bench.server.version;
+    let request = testbed.initiation();
+    let version = testbed.server.version;
     // lpaRspCapability of version 3: a BIT STRING.
     let capability = tlv_bytes(Tag(0x85), &[0x04, 0xF0]);
-    let post = match bench.binding {
+    let post = match testbed.binding {
         Binding::Json => {
             let mut body = serde_json::to_value(&request).map_err(|e| Stop::needs(e.to_string()))?;
             let fields = body.as_object_mut().ok_or_else(|| Stop::needs("a request that is an object"))?;
@@ -208,6 +210,6 @@ async fn send_later(bench: &Bench<'_>, info1: &[u8]) -> Verdict {
             Binding::Asn1.post(ASN1_PATH, version, tlv_bytes(Tag(0xA2), &function).into())
         }
     };
-    let response = bench.send(post).await?;
-    bench.binding.answer::<InitiateAuthentication>(&response)?.done().map(|_| ())
+    let response = testbed.send(post).await?;
+    testbed.binding.answer::<InitiateAuthentication>(&response)?.done().map(|_| ())
 }

@@ -37,7 +37,7 @@ use world::{Fault, Link, LinkFault, LinkFaultKind, NullEvents, PeerCertificate, 
 
 use crate::{
     card::Card,
-    support::{Bench, ICCID, OTHER_ICCID, PROFILE_TYPE, package},
+    support::{ICCID, OTHER_ICCID, PROFILE_TYPE, Testbed, package},
 };
 
 pub(crate) const OPERATOR: &str = "operator";
@@ -145,8 +145,8 @@ impl At {
 }
 
 /// A testbed for the SM-DP. The profile with [`ICCID`] is in stock.
-pub(crate) struct Rig {
-    pub(crate) bench: Bench,
+pub(crate) struct M2mTestbed {
+    pub(crate) base: Testbed,
     outside: Arc<Outside>,
     pub(crate) card: Mutex<Card>,
     /// The EUM certificates that the SM-DP is configured with.
@@ -155,34 +155,35 @@ pub(crate) struct Rig {
 
 static CREDENTIALS: LazyLock<Mutex<BTreeMap<String, Credential>>> = LazyLock::new(Mutex::default);
 
-impl Rig {
+impl M2mTestbed {
     pub(crate) async fn new() -> Self {
-        let bench = Bench::new();
+        let base = Testbed::new();
         let options =
             ProfileOptions { profile_type: Some(PROFILE_TYPE.to_owned()), ..ProfileOptions::default() };
-        bench.stock(ICCID, &options).await;
-        let ecasd = bench.pki.ecasd(bench.pki.eids(Curve::P256)[0]).unwrap().key;
+        base.stock(ICCID, &options).await;
+        let ecasd = base.pki.ecasd(base.pki.eids(Curve::P256)[0]).unwrap().key;
         let card = Mutex::new(Card::new(ecasd, package(ICCID, &[]).len()));
-        let rig = Self { bench, outside: Arc::default(), card, eums: Vec::new() };
+        let testbed = Self { base, outside: Arc::default(), card, eums: Vec::new() };
         for name in [SM_SR, OTHER_SM_SR] {
-            rig.server().register_sm_sr(&rig.peer(name)).await.unwrap();
+            testbed.server().register_sm_sr(&testbed.peer(name)).await.unwrap();
         }
         for name in [OPERATOR, OTHER_OPERATOR] {
-            rig.server().register_operator(&rig.peer(name)).await.unwrap();
+            testbed.server().register_operator(&testbed.peer(name)).await.unwrap();
         }
-        rig.will_show(rig.eis());
-        rig.will_say::<es3::ProfileDownloadCompleted>(es3::ProfileDownloadCompletedResponse::only(done()));
-        rig
+        testbed.will_show(testbed.eis());
+        testbed
+            .will_say::<es3::ProfileDownloadCompleted>(es3::ProfileDownloadCompletedResponse::only(done()));
+        testbed
     }
 
     /// Creates a testbed in which the operator's profile is on the card, disabled.
     pub(crate) async fn installed() -> Self {
-        let rig = Self::new().await;
-        rig.up_to(At::Segments).await;
-        rig.step().await;
-        assert_eq!(rig.state().await, ProfileState::Installed);
-        rig.forget_told();
-        rig
+        let testbed = Self::new().await;
+        testbed.up_to(At::Segments).await;
+        testbed.step().await;
+        assert_eq!(testbed.state().await, ProfileState::Installed);
+        testbed.forget_told();
+        testbed
     }
 
     /// Creates the SM-DP, as after a restart.
@@ -190,17 +191,17 @@ impl Rig {
         let address = format!("https://{}/sgp02", authority(SM_DP));
         let config = m2m::Config::new(SM_DP, self.id(SM_DP), address);
         let card =
-            CARD_CREDENTIAL.get_or_init(|| self.bench.pki.m2m_card_credential(Owner::SmDp, SM_DP).unwrap());
+            CARD_CREDENTIAL.get_or_init(|| self.base.pki.m2m_card_credential(Owner::SmDp, SM_DP).unwrap());
         let credentials = m2m::Credentials::new(
             card.certificate.octets().to_vec(),
             card.key.clone(),
-            self.bench.pki.anchors().unwrap(),
+            self.base.pki.anchors().unwrap(),
             self.eums.clone(),
         );
         let server = SmDp::new(
             config,
             credentials,
-            Arc::clone(&self.bench.records),
+            Arc::clone(&self.base.records),
             self.world(),
             Arc::new(NullEvents),
         );
@@ -208,12 +209,12 @@ impl Rig {
     }
 
     fn world(&self) -> World {
-        World::new(self.bench.clock.clone(), self.bench.dice.clone())
+        World::new(self.base.clock.clone(), self.base.dice.clone())
     }
 
     fn credential(&self, who: &str) -> Credential {
         let mut all = CREDENTIALS.lock().unwrap();
-        all.entry(who.to_owned()).or_insert_with(|| self.bench.pki.operator(who).unwrap()).clone()
+        all.entry(who.to_owned()).or_insert_with(|| self.base.pki.operator(who).unwrap()).clone()
     }
 
     pub(crate) fn id(&self, who: &str) -> Oid {
@@ -226,16 +227,16 @@ impl Rig {
     }
 
     pub(crate) fn eid(&self) -> Eid {
-        self.bench.pki.eids(Curve::P256)[0]
+        self.base.pki.eids(Curve::P256)[0]
     }
 
     pub(crate) fn other_eid(&self) -> Eid {
-        self.bench.pki.eids(Curve::P256)[1]
+        self.base.pki.eids(Curve::P256)[1]
     }
 
     /// Returns the profile in stock.
     pub(crate) async fn profile(&self) -> Option<Profile> {
-        Tx::begin(&*self.bench.records).get(&PROFILES, ICCID).await.unwrap()
+        Tx::begin(&*self.base.records).get(&PROFILES, ICCID).await.unwrap()
     }
 
     pub(crate) async fn state(&self) -> ProfileState {
@@ -244,7 +245,7 @@ impl Rig {
 
     /// Adds another profile of the same type to the stock.
     pub(crate) async fn stock_another(&self) -> Iccid {
-        self.bench.stock(OTHER_ICCID, &ProfileOptions::default()).await
+        self.base.stock(OTHER_ICCID, &ProfileOptions::default()).await
     }
 
     /// Calls a function of the SM-DP and runs all due tasks.
@@ -302,7 +303,7 @@ impl Rig {
     }
 
     pub(crate) async fn pass(&self, time: Duration) {
-        self.bench.wait(time);
+        self.base.wait(time);
         self.run().await;
     }
 
@@ -486,7 +487,7 @@ impl Rig {
 
     pub(crate) fn eis_of(&self, info: EumSignedInfo) -> Eis {
         let signed = Canonical::eum_signed_info(info, Namespace::V3);
-        let eum = self.bench.pki.credential(Role::Eum, Curve::P256).unwrap();
+        let eum = self.base.pki.credential(Role::Eum, Curve::P256).unwrap();
         Eis {
             eum_signature: eum::sign(&signed, &eum.key, Some(eum.certificate.der())),
             eum_signed_info: signed,
@@ -502,7 +503,7 @@ impl Rig {
     }
 
     pub(crate) fn signed_info(&self) -> EumSignedInfo {
-        let eum = self.bench.pki.eum(Curve::P256).unwrap();
+        let eum = self.base.pki.eum(Curve::P256).unwrap();
         let eum_id = eum.registered_ids().first().cloned().unwrap_or_else(|| "2.999.5".parse().unwrap());
         EumSignedInfo {
             eid: self.eid(),
@@ -526,9 +527,7 @@ impl Rig {
                     certificate: vec![GpCertificate {
                         index: 1,
                         ca_id: eum_id,
-                        value: Octets(
-                            self.bench.pki.ecasd(self.eid()).unwrap().certificate.octets().to_vec(),
-                        ),
+                        value: Octets(self.base.pki.ecasd(self.eid()).unwrap().certificate.octets().to_vec()),
                     }],
                 }],
             },

@@ -29,7 +29,7 @@ use crate::server::{Inbox, Server};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 /// The testbed of one case.
-pub struct Bench<'a> {
+pub struct Testbed<'a> {
     /// The server.
     pub server: &'a Server,
     /// The binding of ES9+.
@@ -74,7 +74,7 @@ pub struct Bound {
     pub smdp_oid: Oid,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> Testbed<'a> {
     /// Creates a testbed with two random eUICCs.
     ///
     /// # Errors
@@ -115,8 +115,8 @@ impl<'a> Bench<'a> {
     }
 
     /// Returns a testbed with the same eUICCs and another order.
-    pub fn following(&self, ready: Ready) -> Bench<'_> {
-        Bench {
+    pub fn following(&self, ready: Ready) -> Testbed<'_> {
+        Testbed {
             euicc: self.euicc.clone(),
             other_euicc: self.other_euicc.clone(),
             ready: Some(ready),
@@ -125,8 +125,8 @@ impl<'a> Bench<'a> {
     }
 
     /// Returns a testbed with the two eUICCs exchanged and the same order.
-    pub fn with_the_other_euicc(&self) -> Bench<'_> {
-        Bench {
+    pub fn with_the_other_euicc(&self) -> Testbed<'_> {
+        Testbed {
             euicc: self.other_euicc.clone(),
             other_euicc: self.euicc.clone(),
             ready: self.ready.clone(),

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 
-use crate::support::{ADDRESS, Bench, ICCID};
+use crate::support::{ADDRESS, ICCID, Testbed};
 use crate::{Api, new_profile, post, put};
 
 #[tokio::test]
 async fn invalid_requests_get_a_complete_problem_report() {
-    let api = Api::of(&Bench::new()).await;
+    let api = Api::of(&Testbed::new()).await;
     let get = |target: &str| Request::get(target).body(Bytes::new()).unwrap();
     let bad = StatusCode::BAD_REQUEST;
     let deep = "[".repeat(100_000);
@@ -45,8 +45,8 @@ async fn invalid_requests_get_a_complete_problem_report() {
 
 #[tokio::test]
 async fn a_page_of_another_site_cannot_use_the_api() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     let body = new_profile(ICCID).to_string();
     // A form, or a script without CORS permission, can send these.
     for form in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
@@ -71,7 +71,7 @@ async fn a_page_of_another_site_cannot_use_the_api() {
         look.headers_mut().insert(&name, value.parse().unwrap());
         api.refused(look, StatusCode::FORBIDDEN).await;
     }
-    assert_eq!(bench.server.orders().await.unwrap(), []);
+    assert_eq!(testbed.server.orders().await.unwrap(), []);
     for host in ["127.0.0.1:8490", "localhost", "[::1]:8490", ADDRESS] {
         let mut look = Request::get("/admin/v1/stock").body(Bytes::new()).unwrap();
         look.headers_mut().insert(header::HOST, host.parse().unwrap());
