@@ -23,11 +23,11 @@ pub const DELIVERY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 pub const MAX_WAITING_MESSAGES: usize = 10_000;
 
 /// Delay after the first failed delivery. Each further failure doubles the delay.
-pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
+pub const FIRST_REDELIVERY_DELAY: Duration = Duration::from_secs(1);
 
 /// Maximum delay between two attempts. A peer that becomes reachable again receives its messages
 /// within this time.
-pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(5 * 60);
+pub const MAX_REDELIVERY_DELAY: Duration = Duration::from_secs(5 * 60);
 
 /// Maximum number of downloads of an order. Poor radio conditions need a few attempts; more
 /// indicate abuse.

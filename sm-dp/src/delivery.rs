@@ -21,7 +21,7 @@ use rsp::{
 use world::{BoxFuture, Event, Events, Fault, Link, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use crate::{
-    config::{FIRST_REDELIVERY, SLOWEST_REDELIVERY},
+    config::{FIRST_REDELIVERY_DELAY, MAX_REDELIVERY_DELAY},
     records::{ADDRESSEES, Addressee, Message, OPERATORS, OUTBOX, Outgoing, Peer},
     server::SmDpPlus,
 };
@@ -40,7 +40,7 @@ pub trait Peers: Send + Sync {
 }
 
 /// The outcome of a delivery attempt.
-enum Delivered {
+enum Delivery {
     /// The peer accepted the message, refused it permanently, or no longer exists.
     Done,
     /// The delivery must be retried.
@@ -108,12 +108,12 @@ impl SmDpPlus {
                     return Ok([Some(addressee.next_attempt), held].into_iter().flatten().min());
                 }
                 match self.deliver(&key, &addressee.peer, &message).await? {
-                    Delivered::Done => {
+                    Delivery::Done => {
                         addressee.failures = 0;
                         addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
-                    Delivered::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
+                    Delivery::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
                         tracing::warn!(%why, to, "message discarded: its peer has not accepted it within the delivery lifetime");
                         self.give_up(&key, &message).await?;
                         // The queue is assumed to have room again. The next failure counts the
@@ -121,7 +121,7 @@ impl SmDpPlus {
                         addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
-                    Delivered::Not(_) => {
+                    Delivery::Not(_) => {
                         addressee.next_attempt = now.plus(wait_after(addressee.failures));
                         addressee.failures = addressee.failures.saturating_add(1);
                         addressee.waiting = count;
@@ -133,25 +133,25 @@ impl SmDpPlus {
     }
 
     /// Makes one delivery attempt.
-    async fn deliver(&self, key: &str, peer: &Peer, message: &Message) -> Result<Delivered, Fault> {
+    async fn deliver(&self, key: &str, peer: &Peer, message: &Message) -> Result<Delivery, Fault> {
         match (peer, &message.call) {
             (Peer::Operator(identifier), Outgoing::HandleDownloadProgressInfo(body)) => {
-                self.tell_operator(identifier, body).await
+                self.report_progress(identifier, body).await
             }
-            (Peer::SmDs(address), call) => self.tell_sm_ds(key, address, call).await,
+            (Peer::SmDs(address), call) => self.deliver_event(key, address, call).await,
             // Only SM-DSs have other functions, so no such message is ever posted.
-            (Peer::Operator(_), _) => Ok(Delivered::Done),
+            (Peer::Operator(_), _) => Ok(Delivery::Done),
         }
     }
 
-    async fn tell_operator(
+    async fn report_progress(
         &self,
         identifier: &str,
         body: &HandleDownloadProgressInfoRequest,
-    ) -> Result<Delivered, Fault> {
+    ) -> Result<Delivery, Fault> {
         let operator = Tx::begin(self.records()).get(&OPERATORS, identifier).await?;
         let Some(address) = operator.and_then(|operator| operator.es2plus_address) else {
-            return Ok(Delivered::Done);
+            return Ok(Delivery::Done);
         };
         let path = es2plus::path("handleDownloadProgressInfo");
         let request = json::request(&path, self.0.config.protocol_version, body);
@@ -173,8 +173,8 @@ impl SmDpPlus {
                 .with_note(format!("{} {}", body.notification_point_id, body.iccid)),
         );
         Ok(match outcome {
-            Outcome::Failed(why) => Delivered::Not(why),
-            Outcome::Done | Outcome::Refused(_) => Delivered::Done,
+            Outcome::Failed(why) => Delivery::Not(why),
+            Outcome::Done | Outcome::Refused(_) => Delivery::Done,
         })
     }
 
@@ -216,7 +216,7 @@ fn is_final(status: StatusCode) -> bool {
 
 /// Delay after the given number of previous failures.
 fn wait_after(failures: u32) -> Duration {
-    FIRST_REDELIVERY.saturating_mul(2u32.saturating_pow(failures)).min(SLOWEST_REDELIVERY)
+    FIRST_REDELIVERY_DELAY.saturating_mul(2u32.saturating_pow(failures)).min(MAX_REDELIVERY_DELAY)
 }
 
 /// Runs all futures concurrently, so that one slow peer does not delay the others.

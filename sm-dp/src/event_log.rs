@@ -19,7 +19,7 @@ const MAX_TEXT_OCTETS: usize = 1024;
 
 /// Forwards events to the receiver of the server and keeps the latest ones.
 pub(crate) struct EventLog {
-    told: Arc<dyn Events>,
+    receiver: Arc<dyn Events>,
     kept: Mutex<Kept>,
 }
 
@@ -41,8 +41,8 @@ pub(crate) struct Page {
 }
 
 impl EventLog {
-    pub(crate) fn over(told: Arc<dyn Events>) -> Self {
-        Self { told, kept: Mutex::default() }
+    pub(crate) fn over(receiver: Arc<dyn Events>) -> Self {
+        Self { receiver, kept: Mutex::default() }
     }
 
     /// Returns at most `limit` events after number `after`. Numbering starts again when the server
@@ -76,7 +76,7 @@ impl Events for EventLog {
             kept.events.push_back(short(&event));
             kept.newest += 1;
         }
-        self.told.tell(event);
+        self.receiver.tell(event);
     }
 }
 
@@ -112,13 +112,13 @@ mod tests {
 
     #[test]
     fn events_are_numbered_and_the_oldest_are_forgotten_and_counted() {
-        let told = MemoryEvents::default();
-        let log = EventLog::over(Arc::new(told.clone()));
+        let receiver = MemoryEvents::default();
+        let log = EventLog::over(Arc::new(receiver.clone()));
         assert!(numbers(&log.after(0, 10)).is_empty());
         for number in 0..MAX_EVENTS as u64 + 2 {
             log.tell(Event::new(Timestamp(0), "SM-DP+", number.to_string()));
         }
-        assert_eq!(told.all().len(), MAX_EVENTS + 2);
+        assert_eq!(receiver.all().len(), MAX_EVENTS + 2);
         let page = log.after(0, 2);
         assert_eq!((numbers(&page), page.next, page.lost), (vec![3, 4], 4, 2));
         assert_eq!(page.events[0].1.function, "2");

@@ -23,12 +23,14 @@ use rsp_server::{Decision, Rejection};
 
 use crate::{
     context::Context,
-    records::{ADDRESSEES, Addressee, Before, Message, OPERATORS, OUTBOX, Order, Outgoing, Peer, Profile},
+    records::{
+        ADDRESSEES, Addressee, Message, OPERATORS, OUTBOX, Order, OrderSnapshot, Outgoing, Peer, Profile,
+    },
 };
 
 /// Time for which the delivery of an event is reserved for the request that caused it. No request
 /// waits longer than this for an SM-DS.
-const HELD: Duration = Duration::from_secs(120);
+const RESERVATION: Duration = Duration::from_secs(120);
 
 /// The outcome of a step of a download.
 pub(crate) struct Progress<'a> {
@@ -39,7 +41,7 @@ pub(crate) struct Progress<'a> {
 }
 
 /// Posts a progress report to the operator that ordered the profile.
-pub(crate) async fn tell_operator(
+pub(crate) async fn report_progress(
     context: &mut Context<'_, '_>,
     profile: &Profile,
     progress: Progress<'_>,
@@ -75,7 +77,7 @@ pub(crate) async fn tell_operator(
 pub(crate) async fn register_event(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,
-    before: Before,
+    before: OrderSnapshot,
 ) -> Decision<Option<String>> {
     let iccid = profile.iccid;
     let Some(order) = profile.order.as_mut() else { return Ok(None) };
@@ -88,7 +90,7 @@ pub(crate) async fn register_event(
         event_id,
         forwarding_indicator: false,
     };
-    let held_until = Some(context.now.plus(HELD));
+    let held_until = Some(context.now.plus(RESERVATION));
     let peer = Peer::SmDs(at.clone());
     let call = Outgoing::RegisterEvent { at, request, before: Box::new(before) };
     post(context, peer, &format!("{iccid}/{eid}"), held_until, call).await
@@ -96,9 +98,9 @@ pub(crate) async fn register_event(
 
 /// Reserves the delivery of a waiting message for the caller again. Used when a request is
 /// repeated.
-pub(crate) async fn hold_again(context: &mut Context<'_, '_>, key: &str) -> Decision<()> {
+pub(crate) async fn reserve_again(context: &mut Context<'_, '_>, key: &str) -> Decision<()> {
     if let Some(mut message) = context.tx.get(&OUTBOX, key).await? {
-        message.held_until = Some(context.now.plus(HELD));
+        message.held_until = Some(context.now.plus(RESERVATION));
         context.tx.put(&OUTBOX, key, &message)?;
     }
     Ok(())
@@ -140,7 +142,7 @@ pub(crate) fn event_of(order: &Order) -> Option<(SmdpAddress, Eid, String)> {
 }
 
 /// Reports the outcome of a step that may have been refused to the operator.
-pub(crate) async fn tell_decision<T>(
+pub(crate) async fn report_outcome<T>(
     context: &mut Context<'_, '_>,
     profile: &Profile,
     eid: Eid,
@@ -153,7 +155,7 @@ pub(crate) async fn tell_decision<T>(
         // A fault rolls back the transaction, so there is nothing to report.
         Err(Rejection::Fault(_)) => return Ok(()),
     };
-    tell_operator(context, profile, Progress { point, eid, outcome, result_data: None }).await
+    report_progress(context, profile, Progress { point, eid, outcome, result_data: None }).await
 }
 
 /// Appends a message to the queue of its peer. Messages about the same profile and eUICC are
@@ -212,7 +214,7 @@ fn header(context: &Context<'_, '_>) -> RequestHeader {
     }
 }
 
-impl Before {
+impl OrderSnapshot {
     /// Takes a snapshot of the profile.
     pub(crate) fn of(profile: &Profile) -> Self {
         Self {

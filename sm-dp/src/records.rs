@@ -145,7 +145,7 @@ pub struct Operator {
 impl Profile {
     /// Writes the profile and updates the index of available profiles. All writes of a profile go
     /// through this method.
-    pub(crate) fn keep(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+    pub(crate) fn save(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         match self.state {
             ProfileState::Available => tx.put(&AVAILABLE, &self.available_key(), &self.iccid)?,
             _ => tx.delete(&AVAILABLE, &self.available_key()),
@@ -179,11 +179,11 @@ impl Profile {
 /// profile and the same MatchingID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct OrderId(Octets);
+pub struct ProfileOrderId(Octets);
 
-impl OrderId {
+impl ProfileOrderId {
     /// Generates a random identifier.
-    pub fn drawn(world: &World) -> Self {
+    pub fn random(world: &World) -> Self {
         Self(Octets(world.random::<16>().to_vec()))
     }
 }
@@ -192,7 +192,7 @@ impl OrderId {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// The identifier of the order.
-    pub id: OrderId,
+    pub id: ProfileOrderId,
     /// The functionRequesterIdentifier of the operator that placed the order.
     pub requester: String,
     /// The EID of the intended eUICC, if it is known.
@@ -226,7 +226,7 @@ pub struct Order {
 
 impl Order {
     /// Creates an order that is not confirmed yet.
-    pub fn new(id: OrderId, requester: String, eid: Option<Eid>, profile: &Profile) -> Self {
+    pub fn new(id: ProfileOrderId, requester: String, eid: Option<Eid>, profile: &Profile) -> Self {
         Self {
             id,
             requester,
@@ -338,7 +338,7 @@ pub struct Offer {
     pub iccid: Iccid,
     /// The order that the profile is offered under. If the profile gets another order, the offer is
     /// void.
-    pub order: OrderId,
+    pub order: ProfileOrderId,
     /// The MatchingID of the request. It is empty in the default SM-DP+ case.
     pub matching_id: String,
     /// The eUICC.
@@ -384,7 +384,7 @@ pub enum Outgoing {
         /// The event.
         request: RegisterEventRequest,
         /// The order before the registration. It is restored if the SM-DS refuses the event.
-        before: Box<Before>,
+        before: Box<OrderSnapshot>,
     },
     /// ES12.DeleteEvent of an SM-DS.
     DeleteEvent(DeleteEventRequest),
@@ -392,7 +392,7 @@ pub enum Outgoing {
 
 /// A snapshot of a profile's state and order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Before {
+pub struct OrderSnapshot {
     /// The profile.
     pub iccid: Iccid,
     /// The state.

@@ -31,7 +31,7 @@ pub(crate) enum Call {
     CancelOrder(es2plus::Caller, es2::CancelOrderRequest),
     ReleaseProfile(es2plus::Caller, es2::ReleaseProfileRequest),
     /// A call that cannot be decoded. The reply has the form of the called function.
-    Misunderstood(Function, Refusal),
+    Undecodable(Function, Refusal),
 }
 
 /// A function of this server.
@@ -78,7 +78,7 @@ impl Interface {
 }
 
 /// A request that is rejected with an HTTP status only.
-pub(crate) struct TurnedAway {
+pub(crate) struct RejectedRequest {
     pub(crate) interface: Interface,
     pub(crate) function: &'static str,
     pub(crate) status: StatusCode,
@@ -87,7 +87,7 @@ pub(crate) struct TurnedAway {
 
 /// Determines the called function and decodes the request. Returns an HTTP status if the server has
 /// no such function or the caller may not call it.
-pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, TurnedAway> {
+pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, RejectedRequest> {
     let path = request.uri().path();
     let function = Function::at(path);
     let (interface, name) = match function {
@@ -96,22 +96,25 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
         None if Binding::of(request) == Binding::Asn1 => (Interface::Es9Plus, "asn1"),
         None => (Interface::None, "request"),
     };
-    let away = |status, why: String| TurnedAway { interface, function: name, status, why };
+    let rejected = |status, why: String| RejectedRequest { interface, function: name, status, why };
     if interface == Interface::None {
-        return Err(away(StatusCode::NOT_FOUND, format!("there is no function at {path}")));
+        return Err(rejected(StatusCode::NOT_FOUND, format!("there is no function at {path}")));
     }
     if request.method() != Method::POST {
         let why = format!("functions are called with POST, not {}", request.method());
-        return Err(away(StatusCode::METHOD_NOT_ALLOWED, why));
+        return Err(rejected(StatusCode::METHOD_NOT_ALLOWED, why));
     }
     let Some(function) = function else {
-        return route_asn1(config, request).map_err(|(status, why)| away(status, why));
+        return route_asn1(config, request).map_err(|(status, why)| rejected(status, why));
     };
     // TLS verifies a client certificate if there is one. This checks that there is one.
     let caller = || {
         let certificate = request.extensions().get::<PeerCertificate>();
         certificate.and_then(es2plus::Caller::of).ok_or_else(|| {
-            away(StatusCode::FORBIDDEN, "the caller presented no operator's client certificate".to_owned())
+            rejected(
+                StatusCode::FORBIDDEN,
+                "the caller presented no operator's client certificate".to_owned(),
+            )
         })
     };
     let body = request.body();
@@ -144,7 +147,7 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
     };
     let headers = check_content_type(request.headers(), "application/json");
     let call = headers.and_then(|()| check_protocol(request.headers(), config.lowest_svn)).and(call);
-    Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(function, refusal)))
+    Ok(call.unwrap_or_else(|refusal| Call::Undecodable(function, refusal)))
 }
 
 /// Decodes a request of the ASN.1 binding. This binding has no status codes for an invalid header
@@ -172,44 +175,44 @@ impl Call {
     pub(crate) async fn execute(
         &self,
         context: &mut Context<'_, '_>,
-        voice: ResponseEncoder,
+        encoder: ResponseEncoder,
     ) -> Result<Reply, Fault> {
         match self {
-            Self::InitiateAuthentication(request) => voice.say::<es9::InitiateAuthentication>(
+            Self::InitiateAuthentication(request) => encoder.say::<es9::InitiateAuthentication>(
                 es9plus::initiate_authentication::execute(context, request).await,
             ),
-            Self::AuthenticateClient(request) => voice.say::<es9::AuthenticateClient>(
+            Self::AuthenticateClient(request) => encoder.say::<es9::AuthenticateClient>(
                 es9plus::authenticate_client::execute(context, request).await,
             ),
-            Self::GetBoundProfilePackage(request) => voice.say::<es9::GetBoundProfilePackage>(
+            Self::GetBoundProfilePackage(request) => encoder.say::<es9::GetBoundProfilePackage>(
                 es9plus::get_bound_profile_package::execute(context, request).await,
             ),
             Self::CancelSession(request) => {
-                voice.say::<es9::CancelSession>(es9plus::cancel_session::execute(context, request).await)
+                encoder.say::<es9::CancelSession>(es9plus::cancel_session::execute(context, request).await)
             }
             Self::HandleNotification(request) => {
-                voice.say_nothing(es9plus::handle_notification::execute(context, request).await)
+                encoder.say_nothing(es9plus::handle_notification::execute(context, request).await)
             }
             Self::DownloadOrder(caller, request) => {
-                voice.say_json(es2plus::download_order::execute(context, caller, request).await)
+                encoder.say_json(es2plus::download_order::execute(context, caller, request).await)
             }
             Self::ConfirmOrder(caller, request) => {
-                voice.say_json(es2plus::confirm_order::execute(context, caller, request).await)
+                encoder.say_json(es2plus::confirm_order::execute(context, caller, request).await)
             }
             Self::CancelOrder(caller, request) => {
-                voice.say_json(es2plus::cancel_order::execute(context, caller, request).await)
+                encoder.say_json(es2plus::cancel_order::execute(context, caller, request).await)
             }
             Self::ReleaseProfile(caller, request) => {
-                voice.say_json(es2plus::release_profile::execute(context, caller, request).await)
+                encoder.say_json(es2plus::release_profile::execute(context, caller, request).await)
             }
-            Self::Misunderstood(function, refusal) => {
-                let mut said = voice.say_json::<()>(Err(refusal.clone().into()))?;
+            Self::Undecodable(function, refusal) => {
+                let mut reply = encoder.say_json::<()>(Err(refusal.clone().into()))?;
                 // The caller only looks at the HTTP status. Any 2xx would acknowledge its
                 // notification.
                 if *function == Function::HandleNotification {
-                    *said.response.status_mut() = StatusCode::BAD_REQUEST;
+                    *reply.response.status_mut() = StatusCode::BAD_REQUEST;
                 }
-                Ok(said)
+                Ok(reply)
             }
         }
     }
@@ -226,7 +229,7 @@ impl Call {
             Self::ConfirmOrder(..) => Function::ConfirmOrder,
             Self::CancelOrder(..) => Function::CancelOrder,
             Self::ReleaseProfile(..) => Function::ReleaseProfile,
-            Self::Misunderstood(function, _) => *function,
+            Self::Undecodable(function, _) => *function,
         }
     }
 }

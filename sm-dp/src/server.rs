@@ -194,51 +194,55 @@ impl SmDpPlus {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
-        let voice = ResponseEncoder::to(&request, self.0.config.protocol_version);
-        let (interface, function, said) = match router::route(&self.0.config, &request) {
+        let encoder = ResponseEncoder::to(&request, self.0.config.protocol_version);
+        let (interface, function, reply) = match router::route(&self.0.config, &request) {
             Ok(call) => {
                 let function = call.function();
-                let said = self.execute(&call, at, voice).await;
-                let said = said.unwrap_or_else(|fault| voice.failed(&fault));
-                (function.interface(), function.name(), said)
+                let reply = self.execute(&call, at, encoder).await;
+                let reply = reply.unwrap_or_else(|fault| encoder.failed(&fault));
+                (function.interface(), function.name(), reply)
             }
-            Err(away) => {
-                let outcome = Outcome::Refused(format!("HTTP {}: {}", away.status, away.why));
-                (away.interface, away.function, Reply { response: voice.status(away.status), outcome })
+            Err(rejected) => {
+                let outcome = Outcome::Refused(format!("HTTP {}: {}", rejected.status, rejected.why));
+                (
+                    rejected.interface,
+                    rejected.function,
+                    Reply { response: encoder.status(rejected.status), outcome },
+                )
             }
         };
         self.0.events.tell(
             Event::new(at, "SM-DP+", function)
                 .with_peer(interface.name(), interface.peer())
-                .with_bytes(said.response.body().len(), received)
-                .with_outcome(said.outcome),
+                .with_bytes(reply.response.body().len(), received)
+                .with_outcome(reply.outcome),
         );
         let Inner { records, config, sweep, .. } = &*self.0;
         if let Err(fault) = sweep.run(&**records, &SESSIONS, config.session_lifetime, at).await {
             tracing::warn!(%fault, "cannot delete expired sessions");
         }
-        said.response
+        reply.response
     }
 
     /// Runs the function, commits, and only then returns the reply. Starts again from the beginning
     /// when another transaction committed a conflicting change first.
-    async fn execute(&self, call: &Call, now: Timestamp, voice: ResponseEncoder) -> Result<Reply, Fault> {
+    async fn execute(&self, call: &Call, now: Timestamp, encoder: ResponseEncoder) -> Result<Reply, Fault> {
         let inner = &*self.0;
-        let (said, posted) = world::transact(&*inner.records, |tx| {
+        let (reply, posted) = world::transact(&*inner.records, |tx| {
             Box::pin(async move {
-                let said = call.execute(&mut inner.context(tx, now), voice).await?;
-                Ok((said, tx.written_keys(&OUTBOX)))
+                let reply = call.execute(&mut inner.context(tx, now), encoder).await?;
+                Ok((reply, tx.written_keys(&OUTBOX)))
             })
         })
         .await?;
         if posted.is_empty() {
-            return Ok(said);
+            return Ok(reply);
         }
         let registered = self.register_events(&posted).await;
         self.wake();
         match registered? {
-            None => Ok(said),
-            Some(refusal) => voice.say_json::<()>(Err(refusal.into())),
+            None => Ok(reply),
+            Some(refusal) => encoder.say_json::<()>(Err(refusal.into())),
         }
     }
 }

@@ -87,7 +87,7 @@ pub(crate) async fn add(
 
 /// Writes a profile and its package.
 pub(crate) async fn put(tx: &mut Tx<'_>, profile: &Profile, package: &[u8]) -> Result<(), Fault> {
-    profile.keep(tx)?;
+    profile.save(tx)?;
     if tx.get(&PROFILE_TYPES, &profile.profile_type).await?.is_none() {
         tx.put(&PROFILE_TYPES, &profile.profile_type, &())?;
     }
@@ -96,22 +96,22 @@ pub(crate) async fn put(tx: &mut Tx<'_>, profile: &Profile, package: &[u8]) -> R
 
 /// Maximum number of available profiles from which an order chooses first. With this many
 /// candidates, concurrent orders rarely choose the same one.
-const LOOKED_AT: usize = 256;
+const CANDIDATES: usize = 256;
 
 /// Returns an available profile of a type. The list of available profiles is not part of the
 /// transaction's read set, so concurrent orders do not conflict if they take different profiles.
-/// Each order therefore starts at a random position. It looks at the first [`LOOKED_AT`]
+/// Each order therefore starts at a random position. It looks at the first [`CANDIDATES`]
 /// candidates, and at all others only if those have been taken in the meantime.
 pub(crate) async fn any_of_type(
     tx: &mut Tx<'_>,
     world: &World,
     wanted: &str,
 ) -> Result<Option<Profile>, Fault> {
-    let throw = u64::from_be_bytes(world.random());
-    for most in [LOOKED_AT, usize::MAX] {
+    let offset = u64::from_be_bytes(world.random());
+    for most in [CANDIDATES, usize::MAX] {
         let mut available = tx.glance_first(&AVAILABLE, &type_prefix(wanted), most).await?;
         let seen = available.len();
-        let first = throw.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
+        let first = offset.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
         available.rotate_left(first);
         for (_, iccid) in available {
             let profile = tx.get(&PROFILES, &iccid?.to_string()).await?;
@@ -144,7 +144,7 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         .clone()
         .or_else(|| header.profile_type.clone())
         .unwrap_or_else(|| "profile".to_owned());
-    let said = Said {
+    let overrides = Said {
         profile_type: Some(profile_type.clone()),
         service_provider_name: options.service_provider_name.clone(),
         profile_name: options.profile_name.clone(),
@@ -153,7 +153,7 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         notifications: options.notifications.clone(),
         profile_policy_rules: options.profile_policy_rules.clone(),
     };
-    let metadata = store_metadata(&installed, &said, own_address)
+    let metadata = store_metadata(&installed, &overrides, own_address)
         .ok_or_else(|| fault("the ICCID of the package is not ten octets of BCD digits".to_owned()))?;
     Ok(Profile {
         iccid: metadata.iccid,

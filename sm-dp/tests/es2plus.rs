@@ -18,8 +18,8 @@ use rsp::sgp22::es9plus;
 use rsp::sgp22::json::{self, ExecutionStatus, RequestHeader, ResponseHeader};
 use rsp::status::Status;
 use serde_json::{Value, json};
-use sm_dp::{Operator as ListedOperator, ProfileOptions, ProfileState, Requesters};
-use support::operator::{Nothing, Operator};
+use sm_dp::{Operator as RegisteredOperator, ProfileOptions, ProfileState, Requesters};
+use support::operator::{EmptyReply, Operator};
 use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, Testbed, VERSION, raw};
 use world::{
     BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Outcome, PeerCertificate, Records, Stored,
@@ -354,11 +354,11 @@ async fn unknown_fields_are_ignored_and_identifier_variants_are_accepted() {
     let reply: Value = operator.call(&testbed.server, "confirmOrder", &confirmation).await.done();
     assert_eq!(reply["eid"], eid);
     let release = json!({"header": header(), "iccid": ICCID, "later": 1});
-    operator.call::<Nothing>(&testbed.server, "releaseProfile", &release).await.done();
+    operator.call::<EmptyReply>(&testbed.server, "releaseProfile", &release).await.done();
     let cancellation = json!({
         "header": header(), "iccid": ICCID, "eid": eid, "finalProfileStatusIndicator": "Available", "later": 1,
     });
-    operator.call::<Nothing>(&testbed.server, "cancelOrder", &cancellation).await.done();
+    operator.call::<EmptyReply>(&testbed.server, "cancelOrder", &cancellation).await.done();
 }
 
 #[tokio::test]
@@ -396,7 +396,7 @@ async fn invalid_and_missing_elements_have_different_statuses() {
             Some(value) => body[field] = value,
             None => drop(body.as_object_mut().unwrap().remove(field)),
         }
-        let answer = operator.call::<Nothing>(&testbed.server, function, &body).await;
+        let answer = operator.call::<EmptyReply>(&testbed.server, function, &body).await;
         assert_eq!(answer.refused(), status, "{function}: {field}");
     }
     assert_eq!(testbed.state().await, ProfileState::Available);
@@ -533,25 +533,25 @@ async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() 
 #[tokio::test]
 async fn a_registered_identifier_requires_its_certificate() {
     let certificate_oid = Testbed::new().operator().oid;
-    let listed = ListedOperator {
+    let registered = RegisteredOperator {
         identifier: "ACME".to_owned(),
         certificate_oid,
         es2plus_address: Some("acme.example:8443".parse().unwrap()),
     };
     let testbed = Testbed::with(|config| config.requesters = Requesters::Listed);
-    testbed.server.register_operator(&listed).await.unwrap();
-    assert_eq!(testbed.server.operators().await.unwrap(), [listed]);
-    let listed_operator = || Operator { identifier: "ACME".to_owned(), ..testbed.operator() };
+    testbed.server.register_operator(&registered).await.unwrap();
+    assert_eq!(testbed.server.operators().await.unwrap(), [registered]);
+    let registered_operator = || Operator { identifier: "ACME".to_owned(), ..testbed.operator() };
     testbed.stock(ICCID, &options()).await;
     let order =
         async |operator: &Operator| operator.download_order(&testbed.server, Some(iccid()), None, None).await;
-    let mut unknown = listed_operator();
+    let mut unknown = registered_operator();
     unknown.identifier = "2.999.21".to_owned();
     assert_eq!(order(&unknown).await.refused(), Status::RequesterUnknown);
     let impostor =
         Operator { identifier: "ACME".to_owned(), ..Operator::new(&testbed.pki, "Another Operator") };
     assert_eq!(order(&impostor).await.refused(), Status::RequesterNotAllowed);
-    order(&listed_operator()).await.done();
+    order(&registered_operator()).await.done();
 }
 
 #[tokio::test]
@@ -573,12 +573,12 @@ async fn a_registered_identifier_requires_its_certificate_even_if_unregistered_o
     testbed.stock(ICCID, &options()).await;
     let (operator, other) = (testbed.operator(), Operator::new(&testbed.pki, "Another Operator"));
     // The OID of the second operator is registered for the first operator's certificate.
-    let listed = ListedOperator {
+    let registered = RegisteredOperator {
         identifier: other.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: None,
     };
-    testbed.server.register_operator(&listed).await.unwrap();
+    testbed.server.register_operator(&registered).await.unwrap();
     let answer = other.download_order(&testbed.server, Some(iccid()), None, None).await;
     assert_eq!(answer.refused(), Status::RequesterNotAllowed);
     operator.download_order(&testbed.server, Some(iccid()), None, None).await.done();
@@ -612,7 +612,7 @@ async fn a_repeated_call_gets_the_same_reply_and_changes_nothing() {
     assert_eq!(confirm(&testbed, &confirmation).await.done(), first);
     let release = ReleaseProfileRequest { header: operator.header(), iccid };
     for _ in 0..2 {
-        let _: Nothing = operator.call(&testbed.server, "releaseProfile", &release).await.done();
+        let _: EmptyReply = operator.call(&testbed.server, "releaseProfile", &release).await.done();
     }
     let cancellation = operator.cancellation(iccid);
     for _ in 0..2 {
@@ -621,7 +621,7 @@ async fn a_repeated_call_gets_the_same_reply_and_changes_nothing() {
     // A call that is no longer the last one is treated as a new call. These new calls are refused
     // because the profile is not ordered.
     assert_eq!(confirm(&testbed, &confirmation).await.refused(), Status::IccidInvalidTransition);
-    let answer = operator.call::<Nothing>(&testbed.server, "releaseProfile", &release).await;
+    let answer = operator.call::<EmptyReply>(&testbed.server, "releaseProfile", &release).await;
     assert_eq!(answer.refused(), Status::IccidInvalidTransition);
     assert!(testbed.records.list("calls", "").await.unwrap().is_empty(), "no stored calls are left");
 }
@@ -673,8 +673,8 @@ async fn a_stored_reply_requires_the_same_operator_and_body() {
         function_requester_identifier: other.identifier.clone(),
         ..confirmation.header.clone()
     };
-    let theirs = ConfirmOrderRequest { header, ..confirmation.clone() };
-    let answer = other.call::<ConfirmOrderReply>(&testbed.server, "confirmOrder", &theirs).await;
+    let other_confirmation = ConfirmOrderRequest { header, ..confirmation.clone() };
+    let answer = other.call::<ConfirmOrderReply>(&testbed.server, "confirmOrder", &other_confirmation).await;
     assert_eq!(answer.refused(), Status::IccidNotAllowed);
     let changed = ConfirmOrderRequest { confirmation_code: Some("1234".to_owned()), ..confirmation };
     assert_eq!(confirm(&testbed, &changed).await.refused(), Status::IccidInvalidTransition);

@@ -18,7 +18,7 @@ use rsp::sgp22::{CancelSessionReason, json};
 use rsp::status::Status;
 use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
 use support::euicc::notify;
-use support::operator::Nothing;
+use support::operator::EmptyReply;
 use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, Testbed, VERSION, call};
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
@@ -29,31 +29,31 @@ const SM_DS: &str = "smds.landfall.example";
 /// An SM-DS with configurable behaviour.
 #[derive(Clone, Default)]
 struct SmDs {
-    asked: Arc<Mutex<Vec<Request<Bytes>>>>,
-    mood: Arc<Mutex<Mood>>,
-    /// Releases requests that wait in [`Mood::Waits`].
-    speaks: Arc<Notify>,
+    calls: Arc<Mutex<Vec<Request<Bytes>>>>,
+    behaviour: Arc<Mutex<Behaviour>>,
+    /// Releases requests that wait in [`Behaviour::Delayed`].
+    release: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
-enum Mood {
+enum Behaviour {
     #[default]
-    Takes,
+    Accepts,
     Refuses(Status),
     Down,
     /// The call is executed, but the response is lost.
-    AnswerLost,
+    ResponseLost,
     Broken,
     /// No response is ever sent.
     Silent,
-    /// The response is delayed until `speaks` is notified, and then follows the behaviour set at
+    /// The response is delayed until `release` is notified, and then follows the behaviour set at
     /// that time.
-    Waits,
+    Delayed,
 }
 
 /// A call to the SM-DS.
 #[derive(Debug, PartialEq)]
-enum Asked {
+enum Call {
     Register(RegisterEventRequest),
     Delete(DeleteEventRequest),
 }
@@ -71,27 +71,27 @@ impl Peers for SmDs {
 
 impl SmDs {
     async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
-        let mood = *self.mood.lock().unwrap();
+        let behaviour = *self.behaviour.lock().unwrap();
         let fault = |kind| Err(LinkFault::new(kind, SM_DS, "requested by the test"));
-        if mood == Mood::Down {
+        if behaviour == Behaviour::Down {
             return fault(LinkFaultKind::Refused);
         }
-        self.asked.lock().unwrap().push(request);
-        let mood = match mood {
-            Mood::Waits => {
-                self.speaks.notified().await;
-                *self.mood.lock().unwrap()
+        self.calls.lock().unwrap().push(request);
+        let behaviour = match behaviour {
+            Behaviour::Delayed => {
+                self.release.notified().await;
+                *self.behaviour.lock().unwrap()
             }
-            mood => mood,
+            behaviour => behaviour,
         };
-        match mood {
-            Mood::Takes | Mood::Down | Mood::Waits => Ok(json::response(VERSION, Ok(&()))),
-            Mood::Refuses(status) => {
+        match behaviour {
+            Behaviour::Accepts | Behaviour::Down | Behaviour::Delayed => Ok(json::response(VERSION, Ok(&()))),
+            Behaviour::Refuses(status) => {
                 Ok(json::response::<()>(VERSION, Err(status.because("requested by the test"))))
             }
-            Mood::AnswerLost => fault(LinkFaultKind::Timeout),
-            Mood::Silent => std::future::pending().await,
-            Mood::Broken => {
+            Behaviour::ResponseLost => fault(LinkFaultKind::Timeout),
+            Behaviour::Silent => std::future::pending().await,
+            Behaviour::Broken => {
                 let mut response = Response::new(Bytes::new());
                 *response.status_mut() = StatusCode::BAD_GATEWAY;
                 Ok(response)
@@ -99,28 +99,28 @@ impl SmDs {
         }
     }
 
-    fn is(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+    fn set(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap() = behaviour;
     }
 
     /// Returns and removes the recorded calls.
-    fn asked(&self) -> Vec<Asked> {
+    fn take_calls(&self) -> Vec<Call> {
         let read = |request: Request<Bytes>| match request.uri().path() {
             path if path == es12::path("registerEvent") => {
-                Asked::Register(serde_json::from_slice(request.body()).unwrap())
+                Call::Register(serde_json::from_slice(request.body()).unwrap())
             }
             path if path == es12::path("deleteEvent") => {
-                Asked::Delete(serde_json::from_slice(request.body()).unwrap())
+                Call::Delete(serde_json::from_slice(request.body()).unwrap())
             }
             path => panic!("{path}"),
         };
-        std::mem::take(&mut *self.asked.lock().unwrap()).into_iter().map(read).collect()
+        std::mem::take(&mut *self.calls.lock().unwrap()).into_iter().map(read).collect()
     }
 
     /// Asserts that the only recorded call is the deletion of this event.
     fn deleted(&self, eid: Eid, event_id: &str) {
-        let asked = self.asked();
-        let [Asked::Delete(request)] = &asked[..] else { panic!("{asked:?}") };
+        let calls = self.take_calls();
+        let [Call::Delete(request)] = &calls[..] else { panic!("{calls:?}") };
         assert_eq!((request.eid, &*request.event_id), (eid, event_id));
     }
 }
@@ -156,8 +156,8 @@ async fn confirm(
 async fn the_event_of_a_released_order_is_registered_before_the_reply() {
     let (testbed, sm_ds) = testbed().await;
     let reply = confirm(&testbed.server, &testbed, &confirmation(&testbed)).await.done();
-    let asked = sm_ds.asked();
-    let [Asked::Register(event)] = &asked[..] else { panic!("{asked:?}") };
+    let calls = sm_ds.take_calls();
+    let [Call::Register(event)] = &calls[..] else { panic!("{calls:?}") };
     assert_eq!(event.eid, testbed.euicc().eid);
     assert_eq!(event.event_id, reply.matching_id);
     assert_eq!(event.rsp_server_address.as_str(), ADDRESS);
@@ -173,15 +173,15 @@ async fn the_event_of_a_confirmed_order_is_registered_on_release() {
     let (testbed, sm_ds) = testbed().await;
     let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&testbed) };
     let reply = confirm(&testbed.server, &testbed, &request).await.done();
-    assert_eq!(sm_ds.asked(), []);
-    sm_ds.is(Mood::Down);
+    assert_eq!(sm_ds.take_calls(), []);
+    sm_ds.set(Behaviour::Down);
     let answer = testbed.operator().release(&testbed.server, iccid()).await;
     assert_eq!(answer.refused(), Status::SmdsInaccessible);
     assert_eq!(testbed.state().await, ProfileState::Confirmed);
-    sm_ds.is(Mood::Takes);
+    sm_ds.set(Behaviour::Accepts);
     testbed.operator().release(&testbed.server, iccid()).await.done();
-    let asked = sm_ds.asked();
-    assert!(matches!(&asked[..], [Asked::Register(event)] if event.event_id == reply.matching_id));
+    let calls = sm_ds.take_calls();
+    assert!(matches!(&calls[..], [Call::Register(event)] if event.event_id == reply.matching_id));
     testbed.euicc().try_authenticate(&testbed.server, &reply.matching_id).await.done();
 }
 
@@ -211,21 +211,21 @@ async fn an_order_that_cannot_have_an_event_is_refused_and_unchanged() {
         let request = ConfirmOrderRequest { iccid: other, release_flag, ..confirmation(&testbed) };
         assert_eq!(confirm(&testbed.server, &testbed, &request).await.refused(), Status::EidMissing);
     }
-    assert_eq!(sm_ds.asked(), []);
+    assert_eq!(sm_ds.take_calls(), []);
 }
 
 #[tokio::test]
 async fn a_failed_registration_restores_the_order() {
-    for (mood, status, deletes) in [
-        (Mood::Refuses(Status::EventInUse), Status::SmdsExecutionError, 0),
-        (Mood::Refuses(Status::RequesterNotAllowed), Status::SmdsExecutionError, 0),
-        (Mood::Broken, Status::SmdsExecutionError, 1),
-        (Mood::AnswerLost, Status::SmdsExecutionError, 1),
-        (Mood::Down, Status::SmdsInaccessible, 0),
+    for (behaviour, status, deletes) in [
+        (Behaviour::Refuses(Status::EventInUse), Status::SmdsExecutionError, 0),
+        (Behaviour::Refuses(Status::RequesterNotAllowed), Status::SmdsExecutionError, 0),
+        (Behaviour::Broken, Status::SmdsExecutionError, 1),
+        (Behaviour::ResponseLost, Status::SmdsExecutionError, 1),
+        (Behaviour::Down, Status::SmdsInaccessible, 0),
     ] {
         let (testbed, sm_ds) = testbed().await;
         let before = testbed.profile().await;
-        sm_ds.is(mood);
+        sm_ds.set(behaviour);
         let request =
             ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
         assert_eq!(confirm(&testbed.server, &testbed, &request).await.refused(), status);
@@ -235,10 +235,10 @@ async fn a_failed_registration_restores_the_order() {
         // If the SM-DS may have the event, it is deleted when the SM-DS is reachable again. Then
         // the order can be confirmed again.
         assert_eq!(testbed.server.outbox().await.unwrap().len(), deletes);
-        sm_ds.is(Mood::Takes);
-        sm_ds.asked();
+        sm_ds.set(Behaviour::Accepts);
+        sm_ds.take_calls();
         assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
-        assert_eq!(sm_ds.asked().len(), deletes);
+        assert_eq!(sm_ds.take_calls().len(), deletes);
         confirm(&testbed.server, &testbed, &request).await.done();
         testbed.euicc().try_authenticate(&testbed.server, "EVENT-1").await.done();
     }
@@ -249,12 +249,12 @@ async fn an_event_is_deleted_however_its_order_ends() {
     for end in ["installed", "failed", "rejected", "cancelled", "expired"] {
         let (testbed, sm_ds) = testbed().await;
         let code = confirm(&testbed.server, &testbed, &confirmation(&testbed)).await.done().matching_id;
-        sm_ds.asked();
+        sm_ds.take_calls();
         let euicc = testbed.euicc();
         match end {
             "installed" | "failed" => {
                 let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
-                assert_eq!(sm_ds.asked(), []);
+                assert_eq!(sm_ds.take_calls(), []);
                 let result = euicc.result(&transaction, iccid(), end == "installed");
                 notify(&testbed.server, euicc.signed_result(result)).await;
             }
@@ -277,11 +277,15 @@ async fn an_event_is_deleted_however_its_order_ends() {
             }
         }
         // The deletion is retried until the SM-DS is reachable.
-        sm_ds.is(Mood::Down);
+        sm_ds.set(Behaviour::Down);
         let next = testbed.server.deliver_due().await.unwrap().unwrap();
         testbed.clock.set(next);
         // An unknown event counts as deleted.
-        sm_ds.is(if end == "failed" { Mood::Refuses(Status::EventUnknown) } else { Mood::Takes });
+        sm_ds.set(if end == "failed" {
+            Behaviour::Refuses(Status::EventUnknown)
+        } else {
+            Behaviour::Accepts
+        });
         assert_eq!(testbed.server.deliver_due().await.unwrap(), None, "{end}");
         sm_ds.deleted(euicc.eid, &code);
         assert!(testbed.server.outbox().await.unwrap().is_empty());
@@ -291,13 +295,13 @@ async fn an_event_is_deleted_however_its_order_ends() {
 /// Drops the request while the SM-DS does not respond. The order is committed, as after a crash of
 /// the process.
 async fn crash(testbed: &Testbed, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
-    sm_ds.is(Mood::Silent);
+    sm_ds.set(Behaviour::Silent);
     let asking = confirm(&testbed.server, testbed, request);
     tokio::select! {
         biased;
         _ = asking => panic!("the SM-DS has not responded"),
         () = async {
-            while sm_ds.asked.lock().unwrap().is_empty() {
+            while sm_ds.calls.lock().unwrap().is_empty() {
                 tokio::task::yield_now().await;
             }
         } => {}
@@ -308,43 +312,45 @@ async fn crash(testbed: &Testbed, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
 
 #[tokio::test]
 async fn an_interrupted_registration_is_completed_after_a_restart() {
-    for (mood, state) in [
-        (Mood::Takes, ProfileState::Released),
+    for (behaviour, state) in [
+        (Behaviour::Accepts, ProfileState::Released),
         // The event was registered before the crash.
-        (Mood::Refuses(Status::EventInUse), ProfileState::Released),
-        (Mood::Refuses(Status::RequesterNotAllowed), ProfileState::Linked),
+        (Behaviour::Refuses(Status::EventInUse), ProfileState::Released),
+        (Behaviour::Refuses(Status::RequesterNotAllowed), ProfileState::Linked),
     ] {
         let (testbed, sm_ds) = testbed().await;
         crash(&testbed, &sm_ds, &confirmation(&testbed)).await;
-        let first = sm_ds.asked();
-        sm_ds.is(mood);
+        let first = sm_ds.take_calls();
+        sm_ds.set(behaviour);
         let restarted = testbed.second_server().with_peers(Arc::new(sm_ds.clone()));
         // At first, the delivery is reserved for the request, which may still be running.
         let next = restarted.deliver_due().await.unwrap().unwrap();
-        assert_eq!(sm_ds.asked(), []);
+        assert_eq!(sm_ds.take_calls(), []);
         testbed.clock.set(next);
         assert_eq!(restarted.deliver_due().await.unwrap(), None);
-        assert_eq!(sm_ds.asked(), first, "the same call with the same identifier");
+        assert_eq!(sm_ds.take_calls(), first, "the same call with the same identifier");
         assert_eq!(testbed.state().await, state);
     }
 }
 
 #[tokio::test]
 async fn an_interrupted_call_is_completed_when_it_is_repeated() {
-    for (mood, refused) in [(Mood::Takes, None), (Mood::Down, Some(Status::SmdsInaccessible))] {
+    for (behaviour, refused) in
+        [(Behaviour::Accepts, None), (Behaviour::Down, Some(Status::SmdsInaccessible))]
+    {
         let (testbed, sm_ds) = testbed().await;
         let request = confirmation(&testbed);
         crash(&testbed, &sm_ds, &request).await;
-        let first = sm_ds.asked();
-        sm_ds.is(mood);
+        let first = sm_ds.take_calls();
+        sm_ds.set(behaviour);
         let answer = confirm(&testbed.server, &testbed, &request).await;
         match refused {
             None => {
                 let reply = answer.done();
-                assert_eq!(sm_ds.asked(), first);
+                assert_eq!(sm_ds.take_calls(), first);
                 // Another repetition gets the stored reply and registers nothing.
                 assert_eq!(confirm(&testbed.server, &testbed, &request).await.done(), reply);
-                assert_eq!(sm_ds.asked(), []);
+                assert_eq!(sm_ds.take_calls(), []);
             }
             Some(status) => {
                 assert_eq!(answer.refused(), status);
@@ -362,12 +368,12 @@ async fn a_pending_registration_of_a_cancelled_order_is_dropped() {
     let mut request = operator.cancellation(iccid());
     request.eid = Some(testbed.euicc().eid);
     operator.cancel(&testbed.server, &request).await.done();
-    sm_ds.asked();
-    sm_ds.is(Mood::Takes);
+    sm_ds.take_calls();
+    sm_ds.set(Behaviour::Accepts);
     testbed.wait(Duration::from_secs(3600));
     assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
-    let asked = sm_ds.asked();
-    assert!(matches!(asked[..], [Asked::Delete(_)]), "{asked:?}");
+    let calls = sm_ds.take_calls();
+    assert!(matches!(calls[..], [Call::Delete(_)]), "{calls:?}");
 }
 
 #[tokio::test]
@@ -378,15 +384,15 @@ async fn a_repeated_release_registers_its_event_once() {
     let operator = testbed.operator();
     let release = ReleaseProfileRequest { header: operator.header(), iccid: iccid() };
     for _ in 0..2 {
-        let _: Nothing = operator.call(&testbed.server, "releaseProfile", &release).await.done();
+        let _: EmptyReply = operator.call(&testbed.server, "releaseProfile", &release).await.done();
     }
-    assert_eq!(sm_ds.asked().len(), 1);
+    assert_eq!(sm_ds.take_calls().len(), 1);
 }
 
 impl SmDs {
     /// Waits until this many calls are recorded.
-    async fn was_asked(&self, times: usize) {
-        while self.asked.lock().unwrap().len() < times {
+    async fn wait_for_calls(&self, times: usize) {
+        while self.calls.lock().unwrap().len() < times {
             tokio::task::yield_now().await;
         }
     }
@@ -394,31 +400,31 @@ impl SmDs {
 
 #[tokio::test]
 async fn an_order_that_ends_during_its_registration_leaves_no_event() {
-    for mood in [Mood::Takes, Mood::AnswerLost] {
+    for behaviour in [Behaviour::Accepts, Behaviour::ResponseLost] {
         let (testbed, sm_ds) = testbed().await;
-        sm_ds.is(Mood::Waits);
+        sm_ds.set(Behaviour::Delayed);
         let request =
             ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
         let meanwhile = async {
-            sm_ds.was_asked(1).await;
+            sm_ds.wait_for_calls(1).await;
             let operator = testbed.operator();
             let mut request = operator.cancellation(iccid());
             request.eid = Some(testbed.euicc().eid);
             operator.cancel(&testbed.server, &request).await.done();
             // The deletion arrives before the registration is complete.
-            sm_ds.asked();
-            sm_ds.is(Mood::Refuses(Status::EventUnknown));
+            sm_ds.take_calls();
+            sm_ds.set(Behaviour::Refuses(Status::EventUnknown));
             testbed.server.deliver_due().await.unwrap();
             sm_ds.deleted(testbed.euicc().eid, "EVENT-1");
             let cancelled = testbed.profile().await;
-            sm_ds.is(mood);
-            sm_ds.speaks.notify_one();
+            sm_ds.set(behaviour);
+            sm_ds.release.notify_one();
             cancelled
         };
         let (answer, cancelled) = tokio::join!(confirm(&testbed.server, &testbed, &request), meanwhile);
         answer.refused();
         assert_eq!(testbed.profile().await, cancelled);
-        sm_ds.is(Mood::Takes);
+        sm_ds.set(Behaviour::Accepts);
         assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
         sm_ds.deleted(testbed.euicc().eid, "EVENT-1");
     }
@@ -430,18 +436,18 @@ async fn a_failed_registration_does_not_restore_over_a_later_order() {
     let operator = testbed.operator();
     let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
     let second = ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&testbed) };
-    sm_ds.is(Mood::Waits);
+    sm_ds.set(Behaviour::Delayed);
     let meanwhile = async {
-        sm_ds.was_asked(1).await;
+        sm_ds.wait_for_calls(1).await;
         let eid = Some(testbed.euicc().eid);
         let mut request = operator.cancellation(iccid());
         request.eid = eid;
         operator.cancel(&testbed.server, &request).await.done();
         operator.download_order(&testbed.server, Some(iccid()), None, eid).await.done();
-        sm_ds.is(Mood::Takes);
+        sm_ds.set(Behaviour::Accepts);
         confirm(&testbed.server, &testbed, &second).await.done();
-        sm_ds.is(Mood::Refuses(Status::RequesterNotAllowed));
-        sm_ds.speaks.notify_one();
+        sm_ds.set(Behaviour::Refuses(Status::RequesterNotAllowed));
+        sm_ds.release.notify_one();
     };
     let (answer, ()) = tokio::join!(confirm(&testbed.server, &testbed, &first), meanwhile);
     answer.refused();
@@ -453,13 +459,13 @@ async fn a_failed_registration_does_not_restore_over_a_later_order() {
 async fn a_successful_retry_is_not_undone_by_the_first_call() {
     let (testbed, sm_ds) = testbed().await;
     let request = confirmation(&testbed);
-    sm_ds.is(Mood::Waits);
+    sm_ds.set(Behaviour::Delayed);
     let retry = async {
-        sm_ds.was_asked(1).await;
-        sm_ds.is(Mood::Takes);
+        sm_ds.wait_for_calls(1).await;
+        sm_ds.set(Behaviour::Accepts);
         let reply = confirm(&testbed.server, &testbed, &request).await.done();
-        sm_ds.is(Mood::AnswerLost);
-        sm_ds.speaks.notify_one();
+        sm_ds.set(Behaviour::ResponseLost);
+        sm_ds.release.notify_one();
         reply
     };
     let (first, reply) = tokio::join!(confirm(&testbed.server, &testbed, &request), retry);
@@ -476,11 +482,11 @@ async fn a_deletion_is_retried_until_the_event_is_deleted() {
     let mut request = operator.cancellation(iccid());
     request.eid = Some(testbed.euicc().eid);
     operator.cancel(&testbed.server, &request).await.done();
-    sm_ds.is(Mood::Refuses(Status::SmdsExecutionError));
+    sm_ds.set(Behaviour::Refuses(Status::SmdsExecutionError));
     let next = testbed.server.deliver_due().await.unwrap();
     assert_eq!(testbed.server.outbox().await.unwrap().len(), 1);
     testbed.clock.set(next.unwrap());
-    sm_ds.is(Mood::Refuses(Status::EventUnknown));
+    sm_ds.set(Behaviour::Refuses(Status::EventUnknown));
     assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
     assert!(testbed.server.outbox().await.unwrap().is_empty());
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Context, Problem, ROUTES,
-    function::{Asked, Function, NoId, NoQuery, Route, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Route, Verb},
     problem::ProblemBody,
 };
 
@@ -30,7 +30,7 @@ impl Function for Document {
     type Body = ();
     type Reply = OpenApi;
 
-    async fn execute(_: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<OpenApi, Problem> {
+    async fn execute(_: &mut Context<'_, '_>, _: &Arguments<Self>) -> Result<OpenApi, Problem> {
         Ok(document())
     }
 }

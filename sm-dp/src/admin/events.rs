@@ -7,7 +7,7 @@ use world::{Event, Outcome};
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, Verb},
+    function::{Arguments, Function, NoId, Verb},
     schema::TimeText,
 };
 use crate::event_log::MAX_EVENTS;
@@ -83,8 +83,13 @@ impl Function for List {
     type Body = ();
     type Reply = EventPage;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<EventPage, Problem> {
-        let page = context.log.after(asked.query.after.unwrap_or(0), asked.query.limit.unwrap_or(MAX_EVENTS));
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<EventPage, Problem> {
+        let page = context
+            .log
+            .after(arguments.query.after.unwrap_or(0), arguments.query.limit.unwrap_or(MAX_EVENTS));
         let events = page.events.into_iter().map(|(number, event)| NumberedEvent::of(number, event));
         Ok(EventPage { next: page.next, lost: page.lost, events: events.collect() })
     }

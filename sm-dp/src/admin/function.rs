@@ -42,12 +42,12 @@ pub(super) trait Function: Sized + 'static {
     /// Executes the function. After a conflict it is called again with a new transaction.
     fn execute(
         context: &mut Context<'_, '_>,
-        asked: &Asked<Self>,
+        arguments: &Arguments<Self>,
     ) -> impl Future<Output = Result<Self::Reply, Problem>> + Send;
 }
 
 /// A decoded request to a function.
-pub(super) struct Asked<F: Function> {
+pub(super) struct Arguments<F: Function> {
     pub(super) id: F::Id,
     pub(super) query: F::Query,
     pub(super) body: F::Body,
@@ -150,7 +150,7 @@ pub(super) trait Call<T>: Send + Sync {
     fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<T, Problem>>;
 }
 
-impl<F: Function> Call<Bytes> for Asked<F> {
+impl<F: Function> Call<Bytes> for Arguments<F> {
     fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<Bytes, Problem>> {
         Box::pin(async move {
             let reply = F::execute(context, self).await?;
@@ -220,9 +220,9 @@ pub(super) fn find(
     request: &Request<Bytes>,
 ) -> Result<(&'static Route, String), Problem> {
     let path = request.uri().path();
-    let here: Vec<_> = routes.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
+    let matching: Vec<_> = routes.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
     let method = request.method().as_str();
-    if let Some((route, id)) = here.iter().find(|(route, _)| route.verb.name() == method) {
+    if let Some((route, id)) = matching.iter().find(|(route, _)| route.verb.name() == method) {
         let id = percent_decode_str(id).decode_utf8().map_err(|e| {
             Problem::bad_request(
                 format!("cannot read the path {path}"),
@@ -232,14 +232,14 @@ pub(super) fn find(
         })?;
         return Ok((route, id.into_owned()));
     }
-    if here.is_empty() {
+    if matching.is_empty() {
         return Err(Problem::not_found(
             format!("cannot {method} {path}"),
             "the admin API does not have this path",
             "GET /openapi.json lists all paths",
         ));
     }
-    let allow: Vec<_> = here.iter().map(|(route, _)| route.verb.name()).collect();
+    let allow: Vec<_> = matching.iter().map(|(route, _)| route.verb.name()).collect();
     let mut problem = Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("cannot {method} {path}"),
@@ -261,5 +261,5 @@ fn read<F: Function>(id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<
         .map_err(|e| unreadable("query", e.to_string()))?;
     let body: &[u8] = if F::VERB.has_body() { request.body() } else { b"null" };
     let body = serde_json::from_slice(body).map_err(|e| unreadable("body", e.to_string()))?;
-    Ok(Box::new(Asked::<F> { id, query, body }))
+    Ok(Box::new(Arguments::<F> { id, query, body }))
 }

@@ -73,14 +73,14 @@ impl SmDpPlus {
             Ok(found) => found,
             Err(problem) => return problem.response(),
         };
-        let only_looks = route.verb == Verb::Get;
-        let (response, outcome) = match self.decide(only_looks, &*call).await {
+        let is_read = route.verb == Verb::Get;
+        let (response, outcome) = match self.decide(is_read, &*call).await {
             Ok(reply) => (route.verb.response(reply), Outcome::Done),
             Err(problem) => (problem.response(), problem.outcome()),
         };
         // Requests that only read change nothing. They are not logged, because otherwise a client
         // that polls the events would mostly see its own requests.
-        if !only_looks {
+        if !is_read {
             self.0.events.tell(
                 Event::new(self.0.world.now(), "SM-DP+", format!("{} {}", route.verb, request.uri().path()))
                     .with_peer("admin", "client")
@@ -103,13 +103,13 @@ impl SmDpPlus {
     /// Load, decide, commit. Starts again from the beginning when another transaction committed a
     /// conflicting change first. A read needs no commit. A list is a snapshot, and a conflict check
     /// on a busy server would never succeed.
-    async fn decide<T>(&self, only_looks: bool, call: &dyn Call<T>) -> Result<T, Problem> {
+    async fn decide<T>(&self, is_read: bool, call: &dyn Call<T>) -> Result<T, Problem> {
         let inner = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*inner.records);
             let decision = inner.context(&mut tx, inner.world.now());
             let reply = call.execute(&mut Context { decision, log: &inner.events }).await?;
-            if only_looks {
+            if is_read {
                 return Ok(reply);
             }
             let posted = tx.written_keys(&OUTBOX);
@@ -118,7 +118,7 @@ impl SmDpPlus {
                 Committed::Yes => {
                     let refusal = self.register_events(&posted).await?;
                     self.wake();
-                    return refusal.map_or(Ok(reply), |refusal| Err(Problem::of_the_sm_ds(&refusal)));
+                    return refusal.map_or(Ok(reply), |refusal| Err(Problem::event_refused(&refusal)));
                 }
                 Committed::Conflict => {}
             }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     schema::{EidText, IccidText, TimeText},
 };
 use crate::records::{NOTIFICATIONS, TakenNotification};
@@ -45,7 +45,7 @@ impl Function for List {
 
     async fn execute(
         context: &mut Context<'_, '_>,
-        _: &Asked<Self>,
+        _: &Arguments<Self>,
     ) -> Result<Vec<NotificationView>, Problem> {
         let taken = context.decision.tx.list(&NOTIFICATIONS, "").await?;
         let mut views: Vec<_> =

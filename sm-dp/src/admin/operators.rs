@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     preset::Ensured,
     schema::{AddressText, OidText},
 };
@@ -71,7 +71,10 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<OperatorView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<OperatorView>, Problem> {
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        _: &Arguments<Self>,
+    ) -> Result<Vec<OperatorView>, Problem> {
         let operators = context.decision.tx.list(&OPERATORS, "").await?;
         Ok(operators.into_iter().map(|(_, operator)| OperatorView::from(operator)).collect())
     }
@@ -89,9 +92,12 @@ impl Function for Register {
     type Body = OperatorFacts;
     type Reply = OperatorView;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OperatorView, Problem> {
-        let OperatorFacts { certificate_oid, es2plus_address } = asked.body.clone();
-        let operator = Operator { identifier: asked.id.clone(), certificate_oid, es2plus_address };
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<OperatorView, Problem> {
+        let OperatorFacts { certificate_oid, es2plus_address } = arguments.body.clone();
+        let operator = Operator { identifier: arguments.id.clone(), certificate_oid, es2plus_address };
         context.decision.tx.put(&OPERATORS, &operator.identifier, &operator)?;
         Ok(operator.into())
     }
@@ -107,8 +113,11 @@ impl Function for Show {
     type Body = ();
     type Reply = OperatorView;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OperatorView, Problem> {
-        operator(context, &asked.id).await.map(OperatorView::from)
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<OperatorView, Problem> {
+        operator(context, &arguments.id).await.map(OperatorView::from)
     }
 }
 
@@ -122,8 +131,8 @@ impl Function for Remove {
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let operator = operator(context, &asked.id).await?;
+    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+        let operator = operator(context, &arguments.id).await?;
         context.decision.tx.delete(&OPERATORS, &operator.identifier);
         Ok(())
     }
@@ -145,11 +154,11 @@ impl NewOperator {
         let Self { identifier, certificate_oid, es2plus_address } = self.clone();
         let tx = &mut *context.decision.tx;
         if let Some(kept) = tx.get(&OPERATORS, &identifier).await? {
-            return Ok(Ensured::Kept(kept));
+            return Ok(Ensured::Existing(kept));
         }
         let operator = Operator { identifier, certificate_oid, es2plus_address };
         tx.put(&OPERATORS, &operator.identifier, &operator)?;
-        Ok(Ensured::Made(operator))
+        Ok(Ensured::Created(operator))
     }
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     preset::Ensured,
     schema::{AddressText, EidText, IccidText, MatchingIdText, TimeText},
     stock::{NO_SUCH_PROFILE, profile},
@@ -25,8 +25,8 @@ use crate::{
     outbox,
     profile_state::ProfileEvent,
     records::{
-        Before, INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderId, PROFILES,
-        Profile, eid_key, iccid_key,
+        INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderSnapshot, PROFILES,
+        Profile, ProfileOrderId, eid_key, iccid_key,
     },
 };
 
@@ -152,7 +152,10 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<OrderedProfile>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<OrderedProfile>, Problem> {
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        _: &Arguments<Self>,
+    ) -> Result<Vec<OrderedProfile>, Problem> {
         let profiles = context.decision.tx.list(&PROFILES, "").await?;
         let config = context.decision.config;
         Ok(profiles.iter().filter_map(|(_, profile)| OrderedProfile::of(config, profile)).collect())
@@ -177,8 +180,11 @@ impl Function for Place {
     type Body = NewOrder;
     type Reply = OrderedProfile;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OrderedProfile, Problem> {
-        let profile = asked.body.place(context).await?;
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<OrderedProfile, Problem> {
+        let profile = arguments.body.place(context).await?;
         ordered(context.decision.config, &profile)
     }
 }
@@ -193,8 +199,11 @@ impl Function for Show {
     type Body = ();
     type Reply = OrderedProfile;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OrderedProfile, Problem> {
-        let profile = profile(context, asked.id).await?;
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<OrderedProfile, Problem> {
+        let profile = profile(context, arguments.id).await?;
         ordered(context.decision.config, &profile)
     }
 }
@@ -209,14 +218,14 @@ impl Function for End {
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let mut profile = profile(context, asked.id).await?;
+    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+        let mut profile = profile(context, arguments.id).await?;
         if let Some(order) = profile.order.take() {
             es2plus::forget(&mut context.decision, profile.iccid, &order).await?;
         }
         retry::forget_last(&mut context.decision, &mut profile);
         profile.state = ProfileState::Available;
-        profile.keep(context.decision.tx)?;
+        profile.save(context.decision.tx)?;
         Ok(())
     }
 }
@@ -243,8 +252,8 @@ impl NewOrder {
             None => None,
         };
         match kept.filter(|profile| profile.state != ProfileState::Available) {
-            Some(kept) => Ok(Ensured::Kept(kept)),
-            None => Ok(Ensured::Made(self.place(context).await?)),
+            Some(kept) => Ok(Ensured::Existing(kept)),
+            None => Ok(Ensured::Created(self.place(context).await?)),
         }
     }
 
@@ -253,38 +262,40 @@ impl NewOrder {
         self.check(state)?;
         let mut profile = self.profile(context).await?;
         retry::forget_last(&mut context.decision, &mut profile);
-        let before = Before::of(&profile);
+        let before = OrderSnapshot::of(&profile);
         if let Some(ended) = profile.order.take() {
             es2plus::forget(&mut context.decision, profile.iccid, &ended).await?;
         }
         let order = self.order(context, &profile, state).await?;
-        write_what_finds(context, profile.iccid, state, &order)?;
+        write_index_entries(context, profile.iccid, state, &order)?;
         profile.state = state;
         profile.order = Some(order);
         if state == ProfileState::Released {
             outbox::register_event(&mut context.decision, &mut profile, before).await?;
         }
-        profile.keep(context.decision.tx)?;
+        profile.save(context.decision.tx)?;
         Ok(profile)
     }
 
     /// Checks that the state and the other fields of the order are consistent.
     fn check(&self, state: ProfileState) -> Result<(), Problem> {
         use ProfileState as Is;
-        let no = |why: &str, next: &str| Err(Problem::bad_request("cannot place the order", why, next));
+        let invalid = |why: &str, next: &str| Err(Problem::bad_request("cannot place the order", why, next));
         let unconfirmed = matches!(state, Is::Allocated | Is::Linked);
         match state {
-            Is::Available => return no("a profile with an order cannot be Available", "leave state out"),
+            Is::Available => {
+                return invalid("a profile with an order cannot be Available", "leave state out");
+            }
             Is::Allocated if self.eid.is_some() => {
-                return no("an Allocated profile has no EID", "leave eid out, or set state Linked");
+                return invalid("an Allocated profile has no EID", "leave eid out, or set state Linked");
             }
             Is::Linked | Is::Downloaded | Is::Installed if self.eid.is_none() => {
-                return no(&format!("state {state} requires an EID"), "set eid");
+                return invalid(&format!("state {state} requires an EID"), "set eid");
             }
             _ => {}
         }
         if unconfirmed && (self.matching_id.is_some() || self.confirmation_code.is_some()) {
-            return no(
+            return invalid(
                 &format!(
                     "an order in state {state} is not confirmed; only a confirmed order has these fields"
                 ),
@@ -293,30 +304,30 @@ impl NewOrder {
         }
         if self.smds_address.is_some() {
             if !matches!(state, Is::Confirmed | Is::Released) {
-                return no(
+                return invalid(
                     &format!("an event announces a released order, and this one is {state}"),
                     "leave state or smdsAddress out",
                 );
             }
             if self.eid.is_none() || self.matching_id.as_deref() == Some("") {
-                return no(
+                return invalid(
                     "an event at an SM-DS requires an EID and a MatchingID",
                     "set eid, and do not set an empty matchingId",
                 );
             }
         }
         if self.reusable && !matches!(state, Is::Confirmed | Is::Released) {
-            return no("a reusable order must be Confirmed or Released", "leave state or reusable out");
+            return invalid("a reusable order must be Confirmed or Released", "leave state or reusable out");
         }
         match self.matching_id.as_deref() {
-            Some("") if self.eid.is_none() => no(
+            Some("") if self.eid.is_none() => invalid(
                 "without a MatchingID the order can only be found by its EID, and it has none",
                 "set eid, or leave matchingId out to have one generated",
             ),
             Some(chosen)
                 if !chosen.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') =>
             {
-                no(
+                invalid(
                     &format!("{chosen:?} is not a valid MatchingID"),
                     "use only A-Z, 0-9 and - (section 4.1.1)",
                 )
@@ -330,7 +341,7 @@ impl NewOrder {
         match (self.iccid, &self.profile_type) {
             (Some(iccid), None) => {
                 let profile = profile(context, iccid).await?;
-                if may_be_had(&profile) {
+                if can_be_ordered(&profile) {
                     return Ok(profile);
                 }
                 Err(Problem::conflict(
@@ -363,7 +374,7 @@ impl NewOrder {
         state: ProfileState,
     ) -> Result<Order, Problem> {
         let requester = self.requester.clone().unwrap_or_else(|| "admin".to_owned());
-        let begun = Order::new(OrderId::drawn(context.decision.world), requester, self.eid, profile);
+        let begun = Order::new(ProfileOrderId::random(context.decision.world), requester, self.eid, profile);
         let begun = Order {
             protection: self.protection.unwrap_or(begun.protection),
             rebinding: self.rebinding.unwrap_or(begun.rebinding),
@@ -404,12 +415,12 @@ impl NewOrder {
 }
 
 /// True if ES2+.DownloadOrder could reserve the profile: it is available, or its order has ended.
-fn may_be_had(profile: &Profile) -> bool {
+fn can_be_ordered(profile: &Profile) -> bool {
     profile.state.after(ProfileEvent::Reserved).is_some()
 }
 
 /// Writes the index entries by which an LPA or an eUICC finds the order.
-fn write_what_finds(
+fn write_index_entries(
     context: &mut Context<'_, '_>,
     iccid: Iccid,
     state: ProfileState,

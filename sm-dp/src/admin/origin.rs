@@ -19,7 +19,7 @@ pub(super) fn check(config: &Config, request: &Request<Bytes>) -> Result<(), Pro
     // HTTP/2 has the host in the URI. A caller in the same process sends none.
     let host = request.uri().authority().map(http::uri::Authority::as_str).or(named);
     if let Some(host) = host
-        && !is_ours(config, host)
+        && !is_own_host(config, host)
     {
         return Err(forbidden(format!("the Host of the request, {host:?}, is not a name of this server")));
     }
@@ -45,7 +45,7 @@ pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Problem
     ))
 }
 
-fn is_ours(config: &Config, host: &str) -> bool {
+fn is_own_host(config: &Config, host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
@@ -75,7 +75,7 @@ mod tests {
     fn hosts_are_addresses_localhost_and_own_names() {
         let mut config = Config::new("smdpp.landfall.example:8443".parse().unwrap());
         config.other_addresses.push("testbed".parse().unwrap());
-        for ours in [
+        for accepted in [
             "127.0.0.1",
             "127.0.0.1:8490",
             "[::1]:8490",
@@ -84,10 +84,10 @@ mod tests {
             "testbed:8490",
             "smdpp.landfall.example:8443",
         ] {
-            assert!(is_ours(&config, ours), "{ours}");
+            assert!(is_own_host(&config, accepted), "{accepted}");
         }
-        for theirs in ["evil.example", "127.0.0.1.evil.example:8490", "localhost.evil.example", "", "x:y"] {
-            assert!(!is_ours(&config, theirs), "{theirs}");
+        for refused in ["evil.example", "127.0.0.1.evil.example:8490", "localhost.evil.example", "", "x:y"] {
+            assert!(!is_own_host(&config, refused), "{refused}");
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     schema::{EidText, IccidText, TimeText},
 };
 use crate::records::{ADDRESSEES, Addressee, Message, OUTBOX, Outgoing, Peer};
@@ -71,7 +71,7 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<PeerView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<PeerView>, Problem> {
+    async fn execute(context: &mut Context<'_, '_>, _: &Arguments<Self>) -> Result<Vec<PeerView>, Problem> {
         let tx = &mut *context.decision.tx;
         let mut views = Vec::new();
         for (to, addressee) in tx.list(&ADDRESSEES, "").await? {

@@ -16,22 +16,22 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ensured<T> {
     /// It did not exist and was created.
-    Made(T),
+    Created(T),
     /// It existed and was left unchanged.
-    Kept(T),
+    Existing(T),
 }
 
 impl<T> Ensured<T> {
     /// Returns the entry.
     pub fn into_inner(self) -> T {
-        let (Self::Made(it) | Self::Kept(it)) = self;
+        let (Self::Created(it) | Self::Existing(it)) = self;
         it
     }
 
     fn describe(&self, f: &mut fmt::Formatter<'_>, what: impl FnOnce(&T) -> String) -> fmt::Result {
         match self {
-            Self::Made(it) => f.write_str(&what(it)),
-            Self::Kept(it) => write!(f, "{} (unchanged)", what(it)),
+            Self::Created(it) => f.write_str(&what(it)),
+            Self::Existing(it) => write!(f, "{} (unchanged)", what(it)),
         }
     }
 }

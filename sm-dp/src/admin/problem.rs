@@ -72,7 +72,7 @@ impl Problem {
     }
 
     /// The SM-DS did not accept the event of an order. The profile is unchanged.
-    pub(super) fn of_the_sm_ds(refusal: &Refusal) -> Self {
+    pub(super) fn event_refused(refusal: &Refusal) -> Self {
         Self::new(
             StatusCode::BAD_GATEWAY,
             "cannot register the event",

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     schema::{EidText, IccidText, MatchingIdText, TimeText, TransactionIdText},
 };
 use crate::records::{Awaits, Offer, SESSIONS, Session};
@@ -66,7 +66,10 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<SessionView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<SessionView>, Problem> {
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        _: &Arguments<Self>,
+    ) -> Result<Vec<SessionView>, Problem> {
         let decision = &mut context.decision;
         let sessions = decision.tx.list(&SESSIONS, "").await?;
         let alive = sessions.into_iter().filter(|(_, session)| session.expires > decision.now);
@@ -85,8 +88,8 @@ impl Function for Remove {
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let id = asked.id.to_string();
+    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+        let id = arguments.id.to_string();
         let tx = &mut *context.decision.tx;
         if tx.get(&SESSIONS, &id).await?.is_none() {
             return Err(Problem::not_found(

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     orders::OrderView,
     preset::Ensured,
     schema::{Base64Text, EidText, IccidText},
@@ -120,7 +120,10 @@ impl Function for List {
     type Body = ();
     type Reply = Vec<ProfileView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<ProfileView>, Problem> {
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        _: &Arguments<Self>,
+    ) -> Result<Vec<ProfileView>, Problem> {
         let profiles = context.decision.tx.list(&PROFILES, "").await?;
         let mut views = Vec::new();
         for (_, profile) in profiles {
@@ -143,10 +146,13 @@ impl Function for Add {
     type Body = NewProfile;
     type Reply = ProfileView;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<ProfileView, Problem> {
-        match asked.body.ensure(context).await? {
-            Ensured::Made(profile) => ProfileView::of(context, profile).await,
-            Ensured::Kept(Profile { iccid, .. }) => Err(Problem::conflict(
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<ProfileView, Problem> {
+        match arguments.body.ensure(context).await? {
+            Ensured::Created(profile) => ProfileView::of(context, profile).await,
+            Ensured::Existing(Profile { iccid, .. }) => Err(Problem::conflict(
                 format!("cannot put profile {iccid} into stock"),
                 "a profile with this ICCID is already in stock",
                 format!("use that profile, or DELETE /admin/v1/stock/{iccid} first"),
@@ -165,8 +171,11 @@ impl Function for Show {
     type Body = ();
     type Reply = ProfileView;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<ProfileView, Problem> {
-        let profile = profile(context, asked.id).await?;
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<ProfileView, Problem> {
+        let profile = profile(context, arguments.id).await?;
         ProfileView::of(context, profile).await
     }
 }
@@ -181,8 +190,8 @@ impl Function for Remove {
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let mut profile = profile(context, asked.id).await?;
+    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+        let mut profile = profile(context, arguments.id).await?;
         if let Some(order) = &profile.order {
             es2plus::forget(&mut context.decision, profile.iccid, order).await?;
         }
@@ -252,10 +261,10 @@ impl NewProfile {
             .map_err(|fault| Problem::because(StatusCode::BAD_REQUEST, fault))?;
         let tx = &mut *context.decision.tx;
         if let Some(kept) = tx.get(&PROFILES, &profile.iccid.to_string()).await? {
-            return Ok(Ensured::Kept(kept));
+            return Ok(Ensured::Existing(kept));
         }
         stock::put(tx, &profile, &self.package.0).await?;
-        Ok(Ensured::Made(profile))
+        Ok(Ensured::Created(profile))
     }
 
     fn options(&self) -> Result<ProfileOptions, Problem> {

@@ -47,7 +47,7 @@ pub(crate) async fn download_profile(
 }
 
 /// ES2.EnableProfile, DisableProfile, DeleteProfile, SetFallBackAttribute, SetEmergencyProfileAttribute and AuditEIS.
-pub(crate) async fn pass_on<R>(
+pub(crate) async fn forward<R>(
     context: &mut Context<'_, '_>,
     call: &Call,
     (eid, sm_sr): (Eid, Oid),

@@ -57,7 +57,7 @@ pub(crate) async fn execute(
     profile.state = state;
     profile.order = None;
     forget(context, iccid, &order).await?;
-    call.keep(context, &mut profile, &())?;
-    profile.keep(context.tx)?;
+    call.save(context, &mut profile, &())?;
+    profile.save(context.tx)?;
     Ok(())
 }

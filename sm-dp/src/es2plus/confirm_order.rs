@@ -16,7 +16,7 @@ use super::{Caller, own_profile, register_event, retry::CallId};
 use crate::{
     context::Context,
     profile_state::ProfileEvent,
-    records::{Before, MATCHING_IDS, ORDERS_BY_EID, Octets, Profile, eid_key},
+    records::{MATCHING_IDS, ORDERS_BY_EID, Octets, OrderSnapshot, Profile, eid_key},
 };
 
 /// The number of groups in a generated MatchingID. Each group has five symbols. 25 symbols out of
@@ -53,7 +53,7 @@ pub(crate) async fn execute(
     let matching_id = matching_id(context, request, eid).await?;
     check_event(request, eid, &matching_id)?;
 
-    let before = Before::of(&profile);
+    let before = OrderSnapshot::of(&profile);
     profile.state = state;
     if let Some(order) = profile.order.as_mut() {
         order.eid = eid;
@@ -74,16 +74,16 @@ pub(crate) async fn execute(
     }
     let reply =
         ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.address.to_string()) };
-    call.keep(context, &mut profile, &reply)?;
+    call.save(context, &mut profile, &reply)?;
     if request.release_flag {
         register_event(context, &mut profile, before).await?;
     }
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     Ok(reply)
 }
 
 /// True if the user must enter a confirmation code. An empty code requires no confirmation.
-fn is_asked_for(request: &ConfirmOrderRequest) -> bool {
+fn requires_confirmation_code(request: &ConfirmOrderRequest) -> bool {
     request.confirmation_code.as_ref().is_some_and(|code| !code.is_empty())
 }
 
@@ -143,7 +143,7 @@ async fn matching_id(
         smdp_address: context.config.address.clone(),
         matching_id: chosen.clone(),
         smdp_oid: None,
-        confirmation_code_required: is_asked_for(request),
+        confirmation_code_required: requires_confirmation_code(request),
     };
     if code.to_string().len() > MAX_ACTIVATION_CODE {
         return Err(Status::FormatInvalid
@@ -161,8 +161,8 @@ async fn matching_id(
 
 /// Generates an unguessable MatchingID.
 pub(crate) fn generated(context: &Context<'_, '_>) -> String {
-    let drawn = context.world.random::<{ GROUPS * 5 }>();
-    let symbols: Vec<char> = drawn
+    let random = context.world.random::<{ GROUPS * 5 }>();
+    let symbols: Vec<char> = random
         .iter()
         .filter_map(|octet| ALPHABET.get(usize::from(octet % 32)))
         .map(|symbol| char::from(*symbol))

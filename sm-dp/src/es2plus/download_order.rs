@@ -12,7 +12,7 @@ use super::{Caller, forget, own_profile, retry::CallId};
 use crate::{
     context::Context,
     profile_state::ProfileEvent,
-    records::{ORDERS_BY_EID, Order, OrderId, PROFILE_TYPES, Profile, eid_key},
+    records::{ORDERS_BY_EID, Order, PROFILE_TYPES, Profile, ProfileOrderId, eid_key},
     stock,
 };
 
@@ -45,7 +45,7 @@ pub(crate) async fn execute(
     }
     profile.state = state;
     let requester = request.header.function_requester_identifier.clone();
-    profile.order = Some(Order::new(OrderId::drawn(context.world), requester, request.eid, &profile));
+    profile.order = Some(Order::new(ProfileOrderId::random(context.world), requester, request.eid, &profile));
     if let Some(eid) = request.eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
     }
@@ -53,8 +53,8 @@ pub(crate) async fn execute(
     if request.iccid.is_none() {
         call.keep_profile(context, profile.iccid)?;
     }
-    call.keep(context, &mut profile, &reply)?;
-    profile.keep(context.tx)?;
+    call.save(context, &mut profile, &reply)?;
+    profile.save(context.tx)?;
     Ok(reply)
 }
 

@@ -20,7 +20,7 @@ use crate::{
     context::Context,
     outbox,
     records::{
-        BINDINGS, Before, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key,
+        BINDINGS, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, OrderSnapshot, PROFILES, Profile, eid_key,
         iccid_key,
     },
 };
@@ -112,7 +112,7 @@ pub(crate) async fn own_profile(
 async fn register_event(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,
-    before: Before,
+    before: OrderSnapshot,
 ) -> Decision<()> {
     if let Some(event) = outbox::register_event(context, profile, before).await? {
         retry::CallId::keep_event(profile, event);

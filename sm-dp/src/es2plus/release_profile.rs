@@ -4,7 +4,7 @@ use rsp::{sgp22::es2plus::ReleaseProfileRequest, status::Status};
 use rsp_server::Decision;
 
 use super::{Caller, own_profile, register_event, retry::CallId};
-use crate::{context::Context, profile_state::ProfileEvent, records::Before};
+use crate::{context::Context, profile_state::ProfileEvent, records::OrderSnapshot};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -23,10 +23,10 @@ pub(crate) async fn execute(
             .about(request.iccid)
             .into());
     };
-    let before = Before::of(&profile);
+    let before = OrderSnapshot::of(&profile);
     profile.state = state;
-    call.keep(context, &mut profile, &())?;
+    call.save(context, &mut profile, &())?;
     register_event(context, &mut profile, before).await?;
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     Ok(())
 }

@@ -50,7 +50,7 @@ impl CallId {
         };
         let Some(last) = profile.last_call.as_ref().filter(is_this) else { return Ok(None) };
         if let Some(event) = &last.event {
-            outbox::hold_again(context, event).await?;
+            outbox::reserve_again(context, event).await?;
         }
         let reply = serde_json::from_value(last.reply.clone()).map_err(|e| {
             Fault::caused_by(
@@ -71,7 +71,7 @@ impl CallId {
     }
 
     /// Stores the reply with the profile that the call changed.
-    pub(crate) fn keep<R: Serialize>(
+    pub(crate) fn save<R: Serialize>(
         self,
         context: &mut Context<'_, '_>,
         profile: &mut Profile,

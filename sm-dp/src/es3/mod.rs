@@ -24,23 +24,23 @@ use crate::m2m::{
 };
 
 /// Defines handlers that forward a notification about a profile to its operator.
-macro_rules! go_on {
+macro_rules! forward {
     ($($(#[$meta:meta])* $handler:ident: $name:ident;)+) => { $(
         $(#[$meta])*
         pub(crate) async fn $handler(
             context: &mut Context<'_, '_>,
             call: &Call,
-            told: es3::$name,
+            received: es3::$name,
         ) -> Decision<()> {
-            check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
-            let es3::$name { eid, iccid, mno_id, completion_timestamp, .. } = told;
+            check(context, call, (received.eid, received.iccid), &received.mno_id).await?;
+            let es3::$name { eid, iccid, mno_id, completion_timestamp, .. } = received;
             let notification = es2::$name { base: Default::default(), eid, iccid, completion_timestamp };
-            Ok(context.tell(&mno_id, &notification).await?)
+            Ok(context.notify(&mno_id, &notification).await?)
         }
     )+ };
 }
 
-go_on! {
+forward! {
     /// ES3.HandleProfileEnabledNotification.
     profile_enabled: HandleProfileEnabledNotification;
     /// ES3.HandleProfileDisabledNotification.
@@ -61,10 +61,10 @@ go_on! {
 pub(crate) async fn profile_deleted(
     context: &mut Context<'_, '_>,
     call: &Call,
-    told: es3::HandleProfileDeletedNotification,
+    received: es3::HandleProfileDeletedNotification,
 ) -> Decision<()> {
-    check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
-    let es3::HandleProfileDeletedNotification { eid, iccid, mno_id, completion_timestamp, .. } = told;
+    check(context, call, (received.eid, received.iccid), &received.mno_id).await?;
+    let es3::HandleProfileDeletedNotification { eid, iccid, mno_id, completion_timestamp, .. } = received;
     let key = isd_p_key(eid, iccid);
     let was_there = context.tx.get(&ISD_PS, &key).await?.is_some();
     // A download in progress has another ISD-P than the deleted one.
@@ -73,18 +73,18 @@ pub(crate) async fn profile_deleted(
     }
     let notification =
         es2::HandleProfileDeletedNotification { base: Default::default(), eid, iccid, completion_timestamp };
-    Ok(context.tell(&mno_id, &notification).await?)
+    Ok(context.notify(&mno_id, &notification).await?)
 }
 
 /// ES3.HandleProfilePOL2UpdatedNotification.
 pub(crate) async fn pol2_updated(
     context: &mut Context<'_, '_>,
     call: &Call,
-    told: es3::HandleProfilePol2UpdatedNotification,
+    received: es3::HandleProfilePol2UpdatedNotification,
 ) -> Decision<()> {
-    check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
+    check(context, call, (received.eid, received.iccid), &received.mno_id).await?;
     let es3::HandleProfilePol2UpdatedNotification { eid, iccid, mno_id, pol2, completion_timestamp, .. } =
-        told;
+        received;
     let notification = es2::HandleProfilePol2UpdatedNotification {
         base: Default::default(),
         eid,
@@ -92,31 +92,31 @@ pub(crate) async fn pol2_updated(
         pol2,
         completion_timestamp,
     };
-    Ok(context.tell(&mno_id, &notification).await?)
+    Ok(context.notify(&mno_id, &notification).await?)
 }
 
 /// ES3.HandleSMSRChangeNotification. From now on, the new SM-SR is used for the eUICC.
 pub(crate) async fn sm_sr_change(
     context: &mut Context<'_, '_>,
     call: &Call,
-    told: es3::HandleSmsrChangeNotification,
+    received: es3::HandleSmsrChangeNotification,
 ) -> Decision<()> {
     context.sm_sr(&call.caller).await?;
-    let eid = told.eis.eum_signed_info.eid;
-    if told.eis.smsr_id != call.caller {
+    let eid = received.eis.eum_signed_info.eid;
+    if received.eis.smsr_id != call.caller {
         return Err(Status::RequesterNotAllowed
             .because("only the new SM-SR of an eUICC can report the change")
             .about(eid)
             .into());
     }
-    check_signed(context, &told.eis)?;
+    check_signed(context, &received.eis)?;
     let isd_ps = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
     let remnants = context.tx.list(&REMNANTS, &format!("{eid}/")).await?;
     let theirs = isd_ps.iter().map(|(_, isd_p)| &isd_p.operator);
     let theirs = theirs.chain(remnants.iter().map(|(_, remnant)| &remnant.operator));
     // An SM-SR of namespace 3 does not have to name the operator. In that case all operators are
     // notified.
-    let is_meant = |operator: &&Oid| told.mno_id.as_ref().is_none_or(|named| named == *operator);
+    let is_meant = |operator: &&Oid| received.mno_id.as_ref().is_none_or(|named| named == *operator);
     let operators: BTreeSet<Oid> = theirs.filter(is_meant).cloned().collect();
     if operators.is_empty() {
         return Err(Status::EidUnknown
@@ -135,10 +135,10 @@ pub(crate) async fn sm_sr_change(
     for operator in operators {
         let notification = es2::HandleSmsrChangeNotification {
             base: Default::default(),
-            eis: relay::of_operator(told.eis.clone(), &operator),
-            completion_timestamp: told.completion_timestamp,
+            eis: relay::operator_view(received.eis.clone(), &operator),
+            completion_timestamp: received.completion_timestamp,
         };
-        context.tell(&operator, &notification).await?;
+        context.notify(&operator, &notification).await?;
     }
     Ok(())
 }

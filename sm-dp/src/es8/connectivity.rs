@@ -23,7 +23,7 @@ const STORE_DATA: [u8; 4] = [0x80, 0xE2, 0x88, 0x00];
 
 /// Maximum length of the parameters. With DGI and length (5), padding (16) and MAC (8) they fit
 /// into one command.
-pub(crate) const MOST_PARAMETERS: usize = 0xFFFF - 5 - 16 - 8;
+pub(crate) const MAX_PARAMETERS: usize = 0xFFFF - 5 - 16 - 8;
 
 /// An update that waits for the card's response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub(crate) struct Update {
 
 /// The result of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answered {
+pub(crate) enum UpdateResult {
     /// The parameters are changed.
     Done,
     /// The card uses this sequence counter instead of the expected one.
@@ -46,7 +46,7 @@ pub(crate) enum Answered {
 
 impl Update {
     /// Starts an update of an ISD-P. `last` is the sequence counter of its previous session.
-    /// Returns the update and its script. `parameters` has at most [`MOST_PARAMETERS`] octets.
+    /// Returns the update and its script. `parameters` has at most [`MAX_PARAMETERS`] octets.
     pub(crate) fn begin(
         keys: &KeySet,
         isd_p: &Aid,
@@ -70,7 +70,7 @@ impl Update {
     }
 
     fn script(&self, parameters: &[u8]) -> (Channel, Vec<u8>) {
-        let card = CardHalf::foreseen(&self.keys, &self.isd_p.0, self.sequence);
+        let card = CardHalf::predicted(&self.keys, &self.isd_p.0, self.sequence);
         let mut channel = Channel::new(card.session(&self.keys, self.host_challenge), SecurityLevel::FULL);
         let initialize = es5::apdu([0x80, 0x50, self.keys.version, 0x00], &self.host_challenge, true);
         let authenticate = channel.external_authenticate();
@@ -85,7 +85,7 @@ impl Update {
     }
 
     /// Evaluates the card's response. `parameters` must be the same as in the script.
-    pub(crate) fn answered(&self, answer: &[u8], parameters: &[u8]) -> Result<Answered, CardFault> {
+    pub(crate) fn answered(&self, answer: &[u8], parameters: &[u8]) -> Result<UpdateResult, CardFault> {
         let answers = answers(answer)?;
         let (channel, _) = self.script(parameters);
         let mut apdus = answers.iter().map(|answer| match answer {
@@ -93,8 +93,8 @@ impl Update {
             _ => Err(CardFault::Unreadable("the response to a C-APDU is not an R-APDU".to_owned())),
         });
         let mut done = |command: &'static str, is_done: fn(StatusWord) -> bool| {
-            let nothing = || CardFault::Unreadable(format!("there is no response to {command}"));
-            let apdu = apdus.next().ok_or_else(nothing)??;
+            let missing_response = || CardFault::Unreadable(format!("there is no response to {command}"));
+            let apdu = apdus.next().ok_or_else(missing_response)??;
             match apdu.status {
                 status if is_done(status) => Ok(apdu),
                 StatusWord(status_word) => Err(CardFault::StatusWord { command, status_word }),
@@ -104,7 +104,7 @@ impl Update {
         // This also verifies the card's cryptogram.
         let card = CardHalf::read(&self.keys, self.host_challenge, &initialized.data)?;
         if card.sequence != self.sequence {
-            return Ok(Answered::OutOfStep(card.sequence));
+            return Ok(UpdateResult::OutOfStep(card.sequence));
         }
         // For this command, 6300 means that the cryptogram is wrong, although it is a warning
         // elsewhere.
@@ -113,7 +113,7 @@ impl Update {
         channel
             .unprotect_response(stored.status.0, &stored.data)
             .map_err(|_| CardFault::NotAuthentic("R-MAC"))?;
-        Ok(Answered::Done)
+        Ok(UpdateResult::Done)
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command_that_failed() {
-        assert_eq!(update().answered(&answer(0x9000, 0x9000), &[]), Ok(Answered::Done));
+        assert_eq!(update().answered(&answer(0x9000, 0x9000), &[]), Ok(UpdateResult::Done));
         let refused = |command, status_word| Err(CardFault::StatusWord { command, status_word });
         // The cryptogram is wrong, so 6300 is not a warning.
         assert_eq!(update().answered(&answer(0x6300, 0x6982), &[]), refused("EXTERNAL AUTHENTICATE", 0x6300));
@@ -193,6 +193,6 @@ mod tests {
         forged[at] ^= 1;
         assert_eq!(update().answered(&forged, &[]), Err(CardFault::NotAuthentic("R-MAC")));
         let ahead = Update { sequence: 2, ..update() };
-        assert_eq!(ahead.answered(&answer(0x9000, 0x9000), &[]), Ok(Answered::OutOfStep(1)));
+        assert_eq!(ahead.answered(&answer(0x9000, 0x9000), &[]), Ok(UpdateResult::OutOfStep(1)));
     }
 }

@@ -84,7 +84,7 @@ impl Opening {
     pub(crate) fn open(self, answer: &[u8], package: &[u8]) -> Result<(Channel, Vec<u8>), CardFault> {
         let answers = answers(answer)?;
         let Some(Answer::SecureChannel(tlv)) = answers.first() else {
-            return Err(nothing("INITIALIZE UPDATE"));
+            return Err(missing_response("INITIALIZE UPDATE"));
         };
         let card = contents(tlv, INITIALIZE_UPDATE, "INITIALIZE UPDATE")?;
         let card = CardHalf::read(&self.keys, self.host_challenge, card)?;
@@ -112,7 +112,7 @@ impl Channel {
     /// Generates the pending script.
     fn script(&self, package: &[u8]) -> Result<Vec<u8>, CardFault> {
         let mut commands = Vec::new();
-        self.each(package, |_, tlv| {
+        self.for_each_tlv(package, |_, tlv| {
             commands.push(Command::SecureChannel(tlv));
             Ok(())
         })?;
@@ -127,15 +127,17 @@ impl Channel {
         // card has the whole profile does not end the download, unless the installation was
         // aborted.
         let mut is_installed = false;
-        let chain = self.each(package, |session, sent| {
+        let chain = self.for_each_tlv(package, |session, sent| {
             let (tag, command) = match sent.first() {
                 Some(&EXTERNAL_AUTHENTICATE) => (EXTERNAL_AUTHENTICATE, "EXTERNAL AUTHENTICATE"),
                 _ => (scp03t::SEGMENT, "a profile segment"),
             };
-            let Some(Answer::SecureChannel(tlv)) = answers.next() else { return Err(nothing(command)) };
+            let Some(Answer::SecureChannel(tlv)) = answers.next() else {
+                return Err(missing_response(command));
+            };
             is_installed = match contents(tlv, tag, command)? {
                 [] => false,
-                _ if tag == EXTERNAL_AUTHENTICATE => return Err(nothing(command)),
+                _ if tag == EXTERNAL_AUTHENTICATE => return Err(missing_response(command)),
                 _ => {
                     let response = session.unprotect_response(tlv);
                     installed(&response.map_err(|_| CardFault::NotAuthentic("R-MAC"))?)?;
@@ -160,7 +162,7 @@ impl Channel {
 
     /// Calls `visit` for each TLV of the pending script, with the session state after that TLV was
     /// generated. Returns the chaining state after all of them.
-    fn each(
+    fn for_each_tlv(
         &self,
         package: &[u8],
         mut visit: impl FnMut(&scp03t::Channel, Vec<u8>) -> Result<(), CardFault>,
@@ -206,11 +208,11 @@ fn contents<'a>(tlv: &'a [u8], tag: u8, command: &'static str) -> Result<&'a [u8
     match tlv::split(tlv) {
         Some((found, contents)) if found == Tag(tag.into()) => Ok(contents),
         Some((Tag(0x9F44..=0x9F46), [code])) => Err(CardFault::Refused { command, code: *code }),
-        _ => Err(nothing(command)),
+        _ => Err(missing_response(command)),
     }
 }
 
-fn nothing(command: &str) -> CardFault {
+fn missing_response(command: &str) -> CardFault {
     CardFault::Unreadable(format!("the response to {command} does not have the expected tag"))
 }
 
@@ -262,11 +264,11 @@ mod tests {
     fn the_challenge_of_the_card_can_be_predicted() {
         let Opening { keys, host_challenge } = opening();
         let isd_p = hex::decode("A0000005591010FFFFFFFF8900001100").unwrap();
-        let foreseen = CardHalf::foreseen(&keys, &isd_p, 1);
+        let predicted = CardHalf::predicted(&keys, &isd_p, 1);
         let read = CardHalf::read(&keys, host_challenge, &hex::decode(&CARD[4..]).unwrap()).unwrap();
         let short = CardHalf::read(&keys, host_challenge, &[0; 20]).unwrap_err().to_string();
         assert!(short.contains("20 octets instead of 32"), "{short}");
-        assert_eq!((foreseen.challenge, foreseen.sequence), (read.challenge, read.sequence));
+        assert_eq!((predicted.challenge, predicted.sequence), (read.challenge, read.sequence));
     }
 
     #[test]
@@ -324,7 +326,7 @@ mod tests {
     fn the_session_continues_across_scripts_and_stored_records() {
         let package: Vec<u8> = (0..=u8::MAX).cycle().take(MAX_SEGMENT * (2 * SEGMENTS + 3)).collect();
         let Opening { keys, host_challenge } = opening();
-        let half = CardHalf::foreseen(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
+        let half = CardHalf::predicted(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
         let mut card = scp03t::Channel::new(half.session(&keys, host_challenge));
         let (mut channel, script) = opening().open(&answer(CARD), &package).unwrap();
         let mut received = opened(&mut card, &script);
@@ -338,8 +340,8 @@ mod tests {
             channel = next;
         }
         assert!(channel.is_last() && received == package);
-        let said = card.protect_response(&EuiccResponse::installed(Vec::new()).to_der());
-        let last = answer(&format!("86008600{}", hex::encode(said)));
+        let response = card.protect_response(&EuiccResponse::installed(Vec::new()).to_der());
+        let last = answer(&format!("86008600{}", hex::encode(response)));
         let Ok(Outcome::Installed { sequence: 1, .. }) = channel.answered(&last, &package) else { panic!() };
     }
 
@@ -348,26 +350,27 @@ mod tests {
         let package = vec![0xA5; MAX_SEGMENT * SEGMENTS + 1];
         let (channel, script) = opening().open(&answer(CARD), &package).unwrap();
         let warnings = vec![profile::PeStatus::new(profile::PeStatusCode::OK, Some(3))];
-        let warned = EuiccResponse::installed(warnings);
-        let aborted = EuiccResponse { profile_installation_aborted: Some(rsp::der::Null), ..warned.clone() };
+        let as_warning = EuiccResponse::installed(warnings);
+        let aborted =
+            EuiccResponse { profile_installation_aborted: Some(rsp::der::Null), ..as_warning.clone() };
         // The card returns an EUICCResponse after this number of segments.
-        let said = |segments: usize, response: &EuiccResponse| {
+        let response = |segments: usize, response: &EuiccResponse| {
             let Opening { keys, host_challenge } = opening();
             let half =
-                CardHalf::foreseen(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
+                CardHalf::predicted(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
             let mut card = scp03t::Channel::new(half.session(&keys, host_challenge));
             let mut commands = Script::parse(&script).unwrap().commands;
             commands.truncate(1 + segments);
             opened(&mut card, &Script { commands, ..Script::parse(&script).unwrap() }.to_bytes());
-            let said = hex::encode(card.protect_response(&response.to_der()));
+            let response = hex::encode(card.protect_response(&response.to_der()));
             let (before, after) = ("8600".repeat(segments - 1), "8600".repeat(SEGMENTS - segments));
-            answer(&format!("8500{before}{said}{after}"))
+            answer(&format!("8500{before}{response}{after}"))
         };
         for segments in [1, SEGMENTS] {
-            let answered = channel.clone().answered(&said(segments, &warned), &package);
+            let answered = channel.clone().answered(&response(segments, &as_warning), &package);
             let Ok(Outcome::Next { channel: next, .. }) = answered else { panic!("{segments}") };
             assert!(next.is_last());
-            let answered = channel.clone().answered(&said(segments, &aborted), &package);
+            let answered = channel.clone().answered(&response(segments, &aborted), &package);
             assert!(matches!(answered, Err(CardFault::NotInstalled(_))), "{segments}");
         }
     }

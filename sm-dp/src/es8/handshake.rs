@@ -57,7 +57,7 @@ impl CardHalf {
 
     /// Predicts the card's contribution. Its challenge follows from the keys, the AID and the
     /// sequence counter.
-    pub(super) fn foreseen(keys: &KeySet, isd_p: &[u8], sequence: u32) -> Self {
+    pub(super) fn predicted(keys: &KeySet, isd_p: &[u8], sequence: u32) -> Self {
         let [_, counter @ ..] = sequence.to_be_bytes();
         Self { challenge: keys.to_static().card_challenge(counter, isd_p), sequence }
     }

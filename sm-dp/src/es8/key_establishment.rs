@@ -48,7 +48,7 @@ impl Options {
 
 /// Builds the first script, for the ISD-R. It names the ISD-P and carries CERT.DP.ECDSA (the whole
 /// of 7F21).
-pub(crate) fn show_certificate(isd_p: &Aid, certificate: &[u8]) -> Vec<u8> {
+pub(crate) fn certificate_script(isd_p: &Aid, certificate: &[u8]) -> Vec<u8> {
     let apdus = [es5::install_for_personalization(isd_p), es5::store_certificate(certificate)];
     script(apdus.map(Command::Apdu).into(), Chaining::FirstKept)
 }
@@ -190,12 +190,12 @@ mod tests {
     #[test]
     fn the_keys_match_the_worked_example_with_a_random() {
         let agreement = agreement(Options::default());
-        let said = "8510000102030405060708090a0b0c0d0e0f861037dfe69d0e8d3ffa2309f6d5827b3d1d";
-        let keys = agreement.keys(&answer(said)).unwrap();
+        let response = "8510000102030405060708090a0b0c0d0e0f861037dfe69d0e8d3ffa2309f6d5827b3d1d";
+        let keys = agreement.keys(&answer(response)).unwrap();
         assert_eq!(hex::encode(keys.enc.expose()), "3ef9de61436e79e678d15459f2df5de0");
         assert_eq!(hex::encode(keys.mac.expose()), "e6e0ea49cdd5d931745a3614655aff70");
         assert_eq!(hex::encode(keys.dek.expose()), "077c8f478632387f8e28e7a0656fc6d9");
-        let other = said.replace("1d", "1e");
+        let other = response.replace("1d", "1e");
         assert_eq!(agreement.keys(&answer(&other)).unwrap_err(), CardFault::NotAuthentic("receipt"));
         let without = "861037dfe69d0e8d3ffa2309f6d5827b3d1d";
         assert!(matches!(agreement.keys(&answer(without)), Err(CardFault::Unreadable(_))));
@@ -209,7 +209,7 @@ mod tests {
         let isd_p = Aid(hex::decode("A0000005591010FFFFFFFF8900001100").unwrap());
         let certificate = tlv_bytes(Tag(0x7F21), &[0x93, 0x01, 0x02]);
         assert_eq!(
-            hex::encode(show_certificate(&isd_p, &certificate)),
+            hex::encode(certificate_script(&isd_p, &certificate)),
             concat!(
                 "aa32830111",
                 "221c80e6200016000010a0000005591010ffffffff890000110000000000",

@@ -142,7 +142,7 @@ async fn offer(
     let mut profile = find(context, wanted_matching_id(response)?, euicc.eid).await?;
     let checked = check(context, &mut profile, euicc, response).await;
     let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
-    outbox::tell_decision(context, &profile, euicc.eid, point, &checked).await?;
+    outbox::report_outcome(context, &profile, euicc.eid, point, &checked).await?;
     checked.map(|()| profile)
 }
 
@@ -185,7 +185,7 @@ async fn check(
     }
     let (attempts, expires) = (order.download_attempts, order.expires);
     if !order.reusable {
-        profile.keep(context.tx)?;
+        profile.save(context.tx)?;
     }
     eligibility::check(profile, &response.euicc_signed1.euicc_info2)?;
     if attempts > max_attempts {
@@ -204,7 +204,7 @@ fn delete_event(context: &mut Context<'_, '_>, profile: &mut Profile) -> Decisio
     if let Some(order) = profile.order.as_mut().filter(|order| order.event_registered) {
         outbox::delete_event(context, order)?;
         order.event_registered = false;
-        profile.keep(context.tx)?;
+        profile.save(context.tx)?;
     }
     Ok(())
 }

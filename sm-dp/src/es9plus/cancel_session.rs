@@ -62,7 +62,7 @@ pub(crate) async fn execute(
         match offered(context, offer).await {
             Ok(mut profile) => {
                 if advance(context, &mut profile, ProfileEvent::DownloadEnded)? {
-                    tell_operator(context, &profile, offer.eid, signed.reason).await?;
+                    report_progress(context, &profile, offer.eid, signed.reason).await?;
                 }
             }
             // The order has already ended. Only the session is left to cancel.
@@ -80,7 +80,7 @@ pub(crate) async fn execute(
 
 /// Reports the cancelled download to the operator. The standard does not define the status; these
 /// are the closest ones.
-async fn tell_operator(
+async fn report_progress(
     context: &mut Context<'_, '_>,
     profile: &Profile,
     eid: Eid,
@@ -97,5 +97,5 @@ async fn tell_operator(
     };
     let refusal = status.because(format!("the session was cancelled: {reason}")).about(profile.iccid);
     let progress = Progress { point, eid, outcome: Err(&refusal), result_data: None };
-    outbox::tell_operator(context, profile, progress).await
+    outbox::report_progress(context, profile, progress).await
 }

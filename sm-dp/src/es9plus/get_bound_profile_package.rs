@@ -79,7 +79,7 @@ async fn decide(
     let confirmed = check_confirmation_code(context, &mut profile, &response.euicc_signed2);
     if confirmed.is_err() {
         let point = NotificationPointId::CONFIRMATION_FAILURE;
-        outbox::tell_decision(context, &profile, offer.eid, point, &confirmed).await?;
+        outbox::report_outcome(context, &profile, offer.eid, point, &confirmed).await?;
     }
     confirmed?;
     if profile.state.after(ProfileEvent::PackageHandedOut).is_none() {
@@ -90,7 +90,7 @@ async fn decide(
     // A repeated request in the same session gets the same package and is not reported again.
     if matches!(session.awaits, Awaits::GetBoundProfilePackage { .. }) {
         let point = NotificationPointId::BPP_DOWNLOAD;
-        outbox::tell_decision(context, &profile, offer.eid, point, &package).await?;
+        outbox::report_outcome(context, &profile, offer.eid, point, &package).await?;
     }
     let package = package?;
 
@@ -143,7 +143,7 @@ fn check_confirmation_code(
     }
     order.wrong_confirmation_codes += 1;
     let last = order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts;
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     if last {
         advance(context, profile, ProfileEvent::DownloadEnded)?;
         return Err(Status::ConfirmationCodeRetriesExceeded

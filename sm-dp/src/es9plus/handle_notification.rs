@@ -76,10 +76,10 @@ async fn installed(
     }
     // A card that was reset restarts its sequence numbers, but a TransactionID is never reused.
     let notification = format!("{}/{id}", notification_key(offer.eid, &data.notification_metadata));
-    if was_taken(context, &notification).await? {
+    if is_recorded(context, &notification).await? {
         return Ok(Ok(()));
     }
-    take(context, &notification, "installation result")?;
+    record(context, &notification, "installation result")?;
     // The one-time key is used up, whatever the result is.
     context.tx.delete(&BINDINGS, &iccid_key(offer.iccid, offer.eid));
     // A successful installation is recorded even if its notification is late or the order has
@@ -99,8 +99,8 @@ async fn installed(
     }
     match &data.final_result {
         FinalResult::SuccessResult(_) => {
-            tell_operator(context, &profile, offer.eid, Ok(()), Some(octets)).await?;
-            succeeded(context, &mut profile, offer.eid)?;
+            report_progress(context, &profile, offer.eid, Ok(()), Some(octets)).await?;
+            record_success(context, &mut profile, offer.eid)?;
         }
         FinalResult::ErrorResult(error) => {
             tracing::info!(iccid = %offer.iccid, eid = %offer.eid, reason = %error.error_reason, "installation failed");
@@ -111,7 +111,7 @@ async fn installed(
                 _ => Status::EuiccExecutionError,
             };
             let why = status.because(error.error_reason.to_string()).about(offer.iccid);
-            tell_operator(context, &profile, offer.eid, Err(&why), Some(octets)).await?;
+            report_progress(context, &profile, offer.eid, Err(&why), Some(octets)).await?;
             advance(context, &mut profile, ProfileEvent::InstallationFailed)?;
         }
     }
@@ -120,7 +120,7 @@ async fn installed(
 
 /// Records that the order is fulfilled. Returns true if the profile was waiting for an installation
 /// result.
-fn succeeded(context: &mut Context<'_, '_>, profile: &mut Profile, eid: Eid) -> Decision<bool> {
+fn record_success(context: &mut Context<'_, '_>, profile: &mut Profile, eid: Eid) -> Decision<bool> {
     let was_waited_for = advance(context, profile, ProfileEvent::InstallationSucceeded)?;
     if profile.order.as_ref().is_none_or(|order| !order.reusable) {
         context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, profile.iccid));
@@ -128,7 +128,7 @@ fn succeeded(context: &mut Context<'_, '_>, profile: &mut Profile, eid: Eid) -> 
     Ok(was_waited_for)
 }
 
-async fn tell_operator(
+async fn report_progress(
     context: &mut Context<'_, '_>,
     profile: &Profile,
     eid: Eid,
@@ -138,7 +138,7 @@ async fn tell_operator(
     let point = NotificationPointId::BPP_INSTALLATION;
     let result_data = result.map(|result| ResultData(result.to_vec()));
     let progress = Progress { point, eid, outcome, result_data };
-    outbox::tell_operator(context, profile, progress).await
+    outbox::report_progress(context, profile, progress).await
 }
 
 fn check_result(
@@ -155,13 +155,13 @@ fn check_result(
     if data.smdp_oid.as_ref() != smdp_oid {
         return Err(Status::SmdpOidMismatch.because("the installation result is for another SM-DP+"));
     }
-    let told = &data.notification_metadata;
-    if !told.profile_management_operation.has(notification_event::INSTALL) {
+    let metadata = &data.notification_metadata;
+    if !metadata.profile_management_operation.has(notification_event::INSTALL) {
         return Err(
             Status::FormatInvalid.because("an installation result must have the event notificationInstall")
         );
     }
-    match (told.iccid, &data.final_result) {
+    match (metadata.iccid, &data.final_result) {
         (Some(named), _) if named != iccid => Err(Status::IccidUnknown
             .because("the installation result and the session are for different profiles")
             .about(named)),
@@ -183,26 +183,26 @@ async fn changed(
         Ok(eid) => eid,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let told = &notification.tbs_other_notification;
-    let Some(iccid) = told.iccid else {
+    let metadata = &notification.tbs_other_notification;
+    let Some(iccid) = metadata.iccid else {
         return Ok(Err(Status::IccidUnknown.because("the notification does not name a profile")));
     };
-    let notification = notification_key(eid, told);
-    if was_taken(context, &notification).await? {
+    let notification = notification_key(eid, metadata);
+    if is_recorded(context, &notification).await? {
         return Ok(Ok(()));
     }
     let key = iccid_key(iccid, eid);
     if context.tx.get(&INSTALLATIONS, &key).await?.is_none()
-        && !was_missed(context, iccid, eid, told.seq_number).await?
+        && !proves_installation(context, iccid, eid, metadata.seq_number).await?
     {
         return Ok(Err(Status::EidAssociation
             .because("the profile was not installed on this eUICC")
             .about(eid)));
     }
-    take(context, &notification, event_name(&told.profile_management_operation))?;
-    if told.profile_management_operation.has(notification_event::DELETE) {
+    record(context, &notification, event_name(&metadata.profile_management_operation))?;
+    if metadata.profile_management_operation.has(notification_event::DELETE) {
         context.tx.delete(&INSTALLATIONS, &key);
-        context.tx.put(&DELETIONS, &key, &told.seq_number)?;
+        context.tx.put(&DELETIONS, &key, &metadata.seq_number)?;
     }
     Ok(Ok(()))
 }
@@ -212,7 +212,7 @@ async fn changed(
 /// deletion was wrong. This only applies to a profile that this eUICC received, and not to
 /// notifications with a sequence number below that of the deletion. Returns true if the
 /// installation is recorded now.
-async fn was_missed(
+async fn proves_installation(
     context: &mut Context<'_, '_>,
     iccid: Iccid,
     eid: Eid,
@@ -228,11 +228,11 @@ async fn was_missed(
                 profile.order.as_ref().is_some_and(|order| order.handed_to == Some(eid) && !order.reusable)
             };
             let Some(mut profile) = profile.filter(was_handed) else { return Ok(false) };
-            if !succeeded(context, &mut profile, eid)? {
+            if !record_success(context, &mut profile, eid)? {
                 return Ok(false);
             }
             tracing::info!(%iccid, %eid, "the profile is installed according to a later notification; no valid installation result was received");
-            tell_operator(context, &profile, eid, Ok(()), None).await?;
+            report_progress(context, &profile, eid, Ok(()), None).await?;
             context.tx.delete(&BINDINGS, &key);
         }
     }
@@ -260,16 +260,16 @@ fn check_notification(
 }
 
 /// The key of a received notification.
-fn notification_key(eid: Eid, told: &NotificationMetadata) -> String {
-    let iccid = told.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
-    format!("{eid}/{}/{iccid}", told.seq_number)
+fn notification_key(eid: Eid, metadata: &NotificationMetadata) -> String {
+    let iccid = metadata.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
+    format!("{eid}/{}/{iccid}", metadata.seq_number)
 }
 
-async fn was_taken(context: &mut Context<'_, '_>, key: &str) -> Decision<bool> {
+async fn is_recorded(context: &mut Context<'_, '_>, key: &str) -> Decision<bool> {
     Ok(context.tx.get(&NOTIFICATIONS, key).await?.is_some())
 }
 
-fn take(context: &mut Context<'_, '_>, key: &str, what: &str) -> Decision<()> {
+fn record(context: &mut Context<'_, '_>, key: &str, what: &str) -> Decision<()> {
     let taken = TakenNotification { at: context.now, told: what.to_owned() };
     Ok(context.tx.put(&NOTIFICATIONS, key, &taken)?)
 }

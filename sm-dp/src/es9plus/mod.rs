@@ -77,6 +77,6 @@ pub(crate) fn advance(
         outbox::delete_event(context, order)?;
         order.event_registered = false;
     }
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     Ok(true)
 }

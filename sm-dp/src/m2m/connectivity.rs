@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use world::{Collection, Fault};
 
 use super::{
-    context::{Context, heard},
+    context::{Context, response_of},
     records::{ISD_PS, IsdP, Procedure, isd_p_key},
 };
 use crate::{
-    es8::connectivity::{Answered, MOST_PARAMETERS, Update},
+    es8::connectivity::{MAX_PARAMETERS, Update, UpdateResult},
     records::Octets,
 };
 
@@ -37,11 +37,11 @@ const ATTEMPTS: u32 = 3;
 
 /// Maximum number of repetitions after a validity period without a response. A device may be
 /// switched off for days.
-const AGAIN: u32 = 3;
+const MAX_REPETITIONS: u32 = 3;
 
 /// Time after the end of the validity period after which an update without a result is considered
 /// lost.
-const LATE: Duration = Duration::from_secs(3600);
+const RESULT_GRACE: Duration = Duration::from_secs(3600);
 
 /// The state of the last update of a profile's connectivity parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,27 +81,30 @@ pub(crate) async fn begin(
     (eid, iccid): (Eid, Iccid),
     parameters: Vec<u8>,
 ) -> Result<(), Fault> {
-    let no = |why: &str, next: &str| {
+    let refuse = |why: &str, next: &str| {
         let what = format!("cannot change the connectivity parameters of profile {iccid} on eUICC {eid}");
         Err(Fault::new(what, why.to_owned(), next.to_owned()))
     };
-    if parameters.len() > MOST_PARAMETERS {
-        return no("the parameters do not fit into one command", "use shorter parameters");
+    if parameters.len() > MAX_PARAMETERS {
+        return refuse("the parameters do not fit into one command", "use shorter parameters");
     }
     let key = isd_p_key(eid, iccid);
     let Some(isd_p) = context.tx.get(&ISD_PS, &key).await? else {
-        return no(
+        return refuse(
             "this SM-DP has not downloaded the profile to this eUICC",
             "use the SM-DP that downloaded the profile",
         );
     };
     let last = context.tx.get(&UPDATES, &key).await?.map(|last| last.at(context.now));
     if let Some(ConnectivityUpdate::UnderWay(_)) = last {
-        return no("another update of the profile is in progress", "try again when that update has ended");
+        return refuse(
+            "another update of the profile is in progress",
+            "try again when that update has ended",
+        );
     }
     let until = context.now.plus(context.config.default_validity);
-    let asks = Asks { attempt: 1, unanswered: 0, until };
-    ask(context, (eid, iccid), &isd_p, Octets(parameters), asks).await
+    let attempt_of = Attempt { attempt: 1, unanswered: 0, until };
+    send_request(context, (eid, iccid), &isd_p, Octets(parameters), attempt_of).await
 }
 
 impl ConnectivityUpdate {
@@ -109,11 +112,11 @@ impl ConnectivityUpdate {
     /// lost together with its request.
     pub(crate) fn at(self, now: Timestamp) -> Self {
         match self {
-            Self::UnderWay(updating) if now > updating.until.plus(LATE) => {
+            Self::UnderWay(updating) if now > updating.until.plus(RESULT_GRACE) => {
                 let why = "no response and no expiry was received; it is unknown if the card has stored the parameters";
                 Self::Failed { at: updating.until, why: why.to_owned() }
             }
-            stands => stands,
+            state => state,
         }
     }
 }
@@ -132,33 +135,33 @@ pub(crate) async fn resume(
         return Ok(());
     };
     let Updating { attempt, unanswered, parameters, update, until, .. } = updating;
-    if is_unanswered(ended) && unanswered < AGAIN {
+    if is_unanswered(ended) && unanswered < MAX_REPETITIONS {
         let until = context.now.plus(context.config.default_validity);
-        let asks = Asks { attempt: 1, unanswered: unanswered.saturating_add(1), until };
-        return ask(context, (eid, iccid), &isd_p, parameters, asks).await;
+        let attempt_of = Attempt { attempt: 1, unanswered: unanswered.saturating_add(1), until };
+        return send_request(context, (eid, iccid), &isd_p, parameters, attempt_of).await;
     }
     let answered = card_answer(ended)
         .and_then(|data| update.answered(&data, &parameters.0).map_err(|fault| fault.to_string()));
     match answered {
-        Ok(Answered::Done) => isd_p.sequence = update.sequence(),
-        Ok(Answered::OutOfStep(sequence)) => isd_p.sequence = sequence,
+        Ok(UpdateResult::Done) => isd_p.sequence = update.sequence(),
+        Ok(UpdateResult::OutOfStep(sequence)) => isd_p.sequence = sequence,
         Err(_) => {}
     }
     context.tx.put(&ISD_PS, &key, &isd_p)?;
     let at = context.now;
-    let stands = match answered {
-        Ok(Answered::Done) => ConnectivityUpdate::Done { at },
-        Ok(Answered::OutOfStep(_)) if attempt < ATTEMPTS && at < until => {
-            let asks = Asks { attempt: attempt.saturating_add(1), unanswered, until };
-            return ask(context, (eid, iccid), &isd_p, parameters, asks).await;
+    let state = match answered {
+        Ok(UpdateResult::Done) => ConnectivityUpdate::Done { at },
+        Ok(UpdateResult::OutOfStep(_)) if attempt < ATTEMPTS && at < until => {
+            let attempt_of = Attempt { attempt: attempt.saturating_add(1), unanswered, until };
+            return send_request(context, (eid, iccid), &isd_p, parameters, attempt_of).await;
         }
-        Ok(Answered::OutOfStep(_)) => ConnectivityUpdate::Failed {
+        Ok(UpdateResult::OutOfStep(_)) => ConnectivityUpdate::Failed {
             at,
             why: "the eUICC keeps using a different sequence counter".to_owned(),
         },
         Err(why) => ConnectivityUpdate::Failed { at, why },
     };
-    context.tx.put(&UPDATES, &key, &stands)
+    context.tx.put(&UPDATES, &key, &state)
 }
 
 /// Returns the card's response. It is evaluated even if the SM-SR reports that the function failed:
@@ -169,7 +172,7 @@ fn card_answer(ended: &Ended) -> Result<Vec<u8>, String> {
     if let Some(data) = response.ok().and_then(|response| response.euicc_response_data) {
         return Ok(data.0);
     }
-    match heard::<es3::UpdateConnectivityParameters>(ended) {
+    match response_of::<es3::UpdateConnectivityParameters>(ended) {
         Ok(_) => Err("the response of the SM-SR does not contain the response of the eUICC".to_owned()),
         Err(why) => Err(why.to_string()),
     }
@@ -182,23 +185,23 @@ fn is_unanswered(ended: &Ended) -> bool {
             response.euicc_response_data.is_none()
                 && response.base.function_execution_status.status == ExecutionStatus::Expired
         }
-        Err(no) => matches!(no, NoAnswer::Expired | NoAnswer::Unreachable(_)),
+        Err(refuse) => matches!(refuse, NoAnswer::Expired | NoAnswer::Unreachable(_)),
     }
 }
 
 /// The number of attempts, and the deadline of the next response.
-struct Asks {
+struct Attempt {
     attempt: u32,
     unanswered: u32,
     until: Timestamp,
 }
 
-async fn ask(
+async fn send_request(
     context: &mut Context<'_, '_>,
     (eid, iccid): (Eid, Iccid),
     isd_p: &IsdP,
     parameters: Octets,
-    Asks { attempt, unanswered, until }: Asks,
+    Attempt { attempt, unanswered, until }: Attempt,
 ) -> Result<(), Fault> {
     let (update, script) =
         Update::begin(&isd_p.keys, &isd_p.aid, isd_p.sequence, &parameters.0, context.world);
@@ -213,7 +216,7 @@ async fn ask(
     };
     let id = hex::encode(context.world.random::<16>());
     let procedure = Procedure::Connectivity(eid, iccid, id.clone());
-    context.ask::<es3::UpdateConnectivityParameters>(&isd_p.sm_sr, request, until, &procedure).await?;
+    context.call::<es3::UpdateConnectivityParameters>(&isd_p.sm_sr, request, until, &procedure).await?;
     let updating = Updating { id, attempt, unanswered, parameters, update, until };
     context.tx.put(&UPDATES, &isd_p_key(eid, iccid), &ConnectivityUpdate::UnderWay(updating))
 }

@@ -57,7 +57,7 @@ impl Context<'_, '_> {
     }
 
     /// Sends a request to an SM-SR. Its response resumes the procedure.
-    pub(crate) async fn ask<F: Function>(
+    pub(crate) async fn call<F: Function>(
         &mut self,
         sm_sr: &Oid,
         request: F::Request,
@@ -86,7 +86,7 @@ impl Context<'_, '_> {
     }
 
     /// Notifies an operator, if its address is known.
-    pub(crate) async fn tell<N: Notification>(
+    pub(crate) async fn notify<N: Notification>(
         &mut self,
         operator: &Oid,
         notification: &N,
@@ -102,7 +102,7 @@ impl Context<'_, '_> {
 }
 
 /// Returns the response of an SM-SR, or the status with which the function failed.
-pub(crate) fn heard<F: Function>(ended: &Ended) -> Result<F::Response, FunctionExecutionStatus> {
+pub(crate) fn response_of<F: Function>(ended: &Ended) -> Result<F::Response, FunctionExecutionStatus> {
     let failed = |refusal: Refusal| refusal.to_status(ExecutionStatus::Failed);
     match ended.response::<F>() {
         Ok(response) if response.base().is_done() => Ok(response),

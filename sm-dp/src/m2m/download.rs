@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    context::{Context, heard},
+    context::{Context, response_of},
     eligibility,
     records::{DOWNLOADS, Download, ISD_PS, IsdP, Procedure, REMNANTS, Remnant, isd_p_key},
     stock,
@@ -156,7 +156,7 @@ impl From<CardFault> for Rejection {
 }
 
 /// Maps a failure of the ECASD's check of CERT.DP.ECDSA.
-fn of_certificate(fault: CardFault) -> Rejection {
+fn certificate_failure(fault: CardFault) -> Rejection {
     match fault {
         CardFault::StatusWord { status_word, .. } if status_word == StatusWord::SECURITY_STATUS.0 => {
             Status::SmdpCertificateRefused.because(fault.to_string()).into()
@@ -166,7 +166,7 @@ fn of_certificate(fault: CardFault) -> Rejection {
 }
 
 /// Maps a failure of the ECASD's check of the ephemeral key and the signature.
-fn of_agreement(fault: CardFault) -> Rejection {
+fn agreement_failure(fault: CardFault) -> Rejection {
     match fault {
         CardFault::StatusWord { .. } => Status::EcasdExecutionError.because(fault.to_string()).into(),
         fault => fault.into(),
@@ -176,7 +176,7 @@ fn of_agreement(fault: CardFault) -> Rejection {
 /// Starts the download of a reserved profile.
 pub(crate) async fn begin(context: &mut Context<'_, '_>, id: &str, download: Download) -> Result<(), Fault> {
     let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: download.eid };
-    ask::<es3::GetEis>(context, id, download, Awaits::Eis, request).await
+    send_request::<es3::GetEis>(context, id, download, Awaits::Eis, request).await
 }
 
 /// Advances the download with the result of its pending request.
@@ -213,7 +213,7 @@ async fn advance(
     let Download { eid, iccid, .. } = download;
     match download.awaits.clone() {
         Awaits::Eis => {
-            let response = heard::<es3::GetEis>(ended)?;
+            let response = response_of::<es3::GetEis>(ended)?;
             let eis = response.eis.ok_or_else(|| missing("the EIS", "ES3.GetEIS"))?;
             let profile = stock::profile(context, &download).await?;
             let ecasd_key = eligibility::check(context, eid, &download.sm_sr, &eis, &profile)?;
@@ -226,19 +226,21 @@ async fn advance(
                 more_to_do: Some(true),
             };
             let next = Awaits::IsdP { ecasd_key: Octets(ecasd_key) };
-            go_on::<es3::CreateIsdp>(context, id, download, next, request).await
+            send_next::<es3::CreateIsdp>(context, id, download, next, request).await
         }
         Awaits::IsdP { ecasd_key } => {
-            let response = heard::<es3::CreateIsdp>(ended)?;
+            let response = response_of::<es3::CreateIsdp>(ended)?;
             let isd_p =
                 response.isd_p_aid.ok_or_else(|| missing("the AID of the ISD-P", "ES3.CreateISDP"))?;
             stock::handed_out(context, &download).await?;
-            let script = key_establishment::show_certificate(&isd_p, context.credentials.card_certificate());
+            let script =
+                key_establishment::certificate_script(&isd_p, context.credentials.card_certificate());
             let next = Awaits::RandomChallenge { isd_p, ecasd_key };
             send(context, id, download, next, Target::IsdR, script).await
         }
         Awaits::RandomChallenge { isd_p, ecasd_key } => {
-            let challenge = key_establishment::random_challenge(&data(ended)?).map_err(of_certificate)?;
+            let challenge =
+                key_establishment::random_challenge(&data(ended)?).map_err(certificate_failure)?;
             let (agreement, script) = Agreement::begin(
                 &ecasd_key.0,
                 &challenge,
@@ -249,7 +251,7 @@ async fn advance(
             send(context, id, download, Awaits::Receipt { isd_p, agreement }, Target::IsdR, script).await
         }
         Awaits::Receipt { isd_p, agreement } => {
-            let keys = agreement.keys(&data(ended)?).map_err(of_agreement)?;
+            let keys = agreement.keys(&data(ended)?).map_err(agreement_failure)?;
             let (opening, script) = Opening::begin(keys, context.world);
             let target = Target::IsdP(isd_p.clone());
             send(context, id, download, Awaits::CardChallenge { isd_p, opening }, target, script).await
@@ -286,12 +288,12 @@ async fn advance(
                         pol2: None,
                     };
                     let next = Awaits::Completion { isd_p };
-                    go_on::<es3::ProfileDownloadCompleted>(context, id, download, next, request).await
+                    send_next::<es3::ProfileDownloadCompleted>(context, id, download, next, request).await
                 }
             }
         }
         Awaits::Completion { isd_p } => {
-            heard::<es3::ProfileDownloadCompleted>(ended)?;
+            response_of::<es3::ProfileDownloadCompleted>(ended)?;
             in_time(context, &download)?;
             stock::installed(context, &download).await?;
             context.tx.put(&ISD_PS, &isd_p_key(eid, iccid), &isd_p)?;
@@ -300,13 +302,13 @@ async fn advance(
                 return Ok(finish(context, id, download, FunctionExecutionStatus::default()).await?);
             }
             let request = es3::EnableProfileRequest { base: BaseRequest::new(""), eid, iccid };
-            go_on::<es3::EnableProfile>(context, id, download, Awaits::Enabling, request).await
+            send_next::<es3::EnableProfile>(context, id, download, Awaits::Enabling, request).await
         }
         Awaits::Enabling => {
             // The profile is installed, whatever the result of enabling is.
-            let how = match heard::<es3::EnableProfile>(ended) {
+            let how = match response_of::<es3::EnableProfile>(ended) {
                 Ok(response) => response.base.function_execution_status,
-                Err(why) => warned(why),
+                Err(why) => as_warning(why),
             };
             Ok(finish(context, id, download, how).await?)
         }
@@ -335,12 +337,12 @@ async fn undo(
     download.valid_until = context.now.plus(context.config.undoing_time);
     let Download { eid, iccid, .. } = download;
     let request = es3::DeleteIsdpRequest { base: BaseRequest::new(""), eid, iccid };
-    ask::<es3::DeleteIsdp>(context, id, download, Awaits::Undoing { why }, request).await
+    send_request::<es3::DeleteIsdp>(context, id, download, Awaits::Undoing { why }, request).await
 }
 
 /// True if the ISD-P is no longer on the card, or never was.
 pub(crate) fn is_deleted(ended: &Ended) -> bool {
-    match heard::<es3::DeleteIsdp>(ended) {
+    match response_of::<es3::DeleteIsdp>(ended) {
         Ok(_) => true,
         Err(why) => is_unknown(&why),
     }
@@ -371,7 +373,7 @@ async fn finish(
 
 /// The profile is installed but not enabled. This was implemented from memory of section 5.3.2,
 /// which says that this is a warning.
-fn warned(why: FunctionExecutionStatus) -> FunctionExecutionStatus {
+fn as_warning(why: FunctionExecutionStatus) -> FunctionExecutionStatus {
     FunctionExecutionStatus { status: ExecutionStatus::ExecutedWithWarning, ..why }
 }
 
@@ -406,12 +408,12 @@ async fn send(
             _ => true,
         }),
     };
-    go_on::<es3::SendData>(context, id, download, next, request).await
+    send_next::<es3::SendData>(context, id, download, next, request).await
 }
 
 /// Returns the card's response from an ES3.SendData response.
 fn data(ended: &Ended) -> Result<Vec<u8>, Rejection> {
-    let response = heard::<es3::SendData>(ended)?;
+    let response = response_of::<es3::SendData>(ended)?;
     let data =
         response.euicc_response_data.ok_or_else(|| missing("the response of the eUICC", "ES3.SendData"))?;
     Ok(data.0)
@@ -428,7 +430,7 @@ fn in_time(context: &Context<'_, '_>, download: &Download) -> Result<(), Rejecti
 }
 
 /// Sends the next request, if the validity period is not over.
-async fn go_on<F: Function>(
+async fn send_next<F: Function>(
     context: &mut Context<'_, '_>,
     id: &str,
     download: Download,
@@ -436,11 +438,11 @@ async fn go_on<F: Function>(
     request: F::Request,
 ) -> Result<(), Rejection> {
     in_time(context, &download)?;
-    Ok(ask::<F>(context, id, download, next, request).await?)
+    Ok(send_request::<F>(context, id, download, next, request).await?)
 }
 
 /// Sends a request to the SM-SR and records what the download waits for.
-async fn ask<F: Function>(
+async fn send_request<F: Function>(
     context: &mut Context<'_, '_>,
     id: &str,
     mut download: Download,
@@ -452,7 +454,7 @@ async fn ask<F: Function>(
     download.awaits = next;
     download.step = download.step.saturating_add(1);
     let procedure = Procedure::Download(id.to_owned(), download.step);
-    context.ask::<F>(&download.sm_sr, request, until, &procedure).await?;
+    context.call::<F>(&download.sm_sr, request, until, &procedure).await?;
     context.tx.put(&DOWNLOADS, id, &download)
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use world::Collection;
 
 use super::{download::Awaits, relay::Relayed};
-use crate::{es8::key_establishment::KeySet, records::OrderId};
+use crate::{es8::key_establishment::KeySet, records::ProfileOrderId};
 
 /// SM-SRs, by OID.
 pub const SM_SRS: Collection<Peer> = Collection::new("m2m-sm-srs");
@@ -52,7 +52,7 @@ pub struct Download {
     /// The ICCID of the profile.
     pub iccid: Iccid,
     /// The order that reserved the profile. If the profile gets another order, this download fails.
-    pub order: OrderId,
+    pub order: ProfileOrderId,
     /// True if the profile is enabled after the download.
     pub enable: bool,
     /// The ticket for the response to the operator.
@@ -120,7 +120,7 @@ pub(crate) enum Procedure {
     /// A connectivity parameter update of a profile, and the identifier of its request.
     Connectivity(Eid, Iccid, String),
     /// An audit that checks if a profile is still on its card.
-    FindOut(Eid, Iccid),
+    Audit(Eid, Iccid),
 }
 
 impl fmt::Display for Procedure {
@@ -129,35 +129,35 @@ impl fmt::Display for Procedure {
             Self::Download(id, step) => write!(f, "download/{id}/{step}"),
             Self::Relay(id) => write!(f, "relay/{id}"),
             Self::Connectivity(eid, iccid, id) => write!(f, "connectivity/{eid}/{iccid}/{id}"),
-            Self::FindOut(eid, iccid) => write!(f, "find-out/{eid}/{iccid}"),
+            Self::Audit(eid, iccid) => write!(f, "find-out/{eid}/{iccid}"),
         }
     }
 }
 
 /// The text does not name a known procedure.
 #[derive(Debug)]
-pub(crate) struct NoProcedure;
+pub(crate) struct UnknownProcedure;
 
 impl FromStr for Procedure {
-    type Err = NoProcedure;
+    type Err = UnknownProcedure;
 
-    fn from_str(text: &str) -> Result<Self, NoProcedure> {
+    fn from_str(text: &str) -> Result<Self, UnknownProcedure> {
         let parts: Vec<&str> = text.split('/').collect();
         match parts.as_slice() {
             ["download", id, step] => {
-                Ok(Self::Download((*id).to_owned(), step.parse().map_err(|_| NoProcedure)?))
+                Ok(Self::Download((*id).to_owned(), step.parse().map_err(|_| UnknownProcedure)?))
             }
             ["relay", id] => Ok(Self::Relay((*id).to_owned())),
             ["connectivity", eid, iccid, id] => Ok(Self::Connectivity(
-                eid.parse().map_err(|_| NoProcedure)?,
-                iccid.parse().map_err(|_| NoProcedure)?,
+                eid.parse().map_err(|_| UnknownProcedure)?,
+                iccid.parse().map_err(|_| UnknownProcedure)?,
                 (*id).to_owned(),
             )),
-            ["find-out", eid, iccid] => Ok(Self::FindOut(
-                eid.parse().map_err(|_| NoProcedure)?,
-                iccid.parse().map_err(|_| NoProcedure)?,
+            ["find-out", eid, iccid] => Ok(Self::Audit(
+                eid.parse().map_err(|_| UnknownProcedure)?,
+                iccid.parse().map_err(|_| UnknownProcedure)?,
             )),
-            _ => Err(NoProcedure),
+            _ => Err(UnknownProcedure),
         }
     }
 }

@@ -19,7 +19,7 @@ use world::Fault;
 
 use super::{
     connectivity,
-    context::{Context, heard},
+    context::{Context, response_of},
     download,
     records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, downloads_to, isd_p_key},
     stock,
@@ -61,58 +61,58 @@ pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Rel
     for iccid in relay.function.profiles() {
         let is_remnant = is_remnant(context, &relay.operator, relay.eid, *iccid).await?;
         if !(is_remnant && matches!(relay.function, Relayed::Delete(_))) {
-            own(context, &relay.operator, relay.eid, *iccid).await?;
+            check_owner(context, &relay.operator, relay.eid, *iccid).await?;
         }
     }
     if let Relayed::Audit(_) = relay.function {
-        any_of(context, &relay.operator, relay.eid).await?;
+        check_has_profile(context, &relay.operator, relay.eid).await?;
     }
     let id = hex::encode(context.world.random::<16>());
     let now = context.now;
     let until = relay.answer.expires.unwrap_or_else(|| now.plus(context.config.default_validity));
     let base =
         BaseRequest { validity_period: Some(until.since(now).as_secs().max(1)), ..BaseRequest::new("") };
-    let to = Asked { sm_sr, until, procedure: Procedure::Relay(id.clone()) };
+    let to = RequestTarget { sm_sr, until, procedure: Procedure::Relay(id.clone()) };
     let Relay { eid, .. } = relay;
     match relay.function.clone() {
         Relayed::Enable(iccid) => {
-            to.ask::<es3::EnableProfile>(context, es3::EnableProfileRequest { base, eid, iccid }).await?;
+            to.call::<es3::EnableProfile>(context, es3::EnableProfileRequest { base, eid, iccid }).await?;
         }
         Relayed::Disable(iccid) => {
-            to.ask::<es3::DisableProfile>(context, es3::DisableProfileRequest { base, eid, iccid }).await?;
+            to.call::<es3::DisableProfile>(context, es3::DisableProfileRequest { base, eid, iccid }).await?;
         }
         Relayed::Delete(iccid) => {
-            to.ask::<es3::DeleteIsdp>(context, es3::DeleteIsdpRequest { base, eid, iccid }).await?;
+            to.call::<es3::DeleteIsdp>(context, es3::DeleteIsdpRequest { base, eid, iccid }).await?;
         }
         Relayed::SetFallBack(iccid) => {
             let request = es3::SetFallBackAttributeRequest { base, eid, iccid };
-            to.ask::<es3::SetFallBackAttribute>(context, request).await?;
+            to.call::<es3::SetFallBackAttribute>(context, request).await?;
         }
         Relayed::SetEmergency(iccid) => {
             let request = es3::SetEmergencyProfileAttributeRequest { base, eid, iccid };
-            to.ask::<es3::SetEmergencyProfileAttribute>(context, request).await?;
+            to.call::<es3::SetEmergencyProfileAttribute>(context, request).await?;
         }
         Relayed::Audit(iccid) => {
-            to.ask::<es3::AuditEis>(context, es3::AuditEisRequest { base, eid, iccid }).await?;
+            to.call::<es3::AuditEis>(context, es3::AuditEisRequest { base, eid, iccid }).await?;
         }
     }
     Ok(context.tx.put(&RELAYS, &id, &relay)?)
 }
 
 /// The receiver and the deadline of a forwarded request.
-struct Asked<'a> {
+struct RequestTarget<'a> {
     sm_sr: &'a Oid,
     until: Timestamp,
     procedure: Procedure,
 }
 
-impl Asked<'_> {
-    async fn ask<F: Function>(
+impl RequestTarget<'_> {
+    async fn call<F: Function>(
         &self,
         context: &mut Context<'_, '_>,
         request: F::Request,
     ) -> Result<(), Fault> {
-        context.ask::<F>(self.sm_sr, request, self.until, &self.procedure).await
+        context.call::<F>(self.sm_sr, request, self.until, &self.procedure).await
     }
 }
 
@@ -125,7 +125,7 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
     /// Forwards the status. The schemas of ES2 have no place for the card's detailed response.
     macro_rules! back {
         ($function:ident, $response:ident, $asked:ident) => {{
-            let how = match heard::<es3::$asked>(ended) {
+            let how = match response_of::<es3::$asked>(ended) {
                 Ok(it) => it.base.function_execution_status,
                 Err(why) => why,
             };
@@ -144,8 +144,8 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
             back!(DeleteProfile, DeleteProfileResponse, DeleteIsdp);
             if download::is_deleted(ended) {
                 forget(context, relay.eid, *iccid).await?;
-            } else if is_unseen(ended) {
-                find_out(context, relay.eid, *iccid).await?;
+            } else if is_unconfirmed(ended) {
+                start_audit(context, relay.eid, *iccid).await?;
             }
         }
         Relayed::SetFallBack(_) => {
@@ -159,9 +159,9 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
             );
         }
         Relayed::Audit(_) => {
-            let (how, eis) = match heard::<es3::AuditEis>(ended) {
+            let (how, eis) = match response_of::<es3::AuditEis>(ended) {
                 Ok(it) => {
-                    (it.base.function_execution_status, it.eis.map(|eis| of_operator(eis, &relay.operator)))
+                    (it.base.function_execution_status, it.eis.map(|eis| operator_view(eis, &relay.operator)))
                 }
                 Err(why) => (why, None),
             };
@@ -173,7 +173,7 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
 }
 
 /// True if ES3.DeleteISDP may have been executed although no response arrived.
-fn is_unseen(ended: &Ended) -> bool {
+fn is_unconfirmed(ended: &Ended) -> bool {
     match ended.response::<es3::DeleteIsdp>() {
         Ok(response) => response.base.function_execution_status.status == ExecutionStatus::Expired,
         Err(_) => true,
@@ -183,7 +183,7 @@ fn is_unseen(ended: &Ended) -> bool {
 /// Makes the SM-SR audit the card (ES3.AuditEIS) to find out if a profile is still there. This is
 /// done once. The operator was informed that the result is unknown and can repeat the deletion at
 /// any time.
-async fn find_out(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
+async fn start_audit(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
     let key = isd_p_key(eid, iccid);
     let sm_sr = match context.tx.get(&ISD_PS, &key).await? {
         Some(isd_p) => isd_p.sm_sr,
@@ -196,16 +196,16 @@ async fn find_out(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Resu
     let base = BaseRequest { validity_period: Some(time.as_secs().max(1)), ..BaseRequest::new("") };
     let request = es3::AuditEisRequest { base, eid, iccid: vec![iccid] };
     let until = context.now.plus(time);
-    context.ask::<es3::AuditEis>(&sm_sr, request, until, &Procedure::FindOut(eid, iccid)).await
+    context.call::<es3::AuditEis>(&sm_sr, request, until, &Procedure::Audit(eid, iccid)).await
 }
 
 /// Evaluates the result of the audit. Without a result, nothing changes.
-pub(crate) async fn found_out(
+pub(crate) async fn finish_audit(
     context: &mut Context<'_, '_>,
     (eid, iccid): (Eid, Iccid),
     ended: &Ended,
 ) -> Result<(), Fault> {
-    let is_gone = match heard::<es3::AuditEis>(ended) {
+    let is_gone = match response_of::<es3::AuditEis>(ended) {
         Ok(response) => {
             response.eis.is_some_and(|eis| eis.profile_info.iter().all(|profile| profile.iccid != iccid))
         }
@@ -223,7 +223,7 @@ pub(crate) async fn forget(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid
 }
 
 /// Checks that the profile is on the eUICC and belongs to this operator.
-pub(crate) async fn own(
+pub(crate) async fn check_owner(
     context: &mut Context<'_, '_>,
     operator: &Oid,
     eid: Eid,
@@ -256,7 +256,11 @@ async fn is_remnant(
 
 /// Checks that the operator has a profile on the eUICC or has ordered one. An audit involves the
 /// card, unlike ES2.GetEIS, which any operator that wants to order can call.
-pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: Eid) -> Decision<()> {
+pub(crate) async fn check_has_profile(
+    context: &mut Context<'_, '_>,
+    operator: &Oid,
+    eid: Eid,
+) -> Decision<()> {
     let theirs = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
     let ordered = context.tx.glance(&DOWNLOADS, &downloads_to(eid)).await?;
     let is_known = theirs.iter().any(|(_, isd_p)| isd_p.operator == *operator)
@@ -271,7 +275,7 @@ pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: E
 
 /// Returns the part of the EIS that the operator may see: its own profiles, without data that only
 /// concerns the SM-SR (keys and counters of the ISD-R, and the audit trail).
-pub(crate) fn of_operator(mut eis: Eis, operator: &Oid) -> Eis {
+pub(crate) fn operator_view(mut eis: Eis, operator: &Oid) -> Eis {
     eis.profile_info.retain(|profile| profile.mno_id == *operator);
     eis.isd_r = eis.isd_r.map(|isd_r| {
         let mut isd_r = isd_r.without_key_values();

@@ -95,7 +95,7 @@ impl SmDp {
     /// # Errors
     /// Fails if the records fail.
     pub async fn register_sm_sr(&self, peer: &Peer) -> Result<(), Fault> {
-        self.keep(move |tx| tx.put(&SM_SRS, &peer.id.to_string(), peer)).await
+        self.save(move |tx| tx.put(&SM_SRS, &peer.id.to_string(), peer)).await
     }
 
     /// Adds or replaces the address at which an operator receives callbacks and notifications.
@@ -103,7 +103,7 @@ impl SmDp {
     /// # Errors
     /// Fails if the records fail.
     pub async fn register_operator(&self, peer: &Peer) -> Result<(), Fault> {
-        self.keep(move |tx| tx.put(&OPERATORS, &peer.id.to_string(), peer)).await
+        self.save(move |tx| tx.put(&OPERATORS, &peer.id.to_string(), peer)).await
     }
 
     /// Sets the subscription address that a device has under a profile in stock.
@@ -115,7 +115,7 @@ impl SmDp {
         iccid: Iccid,
         address: &SubscriptionAddress,
     ) -> Result<(), Fault> {
-        self.keep(move |tx| tx.put(&ADDRESSES, &iccid.to_string(), address)).await
+        self.save(move |tx| tx.put(&ADDRESSES, &iccid.to_string(), address)).await
     }
 
     /// Returns the downloads in progress.
@@ -244,7 +244,7 @@ impl SmDp {
         None
     }
 
-    async fn keep(&self, put: impl Fn(&mut Tx<'_>) -> Result<(), Fault> + Send + Sync) -> Result<(), Fault> {
+    async fn save(&self, put: impl Fn(&mut Tx<'_>) -> Result<(), Fault> + Send + Sync) -> Result<(), Fault> {
         world::transact(&*self.inner.records, |tx| {
             let put = put(tx);
             Box::pin(async { put })
@@ -270,17 +270,17 @@ impl Party for Inner {
             rsp_server::soap_dispatch!(call, {
                 es2::DownloadProfile => |request| operator::download_profile(context, call, request).await,
                 es2::EnableProfile => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Enable(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Enable(it.iccid)).await,
                 es2::DisableProfile => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Disable(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Disable(it.iccid)).await,
                 es2::DeleteProfile => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Delete(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Delete(it.iccid)).await,
                 es2::SetFallBackAttribute => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::SetFallBack(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::SetFallBack(it.iccid)).await,
                 es2::SetEmergencyProfileAttribute => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::SetEmergency(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::SetEmergency(it.iccid)).await,
                 es2::AuditEis => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Audit(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Audit(it.iccid)).await,
             }, {
                 es3::HandleProfileEnabledNotification => |told| sm_sr::profile_enabled(context, call, told).await,
                 es3::HandleProfileDisabledNotification => |told| sm_sr::profile_disabled(context, call, told).await,
@@ -312,7 +312,7 @@ impl Party for Inner {
             match ended.continuation.parse() {
                 Ok(Procedure::Download(id, step)) => download::resume(context, &id, step, ended).await,
                 Ok(Procedure::Relay(id)) => relay::resume(context, &id, ended).await,
-                Ok(Procedure::FindOut(eid, iccid)) => relay::found_out(context, (eid, iccid), ended).await,
+                Ok(Procedure::Audit(eid, iccid)) => relay::finish_audit(context, (eid, iccid), ended).await,
                 Ok(Procedure::Connectivity(eid, iccid, id)) => {
                     connectivity::resume(context, (eid, iccid), &id, ended).await
                 }

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     profile_state::{ProfileEvent, ProfileState},
     records::{
-        INSTALLATIONS, Installation, Order, OrderId, PACKAGES, PROFILE_TYPES, PROFILES, Profile, iccid_key,
+        INSTALLATIONS, Installation, Order, PACKAGES, PROFILE_TYPES, PROFILES, Profile, ProfileOrderId,
+        iccid_key,
     },
     stock,
 };
@@ -26,7 +27,7 @@ pub(crate) async fn reserve(
     context: &mut Context<'_, '_>,
     operator: &Oid,
     request: &DownloadProfileRequest,
-) -> Decision<(Iccid, OrderId)> {
+) -> Decision<(Iccid, ProfileOrderId)> {
     let mut profile = find(context, operator, request).await?;
     let steps = [ProfileEvent::ReservedForEid, ProfileEvent::OrderConfirmedAndReleased];
     let available = Some(profile.state).filter(|state| *state == ProfileState::Available);
@@ -42,9 +43,9 @@ pub(crate) async fn reserve(
     };
     profile.state = state;
     profile.last_call = None;
-    let id = OrderId::drawn(context.world);
+    let id = ProfileOrderId::random(context.world);
     profile.order = Some(Order::new(id.clone(), operator.to_string(), Some(request.eid), &profile));
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     Ok((profile.iccid, id))
 }
 
@@ -93,23 +94,24 @@ async fn find(
 
 /// Returns the profile of a download, if it is in stock and still has the download's order.
 pub(crate) async fn profile(context: &mut Context<'_, '_>, download: &Download) -> Decision<Profile> {
-    own(context, download).await?.ok_or_else(|| gone(download))
+    find_own(context, download).await?.ok_or_else(|| order_ended(download))
 }
 
 /// Returns the package of a download's profile.
 pub(crate) async fn package(context: &mut Context<'_, '_>, download: &Download) -> Decision<Vec<u8>> {
     profile(context, download).await?;
     let package = context.tx.get(&PACKAGES, &download.iccid.to_string()).await?;
-    package.map(|package| package.0).ok_or_else(|| gone(download))
+    package.map(|package| package.0).ok_or_else(|| order_ended(download))
 }
 
-async fn own(context: &mut Context<'_, '_>, download: &Download) -> Result<Option<Profile>, Fault> {
+async fn find_own(context: &mut Context<'_, '_>, download: &Download) -> Result<Option<Profile>, Fault> {
     let profile = context.tx.get(&PROFILES, &download.iccid.to_string()).await?;
-    let is_own = |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == download.order);
-    Ok(profile.filter(is_own))
+    let is_current_order =
+        |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == download.order);
+    Ok(profile.filter(is_current_order))
 }
 
-fn gone(download: &Download) -> Rejection {
+fn order_ended(download: &Download) -> Rejection {
     Status::ProfileUnavailable
         .because("the order was ended or the profile was removed from the stock during the download")
         .about(download.iccid)
@@ -131,7 +133,7 @@ pub(crate) async fn handed_out(context: &mut Context<'_, '_>, download: &Downloa
         order.handed_to = Some(download.eid);
         order.download_attempts = order.download_attempts.saturating_add(1);
     }
-    Ok(profile.keep(context.tx)?)
+    Ok(profile.save(context.tx)?)
 }
 
 /// Records that the profile is installed.
@@ -140,24 +142,24 @@ pub(crate) async fn installed(context: &mut Context<'_, '_>, download: &Download
     profile.state = after(&profile, ProfileEvent::InstallationSucceeded)?;
     let Download { eid, iccid, .. } = *download;
     context.tx.put(&INSTALLATIONS, &iccid_key(iccid, eid), &Installation { eid, at: context.now })?;
-    Ok(profile.keep(context.tx)?)
+    Ok(profile.save(context.tx)?)
 }
 
 /// Records that the profile is not on the card, so that it can be ordered again. If the order has
 /// ended in the meantime, there is nothing to do.
 pub(crate) async fn not_installed(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
-    let Some(profile) = own(context, download).await? else { return Ok(()) };
+    let Some(profile) = find_own(context, download).await? else { return Ok(()) };
     back_to_stock(context, profile)
 }
 
 /// Records that the profile may be on the card. It stays assigned to this eUICC.
 pub(crate) async fn left_behind(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
-    let Some(mut profile) = own(context, download).await? else { return Ok(()) };
+    let Some(mut profile) = find_own(context, download).await? else { return Ok(()) };
     profile.state = profile.state.after(ProfileEvent::PackageHandedOut).unwrap_or(profile.state);
     if let Some(order) = profile.order.as_mut() {
         order.handed_to = Some(download.eid);
     }
-    profile.keep(context.tx)
+    profile.save(context.tx)
 }
 
 /// Records that the profile was deleted from the eUICC, so that it can be downloaded again.
@@ -179,7 +181,7 @@ fn back_to_stock(context: &mut Context<'_, '_>, mut profile: Profile) -> Result<
         profile.state = state;
         profile.order = None;
     }
-    profile.keep(context.tx)
+    profile.save(context.tx)
 }
 
 /// Returns the subscription address of the device under this profile: the one that was configured,
@@ -189,8 +191,8 @@ pub(crate) async fn subscription_address(
     iccid: Iccid,
     package: &[u8],
 ) -> Result<Option<SubscriptionAddress>, Fault> {
-    let said = context.tx.get(&ADDRESSES, &iccid.to_string()).await?;
-    Ok(said.or_else(|| {
+    let configured = context.tx.get(&ADDRESSES, &iccid.to_string()).await?;
+    Ok(configured.or_else(|| {
         let package = Package::decode(package).ok()?;
         let installed = InstalledProfile::of(&package, &Capabilities::default()).ok()?;
         Some(SubscriptionAddress { imsi: installed.usim()?.imsi(), msisdn: None })

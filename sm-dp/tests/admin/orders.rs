@@ -245,9 +245,9 @@ async fn presets_leave_existing_entries_unchanged() {
     let testbed = Testbed::new();
     let server = &testbed.server;
     let new: NewProfile = serde_json::from_value(new_profile(ICCID)).unwrap();
-    assert!(matches!(server.ensure_profile(&new).await.unwrap(), Ensured::Made(_)));
+    assert!(matches!(server.ensure_profile(&new).await.unwrap(), Ensured::Created(_)));
     let order: NewOrder = serde_json::from_value(json!({ "iccid": ICCID, "matchingId": "A" })).unwrap();
-    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
+    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Created(_)));
     let by_name = json!({ "profileType": PROFILE_TYPE, "matchingId": "A" });
     let by_name: NewOrder = serde_json::from_value(by_name).unwrap();
     for kept in [
@@ -265,8 +265,8 @@ async fn presets_leave_existing_entries_unchanged() {
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     api.post("/admin/v1/orders", json!({ "iccid": ICCID, "state": "Unavailable" })).await;
     let kept = server.ensure_order(&order).await.unwrap();
-    assert!(matches!(kept, Ensured::Kept(profile) if profile.state == ProfileState::Unavailable));
+    assert!(matches!(kept, Ensured::Existing(profile) if profile.state == ProfileState::Unavailable));
     // The profile is available again.
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
-    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
+    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Created(_)));
 }

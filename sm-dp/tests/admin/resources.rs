@@ -113,29 +113,32 @@ async fn notifications_are_listed() {
     let result = euicc.result(&download, ICCID.parse().unwrap(), true);
     assert_eq!(support::euicc::notify(&testbed.server, euicc.signed_result(result)).await, 204);
     let all = api.get("/admin/v1/notifications").await;
-    let [told] = all.as_array().unwrap().as_slice() else { panic!("{all}") };
-    assert_eq!((&told["eid"], &told["iccid"]), (&json!(euicc.eid.to_string()), &json!(ICCID)));
-    assert_eq!(told["told"], "installation result");
+    let [notification] = all.as_array().unwrap().as_slice() else { panic!("{all}") };
+    assert_eq!(
+        (&notification["eid"], &notification["iccid"]),
+        (&json!(euicc.eid.to_string()), &json!(ICCID))
+    );
+    assert_eq!(notification["told"], "installation result");
 }
 
 /// An SM-DS that executes every call while it is reachable.
 #[derive(Clone, Default)]
 struct SmDs {
-    is_there: Arc<AtomicBool>,
-    asked: Arc<Mutex<Vec<String>>>,
+    is_reachable: Arc<AtomicBool>,
+    calls: Arc<Mutex<Vec<String>>>,
 }
 
 impl Peers for SmDs {
     fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
         let (sm_ds, address) = (self.clone(), address.to_string());
         Ok(link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let answer = match sm_ds.is_there.load(Ordering::Relaxed) {
+            let answer = match sm_ds.is_reachable.load(Ordering::Relaxed) {
                 true => Ok(json::response(support::VERSION, Ok(&()))),
                 false => Err(LinkFault::new(LinkFaultKind::Refused, address.clone(), "not there")),
             };
             if answer.is_ok() {
                 let function = request.uri().path().rsplit('/').next().unwrap().to_owned();
-                sm_ds.asked.lock().unwrap().push(function);
+                sm_ds.calls.lock().unwrap().push(function);
             }
             async move { answer }
         })))
@@ -156,12 +159,12 @@ async fn an_order_with_an_sm_ds_has_its_event_registered_and_deleted() {
     assert!(problem["why"].as_str().unwrap().contains("not there"), "{problem}");
     assert_eq!(testbed.state().await, ProfileState::Available);
 
-    sm_ds.is_there.store(true, Ordering::Relaxed);
+    sm_ds.is_reachable.store(true, Ordering::Relaxed);
     let placed = api.post("/admin/v1/orders", wanted).await;
     assert_eq!((&placed["smdsAddress"], &placed["eventRegistered"]), (&json!("smds.example"), &json!(true)));
     assert_eq!(api.get("/admin/v1/outbox").await, json!([]));
 
-    sm_ds.is_there.store(false, Ordering::Relaxed);
+    sm_ds.is_reachable.store(false, Ordering::Relaxed);
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     testbed.server.deliver_due().await.unwrap();
     let waiting = api.get("/admin/v1/outbox").await;
@@ -171,9 +174,9 @@ async fn an_order_with_an_sm_ds_has_its_event_registered_and_deleted() {
     assert_eq!((&message["function"], &message["eventId"]), (&json!("DeleteEvent"), &json!("EVENT")));
     assert_eq!(message["eid"], eid);
 
-    sm_ds.is_there.store(true, Ordering::Relaxed);
+    sm_ds.is_reachable.store(true, Ordering::Relaxed);
     testbed.wait(std::time::Duration::from_secs(3600));
     testbed.server.deliver_due().await.unwrap();
     assert_eq!(api.get("/admin/v1/outbox").await, json!([]));
-    assert_eq!(*sm_ds.asked.lock().unwrap(), ["registerEvent", "deleteEvent"]);
+    assert_eq!(*sm_ds.calls.lock().unwrap(), ["registerEvent", "deleteEvent"]);
 }

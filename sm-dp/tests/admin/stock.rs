@@ -35,7 +35,7 @@ async fn the_options_of_a_new_profile_are_in_its_metadata() {
     let testbed = Testbed::new();
     let api = Api::of(&testbed).await;
     let mut new = new_profile(ICCID);
-    let said = json!({
+    let options = json!({
         "profileType": "gold",
         "serviceProviderName": "Provider",
         "profileName": "Name",
@@ -47,19 +47,20 @@ async fn the_options_of_a_new_profile_are_in_its_metadata() {
         "protection": "ProfileProtectionKeys",
         "rebinding": "Refused",
     });
-    new.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    new.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
     let made = api.post("/admin/v1/stock", new).await;
     for name in ["profileType", "serviceProviderName", "profileName", "protection", "rebinding"] {
-        assert_eq!(made[name], said[name], "{name}");
+        assert_eq!(made[name], options[name], "{name}");
     }
     let metadata = testbed.profile().await.metadata;
     assert_eq!(metadata.profile_class, Some(rsp::sgp22::ProfileClass::TEST));
     assert_eq!(metadata.profile_policy_rules.unwrap().ones(), [1, 2]);
     assert_eq!(metadata.icon_type, Some(rsp::sgp22::IconType::PNG));
     assert_eq!(metadata.icon.as_deref(), Some(b"a picture".as_slice()));
-    let told = metadata.notification_configuration_info.unwrap();
-    let told: Vec<_> = told.iter().map(|told| told.notification_address.as_str()).collect();
-    assert_eq!(told, ["one.example", "two.example"]);
+    let addresses = metadata.notification_configuration_info.unwrap();
+    let addresses: Vec<_> =
+        addresses.iter().map(|addresses| addresses.notification_address.as_str()).collect();
+    assert_eq!(addresses, ["one.example", "two.example"]);
 }
 
 #[tokio::test]

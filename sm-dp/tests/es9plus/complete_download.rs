@@ -50,7 +50,7 @@ async fn the_published_test_profiles_are_delivered_unchanged() {
         println!("skipped: ../shared/data/ts48 is missing");
         return;
     };
-    let mut held = 0;
+    let mut delivered = 0;
     for file in folder.map(|entry| entry.unwrap().path()) {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
         if !name.starts_with("TS48v7") || !name.ends_with(".der") {
@@ -73,9 +73,9 @@ async fn the_published_test_profiles_are_delivered_unchanged() {
         let (_, bpp) = euicc.download(&testbed.server, &code, &key).await;
         let pb = testbed.pki.dp(Curve::P256).unwrap().pb.certificate;
         assert_eq!(euicc.open(&bpp, pb.public_key(), &key).package, package, "{name}");
-        held += 1;
+        delivered += 1;
     }
-    assert_eq!(held, 4);
+    assert_eq!(delivered, 4);
 }
 
 #[tokio::test]

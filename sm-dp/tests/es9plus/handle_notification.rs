@@ -147,11 +147,11 @@ async fn a_later_notification_proves_that_the_profile_is_installed() {
     let code = testbed.released(&options()).await;
     let euicc = testbed.euicc();
     let stranger = testbed.numbered_euicc(Curve::P256, 1);
-    let there = async || testbed.records.list("installations", "").await.unwrap().len();
+    let installation_count = async || testbed.records.list("installations", "").await.unwrap().len();
     let early = euicc.notification(1, notification_event::ENABLE, iccid());
     assert_eq!(notify(&testbed.server, early).await, 204);
     assert_eq!(
-        (testbed.state().await, there().await),
+        (testbed.state().await, installation_count().await),
         (ProfileState::Released, 0),
         "no package was delivered yet"
     );
@@ -161,7 +161,7 @@ async fn a_later_notification_proves_that_the_profile_is_installed() {
         204
     );
     assert_eq!(
-        (testbed.state().await, there().await),
+        (testbed.state().await, installation_count().await),
         (ProfileState::Downloaded, 0),
         "the package was delivered to another eUICC"
     );
@@ -169,10 +169,10 @@ async fn a_later_notification_proves_that_the_profile_is_installed() {
         notify(&testbed.server, euicc.notification(3, notification_event::ENABLE, iccid())).await,
         204
     );
-    assert_eq!((testbed.state().await, there().await), (ProfileState::Installed, 1));
+    assert_eq!((testbed.state().await, installation_count().await), (ProfileState::Installed, 1));
     // The installation result arrives after all.
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
-    assert_eq!((testbed.state().await, there().await), (ProfileState::Installed, 1));
+    assert_eq!((testbed.state().await, installation_count().await), (ProfileState::Installed, 1));
 
     assert_eq!(
         notify(&testbed.server, euicc.notification(5, notification_event::DELETE, iccid())).await,
@@ -182,12 +182,12 @@ async fn a_later_notification_proves_that_the_profile_is_installed() {
         notify(&testbed.server, euicc.notification(4, notification_event::DISABLE, iccid())).await,
         204
     );
-    assert_eq!(there().await, 0, "a notification from before the deletion proves nothing");
+    assert_eq!(installation_count().await, 0, "a notification from before the deletion proves nothing");
     assert_eq!(
         notify(&testbed.server, euicc.notification(6, notification_event::ENABLE, iccid())).await,
         204
     );
-    assert_eq!(there().await, 1, "a later notification proves that the profile was not deleted");
+    assert_eq!(installation_count().await, 1, "a later notification proves that the profile was not deleted");
 }
 
 #[tokio::test]
@@ -235,8 +235,8 @@ async fn a_late_success_is_recorded_even_if_the_order_has_ended() {
     let euicc = testbed.euicc();
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let retry = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let gone = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(gone, false)).await.done();
+    let cancellation = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(cancellation, false)).await.done();
     assert_eq!(testbed.state().await, ProfileState::Error);
     testbed.wait(Duration::from_secs(60 * 24 * 3600));
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
@@ -248,8 +248,8 @@ async fn a_late_success_is_recorded_even_if_the_order_has_ended() {
     let code = testbed.released(&options()).await;
     let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let retry = euicc.try_authenticate(&testbed.server, &code).await.done();
-    let gone = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(gone, false)).await.done();
+    let cancellation = euicc.cancellation(&retry.transaction_id, CancelSessionReason::END_USER_REJECTION);
+    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(cancellation, false)).await.done();
     testbed.order(|_| {}).await;
     notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
     assert_eq!(testbed.state().await, ProfileState::Released);

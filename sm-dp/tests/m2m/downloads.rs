@@ -12,7 +12,7 @@ use sm_dp::ProfileState;
 
 use crate::{
     support::{ICCID, PROFILE_TYPE},
-    testbed::{At, M2mTestbed, OPERATOR, OTHER_OPERATOR, SM_SR, VALIDITY, brief, done, failed},
+    testbed::{M2mTestbed, OPERATOR, OTHER_OPERATOR, SM_SR, Step, VALIDITY, done, failed, short_status},
 };
 
 /// Asserts that no download is in progress, that the eUICC has no ISD-P, and that the profile can
@@ -23,21 +23,21 @@ async fn nothing_is_left(testbed: &M2mTestbed) {
     assert!(testbed.server().remnants(testbed.eid()).await.unwrap().is_empty());
     let profile = testbed.profile().await.unwrap();
     assert_eq!((profile.state, &profile.order), (ProfileState::Available, &None));
-    testbed.will_show(testbed.eis());
+    testbed.set_eis(testbed.eis());
     testbed.order(OTHER_OPERATOR, testbed.request()).await;
-    assert_eq!(testbed.asked().element(), "ES3-CreateISDPRequest");
+    assert_eq!(testbed.last_request().element(), "ES3-CreateISDPRequest");
 }
 
 #[tokio::test]
 async fn a_profile_is_downloaded_and_enabled() {
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::Enabling).await;
-    let [completed] = &testbed.told::<es3::ProfileDownloadCompletedRequest>(SM_SR)[..] else { panic!() };
+    testbed.advance_to(Step::Enabling).await;
+    let [completed] = &testbed.sent::<es3::ProfileDownloadCompletedRequest>(SM_SR)[..] else { panic!() };
     assert_eq!(completed.profile_type.as_deref(), Some(PROFILE_TYPE));
-    testbed.step().await;
-    let [told] = &testbed.told::<es2::DownloadProfileResponse>(OPERATOR)[..] else { panic!() };
-    assert_eq!(brief(&told.base.function_execution_status), "EXECUTED_SUCCESS");
-    assert_eq!(told.iccid, Some(ICCID.parse().unwrap()));
+    testbed.advance().await;
+    let [response] = &testbed.sent::<es2::DownloadProfileResponse>(OPERATOR)[..] else { panic!() };
+    assert_eq!(short_status(&response.base.function_execution_status), "EXECUTED_SUCCESS");
+    assert_eq!(response.iccid, Some(ICCID.parse().unwrap()));
     let isd_ps = testbed.server().isd_ps(testbed.eid()).await.unwrap();
     let [isd_p] = isd_ps.as_slice() else { panic!() };
     assert_eq!(
@@ -52,35 +52,35 @@ async fn a_profile_is_downloaded_and_enabled() {
 #[tokio::test]
 async fn an_installed_profile_that_is_not_enabled_is_a_warning() {
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::Enabling).await;
-    testbed.end(failed(Status::Pol1Refused)).await;
-    assert_eq!(testbed.ending(OPERATOR), "EXECUTED_WITHWARNING 8.2.2/3.8");
+    testbed.advance_to(Step::Enabling).await;
+    testbed.end_with(failed(Status::Pol1Refused)).await;
+    assert_eq!(testbed.download_status(OPERATOR), "EXECUTED_WITHWARNING 8.2.2/3.8");
     assert_eq!(testbed.state().await, ProfileState::Installed);
 }
 
 #[tokio::test]
 async fn a_failure_after_create_isdp_is_undone_before_the_operator_is_notified() {
-    for at in At::WITH_ISD_P.into_iter().filter(|at| *at != At::IsdP) {
+    for at in Step::WITH_ISD_P.into_iter().filter(|at| *at != Step::IsdP) {
         let testbed = M2mTestbed::new().await;
-        testbed.up_to(at).await;
-        testbed.end(failed(Status::EuiccTimeout)).await;
-        let [delete] = &testbed.told::<es3::DeleteIsdpRequest>(SM_SR)[..] else { panic!("{at:?}") };
+        testbed.advance_to(at).await;
+        testbed.end_with(failed(Status::EuiccTimeout)).await;
+        let [delete] = &testbed.sent::<es3::DeleteIsdpRequest>(SM_SR)[..] else { panic!("{at:?}") };
         assert_eq!((delete.eid, delete.iccid), (testbed.eid(), ICCID.parse().unwrap()));
         assert!(testbed.elements(OPERATOR).is_empty(), "{at:?}");
-        testbed.step().await;
-        assert_eq!(testbed.ending(OPERATOR), "FAILED 8.1/5.2", "{at:?}");
+        testbed.advance().await;
+        assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.1/5.2", "{at:?}");
         nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
 async fn a_failure_before_create_isdp_leaves_nothing_to_undo() {
-    for at in [At::Eis, At::IsdP] {
+    for at in [Step::Eis, Step::IsdP] {
         let testbed = M2mTestbed::new().await;
-        testbed.up_to(at).await;
-        testbed.end(failed(Status::EuiccInsufficientMemory)).await;
-        assert_eq!(testbed.ending(OPERATOR), "FAILED 8.1/4.8", "{at:?}");
-        assert!(testbed.told::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}");
+        testbed.advance_to(at).await;
+        testbed.end_with(failed(Status::EuiccInsufficientMemory)).await;
+        assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.1/4.8", "{at:?}");
+        assert!(testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}");
         nothing_is_left(&testbed).await;
     }
 }
@@ -88,12 +88,12 @@ async fn a_failure_before_create_isdp_leaves_nothing_to_undo() {
 #[tokio::test]
 async fn an_isd_p_with_unknown_creation_result_is_deleted() {
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::IsdP).await;
-    testbed.end(BaseResponse::expired(None, "no answer of the card")).await;
-    assert_eq!(testbed.told::<es3::DeleteIsdpRequest>(SM_SR).len(), 1);
+    testbed.advance_to(Step::IsdP).await;
+    testbed.end_with(BaseResponse::expired(None, "no answer of the card")).await;
+    assert_eq!(testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).len(), 1);
     // The ISD-P was not created.
-    testbed.end(failed(Status::IccidUnknown)).await;
-    assert_eq!(testbed.ending(OPERATOR), "EXPIRED 1.6/5.3");
+    testbed.end_with(failed(Status::IccidUnknown)).await;
+    assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3");
     nothing_is_left(&testbed).await;
 }
 
@@ -105,31 +105,31 @@ async fn a_failed_order_by_type_returns_the_profile_to_the_stock() {
         profile_type: Some(PROFILE_TYPE.to_owned()),
         ..testbed.request()
     };
-    testbed.will_not_say::<es3::GetEis>();
+    testbed.remove_reply::<es3::GetEis>();
     testbed.order(OPERATOR, by_type.clone()).await;
     assert_eq!(testbed.state().await, ProfileState::Released);
-    testbed.end(failed(Status::EidUnknown)).await;
-    assert_eq!(testbed.ending(OPERATOR), "FAILED 8.1.1/3.9");
+    testbed.end_with(failed(Status::EidUnknown)).await;
+    assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.1.1/3.9");
     // It was the only profile of the type, and another operator gets it now.
-    testbed.will_show(testbed.eis());
+    testbed.set_eis(testbed.eis());
     testbed.order(OTHER_OPERATOR, by_type).await;
-    let [create] = &testbed.told::<es3::CreateIsdpRequest>(SM_SR)[..] else { panic!() };
+    let [create] = &testbed.sent::<es3::CreateIsdpRequest>(SM_SR)[..] else { panic!() };
     assert_eq!((create.iccid, &create.mno_id), (ICCID.parse().unwrap(), &testbed.id(OTHER_OPERATOR)));
 }
 
 /// Creates a testbed in which the profile may be on the card: ES3.DeleteISDP got no response.
 async fn left_behind() -> M2mTestbed {
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::Segments).await;
+    testbed.advance_to(Step::Segments).await;
     // The card has the profile, but its response is lost.
-    testbed.pass(VALIDITY + Duration::from_secs(31)).await;
-    assert_eq!(testbed.ending(OPERATOR), "EXPIRED 1.6/5.3");
-    assert_eq!(testbed.asked().element(), "ES3-DeleteISDPRequest");
-    testbed.pass(Duration::from_secs(24 * 3600 + 31)).await;
+    testbed.advance_time(VALIDITY + Duration::from_secs(31)).await;
+    assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3");
+    assert_eq!(testbed.last_request().element(), "ES3-DeleteISDPRequest");
+    testbed.advance_time(Duration::from_secs(24 * 3600 + 31)).await;
     assert!(testbed.server().downloads().await.unwrap().is_empty());
     let [(iccid, remnant)] = &testbed.server().remnants(testbed.eid()).await.unwrap()[..] else { panic!() };
     assert_eq!((iccid.to_string(), &remnant.operator), (ICCID.to_owned(), &testbed.id(OPERATOR)));
-    testbed.forget_told();
+    testbed.clear_sent();
     testbed
 }
 
@@ -141,7 +141,7 @@ async fn a_profile_without_confirmed_deletion_cannot_go_to_another_card() {
         testbed
             .order(from, es2::DownloadProfileRequest { eid: testbed.other_eid(), ..testbed.request() })
             .await;
-        assert_eq!(testbed.ending(from), code);
+        assert_eq!(testbed.download_status(from), code);
     }
     // It cannot be ordered over ES2+ either.
     let iccid: Iccid = ICCID.parse().unwrap();
@@ -157,14 +157,14 @@ async fn a_remnant_can_only_be_deleted() {
         let base = || testbed.request().base;
         let (eid, smsr_id, iccid) = (testbed.eid(), testbed.id(SM_SR), ICCID.parse().unwrap());
         let enable = es2::EnableProfileRequest { base: base(), eid, smsr_id: smsr_id.clone(), iccid };
-        testbed.ask::<es2::EnableProfile>(OPERATOR, enable).await;
+        testbed.call::<es2::EnableProfile>(OPERATOR, enable).await;
         assert!(testbed.elements(SM_SR).is_empty());
         let delete = es2::DeleteProfileRequest { base: base(), eid, smsr_id, iccid };
-        testbed.ask::<es2::DeleteProfile>(OTHER_OPERATOR, delete.clone()).await;
+        testbed.call::<es2::DeleteProfile>(OTHER_OPERATOR, delete.clone()).await;
         assert!(testbed.elements(SM_SR).is_empty());
-        testbed.ask::<es2::DeleteProfile>(OPERATOR, delete).await;
-        testbed.end(answer).await;
-        assert_eq!(testbed.told::<es2::DeleteProfileResponse>(OPERATOR).len(), 1);
+        testbed.call::<es2::DeleteProfile>(OPERATOR, delete).await;
+        testbed.end_with(answer).await;
+        assert_eq!(testbed.sent::<es2::DeleteProfileResponse>(OPERATOR).len(), 1);
         nothing_is_left(&testbed).await;
     }
 }
@@ -172,47 +172,47 @@ async fn a_remnant_can_only_be_deleted() {
 #[tokio::test]
 async fn a_deletion_notification_of_the_sm_sr_removes_the_remnant() {
     let testbed = left_behind().await;
-    let told = es3::HandleProfileDeletedNotification {
+    let notification = es3::HandleProfileDeletedNotification {
         base: Default::default(),
         eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
         mno_id: testbed.id(OPERATOR),
         completion_timestamp: testbed.base.now(),
     };
-    testbed.tell(SM_SR, &told).await;
+    testbed.notify(SM_SR, &notification).await;
     nothing_is_left(&testbed).await;
 }
 
 #[tokio::test]
 async fn a_response_after_the_validity_period_ends_the_download() {
-    for at in At::WITH_ISD_P {
+    for at in Step::WITH_ISD_P {
         let testbed = M2mTestbed::new().await;
-        testbed.up_to(at).await;
-        testbed.pass(VALIDITY + Duration::from_secs(5)).await;
-        assert_eq!(testbed.ending(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
+        testbed.advance_to(at).await;
+        testbed.advance_time(VALIDITY + Duration::from_secs(5)).await;
+        assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
         assert!(
-            testbed.told::<es3::DeleteIsdpRequest>(SM_SR).is_empty(),
+            testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).is_empty(),
             "{at:?}: a response may still arrive"
         );
         // The regular response arrives.
-        testbed.step().await;
-        assert_eq!(testbed.asked().element(), "ES3-DeleteISDPRequest", "{at:?}");
-        testbed.step().await;
-        assert_eq!(testbed.ending(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
+        testbed.advance().await;
+        assert_eq!(testbed.last_request().element(), "ES3-DeleteISDPRequest", "{at:?}");
+        testbed.advance().await;
+        assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
         nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
 async fn a_request_without_response_ends_after_the_grace_period() {
-    for at in At::WITH_ISD_P {
+    for at in Step::WITH_ISD_P {
         let testbed = M2mTestbed::new().await;
-        testbed.up_to(at).await;
-        testbed.pass(VALIDITY + Duration::from_secs(29)).await;
-        assert!(testbed.told::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}");
-        testbed.pass(Duration::from_secs(2)).await;
-        assert_eq!(testbed.asked().element(), "ES3-DeleteISDPRequest", "{at:?}");
-        testbed.step().await;
+        testbed.advance_to(at).await;
+        testbed.advance_time(VALIDITY + Duration::from_secs(29)).await;
+        assert!(testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}");
+        testbed.advance_time(Duration::from_secs(2)).await;
+        assert_eq!(testbed.last_request().element(), "ES3-DeleteISDPRequest", "{at:?}");
+        testbed.advance().await;
         nothing_is_left(&testbed).await;
     }
 }
@@ -220,17 +220,20 @@ async fn a_request_without_response_ends_after_the_grace_period() {
 #[tokio::test]
 async fn a_repeated_response_is_ignored() {
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::RandomChallenge).await;
-    let first = testbed.asked();
-    testbed.step().await;
-    let (asked, download) = (testbed.elements(SM_SR), testbed.server().downloads().await.unwrap());
+    testbed.advance_to(Step::RandomChallenge).await;
+    let first = testbed.last_request();
+    testbed.advance().await;
+    let (last_request, download) = (testbed.elements(SM_SR), testbed.server().downloads().await.unwrap());
     testbed
-        .say_to::<es3::SendData>(
+        .reply_to::<es3::SendData>(
             &first,
             es3::SendDataResponse { base: failed(Status::EuiccTimeout), euicc_response_data: None },
         )
         .await;
-    assert_eq!((testbed.elements(SM_SR), testbed.server().downloads().await.unwrap()), (asked, download));
+    assert_eq!(
+        (testbed.elements(SM_SR), testbed.server().downloads().await.unwrap()),
+        (last_request, download)
+    );
 }
 
 #[tokio::test]
@@ -240,21 +243,21 @@ async fn the_status_names_the_refusing_security_domain() {
     let cases = [
         // The ECASD refuses the server's certificate.
         (
-            At::RandomChallenge,
+            Step::RandomChallenge,
             script(vec![apdu(StatusWord::OK), apdu(StatusWord::SECURITY_STATUS)]),
             "8.8.1/6.1",
         ),
         // The ISD-R does not find the ISD-P.
-        (At::RandomChallenge, script(vec![apdu(StatusWord::NOT_FOUND)]), "8.3/4.2"),
+        (Step::RandomChallenge, script(vec![apdu(StatusWord::NOT_FOUND)]), "8.3/4.2"),
         // The ECASD refuses the server's signature.
-        (At::Receipt, script(vec![apdu(StatusWord::SECURITY_STATUS)]), "8.5/4.2"),
+        (Step::Receipt, script(vec![apdu(StatusWord::SECURITY_STATUS)]), "8.5/4.2"),
         // The ISD-P refuses to open a secure channel.
-        (At::CardChallenge, script(vec![Answer::SecureChannel(vec![0x9F, 0x44, 1, 3])]), "8.3/4.2"),
-        (At::Segments, script(vec![Answer::SecureChannel(vec![0x9F, 0x45, 1, 2])]), "8.3/4.2"),
+        (Step::CardChallenge, script(vec![Answer::SecureChannel(vec![0x9F, 0x44, 1, 3])]), "8.3/4.2"),
+        (Step::Segments, script(vec![Answer::SecureChannel(vec![0x9F, 0x45, 1, 2])]), "8.3/4.2"),
         // The response is not a script, or its R-MAC is wrong.
-        (At::Receipt, vec![1, 2, 3], "8.1/4.2"),
+        (Step::Receipt, vec![1, 2, 3], "8.1/4.2"),
         (
-            At::Segments,
+            Step::Segments,
             script(vec![
                 Answer::SecureChannel(vec![0x85, 0]),
                 Answer::SecureChannel(vec![0x86, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
@@ -264,24 +267,24 @@ async fn the_status_names_the_refusing_security_domain() {
     ];
     for (at, answer, code) in cases {
         let testbed = M2mTestbed::new().await;
-        testbed.up_to(at).await;
-        testbed.answer_card(answer).await;
-        testbed.step().await;
-        assert_eq!(testbed.ending(OPERATOR), format!("FAILED {code}"), "{at:?}");
+        testbed.advance_to(at).await;
+        testbed.reply_of_card(answer).await;
+        testbed.advance().await;
+        assert_eq!(testbed.download_status(OPERATOR), format!("FAILED {code}"), "{at:?}");
         nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
 async fn a_response_without_a_required_element_is_a_failure() {
-    for at in [At::Eis, At::IsdP, At::Segments] {
+    for at in [Step::Eis, Step::IsdP, Step::Segments] {
         let testbed = M2mTestbed::new().await;
-        testbed.up_to(at).await;
-        testbed.end(done()).await;
-        if at != At::Eis {
-            testbed.step().await;
+        testbed.advance_to(at).await;
+        testbed.end_with(done()).await;
+        if at != Step::Eis {
+            testbed.advance().await;
         }
-        assert_eq!(testbed.ending(OPERATOR), "FAILED 8.7/4.2", "{at:?}");
+        assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.7/4.2", "{at:?}");
         nothing_is_left(&testbed).await;
     }
 }

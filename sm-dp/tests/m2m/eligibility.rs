@@ -18,21 +18,21 @@ use crate::{
 
 /// Orders the profile with this EIS, asserts that the card was not changed, and returns the status
 /// of the download.
-async fn ending(testbed: &M2mTestbed, eis: Eis) -> String {
-    testbed.forget_told();
-    testbed.will_show(eis);
+async fn download_status(testbed: &M2mTestbed, eis: Eis) -> String {
+    testbed.clear_sent();
+    testbed.set_eis(eis);
     testbed.order(OPERATOR, testbed.request()).await;
-    assert!(testbed.told::<es3::CreateIsdpRequest>(SM_SR).is_empty());
+    assert!(testbed.sent::<es3::CreateIsdpRequest>(SM_SR).is_empty());
     assert_eq!(testbed.state().await, ProfileState::Available);
-    testbed.ending(OPERATOR)
+    testbed.download_status(OPERATOR)
 }
 
 /// Orders the profile with this EIS and asserts that the download starts.
 async fn is_taken(testbed: &M2mTestbed, eis: Eis) {
-    testbed.forget_told();
-    testbed.will_show(eis);
+    testbed.clear_sent();
+    testbed.set_eis(eis);
     testbed.order(OPERATOR, testbed.request()).await;
-    assert_eq!(testbed.asked().element(), "ES3-CreateISDPRequest");
+    assert_eq!(testbed.last_request().element(), "ES3-CreateISDPRequest");
 }
 
 #[tokio::test]
@@ -55,12 +55,12 @@ async fn an_eis_that_does_not_match_the_order_is_refused() {
         ("FAILED 8.7/3.8", eis(|testbed, eis| eis.smsr_id = testbed.id(OTHER_SM_SR))),
         (
             "FAILED 8.2.1/3.3",
-            eis(|testbed, eis| eis.profile_info.push(testbed.on_card(ICCID, OTHER_OPERATOR))),
+            eis(|testbed, eis| eis.profile_info.push(testbed.eis_entry(ICCID, OTHER_OPERATOR))),
         ),
         ("FAILED 8.1/4.8", eis(|_, eis| eis.available_memory_for_profiles = 1)),
     ];
     for (code, eis) in cases {
-        assert_eq!(ending(&testbed, eis).await, code);
+        assert_eq!(download_status(&testbed, eis).await, code);
     }
 }
 
@@ -72,21 +72,21 @@ async fn the_eum_must_sign_the_eis_with_a_certified_key() {
     let mut info = testbed.signed_info();
     info.platform_type = "better".to_owned();
     eis.eum_signed_info = Canonical::eum_signed_info(info, Namespace::V3);
-    assert_eq!(ending(&testbed, eis).await, "FAILED 8.1.2/6.1");
+    assert_eq!(download_status(&testbed, eis).await, "FAILED 8.1.2/6.1");
     // The EIS names another EUM than the certificate.
     let mut info = testbed.signed_info();
     info.eum_id = "2.999.77".parse().unwrap();
     let named = !testbed.base.pki.eum(Curve::P256).unwrap().registered_ids().is_empty();
     if named {
-        assert_eq!(ending(&testbed, testbed.eis_of(info)).await, "FAILED 8.1.2/6.1");
+        assert_eq!(download_status(&testbed, testbed.eis_of(info)).await, "FAILED 8.1.2/6.1");
     }
     // The signer is not an EUM.
     let mut eis = testbed.eis();
     let other = testbed.base.pki.operator(OPERATOR).unwrap();
     eis.eum_signature = eum::sign(&eis.eum_signed_info, &other.key, Some(other.certificate.der()));
-    assert_eq!(ending(&testbed, eis).await, "FAILED 8.1.2/6.1");
+    assert_eq!(download_status(&testbed, eis).await, "FAILED 8.1.2/6.1");
     // The EIS has no EUM certificate, and none is configured.
-    assert_eq!(ending(&testbed, without_certificate(&testbed)).await, "FAILED 8.1.2/6.1");
+    assert_eq!(download_status(&testbed, without_certificate(&testbed)).await, "FAILED 8.1.2/6.1");
 }
 
 fn without_certificate(testbed: &M2mTestbed) -> Eis {
@@ -112,7 +112,7 @@ async fn a_certificate_of_an_eum_with_any_defect_is_refused() {
             Defect::Expired => "FAILED 8.1.2/6.3",
             _ => "FAILED 8.1.2/6.1",
         };
-        assert_eq!(ending(&testbed, under(&testbed, defect)).await, code, "{defect:?}");
+        assert_eq!(download_status(&testbed, under(&testbed, defect)).await, code, "{defect:?}");
     }
 }
 
@@ -123,7 +123,7 @@ async fn a_valid_configured_eum_certificate_is_used_besides_an_expired_one() {
     testbed.eums =
         vec![Certificate::from_der(old).unwrap(), testbed.base.pki.eum(Curve::P256).unwrap().clone()];
     // A signature with an expired certificate is refused, whatever certificates are configured.
-    assert_eq!(ending(&testbed, under(&testbed, Defect::Expired)).await, "FAILED 8.1.2/6.3");
+    assert_eq!(download_status(&testbed, under(&testbed, Defect::Expired)).await, "FAILED 8.1.2/6.3");
     is_taken(&testbed, without_certificate(&testbed)).await;
 }
 
@@ -142,14 +142,14 @@ async fn the_ecasd_certificate_must_be_valid_and_issued_by_the_eum() {
     for defect in CardDefect::ALL {
         let code = if defect == CardDefect::Expired { "FAILED 8.5.2/6.3" } else { "FAILED 8.5.2/6.1" };
         let (certificate, _) = testbed.base.pki.ecasd_with(defect, testbed.eid()).unwrap();
-        assert_eq!(ending(&testbed, with(Some(certificate))).await, code, "{defect:?}");
+        assert_eq!(download_status(&testbed, with(Some(certificate))).await, code, "{defect:?}");
     }
     let other = testbed.base.pki.ecasd(testbed.other_eid()).unwrap().certificate.octets().to_vec();
     for bad in [other, Vec::new()] {
-        assert_eq!(ending(&testbed, with(Some(bad))).await, "FAILED 8.5.2/6.1");
+        assert_eq!(download_status(&testbed, with(Some(bad))).await, "FAILED 8.5.2/6.1");
     }
-    assert_eq!(ending(&testbed, with(None)).await, "FAILED 8.6/2.1");
+    assert_eq!(download_status(&testbed, with(None)).await, "FAILED 8.6/2.1");
     let mut info = testbed.signed_info();
     info.ecasd.role = SdRole::IsdR;
-    assert_eq!(ending(&testbed, testbed.eis_of(info)).await, "FAILED 8.6/2.1");
+    assert_eq!(download_status(&testbed, testbed.eis_of(info)).await, "FAILED 8.6/2.1");
 }

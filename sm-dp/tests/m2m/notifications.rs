@@ -9,7 +9,7 @@ use rsp::sgp02::{
 
 use crate::{
     support::{ICCID, OTHER_ICCID},
-    testbed::{At, M2mTestbed, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, SM_SR},
+    testbed::{M2mTestbed, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, SM_SR, Step},
 };
 
 /// Defines tests of notifications about a profile.
@@ -18,31 +18,31 @@ macro_rules! of_a_profile {
         #[tokio::test]
         async fn $test() {
             let testbed = M2mTestbed::installed().await;
-            let told = es3::$name {
+            let notification = es3::$name {
                 base: BaseNotification::default(),
                 eid: testbed.eid(),
                 iccid: ICCID.parse().unwrap(),
                 mno_id: testbed.id(OPERATOR),
                 completion_timestamp: testbed.base.now(),
             };
-            let other_operators = es3::$name { mno_id: testbed.id(OTHER_OPERATOR), ..told.clone() };
-            let other_profile = es3::$name { iccid: OTHER_ICCID.parse().unwrap(), ..told.clone() };
-            let other_card = es3::$name { eid: testbed.other_eid(), ..told.clone() };
-            for (from, told) in [
-                (OTHER_SM_SR, told.clone()),
-                (OPERATOR, told.clone()),
+            let other_operators = es3::$name { mno_id: testbed.id(OTHER_OPERATOR), ..notification.clone() };
+            let other_profile = es3::$name { iccid: OTHER_ICCID.parse().unwrap(), ..notification.clone() };
+            let other_card = es3::$name { eid: testbed.other_eid(), ..notification.clone() };
+            for (from, notification) in [
+                (OTHER_SM_SR, notification.clone()),
+                (OPERATOR, notification.clone()),
                 (SM_SR, other_operators),
                 (SM_SR, other_profile),
                 (SM_SR, other_card),
             ] {
-                testbed.tell(from, &told).await;
+                testbed.notify(from, &notification).await;
                 assert!(testbed.elements(OPERATOR).is_empty() && testbed.elements(OTHER_OPERATOR).is_empty());
             }
             assert_eq!(testbed.server().isd_ps(testbed.eid()).await.unwrap().len(), 1);
-            testbed.tell(SM_SR, &told).await;
-            let [on] = &testbed.told::<es2::$name>(OPERATOR)[..] else { panic!() };
-            assert_eq!((on.eid, on.iccid), (told.eid, told.iccid));
-            assert_eq!(on.completion_timestamp.seconds(), told.completion_timestamp.seconds());
+            testbed.notify(SM_SR, &notification).await;
+            let [forwarded] = &testbed.sent::<es2::$name>(OPERATOR)[..] else { panic!() };
+            assert_eq!((forwarded.eid, forwarded.iccid), (notification.eid, notification.iccid));
+            assert_eq!(forwarded.completion_timestamp.seconds(), notification.completion_timestamp.seconds());
             assert_eq!(testbed.elements(OPERATOR).len(), 1);
         }
     )+ };
@@ -67,7 +67,7 @@ async fn pol2_updated() {
         action: Pol2Action::Delete,
         qualification: Pol2Qualification::NotAllowed,
     };
-    let told = es3::HandleProfilePol2UpdatedNotification {
+    let notification = es3::HandleProfilePol2UpdatedNotification {
         base: BaseNotification::default(),
         eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
@@ -75,51 +75,54 @@ async fn pol2_updated() {
         pol2: Some(Pol2 { rule: vec![rule] }),
         completion_timestamp: testbed.base.now(),
     };
-    testbed.tell(OTHER_SM_SR, &told).await;
+    testbed.notify(OTHER_SM_SR, &notification).await;
     assert!(testbed.elements(OPERATOR).is_empty());
-    testbed.tell(SM_SR, &told).await;
-    let [on] = &testbed.told::<es2::HandleProfilePol2UpdatedNotification>(OPERATOR)[..] else { panic!() };
-    assert_eq!(on.pol2, told.pol2);
+    testbed.notify(SM_SR, &notification).await;
+    let [forwarded] = &testbed.sent::<es2::HandleProfilePol2UpdatedNotification>(OPERATOR)[..] else {
+        panic!()
+    };
+    assert_eq!(forwarded.pol2, notification.pol2);
 }
 
 #[tokio::test]
 async fn a_notification_about_a_download_in_progress_is_forwarded() {
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::Segments).await;
-    let told = es3::HandleProfileDownloadedNotification {
+    testbed.advance_to(Step::Segments).await;
+    let notification = es3::HandleProfileDownloadedNotification {
         base: BaseNotification::default(),
         eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
         mno_id: testbed.id(OPERATOR),
         completion_timestamp: testbed.base.now(),
     };
-    testbed.tell(OTHER_SM_SR, &told).await;
+    testbed.notify(OTHER_SM_SR, &notification).await;
     assert!(testbed.elements(OPERATOR).is_empty());
-    testbed.tell(SM_SR, &told).await;
-    assert_eq!(testbed.told::<es2::HandleProfileDownloadedNotification>(OPERATOR).len(), 1);
+    testbed.notify(SM_SR, &notification).await;
+    assert_eq!(testbed.sent::<es2::HandleProfileDownloadedNotification>(OPERATOR).len(), 1);
 }
 
 #[tokio::test]
 async fn a_deletion_notification_does_not_affect_the_next_download() {
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::Segments).await;
+    testbed.advance_to(Step::Segments).await;
     let (download, profile) = (testbed.server().downloads().await.unwrap(), testbed.profile().await);
-    let told = es3::HandleProfileDeletedNotification {
+    let notification = es3::HandleProfileDeletedNotification {
         base: BaseNotification::default(),
         eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
         mno_id: testbed.id(OPERATOR),
         completion_timestamp: testbed.base.now(),
     };
-    testbed.tell(SM_SR, &told).await;
-    assert_eq!(testbed.told::<es2::HandleProfileDeletedNotification>(OPERATOR).len(), 1);
+    testbed.notify(SM_SR, &notification).await;
+    assert_eq!(testbed.sent::<es2::HandleProfileDeletedNotification>(OPERATOR).len(), 1);
     assert_eq!((testbed.server().downloads().await.unwrap(), testbed.profile().await), (download, profile));
 }
 
 fn change(testbed: &M2mTestbed, mno_id: Option<&str>) -> es3::HandleSmsrChangeNotification {
     let mut eis = testbed.eis();
     eis.smsr_id = testbed.id(OTHER_SM_SR);
-    eis.profile_info = vec![testbed.on_card(ICCID, OPERATOR), testbed.on_card(OTHER_ICCID, OTHER_OPERATOR)];
+    eis.profile_info =
+        vec![testbed.eis_entry(ICCID, OPERATOR), testbed.eis_entry(OTHER_ICCID, OTHER_OPERATOR)];
     es3::HandleSmsrChangeNotification {
         base: BaseNotification::default(),
         eis,
@@ -132,24 +135,24 @@ fn change(testbed: &M2mTestbed, mno_id: Option<&str>) -> es3::HandleSmsrChangeNo
 async fn after_a_change_the_new_sm_sr_is_used() {
     for named in [Some(OPERATOR), None] {
         let testbed = M2mTestbed::installed().await;
-        testbed.tell(OTHER_SM_SR, &change(&testbed, named)).await;
-        let [on] = &testbed.told::<es2::HandleSmsrChangeNotification>(OPERATOR)[..] else { panic!() };
-        assert_eq!(on.eis.smsr_id, testbed.id(OTHER_SM_SR));
-        assert_eq!(on.eis.profile_info.len(), 1);
+        testbed.notify(OTHER_SM_SR, &change(&testbed, named)).await;
+        let [forwarded] = &testbed.sent::<es2::HandleSmsrChangeNotification>(OPERATOR)[..] else { panic!() };
+        assert_eq!(forwarded.eis.smsr_id, testbed.id(OTHER_SM_SR));
+        assert_eq!(forwarded.eis.profile_info.len(), 1);
         assert!(testbed.elements(OTHER_OPERATOR).is_empty());
         assert_eq!(testbed.server().isd_ps(testbed.eid()).await.unwrap()[0].sm_sr, testbed.id(OTHER_SM_SR));
         // Notifications of the new SM-SR are accepted, and those of the old one are not.
-        let told = es3::HandleProfileEnabledNotification {
+        let notification = es3::HandleProfileEnabledNotification {
             base: BaseNotification::default(),
             eid: testbed.eid(),
             iccid: ICCID.parse().unwrap(),
             mno_id: testbed.id(OPERATOR),
             completion_timestamp: testbed.base.now(),
         };
-        testbed.tell(SM_SR, &told).await;
-        assert!(testbed.told::<es2::HandleProfileEnabledNotification>(OPERATOR).is_empty());
-        testbed.tell(OTHER_SM_SR, &told).await;
-        assert_eq!(testbed.told::<es2::HandleProfileEnabledNotification>(OPERATOR).len(), 1);
+        testbed.notify(SM_SR, &notification).await;
+        assert!(testbed.sent::<es2::HandleProfileEnabledNotification>(OPERATOR).is_empty());
+        testbed.notify(OTHER_SM_SR, &notification).await;
+        assert_eq!(testbed.sent::<es2::HandleProfileEnabledNotification>(OPERATOR).len(), 1);
     }
 }
 
@@ -157,9 +160,9 @@ async fn after_a_change_the_new_sm_sr_is_used() {
 async fn a_change_is_accepted_after_the_certificates_of_the_card_have_expired() {
     let testbed = M2mTestbed::installed().await;
     testbed.base.wait(THIRTY_YEARS);
-    testbed.tell(OTHER_SM_SR, &change(&testbed, None)).await;
+    testbed.notify(OTHER_SM_SR, &change(&testbed, None)).await;
     assert_eq!(testbed.server().isd_ps(testbed.eid()).await.unwrap()[0].sm_sr, testbed.id(OTHER_SM_SR));
-    assert_eq!(testbed.told::<es2::HandleSmsrChangeNotification>(OPERATOR).len(), 1);
+    assert_eq!(testbed.sent::<es2::HandleSmsrChangeNotification>(OPERATOR).len(), 1);
 }
 
 const THIRTY_YEARS: std::time::Duration = std::time::Duration::from_secs(30 * 366 * 86_400);
@@ -179,7 +182,7 @@ async fn an_invalid_change_of_the_sm_sr_is_refused() {
     );
     another_card.eis.eum_signed_info = testbed.eis_of(info.clone()).eum_signed_info;
     another_card.eis.eum_signature = testbed.eis_of(info).eum_signature;
-    for (from, told) in [
+    for (from, notification) in [
         // The sender is not the new SM-SR.
         (SM_SR, change(&testbed, None)),
         // The sender is not an SM-SR.
@@ -189,7 +192,7 @@ async fn an_invalid_change_of_the_sm_sr_is_refused() {
         (OTHER_SM_SR, forged),
         (OTHER_SM_SR, another_card),
     ] {
-        testbed.tell(from, &told).await;
+        testbed.notify(from, &notification).await;
         assert!(testbed.elements(OPERATOR).is_empty() && testbed.elements(OTHER_OPERATOR).is_empty());
         assert_eq!(testbed.server().isd_ps(testbed.eid()).await.unwrap()[0].sm_sr, testbed.id(SM_SR));
     }

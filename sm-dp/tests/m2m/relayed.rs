@@ -14,29 +14,31 @@ use sm_dp::ProfileState;
 
 use crate::{
     support::{ICCID, OTHER_ICCID},
-    testbed::{At, M2mTestbed, OPERATOR, OTHER_OPERATOR, SM_SR, brief, done, failed, said},
+    testbed::{
+        M2mTestbed, OPERATOR, OTHER_OPERATOR, SM_SR, Step, decode_response, done, failed, short_status,
+    },
 };
 
 /// Calls an asynchronous function that the SM-DP must refuse without calling the SM-SR. Returns the
 /// status.
 async fn refused<F: Function>(testbed: &M2mTestbed, from: &str, request: F::Request) -> String {
-    testbed.forget_told();
-    let response = testbed.ask::<F>(from, request).await;
+    testbed.clear_sent();
+    let response = testbed.call::<F>(from, request).await;
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     assert!(testbed.elements(SM_SR).iter().all(|element| !element.starts_with("ES3-")));
-    let told = testbed.told::<F::Response>(from);
-    let [only] = told.as_slice() else { panic!("{told:?}") };
-    brief(&only.base().function_execution_status)
+    let responses = testbed.sent::<F::Response>(from);
+    let [only] = responses.as_slice() else { panic!("{responses:?}") };
+    short_status(&only.base().function_execution_status)
 }
 
 /// Returns the status of a synchronous response.
 fn how<R: rsp::sgp02::Response>(response: &Response<bytes::Bytes>) -> String {
-    brief(&said::<R>(response).base().function_execution_status)
+    short_status(&decode_response::<R>(response).base().function_execution_status)
 }
 
 /// Defines tests of functions on a profile that the card executes.
 macro_rules! on_a_profile {
-    ($($test:ident: $asked:ident $request:ident $response:ident => $on:ident $on_request:ident $on_response:ident;)+) => { $(
+    ($($test:ident: $last_request:ident $request:ident $response:ident => $forwarded:ident $on_request:ident $on_response:ident;)+) => { $(
         #[tokio::test]
         async fn $test() {
             let testbed = M2mTestbed::installed().await;
@@ -47,25 +49,25 @@ macro_rules! on_a_profile {
             };
             // Refused: a profile of another operator, a profile of another SM-DP, an unknown SM-SR,
             // and a caller that is not an operator.
-            assert_eq!(refused::<es2::$asked>(&testbed, OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
-            assert_eq!(refused::<es2::$asked>(&testbed, OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
+            assert_eq!(refused::<es2::$last_request>(&testbed, OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
+            assert_eq!(refused::<es2::$last_request>(&testbed, OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
             let elsewhere = es2::$request { smsr_id: "2.999.1".parse().unwrap(), ..request(ICCID) };
-            assert_eq!(refused::<es2::$asked>(&testbed, OPERATOR, elsewhere).await, "FAILED 8.7/3.9");
-            assert_eq!(refused::<es2::$asked>(&testbed, SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
+            assert_eq!(refused::<es2::$last_request>(&testbed, OPERATOR, elsewhere).await, "FAILED 8.7/3.9");
+            assert_eq!(refused::<es2::$last_request>(&testbed, SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
             // Forwarded: a failure and a success.
             for base in [failed(Status::Pol1Refused), done()] {
-                testbed.forget_told();
-                testbed.ask::<es2::$asked>(OPERATOR, request(ICCID)).await;
-                let [on] = &testbed.told::<es3::$on_request>(SM_SR)[..] else { panic!() };
-                assert_eq!((on.eid, on.iccid.to_string()), (eid, ICCID.to_owned()));
-                assert_eq!(on.base.validity_period, request(ICCID).base.validity_period);
+                testbed.clear_sent();
+                testbed.call::<es2::$last_request>(OPERATOR, request(ICCID)).await;
+                let [forwarded] = &testbed.sent::<es3::$on_request>(SM_SR)[..] else { panic!() };
+                assert_eq!((forwarded.eid, forwarded.iccid.to_string()), (eid, ICCID.to_owned()));
+                assert_eq!(forwarded.base.validity_period, request(ICCID).base.validity_period);
                 let data = Some(Octets(vec![0xAB, 0x00]));
                 let response = es3::$on_response { base: base.clone(), euicc_response_data: data };
-                testbed.say::<es3::$on>(response).await;
-                let [told] = &testbed.told::<es2::$response>(OPERATOR)[..] else { panic!() };
-                assert_eq!(told.base.function_execution_status, base.function_execution_status);
+                testbed.reply::<es3::$forwarded>(response).await;
+                let [response] = &testbed.sent::<es2::$response>(OPERATOR)[..] else { panic!() };
+                assert_eq!(response.base.function_execution_status, base.function_execution_status);
                 // The schemas of ES2 have no place for the card's response.
-                assert_eq!(told.euicc_response_data, None);
+                assert_eq!(response.euicc_response_data, None);
             }
         }
     )+ };
@@ -96,8 +98,8 @@ async fn only_a_deleted_profile_returns_to_the_stock() {
         let testbed = M2mTestbed::installed().await;
         let (eid, smsr_id, iccid) = (testbed.eid(), testbed.id(SM_SR), ICCID.parse().unwrap());
         let request = es2::DeleteProfileRequest { base: testbed.request().base, eid, smsr_id, iccid };
-        testbed.ask::<es2::DeleteProfile>(OPERATOR, request).await;
-        testbed.end(base).await;
+        testbed.call::<es2::DeleteProfile>(OPERATOR, request).await;
+        testbed.end_with(base).await;
         assert_eq!(testbed.state().await, state);
         let is_there = state == ProfileState::Installed;
         assert_eq!(testbed.server().isd_ps(eid).await.unwrap().len(), usize::from(is_there));
@@ -108,13 +110,16 @@ async fn only_a_deleted_profile_returns_to_the_stock() {
 #[tokio::test]
 async fn an_audit_follows_a_deletion_without_response() {
     let installed = ProfileState::Installed;
-    let has_it = |testbed: &M2mTestbed| es3::AuditEisResponse { base: done(), eis: Some(talkative(testbed)) };
+    let has_it = |testbed: &M2mTestbed| es3::AuditEisResponse {
+        base: done(),
+        eis: Some(eis_with_internal_data(testbed)),
+    };
     let has_none = |testbed: &M2mTestbed| es3::AuditEisResponse { base: done(), eis: Some(testbed.eis()) };
     let unknown = |_: &M2mTestbed| es3::AuditEisResponse::only(failed(Status::IccidUnknown));
     let unheard =
         |_: &M2mTestbed| es3::AuditEisResponse::only(BaseResponse::expired(None, "no answer of the card"));
     type Said = fn(&M2mTestbed) -> es3::AuditEisResponse;
-    for (said, state) in [
+    for (decode_response, state) in [
         (has_none as Said, ProfileState::Available),
         (unknown, ProfileState::Available),
         (has_it, installed),
@@ -123,13 +128,13 @@ async fn an_audit_follows_a_deletion_without_response() {
         let testbed = M2mTestbed::installed().await;
         let (eid, smsr_id, iccid) = (testbed.eid(), testbed.id(SM_SR), ICCID.parse().unwrap());
         let request = es2::DeleteProfileRequest { base: testbed.request().base, eid, smsr_id, iccid };
-        testbed.ask::<es2::DeleteProfile>(OPERATOR, request).await;
-        testbed.end(BaseResponse::expired(None, "no answer of the card")).await;
-        let [told] = &testbed.told::<es2::DeleteProfileResponse>(OPERATOR)[..] else { panic!() };
-        assert!(brief(&told.base.function_execution_status).starts_with("EXPIRED"));
-        let [asked] = &testbed.told::<es3::AuditEisRequest>(SM_SR)[..] else { panic!() };
-        assert_eq!((asked.eid, &asked.iccid[..]), (eid, &[iccid][..]));
-        testbed.say::<es3::AuditEis>(said(&testbed)).await;
+        testbed.call::<es2::DeleteProfile>(OPERATOR, request).await;
+        testbed.end_with(BaseResponse::expired(None, "no answer of the card")).await;
+        let [response] = &testbed.sent::<es2::DeleteProfileResponse>(OPERATOR)[..] else { panic!() };
+        assert!(short_status(&response.base.function_execution_status).starts_with("EXPIRED"));
+        let [last_request] = &testbed.sent::<es3::AuditEisRequest>(SM_SR)[..] else { panic!() };
+        assert_eq!((last_request.eid, &last_request.iccid[..]), (eid, &[iccid][..]));
+        testbed.reply::<es3::AuditEis>(decode_response(&testbed)).await;
         assert_eq!(testbed.state().await, state);
         assert_eq!(testbed.server().isd_ps(eid).await.unwrap().len(), usize::from(state == installed));
     }
@@ -153,23 +158,24 @@ async fn policy_rules_are_updated() {
         pol2: Some(pol2.clone()),
     };
     type Said = es2::UpdatePolicyRulesResponse;
-    let ask = async |from, request| how::<Said>(&testbed.ask::<es2::UpdatePolicyRules>(from, request).await);
-    assert_eq!(ask(OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
-    assert_eq!(ask(OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
-    assert_eq!(ask(SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
+    let call =
+        async |from, request| how::<Said>(&testbed.call::<es2::UpdatePolicyRules>(from, request).await);
+    assert_eq!(call(OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
+    assert_eq!(call(OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
+    assert_eq!(call(SM_SR, request(ICCID)).await, "FAILED 1.1/1.2");
     assert!(testbed.elements(SM_SR).is_empty());
     // The SM-SR does not respond, refuses, and succeeds.
-    assert_eq!(ask(OPERATOR, request(ICCID)).await, "FAILED 8.7/5.1");
-    testbed.will_say::<es3::UpdatePolicyRules>(es3::UpdatePolicyRulesResponse::only(failed(
+    assert_eq!(call(OPERATOR, request(ICCID)).await, "FAILED 8.7/5.1");
+    testbed.set_reply::<es3::UpdatePolicyRules>(es3::UpdatePolicyRulesResponse::only(failed(
         Status::Pol2Invalid,
     )));
-    assert_eq!(ask(OPERATOR, request(ICCID)).await, "FAILED 8.2.3/2.1");
-    testbed.will_say::<es3::UpdatePolicyRules>(es3::UpdatePolicyRulesResponse::only(done()));
-    testbed.forget_told();
-    assert_eq!(ask(OPERATOR, request(ICCID)).await, "EXECUTED_SUCCESS");
-    let [asked] = &testbed.told::<es3::UpdatePolicyRulesRequest>(SM_SR)[..] else { panic!() };
+    assert_eq!(call(OPERATOR, request(ICCID)).await, "FAILED 8.2.3/2.1");
+    testbed.set_reply::<es3::UpdatePolicyRules>(es3::UpdatePolicyRulesResponse::only(done()));
+    testbed.clear_sent();
+    assert_eq!(call(OPERATOR, request(ICCID)).await, "EXECUTED_SUCCESS");
+    let [last_request] = &testbed.sent::<es3::UpdatePolicyRulesRequest>(SM_SR)[..] else { panic!() };
     assert_eq!(
-        (asked.eid, asked.iccid.to_string(), &asked.pol2),
+        (last_request.eid, last_request.iccid.to_string(), &last_request.pol2),
         (testbed.eid(), ICCID.to_owned(), &Some(pol2.clone()))
     );
 }
@@ -186,23 +192,26 @@ async fn the_subscription_address_is_updated() {
         new_subscription_address: address.clone(),
     };
     type Said = es2::UpdateSubscriptionAddressResponse;
-    let ask = async |from, request| {
-        how::<Said>(&testbed.ask::<es2::UpdateSubscriptionAddress>(from, request).await)
+    let call = async |from, request| {
+        how::<Said>(&testbed.call::<es2::UpdateSubscriptionAddress>(from, request).await)
     };
-    assert_eq!(ask(OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
-    assert_eq!(ask(OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
+    assert_eq!(call(OTHER_OPERATOR, request(ICCID)).await, "FAILED 8.2.1/1.2");
+    assert_eq!(call(OPERATOR, request(OTHER_ICCID)).await, "FAILED 8.2.1/3.9");
     assert!(testbed.elements(SM_SR).is_empty());
-    assert_eq!(ask(OPERATOR, request(ICCID)).await, "FAILED 8.7/5.1");
+    assert_eq!(call(OPERATOR, request(ICCID)).await, "FAILED 8.7/5.1");
     let response = es3::UpdateSubscriptionAddressResponse::only(done());
-    testbed.will_say::<es3::UpdateSubscriptionAddress>(response);
-    testbed.forget_told();
-    assert_eq!(ask(OPERATOR, request(ICCID)).await, "EXECUTED_SUCCESS");
-    let [asked] = &testbed.told::<es3::UpdateSubscriptionAddressRequest>(SM_SR)[..] else { panic!() };
-    assert_eq!((asked.iccid.to_string(), &asked.new_subscription_address), (ICCID.to_owned(), &address));
+    testbed.set_reply::<es3::UpdateSubscriptionAddress>(response);
+    testbed.clear_sent();
+    assert_eq!(call(OPERATOR, request(ICCID)).await, "EXECUTED_SUCCESS");
+    let [last_request] = &testbed.sent::<es3::UpdateSubscriptionAddressRequest>(SM_SR)[..] else { panic!() };
+    assert_eq!(
+        (last_request.iccid.to_string(), &last_request.new_subscription_address),
+        (ICCID.to_owned(), &address)
+    );
 }
 
 /// Returns an EIS of an SM-SR that includes its internal data.
-fn talkative(testbed: &M2mTestbed) -> Eis {
+fn eis_with_internal_data(testbed: &M2mTestbed) -> Eis {
     let key = Key {
         index: 1,
         kcv: Octets(vec![1, 2, 3]),
@@ -216,7 +225,8 @@ fn talkative(testbed: &M2mTestbed) -> Eis {
         certificate: Vec::new(),
     };
     let isd_r = SecurityDomain { role: SdRole::IsdR, keyset: vec![keyset], ..testbed.signed_info().ecasd };
-    let profile_info = vec![testbed.on_card(ICCID, OPERATOR), testbed.on_card(OTHER_ICCID, OTHER_OPERATOR)];
+    let profile_info =
+        vec![testbed.eis_entry(ICCID, OPERATOR), testbed.eis_entry(OTHER_ICCID, OTHER_OPERATOR)];
     Eis {
         profile_info,
         isd_r: Some(isd_r),
@@ -225,7 +235,7 @@ fn talkative(testbed: &M2mTestbed) -> Eis {
     }
 }
 
-fn is_the_operators(eis: &Eis) {
+fn assert_operator_view(eis: &Eis) {
     let iccids: Vec<_> = eis.profile_info.iter().map(|profile| profile.iccid.to_string()).collect();
     assert_eq!(iccids, [ICCID]);
     let set = &eis.isd_r.as_ref().unwrap().keyset[0];
@@ -237,16 +247,17 @@ fn is_the_operators(eis: &Eis) {
 #[tokio::test]
 async fn an_operator_gets_only_its_own_part_of_the_eis() {
     let testbed = M2mTestbed::installed().await;
-    testbed.will_show(talkative(&testbed));
+    testbed.set_eis(eis_with_internal_data(&testbed));
     let request =
         es2::GetEisRequest { base: testbed.request().base, eid: testbed.eid(), smsr_id: testbed.id(SM_SR) };
-    let response: es2::GetEisResponse = said(&testbed.ask::<es2::GetEis>(OPERATOR, request.clone()).await);
-    is_the_operators(&response.eis.unwrap());
+    let response: es2::GetEisResponse =
+        decode_response(&testbed.call::<es2::GetEis>(OPERATOR, request.clone()).await);
+    assert_operator_view(&response.eis.unwrap());
     // Another operator may read the EIS before it orders a profile.
     let response: es2::GetEisResponse =
-        said(&testbed.ask::<es2::GetEis>(OTHER_OPERATOR, request.clone()).await);
+        decode_response(&testbed.call::<es2::GetEis>(OTHER_OPERATOR, request.clone()).await);
     assert_eq!(response.eis.unwrap().profile_info.len(), 1);
-    let response = testbed.ask::<es2::GetEis>(SM_SR, request).await;
+    let response = testbed.call::<es2::GetEis>(SM_SR, request).await;
     assert_eq!(how::<es2::GetEisResponse>(&response), "FAILED 1.1/1.2");
 }
 
@@ -271,24 +282,27 @@ async fn an_audit_requires_a_profile_on_the_card_or_an_order() {
         refused::<es2::AuditEis>(&testbed, OPERATOR, request(&testbed, &[OTHER_ICCID])).await,
         "FAILED 8.2.1/3.9"
     );
-    testbed.forget_told();
-    testbed.ask::<es2::AuditEis>(OPERATOR, request(&testbed, &[ICCID])).await;
-    let [asked] = &testbed.told::<es3::AuditEisRequest>(SM_SR)[..] else { panic!() };
-    assert_eq!(asked.iccid, [ICCID.parse().unwrap()]);
+    testbed.clear_sent();
+    testbed.call::<es2::AuditEis>(OPERATOR, request(&testbed, &[ICCID])).await;
+    let [last_request] = &testbed.sent::<es3::AuditEisRequest>(SM_SR)[..] else { panic!() };
+    assert_eq!(last_request.iccid, [ICCID.parse().unwrap()]);
     testbed
-        .say::<es3::AuditEis>(es3::AuditEisResponse { base: done(), eis: Some(talkative(&testbed)) })
+        .reply::<es3::AuditEis>(es3::AuditEisResponse {
+            base: done(),
+            eis: Some(eis_with_internal_data(&testbed)),
+        })
         .await;
-    let [told] = &testbed.told::<es2::AuditEisResponse>(OPERATOR)[..] else { panic!() };
-    is_the_operators(told.eis.as_ref().unwrap());
+    let [response] = &testbed.sent::<es2::AuditEisResponse>(OPERATOR)[..] else { panic!() };
+    assert_operator_view(response.eis.as_ref().unwrap());
     // An operator with a download in progress may audit that card, but not another one.
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::Segments).await;
+    testbed.advance_to(Step::Segments).await;
     let elsewhere = es2::AuditEisRequest { eid: testbed.other_eid(), ..request(&testbed, &[]) };
     assert_eq!(refused::<es2::AuditEis>(&testbed, OPERATOR, elsewhere).await, "FAILED 8.1.1/1.2");
-    testbed.forget_told();
-    testbed.ask::<es2::AuditEis>(OPERATOR, request(&testbed, &[])).await;
-    assert_eq!(testbed.asked().element(), es3::AuditEisRequest::ELEMENT);
-    testbed.say::<es3::AuditEis>(es3::AuditEisResponse::only(failed(Status::EuiccTimeout))).await;
-    let [told] = &testbed.told::<es2::AuditEisResponse>(OPERATOR)[..] else { panic!() };
-    assert_eq!(brief(&told.base.function_execution_status), "FAILED 8.1/5.2");
+    testbed.clear_sent();
+    testbed.call::<es2::AuditEis>(OPERATOR, request(&testbed, &[])).await;
+    assert_eq!(testbed.last_request().element(), es3::AuditEisRequest::ELEMENT);
+    testbed.reply::<es3::AuditEis>(es3::AuditEisResponse::only(failed(Status::EuiccTimeout))).await;
+    let [response] = &testbed.sent::<es2::AuditEisResponse>(OPERATOR)[..] else { panic!() };
+    assert_eq!(short_status(&response.base.function_execution_status), "FAILED 8.1/5.2");
 }

@@ -11,7 +11,7 @@ use world::Tx;
 
 use crate::{
     support::{Expect as _, ICCID, PROFILE_TYPE},
-    testbed::{At, M2mTestbed, OPERATOR, OTHER_OPERATOR, SM_SR},
+    testbed::{M2mTestbed, OPERATOR, OTHER_OPERATOR, SM_SR, Step},
 };
 
 async fn admin(testbed: &M2mTestbed, method: Method, target: &str, body: Option<Value>) {
@@ -23,7 +23,7 @@ async fn admin(testbed: &M2mTestbed, method: Method, target: &str, body: Option<
     assert_ne!(response.status(), StatusCode::ACCEPTED);
 }
 
-async fn take_out_of_stock(testbed: &M2mTestbed) {
+async fn remove_from_stock(testbed: &M2mTestbed) {
     admin(testbed, Method::DELETE, &format!("/admin/v1/stock/{ICCID}"), None).await;
 }
 
@@ -32,65 +32,65 @@ async fn end_order(testbed: &M2mTestbed) {
 }
 
 /// Executes the next step and the deletion of the ISD-P, and asserts that the download failed.
-async fn goes_on(testbed: &M2mTestbed, at: At) {
-    testbed.step().await;
-    if at == At::Eis {
-        assert!(testbed.told::<es3::CreateIsdpRequest>(SM_SR).is_empty());
+async fn assert_undone(testbed: &M2mTestbed, at: Step) {
+    testbed.advance().await;
+    if at == Step::Eis {
+        assert!(testbed.sent::<es3::CreateIsdpRequest>(SM_SR).is_empty());
     } else {
-        assert_eq!(testbed.asked().element(), "ES3-DeleteISDPRequest", "{at:?}");
-        testbed.step().await;
+        assert_eq!(testbed.last_request().element(), "ES3-DeleteISDPRequest", "{at:?}");
+        testbed.advance().await;
     }
-    assert_eq!(testbed.ending(OPERATOR), "FAILED 8.2/3.7", "{at:?}");
+    assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.2/3.7", "{at:?}");
     assert!(testbed.server().downloads().await.unwrap().is_empty());
     assert!(testbed.server().isd_ps(testbed.eid()).await.unwrap().is_empty());
 }
 
 /// The steps that read the profile.
-fn points() -> impl Iterator<Item = At> {
+fn steps() -> impl Iterator<Item = Step> {
     // The certificate check and the key agreement do not depend on the profile.
-    let indifferent = |at: &At| matches!(at, At::RandomChallenge | At::Receipt);
-    [At::Eis].into_iter().chain(At::WITH_ISD_P).filter(move |at| !indifferent(at))
+    let indifferent = |at: &Step| matches!(at, Step::RandomChallenge | Step::Receipt);
+    [Step::Eis].into_iter().chain(Step::WITH_ISD_P).filter(move |at| !indifferent(at))
 }
 
 #[tokio::test]
 async fn a_download_whose_profile_is_removed_is_undone_and_blocks_nothing() {
-    for at in points() {
+    for at in steps() {
         let testbed = M2mTestbed::new().await;
         let other = testbed.stock_another().await;
-        testbed.up_to(at).await;
-        take_out_of_stock(&testbed).await;
-        goes_on(&testbed, at).await;
+        testbed.advance_to(at).await;
+        remove_from_stock(&testbed).await;
+        assert_undone(&testbed, at).await;
         assert_eq!(testbed.profile().await, None);
         // The next request to this SM-SR is sent.
         testbed
             .order(OTHER_OPERATOR, es2::DownloadProfileRequest { iccid: Some(other), ..testbed.request() })
             .await;
-        assert_eq!(testbed.asked().element(), "ES3-CreateISDPRequest", "{at:?}");
+        assert_eq!(testbed.last_request().element(), "ES3-CreateISDPRequest", "{at:?}");
     }
 }
 
 #[tokio::test]
 async fn a_download_whose_order_is_ended_is_undone() {
-    for at in points() {
+    for at in steps() {
         let testbed = M2mTestbed::new().await;
-        testbed.up_to(at).await;
+        testbed.advance_to(at).await;
         end_order(&testbed).await;
-        goes_on(&testbed, at).await;
+        assert_undone(&testbed, at).await;
         assert_eq!(testbed.state().await, ProfileState::Available);
     }
 }
 
 #[tokio::test]
 async fn a_download_does_not_change_a_later_order_of_its_profile() {
-    for at in points() {
+    for at in steps() {
         let testbed = M2mTestbed::new().await;
-        testbed.up_to(at).await;
+        testbed.advance_to(at).await;
         end_order(&testbed).await;
         // The new order is for a consumer eUICC.
         let order = json!({"iccid": ICCID, "eid": testbed.other_eid().to_string()});
         admin(&testbed, Method::POST, "/admin/v1/orders", Some(order)).await;
         let ordered = testbed.profile().await.unwrap();
-        goes_on(&testbed, at).await;
+        assert_undone(&testbed, at).await;
         assert_eq!(testbed.profile().await.unwrap(), ordered, "{at:?}");
     }
 }
@@ -98,15 +98,15 @@ async fn a_download_does_not_change_a_later_order_of_its_profile() {
 #[tokio::test]
 async fn an_operator_can_cancel_an_es2_order_over_es2plus() {
     let testbed = M2mTestbed::new().await;
-    testbed.up_to(At::IsdP).await;
+    testbed.advance_to(Step::IsdP).await;
     let operator = crate::support::Operator::new(&testbed.base.pki, OPERATOR);
     let mut cancellation = operator.cancellation(ICCID.parse().unwrap());
     cancellation.eid = Some(testbed.eid());
     operator
-        .call::<crate::support::operator::Nothing>(&testbed.base.server, "cancelOrder", &cancellation)
+        .call::<crate::support::operator::EmptyReply>(&testbed.base.server, "cancelOrder", &cancellation)
         .await
         .done();
-    goes_on(&testbed, At::IsdP).await;
+    assert_undone(&testbed, Step::IsdP).await;
     assert_eq!(testbed.state().await, ProfileState::Available);
 }
 
@@ -116,14 +116,14 @@ async fn a_deletion_does_not_free_a_profile_that_another_card_has() {
     end_order(&testbed).await;
     let order = json!({"iccid": ICCID, "eid": testbed.other_eid().to_string(), "state": "Installed"});
     admin(&testbed, Method::POST, "/admin/v1/orders", Some(order)).await;
-    let told = es3::HandleProfileDeletedNotification {
+    let notification = es3::HandleProfileDeletedNotification {
         base: Default::default(),
         eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
         mno_id: testbed.id(OPERATOR),
         completion_timestamp: testbed.base.now(),
     };
-    testbed.tell(SM_SR, &told).await;
+    testbed.notify(SM_SR, &notification).await;
     assert!(testbed.server().isd_ps(testbed.eid()).await.unwrap().is_empty());
     assert_eq!(testbed.state().await, ProfileState::Installed);
 }
@@ -134,12 +134,12 @@ async fn a_failed_es2plus_order_must_be_cancelled_before_an_es2_order() {
     let order = json!({"iccid": ICCID, "requester": testbed.id(OPERATOR).to_string(), "matchingId": "A-1", "state": "Error"});
     admin(&testbed, Method::POST, "/admin/v1/orders", Some(order)).await;
     testbed.order(OPERATOR, testbed.request()).await;
-    assert_eq!(testbed.ending(OPERATOR), "FAILED 8.2/3.7");
-    testbed.forget_told();
+    assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.2/3.7");
+    testbed.clear_sent();
     end_order(&testbed).await;
     assert_eq!(Tx::begin(&*testbed.base.records).get(&MATCHING_IDS, "A-1").await.unwrap(), None);
     testbed.order(OPERATOR, testbed.request()).await;
-    assert_eq!(testbed.asked().element(), "ES3-CreateISDPRequest");
+    assert_eq!(testbed.last_request().element(), "ES3-CreateISDPRequest");
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn orders_by_type_choose_profiles_at_random() {
         testbed.order(OPERATOR, by_type.clone()).await;
     }
     let taken: Vec<_> =
-        testbed.told::<es3::CreateIsdpRequest>(SM_SR).iter().map(|it| it.iccid.to_string()).collect();
+        testbed.sent::<es3::CreateIsdpRequest>(SM_SR).iter().map(|it| it.iccid.to_string()).collect();
     assert_eq!(taken.len(), 5);
     assert!(!taken.is_sorted(), "each order took the first available profile: {taken:?}");
 }
@@ -169,6 +169,6 @@ async fn the_records_of_a_removed_profile_are_deleted() {
     let testbed = M2mTestbed::new().await;
     let address = SubscriptionAddress { imsi: None, msisdn: Some("491510000001".parse().unwrap()) };
     testbed.server().set_subscription_address(ICCID.parse().unwrap(), &address).await.unwrap();
-    take_out_of_stock(&testbed).await;
+    remove_from_stock(&testbed).await;
     assert_eq!(Tx::begin(&*testbed.base.records).get(&ADDRESSES, ICCID).await.unwrap(), None);
 }

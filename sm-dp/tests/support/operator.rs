@@ -27,7 +27,7 @@ pub(crate) struct Operator {
 
 /// A reply without fields.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyReply {}
 
 impl Operator {
     pub(crate) fn new(pki: &Pki, name: &str) -> Self {
@@ -104,11 +104,11 @@ impl Operator {
         }
     }
 
-    pub(crate) async fn cancel(&self, server: &SmDpPlus, request: &CancelOrderRequest) -> Answer<Nothing> {
+    pub(crate) async fn cancel(&self, server: &SmDpPlus, request: &CancelOrderRequest) -> Answer<EmptyReply> {
         self.call(server, "cancelOrder", request).await
     }
 
-    pub(crate) async fn release(&self, server: &SmDpPlus, iccid: Iccid) -> Answer<Nothing> {
+    pub(crate) async fn release(&self, server: &SmDpPlus, iccid: Iccid) -> Answer<EmptyReply> {
         let request = ReleaseProfileRequest { header: self.header(), iccid };
         self.call(server, "releaseProfile", &request).await
     }
