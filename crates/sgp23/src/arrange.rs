@@ -10,19 +10,23 @@ use serde_json::json;
 
 use crate::admin::{Admin, object};
 use crate::operator::Operator;
-use crate::order::{Found, Order, Ready, Standing, Wanted, Whose};
+use crate::order::{IntendedEuicc, LookupKey, Order, PlacedOrder, ProfileFeatures, StockState};
 use crate::testbed::Testbed;
 use crate::verdict::{During, Stop};
 
 /// Selects the next configured MatchingID. The configured ones are used in turn.
 #[derive(Debug, Default)]
-pub(crate) struct Codes(std::sync::atomic::AtomicUsize);
+pub(crate) struct CodeRotation(std::sync::atomic::AtomicUsize);
 
 /// Places an order at the server.
 ///
 /// # Errors
 /// Fails if the available interfaces cannot create such an order.
-pub(crate) async fn arrange(testbed: &Testbed<'_>, order: &Order, codes: &Codes) -> Result<Ready, Stop> {
+pub(crate) async fn arrange(
+    testbed: &Testbed<'_>,
+    order: &Order,
+    codes: &CodeRotation,
+) -> Result<PlacedOrder, Stop> {
     if let Some(admin) = &testbed.server.admin {
         return through_admin(testbed, &Admin(admin), order).await.during("arranging the order");
     }
@@ -30,10 +34,10 @@ pub(crate) async fn arrange(testbed: &Testbed<'_>, order: &Order, codes: &Codes)
         return match order.beyond_es2plus() {
             Some(beyond) => Err(Stop::needs(format!("{beyond}: configure the admin API"))),
             None => {
-                let ready = through_es2plus(testbed, operator, profile_type, order).await;
+                let placed_order = through_es2plus(testbed, operator, profile_type, order).await;
                 // A failure to place the order says nothing about the requirement that the case
                 // tests.
-                ready.map_err(|stop| match stop {
+                placed_order.map_err(|stop| match stop {
                     Stop::Failed(why) | Stop::NotRun(why) => Stop::needs(format!("an order on ES2+: {why}")),
                 })
             }
@@ -41,8 +45,8 @@ pub(crate) async fn arrange(testbed: &Testbed<'_>, order: &Order, codes: &Codes)
     }
     let given = &testbed.server.codes;
     let next = codes.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed).checked_rem(given.len());
-    match (order.beyond_a_given_code(), next.and_then(|next| given.get(next))) {
-        (None, Some(matching_id)) => Ok(Ready {
+    match (order.beyond_configured_code(), next.and_then(|next| given.get(next))) {
+        (None, Some(matching_id)) => Ok(PlacedOrder {
             iccid: None,
             matching_id: matching_id.clone(),
             confirmation_code: None,
@@ -58,7 +62,11 @@ pub(crate) async fn arrange(testbed: &Testbed<'_>, order: &Order, codes: &Codes)
 ///
 /// # Errors
 /// Fails if the server refuses the profile.
-pub(crate) async fn stock(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
+pub(crate) async fn stock(
+    testbed: &Testbed<'_>,
+    admin: &Admin<'_>,
+    order: &Order,
+) -> Result<PlacedOrder, Stop> {
     let iccid = fresh_iccid(testbed)?;
     let package = package(iccid, &order.profile);
     let profile_type = format!("{PROFILE_TYPE} {iccid}");
@@ -78,7 +86,7 @@ pub(crate) async fn stock(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Orde
             "rebinding": rebinding,
         })))
         .await?;
-    Ok(Ready {
+    Ok(PlacedOrder {
         iccid: Some(iccid),
         matching_id: String::new(),
         confirmation_code: order.confirmation_code,
@@ -87,34 +95,34 @@ pub(crate) async fn stock(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Orde
     })
 }
 
-async fn through_admin(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
-    let mut ready = stock(testbed, admin, order).await?;
+async fn through_admin(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Order) -> Result<PlacedOrder, Stop> {
+    let mut placed_order = stock(testbed, admin, order).await?;
     if let (Some(operator), Some(inbox)) = (&testbed.server.operator, &testbed.server.inbox) {
         let own = &operator.identifier;
         admin.register(own, own, Some(&inbox.address())).await?;
     }
-    if order.standing == Standing::Available {
-        return Ok(ready);
+    if order.state == StockState::Available {
+        return Ok(placed_order);
     }
-    if order.found == Found::ByEvent {
+    if order.lookup == LookupKey::ByEvent {
         // The server only calls the SM-DS for an order that an operator placed.
         let operator = testbed.operator()?;
         operator
-            .download_order(ready.iccid, None, eid_of(testbed, order))
+            .download_order(placed_order.iccid, None, eid_of(testbed, order))
             .await?
             .done()
             .during("DownloadOrder")?;
-        return confirm(testbed, operator, order, ready).await;
+        return confirm(testbed, operator, order, placed_order).await;
     }
     let yesterday = testbed.server.world.now().seconds() - 86_400;
     let made = admin
         .order(&object(json!({
-            "iccid": ready.iccid.map(|iccid| iccid.to_string()),
+            "iccid": placed_order.iccid.map(|iccid| iccid.to_string()),
             "requester": testbed.server.operator.as_ref().map(|operator| operator.identifier.clone()),
             "eid": eid_of(testbed, order).map(|eid| eid.to_string()),
-            "matchingId": (order.found == Found::ByEid).then_some(""),
+            "matchingId": (order.lookup == LookupKey::ByEid).then_some(""),
             "confirmationCode": order.confirmation_code,
-            "state": if order.standing == Standing::Confirmed { "Confirmed" } else { "Released" },
+            "state": if order.state == StockState::Confirmed { "Confirmed" } else { "Released" },
             "expires": order.expired.then(|| rsp::time::Timestamp::from_seconds(yesterday).to_string()),
             "downloadAttempts": order.attempts.map(|(begun, _)| begun),
             "maxDownloadAttempts": order.attempts.map(|(_, most)| most),
@@ -123,8 +131,8 @@ async fn through_admin(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Order) 
             "reusable": order.reusable.then_some(true),
         })))
         .await?;
-    ready.matching_id = made.matching_id;
-    Ok(ready)
+    placed_order.matching_id = made.matching_id;
+    Ok(placed_order)
 }
 
 async fn through_es2plus(
@@ -132,23 +140,23 @@ async fn through_es2plus(
     operator: &Operator,
     profile_type: &str,
     order: &Order,
-) -> Result<Ready, Stop> {
+) -> Result<PlacedOrder, Stop> {
     let eid = eid_of(testbed, order);
     let reserved =
         operator.download_order(None, Some(profile_type), eid).await?.done().during("DownloadOrder")?;
     let iccid = reserved.iccid;
-    let ready = Ready {
+    let placed_order = PlacedOrder {
         iccid: Some(iccid),
         matching_id: String::new(),
         confirmation_code: order.confirmation_code,
         profile_type: Some(profile_type.to_owned()),
         package: None,
     };
-    if order.standing == Standing::Available {
+    if order.state == StockState::Available {
         operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
-        return Ok(ready);
+        return Ok(placed_order);
     }
-    confirm(testbed, operator, order, ready).await
+    confirm(testbed, operator, order, placed_order).await
 }
 
 /// Runs ES2+.ConfirmOrder for a reserved profile.
@@ -156,33 +164,33 @@ async fn confirm(
     testbed: &Testbed<'_>,
     operator: &Operator,
     order: &Order,
-    mut ready: Ready,
-) -> Result<Ready, Stop> {
-    let iccid = ready.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))?;
+    mut placed_order: PlacedOrder,
+) -> Result<PlacedOrder, Stop> {
+    let iccid = placed_order.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))?;
     let request = ConfirmOrderRequest {
         eid: eid_of(testbed, order),
-        matching_id: (order.found == Found::ByEid).then(String::new),
+        matching_id: (order.lookup == LookupKey::ByEid).then(String::new),
         confirmation_code: order.confirmation_code.map(str::to_owned),
         smds_address: smds_of(testbed, order)?,
-        release_flag: order.standing == Standing::Released,
+        release_flag: order.state == StockState::Released,
         ..operator.confirmation(iccid)
     };
-    ready.matching_id = operator.confirm(&request).await?.done().during("ConfirmOrder")?.matching_id;
-    Ok(ready)
+    placed_order.matching_id = operator.confirm(&request).await?.done().during("ConfirmOrder")?.matching_id;
+    Ok(placed_order)
 }
 
 fn eid_of(testbed: &Testbed<'_>, order: &Order) -> Option<Eid> {
-    match order.whose {
-        Whose::Anybody => None,
-        Whose::Mine => Some(testbed.euicc.eid),
-        Whose::Anothers => Some(testbed.other_euicc.eid),
+    match order.intended_for {
+        IntendedEuicc::Any => None,
+        IntendedEuicc::Own => Some(testbed.euicc.eid),
+        IntendedEuicc::Other => Some(testbed.other_euicc.eid),
     }
 }
 
 fn smds_of(testbed: &Testbed<'_>, order: &Order) -> Result<Option<String>, Stop> {
-    match (order.found, &testbed.server.smds_address) {
-        (Found::ByEvent, None) => Err(Stop::needs("an SM-DS address for events")),
-        (Found::ByEvent, Some(address)) => Ok(Some(address.clone())),
+    match (order.lookup, &testbed.server.smds_address) {
+        (LookupKey::ByEvent, None) => Err(Stop::needs("an SM-DS address for events")),
+        (LookupKey::ByEvent, Some(address)) => Ok(Some(address.clone())),
         _ => Ok(None),
     }
 }
@@ -200,7 +208,7 @@ pub(crate) fn fresh_iccid(testbed: &Testbed<'_>) -> Result<Iccid, Stop> {
 }
 
 /// Builds a minimal package.
-pub fn package(iccid: Iccid, wanted: &Wanted) -> Vec<u8> {
+pub fn package(iccid: Iccid, wanted: &ProfileFeatures) -> Vec<u8> {
     let services = if wanted.usim { vec![Service::USIM, Service::MILENAGE] } else { Vec::new() };
     let header = ProfileHeader {
         major_version: 2,

@@ -214,15 +214,14 @@ impl<T> Answer<T> {
     pub fn refused(self, function: &str, status: Status) -> Verdict {
         match self {
             Self::Done(_) => Err(Stop::failed(format!("succeeded, expected {status}"))),
-            Self::Refused(Refused::Json(came)) => {
-                ensure(came.subject_code == status.subject() && came.reason_code == status.reason(), || {
-                    format!("refused with {came}, expected {status}")
-                })
-            }
-            Self::Refused(Refused::Asn1(came)) => {
+            Self::Refused(Refused::Json(received)) => ensure(
+                received.subject_code == status.subject() && received.reason_code == status.reason(),
+                || format!("refused with {received}, expected {status}"),
+            ),
+            Self::Refused(Refused::Asn1(received)) => {
                 let expected = error_code(function, status);
-                ensure(came == expected, || {
-                    format!("refused with error {came}, expected {expected} (for {status})")
+                ensure(received == expected, || {
+                    format!("refused with error {received}, expected {expected} (for {status})")
                 })
             }
         }

@@ -33,7 +33,7 @@ pub enum Need {
     /// A second operator with another client certificate.
     SecondOperator,
     /// A client certificate of a CI that the server does not trust.
-    StrangersCertificate,
+    UntrustedCertificate,
     /// The admin API.
     Admin,
     /// An endpoint at which the server can call the operator.

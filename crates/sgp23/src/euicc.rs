@@ -66,7 +66,7 @@ pub struct Authenticate {
     /// The key that signs.
     pub key: SecretKey,
     /// True if the signature is corrupted.
-    pub spoil_signature: bool,
+    pub corrupt_signature: bool,
 }
 
 /// The contents of euiccSigned2 and its envelope. [`Prepare::request`] signs them.
@@ -80,7 +80,7 @@ pub struct Prepare {
     /// The key that signs.
     pub key: SecretKey,
     /// True if the signature is corrupted.
-    pub spoil_signature: bool,
+    pub corrupt_signature: bool,
 }
 
 /// The contents of euiccCancelSessionSigned and its envelope. [`Cancel::request`] signs them.
@@ -92,7 +92,7 @@ pub struct Cancel {
     /// The key that signs.
     pub key: SecretKey,
     /// True if the signature is corrupted.
-    pub spoil_signature: bool,
+    pub corrupt_signature: bool,
 }
 
 impl Euicc {
@@ -157,7 +157,7 @@ impl Euicc {
             euicc_certificate: self.credentials.euicc.certificate.der().to_vec(),
             eum_certificate: self.credentials.eum.der().to_vec(),
             key: self.credentials.euicc.key.clone(),
-            spoil_signature: false,
+            corrupt_signature: false,
         }
     }
 
@@ -172,7 +172,7 @@ impl Euicc {
             },
             smdp_signature2: ok.smdp_signature2.clone(),
             key: self.credentials.euicc.key.clone(),
-            spoil_signature: false,
+            corrupt_signature: false,
         }
     }
 
@@ -186,7 +186,7 @@ impl Euicc {
                 reason,
             },
             key: self.credentials.euicc.key.clone(),
-            spoil_signature: false,
+            corrupt_signature: false,
         }
     }
 
@@ -282,7 +282,7 @@ impl Authenticate {
             transaction_id: self.outer.clone(),
             authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseOk(Box::new(
                 AuthenticateResponseOk {
-                    euicc_signature1: sign(&self.key, signed.bytes(), self.spoil_signature),
+                    euicc_signature1: sign(&self.key, signed.bytes(), self.corrupt_signature),
                     euicc_signed1: signed,
                     euicc_certificate: CertificateDer(self.euicc_certificate.clone()),
                     eum_certificate: CertificateDer(self.eum_certificate.clone()),
@@ -308,7 +308,7 @@ impl Prepare {
             transaction_id: self.outer.clone(),
             prepare_download_response: PrepareDownloadResponse::DownloadResponseOk(
                 PrepareDownloadResponseOk {
-                    euicc_signature2: sign(&self.key, &covered, self.spoil_signature),
+                    euicc_signature2: sign(&self.key, &covered, self.corrupt_signature),
                     euicc_signed2: signed,
                 },
             ),
@@ -324,7 +324,7 @@ impl Cancel {
             transaction_id: self.outer.clone(),
             cancel_session_response: CancelSessionResponse::CancelSessionResponseOk(
                 CancelSessionResponseOk {
-                    euicc_cancel_session_signature: sign(&self.key, signed.bytes(), self.spoil_signature),
+                    euicc_cancel_session_signature: sign(&self.key, signed.bytes(), self.corrupt_signature),
                     euicc_cancel_session_signed: signed,
                 },
             ),
@@ -335,9 +335,9 @@ impl Cancel {
 /// The tag of all signatures.
 pub(crate) const SIGNATURE: Tag = Tag(0x5F37);
 
-fn sign(key: &SecretKey, octets: &[u8], spoil: bool) -> Vec<u8> {
+fn sign(key: &SecretKey, octets: &[u8], corrupt: bool) -> Vec<u8> {
     let mut signature = key.sign(octets).as_bytes().to_vec();
-    if let Some(octet) = signature.get_mut(40).filter(|_| spoil) {
+    if let Some(octet) = signature.get_mut(40).filter(|_| corrupt) {
         *octet ^= 1;
     }
     signature
@@ -348,24 +348,24 @@ fn sign(key: &SecretKey, octets: &[u8], spoil: bool) -> Vec<u8> {
 /// # Errors
 /// Fails if `element` is not a TLV or has no element at this path.
 pub(crate) fn extended(element: &[u8], path: &[Tag], addition: &[u8]) -> Result<Vec<u8>, Stop> {
-    let lost = || Stop::needs("an element that can be extended");
-    let (tag, contents) = tlv::split(element).ok_or_else(lost)?;
+    let no_such_element = || Stop::needs("an element that can be extended");
+    let (tag, contents) = tlv::split(element).ok_or_else(no_such_element)?;
     let Some((next, rest)) = path.split_first() else {
         return Ok(tlv_bytes(tag, &[contents, addition].concat()));
     };
     let mut inner = Vec::new();
-    let mut found = false;
+    let mut lookup = false;
     let mut reader = Reader::new(contents);
     while let Ok(Some(tag)) = reader.peek() {
-        let whole = reader.whole_tlv().map_err(|_| lost())?;
-        if tag == *next && !found {
-            found = true;
+        let whole = reader.whole_tlv().map_err(|_| no_such_element())?;
+        if tag == *next && !lookup {
+            lookup = true;
             inner.extend(extended(whole, rest, addition)?);
         } else {
             inner.extend_from_slice(whole);
         }
     }
-    if found { Ok(tlv_bytes(tag, &inner)) } else { Err(lost()) }
+    if lookup { Ok(tlv_bytes(tag, &inner)) } else { Err(no_such_element()) }
 }
 
 fn metadata(seq_number: i64, event: usize, address: &str, iccid: Iccid) -> NotificationMetadata {

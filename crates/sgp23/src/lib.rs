@@ -27,7 +27,7 @@ pub use binding::Binding;
 pub use case::{Case, Need, Run, Scope};
 pub use cases::table;
 pub use operator::Operator;
-pub use order::{Found, Order, Standing, Wanted, Whose};
+pub use order::{IntendedEuicc, LookupKey, Order, ProfileFeatures, StockState};
 pub use report::{Ended, Entry, Report, Row};
 pub use runner::{Selection, run};
 pub use server::{Inbox, Server};

@@ -34,7 +34,7 @@ pub struct Operator {
 
 /// A reply without fields.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Nothing {}
+pub struct EmptyReply {}
 
 impl Operator {
     /// Creates an operator whose call identifiers start with `run`.
@@ -44,13 +44,13 @@ impl Operator {
 
     /// Returns the same operator with another link.
     #[must_use]
-    pub fn over(&self, link: Link) -> Self {
+    pub fn with_link(&self, link: Link) -> Self {
         Self { link, ..self.clone() }
     }
 
     /// Returns the same operator with another identifier.
     #[must_use]
-    pub fn called(&self, identifier: &str) -> Self {
+    pub fn with_identifier(&self, identifier: &str) -> Self {
         Self { identifier: identifier.to_owned(), ..self.clone() }
     }
 
@@ -140,7 +140,7 @@ impl Operator {
     ///
     /// # Errors
     /// Fails if the response is invalid.
-    pub async fn cancel(&self, request: &CancelOrderRequest) -> Result<Answer<Nothing>, Stop> {
+    pub async fn cancel(&self, request: &CancelOrderRequest) -> Result<Answer<EmptyReply>, Stop> {
         self.call("cancelOrder", request).await
     }
 
@@ -148,7 +148,7 @@ impl Operator {
     ///
     /// # Errors
     /// Fails if the response is invalid.
-    pub async fn release(&self, iccid: Iccid) -> Result<Answer<Nothing>, Stop> {
+    pub async fn release(&self, iccid: Iccid) -> Result<Answer<EmptyReply>, Stop> {
         let request = ReleaseProfileRequest { header: self.header(), iccid };
         self.call("releaseProfile", &request).await
     }

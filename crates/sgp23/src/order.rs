@@ -10,19 +10,19 @@ use rsp::ids::Iccid;
 
 /// The eUICC that an order is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Whose {
+pub enum IntendedEuicc {
     /// Any eUICC with the MatchingID.
     #[default]
-    Anybody,
+    Any,
     /// The eUICC of the case.
-    Mine,
+    Own,
     /// Another eUICC.
-    Anothers,
+    Other,
 }
 
 /// The key by which the server finds an order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Found {
+pub enum LookupKey {
     /// A MatchingID that the server generates (activation code).
     #[default]
     ByMatchingId,
@@ -34,7 +34,7 @@ pub enum Found {
 
 /// The state of the profile of an order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Standing {
+pub enum StockState {
     /// In stock and not ordered.
     Available,
     /// Confirmed but not released.
@@ -46,7 +46,7 @@ pub enum Standing {
 
 /// Special properties of a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ProfileFeatures {
     /// The profile requires a USIM and Milenage.
     pub usim: bool,
     /// The profile has the policy rule PPR1.
@@ -59,13 +59,13 @@ pub struct Wanted {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     /// The eUICC that the order is for.
-    pub whose: Whose,
+    pub intended_for: IntendedEuicc,
     /// The key by which the server finds the order.
-    pub found: Found,
+    pub lookup: LookupKey,
     /// The confirmation code, if one is required.
     pub confirmation_code: Option<&'static str>,
     /// The state of the profile.
-    pub standing: Standing,
+    pub state: StockState,
     /// True if the order has expired.
     pub expired: bool,
     /// The number of downloads started, and the maximum.
@@ -79,7 +79,7 @@ pub struct Order {
     /// True if the package can be bound only once.
     pub bound_once: bool,
     /// The special properties of the profile.
-    pub profile: Wanted,
+    pub profile: ProfileFeatures,
 }
 
 impl Order {
@@ -103,12 +103,12 @@ impl Order {
     }
 
     /// Returns the first property that a configured activation code may not have.
-    pub fn beyond_a_given_code(&self) -> Option<&'static str> {
+    pub fn beyond_configured_code(&self) -> Option<&'static str> {
         let plain = [
-            (self.whose != Whose::Anybody, "an order for one EID"),
-            (self.found != Found::ByMatchingId, "an order without activation code"),
+            (self.intended_for != IntendedEuicc::Any, "an order for one EID"),
+            (self.lookup != LookupKey::ByMatchingId, "an order without activation code"),
             (self.confirmation_code.is_some(), "an order with a confirmation code"),
-            (self.standing != Standing::Released, "an order that is not released"),
+            (self.state != StockState::Released, "an order that is not released"),
         ];
         plain.into_iter().find_map(|(wanted, what)| wanted.then_some(what)).or_else(|| self.beyond_es2plus())
     }
@@ -117,20 +117,20 @@ impl Order {
 impl fmt::Display for Order {
     /// Formats the order for the documentation.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = vec![match self.standing {
-            Standing::Available => "a profile in stock".to_owned(),
-            Standing::Confirmed => "an order that is not released".to_owned(),
-            Standing::Released => "an order".to_owned(),
+        let mut parts = vec![match self.state {
+            StockState::Available => "a profile in stock".to_owned(),
+            StockState::Confirmed => "an order that is not released".to_owned(),
+            StockState::Released => "an order".to_owned(),
         }];
-        match self.whose {
-            Whose::Anybody => {}
-            Whose::Mine => parts.push("for its EID".to_owned()),
-            Whose::Anothers => parts.push("for another EID".to_owned()),
+        match self.intended_for {
+            IntendedEuicc::Any => {}
+            IntendedEuicc::Own => parts.push("for its EID".to_owned()),
+            IntendedEuicc::Other => parts.push("for another EID".to_owned()),
         }
-        match self.found {
-            Found::ByMatchingId => {}
-            Found::ByEid => parts.push("without MatchingID".to_owned()),
-            Found::ByEvent => parts.push("with an event at an SM-DS".to_owned()),
+        match self.lookup {
+            LookupKey::ByMatchingId => {}
+            LookupKey::ByEid => parts.push("without MatchingID".to_owned()),
+            LookupKey::ByEvent => parts.push("with an event at an SM-DS".to_owned()),
         }
         if self.confirmation_code.is_some() {
             parts.push("with confirmation code".to_owned());
@@ -144,7 +144,7 @@ impl fmt::Display for Order {
 
 /// A placed order.
 #[derive(Clone, Debug)]
-pub struct Ready {
+pub struct PlacedOrder {
     /// The ICCID of the profile, if it is known.
     pub iccid: Option<Iccid>,
     /// The MatchingID that the LPA sends.

@@ -62,7 +62,7 @@ impl Row {
         let needs = case.needs.iter().map(|need| match need {
             Need::Operator => "an operator",
             Need::SecondOperator => "a second operator",
-            Need::StrangersCertificate => "an untrusted client certificate",
+            Need::UntrustedCertificate => "an untrusted client certificate",
             Need::Admin => "the admin API",
             Need::Inbox => "an endpoint for calls from the server",
         });

@@ -3,7 +3,7 @@
 use crypto::Curve;
 use world::SeededDice;
 
-use crate::arrange::{Codes, arrange};
+use crate::arrange::{CodeRotation, arrange};
 use crate::binding::Binding;
 use crate::case::{Case, Need, Scope};
 use crate::report::{Entry, Report};
@@ -60,7 +60,7 @@ pub async fn run(
     selection: &Selection,
     mut progress: impl FnMut(&Entry),
 ) -> Report {
-    let codes = Codes::default();
+    let codes = CodeRotation::default();
     let dice = SeededDice::new(server.world.random::<32>());
     let mut report = Report::default();
     for case in table.iter().filter(|case| selection.filter.is_empty() || case.matches(&selection.filter)) {
@@ -81,7 +81,7 @@ async fn run_one(
     binding: Binding,
     curve: Curve,
     dice: &SeededDice,
-    codes: &Codes,
+    codes: &CodeRotation,
 ) -> Verdict {
     for need in &case.needs {
         let (is_there, what) = match need {
@@ -89,7 +89,7 @@ async fn run_one(
             Need::SecondOperator => {
                 (server.second_operator.is_some(), "a second operator with a client certificate")
             }
-            Need::StrangersCertificate => {
+            Need::UntrustedCertificate => {
                 (server.stranger.is_some(), "a client certificate of a CI that the server does not trust")
             }
             Need::Admin => (server.admin.is_some(), "the admin API"),
@@ -101,7 +101,7 @@ async fn run_one(
     }
     let mut testbed = Testbed::new(server, binding, curve, dice)?;
     if let Some(order) = &case.order {
-        testbed.ready = Some(arrange(&testbed, order, codes).await?);
+        testbed.placed_order = Some(arrange(&testbed, order, codes).await?);
     }
     (case.run)(&testbed).await
 }

@@ -24,7 +24,7 @@ use crate::binding::{Answer, Binding};
 use crate::bpp::{self, Opened};
 use crate::euicc::{Cancel, Euicc, Prepare, SIGNATURE};
 use crate::operator::Operator;
-use crate::order::{Order, Ready};
+use crate::order::{Order, PlacedOrder};
 use crate::server::{Inbox, Server};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
@@ -41,7 +41,7 @@ pub struct Testbed<'a> {
     /// A second eUICC.
     pub other_euicc: Euicc,
     /// The order that was placed for this case.
-    pub ready: Option<Ready>,
+    pub placed_order: Option<PlacedOrder>,
 }
 
 /// The verified response of InitiateAuthentication.
@@ -86,7 +86,7 @@ impl<'a> Testbed<'a> {
             curve,
             euicc: euicc(server, curve, dice.branch("eUICC"))?,
             other_euicc: euicc(server, curve, dice.branch("other eUICC"))?,
-            ready: None,
+            placed_order: None,
         })
     }
 
@@ -94,8 +94,8 @@ impl<'a> Testbed<'a> {
     ///
     /// # Errors
     /// Fails if the case needs no order.
-    pub fn ready(&self) -> Result<&Ready, Stop> {
-        self.ready.as_ref().ok_or_else(|| Stop::needs("an order"))
+    pub fn placed_order(&self) -> Result<&PlacedOrder, Stop> {
+        self.placed_order.as_ref().ok_or_else(|| Stop::needs("an order"))
     }
 
     /// Returns the ICCID of the ordered profile.
@@ -103,7 +103,7 @@ impl<'a> Testbed<'a> {
     /// # Errors
     /// Fails if it is not known.
     pub fn iccid(&self) -> Result<Iccid, Stop> {
-        self.ready()?.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))
+        self.placed_order()?.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))
     }
 
     /// Returns the type of the ordered profile.
@@ -111,15 +111,18 @@ impl<'a> Testbed<'a> {
     /// # Errors
     /// Fails if it is not known.
     pub fn profile_type(&self) -> Result<&str, Stop> {
-        self.ready()?.profile_type.as_deref().ok_or_else(|| Stop::needs("a profile whose type is known"))
+        self.placed_order()?
+            .profile_type
+            .as_deref()
+            .ok_or_else(|| Stop::needs("a profile whose type is known"))
     }
 
     /// Returns a testbed with the same eUICCs and another order.
-    pub fn following(&self, ready: Ready) -> Testbed<'_> {
+    pub fn following(&self, placed_order: PlacedOrder) -> Testbed<'_> {
         Testbed {
             euicc: self.euicc.clone(),
             other_euicc: self.other_euicc.clone(),
-            ready: Some(ready),
+            placed_order: Some(placed_order),
             ..*self
         }
     }
@@ -129,7 +132,7 @@ impl<'a> Testbed<'a> {
         Testbed {
             euicc: self.other_euicc.clone(),
             other_euicc: self.euicc.clone(),
-            ready: self.ready.clone(),
+            placed_order: self.placed_order.clone(),
             ..*self
         }
     }
@@ -139,8 +142,8 @@ impl<'a> Testbed<'a> {
     /// # Errors
     /// Fails without the admin API.
     pub async fn second_profile(&self) -> Result<Iccid, Stop> {
-        let ready = crate::arrange::stock(self, &self.admin()?, &Order::default()).await?;
-        ready.iccid.ok_or_else(|| Stop::needs("a second profile"))
+        let placed_order = crate::arrange::stock(self, &self.admin()?, &Order::default()).await?;
+        placed_order.iccid.ok_or_else(|| Stop::needs("a second profile"))
     }
 
     /// Returns the operator.
@@ -289,7 +292,7 @@ impl<'a> Testbed<'a> {
     /// Fails if a response violates the standard.
     pub async fn offered(&self) -> Result<Offered, Stop> {
         let started = self.initiate().await?;
-        let request = self.euicc.authenticate(&started.ok, &self.ready()?.matching_id).request()?;
+        let request = self.euicc.authenticate(&started.ok, &self.placed_order()?.matching_id).request()?;
         self.authenticate(started, &request).await
     }
 
@@ -323,13 +326,13 @@ impl<'a> Testbed<'a> {
         };
         let signed = [ok.smdp_signed2.bytes(), &tlv_bytes(SIGNATURE, &response.euicc_signature1)].concat();
         verify("smdpSignature2", &pb, &signed, &ok.smdp_signature2)?;
-        let ready = self.ready()?;
+        let placed_order = self.placed_order()?;
         equal(
             "smdpSigned2.ccRequiredFlag",
             &ok.smdp_signed2.cc_required_flag,
-            &ready.confirmation_code.is_some(),
+            &placed_order.confirmation_code.is_some(),
         )?;
-        if let Some(iccid) = ready.iccid {
+        if let Some(iccid) = placed_order.iccid {
             equal("profileMetadata.iccid", &ok.profile_metadata.iccid, &iccid)?;
         }
         Ok(Offered { ok, auth: started.auth, pb })
@@ -340,7 +343,7 @@ impl<'a> Testbed<'a> {
     /// # Errors
     /// Fails if the case needs no order.
     pub fn prepare(&self, offered: &Offered, one_time: &SecretKey) -> Result<Prepare, Stop> {
-        Ok(self.euicc.prepare(&offered.ok, one_time).code(self.ready()?.confirmation_code))
+        Ok(self.euicc.prepare(&offered.ok, one_time).code(self.placed_order()?.confirmation_code))
     }
 
     /// Runs GetBoundProfilePackage, decrypts the package and checks its contents.
@@ -381,7 +384,7 @@ impl<'a> Testbed<'a> {
         if let Some(data) = &opened.configure.dp_proprietary_data {
             equal("dpOid of ConfigureISDP", &data.dp_oid, &offered.auth.oid)?;
         }
-        if let Some(package) = &self.ready()?.package {
+        if let Some(package) = &self.placed_order()?.package {
             ensure(opened.package == *package, || {
                 "the profile package differs from the one in stock".to_owned()
             })?;

@@ -69,8 +69,8 @@ pub(crate) fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Verdict
 ///
 /// # Errors
 /// Fails if the values differ.
-pub(crate) fn equal<T: PartialEq + Debug>(what: &str, came: &T, expected: &T) -> Verdict {
-    ensure(came == expected, || format!("{what} is {came:?}, expected {expected:?}"))
+pub(crate) fn equal<T: PartialEq + Debug>(what: &str, received: &T, expected: &T) -> Verdict {
+    ensure(received == expected, || format!("{what} is {received:?}, expected {expected:?}"))
 }
 
 /// Adds the name of a step to its failure.

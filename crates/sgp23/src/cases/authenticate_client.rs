@@ -12,33 +12,33 @@ use super::CODE;
 use crate::binding::Answer;
 use crate::case::{Case, Run, run};
 use crate::euicc::{Authenticate, Euicc};
-use crate::order::{Found, Order, Standing, Wanted, Whose};
+use crate::order::{IntendedEuicc, LookupKey, Order, ProfileFeatures, StockState};
 use crate::testbed::{Offered, Testbed};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.AuthenticateClient";
 const CLAUSE: &str = "5.6.3";
 
-const ANYBODYS: Order = Order {
-    whose: Whose::Anybody,
-    found: Found::ByMatchingId,
+const FOR_ANY_EID: Order = Order {
+    intended_for: IntendedEuicc::Any,
+    lookup: LookupKey::ByMatchingId,
     confirmation_code: None,
-    standing: Standing::Released,
+    state: StockState::Released,
     expired: false,
     attempts: None,
     wrong_confirmation_codes: 0,
     reusable: false,
     ppk: false,
     bound_once: false,
-    profile: Wanted { usim: false, ppr1: false, icon: false },
+    profile: ProfileFeatures { usim: false, ppr1: false, icon: false },
 };
-const MINE: Order = Order { whose: Whose::Mine, ..ANYBODYS };
-const BY_EID: Order = Order { found: Found::ByEid, ..MINE };
-const BY_EVENT: Order = Order { found: Found::ByEvent, ..MINE };
+const FOR_EID: Order = Order { intended_for: IntendedEuicc::Own, ..FOR_ANY_EID };
+const BY_EID: Order = Order { lookup: LookupKey::ByEid, ..FOR_EID };
+const BY_EVENT: Order = Order { lookup: LookupKey::ByEvent, ..FOR_EID };
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = nominal_cases();
-    cases.extend(proofs());
+    cases.extend(failed_authentications());
     cases.extend(orders());
     cases.extend(retries());
     cases
@@ -81,25 +81,25 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #08"),
         "activation code: the order for the EID is found with its MatchingID",
-        MINE,
+        FOR_EID,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #09"),
         "activation code for the EID, with confirmation code",
-        Order { confirmation_code: Some(CODE), ..MINE },
+        Order { confirmation_code: Some(CODE), ..FOR_EID },
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #11"),
         "activation code: an order without EID is for any eUICC",
-        ANYBODYS,
+        FOR_ANY_EID,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #12"),
         "activation code without EID, with confirmation code",
-        Order { confirmation_code: Some(CODE), ..ANYBODYS },
+        Order { confirmation_code: Some(CODE), ..FOR_ANY_EID },
         |_, _| {},
     ),
     (
@@ -111,7 +111,7 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #19"),
         "unknown bits of UICCCapability are ignored",
-        ANYBODYS,
+        FOR_ANY_EID,
         |_, it| {
             let mut bits = it.info2.uicc_capability.ones();
             bits.extend([40, 61]);
@@ -121,7 +121,7 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #20"),
         "unknown elements of deviceInfo are ignored",
-        ANYBODYS,
+        FOR_ANY_EID,
         |_, it| {
             let device_info = vec![Tag(0xA0), Tag(0xA1)];
             it.later.push((device_info.clone(), tlv_bytes(Tag(0x9D), &[1, 2, 3])));
@@ -131,30 +131,30 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #21"),
         "unknown elements of euiccInfo2 are ignored",
-        ANYBODYS,
+        FOR_ANY_EID,
         |_, it| {
             // Adds highestSvn and an unknown element.
             it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0x93), &[3, 1, 0])));
             it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0xBF7E), &[0x80, 1, 1])));
         },
     ),
-    (None, "unknown bits of RspCapability are ignored", ANYBODYS, |_, it| {
+    (None, "unknown bits of RspCapability are ignored", FOR_ANY_EID, |_, it| {
         it.info2.rsp_capability = BitString::of(&[0, 1, 2, 3, 4, 5, 14, 23]);
     }),
-    (None, "unknown elements after ctxParams1 are ignored", ANYBODYS, |_, it| {
+    (None, "unknown elements after ctxParams1 are ignored", FOR_ANY_EID, |_, it| {
         it.later.push((vec![], tlv_bytes(Tag(0x9E), &[1])));
         it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x9D), &[1])));
     }),
     (
         None,
         "version 3: operationType may request a download and matchingIdSource may be present",
-        ANYBODYS,
+        FOR_ANY_EID,
         |_, it| {
             it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x82), &[0x06, 0xC0])));
             it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0xA3), &[0x81, 0x00])));
         },
     ),
-    (None, "a device with an IMEI and all supported releases is accepted", ANYBODYS, |_, it| {
+    (None, "a device with an IMEI and all supported releases is accepted", FOR_ANY_EID, |_, it| {
         let release = Some(rsp::ids::Version([15, 0, 0]));
         it.device_info.imei = Some([0x53, 0x92, 0x60, 0x11, 0x32, 0x54, 0x76, 0xF8]);
         it.device_info.device_capabilities.gsm_supported_release = release;
@@ -170,7 +170,7 @@ fn nominal_cases() -> Vec<Case> {
             let change = *change;
             let run = run!(|testbed| {
                 let started = testbed.initiate().await?;
-                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
                 change(testbed, &mut proof);
                 let offered = testbed.authenticate(started, &proof.request()?).await?;
                 equal("smdpSigned2.bppEuiccOtpk", &offered.ok.smdp_signed2.bpp_euicc_otpk, &None)
@@ -210,10 +210,10 @@ async fn ask(
 
 // --- Failed authentication -----------------------------------------------------------------------------------------
 
-type Spoil = fn(&Testbed<'_>, &mut Authenticate) -> Verdict;
+type Corrupt = fn(&Testbed<'_>, &mut Authenticate) -> Verdict;
 
 /// Identifier, defect, expected status.
-const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
+const DEFECTS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #2"),
         "the EUM certificate has expired",
@@ -231,7 +231,7 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
         "euiccSignature1 is invalid",
         Status::EuiccVerificationFailed,
         |_, it| {
-            it.spoil_signature = true;
+            it.corrupt_signature = true;
             Ok(())
         },
     ),
@@ -321,61 +321,61 @@ fn euicc(testbed: &Testbed<'_>, it: &mut Authenticate, defect: Defect) -> Verdic
     Ok(())
 }
 
-fn proofs() -> Vec<Case> {
-    let mut cases: Vec<_> = PROOFS
+fn failed_authentications() -> Vec<Case> {
+    let mut cases: Vec<_> = DEFECTS
         .iter()
-        .map(|(id, title, status, spoil)| {
-            let (status, spoil) = (*status, *spoil);
-            let run = run!(|testbed| refused_proof(testbed, status, |it| spoil(testbed, it)).await);
-            Case { id: *id, ..case(title, ANYBODYS, run) }
+        .map(|(id, title, status, corrupt)| {
+            let (status, corrupt) = (*status, *corrupt);
+            let run = run!(|testbed| expect_refused(testbed, status, |it| corrupt(testbed, it)).await);
+            Case { id: *id, ..case(title, FOR_ANY_EID, run) }
         })
         .collect();
     for (what, defect) in EUM_DEFECTS {
         let defect = *defect;
         let status = Status::EumCertificateVerificationFailed;
-        let run = run!(|testbed| refused_proof(testbed, status, |it| eum(testbed, it, defect)).await);
+        let run = run!(|testbed| expect_refused(testbed, status, |it| eum(testbed, it, defect)).await);
         cases.push(
-            case(&format!("the EUM certificate {what}"), ANYBODYS, run)
+            case(&format!("the EUM certificate {what}"), FOR_ANY_EID, run)
                 .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #1"),
         );
     }
     for (what, defect) in EUICC_DEFECTS {
         let defect = *defect;
         let status = Status::EuiccCertificateVerificationFailed;
-        let run = run!(|testbed| refused_proof(testbed, status, |it| euicc(testbed, it, defect)).await);
+        let run = run!(|testbed| expect_refused(testbed, status, |it| euicc(testbed, it, defect)).await);
         cases.push(
-            case(&format!("the eUICC certificate {what}"), ANYBODYS, run)
+            case(&format!("the eUICC certificate {what}"), FOR_ANY_EID, run)
                 .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #3"),
         );
     }
     cases.push(case(
         "a certificate chain of a CI other than the selected one is refused",
-        ANYBODYS,
+        FOR_ANY_EID,
         other_ci(),
     ));
     cases.push(case(
         "a challenge can be answered only once: a refusal ends the transaction",
-        ANYBODYS,
+        FOR_ANY_EID,
         once(),
     ));
     cases.push(case(
         "an error response of the eUICC ends the session and keeps the order",
-        ANYBODYS,
-        own_refusal(),
+        FOR_ANY_EID,
+        euicc_error(),
     ));
     cases
 }
 
 /// Checks that the request is refused and that the order is unchanged: the same eUICC gets its
 /// offer afterwards.
-async fn refused_proof(
+async fn expect_refused(
     testbed: &Testbed<'_>,
     status: Status,
-    spoil: impl Fn(&mut Authenticate) -> Verdict,
+    corrupt: impl Fn(&mut Authenticate) -> Verdict,
 ) -> Verdict {
     let started = testbed.initiate().await?;
-    let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
-    spoil(&mut proof)?;
+    let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
+    corrupt(&mut proof)?;
     testbed.refused::<AuthenticateClient>(&proof.request()?, status).await?;
     testbed.offered().await.during("afterwards, without the defect").map(|_| ())
 }
@@ -395,7 +395,7 @@ fn other_ci() -> Run {
         let mut request = testbed.initiation();
         request.euicc_info1.euicc_ci_pk_id_list_for_signing.extend(other_ci);
         let started = testbed.initiate_with(&request).await?;
-        let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
+        let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
         proof.euicc_certificate = other.euicc.certificate.der().to_vec();
         proof.eum_certificate = other.eum.der().to_vec();
         proof.key = other.euicc.key;
@@ -408,12 +408,13 @@ fn once() -> Run {
         let started = testbed.initiate().await?;
         let wrong = testbed.euicc.authenticate(&started.ok, "GUESSED").request()?;
         testbed.refused::<AuthenticateClient>(&wrong, Status::MatchingIdRefused).await?;
-        let right = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id).request()?;
+        let right =
+            testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id).request()?;
         testbed.refused::<AuthenticateClient>(&right, Status::TransactionUnknown).await
     })
 }
 
-fn own_refusal() -> Run {
+fn euicc_error() -> Run {
     run!(|testbed| {
         let ok = testbed.call::<InitiateAuthentication>(&testbed.initiation()).await?.done()?;
         let refusal = AuthenticateClientRequest {
@@ -430,7 +431,7 @@ fn own_refusal() -> Run {
         ensure(matches!(answer, Answer::Refused(_)), || {
             "the server accepted an error response of the eUICC".to_owned()
         })?;
-        let late = testbed.euicc.authenticate(&ok, &testbed.ready()?.matching_id).request()?;
+        let late = testbed.euicc.authenticate(&ok, &testbed.placed_order()?.matching_id).request()?;
         testbed.refused::<AuthenticateClient>(&late, Status::TransactionUnknown).await?;
         testbed.offered().await.during("afterwards, in a new session").map(|_| ())
     })
@@ -443,7 +444,7 @@ const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #8"),
         "a profile that is not released is refused",
-        Order { standing: Standing::Confirmed, ..ANYBODYS },
+        Order { state: StockState::Confirmed, ..FOR_ANY_EID },
         Status::ProfileNotReleased,
         |_, _| {},
     ),
@@ -457,7 +458,7 @@ const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #12"),
         "activation code for the EID: an unknown MatchingID is refused",
-        MINE,
+        FOR_EID,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
@@ -471,63 +472,63 @@ const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #14"),
         "default SM-DP+: an EID without an order is refused",
-        Order { whose: Whose::Anothers, ..BY_EID },
+        Order { intended_for: IntendedEuicc::Other, ..BY_EID },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #15"),
         "an eUICC without a capability that the profile requires is refused",
-        Order { profile: Wanted { usim: true, ppr1: false, icon: false }, ..ANYBODYS },
+        Order { profile: ProfileFeatures { usim: true, ppr1: false, icon: false }, ..FOR_ANY_EID },
         Status::ProfileNotEligible,
         |_, it| it.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]),
     ),
     (
         None,
         "an eUICC that forbids a policy rule of the profile is refused",
-        Order { profile: Wanted { usim: false, ppr1: true, icon: false }, ..ANYBODYS },
+        Order { profile: ProfileFeatures { usim: false, ppr1: true, icon: false }, ..FOR_ANY_EID },
         Status::ProfileNotEligible,
         |_, it| it.info2.forbidden_profile_policy_rules = Some(BitString::of(&[ppr::PPR1])),
     ),
     (
         None,
         "an eUICC with too little memory is refused",
-        ANYBODYS,
+        FOR_ANY_EID,
         Status::EuiccInsufficientMemory,
         |_, it| it.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0],
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #16"),
         "an expired order is refused",
-        Order { expired: true, ..ANYBODYS },
+        Order { expired: true, ..FOR_ANY_EID },
         Status::OrderExpired,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #17"),
         "an order is refused after its last download attempt",
-        Order { attempts: Some((3, 3)), ..ANYBODYS },
+        Order { attempts: Some((3, 3)), ..FOR_ANY_EID },
         Status::DownloadAttemptsExceeded,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #19"),
         "SM-DS: an EID that differs from the order is refused",
-        Order { whose: Whose::Anothers, ..BY_EVENT },
+        Order { intended_for: IntendedEuicc::Other, ..BY_EVENT },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #20"),
         "activation code: an EID that differs from the order is refused",
-        Order { whose: Whose::Anothers, ..ANYBODYS },
+        Order { intended_for: IntendedEuicc::Other, ..FOR_ANY_EID },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #21"),
         "activation code without EID: an unknown MatchingID is refused",
-        ANYBODYS,
+        FOR_ANY_EID,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
@@ -540,23 +541,23 @@ fn orders() -> Vec<Case> {
             let (status, change) = (*status, *change);
             let run = run!(|testbed| {
                 let started = testbed.initiate().await?;
-                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
                 change(testbed, &mut proof);
                 testbed.refused::<AuthenticateClient>(&proof.request()?, status).await
             });
             Case { id: *id, ..case(title, *order, run) }
         })
         .collect();
-    let last_one = Order { attempts: Some((2, 3)), ..ANYBODYS };
+    let last_one = Order { attempts: Some((2, 3)), ..FOR_ANY_EID };
     cases.push(case(
         "the last allowed download attempt is accepted and the next one is refused",
         last_one,
         last_attempt(),
     ));
-    cases.push(case("an installed profile is not offered again", ANYBODYS, not_again()));
+    cases.push(case("an installed profile is not offered again", FOR_ANY_EID, installed()));
     cases.extend(version_3());
-    cases.push(case("another eUICC is refused after the package was delivered", ANYBODYS, handed_out()));
-    let for_all = Order { reusable: true, ..ANYBODYS };
+    cases.push(case("another eUICC is refused after the package was delivered", FOR_ANY_EID, delivered()));
+    let for_all = Order { reusable: true, ..FOR_ANY_EID };
     cases.push(case("a reusable order can be downloaded by several eUICCs", for_all, one_after_another()));
     cases
 }
@@ -579,13 +580,13 @@ fn version_3() -> Vec<Case> {
         .map(|(title, ask)| {
             let run = run!(|testbed| {
                 let started = testbed.initiate().await?;
-                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
                 ask(&mut proof);
                 let answer = testbed.call::<AuthenticateClient>(&proof.request()?).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || "a download was offered".to_owned())?;
                 testbed.offered().await.during("afterwards, with a download request").map(|_| ())
             });
-            case(title, ANYBODYS, run)
+            case(title, FOR_ANY_EID, run)
         })
         .collect()
 }
@@ -593,31 +594,31 @@ fn version_3() -> Vec<Case> {
 fn last_attempt() -> Run {
     run!(|testbed| {
         testbed.offered().await?;
-        let answer = ask(testbed, &testbed.euicc, &testbed.ready()?.matching_id).await?;
+        let answer = ask(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::DownloadAttemptsExceeded)
     })
 }
 
-fn not_again() -> Run {
+fn installed() -> Run {
     run!(|testbed| {
         let bound = testbed.download().await?;
         testbed.notify(testbed.installed(&bound)).await?;
-        let answer = ask(testbed, &testbed.euicc, &testbed.ready()?.matching_id).await?;
+        let answer = ask(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::MatchingIdRefused)
     })
 }
 
-fn handed_out() -> Run {
+fn delivered() -> Run {
     run!(|testbed| {
         testbed.download().await?;
-        let answer = ask(testbed, &testbed.other_euicc, &testbed.ready()?.matching_id).await?;
+        let answer = ask(testbed, &testbed.other_euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::EidNotAllowed)
     })
 }
 
 fn one_after_another() -> Run {
     run!(|testbed| {
-        let matching_id = &testbed.ready()?.matching_id;
+        let matching_id = &testbed.placed_order()?.matching_id;
         let bound = testbed.download().await?;
         testbed.notify(testbed.installed(&bound)).await?;
         ask(testbed, &testbed.other_euicc, matching_id).await?.done().during("the other eUICC")?;
@@ -642,12 +643,12 @@ fn retries() -> Vec<Case> {
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #03",
             "activation code for the EID: a retry gets the one-time key of the bound package",
-            MINE,
+            FOR_EID,
         ),
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #04",
             "activation code without EID: a retry gets the one-time key of the bound package",
-            ANYBODYS,
+            FOR_ANY_EID,
         ),
     ]
     .into_iter()
@@ -656,14 +657,14 @@ fn retries() -> Vec<Case> {
             let key = testbed.euicc.one_time_key();
             let offered = testbed.offered().await?;
             testbed.bound(&offered, &key).await?;
-            told(&testbed.offered().await.during("the retry")?, &key)
+            check_bpp_otpk(&testbed.offered().await.during("the retry")?, &key)
         });
         case(title, order, run).id(id)
     })
     .collect()
 }
 
-fn told(offered: &Offered, key: &crypto::SecretKey) -> Verdict {
+fn check_bpp_otpk(offered: &Offered, key: &crypto::SecretKey) -> Verdict {
     let expected = Some(key.public_key().to_sec1().to_vec());
     equal("smdpSigned2.bppEuiccOtpk", &offered.ok.smdp_signed2.bpp_euicc_otpk, &expected)
 }

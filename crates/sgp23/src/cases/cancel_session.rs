@@ -120,7 +120,7 @@ async fn expect_order(testbed: &Testbed<'_>, kept: bool) -> Verdict {
         return testbed.download().await.during("afterwards").map(|_| ());
     }
     let started = testbed.initiate().await?;
-    let proof = testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id).request()?;
+    let proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id).request()?;
     testbed
         .refused::<rsp::sgp22::es9plus::AuthenticateClient>(&proof, Status::MatchingIdRefused)
         .await
@@ -137,9 +137,9 @@ fn ended_state() -> Case {
     case("the profile of an ended order is in state Error", run).need(Need::Admin)
 }
 
-type Spoil = fn(&Testbed<'_>, &mut Cancel) -> Verdict;
+type Corrupt = fn(&Testbed<'_>, &mut Cancel) -> Verdict;
 
-const REFUSALS: &[(&str, Status, Spoil)] = &[
+const REFUSALS: &[(&str, Status, Corrupt)] = &[
     ("the TransactionID in the envelope is unknown", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16]);
         Ok(())
@@ -149,7 +149,7 @@ const REFUSALS: &[(&str, Status, Spoil)] = &[
         Ok(())
     }),
     ("euiccCancelSessionSignature is invalid", Status::EuiccVerificationFailed, |_, it| {
-        it.spoil_signature = true;
+        it.corrupt_signature = true;
         Ok(())
     }),
     (
@@ -170,13 +170,13 @@ const REFUSALS: &[(&str, Status, Spoil)] = &[
 /// order must be unchanged.
 fn refusals() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (title, status, spoil) in REFUSALS {
-        let (status, spoil) = (*status, *spoil);
+    for (title, status, corrupt) in REFUSALS {
+        let (status, corrupt) = (*status, *corrupt);
         let run = run!(|testbed| {
             let offered = testbed.offered().await?;
             let id = &offered.ok.transaction_id;
             let mut cancel = testbed.euicc.cancel(id, &offered.auth.oid, Reason::END_USER_REJECTION);
-            spoil(testbed, &mut cancel)?;
+            corrupt(testbed, &mut cancel)?;
             testbed.refused::<CancelSession>(&cancel.request(), status).await?;
             testbed.bound(&offered, &testbed.euicc.one_time_key()).await.during("afterwards").map(|_| ())
         });
@@ -185,7 +185,7 @@ fn refusals() -> Vec<Case> {
             let bound = testbed.download().await?;
             let mut cancel =
                 testbed.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, Reason::END_USER_REJECTION);
-            spoil(testbed, &mut cancel)?;
+            corrupt(testbed, &mut cancel)?;
             testbed.refused::<CancelSession>(&cancel.request(), status).await?;
             testbed.download().await.during("afterwards").map(|_| ())
         });

@@ -8,15 +8,15 @@ use super::CODE;
 use crate::arrange::fresh_iccid;
 use crate::binding::{Answer, Refused};
 use crate::case::{Case, Need, Run, Scope, run};
-use crate::operator::{Nothing, Operator};
-use crate::order::{Order, Ready, Standing, Whose};
+use crate::operator::{EmptyReply, Operator};
+use crate::order::{IntendedEuicc, Order, PlacedOrder, StockState};
 use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 const STOCK: Order = Order {
-    standing: Standing::Available,
-    whose: Whose::Anybody,
-    found: crate::order::Found::ByMatchingId,
+    state: StockState::Available,
+    intended_for: IntendedEuicc::Any,
+    lookup: crate::order::LookupKey::ByMatchingId,
     confirmation_code: None,
     expired: false,
     attempts: None,
@@ -24,7 +24,7 @@ const STOCK: Order = Order {
     reusable: false,
     ppk: false,
     bound_once: false,
-    profile: crate::order::Wanted { usim: false, ppr1: false, icon: false },
+    profile: crate::order::ProfileFeatures { usim: false, ppr1: false, icon: false },
 };
 
 fn case(function: &'static str, clause: &'static str, title: &str, run: Run) -> Case {
@@ -68,18 +68,21 @@ impl Testbed<'_> {
     }
 
     /// Downloads the profile with this MatchingID.
-    async fn download_under(
+    async fn download_with(
         &self,
         matching_id: &str,
         code: Option<&'static str>,
     ) -> Result<TransactionId, Stop> {
-        let ready =
-            Ready { matching_id: matching_id.to_owned(), confirmation_code: code, ..self.ready()?.clone() };
-        Ok(self.following(ready).download().await.during("the download")?.transaction_id)
+        let placed_order = PlacedOrder {
+            matching_id: matching_id.to_owned(),
+            confirmation_code: code,
+            ..self.placed_order()?.clone()
+        };
+        Ok(self.following(placed_order).download().await.during("the download")?.transaction_id)
     }
 
     /// Checks that a download with this MatchingID is refused.
-    async fn nothing_under(&self, matching_id: &str, status: Status) -> Verdict {
+    async fn expect_refused_download(&self, matching_id: &str, status: Status) -> Verdict {
         use rsp::sgp22::es9plus::AuthenticateClient;
         let started = self.initiate().await?;
         let proof = self.euicc.authenticate(&started.ok, matching_id).request()?;
@@ -191,7 +194,7 @@ fn confirm_order() -> Vec<Case> {
                 ensure(!matching_id.is_empty() && matching_id.bytes().all(allowed), || {
                     format!("matchingId is {matching_id:?}, expected A-Z, 0-9 and -")
                 })?;
-                testbed.download_under(&matching_id, None).await.map(|_| ())
+                testbed.download_with(&matching_id, None).await.map(|_| ())
             }),
         ),
         confirm_order_case(
@@ -215,7 +218,7 @@ fn confirm_order() -> Vec<Case> {
                     ConfirmOrderRequest { matching_id: Some(chosen.clone()), ..operator.confirmation(iccid) };
                 let reply = operator.confirm(&request).await?.done()?;
                 equal("matchingId", &reply.matching_id, &chosen)?;
-                testbed.download_under(&chosen, None).await.map(|_| ())
+                testbed.download_with(&chosen, None).await.map(|_| ())
             }),
         ),
         confirm_order_case(
@@ -226,7 +229,7 @@ fn confirm_order() -> Vec<Case> {
                 operator.download_order(Some(iccid), None, Some(eid)).await?.done()?;
                 let reply = operator.confirm(&operator.confirmation(iccid)).await?.done()?;
                 equal("eid", &reply.eid, &Some(eid))?;
-                testbed.nothing_under(&reply.matching_id, Status::EidNotAllowed).await
+                testbed.expect_refused_download(&reply.matching_id, Status::EidNotAllowed).await
             }),
         ),
         confirm_order_case(
@@ -237,7 +240,7 @@ fn confirm_order() -> Vec<Case> {
                 let request = ConfirmOrderRequest { eid, ..operator.confirmation(iccid) };
                 let reply = operator.confirm(&request).await?.done()?;
                 equal("eid", &reply.eid, &eid)?;
-                testbed.nothing_under(&reply.matching_id, Status::EidNotAllowed).await
+                testbed.expect_refused_download(&reply.matching_id, Status::EidNotAllowed).await
             }),
         ),
         confirm_order_case(
@@ -251,7 +254,7 @@ fn confirm_order() -> Vec<Case> {
                 };
                 let reply = operator.confirm(&request).await?.done()?;
                 equal("matchingId", &reply.matching_id.as_str(), &"")?;
-                testbed.download_under("", None).await.map(|_| ())
+                testbed.download_with("", None).await.map(|_| ())
             }),
         ),
         confirm_order_case(
@@ -263,14 +266,14 @@ fn confirm_order() -> Vec<Case> {
                     ..operator.confirmation(iccid)
                 };
                 let reply = operator.confirm(&request).await?.done()?;
-                testbed.download_under(&reply.matching_id, Some(CODE)).await.map(|_| ())
+                testbed.download_with(&reply.matching_id, Some(CODE)).await.map(|_| ())
             }),
         ),
         confirm_order_case(
             "without the release flag the profile cannot be downloaded yet",
             run!(|testbed| {
                 let (_, _, matching_id) = testbed.confirmed(false).await?;
-                testbed.nothing_under(&matching_id, Status::ProfileNotReleased).await
+                testbed.expect_refused_download(&matching_id, Status::ProfileNotReleased).await
             }),
         ),
     ];
@@ -386,7 +389,7 @@ fn cancel_order() -> Vec<Case> {
                     ..operator.cancellation(iccid)
                 };
                 operator.cancel(&request).await?.done()?;
-                testbed.nothing_under(&matching_id, Status::MatchingIdRefused).await?;
+                testbed.expect_refused_download(&matching_id, Status::MatchingIdRefused).await?;
                 operator
                     .download_order(Some(iccid), None, None)
                     .await?
@@ -404,7 +407,7 @@ fn cancel_order() -> Vec<Case> {
                     ..operator.cancellation(iccid)
                 };
                 operator.cancel(&request).await?.done()?;
-                testbed.nothing_under(&matching_id, Status::MatchingIdRefused).await?;
+                testbed.expect_refused_download(&matching_id, Status::MatchingIdRefused).await?;
                 let again = operator.download_order(Some(iccid), None, None).await?;
                 again.refused("downloadOrder", Status::IccidInUse)
             }),
@@ -420,8 +423,8 @@ fn cancel_order() -> Vec<Case> {
             "an order whose download has failed can be cancelled",
             run!(|testbed| {
                 let (operator, iccid, matching_id) = testbed.confirmed(true).await?;
-                let ready = Ready { matching_id, ..testbed.ready()?.clone() };
-                let under = testbed.following(ready);
+                let placed_order = PlacedOrder { matching_id, ..testbed.placed_order()?.clone() };
+                let under = testbed.following(placed_order);
                 let offered = under.offered().await?;
                 let reason = rsp::sgp22::CancelSessionReason::END_USER_REJECTION;
                 let id = &offered.ok.transaction_id;
@@ -433,7 +436,7 @@ fn cancel_order() -> Vec<Case> {
             "an order cannot be cancelled after the package was delivered",
             run!(|testbed| {
                 let (operator, iccid, matching_id) = testbed.confirmed(true).await?;
-                testbed.download_under(&matching_id, None).await?;
+                testbed.download_with(&matching_id, None).await?;
                 expect_refusal(operator.cancel(&operator.cancellation(iccid)).await?, "8.2.1")
             }),
         ),
@@ -458,7 +461,7 @@ fn cancel_order() -> Vec<Case> {
                 let mut request = CancelOrderRequest { eid, ..operator.cancellation(iccid) };
                 change(testbed, &mut request)?;
                 operator.cancel(&request).await?.refused("cancelOrder", status)?;
-                testbed.download_under(&reply.matching_id, None).await.during("afterwards").map(|_| ())
+                testbed.download_with(&reply.matching_id, None).await.during("afterwards").map(|_| ())
             }),
         )
     }));
@@ -500,7 +503,7 @@ fn release_profile() -> Vec<Case> {
             run!(|testbed| {
                 let (operator, iccid, matching_id) = testbed.confirmed(false).await?;
                 operator.release(iccid).await?.done()?;
-                testbed.download_under(&matching_id, None).await.map(|_| ())
+                testbed.download_with(&matching_id, None).await.map(|_| ())
             }),
         ),
         release_profile_case(
@@ -565,7 +568,7 @@ fn callers() -> Vec<Case> {
                 let (first, second) = (testbed.operator()?, testbed.second_operator()?);
                 let name = format!("SGP23-{}", testbed.iccid()?);
                 testbed.admin()?.register(&name, &second.identifier, None).await?;
-                let named = |operator: &Operator| operator.called(&name);
+                let named = |operator: &Operator| operator.with_identifier(&name);
                 let order = async |operator: &Operator| {
                     named(operator).download_order(Some(testbed.iccid()?), None, None).await
                 };
@@ -579,22 +582,22 @@ fn callers() -> Vec<Case> {
             "a request without a client certificate is not executed",
             run!(|testbed| {
                 let link = testbed.server.lpa.clone();
-                turned_away(testbed, &testbed.operator()?.over(link)).await
+                expect_unauthorised(testbed, &testbed.operator()?.with_link(link)).await
             }),
         ),
         caller_case(
             "a request with a client certificate of an unknown CI is not executed",
             run!(|testbed| {
                 let link = testbed.stranger()?.clone();
-                turned_away(testbed, &testbed.operator()?.over(link)).await
+                expect_unauthorised(testbed, &testbed.operator()?.with_link(link)).await
             }),
         )
-        .need(Need::StrangersCertificate),
+        .need(Need::UntrustedCertificate),
         caller_case(
             "a request without header is not executed",
             run!(|testbed| {
                 let body = serde_json::json!({ "iccid": testbed.iccid()?.to_string() });
-                let answer = testbed.operator()?.call::<Nothing>("downloadOrder", &body).await?;
+                let answer = testbed.operator()?.call::<EmptyReply>("downloadOrder", &body).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || "the request was executed".to_owned())
             }),
         ),
@@ -627,7 +630,7 @@ fn callers() -> Vec<Case> {
                     "eidList": [],
                     "operatorId": { "mccMnc": "99970" },
                 });
-                operator.call::<Nothing>("downloadOrder", &body).await?.done().map(|_| ())
+                operator.call::<EmptyReply>("downloadOrder", &body).await?.done().map(|_| ())
             }),
         ),
     ]
@@ -635,7 +638,7 @@ fn callers() -> Vec<Case> {
 
 /// Checks that every function is refused by TLS or with an HTTP status, and that the profile is
 /// still available.
-async fn turned_away(testbed: &Testbed<'_>, caller: &Operator) -> Verdict {
+async fn expect_unauthorised(testbed: &Testbed<'_>, caller: &Operator) -> Verdict {
     let iccid = testbed.iccid()?;
     for function in FUNCTIONS {
         let request = rsp::sgp22::json::request(

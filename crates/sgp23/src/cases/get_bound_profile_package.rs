@@ -11,7 +11,7 @@ use crate::binding::Answer;
 use crate::bpp::protected_part;
 use crate::case::{Case, Need, Run, Scope, run};
 use crate::euicc::Prepare;
-use crate::order::{Order, Wanted};
+use crate::order::{Order, ProfileFeatures};
 use crate::testbed::Testbed;
 use crate::verdict::{During, Verdict, ensure, equal};
 
@@ -45,7 +45,7 @@ pub(super) fn cases() -> Vec<Case> {
 // --- Packages ------------------------------------------------------------------------------------------------------
 
 fn packages() -> Vec<Case> {
-    let icon = Wanted { icon: true, ..Wanted::default() };
+    let icon = ProfileFeatures { icon: true, ..ProfileFeatures::default() };
     [
         (
             Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #01"),
@@ -123,10 +123,14 @@ fn retries() -> Vec<Case> {
         cases.push(case(&title, order, other_key()).id(other));
     }
     cases.push(
-        case("the correct confirmation code is accepted after a wrong one", with_code(), code_again())
+        case("the correct confirmation code is accepted after a wrong one", with_code(), second_code())
             .id("4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #09"),
     );
-    cases.push(case("a repeated request in one session returns the same package", plain(), asked_twice()));
+    cases.push(case(
+        "a repeated request in one session returns the same package",
+        plain(),
+        repeated_request(),
+    ));
     let bound_once = Order { bound_once: true, ..plain() };
     cases.push(case(
         "a package that can be bound only once is refused for another one-time key",
@@ -159,7 +163,7 @@ fn other_key() -> Run {
     })
 }
 
-fn code_again() -> Run {
+fn second_code() -> Run {
     run!(|testbed| {
         let key = testbed.euicc.one_time_key();
         let offered = testbed.offered().await?;
@@ -169,7 +173,7 @@ fn code_again() -> Run {
     })
 }
 
-fn asked_twice() -> Run {
+fn repeated_request() -> Run {
     run!(|testbed| {
         let key = testbed.euicc.one_time_key();
         let offered = testbed.offered().await?;
@@ -190,14 +194,14 @@ fn refused_to_another_key() -> Run {
 
 // --- Refusals ------------------------------------------------------------------------------------------------------
 
-type Spoil = fn(&Testbed<'_>, &mut Prepare);
+type Corrupt = fn(&Testbed<'_>, &mut Prepare);
 
-const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
+const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     (
         Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #01"),
         "euiccSignature2 is invalid",
         Status::EuiccVerificationFailed,
-        |_, it| it.spoil_signature = true,
+        |_, it| it.corrupt_signature = true,
     ),
     (
         Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #02"),
@@ -227,12 +231,12 @@ const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
 fn refusals() -> Vec<Case> {
     REFUSALS
         .iter()
-        .map(|(id, title, status, spoil)| {
-            let (status, spoil) = (*status, *spoil);
+        .map(|(id, title, status, corrupt)| {
+            let (status, corrupt) = (*status, *corrupt);
             let run = run!(|testbed| {
                 let offered = testbed.offered().await?;
                 let mut prepare = testbed.prepare(&offered, &testbed.euicc.one_time_key())?;
-                spoil(testbed, &mut prepare);
+                corrupt(testbed, &mut prepare);
                 testbed.refused::<GetBoundProfilePackage>(&prepare.request(), status).await?;
                 testbed.download().await.during("afterwards, without the defect").map(|_| ())
             });

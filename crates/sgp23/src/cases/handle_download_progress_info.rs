@@ -13,7 +13,7 @@ use rsp::status::Status;
 use super::CODE;
 use crate::case::{Case, Need, Run, Scope, run};
 use crate::euicc::Authenticate;
-use crate::order::{Order, Wanted};
+use crate::order::{Order, ProfileFeatures};
 use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
@@ -28,7 +28,8 @@ fn case(title: &str, order: Order, run: Run) -> Case {
 
 pub(super) fn cases() -> Vec<Case> {
     let with_code = Order { confirmation_code: Some(CODE), ..Order::default() };
-    let milenage = Order { profile: Wanted { usim: true, ..Wanted::default() }, ..Order::default() };
+    let milenage =
+        Order { profile: ProfileFeatures { usim: true, ..ProfileFeatures::default() }, ..Order::default() };
     vec![
         case(
             "every step of a successful download is reported, with the eUICC's installation result",
@@ -37,16 +38,16 @@ pub(super) fn cases() -> Vec<Case> {
                 let bound = testbed.download().await?;
                 let result = testbed.installed(&bound);
                 testbed.notify(result.clone()).await?;
-                let told = testbed.told(3).await?;
+                let reports = testbed.reports(3).await?;
                 check_steps(
-                    &told,
+                    &reports,
                     &[
                         (NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
                         (NotificationPointId::BPP_DOWNLOAD, None),
                         (NotificationPointId::BPP_INSTALLATION, None),
                     ],
                 )?;
-                check_result(&told, &result)
+                check_result(&reports, &result)
             }),
         ),
         case(
@@ -64,15 +65,15 @@ pub(super) fn cases() -> Vec<Case> {
                     why,
                 ));
                 testbed.notify(result.clone()).await?;
-                let told = testbed.told(3).await?;
-                let last = told.last().ok_or_else(|| Stop::failed("no report was received"))?;
+                let reports = testbed.reports(3).await?;
+                let last = reports.last().ok_or_else(|| Stop::failed("no report was received"))?;
                 equal(
                     "notificationPointId",
                     &last.notification_point_id,
                     &NotificationPointId::BPP_INSTALLATION,
                 )?;
                 equal("status", &last.notification_point_status.status, &ExecutionStatus::Failed)?;
-                check_result(&told, &result)
+                check_result(&reports, &result)
             }),
         ),
         case(
@@ -84,7 +85,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let refused = Status::ConfirmationCodeRefused;
                 testbed.refused::<GetBoundProfilePackage>(&wrong.request(), refused).await?;
                 check_steps(
-                    &testbed.told(2).await?,
+                    &testbed.reports(2).await?,
                     &[
                         (NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
                         (NotificationPointId::CONFIRMATION_FAILURE, Some(refused)),
@@ -98,12 +99,12 @@ pub(super) fn cases() -> Vec<Case> {
             run!(|testbed| {
                 let started = testbed.initiate().await?;
                 let mut proof: Authenticate =
-                    testbed.euicc.authenticate(&started.ok, &testbed.ready()?.matching_id);
+                    testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
                 proof.info2.uicc_capability = rsp::der::BitString::of(&[]);
                 let refused = Status::ProfileNotEligible;
                 testbed.refused::<AuthenticateClient>(&proof.request()?, refused).await?;
                 let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
-                check_steps(&testbed.told(1).await?, &[(point, Some(refused))])
+                check_steps(&testbed.reports(1).await?, &[(point, Some(refused))])
             }),
         ),
     ]
@@ -111,26 +112,26 @@ pub(super) fn cases() -> Vec<Case> {
 
 impl Testbed<'_> {
     /// Returns the reports about the profile of the case, after `count` of them have arrived.
-    async fn told(&self, count: usize) -> Result<Vec<HandleDownloadProgressInfoRequest>, Stop> {
+    async fn reports(&self, count: usize) -> Result<Vec<HandleDownloadProgressInfoRequest>, Stop> {
         let iccid = self.iccid()?;
         let calls = self.inbox()?.about(&iccid.to_string(), count).await;
-        let mut told = Vec::new();
+        let mut reports = Vec::new();
         for call in calls {
-            let step = told.len() + 1;
-            check_dress(&call).during(&format!("call {step}"))?;
+            let step = reports.len() + 1;
+            check_http(&call).during(&format!("call {step}"))?;
             let body: HandleDownloadProgressInfoRequest = serde_json::from_slice(call.body())
                 .map_err(|e| Stop::failed(format!("call {step} has an invalid body: {e}")))?;
             equal("iccid", &body.iccid, &iccid)?;
             equal("eid", &body.eid, &Some(self.euicc.eid))?;
             equal("profileType", &body.profile_type.as_str(), &self.profile_type()?)?;
-            told.push(body);
+            reports.push(body);
         }
-        equal("the number of calls", &told.len(), &count)?;
-        Ok(told)
+        equal("the number of calls", &reports.len(), &count)?;
+        Ok(reports)
     }
 }
 
-fn check_dress(call: &http::Request<bytes::Bytes>) -> Verdict {
+fn check_http(call: &http::Request<bytes::Bytes>) -> Verdict {
     equal("method", call.method(), &http::Method::POST)?;
     equal("path", &call.uri().path(), &"/gsma/rsp2/es2plus/handleDownloadProgressInfo")?;
     let content_type = call.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -144,10 +145,10 @@ fn check_dress(call: &http::Request<bytes::Bytes>) -> Verdict {
 
 /// Checks the notification points and their statuses, in order.
 fn check_steps(
-    told: &[HandleDownloadProgressInfoRequest],
+    reports: &[HandleDownloadProgressInfoRequest],
     expected: &[(NotificationPointId, Option<Status>)],
 ) -> Verdict {
-    for (step, (point, refused)) in told.iter().zip(expected) {
+    for (step, (point, refused)) in reports.iter().zip(expected) {
         equal("notificationPointId", &step.notification_point_id, point)?;
         let status = &step.notification_point_status;
         match refused {
@@ -163,7 +164,7 @@ fn check_steps(
 }
 
 /// Checks that the last report contains the eUICC's result octet for octet.
-fn check_result(told: &[HandleDownloadProgressInfoRequest], result: &PendingNotification) -> Verdict {
-    let came = told.last().and_then(|last| last.result_data.as_ref()).map(|data| data.0.clone());
-    equal("resultData", &came, &Some(result.to_der()))
+fn check_result(reports: &[HandleDownloadProgressInfoRequest], result: &PendingNotification) -> Verdict {
+    let received = reports.last().and_then(|last| last.result_data.as_ref()).map(|data| data.0.clone());
+    equal("resultData", &received, &Some(result.to_der()))
 }

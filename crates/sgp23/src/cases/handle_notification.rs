@@ -34,26 +34,26 @@ pub(super) fn cases() -> Vec<Case> {
         case("a deletion is accepted from the eUICC with the profile", deleted()).need(Need::Admin),
     ];
     cases.extend(failed_installations());
-    cases.extend(results_not_believed());
-    cases.extend(notifications_not_believed());
+    cases.extend(invalid_results());
+    cases.extend(invalid_notifications());
     cases
 }
 
 impl Testbed<'_> {
-    fn changed(&self, number: i64, event: usize, bound: &Bound) -> OtherSignedNotification {
+    fn notification_of(&self, number: i64, event: usize, bound: &Bound) -> OtherSignedNotification {
         let iccid = bound.opened.metadata.iccid;
         self.euicc.notification(number, event, &self.server.address, iccid)
     }
 
-    async fn tell(&self, number: i64, event: usize, bound: &Bound) -> Verdict {
-        let notification = self.changed(number, event, bound);
+    async fn send_notification(&self, number: i64, event: usize, bound: &Bound) -> Verdict {
+        let notification = self.notification_of(number, event, bound);
         self.notify(PendingNotification::OtherSignedNotification(notification)).await
     }
 
     /// Checks that the order is used up: another download is refused.
     async fn expect_used_up(&self) -> Verdict {
         let started = self.initiate().await?;
-        let proof = self.euicc.authenticate(&started.ok, &self.ready()?.matching_id).request()?;
+        let proof = self.euicc.authenticate(&started.ok, &self.placed_order()?.matching_id).request()?;
         self.refused::<AuthenticateClient>(&proof, Status::MatchingIdRefused)
             .await
             .during("after the notifications")
@@ -64,10 +64,10 @@ fn all_notifications() -> Run {
     run!(|testbed| {
         let bound = testbed.download().await?;
         testbed.notify(testbed.installed(&bound)).await?;
-        testbed.tell(2, notification_event::ENABLE, &bound).await.during("enable")?;
-        testbed.tell(3, notification_event::DISABLE, &bound).await.during("disable")?;
+        testbed.send_notification(2, notification_event::ENABLE, &bound).await.during("enable")?;
+        testbed.send_notification(3, notification_event::DISABLE, &bound).await.during("disable")?;
         testbed.expect_used_up().await?;
-        testbed.tell(4, notification_event::DELETE, &bound).await.during("delete")
+        testbed.send_notification(4, notification_event::DELETE, &bound).await.during("delete")
     })
 }
 
@@ -75,7 +75,7 @@ fn installed_and_enabled() -> Run {
     run!(|testbed| {
         let bound = testbed.download().await?;
         testbed.notify(testbed.installed(&bound)).await?;
-        testbed.tell(3, notification_event::ENABLE, &bound).await?;
+        testbed.send_notification(3, notification_event::ENABLE, &bound).await?;
         testbed.expect_used_up().await
     })
 }
@@ -98,7 +98,7 @@ fn repeated() -> Run {
         }
         testbed.expect_state("Installed").await?;
         for _ in 0..2 {
-            testbed.tell(4, notification_event::DELETE, &bound).await?;
+            testbed.send_notification(4, notification_event::DELETE, &bound).await?;
         }
         // A delayed installation result must not restore the installation.
         testbed.notify(testbed.installed(&bound)).await?;
@@ -110,7 +110,7 @@ fn deleted() -> Run {
     run!(|testbed| {
         let bound = testbed.download().await?;
         testbed.notify(testbed.installed(&bound)).await?;
-        testbed.tell(2, notification_event::DELETE, &bound).await?;
+        testbed.send_notification(2, notification_event::DELETE, &bound).await?;
         equal("installedOn", &testbed.profile().await?.installed_on, &Vec::new())
     })
 }
@@ -234,9 +234,9 @@ fn failed_installation(command: BppCommandId, reason: ErrorReason) -> Run {
 
 // --- Invalid notifications -----------------------------------------------------------------------------------------
 
-type SpoilResult = fn(&Testbed<'_>, &mut ProfileInstallationResultData) -> Verdict;
+type CorruptResult = fn(&Testbed<'_>, &mut ProfileInstallationResultData) -> Verdict;
 
-const RESULTS: &[(Option<&str>, &str, SpoilResult)] = &[
+const RESULTS: &[(Option<&str>, &str, CorruptResult)] = &[
     (
         Some("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #03"),
         "an installation result with an unknown TransactionID changes nothing",
@@ -260,15 +260,15 @@ const RESULTS: &[(Option<&str>, &str, SpoilResult)] = &[
     }),
 ];
 
-fn results_not_believed() -> Vec<Case> {
+fn invalid_results() -> Vec<Case> {
     let mut cases: Vec<_> = RESULTS
         .iter()
-        .map(|(id, title, spoil)| {
-            let spoil = *spoil;
+        .map(|(id, title, corrupt)| {
+            let corrupt = *corrupt;
             let run = run!(|testbed| {
                 let bound = testbed.download().await?;
                 let mut data = result_of(testbed, &bound);
-                spoil(testbed, &mut data)?;
+                corrupt(testbed, &mut data)?;
                 testbed.notify(testbed.euicc.signed_result(data)).await?;
                 testbed.download().await.during("afterwards, with the order unchanged").map(|_| ())
             });
@@ -289,14 +289,19 @@ fn result_of(testbed: &Testbed<'_>, bound: &Bound) -> ProfileInstallationResultD
     testbed.euicc.installed(&bound.transaction_id, &bound.smdp_oid, &testbed.server.address, iccid)
 }
 
-type SpoilNotification = fn(&Testbed<'_>, &mut OtherSignedNotification) -> Verdict;
+type CorruptNotification = fn(&Testbed<'_>, &mut OtherSignedNotification) -> Verdict;
 
-const NOTIFICATIONS: &[(&str, SpoilNotification)] = &[
+const NOTIFICATIONS: &[(&str, CorruptNotification)] = &[
     ("a deletion signed by another eUICC", |testbed, it| {
-        let told = it.tbs_other_notification.clone();
-        let iccid = told.iccid.ok_or_else(|| Stop::needs("an ICCID"))?;
+        let notification = it.tbs_other_notification.clone();
+        let iccid = notification.iccid.ok_or_else(|| Stop::needs("an ICCID"))?;
         let event = notification_event::DELETE;
-        *it = testbed.other_euicc.notification(told.seq_number, event, &told.notification_address, iccid);
+        *it = testbed.other_euicc.notification(
+            notification.seq_number,
+            event,
+            &notification.notification_address,
+            iccid,
+        );
         Ok(())
     }),
     ("a deletion with an invalid signature", |_, it| {
@@ -317,17 +322,17 @@ const NOTIFICATIONS: &[(&str, SpoilNotification)] = &[
     }),
 ];
 
-fn notifications_not_believed() -> Vec<Case> {
+fn invalid_notifications() -> Vec<Case> {
     NOTIFICATIONS
         .iter()
-        .map(|(what, spoil)| {
-            let spoil = *spoil;
+        .map(|(what, corrupt)| {
+            let corrupt = *corrupt;
             let run = run!(|testbed| {
                 let bound = testbed.download().await?;
                 testbed.notify(testbed.installed(&bound)).await?;
-                let mut told = testbed.changed(2, notification_event::DELETE, &bound);
-                spoil(testbed, &mut told)?;
-                testbed.notify(PendingNotification::OtherSignedNotification(told)).await?;
+                let mut notification = testbed.notification_of(2, notification_event::DELETE, &bound);
+                corrupt(testbed, &mut notification)?;
+                testbed.notify(PendingNotification::OtherSignedNotification(notification)).await?;
                 let installed_on = testbed.profile().await?.installed_on;
                 equal("installedOn", &installed_on, &vec![testbed.euicc.eid.to_string()])
             });

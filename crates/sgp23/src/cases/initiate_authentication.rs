@@ -14,10 +14,10 @@ use crate::verdict::{During, Stop, Verdict, ensure, equal};
 const FUNCTION: &str = "ES9+.InitiateAuthentication";
 const CLAUSE: &str = "5.6.1";
 
-type Spoil = fn(&Testbed<'_>, &mut InitiateAuthenticationRequest);
+type Corrupt = fn(&Testbed<'_>, &mut InitiateAuthenticationRequest);
 
 /// Identifier, defect, expected status.
-const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
+const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #03"),
         "the address belongs to another server",
@@ -90,11 +90,11 @@ pub(super) fn cases() -> Vec<Case> {
         case("the CI for signing is the first of the eUICC's list that the server trusts", preference()),
         case("elements of version 3 in and after euiccInfo1 are ignored", later_elements()),
     ];
-    cases.extend(REFUSALS.iter().map(|(id, title, status, spoil)| {
-        let (status, spoil) = (*status, *spoil);
+    cases.extend(REFUSALS.iter().map(|(id, title, status, corrupt)| {
+        let (status, corrupt) = (*status, *corrupt);
         let run = run!(|testbed| {
             let mut request = testbed.initiation();
-            spoil(testbed, &mut request);
+            corrupt(testbed, &mut request);
             testbed.refused::<InitiateAuthentication>(&request, status).await
         });
         Case { id: *id, ..case(title, run) }
