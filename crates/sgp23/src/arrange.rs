@@ -95,6 +95,17 @@ pub(crate) async fn stock(
     })
 }
 
+impl Testbed<'_> {
+    /// Adds another profile to the stock.
+    ///
+    /// # Errors
+    /// Fails without the admin API.
+    pub async fn second_profile(&self) -> Result<Iccid, Stop> {
+        let placed_order = stock(self, &self.admin()?, &Order::default()).await?;
+        placed_order.iccid.ok_or_else(|| Stop::needs("a second profile"))
+    }
+}
+
 async fn through_admin(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Order) -> Result<PlacedOrder, Stop> {
     let mut placed_order = stock(testbed, admin, order).await?;
     if let (Some(operator), Some(inbox)) = (&testbed.server.operator, &testbed.server.inbox) {

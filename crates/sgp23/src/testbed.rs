@@ -24,7 +24,7 @@ use crate::binding::{Answer, Binding};
 use crate::bpp::{self, Opened};
 use crate::euicc::{Cancel, Euicc, Prepare, SIGNATURE};
 use crate::operator::Operator;
-use crate::order::{Order, PlacedOrder};
+use crate::order::PlacedOrder;
 use crate::server::{Inbox, Server};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
@@ -135,15 +135,6 @@ impl<'a> Testbed<'a> {
             placed_order: self.placed_order.clone(),
             ..*self
         }
-    }
-
-    /// Adds another profile to the stock.
-    ///
-    /// # Errors
-    /// Fails without the admin API.
-    pub async fn second_profile(&self) -> Result<Iccid, Stop> {
-        let placed_order = crate::arrange::stock(self, &self.admin()?, &Order::default()).await?;
-        placed_order.iccid.ok_or_else(|| Stop::needs("a second profile"))
     }
 
     /// Returns the operator.
