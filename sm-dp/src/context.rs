@@ -3,7 +3,7 @@
 use rsp::time::Timestamp;
 use world::{Tx, World};
 
-use crate::{config::Config, server::Credentials};
+use crate::{config::Config, credentials::Credentials};
 
 /// A running function call: its transaction, and inputs that do not change during the call.
 pub(crate) struct Context<'a, 'r> {

@@ -18,26 +18,14 @@ use rsp::{
     },
     time::Timestamp,
 };
-use world::{BoxFuture, Event, Events, Fault, Link, LinkFault, LinkFaultKind, Outcome, Tx};
+use world::{BoxFuture, Event, Events, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use crate::{
     config::{FIRST_REDELIVERY_DELAY, MAX_REDELIVERY_DELAY},
+    peers::Peers,
     records::{ADDRESSEES, Addressee, Message, OPERATORS, OUTBOX, Outgoing, Peer},
     server::SmDpPlus,
 };
-
-/// The outgoing connections of the SM-DP+. They present the server's TLS certificate as the client
-/// certificate.
-pub trait Peers: Send + Sync {
-    /// Returns a link to the ES2+ of an operator or to the ES12 of an SM-DS.
-    ///
-    /// # Errors
-    /// Fails if no link to this address is possible.
-    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault>;
-
-    /// Signals that a message was posted to the outbox and that [`SmDpPlus::deliver_due`] must run.
-    fn wake(&self) {}
-}
 
 /// The outcome of a delivery attempt.
 enum Delivery {

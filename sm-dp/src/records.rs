@@ -9,6 +9,7 @@ use std::fmt;
 use crypto::Curve;
 use rsp::{
     ids::{Eid, Iccid, Oid, SmdpAddress, SubjectKeyIdentifier},
+    sgp02::common::SubscriptionAddress,
     sgp22::{
         es2plus::HandleDownloadProgressInfoRequest,
         es8plus::StoreMetadataRequest,
@@ -21,9 +22,8 @@ use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx, World};
 
 use crate::{
-    m2m,
     profile_state::ProfileState,
-    stock::{Protection, Rebinding},
+    protection::{Protection, Rebinding},
 };
 
 /// Profiles by ICCID.
@@ -33,6 +33,9 @@ pub const PROFILES: Collection<Profile> = Collection::new("profiles");
 pub const PACKAGES: Collection<Octets> = Collection::new("packages");
 /// Available profiles by type. The key is the type and the ICCID.
 pub const AVAILABLE: Collection<Iccid> = Collection::new("available");
+/// Subscription addresses that devices have under profiles in stock, by ICCID. Used by the SM-DP of
+/// SGP.02.
+pub const SUBSCRIPTION_ADDRESSES: Collection<SubscriptionAddress> = Collection::new("m2m-addresses");
 /// Profile types that are or were in stock.
 pub const PROFILE_TYPES: Collection<()> = Collection::new("profile-types");
 /// ICCIDs of profiles by the MatchingID of their order.
@@ -165,7 +168,7 @@ impl Profile {
         }
         tx.delete(&AVAILABLE, &self.available_key());
         tx.delete(&PACKAGES, &key);
-        tx.delete(&m2m::records::ADDRESSES, &key);
+        tx.delete(&SUBSCRIPTION_ADDRESSES, &key);
         tx.delete(&PROFILES, &key);
         Ok(())
     }

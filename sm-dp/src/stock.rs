@@ -12,35 +12,13 @@ use rsp::{
     ids::Iccid,
     sgp22::{NotificationConfigurationInformation, ProfileClass, uicc_capability},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, World};
 
+pub use crate::protection::{Protection, Rebinding};
 use crate::{
     profile_state::ProfileState,
     records::{AVAILABLE, Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile, type_prefix},
 };
-
-/// The keys that protect the segments of a profile package.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Protection {
-    /// The session keys of the key agreement.
-    #[default]
-    SessionKeys,
-    /// Profile protection keys, which ReplaceSessionKeys carries (section 2.5.4).
-    ProfileProtectionKeys,
-}
-
-/// Says if a profile can be bound again to other one-time keys of the same eUICC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Rebinding {
-    /// The profile can be bound again.
-    #[default]
-    Allowed,
-    /// The profile cannot be bound again. The server always returns the package that was bound
-    /// first.
-    Refused,
-}
 
 /// Values that replace or complete those of the profile package.
 #[derive(Clone, Debug, Default)]

@@ -6,10 +6,12 @@
 //! is meant for the loopback address. [`origin`] refuses requests from web pages.
 
 mod document;
+mod ensured;
 mod events;
 mod function;
 mod notifications;
 mod operators;
+mod order_view;
 mod orders;
 mod origin;
 mod outbox;

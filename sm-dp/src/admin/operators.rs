@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Problem,
+    ensured::Ensured,
     function::{Arguments, Function, NoId, NoQuery, Verb},
-    preset::Ensured,
     schema::{AddressText, OidText},
 };
 use crate::records::{OPERATORS, Operator};

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Problem,
+    ensured::Ensured,
     function::{Arguments, Function, NoId, NoQuery, Verb},
-    orders::OrderView,
-    preset::Ensured,
+    order_view::OrderView,
     schema::{Base64Text, EidText, IccidText},
 };
 use crate::{

@@ -14,9 +14,8 @@ use rsp_server::soap::{Answer, Call, Decision};
 use crate::m2m::{
     context::Context,
     download,
-    records::{Download, Relay, downloads_to},
-    relay::{self, Relayed},
-    stock,
+    records::{Awaits, Download, Relay, Relayed, downloads_to},
+    relay, stock,
 };
 
 /// ES2.DownloadProfile: SGP.02 section 5.3.2.
@@ -40,7 +39,7 @@ pub(crate) async fn download_profile(
         answer: call.ticket(),
         valid_until: call.expires().unwrap_or_else(|| context.now.plus(validity)),
         step: 0,
-        awaits: download::Awaits::Eis,
+        awaits: Awaits::Eis,
     };
     download::begin(context, &id, download).await?;
     Ok(Answer::Later)

@@ -21,91 +21,36 @@ use rsp::{
     },
 };
 use rsp_server::soap::{self, Ended};
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
     context::{Context, response_of},
     eligibility,
-    records::{DOWNLOADS, Download, ISD_PS, IsdP, Procedure, REMNANTS, Remnant, isd_p_key},
+    records::{Awaits, DOWNLOADS, Download, ISD_PS, IsdP, Procedure, REMNANTS, Remnant, isd_p_key},
     stock,
 };
 use crate::{
     es8::{
         CardFault,
-        download::{Channel, Opening, Outcome},
+        download::{Opening, Outcome},
         key_establishment::{self, Agreement},
     },
     records::Octets,
 };
 
-/// The response that a download waits for, with the data that its evaluation needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Awaits {
-    /// ES3.GetEIS, which describes the eUICC.
-    Eis,
-    /// ES3.CreateISDP.
-    IsdP {
-        /// PK.ECASD.ECKA as an uncompressed point, from the verified certificate.
-        ecasd_key: Octets,
-    },
-    /// The random challenge of the ECASD, in response to CERT.DP.ECDSA.
-    RandomChallenge {
-        /// The ISD-P.
-        isd_p: Aid,
-        /// PK.ECASD.ECKA.
-        ecasd_key: Octets,
-    },
-    /// The receipt, which proves that the card has the agreed keys.
-    Receipt {
-        /// The ISD-P.
-        isd_p: Aid,
-        /// This server's side of the key agreement.
-        agreement: Agreement,
-    },
-    /// The card's response to INITIALIZE UPDATE in the SCP03t session.
-    CardChallenge {
-        /// The ISD-P.
-        isd_p: Aid,
-        /// This server's side of the session.
-        opening: Opening,
-    },
-    /// The response to a script of segments.
-    Segments {
-        /// The ISD-P.
-        isd_p: Aid,
-        /// The session, including the data of earlier card responses.
-        channel: Channel,
-    },
-    /// ES3.ProfileDownloadCompleted.
-    Completion {
-        /// The record of the ISD-P to write once the SM-SR has confirmed.
-        isd_p: IsdP,
-    },
-    /// ES3.EnableProfile.
-    Enabling,
-    /// ES3.DeleteISDP, after a failure.
-    Undoing {
-        /// The failure to report to the operator, unless it has been reported already.
-        why: FunctionExecutionStatus,
-    },
-}
-
-impl Awaits {
-    /// True if an unusable ISD-P may be left on the card when the procedure ends at this point.
-    /// Without a response, the server cannot know if CreateISDP was executed.
-    fn leaves_isd_p(&self, ended: &Ended) -> bool {
-        match self {
-            Self::Eis | Self::Enabling | Self::Undoing { .. } => false,
-            Self::IsdP { .. } => !ended.response::<es3::CreateIsdp>().is_ok_and(|response| {
-                response.base.function_execution_status.status == ExecutionStatus::Failed
-            }),
-            Self::RandomChallenge { .. }
-            | Self::Receipt { .. }
-            | Self::CardChallenge { .. }
-            | Self::Segments { .. }
-            | Self::Completion { .. } => true,
-        }
+/// True if an unusable ISD-P may be left on the card when the procedure ends at this point.
+/// Without a response, the server cannot know if CreateISDP was executed.
+fn leaves_isd_p(awaits: &Awaits, ended: &Ended) -> bool {
+    match awaits {
+        Awaits::Eis | Awaits::Enabling | Awaits::Undoing { .. } => false,
+        Awaits::IsdP { .. } => !ended
+            .response::<es3::CreateIsdp>()
+            .is_ok_and(|response| response.base.function_execution_status.status == ExecutionStatus::Failed),
+        Awaits::RandomChallenge { .. }
+        | Awaits::Receipt { .. }
+        | Awaits::CardChallenge { .. }
+        | Awaits::Segments { .. }
+        | Awaits::Completion { .. } => true,
     }
 }
 
@@ -193,7 +138,7 @@ pub(crate) async fn resume(
     match advance(context, id, download.clone(), ended).await {
         Ok(()) => Ok(()),
         Err(Rejection::Fault(fault)) => Err(fault),
-        Err(Rejection::Failure(why)) if download.awaits.leaves_isd_p(ended) => {
+        Err(Rejection::Failure(why)) if leaves_isd_p(&download.awaits, ended) => {
             undo(context, id, download, why).await
         }
         Err(Rejection::Failure(why)) => {

@@ -5,15 +5,20 @@ use std::{fmt, str::FromStr};
 
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
-    sgp02::common::SubscriptionAddress,
+    sgp02::common::FunctionExecutionStatus,
     time::Timestamp,
 };
 use rsp_server::soap::{Peer, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Collection;
 
-use super::{download::Awaits, relay::Relayed};
-use crate::{es8::key_establishment::KeySet, records::ProfileOrderId};
+use crate::{
+    es8::{
+        download::{Channel, Opening},
+        key_establishment::{Agreement, KeySet},
+    },
+    records::{Octets, ProfileOrderId},
+};
 
 /// SM-SRs, by OID.
 pub const SM_SRS: Collection<Peer> = Collection::new("m2m-sm-srs");
@@ -27,8 +32,6 @@ pub const RELAYS: Collection<Relay> = Collection::new("m2m-relays");
 pub const ISD_PS: Collection<IsdP> = Collection::new("m2m-isd-ps");
 /// Profiles that failed downloads may have left on M2M eUICCs. The key is EID/ICCID.
 pub const REMNANTS: Collection<Remnant> = Collection::new("m2m-remnants");
-/// Subscription addresses of profiles in stock, by ICCID.
-pub const ADDRESSES: Collection<SubscriptionAddress> = Collection::new("m2m-addresses");
 
 /// The key of an ISD-P.
 pub(crate) fn isd_p_key(eid: Eid, iccid: Iccid) -> String {
@@ -65,6 +68,58 @@ pub struct Download {
     pub awaits: Awaits,
 }
 
+/// The response that a download waits for, with the data that its evaluation needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Awaits {
+    /// ES3.GetEIS, which describes the eUICC.
+    Eis,
+    /// ES3.CreateISDP.
+    IsdP {
+        /// PK.ECASD.ECKA as an uncompressed point, from the verified certificate.
+        ecasd_key: Octets,
+    },
+    /// The random challenge of the ECASD, in response to CERT.DP.ECDSA.
+    RandomChallenge {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// PK.ECASD.ECKA.
+        ecasd_key: Octets,
+    },
+    /// The receipt, which proves that the card has the agreed keys.
+    Receipt {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// This server's side of the key agreement.
+        agreement: Agreement,
+    },
+    /// The card's response to INITIALIZE UPDATE in the SCP03t session.
+    CardChallenge {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// This server's side of the session.
+        opening: Opening,
+    },
+    /// The response to a script of segments.
+    Segments {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// The session, including the data of earlier card responses.
+        channel: Channel,
+    },
+    /// ES3.ProfileDownloadCompleted.
+    Completion {
+        /// The record of the ISD-P to write once the SM-SR has confirmed.
+        isd_p: IsdP,
+    },
+    /// ES3.EnableProfile.
+    Enabling,
+    /// ES3.DeleteISDP, after a failure.
+    Undoing {
+        /// The failure to report to the operator, unless it has been reported already.
+        why: FunctionExecutionStatus,
+    },
+}
+
 /// An ES2 function that was forwarded to an SM-SR.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {
@@ -76,6 +131,37 @@ pub struct Relay {
     pub answer: Ticket,
     /// The forwarded function.
     pub function: Relayed,
+}
+
+/// A forwarded function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relayed {
+    /// ES2.EnableProfile.
+    Enable(Iccid),
+    /// ES2.DisableProfile.
+    Disable(Iccid),
+    /// ES2.DeleteProfile.
+    Delete(Iccid),
+    /// ES2.SetFallBackAttribute.
+    SetFallBack(Iccid),
+    /// ES2.SetEmergencyProfileAttribute.
+    SetEmergency(Iccid),
+    /// ES2.AuditEIS of these profiles, or of all profiles of the operator if the list is empty.
+    Audit(Vec<Iccid>),
+}
+
+impl Relayed {
+    /// The profiles that the function names.
+    pub(super) fn profiles(&self) -> &[Iccid] {
+        match self {
+            Self::Enable(iccid)
+            | Self::Disable(iccid)
+            | Self::Delete(iccid)
+            | Self::SetFallBack(iccid)
+            | Self::SetEmergency(iccid) => std::slice::from_ref(iccid),
+            Self::Audit(iccids) => iccids,
+        }
+    }
 }
 
 /// A profile on an M2M eUICC.

@@ -14,46 +14,15 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::soap::{Decision, Ended};
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
     connectivity,
     context::{Context, response_of},
     download,
-    records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, downloads_to, isd_p_key},
+    records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, Relayed, downloads_to, isd_p_key},
     stock,
 };
-
-/// A forwarded function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Relayed {
-    /// ES2.EnableProfile.
-    Enable(Iccid),
-    /// ES2.DisableProfile.
-    Disable(Iccid),
-    /// ES2.DeleteProfile.
-    Delete(Iccid),
-    /// ES2.SetFallBackAttribute.
-    SetFallBack(Iccid),
-    /// ES2.SetEmergencyProfileAttribute.
-    SetEmergency(Iccid),
-    /// ES2.AuditEIS of these profiles, or of all profiles of the operator if the list is empty.
-    Audit(Vec<Iccid>),
-}
-
-impl Relayed {
-    fn profiles(&self) -> &[Iccid] {
-        match self {
-            Self::Enable(iccid)
-            | Self::Disable(iccid)
-            | Self::Delete(iccid)
-            | Self::SetFallBack(iccid)
-            | Self::SetEmergency(iccid) => std::slice::from_ref(iccid),
-            Self::Audit(iccids) => iccids,
-        }
-    }
-}
 
 /// Sends the request to the SM-SR. The caller sends a refusal to the operator.
 pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Relay) -> Decision<()> {

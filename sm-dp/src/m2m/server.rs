@@ -22,12 +22,12 @@ use super::{
     credentials::Credentials,
     download,
     records::{
-        ADDRESSES, DOWNLOADS, Download, ISD_PS, IsdP, OPERATORS, Procedure, REMNANTS, Remnant, SM_SRS,
+        DOWNLOADS, Download, ISD_PS, IsdP, OPERATORS, Procedure, REMNANTS, Relayed, Remnant, SM_SRS,
         isd_p_key,
     },
-    relay::{self, Relayed},
+    relay,
 };
-use crate::{es2 as operator, es3 as sm_sr};
+use crate::{es2 as operator, es3 as sm_sr, records::SUBSCRIPTION_ADDRESSES};
 
 /// An SM-DP. Clones share one server. Several servers can also share the same records, including
 /// those of an SM-DP+, so that both use the same stock.
@@ -115,7 +115,7 @@ impl SmDp {
         iccid: Iccid,
         address: &SubscriptionAddress,
     ) -> Result<(), Fault> {
-        self.save(move |tx| tx.put(&ADDRESSES, &iccid.to_string(), address)).await
+        self.save(move |tx| tx.put(&SUBSCRIPTION_ADDRESSES, &iccid.to_string(), address)).await
     }
 
     /// Returns the downloads in progress.

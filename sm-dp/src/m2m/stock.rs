@@ -8,15 +8,12 @@ use rsp::{
 use rsp_server::soap::{Decision, Rejection};
 use world::Fault;
 
-use super::{
-    context::Context,
-    records::{ADDRESSES, Download},
-};
+use super::{context::Context, records::Download};
 use crate::{
     profile_state::{ProfileEvent, ProfileState},
     records::{
         INSTALLATIONS, Installation, Order, PACKAGES, PROFILE_TYPES, PROFILES, Profile, ProfileOrderId,
-        iccid_key,
+        SUBSCRIPTION_ADDRESSES, iccid_key,
     },
     stock,
 };
@@ -191,7 +188,7 @@ pub(crate) async fn subscription_address(
     iccid: Iccid,
     package: &[u8],
 ) -> Result<Option<SubscriptionAddress>, Fault> {
-    let configured = context.tx.get(&ADDRESSES, &iccid.to_string()).await?;
+    let configured = context.tx.get(&SUBSCRIPTION_ADDRESSES, &iccid.to_string()).await?;
     Ok(configured.or_else(|| {
         let package = Package::decode(package).ok()?;
         let installed = InstalledProfile::of(&package, &Capabilities::default()).ok()?;

@@ -6,7 +6,10 @@ use rsp::{
     sgp02::{SubscriptionAddress, es2, es3},
 };
 use serde_json::{Value, json};
-use sm_dp::{ProfileState, m2m::records::ADDRESSES, records::MATCHING_IDS};
+use sm_dp::{
+    ProfileState,
+    records::{MATCHING_IDS, SUBSCRIPTION_ADDRESSES},
+};
 use world::Tx;
 
 use crate::{
@@ -170,5 +173,5 @@ async fn the_records_of_a_removed_profile_are_deleted() {
     let address = SubscriptionAddress { imsi: None, msisdn: Some("491510000001".parse().unwrap()) };
     testbed.server().set_subscription_address(ICCID.parse().unwrap(), &address).await.unwrap();
     remove_from_stock(&testbed).await;
-    assert_eq!(Tx::begin(&*testbed.base.records).get(&ADDRESSES, ICCID).await.unwrap(), None);
+    assert_eq!(Tx::begin(&*testbed.base.records).get(&SUBSCRIPTION_ADDRESSES, ICCID).await.unwrap(), None);
 }
