@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx, World};
 
 use crate::{
-    profile_state::ProfileState,
+    profile_state::{ProfileEvent, ProfileState},
     protection::{Protection, Rebinding},
 };
 
@@ -145,7 +145,48 @@ pub struct Operator {
     pub es2plus_address: Option<SmdpAddress>,
 }
 
+/// The event is not allowed in the state of the profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InvalidTransition {
+    pub(crate) iccid: Iccid,
+    pub(crate) state: ProfileState,
+}
+
+impl fmt::Display for InvalidTransition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the profile is {}", self.state)
+    }
+}
+
+/// The order that a request depends on has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrderEnded {
+    pub(crate) iccid: Iccid,
+}
+
+impl fmt::Display for OrderEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the order has ended")
+    }
+}
+
 impl Profile {
+    /// Returns the order.
+    pub(crate) fn order(&self) -> Result<&Order, OrderEnded> {
+        self.order.as_ref().ok_or(OrderEnded { iccid: self.iccid })
+    }
+
+    /// Returns the order for a change. The caller writes the profile.
+    pub(crate) fn order_mut(&mut self) -> Result<&mut Order, OrderEnded> {
+        self.order.as_mut().ok_or(OrderEnded { iccid: self.iccid })
+    }
+
+    /// Returns the state after `event`.
+    pub(crate) fn after(&self, event: ProfileEvent) -> Result<ProfileState, InvalidTransition> {
+        let refused = InvalidTransition { iccid: self.iccid, state: self.state };
+        self.state.after(event).ok_or(refused)
+    }
+
     /// Writes the profile and updates the index of available profiles. All writes of a profile go
     /// through this method.
     pub(crate) fn save(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {

@@ -48,12 +48,7 @@ pub(crate) async fn execute(
         FinalProfileStatusIndicator::Available => ProfileEvent::OrderCancelled,
         FinalProfileStatusIndicator::Unavailable => ProfileEvent::OrderCancelledForGood,
     };
-    let Some(state) = profile.state.after(event) else {
-        return Err(Status::IccidInvalidTransition
-            .because(format!("the profile is {}", profile.state))
-            .about(iccid)
-            .into());
-    };
+    let state = profile.after(event)?;
     profile.state = state;
     profile.order = None;
     forget(context, iccid, &order).await?;

@@ -43,12 +43,7 @@ pub(crate) async fn execute(
         true => ProfileEvent::OrderConfirmedAndReleased,
         false => ProfileEvent::OrderConfirmed,
     };
-    let Some(state) = profile.state.after(event) else {
-        return Err(Status::IccidInvalidTransition
-            .because(format!("the profile is {}", profile.state))
-            .about(request.iccid)
-            .into());
-    };
+    let state = profile.after(event)?;
     let eid = eid_of(&profile, request.eid)?;
     let matching_id = matching_id(context, request, eid).await?;
     check_event(request, eid, &matching_id)?;

@@ -34,12 +34,9 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
-    let Some(state) = profile.state.after(event) else {
-        return Err(Status::IccidInUse
-            .because(format!("the profile is {}", profile.state))
-            .about(profile.iccid)
-            .into());
-    };
+    let state = profile
+        .after(event)
+        .map_err(|error| Status::IccidInUse.because(error.to_string()).about(error.iccid))?;
     if let Some(ended) = &profile.order {
         forget(context, profile.iccid, ended).await?;
     }

@@ -12,7 +12,7 @@ use rsp::{
     sgp22::json::RequestHeader,
     status::Status,
 };
-use rsp_server::Decision;
+use rsp_server::{Decision, Rejection};
 use world::PeerCertificate;
 
 use crate::{
@@ -20,8 +20,8 @@ use crate::{
     context::Context,
     outbox,
     records::{
-        BINDINGS, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, OrderSnapshot, PROFILES, Profile, eid_key,
-        iccid_key,
+        BINDINGS, InvalidTransition, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, OrderSnapshot, PROFILES,
+        Profile, eid_key, iccid_key,
     },
 };
 
@@ -60,6 +60,12 @@ impl Caller {
             }
         };
         Err(Status::RequesterNotAllowed.because(why).about(requester).into())
+    }
+}
+
+impl From<InvalidTransition> for Rejection {
+    fn from(error: InvalidTransition) -> Self {
+        Status::IccidInvalidTransition.because(error.to_string()).about(error.iccid).into()
     }
 }
 

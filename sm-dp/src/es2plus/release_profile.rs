@@ -1,6 +1,6 @@
 //! ES2+.ReleaseProfile: SGP.22 section 5.3.4.
 
-use rsp::{sgp22::es2plus::ReleaseProfileRequest, status::Status};
+use rsp::sgp22::es2plus::ReleaseProfileRequest;
 use rsp_server::Decision;
 
 use super::{Caller, own_profile, register_event, retry::CallId};
@@ -17,12 +17,7 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
-    let Some(state) = profile.state.after(ProfileEvent::ProfileReleased) else {
-        return Err(Status::IccidInvalidTransition
-            .because(format!("the profile is {}", profile.state))
-            .about(request.iccid)
-            .into());
-    };
+    let state = profile.after(ProfileEvent::ProfileReleased)?;
     let before = OrderSnapshot::of(&profile);
     profile.state = state;
     call.save(context, &mut profile, &())?;

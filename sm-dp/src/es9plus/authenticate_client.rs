@@ -24,8 +24,8 @@ use crate::{
     eligibility, outbox,
     profile_state::{ProfileEvent, ProfileState},
     records::{
-        Awaits, BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Octets, Offer, PROFILES, Profile, SESSIONS, Session,
-        iccid_key,
+        Awaits, BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Octets, Offer, OrderEnded, PROFILES, Profile,
+        SESSIONS, Session, iccid_key,
     },
 };
 
@@ -71,28 +71,24 @@ async fn decide(
         Status::CiForVerificationUnavailable
             .because("the server no longer has the certificates of this session")
     })?;
-    let bound = match &profile.order {
-        Some(order) if order.reusable || order.handed_to == Some(euicc.eid) => {
-            context.tx.get(&BINDINGS, &iccid_key(profile.iccid, euicc.eid)).await?
-        }
-        _ => None,
+    let order = profile.order()?;
+    let bound = match order.reusable || order.handed_to == Some(euicc.eid) {
+        true => context.tx.get(&BINDINGS, &iccid_key(profile.iccid, euicc.eid)).await?,
+        false => None,
     };
     let smdp_signed2 = Raw::new(SmdpSigned2 {
         transaction_id: id.clone(),
-        cc_required_flag: profile.order.as_ref().is_some_and(|order| order.confirmation_code_hash.is_some()),
+        cc_required_flag: order.confirmation_code_hash.is_some(),
         bpp_euicc_otpk: bound.map(|bound| bound.euicc_otpk.0),
     });
     let signed = with_signature(smdp_signed2.bytes(), &response.euicc_signature1);
     let smdp_signature2 = dp.pb.key.sign(&signed).as_bytes().to_vec();
 
-    let Some(order) = profile.order.as_ref().map(|order| order.id.clone()) else {
-        return Err(Status::MatchingIdRefused.because("the order has ended").into());
-    };
     session.expires = context.now.plus(context.config.session_lifetime);
     session.awaits = Awaits::GetBoundProfilePackage {
         offer: Offer {
             iccid: profile.iccid,
-            order,
+            order: order.id.clone(),
             matching_id: wanted_matching_id(response)?.to_owned(),
             eid: euicc.eid,
             euicc_key: Octets(euicc.public_key.to_sec1().to_vec()),
@@ -155,8 +151,9 @@ async fn check(
 ) -> Decision<()> {
     let matching_id = wanted_matching_id(response)?;
     let iccid = profile.iccid;
-    let refused = |why: &str| Status::MatchingIdRefused.because(why).about(matching_id);
-    let Some(order) = profile.order.as_mut() else { return Err(refused("the order has ended").into()) };
+    let refused = |why: String| Status::MatchingIdRefused.because(why).about(matching_id);
+    let state = profile.state;
+    let order = profile.order_mut().map_err(|error| refused(error.to_string()))?;
     let max_attempts = order.max_download_attempts.unwrap_or(context.config.max_download_attempts);
     // Once an eUICC has received the package, no other eUICC can use the order, even if the order
     // did not name an EID.
@@ -165,12 +162,12 @@ async fn check(
     }
     let too_often =
         || Status::DownloadAttemptsExceeded.because("the download was attempted too often").about(iccid);
-    match profile.state {
+    match state {
         ProfileState::Released | ProfileState::Downloaded => {}
-        ProfileState::Installed => return Err(refused("the profile is already installed").into()),
+        ProfileState::Installed => return Err(refused("the profile is already installed".to_owned()).into()),
         ProfileState::Error if order.download_attempts > max_attempts => return Err(too_often().into()),
         ProfileState::Error | ProfileState::Unavailable | ProfileState::Available => {
-            return Err(refused("the order has ended").into());
+            return Err(refused(OrderEnded { iccid }.to_string()).into());
         }
         ProfileState::Allocated | ProfileState::Linked | ProfileState::Confirmed => {
             return Err(Status::ProfileNotReleased

@@ -26,7 +26,9 @@ use crate::{
     es8plus::Binder,
     outbox,
     profile_state::ProfileEvent,
-    records::{Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, Profile, SESSIONS, Session, iccid_key},
+    records::{
+        Awaits, BINDINGS, Binding, Octets, Offer, OrderEnded, PACKAGES, Profile, SESSIONS, Session, iccid_key,
+    },
     stock::Rebinding,
 };
 
@@ -82,9 +84,7 @@ async fn decide(
         outbox::report_outcome(context, &profile, offer.eid, point, &confirmed).await?;
     }
     confirmed?;
-    if profile.state.after(ProfileEvent::PackageHandedOut).is_none() {
-        return Err(Status::ProfileUnavailable.because("the order has ended").about(profile.iccid).into());
-    }
+    profile.after(ProfileEvent::PackageHandedOut).map_err(|error| OrderEnded { iccid: error.iccid })?;
     let package =
         bind(context, id, &session.server_ci, &profile, &offer, &response.euicc_signed2.euicc_otpk).await;
     // A repeated request in the same session gets the same package and is not reported again.
@@ -94,7 +94,8 @@ async fn decide(
     }
     let package = package?;
 
-    if let Some(order) = profile.order.as_mut().filter(|order| !order.reusable) {
+    let order = profile.order_mut()?;
+    if !order.reusable {
         order.handed_to = Some(offer.eid);
     }
     advance(context, &mut profile, ProfileEvent::PackageHandedOut)?;
@@ -114,10 +115,7 @@ fn check_confirmation_code(
     profile: &mut Profile,
     signed: &EuiccSigned2,
 ) -> Decision<()> {
-    let iccid = profile.iccid;
-    let Some(order) = profile.order.as_mut() else {
-        return Err(Status::ProfileUnavailable.because("the order has ended").about(iccid).into());
-    };
+    let order = profile.order_mut()?;
     let Some(kept) = &order.confirmation_code_hash else { return Ok(()) };
     if order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts {
         return Err(Status::ConfirmationCodeRetriesExceeded
@@ -163,9 +161,7 @@ async fn bind(
     euicc_otpk: &[u8],
 ) -> Decision<Vec<u8>> {
     let key = iccid_key(profile.iccid, offer.eid);
-    let Some(order) = &profile.order else {
-        return Err(Status::ProfileUnavailable.because("the order has ended").about(profile.iccid).into());
-    };
+    let order = profile.order()?;
     if order.handed_to.is_some_and(|eid| eid != offer.eid) {
         return Err(Status::ProfileUnavailable
             .because("another eUICC has already downloaded the profile")

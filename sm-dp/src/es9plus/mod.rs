@@ -12,13 +12,13 @@ use rsp::{
     ids::TransactionId,
     status::{Refusal, Status},
 };
-use rsp_server::Decision;
+use rsp_server::{Decision, Rejection};
 
 use crate::{
     context::Context,
     outbox,
     profile_state::{ProfileEvent, ProfileState},
-    records::{Offer, PROFILES, Profile, SESSIONS, Session},
+    records::{Offer, OrderEnded, PROFILES, Profile, SESSIONS, Session},
 };
 
 /// Returns the session of a transaction. An expired session is refused like an unknown one.
@@ -49,14 +49,18 @@ impl Offer {
     }
 }
 
+impl From<OrderEnded> for Rejection {
+    fn from(error: OrderEnded) -> Self {
+        Status::ProfileUnavailable.because(error.to_string()).about(error.iccid).into()
+    }
+}
+
 /// Returns the profile of an offer, if the order that it was offered for is still the profile's
 /// order.
 pub(crate) async fn offered(context: &mut Context<'_, '_>, offer: &Offer) -> Decision<Profile> {
     let profile = context.tx.get(&PROFILES, &offer.iccid.to_string()).await?;
-    let is_the_same = |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == offer.order);
-    profile
-        .filter(is_the_same)
-        .ok_or_else(|| Status::ProfileUnavailable.because("the order has ended").about(offer.iccid).into())
+    let is_the_same = |profile: &Profile| profile.order().is_ok_and(|order| order.id == offer.order);
+    Ok(profile.filter(is_the_same).ok_or(OrderEnded { iccid: offer.iccid })?)
 }
 
 /// Applies an event to a profile and writes it. Returns false if the state does not allow the
