@@ -46,7 +46,7 @@ pub(crate) async fn report_progress(
     profile: &Profile,
     progress: Progress<'_>,
 ) -> Decision<()> {
-    let Some(order) = &profile.order else { return Ok(()) };
+    let Ok(order) = profile.order() else { return Ok(()) };
     let operator = context.tx.get(&OPERATORS, &order.requester).await?;
     if operator.is_none_or(|operator| operator.es2plus_address.is_none()) {
         return Ok(());
@@ -80,7 +80,7 @@ pub(crate) async fn register_event(
     before: OrderSnapshot,
 ) -> Decision<Option<String>> {
     let iccid = profile.iccid;
-    let Some(order) = profile.order.as_mut() else { return Ok(None) };
+    let Ok(order) = profile.order_mut() else { return Ok(None) };
     let Some((at, eid, event_id)) = event_of(order) else { return Ok(None) };
     order.event_registered = true;
     let request = RegisterEventRequest {
@@ -217,12 +217,7 @@ fn header(context: &Context<'_, '_>) -> RequestHeader {
 impl OrderSnapshot {
     /// Takes a snapshot of the profile.
     pub(crate) fn of(profile: &Profile) -> Self {
-        Self {
-            iccid: profile.iccid,
-            state: profile.state,
-            order: profile.order.clone(),
-            last_call: profile.last_call.clone(),
-        }
+        Self { iccid: profile.iccid, status: profile.status.clone(), last_call: profile.last_call.clone() }
     }
 }
 

@@ -36,6 +36,25 @@ pub enum ProfileState {
     Unavailable,
 }
 
+/// The state of a profile that has an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderState {
+    /// The profile is reserved without an EID.
+    Allocated,
+    /// The profile is reserved for one eUICC.
+    Linked,
+    /// The order is confirmed but not released.
+    Confirmed,
+    /// The profile can be downloaded.
+    Released,
+    /// A Bound Profile Package was delivered and its installation result is not known yet.
+    Downloaded,
+    /// The profile is installed on an eUICC.
+    Installed,
+    /// The order ended without an installation.
+    Error,
+}
+
 /// An event that changes the state of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProfileEvent {
@@ -103,6 +122,36 @@ pub const TRANSITIONS: &[(ProfileState, ProfileEvent, ProfileState)] = &[
     (Is::Released, On::OrderCancelledForGood, Is::Unavailable),
     (Is::Error, On::OrderCancelledForGood, Is::Unavailable),
 ];
+
+impl OrderState {
+    /// Returns `None` for the states of a profile without a current order.
+    pub fn of(state: ProfileState) -> Option<Self> {
+        Some(match state {
+            ProfileState::Allocated => Self::Allocated,
+            ProfileState::Linked => Self::Linked,
+            ProfileState::Confirmed => Self::Confirmed,
+            ProfileState::Released => Self::Released,
+            ProfileState::Downloaded => Self::Downloaded,
+            ProfileState::Installed => Self::Installed,
+            ProfileState::Error => Self::Error,
+            ProfileState::Available | ProfileState::Unavailable => return None,
+        })
+    }
+}
+
+impl From<OrderState> for ProfileState {
+    fn from(state: OrderState) -> Self {
+        match state {
+            OrderState::Allocated => Self::Allocated,
+            OrderState::Linked => Self::Linked,
+            OrderState::Confirmed => Self::Confirmed,
+            OrderState::Released => Self::Released,
+            OrderState::Downloaded => Self::Downloaded,
+            OrderState::Installed => Self::Installed,
+            OrderState::Error => Self::Error,
+        }
+    }
+}
 
 impl ProfileState {
     /// Every state, in lifecycle order.

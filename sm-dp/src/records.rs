@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx, World};
 
 use crate::{
-    profile_state::{ProfileEvent, ProfileState},
+    profile_state::{OrderState, ProfileEvent, ProfileState},
     protection::{Protection, Rebinding},
 };
 
@@ -94,7 +94,31 @@ impl fmt::Debug for Octets {
 
 /// A profile in stock, and its order if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ProfileRecord", into = "ProfileRecord")]
 pub struct Profile {
+    /// The ICCID.
+    pub iccid: Iccid,
+    /// The profile type under which operators order it.
+    pub profile_type: String,
+    /// The state and the order.
+    pub status: ProfileStatus,
+    /// The metadata for the LPA and the eUICC.
+    pub metadata: StoreMetadataRequest,
+    /// The keys that protect its package, unless an order sets another protection.
+    pub protection: Protection,
+    /// Says if the profile can be bound to other one-time keys, unless an order sets another value.
+    pub rebinding: Rebinding,
+    /// The bits of UICCCapability that the eUICC must have.
+    pub needs: Vec<usize>,
+    /// The approximate non-volatile memory that it needs, in octets.
+    pub memory: u32,
+    /// The ES2+ call that changed the profile last.
+    pub last_call: Option<LastCall>,
+}
+
+/// The stored form of a [`Profile`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileRecord {
     /// The ICCID.
     pub iccid: Iccid,
     /// The profile type under which operators order it.
@@ -116,6 +140,136 @@ pub struct Profile {
     pub order: Option<Order>,
     /// The ES2+ call that changed the profile last.
     pub last_call: Option<LastCall>,
+}
+
+/// The state of a profile, with the order in the states that have one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StatusRecord", into = "StatusRecord")]
+pub enum ProfileStatus {
+    /// The profile is in stock and has no order.
+    Available,
+    /// The profile has an order, which can be pending, fulfilled or failed.
+    Ordered {
+        /// The state.
+        state: OrderState,
+        /// The order.
+        order: Order,
+    },
+    /// The profile cannot be ordered again.
+    Unavailable {
+        /// The last order, if it was not cancelled.
+        last_order: Option<Order>,
+    },
+}
+
+/// The stored form of a [`ProfileStatus`].
+#[derive(Serialize, Deserialize)]
+struct StatusRecord {
+    state: ProfileState,
+    order: Option<Order>,
+}
+
+/// A stored profile has a state that contradicts its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContradictoryStatus {
+    state: ProfileState,
+}
+
+impl fmt::Display for ContradictoryStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.state {
+            ProfileState::Available => write!(f, "a profile in state Available has an order"),
+            state => write!(f, "a profile in state {state} has no order"),
+        }
+    }
+}
+
+impl std::error::Error for ContradictoryStatus {}
+
+impl ProfileStatus {
+    fn new(state: ProfileState, order: Option<Order>) -> Result<Self, ContradictoryStatus> {
+        match (state, OrderState::of(state), order) {
+            (ProfileState::Available, _, None) => Ok(Self::Available),
+            (ProfileState::Unavailable, _, last_order) => Ok(Self::Unavailable { last_order }),
+            (_, Some(state), Some(order)) => Ok(Self::Ordered { state, order }),
+            _ => Err(ContradictoryStatus { state }),
+        }
+    }
+
+    /// The state.
+    pub fn state(&self) -> ProfileState {
+        match self {
+            Self::Available => ProfileState::Available,
+            Self::Ordered { state, .. } => (*state).into(),
+            Self::Unavailable { .. } => ProfileState::Unavailable,
+        }
+    }
+
+    /// The pending or last order.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Self::Ordered { order, .. } => Some(order),
+            Self::Unavailable { last_order } => last_order.as_ref(),
+            Self::Available => None,
+        }
+    }
+
+    fn into_order(self) -> Option<Order> {
+        match self {
+            Self::Ordered { order, .. } => Some(order),
+            Self::Unavailable { last_order } => last_order,
+            Self::Available => None,
+        }
+    }
+}
+
+impl TryFrom<StatusRecord> for ProfileStatus {
+    type Error = ContradictoryStatus;
+
+    fn try_from(record: StatusRecord) -> Result<Self, ContradictoryStatus> {
+        Self::new(record.state, record.order)
+    }
+}
+
+impl From<ProfileStatus> for StatusRecord {
+    fn from(status: ProfileStatus) -> Self {
+        Self { state: status.state(), order: status.into_order() }
+    }
+}
+
+impl TryFrom<ProfileRecord> for Profile {
+    type Error = ContradictoryStatus;
+
+    fn try_from(record: ProfileRecord) -> Result<Self, ContradictoryStatus> {
+        Ok(Self {
+            iccid: record.iccid,
+            profile_type: record.profile_type,
+            status: ProfileStatus::new(record.state, record.order)?,
+            metadata: record.metadata,
+            protection: record.protection,
+            rebinding: record.rebinding,
+            needs: record.needs,
+            memory: record.memory,
+            last_call: record.last_call,
+        })
+    }
+}
+
+impl From<Profile> for ProfileRecord {
+    fn from(profile: Profile) -> Self {
+        Self {
+            iccid: profile.iccid,
+            profile_type: profile.profile_type,
+            state: profile.status.state(),
+            metadata: profile.metadata,
+            protection: profile.protection,
+            rebinding: profile.rebinding,
+            needs: profile.needs,
+            memory: profile.memory,
+            order: profile.status.into_order(),
+            last_call: profile.last_call,
+        }
+    }
 }
 
 /// An ES2+ call and its reply.
@@ -171,26 +325,58 @@ impl fmt::Display for OrderEnded {
 }
 
 impl Profile {
-    /// Returns the order.
+    /// The state.
+    pub fn state(&self) -> ProfileState {
+        self.status.state()
+    }
+
+    /// Returns the pending or last order.
     pub(crate) fn order(&self) -> Result<&Order, OrderEnded> {
-        self.order.as_ref().ok_or(OrderEnded { iccid: self.iccid })
+        self.status.order().ok_or(OrderEnded { iccid: self.iccid })
     }
 
     /// Returns the order for a change. The caller writes the profile.
     pub(crate) fn order_mut(&mut self) -> Result<&mut Order, OrderEnded> {
-        self.order.as_mut().ok_or(OrderEnded { iccid: self.iccid })
+        let ended = OrderEnded { iccid: self.iccid };
+        match &mut self.status {
+            ProfileStatus::Ordered { order, .. } => Ok(order),
+            ProfileStatus::Unavailable { last_order } => last_order.as_mut().ok_or(ended),
+            ProfileStatus::Available => Err(ended),
+        }
+    }
+
+    /// Reserves the profile for a new order, which replaces an ended one.
+    pub(crate) fn reserve(&mut self, event: ProfileEvent, order: Order) -> Result<(), InvalidTransition> {
+        let refused = InvalidTransition { iccid: self.iccid, state: self.state() };
+        let state = OrderState::of(self.after(event)?).ok_or(refused)?;
+        self.status = ProfileStatus::Ordered { state, order };
+        Ok(())
+    }
+
+    /// Changes the state by an event. An order ends with the event if the new state has none.
+    pub(crate) fn apply(&mut self, event: ProfileEvent) -> Result<(), InvalidTransition> {
+        let refused = InvalidTransition { iccid: self.iccid, state: self.state() };
+        let next = self.after(event)?;
+        match (OrderState::of(next), &mut self.status) {
+            (Some(next), ProfileStatus::Ordered { state, .. }) => *state = next,
+            // A reservation needs a new order.
+            (Some(_), _) => return Err(refused),
+            (None, status) if next == ProfileState::Available => *status = ProfileStatus::Available,
+            (None, status) => *status = ProfileStatus::Unavailable { last_order: None },
+        }
+        Ok(())
     }
 
     /// Returns the state after `event`.
     pub(crate) fn after(&self, event: ProfileEvent) -> Result<ProfileState, InvalidTransition> {
-        let refused = InvalidTransition { iccid: self.iccid, state: self.state };
-        self.state.after(event).ok_or(refused)
+        let refused = InvalidTransition { iccid: self.iccid, state: self.state() };
+        self.state().after(event).ok_or(refused)
     }
 
     /// Writes the profile and updates the index of available profiles. All writes of a profile go
     /// through this method.
     pub(crate) fn save(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
-        match self.state {
+        match self.state() {
             ProfileState::Available => tx.put(&AVAILABLE, &self.available_key(), &self.iccid)?,
             _ => tx.delete(&AVAILABLE, &self.available_key()),
         }
@@ -439,10 +625,9 @@ pub enum Outgoing {
 pub struct OrderSnapshot {
     /// The profile.
     pub iccid: Iccid,
-    /// The state.
-    pub state: ProfileState,
-    /// The order.
-    pub order: Option<Order>,
+    /// The state and the order.
+    #[serde(flatten)]
+    pub status: ProfileStatus,
     /// The call that changed the profile last.
     pub last_call: Option<LastCall>,
 }
@@ -488,4 +673,50 @@ pub struct TakenNotification {
     pub at: Timestamp,
     /// The reported event.
     pub told: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stored form of a status.
+    fn record(state: ProfileState, order: Option<Order>) -> serde_json::Value {
+        serde_json::to_value(StatusRecord { state, order }).unwrap()
+    }
+
+    fn order() -> Order {
+        Order {
+            id: ProfileOrderId(Octets(vec![1])),
+            requester: "2.999.21".to_owned(),
+            eid: None,
+            matching_id: None,
+            confirmation_code_hash: None,
+            wrong_confirmation_codes: 0,
+            download_attempts: 0,
+            max_download_attempts: None,
+            expires: None,
+            handed_to: None,
+            reusable: false,
+            protection: Protection::default(),
+            rebinding: Rebinding::default(),
+            smds_address: None,
+            event_registered: false,
+        }
+    }
+
+    #[test]
+    fn a_stored_state_must_match_the_stored_order() {
+        for state in ProfileState::ALL {
+            let [with, without] = [Some(order()), None]
+                .map(|order| serde_json::from_value::<ProfileStatus>(record(state, order)));
+            assert_eq!(with.is_ok(), state != ProfileState::Available, "{state}");
+            let may_have_none = matches!(state, ProfileState::Available | ProfileState::Unavailable);
+            assert_eq!(without.is_ok(), may_have_none, "{state}");
+            for status in [with, without].into_iter().flatten() {
+                assert_eq!(status.state(), state);
+                let stored = record(state, status.order().cloned());
+                assert_eq!(serde_json::to_value(status).unwrap(), stored, "{state}");
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
     credentials::Credentials,
     event_log::EventLog,
     peers::Peers,
-    records::{INSTALLATIONS, Installation, OUTBOX, PROFILES, Profile, SESSIONS, Session},
+    records::{INSTALLATIONS, Installation, OUTBOX, PROFILES, ProfileRecord, SESSIONS, Session},
     router::{self, Call},
     stock::{self, ProfileOptions},
 };
@@ -86,9 +86,9 @@ impl SmDpPlus {
     ///
     /// # Errors
     /// Fails if the records fail.
-    pub async fn orders(&self) -> Result<Vec<Profile>, Fault> {
+    pub async fn orders(&self) -> Result<Vec<ProfileRecord>, Fault> {
         let mut tx = Tx::begin(&*self.0.records);
-        Ok(tx.list(&PROFILES, "").await?.into_iter().map(|(_, profile)| profile).collect())
+        Ok(tx.list(&PROFILES, "").await?.into_iter().map(|(_, profile)| profile.into()).collect())
     }
 
     /// Returns the installations of a profile on eUICCs.

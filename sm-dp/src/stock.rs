@@ -17,7 +17,7 @@ use world::{Fault, Tx, World};
 pub use crate::protection::{Protection, Rebinding};
 use crate::{
     profile_state::ProfileState,
-    records::{AVAILABLE, Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile, type_prefix},
+    records::{AVAILABLE, Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile, ProfileStatus, type_prefix},
 };
 
 /// Values that replace or complete those of the profile package.
@@ -93,7 +93,7 @@ pub(crate) async fn any_of_type(
         available.rotate_left(first);
         for (_, iccid) in available {
             let profile = tx.get(&PROFILES, &iccid?.to_string()).await?;
-            if let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Available) {
+            if let Some(profile) = profile.filter(|profile| profile.state() == ProfileState::Available) {
                 return Ok(Some(profile));
             }
         }
@@ -136,7 +136,7 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
     Ok(Profile {
         iccid: metadata.iccid,
         profile_type,
-        state: ProfileState::Available,
+        status: ProfileStatus::Available,
         metadata,
         protection: options.protection,
         rebinding: options.rebinding,
@@ -144,7 +144,6 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         // At minimum, an eUICC needs the size of the package, because keys and applications are not
         // counted as files.
         memory: u32::try_from(installed.files.memory().max(bytes.len())).unwrap_or(u32::MAX),
-        order: None,
         last_call: None,
     })
 }

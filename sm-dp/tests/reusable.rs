@@ -30,9 +30,10 @@ async fn reusable(testbed: &Testbed, choose: impl FnOnce(&mut records::Order)) -
 /// Modifies the order in its record.
 async fn change(testbed: &Testbed, choose: impl FnOnce(&mut records::Order)) {
     let mut tx = Tx::begin(&*testbed.records);
-    let mut profile = tx.get(&records::PROFILES, ICCID).await.unwrap().unwrap();
-    choose(profile.order.as_mut().unwrap());
-    tx.put(&records::PROFILES, ICCID, &profile).unwrap();
+    let profile = tx.get(&records::PROFILES, ICCID).await.unwrap().unwrap();
+    let mut record = records::ProfileRecord::from(profile);
+    choose(record.order.as_mut().unwrap());
+    tx.put(&records::PROFILES, ICCID, &record.try_into().unwrap()).unwrap();
     assert_eq!(tx.commit().await.unwrap(), world::Committed::Yes);
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::records::{Operator, Profile};
+use crate::records::{Operator, ProfileRecord};
 
 /// The outcome of ensuring that an entry exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,13 @@ impl<T> Ensured<T> {
         it
     }
 
+    pub(super) fn map<U>(self, convert: impl FnOnce(T) -> U) -> Ensured<U> {
+        match self {
+            Self::Created(it) => Ensured::Created(convert(it)),
+            Self::Existing(it) => Ensured::Existing(convert(it)),
+        }
+    }
+
     fn describe(&self, f: &mut fmt::Formatter<'_>, what: impl FnOnce(&T) -> String) -> fmt::Result {
         match self {
             Self::Created(it) => f.write_str(&what(it)),
@@ -28,7 +35,7 @@ impl<T> Ensured<T> {
     }
 }
 
-impl fmt::Display for Ensured<Profile> {
+impl fmt::Display for Ensured<ProfileRecord> {
     /// Writes the profile, its state, its MatchingID, and if it is unchanged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe(f, |profile| {

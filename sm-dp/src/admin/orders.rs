@@ -23,10 +23,10 @@ use crate::{
     Config, ProfileState, Protection, Rebinding,
     es2plus::{self, confirm_order, download_order, retry},
     outbox,
-    profile_state::ProfileEvent,
+    profile_state::{OrderState, ProfileEvent},
     records::{
         INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderSnapshot, PROFILES,
-        Profile, ProfileOrderId, eid_key, iccid_key,
+        Profile, ProfileOrderId, ProfileStatus, eid_key, iccid_key,
     },
 };
 
@@ -178,11 +178,11 @@ impl Function for End {
 
     async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
         let mut profile = profile(context, arguments.id).await?;
-        if let Some(order) = profile.order.take() {
-            es2plus::forget(&mut context.decision, profile.iccid, &order).await?;
+        if let Ok(order) = profile.order() {
+            es2plus::forget(&mut context.decision, profile.iccid, order).await?;
         }
         retry::forget_last(&mut context.decision, &mut profile);
-        profile.state = ProfileState::Available;
+        profile.status = ProfileStatus::Available;
         profile.save(context.decision.tx)?;
         Ok(())
     }
@@ -209,7 +209,7 @@ impl NewOrder {
             Some(iccid) => tx.get(&PROFILES, &iccid.to_string()).await?,
             None => None,
         };
-        match kept.filter(|profile| profile.state != ProfileState::Available) {
+        match kept.filter(|profile| profile.state() != ProfileState::Available) {
             Some(kept) => Ok(Ensured::Existing(kept)),
             None => Ok(Ensured::Created(self.place(context).await?)),
         }
@@ -221,13 +221,15 @@ impl NewOrder {
         let mut profile = self.profile(context).await?;
         retry::forget_last(&mut context.decision, &mut profile);
         let before = OrderSnapshot::of(&profile);
-        if let Some(ended) = profile.order.take() {
-            es2plus::forget(&mut context.decision, profile.iccid, &ended).await?;
+        if let Ok(ended) = profile.order() {
+            es2plus::forget(&mut context.decision, profile.iccid, ended).await?;
         }
         let order = self.order(context, &profile, state).await?;
         write_index_entries(context, profile.iccid, state, &order)?;
-        profile.state = state;
-        profile.order = Some(order);
+        profile.status = match OrderState::of(state) {
+            Some(state) => ProfileStatus::Ordered { state, order },
+            None => ProfileStatus::Unavailable { last_order: Some(order) },
+        };
         if state == ProfileState::Released {
             outbox::register_event(&mut context.decision, &mut profile, before).await?;
         }
@@ -304,7 +306,7 @@ impl NewOrder {
                 }
                 Err(Problem::conflict(
                     format!("cannot order profile {iccid}"),
-                    format!("it is {}", profile.state),
+                    format!("it is {}", profile.state()),
                     format!("DELETE /admin/v1/orders/{iccid} makes it Available again"),
                 ))
             }
@@ -374,7 +376,7 @@ impl NewOrder {
 
 /// True if ES2+.DownloadOrder could reserve the profile: it is available, or its order has ended.
 fn can_be_ordered(profile: &Profile) -> bool {
-    profile.state.after(ProfileEvent::Reserved).is_some()
+    profile.state().after(ProfileEvent::Reserved).is_some()
 }
 
 /// Writes the index entries by which an LPA or an eUICC finds the order.
@@ -403,7 +405,7 @@ fn ordered(config: &Config, profile: &Profile) -> Result<OrderedProfile, Problem
     OrderedProfile::of(config, profile).ok_or_else(|| {
         Problem::not_found(
             format!("profile {} has no order", profile.iccid),
-            format!("the profile is {}", profile.state),
+            format!("the profile is {}", profile.state()),
             "POST /admin/v1/orders places an order",
         )
     })
@@ -411,7 +413,7 @@ fn ordered(config: &Config, profile: &Profile) -> Result<OrderedProfile, Problem
 
 impl OrderedProfile {
     fn of(config: &Config, profile: &Profile) -> Option<Self> {
-        let order = OrderView::of(config, profile.order.as_ref()?);
-        Some(Self { iccid: profile.iccid, state: profile.state, order })
+        let order = OrderView::of(config, profile.status.order()?);
+        Some(Self { iccid: profile.iccid, state: profile.state(), order })
     }
 }

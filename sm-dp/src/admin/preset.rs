@@ -7,7 +7,7 @@ use super::{Context, Problem, function::Call};
 pub use super::{ensured::Ensured, operators::NewOperator, orders::NewOrder, stock::NewProfile};
 use crate::{
     SmDpPlus,
-    records::{Operator, Profile},
+    records::{Operator, Profile, ProfileRecord},
 };
 
 impl SmDpPlus {
@@ -15,8 +15,8 @@ impl SmDpPlus {
     ///
     /// # Errors
     /// Fails if the package is invalid or the records fail.
-    pub async fn ensure_profile(&self, new: &NewProfile) -> Result<Ensured<Profile>, Fault> {
-        self.ensure(new).await
+    pub async fn ensure_profile(&self, new: &NewProfile) -> Result<Ensured<ProfileRecord>, Fault> {
+        Ok(self.ensure::<Profile>(new).await?.map(Into::into))
     }
 
     /// Places an order unless it exists. Returns its profile.
@@ -24,8 +24,8 @@ impl SmDpPlus {
     /// # Errors
     /// Fails if the order is contradictory, if it conflicts with existing records, or if the
     /// records fail.
-    pub async fn ensure_order(&self, new: &NewOrder) -> Result<Ensured<Profile>, Fault> {
-        self.ensure(new).await
+    pub async fn ensure_order(&self, new: &NewOrder) -> Result<Ensured<ProfileRecord>, Fault> {
+        Ok(self.ensure::<Profile>(new).await?.map(Into::into))
     }
 
     /// Registers an operator unless its identifier is registered.

@@ -192,7 +192,7 @@ impl Function for Remove {
 
     async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
         let mut profile = profile(context, arguments.id).await?;
-        if let Some(order) = &profile.order {
+        if let Ok(order) = profile.order() {
             es2plus::forget(&mut context.decision, profile.iccid, order).await?;
         }
         retry::forget_last(&mut context.decision, &mut profile);
@@ -219,13 +219,14 @@ pub(super) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Resu
 
 impl ProfileView {
     async fn of(context: &mut Context<'_, '_>, profile: Profile) -> Result<Self, Problem> {
-        let order = profile.order.as_ref().map(|order| OrderView::of(context.decision.config, order));
+        let order = profile.status.order().map(|order| OrderView::of(context.decision.config, order));
         let prefix = format!("{}/", profile.iccid);
         let installations = context.decision.tx.list(&INSTALLATIONS, &prefix).await?;
+        let state = profile.state();
         Ok(Self {
             iccid: profile.iccid,
             profile_type: profile.profile_type,
-            state: profile.state,
+            state,
             service_provider_name: profile.metadata.service_provider_name,
             profile_name: profile.metadata.profile_name,
             protection: profile.protection,

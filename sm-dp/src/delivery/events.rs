@@ -201,12 +201,12 @@ impl Registration<'_> {
         // A device that already knew its activation code may have started the download in the
         // meantime.
         let is_valid = is_current_order
-            && (is_wanted || profile.as_ref().is_some_and(|it| it.state != ProfileState::Confirmed));
+            && (is_wanted || profile.as_ref().is_some_and(|it| it.state() != ProfileState::Confirmed));
         if is_pending
             && is_current_order
             && is_wanted
             && event_state != EventState::Registered
-            && let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Released)
+            && let Some(profile) = profile.filter(|profile| profile.state() == ProfileState::Released)
         {
             restore_order(context, profile, self.before, event_state).await?;
             return Ok(false);
@@ -226,7 +226,7 @@ impl Registration<'_> {
 
     /// True if the profile's order still needs exactly this event at the SM-DS.
     fn is_wanted(&self, profile: &Profile) -> bool {
-        self.is_named_by(profile) && profile.order.as_ref().is_some_and(|order| order.event_registered)
+        self.is_named_by(profile) && profile.order().is_ok_and(|order| order.event_registered)
     }
 
     /// True if the event announces the profile's current order and not an earlier one.
@@ -236,7 +236,7 @@ impl Registration<'_> {
     }
 
     fn is_named_by(&self, profile: &Profile) -> bool {
-        let event = profile.order.as_ref().and_then(outbox::event_of);
+        let event = profile.status.order().and_then(outbox::event_of);
         event.is_some_and(|(at, eid, event_id)| {
             at == *self.at && eid == self.request.eid && event_id == self.request.event_id
         })
@@ -250,11 +250,11 @@ async fn restore_order(
     before: &OrderSnapshot,
     event_state: EventState,
 ) -> Decision<()> {
-    let Some(mut order) = profile.order.take() else { return Ok(()) };
+    let Ok(mut order) = profile.order().cloned() else { return Ok(()) };
     // An SM-DS that was not reached has no event to delete.
     order.event_registered = event_state != EventState::NotRegistered;
     es2plus::forget(context, profile.iccid, &order).await?;
-    if let Some(order) = &before.order {
+    if let Some(order) = before.status.order() {
         if let Some(eid) = order.eid {
             context.tx.put(&ORDERS_BY_EID, &eid_key(eid, before.iccid), &before.iccid)?;
         }
@@ -262,8 +262,7 @@ async fn restore_order(
             context.tx.put(&MATCHING_IDS, matching_id, &before.iccid)?;
         }
     }
-    profile.state = before.state;
-    profile.order.clone_from(&before.order);
+    profile.status.clone_from(&before.status);
     profile.last_call.clone_from(&before.last_call);
     profile.save(context.tx)?;
     Ok(())

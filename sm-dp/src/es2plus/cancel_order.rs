@@ -21,9 +21,8 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
-    let Some(order) = profile.order.clone() else {
-        return Err(Status::IccidUnknown.because("the profile is not ordered").about(iccid).into());
-    };
+    let not_ordered = |_| Status::IccidUnknown.because("the profile is not ordered").about(iccid);
+    let order = profile.order().map_err(not_ordered)?.clone();
     match (order.eid, request.eid) {
         (Some(_), None) => {
             return Err(Status::EidMissing
@@ -48,9 +47,7 @@ pub(crate) async fn execute(
         FinalProfileStatusIndicator::Available => ProfileEvent::OrderCancelled,
         FinalProfileStatusIndicator::Unavailable => ProfileEvent::OrderCancelledForGood,
     };
-    let state = profile.after(event)?;
-    profile.state = state;
-    profile.order = None;
+    profile.apply(event)?;
     forget(context, iccid, &order).await?;
     call.save(context, &mut profile, &())?;
     profile.save(context.tx)?;

@@ -43,14 +43,14 @@ pub(crate) async fn execute(
         true => ProfileEvent::OrderConfirmedAndReleased,
         false => ProfileEvent::OrderConfirmed,
     };
-    let state = profile.after(event)?;
+    profile.after(event)?;
     let eid = eid_of(&profile, request.eid)?;
     let matching_id = matching_id(context, request, eid).await?;
     check_event(request, eid, &matching_id)?;
 
     let before = OrderSnapshot::of(&profile);
-    profile.state = state;
-    if let Some(order) = profile.order.as_mut() {
+    profile.apply(event)?;
+    if let Ok(order) = profile.order_mut() {
         order.eid = eid;
         order.matching_id = Some(matching_id.clone());
         order.confirmation_code_hash = request
@@ -101,7 +101,7 @@ fn check_event(request: &ConfirmOrderRequest, eid: Option<Eid>, matching_id: &st
 
 /// Returns the EID of the order. The EID in this request must not differ from the EID of the order.
 fn eid_of(profile: &Profile, now: Option<Eid>) -> Decision<Option<Eid>> {
-    match (profile.order.as_ref().and_then(|order| order.eid), now) {
+    match (profile.order().ok().and_then(|order| order.eid), now) {
         (Some(ordered), Some(now)) if ordered != now => {
             Err(Status::EidAssociation.because("the profile is ordered for another eUICC").about(now).into())
         }

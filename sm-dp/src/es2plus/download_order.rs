@@ -12,7 +12,7 @@ use super::{Caller, forget, own_profile, retry::CallId};
 use crate::{
     context::Context,
     profile_state::ProfileEvent,
-    records::{ORDERS_BY_EID, Order, PROFILE_TYPES, Profile, ProfileOrderId, eid_key},
+    records::{InvalidTransition, ORDERS_BY_EID, Order, PROFILE_TYPES, Profile, ProfileOrderId, eid_key},
     stock,
 };
 
@@ -34,15 +34,14 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
-    let state = profile
-        .after(event)
-        .map_err(|error| Status::IccidInUse.because(error.to_string()).about(error.iccid))?;
-    if let Some(ended) = &profile.order {
+    let in_use = |error: InvalidTransition| Status::IccidInUse.because(error.to_string()).about(error.iccid);
+    profile.after(event).map_err(in_use)?;
+    if let Ok(ended) = profile.order() {
         forget(context, profile.iccid, ended).await?;
     }
-    profile.state = state;
     let requester = request.header.function_requester_identifier.clone();
-    profile.order = Some(Order::new(ProfileOrderId::random(context.world), requester, request.eid, &profile));
+    let order = Order::new(ProfileOrderId::random(context.world), requester, request.eid, &profile);
+    profile.reserve(event, order).map_err(in_use)?;
     if let Some(eid) = request.eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
     }

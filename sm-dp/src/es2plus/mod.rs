@@ -129,6 +129,6 @@ async fn register_event(
 impl Profile {
     /// True if the profile has an order, pending or ended, that another operator placed.
     pub(crate) fn is_ordered_by_another(&self, header: &RequestHeader) -> bool {
-        self.order.as_ref().is_some_and(|order| order.requester != header.function_requester_identifier)
+        self.order().is_ok_and(|order| order.requester != header.function_requester_identifier)
     }
 }

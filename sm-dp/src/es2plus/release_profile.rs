@@ -17,9 +17,8 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
-    let state = profile.after(ProfileEvent::ProfileReleased)?;
     let before = OrderSnapshot::of(&profile);
-    profile.state = state;
+    profile.apply(ProfileEvent::ProfileReleased)?;
     call.save(context, &mut profile, &())?;
     register_event(context, &mut profile, before).await?;
     profile.save(context.tx)?;

@@ -152,7 +152,7 @@ async fn check(
     let matching_id = wanted_matching_id(response)?;
     let iccid = profile.iccid;
     let refused = |why: String| Status::MatchingIdRefused.because(why).about(matching_id);
-    let state = profile.state;
+    let state = profile.state();
     let order = profile.order_mut().map_err(|error| refused(error.to_string()))?;
     let max_attempts = order.max_download_attempts.unwrap_or(context.config.max_download_attempts);
     // Once an eUICC has received the package, no other eUICC can use the order, even if the order
@@ -198,7 +198,9 @@ async fn check(
 
 /// Deletes the event of an expired order, so that the SM-DS no longer announces it.
 fn delete_event(context: &mut Context<'_, '_>, profile: &mut Profile) -> Decision<()> {
-    if let Some(order) = profile.order.as_mut().filter(|order| order.event_registered) {
+    if let Ok(order) = profile.order_mut()
+        && order.event_registered
+    {
         outbox::delete_event(context, order)?;
         order.event_registered = false;
         profile.save(context.tx)?;
@@ -230,8 +232,8 @@ async fn find_by_eid(context: &mut Context<'_, '_>, eid: Eid) -> Decision<Option
     let mut expired = None;
     for (_, iccid) in context.tx.list(&ORDERS_BY_EID, &format!("{eid}/")).await? {
         let Some(profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else { continue };
-        let Some(order) = &profile.order else { continue };
-        let waits = matches!(profile.state, ProfileState::Released | ProfileState::Downloaded)
+        let Ok(order) = profile.order() else { continue };
+        let waits = matches!(profile.state(), ProfileState::Released | ProfileState::Downloaded)
             && order.matching_id.as_deref() == Some("");
         match (waits, order.expires) {
             (true, Some(expires)) if expires <= context.now => expired = expired.or(Some(profile)),

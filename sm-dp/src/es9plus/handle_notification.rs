@@ -94,7 +94,7 @@ async fn installed(
         Err(fault) => return Err(fault),
     };
     // A later notification has already proved the installation.
-    if profile.state == ProfileState::Installed {
+    if profile.state() == ProfileState::Installed {
         return Ok(Ok(()));
     }
     match &data.final_result {
@@ -122,7 +122,7 @@ async fn installed(
 /// result.
 fn record_success(context: &mut Context<'_, '_>, profile: &mut Profile, eid: Eid) -> Decision<bool> {
     let was_waited_for = advance(context, profile, ProfileEvent::InstallationSucceeded)?;
-    if profile.order.as_ref().is_none_or(|order| !order.reusable) {
+    if !profile.order().is_ok_and(|order| order.reusable) {
         context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, profile.iccid));
     }
     Ok(was_waited_for)
@@ -225,7 +225,7 @@ async fn proves_installation(
         None => {
             let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
             let was_handed = |profile: &Profile| {
-                profile.order.as_ref().is_some_and(|order| order.handed_to == Some(eid) && !order.reusable)
+                profile.order().is_ok_and(|order| order.handed_to == Some(eid) && !order.reusable)
             };
             let Some(mut profile) = profile.filter(was_handed) else { return Ok(false) };
             if !record_success(context, &mut profile, eid)? {

@@ -70,13 +70,14 @@ pub(crate) fn advance(
     profile: &mut Profile,
     event: ProfileEvent,
 ) -> Decision<bool> {
-    let Some(next) = profile.state.after(event) else { return Ok(false) };
-    if profile.order.as_ref().is_some_and(|order| order.reusable) {
+    if profile.after(event).is_ok() && profile.order().is_ok_and(|order| order.reusable) {
         return Ok(true);
     }
-    profile.state = next;
-    if matches!(next, ProfileState::Installed | ProfileState::Error)
-        && let Some(order) = profile.order.as_mut()
+    if profile.apply(event).is_err() {
+        return Ok(false);
+    }
+    if matches!(profile.state(), ProfileState::Installed | ProfileState::Error)
+        && let Ok(order) = profile.order_mut()
     {
         outbox::delete_event(context, order)?;
         order.event_registered = false;

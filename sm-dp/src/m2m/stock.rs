@@ -26,22 +26,22 @@ pub(crate) async fn reserve(
     request: &DownloadProfileRequest,
 ) -> Decision<(Iccid, ProfileOrderId)> {
     let mut profile = find(context, operator, request).await?;
-    let steps = [ProfileEvent::ReservedForEid, ProfileEvent::OrderConfirmedAndReleased];
-    let available = Some(profile.state).filter(|state| *state == ProfileState::Available);
-    let Some(state) = available.and_then(|state| steps.into_iter().try_fold(state, ProfileState::after))
-    else {
-        let why = match profile.state {
+    if profile.state() != ProfileState::Available {
+        let why = match profile.state() {
             ProfileState::Error => {
                 "the ES2+ order of the profile has failed; cancel that order first".to_owned()
             }
             state => format!("the profile is {state}"),
         };
         return Err(Status::ProfileUnavailable.because(why).about(profile.iccid).into());
-    };
-    profile.state = state;
+    }
     profile.last_call = None;
     let id = ProfileOrderId::random(context.world);
-    profile.order = Some(Order::new(id.clone(), operator.to_string(), Some(request.eid), &profile));
+    let order = Order::new(id.clone(), operator.to_string(), Some(request.eid), &profile);
+    profile
+        .reserve(ProfileEvent::ReservedForEid, order)
+        .and_then(|()| profile.apply(ProfileEvent::OrderConfirmedAndReleased))
+        .map_err(|error| Status::ProfileUnavailable.because(error.to_string()).about(error.iccid))?;
     profile.save(context.tx)?;
     Ok((profile.iccid, id))
 }
@@ -63,8 +63,8 @@ async fn find(
                 let why = format!("the profile is of type {:?}", profile.profile_type);
                 return Err(Status::ProfileTypeUnknown.because(why).about(iccid).into());
             }
-            let theirs = profile.order.as_ref().is_none_or(|order| order.requester == operator.to_string());
-            if !theirs && profile.state != ProfileState::Available {
+            let theirs = profile.order().map_or(true, |order| order.requester == operator.to_string());
+            if !theirs && profile.state() != ProfileState::Available {
                 let why = "the profile is ordered by another operator";
                 return Err(Status::IccidNotAllowed.because(why).about(iccid).into());
             }
@@ -103,8 +103,7 @@ pub(crate) async fn package(context: &mut Context<'_, '_>, download: &Download) 
 
 async fn find_own(context: &mut Context<'_, '_>, download: &Download) -> Result<Option<Profile>, Fault> {
     let profile = context.tx.get(&PROFILES, &download.iccid.to_string()).await?;
-    let is_current_order =
-        |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == download.order);
+    let is_current_order = |profile: &Profile| profile.order().is_ok_and(|order| order.id == download.order);
     Ok(profile.filter(is_current_order))
 }
 
@@ -115,18 +114,18 @@ fn order_ended(download: &Download) -> Rejection {
         .into()
 }
 
-fn after(profile: &Profile, event: ProfileEvent) -> Decision<ProfileState> {
-    profile.state.after(event).ok_or_else(|| {
-        let why = format!("the profile became {} during the download", profile.state);
-        Status::ProfileUnavailable.because(why).about(profile.iccid).into()
+fn apply(profile: &mut Profile, event: ProfileEvent) -> Decision<()> {
+    profile.apply(event).map_err(|error| {
+        let why = format!("the profile became {} during the download", error.state);
+        Status::ProfileUnavailable.because(why).about(error.iccid).into()
     })
 }
 
 /// Records that an ISD-P exists for the profile. From now on, only this eUICC can have the profile.
 pub(crate) async fn handed_out(context: &mut Context<'_, '_>, download: &Download) -> Decision<()> {
     let mut profile = profile(context, download).await?;
-    profile.state = after(&profile, ProfileEvent::PackageHandedOut)?;
-    if let Some(order) = profile.order.as_mut() {
+    apply(&mut profile, ProfileEvent::PackageHandedOut)?;
+    if let Ok(order) = profile.order_mut() {
         order.handed_to = Some(download.eid);
         order.download_attempts = order.download_attempts.saturating_add(1);
     }
@@ -136,7 +135,7 @@ pub(crate) async fn handed_out(context: &mut Context<'_, '_>, download: &Downloa
 /// Records that the profile is installed.
 pub(crate) async fn installed(context: &mut Context<'_, '_>, download: &Download) -> Decision<()> {
     let mut profile = profile(context, download).await?;
-    profile.state = after(&profile, ProfileEvent::InstallationSucceeded)?;
+    apply(&mut profile, ProfileEvent::InstallationSucceeded)?;
     let Download { eid, iccid, .. } = *download;
     context.tx.put(&INSTALLATIONS, &iccid_key(iccid, eid), &Installation { eid, at: context.now })?;
     Ok(profile.save(context.tx)?)
@@ -152,8 +151,9 @@ pub(crate) async fn not_installed(context: &mut Context<'_, '_>, download: &Down
 /// Records that the profile may be on the card. It stays assigned to this eUICC.
 pub(crate) async fn left_behind(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
     let Some(mut profile) = find_own(context, download).await? else { return Ok(()) };
-    profile.state = profile.state.after(ProfileEvent::PackageHandedOut).unwrap_or(profile.state);
-    if let Some(order) = profile.order.as_mut() {
+    // In any other state, the profile stays as it is.
+    let _ = profile.apply(ProfileEvent::PackageHandedOut);
+    if let Ok(order) = profile.order_mut() {
         order.handed_to = Some(download.eid);
     }
     profile.save(context.tx)
@@ -164,8 +164,7 @@ pub(crate) async fn deleted(context: &mut Context<'_, '_>, iccid: Iccid, eid: Ei
     context.tx.delete(&INSTALLATIONS, &iccid_key(iccid, eid));
     let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
     // Another eUICC may have received the profile since then.
-    let is_there =
-        |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.handed_to == Some(eid));
+    let is_there = |profile: &Profile| profile.order().is_ok_and(|order| order.handed_to == Some(eid));
     match profile.filter(is_there) {
         Some(profile) => back_to_stock(context, profile),
         None => Ok(()),
@@ -173,10 +172,9 @@ pub(crate) async fn deleted(context: &mut Context<'_, '_>, iccid: Iccid, eid: Ei
 }
 
 fn back_to_stock(context: &mut Context<'_, '_>, mut profile: Profile) -> Result<(), Fault> {
-    let ways = [ProfileEvent::ProfileDeleted, ProfileEvent::OrderCancelled];
-    if let Some(state) = ways.into_iter().find_map(|event| profile.state.after(event)) {
-        profile.state = state;
-        profile.order = None;
+    if profile.apply(ProfileEvent::ProfileDeleted).is_err() {
+        // In any other state, the profile stays as it is.
+        let _ = profile.apply(ProfileEvent::OrderCancelled);
     }
     profile.save(context.tx)
 }

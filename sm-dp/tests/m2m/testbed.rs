@@ -31,7 +31,7 @@ use rsp::{
 use rsp_server::soap::{Peer, Peers, eum};
 use sm_dp::{
     ProfileOptions, ProfileState, SmDp, m2m,
-    records::{PROFILES, Profile},
+    records::{PROFILES, ProfileRecord},
 };
 use world::{Fault, Link, LinkFault, LinkFaultKind, NullEvents, PeerCertificate, Tx, World, link_from};
 
@@ -235,8 +235,8 @@ impl M2mTestbed {
     }
 
     /// Returns the profile in stock.
-    pub(crate) async fn profile(&self) -> Option<Profile> {
-        Tx::begin(&*self.base.records).get(&PROFILES, ICCID).await.unwrap()
+    pub(crate) async fn profile(&self) -> Option<ProfileRecord> {
+        Tx::begin(&*self.base.records).get(&PROFILES, ICCID).await.unwrap().map(Into::into)
     }
 
     pub(crate) async fn state(&self) -> ProfileState {

@@ -160,7 +160,7 @@ impl Testbed {
     }
 
     /// Returns the record of the default profile.
-    pub(crate) async fn profile(&self) -> sm_dp::records::Profile {
+    pub(crate) async fn profile(&self) -> sm_dp::records::ProfileRecord {
         let orders = self.server.orders().await.unwrap();
         orders.into_iter().find(|profile| profile.iccid.to_string() == ICCID).unwrap()
     }
