@@ -3,7 +3,7 @@
 //!
 //! There is one file for each resource. Each function is a type. The routing table and the OpenAPI
 //! document are both generated from these types, so they cannot differ. The API has no password and
-//! is meant for the loopback address. [`origin`] refuses requests from web pages.
+//! is meant for the loopback address. The module `origin` refuses requests from web pages.
 
 mod document;
 mod ensured;
