@@ -50,7 +50,7 @@ fn the_example_is_applied_once_however_often_it_is_given() {
     let said = serve(folder, &arguments);
     let entries = |said: &[String]| said.iter().filter(|line| line.contains(" entry ")).count();
     assert_eq!(entries(&said), 7, "{said:?}");
-    assert!(said.iter().all(|line| !line.contains("left as it was")), "{said:?}");
+    assert!(said.iter().all(|line| !line.contains("(unchanged)")), "{said:?}");
     assert!(said.iter().any(|line| line.starts_with("admin API at http://127.0.0.1:")), "{said:?}");
     let made = stock(folder);
     for (iccid, state, matching_id) in [
@@ -64,7 +64,7 @@ fn the_example_is_applied_once_however_often_it_is_given() {
     assert_eq!(made.len(), 3);
 
     let again = serve(folder, &arguments);
-    let kept = again.iter().filter(|line| line.ends_with("left as it was")).count();
+    let kept = again.iter().filter(|line| line.ends_with("(unchanged)")).count();
     assert_eq!(kept, 7, "{again:?}");
     assert_eq!(stock(folder), made);
 }
@@ -78,7 +78,7 @@ fn a_profile_given_at_every_start_is_put_into_stock_once() {
     let first = serve(folder.path(), &arguments);
     assert!(first[0].ends_with("is Available"), "{first:?}");
     let second = serve(folder.path(), &arguments);
-    assert!(second[0].ends_with("is Available, left as it was"), "{second:?}");
+    assert!(second[0].ends_with("is Available (unchanged)"), "{second:?}");
     let added = landfall(folder.path()).args(["--json", "sm-dp", "add"]).arg(&package).output().unwrap();
     assert!(String::from_utf8_lossy(&added.stderr).contains("ICCID already"), "{added:?}");
 }

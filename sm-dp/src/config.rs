@@ -1,46 +1,49 @@
-//! What the operator of the bench decides, with a named default for each.
+//! The configuration of the server, with a named constant for each default.
 
 use std::fmt;
 use std::time::Duration;
 
 use rsp::ids::{SmdpAddress, Version};
 
-/// How long an LPA may take from one step of a session to the next: time for a person to read and to confirm.
+/// Maximum time between two steps of a session. A person needs time to read and to confirm.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// How long the result of an installation is waited for. A device may be without a network for weeks; until the result
-/// comes, the key that verifies it is kept.
+/// Time for which the server waits for an installation result. A device can be without a network
+/// for weeks. The key that verifies the result is kept for this time.
 pub const NOTIFICATION_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// How long a confirmed order may be downloaded.
+/// Time for which a confirmed order can be downloaded.
 pub const ORDER_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// How long a message to an operator or an SM-DS is tried. After a week without it the peer has other ways to ask.
+/// Time for which delivery of a message to an operator or an SM-DS is retried. After a week, the
+/// peer has other ways to obtain the information.
 pub const DELIVERY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How many messages may wait for an operator that takes none. Later ones are lost: it has long stopped listening.
+/// Maximum number of messages that wait for an unreachable operator. Later messages are discarded.
 pub const MAX_WAITING_MESSAGES: usize = 10_000;
 
-/// How long to wait after the first failed delivery; each further failure doubles it.
-pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
+/// Delay after the first failed delivery. Each further failure doubles the delay.
+pub const FIRST_REDELIVERY_DELAY: Duration = Duration::from_secs(1);
 
-/// The longest wait between two attempts: a peer that comes back has its messages within this.
-pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(5 * 60);
+/// Maximum delay between two attempts. A peer that becomes reachable again receives its messages
+/// within this time.
+pub const MAX_REDELIVERY_DELAY: Duration = Duration::from_secs(5 * 60);
 
-/// How often a download may begin. Bad radio needs a few; more is somebody trying.
+/// Maximum number of downloads of an order. Poor radio conditions need a few attempts; more
+/// indicate abuse.
 pub const MAX_DOWNLOAD_ATTEMPTS: u32 = 10;
 
-/// How often the confirmation code may be wrong: as with the PIN of a SIM.
+/// Maximum number of wrong confirmation codes, as for the PIN of a SIM.
 pub const MAX_CONFIRMATION_CODE_ATTEMPTS: u32 = 3;
 
-/// How the server behaves. [`Config::new`] has every default.
+/// Configuration of an SM-DP+. [`Config::new`] sets every default.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The name by which operators and devices are told to come.
+    /// The address that operators and devices are given.
     pub address: SmdpAddress,
-    /// Other names it answers to.
+    /// Other addresses that the server accepts as its own.
     pub other_addresses: Vec<SmdpAddress>,
-    /// Who may call ES2+.
+    /// The operators that may call ES2+.
     pub requesters: Requesters,
     /// See [`SESSION_LIFETIME`].
     pub session_lifetime: Duration,
@@ -56,18 +59,18 @@ pub struct Config {
     pub max_download_attempts: u32,
     /// See [`MAX_CONFIRMATION_CODE_ATTEMPTS`].
     pub max_confirmation_code_attempts: u32,
-    /// The HostID of every key agreement; drawn anew for each binding when there is none.
+    /// The HostID of every key agreement. Default: a random HostID for each binding.
     pub host_id: Option<HostId>,
-    /// The lowest version of SGP.22 an eUICC may ask for.
+    /// The lowest SGP.22 version of an eUICC that the server accepts.
     pub lowest_svn: Version,
-    /// The highest version of SGP.22 an eUICC may ask for at the least.
+    /// The highest SGP.22 version of an eUICC that the server accepts.
     pub highest_svn: Version,
-    /// The version that is named in `X-Admin-Protocol` to a client that speaks this one or a later one.
+    /// The version in `X-Admin-Protocol` for clients that support this version or a later one.
     pub protocol_version: Version,
 }
 
 impl Config {
-    /// The defaults, for a server of this name.
+    /// Creates a configuration with the default values and this address.
     pub fn new(address: SmdpAddress) -> Self {
         Self {
             address,
@@ -87,20 +90,22 @@ impl Config {
         }
     }
 
-    /// Our own spelling of an address that is ours.
+    /// Returns the configured spelling of `asked` if it is an address of this server.
     pub(crate) fn own_address(&self, asked: &str) -> Option<&SmdpAddress> {
         let asked: SmdpAddress = asked.parse().ok()?;
         std::iter::once(&self.address).chain(&self.other_addresses).find(|own| **own == asked)
     }
 }
 
-/// Who may call ES2+, among those who have shown a client certificate that TLS has verified. An operator in the records
-/// has an identifier that belongs to its certificate alone, in either case.
+/// The callers that may use ES2+. Every caller must present a client certificate that TLS has
+/// verified. In both cases, the identifier of a registered operator can only be used with that
+/// operator's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requesters {
-    /// Everybody, under an object identifier that is in the subjectAltName of its certificate.
+    /// Every caller, with an object identifier from the subjectAltName of its certificate as
+    /// identifier.
     ByCertificate,
-    /// The operators in the records, and nobody else.
+    /// Only registered operators.
     Listed,
 }
 
@@ -109,10 +114,10 @@ pub enum Requesters {
 pub struct HostId(Vec<u8>);
 
 impl HostId {
-    /// The longest HostID.
+    /// Maximum length of a HostID.
     pub const MAX_OCTETS: usize = 16;
 
-    /// `None` for no octets or too many.
+    /// Returns `None` if there are no octets or too many.
     pub fn new(octets: Vec<u8>) -> Option<Self> {
         (1..=Self::MAX_OCTETS).contains(&octets.len()).then_some(Self(octets))
     }

@@ -1,11 +1,11 @@
-//! What a function has to decide with.
+//! The context of a function call.
 
 use rsp::time::Timestamp;
 use world::{Tx, World};
 
-use crate::{config::Config, server::Credentials};
+use crate::{config::Config, credentials::Credentials};
 
-/// A decision about to be taken: the transaction it reads and writes, and what does not change meanwhile.
+/// A running function call: its transaction, and inputs that do not change during the call.
 pub(crate) struct Context<'a, 'r> {
     pub(crate) tx: &'a mut Tx<'r>,
     pub(crate) config: &'a Config,

@@ -1,7 +1,8 @@
-//! Sends what waits in the outbox, each addressee's messages in their order, and again until they are taken.
+//! Sends the messages in the outbox. The messages of each addressee are sent in order, and each is
+//! retried until the addressee accepts it.
 //!
-//! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
-//! under the same functionCallIdentifier.
+//! A message is deleted only after its peer has accepted it. A message that was accepted just
+//! before a power cut is therefore sent twice, with the same functionCallIdentifier.
 
 mod events;
 
@@ -17,39 +18,28 @@ use rsp::{
     },
     time::Timestamp,
 };
-use world::{BoxFuture, Event, Events, Fault, Link, LinkFault, LinkFaultKind, Outcome, Tx};
+use world::{BoxFuture, Event, Events, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use crate::{
-    config::{FIRST_REDELIVERY, SLOWEST_REDELIVERY},
+    config::{FIRST_REDELIVERY_DELAY, MAX_REDELIVERY_DELAY},
+    peers::Peers,
     records::{ADDRESSEES, Addressee, Message, OPERATORS, OUTBOX, Outgoing, Peer},
     server::SmDpPlus,
 };
 
-/// The way from the SM-DP+ to others. It shows its own TLS certificate as the client's.
-pub trait Peers: Send + Sync {
-    /// A link to an operator's ES2+ or to the ES12 of an SM-DS.
-    ///
-    /// # Errors
-    /// There can be none to this address.
-    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault>;
-
-    /// Something has been put into the outbox: [`SmDpPlus::deliver_due`] has something to do.
-    fn wake(&self) {}
-}
-
-/// What became of a message.
-enum Delivered {
-    /// The peer has taken it or never will, or there is nobody any more to take it.
+/// The outcome of a delivery attempt.
+enum Delivery {
+    /// The peer accepted the message, refused it permanently, or no longer exists.
     Done,
-    /// It must be tried again.
+    /// The delivery must be retried.
     Not(String),
 }
 
 impl SmDpPlus {
-    /// Gives the server its way to others. The first one stays.
+    /// Sets the outgoing connections. Further calls have no effect.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
-        // A second one would have to be told of what the first one was woken for.
+        // A replacement would miss the wake-ups that the first one received.
         let _ = self.0.peers.set(peers);
         self
     }
@@ -60,19 +50,19 @@ impl SmDpPlus {
         }
     }
 
-    /// Everything that waits to be delivered, by addressee and time.
+    /// Returns all waiting messages, sorted by addressee and time.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn outbox(&self) -> Result<Vec<(String, Message)>, Fault> {
         Tx::begin(self.records()).glance(&OUTBOX, "").await
     }
 
-    /// Delivers what is due, to all addressees at the same time. Says when something is due next; `None` when nothing
-    /// waits.
+    /// Delivers all due messages, to all addressees concurrently. Returns the time at which the
+    /// next message is due, or `None` if no message waits.
     ///
     /// # Errors
-    /// The records fail. What was taken before that may be sent again.
+    /// Fails if the records fail. Messages that were accepted before the failure may be sent again.
     pub async fn deliver_due(&self) -> Result<Option<Timestamp>, Fault> {
         let addressees = Tx::begin(self.records()).glance(&ADDRESSEES, "").await?;
         let deliveries = addressees.into_iter().map(|(key, addressee)| -> BoxFuture<'_, _> {
@@ -106,19 +96,20 @@ impl SmDpPlus {
                     return Ok([Some(addressee.next_attempt), held].into_iter().flatten().min());
                 }
                 match self.deliver(&key, &addressee.peer, &message).await? {
-                    Delivered::Done => {
+                    Delivery::Done => {
                         addressee.failures = 0;
                         addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
-                    Delivered::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
-                        tracing::warn!(%why, to, "a message was given up; its peer has not taken it for too long");
+                    Delivery::Not(why) if now >= message.since.plus(self.0.config.delivery_lifetime) => {
+                        tracing::warn!(%why, to, "message discarded: its peer has not accepted it within the delivery lifetime");
                         self.give_up(&key, &message).await?;
-                        // It has room again, as far as is known; the next failure counts anew.
+                        // The queue is assumed to have room again. The next failure counts the
+                        // waiting messages.
                         addressee.waiting = 0;
                         self.delete(&key, to, &addressee).await?;
                     }
-                    Delivered::Not(_) => {
+                    Delivery::Not(_) => {
                         addressee.next_attempt = now.plus(wait_after(addressee.failures));
                         addressee.failures = addressee.failures.saturating_add(1);
                         addressee.waiting = count;
@@ -129,35 +120,35 @@ impl SmDpPlus {
         }
     }
 
-    /// Tries once.
-    async fn deliver(&self, key: &str, peer: &Peer, message: &Message) -> Result<Delivered, Fault> {
+    /// Makes one delivery attempt.
+    async fn deliver(&self, key: &str, peer: &Peer, message: &Message) -> Result<Delivery, Fault> {
         match (peer, &message.call) {
             (Peer::Operator(identifier), Outgoing::HandleDownloadProgressInfo(body)) => {
-                self.tell_operator(identifier, body).await
+                self.report_progress(identifier, body).await
             }
-            (Peer::SmDs(address), call) => self.tell_sm_ds(key, address, call).await,
-            // Nobody writes one.
-            (Peer::Operator(_), _) => Ok(Delivered::Done),
+            (Peer::SmDs(address), call) => self.deliver_event(key, address, call).await,
+            // Only SM-DSs have other functions, so no such message is ever posted.
+            (Peer::Operator(_), _) => Ok(Delivery::Done),
         }
     }
 
-    async fn tell_operator(
+    async fn report_progress(
         &self,
         identifier: &str,
         body: &HandleDownloadProgressInfoRequest,
-    ) -> Result<Delivered, Fault> {
+    ) -> Result<Delivery, Fault> {
         let operator = Tx::begin(self.records()).get(&OPERATORS, identifier).await?;
         let Some(address) = operator.and_then(|operator| operator.es2plus_address) else {
-            return Ok(Delivered::Done);
+            return Ok(Delivery::Done);
         };
         let path = es2plus::path("handleDownloadProgressInfo");
         let request = json::request(&path, self.0.config.protocol_version, body);
         let sent = request.body().len();
         let outcome = match self.send(&address, request).await {
             Ok(response) if response.status().is_success() => Outcome::Done,
-            // It would say the same of the same again, and the messages behind this one would wait for it.
+            // A retry would get the same reply, and the messages behind this one would wait for it.
             Ok(response) if is_final(response.status()) => {
-                Outcome::Refused(format!("HTTP {}; the message is given up", response.status()))
+                Outcome::Refused(format!("HTTP {}; the message is discarded", response.status()))
             }
             Ok(response) => Outcome::Failed(format!("HTTP {}", response.status())),
             Err(fault) => Outcome::Failed(fault.to_string()),
@@ -170,8 +161,8 @@ impl SmDpPlus {
                 .with_note(format!("{} {}", body.notification_point_id, body.iccid)),
         );
         Ok(match outcome {
-            Outcome::Failed(why) => Delivered::Not(why),
-            Outcome::Done | Outcome::Refused(_) => Delivered::Done,
+            Outcome::Failed(why) => Delivery::Not(why),
+            Outcome::Done | Outcome::Refused(_) => Delivery::Done,
         })
     }
 
@@ -182,7 +173,7 @@ impl SmDpPlus {
     ) -> Result<Response<Bytes>, LinkFault> {
         let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, address.to_string(), why);
         let peers = self.0.peers.get();
-        let peers = peers.ok_or_else(|| unreachable("this server was given no way to others".to_owned()))?;
+        let peers = peers.ok_or_else(|| unreachable("this server has no outgoing connections".to_owned()))?;
         let link = peers.link(address).map_err(|fault| unreachable(fault.to_string()))?;
         world::send(&link, request).await
     }
@@ -206,17 +197,17 @@ impl SmDpPlus {
     }
 }
 
-/// Whether a status is about the request itself, and not about the time at which it came.
+/// True if the status rejects the request itself rather than asking for a later retry.
 fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// How long to wait after that many failures before.
+/// Delay after the given number of previous failures.
 fn wait_after(failures: u32) -> Duration {
-    FIRST_REDELIVERY.saturating_mul(2u32.saturating_pow(failures)).min(SLOWEST_REDELIVERY)
+    FIRST_REDELIVERY_DELAY.saturating_mul(2u32.saturating_pow(failures)).min(MAX_REDELIVERY_DELAY)
 }
 
-/// Runs all of them at the same time, so that one that waits for its peer does not hold up the others.
+/// Runs all futures concurrently, so that one slow peer does not delay the others.
 async fn together<T>(mut running: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     let mut done = Vec::new();
     poll_fn(move |cx| {

@@ -1,4 +1,4 @@
-//! Whether a profile fits an eUICC: SGP.22 section 5.6.3, eligibility check.
+//! The eligibility check of a profile for an eUICC: SGP.22 section 5.6.3.
 
 use rsp::{
     der::{Reader, Tag},
@@ -8,7 +8,7 @@ use rsp::{
 
 use crate::records::Profile;
 
-/// What the profile needs against what the eUICC says it has.
+/// Compares the needs of the profile with the capabilities of the eUICC.
 pub(crate) fn check(profile: &Profile, euicc: &EuiccInfo2) -> Result<(), Refusal> {
     if let Some(bit) = profile.needs.iter().find(|bit| !euicc.uicc_capability.has(**bit)) {
         return Err(Status::ProfileNotEligible
@@ -35,7 +35,8 @@ pub(crate) fn check(profile: &Profile, euicc: &EuiccInfo2) -> Result<(), Refusal
     }
 }
 
-/// Free non-volatile memory in Extended Card Resources (TS 102 226 section 8.2.1.7.2), octets.
+/// Returns the free non-volatile memory in octets from Extended Card Resources (TS 102 226 section
+/// 8.2.1.7.2).
 fn free_memory(ext_card_resource: &[u8]) -> Option<u32> {
     let mut reader = Reader::new(ext_card_resource);
     while let Ok(Some(_)) = reader.peek() {

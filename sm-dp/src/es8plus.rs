@@ -1,4 +1,4 @@
-//! ES8+: making the Bound Profile Package, SGP.22 sections 2.5.4 and 5.5.
+//! ES8+: creation of the Bound Profile Package, SGP.22 sections 2.5.4 and 5.5.
 
 use crypto::{
     Curve, PublicKey, SecretKey,
@@ -20,17 +20,17 @@ use world::{Fault, World};
 
 use crate::stock::Protection;
 
-/// What a package is bound with.
+/// The keys and identifiers that a package is bound with.
 pub(crate) struct Binder<'a> {
-    /// CERT.DPpb's key.
+    /// The private key of CERT.DPpb.
     pub(crate) signing_key: &'a SecretKey,
-    /// Of the session.
+    /// The TransactionID of the session.
     pub(crate) transaction_id: &'a TransactionId,
-    /// Identifies the server in the key derivation.
+    /// The HostID, which identifies the server in the key derivation.
     pub(crate) host_id: Vec<u8>,
-    /// Kept with the profile on the eUICC.
+    /// The SM-DP+ OID, which the eUICC stores with the profile.
     pub(crate) smdp_oid: Oid,
-    /// For otSK.DP.ECKA and PPKs.
+    /// The source of randomness for otSK.DP.ECKA and the PPKs.
     pub(crate) world: &'a World,
 }
 
@@ -67,7 +67,8 @@ impl Binder<'_> {
         };
         channel.smdp_sign = self.signing_key.sign(&channel.signed_octets(euicc_otpk)).as_bytes().to_vec();
 
-        // The order of protection is the order of loading: the MAC chains through all of it.
+        // Segments must be protected in the order in which the eUICC loads them, because the MAC
+        // chains through all of them.
         let mut protect = Protect::new(keys);
         let configure = ConfigureIsdpRequest {
             dp_proprietary_data: Some(DpProprietaryData { dp_oid: self.smdp_oid.clone() }),
@@ -99,14 +100,14 @@ impl Binder<'_> {
         .to_der())
     }
 
-    /// The same package for another session of the same eUICC with the same one-time key: everything but
-    /// InitialiseSecureChannel stays, octet for octet (section 5.6.2).
+    /// Rebinds a package to another session of the same eUICC with the same one-time key.
+    /// Everything except InitialiseSecureChannel stays octet for octet the same (section 5.6.2).
     pub(crate) fn bind_to_this_transaction(&self, bound: &[u8], euicc_otpk: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut package = BoundProfilePackage::from_der(bound).map_err(|e| {
             Fault::caused_by(
                 e,
-                "cannot use the package that was bound before",
-                "report this: what the server stored cannot be read back",
+                "cannot reuse the bound profile package",
+                "report this: the server cannot read its own record",
             )
         })?;
         let mut channel = package.initialise_secure_channel_request.into_value();
@@ -124,8 +125,9 @@ mod tests {
 
     use super::*;
 
-    /// Made by this code from seeded dice, and opened by pySim: its ASN.1 for every structure, its BSP under the session
-    /// keys and under the PPKs, and Python's `cryptography` for smdpSign.
+    /// Created by this code with seeded randomness, and verified with pySim: its ASN.1 decoder read
+    /// every structure, its BSP decrypted the segments under the session keys and under the PPKs,
+    /// and Python's `cryptography` verified smdpSign.
     const OPENED_BY_PYSIM: &str = include_str!("es8plus/bpp_opened_by_pysim.hex");
 
     fn euicc_otsk() -> SecretKey {
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_is_bound_as_pysim_understands_it() {
+    fn the_bound_package_matches_the_one_verified_with_pysim() {
         assert_eq!(hex::encode(bound()), OPENED_BY_PYSIM.trim());
     }
 }

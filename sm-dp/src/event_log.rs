@@ -1,4 +1,4 @@
-//! What the server has told lately, numbered, for those who ask afterwards.
+//! The latest events of the server with consecutive numbers, for clients that poll them.
 
 use std::{
     borrow::Cow,
@@ -9,15 +9,17 @@ use std::{
 use rsp::status::cut;
 use world::{Event, Events, Outcome};
 
-/// How many events are kept. Some hundred downloads, as a rule at about a megabyte; who wants more asks more often.
+/// Maximum number of events kept. This covers several hundred downloads and normally takes about
+/// one megabyte. A client that needs more events must poll more often.
 pub(crate) const MAX_EVENTS: usize = 4096;
 
-/// How much is kept of each text of an event that may be a peer's: of 4096 at the worst, some 12 MiB.
+/// Maximum length of each text of an event that a peer may have chosen. In the worst case, 4096
+/// events take about 12 MiB.
 const MAX_TEXT_OCTETS: usize = 1024;
 
-/// Tells events on to whom the server was given, and keeps the latest.
+/// Forwards events to the receiver of the server and keeps the latest ones.
 pub(crate) struct EventLog {
-    told: Arc<dyn Events>,
+    receiver: Arc<dyn Events>,
     kept: Mutex<Kept>,
 }
 
@@ -28,23 +30,24 @@ struct Kept {
     events: VecDeque<Event>,
 }
 
-/// A part of the log.
+/// A page of the log.
 pub(crate) struct Page {
     /// The events with their numbers, oldest first.
     pub(crate) events: Vec<(u64, Event)>,
-    /// The number after which to ask next.
+    /// The number to pass as `after` in the next request.
     pub(crate) next: u64,
-    /// How many were asked for but are no longer kept.
+    /// The number of requested events that are no longer kept.
     pub(crate) lost: u64,
 }
 
 impl EventLog {
-    pub(crate) fn over(told: Arc<dyn Events>) -> Self {
-        Self { told, kept: Mutex::default() }
+    pub(crate) fn over(receiver: Arc<dyn Events>) -> Self {
+        Self { receiver, kept: Mutex::default() }
     }
 
-    /// At most `limit` events after number `after`. Numbers begin anew with the server: who asks after a number that
-    /// was not given yet remembers one from before, and gets everything.
+    /// Returns at most `limit` events after number `after`. Numbering starts again when the server
+    /// restarts. A number that has not been assigned yet comes from before a restart, so the caller
+    /// gets all events.
     pub(crate) fn after(&self, after: u64, limit: usize) -> Page {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let after = if after > kept.newest { 0 } else { after };
@@ -73,11 +76,12 @@ impl Events for EventLog {
             kept.events.push_back(short(&event));
             kept.newest += 1;
         }
-        self.told.tell(event);
+        self.receiver.tell(event);
     }
 }
 
-/// The event with at most [`MAX_TEXT_OCTETS`] of each text that a peer may have a say in.
+/// Returns a copy of the event in which each text that a peer may have chosen has at most
+/// [`MAX_TEXT_OCTETS`].
 fn short(event: &Event) -> Event {
     let cut = |text: &String| cut(text.clone(), MAX_TEXT_OCTETS);
     Event {
@@ -108,13 +112,13 @@ mod tests {
 
     #[test]
     fn events_are_numbered_and_the_oldest_are_forgotten_and_counted() {
-        let told = MemoryEvents::default();
-        let log = EventLog::over(Arc::new(told.clone()));
+        let receiver = MemoryEvents::default();
+        let log = EventLog::over(Arc::new(receiver.clone()));
         assert!(numbers(&log.after(0, 10)).is_empty());
         for number in 0..MAX_EVENTS as u64 + 2 {
             log.tell(Event::new(Timestamp(0), "SM-DP+", number.to_string()));
         }
-        assert_eq!(told.all().len(), MAX_EVENTS + 2);
+        assert_eq!(receiver.all().len(), MAX_EVENTS + 2);
         let page = log.after(0, 2);
         assert_eq!((numbers(&page), page.next, page.lost), (vec![3, 4], 4, 2));
         assert_eq!(page.events[0].1.function, "2");
@@ -128,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_of_what_a_peer_said_than_a_person_reads() {
+    fn long_texts_from_peers_are_truncated() {
         let log = EventLog::over(Arc::new(MemoryEvents::default()));
         let long = || "x".repeat(1 << 20);
         for outcome in [Outcome::Refused(long()), Outcome::Failed(long())] {

@@ -1,14 +1,17 @@
-//! The SM-DP+ (SGP.22) and the SM-DP (SGP.02). No sockets.
+//! The SM-DP+ (SGP.22) and the SM-DP (SGP.02). This crate opens no sockets.
 //!
-//! [`SmDpPlus`] answers HTTP requests: ES9+ for LPAs, ES2+ for operators. Directory = interface, file = function.
+//! [`SmDpPlus`] handles HTTP requests on ES9+ (from LPAs) and ES2+ (from operators). There is one
+//! directory for each interface and one file for each function.
 //!
-//! A request is decoded at the edge ([`server`]), decided in a transaction by the file of its function, committed in
-//! one place, and only then answered. What is kept between requests is in [`records`]. For the operator of a test bench
-//! there is the [`admin`] API, apart from the protocol.
+//! [`server`] decodes a request and runs the function's file in a transaction. It commits the
+//! transaction in one place and sends the reply only after the commit. All state between requests
+//! is in [`records`]. The [`admin`] API is for the tester who runs the server and is not part of
+//! the protocol.
 
 pub mod admin;
 pub mod config;
 mod context;
+mod credentials;
 mod delivery;
 mod eligibility;
 mod es2;
@@ -21,16 +24,19 @@ mod event_log;
 pub mod m2m;
 mod operators;
 mod outbox;
+mod peers;
 pub mod profile_state;
+mod protection;
 pub mod records;
 mod router;
 pub mod server;
 pub mod stock;
 
 pub use config::{Config, HostId, Requesters};
-pub use delivery::Peers;
+pub use credentials::Credentials;
 pub use m2m::SmDp;
+pub use peers::Peers;
 pub use profile_state::{ProfileEvent, ProfileState};
 pub use records::Operator;
-pub use server::{Credentials, SmDpPlus};
+pub use server::SmDpPlus;
 pub use stock::{ProfileOptions, Protection, Rebinding};

@@ -1,4 +1,5 @@
-//! Operators that are known by name: who may call ES2+ as whom, and where each hears how its downloads go.
+//! Registered operators: the certificate that each one authenticates with, and the address that
+//! receives its progress reports.
 
 use world::{Fault, Tx};
 
@@ -8,10 +9,10 @@ use crate::{
 };
 
 impl SmDpPlus {
-    /// Makes an operator known, or known anew. It lasts, as everything in the records.
+    /// Adds or replaces an operator in the records.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn register_operator(&self, operator: &Operator) -> Result<(), Fault> {
         world::transact(self.records(), |tx| {
             let put = tx.put(&OPERATORS, &operator.identifier, operator);
@@ -20,10 +21,10 @@ impl SmDpPlus {
         .await
     }
 
-    /// Every operator that is known by name.
+    /// Returns every registered operator.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn operators(&self) -> Result<Vec<Operator>, Fault> {
         let all = Tx::begin(self.records()).list(&OPERATORS, "").await?;
         Ok(all.into_iter().map(|(_, operator)| operator).collect())

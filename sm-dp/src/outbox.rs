@@ -1,9 +1,11 @@
-//! What is to be told to others: written in the transaction that made it so, sent by [`delivery`](crate::delivery).
+//! Outgoing messages. A message is written in the transaction that causes it, and
+//! [`delivery`](crate::delivery) sends it.
 //!
-//! ES12.RegisterEvent and DeleteEvent (section 5.9) go to the SM-DS of an order that has one.
+//! ES12.RegisterEvent and DeleteEvent (section 5.9) go to the SM-DS of the order, if the order
+//! names one.
 //!
-//! ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5) goes to the operator whose order it is, if it is known by name
-//! and has an address.
+//! ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5) goes to the operator that placed the
+//! order, if that operator is registered with an address.
 
 use std::time::Duration;
 
@@ -21,13 +23,16 @@ use rsp_server::{Decision, Rejection};
 
 use crate::{
     context::Context,
-    records::{ADDRESSEES, Addressee, Before, Message, OPERATORS, OUTBOX, Order, Outgoing, Peer, Profile},
+    records::{
+        ADDRESSEES, Addressee, Message, OPERATORS, OUTBOX, Order, OrderSnapshot, Outgoing, Peer, Profile,
+    },
 };
 
-/// How long an event is left to the request that made it. More than any request waits for an SM-DS.
-const HELD: Duration = Duration::from_secs(120);
+/// Time for which the delivery of an event is reserved for the request that caused it. No request
+/// waits longer than this for an SM-DS.
+const RESERVATION: Duration = Duration::from_secs(120);
 
-/// How a step of a download ended.
+/// The outcome of a step of a download.
 pub(crate) struct Progress<'a> {
     pub(crate) point: NotificationPointId,
     pub(crate) eid: Eid,
@@ -35,13 +40,13 @@ pub(crate) struct Progress<'a> {
     pub(crate) result_data: Option<ResultData>,
 }
 
-/// Tells the operator of the profile's order.
-pub(crate) async fn tell_operator(
+/// Posts a progress report to the operator that ordered the profile.
+pub(crate) async fn report_progress(
     context: &mut Context<'_, '_>,
     profile: &Profile,
     progress: Progress<'_>,
 ) -> Decision<()> {
-    let Some(order) = &profile.order else { return Ok(()) };
+    let Ok(order) = profile.order() else { return Ok(()) };
     let operator = context.tx.get(&OPERATORS, &order.requester).await?;
     if operator.is_none_or(|operator| operator.es2plus_address.is_none()) {
         return Ok(());
@@ -66,15 +71,16 @@ pub(crate) async fn tell_operator(
     Ok(())
 }
 
-/// Has an event registered for a released order, if it has an SM-DS. Whoever commits this delivers it then, under the
-/// key that is given; later it is tried as everything else.
+/// Posts the registration of an event for a released order, if the order names an SM-DS. Returns
+/// the key of the message. The caller delivers it immediately after the commit; if that fails, the
+/// delivery loop retries it like any other message.
 pub(crate) async fn register_event(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,
-    before: Before,
+    before: OrderSnapshot,
 ) -> Decision<Option<String>> {
     let iccid = profile.iccid;
-    let Some(order) = profile.order.as_mut() else { return Ok(None) };
+    let Ok(order) = profile.order_mut() else { return Ok(None) };
     let Some((at, eid, event_id)) = event_of(order) else { return Ok(None) };
     order.event_registered = true;
     let request = RegisterEventRequest {
@@ -84,22 +90,23 @@ pub(crate) async fn register_event(
         event_id,
         forwarding_indicator: false,
     };
-    let held_until = Some(context.now.plus(HELD));
+    let held_until = Some(context.now.plus(RESERVATION));
     let peer = Peer::SmDs(at.clone());
     let call = Outgoing::RegisterEvent { at, request, before: Box::new(before) };
     post(context, peer, &format!("{iccid}/{eid}"), held_until, call).await
 }
 
-/// Whoever asks again delivers it again, if it still waits.
-pub(crate) async fn hold_again(context: &mut Context<'_, '_>, key: &str) -> Decision<()> {
+/// Reserves the delivery of a waiting message for the caller again. Used when a request is
+/// repeated.
+pub(crate) async fn reserve_again(context: &mut Context<'_, '_>, key: &str) -> Decision<()> {
     if let Some(mut message) = context.tx.get(&OUTBOX, key).await? {
-        message.held_until = Some(context.now.plus(HELD));
+        message.held_until = Some(context.now.plus(RESERVATION));
         context.tx.put(&OUTBOX, key, &message)?;
     }
     Ok(())
 }
 
-/// Has the event of an order deleted, if there is one.
+/// Posts the deletion of an order's event, if one is registered.
 pub(crate) fn delete_event(context: &mut Context<'_, '_>, order: &Order) -> Decision<()> {
     if !order.event_registered {
         return Ok(());
@@ -108,7 +115,7 @@ pub(crate) fn delete_event(context: &mut Context<'_, '_>, order: &Order) -> Deci
     delete_event_at(context, at, eid, event_id)
 }
 
-/// Has an event deleted, whether or not an order knows of it.
+/// Posts the deletion of an event. No order needs to refer to the event.
 pub(crate) fn delete_event_at(
     context: &mut Context<'_, '_>,
     at: SmdpAddress,
@@ -127,15 +134,15 @@ pub(crate) fn delete_event_at(
     Ok(())
 }
 
-/// Where and under what an order's event is.
+/// Returns the SM-DS address, EID and EventID of an order's event.
 pub(crate) fn event_of(order: &Order) -> Option<(SmdpAddress, Eid, String)> {
     let address = order.smds_address.as_ref()?.parse().ok()?;
     let event_id = order.matching_id.clone().filter(|matching_id| !matching_id.is_empty())?;
     Some((address, order.eid?, event_id))
 }
 
-/// Tells the operator how a step ended that may have been refused.
-pub(crate) async fn tell_decision<T>(
+/// Reports the outcome of a step that may have been refused to the operator.
+pub(crate) async fn report_outcome<T>(
     context: &mut Context<'_, '_>,
     profile: &Profile,
     eid: Eid,
@@ -145,15 +152,16 @@ pub(crate) async fn tell_decision<T>(
     let outcome = match decision {
         Ok(_) => Ok(()),
         Err(Rejection::Refusal(refusal)) => Err(refusal),
-        // Nothing of this is committed.
+        // A fault rolls back the transaction, so there is nothing to report.
         Err(Rejection::Fault(_)) => return Ok(()),
     };
-    tell_operator(context, profile, Progress { point, eid, outcome, result_data: None }).await
+    report_progress(context, profile, Progress { point, eid, outcome, result_data: None }).await
 }
 
-/// Puts a message after all others for the same peer. Those about one thing come in the order in which they were put,
-/// those of the same millisecond about different things in any. What is for an operator that has let too many wait is
-/// not put, and there is no key.
+/// Appends a message to the queue of its peer. Messages about the same profile and eUICC are
+/// delivered in the order in which they were posted. Messages about different ones posted in the
+/// same millisecond are delivered in any order. If too many messages already wait for an operator,
+/// nothing is posted and no key is returned.
 async fn post(
     context: &mut Context<'_, '_>,
     peer: Peer,
@@ -162,17 +170,21 @@ async fn post(
     call: Outgoing,
 ) -> Decision<Option<String>> {
     let to = peer.key();
-    // Read without making it part of the decision, because it is there from the first message on and only failures
-    // change it.
+    // This read is not part of the transaction's read set: the record exists from the first message
+    // on, and only failed deliveries change it.
     let known = context.tx.glance(&ADDRESSEES, &to).await?.into_iter().next();
     match (known, &peer) {
         (None, _) => {
             let addressee = Addressee { peer, failures: 0, next_attempt: context.now, waiting: 0 };
             context.tx.put(&ADDRESSEES, &to, &addressee)?;
         }
-        // An SM-DS has no more than there are orders.
+        // An SM-DS cannot have more waiting messages than there are orders.
         (Some((_, known)), Peer::Operator(_)) if known.waiting >= context.config.max_waiting_messages => {
-            tracing::warn!(to, waiting = known.waiting, "a message is lost; too many wait for this operator");
+            tracing::warn!(
+                to,
+                waiting = known.waiting,
+                "message discarded: too many messages wait for this operator"
+            );
             return Ok(None);
         }
         (Some(_), _) => {}
@@ -189,7 +201,8 @@ async fn post(
     Ok(Some(key))
 }
 
-/// Of a call to a peer, under an identifier that stays the same however often it is sent.
+/// Builds the header of an outgoing call. Its function call identifier stays the same for every
+/// retry.
 fn header(context: &Context<'_, '_>) -> RequestHeader {
     RequestHeader {
         function_requester_identifier: context
@@ -201,20 +214,16 @@ fn header(context: &Context<'_, '_>) -> RequestHeader {
     }
 }
 
-impl Before {
-    /// As it stands.
+impl OrderSnapshot {
+    /// Takes a snapshot of the profile.
     pub(crate) fn of(profile: &Profile) -> Self {
-        Self {
-            iccid: profile.iccid,
-            state: profile.state,
-            order: profile.order.clone(),
-            last_call: profile.last_call.clone(),
-        }
+        Self { iccid: profile.iccid, status: profile.status.clone(), last_call: profile.last_call.clone() }
     }
 }
 
 impl Peer {
-    /// What the keys of its messages begin with. The length tells where its name ends, whatever is in it.
+    /// The prefix of the keys of this peer's messages. The length prefix keeps names unambiguous,
+    /// whatever characters they contain.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::Operator(identifier) => format!("operator/{}:{identifier}/", identifier.len()),

@@ -1,4 +1,4 @@
-//! The life of a profile in the SM-DP+: SGP.22 section 3.1.6, as one table.
+//! The states of a profile in the SM-DP+ (SGP.22 section 3.1.6), as one transition table.
 //!
 //! ```text
 //!                 +-> Allocated -+
@@ -13,30 +13,49 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a profile stands.
+/// The state of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ProfileState {
-    /// In stock.
+    /// The profile is in stock.
     Available,
-    /// Reserved, for no eUICC in particular.
+    /// The profile is reserved without an EID.
     Allocated,
-    /// Reserved for one eUICC.
+    /// The profile is reserved for one eUICC.
     Linked,
-    /// The order is complete.
+    /// The order is confirmed but not released.
     Confirmed,
-    /// The download may begin.
+    /// The profile can be downloaded.
     Released,
-    /// A Bound Profile Package was handed out; how it ended is not known.
+    /// A Bound Profile Package was delivered and its installation result is not known yet.
     Downloaded,
-    /// On the eUICC.
+    /// The profile is installed on an eUICC.
     Installed,
     /// The order ended without an installation.
     Error,
-    /// Not to be ordered again.
+    /// The profile cannot be ordered again.
     Unavailable,
 }
 
-/// What moves a profile.
+/// The state of a profile that has an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderState {
+    /// The profile is reserved without an EID.
+    Allocated,
+    /// The profile is reserved for one eUICC.
+    Linked,
+    /// The order is confirmed but not released.
+    Confirmed,
+    /// The profile can be downloaded.
+    Released,
+    /// A Bound Profile Package was delivered and its installation result is not known yet.
+    Downloaded,
+    /// The profile is installed on an eUICC.
+    Installed,
+    /// The order ended without an installation.
+    Error,
+}
+
+/// An event that changes the state of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ProfileEvent {
     /// ES2+.DownloadOrder without an EID.
@@ -51,28 +70,28 @@ pub enum ProfileEvent {
     ProfileReleased,
     /// ES9+.GetBoundProfilePackage.
     PackageHandedOut,
-    /// ES9+.HandleNotification: installed.
+    /// ES9+.HandleNotification with a successful installation result.
     InstallationSucceeded,
-    /// ES9+.HandleNotification: not installed.
+    /// ES9+.HandleNotification with an installation error.
     InstallationFailed,
-    /// ES9+.CancelSession for good, or attempts used up.
+    /// ES9+.CancelSession with a permanent reason, or the attempts are used up.
     DownloadEnded,
-    /// ES2+.CancelOrder, to be ordered again; or an order of SGP.02 that came to nothing.
+    /// ES2+.CancelOrder that makes the profile available again, or a failed order of SGP.02.
     OrderCancelled,
-    /// ES2+.CancelOrder, not to be ordered again.
+    /// ES2+.CancelOrder that makes the profile unavailable.
     OrderCancelledForGood,
-    /// SGP.02: its ISD-P was deleted from the M2M eUICC.
+    /// SGP.02: the ISD-P of the profile was deleted from the M2M eUICC.
     ProfileDeleted,
 }
 
 use ProfileEvent as On;
 use ProfileState as Is;
 
-/// Every step there is; what does not stand here is refused.
+/// All allowed transitions. Every other one is refused.
 pub const TRANSITIONS: &[(ProfileState, ProfileEvent, ProfileState)] = &[
     (Is::Available, On::Reserved, Is::Allocated),
     (Is::Available, On::ReservedForEid, Is::Linked),
-    // An order that ended may be placed anew.
+    // A profile whose order ended can be ordered again.
     (Is::Error, On::Reserved, Is::Allocated),
     (Is::Error, On::ReservedForEid, Is::Linked),
     (Is::Allocated, On::OrderConfirmed, Is::Confirmed),
@@ -81,16 +100,16 @@ pub const TRANSITIONS: &[(ProfileState, ProfileEvent, ProfileState)] = &[
     (Is::Linked, On::OrderConfirmedAndReleased, Is::Released),
     (Is::Confirmed, On::ProfileReleased, Is::Released),
     (Is::Released, On::PackageHandedOut, Is::Downloaded),
-    // Retry after a cut.
+    // A retry after an interrupted transfer.
     (Is::Downloaded, On::PackageHandedOut, Is::Downloaded),
     (Is::Downloaded, On::InstallationSucceeded, Is::Installed),
     (Is::Downloaded, On::InstallationFailed, Is::Error),
-    // The message took long; meanwhile a retry was given up.
+    // The notification arrived late, after a retry of the download had failed.
     (Is::Error, On::InstallationSucceeded, Is::Installed),
     (Is::Released, On::DownloadEnded, Is::Error),
     (Is::Downloaded, On::DownloadEnded, Is::Error),
     (Is::Installed, On::ProfileDeleted, Is::Available),
-    // What a failed download to an M2M eUICC had left there.
+    // Removal of the remains of a failed download to an M2M eUICC.
     (Is::Downloaded, On::ProfileDeleted, Is::Available),
     (Is::Allocated, On::OrderCancelled, Is::Available),
     (Is::Linked, On::OrderCancelled, Is::Available),
@@ -104,8 +123,38 @@ pub const TRANSITIONS: &[(ProfileState, ProfileEvent, ProfileState)] = &[
     (Is::Error, On::OrderCancelledForGood, Is::Unavailable),
 ];
 
+impl OrderState {
+    /// Returns `None` for the states of a profile without a current order.
+    pub fn of(state: ProfileState) -> Option<Self> {
+        Some(match state {
+            ProfileState::Allocated => Self::Allocated,
+            ProfileState::Linked => Self::Linked,
+            ProfileState::Confirmed => Self::Confirmed,
+            ProfileState::Released => Self::Released,
+            ProfileState::Downloaded => Self::Downloaded,
+            ProfileState::Installed => Self::Installed,
+            ProfileState::Error => Self::Error,
+            ProfileState::Available | ProfileState::Unavailable => return None,
+        })
+    }
+}
+
+impl From<OrderState> for ProfileState {
+    fn from(state: OrderState) -> Self {
+        match state {
+            OrderState::Allocated => Self::Allocated,
+            OrderState::Linked => Self::Linked,
+            OrderState::Confirmed => Self::Confirmed,
+            OrderState::Released => Self::Released,
+            OrderState::Downloaded => Self::Downloaded,
+            OrderState::Installed => Self::Installed,
+            OrderState::Error => Self::Error,
+        }
+    }
+}
+
 impl ProfileState {
-    /// Every state, in the order of a profile's life.
+    /// Every state, in lifecycle order.
     pub const ALL: [Self; 9] = [
         Self::Available,
         Self::Allocated,
@@ -118,12 +167,12 @@ impl ProfileState {
         Self::Unavailable,
     ];
 
-    /// Where `event` leads from here, if it may happen here.
+    /// Returns the state after `event`, or `None` if the event is not allowed in this state.
     pub fn after(self, event: ProfileEvent) -> Option<Self> {
         TRANSITIONS.iter().find(|(from, on, _)| *from == self && *on == event).map(|(_, _, to)| *to)
     }
 
-    /// Whether somebody has ordered the profile and the order is neither ended nor fulfilled.
+    /// True if the profile is ordered and the order has neither ended nor been fulfilled.
     pub fn is_pending(self) -> bool {
         matches!(self, Self::Allocated | Self::Linked | Self::Confirmed | Self::Released | Self::Downloaded)
     }
@@ -140,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_step_is_ambiguous() {
+    fn every_transition_is_unambiguous() {
         for (row, (from, on, _)) in TRANSITIONS.iter().enumerate() {
             let same = TRANSITIONS.iter().filter(|(f, o, _)| (f, o) == (from, on)).count();
             assert_eq!(same, 1, "row {row}: {from:?} on {on:?}");
@@ -148,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_a_card_cannot_be_ordered_or_cancelled() {
+    fn delivered_profiles_cannot_be_ordered_or_cancelled() {
         for event in [On::Reserved, On::ReservedForEid, On::OrderCancelled, On::OrderCancelledForGood] {
             assert_eq!(Is::Installed.after(event), None);
             assert_eq!(Is::Downloaded.after(event), None);
@@ -156,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_but_the_last_can_be_left() {
+    fn every_state_except_unavailable_can_be_left() {
         for state in ProfileState::ALL {
             let leaves = TRANSITIONS.iter().any(|(from, _, to)| *from == state && to != from);
             assert_eq!(leaves, state != Is::Unavailable, "{state}");

@@ -1,12 +1,15 @@
-//! What the server keeps: profiles with their orders, packages, sessions, notifications taken.
+//! The records of the server: profiles with their orders, packages, sessions, received
+//! notifications.
 //!
-//! Every record is a value of one of these types, as JSON. Nothing else is remembered between two requests.
+//! Every record is a value of one of these types, stored as JSON. No other state survives between
+//! two requests.
 
 use std::fmt;
 
 use crypto::Curve;
 use rsp::{
     ids::{Eid, Iccid, Oid, SmdpAddress, SubjectKeyIdentifier},
+    sgp02::common::SubscriptionAddress,
     sgp22::{
         es2plus::HandleDownloadProgressInfoRequest,
         es8plus::StoreMetadataRequest,
@@ -19,59 +22,66 @@ use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx, World};
 
 use crate::{
-    m2m,
-    profile_state::ProfileState,
-    stock::{Protection, Rebinding},
+    profile_state::{OrderState, ProfileEvent, ProfileState},
+    protection::{Protection, Rebinding},
 };
 
 /// Profiles by ICCID.
 pub const PROFILES: Collection<Profile> = Collection::new("profiles");
-/// Profile packages (DER) by ICCID. Apart from the profile, which changes often while the package never does.
+/// Profile packages (DER) by ICCID. They are separate from the profile because the profile changes
+/// often and the package never does.
 pub const PACKAGES: Collection<Octets> = Collection::new("packages");
-/// Profiles that can be ordered by their type: the key is the type and the ICCID.
+/// Available profiles by type. The key is the type and the ICCID.
 pub const AVAILABLE: Collection<Iccid> = Collection::new("available");
-/// Types of which there is or was a profile.
+/// Subscription addresses that devices have under profiles in stock, by ICCID. Used by the SM-DP of
+/// SGP.02.
+pub const SUBSCRIPTION_ADDRESSES: Collection<SubscriptionAddress> = Collection::new("m2m-addresses");
+/// Profile types that are or were in stock.
 pub const PROFILE_TYPES: Collection<()> = Collection::new("profile-types");
-/// Which profile a MatchingID leads to.
+/// ICCIDs of profiles by the MatchingID of their order.
 pub const MATCHING_IDS: Collection<Iccid> = Collection::new("matching-ids");
-/// Which profiles are ordered for an eUICC: the key is EID/ICCID.
+/// ICCIDs of the profiles that are ordered for an eUICC. The key is EID/ICCID.
 pub const ORDERS_BY_EID: Collection<Iccid> = Collection::new("orders-by-eid");
 /// Sessions by TransactionID.
 pub const SESSIONS: Collection<Session> = Collection::new("sessions");
-/// The package bound last for a profile and an eUICC: the key is ICCID/EID.
+/// The most recently bound package for a profile and an eUICC. The key is ICCID/EID.
 pub const BINDINGS: Collection<Binding> = Collection::new("bindings");
-/// Which eUICCs have a profile: the key is ICCID/EID.
+/// Installations of profiles on eUICCs. The key is ICCID/EID.
 pub const INSTALLATIONS: Collection<Installation> = Collection::new("installations");
-/// Which eUICCs have told that they deleted a profile, and by which sequence number: the key is ICCID/EID.
+/// Sequence numbers of the notifications with which an eUICC reported the deletion of a profile.
+/// The key is ICCID/EID.
 pub const DELETIONS: Collection<i64> = Collection::new("deletions");
-/// Operators that are known by name, by that name.
+/// Registered operators by identifier.
 pub const OPERATORS: Collection<Operator> = Collection::new("operators");
-/// The profile that a call was given which did not name one: the key is the requester and the call's identifier.
+/// ICCIDs of the profiles that were assigned to calls without an ICCID. The key is the requester
+/// and the function call identifier.
 pub const CALLS: Collection<Iccid> = Collection::new("calls");
-/// What waits to be delivered to operators and SM-DSs: the key is the addressee, the time, the profile, the eUICC and a number.
+/// Messages that wait for delivery to operators and SM-DSs. The key is the addressee, the time, the
+/// profile, the eUICC and a number.
 pub const OUTBOX: Collection<Message> = Collection::new("outbox");
-/// To whom there ever was something to deliver, and when it is tried next.
+/// Peers that ever had a message, with the time of the next delivery attempt.
 pub const ADDRESSEES: Collection<Addressee> = Collection::new("addressees");
-/// Notifications that were taken: the key is EID/sequence number/ICCID, and for the result of an installation
-/// /TransactionID besides.
+/// Received notifications. The key is EID/sequence number/ICCID. The key of an installation result
+/// also has /TransactionID.
 pub const NOTIFICATIONS: Collection<TakenNotification> = Collection::new("notifications");
 
-/// The key under which an order is found by its eUICC.
+/// The key of an order in the index by eUICC.
 pub(crate) fn eid_key(eid: Eid, iccid: Iccid) -> String {
     format!("{eid}/{iccid}")
 }
 
-/// What the keys of [`AVAILABLE`] begin with for a type. The length tells where the type ends, whatever is in it.
+/// The prefix of the keys of [`AVAILABLE`] for a type. The length prefix keeps types unambiguous,
+/// whatever characters they contain.
 pub(crate) fn type_prefix(profile_type: &str) -> String {
     format!("{}:{profile_type}/", profile_type.len())
 }
 
-/// The key under which stands what a profile and an eUICC have to do with each other.
+/// The key of records about one profile on one eUICC.
 pub(crate) fn iccid_key(iccid: Iccid, eid: Eid) -> String {
     format!("{iccid}/{eid}")
 }
 
-/// Octets, base64 in the record.
+/// Octets, stored as base64.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Octets(#[serde(with = "base64_octets")] pub Vec<u8>);
@@ -84,67 +94,297 @@ impl fmt::Debug for Octets {
 
 /// A profile in stock, and its order if it has one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ProfileRecord", into = "ProfileRecord")]
 pub struct Profile {
-    /// Its ICCID.
+    /// The ICCID.
     pub iccid: Iccid,
-    /// What operators call its kind.
+    /// The profile type under which operators order it.
     pub profile_type: String,
-    /// Where it stands.
-    pub state: ProfileState,
-    /// What the LPA and the eUICC are told of it.
-    #[serde(with = "base64_der")]
+    /// The state and the order.
+    pub status: ProfileStatus,
+    /// The metadata for the LPA and the eUICC.
     pub metadata: StoreMetadataRequest,
-    /// How its package is protected, unless an order says otherwise.
+    /// The keys that protect its package, unless an order sets another protection.
     pub protection: Protection,
-    /// Whether it may be bound to other one-time keys, unless an order says otherwise.
+    /// Says if the profile can be bound to other one-time keys, unless an order sets another value.
     pub rebinding: Rebinding,
-    /// Bits of UICCCapability that it needs.
+    /// The bits of UICCCapability that the eUICC must have.
     pub needs: Vec<usize>,
-    /// Octets of non-volatile memory that it needs, about.
+    /// The approximate non-volatile memory that it needs, in octets.
     pub memory: u32,
-    /// The pending or last order.
-    pub order: Option<Order>,
-    /// The call of ES2+ that changed it last.
+    /// The ES2+ call that changed the profile last.
     pub last_call: Option<LastCall>,
 }
 
-/// A call of ES2+ and what was answered.
+/// The stored form of a [`Profile`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileRecord {
+    /// The ICCID.
+    pub iccid: Iccid,
+    /// The profile type under which operators order it.
+    pub profile_type: String,
+    /// The state.
+    pub state: ProfileState,
+    /// The metadata for the LPA and the eUICC.
+    #[serde(with = "base64_der")]
+    pub metadata: StoreMetadataRequest,
+    /// The keys that protect its package, unless an order sets another protection.
+    pub protection: Protection,
+    /// Says if the profile can be bound to other one-time keys, unless an order sets another value.
+    pub rebinding: Rebinding,
+    /// The bits of UICCCapability that the eUICC must have.
+    pub needs: Vec<usize>,
+    /// The approximate non-volatile memory that it needs, in octets.
+    pub memory: u32,
+    /// The pending or last order.
+    pub order: Option<Order>,
+    /// The ES2+ call that changed the profile last.
+    pub last_call: Option<LastCall>,
+}
+
+/// The state of a profile, with the order in the states that have one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "StatusRecord", into = "StatusRecord")]
+pub enum ProfileStatus {
+    /// The profile is in stock and has no order.
+    Available,
+    /// The profile has an order, which can be pending, fulfilled or failed.
+    Ordered {
+        /// The state.
+        state: OrderState,
+        /// The order.
+        order: Order,
+    },
+    /// The profile cannot be ordered again.
+    Unavailable {
+        /// The last order, if it was not cancelled.
+        last_order: Option<Order>,
+    },
+}
+
+/// The stored form of a [`ProfileStatus`].
+#[derive(Serialize, Deserialize)]
+struct StatusRecord {
+    state: ProfileState,
+    order: Option<Order>,
+}
+
+/// A stored profile has a state that contradicts its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContradictoryStatus {
+    state: ProfileState,
+}
+
+impl fmt::Display for ContradictoryStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.state {
+            ProfileState::Available => write!(f, "a profile in state Available has an order"),
+            state => write!(f, "a profile in state {state} has no order"),
+        }
+    }
+}
+
+impl std::error::Error for ContradictoryStatus {}
+
+impl ProfileStatus {
+    fn new(state: ProfileState, order: Option<Order>) -> Result<Self, ContradictoryStatus> {
+        match (state, OrderState::of(state), order) {
+            (ProfileState::Available, _, None) => Ok(Self::Available),
+            (ProfileState::Unavailable, _, last_order) => Ok(Self::Unavailable { last_order }),
+            (_, Some(state), Some(order)) => Ok(Self::Ordered { state, order }),
+            _ => Err(ContradictoryStatus { state }),
+        }
+    }
+
+    /// The state.
+    pub fn state(&self) -> ProfileState {
+        match self {
+            Self::Available => ProfileState::Available,
+            Self::Ordered { state, .. } => (*state).into(),
+            Self::Unavailable { .. } => ProfileState::Unavailable,
+        }
+    }
+
+    /// The pending or last order.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Self::Ordered { order, .. } => Some(order),
+            Self::Unavailable { last_order } => last_order.as_ref(),
+            Self::Available => None,
+        }
+    }
+
+    fn into_order(self) -> Option<Order> {
+        match self {
+            Self::Ordered { order, .. } => Some(order),
+            Self::Unavailable { last_order } => last_order,
+            Self::Available => None,
+        }
+    }
+}
+
+impl TryFrom<StatusRecord> for ProfileStatus {
+    type Error = ContradictoryStatus;
+
+    fn try_from(record: StatusRecord) -> Result<Self, ContradictoryStatus> {
+        Self::new(record.state, record.order)
+    }
+}
+
+impl From<ProfileStatus> for StatusRecord {
+    fn from(status: ProfileStatus) -> Self {
+        Self { state: status.state(), order: status.into_order() }
+    }
+}
+
+impl TryFrom<ProfileRecord> for Profile {
+    type Error = ContradictoryStatus;
+
+    fn try_from(record: ProfileRecord) -> Result<Self, ContradictoryStatus> {
+        Ok(Self {
+            iccid: record.iccid,
+            profile_type: record.profile_type,
+            status: ProfileStatus::new(record.state, record.order)?,
+            metadata: record.metadata,
+            protection: record.protection,
+            rebinding: record.rebinding,
+            needs: record.needs,
+            memory: record.memory,
+            last_call: record.last_call,
+        })
+    }
+}
+
+impl From<Profile> for ProfileRecord {
+    fn from(profile: Profile) -> Self {
+        Self {
+            iccid: profile.iccid,
+            profile_type: profile.profile_type,
+            state: profile.status.state(),
+            metadata: profile.metadata,
+            protection: profile.protection,
+            rebinding: profile.rebinding,
+            needs: profile.needs,
+            memory: profile.memory,
+            order: profile.status.into_order(),
+            last_call: profile.last_call,
+        }
+    }
+}
+
+/// An ES2+ call and its reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastCall {
     /// functionRequesterIdentifier.
     pub requester: String,
     /// functionCallIdentifier.
     pub identifier: String,
-    /// SHA-256 of function and request.
+    /// SHA-256 of the function name and the request.
     pub digest: Octets,
     /// The reply, as JSON.
     pub reply: serde_json::Value,
-    /// The message that must be delivered before the reply may be given.
+    /// The key of the message that must be delivered before the reply can be sent.
     pub event: Option<String>,
 }
 
-/// An operator that is known by name.
+/// A registered operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
     /// Its functionRequesterIdentifier.
     pub identifier: String,
     /// The registeredID in the subjectAltName of its client certificate.
     pub certificate_oid: Oid,
-    /// Where it answers ES2+.HandleDownloadProgressInfo; it is not told when there is none.
+    /// The address of its ES2+.HandleDownloadProgressInfo endpoint. Without an address, no progress
+    /// is reported.
     pub es2plus_address: Option<SmdpAddress>,
 }
 
+/// The event is not allowed in the state of the profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InvalidTransition {
+    pub(crate) iccid: Iccid,
+    pub(crate) state: ProfileState,
+}
+
+impl fmt::Display for InvalidTransition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the profile is {}", self.state)
+    }
+}
+
+/// The order that a request depends on has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OrderEnded {
+    pub(crate) iccid: Iccid,
+}
+
+impl fmt::Display for OrderEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the order has ended")
+    }
+}
+
 impl Profile {
-    /// Writes it, and whether it can be had by its type. The only way to write a profile.
-    pub(crate) fn keep(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
-        match self.state {
+    /// The state.
+    pub fn state(&self) -> ProfileState {
+        self.status.state()
+    }
+
+    /// Returns the pending or last order.
+    pub(crate) fn order(&self) -> Result<&Order, OrderEnded> {
+        self.status.order().ok_or(OrderEnded { iccid: self.iccid })
+    }
+
+    /// Returns the order for a change. The caller writes the profile.
+    pub(crate) fn order_mut(&mut self) -> Result<&mut Order, OrderEnded> {
+        let ended = OrderEnded { iccid: self.iccid };
+        match &mut self.status {
+            ProfileStatus::Ordered { order, .. } => Ok(order),
+            ProfileStatus::Unavailable { last_order } => last_order.as_mut().ok_or(ended),
+            ProfileStatus::Available => Err(ended),
+        }
+    }
+
+    /// Reserves the profile for a new order, which replaces an ended one.
+    pub(crate) fn reserve(&mut self, event: ProfileEvent, order: Order) -> Result<(), InvalidTransition> {
+        let refused = InvalidTransition { iccid: self.iccid, state: self.state() };
+        let state = OrderState::of(self.after(event)?).ok_or(refused)?;
+        self.status = ProfileStatus::Ordered { state, order };
+        Ok(())
+    }
+
+    /// Changes the state by an event. An order ends with the event if the new state has none.
+    pub(crate) fn apply(&mut self, event: ProfileEvent) -> Result<(), InvalidTransition> {
+        let refused = InvalidTransition { iccid: self.iccid, state: self.state() };
+        let next = self.after(event)?;
+        match (OrderState::of(next), &mut self.status) {
+            (Some(next), ProfileStatus::Ordered { state, .. }) => *state = next,
+            // A reservation needs a new order.
+            (Some(_), _) => return Err(refused),
+            (None, status) if next == ProfileState::Available => *status = ProfileStatus::Available,
+            (None, status) => *status = ProfileStatus::Unavailable { last_order: None },
+        }
+        Ok(())
+    }
+
+    /// Returns the state after `event`.
+    pub(crate) fn after(&self, event: ProfileEvent) -> Result<ProfileState, InvalidTransition> {
+        let refused = InvalidTransition { iccid: self.iccid, state: self.state() };
+        self.state().after(event).ok_or(refused)
+    }
+
+    /// Writes the profile and updates the index of available profiles. All writes of a profile go
+    /// through this method.
+    pub(crate) fn save(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        match self.state() {
             ProfileState::Available => tx.put(&AVAILABLE, &self.available_key(), &self.iccid)?,
             _ => tx.delete(&AVAILABLE, &self.available_key()),
         }
         tx.put(&PROFILES, &self.iccid.to_string(), self)
     }
 
-    /// Takes it away, with its package and what is known of it on eUICCs. Its order is to be forgotten before.
+    /// Deletes the profile, its package, and the records of its installations. The caller must
+    /// delete the index entries of its order first.
     pub(crate) async fn discard(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         let key = self.iccid.to_string();
         for (installation, _) in tx.list(&INSTALLATIONS, &format!("{key}/")).await? {
@@ -155,7 +395,7 @@ impl Profile {
         }
         tx.delete(&AVAILABLE, &self.available_key());
         tx.delete(&PACKAGES, &key);
-        tx.delete(&m2m::records::ADDRESSES, &key);
+        tx.delete(&SUBSCRIPTION_ADDRESSES, &key);
         tx.delete(&PROFILES, &key);
         Ok(())
     }
@@ -165,14 +405,15 @@ impl Profile {
     }
 }
 
-/// Tells an order from every other one, also of the same profile under the same MatchingID.
+/// The identifier of one order. It differs from that of every other order, even for the same
+/// profile and the same MatchingID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct OrderId(Octets);
+pub struct ProfileOrderId(Octets);
 
-impl OrderId {
-    /// A fresh one.
-    pub fn drawn(world: &World) -> Self {
+impl ProfileOrderId {
+    /// Generates a random identifier.
+    pub fn random(world: &World) -> Self {
         Self(Octets(world.random::<16>().to_vec()))
     }
 }
@@ -180,41 +421,42 @@ impl OrderId {
 /// A download order.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// Its own, as long as it lives.
-    pub id: OrderId,
-    /// Who placed it (functionRequesterIdentifier).
+    /// The identifier of the order.
+    pub id: ProfileOrderId,
+    /// The functionRequesterIdentifier of the operator that placed the order.
     pub requester: String,
-    /// The eUICC it is for, if that is known.
+    /// The EID of the intended eUICC, if it is known.
     pub eid: Option<Eid>,
     /// The MatchingID, once confirmed.
     pub matching_id: Option<String>,
     /// SHA-256 of the confirmation code, if one is required.
     pub confirmation_code_hash: Option<Octets>,
-    /// How often a wrong confirmation code was given.
+    /// The number of wrong confirmation codes received.
     pub wrong_confirmation_codes: u32,
-    /// How often a download began.
+    /// The number of downloads started.
     pub download_attempts: u32,
-    /// How often it may; the server's own limit when absent.
+    /// Maximum number of downloads. Default: the limit of the server.
     pub max_download_attempts: Option<u32>,
-    /// When it can no longer be downloaded; set at confirmation.
+    /// The end of the download period, set at confirmation.
     pub expires: Option<Timestamp>,
-    /// The eUICC to which the package was handed out. From then on the order is for no other.
+    /// The eUICC that received the package. From then on, no other eUICC can use the order.
     pub handed_to: Option<Eid>,
-    /// Never used up: any number of eUICCs may have the profile, nothing is counted, and the profile stays as it is.
+    /// True if any number of eUICCs can download the profile. Attempts are not counted and the
+    /// state of the profile does not change.
     pub reusable: bool,
     /// How the package is protected.
     pub protection: Protection,
-    /// Whether it may be bound to other one-time keys.
+    /// Says if the profile can be bound to other one-time keys.
     pub rebinding: Rebinding,
-    /// The SM-DS at which an event tells of the order.
+    /// The SM-DS that announces the order with an event.
     pub smds_address: Option<String>,
-    /// Whether the event is there, or on its way there.
+    /// True if the event is registered or its registration is in progress.
     pub event_registered: bool,
 }
 
 impl Order {
-    /// An order as it begins.
-    pub fn new(id: OrderId, requester: String, eid: Option<Eid>, profile: &Profile) -> Self {
+    /// Creates an order that is not confirmed yet.
+    pub fn new(id: ProfileOrderId, requester: String, eid: Option<Eid>, profile: &Profile) -> Self {
         Self {
             id,
             requester,
@@ -236,7 +478,8 @@ impl Order {
 }
 
 impl fmt::Debug for Order {
-    /// Without the hash of the confirmation code: a short code is found from it by trying.
+    /// Omits the hash of the confirmation code, because a short code can be found from its hash by
+    /// brute force.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Order")
             .field("requester", &self.requester)
@@ -251,18 +494,18 @@ impl fmt::Debug for Order {
     }
 }
 
-/// A session of ES9+.
+/// An ES9+ session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The server address that was signed.
+    /// The server address in the signed challenge.
     pub server_address: String,
-    /// The CI below which the server's certificates of this session are.
+    /// The CI that issued the server's certificates in this session.
     pub server_ci: SubjectKeyIdentifier,
-    /// The CI under which the eUICC was told to sign.
+    /// The CI under which the eUICC was asked to sign.
     pub euicc_ci: SubjectKeyIdentifier,
-    /// When it is forgotten.
+    /// The time at which the session expires.
     pub expires: Timestamp,
-    /// What comes next.
+    /// The next function that the session allows.
     pub awaits: Awaits,
 }
 
@@ -293,119 +536,122 @@ impl From<KeyCurve> for Curve {
     }
 }
 
-/// What a session waits for, with what that point needs and nothing else.
+/// The function that a session waits for, with the data that this function needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Awaits {
     /// ES9+.AuthenticateClient.
     AuthenticateClient {
-        /// Must come back signed.
+        /// The challenge that the eUICC must sign.
         server_challenge: Octets,
     },
     /// ES9+.GetBoundProfilePackage.
     GetBoundProfilePackage {
-        /// Which profile was offered to whom.
+        /// The profile offered to the eUICC.
         offer: Offer,
-        /// The eUICC signs over it.
+        /// The signature that the eUICC's signature also covers.
         smdp_signature2: Octets,
     },
-    /// ES9+.HandleNotification with the installation's result; the package may be asked for again meanwhile.
+    /// ES9+.HandleNotification with the installation result. The LPA can also request the package
+    /// again.
     ProfileInstallationResult {
-        /// Which profile was handed to whom.
+        /// The profile that the eUICC received.
         offer: Offer,
-        /// The eUICC signs over it.
+        /// The signature that the eUICC's signature also covers.
         smdp_signature2: Octets,
     },
 }
 
-/// Which profile a session is about, and the eUICC that was authenticated.
+/// The profile that a session offers, and the authenticated eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The profile.
     pub iccid: Iccid,
-    /// Under which order. Another one is not this session's business.
-    pub order: OrderId,
-    /// The MatchingID that was asked for, empty for the default SM-DP+ case.
+    /// The order that the profile is offered under. If the profile gets another order, the offer is
+    /// void.
+    pub order: ProfileOrderId,
+    /// The MatchingID of the request. It is empty in the default SM-DP+ case.
     pub matching_id: String,
     /// The eUICC.
     pub eid: Eid,
     /// The public key of CERT.EUICC, an uncompressed point.
     pub euicc_key: Octets,
-    /// On which curve that is.
+    /// The curve of that key.
     pub euicc_curve: KeyCurve,
 }
 
-/// A Bound Profile Package that was made, kept for retries.
+/// A Bound Profile Package, kept for retries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Binding {
-    /// otPK.EUICC.ECKA it is bound to.
+    /// The otPK.EUICC.ECKA that the package is bound to.
     pub euicc_otpk: Octets,
-    /// The transaction it names.
+    /// The TransactionID in the package.
     pub transaction_id: rsp::ids::TransactionId,
     /// The whole package.
     pub bound_profile_package: Octets,
 }
 
-/// What a peer is to be told, written with what it tells of and sent after that.
+/// A message to a peer. It is written in the same transaction as the change it reports, and sent
+/// afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Since when it waits.
+    /// The time at which it was posted.
     pub since: Timestamp,
-    /// Until then it is left to whoever put it here, who delivers it at once.
+    /// Until this time, the delivery loop leaves the message to the request that posted it.
     pub held_until: Option<Timestamp>,
-    /// What is to be called at the peer.
+    /// The function to call at the peer.
     pub call: Outgoing,
 }
 
-/// A function of a peer, with its request.
+/// A function of a peer with its request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outgoing {
     /// ES2+.HandleDownloadProgressInfo of an operator.
     HandleDownloadProgressInfo(HandleDownloadProgressInfoRequest),
     /// ES12.RegisterEvent of an SM-DS.
     RegisterEvent {
-        /// Where.
+        /// The address of the SM-DS.
         at: SmdpAddress,
         /// The event.
         request: RegisterEventRequest,
-        /// How the order stood before; if the SM-DS does not take the event, it stands so again.
-        before: Box<Before>,
+        /// The order before the registration. It is restored if the SM-DS refuses the event.
+        before: Box<OrderSnapshot>,
     },
     /// ES12.DeleteEvent of an SM-DS.
     DeleteEvent(DeleteEventRequest),
 }
 
-/// A profile's order as it stood.
+/// A snapshot of a profile's state and order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Before {
+pub struct OrderSnapshot {
     /// The profile.
     pub iccid: Iccid,
-    /// Where it stood.
-    pub state: ProfileState,
-    /// Its order.
-    pub order: Option<Order>,
-    /// The call that had changed it last.
+    /// The state and the order.
+    #[serde(flatten)]
+    pub status: ProfileStatus,
+    /// The call that changed the profile last.
     pub last_call: Option<LastCall>,
 }
 
-/// Somebody to whom something is delivered.
+/// A peer that messages are delivered to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addressee {
-    /// Who.
+    /// The peer.
     pub peer: Peer,
-    /// How often in a row it could not be reached or did not take what was sent.
+    /// The number of consecutive failed deliveries.
     pub failures: u32,
-    /// Not before.
+    /// The time of the next attempt.
     pub next_attempt: Timestamp,
-    /// How many messages waited when it failed last; 0 once one has gone. Counted by whoever delivers, so that those
-    /// who post at the same time have nothing to write in common.
+    /// The number of waiting messages at the last failure; 0 after a successful delivery. Only the
+    /// delivery loop updates it, so that concurrent posts do not write the same record.
     #[serde(default)]
     pub waiting: usize,
 }
 
-/// Whom a message is for.
+/// The receiver of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Peer {
-    /// The operator with this identifier; where, is read from its record when the message is sent.
+    /// The operator with this identifier. Its address is read from its record when the message is
+    /// sent.
     Operator(String),
     /// The SM-DS at this address.
     SmDs(SmdpAddress),
@@ -416,15 +662,61 @@ pub enum Peer {
 pub struct Installation {
     /// The eUICC.
     pub eid: Eid,
-    /// Since when, as far as we know.
+    /// The time of installation, as far as this server knows.
     pub at: Timestamp,
 }
 
-/// A notification that was taken.
+/// A received notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TakenNotification {
-    /// When.
+    /// The time of receipt.
     pub at: Timestamp,
-    /// What it told.
+    /// The reported event.
     pub told: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The stored form of a status.
+    fn record(state: ProfileState, order: Option<Order>) -> serde_json::Value {
+        serde_json::to_value(StatusRecord { state, order }).unwrap()
+    }
+
+    fn order() -> Order {
+        Order {
+            id: ProfileOrderId(Octets(vec![1])),
+            requester: "2.999.21".to_owned(),
+            eid: None,
+            matching_id: None,
+            confirmation_code_hash: None,
+            wrong_confirmation_codes: 0,
+            download_attempts: 0,
+            max_download_attempts: None,
+            expires: None,
+            handed_to: None,
+            reusable: false,
+            protection: Protection::default(),
+            rebinding: Rebinding::default(),
+            smds_address: None,
+            event_registered: false,
+        }
+    }
+
+    #[test]
+    fn a_stored_state_must_match_the_stored_order() {
+        for state in ProfileState::ALL {
+            let [with, without] = [Some(order()), None]
+                .map(|order| serde_json::from_value::<ProfileStatus>(record(state, order)));
+            assert_eq!(with.is_ok(), state != ProfileState::Available, "{state}");
+            let may_have_none = matches!(state, ProfileState::Available | ProfileState::Unavailable);
+            assert_eq!(without.is_ok(), may_have_none, "{state}");
+            for status in [with, without].into_iter().flatten() {
+                assert_eq!(status.state(), state);
+                let stored = record(state, status.order().cloned());
+                assert_eq!(serde_json::to_value(status).unwrap(), stored, "{state}");
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! From an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.6.
+//! Maps an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.6.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -18,7 +18,8 @@ use world::{Fault, PeerCertificate};
 
 use crate::{config::Config, context::Context, es2plus, es9plus};
 
-/// A function with its request, ready to be decided as often as conflicts ask for it.
+/// A function call with its decoded request. It can be executed several times, because a conflict
+/// repeats the transaction.
 pub(crate) enum Call {
     InitiateAuthentication(es9::InitiateAuthenticationRequest),
     AuthenticateClient(Box<es9::AuthenticateClientRequest>),
@@ -29,8 +30,8 @@ pub(crate) enum Call {
     ConfirmOrder(es2plus::Caller, es2::ConfirmOrderRequest),
     CancelOrder(es2plus::Caller, es2::CancelOrderRequest),
     ReleaseProfile(es2plus::Caller, es2::ReleaseProfileRequest),
-    /// A call of that function that cannot be understood; answered in the function's own form.
-    Misunderstood(Function, Refusal),
+    /// A call that cannot be decoded. The reply has the form of the called function.
+    Undecodable(Function, Refusal),
 }
 
 /// A function of this server.
@@ -47,17 +48,17 @@ pub(crate) enum Function {
     ReleaseProfile,
 }
 
-/// Which interface a call came over.
+/// The interface that a call arrived on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interface {
     Es9Plus,
     Es2Plus,
-    /// A path at which there is nothing.
+    /// The path does not belong to any interface.
     None,
 }
 
 impl Interface {
-    /// In the standard's spelling.
+    /// The name as the standard spells it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Es9Plus => "ES9+",
@@ -66,7 +67,7 @@ impl Interface {
         }
     }
 
-    /// Who calls over it.
+    /// The kind of peer that calls this interface.
     pub(crate) fn peer(self) -> &'static str {
         match self {
             Self::Es9Plus => "LPA",
@@ -76,16 +77,17 @@ impl Interface {
     }
 }
 
-/// A request that gets an HTTP status and nothing else.
-pub(crate) struct TurnedAway {
+/// A request that is rejected with an HTTP status only.
+pub(crate) struct RejectedRequest {
     pub(crate) interface: Interface,
     pub(crate) function: &'static str,
     pub(crate) status: StatusCode,
     pub(crate) why: String,
 }
 
-/// Finds the function. What is not a function of this server, or not allowed to be called, gets that HTTP status.
-pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, TurnedAway> {
+/// Determines the called function and decodes the request. Returns an HTTP status if the server has
+/// no such function or the caller may not call it.
+pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, RejectedRequest> {
     let path = request.uri().path();
     let function = Function::at(path);
     let (interface, name) = match function {
@@ -94,22 +96,25 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
         None if Binding::of(request) == Binding::Asn1 => (Interface::Es9Plus, "asn1"),
         None => (Interface::None, "request"),
     };
-    let away = |status, why: String| TurnedAway { interface, function: name, status, why };
+    let rejected = |status, why: String| RejectedRequest { interface, function: name, status, why };
     if interface == Interface::None {
-        return Err(away(StatusCode::NOT_FOUND, format!("there is no function at {path}")));
+        return Err(rejected(StatusCode::NOT_FOUND, format!("there is no function at {path}")));
     }
     if request.method() != Method::POST {
         let why = format!("functions are called with POST, not {}", request.method());
-        return Err(away(StatusCode::METHOD_NOT_ALLOWED, why));
+        return Err(rejected(StatusCode::METHOD_NOT_ALLOWED, why));
     }
     let Some(function) = function else {
-        return route_asn1(config, request).map_err(|(status, why)| away(status, why));
+        return route_asn1(config, request).map_err(|(status, why)| rejected(status, why));
     };
-    // TLS has verified the certificate; that there is one at all is for us to ask.
+    // TLS verifies a client certificate if there is one. This checks that there is one.
     let caller = || {
         let certificate = request.extensions().get::<PeerCertificate>();
         certificate.and_then(es2plus::Caller::of).ok_or_else(|| {
-            away(StatusCode::FORBIDDEN, "the caller shows no client certificate of an operator".to_owned())
+            rejected(
+                StatusCode::FORBIDDEN,
+                "the caller presented no operator's client certificate".to_owned(),
+            )
         })
     };
     let body = request.body();
@@ -142,18 +147,18 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
     };
     let headers = check_content_type(request.headers(), "application/json");
     let call = headers.and_then(|()| check_protocol(request.headers(), config.lowest_svn)).and(call);
-    Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(function, refusal)))
+    Ok(call.unwrap_or_else(|refusal| Call::Undecodable(function, refusal)))
 }
 
-/// The ASN.1 binding has no status codes of the kind that could say what is wrong with a header or a body: until the
-/// function is understood, HTTP has to say it.
+/// Decodes a request of the ASN.1 binding. This binding has no status codes for an invalid header
+/// or body, so these errors are reported as HTTP statuses until the function is known.
 fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (StatusCode, String)> {
     check_content_type(request.headers(), asn1::CONTENT_TYPE)
         .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;
     check_protocol(request.headers(), config.lowest_svn)
         .map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.to_string()))?;
     let request = RemoteProfileProvisioningRequest::from_der(request.body()).map_err(|e| {
-        (StatusCode::BAD_REQUEST, format!("the body is no RemoteProfileProvisioningRequest: {e}"))
+        (StatusCode::BAD_REQUEST, format!("the body is not a RemoteProfileProvisioningRequest: {e}"))
     })?;
     Ok(match request {
         RemoteProfileProvisioningRequest::InitiateAuthentication(it) => Call::InitiateAuthentication(it),
@@ -165,52 +170,54 @@ fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (Status
 }
 
 impl Call {
-    /// Decides, and says it. May be asked again after a conflict, with a fresh transaction.
+    /// Executes the function and encodes its reply. After a conflict it is called again with a new
+    /// transaction.
     pub(crate) async fn execute(
         &self,
         context: &mut Context<'_, '_>,
-        voice: ResponseEncoder,
+        encoder: ResponseEncoder,
     ) -> Result<Reply, Fault> {
         match self {
-            Self::InitiateAuthentication(request) => voice.say::<es9::InitiateAuthentication>(
+            Self::InitiateAuthentication(request) => encoder.say::<es9::InitiateAuthentication>(
                 es9plus::initiate_authentication::execute(context, request).await,
             ),
-            Self::AuthenticateClient(request) => voice.say::<es9::AuthenticateClient>(
+            Self::AuthenticateClient(request) => encoder.say::<es9::AuthenticateClient>(
                 es9plus::authenticate_client::execute(context, request).await,
             ),
-            Self::GetBoundProfilePackage(request) => voice.say::<es9::GetBoundProfilePackage>(
+            Self::GetBoundProfilePackage(request) => encoder.say::<es9::GetBoundProfilePackage>(
                 es9plus::get_bound_profile_package::execute(context, request).await,
             ),
             Self::CancelSession(request) => {
-                voice.say::<es9::CancelSession>(es9plus::cancel_session::execute(context, request).await)
+                encoder.say::<es9::CancelSession>(es9plus::cancel_session::execute(context, request).await)
             }
             Self::HandleNotification(request) => {
-                voice.say_nothing(es9plus::handle_notification::execute(context, request).await)
+                encoder.say_nothing(es9plus::handle_notification::execute(context, request).await)
             }
             Self::DownloadOrder(caller, request) => {
-                voice.say_json(es2plus::download_order::execute(context, caller, request).await)
+                encoder.say_json(es2plus::download_order::execute(context, caller, request).await)
             }
             Self::ConfirmOrder(caller, request) => {
-                voice.say_json(es2plus::confirm_order::execute(context, caller, request).await)
+                encoder.say_json(es2plus::confirm_order::execute(context, caller, request).await)
             }
             Self::CancelOrder(caller, request) => {
-                voice.say_json(es2plus::cancel_order::execute(context, caller, request).await)
+                encoder.say_json(es2plus::cancel_order::execute(context, caller, request).await)
             }
             Self::ReleaseProfile(caller, request) => {
-                voice.say_json(es2plus::release_profile::execute(context, caller, request).await)
+                encoder.say_json(es2plus::release_profile::execute(context, caller, request).await)
             }
-            Self::Misunderstood(function, refusal) => {
-                let mut said = voice.say_json::<()>(Err(refusal.clone().into()))?;
-                // Its caller looks at the HTTP status alone: any 2xx would tell it that its notification was taken.
+            Self::Undecodable(function, refusal) => {
+                let mut reply = encoder.say_json::<()>(Err(refusal.clone().into()))?;
+                // The caller only looks at the HTTP status. Any 2xx would acknowledge its
+                // notification.
                 if *function == Function::HandleNotification {
-                    *said.response.status_mut() = StatusCode::BAD_REQUEST;
+                    *reply.response.status_mut() = StatusCode::BAD_REQUEST;
                 }
-                Ok(said)
+                Ok(reply)
             }
         }
     }
 
-    /// Which function is called.
+    /// The called function.
     pub(crate) fn function(&self) -> Function {
         match self {
             Self::InitiateAuthentication(_) => Function::InitiateAuthentication,
@@ -222,7 +229,7 @@ impl Call {
             Self::ConfirmOrder(..) => Function::ConfirmOrder,
             Self::CancelOrder(..) => Function::CancelOrder,
             Self::ReleaseProfile(..) => Function::ReleaseProfile,
-            Self::Misunderstood(function, _) => *function,
+            Self::Undecodable(function, _) => *function,
         }
     }
 }
@@ -245,7 +252,7 @@ impl Function {
         Self::ALL.into_iter().find(|function| function.path() == path)
     }
 
-    /// Where the JSON binding has it.
+    /// The path of the function in the JSON binding.
     fn path(self) -> String {
         match self {
             Self::InitiateAuthentication => es9::path(es9::InitiateAuthentication::NAME),
@@ -260,7 +267,7 @@ impl Function {
         }
     }
 
-    /// In the standard's spelling.
+    /// The name as the standard spells it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::InitiateAuthentication => "InitiateAuthentication",
@@ -275,7 +282,7 @@ impl Function {
         }
     }
 
-    /// Which interface it is of.
+    /// The interface that the function belongs to.
     pub(crate) fn interface(self) -> Interface {
         match self {
             Self::DownloadOrder | Self::ConfirmOrder | Self::CancelOrder | Self::ReleaseProfile => {

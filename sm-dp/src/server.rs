@@ -1,18 +1,11 @@
-//! The server's shell: one request in, one response out. Load, decide, commit, speak, and nothing spoken before the
-//! commit, because there is one place that does all four.
+//! The request loop of the server: load, decide, commit, reply. One function does all four steps,
+//! so no reply can be sent before the commit.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use certs::{ChainError, DpCredentials, Pki, PkiError, TrustAnchors};
 use http::{Request, Response};
-use rsp::{
-    ids::{Iccid, Oid, SubjectKeyIdentifier},
-    time::Timestamp,
-};
+use rsp::{ids::Iccid, time::Timestamp};
 use rsp_server::{
     Reply, ResponseEncoder,
     sessions::{Expires, Sweep},
@@ -22,74 +15,15 @@ use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, 
 use crate::{
     config::Config,
     context::Context,
-    delivery::Peers,
+    credentials::Credentials,
     event_log::EventLog,
-    records::{INSTALLATIONS, Installation, OUTBOX, PROFILES, Profile, SESSIONS, Session},
+    peers::Peers,
+    records::{INSTALLATIONS, Installation, OUTBOX, PROFILES, ProfileRecord, SESSIONS, Session},
     router::{self, Call},
     stock::{self, ProfileOptions},
 };
 
-/// What the server signs with, and whom it trusts.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// The server's own, by the CI below which they are.
-    by_ci: BTreeMap<SubjectKeyIdentifier, DpCredentials>,
-    /// CIs whose eUICCs it serves.
-    pub(crate) anchors: TrustAnchors,
-}
-
-impl Credentials {
-    /// Everything that the PKI has for an SM-DP+, on every curve.
-    ///
-    /// # Errors
-    /// There is no CI, or no CI has an SM-DP+ below it.
-    pub fn from_pki(pki: &Pki) -> Result<Self, PkiError> {
-        let anchors = pki.anchors()?;
-        let mut by_ci = BTreeMap::new();
-        let mut missing = None;
-        for curve in pki.curves() {
-            match (pki.dp(curve), pki.ci(curve)?.subject_key_id()) {
-                (Ok(dp), Some(ci)) => {
-                    by_ci.insert(ci.clone(), dp);
-                }
-                (Err(e), _) => missing = Some(e),
-                (Ok(_), None) => {}
-            }
-        }
-        match missing {
-            Some(e) if by_ci.is_empty() => Err(e),
-            _ => Ok(Self { by_ci, anchors }),
-        }
-    }
-
-    /// These and another PKI's; its CIs are trusted too. Several CIs may be on the same curve.
-    ///
-    /// # Errors
-    /// A CI of either cannot be an anchor.
-    pub fn and(mut self, other: Self) -> Result<Self, ChainError> {
-        let anchors = self.anchors.certificates().chain(other.anchors.certificates()).cloned();
-        self.anchors = TrustAnchors::new(anchors.collect::<Vec<_>>())?;
-        self.by_ci.extend(other.by_ci);
-        Ok(self)
-    }
-
-    /// What the server has below a CI.
-    pub(crate) fn below(&self, ci: &SubjectKeyIdentifier) -> Option<&DpCredentials> {
-        self.by_ci.get(ci)
-    }
-
-    /// The SM-DP+ OID by which it is known to operators and SM-DSs.
-    pub(crate) fn own_oid(&self) -> Option<&Oid> {
-        self.by_ci.values().find_map(|dp| dp.auth.certificate.registered_ids().first())
-    }
-
-    /// The SM-DP+ OID in CERT.DPauth and CERT.DPpb below a CI.
-    pub(crate) fn smdp_oid(&self, ci: &SubjectKeyIdentifier) -> Option<&Oid> {
-        self.below(ci)?.auth.certificate.registered_ids().first()
-    }
-}
-
-/// An SM-DP+. A clone is the same server; so is another one on the same records.
+/// An SM-DP+. Clones share one server. Several servers can also share the same records.
 #[derive(Clone)]
 pub struct SmDpPlus(pub(crate) Arc<Inner>);
 
@@ -99,20 +33,20 @@ pub(crate) struct Inner {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) world: World,
     pub(crate) events: EventLog,
-    /// The way to operators and SM-DSs, once there is one.
+    /// Links to operators and SM-DSs, if they have been set.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
     sweep: Sweep,
 }
 
 impl Inner {
-    /// What a function decides with.
+    /// Creates the context that a function runs in.
     pub(crate) fn context<'a, 'r>(&'a self, tx: &'a mut Tx<'r>, now: Timestamp) -> Context<'a, 'r> {
         Context { tx, config: &self.config, credentials: &self.credentials, world: &self.world, now }
     }
 }
 
 impl SmDpPlus {
-    /// A server over these records.
+    /// Creates a server that keeps its state in `records`.
     pub fn new(
         config: Config,
         credentials: Credentials,
@@ -136,10 +70,11 @@ impl SmDpPlus {
         &*self.0.records
     }
 
-    /// Puts a profile package (TCA, DER) into stock.
+    /// Adds a profile package (TCA, DER) to the stock.
     ///
     /// # Errors
-    /// It is not a package, its ICCID is in stock already, or the records fail.
+    /// Fails if `package` is not a profile package, if its ICCID is already in stock, or if the
+    /// records fail.
     pub async fn add_profile(&self, package: &[u8], options: &ProfileOptions) -> Result<Iccid, Fault> {
         world::transact(&*self.0.records, |tx| {
             Box::pin(stock::add(tx, self.0.config.address.as_str(), package, options))
@@ -147,29 +82,29 @@ impl SmDpPlus {
         .await
     }
 
-    /// Every profile in stock with its order.
+    /// Returns every profile in stock with its order.
     ///
     /// # Errors
-    /// The records fail.
-    pub async fn orders(&self) -> Result<Vec<Profile>, Fault> {
+    /// Fails if the records fail.
+    pub async fn orders(&self) -> Result<Vec<ProfileRecord>, Fault> {
         let mut tx = Tx::begin(&*self.0.records);
-        Ok(tx.list(&PROFILES, "").await?.into_iter().map(|(_, profile)| profile).collect())
+        Ok(tx.list(&PROFILES, "").await?.into_iter().map(|(_, profile)| profile.into()).collect())
     }
 
-    /// The eUICCs that have a profile.
+    /// Returns the installations of a profile on eUICCs.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn installations(&self, iccid: Iccid) -> Result<Vec<Installation>, Fault> {
         let mut tx = Tx::begin(&*self.0.records);
         let all = tx.list(&INSTALLATIONS, &format!("{iccid}/")).await?;
         Ok(all.into_iter().map(|(_, installation)| installation).collect())
     }
 
-    /// Every session that has not expired, by TransactionID.
+    /// Returns every session that has not expired, with its TransactionID.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn sessions(&self) -> Result<Vec<(String, Session)>, Fault> {
         let now = self.0.world.now();
         let mut tx = Tx::begin(&*self.0.records);
@@ -178,7 +113,8 @@ impl SmDpPlus {
         Ok(sessions)
     }
 
-    /// The server as a link: what a socket, or a client in the same process, asks.
+    /// Returns a link to the server, for use by a listening socket or by a client in the same
+    /// process.
     pub fn link(&self) -> Link {
         let server = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -187,54 +123,59 @@ impl SmDpPlus {
         }))
     }
 
-    /// Answers one request.
+    /// Handles one HTTP request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
-        let voice = ResponseEncoder::to(&request, self.0.config.protocol_version);
-        let (interface, function, said) = match router::route(&self.0.config, &request) {
+        let encoder = ResponseEncoder::to(&request, self.0.config.protocol_version);
+        let (interface, function, reply) = match router::route(&self.0.config, &request) {
             Ok(call) => {
                 let function = call.function();
-                let said = self.execute(&call, at, voice).await;
-                let said = said.unwrap_or_else(|fault| voice.failed(&fault));
-                (function.interface(), function.name(), said)
+                let reply = self.execute(&call, at, encoder).await;
+                let reply = reply.unwrap_or_else(|fault| encoder.failed(&fault));
+                (function.interface(), function.name(), reply)
             }
-            Err(away) => {
-                let outcome = Outcome::Refused(format!("HTTP {}: {}", away.status, away.why));
-                (away.interface, away.function, Reply { response: voice.status(away.status), outcome })
+            Err(rejected) => {
+                let outcome = Outcome::Refused(format!("HTTP {}: {}", rejected.status, rejected.why));
+                (
+                    rejected.interface,
+                    rejected.function,
+                    Reply { response: encoder.status(rejected.status), outcome },
+                )
             }
         };
         self.0.events.tell(
             Event::new(at, "SM-DP+", function)
                 .with_peer(interface.name(), interface.peer())
-                .with_bytes(said.response.body().len(), received)
-                .with_outcome(said.outcome),
+                .with_bytes(reply.response.body().len(), received)
+                .with_outcome(reply.outcome),
         );
         let Inner { records, config, sweep, .. } = &*self.0;
         if let Err(fault) = sweep.run(&**records, &SESSIONS, config.session_lifetime, at).await {
-            tracing::warn!(%fault, "expired sessions were left in the records");
+            tracing::warn!(%fault, "cannot delete expired sessions");
         }
-        said.response
+        reply.response
     }
 
-    /// Load, decide, commit, and only then let the answer go; again from the start when somebody else was faster.
-    async fn execute(&self, call: &Call, now: Timestamp, voice: ResponseEncoder) -> Result<Reply, Fault> {
+    /// Runs the function, commits, and only then returns the reply. Starts again from the beginning
+    /// when another transaction committed a conflicting change first.
+    async fn execute(&self, call: &Call, now: Timestamp, encoder: ResponseEncoder) -> Result<Reply, Fault> {
         let inner = &*self.0;
-        let (said, posted) = world::transact(&*inner.records, |tx| {
+        let (reply, posted) = world::transact(&*inner.records, |tx| {
             Box::pin(async move {
-                let said = call.execute(&mut inner.context(tx, now), voice).await?;
-                Ok((said, tx.written_keys(&OUTBOX)))
+                let reply = call.execute(&mut inner.context(tx, now), encoder).await?;
+                Ok((reply, tx.written_keys(&OUTBOX)))
             })
         })
         .await?;
         if posted.is_empty() {
-            return Ok(said);
+            return Ok(reply);
         }
         let registered = self.register_events(&posted).await;
         self.wake();
         match registered? {
-            None => Ok(said),
-            Some(refusal) => voice.say_json::<()>(Err(refusal.into())),
+            None => Ok(reply),
+            Some(refusal) => encoder.say_json::<()>(Err(refusal.into())),
         }
     }
 }

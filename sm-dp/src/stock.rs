@@ -1,4 +1,4 @@
-//! Stock: profile packages that the operator of the bench has put into the server, and what is known of each.
+//! The stock: profile packages that were added to the server, and their descriptions.
 
 pub use profile::description::Icon;
 pub(crate) use profile::description::every_event;
@@ -12,59 +12,38 @@ use rsp::{
     ids::Iccid,
     sgp22::{NotificationConfigurationInformation, ProfileClass, uicc_capability},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, World};
 
+pub use crate::protection::{Protection, Rebinding};
 use crate::{
     profile_state::ProfileState,
-    records::{AVAILABLE, Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile, type_prefix},
+    records::{AVAILABLE, Octets, PACKAGES, PROFILE_TYPES, PROFILES, Profile, ProfileStatus, type_prefix},
 };
 
-/// How the segments of a profile package are protected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Protection {
-    /// Under the session keys of the key agreement.
-    #[default]
-    SessionKeys,
-    /// Under profile protection keys, which ReplaceSessionKeys brings (section 2.5.4).
-    ProfileProtectionKeys,
-}
-
-/// Whether a profile may be bound again to other one-time keys of the same eUICC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Rebinding {
-    /// It may.
-    #[default]
-    Allowed,
-    /// It may not: only the package that was bound first is handed out.
-    Refused,
-}
-
-/// What the package does not say, or what shall be said instead.
+/// Values that replace or complete those of the profile package.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileOptions {
-    /// What operators call its kind; the package's own profile type when absent.
+    /// The profile type under which operators order it. Default: the profile type of the package.
     pub profile_type: Option<String>,
-    /// serviceProviderName; EF.SPN when absent.
+    /// The serviceProviderName. Default: EF.SPN.
     pub service_provider_name: Option<String>,
-    /// profileName; the profile type when absent.
+    /// The profileName. Default: the profile type.
     pub profile_name: Option<String>,
-    /// Operational when absent.
+    /// The profile class. Default: operational.
     pub profile_class: Option<ProfileClass>,
-    /// Policy rules.
+    /// The profile policy rules (PPRs).
     pub profile_policy_rules: Option<BitString>,
-    /// What users see beside the name.
+    /// The icon that the LPA shows beside the name.
     pub icon: Option<Icon>,
-    /// Who is told of what; this server, of everything, when absent.
+    /// The notification configuration. Default: all notifications go to this server.
     pub notifications: Option<Vec<NotificationConfigurationInformation>>,
-    /// How the package is protected.
+    /// The keys that protect the package.
     pub protection: Protection,
-    /// Whether it may be bound again.
+    /// Says if the profile can be bound again.
     pub rebinding: Rebinding,
 }
 
-/// Puts a package into stock.
+/// Adds a package to the stock.
 pub(crate) async fn add(
     tx: &mut Tx<'_>,
     own_address: &str,
@@ -76,8 +55,8 @@ pub(crate) async fn add(
     if tx.get(&PROFILES, &key).await?.is_some() {
         return Err(Fault::new(
             format!("cannot put profile {key} into stock"),
-            "there is one with this ICCID already",
-            "cancel its order and use it, or give a package with another ICCID",
+            "a profile with this ICCID is already in stock",
+            "cancel its order and use it, or choose a package with another ICCID",
         ));
     }
     put(tx, &profile, package).await?;
@@ -86,33 +65,35 @@ pub(crate) async fn add(
 
 /// Writes a profile and its package.
 pub(crate) async fn put(tx: &mut Tx<'_>, profile: &Profile, package: &[u8]) -> Result<(), Fault> {
-    profile.keep(tx)?;
+    profile.save(tx)?;
     if tx.get(&PROFILE_TYPES, &profile.profile_type).await?.is_none() {
         tx.put(&PROFILE_TYPES, &profile.profile_type, &())?;
     }
     tx.put(&PACKAGES, &profile.iccid.to_string(), &Octets(package.to_vec()))
 }
 
-/// Orders that come at the same time each take one of so many: enough that they seldom meet, however much is in stock.
-const LOOKED_AT: usize = 256;
+/// Maximum number of available profiles from which an order chooses first. With this many
+/// candidates, concurrent orders rarely choose the same one.
+const CANDIDATES: usize = 256;
 
-/// A profile of a type that is still to be had. Which ones there are is no part of the decision, so that orders that
-/// come at the same time do not hinder each other as long as each takes another one; to that end every order begins
-/// elsewhere. An order looks at the first few, and at the others only if those have all gone meanwhile.
+/// Returns an available profile of a type. The list of available profiles is not part of the
+/// transaction's read set, so concurrent orders do not conflict if they take different profiles.
+/// Each order therefore starts at a random position. It looks at the first [`CANDIDATES`]
+/// candidates, and at all others only if those have been taken in the meantime.
 pub(crate) async fn any_of_type(
     tx: &mut Tx<'_>,
     world: &World,
     wanted: &str,
 ) -> Result<Option<Profile>, Fault> {
-    let throw = u64::from_be_bytes(world.random());
-    for most in [LOOKED_AT, usize::MAX] {
+    let offset = u64::from_be_bytes(world.random());
+    for most in [CANDIDATES, usize::MAX] {
         let mut available = tx.glance_first(&AVAILABLE, &type_prefix(wanted), most).await?;
         let seen = available.len();
-        let first = throw.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
+        let first = offset.checked_rem(seen as u64).and_then(|first| first.try_into().ok()).unwrap_or(0);
         available.rotate_left(first);
         for (_, iccid) in available {
             let profile = tx.get(&PROFILES, &iccid?.to_string()).await?;
-            if let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Available) {
+            if let Some(profile) = profile.filter(|profile| profile.state() == ProfileState::Available) {
                 return Ok(Some(profile));
             }
         }
@@ -123,25 +104,25 @@ pub(crate) async fn any_of_type(
     Ok(None)
 }
 
-/// A profile as it comes into stock, from its package.
+/// Builds the record of a profile from its package.
 pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions) -> Result<Profile, Fault> {
     let fault = |why: String| {
         Fault::new(
             "cannot put the package into stock",
             why,
-            "give a TCA profile package in DER; `landfall profile show` explains one",
+            "provide a TCA profile package in DER; `landfall profile show` prints the contents of a package",
         )
     };
-    let package = Package::decode(bytes).map_err(|e| fault(format!("it is not a profile package: {e}")))?;
-    let header = package.header().ok_or_else(|| fault("it has no header".to_owned()))?;
+    let package = Package::decode(bytes).map_err(|e| fault(format!("this is not a profile package: {e}")))?;
+    let header = package.header().ok_or_else(|| fault("the package has no header".to_owned()))?;
     let installed = InstalledProfile::of(&package, &Capabilities::default())
-        .map_err(|e| fault(format!("no eUICC that this server knows could install it: {e}")))?;
+        .map_err(|e| fault(format!("no known eUICC can install the package: {e}")))?;
     let profile_type = options
         .profile_type
         .clone()
         .or_else(|| header.profile_type.clone())
         .unwrap_or_else(|| "profile".to_owned());
-    let said = Said {
+    let overrides = Said {
         profile_type: Some(profile_type.clone()),
         service_provider_name: options.service_provider_name.clone(),
         profile_name: options.profile_name.clone(),
@@ -150,25 +131,26 @@ pub(crate) fn describe(own_address: &str, bytes: &[u8], options: &ProfileOptions
         notifications: options.notifications.clone(),
         profile_policy_rules: options.profile_policy_rules.clone(),
     };
-    let metadata = store_metadata(&installed, &said, own_address)
-        .ok_or_else(|| fault("its ICCID is not ten octets of digits".to_owned()))?;
+    let metadata = store_metadata(&installed, &overrides, own_address)
+        .ok_or_else(|| fault("the ICCID of the package is not ten octets of BCD digits".to_owned()))?;
     Ok(Profile {
         iccid: metadata.iccid,
         profile_type,
-        state: ProfileState::Available,
+        status: ProfileStatus::Available,
         metadata,
         protection: options.protection,
         rebinding: options.rebinding,
         needs: header.mandatory_services.services.iter().filter_map(|service| needed_bit(*service)).collect(),
-        // An eUICC needs at the least what the package carries: keys and applications are not files.
+        // At minimum, an eUICC needs the size of the package, because keys and applications are not
+        // counted as files.
         memory: u32::try_from(installed.files.memory().max(bytes.len())).unwrap_or(u32::MAX),
-        order: None,
         last_call: None,
     })
 }
 
-/// The bit of UICCCapability for a service of the profile header. The two lists name the same things in another order;
-/// what has no bit is the eUICC's own business to refuse.
+/// Returns the bit of UICCCapability for a service of the profile header. The two lists name the
+/// same capabilities in a different order. For a service without a bit, the eUICC itself decides
+/// during installation.
 fn needed_bit(service: Service) -> Option<usize> {
     Some(match service {
         Service::USIM => uicc_capability::USIM,
@@ -198,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_metadata_come_from_the_files_of_the_usim() {
+    fn metadata_is_read_from_the_files_of_the_usim() {
         let subscription = Subscription {
             iccid: "89000123456789012341".parse::<Iccid>().unwrap().to_profile_header(),
             imsi: "310410123456789".to_owned(),

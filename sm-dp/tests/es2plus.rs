@@ -1,6 +1,7 @@
-//! ES2+ as an operator meets it: SGP.22 section 5.3, and the HTTP dress that both interfaces share (section 6).
+//! Tests of ES2+ from the operator's side: SGP.22 section 5.3, and of the HTTP layer that both
+//! interfaces share (section 6).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -17,9 +18,9 @@ use rsp::sgp22::es9plus;
 use rsp::sgp22::json::{self, ExecutionStatus, RequestHeader, ResponseHeader};
 use rsp::status::Status;
 use serde_json::{Value, json};
-use sm_dp::{Operator as ListedOperator, ProfileOptions, ProfileState, Requesters};
-use support::operator::{Nothing, Operator};
-use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, VERSION, raw};
+use sm_dp::{Operator as RegisteredOperator, ProfileOptions, ProfileState, Requesters};
+use support::operator::{EmptyReply, Operator};
+use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, Testbed, VERSION, raw};
 use world::{
     BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Outcome, PeerCertificate, Records, Stored,
 };
@@ -32,87 +33,87 @@ fn iccid() -> rsp::ids::Iccid {
     ICCID.parse().unwrap()
 }
 
-async fn confirm(bench: &Bench, request: &ConfirmOrderRequest) -> json::Answer<ConfirmOrderReply> {
-    bench.operator().call(&bench.server, "confirmOrder", request).await
+async fn confirm(testbed: &Testbed, request: &ConfirmOrderRequest) -> json::Answer<ConfirmOrderReply> {
+    testbed.operator().call(&testbed.server, "confirmOrder", request).await
 }
 
-/// A bench with the profile ordered, for nobody in particular.
-async fn ordered() -> (Bench, Operator) {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    let operator = bench.operator();
-    operator.download_order(&bench.server, Some(iccid()), None, None).await.done();
-    (bench, operator)
+/// Creates a testbed with an order without an EID.
+async fn ordered() -> (Testbed, Operator) {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let operator = testbed.operator();
+    operator.download_order(&testbed.server, Some(iccid()), None, None).await.done();
+    (testbed, operator)
 }
 
-// --- The whole way -------------------------------------------------------------------------------------------------
+// --- Complete orders -----------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn an_order_goes_from_stock_to_released_step_by_step() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    let operator = bench.operator();
-    assert_eq!(bench.state().await, ProfileState::Available);
-    let reply = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done();
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let operator = testbed.operator();
+    assert_eq!(testbed.state().await, ProfileState::Available);
+    let reply = operator.download_order(&testbed.server, None, Some(PROFILE_TYPE), None).await.done();
     assert_eq!(reply.iccid, iccid());
-    assert_eq!(bench.state().await, ProfileState::Allocated);
+    assert_eq!(testbed.state().await, ProfileState::Allocated);
     let mut confirmation = operator.confirmation(iccid());
     confirmation.release_flag = false;
-    let reply = confirm(&bench, &confirmation).await.done();
+    let reply = confirm(&testbed, &confirmation).await.done();
     assert_eq!((reply.eid, reply.smdp_address.as_deref()), (None, Some(ADDRESS)));
     assert!(reply.matching_id.len() >= 16, "{}", reply.matching_id);
     let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
     assert!(reply.matching_id.bytes().all(allowed), "{}", reply.matching_id);
-    assert_eq!(bench.state().await, ProfileState::Confirmed);
-    operator.release(&bench.server, iccid()).await.done();
-    assert_eq!(bench.state().await, ProfileState::Released);
+    assert_eq!(testbed.state().await, ProfileState::Confirmed);
+    operator.release(&testbed.server, iccid()).await.done();
+    assert_eq!(testbed.state().await, ProfileState::Released);
 }
 
 #[tokio::test]
 async fn an_eid_given_with_the_order_links_the_profile_and_comes_back_in_the_confirmation() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    let operator = bench.operator();
-    let eid = bench.euicc().eid;
-    operator.download_order(&bench.server, Some(iccid()), None, Some(eid)).await.done();
-    assert_eq!(bench.state().await, ProfileState::Linked);
-    assert_eq!(confirm(&bench, &operator.confirmation(iccid())).await.done().eid, Some(eid));
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let operator = testbed.operator();
+    let eid = testbed.euicc().eid;
+    operator.download_order(&testbed.server, Some(iccid()), None, Some(eid)).await.done();
+    assert_eq!(testbed.state().await, ProfileState::Linked);
+    assert_eq!(confirm(&testbed, &operator.confirmation(iccid())).await.done().eid, Some(eid));
 }
 
 #[tokio::test]
-async fn a_chosen_matching_id_is_kept() {
-    let (bench, operator) = ordered().await;
+async fn a_matching_id_chosen_by_the_operator_is_used() {
+    let (testbed, operator) = ordered().await;
     let mut confirmation = operator.confirmation(iccid());
     confirmation.matching_id = Some("04386-AGYFT-A74Y8-3F815".to_owned());
-    let reply = confirm(&bench, &confirmation).await.done();
+    let reply = confirm(&testbed, &confirmation).await.done();
     assert_eq!(reply.matching_id, "04386-AGYFT-A74Y8-3F815");
-    bench.euicc().try_authenticate(&bench.server, &reply.matching_id).await.done();
+    testbed.euicc().try_authenticate(&testbed.server, &reply.matching_id).await.done();
 }
 
 #[tokio::test]
-async fn each_profile_of_a_type_is_given_out_once() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    bench.stock(OTHER_ICCID, &options()).await;
-    let operator = bench.operator();
-    let first = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done().iccid;
-    let second = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done().iccid;
+async fn orders_by_type_use_each_profile_once() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    testbed.stock(OTHER_ICCID, &options()).await;
+    let operator = testbed.operator();
+    let first = operator.download_order(&testbed.server, None, Some(PROFILE_TYPE), None).await.done().iccid;
+    let second = operator.download_order(&testbed.server, None, Some(PROFILE_TYPE), None).await.done().iccid;
     assert_ne!(first, second);
-    let third = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
+    let third = operator.download_order(&testbed.server, None, Some(PROFILE_TYPE), None).await;
     assert_eq!(third.refused(), Status::ProfileTypeUnavailable);
 }
 
 #[tokio::test]
-async fn orders_by_type_that_come_at_the_same_time_get_a_profile_each() {
+async fn concurrent_orders_by_type_get_different_profiles() {
     const ORDERS: usize = 300;
-    let bench = Bench::over(Arc::new(Interleaved(MemoryRecords::default())), |_| {});
+    let testbed = Testbed::over(Arc::new(Interleaved(MemoryRecords::default())), |_| {});
     for number in 0..ORDERS {
-        bench.stock(&format!("894900000000001{number:04}"), &options()).await;
+        testbed.stock(&format!("894900000000001{number:04}"), &options()).await;
     }
-    let operator = Arc::new(bench.operator());
+    let operator = Arc::new(testbed.operator());
     let mut orders = tokio::task::JoinSet::new();
     for _ in 0..ORDERS {
-        let (server, operator) = (bench.server.clone(), Arc::clone(&operator));
+        let (server, operator) = (testbed.server.clone(), Arc::clone(&operator));
         orders.spawn(async move {
             operator.download_order(&server, None, Some(PROFILE_TYPE), None).await.done().iccid
         });
@@ -121,15 +122,15 @@ async fn orders_by_type_that_come_at_the_same_time_get_a_profile_each() {
     iccids.sort();
     iccids.dedup();
     assert_eq!(iccids.len(), ORDERS);
-    let answer = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
+    let answer = operator.download_order(&testbed.server, None, Some(PROFILE_TYPE), None).await;
     assert_eq!(answer.refused(), Status::ProfileTypeUnavailable);
-    // One comes back, and is to be had again.
-    operator.cancel(&bench.server, &operator.cancellation(iccids[7])).await.done();
-    let reply = operator.download_order(&bench.server, None, Some(PROFILE_TYPE), None).await.done();
+    // A cancelled profile can be ordered again.
+    operator.cancel(&testbed.server, &operator.cancellation(iccids[7])).await.done();
+    let reply = operator.download_order(&testbed.server, None, Some(PROFILE_TYPE), None).await.done();
     assert_eq!(reply.iccid, iccids[7]);
 }
 
-/// Records in which everybody else has a turn before every answer, so that what is asked at the same time interleaves.
+/// Records that yield before every reply, so that concurrent requests interleave.
 struct Interleaved(MemoryRecords);
 
 impl Records for Interleaved {
@@ -166,75 +167,75 @@ impl Records for Interleaved {
 // --- Refusals ------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn download_order_refuses_each_thing_with_its_own_status() {
-    let (bench, operator) = ordered().await;
+async fn download_order_refuses_each_defect_with_its_status() {
+    let (testbed, operator) = ordered().await;
     let other = OTHER_ICCID.parse().unwrap();
-    bench.stock(OTHER_ICCID, &ProfileOptions { profile_type: Some("gold".to_owned()), ..options() }).await;
+    testbed.stock(OTHER_ICCID, &ProfileOptions { profile_type: Some("gold".to_owned()), ..options() }).await;
     for (case, iccid, profile_type, status) in [
         ("neither ICCID nor type", None, None, Status::ElementMissing),
         ("unknown ICCID", Some("8949000000000000993".parse().unwrap()), None, Status::IccidUnknown),
-        ("ordered already", Some(iccid()), None, Status::IccidInUse),
+        ("already ordered", Some(iccid()), None, Status::IccidInUse),
         ("ICCID of another type", Some(other), Some("silver"), Status::ProfileTypeMismatch),
         ("unknown type", None, Some("silver"), Status::ProfileTypeUnknown),
-        ("none left of the type", None, Some(PROFILE_TYPE), Status::ProfileTypeUnavailable),
+        ("no profile of the type available", None, Some(PROFILE_TYPE), Status::ProfileTypeUnavailable),
     ] {
-        let answer = operator.download_order(&bench.server, iccid, profile_type, None).await;
+        let answer = operator.download_order(&testbed.server, iccid, profile_type, None).await;
         assert_eq!(answer.refused(), status, "{case}");
     }
 }
 
 #[tokio::test]
-async fn confirm_order_refuses_each_thing_with_its_own_status_and_changes_nothing() {
-    type Change = fn(&Bench, &mut ConfirmOrderRequest);
+async fn confirm_order_refuses_each_defect_with_its_status_and_changes_nothing() {
+    type Change = fn(&Testbed, &mut ConfirmOrderRequest);
     let cases: [(&str, Status, Change); 6] = [
         ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
         ("not ordered", Status::IccidInvalidTransition, |_, it| {
             it.iccid = "8949000000000000035".parse().unwrap();
         }),
-        ("another EID than ordered", Status::EidAssociation, |bench, it| {
-            it.eid = Some(bench.numbered_euicc(Curve::P256, 1).eid);
+        ("another EID than ordered", Status::EidAssociation, |testbed, it| {
+            it.eid = Some(testbed.numbered_euicc(Curve::P256, 1).eid);
         }),
-        ("another order's MatchingID", Status::MatchingIdInUse, |_, it| {
+        ("the MatchingID of another order", Status::MatchingIdInUse, |_, it| {
             it.matching_id = Some("TAKEN".to_owned());
         }),
         ("a MatchingID in lower case", Status::FormatInvalid, |_, it| {
             it.matching_id = Some("lower".to_owned());
         }),
-        ("an SM-DS, which there is none of", Status::SmdsInaccessible, |_, it| {
+        ("an unreachable SM-DS", Status::SmdsInaccessible, |_, it| {
             it.smds_address = Some("smds.landfall.example".to_owned());
         }),
     ];
     for (case, status, change) in cases {
-        let bench = Bench::new();
-        let operator = bench.operator();
+        let testbed = Testbed::new();
+        let operator = testbed.operator();
         for iccid in [ICCID, OTHER_ICCID, "8949000000000000035"] {
-            bench.stock(iccid, &options()).await;
+            testbed.stock(iccid, &options()).await;
         }
         let other = OTHER_ICCID.parse().unwrap();
-        operator.download_order(&bench.server, Some(other), None, None).await.done();
+        operator.download_order(&testbed.server, Some(other), None, None).await.done();
         let mut taken = operator.confirmation(other);
         taken.matching_id = Some("TAKEN".to_owned());
-        confirm(&bench, &taken).await.done();
-        let eid = Some(bench.euicc().eid);
-        operator.download_order(&bench.server, Some(iccid()), None, eid).await.done();
-        let before = bench.profile().await;
+        confirm(&testbed, &taken).await.done();
+        let eid = Some(testbed.euicc().eid);
+        operator.download_order(&testbed.server, Some(iccid()), None, eid).await.done();
+        let before = testbed.profile().await;
         let mut request = operator.confirmation(iccid());
-        change(&bench, &mut request);
-        assert_eq!(confirm(&bench, &request).await.refused(), status, "{case}");
-        assert_eq!(bench.profile().await, before, "{case}");
+        change(&testbed, &mut request);
+        assert_eq!(confirm(&testbed, &request).await.refused(), status, "{case}");
+        assert_eq!(testbed.profile().await, before, "{case}");
     }
-    let (bench, operator) = ordered().await;
+    let (testbed, operator) = ordered().await;
     let mut request = operator.confirmation(iccid());
     request.matching_id = Some(String::new());
-    assert_eq!(confirm(&bench, &request).await.refused(), Status::EidMissing, "found by no EID");
-    confirm(&bench, &operator.confirmation(iccid())).await.done();
-    let again = confirm(&bench, &operator.confirmation(iccid())).await;
-    assert_eq!(again.refused(), Status::IccidInvalidTransition, "confirmed already");
+    assert_eq!(confirm(&testbed, &request).await.refused(), Status::EidMissing, "the order has no EID");
+    confirm(&testbed, &operator.confirmation(iccid())).await.done();
+    let again = confirm(&testbed, &operator.confirmation(iccid())).await;
+    assert_eq!(again.refused(), Status::IccidInvalidTransition, "already confirmed");
 }
 
 #[tokio::test]
-async fn a_matching_id_is_as_long_as_an_activation_code_allows() {
-    // 1$ADDRESS$MATCHINGID, and $$1 behind it when a confirmation code is asked for.
+async fn a_matching_id_must_fit_into_an_activation_code() {
+    // The format is 1$ADDRESS$MATCHINGID, followed by $$1 if a confirmation code is required.
     let room = 255 - "1$$".len() - ADDRESS.len();
     for (length, confirmation_code, fits) in [
         (room, None, true),
@@ -243,11 +244,11 @@ async fn a_matching_id_is_as_long_as_an_activation_code_allows() {
         (room - 3, Some("1234"), true),
         (room, Some(""), true),
     ] {
-        let (bench, operator) = ordered().await;
+        let (testbed, operator) = ordered().await;
         let mut request = operator.confirmation(iccid());
         request.matching_id = Some("A".repeat(length));
         request.confirmation_code = confirmation_code.map(str::to_owned);
-        let answer = confirm(&bench, &request).await;
+        let answer = confirm(&testbed, &request).await;
         match fits {
             true => drop(answer.done()),
             false => assert_eq!(answer.refused(), Status::FormatInvalid, "{length}, {confirmation_code:?}"),
@@ -255,36 +256,37 @@ async fn a_matching_id_is_as_long_as_an_activation_code_allows() {
     }
 }
 
-/// When several things are wrong, the first in the order of the standard's text is answered.
+/// If a request has several defects, the reply names the first one in the order of the standard's
+/// text.
 #[tokio::test]
-async fn the_first_of_several_things_that_are_wrong_is_answered() {
-    let bench = Bench::new();
+async fn a_refusal_names_the_first_of_several_defects() {
+    let testbed = Testbed::new();
     for iccid in [ICCID, OTHER_ICCID] {
-        bench.stock(iccid, &options()).await;
+        testbed.stock(iccid, &options()).await;
     }
-    let (operator, other) = (bench.operator(), Operator::new(&bench.pki, "Another Operator"));
+    let (operator, other) = (testbed.operator(), Operator::new(&testbed.pki, "Another Operator"));
     let unknown = "8949000000000000993".parse().unwrap();
-    let (right, wrong) = (bench.euicc().eid, bench.numbered_euicc(Curve::P256, 1).eid);
-    operator.download_order(&bench.server, Some(iccid()), None, Some(right)).await.done();
+    let (right, wrong) = (testbed.euicc().eid, testbed.numbered_euicc(Curve::P256, 1).eid);
+    operator.download_order(&testbed.server, Some(iccid()), None, Some(right)).await.done();
     let taken = ConfirmOrderRequest {
         matching_id: Some("TAKEN".to_owned()),
         ..operator.confirmation(OTHER_ICCID.parse().unwrap())
     };
-    operator.download_order(&bench.server, Some(taken.iccid), None, None).await.done();
-    confirm(&bench, &taken).await.done();
+    operator.download_order(&testbed.server, Some(taken.iccid), None, None).await.done();
+    confirm(&testbed, &taken).await.done();
 
-    // Who asks, which profile, whose, of which type, in which state.
-    let impostor = Operator { identifier: "2.999.1".to_owned(), ..bench.operator() };
+    // Order of checks: requester, ICCID, owner, type, state.
+    let impostor = Operator { identifier: "2.999.1".to_owned(), ..testbed.operator() };
     for (case, operator, iccid, status) in [
         ("requester, ICCID", &impostor, unknown, Status::RequesterNotAllowed),
         ("ICCID, type", &operator, unknown, Status::IccidUnknown),
-        ("whose, type", &other, iccid(), Status::IccidNotAllowed),
+        ("owner, type", &other, iccid(), Status::IccidNotAllowed),
         ("type, state", &operator, iccid(), Status::ProfileTypeMismatch),
     ] {
-        let answer = operator.download_order(&bench.server, Some(iccid), Some("gold"), None).await;
+        let answer = operator.download_order(&testbed.server, Some(iccid), Some("gold"), None).await;
         assert_eq!(answer.refused(), status, "DownloadOrder: {case}");
     }
-    // Which profile, in which state, for whom, under which MatchingID, at which SM-DS.
+    // Order of checks: ICCID, state, EID, MatchingID, SM-DS.
     let everything = ConfirmOrderRequest {
         iccid: unknown,
         eid: Some(wrong),
@@ -303,13 +305,13 @@ async fn the_first_of_several_things_that_are_wrong_is_answered() {
         (little, Status::MatchingIdInUse),
         (least, Status::SmdsInaccessible),
     ] {
-        assert_eq!(confirm(&bench, &request).await.refused(), status, "ConfirmOrder");
+        assert_eq!(confirm(&testbed, &request).await.refused(), status, "ConfirmOrder");
     }
-    // Which profile, for whom, under which MatchingID, in which state.
-    let euicc = bench.euicc();
+    // Order of checks: ICCID, EID, MatchingID, state.
+    let euicc = testbed.euicc();
     let confirmation = operator.confirmation(iccid());
-    let code = confirm(&bench, &confirmation).await.done().matching_id;
-    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    let code = confirm(&testbed, &confirmation).await.done().matching_id;
+    euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let everything = CancelOrderRequest {
         iccid: unknown,
         eid: Some(wrong),
@@ -325,45 +327,45 @@ async fn the_first_of_several_things_that_are_wrong_is_answered() {
         (little, Status::MatchingIdAssociation),
         (least, Status::IccidInvalidTransition),
     ] {
-        assert_eq!(operator.cancel(&bench.server, &request).await.refused(), status, "CancelOrder");
+        assert_eq!(operator.cancel(&testbed.server, &request).await.refused(), status, "CancelOrder");
     }
 }
 
-/// Version 3 has added fields to these functions, and will add more.
+/// Version 3 has added fields to these functions, and later versions will add more.
 #[tokio::test]
-async fn fields_of_later_versions_are_passed_over_and_identifiers_come_in_every_form() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    let operator = bench.operator();
+async fn unknown_fields_are_ignored_and_identifier_variants_are_accepted() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let operator = testbed.operator();
     let header = || serde_json::to_value(operator.header()).unwrap();
-    // With the filler of an ICCID of 19 digits, as older operators write it.
+    // The ICCID has 19 digits and a filler, as older operators write it.
     let padded = format!("{ICCID}F");
-    let eid = bench.euicc().eid.to_string();
+    let eid = testbed.euicc().eid.to_string();
     let order = json!({
         "header": header(), "iccid": padded, "eid": eid, "profileType": PROFILE_TYPE,
         "laterField": {"a": [1, 2]}, "dpiEnabled": true,
     });
-    let reply: Value = operator.call(&bench.server, "downloadOrder", &order).await.done();
+    let reply: Value = operator.call(&testbed.server, "downloadOrder", &order).await.done();
     assert_eq!(reply["iccid"].as_str().unwrap().trim_end_matches('F'), ICCID);
     let confirmation = json!({
         "header": header(), "iccid": ICCID, "releaseFlag": false, "rootSmdsAddress": "x", "smdsAddress": null,
         "eid": null,
     });
-    let reply: Value = operator.call(&bench.server, "confirmOrder", &confirmation).await.done();
+    let reply: Value = operator.call(&testbed.server, "confirmOrder", &confirmation).await.done();
     assert_eq!(reply["eid"], eid);
     let release = json!({"header": header(), "iccid": ICCID, "later": 1});
-    operator.call::<Nothing>(&bench.server, "releaseProfile", &release).await.done();
+    operator.call::<EmptyReply>(&testbed.server, "releaseProfile", &release).await.done();
     let cancellation = json!({
         "header": header(), "iccid": ICCID, "eid": eid, "finalProfileStatusIndicator": "Available", "later": 1,
     });
-    operator.call::<Nothing>(&bench.server, "cancelOrder", &cancellation).await.done();
+    operator.call::<EmptyReply>(&testbed.server, "cancelOrder", &cancellation).await.done();
 }
 
 #[tokio::test]
-async fn what_is_no_identifier_and_what_is_missing_are_told_apart() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    let operator = bench.operator();
+async fn invalid_and_missing_elements_have_different_statuses() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let operator = testbed.operator();
     let good = |function: &str| {
         let header = serde_json::to_value(operator.header()).unwrap();
         match function {
@@ -394,89 +396,89 @@ async fn what_is_no_identifier_and_what_is_missing_are_told_apart() {
             Some(value) => body[field] = value,
             None => drop(body.as_object_mut().unwrap().remove(field)),
         }
-        let answer = operator.call::<Nothing>(&bench.server, function, &body).await;
+        let answer = operator.call::<EmptyReply>(&testbed.server, function, &body).await;
         assert_eq!(answer.refused(), status, "{function}: {field}");
     }
-    assert_eq!(bench.state().await, ProfileState::Available);
+    assert_eq!(testbed.state().await, ProfileState::Available);
 }
 
 #[tokio::test]
-async fn release_profile_refuses_each_thing_with_its_own_status() {
-    let (bench, operator) = ordered().await;
+async fn release_profile_refuses_each_defect_with_its_status() {
+    let (testbed, operator) = ordered().await;
     let unknown = "8949000000000000993".parse().unwrap();
-    assert_eq!(operator.release(&bench.server, unknown).await.refused(), Status::IccidUnknown);
-    let early = operator.release(&bench.server, iccid()).await;
+    assert_eq!(operator.release(&testbed.server, unknown).await.refused(), Status::IccidUnknown);
+    let early = operator.release(&testbed.server, iccid()).await;
     assert_eq!(early.refused(), Status::IccidInvalidTransition, "not confirmed");
-    confirm(&bench, &operator.confirmation(iccid())).await.done();
-    let late = operator.release(&bench.server, iccid()).await;
-    assert_eq!(late.refused(), Status::IccidInvalidTransition, "released already");
+    confirm(&testbed, &operator.confirmation(iccid())).await.done();
+    let late = operator.release(&testbed.server, iccid()).await;
+    assert_eq!(late.refused(), Status::IccidInvalidTransition, "already released");
 }
 
 #[tokio::test]
-async fn nobody_touches_the_order_of_another() {
-    let (bench, operator) = ordered().await;
-    let other = Operator::new(&bench.pki, "Another Operator");
-    let before = bench.profile().await;
-    let answer = other.download_order(&bench.server, Some(iccid()), None, None).await;
+async fn an_operator_cannot_change_the_order_of_another() {
+    let (testbed, operator) = ordered().await;
+    let other = Operator::new(&testbed.pki, "Another Operator");
+    let before = testbed.profile().await;
+    let answer = other.download_order(&testbed.server, Some(iccid()), None, None).await;
     assert_eq!(answer.refused(), Status::IccidNotAllowed);
     let answer: json::Answer<ConfirmOrderReply> =
-        other.call(&bench.server, "confirmOrder", &other.confirmation(iccid())).await;
+        other.call(&testbed.server, "confirmOrder", &other.confirmation(iccid())).await;
     assert_eq!(answer.refused(), Status::IccidNotAllowed);
-    assert_eq!(other.release(&bench.server, iccid()).await.refused(), Status::IccidNotAllowed);
-    let answer = other.cancel(&bench.server, &other.cancellation(iccid())).await;
+    assert_eq!(other.release(&testbed.server, iccid()).await.refused(), Status::IccidNotAllowed);
+    let answer = other.cancel(&testbed.server, &other.cancellation(iccid())).await;
     assert_eq!(answer.refused(), Status::IccidNotAllowed);
-    assert_eq!(bench.profile().await, before);
-    operator.cancel(&bench.server, &operator.cancellation(iccid())).await.done();
+    assert_eq!(testbed.profile().await, before);
+    operator.cancel(&testbed.server, &operator.cancellation(iccid())).await.done();
 }
 
 #[tokio::test]
-async fn cancel_order_refuses_each_thing_with_its_own_status_and_changes_nothing() {
-    type Change = fn(&Bench, &mut CancelOrderRequest);
+async fn cancel_order_refuses_each_defect_with_its_status_and_changes_nothing() {
+    type Change = fn(&Testbed, &mut CancelOrderRequest);
     let cases: [(&str, Status, Change); 5] = [
         ("unknown ICCID", Status::IccidUnknown, |_, it| it.iccid = "8949000000000000993".parse().unwrap()),
         ("not ordered", Status::IccidUnknown, |_, it| it.iccid = OTHER_ICCID.parse().unwrap()),
         ("the order has an EID and none is given", Status::EidMissing, |_, it| it.eid = None),
-        ("another EID", Status::EidAssociation, |bench, it| {
-            it.eid = Some(bench.numbered_euicc(Curve::P256, 1).eid);
+        ("another EID", Status::EidAssociation, |testbed, it| {
+            it.eid = Some(testbed.numbered_euicc(Curve::P256, 1).eid);
         }),
         ("another MatchingID", Status::MatchingIdAssociation, |_, it| {
             it.matching_id = Some("ANOTHER".to_owned());
         }),
     ];
     for (case, status, change) in cases {
-        let bench = Bench::new();
-        bench.stock(ICCID, &options()).await;
-        bench.stock(OTHER_ICCID, &options()).await;
-        let eid = Some(bench.euicc().eid);
-        bench.order(|confirm| confirm.eid = eid).await;
-        let before = bench.profile().await;
-        let operator = bench.operator();
+        let testbed = Testbed::new();
+        testbed.stock(ICCID, &options()).await;
+        testbed.stock(OTHER_ICCID, &options()).await;
+        let eid = Some(testbed.euicc().eid);
+        testbed.order(|confirm| confirm.eid = eid).await;
+        let before = testbed.profile().await;
+        let operator = testbed.operator();
         let mut request = CancelOrderRequest { eid, ..operator.cancellation(iccid()) };
-        change(&bench, &mut request);
-        assert_eq!(operator.cancel(&bench.server, &request).await.refused(), status, "{case}");
-        assert_eq!(bench.profile().await, before, "{case}");
+        change(&testbed, &mut request);
+        assert_eq!(operator.cancel(&testbed.server, &request).await.refused(), status, "{case}");
+        assert_eq!(testbed.profile().await, before, "{case}");
     }
 }
 
 #[tokio::test]
-async fn a_cancelled_order_leaves_the_profile_as_the_operator_says_and_its_code_is_dead() {
+async fn a_cancelled_order_sets_the_requested_state_and_invalidates_its_code() {
     for (indicator, after) in [
         (FinalProfileStatusIndicator::Available, ProfileState::Available),
         (FinalProfileStatusIndicator::Unavailable, ProfileState::Unavailable),
     ] {
-        let bench = Bench::new();
-        let code = bench.released(&options()).await;
-        let operator = bench.operator();
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let operator = testbed.operator();
         let request = CancelOrderRequest {
             final_profile_status_indicator: indicator,
             matching_id: Some(code.clone()),
             ..operator.cancellation(iccid())
         };
-        operator.cancel(&bench.server, &request).await.done();
-        assert_eq!(bench.state().await, after);
-        let answer = bench.euicc().try_authenticate(&bench.server, &code).await;
+        operator.cancel(&testbed.server, &request).await.done();
+        assert_eq!(testbed.state().await, after);
+        let answer = testbed.euicc().try_authenticate(&testbed.server, &code).await;
         assert_eq!(answer.refused(), Status::MatchingIdRefused);
-        let again = operator.download_order(&bench.server, Some(iccid()), None, None).await;
+        let again = operator.download_order(&testbed.server, Some(iccid()), None, None).await;
         match after {
             ProfileState::Available => drop(again.done()),
             _ => assert_eq!(again.refused(), Status::IccidInUse),
@@ -485,112 +487,112 @@ async fn a_cancelled_order_leaves_the_profile_as_the_operator_says_and_its_code_
 }
 
 #[tokio::test]
-async fn the_matching_id_of_a_cancelled_order_is_free_for_another() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    bench.stock(OTHER_ICCID, &options()).await;
-    bench.order(|confirm| confirm.matching_id = Some("AGAIN".to_owned())).await;
-    let operator = bench.operator();
-    operator.cancel(&bench.server, &operator.cancellation(iccid())).await.done();
+async fn the_matching_id_of_a_cancelled_order_can_be_used_again() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    testbed.stock(OTHER_ICCID, &options()).await;
+    testbed.order(|confirm| confirm.matching_id = Some("AGAIN".to_owned())).await;
+    let operator = testbed.operator();
+    operator.cancel(&testbed.server, &operator.cancellation(iccid())).await.done();
     let other = OTHER_ICCID.parse().unwrap();
-    operator.download_order(&bench.server, Some(other), None, None).await.done();
+    operator.download_order(&testbed.server, Some(other), None, None).await.done();
     let mut confirmation = operator.confirmation(other);
     confirmation.matching_id = Some("AGAIN".to_owned());
-    confirm(&bench, &confirmation).await.done();
+    confirm(&testbed, &confirmation).await.done();
 }
 
 #[tokio::test]
-async fn a_package_that_is_out_cannot_be_cancelled() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-    let operator = bench.operator();
-    let answer = operator.cancel(&bench.server, &operator.cancellation(iccid())).await;
+async fn an_order_cannot_be_cancelled_after_the_package_was_delivered() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    let operator = testbed.operator();
+    let answer = operator.cancel(&testbed.server, &operator.cancellation(iccid())).await;
     assert_eq!(answer.refused(), Status::IccidInvalidTransition);
-    assert_eq!(bench.state().await, ProfileState::Downloaded);
+    assert_eq!(testbed.state().await, ProfileState::Downloaded);
 }
 
-// --- Who calls -----------------------------------------------------------------------------------------------------
+// --- Authorisation -------------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() {
-    let (bench, operator) = ordered().await;
+    let (testbed, operator) = ordered().await;
     for function in ["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"] {
         let mut request = operator.request(function, &operator.confirmation(iccid()));
         request.extensions_mut().remove::<PeerCertificate>();
-        assert_eq!(raw(&bench.server, request).await.status(), StatusCode::FORBIDDEN, "{function}");
+        assert_eq!(raw(&testbed.server, request).await.status(), StatusCode::FORBIDDEN, "{function}");
         let mut request = operator.request(function, &operator.confirmation(iccid()));
         request.extensions_mut().insert(PeerCertificate(vec![0x30, 0]));
-        assert_eq!(raw(&bench.server, request).await.status(), StatusCode::FORBIDDEN, "{function}");
+        assert_eq!(raw(&testbed.server, request).await.status(), StatusCode::FORBIDDEN, "{function}");
     }
-    assert_eq!(bench.state().await, ProfileState::Allocated);
-    bench.euicc().initiate(&bench.server).await;
+    assert_eq!(testbed.state().await, ProfileState::Allocated);
+    testbed.euicc().initiate(&testbed.server).await;
 }
 
 #[tokio::test]
-async fn an_identifier_belongs_to_one_certificate_when_the_records_say_which() {
-    let certificate_oid = Bench::new().operator().oid;
-    let listed = ListedOperator {
+async fn a_registered_identifier_requires_its_certificate() {
+    let certificate_oid = Testbed::new().operator().oid;
+    let registered = RegisteredOperator {
         identifier: "ACME".to_owned(),
         certificate_oid,
         es2plus_address: Some("acme.example:8443".parse().unwrap()),
     };
-    let bench = Bench::with(|config| config.requesters = Requesters::Listed);
-    bench.server.register_operator(&listed).await.unwrap();
-    assert_eq!(bench.server.operators().await.unwrap(), [listed]);
-    let listed_operator = || Operator { identifier: "ACME".to_owned(), ..bench.operator() };
-    bench.stock(ICCID, &options()).await;
+    let testbed = Testbed::with(|config| config.requesters = Requesters::Listed);
+    testbed.server.register_operator(&registered).await.unwrap();
+    assert_eq!(testbed.server.operators().await.unwrap(), [registered]);
+    let registered_operator = || Operator { identifier: "ACME".to_owned(), ..testbed.operator() };
+    testbed.stock(ICCID, &options()).await;
     let order =
-        async |operator: &Operator| operator.download_order(&bench.server, Some(iccid()), None, None).await;
-    let mut unknown = listed_operator();
+        async |operator: &Operator| operator.download_order(&testbed.server, Some(iccid()), None, None).await;
+    let mut unknown = registered_operator();
     unknown.identifier = "2.999.21".to_owned();
     assert_eq!(order(&unknown).await.refused(), Status::RequesterUnknown);
     let impostor =
-        Operator { identifier: "ACME".to_owned(), ..Operator::new(&bench.pki, "Another Operator") };
+        Operator { identifier: "ACME".to_owned(), ..Operator::new(&testbed.pki, "Another Operator") };
     assert_eq!(order(&impostor).await.refused(), Status::RequesterNotAllowed);
-    order(&listed_operator()).await.done();
+    order(&registered_operator()).await.done();
 }
 
 #[tokio::test]
-async fn an_identifier_is_an_object_identifier_of_the_certificate_when_nothing_else_is_said() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
+async fn an_unregistered_identifier_must_be_an_oid_of_the_certificate() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
     for identifier in ["", "2.999.21", "Landfall Test Operator"] {
-        let mut impostor = bench.operator();
+        let mut impostor = testbed.operator();
         impostor.identifier = identifier.to_owned();
-        let answer = impostor.download_order(&bench.server, Some(iccid()), None, None).await;
+        let answer = impostor.download_order(&testbed.server, Some(iccid()), None, None).await;
         assert_eq!(answer.refused(), Status::RequesterNotAllowed, "{identifier:?}");
     }
-    assert_eq!(bench.state().await, ProfileState::Available);
+    assert_eq!(testbed.state().await, ProfileState::Available);
 }
 
 #[tokio::test]
-async fn a_listed_identifier_belongs_to_its_certificate_even_where_others_may_come_by_theirs() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    let (operator, other) = (bench.operator(), Operator::new(&bench.pki, "Another Operator"));
-    // The other one's own object identifier, given to the first.
-    let listed = ListedOperator {
+async fn a_registered_identifier_requires_its_certificate_even_if_unregistered_ones_are_allowed() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let (operator, other) = (testbed.operator(), Operator::new(&testbed.pki, "Another Operator"));
+    // The OID of the second operator is registered for the first operator's certificate.
+    let registered = RegisteredOperator {
         identifier: other.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: None,
     };
-    bench.server.register_operator(&listed).await.unwrap();
-    let answer = other.download_order(&bench.server, Some(iccid()), None, None).await;
+    testbed.server.register_operator(&registered).await.unwrap();
+    let answer = other.download_order(&testbed.server, Some(iccid()), None, None).await;
     assert_eq!(answer.refused(), Status::RequesterNotAllowed);
-    operator.download_order(&bench.server, Some(iccid()), None, None).await.done();
+    operator.download_order(&testbed.server, Some(iccid()), None, None).await.done();
 }
 
-// --- Calls that come again -----------------------------------------------------------------------------------------
+// --- Repeated calls ------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn a_call_that_comes_again_gets_the_same_answer_and_changes_nothing() {
-    let bench = Bench::new();
+async fn a_repeated_call_gets_the_same_reply_and_changes_nothing() {
+    let testbed = Testbed::new();
     for iccid in [ICCID, OTHER_ICCID] {
-        bench.stock(iccid, &options()).await;
+        testbed.stock(iccid, &options()).await;
     }
-    let operator = bench.operator();
+    let operator = testbed.operator();
     let by_type = DownloadOrderRequest {
         header: operator.header(),
         eid: None,
@@ -599,84 +601,83 @@ async fn a_call_that_comes_again_gets_the_same_answer_and_changes_nothing() {
     };
     let mut replies: Vec<DownloadOrderReply> = Vec::new();
     for _ in 0..3 {
-        replies.push(operator.call(&bench.server, "downloadOrder", &by_type).await.done());
+        replies.push(operator.call(&testbed.server, "downloadOrder", &by_type).await.done());
     }
     assert_eq!((&replies[1], &replies[2]), (&replies[0], &replies[0]));
     let iccid = replies[0].iccid;
     let mut confirmation = operator.confirmation(iccid);
     confirmation.release_flag = false;
     confirmation.confirmation_code = Some("1234".to_owned());
-    let first = confirm(&bench, &confirmation).await.done();
-    assert_eq!(confirm(&bench, &confirmation).await.done(), first);
+    let first = confirm(&testbed, &confirmation).await.done();
+    assert_eq!(confirm(&testbed, &confirmation).await.done(), first);
     let release = ReleaseProfileRequest { header: operator.header(), iccid };
     for _ in 0..2 {
-        let _: Nothing = operator.call(&bench.server, "releaseProfile", &release).await.done();
+        let _: EmptyReply = operator.call(&testbed.server, "releaseProfile", &release).await.done();
     }
     let cancellation = operator.cancellation(iccid);
     for _ in 0..2 {
-        operator.cancel(&bench.server, &cancellation).await.done();
+        operator.cancel(&testbed.server, &cancellation).await.done();
     }
-    // What has been overtaken is a call of its own again: these would have to begin with an order.
-    assert_eq!(confirm(&bench, &confirmation).await.refused(), Status::IccidInvalidTransition);
-    let answer = operator.call::<Nothing>(&bench.server, "releaseProfile", &release).await;
+    // A call that is no longer the last one is treated as a new call. These new calls are refused
+    // because the profile is not ordered.
+    assert_eq!(confirm(&testbed, &confirmation).await.refused(), Status::IccidInvalidTransition);
+    let answer = operator.call::<EmptyReply>(&testbed.server, "releaseProfile", &release).await;
     assert_eq!(answer.refused(), Status::IccidInvalidTransition);
-    assert!(
-        bench.records.list("calls", "").await.unwrap().is_empty(),
-        "nothing is kept of what was overtaken"
-    );
+    assert!(testbed.records.list("calls", "").await.unwrap().is_empty(), "no stored calls are left");
 }
 
-/// Many operators give every call the same identifier, or none.
+/// Some operators give every call the same identifier, or none.
 #[tokio::test]
-async fn another_call_under_the_same_identifier_is_another_call() {
+async fn another_call_with_the_same_identifier_is_a_new_call() {
     for identifier in ["TX-567", ""] {
-        let bench = Bench::new();
+        let testbed = Testbed::new();
         for iccid in [ICCID, OTHER_ICCID] {
-            bench.stock(iccid, &options()).await;
+            testbed.stock(iccid, &options()).await;
         }
-        let operator = bench.operator();
+        let operator = testbed.operator();
         let header =
             || RequestHeader { function_call_identifier: identifier.to_owned(), ..operator.header() };
         let order = |iccid| DownloadOrderRequest { header: header(), eid: None, iccid, profile_type: None };
         for iccid in [ICCID, OTHER_ICCID] {
             let iccid = iccid.parse().unwrap();
             let reply: DownloadOrderReply =
-                operator.call(&bench.server, "downloadOrder", &order(Some(iccid))).await.done();
+                operator.call(&testbed.server, "downloadOrder", &order(Some(iccid))).await.done();
             assert_eq!(reply.iccid, iccid);
             let confirmation = ConfirmOrderRequest { header: header(), ..operator.confirmation(iccid) };
-            confirm(&bench, &confirmation).await.done();
+            confirm(&testbed, &confirmation).await.done();
         }
-        // Again, but long overtaken.
-        let answer =
-            operator.call::<DownloadOrderReply>(&bench.server, "downloadOrder", &order(Some(iccid()))).await;
+        // The same call again, after other calls.
+        let answer = operator
+            .call::<DownloadOrderReply>(&testbed.server, "downloadOrder", &order(Some(iccid())))
+            .await;
         assert_eq!(answer.refused(), Status::IccidInUse, "{identifier:?}");
     }
-    // A call that names no identifier is never taken for another one.
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    let operator = bench.operator();
+    // A call without an identifier is never treated as a repetition.
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let operator = testbed.operator();
     let header = RequestHeader { function_call_identifier: String::new(), ..operator.header() };
     let order = DownloadOrderRequest { header, eid: None, iccid: Some(iccid()), profile_type: None };
-    operator.call::<DownloadOrderReply>(&bench.server, "downloadOrder", &order).await.done();
-    let answer = operator.call::<DownloadOrderReply>(&bench.server, "downloadOrder", &order).await;
+    operator.call::<DownloadOrderReply>(&testbed.server, "downloadOrder", &order).await.done();
+    let answer = operator.call::<DownloadOrderReply>(&testbed.server, "downloadOrder", &order).await;
     assert_eq!(answer.refused(), Status::IccidInUse);
 }
 
 #[tokio::test]
-async fn the_answer_to_one_operator_is_not_for_another_nor_for_another_body() {
-    let (bench, operator) = ordered().await;
+async fn a_stored_reply_requires_the_same_operator_and_body() {
+    let (testbed, operator) = ordered().await;
     let confirmation = operator.confirmation(iccid());
-    confirm(&bench, &confirmation).await.done();
-    let other = Operator::new(&bench.pki, "Another Operator");
+    confirm(&testbed, &confirmation).await.done();
+    let other = Operator::new(&testbed.pki, "Another Operator");
     let header = RequestHeader {
         function_requester_identifier: other.identifier.clone(),
         ..confirmation.header.clone()
     };
-    let theirs = ConfirmOrderRequest { header, ..confirmation.clone() };
-    let answer = other.call::<ConfirmOrderReply>(&bench.server, "confirmOrder", &theirs).await;
+    let other_confirmation = ConfirmOrderRequest { header, ..confirmation.clone() };
+    let answer = other.call::<ConfirmOrderReply>(&testbed.server, "confirmOrder", &other_confirmation).await;
     assert_eq!(answer.refused(), Status::IccidNotAllowed);
     let changed = ConfirmOrderRequest { confirmation_code: Some("1234".to_owned()), ..confirmation };
-    assert_eq!(confirm(&bench, &changed).await.refused(), Status::IccidInvalidTransition);
+    assert_eq!(confirm(&testbed, &changed).await.refused(), Status::IccidInvalidTransition);
 }
 
 // --- HTTP ----------------------------------------------------------------------------------------------------------
@@ -695,8 +696,8 @@ fn refusal(response: &http::Response<Bytes>) -> (ExecutionStatus, Option<Status>
 }
 
 #[tokio::test]
-async fn only_posts_to_known_paths_are_functions() {
-    let bench = Bench::new();
+async fn only_post_requests_to_known_paths_are_accepted() {
+    let testbed = Testbed::new();
     for path in [
         "/",
         "/gsma/rsp2/es9plus",
@@ -709,28 +710,28 @@ async fn only_posts_to_known_paths_are_functions() {
         "/gsma/rsp3/es9plus/initiateAuthentication",
     ] {
         let request = json::request(path, VERSION, &json!({}));
-        assert_eq!(raw(&bench.server, request).await.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(raw(&testbed.server, request).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
     for method in [Method::GET, Method::PUT, Method::DELETE, Method::HEAD, Method::OPTIONS] {
         let mut request = initiate("{}");
         *request.method_mut() = method.clone();
-        let response = raw(&bench.server, request).await;
+        let response = raw(&testbed.server, request).await;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
         assert_eq!(response.headers()[header::ALLOW], "POST", "{method}");
     }
 }
 
 #[tokio::test]
-async fn content_type_and_protocol_are_checked_and_answered() {
-    let bench = Bench::new();
-    let body = || serde_json::to_vec(&bench.euicc().initiation()).unwrap();
+async fn content_type_and_protocol_are_checked_and_returned() {
+    let testbed = Testbed::new();
+    let body = || serde_json::to_vec(&testbed.euicc().initiation()).unwrap();
     let with = async |name: &'static str, value: Option<&'static str>| {
         let mut request = initiate(body());
         match value {
             Some(value) => drop(request.headers_mut().insert(name, HeaderValue::from_static(value))),
             None => drop(request.headers_mut().remove(name)),
         }
-        let response = raw(&bench.server, request).await;
+        let response = raw(&testbed.server, request).await;
         assert_eq!(response.status(), StatusCode::OK, "{name}: {value:?}");
         assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json;charset=UTF-8");
         let version = response.headers()[json::X_ADMIN_PROTOCOL].to_str().unwrap().to_owned();
@@ -756,9 +757,9 @@ async fn content_type_and_protocol_are_checked_and_answered() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_the_functions_has_an_answer() {
-    let bench = Bench::new();
-    let good = serde_json::to_value(bench.euicc().initiation()).unwrap();
+async fn an_invalid_body_gets_a_functional_refusal() {
+    let testbed = Testbed::new();
+    let good = serde_json::to_value(testbed.euicc().initiation()).unwrap();
     let changed = |name: &str, value: Option<Value>| {
         let mut body = good.clone();
         match value {
@@ -781,53 +782,53 @@ async fn a_body_that_is_not_the_functions_has_an_answer() {
         (changed("euiccChallenge", Some(json!("AAAA"))), Status::FormatInvalid),
         (changed("smdpAddress", Some(json!(7))), Status::FormatInvalid),
     ] {
-        let response = raw(&bench.server, initiate(body.clone())).await;
+        let response = raw(&testbed.server, initiate(body.clone())).await;
         let short = body.chars().take(60).collect::<String>();
         assert_eq!(response.status(), StatusCode::OK, "{short}");
         assert_eq!(refusal(&response), (ExecutionStatus::Failed, Some(status)), "{short}");
     }
-    // What a later version adds is passed over.
+    // Unknown fields of later versions are ignored.
     let later = changed("lpaRspCapability", Some(json!("gQEA")));
-    assert_eq!(refusal(&raw(&bench.server, initiate(later)).await).0, ExecutionStatus::ExecutedSuccess);
+    assert_eq!(refusal(&raw(&testbed.server, initiate(later)).await).0, ExecutionStatus::ExecutedSuccess);
 }
 
-/// An LPA looks at the status alone and forgets its notification on any 2xx.
+/// An LPA only looks at the status and deletes its notification on any 2xx.
 #[tokio::test]
-async fn a_notification_that_cannot_be_read_is_a_bad_request() {
-    let bench = Bench::new();
+async fn an_undecodable_notification_is_a_bad_request() {
+    let testbed = Testbed::new();
     for body in ["", "{}", r#"{"pendingNotification":"MAA="}"#] {
         let mut request = json::request(&es9plus::path("handleNotification"), VERSION, &());
         *request.body_mut() = Bytes::from_static(body.as_bytes());
-        assert_eq!(raw(&bench.server, request).await.status(), StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(raw(&testbed.server, request).await.status(), StatusCode::BAD_REQUEST, "{body}");
     }
-    let events = bench.events.all();
+    let events = testbed.events.all();
     assert_eq!(events.len(), 3);
     assert!(events.iter().all(|event| matches!(event.outcome, Outcome::Refused(_))));
 }
 
 #[tokio::test]
-async fn a_request_of_es2plus_without_header_has_an_answer() {
-    let (bench, operator) = ordered().await;
+async fn an_es2plus_request_without_header_gets_a_functional_refusal() {
+    let (testbed, operator) = ordered().await;
     let request = operator.request("releaseProfile", &json!({ "iccid": ICCID }));
-    let response = raw(&bench.server, request).await;
+    let response = raw(&testbed.server, request).await;
     assert_eq!(refusal(&response).1, Some(Status::ElementMissing));
     let path = es2plus::path("releaseProfile");
-    assert!(bench.events.all().iter().any(|event| event.interface == "ES2+"), "{path}");
+    assert!(testbed.events.all().iter().any(|event| event.interface == "ES2+"), "{path}");
 }
 
 #[tokio::test]
-async fn stock_takes_whole_packages_only_and_each_iccid_once() {
-    let bench = Bench::new();
+async fn the_stock_accepts_only_complete_packages_and_unique_iccids() {
+    let testbed = Testbed::new();
     let package = support::package(ICCID, &[]);
     for (case, octets) in [
         ("nothing", &package[..0]),
         ("a truncated package", &package[..package.len() - 3]),
-        ("no package", &[0x30, 0x03, 1, 1, 0xFF][..]),
+        ("not a package", &[0x30, 0x03, 1, 1, 0xFF][..]),
     ] {
-        let fault = bench.server.add_profile(octets, &options()).await.unwrap_err();
+        let fault = testbed.server.add_profile(octets, &options()).await.unwrap_err();
         assert!(!fault.why.is_empty() && !fault.next.is_empty(), "{case}: {fault}");
     }
-    assert!(bench.server.orders().await.unwrap().is_empty());
-    bench.stock(ICCID, &options()).await;
-    assert!(bench.server.add_profile(&package, &options()).await.unwrap_err().to_string().contains(ICCID));
+    assert!(testbed.server.orders().await.unwrap().is_empty());
+    testbed.stock(ICCID, &options()).await;
+    assert!(testbed.server.add_profile(&package, &options()).await.unwrap_err().to_string().contains(ICCID));
 }

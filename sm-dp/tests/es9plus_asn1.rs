@@ -1,4 +1,4 @@
-//! ES9+ in the ASN.1 binding.
+//! Tests of ES9+ in the ASN.1 binding.
 
 mod es9plus;
 mod support;

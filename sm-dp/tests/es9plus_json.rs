@@ -1,4 +1,4 @@
-//! ES9+ in the JSON binding.
+//! Tests of ES9+ in the JSON binding.
 
 mod es9plus;
 mod support;

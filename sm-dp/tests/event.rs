@@ -1,11 +1,7 @@
-//! Orders that an SM-DS tells of: ES12.RegisterEvent and DeleteEvent (SGP.22 section 5.9), as the SM-DP+ calls them.
+//! Tests of orders with an event at an SM-DS: ES12.RegisterEvent and DeleteEvent (SGP.22 section
+//! 5.9), as called by the SM-DP+.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic fails the test")]
 
 mod support;
 
@@ -22,41 +18,42 @@ use rsp::sgp22::{CancelSessionReason, json};
 use rsp::status::Status;
 use sm_dp::{Peers, ProfileOptions, ProfileState, SmDpPlus};
 use support::euicc::notify;
-use support::operator::Nothing;
-use support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, VERSION, call};
+use support::operator::EmptyReply;
+use support::{ADDRESS, Expect, ICCID, OTHER_ICCID, Testbed, VERSION, call};
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-/// Where the SM-DS is.
+/// The address of the SM-DS.
 const SM_DS: &str = "smds.landfall.example";
 
-/// An SM-DS that does as a test says.
+/// An SM-DS with configurable behaviour.
 #[derive(Clone, Default)]
 struct SmDs {
-    asked: Arc<Mutex<Vec<Request<Bytes>>>>,
-    mood: Arc<Mutex<Mood>>,
-    /// Ends a silence.
-    speaks: Arc<Notify>,
+    calls: Arc<Mutex<Vec<Request<Bytes>>>>,
+    behaviour: Arc<Mutex<Behaviour>>,
+    /// Releases requests that wait in [`Behaviour::Delayed`].
+    release: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq)]
-enum Mood {
+enum Behaviour {
     #[default]
-    Takes,
+    Accepts,
     Refuses(Status),
     Down,
-    /// It hears, and its answer is lost.
-    AnswerLost,
+    /// The call is executed, but the response is lost.
+    ResponseLost,
     Broken,
-    /// It never answers.
+    /// No response is ever sent.
     Silent,
-    /// It answers as its mood is when it is told to speak.
-    Waits,
+    /// The response is delayed until `release` is notified, and then follows the behaviour set at
+    /// that time.
+    Delayed,
 }
 
-/// What an SM-DS was asked.
+/// A call to the SM-DS.
 #[derive(Debug, PartialEq)]
-enum Asked {
+enum Call {
     Register(RegisterEventRequest),
     Delete(DeleteEventRequest),
 }
@@ -74,25 +71,27 @@ impl Peers for SmDs {
 
 impl SmDs {
     async fn answer(&self, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
-        let mood = *self.mood.lock().unwrap();
-        let fault = |kind| Err(LinkFault::new(kind, SM_DS, "as the test wants it"));
-        if mood == Mood::Down {
+        let behaviour = *self.behaviour.lock().unwrap();
+        let fault = |kind| Err(LinkFault::new(kind, SM_DS, "requested by the test"));
+        if behaviour == Behaviour::Down {
             return fault(LinkFaultKind::Refused);
         }
-        self.asked.lock().unwrap().push(request);
-        let mood = match mood {
-            Mood::Waits => {
-                self.speaks.notified().await;
-                *self.mood.lock().unwrap()
+        self.calls.lock().unwrap().push(request);
+        let behaviour = match behaviour {
+            Behaviour::Delayed => {
+                self.release.notified().await;
+                *self.behaviour.lock().unwrap()
             }
-            mood => mood,
+            behaviour => behaviour,
         };
-        match mood {
-            Mood::Takes | Mood::Down | Mood::Waits => Ok(json::response(VERSION, Ok(&()))),
-            Mood::Refuses(status) => Ok(json::response::<()>(VERSION, Err(status.because("so it is")))),
-            Mood::AnswerLost => fault(LinkFaultKind::Timeout),
-            Mood::Silent => std::future::pending().await,
-            Mood::Broken => {
+        match behaviour {
+            Behaviour::Accepts | Behaviour::Down | Behaviour::Delayed => Ok(json::response(VERSION, Ok(&()))),
+            Behaviour::Refuses(status) => {
+                Ok(json::response::<()>(VERSION, Err(status.because("requested by the test"))))
+            }
+            Behaviour::ResponseLost => fault(LinkFaultKind::Timeout),
+            Behaviour::Silent => std::future::pending().await,
+            Behaviour::Broken => {
                 let mut response = Response::new(Bytes::new());
                 *response.status_mut() = StatusCode::BAD_GATEWAY;
                 Ok(response)
@@ -100,28 +99,28 @@ impl SmDs {
         }
     }
 
-    fn is(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
+    fn set(&self, behaviour: Behaviour) {
+        *self.behaviour.lock().unwrap() = behaviour;
     }
 
-    /// Since this was asked last.
-    fn asked(&self) -> Vec<Asked> {
+    /// Returns and removes the recorded calls.
+    fn take_calls(&self) -> Vec<Call> {
         let read = |request: Request<Bytes>| match request.uri().path() {
             path if path == es12::path("registerEvent") => {
-                Asked::Register(serde_json::from_slice(request.body()).unwrap())
+                Call::Register(serde_json::from_slice(request.body()).unwrap())
             }
             path if path == es12::path("deleteEvent") => {
-                Asked::Delete(serde_json::from_slice(request.body()).unwrap())
+                Call::Delete(serde_json::from_slice(request.body()).unwrap())
             }
             path => panic!("{path}"),
         };
-        std::mem::take(&mut *self.asked.lock().unwrap()).into_iter().map(read).collect()
+        std::mem::take(&mut *self.calls.lock().unwrap()).into_iter().map(read).collect()
     }
 
-    /// That it was asked to delete this event, and nothing else.
+    /// Asserts that the only recorded call is the deletion of this event.
     fn deleted(&self, eid: Eid, event_id: &str) {
-        let asked = self.asked();
-        let [Asked::Delete(request)] = &asked[..] else { panic!("{asked:?}") };
+        let calls = self.take_calls();
+        let [Call::Delete(request)] = &calls[..] else { panic!("{calls:?}") };
         assert_eq!((request.eid, &*request.event_id), (eid, event_id));
     }
 }
@@ -130,354 +129,364 @@ fn iccid() -> Iccid {
     ICCID.parse().unwrap()
 }
 
-/// A bench with an SM-DS and a profile ordered for the first eUICC.
-async fn bench() -> (Bench, SmDs) {
-    let bench = Bench::new();
+/// Creates a testbed with an SM-DS and a profile ordered for the first eUICC.
+async fn testbed() -> (Testbed, SmDs) {
+    let testbed = Testbed::new();
     let sm_ds = SmDs::default();
-    let bench = Bench { server: bench.server.clone().with_peers(Arc::new(sm_ds.clone())), ..bench };
-    bench.stock(ICCID, &ProfileOptions::default()).await;
-    let eid = Some(bench.euicc().eid);
-    bench.operator().download_order(&bench.server, Some(iccid()), None, eid).await.done();
-    (bench, sm_ds)
+    let testbed = Testbed { server: testbed.server.clone().with_peers(Arc::new(sm_ds.clone())), ..testbed };
+    testbed.stock(ICCID, &ProfileOptions::default()).await;
+    let eid = Some(testbed.euicc().eid);
+    testbed.operator().download_order(&testbed.server, Some(iccid()), None, eid).await.done();
+    (testbed, sm_ds)
 }
 
-fn confirmation(bench: &Bench) -> ConfirmOrderRequest {
-    ConfirmOrderRequest { smds_address: Some(SM_DS.to_owned()), ..bench.operator().confirmation(iccid()) }
+fn confirmation(testbed: &Testbed) -> ConfirmOrderRequest {
+    ConfirmOrderRequest { smds_address: Some(SM_DS.to_owned()), ..testbed.operator().confirmation(iccid()) }
 }
 
 async fn confirm(
     server: &SmDpPlus,
-    bench: &Bench,
+    testbed: &Testbed,
     request: &ConfirmOrderRequest,
 ) -> json::Answer<ConfirmOrderReply> {
-    bench.operator().call(server, "confirmOrder", request).await
+    testbed.operator().call(server, "confirmOrder", request).await
 }
 
 #[tokio::test]
-async fn a_released_order_is_registered_before_its_operator_is_answered() {
-    let (bench, sm_ds) = bench().await;
-    let reply = confirm(&bench.server, &bench, &confirmation(&bench)).await.done();
-    let asked = sm_ds.asked();
-    let [Asked::Register(event)] = &asked[..] else { panic!("{asked:?}") };
-    assert_eq!(event.eid, bench.euicc().eid);
+async fn the_event_of_a_released_order_is_registered_before_the_reply() {
+    let (testbed, sm_ds) = testbed().await;
+    let reply = confirm(&testbed.server, &testbed, &confirmation(&testbed)).await.done();
+    let calls = sm_ds.take_calls();
+    let [Call::Register(event)] = &calls[..] else { panic!("{calls:?}") };
+    assert_eq!(event.eid, testbed.euicc().eid);
     assert_eq!(event.event_id, reply.matching_id);
     assert_eq!(event.rsp_server_address.as_str(), ADDRESS);
     assert_eq!(event.header.function_requester_identifier, "2.999.10");
     assert!(!event.header.function_call_identifier.is_empty());
-    assert!(bench.server.outbox().await.unwrap().is_empty());
-    // It leads to the profile.
-    bench.euicc().try_authenticate(&bench.server, &event.event_id).await.done();
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
+    // The EventID leads to the profile.
+    testbed.euicc().try_authenticate(&testbed.server, &event.event_id).await.done();
 }
 
 #[tokio::test]
-async fn an_order_that_is_not_released_is_registered_when_it_is() {
-    let (bench, sm_ds) = bench().await;
-    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&bench) };
-    let reply = confirm(&bench.server, &bench, &request).await.done();
-    assert_eq!(sm_ds.asked(), []);
-    sm_ds.is(Mood::Down);
-    let answer = bench.operator().release(&bench.server, iccid()).await;
+async fn the_event_of_a_confirmed_order_is_registered_on_release() {
+    let (testbed, sm_ds) = testbed().await;
+    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&testbed) };
+    let reply = confirm(&testbed.server, &testbed, &request).await.done();
+    assert_eq!(sm_ds.take_calls(), []);
+    sm_ds.set(Behaviour::Down);
+    let answer = testbed.operator().release(&testbed.server, iccid()).await;
     assert_eq!(answer.refused(), Status::SmdsInaccessible);
-    assert_eq!(bench.state().await, ProfileState::Confirmed);
-    sm_ds.is(Mood::Takes);
-    bench.operator().release(&bench.server, iccid()).await.done();
-    let asked = sm_ds.asked();
-    assert!(matches!(&asked[..], [Asked::Register(event)] if event.event_id == reply.matching_id));
-    bench.euicc().try_authenticate(&bench.server, &reply.matching_id).await.done();
+    assert_eq!(testbed.state().await, ProfileState::Confirmed);
+    sm_ds.set(Behaviour::Accepts);
+    testbed.operator().release(&testbed.server, iccid()).await.done();
+    let calls = sm_ds.take_calls();
+    assert!(matches!(&calls[..], [Call::Register(event)] if event.event_id == reply.matching_id));
+    testbed.euicc().try_authenticate(&testbed.server, &reply.matching_id).await.done();
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_be_an_event_is_refused_and_unchanged() {
-    let (bench, sm_ds) = bench().await;
-    let before = bench.profile().await;
+async fn an_order_that_cannot_have_an_event_is_refused_and_unchanged() {
+    let (testbed, sm_ds) = testbed().await;
+    let before = testbed.profile().await;
     for (case, change, status) in [
         (
             "not an address",
-            ConfirmOrderRequest { smds_address: Some("not an address".to_owned()), ..confirmation(&bench) },
+            ConfirmOrderRequest { smds_address: Some("not an address".to_owned()), ..confirmation(&testbed) },
             Status::SmdsInaccessible,
         ),
         (
             "no MatchingID",
-            ConfirmOrderRequest { matching_id: Some(String::new()), ..confirmation(&bench) },
+            ConfirmOrderRequest { matching_id: Some(String::new()), ..confirmation(&testbed) },
             Status::MatchingIdRefused,
         ),
     ] {
-        assert_eq!(confirm(&bench.server, &bench, &change).await.refused(), status, "{case}");
-        assert_eq!(bench.profile().await, before, "{case}");
+        assert_eq!(confirm(&testbed.server, &testbed, &change).await.refused(), status, "{case}");
+        assert_eq!(testbed.profile().await, before, "{case}");
     }
-    // For nobody in particular.
-    let other = bench.stock(OTHER_ICCID, &ProfileOptions::default()).await;
-    bench.operator().download_order(&bench.server, Some(other), None, None).await.done();
+    // An order without an EID.
+    let other = testbed.stock(OTHER_ICCID, &ProfileOptions::default()).await;
+    testbed.operator().download_order(&testbed.server, Some(other), None, None).await.done();
     for release_flag in [true, false] {
-        let request = ConfirmOrderRequest { iccid: other, release_flag, ..confirmation(&bench) };
-        assert_eq!(confirm(&bench.server, &bench, &request).await.refused(), Status::EidMissing);
+        let request = ConfirmOrderRequest { iccid: other, release_flag, ..confirmation(&testbed) };
+        assert_eq!(confirm(&testbed.server, &testbed, &request).await.refused(), Status::EidMissing);
     }
-    assert_eq!(sm_ds.asked(), []);
+    assert_eq!(sm_ds.take_calls(), []);
 }
 
 #[tokio::test]
-async fn an_event_that_is_not_taken_takes_the_order_back() {
-    for (mood, status, deletes) in [
-        (Mood::Refuses(Status::EventInUse), Status::SmdsExecutionError, 0),
-        (Mood::Refuses(Status::RequesterNotAllowed), Status::SmdsExecutionError, 0),
-        (Mood::Broken, Status::SmdsExecutionError, 1),
-        (Mood::AnswerLost, Status::SmdsExecutionError, 1),
-        (Mood::Down, Status::SmdsInaccessible, 0),
+async fn a_failed_registration_restores_the_order() {
+    for (behaviour, status, deletes) in [
+        (Behaviour::Refuses(Status::EventInUse), Status::SmdsExecutionError, 0),
+        (Behaviour::Refuses(Status::RequesterNotAllowed), Status::SmdsExecutionError, 0),
+        (Behaviour::Broken, Status::SmdsExecutionError, 1),
+        (Behaviour::ResponseLost, Status::SmdsExecutionError, 1),
+        (Behaviour::Down, Status::SmdsInaccessible, 0),
     ] {
-        let (bench, sm_ds) = bench().await;
-        let before = bench.profile().await;
-        sm_ds.is(mood);
-        let request = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
-        assert_eq!(confirm(&bench.server, &bench, &request).await.refused(), status);
-        assert_eq!(bench.profile().await, before);
-        let answer = bench.euicc().try_authenticate(&bench.server, "EVENT-1").await;
+        let (testbed, sm_ds) = testbed().await;
+        let before = testbed.profile().await;
+        sm_ds.set(behaviour);
+        let request =
+            ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
+        assert_eq!(confirm(&testbed.server, &testbed, &request).await.refused(), status);
+        assert_eq!(testbed.profile().await, before);
+        let answer = testbed.euicc().try_authenticate(&testbed.server, "EVENT-1").await;
         assert_eq!(answer.refused(), Status::MatchingIdRefused);
-        // What it may have is deleted there when it is back; then the order can be confirmed as if nothing had been.
-        assert_eq!(bench.server.outbox().await.unwrap().len(), deletes);
-        sm_ds.is(Mood::Takes);
-        sm_ds.asked();
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-        assert_eq!(sm_ds.asked().len(), deletes);
-        confirm(&bench.server, &bench, &request).await.done();
-        bench.euicc().try_authenticate(&bench.server, "EVENT-1").await.done();
+        // If the SM-DS may have the event, it is deleted when the SM-DS is reachable again. Then
+        // the order can be confirmed again.
+        assert_eq!(testbed.server.outbox().await.unwrap().len(), deletes);
+        sm_ds.set(Behaviour::Accepts);
+        sm_ds.take_calls();
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+        assert_eq!(sm_ds.take_calls().len(), deletes);
+        confirm(&testbed.server, &testbed, &request).await.done();
+        testbed.euicc().try_authenticate(&testbed.server, "EVENT-1").await.done();
     }
 }
 
 #[tokio::test]
-async fn an_event_is_deleted_when_its_order_ends_however_that_is() {
+async fn an_event_is_deleted_however_its_order_ends() {
     for end in ["installed", "failed", "rejected", "cancelled", "expired"] {
-        let (bench, sm_ds) = bench().await;
-        let code = confirm(&bench.server, &bench, &confirmation(&bench)).await.done().matching_id;
-        sm_ds.asked();
-        let euicc = bench.euicc();
+        let (testbed, sm_ds) = testbed().await;
+        let code = confirm(&testbed.server, &testbed, &confirmation(&testbed)).await.done().matching_id;
+        sm_ds.take_calls();
+        let euicc = testbed.euicc();
         match end {
             "installed" | "failed" => {
-                let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-                assert_eq!(sm_ds.asked(), []);
+                let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+                assert_eq!(sm_ds.take_calls(), []);
                 let result = euicc.result(&transaction, iccid(), end == "installed");
-                notify(&bench.server, euicc.signed_result(result)).await;
+                notify(&testbed.server, euicc.signed_result(result)).await;
             }
             "rejected" => {
-                let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+                let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
                 let no = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-                call::<CancelSession>(&bench.server, &euicc.signed_cancellation(no, false)).await.done();
+                call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(no, false)).await.done();
             }
             "cancelled" => {
-                let operator = bench.operator();
+                let operator = testbed.operator();
                 let mut request = operator.cancellation(iccid());
                 request.eid = Some(euicc.eid);
-                operator.cancel(&bench.server, &request).await.done();
+                operator.cancel(&testbed.server, &request).await.done();
             }
             _ => {
-                bench.wait(sm_dp::config::ORDER_LIFETIME);
-                let answer = euicc.try_authenticate(&bench.server, &code).await;
+                testbed.wait(sm_dp::config::ORDER_LIFETIME);
+                let answer = euicc.try_authenticate(&testbed.server, &code).await;
                 assert_eq!(answer.refused(), Status::OrderExpired);
-                euicc.try_authenticate(&bench.server, &code).await.refused();
+                euicc.try_authenticate(&testbed.server, &code).await.refused();
             }
         }
-        // Whenever the SM-DS can be reached.
-        sm_ds.is(Mood::Down);
-        let next = bench.server.deliver_due().await.unwrap().unwrap();
-        bench.clock.set(next);
-        // What is not there any more need not be deleted.
-        sm_ds.is(if end == "failed" { Mood::Refuses(Status::EventUnknown) } else { Mood::Takes });
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None, "{end}");
+        // The deletion is retried until the SM-DS is reachable.
+        sm_ds.set(Behaviour::Down);
+        let next = testbed.server.deliver_due().await.unwrap().unwrap();
+        testbed.clock.set(next);
+        // An unknown event counts as deleted.
+        sm_ds.set(if end == "failed" {
+            Behaviour::Refuses(Status::EventUnknown)
+        } else {
+            Behaviour::Accepts
+        });
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None, "{end}");
         sm_ds.deleted(euicc.eid, &code);
-        assert!(bench.server.outbox().await.unwrap().is_empty());
+        assert!(testbed.server.outbox().await.unwrap().is_empty());
     }
 }
 
-/// The request is dropped while the SM-DS is silent: the process is gone, the order is committed.
-async fn crash(bench: &Bench, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
-    sm_ds.is(Mood::Silent);
-    let asking = confirm(&bench.server, bench, request);
+/// Drops the request while the SM-DS does not respond. The order is committed, as after a crash of
+/// the process.
+async fn crash(testbed: &Testbed, sm_ds: &SmDs, request: &ConfirmOrderRequest) {
+    sm_ds.set(Behaviour::Silent);
+    let asking = confirm(&testbed.server, testbed, request);
     tokio::select! {
         biased;
-        _ = asking => panic!("the SM-DS has not answered"),
+        _ = asking => panic!("the SM-DS has not responded"),
         () = async {
-            while sm_ds.asked.lock().unwrap().is_empty() {
+            while sm_ds.calls.lock().unwrap().is_empty() {
                 tokio::task::yield_now().await;
             }
         } => {}
     }
-    assert_eq!(bench.state().await, ProfileState::Released);
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 1);
+    assert_eq!(testbed.state().await, ProfileState::Released);
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn an_event_that_was_cut_off_is_registered_after_a_restart() {
-    for (mood, state) in [
-        (Mood::Takes, ProfileState::Released),
-        // As it was registered before the cut.
-        (Mood::Refuses(Status::EventInUse), ProfileState::Released),
-        (Mood::Refuses(Status::RequesterNotAllowed), ProfileState::Linked),
+async fn an_interrupted_registration_is_completed_after_a_restart() {
+    for (behaviour, state) in [
+        (Behaviour::Accepts, ProfileState::Released),
+        // The event was registered before the crash.
+        (Behaviour::Refuses(Status::EventInUse), ProfileState::Released),
+        (Behaviour::Refuses(Status::RequesterNotAllowed), ProfileState::Linked),
     ] {
-        let (bench, sm_ds) = bench().await;
-        crash(&bench, &sm_ds, &confirmation(&bench)).await;
-        let first = sm_ds.asked();
-        sm_ds.is(mood);
-        let restarted = bench.second_server().with_peers(Arc::new(sm_ds.clone()));
-        // At first it is left to the request, which might live.
+        let (testbed, sm_ds) = testbed().await;
+        crash(&testbed, &sm_ds, &confirmation(&testbed)).await;
+        let first = sm_ds.take_calls();
+        sm_ds.set(behaviour);
+        let restarted = testbed.second_server().with_peers(Arc::new(sm_ds.clone()));
+        // At first, the delivery is reserved for the request, which may still be running.
         let next = restarted.deliver_due().await.unwrap().unwrap();
-        assert_eq!(sm_ds.asked(), []);
-        bench.clock.set(next);
+        assert_eq!(sm_ds.take_calls(), []);
+        testbed.clock.set(next);
         assert_eq!(restarted.deliver_due().await.unwrap(), None);
-        assert_eq!(sm_ds.asked(), first, "the same call, under the same identifier");
-        assert_eq!(bench.state().await, state);
+        assert_eq!(sm_ds.take_calls(), first, "the same call with the same identifier");
+        assert_eq!(testbed.state().await, state);
     }
 }
 
 #[tokio::test]
-async fn a_call_that_was_cut_off_is_finished_when_it_comes_again() {
-    for (mood, refused) in [(Mood::Takes, None), (Mood::Down, Some(Status::SmdsInaccessible))] {
-        let (bench, sm_ds) = bench().await;
-        let request = confirmation(&bench);
-        crash(&bench, &sm_ds, &request).await;
-        let first = sm_ds.asked();
-        sm_ds.is(mood);
-        let answer = confirm(&bench.server, &bench, &request).await;
+async fn an_interrupted_call_is_completed_when_it_is_repeated() {
+    for (behaviour, refused) in
+        [(Behaviour::Accepts, None), (Behaviour::Down, Some(Status::SmdsInaccessible))]
+    {
+        let (testbed, sm_ds) = testbed().await;
+        let request = confirmation(&testbed);
+        crash(&testbed, &sm_ds, &request).await;
+        let first = sm_ds.take_calls();
+        sm_ds.set(behaviour);
+        let answer = confirm(&testbed.server, &testbed, &request).await;
         match refused {
             None => {
                 let reply = answer.done();
-                assert_eq!(sm_ds.asked(), first);
-                // Answered once more, nothing is registered again.
-                assert_eq!(confirm(&bench.server, &bench, &request).await.done(), reply);
-                assert_eq!(sm_ds.asked(), []);
+                assert_eq!(sm_ds.take_calls(), first);
+                // Another repetition gets the stored reply and registers nothing.
+                assert_eq!(confirm(&testbed.server, &testbed, &request).await.done(), reply);
+                assert_eq!(sm_ds.take_calls(), []);
             }
             Some(status) => {
                 assert_eq!(answer.refused(), status);
-                assert_eq!(bench.state().await, ProfileState::Linked);
+                assert_eq!(testbed.state().await, ProfileState::Linked);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn an_event_that_waited_for_an_order_that_has_gone_is_not_registered() {
-    let (bench, sm_ds) = bench().await;
-    crash(&bench, &sm_ds, &confirmation(&bench)).await;
-    let operator = bench.operator();
+async fn a_pending_registration_of_a_cancelled_order_is_dropped() {
+    let (testbed, sm_ds) = testbed().await;
+    crash(&testbed, &sm_ds, &confirmation(&testbed)).await;
+    let operator = testbed.operator();
     let mut request = operator.cancellation(iccid());
-    request.eid = Some(bench.euicc().eid);
-    operator.cancel(&bench.server, &request).await.done();
-    sm_ds.asked();
-    sm_ds.is(Mood::Takes);
-    bench.wait(Duration::from_secs(3600));
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-    let asked = sm_ds.asked();
-    assert!(matches!(asked[..], [Asked::Delete(_)]), "{asked:?}");
+    request.eid = Some(testbed.euicc().eid);
+    operator.cancel(&testbed.server, &request).await.done();
+    sm_ds.take_calls();
+    sm_ds.set(Behaviour::Accepts);
+    testbed.wait(Duration::from_secs(3600));
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+    let calls = sm_ds.take_calls();
+    assert!(matches!(calls[..], [Call::Delete(_)]), "{calls:?}");
 }
 
 #[tokio::test]
-async fn a_release_that_comes_again_is_not_registered_twice() {
-    let (bench, sm_ds) = bench().await;
-    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&bench) };
-    confirm(&bench.server, &bench, &request).await.done();
-    let operator = bench.operator();
+async fn a_repeated_release_registers_its_event_once() {
+    let (testbed, sm_ds) = testbed().await;
+    let request = ConfirmOrderRequest { release_flag: false, ..confirmation(&testbed) };
+    confirm(&testbed.server, &testbed, &request).await.done();
+    let operator = testbed.operator();
     let release = ReleaseProfileRequest { header: operator.header(), iccid: iccid() };
     for _ in 0..2 {
-        let _: Nothing = operator.call(&bench.server, "releaseProfile", &release).await.done();
+        let _: EmptyReply = operator.call(&testbed.server, "releaseProfile", &release).await.done();
     }
-    assert_eq!(sm_ds.asked().len(), 1);
+    assert_eq!(sm_ds.take_calls().len(), 1);
 }
 
 impl SmDs {
-    /// Until it has been asked that often since this was asked last.
-    async fn was_asked(&self, times: usize) {
-        while self.asked.lock().unwrap().len() < times {
+    /// Waits until this many calls are recorded.
+    async fn wait_for_calls(&self, times: usize) {
+        while self.calls.lock().unwrap().len() < times {
             tokio::task::yield_now().await;
         }
     }
 }
 
 #[tokio::test]
-async fn an_order_that_ends_while_its_event_is_registered_leaves_none() {
-    for mood in [Mood::Takes, Mood::AnswerLost] {
-        let (bench, sm_ds) = bench().await;
-        sm_ds.is(Mood::Waits);
-        let request = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
+async fn an_order_that_ends_during_its_registration_leaves_no_event() {
+    for behaviour in [Behaviour::Accepts, Behaviour::ResponseLost] {
+        let (testbed, sm_ds) = testbed().await;
+        sm_ds.set(Behaviour::Delayed);
+        let request =
+            ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
         let meanwhile = async {
-            sm_ds.was_asked(1).await;
-            let operator = bench.operator();
+            sm_ds.wait_for_calls(1).await;
+            let operator = testbed.operator();
             let mut request = operator.cancellation(iccid());
-            request.eid = Some(bench.euicc().eid);
-            operator.cancel(&bench.server, &request).await.done();
-            // The deletion overtakes the event.
-            sm_ds.asked();
-            sm_ds.is(Mood::Refuses(Status::EventUnknown));
-            bench.server.deliver_due().await.unwrap();
-            sm_ds.deleted(bench.euicc().eid, "EVENT-1");
-            let cancelled = bench.profile().await;
-            sm_ds.is(mood);
-            sm_ds.speaks.notify_one();
+            request.eid = Some(testbed.euicc().eid);
+            operator.cancel(&testbed.server, &request).await.done();
+            // The deletion arrives before the registration is complete.
+            sm_ds.take_calls();
+            sm_ds.set(Behaviour::Refuses(Status::EventUnknown));
+            testbed.server.deliver_due().await.unwrap();
+            sm_ds.deleted(testbed.euicc().eid, "EVENT-1");
+            let cancelled = testbed.profile().await;
+            sm_ds.set(behaviour);
+            sm_ds.release.notify_one();
             cancelled
         };
-        let (answer, cancelled) = tokio::join!(confirm(&bench.server, &bench, &request), meanwhile);
+        let (answer, cancelled) = tokio::join!(confirm(&testbed.server, &testbed, &request), meanwhile);
         answer.refused();
-        assert_eq!(bench.profile().await, cancelled);
-        sm_ds.is(Mood::Takes);
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-        sm_ds.deleted(bench.euicc().eid, "EVENT-1");
+        assert_eq!(testbed.profile().await, cancelled);
+        sm_ds.set(Behaviour::Accepts);
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+        sm_ds.deleted(testbed.euicc().eid, "EVENT-1");
     }
 }
 
 #[tokio::test]
-async fn an_order_that_took_the_place_of_another_is_not_taken_back_with_it() {
-    let (bench, sm_ds) = bench().await;
-    let operator = bench.operator();
-    let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&bench) };
-    let second = ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&bench) };
-    sm_ds.is(Mood::Waits);
+async fn a_failed_registration_does_not_restore_over_a_later_order() {
+    let (testbed, sm_ds) = testbed().await;
+    let operator = testbed.operator();
+    let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
+    let second = ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&testbed) };
+    sm_ds.set(Behaviour::Delayed);
     let meanwhile = async {
-        sm_ds.was_asked(1).await;
-        let eid = Some(bench.euicc().eid);
+        sm_ds.wait_for_calls(1).await;
+        let eid = Some(testbed.euicc().eid);
         let mut request = operator.cancellation(iccid());
         request.eid = eid;
-        operator.cancel(&bench.server, &request).await.done();
-        operator.download_order(&bench.server, Some(iccid()), None, eid).await.done();
-        sm_ds.is(Mood::Takes);
-        confirm(&bench.server, &bench, &second).await.done();
-        sm_ds.is(Mood::Refuses(Status::RequesterNotAllowed));
-        sm_ds.speaks.notify_one();
+        operator.cancel(&testbed.server, &request).await.done();
+        operator.download_order(&testbed.server, Some(iccid()), None, eid).await.done();
+        sm_ds.set(Behaviour::Accepts);
+        confirm(&testbed.server, &testbed, &second).await.done();
+        sm_ds.set(Behaviour::Refuses(Status::RequesterNotAllowed));
+        sm_ds.release.notify_one();
     };
-    let (answer, ()) = tokio::join!(confirm(&bench.server, &bench, &first), meanwhile);
+    let (answer, ()) = tokio::join!(confirm(&testbed.server, &testbed, &first), meanwhile);
     answer.refused();
-    assert_eq!(bench.state().await, ProfileState::Released);
-    bench.euicc().try_authenticate(&bench.server, "EVENT-2").await.done();
+    assert_eq!(testbed.state().await, ProfileState::Released);
+    testbed.euicc().try_authenticate(&testbed.server, "EVENT-2").await.done();
 }
 
 #[tokio::test]
-async fn a_retry_that_was_told_of_success_is_not_undone_by_the_first_call() {
-    let (bench, sm_ds) = bench().await;
-    let request = confirmation(&bench);
-    sm_ds.is(Mood::Waits);
+async fn a_successful_retry_is_not_undone_by_the_first_call() {
+    let (testbed, sm_ds) = testbed().await;
+    let request = confirmation(&testbed);
+    sm_ds.set(Behaviour::Delayed);
     let retry = async {
-        sm_ds.was_asked(1).await;
-        sm_ds.is(Mood::Takes);
-        let reply = confirm(&bench.server, &bench, &request).await.done();
-        sm_ds.is(Mood::AnswerLost);
-        sm_ds.speaks.notify_one();
+        sm_ds.wait_for_calls(1).await;
+        sm_ds.set(Behaviour::Accepts);
+        let reply = confirm(&testbed.server, &testbed, &request).await.done();
+        sm_ds.set(Behaviour::ResponseLost);
+        sm_ds.release.notify_one();
         reply
     };
-    let (first, reply) = tokio::join!(confirm(&bench.server, &bench, &request), retry);
+    let (first, reply) = tokio::join!(confirm(&testbed.server, &testbed, &request), retry);
     assert_eq!(first.done(), reply);
-    assert_eq!(bench.state().await, ProfileState::Released);
-    assert!(bench.server.outbox().await.unwrap().is_empty());
+    assert_eq!(testbed.state().await, ProfileState::Released);
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_deletion_is_tried_until_the_event_is_gone() {
-    let (bench, sm_ds) = bench().await;
-    confirm(&bench.server, &bench, &confirmation(&bench)).await.done();
-    let operator = bench.operator();
+async fn a_deletion_is_retried_until_the_event_is_deleted() {
+    let (testbed, sm_ds) = testbed().await;
+    confirm(&testbed.server, &testbed, &confirmation(&testbed)).await.done();
+    let operator = testbed.operator();
     let mut request = operator.cancellation(iccid());
-    request.eid = Some(bench.euicc().eid);
-    operator.cancel(&bench.server, &request).await.done();
-    sm_ds.is(Mood::Refuses(Status::SmdsExecutionError));
-    let next = bench.server.deliver_due().await.unwrap();
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 1);
-    bench.clock.set(next.unwrap());
-    sm_ds.is(Mood::Refuses(Status::EventUnknown));
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-    assert!(bench.server.outbox().await.unwrap().is_empty());
+    request.eid = Some(testbed.euicc().eid);
+    operator.cancel(&testbed.server, &request).await.done();
+    sm_ds.set(Behaviour::Refuses(Status::SmdsExecutionError));
+    let next = testbed.server.deliver_due().await.unwrap();
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 1);
+    testbed.clock.set(next.unwrap());
+    sm_ds.set(Behaviour::Refuses(Status::EventUnknown));
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
 }

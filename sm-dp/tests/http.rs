@@ -1,11 +1,7 @@
-//! The HTTP dress of ES9+ in both bindings: SGP.22 sections 6.2 to 6.6. That of ES2+ is in `es2plus.rs`.
+//! Tests of the HTTP layer of ES9+ in both bindings: SGP.22 sections 6.2 to 6.6. The tests of ES2+
+//! are in `es2plus.rs`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic fails the test")]
 
 mod support;
 
@@ -18,11 +14,11 @@ use rsp::sgp22::json::{self, X_ADMIN_PROTOCOL};
 use rsp::status::Status;
 use serde_json::{Value, json};
 use sm_dp::ProfileOptions;
-use support::{Bench, VERSION, raw};
+use support::{Testbed, VERSION, raw};
 use world::Outcome;
 
-fn asn1_request(bench: &Bench) -> Request<Bytes> {
-    asn1::request(VERSION, &bench.euicc().initiation())
+fn asn1_request(testbed: &Testbed) -> Request<Bytes> {
+    asn1::request(VERSION, &testbed.euicc().initiation())
 }
 
 fn json_request(body: impl Into<Bytes>) -> Request<Bytes> {
@@ -38,8 +34,8 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: Option<&'static str>)
     }
 }
 
-async fn json_status(bench: &Bench, request: Request<Bytes>) -> Option<Status> {
-    match json::answer::<Value>(&raw(&bench.server, request).await).unwrap() {
+async fn json_status(testbed: &Testbed, request: Request<Bytes>) -> Option<Status> {
+    match json::answer::<Value>(&raw(&testbed.server, request).await).unwrap() {
         json::Answer::Done(_) => None,
         json::Answer::Refused(why) => Some(why.status().unwrap()),
     }
@@ -48,12 +44,12 @@ async fn json_status(bench: &Bench, request: Request<Bytes>) -> Option<Status> {
 // --- The ASN.1 binding ---------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn the_asn1_binding_checks_content_type_and_protocol_by_http_status() {
-    let bench = Bench::new();
+async fn the_asn1_binding_reports_header_errors_as_http_status() {
+    let testbed = Testbed::new();
     let with = async |name: &'static str, value: Option<&'static str>| {
-        let mut request = asn1_request(&bench);
+        let mut request = asn1_request(&testbed);
         set(request.headers_mut(), name, value);
-        let response = raw(&bench.server, request).await;
+        let response = raw(&testbed.server, request).await;
         let version = response.headers()[X_ADMIN_PROTOCOL].to_str().unwrap().to_owned();
         if response.status() == StatusCode::OK {
             assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-gsma-rsp-asn1");
@@ -90,41 +86,44 @@ async fn the_asn1_binding_checks_content_type_and_protocol_by_http_status() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_the_asn1_binding_is_a_bad_request() {
-    let bench = Bench::new();
-    let good = asn1_request(&bench).into_body().to_vec();
+async fn an_invalid_body_of_the_asn1_binding_is_a_bad_request() {
+    let testbed = Testbed::new();
+    let good = asn1_request(&testbed).into_body().to_vec();
     let inner = good[2..].to_vec();
     for (case, body) in [
-        ("nothing", vec![]),
-        ("less than all", good[..good.len() - 1].to_vec()),
-        ("more than all", [&good[..], &[0]].concat()),
+        ("an empty body", vec![]),
+        ("a truncated request", good[..good.len() - 1].to_vec()),
+        ("a request with trailing octets", [&good[..], &[0]].concat()),
         ("without the outer tag", inner),
-        ("a function of v3 that is not served: ConfirmDeviceChange", vec![0xA2, 3, 0xBF, 0x4C, 0]),
+        ("an unsupported function of v3: ConfirmDeviceChange", vec![0xA2, 3, 0xBF, 0x4C, 0]),
         ("a request without its elements", vec![0xA2, 3, 0xBF, 0x39, 0]),
-        ("a notification that is none", vec![0xA2, 5, 0xBF, 0x3D, 2, 0xA0, 0]),
+        ("an invalid notification", vec![0xA2, 5, 0xBF, 0x3D, 2, 0xA0, 0]),
         ("JSON", b"{}".to_vec()),
     ] {
-        let mut request = asn1_request(&bench);
+        let mut request = asn1_request(&testbed);
         *request.body_mut() = body.into();
-        let response = raw(&bench.server, request).await;
+        let response = raw(&testbed.server, request).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{case}");
         assert!(response.body().is_empty(), "{case}");
     }
-    assert!(bench.server.sessions().await.unwrap().is_empty());
+    assert!(testbed.server.sessions().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn elements_of_later_versions_are_passed_over_in_the_asn1_binding() {
-    let bench = Bench::new();
-    let good = asn1_request(&bench).into_body().to_vec();
+async fn the_asn1_binding_ignores_elements_of_later_versions() {
+    let testbed = Testbed::new();
+    let good = asn1_request(&testbed).into_body().to_vec();
     let lpa_rsp_capability = [0x85, 2, 4, 0x10];
     let contents = [&good[5..], &lpa_rsp_capability].concat();
     let length = |octets: usize| u8::try_from(octets).unwrap();
-    let mut request = asn1_request(&bench);
-    assert!(good.starts_with(&[0xA2, length(good.len() - 2), 0xBF, 0x39]), "short lengths throughout");
+    let mut request = asn1_request(&testbed);
+    assert!(
+        good.starts_with(&[0xA2, length(good.len() - 2), 0xBF, 0x39]),
+        "all lengths are in the short form"
+    );
     let header = [0xA2, length(contents.len() + 3), 0xBF, 0x39, length(contents.len())];
     *request.body_mut() = [&header[..], &contents].concat().into();
-    let answer = asn1::answer::<InitiateAuthentication>(&raw(&bench.server, request).await).unwrap();
+    let answer = asn1::answer::<InitiateAuthentication>(&raw(&testbed.server, request).await).unwrap();
     assert!(matches!(answer, Answer::Done(_)));
 }
 
@@ -132,23 +131,22 @@ async fn elements_of_later_versions_are_passed_over_in_the_asn1_binding() {
 
 #[tokio::test]
 async fn a_charset_other_than_utf_8_is_refused() {
-    let bench = Bench::new();
+    let testbed = Testbed::new();
     for (content_type, status) in [
         ("application/json; charset=\"utf-8\"", None),
         ("application/json;version=1", None),
         ("application/json;charset=iso-8859-1", Some(Status::ContentTypeInvalid)),
     ] {
-        let mut request = json_request(serde_json::to_vec(&bench.euicc().initiation()).unwrap());
+        let mut request = json_request(serde_json::to_vec(&testbed.euicc().initiation()).unwrap());
         set(request.headers_mut(), "content-type", Some(content_type));
-        assert_eq!(json_status(&bench, request).await, status, "{content_type}");
+        assert_eq!(json_status(&testbed, request).await, status, "{content_type}");
     }
 }
 
 #[tokio::test]
-async fn an_element_that_is_null_twice_there_or_of_another_type_is_wrong_and_one_that_is_not_there_is_missing()
- {
-    let bench = Bench::new();
-    let good = serde_json::to_value(bench.euicc().initiation()).unwrap();
+async fn invalid_elements_and_missing_elements_have_different_statuses() {
+    let testbed = Testbed::new();
+    let good = serde_json::to_value(testbed.euicc().initiation()).unwrap();
     let with = |change: &dyn Fn(&mut Value)| {
         let mut body = good.clone();
         change(&mut body);
@@ -172,29 +170,29 @@ async fn an_element_that_is_null_twice_there_or_of_another_type_is_wrong_and_one
             Status::ElementMissing,
         ),
     ] {
-        assert_eq!(json_status(&bench, json_request(body)).await, Some(status), "{case}");
+        assert_eq!(json_status(&testbed, json_request(body)).await, Some(status), "{case}");
     }
 }
 
 #[tokio::test]
-async fn fields_that_later_versions_put_beside_the_proof_are_passed_over() {
-    let bench = Bench::new();
-    let code = bench.released(&ProfileOptions::default()).await;
-    let euicc = bench.euicc();
-    let proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code).request();
+async fn unknown_fields_of_later_versions_are_ignored() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let euicc = testbed.euicc();
+    let proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code).request();
     let mut body = serde_json::to_value(&proof).unwrap();
     body["useMatchingIdForAcr"] = json!(true);
     body["deleteNotificationForDc"] = json!("v2MA");
     let mut request = json::request(&path("authenticateClient"), Version([3, 1, 0]), &body);
     set(request.headers_mut(), "user-agent", Some("gsma-rsp-lpad"));
-    assert_eq!(json_status(&bench, request).await, None);
+    assert_eq!(json_status(&testbed, request).await, None);
 }
 
 // --- Both ----------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn whoever_is_turned_away_leaves_an_event() {
-    let bench = Bench::new();
+async fn every_rejected_request_is_logged() {
+    let testbed = Testbed::new();
     let get = |mut request: Request<Bytes>| {
         *request.method_mut() = Method::GET;
         request
@@ -211,15 +209,15 @@ async fn whoever_is_turned_away_leaves_an_event() {
         (json::request("/gsma/rsp2/es9plus/unknown", VERSION, &()), StatusCode::NOT_FOUND, "HTTP"),
         (json::request("/gsma/rsp2/asn1/", VERSION, &()), StatusCode::NOT_FOUND, "HTTP"),
         (get(json_request("")), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
-        (get(asn1_request(&bench)), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
+        (get(asn1_request(&testbed)), StatusCode::METHOD_NOT_ALLOWED, "ES9+"),
         (json::request("/gsma/rsp2/es2plus/downloadOrder", VERSION, &()), StatusCode::FORBIDDEN, "ES2+"),
-        (text(asn1_request(&bench)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+"),
-        (garbage(asn1_request(&bench)), StatusCode::BAD_REQUEST, "ES9+"),
+        (text(asn1_request(&testbed)), StatusCode::UNSUPPORTED_MEDIA_TYPE, "ES9+"),
+        (garbage(asn1_request(&testbed)), StatusCode::BAD_REQUEST, "ES9+"),
     ] {
         let asked = format!("{} {}", request.method(), request.uri());
-        let response = raw(&bench.server, request).await;
+        let response = raw(&testbed.server, request).await;
         assert_eq!(response.status(), status, "{asked}");
-        let events = bench.events.take();
+        let events = testbed.events.take();
         let [event] = &events[..] else { panic!("{asked}: {events:?}") };
         assert_eq!(event.interface, interface, "{asked}");
         assert!(
@@ -231,8 +229,8 @@ async fn whoever_is_turned_away_leaves_an_event() {
 }
 
 #[tokio::test]
-async fn a_client_of_any_version_that_we_know_gets_a_session_in_its_own_words() {
-    let bench = Bench::new();
+async fn a_client_of_each_supported_version_gets_a_session_in_its_version() {
+    let testbed = Testbed::new();
     for (svn, spoken) in [
         ([2, 2, 1], [2, 2, 1]),
         ([2, 3, 0], [2, 3, 0]),
@@ -241,18 +239,18 @@ async fn a_client_of_any_version_that_we_know_gets_a_session_in_its_own_words() 
         ([2, 6, 0], [2, 6, 0]),
         ([3, 1, 0], [2, 6, 0]),
     ] {
-        let euicc = bench.euicc();
+        let euicc = testbed.euicc();
         let mut initiation = euicc.initiation();
-        // An eUICC of v3 names the lowest version that it speaks, and the highest in an element of its own.
+        // A v3 eUICC reports its lowest version here, and its highest version in another element.
         initiation.euicc_info1.svn = Version(if svn[0] == 3 { [2, 2, 2] } else { svn });
         for request in [
             asn1::request(Version(svn), &initiation),
             json::request(&path("initiateAuthentication"), Version(svn), &initiation),
         ] {
-            let response = raw(&bench.server, request).await;
+            let response = raw(&testbed.server, request).await;
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(json::protocol_version(response.headers()), Some(Version(spoken)), "{svn:?}");
         }
     }
-    assert_eq!(bench.server.sessions().await.unwrap().len(), 12);
+    assert_eq!(testbed.server.sessions().await.unwrap().len(), 12);
 }

@@ -1,6 +1,6 @@
-//! What an order costs does not depend on how much is in stock.
+//! Tests that the cost of an order does not depend on the size of the stock.
 
-#![allow(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sm_dp::ProfileOptions;
-use support::{Bench, Expect, PROFILE_TYPE};
+use support::{Expect, PROFILE_TYPE, Testbed};
 use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
 
-/// Records that count how many of them are read.
+/// Records that count reads.
 #[derive(Default)]
 struct Counting {
     inner: MemoryRecords,
@@ -55,19 +55,20 @@ impl Records for Counting {
 }
 
 #[tokio::test]
-async fn an_order_by_type_reads_as_much_of_a_large_stock_as_of_a_small_one() {
+async fn an_order_by_type_reads_the_same_number_of_records_for_any_stock_size() {
     let mut read = Vec::new();
     for stock in [300, 900] {
         let records = Arc::new(Counting::default());
-        let bench = Bench::over(Arc::clone(&records) as Arc<dyn Records>, |_| {});
+        let testbed = Testbed::over(Arc::clone(&records) as Arc<dyn Records>, |_| {});
         for number in 0..stock {
-            bench.stock(&format!("894900000000001{number:04}"), &ProfileOptions::default()).await;
+            testbed.stock(&format!("894900000000001{number:04}"), &ProfileOptions::default()).await;
         }
         records.read.store(0, Ordering::Relaxed);
-        let ordered = bench.operator().download_order(&bench.server, None, Some(PROFILE_TYPE), None).await;
+        let ordered =
+            testbed.operator().download_order(&testbed.server, None, Some(PROFILE_TYPE), None).await;
         ordered.done();
         read.push(records.read.load(Ordering::Relaxed));
     }
-    assert_eq!(read[0], read[1], "records are read for one order");
-    assert!(read[0] > 1, "what was read was counted");
+    assert_eq!(read[0], read[1], "number of records read for one order");
+    assert!(read[0] > 1, "reads are counted");
 }

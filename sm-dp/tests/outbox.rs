@@ -1,11 +1,7 @@
-//! What operators are told: ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5), and that none of it is lost.
+//! Tests of the reports to operators: ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5), and
+//! of their reliable delivery.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a panic fails the test")]
 
 mod support;
 
@@ -23,44 +19,44 @@ use rsp::sgp22::es9plus::CancelSession;
 use rsp::sgp22::json::{self, ExecutionStatus};
 use rsp::sgp22::{CancelSessionReason, uicc_capability};
 use rsp::status::Status;
-use sm_dp::{Operator as KnownOperator, Peers, ProfileOptions};
+use sm_dp::{Operator as RegisteredOperator, Peers, ProfileOptions};
 use support::euicc::notify;
-use support::{Bench, Expect, ICCID, OTHER_ICCID, Operator, PROFILE_TYPE, call};
+use support::{Expect, ICCID, OTHER_ICCID, Operator, PROFILE_TYPE, Testbed, call};
 use world::{Fault, Link, LinkFault, LinkFaultKind, Outcome, link_from};
 
 use NotificationPointId as Point;
 
-/// Where the operator of the tests listens.
-const LISTENS: &str = "bss.operator.example:8443";
+/// The ES2+ address of the operator.
+const OPERATOR_ADDRESS: &str = "bss.operator.example:8443";
 
-/// Requests, each with the address it came to.
-type Heard = Vec<(String, Request<Bytes>)>;
+/// Received requests, each with the address it was sent to.
+type Received = Vec<(String, Request<Bytes>)>;
 
-/// Operators that take what they are sent, or not.
+/// Operators with configurable failures.
 #[derive(Clone, Default)]
-struct Listeners {
-    heard: Arc<Mutex<Heard>>,
-    down: Arc<Mutex<Vec<(String, Trouble)>>>,
+struct ReportReceivers {
+    received: Arc<Mutex<Received>>,
+    failures: Arc<Mutex<Vec<(String, Failure)>>>,
     woken: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Trouble {
-    /// Nobody listens.
+enum Failure {
+    /// The connection is refused.
     Down,
-    /// An answer that is none.
+    /// The operator returns HTTP 503 and does not record the request.
     Broken,
-    /// It hears, and answers with this.
-    Says(StatusCode),
-    /// It is heard, but the answer does not come back.
-    AnswerLost,
+    /// The operator records the request and returns this status.
+    Status(StatusCode),
+    /// The operator records the request, but its response is lost.
+    ResponseLost,
 }
 
-impl Peers for Listeners {
+impl Peers for ReportReceivers {
     fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
-        let (listeners, address) = (self.clone(), address.to_string());
+        let (receivers, address) = (self.clone(), address.to_string());
         Ok(link_from(tower::service_fn(move |request| {
-            let answer = listeners.hear(&address, request);
+            let answer = receivers.receive(&address, request);
             async move { answer }
         })))
     }
@@ -70,38 +66,41 @@ impl Peers for Listeners {
     }
 }
 
-impl Listeners {
-    fn hear(&self, address: &str, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
-        let trouble = self.down.lock().unwrap().iter().find(|(it, _)| it == address).map(|(_, it)| *it);
-        let fault = |kind| Err(LinkFault::new(kind, address, "as the test wants it"));
-        if trouble == Some(Trouble::Down) {
+impl ReportReceivers {
+    fn receive(&self, address: &str, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
+        let set_failure =
+            self.failures.lock().unwrap().iter().find(|(it, _)| it == address).map(|(_, it)| *it);
+        let fault = |kind| Err(LinkFault::new(kind, address, "requested by the test"));
+        if set_failure == Some(Failure::Down) {
             return fault(LinkFaultKind::Refused);
         }
-        if trouble != Some(Trouble::Broken) {
-            self.heard.lock().unwrap().push((address.to_owned(), request));
+        if set_failure != Some(Failure::Broken) {
+            self.received.lock().unwrap().push((address.to_owned(), request));
         }
         let mut response = Response::new(Bytes::new());
-        match trouble {
-            Some(Trouble::AnswerLost) => return fault(LinkFaultKind::Reset),
-            Some(Trouble::Says(status)) => *response.status_mut() = status,
-            Some(Trouble::Broken) => *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE,
+        match set_failure {
+            Some(Failure::ResponseLost) => return fault(LinkFaultKind::Reset),
+            Some(Failure::Status(status)) => *response.status_mut() = status,
+            Some(Failure::Broken) => *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE,
             _ => *response.status_mut() = StatusCode::NO_CONTENT,
         }
         Ok(response)
     }
 
-    fn trouble(&self, address: &str, trouble: Option<Trouble>) {
-        let mut down = self.down.lock().unwrap();
-        down.retain(|(it, _)| it != address);
-        down.extend(trouble.map(|trouble| (address.to_owned(), trouble)));
+    fn set_failure(&self, address: &str, set_failure: Option<Failure>) {
+        let mut failures = self.failures.lock().unwrap();
+        failures.retain(|(it, _)| it != address);
+        failures.extend(set_failure.map(|set_failure| (address.to_owned(), set_failure)));
     }
 
-    /// What one operator was told since this was asked last.
-    fn told(&self, address: &str) -> Vec<HandleDownloadProgressInfoRequest> {
-        let mut heard = self.heard.lock().unwrap();
-        let (told, others) = std::mem::take(&mut *heard).into_iter().partition(|(to, _)| to == address);
-        *heard = others;
-        told.into_iter()
+    /// Returns and removes the recorded requests to an address.
+    fn take_reports(&self, address: &str) -> Vec<HandleDownloadProgressInfoRequest> {
+        let mut received = self.received.lock().unwrap();
+        let (take_reports, others) =
+            std::mem::take(&mut *received).into_iter().partition(|(to, _)| to == address);
+        *received = others;
+        take_reports
+            .into_iter()
             .map(|(_, request): (String, Request<Bytes>)| {
                 assert_eq!(request.uri().path(), es2plus::path("handleDownloadProgressInfo"));
                 assert_eq!(request.method(), http::Method::POST);
@@ -115,29 +114,30 @@ impl Listeners {
         let point = |it: &HandleDownloadProgressInfoRequest| {
             (it.notification_point_id, it.notification_point_status.status)
         };
-        self.told(LISTENS).iter().map(point).collect()
+        self.take_reports(OPERATOR_ADDRESS).iter().map(point).collect()
     }
 }
 
-/// A bench whose operator listens.
-async fn bench() -> (Bench, Listeners) {
-    listened_to(Bench::new()).await
+/// Creates a testbed with an operator that receives reports.
+async fn testbed() -> (Testbed, ReportReceivers) {
+    with_operator(Testbed::new()).await
 }
 
-async fn listened_to(bench: Bench) -> (Bench, Listeners) {
-    let listeners = Listeners::default();
-    let bench = Bench { server: bench.server.clone().with_peers(Arc::new(listeners.clone())), ..bench };
-    known(&bench, &bench.operator(), LISTENS).await;
-    (bench, listeners)
+async fn with_operator(testbed: Testbed) -> (Testbed, ReportReceivers) {
+    let receivers = ReportReceivers::default();
+    let testbed =
+        Testbed { server: testbed.server.clone().with_peers(Arc::new(receivers.clone())), ..testbed };
+    register(&testbed, &testbed.operator(), OPERATOR_ADDRESS).await;
+    (testbed, receivers)
 }
 
-async fn known(bench: &Bench, operator: &Operator, address: &str) {
-    let known = KnownOperator {
+async fn register(testbed: &Testbed, operator: &Operator, address: &str) {
+    let register = RegisteredOperator {
         identifier: operator.identifier.clone(),
         certificate_oid: operator.oid.clone(),
         es2plus_address: Some(address.parse().unwrap()),
     };
-    bench.server.register_operator(&known).await.unwrap();
+    testbed.server.register_operator(&register).await.unwrap();
 }
 
 fn iccid() -> rsp::ids::Iccid {
@@ -147,64 +147,64 @@ fn iccid() -> rsp::ids::Iccid {
 const DONE: ExecutionStatus = ExecutionStatus::ExecutedSuccess;
 const FAILED: ExecutionStatus = ExecutionStatus::Failed;
 
-// --- What is told --------------------------------------------------------------------------------------------------
+// --- Contents of the reports ---------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn an_operator_hears_of_every_step_of_a_download() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    let euicc = bench.euicc();
-    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+async fn an_operator_gets_a_report_of_every_step_of_a_download() {
+    let (testbed, receivers) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let euicc = testbed.euicc();
+    let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     let result = euicc.signed_result(euicc.result(&transaction, iccid(), true));
     let octets = Raw::new(result.clone()).bytes().to_vec();
-    notify(&bench.server, result).await;
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 3);
-    assert_eq!(listeners.woken.load(Ordering::Relaxed), 3, "once for each request that left something");
+    notify(&testbed.server, result).await;
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 3);
+    assert_eq!(receivers.woken.load(Ordering::Relaxed), 3, "once for each request that posted a message");
 
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-    let told = listeners.told(LISTENS);
-    let points: Vec<_> = told.iter().map(|it| it.notification_point_id).collect();
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+    let take_reports = receivers.take_reports(OPERATOR_ADDRESS);
+    let points: Vec<_> = take_reports.iter().map(|it| it.notification_point_id).collect();
     assert_eq!(
         points,
         [Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, Point::BPP_DOWNLOAD, Point::BPP_INSTALLATION]
     );
-    for it in &told {
+    for it in &take_reports {
         assert_eq!((it.eid, it.iccid), (Some(euicc.eid), iccid()));
         assert_eq!(it.profile_type, PROFILE_TYPE);
-        assert_eq!(it.timestamp, bench.now());
+        assert_eq!(it.timestamp, testbed.now());
         assert_eq!(it.notification_point_status.status, DONE);
         assert_eq!(it.header.function_requester_identifier, "2.999.10");
     }
-    assert_eq!(told[0].result_data, None);
-    assert_eq!(told[1].result_data, None);
-    assert_eq!(told[2].result_data.as_ref().unwrap().0, octets);
-    let mut identifiers: Vec<_> = told.iter().map(|it| &it.header.function_call_identifier).collect();
+    assert_eq!(take_reports[0].result_data, None);
+    assert_eq!(take_reports[1].result_data, None);
+    assert_eq!(take_reports[2].result_data.as_ref().unwrap().0, octets);
+    let mut identifiers: Vec<_> = take_reports.iter().map(|it| &it.header.function_call_identifier).collect();
     identifiers.dedup();
     assert_eq!(identifiers.len(), 3);
-    assert!(bench.server.outbox().await.unwrap().is_empty());
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_refused_step_is_told_with_its_status() {
-    let (bench, listeners) = bench().await;
-    bench.stock(ICCID, &ProfileOptions::default()).await;
-    let code = bench
+async fn a_refused_step_is_reported_with_its_status() {
+    let (testbed, receivers) = testbed().await;
+    testbed.stock(ICCID, &ProfileOptions::default()).await;
+    let code = testbed
         .order(|confirm| {
             confirm.confirmation_code = Some("1234".to_owned());
             confirm.release_flag = false;
         })
         .await;
-    let euicc = bench.euicc();
-    euicc.try_authenticate(&bench.server, &code).await.refused();
-    bench.operator().release(&bench.server, iccid()).await.done();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-    euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("9999")).await.refused();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let euicc = testbed.euicc();
+    euicc.try_authenticate(&testbed.server, &code).await.refused();
+    testbed.operator().release(&testbed.server, iccid()).await.done();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("9999")).await.refused();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let rejection = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(rejection, false)).await.done();
-    bench.server.deliver_due().await.unwrap();
-    let told: Vec<_> = listeners
-        .told(LISTENS)
+    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(rejection, false)).await.done();
+    testbed.server.deliver_due().await.unwrap();
+    let take_reports: Vec<_> = receivers
+        .take_reports(OPERATOR_ADDRESS)
         .iter()
         .map(|it| {
             let status = it.notification_point_status.status_code_data.as_ref();
@@ -212,7 +212,7 @@ async fn a_refused_step_is_told_with_its_status() {
         })
         .collect();
     assert_eq!(
-        told,
+        take_reports,
         [
             (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, Some(Status::ProfileNotReleased)),
             (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
@@ -224,144 +224,144 @@ async fn a_refused_step_is_told_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_profile_that_does_not_fit_and_an_installation_that_failed_are_told() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    let mut small = bench.euicc();
+async fn failed_eligibility_checks_and_installations_are_reported() {
+    let (testbed, receivers) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let mut small = testbed.euicc();
     small.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0];
     small.info2.uicc_capability = rsp::der::BitString::of(&[uicc_capability::USIM]);
-    small.try_authenticate(&bench.server, &code).await.refused();
-    let euicc = bench.euicc();
-    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), false))).await;
-    bench.server.deliver_due().await.unwrap();
-    let told = listeners.told(LISTENS);
-    let failed: Vec<_> = told
+    small.try_authenticate(&testbed.server, &code).await.refused();
+    let euicc = testbed.euicc();
+    let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), false))).await;
+    testbed.server.deliver_due().await.unwrap();
+    let take_reports = receivers.take_reports(OPERATOR_ADDRESS);
+    let failed: Vec<_> = take_reports
         .iter()
         .filter(|it| it.notification_point_status.status == FAILED)
         .map(|it| it.notification_point_id)
         .collect();
     assert_eq!(failed, [Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, Point::BPP_INSTALLATION]);
-    assert!(told.last().unwrap().result_data.is_some());
+    assert!(take_reports.last().unwrap().result_data.is_some());
 }
 
 #[tokio::test]
-async fn the_same_package_asked_for_again_and_a_postponed_session_are_no_news() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    let euicc = bench.euicc();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+async fn a_repeated_package_and_a_postponed_session_are_not_reported() {
+    let (testbed, receivers) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let euicc = testbed.euicc();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let prepare = euicc.prepare(&ok, &euicc.one_time_key());
     for _ in 0..3 {
-        euicc.get(&bench.server, &prepare).await.done();
+        euicc.get(&testbed.server, &prepare).await.done();
     }
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let later = euicc.cancellation(&ok.transaction_id, CancelSessionReason::POSTPONED);
-    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(later, false)).await.done();
-    bench.server.deliver_due().await.unwrap();
+    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(later, false)).await.done();
+    testbed.server.deliver_due().await.unwrap();
     let check = (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE);
-    assert_eq!(listeners.points(), [check, (Point::BPP_DOWNLOAD, DONE), check]);
+    assert_eq!(receivers.points(), [check, (Point::BPP_DOWNLOAD, DONE), check]);
 }
 
 #[tokio::test]
-async fn an_operator_without_an_address_is_told_nothing() {
-    let bench = Bench::new();
-    let code = bench.released(&ProfileOptions::default()).await;
-    let euicc = bench.euicc();
-    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-    assert!(bench.server.outbox().await.unwrap().is_empty());
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+async fn an_operator_without_an_address_gets_no_reports() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let euicc = testbed.euicc();
+    euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    assert!(testbed.server.outbox().await.unwrap().is_empty());
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
 }
 
-// --- That it arrives -----------------------------------------------------------------------------------------------
+// --- Delivery ------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
-async fn what_is_not_taken_is_sent_again_later_and_later_in_its_order() {
-    for trouble in [Trouble::Down, Trouble::Broken] {
-        let (bench, listeners) = bench().await;
-        let code = bench.released(&ProfileOptions::default()).await;
-        let euicc = bench.euicc();
-        listeners.trouble(LISTENS, Some(trouble));
-        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+async fn failed_deliveries_are_retried_in_order_with_growing_delays() {
+    for set_failure in [Failure::Down, Failure::Broken] {
+        let (testbed, receivers) = testbed().await;
+        let code = testbed.released(&ProfileOptions::default()).await;
+        let euicc = testbed.euicc();
+        receivers.set_failure(OPERATOR_ADDRESS, Some(set_failure));
+        let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
         let mut waits = Vec::new();
         for _ in 0..12 {
-            let next = bench.server.deliver_due().await.unwrap().unwrap();
-            // Asked too early, nothing is tried.
-            assert_eq!(bench.server.deliver_due().await.unwrap(), Some(next));
-            let wait = Duration::from_millis(u64::try_from(next.0 - bench.now().0).unwrap());
+            let next = testbed.server.deliver_due().await.unwrap().unwrap();
+            // A call before the next attempt is due does nothing.
+            assert_eq!(testbed.server.deliver_due().await.unwrap(), Some(next));
+            let wait = Duration::from_millis(u64::try_from(next.0 - testbed.now().0).unwrap());
             waits.push(wait.as_secs());
-            bench.wait(wait);
+            testbed.wait(wait);
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
-        // Another message meanwhile waits behind the others.
-        notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
-        listeners.trouble(LISTENS, None);
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
+        // A new message waits behind the others.
+        notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+        receivers.set_failure(OPERATOR_ADDRESS, None);
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
         let check = (Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE);
-        assert_eq!(listeners.points(), [check, (Point::BPP_DOWNLOAD, DONE), (Point::BPP_INSTALLATION, DONE)]);
-        // The next failure is the first one again.
-        listeners.trouble(LISTENS, Some(trouble));
-        bench.order_other().await;
-        let next = bench.server.deliver_due().await.unwrap().unwrap();
-        assert_eq!(next, bench.now().plus(Duration::from_secs(1)));
+        assert_eq!(receivers.points(), [check, (Point::BPP_DOWNLOAD, DONE), (Point::BPP_INSTALLATION, DONE)]);
+        // After a success, the delays start again.
+        receivers.set_failure(OPERATOR_ADDRESS, Some(set_failure));
+        testbed.order_other().await;
+        let next = testbed.server.deliver_due().await.unwrap().unwrap();
+        assert_eq!(next, testbed.now().plus(Duration::from_secs(1)));
     }
 }
 
 #[tokio::test]
-async fn what_may_have_been_taken_is_sent_again_under_the_same_identifier() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    listeners.trouble(LISTENS, Some(Trouble::AnswerLost));
-    bench.euicc().try_authenticate(&bench.server, &code).await.done();
-    let next = bench.server.deliver_due().await.unwrap().unwrap();
-    listeners.trouble(LISTENS, None);
-    bench.clock.set(next);
-    bench.server.deliver_due().await.unwrap();
-    let told = listeners.told(LISTENS);
-    assert_eq!(told.len(), 2);
-    assert_eq!(told[0], told[1]);
+async fn a_message_with_a_lost_response_is_sent_again_with_the_same_identifier() {
+    let (testbed, receivers) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    receivers.set_failure(OPERATOR_ADDRESS, Some(Failure::ResponseLost));
+    testbed.euicc().try_authenticate(&testbed.server, &code).await.done();
+    let next = testbed.server.deliver_due().await.unwrap().unwrap();
+    receivers.set_failure(OPERATOR_ADDRESS, None);
+    testbed.clock.set(next);
+    testbed.server.deliver_due().await.unwrap();
+    let take_reports = receivers.take_reports(OPERATOR_ADDRESS);
+    assert_eq!(take_reports.len(), 2);
+    assert_eq!(take_reports[0], take_reports[1]);
 }
 
 #[tokio::test]
-async fn what_waits_survives_a_restart() {
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    listeners.trouble(LISTENS, Some(Trouble::Down));
-    bench.euicc().try_authenticate(&bench.server, &code).await.done();
-    let next = bench.server.deliver_due().await.unwrap().unwrap();
-    let restarted = bench.second_server().with_peers(Arc::new(listeners.clone()));
-    listeners.trouble(LISTENS, None);
-    // The new one, too, leaves the operator alone until then.
+async fn waiting_messages_survive_a_restart() {
+    let (testbed, receivers) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    receivers.set_failure(OPERATOR_ADDRESS, Some(Failure::Down));
+    testbed.euicc().try_authenticate(&testbed.server, &code).await.done();
+    let next = testbed.server.deliver_due().await.unwrap().unwrap();
+    let restarted = testbed.second_server().with_peers(Arc::new(receivers.clone()));
+    receivers.set_failure(OPERATOR_ADDRESS, None);
+    // The new server also waits until the next attempt is due.
     assert_eq!(restarted.deliver_due().await.unwrap(), Some(next));
-    bench.clock.set(next);
+    testbed.clock.set(next);
     assert_eq!(restarted.deliver_due().await.unwrap(), None);
-    assert_eq!(listeners.points(), [(Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE)]);
+    assert_eq!(receivers.points(), [(Point::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, DONE)]);
 }
 
 #[tokio::test]
-async fn what_nobody_takes_is_given_up_at_last_and_the_rest_goes_on() {
+async fn undeliverable_messages_are_discarded_one_by_one() {
     let lifetime = Duration::from_secs(3600);
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    listeners.trouble(LISTENS, Some(Trouble::Down));
-    let euicc = bench.euicc();
-    euicc.try_authenticate(&bench.server, &code).await.done();
-    bench.server.deliver_due().await.unwrap();
-    bench.wait(sm_dp::config::DELIVERY_LIFETIME.checked_sub(lifetime).unwrap());
-    euicc.try_authenticate(&bench.server, &code).await.done();
-    bench.server.deliver_due().await.unwrap();
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 2, "not yet");
-    bench.wait(lifetime);
-    let next = bench.server.deliver_due().await.unwrap();
-    assert_eq!(bench.server.outbox().await.unwrap().len(), 1, "the first one is too old");
-    listeners.trouble(LISTENS, None);
-    bench.clock.set(next.unwrap());
-    assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-    assert_eq!(listeners.points().len(), 1);
+    let (testbed, receivers) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    receivers.set_failure(OPERATOR_ADDRESS, Some(Failure::Down));
+    let euicc = testbed.euicc();
+    euicc.try_authenticate(&testbed.server, &code).await.done();
+    testbed.server.deliver_due().await.unwrap();
+    testbed.wait(sm_dp::config::DELIVERY_LIFETIME.checked_sub(lifetime).unwrap());
+    euicc.try_authenticate(&testbed.server, &code).await.done();
+    testbed.server.deliver_due().await.unwrap();
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 2, "no message is too old yet");
+    testbed.wait(lifetime);
+    let next = testbed.server.deliver_due().await.unwrap();
+    assert_eq!(testbed.server.outbox().await.unwrap().len(), 1, "the first one is too old");
+    receivers.set_failure(OPERATOR_ADDRESS, None);
+    testbed.clock.set(next.unwrap());
+    assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+    assert_eq!(receivers.points().len(), 1);
 }
 
 #[tokio::test]
-async fn a_message_that_is_refused_for_good_does_not_hold_up_those_behind_it() {
+async fn a_permanently_refused_message_does_not_delay_later_ones() {
     for (status, waits) in [
         (StatusCode::BAD_REQUEST, 0),
         (StatusCode::NOT_FOUND, 0),
@@ -369,70 +369,76 @@ async fn a_message_that_is_refused_for_good_does_not_hold_up_those_behind_it() {
         (StatusCode::TOO_MANY_REQUESTS, 2),
         (StatusCode::INTERNAL_SERVER_ERROR, 2),
     ] {
-        let (bench, listeners) = bench().await;
-        let code = bench.released(&ProfileOptions::default()).await;
-        let euicc = bench.euicc();
-        euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-        listeners.trouble(LISTENS, Some(Trouble::Says(status)));
-        bench.server.deliver_due().await.unwrap();
-        assert_eq!(bench.server.outbox().await.unwrap().len(), waits, "{status}");
-        assert_eq!(listeners.told(LISTENS).len(), if waits == 0 { 2 } else { 1 }, "{status}");
-        let told = bench.events.all();
-        let told = told.iter().rfind(|event| event.function == "HandleDownloadProgressInfo").unwrap();
-        let is_given_up = matches!(&told.outcome, Outcome::Refused(why) if why.contains("given up"));
+        let (testbed, receivers) = testbed().await;
+        let code = testbed.released(&ProfileOptions::default()).await;
+        let euicc = testbed.euicc();
+        euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+        receivers.set_failure(OPERATOR_ADDRESS, Some(Failure::Status(status)));
+        testbed.server.deliver_due().await.unwrap();
+        assert_eq!(testbed.server.outbox().await.unwrap().len(), waits, "{status}");
+        assert_eq!(
+            receivers.take_reports(OPERATOR_ADDRESS).len(),
+            if waits == 0 { 2 } else { 1 },
+            "{status}"
+        );
+        let take_reports = testbed.events.all();
+        let take_reports =
+            take_reports.iter().rfind(|event| event.function == "HandleDownloadProgressInfo").unwrap();
+        let is_given_up = matches!(&take_reports.outcome, Outcome::Refused(why) if why.contains("discarded"));
         assert_eq!(is_given_up, waits == 0, "{status}");
     }
 }
 
 #[tokio::test]
-async fn an_operator_that_is_down_does_not_fill_the_outbox() {
+async fn an_unreachable_operator_does_not_fill_the_outbox() {
     for comes_back in [true, false] {
-        let (bench, listeners) = listened_to(Bench::with(|config| config.max_waiting_messages = 2)).await;
-        let code = bench.released(&ProfileOptions::default()).await;
-        let euicc = bench.euicc();
-        let try_once = async || euicc.try_authenticate(&bench.server, &code).await.done();
-        listeners.trouble(LISTENS, Some(Trouble::Down));
+        let (testbed, receivers) =
+            with_operator(Testbed::with(|config| config.max_waiting_messages = 2)).await;
+        let code = testbed.released(&ProfileOptions::default()).await;
+        let euicc = testbed.euicc();
+        let try_once = async || euicc.try_authenticate(&testbed.server, &code).await.done();
+        receivers.set_failure(OPERATOR_ADDRESS, Some(Failure::Down));
         for waiting in [1, 2, 2, 2] {
             try_once().await;
-            let next = bench.server.deliver_due().await.unwrap().unwrap();
-            assert_eq!(bench.server.outbox().await.unwrap().len(), waiting);
-            bench.clock.set(next);
+            let next = testbed.server.deliver_due().await.unwrap().unwrap();
+            assert_eq!(testbed.server.outbox().await.unwrap().len(), waiting);
+            testbed.clock.set(next);
         }
         if comes_back {
-            listeners.trouble(LISTENS, None);
+            receivers.set_failure(OPERATOR_ADDRESS, None);
         } else {
-            bench.wait(sm_dp::config::DELIVERY_LIFETIME);
+            testbed.wait(sm_dp::config::DELIVERY_LIFETIME);
         }
-        assert_eq!(bench.server.deliver_due().await.unwrap(), None);
-        assert_eq!(listeners.points().len(), if comes_back { 2 } else { 0 });
+        assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
+        assert_eq!(receivers.points().len(), if comes_back { 2 } else { 0 });
         try_once().await;
-        assert_eq!(bench.server.outbox().await.unwrap().len(), 1, "there is room again");
+        assert_eq!(testbed.server.outbox().await.unwrap().len(), 1, "there is room again");
     }
 }
 
 #[tokio::test]
-async fn one_operator_that_is_down_does_not_hold_up_another() {
+async fn an_unreachable_operator_does_not_delay_another() {
     const OTHER: &str = "bss.other.example";
-    let (bench, listeners) = bench().await;
-    let code = bench.released(&ProfileOptions::default()).await;
-    let other = Operator::new(&bench.pki, "Another Operator");
-    known(&bench, &other, OTHER).await;
-    let theirs = bench.stock(OTHER_ICCID, &ProfileOptions::default()).await;
-    other.download_order(&bench.server, Some(theirs), None, None).await.done();
+    let (testbed, receivers) = testbed().await;
+    let code = testbed.released(&ProfileOptions::default()).await;
+    let other = Operator::new(&testbed.pki, "Another Operator");
+    register(&testbed, &other, OTHER).await;
+    let other_iccid = testbed.stock(OTHER_ICCID, &ProfileOptions::default()).await;
+    other.download_order(&testbed.server, Some(other_iccid), None, None).await.done();
     let reply: es2plus::ConfirmOrderReply =
-        other.call(&bench.server, "confirmOrder", &other.confirmation(theirs)).await.done();
-    let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
-    first.try_authenticate(&bench.server, &code).await.done();
-    second.try_authenticate(&bench.server, &reply.matching_id).await.done();
-    listeners.trouble(LISTENS, Some(Trouble::Down));
-    assert!(bench.server.deliver_due().await.unwrap().is_some());
-    let told = listeners.told(OTHER);
-    assert_eq!((told.len(), told[0].iccid), (1, theirs));
-    assert!(listeners.told(LISTENS).is_empty());
+        other.call(&testbed.server, "confirmOrder", &other.confirmation(other_iccid)).await.done();
+    let (first, second) = (testbed.euicc(), testbed.numbered_euicc(Curve::P256, 1));
+    first.try_authenticate(&testbed.server, &code).await.done();
+    second.try_authenticate(&testbed.server, &reply.matching_id).await.done();
+    receivers.set_failure(OPERATOR_ADDRESS, Some(Failure::Down));
+    assert!(testbed.server.deliver_due().await.unwrap().is_some());
+    let take_reports = receivers.take_reports(OTHER);
+    assert_eq!((take_reports.len(), take_reports[0].iccid), (1, other_iccid));
+    assert!(receivers.take_reports(OPERATOR_ADDRESS).is_empty());
 }
 
-impl Bench {
-    /// Another profile, of which an eUICC asks for the download.
+impl Testbed {
+    /// Orders another profile and starts its download on an eUICC.
     async fn order_other(&self) {
         let operator = self.operator();
         let iccid = self.stock(OTHER_ICCID, &ProfileOptions::default()).await;

@@ -1,6 +1,6 @@
-//! Orders that are never used up: test infrastructure that many eUICCs download from at the same time.
+//! Tests of reusable orders, which many test eUICCs can download from concurrently.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -9,17 +9,17 @@ use rsp::sgp22::{CancelSessionReason, es9plus::CancelSession, notification_event
 use rsp::status::Status;
 use sm_dp::{ProfileOptions, ProfileState, records};
 use support::euicc::notify;
-use support::{Bench, Expect, ICCID, call};
+use support::{Expect, ICCID, Testbed, call};
 use world::Tx;
 
 fn iccid() -> rsp::ids::Iccid {
     ICCID.parse().unwrap()
 }
 
-/// The profile released under an order that is never used up, changed further by `choose`.
-async fn reusable(bench: &Bench, choose: impl FnOnce(&mut records::Order)) -> String {
-    let code = bench.released(&ProfileOptions::default()).await;
-    change(bench, |order| {
+/// Releases the profile under a reusable order, which `choose` modifies further.
+async fn reusable(testbed: &Testbed, choose: impl FnOnce(&mut records::Order)) -> String {
+    let code = testbed.released(&ProfileOptions::default()).await;
+    change(testbed, |order| {
         order.reusable = true;
         choose(order);
     })
@@ -27,133 +27,140 @@ async fn reusable(bench: &Bench, choose: impl FnOnce(&mut records::Order)) -> St
     code
 }
 
-/// Changes the order in its record.
-async fn change(bench: &Bench, choose: impl FnOnce(&mut records::Order)) {
-    let mut tx = Tx::begin(&*bench.records);
-    let mut profile = tx.get(&records::PROFILES, ICCID).await.unwrap().unwrap();
-    choose(profile.order.as_mut().unwrap());
-    tx.put(&records::PROFILES, ICCID, &profile).unwrap();
+/// Modifies the order in its record.
+async fn change(testbed: &Testbed, choose: impl FnOnce(&mut records::Order)) {
+    let mut tx = Tx::begin(&*testbed.records);
+    let profile = tx.get(&records::PROFILES, ICCID).await.unwrap().unwrap();
+    let mut record = records::ProfileRecord::from(profile);
+    choose(record.order.as_mut().unwrap());
+    tx.put(&records::PROFILES, ICCID, &record.try_into().unwrap()).unwrap();
     assert_eq!(tx.commit().await.unwrap(), world::Committed::Yes);
 }
 
-/// What the store says of the profile's record. Nobody has written it as long as this stays.
-async fn version(bench: &Bench) -> world::Version {
-    bench.records.read("profiles", ICCID).await.unwrap().unwrap().version
+/// Returns the version of the profile's record. It only changes when the record is written.
+async fn version(testbed: &Testbed) -> world::Version {
+    testbed.records.read("profiles", ICCID).await.unwrap().unwrap().version
 }
 
 #[tokio::test]
-async fn many_euiccs_download_at_the_same_time_and_none_writes_the_profile() {
-    let bench = Bench::new();
-    let code = reusable(&bench, |_| {}).await;
-    let before = version(&bench).await;
-    let euiccs: Vec<_> = (0..4).map(|number| bench.fresh_euicc(Curve::P256, number)).collect();
+async fn concurrent_downloads_do_not_write_the_profile() {
+    let testbed = Testbed::new();
+    let code = reusable(&testbed, |_| {}).await;
+    let before = version(&testbed).await;
+    let euiccs: Vec<_> = (0..4).map(|number| testbed.fresh_euicc(Curve::P256, number)).collect();
     let mut offers = Vec::new();
     for euicc in &euiccs {
-        offers.push(euicc.try_authenticate(&bench.server, &code).await.done());
+        offers.push(euicc.try_authenticate(&testbed.server, &code).await.done());
     }
     let keys: Vec<_> = euiccs.iter().map(|euicc| euicc.one_time_key()).collect();
     for ((euicc, offer), key) in euiccs.iter().zip(&offers).zip(&keys) {
-        let got = euicc.get(&bench.server, &euicc.prepare(offer, key)).await.done();
-        let pb = bench.pki.dp(Curve::P256).unwrap().pb.certificate;
+        let got = euicc.get(&testbed.server, &euicc.prepare(offer, key)).await.done();
+        let pb = testbed.pki.dp(Curve::P256).unwrap().pb.certificate;
         let opened = euicc.open(&got.bound_profile_package.0, pb.public_key(), key);
         assert_eq!(opened.metadata.iccid, iccid());
     }
-    // Cut here, each finds its own package again, under its own key.
-    let again = euiccs[1].try_authenticate(&bench.server, &code).await.done();
+    // After an interruption, each eUICC gets the package for its own one-time key again.
+    let again = euiccs[1].try_authenticate(&testbed.server, &code).await.done();
     assert_eq!(again.smdp_signed2.bpp_euicc_otpk.as_deref(), Some(&keys[1].public_key().to_sec1()[..]));
     for (euicc, offer) in euiccs.iter().zip(&offers) {
         let result = euicc.signed_result(euicc.result(&offer.transaction_id, iccid(), true));
-        assert_eq!(notify(&bench.server, result).await, 204);
+        assert_eq!(notify(&testbed.server, result).await, 204);
     }
     let mut installed: Vec<_> =
-        bench.server.installations(iccid()).await.unwrap().into_iter().map(|it| it.eid).collect();
+        testbed.server.installations(iccid()).await.unwrap().into_iter().map(|it| it.eid).collect();
     installed.sort();
     let mut eids: Vec<_> = euiccs.iter().map(|euicc| euicc.eid).collect();
     eids.sort();
     assert_eq!(installed, eids);
-    assert_eq!(version(&bench).await, before);
-    assert_eq!(bench.state().await, ProfileState::Released);
-    assert!(bench.records.list("bindings", "").await.unwrap().is_empty(), "the keys are spent");
+    assert_eq!(version(&testbed).await, before);
+    assert_eq!(testbed.state().await, ProfileState::Released);
+    assert!(
+        testbed.records.list("bindings", "").await.unwrap().is_empty(),
+        "the bindings are deleted with their one-time keys"
+    );
 
-    // One of them deletes the profile; the others have it still.
+    // One eUICC deletes the profile. The others still have it.
     assert_eq!(
-        notify(&bench.server, euiccs[0].notification(2, notification_event::DELETE, iccid())).await,
+        notify(&testbed.server, euiccs[0].notification(2, notification_event::DELETE, iccid())).await,
         204
     );
-    assert_eq!(bench.server.installations(iccid()).await.unwrap().len(), 3);
+    assert_eq!(testbed.server.installations(iccid()).await.unwrap().len(), 3);
 }
 
 #[tokio::test]
-async fn nothing_ends_a_reusable_order() {
-    let bench = Bench::with(|config| config.max_download_attempts = 1);
-    let code = reusable(&bench, |_| {}).await;
-    let before = version(&bench).await;
-    let euicc = bench.euicc();
+async fn no_download_result_ends_a_reusable_order() {
+    let testbed = Testbed::with(|config| config.max_download_attempts = 1);
+    let code = reusable(&testbed, |_| {}).await;
+    let before = version(&testbed).await;
+    let euicc = testbed.euicc();
     for success in [true, false, true] {
-        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
         let result = euicc.signed_result(euicc.result(&transaction, iccid(), success));
-        assert_eq!(notify(&bench.server, result).await, 204);
+        assert_eq!(notify(&testbed.server, result).await, 204);
     }
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let rejection = euicc.cancellation(&ok.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(rejection, false)).await.done();
-    assert_eq!(version(&bench).await, before);
-    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(rejection, false)).await.done();
+    assert_eq!(version(&testbed).await, before);
+    euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
 }
 
 #[tokio::test]
-async fn a_reusable_order_refuses_as_any_other_and_counts_nothing() {
-    let bench = Bench::new();
+async fn a_reusable_order_refuses_without_counting() {
+    let testbed = Testbed::new();
     let hash = crypto::ConfirmationCodeHash::of("1234").expose().to_vec();
-    let code = reusable(&bench, |order| order.confirmation_code_hash = Some(records::Octets(hash))).await;
-    let before = version(&bench).await;
-    let euicc = bench.euicc();
+    let code = reusable(&testbed, |order| order.confirmation_code_hash = Some(records::Octets(hash))).await;
+    let before = version(&testbed).await;
+    let euicc = testbed.euicc();
     for _ in 0..5 {
-        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         let wrong = euicc.prepare(&ok, &euicc.one_time_key()).code("9999");
-        assert_eq!(euicc.get(&bench.server, &wrong).await.refused(), Status::ConfirmationCodeRefused);
+        assert_eq!(euicc.get(&testbed.server, &wrong).await.refused(), Status::ConfirmationCodeRefused);
     }
-    assert_eq!(version(&bench).await, before);
-    // Put into a state by hand, it stays there: for tests of the refusal itself.
-    change(&bench, |order| order.wrong_confirmation_codes = 3).await;
+    assert_eq!(version(&testbed).await, before);
+    // Counters that a test sets in the record stay, so that the refusals themselves can be tested.
+    change(&testbed, |order| order.wrong_confirmation_codes = 3).await;
     for _ in 0..2 {
-        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         let right = euicc.prepare(&ok, &euicc.one_time_key()).code("1234");
-        assert_eq!(euicc.get(&bench.server, &right).await.refused(), Status::ConfirmationCodeRetriesExceeded);
+        assert_eq!(
+            euicc.get(&testbed.server, &right).await.refused(),
+            Status::ConfirmationCodeRetriesExceeded
+        );
     }
-    change(&bench, |order| {
+    change(&testbed, |order| {
         order.max_download_attempts = Some(2);
         order.download_attempts = 3;
     })
     .await;
     for _ in 0..2 {
-        let answer = euicc.try_authenticate(&bench.server, &code).await;
+        let answer = euicc.try_authenticate(&testbed.server, &code).await;
         assert_eq!(answer.refused(), Status::DownloadAttemptsExceeded);
     }
-    change(&bench, |order| {
+    change(&testbed, |order| {
         order.max_download_attempts = None;
-        order.expires = Some(bench.now());
+        order.expires = Some(testbed.now());
     })
     .await;
     for _ in 0..2 {
-        assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), Status::OrderExpired);
+        assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), Status::OrderExpired);
     }
 }
 
 #[tokio::test]
-async fn a_cancelled_reusable_order_takes_its_bindings_along() {
-    let bench = Bench::new();
-    let code = reusable(&bench, |_| {}).await;
+async fn cancelling_a_reusable_order_deletes_its_bindings() {
+    let testbed = Testbed::new();
+    let code = reusable(&testbed, |_| {}).await;
     for number in 0..2 {
-        let euicc = bench.fresh_euicc(Curve::P256, number);
-        euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let euicc = testbed.fresh_euicc(Curve::P256, number);
+        euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
     }
-    assert_eq!(bench.records.list("bindings", "").await.unwrap().len(), 2);
-    let operator = bench.operator();
-    operator.cancel(&bench.server, &operator.cancellation(iccid())).await.done();
-    assert!(bench.records.list("bindings", "").await.unwrap().is_empty());
+    assert_eq!(testbed.records.list("bindings", "").await.unwrap().len(), 2);
+    let operator = testbed.operator();
+    operator.cancel(&testbed.server, &operator.cancellation(iccid())).await.done();
+    assert!(testbed.records.list("bindings", "").await.unwrap().is_empty());
     assert_eq!(
-        bench.euicc().try_authenticate(&bench.server, &code).await.refused(),
+        testbed.euicc().try_authenticate(&testbed.server, &code).await.refused(),
         Status::MatchingIdRefused
     );
 }

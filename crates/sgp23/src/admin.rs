@@ -1,4 +1,5 @@
-//! The admin API of a test bench as a tester uses it: stock and orders in any state. Plain HTTP, JSON.
+//! A client of the admin API of a test SM-DP+, which creates stock and orders in any state over
+//! HTTP and JSON.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -9,58 +10,58 @@ use world::Link;
 
 use crate::verdict::Stop;
 
-/// The admin API behind a link.
+/// A client of the admin API on this link.
 pub struct Admin<'a>(pub &'a Link);
 
-/// Where a profile stands, as the admin API tells it.
+/// The state of a profile in the admin API.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileView {
-    /// Its state in the words of SGP.22 section 3.1.6.
+    /// The state, in the terms of SGP.22 section 3.1.6.
     pub state: String,
-    /// The eUICCs that have it.
+    /// The EIDs of the eUICCs that have the profile.
     #[serde(default)]
     pub installed_on: Vec<String>,
 }
 
-/// An order that was made.
+/// A placed order.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderView {
-    /// What the LPA asks for.
+    /// The MatchingID of the order.
     #[serde(default)]
     pub matching_id: String,
 }
 
 impl Admin<'_> {
-    /// Puts a package into stock.
+    /// Adds a package to the stock.
     ///
     /// # Errors
-    /// The server does not take it.
+    /// Fails if the server refuses the package.
     pub async fn stock(&self, body: &Value) -> Result<(), Stop> {
         self.call::<Value>(Method::POST, "/admin/v1/stock", Some(body)).await.map(|_| ())
     }
 
-    /// Makes an order.
+    /// Places an order.
     ///
     /// # Errors
-    /// The server does not make it.
+    /// Fails if the server refuses the order.
     pub async fn order(&self, body: &Value) -> Result<OrderView, Stop> {
         self.call(Method::POST, "/admin/v1/orders", Some(body)).await
     }
 
-    /// Where a profile stands.
+    /// Returns the state of a profile.
     ///
     /// # Errors
-    /// The server does not say.
+    /// Fails if the server does not return it.
     pub async fn profile(&self, iccid: Iccid) -> Result<ProfileView, Stop> {
         self.call(Method::GET, &format!("/admin/v1/stock/{iccid}"), None).await
     }
 
-    /// Names an operator by the OID of its client certificate, and says where it is called.
+    /// Registers an operator with the OID of its client certificate and its ES2+ address.
     ///
     /// # Errors
-    /// The server does not take it.
+    /// Fails if the server refuses the operator.
     pub async fn register(&self, identifier: &str, oid: &str, address: Option<&str>) -> Result<(), Stop> {
         let body = object(json!({ "certificateOid": oid, "es2plusAddress": address }));
         self.ask(Method::PUT, &format!("/admin/v1/operators/{identifier}"), Some(&body)).await.map(|_| ())
@@ -74,7 +75,7 @@ impl Admin<'_> {
     ) -> Result<T, Stop> {
         let answer = self.ask(method, path, body).await?;
         serde_json::from_slice(&answer)
-            .map_err(|e| Stop::needs(format!("an admin API that is understood: {path}: {e}")))
+            .map_err(|e| Stop::needs(format!("an admin API with the expected responses: {path}: {e}")))
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, Stop> {
@@ -90,11 +91,11 @@ impl Admin<'_> {
             return Ok(answer.into_body());
         }
         let why = String::from_utf8_lossy(answer.body()).into_owned();
-        Err(Stop::needs(format!("the admin API to do {path}: HTTP {status} {why}")))
+        Err(Stop::needs(format!("the admin API to accept {path}: HTTP {status} {why}")))
     }
 }
 
-/// An object without the fields that are null.
+/// Returns the object without its null fields.
 pub(crate) fn object(fields: Value) -> Value {
     match fields {
         Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_null()).collect(),

@@ -1,4 +1,4 @@
-//! Getting an order to wait at the server, by whatever way there is.
+//! Places the order that a case needs, with the available interfaces.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use profile::element::{End, PeHeader, ProfileHeader, Service, ServicesList};
@@ -9,56 +9,65 @@ use rsp::sgp22::es2plus::ConfirmOrderRequest;
 use serde_json::json;
 
 use crate::admin::{Admin, object};
-use crate::bench::Bench;
 use crate::operator::Operator;
-use crate::order::{Found, Order, Ready, Standing, Wanted, Whose};
+use crate::order::{IntendedEuicc, LookupKey, Order, PlacedOrder, ProfileFeatures, StockState};
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop};
 
-/// A MatchingID that waits already is used over and over, in turn with the others.
+/// Selects the next configured MatchingID. The configured ones are used in turn.
 #[derive(Debug, Default)]
-pub(crate) struct Codes(std::sync::atomic::AtomicUsize);
+pub(crate) struct CodeRotation(std::sync::atomic::AtomicUsize);
 
-/// Puts an order at the server.
+/// Places an order at the server.
 ///
 /// # Errors
-/// There is no way to get such an order there.
-pub(crate) async fn arrange(bench: &Bench<'_>, order: &Order, codes: &Codes) -> Result<Ready, Stop> {
-    if let Some(admin) = &bench.server.admin {
-        return through_admin(bench, &Admin(admin), order).await.during("arranging the order");
+/// Fails if the available interfaces cannot create such an order.
+pub(crate) async fn arrange(
+    testbed: &Testbed<'_>,
+    order: &Order,
+    codes: &CodeRotation,
+) -> Result<PlacedOrder, Stop> {
+    if let Some(admin) = &testbed.server.admin {
+        return through_admin(testbed, &Admin(admin), order).await.during("arranging the order");
     }
-    if let (Some(operator), Some(profile_type)) = (&bench.server.operator, &bench.server.profile_type) {
+    if let (Some(operator), Some(profile_type)) = (&testbed.server.operator, &testbed.server.profile_type) {
         return match order.beyond_es2plus() {
-            Some(beyond) => Err(Stop::needs(format!("{beyond}: give the admin API"))),
+            Some(beyond) => Err(Stop::needs(format!("{beyond}: configure the admin API"))),
             None => {
-                let ready = through_es2plus(bench, operator, profile_type, order).await;
-                // An order that cannot be had is no verdict on what the case is about.
-                ready.map_err(|stop| match stop {
+                let placed_order = through_es2plus(testbed, operator, profile_type, order).await;
+                // A failure to place the order says nothing about the requirement that the case
+                // tests.
+                placed_order.map_err(|stop| match stop {
                     Stop::Failed(why) | Stop::NotRun(why) => Stop::needs(format!("an order on ES2+: {why}")),
                 })
             }
         };
     }
-    let given = &bench.server.codes;
+    let given = &testbed.server.codes;
     let next = codes.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed).checked_rem(given.len());
-    match (order.beyond_a_given_code(), next.and_then(|next| given.get(next))) {
-        (None, Some(matching_id)) => Ok(Ready {
+    match (order.beyond_configured_code(), next.and_then(|next| given.get(next))) {
+        (None, Some(matching_id)) => Ok(PlacedOrder {
             iccid: None,
             matching_id: matching_id.clone(),
             confirmation_code: None,
             profile_type: None,
             package: None,
         }),
-        (Some(beyond), _) => Err(Stop::needs(format!("{beyond}: give the admin API or ES2+"))),
-        (None, None) => Err(Stop::needs("an order: give the admin API, ES2+ or a MatchingID")),
+        (Some(beyond), _) => Err(Stop::needs(format!("{beyond}: configure the admin API or ES2+"))),
+        (None, None) => Err(Stop::needs("an order: configure the admin API, ES2+ or a MatchingID")),
     }
 }
 
-/// A profile that nobody has ordered, of a type of its own, in stock.
+/// Adds an unordered profile of a unique type to the stock.
 ///
 /// # Errors
-/// The server does not take it.
-pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
-    let iccid = fresh_iccid(bench)?;
+/// Fails if the server refuses the profile.
+pub(crate) async fn stock(
+    testbed: &Testbed<'_>,
+    admin: &Admin<'_>,
+    order: &Order,
+) -> Result<PlacedOrder, Stop> {
+    let iccid = fresh_iccid(testbed)?;
     let package = package(iccid, &order.profile);
     let profile_type = format!("{PROFILE_TYPE} {iccid}");
     let protection = if order.ppk { "ProfileProtectionKeys" } else { "SessionKeys" };
@@ -77,7 +86,7 @@ pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -
             "rebinding": rebinding,
         })))
         .await?;
-    Ok(Ready {
+    Ok(PlacedOrder {
         iccid: Some(iccid),
         matching_id: String::new(),
         confirmation_code: order.confirmation_code,
@@ -86,34 +95,45 @@ pub(crate) async fn stock(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -
     })
 }
 
-async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> Result<Ready, Stop> {
-    let mut ready = stock(bench, admin, order).await?;
-    if let (Some(operator), Some(inbox)) = (&bench.server.operator, &bench.server.inbox) {
+impl Testbed<'_> {
+    /// Adds another profile to the stock.
+    ///
+    /// # Errors
+    /// Fails without the admin API.
+    pub async fn second_profile(&self) -> Result<Iccid, Stop> {
+        let placed_order = stock(self, &self.admin()?, &Order::default()).await?;
+        placed_order.iccid.ok_or_else(|| Stop::needs("a second profile"))
+    }
+}
+
+async fn through_admin(testbed: &Testbed<'_>, admin: &Admin<'_>, order: &Order) -> Result<PlacedOrder, Stop> {
+    let mut placed_order = stock(testbed, admin, order).await?;
+    if let (Some(operator), Some(inbox)) = (&testbed.server.operator, &testbed.server.inbox) {
         let own = &operator.identifier;
         admin.register(own, own, Some(&inbox.address())).await?;
     }
-    if order.standing == Standing::Available {
-        return Ok(ready);
+    if order.state == StockState::Available {
+        return Ok(placed_order);
     }
-    if order.found == Found::ByEvent {
-        // The SM-DS is told when an operator says so.
-        let operator = bench.operator()?;
+    if order.lookup == LookupKey::ByEvent {
+        // The server only calls the SM-DS for an order that an operator placed.
+        let operator = testbed.operator()?;
         operator
-            .download_order(ready.iccid, None, eid_of(bench, order))
+            .download_order(placed_order.iccid, None, eid_of(testbed, order))
             .await?
             .done()
             .during("DownloadOrder")?;
-        return confirm(bench, operator, order, ready).await;
+        return confirm(testbed, operator, order, placed_order).await;
     }
-    let yesterday = bench.server.world.now().seconds() - 86_400;
+    let yesterday = testbed.server.world.now().seconds() - 86_400;
     let made = admin
         .order(&object(json!({
-            "iccid": ready.iccid.map(|iccid| iccid.to_string()),
-            "requester": bench.server.operator.as_ref().map(|operator| operator.identifier.clone()),
-            "eid": eid_of(bench, order).map(|eid| eid.to_string()),
-            "matchingId": (order.found == Found::ByEid).then_some(""),
+            "iccid": placed_order.iccid.map(|iccid| iccid.to_string()),
+            "requester": testbed.server.operator.as_ref().map(|operator| operator.identifier.clone()),
+            "eid": eid_of(testbed, order).map(|eid| eid.to_string()),
+            "matchingId": (order.lookup == LookupKey::ByEid).then_some(""),
             "confirmationCode": order.confirmation_code,
-            "state": if order.standing == Standing::Confirmed { "Confirmed" } else { "Released" },
+            "state": if order.state == StockState::Confirmed { "Confirmed" } else { "Released" },
             "expires": order.expired.then(|| rsp::time::Timestamp::from_seconds(yesterday).to_string()),
             "downloadAttempts": order.attempts.map(|(begun, _)| begun),
             "maxDownloadAttempts": order.attempts.map(|(_, most)| most),
@@ -122,84 +142,84 @@ async fn through_admin(bench: &Bench<'_>, admin: &Admin<'_>, order: &Order) -> R
             "reusable": order.reusable.then_some(true),
         })))
         .await?;
-    ready.matching_id = made.matching_id;
-    Ok(ready)
+    placed_order.matching_id = made.matching_id;
+    Ok(placed_order)
 }
 
 async fn through_es2plus(
-    bench: &Bench<'_>,
+    testbed: &Testbed<'_>,
     operator: &Operator,
     profile_type: &str,
     order: &Order,
-) -> Result<Ready, Stop> {
-    let eid = eid_of(bench, order);
+) -> Result<PlacedOrder, Stop> {
+    let eid = eid_of(testbed, order);
     let reserved =
         operator.download_order(None, Some(profile_type), eid).await?.done().during("DownloadOrder")?;
     let iccid = reserved.iccid;
-    let ready = Ready {
+    let placed_order = PlacedOrder {
         iccid: Some(iccid),
         matching_id: String::new(),
         confirmation_code: order.confirmation_code,
         profile_type: Some(profile_type.to_owned()),
         package: None,
     };
-    if order.standing == Standing::Available {
+    if order.state == StockState::Available {
         operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
-        return Ok(ready);
+        return Ok(placed_order);
     }
-    confirm(bench, operator, order, ready).await
+    confirm(testbed, operator, order, placed_order).await
 }
 
-/// ES2+.ConfirmOrder for what was reserved.
+/// Runs ES2+.ConfirmOrder for a reserved profile.
 async fn confirm(
-    bench: &Bench<'_>,
+    testbed: &Testbed<'_>,
     operator: &Operator,
     order: &Order,
-    mut ready: Ready,
-) -> Result<Ready, Stop> {
-    let iccid = ready.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))?;
+    mut placed_order: PlacedOrder,
+) -> Result<PlacedOrder, Stop> {
+    let iccid = placed_order.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))?;
     let request = ConfirmOrderRequest {
-        eid: eid_of(bench, order),
-        matching_id: (order.found == Found::ByEid).then(String::new),
+        eid: eid_of(testbed, order),
+        matching_id: (order.lookup == LookupKey::ByEid).then(String::new),
         confirmation_code: order.confirmation_code.map(str::to_owned),
-        smds_address: smds_of(bench, order)?,
-        release_flag: order.standing == Standing::Released,
+        smds_address: smds_of(testbed, order)?,
+        release_flag: order.state == StockState::Released,
         ..operator.confirmation(iccid)
     };
-    ready.matching_id = operator.confirm(&request).await?.done().during("ConfirmOrder")?.matching_id;
-    Ok(ready)
+    placed_order.matching_id = operator.confirm(&request).await?.done().during("ConfirmOrder")?.matching_id;
+    Ok(placed_order)
 }
 
-fn eid_of(bench: &Bench<'_>, order: &Order) -> Option<Eid> {
-    match order.whose {
-        Whose::Anybody => None,
-        Whose::Mine => Some(bench.euicc.eid),
-        Whose::Anothers => Some(bench.other_euicc.eid),
+fn eid_of(testbed: &Testbed<'_>, order: &Order) -> Option<Eid> {
+    match order.intended_for {
+        IntendedEuicc::Any => None,
+        IntendedEuicc::Own => Some(testbed.euicc.eid),
+        IntendedEuicc::Other => Some(testbed.other_euicc.eid),
     }
 }
 
-fn smds_of(bench: &Bench<'_>, order: &Order) -> Result<Option<String>, Stop> {
-    match (order.found, &bench.server.smds_address) {
-        (Found::ByEvent, None) => Err(Stop::needs("an SM-DS at which the server registers events")),
-        (Found::ByEvent, Some(address)) => Ok(Some(address.clone())),
+fn smds_of(testbed: &Testbed<'_>, order: &Order) -> Result<Option<String>, Stop> {
+    match (order.lookup, &testbed.server.smds_address) {
+        (LookupKey::ByEvent, None) => Err(Stop::needs("an SM-DS address for events")),
+        (LookupKey::ByEvent, Some(address)) => Ok(Some(address.clone())),
         _ => Ok(None),
     }
 }
 
-/// The type of the profiles that the tester puts into stock.
+/// The profile type of the packages that the tester adds to the stock.
 pub const PROFILE_TYPE: &str = "SGP.23";
 
-/// One that no other run has put into stock.
+/// Returns a random ICCID that no other run is likely to use.
 ///
 /// # Errors
-/// Never: digits are digits.
-pub(crate) fn fresh_iccid(bench: &Bench<'_>) -> Result<Iccid, Stop> {
-    let number = u64::from_be_bytes(bench.server.world.random::<8>()) % 100_000_000_000_000;
+/// Never fails, because the number always has the right digits.
+pub(crate) fn fresh_iccid(testbed: &Testbed<'_>) -> Result<Iccid, Stop> {
+    let number = u64::from_be_bytes(testbed.server.world.random::<8>()) % 100_000_000_000_000;
     Iccid::with_luhn(&format!("8900{number:014}")).map_err(|e| Stop::needs(format!("an ICCID: {e}")))
 }
 
-/// The smallest package there is.
-pub fn package(iccid: Iccid, wanted: &Wanted) -> Vec<u8> {
+/// Builds a minimal package.
+pub fn package(iccid: Iccid, wanted: &ProfileFeatures) -> Vec<u8> {
     let services = if wanted.usim { vec![Service::USIM, Service::MILENAGE] } else { Vec::new() };
     let header = ProfileHeader {
         major_version: 2,
@@ -218,7 +238,7 @@ pub fn package(iccid: Iccid, wanted: &Wanted) -> Vec<u8> {
     Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
 }
 
-/// As long as an icon may be; no program looks at it on the way.
+/// Returns an icon of the maximum size. Nothing on the path checks its contents.
 fn icon() -> Vec<u8> {
     let mut icon = b"\x89PNG\r\n\x1a\n".to_vec();
     icon.resize(1024, 0x5A);

@@ -1,6 +1,7 @@
-//! The two bindings of ES9+ as an LPA writes and reads them: SGP.22 sections 6.5 (JSON) and 6.6 (ASN.1).
+//! The two bindings of ES9+ from the LPA's side: SGP.22 sections 6.5 (JSON) and 6.6 (ASN.1).
 //!
-//! Written apart from the server's side on purpose: what both get wrong alike, no test would notice.
+//! This code deliberately shares nothing with the server. A test could not detect an error that
+//! both sides have in common.
 
 use std::fmt;
 
@@ -15,23 +16,23 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::verdict::{Stop, Verdict, ensure};
 
-/// How the functions of ES9+ travel.
+/// A binding of ES9+.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// A path and a JSON object for each function.
+    /// Each function has a path and a JSON body.
     Json,
-    /// One path, RemoteProfileProvisioningRequest in DER.
+    /// All functions have one path, and a RemoteProfileProvisioningRequest in DER.
     Asn1,
 }
 
-/// Path of every function in the ASN.1 binding, section 6.6.1.
+/// The path of all functions in the ASN.1 binding, section 6.6.1.
 pub(crate) const ASN1_PATH: &str = "/gsma/rsp2/asn1";
-/// Media type of the ASN.1 binding, section 6.6.1.
+/// The media type of the ASN.1 binding, section 6.6.1.
 pub(crate) const ASN1_CONTENT_TYPE: &str = "application/x-gsma-rsp-asn1";
-/// How an LPAd calls itself, section 6.2.
+/// The User-Agent of an LPAd, section 6.2.
 pub(crate) const USER_AGENT: &str = "gsma-rsp-lpad";
 
-/// RemoteProfileProvisioningRequest and -Response.
+/// The tag of RemoteProfileProvisioningRequest and RemoteProfileProvisioningResponse.
 const REMOTE_PROFILE_PROVISIONING: Tag = Tag(0xA2);
 const OK: Tag = Tag(0xA0);
 const ERROR: Tag = Tag(0x81);
@@ -45,21 +46,21 @@ impl fmt::Display for Binding {
     }
 }
 
-/// What the server answered.
+/// A response of the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer<T> {
     /// The function was executed.
     Done(T),
-    /// It was not.
+    /// The function was refused.
     Refused(Refused),
 }
 
-/// A refusal as it came.
+/// The reason of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Subject and reason.
+    /// The subject and reason codes.
     Json(StatusCodeData),
-    /// The function's error code.
+    /// The error code of the function.
     Asn1(i64),
 }
 
@@ -73,7 +74,7 @@ impl fmt::Display for Refused {
 }
 
 impl Binding {
-    /// The request for a function.
+    /// Builds the request for a function.
     pub fn request<F: Function>(self, version: Version, body: &F::Request) -> Request<Bytes>
     where
         F::Request: Serialize + Asn1,
@@ -86,7 +87,7 @@ impl Binding {
         }
     }
 
-    /// A POST with the headers of the binding.
+    /// Builds a POST request with the headers of the binding.
     pub fn post(self, path: &str, version: Version, body: Bytes) -> Request<Bytes> {
         let mut request = json::request(path, version, &());
         *request.body_mut() = body;
@@ -98,10 +99,10 @@ impl Binding {
         request
     }
 
-    /// Reads the answer to a function.
+    /// Decodes the response to a function.
     ///
     /// # Errors
-    /// It is none of this binding.
+    /// Fails if the response is invalid in this binding.
     pub fn answer<F: Function>(self, response: &Response<Bytes>) -> Result<Answer<F::Reply>, Stop>
     where
         F::Request: Asn1,
@@ -120,7 +121,7 @@ impl Binding {
 }
 
 fn json_bytes(body: &impl Serialize) -> Bytes {
-    // Types of maps and strings cannot fail to be written.
+    // Serializing these types never fails.
     serde_json::to_vec(body).unwrap_or_default().into()
 }
 
@@ -130,16 +131,16 @@ where
     F::Reply: Asn1,
 {
     ensure(response.status() == StatusCode::OK, || format!("HTTP status {}", response.status()))?;
-    let unlike = |what: &str| Stop::failed(format!("the answer {what}"));
+    let unlike = |what: &str| Stop::failed(format!("the response {what}"));
     let inner = match tlv::split(response.body()) {
         Some((REMOTE_PROFILE_PROVISIONING, inner)) => inner,
-        _ => return Err(unlike("is no RemoteProfileProvisioningResponse (one TLV with tag A2)")),
+        _ => return Err(unlike("is not a RemoteProfileProvisioningResponse (one TLV with tag A2)")),
     };
     let alternatives = match tlv::split(inner) {
-        // Request and response of a function have the same tag.
+        // The request and the response of a function have the same tag.
         Some((tag, alternatives)) if tag == F::Request::TAG => alternatives,
         Some((tag, _)) => return Err(unlike(&format!("has tag {tag}, expected {}", F::Request::TAG))),
-        None => return Err(unlike("is not one function's response")),
+        None => return Err(unlike("does not contain exactly one function response")),
     };
     match tlv::split(alternatives) {
         Some((OK, _)) => {
@@ -148,16 +149,19 @@ where
                 reader.finish()?;
                 Ok(reply)
             });
-            reply.map(Answer::Done).map_err(|error| unlike(&format!("is not DER of the function: {error}")))
+            reply
+                .map(Answer::Done)
+                .map_err(|error| unlike(&format!("is not valid DER of the function: {error}")))
         }
         Some((ERROR, _)) => i64::decode_as(ERROR, &mut Reader::new(alternatives))
             .map(|code| Answer::Refused(Refused::Asn1(code)))
-            .map_err(|error| unlike(&format!("has no proper error code: {error}"))),
+            .map_err(|error| unlike(&format!("has an invalid error code: {error}"))),
         _ => Err(unlike("is neither OK (A0) nor an error code (81)")),
     }
 }
 
-/// The error code of a function in the ASN.1 binding for a refusal, section 6.6.2; what has none is undefinedError.
+/// The error code of a function in the ASN.1 binding for a refusal, section 6.6.2. A status without
+/// an error code is mapped to undefinedError.
 pub(crate) fn error_code(function: &str, status: Status) -> i64 {
     const UNDEFINED_ERROR: i64 = 127;
     match (function, status) {
@@ -192,10 +196,10 @@ pub(crate) fn error_code(function: &str, status: Status) -> i64 {
 }
 
 impl<T> Answer<T> {
-    /// The reply.
+    /// Returns the reply.
     ///
     /// # Errors
-    /// The server refused.
+    /// Fails if the server refused.
     pub fn done(self) -> Result<T, Stop> {
         match self {
             Self::Done(reply) => Ok(reply),
@@ -203,22 +207,21 @@ impl<T> Answer<T> {
         }
     }
 
-    /// That the server refused, with this status.
+    /// Checks that the server refused with this status.
     ///
     /// # Errors
-    /// It did not, or with another.
+    /// Fails if it did not refuse, or refused with another status.
     pub fn refused(self, function: &str, status: Status) -> Verdict {
         match self {
             Self::Done(_) => Err(Stop::failed(format!("succeeded, expected {status}"))),
-            Self::Refused(Refused::Json(came)) => {
-                ensure(came.subject_code == status.subject() && came.reason_code == status.reason(), || {
-                    format!("refused with {came}, expected {status}")
-                })
-            }
-            Self::Refused(Refused::Asn1(came)) => {
+            Self::Refused(Refused::Json(received)) => ensure(
+                received.subject_code == status.subject() && received.reason_code == status.reason(),
+                || format!("refused with {received}, expected {status}"),
+            ),
+            Self::Refused(Refused::Asn1(received)) => {
                 let expected = error_code(function, status);
-                ensure(came == expected, || {
-                    format!("refused with error {came}, expected {expected} (for {status})")
+                ensure(received == expected, || {
+                    format!("refused with error {received}, expected {expected} (for {status})")
                 })
             }
         }

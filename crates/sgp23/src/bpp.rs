@@ -1,4 +1,5 @@
-//! Opening a Bound Profile Package as an eUICC does, checking every signature and MAC: SGP.22 sections 2.5 and 5.5.
+//! Decrypts a Bound Profile Package like an eUICC and verifies every signature and MAC: SGP.22
+//! sections 2.5 and 5.5.
 
 use crypto::bsp::{KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys, Unprotect};
 use crypto::{PublicKey, SecretKey, Signature};
@@ -11,27 +12,27 @@ use rsp::sgp22::es8plus::{
 
 use crate::verdict::{Stop, ensure};
 
-/// What was inside a Bound Profile Package.
+/// The decrypted contents of a Bound Profile Package.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// InitialiseSecureChannel, its signature verified.
+    /// InitialiseSecureChannel with a verified signature.
     pub channel: InitialiseSecureChannelRequest,
     /// ConfigureISDP.
     pub configure: ConfigureIsdpRequest,
     /// StoreMetadata.
     pub metadata: StoreMetadataRequest,
-    /// In how many segments the metadata came.
+    /// The number of metadata segments.
     pub metadata_segments: usize,
-    /// Whether ReplaceSessionKeys brought profile protection keys.
+    /// True if ReplaceSessionKeys carried profile protection keys.
     pub ppk: bool,
     /// The profile package.
     pub package: Vec<u8>,
 }
 
-/// Opens a package with the one-time key it was bound to.
+/// Decrypts a package with the one-time key that it was bound to.
 ///
 /// # Errors
-/// A signature, a MAC, a segment's size or an element is not as the standard says.
+/// Fails if a signature, a MAC, a segment size or an element violates the standard.
 pub(crate) fn open(
     octets: &[u8],
     eid: Eid,
@@ -51,7 +52,7 @@ pub(crate) fn open(
 
     let crt = &channel.control_ref_template;
     ensure(crt.key_type == [KEY_TYPE_AES] && crt.key_len == [KEY_LENGTH_AES_128], || {
-        format!("controlRefTemplate asks for keys {:02x?}/{:02x?}, expected 88/10", crt.key_type, crt.key_len)
+        format!("controlRefTemplate requests keys {:02x?}/{:02x?}, expected 88/10", crt.key_type, crt.key_len)
     })?;
     ensure((1..=16).contains(&crt.host_id.len()), || {
         format!("hostId has {} octets, expected 1 to 16", crt.host_id.len())
@@ -99,10 +100,11 @@ fn decrypt(chain: &mut Unprotect, what: &str, segments: &[Vec<u8>]) -> Result<Ve
     Ok(data)
 }
 
-/// Everything of a package that stays the same when the same one-time key asks again in another session.
+/// Returns the parts of a package that must stay the same in a later session with the same one-time
+/// key.
 ///
 /// # Errors
-/// The octets are not a package.
+/// Fails if the octets are not a package.
 pub(crate) fn protected_part(octets: &[u8]) -> Result<Vec<Vec<u8>>, Stop> {
     let bpp = BoundProfilePackage::from_der(octets)
         .map_err(|e| Stop::failed(format!("boundProfilePackage: {e}")))?;

@@ -1,30 +1,31 @@
-//! A row of the table.
+//! The cases, which are the rows of the table.
 
 use std::sync::Arc;
 
 use world::BoxFuture;
 
-use crate::bench::Bench;
 use crate::order::Order;
+use crate::testbed::Testbed;
 use crate::verdict::Verdict;
 
-/// What a case does: it talks to the server and ends with the first thing that is not as the standard says.
-pub type Run = Arc<dyn for<'a> Fn(&'a Bench<'a>) -> BoxFuture<'a, Verdict> + Send + Sync>;
+/// The implementation of a case. It calls the server and stops at the first violation of the
+/// standard.
+pub type Run = Arc<dyn for<'a> Fn(&'a Testbed<'a>) -> BoxFuture<'a, Verdict> + Send + Sync>;
 
-/// In which of the bindings and on which of the curves a case is run.
+/// The bindings and curves that a case is run with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// In both bindings, on both curves.
+    /// Both bindings and both curves.
     Es9Plus,
-    /// In the JSON binding, on one curve.
+    /// The JSON binding, on one curve.
     Json,
-    /// In the ASN.1 binding, on one curve.
+    /// The ASN.1 binding, on one curve.
     Asn1,
-    /// Once: it is about another interface.
+    /// One run, because the case tests another interface.
     Once,
 }
 
-/// What a case needs besides the way to ES9+.
+/// A requirement of a case besides access to ES9+.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// An operator with a client certificate.
@@ -32,36 +33,36 @@ pub enum Need {
     /// A second operator with another client certificate.
     SecondOperator,
     /// A client certificate of a CI that the server does not trust.
-    StrangersCertificate,
+    UntrustedCertificate,
     /// The admin API.
     Admin,
-    /// A place where the server can call the operator.
+    /// An endpoint at which the server can call the operator.
     Inbox,
 }
 
-/// One requirement and how it is held against a server.
+/// A requirement of the standard and its test.
 #[derive(Clone)]
 pub struct Case {
-    /// Section, name and test sequence in SGP.23, where they are known.
+    /// The section, name and test sequence in SGP.23, if they are known.
     pub id: Option<&'static str>,
-    /// Where SGP.22 asks for it.
+    /// The clause of SGP.22 with the requirement.
     pub clause: &'static str,
-    /// The function in the standard's spelling.
+    /// The name of the function as the standard spells it.
     pub function: &'static str,
-    /// What is asked, in a sentence.
+    /// The requirement in one sentence.
     pub title: String,
-    /// Where it is run.
+    /// The bindings and curves of the case.
     pub scope: Scope,
-    /// What must wait at the server.
+    /// The order that must be placed before the case.
     pub order: Option<Order>,
-    /// What else it needs.
+    /// The other needs of the case.
     pub needs: Vec<Need>,
-    /// What it does.
+    /// The implementation.
     pub run: Run,
 }
 
 impl Case {
-    /// A case of ES9+ that needs nothing.
+    /// Creates an ES9+ case without needs.
     pub fn new(function: &'static str, clause: &'static str, title: impl Into<String>, run: Run) -> Self {
         Self {
             id: None,
@@ -75,32 +76,32 @@ impl Case {
         }
     }
 
-    /// With its identifier in SGP.23.
+    /// Sets the identifier in SGP.23.
     #[must_use]
     pub fn id(self, id: &'static str) -> Self {
         Self { id: Some(id), ..self }
     }
 
-    /// With something that must wait at the server.
+    /// Sets the order that the case needs.
     #[must_use]
     pub fn order(self, order: Order) -> Self {
         Self { order: Some(order), ..self }
     }
 
-    /// Run there only.
+    /// Sets the bindings and curves.
     #[must_use]
     pub fn scope(self, scope: Scope) -> Self {
         Self { scope, ..self }
     }
 
-    /// With something else that it needs.
+    /// Adds a need.
     #[must_use]
     pub fn need(mut self, need: Need) -> Self {
         self.needs.push(need);
         self
     }
 
-    /// Whether a person who types this means the case.
+    /// True if the filter text occurs in the case's identifier, clause, function or title.
     pub fn matches(&self, filter: &str) -> bool {
         let filter = filter.to_lowercase();
         let texts = [self.id.unwrap_or_default(), self.clause, self.function, &self.title];
@@ -108,11 +109,12 @@ impl Case {
     }
 }
 
-/// Makes a [`Run`] of an async function of the bench.
+/// Creates a [`Run`] from an async expression over the testbed.
 macro_rules! run {
-    (|$bench:ident| $body:expr) => {{
-        let run: $crate::case::Run =
-            std::sync::Arc::new(move |$bench: &$crate::bench::Bench<'_>| Box::pin(async move { $body }));
+    (|$testbed:ident| $body:expr) => {{
+        let run: $crate::case::Run = std::sync::Arc::new(move |$testbed: &$crate::testbed::Testbed<'_>| {
+            Box::pin(async move { $body })
+        });
         run
     }};
 }

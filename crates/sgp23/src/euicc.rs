@@ -1,4 +1,5 @@
-//! A tester's eUICC. It is honest; each message is first a value that a case may change, then signed.
+//! The test eUICC. It follows the standard. Each message is a value that a case can modify before
+//! it is signed.
 
 use certs::EuiccCredentials;
 use crypto::{Curve, SecretKey, hash_cc};
@@ -25,27 +26,27 @@ use world::{Dice, SeededDice};
 
 use crate::verdict::Stop;
 
-/// An eUICC with its certificate and what it says of itself.
+/// An eUICC with its certificate and capabilities.
 #[derive(Clone)]
 pub struct Euicc {
-    /// Certificate, key, and those above it.
+    /// The certificate, its key, and the certificates above it.
     pub credentials: EuiccCredentials,
-    /// Which one it is.
+    /// The EID.
     pub eid: Eid,
-    /// What it can do.
+    /// The capabilities.
     pub info2: EuiccInfo2,
     dice: SeededDice,
 }
 
-/// euiccSigned1 and what goes with it, to be signed by [`Authenticate::request`].
+/// The contents of euiccSigned1 and its envelope. [`Authenticate::request`] signs them.
 pub struct Authenticate {
-    /// The TransactionID outside of what is signed.
+    /// The TransactionID in the envelope.
     pub outer: TransactionId,
-    /// The one inside.
+    /// The TransactionID in euiccSigned1.
     pub inner: TransactionId,
-    /// serverAddress, returned.
+    /// The serverAddress of the server.
     pub server_address: String,
-    /// serverChallenge, returned.
+    /// The serverChallenge of the server.
     pub server_challenge: [u8; 16],
     /// euiccInfo2.
     pub info2: EuiccInfo2,
@@ -53,51 +54,52 @@ pub struct Authenticate {
     pub matching_id: Option<String>,
     /// deviceInfo.
     pub device_info: DeviceInfo,
-    /// ctxParams1 of another kind in place of MatchingID and deviceInfo.
+    /// A ctxParams1 of another kind, replacing the MatchingID and deviceInfo.
     pub instead: Option<CtxParams1>,
-    /// Elements of a later version, each put at the end of the element that the tags lead to.
+    /// Elements of a later version, each with the path of tags to the element that it is appended
+    /// to.
     pub later: Vec<(Vec<Tag>, Vec<u8>)>,
     /// CERT.EUICC.
     pub euicc_certificate: Vec<u8>,
     /// CERT.EUM.
     pub eum_certificate: Vec<u8>,
-    /// What it is signed with.
+    /// The key that signs.
     pub key: SecretKey,
-    /// Whether an octet of the signature is changed afterwards.
-    pub spoil_signature: bool,
+    /// True if the signature is corrupted.
+    pub corrupt_signature: bool,
 }
 
-/// euiccSigned2 and what goes with it, to be signed by [`Prepare::request`].
+/// The contents of euiccSigned2 and its envelope. [`Prepare::request`] signs them.
 pub struct Prepare {
-    /// The TransactionID outside of what is signed.
+    /// The TransactionID in the envelope.
     pub outer: TransactionId,
     /// euiccSigned2.
     pub signed: EuiccSigned2,
-    /// Signed along.
+    /// The smdpSignature2, which the signature covers too.
     pub smdp_signature2: Vec<u8>,
-    /// What it is signed with.
+    /// The key that signs.
     pub key: SecretKey,
-    /// Whether an octet of the signature is changed afterwards.
-    pub spoil_signature: bool,
+    /// True if the signature is corrupted.
+    pub corrupt_signature: bool,
 }
 
-/// euiccCancelSessionSigned and what goes with it, to be signed by [`Cancel::request`].
+/// The contents of euiccCancelSessionSigned and its envelope. [`Cancel::request`] signs them.
 pub struct Cancel {
-    /// The TransactionID outside of what is signed.
+    /// The TransactionID in the envelope.
     pub outer: TransactionId,
     /// euiccCancelSessionSigned.
     pub signed: EuiccCancelSessionSigned,
-    /// What it is signed with.
+    /// The key that signs.
     pub key: SecretKey,
-    /// Whether an octet of the signature is changed afterwards.
-    pub spoil_signature: bool,
+    /// True if the signature is corrupted.
+    pub corrupt_signature: bool,
 }
 
 impl Euicc {
-    /// A card with room, a USIM and Milenage.
+    /// Creates a card with free memory and support for USIM and Milenage.
     ///
     /// # Errors
-    /// The CI has no key identifier.
+    /// Fails if the CI certificate has no subject key identifier.
     pub fn new(credentials: EuiccCredentials, dice: SeededDice) -> Result<Self, Stop> {
         let ci = credentials.ci.subject_key_id().cloned();
         let ci = ci.ok_or_else(|| Stop::needs("a CI certificate with a subject key identifier"))?;
@@ -109,19 +111,19 @@ impl Euicc {
         self.credentials.euicc.key.curve()
     }
 
-    /// A fresh otSK.EUICC.ECKA.
+    /// Generates a random otSK.EUICC.ECKA.
     pub fn one_time_key(&self) -> SecretKey {
         SecretKey::generate(self.curve(), &mut |octets| self.dice.fill(octets))
     }
 
-    /// The same card, speaking another version of SGP.22.
+    /// Returns the same card with another SGP.22 version.
     #[must_use]
     pub fn of_version(mut self, svn: [u8; 3]) -> Self {
         self.info2.svn = Version(svn);
         self
     }
 
-    /// With a fresh challenge.
+    /// Builds an InitiateAuthentication request with a random challenge.
     pub fn initiation(&self, address: &str) -> InitiateAuthenticationRequest {
         let mut euicc_challenge = [0; 16];
         self.dice.fill(&mut euicc_challenge);
@@ -136,7 +138,7 @@ impl Euicc {
         }
     }
 
-    /// The answer to the server's challenge.
+    /// Builds the response to the server's challenge.
     pub fn authenticate(&self, ok: &InitiateAuthenticationOk, matching_id: &str) -> Authenticate {
         Authenticate {
             outer: ok.transaction_id.clone(),
@@ -155,11 +157,11 @@ impl Euicc {
             euicc_certificate: self.credentials.euicc.certificate.der().to_vec(),
             eum_certificate: self.credentials.eum.der().to_vec(),
             key: self.credentials.euicc.key.clone(),
-            spoil_signature: false,
+            corrupt_signature: false,
         }
     }
 
-    /// The request for the package, bound to a one-time key.
+    /// Builds the package request for a one-time key.
     pub fn prepare(&self, ok: &AuthenticateClientOk, one_time: &SecretKey) -> Prepare {
         Prepare {
             outer: ok.transaction_id.clone(),
@@ -170,11 +172,11 @@ impl Euicc {
             },
             smdp_signature2: ok.smdp_signature2.clone(),
             key: self.credentials.euicc.key.clone(),
-            spoil_signature: false,
+            corrupt_signature: false,
         }
     }
 
-    /// The end of a session with this server.
+    /// Builds the cancellation of a session.
     pub fn cancel(&self, id: &TransactionId, smdp_oid: &Oid, reason: CancelSessionReason) -> Cancel {
         Cancel {
             outer: id.clone(),
@@ -184,11 +186,11 @@ impl Euicc {
                 reason,
             },
             key: self.credentials.euicc.key.clone(),
-            spoil_signature: false,
+            corrupt_signature: false,
         }
     }
 
-    /// The result of an installation that succeeded.
+    /// Builds a successful installation result.
     pub fn installed(
         &self,
         id: &TransactionId,
@@ -202,13 +204,13 @@ impl Euicc {
             smdp_oid: Some(smdp_oid.clone()),
             final_result: FinalResult::SuccessResult(SuccessResult {
                 aid: Aid::isd_p(0x10),
-                // EUICCResponse: one status, "ok", and no warning.
+                // An EUICCResponse with one status, "ok", and no warning.
                 sima_response: vec![0x30, 0x07, 0xA0, 0x05, 0x30, 0x03, 0x80, 0x01, 0x00],
             }),
         }
     }
 
-    /// The result of one that did not.
+    /// Builds a failed installation result.
     pub fn not_installed(
         &self,
         id: &TransactionId,
@@ -227,7 +229,7 @@ impl Euicc {
         }
     }
 
-    /// A result, signed.
+    /// Signs an installation result.
     pub fn signed_result(&self, data: ProfileInstallationResultData) -> PendingNotification {
         let data = Raw::new(data);
         PendingNotification::ProfileInstallationResult(ProfileInstallationResult {
@@ -236,7 +238,7 @@ impl Euicc {
         })
     }
 
-    /// That a profile was enabled, disabled or deleted, signed.
+    /// Builds a signed notification that a profile was enabled, disabled or deleted.
     pub fn notification(
         &self,
         seq_number: i64,
@@ -255,10 +257,10 @@ impl Euicc {
 }
 
 impl Authenticate {
-    /// Signed.
+    /// Signs the contents.
     ///
     /// # Errors
-    /// What was changed makes it something that cannot be written.
+    /// Fails if the modified contents cannot be encoded.
     pub fn request(&self) -> Result<AuthenticateClientRequest, Stop> {
         let signed =
             EuiccSigned1 {
@@ -275,12 +277,12 @@ impl Authenticate {
             der = extended(&der, path, element)?;
         }
         let signed = Raw::<EuiccSigned1>::from_der(&der)
-            .map_err(|e| Stop::needs(format!("a euiccSigned1 that can be written: {e}")))?;
+            .map_err(|e| Stop::needs(format!("an euiccSigned1 that can be encoded: {e}")))?;
         Ok(AuthenticateClientRequest {
             transaction_id: self.outer.clone(),
             authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseOk(Box::new(
                 AuthenticateResponseOk {
-                    euicc_signature1: sign(&self.key, signed.bytes(), self.spoil_signature),
+                    euicc_signature1: sign(&self.key, signed.bytes(), self.corrupt_signature),
                     euicc_signed1: signed,
                     euicc_certificate: CertificateDer(self.euicc_certificate.clone()),
                     eum_certificate: CertificateDer(self.eum_certificate.clone()),
@@ -291,14 +293,14 @@ impl Authenticate {
 }
 
 impl Prepare {
-    /// With the confirmation code that the user typed.
+    /// Adds the hash of the confirmation code that the user entered.
     #[must_use]
     pub fn code(mut self, code: Option<&str>) -> Self {
         self.signed.hash_cc = code.map(|code| hash_cc(code, &self.signed.transaction_id.0));
         self
     }
 
-    /// Signed.
+    /// Signs the contents.
     pub fn request(&self) -> GetBoundProfilePackageRequest {
         let signed = Raw::new(self.signed.clone());
         let covered = [signed.bytes(), &tlv_bytes(SIGNATURE, &self.smdp_signature2)].concat();
@@ -306,7 +308,7 @@ impl Prepare {
             transaction_id: self.outer.clone(),
             prepare_download_response: PrepareDownloadResponse::DownloadResponseOk(
                 PrepareDownloadResponseOk {
-                    euicc_signature2: sign(&self.key, &covered, self.spoil_signature),
+                    euicc_signature2: sign(&self.key, &covered, self.corrupt_signature),
                     euicc_signed2: signed,
                 },
             ),
@@ -315,14 +317,14 @@ impl Prepare {
 }
 
 impl Cancel {
-    /// Signed.
+    /// Signs the contents.
     pub fn request(&self) -> CancelSessionRequestEs9 {
         let signed = Raw::new(self.signed.clone());
         CancelSessionRequestEs9 {
             transaction_id: self.outer.clone(),
             cancel_session_response: CancelSessionResponse::CancelSessionResponseOk(
                 CancelSessionResponseOk {
-                    euicc_cancel_session_signature: sign(&self.key, signed.bytes(), self.spoil_signature),
+                    euicc_cancel_session_signature: sign(&self.key, signed.bytes(), self.corrupt_signature),
                     euicc_cancel_session_signed: signed,
                 },
             ),
@@ -330,40 +332,40 @@ impl Cancel {
     }
 }
 
-/// The tag of every signature.
+/// The tag of all signatures.
 pub(crate) const SIGNATURE: Tag = Tag(0x5F37);
 
-fn sign(key: &SecretKey, octets: &[u8], spoil: bool) -> Vec<u8> {
+fn sign(key: &SecretKey, octets: &[u8], corrupt: bool) -> Vec<u8> {
     let mut signature = key.sign(octets).as_bytes().to_vec();
-    if let Some(octet) = signature.get_mut(40).filter(|_| spoil) {
+    if let Some(octet) = signature.get_mut(40).filter(|_| corrupt) {
         *octet ^= 1;
     }
     signature
 }
 
-/// The element with `addition` at the end of the element inside it that the tags lead to.
+/// Appends `addition` to the inner element at this path of tags, and returns the new outer element.
 ///
 /// # Errors
-/// It is no element, or the tags lead nowhere.
+/// Fails if `element` is not a TLV or has no element at this path.
 pub(crate) fn extended(element: &[u8], path: &[Tag], addition: &[u8]) -> Result<Vec<u8>, Stop> {
-    let lost = || Stop::needs("an element that can be extended");
-    let (tag, contents) = tlv::split(element).ok_or_else(lost)?;
+    let no_such_element = || Stop::needs("an element that can be extended");
+    let (tag, contents) = tlv::split(element).ok_or_else(no_such_element)?;
     let Some((next, rest)) = path.split_first() else {
         return Ok(tlv_bytes(tag, &[contents, addition].concat()));
     };
     let mut inner = Vec::new();
-    let mut found = false;
+    let mut lookup = false;
     let mut reader = Reader::new(contents);
     while let Ok(Some(tag)) = reader.peek() {
-        let whole = reader.whole_tlv().map_err(|_| lost())?;
-        if tag == *next && !found {
-            found = true;
+        let whole = reader.whole_tlv().map_err(|_| no_such_element())?;
+        if tag == *next && !lookup {
+            lookup = true;
             inner.extend(extended(whole, rest, addition)?);
         } else {
             inner.extend_from_slice(whole);
         }
     }
-    if found { Ok(tlv_bytes(tag, &inner)) } else { Err(lost()) }
+    if lookup { Ok(tlv_bytes(tag, &inner)) } else { Err(no_such_element()) }
 }
 
 fn metadata(seq_number: i64, event: usize, address: &str, iccid: Iccid) -> NotificationMetadata {
@@ -380,7 +382,7 @@ fn info2(cis: Vec<SubjectKeyIdentifier>) -> EuiccInfo2 {
         profile_version: Version([2, 3, 1]),
         svn: Version([2, 2, 2]),
         euicc_firmware_ver: Version([1, 0, 0]),
-        // 0 applications, 512 KiB of non-volatile and 8 KiB of volatile memory.
+        // No applications, 512 KiB of non-volatile and 8 KiB of volatile memory.
         ext_card_resource: vec![0x81, 1, 0, 0x82, 3, 8, 0, 0, 0x83, 2, 0x20, 0],
         uicc_capability: BitString::of(&[uicc_capability::USIM, uicc_capability::AKA_MILENAGE]),
         ts102241_version: None,
@@ -408,7 +410,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_later_element_goes_where_the_tags_lead() {
+    fn an_element_is_appended_at_its_path() {
         let element = [0x30, 7, 0x80, 1, 1, 0xA1, 2, 0x82, 0];
         let path = [Tag(0xA1)];
         let longer = [0x30, 10, 0x80, 1, 1, 0xA1, 5, 0x82, 0, 0x9E, 1, 7];

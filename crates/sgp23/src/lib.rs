@@ -1,14 +1,13 @@
-//! Cases of SGP.23, held against any SM-DP+.
+//! SGP.23 conformance cases for any SM-DP+.
 //!
-//! [`table`] has a row for every requirement: clause, identifier where it is known, and what to do. [`run`] talks to the
-//! server over links that the caller made, so nothing here opens a socket; nothing here shares code with a server either,
-//! beyond the wire types and the arithmetic.
+//! [`table`] has a row for every requirement, with its clause, its identifier if it is known, and
+//! its test. [`run`] calls the server over links that the caller supplies, so this crate opens no
+//! sockets. It shares no code with a server except the wire types and the cryptography.
 //!
-//! A case whose needs cannot be met is reported as not run, and why; it never passes.
+//! A case whose needs are not met is reported as not run, with the reason. It never passes.
 
 mod admin;
 mod arrange;
-mod bench;
 mod binding;
 mod bpp;
 mod case;
@@ -19,17 +18,18 @@ mod order;
 mod report;
 mod runner;
 mod server;
+mod testbed;
 mod verdict;
 
 pub use admin::{Admin, ProfileView};
 pub use arrange::{PROFILE_TYPE, package};
-pub use bench::Bench;
 pub use binding::Binding;
 pub use case::{Case, Need, Run, Scope};
 pub use cases::table;
 pub use operator::Operator;
-pub use order::{Found, Order, Standing, Wanted, Whose};
+pub use order::{IntendedEuicc, LookupKey, Order, ProfileFeatures, StockState};
 pub use report::{Ended, Entry, Report, Row};
 pub use runner::{Selection, run};
 pub use server::{Inbox, Server};
+pub use testbed::Testbed;
 pub use verdict::{Stop, Verdict};

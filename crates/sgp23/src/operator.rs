@@ -1,4 +1,4 @@
-//! A tester's operator on ES2+: SGP.22 sections 5.3 and 6.5.
+//! The test operator on ES2+: SGP.22 sections 5.3 and 6.5.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,44 +16,45 @@ use world::Link;
 use crate::binding::{Answer, Refused};
 use crate::verdict::Stop;
 
-/// An operator: a link with its client certificate, and its functionRequesterIdentifier.
+/// An operator with a link that presents its client certificate, and its
+/// functionRequesterIdentifier.
 #[derive(Clone)]
 pub struct Operator {
-    /// The way to the SM-DP+.
+    /// The link to the SM-DP+.
     pub link: Link,
-    /// What it calls itself.
+    /// The functionRequesterIdentifier.
     pub identifier: String,
-    /// The version of SGP.22 it speaks.
+    /// The SGP.22 version that it uses.
     pub version: Version,
-    /// What its functionCallIdentifiers begin with, so that no two runs have one in common: a server may answer a call
-    /// that it knows as it did the first time.
+    /// The prefix of its functionCallIdentifiers. It makes them unique across runs, because a
+    /// server may return the stored reply to a call that it already knows.
     run: String,
     calls: Arc<AtomicU64>,
 }
 
 /// A reply without fields.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Nothing {}
+pub struct EmptyReply {}
 
 impl Operator {
-    /// An operator whose calls of this run begin with `run`.
+    /// Creates an operator whose call identifiers start with `run`.
     pub fn new(link: Link, identifier: String, version: Version, run: String) -> Self {
         Self { link, identifier, version, run, calls: Arc::default() }
     }
 
-    /// The same operator over another way.
+    /// Returns the same operator with another link.
     #[must_use]
-    pub fn over(&self, link: Link) -> Self {
+    pub fn with_link(&self, link: Link) -> Self {
         Self { link, ..self.clone() }
     }
 
-    /// The same operator under another identifier.
+    /// Returns the same operator with another identifier.
     #[must_use]
-    pub fn called(&self, identifier: &str) -> Self {
+    pub fn with_identifier(&self, identifier: &str) -> Self {
         Self { identifier: identifier.to_owned(), ..self.clone() }
     }
 
-    /// The header of another call.
+    /// Builds the header of a new call.
     pub fn header(&self) -> RequestHeader {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         RequestHeader {
@@ -62,10 +63,10 @@ impl Operator {
         }
     }
 
-    /// Sends a body to a function and gives what came.
+    /// Sends a body to a function and returns the HTTP response.
     ///
     /// # Errors
-    /// Nothing came.
+    /// Fails if no response arrives.
     pub async fn post(&self, function: &str, body: &impl Serialize) -> Result<Response<bytes::Bytes>, Stop> {
         let request = json::request(&es2plus::path(function), self.version, body);
         Ok(world::send(&self.link, request).await?)
@@ -74,7 +75,7 @@ impl Operator {
     /// Calls a function.
     ///
     /// # Errors
-    /// There is no proper answer.
+    /// Fails if the response is invalid.
     pub async fn call<R: DeserializeOwned>(
         &self,
         function: &str,
@@ -87,10 +88,10 @@ impl Operator {
         }
     }
 
-    /// ES2+.DownloadOrder.
+    /// Calls ES2+.DownloadOrder.
     ///
     /// # Errors
-    /// There is no proper answer.
+    /// Fails if the response is invalid.
     pub async fn download_order(
         &self,
         iccid: Option<Iccid>,
@@ -102,7 +103,7 @@ impl Operator {
         self.call("downloadOrder", &request).await
     }
 
-    /// Nothing chosen, to be released at once.
+    /// Builds a ConfirmOrder request with default values that releases the profile.
     pub fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
         ConfirmOrderRequest {
             header: self.header(),
@@ -115,15 +116,16 @@ impl Operator {
         }
     }
 
-    /// ES2+.ConfirmOrder.
+    /// Calls ES2+.ConfirmOrder.
     ///
     /// # Errors
-    /// There is no proper answer.
+    /// Fails if the response is invalid.
     pub async fn confirm(&self, request: &ConfirmOrderRequest) -> Result<Answer<ConfirmOrderReply>, Stop> {
         self.call("confirmOrder", request).await
     }
 
-    /// For an order without EID, whose profile may be ordered again.
+    /// Builds a CancelOrder request for an order without EID that makes the profile available
+    /// again.
     pub fn cancellation(&self, iccid: Iccid) -> CancelOrderRequest {
         CancelOrderRequest {
             header: self.header(),
@@ -134,19 +136,19 @@ impl Operator {
         }
     }
 
-    /// ES2+.CancelOrder.
+    /// Calls ES2+.CancelOrder.
     ///
     /// # Errors
-    /// There is no proper answer.
-    pub async fn cancel(&self, request: &CancelOrderRequest) -> Result<Answer<Nothing>, Stop> {
+    /// Fails if the response is invalid.
+    pub async fn cancel(&self, request: &CancelOrderRequest) -> Result<Answer<EmptyReply>, Stop> {
         self.call("cancelOrder", request).await
     }
 
-    /// ES2+.ReleaseProfile.
+    /// Calls ES2+.ReleaseProfile.
     ///
     /// # Errors
-    /// There is no proper answer.
-    pub async fn release(&self, iccid: Iccid) -> Result<Answer<Nothing>, Stop> {
+    /// Fails if the response is invalid.
+    pub async fn release(&self, iccid: Iccid) -> Result<Answer<EmptyReply>, Stop> {
         let request = ReleaseProfileRequest { header: self.header(), iccid };
         self.call("releaseProfile", &request).await
     }

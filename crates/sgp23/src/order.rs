@@ -1,99 +1,100 @@
-//! What must wait at the server before a case begins, and how it gets there.
+//! The orders that cases need.
 //!
-//! Through the admin API anything can be had. Where there is none, an operator can order on ES2+ what any server has in
-//! stock; and where there is neither, activation codes that somebody has put there by hand will do for plain orders.
+//! The admin API can create any order. Without it, an operator can order profiles from the server's
+//! stock over ES2+. Without either, activation codes that were created in advance can be used for
+//! plain orders.
 
 use std::fmt;
 
 use rsp::ids::Iccid;
 
-/// For which eUICC an order is.
+/// The eUICC that an order is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Whose {
-    /// Whoever has the MatchingID.
+pub enum IntendedEuicc {
+    /// Any eUICC with the MatchingID.
     #[default]
-    Anybody,
+    Any,
     /// The eUICC of the case.
-    Mine,
+    Own,
     /// Another eUICC.
-    Anothers,
+    Other,
 }
 
-/// How an order is found.
+/// The key by which the server finds an order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Found {
-    /// By a MatchingID that the server makes: the activation code case.
+pub enum LookupKey {
+    /// A MatchingID that the server generates (activation code).
     #[default]
     ByMatchingId,
-    /// By the EID alone: the default SM-DP+ case.
+    /// The EID alone (default SM-DP+).
     ByEid,
-    /// By a MatchingID that an SM-DS has as an event.
+    /// A MatchingID that an SM-DS holds as an event.
     ByEvent,
 }
 
-/// Where the profile of an order stands.
+/// The state of the profile of an order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Standing {
-    /// In stock, not ordered.
+pub enum StockState {
+    /// In stock and not ordered.
     Available,
-    /// Confirmed, not released.
+    /// Confirmed but not released.
     Confirmed,
-    /// To be downloaded.
+    /// Released for download.
     #[default]
     Released,
 }
 
-/// What is special about a profile.
+/// Special properties of a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// It needs a USIM and Milenage.
+pub struct ProfileFeatures {
+    /// The profile requires a USIM and Milenage.
     pub usim: bool,
-    /// It has policy rule PPR1.
+    /// The profile has the policy rule PPR1.
     pub ppr1: bool,
-    /// It has an icon, so that its metadata are longer than one segment.
+    /// The profile has an icon, which makes its metadata longer than one segment.
     pub icon: bool,
 }
 
-/// A profile that waits, and under which order.
+/// An order for a profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order {
-    /// For which eUICC.
-    pub whose: Whose,
-    /// How it is found.
-    pub found: Found,
-    /// What the user must know.
+    /// The eUICC that the order is for.
+    pub intended_for: IntendedEuicc,
+    /// The key by which the server finds the order.
+    pub lookup: LookupKey,
+    /// The confirmation code, if one is required.
     pub confirmation_code: Option<&'static str>,
-    /// Where the profile stands.
-    pub standing: Standing,
-    /// Whether it may no longer be downloaded.
+    /// The state of the profile.
+    pub state: StockState,
+    /// True if the order has expired.
     pub expired: bool,
-    /// Downloads that have begun, of how many that may.
+    /// The number of downloads started, and the maximum.
     pub attempts: Option<(u32, u32)>,
-    /// Wrong confirmation codes already given.
+    /// The number of wrong confirmation codes already received.
     pub wrong_confirmation_codes: u32,
-    /// Whether it is never used up.
+    /// True if the order can be used any number of times.
     pub reusable: bool,
-    /// Whether the package is protected with keys of its own.
+    /// True if the package is protected with profile protection keys.
     pub ppk: bool,
-    /// Whether the package may be bound only once.
+    /// True if the package can be bound only once.
     pub bound_once: bool,
-    /// What is special about the profile.
-    pub profile: Wanted,
+    /// The special properties of the profile.
+    pub profile: ProfileFeatures,
 }
 
 impl Order {
-    /// What of it no operator can ask for on ES2+.
+    /// Returns the first property that an order over ES2+ cannot have.
     pub fn beyond_es2plus(&self) -> Option<&'static str> {
         let Self { expired, attempts, wrong_confirmation_codes, reusable, ppk, bound_once, profile, .. } =
             self;
         [
             (*expired, "an expired order"),
-            (attempts.is_some(), "an order with downloads already begun"),
-            (*wrong_confirmation_codes > 0, "an order with wrong confirmation codes already given"),
-            (*reusable, "an order that is never used up"),
+            (attempts.is_some(), "an order with earlier downloads"),
+            (*wrong_confirmation_codes > 0, "an order with earlier wrong confirmation codes"),
+            (*reusable, "a reusable order"),
             (*ppk, "a package with profile protection keys"),
-            (*bound_once, "a package that may be bound only once"),
-            (profile.usim, "a profile that needs a USIM with Milenage"),
+            (*bound_once, "a package that can be bound only once"),
+            (profile.usim, "a profile that requires a USIM with Milenage"),
             (profile.ppr1, "a profile with PPR1"),
             (profile.icon, "a profile with an icon"),
         ]
@@ -101,35 +102,35 @@ impl Order {
         .find_map(|(wanted, what)| wanted.then_some(what))
     }
 
-    /// What of it an activation code got by hand may not have.
-    pub fn beyond_a_given_code(&self) -> Option<&'static str> {
+    /// Returns the first property that a configured activation code may not have.
+    pub fn beyond_configured_code(&self) -> Option<&'static str> {
         let plain = [
-            (self.whose != Whose::Anybody, "an order for one EID"),
-            (self.found != Found::ByMatchingId, "an order that is found without activation code"),
+            (self.intended_for != IntendedEuicc::Any, "an order for one EID"),
+            (self.lookup != LookupKey::ByMatchingId, "an order without activation code"),
             (self.confirmation_code.is_some(), "an order with a confirmation code"),
-            (self.standing != Standing::Released, "an order that is not released"),
+            (self.state != StockState::Released, "an order that is not released"),
         ];
         plain.into_iter().find_map(|(wanted, what)| wanted.then_some(what)).or_else(|| self.beyond_es2plus())
     }
 }
 
 impl fmt::Display for Order {
-    /// As the documentation names it.
+    /// Formats the order for the documentation.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = vec![match self.standing {
-            Standing::Available => "a profile in stock".to_owned(),
-            Standing::Confirmed => "an order that is not released".to_owned(),
-            Standing::Released => "an order".to_owned(),
+        let mut parts = vec![match self.state {
+            StockState::Available => "a profile in stock".to_owned(),
+            StockState::Confirmed => "an order that is not released".to_owned(),
+            StockState::Released => "an order".to_owned(),
         }];
-        match self.whose {
-            Whose::Anybody => {}
-            Whose::Mine => parts.push("for its EID".to_owned()),
-            Whose::Anothers => parts.push("for another EID".to_owned()),
+        match self.intended_for {
+            IntendedEuicc::Any => {}
+            IntendedEuicc::Own => parts.push("for its EID".to_owned()),
+            IntendedEuicc::Other => parts.push("for another EID".to_owned()),
         }
-        match self.found {
-            Found::ByMatchingId => {}
-            Found::ByEid => parts.push("without MatchingID".to_owned()),
-            Found::ByEvent => parts.push("with an event at an SM-DS".to_owned()),
+        match self.lookup {
+            LookupKey::ByMatchingId => {}
+            LookupKey::ByEid => parts.push("without MatchingID".to_owned()),
+            LookupKey::ByEvent => parts.push("with an event at an SM-DS".to_owned()),
         }
         if self.confirmation_code.is_some() {
             parts.push("with confirmation code".to_owned());
@@ -141,17 +142,17 @@ impl fmt::Display for Order {
     }
 }
 
-/// An order that waits.
+/// A placed order.
 #[derive(Clone, Debug)]
-pub struct Ready {
-    /// Its profile, where it is known.
+pub struct PlacedOrder {
+    /// The ICCID of the profile, if it is known.
     pub iccid: Option<Iccid>,
-    /// What the LPA asks for.
+    /// The MatchingID that the LPA sends.
     pub matching_id: String,
-    /// What the user must know.
+    /// The confirmation code, if one is required.
     pub confirmation_code: Option<&'static str>,
-    /// What operators call its kind, where that is known.
+    /// The profile type, if it is known.
     pub profile_type: Option<String>,
-    /// The package that was put into stock, where the tester did it.
+    /// The package, if the tester added it to the stock.
     pub package: Option<Vec<u8>>,
 }

@@ -1,4 +1,4 @@
-//! What came of a run: a table for a person, JSON and JUnit for programs.
+//! The report of a run: a table for people, JSON and JUnit for programs.
 
 use std::fmt::Write;
 
@@ -9,62 +9,62 @@ use crate::binding::Binding;
 use crate::case::{Case, Need, Scope};
 use crate::verdict::{Stop, Verdict};
 
-/// How a case ended.
+/// The result of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "result", content = "why")]
 pub enum Ended {
-    /// Everything was as the standard says.
+    /// The server met the requirement.
     Passed,
-    /// Something was not.
+    /// The server violated the requirement.
     Failed(String),
-    /// It was not tried.
+    /// The case was not run.
     NotRun(String),
 }
 
-/// One case in one binding on one curve.
+/// The result of a case with one binding and one curve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// Identifier in SGP.23.
+    /// The identifier in SGP.23.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<&'static str>,
-    /// Clause of SGP.22.
+    /// The clause of SGP.22.
     pub clause: &'static str,
-    /// The function.
+    /// The name of the function.
     pub function: &'static str,
-    /// What was asked.
+    /// The requirement in one sentence.
     pub title: String,
-    /// The way it was run, empty when there is one way only.
+    /// The binding and curve, empty if there is only one variant.
     pub way: String,
-    /// How it ended.
+    /// The result.
     #[serde(flatten)]
     pub ended: Ended,
 }
 
-/// A row of the table as it is documented.
+/// A row of the documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// Identifier in SGP.23.
+    /// The identifier in SGP.23.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<&'static str>,
-    /// Clause of SGP.22.
+    /// The clause of SGP.22.
     pub clause: &'static str,
-    /// The function.
+    /// The name of the function.
     pub function: &'static str,
-    /// What is asked.
+    /// The requirement in one sentence.
     pub title: String,
-    /// What must wait at the server, and what else is needed.
+    /// The order and the other needs.
     pub needs: String,
 }
 
 impl Row {
-    /// The row of a case.
+    /// Returns the row of a case.
     pub fn of(case: &Case) -> Self {
         let needs = case.needs.iter().map(|need| match need {
             Need::Operator => "an operator",
             Need::SecondOperator => "a second operator",
-            Need::StrangersCertificate => "a stranger's client certificate",
+            Need::UntrustedCertificate => "an untrusted client certificate",
             Need::Admin => "the admin API",
-            Need::Inbox => "a place to be called at",
+            Need::Inbox => "an endpoint for calls from the server",
         });
         let order = case.order.map(|order| order.to_string());
         let needs: Vec<_> = order.into_iter().chain(needs.map(str::to_owned)).collect();
@@ -78,15 +78,15 @@ impl Row {
     }
 }
 
-/// Every case that was selected.
+/// The results of all selected cases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// In the order in which they were run.
+    /// The entries, in the order in which the cases were run.
     pub entries: Vec<Entry>,
 }
 
 impl Entry {
-    /// The entry of a case.
+    /// Creates the entry of a case.
     pub fn new(case: &Case, binding: Binding, curve: Curve, verdict: Verdict) -> Self {
         let way = match case.scope {
             Scope::Es9Plus => format!("{binding}, {curve}"),
@@ -108,13 +108,13 @@ impl Entry {
         }
     }
 
-    /// Function, sentence and way.
+    /// The function, the requirement and the variant.
     pub fn name(&self) -> String {
         let way = if self.way.is_empty() { String::new() } else { format!(" [{}]", self.way) };
         format!("{}: {}{way}", self.function, self.title)
     }
 
-    /// One line for a person.
+    /// Formats the entry for people.
     pub fn line(&self) -> String {
         match &self.ended {
             Ended::Passed => format!("passed   {}", self.name()),
@@ -128,7 +128,7 @@ impl Entry {
 }
 
 impl Report {
-    /// How many passed, failed, were not run.
+    /// Returns the numbers of passed, failed and not run cases.
     pub fn counts(&self) -> (usize, usize, usize) {
         let count = |is: fn(&Ended) -> bool| self.entries.iter().filter(|entry| is(&entry.ended)).count();
         (
@@ -138,19 +138,20 @@ impl Report {
         )
     }
 
-    /// Whether nothing failed and something passed: a run of nothing is no success.
+    /// True if no case failed and at least one passed. A run without any passed case is not a
+    /// success.
     pub fn is_good(&self) -> bool {
         let (passed, failed, _) = self.counts();
         failed == 0 && passed > 0
     }
 
-    /// The last line: what it comes to.
+    /// Returns the summary line.
     pub fn summary(&self) -> String {
         let (passed, failed, not_run) = self.counts();
         format!("{passed} passed, {failed} failed, {not_run} not run")
     }
 
-    /// For a CI system: JUnit's XML.
+    /// Returns the report as JUnit XML for CI systems.
     pub fn junit(&self) -> String {
         let (_, failed, not_run) = self.counts();
         let mut xml = format!(
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_in_which_nothing_ran_is_not_good() {
+    fn a_run_without_a_passed_case_is_not_good() {
         let not_run = || entry(Ended::NotRun("needs more".to_owned()));
         assert!(!Report::default().is_good());
         assert!(!Report { entries: vec![not_run()] }.is_good());
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_is_counted_as_itself() {
+    fn results_are_counted_separately() {
         let report = Report {
             entries: vec![
                 entry(Ended::Passed),

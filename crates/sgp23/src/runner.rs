@@ -1,20 +1,21 @@
-//! Holding the table against a server.
+//! The runner of the table.
 
 use crypto::Curve;
 use world::SeededDice;
 
-use crate::arrange::{Codes, arrange};
-use crate::bench::Bench;
+use crate::arrange::{CodeRotation, arrange};
 use crate::binding::Binding;
 use crate::case::{Case, Need, Scope};
 use crate::report::{Entry, Report};
 use crate::server::Server;
+use crate::testbed::Testbed;
 use crate::verdict::{Stop, Verdict};
 
-/// What of the table is run, and how.
+/// The cases to run, with their bindings and curves.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// Cases that have this in identifier, clause, function or title; all when empty.
+    /// A text that must occur in the identifier, clause, function or title. Empty selects all
+    /// cases.
     pub filter: String,
     /// Bindings of ES9+.
     pub bindings: Vec<Binding>,
@@ -33,7 +34,7 @@ impl Default for Selection {
 }
 
 impl Selection {
-    /// The ways in which a case is run.
+    /// Returns the variants with which a case is run.
     fn ways(&self, scope: Scope) -> Vec<(Binding, Curve)> {
         let mut ways = Vec::new();
         for curve in &self.curves {
@@ -52,14 +53,14 @@ impl Selection {
     }
 }
 
-/// Runs the selected cases one after the other; each is told to `progress` when it has ended.
+/// Runs the selected cases in sequence. Calls `progress` after each one.
 pub async fn run(
     server: &Server,
     table: &[Case],
     selection: &Selection,
     mut progress: impl FnMut(&Entry),
 ) -> Report {
-    let codes = Codes::default();
+    let codes = CodeRotation::default();
     let dice = SeededDice::new(server.world.random::<32>());
     let mut report = Report::default();
     for case in table.iter().filter(|case| selection.filter.is_empty() || case.matches(&selection.filter)) {
@@ -80,7 +81,7 @@ async fn run_one(
     binding: Binding,
     curve: Curve,
     dice: &SeededDice,
-    codes: &Codes,
+    codes: &CodeRotation,
 ) -> Verdict {
     for need in &case.needs {
         let (is_there, what) = match need {
@@ -88,19 +89,19 @@ async fn run_one(
             Need::SecondOperator => {
                 (server.second_operator.is_some(), "a second operator with a client certificate")
             }
-            Need::StrangersCertificate => {
+            Need::UntrustedCertificate => {
                 (server.stranger.is_some(), "a client certificate of a CI that the server does not trust")
             }
             Need::Admin => (server.admin.is_some(), "the admin API"),
-            Need::Inbox => (server.inbox.is_some(), "a place where the server can call the operator"),
+            Need::Inbox => (server.inbox.is_some(), "an endpoint at which the server can call the operator"),
         };
         if !is_there {
             return Err(Stop::needs(what));
         }
     }
-    let mut bench = Bench::new(server, binding, curve, dice)?;
+    let mut testbed = Testbed::new(server, binding, curve, dice)?;
     if let Some(order) = &case.order {
-        bench.ready = Some(arrange(&bench, order, codes).await?);
+        testbed.placed_order = Some(arrange(&testbed, order, codes).await?);
     }
-    (case.run)(&bench).await
+    (case.run)(&testbed).await
 }

@@ -1,4 +1,4 @@
-//! The server that is held against the table, and the ways to it.
+//! The server under test and the links to it.
 
 use std::sync::Arc;
 
@@ -11,51 +11,54 @@ use world::{BoxFuture, Link, World};
 use crate::operator::Operator;
 use crate::verdict::Stop;
 
-/// Where the SM-DP+ calls the operator (ES2+.HandleDownloadProgressInfo). Every call is answered with HTTP 204.
+/// The endpoint at which the SM-DP+ calls the operator (ES2+.HandleDownloadProgressInfo). It
+/// answers every call with HTTP 204.
 pub trait Inbox: Send + Sync {
-    /// `host:port`, over TLS with a certificate below a CI that the server trusts.
+    /// The address as `host:port`. The endpoint uses TLS with a certificate below a CI that the
+    /// server trusts.
     fn address(&self) -> String;
 
-    /// The calls in whose body this text stands, in the order in which they came: waits, as long as is reasonable, until
-    /// there are so many.
+    /// Returns the calls whose body contains this text, in order of arrival. Waits for a reasonable
+    /// time until there are `count` of them.
     fn about<'a>(&'a self, text: &'a str, count: usize) -> BoxFuture<'a, Vec<Request<Bytes>>>;
 }
 
-/// An SM-DP+ under test. What is `None` or empty is not to be had, and the cases that need it are not run.
+/// An SM-DP+ under test. Cases that need a field that is `None` or empty are not run.
 pub struct Server {
-    /// The address that the LPA asks for.
+    /// The server address that the LPA uses.
     pub address: String,
-    /// Certificates and keys of the tester, below CIs that the server trusts.
+    /// The certificates and keys of the tester, issued by CIs that the server trusts.
     pub pki: Pki,
-    /// The way for an LPA: TLS without client certificate.
+    /// The link for an LPA: TLS without a client certificate.
     pub lpa: Link,
-    /// An operator that the server knows.
+    /// An operator that the server accepts.
     pub operator: Option<Operator>,
-    /// Another one.
+    /// A second operator.
     pub second_operator: Option<Operator>,
-    /// The way with a client certificate of a CI that the server does not trust.
+    /// A link with a client certificate of a CI that the server does not trust.
     pub stranger: Option<Link>,
     /// The admin API.
     pub admin: Option<Link>,
-    /// The profile type that may be ordered on ES2+ without end, where there is no admin API.
+    /// A profile type with an unlimited stock that can be ordered over ES2+, used without the admin
+    /// API.
     pub profile_type: Option<String>,
-    /// MatchingIDs that wait already, used in turn.
+    /// MatchingIDs of existing orders, used in turn.
     pub codes: Vec<String>,
-    /// Where the server can call the operator.
+    /// The endpoint at which the server can call the operator.
     pub inbox: Option<Arc<dyn Inbox>>,
     /// The SM-DS at which the server can register events.
     pub smds_address: Option<String>,
-    /// The version of SGP.22 that the LPA says it speaks.
+    /// The SGP.22 version of the LPA.
     pub version: Version,
-    /// The tester's clock and dice.
+    /// The clock and randomness of the tester.
     pub world: World,
 }
 
 impl Server {
-    /// The CIs that the tester trusts.
+    /// Returns the CIs that the tester trusts.
     ///
     /// # Errors
-    /// The PKI has none.
+    /// Fails if the PKI has no CI.
     pub fn anchors(&self) -> Result<TrustAnchors, Stop> {
         Ok(self.pki.anchors()?)
     }

@@ -1,33 +1,33 @@
-//! How a case ends.
+//! The result of a case.
 
 use std::fmt::{Debug, Display};
 
 use world::{Fault, LinkFault};
 
-/// A case that ran to its end has passed; else it says why not.
+/// The result of a case. A case that runs to its end has passed.
 pub type Verdict = Result<(), Stop>;
 
-/// Why a case ended before its end.
+/// The reason why a case stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The server did something else than the standard says: what was expected, and what came.
+    /// The server violated the standard. The text names the expected and the received value.
     Failed(String),
-    /// What the case needs cannot be had: nothing is known of the server.
+    /// A need of the case is not met, so nothing is known about the server.
     NotRun(String),
 }
 
 impl Stop {
-    /// The server is at fault.
+    /// Creates a violation by the server.
     pub fn failed(why: impl Into<String>) -> Self {
         Self::Failed(why.into())
     }
 
-    /// The tester lacks something.
+    /// Creates an unmet need of the tester.
     pub fn needs(what: impl Display) -> Self {
         Self::NotRun(format!("needs {what}"))
     }
 
-    /// The same, said of a step of the case.
+    /// Adds the name of a step to the reason.
     #[must_use]
     pub fn during(self, step: &str) -> Self {
         match self {
@@ -38,9 +38,9 @@ impl Stop {
 }
 
 impl From<LinkFault> for Stop {
-    /// A server that does not answer has not done what the standard says.
+    /// A server that does not respond violates the standard.
     fn from(fault: LinkFault) -> Self {
-        Self::failed(format!("no answer from {fault}"))
+        Self::failed(format!("no response from {fault}"))
     }
 }
 
@@ -51,34 +51,34 @@ impl From<Fault> for Stop {
 }
 
 impl From<certs::PkiError> for Stop {
-    /// Certificates are the tester's own; without them nothing is known of the server.
+    /// The certificates belong to the tester. Without them nothing is known about the server.
     fn from(error: certs::PkiError) -> Self {
         Self::needs(format!("certificates: {error}"))
     }
 }
 
-/// The case goes on if it is so.
+/// Checks a condition.
 ///
 /// # Errors
-/// It is not so.
+/// Fails with the text of `otherwise` if the condition is false.
 pub(crate) fn ensure(is_so: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if is_so { Ok(()) } else { Err(Stop::Failed(otherwise())) }
 }
 
-/// The case goes on if what came is what the standard says.
+/// Checks that a received value is the expected one.
 ///
 /// # Errors
-/// It is something else.
-pub(crate) fn equal<T: PartialEq + Debug>(what: &str, came: &T, expected: &T) -> Verdict {
-    ensure(came == expected, || format!("{what} is {came:?}, expected {expected:?}"))
+/// Fails if the values differ.
+pub(crate) fn equal<T: PartialEq + Debug>(what: &str, received: &T, expected: &T) -> Verdict {
+    ensure(received == expected, || format!("{what} is {received:?}, expected {expected:?}"))
 }
 
-/// Adds to a step's failure which step it was.
+/// Adds the name of a step to its failure.
 pub(crate) trait During<T> {
     /// Names the step.
     ///
     /// # Errors
-    /// The step's own.
+    /// Fails with the failure of the step.
     fn during(self, step: &str) -> Result<T, Stop>;
 }
 

@@ -1,4 +1,5 @@
-//! GET /openapi.json: the API described, OpenAPI 3.1, from the same table and types that answer.
+//! GET /openapi.json: an OpenAPI 3.1 document of the admin API, generated from the same route table
+//! and types that serve the requests.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Context, Problem, ROUTES,
-    function::{Asked, Function, NoId, NoQuery, Route, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Route, Verb},
     problem::ProblemBody,
 };
 
@@ -29,7 +30,7 @@ impl Function for Document {
     type Body = ();
     type Reply = OpenApi;
 
-    async fn execute(_: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<OpenApi, Problem> {
+    async fn execute(_: &mut Context<'_, '_>, _: &Arguments<Self>) -> Result<OpenApi, Problem> {
         Ok(document())
     }
 }
@@ -54,7 +55,7 @@ fn document() -> OpenApi {
             json!({
                 "title": "Landfall SM-DP+, admin API",
                 "version": "1",
-                "description": "For the operator of a test bench. It asks for no password: keep it on the loopback.",
+                "description": "Management API of a test SM-DP+. It has no authentication: bind it to the loopback address only.",
                 "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
             }),
         ),
@@ -85,7 +86,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, problem: &Schema) -
         let response = json!({ "description": why, "content": content(problem) });
         responses.insert(status.as_str().to_owned(), response);
     }
-    let response = json!({ "description": "Not done, and why", "content": content(problem) });
+    let response = json!({ "description": "The request failed; the body gives the reason", "content": content(problem) });
     responses.insert("default".to_owned(), response);
     let mut operation = json!({
         "operationId": operation_id(route),
@@ -106,7 +107,7 @@ fn content(schema: &Schema) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
-/// `GET /admin/v1/stock/{iccid}` is get-stock-iccid.
+/// Returns the operation ID, for example `get-stock-iccid` for `GET /admin/v1/stock/{iccid}`.
 fn operation_id(route: &Route) -> String {
     let path = route.path.trim_start_matches("/admin/v1").trim_start_matches('/');
     let words = path.replace(['/', '.'], "-").replace(['{', '}'], "");

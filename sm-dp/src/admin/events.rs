@@ -1,4 +1,4 @@
-//! /admin/v1/events: what the server has told lately.
+//! /admin/v1/events: the latest events of the server.
 
 use rsp::time::Timestamp;
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use world::{Event, Outcome};
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, Verb},
+    function::{Arguments, Function, NoId, Verb},
     schema::TimeText,
 };
 use crate::event_log::MAX_EVENTS;
@@ -15,13 +15,14 @@ use crate::event_log::MAX_EVENTS;
 /// GET /admin/v1/events
 pub(super) struct List;
 
-/// Which events.
+/// Selects events.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Which {
-    /// Only those after this number: `next` of the answer before. Everything that is kept when absent.
+    /// Only events after this number. Pass `next` of the previous reply. Default: all events that
+    /// are kept.
     after: Option<u64>,
-    /// At most so many; all when absent.
+    /// Maximum number of events. Default: all.
     limit: Option<usize>,
 }
 
@@ -29,60 +30,66 @@ pub(super) struct Which {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventPage {
-    /// What to ask after next.
+    /// The value of `after` for the next request.
     next: u64,
-    /// How many were asked for but are no longer kept.
+    /// The number of requested events that are no longer kept.
     lost: u64,
     /// The events.
     events: Vec<NumberedEvent>,
 }
 
-/// One thing that happened. Numbers begin with 1 whenever the server starts.
+/// An event. Numbering starts at 1 whenever the server starts.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct NumberedEvent {
     number: u64,
     #[schemars(with = "TimeText")]
     at: Timestamp,
-    /// Who tells it.
+    /// The party that reports the event.
     party: String,
-    /// With whom.
+    /// The peer of the interaction.
     peer: String,
-    /// "ES9+", "ES2+", "admin"; empty when the party did it alone.
+    /// "ES9+", "ES2+" or "admin"; empty if no interface was involved.
     interface: String,
-    /// The function in the standard's spelling.
+    /// The name of the function as the standard spells it.
     function: String,
-    /// Octets of body that left the party.
+    /// The number of body octets that the party sent.
     bytes_sent: u64,
-    /// Octets of body that reached the party.
+    /// The number of body octets that the party received.
     bytes_received: u64,
     outcome: Ended,
     note: String,
 }
 
-/// How it ended.
+/// The outcome of an interaction.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "result", content = "why")]
 enum Ended {
-    /// As asked.
+    /// Successful.
     Done,
-    /// Somebody said no in the protocol's words.
+    /// Refused with a status of the protocol.
     Refused(String),
-    /// No answer, a wrong answer, or a fault.
+    /// No reply, an invalid reply, or an internal fault.
     Failed(String),
 }
 
 impl Function for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/events";
-    const SUMMARY: &'static str = "The latest events of the server, numbered; the last 4096 are kept";
+    const SUMMARY: &'static str =
+        "Lists the latest events of the server with their numbers; the last 4096 are kept";
     type Id = NoId;
     type Query = Which;
     type Body = ();
     type Reply = EventPage;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<EventPage, Problem> {
-        let page = context.log.after(asked.query.after.unwrap_or(0), asked.query.limit.unwrap_or(MAX_EVENTS));
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<EventPage, Problem> {
+        let page = context
+            .log
+            .after(arguments.query.after.unwrap_or(0), arguments.query.limit.unwrap_or(MAX_EVENTS));
         let events = page.events.into_iter().map(|(number, event)| NumberedEvent::of(number, event));
         Ok(EventPage { next: page.next, lost: page.lost, events: events.collect() })
     }

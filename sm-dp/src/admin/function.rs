@@ -1,4 +1,4 @@
-//! What a function of the admin API is, and how a request finds it.
+//! The functions of the admin API, and how a request is matched to one.
 
 use std::{
     fmt::{self, Display},
@@ -19,43 +19,43 @@ use super::{
     schema::{IccidText, TransactionIdText},
 };
 
-/// A function: where it is found, what it takes and gives, and what it does.
+/// A function: its path, its request and response types, and its implementation.
 pub(super) trait Function: Sized + 'static {
-    /// How it is called.
+    /// The HTTP method.
     const VERB: Verb;
-    /// Where it is found; at most one segment is `{a name}`, which is its [`Id`](Self::Id).
+    /// The path. At most one segment is a `{name}`, which becomes the [`Id`](Self::Id).
     const PATH: &'static str;
-    /// What it does, in a line.
+    /// A one-line description.
     const SUMMARY: &'static str;
-    /// The ways in which it says no, besides those of every function.
+    /// The errors that this function can return, besides those of every function.
     const PROBLEMS: &'static [(StatusCode, &'static str)] = &[];
 
-    /// What the path names.
+    /// The identifier in the path.
     type Id: PathId;
-    /// What stands behind the `?`.
+    /// The parameters of the query string.
     type Query: DeserializeOwned + JsonSchema + Send + Sync;
-    /// The body of the request, for verbs that have one.
+    /// The request body, for methods that have one.
     type Body: DeserializeOwned + JsonSchema + Send + Sync;
-    /// The body of the response, for verbs that have one.
+    /// The response body, for methods that have one.
     type Reply: Serialize + JsonSchema;
 
-    /// Decides. May be asked again after a conflict, with a fresh transaction.
+    /// Executes the function. After a conflict it is called again with a new transaction.
     fn execute(
         context: &mut Context<'_, '_>,
-        asked: &Asked<Self>,
+        arguments: &Arguments<Self>,
     ) -> impl Future<Output = Result<Self::Reply, Problem>> + Send;
 }
 
-/// What is asked of a function.
-pub(super) struct Asked<F: Function> {
+/// A decoded request to a function.
+pub(super) struct Arguments<F: Function> {
     pub(super) id: F::Id,
     pub(super) query: F::Query,
     pub(super) body: F::Body,
 }
 
-/// What a path can name, and what it looks like there.
+/// An identifier in a path, with its schema.
 pub(super) trait PathId: FromStr<Err: Display> + Send + Sync {
-    /// Its shape in the document.
+    /// The schema type of the identifier.
     type Text: JsonSchema;
 }
 
@@ -71,7 +71,7 @@ impl PathId for String {
     type Text = Self;
 }
 
-/// The path names nothing.
+/// A path without an identifier.
 pub(super) struct NoId;
 
 impl PathId for NoId {
@@ -86,21 +86,21 @@ impl FromStr for NoId {
     }
 }
 
-/// Nothing stands behind the `?`.
+/// No query parameters.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoQuery {}
 
-/// A method of HTTP, and with it what kind of function it calls.
+/// An HTTP method, which also tells what kind of function it calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
-    /// Looks.
+    /// Reads.
     Get,
-    /// Makes something new.
+    /// Creates.
     Post,
-    /// Makes something, or puts it in the place of what has its name.
+    /// Creates or replaces.
     Put,
-    /// Takes away.
+    /// Deletes.
     Delete,
 }
 
@@ -109,7 +109,7 @@ impl Verb {
         matches!(self, Self::Post | Self::Put)
     }
 
-    /// The status of success.
+    /// The HTTP status of a successful response.
     pub(super) fn success(self) -> StatusCode {
         match self {
             Self::Get | Self::Put => StatusCode::OK,
@@ -118,7 +118,7 @@ impl Verb {
         }
     }
 
-    /// The response of success.
+    /// Builds a successful response.
     pub(super) fn response(self, reply: Bytes) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = self.success();
@@ -145,12 +145,12 @@ impl Display for Verb {
     }
 }
 
-/// A call, ready to be decided as often as conflicts ask for it.
+/// A decoded call. It can be executed several times, because a conflict repeats the transaction.
 pub(super) trait Call<T>: Send + Sync {
     fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<T, Problem>>;
 }
 
-impl<F: Function> Call<Bytes> for Asked<F> {
+impl<F: Function> Call<Bytes> for Arguments<F> {
     fn execute<'a>(&'a self, context: &'a mut Context<'_, '_>) -> BoxFuture<'a, Result<Bytes, Problem>> {
         Box::pin(async move {
             let reply = F::execute(context, self).await?;
@@ -158,7 +158,7 @@ impl<F: Function> Call<Bytes> for Asked<F> {
                 Fault::caused_by(
                     e,
                     "cannot write the reply as JSON",
-                    "report this: a reply does not fit JSON",
+                    "report this: a reply cannot be encoded as JSON",
                 )
                 .into()
             })
@@ -166,7 +166,7 @@ impl<F: Function> Call<Bytes> for Asked<F> {
     }
 }
 
-/// A [`Function`] in a table.
+/// A [`Function`] as an entry of the route table.
 pub(super) struct Route {
     pub(super) verb: Verb,
     pub(super) path: &'static str,
@@ -179,7 +179,7 @@ pub(super) struct Route {
     pub(super) read: Read,
 }
 
-/// A call, from the segment that the path names and the request.
+/// Decodes a call from the identifier in the path and the request.
 type Read = fn(&str, &Request<Bytes>) -> Result<Box<dyn Call<Bytes>>, Problem>;
 
 impl Route {
@@ -197,12 +197,13 @@ impl Route {
         }
     }
 
-    /// The name of what the path names.
+    /// The name of the identifier in the path.
     pub(super) fn id_name(&self) -> Option<&'static str> {
         self.path.split_once('{')?.1.split_once('}').map(|(name, _)| name)
     }
 
-    /// The segment that the path names, empty if none; `None` if this is not the path.
+    /// Returns the identifier segment of `path`, empty if the route has none, or `None` if the path
+    /// does not match.
     fn id_in<'p>(&self, path: &'p str) -> Option<&'p str> {
         let Some((before, after)) = self.path.split_once('{') else {
             return (path == self.path).then_some("");
@@ -213,44 +214,44 @@ impl Route {
     }
 }
 
-/// The function of a request and the segment that its path names.
+/// Returns the route of a request and the identifier in its path.
 pub(super) fn find(
     routes: &'static [Route],
     request: &Request<Bytes>,
 ) -> Result<(&'static Route, String), Problem> {
     let path = request.uri().path();
-    let here: Vec<_> = routes.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
+    let matching: Vec<_> = routes.iter().filter_map(|route| Some((route, route.id_in(path)?))).collect();
     let method = request.method().as_str();
-    if let Some((route, id)) = here.iter().find(|(route, _)| route.verb.name() == method) {
+    if let Some((route, id)) = matching.iter().find(|(route, _)| route.verb.name() == method) {
         let id = percent_decode_str(id).decode_utf8().map_err(|e| {
             Problem::bad_request(
                 format!("cannot read the path {path}"),
                 e.to_string(),
-                "write names in UTF-8, escaped as %XX",
+                "write names in UTF-8 with percent-encoding",
             )
         })?;
         return Ok((route, id.into_owned()));
     }
-    if here.is_empty() {
+    if matching.is_empty() {
         return Err(Problem::not_found(
             format!("cannot {method} {path}"),
-            "the admin API has no such path",
-            "GET /openapi.json lists what there is",
+            "the admin API does not have this path",
+            "GET /openapi.json lists all paths",
         ));
     }
-    let allow: Vec<_> = here.iter().map(|(route, _)| route.verb.name()).collect();
+    let allow: Vec<_> = matching.iter().map(|(route, _)| route.verb.name()).collect();
     let mut problem = Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("cannot {method} {path}"),
-        format!("the path knows {}", allow.join(", ")),
-        "use one of these methods; GET /openapi.json says what each does",
+        format!("the path supports {}", allow.join(", ")),
+        "use one of these methods; GET /openapi.json describes them",
     );
     problem.allow = allow;
     Err(problem)
 }
 
 fn read<F: Function>(id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<Bytes>>, Problem> {
-    let next = "GET /openapi.json says what is understood here";
+    let next = "GET /openapi.json describes valid requests";
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let unreadable = |part: &str, why: String| {
         Problem::bad_request(format!("cannot read the {part} of {} {target}", F::VERB), why, next)
@@ -260,5 +261,5 @@ fn read<F: Function>(id: &str, request: &Request<Bytes>) -> Result<Box<dyn Call<
         .map_err(|e| unreadable("query", e.to_string()))?;
     let body: &[u8] = if F::VERB.has_body() { request.body() } else { b"null" };
     let body = serde_json::from_slice(body).map_err(|e| unreadable("body", e.to_string()))?;
-    Ok(Box::new(Asked::<F> { id, query, body }))
+    Ok(Box::new(Arguments::<F> { id, query, body }))
 }

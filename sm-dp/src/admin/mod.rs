@@ -1,17 +1,19 @@
-//! The admin API: what the operator of a test bench asks for. HTTP and JSON, on a port of its own; nothing of it can be
-//! reached over ES9+ or ES2+.
+//! The admin API, for the tester who runs the server. It is HTTP and JSON on a port of its own and
+//! cannot be reached over ES9+ or ES2+.
 //!
-//! A file a resource. Each function is a type; routing and the OpenAPI document are both made from it, so
-//! neither can say what the other does not. The API asks for no password: it is meant for the loopback, and what a
-//! browser brings from elsewhere is refused at the door.
+//! There is one file for each resource. Each function is a type. The routing table and the OpenAPI
+//! document are both generated from these types, so they cannot differ. The API has no password and
+//! is meant for the loopback address. The module `origin` refuses requests from web pages.
 
 mod document;
-mod door;
+mod ensured;
 mod events;
 mod function;
 mod notifications;
 mod operators;
+mod order_view;
 mod orders;
+mod origin;
 mod outbox;
 pub mod preset;
 mod problem;
@@ -27,7 +29,7 @@ use crate::{context, event_log::EventLog, records::OUTBOX, server::SmDpPlus};
 use function::{Call, Route, Verb};
 use problem::Problem;
 
-/// Everything there is, in the order of the document.
+/// All routes, in the order of the document.
 const ROUTES: &[Route] = &[
     Route::of::<document::Document>(),
     Route::of::<stock::List>(),
@@ -49,16 +51,17 @@ const ROUTES: &[Route] = &[
     Route::of::<operators::Remove>(),
 ];
 
-/// What a function of the API has to decide with.
+/// The context of an admin function.
 struct Context<'a, 'r> {
-    /// What every decision has; its transaction is committed if the function changes something and succeeds.
+    /// The context of a server function. Its transaction is committed if the function writes and
+    /// succeeds.
     decision: context::Context<'a, 'r>,
-    /// What was told lately.
+    /// The latest events.
     log: &'a EventLog,
 }
 
 impl SmDpPlus {
-    /// The admin API as a link, for a socket of its own.
+    /// Returns a link to the admin API, for a socket of its own.
     pub fn admin(&self) -> Link {
         let server = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -72,16 +75,17 @@ impl SmDpPlus {
             Ok(found) => found,
             Err(problem) => return problem.response(),
         };
-        let only_looks = route.verb == Verb::Get;
-        let (response, outcome) = match self.decide(only_looks, &*call).await {
+        let is_read = route.verb == Verb::Get;
+        let (response, outcome) = match self.decide(is_read, &*call).await {
             Ok(reply) => (route.verb.response(reply), Outcome::Done),
             Err(problem) => (problem.response(), problem.outcome()),
         };
-        // Who only looks changes nothing; and whoever looks at the events would see nothing but himself.
-        if !only_looks {
+        // Requests that only read change nothing. They are not logged, because otherwise a client
+        // that polls the events would mostly see its own requests.
+        if !is_read {
             self.0.events.tell(
                 Event::new(self.0.world.now(), "SM-DP+", format!("{} {}", route.verb, request.uri().path()))
-                    .with_peer("admin", "bench")
+                    .with_peer("admin", "client")
                     .with_bytes(response.body().len(), request.body().len())
                     .with_outcome(outcome),
             );
@@ -90,23 +94,24 @@ impl SmDpPlus {
     }
 
     fn find(&self, request: &Request<Bytes>) -> Result<(&'static Route, Box<dyn Call<Bytes>>), Problem> {
-        door::check(&self.0.config, request)?;
+        origin::check(&self.0.config, request)?;
         let (route, id) = function::find(ROUTES, request)?;
         if route.verb.has_body() {
-            door::check_content_type(request)?;
+            origin::check_content_type(request)?;
         }
         Ok((route, (route.read)(&id, request)?))
     }
 
-    /// Load, decide, commit; again from the start when somebody else was faster. Who only looks has nothing to commit,
-    /// and a list is right at the moment it was read: held against a busy server it never would be.
-    async fn decide<T>(&self, only_looks: bool, call: &dyn Call<T>) -> Result<T, Problem> {
+    /// Load, decide, commit. Starts again from the beginning when another transaction committed a
+    /// conflicting change first. A read needs no commit. A list is a snapshot, and a conflict check
+    /// on a busy server would never succeed.
+    async fn decide<T>(&self, is_read: bool, call: &dyn Call<T>) -> Result<T, Problem> {
         let inner = &*self.0;
         for _ in 0..world::MAX_ATTEMPTS {
             let mut tx = Tx::begin(&*inner.records);
             let decision = inner.context(&mut tx, inner.world.now());
             let reply = call.execute(&mut Context { decision, log: &inner.events }).await?;
-            if only_looks {
+            if is_read {
                 return Ok(reply);
             }
             let posted = tx.written_keys(&OUTBOX);
@@ -115,15 +120,15 @@ impl SmDpPlus {
                 Committed::Yes => {
                     let refusal = self.register_events(&posted).await?;
                     self.wake();
-                    return refusal.map_or(Ok(reply), |refusal| Err(Problem::of_the_sm_ds(&refusal)));
+                    return refusal.map_or(Ok(reply), |refusal| Err(Problem::event_refused(&refusal)));
                 }
                 Committed::Conflict => {}
             }
         }
         Err(Fault::new(
             "cannot write the records of this request",
-            format!("what it read was changed by others {} times in a row", world::MAX_ATTEMPTS),
-            "ask again when the server is less busy",
+            format!("the records were changed by other requests {} times in a row", world::MAX_ATTEMPTS),
+            "retry when the server is less busy",
         )
         .into())
     }

@@ -1,4 +1,4 @@
-//! /admin/v1/notifications: what eUICCs have told.
+//! /admin/v1/notifications: notifications received from eUICCs.
 
 use rsp::time::Timestamp;
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     schema::{EidText, IccidText, TimeText},
 };
 use crate::records::{NOTIFICATIONS, TakenNotification};
@@ -14,22 +14,22 @@ use crate::records::{NOTIFICATIONS, TakenNotification};
 /// GET /admin/v1/notifications
 pub(super) struct List;
 
-/// A notification that was taken.
+/// A received notification.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NotificationView {
-    /// Who told it.
+    /// The eUICC that signed it.
     #[schemars(with = "EidText")]
     eid: String,
     /// seqNumber.
     sequence_number: i64,
-    /// Of which profile.
+    /// The profile that it is about.
     #[schemars(with = "Option<IccidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     iccid: Option<String>,
-    /// What: "installation result", "enable", "disable", "delete".
+    /// The reported event: "installation result", "enable", "disable" or "delete".
     told: String,
-    /// When it was taken.
+    /// The time of receipt.
     #[schemars(with = "TimeText")]
     at: Timestamp,
 }
@@ -37,7 +37,7 @@ pub(super) struct NotificationView {
 impl Function for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/notifications";
-    const SUMMARY: &'static str = "Every notification that was believed, by eUICC";
+    const SUMMARY: &'static str = "Lists all valid notifications, by eUICC";
     type Id = NoId;
     type Query = NoQuery;
     type Body = ();
@@ -45,7 +45,7 @@ impl Function for List {
 
     async fn execute(
         context: &mut Context<'_, '_>,
-        _: &Asked<Self>,
+        _: &Arguments<Self>,
     ) -> Result<Vec<NotificationView>, Problem> {
         let taken = context.decision.tx.list(&NOTIFICATIONS, "").await?;
         let mut views: Vec<_> =
@@ -56,7 +56,8 @@ impl Function for List {
 }
 
 impl NotificationView {
-    /// The key is EID/sequence number/ICCID, with more behind it for the result of an installation.
+    /// Parses the key, which is EID/sequence number/ICCID. The key of an installation result has a
+    /// further part.
     fn of(key: &str, taken: TakenNotification) -> Option<Self> {
         let mut parts = key.split('/');
         Some(Self {

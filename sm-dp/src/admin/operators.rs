@@ -1,4 +1,4 @@
-//! /admin/v1/operators: operators that are known by name.
+//! /admin/v1/operators: registered operators.
 
 use http::StatusCode;
 use rsp::ids::{Oid, SmdpAddress};
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
-    preset::Ensured,
+    ensured::Ensured,
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     schema::{AddressText, OidText},
 };
 use crate::records::{OPERATORS, Operator};
@@ -22,19 +22,20 @@ pub(super) struct Show;
 /// DELETE /admin/v1/operators/{identifier}
 pub(super) struct Remove;
 
-/// What is known of an operator besides its name.
+/// The data of an operator, without its identifier.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct OperatorFacts {
     /// The registeredID in the subjectAltName of its client certificate.
     #[schemars(with = "OidText")]
     certificate_oid: Oid,
-    /// Where it answers ES2+.HandleDownloadProgressInfo; it is not told when absent.
+    /// The address of its ES2+.HandleDownloadProgressInfo endpoint. Without it, no progress is
+    /// reported.
     #[schemars(with = "Option<AddressText>")]
     es2plus_address: Option<SmdpAddress>,
 }
 
-/// An operator that is known by name.
+/// An operator to register.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOperator {
@@ -43,7 +44,7 @@ pub struct NewOperator {
     es2plus_address: Option<SmdpAddress>,
 }
 
-/// An operator that is known by name.
+/// A registered operator.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OperatorView {
@@ -52,24 +53,28 @@ pub(super) struct OperatorView {
     /// The registeredID in the subjectAltName of its client certificate.
     #[schemars(with = "OidText")]
     certificate_oid: Oid,
-    /// Where it answers ES2+.HandleDownloadProgressInfo.
+    /// The address of its ES2+.HandleDownloadProgressInfo endpoint.
     #[schemars(with = "Option<AddressText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     es2plus_address: Option<SmdpAddress>,
 }
 
-const UNKNOWN: &[(StatusCode, &str)] = &[(StatusCode::NOT_FOUND, "No operator is known by this name")];
+const UNKNOWN: &[(StatusCode, &str)] =
+    &[(StatusCode::NOT_FOUND, "No operator is registered with this identifier")];
 
 impl Function for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/operators";
-    const SUMMARY: &'static str = "Every operator that is known by name";
+    const SUMMARY: &'static str = "Lists all registered operators";
     type Id = NoId;
     type Query = NoQuery;
     type Body = ();
     type Reply = Vec<OperatorView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<OperatorView>, Problem> {
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        _: &Arguments<Self>,
+    ) -> Result<Vec<OperatorView>, Problem> {
         let operators = context.decision.tx.list(&OPERATORS, "").await?;
         Ok(operators.into_iter().map(|(_, operator)| OperatorView::from(operator)).collect())
     }
@@ -78,7 +83,8 @@ impl Function for List {
 impl Function for Register {
     const VERB: Verb = Verb::Put;
     const PATH: &'static str = "/admin/v1/operators/{identifier}";
-    const SUMMARY: &'static str = "Makes an operator known by a functionRequesterIdentifier, which then belongs to its certificate alone";
+    const SUMMARY: &'static str =
+        "Registers an operator; its functionRequesterIdentifier can then only be used with its certificate";
     const PROBLEMS: &'static [(StatusCode, &'static str)] =
         &[(StatusCode::BAD_REQUEST, "The body is malformed")];
     type Id = String;
@@ -86,9 +92,12 @@ impl Function for Register {
     type Body = OperatorFacts;
     type Reply = OperatorView;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OperatorView, Problem> {
-        let OperatorFacts { certificate_oid, es2plus_address } = asked.body.clone();
-        let operator = Operator { identifier: asked.id.clone(), certificate_oid, es2plus_address };
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<OperatorView, Problem> {
+        let OperatorFacts { certificate_oid, es2plus_address } = arguments.body.clone();
+        let operator = Operator { identifier: arguments.id.clone(), certificate_oid, es2plus_address };
         context.decision.tx.put(&OPERATORS, &operator.identifier, &operator)?;
         Ok(operator.into())
     }
@@ -97,30 +106,33 @@ impl Function for Register {
 impl Function for Show {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/operators/{identifier}";
-    const SUMMARY: &'static str = "An operator that is known by name";
+    const SUMMARY: &'static str = "Returns a registered operator";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = UNKNOWN;
     type Id = String;
     type Query = NoQuery;
     type Body = ();
     type Reply = OperatorView;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OperatorView, Problem> {
-        operator(context, &asked.id).await.map(OperatorView::from)
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<OperatorView, Problem> {
+        operator(context, &arguments.id).await.map(OperatorView::from)
     }
 }
 
 impl Function for Remove {
     const VERB: Verb = Verb::Delete;
     const PATH: &'static str = "/admin/v1/operators/{identifier}";
-    const SUMMARY: &'static str = "Forgets the name of an operator; its orders stay";
+    const SUMMARY: &'static str = "Unregisters an operator; its orders stay";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = UNKNOWN;
     type Id = String;
     type Query = NoQuery;
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let operator = operator(context, &asked.id).await?;
+    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+        let operator = operator(context, &arguments.id).await?;
         context.decision.tx.delete(&OPERATORS, &operator.identifier);
         Ok(())
     }
@@ -130,23 +142,23 @@ async fn operator(context: &mut Context<'_, '_>, identifier: &str) -> Result<Ope
     context.decision.tx.get(&OPERATORS, identifier).await?.ok_or_else(|| {
         Problem::not_found(
             format!("there is no operator {identifier:?}"),
-            "none is known by this name",
-            "GET /admin/v1/operators lists them; PUT makes one known",
+            "no operator is registered with this identifier",
+            "GET /admin/v1/operators lists the registered operators; PUT registers one",
         )
     })
 }
 
 impl NewOperator {
-    /// Makes it known unless its name is.
+    /// Registers the operator unless its identifier is already registered.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Operator>, Problem> {
         let Self { identifier, certificate_oid, es2plus_address } = self.clone();
         let tx = &mut *context.decision.tx;
         if let Some(kept) = tx.get(&OPERATORS, &identifier).await? {
-            return Ok(Ensured::Kept(kept));
+            return Ok(Ensured::Existing(kept));
         }
         let operator = Operator { identifier, certificate_oid, es2plus_address };
         tx.put(&OPERATORS, &operator.identifier, &operator)?;
-        Ok(Ensured::Made(operator))
+        Ok(Ensured::Created(operator))
     }
 }
 

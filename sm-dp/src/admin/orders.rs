@@ -1,9 +1,9 @@
-//! /admin/v1/orders: orders in whatever state a test needs them, without the steps of ES2+ that lead there.
+//! /admin/v1/orders: creates orders directly in the state that a test needs, without the ES2+ steps
+//! that lead there.
 
 use crypto::ConfirmationCodeHash;
 use http::StatusCode;
 use rsp::{
-    activation_code::ActivationCode,
     ids::{Eid, Iccid, SmdpAddress},
     time::Timestamp,
 };
@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
-    preset::Ensured,
+    ensured::Ensured,
+    function::{Arguments, Function, NoId, NoQuery, Verb},
+    order_view::OrderView,
     schema::{AddressText, EidText, IccidText, MatchingIdText, TimeText},
     stock::{NO_SUCH_PROFILE, profile},
 };
@@ -22,10 +23,10 @@ use crate::{
     Config, ProfileState, Protection, Rebinding,
     es2plus::{self, confirm_order, download_order, retry},
     outbox,
-    profile_state::ProfileEvent,
+    profile_state::{OrderState, ProfileEvent},
     records::{
-        Before, INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderId, PROFILES,
-        Profile, eid_key, iccid_key,
+        INSTALLATIONS, Installation, MATCHING_IDS, ORDERS_BY_EID, Octets, Order, OrderSnapshot, PROFILES,
+        Profile, ProfileOrderId, ProfileStatus, eid_key, iccid_key,
     },
 };
 
@@ -38,116 +39,81 @@ pub(super) struct Show;
 /// DELETE /admin/v1/orders/{iccid}
 pub(super) struct End;
 
-/// An order to place: for one profile, or for any that is left of a type.
+/// An order to place, for one profile or for any available profile of a type.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOrder {
-    /// This profile; either this or `profileType`.
+    /// The profile to order. Give either this or `profileType`.
     #[schemars(with = "Option<IccidText>")]
     iccid: Option<Iccid>,
-    /// Any profile of this type.
+    /// Orders any available profile of this type.
     profile_type: Option<String>,
-    /// functionRequesterIdentifier of the operator whose order it is; "admin" when absent, which no operator is.
+    /// functionRequesterIdentifier of the operator that owns the order. Default: "admin", which is
+    /// not an operator.
     requester: Option<String>,
-    /// For this eUICC alone.
+    /// The only eUICC that can use the order.
     #[schemars(with = "Option<EidText>")]
     eid: Option<Eid>,
-    /// Under this MatchingID; empty: found by its EID alone. Generated when absent.
+    /// The MatchingID. If it is empty, the order is found by its EID alone. Default: generated.
     #[schemars(with = "Option<MatchingIdText>")]
     matching_id: Option<String>,
-    /// Asked of the user.
+    /// The confirmation code that the user must enter.
     confirmation_code: Option<String>,
-    /// Where the profile stands; Released when absent.
+    /// The state of the profile. Default: Released.
     state: Option<ProfileState>,
-    /// When it can no longer be downloaded, in the past if it has expired; by the server's own rule when absent.
+    /// The end of the download period. A time in the past makes the order expired. Default: the
+    /// configured order lifetime.
     #[schemars(with = "Option<TimeText>")]
     expires: Option<Timestamp>,
-    /// How often a download began.
+    /// The number of downloads started.
     #[serde(default)]
     download_attempts: u32,
-    /// How often it may; the server's own limit when absent.
+    /// Maximum number of downloads. Default: the limit of the server.
     max_download_attempts: Option<u32>,
-    /// How often a wrong confirmation code was given.
+    /// The number of wrong confirmation codes received.
     #[serde(default)]
     wrong_confirmation_codes: u32,
-    /// Never used up: any number of eUICCs may have the profile, nothing is counted, and the profile stays as it is.
+    /// True if any number of eUICCs can download the profile. Attempts are not counted and the
+    /// state of the profile does not change.
     #[serde(default)]
     reusable: bool,
-    /// How the package is protected; as the profile says when absent.
+    /// The keys that protect the package. Default: as set for the profile.
     protection: Option<Protection>,
-    /// Whether the package may be bound to other one-time keys; as the profile says when absent.
+    /// Says if the package can be bound to other one-time keys. Default: as set for the profile.
     rebinding: Option<Rebinding>,
-    /// The SM-DS at which an event tells of the order, as soon as it is released.
+    /// The SM-DS that announces the order with an event when it is released.
     #[schemars(with = "Option<AddressText>")]
     smds_address: Option<SmdpAddress>,
 }
 
-/// An order and the profile it is for.
+/// An order and its profile.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderedProfile {
     #[schemars(with = "IccidText")]
     iccid: Iccid,
-    /// Where the profile stands.
+    /// The state of the profile.
     state: ProfileState,
     #[serde(flatten)]
     order: OrderView,
 }
 
-/// An order.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct OrderView {
-    /// Who placed it (functionRequesterIdentifier).
-    requester: String,
-    /// The eUICC it is for, if that is known.
-    #[schemars(with = "Option<EidText>")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    eid: Option<Eid>,
-    /// Once confirmed; empty when the order is found by its EID alone.
-    #[schemars(with = "Option<MatchingIdText>")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    matching_id: Option<String>,
-    /// What a user scans or types, where there is a MatchingID.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    activation_code: Option<String>,
-    confirmation_code_required: bool,
-    wrong_confirmation_codes: u32,
-    download_attempts: u32,
-    /// The server's own limit when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_download_attempts: Option<u32>,
-    /// When it can no longer be downloaded.
-    #[schemars(with = "Option<TimeText>")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires: Option<Timestamp>,
-    /// The eUICC to which the package was handed out.
-    #[schemars(with = "Option<EidText>")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    handed_to: Option<Eid>,
-    reusable: bool,
-    protection: Protection,
-    rebinding: Rebinding,
-    /// The SM-DS at which an event tells of the order.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    smds_address: Option<String>,
-    /// Whether the event is there, or on its way there.
-    event_registered: bool,
-}
-
 const NOT_ORDERED: &[(StatusCode, &str)] =
-    &[(StatusCode::NOT_FOUND, "The profile is not in stock or not ordered")];
+    &[(StatusCode::NOT_FOUND, "The profile is not in stock or has no order")];
 
 impl Function for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/orders";
-    const SUMMARY: &'static str = "Every order, pending or ended";
+    const SUMMARY: &'static str = "Lists all orders, pending or ended";
     type Id = NoId;
     type Query = NoQuery;
     type Body = ();
     type Reply = Vec<OrderedProfile>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<OrderedProfile>, Problem> {
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        _: &Arguments<Self>,
+    ) -> Result<Vec<OrderedProfile>, Problem> {
         let profiles = context.decision.tx.list(&PROFILES, "").await?;
         let config = context.decision.config;
         Ok(profiles.iter().filter_map(|(_, profile)| OrderedProfile::of(config, profile)).collect())
@@ -157,20 +123,26 @@ impl Function for List {
 impl Function for Place {
     const VERB: Verb = Verb::Post;
     const PATH: &'static str = "/admin/v1/orders";
-    const SUMMARY: &'static str = "Orders a profile and puts the order into any state";
+    const SUMMARY: &'static str = "Orders a profile and sets the order to any state";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = &[
-        (StatusCode::BAD_REQUEST, "The body is malformed or contradicts itself"),
-        (StatusCode::NOT_FOUND, "There is no such profile in stock"),
-        (StatusCode::CONFLICT, "The profile or the MatchingID is taken, or no profile of the type is left"),
-        (StatusCode::BAD_GATEWAY, "The SM-DS did not take the event; the profile stands as before"),
+        (StatusCode::BAD_REQUEST, "The body is malformed or contradictory"),
+        (StatusCode::NOT_FOUND, "No profile with this ICCID is in stock"),
+        (
+            StatusCode::CONFLICT,
+            "The profile or the MatchingID is in use, or no profile of the type is available",
+        ),
+        (StatusCode::BAD_GATEWAY, "The SM-DS did not accept the event; the profile is unchanged"),
     ];
     type Id = NoId;
     type Query = NoQuery;
     type Body = NewOrder;
     type Reply = OrderedProfile;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OrderedProfile, Problem> {
-        let profile = asked.body.place(context).await?;
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<OrderedProfile, Problem> {
+        let profile = arguments.body.place(context).await?;
         ordered(context.decision.config, &profile)
     }
 }
@@ -178,15 +150,18 @@ impl Function for Place {
 impl Function for Show {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/orders/{iccid}";
-    const SUMMARY: &'static str = "The pending or last order of a profile";
+    const SUMMARY: &'static str = "Returns the pending or last order of a profile";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = NOT_ORDERED;
     type Id = Iccid;
     type Query = NoQuery;
     type Body = ();
     type Reply = OrderedProfile;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<OrderedProfile, Problem> {
-        let profile = profile(context, asked.id).await?;
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<OrderedProfile, Problem> {
+        let profile = profile(context, arguments.id).await?;
         ordered(context.decision.config, &profile)
     }
 }
@@ -194,27 +169,28 @@ impl Function for Show {
 impl Function for End {
     const VERB: Verb = Verb::Delete;
     const PATH: &'static str = "/admin/v1/orders/{iccid}";
-    const SUMMARY: &'static str = "Ends an order, however far it has come; the profile is Available again";
+    const SUMMARY: &'static str = "Ends an order in any state; the profile is Available again";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
     type Id = Iccid;
     type Query = NoQuery;
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let mut profile = profile(context, asked.id).await?;
-        if let Some(order) = profile.order.take() {
-            es2plus::forget(&mut context.decision, profile.iccid, &order).await?;
+    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+        let mut profile = profile(context, arguments.id).await?;
+        if let Ok(order) = profile.order() {
+            es2plus::forget(&mut context.decision, profile.iccid, order).await?;
         }
         retry::forget_last(&mut context.decision, &mut profile);
-        profile.state = ProfileState::Available;
-        profile.keep(context.decision.tx)?;
+        profile.status = ProfileStatus::Available;
+        profile.save(context.decision.tx)?;
         Ok(())
     }
 }
 
 impl NewOrder {
-    /// Places the order unless it is there, or was: the profile is no longer Available, or the MatchingID leads to one.
+    /// Places the order unless it was placed before: the profile is no longer Available, or the
+    /// MatchingID belongs to an order.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
         let tx = &mut *context.decision.tx;
         let named = self.matching_id.as_ref().filter(|matching_id| !matching_id.is_empty());
@@ -224,8 +200,8 @@ impl NewOrder {
             (None, None) => {
                 return Err(Problem::bad_request(
                     "cannot place the order",
-                    "it would be placed again at every start, because nothing in it tells whether it is there",
-                    "give iccid or matchingId",
+                    "without an ICCID or MatchingID the server cannot tell if the order exists and would place it again at every start",
+                    "set iccid or matchingId",
                 ));
             }
         };
@@ -233,9 +209,9 @@ impl NewOrder {
             Some(iccid) => tx.get(&PROFILES, &iccid.to_string()).await?,
             None => None,
         };
-        match kept.filter(|profile| profile.state != ProfileState::Available) {
-            Some(kept) => Ok(Ensured::Kept(kept)),
-            None => Ok(Ensured::Made(self.place(context).await?)),
+        match kept.filter(|profile| profile.state() != ProfileState::Available) {
+            Some(kept) => Ok(Ensured::Existing(kept)),
+            None => Ok(Ensured::Created(self.place(context).await?)),
         }
     }
 
@@ -244,86 +220,93 @@ impl NewOrder {
         self.check(state)?;
         let mut profile = self.profile(context).await?;
         retry::forget_last(&mut context.decision, &mut profile);
-        let before = Before::of(&profile);
-        if let Some(ended) = profile.order.take() {
-            es2plus::forget(&mut context.decision, profile.iccid, &ended).await?;
+        let before = OrderSnapshot::of(&profile);
+        if let Ok(ended) = profile.order() {
+            es2plus::forget(&mut context.decision, profile.iccid, ended).await?;
         }
         let order = self.order(context, &profile, state).await?;
-        write_what_finds(context, profile.iccid, state, &order)?;
-        profile.state = state;
-        profile.order = Some(order);
+        write_index_entries(context, profile.iccid, state, &order)?;
+        profile.status = match OrderState::of(state) {
+            Some(state) => ProfileStatus::Ordered { state, order },
+            None => ProfileStatus::Unavailable { last_order: Some(order) },
+        };
         if state == ProfileState::Released {
             outbox::register_event(&mut context.decision, &mut profile, before).await?;
         }
-        profile.keep(context.decision.tx)?;
+        profile.save(context.decision.tx)?;
         Ok(profile)
     }
 
-    /// That the state and the rest of the order go together.
+    /// Checks that the state and the other fields of the order are consistent.
     fn check(&self, state: ProfileState) -> Result<(), Problem> {
         use ProfileState as Is;
-        let no = |why: &str, next: &str| Err(Problem::bad_request("cannot place the order", why, next));
+        let invalid = |why: &str, next: &str| Err(Problem::bad_request("cannot place the order", why, next));
         let unconfirmed = matches!(state, Is::Allocated | Is::Linked);
         match state {
-            Is::Available => return no("no profile with an order is Available", "leave state out"),
+            Is::Available => {
+                return invalid("a profile with an order cannot be Available", "leave state out");
+            }
             Is::Allocated if self.eid.is_some() => {
-                return no("Allocated is for no eUICC in particular", "leave eid out, or give state Linked");
+                return invalid("an Allocated profile has no EID", "leave eid out, or set state Linked");
             }
             Is::Linked | Is::Downloaded | Is::Installed if self.eid.is_none() => {
-                return no(&format!("state {state} is about one eUICC"), "give its eid");
+                return invalid(&format!("state {state} requires an EID"), "set eid");
             }
             _ => {}
         }
         if unconfirmed && (self.matching_id.is_some() || self.confirmation_code.is_some()) {
-            return no(
+            return invalid(
                 &format!(
-                    "an order that is {state} is not confirmed, and ES2+.ConfirmOrder says the rest of it"
+                    "an order in state {state} is not confirmed; only a confirmed order has these fields"
                 ),
-                "leave matchingId and confirmationCode out, or give state Confirmed",
+                "leave matchingId and confirmationCode out, or set state Confirmed",
             );
         }
         if self.smds_address.is_some() {
             if !matches!(state, Is::Confirmed | Is::Released) {
-                return no(
-                    &format!("an event tells of what is released, and this is {state}"),
+                return invalid(
+                    &format!("an event announces a released order, and this one is {state}"),
                     "leave state or smdsAddress out",
                 );
             }
             if self.eid.is_none() || self.matching_id.as_deref() == Some("") {
-                return no(
-                    "an event at an SM-DS is for an EID and names a MatchingID",
-                    "give eid, and no empty matchingId",
+                return invalid(
+                    "an event at an SM-DS requires an EID and a MatchingID",
+                    "set eid, and do not set an empty matchingId",
                 );
             }
         }
         if self.reusable && !matches!(state, Is::Confirmed | Is::Released) {
-            return no("what is never used up is Confirmed or Released", "leave state or reusable out");
+            return invalid("a reusable order must be Confirmed or Released", "leave state or reusable out");
         }
         match self.matching_id.as_deref() {
-            Some("") if self.eid.is_none() => no(
-                "without MatchingID an order can only be found by its EID, and it has none",
-                "give eid, or leave matchingId out to have one generated",
+            Some("") if self.eid.is_none() => invalid(
+                "without a MatchingID the order can only be found by its EID, and it has none",
+                "set eid, or leave matchingId out to have one generated",
             ),
             Some(chosen)
                 if !chosen.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') =>
             {
-                no(&format!("{chosen:?} is no MatchingID"), "write one of A-Z, 0-9 and - (section 4.1.1)")
+                invalid(
+                    &format!("{chosen:?} is not a valid MatchingID"),
+                    "use only A-Z, 0-9 and - (section 4.1.1)",
+                )
             }
             _ => Ok(()),
         }
     }
 
-    /// The profile to order, which must be there to be had.
+    /// Returns the profile to order. It must be available.
     async fn profile(&self, context: &mut Context<'_, '_>) -> Result<Profile, Problem> {
         match (self.iccid, &self.profile_type) {
             (Some(iccid), None) => {
                 let profile = profile(context, iccid).await?;
-                if may_be_had(&profile) {
+                if can_be_ordered(&profile) {
                     return Ok(profile);
                 }
                 Err(Problem::conflict(
                     format!("cannot order profile {iccid}"),
-                    format!("it is {}", profile.state),
+                    format!("it is {}", profile.state()),
                     format!("DELETE /admin/v1/orders/{iccid} makes it Available again"),
                 ))
             }
@@ -332,14 +315,14 @@ impl NewOrder {
                 Err(Rejection::Fault(fault)) => Err(fault.into()),
                 Err(Rejection::Refusal(_)) => Err(Problem::conflict(
                     format!("cannot order a profile of type {wanted:?}"),
-                    "none of this type is in stock and Available",
-                    "POST /admin/v1/stock adds one; GET there lists what there is",
+                    "no profile of this type in stock is Available",
+                    "POST /admin/v1/stock adds a profile; GET /admin/v1/stock lists all profiles",
                 )),
             },
             _ => Err(Problem::bad_request(
                 "cannot place the order",
-                "it must say for which profile, in one way",
-                "give either iccid or profileType",
+                "the order must name the profile in exactly one way",
+                "set either iccid or profileType",
             )),
         }
     }
@@ -351,7 +334,7 @@ impl NewOrder {
         state: ProfileState,
     ) -> Result<Order, Problem> {
         let requester = self.requester.clone().unwrap_or_else(|| "admin".to_owned());
-        let begun = Order::new(OrderId::drawn(context.decision.world), requester, self.eid, profile);
+        let begun = Order::new(ProfileOrderId::random(context.decision.world), requester, self.eid, profile);
         let begun = Order {
             protection: self.protection.unwrap_or(begun.protection),
             rebinding: self.rebinding.unwrap_or(begun.rebinding),
@@ -370,7 +353,7 @@ impl NewOrder {
             return Err(Problem::conflict(
                 "cannot place the order",
                 format!("another order has MatchingID {matching_id}"),
-                "give another one, or leave matchingId out to have one generated",
+                "set another one, or leave matchingId out to have one generated",
             ));
         }
         let now = context.decision.now;
@@ -391,13 +374,13 @@ impl NewOrder {
     }
 }
 
-/// Whether ES2+.DownloadOrder could have it: in stock, or its order ended.
-fn may_be_had(profile: &Profile) -> bool {
-    profile.state.after(ProfileEvent::Reserved).is_some()
+/// True if ES2+.DownloadOrder could reserve the profile: it is available, or its order has ended.
+fn can_be_ordered(profile: &Profile) -> bool {
+    profile.state().after(ProfileEvent::Reserved).is_some()
 }
 
-/// The records by which an LPA and an eUICC find the order.
-fn write_what_finds(
+/// Writes the index entries by which an LPA or an eUICC finds the order.
+fn write_index_entries(
     context: &mut Context<'_, '_>,
     iccid: Iccid,
     state: ProfileState,
@@ -421,49 +404,16 @@ fn write_what_finds(
 fn ordered(config: &Config, profile: &Profile) -> Result<OrderedProfile, Problem> {
     OrderedProfile::of(config, profile).ok_or_else(|| {
         Problem::not_found(
-            format!("there is no order for profile {}", profile.iccid),
-            format!("it is {}", profile.state),
-            "POST /admin/v1/orders places one",
+            format!("profile {} has no order", profile.iccid),
+            format!("the profile is {}", profile.state()),
+            "POST /admin/v1/orders places an order",
         )
     })
 }
 
 impl OrderedProfile {
     fn of(config: &Config, profile: &Profile) -> Option<Self> {
-        let order = OrderView::of(config, profile.order.as_ref()?);
-        Some(Self { iccid: profile.iccid, state: profile.state, order })
-    }
-}
-
-impl OrderView {
-    pub(super) fn of(config: &Config, order: &Order) -> Self {
-        let confirmation_code_required = order.confirmation_code_hash.is_some();
-        let named = order.matching_id.clone().filter(|matching_id| !matching_id.is_empty());
-        let activation_code = named.map(|matching_id| {
-            let code = ActivationCode {
-                smdp_address: config.address.clone(),
-                matching_id,
-                smdp_oid: None,
-                confirmation_code_required,
-            };
-            format!("LPA:{code}")
-        });
-        Self {
-            requester: order.requester.clone(),
-            eid: order.eid,
-            matching_id: order.matching_id.clone(),
-            activation_code,
-            confirmation_code_required,
-            wrong_confirmation_codes: order.wrong_confirmation_codes,
-            download_attempts: order.download_attempts,
-            max_download_attempts: order.max_download_attempts,
-            expires: order.expires,
-            handed_to: order.handed_to,
-            reusable: order.reusable,
-            protection: order.protection,
-            rebinding: order.rebinding,
-            smds_address: order.smds_address.clone(),
-            event_registered: order.event_registered,
-        }
+        let order = OrderView::of(config, profile.status.order()?);
+        Some(Self { iccid: profile.iccid, state: profile.state(), order })
     }
 }

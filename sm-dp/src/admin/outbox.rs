@@ -1,4 +1,4 @@
-//! /admin/v1/outbox: what others are still to be told.
+//! /admin/v1/outbox: messages that wait for delivery.
 
 use rsp::{
     ids::{Eid, Iccid},
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     schema::{EidText, IccidText, TimeText},
 };
 use crate::records::{ADDRESSEES, Addressee, Message, OUTBOX, Outgoing, Peer};
@@ -17,45 +17,45 @@ use crate::records::{ADDRESSEES, Addressee, Message, OUTBOX, Outgoing, Peer};
 /// GET /admin/v1/outbox
 pub(super) struct List;
 
-/// Everything that waits for one peer, in the order in which it is sent.
+/// All waiting messages of one peer, in delivery order.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PeerView {
     peer: PeerName,
-    /// How often in a row the peer could not be reached or did not take what was sent.
+    /// The number of consecutive failed deliveries to the peer.
     failures: u32,
-    /// It is not tried before.
+    /// The time of the next delivery attempt.
     #[schemars(with = "TimeText")]
     next_attempt: Timestamp,
     messages: Vec<MessageView>,
 }
 
-/// Whom a message is for.
+/// The receiver of a message.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum PeerName {
-    /// The operator that is known by this name.
+    /// The operator with this identifier.
     Operator(String),
     /// The SM-DS at this address.
     #[serde(rename = "smds")]
     SmDs(String),
 }
 
-/// A call that waits.
+/// A waiting call.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct MessageView {
     /// "HandleDownloadProgressInfo", "RegisterEvent" or "DeleteEvent".
     function: &'static str,
-    /// About which eUICC.
+    /// The eUICC that it is about.
     #[schemars(with = "Option<EidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     eid: Option<Eid>,
-    /// About which profile.
+    /// The profile that it is about.
     #[schemars(with = "Option<IccidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     iccid: Option<Iccid>,
-    /// About which event.
+    /// The event that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
     #[schemars(with = "TimeText")]
@@ -65,13 +65,13 @@ struct MessageView {
 impl Function for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/outbox";
-    const SUMMARY: &'static str = "What operators and SM-DSs are still to be told, by peer";
+    const SUMMARY: &'static str = "Lists the messages that wait for operators and SM-DSs, by peer";
     type Id = NoId;
     type Query = NoQuery;
     type Body = ();
     type Reply = Vec<PeerView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<PeerView>, Problem> {
+    async fn execute(context: &mut Context<'_, '_>, _: &Arguments<Self>) -> Result<Vec<PeerView>, Problem> {
         let tx = &mut *context.decision.tx;
         let mut views = Vec::new();
         for (to, addressee) in tx.list(&ADDRESSEES, "").await? {

@@ -1,4 +1,4 @@
-//! Why the admin API does not do what was asked: what, why, and what to do next.
+//! Error responses of the admin API. Each one names the failed action, the reason, and the next step.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -9,31 +9,31 @@ use world::{Fault, Outcome};
 
 use rsp_server::Rejection;
 
-/// The answer when nothing was done.
+/// An error response.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
-    /// Whose fault it is, in the words of HTTP.
+    /// The HTTP status.
     pub(super) status: StatusCode,
-    /// What, why and what next.
+    /// The description of the failure, its reason, and the next step.
     pub(super) fault: Fault,
-    /// The methods of the path, when the one that was used is none of them.
+    /// The methods that the path supports, for 405 responses.
     pub(super) allow: Vec<&'static str>,
 }
 
-/// The body of every response that is not 2xx.
+/// The body of every error response.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub(super) struct ProblemBody<'a> {
-    /// What could not be done.
+    /// The failed action.
     what: &'a str,
-    /// Why.
+    /// The reason.
     why: &'a str,
-    /// What to do about it.
+    /// The suggested next step.
     next: &'a str,
 }
 
 impl Problem {
-    /// Nothing was done, because of the caller.
+    /// Creates an error response with a status of the caller's choice.
     pub(super) fn new(
         status: StatusCode,
         what: impl Into<String>,
@@ -43,12 +43,12 @@ impl Problem {
         Self::because(status, Fault::new(what, why, next))
     }
 
-    /// Nothing was done, for this reason.
+    /// Creates an error response for a fault.
     pub(super) fn because(status: StatusCode, fault: Fault) -> Self {
         Self { status, fault, allow: Vec::new() }
     }
 
-    /// The request says something that cannot be.
+    /// The request is invalid.
     pub(super) fn bad_request(
         what: impl Into<String>,
         why: impl Into<String>,
@@ -57,7 +57,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, what, why, next)
     }
 
-    /// What the path names is not there.
+    /// The resource in the path does not exist.
     pub(super) fn not_found(
         what: impl Into<String>,
         why: impl Into<String>,
@@ -66,29 +66,29 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, what, why, next)
     }
 
-    /// What is there already is in the way.
+    /// The request conflicts with existing records.
     pub(super) fn conflict(what: impl Into<String>, why: impl Into<String>, next: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, what, why, next)
     }
 
-    /// The SM-DS has not taken the event of an order, which stands as before.
-    pub(super) fn of_the_sm_ds(refusal: &Refusal) -> Self {
+    /// The SM-DS did not accept the event of an order. The profile is unchanged.
+    pub(super) fn event_refused(refusal: &Refusal) -> Self {
         Self::new(
             StatusCode::BAD_GATEWAY,
-            "cannot have the event registered",
+            "cannot register the event",
             refusal.to_string(),
-            "look at the SM-DS, or leave smdsAddress out; the profile stands as before",
+            "check the SM-DS, or leave smdsAddress out; the profile is unchanged",
         )
     }
 
     pub(super) fn response(&self) -> Response<Bytes> {
         let Fault { what, why, next, .. } = &self.fault;
-        // Three strings always fit JSON.
+        // Serializing three strings never fails.
         let body = serde_json::to_vec(&ProblemBody { what, why, next }).unwrap_or_default();
         let mut response = Response::new(body.into());
         *response.status_mut() = self.status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // Names of methods always fit a header.
+        // Method names are always valid header values.
         if let Ok(allow) = HeaderValue::from_str(&self.allow.join(", "))
             && !allow.is_empty()
         {
@@ -104,21 +104,21 @@ impl Problem {
 }
 
 impl From<Fault> for Problem {
-    /// A fault of ours. The operator of the bench may know all of it.
+    /// Reports an internal fault. The tester may see all of it.
     fn from(fault: Fault) -> Self {
-        tracing::error!(%fault, "a request of the admin API could not be answered");
+        tracing::error!(%fault, "a request to the admin API failed");
         Self::because(StatusCode::INTERNAL_SERVER_ERROR, fault)
     }
 }
 
 impl From<Rejection> for Problem {
-    /// A refusal of a protocol's function, where the API uses one.
+    /// Reports the refusal of a protocol function that the API uses.
     fn from(no: Rejection) -> Self {
         match no {
             Rejection::Refusal(refusal) => Self::conflict(
                 "the SM-DP+ refuses",
                 refusal.to_string(),
-                "GET /admin/v1/stock shows how each profile stands",
+                "GET /admin/v1/stock shows the state of each profile",
             ),
             Rejection::Fault(fault) => fault.into(),
         }

@@ -1,4 +1,4 @@
-//! The shapes of identifiers in the document: what their parsers take.
+//! The schemas of identifiers in the OpenAPI document. They match what the parsers accept.
 
 use std::borrow::Cow;
 
@@ -36,9 +36,9 @@ text! {
     MatchingIdText: pattern = "^[A-Z0-9-]*$";
     /// OBJECT IDENTIFIER.
     OidText: pattern = "^[0-9]+(\\.[0-9]+)+$";
-    /// Host name, with :port where it is not 443.
+    /// A host name, with a port unless it is 443.
     AddressText: pattern = "^[0-9A-Za-z._:\\[\\]-]{1,255}$";
-    /// RFC 3339.
+    /// A time as in RFC 3339.
     TimeText: format = "date-time";
     /// Octets.
     Base64Text: contentEncoding = "base64";

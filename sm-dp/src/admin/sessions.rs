@@ -1,4 +1,4 @@
-//! /admin/v1/sessions: downloads under way.
+//! /admin/v1/sessions: downloads in progress.
 
 use rsp::{
     ids::{Eid, Iccid, SubjectKeyIdentifier, TransactionId},
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
+    function::{Arguments, Function, NoId, NoQuery, Verb},
     schema::{EidText, IccidText, MatchingIdText, TimeText, TransactionIdText},
 };
 use crate::records::{Awaits, Offer, SESSIONS, Session};
@@ -19,24 +19,24 @@ pub(super) struct List;
 /// DELETE /admin/v1/sessions/{transactionId}
 pub(super) struct Remove;
 
-/// A session of ES9+.
+/// An ES9+ session.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SessionView {
     #[schemars(with = "TransactionIdText")]
     transaction_id: String,
-    /// The server address that was signed.
+    /// The server address in the signed challenge.
     server_address: String,
     /// SubjectKeyIdentifier of the CI under which the eUICC signs.
     #[schemars(with = "String")]
     euicc_ci: SubjectKeyIdentifier,
-    /// The function of ES9+ that comes next.
+    /// The next ES9+ function that the session allows.
     awaits: Awaited,
-    /// The profile that is offered, once it is known.
+    /// The offered profile, once it is known.
     #[schemars(with = "Option<IccidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     iccid: Option<Iccid>,
-    /// The MatchingID that the eUICC asked for.
+    /// The MatchingID that the eUICC requested.
     #[schemars(with = "Option<MatchingIdText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     matching_id: Option<String>,
@@ -44,12 +44,12 @@ pub(super) struct SessionView {
     #[schemars(with = "Option<EidText>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     eid: Option<Eid>,
-    /// When it is forgotten.
+    /// The time at which the session expires.
     #[schemars(with = "TimeText")]
     expires: Timestamp,
 }
 
-/// What a session waits for.
+/// The function that a session waits for.
 #[derive(Serialize, JsonSchema)]
 enum Awaited {
     AuthenticateClient,
@@ -60,13 +60,16 @@ enum Awaited {
 impl Function for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/sessions";
-    const SUMMARY: &'static str = "Every session that has not expired";
+    const SUMMARY: &'static str = "Lists all sessions that have not expired";
     type Id = NoId;
     type Query = NoQuery;
     type Body = ();
     type Reply = Vec<SessionView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<SessionView>, Problem> {
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        _: &Arguments<Self>,
+    ) -> Result<Vec<SessionView>, Problem> {
         let decision = &mut context.decision;
         let sessions = decision.tx.list(&SESSIONS, "").await?;
         let alive = sessions.into_iter().filter(|(_, session)| session.expires > decision.now);
@@ -77,22 +80,22 @@ impl Function for List {
 impl Function for Remove {
     const VERB: Verb = Verb::Delete;
     const PATH: &'static str = "/admin/v1/sessions/{transactionId}";
-    const SUMMARY: &'static str = "Forgets a session, as if it had expired; the order stays as it is";
+    const SUMMARY: &'static str = "Deletes a session, as if it had expired; the order is unchanged";
     const PROBLEMS: &'static [(http::StatusCode, &'static str)] =
-        &[(http::StatusCode::NOT_FOUND, "There is no such session")];
+        &[(http::StatusCode::NOT_FOUND, "No session has this TransactionID")];
     type Id = TransactionId;
     type Query = NoQuery;
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let id = asked.id.to_string();
+    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+        let id = arguments.id.to_string();
         let tx = &mut *context.decision.tx;
         if tx.get(&SESSIONS, &id).await?.is_none() {
             return Err(Problem::not_found(
-                format!("cannot forget session {id}"),
-                "there is none with this TransactionID",
-                "GET /admin/v1/sessions lists those there are",
+                format!("cannot delete session {id}"),
+                "no session has this TransactionID",
+                "GET /admin/v1/sessions lists all sessions",
             ));
         }
         tx.delete(&SESSIONS, &id);

@@ -1,4 +1,4 @@
-//! /admin/v1/stock: profiles, whether ordered or not.
+//! /admin/v1/stock: profiles in stock, with and without orders.
 
 use http::StatusCode;
 use rsp::{
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Problem,
-    function::{Asked, Function, NoId, NoQuery, Verb},
-    orders::OrderView,
-    preset::Ensured,
+    ensured::Ensured,
+    function::{Arguments, Function, NoId, NoQuery, Verb},
+    order_view::OrderView,
     schema::{Base64Text, EidText, IccidText},
 };
 use crate::{
@@ -32,34 +32,34 @@ pub(super) struct Show;
 /// DELETE /admin/v1/stock/{iccid}
 pub(super) struct Remove;
 
-/// A profile to put into stock.
+/// A profile to add to the stock.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewProfile {
-    /// TCA profile package, DER.
+    /// The TCA profile package in DER.
     #[schemars(with = "Base64Text")]
     package: Octets,
-    /// What operators call its kind; the package's own profile type when absent.
+    /// The profile type under which operators order it. Default: the profile type of the package.
     profile_type: Option<String>,
-    /// EF.SPN of the package when absent.
+    /// The serviceProviderName. Default: EF.SPN of the package.
     service_provider_name: Option<String>,
-    /// The profile type when absent.
+    /// The profileName. Default: the profile type.
     profile_name: Option<String>,
-    /// Operational when absent.
+    /// The profile class. Default: operational.
     profile_class: Option<Class>,
-    /// None when absent.
+    /// The profile policy rules. Default: none.
     profile_policy_rules: Option<Vec<Rule>>,
-    /// 64 by 64 pixels, at most 1024 octets.
+    /// The icon, 64 by 64 pixels and at most 1024 octets.
     #[schemars(with = "Option<Base64Text>")]
     icon: Option<Octets>,
-    /// What the icon is; both or neither.
+    /// The format of the icon. Give both or neither.
     icon_type: Option<Picture>,
-    /// Who is told of every event of the profile's life; this server when absent.
+    /// The addresses that are notified of every event of the profile. Default: this server.
     notification_address: Option<Vec<String>>,
-    /// How the package is protected unless the order says otherwise.
+    /// The keys that protect the package, unless the order sets another protection.
     #[serde(default)]
     protection: Protection,
-    /// Whether it may be bound to other one-time keys of the same eUICC.
+    /// Says if the profile can be bound to other one-time keys of the same eUICC.
     #[serde(default)]
     rebinding: Rebinding,
 }
@@ -103,7 +103,7 @@ pub(super) struct ProfileView {
     profile_name: String,
     protection: Protection,
     rebinding: Rebinding,
-    /// On which eUICCs it was installed and not deleted since.
+    /// The eUICCs on which the profile is installed.
     #[schemars(with = "Vec<EidText>")]
     installed_on: Vec<Eid>,
     /// The pending or last order.
@@ -114,13 +114,16 @@ pub(super) struct ProfileView {
 impl Function for List {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/stock";
-    const SUMMARY: &'static str = "Every profile, with its order if it has one";
+    const SUMMARY: &'static str = "Lists all profiles with their orders";
     type Id = NoId;
     type Query = NoQuery;
     type Body = ();
     type Reply = Vec<ProfileView>;
 
-    async fn execute(context: &mut Context<'_, '_>, _: &Asked<Self>) -> Result<Vec<ProfileView>, Problem> {
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        _: &Arguments<Self>,
+    ) -> Result<Vec<ProfileView>, Problem> {
         let profiles = context.decision.tx.list(&PROFILES, "").await?;
         let mut views = Vec::new();
         for (_, profile) in profiles {
@@ -133,23 +136,26 @@ impl Function for List {
 impl Function for Add {
     const VERB: Verb = Verb::Post;
     const PATH: &'static str = "/admin/v1/stock";
-    const SUMMARY: &'static str = "Puts a profile package into stock";
+    const SUMMARY: &'static str = "Adds a profile package to the stock";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = &[
         (StatusCode::BAD_REQUEST, "The body or the package is malformed"),
-        (StatusCode::CONFLICT, "A profile with this ICCID is in stock already"),
+        (StatusCode::CONFLICT, "A profile with this ICCID is already in stock"),
     ];
     type Id = NoId;
     type Query = NoQuery;
     type Body = NewProfile;
     type Reply = ProfileView;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<ProfileView, Problem> {
-        match asked.body.ensure(context).await? {
-            Ensured::Made(profile) => ProfileView::of(context, profile).await,
-            Ensured::Kept(Profile { iccid, .. }) => Err(Problem::conflict(
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<ProfileView, Problem> {
+        match arguments.body.ensure(context).await? {
+            Ensured::Created(profile) => ProfileView::of(context, profile).await,
+            Ensured::Existing(Profile { iccid, .. }) => Err(Problem::conflict(
                 format!("cannot put profile {iccid} into stock"),
-                "there is one with this ICCID already",
-                format!("use it, or DELETE /admin/v1/stock/{iccid} first"),
+                "a profile with this ICCID is already in stock",
+                format!("use that profile, or DELETE /admin/v1/stock/{iccid} first"),
             )),
         }
     }
@@ -158,15 +164,18 @@ impl Function for Add {
 impl Function for Show {
     const VERB: Verb = Verb::Get;
     const PATH: &'static str = "/admin/v1/stock/{iccid}";
-    const SUMMARY: &'static str = "A profile, with its order if it has one";
+    const SUMMARY: &'static str = "Returns a profile with its order";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
     type Id = Iccid;
     type Query = NoQuery;
     type Body = ();
     type Reply = ProfileView;
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<ProfileView, Problem> {
-        let profile = profile(context, asked.id).await?;
+    async fn execute(
+        context: &mut Context<'_, '_>,
+        arguments: &Arguments<Self>,
+    ) -> Result<ProfileView, Problem> {
+        let profile = profile(context, arguments.id).await?;
         ProfileView::of(context, profile).await
     }
 }
@@ -174,16 +183,16 @@ impl Function for Show {
 impl Function for Remove {
     const VERB: Verb = Verb::Delete;
     const PATH: &'static str = "/admin/v1/stock/{iccid}";
-    const SUMMARY: &'static str = "Takes a profile out of stock with its order, however far that has come";
+    const SUMMARY: &'static str = "Removes a profile and its order, in any state, from the stock";
     const PROBLEMS: &'static [(StatusCode, &'static str)] = NO_SUCH_PROFILE;
     type Id = Iccid;
     type Query = NoQuery;
     type Body = ();
     type Reply = ();
 
-    async fn execute(context: &mut Context<'_, '_>, asked: &Asked<Self>) -> Result<(), Problem> {
-        let mut profile = profile(context, asked.id).await?;
-        if let Some(order) = &profile.order {
+    async fn execute(context: &mut Context<'_, '_>, arguments: &Arguments<Self>) -> Result<(), Problem> {
+        let mut profile = profile(context, arguments.id).await?;
+        if let Ok(order) = profile.order() {
             es2plus::forget(&mut context.decision, profile.iccid, order).await?;
         }
         retry::forget_last(&mut context.decision, &mut profile);
@@ -192,31 +201,32 @@ impl Function for Remove {
     }
 }
 
-/// What a function that names a profile says when there is none.
+/// The error of a function that names a profile which does not exist.
 pub(super) const NO_SUCH_PROFILE: &[(StatusCode, &str)] =
     &[(StatusCode::NOT_FOUND, "No profile with this ICCID is in stock")];
 
-/// The profile with this ICCID.
+/// Returns the profile with this ICCID.
 pub(super) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Result<Profile, Problem> {
     let found = context.decision.tx.get(&PROFILES, &iccid.to_string()).await?;
     found.ok_or_else(|| {
         Problem::not_found(
             format!("there is no profile {iccid}"),
-            "none with this ICCID is in stock",
-            "GET /admin/v1/stock lists those there are; POST there adds one",
+            "no profile with this ICCID is in stock",
+            "GET /admin/v1/stock lists all profiles; POST /admin/v1/stock adds one",
         )
     })
 }
 
 impl ProfileView {
     async fn of(context: &mut Context<'_, '_>, profile: Profile) -> Result<Self, Problem> {
-        let order = profile.order.as_ref().map(|order| OrderView::of(context.decision.config, order));
+        let order = profile.status.order().map(|order| OrderView::of(context.decision.config, order));
         let prefix = format!("{}/", profile.iccid);
         let installations = context.decision.tx.list(&INSTALLATIONS, &prefix).await?;
+        let state = profile.state();
         Ok(Self {
             iccid: profile.iccid,
             profile_type: profile.profile_type,
-            state: profile.state,
+            state,
             service_provider_name: profile.metadata.service_provider_name,
             profile_name: profile.metadata.profile_name,
             protection: profile.protection,
@@ -228,7 +238,7 @@ impl ProfileView {
 }
 
 impl NewProfile {
-    /// A package without anything said of it.
+    /// A package with default values for everything else.
     pub fn of(package: Vec<u8>) -> Self {
         Self {
             package: Octets(package),
@@ -245,17 +255,17 @@ impl NewProfile {
         }
     }
 
-    /// Puts it into stock unless its ICCID is there.
+    /// Adds the profile to the stock unless its ICCID is already there.
     pub(super) async fn ensure(&self, context: &mut Context<'_, '_>) -> Result<Ensured<Profile>, Problem> {
         let address = context.decision.config.address.as_str();
         let profile = stock::describe(address, &self.package.0, &self.options()?)
             .map_err(|fault| Problem::because(StatusCode::BAD_REQUEST, fault))?;
         let tx = &mut *context.decision.tx;
         if let Some(kept) = tx.get(&PROFILES, &profile.iccid.to_string()).await? {
-            return Ok(Ensured::Kept(kept));
+            return Ok(Ensured::Existing(kept));
         }
         stock::put(tx, &profile, &self.package.0).await?;
-        Ok(Ensured::Made(profile))
+        Ok(Ensured::Created(profile))
     }
 
     fn options(&self) -> Result<ProfileOptions, Problem> {
@@ -295,17 +305,17 @@ impl NewProfile {
             (Some(octets), Some(Picture::Png)) => (octets, IconType::PNG),
             _ => {
                 return Err(Problem::bad_request(
-                    "cannot take the icon",
-                    "one of icon and iconType is not there",
-                    "give both or neither",
+                    "cannot accept the icon",
+                    "one of icon and iconType is missing",
+                    "set both or neither",
                 ));
             }
         };
         Icon::new(kind, octets.0.clone()).map(Some).ok_or_else(|| {
             Problem::bad_request(
-                "cannot take the icon",
-                format!("it has {} octets", octets.0.len()),
-                format!("give one of at most {} octets", Icon::MAX_OCTETS),
+                "cannot accept the icon",
+                format!("the icon has {} octets", octets.0.len()),
+                format!("use an icon of at most {} octets", Icon::MAX_OCTETS),
             )
         })
     }

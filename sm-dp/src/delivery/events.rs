@@ -1,8 +1,9 @@
 //! Events at an SM-DS: ES12.RegisterEvent and DeleteEvent, SGP.22 section 5.9.
 //!
-//! The operator is answered after the SM-DS. Order and message are committed first, so that a crash between leaves
-//! something that is tried again; when the SM-DS says no or nothing, the order is taken back to where it stood. The order
-//! may end while the SM-DS is asked: what it has then taken is deleted there again.
+//! The operator receives its reply after the SM-DS has replied. Order and message are committed
+//! first, so that the registration is retried after a crash. If the SM-DS refuses or does not
+//! reply, the order is restored to its previous state. The order can end while the SM-DS is being
+//! called. In that case a registered event is deleted again.
 
 use bytes::Bytes;
 use http::Response;
@@ -18,142 +19,146 @@ use rsp_server::{Decision, Rejection};
 use serde::Serialize;
 use world::{Event, Events, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
-use super::Delivered;
+use super::Delivery;
 use crate::{
     context::Context,
     es2plus, outbox,
     profile_state::ProfileState,
-    records::{Before, MATCHING_IDS, Message, ORDERS_BY_EID, OUTBOX, Outgoing, PROFILES, Profile, eid_key},
+    records::{
+        MATCHING_IDS, Message, ORDERS_BY_EID, OUTBOX, OrderSnapshot, Outgoing, PROFILES, Profile, eid_key,
+    },
     server::SmDpPlus,
 };
 
-/// What an SM-DS said to a call.
-enum Word {
+/// The reply of an SM-DS to a call.
+enum SmDsReply {
     Done,
     Refused(StatusCodeData),
-    /// Nothing, or nothing that is an answer. It may have done it.
+    /// There was no usable reply. The SM-DS may have executed the call.
     Unclear(String),
-    /// It was not reached, so it has done nothing.
+    /// The SM-DS was not reached and has not executed the call.
     Unreachable(LinkFault),
 }
 
-/// Whether the SM-DS has an event that it was asked to register.
+/// Says if the SM-DS has an event after a registration attempt.
 #[derive(Clone, Copy, PartialEq)]
-enum AtSmDs {
-    Yes,
-    Maybe,
-    Rejection,
+enum EventState {
+    Registered,
+    Unknown,
+    NotRegistered,
 }
 
-/// A RegisterEvent, with the key of its message.
+/// A RegisterEvent call and the key of its message.
 #[derive(Clone, Copy)]
 struct Registration<'a> {
     key: &'a str,
     at: &'a SmdpAddress,
     request: &'a RegisterEventRequest,
-    before: &'a Before,
+    before: &'a OrderSnapshot,
 }
 
 impl SmDpPlus {
-    /// Registers at once the events that a request has just committed. What is given is the answer to the request when
-    /// its order does not stand: an SM-DS has not taken the event, or the order ended meanwhile.
+    /// Registers the events that a request has just committed. Returns a refusal if the order is no
+    /// longer valid because an SM-DS refused the event or the order ended in the meantime. The
+    /// refusal is then the reply to the request.
     pub(crate) async fn register_events(&self, posted: &[String]) -> Result<Option<Refusal>, Fault> {
         for key in posted {
             let Some(message) = Tx::begin(self.records()).get(&OUTBOX, key).await? else { continue };
             let Outgoing::RegisterEvent { at, request, before } = message.call else { continue };
-            let (refusal, at_sm_ds) = match self.ask(&at, "registerEvent", &request).await {
-                Word::Done => {
-                    let why = "the order ended while the SM-DS was asked to register its event";
-                    (Status::IccidInvalidTransition.because(why).about(before.iccid), AtSmDs::Yes)
+            let (refusal, event_state) = match self.call(&at, "registerEvent", &request).await {
+                SmDsReply::Done => {
+                    let why = "the order ended during the registration of its event at the SM-DS";
+                    (Status::IccidInvalidTransition.because(why).about(before.iccid), EventState::Registered)
                 }
-                Word::Refused(why) => {
+                SmDsReply::Refused(why) => {
                     let why = format!("the SM-DS refused the event: {why}");
-                    (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::Rejection)
+                    (Status::SmdsExecutionError.because(why).about(&at), EventState::NotRegistered)
                 }
-                Word::Unclear(why) => {
-                    let why = format!("the SM-DS gave no usable answer: {why}");
-                    (Status::SmdsExecutionError.because(why).about(&at), AtSmDs::Maybe)
+                SmDsReply::Unclear(why) => {
+                    let why = format!("the SM-DS returned no valid reply: {why}");
+                    (Status::SmdsExecutionError.because(why).about(&at), EventState::Unknown)
                 }
-                Word::Unreachable(fault) => {
-                    (Status::SmdsInaccessible.because(fault.to_string()).about(&at), AtSmDs::Rejection)
-                }
+                SmDsReply::Unreachable(fault) => (
+                    Status::SmdsInaccessible.because(fault.to_string()).about(&at),
+                    EventState::NotRegistered,
+                ),
             };
             let registration = Registration { key, at: &at, request: &request, before: &before };
-            if !self.settle(registration, at_sm_ds).await? {
+            if !self.settle(registration, event_state).await? {
                 return Ok(Some(refusal));
             }
         }
         Ok(None)
     }
 
-    /// An event that was left behind by a crash, or one to delete.
-    pub(super) async fn tell_sm_ds(
+    /// Delivers an event registration that a crash interrupted, or an event deletion.
+    pub(super) async fn deliver_event(
         &self,
         key: &str,
         address: &SmdpAddress,
         call: &Outgoing,
-    ) -> Result<Delivered, Fault> {
+    ) -> Result<Delivery, Fault> {
         match call {
             Outgoing::RegisterEvent { at, request, before } => {
                 self.register_late(Registration { key, at, request, before }).await
             }
             Outgoing::DeleteEvent(request) => {
-                Ok(match self.ask(address, "deleteEvent", request).await {
-                    Word::Done => Delivered::Done,
-                    // What is not there need not be deleted.
-                    Word::Refused(why) if why.status() == Some(Status::EventUnknown) => Delivered::Done,
-                    Word::Refused(why) => Delivered::Not(why.to_string()),
-                    Word::Unclear(why) => Delivered::Not(why),
-                    Word::Unreachable(fault) => Delivered::Not(fault.to_string()),
+                Ok(match self.call(address, "deleteEvent", request).await {
+                    SmDsReply::Done => Delivery::Done,
+                    // The event does not exist, so there is nothing to delete.
+                    SmDsReply::Refused(why) if why.status() == Some(Status::EventUnknown) => Delivery::Done,
+                    SmDsReply::Refused(why) => Delivery::Not(why.to_string()),
+                    SmDsReply::Unclear(why) => Delivery::Not(why),
+                    SmDsReply::Unreachable(fault) => Delivery::Not(fault.to_string()),
                 })
             }
-            // Nobody writes one.
-            Outgoing::HandleDownloadProgressInfo(_) => Ok(Delivered::Done),
+            // This message is never posted to an SM-DS.
+            Outgoing::HandleDownloadProgressInfo(_) => Ok(Delivery::Done),
         }
     }
 
-    async fn register_late(&self, registration: Registration<'_>) -> Result<Delivered, Fault> {
+    async fn register_late(&self, registration: Registration<'_>) -> Result<Delivery, Fault> {
         let iccid = registration.before.iccid.to_string();
         let profile = Tx::begin(self.records()).get(&PROFILES, &iccid).await?;
         if !profile.is_some_and(|profile| registration.is_wanted(&profile)) {
-            return Ok(Delivered::Done);
+            return Ok(Delivery::Done);
         }
-        let at_sm_ds = match self.ask(registration.at, "registerEvent", registration.request).await {
-            Word::Done => AtSmDs::Yes,
-            // It was there before the crash.
-            Word::Refused(why) if why.status() == Some(Status::EventInUse) => AtSmDs::Yes,
-            Word::Refused(_) => AtSmDs::Rejection,
-            Word::Unclear(why) => return Ok(Delivered::Not(why)),
-            Word::Unreachable(fault) => return Ok(Delivered::Not(fault.to_string())),
+        let event_state = match self.call(registration.at, "registerEvent", registration.request).await {
+            SmDsReply::Done => EventState::Registered,
+            // The event was registered before the crash.
+            SmDsReply::Refused(why) if why.status() == Some(Status::EventInUse) => EventState::Registered,
+            SmDsReply::Refused(_) => EventState::NotRegistered,
+            SmDsReply::Unclear(why) => return Ok(Delivery::Not(why)),
+            SmDsReply::Unreachable(fault) => return Ok(Delivery::Not(fault.to_string())),
         };
-        self.settle(registration, at_sm_ds).await?;
-        Ok(Delivered::Done)
+        self.settle(registration, event_state).await?;
+        Ok(Delivery::Done)
     }
 
-    /// What is to be undone when a message was tried for too long.
+    /// Undoes the change that a message belongs to when its delivery is abandoned.
     pub(super) async fn give_up(&self, key: &str, message: &Message) -> Result<(), Fault> {
         match &message.call {
             Outgoing::RegisterEvent { at, request, before } => {
                 let registration = Registration { key, at, request, before };
-                self.settle(registration, AtSmDs::Maybe).await.map(drop)
+                self.settle(registration, EventState::Unknown).await.map(drop)
             }
             Outgoing::DeleteEvent(_) | Outgoing::HandleDownloadProgressInfo(_) => Ok(()),
         }
     }
 
-    async fn ask(&self, address: &SmdpAddress, function: &'static str, body: &impl Serialize) -> Word {
+    async fn call(&self, address: &SmdpAddress, function: &'static str, body: &impl Serialize) -> SmDsReply {
         let request = json::request(&es12::path(function), self.0.config.protocol_version, body);
         let sent = request.body().len();
-        let (word, received) = match self.send(address, request).await {
+        let (reply, received) = match self.send(address, request).await {
             Ok(response) => (read(&response), response.body().len()),
-            Err(fault) if may_have_arrived(fault.kind) => (Word::Unclear(fault.to_string()), 0),
-            Err(fault) => (Word::Unreachable(fault), 0),
+            Err(fault) if may_have_arrived(fault.kind) => (SmDsReply::Unclear(fault.to_string()), 0),
+            Err(fault) => (SmDsReply::Unreachable(fault), 0),
         };
-        let outcome = match &word {
-            Word::Done => Outcome::Done,
-            Word::Refused(why) => Outcome::Refused(why.to_string()),
-            Word::Unclear(why) => Outcome::Failed(why.clone()),
-            Word::Unreachable(fault) => Outcome::Failed(fault.to_string()),
+        let outcome = match &reply {
+            SmDsReply::Done => Outcome::Done,
+            SmDsReply::Refused(why) => Outcome::Refused(why.to_string()),
+            SmDsReply::Unclear(why) => Outcome::Failed(why.clone()),
+            SmDsReply::Unreachable(fault) => Outcome::Failed(fault.to_string()),
         };
         let spelled = if function == "registerEvent" { "RegisterEvent" } else { "DeleteEvent" };
         self.0.events.tell(
@@ -163,19 +168,19 @@ impl SmDpPlus {
                 .with_outcome(outcome)
                 .with_note(address.to_string()),
         );
-        word
+        reply
     }
 
-    /// Ends a registration by what is known of it. Says whether the order stands.
-    async fn settle(&self, registration: Registration<'_>, at_sm_ds: AtSmDs) -> Result<bool, Fault> {
+    /// Completes a registration. Returns true if the order is still valid.
+    async fn settle(&self, registration: Registration<'_>, event_state: EventState) -> Result<bool, Fault> {
         let now = self.0.world.now();
         world::transact(self.records(), |tx| {
             Box::pin(async move {
                 let mut context = self.0.context(tx, now);
-                match registration.settle(&mut context, at_sm_ds).await {
-                    Ok(stands) => Ok(stands),
+                match registration.settle(&mut context, event_state).await {
+                    Ok(is_valid) => Ok(is_valid),
                     Err(Rejection::Fault(fault)) => Err(fault),
-                    // Nothing here refuses.
+                    // `Registration::settle` returns no refusals.
                     Err(Rejection::Refusal(_)) => Ok(false),
                 }
             })
@@ -185,27 +190,30 @@ impl SmDpPlus {
 }
 
 impl Registration<'_> {
-    async fn settle(self, context: &mut Context<'_, '_>, at_sm_ds: AtSmDs) -> Decision<bool> {
-        // Whoever asked for the same event at the same time may have settled it, and told so: that is not undone.
+    async fn settle(self, context: &mut Context<'_, '_>, event_state: EventState) -> Decision<bool> {
+        // A concurrent request for the same event may have completed the registration and reported
+        // success. Its result must not be undone.
         let is_pending = context.tx.get(&OUTBOX, self.key).await?.is_some();
         context.tx.delete(&OUTBOX, self.key);
         let profile = context.tx.get(&PROFILES, &self.before.iccid.to_string()).await?;
         let is_wanted = profile.as_ref().is_some_and(|profile| self.is_wanted(profile));
-        let is_own = profile.as_ref().is_some_and(|profile| self.is_of(profile));
-        // Gone on is what a device that knew its code was faster with.
-        let stands =
-            is_own && (is_wanted || profile.as_ref().is_some_and(|it| it.state != ProfileState::Confirmed));
+        let is_current_order = profile.as_ref().is_some_and(|profile| self.is_of(profile));
+        // A device that already knew its activation code may have started the download in the
+        // meantime.
+        let is_valid = is_current_order
+            && (is_wanted || profile.as_ref().is_some_and(|it| it.state() != ProfileState::Confirmed));
         if is_pending
-            && is_own
+            && is_current_order
             && is_wanted
-            && at_sm_ds != AtSmDs::Yes
-            && let Some(profile) = profile.filter(|profile| profile.state == ProfileState::Released)
+            && event_state != EventState::Registered
+            && let Some(profile) = profile.filter(|profile| profile.state() == ProfileState::Released)
         {
-            take_back(context, profile, self.before, at_sm_ds).await?;
+            restore_order(context, profile, self.before, event_state).await?;
             return Ok(false);
         }
-        // The DeleteEvent of what ended meanwhile may have come before the event did.
-        if !is_wanted && at_sm_ds != AtSmDs::Rejection {
+        // The DeleteEvent for an order that ended in the meantime may have reached the SM-DS before
+        // the event was registered.
+        if !is_wanted && event_state != EventState::NotRegistered {
             outbox::delete_event_at(
                 context,
                 self.at.clone(),
@@ -213,40 +221,40 @@ impl Registration<'_> {
                 self.request.event_id.clone(),
             )?;
         }
-        Ok(stands)
+        Ok(is_valid)
     }
 
-    /// Whether an order of the profile wants this very event at the SM-DS.
+    /// True if the profile's order still needs exactly this event at the SM-DS.
     fn is_wanted(&self, profile: &Profile) -> bool {
-        self.is_named_by(profile) && profile.order.as_ref().is_some_and(|order| order.event_registered)
+        self.is_named_by(profile) && profile.order().is_ok_and(|order| order.event_registered)
     }
 
-    /// Whether the profile's order is the one that the event was to tell of, and not a later one.
+    /// True if the event announces the profile's current order and not an earlier one.
     fn is_of(&self, profile: &Profile) -> bool {
         let last = profile.last_call.as_ref().and_then(|last| last.event.as_deref());
         self.is_named_by(profile) && last.is_none_or(|last| last == self.key)
     }
 
     fn is_named_by(&self, profile: &Profile) -> bool {
-        let event = profile.order.as_ref().and_then(outbox::event_of);
+        let event = profile.status.order().and_then(outbox::event_of);
         event.is_some_and(|(at, eid, event_id)| {
             at == *self.at && eid == self.request.eid && event_id == self.request.event_id
         })
     }
 }
 
-/// Puts the order back to where it stood.
-async fn take_back(
+/// Restores the order to the state before the registration.
+async fn restore_order(
     context: &mut Context<'_, '_>,
     mut profile: Profile,
-    before: &Before,
-    at_sm_ds: AtSmDs,
+    before: &OrderSnapshot,
+    event_state: EventState,
 ) -> Decision<()> {
-    let Some(mut order) = profile.order.take() else { return Ok(()) };
-    // Who was not reached has nothing to delete.
-    order.event_registered = at_sm_ds != AtSmDs::Rejection;
+    let Ok(mut order) = profile.order().cloned() else { return Ok(()) };
+    // An SM-DS that was not reached has no event to delete.
+    order.event_registered = event_state != EventState::NotRegistered;
     es2plus::forget(context, profile.iccid, &order).await?;
-    if let Some(order) = &before.order {
+    if let Some(order) = before.status.order() {
         if let Some(eid) = order.eid {
             context.tx.put(&ORDERS_BY_EID, &eid_key(eid, before.iccid), &before.iccid)?;
         }
@@ -254,24 +262,23 @@ async fn take_back(
             context.tx.put(&MATCHING_IDS, matching_id, &before.iccid)?;
         }
     }
-    profile.state = before.state;
-    profile.order.clone_from(&before.order);
+    profile.status.clone_from(&before.status);
     profile.last_call.clone_from(&before.last_call);
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     Ok(())
 }
 
-fn read(response: &Response<Bytes>) -> Word {
+fn read(response: &Response<Bytes>) -> SmDsReply {
     #[derive(serde::Deserialize)]
     struct NoOutput {}
     match json::answer::<NoOutput>(response) {
-        Ok(Answer::Done(NoOutput {})) => Word::Done,
-        Ok(Answer::Refused(why)) => Word::Refused(why),
-        Err(e) => Word::Unclear(e.to_string()),
+        Ok(Answer::Done(NoOutput {})) => SmDsReply::Done,
+        Ok(Answer::Refused(why)) => SmDsReply::Refused(why),
+        Err(e) => SmDsReply::Unclear(e.to_string()),
     }
 }
 
-/// Whether the request may have been acted upon though no answer came.
+/// True if the peer may have executed the request although no reply arrived.
 fn may_have_arrived(kind: LinkFaultKind) -> bool {
     use LinkFaultKind as Kind;
     !matches!(kind, Kind::Unresolved | Kind::Refused | Kind::Unreachable | Kind::Tls)

@@ -1,7 +1,7 @@
-//! ES2, from the operator: SGP.02 section 5.3.
+//! ES2, called by the operator: SGP.02 section 5.3.
 //!
-//! What the eUICC answers takes as long as it takes: those functions are records in [`m2m`](crate::m2m). The others are
-//! asked of the SM-SR while the operator waits.
+//! Functions that need a response from the eUICC are stored as records in [`m2m`](crate::m2m). The
+//! others call the SM-SR while the operator waits.
 
 pub(crate) mod relayed;
 
@@ -13,9 +13,9 @@ use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::m2m::{
     context::Context,
-    download, goods,
-    records::{Download, Relay, downloads_to},
-    relay::{self, Relayed},
+    download,
+    records::{Awaits, Download, Relay, Relayed, downloads_to},
+    relay, stock,
 };
 
 /// ES2.DownloadProfile: SGP.02 section 5.3.2.
@@ -26,7 +26,7 @@ pub(crate) async fn download_profile(
 ) -> Decision<Answer<es2::DownloadProfileResponse>> {
     context.must_be_operator(&call.caller).await?;
     context.sm_sr(&request.smsr_id).await?;
-    let (iccid, order) = goods::reserve(context, &call.caller, &request).await?;
+    let (iccid, order) = stock::reserve(context, &call.caller, &request).await?;
     let id = format!("{}{}", downloads_to(request.eid), hex::encode(context.world.random::<16>()));
     let validity = context.config.default_validity;
     let download = Download {
@@ -39,14 +39,14 @@ pub(crate) async fn download_profile(
         answer: call.ticket(),
         valid_until: call.expires().unwrap_or_else(|| context.now.plus(validity)),
         step: 0,
-        awaits: download::Awaits::Eis,
+        awaits: Awaits::Eis,
     };
     download::begin(context, &id, download).await?;
     Ok(Answer::Later)
 }
 
 /// ES2.EnableProfile, DisableProfile, DeleteProfile, SetFallBackAttribute, SetEmergencyProfileAttribute and AuditEIS.
-pub(crate) async fn pass_on<R>(
+pub(crate) async fn forward<R>(
     context: &mut Context<'_, '_>,
     call: &Call,
     (eid, sm_sr): (Eid, Oid),

@@ -1,4 +1,5 @@
-//! ES2 functions that are asked of the SM-SR while the operator waits: SGP.02 sections 5.3.1, 5.3.3 and 5.3.4.
+//! ES2 functions that call the SM-SR while the operator waits: SGP.02 sections 5.3.1, 5.3.3 and
+//! 5.3.4.
 
 use rsp::{
     ids::Oid,
@@ -12,7 +13,7 @@ use rsp_server::soap::{Call, Decision, NoAnswer, Soap};
 
 use crate::m2m::{context::Context, relay};
 
-/// ES2.GetEIS: the operator's view.
+/// ES2.GetEIS. Returns the part of the EIS that the operator may see.
 pub(crate) async fn get_eis(
     context: &mut Context<'_, '_>,
     soap: &Soap,
@@ -21,8 +22,8 @@ pub(crate) async fn get_eis(
 ) -> Decision<es2::GetEisResponse> {
     context.must_be_operator(&call.caller).await?;
     let question = es3::GetEisRequest { base: BaseRequest::new(""), eid: request.eid };
-    let answer = ask::<es3::GetEis>(context, soap, &request.smsr_id, question).await?;
-    let eis = answer.eis.map(|eis| relay::of_operator(eis, &call.caller));
+    let answer = call_sm_sr::<es3::GetEis>(context, soap, &request.smsr_id, question).await?;
+    let eis = answer.eis.map(|eis| relay::operator_view(eis, &call.caller));
     Ok(es2::GetEisResponse { base: ended(answer.base.function_execution_status), eis })
 }
 
@@ -34,10 +35,10 @@ pub(crate) async fn update_policy_rules(
     request: es2::UpdatePolicyRulesRequest,
 ) -> Decision<es2::UpdatePolicyRulesResponse> {
     context.must_be_operator(&call.caller).await?;
-    relay::own(context, &call.caller, request.eid, request.iccid).await?;
+    relay::check_owner(context, &call.caller, request.eid, request.iccid).await?;
     let es2::UpdatePolicyRulesRequest { eid, iccid, pol2, .. } = request;
     let question = es3::UpdatePolicyRulesRequest { base: BaseRequest::new(""), eid, iccid, pol2 };
-    let answer = ask::<es3::UpdatePolicyRules>(context, soap, &request.smsr_id, question).await?;
+    let answer = call_sm_sr::<es3::UpdatePolicyRules>(context, soap, &request.smsr_id, question).await?;
     Ok(es2::UpdatePolicyRulesResponse { base: ended(answer.base.function_execution_status) })
 }
 
@@ -49,15 +50,16 @@ pub(crate) async fn update_subscription_address(
     request: es2::UpdateSubscriptionAddressRequest,
 ) -> Decision<es2::UpdateSubscriptionAddressResponse> {
     context.must_be_operator(&call.caller).await?;
-    relay::own(context, &call.caller, request.eid, request.iccid).await?;
+    relay::check_owner(context, &call.caller, request.eid, request.iccid).await?;
     let es2::UpdateSubscriptionAddressRequest { eid, iccid, new_subscription_address, .. } = request;
     let base = BaseRequest::new("");
     let question = es3::UpdateSubscriptionAddressRequest { base, eid, iccid, new_subscription_address };
-    let answer = ask::<es3::UpdateSubscriptionAddress>(context, soap, &request.smsr_id, question).await?;
+    let answer =
+        call_sm_sr::<es3::UpdateSubscriptionAddress>(context, soap, &request.smsr_id, question).await?;
     Ok(es2::UpdateSubscriptionAddressResponse { base: ended(answer.base.function_execution_status) })
 }
 
-async fn ask<F: Function>(
+async fn call_sm_sr<F: Function>(
     context: &mut Context<'_, '_>,
     soap: &Soap,
     sm_sr: &Oid,
@@ -73,7 +75,7 @@ async fn ask<F: Function>(
     })
 }
 
-/// The SM-SR's verdict is ours.
+/// Passes the execution status of the SM-SR on to the operator.
 fn ended(how: FunctionExecutionStatus) -> BaseResponse {
     BaseResponse { function_execution_status: how, ..BaseResponse::default() }
 }

@@ -21,13 +21,12 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
-    let Some(order) = profile.order.clone() else {
-        return Err(Status::IccidUnknown.because("the profile is not ordered").about(iccid).into());
-    };
+    let not_ordered = |_| Status::IccidUnknown.because("the profile is not ordered").about(iccid);
+    let order = profile.order().map_err(not_ordered)?.clone();
     match (order.eid, request.eid) {
         (Some(_), None) => {
             return Err(Status::EidMissing
-                .because("the order has an EID, which must be given")
+                .because("the order has an EID, so the request must contain it")
                 .about(iccid)
                 .into());
         }
@@ -48,16 +47,9 @@ pub(crate) async fn execute(
         FinalProfileStatusIndicator::Available => ProfileEvent::OrderCancelled,
         FinalProfileStatusIndicator::Unavailable => ProfileEvent::OrderCancelledForGood,
     };
-    let Some(state) = profile.state.after(event) else {
-        return Err(Status::IccidInvalidTransition
-            .because(format!("the profile is {}", profile.state))
-            .about(iccid)
-            .into());
-    };
-    profile.state = state;
-    profile.order = None;
+    profile.apply(event)?;
     forget(context, iccid, &order).await?;
-    call.keep(context, &mut profile, &())?;
-    profile.keep(context.tx)?;
+    call.save(context, &mut profile, &())?;
+    profile.save(context.tx)?;
     Ok(())
 }

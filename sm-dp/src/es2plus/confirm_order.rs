@@ -1,6 +1,7 @@
 //! ES2+.ConfirmOrder: SGP.22 section 5.3.2.
 //!
-//! Completes an order: for whom, under which MatchingID, with which confirmation code, and whether at once.
+//! Completes an order: sets the EID, the MatchingID and the confirmation code, and optionally
+//! releases the profile.
 
 use crypto::ConfirmationCodeHash;
 use rsp::{
@@ -15,15 +16,16 @@ use super::{Caller, own_profile, register_event, retry::CallId};
 use crate::{
     context::Context,
     profile_state::ProfileEvent,
-    records::{Before, MATCHING_IDS, ORDERS_BY_EID, Octets, Profile, eid_key},
+    records::{MATCHING_IDS, ORDERS_BY_EID, Octets, OrderSnapshot, Profile, eid_key},
 };
 
-/// MatchingIDs that are made here: five groups of five. 25 symbols of 32 are 125 bits, not to be guessed.
+/// The number of groups in a generated MatchingID. Each group has five symbols. 25 symbols out of
+/// 32 are 125 bits, which cannot be guessed.
 const GROUPS: usize = 5;
-/// Letters and digits of section 4.1.1 that are not easily taken for one another.
+/// The letters and digits of section 4.1.1 that are not easily confused with each other.
 const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
-/// The longest activation code (section 4.1): whatever the operator chooses must fit into one.
+/// Maximum length of an activation code (section 4.1). The operator's MatchingID must fit into it.
 const MAX_ACTIVATION_CODE: usize = 255;
 
 pub(crate) async fn execute(
@@ -41,19 +43,14 @@ pub(crate) async fn execute(
         true => ProfileEvent::OrderConfirmedAndReleased,
         false => ProfileEvent::OrderConfirmed,
     };
-    let Some(state) = profile.state.after(event) else {
-        return Err(Status::IccidInvalidTransition
-            .because(format!("the profile is {}", profile.state))
-            .about(request.iccid)
-            .into());
-    };
+    profile.after(event)?;
     let eid = eid_of(&profile, request.eid)?;
     let matching_id = matching_id(context, request, eid).await?;
     check_event(request, eid, &matching_id)?;
 
-    let before = Before::of(&profile);
-    profile.state = state;
-    if let Some(order) = profile.order.as_mut() {
+    let before = OrderSnapshot::of(&profile);
+    profile.apply(event)?;
+    if let Ok(order) = profile.order_mut() {
         order.eid = eid;
         order.matching_id = Some(matching_id.clone());
         order.confirmation_code_hash = request
@@ -72,38 +69,39 @@ pub(crate) async fn execute(
     }
     let reply =
         ConfirmOrderReply { eid, matching_id, smdp_address: Some(context.config.address.to_string()) };
-    call.keep(context, &mut profile, &reply)?;
+    call.save(context, &mut profile, &reply)?;
     if request.release_flag {
         register_event(context, &mut profile, before).await?;
     }
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     Ok(reply)
 }
 
-/// Whether the user must know a confirmation code; an empty one is none.
-fn is_asked_for(request: &ConfirmOrderRequest) -> bool {
+/// True if the user must enter a confirmation code. An empty code requires no confirmation.
+fn requires_confirmation_code(request: &ConfirmOrderRequest) -> bool {
     request.confirmation_code.as_ref().is_some_and(|code| !code.is_empty())
 }
 
-/// An event is for one eUICC, and its EventID is the MatchingID.
+/// Checks that an event can be registered. An event is for one eUICC, and its EventID is the
+/// MatchingID.
 fn check_event(request: &ConfirmOrderRequest, eid: Option<Eid>, matching_id: &str) -> Result<(), Refusal> {
     let Some(address) = &request.smds_address else { return Ok(()) };
     if address.parse::<SmdpAddress>().is_err() {
-        return Err(Status::SmdsInaccessible.because("this is no address of an SM-DS").about(address));
+        return Err(Status::SmdsInaccessible.because("this is not an address of an SM-DS").about(address));
     }
     if eid.is_none() {
         return Err(Status::EidMissing.because("an event at an SM-DS is for an EID, and the order has none"));
     }
     if matching_id.is_empty() {
         return Err(Status::MatchingIdRefused
-            .because("an event at an SM-DS needs a MatchingID, and none is to be had"));
+            .because("an event at an SM-DS needs a MatchingID, and the order has none"));
     }
     Ok(())
 }
 
-/// The EID of the order and the EID now given must not differ.
+/// Returns the EID of the order. The EID in this request must not differ from the EID of the order.
 fn eid_of(profile: &Profile, now: Option<Eid>) -> Decision<Option<Eid>> {
-    match (profile.order.as_ref().and_then(|order| order.eid), now) {
+    match (profile.order().ok().and_then(|order| order.eid), now) {
         (Some(ordered), Some(now)) if ordered != now => {
             Err(Status::EidAssociation.because("the profile is ordered for another eUICC").about(now).into())
         }
@@ -111,7 +109,8 @@ fn eid_of(profile: &Profile, now: Option<Eid>) -> Decision<Option<Eid>> {
     }
 }
 
-/// The operator's choice if nobody else has it, or one of our own. Empty: the order is found by its EID alone.
+/// Returns the MatchingID of the order: the operator's choice if it is not in use, or a generated
+/// one. It is empty if the order is to be found by its EID alone.
 async fn matching_id(
     context: &mut Context<'_, '_>,
     request: &ConfirmOrderRequest,
@@ -131,7 +130,7 @@ async fn matching_id(
     };
     if !chosen.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-') {
         return Err(Status::FormatInvalid
-            .because("a MatchingID is of A-Z, 0-9 and - (section 4.1.1)")
+            .because("a MatchingID may only contain A-Z, 0-9 and - (section 4.1.1)")
             .about(&chosen)
             .into());
     }
@@ -139,7 +138,7 @@ async fn matching_id(
         smdp_address: context.config.address.clone(),
         matching_id: chosen.clone(),
         smdp_oid: None,
-        confirmation_code_required: is_asked_for(request),
+        confirmation_code_required: requires_confirmation_code(request),
     };
     if code.to_string().len() > MAX_ACTIVATION_CODE {
         return Err(Status::FormatInvalid
@@ -155,10 +154,10 @@ async fn matching_id(
     }
 }
 
-/// A MatchingID that nobody guesses.
+/// Generates an unguessable MatchingID.
 pub(crate) fn generated(context: &Context<'_, '_>) -> String {
-    let drawn = context.world.random::<{ GROUPS * 5 }>();
-    let symbols: Vec<char> = drawn
+    let random = context.world.random::<{ GROUPS * 5 }>();
+    let symbols: Vec<char> = random
         .iter()
         .filter_map(|octet| ALPHABET.get(usize::from(octet % 32)))
         .map(|symbol| char::from(*symbol))

@@ -1,6 +1,6 @@
 //! ES2+.DownloadOrder: SGP.22 section 5.3.1.
 //!
-//! Reserves a profile: one by its ICCID, or any that is left of a type.
+//! Reserves a profile, either the one with the given ICCID or any available one of a type.
 
 use rsp::{
     sgp22::es2plus::{DownloadOrderReply, DownloadOrderRequest},
@@ -12,7 +12,7 @@ use super::{Caller, forget, own_profile, retry::CallId};
 use crate::{
     context::Context,
     profile_state::ProfileEvent,
-    records::{ORDERS_BY_EID, Order, OrderId, PROFILE_TYPES, Profile, eid_key},
+    records::{InvalidTransition, ORDERS_BY_EID, Order, PROFILE_TYPES, Profile, ProfileOrderId, eid_key},
     stock,
 };
 
@@ -34,18 +34,14 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
-    let Some(state) = profile.state.after(event) else {
-        return Err(Status::IccidInUse
-            .because(format!("the profile is {}", profile.state))
-            .about(profile.iccid)
-            .into());
-    };
-    if let Some(ended) = &profile.order {
+    let in_use = |error: InvalidTransition| Status::IccidInUse.because(error.to_string()).about(error.iccid);
+    profile.after(event).map_err(in_use)?;
+    if let Ok(ended) = profile.order() {
         forget(context, profile.iccid, ended).await?;
     }
-    profile.state = state;
     let requester = request.header.function_requester_identifier.clone();
-    profile.order = Some(Order::new(OrderId::drawn(context.world), requester, request.eid, &profile));
+    let order = Order::new(ProfileOrderId::random(context.world), requester, request.eid, &profile);
+    profile.reserve(event, order).map_err(in_use)?;
     if let Some(eid) = request.eid {
         context.tx.put(&ORDERS_BY_EID, &eid_key(eid, profile.iccid), &profile.iccid)?;
     }
@@ -53,8 +49,8 @@ pub(crate) async fn execute(
     if request.iccid.is_none() {
         call.keep_profile(context, profile.iccid)?;
     }
-    call.keep(context, &mut profile, &reply)?;
-    profile.keep(context.tx)?;
+    call.save(context, &mut profile, &reply)?;
+    profile.save(context.tx)?;
     Ok(reply)
 }
 
@@ -85,9 +81,9 @@ async fn find(context: &mut Context<'_, '_>, request: &DownloadOrderRequest) -> 
     }
 }
 
-/// A profile of a type, or that there is none left.
+/// Returns an available profile of a type, or refuses if there is none left.
 pub(crate) async fn any_of_type(context: &mut Context<'_, '_>, wanted: &str) -> Decision<Profile> {
     stock::any_of_type(context.tx, context.world, wanted).await?.ok_or_else(|| {
-        Status::ProfileTypeUnavailable.because("every profile of this type is taken").about(wanted).into()
+        Status::ProfileTypeUnavailable.because("no profile of this type is available").about(wanted).into()
     })
 }

@@ -1,4 +1,4 @@
-//! ES2+, from the operator: SGP.22 section 5.3. A function a file.
+//! ES2+, called by the operator: SGP.22 section 5.3. There is one file for each function.
 
 pub(crate) mod cancel_order;
 pub(crate) mod confirm_order;
@@ -12,7 +12,7 @@ use rsp::{
     sgp22::json::RequestHeader,
     status::Status,
 };
-use rsp_server::Decision;
+use rsp_server::{Decision, Rejection};
 use world::PeerCertificate;
 
 use crate::{
@@ -20,31 +20,32 @@ use crate::{
     context::Context,
     outbox,
     records::{
-        BINDINGS, Before, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, PROFILES, Profile, eid_key,
-        iccid_key,
+        BINDINGS, InvalidTransition, MATCHING_IDS, OPERATORS, ORDERS_BY_EID, Order, OrderSnapshot, PROFILES,
+        Profile, eid_key, iccid_key,
     },
 };
 
-/// Who called, as TLS has established it.
+/// The caller of ES2+, as authenticated by TLS.
 pub(crate) struct Caller {
     /// The registered object identifiers of the client certificate.
     oids: Vec<Oid>,
 }
 
 impl Caller {
-    /// From the verified client certificate; `None` when it cannot be read, which TLS should have noticed.
+    /// Reads the caller from the verified client certificate. Returns `None` if the certificate
+    /// cannot be parsed, which TLS should already have rejected.
     pub(crate) fn of(certificate: &PeerCertificate) -> Option<Self> {
         let certificate = Certificate::from_der(certificate.0.clone()).ok()?;
         Some(Self { oids: certificate.registered_ids().to_vec() })
     }
 
-    /// That the functionRequesterIdentifier is the caller's own.
+    /// Checks that the functionRequesterIdentifier belongs to the caller.
     pub(crate) async fn check(&self, context: &mut Context<'_, '_>, header: &RequestHeader) -> Decision<()> {
         let requester = &header.function_requester_identifier;
         let operator = context.tx.get(&OPERATORS, requester).await?;
         let why = match (operator, context.config.requesters) {
             (Some(operator), _) if self.oids.contains(&operator.certificate_oid) => return Ok(()),
-            (Some(_), _) => "the client certificate is another operator's",
+            (Some(_), _) => "the client certificate belongs to another operator",
             (None, Requesters::Listed) => {
                 return Err(Status::RequesterUnknown
                     .because("no operator has this identifier")
@@ -62,15 +63,22 @@ impl Caller {
     }
 }
 
-/// The profile with this ICCID.
-pub(crate) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Decision<Profile> {
-    match context.tx.get(&PROFILES, &iccid.to_string()).await? {
-        Some(profile) => Ok(profile),
-        None => Err(Status::IccidUnknown.because("there is no such profile in stock").about(iccid).into()),
+impl From<InvalidTransition> for Rejection {
+    fn from(error: InvalidTransition) -> Self {
+        Status::IccidInvalidTransition.because(error.to_string()).about(error.iccid).into()
     }
 }
 
-/// Takes away everything by which an order is found and what was bound for it: its activation code dies with it.
+/// Returns the profile with this ICCID.
+pub(crate) async fn profile(context: &mut Context<'_, '_>, iccid: Iccid) -> Decision<Profile> {
+    match context.tx.get(&PROFILES, &iccid.to_string()).await? {
+        Some(profile) => Ok(profile),
+        None => Err(Status::IccidUnknown.because("no profile in stock has this ICCID").about(iccid).into()),
+    }
+}
+
+/// Deletes the index entries of an order, its event and the packages bound for it. Its activation
+/// code becomes invalid.
 pub(crate) async fn forget(context: &mut Context<'_, '_>, iccid: Iccid, order: &Order) -> Decision<()> {
     if let Some(matching_id) = &order.matching_id {
         context.tx.delete(&MATCHING_IDS, matching_id);
@@ -89,7 +97,7 @@ pub(crate) async fn forget(context: &mut Context<'_, '_>, iccid: Iccid, order: &
     Ok(())
 }
 
-/// The profile with this ICCID, whose order must be the caller's.
+/// Returns the profile with this ICCID. Refuses if another operator has ordered it.
 pub(crate) async fn own_profile(
     context: &mut Context<'_, '_>,
     iccid: Iccid,
@@ -105,12 +113,12 @@ pub(crate) async fn own_profile(
     Ok(profile)
 }
 
-/// Has the event registered that tells an LPA of a released order, if the order has an SM-DS. The caller is answered
-/// when the SM-DS has been.
+/// Posts the registration of the event that announces a released order to an LPA, if the order
+/// names an SM-DS. The caller gets its reply after the SM-DS has replied.
 async fn register_event(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,
-    before: Before,
+    before: OrderSnapshot,
 ) -> Decision<()> {
     if let Some(event) = outbox::register_event(context, profile, before).await? {
         retry::CallId::keep_event(profile, event);
@@ -119,8 +127,8 @@ async fn register_event(
 }
 
 impl Profile {
-    /// Whether its order, pending or ended, is not the caller's.
+    /// True if the profile has an order, pending or ended, that another operator placed.
     pub(crate) fn is_ordered_by_another(&self, header: &RequestHeader) -> bool {
-        self.order.as_ref().is_some_and(|order| order.requester != header.function_requester_identifier)
+        self.order().is_ok_and(|order| order.requester != header.function_requester_identifier)
     }
 }

@@ -1,10 +1,10 @@
 //! ES2+.ReleaseProfile: SGP.22 section 5.3.4.
 
-use rsp::{sgp22::es2plus::ReleaseProfileRequest, status::Status};
+use rsp::sgp22::es2plus::ReleaseProfileRequest;
 use rsp_server::Decision;
 
 use super::{Caller, own_profile, register_event, retry::CallId};
-use crate::{context::Context, profile_state::ProfileEvent, records::Before};
+use crate::{context::Context, profile_state::ProfileEvent, records::OrderSnapshot};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -17,16 +17,10 @@ pub(crate) async fn execute(
     if let Some(answer) = call.answer(context, &profile).await? {
         return Ok(answer);
     }
-    let Some(state) = profile.state.after(ProfileEvent::ProfileReleased) else {
-        return Err(Status::IccidInvalidTransition
-            .because(format!("the profile is {}", profile.state))
-            .about(request.iccid)
-            .into());
-    };
-    let before = Before::of(&profile);
-    profile.state = state;
-    call.keep(context, &mut profile, &())?;
+    let before = OrderSnapshot::of(&profile);
+    profile.apply(ProfileEvent::ProfileReleased)?;
+    call.save(context, &mut profile, &())?;
     register_event(context, &mut profile, before).await?;
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     Ok(())
 }

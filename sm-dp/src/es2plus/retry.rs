@@ -1,8 +1,9 @@
-//! A call that comes again: SGP.22 section 5.2.1, functionCallIdentifier.
+//! Repeated calls: SGP.22 section 5.2.1, functionCallIdentifier.
 //!
-//! An operator that got no answer asks again under the same identifier and gets the answer that was lost. That holds as
-//! long as the call is the last one that changed the profile, so there is one answer to keep for each profile. After
-//! that, and with another body, the call is a new one: many an operator gives every call the same identifier.
+//! An operator that got no reply calls again with the same identifier and gets the stored reply.
+//! This works as long as the call is the last one that changed the profile, so the server keeps one
+//! reply for each profile. A call that comes later, or that has another body, is a new call,
+//! because some operators use the same identifier for every call.
 
 use rsp::{ids::Iccid, sgp22::json::RequestHeader};
 use rsp_server::Decision;
@@ -16,7 +17,7 @@ use crate::{
     records::{CALLS, LastCall, Octets, PROFILES, Profile},
 };
 
-/// What tells a call from another.
+/// The identity of a call.
 pub(crate) struct CallId {
     requester: String,
     identifier: String,
@@ -24,7 +25,7 @@ pub(crate) struct CallId {
 }
 
 impl CallId {
-    /// Of a function's request.
+    /// Computes the identity of a call to a function.
     pub(crate) fn of<T: Serialize>(function: &str, header: &RequestHeader, request: &T) -> Decision<Self> {
         let body = serde_json::to_vec(request).map_err(not_json)?;
         let digest = Sha256::new().chain_update(function).chain_update([0]).chain_update(body).finalize();
@@ -35,7 +36,7 @@ impl CallId {
         })
     }
 
-    /// The answer that was given, if this call is the last that changed the profile.
+    /// Returns the stored reply if this call is the last one that changed the profile.
     pub(crate) async fn answer<R: DeserializeOwned>(
         &self,
         context: &mut Context<'_, '_>,
@@ -49,19 +50,19 @@ impl CallId {
         };
         let Some(last) = profile.last_call.as_ref().filter(is_this) else { return Ok(None) };
         if let Some(event) = &last.event {
-            outbox::hold_again(context, event).await?;
+            outbox::reserve_again(context, event).await?;
         }
         let reply = serde_json::from_value(last.reply.clone()).map_err(|e| {
             Fault::caused_by(
                 e,
-                "cannot repeat the answer to a call",
+                "cannot repeat the reply to a call",
                 "call again under another functionCallIdentifier",
             )
         })?;
         Ok(Some(reply))
     }
 
-    /// The profile that the call was given when it did not name one.
+    /// The profile that was assigned to the call, if the call does not name one.
     pub(crate) async fn profile(&self, context: &mut Context<'_, '_>) -> Decision<Option<Profile>> {
         let Some(iccid) = context.tx.get(&CALLS, &key(&self.requester, &self.identifier)).await? else {
             return Ok(None);
@@ -69,8 +70,8 @@ impl CallId {
         Ok(context.tx.get(&PROFILES, &iccid.to_string()).await?)
     }
 
-    /// Keeps the answer with the profile it changed.
-    pub(crate) fn keep<R: Serialize>(
+    /// Stores the reply with the profile that the call changed.
+    pub(crate) fn save<R: Serialize>(
         self,
         context: &mut Context<'_, '_>,
         profile: &mut Profile,
@@ -91,27 +92,28 @@ impl CallId {
         Ok(())
     }
 
-    /// Keeps, too, the event that must have reached the SM-DS before the answer is true.
+    /// Stores the key of the event that the SM-DS must accept before the reply can be sent.
     pub(crate) fn keep_event(profile: &mut Profile, event: String) {
         if let Some(last) = profile.last_call.as_mut() {
             last.event = Some(event);
         }
     }
 
-    /// Keeps, too, which profile it was, as the call does not name one.
+    /// Stores the assigned profile of a call that does not name one.
     pub(crate) fn keep_profile(&self, context: &mut Context<'_, '_>, iccid: Iccid) -> Decision<()> {
         Ok(context.tx.put(&CALLS, &key(&self.requester, &self.identifier), &iccid)?)
     }
 }
 
-/// What was kept of the last call goes: something else has changed the profile.
+/// Deletes the stored reply, because something else has changed the profile.
 pub(crate) fn forget_last(context: &mut Context<'_, '_>, profile: &mut Profile) {
     if let Some(last) = profile.last_call.take() {
         context.tx.delete(&CALLS, &key(&last.requester, &last.identifier));
     }
 }
 
-/// The length tells where the requester ends, whatever is in it.
+/// Builds the record key of a call. The length prefix keeps requesters unambiguous, whatever
+/// characters they contain.
 fn key(requester: &str, identifier: &str) -> String {
     format!("{}:{requester}/{identifier}", requester.len())
 }
@@ -119,7 +121,7 @@ fn key(requester: &str, identifier: &str) -> String {
 fn not_json(e: serde_json::Error) -> Fault {
     Fault::caused_by(
         e,
-        "cannot keep the answer to a call",
-        "report this: a request or reply does not fit JSON",
+        "cannot store the reply to a call",
+        "report this: a request or reply cannot be encoded as JSON",
     )
 }

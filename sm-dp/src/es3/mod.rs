@@ -1,7 +1,9 @@
-//! ES3, from the SM-SR: SGP.02 section 5.4, the notifications. What is asked over ES3 is with the procedure that asks.
+//! ES3 notifications, called by the SM-SR: SGP.02 section 5.4. The outgoing ES3 calls are in the
+//! procedures that make them.
 //!
-//! Each goes on to the operator that it is about, over ES2, in the transaction that takes it. The SM-DP learns from them
-//! too: what was deleted can be downloaded anew, and who manages an eUICC is asked from then on.
+//! Each notification is forwarded over ES2 to the operator of the profile, in the transaction that
+//! processes it. The SM-DP also updates its own records: a deleted profile can be downloaded again,
+//! and after an SM-SR change the new SM-SR is used for the eUICC.
 
 use std::collections::BTreeSet;
 
@@ -21,24 +23,24 @@ use crate::m2m::{
     relay,
 };
 
-/// A notification about a profile goes on.
-macro_rules! go_on {
+/// Defines handlers that forward a notification about a profile to its operator.
+macro_rules! forward {
     ($($(#[$meta:meta])* $handler:ident: $name:ident;)+) => { $(
         $(#[$meta])*
         pub(crate) async fn $handler(
             context: &mut Context<'_, '_>,
             call: &Call,
-            told: es3::$name,
+            received: es3::$name,
         ) -> Decision<()> {
-            check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
-            let es3::$name { eid, iccid, mno_id, completion_timestamp, .. } = told;
+            check(context, call, (received.eid, received.iccid), &received.mno_id).await?;
+            let es3::$name { eid, iccid, mno_id, completion_timestamp, .. } = received;
             let notification = es2::$name { base: Default::default(), eid, iccid, completion_timestamp };
-            Ok(context.tell(&mno_id, &notification).await?)
+            Ok(context.notify(&mno_id, &notification).await?)
         }
     )+ };
 }
 
-go_on! {
+forward! {
     /// ES3.HandleProfileEnabledNotification.
     profile_enabled: HandleProfileEnabledNotification;
     /// ES3.HandleProfileDisabledNotification.
@@ -55,34 +57,34 @@ go_on! {
     emergency_unset: HandleEmergencyProfileAttributeUnsetNotification;
 }
 
-/// ES3.HandleProfileDeletedNotification: the profile can be downloaded anew.
+/// ES3.HandleProfileDeletedNotification. The profile can be downloaded again.
 pub(crate) async fn profile_deleted(
     context: &mut Context<'_, '_>,
     call: &Call,
-    told: es3::HandleProfileDeletedNotification,
+    received: es3::HandleProfileDeletedNotification,
 ) -> Decision<()> {
-    check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
-    let es3::HandleProfileDeletedNotification { eid, iccid, mno_id, completion_timestamp, .. } = told;
+    check(context, call, (received.eid, received.iccid), &received.mno_id).await?;
+    let es3::HandleProfileDeletedNotification { eid, iccid, mno_id, completion_timestamp, .. } = received;
     let key = isd_p_key(eid, iccid);
     let was_there = context.tx.get(&ISD_PS, &key).await?.is_some();
-    // A download under way is about another ISD-P than the one that was deleted.
+    // A download in progress has another ISD-P than the deleted one.
     if was_there || context.tx.get(&REMNANTS, &key).await?.is_some() {
         relay::forget(context, eid, iccid).await?;
     }
     let notification =
         es2::HandleProfileDeletedNotification { base: Default::default(), eid, iccid, completion_timestamp };
-    Ok(context.tell(&mno_id, &notification).await?)
+    Ok(context.notify(&mno_id, &notification).await?)
 }
 
 /// ES3.HandleProfilePOL2UpdatedNotification.
 pub(crate) async fn pol2_updated(
     context: &mut Context<'_, '_>,
     call: &Call,
-    told: es3::HandleProfilePol2UpdatedNotification,
+    received: es3::HandleProfilePol2UpdatedNotification,
 ) -> Decision<()> {
-    check(context, call, (told.eid, told.iccid), &told.mno_id).await?;
+    check(context, call, (received.eid, received.iccid), &received.mno_id).await?;
     let es3::HandleProfilePol2UpdatedNotification { eid, iccid, mno_id, pol2, completion_timestamp, .. } =
-        told;
+        received;
     let notification = es2::HandleProfilePol2UpdatedNotification {
         base: Default::default(),
         eid,
@@ -90,34 +92,35 @@ pub(crate) async fn pol2_updated(
         pol2,
         completion_timestamp,
     };
-    Ok(context.tell(&mno_id, &notification).await?)
+    Ok(context.notify(&mno_id, &notification).await?)
 }
 
-/// ES3.HandleSMSRChangeNotification: from now on another SM-SR is asked.
+/// ES3.HandleSMSRChangeNotification. From now on, the new SM-SR is used for the eUICC.
 pub(crate) async fn sm_sr_change(
     context: &mut Context<'_, '_>,
     call: &Call,
-    told: es3::HandleSmsrChangeNotification,
+    received: es3::HandleSmsrChangeNotification,
 ) -> Decision<()> {
     context.sm_sr(&call.caller).await?;
-    let eid = told.eis.eum_signed_info.eid;
-    if told.eis.smsr_id != call.caller {
+    let eid = received.eis.eum_signed_info.eid;
+    if received.eis.smsr_id != call.caller {
         return Err(Status::RequesterNotAllowed
-            .because("an SM-SR tells of a change to itself, once it manages the eUICC")
+            .because("only the new SM-SR of an eUICC can report the change")
             .about(eid)
             .into());
     }
-    check_signed(context, &told.eis)?;
+    check_signed(context, &received.eis)?;
     let isd_ps = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
     let remnants = context.tx.list(&REMNANTS, &format!("{eid}/")).await?;
     let theirs = isd_ps.iter().map(|(_, isd_p)| &isd_p.operator);
     let theirs = theirs.chain(remnants.iter().map(|(_, remnant)| &remnant.operator));
-    // An SM-SR of namespace 3 need not name the operator: then it is all of them.
-    let is_meant = |operator: &&Oid| told.mno_id.as_ref().is_none_or(|named| named == *operator);
+    // An SM-SR of namespace 3 does not have to name the operator. In that case all operators are
+    // notified.
+    let is_meant = |operator: &&Oid| received.mno_id.as_ref().is_none_or(|named| named == *operator);
     let operators: BTreeSet<Oid> = theirs.filter(is_meant).cloned().collect();
     if operators.is_empty() {
         return Err(Status::EidUnknown
-            .because("the operator has no profile on this eUICC that was downloaded through this SM-DP")
+            .because("this SM-DP has not downloaded a profile of the operator to this eUICC")
             .about(eid)
             .into());
     }
@@ -132,24 +135,25 @@ pub(crate) async fn sm_sr_change(
     for operator in operators {
         let notification = es2::HandleSmsrChangeNotification {
             base: Default::default(),
-            eis: relay::of_operator(told.eis.clone(), &operator),
-            completion_timestamp: told.completion_timestamp,
+            eis: relay::operator_view(received.eis.clone(), &operator),
+            completion_timestamp: received.completion_timestamp,
         };
-        context.tell(&operator, &notification).await?;
+        context.notify(&operator, &notification).await?;
     }
     Ok(())
 }
 
-/// That there is such an eUICC: its EUM has signed so, under certificates that hold today or held when it was made, for it may
-/// live longer than they do. Who manages it nobody has signed: that is the word of an SM-SR that is known here.
+/// Checks that the eUICC exists. Its EUM has signed the EIS. The certificates must be valid now, or
+/// must have been valid on the production date, because an eUICC may outlive them. No signature
+/// proves which SM-SR manages the eUICC; for that, a registered SM-SR is trusted.
 fn check_signed(context: &Context<'_, '_>, eis: &Eis) -> Result<(), Refusal> {
     let credentials = context.credentials;
     let check = |at| eum::check_eis(eis, credentials.anchors(), credentials.eums(), at).map(|_| ());
     check(context.now).or_else(|refusal| check(eis.eum_signed_info.production_date).map_err(|_| refusal))
 }
 
-/// A notification about a profile comes from the SM-SR that manages its eUICC, and is for the operator for which this
-/// SM-DP has downloaded it, or is about to.
+/// Checks that a notification about a profile comes from the SM-SR that manages its eUICC, and is
+/// for the operator for which this SM-DP downloaded the profile or is downloading it.
 async fn check(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -165,13 +169,13 @@ async fn check(
     let under_way = under_way.map(|it| (it.operator, it.sm_sr));
     let mut known = installed.into_iter().chain(left).chain(under_way).peekable();
     if known.peek().is_none() {
-        let why = "no such profile was downloaded to this eUICC through this SM-DP";
+        let why = "this SM-DP has not downloaded the profile to this eUICC";
         return Err(Status::IccidUnknown.because(why).about(iccid).into());
     }
     match known.any(|known| known == (operator.clone(), call.caller.clone())) {
         true => Ok(()),
         false => {
-            let why = "the profile is another operator's, or another SM-SR manages its eUICC";
+            let why = "the profile belongs to another operator, or another SM-SR manages the eUICC";
             Err(Status::RequesterNotAllowed.because(why).about(iccid).into())
         }
     }

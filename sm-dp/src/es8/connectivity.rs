@@ -1,7 +1,8 @@
 //! ES8.UpdateConnectivityParameters: SGP.02 sections 4.1.3.4 and 5.4.13, STORE DATA over SCP03.
 //!
-//! One script, because ES3 has one call for it: the challenge of the card is pseudo-random and can be foreseen from the
-//! sequence counter. If the card counts otherwise, its answer says how, and the next attempt is right.
+//! ES3 has one call for this function, so all commands go in one script. This is possible because
+//! the card's challenge is pseudo-random and can be computed from the sequence counter. If the card
+//! uses another sequence counter, its response contains it, and the next attempt succeeds.
 
 use crypto::scp03::{Channel, SecurityLevel};
 use rsp::{
@@ -14,16 +15,17 @@ use world::World;
 
 use super::{CardFault, answers, handshake::CardHalf, key_establishment::KeySet};
 
-/// The data group of the parameters.
+/// The DGI of the connectivity parameters.
 const GROUP: u16 = 0x3A07;
 
-/// STORE DATA, the last block, of data groups.
+/// STORE DATA with DGI format, last block.
 const STORE_DATA: [u8; 4] = [0x80, 0xE2, 0x88, 0x00];
 
-/// The most octets of parameters: with identifier and length (5), padding (16) and MAC (8) they fit one command.
-pub(crate) const MOST_PARAMETERS: usize = 0xFFFF - 5 - 16 - 8;
+/// Maximum length of the parameters. With DGI and length (5), padding (16) and MAC (8) they fit
+/// into one command.
+pub(crate) const MAX_PARAMETERS: usize = 0xFFFF - 5 - 16 - 8;
 
-/// An update that waits for the card's answer.
+/// An update that waits for the card's response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Update {
     keys: KeySet,
@@ -33,17 +35,18 @@ pub(crate) struct Update {
     sequence: u32,
 }
 
-/// What the card answered.
+/// The result of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answered {
+pub(crate) enum UpdateResult {
     /// The parameters are changed.
     Done,
-    /// The card uses this sequence counter, and not the one that was expected.
+    /// The card uses this sequence counter instead of the expected one.
     OutOfStep(u32),
 }
 
 impl Update {
-    /// The script for an ISD-P whose last session had this sequence counter. At most [`MOST_PARAMETERS`].
+    /// Starts an update of an ISD-P. `last` is the sequence counter of its previous session.
+    /// Returns the update and its script. `parameters` has at most [`MAX_PARAMETERS`] octets.
     pub(crate) fn begin(
         keys: &KeySet,
         isd_p: &Aid,
@@ -61,13 +64,13 @@ impl Update {
         (update, script)
     }
 
-    /// The sequence counter that was foreseen.
+    /// The expected sequence counter.
     pub(crate) fn sequence(&self) -> u32 {
         self.sequence
     }
 
     fn script(&self, parameters: &[u8]) -> (Channel, Vec<u8>) {
-        let card = CardHalf::foreseen(&self.keys, &self.isd_p.0, self.sequence);
+        let card = CardHalf::predicted(&self.keys, &self.isd_p.0, self.sequence);
         let mut channel = Channel::new(card.session(&self.keys, self.host_challenge), SecurityLevel::FULL);
         let initialize = es5::apdu([0x80, 0x50, self.keys.version, 0x00], &self.host_challenge, true);
         let authenticate = channel.external_authenticate();
@@ -81,35 +84,36 @@ impl Update {
         (channel, script.to_bytes())
     }
 
-    /// Reads what the card answered. The parameters are those that were sent.
-    pub(crate) fn answered(&self, answer: &[u8], parameters: &[u8]) -> Result<Answered, CardFault> {
+    /// Evaluates the card's response. `parameters` must be the same as in the script.
+    pub(crate) fn answered(&self, answer: &[u8], parameters: &[u8]) -> Result<UpdateResult, CardFault> {
         let answers = answers(answer)?;
         let (channel, _) = self.script(parameters);
         let mut apdus = answers.iter().map(|answer| match answer {
             Answer::Apdu(apdu) => Ok(apdu),
-            _ => Err(CardFault::Unreadable("a C-APDU is not answered by an R-APDU".to_owned())),
+            _ => Err(CardFault::Unreadable("the response to a C-APDU is not an R-APDU".to_owned())),
         });
         let mut done = |command: &'static str, is_done: fn(StatusWord) -> bool| {
-            let nothing = || CardFault::Unreadable(format!("nothing answers {command}"));
-            let apdu = apdus.next().ok_or_else(nothing)??;
+            let missing_response = || CardFault::Unreadable(format!("there is no response to {command}"));
+            let apdu = apdus.next().ok_or_else(missing_response)??;
             match apdu.status {
                 status if is_done(status) => Ok(apdu),
                 StatusWord(status_word) => Err(CardFault::StatusWord { command, status_word }),
             }
         };
         let initialized = done("INITIALIZE UPDATE", StatusWord::is_success)?;
-        // Checks the card's cryptogram too.
+        // This also verifies the card's cryptogram.
         let card = CardHalf::read(&self.keys, self.host_challenge, &initialized.data)?;
         if card.sequence != self.sequence {
-            return Ok(Answered::OutOfStep(card.sequence));
+            return Ok(UpdateResult::OutOfStep(card.sequence));
         }
-        // By 6300, elsewhere a warning, this command says that the cryptogram is wrong.
+        // For this command, 6300 means that the cryptogram is wrong, although it is a warning
+        // elsewhere.
         done("EXTERNAL AUTHENTICATE", |status| status == StatusWord::OK)?;
         let stored = done("STORE DATA (connectivity parameters)", StatusWord::is_success)?;
         channel
             .unprotect_response(stored.status.0, &stored.data)
             .map_err(|_| CardFault::NotAuthentic("R-MAC"))?;
-        Ok(Answered::Done)
+        Ok(UpdateResult::Done)
     }
 }
 
@@ -119,7 +123,8 @@ mod tests {
 
     use super::*;
 
-    /// The keys and the session of the worked example, which the card's side reproduces with code of its own.
+    /// The keys and the session of the worked example. The card side reproduces it with separate
+    /// code.
     fn update() -> Update {
         let key = |digits: &str| <[u8; 16]>::try_from(hex::decode(digits).unwrap()).unwrap().into();
         Update {
@@ -137,7 +142,8 @@ mod tests {
 
     const INITIALIZED: &str = "00000000000000000000300370ce2811c576f5fbb04cdbf8607d8abd6c000001";
 
-    /// What the card answers with these status words to the last two commands, and with an R-MAC to the last.
+    /// Builds a card response with these status words for the last two commands and an R-MAC on the
+    /// last one.
     fn answer(authenticated: u16, stored: u16) -> Vec<u8> {
         let (channel, _) = update().script(&[]);
         let apdu = |data, status| Answer::Apdu(ResponseApdu { data, status: StatusWord(status) });
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_commands_of_a_known_session() {
+    fn a_known_session_produces_the_three_expected_commands() {
         let (_, script) = update().script(&[0xA0, 0x00]);
         let Script { commands, .. } = Script::parse(&script).unwrap();
         let [Command::Apdu(initialize), Command::Apdu(authenticate), Command::Apdu(store)] =
@@ -160,7 +166,8 @@ mod tests {
             panic!("{commands:?}")
         };
         assert_eq!(hex::encode(initialize), "8050300008010203040506070800");
-        // The cryptogram of the worked example; its MAC is one over a C-APDU here.
+        // This is the cryptogram of the worked example. Its MAC differs, because it covers a C-APDU
+        // here.
         assert_eq!(hex::encode(&authenticate[..13]), "8482330010b2169b5a8e068107");
         assert_eq!(hex::encode(&store[..5]), "84e2880018");
     }
@@ -172,10 +179,10 @@ mod tests {
     }
 
     #[test]
-    fn each_command_is_blamed_for_itself() {
-        assert_eq!(update().answered(&answer(0x9000, 0x9000), &[]), Ok(Answered::Done));
+    fn a_failure_names_the_command_that_failed() {
+        assert_eq!(update().answered(&answer(0x9000, 0x9000), &[]), Ok(UpdateResult::Done));
         let refused = |command, status_word| Err(CardFault::StatusWord { command, status_word });
-        // The cryptogram is wrong: no warning.
+        // The cryptogram is wrong, so 6300 is not a warning.
         assert_eq!(update().answered(&answer(0x6300, 0x6982), &[]), refused("EXTERNAL AUTHENTICATE", 0x6300));
         assert_eq!(
             update().answered(&answer(0x9000, 0x6A80), &[]),
@@ -186,6 +193,6 @@ mod tests {
         forged[at] ^= 1;
         assert_eq!(update().answered(&forged, &[]), Err(CardFault::NotAuthentic("R-MAC")));
         let ahead = Update { sequence: 2, ..update() };
-        assert_eq!(ahead.answered(&answer(0x9000, 0x9000), &[]), Ok(Answered::OutOfStep(1)));
+        assert_eq!(ahead.answered(&answer(0x9000, 0x9000), &[]), Ok(UpdateResult::OutOfStep(1)));
     }
 }

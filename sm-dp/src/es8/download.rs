@@ -1,9 +1,13 @@
 //! ES8.DownloadAndInstallation: SGP.02 section 4.1.3.3, SCP03t.
 //!
-//! INITIALIZE UPDATE goes alone, because what follows depends on what the card answers and on whether it has the keys at
-//! all; then EXTERNAL AUTHENTICATE and the segments of the profile package, a script at a time. The secure channel goes
-//! on from one script to the next: script chaining keeps it on the card, and here a record says how far it had come
-//! before the script that waits for its answer, which is made anew when that is there.
+//! INITIALIZE UPDATE is sent in a script of its own, because the next commands depend on the card's
+//! response and on whether the card has the keys. EXTERNAL AUTHENTICATE and the segments of the
+//! profile package follow in further scripts.
+//!
+//! The secure channel continues from one script to the next. On the card, script chaining keeps it
+//! open. On the server, a record holds the state of the channel before the pending script. When the
+//! response arrives, the server generates the pending script again from that state to verify the
+//! response.
 
 use crypto::{
     scp03::Chain,
@@ -19,44 +23,44 @@ use world::World;
 
 use super::{CardFault, answers, handshake::CardHalf, key_establishment::KeySet, script};
 
-/// Segments in one script.
+/// Maximum number of segments in one script.
 const SEGMENTS: usize = 8;
 
-/// An SCP03t session that waits for the card's half.
+/// An SCP03t session that waits for the response to INITIALIZE UPDATE.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     keys: KeySet,
     host_challenge: [u8; 8],
 }
 
-/// An SCP03t session, and how much of the package the card has been sent.
+/// An open SCP03t session with the progress of the download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
     keys: KeySet,
     host_challenge: [u8; 8],
     card: CardHalf,
-    /// The script that waits for its answer, counted from 0.
+    /// The index of the pending script, counted from 0.
     number: usize,
-    /// How many there are.
+    /// The total number of scripts.
     scripts: usize,
-    /// The MAC chaining value before that script.
+    /// The MAC chaining value before the pending script.
     mac_chaining_value: [u8; 16],
-    /// How many segments went before it.
+    /// The number of segments before the pending script.
     counter: u32,
 }
 
-/// What comes after a script of segments.
+/// The outcome of a script of segments.
 pub(crate) enum Outcome {
-    /// The next one.
+    /// Another script follows.
     Next {
-        /// Which waits for its answer.
+        /// The session, waiting for the response to this script.
         channel: Channel,
-        /// Expanded format.
+        /// The script in expanded format.
         script: Vec<u8>,
     },
-    /// The profile is on the card.
+    /// The profile is installed.
     Installed {
-        /// With which keys the ISD-P is spoken to from now on.
+        /// The keys of the ISD-P.
         keys: KeySet,
         /// The sequence counter that the card used.
         sequence: u32,
@@ -64,7 +68,7 @@ pub(crate) enum Outcome {
 }
 
 impl Opening {
-    /// Begins a session under these keys.
+    /// Starts a session with these keys.
     pub(crate) fn begin(keys: KeySet, world: &World) -> (Self, Vec<u8>) {
         let opening = Self { keys, host_challenge: world.random() };
         let script = script(vec![opening.initialize_update()], Chaining::FirstKept);
@@ -76,11 +80,11 @@ impl Opening {
         Command::SecureChannel(tlv_bytes(Tag(INITIALIZE_UPDATE.into()), &data))
     }
 
-    /// Reads the card's half, and begins to send the package.
+    /// Evaluates the response to INITIALIZE UPDATE and starts sending the package.
     pub(crate) fn open(self, answer: &[u8], package: &[u8]) -> Result<(Channel, Vec<u8>), CardFault> {
         let answers = answers(answer)?;
         let Some(Answer::SecureChannel(tlv)) = answers.first() else {
-            return Err(nothing("INITIALIZE UPDATE"));
+            return Err(missing_response("INITIALIZE UPDATE"));
         };
         let card = contents(tlv, INITIALIZE_UPDATE, "INITIALIZE UPDATE")?;
         let card = CardHalf::read(&self.keys, self.host_challenge, card)?;
@@ -100,37 +104,40 @@ impl Opening {
 }
 
 impl Channel {
-    /// Whether the script that waits for its answer is the last one.
+    /// True if the pending script is the last one.
     pub(crate) fn is_last(&self) -> bool {
         self.number.saturating_add(1) >= self.scripts
     }
 
-    /// The script that waits for its answer.
+    /// Generates the pending script.
     fn script(&self, package: &[u8]) -> Result<Vec<u8>, CardFault> {
         let mut commands = Vec::new();
-        self.each(package, |_, tlv| {
+        self.for_each_tlv(package, |_, tlv| {
             commands.push(Command::SecureChannel(tlv));
             Ok(())
         })?;
         Ok(script(commands, if self.is_last() { Chaining::Last } else { Chaining::Following }))
     }
 
-    /// Reads what the card answered to it.
+    /// Evaluates the response to the pending script.
     pub(crate) fn answered(self, answer: &[u8], package: &[u8]) -> Result<Outcome, CardFault> {
         let answers = answers(answer)?;
         let mut answers = answers.iter();
-        // Whether the last command was answered with a EUICCResponse. What the card says before it has the whole profile
-        // is no end, unless it has given up.
+        // True if the last command was answered with an EUICCResponse. An EUICCResponse before the
+        // card has the whole profile does not end the download, unless the installation was
+        // aborted.
         let mut is_installed = false;
-        let chain = self.each(package, |session, sent| {
+        let chain = self.for_each_tlv(package, |session, sent| {
             let (tag, command) = match sent.first() {
                 Some(&EXTERNAL_AUTHENTICATE) => (EXTERNAL_AUTHENTICATE, "EXTERNAL AUTHENTICATE"),
-                _ => (scp03t::SEGMENT, "a segment of the profile"),
+                _ => (scp03t::SEGMENT, "a profile segment"),
             };
-            let Some(Answer::SecureChannel(tlv)) = answers.next() else { return Err(nothing(command)) };
+            let Some(Answer::SecureChannel(tlv)) = answers.next() else {
+                return Err(missing_response(command));
+            };
             is_installed = match contents(tlv, tag, command)? {
                 [] => false,
-                _ if tag == EXTERNAL_AUTHENTICATE => return Err(nothing(command)),
+                _ if tag == EXTERNAL_AUTHENTICATE => return Err(missing_response(command)),
                 _ => {
                     let response = session.unprotect_response(tlv);
                     installed(&response.map_err(|_| CardFault::NotAuthentic("R-MAC"))?)?;
@@ -143,7 +150,7 @@ impl Channel {
             return match is_installed {
                 true => Ok(Outcome::Installed { keys: self.keys, sequence: self.card.sequence }),
                 false => Err(CardFault::Unreadable(
-                    "it has the whole profile, and does not say what became of it".to_owned(),
+                    "the installation result is missing after the last segment".to_owned(),
                 )),
             };
         }
@@ -153,12 +160,12 @@ impl Channel {
         Ok(Outcome::Next { channel, script })
     }
 
-    /// Every TLV of the script that waits for its answer, with the session as it was when that TLV had been made; and how
-    /// far the session is after them.
-    fn each(
+    /// Calls `visit` for each TLV of the pending script, with the session state after that TLV was
+    /// generated. Returns the chaining state after all of them.
+    fn for_each_tlv(
         &self,
         package: &[u8],
-        mut tell: impl FnMut(&scp03t::Channel, Vec<u8>) -> Result<(), CardFault>,
+        mut visit: impl FnMut(&scp03t::Channel, Vec<u8>) -> Result<(), CardFault>,
     ) -> Result<Chain, CardFault> {
         let Self { mac_chaining_value, counter, .. } = *self;
         let mut session = scp03t::Channel::resumed(
@@ -167,21 +174,21 @@ impl Channel {
         );
         if self.number == 0 {
             let authenticate = session.external_authenticate();
-            tell(&session, authenticate)?;
+            visit(&session, authenticate)?;
         }
         let before = self.number.saturating_mul(SEGMENTS);
         for segment in package.chunks(MAX_SEGMENT).skip(before).take(SEGMENTS) {
             let segment = session.protect(segment);
-            tell(&session, segment)?;
+            visit(&session, segment)?;
         }
         Ok(session.chain())
     }
 }
 
-/// What EUICCResponse says.
+/// Evaluates an EUICCResponse.
 fn installed(octets: &[u8]) -> Result<(), CardFault> {
     let response = EuiccResponse::from_der(octets)
-        .map_err(|e| CardFault::Unreadable(format!("this is no EUICCResponse: {e}")))?;
+        .map_err(|e| CardFault::Unreadable(format!("not an EUICCResponse: {e}")))?;
     let is_aborted = response.profile_installation_aborted.is_some();
     let failed = response.pe_status.iter().find(|pe| pe.status != profile::PeStatusCode::OK);
     match failed {
@@ -191,22 +198,22 @@ fn installed(octets: &[u8]) -> Result<(), CardFault> {
             let message = response.status_message.map(|message| format!(", {message}")).unwrap_or_default();
             Err(CardFault::NotInstalled(format!("{which}: {}{message}", pe.status)))
         }
-        None if is_aborted => Err(CardFault::NotInstalled("it does not say why".to_owned())),
+        None if is_aborted => Err(CardFault::NotInstalled("no reason given".to_owned())),
         _ => Ok(()),
     }
 }
 
-/// What a TLV of the card's holds, which must be of this tag.
+/// Returns the contents of a response TLV with the expected tag.
 fn contents<'a>(tlv: &'a [u8], tag: u8, command: &'static str) -> Result<&'a [u8], CardFault> {
     match tlv::split(tlv) {
         Some((found, contents)) if found == Tag(tag.into()) => Ok(contents),
         Some((Tag(0x9F44..=0x9F46), [code])) => Err(CardFault::Refused { command, code: *code }),
-        _ => Err(nothing(command)),
+        _ => Err(missing_response(command)),
     }
 }
 
-fn nothing(command: &str) -> CardFault {
-    CardFault::Unreadable(format!("{command} is not answered by a TLV of its kind"))
+fn missing_response(command: &str) -> CardFault {
+    CardFault::Unreadable(format!("the response to {command} does not have the expected tag"))
 }
 
 #[cfg(test)]
@@ -215,7 +222,8 @@ mod tests {
 
     use super::*;
 
-    /// The worked example of the project's own collection of facts, which the card's side reproduces with code of its own.
+    /// The worked example from the project's reference notes. The card side reproduces it with
+    /// separate code.
     fn opening() -> Opening {
         let key = |digits: &str| <[u8; 16]>::try_from(hex::decode(digits).unwrap()).unwrap().into();
         Opening {
@@ -236,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worked_example() {
+    fn the_first_scripts_match_the_worked_example() {
         let Command::SecureChannel(first) = opening().initialize_update() else { panic!() };
         assert_eq!(hex::encode(first), "840a30000102030405060708");
         let package = hex::decode("a0058001018101").unwrap();
@@ -253,18 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn the_challenge_of_the_card_can_be_foreseen() {
+    fn the_challenge_of_the_card_can_be_predicted() {
         let Opening { keys, host_challenge } = opening();
         let isd_p = hex::decode("A0000005591010FFFFFFFF8900001100").unwrap();
-        let foreseen = CardHalf::foreseen(&keys, &isd_p, 1);
+        let predicted = CardHalf::predicted(&keys, &isd_p, 1);
         let read = CardHalf::read(&keys, host_challenge, &hex::decode(&CARD[4..]).unwrap()).unwrap();
         let short = CardHalf::read(&keys, host_challenge, &[0; 20]).unwrap_err().to_string();
-        assert!(short.contains("20 octets, and 32 belong there"), "{short}");
-        assert_eq!((foreseen.challenge, foreseen.sequence), (read.challenge, read.sequence));
+        assert!(short.contains("20 octets instead of 32"), "{short}");
+        assert_eq!((predicted.challenge, predicted.sequence), (read.challenge, read.sequence));
     }
 
     #[test]
-    fn a_card_without_the_keys_is_found_out() {
+    fn a_card_without_the_keys_is_detected() {
         let other = CARD.replace("4cdb", "4cdc");
         assert_eq!(
             opening().open(&answer(&other), &[0; 10]).unwrap_err(),
@@ -276,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_package_goes_in_several_scripts_and_every_answer_counts() {
+    fn a_large_package_takes_several_scripts_and_every_response_is_checked() {
         let package = vec![0xA5; MAX_SEGMENT * SEGMENTS + 1];
         let (channel, _) = opening().open(&answer(CARD), &package).unwrap();
         assert!(!channel.is_last());
@@ -286,20 +294,20 @@ mod tests {
         let refused = format!("8500{}9f460102", "8600".repeat(3));
         assert_eq!(
             channel.clone().answered(&answer(&refused), &package).err(),
-            Some(CardFault::Refused { command: "a segment of the profile", code: 2 })
+            Some(CardFault::Refused { command: "a profile segment", code: 2 })
         );
         let Ok(Outcome::Next { channel, script }) = channel.answered(&answer(&all), &package) else {
             panic!()
         };
         assert!(channel.is_last());
         assert_eq!(hex::encode(&script[..5]), "aa1d830103");
-        // The card has all of it and says nothing of the installation.
+        // The card has the whole package and returns no installation result.
         assert!(matches!(channel.clone().answered(&answer("8600"), &package), Err(CardFault::Unreadable(_))));
         let forged = channel.answered(&answer("86080000000000000000"), &package);
         assert_eq!(forged.err(), Some(CardFault::NotAuthentic("R-MAC")));
     }
 
-    /// What the card's end of the session makes of a script.
+    /// Decrypts a script with the card side of the session and returns the package octets.
     fn opened(card: &mut scp03t::Channel, script: &[u8]) -> Vec<u8> {
         let mut package = Vec::new();
         for command in Script::parse(script).unwrap().commands {
@@ -315,10 +323,10 @@ mod tests {
     }
 
     #[test]
-    fn the_session_goes_on_from_script_to_script_through_records() {
+    fn the_session_continues_across_scripts_and_stored_records() {
         let package: Vec<u8> = (0..=u8::MAX).cycle().take(MAX_SEGMENT * (2 * SEGMENTS + 3)).collect();
         let Opening { keys, host_challenge } = opening();
-        let half = CardHalf::foreseen(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
+        let half = CardHalf::predicted(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
         let mut card = scp03t::Channel::new(half.session(&keys, host_challenge));
         let (mut channel, script) = opening().open(&answer(CARD), &package).unwrap();
         let mut received = opened(&mut card, &script);
@@ -332,36 +340,37 @@ mod tests {
             channel = next;
         }
         assert!(channel.is_last() && received == package);
-        let said = card.protect_response(&EuiccResponse::installed(Vec::new()).to_der());
-        let last = answer(&format!("86008600{}", hex::encode(said)));
+        let response = card.protect_response(&EuiccResponse::installed(Vec::new()).to_der());
+        let last = answer(&format!("86008600{}", hex::encode(response)));
         let Ok(Outcome::Installed { sequence: 1, .. }) = channel.answered(&last, &package) else { panic!() };
     }
 
     #[test]
-    fn what_the_card_says_before_it_has_the_whole_profile_is_no_end_unless_it_gives_up() {
+    fn an_early_euicc_response_ends_the_download_only_if_it_aborts() {
         let package = vec![0xA5; MAX_SEGMENT * SEGMENTS + 1];
         let (channel, script) = opening().open(&answer(CARD), &package).unwrap();
         let warnings = vec![profile::PeStatus::new(profile::PeStatusCode::OK, Some(3))];
-        let warned = EuiccResponse::installed(warnings);
-        let aborted = EuiccResponse { profile_installation_aborted: Some(rsp::der::Null), ..warned.clone() };
-        // The card remarks something after so many segments.
-        let said = |segments: usize, response: &EuiccResponse| {
+        let as_warning = EuiccResponse::installed(warnings);
+        let aborted =
+            EuiccResponse { profile_installation_aborted: Some(rsp::der::Null), ..as_warning.clone() };
+        // The card returns an EUICCResponse after this number of segments.
+        let response = |segments: usize, response: &EuiccResponse| {
             let Opening { keys, host_challenge } = opening();
             let half =
-                CardHalf::foreseen(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
+                CardHalf::predicted(&keys, &hex::decode("A0000005591010FFFFFFFF8900001100").unwrap(), 1);
             let mut card = scp03t::Channel::new(half.session(&keys, host_challenge));
             let mut commands = Script::parse(&script).unwrap().commands;
             commands.truncate(1 + segments);
             opened(&mut card, &Script { commands, ..Script::parse(&script).unwrap() }.to_bytes());
-            let said = hex::encode(card.protect_response(&response.to_der()));
+            let response = hex::encode(card.protect_response(&response.to_der()));
             let (before, after) = ("8600".repeat(segments - 1), "8600".repeat(SEGMENTS - segments));
-            answer(&format!("8500{before}{said}{after}"))
+            answer(&format!("8500{before}{response}{after}"))
         };
         for segments in [1, SEGMENTS] {
-            let answered = channel.clone().answered(&said(segments, &warned), &package);
+            let answered = channel.clone().answered(&response(segments, &as_warning), &package);
             let Ok(Outcome::Next { channel: next, .. }) = answered else { panic!("{segments}") };
             assert!(next.is_last());
-            let answered = channel.clone().answered(&said(segments, &aborted), &package);
+            let answered = channel.clone().answered(&response(segments, &aborted), &package);
             assert!(matches!(answered, Err(CardFault::NotInstalled(_))), "{segments}");
         }
     }

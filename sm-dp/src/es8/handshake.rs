@@ -1,5 +1,4 @@
-//! INITIALIZE UPDATE, with which SCP03 and SCP03t both begin: what the card answers, and whether that proves that it has
-//! the keys.
+//! The response to INITIALIZE UPDATE, with which SCP03 and SCP03t both begin, and its verification.
 
 use crypto::{
     is_equal,
@@ -9,20 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{CardFault, key_establishment::KeySet};
 
-/// SCP03 with i = 70, and no other.
+/// SCP03 with i = 70. No other option is supported.
 const PROTOCOL: [u8; 2] = [0x03, OPTION];
 
-/// What the card has brought to a session.
+/// The card's contribution to a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CardHalf {
-    /// Its challenge.
+    /// The card challenge.
     pub(super) challenge: [u8; LENGTH],
-    /// The sequence counter that it used.
+    /// The sequence counter of the card.
     pub(super) sequence: u32,
 }
 
 impl CardHalf {
-    /// From the answer, if its cryptogram is the one that the keys make.
+    /// Parses the response and verifies the card cryptogram.
     pub(super) fn read(
         keys: &KeySet,
         host_challenge: [u8; LENGTH],
@@ -40,13 +39,12 @@ impl CardHalf {
         let (version, protocol, challenge, cryptogram, sequence) = parts().ok_or_else(|| {
             let length = answer.len();
             CardFault::Unreadable(format!(
-                "INITIALIZE UPDATE is answered with {length} octets, and 32 belong there"
+                "the response to INITIALIZE UPDATE has {length} octets instead of 32"
             ))
         })?;
         if (version, protocol) != (keys.version, PROTOCOL) {
             return Err(CardFault::Unreadable(
-                "the secure channel is not SCP03 with i = 70 under the key version that was asked for"
-                    .to_owned(),
+                "the secure channel is not SCP03 with i = 70 and the requested key version".to_owned(),
             ));
         }
         let [high, middle, low] = sequence;
@@ -57,13 +55,14 @@ impl CardHalf {
         Ok(half)
     }
 
-    /// Before the card has said anything: its challenge follows from the key, the AID and the number of the session.
-    pub(super) fn foreseen(keys: &KeySet, isd_p: &[u8], sequence: u32) -> Self {
+    /// Predicts the card's contribution. Its challenge follows from the keys, the AID and the
+    /// sequence counter.
+    pub(super) fn predicted(keys: &KeySet, isd_p: &[u8], sequence: u32) -> Self {
         let [_, counter @ ..] = sequence.to_be_bytes();
         Self { challenge: keys.to_static().card_challenge(counter, isd_p), sequence }
     }
 
-    /// The keys of the session.
+    /// Derives the keys of the session.
     pub(super) fn session(&self, keys: &KeySet, host_challenge: [u8; LENGTH]) -> SessionKeys {
         SessionKeys::derive(&keys.to_static(), host_challenge, self.challenge)
     }

@@ -1,8 +1,10 @@
 //! ES8.EstablishISDPKeySet, scenario 3: SGP.02 sections 3.1.2 and 4.1.3.1.
 //!
-//! The ECASD checks CERT.DP.ECDSA and gives a random challenge; we sign it together with a key of our own that is used
-//! once; what both sides derive from that key and the ECASD's is proved by the receipt. Two scripts, because the second
-//! depends on the answer to the first: script chaining keeps the challenge on the card until then.
+//! The ECASD verifies CERT.DP.ECDSA and returns a random challenge. This server signs the challenge
+//! together with an ephemeral public key. Both sides derive the keys from that key and the ECASD's
+//! key, and the receipt proves that the card derived the same keys. The second script depends on
+//! the response to the first one, so there are two. Script chaining keeps the challenge on the card
+//! between them.
 
 use crypto::{
     AesKey, Curve, PublicKey, Secret, SecretKey, SharedSecret,
@@ -20,55 +22,58 @@ use world::World;
 
 use super::{CardFault, apdus, script};
 
-/// What the two C-APDUs of the first script are called where they fail.
+/// Names of the two C-APDUs of the first script and of the one in the second script, for error
+/// messages.
 const INSTALL: &str = "INSTALL [for personalization]";
 const FIRST: &str = "the first STORE DATA (certificate)";
 const SECOND: &str = "the second STORE DATA (key agreement)";
 
-/// What is left to choose.
+/// Options of the key establishment that the standard leaves open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// How our key is written.
+    /// The encoding of the ephemeral public key.
     pub ephemeral_key: EphemeralKeyForm,
-    /// Whether the card adds nothing to the derivation.
+    /// True if the card contributes no random value to the derivation.
     pub without_derivation_random: bool,
 }
 
 impl Options {
-    /// The certificate comes first, an existing key set of the version goes, the card adds a number of its own.
+    /// Requests that the certificate comes first, that an existing key set of the same version is
+    /// deleted, and (unless disabled) that the card contributes a random value.
     fn agreement(self) -> KeyAgreement {
         let random = if self.without_derivation_random { 0 } else { KeyAgreement::DERIVATION_RANDOM };
         KeyAgreement::scp03(KeyAgreement::CERTIFICATE | KeyAgreement::DELETE_EXISTING | random)
     }
 }
 
-/// The first script, to the ISD-R: for which ISD-P, and CERT.DP.ECDSA (the whole of 7F21).
-pub(crate) fn show_certificate(isd_p: &Aid, certificate: &[u8]) -> Vec<u8> {
+/// Builds the first script, for the ISD-R. It names the ISD-P and carries CERT.DP.ECDSA (the whole
+/// of 7F21).
+pub(crate) fn certificate_script(isd_p: &Aid, certificate: &[u8]) -> Vec<u8> {
     let apdus = [es5::install_for_personalization(isd_p), es5::store_certificate(certificate)];
     script(apdus.map(Command::Apdu).into(), Chaining::FirstKept)
 }
 
-/// What the ECASD wants to have signed.
+/// Returns the random challenge of the ECASD from its response.
 pub(crate) fn random_challenge(answer: &[u8]) -> Result<Vec<u8>, CardFault> {
     let answered = apdus(answer, &[INSTALL, FIRST])?;
     let data = answered.last().map(|apdu| apdu.data.as_slice()).unwrap_or_default();
     es5::random_challenge(data).map_err(unreadable)
 }
 
-/// Our part of a key agreement that waits for the receipt.
+/// This server's side of a key agreement that waits for the receipt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// What was agreed from our key and the ECASD's. Our key itself is gone.
+    /// The shared secret. The ephemeral private key is already discarded.
     #[serde(with = "rsp_server::secret_hex")]
     shared: Secret<[u8; 32]>,
-    /// What the receipt covers.
+    /// The parameters that the receipt covers.
     template: KeyAgreement,
 }
 
 /// The SCP03 keys of an ISD-P.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySet {
-    /// Key version number.
+    /// The key version number.
     pub(crate) version: u8,
     #[serde(with = "rsp_server::secret_hex")]
     pub(crate) enc: Secret<[u8; 16]>,
@@ -79,7 +84,7 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// For the arithmetic.
+    /// Converts the keys for the cryptographic functions.
     pub(super) fn to_static(&self) -> StaticKeys {
         let [enc, mac, dek] = [&self.enc, &self.mac, &self.dek].map(|key| AesKey::new(*key.expose()));
         StaticKeys { enc, mac, dek }
@@ -87,7 +92,8 @@ impl KeySet {
 }
 
 impl Agreement {
-    /// Signs the challenge, and agrees with PK.ECASD.ECKA. The second script.
+    /// Signs the challenge and runs the key agreement with PK.ECASD.ECKA. Returns the second
+    /// script.
     pub(crate) fn begin(
         ecasd_key: &[u8],
         challenge: &[u8],
@@ -117,7 +123,7 @@ impl Agreement {
         Ok((agreement, script(vec![Command::Apdu(store)], Chaining::Last)))
     }
 
-    /// The keys, if the receipt proves that the card has them too.
+    /// Derives the keys and verifies the receipt, which proves that the card has them too.
     pub(crate) fn keys(&self, answer: &[u8]) -> Result<KeySet, CardFault> {
         let answered = apdus(answer, &[SECOND])?;
         let data = answered.last().map(|apdu| apdu.data.as_slice()).unwrap_or_default();
@@ -125,7 +131,7 @@ impl Agreement {
         let asked = self.template.scenario_parameter & KeyAgreement::DERIVATION_RANDOM != 0;
         if asked != derivation_random.is_some() {
             return Err(CardFault::Unreadable(
-                "it has not the derivation random that was asked for, or one that was not".to_owned(),
+                "the derivation random is missing or was not requested".to_owned(),
             ));
         }
         let shared = SharedSecret::from_bytes(*self.shared.expose());
@@ -148,8 +154,8 @@ mod tests {
 
     use super::*;
 
-    /// The worked example of the project's own collection of facts, which the card's side reproduces with code of its own:
-    /// keys of 11.. and 22.., P-256. No vector of the GSMA's was to be had.
+    /// The worked example from the project's reference notes, with keys of 11.. and 22.. on P-256.
+    /// The card side reproduces it with separate code. No GSMA test vector was available.
     fn agreement(options: Options) -> Agreement {
         let ephemeral = SecretKey::from_bytes(Curve::P256, &[0x11; 32]).unwrap();
         let ecasd = SecretKey::from_bytes(Curve::P256, &[0x22; 32]).unwrap();
@@ -165,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worked_example_without_a_random() {
+    fn the_keys_match_the_worked_example_without_a_random() {
         let agreement = agreement(Options { without_derivation_random: true, ..Options::default() });
         assert_eq!(
             hex::encode(agreement.shared.expose()),
@@ -182,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn the_worked_example_with_a_random() {
+    fn the_keys_match_the_worked_example_with_a_random() {
         let agreement = agreement(Options::default());
-        let said = "8510000102030405060708090a0b0c0d0e0f861037dfe69d0e8d3ffa2309f6d5827b3d1d";
-        let keys = agreement.keys(&answer(said)).unwrap();
+        let response = "8510000102030405060708090a0b0c0d0e0f861037dfe69d0e8d3ffa2309f6d5827b3d1d";
+        let keys = agreement.keys(&answer(response)).unwrap();
         assert_eq!(hex::encode(keys.enc.expose()), "3ef9de61436e79e678d15459f2df5de0");
         assert_eq!(hex::encode(keys.mac.expose()), "e6e0ea49cdd5d931745a3614655aff70");
         assert_eq!(hex::encode(keys.dek.expose()), "077c8f478632387f8e28e7a0656fc6d9");
-        let other = said.replace("1d", "1e");
+        let other = response.replace("1d", "1e");
         assert_eq!(agreement.keys(&answer(&other)).unwrap_err(), CardFault::NotAuthentic("receipt"));
         let without = "861037dfe69d0e8d3ffa2309f6d5827b3d1d";
         assert!(matches!(agreement.keys(&answer(without)), Err(CardFault::Unreadable(_))));
@@ -199,11 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn the_scripts_are_as_other_servers_send_them() {
+    fn the_scripts_match_those_of_other_servers() {
         let isd_p = Aid(hex::decode("A0000005591010FFFFFFFF8900001100").unwrap());
         let certificate = tlv_bytes(Tag(0x7F21), &[0x93, 0x01, 0x02]);
         assert_eq!(
-            hex::encode(show_certificate(&isd_p, &certificate)),
+            hex::encode(certificate_script(&isd_p, &certificate)),
             concat!(
                 "aa32830111",
                 "221c80e6200016000010a0000005591010ffffffff890000110000000000",
@@ -224,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_card_refuses_names_the_command() {
+    fn a_refusal_names_the_refused_command() {
         let refused = hex::decode("ab0b8001022302900023026982").unwrap();
         assert_eq!(
             random_challenge(&refused),

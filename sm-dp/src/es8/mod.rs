@@ -1,9 +1,9 @@
-//! ES8, through ES3.SendData and the ISD-R to the ISD-P: SGP.02 section 4.1.3.
+//! ES8, the interface to the ISD-P, carried over ES3.SendData and the ISD-R: SGP.02 section 4.1.3.
 //!
-//! The octets of the C-APDUs are [`rsp::sgp02::es5`]'s, the arithmetic is [`crypto`]'s; the card has its own of both.
-//! What is here only makes command scripts and reads what cards answer; when which of them is sent is for the procedure
-//! in [`m2m`](crate::m2m). A card's answer is a peer's octets like any other: every way in which it can be wrong has a
-//! name in [`CardFault`].
+//! This module builds command scripts and evaluates card responses. [`rsp::sgp02::es5`] encodes the
+//! C-APDUs and [`crypto`] does the cryptography; the simulated card has its own implementation of
+//! both. The procedure in [`m2m`](crate::m2m) decides when each script is sent. A card response is
+//! untrusted input, and every way in which it can be invalid is a variant of [`CardFault`].
 
 pub(crate) mod connectivity;
 pub(crate) mod download;
@@ -14,35 +14,35 @@ use std::fmt;
 
 use rsp::ota::script::{Answer, Chaining, Command, Form, ResponseApdu, Script, ScriptResponse};
 
-/// Why a card's answer ends what was begun with it.
+/// The reason why a card response ends a procedure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CardFault {
-    /// The octets are no response script, or not the one to this script.
+    /// The octets are not a response script, or not one that matches the command script.
     Unreadable(String),
-    /// A command was answered with this status word.
+    /// The card returned an error status word for a command.
     StatusWord {
-        /// Which command.
+        /// The name of the command.
         command: &'static str,
-        /// What the card said.
+        /// The status word.
         status_word: u16,
     },
     /// SCP03t: the card answered 9F44, 9F45 or 9F46.
     Refused {
-        /// Which TLV.
+        /// The name of the command TLV.
         command: &'static str,
-        /// Its code.
+        /// The error code.
         code: u8,
     },
-    /// What the card sent proves that it does not have the keys: receipt, cryptogram or R-MAC.
+    /// A receipt, cryptogram or R-MAC does not verify, so the card does not have the keys.
     NotAuthentic(&'static str),
-    /// The card says which profile element it could not install.
+    /// The card reported a profile element that it could not install.
     NotInstalled(String),
 }
 
 impl fmt::Display for CardFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(why) => write!(f, "the eUICC's answer cannot be read: {why}"),
+            Self::Unreadable(why) => write!(f, "the eUICC's response is invalid: {why}"),
             Self::StatusWord { command, status_word } => {
                 write!(f, "the eUICC answered {command} with {status_word:04X}")
             }
@@ -63,25 +63,27 @@ impl fmt::Display for CardFault {
 
 impl std::error::Error for CardFault {}
 
-/// A script in the form in which ES3.SendData carries it.
+/// Encodes a script in the format that ES3.SendData carries.
 fn script(commands: Vec<Command>, chaining: Chaining) -> Vec<u8> {
     Script { form: Form::Definite, chaining: Some(chaining), commands }.to_bytes()
 }
 
-/// What the card answered to a script, whatever it was.
+/// Parses a response script without checking status words.
 fn answers(octets: &[u8]) -> Result<Vec<Answer>, CardFault> {
     let unreadable = |why: String| CardFault::Unreadable(why);
     let response = ScriptResponse::parse(octets).map_err(|e| unreadable(e.to_string()))?;
     if let Some(bad) = response.bad_format {
-        return Err(unreadable(format!("it found the script badly formed ({bad:?})")));
+        return Err(unreadable(format!("the eUICC rejected the format of the script ({bad:?})")));
     }
     if let Some(failure) = response.chaining {
-        return Err(unreadable(format!("it could not chain the script to the one before ({failure:?})")));
+        return Err(unreadable(format!(
+            "the eUICC could not chain the script to the previous one ({failure:?})"
+        )));
     }
     Ok(response.answers)
 }
 
-/// What the card answered to these C-APDUs, all of which must have been done.
+/// Returns the responses to these C-APDUs. Fails if any of them was not successful.
 fn apdus(octets: &[u8], commands: &[&'static str]) -> Result<Vec<ResponseApdu>, CardFault> {
     let answers = answers(octets)?;
     let mut done = Vec::new();
@@ -91,8 +93,10 @@ fn apdus(octets: &[u8], commands: &[&'static str]) -> Result<Vec<ResponseApdu>, 
             Some(Answer::Apdu(apdu)) => {
                 return Err(CardFault::StatusWord { command, status_word: apdu.status.0 });
             }
-            Some(_) => return Err(CardFault::Unreadable(format!("no R-APDU answers {command}"))),
-            None => return Err(CardFault::Unreadable(format!("nothing answers {command}"))),
+            Some(_) => {
+                return Err(CardFault::Unreadable(format!("the response to {command} is not an R-APDU")));
+            }
+            None => return Err(CardFault::Unreadable(format!("there is no response to {command}"))),
         }
     }
     Ok(done)

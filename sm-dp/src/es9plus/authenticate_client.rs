@@ -1,7 +1,7 @@
 //! ES9+.AuthenticateClient: SGP.22 section 5.6.3.
 //!
-//! The eUICC has proved itself; we check the proof and offer the profile it asked for.
-//! The order of the checks is observable, so keep it.
+//! Checks the eUICC's authentication response and offers the profile of the requested order. The
+//! order of the checks is observable, so keep it.
 
 use certs::EuiccCertificate;
 use rsp::{
@@ -24,12 +24,12 @@ use crate::{
     eligibility, outbox,
     profile_state::{ProfileEvent, ProfileState},
     records::{
-        Awaits, BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Octets, Offer, PROFILES, Profile, SESSIONS, Session,
-        iccid_key,
+        Awaits, BINDINGS, MATCHING_IDS, ORDERS_BY_EID, Octets, Offer, OrderEnded, PROFILES, Profile,
+        SESSIONS, Session, iccid_key,
     },
 };
 
-/// An activation code has no more characters than this, its MatchingID being one part of it (section 4.1).
+/// Maximum length of an activation code. The MatchingID is a part of it (section 4.1).
 const MAX_MATCHING_ID: usize = 255;
 
 pub(crate) async fn execute(
@@ -44,7 +44,7 @@ pub(crate) async fn execute(
     let server_challenge = server_challenge.0.clone();
     let offered = decide(context, request, session, &server_challenge).await;
     if let Err(Rejection::Refusal(_)) = &offered {
-        // A challenge is answered once.
+        // Each challenge can be answered only once.
         context.tx.delete(&SESSIONS, &id.to_string());
     }
     offered
@@ -68,30 +68,27 @@ async fn decide(
     let profile = offer(context, &euicc, response).await?;
 
     let dp = context.credentials.below(&session.server_ci).ok_or_else(|| {
-        Status::CiForVerificationUnavailable.because("the certificates of this session are no longer there")
+        Status::CiForVerificationUnavailable
+            .because("the server no longer has the certificates of this session")
     })?;
-    let bound = match &profile.order {
-        Some(order) if order.reusable || order.handed_to == Some(euicc.eid) => {
-            context.tx.get(&BINDINGS, &iccid_key(profile.iccid, euicc.eid)).await?
-        }
-        _ => None,
+    let order = profile.order()?;
+    let bound = match order.reusable || order.handed_to == Some(euicc.eid) {
+        true => context.tx.get(&BINDINGS, &iccid_key(profile.iccid, euicc.eid)).await?,
+        false => None,
     };
     let smdp_signed2 = Raw::new(SmdpSigned2 {
         transaction_id: id.clone(),
-        cc_required_flag: profile.order.as_ref().is_some_and(|order| order.confirmation_code_hash.is_some()),
+        cc_required_flag: order.confirmation_code_hash.is_some(),
         bpp_euicc_otpk: bound.map(|bound| bound.euicc_otpk.0),
     });
     let signed = with_signature(smdp_signed2.bytes(), &response.euicc_signature1);
     let smdp_signature2 = dp.pb.key.sign(&signed).as_bytes().to_vec();
 
-    let Some(order) = profile.order.as_ref().map(|order| order.id.clone()) else {
-        return Err(Status::MatchingIdRefused.because("the order has ended").into());
-    };
     session.expires = context.now.plus(context.config.session_lifetime);
     session.awaits = Awaits::GetBoundProfilePackage {
         offer: Offer {
             iccid: profile.iccid,
-            order,
+            order: order.id.clone(),
             matching_id: wanted_matching_id(response)?.to_owned(),
             eid: euicc.eid,
             euicc_key: Octets(euicc.public_key.to_sec1().to_vec()),
@@ -109,9 +106,11 @@ async fn decide(
     })
 }
 
-/// The MatchingID of the download that the LPA asks for; none is as good as an empty one.
+/// Returns the MatchingID of the requested download. A missing MatchingID is treated as an empty
+/// one.
 fn wanted_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal> {
-    let unsupported = |what| Status::FunctionUnsupported.because(format!("this SM-DP+ does no {what}"));
+    let unsupported =
+        |what| Status::FunctionUnsupported.because(format!("this SM-DP+ does not support {what}"));
     let wanted = match &*response.euicc_signed1.ctx_params1 {
         CtxParams1::CtxParamsForCommonAuthentication(wanted) => wanted,
         CtxParams1::CtxParamsForDeviceChange(_) => return Err(unsupported("device change")),
@@ -120,17 +119,17 @@ fn wanted_matching_id(response: &AuthenticateResponseOk) -> Result<&str, Refusal
     };
     let matching_id = wanted.matching_id.as_deref().unwrap_or_default();
     if matching_id.len() > MAX_MATCHING_ID {
-        return Err(Status::MatchingIdRefused.because("no MatchingID is as long as this"));
+        return Err(Status::MatchingIdRefused.because("a MatchingID cannot be this long"));
     }
     if wanted.operation_type.as_ref().is_some_and(|may_be| !may_be.has(operation_type::PROFILE_DOWNLOAD)) {
         return Err(Status::MatchingIdRefused
-            .because("no remote profile management waits here, and a download is not wanted")
+            .because("this SM-DP+ only offers profile downloads, which the request excludes")
             .about(matching_id));
     }
     Ok(matching_id)
 }
 
-/// The profile that waits for this eUICC, if it may have it.
+/// Returns the ordered profile for this eUICC, if the eUICC is allowed to download it.
 async fn offer(
     context: &mut Context<'_, '_>,
     euicc: &EuiccCertificate,
@@ -139,11 +138,11 @@ async fn offer(
     let mut profile = find(context, wanted_matching_id(response)?, euicc.eid).await?;
     let checked = check(context, &mut profile, euicc, response).await;
     let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
-    outbox::tell_decision(context, &profile, euicc.eid, point, &checked).await?;
+    outbox::report_outcome(context, &profile, euicc.eid, point, &checked).await?;
     checked.map(|()| profile)
 }
 
-/// That this eUICC may have the profile now. Counts the attempt.
+/// Checks that this eUICC can download the profile now. Counts the download attempt.
 async fn check(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,
@@ -152,21 +151,23 @@ async fn check(
 ) -> Decision<()> {
     let matching_id = wanted_matching_id(response)?;
     let iccid = profile.iccid;
-    let refused = |why: &str| Status::MatchingIdRefused.because(why).about(matching_id);
-    let Some(order) = profile.order.as_mut() else { return Err(refused("the order has ended").into()) };
+    let refused = |why: String| Status::MatchingIdRefused.because(why).about(matching_id);
+    let state = profile.state();
+    let order = profile.order_mut().map_err(|error| refused(error.to_string()))?;
     let max_attempts = order.max_download_attempts.unwrap_or(context.config.max_download_attempts);
-    // What was handed to one eUICC is that one's, whether or not the order named it.
+    // Once an eUICC has received the package, no other eUICC can use the order, even if the order
+    // did not name an EID.
     if [order.eid, order.handed_to].into_iter().flatten().any(|eid| eid != euicc.eid) {
         return Err(Status::EidNotAllowed.because("the order is for another eUICC").about(euicc.eid).into());
     }
     let too_often =
-        || Status::DownloadAttemptsExceeded.because("the download was tried too often").about(iccid);
-    match profile.state {
+        || Status::DownloadAttemptsExceeded.because("the download was attempted too often").about(iccid);
+    match state {
         ProfileState::Released | ProfileState::Downloaded => {}
-        ProfileState::Installed => return Err(refused("the profile is installed already").into()),
+        ProfileState::Installed => return Err(refused("the profile is already installed".to_owned()).into()),
         ProfileState::Error if order.download_attempts > max_attempts => return Err(too_often().into()),
         ProfileState::Error | ProfileState::Unavailable | ProfileState::Available => {
-            return Err(refused("the order has ended").into());
+            return Err(refused(OrderEnded { iccid }.to_string()).into());
         }
         ProfileState::Allocated | ProfileState::Linked | ProfileState::Confirmed => {
             return Err(Status::ProfileNotReleased
@@ -175,13 +176,13 @@ async fn check(
                 .into());
         }
     }
-    // Counted whatever comes of it.
+    // The attempt counts even if it is refused below.
     if !order.reusable {
         order.download_attempts = order.download_attempts.saturating_add(1);
     }
     let (attempts, expires) = (order.download_attempts, order.expires);
     if !order.reusable {
-        profile.keep(context.tx)?;
+        profile.save(context.tx)?;
     }
     eligibility::check(profile, &response.euicc_signed1.euicc_info2)?;
     if attempts > max_attempts {
@@ -195,21 +196,24 @@ async fn check(
     Ok(())
 }
 
-/// An order that has expired is not to be heard of at an SM-DS any more.
+/// Deletes the event of an expired order, so that the SM-DS no longer announces it.
 fn delete_event(context: &mut Context<'_, '_>, profile: &mut Profile) -> Decision<()> {
-    if let Some(order) = profile.order.as_mut().filter(|order| order.event_registered) {
+    if let Ok(order) = profile.order_mut()
+        && order.event_registered
+    {
         outbox::delete_event(context, order)?;
         order.event_registered = false;
-        profile.keep(context.tx)?;
+        profile.save(context.tx)?;
     }
     Ok(())
 }
 
-/// By MatchingID; without one, the order that is bound to the EID alone (default SM-DP+, section 3.1.3).
+/// Finds the order by its MatchingID. Without a MatchingID, finds an order for this EID (default
+/// SM-DP+, section 3.1.3).
 async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Decision<Profile> {
     if matching_id.is_empty() {
         return find_by_eid(context, eid).await?.ok_or_else(|| {
-            let why = "no order without MatchingID waits for this eUICC";
+            let why = "no order without a MatchingID is pending for this eUICC";
             Status::EidNotAllowed.because(why).about(eid).into()
         });
     }
@@ -222,13 +226,14 @@ async fn find(context: &mut Context<'_, '_>, matching_id: &str, eid: Eid) -> Dec
     })
 }
 
-/// The order without MatchingID for this eUICC; one that has expired only when there is no other.
+/// Finds an order without MatchingID for this eUICC. Returns an expired order only if there is no
+/// other one.
 async fn find_by_eid(context: &mut Context<'_, '_>, eid: Eid) -> Decision<Option<Profile>> {
     let mut expired = None;
     for (_, iccid) in context.tx.list(&ORDERS_BY_EID, &format!("{eid}/")).await? {
         let Some(profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else { continue };
-        let Some(order) = &profile.order else { continue };
-        let waits = matches!(profile.state, ProfileState::Released | ProfileState::Downloaded)
+        let Ok(order) = profile.order() else { continue };
+        let waits = matches!(profile.state(), ProfileState::Released | ProfileState::Downloaded)
             && order.matching_id.as_deref() == Some("");
         match (waits, order.expires) {
             (true, Some(expires)) if expires <= context.now => expired = expired.or(Some(profile)),

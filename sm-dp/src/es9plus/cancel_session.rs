@@ -1,6 +1,7 @@
 //! ES9+.CancelSession: SGP.22 section 5.6.5.
 //!
-//! The LPA gives up. Whether the order lives on depends on the reason, which the eUICC has signed.
+//! The LPA cancels the download. The reason, which the eUICC has signed, decides if the order can
+//! still be downloaded.
 
 use rsp::{
     ids::Eid,
@@ -35,7 +36,7 @@ pub(crate) async fn execute(
         Awaits::GetBoundProfilePackage { offer, .. } | Awaits::ProfileInstallationResult { offer, .. } => {
             offer
         }
-        // No eUICC is authenticated yet, so nobody could have signed.
+        // No eUICC is authenticated yet, so the signature cannot be verified.
         Awaits::AuthenticateClient { .. } => return Err(unknown(id).into()),
     };
     let CancelSessionResponseOk {
@@ -45,7 +46,7 @@ pub(crate) async fn execute(
         CancelSessionResponse::CancelSessionResponseOk(response) => response,
         CancelSessionResponse::CancelSessionResponseError(code) => {
             return Err(Status::EuiccVerificationFailed
-                .because(format!("the eUICC did not cancel its side: error {code}"))
+                .because(format!("the eUICC did not cancel its session: error {code}"))
                 .into());
         }
     };
@@ -53,7 +54,7 @@ pub(crate) async fn execute(
     same_transaction(id, &signed.transaction_id)?;
     if context.credentials.smdp_oid(&session.server_ci) != Some(&signed.smdp_oid) {
         return Err(Status::SmdpOidMismatch
-            .because("the eUICC cancelled another SM-DP+'s session")
+            .because("the eUICC cancelled a session of another SM-DP+")
             .about(&signed.smdp_oid)
             .into());
     }
@@ -61,23 +62,25 @@ pub(crate) async fn execute(
         match offered(context, offer).await {
             Ok(mut profile) => {
                 if advance(context, &mut profile, ProfileEvent::DownloadEnded)? {
-                    tell_operator(context, &profile, offer.eid, signed.reason).await?;
+                    report_progress(context, &profile, offer.eid, signed.reason).await?;
                 }
             }
-            // The order has ended already; there is nothing left to end but the session.
+            // The order has already ended. Only the session is left to cancel.
             Err(Rejection::Refusal(_)) => {}
             Err(fault) => return Err(fault),
         }
     }
-    // Once a package is out, its result may still come, and only the session can verify it.
+    // After the package was delivered, its installation result may still arrive, and only the
+    // session has the key that verifies it.
     if let Awaits::GetBoundProfilePackage { .. } = session.awaits {
         context.tx.delete(&SESSIONS, &id.to_string());
     }
     Ok(CancelSessionOk {})
 }
 
-/// Why the download comes to nothing. The standard does not say in which status; these are the nearest.
-async fn tell_operator(
+/// Reports the cancelled download to the operator. The standard does not define the status; these
+/// are the closest ones.
+async fn report_progress(
     context: &mut Context<'_, '_>,
     profile: &Profile,
     eid: Eid,
@@ -94,5 +97,5 @@ async fn tell_operator(
     };
     let refusal = status.because(format!("the session was cancelled: {reason}")).about(profile.iccid);
     let progress = Progress { point, eid, outcome: Err(&refusal), result_data: None };
-    outbox::tell_operator(context, profile, progress).await
+    outbox::report_progress(context, profile, progress).await
 }

@@ -1,7 +1,7 @@
 //! ES9+.GetBoundProfilePackage: SGP.22 section 5.6.2.
 //!
-//! The eUICC has named its one-time key; we bind the package to it. A retry gets the same package.
-//! The order of the checks is observable, so keep it.
+//! Binds the package to the one-time key of the eUICC. A retry gets the same package. The order of
+//! the checks is observable, so keep it.
 
 use crypto::ConfirmationCodeHash;
 use rsp::{
@@ -26,7 +26,9 @@ use crate::{
     es8plus::Binder,
     outbox,
     profile_state::ProfileEvent,
-    records::{Awaits, BINDINGS, Binding, Octets, Offer, PACKAGES, Profile, SESSIONS, Session, iccid_key},
+    records::{
+        Awaits, BINDINGS, Binding, Octets, Offer, OrderEnded, PACKAGES, Profile, SESSIONS, Session, iccid_key,
+    },
     stock::Rebinding,
 };
 
@@ -36,13 +38,14 @@ pub(crate) async fn execute(
 ) -> Decision<GetBoundProfilePackageOk> {
     let id = &request.transaction_id;
     let session = session(context, id).await?;
-    // Once a package is out, the session must live to verify what became of it, whatever nonsense is asked meanwhile;
-    // and before the eUICC has proved itself, a stray call is not its doing.
+    // After the package was delivered, an invalid request must not delete the session, because the
+    // session is needed to verify the installation result. Before the eUICC is authenticated, an
+    // invalid request must not delete it either, because anyone could have sent it.
     let ends_with_a_refusal = matches!(session.awaits, Awaits::GetBoundProfilePackage { .. });
     let bound = decide(context, request, session).await;
     if let (Err(Rejection::Refusal(_)), true) = (&bound, ends_with_a_refusal) {
-        // The procedure stops here (section 3.1.3): what the LPA cancels afterwards is gone already, and the order,
-        // unless it was ended, can be downloaded in a new session.
+        // The procedure stops here (section 3.1.3). A later CancelSession of the LPA finds no
+        // session. If the order has not ended, it can be downloaded in a new session.
         context.tx.delete(&SESSIONS, &id.to_string());
     }
     bound
@@ -78,25 +81,21 @@ async fn decide(
     let confirmed = check_confirmation_code(context, &mut profile, &response.euicc_signed2);
     if confirmed.is_err() {
         let point = NotificationPointId::CONFIRMATION_FAILURE;
-        outbox::tell_decision(context, &profile, offer.eid, point, &confirmed).await?;
+        outbox::report_outcome(context, &profile, offer.eid, point, &confirmed).await?;
     }
     confirmed?;
-    if profile.state.after(ProfileEvent::PackageHandedOut).is_none() {
-        return Err(Status::ProfileUnavailable
-            .because("the order has ended meanwhile")
-            .about(profile.iccid)
-            .into());
-    }
+    profile.after(ProfileEvent::PackageHandedOut).map_err(|error| OrderEnded { iccid: error.iccid })?;
     let package =
         bind(context, id, &session.server_ci, &profile, &offer, &response.euicc_signed2.euicc_otpk).await;
-    // Asked again in the same session, it is the same package and no news.
+    // A repeated request in the same session gets the same package and is not reported again.
     if matches!(session.awaits, Awaits::GetBoundProfilePackage { .. }) {
         let point = NotificationPointId::BPP_DOWNLOAD;
-        outbox::tell_decision(context, &profile, offer.eid, point, &package).await?;
+        outbox::report_outcome(context, &profile, offer.eid, point, &package).await?;
     }
     let package = package?;
 
-    if let Some(order) = profile.order.as_mut().filter(|order| !order.reusable) {
+    let order = profile.order_mut()?;
+    if !order.reusable {
         order.handed_to = Some(offer.eid);
     }
     advance(context, &mut profile, ProfileEvent::PackageHandedOut)?;
@@ -109,20 +108,18 @@ async fn decide(
     })
 }
 
-/// The eUICC returns the LPA's hash of code and transaction; a wrong one counts, and too many end the order.
+/// Checks the hash of confirmation code and TransactionID that the eUICC returned. Counts a wrong
+/// code; too many wrong codes end the order.
 fn check_confirmation_code(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,
     signed: &EuiccSigned2,
 ) -> Decision<()> {
-    let iccid = profile.iccid;
-    let Some(order) = profile.order.as_mut() else {
-        return Err(Status::ProfileUnavailable.because("the order has ended meanwhile").about(iccid).into());
-    };
+    let order = profile.order_mut()?;
     let Some(kept) = &order.confirmation_code_hash else { return Ok(()) };
     if order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts {
         return Err(Status::ConfirmationCodeRetriesExceeded
-            .because("the confirmation code was wrong too often")
+            .because("too many wrong confirmation codes")
             .into());
     }
     let Some(hash_cc) = &signed.hash_cc else {
@@ -133,7 +130,7 @@ fn check_confirmation_code(
         Fault::new(
             "cannot check the confirmation code",
             "its hash in the record does not have 32 octets",
-            "place the order anew",
+            "place the order again",
         )
     })?;
     if ConfirmationCodeHash::from_bytes(kept).matches(hash_cc, &signed.transaction_id.0) {
@@ -144,17 +141,17 @@ fn check_confirmation_code(
     }
     order.wrong_confirmation_codes += 1;
     let last = order.wrong_confirmation_codes >= context.config.max_confirmation_code_attempts;
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     if last {
         advance(context, profile, ProfileEvent::DownloadEnded)?;
         return Err(Status::ConfirmationCodeRetriesExceeded
-            .because("the confirmation code was wrong too often; the order has ended")
+            .because("too many wrong confirmation codes; the order has ended")
             .into());
     }
     Err(refused().into())
 }
 
-/// The package for this one-time key: the one that was made, or a new one.
+/// Returns the package for this one-time key: the stored one, or a newly bound one.
 async fn bind(
     context: &mut Context<'_, '_>,
     id: &TransactionId,
@@ -164,15 +161,10 @@ async fn bind(
     euicc_otpk: &[u8],
 ) -> Decision<Vec<u8>> {
     let key = iccid_key(profile.iccid, offer.eid);
-    let Some(order) = &profile.order else {
-        return Err(Status::ProfileUnavailable
-            .because("the order has ended meanwhile")
-            .about(profile.iccid)
-            .into());
-    };
+    let order = profile.order()?;
     if order.handed_to.is_some_and(|eid| eid != offer.eid) {
         return Err(Status::ProfileUnavailable
-            .because("another eUICC was faster")
+            .because("another eUICC has already downloaded the profile")
             .about(profile.iccid)
             .into());
     }
@@ -180,7 +172,7 @@ async fn bind(
     let smdp_oid = context.credentials.smdp_oid(server_ci);
     let (Some(dp), Some(smdp_oid)) = (dp, smdp_oid) else {
         return Err(Status::ProfileUnavailable
-            .because("the certificates of this session are no longer there")
+            .because("the server no longer has the certificates of this session")
             .into());
     };
     let host_id = context.config.host_id.as_ref().map_or_else(
@@ -204,7 +196,7 @@ async fn bind(
         }
         Some(_) if order.rebinding == Rebinding::Refused => {
             return Err(Status::ProfileUnavailable
-                .because("the profile is bound to another one-time key and may not be bound again")
+                .because("the profile is bound to another one-time key and cannot be bound again")
                 .about(profile.iccid)
                 .into());
         }

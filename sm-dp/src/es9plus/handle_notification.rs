@@ -1,11 +1,13 @@
 //! ES9+.HandleNotification: SGP.22 section 5.6.4.
 //!
-//! What happened on the eUICC. The function has no answer but HTTP 204 (section 6.5.2.9), so what cannot be believed
-//! is told to the log and to the events, not to the LPA, which would otherwise send it for ever. A notification that
-//! comes again is answered again and changes nothing.
+//! The function has no response other than HTTP 204 (section 6.5.2.9). A notification that fails
+//! verification is therefore recorded in the log and in the events, but not reported to the LPA,
+//! which would otherwise send it again forever. A repeated notification is acknowledged again and
+//! changes nothing.
 //!
-//! What was not believed is gone: the card forgets it. A later word of the same eUICC about the same profile proves that the
-//! profile is there all the same, and is taken for what was missed.
+//! The card deletes a notification after HTTP 204, so a rejected one is lost. If the same eUICC
+//! later signs another notification about the same profile, this proves that the profile is
+//! installed, and it replaces the lost one.
 
 use certs::{Certificate, check_euicc};
 use crypto::PublicKey;
@@ -37,7 +39,8 @@ use crate::{
     },
 };
 
-/// `Ok(Err(..))`: not believed, nothing changed, and still HTTP 204.
+/// Returns `Ok(Err(..))` for a notification that failed verification. Nothing is changed, and the
+/// reply is still HTTP 204.
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
     request: &HandleNotificationRequest,
@@ -50,7 +53,8 @@ pub(crate) async fn execute(
     }
 }
 
-/// How an installation ended. Signed by the eUICC that the session authenticated; no certificate comes with it.
+/// Processes an installation result. It is signed by the eUICC that the session authenticated and
+/// carries no certificate.
 async fn installed(
     context: &mut Context<'_, '_>,
     result: &ProfileInstallationResult,
@@ -70,15 +74,16 @@ async fn installed(
     if let Err(refusal) = check_result(smdp_oid, &offer.euicc_public_key()?, result, offer.iccid) {
         return Ok(Err(refusal));
     }
-    // A card that was made anew counts from the beginning again; a transaction never comes twice.
+    // A card that was reset restarts its sequence numbers, but a TransactionID is never reused.
     let notification = format!("{}/{id}", notification_key(offer.eid, &data.notification_metadata));
-    if was_taken(context, &notification).await? {
+    if is_recorded(context, &notification).await? {
         return Ok(Ok(()));
     }
-    take(context, &notification, "installation result")?;
-    // Its key is spent, whatever came of it.
+    record(context, &notification, "installation result")?;
+    // The one-time key is used up, whatever the result is.
     context.tx.delete(&BINDINGS, &iccid_key(offer.iccid, offer.eid));
-    // What is on the eUICC is there, however long its message took and whatever became of the order.
+    // A successful installation is recorded even if its notification is late or the order has
+    // ended.
     if let FinalResult::SuccessResult(_) = &data.final_result {
         let installation = Installation { eid: offer.eid, at: context.now };
         context.tx.put(&INSTALLATIONS, &iccid_key(offer.iccid, offer.eid), &installation)?;
@@ -88,14 +93,14 @@ async fn installed(
         Err(Rejection::Refusal(_)) => return Ok(Ok(())),
         Err(fault) => return Err(fault),
     };
-    // Proved already by what the eUICC told meanwhile.
-    if profile.state == ProfileState::Installed {
+    // A later notification has already proved the installation.
+    if profile.state() == ProfileState::Installed {
         return Ok(Ok(()));
     }
     match &data.final_result {
         FinalResult::SuccessResult(_) => {
-            tell_operator(context, &profile, offer.eid, Ok(()), Some(octets)).await?;
-            succeeded(context, &mut profile, offer.eid)?;
+            report_progress(context, &profile, offer.eid, Ok(()), Some(octets)).await?;
+            record_success(context, &mut profile, offer.eid)?;
         }
         FinalResult::ErrorResult(error) => {
             tracing::info!(iccid = %offer.iccid, eid = %offer.eid, reason = %error.error_reason, "installation failed");
@@ -106,23 +111,24 @@ async fn installed(
                 _ => Status::EuiccExecutionError,
             };
             let why = status.because(error.error_reason.to_string()).about(offer.iccid);
-            tell_operator(context, &profile, offer.eid, Err(&why), Some(octets)).await?;
+            report_progress(context, &profile, offer.eid, Err(&why), Some(octets)).await?;
             advance(context, &mut profile, ProfileEvent::InstallationFailed)?;
         }
     }
     Ok(Ok(()))
 }
 
-/// The order has come to what it was for. Says whether it was waited for.
-fn succeeded(context: &mut Context<'_, '_>, profile: &mut Profile, eid: Eid) -> Decision<bool> {
+/// Records that the order is fulfilled. Returns true if the profile was waiting for an installation
+/// result.
+fn record_success(context: &mut Context<'_, '_>, profile: &mut Profile, eid: Eid) -> Decision<bool> {
     let was_waited_for = advance(context, profile, ProfileEvent::InstallationSucceeded)?;
-    if profile.order.as_ref().is_none_or(|order| !order.reusable) {
+    if !profile.order().is_ok_and(|order| order.reusable) {
         context.tx.delete(&ORDERS_BY_EID, &eid_key(eid, profile.iccid));
     }
     Ok(was_waited_for)
 }
 
-async fn tell_operator(
+async fn report_progress(
     context: &mut Context<'_, '_>,
     profile: &Profile,
     eid: Eid,
@@ -132,7 +138,7 @@ async fn tell_operator(
     let point = NotificationPointId::BPP_INSTALLATION;
     let result_data = result.map(|result| ResultData(result.to_vec()));
     let progress = Progress { point, eid, outcome, result_data };
-    outbox::tell_operator(context, profile, progress).await
+    outbox::report_progress(context, profile, progress).await
 }
 
 fn check_result(
@@ -144,30 +150,31 @@ fn check_result(
     let data = &result.profile_installation_result_data;
     verify(key, data.bytes(), &result.euicc_sign_pir, "euiccSignPIR")?;
     if data.smdp_oid.is_none() {
-        return Err(Status::ElementMissing.because("the result names no SM-DP+"));
+        return Err(Status::ElementMissing.because("the installation result does not name an SM-DP+"));
     }
     if data.smdp_oid.as_ref() != smdp_oid {
-        return Err(Status::SmdpOidMismatch.because("the result is for another SM-DP+"));
+        return Err(Status::SmdpOidMismatch.because("the installation result is for another SM-DP+"));
     }
-    let told = &data.notification_metadata;
-    if !told.profile_management_operation.has(notification_event::INSTALL) {
+    let metadata = &data.notification_metadata;
+    if !metadata.profile_management_operation.has(notification_event::INSTALL) {
         return Err(
-            Status::FormatInvalid.because("an installation result is a notification of an installation")
+            Status::FormatInvalid.because("an installation result must have the event notificationInstall")
         );
     }
-    match (told.iccid, &data.final_result) {
+    match (metadata.iccid, &data.final_result) {
         (Some(named), _) if named != iccid => Err(Status::IccidUnknown
-            .because("the result names another profile than the session")
+            .because("the installation result and the session are for different profiles")
             .about(named)),
-        // Only an installation that broke off before StoreMetadata has no ICCID to name.
+        // The ICCID is only missing if the installation failed before StoreMetadata.
         (None, FinalResult::SuccessResult(_)) => {
-            Err(Status::IccidUnknown.because("the result of an installation that succeeded names no profile"))
+            Err(Status::IccidUnknown.because("a successful installation result must name a profile"))
         }
         _ => Ok(()),
     }
 }
 
-/// A profile was enabled, disabled or deleted. Signed by the eUICC on which we know it to be.
+/// Processes a notification that a profile was enabled, disabled or deleted. It is signed by an
+/// eUICC that has the profile.
 async fn changed(
     context: &mut Context<'_, '_>,
     notification: &OtherSignedNotification,
@@ -176,34 +183,36 @@ async fn changed(
         Ok(eid) => eid,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let told = &notification.tbs_other_notification;
-    let Some(iccid) = told.iccid else {
-        return Ok(Err(Status::IccidUnknown.because("the notification names no profile")));
+    let metadata = &notification.tbs_other_notification;
+    let Some(iccid) = metadata.iccid else {
+        return Ok(Err(Status::IccidUnknown.because("the notification does not name a profile")));
     };
-    let notification = notification_key(eid, told);
-    if was_taken(context, &notification).await? {
+    let notification = notification_key(eid, metadata);
+    if is_recorded(context, &notification).await? {
         return Ok(Ok(()));
     }
     let key = iccid_key(iccid, eid);
     if context.tx.get(&INSTALLATIONS, &key).await?.is_none()
-        && !was_missed(context, iccid, eid, told.seq_number).await?
+        && !proves_installation(context, iccid, eid, metadata.seq_number).await?
     {
         return Ok(Err(Status::EidAssociation
             .because("the profile was not installed on this eUICC")
             .about(eid)));
     }
-    take(context, &notification, event_name(&told.profile_management_operation))?;
-    if told.profile_management_operation.has(notification_event::DELETE) {
+    record(context, &notification, event_name(&metadata.profile_management_operation))?;
+    if metadata.profile_management_operation.has(notification_event::DELETE) {
         context.tx.delete(&INSTALLATIONS, &key);
-        context.tx.put(&DELETIONS, &key, &told.seq_number)?;
+        context.tx.put(&DELETIONS, &key, &metadata.seq_number)?;
     }
     Ok(Ok(()))
 }
 
-/// What the eUICC has signed about a profile that is not known to be there proves that it is: the result of its installation
-/// was missed, or somebody told us falsely that it was deleted. Only of what was handed to that eUICC, and not what it
-/// told before the deletion.
-async fn was_missed(
+/// Handles a signed notification about a profile that is not recorded as installed. The signature
+/// proves that the profile is installed: either its installation result was lost, or a reported
+/// deletion was wrong. This only applies to a profile that this eUICC received, and not to
+/// notifications with a sequence number below that of the deletion. Returns true if the
+/// installation is recorded now.
+async fn proves_installation(
     context: &mut Context<'_, '_>,
     iccid: Iccid,
     eid: Eid,
@@ -216,14 +225,14 @@ async fn was_missed(
         None => {
             let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
             let was_handed = |profile: &Profile| {
-                profile.order.as_ref().is_some_and(|order| order.handed_to == Some(eid) && !order.reusable)
+                profile.order().is_ok_and(|order| order.handed_to == Some(eid) && !order.reusable)
             };
             let Some(mut profile) = profile.filter(was_handed) else { return Ok(false) };
-            if !succeeded(context, &mut profile, eid)? {
+            if !record_success(context, &mut profile, eid)? {
                 return Ok(false);
             }
-            tracing::info!(%iccid, %eid, "installed, by what the eUICC tells of it; no result of the installation was believed");
-            tell_operator(context, &profile, eid, Ok(()), None).await?;
+            tracing::info!(%iccid, %eid, "the profile is installed according to a later notification; no valid installation result was received");
+            report_progress(context, &profile, eid, Ok(()), None).await?;
             context.tx.delete(&BINDINGS, &key);
         }
     }
@@ -250,17 +259,17 @@ fn check_notification(
     Ok(euicc.eid)
 }
 
-/// The key of a notification among those that were taken.
-fn notification_key(eid: Eid, told: &NotificationMetadata) -> String {
-    let iccid = told.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
-    format!("{eid}/{}/{iccid}", told.seq_number)
+/// The key of a received notification.
+fn notification_key(eid: Eid, metadata: &NotificationMetadata) -> String {
+    let iccid = metadata.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
+    format!("{eid}/{}/{iccid}", metadata.seq_number)
 }
 
-async fn was_taken(context: &mut Context<'_, '_>, key: &str) -> Decision<bool> {
+async fn is_recorded(context: &mut Context<'_, '_>, key: &str) -> Decision<bool> {
     Ok(context.tx.get(&NOTIFICATIONS, key).await?.is_some())
 }
 
-fn take(context: &mut Context<'_, '_>, key: &str, what: &str) -> Decision<()> {
+fn record(context: &mut Context<'_, '_>, key: &str, what: &str) -> Decision<()> {
     let taken = TakenNotification { at: context.now, told: what.to_owned() };
     Ok(context.tx.put(&NOTIFICATIONS, key, &taken)?)
 }

@@ -1,7 +1,7 @@
 //! ES9+.InitiateAuthentication: SGP.22 section 5.6.1.
 //!
-//! A device knocks. We check that it meant us and that we have a CI in common, and begin a session.
-//! The order of the checks is observable, so keep it.
+//! Checks that the request is addressed to this server and that both sides have a CI in common,
+//! then creates a session. The order of the checks is observable, so keep it.
 
 use rsp::{
     ids::CertificateDer,

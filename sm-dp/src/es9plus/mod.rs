@@ -1,4 +1,4 @@
-//! ES9+, from the LPA: SGP.22 section 5.6. A function a file.
+//! ES9+, called by the LPA: SGP.22 section 5.6. There is one file for each function.
 
 pub(crate) mod authenticate_client;
 pub(crate) mod cancel_session;
@@ -12,16 +12,16 @@ use rsp::{
     ids::TransactionId,
     status::{Refusal, Status},
 };
-use rsp_server::Decision;
+use rsp_server::{Decision, Rejection};
 
 use crate::{
     context::Context,
     outbox,
     profile_state::{ProfileEvent, ProfileState},
-    records::{Offer, PROFILES, Profile, SESSIONS, Session},
+    records::{Offer, OrderEnded, PROFILES, Profile, SESSIONS, Session},
 };
 
-/// The session of a transaction; one that has expired is as unknown as one that never was.
+/// Returns the session of a transaction. An expired session is refused like an unknown one.
 pub(crate) async fn session(context: &mut Context<'_, '_>, id: &TransactionId) -> Decision<Session> {
     match context.tx.get(&SESSIONS, &id.to_string()).await? {
         Some(session) if session.expires > context.now => Ok(session),
@@ -29,50 +29,59 @@ pub(crate) async fn session(context: &mut Context<'_, '_>, id: &TransactionId) -
     }
 }
 
-/// 8.10.1/3.9: no such session, or not one that waits for this.
+/// Status 8.10.1/3.9: the session does not exist or waits for another function.
 pub(crate) fn unknown(id: &TransactionId) -> Refusal {
     Status::TransactionUnknown.because("no session with this TransactionID waits for this function").about(id)
 }
 
-/// `signed` and, as a whole TLV, the signature that the next signature also covers (sections 5.7.5, 5.7.13).
+/// Returns `signed` followed by the signature as a whole TLV. The next signature covers both
+/// (sections 5.7.5, 5.7.13).
 pub(crate) fn with_signature(signed: &[u8], signature: &[u8]) -> Vec<u8> {
     [signed, &tlv_bytes(Tag(0x5F37), signature)].concat()
 }
 
 impl Offer {
-    /// The key of the eUICC that was authenticated.
+    /// The public key of the authenticated eUICC.
     pub(crate) fn euicc_public_key(&self) -> Result<PublicKey, Refusal> {
-        PublicKey::from_sec1(self.euicc_curve.into(), &self.euicc_key.0)
-            .map_err(|e| Status::EuiccVerificationFailed.because(format!("the key kept for this eUICC: {e}")))
+        PublicKey::from_sec1(self.euicc_curve.into(), &self.euicc_key.0).map_err(|e| {
+            Status::EuiccVerificationFailed.because(format!("the stored key of this eUICC is invalid: {e}"))
+        })
     }
 }
 
-/// The profile of an offer, still under the order that it was offered for.
-pub(crate) async fn offered(context: &mut Context<'_, '_>, offer: &Offer) -> Decision<Profile> {
-    let profile = context.tx.get(&PROFILES, &offer.iccid.to_string()).await?;
-    let is_the_same = |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == offer.order);
-    profile.filter(is_the_same).ok_or_else(|| {
-        Status::ProfileUnavailable.because("the order has ended meanwhile").about(offer.iccid).into()
-    })
+impl From<OrderEnded> for Rejection {
+    fn from(error: OrderEnded) -> Self {
+        Status::ProfileUnavailable.because(error.to_string()).about(error.iccid).into()
+    }
 }
 
-/// Moves a profile on, if it may go there, and writes it. Under a reusable order it stays where it is.
+/// Returns the profile of an offer, if the order that it was offered for is still the profile's
+/// order.
+pub(crate) async fn offered(context: &mut Context<'_, '_>, offer: &Offer) -> Decision<Profile> {
+    let profile = context.tx.get(&PROFILES, &offer.iccid.to_string()).await?;
+    let is_the_same = |profile: &Profile| profile.order().is_ok_and(|order| order.id == offer.order);
+    Ok(profile.filter(is_the_same).ok_or(OrderEnded { iccid: offer.iccid })?)
+}
+
+/// Applies an event to a profile and writes it. Returns false if the state does not allow the
+/// event. Under a reusable order the state does not change.
 pub(crate) fn advance(
     context: &mut Context<'_, '_>,
     profile: &mut Profile,
     event: ProfileEvent,
 ) -> Decision<bool> {
-    let Some(next) = profile.state.after(event) else { return Ok(false) };
-    if profile.order.as_ref().is_some_and(|order| order.reusable) {
+    if profile.after(event).is_ok() && profile.order().is_ok_and(|order| order.reusable) {
         return Ok(true);
     }
-    profile.state = next;
-    if matches!(next, ProfileState::Installed | ProfileState::Error)
-        && let Some(order) = profile.order.as_mut()
+    if profile.apply(event).is_err() {
+        return Ok(false);
+    }
+    if matches!(profile.state(), ProfileState::Installed | ProfileState::Error)
+        && let Ok(order) = profile.order_mut()
     {
         outbox::delete_event(context, order)?;
         order.event_registered = false;
     }
-    profile.keep(context.tx)?;
+    profile.save(context.tx)?;
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! What the operator of the bench decides, with a named default for each.
+//! The configuration of the SM-DP, with a named constant for each default.
 
 use std::time::Duration;
 
@@ -6,31 +6,31 @@ use rsp::ids::Oid;
 
 use crate::es8::key_establishment::Options;
 
-/// How long a download may take whose order names no validity period. A device may be asleep for hours.
+/// Time limit of a download whose order names no validity period. A device may be asleep for hours.
 pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long the deletion of what a failed download has left on a card is tried.
+/// Time for which the server tries to delete the remains of a failed download from a card.
 pub const UNDOING_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// How the SM-DP behaves. [`Config::new`] has every default.
+/// Configuration of an SM-DP. [`Config::new`] sets every default.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Its name for people, in the From of its messages.
+    /// The human-readable name in the From header of its messages.
     pub name: String,
-    /// Its OID: in its TLS certificate, and in its certificate for cards.
+    /// The OID in its TLS certificate and in its certificate for cards (CERT.DP.ECDSA).
     pub id: Oid,
-    /// Where it takes messages: a URI.
+    /// The URI at which it receives messages.
     pub address: String,
     /// See [`DEFAULT_VALIDITY`].
     pub default_validity: Duration,
     /// See [`UNDOING_TIME`].
     pub undoing_time: Duration,
-    /// How the keys of an ISD-P are agreed, where sources leave a choice.
+    /// Options of the key establishment with an ISD-P, where the available sources leave a choice.
     pub key_establishment: Options,
 }
 
 impl Config {
-    /// The defaults, for a server of this OID.
+    /// Creates a configuration with the default values.
     pub fn new(name: impl Into<String>, id: Oid, address: impl Into<String>) -> Self {
         Self {
             name: name.into(),

@@ -1,4 +1,4 @@
-//! What a function has to decide with.
+//! The context of a function call of the SM-DP.
 
 use std::time::Duration;
 
@@ -20,10 +20,11 @@ use super::{
     records::{OPERATORS, Procedure, SM_SRS},
 };
 
-/// How long after the validity period a peer may still say that it is over.
+/// Time after the end of the validity period in which the server still accepts a peer's EXPIRED
+/// response.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// A decision about to be taken: the transaction it reads and writes, and what does not change meanwhile.
+/// A running function call: its transaction, and inputs that do not change during the call.
 pub(crate) struct Context<'a, 'r> {
     pub(crate) tx: &'a mut Tx<'r>,
     pub(crate) config: &'a Config,
@@ -34,29 +35,29 @@ pub(crate) struct Context<'a, 'r> {
 }
 
 impl Context<'_, '_> {
-    /// The SM-SR that a request of an operator names.
+    /// Returns the SM-SR that an operator's request names.
     pub(crate) async fn sm_sr(&mut self, id: &Oid) -> soap::Decision<Peer> {
         self.tx.get(&SM_SRS, &id.to_string()).await?.ok_or_else(|| {
-            Status::SmsrUnknown.because("this SM-DP was not told where that SM-SR is").about(id).into()
+            Status::SmsrUnknown.because("this SM-DP has no address for this SM-SR").about(id).into()
         })
     }
 
-    /// That the caller of a function of ES2 is an operator.
+    /// Checks that the caller of an ES2 function is an operator.
     pub(crate) async fn must_be_operator(&mut self, id: &Oid) -> soap::Decision<()> {
         let key = id.to_string();
         if self.tx.get(&OPERATORS, &key).await?.is_some() {
             return Ok(());
         }
         Err(match self.tx.get(&SM_SRS, &key).await? {
-            Some(_) => Status::RequesterNotAllowed.because("the caller is no operator"),
-            None => Status::RequesterUnknown.because("the caller is not known here"),
+            Some(_) => Status::RequesterNotAllowed.because("the caller is not an operator"),
+            None => Status::RequesterUnknown.because("the caller is not registered"),
         }
         .about(id)
         .into())
     }
 
-    /// Asks an SM-SR; the answer moves the procedure on.
-    pub(crate) async fn ask<F: Function>(
+    /// Sends a request to an SM-SR. Its response resumes the procedure.
+    pub(crate) async fn call<F: Function>(
         &mut self,
         sm_sr: &Oid,
         request: F::Request,
@@ -65,17 +66,17 @@ impl Context<'_, '_> {
     ) -> Result<(), Fault> {
         let Some(peer) = self.tx.get(&SM_SRS, &sm_sr.to_string()).await? else {
             return Err(Fault::new(
-                format!("cannot ask {sm_sr} for {}", F::NAME),
-                "where that SM-SR is was forgotten while a procedure with it was under way",
-                "tell the SM-DP again where it is",
+                format!("cannot send {} to SM-SR {sm_sr}", F::NAME),
+                "the address of this SM-SR was removed during a procedure",
+                "register the SM-SR again",
             ));
         };
-        // The SM-SR says EXPIRED by itself; that is to be heard.
+        // The SM-SR reports EXPIRED itself, and this server waits for that report.
         let until = until.plus(GRACE);
         self.sender.ask::<F>(self.tx, self.now, &peer, request, until, procedure.to_string()).await
     }
 
-    /// Answers a function of an operator.
+    /// Sends the response to a function that an operator called.
     pub(crate) async fn answer<F: Function>(
         &mut self,
         ticket: &Ticket,
@@ -84,8 +85,8 @@ impl Context<'_, '_> {
         self.sender.answer::<F>(self.tx, self.now, ticket, response).await
     }
 
-    /// Tells an operator, if we know where.
-    pub(crate) async fn tell<N: Notification>(
+    /// Notifies an operator, if its address is known.
+    pub(crate) async fn notify<N: Notification>(
         &mut self,
         operator: &Oid,
         notification: &N,
@@ -93,21 +94,21 @@ impl Context<'_, '_> {
         match self.tx.get(&OPERATORS, &operator.to_string()).await? {
             Some(peer) => self.sender.notify(self.tx, self.now, &peer, notification).await,
             None => {
-                tracing::warn!(%operator, "a notification is lost; where this operator listens is not known");
+                tracing::warn!(%operator, "notification discarded: this operator has no address");
                 Ok(())
             }
         }
     }
 }
 
-/// What an SM-SR answered: what was done, or how it ended otherwise.
-pub(crate) fn heard<F: Function>(ended: &Ended) -> Result<F::Response, FunctionExecutionStatus> {
+/// Returns the response of an SM-SR, or the status with which the function failed.
+pub(crate) fn response_of<F: Function>(ended: &Ended) -> Result<F::Response, FunctionExecutionStatus> {
     let failed = |refusal: Refusal| refusal.to_status(ExecutionStatus::Failed);
     match ended.response::<F>() {
         Ok(response) if response.base().is_done() => Ok(response),
         Ok(response) => Err(response.base().function_execution_status.clone()),
         Err(NoAnswer::Expired) => Err(Status::FunctionExpired
-            .because(format!("{} was not answered in its validity period", F::NAME))
+            .because(format!("{} got no response within its validity period", F::NAME))
             .to_status(ExecutionStatus::Expired)),
         Err(NoAnswer::Unreachable(why)) => Err(failed(Status::SmsrInaccessible.because(why))),
         Err(no) => Err(failed(Status::SmsrExecutionError.because(format!("{}: {no}", F::NAME)))),

@@ -1,9 +1,9 @@
-//! What the SM-DP shows to cards, and whom it trusts.
+//! The credentials that the SM-DP presents to cards, and its trust anchors.
 
 use certs::{Certificate, TrustAnchors};
 use crypto::SecretKey;
 
-/// Certificates and keys of the M2M kind. Those for TLS are the sockets' business.
+/// M2M certificates and keys. The sockets have the TLS certificates.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     card_certificate: Vec<u8>,
@@ -13,8 +13,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// CERT.DP.ECDSA (the whole of 7F21) with its key, the CIs that are trusted, and certificates of EUMs whose EIS do not
-    /// bring them along.
+    /// Takes CERT.DP.ECDSA (the whole of 7F21) with its key, the trusted CIs, and the certificates
+    /// of EUMs whose EIS do not contain them.
     pub fn new(
         card_certificate: Vec<u8>,
         card_key: SecretKey,

@@ -1,9 +1,12 @@
 //! The download of a profile to an M2M eUICC: SGP.02 section 3.1.
 //!
-//! A record that says what it waits for; what the SM-SR answers moves it on, in one transaction with the next question.
-//! After a restart the question is still in the outbox and the record still waits. What fails after CreateISDP is undone
-//! with DeleteISDP before the operator is told, unless the validity period is over: that is told at once. Where nobody
-//! says that the ISD-P was deleted, a [`Remnant`] stays.
+//! A record stores what the download waits for. A response of the SM-SR advances the download, in
+//! one transaction with the next request. After a restart the pending request is still in the
+//! outbox and the record still waits for its response.
+//!
+//! A failure after CreateISDP is undone with DeleteISDP before the operator is notified. If the
+//! validity period is over, the operator is notified at once. If no confirmation of the deletion
+//! arrives, a [`Remnant`] is recorded.
 
 use rsp::{
     ids::Aid,
@@ -18,98 +21,44 @@ use rsp::{
     },
 };
 use rsp_server::soap::{self, Ended};
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    context::{Context, heard},
-    eligibility, goods,
-    records::{DOWNLOADS, Download, ISD_PS, IsdP, Procedure, REMNANTS, Remnant, isd_p_key},
+    context::{Context, response_of},
+    eligibility,
+    records::{Awaits, DOWNLOADS, Download, ISD_PS, IsdP, Procedure, REMNANTS, Remnant, isd_p_key},
+    stock,
 };
 use crate::{
     es8::{
         CardFault,
-        download::{Channel, Opening, Outcome},
+        download::{Opening, Outcome},
         key_establishment::{self, Agreement},
     },
     records::Octets,
 };
 
-/// What a download waits for, with what that point needs and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Awaits {
-    /// ES3.GetEIS: what the eUICC is.
-    Eis,
-    /// ES3.CreateISDP.
-    IsdP {
-        /// PK.ECASD.ECKA, an uncompressed point, from the certificate that was checked.
-        ecasd_key: Octets,
-    },
-    /// The random challenge of the ECASD, to which CERT.DP.ECDSA was shown.
-    RandomChallenge {
-        /// The ISD-P.
-        isd_p: Aid,
-        /// PK.ECASD.ECKA.
-        ecasd_key: Octets,
-    },
-    /// The receipt over the agreed keys.
-    Receipt {
-        /// The ISD-P.
-        isd_p: Aid,
-        /// Our part of it.
-        agreement: Agreement,
-    },
-    /// The card's half of the SCP03t session.
-    CardChallenge {
-        /// The ISD-P.
-        isd_p: Aid,
-        /// Our half.
-        opening: Opening,
-    },
-    /// The answer to a script of segments.
-    Segments {
-        /// The ISD-P.
-        isd_p: Aid,
-        /// The session, with what the card has said so far.
-        channel: Channel,
-    },
-    /// ES3.ProfileDownloadCompleted.
-    Completion {
-        /// What is kept of the ISD-P once the SM-SR knows of it too.
-        isd_p: IsdP,
-    },
-    /// ES3.EnableProfile.
-    Enabling,
-    /// ES3.DeleteISDP, after a failure.
-    Undoing {
-        /// What the operator is told, unless that has been done.
-        why: FunctionExecutionStatus,
-    },
-}
-
-impl Awaits {
-    /// Whether there may be an ISD-P on the card that is of no use to anybody, after this end of what was waited for.
-    /// Whether CreateISDP was carried out is not known unless it is answered.
-    fn leaves_isd_p(&self, ended: &Ended) -> bool {
-        match self {
-            Self::Eis | Self::Enabling | Self::Undoing { .. } => false,
-            Self::IsdP { .. } => !ended.response::<es3::CreateIsdp>().is_ok_and(|response| {
-                response.base.function_execution_status.status == ExecutionStatus::Failed
-            }),
-            Self::RandomChallenge { .. }
-            | Self::Receipt { .. }
-            | Self::CardChallenge { .. }
-            | Self::Segments { .. }
-            | Self::Completion { .. } => true,
-        }
+/// True if an unusable ISD-P may be left on the card when the procedure ends at this point.
+/// Without a response, the server cannot know if CreateISDP was executed.
+fn leaves_isd_p(awaits: &Awaits, ended: &Ended) -> bool {
+    match awaits {
+        Awaits::Eis | Awaits::Enabling | Awaits::Undoing { .. } => false,
+        Awaits::IsdP { .. } => !ended
+            .response::<es3::CreateIsdp>()
+            .is_ok_and(|response| response.base.function_execution_status.status == ExecutionStatus::Failed),
+        Awaits::RandomChallenge { .. }
+        | Awaits::Receipt { .. }
+        | Awaits::CardChallenge { .. }
+        | Awaits::Segments { .. }
+        | Awaits::Completion { .. } => true,
     }
 }
 
-/// Why a step does not lead to the next one.
+/// The reason why a step does not lead to the next one.
 enum Rejection {
-    /// The operator is told.
+    /// A failure that is reported to the operator.
     Failure(FunctionExecutionStatus),
-    /// Ours: nothing is committed.
+    /// An internal fault. Nothing is committed.
     Fault(Fault),
 }
 
@@ -151,8 +100,8 @@ impl From<CardFault> for Rejection {
     }
 }
 
-/// What the ECASD says to CERT.DP.ECDSA.
-fn of_certificate(fault: CardFault) -> Rejection {
+/// Maps a failure of the ECASD's check of CERT.DP.ECDSA.
+fn certificate_failure(fault: CardFault) -> Rejection {
     match fault {
         CardFault::StatusWord { status_word, .. } if status_word == StatusWord::SECURITY_STATUS.0 => {
             Status::SmdpCertificateRefused.because(fault.to_string()).into()
@@ -161,21 +110,21 @@ fn of_certificate(fault: CardFault) -> Rejection {
     }
 }
 
-/// What the ECASD says to the one-time key and our signature.
-fn of_agreement(fault: CardFault) -> Rejection {
+/// Maps a failure of the ECASD's check of the ephemeral key and the signature.
+fn agreement_failure(fault: CardFault) -> Rejection {
     match fault {
         CardFault::StatusWord { .. } => Status::EcasdExecutionError.because(fault.to_string()).into(),
         fault => fault.into(),
     }
 }
 
-/// Begins one, for a profile that is reserved for it.
+/// Starts the download of a reserved profile.
 pub(crate) async fn begin(context: &mut Context<'_, '_>, id: &str, download: Download) -> Result<(), Fault> {
     let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: download.eid };
-    ask::<es3::GetEis>(context, id, download, Awaits::Eis, request).await
+    send_request::<es3::GetEis>(context, id, download, Awaits::Eis, request).await
 }
 
-/// What came of the question that the download asked last: moves it on.
+/// Advances the download with the result of its pending request.
 pub(crate) async fn resume(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -189,17 +138,17 @@ pub(crate) async fn resume(
     match advance(context, id, download.clone(), ended).await {
         Ok(()) => Ok(()),
         Err(Rejection::Fault(fault)) => Err(fault),
-        Err(Rejection::Failure(why)) if download.awaits.leaves_isd_p(ended) => {
+        Err(Rejection::Failure(why)) if leaves_isd_p(&download.awaits, ended) => {
             undo(context, id, download, why).await
         }
         Err(Rejection::Failure(why)) => {
-            goods::not_installed(context, &download).await?;
+            stock::not_installed(context, &download).await?;
             finish(context, id, download, why).await
         }
     }
 }
 
-/// One step, decided on what was heard.
+/// Executes one step, based on the received response.
 async fn advance(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -209,9 +158,9 @@ async fn advance(
     let Download { eid, iccid, .. } = download;
     match download.awaits.clone() {
         Awaits::Eis => {
-            let response = heard::<es3::GetEis>(ended)?;
+            let response = response_of::<es3::GetEis>(ended)?;
             let eis = response.eis.ok_or_else(|| missing("the EIS", "ES3.GetEIS"))?;
-            let profile = goods::profile(context, &download).await?;
+            let profile = stock::profile(context, &download).await?;
             let ecasd_key = eligibility::check(context, eid, &download.sm_sr, &eis, &profile)?;
             let request = es3::CreateIsdpRequest {
                 base: BaseRequest::new(""),
@@ -222,19 +171,21 @@ async fn advance(
                 more_to_do: Some(true),
             };
             let next = Awaits::IsdP { ecasd_key: Octets(ecasd_key) };
-            go_on::<es3::CreateIsdp>(context, id, download, next, request).await
+            send_next::<es3::CreateIsdp>(context, id, download, next, request).await
         }
         Awaits::IsdP { ecasd_key } => {
-            let response = heard::<es3::CreateIsdp>(ended)?;
+            let response = response_of::<es3::CreateIsdp>(ended)?;
             let isd_p =
                 response.isd_p_aid.ok_or_else(|| missing("the AID of the ISD-P", "ES3.CreateISDP"))?;
-            goods::handed_out(context, &download).await?;
-            let script = key_establishment::show_certificate(&isd_p, context.credentials.card_certificate());
+            stock::handed_out(context, &download).await?;
+            let script =
+                key_establishment::certificate_script(&isd_p, context.credentials.card_certificate());
             let next = Awaits::RandomChallenge { isd_p, ecasd_key };
             send(context, id, download, next, Target::IsdR, script).await
         }
         Awaits::RandomChallenge { isd_p, ecasd_key } => {
-            let challenge = key_establishment::random_challenge(&data(ended)?).map_err(of_certificate)?;
+            let challenge =
+                key_establishment::random_challenge(&data(ended)?).map_err(certificate_failure)?;
             let (agreement, script) = Agreement::begin(
                 &ecasd_key.0,
                 &challenge,
@@ -245,19 +196,19 @@ async fn advance(
             send(context, id, download, Awaits::Receipt { isd_p, agreement }, Target::IsdR, script).await
         }
         Awaits::Receipt { isd_p, agreement } => {
-            let keys = agreement.keys(&data(ended)?).map_err(of_agreement)?;
+            let keys = agreement.keys(&data(ended)?).map_err(agreement_failure)?;
             let (opening, script) = Opening::begin(keys, context.world);
             let target = Target::IsdP(isd_p.clone());
             send(context, id, download, Awaits::CardChallenge { isd_p, opening }, target, script).await
         }
         Awaits::CardChallenge { isd_p, opening } => {
-            let package = goods::package(context, &download).await?;
+            let package = stock::package(context, &download).await?;
             let (channel, script) = opening.open(&data(ended)?, &package)?;
             let target = Target::IsdP(isd_p.clone());
             send(context, id, download, Awaits::Segments { isd_p, channel }, target, script).await
         }
         Awaits::Segments { isd_p, channel } => {
-            let package = goods::package(context, &download).await?;
+            let package = stock::package(context, &download).await?;
             match channel.answered(&data(ended)?, &package)? {
                 Outcome::Next { channel, script } => {
                     let target = Target::IsdP(isd_p.clone());
@@ -272,46 +223,46 @@ async fn advance(
                         sequence,
                         at: context.now,
                     };
-                    let profile = goods::profile(context, &download).await?;
+                    let profile = stock::profile(context, &download).await?;
                     let request = es3::ProfileDownloadCompletedRequest {
                         base: BaseRequest::new(""),
                         eid,
                         iccid,
                         profile_type: Some(profile.profile_type),
-                        subscription_address: goods::subscription_address(context, iccid, &package).await?,
+                        subscription_address: stock::subscription_address(context, iccid, &package).await?,
                         pol2: None,
                     };
                     let next = Awaits::Completion { isd_p };
-                    go_on::<es3::ProfileDownloadCompleted>(context, id, download, next, request).await
+                    send_next::<es3::ProfileDownloadCompleted>(context, id, download, next, request).await
                 }
             }
         }
         Awaits::Completion { isd_p } => {
-            heard::<es3::ProfileDownloadCompleted>(ended)?;
+            response_of::<es3::ProfileDownloadCompleted>(ended)?;
             in_time(context, &download)?;
-            goods::installed(context, &download).await?;
+            stock::installed(context, &download).await?;
             context.tx.put(&ISD_PS, &isd_p_key(eid, iccid), &isd_p)?;
             context.tx.delete(&REMNANTS, &isd_p_key(eid, iccid));
             if !download.enable {
                 return Ok(finish(context, id, download, FunctionExecutionStatus::default()).await?);
             }
             let request = es3::EnableProfileRequest { base: BaseRequest::new(""), eid, iccid };
-            go_on::<es3::EnableProfile>(context, id, download, Awaits::Enabling, request).await
+            send_next::<es3::EnableProfile>(context, id, download, Awaits::Enabling, request).await
         }
         Awaits::Enabling => {
-            // The profile is there whatever came of this.
-            let how = match heard::<es3::EnableProfile>(ended) {
+            // The profile is installed, whatever the result of enabling is.
+            let how = match response_of::<es3::EnableProfile>(ended) {
                 Ok(response) => response.base.function_execution_status,
-                Err(why) => warned(why),
+                Err(why) => as_warning(why),
             };
             Ok(finish(context, id, download, how).await?)
         }
         Awaits::Undoing { why } => {
             if is_deleted(ended) {
-                goods::not_installed(context, &download).await?;
+                stock::not_installed(context, &download).await?;
             } else {
-                tracing::warn!(%eid, %iccid, "nobody says that the ISD-P of a failed download was deleted; the profile is for no other eUICC until its operator has it deleted (ES2.DeleteProfile)");
-                goods::left_behind(context, &download).await?;
+                tracing::warn!(%eid, %iccid, "the deletion of the ISD-P of a failed download was not confirmed; the profile stays reserved for this eUICC until its operator deletes it (ES2.DeleteProfile)");
+                stock::left_behind(context, &download).await?;
                 let Download { operator, sm_sr, .. } = download.clone();
                 let remnant = Remnant { operator, sm_sr, at: context.now };
                 context.tx.put(&REMNANTS, &isd_p_key(eid, iccid), &remnant)?;
@@ -321,7 +272,7 @@ async fn advance(
     }
 }
 
-/// A failure that has left something on the card, which is taken away before the operator is told.
+/// Starts the removal of a failed download's ISD-P from the card, before the operator is notified.
 async fn undo(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -331,25 +282,26 @@ async fn undo(
     download.valid_until = context.now.plus(context.config.undoing_time);
     let Download { eid, iccid, .. } = download;
     let request = es3::DeleteIsdpRequest { base: BaseRequest::new(""), eid, iccid };
-    ask::<es3::DeleteIsdp>(context, id, download, Awaits::Undoing { why }, request).await
+    send_request::<es3::DeleteIsdp>(context, id, download, Awaits::Undoing { why }, request).await
 }
 
-/// Whether what ES3.DeleteISDP was asked for is not on the card any more, or never was.
+/// True if the ISD-P is no longer on the card, or never was.
 pub(crate) fn is_deleted(ended: &Ended) -> bool {
-    match heard::<es3::DeleteIsdp>(ended) {
+    match response_of::<es3::DeleteIsdp>(ended) {
         Ok(_) => true,
         Err(why) => is_unknown(&why),
     }
 }
 
-/// Whether the SM-SR says that it has no such profile on the card.
+/// True if the SM-SR reports that the profile is not on the card.
 pub(crate) fn is_unknown(why: &FunctionExecutionStatus) -> bool {
     why.status_code_data
         .as_ref()
         .is_some_and(|data| Status::from_codes(&data.subject, &data.reason) == Some(Status::IccidUnknown))
 }
 
-/// The end: the operator is told, if the shell has not told it that the validity period is over, and the record goes.
+/// Ends the download: sends the response to the operator, unless the shell has already reported the
+/// end of the validity period, and deletes the record.
 async fn finish(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -364,20 +316,21 @@ async fn finish(
         .await
 }
 
-/// The profile is on the card, but is not enabled. That this is a warning is from memory of section 5.3.2.
-fn warned(why: FunctionExecutionStatus) -> FunctionExecutionStatus {
+/// The profile is installed but not enabled. This was implemented from memory of section 5.3.2,
+/// which says that this is a warning.
+fn as_warning(why: FunctionExecutionStatus) -> FunctionExecutionStatus {
     FunctionExecutionStatus { status: ExecutionStatus::ExecutedWithWarning, ..why }
 }
 
-/// Whom a script is for.
+/// The receiver of a script.
 enum Target {
-    /// The ISD-R, which passes on what INSTALL [for personalization] announces.
+    /// The ISD-R, which forwards the commands after INSTALL [for personalization].
     IsdR,
     /// The ISD-P itself.
     IsdP(Aid),
 }
 
-/// ES3.SendData.
+/// Sends a script with ES3.SendData.
 async fn send(
     context: &mut Context<'_, '_>,
     id: &str,
@@ -394,34 +347,35 @@ async fn send(
             Target::IsdP(aid) => aid,
         },
         data: xml::Octets(script),
-        // The secure session with the card stays open, because another call follows.
+        // Keeps the secure session with the card open, because another call follows.
         more_to_do: Some(match &next {
             Awaits::Segments { channel, .. } => !channel.is_last(),
             _ => true,
         }),
     };
-    go_on::<es3::SendData>(context, id, download, next, request).await
+    send_next::<es3::SendData>(context, id, download, next, request).await
 }
 
-/// The card's answer to ES3.SendData.
+/// Returns the card's response from an ES3.SendData response.
 fn data(ended: &Ended) -> Result<Vec<u8>, Rejection> {
-    let response = heard::<es3::SendData>(ended)?;
-    let data = response.euicc_response_data.ok_or_else(|| missing("the eUICC's answer", "ES3.SendData"))?;
+    let response = response_of::<es3::SendData>(ended)?;
+    let data =
+        response.euicc_response_data.ok_or_else(|| missing("the response of the eUICC", "ES3.SendData"))?;
     Ok(data.0)
 }
 
-/// That the validity period is not over. What comes in the time after it is heard, but the operator was told that
-/// nothing was done, and so nothing more is.
+/// Checks that the validity period is not over. A later response is still received, but the
+/// operator was already informed that the function expired, so the download does not continue.
 fn in_time(context: &Context<'_, '_>, download: &Download) -> Result<(), Rejection> {
     if context.now < download.valid_until {
         return Ok(());
     }
-    let late = Status::FunctionExpired.because("the validity period ended while the profile was downloaded");
+    let late = Status::FunctionExpired.because("the validity period ended during the download");
     Err(late.to_status(ExecutionStatus::Expired).into())
 }
 
-/// The next question, as long as there is time for it.
-async fn go_on<F: Function>(
+/// Sends the next request, if the validity period is not over.
+async fn send_next<F: Function>(
     context: &mut Context<'_, '_>,
     id: &str,
     download: Download,
@@ -429,11 +383,11 @@ async fn go_on<F: Function>(
     request: F::Request,
 ) -> Result<(), Rejection> {
     in_time(context, &download)?;
-    Ok(ask::<F>(context, id, download, next, request).await?)
+    Ok(send_request::<F>(context, id, download, next, request).await?)
 }
 
-/// Asks the SM-SR, and waits.
-async fn ask<F: Function>(
+/// Sends a request to the SM-SR and records what the download waits for.
+async fn send_request<F: Function>(
     context: &mut Context<'_, '_>,
     id: &str,
     mut download: Download,
@@ -445,11 +399,11 @@ async fn ask<F: Function>(
     download.awaits = next;
     download.step = download.step.saturating_add(1);
     let procedure = Procedure::Download(id.to_owned(), download.step);
-    context.ask::<F>(&download.sm_sr, request, until, &procedure).await?;
+    context.call::<F>(&download.sm_sr, request, until, &procedure).await?;
     context.tx.put(&DOWNLOADS, id, &download)
 }
 
-/// The SM-SR says that all went well, and leaves out what it should say.
+/// The SM-SR reported success, but its response lacks a required element.
 fn missing(what: &str, function: &str) -> Rejection {
-    Status::SmsrExecutionError.because(format!("{function} was answered without {what}")).into()
+    Status::SmsrExecutionError.because(format!("the response to {function} does not contain {what}")).into()
 }

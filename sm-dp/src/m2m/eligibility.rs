@@ -1,7 +1,7 @@
-//! Whether a profile may be put on an eUICC: SGP.02 section 3.1, what the SM-DP checks of the EIS.
+//! The checks of the EIS before a profile is downloaded: SGP.02 section 3.1.
 //!
-//! The EIS is what an SM-SR says. What it cannot make up is what the EUM has signed: who the card is and with which key it
-//! agrees on others.
+//! An SM-SR supplies the EIS. It cannot forge the part that the EUM has signed: the identity of the
+//! card and its key agreement key.
 
 use crypto::Curve;
 use rsp::{
@@ -16,7 +16,7 @@ use rsp_server::soap::eum;
 use super::context::Context;
 use crate::records::Profile;
 
-/// Checks it; PK.ECASD.ECKA, an uncompressed point.
+/// Checks the EIS. Returns PK.ECASD.ECKA as an uncompressed point.
 pub(crate) fn check(
     context: &Context<'_, '_>,
     eid: Eid,
@@ -26,15 +26,15 @@ pub(crate) fn check(
 ) -> Result<Vec<u8>, Refusal> {
     let signed = &*eis.eum_signed_info;
     if signed.eid != eid {
-        return Err(Status::EisInvalid.because("the EIS is of another eUICC").about(signed.eid));
+        return Err(Status::EisInvalid.because("the EIS describes another eUICC").about(signed.eid));
     }
     if eis.smsr_id != *sm_sr {
         return Err(Status::SmsrRefused
-            .because(format!("by its EIS the eUICC is managed by {}", eis.smsr_id))
+            .because(format!("according to its EIS, the eUICC is managed by {}", eis.smsr_id))
             .about(sm_sr));
     }
     if eis.profile_info.iter().any(|known| known.iccid == profile.iccid) {
-        return Err(Status::IccidInUse.because("the profile is on the eUICC already").about(profile.iccid));
+        return Err(Status::IccidInUse.because("the profile is already on the eUICC").about(profile.iccid));
     }
     if eis.available_memory_for_profiles < profile.memory {
         return Err(Status::EuiccInsufficientMemory.because(format!(
@@ -46,7 +46,7 @@ pub(crate) fn check(
     let ecasd = eum::check_eis(eis, credentials.anchors(), credentials.eums(), context.now)
         .map_err(|refusal| refusal.about(eid))?;
     if ecasd.public_key.curve() != Curve::P256 {
-        let why = "the key of the ECASD is not on NIST P-256, where this SM-DP agrees on keys";
+        let why = "the key of the ECASD is not on NIST P-256, the only curve that this SM-DP supports for key agreement";
         return Err(Status::EcasdCertificateVerificationFailed.because(why).about(eid));
     }
     Ok(ecasd.public_key.to_sec1().to_vec())

@@ -1,8 +1,8 @@
-//! The SM-DP of SGP.02: profiles are pushed to eUICCs that an SM-SR manages.
+//! The SM-DP of SGP.02, which pushes profiles to eUICCs that an SM-SR manages.
 //!
-//! [`SmDp`] stands beside [`SmDpPlus`](crate::SmDpPlus) on the same stock. It answers ES2 for operators and asks SM-SRs
-//! over ES3; ES8 goes through both. Each procedure is a record and moves when an SM-SR answers, so that a restart finds
-//! it where it was.
+//! [`SmDp`] shares the stock with [`SmDpPlus`](crate::SmDpPlus). It serves ES2 for operators and
+//! calls SM-SRs over ES3. ES8 is carried over ES3 to the card. Each procedure is a record that
+//! advances when an SM-SR responds, so it survives a restart.
 
 pub mod config;
 pub(crate) mod connectivity;
@@ -10,10 +10,10 @@ pub(crate) mod context;
 pub(crate) mod credentials;
 pub mod download;
 mod eligibility;
-pub(crate) mod goods;
 pub mod records;
 pub mod relay;
 mod server;
+pub(crate) mod stock;
 
 pub use config::Config;
 pub use connectivity::ConnectivityUpdate;

@@ -1,122 +1,212 @@
-//! What the SM-DP keeps beside the stock: whom it knows, procedures under way, and the ISD-Ps whose keys it made.
+//! The records of the SM-DP besides the stock: registered peers, procedures in progress, and the
+//! ISD-Ps with the keys that it established.
 
 use std::{fmt, str::FromStr};
 
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
-    sgp02::common::SubscriptionAddress,
+    sgp02::common::FunctionExecutionStatus,
     time::Timestamp,
 };
 use rsp_server::soap::{Peer, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Collection;
 
-use super::{download::Awaits, relay::Relayed};
-use crate::{es8::key_establishment::KeySet, records::OrderId};
+use crate::{
+    es8::{
+        download::{Channel, Opening},
+        key_establishment::{Agreement, KeySet},
+    },
+    records::{Octets, ProfileOrderId},
+};
 
 /// SM-SRs, by OID.
 pub const SM_SRS: Collection<Peer> = Collection::new("m2m-sm-srs");
 /// Operators of M2M devices, by OID.
 pub const OPERATORS: Collection<Peer> = Collection::new("m2m-operators");
-/// Downloads under way: the key is the EID and a number.
+/// Downloads in progress. The key is the EID and a random number.
 pub const DOWNLOADS: Collection<Download> = Collection::new("m2m-downloads");
-/// Functions of ES2 that are asked of an SM-SR for an operator, by a number of their own.
+/// ES2 functions that were forwarded to an SM-SR, by a random identifier.
 pub const RELAYS: Collection<Relay> = Collection::new("m2m-relays");
-/// Profiles on M2M eUICCs: the key is EID/ICCID.
+/// Profiles on M2M eUICCs. The key is EID/ICCID.
 pub const ISD_PS: Collection<IsdP> = Collection::new("m2m-isd-ps");
-/// What failed downloads may have left on M2M eUICCs: the key is EID/ICCID.
+/// Profiles that failed downloads may have left on M2M eUICCs. The key is EID/ICCID.
 pub const REMNANTS: Collection<Remnant> = Collection::new("m2m-remnants");
-/// By what a device is reached under a profile in stock, by ICCID.
-pub const ADDRESSES: Collection<SubscriptionAddress> = Collection::new("m2m-addresses");
 
 /// The key of an ISD-P.
 pub(crate) fn isd_p_key(eid: Eid, iccid: Iccid) -> String {
     format!("{eid}/{iccid}")
 }
 
-/// What the keys of downloads to an eUICC begin with.
+/// The key prefix of the downloads to an eUICC.
 pub(crate) fn downloads_to(eid: Eid) -> String {
     format!("{eid}-")
 }
 
-/// A profile download (SGP.02 section 3.1), from ES2.DownloadProfile to its answer.
+/// A profile download (SGP.02 section 3.1), from ES2.DownloadProfile to its response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Download {
-    /// Who ordered it.
+    /// The operator that ordered it.
     pub operator: Oid,
-    /// Through whom.
+    /// The SM-SR that manages the eUICC.
     pub sm_sr: Oid,
-    /// On which eUICC.
+    /// The EID of the eUICC.
     pub eid: Eid,
-    /// Which profile.
+    /// The ICCID of the profile.
     pub iccid: Iccid,
-    /// Under which order. Another one of the same profile is not this download's business.
-    pub order: OrderId,
-    /// Whether it is to be enabled too.
+    /// The order that reserved the profile. If the profile gets another order, this download fails.
+    pub order: ProfileOrderId,
+    /// True if the profile is enabled after the download.
     pub enable: bool,
-    /// How the operator is answered.
+    /// The ticket for the response to the operator.
     pub answer: Ticket,
-    /// When its validity period ends.
+    /// The end of the validity period.
     pub valid_until: Timestamp,
-    /// Counts what was asked of the SM-SR. An answer to anything but the last is not waited for any more.
+    /// The number of requests sent to the SM-SR. Only the response to the last one is evaluated.
     pub step: u32,
-    /// What comes next.
+    /// The response that the download waits for.
     pub awaits: Awaits,
 }
 
-/// A function of ES2 that an SM-SR carries out.
+/// The response that a download waits for, with the data that its evaluation needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Awaits {
+    /// ES3.GetEIS, which describes the eUICC.
+    Eis,
+    /// ES3.CreateISDP.
+    IsdP {
+        /// PK.ECASD.ECKA as an uncompressed point, from the verified certificate.
+        ecasd_key: Octets,
+    },
+    /// The random challenge of the ECASD, in response to CERT.DP.ECDSA.
+    RandomChallenge {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// PK.ECASD.ECKA.
+        ecasd_key: Octets,
+    },
+    /// The receipt, which proves that the card has the agreed keys.
+    Receipt {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// This server's side of the key agreement.
+        agreement: Agreement,
+    },
+    /// The card's response to INITIALIZE UPDATE in the SCP03t session.
+    CardChallenge {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// This server's side of the session.
+        opening: Opening,
+    },
+    /// The response to a script of segments.
+    Segments {
+        /// The ISD-P.
+        isd_p: Aid,
+        /// The session, including the data of earlier card responses.
+        channel: Channel,
+    },
+    /// ES3.ProfileDownloadCompleted.
+    Completion {
+        /// The record of the ISD-P to write once the SM-SR has confirmed.
+        isd_p: IsdP,
+    },
+    /// ES3.EnableProfile.
+    Enabling,
+    /// ES3.DeleteISDP, after a failure.
+    Undoing {
+        /// The failure to report to the operator, unless it has been reported already.
+        why: FunctionExecutionStatus,
+    },
+}
+
+/// An ES2 function that was forwarded to an SM-SR.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {
-    /// Who asked.
+    /// The operator that called the function.
     pub operator: Oid,
-    /// About which eUICC.
+    /// The EID of the eUICC.
     pub eid: Eid,
-    /// How the operator is answered.
+    /// The ticket for the response to the operator.
     pub answer: Ticket,
-    /// What is to be done.
+    /// The forwarded function.
     pub function: Relayed,
+}
+
+/// A forwarded function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relayed {
+    /// ES2.EnableProfile.
+    Enable(Iccid),
+    /// ES2.DisableProfile.
+    Disable(Iccid),
+    /// ES2.DeleteProfile.
+    Delete(Iccid),
+    /// ES2.SetFallBackAttribute.
+    SetFallBack(Iccid),
+    /// ES2.SetEmergencyProfileAttribute.
+    SetEmergency(Iccid),
+    /// ES2.AuditEIS of these profiles, or of all profiles of the operator if the list is empty.
+    Audit(Vec<Iccid>),
+}
+
+impl Relayed {
+    /// The profiles that the function names.
+    pub(super) fn profiles(&self) -> &[Iccid] {
+        match self {
+            Self::Enable(iccid)
+            | Self::Disable(iccid)
+            | Self::Delete(iccid)
+            | Self::SetFallBack(iccid)
+            | Self::SetEmergency(iccid) => std::slice::from_ref(iccid),
+            Self::Audit(iccids) => iccids,
+        }
+    }
 }
 
 /// A profile on an M2M eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IsdP {
-    /// Whose profile it is.
+    /// The operator that owns the profile.
     pub operator: Oid,
-    /// Who manages the eUICC, as far as we know.
+    /// The SM-SR that manages the eUICC, as far as this server knows.
     pub sm_sr: Oid,
-    /// Its AID.
+    /// The AID of the ISD-P.
     pub aid: Aid,
-    /// The SCP03 key set that was established at the download.
+    /// The SCP03 key set that was established during the download.
     pub keys: KeySet,
-    /// The sequence counter that the card named last: the next secure channel has the one after it.
+    /// The last sequence counter that the card returned. The next secure channel uses the next
+    /// value.
     pub sequence: u32,
-    /// Since when.
+    /// The time of the download.
     pub at: Timestamp,
 }
 
-/// A profile that may be on an eUICC or not: its download has failed, and nobody has said that its ISD-P was deleted. The
-/// profile stays with that eUICC until somebody does.
+/// A profile that may or may not be on an eUICC: its download has failed and the deletion of its
+/// ISD-P was not confirmed. The profile stays assigned to that eUICC until the deletion is
+/// confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remnant {
-    /// Who had ordered it.
+    /// The operator that ordered it.
     pub operator: Oid,
-    /// Who manages the eUICC, as far as we know.
+    /// The SM-SR that manages the eUICC, as far as this server knows.
     pub sm_sr: Oid,
-    /// Since when.
+    /// The time of the failure.
     pub at: Timestamp,
 }
 
-/// Which procedure an answer of an SM-SR moves on: what stands in the record of the question.
+/// The procedure that a response of an SM-SR resumes. Its text form is stored with the outgoing
+/// request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Procedure {
-    /// A download, and how many questions it had asked.
+    /// A download, and its number of requests so far.
     Download(String, u32),
-    /// A function that was passed on.
+    /// A forwarded function.
     Relay(String),
-    /// New connectivity parameters for a profile, and the number of the question.
+    /// A connectivity parameter update of a profile, and the identifier of its request.
     Connectivity(Eid, Iccid, String),
-    /// Whether a profile is still on its card.
-    FindOut(Eid, Iccid),
+    /// An audit that checks if a profile is still on its card.
+    Audit(Eid, Iccid),
 }
 
 impl fmt::Display for Procedure {
@@ -125,35 +215,35 @@ impl fmt::Display for Procedure {
             Self::Download(id, step) => write!(f, "download/{id}/{step}"),
             Self::Relay(id) => write!(f, "relay/{id}"),
             Self::Connectivity(eid, iccid, id) => write!(f, "connectivity/{eid}/{iccid}/{id}"),
-            Self::FindOut(eid, iccid) => write!(f, "find-out/{eid}/{iccid}"),
+            Self::Audit(eid, iccid) => write!(f, "find-out/{eid}/{iccid}"),
         }
     }
 }
 
-/// The record of a question names no procedure of ours.
+/// The text does not name a known procedure.
 #[derive(Debug)]
-pub(crate) struct NoProcedure;
+pub(crate) struct UnknownProcedure;
 
 impl FromStr for Procedure {
-    type Err = NoProcedure;
+    type Err = UnknownProcedure;
 
-    fn from_str(text: &str) -> Result<Self, NoProcedure> {
+    fn from_str(text: &str) -> Result<Self, UnknownProcedure> {
         let parts: Vec<&str> = text.split('/').collect();
         match parts.as_slice() {
             ["download", id, step] => {
-                Ok(Self::Download((*id).to_owned(), step.parse().map_err(|_| NoProcedure)?))
+                Ok(Self::Download((*id).to_owned(), step.parse().map_err(|_| UnknownProcedure)?))
             }
             ["relay", id] => Ok(Self::Relay((*id).to_owned())),
             ["connectivity", eid, iccid, id] => Ok(Self::Connectivity(
-                eid.parse().map_err(|_| NoProcedure)?,
-                iccid.parse().map_err(|_| NoProcedure)?,
+                eid.parse().map_err(|_| UnknownProcedure)?,
+                iccid.parse().map_err(|_| UnknownProcedure)?,
                 (*id).to_owned(),
             )),
-            ["find-out", eid, iccid] => Ok(Self::FindOut(
-                eid.parse().map_err(|_| NoProcedure)?,
-                iccid.parse().map_err(|_| NoProcedure)?,
+            ["find-out", eid, iccid] => Ok(Self::Audit(
+                eid.parse().map_err(|_| UnknownProcedure)?,
+                iccid.parse().map_err(|_| UnknownProcedure)?,
             )),
-            _ => Err(NoProcedure),
+            _ => Err(UnknownProcedure),
         }
     }
 }

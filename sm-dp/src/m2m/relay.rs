@@ -1,7 +1,7 @@
-//! Functions of ES2 that an SM-SR carries out: SGP.02 section 5.3, asked on over ES3.
+//! ES2 functions that an SM-SR executes: SGP.02 section 5.3, forwarded over ES3.
 //!
-//! Who may is decided here, because ES3 does not say for which operator the SM-DP asks: only profiles that this operator
-//! had downloaded through this SM-DP.
+//! The authorisation is checked here, because ES3 does not tell the SM-SR which operator the SM-DP
+//! acts for. An operator can only manage profiles that it downloaded through this SM-DP.
 
 use rsp::{
     ids::{Eid, Iccid, Oid},
@@ -14,117 +14,87 @@ use rsp::{
     time::Timestamp,
 };
 use rsp_server::soap::{Decision, Ended};
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
     connectivity,
-    context::{Context, heard},
-    download, goods,
-    records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, downloads_to, isd_p_key},
+    context::{Context, response_of},
+    download,
+    records::{DOWNLOADS, ISD_PS, Procedure, RELAYS, REMNANTS, Relay, Relayed, downloads_to, isd_p_key},
+    stock,
 };
 
-/// What is asked of the SM-SR.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Relayed {
-    /// ES2.EnableProfile.
-    Enable(Iccid),
-    /// ES2.DisableProfile.
-    Disable(Iccid),
-    /// ES2.DeleteProfile.
-    Delete(Iccid),
-    /// ES2.SetFallBackAttribute.
-    SetFallBack(Iccid),
-    /// ES2.SetEmergencyProfileAttribute.
-    SetEmergency(Iccid),
-    /// ES2.AuditEIS: of these, or of all that are the operator's.
-    Audit(Vec<Iccid>),
-}
-
-impl Relayed {
-    fn profiles(&self) -> &[Iccid] {
-        match self {
-            Self::Enable(iccid)
-            | Self::Disable(iccid)
-            | Self::Delete(iccid)
-            | Self::SetFallBack(iccid)
-            | Self::SetEmergency(iccid) => std::slice::from_ref(iccid),
-            Self::Audit(iccids) => iccids,
-        }
-    }
-}
-
-/// Asks the SM-SR. A refusal is answered by whoever called this.
+/// Sends the request to the SM-SR. The caller sends a refusal to the operator.
 pub(crate) async fn begin(context: &mut Context<'_, '_>, sm_sr: &Oid, relay: Relay) -> Decision<()> {
     context.sm_sr(sm_sr).await?;
     for iccid in relay.function.profiles() {
         let is_remnant = is_remnant(context, &relay.operator, relay.eid, *iccid).await?;
         if !(is_remnant && matches!(relay.function, Relayed::Delete(_))) {
-            own(context, &relay.operator, relay.eid, *iccid).await?;
+            check_owner(context, &relay.operator, relay.eid, *iccid).await?;
         }
     }
     if let Relayed::Audit(_) = relay.function {
-        any_of(context, &relay.operator, relay.eid).await?;
+        check_has_profile(context, &relay.operator, relay.eid).await?;
     }
     let id = hex::encode(context.world.random::<16>());
     let now = context.now;
     let until = relay.answer.expires.unwrap_or_else(|| now.plus(context.config.default_validity));
     let base =
         BaseRequest { validity_period: Some(until.since(now).as_secs().max(1)), ..BaseRequest::new("") };
-    let to = Asked { sm_sr, until, procedure: Procedure::Relay(id.clone()) };
+    let to = RequestTarget { sm_sr, until, procedure: Procedure::Relay(id.clone()) };
     let Relay { eid, .. } = relay;
     match relay.function.clone() {
         Relayed::Enable(iccid) => {
-            to.ask::<es3::EnableProfile>(context, es3::EnableProfileRequest { base, eid, iccid }).await?;
+            to.call::<es3::EnableProfile>(context, es3::EnableProfileRequest { base, eid, iccid }).await?;
         }
         Relayed::Disable(iccid) => {
-            to.ask::<es3::DisableProfile>(context, es3::DisableProfileRequest { base, eid, iccid }).await?;
+            to.call::<es3::DisableProfile>(context, es3::DisableProfileRequest { base, eid, iccid }).await?;
         }
         Relayed::Delete(iccid) => {
-            to.ask::<es3::DeleteIsdp>(context, es3::DeleteIsdpRequest { base, eid, iccid }).await?;
+            to.call::<es3::DeleteIsdp>(context, es3::DeleteIsdpRequest { base, eid, iccid }).await?;
         }
         Relayed::SetFallBack(iccid) => {
             let request = es3::SetFallBackAttributeRequest { base, eid, iccid };
-            to.ask::<es3::SetFallBackAttribute>(context, request).await?;
+            to.call::<es3::SetFallBackAttribute>(context, request).await?;
         }
         Relayed::SetEmergency(iccid) => {
             let request = es3::SetEmergencyProfileAttributeRequest { base, eid, iccid };
-            to.ask::<es3::SetEmergencyProfileAttribute>(context, request).await?;
+            to.call::<es3::SetEmergencyProfileAttribute>(context, request).await?;
         }
         Relayed::Audit(iccid) => {
-            to.ask::<es3::AuditEis>(context, es3::AuditEisRequest { base, eid, iccid }).await?;
+            to.call::<es3::AuditEis>(context, es3::AuditEisRequest { base, eid, iccid }).await?;
         }
     }
     Ok(context.tx.put(&RELAYS, &id, &relay)?)
 }
 
-/// Whom, and until when.
-struct Asked<'a> {
+/// The receiver and the deadline of a forwarded request.
+struct RequestTarget<'a> {
     sm_sr: &'a Oid,
     until: Timestamp,
     procedure: Procedure,
 }
 
-impl Asked<'_> {
-    async fn ask<F: Function>(
+impl RequestTarget<'_> {
+    async fn call<F: Function>(
         &self,
         context: &mut Context<'_, '_>,
         request: F::Request,
     ) -> Result<(), Fault> {
-        context.ask::<F>(self.sm_sr, request, self.until, &self.procedure).await
+        context.call::<F>(self.sm_sr, request, self.until, &self.procedure).await
     }
 }
 
-/// What the SM-SR answered: the operator is told the same.
+/// Forwards the response of the SM-SR to the operator.
 pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ended) -> Result<(), Fault> {
     let Some(relay) = context.tx.get(&RELAYS, id).await? else { return Ok(()) };
     context.tx.delete(&RELAYS, id);
     let base = |how| BaseResponse { function_execution_status: how, ..BaseResponse::default() };
     let answer = &relay.answer;
-    /// The status. What the card answered in detail has no place in the schemas of ES2.
+    /// Forwards the status. The schemas of ES2 have no place for the card's detailed response.
     macro_rules! back {
         ($function:ident, $response:ident, $asked:ident) => {{
-            let how = match heard::<es3::$asked>(ended) {
+            let how = match response_of::<es3::$asked>(ended) {
                 Ok(it) => it.base.function_execution_status,
                 Err(why) => why,
             };
@@ -143,8 +113,8 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
             back!(DeleteProfile, DeleteProfileResponse, DeleteIsdp);
             if download::is_deleted(ended) {
                 forget(context, relay.eid, *iccid).await?;
-            } else if is_unseen(ended) {
-                find_out(context, relay.eid, *iccid).await?;
+            } else if is_unconfirmed(ended) {
+                start_audit(context, relay.eid, *iccid).await?;
             }
         }
         Relayed::SetFallBack(_) => {
@@ -158,9 +128,9 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
             );
         }
         Relayed::Audit(_) => {
-            let (how, eis) = match heard::<es3::AuditEis>(ended) {
+            let (how, eis) = match response_of::<es3::AuditEis>(ended) {
                 Ok(it) => {
-                    (it.base.function_execution_status, it.eis.map(|eis| of_operator(eis, &relay.operator)))
+                    (it.base.function_execution_status, it.eis.map(|eis| operator_view(eis, &relay.operator)))
                 }
                 Err(why) => (why, None),
             };
@@ -171,17 +141,18 @@ pub(crate) async fn resume(context: &mut Context<'_, '_>, id: &str, ended: &Ende
     Ok(())
 }
 
-/// Whether ES3.DeleteISDP may have been carried out, though nobody says so.
-fn is_unseen(ended: &Ended) -> bool {
+/// True if ES3.DeleteISDP may have been executed although no response arrived.
+fn is_unconfirmed(ended: &Ended) -> bool {
     match ended.response::<es3::DeleteIsdp>() {
         Ok(response) => response.base.function_execution_status.status == ExecutionStatus::Expired,
         Err(_) => true,
     }
 }
 
-/// Has the SM-SR ask the card whether a profile is still there (ES3.AuditEIS): once, and the operator, which was told that it
-/// cannot be known, can ask for the deletion again at any time.
-async fn find_out(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
+/// Makes the SM-SR audit the card (ES3.AuditEIS) to find out if a profile is still there. This is
+/// done once. The operator was informed that the result is unknown and can repeat the deletion at
+/// any time.
+async fn start_audit(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
     let key = isd_p_key(eid, iccid);
     let sm_sr = match context.tx.get(&ISD_PS, &key).await? {
         Some(isd_p) => isd_p.sm_sr,
@@ -194,16 +165,16 @@ async fn find_out(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Resu
     let base = BaseRequest { validity_period: Some(time.as_secs().max(1)), ..BaseRequest::new("") };
     let request = es3::AuditEisRequest { base, eid, iccid: vec![iccid] };
     let until = context.now.plus(time);
-    context.ask::<es3::AuditEis>(&sm_sr, request, until, &Procedure::FindOut(eid, iccid)).await
+    context.call::<es3::AuditEis>(&sm_sr, request, until, &Procedure::Audit(eid, iccid)).await
 }
 
-/// What the card has said of it. Who has not heard of it knows as much as before.
-pub(crate) async fn found_out(
+/// Evaluates the result of the audit. Without a result, nothing changes.
+pub(crate) async fn finish_audit(
     context: &mut Context<'_, '_>,
     (eid, iccid): (Eid, Iccid),
     ended: &Ended,
 ) -> Result<(), Fault> {
-    let is_gone = match heard::<es3::AuditEis>(ended) {
+    let is_gone = match response_of::<es3::AuditEis>(ended) {
         Ok(response) => {
             response.eis.is_some_and(|eis| eis.profile_info.iter().all(|profile| profile.iccid != iccid))
         }
@@ -212,16 +183,16 @@ pub(crate) async fn found_out(
     if is_gone { forget(context, eid, iccid).await } else { Ok(()) }
 }
 
-/// A profile that is no longer on the card.
+/// Deletes the records of a profile that is no longer on the card.
 pub(crate) async fn forget(context: &mut Context<'_, '_>, eid: Eid, iccid: Iccid) -> Result<(), Fault> {
     context.tx.delete(&ISD_PS, &isd_p_key(eid, iccid));
     context.tx.delete(&REMNANTS, &isd_p_key(eid, iccid));
     context.tx.delete(&connectivity::UPDATES, &isd_p_key(eid, iccid));
-    goods::deleted(context, iccid, eid).await
+    stock::deleted(context, iccid, eid).await
 }
 
-/// That the profile is on the eUICC, and this operator's.
-pub(crate) async fn own(
+/// Checks that the profile is on the eUICC and belongs to this operator.
+pub(crate) async fn check_owner(
     context: &mut Context<'_, '_>,
     operator: &Oid,
     eid: Eid,
@@ -229,17 +200,19 @@ pub(crate) async fn own(
 ) -> Decision<()> {
     match context.tx.get(&ISD_PS, &isd_p_key(eid, iccid)).await? {
         Some(isd_p) if isd_p.operator == *operator => Ok(()),
-        Some(_) => {
-            Err(Status::IccidNotAllowed.because("the profile is another operator's").about(iccid).into())
-        }
+        Some(_) => Err(Status::IccidNotAllowed
+            .because("the profile belongs to another operator")
+            .about(iccid)
+            .into()),
         None => Err(Status::IccidUnknown
-            .because("no such profile was downloaded to this eUICC through this SM-DP")
+            .because("this SM-DP has not downloaded the profile to this eUICC")
             .about(iccid)
             .into()),
     }
 }
 
-/// Whether a download of this operator's may have left the profile on the eUICC: that can be deleted, and nothing else.
+/// True if a failed download of this operator may have left the profile on the eUICC. Such a
+/// profile can be deleted, but not managed in any other way.
 async fn is_remnant(
     context: &mut Context<'_, '_>,
     operator: &Oid,
@@ -250,9 +223,13 @@ async fn is_remnant(
     Ok(remnant.is_some_and(|remnant| remnant.operator == *operator))
 }
 
-/// That the operator has a profile on the eUICC, or has ordered one: it is the card that is asked, not the SM-SR alone as
-/// in ES2.GetEIS, which whoever wants to order may ask for.
-pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: Eid) -> Decision<()> {
+/// Checks that the operator has a profile on the eUICC or has ordered one. An audit involves the
+/// card, unlike ES2.GetEIS, which any operator that wants to order can call.
+pub(crate) async fn check_has_profile(
+    context: &mut Context<'_, '_>,
+    operator: &Oid,
+    eid: Eid,
+) -> Decision<()> {
     let theirs = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
     let ordered = context.tx.glance(&DOWNLOADS, &downloads_to(eid)).await?;
     let is_known = theirs.iter().any(|(_, isd_p)| isd_p.operator == *operator)
@@ -265,9 +242,9 @@ pub(crate) async fn any_of(context: &mut Context<'_, '_>, operator: &Oid, eid: E
     }
 }
 
-/// The operator's view: its own profiles, and nothing of what is the SM-SR's alone, whether the SM-SR has told it or
-/// not: keys and counters of the ISD-R, and what was done for others.
-pub(crate) fn of_operator(mut eis: Eis, operator: &Oid) -> Eis {
+/// Returns the part of the EIS that the operator may see: its own profiles, without data that only
+/// concerns the SM-SR (keys and counters of the ISD-R, and the audit trail).
+pub(crate) fn operator_view(mut eis: Eis, operator: &Oid) -> Eis {
     eis.profile_info.retain(|profile| profile.mno_id == *operator);
     eis.isd_r = eis.isd_r.map(|isd_r| {
         let mut isd_r = isd_r.without_key_values();

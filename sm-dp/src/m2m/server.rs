@@ -1,4 +1,4 @@
-//! The SM-DP's shell: the stock of an SM-DP+, and SOAP on both sides.
+//! The SM-DP server: the stock of an SM-DP+ with SOAP interfaces on both sides.
 
 use std::sync::Arc;
 
@@ -22,15 +22,15 @@ use super::{
     credentials::Credentials,
     download,
     records::{
-        ADDRESSES, DOWNLOADS, Download, ISD_PS, IsdP, OPERATORS, Procedure, REMNANTS, Remnant, SM_SRS,
+        DOWNLOADS, Download, ISD_PS, IsdP, OPERATORS, Procedure, REMNANTS, Relayed, Remnant, SM_SRS,
         isd_p_key,
     },
-    relay::{self, Relayed},
+    relay,
 };
-use crate::{es2 as operator, es3 as sm_sr};
+use crate::{es2 as operator, es3 as sm_sr, records::SUBSCRIPTION_ADDRESSES};
 
-/// An SM-DP. A clone is the same server; so is another one on the same records, which may be those of an SM-DP+: the
-/// stock is one.
+/// An SM-DP. Clones share one server. Several servers can also share the same records, including
+/// those of an SM-DP+, so that both use the same stock.
 #[derive(Clone)]
 pub struct SmDp {
     soap: Soap,
@@ -59,7 +59,7 @@ impl Inner {
 }
 
 impl SmDp {
-    /// A server over these records.
+    /// Creates a server that keeps its state in `records`.
     pub fn new(
         config: Config,
         credentials: Credentials,
@@ -84,74 +84,77 @@ impl SmDp {
         Self { soap, inner }
     }
 
-    /// Gives the server its way to others. The first one stays.
+    /// Sets the outgoing connections. Further calls have no effect.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
         Self { soap: self.soap.with_peers(peers), inner: self.inner }
     }
 
-    /// Says where an SM-SR is. It lasts, as everything in the records.
+    /// Adds or replaces the address of an SM-SR in the records.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn register_sm_sr(&self, peer: &Peer) -> Result<(), Fault> {
-        self.keep(move |tx| tx.put(&SM_SRS, &peer.id.to_string(), peer)).await
+        self.save(move |tx| tx.put(&SM_SRS, &peer.id.to_string(), peer)).await
     }
 
-    /// Says where an operator takes callbacks and notifications.
+    /// Adds or replaces the address at which an operator receives callbacks and notifications.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn register_operator(&self, peer: &Peer) -> Result<(), Fault> {
-        self.keep(move |tx| tx.put(&OPERATORS, &peer.id.to_string(), peer)).await
+        self.save(move |tx| tx.put(&OPERATORS, &peer.id.to_string(), peer)).await
     }
 
-    /// Says by what a device is reached once it has enabled a profile of the stock.
+    /// Sets the subscription address that a device has under a profile in stock.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn set_subscription_address(
         &self,
         iccid: Iccid,
         address: &SubscriptionAddress,
     ) -> Result<(), Fault> {
-        self.keep(move |tx| tx.put(&ADDRESSES, &iccid.to_string(), address)).await
+        self.save(move |tx| tx.put(&SUBSCRIPTION_ADDRESSES, &iccid.to_string(), address)).await
     }
 
-    /// Downloads under way.
+    /// Returns the downloads in progress.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn downloads(&self) -> Result<Vec<Download>, Fault> {
         let all = Tx::begin(&*self.inner.records).list(&DOWNLOADS, "").await?;
         Ok(all.into_iter().map(|(_, download)| download).collect())
     }
 
-    /// Profiles that were downloaded to an eUICC through this server and are there as far as it knows.
+    /// Returns the profiles on an eUICC that were downloaded through this server, as far as it
+    /// knows.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn isd_ps(&self, eid: Eid) -> Result<Vec<IsdP>, Fault> {
         let all = Tx::begin(&*self.inner.records).list(&ISD_PS, &format!("{eid}/")).await?;
         Ok(all.into_iter().map(|(_, isd_p)| isd_p).collect())
     }
 
-    /// Profiles of which nobody knows whether a failed download has left them on an eUICC. Their operators have them deleted.
+    /// Returns the profiles that a failed download may have left on an eUICC. Their operators have
+    /// to delete them.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn remnants(&self, eid: Eid) -> Result<Vec<(Iccid, Remnant)>, Fault> {
         let all = Tx::begin(&*self.inner.records).list(&REMNANTS, &format!("{eid}/")).await?;
         let named = |(key, remnant): (String, Remnant)| Some((key.split_once('/')?.1.parse().ok()?, remnant));
         Ok(all.into_iter().filter_map(named).collect())
     }
 
-    /// ES8.UpdateConnectivityParameters: has the connectivity parameters of a profile replaced by these blocks (A0, A1,
-    /// A2), over a secure channel with its ISD-P. How it ends stands in
-    /// [`connectivity_update`](Self::connectivity_update).
+    /// Starts ES8.UpdateConnectivityParameters, which replaces the connectivity parameters of a
+    /// profile with these blocks (A0, A1, A2) over a secure channel with its ISD-P.
+    /// [`connectivity_update`](Self::connectivity_update) returns the result.
     ///
     /// # Errors
-    /// There is no such profile, another update of it is under way, the parameters are too many, or the records fail.
+    /// Fails if the profile does not exist, another update of it is in progress, the parameters are
+    /// too long, or the records fail.
     pub async fn update_connectivity_parameters(
         &self,
         eid: Eid,
@@ -171,10 +174,11 @@ impl SmDp {
         Ok(())
     }
 
-    /// How the last update of a profile's connectivity parameters stands, if there was one.
+    /// Returns the state of the last update of a profile's connectivity parameters, if there was
+    /// one.
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn connectivity_update(
         &self,
         eid: Eid,
@@ -185,15 +189,15 @@ impl SmDp {
         Ok(stands.map(|stands| stands.at(self.inner.world.now())))
     }
 
-    /// What is due: what waits for others, a task for each of them. See [`Soap::due`].
+    /// Returns the tasks that are due, one for each peer with waiting messages. See [`Soap::due`].
     ///
     /// # Errors
-    /// The records fail.
+    /// Fails if the records fail.
     pub async fn due(&self) -> Result<Due, Fault> {
         self.soap.due().await
     }
 
-    /// The server as a link.
+    /// Returns a link to the server.
     pub fn link(&self) -> Link {
         let server = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -202,7 +206,7 @@ impl SmDp {
         }))
     }
 
-    /// Answers one request.
+    /// Handles one HTTP request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let call = match self.soap.open(&request) {
             Ok(call) => call,
@@ -214,8 +218,8 @@ impl SmDp {
         }
     }
 
-    /// Functions that the SM-SR answers while the operator waits: nothing of them is kept, so an operator that got no
-    /// answer asks again.
+    /// Executes a function that the SM-SR answers while the operator waits. Nothing is stored, so
+    /// an operator that got no response calls again.
     async fn relayed(&self, call: &Call) -> Option<Result<Reply, Fault>> {
         macro_rules! relayed {
             ($($function:ident => $execute:ident,)+) => {
@@ -240,7 +244,7 @@ impl SmDp {
         None
     }
 
-    async fn keep(&self, put: impl Fn(&mut Tx<'_>) -> Result<(), Fault> + Send + Sync) -> Result<(), Fault> {
+    async fn save(&self, put: impl Fn(&mut Tx<'_>) -> Result<(), Fault> + Send + Sync) -> Result<(), Fault> {
         world::transact(&*self.inner.records, |tx| {
             let put = put(tx);
             Box::pin(async { put })
@@ -266,17 +270,17 @@ impl Party for Inner {
             rsp_server::soap_dispatch!(call, {
                 es2::DownloadProfile => |request| operator::download_profile(context, call, request).await,
                 es2::EnableProfile => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Enable(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Enable(it.iccid)).await,
                 es2::DisableProfile => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Disable(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Disable(it.iccid)).await,
                 es2::DeleteProfile => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Delete(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Delete(it.iccid)).await,
                 es2::SetFallBackAttribute => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::SetFallBack(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::SetFallBack(it.iccid)).await,
                 es2::SetEmergencyProfileAttribute => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::SetEmergency(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::SetEmergency(it.iccid)).await,
                 es2::AuditEis => |it|
-                    operator::pass_on(context, call, (it.eid, it.smsr_id), Relayed::Audit(it.iccid)).await,
+                    operator::forward(context, call, (it.eid, it.smsr_id), Relayed::Audit(it.iccid)).await,
             }, {
                 es3::HandleProfileEnabledNotification => |told| sm_sr::profile_enabled(context, call, told).await,
                 es3::HandleProfileDisabledNotification => |told| sm_sr::profile_disabled(context, call, told).await,
@@ -308,12 +312,12 @@ impl Party for Inner {
             match ended.continuation.parse() {
                 Ok(Procedure::Download(id, step)) => download::resume(context, &id, step, ended).await,
                 Ok(Procedure::Relay(id)) => relay::resume(context, &id, ended).await,
-                Ok(Procedure::FindOut(eid, iccid)) => relay::found_out(context, (eid, iccid), ended).await,
+                Ok(Procedure::Audit(eid, iccid)) => relay::finish_audit(context, (eid, iccid), ended).await,
                 Ok(Procedure::Connectivity(eid, iccid, id)) => {
                     connectivity::resume(context, (eid, iccid), &id, ended).await
                 }
                 Err(_) => {
-                    tracing::warn!(continuation = %ended.continuation, "an answer to a question of another version");
+                    tracing::warn!(continuation = %ended.continuation, "received a response to a request of another software version");
                     Ok(())
                 }
             }

@@ -1,43 +1,38 @@
-//! The admin API as the operator of a test bench meets it; whatever is said is held against the OpenAPI document.
+//! Tests of the admin API. Every request and response is validated against the OpenAPI document.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod orders;
+mod refusals;
+mod resources;
 mod stock;
-mod told;
-mod turned_down;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use rsp::sgp22::json::base64_octets;
 use serde_json::{Value, json};
-use support::{Bench, ICCID, openapi::OpenApi, package};
+use support::{ICCID, Testbed, openapi::OpenApi, package};
 use world::Link;
 
-/// A client that believes the document.
+/// A client that validates its requests and the responses against the OpenAPI document.
 struct Api {
     link: Link,
     document: OpenApi,
 }
 
 impl Api {
-    async fn of(bench: &Bench) -> Self {
-        let link = bench.server.admin();
+    async fn of(testbed: &Testbed) -> Self {
+        let link = testbed.server.admin();
         let request = Request::get("/openapi.json").body(Bytes::new()).unwrap();
         let response = world::send(&link, request).await.unwrap();
         let document = OpenApi(serde_json::from_slice(response.body()).unwrap());
         Self { link, document }
     }
 
-    /// Asks for what the document has; the answer must be one that it knows.
+    /// Sends a request that the document describes. The response must match the document.
     async fn ask(&self, method: Method, target: &str, body: Option<Value>) -> (StatusCode, Value) {
         if let Err(why) = self.document.check_request(&method, target, body.as_ref()) {
             panic!("{method} {target}: the document does not allow the request: {why}");
@@ -51,7 +46,7 @@ impl Api {
         };
         let (status, body) = self.send(request.unwrap()).await;
         if let Err(why) = self.document.check_response(&method, target, status, body.as_ref()) {
-            panic!("{method} {target}: {status}, which is not the document's: {why}");
+            panic!("{method} {target}: response {status} does not match the document: {why}");
         }
         (status, body.unwrap_or_default())
     }
@@ -82,7 +77,7 @@ impl Api {
         assert_eq!(status, StatusCode::NO_CONTENT, "{body}");
     }
 
-    /// A request that is turned down; what, why and next.
+    /// Sends a request that is refused, and returns the description, reason and next step.
     async fn refused(&self, request: Request<Bytes>, status: StatusCode) -> String {
         let (found, body) = self.send(request).await;
         let body = body.unwrap();
@@ -115,22 +110,23 @@ fn post(target: &str, body: &str) -> Request<Bytes> {
 }
 
 #[tokio::test]
-async fn the_committed_document_is_the_one_that_is_served() {
-    let api = Api::of(&Bench::new()).await;
+async fn the_committed_document_matches_the_served_one() {
+    let api = Api::of(&Testbed::new()).await;
     let text = format!("{}\n", serde_json::to_string_pretty(&api.document.0).unwrap());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/admin-api.json");
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {
         std::fs::write(path, &text).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap();
-    assert_eq!(committed, text, "LANDFALL_REGENERATE=1 cargo test -p sm-dp --test admin writes it anew");
+    assert_eq!(committed, text, "LANDFALL_REGENERATE=1 cargo test -p sm-dp --test admin regenerates it");
 }
 
-/// And nothing else is: a method that the document does not name is answered with 405 and the names of those it does.
+/// Also checks that no other operation is served: a method that the document does not list must be
+/// answered with 405 and an Allow header with the listed methods.
 #[tokio::test]
-async fn every_operation_of_the_document_is_served_and_every_served_one_is_in_the_document() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn served_operations_match_the_document() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     let operations = api.document.operations();
     for (_, template) in &operations {
         let path = template
@@ -155,14 +151,14 @@ async fn every_operation_of_the_document_is_served_and_every_served_one_is_in_th
 }
 
 #[tokio::test]
-async fn nothing_of_it_is_on_the_port_of_es9plus_and_es2plus() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn the_protocol_port_does_not_serve_the_admin_api() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     for (method, template) in api.document.operations() {
         let path = template.replace("{iccid}", ICCID);
         let request = Request::builder().method(method).uri(&path);
         let request = request.header(header::CONTENT_TYPE, "application/json").body("{}".into()).unwrap();
-        let response = bench.server.handle(request).await;
+        let response = testbed.server.handle(request).await;
         assert_eq!((response.status(), response.body().len()), (StatusCode::NOT_FOUND, 0), "{path}");
     }
     let request = Request::post("/gsma/rsp2/es9plus/initiateAuthentication");

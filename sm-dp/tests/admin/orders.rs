@@ -1,4 +1,4 @@
-//! Orders in any state, and what a bench begins with.
+//! Tests of orders in every state, and of presets.
 
 use crypto::Curve;
 use http::{Method, StatusCode};
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use sm_dp::ProfileState;
 use sm_dp::admin::preset::{Ensured, NewOrder, NewProfile};
 
-use crate::support::{ADDRESS, Bench, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE};
+use crate::support::{ADDRESS, Expect, ICCID, OTHER_ICCID, PROFILE_TYPE, Testbed};
 use crate::{Api, new_profile, post};
 
-/// The order of the tests' profile, as asked for.
+/// Places an order for the default profile.
 async fn order(api: &Api, body: Value) -> Value {
     let mut order = json!({ "iccid": ICCID });
     order.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
@@ -19,9 +19,9 @@ async fn order(api: &Api, body: Value) -> Value {
 }
 
 #[tokio::test]
-async fn an_order_is_released_at_once_found_by_its_code_and_ended() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn an_order_is_released_downloadable_and_can_be_ended() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
     let target = format!("/admin/v1/orders/{ICCID}");
     let (status, _) = api.ask(Method::GET, &target, None).await;
@@ -30,28 +30,28 @@ async fn an_order_is_released_at_once_found_by_its_code_and_ended() {
     assert_eq!((&placed["iccid"], &placed["state"]), (&json!(ICCID), &json!("Released")));
     let matching_id = placed["matchingId"].as_str().unwrap();
     assert_eq!(placed["activationCode"], format!("LPA:1${ADDRESS}${matching_id}"));
-    assert_eq!(placed["expires"], bench.now().plus(sm_dp::config::ORDER_LIFETIME).to_string());
+    assert_eq!(placed["expires"], testbed.now().plus(sm_dp::config::ORDER_LIFETIME).to_string());
     assert_eq!(api.get(&target).await, placed);
     assert_eq!(api.get("/admin/v1/orders").await, json!([placed]));
     let shown = &api.get(&format!("/admin/v1/stock/{ICCID}")).await["order"];
     assert_eq!(shown["matchingId"], placed["matchingId"]);
-    bench.euicc().try_authenticate(&bench.server, matching_id).await.done();
+    testbed.euicc().try_authenticate(&testbed.server, matching_id).await.done();
     assert_eq!(api.get(&target).await["downloadAttempts"], 1);
     api.delete(&target).await;
-    assert_eq!(bench.state().await, ProfileState::Available);
-    let refused = bench.euicc().try_authenticate(&bench.server, matching_id).await.refused();
+    assert_eq!(testbed.state().await, ProfileState::Available);
+    let refused = testbed.euicc().try_authenticate(&testbed.server, matching_id).await.refused();
     assert_eq!(refused, Status::MatchingIdRefused);
-    // The MatchingID is free again.
+    // The MatchingID can be used again.
     order(&api, json!({ "matchingId": matching_id })).await;
-    bench.euicc().try_authenticate(&bench.server, matching_id).await.done();
+    testbed.euicc().try_authenticate(&testbed.server, matching_id).await.done();
 }
 
 #[tokio::test]
-async fn an_lpa_meets_the_state_that_was_asked_for() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn an_lpa_gets_the_refusal_of_the_requested_state() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
-    let (euicc, other) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
+    let (euicc, other) = (testbed.euicc(), testbed.numbered_euicc(Curve::P256, 1));
     let (eid, other) = (euicc.eid.to_string(), other.eid.to_string());
     for (body, refusal) in [
         (json!({ "state": "Confirmed" }), Some(Status::ProfileNotReleased)),
@@ -71,7 +71,7 @@ async fn an_lpa_meets_the_state_that_was_asked_for() {
         let mut body = body;
         body["matchingId"] = json!("OF-THE-TEST");
         order(&api, body.clone()).await;
-        let answer = euicc.try_authenticate(&bench.server, "OF-THE-TEST").await;
+        let answer = euicc.try_authenticate(&testbed.server, "OF-THE-TEST").await;
         match refusal {
             Some(refusal) => assert_eq!(answer.refused(), refusal, "{body}"),
             None => {
@@ -82,51 +82,51 @@ async fn an_lpa_meets_the_state_that_was_asked_for() {
         api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     }
     order(&api, json!({ "eid": eid, "matchingId": "" })).await;
-    euicc.try_authenticate(&bench.server, "").await.done();
+    euicc.try_authenticate(&testbed.server, "").await.done();
 }
 
-/// An operator goes on where the API has put the order.
+/// The operator continues from the state that the API has set.
 #[tokio::test]
-async fn an_order_of_an_operator_is_the_operators() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn an_order_placed_for_an_operator_belongs_to_it() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
-    let operator = bench.operator();
+    let operator = testbed.operator();
     let iccid = ICCID.parse().unwrap();
     order(&api, json!({ "state": "Allocated", "requester": operator.identifier })).await;
-    assert_eq!(bench.state().await, ProfileState::Allocated);
+    assert_eq!(testbed.state().await, ProfileState::Allocated);
     let mut confirmation = operator.confirmation(iccid);
     confirmation.release_flag = false;
     let confirmed: ConfirmOrderReply =
-        operator.call(&bench.server, "confirmOrder", &confirmation).await.done();
-    assert_eq!(bench.state().await, ProfileState::Confirmed);
-    operator.release(&bench.server, iccid).await.done();
-    bench.euicc().try_authenticate(&bench.server, &confirmed.matching_id).await.done();
+        operator.call(&testbed.server, "confirmOrder", &confirmation).await.done();
+    assert_eq!(testbed.state().await, ProfileState::Confirmed);
+    operator.release(&testbed.server, iccid).await.done();
+    testbed.euicc().try_authenticate(&testbed.server, &confirmed.matching_id).await.done();
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     order(&api, json!({})).await;
-    let refused = operator.release(&bench.server, iccid).await.refused();
+    let refused = operator.release(&testbed.server, iccid).await.refused();
     assert_eq!(refused, Status::IccidNotAllowed);
 }
 
 #[tokio::test]
-async fn a_reusable_order_is_never_used_up() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn a_reusable_order_can_be_downloaded_repeatedly() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
     order(&api, json!({ "reusable": true, "matchingId": "AGAIN", "protection": "ProfileProtectionKeys" }))
         .await;
     for number in [0, 1] {
-        let euicc = bench.numbered_euicc(Curve::P256, number);
+        let euicc = testbed.numbered_euicc(Curve::P256, number);
         let one_time = euicc.one_time_key();
-        euicc.download(&bench.server, "AGAIN", &one_time).await;
+        euicc.download(&testbed.server, "AGAIN", &one_time).await;
         assert_eq!(api.get(&format!("/admin/v1/orders/{ICCID}")).await["state"], "Released");
     }
 }
 
 #[tokio::test]
-async fn a_type_gives_each_of_its_profiles_once() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn orders_by_type_use_each_profile_once() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     for iccid in [ICCID, OTHER_ICCID] {
         api.post("/admin/v1/stock", new_profile(iccid)).await;
     }
@@ -142,13 +142,13 @@ async fn a_type_gives_each_of_its_profiles_once() {
 }
 
 #[tokio::test]
-async fn an_order_that_contradicts_itself_or_another_is_refused() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn contradictory_and_conflicting_orders_are_refused() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     for iccid in [ICCID, OTHER_ICCID] {
         api.post("/admin/v1/stock", new_profile(iccid)).await;
     }
-    let eid = bench.euicc().eid.to_string();
+    let eid = testbed.euicc().eid.to_string();
     let bad = StatusCode::BAD_REQUEST;
     for (body, status, named) in [
         (json!({}), bad, "profileType"),
@@ -193,22 +193,22 @@ async fn an_order_that_contradicts_itself_or_another_is_refused() {
 
 #[tokio::test]
 async fn installations_are_shown_with_the_profile() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
-    let eid = bench.euicc().eid.to_string();
+    let eid = testbed.euicc().eid.to_string();
     order(&api, json!({ "state": "Installed", "eid": eid })).await;
     let shown = api.get(&format!("/admin/v1/stock/{ICCID}")).await;
     assert_eq!((&shown["state"], &shown["installedOn"]), (&json!("Installed"), &json!([eid])));
 }
 
-/// The same call again is not answered from memory: the order that it made is gone.
+/// The repeated call must not get the stored reply, because its order no longer exists.
 #[tokio::test]
-async fn what_the_api_has_ended_an_operator_can_order_again_with_the_same_call() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn an_operator_can_repeat_a_call_whose_order_the_api_has_ended() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     api.post("/admin/v1/stock", new_profile(ICCID)).await;
-    let operator = bench.operator();
+    let operator = testbed.operator();
     let call = DownloadOrderRequest {
         header: operator.header(),
         eid: None,
@@ -216,17 +216,17 @@ async fn what_the_api_has_ended_an_operator_can_order_again_with_the_same_call()
         profile_type: None,
     };
     for _ in 0..2 {
-        let _: DownloadOrderReply = operator.call(&bench.server, "downloadOrder", &call).await.done();
-        assert_eq!(bench.state().await, ProfileState::Allocated);
+        let _: DownloadOrderReply = operator.call(&testbed.server, "downloadOrder", &call).await.done();
+        assert_eq!(testbed.state().await, ProfileState::Allocated);
         api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     }
 }
 
 #[tokio::test]
-async fn an_order_goes_out_of_stock_with_its_profile() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
-    let eid = bench.euicc().eid.to_string();
+async fn removing_a_profile_removes_its_order() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
+    let eid = testbed.euicc().eid.to_string();
     for _ in 0..2 {
         api.post("/admin/v1/stock", new_profile(ICCID)).await;
         let placed = order(&api, json!({ "matchingId": "A", "eid": eid, "state": "Downloaded" })).await;
@@ -234,20 +234,20 @@ async fn an_order_goes_out_of_stock_with_its_profile() {
         assert_eq!(api.get("/admin/v1/orders").await, json!([placed]));
         api.delete(&format!("/admin/v1/stock/{ICCID}")).await;
         assert_eq!(api.get("/admin/v1/orders").await, json!([]));
-        // Nothing leads to it any more.
-        let refused = bench.euicc().try_authenticate(&bench.server, "A").await.refused();
+        // The MatchingID no longer leads to an order.
+        let refused = testbed.euicc().try_authenticate(&testbed.server, "A").await.refused();
         assert_eq!(refused, Status::MatchingIdRefused);
     }
 }
 
 #[tokio::test]
-async fn what_is_there_is_left_in_whatever_state_it_has_come_to() {
-    let bench = Bench::new();
-    let server = &bench.server;
+async fn presets_leave_existing_entries_unchanged() {
+    let testbed = Testbed::new();
+    let server = &testbed.server;
     let new: NewProfile = serde_json::from_value(new_profile(ICCID)).unwrap();
-    assert!(matches!(server.ensure_profile(&new).await.unwrap(), Ensured::Made(_)));
+    assert!(matches!(server.ensure_profile(&new).await.unwrap(), Ensured::Created(_)));
     let order: NewOrder = serde_json::from_value(json!({ "iccid": ICCID, "matchingId": "A" })).unwrap();
-    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
+    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Created(_)));
     let by_name = json!({ "profileType": PROFILE_TYPE, "matchingId": "A" });
     let by_name: NewOrder = serde_json::from_value(by_name).unwrap();
     for kept in [
@@ -257,16 +257,16 @@ async fn what_is_there_is_left_in_whatever_state_it_has_come_to() {
     ] {
         assert_eq!(
             kept.to_string(),
-            format!("profile {ICCID} is Released under MatchingID \"A\", left as it was")
+            format!("profile {ICCID} is Released under MatchingID \"A\" (unchanged)")
         );
     }
-    // Somebody has it cancelled for good.
-    let api = Api::of(&bench).await;
+    // The order was cancelled permanently.
+    let api = Api::of(&testbed).await;
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
     api.post("/admin/v1/orders", json!({ "iccid": ICCID, "state": "Unavailable" })).await;
     let kept = server.ensure_order(&order).await.unwrap();
-    assert!(matches!(kept, Ensured::Kept(profile) if profile.state == ProfileState::Unavailable));
-    // Or it is free again.
+    assert!(matches!(kept, Ensured::Existing(profile) if profile.state == ProfileState::Unavailable));
+    // The profile is available again.
     api.delete(&format!("/admin/v1/orders/{ICCID}")).await;
-    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Made(_)));
+    assert!(matches!(server.ensure_order(&order).await.unwrap(), Ensured::Created(_)));
 }

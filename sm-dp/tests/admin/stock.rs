@@ -1,15 +1,15 @@
-//! Profiles in stock.
+//! Tests of profiles in stock.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Bench, ICCID, PROFILE_TYPE};
+use crate::support::{ICCID, PROFILE_TYPE, Testbed};
 use crate::{Api, base64, new_profile, post};
 
 #[tokio::test]
-async fn a_profile_goes_into_stock_is_shown_and_taken_out() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn a_profile_can_be_added_shown_and_removed() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     assert_eq!(api.get("/admin/v1/stock").await, json!([]));
     let made = api.post("/admin/v1/stock", new_profile(ICCID)).await;
     assert_eq!(made["iccid"], ICCID);
@@ -17,8 +17,8 @@ async fn a_profile_goes_into_stock_is_shown_and_taken_out() {
     assert_eq!(made["profileType"], PROFILE_TYPE);
     assert_eq!(api.get("/admin/v1/stock").await, json!([made]));
     assert_eq!(api.get(&format!("/admin/v1/stock/{ICCID}")).await, made);
-    // It is in the same stock as any other.
-    assert_eq!(bench.profile().await.iccid.to_string(), ICCID);
+    // The profile is in the same stock as profiles that were added in another way.
+    assert_eq!(testbed.profile().await.iccid.to_string(), ICCID);
     let (status, problem) = api.ask(Method::POST, "/admin/v1/stock", Some(new_profile(ICCID))).await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(problem["what"].as_str().unwrap().contains(ICCID), "{problem}");
@@ -31,11 +31,11 @@ async fn a_profile_goes_into_stock_is_shown_and_taken_out() {
 }
 
 #[tokio::test]
-async fn what_is_said_of_a_new_profile_stands_in_its_metadata() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn the_options_of_a_new_profile_are_in_its_metadata() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     let mut new = new_profile(ICCID);
-    let said = json!({
+    let options = json!({
         "profileType": "gold",
         "serviceProviderName": "Provider",
         "profileName": "Name",
@@ -47,24 +47,25 @@ async fn what_is_said_of_a_new_profile_stands_in_its_metadata() {
         "protection": "ProfileProtectionKeys",
         "rebinding": "Refused",
     });
-    new.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+    new.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
     let made = api.post("/admin/v1/stock", new).await;
     for name in ["profileType", "serviceProviderName", "profileName", "protection", "rebinding"] {
-        assert_eq!(made[name], said[name], "{name}");
+        assert_eq!(made[name], options[name], "{name}");
     }
-    let metadata = bench.profile().await.metadata;
+    let metadata = testbed.profile().await.metadata;
     assert_eq!(metadata.profile_class, Some(rsp::sgp22::ProfileClass::TEST));
     assert_eq!(metadata.profile_policy_rules.unwrap().ones(), [1, 2]);
     assert_eq!(metadata.icon_type, Some(rsp::sgp22::IconType::PNG));
     assert_eq!(metadata.icon.as_deref(), Some(b"a picture".as_slice()));
-    let told = metadata.notification_configuration_info.unwrap();
-    let told: Vec<_> = told.iter().map(|told| told.notification_address.as_str()).collect();
-    assert_eq!(told, ["one.example", "two.example"]);
+    let addresses = metadata.notification_configuration_info.unwrap();
+    let addresses: Vec<_> =
+        addresses.iter().map(|addresses| addresses.notification_address.as_str()).collect();
+    assert_eq!(addresses, ["one.example", "two.example"]);
 }
 
 #[tokio::test]
-async fn a_package_that_is_none_and_an_icon_that_is_too_large_are_refused() {
-    let api = Api::of(&Bench::new()).await;
+async fn an_invalid_package_and_an_oversized_icon_are_refused() {
+    let api = Api::of(&Testbed::new()).await;
     let add = |body: Value| post("/admin/v1/stock", &body.to_string());
     let why = api.refused(add(json!({ "package": "MAA=" })), StatusCode::BAD_REQUEST).await;
     assert!(why.contains("package"), "{why}");

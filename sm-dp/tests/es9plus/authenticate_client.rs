@@ -1,15 +1,15 @@
-//! ES9+.AuthenticateClient: section 5.6.3.
+//! Tests of ES9+.AuthenticateClient: section 5.6.3.
 
 use super::*;
 
-type SpoilAuthenticate = fn(&Bench, &mut Authenticate);
+type SpoilAuthenticate = fn(&Testbed, &mut Authenticate);
 
-/// One thing wrong in the proof; everything else as it should be.
+/// Requests with a single defect each.
 const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
-    ("another transaction outside", Status::TransactionUnknown, |_, it| {
+    ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
     }),
-    ("another transaction inside", Status::TransactionUnknown, |_, it| {
+    ("another TransactionID in euiccSigned1", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
     }),
     ("another challenge", Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
@@ -17,40 +17,40 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
         it.signed.server_address = "other.landfall.example".to_owned();
     }),
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
-    ("another eUICC's key", Status::EuiccVerificationFailed, |bench, it| {
-        it.key = bench.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
+    ("another eUICC's key", Status::EuiccVerificationFailed, |testbed, it| {
+        it.key = testbed.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
     }),
-    ("a chain below another CI than the one to be used", Status::CiUnknown, |bench, it| {
-        let other = bench.euicc_on(Curve::BrainpoolP256r1).credentials;
+    ("a chain of a CI other than the selected one", Status::CiUnknown, |testbed, it| {
+        let other = testbed.euicc_on(Curve::BrainpoolP256r1).credentials;
         (it.euicc_certificate, it.eum_certificate) =
             (other.euicc.certificate.der().to_vec(), other.eum.der().to_vec());
         it.key = other.euicc.key;
     }),
-    ("the EUM of an unknown CI", Status::CiUnknown, |bench, it| eum(bench, it, Defect::StrangerCi)),
-    ("an expired EUM", Status::EumCertificateExpired, |bench, it| eum(bench, it, Defect::Expired)),
-    ("an EUM that is not yet valid", Status::EumCertificateVerificationFailed, |bench, it| {
-        eum(bench, it, Defect::NotYetValid);
+    ("the EUM of an unknown CI", Status::CiUnknown, |testbed, it| eum(testbed, it, Defect::StrangerCi)),
+    ("an expired EUM", Status::EumCertificateExpired, |testbed, it| eum(testbed, it, Defect::Expired)),
+    ("an EUM that is not yet valid", Status::EumCertificateVerificationFailed, |testbed, it| {
+        eum(testbed, it, Defect::NotYetValid);
     }),
-    ("a forged EUM", Status::EumCertificateVerificationFailed, |bench, it| {
-        eum(bench, it, Defect::ForgedSignature);
+    ("a forged EUM", Status::EumCertificateVerificationFailed, |testbed, it| {
+        eum(testbed, it, Defect::ForgedSignature);
     }),
-    ("an EUM of another role", Status::EumCertificateVerificationFailed, |bench, it| {
-        eum(bench, it, Defect::WrongRole);
+    ("an EUM of another role", Status::EumCertificateVerificationFailed, |testbed, it| {
+        eum(testbed, it, Defect::WrongRole);
     }),
-    ("an EUM that may issue for any EID", Status::EumCertificateVerificationFailed, |bench, it| {
-        eum(bench, it, Defect::NoEidRange);
+    ("an EUM that may issue for any EID", Status::EumCertificateVerificationFailed, |testbed, it| {
+        eum(testbed, it, Defect::NoEidRange);
     }),
-    ("an expired eUICC certificate", Status::EuiccCertificateExpired, |bench, it| {
-        euicc(bench, it, Defect::Expired);
+    ("an expired eUICC certificate", Status::EuiccCertificateExpired, |testbed, it| {
+        euicc(testbed, it, Defect::Expired);
     }),
-    ("a forged eUICC certificate", Status::EuiccCertificateVerificationFailed, |bench, it| {
-        euicc(bench, it, Defect::ForgedSignature);
+    ("a forged eUICC certificate", Status::EuiccCertificateVerificationFailed, |testbed, it| {
+        euicc(testbed, it, Defect::ForgedSignature);
     }),
-    ("an eUICC certificate of another role", Status::EuiccCertificateVerificationFailed, |bench, it| {
-        euicc(bench, it, Defect::WrongRole);
+    ("an eUICC certificate of another role", Status::EuiccCertificateVerificationFailed, |testbed, it| {
+        euicc(testbed, it, Defect::WrongRole);
     }),
-    ("an EID outside the EUM's range", Status::EuiccCertificateVerificationFailed, |bench, it| {
-        euicc(bench, it, Defect::EidOutsideRange);
+    ("an EID outside the EUM's range", Status::EuiccCertificateVerificationFailed, |testbed, it| {
+        euicc(testbed, it, Defect::EidOutsideRange);
     }),
     ("a device change (v3)", Status::FunctionUnsupported, |_, it| {
         it.ctx_params1 = Some(CtxParams1::CtxParamsForDeviceChange(vec![]));
@@ -64,15 +64,15 @@ const PROOFS: &[(&str, Status, SpoilAuthenticate)] = &[
     ("remote profile management and nothing else (v3)", Status::MatchingIdRefused, |_, it| {
         it.ctx_params1 = Some(v3(it, &[operation_type::RPM]));
     }),
-    ("an eUICC certificate that is none", Status::EuiccCertificateVerificationFailed, |_, it| {
+    ("an eUICC certificate that cannot be parsed", Status::EuiccCertificateVerificationFailed, |_, it| {
         it.euicc_certificate = vec![0x30, 0];
     }),
-    ("an EUM certificate that is none", Status::EumCertificateVerificationFailed, |_, it| {
+    ("an EUM certificate that cannot be parsed", Status::EumCertificateVerificationFailed, |_, it| {
         it.eum_certificate = vec![0x30, 0];
     }),
 ];
 
-/// A download as v3 asks for it.
+/// Builds the context parameters of a v3 download.
 fn v3(it: &Authenticate, operations: &[usize]) -> CtxParams1 {
     let mut params = context(it.matching_id.clone());
     if let CtxParams1::CtxParamsForCommonAuthentication(params) = &mut params {
@@ -83,34 +83,34 @@ fn v3(it: &Authenticate, operations: &[usize]) -> CtxParams1 {
     params
 }
 
-fn eum(bench: &Bench, it: &mut Authenticate, defect: Defect) {
-    it.eum_certificate = bench.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap().der;
+fn eum(testbed: &Testbed, it: &mut Authenticate, defect: Defect) {
+    it.eum_certificate = testbed.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap().der;
 }
 
-fn euicc(bench: &Bench, it: &mut Authenticate, defect: Defect) {
-    let broken = bench.pki.issue_with(defect, Role::Euicc, Curve::P256).unwrap();
+fn euicc(testbed: &Testbed, it: &mut Authenticate, defect: Defect) {
+    let broken = testbed.pki.issue_with(defect, Role::Euicc, Curve::P256).unwrap();
     (it.euicc_certificate, it.key) = (broken.der, broken.key);
 }
 
 #[tokio::test]
-async fn authenticate_client_refuses_a_wrong_proof_with_its_own_status_and_changes_nothing() {
+async fn authenticate_client_refuses_each_defect_with_its_status_and_changes_nothing() {
     for (case, status, spoil) in PROOFS {
-        let bench = Bench::new();
-        let code = bench.released(&options()).await;
-        let peer = bench.euicc();
-        let before = bench.profile().await;
-        let first = peer.initiate(&bench.server).await;
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let peer = testbed.euicc();
+        let before = testbed.profile().await;
+        let first = peer.initiate(&testbed.server).await;
         let mut proof = peer.authenticate(&first, &code);
-        spoil(&bench, &mut proof);
-        let answer = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+        spoil(&testbed, &mut proof);
+        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
         assert_eq!(answer.refused(), *status, "{case}");
-        assert_eq!(bench.profile().await, before, "{case}");
+        assert_eq!(testbed.profile().await, before, "{case}");
     }
 }
 
 type Prepared = fn(&mut Euicc, &mut ProfileOptions);
 
-/// One reason in eUICC or profile why the profile is not for this eUICC.
+/// Reasons for which the profile is not eligible for the eUICC.
 const UNFIT: &[(&str, Status, Prepared)] = &[
     ("the eUICC has no Milenage", Status::ProfileNotEligible, |euicc, _| {
         euicc.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]);
@@ -125,175 +125,179 @@ const UNFIT: &[(&str, Status, Prepared)] = &[
 ];
 
 #[tokio::test]
-async fn authenticate_client_offers_only_what_fits_the_euicc() {
+async fn authenticate_client_offers_only_eligible_profiles() {
     for (case, status, spoil) in UNFIT {
-        let bench = Bench::new();
-        let mut euicc = bench.euicc();
+        let testbed = Testbed::new();
+        let mut euicc = testbed.euicc();
         let mut options = options();
         spoil(&mut euicc, &mut options);
         let package = package(ICCID, &[Service::USIM, Service::MILENAGE]);
-        bench.server.add_profile(&package, &options).await.unwrap();
-        let code = bench.order(|_| {}).await;
-        assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), *status, "{case}");
+        testbed.server.add_profile(&package, &options).await.unwrap();
+        let code = testbed.order(|_| {}).await;
+        assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), *status, "{case}");
     }
-    // And the same eUICC, unspoilt, gets it.
-    let bench = Bench::new();
-    bench.server.add_profile(&package(ICCID, &[Service::USIM, Service::MILENAGE]), &options()).await.unwrap();
-    let code = bench.order(|_| {}).await;
-    bench.euicc().try_authenticate(&bench.server, &code).await.done();
+    // The same eUICC without the defect gets the profile.
+    let testbed = Testbed::new();
+    testbed
+        .server
+        .add_profile(&package(ICCID, &[Service::USIM, Service::MILENAGE]), &options())
+        .await
+        .unwrap();
+    let code = testbed.order(|_| {}).await;
+    testbed.euicc().try_authenticate(&testbed.server, &code).await.done();
 }
 
 #[tokio::test]
-async fn a_matching_id_must_be_that_of_a_pending_order() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    assert_eq!(euicc.try_authenticate(&bench.server, "UNKNOWN").await.refused(), Status::MatchingIdRefused);
-    // The default SM-DP+ case, for which there is no order: it is the EID that leads nowhere (SGP.23 4.3.14.2.2 #14).
-    assert_eq!(euicc.try_authenticate(&bench.server, "").await.refused(), Status::EidNotAllowed);
-    // Absent is as good as empty.
-    let first = euicc.initiate(&bench.server).await;
+async fn a_matching_id_must_belong_to_a_pending_order() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    assert_eq!(euicc.try_authenticate(&testbed.server, "UNKNOWN").await.refused(), Status::MatchingIdRefused);
+    // In the default SM-DP+ case without an order, the EID is refused (SGP.23 4.3.14.2.2 #14).
+    assert_eq!(euicc.try_authenticate(&testbed.server, "").await.refused(), Status::EidNotAllowed);
+    // A missing MatchingID is treated as an empty one.
+    let first = euicc.initiate(&testbed.server).await;
     let mut proof = euicc.authenticate(&first, &code);
     proof.matching_id = None;
-    let answer = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+    let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
     assert_eq!(answer.refused(), Status::EidNotAllowed);
 }
 
 #[tokio::test]
-async fn an_order_without_matching_id_is_found_by_its_eid_and_by_nothing_else() {
-    let bench = Bench::new();
-    let (right, wrong) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
-    bench.stock(ICCID, &options()).await;
-    bench
+async fn an_order_without_matching_id_is_found_by_its_eid_only() {
+    let testbed = Testbed::new();
+    let (right, wrong) = (testbed.euicc(), testbed.numbered_euicc(Curve::P256, 1));
+    testbed.stock(ICCID, &options()).await;
+    testbed
         .order(|confirm| {
             confirm.eid = Some(right.eid);
             confirm.matching_id = Some(String::new());
         })
         .await;
-    assert_eq!(wrong.try_authenticate(&bench.server, "").await.refused(), Status::EidNotAllowed);
-    assert_eq!(right.try_authenticate(&bench.server, "").await.done().profile_metadata.iccid, iccid());
+    assert_eq!(wrong.try_authenticate(&testbed.server, "").await.refused(), Status::EidNotAllowed);
+    assert_eq!(right.try_authenticate(&testbed.server, "").await.done().profile_metadata.iccid, iccid());
 }
 
 #[tokio::test]
-async fn an_expired_order_without_matching_id_does_not_hide_a_good_one() {
-    let bench = Bench::new();
-    let euicc = bench.euicc();
-    let operator = bench.operator();
+async fn an_expired_order_without_matching_id_does_not_hide_a_valid_one() {
+    let testbed = Testbed::new();
+    let euicc = testbed.euicc();
+    let operator = testbed.operator();
     let order = async |iccid: &str| {
-        let iccid = bench.stock(iccid, &options()).await;
-        operator.download_order(&bench.server, Some(iccid), None, None).await.done();
+        let iccid = testbed.stock(iccid, &options()).await;
+        operator.download_order(&testbed.server, Some(iccid), None, None).await.done();
         let mut confirm = operator.confirmation(iccid);
         confirm.eid = Some(euicc.eid);
         confirm.matching_id = Some(String::new());
         operator
-            .call::<rsp::sgp22::es2plus::ConfirmOrderReply>(&bench.server, "confirmOrder", &confirm)
+            .call::<rsp::sgp22::es2plus::ConfirmOrderReply>(&testbed.server, "confirmOrder", &confirm)
             .await
             .done();
     };
     order(ICCID).await;
-    bench.wait(sm_dp::config::ORDER_LIFETIME);
-    assert_eq!(euicc.try_authenticate(&bench.server, "").await.refused(), Status::OrderExpired);
+    testbed.wait(sm_dp::config::ORDER_LIFETIME);
+    assert_eq!(euicc.try_authenticate(&testbed.server, "").await.refused(), Status::OrderExpired);
     order(OTHER_ICCID).await;
-    let ok = euicc.try_authenticate(&bench.server, "").await.done();
+    let ok = euicc.try_authenticate(&testbed.server, "").await.done();
     assert_eq!(ok.profile_metadata.iccid.to_string(), OTHER_ICCID);
 }
 
 #[tokio::test]
-async fn an_order_for_one_eid_is_not_for_another() {
-    let bench = Bench::new();
-    let (right, wrong) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
-    bench.stock(ICCID, &options()).await;
-    let code = bench.order(|confirm| confirm.eid = Some(right.eid)).await;
-    assert_eq!(wrong.try_authenticate(&bench.server, &code).await.refused(), Status::EidNotAllowed);
-    right.try_authenticate(&bench.server, &code).await.done();
+async fn an_order_for_one_eid_is_refused_for_another() {
+    let testbed = Testbed::new();
+    let (right, wrong) = (testbed.euicc(), testbed.numbered_euicc(Curve::P256, 1));
+    testbed.stock(ICCID, &options()).await;
+    let code = testbed.order(|confirm| confirm.eid = Some(right.eid)).await;
+    assert_eq!(wrong.try_authenticate(&testbed.server, &code).await.refused(), Status::EidNotAllowed);
+    right.try_authenticate(&testbed.server, &code).await.done();
 }
 
 #[tokio::test]
-async fn what_was_handed_to_one_euicc_is_not_for_another_even_if_the_order_names_none() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
-    first.download(&bench.server, &code, &first.one_time_key()).await;
-    assert_eq!(second.try_authenticate(&bench.server, &code).await.refused(), Status::EidNotAllowed);
-    // Nor when both had been offered it before either took it.
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let late = second.try_authenticate(&bench.server, &code).await.done();
-    first.download(&bench.server, &code, &first.one_time_key()).await;
-    let answer = second.get(&bench.server, &second.prepare(&late, &second.one_time_key())).await;
+async fn a_delivered_profile_is_refused_for_another_euicc_even_without_an_eid_in_the_order() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let (first, second) = (testbed.euicc(), testbed.numbered_euicc(Curve::P256, 1));
+    first.download(&testbed.server, &code, &first.one_time_key()).await;
+    assert_eq!(second.try_authenticate(&testbed.server, &code).await.refused(), Status::EidNotAllowed);
+    // It is also refused if both eUICCs had been offered the profile before either downloaded it.
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let late = second.try_authenticate(&testbed.server, &code).await.done();
+    first.download(&testbed.server, &code, &first.one_time_key()).await;
+    let answer = second.get(&testbed.server, &second.prepare(&late, &second.one_time_key())).await;
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
 }
 
 #[tokio::test]
-async fn a_profile_that_is_not_released_is_refused_until_it_is() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    let code = bench.order(|confirm| confirm.release_flag = false).await;
-    let euicc = bench.euicc();
-    assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), Status::ProfileNotReleased);
-    bench.operator().release(&bench.server, iccid()).await.done();
-    euicc.try_authenticate(&bench.server, &code).await.done();
+async fn a_profile_is_refused_until_it_is_released() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    let code = testbed.order(|confirm| confirm.release_flag = false).await;
+    let euicc = testbed.euicc();
+    assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), Status::ProfileNotReleased);
+    testbed.operator().release(&testbed.server, iccid()).await.done();
+    euicc.try_authenticate(&testbed.server, &code).await.done();
 }
 
 #[tokio::test]
 async fn an_order_expires() {
-    let bench = Bench::with(|config| config.order_lifetime = Duration::from_secs(60));
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    bench.wait(Duration::from_secs(59));
-    euicc.try_authenticate(&bench.server, &code).await.done();
-    bench.wait(Duration::from_secs(1));
-    assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), Status::OrderExpired);
+    let testbed = Testbed::with(|config| config.order_lifetime = Duration::from_secs(60));
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    testbed.wait(Duration::from_secs(59));
+    euicc.try_authenticate(&testbed.server, &code).await.done();
+    testbed.wait(Duration::from_secs(1));
+    assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), Status::OrderExpired);
 }
 
 #[tokio::test]
-async fn downloads_are_counted_and_one_too_many_ends_the_order() {
-    let bench = Bench::with(|config| config.max_download_attempts = 2);
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
+async fn an_order_ends_when_the_download_limit_is_exceeded() {
+    let testbed = Testbed::with(|config| config.max_download_attempts = 2);
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
     for _ in 0..2 {
-        euicc.try_authenticate(&bench.server, &code).await.done();
+        euicc.try_authenticate(&testbed.server, &code).await.done();
     }
     for _ in 0..2 {
-        let answer = euicc.try_authenticate(&bench.server, &code).await;
+        let answer = euicc.try_authenticate(&testbed.server, &code).await;
         assert_eq!(answer.refused(), Status::DownloadAttemptsExceeded);
-        assert_eq!(bench.state().await, ProfileState::Error);
+        assert_eq!(testbed.state().await, ProfileState::Error);
     }
 }
 
 #[tokio::test]
 async fn an_installed_profile_is_not_offered_again() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-    notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
-    assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), Status::MatchingIdRefused);
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), true))).await;
+    assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), Status::MatchingIdRefused);
 }
 
 #[tokio::test]
-async fn an_activation_code_dies_with_its_order() {
-    let bench = Bench::with(|config| config.max_download_attempts = 0);
-    let old = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    euicc.try_authenticate(&bench.server, &old).await.refused();
-    assert_eq!(bench.state().await, ProfileState::Error);
-    // Ordered anew: under the old code nothing is to be had.
-    let new = bench.order(|_| {}).await;
+async fn an_activation_code_is_invalid_after_its_order_has_ended() {
+    let testbed = Testbed::with(|config| config.max_download_attempts = 0);
+    let old = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    euicc.try_authenticate(&testbed.server, &old).await.refused();
+    assert_eq!(testbed.state().await, ProfileState::Error);
+    // After a new order, the old code is refused.
+    let new = testbed.order(|_| {}).await;
     assert_ne!(old, new);
-    assert_eq!(euicc.try_authenticate(&bench.server, &old).await.refused(), Status::MatchingIdRefused);
+    assert_eq!(euicc.try_authenticate(&testbed.server, &old).await.refused(), Status::MatchingIdRefused);
 }
 
 #[tokio::test]
-async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
+async fn an_error_response_of_the_euicc_ends_the_session() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
     let another = TransactionId(vec![1; 16]);
     for (inside, status) in
         [(None, Status::EuiccVerificationFailed), (Some(&another), Status::TransactionUnknown)]
     {
-        let first = euicc.initiate(&bench.server).await;
+        let first = euicc.initiate(&testbed.server).await;
         let refusal = AuthenticateClientRequest {
             transaction_id: first.transaction_id.clone(),
             authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
@@ -303,13 +307,13 @@ async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
                 },
             ),
         };
-        assert_eq!(call::<AuthenticateClient>(&bench.server, &refusal).await.refused(), status);
+        assert_eq!(call::<AuthenticateClient>(&testbed.server, &refusal).await.refused(), status);
         let late = euicc.authenticate(&first, &code).request();
-        let answer = call::<AuthenticateClient>(&bench.server, &late).await;
+        let answer = call::<AuthenticateClient>(&testbed.server, &late).await;
         assert_eq!(answer.refused(), Status::TransactionUnknown);
-        assert_eq!(bench.state().await, ProfileState::Released);
+        assert_eq!(testbed.state().await, ProfileState::Released);
 
-        let second = euicc.try_authenticate(&bench.server, &code).await.done();
+        let second = euicc.try_authenticate(&testbed.server, &code).await.done();
         let refusal = GetBoundProfilePackageRequest {
             transaction_id: second.transaction_id.clone(),
             prepare_download_response: PrepareDownloadResponse::DownloadResponseError(
@@ -319,47 +323,50 @@ async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
                 },
             ),
         };
-        assert_eq!(call::<GetBoundProfilePackage>(&bench.server, &refusal).await.refused(), status);
+        assert_eq!(call::<GetBoundProfilePackage>(&testbed.server, &refusal).await.refused(), status);
         let late = euicc.prepare(&second, &euicc.one_time_key());
-        assert_eq!(euicc.get(&bench.server, &late).await.refused(), Status::TransactionUnknown);
+        assert_eq!(euicc.get(&testbed.server, &late).await.refused(), Status::TransactionUnknown);
     }
 }
 
 #[tokio::test]
-async fn a_challenge_is_good_for_one_answer() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let first = euicc.initiate(&bench.server).await;
+async fn a_challenge_can_be_answered_only_once() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let first = euicc.initiate(&testbed.server).await;
     let wrong = euicc.authenticate(&first, "GUESSED").request();
-    call::<AuthenticateClient>(&bench.server, &wrong).await.refused();
+    call::<AuthenticateClient>(&testbed.server, &wrong).await.refused();
     let right = euicc.authenticate(&first, &code).request();
-    assert_eq!(call::<AuthenticateClient>(&bench.server, &right).await.refused(), Status::TransactionUnknown);
+    assert_eq!(
+        call::<AuthenticateClient>(&testbed.server, &right).await.refused(),
+        Status::TransactionUnknown
+    );
 }
 
 #[tokio::test]
-async fn a_download_as_v3_asks_for_it_is_a_download() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
+async fn a_v3_download_request_is_accepted() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
     for operations in
         [&[operation_type::PROFILE_DOWNLOAD][..], &[operation_type::PROFILE_DOWNLOAD, operation_type::RPM]]
     {
-        let mut proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code);
+        let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
         proof.ctx_params1 = Some(v3(&proof, operations));
-        call::<AuthenticateClient>(&bench.server, &proof.request()).await.done();
+        call::<AuthenticateClient>(&testbed.server, &proof.request()).await.done();
     }
 }
 
 #[tokio::test]
-async fn a_matching_id_that_no_activation_code_can_hold_is_refused_and_not_repeated() {
-    let bench = Bench::new();
-    let euicc = bench.euicc();
-    let absurd = euicc.authenticate(&euicc.initiate(&bench.server).await, &"A".repeat(4096)).request();
-    let response = send::<AuthenticateClient>(&bench.server, &absurd).await;
+async fn an_overlong_matching_id_is_refused_and_not_echoed() {
+    let testbed = Testbed::new();
+    let euicc = testbed.euicc();
+    let absurd = euicc.authenticate(&euicc.initiate(&testbed.server).await, &"A".repeat(4096)).request();
+    let response = send::<AuthenticateClient>(&testbed.server, &absurd).await;
     assert_eq!(response.status(), 200);
     assert!(response.body().len() < 400, "{:?}", response.body());
-    let events = bench.events.take();
+    let events = testbed.events.take();
     assert!(
         matches!(&events[1].outcome, Outcome::Refused(why) if why.contains("8.2.6/3.8") && why.len() < 200)
     );

@@ -1,9 +1,9 @@
-//! ES9+.CancelSession: section 5.6.5.
+//! Tests of ES9+.CancelSession: section 5.6.5.
 
 use super::*;
 
 #[tokio::test]
-async fn postponed_and_timed_out_sessions_keep_the_order_and_every_other_reason_ends_it() {
+async fn only_temporary_cancel_reasons_keep_the_order() {
     use CancelSessionReason as Reason;
     for (reason, after) in [
         (Reason::POSTPONED, ProfileState::Released),
@@ -20,48 +20,48 @@ async fn postponed_and_timed_out_sessions_keep_the_order_and_every_other_reason_
         (Reason::OPERATION_ABANDONED, ProfileState::Error),
         (CancelSessionReason(99), ProfileState::Error),
     ] {
-        let bench = Bench::new();
-        let code = bench.released(&options()).await;
-        let euicc = bench.euicc();
-        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let euicc = testbed.euicc();
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         let request = euicc.signed_cancellation(euicc.cancellation(&ok.transaction_id, reason), false);
-        call::<CancelSession>(&bench.server, &request).await.done();
-        assert_eq!(bench.state().await, after, "{reason}");
-        // The session is over.
+        call::<CancelSession>(&testbed.server, &request).await.done();
+        assert_eq!(testbed.state().await, after, "{reason}");
+        // The session no longer exists.
         assert_eq!(
-            call::<CancelSession>(&bench.server, &request).await.refused(),
+            call::<CancelSession>(&testbed.server, &request).await.refused(),
             Status::TransactionUnknown
         );
         let prepare = euicc.prepare(&ok, &euicc.one_time_key());
-        assert_eq!(euicc.get(&bench.server, &prepare).await.refused(), Status::TransactionUnknown);
+        assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), Status::TransactionUnknown);
     }
 }
 
 #[tokio::test]
-async fn a_session_cancelled_after_its_package_is_out_still_takes_the_result() {
+async fn a_session_cancelled_after_the_package_still_accepts_the_result() {
     for (reason, success, after) in [
         (CancelSessionReason::LOAD_BPP_EXECUTION_ERROR, false, ProfileState::Error),
         (CancelSessionReason::POSTPONED, true, ProfileState::Installed),
     ] {
-        let bench = Bench::new();
-        let code = bench.released(&options()).await;
-        let euicc = bench.euicc();
-        let (transaction, _) = euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let euicc = testbed.euicc();
+        let (transaction, _) = euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
         let request = euicc.signed_cancellation(euicc.cancellation(&transaction, reason), false);
-        call::<CancelSession>(&bench.server, &request).await.done();
-        notify(&bench.server, euicc.signed_result(euicc.result(&transaction, iccid(), success))).await;
-        assert_eq!(bench.state().await, after, "{reason}");
-        assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 1, "{reason}");
+        call::<CancelSession>(&testbed.server, &request).await.done();
+        notify(&testbed.server, euicc.signed_result(euicc.result(&transaction, iccid(), success))).await;
+        assert_eq!(testbed.state().await, after, "{reason}");
+        assert_eq!(testbed.records.list("notifications", "").await.unwrap().len(), 1, "{reason}");
     }
 }
 
 #[tokio::test]
-async fn cancel_session_refuses_each_thing_with_its_own_status_and_the_session_goes_on() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let stranger = bench.numbered_euicc(Curve::P256, 1);
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+async fn cancel_session_refuses_each_defect_with_its_status_and_keeps_the_session() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let stranger = testbed.numbered_euicc(Curve::P256, 1);
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let id = &ok.transaction_id;
     let unknown = TransactionId(vec![1; 16]);
     let good = || euicc.cancellation(id, CancelSessionReason::END_USER_REJECTION);
@@ -78,14 +78,14 @@ async fn cancel_session_refuses_each_thing_with_its_own_status_and_the_session_g
     };
     for (case, request, status) in [
         ("unknown transaction", outside, Status::TransactionUnknown),
-        ("another transaction inside", inside, Status::TransactionUnknown),
+        ("another TransactionID in the signed data", inside, Status::TransactionUnknown),
         ("a wrong signature", euicc.signed_cancellation(good(), true), Status::EuiccVerificationFailed),
-        ("another eUICC's", stranger.signed_cancellation(good(), false), Status::EuiccVerificationFailed),
+        ("another eUICC", stranger.signed_cancellation(good(), false), Status::EuiccVerificationFailed),
         ("another SM-DP+", euicc.signed_cancellation(oid, false), Status::SmdpOidMismatch),
-        ("the eUICC's own error", error, Status::EuiccVerificationFailed),
+        ("an error of the eUICC", error, Status::EuiccVerificationFailed),
     ] {
-        assert_eq!(call::<CancelSession>(&bench.server, &request).await.refused(), status, "{case}");
-        assert_eq!(bench.state().await, ProfileState::Released, "{case}");
+        assert_eq!(call::<CancelSession>(&testbed.server, &request).await.refused(), status, "{case}");
+        assert_eq!(testbed.state().await, ProfileState::Released, "{case}");
     }
-    euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key())).await.done();
+    euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key())).await.done();
 }

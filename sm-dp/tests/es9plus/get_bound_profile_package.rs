@@ -1,88 +1,88 @@
-//! ES9+.GetBoundProfilePackage: section 5.6.2.
+//! Tests of ES9+.GetBoundProfilePackage: section 5.6.2.
 
 use super::*;
 
-type SpoilPrepare = fn(&Bench, &mut Prepare);
+type SpoilPrepare = fn(&Testbed, &mut Prepare);
 
 const PREPARATIONS: &[(&str, Status, SpoilPrepare)] = &[
-    ("another transaction outside", Status::TransactionUnknown, |_, it| {
+    ("another TransactionID in the envelope", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
     }),
-    ("another transaction inside", Status::TransactionUnknown, |_, it| {
+    ("another TransactionID in euiccSigned2", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
     }),
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
     ("a signature without smdpSignature2", Status::EuiccVerificationFailed, |_, it| {
         it.smdp_signature2.clear()
     }),
-    ("another eUICC's key", Status::EuiccVerificationFailed, |bench, it| {
-        it.key = bench.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
+    ("another eUICC's key", Status::EuiccVerificationFailed, |testbed, it| {
+        it.key = testbed.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
     }),
-    ("a one-time key that is no point", Status::EuiccVerificationFailed, |_, it| {
+    ("a one-time key that is not a point of the curve", Status::EuiccVerificationFailed, |_, it| {
         it.signed.euicc_otpk[40] ^= 1
     }),
 ];
 
 #[tokio::test]
-async fn get_bound_profile_package_refuses_a_wrong_preparation_and_binds_nothing() {
+async fn get_bound_profile_package_refuses_each_defect_and_binds_nothing() {
     for (case, status, spoil) in PREPARATIONS {
-        let bench = Bench::new();
-        let code = bench.released(&options()).await;
-        let euicc = bench.euicc();
-        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+        let testbed = Testbed::new();
+        let code = testbed.released(&options()).await;
+        let euicc = testbed.euicc();
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
         let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
-        spoil(&bench, &mut prepare);
-        assert_eq!(euicc.get(&bench.server, &prepare).await.refused(), *status, "{case}");
-        assert_eq!(bench.state().await, ProfileState::Released, "{case}");
+        spoil(&testbed, &mut prepare);
+        assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), *status, "{case}");
+        assert_eq!(testbed.state().await, ProfileState::Released, "{case}");
     }
 }
 
 #[tokio::test]
-async fn a_confirmation_code_is_asked_for_checked_and_counted() {
-    let bench = Bench::with(|config| config.max_confirmation_code_attempts = 2);
-    bench.stock(ICCID, &options()).await;
-    let code = bench.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
-    let euicc = bench.euicc();
+async fn a_confirmation_code_is_required_checked_and_counted() {
+    let testbed = Testbed::with(|config| config.max_confirmation_code_attempts = 2);
+    testbed.stock(ICCID, &options()).await;
+    let code = testbed.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
+    let euicc = testbed.euicc();
     let key = euicc.one_time_key();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     assert!(ok.smdp_signed2.cc_required_flag);
-    let answer = euicc.get(&bench.server, &euicc.prepare(&ok, &key)).await;
+    let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &key)).await;
     assert_eq!(answer.refused(), Status::ConfirmationCodeMissing);
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-    let answer = euicc.get(&bench.server, &euicc.prepare(&ok, &key).code("1235")).await;
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &key).code("1235")).await;
     assert_eq!(answer.refused(), Status::ConfirmationCodeRefused);
-    assert_eq!(bench.profile().await.order.unwrap().wrong_confirmation_codes, 1);
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-    euicc.get(&bench.server, &euicc.prepare(&ok, &key).code("1234")).await.done();
-    assert_eq!(bench.state().await, ProfileState::Downloaded);
+    assert_eq!(testbed.profile().await.order.unwrap().wrong_confirmation_codes, 1);
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    euicc.get(&testbed.server, &euicc.prepare(&ok, &key).code("1234")).await.done();
+    assert_eq!(testbed.state().await, ProfileState::Downloaded);
 }
 
 #[tokio::test]
-async fn too_many_wrong_confirmation_codes_end_the_order_even_for_the_right_one() {
-    let bench = Bench::with(|config| config.max_confirmation_code_attempts = 2);
-    bench.stock(ICCID, &options()).await;
-    let code = bench.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
-    let euicc = bench.euicc();
+async fn too_many_wrong_confirmation_codes_end_the_order() {
+    let testbed = Testbed::with(|config| config.max_confirmation_code_attempts = 2);
+    testbed.stock(ICCID, &options()).await;
+    let code = testbed.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
+    let euicc = testbed.euicc();
     let key = euicc.one_time_key();
-    let early = euicc.try_authenticate(&bench.server, &code).await.done();
+    let early = euicc.try_authenticate(&testbed.server, &code).await.done();
     for status in [Status::ConfirmationCodeRefused, Status::ConfirmationCodeRetriesExceeded] {
-        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-        let answer = euicc.get(&bench.server, &euicc.prepare(&ok, &key).code("9999")).await;
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+        let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &key).code("9999")).await;
         assert_eq!(answer.refused(), status);
     }
-    assert_eq!(bench.state().await, ProfileState::Error);
-    // A session that was open all the time does not help.
-    let answer = euicc.get(&bench.server, &euicc.prepare(&early, &key).code("1234")).await;
+    assert_eq!(testbed.state().await, ProfileState::Error);
+    // A session that was opened before is refused too, even with the right code.
+    let answer = euicc.get(&testbed.server, &euicc.prepare(&early, &key).code("1234")).await;
     assert_eq!(answer.refused(), Status::ConfirmationCodeRetriesExceeded);
-    assert_eq!(bench.state().await, ProfileState::Error);
+    assert_eq!(testbed.state().await, ProfileState::Error);
 }
 
 #[tokio::test]
-async fn the_confirmation_code_itself_is_not_kept() {
-    let bench = Bench::new();
-    bench.stock(ICCID, &options()).await;
-    bench.order(|confirm| confirm.confirmation_code = Some("SECRET-CODE".to_owned())).await;
-    let stored = bench.records.list("profiles", "").await.unwrap();
+async fn the_confirmation_code_is_not_stored() {
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &options()).await;
+    testbed.order(|confirm| confirm.confirmation_code = Some("SECRET-CODE".to_owned())).await;
+    let stored = testbed.records.list("profiles", "").await.unwrap();
     assert!(!stored.is_empty());
     for (_, record) in stored {
         assert!(!String::from_utf8(record.bytes).unwrap().contains("SECRET-CODE"));
@@ -90,30 +90,30 @@ async fn the_confirmation_code_itself_is_not_kept() {
 }
 
 #[tokio::test]
-async fn asked_twice_in_one_session_the_package_is_the_same_octet_for_octet() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
+async fn a_repeated_request_in_one_session_returns_the_same_package() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
     let prepare =
-        euicc.prepare(&euicc.try_authenticate(&bench.server, &code).await.done(), &euicc.one_time_key());
-    let once = euicc.get(&bench.server, &prepare).await.done();
-    let twice = euicc.get(&bench.server, &prepare).await.done();
+        euicc.prepare(&euicc.try_authenticate(&testbed.server, &code).await.done(), &euicc.one_time_key());
+    let once = euicc.get(&testbed.server, &prepare).await.done();
+    let twice = euicc.get(&testbed.server, &prepare).await.done();
     assert_eq!(once, twice);
 }
 
-/// The transaction is named inside InitialiseSecureChannel and the card checks it, so a later session needs that part
-/// anew; the rest is the same, and no other key is spent.
+/// InitialiseSecureChannel contains the TransactionID, which the card checks, so this part is
+/// generated again for a later session. The rest is unchanged and no other key is used up.
 #[tokio::test]
-async fn the_same_one_time_key_in_a_later_session_gets_the_same_package_under_its_own_transaction() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
+async fn a_later_session_with_the_same_one_time_key_gets_the_same_package_with_its_own_transaction() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
     let key = euicc.one_time_key();
-    let (_, first) = euicc.download(&bench.server, &code, &key).await;
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+    let (_, first) = euicc.download(&testbed.server, &code, &key).await;
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     assert_eq!(ok.smdp_signed2.bpp_euicc_otpk.as_deref(), Some(key.public_key().to_sec1().as_slice()));
-    let second = euicc.get(&bench.server, &euicc.prepare(&ok, &key)).await.done();
-    let pb = bench.pki.dp(Curve::P256).unwrap().pb.certificate;
+    let second = euicc.get(&testbed.server, &euicc.prepare(&ok, &key)).await.done();
+    let pb = testbed.pki.dp(Curve::P256).unwrap().pb.certificate;
     let opened = euicc.open(&second.bound_profile_package.0, pb.public_key(), &key);
     assert_eq!(opened.channel.transaction_id, ok.transaction_id);
     let segments = |bpp: &[u8]| {
@@ -124,18 +124,18 @@ async fn the_same_one_time_key_in_a_later_session_gets_the_same_package_under_it
 }
 
 #[tokio::test]
-async fn another_one_time_key_gets_another_binding_or_none_as_the_profile_says() {
+async fn another_one_time_key_gets_a_new_binding_only_if_rebinding_is_allowed() {
     for (rebinding, allowed) in [(Rebinding::Allowed, true), (Rebinding::Refused, false)] {
-        let bench = Bench::new();
-        let code = bench.released(&ProfileOptions { rebinding, ..options() }).await;
-        let euicc = bench.euicc();
+        let testbed = Testbed::new();
+        let code = testbed.released(&ProfileOptions { rebinding, ..options() }).await;
+        let euicc = testbed.euicc();
         let (old, new) = (euicc.one_time_key(), euicc.one_time_key());
-        euicc.download(&bench.server, &code, &old).await;
-        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-        let answer = euicc.get(&bench.server, &euicc.prepare(&ok, &new)).await;
+        euicc.download(&testbed.server, &code, &old).await;
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+        let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &new)).await;
         if allowed {
             let bpp = answer.done().bound_profile_package.0;
-            let pb = bench.pki.dp(Curve::P256).unwrap().pb.certificate;
+            let pb = testbed.pki.dp(Curve::P256).unwrap().pb.certificate;
             assert_eq!(euicc.open(&bpp, pb.public_key(), &new).package, package(ICCID, &[]));
         } else {
             assert_eq!(answer.refused(), Status::ProfileUnavailable);
@@ -144,74 +144,75 @@ async fn another_one_time_key_gets_another_binding_or_none_as_the_profile_says()
 }
 
 #[tokio::test]
-async fn an_order_cancelled_between_offer_and_package_gives_no_package() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-    let operator = bench.operator();
-    operator.cancel(&bench.server, &operator.cancellation(iccid())).await.done();
-    let answer = euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key())).await;
+async fn an_order_cancelled_after_the_offer_returns_no_package() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    let operator = testbed.operator();
+    operator.cancel(&testbed.server, &operator.cancellation(iccid())).await.done();
+    let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key())).await;
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
-    // Nor when it was ordered anew meanwhile: the session belongs to the order that was cancelled.
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-    operator.cancel(&bench.server, &operator.cancellation(iccid())).await.done();
-    bench.order(|_| {}).await;
-    let answer = euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key())).await;
+    // It is also refused if the profile was ordered again in the meantime, because the session
+    // belongs to the cancelled order.
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    operator.cancel(&testbed.server, &operator.cancellation(iccid())).await.done();
+    testbed.order(|_| {}).await;
+    let answer = euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key())).await;
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
 }
 
 #[tokio::test]
-async fn an_order_placed_anew_for_another_euicc_under_the_same_matching_id_is_another_order() {
+async fn a_session_does_not_apply_to_a_later_order_with_the_same_matching_id() {
     for matching_id in ["THE-SAME", ""] {
-        let bench = Bench::new();
-        let (first, second) = (bench.euicc(), bench.numbered_euicc(Curve::P256, 1));
+        let testbed = Testbed::new();
+        let (first, second) = (testbed.euicc(), testbed.numbered_euicc(Curve::P256, 1));
         let for_euicc = |eid| {
             move |confirm: &mut rsp::sgp22::es2plus::ConfirmOrderRequest| {
                 confirm.eid = Some(eid);
                 confirm.matching_id = Some(matching_id.to_owned());
             }
         };
-        bench.stock(ICCID, &options()).await;
-        bench.order(for_euicc(first.eid)).await;
-        let ok = first.try_authenticate(&bench.server, matching_id).await.done();
-        let operator = bench.operator();
+        testbed.stock(ICCID, &options()).await;
+        testbed.order(for_euicc(first.eid)).await;
+        let ok = first.try_authenticate(&testbed.server, matching_id).await.done();
+        let operator = testbed.operator();
         let mut cancellation = operator.cancellation(iccid());
         cancellation.eid = Some(first.eid);
-        operator.cancel(&bench.server, &cancellation).await.done();
-        bench.order(for_euicc(second.eid)).await;
-        let answer = first.get(&bench.server, &first.prepare(&ok, &first.one_time_key())).await;
+        operator.cancel(&testbed.server, &cancellation).await.done();
+        testbed.order(for_euicc(second.eid)).await;
+        let answer = first.get(&testbed.server, &first.prepare(&ok, &first.one_time_key())).await;
         assert_eq!(answer.refused(), Status::ProfileUnavailable, "{matching_id:?}");
-        second.try_authenticate(&bench.server, matching_id).await.done();
+        second.try_authenticate(&testbed.server, matching_id).await.done();
     }
 }
 
 #[tokio::test]
-async fn a_second_session_ends_with_the_order_that_the_first_one_ended() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let first = euicc.try_authenticate(&bench.server, &code).await.done();
-    let second = euicc.try_authenticate(&bench.server, &code).await.done();
+async fn cancelling_one_session_ends_the_order_for_a_second_session() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let first = euicc.try_authenticate(&testbed.server, &code).await.done();
+    let second = euicc.try_authenticate(&testbed.server, &code).await.done();
     let cancelled = euicc.cancellation(&first.transaction_id, CancelSessionReason::END_USER_REJECTION);
-    call::<CancelSession>(&bench.server, &euicc.signed_cancellation(cancelled, false)).await.done();
-    let answer = euicc.get(&bench.server, &euicc.prepare(&second, &euicc.one_time_key())).await;
+    call::<CancelSession>(&testbed.server, &euicc.signed_cancellation(cancelled, false)).await.done();
+    let answer = euicc.get(&testbed.server, &euicc.prepare(&second, &euicc.one_time_key())).await;
     assert_eq!(answer.refused(), Status::ProfileUnavailable);
-    assert_eq!(bench.state().await, ProfileState::Error);
+    assert_eq!(testbed.state().await, ProfileState::Error);
 }
 
 #[tokio::test]
-async fn nonsense_after_the_package_is_out_does_not_lose_the_key_for_its_result() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+async fn an_invalid_request_after_the_package_keeps_the_session_for_the_result() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
-    euicc.get(&bench.server, &prepare).await.done();
+    euicc.get(&testbed.server, &prepare).await.done();
     prepare.spoil_signature = true;
-    assert_eq!(euicc.get(&bench.server, &prepare).await.refused(), Status::EuiccVerificationFailed);
-    notify(&bench.server, euicc.signed_result(euicc.result(&ok.transaction_id, iccid(), true))).await;
-    assert_eq!(bench.state().await, ProfileState::Installed);
+    assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), Status::EuiccVerificationFailed);
+    notify(&testbed.server, euicc.signed_result(euicc.result(&ok.transaction_id, iccid(), true))).await;
+    assert_eq!(testbed.state().await, ProfileState::Installed);
 }

@@ -1,24 +1,26 @@
-//! ES9+ as an LPA meets it: SGP.22 section 5.6, the cases of SGP.23 section 4.3 that concern the SM-DP+.
+//! Tests of ES9+ from the LPA's side: SGP.22 section 5.6, with the cases of SGP.23 section 4.3 that
+//! apply to the SM-DP+.
 //!
-//! Every test here runs twice: in the JSON binding (`es9plus_json.rs`) and in the ASN.1 binding (`es9plus_asn1.rs`).
+//! Every test runs in the JSON binding (`es9plus_json.rs`) and in the ASN.1 binding
+//! (`es9plus_asn1.rs`).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod authenticate_client;
 mod cancel_session;
+mod complete_download;
 mod get_bound_profile_package;
 mod handle_notification;
 mod initiate_authentication;
 mod order_of_checks;
 mod records;
 mod sessions;
-mod whole_way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::euicc::{Authenticate, Prepare, context, notify, sign, smdp_oid, with_later_elements};
-use crate::support::{ADDRESS, Bench, Euicc, Expect, ICCID, OTHER_ICCID, call, package, send};
+use crate::support::{ADDRESS, Euicc, Expect, ICCID, OTHER_ICCID, Testbed, call, package, send};
 use certs::{Defect, Pki, PkiOptions, Role};
 use crypto::Curve;
 use profile::element::Service;

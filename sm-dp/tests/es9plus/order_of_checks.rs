@@ -1,10 +1,11 @@
-//! What is said first when several things are wrong. Each test puts every defect in at once, then leaves them out one
-//! after the other from the front: each time the next one speaks.
+//! The order of the checks. Each test starts with a request that has every defect, then removes the
+//! defects one after the other from the front. Each request must be refused because of its first
+//! remaining defect.
 
 use super::*;
 
 #[tokio::test]
-async fn initiate_authentication_address_version_verification_signing() {
+async fn initiate_authentication_checks_address_version_verification_signing() {
     type Spoil = fn(&mut rsp::sgp22::es9plus::InitiateAuthenticationRequest);
     let defects: [(Status, Spoil); 4] = [
         (Status::SmdpAddressRefused, |it| it.smdp_address = "other.landfall.example".to_owned()),
@@ -14,25 +15,25 @@ async fn initiate_authentication_address_version_verification_signing() {
         }),
         (Status::CiForSigningUnsupported, |it| it.euicc_info1.euicc_ci_pk_id_list_for_signing.clear()),
     ];
-    let bench = Bench::new();
+    let testbed = Testbed::new();
     for first in 0..defects.len() {
-        let mut request = bench.euicc().initiation();
+        let mut request = testbed.euicc().initiation();
         defects[first..].iter().for_each(|(_, spoil)| spoil(&mut request));
-        let answer = call::<InitiateAuthentication>(&bench.server, &request).await;
+        let answer = call::<InitiateAuthentication>(&testbed.server, &request).await;
         assert_eq!(answer.refused(), defects[first].0);
     }
 }
 
 #[tokio::test]
-async fn authenticate_client_transaction_eum_euicc_signature_transaction_challenge_matching_id() {
-    type Spoil = fn(&Bench, &mut Authenticate);
+async fn authenticate_client_checks_transaction_eum_euicc_signature_transaction_challenge_matching_id() {
+    type Spoil = fn(&Testbed, &mut Authenticate);
     let defects: [(Status, Spoil); 7] = [
         (Status::TransactionUnknown, |_, it| it.outer = TransactionId(vec![1; 16])),
-        (Status::EumCertificateExpired, |bench, it| {
-            it.eum_certificate = bench.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
+        (Status::EumCertificateExpired, |testbed, it| {
+            it.eum_certificate = testbed.pki.issue_with(Defect::Expired, Role::Eum, Curve::P256).unwrap().der;
         }),
-        (Status::EuiccCertificateVerificationFailed, |bench, it| {
-            let forged = bench.pki.issue_with(Defect::ForgedSignature, Role::Euicc, Curve::P256).unwrap();
+        (Status::EuiccCertificateVerificationFailed, |testbed, it| {
+            let forged = testbed.pki.issue_with(Defect::ForgedSignature, Role::Euicc, Curve::P256).unwrap();
             it.euicc_certificate = forged.der;
         }),
         (Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
@@ -40,19 +41,19 @@ async fn authenticate_client_transaction_eum_euicc_signature_transaction_challen
         (Status::EuiccVerificationFailed, |_, it| it.signed.server_challenge[0] ^= 1),
         (Status::MatchingIdRefused, |_, it| it.matching_id = Some("UNKNOWN".to_owned())),
     ];
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
     for first in 0..defects.len() {
-        let mut proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code);
-        defects[first..].iter().for_each(|(_, spoil)| spoil(&bench, &mut proof));
-        let answer = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+        let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
+        defects[first..].iter().for_each(|(_, spoil)| spoil(&testbed, &mut proof));
+        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
         assert_eq!(answer.refused(), defects[first].0, "defect {first}");
     }
 }
 
 #[tokio::test]
-async fn authenticate_client_eid_release_eligibility_attempts_expiry() {
+async fn authenticate_client_checks_eid_release_eligibility_attempts_expiry() {
     let statuses = [
         Status::EidNotAllowed,
         Status::ProfileNotReleased,
@@ -61,29 +62,29 @@ async fn authenticate_client_eid_release_eligibility_attempts_expiry() {
         Status::OrderExpired,
     ];
     for (first, status) in statuses.into_iter().enumerate() {
-        let bench = Bench::with(|config| {
+        let testbed = Testbed::with(|config| {
             config.order_lifetime = Duration::from_secs(60);
             config.max_download_attempts = if first <= 3 { 0 } else { 10 };
         });
-        bench.server.add_profile(&package(ICCID, &[Service::MILENAGE]), &options()).await.unwrap();
-        let other = bench.numbered_euicc(Curve::P256, 1).eid;
-        let code = bench
+        testbed.server.add_profile(&package(ICCID, &[Service::MILENAGE]), &options()).await.unwrap();
+        let other = testbed.numbered_euicc(Curve::P256, 1).eid;
+        let code = testbed
             .order(|confirm| {
                 confirm.eid = (first == 0).then_some(other);
                 confirm.release_flag = first > 1;
             })
             .await;
-        let mut euicc = bench.euicc();
+        let mut euicc = testbed.euicc();
         if first <= 2 {
             euicc.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]);
         }
-        bench.wait(Duration::from_secs(61));
-        assert_eq!(euicc.try_authenticate(&bench.server, &code).await.refused(), status, "defect {first}");
+        testbed.wait(Duration::from_secs(61));
+        assert_eq!(euicc.try_authenticate(&testbed.server, &code).await.refused(), status, "defect {first}");
     }
 }
 
 #[tokio::test]
-async fn get_bound_profile_package_transaction_signature_transaction_confirmation_code_binding() {
+async fn get_bound_profile_package_checks_transaction_signature_transaction_confirmation_code_binding() {
     type Spoil = fn(&mut Prepare);
     let defects: [(Status, Spoil); 4] = [
         (Status::TransactionUnknown, |it| it.outer = TransactionId(vec![1; 16])),
@@ -91,28 +92,28 @@ async fn get_bound_profile_package_transaction_signature_transaction_confirmatio
         (Status::TransactionUnknown, |it| it.signed.transaction_id = TransactionId(vec![1; 16])),
         (Status::ConfirmationCodeMissing, |it| it.signed.hash_cc = None),
     ];
-    let bench = Bench::new();
-    bench.stock(ICCID, &ProfileOptions { rebinding: Rebinding::Refused, ..options() }).await;
-    let code = bench.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
-    let euicc = bench.euicc();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-    euicc.get(&bench.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("1234")).await.done();
+    let testbed = Testbed::new();
+    testbed.stock(ICCID, &ProfileOptions { rebinding: Rebinding::Refused, ..options() }).await;
+    let code = testbed.order(|confirm| confirm.confirmation_code = Some("1234".to_owned())).await;
+    let euicc = testbed.euicc();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+    euicc.get(&testbed.server, &euicc.prepare(&ok, &euicc.one_time_key()).code("1234")).await.done();
     for first in 0..=defects.len() {
-        let ok = euicc.try_authenticate(&bench.server, &code).await.done();
-        // Another one-time key than the package is bound to.
+        let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
+        // This one-time key differs from the one that the package is bound to.
         let mut prepare = euicc.prepare(&ok, &euicc.one_time_key()).code("1234");
         defects[first..].iter().for_each(|(_, spoil)| spoil(&mut prepare));
         let status = defects.get(first).map_or(Status::ProfileUnavailable, |(status, _)| *status);
-        assert_eq!(euicc.get(&bench.server, &prepare).await.refused(), status, "defect {first}");
+        assert_eq!(euicc.get(&testbed.server, &prepare).await.refused(), status, "defect {first}");
     }
 }
 
 #[tokio::test]
-async fn cancel_session_transaction_signature_transaction_oid() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let ok = euicc.try_authenticate(&bench.server, &code).await.done();
+async fn cancel_session_checks_transaction_signature_transaction_oid() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let ok = euicc.try_authenticate(&testbed.server, &code).await.done();
     let unknown = TransactionId(vec![1; 16]);
     let statuses = [
         Status::TransactionUnknown,
@@ -126,6 +127,10 @@ async fn cancel_session_transaction_signature_transaction_oid() {
         cancelled.smdp_oid = "2.999.11".parse().unwrap();
         let mut request = euicc.signed_cancellation(cancelled, first <= 1);
         request.transaction_id = if first == 0 { unknown.clone() } else { ok.transaction_id.clone() };
-        assert_eq!(call::<CancelSession>(&bench.server, &request).await.refused(), status, "defect {first}");
+        assert_eq!(
+            call::<CancelSession>(&testbed.server, &request).await.refused(),
+            status,
+            "defect {first}"
+        );
     }
 }

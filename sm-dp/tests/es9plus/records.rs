@@ -1,8 +1,8 @@
-//! What the records have to do with it, and the events.
+//! Tests of transactions, record conflicts and events.
 
 use super::*;
 
-/// A store in which somebody else is faster a given number of times, or which fails.
+/// Records that report a given number of conflicts, or fail.
 struct Contended {
     records: MemoryRecords,
     conflicts: std::sync::atomic::AtomicUsize,
@@ -40,56 +40,56 @@ impl Records for Contended {
 }
 
 #[tokio::test]
-async fn a_conflict_runs_the_decision_again_and_too_many_are_a_fault() {
+async fn a_conflict_repeats_the_function_and_too_many_are_a_fault() {
     use std::sync::atomic::Ordering::SeqCst;
     let records =
         Arc::new(Contended { records: MemoryRecords::default(), conflicts: 0.into(), broken: false.into() });
-    let bench = Bench::over(records.clone(), |_: &mut Config| {});
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    let first = euicc.initiate(&bench.server).await;
+    let testbed = Testbed::over(records.clone(), |_: &mut Config| {});
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    let first = euicc.initiate(&testbed.server).await;
     let request = euicc.authenticate(&first, &code).request();
     records.conflicts.store(5, SeqCst);
-    call::<AuthenticateClient>(&bench.server, &request).await.done();
+    call::<AuthenticateClient>(&testbed.server, &request).await.done();
     assert_eq!(records.conflicts.load(SeqCst), 0);
-    assert_eq!(bench.profile().await.order.unwrap().download_attempts, 1, "counted once, not six times");
+    assert_eq!(testbed.profile().await.order.unwrap().download_attempts, 1, "counted once, not six times");
 
-    // Without end, and with a broken disk: no answer but a 500, and nothing has changed.
-    let first = euicc.initiate(&bench.server).await;
+    // With endless conflicts or failing records, the reply is a 500 and nothing changes.
+    let first = euicc.initiate(&testbed.server).await;
     let request = euicc.authenticate(&first, &code).request();
     for (conflicts, broken) in [(usize::MAX, false), (0, true)] {
         records.conflicts.store(conflicts, SeqCst);
         records.broken.store(broken, SeqCst);
-        let response = send::<AuthenticateClient>(&bench.server, &request).await;
+        let response = send::<AuthenticateClient>(&testbed.server, &request).await;
         assert_eq!(response.status(), 500);
         assert!(response.body().is_empty());
-        assert_eq!(bench.profile().await.order.unwrap().download_attempts, 1);
+        assert_eq!(testbed.profile().await.order.unwrap().download_attempts, 1);
     }
     records.broken.store(false, SeqCst);
-    call::<AuthenticateClient>(&bench.server, &request).await.done();
+    call::<AuthenticateClient>(&testbed.server, &request).await.done();
 }
 
 #[tokio::test]
-async fn sessions_that_expired_do_not_stay_in_the_records() {
-    let bench = Bench::with(|config| config.session_lifetime = Duration::from_secs(10));
-    let euicc = bench.euicc();
+async fn expired_sessions_are_deleted() {
+    let testbed = Testbed::with(|config| config.session_lifetime = Duration::from_secs(10));
+    let euicc = testbed.euicc();
     for _ in 0..50 {
-        euicc.initiate(&bench.server).await;
-        bench.wait(Duration::from_secs(3600));
+        euicc.initiate(&testbed.server).await;
+        testbed.wait(Duration::from_secs(3600));
     }
-    let left = bench.records.list("sessions", "").await.unwrap().len();
+    let left = testbed.records.list("sessions", "").await.unwrap().len();
     assert!(left < 10, "{left} sessions are kept");
 }
 
 #[tokio::test]
-async fn every_call_tells_one_event() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let euicc = bench.euicc();
-    bench.events.take();
-    euicc.download(&bench.server, &code, &euicc.one_time_key()).await;
-    euicc.try_authenticate(&bench.server, "WRONG").await.refused();
-    let events = bench.events.take();
+async fn every_call_logs_one_event() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let euicc = testbed.euicc();
+    testbed.events.take();
+    euicc.download(&testbed.server, &code, &euicc.one_time_key()).await;
+    euicc.try_authenticate(&testbed.server, "WRONG").await.refused();
+    let events = testbed.events.take();
     let told: Vec<_> = events.iter().map(|event| (&*event.interface, &*event.function)).collect();
     assert_eq!(
         told,
@@ -102,6 +102,6 @@ async fn every_call_tells_one_event() {
         ]
     );
     assert!(events.iter().all(|event| event.bytes_received > 0 && event.bytes_sent > 0));
-    // In ASN.1 too, whoever watches learns the status that the INTEGER stands for.
+    // In ASN.1 too, the event contains the status that the error code stands for.
     assert!(matches!(&events[4].outcome, Outcome::Refused(why) if why.contains("8.2.6/3.8")));
 }

@@ -1,4 +1,4 @@
-//! The card's end of ES8, from `crypto` alone.
+//! The card side of ES8, which only uses `crypto`.
 
 use crypto::{
     AesKey, Curve, PublicKey, SecretKey,
@@ -13,22 +13,22 @@ use rsp::{
     ota::script::{Answer, Command, Form, ResponseApdu, Script, ScriptResponse, StatusWord},
 };
 
-/// The card, as far as one ISD-P goes.
+/// A card with one ISD-P.
 pub(crate) struct Card {
     ecasd: SecretKey,
     keys: Option<StaticKeys>,
-    /// Of the last secure channel.
+    /// The sequence counter of the last secure channel.
     pub(crate) sequence: u32,
     tlvs: Option<scp03t::Channel>,
     apdus: Option<scp03::Channel>,
-    /// Octets of the package that it waits for.
+    /// The number of package octets that are still missing.
     missing: usize,
-    /// DGI 3A07 as it came last.
+    /// The last received DGI 3A07.
     pub(crate) connectivity: Vec<u8>,
 }
 
 impl Card {
-    /// A card with this ECASD, which is going to have a package of so many octets.
+    /// Creates a card with this ECASD that expects a package of this many octets.
     pub(crate) fn new(ecasd: SecretKey, package: usize) -> Self {
         Self {
             ecasd,
@@ -97,7 +97,7 @@ impl Card {
         }
     }
 
-    /// DGI 3A02: the receipt.
+    /// Processes DGI 3A02 and returns the receipt.
     fn agree(&mut self, group: &[u8]) -> Vec<u8> {
         let (length, rest) = group[2..].split_first().unwrap();
         let (template, rest) = rest.split_at(usize::from(*length));
@@ -118,7 +118,7 @@ impl Card {
         [tlv_bytes(Tag(0x85), &random), tlv_bytes(Tag(0x86), &receipt)].concat()
     }
 
-    /// INITIALIZE UPDATE. The counter goes up whatever becomes of the session.
+    /// Processes INITIALIZE UPDATE. The sequence counter increases even if the session fails.
     fn initialize(&mut self, host_challenge: [u8; 8]) -> (SessionKeys, Vec<u8>) {
         self.sequence += 1;
         let [_, sequence @ ..] = self.sequence.to_be_bytes();

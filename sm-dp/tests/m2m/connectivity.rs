@@ -1,4 +1,5 @@
-//! ES8.UpdateConnectivityParameters: SGP.02 sections 4.1.3.4 and 5.4.13, with a card that counts its secure channels.
+//! Tests of ES8.UpdateConnectivityParameters: SGP.02 sections 4.1.3.4 and 5.4.13, with a card that
+//! has a sequence counter.
 
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use sm_dp::m2m::ConnectivityUpdate;
 use world::Collection;
 
 use crate::{
-    rig::{OTHER_SM_SR, Rig, SM_SR, done, failed},
     support::{ICCID, OTHER_ICCID},
+    testbed::{M2mTestbed, OTHER_SM_SR, SM_SR, done, failed},
 };
 
 const PARAMETERS: [u8; 3] = [0xA1, 0x01, 0x00];
@@ -20,51 +21,53 @@ fn iccid() -> Iccid {
     ICCID.parse().unwrap()
 }
 
-async fn begin(rig: &Rig, parameters: &[u8]) -> Result<(), world::Fault> {
-    let begun = rig.server().update_connectivity_parameters(rig.eid(), iccid(), parameters.to_vec()).await;
-    rig.run().await;
+async fn start_update(testbed: &M2mTestbed, parameters: &[u8]) -> Result<(), world::Fault> {
+    let begun =
+        testbed.server().update_connectivity_parameters(testbed.eid(), iccid(), parameters.to_vec()).await;
+    testbed.run().await;
     begun
 }
 
-/// The SM-SR has the card execute what it was asked last.
-async fn step(rig: &Rig) {
-    let asked = rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
-    let data = rig.card.lock().unwrap().execute(&asked.connectivity_parameters.0);
+/// Executes the last request on the card and sends the response of the SM-SR.
+async fn advance(testbed: &M2mTestbed) {
+    let last_request = testbed.sent::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
+    let data = testbed.card.lock().unwrap().execute(&last_request.connectivity_parameters.0);
     let is_done = data.ends_with(&[0x90, 0x00]);
-    // As an SM-SR does: a script that ends with another status word has failed, and this is what the card said.
+    // The SM-SR reports a script that ends with an error status word as failed and includes the
+    // card's response.
     let base = if is_done { done() } else { failed(Status::IsdPExecutionError) };
     let euicc_response_data = Some(Octets(data));
     let response = es3::UpdateConnectivityParametersResponse { base, euicc_response_data };
-    rig.say::<es3::UpdateConnectivityParameters>(response).await;
+    testbed.reply::<es3::UpdateConnectivityParameters>(response).await;
 }
 
-async fn end(rig: &Rig, base: BaseResponse) {
+async fn end_with(testbed: &M2mTestbed, base: BaseResponse) {
     let response = es3::UpdateConnectivityParametersResponse::only(base);
-    rig.say::<es3::UpdateConnectivityParameters>(response).await;
+    testbed.reply::<es3::UpdateConnectivityParameters>(response).await;
 }
 
-async fn stands(rig: &Rig) -> ConnectivityUpdate {
-    rig.server().connectivity_update(rig.eid(), iccid()).await.unwrap().unwrap()
+async fn state(testbed: &M2mTestbed) -> ConnectivityUpdate {
+    testbed.server().connectivity_update(testbed.eid(), iccid()).await.unwrap().unwrap()
 }
 
-async fn is_done(rig: &Rig) -> bool {
-    matches!(stands(rig).await, ConnectivityUpdate::Done { .. })
+async fn is_done(testbed: &M2mTestbed) -> bool {
+    matches!(state(testbed).await, ConnectivityUpdate::Done { .. })
 }
 
-/// What the card has, as DGI 3A07.
-fn on_card(rig: &Rig) -> Vec<u8> {
-    rig.card.lock().unwrap().connectivity.clone()
+/// Returns the DGI 3A07 that the card received last.
+fn eis_entry(testbed: &M2mTestbed) -> Vec<u8> {
+    testbed.card.lock().unwrap().connectivity.clone()
 }
 
-fn questions(rig: &Rig) -> usize {
-    rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).len()
+fn request_count(testbed: &M2mTestbed) -> usize {
+    testbed.sent::<es3::UpdateConnectivityParametersRequest>(SM_SR).len()
 }
 
-/// The records of what was asked and of when that ends are gone.
-async fn lose_question(rig: &Rig) {
+/// Deletes the records of the pending request and of its deadline.
+async fn delete_request(testbed: &M2mTestbed) {
     for name in ["soap-asked", "soap-due"] {
         let collection: Collection<serde_json::Value> = Collection::new(name);
-        let records = &rig.bench.records;
+        let records = &testbed.base.records;
         world::transact(&**records, |tx| {
             Box::pin(async move {
                 for (key, _) in tx.list(&collection, "").await? {
@@ -79,144 +82,148 @@ async fn lose_question(rig: &Rig) {
 }
 
 #[tokio::test]
-async fn parameters_are_changed_and_how_it_went_can_be_read() {
-    let rig = Rig::installed().await;
-    assert_eq!(rig.server().connectivity_update(rig.eid(), iccid()).await.unwrap(), None);
-    begin(&rig, &PARAMETERS).await.unwrap();
-    assert!(matches!(stands(&rig).await, ConnectivityUpdate::UnderWay(_)));
-    step(&rig).await;
-    assert!(is_done(&rig).await);
-    assert_eq!(on_card(&rig), [0x3A, 0x07, 3, 0xA1, 0x01, 0x00]);
-    assert_eq!((rig.card.lock().unwrap().sequence, questions(&rig)), (2, 1));
-    // And again.
-    begin(&rig, &PARAMETERS).await.unwrap();
-    step(&rig).await;
-    assert!(is_done(&rig).await);
-    assert_eq!(questions(&rig), 2);
+async fn an_update_succeeds_and_its_result_can_be_read() {
+    let testbed = M2mTestbed::installed().await;
+    assert_eq!(testbed.server().connectivity_update(testbed.eid(), iccid()).await.unwrap(), None);
+    start_update(&testbed, &PARAMETERS).await.unwrap();
+    assert!(matches!(state(&testbed).await, ConnectivityUpdate::UnderWay(_)));
+    advance(&testbed).await;
+    assert!(is_done(&testbed).await);
+    assert_eq!(eis_entry(&testbed), [0x3A, 0x07, 3, 0xA1, 0x01, 0x00]);
+    assert_eq!((testbed.card.lock().unwrap().sequence, request_count(&testbed)), (2, 1));
+    // A second update succeeds too.
+    start_update(&testbed, &PARAMETERS).await.unwrap();
+    advance(&testbed).await;
+    assert!(is_done(&testbed).await);
+    assert_eq!(request_count(&testbed), 2);
 }
 
 #[tokio::test]
-async fn a_card_that_is_ahead_says_so_in_what_the_sm_sr_calls_a_failure() {
-    let rig = Rig::installed().await;
-    rig.card.lock().unwrap().sequence += 1;
-    begin(&rig, &PARAMETERS).await.unwrap();
-    step(&rig).await;
-    assert_eq!(questions(&rig), 2);
-    assert!(on_card(&rig).is_empty());
-    step(&rig).await;
-    assert!(is_done(&rig).await);
-    assert!(!on_card(&rig).is_empty());
+async fn a_card_with_a_higher_counter_reports_it_in_a_failed_response() {
+    let testbed = M2mTestbed::installed().await;
+    testbed.card.lock().unwrap().sequence += 1;
+    start_update(&testbed, &PARAMETERS).await.unwrap();
+    advance(&testbed).await;
+    assert_eq!(request_count(&testbed), 2);
+    assert!(eis_entry(&testbed).is_empty());
+    advance(&testbed).await;
+    assert!(is_done(&testbed).await);
+    assert!(!eis_entry(&testbed).is_empty());
 }
 
 #[tokio::test]
-async fn after_a_lost_answer_the_update_is_asked_again_and_finds_its_way_back() {
-    let rig = Rig::installed().await;
-    begin(&rig, &PARAMETERS).await.unwrap();
-    let asked = rig.told::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
-    rig.card.lock().unwrap().execute(&asked.connectivity_parameters.0);
-    end(&rig, BaseResponse::expired(None, "no answer of the card")).await;
-    assert!(matches!(stands(&rig).await, ConnectivityUpdate::UnderWay(_)));
-    step(&rig).await;
-    step(&rig).await;
-    assert!(is_done(&rig).await);
-    assert_eq!(questions(&rig), 3);
+async fn after_a_lost_response_the_update_is_repeated_with_the_right_counter() {
+    let testbed = M2mTestbed::installed().await;
+    start_update(&testbed, &PARAMETERS).await.unwrap();
+    let last_request = testbed.sent::<es3::UpdateConnectivityParametersRequest>(SM_SR).pop().unwrap();
+    testbed.card.lock().unwrap().execute(&last_request.connectivity_parameters.0);
+    end_with(&testbed, BaseResponse::expired(None, "no answer of the card")).await;
+    assert!(matches!(state(&testbed).await, ConnectivityUpdate::UnderWay(_)));
+    advance(&testbed).await;
+    advance(&testbed).await;
+    assert!(is_done(&testbed).await);
+    assert_eq!(request_count(&testbed), 3);
 }
 
 #[tokio::test]
-async fn an_update_that_nobody_answers_is_given_up_after_some_days() {
-    let rig = Rig::installed().await;
-    begin(&rig, &PARAMETERS).await.unwrap();
-    for asked in 2..=4 {
-        end(&rig, BaseResponse::expired(None, "no answer of the card")).await;
-        assert_eq!(questions(&rig), asked);
+async fn an_update_without_response_fails_after_some_days() {
+    let testbed = M2mTestbed::installed().await;
+    start_update(&testbed, &PARAMETERS).await.unwrap();
+    for last_request in 2..=4 {
+        end_with(&testbed, BaseResponse::expired(None, "no answer of the card")).await;
+        assert_eq!(request_count(&testbed), last_request);
     }
-    end(&rig, BaseResponse::expired(None, "no answer of the card")).await;
-    let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
+    end_with(&testbed, BaseResponse::expired(None, "no answer of the card")).await;
+    let ConnectivityUpdate::Failed { why, .. } = state(&testbed).await else { panic!() };
     assert!(why.starts_with("EXPIRED 1.6/5.3"), "{why}");
-    assert_eq!(questions(&rig), 4);
+    assert_eq!(request_count(&testbed), 4);
 }
 
-/// As after a write that was torn: the question is not in the outbox, the update is in the records.
+/// As after an incomplete write: the request is missing from the outbox, but the update is in the
+/// records.
 #[tokio::test]
-async fn an_update_whose_question_was_lost_stands_in_the_way_of_the_next_for_its_time_only() {
-    let rig = Rig::installed().await;
-    begin(&rig, &PARAMETERS).await.unwrap();
-    lose_question(&rig).await;
-    rig.pass(Duration::from_secs(24 * 3600)).await;
-    assert!(begin(&rig, &PARAMETERS).await.is_err());
-    rig.pass(Duration::from_secs(2 * 3600)).await;
-    let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
-    assert!(why.contains("whether the card has them is not known"), "{why}");
-    begin(&rig, &PARAMETERS).await.unwrap();
-    step(&rig).await;
-    assert!(is_done(&rig).await);
-}
-
-#[tokio::test]
-async fn of_two_updates_at_once_the_second_is_refused_and_the_first_is_done() {
-    let rig = Rig::installed().await;
-    begin(&rig, &PARAMETERS).await.unwrap();
-    let fault = begin(&rig, &[0xA1, 0x01, 0x01]).await.unwrap_err();
-    assert!(fault.to_string().contains("another update of it is under way"), "{fault}");
-    assert_eq!(questions(&rig), 1);
-    step(&rig).await;
-    assert!(is_done(&rig).await);
-    begin(&rig, &[0xA1, 0x01, 0x01]).await.unwrap();
-    step(&rig).await;
-    assert_eq!(on_card(&rig), [0x3A, 0x07, 3, 0xA1, 0x01, 0x01]);
+async fn an_update_whose_request_was_lost_blocks_the_next_only_until_its_deadline() {
+    let testbed = M2mTestbed::installed().await;
+    start_update(&testbed, &PARAMETERS).await.unwrap();
+    delete_request(&testbed).await;
+    testbed.advance_time(Duration::from_secs(24 * 3600)).await;
+    assert!(start_update(&testbed, &PARAMETERS).await.is_err());
+    testbed.advance_time(Duration::from_secs(2 * 3600)).await;
+    let ConnectivityUpdate::Failed { why, .. } = state(&testbed).await else { panic!() };
+    assert!(why.contains("it is unknown if the card has stored the parameters"), "{why}");
+    start_update(&testbed, &PARAMETERS).await.unwrap();
+    advance(&testbed).await;
+    assert!(is_done(&testbed).await);
 }
 
 #[tokio::test]
-async fn a_card_that_is_always_elsewhere_is_given_up() {
-    let rig = Rig::installed().await;
-    begin(&rig, &PARAMETERS).await.unwrap();
+async fn a_second_update_is_refused_during_the_first() {
+    let testbed = M2mTestbed::installed().await;
+    start_update(&testbed, &PARAMETERS).await.unwrap();
+    let fault = start_update(&testbed, &[0xA1, 0x01, 0x01]).await.unwrap_err();
+    assert!(fault.to_string().contains("another update of the profile is in progress"), "{fault}");
+    assert_eq!(request_count(&testbed), 1);
+    advance(&testbed).await;
+    assert!(is_done(&testbed).await);
+    start_update(&testbed, &[0xA1, 0x01, 0x01]).await.unwrap();
+    advance(&testbed).await;
+    assert_eq!(eis_entry(&testbed), [0x3A, 0x07, 3, 0xA1, 0x01, 0x01]);
+}
+
+#[tokio::test]
+async fn an_update_fails_if_the_card_keeps_changing_its_counter() {
+    let testbed = M2mTestbed::installed().await;
+    start_update(&testbed, &PARAMETERS).await.unwrap();
     for _ in 0..3 {
-        rig.card.lock().unwrap().sequence += 1;
-        step(&rig).await;
+        testbed.card.lock().unwrap().sequence += 1;
+        advance(&testbed).await;
     }
-    assert_eq!(questions(&rig), 3);
-    assert!(matches!(stands(&rig).await, ConnectivityUpdate::Failed { .. }));
+    assert_eq!(request_count(&testbed), 3);
+    assert!(matches!(state(&testbed).await, ConnectivityUpdate::Failed { .. }));
 }
 
 #[tokio::test]
-async fn why_an_update_failed_can_be_read() {
-    let rig = Rig::installed().await;
+async fn the_reason_of_a_failed_update_can_be_read() {
+    let testbed = M2mTestbed::installed().await;
     for (base, expected) in [
         (failed(Status::EuiccTimeout), "FAILED 8.1/5.2"),
-        (done(), "the SM-SR left out what the eUICC answered"),
+        (done(), "the response of the SM-SR does not contain the response of the eUICC"),
     ] {
-        begin(&rig, &PARAMETERS).await.unwrap();
-        end(&rig, base).await;
-        let ConnectivityUpdate::Failed { why, .. } = stands(&rig).await else { panic!() };
+        start_update(&testbed, &PARAMETERS).await.unwrap();
+        end_with(&testbed, base).await;
+        let ConnectivityUpdate::Failed { why, .. } = state(&testbed).await else { panic!() };
         assert!(why.starts_with(expected), "{why}");
     }
 }
 
 #[tokio::test]
-async fn the_length_of_the_parameters_is_written_as_cards_read_it() {
-    let rig = Rig::installed().await;
+async fn the_length_of_the_parameters_is_encoded_as_cards_expect() {
+    let testbed = M2mTestbed::installed().await;
     for (octets, header) in [
         (254, vec![0x3A, 0x07, 254]),
         (255, vec![0x3A, 0x07, 0xFF, 0, 255]),
         (256, vec![0x3A, 0x07, 0xFF, 1, 0]),
         (65_506, vec![0x3A, 0x07, 0xFF, 0xFF, 0xE2]),
     ] {
-        begin(&rig, &vec![0x5A; octets]).await.unwrap();
-        step(&rig).await;
-        assert!(is_done(&rig).await, "{octets}");
-        assert_eq!(on_card(&rig), [header, vec![0x5A; octets]].concat());
+        start_update(&testbed, &vec![0x5A; octets]).await.unwrap();
+        advance(&testbed).await;
+        assert!(is_done(&testbed).await, "{octets}");
+        assert_eq!(eis_entry(&testbed), [header, vec![0x5A; octets]].concat());
     }
-    let fault = begin(&rig, &vec![0x5A; 65_507]).await.unwrap_err();
-    assert!(fault.to_string().contains("they do not fit one command"), "{fault}");
+    let fault = start_update(&testbed, &vec![0x5A; 65_507]).await.unwrap_err();
+    assert!(fault.to_string().contains("the parameters do not fit into one command"), "{fault}");
 }
 
 #[tokio::test]
-async fn only_what_was_downloaded_through_this_sm_dp_can_be_changed() {
-    let rig = Rig::installed().await;
+async fn only_profiles_downloaded_through_this_sm_dp_can_be_updated() {
+    let testbed = M2mTestbed::installed().await;
     let other = OTHER_ICCID.parse().unwrap();
-    let fault =
-        rig.server().update_connectivity_parameters(rig.eid(), other, PARAMETERS.to_vec()).await.unwrap_err();
-    assert!(fault.to_string().contains("not downloaded to this eUICC through this SM-DP"), "{fault}");
-    rig.run().await;
-    assert!(rig.elements(SM_SR).is_empty() && rig.elements(OTHER_SM_SR).is_empty());
+    let fault = testbed
+        .server()
+        .update_connectivity_parameters(testbed.eid(), other, PARAMETERS.to_vec())
+        .await
+        .unwrap_err();
+    assert!(fault.to_string().contains("this SM-DP has not downloaded the profile to this eUICC"), "{fault}");
+    testbed.run().await;
+    assert!(testbed.elements(SM_SR).is_empty() && testbed.elements(OTHER_SM_SR).is_empty());
 }

@@ -1,4 +1,5 @@
-//! A download to an M2M eUICC, how it ends at each point, and what is left then: SGP.02 section 3.1.
+//! Tests of downloads to an M2M eUICC: their results at each step, and the records afterwards
+//! (SGP.02 section 3.1).
 
 use std::time::Duration;
 
@@ -10,240 +11,253 @@ use rsp::{
 use sm_dp::ProfileState;
 
 use crate::{
-    rig::{At, OPERATOR, OTHER_OPERATOR, Rig, SM_SR, VALIDITY, brief, done, failed},
     support::{ICCID, PROFILE_TYPE},
+    testbed::{M2mTestbed, OPERATOR, OTHER_OPERATOR, SM_SR, Step, VALIDITY, done, failed, short_status},
 };
 
-/// Nothing is under way, nothing was left, and anybody may order the profile.
-async fn nothing_is_left(rig: &Rig) {
-    assert!(rig.server().downloads().await.unwrap().is_empty());
-    assert!(rig.server().isd_ps(rig.eid()).await.unwrap().is_empty());
-    assert!(rig.server().remnants(rig.eid()).await.unwrap().is_empty());
-    let profile = rig.profile().await.unwrap();
+/// Asserts that no download is in progress, that the eUICC has no ISD-P, and that the profile can
+/// be ordered again.
+async fn nothing_is_left(testbed: &M2mTestbed) {
+    assert!(testbed.server().downloads().await.unwrap().is_empty());
+    assert!(testbed.server().isd_ps(testbed.eid()).await.unwrap().is_empty());
+    assert!(testbed.server().remnants(testbed.eid()).await.unwrap().is_empty());
+    let profile = testbed.profile().await.unwrap();
     assert_eq!((profile.state, &profile.order), (ProfileState::Available, &None));
-    rig.will_show(rig.eis());
-    rig.order(OTHER_OPERATOR, rig.request()).await;
-    assert_eq!(rig.asked().element(), "ES3-CreateISDPRequest");
+    testbed.set_eis(testbed.eis());
+    testbed.order(OTHER_OPERATOR, testbed.request()).await;
+    assert_eq!(testbed.last_request().element(), "ES3-CreateISDPRequest");
 }
 
 #[tokio::test]
 async fn a_profile_is_downloaded_and_enabled() {
-    let rig = Rig::new().await;
-    rig.up_to(At::Enabling).await;
-    let [completed] = &rig.told::<es3::ProfileDownloadCompletedRequest>(SM_SR)[..] else { panic!() };
+    let testbed = M2mTestbed::new().await;
+    testbed.advance_to(Step::Enabling).await;
+    let [completed] = &testbed.sent::<es3::ProfileDownloadCompletedRequest>(SM_SR)[..] else { panic!() };
     assert_eq!(completed.profile_type.as_deref(), Some(PROFILE_TYPE));
-    rig.step().await;
-    let [told] = &rig.told::<es2::DownloadProfileResponse>(OPERATOR)[..] else { panic!() };
-    assert_eq!(brief(&told.base.function_execution_status), "EXECUTED_SUCCESS");
-    assert_eq!(told.iccid, Some(ICCID.parse().unwrap()));
-    let isd_ps = rig.server().isd_ps(rig.eid()).await.unwrap();
+    testbed.advance().await;
+    let [response] = &testbed.sent::<es2::DownloadProfileResponse>(OPERATOR)[..] else { panic!() };
+    assert_eq!(short_status(&response.base.function_execution_status), "EXECUTED_SUCCESS");
+    assert_eq!(response.iccid, Some(ICCID.parse().unwrap()));
+    let isd_ps = testbed.server().isd_ps(testbed.eid()).await.unwrap();
     let [isd_p] = isd_ps.as_slice() else { panic!() };
-    assert_eq!((&isd_p.operator, &isd_p.sm_sr, isd_p.sequence), (&rig.id(OPERATOR), &rig.id(SM_SR), 1));
-    let profile = rig.profile().await.unwrap();
+    assert_eq!(
+        (&isd_p.operator, &isd_p.sm_sr, isd_p.sequence),
+        (&testbed.id(OPERATOR), &testbed.id(SM_SR), 1)
+    );
+    let profile = testbed.profile().await.unwrap();
     assert_eq!(profile.state, ProfileState::Installed);
-    assert_eq!(profile.order.unwrap().handed_to, Some(rig.eid()));
+    assert_eq!(profile.order.unwrap().handed_to, Some(testbed.eid()));
 }
 
 #[tokio::test]
-async fn a_profile_that_is_there_but_not_enabled_is_a_warning() {
-    let rig = Rig::new().await;
-    rig.up_to(At::Enabling).await;
-    rig.end(failed(Status::Pol1Refused)).await;
-    assert_eq!(rig.ending(OPERATOR), "EXECUTED_WITHWARNING 8.2.2/3.8");
-    assert_eq!(rig.state().await, ProfileState::Installed);
+async fn an_installed_profile_that_is_not_enabled_is_a_warning() {
+    let testbed = M2mTestbed::new().await;
+    testbed.advance_to(Step::Enabling).await;
+    testbed.end_with(failed(Status::Pol1Refused)).await;
+    assert_eq!(testbed.download_status(OPERATOR), "EXECUTED_WITHWARNING 8.2.2/3.8");
+    assert_eq!(testbed.state().await, ProfileState::Installed);
 }
 
 #[tokio::test]
-async fn what_fails_once_there_is_an_isd_p_is_undone_before_the_operator_is_told() {
-    for at in At::WITH_ISD_P.into_iter().filter(|at| *at != At::IsdP) {
-        let rig = Rig::new().await;
-        rig.up_to(at).await;
-        rig.end(failed(Status::EuiccTimeout)).await;
-        let [delete] = &rig.told::<es3::DeleteIsdpRequest>(SM_SR)[..] else { panic!("{at:?}") };
-        assert_eq!((delete.eid, delete.iccid), (rig.eid(), ICCID.parse().unwrap()));
-        assert!(rig.elements(OPERATOR).is_empty(), "{at:?}");
-        rig.step().await;
-        assert_eq!(rig.ending(OPERATOR), "FAILED 8.1/5.2", "{at:?}");
-        nothing_is_left(&rig).await;
+async fn a_failure_after_create_isdp_is_undone_before_the_operator_is_notified() {
+    for at in Step::WITH_ISD_P.into_iter().filter(|at| *at != Step::IsdP) {
+        let testbed = M2mTestbed::new().await;
+        testbed.advance_to(at).await;
+        testbed.end_with(failed(Status::EuiccTimeout)).await;
+        let [delete] = &testbed.sent::<es3::DeleteIsdpRequest>(SM_SR)[..] else { panic!("{at:?}") };
+        assert_eq!((delete.eid, delete.iccid), (testbed.eid(), ICCID.parse().unwrap()));
+        assert!(testbed.elements(OPERATOR).is_empty(), "{at:?}");
+        testbed.advance().await;
+        assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.1/5.2", "{at:?}");
+        nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
-async fn what_fails_before_there_is_an_isd_p_leaves_nothing_to_undo() {
-    for at in [At::Eis, At::IsdP] {
-        let rig = Rig::new().await;
-        rig.up_to(at).await;
-        rig.end(failed(Status::EuiccInsufficientMemory)).await;
-        assert_eq!(rig.ending(OPERATOR), "FAILED 8.1/4.8", "{at:?}");
-        assert!(rig.told::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}");
-        nothing_is_left(&rig).await;
+async fn a_failure_before_create_isdp_leaves_nothing_to_undo() {
+    for at in [Step::Eis, Step::IsdP] {
+        let testbed = M2mTestbed::new().await;
+        testbed.advance_to(at).await;
+        testbed.end_with(failed(Status::EuiccInsufficientMemory)).await;
+        assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.1/4.8", "{at:?}");
+        assert!(testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}");
+        nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
-async fn an_isd_p_of_which_nobody_knows_whether_it_was_created_is_deleted() {
-    let rig = Rig::new().await;
-    rig.up_to(At::IsdP).await;
-    rig.end(BaseResponse::expired(None, "no answer of the card")).await;
-    assert_eq!(rig.told::<es3::DeleteIsdpRequest>(SM_SR).len(), 1);
-    // It was not.
-    rig.end(failed(Status::IccidUnknown)).await;
-    assert_eq!(rig.ending(OPERATOR), "EXPIRED 1.6/5.3");
-    nothing_is_left(&rig).await;
+async fn an_isd_p_with_unknown_creation_result_is_deleted() {
+    let testbed = M2mTestbed::new().await;
+    testbed.advance_to(Step::IsdP).await;
+    testbed.end_with(BaseResponse::expired(None, "no answer of the card")).await;
+    assert_eq!(testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).len(), 1);
+    // The ISD-P was not created.
+    testbed.end_with(failed(Status::IccidUnknown)).await;
+    assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3");
+    nothing_is_left(&testbed).await;
 }
 
 #[tokio::test]
-async fn a_failed_order_by_type_takes_nothing_out_of_the_pool() {
-    let rig = Rig::new().await;
+async fn a_failed_order_by_type_returns_the_profile_to_the_stock() {
+    let testbed = M2mTestbed::new().await;
     let by_type = es2::DownloadProfileRequest {
         iccid: None,
         profile_type: Some(PROFILE_TYPE.to_owned()),
-        ..rig.request()
+        ..testbed.request()
     };
-    rig.will_not_say::<es3::GetEis>();
-    rig.order(OPERATOR, by_type.clone()).await;
-    assert_eq!(rig.state().await, ProfileState::Released);
-    rig.end(failed(Status::EidUnknown)).await;
-    assert_eq!(rig.ending(OPERATOR), "FAILED 8.1.1/3.9");
-    // It was the only one, and another operator gets it.
-    rig.will_show(rig.eis());
-    rig.order(OTHER_OPERATOR, by_type).await;
-    let [create] = &rig.told::<es3::CreateIsdpRequest>(SM_SR)[..] else { panic!() };
-    assert_eq!((create.iccid, &create.mno_id), (ICCID.parse().unwrap(), &rig.id(OTHER_OPERATOR)));
+    testbed.remove_reply::<es3::GetEis>();
+    testbed.order(OPERATOR, by_type.clone()).await;
+    assert_eq!(testbed.state().await, ProfileState::Released);
+    testbed.end_with(failed(Status::EidUnknown)).await;
+    assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.1.1/3.9");
+    // It was the only profile of the type, and another operator gets it now.
+    testbed.set_eis(testbed.eis());
+    testbed.order(OTHER_OPERATOR, by_type).await;
+    let [create] = &testbed.sent::<es3::CreateIsdpRequest>(SM_SR)[..] else { panic!() };
+    assert_eq!((create.iccid, &create.mno_id), (ICCID.parse().unwrap(), &testbed.id(OTHER_OPERATOR)));
 }
 
-/// The profile may be on the card: nobody has answered ES3.DeleteISDP.
-async fn left_behind() -> Rig {
-    let rig = Rig::new().await;
-    rig.up_to(At::Segments).await;
-    // The card has the profile, and its answer is lost.
-    rig.pass(VALIDITY + Duration::from_secs(31)).await;
-    assert_eq!(rig.ending(OPERATOR), "EXPIRED 1.6/5.3");
-    assert_eq!(rig.asked().element(), "ES3-DeleteISDPRequest");
-    rig.pass(Duration::from_secs(24 * 3600 + 31)).await;
-    assert!(rig.server().downloads().await.unwrap().is_empty());
-    let [(iccid, remnant)] = &rig.server().remnants(rig.eid()).await.unwrap()[..] else { panic!() };
-    assert_eq!((iccid.to_string(), &remnant.operator), (ICCID.to_owned(), &rig.id(OPERATOR)));
-    rig.forget_told();
-    rig
+/// Creates a testbed in which the profile may be on the card: ES3.DeleteISDP got no response.
+async fn left_behind() -> M2mTestbed {
+    let testbed = M2mTestbed::new().await;
+    testbed.advance_to(Step::Segments).await;
+    // The card has the profile, but its response is lost.
+    testbed.advance_time(VALIDITY + Duration::from_secs(31)).await;
+    assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3");
+    assert_eq!(testbed.last_request().element(), "ES3-DeleteISDPRequest");
+    testbed.advance_time(Duration::from_secs(24 * 3600 + 31)).await;
+    assert!(testbed.server().downloads().await.unwrap().is_empty());
+    let [(iccid, remnant)] = &testbed.server().remnants(testbed.eid()).await.unwrap()[..] else { panic!() };
+    assert_eq!((iccid.to_string(), &remnant.operator), (ICCID.to_owned(), &testbed.id(OPERATOR)));
+    testbed.clear_sent();
+    testbed
 }
 
 #[tokio::test]
-async fn a_profile_whose_deletion_nobody_confirmed_is_for_no_other_card() {
-    let rig = left_behind().await;
-    assert_eq!(rig.state().await, ProfileState::Downloaded);
+async fn a_profile_without_confirmed_deletion_cannot_go_to_another_card() {
+    let testbed = left_behind().await;
+    assert_eq!(testbed.state().await, ProfileState::Downloaded);
     for (from, code) in [(OPERATOR, "FAILED 8.2/3.7"), (OTHER_OPERATOR, "FAILED 8.2.1/1.2")] {
-        rig.order(from, es2::DownloadProfileRequest { eid: rig.other_eid(), ..rig.request() }).await;
-        assert_eq!(rig.ending(from), code);
+        testbed
+            .order(from, es2::DownloadProfileRequest { eid: testbed.other_eid(), ..testbed.request() })
+            .await;
+        assert_eq!(testbed.download_status(from), code);
     }
-    // Nor over ES2+.
+    // It cannot be ordered over ES2+ either.
     let iccid: Iccid = ICCID.parse().unwrap();
-    let es2plus = rig.bench.operator();
-    let answer = es2plus.download_order(&rig.bench.server, Some(iccid), None, None).await;
+    let es2plus = testbed.base.operator();
+    let answer = es2plus.download_order(&testbed.base.server, Some(iccid), None, None).await;
     assert!(matches!(answer, rsp::sgp22::json::Answer::Refused(_)));
 }
 
 #[tokio::test]
-async fn what_may_have_been_left_behind_can_be_deleted_and_nothing_else() {
+async fn a_remnant_can_only_be_deleted() {
     for answer in [done(), failed(Status::IccidUnknown)] {
-        let rig = left_behind().await;
-        let base = || rig.request().base;
-        let (eid, smsr_id, iccid) = (rig.eid(), rig.id(SM_SR), ICCID.parse().unwrap());
+        let testbed = left_behind().await;
+        let base = || testbed.request().base;
+        let (eid, smsr_id, iccid) = (testbed.eid(), testbed.id(SM_SR), ICCID.parse().unwrap());
         let enable = es2::EnableProfileRequest { base: base(), eid, smsr_id: smsr_id.clone(), iccid };
-        rig.ask::<es2::EnableProfile>(OPERATOR, enable).await;
-        assert!(rig.elements(SM_SR).is_empty());
+        testbed.call::<es2::EnableProfile>(OPERATOR, enable).await;
+        assert!(testbed.elements(SM_SR).is_empty());
         let delete = es2::DeleteProfileRequest { base: base(), eid, smsr_id, iccid };
-        rig.ask::<es2::DeleteProfile>(OTHER_OPERATOR, delete.clone()).await;
-        assert!(rig.elements(SM_SR).is_empty());
-        rig.ask::<es2::DeleteProfile>(OPERATOR, delete).await;
-        rig.end(answer).await;
-        assert_eq!(rig.told::<es2::DeleteProfileResponse>(OPERATOR).len(), 1);
-        nothing_is_left(&rig).await;
+        testbed.call::<es2::DeleteProfile>(OTHER_OPERATOR, delete.clone()).await;
+        assert!(testbed.elements(SM_SR).is_empty());
+        testbed.call::<es2::DeleteProfile>(OPERATOR, delete).await;
+        testbed.end_with(answer).await;
+        assert_eq!(testbed.sent::<es2::DeleteProfileResponse>(OPERATOR).len(), 1);
+        nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
-async fn what_the_sm_sr_says_was_deleted_is_not_left_behind() {
-    let rig = left_behind().await;
-    let told = es3::HandleProfileDeletedNotification {
+async fn a_deletion_notification_of_the_sm_sr_removes_the_remnant() {
+    let testbed = left_behind().await;
+    let notification = es3::HandleProfileDeletedNotification {
         base: Default::default(),
-        eid: rig.eid(),
+        eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
-        mno_id: rig.id(OPERATOR),
-        completion_timestamp: rig.bench.now(),
+        mno_id: testbed.id(OPERATOR),
+        completion_timestamp: testbed.base.now(),
     };
-    rig.tell(SM_SR, &told).await;
-    nothing_is_left(&rig).await;
+    testbed.notify(SM_SR, &notification).await;
+    nothing_is_left(&testbed).await;
 }
 
 #[tokio::test]
-async fn what_comes_after_the_end_of_the_validity_period_leads_to_nothing_more() {
-    for at in At::WITH_ISD_P {
-        let rig = Rig::new().await;
-        rig.up_to(at).await;
-        rig.pass(VALIDITY + Duration::from_secs(5)).await;
-        assert_eq!(rig.ending(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
-        assert!(rig.told::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}: it may still be heard");
-        // As if nothing had happened.
-        rig.step().await;
-        assert_eq!(rig.asked().element(), "ES3-DeleteISDPRequest", "{at:?}");
-        rig.step().await;
-        assert_eq!(rig.ending(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
-        nothing_is_left(&rig).await;
+async fn a_response_after_the_validity_period_ends_the_download() {
+    for at in Step::WITH_ISD_P {
+        let testbed = M2mTestbed::new().await;
+        testbed.advance_to(at).await;
+        testbed.advance_time(VALIDITY + Duration::from_secs(5)).await;
+        assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
+        assert!(
+            testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).is_empty(),
+            "{at:?}: a response may still arrive"
+        );
+        // The regular response arrives.
+        testbed.advance().await;
+        assert_eq!(testbed.last_request().element(), "ES3-DeleteISDPRequest", "{at:?}");
+        testbed.advance().await;
+        assert_eq!(testbed.download_status(OPERATOR), "EXPIRED 1.6/5.3", "{at:?}");
+        nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
-async fn an_sm_sr_that_says_nothing_is_given_up_a_while_after_the_validity_period() {
-    for at in At::WITH_ISD_P {
-        let rig = Rig::new().await;
-        rig.up_to(at).await;
-        rig.pass(VALIDITY + Duration::from_secs(29)).await;
-        assert!(rig.told::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}");
-        rig.pass(Duration::from_secs(2)).await;
-        assert_eq!(rig.asked().element(), "ES3-DeleteISDPRequest", "{at:?}");
-        rig.step().await;
-        nothing_is_left(&rig).await;
+async fn a_request_without_response_ends_after_the_grace_period() {
+    for at in Step::WITH_ISD_P {
+        let testbed = M2mTestbed::new().await;
+        testbed.advance_to(at).await;
+        testbed.advance_time(VALIDITY + Duration::from_secs(29)).await;
+        assert!(testbed.sent::<es3::DeleteIsdpRequest>(SM_SR).is_empty(), "{at:?}");
+        testbed.advance_time(Duration::from_secs(2)).await;
+        assert_eq!(testbed.last_request().element(), "ES3-DeleteISDPRequest", "{at:?}");
+        testbed.advance().await;
+        nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_again_is_passed_over() {
-    let rig = Rig::new().await;
-    rig.up_to(At::RandomChallenge).await;
-    let first = rig.asked();
-    rig.step().await;
-    let (asked, download) = (rig.elements(SM_SR), rig.server().downloads().await.unwrap());
-    rig.say_to::<es3::SendData>(
-        &first,
-        es3::SendDataResponse { base: failed(Status::EuiccTimeout), euicc_response_data: None },
-    )
-    .await;
-    assert_eq!((rig.elements(SM_SR), rig.server().downloads().await.unwrap()), (asked, download));
+async fn a_repeated_response_is_ignored() {
+    let testbed = M2mTestbed::new().await;
+    testbed.advance_to(Step::RandomChallenge).await;
+    let first = testbed.last_request();
+    testbed.advance().await;
+    let (last_request, download) = (testbed.elements(SM_SR), testbed.server().downloads().await.unwrap());
+    testbed
+        .reply_to::<es3::SendData>(
+            &first,
+            es3::SendDataResponse { base: failed(Status::EuiccTimeout), euicc_response_data: None },
+        )
+        .await;
+    assert_eq!(
+        (testbed.elements(SM_SR), testbed.server().downloads().await.unwrap()),
+        (last_request, download)
+    );
 }
 
 #[tokio::test]
-async fn who_has_refused_what_can_be_told_from_the_status() {
+async fn the_status_names_the_refusing_security_domain() {
     let script = |answers: Vec<Answer>| ScriptResponse::of(Form::Definite, answers).to_bytes();
     let apdu = |status| Answer::Apdu(ResponseApdu::status(status));
     let cases = [
-        // The ECASD, our certificate.
+        // The ECASD refuses the server's certificate.
         (
-            At::RandomChallenge,
+            Step::RandomChallenge,
             script(vec![apdu(StatusWord::OK), apdu(StatusWord::SECURITY_STATUS)]),
             "8.8.1/6.1",
         ),
-        // The ISD-R, the ISD-P for which it would be.
-        (At::RandomChallenge, script(vec![apdu(StatusWord::NOT_FOUND)]), "8.3/4.2"),
-        // The ECASD, our signature.
-        (At::Receipt, script(vec![apdu(StatusWord::SECURITY_STATUS)]), "8.5/4.2"),
-        // The ISD-P, to open a channel.
-        (At::CardChallenge, script(vec![Answer::SecureChannel(vec![0x9F, 0x44, 1, 3])]), "8.3/4.2"),
-        (At::Segments, script(vec![Answer::SecureChannel(vec![0x9F, 0x45, 1, 2])]), "8.3/4.2"),
-        // What is no script, and what is not authentic.
-        (At::Receipt, vec![1, 2, 3], "8.1/4.2"),
+        // The ISD-R does not find the ISD-P.
+        (Step::RandomChallenge, script(vec![apdu(StatusWord::NOT_FOUND)]), "8.3/4.2"),
+        // The ECASD refuses the server's signature.
+        (Step::Receipt, script(vec![apdu(StatusWord::SECURITY_STATUS)]), "8.5/4.2"),
+        // The ISD-P refuses to open a secure channel.
+        (Step::CardChallenge, script(vec![Answer::SecureChannel(vec![0x9F, 0x44, 1, 3])]), "8.3/4.2"),
+        (Step::Segments, script(vec![Answer::SecureChannel(vec![0x9F, 0x45, 1, 2])]), "8.3/4.2"),
+        // The response is not a script, or its R-MAC is wrong.
+        (Step::Receipt, vec![1, 2, 3], "8.1/4.2"),
         (
-            At::Segments,
+            Step::Segments,
             script(vec![
                 Answer::SecureChannel(vec![0x85, 0]),
                 Answer::SecureChannel(vec![0x86, 8, 0, 0, 0, 0, 0, 0, 0, 0]),
@@ -252,25 +266,25 @@ async fn who_has_refused_what_can_be_told_from_the_status() {
         ),
     ];
     for (at, answer, code) in cases {
-        let rig = Rig::new().await;
-        rig.up_to(at).await;
-        rig.answer_card(answer).await;
-        rig.step().await;
-        assert_eq!(rig.ending(OPERATOR), format!("FAILED {code}"), "{at:?}");
-        nothing_is_left(&rig).await;
+        let testbed = M2mTestbed::new().await;
+        testbed.advance_to(at).await;
+        testbed.reply_of_card(answer).await;
+        testbed.advance().await;
+        assert_eq!(testbed.download_status(OPERATOR), format!("FAILED {code}"), "{at:?}");
+        nothing_is_left(&testbed).await;
     }
 }
 
 #[tokio::test]
-async fn an_sm_sr_that_leaves_out_what_it_should_say_has_failed() {
-    for at in [At::Eis, At::IsdP, At::Segments] {
-        let rig = Rig::new().await;
-        rig.up_to(at).await;
-        rig.end(done()).await;
-        if at != At::Eis {
-            rig.step().await;
+async fn a_response_without_a_required_element_is_a_failure() {
+    for at in [Step::Eis, Step::IsdP, Step::Segments] {
+        let testbed = M2mTestbed::new().await;
+        testbed.advance_to(at).await;
+        testbed.end_with(done()).await;
+        if at != Step::Eis {
+            testbed.advance().await;
         }
-        assert_eq!(rig.ending(OPERATOR), "FAILED 8.7/4.2", "{at:?}");
-        nothing_is_left(&rig).await;
+        assert_eq!(testbed.download_status(OPERATOR), "FAILED 8.7/4.2", "{at:?}");
+        nothing_is_left(&testbed).await;
     }
 }

@@ -1,11 +1,6 @@
-//! The SM-DP between an operator, an SM-SR that says what the test wants, and a card of the test's own.
+//! Tests of the SM-DP between an operator, a scripted SM-SR, and a simulated card.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,5 +11,5 @@ mod downloads;
 mod eligibility;
 mod notifications;
 mod relayed;
-mod rig;
 mod stock;
+mod testbed;

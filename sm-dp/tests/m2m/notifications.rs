@@ -1,4 +1,4 @@
-//! What an SM-SR tells over ES3, and which operator hears of it over ES2: SGP.02 section 5.4.
+//! Tests of ES3 notifications from an SM-SR and their forwarding over ES2: SGP.02 section 5.4.
 
 use rsp::sgp02::{
     BaseNotification, Namespace,
@@ -8,42 +8,42 @@ use rsp::sgp02::{
 };
 
 use crate::{
-    rig::{At, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_SR},
     support::{ICCID, OTHER_ICCID},
+    testbed::{M2mTestbed, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, SM_SR, Step},
 };
 
-/// Notifications of a profile.
+/// Defines tests of notifications about a profile.
 macro_rules! of_a_profile {
     ($($test:ident: $name:ident;)+) => { $(
         #[tokio::test]
         async fn $test() {
-            let rig = Rig::installed().await;
-            let told = es3::$name {
+            let testbed = M2mTestbed::installed().await;
+            let notification = es3::$name {
                 base: BaseNotification::default(),
-                eid: rig.eid(),
+                eid: testbed.eid(),
                 iccid: ICCID.parse().unwrap(),
-                mno_id: rig.id(OPERATOR),
-                completion_timestamp: rig.bench.now(),
+                mno_id: testbed.id(OPERATOR),
+                completion_timestamp: testbed.base.now(),
             };
-            let other_operators = es3::$name { mno_id: rig.id(OTHER_OPERATOR), ..told.clone() };
-            let other_profile = es3::$name { iccid: OTHER_ICCID.parse().unwrap(), ..told.clone() };
-            let other_card = es3::$name { eid: rig.other_eid(), ..told.clone() };
-            for (from, told) in [
-                (OTHER_SM_SR, told.clone()),
-                (OPERATOR, told.clone()),
+            let other_operators = es3::$name { mno_id: testbed.id(OTHER_OPERATOR), ..notification.clone() };
+            let other_profile = es3::$name { iccid: OTHER_ICCID.parse().unwrap(), ..notification.clone() };
+            let other_card = es3::$name { eid: testbed.other_eid(), ..notification.clone() };
+            for (from, notification) in [
+                (OTHER_SM_SR, notification.clone()),
+                (OPERATOR, notification.clone()),
                 (SM_SR, other_operators),
                 (SM_SR, other_profile),
                 (SM_SR, other_card),
             ] {
-                rig.tell(from, &told).await;
-                assert!(rig.elements(OPERATOR).is_empty() && rig.elements(OTHER_OPERATOR).is_empty());
+                testbed.notify(from, &notification).await;
+                assert!(testbed.elements(OPERATOR).is_empty() && testbed.elements(OTHER_OPERATOR).is_empty());
             }
-            assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap().len(), 1);
-            rig.tell(SM_SR, &told).await;
-            let [on] = &rig.told::<es2::$name>(OPERATOR)[..] else { panic!() };
-            assert_eq!((on.eid, on.iccid), (told.eid, told.iccid));
-            assert_eq!(on.completion_timestamp.seconds(), told.completion_timestamp.seconds());
-            assert_eq!(rig.elements(OPERATOR).len(), 1);
+            assert_eq!(testbed.server().isd_ps(testbed.eid()).await.unwrap().len(), 1);
+            testbed.notify(SM_SR, &notification).await;
+            let [forwarded] = &testbed.sent::<es2::$name>(OPERATOR)[..] else { panic!() };
+            assert_eq!((forwarded.eid, forwarded.iccid), (notification.eid, notification.iccid));
+            assert_eq!(forwarded.completion_timestamp.seconds(), notification.completion_timestamp.seconds());
+            assert_eq!(testbed.elements(OPERATOR).len(), 1);
         }
     )+ };
 }
@@ -61,135 +61,139 @@ of_a_profile! {
 
 #[tokio::test]
 async fn pol2_updated() {
-    let rig = Rig::installed().await;
+    let testbed = M2mTestbed::installed().await;
     let rule = Pol2Rule {
         subject: Pol2Subject::Profile,
         action: Pol2Action::Delete,
         qualification: Pol2Qualification::NotAllowed,
     };
-    let told = es3::HandleProfilePol2UpdatedNotification {
+    let notification = es3::HandleProfilePol2UpdatedNotification {
         base: BaseNotification::default(),
-        eid: rig.eid(),
+        eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
-        mno_id: rig.id(OPERATOR),
+        mno_id: testbed.id(OPERATOR),
         pol2: Some(Pol2 { rule: vec![rule] }),
-        completion_timestamp: rig.bench.now(),
+        completion_timestamp: testbed.base.now(),
     };
-    rig.tell(OTHER_SM_SR, &told).await;
-    assert!(rig.elements(OPERATOR).is_empty());
-    rig.tell(SM_SR, &told).await;
-    let [on] = &rig.told::<es2::HandleProfilePol2UpdatedNotification>(OPERATOR)[..] else { panic!() };
-    assert_eq!(on.pol2, told.pol2);
+    testbed.notify(OTHER_SM_SR, &notification).await;
+    assert!(testbed.elements(OPERATOR).is_empty());
+    testbed.notify(SM_SR, &notification).await;
+    let [forwarded] = &testbed.sent::<es2::HandleProfilePol2UpdatedNotification>(OPERATOR)[..] else {
+        panic!()
+    };
+    assert_eq!(forwarded.pol2, notification.pol2);
 }
 
 #[tokio::test]
-async fn a_notification_of_a_download_that_has_not_ended_goes_on_too() {
-    let rig = Rig::new().await;
-    rig.up_to(At::Segments).await;
-    let told = es3::HandleProfileDownloadedNotification {
+async fn a_notification_about_a_download_in_progress_is_forwarded() {
+    let testbed = M2mTestbed::new().await;
+    testbed.advance_to(Step::Segments).await;
+    let notification = es3::HandleProfileDownloadedNotification {
         base: BaseNotification::default(),
-        eid: rig.eid(),
+        eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
-        mno_id: rig.id(OPERATOR),
-        completion_timestamp: rig.bench.now(),
+        mno_id: testbed.id(OPERATOR),
+        completion_timestamp: testbed.base.now(),
     };
-    rig.tell(OTHER_SM_SR, &told).await;
-    assert!(rig.elements(OPERATOR).is_empty());
-    rig.tell(SM_SR, &told).await;
-    assert_eq!(rig.told::<es2::HandleProfileDownloadedNotification>(OPERATOR).len(), 1);
+    testbed.notify(OTHER_SM_SR, &notification).await;
+    assert!(testbed.elements(OPERATOR).is_empty());
+    testbed.notify(SM_SR, &notification).await;
+    assert_eq!(testbed.sent::<es2::HandleProfileDownloadedNotification>(OPERATOR).len(), 1);
 }
 
 #[tokio::test]
-async fn that_a_profile_was_deleted_is_not_about_its_next_download() {
-    let rig = Rig::new().await;
-    rig.up_to(At::Segments).await;
-    let (download, profile) = (rig.server().downloads().await.unwrap(), rig.profile().await);
-    let told = es3::HandleProfileDeletedNotification {
+async fn a_deletion_notification_does_not_affect_the_next_download() {
+    let testbed = M2mTestbed::new().await;
+    testbed.advance_to(Step::Segments).await;
+    let (download, profile) = (testbed.server().downloads().await.unwrap(), testbed.profile().await);
+    let notification = es3::HandleProfileDeletedNotification {
         base: BaseNotification::default(),
-        eid: rig.eid(),
+        eid: testbed.eid(),
         iccid: ICCID.parse().unwrap(),
-        mno_id: rig.id(OPERATOR),
-        completion_timestamp: rig.bench.now(),
+        mno_id: testbed.id(OPERATOR),
+        completion_timestamp: testbed.base.now(),
     };
-    rig.tell(SM_SR, &told).await;
-    assert_eq!(rig.told::<es2::HandleProfileDeletedNotification>(OPERATOR).len(), 1);
-    assert_eq!((rig.server().downloads().await.unwrap(), rig.profile().await), (download, profile));
+    testbed.notify(SM_SR, &notification).await;
+    assert_eq!(testbed.sent::<es2::HandleProfileDeletedNotification>(OPERATOR).len(), 1);
+    assert_eq!((testbed.server().downloads().await.unwrap(), testbed.profile().await), (download, profile));
 }
 
-fn change(rig: &Rig, mno_id: Option<&str>) -> es3::HandleSmsrChangeNotification {
-    let mut eis = rig.eis();
-    eis.smsr_id = rig.id(OTHER_SM_SR);
-    eis.profile_info = vec![rig.on_card(ICCID, OPERATOR), rig.on_card(OTHER_ICCID, OTHER_OPERATOR)];
+fn change(testbed: &M2mTestbed, mno_id: Option<&str>) -> es3::HandleSmsrChangeNotification {
+    let mut eis = testbed.eis();
+    eis.smsr_id = testbed.id(OTHER_SM_SR);
+    eis.profile_info =
+        vec![testbed.eis_entry(ICCID, OPERATOR), testbed.eis_entry(OTHER_ICCID, OTHER_OPERATOR)];
     es3::HandleSmsrChangeNotification {
         base: BaseNotification::default(),
         eis,
-        mno_id: mno_id.map(|mno_id| rig.id(mno_id)),
-        completion_timestamp: rig.bench.now(),
+        mno_id: mno_id.map(|mno_id| testbed.id(mno_id)),
+        completion_timestamp: testbed.base.now(),
     }
 }
 
 #[tokio::test]
-async fn who_manages_the_card_now_is_asked_from_then_on() {
+async fn after_a_change_the_new_sm_sr_is_used() {
     for named in [Some(OPERATOR), None] {
-        let rig = Rig::installed().await;
-        rig.tell(OTHER_SM_SR, &change(&rig, named)).await;
-        let [on] = &rig.told::<es2::HandleSmsrChangeNotification>(OPERATOR)[..] else { panic!() };
-        assert_eq!(on.eis.smsr_id, rig.id(OTHER_SM_SR));
-        assert_eq!(on.eis.profile_info.len(), 1);
-        assert!(rig.elements(OTHER_OPERATOR).is_empty());
-        assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap()[0].sm_sr, rig.id(OTHER_SM_SR));
-        // It is heard, and the one before no more.
-        let told = es3::HandleProfileEnabledNotification {
+        let testbed = M2mTestbed::installed().await;
+        testbed.notify(OTHER_SM_SR, &change(&testbed, named)).await;
+        let [forwarded] = &testbed.sent::<es2::HandleSmsrChangeNotification>(OPERATOR)[..] else { panic!() };
+        assert_eq!(forwarded.eis.smsr_id, testbed.id(OTHER_SM_SR));
+        assert_eq!(forwarded.eis.profile_info.len(), 1);
+        assert!(testbed.elements(OTHER_OPERATOR).is_empty());
+        assert_eq!(testbed.server().isd_ps(testbed.eid()).await.unwrap()[0].sm_sr, testbed.id(OTHER_SM_SR));
+        // Notifications of the new SM-SR are accepted, and those of the old one are not.
+        let notification = es3::HandleProfileEnabledNotification {
             base: BaseNotification::default(),
-            eid: rig.eid(),
+            eid: testbed.eid(),
             iccid: ICCID.parse().unwrap(),
-            mno_id: rig.id(OPERATOR),
-            completion_timestamp: rig.bench.now(),
+            mno_id: testbed.id(OPERATOR),
+            completion_timestamp: testbed.base.now(),
         };
-        rig.tell(SM_SR, &told).await;
-        assert!(rig.told::<es2::HandleProfileEnabledNotification>(OPERATOR).is_empty());
-        rig.tell(OTHER_SM_SR, &told).await;
-        assert_eq!(rig.told::<es2::HandleProfileEnabledNotification>(OPERATOR).len(), 1);
+        testbed.notify(SM_SR, &notification).await;
+        assert!(testbed.sent::<es2::HandleProfileEnabledNotification>(OPERATOR).is_empty());
+        testbed.notify(OTHER_SM_SR, &notification).await;
+        assert_eq!(testbed.sent::<es2::HandleProfileEnabledNotification>(OPERATOR).len(), 1);
     }
 }
 
 #[tokio::test]
-async fn a_change_is_heard_when_the_certificates_of_the_card_have_run_out() {
-    let rig = Rig::installed().await;
-    rig.bench.wait(THIRTY_YEARS);
-    rig.tell(OTHER_SM_SR, &change(&rig, None)).await;
-    assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap()[0].sm_sr, rig.id(OTHER_SM_SR));
-    assert_eq!(rig.told::<es2::HandleSmsrChangeNotification>(OPERATOR).len(), 1);
+async fn a_change_is_accepted_after_the_certificates_of_the_card_have_expired() {
+    let testbed = M2mTestbed::installed().await;
+    testbed.base.wait(THIRTY_YEARS);
+    testbed.notify(OTHER_SM_SR, &change(&testbed, None)).await;
+    assert_eq!(testbed.server().isd_ps(testbed.eid()).await.unwrap()[0].sm_sr, testbed.id(OTHER_SM_SR));
+    assert_eq!(testbed.sent::<es2::HandleSmsrChangeNotification>(OPERATOR).len(), 1);
 }
 
 const THIRTY_YEARS: std::time::Duration = std::time::Duration::from_secs(30 * 366 * 86_400);
 
 #[tokio::test]
-async fn a_change_of_the_sm_sr_is_not_believed_to_anybody() {
-    let rig = Rig::installed().await;
-    let mut forged = change(&rig, None);
-    let mut info = rig.signed_info();
+async fn an_invalid_change_of_the_sm_sr_is_refused() {
+    let testbed = M2mTestbed::installed().await;
+    let mut forged = change(&testbed, None);
+    let mut info = testbed.signed_info();
     info.platform_type = "better".to_owned();
     forged.eis.eum_signed_info = Canonical::eum_signed_info(info, Namespace::V3);
-    let mut another_card = change(&rig, None);
-    let mut info = rig.signed_info();
-    info.eid = rig.other_eid();
-    info.ecasd.keyset[0].certificate[0].value =
-        rsp::sgp02::Octets(rig.bench.pki.ecasd(rig.other_eid()).unwrap().certificate.octets().to_vec());
-    another_card.eis.eum_signed_info = rig.eis_of(info.clone()).eum_signed_info;
-    another_card.eis.eum_signature = rig.eis_of(info).eum_signature;
-    for (from, told) in [
-        // To somebody else than who tells it.
-        (SM_SR, change(&rig, None)),
-        // Who is no SM-SR.
-        (OPERATOR, change(&rig, None)),
-        // An operator without a profile there that this SM-DP knows of.
-        (OTHER_SM_SR, change(&rig, Some(OTHER_OPERATOR))),
+    let mut another_card = change(&testbed, None);
+    let mut info = testbed.signed_info();
+    info.eid = testbed.other_eid();
+    info.ecasd.keyset[0].certificate[0].value = rsp::sgp02::Octets(
+        testbed.base.pki.ecasd(testbed.other_eid()).unwrap().certificate.octets().to_vec(),
+    );
+    another_card.eis.eum_signed_info = testbed.eis_of(info.clone()).eum_signed_info;
+    another_card.eis.eum_signature = testbed.eis_of(info).eum_signature;
+    for (from, notification) in [
+        // The sender is not the new SM-SR.
+        (SM_SR, change(&testbed, None)),
+        // The sender is not an SM-SR.
+        (OPERATOR, change(&testbed, None)),
+        // As far as this SM-DP knows, the operator has no profile on the card.
+        (OTHER_SM_SR, change(&testbed, Some(OTHER_OPERATOR))),
         (OTHER_SM_SR, forged),
         (OTHER_SM_SR, another_card),
     ] {
-        rig.tell(from, &told).await;
-        assert!(rig.elements(OPERATOR).is_empty() && rig.elements(OTHER_OPERATOR).is_empty());
-        assert_eq!(rig.server().isd_ps(rig.eid()).await.unwrap()[0].sm_sr, rig.id(SM_SR));
+        testbed.notify(from, &notification).await;
+        assert!(testbed.elements(OPERATOR).is_empty() && testbed.elements(OTHER_OPERATOR).is_empty());
+        assert_eq!(testbed.server().isd_ps(testbed.eid()).await.unwrap()[0].sm_sr, testbed.id(SM_SR));
     }
 }

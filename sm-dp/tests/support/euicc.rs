@@ -1,4 +1,5 @@
-//! An honest eUICC and its LPA. Each message is first a value that a test may change, then signed and sent.
+//! A simulated eUICC and its LPA that follow the standard. Each message is a value that a test can
+//! modify before it is signed and sent.
 
 use certs::EuiccCredentials;
 use crypto::bsp::{SessionKeys, Unprotect};
@@ -37,15 +38,15 @@ pub(crate) struct Euicc {
     dice: SeededDice,
 }
 
-/// euiccSigned1 and what goes with it, to be signed by [`Authenticate::request`].
+/// The contents of euiccSigned1 and its envelope. [`Authenticate::request`] signs them.
 pub(crate) struct Authenticate {
     pub(crate) outer: TransactionId,
     pub(crate) signed: EuiccSigned1,
     pub(crate) info2: EuiccInfo2,
     pub(crate) matching_id: Option<String>,
-    /// Instead of an ordinary download under the MatchingID.
+    /// Replaces the normal download with this MatchingID, if set.
     pub(crate) ctx_params1: Option<CtxParams1>,
-    /// With elements of a later version in everything that is signed.
+    /// Adds elements of a later version to everything that is signed.
     pub(crate) later: bool,
     pub(crate) euicc_certificate: Vec<u8>,
     pub(crate) eum_certificate: Vec<u8>,
@@ -53,18 +54,18 @@ pub(crate) struct Authenticate {
     pub(crate) spoil_signature: bool,
 }
 
-/// euiccSigned2 and what goes with it, to be signed by [`Prepare::request`].
+/// The contents of euiccSigned2 and its envelope. [`Prepare::request`] signs them.
 pub(crate) struct Prepare {
     pub(crate) outer: TransactionId,
     pub(crate) signed: EuiccSigned2,
     pub(crate) smdp_signature2: Vec<u8>,
-    /// With elements of a later version in everything that is signed.
+    /// Adds elements of a later version to everything that is signed.
     pub(crate) later: bool,
     pub(crate) key: SecretKey,
     pub(crate) spoil_signature: bool,
 }
 
-/// What was inside a Bound Profile Package.
+/// The decrypted contents of a Bound Profile Package.
 pub(crate) struct Opened {
     pub(crate) channel: InitialiseSecureChannelRequest,
     pub(crate) configure: ConfigureIsdpRequest,
@@ -84,7 +85,7 @@ impl Euicc {
         self.credentials.euicc.key.curve()
     }
 
-    /// A fresh otSK.EUICC.ECKA.
+    /// Generates a random otSK.EUICC.ECKA.
     pub(crate) fn one_time_key(&self) -> SecretKey {
         SecretKey::generate(self.curve(), &mut |octets| self.dice.fill(octets))
     }
@@ -128,7 +129,7 @@ impl Euicc {
         }
     }
 
-    /// InitiateAuthentication and AuthenticateClient.
+    /// Runs InitiateAuthentication and AuthenticateClient.
     pub(crate) async fn try_authenticate(
         &self,
         server: &SmDpPlus,
@@ -153,7 +154,7 @@ impl Euicc {
         }
     }
 
-    /// A whole download, up to the Bound Profile Package.
+    /// Runs a download up to the Bound Profile Package.
     pub(crate) async fn download(
         &self,
         server: &SmDpPlus,
@@ -173,7 +174,7 @@ impl Euicc {
         call::<es9plus::GetBoundProfilePackage>(server, &prepare.request()).await
     }
 
-    /// Opens a package as a card does, checking every signature and MAC.
+    /// Decrypts a package like a card and verifies every signature and MAC.
     pub(crate) fn open(&self, bpp: &[u8], smdp_key: &PublicKey, one_time: &SecretKey) -> Opened {
         let bpp = BoundProfilePackage::from_der(bpp).unwrap();
         let channel = (*bpp.initialise_secure_channel_request).clone();
@@ -282,7 +283,7 @@ impl Euicc {
     }
 }
 
-/// Delivers a notification; the HTTP status is all the answer there is.
+/// Delivers a notification and returns the HTTP status, which is the whole response.
 pub(crate) async fn notify(server: &SmDpPlus, notification: PendingNotification) -> u16 {
     let request = HandleNotificationRequest { pending_notification: Raw::new(notification) };
     send::<es9plus::HandleNotification>(server, &request).await.status().as_u16()
@@ -310,7 +311,7 @@ impl Authenticate {
 }
 
 impl Prepare {
-    /// With the confirmation code that the user typed.
+    /// Adds the hash of the confirmation code that the user entered.
     pub(crate) fn code(mut self, code: &str) -> Self {
         self.signed.hash_cc = Some(hash_cc(code, &self.signed.transaction_id.0));
         self
@@ -332,9 +333,10 @@ impl Prepare {
     }
 }
 
-/// The same with an element that no version has yet at the end of every SEQUENCE.
+/// Encodes the value with an unknown element at the end of every SEQUENCE, as a later version
+/// might.
 pub(crate) fn with_later_elements<T: Asn1>(value: &T) -> Raw<T> {
-    /// finalResult is a CHOICE, and the others are lists.
+    /// Elements that are not extensible: finalResult is a CHOICE, and the others are lists.
     const NO_STRUCTURE: [Tag; 4] = [Tag(0xA2), Tag(0xA9), Tag(0xAA), Tag(0xAF)];
     fn later(der: &[u8]) -> Vec<u8> {
         let (tag, contents) = Reader::new(der).tlv().unwrap();
@@ -381,7 +383,7 @@ fn metadata(seq_number: i64, event: usize, iccid: Iccid) -> NotificationMetadata
     }
 }
 
-/// A card with room, a USIM, and Milenage.
+/// A card with free memory and support for USIM and Milenage.
 fn info2(cis: Vec<SubjectKeyIdentifier>) -> EuiccInfo2 {
     EuiccInfo2 {
         profile_version: Version([2, 3, 1]),

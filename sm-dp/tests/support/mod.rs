@@ -1,14 +1,10 @@
-//! A bench round one SM-DP+, and an honest eUICC with its LPA in software, whose every message a test can spoil.
+//! A testbed with one SM-DP+, and a simulated eUICC with its LPA. A test can corrupt each of their
+//! messages.
 //!
-//! The eUICC is made from `rsp`, `crypto` and `certs` alone: nothing of `sm-dp` is on this side of the link.
+//! The eUICC only uses `rsp`, `crypto` and `certs`, and no code of `sm-dp`.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 pub(crate) mod euicc;
 pub(crate) mod openapi;
@@ -36,22 +32,23 @@ use world::{ManualClock, MemoryEvents, MemoryRecords, Records, SeededDice, World
 pub(crate) use euicc::Euicc;
 pub(crate) use operator::Operator;
 
-/// The server's name.
+/// The address of the server.
 pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
-/// The version that the LPA and the operator of these tests speak.
+/// The protocol version of the LPA and the operator in these tests.
 pub(crate) const VERSION: Version = Version([2, 5, 0]);
-/// The profile of the tests.
+/// The ICCID of the default test profile.
 pub(crate) const ICCID: &str = "8949000000000000001";
-/// Another one, of the same type.
+/// The ICCID of a second profile of the same type.
 pub(crate) const OTHER_ICCID: &str = "8949000000000000027";
-/// Their type.
+/// The profile type of both profiles.
 pub(crate) const PROFILE_TYPE: &str = "test";
 
-/// Issued once: certificates cost more than whole downloads.
+/// The PKI is shared by all tests, because issuing certificates takes longer than complete
+/// downloads.
 static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"sm-dp tests", &PkiOptions::default()).unwrap());
 
-/// One SM-DP+ and what it stands on.
-pub(crate) struct Bench {
+/// An SM-DP+ with its records, clock and PKI.
+pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) dice: SeededDice,
     pub(crate) records: Arc<dyn Records>,
@@ -60,18 +57,18 @@ pub(crate) struct Bench {
     pub(crate) server: SmDpPlus,
 }
 
-impl Bench {
-    /// With the defaults.
+impl Testbed {
+    /// Creates a testbed with the default configuration.
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    /// With a configuration of its own.
+    /// Creates a testbed with a modified configuration.
     pub(crate) fn with(configure: impl FnOnce(&mut Config)) -> Self {
         Self::over(Arc::new(MemoryRecords::default()), configure)
     }
 
-    /// Over records of its own.
+    /// Creates a testbed with these records.
     pub(crate) fn over(records: Arc<dyn Records>, configure: impl FnOnce(&mut Config)) -> Self {
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
         let dice = SeededDice::from_text("sm-dp tests");
@@ -89,7 +86,7 @@ impl Bench {
         Self { clock, dice, records, events, pki, server }
     }
 
-    /// Another server on the same records.
+    /// Creates another server on the same records.
     pub(crate) fn second_server(&self) -> SmDpPlus {
         SmDpPlus::new(
             Config::new(ADDRESS.parse().unwrap()),
@@ -100,46 +97,47 @@ impl Bench {
         )
     }
 
-    /// The eUICC with the first EID, on NIST P-256.
+    /// Returns the eUICC with the first EID, on NIST P-256.
     pub(crate) fn euicc(&self) -> Euicc {
         self.euicc_on(Curve::P256)
     }
 
-    /// The eUICC with the first EID.
+    /// Returns the eUICC with the first EID on this curve.
     pub(crate) fn euicc_on(&self, curve: Curve) -> Euicc {
         self.numbered_euicc(curve, 0)
     }
 
-    /// One of the PKI's eUICCs.
+    /// Returns an eUICC of the PKI by its index.
     pub(crate) fn numbered_euicc(&self, curve: Curve, number: usize) -> Euicc {
         let eid = self.pki.eids(curve)[number];
         Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
     }
 
-    /// An eUICC that is not in the PKI's folder: its certificate is issued now.
+    /// Creates an eUICC that is not in the PKI yet and issues its certificate.
     pub(crate) fn fresh_euicc(&self, curve: Curve, number: usize) -> Euicc {
         let known = self.pki.eids(curve)[0].to_string();
         let eid = rsp::ids::Eid::with_check_digits(&format!("{}{number:010}", &known[..20])).unwrap();
         Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
     }
 
-    /// The operator, with a client certificate of the PKI.
+    /// Returns an operator with a client certificate of the PKI.
     pub(crate) fn operator(&self) -> Operator {
         Operator::new(&self.pki, "Landfall Test Operator")
     }
 
-    /// Puts a small package into stock.
+    /// Adds a small package to the stock.
     pub(crate) async fn stock(&self, iccid: &str, options: &ProfileOptions) -> Iccid {
         self.server.add_profile(&package(iccid, &[]), options).await.unwrap()
     }
 
-    /// The profile in stock, ordered, confirmed and released for whoever has the MatchingID.
+    /// Adds the default profile and releases an order that any eUICC can use. Returns the
+    /// MatchingID.
     pub(crate) async fn released(&self, options: &ProfileOptions) -> String {
         self.stock(ICCID, options).await;
         self.order(|_| {}).await
     }
 
-    /// Orders the profile of the tests; `choose` changes the confirmation before it is sent.
+    /// Orders the default profile. `choose` modifies the ConfirmOrder request before it is sent.
     pub(crate) async fn order(
         &self,
         choose: impl FnOnce(&mut rsp::sgp22::es2plus::ConfirmOrderRequest),
@@ -156,18 +154,18 @@ impl Bench {
             .matching_id
     }
 
-    /// Where the profile of the tests stands.
+    /// Returns the state of the default profile.
     pub(crate) async fn state(&self) -> ProfileState {
         self.profile().await.state
     }
 
-    /// The profile of the tests.
-    pub(crate) async fn profile(&self) -> sm_dp::records::Profile {
+    /// Returns the record of the default profile.
+    pub(crate) async fn profile(&self) -> sm_dp::records::ProfileRecord {
         let orders = self.server.orders().await.unwrap();
         orders.into_iter().find(|profile| profile.iccid.to_string() == ICCID).unwrap()
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub(crate) fn wait(&self, how_long: Duration) {
         self.clock.advance(how_long);
     }
@@ -177,7 +175,7 @@ impl Bench {
     }
 }
 
-/// The smallest package there is, needing these services.
+/// Builds a minimal package that requires these services.
 pub(crate) fn package(iccid: &str, services: &[Service]) -> Vec<u8> {
     let iccid: Iccid = iccid.parse().unwrap();
     let header = ProfileHeader {
@@ -197,10 +195,10 @@ pub(crate) fn package(iccid: &str, services: &[Service]) -> Vec<u8> {
     Package { elements: vec![ProfileElement::Header(header), ProfileElement::End(end)] }.encode()
 }
 
-/// Whether this test program speaks the ASN.1 binding: its name says so.
+/// True if this test program uses the ASN.1 binding, according to its name.
 const ASN1: bool = matches!(env!("CARGO_CRATE_NAME").as_bytes(), [.., b'_', b'a', b's', b'n', b'1']);
 
-/// A function of ES9+, called as an LPA does, in the binding of this test program.
+/// Calls an ES9+ function like an LPA, in the binding of this test program.
 pub(crate) async fn call<F: Exchange>(server: &SmDpPlus, request: &F::Request) -> Answer<F::Reply, Rejection>
 where
     F::Request: Serialize,
@@ -222,7 +220,7 @@ where
     }
 }
 
-/// The same, for whoever wants to see the response.
+/// Calls an ES9+ function and returns the HTTP response.
 pub(crate) async fn send<F: es9plus::Function>(server: &SmDpPlus, request: &F::Request) -> Response<Bytes>
 where
     F::Request: Serialize + Asn1,
@@ -234,16 +232,17 @@ where
     server.handle(request).await
 }
 
-/// How the server said no.
+/// A refusal from the server.
 #[derive(Debug)]
 pub(crate) enum Rejection {
-    /// In JSON: subject, reason and what else there is.
+    /// JSON: subject and reason with details.
     Status(json::StatusCodeData),
-    /// In ASN.1: the function's INTEGER, and what that is for each status.
+    /// ASN.1: the error code of the function, and the error code of the function for a given
+    /// status.
     Code { code: String, of: fn(Status) -> String },
 }
 
-/// In ASN.1 several statuses share an INTEGER.
+/// In ASN.1, several statuses share one error code.
 impl PartialEq<Status> for Rejection {
     fn eq(&self, status: &Status) -> bool {
         match self {
@@ -253,23 +252,23 @@ impl PartialEq<Status> for Rejection {
     }
 }
 
-/// A POST, dressed as the standard wants it.
+/// Sends a POST request with the headers that the standard requires.
 pub(crate) async fn post<T: Serialize>(server: &SmDpPlus, path: &str, body: &T) -> Response<Bytes> {
     server.handle(json::request(path, VERSION, body)).await
 }
 
-/// A request of any kind.
+/// Sends an arbitrary request.
 pub(crate) async fn raw(server: &SmDpPlus, request: Request<Bytes>) -> Response<Bytes> {
     server.handle(request).await
 }
 
-/// What a test wants of an answer.
+/// Unwraps the expected variant of a reply.
 pub(crate) trait Expect<T> {
-    /// How a no is said.
+    /// The type of a refusal.
     type Rejection;
-    /// The reply; the test fails when there is none.
+    /// Returns the reply, or fails the test if the call was refused.
     fn done(self) -> T;
-    /// The refusal; the test fails when there is none.
+    /// Returns the refusal, or fails the test if the call succeeded.
     fn refused(self) -> Self::Rejection;
 }
 
@@ -288,7 +287,7 @@ impl<T: std::fmt::Debug> Expect<T> for json::Answer<T> {
     fn refused(self) -> Status {
         match self {
             Self::Done(reply) => panic!("not refused: {reply:?}"),
-            Self::Refused(why) => why.status().unwrap_or_else(|| panic!("not in the table: {why}")),
+            Self::Refused(why) => why.status().unwrap_or_else(|| panic!("unknown status code: {why}")),
         }
     }
 }

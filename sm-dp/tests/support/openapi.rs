@@ -1,15 +1,16 @@
-//! An OpenAPI document as the judge of what a client and a server say to each other.
+//! Validates requests and responses against an OpenAPI document.
 //!
-//! Just as much of JSON Schema as the document uses; a keyword that is not known here fails the test.
+//! Supports only the JSON Schema keywords that the document uses. An unknown keyword fails the
+//! test.
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
-/// A document.
+/// An OpenAPI document.
 pub(crate) struct OpenApi(pub(crate) Value);
 
 impl OpenApi {
-    /// Every operation, as method and path template.
+    /// Returns the method and path template of every operation.
     pub(crate) fn operations(&self) -> Vec<(Method, String)> {
         let paths = self.0["paths"].as_object().unwrap();
         let all = paths.iter().flat_map(|(path, operations)| {
@@ -20,7 +21,8 @@ impl OpenApi {
         all.collect()
     }
 
-    /// That the operation is in the document and takes this query and body; `Err` says what is wrong.
+    /// Checks that the document has the operation, and that the query and body are valid. The error
+    /// describes the violation.
     pub(crate) fn check_request(
         &self,
         method: &Method,
@@ -40,11 +42,11 @@ impl OpenApi {
             (Some(body), Some(described)) => {
                 self.check(body, &described["content"]["application/json"]["schema"], "body")
             }
-            _ => Err("a body where the document has none, or none where it has one".to_owned()),
+            _ => Err("the presence of the body does not match the document".to_owned()),
         }
     }
 
-    /// That the document knows this answer.
+    /// Checks that the document describes this response.
     pub(crate) fn check_response(
         &self,
         method: &Method,
@@ -61,7 +63,7 @@ impl OpenApi {
         match (body, described.get("content")) {
             (None, None) => Ok(()),
             (Some(body), Some(content)) => self.check(body, &content["application/json"]["schema"], "body"),
-            _ => Err(format!("{status}: a body where the document has none, or none where it has one")),
+            _ => Err(format!("{status}: the presence of the body does not match the document")),
         }
     }
 
@@ -84,7 +86,7 @@ impl OpenApi {
 
     fn check(&self, value: &Value, schema: &Value, at: &str) -> Result<(), String> {
         let Value::Object(keywords) = schema else {
-            assert_eq!(schema, &Value::Bool(true), "a schema that nothing fits, at {at}");
+            assert_eq!(schema, &Value::Bool(true), "a schema that no value matches, at {at}");
             return Ok(());
         };
         for (keyword, wanted) in keywords {
@@ -105,7 +107,7 @@ impl OpenApi {
         match keyword {
             "$ref" => {
                 let pointer = wanted.as_str().unwrap().strip_prefix('#').unwrap();
-                let target = self.0.pointer(pointer).unwrap_or_else(|| panic!("{wanted} leads nowhere"));
+                let target = self.0.pointer(pointer).unwrap_or_else(|| panic!("{wanted} does not resolve"));
                 self.check(value, target, at)
             }
             "type" => {
@@ -117,7 +119,7 @@ impl OpenApi {
                     "string" => value.is_string(),
                     "array" => value.is_array(),
                     "object" => value.is_object(),
-                    other => panic!("type {other} is not known to this test"),
+                    other => panic!("type {other} is not supported by this test"),
                 };
                 if types.iter().any(is) { Ok(()) } else { no(format!("is not of type {wanted}")) }
             }
@@ -169,7 +171,7 @@ impl OpenApi {
                 let fitting =
                     wanted.as_array().unwrap().iter().filter(|s| self.check(value, s, at).is_ok()).count();
                 let enough = if keyword == "oneOf" { fitting == 1 } else { fitting > 0 };
-                if enough { Ok(()) } else { no(format!("fits {fitting} of {wanted}")) }
+                if enough { Ok(()) } else { no(format!("matches {fitting} of {wanted}")) }
             }
             "minimum" => {
                 if value.as_f64() < wanted.as_f64() {
@@ -185,9 +187,9 @@ impl OpenApi {
                     Ok(())
                 }
             }
-            // What patterns and formats say the server's own parsers are held to.
+            // Patterns and formats are checked by the server's own parsers.
             "pattern" | "format" | "contentEncoding" | "description" | "title" | "default" => Ok(()),
-            other => panic!("keyword {other} is not known to this test"),
+            other => panic!("keyword {other} is not supported by this test"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An operator on ES2+.
+//! An ES2+ client that acts as an operator.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,13 +21,13 @@ pub(crate) struct Operator {
     pub(crate) identifier: String,
     pub(crate) certificate: Vec<u8>,
     pub(crate) oid: rsp::ids::Oid,
-    /// How many calls were made under an identifier of their own.
+    /// The number of calls made so far. Each call has its own identifier.
     pub(crate) calls: AtomicU32,
 }
 
 /// A reply without fields.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyReply {}
 
 impl Operator {
     pub(crate) fn new(pki: &Pki, name: &str) -> Self {
@@ -41,7 +41,7 @@ impl Operator {
         }
     }
 
-    /// Of a call of its own.
+    /// Builds the header of a new call.
     pub(crate) fn header(&self) -> RequestHeader {
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         RequestHeader {
@@ -81,7 +81,7 @@ impl Operator {
         self.call(server, "downloadOrder", &request).await
     }
 
-    /// Nothing chosen, to be released at once.
+    /// Builds a ConfirmOrder request with default values that releases the profile.
     pub(crate) fn confirmation(&self, iccid: Iccid) -> ConfirmOrderRequest {
         ConfirmOrderRequest {
             header: self.header(),
@@ -104,11 +104,11 @@ impl Operator {
         }
     }
 
-    pub(crate) async fn cancel(&self, server: &SmDpPlus, request: &CancelOrderRequest) -> Answer<Nothing> {
+    pub(crate) async fn cancel(&self, server: &SmDpPlus, request: &CancelOrderRequest) -> Answer<EmptyReply> {
         self.call(server, "cancelOrder", request).await
     }
 
-    pub(crate) async fn release(&self, server: &SmDpPlus, iccid: Iccid) -> Answer<Nothing> {
+    pub(crate) async fn release(&self, server: &SmDpPlus, iccid: Iccid) -> Answer<EmptyReply> {
         let request = ReleaseProfileRequest { header: self.header(), iccid };
         self.call(server, "releaseProfile", &request).await
     }

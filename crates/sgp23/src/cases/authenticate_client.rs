@@ -1,4 +1,4 @@
-//! ES9+.AuthenticateClient: SGP.22 section 5.6.3, SGP.23 section 4.3.14.
+//! Cases of ES9+.AuthenticateClient: SGP.22 section 5.6.3, SGP.23 section 4.3.14.
 
 use certs::{Defect, Role};
 use rsp::der::{BitString, Tag, tlv_bytes};
@@ -9,36 +9,36 @@ use rsp::sgp22::{CtxParams1, ppr, uicc_capability};
 use rsp::status::Status;
 
 use super::CODE;
-use crate::bench::{Bench, Offered};
 use crate::binding::Answer;
 use crate::case::{Case, Run, run};
 use crate::euicc::{Authenticate, Euicc};
-use crate::order::{Found, Order, Standing, Wanted, Whose};
+use crate::order::{IntendedEuicc, LookupKey, Order, ProfileFeatures, StockState};
+use crate::testbed::{Offered, Testbed};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.AuthenticateClient";
 const CLAUSE: &str = "5.6.3";
 
-const ANYBODYS: Order = Order {
-    whose: Whose::Anybody,
-    found: Found::ByMatchingId,
+const FOR_ANY_EID: Order = Order {
+    intended_for: IntendedEuicc::Any,
+    lookup: LookupKey::ByMatchingId,
     confirmation_code: None,
-    standing: Standing::Released,
+    state: StockState::Released,
     expired: false,
     attempts: None,
     wrong_confirmation_codes: 0,
     reusable: false,
     ppk: false,
     bound_once: false,
-    profile: Wanted { usim: false, ppr1: false, icon: false },
+    profile: ProfileFeatures { usim: false, ppr1: false, icon: false },
 };
-const MINE: Order = Order { whose: Whose::Mine, ..ANYBODYS };
-const BY_EID: Order = Order { found: Found::ByEid, ..MINE };
-const BY_EVENT: Order = Order { found: Found::ByEvent, ..MINE };
+const FOR_EID: Order = Order { intended_for: IntendedEuicc::Own, ..FOR_ANY_EID };
+const BY_EID: Order = Order { lookup: LookupKey::ByEid, ..FOR_EID };
+const BY_EVENT: Order = Order { lookup: LookupKey::ByEvent, ..FOR_EID };
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = nominal_cases();
-    cases.extend(proofs());
+    cases.extend(failed_authentications());
     cases.extend(orders());
     cases.extend(retries());
     cases
@@ -48,11 +48,11 @@ fn case(title: &str, order: Order, run: Run) -> Case {
     Case::new(FUNCTION, CLAUSE, title, run).order(order)
 }
 
-// --- What is to be offered -----------------------------------------------------------------------------------------
+// --- Offers --------------------------------------------------------------------------------------------------------
 
-type Change = fn(&Bench<'_>, &mut Authenticate);
+type Change = fn(&Testbed<'_>, &mut Authenticate);
 
-/// Identifier, title, what waits, how the eUICC asks for it.
+/// Identifier, title, order, modification of the request.
 const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #01"),
@@ -81,37 +81,37 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #08"),
         "activation code: the order for the EID is found with its MatchingID",
-        MINE,
+        FOR_EID,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #09"),
         "activation code for the EID, with confirmation code",
-        Order { confirmation_code: Some(CODE), ..MINE },
+        Order { confirmation_code: Some(CODE), ..FOR_EID },
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #11"),
-        "activation code: an order for no EID in particular is anybody's",
-        ANYBODYS,
+        "activation code: an order without EID is for any eUICC",
+        FOR_ANY_EID,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #12"),
-        "activation code for no EID in particular, with confirmation code",
-        Order { confirmation_code: Some(CODE), ..ANYBODYS },
+        "activation code without EID, with confirmation code",
+        Order { confirmation_code: Some(CODE), ..FOR_ANY_EID },
         |_, _| {},
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #14"),
-        "default SM-DP+: the MatchingID may be left out",
+        "default SM-DP+: the MatchingID may be missing",
         BY_EID,
         |_, it| it.matching_id = None,
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #19"),
-        "bits of UICCCapability that a later version adds are passed over",
-        ANYBODYS,
+        "unknown bits of UICCCapability are ignored",
+        FOR_ANY_EID,
         |_, it| {
             let mut bits = it.info2.uicc_capability.ones();
             bits.extend([40, 61]);
@@ -120,8 +120,8 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #20"),
-        "elements of deviceInfo that a later version adds are passed over",
-        ANYBODYS,
+        "unknown elements of deviceInfo are ignored",
+        FOR_ANY_EID,
         |_, it| {
             let device_info = vec![Tag(0xA0), Tag(0xA1)];
             it.later.push((device_info.clone(), tlv_bytes(Tag(0x9D), &[1, 2, 3])));
@@ -130,31 +130,31 @@ const OFFERS: &[(Option<&str>, &str, Order, Change)] = &[
     ),
     (
         Some("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #21"),
-        "elements of euiccInfo2 that a later version adds are passed over",
-        ANYBODYS,
+        "unknown elements of euiccInfo2 are ignored",
+        FOR_ANY_EID,
         |_, it| {
-            // highestSvn and an element nobody knows.
+            // Adds highestSvn and an unknown element.
             it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0x93), &[3, 1, 0])));
             it.later.push((vec![Tag(0xBF22)], tlv_bytes(Tag(0xBF7E), &[0x80, 1, 1])));
         },
     ),
-    (None, "bits of RspCapability that a later version adds are passed over", ANYBODYS, |_, it| {
+    (None, "unknown bits of RspCapability are ignored", FOR_ANY_EID, |_, it| {
         it.info2.rsp_capability = BitString::of(&[0, 1, 2, 3, 4, 5, 14, 23]);
     }),
-    (None, "elements after ctxParams1 that a later version adds are passed over", ANYBODYS, |_, it| {
+    (None, "unknown elements after ctxParams1 are ignored", FOR_ANY_EID, |_, it| {
         it.later.push((vec![], tlv_bytes(Tag(0x9E), &[1])));
         it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x9D), &[1])));
     }),
     (
         None,
-        "version 3: operationType may ask for a download, and matchingIdSource say whence",
-        ANYBODYS,
+        "version 3: operationType may request a download and matchingIdSource may be present",
+        FOR_ANY_EID,
         |_, it| {
             it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0x82), &[0x06, 0xC0])));
             it.later.push((vec![Tag(0xA0)], tlv_bytes(Tag(0xA3), &[0x81, 0x00])));
         },
     ),
-    (None, "a device that tells its IMEI and every release it supports is served", ANYBODYS, |_, it| {
+    (None, "a device with an IMEI and all supported releases is accepted", FOR_ANY_EID, |_, it| {
         let release = Some(rsp::ids::Version([15, 0, 0]));
         it.device_info.imei = Some([0x53, 0x92, 0x60, 0x11, 0x32, 0x54, 0x76, 0xF8]);
         it.device_info.device_capabilities.gsm_supported_release = release;
@@ -168,74 +168,80 @@ fn nominal_cases() -> Vec<Case> {
         .iter()
         .map(|(id, title, order, change)| {
             let change = *change;
-            let run = run!(|bench| {
-                let started = bench.initiate().await?;
-                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
-                change(bench, &mut proof);
-                let offered = bench.authenticate(started, &proof.request()?).await?;
+            let run = run!(|testbed| {
+                let started = testbed.initiate().await?;
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
+                change(testbed, &mut proof);
+                let offered = testbed.authenticate(started, &proof.request()?).await?;
                 equal("smdpSigned2.bppEuiccOtpk", &offered.ok.smdp_signed2.bpp_euicc_otpk, &None)
             });
             Case { id: *id, ..case(title, *order, run) }
         })
         .collect();
     cases.push(
-        case("default SM-DP+: after a wrong MatchingID the right one is taken", BY_EID, second_attempt())
-            .id("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #03"),
+        case(
+            "default SM-DP+: the correct MatchingID is accepted after a wrong one",
+            BY_EID,
+            second_attempt(),
+        )
+        .id("4.3.14.2.1 TC_SM-DP+_ES9+.AuthenticateClientNIST #03"),
     );
     cases
 }
 
 fn second_attempt() -> Run {
-    run!(|bench| {
-        ask(bench, &bench.euicc, "WRONG").await?.refused("authenticateClient", Status::MatchingIdRefused)?;
-        bench.offered().await.map(|_| ())
+    run!(|testbed| {
+        ask(testbed, &testbed.euicc, "WRONG")
+            .await?
+            .refused("authenticateClient", Status::MatchingIdRefused)?;
+        testbed.offered().await.map(|_| ())
     })
 }
 
-/// AuthenticateClient of this eUICC in a session of its own, with whatever comes of it.
+/// Runs AuthenticateClient of this eUICC in a new session and returns the response.
 async fn ask(
-    bench: &Bench<'_>,
+    testbed: &Testbed<'_>,
     euicc: &Euicc,
     matching_id: &str,
 ) -> Result<Answer<rsp::sgp22::es9plus::AuthenticateClientOk>, Stop> {
-    let started = bench.initiate_with(&euicc.initiation(&bench.server.address)).await?;
-    bench.call::<AuthenticateClient>(&euicc.authenticate(&started.ok, matching_id).request()?).await
+    let started = testbed.initiate_with(&euicc.initiation(&testbed.server.address)).await?;
+    testbed.call::<AuthenticateClient>(&euicc.authenticate(&started.ok, matching_id).request()?).await
 }
 
-// --- Proofs that do not hold ---------------------------------------------------------------------------------------
+// --- Failed authentication -----------------------------------------------------------------------------------------
 
-type Spoil = fn(&Bench<'_>, &mut Authenticate) -> Verdict;
+type Corrupt = fn(&Testbed<'_>, &mut Authenticate) -> Verdict;
 
-/// Identifier, what is wrong with the proof, what is answered.
-const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
+/// Identifier, defect, expected status.
+const DEFECTS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #2"),
-        "the EUM's certificate has expired",
+        "the EUM certificate has expired",
         Status::EumCertificateExpired,
-        |bench, it| eum(bench, it, Defect::Expired),
+        |testbed, it| eum(testbed, it, Defect::Expired),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #4"),
-        "the eUICC's certificate has expired",
+        "the eUICC certificate has expired",
         Status::EuiccCertificateExpired,
-        |bench, it| euicc(bench, it, Defect::Expired),
+        |testbed, it| euicc(testbed, it, Defect::Expired),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #5"),
-        "euiccSignature1 does not verify",
+        "euiccSignature1 is invalid",
         Status::EuiccVerificationFailed,
         |_, it| {
-            it.spoil_signature = true;
+            it.corrupt_signature = true;
             Ok(())
         },
     ),
-    (None, "euiccSignature1 is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
-        it.key = bench.other_euicc.credentials.euicc.key.clone();
+    (None, "euiccSignature1 belongs to another eUICC", Status::EuiccVerificationFailed, |testbed, it| {
+        it.key = testbed.other_euicc.credentials.euicc.key.clone();
         Ok(())
     }),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #6"),
-        "serverChallenge is not the one that was given",
+        "serverChallenge differs",
         Status::EuiccVerificationFailed,
         |_, it| {
             it.server_challenge = it.server_challenge.map(|octet| octet ^ 1);
@@ -244,13 +250,13 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #7"),
-        "the EUM's certificate is below an unknown CI",
+        "the EUM certificate was issued by an unknown CI",
         Status::CiUnknown,
-        |bench, it| eum(bench, it, Defect::StrangerCi),
+        |testbed, it| eum(testbed, it, Defect::StrangerCi),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #9"),
-        "the TransactionID outside of what is signed is unknown",
+        "the TransactionID in the envelope is unknown",
         Status::TransactionUnknown,
         |_, it| {
             it.outer = TransactionId(vec![1; 16]);
@@ -259,18 +265,18 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #10"),
-        "the TransactionID in euiccSigned1 is another one",
+        "the TransactionID in euiccSigned1 differs",
         Status::TransactionUnknown,
         |_, it| {
             it.inner = TransactionId(vec![1; 16]);
             Ok(())
         },
     ),
-    (None, "the EUM's certificate is none", Status::EumCertificateVerificationFailed, |_, it| {
+    (None, "the EUM certificate cannot be parsed", Status::EumCertificateVerificationFailed, |_, it| {
         it.eum_certificate = vec![0x30, 0];
         Ok(())
     }),
-    (None, "the eUICC's certificate is none", Status::EuiccCertificateVerificationFailed, |_, it| {
+    (None, "the eUICC certificate cannot be parsed", Status::EuiccCertificateVerificationFailed, |_, it| {
         it.euicc_certificate = vec![0x30, 0];
         Ok(())
     }),
@@ -278,136 +284,139 @@ const PROOFS: &[(Option<&str>, &str, Status, Spoil)] = &[
 
 const EUM_DEFECTS: &[(&str, Defect)] = &[
     ("is not yet valid", Defect::NotYetValid),
-    ("is of another role", Defect::WrongRole),
+    ("has another role", Defect::WrongRole),
     ("has no certificate policies", Defect::NoRole),
-    ("was signed by somebody else", Defect::ForgedSignature),
+    ("was signed with another key", Defect::ForgedSignature),
     ("was changed after it was signed", Defect::Tampered),
     ("has the key usage of a leaf", Defect::WrongKeyUsage),
     ("has no key usage", Defect::NoKeyUsage),
-    ("is not a CA's", Defect::NotACa),
-    ("says of no EID that it may issue for it", Defect::NoEidRange),
-    ("has a critical extension that nobody knows", Defect::UnknownCriticalExtension),
+    ("is not a CA certificate", Defect::NotACa),
+    ("has no EID range", Defect::NoEidRange),
+    ("has an unknown critical extension", Defect::UnknownCriticalExtension),
 ];
 
 const EUICC_DEFECTS: &[(&str, Defect)] = &[
     ("is not yet valid", Defect::NotYetValid),
-    ("is of another role", Defect::WrongRole),
+    ("has another role", Defect::WrongRole),
     ("has no certificate policies", Defect::NoRole),
-    ("was signed by somebody else", Defect::ForgedSignature),
+    ("was signed with another key", Defect::ForgedSignature),
     ("was changed after it was signed", Defect::Tampered),
     ("has the key usage of a CA", Defect::WrongKeyUsage),
     ("has no key usage", Defect::NoKeyUsage),
     ("names another issuer than the EUM", Defect::StrangerCi),
-    ("does not say who issued it", Defect::NoAuthorityKeyId),
-    ("is for an EID outside of its EUM's range", Defect::EidOutsideRange),
-    ("is of another organisation than its EUM", Defect::OtherOrganisation),
-    ("has a critical extension that nobody knows", Defect::UnknownCriticalExtension),
+    ("has no authority key identifier", Defect::NoAuthorityKeyId),
+    ("has an EID outside the range of its EUM", Defect::EidOutsideRange),
+    ("names another organisation than its EUM", Defect::OtherOrganisation),
+    ("has an unknown critical extension", Defect::UnknownCriticalExtension),
 ];
 
-fn eum(bench: &Bench<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
-    it.eum_certificate = bench.server.pki.issue_with(defect, Role::Eum, bench.curve)?.der;
+fn eum(testbed: &Testbed<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
+    it.eum_certificate = testbed.server.pki.issue_with(defect, Role::Eum, testbed.curve)?.der;
     Ok(())
 }
 
-fn euicc(bench: &Bench<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
-    let broken = bench.server.pki.issue_with(defect, Role::Euicc, bench.curve)?;
+fn euicc(testbed: &Testbed<'_>, it: &mut Authenticate, defect: Defect) -> Verdict {
+    let broken = testbed.server.pki.issue_with(defect, Role::Euicc, testbed.curve)?;
     (it.euicc_certificate, it.key) = (broken.der, broken.key);
     Ok(())
 }
 
-fn proofs() -> Vec<Case> {
-    let mut cases: Vec<_> = PROOFS
+fn failed_authentications() -> Vec<Case> {
+    let mut cases: Vec<_> = DEFECTS
         .iter()
-        .map(|(id, title, status, spoil)| {
-            let (status, spoil) = (*status, *spoil);
-            let run = run!(|bench| refused_proof(bench, status, |it| spoil(bench, it)).await);
-            Case { id: *id, ..case(title, ANYBODYS, run) }
+        .map(|(id, title, status, corrupt)| {
+            let (status, corrupt) = (*status, *corrupt);
+            let run = run!(|testbed| expect_refused(testbed, status, |it| corrupt(testbed, it)).await);
+            Case { id: *id, ..case(title, FOR_ANY_EID, run) }
         })
         .collect();
     for (what, defect) in EUM_DEFECTS {
         let defect = *defect;
         let status = Status::EumCertificateVerificationFailed;
-        let run = run!(|bench| refused_proof(bench, status, |it| eum(bench, it, defect)).await);
+        let run = run!(|testbed| expect_refused(testbed, status, |it| eum(testbed, it, defect)).await);
         cases.push(
-            case(&format!("the EUM's certificate {what}"), ANYBODYS, run)
+            case(&format!("the EUM certificate {what}"), FOR_ANY_EID, run)
                 .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #1"),
         );
     }
     for (what, defect) in EUICC_DEFECTS {
         let defect = *defect;
         let status = Status::EuiccCertificateVerificationFailed;
-        let run = run!(|bench| refused_proof(bench, status, |it| euicc(bench, it, defect)).await);
+        let run = run!(|testbed| expect_refused(testbed, status, |it| euicc(testbed, it, defect)).await);
         cases.push(
-            case(&format!("the eUICC's certificate {what}"), ANYBODYS, run)
+            case(&format!("the eUICC certificate {what}"), FOR_ANY_EID, run)
                 .id("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #3"),
         );
     }
     cases.push(case(
-        "a chain below another CI than the one that was to be used is refused",
-        ANYBODYS,
+        "a certificate chain of a CI other than the selected one is refused",
+        FOR_ANY_EID,
         other_ci(),
     ));
     cases.push(case(
-        "a challenge is answered once: after a refusal the transaction is over",
-        ANYBODYS,
+        "a challenge can be answered only once: a refusal ends the transaction",
+        FOR_ANY_EID,
         once(),
     ));
     cases.push(case(
-        "the eUICC's own refusal ends the session and leaves the order",
-        ANYBODYS,
-        own_refusal(),
+        "an error response of the eUICC ends the session and keeps the order",
+        FOR_ANY_EID,
+        euicc_error(),
     ));
     cases
 }
 
-/// The proof is refused, and the order is as it was: the same eUICC gets its offer afterwards.
-async fn refused_proof(
-    bench: &Bench<'_>,
+/// Checks that the request is refused and that the order is unchanged: the same eUICC gets its
+/// offer afterwards.
+async fn expect_refused(
+    testbed: &Testbed<'_>,
     status: Status,
-    spoil: impl Fn(&mut Authenticate) -> Verdict,
+    corrupt: impl Fn(&mut Authenticate) -> Verdict,
 ) -> Verdict {
-    let started = bench.initiate().await?;
-    let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
-    spoil(&mut proof)?;
-    bench.refused::<AuthenticateClient>(&proof.request()?, status).await?;
-    bench.offered().await.during("afterwards, with nothing wrong").map(|_| ())
+    let started = testbed.initiate().await?;
+    let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
+    corrupt(&mut proof)?;
+    testbed.refused::<AuthenticateClient>(&proof.request()?, status).await?;
+    testbed.offered().await.during("afterwards, without the defect").map(|_| ())
 }
 
-/// The eUICC can sign under both CIs, was told one and signs under the other.
+/// The eUICC supports both CIs for signing and signs with a certificate of the CI that the server
+/// has not selected.
 fn other_ci() -> Run {
     use crypto::Curve;
-    run!(|bench| {
-        let other = match bench.curve {
+    run!(|testbed| {
+        let other = match testbed.curve {
             Curve::P256 => Curve::BrainpoolP256r1,
             Curve::BrainpoolP256r1 => Curve::P256,
         };
-        let eid = bench.euicc.eid;
-        let other = bench.server.pki.issue_euicc(other, eid, bench.server.pki.eum(other)?.validity())?;
+        let eid = testbed.euicc.eid;
+        let other = testbed.server.pki.issue_euicc(other, eid, testbed.server.pki.eum(other)?.validity())?;
         let other_ci = other.ci.subject_key_id().cloned().into_iter();
-        let mut request = bench.initiation();
+        let mut request = testbed.initiation();
         request.euicc_info1.euicc_ci_pk_id_list_for_signing.extend(other_ci);
-        let started = bench.initiate_with(&request).await?;
-        let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+        let started = testbed.initiate_with(&request).await?;
+        let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
         proof.euicc_certificate = other.euicc.certificate.der().to_vec();
         proof.eum_certificate = other.eum.der().to_vec();
         proof.key = other.euicc.key;
-        bench.refused::<AuthenticateClient>(&proof.request()?, Status::CiUnknown).await
+        testbed.refused::<AuthenticateClient>(&proof.request()?, Status::CiUnknown).await
     })
 }
 
 fn once() -> Run {
-    run!(|bench| {
-        let started = bench.initiate().await?;
-        let wrong = bench.euicc.authenticate(&started.ok, "GUESSED").request()?;
-        bench.refused::<AuthenticateClient>(&wrong, Status::MatchingIdRefused).await?;
-        let right = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id).request()?;
-        bench.refused::<AuthenticateClient>(&right, Status::TransactionUnknown).await
+    run!(|testbed| {
+        let started = testbed.initiate().await?;
+        let wrong = testbed.euicc.authenticate(&started.ok, "GUESSED").request()?;
+        testbed.refused::<AuthenticateClient>(&wrong, Status::MatchingIdRefused).await?;
+        let right =
+            testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id).request()?;
+        testbed.refused::<AuthenticateClient>(&right, Status::TransactionUnknown).await
     })
 }
 
-fn own_refusal() -> Run {
-    run!(|bench| {
-        let ok = bench.call::<InitiateAuthentication>(&bench.initiation()).await?.done()?;
+fn euicc_error() -> Run {
+    run!(|testbed| {
+        let ok = testbed.call::<InitiateAuthentication>(&testbed.initiation()).await?.done()?;
         let refusal = AuthenticateClientRequest {
             transaction_id: ok.transaction_id.clone(),
             authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
@@ -417,109 +426,109 @@ fn own_refusal() -> Run {
                 },
             ),
         };
-        // The standard has no status of its own for it; that it is no success is what counts.
-        let answer = bench.call::<AuthenticateClient>(&refusal).await?;
+        // The standard defines no status for this. The case only requires a refusal.
+        let answer = testbed.call::<AuthenticateClient>(&refusal).await?;
         ensure(matches!(answer, Answer::Refused(_)), || {
-            "the eUICC's error was answered with success".to_owned()
+            "the server accepted an error response of the eUICC".to_owned()
         })?;
-        let late = bench.euicc.authenticate(&ok, &bench.ready()?.matching_id).request()?;
-        bench.refused::<AuthenticateClient>(&late, Status::TransactionUnknown).await?;
-        bench.offered().await.during("afterwards, in another session").map(|_| ())
+        let late = testbed.euicc.authenticate(&ok, &testbed.placed_order()?.matching_id).request()?;
+        testbed.refused::<AuthenticateClient>(&late, Status::TransactionUnknown).await?;
+        testbed.offered().await.during("afterwards, in a new session").map(|_| ())
     })
 }
 
-// --- Orders that are not to be had ---------------------------------------------------------------------------------
+// --- Refused orders ------------------------------------------------------------------------------------------------
 
-/// Identifier, title, what waits, what the eUICC says, what is answered.
+/// Identifier, title, order, expected status, modification of the request.
 const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #8"),
         "a profile that is not released is refused",
-        Order { standing: Standing::Confirmed, ..ANYBODYS },
+        Order { state: StockState::Confirmed, ..FOR_ANY_EID },
         Status::ProfileNotReleased,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #11"),
-        "default SM-DP+: a MatchingID that no order has is refused",
+        "default SM-DP+: an unknown MatchingID is refused",
         BY_EID,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #12"),
-        "activation code for the EID: a MatchingID that no order has is refused",
-        MINE,
+        "activation code for the EID: an unknown MatchingID is refused",
+        FOR_EID,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #13"),
-        "SM-DS: an EventID that no order has is refused",
+        "SM-DS: an unknown EventID is refused",
         BY_EVENT,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-EVENT-ID".to_owned()),
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #14"),
-        "default SM-DP+: an EID for which no order waits is refused",
-        Order { whose: Whose::Anothers, ..BY_EID },
+        "default SM-DP+: an EID without an order is refused",
+        Order { intended_for: IntendedEuicc::Other, ..BY_EID },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #15"),
-        "an eUICC without the capability that the profile needs is refused",
-        Order { profile: Wanted { usim: true, ppr1: false, icon: false }, ..ANYBODYS },
+        "an eUICC without a capability that the profile requires is refused",
+        Order { profile: ProfileFeatures { usim: true, ppr1: false, icon: false }, ..FOR_ANY_EID },
         Status::ProfileNotEligible,
         |_, it| it.info2.uicc_capability = BitString::of(&[uicc_capability::USIM]),
     ),
     (
         None,
-        "an eUICC that forbids the profile's policy rule is refused",
-        Order { profile: Wanted { usim: false, ppr1: true, icon: false }, ..ANYBODYS },
+        "an eUICC that forbids a policy rule of the profile is refused",
+        Order { profile: ProfileFeatures { usim: false, ppr1: true, icon: false }, ..FOR_ANY_EID },
         Status::ProfileNotEligible,
         |_, it| it.info2.forbidden_profile_policy_rules = Some(BitString::of(&[ppr::PPR1])),
     ),
     (
         None,
-        "an eUICC without memory for the profile is refused",
-        ANYBODYS,
+        "an eUICC with too little memory is refused",
+        FOR_ANY_EID,
         Status::EuiccInsufficientMemory,
         |_, it| it.info2.ext_card_resource = vec![0x81, 1, 0, 0x82, 1, 0, 0x83, 1, 0],
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #16"),
-        "an order that has expired is refused",
-        Order { expired: true, ..ANYBODYS },
+        "an expired order is refused",
+        Order { expired: true, ..FOR_ANY_EID },
         Status::OrderExpired,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #17"),
-        "an order whose downloads are used up is refused",
-        Order { attempts: Some((3, 3)), ..ANYBODYS },
+        "an order is refused after its last download attempt",
+        Order { attempts: Some((3, 3)), ..FOR_ANY_EID },
         Status::DownloadAttemptsExceeded,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #19"),
-        "SM-DS: an EID that the order is not for is refused",
-        Order { whose: Whose::Anothers, ..BY_EVENT },
+        "SM-DS: an EID that differs from the order is refused",
+        Order { intended_for: IntendedEuicc::Other, ..BY_EVENT },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #20"),
-        "activation code: an EID that the order is not for is refused",
-        Order { whose: Whose::Anothers, ..ANYBODYS },
+        "activation code: an EID that differs from the order is refused",
+        Order { intended_for: IntendedEuicc::Other, ..FOR_ANY_EID },
         Status::EidNotAllowed,
         |_, _| {},
     ),
     (
         Some("4.3.14.2.2 TC_SM-DP+_ES9+.AuthenticateClientNIST_ErrorCases #21"),
-        "activation code for no EID in particular: a MatchingID that no order has is refused",
-        ANYBODYS,
+        "activation code without EID: an unknown MatchingID is refused",
+        FOR_ANY_EID,
         Status::MatchingIdRefused,
         |_, it| it.matching_id = Some("UNKNOWN-MATCHING-ID".to_owned()),
     ),
@@ -530,34 +539,30 @@ fn orders() -> Vec<Case> {
         .iter()
         .map(|(id, title, order, status, change)| {
             let (status, change) = (*status, *change);
-            let run = run!(|bench| {
-                let started = bench.initiate().await?;
-                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
-                change(bench, &mut proof);
-                bench.refused::<AuthenticateClient>(&proof.request()?, status).await
+            let run = run!(|testbed| {
+                let started = testbed.initiate().await?;
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
+                change(testbed, &mut proof);
+                testbed.refused::<AuthenticateClient>(&proof.request()?, status).await
             });
             Case { id: *id, ..case(title, *order, run) }
         })
         .collect();
-    let last_one = Order { attempts: Some((2, 3)), ..ANYBODYS };
+    let last_one = Order { attempts: Some((2, 3)), ..FOR_ANY_EID };
     cases.push(case(
-        "the last download of an order may begin, the one after it not",
+        "the last allowed download attempt is accepted and the next one is refused",
         last_one,
         last_attempt(),
     ));
-    cases.push(case("a profile that is installed is not offered again", ANYBODYS, not_again()));
+    cases.push(case("an installed profile is not offered again", FOR_ANY_EID, installed()));
     cases.extend(version_3());
-    cases.push(case("a package that is out is not for another eUICC", ANYBODYS, handed_out()));
-    let for_all = Order { reusable: true, ..ANYBODYS };
-    cases.push(case(
-        "an order that is never used up serves one eUICC after the other",
-        for_all,
-        one_after_another(),
-    ));
+    cases.push(case("another eUICC is refused after the package was delivered", FOR_ANY_EID, delivered()));
+    let for_all = Order { reusable: true, ..FOR_ANY_EID };
+    cases.push(case("a reusable order can be downloaded by several eUICCs", for_all, one_after_another()));
     cases
 }
 
-/// What version 3 can ask for besides and this server may refuse, as long as it does.
+/// Requests of version 3 that the server may refuse. They must not lead to an offer.
 fn version_3() -> Vec<Case> {
     type Ask = fn(&mut Authenticate);
     let asks: [(&str, Ask); 3] = [
@@ -573,51 +578,51 @@ fn version_3() -> Vec<Case> {
     ];
     asks.into_iter()
         .map(|(title, ask)| {
-            let run = run!(|bench| {
-                let started = bench.initiate().await?;
-                let mut proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+            let run = run!(|testbed| {
+                let started = testbed.initiate().await?;
+                let mut proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
                 ask(&mut proof);
-                let answer = bench.call::<AuthenticateClient>(&proof.request()?).await?;
+                let answer = testbed.call::<AuthenticateClient>(&proof.request()?).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || "a download was offered".to_owned())?;
-                bench.offered().await.during("afterwards, asking for a download").map(|_| ())
+                testbed.offered().await.during("afterwards, with a download request").map(|_| ())
             });
-            case(title, ANYBODYS, run)
+            case(title, FOR_ANY_EID, run)
         })
         .collect()
 }
 
 fn last_attempt() -> Run {
-    run!(|bench| {
-        bench.offered().await?;
-        let answer = ask(bench, &bench.euicc, &bench.ready()?.matching_id).await?;
+    run!(|testbed| {
+        testbed.offered().await?;
+        let answer = ask(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::DownloadAttemptsExceeded)
     })
 }
 
-fn not_again() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        let answer = ask(bench, &bench.euicc, &bench.ready()?.matching_id).await?;
+fn installed() -> Run {
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        let answer = ask(testbed, &testbed.euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::MatchingIdRefused)
     })
 }
 
-fn handed_out() -> Run {
-    run!(|bench| {
-        bench.download().await?;
-        let answer = ask(bench, &bench.other_euicc, &bench.ready()?.matching_id).await?;
+fn delivered() -> Run {
+    run!(|testbed| {
+        testbed.download().await?;
+        let answer = ask(testbed, &testbed.other_euicc, &testbed.placed_order()?.matching_id).await?;
         answer.refused("authenticateClient", Status::EidNotAllowed)
     })
 }
 
 fn one_after_another() -> Run {
-    run!(|bench| {
-        let matching_id = &bench.ready()?.matching_id;
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        ask(bench, &bench.other_euicc, matching_id).await?.done().during("the other eUICC")?;
-        ask(bench, &bench.euicc, matching_id).await?.done().during("the first eUICC again").map(|_| ())
+    run!(|testbed| {
+        let matching_id = &testbed.placed_order()?.matching_id;
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        ask(testbed, &testbed.other_euicc, matching_id).await?.done().during("the other eUICC")?;
+        ask(testbed, &testbed.euicc, matching_id).await?.done().during("the first eUICC again").map(|_| ())
     })
 }
 
@@ -627,39 +632,39 @@ fn retries() -> Vec<Case> {
     [
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #01",
-            "default SM-DP+: a retry is told the one-time key of the package that was bound",
+            "default SM-DP+: a retry gets the one-time key of the bound package",
             BY_EID,
         ),
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #02",
-            "SM-DS: a retry is told the one-time key of the package that was bound",
+            "SM-DS: a retry gets the one-time key of the bound package",
             BY_EVENT,
         ),
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #03",
-            "activation code for the EID: a retry is told the one-time key of the package that was bound",
-            MINE,
+            "activation code for the EID: a retry gets the one-time key of the bound package",
+            FOR_EID,
         ),
         (
             "4.3.14.2.6 TC_SM-DP+_ES9+.AuthenticateClient_RetryCases_Reuse_OTPK #04",
-            "activation code for no EID: a retry is told the one-time key of the package that was bound",
-            ANYBODYS,
+            "activation code without EID: a retry gets the one-time key of the bound package",
+            FOR_ANY_EID,
         ),
     ]
     .into_iter()
     .map(|(id, title, order)| {
-        let run = run!(|bench| {
-            let key = bench.euicc.one_time_key();
-            let offered = bench.offered().await?;
-            bench.bound(&offered, &key).await?;
-            told(&bench.offered().await.during("the retry")?, &key)
+        let run = run!(|testbed| {
+            let key = testbed.euicc.one_time_key();
+            let offered = testbed.offered().await?;
+            testbed.bound(&offered, &key).await?;
+            check_bpp_otpk(&testbed.offered().await.during("the retry")?, &key)
         });
         case(title, order, run).id(id)
     })
     .collect()
 }
 
-fn told(offered: &Offered, key: &crypto::SecretKey) -> Verdict {
+fn check_bpp_otpk(offered: &Offered, key: &crypto::SecretKey) -> Verdict {
     let expected = Some(key.public_key().to_sec1().to_vec());
     equal("smdpSigned2.bppEuiccOtpk", &offered.ok.smdp_signed2.bpp_euicc_otpk, &expected)
 }

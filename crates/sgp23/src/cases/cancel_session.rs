@@ -1,4 +1,4 @@
-//! ES9+.CancelSession: SGP.22 section 5.6.5, SGP.23 section 4.3.16.
+//! Cases of ES9+.CancelSession: SGP.22 section 5.6.5, SGP.23 section 4.3.16.
 
 use rsp::ids::TransactionId;
 use rsp::sgp22::CancelSessionReason as Reason;
@@ -6,11 +6,11 @@ use rsp::sgp22::es9plus::{CancelSession, CancelSessionRequestEs9, GetBoundProfil
 use rsp::sgp22::es10b::CancelSessionResponse;
 use rsp::status::Status;
 
-use crate::bench::Bench;
 use crate::binding::Answer;
 use crate::case::{Case, Need, Run, run};
 use crate::euicc::Cancel;
 use crate::order::Order;
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure};
 
 const FUNCTION: &str = "ES9+.CancelSession";
@@ -20,13 +20,13 @@ fn case(title: &str, run: Run) -> Case {
     Case::new(FUNCTION, CLAUSE, title, run).order(Order::default())
 }
 
-/// The profile may still be downloaded.
+/// The profile can still be downloaded.
 const KEEPS: bool = true;
-/// The profile is not downloaded any more.
+/// The profile can no longer be downloaded.
 const ENDS: bool = false;
 
-/// Reason, its name, what becomes of the order, and the identifiers after AuthenticateClient and after
-/// GetBoundProfilePackage.
+/// The reason, its name, its effect on the order, and the identifiers of the cases after
+/// AuthenticateClient and after GetBoundProfilePackage.
 type Row = (Reason, &'static str, bool, Option<&'static str>, Option<&'static str>);
 
 const REASONS: &[Row] = &[
@@ -87,24 +87,24 @@ pub(super) fn cases() -> Vec<Case> {
     for (reason, name, keeps, after_authenticate, after_package) in REASONS {
         let (reason, keeps) = (*reason, *keeps);
         let effect = if keeps { "keeps the order" } else { "ends the order" };
-        let run = run!(|bench| {
-            let offered = bench.offered().await?;
+        let run = run!(|testbed| {
+            let offered = testbed.offered().await?;
             let id = &offered.ok.transaction_id;
-            bench.cancel(&bench.euicc.cancel(id, &offered.auth.oid, reason)).await?;
-            let late = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
-            bench
+            testbed.cancel(&testbed.euicc.cancel(id, &offered.auth.oid, reason)).await?;
+            let late = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.request();
+            testbed
                 .refused::<GetBoundProfilePackage>(&late, Status::TransactionUnknown)
                 .await
                 .during("in the cancelled session")?;
-            expect_order(bench, keeps).await
+            expect_order(testbed, keeps).await
         });
         let case_of = |when: &str, run| case(&format!("{name} after {when} {effect}"), run);
         cases.push(Case { id: *after_authenticate, ..case_of("AuthenticateClient", run) });
-        let run = run!(|bench| {
-            let bound = bench.download().await?;
-            let cancel = bench.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, reason);
-            bench.cancel(&cancel).await?;
-            expect_order(bench, keeps).await
+        let run = run!(|testbed| {
+            let bound = testbed.download().await?;
+            let cancel = testbed.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, reason);
+            testbed.cancel(&cancel).await?;
+            expect_order(testbed, keeps).await
         });
         cases.push(Case { id: *after_package, ..case_of("GetBoundProfilePackage", run) });
     }
@@ -113,88 +113,96 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The same eUICC can download afterwards if the order was kept, and not otherwise.
-async fn expect_order(bench: &Bench<'_>, kept: bool) -> Verdict {
+/// Checks that the same eUICC can download afterwards if the order was kept, and is refused
+/// otherwise.
+async fn expect_order(testbed: &Testbed<'_>, kept: bool) -> Verdict {
     if kept {
-        return bench.download().await.during("afterwards").map(|_| ());
+        return testbed.download().await.during("afterwards").map(|_| ());
     }
-    let started = bench.initiate().await?;
-    let proof = bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id).request()?;
-    bench
+    let started = testbed.initiate().await?;
+    let proof = testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id).request()?;
+    testbed
         .refused::<rsp::sgp22::es9plus::AuthenticateClient>(&proof, Status::MatchingIdRefused)
         .await
         .during("afterwards")
 }
 
 fn ended_state() -> Case {
-    let run = run!(|bench| {
-        let offered = bench.offered().await?;
+    let run = run!(|testbed| {
+        let offered = testbed.offered().await?;
         let id = &offered.ok.transaction_id;
-        bench.cancel(&bench.euicc.cancel(id, &offered.auth.oid, Reason::END_USER_REJECTION)).await?;
-        bench.expect_state("Error").await
+        testbed.cancel(&testbed.euicc.cancel(id, &offered.auth.oid, Reason::END_USER_REJECTION)).await?;
+        testbed.expect_state("Error").await
     });
-    case("the profile of an order that was ended is in state Error", run).need(Need::Admin)
+    case("the profile of an ended order is in state Error", run).need(Need::Admin)
 }
 
-type Spoil = fn(&Bench<'_>, &mut Cancel) -> Verdict;
+type Corrupt = fn(&Testbed<'_>, &mut Cancel) -> Verdict;
 
-const REFUSALS: &[(&str, Status, Spoil)] = &[
-    ("the TransactionID outside of what is signed is unknown", Status::TransactionUnknown, |_, it| {
+const REFUSALS: &[(&str, Status, Corrupt)] = &[
+    ("the TransactionID in the envelope is unknown", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16]);
         Ok(())
     }),
-    ("the TransactionID in euiccCancelSessionSigned is another one", Status::TransactionUnknown, |_, it| {
+    ("the TransactionID in euiccCancelSessionSigned differs", Status::TransactionUnknown, |_, it| {
         it.signed.transaction_id = TransactionId(vec![1; 16]);
         Ok(())
     }),
-    ("euiccCancelSessionSignature does not verify", Status::EuiccVerificationFailed, |_, it| {
-        it.spoil_signature = true;
+    ("euiccCancelSessionSignature is invalid", Status::EuiccVerificationFailed, |_, it| {
+        it.corrupt_signature = true;
         Ok(())
     }),
-    ("euiccCancelSessionSignature is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
-        it.key = bench.other_euicc.credentials.euicc.key.clone();
-        Ok(())
-    }),
-    ("the SM-DP+ OID is another server's", Status::SmdpOidMismatch, |_, it| {
+    (
+        "euiccCancelSessionSignature belongs to another eUICC",
+        Status::EuiccVerificationFailed,
+        |testbed, it| {
+            it.key = testbed.other_euicc.credentials.euicc.key.clone();
+            Ok(())
+        },
+    ),
+    ("the SM-DP+ OID belongs to another server", Status::SmdpOidMismatch, |_, it| {
         it.signed.smdp_oid = "2.999.11".parse().map_err(|_| Stop::needs("an OID"))?;
         Ok(())
     }),
 ];
 
-/// Each after AuthenticateClient and after GetBoundProfilePackage; the session and the order stay as they are.
+/// Each defect is tested after AuthenticateClient and after GetBoundProfilePackage. Session and
+/// order must be unchanged.
 fn refusals() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (title, status, spoil) in REFUSALS {
-        let (status, spoil) = (*status, *spoil);
-        let run = run!(|bench| {
-            let offered = bench.offered().await?;
+    for (title, status, corrupt) in REFUSALS {
+        let (status, corrupt) = (*status, *corrupt);
+        let run = run!(|testbed| {
+            let offered = testbed.offered().await?;
             let id = &offered.ok.transaction_id;
-            let mut cancel = bench.euicc.cancel(id, &offered.auth.oid, Reason::END_USER_REJECTION);
-            spoil(bench, &mut cancel)?;
-            bench.refused::<CancelSession>(&cancel.request(), status).await?;
-            bench.bound(&offered, &bench.euicc.one_time_key()).await.during("afterwards").map(|_| ())
+            let mut cancel = testbed.euicc.cancel(id, &offered.auth.oid, Reason::END_USER_REJECTION);
+            corrupt(testbed, &mut cancel)?;
+            testbed.refused::<CancelSession>(&cancel.request(), status).await?;
+            testbed.bound(&offered, &testbed.euicc.one_time_key()).await.during("afterwards").map(|_| ())
         });
         cases.push(case(&format!("after AuthenticateClient: {title}"), run));
-        let run = run!(|bench| {
-            let bound = bench.download().await?;
+        let run = run!(|testbed| {
+            let bound = testbed.download().await?;
             let mut cancel =
-                bench.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, Reason::END_USER_REJECTION);
-            spoil(bench, &mut cancel)?;
-            bench.refused::<CancelSession>(&cancel.request(), status).await?;
-            bench.download().await.during("afterwards").map(|_| ())
+                testbed.euicc.cancel(&bound.transaction_id, &bound.smdp_oid, Reason::END_USER_REJECTION);
+            corrupt(testbed, &mut cancel)?;
+            testbed.refused::<CancelSession>(&cancel.request(), status).await?;
+            testbed.download().await.during("afterwards").map(|_| ())
         });
         cases.push(case(&format!("after GetBoundProfilePackage: {title}"), run));
     }
-    let run = run!(|bench| {
-        let offered = bench.offered().await?;
+    let run = run!(|testbed| {
+        let offered = testbed.offered().await?;
         let error = CancelSessionRequestEs9 {
             transaction_id: offered.ok.transaction_id.clone(),
             cancel_session_response: CancelSessionResponse::CancelSessionResponseError(127),
         };
-        let answer = bench.call::<CancelSession>(&error).await?;
-        ensure(matches!(answer, Answer::Refused(_)), || "the eUICC's error ended the session".to_owned())?;
-        bench.bound(&offered, &bench.euicc.one_time_key()).await.during("afterwards").map(|_| ())
+        let answer = testbed.call::<CancelSession>(&error).await?;
+        ensure(matches!(answer, Answer::Refused(_)), || {
+            "an error response of the eUICC ended the session".to_owned()
+        })?;
+        testbed.bound(&offered, &testbed.euicc.one_time_key()).await.during("afterwards").map(|_| ())
     });
-    cases.push(case("the eUICC's own error ends nothing", run));
+    cases.push(case("an error response of the eUICC keeps the session and the order", run));
     cases
 }

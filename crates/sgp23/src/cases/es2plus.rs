@@ -1,4 +1,4 @@
-//! ES2+: SGP.22 section 5.3, SGP.23 sections 4.3.1 to 4.3.6.
+//! Cases of ES2+: SGP.22 section 5.3, SGP.23 sections 4.3.1 to 4.3.6.
 
 use rsp::ids::{Iccid, TransactionId};
 use rsp::sgp22::es2plus::{CancelOrderRequest, ConfirmOrderRequest, FinalProfileStatusIndicator};
@@ -6,17 +6,17 @@ use rsp::status::Status;
 
 use super::CODE;
 use crate::arrange::fresh_iccid;
-use crate::bench::Bench;
 use crate::binding::{Answer, Refused};
 use crate::case::{Case, Need, Run, Scope, run};
-use crate::operator::{Nothing, Operator};
-use crate::order::{Order, Ready, Standing, Whose};
+use crate::operator::{EmptyReply, Operator};
+use crate::order::{IntendedEuicc, Order, PlacedOrder, StockState};
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 const STOCK: Order = Order {
-    standing: Standing::Available,
-    whose: Whose::Anybody,
-    found: crate::order::Found::ByMatchingId,
+    state: StockState::Available,
+    intended_for: IntendedEuicc::Any,
+    lookup: crate::order::LookupKey::ByMatchingId,
     confirmation_code: None,
     expired: false,
     attempts: None,
@@ -24,7 +24,7 @@ const STOCK: Order = Order {
     reusable: false,
     ppk: false,
     bound_once: false,
-    profile: crate::order::Wanted { usim: false, ppr1: false, icon: false },
+    profile: crate::order::ProfileFeatures { usim: false, ppr1: false, icon: false },
 };
 
 fn case(function: &'static str, clause: &'static str, title: &str, run: Run) -> Case {
@@ -51,15 +51,15 @@ pub(super) fn cases() -> Vec<Case> {
     [download_order(), confirm_order(), cancel_order(), release_profile(), callers()].concat()
 }
 
-impl Bench<'_> {
-    /// The profile in stock, ordered.
+impl Testbed<'_> {
+    /// Orders the profile in stock.
     async fn ordered(&self) -> Result<(&Operator, Iccid), Stop> {
         let (operator, iccid) = (self.operator()?, self.iccid()?);
         operator.download_order(Some(iccid), None, None).await?.done().during("DownloadOrder")?;
         Ok((operator, iccid))
     }
 
-    /// The profile in stock, ordered and confirmed; gives the MatchingID.
+    /// Orders and confirms the profile in stock. Returns the MatchingID.
     async fn confirmed(&self, release_flag: bool) -> Result<(&Operator, Iccid, String), Stop> {
         let (operator, iccid) = self.ordered().await?;
         let request = ConfirmOrderRequest { release_flag, ..operator.confirmation(iccid) };
@@ -67,19 +67,22 @@ impl Bench<'_> {
         Ok((operator, iccid, reply.matching_id))
     }
 
-    /// Downloads what was ordered here.
-    async fn download_under(
+    /// Downloads the profile with this MatchingID.
+    async fn download_with(
         &self,
         matching_id: &str,
         code: Option<&'static str>,
     ) -> Result<TransactionId, Stop> {
-        let ready =
-            Ready { matching_id: matching_id.to_owned(), confirmation_code: code, ..self.ready()?.clone() };
-        Ok(self.following(ready).download().await.during("the download")?.transaction_id)
+        let placed_order = PlacedOrder {
+            matching_id: matching_id.to_owned(),
+            confirmation_code: code,
+            ..self.placed_order()?.clone()
+        };
+        Ok(self.following(placed_order).download().await.during("the download")?.transaction_id)
     }
 
-    /// That nothing is to be had under a MatchingID.
-    async fn nothing_under(&self, matching_id: &str, status: Status) -> Verdict {
+    /// Checks that a download with this MatchingID is refused.
+    async fn expect_refused_download(&self, matching_id: &str, status: Status) -> Verdict {
         use rsp::sgp22::es9plus::AuthenticateClient;
         let started = self.initiate().await?;
         let proof = self.euicc.authenticate(&started.ok, matching_id).request()?;
@@ -94,33 +97,33 @@ fn download_order() -> Vec<Case> {
     vec![
         download_order_case(
             "a profile is reserved by its ICCID",
-            run!(|bench| {
-                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+            run!(|testbed| {
+                let (operator, iccid) = (testbed.operator()?, testbed.iccid()?);
                 let reply = operator.download_order(Some(iccid), None, None).await?.done()?;
                 equal("iccid", &reply.iccid, &iccid)
             }),
         ),
         one_of_a_kind(
             "a profile reserved without EID is Allocated",
-            run!(|bench| {
-                bench.ordered().await?;
-                bench.expect_state("Allocated").await
+            run!(|testbed| {
+                testbed.ordered().await?;
+                testbed.expect_state("Allocated").await
             }),
         ),
         one_of_a_kind(
             "a profile reserved for an EID is Linked",
-            run!(|bench| {
-                let operator = bench.operator()?;
-                let eid = Some(bench.euicc.eid);
-                operator.download_order(Some(bench.iccid()?), None, eid).await?.done()?;
-                bench.expect_state("Linked").await
+            run!(|testbed| {
+                let operator = testbed.operator()?;
+                let eid = Some(testbed.euicc.eid);
+                operator.download_order(Some(testbed.iccid()?), None, eid).await?.done()?;
+                testbed.expect_state("Linked").await
             }),
         ),
         one_of_a_kind(
-            "any profile of a type is reserved, the last one once",
-            run!(|bench| {
-                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
-                let profile_type = bench.profile_type()?;
+            "a profile is reserved by its type, and each profile only once",
+            run!(|testbed| {
+                let (operator, iccid) = (testbed.operator()?, testbed.iccid()?);
+                let profile_type = testbed.profile_type()?;
                 let reply = operator.download_order(None, Some(profile_type), None).await?.done()?;
                 equal("iccid", &reply.iccid, &iccid)?;
                 let again = operator.download_order(None, Some(profile_type), None).await?;
@@ -128,50 +131,51 @@ fn download_order() -> Vec<Case> {
             }),
         ),
         download_order_case(
-            "ICCID and profile type that belong together are taken",
-            run!(|bench| {
-                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
-                let profile_type = bench.profile_type()?;
+            "a matching ICCID and profile type are accepted",
+            run!(|testbed| {
+                let (operator, iccid) = (testbed.operator()?, testbed.iccid()?);
+                let profile_type = testbed.profile_type()?;
                 let reply = operator.download_order(Some(iccid), Some(profile_type), None).await?.done()?;
                 equal("iccid", &reply.iccid, &iccid)
             }),
         ),
         download_order_case(
             "one of ICCID and profile type must be given",
-            run!(|bench| {
-                let answer = bench.operator()?.download_order(None, None, None).await?;
+            run!(|testbed| {
+                let answer = testbed.operator()?.download_order(None, None, None).await?;
                 expect_refusal(answer, "1.3.1")
             }),
         ),
         download_order_case(
-            "an ICCID that is not in stock is refused",
-            run!(|bench| {
-                let answer = bench.operator()?.download_order(Some(fresh_iccid(bench)?), None, None).await?;
+            "an unknown ICCID is refused",
+            run!(|testbed| {
+                let answer =
+                    testbed.operator()?.download_order(Some(fresh_iccid(testbed)?), None, None).await?;
                 answer.refused("downloadOrder", Status::IccidUnknown)
             }),
         ),
         download_order_case(
-            "an ICCID that is ordered already is refused",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
+            "an already ordered ICCID is refused",
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
                 let answer = operator.download_order(Some(iccid), None, None).await?;
                 answer.refused("downloadOrder", Status::IccidInUse)
             }),
         ),
         download_order_case(
-            "a profile type that is not the ICCID's is refused",
-            run!(|bench| {
-                let answer = bench
+            "a profile type that does not match the ICCID is refused",
+            run!(|testbed| {
+                let answer = testbed
                     .operator()?
-                    .download_order(Some(bench.iccid()?), Some("another type"), None)
+                    .download_order(Some(testbed.iccid()?), Some("another type"), None)
                     .await?;
                 answer.refused("downloadOrder", Status::ProfileTypeMismatch)
             }),
         ),
         download_order_case(
-            "a profile type that nobody has heard of is refused",
-            run!(|bench| {
-                let answer = bench.operator()?.download_order(None, Some("unheard of"), None).await?;
+            "an unknown profile type is refused",
+            run!(|testbed| {
+                let answer = testbed.operator()?.download_order(None, Some("unknown type"), None).await?;
                 answer.refused("downloadOrder", Status::ProfileTypeUnknown)
             }),
         ),
@@ -183,20 +187,20 @@ fn download_order() -> Vec<Case> {
 fn confirm_order() -> Vec<Case> {
     let mut cases = vec![
         confirm_order_case(
-            "the server makes a MatchingID and the profile can be downloaded under it",
-            run!(|bench| {
-                let (_, _, matching_id) = bench.confirmed(true).await?;
+            "the server generates a MatchingID and the profile can be downloaded with it",
+            run!(|testbed| {
+                let (_, _, matching_id) = testbed.confirmed(true).await?;
                 let allowed = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-';
                 ensure(!matching_id.is_empty() && matching_id.bytes().all(allowed), || {
                     format!("matchingId is {matching_id:?}, expected A-Z, 0-9 and -")
                 })?;
-                bench.download_under(&matching_id, None).await.map(|_| ())
+                testbed.download_with(&matching_id, None).await.map(|_| ())
             }),
         ),
         confirm_order_case(
-            "the answer tells the address of the SM-DP+, and no EID when there is none",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
+            "the response has the address of the SM-DP+, and an EID only if the order has one",
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
                 let reply = operator.confirm(&operator.confirmation(iccid)).await?.done()?;
                 equal("eid", &reply.eid, &None)?;
                 if let Some(address) = reply.smdp_address {
@@ -206,70 +210,70 @@ fn confirm_order() -> Vec<Case> {
             }),
         ),
         confirm_order_case(
-            "a MatchingID that the operator chose is kept",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
-                let chosen = chosen_matching_id(bench)?;
+            "a MatchingID chosen by the operator is used",
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
+                let chosen = chosen_matching_id(testbed)?;
                 let request =
                     ConfirmOrderRequest { matching_id: Some(chosen.clone()), ..operator.confirmation(iccid) };
                 let reply = operator.confirm(&request).await?.done()?;
                 equal("matchingId", &reply.matching_id, &chosen)?;
-                bench.download_under(&chosen, None).await.map(|_| ())
+                testbed.download_with(&chosen, None).await.map(|_| ())
             }),
         ),
         confirm_order_case(
-            "an EID given with the order comes back, and the order is for it alone",
-            run!(|bench| {
-                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
-                let eid = bench.other_euicc.eid;
+            "an EID in the order is returned, and other EIDs are refused",
+            run!(|testbed| {
+                let (operator, iccid) = (testbed.operator()?, testbed.iccid()?);
+                let eid = testbed.other_euicc.eid;
                 operator.download_order(Some(iccid), None, Some(eid)).await?.done()?;
                 let reply = operator.confirm(&operator.confirmation(iccid)).await?.done()?;
                 equal("eid", &reply.eid, &Some(eid))?;
-                bench.nothing_under(&reply.matching_id, Status::EidNotAllowed).await
+                testbed.expect_refused_download(&reply.matching_id, Status::EidNotAllowed).await
             }),
         ),
         confirm_order_case(
-            "an EID given with the confirmation comes back, and the order is for it alone",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
-                let eid = Some(bench.other_euicc.eid);
+            "an EID in the confirmation is returned, and other EIDs are refused",
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
+                let eid = Some(testbed.other_euicc.eid);
                 let request = ConfirmOrderRequest { eid, ..operator.confirmation(iccid) };
                 let reply = operator.confirm(&request).await?.done()?;
                 equal("eid", &reply.eid, &eid)?;
-                bench.nothing_under(&reply.matching_id, Status::EidNotAllowed).await
+                testbed.expect_refused_download(&reply.matching_id, Status::EidNotAllowed).await
             }),
         ),
         confirm_order_case(
-            "an empty MatchingID makes an order that is found by its EID",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
+            "an order with an empty MatchingID is found by its EID",
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
                 let request = ConfirmOrderRequest {
-                    eid: Some(bench.euicc.eid),
+                    eid: Some(testbed.euicc.eid),
                     matching_id: Some(String::new()),
                     ..operator.confirmation(iccid)
                 };
                 let reply = operator.confirm(&request).await?.done()?;
                 equal("matchingId", &reply.matching_id.as_str(), &"")?;
-                bench.download_under("", None).await.map(|_| ())
+                testbed.download_with("", None).await.map(|_| ())
             }),
         ),
         confirm_order_case(
-            "a confirmation code is asked of the user",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
+            "a confirmation code is required from the user",
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
                 let request = ConfirmOrderRequest {
                     confirmation_code: Some(CODE.to_owned()),
                     ..operator.confirmation(iccid)
                 };
                 let reply = operator.confirm(&request).await?.done()?;
-                bench.download_under(&reply.matching_id, Some(CODE)).await.map(|_| ())
+                testbed.download_with(&reply.matching_id, Some(CODE)).await.map(|_| ())
             }),
         ),
         confirm_order_case(
             "without the release flag the profile cannot be downloaded yet",
-            run!(|bench| {
-                let (_, _, matching_id) = bench.confirmed(false).await?;
-                bench.nothing_under(&matching_id, Status::ProfileNotReleased).await
+            run!(|testbed| {
+                let (_, _, matching_id) = testbed.confirmed(false).await?;
+                testbed.expect_refused_download(&matching_id, Status::ProfileNotReleased).await
             }),
         ),
     ];
@@ -277,14 +281,14 @@ fn confirm_order() -> Vec<Case> {
         let (status, change) = (*status, *change);
         confirm_order_case(
             title,
-            run!(|bench| {
-                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
-                let eid = Some(bench.euicc.eid);
+            run!(|testbed| {
+                let (operator, iccid) = (testbed.operator()?, testbed.iccid()?);
+                let eid = Some(testbed.euicc.eid);
                 operator.download_order(Some(iccid), None, eid).await?.done().during("DownloadOrder")?;
                 let mut request = operator.confirmation(iccid);
-                change(bench, &mut request)?;
+                change(testbed, &mut request)?;
                 operator.confirm(&request).await?.refused("confirmOrder", status)?;
-                // The order is as it was.
+                // The order must be unchanged.
                 operator.confirm(&operator.confirmation(iccid)).await?.done().during("afterwards").map(|_| ())
             }),
         )
@@ -293,20 +297,20 @@ fn confirm_order() -> Vec<Case> {
     cases
 }
 
-type ChangeConfirmation = fn(&Bench<'_>, &mut ConfirmOrderRequest) -> Verdict;
+type ChangeConfirmation = fn(&Testbed<'_>, &mut ConfirmOrderRequest) -> Verdict;
 
 /// The profile is ordered for the eUICC of the case.
 const CONFIRMATIONS: &[(&str, Status, ChangeConfirmation)] = &[
-    ("an ICCID that is not in stock cannot be confirmed", Status::IccidUnknown, |bench, it| {
-        it.iccid = fresh_iccid(bench)?;
+    ("an unknown ICCID cannot be confirmed", Status::IccidUnknown, |testbed, it| {
+        it.iccid = fresh_iccid(testbed)?;
         Ok(())
     }),
-    ("another EID than the order's is refused", Status::EidAssociation, |bench, it| {
-        it.eid = Some(bench.other_euicc.eid);
+    ("an EID that differs from the order is refused", Status::EidAssociation, |testbed, it| {
+        it.eid = Some(testbed.other_euicc.eid);
         Ok(())
     }),
-    ("an SM-DS that cannot be reached is refused", Status::SmdsInaccessible, |_, it| {
-        // Port 9 discards; nobody speaks TLS there.
+    ("an unreachable SM-DS is refused", Status::SmdsInaccessible, |_, it| {
+        // Port 9 is the discard service, and no TLS server listens there.
         it.smds_address = Some("localhost:9".to_owned());
         Ok(())
     }),
@@ -315,15 +319,15 @@ const CONFIRMATIONS: &[(&str, Status, ChangeConfirmation)] = &[
 fn conflicts() -> Vec<Case> {
     vec![
         confirm_order_case(
-            "a MatchingID that another order has is refused",
-            run!(|bench| {
-                let (operator, iccid, taken) = bench.confirmed(true).await?;
-                let other = bench.second_profile().await?;
+            "a MatchingID of another order is refused",
+            run!(|testbed| {
+                let (operator, iccid, taken) = testbed.confirmed(true).await?;
+                let other = testbed.second_profile().await?;
                 operator.download_order(Some(other), None, None).await?.done().during("DownloadOrder")?;
                 let request =
                     ConfirmOrderRequest { matching_id: Some(taken.clone()), ..operator.confirmation(other) };
                 operator.confirm(&request).await?.refused("confirmOrder", Status::MatchingIdInUse)?;
-                // Once the first is cancelled, it is free.
+                // After the first order is cancelled, its MatchingID can be used again.
                 operator.cancel(&operator.cancellation(iccid)).await?.done().during("CancelOrder")?;
                 let again = ConfirmOrderRequest { header: operator.header(), ..request };
                 operator.confirm(&again).await?.done().during("afterwards").map(|_| ())
@@ -332,23 +336,23 @@ fn conflicts() -> Vec<Case> {
         .need(Need::Admin),
         confirm_order_case(
             "a profile that is not ordered cannot be confirmed",
-            run!(|bench| {
-                let operator = bench.operator()?;
-                let answer = operator.confirm(&operator.confirmation(bench.iccid()?)).await?;
+            run!(|testbed| {
+                let operator = testbed.operator()?;
+                let answer = operator.confirm(&operator.confirmation(testbed.iccid()?)).await?;
                 expect_refusal(answer, "8.2.1")
             }),
         ),
         confirm_order_case(
-            "an order is confirmed once",
-            run!(|bench| {
-                let (operator, iccid, _) = bench.confirmed(true).await?;
+            "an order can be confirmed only once",
+            run!(|testbed| {
+                let (operator, iccid, _) = testbed.confirmed(true).await?;
                 expect_refusal(operator.confirm(&operator.confirmation(iccid)).await?, "8.2.1")
             }),
         ),
         confirm_order_case(
             "an empty MatchingID needs an EID",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
                 let request =
                     ConfirmOrderRequest { matching_id: Some(String::new()), ..operator.confirmation(iccid) };
                 operator.confirm(&request).await?.refused("confirmOrder", Status::EidMissing)
@@ -356,20 +360,20 @@ fn conflicts() -> Vec<Case> {
         ),
         confirm_order_case(
             "a MatchingID with other characters than A-Z, 0-9 and - is refused",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
                 let matching_id = Some("lower case".to_owned());
                 let request = ConfirmOrderRequest { matching_id, ..operator.confirmation(iccid) };
                 let answer = operator.confirm(&request).await?;
-                ensure(matches!(answer, Answer::Refused(_)), || "it was taken".to_owned())
+                ensure(matches!(answer, Answer::Refused(_)), || "the MatchingID was accepted".to_owned())
             }),
         ),
     ]
 }
 
-/// A MatchingID that no other order has.
-fn chosen_matching_id(bench: &Bench<'_>) -> Result<String, Stop> {
-    Ok(format!("SGP23-{}", fresh_iccid(bench)?))
+/// Returns a unique MatchingID.
+fn chosen_matching_id(testbed: &Testbed<'_>) -> Result<String, Stop> {
+    Ok(format!("SGP23-{}", fresh_iccid(testbed)?))
 }
 
 // --- CancelOrder ---------------------------------------------------------------------------------------------------
@@ -378,14 +382,14 @@ fn cancel_order() -> Vec<Case> {
     let mut cases = vec![
         cancel_order_case(
             "a cancelled order cannot be downloaded, and its profile can be ordered again",
-            run!(|bench| {
-                let (operator, iccid, matching_id) = bench.confirmed(true).await?;
+            run!(|testbed| {
+                let (operator, iccid, matching_id) = testbed.confirmed(true).await?;
                 let request = CancelOrderRequest {
                     matching_id: Some(matching_id.clone()),
                     ..operator.cancellation(iccid)
                 };
                 operator.cancel(&request).await?.done()?;
-                bench.nothing_under(&matching_id, Status::MatchingIdRefused).await?;
+                testbed.expect_refused_download(&matching_id, Status::MatchingIdRefused).await?;
                 operator
                     .download_order(Some(iccid), None, None)
                     .await?
@@ -395,32 +399,32 @@ fn cancel_order() -> Vec<Case> {
             }),
         ),
         cancel_order_case(
-            "a profile that is cancelled for good cannot be ordered again",
-            run!(|bench| {
-                let (operator, iccid, matching_id) = bench.confirmed(true).await?;
+            "a profile that was made unavailable cannot be ordered again",
+            run!(|testbed| {
+                let (operator, iccid, matching_id) = testbed.confirmed(true).await?;
                 let request = CancelOrderRequest {
                     final_profile_status_indicator: FinalProfileStatusIndicator::Unavailable,
                     ..operator.cancellation(iccid)
                 };
                 operator.cancel(&request).await?.done()?;
-                bench.nothing_under(&matching_id, Status::MatchingIdRefused).await?;
+                testbed.expect_refused_download(&matching_id, Status::MatchingIdRefused).await?;
                 let again = operator.download_order(Some(iccid), None, None).await?;
                 again.refused("downloadOrder", Status::IccidInUse)
             }),
         ),
         cancel_order_case(
             "an order can be cancelled before it is confirmed",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
                 operator.cancel(&operator.cancellation(iccid)).await?.done().map(|_| ())
             }),
         ),
         cancel_order_case(
             "an order whose download has failed can be cancelled",
-            run!(|bench| {
-                let (operator, iccid, matching_id) = bench.confirmed(true).await?;
-                let ready = Ready { matching_id, ..bench.ready()?.clone() };
-                let under = bench.following(ready);
+            run!(|testbed| {
+                let (operator, iccid, matching_id) = testbed.confirmed(true).await?;
+                let placed_order = PlacedOrder { matching_id, ..testbed.placed_order()?.clone() };
+                let under = testbed.following(placed_order);
                 let offered = under.offered().await?;
                 let reason = rsp::sgp22::CancelSessionReason::END_USER_REJECTION;
                 let id = &offered.ok.transaction_id;
@@ -429,18 +433,18 @@ fn cancel_order() -> Vec<Case> {
             }),
         ),
         cancel_order_case(
-            "a package that is out cannot be cancelled",
-            run!(|bench| {
-                let (operator, iccid, matching_id) = bench.confirmed(true).await?;
-                bench.download_under(&matching_id, None).await?;
+            "an order cannot be cancelled after the package was delivered",
+            run!(|testbed| {
+                let (operator, iccid, matching_id) = testbed.confirmed(true).await?;
+                testbed.download_with(&matching_id, None).await?;
                 expect_refusal(operator.cancel(&operator.cancellation(iccid)).await?, "8.2.1")
             }),
         ),
         cancel_order_case(
             "a profile that is not ordered cannot be cancelled",
-            run!(|bench| {
-                let operator = bench.operator()?;
-                expect_refusal(operator.cancel(&operator.cancellation(bench.iccid()?)).await?, "8.2.1")
+            run!(|testbed| {
+                let operator = testbed.operator()?;
+                expect_refusal(operator.cancel(&operator.cancellation(testbed.iccid()?)).await?, "8.2.1")
             }),
         ),
     ];
@@ -448,39 +452,43 @@ fn cancel_order() -> Vec<Case> {
         let (status, change) = (*status, *change);
         cancel_order_case(
             title,
-            run!(|bench| {
-                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
-                let eid = Some(bench.euicc.eid);
+            run!(|testbed| {
+                let (operator, iccid) = (testbed.operator()?, testbed.iccid()?);
+                let eid = Some(testbed.euicc.eid);
                 operator.download_order(Some(iccid), None, eid).await?.done().during("DownloadOrder")?;
                 let reply =
                     operator.confirm(&operator.confirmation(iccid)).await?.done().during("ConfirmOrder")?;
                 let mut request = CancelOrderRequest { eid, ..operator.cancellation(iccid) };
-                change(bench, &mut request)?;
+                change(testbed, &mut request)?;
                 operator.cancel(&request).await?.refused("cancelOrder", status)?;
-                bench.download_under(&reply.matching_id, None).await.during("afterwards").map(|_| ())
+                testbed.download_with(&reply.matching_id, None).await.during("afterwards").map(|_| ())
             }),
         )
     }));
     cases
 }
 
-type ChangeCancellation = fn(&Bench<'_>, &mut CancelOrderRequest) -> Verdict;
+type ChangeCancellation = fn(&Testbed<'_>, &mut CancelOrderRequest) -> Verdict;
 
 /// The order is for the eUICC of the case.
 const CANCELLATIONS: &[(&str, Status, ChangeCancellation)] = &[
-    ("an ICCID that is not in stock cannot be cancelled", Status::IccidUnknown, |bench, it| {
-        it.iccid = fresh_iccid(bench)?;
+    ("an unknown ICCID cannot be cancelled", Status::IccidUnknown, |testbed, it| {
+        it.iccid = fresh_iccid(testbed)?;
         Ok(())
     }),
     ("the EID of the order must be given", Status::EidMissing, |_, it| {
         it.eid = None;
         Ok(())
     }),
-    ("another EID than the order's cancels nothing", Status::EidAssociation, |bench, it| {
-        it.eid = Some(bench.other_euicc.eid);
-        Ok(())
-    }),
-    ("another MatchingID than the order's cancels nothing", Status::MatchingIdAssociation, |_, it| {
+    (
+        "an EID that differs from the order is refused for a cancellation",
+        Status::EidAssociation,
+        |testbed, it| {
+            it.eid = Some(testbed.other_euicc.eid);
+            Ok(())
+        },
+    ),
+    ("a MatchingID that differs from the order is refused", Status::MatchingIdAssociation, |_, it| {
         it.matching_id = Some("ANOTHER".to_owned());
         Ok(())
     }),
@@ -492,37 +500,37 @@ fn release_profile() -> Vec<Case> {
     vec![
         release_profile_case(
             "a confirmed profile is released and can be downloaded",
-            run!(|bench| {
-                let (operator, iccid, matching_id) = bench.confirmed(false).await?;
+            run!(|testbed| {
+                let (operator, iccid, matching_id) = testbed.confirmed(false).await?;
                 operator.release(iccid).await?.done()?;
-                bench.download_under(&matching_id, None).await.map(|_| ())
+                testbed.download_with(&matching_id, None).await.map(|_| ())
             }),
         ),
         release_profile_case(
-            "an ICCID that is not in stock cannot be released",
-            run!(|bench| {
-                let answer = bench.operator()?.release(fresh_iccid(bench)?).await?;
+            "an unknown ICCID cannot be released",
+            run!(|testbed| {
+                let answer = testbed.operator()?.release(fresh_iccid(testbed)?).await?;
                 answer.refused("releaseProfile", Status::IccidUnknown)
             }),
         ),
         release_profile_case(
             "an order that is not confirmed cannot be released",
-            run!(|bench| {
-                let (operator, iccid) = bench.ordered().await?;
+            run!(|testbed| {
+                let (operator, iccid) = testbed.ordered().await?;
                 operator.release(iccid).await?.refused("releaseProfile", Status::IccidInvalidTransition)
             }),
         ),
         release_profile_case(
-            "a profile is released once",
-            run!(|bench| {
-                let (operator, iccid, _) = bench.confirmed(true).await?;
+            "a profile can be released only once",
+            run!(|testbed| {
+                let (operator, iccid, _) = testbed.confirmed(true).await?;
                 operator.release(iccid).await?.refused("releaseProfile", Status::IccidInvalidTransition)
             }),
         ),
     ]
 }
 
-// --- Who calls -----------------------------------------------------------------------------------------------------
+// --- Authorisation -------------------------------------------------------------------------------------------------
 
 const FUNCTIONS: [&str; 4] = ["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"];
 
@@ -530,10 +538,10 @@ fn callers() -> Vec<Case> {
     let caller_case = |title: &str, run| case("ES2+", "2.6.6, 6.5.1", title, run);
     vec![
         caller_case(
-            "another operator's order is not to be confirmed, released or cancelled",
-            run!(|bench| {
-                let (_, iccid) = bench.ordered().await?;
-                let second = bench.second_operator()?;
+            "an order of another operator cannot be confirmed, released or cancelled",
+            run!(|testbed| {
+                let (_, iccid) = testbed.ordered().await?;
+                let second = testbed.second_operator()?;
                 let not_allowed = Status::IccidNotAllowed;
                 second.confirm(&second.confirmation(iccid)).await?.refused("confirmOrder", not_allowed)?;
                 second.release(iccid).await?.refused("releaseProfile", not_allowed)?;
@@ -542,27 +550,27 @@ fn callers() -> Vec<Case> {
         )
         .need(Need::SecondOperator),
         caller_case(
-            "a functionRequesterIdentifier that is not of the client certificate is refused",
-            run!(|bench| {
-                let mut impostor = bench.operator()?.clone();
-                impostor.identifier.clone_from(&bench.second_operator()?.identifier);
-                let answer = impostor.download_order(Some(bench.iccid()?), None, None).await?;
-                expect_refusal(answer, "1.1").during("the second operator's")?;
+            "a functionRequesterIdentifier that does not match the client certificate is refused",
+            run!(|testbed| {
+                let mut impostor = testbed.operator()?.clone();
+                impostor.identifier.clone_from(&testbed.second_operator()?.identifier);
+                let answer = impostor.download_order(Some(testbed.iccid()?), None, None).await?;
+                expect_refusal(answer, "1.1").during("with the identifier of the second operator")?;
                 impostor.identifier.clear();
-                expect_refusal(impostor.download_order(Some(bench.iccid()?), None, None).await?, "1.1")
-                    .during("an empty one")
+                expect_refusal(impostor.download_order(Some(testbed.iccid()?), None, None).await?, "1.1")
+                    .during("with an empty identifier")
             }),
         )
         .need(Need::SecondOperator),
         caller_case(
-            "an operator that is known by name is that only with its own certificate",
-            run!(|bench| {
-                let (first, second) = (bench.operator()?, bench.second_operator()?);
-                let name = format!("SGP23-{}", bench.iccid()?);
-                bench.admin()?.register(&name, &second.identifier, None).await?;
-                let named = |operator: &Operator| operator.called(&name);
+            "a registered identifier is accepted only with its own certificate",
+            run!(|testbed| {
+                let (first, second) = (testbed.operator()?, testbed.second_operator()?);
+                let name = format!("SGP23-{}", testbed.iccid()?);
+                testbed.admin()?.register(&name, &second.identifier, None).await?;
+                let named = |operator: &Operator| operator.with_identifier(&name);
                 let order = async |operator: &Operator| {
-                    named(operator).download_order(Some(bench.iccid()?), None, None).await
+                    named(operator).download_order(Some(testbed.iccid()?), None, None).await
                 };
                 expect_refusal(order(first).await?, "1.1")?;
                 order(second).await?.done().during("with its own certificate").map(|_| ())
@@ -571,33 +579,33 @@ fn callers() -> Vec<Case> {
         .need(Need::SecondOperator)
         .need(Need::Admin),
         caller_case(
-            "without client certificate no function is executed",
-            run!(|bench| {
-                let link = bench.server.lpa.clone();
-                turned_away(bench, &bench.operator()?.over(link)).await
+            "a request without a client certificate is not executed",
+            run!(|testbed| {
+                let link = testbed.server.lpa.clone();
+                expect_unauthorised(testbed, &testbed.operator()?.with_link(link)).await
             }),
         ),
         caller_case(
-            "with a client certificate of an unknown CI no function is executed",
-            run!(|bench| {
-                let link = bench.stranger()?.clone();
-                turned_away(bench, &bench.operator()?.over(link)).await
+            "a request with a client certificate of an unknown CI is not executed",
+            run!(|testbed| {
+                let link = testbed.stranger()?.clone();
+                expect_unauthorised(testbed, &testbed.operator()?.with_link(link)).await
             }),
         )
-        .need(Need::StrangersCertificate),
+        .need(Need::UntrustedCertificate),
         caller_case(
             "a request without header is not executed",
-            run!(|bench| {
-                let body = serde_json::json!({ "iccid": bench.iccid()?.to_string() });
-                let answer = bench.operator()?.call::<Nothing>("downloadOrder", &body).await?;
-                ensure(matches!(answer, Answer::Refused(_)), || "it was executed".to_owned())
+            run!(|testbed| {
+                let body = serde_json::json!({ "iccid": testbed.iccid()?.to_string() });
+                let answer = testbed.operator()?.call::<EmptyReply>("downloadOrder", &body).await?;
+                ensure(matches!(answer, Answer::Refused(_)), || "the request was executed".to_owned())
             }),
         ),
         caller_case(
-            "a call that is repeated, as after a lost answer, is answered as it was",
-            run!(|bench| {
+            "a repeated call gets the same response",
+            run!(|testbed| {
                 use rsp::sgp22::es2plus::{ConfirmOrderReply, DownloadOrderReply};
-                let (operator, iccid) = (bench.operator()?, bench.iccid()?);
+                let (operator, iccid) = (testbed.operator()?, testbed.iccid()?);
                 let order = serde_json::json!({ "header": operator.header(), "iccid": iccid.to_string() });
                 for _ in 0..2 {
                     operator
@@ -609,28 +617,29 @@ fn callers() -> Vec<Case> {
                 let confirm = operator.confirmation(iccid);
                 let confirm = || operator.call::<ConfirmOrderReply>("confirmOrder", &confirm);
                 let first = confirm().await?.done().during("ConfirmOrder")?;
-                equal("the second answer", &confirm().await?.done().during("ConfirmOrder again")?, &first)
+                equal("the second response", &confirm().await?.done().during("ConfirmOrder again")?, &first)
             }),
         ),
         caller_case(
-            "fields that a later version adds are passed over",
-            run!(|bench| {
-                let operator = bench.operator()?;
+            "unknown fields of a later version are ignored",
+            run!(|testbed| {
+                let operator = testbed.operator()?;
                 let body = serde_json::json!({
                     "header": operator.header(),
-                    "iccid": bench.iccid()?.to_string(),
+                    "iccid": testbed.iccid()?.to_string(),
                     "eidList": [],
                     "operatorId": { "mccMnc": "99970" },
                 });
-                operator.call::<Nothing>("downloadOrder", &body).await?.done().map(|_| ())
+                operator.call::<EmptyReply>("downloadOrder", &body).await?.done().map(|_| ())
             }),
         ),
     ]
 }
 
-/// Every function is refused by TLS or with an HTTP status, and the profile is still to be had.
-async fn turned_away(bench: &Bench<'_>, caller: &Operator) -> Verdict {
-    let iccid = bench.iccid()?;
+/// Checks that every function is refused by TLS or with an HTTP status, and that the profile is
+/// still available.
+async fn expect_unauthorised(testbed: &Testbed<'_>, caller: &Operator) -> Verdict {
+    let iccid = testbed.iccid()?;
     for function in FUNCTIONS {
         let request = rsp::sgp22::json::request(
             &rsp::sgp22::es2plus::path(function),
@@ -638,7 +647,7 @@ async fn turned_away(bench: &Bench<'_>, caller: &Operator) -> Verdict {
             &caller.confirmation(iccid),
         );
         match world::send(&caller.link, request).await {
-            // The handshake failed, at once or (TLS 1.3) with the first read.
+            // The handshake failed, either immediately or (TLS 1.3) at the first read.
             Err(_) => {}
             Ok(response) => {
                 let status = response.status().as_u16();
@@ -648,10 +657,10 @@ async fn turned_away(bench: &Bench<'_>, caller: &Operator) -> Verdict {
             }
         }
     }
-    bench.ordered().await.during("afterwards, with the right certificate").map(|_| ())
+    testbed.ordered().await.during("afterwards, with the right certificate").map(|_| ())
 }
 
-/// That it is refused, with whatever reason, about this subject.
+/// Checks that the call is refused with this subject code and any reason code.
 fn expect_refusal<T>(answer: Answer<T>, subject: &str) -> Verdict {
     match answer {
         Answer::Refused(Refused::Json(why)) => ensure(why.subject_code == subject, || {

@@ -1,4 +1,5 @@
-//! ES9+.GetBoundProfilePackage and, in what it gives, ES8+: SGP.22 sections 5.6.2 and 5.5, SGP.23 section 4.3.13.
+//! Cases of ES9+.GetBoundProfilePackage and of ES8+, which its response contains: SGP.22 sections
+//! 5.6.2 and 5.5, SGP.23 section 4.3.13.
 
 use rsp::ids::TransactionId;
 use rsp::sgp22::es9plus::{GetBoundProfilePackage, GetBoundProfilePackageRequest};
@@ -6,12 +7,12 @@ use rsp::sgp22::es10b::{DownloadErrorCode, PrepareDownloadResponse, PrepareDownl
 use rsp::status::Status;
 
 use super::CODE;
-use crate::bench::Bench;
 use crate::binding::Answer;
 use crate::bpp::protected_part;
 use crate::case::{Case, Need, Run, Scope, run};
 use crate::euicc::Prepare;
-use crate::order::{Order, Wanted};
+use crate::order::{Order, ProfileFeatures};
+use crate::testbed::Testbed;
 use crate::verdict::{During, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.GetBoundProfilePackage";
@@ -44,11 +45,11 @@ pub(super) fn cases() -> Vec<Case> {
 // --- Packages ------------------------------------------------------------------------------------------------------
 
 fn packages() -> Vec<Case> {
-    let icon = Wanted { icon: true, ..Wanted::default() };
+    let icon = ProfileFeatures { icon: true, ..ProfileFeatures::default() };
     [
         (
             Some("4.3.13.2.1 TC_SM-DP+_ES9+.GetBoundProfilePackageNIST #01"),
-            "the package opens with the session keys and is the one in stock",
+            "with session keys: the package can be decrypted and is the one in stock",
             plain(),
         ),
         (
@@ -80,11 +81,11 @@ fn packages() -> Vec<Case> {
     .into_iter()
     .map(|(id, title, order)| {
         let segments = if order.profile.icon { 2 } else { 1 };
-        let run = run!(|bench| {
-            let bound = bench.download().await?;
-            if bench.server.admin.is_some() {
-                equal("whether profile protection keys are used", &bound.opened.ppk, &order.ppk)?;
-                equal("the number of segments of the metadata", &bound.opened.metadata_segments, &segments)?;
+        let run = run!(|testbed| {
+            let bound = testbed.download().await?;
+            if testbed.server.admin.is_some() {
+                equal("the use of profile protection keys", &bound.opened.ppk, &order.ppk)?;
+                equal("the number of metadata segments", &bound.opened.metadata_segments, &segments)?;
             }
             Ok(())
         });
@@ -118,22 +119,21 @@ fn retries() -> Vec<Case> {
     for ((id, other), (what, order)) in SAME.into_iter().zip(OTHER).zip(ways) {
         let title = format!("{what}: the same one-time key gets the same package in another session");
         cases.push(case(&title, order, same_key()).id(id));
-        let title =
-            format!("{what}: an eUICC that has lost its one-time key gets a package bound to another");
+        let title = format!("{what}: an eUICC with a new one-time key gets a package bound to that key");
         cases.push(case(&title, order, other_key()).id(other));
     }
     cases.push(
-        case("after a wrong confirmation code the right one is taken", with_code(), code_again())
+        case("the correct confirmation code is accepted after a wrong one", with_code(), second_code())
             .id("4.3.13.2.4 TC_SM-DP+_ES9+.GetBoundProfilePackage_RetryCases_ReuseOTPK_NIST #09"),
     );
     cases.push(case(
-        "asked twice in one session the package is the same, octet for octet",
+        "a repeated request in one session returns the same package",
         plain(),
-        asked_twice(),
+        repeated_request(),
     ));
     let bound_once = Order { bound_once: true, ..plain() };
     cases.push(case(
-        "a package that may be bound only once is refused to another one-time key",
+        "a package that can be bound only once is refused for another one-time key",
         bound_once,
         refused_to_another_key(),
     ));
@@ -141,20 +141,20 @@ fn retries() -> Vec<Case> {
 }
 
 fn same_key() -> Run {
-    run!(|bench| {
-        let key = bench.euicc.one_time_key();
-        let first = bench.bound(&bench.offered().await?, &key).await?;
-        let offered = bench.offered().await.during("the retry")?;
-        let second = bench.bound(&offered, &key).await.during("the retry")?;
+    run!(|testbed| {
+        let key = testbed.euicc.one_time_key();
+        let first = testbed.bound(&testbed.offered().await?, &key).await?;
+        let offered = testbed.offered().await.during("the retry")?;
+        let second = testbed.bound(&offered, &key).await.during("the retry")?;
         let (first, second) = (protected_part(&first.octets)?, protected_part(&second.octets)?);
-        ensure(first == second, || "the retry got other segments under the same one-time key".to_owned())
+        ensure(first == second, || "the retry got other segments for the same one-time key".to_owned())
     })
 }
 
 fn other_key() -> Run {
-    run!(|bench| {
-        let first = bench.download().await?;
-        let second = bench.download().await.during("the retry")?;
+    run!(|testbed| {
+        let first = testbed.download().await?;
+        let second = testbed.download().await.during("the retry")?;
         ensure(first.opened.channel.smdp_otpk != second.opened.channel.smdp_otpk, || {
             "the retry got the same otPK.DP.ECKA for another one-time key".to_owned()
         })?;
@@ -163,65 +163,65 @@ fn other_key() -> Run {
     })
 }
 
-fn code_again() -> Run {
-    run!(|bench| {
-        let key = bench.euicc.one_time_key();
-        let offered = bench.offered().await?;
-        let wrong = bench.prepare(&offered, &key)?.code(Some("0000"));
-        bench.refused::<GetBoundProfilePackage>(&wrong.request(), Status::ConfirmationCodeRefused).await?;
-        bench.bound(&bench.offered().await?, &key).await.map(|_| ())
+fn second_code() -> Run {
+    run!(|testbed| {
+        let key = testbed.euicc.one_time_key();
+        let offered = testbed.offered().await?;
+        let wrong = testbed.prepare(&offered, &key)?.code(Some("0000"));
+        testbed.refused::<GetBoundProfilePackage>(&wrong.request(), Status::ConfirmationCodeRefused).await?;
+        testbed.bound(&testbed.offered().await?, &key).await.map(|_| ())
     })
 }
 
-fn asked_twice() -> Run {
-    run!(|bench| {
-        let key = bench.euicc.one_time_key();
-        let offered = bench.offered().await?;
-        let first = bench.bound(&offered, &key).await?;
-        let second = bench.bound(&offered, &key).await.during("the second time")?;
-        ensure(first.octets == second.octets, || "the second answer is another package".to_owned())
+fn repeated_request() -> Run {
+    run!(|testbed| {
+        let key = testbed.euicc.one_time_key();
+        let offered = testbed.offered().await?;
+        let first = testbed.bound(&offered, &key).await?;
+        let second = testbed.bound(&offered, &key).await.during("the second time")?;
+        ensure(first.octets == second.octets, || "the second response has another package".to_owned())
     })
 }
 
 fn refused_to_another_key() -> Run {
-    run!(|bench| {
-        bench.download().await?;
-        let offered = bench.offered().await.during("the retry")?;
-        let request = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
-        bench.refused::<GetBoundProfilePackage>(&request, Status::ProfileUnavailable).await
+    run!(|testbed| {
+        testbed.download().await?;
+        let offered = testbed.offered().await.during("the retry")?;
+        let request = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.request();
+        testbed.refused::<GetBoundProfilePackage>(&request, Status::ProfileUnavailable).await
     })
 }
 
 // --- Refusals ------------------------------------------------------------------------------------------------------
 
-type Spoil = fn(&Bench<'_>, &mut Prepare);
+type Corrupt = fn(&Testbed<'_>, &mut Prepare);
 
-const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
+const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     (
         Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #01"),
-        "euiccSignature2 does not verify",
+        "euiccSignature2 is invalid",
         Status::EuiccVerificationFailed,
-        |_, it| it.spoil_signature = true,
+        |_, it| it.corrupt_signature = true,
     ),
     (
         Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #02"),
-        "the TransactionID outside of what is signed is unknown",
+        "the TransactionID in the envelope is unknown",
         Status::TransactionUnknown,
         |_, it| it.outer = TransactionId(vec![1; 16]),
     ),
     (
         Some("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #03"),
-        "the TransactionID in euiccSigned2 is another one",
+        "the TransactionID in euiccSigned2 differs",
         Status::TransactionUnknown,
         |_, it| it.signed.transaction_id = TransactionId(vec![1; 16]),
     ),
     (None, "euiccSignature2 does not cover smdpSignature2", Status::EuiccVerificationFailed, |_, it| {
         it.smdp_signature2.clear();
     }),
-    (None, "euiccSignature2 is another eUICC's", Status::EuiccVerificationFailed, |bench, it| {
-        it.key = bench.other_euicc.credentials.euicc.key.clone();
+    (None, "euiccSignature2 belongs to another eUICC", Status::EuiccVerificationFailed, |testbed, it| {
+        it.key = testbed.other_euicc.credentials.euicc.key.clone();
     }),
-    (None, "the one-time key is no point of the curve", Status::EuiccVerificationFailed, |_, it| {
+    (None, "the one-time key is not a point of the curve", Status::EuiccVerificationFailed, |_, it| {
         if let Some(octet) = it.signed.euicc_otpk.get_mut(40) {
             *octet ^= 1;
         }
@@ -231,14 +231,14 @@ const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
 fn refusals() -> Vec<Case> {
     REFUSALS
         .iter()
-        .map(|(id, title, status, spoil)| {
-            let (status, spoil) = (*status, *spoil);
-            let run = run!(|bench| {
-                let offered = bench.offered().await?;
-                let mut prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?;
-                spoil(bench, &mut prepare);
-                bench.refused::<GetBoundProfilePackage>(&prepare.request(), status).await?;
-                bench.download().await.during("afterwards, with nothing wrong").map(|_| ())
+        .map(|(id, title, status, corrupt)| {
+            let (status, corrupt) = (*status, *corrupt);
+            let run = run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let mut prepare = testbed.prepare(&offered, &testbed.euicc.one_time_key())?;
+                corrupt(testbed, &mut prepare);
+                testbed.refused::<GetBoundProfilePackage>(&prepare.request(), status).await?;
+                testbed.download().await.during("afterwards, without the defect").map(|_| ())
             });
             Case { id: *id, ..case(title, plain(), run) }
         })
@@ -251,111 +251,115 @@ fn confirmation_codes() -> Vec<Case> {
     let used_up = Order { wrong_confirmation_codes: 2, ..with_code() };
     vec![
         case(
-            "a confirmation code that is needed and missing is asked for",
+            "a missing confirmation code is refused",
             with_code(),
-            run!(|bench| refused_code(bench, None, Status::ConfirmationCodeMissing).await),
+            run!(|testbed| refused_code(testbed, None, Status::ConfirmationCodeMissing).await),
         )
         .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #04"),
         case(
             "a wrong confirmation code is refused",
             with_code(),
-            run!(|bench| refused_code(bench, Some("0000"), Status::ConfirmationCodeRefused).await),
+            run!(|testbed| refused_code(testbed, Some("0000"), Status::ConfirmationCodeRefused).await),
         )
         .id("4.3.13.2.10 TC_SM-DP+_ES9+.GetBoundProfilePackage_ErrorCasesNIST #05"),
         case(
-            "the confirmation code is hashed with this session's TransactionID",
+            "a confirmation code hash of another TransactionID is refused",
             with_code(),
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let mut prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?;
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let mut prepare = testbed.prepare(&offered, &testbed.euicc.one_time_key())?;
                 prepare.signed.hash_cc = Some(crypto::hash_cc(CODE, &[1; 16]));
-                bench
+                testbed
                     .refused::<GetBoundProfilePackage>(&prepare.request(), Status::ConfirmationCodeRefused)
                     .await
             }),
         ),
         case(
-            "the last wrong confirmation code ends the order, even for the right one",
+            "the last allowed wrong confirmation code ends the order",
             used_up,
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let one_time = bench.euicc.one_time_key();
-                let wrong = bench.prepare(&offered, &one_time)?.code(Some("0000")).request();
-                bench
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let one_time = testbed.euicc.one_time_key();
+                let wrong = testbed.prepare(&offered, &one_time)?.code(Some("0000")).request();
+                testbed
                     .refused::<GetBoundProfilePackage>(&wrong, Status::ConfirmationCodeRetriesExceeded)
                     .await?;
-                no_package(bench, &bench.prepare(&offered, &one_time)?)
+                no_package(testbed, &testbed.prepare(&offered, &one_time)?)
                     .await
-                    .during("with the right code")?;
-                bench.expect_state("Error").await
+                    .during("with the correct code")?;
+                testbed.expect_state("Error").await
             }),
         )
         .need(Need::Admin),
         case(
-            "a session that was open all the time has no use of the right code either",
+            "the correct code is refused in an older session after the last wrong one",
             used_up,
-            run!(|bench| {
-                let early = bench.offered().await?;
-                refused_code(bench, Some("0000"), Status::ConfirmationCodeRetriesExceeded).await?;
-                let right = bench.prepare(&early, &bench.euicc.one_time_key())?.request();
-                bench.refused::<GetBoundProfilePackage>(&right, Status::ConfirmationCodeRetriesExceeded).await
+            run!(|testbed| {
+                let early = testbed.offered().await?;
+                refused_code(testbed, Some("0000"), Status::ConfirmationCodeRetriesExceeded).await?;
+                let right = testbed.prepare(&early, &testbed.euicc.one_time_key())?.request();
+                testbed
+                    .refused::<GetBoundProfilePackage>(&right, Status::ConfirmationCodeRetriesExceeded)
+                    .await
             }),
         ),
     ]
 }
 
-async fn refused_code(bench: &Bench<'_>, code: Option<&str>, status: Status) -> Verdict {
-    let offered = bench.offered().await?;
-    let prepare = bench.prepare(&offered, &bench.euicc.one_time_key())?.code(code);
-    bench.refused::<GetBoundProfilePackage>(&prepare.request(), status).await
+async fn refused_code(testbed: &Testbed<'_>, code: Option<&str>, status: Status) -> Verdict {
+    let offered = testbed.offered().await?;
+    let prepare = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.code(code);
+    testbed.refused::<GetBoundProfilePackage>(&prepare.request(), status).await
 }
 
 // --- Sessions ------------------------------------------------------------------------------------------------------
 
-async fn no_package(bench: &Bench<'_>, prepare: &Prepare) -> Verdict {
-    let answer = bench.call::<GetBoundProfilePackage>(&prepare.request()).await?;
-    ensure(matches!(answer, Answer::Refused(_)), || "a package was handed out".to_owned())
+async fn no_package(testbed: &Testbed<'_>, prepare: &Prepare) -> Verdict {
+    let answer = testbed.call::<GetBoundProfilePackage>(&prepare.request()).await?;
+    ensure(matches!(answer, Answer::Refused(_)), || "a package was delivered".to_owned())
 }
 
 fn sessions() -> Vec<Case> {
     vec![
         case(
-            "an order that another session has ended gives no package",
+            "no package is delivered after another session has ended the order",
             plain(),
-            run!(|bench| {
-                let (late, other) = (bench.offered().await?, bench.offered().await?);
+            run!(|testbed| {
+                let (late, other) = (testbed.offered().await?, testbed.offered().await?);
                 let reason = rsp::sgp22::CancelSessionReason::END_USER_REJECTION;
-                bench.cancel(&bench.euicc.cancel(&other.ok.transaction_id, &other.auth.oid, reason)).await?;
-                no_package(bench, &bench.prepare(&late, &bench.euicc.one_time_key())?).await
+                testbed
+                    .cancel(&testbed.euicc.cancel(&other.ok.transaction_id, &other.auth.oid, reason))
+                    .await?;
+                no_package(testbed, &testbed.prepare(&late, &testbed.euicc.one_time_key())?).await
             }),
         ),
         case(
-            "a package that was handed to another eUICC meanwhile is not handed out again",
+            "no package is delivered after another eUICC has downloaded it",
             plain(),
-            run!(|bench| {
-                let second = bench.with_the_other_euicc();
+            run!(|testbed| {
+                let second = testbed.with_the_other_euicc();
                 let late = second.offered().await?;
-                bench.download().await?;
+                testbed.download().await?;
                 no_package(&second, &second.prepare(&late, &second.euicc.one_time_key())?).await
             }),
         ),
         case(
-            "before AuthenticateClient there is nothing to be had",
+            "no package is delivered before AuthenticateClient",
             plain(),
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let started = bench.initiate().await?;
-                let mut early = bench.prepare(&offered, &bench.euicc.one_time_key())?;
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let started = testbed.initiate().await?;
+                let mut early = testbed.prepare(&offered, &testbed.euicc.one_time_key())?;
                 early.outer = started.ok.transaction_id.clone();
                 early.signed.transaction_id = started.ok.transaction_id;
-                bench.refused::<GetBoundProfilePackage>(&early.request(), Status::TransactionUnknown).await
+                testbed.refused::<GetBoundProfilePackage>(&early.request(), Status::TransactionUnknown).await
             }),
         ),
         case(
-            "the eUICC's own refusal gets no package and leaves the order",
+            "an error response of the eUICC gets no package and keeps the order",
             plain(),
-            run!(|bench| {
-                let offered = bench.offered().await?;
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
                 let transaction_id = offered.ok.transaction_id;
                 let refusal = GetBoundProfilePackageRequest {
                     transaction_id: transaction_id.clone(),
@@ -366,29 +370,29 @@ fn sessions() -> Vec<Case> {
                         },
                     ),
                 };
-                // The standard has no status of its own for it; that it is no success is what counts.
-                let answer = bench.call::<GetBoundProfilePackage>(&refusal).await?;
+                // The standard defines no status for this. The case only requires a refusal.
+                let answer = testbed.call::<GetBoundProfilePackage>(&refusal).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || {
-                    "the eUICC's error was answered with a package".to_owned()
+                    "a package was delivered for an error response of the eUICC".to_owned()
                 })?;
-                bench.download().await.during("afterwards, in another session").map(|_| ())
+                testbed.download().await.during("afterwards, in a new session").map(|_| ())
             }),
         ),
         case(
-            "an order that is cancelled between offer and package gives no package",
+            "no package is delivered after the order was cancelled",
             plain(),
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let operator = bench.operator()?;
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let operator = testbed.operator()?;
                 operator
-                    .cancel(&operator.cancellation(bench.iccid()?))
+                    .cancel(&operator.cancellation(testbed.iccid()?))
                     .await?
                     .done()
                     .during("CancelOrder")?;
-                let request = bench.prepare(&offered, &bench.euicc.one_time_key())?.request();
-                let answer = bench.call::<GetBoundProfilePackage>(&request).await?;
+                let request = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.request();
+                let answer = testbed.call::<GetBoundProfilePackage>(&request).await?;
                 ensure(matches!(answer, Answer::Refused(_)), || {
-                    "the package of a cancelled order was handed out".to_owned()
+                    "the package of a cancelled order was delivered".to_owned()
                 })
             }),
         )

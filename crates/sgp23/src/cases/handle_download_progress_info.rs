@@ -1,4 +1,5 @@
-//! ES2+.HandleDownloadProgressInfo, from the SM-DP+ to the operator: SGP.22 section 5.3.5, SGP.23 section 4.3.5.
+//! Cases of ES2+.HandleDownloadProgressInfo, called by the SM-DP+ at the operator: SGP.22 section
+//! 5.3.5, SGP.23 section 4.3.5.
 
 use http::header;
 use rsp::der::Asn1;
@@ -10,10 +11,10 @@ use rsp::sgp22::json::{self, ExecutionStatus};
 use rsp::status::Status;
 
 use super::CODE;
-use crate::bench::Bench;
 use crate::case::{Case, Need, Run, Scope, run};
 use crate::euicc::Authenticate;
-use crate::order::{Order, Wanted};
+use crate::order::{Order, ProfileFeatures};
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 fn case(title: &str, order: Order, run: Run) -> Case {
@@ -27,63 +28,64 @@ fn case(title: &str, order: Order, run: Run) -> Case {
 
 pub(super) fn cases() -> Vec<Case> {
     let with_code = Order { confirmation_code: Some(CODE), ..Order::default() };
-    let milenage = Order { profile: Wanted { usim: true, ..Wanted::default() }, ..Order::default() };
+    let milenage =
+        Order { profile: ProfileFeatures { usim: true, ..ProfileFeatures::default() }, ..Order::default() };
     vec![
         case(
-            "a download that goes well is told step by step, with the eUICC's result",
+            "every step of a successful download is reported, with the eUICC's installation result",
             Order::default(),
-            run!(|bench| {
-                let bound = bench.download().await?;
-                let result = bench.installed(&bound);
-                bench.notify(result.clone()).await?;
-                let told = bench.told(3).await?;
+            run!(|testbed| {
+                let bound = testbed.download().await?;
+                let result = testbed.installed(&bound);
+                testbed.notify(result.clone()).await?;
+                let reports = testbed.reports(3).await?;
                 check_steps(
-                    &told,
+                    &reports,
                     &[
                         (NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
                         (NotificationPointId::BPP_DOWNLOAD, None),
                         (NotificationPointId::BPP_INSTALLATION, None),
                     ],
                 )?;
-                check_result(&told, &result)
+                check_result(&reports, &result)
             }),
         ),
         case(
-            "an installation that failed is told with the eUICC's result",
+            "a failed installation is reported with the eUICC's installation result",
             Order::default(),
-            run!(|bench| {
-                let bound = bench.download().await?;
+            run!(|testbed| {
+                let bound = testbed.download().await?;
                 let why =
                     (BppCommandId::LOAD_PROFILE_ELEMENTS, ErrorReason::INSTALL_FAILED_DUE_TO_DATA_MISMATCH);
-                let result = bench.euicc.signed_result(bench.euicc.not_installed(
+                let result = testbed.euicc.signed_result(testbed.euicc.not_installed(
                     &bound.transaction_id,
                     &bound.smdp_oid,
-                    &bench.server.address,
+                    &testbed.server.address,
                     bound.opened.metadata.iccid,
                     why,
                 ));
-                bench.notify(result.clone()).await?;
-                let told = bench.told(3).await?;
-                let last = told.last().ok_or_else(|| Stop::failed("nothing was told"))?;
+                testbed.notify(result.clone()).await?;
+                let reports = testbed.reports(3).await?;
+                let last = reports.last().ok_or_else(|| Stop::failed("no report was received"))?;
                 equal(
                     "notificationPointId",
                     &last.notification_point_id,
                     &NotificationPointId::BPP_INSTALLATION,
                 )?;
                 equal("status", &last.notification_point_status.status, &ExecutionStatus::Failed)?;
-                check_result(&told, &result)
+                check_result(&reports, &result)
             }),
         ),
         case(
-            "a wrong confirmation code is told",
+            "a wrong confirmation code is reported",
             with_code,
-            run!(|bench| {
-                let offered = bench.offered().await?;
-                let wrong = bench.prepare(&offered, &bench.euicc.one_time_key())?.code(Some("0000"));
+            run!(|testbed| {
+                let offered = testbed.offered().await?;
+                let wrong = testbed.prepare(&offered, &testbed.euicc.one_time_key())?.code(Some("0000"));
                 let refused = Status::ConfirmationCodeRefused;
-                bench.refused::<GetBoundProfilePackage>(&wrong.request(), refused).await?;
+                testbed.refused::<GetBoundProfilePackage>(&wrong.request(), refused).await?;
                 check_steps(
-                    &bench.told(2).await?,
+                    &testbed.reports(2).await?,
                     &[
                         (NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK, None),
                         (NotificationPointId::CONFIRMATION_FAILURE, Some(refused)),
@@ -92,44 +94,44 @@ pub(super) fn cases() -> Vec<Case> {
             }),
         ),
         case(
-            "an eUICC that the profile is not for is told",
+            "a failed eligibility check is reported",
             milenage,
-            run!(|bench| {
-                let started = bench.initiate().await?;
+            run!(|testbed| {
+                let started = testbed.initiate().await?;
                 let mut proof: Authenticate =
-                    bench.euicc.authenticate(&started.ok, &bench.ready()?.matching_id);
+                    testbed.euicc.authenticate(&started.ok, &testbed.placed_order()?.matching_id);
                 proof.info2.uicc_capability = rsp::der::BitString::of(&[]);
                 let refused = Status::ProfileNotEligible;
-                bench.refused::<AuthenticateClient>(&proof.request()?, refused).await?;
+                testbed.refused::<AuthenticateClient>(&proof.request()?, refused).await?;
                 let point = NotificationPointId::ELIGIBILITY_AND_RETRY_LIMIT_CHECK;
-                check_steps(&bench.told(1).await?, &[(point, Some(refused))])
+                check_steps(&testbed.reports(1).await?, &[(point, Some(refused))])
             }),
         ),
     ]
 }
 
-impl Bench<'_> {
-    /// What was told of the profile of the case, once so much has come.
-    async fn told(&self, count: usize) -> Result<Vec<HandleDownloadProgressInfoRequest>, Stop> {
+impl Testbed<'_> {
+    /// Returns the reports about the profile of the case, after `count` of them have arrived.
+    async fn reports(&self, count: usize) -> Result<Vec<HandleDownloadProgressInfoRequest>, Stop> {
         let iccid = self.iccid()?;
         let calls = self.inbox()?.about(&iccid.to_string(), count).await;
-        let mut told = Vec::new();
+        let mut reports = Vec::new();
         for call in calls {
-            let step = told.len() + 1;
-            check_dress(&call).during(&format!("call {step}"))?;
+            let step = reports.len() + 1;
+            check_http(&call).during(&format!("call {step}"))?;
             let body: HandleDownloadProgressInfoRequest = serde_json::from_slice(call.body())
-                .map_err(|e| Stop::failed(format!("call {step} is none of the function: {e}")))?;
+                .map_err(|e| Stop::failed(format!("call {step} has an invalid body: {e}")))?;
             equal("iccid", &body.iccid, &iccid)?;
             equal("eid", &body.eid, &Some(self.euicc.eid))?;
             equal("profileType", &body.profile_type.as_str(), &self.profile_type()?)?;
-            told.push(body);
+            reports.push(body);
         }
-        equal("the number of calls", &told.len(), &count)?;
-        Ok(told)
+        equal("the number of calls", &reports.len(), &count)?;
+        Ok(reports)
     }
 }
 
-fn check_dress(call: &http::Request<bytes::Bytes>) -> Verdict {
+fn check_http(call: &http::Request<bytes::Bytes>) -> Verdict {
     equal("method", call.method(), &http::Method::POST)?;
     equal("path", &call.uri().path(), &"/gsma/rsp2/es2plus/handleDownloadProgressInfo")?;
     let content_type = call.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -137,16 +139,16 @@ fn check_dress(call: &http::Request<bytes::Bytes>) -> Verdict {
         format!("Content-Type is {content_type:?}, expected application/json")
     })?;
     ensure(json::protocol_version(call.headers()).is_some(), || {
-        "X-Admin-Protocol is missing or names no version".to_owned()
+        "X-Admin-Protocol is missing or invalid".to_owned()
     })
 }
 
-/// The points in their order, each done or refused so.
+/// Checks the notification points and their statuses, in order.
 fn check_steps(
-    told: &[HandleDownloadProgressInfoRequest],
+    reports: &[HandleDownloadProgressInfoRequest],
     expected: &[(NotificationPointId, Option<Status>)],
 ) -> Verdict {
-    for (step, (point, refused)) in told.iter().zip(expected) {
+    for (step, (point, refused)) in reports.iter().zip(expected) {
         equal("notificationPointId", &step.notification_point_id, point)?;
         let status = &step.notification_point_status;
         match refused {
@@ -161,8 +163,8 @@ fn check_steps(
     Ok(())
 }
 
-/// The eUICC's result comes with the last point, octet for octet.
-fn check_result(told: &[HandleDownloadProgressInfoRequest], result: &PendingNotification) -> Verdict {
-    let came = told.last().and_then(|last| last.result_data.as_ref()).map(|data| data.0.clone());
-    equal("resultData", &came, &Some(result.to_der()))
+/// Checks that the last report contains the eUICC's result octet for octet.
+fn check_result(reports: &[HandleDownloadProgressInfoRequest], result: &PendingNotification) -> Verdict {
+    let received = reports.last().and_then(|last| last.result_data.as_ref()).map(|data| data.0.clone());
+    equal("resultData", &received, &Some(result.to_der()))
 }

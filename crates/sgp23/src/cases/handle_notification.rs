@@ -1,7 +1,7 @@
-//! ES9+.HandleNotification: SGP.22 section 5.6.4, SGP.23 section 4.3.15.
+//! Cases of ES9+.HandleNotification: SGP.22 section 5.6.4, SGP.23 section 4.3.15.
 //!
-//! The function has no answer but HTTP 204, so what a server made of a notification shows in what it does afterwards, or
-//! in the admin API.
+//! The function has no response other than HTTP 204. The effect of a notification is therefore
+//! checked with later calls or with the admin API.
 
 use certs::{Defect, Role};
 use rsp::der::Raw;
@@ -11,9 +11,9 @@ use rsp::sgp22::es9plus::AuthenticateClient;
 use rsp::sgp22::{OtherSignedNotification, PendingNotification, notification_event};
 use rsp::status::Status;
 
-use crate::bench::{Bench, Bound};
 use crate::case::{Case, Need, Run, run};
 use crate::order::Order;
+use crate::testbed::{Bound, Testbed};
 use crate::verdict::{During, Stop, Verdict, equal};
 
 const FUNCTION: &str = "ES9+.HandleNotification";
@@ -25,96 +25,97 @@ fn case(title: &str, run: Run) -> Case {
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
-        case("the result of an installation and everything after it are taken", all_notifications())
+        case("an installation result and all later notifications are accepted", all_notifications())
             .id("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #01"),
-        case("after the result of an installation an enable notification is taken", installed_and_enabled())
+        case("an enable notification is accepted after an installation result", installed_and_enabled())
             .id("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #02"),
-        case("an installation that succeeded leaves the profile Installed", installed_state())
-            .need(Need::Admin),
-        case("what comes again is answered again and has no second effect", repeated()).need(Need::Admin),
-        case("a deletion is believed from the eUICC that has the profile", deleted()).need(Need::Admin),
+        case("a successful installation sets the profile to Installed", installed_state()).need(Need::Admin),
+        case("a repeated notification is acknowledged and changes nothing", repeated()).need(Need::Admin),
+        case("a deletion is accepted from the eUICC with the profile", deleted()).need(Need::Admin),
     ];
     cases.extend(failed_installations());
-    cases.extend(results_not_believed());
-    cases.extend(notifications_not_believed());
+    cases.extend(invalid_results());
+    cases.extend(invalid_notifications());
     cases
 }
 
-impl Bench<'_> {
-    fn changed(&self, number: i64, event: usize, bound: &Bound) -> OtherSignedNotification {
+impl Testbed<'_> {
+    fn notification_of(&self, number: i64, event: usize, bound: &Bound) -> OtherSignedNotification {
         let iccid = bound.opened.metadata.iccid;
         self.euicc.notification(number, event, &self.server.address, iccid)
     }
 
-    async fn tell(&self, number: i64, event: usize, bound: &Bound) -> Verdict {
-        let notification = self.changed(number, event, bound);
+    async fn send_notification(&self, number: i64, event: usize, bound: &Bound) -> Verdict {
+        let notification = self.notification_of(number, event, bound);
         self.notify(PendingNotification::OtherSignedNotification(notification)).await
     }
 
-    /// The profile is the eUICC's: whoever asks for it again is refused.
+    /// Checks that the order is used up: another download is refused.
     async fn expect_used_up(&self) -> Verdict {
         let started = self.initiate().await?;
-        let proof = self.euicc.authenticate(&started.ok, &self.ready()?.matching_id).request()?;
-        self.refused::<AuthenticateClient>(&proof, Status::MatchingIdRefused).await.during("afterwards")
+        let proof = self.euicc.authenticate(&started.ok, &self.placed_order()?.matching_id).request()?;
+        self.refused::<AuthenticateClient>(&proof, Status::MatchingIdRefused)
+            .await
+            .during("after the notifications")
     }
 }
 
 fn all_notifications() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        bench.tell(2, notification_event::ENABLE, &bound).await.during("enable")?;
-        bench.tell(3, notification_event::DISABLE, &bound).await.during("disable")?;
-        bench.expect_used_up().await?;
-        bench.tell(4, notification_event::DELETE, &bound).await.during("delete")
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        testbed.send_notification(2, notification_event::ENABLE, &bound).await.during("enable")?;
+        testbed.send_notification(3, notification_event::DISABLE, &bound).await.during("disable")?;
+        testbed.expect_used_up().await?;
+        testbed.send_notification(4, notification_event::DELETE, &bound).await.during("delete")
     })
 }
 
 fn installed_and_enabled() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        bench.tell(3, notification_event::ENABLE, &bound).await?;
-        bench.expect_used_up().await
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        testbed.send_notification(3, notification_event::ENABLE, &bound).await?;
+        testbed.expect_used_up().await
     })
 }
 
 fn installed_state() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.expect_state("Downloaded").await.during("before the result")?;
-        bench.notify(bench.installed(&bound)).await?;
-        bench.expect_state("Installed").await?;
-        equal("installedOn", &bench.profile().await?.installed_on, &vec![bench.euicc.eid.to_string()])
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.expect_state("Downloaded").await.during("before the installation result")?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        testbed.expect_state("Installed").await?;
+        equal("installedOn", &testbed.profile().await?.installed_on, &vec![testbed.euicc.eid.to_string()])
     })
 }
 
 fn repeated() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
+    run!(|testbed| {
+        let bound = testbed.download().await?;
         for _ in 0..3 {
-            bench.notify(bench.installed(&bound)).await?;
+            testbed.notify(testbed.installed(&bound)).await?;
         }
-        bench.expect_state("Installed").await?;
+        testbed.expect_state("Installed").await?;
         for _ in 0..2 {
-            bench.tell(4, notification_event::DELETE, &bound).await?;
+            testbed.send_notification(4, notification_event::DELETE, &bound).await?;
         }
-        // A result that was delayed on the way does not bring the profile back.
-        bench.notify(bench.installed(&bound)).await?;
-        equal("installedOn", &bench.profile().await?.installed_on, &Vec::new())
+        // A delayed installation result must not restore the installation.
+        testbed.notify(testbed.installed(&bound)).await?;
+        equal("installedOn", &testbed.profile().await?.installed_on, &Vec::new())
     })
 }
 
 fn deleted() -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.installed(&bound)).await?;
-        bench.tell(2, notification_event::DELETE, &bound).await?;
-        equal("installedOn", &bench.profile().await?.installed_on, &Vec::new())
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.installed(&bound)).await?;
+        testbed.send_notification(2, notification_event::DELETE, &bound).await?;
+        equal("installedOn", &testbed.profile().await?.installed_on, &Vec::new())
     })
 }
 
-// --- Installations that failed -------------------------------------------------------------------------------------
+// --- Failed installations ------------------------------------------------------------------------------------------
 
 const REASONS: &[(&str, BppCommandId, ErrorReason, &str)] = &[
     ("04", BppCommandId::CONFIGURE_ISDP, ErrorReason::INCORRECT_INPUT_VALUES, "incorrectInputValues"),
@@ -185,15 +186,15 @@ fn failed_installations() -> Vec<Case> {
         .map(|(number, command, reason, name)| {
             let id = identifier(number);
             let run = failed_installation(*command, *reason);
-            Case { id, ..case(&format!("an installation that failed with {name} ends the order"), run) }
+            Case { id, ..case(&format!("an installation that fails with {name} ends the order"), run) }
         })
         .collect();
     let run = failed_installation(BppCommandId(9), ErrorReason(77));
-    cases.push(case("an installation that failed with a reason of a later version ends the order", run));
+    cases.push(case("an installation that fails with a reason of a later version ends the order", run));
     cases
 }
 
-/// The rows of one test case, whose identifiers are constants.
+/// Returns the identifier of a test sequence. The identifiers must be constants.
 fn identifier(number: &str) -> Option<&'static str> {
     const IDS: &[&str] = &[
         "4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #04",
@@ -216,121 +217,126 @@ fn identifier(number: &str) -> Option<&'static str> {
 }
 
 fn failed_installation(command: BppCommandId, reason: ErrorReason) -> Run {
-    run!(|bench| {
-        let bound = bench.download().await?;
-        let data = bench.euicc.not_installed(
+    run!(|testbed| {
+        let bound = testbed.download().await?;
+        let data = testbed.euicc.not_installed(
             &bound.transaction_id,
             &bound.smdp_oid,
-            &bench.server.address,
+            &testbed.server.address,
             bound.opened.metadata.iccid,
             (command, reason),
         );
-        bench.notify(bench.euicc.signed_result(data)).await?;
-        bench.expect_used_up().await?;
-        if bench.server.admin.is_some() { bench.expect_state("Error").await } else { Ok(()) }
+        testbed.notify(testbed.euicc.signed_result(data)).await?;
+        testbed.expect_used_up().await?;
+        if testbed.server.admin.is_some() { testbed.expect_state("Error").await } else { Ok(()) }
     })
 }
 
-// --- What is not believed ------------------------------------------------------------------------------------------
+// --- Invalid notifications -----------------------------------------------------------------------------------------
 
-type SpoilResult = fn(&Bench<'_>, &mut ProfileInstallationResultData) -> Verdict;
+type CorruptResult = fn(&Testbed<'_>, &mut ProfileInstallationResultData) -> Verdict;
 
-const RESULTS: &[(Option<&str>, &str, SpoilResult)] = &[
+const RESULTS: &[(Option<&str>, &str, CorruptResult)] = &[
     (
         Some("4.3.15.2.1 TC_SM-DP+_ES9+_HandleNotificationNIST #03"),
-        "a result of an unknown transaction changes nothing",
+        "an installation result with an unknown TransactionID changes nothing",
         |_, it| {
             it.transaction_id = TransactionId(vec![1; 16]);
             Ok(())
         },
     ),
-    (None, "a result for another SM-DP+ changes nothing", |_, it| {
+    (None, "an installation result for another SM-DP+ changes nothing", |_, it| {
         it.smdp_oid = Some("2.999.11".parse().map_err(|_| Stop::needs("an OID"))?);
         Ok(())
     }),
-    (None, "a result that is no notification of an installation changes nothing", |_, it| {
+    (None, "an installation result without the event notificationInstall changes nothing", |_, it| {
         it.notification_metadata.profile_management_operation =
             rsp::der::BitString::of(&[notification_event::ENABLE]);
         Ok(())
     }),
-    (None, "a result that names another profile changes nothing", |bench, it| {
-        it.notification_metadata.iccid = Some(crate::arrange::fresh_iccid(bench)?);
+    (None, "an installation result for another profile changes nothing", |testbed, it| {
+        it.notification_metadata.iccid = Some(crate::arrange::fresh_iccid(testbed)?);
         Ok(())
     }),
 ];
 
-fn results_not_believed() -> Vec<Case> {
+fn invalid_results() -> Vec<Case> {
     let mut cases: Vec<_> = RESULTS
         .iter()
-        .map(|(id, title, spoil)| {
-            let spoil = *spoil;
-            let run = run!(|bench| {
-                let bound = bench.download().await?;
-                let mut data = result_of(bench, &bound);
-                spoil(bench, &mut data)?;
-                bench.notify(bench.euicc.signed_result(data)).await?;
-                bench.download().await.during("afterwards, the order is still there").map(|_| ())
+        .map(|(id, title, corrupt)| {
+            let corrupt = *corrupt;
+            let run = run!(|testbed| {
+                let bound = testbed.download().await?;
+                let mut data = result_of(testbed, &bound);
+                corrupt(testbed, &mut data)?;
+                testbed.notify(testbed.euicc.signed_result(data)).await?;
+                testbed.download().await.during("afterwards, with the order unchanged").map(|_| ())
             });
             Case { id: *id, ..case(title, run) }
         })
         .collect();
-    let run = run!(|bench| {
-        let bound = bench.download().await?;
-        bench.notify(bench.other_euicc.signed_result(result_of(bench, &bound))).await?;
-        bench.download().await.during("afterwards, the order is still there").map(|_| ())
+    let run = run!(|testbed| {
+        let bound = testbed.download().await?;
+        testbed.notify(testbed.other_euicc.signed_result(result_of(testbed, &bound))).await?;
+        testbed.download().await.during("afterwards, with the order unchanged").map(|_| ())
     });
-    cases.push(case("a result that another eUICC signed changes nothing", run));
+    cases.push(case("an installation result signed by another eUICC changes nothing", run));
     cases
 }
 
-fn result_of(bench: &Bench<'_>, bound: &Bound) -> ProfileInstallationResultData {
+fn result_of(testbed: &Testbed<'_>, bound: &Bound) -> ProfileInstallationResultData {
     let iccid = bound.opened.metadata.iccid;
-    bench.euicc.installed(&bound.transaction_id, &bound.smdp_oid, &bench.server.address, iccid)
+    testbed.euicc.installed(&bound.transaction_id, &bound.smdp_oid, &testbed.server.address, iccid)
 }
 
-type SpoilNotification = fn(&Bench<'_>, &mut OtherSignedNotification) -> Verdict;
+type CorruptNotification = fn(&Testbed<'_>, &mut OtherSignedNotification) -> Verdict;
 
-const NOTIFICATIONS: &[(&str, SpoilNotification)] = &[
-    ("a deletion that another eUICC signed", |bench, it| {
-        let told = it.tbs_other_notification.clone();
-        let iccid = told.iccid.ok_or_else(|| Stop::needs("an ICCID"))?;
+const NOTIFICATIONS: &[(&str, CorruptNotification)] = &[
+    ("a deletion signed by another eUICC", |testbed, it| {
+        let notification = it.tbs_other_notification.clone();
+        let iccid = notification.iccid.ok_or_else(|| Stop::needs("an ICCID"))?;
         let event = notification_event::DELETE;
-        *it = bench.other_euicc.notification(told.seq_number, event, &told.notification_address, iccid);
+        *it = testbed.other_euicc.notification(
+            notification.seq_number,
+            event,
+            &notification.notification_address,
+            iccid,
+        );
         Ok(())
     }),
-    ("a deletion whose signature does not verify", |_, it| {
+    ("a deletion with an invalid signature", |_, it| {
         if let Some(octet) = it.euicc_notification_signature.get_mut(3) {
             *octet ^= 1;
         }
         Ok(())
     }),
-    ("a deletion with another sequence number than was signed", |_, it| {
+    ("a deletion with a modified sequence number", |_, it| {
         let mut metadata = it.tbs_other_notification.clone().into_value();
         metadata.seq_number = 99;
         it.tbs_other_notification = Raw::new(metadata);
         Ok(())
     }),
-    ("a deletion with an expired EUM certificate", |bench, it| {
-        it.eum_certificate.0 = bench.server.pki.issue_with(Defect::Expired, Role::Eum, bench.curve)?.der;
+    ("a deletion with an expired EUM certificate", |testbed, it| {
+        it.eum_certificate.0 = testbed.server.pki.issue_with(Defect::Expired, Role::Eum, testbed.curve)?.der;
         Ok(())
     }),
 ];
 
-fn notifications_not_believed() -> Vec<Case> {
+fn invalid_notifications() -> Vec<Case> {
     NOTIFICATIONS
         .iter()
-        .map(|(what, spoil)| {
-            let spoil = *spoil;
-            let run = run!(|bench| {
-                let bound = bench.download().await?;
-                bench.notify(bench.installed(&bound)).await?;
-                let mut told = bench.changed(2, notification_event::DELETE, &bound);
-                spoil(bench, &mut told)?;
-                bench.notify(PendingNotification::OtherSignedNotification(told)).await?;
-                let installed_on = bench.profile().await?.installed_on;
-                equal("installedOn", &installed_on, &vec![bench.euicc.eid.to_string()])
+        .map(|(what, corrupt)| {
+            let corrupt = *corrupt;
+            let run = run!(|testbed| {
+                let bound = testbed.download().await?;
+                testbed.notify(testbed.installed(&bound)).await?;
+                let mut notification = testbed.notification_of(2, notification_event::DELETE, &bound);
+                corrupt(testbed, &mut notification)?;
+                testbed.notify(PendingNotification::OtherSignedNotification(notification)).await?;
+                let installed_on = testbed.profile().await?.installed_on;
+                equal("installedOn", &installed_on, &vec![testbed.euicc.eid.to_string()])
             });
-            case(&format!("{what} is answered and changes nothing"), run).need(Need::Admin)
+            case(&format!("{what} is acknowledged and changes nothing"), run).need(Need::Admin)
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! How functions travel over HTTP: SGP.22 section 6, SGP.23 section 4.3.17.
+//! Cases of the HTTP layer: SGP.22 section 6, SGP.23 section 4.3.17.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -6,9 +6,9 @@ use rsp::der::tlv;
 use rsp::sgp22::es9plus::{self, InitiateAuthentication};
 use rsp::sgp22::json::{self, X_ADMIN_PROTOCOL};
 
-use crate::bench::Bench;
 use crate::binding::{ASN1_CONTENT_TYPE, ASN1_PATH, Answer, Binding};
 use crate::case::{Case, Run, run};
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure};
 
 const FUNCTION: &str = "HTTP";
@@ -21,56 +21,58 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         case(
             "6.2, 6.5.1",
-            "the answer has the binding's Content-Type and X-Admin-Protocol",
+            "the response has the binding's Content-Type and X-Admin-Protocol",
             answer_headers(),
         ),
-        case("6.2", "parameters of the Content-Type may be left out or spelled otherwise", content_types()),
-        case("6.2", "another Content-Type is not executed", other_content_type()),
-        case("6.2", "without X-Admin-Protocol nothing is executed", no_protocol()),
-        case("6.2", "for a client of version 1 nothing is executed", version_1()),
-        case("6.2", "a client of version 3 is answered in a version of X-Admin-Protocol", version_3()),
-        case("6.5.1", "a path that is no function's is not found", unknown_path()),
-        case("6.5.1", "a function is called with POST and nothing else", other_methods()),
-        case("6.5.1, 6.6.1", "a body that is not the function's is not executed", nonsense()),
+        case("6.2", "parameters and case of the Content-Type may vary", content_types()),
+        case("6.2", "a request with another Content-Type is not executed", other_content_type()),
+        case("6.2", "a request without X-Admin-Protocol is not executed", no_protocol()),
+        case("6.2", "a request of a version 1 client is not executed", version_1()),
+        case("6.2", "the response to a version 3 client has a valid X-Admin-Protocol", version_3()),
+        case("6.5.1", "an unknown path is not found", unknown_path()),
+        case("6.5.1", "only POST requests are executed", other_methods()),
+        case("6.5.1, 6.6.1", "a request with an invalid body is not executed", nonsense()),
         case(
             "2.6.6",
-            "serves an LPA that shows no client certificate",
-            run!(|bench| bench.initiate().await.map(|_| ())),
+            "an LPA without a client certificate is accepted",
+            run!(|testbed| testbed.initiate().await.map(|_| ())),
         ),
     ]
 }
 
-impl Bench<'_> {
+impl Testbed<'_> {
     fn post(&self) -> http::Request<Bytes> {
         self.binding.request::<InitiateAuthentication>(self.server.version, &self.initiation())
     }
 }
 
-/// That a function was not executed: an HTTP error, or the function's own refusal.
-async fn not_executed(bench: &Bench<'_>, request: http::Request<Bytes>) -> Verdict {
-    let response = bench.send(request).await?;
+/// Checks that a function was not executed: the response is an HTTP error or a refusal of the
+/// function.
+async fn not_executed(testbed: &Testbed<'_>, request: http::Request<Bytes>) -> Verdict {
+    let response = testbed.send(request).await?;
     if is_http_refusal(response.status()) {
         return Ok(());
     }
-    match bench.binding.answer::<InitiateAuthentication>(&response)? {
+    match testbed.binding.answer::<InitiateAuthentication>(&response)? {
         Answer::Refused(_) => Ok(()),
         Answer::Done(_) => Err(Stop::failed("the function was executed, expected a refusal")),
     }
 }
 
-/// That the request is at fault; a server that does not know the path has not looked at it.
+/// True if the status blames the request. With a 404 or 405, the server has not looked at the
+/// request.
 fn is_http_refusal(status: StatusCode) -> bool {
     status.is_client_error() && status != StatusCode::NOT_FOUND && status != StatusCode::METHOD_NOT_ALLOWED
 }
 
 fn answer_headers() -> Run {
-    run!(|bench| {
-        let response = bench.send(bench.post()).await?;
+    run!(|testbed| {
+        let response = testbed.send(testbed.post()).await?;
         let text = |name: &str| {
             let value = response.headers().get(name).and_then(|value| value.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
-        let expected = match bench.binding {
+        let expected = match testbed.binding {
             Binding::Json => "application/json",
             Binding::Asn1 => ASN1_CONTENT_TYPE,
         };
@@ -80,65 +82,68 @@ fn answer_headers() -> Run {
             format!("Content-Type is {content_type:?}, expected {expected}")
         })?;
         ensure(json::protocol_version(response.headers()).is_some(), || {
-            format!("X-Admin-Protocol is {:?}, expected gsma/rsp/v and a version", text(X_ADMIN_PROTOCOL))
+            format!(
+                "X-Admin-Protocol is {:?}, expected gsma/rsp/v followed by a version",
+                text(X_ADMIN_PROTOCOL)
+            )
         })
     })
 }
 
 fn content_types() -> Run {
-    run!(|bench| {
-        let types: &[&'static str] = match bench.binding {
+    run!(|testbed| {
+        let types: &[&'static str] = match testbed.binding {
             Binding::Json => &["application/json", "Application/JSON; charset=utf-8"],
             Binding::Asn1 => &["application/x-gsma-rsp-asn1", "Application/X-GSMA-RSP-ASN1"],
         };
         for content_type in types {
-            let mut request = bench.post();
+            let mut request = testbed.post();
             request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-            let response = bench.send(request).await?;
-            bench.binding.answer::<InitiateAuthentication>(&response)?.done().during(content_type)?;
+            let response = testbed.send(request).await?;
+            testbed.binding.answer::<InitiateAuthentication>(&response)?.done().during(content_type)?;
         }
         Ok(())
     })
 }
 
 fn other_content_type() -> Run {
-    run!(|bench| {
+    run!(|testbed| {
         for content_type in ["text/plain", "application/octet-stream"] {
-            let mut request = bench.post();
+            let mut request = testbed.post();
             request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-            not_executed(bench, request).await.during(content_type)?;
+            not_executed(testbed, request).await.during(content_type)?;
         }
         Ok(())
     })
 }
 
 fn no_protocol() -> Run {
-    run!(|bench| {
-        let mut request = bench.post();
+    run!(|testbed| {
+        let mut request = testbed.post();
         request.headers_mut().remove(X_ADMIN_PROTOCOL);
-        not_executed(bench, request).await
+        not_executed(testbed, request).await
     })
 }
 
 fn version_1() -> Run {
-    run!(|bench| {
-        let mut request = bench.post();
+    run!(|testbed| {
+        let mut request = testbed.post();
         let name = HeaderName::from_static(X_ADMIN_PROTOCOL);
         request.headers_mut().insert(name, HeaderValue::from_static("gsma/rsp/v1.0.0"));
-        not_executed(bench, request).await
+        not_executed(testbed, request).await
     })
 }
 
 fn version_3() -> Run {
-    run!(|bench| {
+    run!(|testbed| {
         for version in ["gsma/rsp/v3.0.0", "gsma/rsp/v3.1.0"] {
-            let mut request = bench.post();
+            let mut request = testbed.post();
             let name = HeaderName::from_static(X_ADMIN_PROTOCOL);
             request.headers_mut().insert(name, HeaderValue::from_static(version));
-            let response = bench.send(request).await?;
-            bench.binding.answer::<InitiateAuthentication>(&response)?.done().during(version)?;
+            let response = testbed.send(request).await?;
+            testbed.binding.answer::<InitiateAuthentication>(&response)?.done().during(version)?;
             ensure(json::protocol_version(response.headers()).is_some(), || {
-                format!("{version} is answered without a version in X-Admin-Protocol")
+                format!("the response to {version} has no valid X-Admin-Protocol")
             })?;
         }
         Ok(())
@@ -146,16 +151,16 @@ fn version_3() -> Run {
 }
 
 fn unknown_path() -> Run {
-    run!(|bench| {
-        let paths: &[&str] = match bench.binding {
+    run!(|testbed| {
+        let paths: &[&str] = match testbed.binding {
             Binding::Json => &["/gsma/rsp2/es9plus/unknownFunction", "/gsma/rsp2/es9plus"],
             Binding::Asn1 => &["/gsma/rsp2/asn1/initiateAuthentication", "/gsma/rsp2/asn"],
         };
-        bench.initiate().await.during("with the right path")?;
+        testbed.initiate().await.during("with the correct path")?;
         for path in paths {
-            let mut request = bench.post();
+            let mut request = testbed.post();
             *request.uri_mut() = path.parse().unwrap_or_default();
-            let status = bench.send(request).await?.status();
+            let status = testbed.send(request).await?.status();
             ensure(status == StatusCode::NOT_FOUND, || {
                 format!("{path}: HTTP status {status}, expected 404")
             })?;
@@ -165,12 +170,12 @@ fn unknown_path() -> Run {
 }
 
 fn other_methods() -> Run {
-    run!(|bench| {
-        bench.initiate().await.during("with POST")?;
+    run!(|testbed| {
+        testbed.initiate().await.during("with POST")?;
         for method in [Method::GET, Method::PUT, Method::DELETE] {
-            let mut request = bench.post();
+            let mut request = testbed.post();
             *request.method_mut() = method.clone();
-            let status = bench.send(request).await?.status();
+            let status = testbed.send(request).await?.status();
             let is_refused = status == StatusCode::METHOD_NOT_ALLOWED || status == StatusCode::NOT_FOUND;
             ensure(is_refused, || format!("{method}: HTTP status {status}, expected 405"))?;
         }
@@ -179,35 +184,35 @@ fn other_methods() -> Run {
 }
 
 fn nonsense() -> Run {
-    run!(|bench| {
-        let path = match bench.binding {
+    run!(|testbed| {
+        let path = match testbed.binding {
             Binding::Json => es9plus::path("initiateAuthentication"),
             Binding::Asn1 => ASN1_PATH.to_owned(),
         };
         let half = |octets: &[u8]| Bytes::copy_from_slice(octets.get(..octets.len() / 2).unwrap_or_default());
-        let whole = bench.post().into_body();
+        let whole = testbed.post().into_body();
         let bodies = [
-            ("nothing", Bytes::new()),
+            ("an empty body", Bytes::new()),
             ("half a request", half(&whole)),
             ("an empty object", Bytes::from_static(b"{}")),
             ("an empty RemoteProfileProvisioningRequest", Bytes::from_static(&[0xA2, 0])),
-            ("a later function", Bytes::from_static(&[0xA2, 5, 0xBF, 0x7E, 2, 0x80, 0])),
+            ("a function of a later version", Bytes::from_static(&[0xA2, 5, 0xBF, 0x7E, 2, 0x80, 0])),
         ];
         for (what, body) in bodies {
-            let request = bench.binding.post(&path, bench.server.version, body);
-            let response = bench.send(request).await.during(what)?;
+            let request = testbed.binding.post(&path, testbed.server.version, body);
+            let response = testbed.send(request).await.during(what)?;
             ensure(!response.status().is_server_error(), || {
                 format!("{what}: HTTP status {}, expected a refusal", response.status())
             })?;
-            let refused = is_http_refusal(response.status()) || is_refusal(bench.binding, response.body());
+            let refused = is_http_refusal(response.status()) || is_refusal(testbed.binding, response.body());
             ensure(refused, || format!("{what} was executed"))?;
         }
-        // And the server is still there.
-        bench.initiate().await.during("afterwards").map(|_| ())
+        // The server must still be working.
+        testbed.initiate().await.during("afterwards").map(|_| ())
     })
 }
 
-/// A refusal of whatever function it may have been.
+/// True if the body is a refusal of any function.
 fn is_refusal(binding: Binding, body: &[u8]) -> bool {
     match binding {
         Binding::Json => serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|answer| {

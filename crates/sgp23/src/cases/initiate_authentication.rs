@@ -1,54 +1,54 @@
-//! ES9+.InitiateAuthentication: SGP.22 section 5.6.1, SGP.23 section 4.3.12.
+//! Cases of ES9+.InitiateAuthentication: SGP.22 section 5.6.1, SGP.23 section 4.3.12.
 
 use rsp::der::{Asn1, Tag, tlv_bytes};
 use rsp::ids::{SubjectKeyIdentifier, Version};
 use rsp::sgp22::es9plus::{InitiateAuthentication, InitiateAuthenticationRequest};
 use rsp::status::Status;
 
-use crate::bench::Bench;
 use crate::binding::{ASN1_PATH, Binding};
 use crate::case::{Case, Run, run};
 use crate::euicc::extended;
+use crate::testbed::Testbed;
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
 const FUNCTION: &str = "ES9+.InitiateAuthentication";
 const CLAUSE: &str = "5.6.1";
 
-type Spoil = fn(&Bench<'_>, &mut InitiateAuthenticationRequest);
+type Corrupt = fn(&Testbed<'_>, &mut InitiateAuthenticationRequest);
 
-/// Identifier, what is wrong, what is answered.
-const REFUSALS: &[(Option<&str>, &str, Status, Spoil)] = &[
+/// Identifier, defect, expected status.
+const REFUSALS: &[(Option<&str>, &str, Status, Corrupt)] = &[
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #03"),
-        "the address is another server's",
+        "the address belongs to another server",
         Status::SmdpAddressRefused,
         |_, it| it.smdp_address = "another.server.example".to_owned(),
     ),
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #04"),
-        "the server trusts no CI under which the eUICC can sign",
+        "the server trusts none of the eUICC's CIs for signing",
         Status::CiForSigningUnsupported,
         |_, it| it.euicc_info1.euicc_ci_pk_id_list_for_signing = stranger(),
     ),
-    (None, "the eUICC can sign under no CI at all", Status::CiForSigningUnsupported, |_, it| {
+    (None, "the eUICC supports no CI for signing", Status::CiForSigningUnsupported, |_, it| {
         it.euicc_info1.euicc_ci_pk_id_list_for_signing.clear();
     }),
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #05"),
-        "the eUICC is of a version before the server's lowest",
+        "the version of the eUICC is below the server's lowest version",
         Status::SvnUnsupported,
         |_, it| it.euicc_info1.svn = Version([1, 0, 0]),
     ),
-    (None, "the eUICC asks for a later version than there is", Status::SvnUnsupported, |_, it| {
+    (None, "the version of the eUICC does not exist yet", Status::SvnUnsupported, |_, it| {
         it.euicc_info1.svn = Version([9, 0, 0]);
     }),
     (
         Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #06"),
-        "the server has no certificate below a CI that the eUICC can verify",
+        "the server has no certificate of the eUICC's CIs for verification",
         Status::CiForVerificationUnavailable,
         |_, it| it.euicc_info1.euicc_ci_pk_id_list_for_verification = stranger(),
     ),
-    (None, "the eUICC can verify under no CI at all", Status::CiForVerificationUnavailable, |_, it| {
+    (None, "the eUICC supports no CI for verification", Status::CiForVerificationUnavailable, |_, it| {
         it.euicc_info1.euicc_ci_pk_id_list_for_verification.clear();
     }),
     (
@@ -66,7 +66,7 @@ fn stranger() -> Vec<SubjectKeyIdentifier> {
     vec![SubjectKeyIdentifier(vec![7; 20])]
 }
 
-/// Versions of SGP.22 whose eUICCs are to be served.
+/// SGP.22 versions of eUICCs that the server must accept.
 const VERSIONS: &[(Option<&str>, [u8; 3])] = &[
     (None, [2, 2, 0]),
     (Some("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #07"), [2, 2, 1]),
@@ -79,31 +79,34 @@ const VERSIONS: &[(Option<&str>, [u8; 3])] = &[
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
-        case("the answer is signed by CERT.DPauth over the eUICC's challenge and the address", nominal())
-            .id("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #01"),
-        case("every TransactionID and every serverChallenge is another one", unique())
+        case(
+            "the response is signed with CERT.DPauth and contains the eUICC's challenge and the address",
+            nominal(),
+        )
+        .id("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #01"),
+        case("every TransactionID and every serverChallenge is unique", unique())
             .id("4.3.12.2.1 TC_SM-DP+_ES9+.InitiateAuthenticationNIST #02"),
-        case("the address is compared without regard to case", any_case()),
+        case("the address is case-insensitive", any_case()),
         case("the CI for signing is the first of the eUICC's list that the server trusts", preference()),
-        case("elements of version 3 in euiccInfo1 and beside it are passed over", later_elements()),
+        case("elements of version 3 in and after euiccInfo1 are ignored", later_elements()),
     ];
-    cases.extend(REFUSALS.iter().map(|(id, title, status, spoil)| {
-        let (status, spoil) = (*status, *spoil);
-        let run = run!(|bench| {
-            let mut request = bench.initiation();
-            spoil(bench, &mut request);
-            bench.refused::<InitiateAuthentication>(&request, status).await
+    cases.extend(REFUSALS.iter().map(|(id, title, status, corrupt)| {
+        let (status, corrupt) = (*status, *corrupt);
+        let run = run!(|testbed| {
+            let mut request = testbed.initiation();
+            corrupt(testbed, &mut request);
+            testbed.refused::<InitiateAuthentication>(&request, status).await
         });
         Case { id: *id, ..case(title, run) }
     }));
     cases.extend(VERSIONS.iter().map(|(id, [major, minor, patch])| {
         let svn = Version([*major, *minor, *patch]);
-        let run = run!(|bench| {
-            let mut request = bench.initiation();
+        let run = run!(|testbed| {
+            let mut request = testbed.initiation();
             request.euicc_info1.svn = svn;
-            bench.initiate_with(&request).await.map(|_| ())
+            testbed.initiate_with(&request).await.map(|_| ())
         });
-        Case { id: *id, ..case(&format!("an eUICC of version {svn} is served"), run) }
+        Case { id: *id, ..case(&format!("an eUICC of version {svn} is accepted"), run) }
     }));
     cases
 }
@@ -113,14 +116,15 @@ fn case(title: &str, run: Run) -> Case {
 }
 
 fn nominal() -> Run {
-    run!(|bench| bench.initiate().await.map(|_| ()))
+    run!(|testbed| testbed.initiate().await.map(|_| ()))
 }
 
 fn unique() -> Run {
-    run!(|bench| {
-        // The same challenge of the eUICC, so that only the server's own dice make a difference.
-        let request = bench.initiation();
-        let (first, second) = (bench.initiate_with(&request).await?, bench.initiate_with(&request).await?);
+    run!(|testbed| {
+        // The eUICC's challenge stays the same, so only the server's randomness makes a difference.
+        let request = testbed.initiation();
+        let (first, second) =
+            (testbed.initiate_with(&request).await?, testbed.initiate_with(&request).await?);
         ensure(first.ok.transaction_id != second.ok.transaction_id, || {
             format!("both sessions have TransactionID {}", first.ok.transaction_id)
         })?;
@@ -131,36 +135,38 @@ fn unique() -> Run {
 }
 
 fn any_case() -> Run {
-    run!(|bench| {
-        if !bench.server.address.contains(|c: char| c.is_ascii_alphabetic()) {
-            return Err(Stop::needs("an address that has letters"));
+    run!(|testbed| {
+        if !testbed.server.address.contains(|c: char| c.is_ascii_alphabetic()) {
+            return Err(Stop::needs("an address with letters"));
         }
-        let changed = |letter: fn(char) -> char| bench.server.address.chars().map(letter).collect::<String>();
+        let changed =
+            |letter: fn(char) -> char| testbed.server.address.chars().map(letter).collect::<String>();
         for smdp_address in [
             changed(|c| c.to_ascii_uppercase()),
             changed(|c| if c < 'n' { c.to_ascii_uppercase() } else { c }),
         ] {
-            let request = InitiateAuthenticationRequest { smdp_address, ..bench.initiation() };
-            bench.initiate_with(&request).await.during(&request.smdp_address)?;
+            let request = InitiateAuthenticationRequest { smdp_address, ..testbed.initiation() };
+            testbed.initiate_with(&request).await.during(&request.smdp_address)?;
         }
         Ok(())
     })
 }
 
 fn preference() -> Run {
-    run!(|bench| {
-        let own = bench.euicc.info2.euicc_ci_pk_id_list_for_signing.clone();
-        let mut request = bench.initiation();
+    run!(|testbed| {
+        let own = testbed.euicc.info2.euicc_ci_pk_id_list_for_signing.clone();
+        let mut request = testbed.initiation();
         request.euicc_info1.euicc_ci_pk_id_list_for_signing = [stranger(), own.clone()].concat();
-        let started = bench.initiate_with(&request).await?;
+        let started = testbed.initiate_with(&request).await?;
         equal("euiccCiPKIdToBeUsed", &Some(&started.ok.euicc_ci_pk_id_to_be_used), &own.first())
     })
 }
 
-/// euiccCiPKIdListForSigningV3, euiccRspCapability and highestSvn of version 3, and an element nobody knows.
+/// Adds euiccCiPKIdListForSigningV3, euiccRspCapability and highestSvn of version 3, and an unknown
+/// element.
 fn later_elements() -> Run {
-    run!(|bench| {
-        let mut info1 = bench.initiation().euicc_info1.to_der();
+    run!(|testbed| {
+        let mut info1 = testbed.initiation().euicc_info1.to_der();
         for element in [
             tlv_bytes(Tag(0xB1), &tlv_bytes(Tag::OCTET_STRING, &[7; 20])),
             tlv_bytes(Tag(0x88), &[0x04, 0xF0]),
@@ -169,17 +175,17 @@ fn later_elements() -> Run {
         ] {
             info1 = extended(&info1, &[], &element)?;
         }
-        send_later(bench, &info1).await
+        send_later(testbed, &info1).await
     })
 }
 
-async fn send_later(bench: &Bench<'_>, info1: &[u8]) -> Verdict {
+async fn send_later(testbed: &Testbed<'_>, info1: &[u8]) -> Verdict {
     use base64::{Engine, prelude::BASE64_STANDARD};
-    let request = bench.initiation();
-    let version = bench.server.version;
+    let request = testbed.initiation();
+    let version = testbed.server.version;
     // lpaRspCapability of version 3: a BIT STRING.
     let capability = tlv_bytes(Tag(0x85), &[0x04, 0xF0]);
-    let post = match bench.binding {
+    let post = match testbed.binding {
         Binding::Json => {
             let mut body = serde_json::to_value(&request).map_err(|e| Stop::needs(e.to_string()))?;
             let fields = body.as_object_mut().ok_or_else(|| Stop::needs("a request that is an object"))?;
@@ -204,6 +210,6 @@ async fn send_later(bench: &Bench<'_>, info1: &[u8]) -> Verdict {
             Binding::Asn1.post(ASN1_PATH, version, tlv_bytes(Tag(0xA2), &function).into())
         }
     };
-    let response = bench.send(post).await?;
-    bench.binding.answer::<InitiateAuthentication>(&response)?.done().map(|_| ())
+    let response = testbed.send(post).await?;
+    testbed.binding.answer::<InitiateAuthentication>(&response)?.done().map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! The table: a file for each function.
+//! The table of cases, with one file for each function.
 
 mod authenticate_client;
 mod cancel_session;
@@ -11,10 +11,10 @@ mod initiate_authentication;
 
 use crate::case::Case;
 
-/// The confirmation code of every order that has one.
+/// The confirmation code of all orders with a confirmation code.
 const CODE: &str = "12345678";
 
-/// Every case, in the order of SGP.23.
+/// Returns all cases, in the order of SGP.23.
 pub fn table() -> Vec<Case> {
     [
         es2plus::cases(),
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_rows_are_called_alike() {
+    fn titles_are_unique() {
         let names: Vec<_> = table().into_iter().map(|case| (case.function, case.title)).collect();
         let distinct: BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());

@@ -1,4 +1,4 @@
-//! A bench: an SM-DP, peers that write down what they are told, and time that stands still.
+//! A testbed with an SM-DP, peers that record the received messages, and a manual clock.
 
 use std::{
     collections::BTreeMap,
@@ -31,13 +31,13 @@ use rsp::{
 use rsp_server::soap::{Peer, Peers, eum};
 use sm_dp::{
     ProfileOptions, ProfileState, SmDp, m2m,
-    records::{PROFILES, Profile},
+    records::{PROFILES, ProfileRecord},
 };
 use world::{Fault, Link, LinkFault, LinkFaultKind, NullEvents, PeerCertificate, Tx, World, link_from};
 
 use crate::{
     card::Card,
-    support::{Bench, ICCID, OTHER_ICCID, PROFILE_TYPE, package},
+    support::{ICCID, OTHER_ICCID, PROFILE_TYPE, Testbed, package},
 };
 
 pub(crate) const OPERATOR: &str = "operator";
@@ -46,17 +46,17 @@ pub(crate) const SM_SR: &str = "SM-SR";
 pub(crate) const OTHER_SM_SR: &str = "another SM-SR";
 const SM_DP: &str = "SM-DP";
 
-/// How long a download of these tests may take.
+/// The validity period of the downloads in these tests.
 pub(crate) const VALIDITY: Duration = Duration::from_secs(3600);
 
-/// What somebody was told.
+/// A message that the SM-DP sent to a peer.
 #[derive(Clone)]
-pub(crate) struct Told {
+pub(crate) struct SentMessage {
     to: String,
     text: String,
 }
 
-impl Told {
+impl SentMessage {
     pub(crate) fn element(&self) -> String {
         Envelope::read(&xml::parse(&self.text).unwrap()).unwrap().element().to_owned()
     }
@@ -70,31 +70,36 @@ impl Told {
     }
 }
 
-type Says = Arc<dyn Fn(&Header) -> String + Send + Sync>;
+type Reply = Arc<dyn Fn(&Header) -> String + Send + Sync>;
 
 #[derive(Default)]
-struct Outside {
-    told: Mutex<Vec<Told>>,
-    /// What the SM-SR says to synchronous questions, by their element. To others of them it says nothing.
-    says: Mutex<BTreeMap<&'static str, Says>>,
+struct PeerStates {
+    sent: Mutex<Vec<SentMessage>>,
+    /// The SM-SR's responses to synchronous requests, by request element. Other synchronous
+    /// requests time out.
+    replies: Mutex<BTreeMap<&'static str, Reply>>,
 }
 
-struct Ways(Arc<Outside>);
+struct RecordingPeers(Arc<PeerStates>);
 
-impl Peers for Ways {
+impl Peers for RecordingPeers {
     fn link(&self, authority: &str) -> Result<Link, Fault> {
-        let (outside, to) = (Arc::clone(&self.0), authority.to_owned());
+        let (peers, to) = (Arc::clone(&self.0), authority.to_owned());
         Ok(link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let (outside, to) = (Arc::clone(&outside), to.clone());
+            let (peers, to) = (Arc::clone(&peers), to.clone());
             async move {
-                let told = Told { to, text: String::from_utf8(request.body().to_vec()).unwrap() };
-                let says = outside.says.lock().unwrap().get(told.element().as_str()).cloned();
-                let is_synchronous = SYNCHRONOUS.contains(&told.element().as_str());
-                outside.told.lock().unwrap().push(told.clone());
-                let text = match says {
-                    Some(says) => says(&told.header()),
+                let message = SentMessage { to, text: String::from_utf8(request.body().to_vec()).unwrap() };
+                let replies = peers.replies.lock().unwrap().get(message.element().as_str()).cloned();
+                let is_synchronous = SYNCHRONOUS.contains(&message.element().as_str());
+                peers.sent.lock().unwrap().push(message.clone());
+                let text = match replies {
+                    Some(replies) => replies(&message.header()),
                     None if is_synchronous => {
-                        return Err(LinkFault::new(LinkFaultKind::Timeout, told.to, "it says nothing"));
+                        return Err(LinkFault::new(
+                            LinkFaultKind::Timeout,
+                            message.to,
+                            "no configured response",
+                        ));
                     }
                     None => String::new(),
                 };
@@ -114,9 +119,9 @@ const SYNCHRONOUS: [&str; 4] = [
     es3::UpdateSubscriptionAddressRequest::ELEMENT,
 ];
 
-/// What a download waits for.
+/// The response that a download waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum At {
+pub(crate) enum Step {
     Eis,
     IsdP,
     RandomChallenge,
@@ -127,8 +132,8 @@ pub(crate) enum At {
     Enabling,
 }
 
-impl At {
-    /// Those at which there may be an ISD-P that nobody needs if it ends there.
+impl Step {
+    /// The steps at which an ISD-P may exist that has to be deleted if the download fails.
     pub(crate) const WITH_ISD_P: [Self; 6] = [
         Self::IsdP,
         Self::RandomChallenge,
@@ -139,76 +144,77 @@ impl At {
     ];
 }
 
-/// The bench. The profile with [`ICCID`] is in stock.
-pub(crate) struct Rig {
-    pub(crate) bench: Bench,
-    outside: Arc<Outside>,
+/// A testbed for the SM-DP. The profile with [`ICCID`] is in stock.
+pub(crate) struct M2mTestbed {
+    pub(crate) base: Testbed,
+    peers: Arc<PeerStates>,
     pub(crate) card: Mutex<Card>,
-    /// EUMs that the SM-DP knows.
+    /// The EUM certificates that the SM-DP is configured with.
     pub(crate) eums: Vec<certs::Certificate>,
 }
 
 static CREDENTIALS: LazyLock<Mutex<BTreeMap<String, Credential>>> = LazyLock::new(Mutex::default);
 
-impl Rig {
+impl M2mTestbed {
     pub(crate) async fn new() -> Self {
-        let bench = Bench::new();
+        let base = Testbed::new();
         let options =
             ProfileOptions { profile_type: Some(PROFILE_TYPE.to_owned()), ..ProfileOptions::default() };
-        bench.stock(ICCID, &options).await;
-        let ecasd = bench.pki.ecasd(bench.pki.eids(Curve::P256)[0]).unwrap().key;
+        base.stock(ICCID, &options).await;
+        let ecasd = base.pki.ecasd(base.pki.eids(Curve::P256)[0]).unwrap().key;
         let card = Mutex::new(Card::new(ecasd, package(ICCID, &[]).len()));
-        let rig = Self { bench, outside: Arc::default(), card, eums: Vec::new() };
+        let testbed = Self { base, peers: Arc::default(), card, eums: Vec::new() };
         for name in [SM_SR, OTHER_SM_SR] {
-            rig.server().register_sm_sr(&rig.peer(name)).await.unwrap();
+            testbed.server().register_sm_sr(&testbed.peer(name)).await.unwrap();
         }
         for name in [OPERATOR, OTHER_OPERATOR] {
-            rig.server().register_operator(&rig.peer(name)).await.unwrap();
+            testbed.server().register_operator(&testbed.peer(name)).await.unwrap();
         }
-        rig.will_show(rig.eis());
-        rig.will_say::<es3::ProfileDownloadCompleted>(es3::ProfileDownloadCompletedResponse::only(done()));
-        rig
+        testbed.set_eis(testbed.eis());
+        testbed
+            .set_reply::<es3::ProfileDownloadCompleted>(es3::ProfileDownloadCompletedResponse::only(done()));
+        testbed
     }
 
-    /// One where the operator has the profile on the card, disabled.
+    /// Creates a testbed in which the operator's profile is on the card, disabled.
     pub(crate) async fn installed() -> Self {
-        let rig = Self::new().await;
-        rig.up_to(At::Segments).await;
-        rig.step().await;
-        assert_eq!(rig.state().await, ProfileState::Installed);
-        rig.forget_told();
-        rig
+        let testbed = Self::new().await;
+        testbed.advance_to(Step::Segments).await;
+        testbed.advance().await;
+        assert_eq!(testbed.state().await, ProfileState::Installed);
+        testbed.clear_sent();
+        testbed
     }
 
-    /// The SM-DP, after a restart.
+    /// Creates the SM-DP, as after a restart.
     pub(crate) fn server(&self) -> SmDp {
         let address = format!("https://{}/sgp02", authority(SM_DP));
         let config = m2m::Config::new(SM_DP, self.id(SM_DP), address);
         let card =
-            CARD_CREDENTIAL.get_or_init(|| self.bench.pki.m2m_card_credential(Owner::SmDp, SM_DP).unwrap());
+            CARD_CREDENTIAL.get_or_init(|| self.base.pki.m2m_card_credential(Owner::SmDp, SM_DP).unwrap());
         let credentials = m2m::Credentials::new(
             card.certificate.octets().to_vec(),
             card.key.clone(),
-            self.bench.pki.anchors().unwrap(),
+            self.base.pki.anchors().unwrap(),
             self.eums.clone(),
         );
         let server = SmDp::new(
             config,
             credentials,
-            Arc::clone(&self.bench.records),
+            Arc::clone(&self.base.records),
             self.world(),
             Arc::new(NullEvents),
         );
-        server.with_peers(Arc::new(Ways(Arc::clone(&self.outside))))
+        server.with_peers(Arc::new(RecordingPeers(Arc::clone(&self.peers))))
     }
 
     fn world(&self) -> World {
-        World::new(self.bench.clock.clone(), self.bench.dice.clone())
+        World::new(self.base.clock.clone(), self.base.dice.clone())
     }
 
     fn credential(&self, who: &str) -> Credential {
         let mut all = CREDENTIALS.lock().unwrap();
-        all.entry(who.to_owned()).or_insert_with(|| self.bench.pki.operator(who).unwrap()).clone()
+        all.entry(who.to_owned()).or_insert_with(|| self.base.pki.operator(who).unwrap()).clone()
     }
 
     pub(crate) fn id(&self, who: &str) -> Oid {
@@ -221,29 +227,29 @@ impl Rig {
     }
 
     pub(crate) fn eid(&self) -> Eid {
-        self.bench.pki.eids(Curve::P256)[0]
+        self.base.pki.eids(Curve::P256)[0]
     }
 
     pub(crate) fn other_eid(&self) -> Eid {
-        self.bench.pki.eids(Curve::P256)[1]
+        self.base.pki.eids(Curve::P256)[1]
     }
 
-    /// The profile in stock.
-    pub(crate) async fn profile(&self) -> Option<Profile> {
-        Tx::begin(&*self.bench.records).get(&PROFILES, ICCID).await.unwrap()
+    /// Returns the profile in stock.
+    pub(crate) async fn profile(&self) -> Option<ProfileRecord> {
+        Tx::begin(&*self.base.records).get(&PROFILES, ICCID).await.unwrap().map(Into::into)
     }
 
     pub(crate) async fn state(&self) -> ProfileState {
         self.profile().await.unwrap().state
     }
 
-    /// Another profile of the same type comes into stock.
+    /// Adds another profile of the same type to the stock.
     pub(crate) async fn stock_another(&self) -> Iccid {
-        self.bench.stock(OTHER_ICCID, &ProfileOptions::default()).await
+        self.base.stock(OTHER_ICCID, &ProfileOptions::default()).await
     }
 
-    /// Asks the SM-DP, and lets everything that is due be done.
-    pub(crate) async fn ask<F: Function>(&self, from: &str, mut request: F::Request) -> Response<Bytes> {
+    /// Calls a function of the SM-DP and runs all due tasks.
+    pub(crate) async fn call<F: Function>(&self, from: &str, mut request: F::Request) -> Response<Bytes> {
         let identifier = &mut request.base_mut().function_call_identifier;
         if identifier.is_empty() {
             *identifier = hex::encode(self.world().random::<8>());
@@ -253,8 +259,8 @@ impl Rig {
         response
     }
 
-    /// Tells the SM-DP.
-    pub(crate) async fn tell<N: Notification>(&self, from: &str, notification: &N) {
+    /// Sends a notification to the SM-DP.
+    pub(crate) async fn notify<N: Notification>(&self, from: &str, notification: &N) {
         let response = self.post(from, &N::action(), None, notification).await;
         assert_eq!(response.status(), StatusCode::ACCEPTED);
         self.run().await;
@@ -285,7 +291,7 @@ impl Rig {
         self.server().handle(request).await
     }
 
-    /// Everything that is due is done, each time by a server that was made for it.
+    /// Runs all due tasks. Each iteration uses a new server instance.
     pub(crate) async fn run(&self) {
         loop {
             let due = self.server().due().await.unwrap();
@@ -296,159 +302,164 @@ impl Rig {
         }
     }
 
-    pub(crate) async fn pass(&self, time: Duration) {
-        self.bench.wait(time);
+    pub(crate) async fn advance_time(&self, time: Duration) {
+        self.base.wait(time);
         self.run().await;
     }
 
-    /// What somebody was told, as far as it is of this kind.
-    pub(crate) fn told<M: Message>(&self, to: &str) -> Vec<M> {
-        let told = self.outside.told.lock().unwrap();
-        let theirs = told.iter().filter(|told| told.to == authority(to) && told.element() == M::ELEMENT);
-        theirs.map(Told::message).collect()
+    /// Returns the messages of this type that were sent to a peer.
+    pub(crate) fn sent<M: Message>(&self, to: &str) -> Vec<M> {
+        let sent = self.peers.sent.lock().unwrap();
+        let theirs =
+            sent.iter().filter(|message| message.to == authority(to) && message.element() == M::ELEMENT);
+        theirs.map(SentMessage::message).collect()
     }
 
-    /// The elements that somebody was told.
+    /// Returns the element names of the messages that were sent to a peer.
     pub(crate) fn elements(&self, to: &str) -> Vec<String> {
-        let told = self.outside.told.lock().unwrap();
-        told.iter().filter(|told| told.to == authority(to)).map(Told::element).collect()
+        let sent = self.peers.sent.lock().unwrap();
+        sent.iter().filter(|message| message.to == authority(to)).map(SentMessage::element).collect()
     }
 
-    pub(crate) fn forget_told(&self) {
-        self.outside.told.lock().unwrap().clear();
+    pub(crate) fn clear_sent(&self) {
+        self.peers.sent.lock().unwrap().clear();
     }
 
-    /// What the SM-SR was asked last.
-    pub(crate) fn asked(&self) -> Told {
-        let told = self.outside.told.lock().unwrap();
-        told.iter().rfind(|told| told.to == authority(SM_SR)).unwrap().clone()
+    /// Returns the last message that was sent to the SM-SR.
+    pub(crate) fn last_request(&self) -> SentMessage {
+        let sent = self.peers.sent.lock().unwrap();
+        sent.iter().rfind(|message| message.to == authority(SM_SR)).unwrap().clone()
     }
 
-    /// What the SM-SR says to a synchronous question from now on.
-    pub(crate) fn will_say<F: Function>(&self, response: F::Response) {
+    /// Sets the SM-SR's response to a synchronous request.
+    pub(crate) fn set_reply<F: Function>(&self, response: F::Response) {
         assert_eq!(F::PATTERN, Pattern::Synchronous);
-        let says = move |asked: &Header| {
+        let replies = move |last_request: &Header| {
             let header = Header {
-                from: asked.to.clone(),
-                to: asked.from.clone(),
-                message_id: message_id(format!("{}/answer", asked.message_id.uri)),
+                from: last_request.to.clone(),
+                to: last_request.from.clone(),
+                message_id: message_id(format!("{}/answer", last_request.message_id.uri)),
                 action: F::response_action(),
-                relates_to: Some(asked.message_id.to_uri()),
+                relates_to: Some(last_request.message_id.to_uri()),
                 reply_to: None,
             };
             soap::envelope(&header, Namespace::V3, &response)
         };
-        self.outside.says.lock().unwrap().insert(F::Request::ELEMENT, Arc::new(says));
+        self.peers.replies.lock().unwrap().insert(F::Request::ELEMENT, Arc::new(replies));
     }
 
-    /// The SM-SR says nothing to a synchronous question from now on.
-    pub(crate) fn will_not_say<F: Function>(&self) {
-        self.outside.says.lock().unwrap().remove(F::Request::ELEMENT);
+    /// Removes the SM-SR's response to a synchronous request, which then times out.
+    pub(crate) fn remove_reply<F: Function>(&self) {
+        self.peers.replies.lock().unwrap().remove(F::Request::ELEMENT);
     }
 
-    /// What the SM-SR says to ES3.GetEIS from now on.
-    pub(crate) fn will_show(&self, eis: Eis) {
-        self.will_say::<es3::GetEis>(es3::GetEisResponse { base: done(), eis: Some(eis) });
+    /// Sets the SM-SR's response to ES3.GetEIS.
+    pub(crate) fn set_eis(&self, eis: Eis) {
+        self.set_reply::<es3::GetEis>(es3::GetEisResponse { base: done(), eis: Some(eis) });
     }
 
-    /// The SM-SR answers what it was asked last.
-    pub(crate) async fn say<F: Function>(&self, response: F::Response) {
-        self.say_to::<F>(&self.asked(), response).await;
+    /// Sends the SM-SR's response to its last request.
+    pub(crate) async fn reply<F: Function>(&self, response: F::Response) {
+        self.reply_to::<F>(&self.last_request(), response).await;
     }
 
-    /// The SM-SR answers a question, which may be an older one.
-    pub(crate) async fn say_to<F: Function>(&self, asked: &Told, response: F::Response) {
-        assert_eq!(asked.element(), F::Request::ELEMENT);
-        let relates_to = Some(asked.header().message_id.to_uri());
+    /// Sends the SM-SR's response to a request, which may be an earlier one.
+    pub(crate) async fn reply_to<F: Function>(&self, last_request: &SentMessage, response: F::Response) {
+        assert_eq!(last_request.element(), F::Request::ELEMENT);
+        let relates_to = Some(last_request.header().message_id.to_uri());
         let answer = self.post(SM_SR, &F::response_action(), relates_to, &response).await;
         assert_eq!(answer.status(), StatusCode::ACCEPTED, "{:?}", answer.body());
         self.run().await;
     }
 
-    /// The SM-SR ends what it was asked last in this way.
-    pub(crate) async fn end(&self, base: BaseResponse) {
-        match self.asked().element().as_str() {
-            "ES3-CreateISDPRequest" => self.say::<es3::CreateIsdp>(es3::CreateIsdpResponse::only(base)).await,
-            "ES3-SendDataRequest" => self.say::<es3::SendData>(es3::SendDataResponse::only(base)).await,
+    /// Ends the SM-SR's last request with this base response.
+    pub(crate) async fn end_with(&self, base: BaseResponse) {
+        match self.last_request().element().as_str() {
+            "ES3-CreateISDPRequest" => {
+                self.reply::<es3::CreateIsdp>(es3::CreateIsdpResponse::only(base)).await
+            }
+            "ES3-SendDataRequest" => self.reply::<es3::SendData>(es3::SendDataResponse::only(base)).await,
             "ES3-EnableProfileRequest" => {
-                self.say::<es3::EnableProfile>(es3::EnableProfileResponse::only(base)).await;
+                self.reply::<es3::EnableProfile>(es3::EnableProfileResponse::only(base)).await;
             }
             "ES3-DeleteISDPRequest" => {
-                self.say::<es3::DeleteIsdp>(es3::DeleteIsdpResponse::only(base)).await;
+                self.reply::<es3::DeleteIsdp>(es3::DeleteIsdpResponse::only(base)).await;
             }
             "ES3-ProfileDownloadCompletedRequest" => {
                 let response = es3::ProfileDownloadCompletedResponse::only(base);
-                self.will_say::<es3::ProfileDownloadCompleted>(response);
-                self.pass(Duration::from_secs(60)).await;
+                self.set_reply::<es3::ProfileDownloadCompleted>(response);
+                self.advance_time(Duration::from_secs(60)).await;
             }
             "ES3-GetEISRequest" => {
-                self.will_say::<es3::GetEis>(es3::GetEisResponse::only(base));
-                self.pass(Duration::from_secs(60)).await;
+                self.set_reply::<es3::GetEis>(es3::GetEisResponse::only(base));
+                self.advance_time(Duration::from_secs(60)).await;
             }
             other => panic!("{other}"),
         }
     }
 
-    /// The SM-SR, and the card, answer what was asked last as they should.
-    pub(crate) async fn step(&self) {
-        let asked = self.asked();
-        match asked.element().as_str() {
+    /// Sends the regular response of the SM-SR and the card to the last request.
+    pub(crate) async fn advance(&self) {
+        let last_request = self.last_request();
+        match last_request.element().as_str() {
             "ES3-CreateISDPRequest" => {
                 let isd_p_aid = Some(Card::isd_p());
                 let response = es3::CreateIsdpResponse { base: done(), isd_p_aid, euicc_response_data: None };
-                self.say::<es3::CreateIsdp>(response).await;
+                self.reply::<es3::CreateIsdp>(response).await;
             }
             "ES3-SendDataRequest" => {
-                let request: es3::SendDataRequest = asked.message();
+                let request: es3::SendDataRequest = last_request.message();
                 let data = self.card.lock().unwrap().execute(&request.data.0);
-                self.answer_card(data).await;
+                self.reply_of_card(data).await;
             }
             "ES3-GetEISRequest" => {
-                self.will_show(self.eis());
-                self.pass(Duration::from_secs(60)).await;
+                self.set_eis(self.eis());
+                self.advance_time(Duration::from_secs(60)).await;
             }
-            _ => self.end(done()).await,
+            _ => self.end_with(done()).await,
         }
     }
 
-    /// The card answers ES3.SendData so.
-    pub(crate) async fn answer_card(&self, data: Vec<u8>) {
+    /// Sends a card response to ES3.SendData.
+    pub(crate) async fn reply_of_card(&self, data: Vec<u8>) {
         let euicc_response_data = Some(Octets(data));
-        self.say::<es3::SendData>(es3::SendDataResponse { base: done(), euicc_response_data }).await;
+        self.reply::<es3::SendData>(es3::SendDataResponse { base: done(), euicc_response_data }).await;
     }
 
-    /// The operator orders the profile; it is in time that the SM-SR does not answer what comes at this point.
-    pub(crate) async fn up_to(&self, at: At) {
-        if at == At::Eis {
-            self.will_not_say::<es3::GetEis>();
+    /// Orders the profile and advances the download until it waits for the response at this step.
+    pub(crate) async fn advance_to(&self, at: Step) {
+        if at == Step::Eis {
+            self.remove_reply::<es3::GetEis>();
         }
-        if at == At::Completion {
-            self.will_not_say::<es3::ProfileDownloadCompleted>();
+        if at == Step::Completion {
+            self.remove_reply::<es3::ProfileDownloadCompleted>();
         }
         self.order(
             OPERATOR,
-            es2::DownloadProfileRequest { enable_profile: at == At::Enabling, ..self.request() },
+            es2::DownloadProfileRequest { enable_profile: at == Step::Enabling, ..self.request() },
         )
         .await;
         let answered = match at {
-            At::Eis | At::IsdP => 0,
-            At::RandomChallenge => 1,
-            At::Receipt => 2,
-            At::CardChallenge => 3,
-            At::Segments => 4,
-            At::Completion | At::Enabling => 5,
+            Step::Eis | Step::IsdP => 0,
+            Step::RandomChallenge => 1,
+            Step::Receipt => 2,
+            Step::CardChallenge => 3,
+            Step::Segments => 4,
+            Step::Completion | Step::Enabling => 5,
         };
         for _ in 0..answered {
-            self.step().await;
+            self.advance().await;
         }
         let expected = match at {
-            At::Eis => "ES3-GetEISRequest",
-            At::IsdP => "ES3-CreateISDPRequest",
-            At::RandomChallenge | At::Receipt | At::CardChallenge | At::Segments => "ES3-SendDataRequest",
-            At::Completion => "ES3-ProfileDownloadCompletedRequest",
-            At::Enabling => "ES3-EnableProfileRequest",
+            Step::Eis => "ES3-GetEISRequest",
+            Step::IsdP => "ES3-CreateISDPRequest",
+            Step::RandomChallenge | Step::Receipt | Step::CardChallenge | Step::Segments => {
+                "ES3-SendDataRequest"
+            }
+            Step::Completion => "ES3-ProfileDownloadCompletedRequest",
+            Step::Enabling => "ES3-EnableProfileRequest",
         };
-        assert_eq!(self.asked().element(), expected);
+        assert_eq!(self.last_request().element(), expected);
     }
 
     pub(crate) fn request(&self) -> es2::DownloadProfileRequest {
@@ -463,25 +474,25 @@ impl Rig {
     }
 
     pub(crate) async fn order(&self, from: &str, request: es2::DownloadProfileRequest) {
-        let response = self.ask::<es2::DownloadProfile>(from, request).await;
+        let response = self.call::<es2::DownloadProfile>(from, request).await;
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{:?}", response.body());
     }
 
-    /// How the only download that somebody has ordered has ended, by what he was told.
-    pub(crate) fn ending(&self, of: &str) -> String {
-        let told = self.told::<es2::DownloadProfileResponse>(of);
-        let [only] = told.as_slice() else { panic!("{told:?}") };
-        brief(&only.base.function_execution_status)
+    /// Returns the status of the only download that a peer ordered.
+    pub(crate) fn download_status(&self, of: &str) -> String {
+        let responses = self.sent::<es2::DownloadProfileResponse>(of);
+        let [only] = responses.as_slice() else { panic!("{responses:?}") };
+        short_status(&only.base.function_execution_status)
     }
 
-    /// The EIS of the card, signed.
+    /// Builds the EIS of the card, signed by its EUM.
     pub(crate) fn eis(&self) -> Eis {
         self.eis_of(self.signed_info())
     }
 
     pub(crate) fn eis_of(&self, info: EumSignedInfo) -> Eis {
         let signed = Canonical::eum_signed_info(info, Namespace::V3);
-        let eum = self.bench.pki.credential(Role::Eum, Curve::P256).unwrap();
+        let eum = self.base.pki.credential(Role::Eum, Curve::P256).unwrap();
         Eis {
             eum_signature: eum::sign(&signed, &eum.key, Some(eum.certificate.der())),
             eum_signed_info: signed,
@@ -497,7 +508,7 @@ impl Rig {
     }
 
     pub(crate) fn signed_info(&self) -> EumSignedInfo {
-        let eum = self.bench.pki.eum(Curve::P256).unwrap();
+        let eum = self.base.pki.eum(Curve::P256).unwrap();
         let eum_id = eum.registered_ids().first().cloned().unwrap_or_else(|| "2.999.5".parse().unwrap());
         EumSignedInfo {
             eid: self.eid(),
@@ -521,9 +532,7 @@ impl Rig {
                     certificate: vec![GpCertificate {
                         index: 1,
                         ca_id: eum_id,
-                        value: Octets(
-                            self.bench.pki.ecasd(self.eid()).unwrap().certificate.octets().to_vec(),
-                        ),
+                        value: Octets(self.base.pki.ecasd(self.eid()).unwrap().certificate.octets().to_vec()),
                     }],
                 }],
             },
@@ -538,8 +547,8 @@ impl Rig {
         }
     }
 
-    /// A profile in an EIS.
-    pub(crate) fn on_card(&self, iccid: &str, of: &str) -> ProfileInfo {
+    /// Builds the EIS entry of a profile.
+    pub(crate) fn eis_entry(&self, iccid: &str, of: &str) -> ProfileInfo {
         ProfileInfo {
             iccid: iccid.parse().unwrap(),
             isd_p_aid: Card::isd_p(),
@@ -571,19 +580,19 @@ pub(crate) fn done() -> BaseResponse {
 }
 
 pub(crate) fn failed(status: Status) -> BaseResponse {
-    BaseResponse::failed(&status.because("because the test wants it so"))
+    BaseResponse::failed(&status.because("required by the test"))
 }
 
-/// A status as `FAILED 8.1/4.2`.
-pub(crate) fn brief(how: &FunctionExecutionStatus) -> String {
+/// Formats a status like `FAILED 8.1/4.2`.
+pub(crate) fn short_status(how: &FunctionExecutionStatus) -> String {
     match &how.status_code_data {
         Some(data) => format!("{} {}/{}", how.status, data.subject, data.reason),
         None => how.status.to_string(),
     }
 }
 
-/// The response in the answer to a request.
-pub(crate) fn said<M: Message>(response: &Response<Bytes>) -> M {
+/// Decodes the message in an HTTP response.
+pub(crate) fn decode_response<M: Message>(response: &Response<Bytes>) -> M {
     let text = std::str::from_utf8(response.body()).unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{text}");
     Envelope::read(&xml::parse(text).unwrap()).unwrap().message().unwrap()

@@ -1,17 +1,17 @@
-//! A download from end to end.
+//! Tests of complete downloads.
 
 use super::*;
 
 #[tokio::test]
-async fn a_download_delivers_the_package_and_ends_in_installed_on_both_curves_with_both_protections() {
+async fn a_download_installs_the_profile_on_both_curves_with_both_protections() {
     for curve in [Curve::P256, Curve::BrainpoolP256r1] {
         for protection in [Protection::SessionKeys, Protection::ProfileProtectionKeys] {
-            let bench = Bench::new();
-            let code = bench.released(&ProfileOptions { protection, ..options() }).await;
-            let euicc = bench.euicc_on(curve);
-            let dp = bench.pki.dp(curve).unwrap();
+            let testbed = Testbed::new();
+            let code = testbed.released(&ProfileOptions { protection, ..options() }).await;
+            let euicc = testbed.euicc_on(curve);
+            let dp = testbed.pki.dp(curve).unwrap();
 
-            let first = euicc.initiate(&bench.server).await;
+            let first = euicc.initiate(&testbed.server).await;
             let signature = crypto::Signature::from_slice(&first.server_signature1).unwrap();
             dp.auth.certificate.public_key().verify(first.server_signed1.bytes(), &signature).unwrap();
             assert_eq!(first.server_certificate.0, dp.auth.certificate.der());
@@ -19,13 +19,13 @@ async fn a_download_delivers_the_package_and_ends_in_installed_on_both_curves_wi
             assert_eq!(first.server_signed1.transaction_id, first.transaction_id);
 
             let request = euicc.authenticate(&first, &code).request();
-            let second = call::<AuthenticateClient>(&bench.server, &request).await.done();
+            let second = call::<AuthenticateClient>(&testbed.server, &request).await.done();
             assert_eq!(second.smdp_certificate.0, dp.pb.certificate.der());
             assert!(!second.smdp_signed2.cc_required_flag);
             assert_eq!(second.smdp_signed2.bpp_euicc_otpk, None, "nothing is bound yet");
 
             let key = euicc.one_time_key();
-            let third = euicc.get(&bench.server, &euicc.prepare(&second, &key)).await.done();
+            let third = euicc.get(&testbed.server, &euicc.prepare(&second, &key)).await.done();
             let opened = euicc.open(&third.bound_profile_package.0, dp.pb.certificate.public_key(), &key);
             assert_eq!(opened.channel.transaction_id, first.transaction_id);
             assert_eq!(opened.configure.dp_proprietary_data.unwrap().dp_oid, smdp_oid());
@@ -33,88 +33,88 @@ async fn a_download_delivers_the_package_and_ends_in_installed_on_both_curves_wi
             assert_eq!(opened.metadata.iccid, iccid());
             assert_eq!(opened.package, package(ICCID, &[]));
             assert_eq!(opened.ppk, protection == Protection::ProfileProtectionKeys);
-            assert_eq!(bench.state().await, ProfileState::Downloaded);
+            assert_eq!(testbed.state().await, ProfileState::Downloaded);
 
             let result = euicc.signed_result(euicc.result(&first.transaction_id, iccid(), true));
-            assert_eq!(notify(&bench.server, result).await, 204);
-            assert_eq!(bench.state().await, ProfileState::Installed);
+            assert_eq!(notify(&testbed.server, result).await, 204);
+            assert_eq!(testbed.state().await, ProfileState::Installed);
         }
     }
 }
 
 #[tokio::test]
-async fn the_published_test_profiles_come_out_as_they_went_in() {
+async fn the_published_test_profiles_are_delivered_unchanged() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48");
     let Ok(folder) = std::fs::read_dir(folder) else {
         assert!(std::env::var_os("CI").is_none(), "../shared/data/ts48 is missing, and CI needs it");
-        println!("skipped: ../shared/data/ts48 is not there");
+        println!("skipped: ../shared/data/ts48 is missing");
         return;
     };
-    let mut held = 0;
+    let mut delivered = 0;
     for file in folder.map(|entry| entry.unwrap().path()) {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
         if !name.starts_with("TS48v7") || !name.ends_with(".der") {
             continue;
         }
-        let bench = Bench::new();
+        let testbed = Testbed::new();
         let package = std::fs::read(&file).unwrap();
-        let iccid = bench.server.add_profile(&package, &options()).await.unwrap();
-        let operator = bench.operator();
-        operator.download_order(&bench.server, Some(iccid), None, None).await.done();
+        let iccid = testbed.server.add_profile(&package, &options()).await.unwrap();
+        let operator = testbed.operator();
+        operator.download_order(&testbed.server, Some(iccid), None, None).await.done();
         let confirmation = operator.confirmation(iccid);
         let code = operator
-            .call::<rsp::sgp22::es2plus::ConfirmOrderReply>(&bench.server, "confirmOrder", &confirmation)
+            .call::<rsp::sgp22::es2plus::ConfirmOrderReply>(&testbed.server, "confirmOrder", &confirmation)
             .await
             .done()
             .matching_id;
-        let mut euicc = bench.euicc();
+        let mut euicc = testbed.euicc();
         euicc.info2.uicc_capability = BitString::of(&(0..32).collect::<Vec<_>>());
         let key = euicc.one_time_key();
-        let (_, bpp) = euicc.download(&bench.server, &code, &key).await;
-        let pb = bench.pki.dp(Curve::P256).unwrap().pb.certificate;
+        let (_, bpp) = euicc.download(&testbed.server, &code, &key).await;
+        let pb = testbed.pki.dp(Curve::P256).unwrap().pb.certificate;
         assert_eq!(euicc.open(&bpp, pb.public_key(), &key).package, package, "{name}");
-        held += 1;
+        delivered += 1;
     }
-    assert_eq!(held, 4);
+    assert_eq!(delivered, 4);
 }
 
 #[tokio::test]
-async fn metadata_longer_than_one_segment_travels_in_several() {
-    let bench = Bench::new();
+async fn long_metadata_is_sent_in_several_segments() {
+    let testbed = Testbed::new();
     let notifications = (0..40)
         .map(|number| rsp::sgp22::NotificationConfigurationInformation {
             profile_management_operation: BitString::of(&[notification_event::ENABLE]),
             notification_address: format!("notify-{number}.landfall.example"),
         })
         .collect();
-    let code = bench.released(&ProfileOptions { notifications: Some(notifications), ..options() }).await;
-    let euicc = bench.euicc();
+    let code = testbed.released(&ProfileOptions { notifications: Some(notifications), ..options() }).await;
+    let euicc = testbed.euicc();
     let key = euicc.one_time_key();
-    let (_, bpp) = euicc.download(&bench.server, &code, &key).await;
-    let pb = bench.pki.dp(Curve::P256).unwrap().pb.certificate;
+    let (_, bpp) = euicc.download(&testbed.server, &code, &key).await;
+    let pb = testbed.pki.dp(Curve::P256).unwrap().pb.certificate;
     let opened = euicc.open(&bpp, pb.public_key(), &key);
     assert!(opened.metadata_segments > 1);
-    assert_eq!(opened.metadata, bench.profile().await.metadata);
+    assert_eq!(opened.metadata, testbed.profile().await.metadata);
 }
 
 #[tokio::test]
 async fn any_number_of_servers_share_one_set_of_records() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let other = bench.second_server();
-    let euicc = bench.euicc();
-    let first = euicc.initiate(&bench.server).await;
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let other = testbed.second_server();
+    let euicc = testbed.euicc();
+    let first = euicc.initiate(&testbed.server).await;
     let second =
         call::<AuthenticateClient>(&other, &euicc.authenticate(&first, &code).request()).await.done();
     let key = euicc.one_time_key();
-    euicc.get(&bench.server, &euicc.prepare(&second, &key)).await.done();
+    euicc.get(&testbed.server, &euicc.prepare(&second, &key)).await.done();
     let result = euicc.signed_result(euicc.result(&first.transaction_id, iccid(), true));
     assert_eq!(notify(&other, result).await, 204);
-    assert_eq!(bench.state().await, ProfileState::Installed);
+    assert_eq!(testbed.state().await, ProfileState::Installed);
 }
 
 #[tokio::test]
-async fn a_session_keeps_to_its_ci_where_several_are_on_the_same_curve() {
+async fn a_session_keeps_its_ci_if_several_are_on_the_same_curve() {
     let pki = |seed: &[u8], oid: &str| {
         let options = PkiOptions { smdp_oid: oid.parse().unwrap(), ..PkiOptions::default() };
         Pki::from_seed(seed, &options).unwrap()
@@ -122,45 +122,45 @@ async fn a_session_keeps_to_its_ci_where_several_are_on_the_same_curve() {
     let pkis = [pki(b"one CI", "2.999.10"), pki(b"another CI", "2.999.12")];
     let [one, another] = pkis.each_ref().map(|pki| Credentials::from_pki(pki).unwrap());
     for (pki, oid) in pkis.iter().zip(["2.999.10", "2.999.12"]) {
-        let mut bench = Bench::new();
-        bench.pki = pki.clone();
-        bench.server = SmDpPlus::new(
+        let mut testbed = Testbed::new();
+        testbed.pki = pki.clone();
+        testbed.server = SmDpPlus::new(
             Config::new(ADDRESS.parse().unwrap()),
             one.clone().and(another.clone()).unwrap(),
-            Arc::clone(&bench.records),
-            World::new(bench.clock.clone(), bench.dice.branch("two CIs")),
-            Arc::new(bench.events.clone()),
+            Arc::clone(&testbed.records),
+            World::new(testbed.clock.clone(), testbed.dice.branch("two CIs")),
+            Arc::new(testbed.events.clone()),
         );
-        let code = bench.released(&options()).await;
-        let (euicc, dp) = (bench.euicc(), pki.dp(Curve::P256).unwrap());
-        let first = euicc.initiate(&bench.server).await;
+        let code = testbed.released(&options()).await;
+        let (euicc, dp) = (testbed.euicc(), pki.dp(Curve::P256).unwrap());
+        let first = euicc.initiate(&testbed.server).await;
         assert_eq!(first.server_certificate.0, dp.auth.certificate.der());
         let request = euicc.authenticate(&first, &code).request();
-        let second = call::<AuthenticateClient>(&bench.server, &request).await.done();
+        let second = call::<AuthenticateClient>(&testbed.server, &request).await.done();
         assert_eq!(second.smdp_certificate.0, dp.pb.certificate.der());
         let key = euicc.one_time_key();
-        let third = euicc.get(&bench.server, &euicc.prepare(&second, &key)).await.done();
+        let third = euicc.get(&testbed.server, &euicc.prepare(&second, &key)).await.done();
         let opened = euicc.open(&third.bound_profile_package.0, dp.pb.certificate.public_key(), &key);
         assert_eq!(opened.configure.dp_proprietary_data.unwrap().dp_oid, oid.parse().unwrap());
         let mut result = euicc.result(&first.transaction_id, iccid(), true);
         result.smdp_oid = Some(oid.parse().unwrap());
-        assert_eq!(notify(&bench.server, euicc.signed_result(result)).await, 204);
-        assert_eq!(bench.state().await, ProfileState::Installed);
+        assert_eq!(notify(&testbed.server, euicc.signed_result(result)).await, 204);
+        assert_eq!(testbed.state().await, ProfileState::Installed);
     }
 }
 
 #[tokio::test]
-async fn elements_and_bits_of_later_versions_are_passed_over_and_count_for_the_signatures() {
-    let bench = Bench::new();
-    let code = bench.released(&options()).await;
-    let mut euicc = bench.euicc();
+async fn unknown_elements_of_later_versions_are_ignored_but_signed() {
+    let testbed = Testbed::new();
+    let code = testbed.released(&options()).await;
+    let mut euicc = testbed.euicc();
     euicc.info2.uicc_capability = BitString::of(&(0..70).collect::<Vec<_>>());
     euicc.info2.rsp_capability = BitString::of(&(0..40).collect::<Vec<_>>());
     let key = euicc.credentials.euicc.key.clone();
 
-    let mut proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code);
+    let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
     proof.later = true;
-    let ok = call::<AuthenticateClient>(&bench.server, &proof.request()).await.done();
+    let ok = call::<AuthenticateClient>(&testbed.server, &proof.request()).await.done();
     let signed = with_later_elements(&euicc.cancellation(&ok.transaction_id, CancelSessionReason::POSTPONED));
     let cancellation = CancelSessionRequestEs9 {
         transaction_id: ok.transaction_id.clone(),
@@ -169,21 +169,21 @@ async fn elements_and_bits_of_later_versions_are_passed_over_and_count_for_the_s
             euicc_cancel_session_signed: signed,
         }),
     };
-    call::<CancelSession>(&bench.server, &cancellation).await.done();
+    call::<CancelSession>(&testbed.server, &cancellation).await.done();
 
-    let mut proof = euicc.authenticate(&euicc.initiate(&bench.server).await, &code);
+    let mut proof = euicc.authenticate(&euicc.initiate(&testbed.server).await, &code);
     proof.later = true;
-    let ok = call::<AuthenticateClient>(&bench.server, &proof.request()).await.done();
+    let ok = call::<AuthenticateClient>(&testbed.server, &proof.request()).await.done();
     let mut prepare = euicc.prepare(&ok, &euicc.one_time_key());
     prepare.later = true;
-    euicc.get(&bench.server, &prepare).await.done();
+    euicc.get(&testbed.server, &prepare).await.done();
     let data = with_later_elements(&euicc.result(&ok.transaction_id, iccid(), true));
     let result = PendingNotification::ProfileInstallationResult(ProfileInstallationResult {
         euicc_sign_pir: sign(&key, data.bytes(), false),
         profile_installation_result_data: data,
     });
-    assert_eq!(notify(&bench.server, result).await, 204);
-    assert_eq!(bench.state().await, ProfileState::Installed);
+    assert_eq!(notify(&testbed.server, result).await, 204);
+    assert_eq!(testbed.state().await, ProfileState::Installed);
     let PendingNotification::OtherSignedNotification(mut enabled) =
         euicc.notification(2, notification_event::ENABLE, iccid())
     else {
@@ -191,6 +191,6 @@ async fn elements_and_bits_of_later_versions_are_passed_over_and_count_for_the_s
     };
     enabled.tbs_other_notification = with_later_elements(&*enabled.tbs_other_notification);
     enabled.euicc_notification_signature = sign(&key, enabled.tbs_other_notification.bytes(), false);
-    notify(&bench.server, PendingNotification::OtherSignedNotification(enabled)).await;
-    assert_eq!(bench.records.list("notifications", "").await.unwrap().len(), 2);
+    notify(&testbed.server, PendingNotification::OtherSignedNotification(enabled)).await;
+    assert_eq!(testbed.records.list("notifications", "").await.unwrap().len(), 2);
 }

@@ -1,5 +1,5 @@
-//! One case's surroundings: the server, the binding, an eUICC of its own, and every step of a download with all that
-//! the standard says of its answer.
+//! The testbed of one case: the server, the binding, an eUICC, and all steps of a download with the
+//! checks that the standard requires of each response.
 
 use bytes::Bytes;
 use certs::{Certificate, Role, ServerCertificate, Verified, check_server, numbered_eid, same_operator};
@@ -24,37 +24,37 @@ use crate::binding::{Answer, Binding};
 use crate::bpp::{self, Opened};
 use crate::euicc::{Cancel, Euicc, Prepare, SIGNATURE};
 use crate::operator::Operator;
-use crate::order::{Order, Ready};
+use crate::order::PlacedOrder;
 use crate::server::{Inbox, Server};
 use crate::verdict::{During, Stop, Verdict, ensure, equal};
 
-/// One case's surroundings.
-pub struct Bench<'a> {
+/// The testbed of one case.
+pub struct Testbed<'a> {
     /// The server.
     pub server: &'a Server,
-    /// How the functions of ES9+ travel.
+    /// The binding of ES9+.
     pub binding: Binding,
-    /// On which curve the eUICC's certificate is.
+    /// The curve of the eUICC's certificate.
     pub curve: Curve,
-    /// The eUICC of the case, which no other case has.
+    /// The eUICC of this case. No other case uses it.
     pub euicc: Euicc,
-    /// Another one.
+    /// A second eUICC.
     pub other_euicc: Euicc,
-    /// What was asked to wait at the server.
-    pub ready: Option<Ready>,
+    /// The order that was placed for this case.
+    pub placed_order: Option<PlacedOrder>,
 }
 
-/// What InitiateAuthentication gave, verified.
+/// The verified response of InitiateAuthentication.
 pub struct Started {
-    /// The answer.
+    /// The response.
     pub ok: InitiateAuthenticationOk,
     /// CERT.DPauth.
     pub auth: Verified<ServerCertificate>,
 }
 
-/// What AuthenticateClient gave, verified.
+/// The verified response of AuthenticateClient.
 pub struct Offered {
-    /// The answer.
+    /// The response.
     pub ok: AuthenticateClientOk,
     /// CERT.DPauth.
     pub auth: Verified<ServerCertificate>,
@@ -62,23 +62,23 @@ pub struct Offered {
     pub pb: Verified<ServerCertificate>,
 }
 
-/// What GetBoundProfilePackage gave, opened.
+/// The decrypted response of GetBoundProfilePackage.
 pub struct Bound {
-    /// The transaction.
+    /// The TransactionID.
     pub transaction_id: TransactionId,
-    /// The answer's package.
+    /// The package in the response.
     pub octets: Vec<u8>,
-    /// What is in it.
+    /// The decrypted contents.
     pub opened: Opened,
     /// The SM-DP+ OID.
     pub smdp_oid: Oid,
 }
 
-impl<'a> Bench<'a> {
-    /// With two eUICCs that come from these dice.
+impl<'a> Testbed<'a> {
+    /// Creates a testbed with two random eUICCs.
     ///
     /// # Errors
-    /// The PKI cannot issue their certificates.
+    /// Fails if the PKI cannot issue their certificates.
     pub fn new(server: &'a Server, binding: Binding, curve: Curve, dice: &SeededDice) -> Result<Self, Stop> {
         Ok(Self {
             server,
@@ -86,118 +86,112 @@ impl<'a> Bench<'a> {
             curve,
             euicc: euicc(server, curve, dice.branch("eUICC"))?,
             other_euicc: euicc(server, curve, dice.branch("other eUICC"))?,
-            ready: None,
+            placed_order: None,
         })
     }
 
-    /// What waits at the server.
+    /// Returns the order that was placed for this case.
     ///
     /// # Errors
-    /// The case asked for nothing.
-    pub fn ready(&self) -> Result<&Ready, Stop> {
-        self.ready.as_ref().ok_or_else(|| Stop::needs("an order"))
+    /// Fails if the case needs no order.
+    pub fn placed_order(&self) -> Result<&PlacedOrder, Stop> {
+        self.placed_order.as_ref().ok_or_else(|| Stop::needs("an order"))
     }
 
-    /// The ICCID of what waits.
+    /// Returns the ICCID of the ordered profile.
     ///
     /// # Errors
-    /// It is not known.
+    /// Fails if it is not known.
     pub fn iccid(&self) -> Result<Iccid, Stop> {
-        self.ready()?.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))
+        self.placed_order()?.iccid.ok_or_else(|| Stop::needs("a profile whose ICCID is known"))
     }
 
-    /// The type of the profile that waits.
+    /// Returns the type of the ordered profile.
     ///
     /// # Errors
-    /// It is not known.
+    /// Fails if it is not known.
     pub fn profile_type(&self) -> Result<&str, Stop> {
-        self.ready()?.profile_type.as_deref().ok_or_else(|| Stop::needs("a profile whose type is known"))
+        self.placed_order()?
+            .profile_type
+            .as_deref()
+            .ok_or_else(|| Stop::needs("a profile whose type is known"))
     }
 
-    /// The same eUICC before something else that waits.
-    pub fn following(&self, ready: Ready) -> Bench<'_> {
-        Bench {
+    /// Returns a testbed with the same eUICCs and another order.
+    pub fn following(&self, placed_order: PlacedOrder) -> Testbed<'_> {
+        Testbed {
             euicc: self.euicc.clone(),
             other_euicc: self.other_euicc.clone(),
-            ready: Some(ready),
+            placed_order: Some(placed_order),
             ..*self
         }
     }
 
-    /// The two eUICCs in each other's place, before the same that waits.
-    pub fn with_the_other_euicc(&self) -> Bench<'_> {
-        Bench {
+    /// Returns a testbed with the two eUICCs exchanged and the same order.
+    pub fn with_the_other_euicc(&self) -> Testbed<'_> {
+        Testbed {
             euicc: self.other_euicc.clone(),
             other_euicc: self.euicc.clone(),
-            ready: self.ready.clone(),
+            placed_order: self.placed_order.clone(),
             ..*self
         }
     }
 
-    /// Another profile in stock.
+    /// Returns the operator.
     ///
     /// # Errors
-    /// There is no admin API to put it there.
-    pub async fn second_profile(&self) -> Result<Iccid, Stop> {
-        let ready = crate::arrange::stock(self, &self.admin()?, &Order::default()).await?;
-        ready.iccid.ok_or_else(|| Stop::needs("a second profile"))
-    }
-
-    /// The operator.
-    ///
-    /// # Errors
-    /// There is none.
+    /// Fails if no operator is configured.
     pub fn operator(&self) -> Result<&Operator, Stop> {
         self.server.operator.as_ref().ok_or_else(|| Stop::needs("an operator with a client certificate"))
     }
 
-    /// The second operator.
+    /// Returns the second operator.
     ///
     /// # Errors
-    /// There is none.
+    /// Fails if no second operator is configured.
     pub fn second_operator(&self) -> Result<&Operator, Stop> {
         let second = self.server.second_operator.as_ref();
         second.ok_or_else(|| Stop::needs("a second operator with a client certificate"))
     }
 
-    /// The way with a strange client certificate.
+    /// Returns the link that uses an untrusted client certificate.
     ///
     /// # Errors
-    /// There is none.
+    /// Fails if no such link is configured.
     pub fn stranger(&self) -> Result<&Link, Stop> {
         let link = self.server.stranger.as_ref();
         link.ok_or_else(|| Stop::needs("a client certificate of a CI that the server does not trust"))
     }
 
-    /// Where the server calls the operator.
+    /// Returns the endpoint at which the server can call the operator.
     ///
     /// # Errors
-    /// There is no such place.
+    /// Fails if no such endpoint is configured.
     pub fn inbox(&self) -> Result<&dyn Inbox, Stop> {
         let inbox = self.server.inbox.as_deref();
-        inbox.ok_or_else(|| Stop::needs("a place where the server can call the operator"))
+        inbox.ok_or_else(|| Stop::needs("an endpoint at which the server can call the operator"))
     }
 
-    /// The admin API.
+    /// Returns the client of the admin API.
     ///
     /// # Errors
-    /// There is none.
+    /// Fails if no admin API is configured.
     pub fn admin(&self) -> Result<Admin<'_>, Stop> {
         self.server.admin.as_ref().map(Admin).ok_or_else(|| Stop::needs("the admin API"))
     }
 
-    /// Where the profile of the case stands.
+    /// Returns the state of the profile of this case.
     ///
     /// # Errors
-    /// Nobody tells.
+    /// Fails if the state cannot be read.
     pub async fn profile(&self) -> Result<ProfileView, Stop> {
         self.admin()?.profile(self.iccid()?).await
     }
 
-    /// That the profile of the case stands there.
+    /// Checks the state of the profile of this case.
     ///
     /// # Errors
-    /// It stands elsewhere, or nobody tells.
+    /// Fails if the state is different or cannot be read.
     pub async fn expect_state(&self, state: &str) -> Verdict {
         equal("the profile's state", &self.profile().await?.state.as_str(), &state)
     }
@@ -205,15 +199,15 @@ impl<'a> Bench<'a> {
     /// Sends a request as an LPA.
     ///
     /// # Errors
-    /// Nothing came back.
+    /// Fails if no response arrives.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Stop> {
         Ok(world::send(&self.server.lpa, request).await?)
     }
 
-    /// Calls a function of ES9+ in the binding of the case.
+    /// Calls an ES9+ function in the binding of the case.
     ///
     /// # Errors
-    /// There is no proper answer.
+    /// Fails if the response is invalid.
     pub async fn call<F: Function>(&self, request: &F::Request) -> Result<Answer<F::Reply>, Stop>
     where
         F::Request: Serialize + Asn1,
@@ -223,10 +217,10 @@ impl<'a> Bench<'a> {
         self.binding.answer::<F>(&self.send(request).await?)
     }
 
-    /// That a call is refused with this status.
+    /// Calls a function and checks that it is refused with this status.
     ///
     /// # Errors
-    /// It is not.
+    /// Fails if it is not.
     pub async fn refused<F: Function>(&self, request: &F::Request, status: Status) -> Verdict
     where
         F::Request: Serialize + Asn1,
@@ -235,27 +229,27 @@ impl<'a> Bench<'a> {
         self.call::<F>(request).await?.refused(F::NAME, status).during(F::NAME)
     }
 
-    /// What the eUICC of the case begins with.
+    /// Builds the InitiateAuthentication request of the case's eUICC.
     pub fn initiation(&self) -> InitiateAuthenticationRequest {
         self.euicc.initiation(&self.server.address)
     }
 
-    /// InitiateAuthentication, with the answer verified.
+    /// Runs InitiateAuthentication and verifies the response.
     ///
     /// # Errors
-    /// The answer is not as the standard says.
+    /// Fails if the response violates the standard.
     pub async fn initiate(&self) -> Result<Started, Stop> {
         self.initiate_with(&self.initiation()).await
     }
 
-    /// The same with a request that was changed.
+    /// Runs InitiateAuthentication with a modified request and verifies the response.
     ///
     /// # Errors
-    /// The answer is not as the standard says.
+    /// Fails if the response violates the standard.
     pub async fn initiate_with(&self, request: &InitiateAuthenticationRequest) -> Result<Started, Stop> {
         let ok =
             self.call::<InitiateAuthentication>(request).await?.done().during("InitiateAuthentication")?;
-        self.check_start(request, ok).during("the answer to InitiateAuthentication")
+        self.check_start(request, ok).during("the response to InitiateAuthentication")
     }
 
     fn check_start(
@@ -283,27 +277,27 @@ impl<'a> Bench<'a> {
         Ok(Started { ok, auth })
     }
 
-    /// AuthenticateClient of the case's eUICC for the order that waits, in a session of its own.
+    /// Runs AuthenticateClient for the order of the case in a new session.
     ///
     /// # Errors
-    /// An answer is not as the standard says.
+    /// Fails if a response violates the standard.
     pub async fn offered(&self) -> Result<Offered, Stop> {
         let started = self.initiate().await?;
-        let request = self.euicc.authenticate(&started.ok, &self.ready()?.matching_id).request()?;
+        let request = self.euicc.authenticate(&started.ok, &self.placed_order()?.matching_id).request()?;
         self.authenticate(started, &request).await
     }
 
-    /// AuthenticateClient, with the answer verified.
+    /// Runs AuthenticateClient and verifies the response.
     ///
     /// # Errors
-    /// The answer is not as the standard says.
+    /// Fails if the response violates the standard.
     pub async fn authenticate(
         &self,
         started: Started,
         request: &AuthenticateClientRequest,
     ) -> Result<Offered, Stop> {
         let ok = self.call::<AuthenticateClient>(request).await?.done().during("AuthenticateClient")?;
-        self.check_offer(started, request, ok).during("the answer to AuthenticateClient")
+        self.check_offer(started, request, ok).during("the response to AuthenticateClient")
     }
 
     fn check_offer(
@@ -319,34 +313,34 @@ impl<'a> Bench<'a> {
         let AuthenticateServerResponse::AuthenticateResponseOk(response) =
             &request.authenticate_server_response
         else {
-            return Err(Stop::failed("the eUICC's error was answered with success"));
+            return Err(Stop::failed("the server accepted an error response of the eUICC"));
         };
         let signed = [ok.smdp_signed2.bytes(), &tlv_bytes(SIGNATURE, &response.euicc_signature1)].concat();
         verify("smdpSignature2", &pb, &signed, &ok.smdp_signature2)?;
-        let ready = self.ready()?;
+        let placed_order = self.placed_order()?;
         equal(
             "smdpSigned2.ccRequiredFlag",
             &ok.smdp_signed2.cc_required_flag,
-            &ready.confirmation_code.is_some(),
+            &placed_order.confirmation_code.is_some(),
         )?;
-        if let Some(iccid) = ready.iccid {
+        if let Some(iccid) = placed_order.iccid {
             equal("profileMetadata.iccid", &ok.profile_metadata.iccid, &iccid)?;
         }
         Ok(Offered { ok, auth: started.auth, pb })
     }
 
-    /// The request for the package with what the user must know.
+    /// Builds the GetBoundProfilePackage request, with the confirmation code if there is one.
     ///
     /// # Errors
-    /// The case asked for no order.
+    /// Fails if the case needs no order.
     pub fn prepare(&self, offered: &Offered, one_time: &SecretKey) -> Result<Prepare, Stop> {
-        Ok(self.euicc.prepare(&offered.ok, one_time).code(self.ready()?.confirmation_code))
+        Ok(self.euicc.prepare(&offered.ok, one_time).code(self.placed_order()?.confirmation_code))
     }
 
-    /// GetBoundProfilePackage, with the package opened and compared.
+    /// Runs GetBoundProfilePackage, decrypts the package and checks its contents.
     ///
     /// # Errors
-    /// The answer is not as the standard says.
+    /// Fails if the response violates the standard.
     pub async fn bound(&self, offered: &Offered, one_time: &SecretKey) -> Result<Bound, Stop> {
         let request = self.prepare(offered, one_time)?.request();
         self.bound_with(offered, &request, one_time).await
@@ -360,7 +354,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Bound, Stop> {
         let answer = self.call::<GetBoundProfilePackage>(request).await?;
         let ok = answer.done().during("GetBoundProfilePackage")?;
-        self.check_package(offered, &ok, one_time).during("the answer to GetBoundProfilePackage")
+        self.check_package(offered, &ok, one_time).during("the response to GetBoundProfilePackage")
     }
 
     fn check_package(
@@ -381,9 +375,9 @@ impl<'a> Bench<'a> {
         if let Some(data) = &opened.configure.dp_proprietary_data {
             equal("dpOid of ConfigureISDP", &data.dp_oid, &offered.auth.oid)?;
         }
-        if let Some(package) = &self.ready()?.package {
+        if let Some(package) = &self.placed_order()?.package {
             ensure(opened.package == *package, || {
-                "the profile package is not the one that was put into stock".to_owned()
+                "the profile package differs from the one in stock".to_owned()
             })?;
         }
         Ok(Bound {
@@ -394,27 +388,27 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// A whole download up to the package, with a one-time key of its own.
+    /// Runs a download up to the package, with a new one-time key.
     ///
     /// # Errors
-    /// An answer is not as the standard says.
+    /// Fails if a response violates the standard.
     pub async fn download(&self) -> Result<Bound, Stop> {
         let offered = self.offered().await?;
         self.bound(&offered, &self.euicc.one_time_key()).await
     }
 
-    /// CancelSession.
+    /// Runs CancelSession.
     ///
     /// # Errors
-    /// The server refuses.
+    /// Fails if the server refuses.
     pub async fn cancel(&self, cancel: &Cancel) -> Verdict {
         self.call::<CancelSession>(&cancel.request()).await?.done().during("CancelSession").map(|_| ())
     }
 
-    /// Delivers a notification, which is answered with HTTP 204 and nothing else whatever is in it.
+    /// Delivers a notification. The response must always be an empty HTTP 204.
     ///
     /// # Errors
-    /// The answer is another one.
+    /// Fails if the response is different.
     pub async fn notify(&self, notification: PendingNotification) -> Verdict {
         let request = HandleNotificationRequest { pending_notification: Raw::new(notification) };
         let request = self.binding.request::<HandleNotification>(self.server.version, &request);
@@ -423,10 +417,10 @@ impl<'a> Bench<'a> {
         equal("the body of HandleNotification", &response.body().len(), &0)
     }
 
-    /// The result of an installation that succeeded, for a package that was handed out.
+    /// Builds a successful installation result for a delivered package.
     ///
     /// # Errors
-    /// The profile's ICCID is not known.
+    /// Fails if the ICCID of the profile is not known.
     pub fn installed(&self, bound: &Bound) -> PendingNotification {
         self.euicc.signed_result(self.euicc.installed(
             &bound.transaction_id,
@@ -444,14 +438,14 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// An eUICC that nobody has met.
+/// Creates an eUICC with a random EID.
 fn euicc(server: &Server, curve: Curve, dice: SeededDice) -> Result<Euicc, Stop> {
     let eum = server.pki.eum(curve)?;
     let prefix = eum.eid_range().prefixes().next().map(str::to_owned);
     let mut number = [0; 8];
     dice.fill(&mut number);
     let eid = numbered_eid(&prefix.unwrap_or_default(), u64::from_be_bytes(number) >> 16)
-        .map_err(|e| Stop::needs(format!("an EUM that may issue for EIDs: {e}")))?;
+        .map_err(|e| Stop::needs(format!("an EUM with a valid EID range: {e}")))?;
     Euicc::new(server.pki.issue_euicc(curve, eid, eum.validity())?, dice)
 }
 

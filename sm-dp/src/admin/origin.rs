@@ -1,6 +1,6 @@
-//! Who may come in. There is no password, so a page in the browser of whoever runs the bench must not be able to drive
-//! the API: neither by a form or a script of another site, nor under a name of its own that it has pointed at this
-//! address.
+//! Protection of the admin API against web pages. The API has no password, so a page in the
+//! tester's browser must not be able to use it: neither with a form or a script of another site,
+//! nor under a host name of its own that it has pointed at this address (DNS rebinding).
 
 use std::net::IpAddr;
 
@@ -10,26 +10,27 @@ use http::{Request, StatusCode, header};
 use super::Problem;
 use crate::config::Config;
 
-/// Host and Origin. A name that anybody can point here proves nothing, so the host is an address, `localhost` or a
-/// name of this server; and a page that names its origin was served from here, which none is.
+/// Checks Host and Origin. Anyone can point a host name at this address, so the host must be an IP
+/// address, `localhost` or a name of this server. A request with an Origin comes from a web page.
+/// This server serves no pages, so the request is refused.
 pub(super) fn check(config: &Config, request: &Request<Bytes>) -> Result<(), Problem> {
     let headers = request.headers();
     let named = headers.get(header::HOST).map(|host| host.to_str().unwrap_or("(not text)"));
-    // HTTP/2 has the host in the URI; a caller within the process has none.
+    // HTTP/2 has the host in the URI. A caller in the same process sends none.
     let host = request.uri().authority().map(http::uri::Authority::as_str).or(named);
     if let Some(host) = host
-        && !is_ours(config, host)
+        && !is_own_host(config, host)
     {
-        return Err(forbidden(format!("the Host of the request, {host:?}, may be anybody's")));
+        return Err(forbidden(format!("the Host of the request, {host:?}, is not a name of this server")));
     }
     if let Some(origin) = headers.get(header::ORIGIN) {
-        return Err(forbidden(format!("a page of {origin:?} asks, and no page is served here")));
+        return Err(forbidden(format!("the request comes from a web page of {origin:?}")));
     }
     Ok(())
 }
 
-/// What HTML forms can send is never application/json, and before a script of another site may send that the browser
-/// asks for a permission which is never given.
+/// Requires application/json. HTML forms cannot send it, and before a script of another site can
+/// send it, the browser asks for a permission (CORS preflight) that this server never grants.
 pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Problem> {
     let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = given.and_then(|value| value.split(';').next()).map(str::trim);
@@ -38,13 +39,13 @@ pub(super) fn check_content_type(request: &Request<Bytes>) -> Result<(), Problem
     }
     Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "cannot take the body",
+        "cannot accept the body",
         format!("its Content-Type is {}", given.unwrap_or("not given")),
         "send JSON, with Content-Type: application/json",
     ))
 }
 
-fn is_ours(config: &Config, host: &str) -> bool {
+fn is_own_host(config: &Config, host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
@@ -59,10 +60,10 @@ fn is_ours(config: &Config, host: &str) -> bool {
 fn forbidden(why: String) -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
-        "the admin API does not answer this caller",
+        "the admin API refused the request",
         why,
-        "ask by address, such as http://127.0.0.1:8490, from a program rather than from a page; \
-         a name that leads here is made known with --sm-dp-name",
+        "use an address such as http://127.0.0.1:8490, from a program and not from a web page; \
+         use --sm-dp-name to add a name of this server",
     )
 }
 
@@ -73,20 +74,20 @@ mod tests {
     #[test]
     fn hosts_are_addresses_localhost_and_own_names() {
         let mut config = Config::new("smdpp.landfall.example:8443".parse().unwrap());
-        config.other_addresses.push("bench".parse().unwrap());
-        for ours in [
+        config.other_addresses.push("testbed".parse().unwrap());
+        for accepted in [
             "127.0.0.1",
             "127.0.0.1:8490",
             "[::1]:8490",
             "10.0.0.7:80",
             "LocalHost:1",
-            "bench:8490",
+            "testbed:8490",
             "smdpp.landfall.example:8443",
         ] {
-            assert!(is_ours(&config, ours), "{ours}");
+            assert!(is_own_host(&config, accepted), "{accepted}");
         }
-        for theirs in ["evil.example", "127.0.0.1.evil.example:8490", "localhost.evil.example", "", "x:y"] {
-            assert!(!is_ours(&config, theirs), "{theirs}");
+        for refused in ["evil.example", "127.0.0.1.evil.example:8490", "localhost.evil.example", "", "x:y"] {
+            assert!(!is_own_host(&config, refused), "{refused}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The stock, as the SM-DP takes from it: the same profiles that the SM-DP+ sells over ES2+, in the same states.
+//! The SM-DP's use of the stock. SM-DP and SM-DP+ share the same profiles and the same states.
 
 use profile::{Capabilities, InstalledProfile, Package};
 use rsp::{
@@ -8,41 +8,41 @@ use rsp::{
 use rsp_server::soap::{Decision, Rejection};
 use world::Fault;
 
-use super::{
-    context::Context,
-    records::{ADDRESSES, Download},
-};
+use super::{context::Context, records::Download};
 use crate::{
     profile_state::{ProfileEvent, ProfileState},
     records::{
-        INSTALLATIONS, Installation, Order, OrderId, PACKAGES, PROFILE_TYPES, PROFILES, Profile, iccid_key,
+        INSTALLATIONS, Installation, Order, PACKAGES, PROFILE_TYPES, PROFILES, Profile, ProfileOrderId,
+        SUBSCRIPTION_ADDRESSES, iccid_key,
     },
     stock,
 };
 
-/// Reserves the profile that the order names, or one of its type. Only one that is Available: what an ended order of
-/// ES2+ has left behind, only ES2+ takes away.
+/// Reserves the profile that the order names, or one of its type. The profile must be Available.
+/// The remains of an ended ES2+ order can only be removed over ES2+.
 pub(crate) async fn reserve(
     context: &mut Context<'_, '_>,
     operator: &Oid,
     request: &DownloadProfileRequest,
-) -> Decision<(Iccid, OrderId)> {
+) -> Decision<(Iccid, ProfileOrderId)> {
     let mut profile = find(context, operator, request).await?;
-    let steps = [ProfileEvent::ReservedForEid, ProfileEvent::OrderConfirmedAndReleased];
-    let available = Some(profile.state).filter(|state| *state == ProfileState::Available);
-    let Some(state) = available.and_then(|state| steps.into_iter().try_fold(state, ProfileState::after))
-    else {
-        let why = match profile.state {
-            ProfileState::Error => "its order over ES2+ has failed; cancel that first".to_owned(),
+    if profile.state() != ProfileState::Available {
+        let why = match profile.state() {
+            ProfileState::Error => {
+                "the ES2+ order of the profile has failed; cancel that order first".to_owned()
+            }
             state => format!("the profile is {state}"),
         };
         return Err(Status::ProfileUnavailable.because(why).about(profile.iccid).into());
-    };
-    profile.state = state;
+    }
     profile.last_call = None;
-    let id = OrderId::drawn(context.world);
-    profile.order = Some(Order::new(id.clone(), operator.to_string(), Some(request.eid), &profile));
-    profile.keep(context.tx)?;
+    let id = ProfileOrderId::random(context.world);
+    let order = Order::new(id.clone(), operator.to_string(), Some(request.eid), &profile);
+    profile
+        .reserve(ProfileEvent::ReservedForEid, order)
+        .and_then(|()| profile.apply(ProfileEvent::OrderConfirmedAndReleased))
+        .map_err(|error| Status::ProfileUnavailable.because(error.to_string()).about(error.iccid))?;
+    profile.save(context.tx)?;
     Ok((profile.iccid, id))
 }
 
@@ -55,7 +55,7 @@ async fn find(
         (Some(iccid), wanted) => {
             let Some(profile) = context.tx.get(&PROFILES, &iccid.to_string()).await? else {
                 return Err(Status::IccidUnknown
-                    .because("there is no such profile in stock")
+                    .because("no profile in stock has this ICCID")
                     .about(iccid)
                     .into());
             };
@@ -63,8 +63,8 @@ async fn find(
                 let why = format!("the profile is of type {:?}", profile.profile_type);
                 return Err(Status::ProfileTypeUnknown.because(why).about(iccid).into());
             }
-            let theirs = profile.order.as_ref().is_none_or(|order| order.requester == operator.to_string());
-            if !theirs && profile.state != ProfileState::Available {
+            let theirs = profile.order().map_or(true, |order| order.requester == operator.to_string());
+            if !theirs && profile.state() != ProfileState::Available {
                 let why = "the profile is ordered by another operator";
                 return Err(Status::IccidNotAllowed.because(why).about(iccid).into());
             }
@@ -79,7 +79,7 @@ async fn find(
                 return Ok(profile);
             }
             Err(Status::ProfileTypeUnavailable
-                .because("every profile of this type is taken")
+                .because("no profile of this type is available")
                 .about(wanted)
                 .into())
         }
@@ -89,81 +89,82 @@ async fn find(
     }
 }
 
-/// The profile that a download is about, as long as it is in stock under the download's order.
+/// Returns the profile of a download, if it is in stock and still has the download's order.
 pub(crate) async fn profile(context: &mut Context<'_, '_>, download: &Download) -> Decision<Profile> {
-    own(context, download).await?.ok_or_else(|| gone(download))
+    find_own(context, download).await?.ok_or_else(|| order_ended(download))
 }
 
-/// Its package.
+/// Returns the package of a download's profile.
 pub(crate) async fn package(context: &mut Context<'_, '_>, download: &Download) -> Decision<Vec<u8>> {
     profile(context, download).await?;
     let package = context.tx.get(&PACKAGES, &download.iccid.to_string()).await?;
-    package.map(|package| package.0).ok_or_else(|| gone(download))
+    package.map(|package| package.0).ok_or_else(|| order_ended(download))
 }
 
-async fn own(context: &mut Context<'_, '_>, download: &Download) -> Result<Option<Profile>, Fault> {
+async fn find_own(context: &mut Context<'_, '_>, download: &Download) -> Result<Option<Profile>, Fault> {
     let profile = context.tx.get(&PROFILES, &download.iccid.to_string()).await?;
-    let is_own = |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.id == download.order);
-    Ok(profile.filter(is_own))
+    let is_current_order = |profile: &Profile| profile.order().is_ok_and(|order| order.id == download.order);
+    Ok(profile.filter(is_current_order))
 }
 
-fn gone(download: &Download) -> Rejection {
+fn order_ended(download: &Download) -> Rejection {
     Status::ProfileUnavailable
-        .because("its order was ended, or the profile taken out of stock, while it was downloaded")
+        .because("the order was ended or the profile was removed from the stock during the download")
         .about(download.iccid)
         .into()
 }
 
-fn after(profile: &Profile, event: ProfileEvent) -> Decision<ProfileState> {
-    profile.state.after(event).ok_or_else(|| {
-        let why = format!("the profile has become {} while it was downloaded", profile.state);
-        Status::ProfileUnavailable.because(why).about(profile.iccid).into()
+fn apply(profile: &mut Profile, event: ProfileEvent) -> Decision<()> {
+    profile.apply(event).map_err(|error| {
+        let why = format!("the profile became {} during the download", error.state);
+        Status::ProfileUnavailable.because(why).about(error.iccid).into()
     })
 }
 
-/// There is an ISD-P for it: from now on it is for this eUICC.
+/// Records that an ISD-P exists for the profile. From now on, only this eUICC can have the profile.
 pub(crate) async fn handed_out(context: &mut Context<'_, '_>, download: &Download) -> Decision<()> {
     let mut profile = profile(context, download).await?;
-    profile.state = after(&profile, ProfileEvent::PackageHandedOut)?;
-    if let Some(order) = profile.order.as_mut() {
+    apply(&mut profile, ProfileEvent::PackageHandedOut)?;
+    if let Ok(order) = profile.order_mut() {
         order.handed_to = Some(download.eid);
         order.download_attempts = order.download_attempts.saturating_add(1);
     }
-    Ok(profile.keep(context.tx)?)
+    Ok(profile.save(context.tx)?)
 }
 
-/// It is on the card.
+/// Records that the profile is installed.
 pub(crate) async fn installed(context: &mut Context<'_, '_>, download: &Download) -> Decision<()> {
     let mut profile = profile(context, download).await?;
-    profile.state = after(&profile, ProfileEvent::InstallationSucceeded)?;
+    apply(&mut profile, ProfileEvent::InstallationSucceeded)?;
     let Download { eid, iccid, .. } = *download;
     context.tx.put(&INSTALLATIONS, &iccid_key(iccid, eid), &Installation { eid, at: context.now })?;
-    Ok(profile.keep(context.tx)?)
+    Ok(profile.save(context.tx)?)
 }
 
-/// It is not on the card: anybody may order it. Whoever has ended the order meanwhile has seen to that.
+/// Records that the profile is not on the card, so that it can be ordered again. If the order has
+/// ended in the meantime, there is nothing to do.
 pub(crate) async fn not_installed(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
-    let Some(profile) = own(context, download).await? else { return Ok(()) };
+    let Some(profile) = find_own(context, download).await? else { return Ok(()) };
     back_to_stock(context, profile)
 }
 
-/// Whether it is on the card is not known: it stays with this eUICC.
+/// Records that the profile may be on the card. It stays assigned to this eUICC.
 pub(crate) async fn left_behind(context: &mut Context<'_, '_>, download: &Download) -> Result<(), Fault> {
-    let Some(mut profile) = own(context, download).await? else { return Ok(()) };
-    profile.state = profile.state.after(ProfileEvent::PackageHandedOut).unwrap_or(profile.state);
-    if let Some(order) = profile.order.as_mut() {
+    let Some(mut profile) = find_own(context, download).await? else { return Ok(()) };
+    // In any other state, the profile stays as it is.
+    let _ = profile.apply(ProfileEvent::PackageHandedOut);
+    if let Ok(order) = profile.order_mut() {
         order.handed_to = Some(download.eid);
     }
-    profile.keep(context.tx)
+    profile.save(context.tx)
 }
 
-/// The profile was deleted from the eUICC: it can be downloaded anew.
+/// Records that the profile was deleted from the eUICC, so that it can be downloaded again.
 pub(crate) async fn deleted(context: &mut Context<'_, '_>, iccid: Iccid, eid: Eid) -> Result<(), Fault> {
     context.tx.delete(&INSTALLATIONS, &iccid_key(iccid, eid));
     let profile = context.tx.get(&PROFILES, &iccid.to_string()).await?;
-    // Another eUICC may have got it since.
-    let is_there =
-        |profile: &Profile| profile.order.as_ref().is_some_and(|order| order.handed_to == Some(eid));
+    // Another eUICC may have received the profile since then.
+    let is_there = |profile: &Profile| profile.order().is_ok_and(|order| order.handed_to == Some(eid));
     match profile.filter(is_there) {
         Some(profile) => back_to_stock(context, profile),
         None => Ok(()),
@@ -171,23 +172,22 @@ pub(crate) async fn deleted(context: &mut Context<'_, '_>, iccid: Iccid, eid: Ei
 }
 
 fn back_to_stock(context: &mut Context<'_, '_>, mut profile: Profile) -> Result<(), Fault> {
-    let ways = [ProfileEvent::ProfileDeleted, ProfileEvent::OrderCancelled];
-    if let Some(state) = ways.into_iter().find_map(|event| profile.state.after(event)) {
-        profile.state = state;
-        profile.order = None;
+    if profile.apply(ProfileEvent::ProfileDeleted).is_err() {
+        // In any other state, the profile stays as it is.
+        let _ = profile.apply(ProfileEvent::OrderCancelled);
     }
-    profile.keep(context.tx)
+    profile.save(context.tx)
 }
 
-/// By what the device is reached once the profile is enabled: as the operator of the bench has said, or as far as the
-/// files of its USIM say so.
+/// Returns the subscription address of the device under this profile: the one that was configured,
+/// or the IMSI from the files of the USIM.
 pub(crate) async fn subscription_address(
     context: &mut Context<'_, '_>,
     iccid: Iccid,
     package: &[u8],
 ) -> Result<Option<SubscriptionAddress>, Fault> {
-    let said = context.tx.get(&ADDRESSES, &iccid.to_string()).await?;
-    Ok(said.or_else(|| {
+    let configured = context.tx.get(&SUBSCRIPTION_ADDRESSES, &iccid.to_string()).await?;
+    Ok(configured.or_else(|| {
         let package = Package::decode(package).ok()?;
         let installed = InstalledProfile::of(&package, &Capabilities::default()).ok()?;
         Some(SubscriptionAddress { imsi: installed.usim()?.imsi(), msisdn: None })

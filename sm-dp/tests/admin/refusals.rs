@@ -1,14 +1,14 @@
-//! Bad input, and who is not let in.
+//! Tests of invalid requests and of the protection against web pages.
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 
-use crate::support::{ADDRESS, Bench, ICCID};
+use crate::support::{ADDRESS, ICCID, Testbed};
 use crate::{Api, new_profile, post, put};
 
 #[tokio::test]
-async fn bad_input_is_answered_with_what_why_and_next() {
-    let api = Api::of(&Bench::new()).await;
+async fn invalid_requests_get_a_complete_problem_report() {
+    let api = Api::of(&Testbed::new()).await;
     let get = |target: &str| Request::get(target).body(Bytes::new()).unwrap();
     let bad = StatusCode::BAD_REQUEST;
     let deep = "[".repeat(100_000);
@@ -44,11 +44,11 @@ async fn bad_input_is_answered_with_what_why_and_next() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_cannot_drive_it() {
-    let bench = Bench::new();
-    let api = Api::of(&bench).await;
+async fn a_page_of_another_site_cannot_use_the_api() {
+    let testbed = Testbed::new();
+    let api = Api::of(&testbed).await;
     let body = new_profile(ICCID).to_string();
-    // What a form, or a script without permission, can send.
+    // A form, or a script without CORS permission, can send these.
     for form in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
         let mut request = post("/admin/v1/stock", &body);
         request.headers_mut().insert(header::CONTENT_TYPE, form.parse().unwrap());
@@ -71,7 +71,7 @@ async fn a_page_of_another_site_cannot_drive_it() {
         look.headers_mut().insert(&name, value.parse().unwrap());
         api.refused(look, StatusCode::FORBIDDEN).await;
     }
-    assert_eq!(bench.server.orders().await.unwrap(), []);
+    assert_eq!(testbed.server.orders().await.unwrap(), []);
     for host in ["127.0.0.1:8490", "localhost", "[::1]:8490", ADDRESS] {
         let mut look = Request::get("/admin/v1/stock").body(Bytes::new()).unwrap();
         look.headers_mut().insert(header::HOST, host.parse().unwrap());

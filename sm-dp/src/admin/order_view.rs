@@ -1,0 +1,87 @@
+//! The representation of an order in the admin API.
+
+use rsp::{activation_code::ActivationCode, ids::Eid, time::Timestamp};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::schema::{EidText, MatchingIdText, TimeText};
+use crate::{
+    Config,
+    protection::{Protection, Rebinding},
+    records::Order,
+};
+
+/// An order.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OrderView {
+    /// The functionRequesterIdentifier of the operator that placed the order.
+    requester: String,
+    /// The intended eUICC, if it is known.
+    #[schemars(with = "Option<EidText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eid: Option<Eid>,
+    /// The MatchingID, once the order is confirmed. It is empty if the order is found by its EID
+    /// alone.
+    #[schemars(with = "Option<MatchingIdText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matching_id: Option<String>,
+    /// The activation code for the user, if there is a MatchingID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation_code: Option<String>,
+    confirmation_code_required: bool,
+    wrong_confirmation_codes: u32,
+    download_attempts: u32,
+    /// Maximum number of downloads. If absent, the limit of the server applies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_download_attempts: Option<u32>,
+    /// The end of the download period.
+    #[schemars(with = "Option<TimeText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+    /// The eUICC that received the package.
+    #[schemars(with = "Option<EidText>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handed_to: Option<Eid>,
+    reusable: bool,
+    protection: Protection,
+    rebinding: Rebinding,
+    /// The SM-DS that announces the order with an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    smds_address: Option<String>,
+    /// True if the event is registered or its registration is in progress.
+    event_registered: bool,
+}
+
+impl OrderView {
+    pub(super) fn of(config: &Config, order: &Order) -> Self {
+        let confirmation_code_required = order.confirmation_code_hash.is_some();
+        let named = order.matching_id.clone().filter(|matching_id| !matching_id.is_empty());
+        let activation_code = named.map(|matching_id| {
+            let code = ActivationCode {
+                smdp_address: config.address.clone(),
+                matching_id,
+                smdp_oid: None,
+                confirmation_code_required,
+            };
+            format!("LPA:{code}")
+        });
+        Self {
+            requester: order.requester.clone(),
+            eid: order.eid,
+            matching_id: order.matching_id.clone(),
+            activation_code,
+            confirmation_code_required,
+            wrong_confirmation_codes: order.wrong_confirmation_codes,
+            download_attempts: order.download_attempts,
+            max_download_attempts: order.max_download_attempts,
+            expires: order.expires,
+            handed_to: order.handed_to,
+            reusable: order.reusable,
+            protection: order.protection,
+            rebinding: order.rebinding,
+            smds_address: order.smds_address.clone(),
+            event_registered: order.event_registered,
+        }
+    }
+}
