@@ -293,9 +293,9 @@ fn hear_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, Stat
     match result >> 4 {
         // Performed.
         0 => {
-            switch::make_due(context);
+            switch::apply_pending(context);
             if mode == RefreshMode::ProfileStateChange {
-                multi_imsi::make_due(context);
+                multi_imsi::apply_pending(context);
                 // Section 6.4.7: as after an activation, before the answer to this command.
                 *context.volatile = Volatile::after_reset(Channel::fresh(&context.persistent));
             }

@@ -9,45 +9,45 @@ use super::isd_r::store_data::Chain;
 use super::iso7816::Transfer;
 use super::state::Persistent;
 
-/// One open channel. It shares nothing with the others.
+/// The state of one open logical channel. Channels share no state.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Channel {
     pub(crate) selection: Selection,
-    pub(crate) waiting: Waiting,
-    /// A data object of the current EF that is passed on in blocks.
+    pub(crate) waiting: PendingResponse,
+    /// A data object of the current EF that is being transferred in blocks.
     pub(crate) transfer: Option<Transfer>,
 }
 
-/// What GET RESPONSE would give.
+/// Response data waiting for GET RESPONSE.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Waiting {
+pub(crate) struct PendingResponse {
     pub(crate) data: Vec<u8>,
-    /// What the data end with, where it is not the ordinary end.
+    /// The status word after the data, if it is not the normal one.
     pub(crate) status: Option<StatusWord>,
 }
 
-/// What is selected on a channel.
+/// The application or file that is selected on a channel.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Selection {
-    /// Nothing: no profile is enabled, or it has been switched since.
+    /// No selection: no profile is enabled, or the profile was switched after the selection.
     #[default]
     Nothing,
-    /// The ISD-R, and a command to it that is still arriving.
+    /// The ISD-R, and the segments of an incomplete STORE DATA command to it.
     IsdR(Option<Chain>),
     /// The ECASD.
     Ecasd,
-    /// A security domain of the enabled profile, by its place among them.
+    /// A security domain of the enabled profile, by its index.
     SecurityDomain(usize),
-    /// A place in the file system of the enabled profile.
+    /// A position in the file system of the enabled profile.
     Files(Place),
 }
 
-/// A place in the file system.
+/// A position in the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The current directory.
     pub(crate) directory: FileIndex,
-    /// The application that was selected last on this channel.
+    /// The application selected last on this channel.
     pub(crate) adf: Option<FileIndex>,
     /// The current EF.
     pub(crate) ef: Option<CurrentEf>,
@@ -57,7 +57,8 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CurrentEf {
     pub(crate) file: FileIndex,
-    /// The current record, from 1; 0 before the first.
+    /// The number of the current record, from 1; 0 if the record pointer is before the first
+    /// record.
     pub(crate) record: usize,
 }
 
@@ -67,7 +68,7 @@ impl Place {
 }
 
 impl Channel {
-    /// What a reset, and opening a channel, select: the MF if there is one.
+    /// A channel after reset or after MANAGE CHANNEL (open). The MF is selected if there is one.
     pub(crate) fn fresh(persistent: &Persistent) -> Self {
         let selection = match persistent.enabled_profile() {
             Some(profile) if profile.content.files.file(FileIndex::MF).is_some() => {
@@ -108,7 +109,7 @@ fn open_any(context: &mut Context<'_>, le: Option<Le>) -> Result<Vec<u8>, Status
     Ok(vec![number])
 }
 
-/// Nothing of the channel on which the command came is passed on, be it the basic one or another.
+/// Opens a channel. It inherits nothing from the channel on which the command came.
 fn open(context: &mut Context<'_>, number: u8) -> Result<Vec<u8>, StatusWord> {
     if context.volatile.channels.contains_key(&number) {
         return Err(StatusWord::INCORRECT_P1_P2);

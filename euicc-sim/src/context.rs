@@ -1,4 +1,4 @@
-//! What a command sees of the card.
+//! The view of the card that a command handler gets.
 
 use std::borrow::Cow;
 
@@ -11,33 +11,33 @@ use super::ecasd::Ecasd;
 use super::m2m;
 use super::state::{Persistent, Volatile};
 
-/// The card as one command sees it. What it changes counts only when the card has committed it.
+/// The card as seen by one command. Its changes take effect only when the card commits them.
 pub(crate) struct Context<'a> {
     pub(crate) description: &'a CardDescription,
     pub(crate) ecasd: &'a Ecasd,
     pub(crate) world: &'a World,
-    /// Read through it; `to_mut()` begins a change.
+    /// Reads go through the `Cow`; `to_mut()` starts a change.
     pub(crate) persistent: Cow<'a, Persistent>,
     pub(crate) volatile: &'a mut Volatile,
-    /// On which channel the command came.
+    /// The channel on which the command came.
     pub(crate) channel: u8,
-    /// What the answer ends with, where the command was done but there is something to be said about it.
+    /// The status word to return if the command succeeds with a warning.
     pub(crate) warning: Option<StatusWord>,
 }
 
 impl Context<'_> {
-    /// The channel on which the command came; none once the command has closed it.
+    /// The channel on which the command came; `None` if the command has closed it.
     pub(crate) fn channel(&mut self) -> Option<&mut Channel> {
         self.volatile.channels.get_mut(&self.channel)
     }
 
-    /// What is selected on the channel.
+    /// The selection of the channel.
     pub(crate) fn selection(&self) -> &Selection {
         const NOTHING: &Selection = &Selection::Nothing;
         self.volatile.channels.get(&self.channel).map_or(NOTHING, |channel| &channel.selection)
     }
 
-    /// Selects something else on the channel; a transfer of blocks does not outlive that (TS 102 221 section 11.3).
+    /// Changes the selection of the channel. This ends a block transfer (TS 102 221 section 11.3).
     pub(crate) fn select(&mut self, selection: Selection) {
         if let Some(channel) = self.channel() {
             channel.selection = selection;
@@ -45,7 +45,7 @@ impl Context<'_> {
         }
     }
 
-    /// Where the channel stands in the file system.
+    /// The position of the channel in the file system.
     pub(crate) fn place(&self) -> Result<Place, StatusWord> {
         match self.selection() {
             Selection::Files(place) => Ok(*place),
@@ -53,24 +53,24 @@ impl Context<'_> {
         }
     }
 
-    /// What an M2M eUICC remembers; a consumer card has nothing of it.
+    /// The state of an M2M eUICC. A consumer card has none.
     pub(crate) fn m2m(&self) -> Result<&m2m::state::State, StatusWord> {
         self.persistent.m2m.as_deref().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
     }
 
-    /// The same, to change it.
+    /// The state of an M2M eUICC, for changes.
     pub(crate) fn m2m_mut(&mut self) -> Result<&mut m2m::state::State, StatusWord> {
         self.m2m()?;
         self.persistent.to_mut().m2m.as_deref_mut().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
     }
 
-    /// What an M2M eUICC was made of, without its key.
+    /// The description of an M2M eUICC, without its key.
     pub(crate) fn m2m_description(&self) -> Result<&m2m::M2mDescription, StatusWord> {
         self.description.m2m.as_deref().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
     }
 
     /// The ECASD of an M2M eUICC.
-    pub(crate) fn keeper(&self) -> Result<&m2m::ecasd::Keeper, StatusWord> {
+    pub(crate) fn m2m_ecasd(&self) -> Result<&m2m::ecasd::M2mEcasd, StatusWord> {
         self.ecasd.m2m().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
     }
 
@@ -80,7 +80,7 @@ impl Context<'_> {
         Ok(&profile.content)
     }
 
-    /// The enabled profile, to change it.
+    /// The enabled profile, for changes.
     pub(crate) fn profile_mut(&mut self) -> Result<&mut profile::InstalledProfile, StatusWord> {
         let profile =
             self.persistent.to_mut().enabled_profile_mut().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;

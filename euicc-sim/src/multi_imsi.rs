@@ -192,7 +192,7 @@ fn change(context: &mut Context<'_>, change: impl FnOnce(&mut State)) {
 }
 
 /// Makes the change that is due: the card has been reset.
-pub(crate) fn make_due(context: &mut Context<'_>) {
+pub(crate) fn apply_pending(context: &mut Context<'_>) {
     let due = context.persistent.enabled_profile().and_then(|profile| profile.identities.due);
     let (Some(due), Some((identities, ..))) = (due, at_work(context)) else { return };
     let Some(profile) = context.persistent.to_mut().enabled_profile_mut() else { return };

@@ -1,4 +1,5 @@
-//! The RSP session, by what it waits for: SGP.22 sections 3.1.2 and 3.1.3.
+//! The RSP session, with states named by the command that the card expects: SGP.22 sections 3.1.2
+//! and 3.1.3.
 
 use certs::{ServerCertificate, Verified};
 use rsp::ids::{SubjectKeyIdentifier, TransactionId};
@@ -6,35 +7,35 @@ use rsp::ids::{SubjectKeyIdentifier, TransactionId};
 use super::install::Installation;
 use super::state::OneTimeKey;
 
-/// The one RSP session that a card has at a time. A reset ends it.
+/// The RSP session. A card has at most one at a time, and a reset ends it.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Session {
-    /// ES10b.GetEUICCChallenge.
+    /// Expects ES10b.GetEUICCChallenge.
     #[default]
     Idle,
-    /// ES10b.AuthenticateServer, over this challenge.
+    /// Expects ES10b.AuthenticateServer with a signature over this challenge.
     ExpectAuthenticateServer { challenge: [u8; 16] },
-    /// ES10b.PrepareDownload, or the end.
+    /// Expects ES10b.PrepareDownload or ES10b.CancelSession.
     ExpectPrepareDownload(Box<AuthenticatedServer>),
-    /// The first segment of a Bound Profile Package.
+    /// Expects the first segment of a Bound Profile Package.
     ExpectBoundProfilePackage(Box<PreparedDownload>),
-    /// The segments that follow.
+    /// Expects the further segments.
     Loading(Box<Installation>),
 }
 
-/// A server that has proved itself.
+/// An authenticated server.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthenticatedServer {
     pub(crate) transaction_id: TransactionId,
     pub(crate) certificate: Verified<ServerCertificate>,
-    /// As the server signed it: where the installation result goes.
+    /// The server address as signed by the server. The installation result is sent to it.
     pub(crate) address: String,
-    /// Under which CI the card signs.
+    /// The CI under which the card signs.
     pub(crate) ci: SubjectKeyIdentifier,
     pub(crate) euicc_signature1: Vec<u8>,
 }
 
-/// A download for which everything has been agreed.
+/// A download after a successful ES10b.PrepareDownload.
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedDownload {
     pub(crate) server: AuthenticatedServer,
@@ -44,7 +45,7 @@ pub(crate) struct PreparedDownload {
 }
 
 impl Session {
-    /// The server of the session, once there is one.
+    /// The authenticated server of the session, if there is one.
     pub(crate) fn server(&self) -> Option<&AuthenticatedServer> {
         match self {
             Self::Idle | Self::ExpectAuthenticateServer { .. } => None,

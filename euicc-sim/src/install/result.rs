@@ -58,7 +58,7 @@ pub(super) fn installed(
         sima_response: EuiccResponse::installed(loaded.warnings).to_der(),
     };
     let answer = tell(context, prepared, Some(iccid), FinalResult::SuccessResult(success));
-    notifications::tell_others(context, &isd_p, notification_event::INSTALL, &prepared.server.address);
+    notifications::notify_others(context, &isd_p, notification_event::INSTALL, &prepared.server.address);
     answer
 }
 

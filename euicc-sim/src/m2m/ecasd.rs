@@ -11,7 +11,7 @@ use super::description::M2mDescription;
 
 /// Keys and the certificate, read and found to fit each other.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct M2mEcasd {
     ci: PublicKey,
     key: SecretKey,
     certificate: Octets,
@@ -61,7 +61,7 @@ enum Presence {
     Optional,
 }
 
-impl Keeper {
+impl M2mEcasd {
     /// Takes the key out of a description.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Keeper {
         };
         let certified = tlv::find(contents, Tag(0x7F49)).ok().flatten().and_then(tlv::split);
         if certified.and_then(|(_, contents)| public_key(contents)) != Some(key.public_key()) {
-            return Err(fault("the certificate of the ECASD", "the key does not fit it".to_owned()));
+            return Err(fault("the certificate of the ECASD", "the key does not match it".to_owned()));
         }
         Ok(Self { ci, key, certificate })
     }

@@ -61,7 +61,7 @@ pub(crate) fn certificate(
         }
     };
     let certificate = ecasd::ServerCertificate::read(contents).ok_or(WRONG)?;
-    let signer = context.keeper()?.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
+    let signer = context.m2m_ecasd()?.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
     let mut challenge = [0; CHALLENGE];
     context.world.dice.fill(&mut challenge);
     let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };
@@ -116,7 +116,7 @@ pub(crate) fn key_set(
     });
     let random = random.as_ref().map_or(&[][..], |random| random);
     let info = template.shared_info(context, isd_p, random)?;
-    let shared = context.keeper()?.agree(&ephemeral).ok_or(WRONG)?;
+    let shared = context.m2m_ecasd()?.agree(&ephemeral).ok_or(WRONG)?;
     let (receipt_key, keys) = derive(shared.expose(), &info, template.keys()).ok_or(WRONG)?;
 
     let mut answer = Vec::new();

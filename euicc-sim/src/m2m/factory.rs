@@ -68,10 +68,10 @@ fn install(description: &CardDescription, profile: &FactoryProfile) -> Result<In
     let content = Content::of(&package, &description.package_capabilities())
         .map_err(|why| fault(profile, why.to_string()))?;
     if !content.facts.aka.iter().all(supports) {
-        return Err(fault(profile, "it has an authentication algorithm that this card has not".to_owned()));
+        return Err(fault(profile, "the card does not support its authentication algorithm".to_owned()));
     }
     let octets = profile.package.expose().len();
-    let iccid = iccid_of(&content).ok_or_else(|| fault(profile, "its ICCID is not one".to_owned()))?;
+    let iccid = iccid_of(&content).ok_or_else(|| fault(profile, "its ICCID is invalid".to_owned()))?;
     Ok(of_package(profile.isd_p.clone(), iccid, octets, content))
 }
 

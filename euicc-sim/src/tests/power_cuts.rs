@@ -320,5 +320,5 @@ fn a_memory_of_another_card_or_of_no_card_is_not_used() {
     }
     let mut cells = START.cells.clone();
     cells.insert("profil/x".to_owned(), Content::from(vec![]));
-    assert!(open(cells).contains("nobody knows what its cell profil/x is"));
+    assert!(open(cells).contains("its cell profil/x is unknown"));
 }

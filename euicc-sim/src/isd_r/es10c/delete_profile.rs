@@ -44,7 +44,7 @@ fn decide(context: &Context<'_>, request: DeleteProfileRequest) -> Result<Aid, D
 
 /// Takes a profile away and tells whom it names for that.
 pub(super) fn delete(context: &mut Context<'_>, isd_p: &Aid) {
-    notifications::tell(context, isd_p, notification_event::DELETE);
+    notifications::notify(context, isd_p, notification_event::DELETE);
     let persistent = context.persistent.to_mut();
     persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
     if persistent.way_back.as_ref() == Some(isd_p) {

@@ -52,7 +52,7 @@ fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
         let persistent = context.persistent.to_mut();
         persistent.enabled = None;
         persistent.switch = None;
-        switch::forget_files(context);
+        switch::clear_file_state(context);
         // The terminal must learn that the UICC under it has changed.
         context.volatile.cat.announce_reset();
     }

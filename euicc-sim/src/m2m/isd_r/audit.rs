@@ -121,7 +121,7 @@ pub(crate) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<V
 fn forwarded(context: &Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Some((Tag(0x5C), list)) = tlv::split(data) else { return Err(StatusWord::INCORRECT_DATA) };
     let found = match tags(list).ok_or(StatusWord::INCORRECT_DATA)?.as_slice() {
-        [Tag(0x7F21)] => context.keeper()?.certificate().to_vec(),
+        [Tag(0x7F21)] => context.m2m_ecasd()?.certificate().to_vec(),
         [Tag(0x66)] => recognition_data(),
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     };

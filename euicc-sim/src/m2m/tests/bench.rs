@@ -14,7 +14,7 @@ use crate::m2m::keys::{Key, KeyKind, KeySet};
 use crate::m2m::state::{LifeCycle, State};
 use crate::m2m::{Addressing, FactoryProfile, M2mDescription, script};
 use crate::state::{Persistent, Volatile};
-use crate::{Card, CardDescription, Shared, at_rest};
+use crate::{Card, CardDescription, Shared, snapshot};
 
 /// The keys of the SM-SR that secure the scripts of these tests.
 pub(crate) const SCP80: u8 = 0x01;
@@ -159,7 +159,7 @@ impl Bench {
         script: &Script,
     ) -> Option<ScriptResponse> {
         let target = target.into();
-        let before = at_rest(&mut self.card.volatile);
+        let before = snapshot(&mut self.card.volatile);
         let answer = self.card.commit(|context| script::run(context, &target, secured, script));
         if answer.is_err() {
             self.card.volatile = before;

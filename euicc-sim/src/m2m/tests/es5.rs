@@ -64,7 +64,7 @@ fn a_description_that_contradicts_itself_makes_no_card() {
             |m2m| m2m.profiles[0].package = package(BOOTSTRAP, None)[..100].into(),
             "cannot make a card with the profile",
         ),
-        (|m2m| m2m.ecasd_key = [0x23; 32].into(), "the key does not fit it"),
+        (|m2m| m2m.ecasd_key = [0x23; 32].into(), "the key does not match it"),
         (|m2m| m2m.ecasd_key = [0; 32].into(), "the key of the ECASD"),
         (|m2m| m2m.ci_public_key.0[64] ^= 1, "the public key of the CI"),
         (|m2m| m2m.ecasd_certificate.0.truncate(50), "7F21"),
