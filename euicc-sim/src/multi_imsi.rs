@@ -1,10 +1,13 @@
-//! The applet that picks an identity by country ([`profile::identities`]), played as a toolkit application would.
+//! The multi-IMSI applet, which selects an identity by country ([`profile::identities`]). It
+//! behaves like a toolkit application.
 //!
-//! It asks to be told where the terminal is (location status, TS 102 223 sections 6.4.16 and 7.5.4) and asks itself where an
-//! event does not say it (6.4.15); [`decide`] says which identity is to be used there. A change waits for a reset, for
-//! which REFRESH "UICC Reset" asks (section 6.4.7; TS 31.111 section 6.4.7.1 allows it for a change of EF.IMSI). Then the
-//! files of the identity, its keys, and whatever the networks had given to the subscriber before change in one batch, before
-//! the terminal has read anything. Sequence numbers stay with their keys.
+//! The applet subscribes to location status events (TS 102 223 sections 6.4.16 and 7.5.4) and
+//! requests the location if an event does not include it (6.4.15). [`decide`] selects the identity
+//! for the location. A change needs a reset, which the applet requests with REFRESH "UICC Reset"
+//! (section 6.4.7; TS 31.111 section 6.4.7.1 allows this mode for a change of EF.IMSI). At the
+//! reset, the files of the identity, its keys and the network data of the previous subscriber
+//! change in one batch, before the terminal has read any file. Sequence numbers stay with their
+//! keys.
 
 mod decide;
 
@@ -25,16 +28,16 @@ use super::context::Context;
 use super::state::InstalledProfile;
 use decide::{DAY, Heard, PATIENCE, Record, decide};
 
-/// What the applet of a profile remembers.
+/// The persistent state of the applet in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// What has been tried, and where.
+    /// The selections made so far.
     record: Record,
-    /// The identity that the next reset brings.
+    /// The identity to which the next reset changes.
     due: Option<Imsi>,
-    /// Whose keys the profile authenticates with; its own when absent.
+    /// The identity whose keys the profile authenticates with; `None` for the profile's own keys.
     keys_of: Option<Imsi>,
-    /// The keys of the others that have been used, with their sequence numbers.
+    /// Keys of other identities that were in use before, with their sequence numbers.
     kept: Vec<Kept>,
 }
 
@@ -50,21 +53,21 @@ impl State {
     }
 }
 
-/// What the applet has heard since the terminal said its profile.
+/// The volatile state of the applet since TERMINAL PROFILE.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listening {
-    /// STATUS since the last day was over.
+    /// STATUS commands since the start of the day.
     polls: u32,
-    /// STATUS since the service was lost; none while there is one.
+    /// STATUS commands since the loss of service; `None` while there is service.
     without_service: Option<u32>,
 }
 
-/// Whether the enabled profile has the applet.
+/// True if the enabled profile has the applet.
 pub(crate) fn is_there(context: &Context<'_>) -> bool {
     context.profile().is_ok_and(|profile| profile.facts.applications.iter().any(is_applet))
 }
 
-/// The terminal has said what it can do.
+/// Starts the applet after TERMINAL PROFILE.
 pub(crate) fn begin(context: &mut Context<'_>) {
     if !is_there(context) {
         return;
@@ -81,7 +84,8 @@ pub(crate) fn begin(context: &mut Context<'_>) {
     cat.ask(Owner::Identities, Command::ProvideLocalInformation(LocalInformation::Location));
 }
 
-/// ENVELOPE on a card where nobody else listens. `false` for what is not for the applet.
+/// Processes an ENVELOPE on a card without other toolkit applications. Returns `false` if it is not
+/// for the applet.
 pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> bool {
     let Ok(Some(Envelope::EventDownload(EventDownload::LocationStatus { status, location }))) =
         Envelope::parse(data)
@@ -92,7 +96,7 @@ pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> bool {
     true
 }
 
-/// The terminal tells how the service is, and where.
+/// Processes a location status report of the terminal.
 pub(crate) fn told(
     context: &mut Context<'_>,
     service: LocationStatus,
@@ -104,12 +108,12 @@ pub(crate) fn told(
     let country = location.and_then(country);
     let listening = &mut context.volatile.cat.identities;
     listening.without_service = (service == LocationStatus::None).then(|| {
-        // Told again, it goes on.
+        // A repeated report does not restart the count.
         listening.without_service.unwrap_or_default()
     });
     match service {
         LocationStatus::None => {}
-        // The event says where only in normal service.
+        // The event includes the location only in normal service.
         LocationStatus::Limited if country.is_none() => {
             let location = Command::ProvideLocalInformation(LocalInformation::Location);
             let cat = &mut context.volatile.cat;
@@ -121,7 +125,7 @@ pub(crate) fn told(
     }
 }
 
-/// The terminal has done, or not, what the applet asked for.
+/// Processes the response to a proactive command of the applet.
 pub(crate) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
     /// TS 102 223 section 8.12: performed, limited service.
     const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
@@ -136,7 +140,8 @@ pub(crate) fn answered(context: &mut Context<'_>, command: &Command, response: O
     }
 }
 
-/// STATUS, which comes every half a minute or as the terminal likes: the applet has no other clock.
+/// Processes STATUS. It arrives every 30 seconds or as the terminal decides, and is the only clock
+/// of the applet.
 pub(crate) fn polled(context: &mut Context<'_>) {
     let listening = &mut context.volatile.cat.identities;
     listening.polls = listening.polls.saturating_add(1);
@@ -157,10 +162,10 @@ fn country(location: &LocationInformation) -> Option<Mcc> {
     Plmn::from_bytes(location.plmn).ok().map(Plmn::mcc)
 }
 
-/// The applet knows where it is: does another identity belong there?
+/// Selects the identity for a location report.
 fn heard(context: &mut Context<'_>, heard: Heard) {
     let Some((identities, active, mut state)) = at_work(context) else { return };
-    // Decided already, and told of once more.
+    // A change has been decided and announced already.
     if state.due.is_some() {
         return;
     }
@@ -172,7 +177,8 @@ fn heard(context: &mut Context<'_>, heard: Heard) {
     }
 }
 
-/// The identities, the one that is in use, and what is remembered; none where the file says nothing that can be used.
+/// The identities, the IMSI in use, and the state of the applet; `None` if the identities file is
+/// unusable.
 fn at_work(context: &Context<'_>) -> Option<(Identities, Imsi, State)> {
     let profile = context.persistent.enabled_profile()?;
     let identities = Identities::of(&profile.content.files)?.ok()?;
@@ -191,20 +197,21 @@ fn change(context: &mut Context<'_>, change: impl FnOnce(&mut State)) {
     }
 }
 
-/// Makes the change that is due: the card has been reset.
+/// Applies the pending change after a reset.
 pub(crate) fn apply_pending(context: &mut Context<'_>) {
     let due = context.persistent.enabled_profile().and_then(|profile| profile.identities.due);
     let (Some(due), Some((identities, ..))) = (due, at_work(context)) else { return };
     let Some(profile) = context.persistent.to_mut().enabled_profile_mut() else { return };
     profile.identities.due = None;
-    // The file may have been written over since.
+    // The identities file may have been overwritten in the meantime.
     if let Some(identity) = identities.with_imsi(due) {
         take_keys(profile, identity);
         write_files(&mut profile.content, identity);
     }
 }
 
-/// The keys of an identity take the place of those in use, which are kept with what they have counted.
+/// Replaces the keys in use by those of an identity, and stores the previous keys with their
+/// counters.
 fn take_keys(profile: &mut InstalledProfile, identity: &Identity) {
     let InstalledProfile { content, identities: state, .. } = profile;
     let next = identity.keys.as_ref().map(|_| identity.imsi);
@@ -216,7 +223,7 @@ fn take_keys(profile: &mut InstalledProfile, identity: &Identity) {
         }
         state.kept.push(Kept { of: mem::replace(&mut state.keys_of, next), aka: before });
     }
-    // What was kept may have other keys than the file has by now; then nothing was counted with them.
+    // The identities file may have new keys in the meantime. Their counters start at zero.
     let Some((key, opc)) = &identity.keys else { return };
     for aka in &mut content.facts.aka {
         if (&aka.key, &aka.opc) != (key, opc) {
@@ -233,10 +240,12 @@ fn begin_to_count(aka: &mut Aka) {
     }
 }
 
-/// What networks have given to a subscriber, in ADF.USIM (TS 31.102 section 4.2): EF.LOCI, EF.PSLOCI, EF.EPSLOCI, EF.EPSNSC,
-/// EF.Keys, EF.KeysPS, EF.START-HFN, EF.NETPAR, EF.FPLMN.
+/// EFs in ADF.USIM with data that networks assigned to a subscriber (TS 31.102 section 4.2):
+/// EF.LOCI, EF.PSLOCI, EF.EPSLOCI, EF.EPSNSC, EF.Keys, EF.KeysPS, EF.START-HFN, EF.NETPAR,
+/// EF.FPLMN.
 const FORGOTTEN: [u16; 9] = [0x6F7E, 0x6F73, 0x6FE3, 0x6FE4, 0x6F08, 0x6F09, 0x6F5B, 0x6FC4, 0x6F7B];
-/// The same in directories below: DF.GSM-ACCESS, EF.Kc and EF.KcGPRS; DF.5GS, locations, contexts and keys.
+/// The same in subdirectories: EF.Kc and EF.KcGPRS in DF.GSM-ACCESS; locations, contexts and keys
+/// in DF.5GS.
 const FORGOTTEN_BELOW: [(u16, u16); 7] = [
     (0x5F3B, 0x4F20),
     (0x5F3B, 0x4F52),
@@ -273,7 +282,7 @@ fn write_files(profile: &mut profile::InstalledProfile, identity: &Identity) {
     }
 }
 
-/// Into a file, or into its first record; what there is no room for is not written.
+/// Writes a file or its first record. Contents that do not fit are not written.
 fn write(files: &mut ProfileFiles, file: FileIndex, contents: &[u8]) {
     let Some(mut all) = files.content(file).map(<[u8]>::to_vec) else { return };
     let record = files.file(file).and_then(|file| file.kind.record_length());

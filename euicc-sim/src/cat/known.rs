@@ -1,8 +1,8 @@
-//! What a terminal must have said that it can do before it is asked for it: TS 102 223 section 5.2.
+//! Terminal facilities that a proactive command needs: TS 102 223 section 5.2.
 
 use rsp::ota::cat::{Command, Event, Facility, LocalInformation, TerminalProfile, TimerAction};
 
-/// Whether this terminal has said that it can do this.
+/// True if the terminal profile announces all facilities for this command.
 pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
     let all = |facilities: &[Facility]| facilities.iter().all(|facility| terminal.can(*facility));
     match command {
@@ -17,10 +17,10 @@ pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
         Command::ProvideLocalInformation(LocalInformation::Location | LocalInformation::Imei) => {
             all(&[Facility::LOCATION_AND_IMEI])
         }
-        // Not among what this card asks for.
+        // This card does not request the IMEISV.
         Command::ProvideLocalInformation(LocalInformation::Imeisv) => false,
         Command::TimerManagement { action: TimerAction::TimeLeft, .. } => all(&[Facility::TIMER_TIME_LEFT]),
-        // Of use only if the terminal says when they are over.
+        // A timer is useful only if the terminal reports its expiration.
         Command::TimerManagement { .. } => all(&[Facility::TIMER_MANAGEMENT, Facility::TIMER_EXPIRATION]),
         Command::OpenChannel(_) => has_streams(terminal),
         Command::CloseChannel { .. } => all(&[Facility::CLOSE_CHANNEL]),
@@ -30,7 +30,7 @@ pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
     }
 }
 
-/// Whether a byte stream over TCP can be had through this terminal, and driven by what it tells of it.
+/// True if the terminal supports TCP client channels and reports their events.
 pub(crate) fn has_streams(terminal: &TerminalProfile) -> bool {
     const NEEDED: [Facility; 7] = [
         Facility::OPEN_CHANNEL,
@@ -44,7 +44,7 @@ pub(crate) fn has_streams(terminal: &TerminalProfile) -> bool {
     NEEDED.iter().all(|facility| terminal.can(*facility))
 }
 
-/// Whether the terminal can tell of an event.
+/// True if the terminal reports this event.
 pub(crate) fn tells(terminal: &TerminalProfile, event: Event) -> bool {
     match event {
         Event::LOCATION_STATUS => terminal.can(Facility::EVENT_LOCATION_STATUS),

@@ -1,40 +1,40 @@
-//! What the card wants of its terminal, in the order in which it wants it: TS 102 221 section 7.4.
+//! The queue of proactive commands: TS 102 221 section 7.4.
 
 use std::collections::VecDeque;
 
 use rsp::ota::cat::{Command, GeneralResult, Proactive, TerminalResponse};
 
-/// Who asked, and is told how it went.
+/// The component that requested a proactive command and receives its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The toolkit itself: polls, events, where the terminal is and which one.
+    /// The toolkit itself: polling, events, location and IMEI.
     Toolkit,
     /// The card's timers.
     Alarms,
-    /// The response to a command packet that came as a short message.
+    /// The response packet to a command packet that arrived in a short message.
     ResponsePacket,
     /// A notification to the SM-SR.
     Notification,
     /// The administration agent.
     Agent,
-    /// The applet of several identities.
+    /// The multi-IMSI applet.
     Identities,
 }
 
-/// Numbers of commands; REFRESH is number 1 (TS 102 223 section 8.6: 1 to 254).
+/// Command numbers. REFRESH has number 1 (TS 102 223 section 8.6: 1 to 254).
 const NUMBERS: std::ops::RangeInclusive<u8> = 2..=254;
 
-/// How many may wait: a response packet in as many messages as there can be, and one of every other owner. No owner comes
-/// near it by itself.
+/// Maximum queue length: a response packet with the maximum number of short messages, and one
+/// command of each other owner. No single owner comes close to it.
 const MAX_WAITING: usize = 300;
 
-/// Commands that wait for FETCH, and the one that was fetched.
+/// The commands that wait for FETCH, and the fetched command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Queue {
     waiting: VecDeque<Queued>,
     fetched: Option<Queued>,
     last_number: u8,
-    /// The terminal could not do the first one just now: it waits for something to happen.
+    /// The terminal could not perform the first command, which waits for the next event.
     is_held: bool,
 }
 
@@ -43,18 +43,18 @@ struct Queued {
     owner: Owner,
     proactive: Proactive,
     octets: Vec<u8>,
-    /// How often the terminal could not do it just now.
+    /// Number of temporary failures.
     failures: u8,
 }
 
-/// What TERMINAL RESPONSE came to.
+/// The outcome of a TERMINAL RESPONSE.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answered {
-    /// Whose command is done with, and how; without an answer where it could not be read.
+    /// The command is finished. The response is `None` if it could not be decoded.
     Done(Owner, Box<Command>, Option<TerminalResponse>),
-    /// It will be asked again.
+    /// The command will be repeated.
     Later,
-    /// Nobody asked for this answer.
+    /// The response matches no command.
     Nobody,
 }
 
@@ -75,12 +75,12 @@ impl Queue {
         self.waiting.len().saturating_add(commands) <= MAX_WAITING
     }
 
-    /// Takes back what was not fetched yet.
+    /// Removes the commands of an owner that were not fetched yet.
     pub(super) fn withdraw(&mut self, owner: Owner) {
         self.waiting.retain(|queued| queued.owner != owner);
     }
 
-    /// Whether the owner has something here, waiting or fetched.
+    /// True if the owner has a waiting or fetched command.
     pub(super) fn has(&self, owner: Owner) -> bool {
         self.waiting.iter().chain(&self.fetched).any(|queued| queued.owner == owner)
     }
@@ -93,12 +93,12 @@ impl Queue {
         self.fetched.is_some()
     }
 
-    /// Something has happened: what the terminal could not do then it may be able to do now.
+    /// Permits a repetition of a command that failed temporarily, because a new event has occurred.
     pub(super) fn release(&mut self) {
         self.is_held = false;
     }
 
-    /// What FETCH would bring.
+    /// The command that FETCH would return.
     pub(super) fn announced(&self) -> Option<&[u8]> {
         let first = self.waiting.front().filter(|_| !self.is_held && self.fetched.is_none())?;
         Some(&first.octets)
@@ -110,8 +110,8 @@ impl Queue {
         self.fetched.as_ref().map(|queued| queued.octets.clone())
     }
 
-    /// `tries`: how often a response packet is asked for that the terminal cannot send just now. The other owners wait and
-    /// try again themselves.
+    /// Processes TERMINAL RESPONSE. `tries` is the maximum number of attempts to send a response
+    /// packet that fails temporarily. The other owners schedule their own retries.
     pub(super) fn answer(&mut self, data: &[u8], tries: u8) -> Answered {
         let Some(mut queued) = self.fetched.take() else { return Answered::Nobody };
         let response = TerminalResponse::parse(data).ok();
@@ -131,13 +131,14 @@ impl Queue {
     }
 }
 
-/// It may be worth trying again: 2x, and 1x where a user has come in between.
+/// True for results that justify a retry: 2x (temporary failures), and 1x (interrupted by the
+/// user).
 fn is_to_be_tried_again(result: GeneralResult) -> bool {
     matches!(result.0 >> 4, 1 | 2)
 }
 
-/// Done, be it not quite as asked: 0x. The standard calls 1x performed as well, but there a user has ended it, and nothing
-/// was sent or opened.
+/// True for results 0x: performed, possibly with limitations. The standard counts 1x as performed
+/// too, but there the user ended the command and nothing was sent or opened.
 pub(crate) fn is_done(result: GeneralResult) -> bool {
     result.0 >> 4 == 0
 }
@@ -157,16 +158,17 @@ mod tests {
     }
 
     #[test]
-    fn each_owner_is_told_in_turn() {
+    fn owners_get_their_results_in_order() {
         let mut queue = Queue::default();
         assert_eq!(queue.announced(), None);
         assert!(queue.push(Owner::Toolkit, poll()));
         assert!(queue.push(Owner::Agent, poll()));
         let first = queue.fetch().unwrap();
         assert_eq!(first[4], 2);
-        // One at a time.
+        // One command at a time.
         assert!(queue.announced().is_none() && queue.fetch().is_none());
-        // An answer to another command is nobody's, and the command still waits for its own.
+        // A response to another command is not matched, and the command still waits for its own
+        // response.
         assert_eq!(queue.answer(&response(9, 0), 3), Answered::Nobody);
         let Answered::Done(Owner::Toolkit, _, done) = queue.answer(&response(2, 0), 3) else { panic!() };
         assert_eq!(done.map(|done| done.result), Some(GeneralResult::PERFORMED));
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_now_is_asked_again_but_not_for_ever() {
+    fn a_temporary_failure_is_retried_a_limited_number_of_times() {
         let mut queue = Queue::default();
         queue.push(Owner::ResponsePacket, poll());
         for _ in 0..2 {
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_round() {
+    fn command_numbers_wrap_around() {
         let mut queue = Queue::default();
         let mut seen = Vec::new();
         for _ in 0..600 {
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_cannot_be_read_ends_the_command() {
+    fn an_undecodable_response_ends_the_command() {
         for garbage in [&[][..], &[0x81], &[0x81, 3, 2, 3, 0], &[0xFF, 0xFF], &[0x83, 1, 0]] {
             let mut queue = Queue::default();
             queue.push(Owner::Toolkit, poll());

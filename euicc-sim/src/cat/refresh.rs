@@ -2,27 +2,27 @@
 
 use rsp::ota::cat::{Command, CommandKind, Proactive, RefreshMode};
 
-/// How far REFRESH has come.
+/// The state of REFRESH.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Refresh {
-    /// There is none.
+    /// No REFRESH is pending.
     #[default]
     None,
-    /// It waits for FETCH, in this mode if the terminal knows it.
+    /// Waiting for FETCH, with this mode if the terminal supports it.
     Waiting(RefreshMode),
-    /// It was fetched and waits for TERMINAL RESPONSE.
+    /// Fetched, and waiting for TERMINAL RESPONSE.
     Fetched(RefreshMode),
 }
 
-/// The number of the command, which nothing else here has.
+/// The command number. No other command uses it.
 const NUMBER: u8 = 1;
 
-/// The command, details and device identities (UICC to terminal).
+/// The command: details and device identities (UICC to terminal).
 pub(super) fn command(mode: RefreshMode) -> Vec<u8> {
     Proactive { number: NUMBER, command: Command::Refresh(mode) }.to_bytes()
 }
 
-/// Its command details, which the answer repeats.
+/// The command details, which the terminal repeats in its response.
 pub(super) const fn details(mode: RefreshMode) -> [u8; 3] {
     [NUMBER, CommandKind::Refresh as u8, mode.code()]
 }

@@ -1,6 +1,7 @@
-//! What the terminal says but once, and the memory failed to take in: its profile, its responses, and all envelopes but
-//! short messages, which are sent again. It is heard again with the next command that lets the card do something: without
-//! it a command of the card would wait for its answer, or a timer for its end, for ever.
+//! Terminal input that was lost because of a memory failure. A terminal does not repeat its
+//! profile, its responses and most envelopes (short messages are repeated). This input is processed
+//! again with the next command to the toolkit. Otherwise a proactive command would wait for its
+//! response, or a timer for its expiration, for ever.
 
 use std::mem;
 
@@ -8,10 +9,10 @@ use super::super::apdu::Command;
 use super::super::context::Context;
 use super::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE, begin, hear_envelope, hear_response};
 
-/// More than a terminal has to say between two commands.
+/// Maximum number of inputs kept. A terminal sends fewer between two commands.
 const MAX_UNHEARD: usize = 16;
 
-/// What was said, in its order.
+/// The deferred input in its order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unheard(Vec<Said>);
 
@@ -38,13 +39,14 @@ impl Unheard {
         }
     }
 
-    /// The terminal answers again: that counts.
+    /// Discards a deferred response, because the terminal has sent another one.
     pub(super) fn forget_response(&mut self) {
         self.0.retain(|said| !matches!(said, Said::Response(_)));
     }
 }
 
-/// If the memory fails again, so does the command in which this happens, and all is kept.
+/// Processes the deferred input. If the memory fails again, the command fails and all input is
+/// kept.
 pub(super) fn hear_again(context: &mut Context<'_>) {
     for said in mem::take(&mut context.volatile.cat.unheard.0) {
         let heard = match said {
@@ -56,9 +58,9 @@ pub(super) fn hear_again(context: &mut Context<'_>) {
             Said::Envelope(data) => hear_envelope(context, &data),
         };
         if let Err(status) = heard {
-            tracing::debug!(%status, "what was heard late is refused");
+            tracing::debug!(%status, "deferred terminal input was refused");
         }
-        // It is about that answer, which nobody waits for any more.
+        // The warning belongs to a response for which the terminal no longer waits.
         context.warning = None;
     }
 }

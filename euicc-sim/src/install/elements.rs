@@ -1,4 +1,4 @@
-//! ES8+.LoadProfileElements: SGP.22 section 5.5.5. The profile package, element by element.
+//! ES8+.LoadProfileElements: SGP.22 section 5.5.5. Installs the profile package element by element.
 
 use profile::{PeStatusCode, ProfileElement};
 use rsp::sgp22::ProfileClass;
@@ -10,17 +10,17 @@ use super::package::{Arriving, Loaded, Refusal};
 use crate::context::Context;
 use crate::isd_r::free_memory;
 
-/// The profile package on its way in.
+/// A profile package that is being received.
 #[derive(Clone, Debug)]
 pub(super) struct Loading(Arriving);
 
 impl Loading {
-    /// Before the first element.
+    /// The state before the first element.
     pub(super) fn new(context: &Context<'_>) -> Self {
         Self(Arriving::new(context.description))
     }
 
-    /// What came next.
+    /// Processes further octets of the package.
     pub(super) fn take(
         &mut self,
         context: &Context<'_>,
@@ -30,7 +30,7 @@ impl Loading {
         self.0.take(free_memory(context), octets, |element| check_iccid(metadata, element))
     }
 
-    /// The package is complete.
+    /// Finishes a complete package and checks it against the metadata.
     pub(super) fn finish(
         self,
         context: &Context<'_>,
@@ -50,7 +50,7 @@ impl Loading {
     }
 }
 
-/// The profile must be the one that was announced.
+/// Checks that the ICCID in the profile header is the one in the metadata.
 fn check_iccid(metadata: &StoreMetadataRequest, element: &ProfileElement) -> Result<(), Failure> {
     match element {
         ProfileElement::Header(header) if *header.iccid != metadata.iccid.to_profile_header() => {

@@ -1,8 +1,9 @@
-//! No network: SGP.02 sections 3.16 (fallback) and 3.2, 3.14 (roll-back).
+//! Loss of the network: SGP.02 sections 3.16 (fallback) and 3.2, 3.14 (roll-back).
 //!
-//! A profile that was just enabled and does not reach its network makes way for the one before; that one, and any profile
-//! that has lost its network for too long, for the one with the fallback attribute. What "too long" is the maker decides:
-//! `Numbers`. POL1 has no say in either.
+//! If a newly enabled profile does not reach its network, the card rolls back to the previous
+//! profile. If that profile, or any other, is without network for too long, the card falls back to
+//! the profile with the fallback attribute. The manufacturer defines the time limits (`Numbers`).
+//! POL1 affects neither procedure.
 
 use rsp::ids::Aid;
 
@@ -14,16 +15,16 @@ use super::{notification, scp81, state};
 /// Location status: TS 102 223 section 8.27.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// The terminal has not said it yet.
+    /// Not yet reported by the terminal.
     #[default]
     Unknown,
     Normal,
-    /// Emergency calls only.
+    /// Limited service: emergency calls only.
     Limited,
     None,
 }
 
-/// The terminal says, or is about to, what network there is.
+/// Processes a location status, or starts to wait for the first one.
 pub(super) fn told(context: &mut Context<'_>, network: Network) {
     let toolkit = &mut context.volatile.cat.toolkit;
     toolkit.network = network;
@@ -38,7 +39,7 @@ pub(super) fn told(context: &mut Context<'_>, network: Network) {
     }
 }
 
-/// There is still no network.
+/// Processes the expiration of the network timer.
 pub(super) fn waited_long_enough(context: &mut Context<'_>) {
     if context.volatile.cat.toolkit.network == Network::Normal || is_due(context) {
         return;
@@ -51,19 +52,20 @@ pub(super) fn waited_long_enough(context: &mut Context<'_>) {
     }
 }
 
-/// Whether a change has been asked for, or decided, that the terminal has not let the card make yet. Nothing else is decided
-/// before it is made: a roll-back goes back to the profile before, and only from there to the one to fall back on.
+/// True if a switch is pending that the terminal has not let the card apply yet. No further
+/// decision is made before it is applied: a roll-back returns to the previous profile, and only
+/// then a fallback is possible.
 fn is_due(context: &Context<'_>) -> bool {
     context.persistent.switch.is_some()
 }
 
-/// Whether the card may still take back what was done last.
+/// True if the card can still roll back the last switch.
 fn is_changing(context: &Context<'_>) -> bool {
     let pending = stored(context).notification.as_ref();
     pending.is_some_and(|pending| matches!(pending.kind, Kind::Changed | Kind::RolledBack))
 }
 
-/// The profile that was asked for has failed: the one before comes back, or else the one that is always there.
+/// Rolls back a failed switch to the previous profile, or falls back if there is none.
 pub(super) fn roll_back(context: &mut Context<'_>) {
     let before = stored(context).notification.as_ref().and_then(|pending| pending.before.clone());
     match before {
@@ -74,9 +76,10 @@ pub(super) fn roll_back(context: &mut Context<'_>) {
     }
 }
 
-/// The profile with the fallback attribute takes over, unless it has already or the enabled one is the emergency profile: it
-/// has no network to lose that another would have. The same would hold for a test profile, which no profile here can be: what
-/// makes one is SGP.02's local enabling, and this card does not have that. Whether a change is due afterwards.
+/// Falls back to the profile with the fallback attribute, unless it is enabled already or the
+/// enabled profile is the emergency profile, which needs no network. Test profiles would be exempt
+/// too, but SGP.02 has them only with local enabling, which this card does not support. Returns
+/// true if a switch is pending afterwards.
 pub(super) fn fall_back(context: &mut Context<'_>) -> bool {
     if is_due(context) {
         return true;
@@ -97,10 +100,11 @@ fn is_other_profile(context: &Context<'_>, isd_p: &Aid) -> bool {
     context.persistent.profile(isd_p).is_some() && context.persistent.enabled.as_ref() != Some(isd_p)
 }
 
-/// Decided and stored; the terminal is told to begin anew, and if it never does the next reset makes the change.
+/// Stores the decision and announces a REFRESH. If the terminal does not perform it, the next reset
+/// applies the switch.
 fn change(context: &mut Context<'_>, cause: Cause, to: Aid) {
     change_stored(context, |stored| {
-        // It is too late to confirm what is being taken back.
+        // The previous switch can no longer be confirmed.
         stored.notification = None;
         stored.change = Some(Change { cause, to: to.clone() });
     });
@@ -109,12 +113,14 @@ fn change(context: &mut Context<'_>, cause: Cause, to: Aid) {
     notification::forget(context);
 }
 
-/// Whether a profile may be enabled: after a fallback from a profile that POL1 keeps enabled, only that one.
+/// True if the profile may be enabled. After a fallback from a profile with the POL1 rule "disable
+/// not allowed", only that profile may.
 pub(crate) fn may_enable(context: &Context<'_>, isd_p: &Aid) -> bool {
     kept_by_pol1(context).is_none_or(|kept| kept == isd_p)
 }
 
-/// Whether the fallback attribute may go to another profile: not while POL1 keeps a profile that was fallen back from.
+/// True if the fallback attribute may move to another profile. It may not after a fallback from a
+/// profile with the POL1 rule "disable not allowed".
 pub(crate) fn may_move_attribute(context: &Context<'_>) -> bool {
     kept_by_pol1(context).is_none()
 }

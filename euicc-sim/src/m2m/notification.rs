@@ -1,8 +1,10 @@
-//! The default notification: SGP.02 sections 3.15 and 4.1.1.11. The SM-SR learns which profile is enabled, and confirms.
+//! The default notification: SGP.02 sections 3.15 and 4.1.1.11. It reports the enabled profile to
+//! the SM-SR, which confirms it.
 //!
-//! One at a time: what happened last replaces what was not confirmed before it. It goes by short message where the ISD-R
-//! has an address for these, and over HTTPS otherwise; it is repeated under its number until it is confirmed. A change
-//! that nobody confirms has failed.
+//! There is at most one pending notification: a new event replaces an unconfirmed notification. It
+//! is sent by short message if the ISD-R has an SMS address, otherwise over HTTPS. It is repeated
+//! with the same number until it is confirmed. If no confirmation arrives, the profile switch
+//! counts as failed.
 
 use rsp::ids::Aid;
 use rsp::ota::cat::TerminalResponse;
@@ -15,7 +17,7 @@ use super::fallback::{self, Network};
 use super::toolkit::{Alarm, Cause, Kind, Pending, change_stored, numbers, start, stop, stored};
 use super::{isd_p, scp80, scp81, state};
 
-/// The enabled profile is another now: by command, by roll-back or by fallback.
+/// Creates the notification after a profile switch by command, roll-back or fallback.
 pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
     if before == after {
         change_stored(context, |stored| stored.change = None);
@@ -42,28 +44,30 @@ fn make(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
     let sequence_number = m2m.take_notification_number();
     m2m.toolkit.notification = Some(Pending { kind, sequence_number, before, attempts: 0 });
     m2m.toolkit.is_declared = true;
-    // What was to be told before is not pending any more.
+    // Earlier notifications are no longer pending.
     m2m.toolkit.drop_sessions(|session| session.notification.is_some());
 }
 
-/// The enabled profile is attached to its network.
+/// Declares the eUICC or resends the pending notification when the enabled profile has registered.
 pub(super) fn network_is_there(context: &mut Context<'_>) {
     if !stored(context).is_declared && context.persistent.enabled.is_some() {
         make(context, Kind::Declaration, None);
     }
     let Some(pending) = &stored(context).notification else { return };
     let cat = &context.volatile.cat;
-    // What was given up for a while is worth trying again in a network that has just been found.
+    // A notification in its retry delay is sent again at once in a newly found network.
     let is_waiting = pending.attempts > 0 && cat.toolkit.alarms.is_running(Alarm::Notification);
     if !is_waiting && !cat.is_asking(Owner::Notification) {
         send(context);
     }
 }
 
-/// The confirmation has not come, or the time has come to try again.
+/// Processes the expiration of the notification timer: the confirmation is missing, or the retry
+/// delay is over.
 pub(super) fn waited_long_enough(context: &mut Context<'_>) {
     let Some(pending) = &stored(context).notification else { return };
-    // Without a network the other alarm runs, and the network's return begins anew.
+    // Without a network the network timer runs, and the notification is sent when the network
+    // returns.
     if context.volatile.cat.toolkit.network != Network::Normal {
         return;
     }
@@ -98,7 +102,7 @@ fn send(context: &mut Context<'_>) {
     let has_to_wait = !scp80::can_notify(context) && scp81::is_going_on(context);
     context.volatile.cat.toolkit.notification_waits = has_to_wait;
     if has_to_wait {
-        // For the end of the session that goes on, which is told. That does not count.
+        // Wait for the end of the current session. This does not count as an attempt.
         return start(context, Alarm::Notification, numbers.notification_retry_seconds);
     }
     change_stored(context, |stored| {
@@ -112,7 +116,7 @@ fn send(context: &mut Context<'_>) {
     }
 }
 
-/// The session for whose end a notification may have had to wait is over, or interrupted.
+/// Sends a notification that waited for the end of a session.
 pub(super) fn session_is_over(context: &mut Context<'_>) {
     if context.volatile.cat.toolkit.notification_waits
         && context.volatile.cat.toolkit.network == Network::Normal
@@ -121,7 +125,7 @@ pub(super) fn session_is_over(context: &mut Context<'_>) {
     }
 }
 
-/// The terminal has sent the short message, or not; or there was no session in which the SM-SR has heard it.
+/// Processes the result of sending the notification by short message or in a session.
 pub(super) fn answered(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
     let is_sent = response.is_some_and(|response| is_done(response.result));
     if stored(context).notification.is_some() && !is_sent {
@@ -129,7 +133,7 @@ pub(super) fn answered(context: &mut Context<'_>, response: Option<&TerminalResp
     }
 }
 
-/// Nothing more is sent of what is not pending any more.
+/// Discards all requests to send notifications.
 pub(super) fn forget(context: &mut Context<'_>) {
     context.volatile.cat.withdraw(Owner::Notification);
     context.volatile.cat.toolkit.notification_waits = false;
@@ -137,7 +141,8 @@ pub(super) fn forget(context: &mut Context<'_>) {
     scp81::forget_notifications(context);
 }
 
-/// What the SM-SR is told, as it stands in the packet or the request: tag E1. Nothing, unless this number is pending.
+/// Encodes the notification as in the packet or the request: tag E1. Returns `None` unless this
+/// number is pending.
 pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
     let pending =
         stored(context).notification.as_ref().filter(|pending| pending.sequence_number == number)?;
@@ -160,17 +165,19 @@ pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
     Some(notification.to_bytes())
 }
 
-/// Whether the card may still take back the change that was made last.
+/// True if the card can still roll back the last switch.
 pub(crate) fn is_unconfirmed(context: &Context<'_>) -> bool {
     let stored = stored(context);
     let pending = stored.notification.as_ref();
     stored.change.is_some() || pending.is_some_and(|pending| pending.kind == Kind::Changed)
 }
 
-/// ES5.HandleNotificationConfirmation, SGP.02 section 4.1.1.12: gives the ISD-Ps that POL1 has made the card delete.
+/// ES5.HandleNotificationConfirmation, SGP.02 section 4.1.1.12. Returns the ISD-Ps that were
+/// deleted because of POL1.
 ///
 /// # Errors
-/// 6A88: no notification of this number waits for it. The last one may be confirmed again.
+/// 6A88 if no notification with this number is pending. A repeated confirmation of the last one
+/// succeeds.
 pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result<Vec<Aid>, StatusWord> {
     let stored = stored(context);
     let confirmed = match stored.notification.clone() {
@@ -181,13 +188,13 @@ pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result
     change_stored(context, |stored| {
         stored.notification = None;
         stored.confirmed = Some(sequence_number);
-        // Until then the change could be taken back, and the way back is what it was.
+        // Until the confirmation the switch could be rolled back, so the fallback state was kept.
         if confirmed.kind == Kind::Changed {
             stored.fell_back_from = None;
         }
     });
     forget(context);
-    // Nothing is deleted that the card has left on its own, so that it can be gone back to.
+    // A profile that the card left on its own is not deleted, so that it can be enabled again.
     let left = confirmed.before.filter(|_| confirmed.kind == Kind::Changed);
     let is_fallback =
         |isd_p: &Aid| context.persistent.m2m.as_ref().is_some_and(|m2m| m2m.fallback.as_ref() == Some(isd_p));

@@ -1,8 +1,8 @@
 //! Scripts in the expanded format: TS 102 226 section 5.2.1.2, and SGP.02 annex K for their chaining.
 //!
-//! Commands are carried out in their order until one is refused. What a script has begun (a key establishment, a secure
-//! channel) ends with it, unless it is part of a chain; then it ends with the chain, and with the first command that is
-//! refused.
+//! Commands are executed in order until one is refused. State created by a script (a key
+//! establishment, a secure channel) is discarded at its end, unless the script is part of a chain.
+//! Then it is discarded at the end of the chain, or after the first refused command.
 
 use rsp::ids::Aid;
 use rsp::ota::script::{self, Answer, Chaining, ChainingFailure, ResponseApdu, Script, ScriptResponse};
@@ -14,11 +14,12 @@ use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
 
-/// Commands of one script; a session over HTTPS brings as many scripts as it needs.
+/// Maximum number of commands in a script. An HTTPS session can carry any number of scripts.
 const MAX_COMMANDS: usize = 256;
 
-/// Runs a script for an application of the card ([`is_target`](super::state::is_target)). `key_version` names the keys of
-/// the ISD-R that secured it. Whatever it changes is in `context`, to be committed with the command that brought its end.
+/// Runs a script for an application of the card ([`is_target`](super::state::is_target)).
+/// `key_version` is the version of the ISD-R keys that secured it. All changes are made in
+/// `context` and committed together with the command that completed the script.
 pub(crate) fn run(
     context: &mut Context<'_>,
     target: &Aid,
@@ -54,7 +55,8 @@ pub(crate) fn run(
     ScriptResponse::of(script.form, answers)
 }
 
-/// What has been begun where the script begins; none if it follows no other.
+/// The session at the start of the script; `None` if the script continues a chain that does not
+/// exist.
 fn session_for(context: &mut Context<'_>, target: &Aid, chaining: Option<Chaining>) -> Option<Session> {
     let open = context.volatile.m2m.0.remove(target);
     match chaining {
@@ -65,8 +67,8 @@ fn session_for(context: &mut Context<'_>, target: &Aid, chaining: Option<Chainin
     }
 }
 
-/// The chain goes on with the next script for this application, after a reset too if it was begun so. Of what can be
-/// under way only a key establishment outlives a reset: the keys of a secure channel do not.
+/// Keeps the session for the next script of the chain. A chain that survives a reset also stores
+/// its state. Only a key establishment survives a reset; the keys of a secure channel do not.
 fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
     let kept = match (&session.chain, &session.isd_r.establishing) {
         (Some(Chain::Kept), Some(establishing)) if target.0 == Aid::ISD_R => Some(Kept {
@@ -103,7 +105,7 @@ fn forget_kept(context: &mut Context<'_>, target: &Aid) {
     }
 }
 
-/// One command; whether the next may follow.
+/// Runs one command. Returns its response, and true if the next command may follow.
 fn one(
     context: &mut Context<'_>,
     session: &mut Session,
@@ -121,7 +123,8 @@ fn one(
             let (answer, is_done) = isd_p::secure_channel(context, &mut session.isd_p, target, tlv);
             (Answer::SecureChannel(answer), is_done)
         }
-        // Nothing here is done before the answer, and what fails ends the script anyway.
+        // Nothing is executed before the response, so an immediate action is not supported; a
+        // failure ends the script in any case.
         script::Command::ImmediateAction(_) | script::Command::ErrorAction(_) => {
             (refused(StatusWord::FUNCTION_NOT_SUPPORTED), false)
         }
@@ -132,7 +135,7 @@ fn refused(status: StatusWord) -> Answer {
     Answer::Apdu(ResponseApdu::status(script::StatusWord(status.0)))
 }
 
-/// One C-APDU: response data and status word.
+/// Runs one C-APDU and returns response data and status word.
 fn c_apdu(
     context: &mut Context<'_>,
     session: &mut Session,
@@ -153,7 +156,7 @@ fn c_apdu(
     answer.unwrap_or_else(|status| (Vec::new(), status))
 }
 
-/// Without Le nothing is expected, and nothing is said.
+/// Truncates the response data to Le. Without Le no data are returned.
 pub(super) fn cut(command: &Command<'_>, answer: isd_r::Answer) -> Result<(Vec<u8>, StatusWord), StatusWord> {
     let mut data = answer.data;
     data.truncate(command.le_limit());

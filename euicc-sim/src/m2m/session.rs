@@ -1,4 +1,4 @@
-//! What scripts have begun and not finished: a reset clears it.
+//! The volatile state of scripts.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,15 @@ use rsp::ids::Aid;
 
 use super::{isd_p, isd_r};
 
-/// By the application that the scripts are for. A chain of scripts keeps what it has begun until it ends.
+/// Sessions by the application that the scripts address. A chain of scripts keeps its session until
+/// it ends.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sessions(pub(crate) BTreeMap<Aid, Session>);
 
-/// What the scripts for one application have begun.
+/// The session of one application.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Session {
-    /// The chain that is open.
+    /// The open chain.
     pub(crate) chain: Option<Chain>,
     pub(crate) isd_r: isd_r::Work,
     pub(crate) isd_p: isd_p::Channel,
@@ -22,14 +23,14 @@ pub(crate) struct Session {
 /// A chain of scripts: TS 102 226 section 5.2.1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chain {
-    /// A reset ends it.
+    /// A reset ends the chain.
     UntilReset,
-    /// A reset does not.
+    /// The chain survives a reset.
     Kept,
 }
 
 impl Session {
-    /// At the start of a script, or of a chain.
+    /// The session at the start of a script or of a chain.
     pub(crate) fn begin(chain: Option<Chain>) -> Self {
         Self { chain, ..Self::default() }
     }

@@ -1,4 +1,5 @@
-//! What an M2M eUICC remembers beside its profiles: key sets, ISD-Ps, attributes, addresses.
+//! The persistent state of an M2M eUICC other than its profiles: key sets, ISD-Ps, attributes,
+//! addresses.
 
 use profile::Octets;
 use rsp::ids::Aid;
@@ -11,50 +12,51 @@ use super::toolkit;
 use crate::context::Context;
 use crate::state::Persistent;
 
-/// The M2M part of what survives a power cut. The profiles themselves are where those of a consumer card are: a profile
-/// belongs to the ISD-P with its AID.
+/// The M2M part of the persistent state. The profiles themselves are stored as in a consumer card;
+/// a profile belongs to the ISD-P with its AID.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// Of the ISD-R, by version.
+    /// Key sets of the ISD-R, by version.
     pub(crate) key_sets: Vec<KeySet>,
-    /// In the order in which they were created.
+    /// In the order of their creation.
     pub(crate) isd_ps: Vec<IsdP>,
-    /// Whose profile has the fallback attribute.
+    /// The ISD-P whose profile has the fallback attribute.
     pub(crate) fallback: Option<Aid>,
-    /// Whose profile has the emergency profile attribute.
+    /// The ISD-P whose profile has the emergency profile attribute.
     pub(crate) emergency: Option<Aid>,
-    /// Where the SM-SR is reached.
+    /// The addresses of the SM-SR.
     pub(crate) addressing: Addressing,
     /// The number of the next default notification.
     pub(crate) next_notification: u16,
-    /// Tokens of master deletes that were carried out, the latest last.
+    /// Tokens of completed master deletes, the latest last.
     pub(crate) used_tokens: Vec<Octets>,
-    /// A key establishment in a chain of scripts that outlives a reset.
+    /// A key establishment in a chain of scripts that survives a reset.
     pub(crate) kept: Option<Kept>,
-    /// What the card's own behaviour remembers.
+    /// The persistent state of the toolkit application.
     #[serde(default)]
     pub(crate) toolkit: toolkit::Stored,
 }
 
-/// How many tokens are remembered; the oldest go first. A profile is deleted but once, so that more than these have come
-/// from as many profiles of owners who lost them.
+/// Maximum number of stored tokens. The oldest are discarded first. A token is valid for one
+/// deletion, so more tokens can only come from as many owners of deleted profiles.
 pub(crate) const MAX_USED_TOKENS: usize = 32;
 
 /// A security domain for a profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IsdP {
     pub(crate) aid: Aid,
-    /// Octets that were granted to it; as many as there are if nothing was said.
+    /// The memory granted to it in octets; `None` for no limit.
     pub(crate) granted: Option<u32>,
-    /// Of its SM-DP, by version.
+    /// Key sets of its SM-DP, by version.
     pub(crate) key_sets: Vec<KeySet>,
-    /// Who it belongs to, as its SM-DP has personalised it.
+    /// The owner, as personalised by its SM-DP.
     pub(crate) identity: Identity,
-    /// What ES8.UpdateConnectivityParameters wrote, over what the profile's header says.
+    /// The parameters written by ES8.UpdateConnectivityParameters. They override those in the
+    /// profile header.
     pub(crate) connectivity: Option<Octets>,
 }
 
-/// DGI 0070 of the personalisation of an ISD-P: which a token must name.
+/// DGI 0070 of the personalisation of an ISD-P. A token must contain the same values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     /// Tag 42.
@@ -65,20 +67,20 @@ pub(crate) struct Identity {
     pub(crate) provider: Octets,
 }
 
-/// Life cycle of an ISD-P as 9F70 shows it: SGP.02 section 2.2.1.3.
+/// Life cycle of an ISD-P, encoded as in 9F70: SGP.02 section 2.2.1.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum LifeCycle {
-    /// Created; no keys yet.
+    /// Created, without keys.
     Selectable = 0x07,
     /// Created, with the keys of its SM-DP.
     Personalised = 0x0F,
-    /// With a profile.
+    /// With a disabled profile.
     Disabled = 0x1F,
-    /// With the profile that the terminal sees.
+    /// With the enabled profile.
     Enabled = 0x3F,
 }
 
-/// POL1 of a profile. Which bit is which is from memory alone: [`Pol1::of`] is the one place that knows.
+/// POL1 of a profile. The assignment of the bits is unconfirmed; only [`Pol1::of`] depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pol1 {
     pub(crate) disable_not_allowed: bool,
@@ -87,7 +89,7 @@ pub(crate) struct Pol1 {
 }
 
 impl Pol1 {
-    /// From `pol` of the profile header; no rules without it.
+    /// Decodes `pol` of the profile header; `None` means no rules.
     pub(crate) fn of(pol: Option<&[u8]>) -> Self {
         let rules = pol.and_then(<[u8]>::first).copied().unwrap_or_default();
         Self {
@@ -99,7 +101,7 @@ impl Pol1 {
 }
 
 impl IsdP {
-    /// As INSTALL makes it.
+    /// A new ISD-P after INSTALL.
     pub(crate) fn new(aid: Aid, granted: Option<u32>) -> Self {
         Self { aid, granted, key_sets: Vec::new(), identity: Identity::default(), connectivity: None }
     }
@@ -126,7 +128,7 @@ impl State {
         self.isd_ps.iter_mut().find(|isd_p| isd_p.aid == *aid)
     }
 
-    /// Takes the number of a default notification; numbers begin again after FFFF.
+    /// Returns the next number for a default notification. Numbers wrap around after FFFF.
     pub(crate) fn take_notification_number(&mut self) -> u16 {
         let number = self.next_notification;
         self.next_notification = number.wrapping_add(1);
@@ -135,7 +137,7 @@ impl State {
 }
 
 impl Persistent {
-    /// The life cycle of the ISD-P with this AID, if there is one.
+    /// The life cycle of the ISD-P with this AID, if it exists.
     pub(crate) fn life_cycle(&self, aid: &Aid) -> Option<LifeCycle> {
         let isd_p = self.m2m.as_ref()?.isd_p(aid)?;
         Some(match self.profile(aid) {
@@ -146,14 +148,15 @@ impl Persistent {
         })
     }
 
-    /// Octets that the ISD-P has taken: what was granted, or what its profile needs if that is more.
+    /// Octets charged for the ISD-P: its granted memory, or the memory of its profile if that is
+    /// larger.
     pub(crate) fn taken_by(&self, isd_p: &IsdP) -> u32 {
         let used = self.profile(&isd_p.aid).map_or(0, |profile| profile.memory);
         used.max(isd_p.granted.unwrap_or_default())
     }
 }
 
-/// Policy rules of the profile in this ISD-P.
+/// The policy rules of the profile in this ISD-P.
 pub(crate) fn pol1(context: &Context<'_>, aid: &Aid) -> Pol1 {
     let profile = context.persistent.profile(aid);
     Pol1::of(profile.and_then(|profile| profile.content.facts.pol.as_deref()))
@@ -168,7 +171,7 @@ pub(crate) fn connectivity(context: &Context<'_>, aid: &Aid) -> Option<Vec<u8>> 
     written.or_else(in_header).map(|octets| octets.to_vec())
 }
 
-/// Whether scripts can be for this application.
+/// True if a script can address this application.
 pub(crate) fn is_target(context: &Context<'_>, aid: &Aid) -> bool {
     aid.0 == Aid::ISD_R
         || aid.0 == Aid::ECASD

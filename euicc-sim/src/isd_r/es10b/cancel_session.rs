@@ -1,4 +1,4 @@
-//! ES10b.CancelSession: SGP.22 section 5.7.14. The session ends, and the card says so under its signature.
+//! ES10b.CancelSession: SGP.22 section 5.7.14. Ends the session and returns a signed confirmation.
 
 use rsp::der::Raw;
 use rsp::sgp22::EuiccCancelSessionSigned;

@@ -1,4 +1,5 @@
-//! ES10b.GetEUICCChallenge: SGP.22 section 5.7.7. A new session begins; whatever was under way is forgotten.
+//! ES10b.GetEUICCChallenge: SGP.22 section 5.7.7. Starts a new session and discards the previous
+//! one.
 
 use rsp::sgp22::es10b::{GetEuiccChallengeRequest, GetEuiccChallengeResponse};
 

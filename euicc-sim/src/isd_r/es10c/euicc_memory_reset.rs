@@ -1,4 +1,5 @@
-//! ES10c.eUICCMemoryReset: SGP.22 section 5.7.19. Profiles go whatever their state and policy rules.
+//! ES10c.eUICCMemoryReset: SGP.22 section 5.7.19. Deletes profiles regardless of their state and
+//! policy rules.
 
 use rsp::ids::Aid;
 use rsp::sgp22::ProfileClass;
@@ -27,7 +28,7 @@ fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
     let option = |bit| request.reset_options.has(bit);
     let goes = |class: ProfileClass| match class {
         ProfileClass::OPERATIONAL => option(reset_options::DELETE_OPERATIONAL_PROFILES),
-        // Every test profile here was loaded in the field.
+        // All test profiles of this card count as field-loaded.
         ProfileClass::TEST => option(reset_options::DELETE_FIELD_LOADED_TEST_PROFILES),
         _ => false,
     };
@@ -53,7 +54,7 @@ fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
         persistent.enabled = None;
         persistent.switch = None;
         switch::clear_file_state(context);
-        // The terminal must learn that the UICC under it has changed.
+        // The REFRESH notifies the terminal that the profile was removed.
         context.volatile.cat.announce_reset();
     }
     for isd_p in &going {

@@ -1,5 +1,5 @@
-//! APDUs over SCP03 to an ISD-P: ES8.UpdateConnectivityParameters (SGP.02 section 4.1.3.4), and what personalises the ISD-P
-//! for tokens.
+//! SCP03 APDUs to an ISD-P: ES8.UpdateConnectivityParameters (SGP.02 section 4.1.3.4), and
+//! personalisation with the identity for tokens.
 
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
@@ -17,18 +17,19 @@ use crate::m2m::state::IsdP;
 const INITIALIZE_UPDATE: u8 = 0x50;
 const EXTERNAL_AUTHENTICATE: u8 = 0x82;
 
-/// The bit of CLA that says that a command comes with a MAC.
+/// The bit of CLA for a command with a MAC.
 const SECURE_MESSAGING: u8 = 0x04;
 
 /// Data groups for an ISD-P.
 mod group {
-    /// What tokens name: SIN, SDIN, application provider.
+    /// The identity for tokens: SIN, SDIN, application provider.
     pub(super) const IDENTITY: u16 = 0x0070;
     /// ES8.UpdateConnectivityParameters.
     pub(super) const CONNECTIVITY: u16 = 0x3A07;
 }
 
-/// One C-APDU to an ISD-P: response data and status word. Whatever is refused for its security closes the channel.
+/// Processes one C-APDU to an ISD-P and returns response data and status word. A security error
+/// closes the channel.
 pub(in super::super) fn command(
     context: &mut Context<'_>,
     channel: &mut Channel,
@@ -43,11 +44,11 @@ pub(in super::super) fn command(
         return Err(StatusWord::CLASS_NOT_SUPPORTED);
     }
     let state = std::mem::take(channel);
-    // The MAC covers all before the data, with the class that was sent.
+    // The MAC covers the header before the data, with the received class byte.
     let header_length = if command.data.is_empty() {
         octets.len()
     } else {
-        // In extended form Lc begins with 00, and Le has two octets.
+        // In extended form Lc starts with 00, and Le has two octets.
         let octets_of_le = if octets.get(4) == Some(&0) { 2 } else { 1 };
         let le = command.le.map_or(0, |_| octets_of_le);
         octets.len().saturating_sub(command.data.len()).saturating_sub(le)
@@ -86,16 +87,16 @@ pub(in super::super) fn command(
             answer
         }
         (true, ..) => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
-        // To an ISD-P nothing is said in the open.
+        // An ISD-P accepts no unsecured commands.
         (false, STORE_DATA | PUT_KEY, _) => Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED),
         (false, ..) => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }
 }
 
-/// What a channel of APDUs has beside its session.
+/// The state of an APDU channel besides its SCP03 session.
 #[derive(Clone, Debug)]
 pub(crate) struct Opened {
-    /// Of the keys, under whose DEK others come.
+    /// Version of the session keys, whose DEK encrypts new keys.
     version: u8,
     blocks: Blocks,
 }
@@ -141,7 +142,7 @@ fn this<'a>(context: &'a mut Context<'_>, isd_p: &Aid) -> Result<&'a mut IsdP, S
     context.m2m_mut()?.isd_p_mut(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }
 
-/// Data group 0070: what is named changes, one or more of the three.
+/// Data group 0070: replaces one or more of the three identifiers.
 fn personalise(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let mut identity = isd_p.identity.clone();
     let elements = tlv::each(contents).map_err(|_| StatusWord::INCORRECT_DATA)?;
@@ -165,7 +166,8 @@ fn personalise(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord>
     Ok(Vec::new())
 }
 
-/// ES8.UpdateConnectivityParameters: the parameters of each bearer that is named take the place of what there was for it.
+/// ES8.UpdateConnectivityParameters: replaces the parameters of each bearer in `contents` and keeps
+/// those of the others.
 fn update_connectivity(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     /// SMS, HTTPS, CAT_TP.
     const BEARERS: std::ops::RangeInclusive<u32> = 0xA0..=0xA2;

@@ -1,7 +1,8 @@
-//! ES8, as far as it is for the ISD-P itself: SGP.02 sections 4.1.3.2 to 4.1.3.4.
+//! ES8 functions of the ISD-P: SGP.02 sections 4.1.3.2 to 4.1.3.4.
 //!
-//! The SM-DP speaks to the ISD-P in a secure channel of its own, inside whatever the SM-SR uses: with APDUs over SCP03 to
-//! personalise it and to change its connectivity parameters, with the TLVs of SCP03t to bring a profile.
+//! The SM-DP has an end-to-end secure channel to the ISD-P inside the transport of the SM-SR. It
+//! uses APDUs over SCP03 to personalise the ISD-P and to change its connectivity parameters, and
+//! the TLVs of SCP03t to download a profile.
 
 mod apdus;
 mod install;
@@ -21,21 +22,21 @@ use scp03::{CHALLENGE, Handshake, Session};
 pub(super) use apdus::command;
 pub(super) use segments::secure_channel;
 
-/// The secure channel to an ISD-P, by what it waits for.
+/// The secure channel to an ISD-P, with states named by the expected command.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Channel {
-    /// There is none.
+    /// There is no channel.
     #[default]
     Closed,
-    /// EXTERNAL AUTHENTICATE; with the version of the keys.
+    /// Expects EXTERNAL AUTHENTICATE. Contains the key version.
     ExpectAuthenticate(Speaks, u8, Box<Handshake>),
-    /// APDUs.
+    /// Expects APDUs.
     ExpectApdu(Box<Session>, Opened),
-    /// Segments of a profile package.
+    /// Expects segments of a profile package.
     ExpectSegment(Box<Session>, Box<Loading>),
 }
 
-/// In which form the channel was begun.
+/// The message format of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Speaks {
     /// SCP03.
@@ -44,7 +45,8 @@ pub(crate) enum Speaks {
     Tlvs,
 }
 
-/// The ISD-P goes, with the profile in it and whatever speaks of it. Whether it may is the caller's to know.
+/// Removes the ISD-P with its profile and all references to it. The caller checks that this is
+/// permitted.
 pub(crate) fn remove(context: &mut Context<'_>, isd_p: &Aid) {
     let persistent = context.persistent.to_mut();
     persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
@@ -66,8 +68,8 @@ pub(crate) fn remove(context: &mut Context<'_>, isd_p: &Aid) {
     context.volatile.m2m.0.remove(isd_p);
 }
 
-/// INITIALIZE UPDATE, with the keys of this version or, if it is 00, with the first. The sequence counter goes up with each
-/// attempt, so that no challenge of the card comes twice.
+/// INITIALIZE UPDATE with the keys of this version, or with the first key set if the version is 00.
+/// Each attempt increments the sequence counter, so that no card challenge occurs twice.
 fn initialize_update(
     context: &mut Context<'_>,
     isd_p: &Aid,
@@ -75,7 +77,7 @@ fn initialize_update(
     version: u8,
     host_challenge: [u8; CHALLENGE],
 ) -> Result<(Channel, Vec<u8>), StatusWord> {
-    /// Three octets.
+    /// The maximum of a counter of three octets.
     const LAST: u64 = 0xFF_FFFF;
     const NOT_FOUND: StatusWord = StatusWord::REFERENCED_DATA_NOT_FOUND;
     let wanted =

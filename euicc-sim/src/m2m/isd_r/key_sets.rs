@@ -13,20 +13,20 @@ use crate::m2m::keys::{AES_KEY, Key, KeyKind, KeySet, are_reachable, find, repla
 
 pub(in super::super) const PUT_KEY: u8 = 0xD8;
 
-/// P2 of PUT KEY: more than one key, the number of the first.
+/// P2 of PUT KEY: the flag for several keys. The other bits are the identifier of the first key.
 const SEVERAL: u8 = 0x80;
 
-/// Keys of a version, and versions of a security domain.
+/// Maximum number of keys in a version, and of versions in a security domain.
 const MAX_KEYS: usize = 8;
 const MAX_KEY_SETS: usize = 16;
 
-/// Octets of the longest pre-shared key.
+/// Maximum length of a pre-shared key in octets.
 const MAX_PSK: usize = 64;
 
-/// Octets of a key check value.
+/// Length of a key check value in octets.
 const CHECK_VALUE: usize = 3;
 
-/// PUT KEY to the ISD-R: the keys are wrapped with the DEK of the session in which they come.
+/// PUT KEY to the ISD-R. The keys are encrypted with the DEK of the session's key version.
 pub(super) fn put_key_to_isd_r(
     context: &mut Context<'_>,
     key_version: u8,
@@ -40,7 +40,8 @@ pub(super) fn put_key_to_isd_r(
     Ok(answer)
 }
 
-/// The key sets once the command has been carried out, and its answer: the version and the check values.
+/// Executes PUT KEY on a copy of the key sets. Returns the new key sets and the response: the
+/// version and the check values.
 pub(crate) fn put_key(
     sets: &[KeySet],
     dek: &[u8; AES_KEY],
@@ -58,7 +59,7 @@ pub(crate) fn put_key(
         return Err(StatusWord::INCORRECT_DATA);
     }
     let mut set = match command.p1 {
-        // New keys do not take the place of others unasked.
+        // Without P1, existing keys must not be replaced.
         0x00 => {
             let set = find(sets, *version).cloned();
             let set = set.unwrap_or(KeySet { version: *version, keys: Vec::new(), counter: 0 });
@@ -67,7 +68,8 @@ pub(crate) fn put_key(
             }
             set
         }
-        // Keys for one purpose do not become keys for another, and those of the only way to the card stay such.
+        // The purpose of a key version must not change. This also protects the key set that secures
+        // packets.
         old if KeyVersion(old).usage() != Some(usage) => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         old => find(sets, old).cloned().ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?,
     };
@@ -92,9 +94,9 @@ pub(crate) fn put_key(
     Ok((sets, answer))
 }
 
-/// Whether nothing that was secured with the set before stands under the new keys, so that its counter may begin anew: KIc
-/// and KID of SCP80, ENC and MAC of SCP03 are both others. A counter that began anew under keys that stay would let in
-/// again what has been used up.
+/// True if the new keys replace all keys that secure messages (KIc and KID of SCP80, ENC and MAC of
+/// SCP03), so that the counter can restart. With an unchanged key, a restarted counter would permit
+/// replays of old messages.
 fn are_those_of_packets_new(set: &KeySet, new: &[(Key, Vec<u8>)]) -> bool {
     [1, 2].into_iter().all(|id| {
         let is_other = |key: &Key| set.key(id).is_none_or(|old| old.value != key.value);
@@ -102,7 +104,7 @@ fn are_those_of_packets_new(set: &KeySet, new: &[(Key, Vec<u8>)]) -> bool {
     })
 }
 
-/// Type, wrapped key and check value, as often as there are keys.
+/// Parses a sequence of key type, encrypted key and check value.
 fn read_keys(mut data: &[u8], first: u8, dek: &[u8; AES_KEY]) -> Option<Vec<(Key, Vec<u8>)>> {
     let mut keys = Vec::new();
     let mut id = first;
@@ -133,8 +135,8 @@ fn with_length(data: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(*length))
 }
 
-/// Amendment D has the length of the key before what is wrapped; pySim and others leave it out, for a key of whole
-/// blocks needs none.
+/// Decrypts a key. Amendment D puts the key length before the encrypted key. pySim and others omit
+/// it, which is unambiguous for keys of whole blocks.
 fn unwrap(wrapped: &[u8], dek: &[u8; AES_KEY]) -> Option<Secret<Vec<u8>>> {
     let (length, blocks) = match wrapped.split_first()? {
         (length, blocks) if wrapped.len() % AES_KEY == 1 => (usize::from(*length), blocks),
@@ -142,26 +144,27 @@ fn unwrap(wrapped: &[u8], dek: &[u8; AES_KEY]) -> Option<Secret<Vec<u8>>> {
     };
     let key = Secret::new(AesKey::new(*dek).decrypt_cbc([0; AES_KEY], blocks)?);
     let padded = key.expose().len();
-    // No more padding than a block needs.
+    // Padding that is longer than necessary is refused.
     if length > padded || length.saturating_add(AES_KEY) <= padded {
         return None;
     }
     key.expose().get(..length).map(|key| Secret::new(key.to_vec()))
 }
 
-/// Whether a version for this use may have such a key.
+/// True if a key version for this purpose may contain the key.
 fn is_of(usage: KeySetUse, key: &Key) -> bool {
     match usage {
         KeySetUse::Scp80 | KeySetUse::Scp03 => key.kind == KeyKind::Aes && (1..=3).contains(&key.id),
         KeySetUse::Scp81 => matches!((key.id, key.kind), (1, KeyKind::TlsPsk) | (2, KeyKind::Aes)),
         KeySetUse::TokenVerification => (key.id, key.kind) == (1, KeyKind::Aes),
-        // This card gives no receipts that a key would vouch for.
+        // This card issues no receipts, so it needs no key for them.
         KeySetUse::ReceiptGeneration => false,
     }
 }
 
-/// ES5.FinaliseISDRhandover: all keys go but those in the ranges that are named, or none if the keys of the session in
-/// which the command came are not among these, or no keys for packets are, without which no session could be asked for.
+/// ES5.FinaliseISDRhandover: deletes all keys outside of the given ranges. Deletes nothing if the
+/// ranges omit a key of the session in which the command arrived, or all keys for packets, without
+/// which no further session could be requested.
 pub(super) fn delete_keys(
     context: &mut Context<'_>,
     key_version: u8,

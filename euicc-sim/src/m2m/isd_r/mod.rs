@@ -1,7 +1,7 @@
-//! ES5, the functions of the ISD-R: SGP.02 section 4.1.1. A file for each function.
+//! ES5, the functions of the ISD-R: SGP.02 section 4.1.1. One file per function.
 //!
-//! The order of the checks is: can it be read (6A80), is what it speaks of there (6A88), is it in the state for it (6985),
-//! does POL1 allow it (69E1).
+//! The order of the checks is: syntax (6A80), existence of the referenced object (6A88), its state
+//! (6985), POL1 (69E1).
 
 mod audit;
 mod create_isd_p;
@@ -23,24 +23,25 @@ pub(crate) use audit::{GET_DATA, get_data};
 pub(super) use key_sets::{PUT_KEY, put_key};
 pub(super) use store_data::{Blocks, Group, STORE_DATA};
 
-/// What commands to the ISD-R have begun.
+/// The session state of the ISD-R.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Work {
-    /// INSTALL for personalization: whom STORE DATA is for; the ISD-R itself if nobody.
+    /// The ISD-P addressed by INSTALL for personalization; `None` if STORE DATA is for the ISD-R
+    /// itself.
     pub(super) personalises: Option<Aid>,
-    /// STORE DATA in blocks.
+    /// An incomplete STORE DATA.
     blocks: store_data::Blocks,
-    /// A key establishment that waits for its second STORE DATA.
+    /// A key establishment between its two STORE DATA commands.
     pub(super) establishing: Option<Establishing>,
-    /// GET STATUS goes on after so many ISD-Ps.
+    /// Number of ISD-Ps that GET STATUS has returned so far.
     listed: usize,
 }
 
-/// The answer to a command that was carried out.
+/// The response to a successful command.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) data: Vec<u8>,
-    /// Something else than 9000.
+    /// A status word other than 9000.
     pub(crate) warning: Option<StatusWord>,
 }
 
@@ -50,7 +51,7 @@ impl From<Vec<u8>> for Answer {
     }
 }
 
-/// What a command that has nothing to say answers if it is asked for data.
+/// The response data of a command that returns nothing else.
 const NOTHING_TO_SAY: [u8; 1] = [0x00];
 
 impl Work {
@@ -59,7 +60,7 @@ impl Work {
         self.blocks.next
     }
 
-    /// What a reset has left.
+    /// The session state restored after a reset.
     pub(super) fn resumed(kept: &Kept) -> Self {
         Self {
             personalises: kept.personalises.clone(),
@@ -70,7 +71,7 @@ impl Work {
     }
 }
 
-/// One command to the ISD-R: response data and status word.
+/// Processes one command to the ISD-R and returns response data and status word.
 pub(super) fn answer(
     context: &mut Context<'_>,
     session: &mut Session,
@@ -80,7 +81,8 @@ pub(super) fn answer(
     cut(command, self::command(context, &mut session.isd_r, key_version, command)?)
 }
 
-/// One command to the ISD-R; `key_version` names the keys of the session in which it came.
+/// Processes one command to the ISD-R. `key_version` is the key version of the session in which it
+/// arrived.
 fn command(
     context: &mut Context<'_>,
     work: &mut Work,

@@ -23,10 +23,10 @@ pub(super) fn enable(context: &mut Context<'_>, isd_p: Aid) -> Result<(), Status
     Ok(())
 }
 
-/// ES5.DisableProfile: the profile with the fallback attribute takes its place.
+/// ES5.DisableProfile: enables the profile with the fallback attribute instead.
 pub(super) fn disable(context: &mut Context<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
     let state = state_of(context, isd_p)?;
-    // A card that has lost the one to fall back on has nothing to enable instead.
+    // Without a fallback profile there is no profile to enable instead.
     let other = context.m2m()?.fallback.clone().filter(|fallback| fallback != isd_p);
     let other = other.filter(|other| context.persistent.profile(other).is_some());
     let other = other.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
@@ -40,7 +40,7 @@ pub(super) fn disable(context: &mut Context<'_>, isd_p: &Aid) -> Result<(), Stat
     Ok(())
 }
 
-/// ES5.SetFallBackAttribute: it goes from the profile that had it to this one.
+/// ES5.SetFallBackAttribute: moves the attribute to this profile.
 pub(super) fn set_fallback_attribute(context: &mut Context<'_>, isd_p: Aid) -> Result<(), StatusWord> {
     if state_of(context, &isd_p)? < LifeCycle::Disabled || context.m2m()?.emergency.as_ref() == Some(&isd_p) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
@@ -52,7 +52,8 @@ pub(super) fn set_fallback_attribute(context: &mut Context<'_>, isd_p: Aid) -> R
     Ok(())
 }
 
-/// ES5.SetEmergencyProfileAttribute: of a profile that is disabled and is not the one to fall back on.
+/// ES5.SetEmergencyProfileAttribute: the profile must be disabled and must not have the fallback
+/// attribute.
 pub(super) fn set_emergency_profile_attribute(
     context: &mut Context<'_>,
     isd_p: Aid,

@@ -1,5 +1,5 @@
-//! STORE DATA with data groups (GlobalPlatform section 11.11): which function of ES5 it is stands in the identifier of the
-//! group.
+//! STORE DATA with data groups (GlobalPlatform section 11.11). The identifier of the data group
+//! selects the ES5 function.
 
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
@@ -12,18 +12,19 @@ use crate::m2m::{establish, notification, scp80, scp81};
 
 pub(in super::super) const STORE_DATA: u8 = 0xE2;
 
-/// STORE DATA that is still arriving.
+/// An incomplete STORE DATA.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blocks {
     data: Vec<u8>,
-    /// P2 of the next one.
+    /// P2 of the next block.
     pub(super) next: u8,
 }
 
-/// Octets of a data group with all that belongs to it: a certificate, or a public key with a signature.
+/// Maximum length of a data group and the data after it: a certificate, or a public key with a
+/// signature.
 const MAX_GROUP: usize = 2048;
 
-/// Bits of P1: the last block; that data are expected in the answer; all others say how the data are coded.
+/// Bits of P1: the last block; response data expected; the format of the data.
 const LAST: u8 = 0x80;
 const ANSWERS: u8 = 0x01;
 const DATA_GROUPS: u8 = 0x08;
@@ -32,7 +33,7 @@ const DATA_GROUPS: u8 = 0x08;
 mod group {
     /// ES8.EstablishISDPKeySet, ES5.EstablishISDRKeySet: the certificate.
     pub(super) const CERTIFICATE: u16 = 0x3A01;
-    /// The same: the ephemeral key.
+    /// The second step of the same functions: the ephemeral key.
     pub(super) const KEY_ESTABLISHMENT: u16 = 0x3A02;
     /// ES5.EnableProfile.
     pub(super) const ENABLE: u16 = 0x3A03;
@@ -44,11 +45,12 @@ mod group {
     pub(super) const ADDRESSING: u16 = 0x3A07;
     /// ES5.HandleNotificationConfirmation.
     pub(super) const CONFIRMATION: u16 = 0x3A08;
-    /// ES5.SetEmergencyProfileAttribute: a guess.
+    /// ES5.SetEmergencyProfileAttribute. The identifier is a guess.
     pub(super) const SET_EMERGENCY: u16 = 0x3A09;
 }
 
-/// Elements of ES5.UpdateSMSRAddressingParameters. Only the first was seen in use; the others stand here alone.
+/// Elements of ES5.UpdateSMSRAddressingParameters. Only the first was observed in use; the others
+/// are assumptions of this card.
 mod addressing {
     use rsp::der::Tag;
 
@@ -65,7 +67,7 @@ pub(super) fn store_data(
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
     let answer = block(context, work, command);
-    // A block that is refused takes everything with it.
+    // A refused block discards the whole data group.
     if answer.is_err() || command.p1 & LAST != 0 {
         *work = Work::default();
     }
@@ -76,18 +78,19 @@ fn block(context: &mut Context<'_>, work: &mut Work, command: &Command<'_>) -> R
     if command.p2 == 0 {
         work.establishing = None;
     }
-    // What follows the octets of this group has no length of its own.
+    // The data after this group have no length of their own, so only the last block ends them.
     let group = work.blocks.take(command, |identifier| identifier == group::KEY_ESTABLISHMENT)?;
     group.map_or(Ok(Vec::new()), |group| data_group(context, work, &group))
 }
 
 impl Blocks {
-    /// After as many blocks, all of which have been dealt with.
+    /// The state after blocks whose data have all been processed.
     pub(super) fn resumed(next: u8) -> Self {
         Self { data: Vec::new(), next }
     }
 
-    /// One more block: the data group that it completes. `ends_last` says of which groups only the last block is the end.
+    /// Processes a block and returns the data group that it completes. `ends_last` is true for data
+    /// groups that end only with the last block.
     pub(in super::super) fn take(
         &mut self,
         command: &Command<'_>,
@@ -126,17 +129,17 @@ impl Blocks {
     }
 }
 
-/// A data group that has arrived.
+/// A complete data group.
 pub(in super::super) struct Group {
     pub(in super::super) identifier: u16,
     pub(in super::super) contents: Vec<u8>,
-    /// What came after it.
+    /// The data after the group.
     pub(in super::super) after: Vec<u8>,
-    /// All of it as it came.
+    /// All received octets.
     whole: Vec<u8>,
 }
 
-/// A data group: its identifier, its octets, and what follows it.
+/// Splits off a data group: its identifier, its contents, and the data after it.
 fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let (identifier, rest) = data.split_first_chunk::<2>()?;
     let (length, rest) = match rest {
@@ -175,7 +178,7 @@ fn data_group(context: &mut Context<'_>, work: &mut Work, group: &Group) -> Resu
     }
 }
 
-/// The ISD-P that a function is about: 4F and nothing else.
+/// The ISD-P that a function addresses: 4F and nothing else.
 fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
     match tlv::split(contents) {
         Some((Tag(0x4F), aid)) if (5..=16).contains(&aid.len()) => Ok(Aid(aid.to_vec())),
@@ -183,8 +186,8 @@ fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
     }
 }
 
-/// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. What is not named stays as it is; what the card could not
-/// use is refused, for a card that cannot find its SM-SR is lost.
+/// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. Omitted parameters do not change.
+/// Unusable parameters are refused, because a card that cannot reach its SM-SR is lost.
 fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), StatusWord> {
     const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
     let Some((addressing::PARAMETERS, parameters)) = tlv::split(contents) else { return Err(WRONG) };
@@ -207,7 +210,8 @@ fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), S
     Ok(())
 }
 
-/// ES5.HandleNotificationConfirmation: SGP.02 section 4.1.1.12. The answer names the ISD-Ps that POL1 has made go.
+/// ES5.HandleNotificationConfirmation: SGP.02 section 4.1.1.12. Returns the ISD-Ps deleted because
+/// of POL1.
 fn confirmation(context: &mut Context<'_>, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Some((Tag(0x4E), [high, low])) = tlv::split(contents) else { return Err(StatusWord::INCORRECT_DATA) };
     let deleted = notification::confirm(context, u16::from_be_bytes([*high, *low]))?;

@@ -1,5 +1,5 @@
-//! Waiting. A card has no clock: the terminal's timers (TS 102 223 section 6.4.21) tell it that time has passed, and where
-//! there are none the regular coming of STATUS does.
+//! Timers. A card has no clock, so it uses the timers of the terminal (TS 102 223 section 6.4.21).
+//! If a timer is not available, the card counts STATUS commands.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +8,29 @@ use rsp::ota::cat::{Command, TerminalResponse, TimerAction, TimerValue};
 use super::super::super::cat::{Owner, is_done};
 use super::super::super::context::Context;
 
-/// What the card waits for; the number is that of the terminal's timer (1 to 8).
+/// A timer of the card. The number is that of the terminal's timer (1 to 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Alarm {
-    /// A network.
+    /// Waits for a network.
     Network = 1,
-    /// The confirmation of a notification, or the time to send it again.
+    /// Waits for the confirmation of a notification, or for its next attempt.
     Notification = 2,
-    /// The server of a session, or the time to begin it again.
+    /// Waits for the server of a session, or for the next attempt of a session.
     Session = 3,
 }
 
-/// What is being waited for.
+/// The running timers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alarms(BTreeMap<Alarm, Running>);
 
 #[derive(Clone, Copy, Debug)]
 struct Running {
-    /// Counted in STATUS, where the terminal has no timer for it.
+    /// Remaining time, counted in STATUS commands if the terminal has no timer.
     seconds_left: u64,
     is_timed: bool,
 }
 
-/// Begins to wait, from the beginning if it was waited for already.
+/// Starts or restarts a timer.
 pub(crate) fn start(context: &mut Context<'_>, alarm: Alarm, seconds: u64) {
     let action = TimerAction::Start(TimerValue::of_seconds(seconds.max(1)));
     let command = Command::TimerManagement { timer: alarm as u8, action };
@@ -39,7 +39,7 @@ pub(crate) fn start(context: &mut Context<'_>, alarm: Alarm, seconds: u64) {
     context.volatile.cat.toolkit.alarms.0.insert(alarm, running);
 }
 
-/// Waits no longer.
+/// Stops a timer.
 pub(crate) fn stop(context: &mut Context<'_>, alarm: Alarm) {
     if context.volatile.cat.toolkit.alarms.0.remove(&alarm).is_some_and(|running| running.is_timed) {
         let command = Command::TimerManagement { timer: alarm as u8, action: TimerAction::Deactivate };
@@ -47,7 +47,8 @@ pub(crate) fn stop(context: &mut Context<'_>, alarm: Alarm) {
     }
 }
 
-/// The terminal has started or stopped a timer, or not: then STATUS is counted.
+/// Processes the response to a timer command. If the terminal did not start the timer, STATUS
+/// commands are counted.
 pub(super) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
     let is_started = response.is_some_and(|response| is_done(response.result));
     if let Command::TimerManagement { timer, action: TimerAction::Start(_) } = command
@@ -65,14 +66,14 @@ impl Alarms {
         self.0.contains_key(&alarm)
     }
 
-    /// The terminal says that this timer is over.
+    /// Removes the timer that the terminal reports as expired.
     pub(super) fn ring(&mut self, timer: u8) -> Option<Alarm> {
         let alarm = *self.0.keys().find(|alarm| **alarm as u8 == timer)?;
         self.0.remove(&alarm);
         Some(alarm)
     }
 
-    /// So much time has passed: what is over of that which the terminal has no timer for.
+    /// Advances the timers that are counted by the card, and returns the expired ones.
     pub(super) fn pass(&mut self, seconds: u64) -> Vec<Alarm> {
         for running in self.0.values_mut().filter(|running| !running.is_timed) {
             running.seconds_left = running.seconds_left.saturating_sub(seconds);
