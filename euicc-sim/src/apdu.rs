@@ -71,7 +71,7 @@ impl<'a> Command<'a> {
         [class, self.ins, self.p1, self.p2]
     }
 
-    /// Maximum length of the response data; zero if there is no Le.
+    /// Maximum length of the response data; zero without Le.
     pub(crate) fn le_limit(&self) -> usize {
         self.le.map_or(0, Le::limit)
     }

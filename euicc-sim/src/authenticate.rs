@@ -32,7 +32,8 @@ const GSM_SECURITY_CONTEXT: usize = 38;
 const CHECK_AGE: u8 = 0x01;
 const CHECK_DELTA: u8 = 0x02;
 
-/// AUTHENTICATE on the application of the channel: TS 31.102 section 7.1 on a USIM, TS 31.103 section 7.1 on an ISIM.
+/// AUTHENTICATE on the application of the channel: TS 31.102 section 7.1 on a USIM, TS 31.103
+/// section 7.1 on an ISIM.
 pub(super) fn authenticate(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     if command.p1 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
@@ -281,7 +282,13 @@ mod tests {
             ("only the order is checked", NONE, [500, 0, 0, 0], (HIGHEST_SEQ, 1), true),
             ("the order is always checked", NONE, [500, 0, 0, 0], (500, 0), false),
             ("the highest possible SEQ", BOTH, [HIGHEST_SEQ - 1, 0, 0, 0], (HIGHEST_SEQ, 0), true),
-            ("the same number after the highest possible SEQ", BOTH, [HIGHEST_SEQ, 0, 0, 0], (HIGHEST_SEQ, 0), false),
+            (
+                "the same number after the highest possible SEQ",
+                BOTH,
+                [HIGHEST_SEQ, 0, 0, 0],
+                (HIGHEST_SEQ, 0),
+                false,
+            ),
             ("a restart after the highest possible SEQ", BOTH, [HIGHEST_SEQ, 0, 0, 0], (1, 1), false),
         ] {
             let received = Sqn::from_seq_ind(seq, ind).unwrap();

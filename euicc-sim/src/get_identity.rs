@@ -1,4 +1,5 @@
-//! GET IDENTITY: TS 31.102 section 7.5, with the SUCI of TS 33.501 annex C as TS 24.501 section 9.11.3.4 codes it.
+//! GET IDENTITY: TS 31.102 section 7.5, with the SUCI of TS 33.501 annex C as TS 24.501 section
+//! 9.11.3.4 codes it.
 
 use crypto::suci::{Concealed, HomeNetworkPublicKey, Profile};
 use profile::{ProtectionScheme, SuciCalcInfo, Usim};
@@ -189,7 +190,8 @@ mod tests {
         }
     }
 
-    /// TS 33.501 annex C.4: the keys of the home network, the ephemeral keys, and the scheme outputs.
+    /// TS 33.501 annex C.4: the keys of the home network, the ephemeral keys, and the scheme
+    /// outputs.
     const PUBLIC_A: &str = "5A8D38864820197C3394B92613B20B91633CBD897119273BF8E4A6F4EEC0A650";
     const PUBLIC_B: &str = "0272DA71976234CE833A6907425867B82E074D44EF907DFB4B3E21C1C2256EBCD1";
 
@@ -201,7 +203,8 @@ mod tests {
         };
         let protection = Protection::of(info.schemes[0], &info).unwrap();
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-        supi.conceal(&protection, rid, &World::new(clock, RepeatingDice(hex::decode(ephemeral).unwrap()))).unwrap()
+        supi.conceal(&protection, rid, &World::new(clock, RepeatingDice(hex::decode(ephemeral).unwrap())))
+            .unwrap()
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! ES10b.LoadBoundProfilePackage and the functions of ES8+: SGP.22 sections 2.5.4, 2.5.5, 5.5 and 5.7.6.
+//! ES10b.LoadBoundProfilePackage and the functions of ES8+: SGP.22 sections 2.5.4, 2.5.5, 5.5 and
+//! 5.7.6.
 //!
 //! The package arrives in segments and is installed into volatile memory as they arrive. The last
 //! segment stores the profile and its notification in one write. After a failure nothing remains

@@ -3,7 +3,7 @@
 use profile::FileKind;
 
 use super::access::{self, Operation};
-use super::{addressed, kind_of, sfi_in, set_current_ef};
+use super::{addressed, kind_of, set_current_ef, sfi_in};
 use crate::StatusWord;
 use crate::apdu::{Command, Le};
 use crate::channel::CurrentEf;

@@ -235,7 +235,9 @@ fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, 
         .channels
         .iter()
         .filter(|(number, _)| **number != context.channel)
-        .filter_map(|(_, channel)| channel.transfer.as_ref().filter(|transfer| transfer.direction == TransferDirection::In))
+        .filter_map(|(_, channel)| {
+            channel.transfer.as_ref().filter(|transfer| transfer.direction == TransferDirection::In)
+        })
         .map(|transfer| transfer.object.len())
         .sum();
     let free = usize::try_from(free_memory(context)).unwrap_or(usize::MAX);

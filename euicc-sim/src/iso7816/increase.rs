@@ -3,7 +3,7 @@
 use profile::FileKind;
 
 use super::access::{self, Operation};
-use super::{addressed, kind_of, record, sfi_in, set_current_ef};
+use super::{addressed, kind_of, record, set_current_ef, sfi_in};
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::channel::CurrentEf;

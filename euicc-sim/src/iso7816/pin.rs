@@ -160,7 +160,7 @@ pub(super) fn required_pins(profile: &InstalledProfile, adf: FileIndex) -> Vec<P
     named.iter().filter(|reference| **reference == UNIVERSAL_PIN).filter_map(enabled).collect()
 }
 
-/// The directory whose PINs apply: the directory itself, or the one with which it shares its PINs.
+/// The directory whose PINs apply: the directory itself, or the owner of the PINs that it shares.
 fn owner_of(profile: &InstalledProfile, directory: FileIndex) -> Option<FileIndex> {
     let pins = profile.facts.pins.iter().find(|pins| pins.directory == directory)?;
     Some(match pins.codes {

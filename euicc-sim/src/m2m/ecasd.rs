@@ -77,7 +77,12 @@ impl M2mEcasd {
         let certificate = description.ecasd_certificate.clone();
         let contents = match tlv::split(&certificate) {
             Some((Tag(0x7F21), contents)) => contents,
-            _ => return Err(fault("the certificate of the ECASD", "it does not consist of one TLV 7F21".to_owned())),
+            _ => {
+                return Err(fault(
+                    "the certificate of the ECASD",
+                    "it does not consist of one TLV 7F21".to_owned(),
+                ));
+            }
         };
         let certified = tlv::find(contents, Tag(0x7F49)).ok().flatten().and_then(tlv::split);
         if certified.and_then(|(_, contents)| public_key(contents)) != Some(key.public_key()) {

@@ -1,5 +1,5 @@
-//! Key establishment, scenario 3: ES8.EstablishISDPKeySet (SGP.02 section 4.1.3.1) and ES5.EstablishISDRKeySet (4.1.1.8),
-//! GlobalPlatform Amendments A and E.
+//! Key establishment, scenario 3: ES8.EstablishISDPKeySet (SGP.02 section 4.1.3.1) and
+//! ES5.EstablishISDRKeySet (4.1.1.8), GlobalPlatform Amendments A and E.
 //!
 //! The first STORE DATA contains the certificate of an SM-DP or SM-SR, and the card returns a
 //! challenge. The second contains an ephemeral key and a signature over it and the challenge, and

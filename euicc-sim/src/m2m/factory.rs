@@ -42,7 +42,8 @@ pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) ->
             if claims && place.replace(profile.isd_p.clone()).is_some() {
                 return Err(fault(
                     profile,
-                    "only one profile can be enabled, and only one can have the fallback attribute".to_owned(),
+                    "only one profile can be enabled, and only one can have the fallback attribute"
+                        .to_owned(),
                 ));
             }
         }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// The keys of one key version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySet {
-    /// Key version number: 01 to 0F for SCP80, 30 to 3F for SCP03, 40 to 4F for SCP81, 70 for tokens.
+    /// Key version number: 01 to 0F for SCP80, 30 to 3F for SCP03, 40 to 4F for SCP81, 70 for
+    /// tokens.
     pub version: u8,
     /// The keys in ascending order of their identifiers.
     pub keys: Vec<Key>,

@@ -1,12 +1,13 @@
 //! The administration agent: GlobalPlatform Amendment B, SGP.02 sections 2.4.4 and 4.1.1.11.
 //!
-//! A session is stored before it is begun, and after each script that was run together with its answer: whatever
-//! interrupts it, it is taken up with the request that the server has not answered, and no script runs twice for a lost
-//! answer. A REFRESH waits until the session is over or interrupted, so that the answer leaves first.
+//! A session is stored before it starts, and after each script together with the response. After an
+//! interruption it resumes with the request that the server has not answered, so a lost response
+//! never causes a script to run twice. A REFRESH is postponed until the session has ended or was
+//! interrupted, so that the response is sent first.
 //!
-//! One session at a time. What is asked for while nothing goes on begins at once, and a session that waits to be tried
-//! again has its turn after it. A notification is the SM-SR's to hear before anything else, and is not tried again here:
-//! who sends it does that.
+//! There is one session at a time. A request starts at once if there is no active session, and goes
+//! before a session that waits for a retry. A session for a notification goes before all others and
+//! is not retried here: the sender of the notification does that.
 
 mod connection;
 mod parameters;
@@ -29,24 +30,24 @@ use parameters::Parameters;
 
 pub(super) use parameters::{is_resolution, is_session};
 
-/// How far the agent is.
+/// The state of the agent.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Agent {
-    /// No session, or none that could be begun yet.
+    /// No session, or none that could be started yet.
     #[default]
     Idle,
-    /// The terminal is opening this channel.
+    /// The terminal is opening the channel.
     Opening(Box<OpenChannel>),
     /// The channel is open.
     Open(Box<Connection>),
-    /// The session was interrupted and will be begun again.
+    /// The session was interrupted and waits for its retry.
     Waiting,
 }
 
-/// The terminal's receiving buffer: what most cards ask for.
+/// Requested receive buffer of the terminal in octets. Most cards request this size.
 const BUFFER_SIZE: u16 = 1400;
 
-/// A session that the SM-SR asks for: the whole of tag 81.
+/// Processes a session trigger of the SM-SR: the complete TLV 81.
 pub(super) fn trigger(context: &mut Context<'_>, octets: &[u8]) -> Result<(), DecodeError> {
     parameters::check(octets)?;
     let asked = StoredSession { parameters: octets.to_vec().into(), ..StoredSession::default() };
@@ -58,12 +59,13 @@ pub(super) fn trigger(context: &mut Context<'_>, octets: &[u8]) -> Result<(), De
     Ok(())
 }
 
-/// Whether the card speaks with the server, or is about to. A session that waits to be tried again does not.
+/// True if a session is active. A session that waits for its retry is not.
 pub(super) fn is_going_on(context: &Context<'_>) -> bool {
     matches!(context.volatile.cat.toolkit.agent, Agent::Opening(_) | Agent::Open(_))
 }
 
-/// A session in which the SM-SR hears the notification with this number. `false` when there cannot be one now.
+/// Starts a session that reports the notification with this number. Returns `false` if that is not
+/// possible now.
 pub(super) fn notify(context: &mut Context<'_>, number: u16) -> bool {
     let can_be = !is_going_on(context)
         && has_streams(context.volatile.cat.terminal())
@@ -76,7 +78,7 @@ pub(super) fn notify(context: &mut Context<'_>, number: u16) -> bool {
     can_be
 }
 
-/// What is not pending any more is told in no session.
+/// Cancels the sessions for notifications that are no longer pending.
 pub(super) fn forget_notifications(context: &mut Context<'_>) {
     let pending = stored(context).notification.as_ref().map(|pending| pending.sequence_number);
     let is_gone = |session: &StoredSession| session.notification.is_some() && session.notification != pending;
@@ -88,7 +90,7 @@ pub(super) fn forget_notifications(context: &mut Context<'_>) {
     }
 }
 
-/// There is a network: sessions that were cut off by a reset go on.
+/// Resumes sessions when there is a network.
 pub(super) fn network_is_there(context: &mut Context<'_>) {
     match context.volatile.cat.toolkit.agent {
         Agent::Idle if stored(context).session.is_some() => begin(context),
@@ -97,7 +99,7 @@ pub(super) fn network_is_there(context: &mut Context<'_>) {
     }
 }
 
-/// Nothing goes on: the turn of what waits. A REFRESH that is due goes before.
+/// Starts the next waiting session after the end of the active one. A pending REFRESH goes first.
 fn next(context: &mut Context<'_>) {
     if context.volatile.cat.is_busy() {
         return;
@@ -116,18 +118,19 @@ fn next(context: &mut Context<'_>) {
 fn begin(context: &mut Context<'_>) {
     let Some(session) = stored(context).session.clone() else { return };
     if !has_streams(context.volatile.cat.terminal()) {
-        return give_up(context, "the terminal opens no byte streams");
+        return give_up(context, "the terminal does not support TCP channels");
     }
     let Some(parameters) = Parameters::find(context, &session.parameters) else {
-        return give_up(context, "something that a session needs is neither in the trigger nor on the card");
+        return give_up(context, "a session parameter is missing in the trigger and on the card");
     };
     if context.volatile.cat.toolkit.network != Network::Normal {
         context.volatile.cat.toolkit.agent = Agent::Idle;
         return;
     }
-    // Once more at least: a reset has come between, or the SM-SR asks again.
+    // At least one retry is permitted, because a reset may have interrupted the session or the
+    // SM-SR has repeated its request.
     if session.attempts > parameters.retries.max(1) {
-        return give_up(context, "tried often enough");
+        return give_up(context, "the retry limit is reached");
     }
     change_stored(context, |stored| {
         if let Some(session) = &mut stored.session {
@@ -144,7 +147,7 @@ fn begin(context: &mut Context<'_>) {
 }
 
 fn give_up(context: &mut Context<'_>, why: &str) {
-    tracing::debug!(why, "a session is given up");
+    tracing::debug!(why, "a session was abandoned");
     let mut given_up = None;
     change_stored(context, |stored| given_up = stored.session.take());
     end(context);
@@ -154,24 +157,24 @@ fn give_up(context: &mut Context<'_>, why: &str) {
     next(context);
 }
 
-/// Nothing is under way any more, whatever is stored.
+/// Resets the agent. The stored sessions are kept.
 fn end(context: &mut Context<'_>) {
     context.volatile.cat.toolkit.agent = Agent::Idle;
     context.volatile.cat.hold_refresh(false);
     stop(context, Alarm::Session);
 }
 
-/// The server is silent, or it is time to begin again.
+/// Processes the expiration of the session timer: the server is silent, or the retry delay is over.
 pub(super) fn waited_long_enough(context: &mut Context<'_>) {
     match context.volatile.cat.toolkit.agent {
         Agent::Idle => {}
         Agent::Waiting => begin(context),
-        Agent::Opening(_) | Agent::Open(_) => interrupted(context, "nothing comes"),
+        Agent::Opening(_) | Agent::Open(_) => interrupted(context, "the server timed out"),
     }
 }
 
 fn interrupted(context: &mut Context<'_>, why: &str) {
-    tracing::debug!(why, "a session is interrupted");
+    tracing::debug!(why, "a session was interrupted");
     disconnect(context);
     let Some(session) = stored(context).session.clone() else { return next(context) };
     match Parameters::find(context, &session.parameters) {
@@ -180,11 +183,11 @@ fn interrupted(context: &mut Context<'_>, why: &str) {
             start(context, Alarm::Session, parameters.retry_seconds);
             next(context);
         }
-        _ => give_up(context, "tried often enough"),
+        _ => give_up(context, "the retry limit is reached"),
     }
 }
 
-/// Of a channel that is open, or being opened, nothing more is wanted.
+/// Closes the channel, whether it is open or being opened.
 fn disconnect(context: &mut Context<'_>) {
     context.volatile.cat.withdraw(Owner::Agent);
     if let Agent::Open(connection) = &context.volatile.cat.toolkit.agent {
@@ -194,7 +197,7 @@ fn disconnect(context: &mut Context<'_>) {
     end(context);
 }
 
-/// The terminal has done, or not, what the agent asked for.
+/// Processes the response to a proactive command of the agent.
 pub(super) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
     let done = response.filter(|response| is_done(response.result)).map(|done| &done.response);
     match (command, done) {
@@ -212,7 +215,7 @@ pub(super) fn answered(context: &mut Context<'_>, command: &Command, response: O
             Some(Response::Received { data, left }) => received(context, data, *left),
             _ => interrupted(context, "the terminal has nothing to receive"),
         },
-        // Of a session that is over.
+        // The response belongs to a session that is over.
         _ => {}
     }
 }
@@ -232,14 +235,14 @@ fn is_listening(context: &Context<'_>, channel: u8) -> bool {
 
 fn opened(context: &mut Context<'_>, open: &OpenChannel, channel: u8) {
     if !is_opening(context, open) {
-        // It comes too late.
+        // The session ended before the channel was opened.
         context.volatile.cat.ask(Owner::Agent, Command::CloseChannel { channel });
         return;
     }
     let parameters = stored(context).session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = parameters.and_then(|octets| Parameters::find(context, &octets)) else {
         context.volatile.cat.ask(Owner::Agent, Command::CloseChannel { channel });
-        return give_up(context, "what the session needs is gone");
+        return give_up(context, "the session parameters are no longer available");
     };
     let connection = Connection::new(channel, &parameters, context.world);
     context.volatile.cat.toolkit.agent = Agent::Open(Box::new(connection));
@@ -247,7 +250,7 @@ fn opened(context: &mut Context<'_>, open: &OpenChannel, channel: u8) {
     go_on(context);
 }
 
-/// The terminal has something that came.
+/// Processes a Data available event.
 pub(super) fn data_available(context: &mut Context<'_>, channel: u8, octets: u8) {
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent
         && connection.channel == channel
@@ -257,7 +260,7 @@ pub(super) fn data_available(context: &mut Context<'_>, channel: u8, octets: u8)
     }
 }
 
-/// The link under a channel is gone; what the terminal has received before can still be had.
+/// Processes the loss of the link. Data that the terminal received before can still be fetched.
 pub(super) fn channel_gone(context: &mut Context<'_>, channel: u8) {
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent
         && connection.channel == channel
@@ -272,7 +275,7 @@ fn received(context: &mut Context<'_>, data: &[u8], left: u8) {
     connection.available = left;
     let heard = match connection.receive(data) {
         Ok(heard) => heard,
-        // What is left to say to the server does not matter.
+        // Pending output to the server is discarded.
         Err(Lost(why)) => return interrupted(context, &why),
     };
     let channel = connection.channel;
@@ -283,7 +286,7 @@ fn received(context: &mut Context<'_>, data: &[u8], left: u8) {
         ask(context);
     }
     for reply in heard.replies {
-        // What is said after the end is said to nobody.
+        // Replies after the end of the session are ignored.
         if !is_listening(context, channel) {
             break;
         }
@@ -294,7 +297,7 @@ fn received(context: &mut Context<'_>, data: &[u8], left: u8) {
     go_on(context);
 }
 
-/// The next request of the session: the answer to the last script, or the first words.
+/// Sends the next request: the response to the last script, or the first request.
 fn ask(context: &mut Context<'_>) {
     let Some(session) = stored(context).session.clone() else { return };
     let Some(parameters) = Parameters::find(context, &session.parameters) else { return };
@@ -302,14 +305,14 @@ fn ask(context: &mut Context<'_>) {
         None => parameters.uri,
         Some(number) => match notification::encoded(context, number) {
             Some(notification) => notifying(&parameters.uri, &notification),
-            None => return interrupted(context, "there is nothing to tell any more"),
+            None => return interrupted(context, "the notification is no longer pending"),
         },
     };
     let post = Post {
         uri: session.next_uri.unwrap_or(first),
         host: parameters.host,
         agent: parameters.agent_id.unwrap_or_else(|| AgentId { eid: context.description.eid }.to_string()),
-        // A notification that is told again is the first request of a session.
+        // The first request of a repeated notification is not a resumption.
         resume: session.attempts > 1 && session.notification.is_none(),
         result: session.answer.map(|answer| (answer.status, answer.body.to_vec())),
     };
@@ -318,13 +321,13 @@ fn ask(context: &mut Context<'_>) {
     }
 }
 
-/// SGP.02 section 4.1.1.11.
+/// Appends the notification to the URI: SGP.02 section 4.1.1.11.
 fn notifying(uri: &str, notification: &[u8]) -> String {
     let separator = if uri.contains('?') { '&' } else { '?' };
     format!("{uri}{separator}msg={}", hex::encode_upper(notification))
 }
 
-/// What the server says.
+/// Processes a reply of the server.
 fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
     let (target, next_uri, script) = match reply {
         Reply::Commands { target, next_uri, script } => (target, next_uri, script),
@@ -332,25 +335,27 @@ fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
             finish(context);
             return Ok(());
         }
-        Reply::Refused(_) => return Err("the server refuses"),
+        Reply::Refused(_) => return Err("the server refused the request"),
     };
     if next_uri.as_deref().is_some_and(|uri| !parameters::is_request_target(uri)) {
-        return Err("the next URI is none");
+        return Err("the next URI is invalid");
     }
-    // A server may have nothing at first. One that has nothing again and again would be asked without a pause and without end.
+    // A first reply without a script is accepted. Repeated replies without a script would be polled
+    // without a pause and without end.
     let is_empty_again = script.is_empty()
         && stored(context).session.as_ref().is_some_and(|at| at.next_uri.is_some() && at.answer.is_none());
     if is_empty_again && next_uri.is_some() {
-        return Err("the server has nothing to say, twice");
+        return Err("the server sent two replies without a script");
     }
-    // It has been heard, and a confirmation in the script is not to end the session in which it comes.
+    // The notification was received. A confirmation in the script must not end the session in which
+    // it arrives.
     change_stored(context, |stored| {
         if let Some(session) = &mut stored.session {
             session.notification = None;
         }
     });
     let answer = if script.is_empty() { None } else { Some(run(context, target, &script)?) };
-    // It has been run; if nothing more is wanted, nobody hears of it.
+    // Without a next URI the response to the script is not sent.
     if next_uri.is_none() {
         finish(context);
         return Ok(());
@@ -358,7 +363,8 @@ fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
     change_stored(context, |stored| {
         if let Some(session) = &mut stored.session {
             session.next_uri = next_uri;
-            // Once it has said something the server is there, and what fails from here on fails anew.
+            // After a script was received the server is known to be reachable, so the retries start
+            // again.
             if answer.is_some() {
                 session.attempts = 1;
             }
@@ -376,7 +382,7 @@ fn run(context: &mut Context<'_>, target: Option<Aid>, octets: &[u8]) -> Result<
     }
     let session = stored(context).session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = session.and_then(|octets| Parameters::find(context, &octets)) else {
-        return Err("the key of the session is gone");
+        return Err("the key of the session no longer exists");
     };
     let ran = match Script::parse(octets) {
         Ok(script) => script::run(context, &target, parameters.key_version, &script),
@@ -388,7 +394,7 @@ fn run(context: &mut Context<'_>, target: Option<Aid>, octets: &[u8]) -> Result<
     Ok(ScriptAnswer { status: ScriptStatus::Ok, body: ran.to_bytes().into() })
 }
 
-/// The server has nothing more to say.
+/// Ends the session after the last reply.
 fn finish(context: &mut Context<'_>) {
     change_stored(context, |stored| stored.session = None);
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent {
@@ -397,7 +403,7 @@ fn finish(context: &mut Context<'_>) {
     go_on(context);
 }
 
-/// Lets the terminal do what comes next: send, receive, close; one at a time.
+/// Queues the next command of the session: send, receive or close, one at a time.
 fn go_on(context: &mut Context<'_>) {
     if context.volatile.cat.is_asking(Owner::Agent) {
         return;
@@ -415,6 +421,6 @@ fn go_on(context: &mut Context<'_>) {
         let length = connection.available.min(connection::MAX_CHANNEL_DATA);
         context.volatile.cat.ask(Owner::Agent, Command::ReceiveData { channel, length });
     } else if connection.is_gone {
-        interrupted(context, "the link is gone");
+        interrupted(context, "the link was lost");
     }
 }

@@ -1,4 +1,5 @@
-//! Scripts in the expanded format: TS 102 226 section 5.2.1.2, and SGP.02 annex K for their chaining.
+//! Scripts in the expanded format: TS 102 226 section 5.2.1.2, and SGP.02 annex K for their
+//! chaining.
 //!
 //! Commands are executed in order until one is refused. State created by a script (a key
 //! establishment, a secure channel) is discarded at its end, unless the script is part of a chain.

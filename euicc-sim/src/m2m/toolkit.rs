@@ -1,15 +1,18 @@
-//! What an M2M card does by itself: SGP.02 sections 3.14 to 3.16 and 4.1.1.11, over TS 102 223.
+//! The toolkit application of an M2M eUICC: SGP.02 sections 3.14 to 3.16 and 4.1.1.11, over TS 102
+//! 223.
 //!
-//! The terminal's profile begins it: the card asks to be polled, to be told of the network and of byte streams, and where
-//! it is. From then on everything here answers something that the terminal says: an envelope, a response, STATUS, a timer
-//! that is over. What must outlive the power is `Stored`; all else begins anew with the terminal's profile.
+//! TERMINAL PROFILE starts the application. The card requests periodic STATUS commands, events for
+//! location status and byte streams, and the location. After that, everything is a reaction to the
+//! terminal: an envelope, a response, STATUS, or an expired timer. `Stored` holds the persistent
+//! state; all other state is reset by TERMINAL PROFILE.
 //!
-//! | part | what |
+//! | part | contents |
 //! |---|---|
-//! | `scp80` | command packets that come as short messages, and what is answered |
-//! | `scp81` | the administration agent: sessions over HTTPS |
-//! | `notification` | the SM-SR is told which profile is enabled, until it confirms |
-//! | `fallback` | no network: back to the profile before, or to the one with the fallback attribute |
+//! | `scp80` | command packets in short messages, and their responses |
+//! | `scp81` | the administration agent: HTTPS sessions |
+//! | `notification` | reports the enabled profile to the SM-SR until it confirms |
+//! | `fallback` | no network: rolls back to the previous profile, or falls back to the one with the
+//! fallback attribute |
 
 mod alarms;
 mod numbers;
@@ -33,33 +36,33 @@ pub(crate) use alarms::{Alarm, Alarms, start, stop};
 pub use numbers::Numbers;
 pub(crate) use stored::{Cause, Change, Kind, Pending, ScriptAnswer, Stored, StoredSession};
 
-/// What is going on, until the terminal says its profile anew.
+/// The volatile state, reset by TERMINAL PROFILE.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Toolkit {
-    /// How often the terminal sends STATUS, in seconds; 0 while it has not said so.
+    /// The interval of STATUS commands in seconds; 0 until the terminal has reported it.
     poll_seconds: u64,
-    /// The terminal's own number, as it gave it.
+    /// The IMEI as reported by the terminal.
     pub(super) imei: Option<Imei>,
     pub(super) network: Network,
     pub(super) alarms: Alarms,
     pub(super) messages: scp80::Messages,
     pub(super) agent: scp81::Agent,
-    /// A notification is to be sent once the session is over that goes on.
+    /// True if a notification must be sent after the current session.
     pub(super) notification_waits: bool,
 }
 
-/// What the description says of times and tries.
+/// The timers and retry limits of the description.
 pub(crate) fn numbers<'a>(context: &Context<'a>) -> &'a Numbers {
     context.description.m2m.as_deref().map_or(Numbers::STANDARD, |m2m| &m2m.toolkit)
 }
 
-/// What must outlive the power.
+/// The persistent state.
 pub(super) fn stored<'a>(context: &'a Context<'_>) -> &'a Stored {
     const NOTHING: &Stored = &Stored::NEW;
     context.persistent.m2m.as_deref().map_or(NOTHING, |m2m| &m2m.toolkit)
 }
 
-/// The same, to change it.
+/// Changes the persistent state.
 pub(super) fn change_stored(context: &mut Context<'_>, change: impl FnOnce(&mut Stored)) {
     let mut changed = stored(context).clone();
     change(&mut changed);
@@ -70,7 +73,7 @@ pub(super) fn change_stored(context: &mut Context<'_>, change: impl FnOnce(&mut 
     }
 }
 
-/// The terminal has said what it can do: TS 102 221 section 14.5.1.
+/// Starts the application after TERMINAL PROFILE: TS 102 221 section 14.5.1.
 pub(crate) fn begin(context: &mut Context<'_>) {
     let poll = std::time::Duration::from_secs(numbers(context).poll_seconds);
     let cat = &mut context.volatile.cat;
@@ -90,11 +93,12 @@ pub(crate) fn begin(context: &mut Context<'_>) {
     cat.ask(Owner::Toolkit, Command::ProvideLocalInformation(LocalInformation::Imei));
     let location = Command::ProvideLocalInformation(LocalInformation::Location);
     let is_told_of_the_network = cat.ask(Owner::Toolkit, location) || is_told_of_the_network;
-    // Of a terminal that never says whether there is a network it is assumed, and trying shows.
+    // If the terminal cannot report the location status, a network is assumed; failed attempts then
+    // show its absence.
     fallback::told(context, if is_told_of_the_network { Network::Unknown } else { Network::Normal });
 }
 
-/// STATUS has come.
+/// Processes STATUS, which advances the timers counted by the card.
 pub(crate) fn polled(context: &mut Context<'_>) {
     let seconds = match context.volatile.cat.toolkit.poll_seconds {
         0 => numbers(context).poll_seconds,
@@ -124,11 +128,11 @@ pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>
                 alarmed(context, alarm);
             }
         }
-        // For an application that is not there.
+        // There is no application for cell broadcast.
         None if data.first() == Some(&CELL_BROADCAST_DOWNLOAD) => {
             return Err(StatusWord::FUNCTION_NOT_SUPPORTED);
         }
-        // Menus, calls and what else a terminal may tell: nobody here has a part in them.
+        // Menu selection, call control and other envelopes have no effect on this card.
         None => {}
     }
     Ok(Vec::new())
@@ -153,12 +157,13 @@ fn happened(context: &mut Context<'_>, event: &EventDownload) {
             ChannelState::Open => {}
             ChannelState::Closed | ChannelState::Dropped => scp81::channel_gone(context, status.channel),
         },
-        // Nobody here asked for it.
+        // The card does not subscribe to other events.
         EventDownload::Other(_) => {}
     }
 }
 
-/// The terminal has done, or not, what was asked for; without a response where its answer could not be read.
+/// Dispatches the response to a proactive command to its owner. The response is `None` if it could
+/// not be decoded.
 pub(crate) fn answered(
     context: &mut Context<'_>,
     owner: Owner,
@@ -168,7 +173,7 @@ pub(crate) fn answered(
     match owner {
         Owner::Toolkit => own_answer(context, command, response),
         Owner::Alarms => alarms::answered(context, command, response),
-        // It was sent, or it was not: then the SM-SR asks again.
+        // The result is not needed: if the message was not sent, the SM-SR repeats its request.
         Owner::ResponsePacket => {}
         Owner::Notification => notification::answered(context, response),
         Owner::Agent => scp81::answered(context, command, response),
@@ -179,7 +184,7 @@ pub(crate) fn answered(
 fn own_answer(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
     /// TS 102 223 section 8.12: performed, limited service.
     const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
-    /// Section 8.12.2: why the terminal cannot now.
+    /// Section 8.12.2: additional information "no service".
     const NO_SERVICE: u8 = 0x04;
     let Some(response) = response else { return };
     match (command, &response.response) {
@@ -195,7 +200,7 @@ fn own_answer(context: &mut Context<'_>, command: &Command, response: Option<&Te
             GeneralResult::TERMINAL_UNABLE if response.additional.first() == Some(&NO_SERVICE) => {
                 fallback::told(context, Network::None);
             }
-            // It cannot say: the event will.
+            // The location is unavailable; the event will report it.
             _ => {}
         },
         _ => {}

@@ -24,7 +24,7 @@ fn challenge(algorithm: &Algorithm, rand: [u8; 16], sqn: Sqn) -> String {
     format!("0088008122 10{} 10{}", hex::encode(rand), hex::encode(autn.to_bytes()))
 }
 
-/// What a USIM with these keys must do.
+/// Asserts the behaviour of a USIM with these keys.
 fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
     let rand = [0x5A; 16];
     let sqn = |seq, ind| Sqn::from_seq_ind(seq, ind).unwrap();
@@ -41,7 +41,7 @@ fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
     bench.read(SELECT_USIM);
     assert_eq!(bench.read(&fresh), expected);
 
-    // Replayed, also after a power cut: the card tells its own number.
+    // A repeated challenge, even after a reset, returns the card's own sequence number.
     bench.reset();
     bench.read(SELECT_USIM);
     let auts = hex::decode(bench.read(&fresh)).unwrap();
@@ -49,7 +49,8 @@ fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
     let auts = Auts::from_bytes(auts[2..].try_into().unwrap());
     assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(sqn(1, 0)));
 
-    // Another index has a row of its own; too far ahead is not fresh, save for the test algorithm.
+    // Another index has its own sequence number. A number too far ahead is not fresh, except for
+    // the test algorithm.
     let has_delta = !matches!(algorithm, Algorithm::UsimTest(_));
     assert!(bench.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DB"));
     assert!(bench.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DC"));
@@ -58,7 +59,7 @@ fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
     assert!(far.starts_with(if has_delta { "DC" } else { "DB" }), "{far}");
     assert!(bench.read(&challenge(algorithm, rand, sqn(2, 0))).starts_with("DB"));
 
-    // Not made with these keys.
+    // A forged challenge.
     let mut forged = fresh.clone();
     forged.replace_range(fresh.len() - 1.., if fresh.ends_with('0') { "1" } else { "0" });
     bench.expect(&forged, "9862");
@@ -88,7 +89,7 @@ fn every_profile_authenticates_with_the_test_algorithm_it_names() {
     }
 }
 
-/// A TS.48 package with other authentication parameters in all its applications.
+/// A TS.48 package with modified authentication parameters in all applications.
 fn package_with(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
     let (_, package) = ts48("der").into_iter().next()?;
     let mut package = Package::decode(&package).unwrap();
@@ -100,7 +101,7 @@ fn package_with(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
     Some(Goods::of(package.encode()))
 }
 
-/// A TS.48 package with another algorithm in all its applications.
+/// A TS.48 package with another algorithm in all applications.
 fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> Option<Goods> {
     package_with(|aka| {
         if let AlgoConfiguration::AlgoParameter(own) = &mut aka.algo_configuration {
@@ -110,7 +111,7 @@ fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> Option<Goods> {
 }
 
 #[test]
-fn a_profile_with_milenage_authenticates_with_milenage() {
+fn a_profile_authenticates_with_milenage() {
     let Some(goods) = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
@@ -122,7 +123,7 @@ fn a_profile_with_milenage_authenticates_with_milenage() {
 }
 
 #[test]
-fn a_profile_of_our_own_authenticates() {
+fn a_built_profile_authenticates() {
     // GSM access and the GSM security context.
     let services = [27, 38];
     let subscription = Subscription { key: KEY, opc: [0x77; 16], ..Subscription::default() };
@@ -151,8 +152,8 @@ fn the_operators_own_constants_are_used() {
     check_authentication(&mut with_enabled(&goods), &Algorithm::Milenage(algorithm));
 }
 
-/// The PINs of a profile of our own: those whose keyReference stands in the first list, each with a code of its digit,
-/// enabled; the second is the PIN status template of the USIM.
+/// A profile built by the test. Its enabled PINs have the key references in the first list, each
+/// with a value made of its last digit. The second list is the PIN status template of the USIM.
 fn with_pins(references: &[u8], template: &[u8]) -> Bench {
     let mut package = own_package(Subscription::default(), &[]);
     let pins = package.elements.iter_mut().find_map(|element| match element {
@@ -180,28 +181,28 @@ fn with_pins(references: &[u8], template: &[u8]) -> Bench {
     bench
 }
 
-/// VERIFY, with a code as `with_pins` makes it.
+/// VERIFY PIN with a value as in `with_pins`.
 fn verify(reference: u8) -> String {
     format!("002000{reference:02X}08 {}", format!("3{}", reference % 10).repeat(8))
 }
 
 #[test]
-fn an_application_asks_for_the_pin_of_its_own() {
-    // The codes there are, the template of the USIM, the codes presented one after another, and for each whether the
-    // USIM authenticates before it; the last after all of them.
+fn an_application_requires_its_own_pin() {
+    // Columns: PINs, PIN status template of the USIM, PINs verified one after the other, the status
+    // word before each verification, and whether the USIM authenticates after all of them.
     for (codes, template, presented, before, after) in [
         (&[1][..], &[1, 0x81, 0x0A][..], &[1][..], "6982", true),
         (&[1, 2], &[2, 0x82, 0x0A], &[1, 2], "6982", true),
         (&[1, 2], &[2, 0x82, 0x0A], &[1], "6982", false),
         (&[1, 2, 8], &[2, 8], &[1, 2, 8], "6982", true),
         (&[1, 2, 8], &[2, 8], &[1, 2], "6982", false),
-        // The universal PIN stands in where the application has none that is enabled.
+        // The universal PIN applies if the application has no enabled PIN.
         (&[1, 2, 17], &[2, 17], &[2], "6982", true),
         (&[1, 2, 17], &[2, 17], &[17], "6982", false),
         (&[1, 17], &[2, 17], &[1, 17], "6982", true),
         (&[1, 17], &[2, 17], &[1], "6982", false),
         (&[1, 17], &[1], &[1], "6982", true),
-        // No template: the PIN that a card with one application has.
+        // Without a template the PIN of a card with one application applies.
         (&[1, 17], &[], &[1], "6982", true),
         (&[1, 17], &[], &[], "6982", false),
     ] {
@@ -211,11 +212,11 @@ fn an_application_asks_for_the_pin_of_its_own() {
             bench.expect(&challenge, before);
             bench.expect(&verify(*reference), "9000");
         }
-        // Past the PIN the challenge is found to be forged.
+        // After the PIN check the forged challenge is detected.
         let expected = if after { "9862" } else { before };
         assert_eq!(bench.apdu(&challenge), expected, "{codes:?} {template:?} {presented:?}");
     }
-    // Disabled, the USIM asks for nothing.
+    // A disabled PIN is not required.
     let mut bench = with_pins(&[2], &[2]);
     bench.expect(&verify(2).replacen("0020", "0026", 1), "9000");
     bench.reset();
@@ -228,7 +229,7 @@ fn an_application_authenticates_only_while_it_is_the_current_one() {
     let Some(mut bench) = with_ts48() else { return };
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
     bench.read(SELECT_USIM);
-    // In its directory, with a file of it, and in a directory of it; not in another.
+    // Allowed in its directory, with a file of it, and in a subdirectory; not in another directory.
     for (select, status) in [
         ("00A4000C02 7FFF", "610E"),
         ("00A4000C02 6F07", "610E"),
@@ -243,7 +244,7 @@ fn an_application_authenticates_only_while_it_is_the_current_one() {
 }
 
 #[test]
-fn a_profile_with_tuak_authenticates_with_tuak() {
+fn a_profile_authenticates_with_tuak() {
     for (key, options, length, iterations) in [
         (&KEY[..], 0x00, ResLength::Bits32, 1),
         (&KEY[..], 0x01, ResLength::Bits64, 3),
@@ -267,7 +268,7 @@ fn a_profile_with_tuak_authenticates_with_tuak() {
 
 const SELECT_ISIM: &str = "00A4040C07 A0000000871004";
 
-/// A challenge and what becomes of it: DB, DC, or the status word.
+/// The outcome of a challenge: DB, DC, or the status word.
 fn outcome_of(bench: &mut Bench, challenge: &str) -> String {
     let answer = bench.apdu(challenge);
     match answer.strip_prefix("61") {
@@ -276,7 +277,7 @@ fn outcome_of(bench: &mut Bench, challenge: &str) -> String {
     }
 }
 
-/// USIM and ISIM with Milenage, the ISIM with the parameters of the USIM.
+/// A package whose ISIM shares the Milenage parameters of the USIM.
 fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
     let usim = "A0000000871002FF49FF0589";
     package_with(|aka| {
@@ -284,7 +285,7 @@ fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
         aka.sqn_init = None;
-        // The second of the package is that of the ISIM.
+        // The second element of the package is that of the ISIM.
         if aka.header.identification > 15 {
             aka.algo_configuration = AlgoConfiguration::MappingParameter(MappingParameter {
                 mapping_options: [0x06].into(),
@@ -297,7 +298,7 @@ fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
 }
 
 #[test]
-fn usim_and_isim_with_keys_in_common_count_together() {
+fn usim_and_isim_with_shared_keys_share_their_counters() {
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
     let sqn = |seq, ind| Sqn::from_seq_ind(seq, ind).unwrap();
     let Some(goods) = with_mapping(|_| {}) else { return };
@@ -305,7 +306,7 @@ fn usim_and_isim_with_keys_in_common_count_together() {
     bench.read(SELECT_USIM);
     let first = challenge(&algorithm, [0x5A; 16], sqn(4, 0));
     assert_eq!(outcome_of(&mut bench, &first), "DB");
-    // What the USIM has accepted is used up for the ISIM, and the other way round.
+    // A number accepted by the USIM is used up for the ISIM, and vice versa.
     bench.read(SELECT_ISIM);
     assert_eq!(outcome_of(&mut bench, &first), "DC");
     let second = challenge(&algorithm, [0x5A; 16], sqn(5, 1));
@@ -314,7 +315,7 @@ fn usim_and_isim_with_keys_in_common_count_together() {
     bench.read(SELECT_USIM);
     assert_eq!(outcome_of(&mut bench, &second), "DC");
 
-    // Limits of its own the ISIM has beside numbers in common: SEQ may not go so far ahead there.
+    // The ISIM can have its own delta with shared sequence numbers.
     let Some(goods) = with_mapping(|aka| {
         if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
             aka.sqn_delta = Some([0, 0, 0, 0, 0, 5].into());
@@ -330,7 +331,7 @@ fn usim_and_isim_with_keys_in_common_count_together() {
         assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, [0x5A; 16], sqn(seq, 0))), expected);
     }
 
-    // With numbers of its own the ISIM counts for itself.
+    // With its own sequence numbers the ISIM counts separately.
     let init: Vec<_> = (0..32).map(|_| [0, 0, 0, 0, 0, 9].into()).collect();
     let Some(goods) = with_mapping(|aka| {
         if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
@@ -370,7 +371,7 @@ fn an_isim_has_no_gsm_values() {
 }
 
 #[test]
-fn services_of_ef_ust_say_what_gsm_gets() {
+fn services_of_ef_ust_determine_the_gsm_functions() {
     let Some(mut bench) = with_ts48() else { return };
     let algorithm = Algorithm::UsimTest(UsimTest::new(KEY));
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
@@ -391,7 +392,7 @@ fn services_of_ef_ust_say_what_gsm_gets() {
 }
 
 #[test]
-fn authentications_are_counted_where_the_package_says_so() {
+fn authentications_are_limited_if_the_package_says_so() {
     let Some(goods) = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
@@ -404,7 +405,7 @@ fn authentications_are_counted_where_the_package_says_so() {
     bench.read(SELECT_USIM);
     let fresh = challenge(&algorithm, [0x5A; 16], Sqn::from_seq_ind(1, 0).unwrap());
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
-    // Whatever comes of it, and also over a reset.
+    // Counted regardless of the outcome, and across a reset.
     assert_eq!(outcome_of(&mut bench, &fresh), "DB");
     assert_eq!(outcome_of(&mut bench, &fresh), "DC");
     bench.expect(&fresh.replacen("5a", "5b", 1), "9862");
@@ -416,7 +417,7 @@ fn authentications_are_counted_where_the_package_says_so() {
 }
 
 #[test]
-fn a_test_usim_resynchronises_when_the_tester_asks() {
+fn a_test_usim_resynchronises_on_request() {
     let Some(mut bench) = with_ts48() else { return };
     let algorithm = Algorithm::UsimTest(UsimTest::new(KEY));
     bench.read(SELECT_USIM);
@@ -429,6 +430,6 @@ fn a_test_usim_resynchronises_when_the_tester_asks() {
     assert_eq!(auts[..2], [0xDC, 14]);
     let auts = Auts::from_bytes(auts[2..].try_into().unwrap());
     assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(sqn(6)));
-    // It has not been used up.
+    // The sequence number has not been used up.
     assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, rand, sqn(7))), "DB");
 }

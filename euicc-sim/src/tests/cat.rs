@@ -13,7 +13,7 @@ const FETCH: &str = "8012000000";
 const UICC_RESET: &str = "D009 8103010104 82028182 9000";
 const PROFILE_STATE_CHANGE: &str = "D009 8103010109 82028182 9000";
 
-/// TERMINAL PROFILE with these octets (counted from 1) beside REFRESH; all else is not supported.
+/// TERMINAL PROFILE with these octets (numbered from 1) in addition to REFRESH.
 fn terminal_profile(octets: &[(usize, u8)]) -> String {
     let mut profile = vec![0; octets.iter().map(|(octet, _)| *octet).max().unwrap_or(3).max(3)];
     profile[2] = 0x80;
@@ -23,18 +23,18 @@ fn terminal_profile(octets: &[(usize, u8)]) -> String {
     format!("80100000{:02X}{}", profile.len(), hex::encode(profile))
 }
 
-/// TERMINAL RESPONSE to REFRESH in a mode.
+/// TERMINAL RESPONSE to REFRESH with this mode.
 fn response(mode: &str, result: &str) -> String {
     format!("801400000C 81030101{mode} 82028281 8301{result}")
 }
 
 #[test]
-fn the_mode_is_what_the_terminal_knows() {
+fn the_refresh_mode_depends_on_the_terminal_profile() {
     let (mut bench, one, two) = with_two();
     for (octets, expected) in [
         (&[][..], UICC_RESET),
         (&[(34, 0x20)], PROFILE_STATE_CHANGE),
-        // The bits and octets beside it say something else.
+        // Neighbouring bits and octets have another meaning.
         (&[(34, 0xDF)], UICC_RESET),
         (&[(33, 0x20)], UICC_RESET),
         (&[(35, 0x20)], UICC_RESET),
@@ -48,7 +48,7 @@ fn the_mode_is_what_the_terminal_knows() {
 }
 
 #[test]
-fn a_terminal_that_does_not_refresh_is_told_nothing() {
+fn refresh_is_not_announced_to_a_terminal_that_does_not_support_it() {
     for profile in [None, Some("8010000001FF"), Some("8010000003 FFFF7F")] {
         let (mut bench, one, two) = with_two();
         if let Some(profile) = profile {
@@ -58,7 +58,7 @@ fn a_terminal_that_does_not_refresh_is_told_nothing() {
         bench.expect("80AA000005 A903830107", "9000");
         bench.expect(FETCH, "6985");
         bench.expect(&response("04", "00"), "6985");
-        // It is no session that others would have to wait for.
+        // It does not block another switch.
         assert_eq!(bench.enable(two.iccid(), true), EnableResult::OK);
         assert_eq!(states(&mut bench), [false, false]);
         bench.reset();
@@ -77,12 +77,13 @@ fn after_a_profile_state_change_the_card_is_as_after_a_reset() {
     bench.expect("0020000A08 3535353535353535", "910B");
     bench.expect("00A4000C02 2FE2", "910B");
     bench.expect(FETCH, PROFILE_STATE_CHANGE);
-    // An answer to another command, or to this one in another mode, is none.
+    // A response to another command or with another mode is refused.
     bench.expect(&response("04", "00"), "6A80");
     bench.expect("801400000C 8103012109 82028281 830100", "6A80");
     bench.expect("8014000005 8103010109", "6A80");
     bench.expect(&response("09", "00"), "9000");
-    // Every channel but the basic one is closed; there the file, the code and the terminal's profile are forgotten.
+    // All channels except the basic channel are closed. Its selection, the verified PINs and the
+    // terminal profile are cleared.
     bench.expect("0181000000", "6881");
     bench.expect("00A4000C02 2FE2", "6A82");
     bench.forget_channel();
@@ -91,7 +92,7 @@ fn after_a_profile_state_change_the_card_is_as_after_a_reset() {
     assert_eq!(bench.enable(with_files, true), EnableResult::OK);
     bench.expect(FETCH, "6985");
 
-    // And the other way: the MF of the profile that has one is selected, its code not presented.
+    // A switch back: the MF of the profile is selected, and its PIN is not verified.
     bench.expect("80F2000C", "6D00");
     bench.expect(&terminal_profile(&[(34, 0x20)]), "910B");
     bench.expect(FETCH, PROFILE_STATE_CHANGE);
@@ -101,13 +102,13 @@ fn after_a_profile_state_change_the_card_is_as_after_a_reset() {
 }
 
 #[test]
-fn what_the_terminal_cannot_do_now_is_asked_again() {
+fn a_temporarily_failed_refresh_is_announced_again() {
     let (mut bench, one, _) = with_two();
     bench.expect(REFRESHES, "9000");
     assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
     for busy in ["20", "21", "2F"] {
         bench.expect(FETCH, UICC_RESET);
-        // Not with this answer, or it would be asked again and again.
+        // Not in this response, because the terminal would repeat it at once.
         bench.expect(&response("04", busy), "9000");
         bench.expect("80AA000005 A903830107", "910B");
         assert_eq!(states(&mut bench), [false, false]);
@@ -121,7 +122,7 @@ fn what_the_terminal_cannot_do_now_is_asked_again() {
 }
 
 #[test]
-fn a_memory_reset_asks_for_a_reset() {
+fn a_memory_reset_announces_a_uicc_reset() {
     let (mut bench, one, _) = with_two();
     assert_eq!(bench.enable(one.iccid(), false), EnableResult::OK);
     bench.expect(&terminal_profile(&[(34, 0x20)]), "9000");
@@ -132,18 +133,19 @@ fn a_memory_reset_asks_for_a_reset() {
 }
 
 #[test]
-fn envelopes_are_read() {
+fn envelopes_are_checked() {
     let mut bench = Bench::new();
     for (envelope, status) in [
-        // Menu selection, timer expiration, event download (user activity), call control: nobody waits for them.
+        // Menu selection, timer expiration, event download (user activity), call control: no
+        // application handles them.
         ("80C2000009 D307 82020181 900101", "9000"),
         ("80C200000C D70A 82028281 A40101 A50100", "9000"),
         ("80C2000009 D607 990104 82028281", "9000"),
         ("80C200000A D408 82028281 8602FFFF", "9000"),
-        // SMS-PP and cell broadcast download: for an application that is not there.
+        // SMS-PP and cell broadcast download: there is no application for them.
         ("80C2000006 D104 82028381", "6A81"),
         ("80C2000006 D204 82028381", "6A81"),
-        // No envelope; cut short; more than one; no TLVs within.
+        // Malformed envelopes: empty, truncated, two of them, invalid TLVs inside.
         ("80C2000004 D0028281", "6A80"),
         ("80C2000005 D307 820201", "6A80"),
         ("80C2000004 D300 D300", "6A80"),

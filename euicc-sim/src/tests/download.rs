@@ -1,4 +1,4 @@
-//! Downloads that succeed, and what they leave.
+//! Successful downloads and their effects.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn notifications(bench: &mut Bench) -> Vec<NotificationMetadata> {
 }
 
 #[test]
-fn a_download_installs_a_disabled_profile_and_says_so_under_signature() {
+fn a_download_installs_a_disabled_profile_and_returns_a_signed_result() {
     for curve in [Curve::P256, Curve::BrainpoolP256r1] {
         for own_keys in [true, false] {
             let mut bench = Bench::new();
@@ -60,7 +60,7 @@ fn a_download_installs_a_disabled_profile_and_says_so_under_signature() {
 }
 
 #[test]
-fn notifications_are_numbered_kept_over_a_reset_and_removed_once() {
+fn notifications_are_numbered_survive_a_reset_and_are_removed_once() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let mut goods = Goods::small(ICCID);
@@ -134,13 +134,13 @@ fn an_interrupted_download_can_be_repeated_with_the_same_one_time_key() {
     let bound = server.bind_to(&bench, &second, &goods, |_| {});
     assert_eq!(outcome(&load(&mut bench, &bound.to_der()).unwrap()), Ok(()));
 
-    // Used up: another download gets another key.
+    // The key has been used up, so another download gets another key.
     let PrepareDownloadResponse::DownloadResponseOk(third) = server.prepare(&mut bench) else { panic!() };
     assert_ne!(third.euicc_signed2.euicc_otpk, first.euicc_signed2.euicc_otpk);
 }
 
 #[test]
-fn a_confirmation_code_is_returned_signed_and_must_be_there_exactly_when_asked_for() {
+fn a_confirmation_code_is_signed_and_required_exactly_when_requested() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let hash = hash_cc("1234", &server.transaction_id.0);
@@ -158,7 +158,7 @@ fn a_confirmation_code_is_returned_signed_and_must_be_there_exactly_when_asked_f
 }
 
 #[test]
-fn a_session_can_be_cancelled_once_and_leaves_nothing() {
+fn a_session_can_be_cancelled_once_and_leaves_no_profile() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     server.prepare(&mut bench);
@@ -180,7 +180,7 @@ fn a_session_can_be_cancelled_once_and_leaves_nothing() {
 }
 
 #[test]
-fn isd_p_numbers_are_never_used_twice() {
+fn isd_p_numbers_are_never_reused() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let goods = Goods::small(ICCID);
@@ -195,7 +195,7 @@ fn isd_p_numbers_are_never_used_twice() {
 }
 
 #[test]
-fn the_same_iccid_does_not_install_twice() {
+fn an_iccid_cannot_be_installed_twice() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let goods = Goods::small(ICCID);

@@ -1,4 +1,4 @@
-//! Every file of every TS.48 profile, over APDUs: where it is, what its FCP says, what is in it.
+//! Every file of every TS.48 profile over APDUs: position, FCP and contents.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use super::files::{VERIFY_ADM1, ts48, with_enabled};
 use super::server::Goods;
 use super::value_notation::{ExpectedFile, ExpectedFiles};
 
-/// What is open to whoever knows every code of the TS.48 profile.
+/// The codes that give all access rights of the TS.48 profile.
 const CODES: [&str; 3] = [VERIFY_ADM1, "0020000B08 3636363636363636", "0020008108 39393939FFFFFFFF"];
 
 /// Bits of an access mode.
 const READ: u8 = 0x01;
 const UPDATE: u8 = 0x02;
 
-/// The packages of which GSMA gives no value notation.
+/// The packages for which GSMA publishes no value notation.
 const WITHOUT_VALUE_NOTATION: [&str; 3] =
     ["TS48v2_SAIP2.1_BERTLV", "TS48v4_SAIP2.3_NoBERTLV", "TS48v5_SAIP2.3_BERTLV_SUCI"];
 
 #[test]
-fn every_file_reads_back_as_the_value_notation_of_its_package_says() {
+fn every_file_matches_the_value_notation_of_its_package() {
     let notations = ts48("txt");
     for (name, package) in ts48("der") {
         let notation = notations.iter().find(|(other, _)| *other == name);
@@ -34,10 +34,10 @@ fn every_file_reads_back_as_the_value_notation_of_its_package_says() {
     }
 }
 
-/// Where there is no second opinion: whether the decoder is right does not show here, only whether the card has the
-/// files that it found.
+/// For packages without value notation. This test does not check the decoder, only that the card
+/// has the files that the decoder found.
 #[test]
-fn every_file_reads_back_as_the_decoder_found_it() {
+fn every_file_matches_the_decoded_package() {
     for (name, package) in ts48("der") {
         if WITHOUT_VALUE_NOTATION.contains(&&*name) {
             let files = FileSystem::build(&Package::decode(&package).unwrap()).unwrap();
@@ -57,8 +57,8 @@ fn walk(name: &str, package: Vec<u8>, expected: &ExpectedFiles, source: &str) {
     let ber_tlv = expected.files.iter().filter(|file| file.is_ber_tlv()).count();
     let closed = expected.files.iter().filter(|file| !expected.allows(file, READ)).count();
     println!(
-        "{name}: {files} EFs in {directories} directories are as {source} says, {links} of them links, \
-         {ber_tlv} of BER-TLV structure, {closed} that nobody may read"
+        "{name}: {files} EFs in {directories} directories match {source}, {links} of them are links, \
+         {ber_tlv} have BER-TLV structure, {closed} cannot be read"
     );
     assert!(files > 200, "{name}: {files} files");
 }
@@ -70,7 +70,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Selects the application of a path, if it is in one, and gives the path as SELECT takes it.
+    /// Selects the application of a path, if there is one, and returns the path for SELECT.
     fn path(&mut self, path: &[u16]) -> String {
         let digits = |fids: &[u16]| fids.iter().map(|fid| format!("{fid:04X}")).collect::<String>();
         match path {
@@ -104,7 +104,7 @@ impl Walk<'_> {
         }
         let content = self.expected.real(file).content(size);
         self.check_content(file, &content, &what);
-        // From directory to directory.
+        // Step by step through the directories.
         let steps = self.path(&file.path());
         let (first, rest) = steps.split_at(4);
         self.bench.expect(&format!("00A4000C02{}", if first == "7FFF" { first } else { "3F00" }), "9000");
@@ -135,7 +135,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The size that the FCP tells; what else it tells must be what the package says.
+    /// Checks the FCP against the package and returns the file size.
     fn check_fcp(&self, file: &ExpectedFile, fcp: &[u8], what: &str) -> usize {
         let (tag, template) = tlv::split(fcp).unwrap();
         assert_eq!(tag, Tag(0x62), "{what}");
@@ -170,7 +170,7 @@ impl Walk<'_> {
         size
     }
 
-    /// The current EF must have this content.
+    /// Asserts that the current EF has these contents.
     fn check_content(&mut self, file: &ExpectedFile, content: &[u8], what: &str) {
         if !self.expected.allows(file, READ) {
             let command = match file.record_length() {
@@ -181,7 +181,8 @@ impl Walk<'_> {
             return self.bench.expect(command, "6982");
         }
         if file.is_ber_tlv() {
-            // None of the packages puts an object into a file: one is written, listed, read and taken away.
+            // The packages contain no objects: the test writes one, lists it, reads it and deletes
+            // it.
             assert!(content.is_empty(), "{what}");
             assert_eq!(self.bench.apdu("80CB0080015C00"), "5C009000", "{what}");
             if !self.expected.allows(file, UPDATE) {
@@ -210,7 +211,8 @@ impl Walk<'_> {
         }
     }
 
-    /// In every directory there are the files that the package puts there, and no other; gives how many directories.
+    /// Asserts that every directory contains exactly the files of the package. Returns the number
+    /// of directories.
     fn list(&mut self) -> usize {
         let directories: Vec<Vec<u16>> = self.expected.directories.iter().cloned().chain([vec![]]).collect();
         for directory in &directories {
@@ -227,7 +229,7 @@ impl Walk<'_> {
 }
 
 impl ExpectedFiles {
-    /// The same of a package without value notation: only the way to the card is checked then.
+    /// The expected files of a package without value notation, taken from the decoder.
     fn of(files: &ProfileFiles) -> Self {
         let path = |index| files.path_of(index).iter().skip(1).map(|fid| fid.0).collect::<Vec<_>>();
         let mut expected = Self::default();

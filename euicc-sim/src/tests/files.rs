@@ -1,4 +1,4 @@
-//! The TS.48 profiles on the card: installed, enabled, read back over APDUs.
+//! The TS.48 profiles on the card: installed, enabled, and read back with APDUs.
 
 use std::path::Path;
 
@@ -14,7 +14,8 @@ use super::server::{Goods, Server, outcome};
 pub(super) const SELECT_USIM: &str = "00A4040C07 A0000000871002";
 pub(super) const VERIFY_ADM1: &str = "0020000A08 3535353535353535";
 
-/// Every file of TS.48 with this ending; none, and a word about it, where the data are not provided.
+/// All TS.48 files with this extension. Returns none, with a message, if the data are not
+/// available.
 pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ts48");
     if !folder.is_dir() {
@@ -37,7 +38,7 @@ pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// A profile of our own, whose EF.UST has these services beside its own.
+/// A profile built by the test, with additional services in EF.UST.
 pub(super) fn own_package(subscription: Subscription, services: &[usize]) -> Package {
     let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
     let mut package = generic(&Subscription { iccid, ..subscription });
@@ -64,14 +65,14 @@ pub(super) fn with_enabled(goods: &Goods) -> Bench {
     bench
 }
 
-/// A card with the TS.48 v7 profile, the plainest.
+/// A card with the TS.48 v7 profile, which is the simplest.
 pub(super) fn with_ts48() -> Option<Bench> {
     let (_, package) = ts48("der").into_iter().find(|(name, _)| name == "TS48v7_SAIP2.3_NoBERTLV")?;
     Some(with_enabled(&Goods::of(package)))
 }
 
 #[test]
-fn a_write_is_there_after_a_reset() {
+fn a_write_survives_a_reset() {
     let Some(mut bench) = with_ts48() else { return };
     bench.read(SELECT_USIM);
     bench.expect("00A4000C02 6F7E", "9000");
@@ -83,7 +84,7 @@ fn a_write_is_there_after_a_reset() {
 }
 
 #[test]
-fn what_is_written_to_a_link_is_read_in_the_file_itself() {
+fn data_written_to_a_link_are_in_the_linked_file() {
     let mut packages = ts48("der").into_iter().filter(|(name, _)| name.starts_with("TS48v7")).peekable();
     assert!(packages.peek().is_some() || ts48("der").is_empty());
     for (name, package) in packages {

@@ -1,4 +1,4 @@
-//! The functions of ES10a, ES10b and ES10c, one by one: SGP.22 section 5.7.
+//! The functions of ES10a, ES10b and ES10c: SGP.22 section 5.7.
 
 use crypto::{Curve, Signature};
 use rsp::der::{Asn1, BitString, Raw, Tag, tlv, tlv_bytes};
@@ -42,7 +42,7 @@ fn of_class(iccid: &str, class: ProfileClass) -> Goods {
     goods
 }
 
-/// With these policy rules, which every owner may use here.
+/// A package with these policy rules, which the RAT allows for every owner.
 fn with_rules(iccid: &str, rules: &[usize]) -> Goods {
     let mut goods = Goods::small(iccid);
     goods.metadata.profile_policy_rules = Some(BitString::of(rules));
@@ -84,19 +84,19 @@ fn profiles_are_found_by_iccid_aid_and_class() {
     ] {
         assert!(by(&mut bench, nothing).is_empty());
     }
-    // An empty list, not an error.
+    // The result is an empty list, not an error.
     assert_eq!(bench.es10_text("BF2D05A003950101"), "BF2D02A000");
 }
 
 #[test]
-fn a_tag_list_asks_for_exactly_these_elements() {
+fn a_tag_list_selects_exactly_its_elements() {
     let mut bench = Bench::new();
     let mut goods = with_rules(ICCID, &[ppr::PPR1]);
     goods.metadata.icon_type = Some(IconType::PNG);
     goods.metadata.icon = Some(b"\x89PNG icon".to_vec());
     goods.dp_oid = Some("2.999.10".parse().unwrap());
     install(&mut bench, &goods);
-    let nickname = SetNicknameRequest { iccid: goods.iccid(), profile_nickname: "Ours".to_owned() };
+    let nickname = SetNicknameRequest { iccid: goods.iccid(), profile_nickname: "My SIM".to_owned() };
     bench.call::<SetNicknameResponse>(&nickname);
 
     let elements = |bench: &mut Bench, tags: &[u8]| {
@@ -116,9 +116,9 @@ fn a_tag_list_asks_for_exactly_these_elements() {
         assert_eq!(elements(&mut bench, &octets), [tag]);
         every.splice(0..0, octets);
     }
-    // In the order of the standard, whatever that of the list.
+    // The response has the order of the standard, regardless of the tag list.
     assert_eq!(elements(&mut bench, &every), all);
-    // Without a list, the standard's own.
+    // Without a tag list the response has the default elements of the standard.
     let answer = bench.es10(&[0xBF, 0x2D, 0]).unwrap();
     let list = ProfileInfoListResponse::from_der(&answer).unwrap();
     assert_eq!(
@@ -129,12 +129,12 @@ fn a_tag_list_asks_for_exactly_these_elements() {
             Some(&[0x5A, 0x4F, 0x9F, 0x70, 0x90, 0x91, 0x92, 0x93, 0x94, 0x95],)
         ))
     );
-    // What v3 and SGP.32 have besides asks for nothing here, and does not disturb the rest.
+    // Tags of v3 and SGP.32 select nothing and do not affect the others.
     let later =
         [0xBA, 0x9B, 0xBC, 0xBD, 0x9F, 0x1F, 0xBF, 0x20, 0xBF, 0x22, 0x9F, 0x24, 0x9F, 0x25, 0x9F, 0x7B];
     assert_eq!(elements(&mut bench, &later), []);
     assert_eq!(elements(&mut bench, &[&later[..], &[0x5A]].concat()), [Tag(0x5A)]);
-    // Half a tag is none.
+    // An incomplete tag is refused.
     assert_eq!(bench.es10_text("BF2D045C025A9F"), "BF2D03810101");
     let info = &found(&mut bench, None, Some(&[0xB7, 0xB8, 0x99]))[0];
     assert_eq!(info.profile_owner, Some(owner()));
@@ -143,7 +143,7 @@ fn a_tag_list_asks_for_exactly_these_elements() {
 }
 
 #[test]
-fn a_profile_is_named_by_iccid_or_by_aid() {
+fn a_profile_is_identified_by_iccid_or_aid() {
     let mut bench = Bench::new();
     install(&mut bench, &Goods::small(ICCID));
     let aid = bench.profiles()[0].isdp_aid.clone().unwrap();
@@ -170,7 +170,7 @@ fn a_profile_is_named_by_iccid_or_by_aid() {
 }
 
 #[test]
-fn a_refresh_flag_may_be_any_octet_but_zero() {
+fn every_octet_except_zero_sets_the_refresh_flag() {
     let mut bench = Bench::new();
     install(&mut bench, &Goods::small(ICCID));
     let iccid = hex::encode(ICCID.parse::<Iccid>().unwrap().to_der());
@@ -185,7 +185,7 @@ fn a_refresh_flag_may_be_any_octet_but_zero() {
 }
 
 #[test]
-fn get_eid_gives_the_eid_and_nothing_else() {
+fn get_eid_returns_only_the_eid() {
     let mut bench = Bench::new();
     let eid = bench.card.eid();
     assert_eq!(bench.es10_text("BF3E035C015A"), format!("BF3E125A10{}", hex::encode_upper(eid.0)));
@@ -197,8 +197,8 @@ fn get_eid_gives_the_eid_and_nothing_else() {
 #[test]
 fn functions_of_later_versions_and_of_other_standards_are_unknown() {
     let mut bench = Bench::new();
-    // v3: LoadRpmPackage, VerifySmdsResponse, CheckEvent, AlertData, device change, VerifySmdpResponse ..;
-    // SGP.32: GetEimConfigurationData, GetCerts ..; LPAe.
+    // v3: LoadRpmPackage, VerifySmdsResponse, CheckEvent, AlertData, device change,
+    // VerifySmdpResponse ..; SGP.32: GetEimConfigurationData, GetCerts ..; LPAe.
     for tag in
         ["BF44", "BF45", "BF46", "BF4A", "BF4B", "BF4C", "BF4D", "BF60", "BF63", "BF55", "BF56", "BF42"]
     {
@@ -207,7 +207,7 @@ fn functions_of_later_versions_and_of_other_standards_are_unknown() {
 }
 
 #[test]
-fn euicc_info_tells_what_the_description_says() {
+fn euicc_info_has_the_values_of_the_description() {
     let info2 = |preset: Preset| {
         let mut bench =
             Bench::with(pki(), |card| card.capabilities = preset.capabilities(), RamMemory::default());
@@ -215,7 +215,7 @@ fn euicc_info_tells_what_the_description_says() {
         let info2: EuiccInfo2 = bench.call(&GetEuiccInfo2Request {});
         assert_eq!(info1.svn, info2.svn);
         assert_eq!(info1.euicc_ci_pk_id_list_for_signing, info2.euicc_ci_pk_id_list_for_signing);
-        // The preferred curve first.
+        // The preferred curve comes first.
         let cis = [Curve::P256, Curve::BrainpoolP256r1]
             .map(|curve| bench.pki.ci(curve).unwrap().subject_key_id().unwrap().clone());
         assert_eq!(info1.euicc_ci_pk_id_list_for_verification, cis);
@@ -237,7 +237,7 @@ fn euicc_info_tells_what_the_description_says() {
 }
 
 #[test]
-fn resources_are_those_of_the_moment() {
+fn card_resources_are_the_current_ones() {
     let small = |card: &mut CardDescription| card.memory_size = 5000;
     let mut bench = Bench::with(pki(), small, RamMemory::default());
     let info = |bench: &mut Bench| bench.call::<EuiccInfo2>(&GetEuiccInfo2Request {});
@@ -255,7 +255,7 @@ fn resources_are_those_of_the_moment() {
 }
 
 #[test]
-fn the_default_address_is_one_or_none() {
+fn the_default_address_can_be_set_and_removed() {
     let mut bench = Bench::new();
     let set = |bench: &mut Bench, address: &str| {
         let request = SetDefaultDpAddressRequest { default_dp_address: address.to_owned() };
@@ -275,12 +275,12 @@ fn the_default_address_is_one_or_none() {
     assert_eq!(address(&mut bench).as_deref(), Some("smdp.example.com"));
     assert_eq!(set(&mut bench, ""), 0);
     assert_eq!(address(&mut bench), None);
-    // Not UTF-8.
+    // Invalid UTF-8.
     assert_eq!(bench.es10_text("BF3F038001FF"), "6A80");
 }
 
 #[test]
-fn a_nickname_has_64_octets_of_utf8() {
+fn a_nickname_has_at_most_64_octets_of_utf8() {
     let mut bench = Bench::new();
     install(&mut bench, &Goods::small(ICCID));
     let name = |bench: &mut Bench, iccid: &str, nickname: &str| {
@@ -295,7 +295,7 @@ fn a_nickname_has_64_octets_of_utf8() {
 }
 
 #[test]
-fn a_memory_reset_does_what_each_of_its_bits_says() {
+fn a_memory_reset_applies_each_of_its_options() {
     for options in 0..8_usize {
         let bits: Vec<usize> = (0..3).filter(|bit| options & (1 << bit) != 0).collect();
         let mut bench = Bench::new();
@@ -311,7 +311,7 @@ fn a_memory_reset_does_what_each_of_its_bits_says() {
         let request = EuiccMemoryResetRequest { reset_options: BitString::of(&bits) };
         let result = bench.call::<EuiccMemoryResetResponse>(&request).reset_result;
         assert_eq!(result, if bits.is_empty() { 1 } else { 0 }, "{bits:?}");
-        // Rules do not protect, the state does not protect; provisioning profiles stay whatever is asked for.
+        // Policy rules and state do not protect a profile. Provisioning profiles are never deleted.
         let mut stay = vec![FOURTH];
         let (mut gone, mut takes_the_enabled) = (3, false);
         if !bits.contains(&0) {
@@ -325,14 +325,14 @@ fn a_memory_reset_does_what_each_of_its_bits_says() {
             gone -= 1;
         }
         assert_eq!(iccids(&bench.profiles()), stay, "{bits:?}");
-        assert_eq!(bench.next_sequence_number() - numbers, gone, "one notification for each, {bits:?}");
+        assert_eq!(bench.next_sequence_number() - numbers, gone, "one notification per profile, {bits:?}");
         let addresses: EuiccConfiguredAddressesResponse = bench.call(&EuiccConfiguredAddressesRequest {});
         assert_eq!(addresses.default_dp_address.is_none(), bits.contains(&2), "{bits:?}");
-        // The terminal learns of it when its profile has gone, and only then.
+        // REFRESH is announced only if the enabled profile was deleted.
         let status = if takes_the_enabled { "910B" } else { "9000" };
         bench.expect(REFRESHES, status);
     }
-    // v3's bits are not understood: nothing to delete.
+    // The options of v3 are unknown, so there is nothing to delete.
     let mut bench = Bench::new();
     install(&mut bench, &of_class(FOURTH, ProfileClass::PROVISIONING));
     let later = EuiccMemoryResetRequest { reset_options: BitString::of(&[3, 4]) };
@@ -340,7 +340,7 @@ fn a_memory_reset_does_what_each_of_its_bits_says() {
 }
 
 #[test]
-fn leaving_a_test_profile_brings_back_the_one_before_it() {
+fn disabling_a_test_profile_enables_the_previous_profile() {
     let mut bench = Bench::new();
     let (one, test) = (with_rules(ICCID, &[ppr::PPR1]), of_class(OTHER, ProfileClass::TEST));
     install(&mut bench, &one);
@@ -352,7 +352,7 @@ fn leaving_a_test_profile_brings_back_the_one_before_it() {
     };
     for refresh in [false, true] {
         bench.enable(one.iccid(), false);
-        // PPR1 does not stand in the way of a test.
+        // PPR1 does not prevent enabling a test profile.
         assert_eq!(bench.enable(test.iccid(), refresh), EnableResult::OK);
         bench.reset();
         assert_eq!(enabled(&mut bench), Some(test.iccid()));
@@ -364,7 +364,7 @@ fn leaving_a_test_profile_brings_back_the_one_before_it() {
 }
 
 #[test]
-fn ppr1_gives_way_to_provisioning() {
+fn a_provisioning_profile_can_replace_a_profile_with_ppr1() {
     let mut bench = Bench::new();
     let goods =
         [with_rules(ICCID, &[ppr::PPR1]), of_class(OTHER, ProfileClass::PROVISIONING), Goods::small(THIRD)];
@@ -374,7 +374,8 @@ fn ppr1_gives_way_to_provisioning() {
     bench.enable(goods[0].iccid(), false);
     assert_eq!(bench.enable(goods[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
     assert_eq!(bench.enable(goods[1].iccid(), false), EnableResult::OK);
-    // For a while: nothing else takes the place, and leaving it empty brings back what it was lent by.
+    // Temporarily: no third profile can be enabled, and disabling the provisioning profile
+    // re-enables the previous one.
     assert_eq!(bench.enable(goods[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
     assert_eq!(bench.disable(goods[1].iccid(), false), DisableResult::OK);
     assert_eq!(bench.disable(goods[0].iccid(), false), DisableResult::DISALLOWED_BY_POLICY);
@@ -383,7 +384,7 @@ fn ppr1_gives_way_to_provisioning() {
 }
 
 #[test]
-fn provisioning_gives_way_to_any_profile_when_no_rule_keeps_the_one_before() {
+fn a_provisioning_profile_can_be_replaced_if_no_rule_protects_the_previous_profile() {
     let mut bench = Bench::new();
     let goods = [Goods::small(ICCID), of_class(OTHER, ProfileClass::PROVISIONING), Goods::small(THIRD)];
     for each in &goods {
@@ -393,11 +394,11 @@ fn provisioning_gives_way_to_any_profile_when_no_rule_keeps_the_one_before() {
 }
 
 #[test]
-fn what_a_later_lpa_says_of_its_device_is_signed_as_it_came() {
+fn device_capabilities_of_later_versions_are_signed_as_received() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let mut request = server.authenticate_server(challenge(&mut bench));
-    // catSupportedClasses, euiccFormFactorType and an operationType, which v2 does not have.
+    // catSupportedClasses and euiccFormFactorType, and an operationType, which v2 does not have.
     let capabilities =
         tlv_bytes(Tag(0xA1), &hex::decode("8103100000 8B03030100 8C0204F0 8D0101".replace(' ', "")).unwrap());
     let device = [tlv_bytes(Tag(0x80), &[0x35, 0x29, 0x06, 0x11]), capabilities].concat();
@@ -413,7 +414,7 @@ fn what_a_later_lpa_says_of_its_device_is_signed_as_it_came() {
 }
 
 #[test]
-fn a_session_is_cancelled_for_any_reason_there_will_be() {
+fn a_session_can_be_cancelled_with_any_reason() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     for reason in [0, 1, 2, 3, 4, 5, 16, 27, 127].map(CancelSessionReason) {

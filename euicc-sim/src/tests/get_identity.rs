@@ -12,7 +12,7 @@ use super::server::Goods;
 
 const GET_IDENTITY: &str = "8078000100";
 
-/// The home networks of these tests.
+/// The home network keys of these tests.
 fn key_a() -> HomeNetworkPrivateKey {
     HomeNetworkPrivateKey::A(Secret::new([0x3A; 32]))
 }
@@ -28,7 +28,8 @@ fn public(key: &HomeNetworkPrivateKey) -> Vec<u8> {
     }
 }
 
-/// The TS.48 packages whose USIM calculates a SUCI, installed and enabled, with the USIM selected.
+/// Cards with the TS.48 packages whose USIM calculates a SUCI. The profile is enabled and the USIM
+/// selected.
 fn with_suci() -> Vec<Bench> {
     let packages = ts48("der").into_iter().filter(|(name, _)| name.contains("SUCI"));
     let benches = packages.map(|(name, package)| {
@@ -40,7 +41,8 @@ fn with_suci() -> Vec<Bench> {
     benches.collect()
 }
 
-/// Schemes (identifier and key index) and keys (identifier and octets) into EF.SUCI_Calc_Info_USIM, by the operator.
+/// Writes schemes (identifier and key index) and keys (identifier and octets) to
+/// EF.SUCI_Calc_Info_USIM with ADM rights.
 fn provision(bench: &mut Bench, schemes: &[u8], keys: &[(u8, Vec<u8>)]) {
     let mut list = Vec::new();
     for (identifier, key) in keys {
@@ -64,7 +66,8 @@ fn update(bench: &mut Bench, path: &str, content: &[u8]) {
     bench.read(SELECT_USIM);
 }
 
-/// The MSIN of a subscription of 001-01: EF.IMSI has ten digits of it in its last five octets, as the SUCI has them.
+/// The MSIN of a subscription of 001-01. The last five octets of EF.IMSI have its ten digits in the
+/// coding of the SUCI.
 fn msin(bench: &mut Bench) -> String {
     bench.expect("00A4000C02 6F07", "9000");
     let imsi = bench.read("00B0000009");
@@ -72,7 +75,8 @@ fn msin(bench: &mut Bench) -> String {
     imsi[8..].to_owned()
 }
 
-/// Everything before the scheme output: IMSI, 001-01, routing indicator, scheme, key.
+/// Splits a SUCI into the octets before the scheme output (format, 001-01, routing indicator,
+/// scheme, key) and the scheme output.
 fn split(answer: &str) -> (String, Vec<u8>) {
     let answer = hex::decode(answer).unwrap();
     let [0xA1, length, suci @ ..] = &answer[..] else { panic!("no SUCI: {answer:02X?}") };
@@ -82,19 +86,19 @@ fn split(answer: &str) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn a_package_with_the_null_scheme_says_its_msin() {
+fn the_null_scheme_returns_the_msin() {
     for mut bench in with_suci() {
         let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut bench));
         bench.expect(GET_IDENTITY, &suci);
-        // Without Le the answer waits, as it does for every command.
+        // Without Le the response waits for GET RESPONSE.
         bench.expect("80780001", "610F");
         bench.expect("80C000000F", &suci);
     }
 }
 
-/// A profile of our own, with its keys in DF.SAIP.
+/// A profile built by the test, with the keys in DF.SAIP.
 #[test]
-fn the_home_network_reveals_what_a_usim_of_our_own_concealed() {
+fn the_home_network_decrypts_the_suci_of_a_built_profile() {
     let file = |fid, descriptor: &[u8], size: Option<Octets>| {
         FileManagement::CreateFcp(Box::new(Fcp {
             file_id: Some(Fid(fid)),
@@ -127,14 +131,15 @@ fn the_home_network_reveals_what_a_usim_of_our_own_concealed() {
 }
 
 #[test]
-fn the_home_network_reveals_what_the_usim_concealed() {
+fn the_home_network_decrypts_the_suci() {
     for mut bench in with_suci() {
         let msin = hex::decode(msin(&mut bench)).unwrap();
         let keys = [(7, public(&key_a())), (0xFE, public(&key_b()))];
         for (schemes, profile, key, identifiers) in [
             (&[1, 1, 2, 2, 0, 0][..], Profile::A, key_a(), "0107"),
             (&[2, 2, 1, 1, 0, 0][..], Profile::B, key_b(), "02FE"),
-            // A scheme of the operator's own, and keys that are not there or of another scheme, are passed over.
+            // An operator-specific scheme, and schemes whose key is missing or of another scheme,
+            // are skipped.
             (&[0x0C, 1, 1, 3, 2, 1, 2, 2], Profile::B, key_b(), "02FE"),
         ] {
             provision(&mut bench, schemes, &keys);
@@ -145,7 +150,7 @@ fn the_home_network_reveals_what_the_usim_concealed() {
                 assert_eq!(head, format!("0100F11021F3{identifiers}"));
                 let concealed = Concealed::from_bytes(profile, &output).unwrap();
                 assert_eq!(key.reveal(&concealed).unwrap(), msin);
-                assert!(!seen.contains(&concealed.ephemeral_key), "an ephemeral key came twice");
+                assert!(!seen.contains(&concealed.ephemeral_key), "an ephemeral key was repeated");
                 seen.push(concealed.ephemeral_key);
             }
         }
@@ -153,10 +158,10 @@ fn the_home_network_reveals_what_the_usim_concealed() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused() {
+fn invalid_get_identity_commands_are_refused() {
     let Some(mut bench) = with_suci().pop() else { return };
     for (command, status) in [
-        // Another context, 5G NSWO among them; P1; data; the other class; a channel that is not open.
+        // Other identity contexts including 5G NSWO; P1; data; another class; a closed channel.
         ("8078000000", "6A86"),
         ("8078000200", "6A81"),
         ("8078000300", "6A86"),
@@ -167,7 +172,7 @@ fn what_cannot_be_answered_is_refused() {
     ] {
         bench.expect(command, status);
     }
-    // No key for any scheme, and nothing in the file at all.
+    // No key for any scheme, and an empty file.
     provision(&mut bench, &[1, 1], &[]);
     bench.expect(GET_IDENTITY, "6A88");
     provision(&mut bench, &[1, 1], &[(1, vec![0; 32])]);
@@ -177,19 +182,19 @@ fn what_cannot_be_answered_is_refused() {
     provision(&mut bench, &[0, 0], &[]);
     let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut bench));
     bench.expect(GET_IDENTITY, &suci);
-    // The user's PIN first.
+    // The PIN must be verified.
     bench.expect("0028000108 30303030FFFFFFFF", "9000");
     bench.reset();
     bench.read(SELECT_USIM);
     bench.expect(GET_IDENTITY, "6982");
     bench.expect("0020000108 30303030FFFFFFFF", "9000");
     bench.expect(GET_IDENTITY, &suci);
-    // The operator takes service 125 back; then 124.
+    // The operator removes service 125, then service 124.
     for table in ["9EFFBF1DFF3E0083410310010400402E39", "9EFFBF1DFF3E0083410310010400403639"] {
         update(&mut bench, "7FFF6F38", &hex::decode(table).unwrap());
         bench.expect(GET_IDENTITY, "6A81");
     }
-    // Of no application, and of an application that is no USIM.
+    // Another application than a USIM, and no application.
     bench.read("00A4040C07 A0000000871004");
     bench.expect(GET_IDENTITY, "6A81");
     bench.read(SELECT_USIM);

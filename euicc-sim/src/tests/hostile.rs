@@ -1,4 +1,4 @@
-//! The hostile set: whatever is done to the card from outside, it gives the right answer and nothing is left behind.
+//! Attacks on the card: each gets the correct response and leaves no effect.
 
 use certs::{Defect, Role};
 use crypto::Curve;
@@ -15,13 +15,13 @@ use super::bench::Bench;
 use super::mutual_authentication::challenge;
 use super::server::{Goods, Server, load, outcome, send};
 
-/// Of the profile that is enabled, and of the one that is not.
+/// The enabled profile and the disabled profile.
 const ENABLED: &str = "89000123456789012341";
 const DISABLED: &str = "8900012345678901242";
-/// Of what the hostile set tries to install.
+/// The profile that the attacks try to install.
 const GOODS: &str = "8900012345678901259";
 
-/// A card in use: a USIM profile is enabled, another profile is there.
+/// A card in use, with an enabled USIM profile and another profile.
 fn card_in_use() -> (Bench, Server) {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
@@ -46,7 +46,7 @@ fn authenticate(bench: &mut Bench, request: &AuthenticateServerRequest) -> Strin
     }
 }
 
-/// With another certificate of the server, on its own key or on the one that fits the certificate.
+/// Authenticates with a defective server certificate, signed with the matching key.
 fn authenticate_with(bench: &mut Bench, server: &mut Server, defect: Defect) -> String {
     let broken = bench.pki.issue_with(defect, Role::DpAuth, Curve::P256).unwrap();
     server.dp.auth.key = broken.key;
@@ -70,15 +70,15 @@ fn prepare(
     }
 }
 
-/// A download whose package is touched on its way: command and reason of the result, which is signed.
+/// A download with a modified package. Returns command and reason of the signed result.
 fn install(bench: &mut Bench, server: &Server, spoil: impl FnOnce(&mut BoundProfilePackage)) -> String {
     let mut goods = Goods::small(GOODS);
-    // More than one segment.
+    // Several segments.
     goods.pad(3000);
     let prepared = server.prepare(bench);
     let mut package = server.bind(bench, &prepared, &goods);
     spoil(&mut package);
-    let result = load(bench, &package.to_der()).expect("an answer");
+    let result = load(bench, &package.to_der()).expect("an installation result");
     bench.check_result(&result);
     outcome(&result).map_or_else(|(command, reason)| format!("{command}: {reason}"), |()| "ok".to_owned())
 }
@@ -88,53 +88,54 @@ fn segments(package: &mut BoundProfilePackage) -> &mut Vec<Vec<u8>> {
     &mut package.sequence_of86.0
 }
 
-type Deed = fn(&mut Bench, &mut Server) -> String;
+type Attack = fn(&mut Bench, &mut Server) -> String;
 
 const IN_MAC: &str = "load-profile-elements(5): scp03t-security-error(8)";
 
-/// What is done, how the card answers, and how it is done.
-const DEEDS: [(&str, &str, Deed); 33] = [
-    ("a server that a stranger's CI vouches for", "ci-pk-unknown(7)", |bench, server| {
+/// Name of the attack, expected response, attack.
+const ATTACKS: [(&str, &str, Attack); 33] = [
+    ("a server with a certificate of an unknown CI", "ci-pk-unknown(7)", |bench, server| {
         authenticate_with(bench, server, Defect::StrangerCi)
     }),
-    ("a server certificate that its CI did not sign", "invalid-certificate(1)", |bench, server| {
+    ("a server certificate with a forged signature", "invalid-certificate(1)", |bench, server| {
         authenticate_with(bench, server, Defect::ForgedSignature)
     }),
-    // A chip has no clock; this card goes by that of its world (the test cases of SGP.23 have expired ones refused).
-    ("a server certificate that has expired", "invalid-certificate(1)", |bench, server| {
+    // A real card has no clock. This card uses the clock of its `World`, because the test cases of
+    // SGP.23 expect expired certificates to be refused.
+    ("an expired server certificate", "invalid-certificate(1)", |bench, server| {
         authenticate_with(bench, server, Defect::Expired)
     }),
     ("a server certificate of the wrong role", "invalid-oid(5)", |bench, server| {
         authenticate_with(bench, server, Defect::WrongRole)
     }),
-    ("a TLS certificate where DPauth belongs", "invalid-oid(5)", |bench, server| {
+    ("a TLS certificate instead of CERT.DPauth", "invalid-oid(5)", |bench, server| {
         let tls = bench.pki.credential(Role::DpTls, Curve::P256).unwrap();
         server.dp.auth = tls;
         let request = server.authenticate_server(challenge(bench));
         authenticate(bench, &request)
     }),
-    ("a CI that the card has no key under", "ci-pk-unknown(7)", |bench, server| {
+    ("a CI for which the card has no key", "ci-pk-unknown(7)", |bench, server| {
         server.ci.0[0] ^= 1;
         let request = server.authenticate_server(challenge(bench));
         authenticate(bench, &request)
     }),
-    ("an authentication that nobody asked for", "no-session-context(4)", |bench, server| {
+    ("an authentication without GetEUICCChallenge", "no-session-context(4)", |bench, server| {
         let request = server.authenticate_server([0; 16]);
         authenticate(bench, &request)
     }),
-    ("an authentication replayed in the next session", "euicc-challenge-mismatch(6)", |bench, server| {
+    ("an authentication repeated in the next session", "euicc-challenge-mismatch(6)", |bench, server| {
         let request = server.authenticate_server(challenge(bench));
         assert_eq!(authenticate(bench, &request), "ok");
         challenge(bench);
         authenticate(bench, &request)
     }),
-    ("an authentication replayed in its own session", "no-session-context(4)", |bench, server| {
+    ("an authentication repeated in its own session", "no-session-context(4)", |bench, server| {
         let request = server.authenticate_server(challenge(bench));
         assert_eq!(authenticate(bench, &request), "ok");
         authenticate(bench, &request)
     }),
     (
-        "an authentication over a challenge of the server's choice",
+        "an authentication with a challenge chosen by the server",
         "euicc-challenge-mismatch(6)",
         |bench, server| {
             challenge(bench);
@@ -142,33 +143,34 @@ const DEEDS: [(&str, &str, Deed); 33] = [
             authenticate(bench, &request)
         },
     ),
-    // Another address under the server's own signature is for the LPA to notice: it knows where it went.
-    ("a server address changed on its way", "invalid-signature(2)", |bench, server| {
+    // A different address signed by the server itself must be detected by the LPA, which knows the
+    // server's address.
+    ("an altered server address", "invalid-signature(2)", |bench, server| {
         let mut request = server.authenticate_server(challenge(bench));
         let mut signed = request.server_signed1.clone().into_value();
         signed.server_address = "elsewhere.example.com".to_owned();
         request.server_signed1 = Raw::new(signed);
         authenticate(bench, &request)
     }),
-    ("DPauth where DPpb belongs", "invalid-certificate(1)", |bench, server| {
+    ("CERT.DPauth instead of CERT.DPpb", "invalid-certificate(1)", |bench, server| {
         prepare(bench, server, |_, request| {
             request.smdp_certificate = CertificateDer(server.dp.auth.certificate.der().to_vec());
         })
     }),
-    ("DPpb of another SM-DP+", "invalid-certificate(1)", |bench, server| {
+    ("CERT.DPpb of another SM-DP+", "invalid-certificate(1)", |bench, server| {
         prepare(bench, server, |bench, request| {
             let other = bench.pki.issue_with(Defect::OtherOid, Role::DpPb, Curve::P256).unwrap();
             request.smdp_certificate = CertificateDer(other.der);
         })
     }),
-    ("a download of another transaction", "invalid-transaction-id(5)", |bench, server| {
+    ("a download with another transaction ID", "invalid-transaction-id(5)", |bench, server| {
         prepare(bench, server, |_, request| {
             let mut signed = request.smdp_signed2.clone().into_value();
             signed.transaction_id = TransactionId(vec![8; 4]);
             request.smdp_signed2 = Raw::new(signed);
         })
     }),
-    ("a download that the SM-DP+ did not sign", "invalid-signature(2)", |bench, server| {
+    ("a download with an invalid signature", "invalid-signature(2)", |bench, server| {
         prepare(bench, server, |_, request| request.smdp_signature2[9] ^= 0x80)
     }),
     (
@@ -180,31 +182,31 @@ const DEEDS: [(&str, &str, Deed); 33] = [
             install(bench, server, |package| *package = early)
         },
     ),
-    ("a package without an agreement", "6985", |bench, server| {
+    ("a package without PrepareDownload", "6985", |bench, server| {
         let prepared = server.prepare(bench);
         let package = server.bind(bench, &prepared, &Goods::small(GOODS)).to_der();
         bench.reset();
         bench.es10(&loading_pieces(&package).unwrap()[0]).unwrap_err()
     }),
-    ("segments in another order", IN_MAC, |bench, server| {
+    ("reordered segments", IN_MAC, |bench, server| {
         install(bench, server, |package| segments(package).swap(0, 1))
     }),
-    ("a segment left out", IN_MAC, |bench, server| {
+    ("a missing segment", IN_MAC, |bench, server| {
         install(bench, server, |package| {
             segments(package).remove(1);
         })
     }),
-    ("a segment sent twice", IN_MAC, |bench, server| {
+    ("a repeated segment", IN_MAC, |bench, server| {
         install(bench, server, |package| {
             let again = segments(package)[0].clone();
             segments(package).insert(1, again);
         })
     }),
-    ("a segment with one bit changed", IN_MAC, |bench, server| {
+    ("a segment with an inverted bit", IN_MAC, |bench, server| {
         install(bench, server, |package| segments(package)[1][40] ^= 4)
     }),
     (
-        "the last segment left out",
+        "a missing last segment",
         "load-profile-elements(5): install-failed-due-to-pe-processing-error(12)",
         |bench, server| {
             install(bench, server, |package| {
@@ -212,16 +214,16 @@ const DEEDS: [(&str, &str, Deed); 33] = [
             })
         },
     ),
-    ("the profile's own keys left out", IN_MAC, |bench, server| {
+    ("missing profile protection keys", IN_MAC, |bench, server| {
         install(bench, server, |package| package.second_sequence_of87 = None)
     }),
-    ("enabling what is enabled", "profile-not-in-disabled-state(2)", |bench, _| {
+    ("enabling an enabled profile", "profile-not-in-disabled-state(2)", |bench, _| {
         bench.enable(ENABLED.parse().unwrap(), true).to_string()
     }),
-    ("disabling what is not enabled", "profile-not-in-enabled-state(2)", |bench, _| {
+    ("disabling a disabled profile", "profile-not-in-enabled-state(2)", |bench, _| {
         bench.disable(DISABLED.parse().unwrap(), true).to_string()
     }),
-    ("deleting what is enabled", "profile-not-in-disabled-state(2)", |bench, _| {
+    ("deleting an enabled profile", "profile-not-in-disabled-state(2)", |bench, _| {
         bench.delete(ENABLED.parse().unwrap()).to_string()
     }),
     ("UPDATE BINARY of EF.IMSI without ADM", "6982", |bench, _| {
@@ -229,50 +231,50 @@ const DEEDS: [(&str, &str, Deed); 33] = [
         bench.expect("00A4000C02 6F07", "9000");
         bench.apdu("00D6000009 080910101032547698")
     }),
-    ("STORE DATA where no ISD-R is selected", "6D00", |bench, _| bench.apdu("80E2910003 BF2E00")),
-    ("STORE DATA where nothing is, on a channel opened from the ISD-R's", "6D00", |bench, _| {
+    ("STORE DATA without a selected ISD-R", "6D00", |bench, _| bench.apdu("80E2910003 BF2E00")),
+    ("STORE DATA on a channel opened from the channel of the ISD-R", "6D00", |bench, _| {
         bench.reset();
         bench.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");
         bench.expect("0070000001", "01 9000");
         bench.apdu("81E2910003 BF2E00")
     }),
-    ("STORE DATA on a channel that is not open", "6881", |bench, _| bench.apdu("83E2910003 BF2E00")),
-    ("the second block of a command whose first never came", "6A86", |bench, _| {
+    ("STORE DATA on a closed channel", "6881", |bench, _| bench.apdu("83E2910003 BF2E00")),
+    ("the second block of a command without the first", "6A86", |bench, _| {
         bench.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");
         bench.apdu("80E2910103 BF2E00")
     }),
     ("selecting an ISD-P", "6A82", |bench, _| bench.apdu(&format!("00A4040C10 {}", Aid::isd_p(0x10)))),
-    ("a command of ES10 with something after it", "6A80", |bench, _| bench.es10_text("BF2E0000")),
+    ("an ES10 command with additional data", "6A80", |bench, _| bench.es10_text("BF2E0000")),
 ];
 
 #[test]
-fn every_deed_is_answered_rightly_and_leaves_nothing_behind() {
+fn every_attack_gets_its_response_and_has_no_effect() {
     let (mut bench, _) = card_in_use();
     let profiles = bench.profiles();
     let (start, before) = (bench.moment(), bench.memory());
-    for (deed, expected, commit) in DEEDS {
+    for (attack, expected, execute) in ATTACKS {
         bench.back_to(&start);
         let mut server = Server::new(&bench, Curve::P256);
-        assert_eq!(commit(&mut bench, &mut server), expected, "{deed}");
-        assert_eq!(bench.memory(), before, "{deed}");
+        assert_eq!(execute(&mut bench, &mut server), expected, "{attack}");
+        assert_eq!(bench.memory(), before, "{attack}");
         bench.reset();
-        assert_eq!(bench.profiles(), profiles, "{deed}");
+        assert_eq!(bench.profiles(), profiles, "{attack}");
     }
 }
 
 #[test]
-fn after_the_whole_hostile_set_an_honest_server_is_served() {
+fn after_all_attacks_a_download_succeeds() {
     let (mut bench, mut server) = card_in_use();
-    for (_, _, commit) in DEEDS {
+    for (_, _, execute) in ATTACKS {
         bench.reset();
-        commit(&mut bench, &mut server);
+        execute(&mut bench, &mut server);
         server = Server::new(&bench, Curve::P256);
     }
     assert_eq!(outcome(&server.download(&mut bench, &Goods::small(GOODS))), Ok(()));
 }
 
 #[test]
-fn a_package_cut_off_at_any_octet_installs_nothing() {
+fn a_package_truncated_at_any_octet_installs_nothing() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let prepared = server.prepare(&mut bench);
@@ -288,7 +290,7 @@ fn a_package_cut_off_at_any_octet_installs_nothing() {
             bench.back_to(&there);
             cuts += 1;
             match bench.es10(&piece[..length]) {
-                // A header alone is no offence, if all else follows.
+                // A header alone is permitted, because its contents may follow.
                 Ok(answer) if answer.is_empty() => {}
                 Ok(answer) => {
                     let result = ProfileInstallationResult::from_der(&answer).unwrap();
@@ -306,7 +308,7 @@ fn a_package_cut_off_at_any_octet_installs_nothing() {
 }
 
 #[test]
-fn challenges_are_the_dices() {
+fn challenges_are_random() {
     let mut bench = Bench::new();
     let mut seen: Vec<_> = (0..50).map(|_| challenge(&mut bench)).collect();
     seen.sort_unstable();
@@ -315,7 +317,7 @@ fn challenges_are_the_dices() {
 }
 
 #[test]
-fn random_octets_always_have_an_answer() {
+fn random_commands_always_get_a_response() {
     let dice = SeededDice::from_text("hostile");
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
@@ -332,7 +334,7 @@ fn random_octets_always_have_an_answer() {
         assert!(answer.len() >= 2, "round {round}: {command:02X?}");
     }
     bench.reset();
-    // The same at the ISD-R: truncations and single-octet changes of real requests.
+    // Truncated and modified requests to the ISD-R.
     let mut requests = Vec::new();
     let challenge = challenge(&mut bench);
     requests.push(server.authenticate_server(challenge).to_der());
@@ -360,8 +362,8 @@ fn random_octets_always_have_an_answer() {
 }
 
 #[test]
-fn signatures_are_over_what_was_sent() {
-    // A BOOLEAN that is not DER cannot be re-encoded into one that is: the card does not take it at all.
+fn a_request_that_is_not_der_is_refused() {
+    // A BOOLEAN that is not DER would change if it were re-encoded. The card refuses the request.
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let request = server.authenticate_server(challenge(&mut bench));

@@ -1,5 +1,6 @@
-//! LoadBoundProfilePackage refuses what it should, says why, and leaves nothing behind: SGP.22 sections 2.5.6 and 5.7.6.
-//! One case of every reason is in `results`, what is done to a package on its way in `hostile`; here is what else there is.
+//! Refusals of LoadBoundProfilePackage: the reason is reported and nothing is installed, SGP.22
+//! sections 2.5.6 and 5.7.6. `results` has one case per reason, `hostile` has modified packages,
+//! and this module the remaining cases.
 
 use crypto::Curve;
 use profile::element::{
@@ -22,8 +23,9 @@ use super::mutual_authentication::challenge;
 use super::server::{Goods, Server, load, outcome, send};
 use crate::CardDescription;
 
-/// What the card makes of a package, having seen to it that a refusal leaves nothing.
-fn load_spoilt(
+/// Loads a modified package. Asserts that a refusal has no effect and that the correct package can
+/// be installed afterwards.
+fn load_modified(
     change_request: impl FnOnce(&mut InitialiseSecureChannelRequest),
     change_goods: impl FnOnce(&mut Goods),
     change_package: impl FnOnce(&mut BoundProfilePackage),
@@ -36,14 +38,14 @@ fn load_spoilt(
     let mut package = server.bind_to(&bench, &ok, &goods, change_request);
     change_package(&mut package);
     let before = free_memory(&mut bench);
-    let result = load(&mut bench, &package.to_der()).expect("an answer");
+    let result = load(&mut bench, &package.to_der()).expect("an installation result");
     let outcome = outcome(&result);
     if outcome.is_err() {
         assert!(bench.profiles().is_empty());
         assert_eq!(free_memory(&mut bench), before);
         bench.reset();
         assert!(bench.profiles().is_empty());
-        // And the way is free for the right package.
+        // The correct package can be installed.
         assert_eq!(super::server::outcome(&server.download(&mut bench, &Goods::small(ICCID))), Ok(()));
     }
     outcome
@@ -55,7 +57,7 @@ fn free_memory(bench: &mut Bench) -> Vec<u8> {
 }
 
 #[test]
-fn a_first_request_that_does_not_fit_is_refused() {
+fn an_unsupported_initialise_secure_channel_is_refused() {
     use BppCommandId as Id;
     use ErrorReason as Why;
     type Change = fn(&mut InitialiseSecureChannelRequest);
@@ -65,12 +67,12 @@ fn a_first_request_that_does_not_fit_is_refused() {
         (Why::INCORRECT_INPUT_VALUES, |request| request.smdp_otpk = vec![4; 65]),
     ];
     for (why, change) in signed {
-        assert_eq!(load_spoilt(change, |_| {}, |_| {}), Err((Id::INITIALISE_SECURE_CHANNEL, why)));
+        assert_eq!(load_modified(change, |_| {}, |_| {}), Err((Id::INITIALISE_SECURE_CHANNEL, why)));
     }
 }
 
 #[test]
-fn segments_that_were_touched_are_refused() {
+fn altered_segments_are_refused() {
     use BppCommandId as Id;
     fn last_octet(segment: &mut [u8]) {
         *segment.last_mut().unwrap() ^= 1;
@@ -88,12 +90,12 @@ fn segments_that_were_touched_are_refused() {
         }),
     ];
     for (command, why, change) in cases {
-        assert_eq!(load_spoilt(|_| {}, |_| {}, change), Err((command, why)));
+        assert_eq!(load_modified(|_| {}, |_| {}, change), Err((command, why)));
     }
 }
 
 #[test]
-fn metadata_that_the_card_may_not_take_are_refused() {
+fn invalid_metadata_are_refused() {
     use ErrorReason as Why;
     type Change = fn(&mut StoreMetadataRequest);
     let cases: [(Why, Change); 6] = [
@@ -111,17 +113,17 @@ fn metadata_that_the_card_may_not_take_are_refused() {
             let receivers = metadata.notification_configuration_info.as_mut().unwrap();
             receivers[0].notification_address = "not an address".to_owned();
         }),
-        // Nobody to ask the RAT about.
+        // Without a profile owner the RAT cannot be evaluated.
         (Why::PPR_NOT_ALLOWED, |metadata| metadata.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]))),
     ];
     for (why, change) in cases {
-        let outcome = load_spoilt(|_| {}, |goods| change(&mut goods.metadata), |_| {});
+        let outcome = load_modified(|_| {}, |goods| change(&mut goods.metadata), |_| {});
         assert_eq!(outcome, Err((BppCommandId::STORE_METADATA, why)));
     }
 }
 
 #[test]
-fn packages_that_are_none_are_refused() {
+fn malformed_packages_are_refused() {
     let elements = BppCommandId::LOAD_PROFILE_ELEMENTS;
     let processing = ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR;
     type Change = fn(&mut Goods);
@@ -130,12 +132,12 @@ fn packages_that_are_none_are_refused() {
         |goods| goods.package = goods.package[..goods.package.len() - 9].to_vec(),
     ];
     for (number, change) in cases.into_iter().enumerate() {
-        assert_eq!(load_spoilt(|_| {}, change, |_| {}), Err((elements, processing)), "case {number}");
+        assert_eq!(load_modified(|_| {}, change, |_| {}), Err((elements, processing)), "case {number}");
     }
 }
 
 #[test]
-fn a_package_that_needs_what_the_card_lacks_is_refused() {
+fn a_package_with_an_unsupported_mandatory_service_is_refused() {
     let lacks = |description: &mut CardDescription| description.capabilities.uicc_capability.clear();
     let mut bench = Bench::with(pki(), lacks, RamMemory::default());
     let server = Server::new(&bench, Curve::P256);
@@ -153,7 +155,7 @@ fn a_package_that_needs_what_the_card_lacks_is_refused() {
 }
 
 #[test]
-fn a_test_profile_has_test_keys() {
+fn a_test_profile_must_have_test_keys() {
     let Some((_, package)) = super::files::ts48("der").into_iter().next() else { return };
     for (algorithm, key, expected) in [
         (AlgorithmId::USIM_TEST_ALGORITHM, [9; 16], Ok(())),
@@ -186,7 +188,7 @@ fn a_test_profile_has_test_keys() {
 }
 
 #[test]
-fn files_need_room_too() {
+fn files_are_charged_to_the_memory() {
     for descriptor in ["4121", "7921"] {
         let octets = |digits| Octets::from_hex(digits).unwrap();
         let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
@@ -214,20 +216,20 @@ fn files_need_room_too() {
 }
 
 #[test]
-fn a_package_cut_short_or_sent_at_the_wrong_time_installs_nothing() {
+fn an_incomplete_or_unexpected_package_installs_nothing() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let prepared = server.prepare(&mut bench);
     let package = server.bind(&bench, &prepared, &Goods::small(ICCID)).to_der();
     let pieces = loading_pieces(&package).unwrap();
-    // All but the last piece, then something else: no answer, no profile.
+    // All segments but the last, then another command: no result, no profile.
     assert!(send(&mut bench, &pieces[..pieces.len() - 1]).is_none());
     challenge(&mut bench);
     assert_eq!(bench.es10(pieces.last().unwrap()), Err("6985".to_owned()));
     assert!(bench.profiles().is_empty());
-    // A package of a session that is over.
+    // A package of a finished session.
     assert_eq!(bench.es10(&pieces[0]), Err("6985".to_owned()));
-    // The same bytes in a new session are bound to another key.
+    // In a new session the package is bound to the wrong key.
     server.prepare(&mut bench);
     let result = load(&mut bench, &package).unwrap();
     assert_eq!(
@@ -237,7 +239,7 @@ fn a_package_cut_short_or_sent_at_the_wrong_time_installs_nothing() {
 }
 
 #[test]
-fn memory_runs_out_in_the_middle_and_comes_back_whole() {
+fn memory_that_runs_out_is_released_completely() {
     let mut bench = Bench::with(pki(), |card| card.memory_size = 9000, RamMemory::default());
     let server = Server::new(&bench, Curve::P256);
     let free = free_memory(&mut bench);
@@ -263,20 +265,20 @@ fn memory_runs_out_in_the_middle_and_comes_back_whole() {
 }
 
 #[test]
-fn a_package_comes_in_blocks_of_any_size() {
+fn a_package_can_be_sent_in_blocks_of_any_size() {
     for block in [9, 16, 120, 254, 255] {
         let mut bench = Bench::new();
         bench.block = block;
         let server = Server::new(&bench, Curve::P256);
         let mut goods = Goods::small(ICCID);
-        // A few segments of the longest kind.
+        // Several segments of the maximum length.
         goods.pad(3000);
         assert_eq!(outcome(&server.download(&mut bench, &goods)), Ok(()), "blocks of {block}");
     }
 }
 
 #[test]
-fn an_installation_that_is_broken_off_leaves_nothing_and_may_be_tried_again() {
+fn an_aborted_installation_has_no_effect() {
     type Interrupt = fn(&mut Bench, &Server);
     let interrupts: [(&str, Interrupt); 4] = [
         ("reset", |bench, _| bench.reset()),
@@ -315,7 +317,7 @@ fn an_installation_that_is_broken_off_leaves_nothing_and_may_be_tried_again() {
 }
 
 #[test]
-fn what_happens_on_another_channel_does_not_disturb_an_installation() {
+fn commands_on_another_channel_do_not_disturb_an_installation() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let prepared = server.prepare(&mut bench);

@@ -1,5 +1,5 @@
-//! AuthenticateServer and PrepareDownload refuse what they should, besides what `hostile` has: SGP.22 sections 5.7.5 and
-//! 5.7.13.
+//! Refusals of AuthenticateServer and PrepareDownload in addition to those in `hostile`: SGP.22
+//! sections 5.7.5 and 5.7.13.
 
 use certs::{Defect, Role};
 use crypto::Curve;
@@ -27,7 +27,7 @@ fn authenticate(bench: &mut Bench, request: &AuthenticateServerRequest) -> Resul
 }
 
 #[test]
-fn servers_that_cannot_prove_themselves_are_refused() {
+fn servers_that_fail_the_authentication_are_refused() {
     use AuthenticateErrorCode as Code;
     type Spoil = fn(&mut AuthenticateServerRequest, &mut Server);
     let cases: [(Code, Spoil); 3] = [
@@ -43,13 +43,13 @@ fn servers_that_cannot_prove_themselves_are_refused() {
         let mut request = server.authenticate_server(challenge(&mut bench));
         spoil(&mut request, &mut server);
         assert_eq!(authenticate(&mut bench, &request), Err(expected));
-        // The challenge is used up: the right request comes too late.
+        // The challenge has been used up, so the correct request is refused too.
         assert_eq!(authenticate(&mut bench, &request), Err(Code::NO_SESSION_CONTEXT));
     }
 }
 
 #[test]
-fn what_v3_has_besides_a_download_is_not_signed_for() {
+fn v3_operations_other_than_a_download_are_refused() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     for other in [
@@ -64,7 +64,7 @@ fn what_v3_has_besides_a_download_is_not_signed_for() {
 }
 
 #[test]
-fn a_challenge_does_not_outlive_a_reset() {
+fn a_challenge_does_not_survive_a_reset() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let fresh = server.authenticate_server(challenge(&mut bench));
@@ -93,7 +93,8 @@ fn every_defect_is_refused(role: Role) {
             request.server_certificate = CertificateDer(broken.der);
             let outcome = authenticate(&mut bench, &request);
             let expected = match defect {
-                // Another OID is an honest certificate of another SM-DP+; PrepareDownload compares.
+                // A certificate with another OID is a valid certificate of another SM-DP+.
+                // PrepareDownload compares the OIDs.
                 Defect::OtherOid => Ok(()),
                 Defect::StrangerCi | Defect::NoAuthorityKeyId => Err(AuthenticateErrorCode::CI_PK_UNKNOWN),
                 Defect::WrongRole | Defect::NoRole => Err(AuthenticateErrorCode::INVALID_OID),
@@ -106,7 +107,7 @@ fn every_defect_is_refused(role: Role) {
 }
 
 #[test]
-fn certificates_hold_at_the_cards_time_only() {
+fn certificates_are_checked_against_the_clock_of_the_card() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     bench.clock.set("2050-01-01T00:00:00Z".parse().unwrap());
@@ -115,7 +116,7 @@ fn certificates_hold_at_the_cards_time_only() {
     assert_eq!(authenticate(&mut bench, &request), Err(AuthenticateErrorCode::INVALID_CERTIFICATE));
 }
 
-fn prepare_spoilt(
+fn prepare_modified(
     spoil: impl FnOnce(&mut Bench, &mut Server, &mut PrepareDownloadRequest),
 ) -> Result<(), DownloadErrorCode> {
     let mut bench = Bench::new();
@@ -132,9 +133,9 @@ fn prepare_spoilt(
 
 #[test]
 fn every_defect_of_dppb_is_refused() {
-    assert_eq!(prepare_spoilt(|_, _, _| {}), Ok(()));
+    assert_eq!(prepare_modified(|_, _, _| {}), Ok(()));
     for defect in Defect::ALL.into_iter().filter(|defect| defect.applies_to(Role::DpPb)) {
-        let outcome = prepare_spoilt(|bench, _, request| {
+        let outcome = prepare_modified(|bench, _, request| {
             let broken = bench.pki.issue_with(defect, Role::DpPb, Curve::P256).unwrap();
             request.smdp_certificate = CertificateDer(broken.der);
         });
@@ -144,7 +145,7 @@ fn every_defect_of_dppb_is_refused() {
         };
         assert_eq!(outcome, Err(expected), "{defect:?}");
     }
-    let other_ci = prepare_spoilt(|bench, _, request| {
+    let other_ci = prepare_modified(|bench, _, request| {
         let other = bench.pki.dp(Curve::BrainpoolP256r1).unwrap();
         request.smdp_certificate = CertificateDer(other.pb.certificate.der().to_vec());
     });
@@ -152,24 +153,24 @@ fn every_defect_of_dppb_is_refused() {
 }
 
 #[test]
-fn a_download_that_was_not_agreed_on_is_refused() {
-    let without_the_cards_signature = prepare_spoilt(|_, server, request| {
+fn an_invalid_prepare_download_is_refused() {
+    let without_euicc_signature = prepare_modified(|_, server, request| {
         let signature = server.dp.pb.key.sign(request.smdp_signed2.bytes());
         request.smdp_signature2 = signature.as_bytes().to_vec();
     });
-    assert_eq!(without_the_cards_signature, Err(DownloadErrorCode::INVALID_SIGNATURE));
-    let code_nobody_asked_for = prepare_spoilt(|_, _, request| request.hash_cc = Some([1; 32]));
-    assert_eq!(code_nobody_asked_for, Err(DownloadErrorCode::UNDEFINED_ERROR));
-    let after_reset = prepare_spoilt(|bench, _, _| bench.reset());
+    assert_eq!(without_euicc_signature, Err(DownloadErrorCode::INVALID_SIGNATURE));
+    let unexpected_code = prepare_modified(|_, _, request| request.hash_cc = Some([1; 32]));
+    assert_eq!(unexpected_code, Err(DownloadErrorCode::UNDEFINED_ERROR));
+    let after_reset = prepare_modified(|bench, _, _| bench.reset());
     assert_eq!(after_reset, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
-    let stale = prepare_spoilt(|bench, _, _| {
+    let stale = prepare_modified(|bench, _, _| {
         challenge(bench);
     });
     assert_eq!(stale, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
 }
 
 #[test]
-fn an_sm_ds_has_no_profiles() {
+fn prepare_download_with_an_sm_ds_is_refused() {
     let mut bench = Bench::new();
     let mut server = Server::new(&bench, Curve::P256);
     server.dp.auth = bench.pki.ds(Curve::P256).unwrap().auth;

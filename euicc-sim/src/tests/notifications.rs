@@ -1,4 +1,4 @@
-//! Notifications, from the event to their removal: SGP.22 sections 3.5 and 5.7.9 to 5.7.11.
+//! Notifications from the event to the removal: SGP.22 sections 3.5 and 5.7.9 to 5.7.11.
 
 use crypto::{Curve, Signature};
 use rsp::der::{Asn1, BitString};
@@ -63,7 +63,7 @@ fn remove(bench: &mut Bench, seq_number: i64) -> DeleteNotificationStatus {
     bench.call::<NotificationSentResponse>(&NotificationSentRequest { seq_number }).delete_notification_status
 }
 
-/// Installed, enabled, disabled and deleted: 1 to 4.
+/// A card with the notifications 1 to 4: installed, enabled, disabled and deleted.
 fn with_four() -> Bench {
     let mut bench = Bench::new();
     let goods = Goods::small(ICCID);
@@ -75,7 +75,7 @@ fn with_four() -> Bench {
 }
 
 #[test]
-fn every_event_reaches_every_receiver_that_is_named_for_it() {
+fn every_event_creates_notifications_for_its_configured_receivers() {
     for mask in 0..16_usize {
         let chosen: Vec<usize> = EVENTS.into_iter().filter(|event| mask & (1 << event) != 0).collect();
         let mut bench = Bench::new();
@@ -108,7 +108,7 @@ fn every_event_reaches_every_receiver_that_is_named_for_it() {
 }
 
 #[test]
-fn the_list_is_asked_by_event_and_by_number() {
+fn notifications_are_found_by_event_and_by_number() {
     let mut bench = with_four();
     assert_eq!(numbers(&mut bench, None), [1, 2, 3, 4]);
     for (event, number) in EVENTS.into_iter().zip(1..) {
@@ -118,7 +118,7 @@ fn the_list_is_asked_by_event_and_by_number() {
         assert_eq!(retrieve(&mut bench, Some(NotificationSearch::SeqNumber(number))), Ok(vec![number]));
     }
     assert_eq!(numbers(&mut bench, Some(&[0, 3])), [1, 4]);
-    // No event asks for nothing, and neither does one of v3.
+    // An empty set of events and an event of v3 match nothing.
     assert!(numbers(&mut bench, Some(&[])).is_empty());
     assert!(numbers(&mut bench, Some(&[7])).is_empty());
     assert_eq!(retrieve(&mut bench, None), Ok(vec![1, 2, 3, 4]));
@@ -126,14 +126,14 @@ fn the_list_is_asked_by_event_and_by_number() {
 }
 
 #[test]
-fn a_notification_stays_until_it_is_removed_whatever_happens_to_it_on_the_way() {
+fn a_notification_stays_until_it_is_removed() {
     let mut bench = with_four();
-    // Lost or sent twice: it is the same each time, also after the power was off.
+    // A repeated retrieval returns the same octets, even after a reset.
     let search = RetrieveNotificationsListRequest { search_criteria: Some(NotificationSearch::SeqNumber(2)) };
     let first = bench.es10(&search.to_der()).unwrap();
     bench.reset();
     assert_eq!(bench.es10(&search.to_der()).unwrap(), first);
-    // Removed before it was ever sent, in any order, once.
+    // Notifications can be removed in any order and before they were retrieved, but only once.
     for number in [3, 1] {
         assert_eq!(remove(&mut bench, number), DeleteNotificationStatus::OK);
         assert_eq!(remove(&mut bench, number), DeleteNotificationStatus::NOTHING_TO_DELETE);
@@ -145,7 +145,7 @@ fn a_notification_stays_until_it_is_removed_whatever_happens_to_it_on_the_way() 
 }
 
 #[test]
-fn numbers_are_never_used_again() {
+fn sequence_numbers_are_never_reused() {
     let mut bench = with_four();
     for number in 1..=4 {
         remove(&mut bench, number);
@@ -157,7 +157,7 @@ fn numbers_are_never_used_again() {
 }
 
 #[test]
-fn a_full_list_gives_up_its_oldest() {
+fn a_full_list_discards_its_oldest_notification() {
     let mut bench = Bench::new();
     let goods = Goods::small(ICCID);
     Server::new(&bench, Curve::P256).download(&mut bench, &goods);

@@ -1,8 +1,10 @@
-//! The power goes at every write, before it and after it, and between any two commands: the card comes back whole.
+//! Power cuts before and after every write, and between any two commands: the card stays
+//! consistent.
 //!
-//! [`rows`] is the table of everything that a card can be asked. Each row is cut everywhere; what a cut leaves must be
-//! what was there before one of the row's writes or after it, and every such state must be a whole card. What leaves the
-//! start as it was is asked again with every row anyway; after each row another download succeeds.
+//! [`rows`] is the table of all functions of the card. Each row is interrupted at every point. The
+//! memory after a power cut must be the one before or after one of the row's writes, and each of
+//! these states must be a consistent card. The interrupted function can be repeated, and after each
+//! row another download succeeds.
 
 mod rows;
 
@@ -29,19 +31,20 @@ use rows::{EXISTING, Function, ROWS, Row, SELECT_USIM};
 static PKI: LazyLock<Pki> = LazyLock::new(pki);
 
 fn bench(memory: impl Memory + 'static) -> Bench {
-    // One key is enough, and a card with one is opened sooner.
+    // One key is enough, and it makes opening the card faster.
     Bench::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
 }
 
-/// The card with which every row begins, and what is known of it.
+/// The initial card of every row.
 struct Start {
     cells: Cells,
-    /// Octets for profiles on a new card, and what each profile takes of them.
+    /// Memory for profiles on a new card in octets, and the memory charged for each profile.
     all: u32,
     charged: BTreeMap<Iccid, u32>,
 }
 
-/// Three profiles: 1 is enabled, 2 is not, 3 is a test profile. A default SM-DP+ of its own.
+/// Three profiles: 1 is enabled, 2 is disabled, 3 is a disabled test profile. The card has a
+/// default SM-DP+ address.
 static START: LazyLock<Start> = LazyLock::new(|| {
     let memory = RamMemory::default();
     let mut bench = bench(memory.clone());
@@ -60,17 +63,17 @@ static START: LazyLock<Start> = LazyLock::new(|| {
     let address = SetDefaultDpAddressRequest { default_dp_address: "old.example.com".to_owned() };
     bench.call::<SetDefaultDpAddressResponse>(&address);
     let cells = memory.load().unwrap();
-    // What the rows and the check of a state install.
+    // The profiles that the rows and the checks install.
     for number in [rows::DOWNLOADED, AGAIN] {
         install(&mut bench, &goods(number));
     }
     Start { cells, all, charged }
 });
 
-/// The profile with which a state is tried.
+/// The profile that the checks install.
 const AGAIN: u8 = 9;
 
-/// A package of our own; number 3 is a test profile's.
+/// A package built by the test; number 3 is a test profile.
 fn goods(number: u8) -> Goods {
     let mut goods = Goods::of(rows::package(number).encode());
     if number == 3 {
@@ -85,7 +88,7 @@ fn free(bench: &mut Bench) -> u32 {
     u32::from_be_bytes(free[2..].try_into().unwrap())
 }
 
-/// The numbers of the notifications in the list.
+/// The sequence numbers of the listed notifications.
 fn numbers(bench: &mut Bench) -> Vec<i64> {
     match bench.call(&ListNotificationRequest { profile_management_operation: None }) {
         ListNotificationResponse::NotificationMetadataList(list) => {
@@ -97,7 +100,7 @@ fn numbers(bench: &mut Bench) -> Vec<i64> {
 
 fn every_cut(rows: &[Row]) {
     let mut seen_at_start = BTreeSet::new();
-    is_whole(&START.cells, &mut seen_at_start, "the start");
+    assert_consistent(&START.cells, &mut seen_at_start, "initial card");
     for row in rows {
         let whole = CutMemory::whole(START.cells.clone());
         let mut bench_of_row = bench(whole.clone());
@@ -113,12 +116,13 @@ fn every_cut(rows: &[Row]) {
                 let memory = CutMemory::new(START.cells.clone(), write, after);
                 let what =
                     format!("{}, cut {} write {write}", row.name, if after { "after" } else { "before" });
-                // A switch that fails at a reset is told to nobody.
+                // A switch that fails at a reset is not reported.
                 let _ = (row.act)(&mut bench(memory.clone()));
                 assert!(memory.cells() == states[write + usize::from(after)], "{what}");
             }
         }
-        // Of the packages that are refused the commands are those of the one that is not.
+        // For refused packages, only the row of the accepted package is interrupted between
+        // commands.
         let commands = if row.function == Function::Loading && row.again.is_empty() { 0 } else { commands };
         let mut so_far = 0;
         for command in 0..commands {
@@ -134,8 +138,8 @@ fn every_cut(rows: &[Row]) {
         let mut seen = seen_at_start.clone();
         for (write, cells) in states.iter().enumerate().skip(1) {
             let what = format!("{} after {write} writes", row.name);
-            is_whole(cells, &mut seen, &what);
-            let mut bench = can_be_repeated(row, cells, &what);
+            assert_consistent(cells, &mut seen, &what);
+            let mut bench = assert_repeatable(row, cells, &what);
             if write == row.writes {
                 bench.reset();
                 let server = Server::new(&bench, Curve::P256);
@@ -145,13 +149,14 @@ fn every_cut(rows: &[Row]) {
     }
 }
 
-/// The card answers, its profiles work, its memory adds up, its numbers go on. `seen`: numbers of notifications.
-fn is_whole(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
+/// Asserts that the card responds, its profiles work, its memory is accounted for, and sequence
+/// numbers are not reused. `seen` are the numbers of earlier notifications.
+fn assert_consistent(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
     let mut bench = bench(RamMemory::of(cells.clone()));
     let profiles = bench.profiles();
     let is_enabled = |state: Option<ProfileState>| state == Some(ProfileState::ENABLED);
     assert!(profiles.iter().filter(|each| is_enabled(each.profile_state)).count() <= 1, "{what}");
-    // What was taken at installation, and what data objects have added since.
+    // The memory charged at the installation, and that of data objects added since.
     let charged = bench.card.persistent.profiles.iter().map(|profile| {
         let files = &profile.content.files;
         let installed: usize = files.image().contents.iter().map(|content| content.len()).sum();
@@ -166,7 +171,8 @@ fn is_whole(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
 
     for profile in &profiles {
         let iccid = profile.iccid.unwrap();
-        // A test profile gives way to the profile before it only, so that nothing is enabled first.
+        // A test profile can be replaced only by its predecessor, so all profiles are disabled
+        // first.
         while let Some(enabled) = bench.profiles().iter().find(|each| is_enabled(each.profile_state)) {
             assert_eq!(bench.disable(enabled.iccid.unwrap(), false), DisableResult::OK, "{what}");
         }
@@ -176,9 +182,9 @@ fn is_whole(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
         let ef_iccid: Vec<u8> = iccid.to_profile_header().iter().map(|octet| octet.rotate_left(4)).collect();
         assert_eq!(bench.read("00B000000A"), hex::encode_upper(ef_iccid), "{what}");
         bench.expect(SELECT_USIM, "9000");
-        // The user's code, where a row has enabled it; the one that UNBLOCK PIN has set.
+        // The user PIN, if a row has enabled it, or the one set by UNBLOCK PIN.
         for code in ["30303030", "34343434"] {
-            // A wrong code after the right one would take it back.
+            // A wrong PIN after the right one would revoke the verification.
             if bench.apdu(&format!("0020000108{code}FFFFFFFF")) == "9000" {
                 break;
             }
@@ -191,11 +197,11 @@ fn is_whole(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
         }
     }
     let new: Vec<i64> = numbers(&mut bench).into_iter().filter(|number| *number > last).collect();
-    assert!(profiles.is_empty() || !new.is_empty(), "{what}: a number was used twice");
+    assert!(profiles.is_empty() || !new.is_empty(), "{what}: a sequence number was reused");
 }
 
-/// What was interrupted can be asked again.
-fn can_be_repeated(row: &Row, cells: &Cells, what: &str) -> Bench {
+/// Asserts that the interrupted function can be repeated.
+fn assert_repeatable(row: &Row, cells: &Cells, what: &str) -> Bench {
     let mut bench = bench(RamMemory::of(cells.clone()));
     let again = (row.act)(&mut bench).unwrap_or_else(|status| panic!("{what}, again: {status}"));
     assert!(again == row.answer || row.again.contains(&again.as_str()), "{what}, again: {again}");
@@ -203,26 +209,26 @@ fn can_be_repeated(row: &Row, cells: &Cells, what: &str) -> Bench {
 }
 
 #[test]
-fn es10_is_whole_after_every_cut() {
+fn es10_functions_are_atomic_after_every_power_cut() {
     let rows = ROWS.iter().filter(|row| matches!(row.function, Function::Es10(_))).cloned();
     every_cut(&rows.collect::<Vec<_>>());
 }
 
 #[test]
-fn loading_a_package_is_whole_after_every_cut() {
+fn loading_a_package_is_atomic_after_every_power_cut() {
     let rows = ROWS.iter().filter(|row| matches!(row.function, Function::Loading)).cloned();
     every_cut(&rows.collect::<Vec<_>>());
 }
 
 #[test]
-fn the_uicc_is_whole_after_every_cut() {
+fn uicc_commands_are_atomic_after_every_power_cut() {
     let rows = ROWS.iter().filter(|row| matches!(row.function, Function::Uicc(_))).cloned();
     every_cut(&rows.collect::<Vec<_>>());
 }
 
-/// A function without a row is noticed: what the card does not call unknown must be in the table.
+/// Every function that the card supports must be in the table.
 #[test]
-fn every_function_has_its_row() {
+fn every_function_is_in_the_table() {
     let known: BTreeSet<Function> =
         ROWS.iter().map(|row| row.function).chain(EXISTING.iter().copied()).collect();
     let mut found = BTreeSet::from([Function::Loading]);
@@ -244,8 +250,8 @@ fn every_function_has_its_row() {
     }
     let only = |one: &BTreeSet<Function>, other| one.difference(other).copied().collect::<Vec<_>>();
     let (without_row, without_function) = (only(&found, &known), only(&known, &found));
-    assert!(without_row.is_empty(), "these functions have no row: {without_row:02X?}");
-    assert!(without_function.is_empty(), "these rows are of no function: {without_function:02X?}");
+    assert!(without_row.is_empty(), "functions without a row: {without_row:02X?}");
+    assert!(without_function.is_empty(), "rows without a function: {without_function:02X?}");
 }
 
 #[test]
@@ -262,7 +268,7 @@ fn a_memory_that_cannot_be_written_refuses_the_command_and_changes_nothing() {
 }
 
 #[test]
-fn what_does_not_change_is_not_written() {
+fn unchanged_state_is_not_written() {
     for cells in [Cells::new(), START.cells.clone()] {
         let memory = CutMemory::whole(cells);
         let mut bench = bench(memory.clone());
@@ -273,7 +279,7 @@ fn what_does_not_change_is_not_written() {
     }
 }
 
-/// The octets that a batch brings to a file, nearly.
+/// The approximate number of octets of the changed cells.
 fn octets(before: &Cells, after: &Cells) -> usize {
     let changed = after.iter().filter(|(name, content)| before.get(*name) != Some(content));
     changed.map(|(name, content)| name.len() + content.len()).sum()
@@ -291,7 +297,7 @@ fn a_change_of_one_file_is_written_without_the_others() {
 }
 
 #[test]
-fn a_memory_of_another_card_or_of_no_card_is_not_used() {
+fn the_memory_of_another_card_or_of_no_card_is_refused() {
     use crate::{Card, state::Persistent};
     let open = |cells: Cells| {
         let world = world::World::new(
@@ -303,20 +309,20 @@ fn a_memory_of_another_card_or_of_no_card_is_not_used() {
     };
     let one = |cell: &str, content: Content| open(Cells::from([(cell.to_owned(), content)]));
     let json = |persistent: &Persistent| Content::json(persistent).unwrap();
-    assert!(one("card", b"{".to_vec().into()).contains("restore it from a copy"));
+    assert!(one("card", b"{".to_vec().into()).contains("restore it from a backup"));
     let own = super::bench::description(&PKI).eid;
     assert!(one("cart", json(&Persistent::new(own, None))).contains("its cell card is missing"));
     let mut other = Persistent::new("89001012012341234012345678901224".parse().unwrap(), None);
-    assert!(one("card", json(&other)).contains("that of card 8900101"));
+    assert!(one("card", json(&other)).contains("belongs to card 8900101"));
     other.stored_form = 99;
-    assert!(one("card", json(&other)).contains("form 99"));
+    assert!(one("card", json(&other)).contains("stored form 99"));
 
-    // Of a whole card no cell of a profile may be missing, and none may be there that nobody knows.
+    // Every cell of a profile is required, and unknown cells are refused.
     for cell in START.cells.keys().filter(|name| name.starts_with("profile/")) {
         let mut cells = START.cells.clone();
         cells.remove(cell);
         let fault = open(cells);
-        assert!(fault.contains("is missing") || fault.contains("nobody knows"), "without {cell}: {fault}");
+        assert!(fault.contains("is missing") || fault.contains("is unknown"), "without {cell}: {fault}");
     }
     let mut cells = START.cells.clone();
     cells.insert("profil/x".to_owned(), Content::from(vec![]));

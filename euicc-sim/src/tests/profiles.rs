@@ -1,4 +1,4 @@
-//! Enabling, disabling, deleting: SGP.22 sections 5.7.16 to 5.7.19.
+//! Enabling, disabling and deleting profiles: SGP.22 sections 5.7.16 to 5.7.19.
 
 use crypto::Curve;
 use rsp::der::BitString;
@@ -14,7 +14,7 @@ use super::server::{Goods, Server, outcome};
 
 const OTHER: &str = "8900012345678901242";
 
-/// TERMINAL PROFILE of a terminal that performs REFRESH by a reset.
+/// TERMINAL PROFILE of a terminal that supports only REFRESH "UICC Reset".
 pub(super) const REFRESHES: &str = "8010000003 010080";
 
 pub(super) fn states(bench: &mut Bench) -> Vec<bool> {
@@ -31,7 +31,7 @@ pub(super) fn with_two() -> (Bench, Goods, Goods) {
 }
 
 #[test]
-fn without_refresh_a_profile_takes_the_others_place_at_once() {
+fn without_refresh_a_profile_switch_is_immediate() {
     let (mut bench, one, two) = with_two();
     assert_eq!(bench.enable(one.iccid(), false), EnableResult::OK);
     assert_eq!(states(&mut bench), [true, false]);
@@ -55,7 +55,7 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
     bench.expect(REFRESHES, "9000");
     assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
     assert_eq!(states(&mut bench), [false, false]);
-    // Announced until fetched, and nothing else may be asked of the terminal meanwhile.
+    // Announced until fetched. No other switch is accepted in the meantime.
     assert_eq!(bench.enable(two.iccid(), true), EnableResult::CAT_BUSY);
     bench.expect(REFRESHES, "910B");
     bench.expect("8012000009", "6C0B");
@@ -65,14 +65,14 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
     bench.expect("801400000C 8103010104 82028281 830100", "9000");
     assert_eq!(states(&mut bench), [true, false]);
 
-    // The terminal resets the card instead of answering, as it does for a UICC reset.
+    // The terminal resets the card instead of responding, as for "UICC Reset".
     assert_eq!(bench.enable(two.iccid(), true), EnableResult::OK);
     assert_eq!(bench.delete(two.iccid()), DeleteResult::PROFILE_NOT_IN_DISABLED_STATE);
     bench.expect("8012000000", "D009 8103010104 82028182 9000");
     bench.reset();
     assert_eq!(states(&mut bench), [false, true]);
 
-    // It could not: the next reset makes it good.
+    // The REFRESH failed, and the next reset applies the switch.
     bench.expect(REFRESHES, "9000");
     assert_eq!(bench.disable(two.iccid(), true), DisableResult::OK);
     bench.expect("8012000000", "D009 8103010104 82028182 9000");
@@ -83,7 +83,7 @@ fn with_refresh_the_switch_waits_for_the_terminal() {
 }
 
 #[test]
-fn policy_rules_hold_and_need_the_rat() {
+fn policy_rules_are_enforced_and_require_the_rat() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let mut strict = Goods::small(ICCID);
@@ -100,7 +100,7 @@ fn policy_rules_hold_and_need_the_rat() {
 }
 
 #[test]
-fn a_test_profile_gives_way_only_to_the_one_before_it() {
+fn a_test_profile_can_be_replaced_only_by_the_previous_profile() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, Curve::P256);
     let (one, two) = (Goods::small(ICCID), Goods::small(OTHER));
@@ -117,7 +117,7 @@ fn a_test_profile_gives_way_only_to_the_one_before_it() {
 }
 
 #[test]
-fn memory_reset_takes_what_it_is_told_to() {
+fn memory_reset_deletes_the_selected_data() {
     let (mut bench, one, _) = with_two();
     bench.expect(REFRESHES, "9000");
     bench.enable(one.iccid(), false);
@@ -135,7 +135,7 @@ fn memory_reset_takes_what_it_is_told_to() {
 }
 
 #[test]
-fn a_nickname_is_kept_until_it_is_taken_away() {
+fn a_nickname_is_kept_until_it_is_removed() {
     let (mut bench, one, _) = with_two();
     let name = |bench: &mut Bench, nickname: &str| {
         let request = SetNicknameRequest { iccid: one.iccid(), profile_nickname: nickname.to_owned() };
@@ -150,7 +150,7 @@ fn a_nickname_is_kept_until_it_is_taken_away() {
 }
 
 #[test]
-fn a_memory_reset_forgets_a_switch_that_is_due() {
+fn a_memory_reset_cancels_a_pending_switch() {
     let (mut bench, one, two) = with_two();
     bench.expect(REFRESHES, "9000");
     bench.enable(one.iccid(), false);

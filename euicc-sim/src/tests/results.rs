@@ -1,4 +1,4 @@
-//! ProfileInstallationResult and the EUICCResponse in it: every error there is, SGP.22 section 2.5.6 and TCA 8.11.
+//! ProfileInstallationResult and its EUICCResponse: all errors, SGP.22 section 2.5.6 and TCA 8.11.
 
 use crypto::Curve;
 use profile::element::{MandatoryAid, ProfileHeader, Service};
@@ -18,28 +18,28 @@ use super::download::ICCID;
 use super::server::{Goods, Server, load, outcome};
 use crate::CardDescription;
 
-/// How to come by an error of ProfileInstallationResult.
+/// The way to cause an installation error.
 enum Reach {
-    /// By the goods.
+    /// A modified package or modified metadata.
     Goods(fn(&mut Goods)),
-    /// By the first request, signed all the same.
+    /// A modified first request with a valid signature.
     Request(fn(&mut InitialiseSecureChannelRequest)),
-    /// By what was done to the package on its way.
+    /// A modified Bound Profile Package.
     Package(fn(&mut BoundProfilePackage)),
-    /// By what the card is.
+    /// A modified card description.
     Card(fn(&mut CardDescription)),
-    /// By what the card holds already.
+    /// A modified state of the card.
     Memory(fn(&mut Bench, &Server)),
-    /// By the goods, on a card that has a USIM profile to compare.
+    /// A modified USIM package.
     Usim(fn(&mut Package)),
-    /// Not at all; the table says why.
+    /// Impossible; the table gives the reason.
     Never,
 }
 
-/// How the installation ended, and what is said of the profile package.
+/// The outcome of the installation, and the response about the profile package.
 type Reached = (Result<(), (Id, Why)>, Option<EuiccResponse>);
 
-/// A good package but for what `reach` says; what became of it, and that nothing of it is left.
+/// Installs a package that is correct except for `reach`. Asserts that a refusal has no effect.
 fn reach(reach: &Reach) -> Option<Reached> {
     let change_card = |card: &mut CardDescription| {
         if let Reach::Card(change) = reach {
@@ -70,13 +70,13 @@ fn reach(reach: &Reach) -> Option<Reached> {
         change(&mut package);
     }
     let before = bench.memory();
-    let result = load(&mut bench, &package.to_der()).expect("an answer");
+    let result = load(&mut bench, &package.to_der()).expect("an installation result");
     bench.check_result(&result);
     let data = &result.profile_installation_result_data;
     let response = match &data.final_result {
         FinalResult::SuccessResult(success) => Some(&success.sima_response),
         FinalResult::ErrorResult(error) => {
-            assert_eq!(bench.memory(), before, "a refusal leaves nothing behind");
+            assert_eq!(bench.memory(), before, "a refusal must have no effect");
             error.sima_response.as_ref()
         }
     };
@@ -100,7 +100,7 @@ fn with_header(goods: &mut Goods, change: impl FnOnce(&mut ProfileHeader)) {
     goods.package = package.encode();
 }
 
-/// Before the end.
+/// Inserts an element before the end.
 fn insert(package: &mut Package, element: &[u8]) {
     let decoded = Package::decode(&[&package.encode()[..], element].concat()).unwrap();
     let element = decoded.elements.last().unwrap().clone();
@@ -113,7 +113,7 @@ fn last_octet(segment: &mut [u8]) {
 }
 
 #[test]
-fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
+fn every_error_reason_is_tested_or_documented_as_impossible() {
     let elements = Id::LOAD_PROFILE_ELEMENTS;
     let table = [
         (
@@ -191,9 +191,9 @@ fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
         (
             Why::INSTALL_FAILED_DUE_TO_INTERRUPTION,
             elements,
-            // An installation that a reset, CancelSession or a new session interrupts is forgotten, so that
-            // the download can be tried again with the same one-time key (3.1.3, 5.7.5); a result would end
-            // the order at the SM-DP+.
+            // An installation interrupted by a reset, CancelSession or a new session is discarded,
+            // so that the download can be repeated with the same one-time key (3.1.3, 5.7.5). A
+            // result would end the order at the SM-DP+.
             Reach::Never,
         ),
         (
@@ -240,15 +240,15 @@ fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
         }
     }
     reasons.dedup();
-    assert_eq!(reasons, (1..=15).chain([127]).collect::<Vec<_>>(), "every reason of v2.6, in its order");
+    assert_eq!(reasons, (1..=15).chain([127]).collect::<Vec<_>>(), "every reason of v2.6 in ascending order");
     commands.sort_unstable();
     commands.dedup();
-    // 3, a second StoreMetadata, is in the list of commands and in no package.
+    // 3, a second StoreMetadata, is defined as a command but occurs in no package.
     assert_eq!(commands, [0, 1, 2, 4, 5]);
 }
 
 #[test]
-fn metadata_that_speak_of_another_profile_are_refused() {
+fn metadata_of_another_profile_are_refused() {
     let install = |profile_owner: Option<OperatorId>| {
         let mut bench = Bench::new();
         let server = Server::new(&bench, Curve::P256);
@@ -262,11 +262,11 @@ fn metadata_that_speak_of_another_profile_are_refused() {
     let mismatch = Err((Id::LOAD_PROFILE_ELEMENTS, Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH));
     let owner = |mcc_mnc, gid1| Some(OperatorId { mcc_mnc, gid1, gid2: None });
     assert_eq!(install(None), Ok(()));
-    // 001-01 is the home of the IMSI; there is no EF.GID1.
+    // 001-01 is the home network of the IMSI; the profile has no EF.GID1.
     assert_eq!(install(owner([0x00, 0xF1, 0x10], None)), Ok(()));
     assert_eq!(install(owner([0x62, 0xF2, 0x10], None)), mismatch);
     assert_eq!(install(owner([0x00, 0xF1, 0x10], Some(vec![7]))), mismatch);
-    // EF.ICCID is another's than the header's.
+    // EF.ICCID differs from the header.
     let mut goods = Goods::of(usim().encode());
     let other: Iccid = "8900012345678901242".parse().unwrap();
     with_header(&mut goods, |header| header.iccid = other.to_profile_header().into());
@@ -276,7 +276,7 @@ fn metadata_that_speak_of_another_profile_are_refused() {
 }
 
 #[test]
-fn what_the_sm_dp_plus_leaves_in_the_isd_p_has_128_octets() {
+fn dp_proprietary_data_are_limited_to_128_octets() {
     for (arcs, expected) in [(40, Ok(())), (140, Err((Id::CONFIGURE_ISDP, Why::INCORRECT_INPUT_VALUES)))] {
         let mut goods = Goods::small(ICCID);
         goods.dp_oid = Some(format!("2.999{}", ".1".repeat(arcs)).parse().unwrap());
@@ -286,7 +286,7 @@ fn what_the_sm_dp_plus_leaves_in_the_isd_p_has_128_octets() {
 }
 
 #[test]
-fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
+fn every_pe_status_is_tested_or_documented_as_impossible() {
     use PeStatusCode as Code;
     const MANDATED: [u8; 7] = [0xA0, 5, 0x80, 0, 0x81, 1, 99];
     let table = [
@@ -297,7 +297,8 @@ fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
         ),
         (
             Code::MEMORY_FAILURE,
-            // The profile is written at once when the package is complete; if that fails the command gets 6581.
+            // The profile is stored in one write when the package is complete. If the write fails,
+            // the command gets 6581.
             Reach::Never,
         ),
         (
@@ -379,7 +380,7 @@ fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
 }
 
 #[test]
-fn a_pe_that_nobody_insists_on_is_passed_over_with_a_remark() {
+fn an_unknown_pe_that_is_not_mandated_is_ignored_with_a_warning() {
     let mut package = usim();
     insert(&mut package, &[0xAB, 5, 0xA0, 3, 0x81, 1, 99]);
     let mut bench = Bench::new();

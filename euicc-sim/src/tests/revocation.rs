@@ -1,4 +1,4 @@
-//! ES10b.LoadCRL, and what a revoked certificate is good for: SGP.22 section 5.7.12.
+//! ES10b.LoadCRL and the refusal of revoked certificates: SGP.22 section 5.7.12.
 
 use certs::{CrlPlan, Part};
 use crypto::Curve;
@@ -38,7 +38,7 @@ fn authenticates(bench: &mut Bench, server: &Server) -> Result<(), AuthenticateE
 }
 
 #[test]
-fn a_revoked_server_is_refused_until_a_later_list_leaves_it_out() {
+fn a_revoked_server_is_refused_until_a_later_crl_omits_it() {
     let memory = RamMemory::default();
     let mut bench = Bench::with(pki(), |_| {}, memory.clone());
     let server = Server::new(&bench, CURVE);
@@ -47,7 +47,8 @@ fn a_revoked_server_is_refused_until_a_later_list_leaves_it_out() {
     assert_eq!(authenticates(&mut bench, &server), Ok(()));
     assert_eq!(load(&mut bench, &CrlPlan { number: 5, revoked: &[&auth], ..CrlPlan::default() }), Ok(None));
     assert_eq!(authenticates(&mut bench, &server), Err(AuthenticateErrorCode::INVALID_CERTIFICATE));
-    // It outlives the power, an older list does not undo it, and another CI's server is not touched.
+    // The CRL survives a power cut, an older CRL is refused, and servers of other CIs are not
+    // affected.
     let mut bench = Bench::with(pki(), |_| {}, memory);
     let older = load(&mut bench, &CrlPlan { number: 4, ..CrlPlan::default() });
     assert_eq!(older, Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED));
@@ -70,7 +71,7 @@ fn a_revoked_profile_binding_certificate_is_refused() {
 }
 
 #[test]
-fn a_list_may_come_in_parts_and_additions() {
+fn a_crl_can_be_loaded_in_parts_and_extended_by_a_delta_crl() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, CURVE);
     let auth = server.dp.auth.certificate.clone();
@@ -81,7 +82,7 @@ fn a_list_may_come_in_parts_and_additions() {
     assert_eq!(load(&mut bench, &part(2)), Ok(Some(vec![1, 3])));
     assert_eq!(load(&mut bench, &addition), Err(LoadCrlError::BASE_CRL_MISSING));
     assert_eq!(load(&mut bench, &CrlPlan { revoked: &[&auth], ..part(1) }), Ok(Some(vec![3])));
-    // What has come counts already.
+    // The received parts apply at once.
     assert_eq!(authenticates(&mut bench, &server), refused);
     assert_eq!(load(&mut bench, &part(3)), Ok(None));
     assert_eq!(load(&mut bench, &addition), Ok(None));
@@ -89,7 +90,7 @@ fn a_list_may_come_in_parts_and_additions() {
 }
 
 #[test]
-fn an_addition_may_come_in_parts() {
+fn a_delta_crl_can_be_loaded_in_parts() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, CURVE);
     let auth = server.dp.auth.certificate.clone();
@@ -108,14 +109,14 @@ fn an_addition_may_come_in_parts() {
 }
 
 #[test]
-fn a_later_list_in_parts_takes_the_place_of_an_earlier_one_when_it_is_whole() {
+fn a_later_crl_in_parts_replaces_the_earlier_one_when_complete() {
     let mut bench = Bench::new();
     let server = Server::new(&bench, CURVE);
     let (auth, pb) = (server.dp.auth.certificate.clone(), server.dp.pb.certificate.clone());
     let part =
         |number, list| CrlPlan { number: list, part: Some(Part { number, total: 2 }), ..CrlPlan::default() };
     assert_eq!(load(&mut bench, &CrlPlan { number: 5, revoked: &[&auth], ..CrlPlan::default() }), Ok(None));
-    // Overtaken before it was whole: what it revoked does not count any more.
+    // Incomplete parts are discarded when a later CRL arrives.
     assert_eq!(load(&mut bench, &CrlPlan { revoked: &[&pb], ..part(1, 6) }), Ok(Some(vec![2])));
     assert_eq!(load(&mut bench, &part(2, 7)), Ok(Some(vec![1])));
     assert_eq!(load(&mut bench, &part(2, 6)), Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED));
@@ -125,7 +126,7 @@ fn a_later_list_in_parts_takes_the_place_of_an_earlier_one_when_it_is_whole() {
 }
 
 #[test]
-fn what_is_no_list_of_a_known_ci_is_refused_and_changes_nothing() {
+fn an_invalid_crl_is_refused_and_changes_nothing() {
     let mut bench = Bench::new();
     load(&mut bench, &CrlPlan { number: 1, ..CrlPlan::default() }).unwrap();
     let before = bench.memory();
@@ -142,7 +143,7 @@ fn what_is_no_list_of_a_known_ci_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_card_that_does_not_say_so_has_no_such_function() {
+fn without_the_capability_load_crl_is_unknown() {
     let plain = |card: &mut crate::CardDescription| card.capabilities = Preset::V2_2.capabilities();
     let mut bench = Bench::with(pki(), plain, RamMemory::default());
     assert_eq!(bench.es10_text("BF3502A000"), "6A88");

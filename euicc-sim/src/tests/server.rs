@@ -1,4 +1,5 @@
-//! An SM-DP+ for one card: makes every message of a download, so that a test can spoil any of them.
+//! An SM-DP+ for the tests. It builds each message of a download, so that a test can modify any of
+//! them.
 
 use certs::{Certificate, DpCredentials, check_euicc};
 use crypto::bsp::{Protect, SessionKeys};
@@ -31,23 +32,23 @@ pub(super) struct Server {
     pub(super) dp: DpCredentials,
     pub(super) ci: SubjectKeyIdentifier,
     pub(super) transaction_id: TransactionId,
-    /// Keys of the package's own, sent in A2.
+    /// True if the package has its own session keys, sent in A2.
     pub(super) own_keys: bool,
     pub(super) bpp_euicc_otpk: Option<Vec<u8>>,
     pub(super) dice: SeededDice,
 }
 
-/// A package together with what is said about it.
+/// A profile package with its metadata.
 #[derive(Clone)]
 pub(super) struct Goods {
     pub(super) metadata: StoreMetadataRequest,
     pub(super) package: Vec<u8>,
-    /// What ConfigureISDP leaves in the ISD-P.
+    /// The OID that ConfigureISDP stores in the ISD-P.
     pub(super) dp_oid: Option<Oid>,
 }
 
 impl Goods {
-    /// The smallest package there is.
+    /// The smallest valid package.
     pub(super) fn small(iccid: &str) -> Self {
         let iccid: Iccid = iccid.parse().unwrap();
         let header = ProfileElement::Header(ProfileHeader {
@@ -68,7 +69,7 @@ impl Goods {
         Self { metadata: metadata(iccid), package: package.encode(), dp_oid: None }
     }
 
-    /// A package as it stands, under its own ICCID.
+    /// An existing package with its own ICCID.
     pub(super) fn of(package: Vec<u8>) -> Self {
         let decoded = Package::decode(&package).unwrap();
         let octets: [u8; 10] = decoded.header().unwrap().iccid.0.as_slice().try_into().unwrap();
@@ -76,7 +77,7 @@ impl Goods {
         Self { metadata, package, dp_oid: None }
     }
 
-    /// Made larger, by a PE that nobody understands and nobody insists on.
+    /// Enlarges the package by an unknown element that is not mandated.
     pub(super) fn pad(&mut self, octets: usize) {
         let mut package = Package::decode(&self.package).unwrap();
         let contents = tlv_bytes(Tag(0x80), &vec![0; octets]);
@@ -126,7 +127,7 @@ impl Server {
         }
     }
 
-    /// What the LPA passes on after ES9+.InitiateAuthentication.
+    /// The AuthenticateServer request after ES9+.InitiateAuthentication.
     pub(super) fn authenticate_server(&self, euicc_challenge: [u8; 16]) -> AuthenticateServerRequest {
         let signed = Raw::new(ServerSigned1 {
             transaction_id: self.transaction_id.clone(),
@@ -150,7 +151,8 @@ impl Server {
         }
     }
 
-    /// What the LPA passes on after ES9+.AuthenticateClient; the card's proof is checked on the way.
+    /// Verifies the card's response and returns the PrepareDownload request after
+    /// ES9+.AuthenticateClient.
     pub(super) fn prepare_download(
         &self,
         bench: &Bench,
@@ -182,7 +184,7 @@ impl Server {
         }
     }
 
-    /// The package, bound to the card's one-time key.
+    /// Binds the package to the card's one-time key.
     pub(super) fn bind(
         &self,
         bench: &Bench,
@@ -193,7 +195,7 @@ impl Server {
         self.bind_to(bench, ok, goods, |_| {})
     }
 
-    /// The same, with the first request changed before it is signed.
+    /// Binds the package. `change` modifies the first request before it is signed.
     pub(super) fn bind_to(
         &self,
         bench: &Bench,
@@ -245,7 +247,7 @@ impl Server {
         }
     }
 
-    /// Mutual authentication and agreement, up to the card's one-time key.
+    /// Performs mutual authentication and PrepareDownload.
     pub(super) fn prepare(&self, bench: &mut Bench) -> PrepareDownloadResponse {
         self.try_prepare(bench).unwrap()
     }
@@ -257,12 +259,12 @@ impl Server {
         bench.try_call(&request)
     }
 
-    /// A whole download.
+    /// Performs a complete download.
     pub(super) fn download(&self, bench: &mut Bench, goods: &Goods) -> ProfileInstallationResult {
         self.try_download(bench, goods).unwrap()
     }
 
-    /// A whole download, or the status word at which it stopped.
+    /// Performs a complete download. Returns the status word if a command failed.
     pub(super) fn try_download(
         &self,
         bench: &mut Bench,
@@ -271,11 +273,11 @@ impl Server {
         let prepared = self.try_prepare(bench)?;
         let package = self.bind(bench, &prepared, goods);
         let result = try_send(bench, &loading_pieces(&package.to_der()).unwrap())?;
-        Ok(result.expect("the card answers with a result"))
+        Ok(result.expect("an installation result"))
     }
 }
 
-/// Sends a package as an LPA does, until the card answers.
+/// Sends a package like an LPA until the card returns a result.
 pub(super) fn load(bench: &mut Bench, package: &[u8]) -> Option<ProfileInstallationResult> {
     send(bench, &loading_pieces(package).unwrap())
 }
@@ -297,7 +299,7 @@ pub(super) fn try_send(
     Ok(None)
 }
 
-/// How it ended.
+/// The outcome of the installation.
 pub(super) fn outcome(result: &ProfileInstallationResult) -> Result<(), (BppCommandId, ErrorReason)> {
     match &result.profile_installation_result_data.final_result {
         FinalResult::SuccessResult(_) => Ok(()),

@@ -25,7 +25,7 @@ pub(super) use segments::secure_channel;
 /// The secure channel to an ISD-P, with states named by the expected command.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Channel {
-    /// There is no channel.
+    /// The channel is closed.
     #[default]
     Closed,
     /// Expects EXTERNAL AUTHENTICATE. Contains the key version.

@@ -156,7 +156,8 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The derivation function of Amendment D section 4.1.5: NIST SP 800-108 in counter mode, for one block.
+/// The derivation function of Amendment D section 4.1.5: NIST SP 800-108 in counter mode, for one
+/// block.
 fn derive(key: &AesKey, constant: u8, bits: u16, context: &[&[u8]]) -> [u8; 16] {
     let [high, low] = bits.to_be_bytes();
     let label = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, constant, 0, high, low, 0x01];

@@ -1,4 +1,5 @@
-//! ES5.eUICCCapabilityAudit: SGP.02 section 4.1.1.5; GET STATUS and GET DATA, GlobalPlatform sections 11.3 and 11.4.
+//! ES5.eUICCCapabilityAudit: SGP.02 section 4.1.1.5; GET STATUS and GET DATA, GlobalPlatform
+//! sections 11.3 and 11.4.
 
 use rsp::der::{Asn1, Reader, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, Oid};
@@ -152,7 +153,8 @@ fn key_information(state: &State) -> Vec<u8> {
     tlv_bytes(Tag(0xE0), &keys.collect::<Vec<u8>>())
 }
 
-/// Card recognition data: GlobalPlatform section H.2. Arcs of {iso(1) member-body(2) country-USA(840) 114283}.
+/// Card recognition data: GlobalPlatform section H.2. Arcs of {iso(1) member-body(2)
+/// country-USA(840) 114283}.
 fn recognition_data() -> Vec<u8> {
     let object = |arcs: &str| arcs.parse::<Oid>().map(|oid| oid.to_der()).unwrap_or_default();
     let contents = [

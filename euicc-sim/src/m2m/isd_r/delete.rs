@@ -1,4 +1,5 @@
-//! ES5.DeleteProfile and ES5.MasterDelete: SGP.02 sections 4.1.1.4 and 4.1.1.6; DELETE, GlobalPlatform section 11.2.
+//! ES5.DeleteProfile and ES5.MasterDelete: SGP.02 sections 4.1.1.4 and 4.1.1.6; DELETE,
+//! GlobalPlatform section 11.2.
 
 use crypto::{AesKey, is_equal};
 use rsp::der::{Tag, tlv};

@@ -1,5 +1,5 @@
-//! Keys of the ISD-R: PUT KEY (GlobalPlatform section 11.8, Amendment D section 7.2) and ES5.FinaliseISDRhandover (SGP.02
-//! section 4.1.1.9).
+//! Keys of the ISD-R: PUT KEY (GlobalPlatform section 11.8, Amendment D section 7.2) and
+//! ES5.FinaliseISDRhandover (SGP.02 section 4.1.1.9).
 
 use crypto::{AesKey, Secret};
 use rsp::der::{Tag, tlv};

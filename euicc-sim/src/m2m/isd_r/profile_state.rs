@@ -1,5 +1,5 @@
-//! ES5.EnableProfile, DisableProfile, SetFallBackAttribute, SetEmergencyProfileAttribute: SGP.02 sections 4.1.1.2, 4.1.1.3,
-//! 4.1.1.7 and, of version 4, its counterpart for emergency profiles.
+//! ES5.EnableProfile, DisableProfile, SetFallBackAttribute, SetEmergencyProfileAttribute: SGP.02
+//! sections 4.1.1.2, 4.1.1.3, 4.1.1.7 and, of version 4, its counterpart for emergency profiles.
 
 use rsp::ids::Aid;
 

@@ -1,4 +1,4 @@
-//! A card on the bench, five profiles on it, and scripts as text.
+//! The testbed: a card with five profiles, and scripts in hexadecimal text.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,7 +16,7 @@ use crate::m2m::{Addressing, FactoryProfile, M2mDescription, script};
 use crate::state::{Persistent, Volatile};
 use crate::{Card, CardDescription, Shared, snapshot};
 
-/// The keys of the SM-SR that secure the scripts of these tests.
+/// The SM-SR keys that secure the scripts of these tests.
 pub(crate) const SCP80: u8 = 0x01;
 pub(crate) const SCP81: u8 = 0x40;
 
@@ -24,20 +24,21 @@ pub(crate) const SCP81: u8 = 0x40;
 pub(crate) const DEK: [u8; 16] = [0x03; 16];
 pub(crate) const DEK_81: [u8; 16] = [0x42; 16];
 
-/// ISD-Ps by number: the bootstrap profile, which is enabled and has the fallback attribute, and four that are disabled: one
-/// without rules, one that may not be disabled, one that may not be deleted, one that goes when it is disabled.
+/// ISD-P numbers. The bootstrap profile is enabled and has the fallback attribute. The other four
+/// are disabled: one without policy rules, one that must not be disabled, one that must not be
+/// deleted, and one that is deleted when it is disabled.
 pub(crate) const BOOTSTRAP: u16 = 0x10;
 pub(crate) const FREE: u16 = 0x11;
 pub(crate) const STAYS_ENABLED: u16 = 0x12;
 pub(crate) const STAYS: u16 = 0x13;
 pub(crate) const GOES: u16 = 0x14;
-/// What tests create.
+/// An ISD-P that tests create.
 pub(crate) const NEW: u16 = 0x20;
 
 pub(crate) const ISD_R: Aid16 = Aid16(Aid::ISD_R);
 pub(crate) const ECASD: Aid16 = Aid16(Aid::ECASD);
 
-/// An AID that can be a constant.
+/// An AID with a constant constructor.
 #[derive(Clone, Copy)]
 pub(crate) struct Aid16(pub(crate) [u8; 16]);
 
@@ -64,7 +65,7 @@ pub(crate) struct Bench {
     pub(crate) card: Card,
 }
 
-/// All that a card remembers, with power and without.
+/// A snapshot of the complete card state.
 pub(crate) struct Moment {
     persistent: Persistent,
     volatile: Volatile,
@@ -74,7 +75,7 @@ pub(crate) fn iccid(number: u16) -> Iccid {
     Iccid::with_luhn(&format!("8988303000000{number:05}")).unwrap()
 }
 
-/// A profile package with these policy rules.
+/// A profile package with this ICCID number and these policy rules.
 pub(crate) fn package(number: u16, pol1: Option<u8>) -> Vec<u8> {
     let mut package = generic(&Subscription {
         iccid: iccid(number).to_profile_header(),
@@ -150,8 +151,8 @@ impl Bench {
         Self { card }
     }
 
-    /// Runs a script as whatever brought it does: what it changes is committed, or nothing is. Nothing is answered if the
-    /// memory fails.
+    /// Runs a script like the transports do, and commits its changes as a whole. Returns `None` if
+    /// the memory fails.
     pub(crate) fn try_run(
         &mut self,
         target: impl Into<Aid>,
@@ -171,7 +172,7 @@ impl Bench {
         self.try_run(target, SCP80, script).unwrap()
     }
 
-    /// C-APDUs of one script, their answers in hexadecimal.
+    /// Runs C-APDUs in one script and returns the responses in hexadecimal.
     pub(crate) fn apdus(
         &mut self,
         target: impl Into<Aid>,
@@ -183,22 +184,22 @@ impl Bench {
         text(&self.run(target, &script))
     }
 
-    /// One C-APDU to the ISD-R in a script of its own.
+    /// Runs one C-APDU to the ISD-R in a script of its own.
     pub(crate) fn es5(&mut self, apdu: &str) -> String {
         self.apdus(ISD_R, None, &[apdu.to_owned()]).concat()
     }
 
-    /// STORE DATA of one data group.
+    /// Runs STORE DATA with one data group.
     pub(crate) fn store(&mut self, group: &str) -> String {
         self.es5(&store_data(group))
     }
 
     #[track_caller]
     pub(crate) fn expect(&mut self, apdu: &str, expected: &str) {
-        assert_eq!(self.es5(apdu), expected, "answer to {apdu}");
+        assert_eq!(self.es5(apdu), expected, "response to {apdu}");
     }
 
-    /// One APDU of the terminal.
+    /// Sends one APDU of the terminal.
     pub(crate) fn terminal(&mut self, apdu: &str) -> String {
         hex::encode_upper(self.card.transmit(&unhex(apdu)))
     }
@@ -215,7 +216,7 @@ impl Bench {
         self.card.persistent.clone()
     }
 
-    /// The card as it is now, to come back to.
+    /// A snapshot of the card.
     pub(crate) fn moment(&self) -> Moment {
         Moment { persistent: self.card.persistent.clone(), volatile: self.card.volatile.clone() }
     }
@@ -225,13 +226,13 @@ impl Bench {
         self.card.volatile.clone_from(&moment.volatile);
     }
 
-    /// INSTALL of an ISD-P, with this many octets granted.
+    /// Creates an ISD-P, with this many octets granted.
     pub(crate) fn create(&mut self, number: u16, granted: Option<u32>) -> String {
         self.es5(&create_isd_p(&aid(number), granted))
     }
 }
 
-/// The three keys of a set.
+/// The three keys of a key set.
 pub(crate) fn aes_keys(set: &KeySet) -> [[u8; 16]; 3] {
     [1, 2, 3].map(|id| *set.aes(id).unwrap().expose())
 }
@@ -240,7 +241,7 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text.replace(' ', "")).unwrap()
 }
 
-/// Each answer of a script: R-APDUs and the TLVs of SCP03t.
+/// The responses of a script: R-APDUs and the TLVs of SCP03t.
 pub(crate) fn text(response: &ScriptResponse) -> Vec<String> {
     assert_eq!(response.executed, Some(u16::try_from(response.answers.len()).unwrap()));
     let answer = |answer: &Answer| match answer {
@@ -250,17 +251,17 @@ pub(crate) fn text(response: &ScriptResponse) -> Vec<String> {
     response.answers.iter().map(answer).collect()
 }
 
-/// Data with their length before them.
+/// Prefixes data with their length.
 pub(crate) fn lv(data: &str) -> String {
     format!("{:02X}{data}", data.len() / 2)
 }
 
-/// `80 E2 88 00`, one data group.
+/// `80 E2 88 00` with one data group.
 pub(crate) fn store_data(group: &str) -> String {
     format!("80E28800{}", lv(&group.replace(' ', "")))
 }
 
-/// Enable, disable and their like: a data group that names an ISD-P.
+/// A data group that addresses an ISD-P.
 pub(crate) fn naming(group: &str, number: u16) -> String {
     format!("{group}124F10{}", aid(number))
 }

@@ -1,4 +1,4 @@
-//! Chains of scripts: what they keep, for whom, and when they end.
+//! Chains of scripts: their state, their scope and their end.
 
 use rsp::ota::script::{Chaining, ChainingFailure, Command, Form, Script};
 use world::RamMemory;
@@ -17,7 +17,7 @@ fn begin(bench: &mut Bench, chaining: Option<Chaining>) -> String {
     Plan::for_isd_p(NEW).second(&challenge(&first).unwrap())
 }
 
-/// Answers of the second script, or that it follows nothing.
+/// Runs the second script. Returns its responses, or the chaining error.
 fn end(bench: &mut Bench, chaining: Option<Chaining>, second: &str) -> Result<String, ChainingFailure> {
     let commands = vec![Command::Apdu(unhex(second))];
     let response = bench.run(ISD_R, &Script { form: Form::Definite, chaining, commands });
@@ -29,7 +29,7 @@ fn receipt() -> String {
 }
 
 #[test]
-fn a_chain_keeps_what_was_begun_and_a_script_alone_does_not() {
+fn a_chain_keeps_its_state_and_a_single_script_does_not() {
     let mut bench = bench(RamMemory::default());
     let second = begin(&mut bench, Some(Chaining::First));
     assert_eq!(end(&mut bench, Some(Chaining::Last), &second), Ok(receipt()));
@@ -41,7 +41,7 @@ fn a_chain_keeps_what_was_begun_and_a_script_alone_does_not() {
 }
 
 #[test]
-fn a_script_alone_or_a_new_chain_ends_the_one_before() {
+fn a_single_script_or_a_new_chain_ends_the_previous_chain() {
     let mut bench = bench(RamMemory::default());
     for between in [None, Some(Chaining::First), Some(Chaining::FirstKept)] {
         let second = begin(&mut bench, Some(Chaining::FirstKept));
@@ -53,21 +53,21 @@ fn a_script_alone_or_a_new_chain_ends_the_one_before() {
         assert_eq!(end(&mut bench, Some(Chaining::Last), &second), expected, "{between:?}");
         assert_eq!(bench.state().kept, None);
     }
-    // Another application's chain is its own.
+    // A chain of another application is not affected.
     let second = begin(&mut bench, Some(Chaining::FirstKept));
     assert_eq!(bench.apdus(super::bench::ECASD, None, &["80CA005A00".to_owned()]).len(), 1);
     assert_eq!(end(&mut bench, Some(Chaining::Last), &second), Ok(receipt()));
 }
 
 #[test]
-fn a_chain_outlives_a_reset_if_it_says_so() {
+fn a_chain_survives_a_reset_if_its_first_script_requests_it() {
     for (chaining, expected) in
         [(Chaining::First, Err(ChainingFailure::NoPreviousScript)), (Chaining::FirstKept, Ok(receipt()))]
     {
         let memory = RamMemory::default();
         let mut bench = bench(memory.clone());
         let second = begin(&mut bench, Some(chaining));
-        // Not only a reset: the card is put into another reader.
+        // Besides the reset, the card is opened again from its memory.
         bench.card.reset();
         let mut bench = Bench::with(|_| {}, RamMemory::of(world::Memory::load(&memory).unwrap()));
         assert_eq!(end(&mut bench, Some(Chaining::Last), &second), expected);
@@ -77,7 +77,7 @@ fn a_chain_outlives_a_reset_if_it_says_so() {
 }
 
 #[test]
-fn a_secure_channel_does_not_outlive_a_reset() {
+fn a_secure_channel_does_not_survive_a_reset() {
     let mut bench = Bench::new();
     let keys = personalised(&mut bench, NEW);
     let mut host = super::oce::open(&mut bench, keys, NEW);
@@ -87,23 +87,23 @@ fn a_secure_channel_does_not_outlive_a_reset() {
     let response =
         bench.run(rsp::ids::Aid::isd_p(NEW), &Script { form: Form::Indefinite, chaining, commands });
     assert_eq!(response.chaining, Some(ChainingFailure::NoPreviousScript));
-    // In a script of its own nothing is left of the channel either.
+    // A single script cannot continue the channel either.
     tlvs(&mut bench, NEW, None, &[initialize_update(0x30)]);
     assert_eq!(tlvs(&mut bench, NEW, None, &[host.authenticate(0x33)]), ["9F450102"]);
 }
 
 #[test]
-fn a_script_has_so_many_commands() {
+fn the_number_of_commands_in_a_script_is_limited() {
     let mut bench = Bench::new();
-    let asks = vec!["80CA005A00".to_owned(); 257];
-    let answers = bench.apdus(ISD_R, None, &asks);
+    let apdus = vec!["80CA005A00".to_owned(); 257];
+    let answers = bench.apdus(ISD_R, None, &apdus);
     assert!(answers[..256].iter().all(|answer| answer.ends_with("9000")));
     assert_eq!(answers[256], "6A84");
     assert_eq!(answers.len(), 257);
 }
 
 #[test]
-fn what_a_card_does_at_once_or_on_errors_is_not_a_scripts_to_say() {
+fn immediate_and_error_actions_are_refused() {
     let mut bench = Bench::new();
     for command in [Command::ImmediateAction(vec![1]), Command::ErrorAction(vec![1])] {
         let commands = vec![command, Command::Apdu(unhex("80CA005A00"))];

@@ -1,4 +1,4 @@
-//! A profile arrives over SCP03t.
+//! Download of a profile over SCP03t.
 
 use profile::{EuiccResponse, PeStatusCode};
 use rsp::der::Asn1;
@@ -9,7 +9,7 @@ use super::bench::{BOOTSTRAP, Bench, FREE, NEW, iccid, naming, package, unhex};
 use super::oce::{Host, Plan, establish, initialize_update, open, personalised, tlvs};
 use crate::m2m::state::LifeCycle;
 
-/// Sends a package in segments of this many octets, a script each; the answer at its end.
+/// Sends a package in segments of this length, one script each, and returns the final response.
 pub(super) fn send(
     bench: &mut Bench,
     host: &mut Host,
@@ -26,7 +26,7 @@ pub(super) fn send(
             return EuiccResponse::from_der(&host.response(&unhex(&answer))).unwrap();
         }
     }
-    panic!("the package has no end");
+    panic!("the card did not finish the package");
 }
 
 fn status(response: &EuiccResponse) -> PeStatusCode {
@@ -38,7 +38,7 @@ fn status(response: &EuiccResponse) -> PeStatusCode {
 }
 
 #[test]
-fn a_profile_arrives_and_is_disabled_then_enabled() {
+fn a_downloaded_profile_is_disabled_and_can_be_enabled() {
     let mut bench = Bench::new();
     let keys = personalised(&mut bench, NEW);
     let mut host = open(&mut bench, keys, NEW);
@@ -50,7 +50,7 @@ fn a_profile_arrives_and_is_disabled_then_enabled() {
     assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Enabled));
     assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
     assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(NEW).0)));
-    // What came with it in its header.
+    // The connectivity parameters and policy rules of the profile header.
     let context = bench.card.commit(|context| {
         let isd_p = Aid::isd_p(NEW);
         let parameters = crate::m2m::state::connectivity(context, &isd_p).unwrap();
@@ -60,7 +60,7 @@ fn a_profile_arrives_and_is_disabled_then_enabled() {
 }
 
 #[test]
-fn segments_may_be_cut_anywhere_and_come_many_in_a_script() {
+fn segments_can_have_any_length_and_share_a_script() {
     let goods = package(NEW, None);
     for octets in [1, 17, 255, 1024] {
         let mut bench = Bench::new();
@@ -81,7 +81,7 @@ fn segments_may_be_cut_anywhere_and_come_many_in_a_script() {
 }
 
 #[test]
-fn a_package_that_cannot_be_installed_leaves_an_isd_p_that_can_be_tried_again() {
+fn after_a_failed_installation_the_download_can_be_repeated() {
     let goods = package(NEW, None);
     let mut wrong_element = goods.clone();
     let at = wrong_element.len() - 4;
@@ -90,7 +90,7 @@ fn a_package_that_cannot_be_installed_leaves_an_isd_p_that_can_be_tried_again() 
     let headless = goods[rsp::der::tlv::each(&goods).unwrap()[0].len()..].to_vec();
     for (package, code) in [
         (&wrong_element, PeStatusCode::INVALID_REQUEST_FORMAT),
-        // The card has a profile with this ICCID.
+        // The card already has a profile with this ICCID.
         (&another, PeStatusCode::BAD_VALUES),
         (&headless, PeStatusCode::INVALID_REQUEST_FORMAT),
     ] {
@@ -108,7 +108,7 @@ fn a_package_that_cannot_be_installed_leaves_an_isd_p_that_can_be_tried_again() 
 }
 
 #[test]
-fn of_two_downloads_with_one_iccid_the_first_to_end_is_installed() {
+fn of_two_downloads_with_one_iccid_the_first_to_finish_is_installed() {
     let goods = package(NEW, None);
     let (beginning, end) = goods.split_at(goods.len() - 8);
     let mut bench = Bench::new();
@@ -116,7 +116,7 @@ fn of_two_downloads_with_one_iccid_the_first_to_end_is_installed() {
         let keys = personalised(&mut bench, number);
         open(&mut bench, keys, number)
     });
-    // Both headers come while there is no such profile yet.
+    // Both headers arrive before either profile is installed.
     for (number, host) in [NEW, NEW + 1].into_iter().zip(&mut hosts) {
         for segment in beginning.chunks(1000) {
             let answer = tlvs(&mut bench, number, Some(Chaining::Following), &[host.segment(segment)]);
@@ -132,7 +132,7 @@ fn of_two_downloads_with_one_iccid_the_first_to_end_is_installed() {
 }
 
 #[test]
-fn a_profile_takes_no_more_than_was_granted_and_no_more_than_there_is() {
+fn a_profile_is_limited_by_the_granted_and_by_the_free_memory() {
     let goods = package(NEW, None);
     let mut bench = Bench::new();
     let keys = personalised(&mut bench, NEW);
@@ -148,7 +148,7 @@ fn a_profile_takes_no_more_than_was_granted_and_no_more_than_there_is() {
         assert_eq!(status(&send(&mut bench, &mut host, NEW, &goods, 1000)), expected);
         assert_eq!(bench.card.persistent.taken_by(bench.state().isd_p(&Aid::isd_p(NEW)).unwrap()), granted);
     }
-    // Nothing was granted, and little is left.
+    // Without granted memory, with little free memory.
     let bench = Bench::new();
     let used = bench.card.persistent.memory_used();
     let mut bench =
@@ -161,7 +161,7 @@ fn a_profile_takes_no_more_than_was_granted_and_no_more_than_there_is() {
 }
 
 #[test]
-fn after_the_end_of_a_package_nothing_follows() {
+fn no_segment_is_accepted_after_the_end_of_a_package() {
     let goods = package(NEW, None);
     let mut bench = Bench::new();
     let keys = personalised(&mut bench, NEW);
@@ -173,46 +173,46 @@ fn after_the_end_of_a_package_nothing_follows() {
     let answers = tlvs(&mut bench, NEW, Some(Chaining::Last), &sent);
     assert_eq!(answers.last().unwrap(), "9F460102");
     assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Disabled));
-    // Nor is there a second profile, nor new keys, in an ISD-P that has one.
+    // An ISD-P with a profile accepts neither a second profile nor new keys.
     assert_eq!(tlvs(&mut bench, NEW, None, &[initialize_update(0x30)]), ["9F440102"]);
     assert_eq!(establish(&mut bench, &Plan::for_isd_p(NEW)).0, "6985");
 }
 
 #[test]
-fn the_channel_is_refused_for_a_reason() {
+fn channel_errors_have_their_reason_codes() {
     let mut bench = Bench::new();
     let keys = personalised(&mut bench, NEW);
     assert_eq!(bench.create(NEW + 1, None), "009000");
     for (isd_p, command, answer) in [
-        // Keys that are not there, of an ISD-P that has none, of one that is not there, of one with a profile.
+        // Missing keys, an ISD-P without keys, a missing ISD-P, an ISD-P with a profile.
         (NEW, initialize_update(0x31), "9F440103"),
         (NEW + 1, initialize_update(0x00), "9F440103"),
         (NEW + 2, initialize_update(0x30), "9F440103"),
         (BOOTSTRAP, initialize_update(0x30), "9F440102"),
-        // A key number, a challenge that is too short, too long.
+        // A key identifier, a challenge that is too short or too long, no data.
         (NEW, unhex("840A30010102030405060708"), "9F440101"),
         (NEW, unhex("8409300001020304050607"), "9F440101"),
         (NEW, unhex("840B3000010203040506070809"), "9F440101"),
         (NEW, unhex("8400"), "9F440101"),
-        // Nothing was begun.
+        // Without INITIALIZE UPDATE.
         (NEW, unhex("8511330000000000000000 0000000000000000"), "9F450102"),
         (NEW, unhex("86080000000000000000"), "9F460102"),
     ] {
         assert_eq!(tlvs(&mut bench, isd_p, None, &[command]), [answer], "{isd_p:X}");
     }
-    // To the ISD-R there is no such channel.
+    // The ISD-R has no such channel.
     let script = rsp::ota::script::Script {
         form: rsp::ota::script::Form::Definite,
         chaining: None,
         commands: vec![rsp::ota::script::Command::SecureChannel(initialize_update(0x30))],
     };
     assert_eq!(super::bench::text(&bench.run(super::bench::ISD_R, &script)), ["9F440103"]);
-    // Another level than 33, with the right cryptogram.
+    // A security level other than 33 with a correct cryptogram.
     let answer = tlvs(&mut bench, NEW, Some(Chaining::First), &[initialize_update(0x30)]).concat();
     let mut host = Host::new(keys, NEW, &unhex(&answer[4..]));
     let authenticate = host.authenticate(0x03);
     assert_eq!(tlvs(&mut bench, NEW, Some(Chaining::Last), &[authenticate]), ["9F450102"]);
-    // Too long, and without a MAC.
+    // A segment that is too long, and one with an invalid MAC.
     for (segment, answer) in [(vec![0x5A; 1100], "9F460101"), (Vec::new(), "9F460101")] {
         let mut host = open(&mut bench, keys, NEW);
         let mut tlv = host.segment(&segment);
@@ -221,7 +221,7 @@ fn the_channel_is_refused_for_a_reason() {
         }
         assert_eq!(tlvs(&mut bench, NEW, Some(Chaining::Last), &[tlv]), [answer]);
     }
-    // The forms do not mix: a channel of APDUs takes no segments.
+    // The message formats cannot be mixed: an APDU channel accepts no segments.
     let initialize = format!("8050300008{}00", hex::encode(super::oce::HOST_CHALLENGE));
     let answer = bench.apdus(Aid::isd_p(NEW), Some(Chaining::First), &[initialize]).concat();
     let mut host = Host::new(keys, NEW, &unhex(answer.strip_suffix("9000").unwrap()));

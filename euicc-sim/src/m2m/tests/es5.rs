@@ -1,4 +1,4 @@
-//! ES5 towards ISD-Ps and the card as a whole: what each function does, every refusal, and which check comes first.
+//! ES5 functions for ISD-Ps and the card: effects, refusals, and the order of the checks.
 
 use profile::generic;
 use profile::generic::Subscription;
@@ -23,16 +23,16 @@ fn delete(number: u16) -> String {
     format!("80E40040124F10{}", aid(number))
 }
 
-/// What is refused changes nothing.
+/// Asserts that the command is refused and changes nothing.
 #[track_caller]
 fn refuses(bench: &mut Bench, apdu: &str, status: &str) {
     let before = bench.memory();
     bench.expect(apdu, status);
-    assert!(bench.memory() == before, "{apdu} was refused and changed the memory");
+    assert!(bench.memory() == before, "{apdu} was refused but changed the memory");
 }
 
 #[test]
-fn a_card_leaves_the_factory_with_its_profiles_and_the_keys_of_its_sm_sr() {
+fn a_new_card_has_the_profiles_and_sm_sr_keys_of_its_description() {
     let mut bench = Bench::new();
     assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Enabled));
     for number in [FREE, STAYS_ENABLED, STAYS, GOES] {
@@ -40,13 +40,13 @@ fn a_card_leaves_the_factory_with_its_profiles_and_the_keys_of_its_sm_sr() {
     }
     assert_eq!(bench.life_cycle(NEW), None);
     assert_eq!(bench.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
-    // The terminal sees the files of the profile that is enabled.
+    // The terminal sees the files of the enabled profile.
     assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
     assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(BOOTSTRAP).0)));
 }
 
 #[test]
-fn a_description_that_contradicts_itself_makes_no_card() {
+fn an_inconsistent_description_is_refused() {
     use crate::Card;
     let open = |change: fn(&mut M2mDescription)| {
         let mut description = super::bench::description();
@@ -56,9 +56,12 @@ fn a_description_that_contradicts_itself_makes_no_card() {
         Card::open(description, RamMemory::default(), world).map(drop).unwrap_err().to_string()
     };
     for (change, why) in [
-        ((|m2m| m2m.profiles[1].enabled = true) as fn(&mut M2mDescription), "one profile is enabled"),
+        (
+            (|m2m| m2m.profiles[1].enabled = true) as fn(&mut M2mDescription),
+            "only one profile can be enabled",
+        ),
         (|m2m| m2m.profiles[1].fallback = true, "fallback attribute"),
-        (|m2m| m2m.profiles[1].package = m2m.profiles[0].package.clone(), "has its ICCID"),
+        (|m2m| m2m.profiles[1].package = m2m.profiles[0].package.clone(), "has the same ICCID"),
         (|m2m| m2m.profiles[1].isd_p = m2m.profiles[0].isd_p.clone(), "ISD-P"),
         (
             |m2m| m2m.profiles[0].package = package(BOOTSTRAP, None)[..100].into(),
@@ -74,9 +77,9 @@ fn a_description_that_contradicts_itself_makes_no_card() {
     }
 }
 
-/// Ki and OPc are in the packages that a card is made with, and its other keys beside them.
+/// The profile packages contain Ki and OPc; the description also has other keys.
 #[test]
-fn no_key_is_in_what_a_description_shows() {
+fn the_debug_output_of_a_description_contains_no_keys() {
     let (key, opc) = ([0x4B; 16], [0x4C; 16]);
     let mut description = super::bench::description();
     let m2m = description.m2m.as_mut().unwrap();
@@ -92,23 +95,23 @@ fn no_key_is_in_what_a_description_shows() {
 }
 
 #[test]
-fn a_memory_stays_with_the_kind_of_card_it_is_of() {
+fn a_memory_is_refused_by_a_card_of_the_other_kind() {
     let memory = RamMemory::default();
     let mut bench = Bench::with(|_| {}, memory.clone());
     assert_eq!(bench.create(NEW, None), "009000");
     let cells = world::Memory::load(&memory).unwrap();
     assert!(cells.contains_key("m2m"));
-    // The same card again.
+    // The same card reopened.
     let again = Bench::with(|_| {}, RamMemory::of(cells.clone()));
     assert!(again.memory() == bench.memory());
-    // The memory of a consumer card under the description of this one.
+    // The memory of a consumer card with the description of this card.
     let description = super::bench::description();
     let consumer = crate::state::Persistent::new(description.eid, None);
     let cells = world::Cells::from([("card".to_owned(), world::Content::json(&consumer).unwrap())]);
     let clock = world::ManualClock::at(rsp::time::Timestamp(0));
     let world = world::World::new(clock, world::SeededDice::from_text("x"));
     let fault = crate::Card::open(description, RamMemory::of(cells), world).map(drop).unwrap_err();
-    assert!(fault.to_string().contains("one is a consumer card's"), "{fault}");
+    assert!(fault.to_string().contains("is of a consumer card"), "{fault}");
 }
 
 #[test]
@@ -122,14 +125,14 @@ fn create_isd_p_makes_a_security_domain_without_keys() {
     assert_eq!(bench.create(NEW, Some(50_000)), "009000");
     assert_eq!(bench.life_cycle(NEW), Some(Selectable));
     assert_eq!(free(&mut bench), before - 50_000);
-    // Without a word of memory nothing is put aside.
+    // Without the memory parameter, or with zero, no memory is reserved.
     assert_eq!(bench.create(NEW + 1, None), "009000");
     assert_eq!(bench.create(NEW + 2, Some(0)), "009000");
     assert_eq!(free(&mut bench), before - 50_000);
-    // Its AID is in use now.
+    // The AID is in use now.
     refuses(&mut bench, &create_isd_p(&aid(NEW), None), "6A80");
     refuses(&mut bench, &create_isd_p(&aid(BOOTSTRAP), None), "6A80");
-    // Exactly what is left, and one octet more.
+    // All free memory, and one octet more.
     let left = free(&mut bench);
     refuses(&mut bench, &create_isd_p(&aid(NEW + 3), Some(left + 1)), "6A84");
     assert_eq!(bench.create(NEW + 3, Some(left)), "009000");
@@ -137,14 +140,14 @@ fn create_isd_p_makes_a_security_domain_without_keys() {
 }
 
 #[test]
-fn create_isd_p_is_strict_in_its_fields() {
+fn create_isd_p_checks_its_fields() {
     let mut bench = Bench::new();
     let right = create_isd_p(&aid(NEW), None);
     for (from, to, status) in [
-        // Load file and module that are not those of ISD-Ps.
+        // A load file and a module other than those of ISD-Ps.
         ("8900000D00", "8900000C00", "6A88"),
         ("8900000E00", "8900000F00", "6A88"),
-        // AIDs that are no ISD-P's: of the ISD-R, below the first, another RID.
+        // AIDs that are not of an ISD-P: the ISD-R, a reserved number, another suffix, another RID.
         ("8900002000", "8900000100", "6A80"),
         ("8900002000", "8900000F00", "6A80"),
         ("8900002000", "8900002001", "6A80"),
@@ -152,7 +155,7 @@ fn create_isd_p_is_strict_in_its_fields() {
         // Not a security domain; SCP02.
         ("0380C000", "0340C000", "6A80"),
         ("81020370", "81020255", "6A80"),
-        // P1 and P2, class.
+        // Invalid P1, P2 and class.
         ("80E60C00", "80E60800", "6A86"),
         ("80E60C00", "80E60C01", "6A86"),
         ("80E60C00", "00E60C00", "6E00"),
@@ -160,7 +163,7 @@ fn create_isd_p_is_strict_in_its_fields() {
         assert!(right.contains(from), "{from}");
         refuses(&mut bench, &right.replacen(from, to, 1), status);
     }
-    // A token, a field too few, a field too many.
+    // A missing field, an additional field, a token, no data.
     let data = &right[10..right.len() - 2];
     for wrong in
         [&data[..data.len() - 2], &format!("{data}00"), &format!("{}01FF", &data[..data.len() - 2]), ""]
@@ -172,7 +175,7 @@ fn create_isd_p_is_strict_in_its_fields() {
 }
 
 #[test]
-fn there_is_room_for_so_many_isd_ps() {
+fn the_number_of_isd_ps_is_limited() {
     let mut bench = Bench::new();
     let mut created = 0;
     while bench.create(NEW + created, None) == "009000" {
@@ -183,11 +186,11 @@ fn there_is_room_for_so_many_isd_ps() {
 }
 
 #[test]
-fn enable_takes_effect_with_the_reset_that_follows() {
+fn enable_takes_effect_with_the_next_reset() {
     let mut bench = Bench::new();
     assert_eq!(bench.store(&naming(ENABLE, FREE)), "9000");
     assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Enabled));
-    // Until it has, nothing else changes which profile is enabled, and neither of the two goes.
+    // Until the reset no other switch is accepted, and neither profile can be deleted.
     for group in [naming(ENABLE, STAYS), naming(ENABLE, FREE), naming(DISABLE, BOOTSTRAP)] {
         refuses(&mut bench, &store_data(&group), "6985");
     }
@@ -199,7 +202,7 @@ fn enable_takes_effect_with_the_reset_that_follows() {
     assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(FREE).0)));
 }
 
-/// The change of profiles has been confirmed.
+/// Resets the card and clears the notification, as after a confirmation.
 fn settle(bench: &mut Bench) {
     bench.card.reset();
     if let Some(state) = &mut bench.card.persistent.m2m {
@@ -208,14 +211,14 @@ fn settle(bench: &mut Bench) {
 }
 
 #[test]
-fn enable_and_disable_look_for_the_isd_p_then_at_its_state_then_at_pol1() {
+fn enable_and_disable_check_existence_then_state_then_pol1() {
     let mut bench = Bench::new();
     assert_eq!(bench.create(NEW, None), "009000");
-    // Not there; without a profile; enabled already.
+    // Missing; without a profile; already enabled.
     for (number, enable, disable) in [
         (NEW + 1, "6A88", "6A88"),
         (NEW, "6985", "6985"),
-        // The fallback profile is not disabled.
+        // The fallback profile cannot be disabled.
         (BOOTSTRAP, "6985", "6985"),
         (FREE, "", "6985"),
     ] {
@@ -224,7 +227,7 @@ fn enable_and_disable_look_for_the_isd_p_then_at_its_state_then_at_pol1() {
             refuses(&mut bench, &store_data(&naming(ENABLE, number)), enable);
         }
     }
-    // POL1 of the enabled profile, which comes last.
+    // POL1 of the enabled profile is checked last.
     assert_eq!(bench.store(&naming(ENABLE, STAYS_ENABLED)), "9000");
     settle(&mut bench);
     refuses(&mut bench, &store_data(&naming(ENABLE, NEW + 1)), "6A88");
@@ -234,7 +237,7 @@ fn enable_and_disable_look_for_the_isd_p_then_at_its_state_then_at_pol1() {
 }
 
 #[test]
-fn disable_brings_back_the_profile_with_the_fallback_attribute() {
+fn disable_enables_the_profile_with_the_fallback_attribute() {
     let mut bench = Bench::new();
     assert_eq!(bench.store(&naming(ENABLE, FREE)), "9000");
     settle(&mut bench);
@@ -246,31 +249,31 @@ fn disable_brings_back_the_profile_with_the_fallback_attribute() {
 }
 
 #[test]
-fn the_fallback_attribute_moves_and_is_never_of_two() {
+fn the_fallback_attribute_moves_between_profiles() {
     let mut bench = Bench::new();
     assert_eq!(bench.create(NEW, None), "009000");
     refuses(&mut bench, &store_data(&naming(FALLBACK, NEW + 1)), "6A88");
     refuses(&mut bench, &store_data(&naming(FALLBACK, NEW)), "6985");
     assert_eq!(bench.store(&naming(FALLBACK, FREE)), "9000");
     assert_eq!(bench.state().fallback, Some(Aid::isd_p(FREE)));
-    // Of an enabled one too.
+    // To an enabled profile too.
     assert_eq!(bench.store(&naming(FALLBACK, BOOTSTRAP)), "9000");
     assert_eq!(bench.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
 }
 
 #[test]
-fn the_emergency_attribute_is_of_a_disabled_profile_that_is_not_the_one_to_fall_back_on() {
+fn the_emergency_attribute_requires_a_disabled_profile_without_the_fallback_attribute() {
     let mut bench = Bench::new();
     refuses(&mut bench, &store_data(&naming(EMERGENCY, NEW)), "6A88");
     refuses(&mut bench, &store_data(&naming(EMERGENCY, BOOTSTRAP)), "6985");
     assert_eq!(bench.store(&naming(EMERGENCY, FREE)), "9000");
     assert_eq!(bench.store(&naming(EMERGENCY, STAYS)), "9000");
     assert_eq!(bench.state().emergency, Some(Aid::isd_p(STAYS)));
-    // The two attributes do not meet.
+    // A profile cannot have both attributes.
     refuses(&mut bench, &store_data(&naming(FALLBACK, STAYS)), "6985");
     assert_eq!(bench.store(&naming(FALLBACK, FREE)), "9000");
     refuses(&mut bench, &store_data(&naming(EMERGENCY, FREE)), "6985");
-    // The attribute goes with its profile; POL1 of this one keeps it.
+    // The attribute is deleted with its profile. POL1 protects this profile.
     refuses(&mut bench, &delete(STAYS), "69E1");
     assert_eq!(bench.store(&naming(EMERGENCY, GOES)), "9000");
     assert_eq!(bench.es5(&delete(GOES)), "9000");
@@ -278,18 +281,18 @@ fn the_emergency_attribute_is_of_a_disabled_profile_that_is_not_the_one_to_fall_
 }
 
 #[test]
-fn delete_takes_an_isd_p_with_all_that_is_in_it() {
+fn delete_removes_an_isd_p_with_its_contents() {
     let mut bench = Bench::new();
     let used = bench.card.persistent.memory_used();
     refuses(&mut bench, &delete(NEW), "6A88");
     refuses(&mut bench, &delete(BOOTSTRAP), "6985");
     refuses(&mut bench, &delete(STAYS), "69E1");
-    // With an Le there is something to answer.
+    // With an Le, the response has data.
     assert_eq!(bench.es5(&format!("{}00", delete(FREE))), "009000");
     assert_eq!(bench.life_cycle(FREE), None);
     assert!(bench.card.persistent.memory_used() < used);
     refuses(&mut bench, &delete(FREE), "6A88");
-    // In whatever state before there is a profile.
+    // An ISD-P without a profile can be deleted in any state.
     assert_eq!(bench.create(NEW, Some(1000)), "009000");
     assert_eq!(bench.es5(&delete(NEW)), "9000");
     let keys = oce::personalised(&mut bench, NEW);
@@ -297,14 +300,14 @@ fn delete_takes_an_isd_p_with_all_that_is_in_it() {
     oce::open(&mut bench, keys, NEW);
     assert_eq!(bench.es5(&delete(NEW)), "9000");
     assert!(!bench.card.volatile.m2m.0.contains_key(&Aid::isd_p(NEW)));
-    // An enabled one that is no longer the one to fall back on is enabled all the same.
+    // An enabled profile that lost the fallback attribute is still enabled.
     assert_eq!(bench.store(&naming(FALLBACK, GOES)), "9000");
     refuses(&mut bench, &delete(BOOTSTRAP), "6985");
     refuses(&mut bench, &delete(GOES), "6985");
 }
 
 #[test]
-fn delete_is_strict_in_its_data() {
+fn delete_checks_its_data() {
     let mut bench = Bench::new();
     for (apdu, status) in [
         ("80E4004000", "6A80"),
@@ -321,7 +324,7 @@ fn delete_is_strict_in_its_data() {
 }
 
 #[test]
-fn the_audit_tells_of_every_isd_p_and_goes_on_where_it_ended() {
+fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
     let mut bench = Bench::new();
     assert_eq!(bench.create(NEW, Some(0x1234)), "009000");
     let line = |number: u16, state: &str, rest: &str| {
@@ -337,9 +340,9 @@ fn the_audit_tells_of_every_isd_p_and_goes_on_where_it_ended() {
         &format!("80F24002174F10{}5C034F9F7000", aid(GOES)),
         &format!("{}9000", line(GOES, "1F", "")),
     );
-    // Nothing said: with the privileges.
+    // Without a tag list: with the privileges.
     bench.expect(&format!("80F24002124F10{}00", aid(NEW)), &format!("{}9000", line(NEW, "07", "C50380C000")));
-    // The attribute and the memory.
+    // The fallback attribute and the memory.
     let charged = bench.card.persistent.profile(&Aid::isd_p(BOOTSTRAP)).unwrap().memory;
     let criteria = format!("4F10{}5C064F9F70538F91", aid(BOOTSTRAP));
     bench.expect(
@@ -351,17 +354,17 @@ fn the_audit_tells_of_every_isd_p_and_goes_on_where_it_ended() {
         &format!("80F24002{}00", lv(&criteria)),
         &format!("{}9000", line(NEW, "07", "5301008F0400001234910400001234")),
     );
-    // More than one answer holds: 6310, and the rest in the same script.
+    // More than one response: 6310, and the rest with the next command.
     for number in 1..10 {
         assert_eq!(bench.create(NEW + number, None), "009000");
     }
     let ask = |p2: &str| format!("80F240{p2}074F005C034F9F7000");
     let answers = bench.apdus(ISD_R, None, &[ask("02"), ask("03")]);
     assert!(answers[0].ends_with("6310") && answers[1].ends_with("9000"), "{answers:?}");
-    let told = [&answers[0][..answers[0].len() - 4], &answers[1][..answers[1].len() - 4]].concat();
-    assert_eq!(told.matches("E3164F10").count(), 15);
-    assert!(told.starts_with(&all));
-    // Going on with nothing begun.
+    let listed = [&answers[0][..answers[0].len() - 4], &answers[1][..answers[1].len() - 4]].concat();
+    assert_eq!(listed.matches("E3164F10").count(), 15);
+    assert!(listed.starts_with(&all));
+    // Next occurrence without a first one.
     bench.expect(&ask("03"), "6985");
     for (apdu, status) in [
         (format!("80F24002124F10{}00", aid(0x77)), "6A88"),
@@ -376,7 +379,7 @@ fn the_audit_tells_of_every_isd_p_and_goes_on_where_it_ended() {
 }
 
 #[test]
-fn the_audit_tells_the_memory_the_certificate_and_who_the_card_is() {
+fn the_audit_returns_memory_certificate_and_eid() {
     let mut bench = Bench::new();
     let free = bench.card.description.memory_size - bench.card.persistent.memory_used();
     let volatile = bench.card.description.capabilities.volatile_memory;
@@ -400,7 +403,7 @@ fn the_audit_tells_the_memory_the_certificate_and_who_the_card_is() {
             assert_eq!(ask(&mut bench, apdu), status, "{apdu}");
         }
     }
-    // Number, version, type and length of every key.
+    // Identifier, version, type and length of each key.
     bench.expect("80CA00E000", "E01EC00401018810C00402018810C00403018810C00401408510C004024088109000");
     assert_eq!(bench.apdus(ECASD, None, &["80E2880000".to_owned()]), ["6D00"]);
 }
@@ -410,7 +413,7 @@ fn ber_length(octets: usize) -> String {
 }
 
 #[test]
-fn addressing_parameters_change_as_far_as_they_are_named() {
+fn only_the_given_addressing_parameters_change() {
     let mut bench = Bench::new();
     assert_eq!(bench.store("3A07 0B A309 81 07 91112233445566"), "9000");
     assert_eq!(bench.state().addressing.sms.as_ref().unwrap().to_string(), "91112233445566");
@@ -426,23 +429,24 @@ fn addressing_parameters_change_as_far_as_they_are_named() {
         ("3A07 05 A303 820183", "6A80"),
         ("3A07 06 A304 8F021122", "6A80"),
         ("3A07 05 A403 810291", "6A80"),
-        // A number that is none: more than 20 digits, what fills in the midst of it. A type alone has no digits.
+        // Invalid numbers: more than 20 digits, a filler between digits, no digits.
         ("3A07 10 A30E 810C 91 1122334455667788990011", "6A80"),
         ("3A07 09 A307 8105 91 11F23344", "6A80"),
         ("3A07 06 A304 810291FF", "6A80"),
-        // A session without anything, whose connection is none, whose key is cut short, whose URI is empty or has a space.
+        // Invalid sessions: empty, invalid connection, truncated key reference, empty URI, URI with
+        // a space.
         ("3A07 04 A302 8200", "6A80"),
         ("3A07 0A A308 8206 8304 84023501", "6A80"),
         ("3A07 0A A308 8206 8304 85020441", "6A80"),
         ("3A07 0A A308 8206 8304 89028C00", "6A80"),
         ("3A07 0D A30B 8209 8307 89058C03 2F2041", "6A80"),
-        // The same without its 83.
+        // The same without the 83.
         ("3A07 08 A306 8204 85020441", "6A80"),
-        // A name that is none, or is not there.
+        // Invalid or missing names.
         ("3A07 04 A302 8300", "6A80"),
         ("3A07 07 A305 8303 D601FF", "6A80"),
         ("3A07 06 A304 8302 FA00", "6A80"),
-        // Octets after the group.
+        // Additional octets after the data group.
         ("3A07 0B A309 81 07 91112233445566 00", "6A80"),
     ] {
         refuses(&mut bench, &store_data(group), status);
@@ -450,7 +454,7 @@ fn addressing_parameters_change_as_far_as_they_are_named() {
 }
 
 #[test]
-fn a_confirmation_without_a_notification_is_of_nothing() {
+fn a_confirmation_without_a_notification_is_refused() {
     let mut bench = Bench::new();
     refuses(&mut bench, "80E28900073A08044E02FFFF00", "6A88");
     for group in ["3A08 00", "3A08 03 4E0101", "3A08 05 4E03010101", "3A08 04 4F020101"] {
@@ -459,16 +463,16 @@ fn a_confirmation_without_a_notification_is_of_nothing() {
 }
 
 #[test]
-fn store_data_knows_its_groups_and_its_blocks() {
+fn store_data_checks_its_groups_and_blocks() {
     let mut bench = Bench::new();
     let group = naming(ENABLE, FREE);
     for (apdu, status) in [
-        // Coding of the data other than data groups.
+        // A data format other than data groups.
         (format!("80E28000{}", lv(&group)), "6A86"),
         (format!("80E29100{}", lv(&group)), "6A86"),
         (format!("00E28800{}", lv(&group)), "6E00"),
         (format!("81E28800{}", lv(&group)), "6881"),
-        // A block that does not follow, an end that comes too early.
+        // A block out of sequence, an incomplete last block.
         (format!("80E28801{}", lv(&group)), "6A86"),
         (format!("80E28800{}", lv(&group[..20])), "6A80"),
         (store_data("3A06 12 4F10A0000005591010FFFFFFFF8900001100"), "6A88"),
@@ -481,14 +485,14 @@ fn store_data_knows_its_groups_and_its_blocks() {
     }
     // In two blocks of one script.
     let blocks = [format!("80E20800{}", lv(&group[..20])), format!("80E28801{}", lv(&group[20..]))];
-    // The second block alone, in a script of its own, follows nothing.
+    // The second block alone in a script.
     assert_eq!(bench.apdus(ISD_R, None, &blocks[1..]), ["6A86"]);
     assert_eq!(bench.apdus(ISD_R, None, &blocks), ["9000", "9000"]);
     assert!(bench.card.persistent.switch.is_some());
 }
 
 #[test]
-fn what_the_isd_r_has_not_is_refused_and_ends_the_script() {
+fn an_unsupported_command_is_refused_and_ends_the_script() {
     let mut bench = Bench::new();
     for (apdu, status) in [
         ("80A40400", "6D00"),

@@ -1,4 +1,4 @@
-//! Scripts that were damaged on their way, thousands of them: each has an answer, and the card stays whole.
+//! Thousands of damaged scripts: each gets a response, and the card stays consistent.
 
 use rsp::ota::script::Script;
 use world::{Dice, Memory, RamMemory, SeededDice};
@@ -7,7 +7,7 @@ use super::bench::{Bench, FREE, ISD_R, NEW, aid, create_isd_p, naming, store_dat
 use super::oce::{Plan, establish, initialize_update};
 use crate::m2m::state::LifeCycle;
 
-/// What is damaged: for the ISD-R, and for an ISD-P.
+/// The original scripts: for the ISD-R, and for an ISD-P.
 fn scripts() -> [Vec<Vec<u8>>; 2] {
     let plan = Plan::for_isd_p(NEW);
     let apdus = [
@@ -37,7 +37,7 @@ fn scripts() -> [Vec<Vec<u8>>; 2] {
 }
 
 #[test]
-fn every_script_has_an_answer_and_leaves_a_whole_card() {
+fn every_damaged_script_gets_a_response_and_leaves_a_consistent_card() {
     let memory = RamMemory::default();
     let mut bench = Bench::with(|_| {}, memory.clone());
     assert_eq!(bench.create(NEW, None), "009000");
@@ -54,7 +54,7 @@ fn every_script_has_an_answer_and_leaves_a_whole_card() {
     let mut read = 0;
     for round in 0..6000 {
         if round % 50 == 0 {
-            // What the memory holds is what the card remembers.
+            // The memory and the state of the card are equal.
             let again = Bench::with(|_| {}, RamMemory::of(memory.load().unwrap()));
             assert!(again.memory() == bench.memory());
             memory = RamMemory::of(start.clone());
@@ -84,6 +84,6 @@ fn every_script_has_an_answer_and_leaves_a_whole_card() {
         assert!(persistent.memory_used() <= bench.card.description.memory_size, "{what}");
         assert!(persistent.m2m.as_ref().unwrap().key_set(super::bench::SCP80).is_some(), "{what}");
     }
-    // Enough of it reaches the applications, and does not end where scripts are read.
+    // Enough of the scripts can be parsed and reach the applications.
     assert!(read > 1000, "{read} scripts");
 }

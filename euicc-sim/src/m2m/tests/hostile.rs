@@ -1,5 +1,5 @@
-//! Segments that are swapped, dropped, doubled, altered or cut on their way: nothing of them is installed, and the memory is
-//! as it was.
+//! Reordered, lost, repeated, altered and truncated segments: nothing is installed, and the memory
+//! does not change.
 
 use rsp::ids::Aid;
 use rsp::ota::script::{Chaining, Command, Form, Script};
@@ -8,7 +8,8 @@ use super::bench::{Bench, NEW, aes_keys, package, text};
 use super::oce::{open, personalised, tlvs};
 use crate::m2m::state::LifeCycle;
 
-/// A card with an open channel, the segments of a package for it, and what it was before they came.
+/// A card with an open channel, the segments of a package, and a snapshot of the card before the
+/// segments.
 struct Download {
     bench: Bench,
     moment: super::bench::Moment,
@@ -25,7 +26,7 @@ fn download() -> Download {
 }
 
 impl Download {
-    /// Sends these as they are; the card refuses one of them and installs nothing.
+    /// Sends the segments. Asserts that the card refuses one of them and installs nothing.
     #[track_caller]
     fn is_refused(&mut self, segments: &[Vec<u8>], what: &str) {
         self.bench.back_to(&self.moment);
@@ -35,12 +36,12 @@ impl Download {
         assert!(last.starts_with("9F46") || last == "8600", "{what}: {last}");
         assert!(self.bench.memory() == before, "{what}");
         assert_eq!(self.bench.life_cycle(NEW), Some(LifeCycle::Personalised), "{what}");
-        assert!(self.bench.card.volatile.m2m.0.is_empty(), "{what}: something is still open");
+        assert!(self.bench.card.volatile.m2m.0.is_empty(), "{what}: a session is still open");
     }
 }
 
 #[test]
-fn whole_and_in_order_they_make_a_profile() {
+fn all_segments_in_order_install_the_profile() {
     let Download { mut bench, segments, .. } = download();
     assert!(segments.len() > 3);
     tlvs(&mut bench, NEW, Some(Chaining::Last), &segments);
@@ -48,7 +49,7 @@ fn whole_and_in_order_they_make_a_profile() {
 }
 
 #[test]
-fn swapped_dropped_or_doubled_segments_are_refused() {
+fn reordered_lost_or_repeated_segments_are_refused() {
     let mut download = download();
     let good = download.segments.clone();
     for at in 0..good.len() {
@@ -67,13 +68,13 @@ fn swapped_dropped_or_doubled_segments_are_refused() {
 }
 
 #[test]
-fn no_octet_of_a_segment_can_be_altered() {
+fn an_altered_octet_of_a_segment_is_refused() {
     let mut download = download();
     let first = download.segments[0].clone();
     for octet in 0..first.len() {
         let mut altered = first.clone();
         altered[octet] ^= 1;
-        // Tag and length are the script's to read.
+        // Tag and length are parsed with the script.
         let octets = [&[0xAA, 0x82, 0, 0][..], &altered].concat();
         let mut script = octets.clone();
         let length = u16::try_from(altered.len()).unwrap().to_be_bytes();
@@ -90,14 +91,14 @@ fn no_octet_of_a_segment_can_be_altered() {
 }
 
 #[test]
-fn a_segment_that_is_cut_is_refused_at_every_octet() {
+fn a_segment_truncated_at_any_octet_is_refused() {
     let mut download = download();
     let first = download.segments[0].clone();
     let (_, contents) = rsp::der::tlv::split(&first).unwrap();
     for length in 0..contents.len() {
         let cut = rsp::der::tlv_bytes(rsp::der::Tag(0x86), &contents[..length]);
         download.is_refused(&[cut], &format!("cut to {length}"));
-        // And with a header that says more than there is.
+        // The original header announces more octets than there are.
         let raw = first[..first.len() - contents.len() + length].to_vec();
         download.bench.back_to(&download.moment);
         let commands = vec![Command::SecureChannel(raw)];
@@ -111,7 +112,7 @@ fn a_segment_that_is_cut_is_refused_at_every_octet() {
 fn segments_of_another_session_are_refused() {
     let mut first = download();
     let old = first.segments.clone();
-    // The same keys, another session of the same card.
+    // A new session of the same card with the same keys.
     first.bench.back_to(&first.moment);
     let keys = {
         let isd_p = first.bench.state().isd_p(&Aid::isd_p(NEW)).unwrap();
@@ -123,7 +124,7 @@ fn segments_of_another_session_are_refused() {
 }
 
 #[test]
-fn a_package_that_stops_in_the_middle_leaves_nothing() {
+fn an_incomplete_package_leaves_nothing() {
     let mut download = download();
     for sent in 1..download.segments.len() {
         let segments = download.segments[..sent].to_vec();

@@ -6,7 +6,7 @@ use super::oce::{cbc_encrypt, check_value};
 use crate::m2m::keys::KeySet;
 use rsp::ota::script::Script;
 
-/// One key as PUT KEY has it, wrapped with a DEK.
+/// A key for PUT KEY, encrypted with a DEK.
 fn key(kind: &str, value: [u8; 16], dek: &[u8; 16], check: bool) -> String {
     let wrapped = hex::encode_upper(cbc_encrypt(dek, &value));
     let check = if check { hex::encode_upper(check_value(&value)) } else { String::new() };
@@ -33,47 +33,48 @@ fn refuses(bench: &mut Bench, apdu: &str, status: &str) {
 }
 
 #[test]
-fn keys_for_another_bearer_come_wrapped_with_those_of_the_session() {
+fn new_keys_are_encrypted_with_the_dek_of_the_session() {
     let mut bench = Bench::new();
     let keys = [key("85", [0x51; 16], &DEK, false), key("88", [0x52; 16], &DEK, true)];
     let check = hex::encode_upper(check_value(&[0x52; 16]));
     bench.expect(&put("00", "81", "41", &keys), &format!("41{check}9000"));
     let set = bench.state().key_set(0x41).unwrap();
     assert_eq!((psk(set), dek(set)), ([0x51; 16], [0x52; 16]));
-    // In the session of the HTTPS keys it is their DEK; without the length inside, as pySim sends it.
+    // In an HTTPS session the DEK of the HTTPS keys is used. The length before the encrypted key is
+    // omitted, as in pySim.
     let wrapped = hex::encode_upper(cbc_encrypt(&DEK_81, &[0x61; 16]));
     let apdu = put("00", "01", "42", &[format!("8510{wrapped}00")]);
     let script = Script::of_apdus([hex::decode(apdu).unwrap()]);
     let answer = bench.try_run(ISD_R, SCP81, &script).unwrap();
     assert_eq!(super::bench::text(&answer), ["429000"]);
     assert_eq!(psk(bench.state().key_set(0x42).unwrap()), [0x61; 16]);
-    // Of a version that is not there, nothing can be unwrapped.
+    // Keys of a missing version cannot be decrypted.
     let answer = bench.try_run(ISD_R, 0x0F, &script).unwrap();
     assert_eq!(super::bench::text(&answer), ["6985"]);
 }
 
 #[test]
-fn keys_take_the_place_of_those_that_are_named() {
+fn keys_of_the_given_version_are_replaced() {
     let mut bench = Bench::new();
     let new = |value: u8| key("85", [value; 16], &DEK, false);
-    // Not unasked.
+    // An existing key is not replaced without P1.
     refuses(&mut bench, &put("00", "01", "40", &[new(0x77)]), "6985");
     bench.expect(&put("40", "01", "40", &[new(0x77)]), "409000");
     let set = bench.state().key_set(SCP81).unwrap();
     assert_eq!((psk(set), dek(set)), ([0x77; 16], DEK_81));
-    // Under another version number.
+    // With a new version number.
     bench.expect(&put("40", "01", "43", &[new(0x78)]), "439000");
     assert!(bench.state().key_set(SCP81).is_none());
     bench.expect(&put("00", "01", "44", &[new(0x79)]), "449000");
     refuses(&mut bench, &put("43", "01", "44", &[new(0x78)]), "6985");
     refuses(&mut bench, &put("45", "01", "45", &[new(0x78)]), "6A88");
-    // Nor of another purpose: the keys for packets would be gone.
+    // Keys with another purpose cannot be replaced: the keys for packets would be lost.
     refuses(&mut bench, &put("01", "01", "45", &[new(0x78)]), "6985");
     refuses(&mut bench, &put("44", "01", "02", &[key("88", [0x52; 16], &DEK, true)]), "6985");
 }
 
 #[test]
-fn a_counter_begins_anew_only_with_both_keys_of_packets() {
+fn a_counter_restarts_only_if_both_packet_keys_change() {
     let new = |value: u8| key("88", [value; 16], &DEK, true);
     let (kic, kid) = (0x01, 0x02);
     for (first, keys, expected) in [
@@ -81,7 +82,7 @@ fn a_counter_begins_anew_only_with_both_keys_of_packets() {
         ("02", vec![new(0x72)], 7),
         ("03", vec![new(0x73)], 7),
         ("82", vec![new(0x72), new(0x73)], 7),
-        // The same keys again would let in again what they have secured.
+        // With unchanged keys old packets could be replayed.
         ("81", vec![new(kic), new(kid)], 7),
         ("81", vec![new(0x71), new(kid)], 7),
         ("81", vec![new(kic), new(0x72), new(0x73)], 7),
@@ -97,7 +98,7 @@ fn a_counter_begins_anew_only_with_both_keys_of_packets() {
             assert_eq!(set.counter, expected, "{} keys from {first} as {version}", keys.len());
         }
     }
-    // A key that was missing is added to the two that stay.
+    // Adding a missing key does not restart the counter.
     let mut bench = Bench::new();
     let set = bench.card.persistent.m2m.as_mut().unwrap().key_set_mut(SCP80).unwrap();
     (set.counter, set.keys) = (7, set.keys.iter().filter(|key| key.id != 1).cloned().collect());
@@ -106,7 +107,7 @@ fn a_counter_begins_anew_only_with_both_keys_of_packets() {
 }
 
 #[test]
-fn a_key_that_cannot_be_one_is_refused() {
+fn an_invalid_key_is_refused() {
     let mut bench = Bench::new();
     let good = key("88", [0x52; 16], &DEK, true);
     let psk = key("85", [0x51; 16], &DEK, false);
@@ -114,16 +115,16 @@ fn a_key_that_cannot_be_one_is_refused() {
     wrong_check.replace_range(wrong_check.len() - 2.., "00");
     for (p2, version, keys) in [
         ("81", "41", vec![wrong_check]),
-        // A PSK for SCP80, an AES key in its place for SCP81, versions of nobody here.
+        // A PSK for SCP80, an AES key instead of the PSK for SCP81, unsupported versions.
         ("01", "02", vec![psk.clone()]),
         ("01", "41", vec![good.clone()]),
         ("01", "30", vec![good.clone()]),
         ("01", "70", vec![good.clone()]),
         ("01", "00", vec![good.clone()]),
-        // Numbers: none, a fourth of three.
+        // Invalid identifiers: 0, and the fourth of three keys.
         ("00", "02", vec![good.clone()]),
         ("04", "02", vec![good.clone()]),
-        // Several where one was announced, none at all, a type that is none, half a key.
+        // Two keys where one was announced, no key, an invalid type, a truncated key.
         ("01", "02", vec![good.clone(), good.clone()]),
         ("01", "02", vec![]),
         ("01", "02", vec![good.replacen("88", "80", 1)]),
@@ -138,17 +139,17 @@ fn a_key_that_cannot_be_one_is_refused() {
 }
 
 #[test]
-fn a_handover_takes_the_keys_of_the_sm_sr_before() {
+fn a_handover_deletes_the_keys_of_the_previous_sm_sr() {
     let mut bench = Bench::new();
     establish(&mut bench, &Plan::for_isd_r(0x02));
     let run = |bench: &mut Bench, secured: u8, apdu: &str| {
         let script = Script::of_apdus([hex::decode(apdu).unwrap()]);
         super::bench::text(&bench.try_run(ISD_R, secured, &script).unwrap()).concat()
     };
-    let ours = "80E4000005F20302010300";
-    // With keys that would go, all or some; in a form that is none.
+    let finalise = "80E4000005F20302010300";
+    // Ranges that omit keys of the session completely or in part, and malformed ranges.
     for (secured, apdu, status) in [
-        (SCP80, ours, "6985"),
+        (SCP80, finalise, "6985"),
         (0x02, "80E4000005F20301010300", "6985"),
         (0x02, "80E4000005F20302010200", "6985"),
         (0x02, "80E400000AF203020102F20340010200", "6985"),
@@ -161,29 +162,29 @@ fn a_handover_takes_the_keys_of_the_sm_sr_before() {
         assert_eq!(run(&mut bench, secured, apdu), status, "{apdu}");
         assert!(bench.memory() == before, "{apdu}");
     }
-    // What is to be kept and is not there is no fault: an SM-SR names the key for HTTPS that it offered.
+    // A range for a missing key is accepted: an SM-SR may list the HTTPS key that it offered.
     assert_eq!(run(&mut bench, 0x02, "80E400000AF203020103F20341010200"), "009000");
     let left: Vec<u8> = bench.state().key_sets.iter().map(|set| set.version).collect();
     assert_eq!(left, [0x02]);
     // A repetition finds nothing to delete.
-    assert_eq!(run(&mut bench, 0x02, ours), "009000");
+    assert_eq!(run(&mut bench, 0x02, finalise), "009000");
 }
 
 #[test]
-fn the_last_keys_for_packets_stay_whatever_session_is_open() {
+fn the_last_packet_keys_are_kept_in_every_session() {
     let mut bench = Bench::new();
     let run = |bench: &mut Bench, apdu: &str| {
         let script = Script::of_apdus([hex::decode(apdu).unwrap()]);
         super::bench::text(&bench.try_run(ISD_R, SCP81, &script).unwrap()).concat()
     };
-    // Of those for packets none, the DEK alone, KIc without KID.
+    // No key for packets, the DEK only, KIc without KID.
     for kept in ["", "F203010303", "F203010101"] {
         let before = bench.memory();
         let (length, also) = (5 + kept.len() / 2, format!("F203400102{kept}"));
         assert_eq!(run(&mut bench, &format!("80E40000{length:02X}{also}00")), "6985", "{kept}");
         assert!(bench.memory() == before, "{kept}");
     }
-    // With others, either may go, and then the others stay.
+    // If there is another key set for packets, either of the two may be deleted, but not both.
     establish(&mut bench, &Plan::for_isd_r(0x02));
     assert_eq!(run(&mut bench, "80E400000AF203400102F20302010300"), "009000");
     assert_eq!(run(&mut bench, "80E400000AF203400102F20301010300"), "6985");

@@ -1,4 +1,5 @@
-//! ES5.MasterDelete: the owner's token lets a profile go whatever its rules.
+//! ES5.MasterDelete: a token of the owner permits the deletion of a profile regardless of its
+//! policy rules.
 
 use rsp::ids::Aid;
 
@@ -9,22 +10,22 @@ use crate::m2m::state::Identity;
 
 const TOKEN_KEY: [u8; 16] = [0x70; 16];
 
-/// A card whose ISD-Ps have an owner with a key for tokens.
+/// A card whose ISD-Ps have an owner with a token key.
 fn bench() -> Bench {
     let mut bench = Bench::new();
     for isd_p in &mut bench.card.persistent.m2m.as_mut().unwrap().isd_ps {
-        own(isd_p);
+        assign_owner(isd_p);
     }
     bench
 }
 
-fn own(isd_p: &mut crate::m2m::state::IsdP) {
+fn assign_owner(isd_p: &mut crate::m2m::state::IsdP) {
     isd_p.identity = Identity { sin: vec![1, 2].into(), sdin: vec![3].into(), provider: vec![4, 5].into() };
     let key = Key { id: 1, kind: KeyKind::Aes, value: TOKEN_KEY.into() };
     isd_p.key_sets = vec![KeySet { version: 0x70, keys: vec![key], counter: 0 }];
 }
 
-/// The command, with a template of this content and a token by this key.
+/// The command with this signature template and a token by this key.
 fn master_delete(number: u16, template: &str, key: &[u8; 16]) -> String {
     let covered = format!("4F10{}B6{}", aid(number), lv(template));
     let length = u8::try_from(covered.len() / 2).unwrap();
@@ -42,7 +43,7 @@ fn refuses(bench: &mut Bench, apdu: &str, status: &str) {
 }
 
 #[test]
-fn a_token_deletes_a_profile_that_pol1_keeps() {
+fn a_token_permits_deletion_against_pol1() {
     let mut bench = bench();
     bench.expect(&master_delete(STAYS, OWNER, &TOKEN_KEY), "009000");
     assert_eq!(bench.life_cycle(STAYS), None);
@@ -50,18 +51,18 @@ fn a_token_deletes_a_profile_that_pol1_keeps() {
 }
 
 #[test]
-fn a_token_must_be_the_owners_over_this_profile() {
+fn a_token_must_be_made_by_the_owner_for_this_profile() {
     let mut bench = bench();
     let right = master_delete(STAYS, OWNER, &TOKEN_KEY);
     refuses(&mut bench, &master_delete(STAYS, OWNER, &[0x71; 16]), "6982");
-    // Another's profile, one that says another owner.
+    // For another profile, and with another owner in the template.
     refuses(&mut bench, &right.replacen(&aid(STAYS), &aid(super::bench::FREE), 1), "6982");
     for owner in
         ["420201034501035F200204059301AA", "420201024501045F200204059301AA", "420201024501035F200204069301AA"]
     {
         refuses(&mut bench, &master_delete(STAYS, owner, &TOKEN_KEY), "6982");
     }
-    // Every octet of it counts.
+    // Alteration of every octet.
     let octets = unhex(&right);
     for at in 5..octets.len() - 1 {
         let mut touched = octets.clone();
@@ -71,7 +72,7 @@ fn a_token_must_be_the_owners_over_this_profile() {
         assert!(matches!(answer.as_str(), "6982" | "6A80" | "6A88"), "octet {at}: {answer}");
         assert!(bench.memory() == before);
     }
-    // No element can be left out, and none comes beside.
+    // Missing elements, an empty token number, and additional or truncated elements.
     for wrong in [
         "4501035F200204059301AA",
         "420201025F200204059301AA",
@@ -92,9 +93,10 @@ fn a_token_must_be_the_owners_over_this_profile() {
 }
 
 #[test]
-fn a_token_does_not_help_where_the_state_is_against_it() {
+fn a_token_does_not_override_the_state_checks() {
     let mut bench = bench();
-    // The fallback profile, which is enabled too; an ISD-P without a profile; one without a key for tokens.
+    // The fallback profile, which is enabled too; an ISD-P without a profile; one without a key for
+    // tokens.
     refuses(&mut bench, &master_delete(BOOTSTRAP, OWNER, &TOKEN_KEY), "6985");
     assert_eq!(bench.create(NEW, None), "009000");
     refuses(&mut bench, &master_delete(NEW, OWNER, &TOKEN_KEY), "6985");
@@ -104,16 +106,16 @@ fn a_token_does_not_help_where_the_state_is_against_it() {
 }
 
 #[test]
-fn a_token_works_once_even_if_everything_is_as_it_was() {
+fn a_token_is_valid_only_once() {
     let mut bench = bench();
     let profile = bench.card.persistent.profiles.iter().find(|each| each.isd_p == Aid::isd_p(STAYS)).cloned();
     let token = master_delete(STAYS, OWNER, &TOKEN_KEY);
     bench.expect(&token, "009000");
-    // The same profile again, in the same ISD-P, with the same keys.
+    // The same profile is installed again in the same ISD-P with the same keys.
     assert_eq!(bench.create(STAYS, None), "009000");
     bench.card.persistent.profiles.push(profile.unwrap());
-    own(bench.card.persistent.m2m.as_mut().unwrap().isd_ps.last_mut().unwrap());
+    assign_owner(bench.card.persistent.m2m.as_mut().unwrap().isd_ps.last_mut().unwrap());
     refuses(&mut bench, &token, "6982");
-    // With another number it is another token.
+    // A token with another number is accepted.
     bench.expect(&master_delete(STAYS, &OWNER.replace("9301AA", "9301AB"), &TOKEN_KEY), "009000");
 }

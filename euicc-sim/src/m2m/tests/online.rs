@@ -1,5 +1,5 @@
-//! The card in a device that stays on, on networks with a service centre, and an SM-SR that has an account there: what is
-//! said between them is nobody's but theirs. Time stands still until somebody waits.
+//! The card in a powered-on device, on networks with an SMSC where the SM-SR has an account. Time
+//! advances only while a test waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use network::{
     EmmCause, Keys, Network, Networks, Policy, RefusalRule, Smsc, SmscSettings, Subscriber, SubscriberServer,
 };
 
-/// The SM-SR's number, as the bench's card has it.
+/// The number of the SM-SR, as in the card of the testbed.
 const SM_SR: &str = "+33689924111";
 const HOME: &str = "001-01";
 
-/// An SM-SR, and everything between it and the card.
+/// The SM-SR, the network, and the device with the card.
 struct Field {
     networks: Arc<Networks>,
     writer: LocalWriter,
@@ -52,7 +52,7 @@ fn number(profile: u16) -> String {
     format!("+49151{profile:08}")
 }
 
-/// The home network knows the subscribers of these profiles, and their numbers. The card is in a device, which is on.
+/// Starts a home network with the subscribers of these profiles, and a device with the card.
 fn field(subscribers: &[u16]) -> Field {
     let world =
         World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
@@ -86,7 +86,8 @@ fn keys() -> scp80::Keys {
 }
 
 impl Field {
-    /// A script to the ISD-R, for the device with this profile; what the card answers in its delivery report.
+    /// Sends a script to the ISD-R of the device with this profile, and returns the response from
+    /// the delivery report.
     async fn script(&mut self, profile: u16, apdu: Vec<u8>) -> ScriptResponse {
         self.counter += 1;
         let tar = Tar::of_aid(&Aid::ISD_R).unwrap();
@@ -103,7 +104,8 @@ impl Field {
             let submission = Submission { message, validity: None, receipts: Receipts::None };
             self.writer.submit(submission).await.unwrap();
         }
-        // The service centre and the device do not wait for each other: what the card says next may overtake the report.
+        // The SMSC and the device work independently, so a later message of the card can overtake
+        // the report.
         let report = loop {
             match self.hears().await {
                 Arrived::Report(_, report) => break report,
@@ -128,7 +130,7 @@ impl Field {
         next.arrived
     }
 
-    /// The next notification, and with which profile's number it came.
+    /// The next notification and its sender number.
     async fn notification(&mut self) -> (DefaultNotification, String) {
         loop {
             let arrived = match self.overtook.pop_front() {
@@ -154,7 +156,7 @@ impl Field {
         assert_eq!((told.kind, told.isd_p, from), (kind, Aid::isd_p(profile), number(profile)));
         let digits = "004999010640000";
         let imei = rsp::ota::cat::Imei::of_digits(digits).unwrap();
-        assert_eq!(told.imei.unwrap().as_slice(), imei.0, "the device's own");
+        assert_eq!(told.imei.unwrap().as_slice(), imei.0, "the IMEI of the device");
         told.sequence_number
     }
 
@@ -162,7 +164,7 @@ impl Field {
         self.does(profile, es5::handle_notification_confirmation(sequence_number)).await;
     }
 
-    /// The declaration of the first attachment is over.
+    /// Expects and confirms the declaration of the first attachment.
     async fn begins(&mut self) {
         let number = self.is_told(NotificationType::EuiccDeclaration, BOOTSTRAP).await;
         self.confirms(BOOTSTRAP, number).await;
@@ -175,7 +177,7 @@ impl Field {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_card_declares_itself_is_switched_and_says_so_from_its_new_number() {
+async fn a_switched_card_notifies_the_sm_sr_from_its_new_number() {
     let mut field = field(&[BOOTSTRAP, FREE]);
     field.begins().await;
     field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
@@ -187,8 +189,8 @@ async fn a_card_declares_itself_is_switched_and_says_so_from_its_new_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_that_no_network_takes_is_rolled_back_and_the_sm_sr_learns_it() {
-    // Nobody has heard of the subscriber.
+async fn a_profile_without_service_is_rolled_back_and_the_sm_sr_is_notified() {
+    // The home network does not know the subscriber.
     let mut field = field(&[BOOTSTRAP]);
     field.begins().await;
     let begun = Instant::now();
@@ -200,12 +202,13 @@ async fn a_profile_that_no_network_takes_is_rolled_back_and_the_sm_sr_learns_it(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_that_is_not_confirmed_is_rolled_back() {
+async fn an_unconfirmed_switch_is_rolled_back() {
     let mut field = field(&[BOOTSTRAP, FREE]);
     field.begins().await;
     field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
     let first = field.is_told(NotificationType::ProfileChangeSucceeded, FREE).await;
-    // The same number as often as the card has patience, and then another profile.
+    // The notification is repeated with its number until the limit is reached. Then the card rolls
+    // back.
     loop {
         let (told, from) = field.notification().await;
         if told.kind == NotificationType::ProfileChangeSucceeded {
@@ -219,13 +222,13 @@ async fn a_change_that_is_not_confirmed_is_rolled_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_card_whose_network_is_lost_falls_back() {
+async fn a_card_without_network_falls_back() {
     let mut field = field(&[BOOTSTRAP, FREE]);
     field.begins().await;
     field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
     let number = field.is_told(NotificationType::ProfileChangeSucceeded, FREE).await;
     field.confirms(FREE, number).await;
-    // The network throws this subscriber out, and keeps it out.
+    // The network rejects this subscriber from now on.
     let rule = RefusalRule {
         imsi_prefix: imsi(FREE).to_string(),
         cause: EmmCause::ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA,
@@ -236,6 +239,7 @@ async fn a_card_whose_network_is_lost_falls_back() {
     field.networks.set_coverage(home(), true);
     let number = field.is_told(NotificationType::ProfileChangeAfterFallback, BOOTSTRAP).await;
     field.confirms(BOOTSTRAP, number).await;
-    // A script that was written to the lost profile waits in the service centre; one to the other arrives.
+    // A script to the number of the lost profile would wait in the SMSC; one to the fallback
+    // profile arrives.
     field.does(BOOTSTRAP, es5::get_card_resources()).await;
 }

@@ -1,4 +1,4 @@
-//! APDUs over SCP03 to an ISD-P.
+//! SCP03 APDUs to an ISD-P.
 
 use rsp::ids::Aid;
 use rsp::ota::script::Chaining;
@@ -7,7 +7,7 @@ use super::bench::{Bench, NEW, lv, unhex};
 use super::oce::{HOST_CHALLENGE, Host, personalised};
 use super::oce::{cbc_encrypt, check_value};
 
-/// INITIALIZE UPDATE with this version.
+/// INITIALIZE UPDATE with this key version.
 fn initialize(version: &str) -> String {
     format!("8050{version}0008{}00", hex::encode(HOST_CHALLENGE))
 }
@@ -50,7 +50,7 @@ impl Session {
 }
 
 #[test]
-fn connectivity_parameters_change_bearer_by_bearer() {
+fn connectivity_parameters_are_replaced_per_bearer() {
     let mut session = Session::open();
     assert_eq!(session.store("3A07 0B A0 09 06 07913386994211F1"), "9000");
     assert_eq!(session.isd_p().connectivity.as_ref().unwrap().to_string(), "A0090607913386994211F1");
@@ -69,25 +69,25 @@ fn connectivity_parameters_change_bearer_by_bearer() {
 }
 
 #[test]
-fn the_owner_and_its_token_key_come_over_the_channel() {
+fn the_owner_and_its_token_key_are_set_over_the_channel() {
     let mut session = Session::open();
     assert_eq!(session.store("0070 04 42020102"), "9000");
     assert_eq!(session.store("0070 08 450103 5F20020405"), "9000");
     let identity = &session.isd_p().identity;
-    let told = [&identity.sin, &identity.sdin, &identity.provider].map(ToString::to_string);
-    assert_eq!(told, ["0102", "03", "0405"]);
+    let stored = [&identity.sin, &identity.sdin, &identity.provider].map(ToString::to_string);
+    assert_eq!(stored, ["0102", "03", "0405"]);
     let wrapped = hex::encode_upper(cbc_encrypt(&session.keys[2], &[0x70; 16]));
     let check = hex::encode_upper(check_value(&[0x70; 16]));
     let key = format!("70 88 11 10 {wrapped} {}", lv(&check));
     assert_eq!(session.apdu([0x84, 0xD8, 0x00, 0x01], &key), format!("70{check}9000"));
     assert_eq!(session.isd_p().key_set(0x70).unwrap().aes(1).unwrap().expose(), &[0x70; 16]);
-    // Of the ISD-R's versions an ISD-P has none.
+    // An ISD-P accepts no key versions of the ISD-R.
     let key = key.replacen("70", "01", 1);
     assert_eq!(session.apdu([0x84, 0xD8, 0x00, 0x01], &key), "6A80");
 }
 
 #[test]
-fn long_data_come_in_blocks() {
+fn long_data_can_be_sent_in_blocks() {
     let mut session = Session::open();
     let group = format!("3A07 FF0104 A1820100{}", "470E".to_owned() + &"41".repeat(14) + &"4700".repeat(120));
     let group = group.replace(' ', "");
@@ -98,7 +98,7 @@ fn long_data_come_in_blocks() {
 }
 
 #[test]
-fn long_data_may_come_with_extended_lengths() {
+fn long_data_can_be_sent_with_extended_lengths() {
     let mut session = Session::open();
     let group = format!("3A07 FF0104 A1820100 470E{} {}", "41".repeat(14), "4700".repeat(120));
     let apdu = hex::encode(session.host.extended_apdu([0x84, 0xE2, 0x88, 0x00], &unhex(&group)));
@@ -108,10 +108,10 @@ fn long_data_may_come_with_extended_lengths() {
 }
 
 #[test]
-fn a_command_that_is_not_secured_as_it_must_be_ends_the_channel() {
+fn a_command_with_a_security_error_ends_the_channel() {
     let group = unhex("3A070BA0090607913386994211F1");
     let header = [0x84, 0xE2, 0x88, 0x00];
-    // Every octet but the class, whose bit says whether there is a MAC, and Le.
+    // Every octet except the class byte, which announces the MAC, and Le.
     let mut session = Session::open();
     let (before, moment) = (session.bench.memory(), session.bench.moment());
     let good = session.host.clone().apdu(header, &group);
@@ -125,7 +125,7 @@ fn a_command_that_is_not_secured_as_it_must_be_ends_the_channel() {
     }
     session.bench.back_to(&moment);
     assert_eq!(session.store(&hex::encode(&group)), "9000");
-    // Without a MAC, and the same command twice.
+    // A command without a MAC, and a repeated command.
     let mut session = Session::open();
     assert_eq!(
         to_isd_p(&mut session.bench, Some(Chaining::Following), "80E288000E3A070BA0090607913386994211F1"),
@@ -139,7 +139,7 @@ fn a_command_that_is_not_secured_as_it_must_be_ends_the_channel() {
 }
 
 #[test]
-fn a_channel_opens_with_the_right_keys_at_the_one_level() {
+fn a_channel_opens_only_with_the_right_keys_and_level() {
     let mut bench = Bench::new();
     assert_eq!(bench.create(NEW + 1, None), "009000");
     let keys = personalised(&mut bench, NEW);
@@ -158,7 +158,7 @@ fn a_channel_opens_with_the_right_keys_at_the_one_level() {
         assert_eq!(to_isd_p(&mut bench, None, &apdu), status, "{apdu}");
     }
     assert_eq!(bench.apdus(Aid::isd_p(NEW + 1), None, &[initialize("00")]), ["6A88"]);
-    // 00 is the first version there is. Wrong levels, a wrong cryptogram.
+    // Version 00 selects the first key set. Invalid levels and cryptograms are refused.
     for (level, status) in [(0x33, "9000"), (0x01, "6A86"), (0x00, "6A86"), (0x13, "6A86")] {
         let answer = to_isd_p(&mut bench, Some(Chaining::First), &initialize("00"));
         let mut host = Host::new(keys, NEW, &unhex(answer.strip_suffix("9000").unwrap()));
@@ -175,7 +175,7 @@ fn a_channel_opens_with_the_right_keys_at_the_one_level() {
 }
 
 #[test]
-fn no_challenge_comes_twice() {
+fn no_challenge_is_repeated() {
     let mut bench = Bench::new();
     personalised(&mut bench, NEW);
     let answers: std::collections::BTreeSet<String> =
@@ -184,7 +184,7 @@ fn no_challenge_comes_twice() {
     let sets = &mut bench.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&Aid::isd_p(NEW)).unwrap().key_sets;
     sets[0].counter = 0xFF_FFFE;
     assert!(to_isd_p(&mut bench, None, &initialize("30")).ends_with("FFFFFF9000"));
-    // Sequence numbers are used up; a new key set begins them anew.
+    // The sequence numbers are used up. A new key set restarts them.
     assert_eq!(to_isd_p(&mut bench, None, &initialize("30")), "6985");
     assert!(super::oce::establish(&mut bench, &super::oce::Plan::for_isd_p(NEW)).1.ends_with("9000"));
     assert!(to_isd_p(&mut bench, None, &initialize("30")).ends_with("0000019000"));

@@ -1,5 +1,6 @@
-//! The power goes at every write of every M2M function, before it and after it, and between any two scripts: the card comes
-//! back as it was before one of the writes or after it, and can be asked again.
+//! Power cuts before and after every write of every M2M function, and between any two scripts:
+//! afterwards the card is in the state before or after one of the writes, and accepts the function
+//! again.
 
 use std::sync::LazyLock;
 
@@ -17,10 +18,11 @@ use crate::m2m::keys::{Key, KeyKind, KeySet};
 use crate::m2m::state::{Identity, LifeCycle};
 use crate::tests::cut_memory::CutMemory;
 
-/// A conversation: its last answer; nothing when the memory or the power fails.
+/// A conversation. Returns its last response, or `None` if the memory or the power fails.
 type Act = fn(&mut Reader) -> Option<String>;
 
-/// What writes, how often, what is answered on the card of [`START`], and what else when it is asked again.
+/// A function with the number of its writes, its response on the card of [`START`], and other
+/// permitted responses to its repetition.
 struct Row {
     function: Function,
     name: &'static str,
@@ -30,7 +32,8 @@ struct Row {
     act: Act,
 }
 
-/// What a row is about: an instruction to the ISD-R with its P1 and P2, a data group of STORE DATA to it, a command to an ISD-P.
+/// The tested function: an instruction to the ISD-R with P1 and P2, a data group of STORE DATA to
+/// the ISD-R, or a command to an ISD-P.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Function {
     Apdu(u8, u8, u8),
@@ -40,7 +43,7 @@ enum Function {
 
 use Function::{Apdu, Group, IsdP};
 
-/// A card in a reader whose power lasts for so many scripts and resets.
+/// A card in a reader with power for a number of scripts and resets.
 struct Reader {
     bench: Bench,
     power: Option<usize>,
@@ -99,7 +102,7 @@ impl Reader {
         Some(answer.chars().skip(answer.len().saturating_sub(4)).collect())
     }
 
-    /// A channel to [`NEW`] with the keys of the start.
+    /// Opens a channel to [`NEW`] with its initial keys.
     fn open(&mut self) -> Option<Result<Host, String>> {
         let answer = self.tlv(Chaining::First, initialize_update(0x30))?;
         let Some(opened) = answer.strip_prefix("8420") else { return Some(Err(answer)) };
@@ -137,8 +140,8 @@ fn master_delete() -> String {
     format!("80E40040{}", lv(&format!("{covered}9E10{}", hex::encode_upper(token))))
 }
 
-/// The card on which every row begins: that of the bench, and [`NEW`] with keys and no profile; the owner of [`STAYS`] has a
-/// key for tokens; a second key set in the ISD-R.
+/// The initial card of every row: the card of the testbed, with keys but no profile in [`NEW`], a
+/// token key for the owner of [`STAYS`], and a second key set in the ISD-R.
 static START: LazyLock<Cells> = LazyLock::new(|| {
     let memory = RamMemory::default();
     let mut bench = Bench::with(|_| {}, memory.clone());
@@ -179,7 +182,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         function: Group(0x3A04),
-        name: "DisableProfile, of a profile that was enabled and confirmed, then a reset",
+        name: "DisableProfile of an enabled and confirmed profile, then a reset",
         writes: 5,
         answer: "9000",
         again: &["6985"],
@@ -194,7 +197,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         function: Group(0x3A08),
-        name: "HandleNotificationConfirmation, after which a profile goes",
+        name: "HandleNotificationConfirmation with the deletion of a profile",
         writes: 6,
         answer: "80124F10A0000005591010FFFFFFFF89000014009000",
         again: &["9000"],
@@ -236,7 +239,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         function: Apdu(0xE4, 0x00, 0x40),
-        name: "DeleteProfile, of an ISD-P without one",
+        name: "DeleteProfile of an ISD-P without a profile",
         writes: 1,
         answer: "9000",
         again: &["6A88"],
@@ -277,7 +280,7 @@ const ROWS: &[Row] = &[
         again: &[],
         act: |reader| reader.es5("80E400000AF203010103F203400102".to_owned()),
     },
-    // The challenge is kept for the second script, and goes with it.
+    // The challenge is stored for the second script and deleted with it.
     Row {
         function: Group(0x3A01),
         name: "EstablishISDRKeySet",
@@ -296,7 +299,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         function: Group(0x3A02),
-        name: "EstablishISDPKeySet, in a chain that a reset ends",
+        name: "EstablishISDPKeySet in a chain that a reset ends",
         writes: 1,
         answer: "9000",
         again: &[],
@@ -305,7 +308,7 @@ const ROWS: &[Row] = &[
             reader.establish(&Plan { chaining, version: 0x31, ..Plan::for_isd_p(NEW) }, false)
         },
     },
-    // The sequence counter, then the parameters.
+    // Writes the sequence counter, then the parameters.
     Row {
         function: IsdP,
         name: "UpdateConnectivityParameters",
@@ -333,7 +336,7 @@ const ROWS: &[Row] = &[
             reader.over_scp03([0x84, 0xD8, 0x00, 0x01], &format!("70881110{wrapped}00"))
         },
     },
-    // The sequence counter, then the profile.
+    // Writes the sequence counter, then the profile.
     Row {
         function: IsdP,
         name: "DownloadAndInstallation",
@@ -355,7 +358,8 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// Every profile is whole, at most one is enabled, the memory adds up, and what an audit tells is so.
+/// Asserts that every profile is complete, one is enabled, and the audit reports the correct free
+/// memory.
 fn is_whole(cells: &Cells, what: &str) {
     let mut bench = Bench::with(|_| {}, RamMemory::of(cells.clone()));
     let isd_ps: Vec<Aid> = bench.state().isd_ps.iter().map(|isd_p| isd_p.aid.clone()).collect();
@@ -373,7 +377,7 @@ fn is_whole(cells: &Cells, what: &str) {
     let free = bench.card.description.memory_size - bench.card.persistent.memory_used();
     assert!(bench.es5("80CAFF2100").contains(&format!("8204{free:08X}")), "{what}");
     assert_eq!(bench.terminal("00A4000C022FE2"), "9000", "{what}");
-    // It can be told to change profiles, and does.
+    // A profile switch succeeds.
     let other = isd_ps.iter().zip(&states).find(|(_, state)| **state == LifeCycle::Disabled).unwrap().0;
     let is_unconfirmed = bench.card.commit(|context| crate::m2m::notification::is_unconfirmed(context));
     if !is_unconfirmed.unwrap() {
@@ -384,7 +388,7 @@ fn is_whole(cells: &Cells, what: &str) {
 }
 
 #[test]
-fn every_function_is_whole_after_every_cut() {
+fn every_function_is_atomic_after_every_power_cut() {
     for row in ROWS {
         let whole = CutMemory::whole(START.clone());
         let mut reader = Reader::new(whole.clone());
@@ -428,13 +432,14 @@ fn every_function_is_whole_after_every_cut() {
     }
 }
 
-/// What only asks, or begins what a reset ends: INSTALL for personalization, GET STATUS, GET DATA.
+/// Functions that only read, or whose state a reset clears: INSTALL for personalization, GET
+/// STATUS, GET DATA.
 const EXISTING: &[Function] =
     &[Apdu(0xE6, 0x20, 0x00), Apdu(0xF2, 0x40, 0x02), Apdu(0xF2, 0x40, 0x03), Apdu(0xCA, 0x00, 0x5A)];
 
-/// A function without a row is noticed: what the ISD-R does not call unknown must be in the table.
+/// Every function that the ISD-R supports must be in the table.
 #[test]
-fn every_function_has_its_row() {
+fn every_function_is_in_the_table() {
     let known: Vec<Function> = ROWS.iter().map(|row| row.function).chain(EXISTING.iter().copied()).collect();
     let mut bench = Bench::with(|_| {}, RamMemory::of(START.clone()));
     for ins in 0..=0xFF_u8 {
@@ -462,7 +467,7 @@ fn every_function_has_its_row() {
 }
 
 #[test]
-fn what_is_refused_or_only_asked_writes_nothing() {
+fn refused_and_reading_commands_write_nothing() {
     let memory = CutMemory::whole(START.clone());
     let mut reader = Reader::new(memory.clone());
     for apdu in ["80F24002024F0000", "80CAFF2100", "80CABF30045C027F2100", "80E40040124F10", "80A40400"] {
@@ -472,7 +477,7 @@ fn what_is_refused_or_only_asked_writes_nothing() {
     reader.apdus(ISD_R, Some(Chaining::First), &Plan::for_isd_p(NEW).first()).unwrap();
     reader.reset().unwrap();
     assert_eq!(memory.writes(), 0);
-    // A memory that cannot be written: nothing is said, and nothing has changed.
+    // If the memory cannot be written, there is no response and no change.
     let memory = CutMemory::new(START.clone(), 0, false);
     let mut reader = Reader::new(memory.clone());
     let before = reader.bench.memory();

@@ -1,5 +1,5 @@
-//! What servers make with `rsp::sgp02::es5` and the arithmetic of `crypto` is what this card understands, and they understand
-//! its answers.
+//! Compatibility of the card with the server side: commands built with `rsp::sgp02::es5` and
+//! `crypto`, and responses decoded with them.
 
 use certs::m2m::{CardDefect, Owner};
 use certs::{Pki, PkiOptions};
@@ -20,10 +20,10 @@ use super::oce::{Certificate, HOST_CHALLENGE, SM_DP, SM_SR, ephemeral, own, tlvs
 use crate::m2m::keys::{Key, KeyKind, KeySet};
 use crate::m2m::state::{Identity, LifeCycle};
 
-/// C-APDUs of a script; data and status word of the last answer.
+/// Runs C-APDUs in a script, and returns data and status word of the last response.
 fn run(bench: &mut Bench, chaining: Option<Chaining>, apdus: Vec<Vec<u8>>) -> (Vec<u8>, StatusWord) {
     let commands = apdus.into_iter().map(Command::Apdu).collect();
-    // As it goes over the air and back.
+    // Encode and decode the script and its response as over the air.
     let script = Script { form: Form::Definite, chaining, commands };
     let response = bench.run(ISD_R, &Script::parse(&script.to_bytes()).unwrap());
     let response = rsp::ota::script::ScriptResponse::parse(&response.to_bytes()).unwrap();
@@ -44,7 +44,7 @@ fn create(bench: &mut Bench, number: u16, memory: u32) {
 }
 
 #[test]
-fn every_function_of_es5_as_the_sm_sr_writes_it() {
+fn the_card_understands_every_es5_function_of_the_sm_sr() {
     let mut bench = Bench::new();
     create(&mut bench, NEW, 60_000);
     let all = IsdPStatus::parse_all(&done(&mut bench, es5::get_status(None))).unwrap();
@@ -57,7 +57,7 @@ fn every_function_of_es5_as_the_sm_sr_writes_it() {
     let free = bench.card.description.memory_size - bench.card.persistent.memory_used();
     assert_eq!((resources.applications, resources.free_non_volatile), (6, free));
 
-    // More than one answer holds.
+    // More ISD-Ps than fit into one response.
     for number in 1..12 {
         create(&mut bench, NEW + number, 0);
     }
@@ -91,7 +91,7 @@ fn every_function_of_es5_as_the_sm_sr_writes_it() {
     );
     done(&mut bench, es5::disable_profile(&Aid::isd_p(GOES)));
     bench.card.reset();
-    // The profile that POL1 takes away once it is disabled.
+    // POL1 deletes this profile when it is disabled.
     let deleted = es5::deleted_isd_ps(&done(&mut bench, es5::handle_notification_confirmation(2))).unwrap();
     assert_eq!(deleted, [Aid::isd_p(GOES)]);
 
@@ -104,7 +104,7 @@ fn every_function_of_es5_as_the_sm_sr_writes_it() {
 }
 
 #[test]
-fn a_master_delete_as_the_sm_dp_authorises_it() {
+fn the_card_accepts_a_master_delete_token_of_the_sm_dp() {
     let mut bench = Bench::new();
     let isd_p = bench.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&Aid::isd_p(STAYS)).unwrap();
     isd_p.identity = Identity { sin: vec![1].into(), sdin: vec![2, 3].into(), provider: vec![4].into() };
@@ -117,7 +117,7 @@ fn a_master_delete_as_the_sm_dp_authorises_it() {
     assert_eq!(bench.life_cycle(STAYS), None);
 }
 
-/// Both STORE DATA of a key establishment, as a server makes them; the keys.
+/// Performs both STORE DATA of a key establishment on the server side, and returns the keys.
 fn agree(
     bench: &mut Bench,
     isd_p: Option<u16>,
@@ -150,7 +150,7 @@ fn agree(
 }
 
 #[test]
-fn a_download_as_the_sm_dp_makes_it() {
+fn the_card_accepts_a_download_of_the_sm_dp() {
     let mut bench = Bench::new();
     create(&mut bench, NEW, 0);
     let agreement = KeyAgreement::scp03(
@@ -183,17 +183,18 @@ fn a_download_as_the_sm_dp_makes_it() {
     assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Disabled));
 }
 
-/// A certificate of more than 255 octets needs a command in extended form, with an Le of two octets.
+/// A certificate of more than 255 octets needs a command in extended form, with an Le of two
+/// octets.
 #[test]
-fn a_long_command_has_lengths_that_add_up() {
+fn a_command_in_extended_form_is_parsed() {
     let mut bench = Bench::new();
     let (_, status) = run(&mut bench, None, vec![es5::store_certificate(&[0x55; 300])]);
-    // Read, and no certificate.
+    // The command is parsed, but the data are not a certificate.
     assert_eq!(status, StatusWord::INCORRECT_DATA);
 }
 
 #[test]
-fn keys_of_the_isd_r_as_another_sm_sr_makes_them() {
+fn the_card_accepts_a_key_establishment_of_another_sm_sr() {
     let mut bench = Bench::new();
     let agreement = KeyAgreement::scp80(KeyAgreement::CERTIFICATE | KeyAgreement::DERIVATION_RANDOM, 0x02, 7);
     let keys = agree(&mut bench, None, &agreement, EphemeralKeyForm::Point);
@@ -203,7 +204,7 @@ fn keys_of_the_isd_r_as_another_sm_sr_makes_them() {
 }
 
 #[test]
-fn certificates_of_the_test_pki_hold_and_its_broken_ones_do_not() {
+fn valid_certificates_of_the_test_pki_are_accepted_and_defective_ones_refused() {
     let pki = Pki::from_seed(b"m2m card", &PkiOptions::default()).unwrap();
     let eid = pki.eids(Curve::P256)[0];
     let ecasd = pki.ecasd(eid).unwrap();
@@ -228,13 +229,13 @@ fn certificates_of_the_test_pki_hold_and_its_broken_ones_do_not() {
     for (owner, isd_p, other) in [(Owner::SmDp, Some(NEW), None), (Owner::SmSr, None, Some(NEW))] {
         let good = pki.m2m_card_credential(owner, "a server").unwrap();
         assert_eq!(first(&mut bench, isd_p, good.certificate.octets()), StatusWord::OK);
-        // In the place of the other.
+        // With the role of the other server.
         assert_eq!(first(&mut bench, other, good.certificate.octets()), StatusWord::SECURITY_STATUS);
         for defect in CardDefect::ALL {
             let broken = pki.m2m_card_credential_with(defect, owner, "a server").unwrap();
             let status = first(&mut bench, isd_p, &broken.0);
             let expected = match defect {
-                // These cannot even be read.
+                // These cannot be parsed.
                 CardDefect::NotAPoint
                 | CardDefect::UnknownCurve
                 | CardDefect::ShortSignature
@@ -244,7 +245,7 @@ fn certificates_of_the_test_pki_hold_and_its_broken_ones_do_not() {
             assert_eq!(status, expected, "{owner}, {defect:?}");
         }
     }
-    // The certificate that the card tells is the one that was issued for it.
-    let told = done(&mut bench, unhex("80CABF30045C027F2100"));
-    assert!(told.ends_with(&certificate));
+    // The card returns the certificate that was issued for it.
+    let returned = done(&mut bench, unhex("80CABF30045C027F2100"));
+    assert!(returned.ends_with(&certificate));
 }

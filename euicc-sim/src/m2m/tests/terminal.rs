@@ -1,4 +1,4 @@
-//! What a terminal may do with an M2M eUICC.
+//! Access of the terminal to an M2M eUICC.
 
 use super::bench::Bench;
 
@@ -6,13 +6,13 @@ const SELECT_ISD_R: &str = "00A4040010A0000005591010FFFFFFFF8900000100";
 const SELECT_ECASD: &str = "00A4040010A0000005591010FFFFFFFF8900000200";
 
 #[test]
-fn the_isd_r_takes_nothing_from_the_terminal() {
+fn the_isd_r_accepts_no_commands_from_the_terminal() {
     let mut bench = Bench::new();
     let answer = bench.terminal(&format!("{SELECT_ISD_R}00"));
     assert!(answer.starts_with("6F") && answer.ends_with("9000") && !answer.contains("E0058203"), "{answer}");
     let before = bench.memory();
     for apdu in [
-        // GetEUICCInfo1 and EnableProfile of SGP.22, EnableProfile of SGP.02.
+        // GetEUICCInfo1 and EnableProfile of SGP.22, EnableProfile of SGP.02, an incomplete chain.
         "80E2910003BF2000",
         "80E2910006BF31038101FF",
         "80E28800153A03124F10A0000005591010FFFFFFFF8900001100",
@@ -27,7 +27,7 @@ fn the_isd_r_takes_nothing_from_the_terminal() {
 }
 
 #[test]
-fn the_ecasd_tells_the_terminal_the_eid() {
+fn the_ecasd_returns_the_eid_to_the_terminal() {
     let mut bench = Bench::new();
     assert!(bench.terminal(&format!("{SELECT_ECASD}00")).ends_with("9000"));
     assert_eq!(bench.terminal("80CA005A00"), "5A10890010120123412340123456789012249000");
@@ -35,7 +35,7 @@ fn the_ecasd_tells_the_terminal_the_eid() {
 }
 
 #[test]
-fn an_isd_p_is_not_the_terminals_to_select() {
+fn the_terminal_cannot_select_an_isd_p() {
     let mut bench = Bench::new();
     for number in ["10", "11", "20"] {
         assert_eq!(

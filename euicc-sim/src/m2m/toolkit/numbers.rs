@@ -1,37 +1,41 @@
-//! Times and tries, which the standard leaves to the maker of the card.
+//! Timers and retry limits, which the standard leaves to the card manufacturer.
 
 use serde::{Deserialize, Serialize};
 
-/// How long an M2M card waits for what, and how often it tries: SGP.02 leaves these to the EUM.
+/// Timers and retry limits of an M2M eUICC. SGP.02 leaves them to the EUM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Numbers {
-    /// How often the terminal is asked to send STATUS.
+    /// Requested interval of STATUS commands.
     pub poll_seconds: u64,
-    /// How long a profile has to reach its network after a start or a change.
+    /// Time for a profile to register with its network after a start or a switch.
     pub attach_seconds: u64,
-    /// How long the enabled profile may be without its network before the card falls back.
+    /// Time without network after which the card falls back.
     pub loss_seconds: u64,
-    /// How long the SM-SR has to confirm a notification before it is sent again.
+    /// Time for the SM-SR to confirm a notification before it is sent again.
     pub confirmation_seconds: u64,
-    /// How long the card waits when a notification could not be sent.
+    /// Delay after a failed attempt to send a notification.
     pub notification_retry_seconds: u64,
-    /// How often a notification is sent before the change that it tells of counts as failed.
+    /// Maximum number of attempts to send a notification before the profile switch counts as
+    /// failed.
     pub notification_attempts: u8,
-    /// How long the card waits before it begins anew with a notification that no change depends on.
+    /// Delay before the attempts restart for a notification on which no profile switch depends.
     pub notification_again_seconds: u64,
-    /// How often a response packet that goes by a short message is offered to a terminal that cannot send it just now.
+    /// Maximum number of attempts to send a response packet by short message while the terminal
+    /// fails temporarily.
     pub tries_of_a_command: u8,
-    /// How often a session over HTTPS is tried again when neither the trigger nor the card's parameters say it.
+    /// Maximum number of retries of an HTTPS session, unless the trigger or the card's parameters
+    /// define it.
     pub session_retries: u16,
-    /// How long the card waits before that.
+    /// Delay before a retry of an HTTPS session, unless the trigger or the card's parameters define
+    /// it.
     pub session_retry_seconds: u64,
-    /// How long the card waits for the server in a session.
+    /// Timeout for the server in a session.
     pub session_answer_seconds: u64,
 }
 
 impl Numbers {
-    /// What holds unless a description says otherwise.
+    /// The default values.
     pub const STANDARD: &'static Self = &Self {
         poll_seconds: 30,
         attach_seconds: 180,

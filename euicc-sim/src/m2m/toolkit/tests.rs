@@ -1,4 +1,4 @@
-//! What the card does by itself, with a terminal in the test that does what it is told, or does not.
+//! Tests of the toolkit application with a scripted terminal.
 
 mod device;
 mod hostile;

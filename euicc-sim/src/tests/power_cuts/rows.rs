@@ -1,4 +1,5 @@
-//! Everything that a card can be asked: what writes, how often, and what is answered when it is asked again.
+//! All functions of the card: the number of their writes, their response, and the response to a
+//! repetition.
 
 use certs::CrlPlan;
 use crypto::Curve;
@@ -30,7 +31,7 @@ use super::super::profiles::REFRESHES;
 use super::super::server::{Server, outcome, try_send};
 use super::goods;
 
-/// What a row is about.
+/// The function of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Function {
     /// A function of ES10, by its tag.
@@ -41,18 +42,18 @@ pub(super) enum Function {
     Uicc(u8),
 }
 
-/// A conversation, and what it leaves.
+/// A function of the card with its expected behaviour.
 #[derive(Clone)]
 pub(super) struct Row {
     pub(super) function: Function,
     pub(super) name: &'static str,
-    /// How many times the memory is written.
+    /// The number of memory writes.
     pub(super) writes: usize,
-    /// The conversation: its last answer, or where the memory or the power failed.
+    /// The conversation. Returns its last response, or an error if the memory or the power failed.
     pub(super) act: fn(&mut Bench) -> Result<String, String>,
-    /// What it is answered on the card of [`super::START`].
+    /// The response on the card of [`super::START`].
     pub(super) answer: &'static str,
-    /// What else may be answered when it is asked again.
+    /// Other permitted responses to a repetition.
     pub(super) again: &'static [&'static str],
 }
 
@@ -63,7 +64,7 @@ pub(super) const SELECT_USIM: &str = "00A4040C07A0000000871002";
 
 use Function::{Es10, Loading, Uicc};
 
-/// What reads only, or changes what a reset clears anyway: it writes nothing.
+/// Functions that only read or change only volatile state. They write nothing.
 pub(super) const EXISTING: &[Function] = &[
     // EuiccConfiguredAddresses, GetEUICCInfo1 and 2, ListNotification, RetrieveNotificationsList.
     Es10(0xBF3C),
@@ -87,7 +88,8 @@ pub(super) const EXISTING: &[Function] = &[
     Uicc(0xB2),
     Uicc(0xA2),
     Uicc(0xCB),
-    // TERMINAL CAPABILITY, TERMINAL PROFILE, FETCH; TERMINAL RESPONSE writes in rows of ES10.
+    // TERMINAL CAPABILITY, TERMINAL PROFILE, FETCH; the rows of ES10 include the writes of TERMINAL
+    // RESPONSE.
     Uicc(0xAA),
     Uicc(0x10),
     Uicc(0x12),
@@ -109,14 +111,14 @@ const fn row(
     Row { function, name, writes, act, answer, again }
 }
 
-/// Everything that writes.
+/// All functions that write.
 pub(super) static ROWS: &[Row] = &[
     row(Es10(0xBF3F), "SetDefaultDpAddress", 1, "0", &[], |bench| {
         set_default_dp_address(bench, "new.example.com")
     }),
-    row(Es10(0xBF3F), "SetDefaultDpAddress, none", 1, "0", &[], |bench| set_default_dp_address(bench, "")),
+    row(Es10(0xBF3F), "SetDefaultDpAddress, removal", 1, "0", &[], |bench| set_default_dp_address(bench, "")),
     row(Es10(0xBF29), "SetNickname", 1, "0", &[], |bench| set_nickname(bench, "Work")),
-    row(Es10(0xBF29), "SetNickname, and none", 2, "0", &[], |bench| {
+    row(Es10(0xBF29), "SetNickname, then removal", 2, "0", &[], |bench| {
         set_nickname(bench, "Work")?;
         set_nickname(bench, "")
     }),
@@ -194,10 +196,10 @@ pub(super) static ROWS: &[Row] = &[
     row(Loading, "LoadBoundProfilePackage", 2, "installed", &["2 9"], |bench| {
         load(bench, |_| {}, |_| {}, |_| {})
     }),
-    row(Loading, "LoadBoundProfilePackage, another session's", 2, "0 3", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage of another session", 2, "0 3", &[], |bench| {
         load(bench, |request| request.transaction_id = TransactionId(vec![7]), |_| {}, |_| {})
     }),
-    row(Loading, "LoadBoundProfilePackage, forged", 2, "0 2", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage with a forged signature", 2, "0 2", &[], |bench| {
         load(
             bench,
             |_| {},
@@ -209,25 +211,25 @@ pub(super) static ROWS: &[Row] = &[
             },
         )
     }),
-    row(Loading, "LoadBoundProfilePackage, a touched first part", 2, "1 8", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage with an altered first segment", 2, "1 8", &[], |bench| {
         load(bench, |_| {}, |_| {}, |package| touch(&mut package.first_sequence_of87.0[0]))
     }),
-    row(Loading, "LoadBoundProfilePackage, touched metadata", 2, "2 8", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage with altered metadata", 2, "2 8", &[], |bench| {
         load(bench, |_| {}, |_| {}, |package| touch(&mut package.sequence_of88.0[0]))
     }),
-    row(Loading, "LoadBoundProfilePackage, metadata too long", 2, "2 1", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage with too long metadata", 2, "2 1", &[], |bench| {
         load(bench, |_| {}, |metadata| metadata.profile_name = "x".repeat(65), |_| {})
     }),
-    row(Loading, "LoadBoundProfilePackage, an ICCID that is there", 2, "2 9", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage with an existing ICCID", 2, "2 9", &[], |bench| {
         load(bench, |_| {}, |metadata| metadata.iccid = goods(1).iccid(), |_| {})
     }),
-    row(Loading, "LoadBoundProfilePackage, touched keys", 2, "4 8", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage with altered keys", 2, "4 8", &[], |bench| {
         load(bench, |_| {}, |_| {}, |package| touch(&mut package.second_sequence_of87.as_mut().unwrap().0[0]))
     }),
-    row(Loading, "LoadBoundProfilePackage, a touched last part", 2, "5 8", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage with an altered last segment", 2, "5 8", &[], |bench| {
         load(bench, |_| {}, |_| {}, |package| touch(package.sequence_of86.0.last_mut().unwrap()))
     }),
-    row(Loading, "LoadBoundProfilePackage, another profile", 2, "5 13", &[], |bench| {
+    row(Loading, "LoadBoundProfilePackage with another profile", 2, "5 13", &[], |bench| {
         load(bench, |_| {}, |metadata| metadata.iccid = goods(5).iccid(), |_| {})
     }),
     row(Uicc(0xD6), "UPDATE BINARY", 1, "9000", &[], |bench| {
@@ -239,7 +241,7 @@ pub(super) static ROWS: &[Row] = &[
     row(Uicc(0xDC), "UPDATE RECORD", 1, "9000", &[], |bench| {
         commands(bench, &["00A4000C022F22", "00DC02040401020304"])
     }),
-    row(Uicc(0xDC), "UPDATE RECORD of a ring", 2, "9000", &[], |bench| {
+    row(Uicc(0xDC), "UPDATE RECORD of a cyclic EF", 2, "9000", &[], |bench| {
         commands(bench, &["00A4000C022F21", "00DC000303000005", "00DC000303000006"])
     }),
     row(Uicc(0x32), "INCREASE", 2, "0000030000019000", &["0000040000019000", "0000050000019000"], |bench| {
@@ -252,7 +254,7 @@ pub(super) static ROWS: &[Row] = &[
     row(Uicc(0x44), "ACTIVATE FILE", 2, "9000", &[], |bench| {
         commands(bench, &["00040000022F20", "00440000022F20"])
     }),
-    // PIN1 is disabled, with three attempts; the administrator's code has ten.
+    // PIN1 is disabled and has three attempts; ADM1 has ten.
     row(Uicc(0x20), "VERIFY, wrong and then right", 2, "9000", &[], |bench| {
         let refused = command(bench, "0020000A083131313131313131")?;
         assert!(refused.starts_with("63C"), "{refused}");
@@ -274,7 +276,7 @@ pub(super) static ROWS: &[Row] = &[
     row(Uicc(0x2C), "UNBLOCK PIN, wrong", 1, "63C9", &["63C8"], |bench| {
         command(bench, "002C000110323232323232323234343434FFFFFFFF")
     }),
-    // The same RAND and AUTN again is a synchronisation failure.
+    // A repetition of RAND and AUTN is a synchronisation failure.
     row(Uicc(0x88), "AUTHENTICATE", 1, "DB", &["DC"], |bench| authenticate(bench, 33)),
     row(Uicc(0x88), "AUTHENTICATE twice", 2, "DB", &["DC"], |bench| {
         authenticate(bench, 33)?;
@@ -282,7 +284,7 @@ pub(super) static ROWS: &[Row] = &[
     }),
 ];
 
-/// A package of ours, with files of every structure that anybody may change.
+/// A package built by the test, with files of every structure that can be changed without a PIN.
 pub(super) fn package(number: u8) -> Package {
     let key = key(number);
     let mut package = generic(&Subscription {
@@ -330,12 +332,12 @@ fn iccid(number: u8) -> Iccid {
     Iccid::with_luhn(&format!("8900012345678901{number:02}")).unwrap()
 }
 
-/// Number 3 is a test profile's, whose key every tester knows.
+/// Number 3 is a test profile and has the well-known test key.
 fn key(number: u8) -> [u8; 16] {
     if number == 3 { std::array::from_fn(|octet| u8::try_from(octet).unwrap()) } else { [number; 16] }
 }
 
-/// Goes on if the card agreed.
+/// Continues if the response is the expected one.
 fn then(answer: String, next: impl FnOnce(String) -> Result<String, String>) -> Result<String, String> {
     if answer == "0" { next(answer) } else { Ok(answer) }
 }
@@ -377,13 +379,13 @@ fn memory_reset(bench: &mut Bench, options: &[usize]) -> Result<String, String> 
     Ok(response.reset_result.to_string())
 }
 
-/// The terminal performs the REFRESH that was announced.
+/// Performs the announced REFRESH.
 fn refresh(bench: &mut Bench) -> Result<String, String> {
     command_at(bench, "801200000B")?;
     command_at(bench, "801400000C810301010482028281830100")
 }
 
-/// The terminal resets the card instead.
+/// Resets the card instead of performing the REFRESH.
 fn reset(bench: &mut Bench, answer: String) -> Result<String, String> {
     if bench.power == Some(0) {
         return Err("no power".to_owned());
@@ -401,7 +403,7 @@ fn prepare(bench: &mut Bench) -> Result<PrepareDownloadResponse, String> {
     server.try_prepare(bench)
 }
 
-/// A whole download of one more profile, with something about it spoilt.
+/// A complete download of one more profile with modifications.
 fn load(
     bench: &mut Bench,
     request: impl FnOnce(&mut InitialiseSecureChannelRequest),
@@ -427,13 +429,14 @@ fn touch(segment: &mut [u8]) {
     *segment.last_mut().unwrap() ^= 1;
 }
 
-/// A command to the USIM; a refusal is an answer, a memory that fails is not.
+/// Sends a command to the USIM. A refusal is a response, a memory failure is an error.
 fn command(bench: &mut Bench, command: &str) -> Result<String, String> {
     command_at(bench, SELECT_USIM)?;
     command_at(bench, command)
 }
 
-/// Commands to the MF, all of which succeed but those that begin with `!`; the last one's answer.
+/// Sends commands to the MF and returns the last response. All must succeed except those that begin
+/// with `!`.
 fn commands(bench: &mut Bench, commands: &[&str]) -> Result<String, String> {
     let mut answer = command_at(bench, "00A4000C023F00")?;
     for command in commands {
@@ -450,7 +453,7 @@ fn command_at(bench: &mut Bench, command: &str) -> Result<String, String> {
     }
 }
 
-/// An authentication with this sequence number: the tag of the answer.
+/// Authenticates with this sequence number and returns the tag of the response.
 fn authenticate(bench: &mut Bench, sqn: u64) -> Result<String, String> {
     let key = key(1);
     let algorithm = Algorithm::Milenage(Milenage::new(key, opc(&key, &[0x11; 16])));

@@ -1,4 +1,4 @@
-//! The card in a real device, on networks with a service centre, in time that stands still until somebody waits.
+//! The card in a simulated device, on networks with an SMSC. Time advances only while a test waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ use network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, Subscribe
 
 const SM_SR: &str = "1000";
 
-/// A device in reach of one network, and the SM-SR's account with the service centre.
+/// A device in a network, and the account of the SM-SR at the SMSC.
 struct Field {
     networks: Arc<Networks>,
     smsc: Arc<Smsc>,
     hosts: MemoryHosts,
     device: OnlineHandle,
     counter: u64,
-    /// At which number the card is reached.
+    /// The number at which the card is reachable.
     number: PhoneNumber,
     early: VecDeque<ShortMessage>,
 }
@@ -50,7 +50,7 @@ fn msisdn(profile: u16) -> PhoneNumber {
 }
 
 impl Field {
-    /// The profiles with these numbers have a subscription.
+    /// Starts the network with subscriptions for these profiles, and the device.
     fn with(profiles: &[u16], over_sms: bool) -> Self {
         let world =
             World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
@@ -66,7 +66,7 @@ impl Field {
         let networks = Arc::new(networks);
         let account =
             Account { name: "sm-sr".into(), password: "x".into(), numbers: vec![SM_SR.parse().unwrap()] };
-        // The one that the profiles' connectivity parameters name.
+        // The service centre of the profiles' connectivity parameters.
         let settings = SmscSettings::new("+33689924111".parse().unwrap(), vec![account]);
         let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world.clone()).unwrap();
         tokio::spawn(Arc::clone(&smsc).run());
@@ -120,7 +120,7 @@ impl Field {
         ScriptResponse::parse(&opened(&self.report().await).data).unwrap()
     }
 
-    /// What the card says next in a report; a message may come before it, on its own way.
+    /// The next delivery report. Messages that arrive before it are kept.
     async fn report(&mut self) -> Vec<u8> {
         loop {
             match self.hears().await {
@@ -138,7 +138,7 @@ impl Field {
         next.arrived
     }
 
-    /// The next notification, from whatever number; later the card is reached there.
+    /// The next notification. The card is reachable at its sender number afterwards.
     async fn notification(&mut self) -> DefaultNotification {
         let message = match self.early.pop_front() {
             Some(message) => message,
@@ -168,7 +168,7 @@ impl Field {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_asked_for_made_told_and_confirmed_over_short_messages() {
+async fn a_switch_is_requested_made_notified_and_confirmed_by_short_message() {
     let mut field = Field::with(&[BOOTSTRAP, FREE], true);
     field.declared().await;
     field.enable(FREE).await;
@@ -191,7 +191,7 @@ async fn a_profile_without_a_subscription_is_rolled_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_that_the_sm_sr_never_confirms_is_rolled_back() {
+async fn an_unconfirmed_switch_is_rolled_back() {
     let mut field = Field::with(&[BOOTSTRAP, FREE], true);
     field.declared().await;
     field.enable(FREE).await;
@@ -206,7 +206,7 @@ async fn a_change_that_the_sm_sr_never_confirms_is_rolled_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_that_is_lost_for_too_long_brings_the_fallback_profile() {
+async fn the_card_falls_back_after_a_long_loss_of_the_network() {
     let mut field = Field::with(&[BOOTSTRAP, FREE], true);
     field.declared().await;
     field.enable(FREE).await;
@@ -224,7 +224,7 @@ async fn a_network_that_is_lost_for_too_long_brings_the_fallback_profile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_delivered_twice_is_carried_out_once() {
+async fn a_repeated_message_is_executed_once() {
     let mut field = Field::with(&[BOOTSTRAP], true);
     field.declared().await;
     let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
@@ -236,7 +236,7 @@ async fn a_message_delivered_twice_is_carried_out_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_by_submit_comes_in_parts() {
+async fn a_response_by_submit_is_sent_in_parts() {
     let mut field = Field::with(&[BOOTSTRAP], true);
     field.declared().await;
     let apdus = vec![hex::decode("80CAFF2100").unwrap(); 12];
@@ -254,7 +254,7 @@ async fn an_answer_by_submit_comes_in_parts() {
     assert_eq!(ScriptResponse::parse(&answer.data).unwrap().apdus().count(), 12);
 }
 
-/// Serves channels until told to stop; the requests that came.
+/// Serves channels until all replies are sent, and returns the link with the requests.
 async fn serve(field: &Field, mut link: Link) -> Link {
     let mut listener = field.hosts.listen("192.0.2.7:8443");
     while !link.replies.is_empty() {
@@ -272,7 +272,7 @@ async fn serve(field: &Field, mut link: Link) -> Link {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trigger_brings_a_session_over_the_devices_channel() {
+async fn a_trigger_starts_a_session_over_the_channel_of_the_device() {
     let mut field = Field::with(&[BOOTSTRAP], true);
     field.declared().await;
     field.send(Spi::UNANSWERED, &trigger()).await;
@@ -283,18 +283,18 @@ async fn a_trigger_brings_a_session_over_the_devices_channel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_comes_late_is_reached_by_the_retries() {
+async fn retries_reach_a_server_that_starts_late() {
     let mut field = Field::with(&[BOOTSTRAP], true);
     field.declared().await;
     field.send(Spi::UNANSWERED, &trigger()).await;
-    // Nobody listens yet.
+    // The server is not listening yet.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let link = serve(&field, Link::new([audit(Some("/2"))])).await;
     assert!(link.requests[0].head.contains("X-Admin-Resume"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sm_sr_is_notified_over_https_where_there_is_no_number_for_messages() {
+async fn notifications_use_https_without_an_sms_address() {
     let field = Field::with(&[BOOTSTRAP], false);
     let link = serve(&field, Link::new([super::https::confirmation(1)])).await;
     let told = super::https::notified(&link.requests[0]);

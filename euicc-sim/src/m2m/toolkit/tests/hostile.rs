@@ -1,5 +1,5 @@
-//! Garbage from the terminal: in every envelope, in every response, in every order. The card does not panic, and obeys its
-//! SM-SR afterwards.
+//! Malformed input from the terminal in envelopes and responses, in any order. The card does not
+//! panic, and processes commands of its SM-SR afterwards.
 
 use crypto::scp80::{Opened, Protection};
 use rsp::ota::cat::{
@@ -15,8 +15,8 @@ use super::https_link::{Link, triggered};
 use super::phone::{Phone, opened, opened_packet, peer};
 use super::short_messages::submitted;
 
-/// The card does what its SM-SR wants and can say so, as it is and after a reset: a card that a reset alone gives its voice
-/// back has been silenced.
+/// Asserts that the card executes scripts of its SM-SR and sends responses, both in its present
+/// state and after a reset. A card that works again only after a reset would count as silenced.
 fn is_usable(phone: &mut Phone, what: &str) {
     phone.behave();
     obeys(phone, what);
@@ -30,7 +30,8 @@ fn is_usable_after_a_reset(phone: &mut Phone, what: &str) {
     obeys(phone, &format!("{what}, after a reset"));
 }
 
-/// Scripts that are carried out: one answered in the report, one by a message that the terminal is asked to send.
+/// Asserts that scripts are executed: one with a response in the delivery report, one with a
+/// response by short message.
 fn obeys(phone: &mut Phone, what: &str) {
     let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
     let is_done = |answer: &Opened| {
@@ -40,7 +41,7 @@ fn obeys(phone: &mut Phone, what: &str) {
     is_done(&opened(&phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script)));
     phone.sent.clear();
     assert!(phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script).is_empty());
-    assert!(!phone.sent.is_empty(), "{what}: the card does not ask for its answer to be sent");
+    assert!(!phone.sent.is_empty(), "{what}: the card does not send its response");
     is_done(&opened_packet(&submitted(&phone.sent), Protection::FULL));
 }
 
@@ -66,7 +67,7 @@ fn envelopes(phone: &mut Phone) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn garbage_in_every_envelope() {
+fn malformed_envelopes_are_refused() {
     let mut phone = Phone::settled();
     for envelope in envelopes(&mut phone) {
         for cut in 1..envelope.len() {
@@ -86,7 +87,7 @@ fn garbage_in_every_envelope() {
     }
 }
 
-/// What a terminal says to a command instead of an answer.
+/// Malformed responses to a proactive command.
 fn garbage(proactive: &Proactive) -> Vec<Vec<u8>> {
     let right = TerminalResponse::performed(proactive, Response::None).to_bytes();
     let all = right.iter().enumerate();
@@ -98,7 +99,7 @@ fn garbage(proactive: &Proactive) -> Vec<Vec<u8>> {
         })
         .collect();
     garbage.extend((1..right.len()).map(|cut| right[..cut].to_vec()));
-    // Performed, with elements that are none of this command's, or cut short, or too long.
+    // A successful result with elements that are unexpected, truncated or too long.
     for element in
         ["B600", "B681FF00", "B701", "B80100", "B802FFFF", "B802010536", "8402FF00", "1401FF", "1300"]
     {
@@ -108,7 +109,7 @@ fn garbage(proactive: &Proactive) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn garbage_in_every_terminal_response_of_a_session() {
+fn malformed_terminal_responses_in_a_session() {
     let mut steps = 0;
     for step in 0..60 {
         for kind in 0.. {
@@ -122,7 +123,7 @@ fn garbage_in_every_terminal_response_of_a_session() {
             let Some(octets) = garbage.get(kind) else { break };
             steps += usize::from(kind == 0);
             phone.command(0x14, octets);
-            // What the card wants after it, it gets.
+            // The terminal then executes the further commands of the card.
             phone.is_orderly = false;
             phone.serve();
             for _ in 0..4 {
@@ -137,7 +138,7 @@ fn garbage_in_every_terminal_response_of_a_session() {
 }
 
 #[test]
-fn garbage_in_every_terminal_response_of_the_beginning() {
+fn malformed_terminal_responses_after_terminal_profile() {
     for step in 0..8 {
         let mut phone = Phone::new(crate::m2m::tests::bench::Bench::new());
         phone.patience = Some(step);
@@ -157,7 +158,7 @@ fn garbage_in_every_terminal_response_of_the_beginning() {
 }
 
 #[test]
-fn responses_that_nobody_asked_for_and_fetches_of_nothing() {
+fn unexpected_terminal_response_and_fetch_are_refused() {
     let mut phone = Phone::settled();
     assert_eq!(phone.command(0x14, &[0x81, 3, 2, 3, 0, 0x82, 2, 0x82, 0x81, 0x83, 1, 0]).1, 0x6985);
     assert_eq!(phone.bench.terminal("8012000000"), "6985");
@@ -171,8 +172,8 @@ fn responses_that_nobody_asked_for_and_fetches_of_nothing() {
 }
 
 #[test]
-fn whatever_a_terminal_does_in_whatever_order() {
-    const SEED: &str = "a terminal that does what it likes";
+fn random_terminal_behaviour() {
+    const SEED: &str = "random terminal";
     let dice = SeededDice::from_text(SEED);
     let random = |limit: usize| {
         let mut octets = [0; 4];
@@ -198,9 +199,9 @@ fn whatever_a_terminal_does_in_whatever_order() {
                 3 => {
                     let mut octets = vec![0; 1 + random(60)];
                     dice.fill(&mut octets);
-                    // A terminal whose profile is garbage has said that it can do anything, or nothing.
-                    let can_begin_anew = round % 2 == 1;
-                    phone.command([0xC2, 0x14, 0x10][random(if can_begin_anew { 3 } else { 2 })], &octets);
+                    // A random terminal profile can announce any set of facilities.
+                    let can_send_profile = round % 2 == 1;
+                    phone.command([0xC2, 0x14, 0x10][random(if can_send_profile { 3 } else { 2 })], &octets);
                 }
                 4 => {
                     phone.ring();

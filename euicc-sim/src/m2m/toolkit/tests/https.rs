@@ -1,4 +1,4 @@
-//! The administration agent, over a channel whose other end is OpenSSL and an SM-SR in the test.
+//! Tests of the administration agent with an OpenSSL server and a scripted SM-SR.
 
 use profile::Octets;
 use rsp::ids::Aid;
@@ -45,29 +45,29 @@ fn a_session_runs_scripts_until_204() {
 }
 
 #[test]
-fn a_server_that_has_nothing_is_asked_once_more_and_then_in_another_session() {
+fn the_session_is_interrupted_after_two_replies_without_a_script() {
     let nothing =
         |uri: &str| Reply::Commands { target: None, next_uri: Some(uri.to_owned()), script: Vec::new() };
     let phone = triggered([nothing("/2"), nothing("/3"), nothing("/4"), nothing("/5"), nothing("/6")]);
     let uris: Vec<_> = link(&phone).requests.iter().map(|request| request.uri.clone()).collect();
     assert_eq!(uris, ["/gsma/adminagent", "/2"]);
     assert_eq!(link(&phone).closed, 1);
-    assert!(!is_over(&phone) && !phone.timers.is_empty(), "it is tried again later");
-    // What comes between makes it anew.
+    assert!(!is_over(&phone) && !phone.timers.is_empty(), "a retry is expected");
+    // A script in between resets the count.
     let phone = triggered([nothing("/2"), audit(Some("/3")), nothing("/4"), audit(Some("/5")), Reply::End]);
     assert_eq!(link(&phone).requests.len(), 5);
     assert!(is_over(&phone));
 }
 
 #[test]
-fn a_script_without_a_next_uri_is_run_and_ends_the_session() {
+fn a_script_without_a_next_uri_is_executed_and_ends_the_session() {
     let phone = triggered([commands(&[store_data(&naming("3A03", FREE))], None)]);
     assert_eq!((link(&phone).requests.len(), link(&phone).closed), (1, 1));
     assert_eq!(phone.bench.life_cycle(FREE), Some(LifeCycle::Enabled));
 }
 
 #[test]
-fn after_a_change_the_session_ends_before_the_terminal_begins_anew() {
+fn after_a_switch_the_session_ends_before_the_refresh() {
     let phone = triggered([commands(&[store_data(&naming("3A03", FREE))], Some("/2"))]);
     assert_eq!(link(&phone).requests[1].response().last_apdu().unwrap().status.0, 0x9000);
     let place = |is: fn(&Command) -> bool| phone.fetched.iter().position(is).unwrap();
@@ -79,7 +79,7 @@ fn after_a_change_the_session_ends_before_the_terminal_begins_anew() {
 }
 
 #[test]
-fn applications_are_reached_by_their_paths_and_others_are_unknown() {
+fn scripts_reach_applications_of_the_card_and_others_are_unknown() {
     let of = |target: Aid| Reply::Commands {
         target: Some(target),
         next_uri: Some("/next".to_owned()),
@@ -97,7 +97,7 @@ fn applications_are_reached_by_their_paths_and_others_are_unknown() {
 }
 
 #[test]
-fn what_the_trigger_does_not_say_is_what_the_isd_r_has() {
+fn parameters_missing_in_the_trigger_are_those_of_the_isd_r() {
     let bench = Bench::with(
         |description| {
             let addressing = &mut description.m2m.as_mut().unwrap().addressing;
@@ -121,8 +121,8 @@ fn what_the_trigger_does_not_say_is_what_the_isd_r_has() {
 }
 
 #[test]
-fn a_session_that_cannot_be_is_given_up() {
-    // Neither the trigger nor the card says where; the terminal opens no streams; the key is not there.
+fn a_session_that_cannot_start_is_abandoned() {
+    // No address in the trigger and on the card; a terminal without TCP channels; a missing key.
     let mut phone = Phone::settled();
     phone.packet(Spi::UNANSWERED, &[0x81, 0x00]);
     assert!(is_over(&phone));
@@ -140,7 +140,7 @@ fn a_session_that_cannot_be_is_given_up() {
 }
 
 #[test]
-fn a_dek_opens_no_session() {
+fn a_dek_is_not_accepted_as_a_psk() {
     let mut phone = Phone::settled();
     let security = session().security.map(|security| SecurityParameters { key_identifier: 2, ..security });
     let trigger = SessionTrigger { session: Some(SessionParameters { security, ..session() }), dns: None };
@@ -150,7 +150,7 @@ fn a_dek_opens_no_session() {
 }
 
 #[test]
-fn a_trigger_is_for_the_isd_r_and_nobody_else() {
+fn only_the_isd_r_accepts_a_trigger() {
     let mut phone = Phone::settled();
     phone.link = Some(Link::new([audit(Some("/2"))]));
     let to = |phone: &mut Phone, aid: &Aid| {
@@ -160,7 +160,7 @@ fn a_trigger_is_for_the_isd_r_and_nobody_else() {
     };
     let report = to(&mut phone, &Aid::isd_p(FREE));
     let answer = opened_of(Tar::of_aid(&Aid::isd_p(FREE).0).unwrap(), &report);
-    // It was taken for a script, which the ISD-P cannot make sense of.
+    // The ISD-P parses the trigger as a script, which is invalid.
     assert_ne!(ScriptResponse::parse(&answer.data).unwrap().last_apdu().unwrap().status.0, 0x9000);
     assert!(link(&phone).opened.is_empty() && is_over(&phone));
     to(&mut phone, &Aid(Aid::ISD_R.to_vec()));
@@ -168,7 +168,7 @@ fn a_trigger_is_for_the_isd_r_and_nobody_else() {
 }
 
 #[test]
-fn a_channel_whose_session_lost_its_key_meanwhile_is_closed() {
+fn a_channel_is_closed_if_its_key_was_deleted_meanwhile() {
     let mut phone = Phone::settled();
     phone.link = Some(Link::new([audit(Some("/2"))]));
     phone.patience = Some(0);
@@ -192,7 +192,7 @@ fn a_channel_whose_session_lost_its_key_meanwhile_is_closed() {
 }
 
 #[test]
-fn a_channel_that_cannot_be_opened_is_tried_again_as_the_retry_policy_says() {
+fn a_failed_channel_is_retried_according_to_the_retry_policy() {
     let mut phone = Phone::settled();
     phone.refuse = Box::new(|command| {
         let is_open = matches!(command, Command::OpenChannel(_));
@@ -209,7 +209,7 @@ fn a_channel_that_cannot_be_opened_is_tried_again_as_the_retry_policy_says() {
 }
 
 #[test]
-fn a_server_without_the_key_is_not_believed() {
+fn a_server_with_another_key_is_refused() {
     let mut phone = Phone::settled();
     phone.link = Some(Link::new([audit(Some("/2"))]).with_psk([0x42; 16]));
     phone.packet(Spi::UNANSWERED, &trigger());
@@ -218,7 +218,7 @@ fn a_server_without_the_key_is_not_believed() {
 }
 
 #[test]
-fn a_server_that_refuses_or_falls_silent_is_asked_again() {
+fn a_session_with_a_refusing_or_silent_server_is_retried() {
     let mut phone = triggered([Reply::Refused(503), audit(Some("/2"))]);
     assert!(!is_over(&phone));
     assert_eq!(phone.ring(), Some(11));
@@ -237,15 +237,15 @@ fn a_server_that_refuses_or_falls_silent_is_asked_again() {
     assert_eq!(link(&phone).requests.len(), 2);
 }
 
-/// The uris and whether they resume, without what was asked twice in a row.
-fn audits_run(phone: &Phone) -> Vec<String> {
+/// The URIs of the requests, without consecutive repetitions.
+fn distinct_uris(phone: &Phone) -> Vec<String> {
     let mut uris: Vec<_> = link(phone).requests.iter().map(|each| each.uri.clone()).collect();
     uris.dedup();
     uris
 }
 
 #[test]
-fn a_link_that_is_cut_at_every_step_is_taken_up_where_it_was() {
+fn a_session_resumes_after_a_loss_of_the_link_at_every_step() {
     let replies = || [commands(&[store_data(&naming("3A05", FREE))], Some("/2")), audit(Some("/3"))];
     let whole = triggered(replies());
     let steps = whole
@@ -260,7 +260,7 @@ fn a_link_that_is_cut_at_every_step_is_taken_up_where_it_was() {
         phone.packet(Spi::UNANSWERED, &trigger());
         phone.link.as_mut().unwrap().lasts = None;
         if is_over(&phone) {
-            // All that was lost is the card's farewell.
+            // Only the close_notify of the card was lost.
             assert_eq!((cut + 1, link(&phone).requests.len()), (steps, 3));
             continue;
         }
@@ -269,19 +269,19 @@ fn a_link_that_is_cut_at_every_step_is_taken_up_where_it_was() {
         assert!(phone.timers.is_empty());
         let link = link(&phone);
         assert_eq!(link.opened.len(), 2, "cut {cut}");
-        // What was lost of the server's words is said by it again or not; of the card's nothing is lost: each request
-        // after the cut has what the one before it had, and says so.
+        // The server repeats its last reply if necessary. The card loses nothing: the first request
+        // after the interruption has the contents of the one before, and is marked as a resumption.
         let resumed: Vec<_> =
             link.requests.iter().filter(|each| each.head.contains("X-Admin-Resume")).collect();
         assert!(resumed.len() == 1, "cut {cut}: {}", resumed.len());
-        let uris = audits_run(&phone);
+        let uris = distinct_uris(&phone);
         assert_eq!(uris[0], "/gsma/adminagent", "cut {cut}");
     }
 }
 
 #[test]
-fn the_power_gone_at_every_step_of_a_session_does_not_lose_an_answer_nor_run_a_script_twice() {
-    // The second script can be run but once: a token of no use, an ISD-P that is there already.
+fn a_power_cut_at_any_step_loses_no_response_and_repeats_no_script() {
+    // The first script succeeds only once: its repetition would find the ISD-P.
     let create = crate::m2m::tests::bench::create_isd_p(&aid(0x20), None);
     let replies = || [commands(std::slice::from_ref(&create), Some("/2")), audit(Some("/3"))];
     let steps = triggered(replies()).fetched.len();
@@ -297,7 +297,7 @@ fn the_power_gone_at_every_step_of_a_session_does_not_lose_an_answer_nor_run_a_s
         assert!(is_over(&phone), "cut {cut}");
         let link = link(&phone);
         let created: Vec<_> = link.requests.iter().filter(|each| each.uri == "/2").collect();
-        assert!(!created.is_empty(), "cut {cut}: the answer to the first script never came");
+        assert!(!created.is_empty(), "cut {cut}: the response to the first script is missing");
         for request in created {
             assert_eq!(request.response().last_apdu().unwrap().status.0, 0x9000, "cut {cut}");
         }
@@ -305,7 +305,7 @@ fn the_power_gone_at_every_step_of_a_session_does_not_lose_an_answer_nor_run_a_s
 }
 
 #[test]
-fn a_second_trigger_in_a_session_does_not_disturb_it() {
+fn a_repeated_trigger_does_not_disturb_the_session() {
     let mut phone = Phone::settled();
     phone.link = Some(Link::new([audit(Some("/2"))]));
     phone.patience = Some(6);
@@ -340,7 +340,7 @@ pub(super) fn notified(request: &Request) -> DefaultNotification {
 }
 
 #[test]
-fn without_an_address_for_messages_the_sm_sr_is_notified_over_https() {
+fn without_an_sms_address_notifications_use_https() {
     let mut phone = over_https();
     phone.link = Some(Link::new([confirmation(1)]));
     phone.start();
@@ -351,7 +351,7 @@ fn without_an_address_for_messages_the_sm_sr_is_notified_over_https() {
     assert!(is_over(&phone) && phone.timers.is_empty());
     assert_eq!(phone.bench.state().toolkit.notification, None);
 
-    // And of a change that came over HTTPS too, with the follow-up of its confirmation.
+    // A switch by HTTPS is notified over HTTPS too, and the confirmation triggers the deletion.
     for (number, sequence) in [(GOES, 2), (FREE, 3)] {
         phone.link = Some(Link::new([
             commands(&[store_data(&naming("3A03", number))], Some("/2")),
@@ -368,7 +368,7 @@ fn without_an_address_for_messages_the_sm_sr_is_notified_over_https() {
 }
 
 #[test]
-fn a_server_that_does_not_confirm_over_https_makes_the_card_roll_back() {
+fn without_a_confirmation_over_https_the_card_rolls_back() {
     let mut phone = over_https();
     phone.link = Some(Link::new([confirmation(1)]));
     phone.start();
@@ -384,7 +384,7 @@ fn a_server_that_does_not_confirm_over_https_makes_the_card_roll_back() {
 }
 
 #[test]
-fn without_a_network_a_session_waits_for_one() {
+fn a_session_waits_for_a_network() {
     let mut phone = Phone::settled();
     phone.link = Some(Link::new([audit(Some("/2"))]));
     phone.told_of_network(LocationStatus::None);

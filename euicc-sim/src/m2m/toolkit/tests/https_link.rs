@@ -1,4 +1,4 @@
-//! What is at the other end of a channel over HTTPS: OpenSSL, and an SM-SR with replies that were put down before.
+//! The peer of an HTTPS channel: an OpenSSL server and an SM-SR with prepared replies.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,24 +32,24 @@ impl Request {
     }
 }
 
-/// What is at the other end of a channel.
+/// The peer of a channel.
 pub(super) struct Link {
     server: Option<Server>,
-    /// What the terminal has for the card.
+    /// Octets that the terminal has received for the card.
     inbox: VecDeque<u8>,
     is_told: bool,
     is_dropped: bool,
     heard: Vec<u8>,
     pub(super) requests: Vec<Request>,
-    /// What is answered, in turn; after that 204.
+    /// The prepared replies in their order; after them 204.
     pub(super) replies: VecDeque<Reply>,
-    /// The commands that were the answer under a URI: who resumes there gets them again.
+    /// The replies with scripts by URI. A resumed request gets the same reply again.
     answered: BTreeMap<String, Reply>,
     pub(super) opened: Vec<OpenChannel>,
     pub(super) closed: usize,
-    /// After so many more commands on the channel the link is gone.
+    /// The number of further channel commands after which the link is lost.
     pub(super) lasts: Option<usize>,
-    /// The server says nothing of its own.
+    /// True if the server does not respond.
     pub(super) is_mute: bool,
     psk: [u8; 16],
 }
@@ -73,12 +73,12 @@ impl Link {
         }
     }
 
-    /// The same, whose server has another key.
+    /// A link to a server with another key.
     pub(super) fn with_psk(self, psk: [u8; 16]) -> Self {
         Self { psk, ..self }
     }
 
-    /// The same, gone after so many commands.
+    /// A link that is lost after this number of commands.
     pub(super) fn lasting(self, commands: usize) -> Self {
         Self { lasts: Some(commands), ..self }
     }
@@ -115,18 +115,18 @@ impl Link {
         true
     }
 
-    /// The server is one that somebody else has a stream to.
+    /// Uses a server to which the caller has a stream.
     pub(super) fn connected(&mut self, server: Server) {
         self.server = Some(server);
         self.heard.clear();
     }
 
-    /// Octets from whoever can put them on the way.
+    /// Adds unauthenticated octets to the received data.
     pub(super) fn inject(&mut self, octets: &[u8]) {
         self.inbox.extend(octets);
     }
 
-    /// All that the server has said.
+    /// Takes all octets that the server has sent.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.inbox.drain(..).collect()
     }
@@ -182,7 +182,7 @@ impl Link {
     }
 }
 
-/// SGP.02 section 2.4.4.
+/// The PSK identity: SGP.02 section 2.4.4.
 pub(super) fn identity() -> String {
     "80010281108900101201234123401234567890122 44F10A0000005591010FFFFFFFF8900000100820101830140"
         .replace(' ', "")
@@ -212,7 +212,7 @@ fn cut_request(heard: &mut Vec<u8>) -> Option<Request> {
     Some(Request { uri, head, body })
 }
 
-/// As a server sends it, its body in chunks.
+/// Encodes a reply like a server, with a chunked body.
 fn octets_of(reply: &Reply) -> Vec<u8> {
     let response = reply.to_http().unwrap();
     let mut out = format!("HTTP/1.1 {} x\r\n", response.status().as_u16()).into_bytes();
@@ -277,7 +277,7 @@ pub(super) fn audit(next_uri: Option<&str>) -> Reply {
     commands(&[RESOURCES.to_owned()], next_uri)
 }
 
-/// A settled card, a server with these replies, and a trigger.
+/// A settled card with a triggered session and these replies.
 pub(super) fn triggered(replies: impl IntoIterator<Item = Reply>) -> Phone {
     let mut phone = Phone::settled();
     phone.link = Some(Link::new(replies));

@@ -1,4 +1,4 @@
-//! Default notifications, roll-back and fallback: SGP.02 sections 3.15 and 3.16.
+//! Tests of default notifications, roll-back and fallback: SGP.02 sections 3.15 and 3.16.
 
 use rsp::ids::Aid;
 use rsp::ota::cat::{Command, Facility, GeneralResult, LocationStatus, Response, TerminalResponse};
@@ -14,7 +14,7 @@ use crate::m2m::toolkit::Numbers;
 
 const NUMBERS: &Numbers = Numbers::STANDARD;
 
-/// Enables by a script over SMS, answered in the report; the card is not served yet.
+/// Enables a profile by a script over SMS. Pending proactive commands are not fetched yet.
 fn enable_unserved(phone: &mut Phone, number: u16) {
     let apdu = store_data(&naming("3A03", number));
     let script = Script::of_apdus([hex::decode(apdu).unwrap()]).to_bytes();
@@ -33,7 +33,7 @@ fn is_enabled(phone: &Phone, number: u16) -> bool {
     phone.bench.life_cycle(number) == Some(LifeCycle::Enabled)
 }
 
-/// Enables GOES over FREE.
+/// A card with this enabled profile and a confirmed notification.
 fn with_enabled(number: u16) -> Phone {
     let mut phone = Phone::settled();
     enable(&mut phone, number);
@@ -54,7 +54,7 @@ fn the_first_attachment_is_declared_once() {
     assert_eq!((told.eid, told.isd_p), (phone.bench.card.eid(), Aid::isd_p(BOOTSTRAP)));
     assert_eq!(told.imei.unwrap().as_slice(), hex::decode("4A09512430325781").unwrap());
     assert_eq!(phone.confirm(1), "AB0780010123029000");
-    // Never again.
+    // It is not repeated.
     for _ in 0..2 {
         phone.reset();
         phone.start();
@@ -65,7 +65,7 @@ fn the_first_attachment_is_declared_once() {
 }
 
 #[test]
-fn what_is_not_confirmed_is_sent_again_under_its_number() {
+fn an_unconfirmed_notification_is_repeated_with_its_number() {
     let mut phone = Phone::new(Bench::new());
     phone.start();
     let first = phone.notification().unwrap();
@@ -73,12 +73,12 @@ fn what_is_not_confirmed_is_sent_again_under_its_number() {
         assert_eq!(phone.ring(), Some(NUMBERS.confirmation_seconds));
         assert_eq!(phone.notification().as_ref(), Some(&first));
     }
-    // Nothing depends on it: after a rest it begins anew.
+    // No switch depends on it, so the attempts restart after a delay.
     assert_eq!(phone.ring(), Some(NUMBERS.confirmation_seconds));
     assert_eq!(phone.notification(), None);
     assert_eq!(phone.ring(), Some(NUMBERS.notification_again_seconds));
     assert_eq!(phone.notification().as_ref(), Some(&first));
-    // Also after a reset.
+    // The same after a reset.
     phone.reset();
     phone.start();
     assert_eq!(phone.notification(), Some(first));
@@ -87,7 +87,7 @@ fn what_is_not_confirmed_is_sent_again_under_its_number() {
 }
 
 #[test]
-fn a_message_that_cannot_be_sent_is_tried_again_sooner() {
+fn a_message_that_cannot_be_sent_is_retried_earlier() {
     let mut phone = Phone::new(Bench::new());
     phone.refuse = Box::new(|command| {
         let is_message = matches!(command, Command::SendShortMessage { .. });
@@ -101,7 +101,7 @@ fn a_message_that_cannot_be_sent_is_tried_again_sooner() {
 }
 
 #[test]
-fn after_a_change_the_answer_leaves_then_the_terminal_begins_anew_then_the_sm_sr_is_told() {
+fn a_switch_sends_the_response_then_refresh_then_the_notification() {
     for facilities in [super::phone::ALL.to_vec(), without(&[Facility::REFRESH_PROFILE_STATE_CHANGE])] {
         let mut phone = Phone::new(Bench::new());
         phone.facilities = facilities;
@@ -130,7 +130,7 @@ fn after_a_change_the_answer_leaves_then_the_terminal_begins_anew_then_the_sm_sr
         assert_eq!(phone.confirm(2), "AB0780010123029000");
         let commit = phone.bench.card.commit(|context| notification::is_unconfirmed(context));
         assert!(!commit.unwrap());
-        // A second confirmation of the same is harmless, one of another is told.
+        // A repeated confirmation is accepted, an unknown number is refused.
         assert_eq!(phone.confirm(2), "AB0780010123029000");
         assert_eq!(phone.confirm(7), "AB0780010123026A88");
         assert!(phone.timers.is_empty());
@@ -138,7 +138,7 @@ fn after_a_change_the_answer_leaves_then_the_terminal_begins_anew_then_the_sm_sr
 }
 
 #[test]
-fn a_profile_that_goes_when_disabled_is_deleted_with_the_confirmation() {
+fn delete_when_disabled_takes_effect_with_the_confirmation() {
     let mut phone = with_enabled(GOES);
     enable(&mut phone, FREE);
     let told = phone.notification().unwrap();
@@ -149,26 +149,26 @@ fn a_profile_that_goes_when_disabled_is_deleted_with_the_confirmation() {
 }
 
 #[test]
-fn no_network_after_a_change_brings_the_former_profile_back() {
+fn without_a_network_after_a_switch_the_card_rolls_back() {
     let mut phone = with_enabled(STAYS_ENABLED.min(FREE));
     enable_unserved(&mut phone, GOES);
     phone.network = LocationStatus::None;
     phone.serve();
     assert!(is_enabled(&phone, GOES));
     assert_eq!(phone.notification(), None);
-    // The former profile has its network.
+    // The previous profile has network.
     phone.network = LocationStatus::Normal;
     assert_eq!(phone.ring(), Some(NUMBERS.attach_seconds));
     assert!(is_enabled(&phone, FREE));
     let told = phone.notification().unwrap();
     assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeFailed, Aid::isd_p(FREE)));
-    // What failed is not deleted for it.
+    // The failed profile is not deleted.
     phone.confirm(told.sequence_number);
     assert_eq!(phone.bench.life_cycle(GOES), Some(LifeCycle::Disabled));
 }
 
 #[test]
-fn no_confirmation_after_a_change_brings_the_former_profile_back() {
+fn without_a_confirmation_after_a_switch_the_card_rolls_back() {
     let mut phone = with_enabled(FREE);
     enable(&mut phone, GOES);
     let told = phone.notification().unwrap();
@@ -181,13 +181,13 @@ fn no_confirmation_after_a_change_brings_the_former_profile_back() {
     let failed = phone.notification().unwrap();
     assert_eq!(failed.kind, NotificationType::ProfileChangeFailed);
     assert_eq!(failed.sequence_number, told.sequence_number + 1);
-    // It is too late to confirm the change.
+    // The switch can no longer be confirmed.
     assert!(phone.confirm(told.sequence_number).ends_with("6A88"));
     phone.confirm(failed.sequence_number);
 }
 
 #[test]
-fn a_roll_back_that_fails_too_ends_in_the_profile_with_the_fallback_attribute() {
+fn a_failed_roll_back_is_followed_by_a_fallback() {
     for is_confirmation_lost in [false, true] {
         let mut phone = with_enabled(FREE);
         enable_unserved(&mut phone, GOES);
@@ -215,12 +215,12 @@ fn a_roll_back_that_fails_too_ends_in_the_profile_with_the_fallback_attribute() 
 }
 
 #[test]
-fn a_roll_back_that_is_due_does_not_become_a_fallback() {
+fn a_pending_roll_back_is_not_replaced_by_a_fallback() {
     let mut phone = with_enabled(FREE);
     enable_unserved(&mut phone, GOES);
     phone.network = LocationStatus::None;
     phone.serve();
-    // The terminal does not perform the REFRESH that would bring FREE back, and there is no network for as long as it takes.
+    // The terminal refuses the REFRESH of the roll-back, and there is no network for a long time.
     phone.refuse = Box::new(|command| {
         let is_refresh = matches!(command, Command::Refresh(_));
         is_refresh.then_some((GeneralResult(0x30), Vec::new()))
@@ -240,7 +240,7 @@ fn a_roll_back_that_is_due_does_not_become_a_fallback() {
 }
 
 #[test]
-fn a_change_that_is_due_is_made_before_a_fallback() {
+fn a_pending_switch_is_made_before_a_fallback() {
     let mut phone = with_enabled(FREE);
     phone.facilities = without(&[Facility::REFRESH]);
     phone.reset();
@@ -257,12 +257,12 @@ fn a_change_that_is_due_is_made_before_a_fallback() {
 }
 
 #[test]
-fn a_profile_that_loses_its_network_for_too_long_makes_way() {
+fn a_long_loss_of_the_network_leads_to_a_fallback() {
     for lost in [LocationStatus::None, LocationStatus::Limited] {
         let mut phone = with_enabled(FREE);
         phone.told_of_network(lost);
         phone.told_of_network(LocationStatus::Normal);
-        assert!(phone.timers.is_empty(), "a short loss is none");
+        assert!(phone.timers.is_empty(), "a short loss has no effect");
         phone.told_of_network(lost);
         phone.network = LocationStatus::Normal;
         assert_eq!(phone.ring(), Some(NUMBERS.loss_seconds));
@@ -270,7 +270,7 @@ fn a_profile_that_loses_its_network_for_too_long_makes_way() {
         let told = phone.notification().unwrap();
         assert_eq!(told.kind, NotificationType::ProfileChangeAfterFallback);
         phone.confirm(told.sequence_number);
-        // The fallback profile itself has nowhere to go.
+        // There is no fallback from the fallback profile.
         phone.told_of_network(lost);
         phone.ring();
         assert!(is_enabled(&phone, BOOTSTRAP));
@@ -279,7 +279,7 @@ fn a_profile_that_loses_its_network_for_too_long_makes_way() {
 }
 
 #[test]
-fn from_a_profile_that_may_not_be_disabled_only_the_way_back_is_open() {
+fn after_a_fallback_from_a_protected_profile_only_that_profile_can_be_enabled() {
     let mut phone = with_enabled(STAYS_ENABLED);
     phone.told_of_network(LocationStatus::None);
     phone.network = LocationStatus::Normal;
@@ -289,7 +289,7 @@ fn from_a_profile_that_may_not_be_disabled_only_the_way_back_is_open() {
     assert!(is_enabled(&phone, BOOTSTRAP));
     assert_eq!(phone.bench.store(&naming("3A03", FREE)), "69E1");
     assert_eq!(phone.bench.store(&naming("3A05", FREE)), "69E1");
-    // A way back that fails changes nothing of it.
+    // A failed attempt to enable it does not lift the restriction.
     enable_unserved(&mut phone, STAYS_ENABLED);
     phone.network = LocationStatus::None;
     phone.serve();
@@ -309,7 +309,7 @@ fn from_a_profile_that_may_not_be_disabled_only_the_way_back_is_open() {
 }
 
 #[test]
-fn what_was_fallen_back_from_is_forgotten_with_its_isd_p() {
+fn the_fallback_restriction_ends_with_the_deletion_of_the_profile() {
     let mut phone = with_enabled(STAYS_ENABLED);
     phone.told_of_network(LocationStatus::None);
     phone.network = LocationStatus::Normal;
@@ -323,7 +323,7 @@ fn what_was_fallen_back_from_is_forgotten_with_its_isd_p() {
 }
 
 #[test]
-fn while_the_terminal_begins_anew_it_is_asked_for_nothing_else() {
+fn no_command_is_announced_during_a_refresh() {
     let mut phone = Phone::settled();
     enable_unserved(&mut phone, FREE);
     let refresh = loop {
@@ -333,12 +333,12 @@ fn while_the_terminal_begins_anew_it_is_asked_for_nothing_else() {
         }
         phone.obey(&proactive);
     };
-    // An answer by a message of the card's own waits.
+    // A response by short message must wait.
     let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
     let packet = phone.next_packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script);
     assert_eq!(phone.deliver_unserved(&packet).1, 0x9000);
     assert_eq!(phone.bench.terminal("8012000000"), "6985");
-    // The terminal cannot just now: the message goes, and then it is asked again.
+    // The terminal fails temporarily: the message is sent first, then REFRESH is repeated.
     phone.respond(&TerminalResponse::of(&refresh, GeneralResult::TERMINAL_UNABLE, vec![0], Response::None));
     phone.fetched.clear();
     phone.status();
@@ -351,7 +351,7 @@ fn while_the_terminal_begins_anew_it_is_asked_for_nothing_else() {
 }
 
 #[test]
-fn a_terminal_that_begins_anew_instead_of_answering_is_heard_and_the_next_reset_makes_the_change() {
+fn terminal_profile_instead_of_a_response_to_refresh_delays_the_switch_to_the_reset() {
     let mut phone = Phone::settled();
     enable_unserved(&mut phone, FREE);
     while !matches!(phone.fetch().expect("a REFRESH").command, Command::Refresh(_)) {}
@@ -365,7 +365,7 @@ fn a_terminal_that_begins_anew_instead_of_answering_is_heard_and_the_next_reset_
 }
 
 #[test]
-fn without_timers_status_is_counted() {
+fn without_timers_status_commands_are_counted() {
     let mut phone = Phone::new(Bench::new());
     phone.facilities = without(&[Facility::TIMER_MANAGEMENT]);
     phone.settle();
@@ -384,7 +384,7 @@ fn without_timers_status_is_counted() {
 }
 
 #[test]
-fn a_terminal_that_cannot_start_a_timer_is_polled_instead() {
+fn if_a_timer_cannot_start_status_commands_are_counted() {
     let mut phone = Phone::settled();
     phone.refuse = Box::new(|command| {
         let is_timer = matches!(command, Command::TimerManagement { .. });
@@ -394,7 +394,7 @@ fn a_terminal_that_cannot_start_a_timer_is_polled_instead() {
     for _ in 0..NUMBERS.loss_seconds / NUMBERS.poll_seconds {
         phone.status();
     }
-    // It is the fallback profile that is enabled; the wait is over, and nothing else has happened.
+    // The fallback profile is enabled, so the expiration has no effect.
     assert!(is_enabled(&phone, BOOTSTRAP));
     enable(&mut phone, FREE);
     phone.told_of_network(LocationStatus::None);
@@ -405,7 +405,7 @@ fn a_terminal_that_cannot_start_a_timer_is_polled_instead() {
 }
 
 #[test]
-fn of_a_terminal_that_never_tells_of_its_network_one_is_assumed() {
+fn a_network_is_assumed_if_the_terminal_cannot_report_it() {
     let mut phone = Phone::new(Bench::new());
     phone.facilities = without(&[Facility::EVENT_LOCATION_STATUS, Facility::LOCATION_AND_IMEI]);
     phone.start();
@@ -414,7 +414,7 @@ fn of_a_terminal_that_never_tells_of_its_network_one_is_assumed() {
 }
 
 #[test]
-fn a_terminal_without_refresh_changes_at_the_next_reset() {
+fn without_refresh_the_switch_is_made_at_the_next_reset() {
     let mut phone = Phone::new(Bench::new());
     phone.facilities = without(&[Facility::REFRESH]);
     phone.settle();
@@ -427,7 +427,7 @@ fn a_terminal_without_refresh_changes_at_the_next_reset() {
 }
 
 #[test]
-fn numbers_are_the_descriptions() {
+fn timers_and_limits_are_those_of_the_description() {
     let bench = Bench::with(
         |description| {
             let numbers = &mut description.m2m.as_mut().unwrap().toolkit;

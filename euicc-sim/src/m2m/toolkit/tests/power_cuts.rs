@@ -1,5 +1,6 @@
-//! The power goes at every write of a change, a roll-back and a fallback, before it and after it. Afterwards the card is
-//! whole, and with an SM-SR that answers it comes to rest with one profile enabled and nothing left to tell.
+//! Power cuts before and after every write of a switch, a roll-back and a fallback. Afterwards the
+//! card is consistent, and with a responding SM-SR it reaches a state with one enabled profile and
+//! no pending notification.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use crate::m2m::tests::bench::{
 use crate::m2m::toolkit::Numbers;
 use crate::tests::cut_memory::CutMemory;
 
-/// What the SM-SR has heard: number and kind never part.
+/// The received notifications. A number always has the same kind.
 type Heard = BTreeMap<u16, NotificationType>;
 
 fn hear(phone: &mut Phone, heard: &mut Heard) -> Option<DefaultNotification> {
@@ -42,12 +43,12 @@ fn enabled(phone: &Phone) -> Vec<u16> {
         .collect()
 }
 
-/// What happens to the card; GOES is enabled, FREE is to be.
+/// A scenario. GOES is enabled, and FREE is to be enabled.
 type Story = fn(&mut Phone, &mut Heard);
 
 const STORIES: [(&str, Story, &[u16]); 4] = [
     (
-        "a change",
+        "a switch",
         |phone, heard| {
             enable(phone, FREE);
             if let Some(told) = hear(phone, heard) {
@@ -57,7 +58,7 @@ const STORIES: [(&str, Story, &[u16]); 4] = [
         &[GOES, FREE],
     ),
     (
-        "a change that nobody confirms",
+        "an unconfirmed switch",
         |phone, heard| {
             enable(phone, FREE);
             for _ in 0..=Numbers::STANDARD.notification_attempts {
@@ -69,7 +70,7 @@ const STORIES: [(&str, Story, &[u16]); 4] = [
         &[GOES, FREE],
     ),
     (
-        "a change without a network, and none where it came from",
+        "a switch and a roll-back without a network",
         |phone, heard| {
             phone.network = LocationStatus::None;
             enable(phone, FREE);
@@ -92,7 +93,7 @@ const STORIES: [(&str, Story, &[u16]); 4] = [
     ),
 ];
 
-/// The confirmation, whose answer may be lost with the memory.
+/// Sends the confirmation. Its response can be lost if the memory fails.
 fn confirm(phone: &mut Phone, number: u16) {
     let script = hex::decode(format!("AA0F220D80E28900073A08044E02{number:04X}00")).unwrap();
     phone.packet(Spi::UNANSWERED, &script);
@@ -110,14 +111,14 @@ fn start() -> Cells {
 
 fn phone_with(memory: CutMemory) -> Phone {
     let mut phone = Phone::new(Bench::with(|_| {}, memory));
-    // Of commands whose write failed nothing was done, which an orderly terminal does not foresee.
+    // A command whose write failed has no effect, so the terminal cannot predict the responses.
     phone.is_orderly = false;
     phone.skip_counters(100);
     phone
 }
 
 #[test]
-fn every_cut_leaves_a_card_that_comes_to_rest() {
+fn after_every_power_cut_the_card_reaches_a_final_state() {
     let start = start();
     for (name, story, may_be_enabled) in STORIES {
         let whole = CutMemory::whole(start.clone());
@@ -136,7 +137,7 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
                 phone.start();
                 story(&mut phone, &mut heard);
 
-                // The power is back, and so is the network.
+                // Power and network are restored.
                 let mut phone = phone_with(CutMemory::whole(cut.cells()));
                 phone.skip_counters(200);
                 phone.reset();
@@ -158,7 +159,7 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
                 let toolkit = &phone.bench.state().toolkit;
                 assert_eq!((&toolkit.notification, &toolkit.change), (&None, &None), "{what}");
                 assert!(phone.timers.is_empty(), "{what}");
-                // And it still obeys.
+                // The card still accepts commands.
                 let next = if enabled[0] == STAYS { FREE } else { STAYS };
                 enable(&mut phone, next);
                 let told = hear(&mut phone, &mut heard).expect(&what);
@@ -171,9 +172,9 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
     }
 }
 
-/// Without a reset: what the terminal says but once, the card hears again.
+/// Without a reset: input that the terminal sends only once is processed later.
 #[test]
-fn a_memory_that_fails_for_a_while_leaves_a_card_that_comes_to_rest() {
+fn after_a_temporary_memory_failure_the_card_reaches_a_final_state() {
     let start = start();
     for (name, story, may_be_enabled) in STORIES {
         let whole = CutMemory::whole(start.clone());
@@ -182,7 +183,7 @@ fn a_memory_that_fails_for_a_while_leaves_a_card_that_comes_to_rest() {
         story(&mut phone, &mut Heard::new());
         let writes = whole.writes();
         for (fails_at, failures) in (0..writes).flat_map(|at| [(at, 1), (at, 3)]) {
-            let what = format!("{name}, write {fails_at} and {failures} in all");
+            let what = format!("{name}, {failures} failures from write {fails_at}");
             let mut phone = phone_with(CutMemory::failing(start.clone(), fails_at, failures));
             let mut heard = Heard::new();
             phone.start();
@@ -203,7 +204,7 @@ fn a_memory_that_fails_for_a_while_leaves_a_card_that_comes_to_rest() {
             assert_eq!((&toolkit.notification, &toolkit.change), (&None, &None), "{what}");
             assert!(phone.timers.is_empty(), "{what}: {:?}", phone.timers);
             let next = if enabled[0] == STAYS { FREE } else { STAYS };
-            // A message whose ENVELOPE failed is sent again.
+            // An SMS with a failed ENVELOPE is sent again.
             for _ in 0..=failures {
                 enable(&mut phone, next);
                 phone.status();
@@ -213,9 +214,9 @@ fn a_memory_that_fails_for_a_while_leaves_a_card_that_comes_to_rest() {
     }
 }
 
-/// A terminal that resets the card for a REFRESH resets it but once.
+/// A terminal performs the reset for a REFRESH only once.
 #[test]
-fn a_change_that_the_reset_could_not_make_is_announced_again() {
+fn a_switch_that_failed_at_the_reset_is_announced_again() {
     let start = start();
     let phone_with = |memory| {
         let mut phone = phone_with(memory);
@@ -228,7 +229,7 @@ fn a_change_that_the_reset_could_not_make_is_announced_again() {
     assert!(whole.writes() >= 2);
     for fails_at in 0..whole.writes() {
         let mut phone = phone_with(CutMemory::failing(start.clone(), fails_at, 1));
-        // A message whose ENVELOPE failed is sent again.
+        // An SMS with a failed ENVELOPE is sent again.
         for _ in 0..2 {
             enable(&mut phone, FREE);
             phone.status();
@@ -238,7 +239,7 @@ fn a_change_that_the_reset_could_not_make_is_announced_again() {
 }
 
 #[test]
-fn a_write_that_fails_in_a_session_does_not_end_it() {
+fn a_failed_write_does_not_end_a_session() {
     let start = start();
     let create = create_isd_p(&aid(NEW), None);
     let replies = || [commands(std::slice::from_ref(&create), Some("/2")), audit(Some("/3"))];
@@ -253,7 +254,7 @@ fn a_write_that_fails_in_a_session_does_not_end_it() {
     assert_eq!(link(&run(whole.clone())).requests.len(), 3);
     let writes = whole.writes();
     assert!(writes > 3);
-    // The first is that of the trigger itself, whose message the network sends again.
+    // The first write is that of the trigger, whose SMS the network would send again.
     for fails_at in 1..writes {
         let mut phone = run(CutMemory::failing(start.clone(), fails_at, 1));
         phone.status();

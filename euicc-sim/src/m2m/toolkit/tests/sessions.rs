@@ -1,4 +1,4 @@
-//! Sessions over HTTPS among each other: whose turn it is, what each keeps, and what a notification has to do with them.
+//! Interaction of HTTPS sessions: their order, their stored state, and notifications.
 
 use rsp::ota::admin::Reply;
 use rsp::ota::cat::{Command, Envelope, GeneralResult, TimerValue};
@@ -14,7 +14,7 @@ use crate::m2m::state::LifeCycle;
 use crate::m2m::tests::bench::{BOOTSTRAP, FREE, NEW, aid, create_isd_p, naming, store_data};
 use crate::m2m::toolkit::{Numbers, Stored, StoredSession};
 
-/// The timers of notifications and of sessions.
+/// The timer numbers of notifications and sessions.
 const NOTIFICATION: u8 = 2;
 const SESSION: u8 = 3;
 
@@ -23,7 +23,7 @@ fn enable(phone: &mut Phone, number: u16) {
     phone.packet(Spi::UNANSWERED, &script);
 }
 
-/// Notified over HTTPS, its declaration confirmed.
+/// A card that sends notifications over HTTPS, with a confirmed declaration.
 fn settled() -> Phone {
     let mut phone = over_https();
     phone.link = Some(Link::new([confirmation(1)]));
@@ -32,14 +32,14 @@ fn settled() -> Phone {
     phone
 }
 
-/// A server that says nothing.
+/// A link to a server that does not respond.
 fn mute(replies: impl IntoIterator<Item = Reply>) -> Link {
     let mut link = Link::new(replies);
     link.is_mute = true;
     link
 }
 
-/// The link of every channel is dead, or is not.
+/// Sets whether the links of all channels are lost at once.
 fn set_dead(phone: &mut Phone, is_dead: bool) {
     phone.link.as_mut().unwrap().lasts = is_dead.then_some(0);
 }
@@ -58,13 +58,13 @@ fn attempts(phone: &Phone) -> u8 {
 }
 
 #[test]
-fn of_a_change_that_was_rolled_back_nothing_is_told_any_more() {
+fn a_rolled_back_switch_is_no_longer_notified() {
     let mut phone = settled();
     phone.link = Some(Link::new([confirmation(3)]));
     set_dead(&mut phone, true);
     enable(&mut phone, FREE);
     assert_eq!(phone.bench.life_cycle(FREE), Some(LifeCycle::Enabled));
-    // Each time that it cannot be told counts, be it for want of a session.
+    // Each failed attempt counts, even if no session could be opened.
     for attempt in 1..=Numbers::STANDARD.notification_attempts {
         assert_eq!(attempts(&phone), attempt);
         assert_eq!(phone.ring(), Some(Numbers::STANDARD.notification_retry_seconds));
@@ -81,11 +81,11 @@ fn of_a_change_that_was_rolled_back_nothing_is_told_any_more() {
 }
 
 #[test]
-fn a_roll_back_ends_the_session_that_tells_of_the_change() {
+fn a_roll_back_ends_the_session_that_notifies_the_switch() {
     let mut phone = settled();
     phone.link = Some(mute([confirmation(3)]));
     enable(&mut phone, FREE);
-    // The session goes on, and its server is silent; meanwhile all attempts are over.
+    // The session is active and its server is silent when the last attempt expires.
     phone.bench.card.persistent.m2m.as_mut().unwrap().toolkit.notification.as_mut().unwrap().attempts =
         Numbers::STANDARD.notification_attempts;
     phone.link.as_mut().unwrap().is_mute = false;
@@ -99,10 +99,10 @@ fn a_roll_back_ends_the_session_that_tells_of_the_change() {
 }
 
 #[test]
-fn a_session_that_waits_to_be_tried_again_does_not_silence_a_notification() {
+fn a_session_in_its_retry_delay_does_not_block_a_notification() {
     let mut phone = settled();
     phone.link = Some(Link::new([confirmation(2)]));
-    // A server that is not there, and patience for it.
+    // An unreachable server with a long retry delay.
     let retry = RetryPolicy { attempts: 100, delay: TimerValue::of_seconds(3600), failure_report: vec![] };
     let mut dead = SessionParameters { retry: Some(retry), ..session() };
     dead.connection.as_mut().unwrap().destination = Some([192, 0, 2, 99].into());
@@ -118,13 +118,13 @@ fn a_session_that_waits_to_be_tried_again_does_not_silence_a_notification() {
     enable(&mut phone, FREE);
     assert_eq!(notified(&link(&phone).requests[0]).kind, NotificationType::ProfileChangeSucceeded);
     assert_eq!(phone.bench.state().toolkit.notification, None);
-    // And has its turn after it, at the server that is not there.
+    // Afterwards the session with the unreachable server is retried.
     assert!(!is_over(&phone) && phone.timers[&SESSION] == 3600);
     assert_eq!(phone.bench.state().toolkit.session.as_ref().unwrap().attempts, 2);
 }
 
 #[test]
-fn a_notification_whose_session_a_reset_has_cut_off_is_told_anew() {
+fn a_notification_is_repeated_after_a_reset_during_its_session() {
     for step in 1..12 {
         let mut phone = over_https();
         phone.link = Some(Link::new([]));
@@ -143,7 +143,7 @@ fn a_notification_whose_session_a_reset_has_cut_off_is_told_anew() {
 }
 
 #[test]
-fn a_notification_waits_for_the_end_of_a_session_that_goes_on_and_that_does_not_count() {
+fn a_notification_waits_for_the_active_session_without_using_up_attempts() {
     let mut phone = over_https();
     phone.link = Some(Link::new([Reply::End, audit(Some("/2")), Reply::End, confirmation(1)]));
     phone.start();
@@ -163,7 +163,7 @@ fn a_notification_waits_for_the_end_of_a_session_that_goes_on_and_that_does_not_
     assert!(is_over(&phone) && phone.timers.is_empty());
 }
 
-/// A session that was interrupted when it had an answer to tell, and waits to be tried again.
+/// A session that was interrupted with a pending response and waits for its retry.
 fn interrupted_with_an_answer() -> Phone {
     for cut in 0.. {
         let mut phone = Phone::settled();
@@ -178,11 +178,11 @@ fn interrupted_with_an_answer() -> Phone {
             return phone;
         }
     }
-    panic!("there is no such moment")
+    panic!("the session was never interrupted with a response")
 }
 
 #[test]
-fn a_trigger_while_a_session_waits_loses_neither() {
+fn a_trigger_during_the_retry_delay_starts_both_sessions() {
     let mut phone = interrupted_with_an_answer();
     phone.packet(Spi::UNANSWERED, &trigger_of(at_uri("/other")));
     assert_eq!(uris(&phone), ["/other", "/2"]);
@@ -194,7 +194,7 @@ fn a_trigger_while_a_session_waits_loses_neither() {
 }
 
 #[test]
-fn the_same_trigger_again_takes_the_session_up_at_once() {
+fn a_repeated_trigger_resumes_the_session_at_once() {
     let mut phone = interrupted_with_an_answer();
     phone.packet(Spi::UNANSWERED, &trigger());
     assert_eq!(uris(&phone), ["/2"]);
@@ -203,7 +203,7 @@ fn the_same_trigger_again_takes_the_session_up_at_once() {
 }
 
 #[test]
-fn a_trigger_for_another_session_in_the_midst_of_one_has_its_turn_after_it() {
+fn a_session_triggered_during_another_starts_after_it() {
     for step in 1..8 {
         let mut phone = Phone::settled();
         phone.link = Some(Link::new([audit(Some("/2"))]));
@@ -214,7 +214,7 @@ fn a_trigger_for_another_session_in_the_midst_of_one_has_its_turn_after_it() {
         assert_eq!(uris(&phone), ["/gsma/adminagent", "/2", "/other"], "step {step}");
         assert!(is_over(&phone) && phone.timers.is_empty(), "step {step}");
     }
-    // Also after one whose server is not there.
+    // The same after a session with a silent server.
     let mut phone = Phone::settled();
     phone.link = Some(mute([]));
     phone.packet(Spi::UNANSWERED, &trigger());
@@ -226,7 +226,7 @@ fn a_trigger_for_another_session_in_the_midst_of_one_has_its_turn_after_it() {
 }
 
 #[test]
-fn sessions_that_wait_outlive_a_reset() {
+fn waiting_sessions_survive_a_reset() {
     let mut phone = interrupted_with_an_answer();
     set_dead(&mut phone, true);
     phone.packet(Spi::UNANSWERED, &trigger_of(at_uri("/other")));
@@ -238,7 +238,7 @@ fn sessions_that_wait_outlive_a_reset() {
 }
 
 #[test]
-fn no_more_sessions_wait_than_there_is_room_for() {
+fn the_number_of_waiting_sessions_is_limited() {
     let mut stored = Stored::default();
     for number in 0..20 {
         let asked = StoredSession { parameters: vec![number].into(), ..StoredSession::default() };
@@ -254,12 +254,12 @@ fn no_more_sessions_wait_than_there_is_room_for() {
     assert_eq!(turns, 5);
 }
 
-/// A warning of TLS: unrecognised name.
+/// A TLS warning alert: unrecognized_name.
 const WARNING: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x01, 0x70];
 
 #[test]
-fn octets_of_nobody_do_not_hold_off_a_refresh() {
-    // And what may yet become a record.
+fn unauthenticated_octets_do_not_delay_a_refresh() {
+    // A warning, and the beginning of a record.
     for octets in [&WARNING[..], &[0x16, 0x03, 0x03, 0x03, 0xFF]] {
         let mut phone = Phone::settled();
         phone.link = Some(mute([]));

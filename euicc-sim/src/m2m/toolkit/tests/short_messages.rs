@@ -1,4 +1,4 @@
-//! SCP80 over SMS: TS 102 225, TS 31.115.
+//! Tests of SCP80 over SMS: TS 102 225, TS 31.115.
 
 use rsp::ids::Aid;
 use rsp::ota::cat::{Command, Envelope, Facility, GeneralResult};
@@ -22,12 +22,12 @@ fn script(apdus: &[&str]) -> Vec<u8> {
     Script::of_apdus(apdus.iter().map(|apdu| hex::decode(apdu).unwrap())).to_bytes()
 }
 
-/// As many answers as make it long.
+/// A script with a long response.
 fn long_script(times: usize) -> Vec<u8> {
     script(&vec![RESOURCES; times])
 }
 
-/// The response packet that was sent, put together.
+/// Reassembles the response packet from the sent messages.
 pub(super) fn submitted(messages: &[SmsSubmit]) -> Vec<u8> {
     let mut reassembler = Reassembler::default();
     for message in messages {
@@ -38,7 +38,7 @@ pub(super) fn submitted(messages: &[SmsSubmit]) -> Vec<u8> {
             return packet;
         }
     }
-    panic!("not whole: {} messages", messages.len());
+    panic!("incomplete: {} messages", messages.len());
 }
 
 fn counter(phone: &Phone) -> u64 {
@@ -46,7 +46,7 @@ fn counter(phone: &Phone) -> u64 {
 }
 
 #[test]
-fn a_script_is_answered_in_the_report_of_the_delivery() {
+fn the_response_to_a_script_is_in_the_delivery_report() {
     let mut phone = Phone::settled();
     let before = counter(&phone);
     let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
@@ -59,7 +59,7 @@ fn a_script_is_answered_in_the_report_of_the_delivery() {
 }
 
 #[test]
-fn an_answer_by_submit_is_cut_into_as_many_messages_as_it_needs() {
+fn a_response_by_submit_is_split_into_as_many_messages_as_necessary() {
     for (times, at_least) in [(1, 1), (12, 2), (30, 5)] {
         let mut phone = Phone::settled();
         let report = phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(times));
@@ -72,7 +72,7 @@ fn an_answer_by_submit_is_cut_into_as_many_messages_as_it_needs() {
 }
 
 #[test]
-fn an_answer_too_long_for_the_report_is_announced_in_it_and_comes_by_submit() {
+fn a_response_too_long_for_the_report_is_announced_in_it_and_submitted() {
     let mut phone = Phone::settled();
     let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
     let announced = opened(&report);
@@ -83,10 +83,10 @@ fn an_answer_too_long_for_the_report_is_announced_in_it_and_comes_by_submit() {
 }
 
 #[test]
-fn an_answer_too_long_for_every_way_says_how_much_was_done() {
-    // Of each the certificate of the ECASD.
+fn a_response_too_long_for_both_bearers_is_shortened() {
+    // Each command returns the certificate of the ECASD.
     let certificates = script(&["80CABF30045C027F2100"; 250]);
-    let said = |answer: &crypto::scp80::Opened| {
+    let summary = |answer: &crypto::scp80::Opened| {
         let response = ScriptResponse::parse(&answer.data).unwrap();
         assert_eq!((answer.status, response.apdus().count()), (0, 1));
         (response.executed, response.last_apdu().unwrap().status.0)
@@ -94,25 +94,25 @@ fn an_answer_too_long_for_every_way_says_how_much_was_done() {
     let mut phone = Phone::settled();
     assert!(phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &certificates).is_empty());
     let answer = opened_packet(&submitted(&phone.sent), crypto::scp80::Protection::FULL);
-    assert_eq!(said(&answer), (Some(250), 0x62F1));
+    assert_eq!(summary(&answer), (Some(250), 0x62F1));
     phone.sent.clear();
     let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &certificates);
-    assert_eq!((said(&opened(&report)), phone.sent.len()), ((Some(250), 0x62F1), 0));
-    // A command that is refused ends the script, and that is what is told.
+    assert_eq!((summary(&opened(&report)), phone.sent.len()), ((Some(250), 0x62F1), 0));
+    // A refused command ends the script, and its status is returned.
     let refused = script(&[&["80CABF30045C027F2100"; 249][..], &["00D8000100"]].concat());
     let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &refused);
-    assert_eq!(said(&opened(&report)), (Some(250), 0x6E00));
+    assert_eq!(summary(&opened(&report)), (Some(250), 0x6E00));
 
-    // A terminal that sends nothing for the card.
+    // A terminal without SEND SHORT MESSAGE.
     let mut phone = Phone::new(Bench::new());
     phone.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
     phone.start();
     let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
-    assert_eq!(said(&opened(&report)), (Some(12), 0x62F1));
+    assert_eq!(summary(&opened(&report)), (Some(12), 0x62F1));
 }
 
 #[test]
-fn answers_that_the_terminal_does_not_fetch_are_kept_whole_or_not_at_all() {
+fn unfetched_responses_are_queued_completely_or_not_at_all() {
     let mut phone = Phone::settled();
     phone.patience = Some(0);
     for _ in 0..20 {
@@ -131,7 +131,7 @@ fn answers_that_the_terminal_does_not_fetch_are_kept_whole_or_not_at_all() {
 }
 
 #[test]
-fn the_answer_is_secured_as_it_was_asked_for_and_only_given_when_it_was() {
+fn the_response_is_secured_and_sent_as_the_command_requests() {
     use crypto::scp80::Protection;
     for (por_integrity, checksum) in [(Integrity::None, false), (Integrity::CryptographicChecksum, true)] {
         for por_ciphered in [false, true] {
@@ -157,7 +157,7 @@ fn the_answer_is_secured_as_it_was_asked_for_and_only_given_when_it_was() {
     assert_eq!(opened(&phone.deliver(&packet)).status, ResponseStatus::CounterLow.code());
 }
 
-/// The status of a response packet that no key vouches for, and that tells no counter.
+/// The status of an unsecured response packet, which must have a zero counter.
 #[track_caller]
 fn in_clear(report: &[u8]) -> u8 {
     let none = crypto::scp80::Protection { checksum: false, ciphered: false };
@@ -170,7 +170,7 @@ fn in_clear(report: &[u8]) -> u8 {
 }
 
 #[test]
-fn every_refusal_has_its_status_and_changes_nothing() {
+fn every_refusal_has_a_status_and_changes_nothing() {
     let enable = script(&[&format!("80E28800153A03124F10{}", aid(FREE))]);
     let spi = Spi::COMMAND_ANSWERED_IN_REPORT;
     let weak = [
@@ -199,7 +199,8 @@ fn every_refusal_has_its_status_and_changes_nothing() {
         assert!(phone.bench.memory() == before);
     }
 
-    // What the checksum vouches for is answered under its keys; what is not even whole blocks is not.
+    // With a correct checksum the response is secured. If the packet is not in whole blocks, it is
+    // not.
     let last = counter(&phone);
     let not_blocks = [&sealed(header(), 50, &enable)[..], &[0]].concat();
     let longer = u16::try_from(not_blocks.len() - 2).unwrap().to_be_bytes();
@@ -223,9 +224,9 @@ fn every_refusal_has_its_status_and_changes_nothing() {
     assert_eq!(blocked.status, ResponseStatus::CounterBlocked.code());
 }
 
-/// SGP.02 section 2.4.3 has AES alone, however right a packet is under triple DES.
+/// SGP.02 section 2.4.3 permits only AES, even if the packet is correct for triple DES.
 #[test]
-fn a_packet_of_triple_des_is_not_carried_out() {
+fn a_triple_des_packet_is_refused() {
     let enable = script(&[&format!("80E28800153A03124F10{}", aid(FREE))]);
     let mut phone = Phone::settled();
     let before = phone.bench.memory();
@@ -233,12 +234,12 @@ fn a_packet_of_triple_des_is_not_carried_out() {
     for (algorithm, expected) in [
         (0x5, ResponseStatus::UnidentifiedSecurityError),
         (0x9, ResponseStatus::UnidentifiedSecurityError),
-        // Said to be of AES, it is one whose checksum is wrong.
+        // With the algorithm identifier of AES its checksum is wrong.
         (0x2, ResponseStatus::CheckFailed),
     ] {
         let key = KeyReference(SCP80 << 4 | algorithm);
         let header = CommandHeader { kic: key, kid: key, ..header() };
-        // Filled to blocks of AES as well, so that nothing but the algorithm is in its way.
+        // Padded to whole AES blocks too, so that only the algorithm is wrong.
         let data = [&enable[..], &[0; 16]].concat();
         let packets = (0..16).map(|more| {
             let data = &data[..enable.len() + more];
@@ -251,7 +252,7 @@ fn a_packet_of_triple_des_is_not_carried_out() {
 }
 
 #[test]
-fn a_packet_altered_anywhere_is_not_carried_out() {
+fn a_packet_altered_anywhere_is_refused() {
     let mut phone = Phone::settled();
     let enable = script(&[&format!("80E28800153A03124F10{}", aid(FREE))]);
     let packet = phone.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &enable);
@@ -265,7 +266,7 @@ fn a_packet_altered_anywhere_is_not_carried_out() {
             phone.serve();
             assert!(phone.bench.memory() == before, "octet {at}");
             if at >= 10 {
-                // Nothing deciphered is in the answer, and nothing in it was made with the keys.
+                // The response contains no decrypted data and is not secured with the keys.
                 assert_eq!(in_clear(&report), ResponseStatus::CheckFailed.code(), "octet {at}");
             }
         }
@@ -274,7 +275,7 @@ fn a_packet_altered_anywhere_is_not_carried_out() {
 }
 
 #[test]
-fn a_replayed_packet_is_refused_also_after_a_reset() {
+fn a_replayed_packet_is_refused_even_after_a_reset() {
     let mut phone = Phone::settled();
     let packet = phone.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
     assert_eq!(opened(&phone.deliver(&packet)).status, 0);
@@ -286,7 +287,7 @@ fn a_replayed_packet_is_refused_also_after_a_reset() {
 }
 
 #[test]
-fn a_long_packet_comes_in_messages_of_any_order_also_doubled() {
+fn the_parts_of_a_packet_can_arrive_in_any_order_and_repeatedly() {
     let data = long_script(60);
     for turn in 0..4 {
         let mut phone = Phone::settled();
@@ -306,7 +307,7 @@ fn a_long_packet_comes_in_messages_of_any_order_also_doubled() {
 }
 
 #[test]
-fn parts_that_were_there_before_a_reset_are_gone_and_the_whole_can_be_sent_again() {
+fn a_reset_discards_incomplete_packets_which_can_be_sent_again() {
     let mut phone = Phone::settled();
     let packet = phone.next_packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(60));
     let parts = segments(&packet, PacketKind::Command, Reference::Short(9)).unwrap();
@@ -323,7 +324,7 @@ fn parts_that_were_there_before_a_reset_are_gone_and_the_whole_can_be_sent_again
 }
 
 #[test]
-fn what_is_no_script_is_told_as_the_format_has_it() {
+fn an_invalid_script_gets_a_bad_format_response() {
     let mut phone = Phone::settled();
     for (data, expected) in [
         ("AA03990100", "AB06800100900101"),
@@ -338,13 +339,13 @@ fn what_is_no_script_is_told_as_the_format_has_it() {
 }
 
 #[test]
-fn an_isd_p_is_reached_by_its_tar_and_answers_for_itself() {
+fn isd_p_and_ecasd_are_addressed_by_their_tars() {
     let mut phone = Phone::settled();
     let tar = Tar::of_aid(&Aid::isd_p(FREE).0).unwrap();
     let packet = sealed(CommandHeader { tar, ..header() }, 90, &script(&[RESOURCES]));
     let report = phone.deliver(&packet);
     assert_eq!(report[6..9], tar.0);
-    // And the ECASD by its own.
+    // The ECASD with its TAR.
     let tar = Tar::of_aid(&Aid::ECASD).unwrap();
     let packet = sealed(CommandHeader { tar, ..header() }, 91, &script(&["80CABF30045C027F2100"]));
     let report = phone.deliver(&packet);
@@ -352,7 +353,7 @@ fn an_isd_p_is_reached_by_its_tar_and_answers_for_itself() {
 }
 
 #[test]
-fn messages_for_others_are_refused() {
+fn messages_for_other_applications_are_refused() {
     let mut phone = Phone::settled();
     assert_eq!(phone.message(UserData::plain(vec![1, 2, 3])).1, 0x6A81);
     let response = segments(&[0; 20], PacketKind::Response, Reference::Short(1)).unwrap().remove(0);
@@ -362,7 +363,7 @@ fn messages_for_others_are_refused() {
 }
 
 #[test]
-fn a_response_that_cannot_be_sent_now_is_offered_again_but_not_for_ever() {
+fn a_response_that_fails_temporarily_is_retried_a_limited_number_of_times() {
     let mut phone = Phone::settled();
     phone.refuse = Box::new(|command| {
         let is_message = matches!(command, Command::SendShortMessage { .. });
@@ -383,7 +384,7 @@ fn a_response_that_cannot_be_sent_now_is_offered_again_but_not_for_ever() {
 }
 
 #[test]
-fn a_terminal_that_does_not_send_for_the_card_is_not_asked_to() {
+fn unsupported_short_messages_are_not_requested() {
     let mut phone = Phone::new(Bench::new());
     phone.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
     phone.start();
@@ -394,7 +395,7 @@ fn a_terminal_that_does_not_send_for_the_card_is_not_asked_to() {
 }
 
 #[test]
-fn the_service_centre_is_the_enabled_profiles() {
+fn the_service_centre_is_taken_from_the_enabled_profile() {
     let mut phone = Phone::settled();
     phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script(&[RESOURCES]));
     let centres: Vec<_> = phone
@@ -409,7 +410,7 @@ fn the_service_centre_is_the_enabled_profiles() {
 }
 
 #[test]
-fn an_envelope_that_only_looks_like_a_message_is_refused() {
+fn a_truncated_short_message_is_refused() {
     let mut phone = Phone::settled();
     let part = segments(&[0; 20], PacketKind::Command, Reference::Short(1)).unwrap().remove(0);
     let whole = SmsDeliver::data_download(peer(), [0x62; 7], part).to_bytes();
