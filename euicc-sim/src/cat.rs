@@ -11,14 +11,14 @@
 //! an owner that receives the result. A REFRESH waits until all others are finished. Commands that
 //! the terminal profile does not support are not sent.
 
-mod known;
+mod deferred;
+mod facilities;
 mod queue;
 mod refresh;
-mod unheard;
 
 use std::mem;
 
-use rsp::ota::cat::{self as toolkit_words, Facility, RefreshMode, TerminalProfile};
+use rsp::ota::cat::{self as toolkit_commands, Facility, RefreshMode, TerminalProfile};
 
 use super::StatusWord;
 use super::apdu::{Command, Le};
@@ -30,12 +30,12 @@ use super::multi_imsi;
 use super::state::Volatile;
 use super::switch;
 
-pub(crate) use known::{has_streams, tells};
+pub(crate) use facilities::{reports_event, supports_tcp_channels};
 pub(crate) use queue::{Owner, is_done};
 
-use queue::{Answered, Queue};
+use deferred::{DeferredInput, process_deferred};
+use queue::{Queue, ResponseOutcome};
 use refresh::Refresh;
-use unheard::{Unheard, hear_again};
 
 /// Instructions: TS 102 221 section 11.2.
 pub(crate) const TERMINAL_PROFILE: u8 = 0x10;
@@ -51,13 +51,13 @@ pub(crate) struct Cat {
     /// True while the announcement of a profile switch is postponed.
     refresh_is_held: bool,
     /// The last reset did not apply the pending switch, because the memory failed.
-    is_change_late: bool,
+    is_switch_late: bool,
     /// Terminal input that arrived while the memory failed.
-    unheard: Unheard,
+    deferred: DeferredInput,
     /// The toolkit application of an M2M eUICC.
     pub(crate) toolkit: toolkit::Toolkit,
     /// The volatile state of the multi-IMSI applet.
-    pub(crate) identities: multi_imsi::Listening,
+    pub(crate) identities: multi_imsi::LocationTracking,
 }
 
 impl Cat {
@@ -93,15 +93,15 @@ impl Cat {
     }
 
     /// Announces a REFRESH for a profile switch.
-    pub(crate) fn announce_change(&mut self) {
+    pub(crate) fn announce_switch(&mut self) {
         self.refresh = Refresh::Waiting(RefreshMode::ProfileStateChange);
     }
 
     /// Announces the profile switch with the next STATUS. A terminal that stays powered on would
     /// not reset the card again by itself, and the delay avoids an endless series of resets while
     /// the memory keeps failing.
-    pub(crate) fn announce_change_later(&mut self) {
-        self.is_change_late = true;
+    pub(crate) fn announce_switch_later(&mut self) {
+        self.is_switch_late = true;
     }
 
     /// Requests a reset by the terminal: SGP.22 section 5.7.19.
@@ -121,7 +121,7 @@ impl Cat {
 
     /// Resets the toolkit after a new TERMINAL PROFILE. The terminal profile and an unfetched
     /// REFRESH are kept.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let terminal = mem::take(&mut self.terminal);
         let refresh = match self.refresh {
             // The terminal will not respond to it, and a repetition could repeat for ever. The next
@@ -129,13 +129,13 @@ impl Cat {
             Refresh::Fetched(_) => Refresh::None,
             other => other,
         };
-        *self = Self { terminal, refresh, is_change_late: self.is_change_late, ..Self::default() };
+        *self = Self { terminal, refresh, is_switch_late: self.is_switch_late, ..Self::default() };
     }
 
     /// Queues a proactive command. Returns `false` if the terminal does not support it or if the
     /// queue is full.
-    pub(crate) fn ask(&mut self, owner: Owner, command: toolkit_words::Command) -> bool {
-        known::is_known(&command, &self.terminal) && self.queue.push(owner, command)
+    pub(crate) fn queue_command(&mut self, owner: Owner, command: toolkit_commands::Command) -> bool {
+        facilities::is_supported(&command, &self.terminal) && self.queue.push(owner, command)
     }
 
     /// Removes the owner's commands that were not fetched yet.
@@ -149,12 +149,12 @@ impl Cat {
     }
 
     /// Keeps terminal input for later, because the memory failed.
-    pub(crate) fn keep(&mut self, command: &Command<'_>) {
-        self.unheard.keep(command);
+    pub(crate) fn defer(&mut self, command: &Command<'_>) {
+        self.deferred.keep(command);
     }
 
     /// True if the owner has a waiting or fetched command.
-    pub(crate) fn is_asking(&self, owner: Owner) -> bool {
+    pub(crate) fn has_command(&self, owner: Owner) -> bool {
         self.queue.has(owner)
     }
 }
@@ -167,7 +167,7 @@ pub(crate) fn terminal_profile(
     match (command.p1, command.p2, command.data) {
         (0, 0, []) => Err(StatusWord::WRONG_LENGTH),
         (0, 0, octets) => {
-            hear_again(context);
+            process_deferred(context);
             begin(context, octets);
             Ok(Vec::new())
         }
@@ -198,19 +198,19 @@ pub(crate) fn terminal_capability(command: &Command<'_>) -> Result<Vec<u8>, Stat
 /// STATUS: TS 102 221 section 11.1.2. The terminal sends it periodically, so it serves as the
 /// card's clock.
 pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    hear_again(context);
+    process_deferred(context);
     let answer = iso7816::status(context, command);
-    let (is_m2m, has_identities) = (context.m2m().is_ok(), multi_imsi::is_there(context));
+    let (is_m2m, has_identities) = (context.m2m().is_ok(), multi_imsi::is_installed(context));
     if context.channel == 0 && (is_m2m || has_identities) {
         context.volatile.cat.queue.release();
-        if mem::take(&mut context.volatile.cat.is_change_late) {
-            context.volatile.cat.announce_change();
+        if mem::take(&mut context.volatile.cat.is_switch_late) {
+            context.volatile.cat.announce_switch();
         }
         if is_m2m {
-            toolkit::polled(context);
+            toolkit::status_received(context);
         }
         if has_identities {
-            multi_imsi::polled(context);
+            multi_imsi::status_received(context);
         }
     }
     answer
@@ -224,21 +224,21 @@ pub(crate) fn envelope(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     if command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
-    hear_again(context);
+    process_deferred(context);
     context.volatile.cat.queue.release();
-    hear_envelope(context, command.data)
+    process_envelope(context, command.data)
 }
 
-fn hear_envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn process_envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     if context.m2m().is_ok() {
         return toolkit::envelope(context, data);
     }
-    if multi_imsi::envelope(context, data) { Ok(Vec::new()) } else { unheard_envelope(data) }
+    if multi_imsi::envelope(context, data) { Ok(Vec::new()) } else { unhandled_envelope(data) }
 }
 
 /// Processes an envelope on a card without a toolkit application for it. Events, timer expirations,
 /// menu selections and call control get an empty response. Downloads are refused.
-fn unheard_envelope(data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn unhandled_envelope(data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     /// SMS-PP and cell broadcast download: TS 31.111 section 9.1.
     const DOWNLOADS: [u32; 2] = [0xD1, 0xD2];
     match rsp::der::tlv::split(data) {
@@ -286,12 +286,12 @@ pub(crate) fn terminal_response(
     if (command.p1, command.p2) != (0, 0) {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
-    context.volatile.cat.unheard.forget_response();
-    hear_response(context, command.data)
+    context.volatile.cat.deferred.discard_response();
+    process_response(context, command.data)
 }
 
 /// Processes the result of the fetched command.
-fn hear_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn process_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Refresh::Fetched(mode) = context.volatile.cat.refresh else {
         return queued_response(context, data);
     };
@@ -324,12 +324,12 @@ fn queued_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, St
     if !context.volatile.cat.queue.is_fetched() {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    let tries = toolkit::numbers(context).tries_of_a_command;
+    let tries = toolkit::settings(context).tries_of_a_command;
     match context.volatile.cat.queue.answer(data, tries) {
-        Answered::Nobody => return Err(StatusWord::INCORRECT_DATA),
-        Answered::Later => {}
-        Answered::Done(owner, asked, response) => {
-            toolkit::answered(context, owner, &asked, response.as_ref());
+        ResponseOutcome::Unmatched => return Err(StatusWord::INCORRECT_DATA),
+        ResponseOutcome::Retry => {}
+        ResponseOutcome::Finished(owner, command, response) => {
+            toolkit::response_received(context, owner, &command, response.as_ref());
             if response.is_none() {
                 return Err(StatusWord::INCORRECT_DATA);
             }

@@ -142,7 +142,7 @@ impl Card {
         self.volatile = Volatile::after_reset(Channel::fresh(&self.persistent));
         if let Err(fault) = committed {
             tracing::warn!(%fault, "the card could not switch profile or identity at reset");
-            self.volatile.cat.announce_change_later();
+            self.volatile.cat.announce_switch_later();
         }
         Atr(self.description.atr.to_vec())
     }
@@ -165,7 +165,7 @@ impl Card {
             Err(fault) => {
                 tracing::warn!(%fault, "the card's memory failed");
                 self.volatile = before;
-                self.volatile.cat.keep(&command);
+                self.volatile.cat.defer(&command);
                 StatusWord::MEMORY_PROBLEM.to_bytes().to_vec()
             }
         }

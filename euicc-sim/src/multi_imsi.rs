@@ -23,10 +23,10 @@ use rsp::ota::cat::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::cat::{Owner, is_done, tells};
+use super::cat::{Owner, is_done, reports_event};
 use super::context::Context;
 use super::state::InstalledProfile;
-use decide::{DAY, Heard, PATIENCE, Record, decide};
+use decide::{LocationReport, MAX_STATUS_WITHOUT_SERVICE, Record, STATUS_PER_DAY, decide};
 
 /// The persistent state of the applet in a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,11 +38,11 @@ pub(crate) struct State {
     /// The identity whose keys the profile authenticates with; `None` for the profile's own keys.
     keys_of: Option<Imsi>,
     /// Keys of other identities that were in use before, with their sequence numbers.
-    kept: Vec<Kept>,
+    kept: Vec<StoredKeys>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
+struct StoredKeys {
     of: Option<Imsi>,
     aka: Vec<Aka>,
 }
@@ -55,7 +55,7 @@ impl State {
 
 /// The volatile state of the applet since TERMINAL PROFILE.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Listening {
+pub(crate) struct LocationTracking {
     /// STATUS commands since the start of the day.
     polls: u32,
     /// STATUS commands since the loss of service; `None` while there is service.
@@ -63,25 +63,25 @@ pub(crate) struct Listening {
 }
 
 /// True if the enabled profile has the applet.
-pub(crate) fn is_there(context: &Context<'_>) -> bool {
+pub(crate) fn is_installed(context: &Context<'_>) -> bool {
     context.profile().is_ok_and(|profile| profile.facts.applications.iter().any(is_applet))
 }
 
 /// Starts the applet after TERMINAL PROFILE.
 pub(crate) fn begin(context: &mut Context<'_>) {
-    if !is_there(context) {
+    if !is_installed(context) {
         return;
     }
     let is_alone = context.m2m().is_err();
     let cat = &mut context.volatile.cat;
     if is_alone {
-        cat.forget();
-        cat.ask(Owner::Identities, Command::PollInterval(Duration::Seconds(30)));
-        if tells(cat.terminal(), Event::LOCATION_STATUS) {
-            cat.ask(Owner::Identities, Command::SetUpEventList(vec![Event::LOCATION_STATUS]));
+        cat.restart();
+        cat.queue_command(Owner::Identities, Command::PollInterval(Duration::Seconds(30)));
+        if reports_event(cat.terminal(), Event::LOCATION_STATUS) {
+            cat.queue_command(Owner::Identities, Command::SetUpEventList(vec![Event::LOCATION_STATUS]));
         }
     }
-    cat.ask(Owner::Identities, Command::ProvideLocalInformation(LocalInformation::Location));
+    cat.queue_command(Owner::Identities, Command::ProvideLocalInformation(LocalInformation::Location));
 }
 
 /// Processes an ENVELOPE on a card without other toolkit applications. Returns `false` if it is not
@@ -92,24 +92,24 @@ pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> bool {
     else {
         return false;
     };
-    told(context, status, location.as_ref());
+    location_reported(context, status, location.as_ref());
     true
 }
 
 /// Processes a location status report of the terminal.
-pub(crate) fn told(
+pub(crate) fn location_reported(
     context: &mut Context<'_>,
     service: LocationStatus,
     location: Option<&LocationInformation>,
 ) {
-    if !is_there(context) {
+    if !is_installed(context) {
         return;
     }
     let country = location.and_then(country);
-    let listening = &mut context.volatile.cat.identities;
-    listening.without_service = (service == LocationStatus::None).then(|| {
+    let tracking = &mut context.volatile.cat.identities;
+    tracking.without_service = (service == LocationStatus::None).then(|| {
         // A repeated report does not restart the count.
-        listening.without_service.unwrap_or_default()
+        tracking.without_service.unwrap_or_default()
     });
     match service {
         LocationStatus::None => {}
@@ -117,43 +117,49 @@ pub(crate) fn told(
         LocationStatus::Limited if country.is_none() => {
             let location = Command::ProvideLocalInformation(LocalInformation::Location);
             let cat = &mut context.volatile.cat;
-            if !cat.is_asking(Owner::Identities) && !cat.ask(Owner::Identities, location) {
-                heard(context, Heard { service, country });
+            if !cat.has_command(Owner::Identities) && !cat.queue_command(Owner::Identities, location) {
+                process_report(context, LocationReport { service, country });
             }
         }
-        LocationStatus::Normal | LocationStatus::Limited => heard(context, Heard { service, country }),
+        LocationStatus::Normal | LocationStatus::Limited => {
+            process_report(context, LocationReport { service, country })
+        }
     }
 }
 
 /// Processes the response to a proactive command of the applet.
-pub(crate) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
+pub(crate) fn response_received(
+    context: &mut Context<'_>,
+    command: &Command,
+    response: Option<&TerminalResponse>,
+) {
     /// TS 102 223 section 8.12: performed, limited service.
     const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
     let (Command::ProvideLocalInformation(_), Some(response)) = (command, response) else { return };
     let Response::Location(location) = &response.response else { return };
-    if is_done(response.result) && is_there(context) {
+    if is_done(response.result) && is_installed(context) {
         let service = match response.result {
             LIMITED_SERVICE => LocationStatus::Limited,
             _ => LocationStatus::Normal,
         };
-        heard(context, Heard { service, country: country(location) });
+        process_report(context, LocationReport { service, country: country(location) });
     }
 }
 
 /// Processes STATUS. It arrives every 30 seconds or as the terminal decides, and is the only clock
 /// of the applet.
-pub(crate) fn polled(context: &mut Context<'_>) {
-    let listening = &mut context.volatile.cat.identities;
-    listening.polls = listening.polls.saturating_add(1);
-    if listening.polls >= DAY {
-        listening.polls = 0;
-        change(context, |state| state.record.begin_anew());
+pub(crate) fn status_received(context: &mut Context<'_>) {
+    let tracking = &mut context.volatile.cat.identities;
+    tracking.polls = tracking.polls.saturating_add(1);
+    if tracking.polls >= STATUS_PER_DAY {
+        tracking.polls = 0;
+        change(context, |state| state.record.start_day());
     }
     let without_service = &mut context.volatile.cat.identities.without_service;
     if let Some(polls) = without_service {
         *polls = polls.saturating_add(1);
-        if *polls == PATIENCE {
-            heard(context, Heard { service: LocationStatus::None, country: None });
+        if *polls == MAX_STATUS_WITHOUT_SERVICE {
+            process_report(context, LocationReport { service: LocationStatus::None, country: None });
         }
     }
 }
@@ -163,13 +169,13 @@ fn country(location: &LocationInformation) -> Option<Mcc> {
 }
 
 /// Selects the identity for a location report.
-fn heard(context: &mut Context<'_>, heard: Heard) {
-    let Some((identities, active, mut state)) = at_work(context) else { return };
+fn process_report(context: &mut Context<'_>, report: LocationReport) {
+    let Some((identities, active, mut state)) = load_state(context) else { return };
     // A change has been decided and announced already.
     if state.due.is_some() {
         return;
     }
-    state.due = decide(&identities, active, &mut state.record, heard);
+    state.due = decide(&identities, active, &mut state.record, report);
     let is_picked = state.due.is_some();
     change(context, |own| *own = state);
     if is_picked && !context.volatile.cat.is_busy() {
@@ -179,7 +185,7 @@ fn heard(context: &mut Context<'_>, heard: Heard) {
 
 /// The identities, the IMSI in use, and the state of the applet; `None` if the identities file is
 /// unusable.
-fn at_work(context: &Context<'_>) -> Option<(Identities, Imsi, State)> {
+fn load_state(context: &Context<'_>) -> Option<(Identities, Imsi, State)> {
     let profile = context.persistent.enabled_profile()?;
     let identities = Identities::of(&profile.content.files)?.ok()?;
     let active = profile.content.usim()?.imsi()?;
@@ -200,40 +206,40 @@ fn change(context: &mut Context<'_>, change: impl FnOnce(&mut State)) {
 /// Applies the pending change after a reset.
 pub(crate) fn apply_pending(context: &mut Context<'_>) {
     let due = context.persistent.enabled_profile().and_then(|profile| profile.identities.due);
-    let (Some(due), Some((identities, ..))) = (due, at_work(context)) else { return };
+    let (Some(due), Some((identities, ..))) = (due, load_state(context)) else { return };
     let Some(profile) = context.persistent.to_mut().enabled_profile_mut() else { return };
     profile.identities.due = None;
     // The identities file may have been overwritten in the meantime.
     if let Some(identity) = identities.with_imsi(due) {
-        take_keys(profile, identity);
+        switch_keys(profile, identity);
         write_files(&mut profile.content, identity);
     }
 }
 
 /// Replaces the keys in use by those of an identity, and stores the previous keys with their
 /// counters.
-fn take_keys(profile: &mut InstalledProfile, identity: &Identity) {
+fn switch_keys(profile: &mut InstalledProfile, identity: &Identity) {
     let InstalledProfile { content, identities: state, .. } = profile;
     let next = identity.keys.as_ref().map(|_| identity.imsi);
     if next != state.keys_of {
         let before = content.facts.aka.clone();
         match state.kept.iter().position(|kept| kept.of == next) {
             Some(place) => content.facts.aka = state.kept.remove(place).aka,
-            None => content.facts.aka.iter_mut().for_each(begin_to_count),
+            None => content.facts.aka.iter_mut().for_each(reset_counters),
         }
-        state.kept.push(Kept { of: mem::replace(&mut state.keys_of, next), aka: before });
+        state.kept.push(StoredKeys { of: mem::replace(&mut state.keys_of, next), aka: before });
     }
     // The identities file may have new keys in the meantime. Their counters start at zero.
     let Some((key, opc)) = &identity.keys else { return };
     for aka in &mut content.facts.aka {
         if (&aka.key, &aka.opc) != (key, opc) {
             (aka.key, aka.opc) = (key.clone(), opc.clone());
-            begin_to_count(aka);
+            reset_counters(aka);
         }
     }
 }
 
-fn begin_to_count(aka: &mut Aka) {
+fn reset_counters(aka: &mut Aka) {
     if let CountsOf::Own(Counts { sqn, authentications }) = &mut aka.counts {
         sqn.iter_mut().for_each(|number| *number = 0);
         *authentications = 0;
@@ -243,10 +249,10 @@ fn begin_to_count(aka: &mut Aka) {
 /// EFs in ADF.USIM with data that networks assigned to a subscriber (TS 31.102 section 4.2):
 /// EF.LOCI, EF.PSLOCI, EF.EPSLOCI, EF.EPSNSC, EF.Keys, EF.KeysPS, EF.START-HFN, EF.NETPAR,
 /// EF.FPLMN.
-const FORGOTTEN: [u16; 9] = [0x6F7E, 0x6F73, 0x6FE3, 0x6FE4, 0x6F08, 0x6F09, 0x6F5B, 0x6FC4, 0x6F7B];
+const CLEARED_EFS: [u16; 9] = [0x6F7E, 0x6F73, 0x6FE3, 0x6FE4, 0x6F08, 0x6F09, 0x6F5B, 0x6FC4, 0x6F7B];
 /// The same in subdirectories: EF.Kc and EF.KcGPRS in DF.GSM-ACCESS; locations, contexts and keys
 /// in DF.5GS.
-const FORGOTTEN_BELOW: [(u16, u16); 7] = [
+const CLEARED_EFS_BELOW: [(u16, u16); 7] = [
     (0x5F3B, 0x4F20),
     (0x5F3B, 0x4F52),
     (0x5FC0, 0x4F01),
@@ -268,13 +274,13 @@ fn write_files(profile: &mut profile::InstalledProfile, identity: &Identity) {
             write(files, file, &own.contents);
         }
     }
-    let below = FORGOTTEN_BELOW.iter().filter_map(|(directory, fid)| {
+    let below = CLEARED_EFS_BELOW.iter().filter_map(|(directory, fid)| {
         let directory = files.child(usim, Fid(*directory))?;
         files.child(directory, Fid(*fid))
     });
-    let forgotten: Vec<FileIndex> =
-        FORGOTTEN.iter().filter_map(|fid| files.child(usim, Fid(*fid))).chain(below).collect();
-    for file in forgotten {
+    let cleared: Vec<FileIndex> =
+        CLEARED_EFS.iter().filter_map(|fid| files.child(usim, Fid(*fid))).chain(below).collect();
+    for file in cleared {
         let as_installed = files.as_installed(file).map(<[u8]>::to_vec);
         if let Some(contents) = as_installed {
             set(files, file, contents);

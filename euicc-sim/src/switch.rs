@@ -24,7 +24,7 @@ pub(crate) fn request(
     }
     if refresh {
         context.persistent.to_mut().switch = Some(switch);
-        context.volatile.cat.announce_change();
+        context.volatile.cat.announce_switch();
     } else {
         context.persistent.to_mut().switch = None;
         make(context, switch);

@@ -4,7 +4,6 @@
 //! library crates as the real one, but not its code.
 
 mod authenticate;
-mod bench;
 mod cat;
 mod commands;
 mod conversations;
@@ -25,4 +24,5 @@ mod profiles;
 mod results;
 mod revocation;
 mod server;
+mod testbed;
 mod value_notation;

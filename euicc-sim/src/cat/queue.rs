@@ -10,7 +10,7 @@ pub(crate) enum Owner {
     /// The toolkit itself: polling, events, location and IMEI.
     Toolkit,
     /// The card's timers.
-    Alarms,
+    Timers,
     /// The response packet to a command packet that arrived in a short message.
     ResponsePacket,
     /// A notification to the SM-SR.
@@ -49,13 +49,13 @@ struct Queued {
 
 /// The outcome of a TERMINAL RESPONSE.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answered {
+pub(super) enum ResponseOutcome {
     /// The command is finished. The response is `None` if it could not be decoded.
-    Done(Owner, Box<Command>, Option<TerminalResponse>),
+    Finished(Owner, Box<Command>, Option<TerminalResponse>),
     /// The command will be repeated.
-    Later,
+    Retry,
     /// The response matches no command.
-    Nobody,
+    Unmatched,
 }
 
 impl Queue {
@@ -112,28 +112,28 @@ impl Queue {
 
     /// Processes TERMINAL RESPONSE. `tries` is the maximum number of attempts to send a response
     /// packet that fails temporarily. The other owners schedule their own retries.
-    pub(super) fn answer(&mut self, data: &[u8], tries: u8) -> Answered {
-        let Some(mut queued) = self.fetched.take() else { return Answered::Nobody };
+    pub(super) fn answer(&mut self, data: &[u8], tries: u8) -> ResponseOutcome {
+        let Some(mut queued) = self.fetched.take() else { return ResponseOutcome::Unmatched };
         let response = TerminalResponse::parse(data).ok();
         if response.as_ref().is_some_and(|response| !response.answers(&queued.proactive)) {
             self.fetched = Some(queued);
-            return Answered::Nobody;
+            return ResponseOutcome::Unmatched;
         }
         queued.failures = queued.failures.saturating_add(1);
         let tries = if queued.owner == Owner::ResponsePacket { tries } else { 1 };
-        let is_passing = response.as_ref().is_some_and(|response| is_to_be_tried_again(response.result));
-        if is_passing && queued.failures < tries {
+        let is_temporary = response.as_ref().is_some_and(|response| is_temporary_failure(response.result));
+        if is_temporary && queued.failures < tries {
             self.waiting.push_front(queued);
             self.is_held = true;
-            return Answered::Later;
+            return ResponseOutcome::Retry;
         }
-        Answered::Done(queued.owner, Box::new(queued.proactive.command), response)
+        ResponseOutcome::Finished(queued.owner, Box::new(queued.proactive.command), response)
     }
 }
 
 /// True for results that justify a retry: 2x (temporary failures), and 1x (interrupted by the
 /// user).
-fn is_to_be_tried_again(result: GeneralResult) -> bool {
+fn is_temporary_failure(result: GeneralResult) -> bool {
     matches!(result.0 >> 4, 1 | 2)
 }
 
@@ -169,10 +169,12 @@ mod tests {
         assert!(queue.announced().is_none() && queue.fetch().is_none());
         // A response to another command is not matched, and the command still waits for its own
         // response.
-        assert_eq!(queue.answer(&response(9, 0), 3), Answered::Nobody);
-        let Answered::Done(Owner::Toolkit, _, done) = queue.answer(&response(2, 0), 3) else { panic!() };
+        assert_eq!(queue.answer(&response(9, 0), 3), ResponseOutcome::Unmatched);
+        let ResponseOutcome::Finished(Owner::Toolkit, _, done) = queue.answer(&response(2, 0), 3) else {
+            panic!()
+        };
         assert_eq!(done.map(|done| done.result), Some(GeneralResult::PERFORMED));
-        assert_eq!(queue.answer(&response(2, 0), 3), Answered::Nobody);
+        assert_eq!(queue.answer(&response(2, 0), 3), ResponseOutcome::Unmatched);
         queue.withdraw(Owner::Agent);
         assert!(queue.is_empty());
     }
@@ -183,12 +185,12 @@ mod tests {
         queue.push(Owner::ResponsePacket, poll());
         for _ in 0..2 {
             queue.fetch().unwrap();
-            assert_eq!(queue.answer(&response(2, 0x20), 3), Answered::Later);
+            assert_eq!(queue.answer(&response(2, 0x20), 3), ResponseOutcome::Retry);
             assert_eq!(queue.announced(), None);
             queue.release();
         }
         queue.fetch().unwrap();
-        let Answered::Done(.., response) = queue.answer(&response(2, 0x21), 3) else { panic!() };
+        let ResponseOutcome::Finished(.., response) = queue.answer(&response(2, 0x21), 3) else { panic!() };
         assert_eq!(response.map(|response| response.result), Some(GeneralResult(0x21)));
     }
 
@@ -201,7 +203,7 @@ mod tests {
             let number = queue.fetch().unwrap()[4];
             assert!((2..=254).contains(&number));
             seen.push(number);
-            assert!(matches!(queue.answer(&response(number, 0x30), 3), Answered::Done(..)));
+            assert!(matches!(queue.answer(&response(number, 0x30), 3), ResponseOutcome::Finished(..)));
         }
         assert_eq!(seen[0], seen[253]);
     }
@@ -212,7 +214,9 @@ mod tests {
             let mut queue = Queue::default();
             queue.push(Owner::Toolkit, poll());
             queue.fetch().unwrap();
-            let Answered::Done(.., response) = queue.answer(garbage, 3) else { panic!("{garbage:02X?}") };
+            let ResponseOutcome::Finished(.., response) = queue.answer(garbage, 3) else {
+                panic!("{garbage:02X?}")
+            };
             assert_eq!(response, None);
         }
     }

@@ -6,18 +6,18 @@ use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, StoreMetadataRequest};
 
 use super::Failure;
 use super::checks::{has_test_keys_only, is_described_by};
-use super::package::{Arriving, Loaded, Refusal};
+use super::package::{Loaded, PackageLoader, Refusal};
 use crate::context::Context;
 use crate::isd_r::free_memory;
 
 /// A profile package that is being received.
 #[derive(Clone, Debug)]
-pub(super) struct Loading(Arriving);
+pub(super) struct Loading(PackageLoader);
 
 impl Loading {
     /// The state before the first element.
     pub(super) fn new(context: &Context<'_>) -> Self {
-        Self(Arriving::new(context.description))
+        Self(PackageLoader::new(context.description))
     }
 
     /// Processes further octets of the package.

@@ -8,7 +8,7 @@ use crate::description::CardDescription;
 
 /// The state of a package that is being received.
 #[derive(Clone, Debug)]
-pub(crate) struct Arriving {
+pub(crate) struct PackageLoader {
     decoder: Decoder,
     installer: Installer,
     /// Octets received so far. The profile is charged for the length of its package.
@@ -30,7 +30,7 @@ pub(crate) struct Refusal {
     pub(crate) response: EuiccResponse,
 }
 
-impl Arriving {
+impl PackageLoader {
     /// The state before the first element.
     pub(crate) fn new(description: &CardDescription) -> Self {
         let installer = Installer::new(description.package_capabilities());

@@ -28,7 +28,7 @@ pub(crate) struct Establishing {
 
 /// An establishment in a chain of scripts that survives a reset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct StoredEstablishment {
     /// The ISD-P addressed by INSTALL for personalization.
     pub(crate) personalises: Option<Aid>,
     /// P2 of the next block of STORE DATA.

@@ -9,7 +9,9 @@ use rsp::ids::Aid;
 
 use super::super::context::Context;
 use super::super::state::ProfileSwitch;
-use super::toolkit::{Alarm, Cause, Change, Kind, change_stored, numbers, start, stop, stored};
+use super::toolkit::{
+    Cause, Change, Kind, TimerPurpose, settings, start, stop, toolkit_state, update_toolkit_state,
+};
 use super::{notification, scp81, state};
 
 /// Location status: TS 102 223 section 8.27.
@@ -25,26 +27,30 @@ pub(crate) enum Network {
 }
 
 /// Processes a location status, or starts to wait for the first one.
-pub(super) fn told(context: &mut Context<'_>, network: Network) {
+pub(super) fn network_status_changed(context: &mut Context<'_>, network: Network) {
     let toolkit = &mut context.volatile.cat.toolkit;
     toolkit.network = network;
     if network == Network::Normal {
-        stop(context, Alarm::Network);
-        notification::network_is_there(context);
-        scp81::network_is_there(context);
-    } else if !toolkit.alarms.is_running(Alarm::Network) {
-        let numbers = numbers(context);
-        let is_new = network == Network::Unknown || is_changing(context);
-        start(context, Alarm::Network, if is_new { numbers.attach_seconds } else { numbers.loss_seconds });
+        stop(context, TimerPurpose::Network);
+        notification::network_available(context);
+        scp81::network_available(context);
+    } else if !toolkit.timers.is_running(TimerPurpose::Network) {
+        let settings = settings(context);
+        let is_new = network == Network::Unknown || can_roll_back(context);
+        start(
+            context,
+            TimerPurpose::Network,
+            if is_new { settings.attach_seconds } else { settings.loss_seconds },
+        );
     }
 }
 
 /// Processes the expiration of the network timer.
-pub(super) fn waited_long_enough(context: &mut Context<'_>) {
-    if context.volatile.cat.toolkit.network == Network::Normal || is_due(context) {
+pub(super) fn timer_expired(context: &mut Context<'_>) {
+    if context.volatile.cat.toolkit.network == Network::Normal || is_switch_pending(context) {
         return;
     }
-    match stored(context).notification.as_ref().map(|pending| pending.kind) {
+    match toolkit_state(context).notification.as_ref().map(|pending| pending.kind) {
         Some(Kind::Changed) => roll_back(context),
         Some(Kind::Declaration | Kind::RolledBack | Kind::FellBack) | None => {
             fall_back(context);
@@ -55,19 +61,19 @@ pub(super) fn waited_long_enough(context: &mut Context<'_>) {
 /// True if a switch is pending that the terminal has not let the card apply yet. No further
 /// decision is made before it is applied: a roll-back returns to the previous profile, and only
 /// then a fallback is possible.
-fn is_due(context: &Context<'_>) -> bool {
+fn is_switch_pending(context: &Context<'_>) -> bool {
     context.persistent.switch.is_some()
 }
 
 /// True if the card can still roll back the last switch.
-fn is_changing(context: &Context<'_>) -> bool {
-    let pending = stored(context).notification.as_ref();
+fn can_roll_back(context: &Context<'_>) -> bool {
+    let pending = toolkit_state(context).notification.as_ref();
     pending.is_some_and(|pending| matches!(pending.kind, Kind::Changed | Kind::RolledBack))
 }
 
 /// Rolls back a failed switch to the previous profile, or falls back if there is none.
 pub(super) fn roll_back(context: &mut Context<'_>) {
-    let before = stored(context).notification.as_ref().and_then(|pending| pending.before.clone());
+    let before = toolkit_state(context).notification.as_ref().and_then(|pending| pending.before.clone());
     match before {
         Some(before) if is_other_profile(context, &before) => change(context, Cause::RollBack, before),
         _ => {
@@ -81,7 +87,7 @@ pub(super) fn roll_back(context: &mut Context<'_>) {
 /// too, but SGP.02 has them only with local enabling, which this card does not support. Returns
 /// true if a switch is pending afterwards.
 pub(super) fn fall_back(context: &mut Context<'_>) -> bool {
-    if is_due(context) {
+    if is_switch_pending(context) {
         return true;
     }
     let Some(m2m) = &context.persistent.m2m else { return false };
@@ -103,14 +109,14 @@ fn is_other_profile(context: &Context<'_>, isd_p: &Aid) -> bool {
 /// Stores the decision and announces a REFRESH. If the terminal does not perform it, the next reset
 /// applies the switch.
 fn change(context: &mut Context<'_>, cause: Cause, to: Aid) {
-    change_stored(context, |stored| {
+    update_toolkit_state(context, |state| {
         // The previous switch can no longer be confirmed.
-        stored.notification = None;
-        stored.change = Some(Change { cause, to: to.clone() });
+        state.notification = None;
+        state.change = Some(Change { cause, to: to.clone() });
     });
     context.persistent.to_mut().switch = Some(ProfileSwitch::Enable(to));
-    context.volatile.cat.announce_change();
-    notification::forget(context);
+    context.volatile.cat.announce_switch();
+    notification::discard(context);
 }
 
 /// True if the profile may be enabled. After a fallback from a profile with the POL1 rule "disable
@@ -126,6 +132,6 @@ pub(crate) fn may_move_attribute(context: &Context<'_>) -> bool {
 }
 
 fn kept_by_pol1<'a>(context: &'a Context<'_>) -> Option<&'a Aid> {
-    let kept = stored(context).fell_back_from.as_ref()?;
+    let kept = toolkit_state(context).fell_back_from.as_ref()?;
     state::pol1(context, kept).disable_not_allowed.then_some(kept)
 }

@@ -24,7 +24,7 @@ pub(crate) mod ecasd;
 pub(crate) mod establish;
 pub(crate) mod factory;
 pub(crate) mod fallback;
-mod held;
+mod inspection;
 pub(crate) mod isd_p;
 pub(crate) mod isd_r;
 pub mod keys;
@@ -40,4 +40,4 @@ mod tests;
 pub mod toolkit;
 
 pub use description::{Addressing, FactoryProfile, M2mDescription};
-pub use held::{Held, held};
+pub use inspection::{Held, held};

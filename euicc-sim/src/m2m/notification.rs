@@ -14,32 +14,34 @@ use super::super::StatusWord;
 use super::super::cat::{Owner, is_done};
 use super::super::context::Context;
 use super::fallback::{self, Network};
-use super::toolkit::{Alarm, Cause, Kind, Pending, change_stored, numbers, start, stop, stored};
+use super::toolkit::{
+    Cause, Kind, Pending, TimerPurpose, settings, start, stop, toolkit_state, update_toolkit_state,
+};
 use super::{isd_p, scp80, scp81, state};
 
 /// Creates the notification after a profile switch by command, roll-back or fallback.
 pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
     if before == after {
-        change_stored(context, |stored| stored.change = None);
+        update_toolkit_state(context, |state| state.change = None);
         return;
     }
-    let cause = stored(context).change.as_ref().filter(|change| after == Some(&change.to));
+    let cause = toolkit_state(context).change.as_ref().filter(|change| after == Some(&change.to));
     let cause = cause.map(|change| change.cause);
     let kind = match cause {
         None => Kind::Changed,
         Some(Cause::RollBack) => Kind::RolledBack,
         Some(Cause::FallBack) => Kind::FellBack,
     };
-    make(context, kind, before.cloned());
-    change_stored(context, |stored| {
-        stored.change = None;
+    create(context, kind, before.cloned());
+    update_toolkit_state(context, |state| {
+        state.change = None;
         if kind == Kind::FellBack {
-            stored.fell_back_from = before.cloned();
+            state.fell_back_from = before.cloned();
         }
     });
 }
 
-fn make(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
+fn create(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
     let Some(m2m) = &mut context.persistent.to_mut().m2m else { return };
     let sequence_number = m2m.take_notification_number();
     m2m.toolkit.notification = Some(Pending { kind, sequence_number, before, attempts: 0 });
@@ -49,75 +51,76 @@ fn make(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
 }
 
 /// Declares the eUICC or resends the pending notification when the enabled profile has registered.
-pub(super) fn network_is_there(context: &mut Context<'_>) {
-    if !stored(context).is_declared && context.persistent.enabled.is_some() {
-        make(context, Kind::Declaration, None);
+pub(super) fn network_available(context: &mut Context<'_>) {
+    if !toolkit_state(context).is_declared && context.persistent.enabled.is_some() {
+        create(context, Kind::Declaration, None);
     }
-    let Some(pending) = &stored(context).notification else { return };
+    let Some(pending) = &toolkit_state(context).notification else { return };
     let cat = &context.volatile.cat;
     // A notification in its retry delay is sent again at once in a newly found network.
-    let is_waiting = pending.attempts > 0 && cat.toolkit.alarms.is_running(Alarm::Notification);
-    if !is_waiting && !cat.is_asking(Owner::Notification) {
+    let is_waiting = pending.attempts > 0 && cat.toolkit.timers.is_running(TimerPurpose::Notification);
+    if !is_waiting && !cat.has_command(Owner::Notification) {
         send(context);
     }
 }
 
 /// Processes the expiration of the notification timer: the confirmation is missing, or the retry
 /// delay is over.
-pub(super) fn waited_long_enough(context: &mut Context<'_>) {
-    let Some(pending) = &stored(context).notification else { return };
+pub(super) fn timer_expired(context: &mut Context<'_>) {
+    let Some(pending) = &toolkit_state(context).notification else { return };
     // Without a network the network timer runs, and the notification is sent when the network
     // returns.
     if context.volatile.cat.toolkit.network != Network::Normal {
         return;
     }
-    let numbers = numbers(context);
-    if pending.attempts < numbers.notification_attempts {
+    let settings = settings(context);
+    if pending.attempts < settings.notification_attempts {
         return send(context);
     }
     let has_changed = match pending.kind {
         Kind::Changed => {
             fallback::roll_back(context);
-            stored(context).change.is_some()
+            toolkit_state(context).change.is_some()
         }
         Kind::RolledBack => fallback::fall_back(context),
         Kind::Declaration | Kind::FellBack => false,
     };
     if !has_changed {
-        change_stored(context, |stored| {
-            if let Some(pending) = &mut stored.notification {
+        update_toolkit_state(context, |state| {
+            if let Some(pending) = &mut state.notification {
                 pending.attempts = 0;
             }
         });
-        start(context, Alarm::Notification, numbers.notification_again_seconds);
+        start(context, TimerPurpose::Notification, settings.notification_again_seconds);
     }
 }
 
 fn send(context: &mut Context<'_>) {
-    let Some(number) = stored(context).notification.as_ref().map(|pending| pending.sequence_number) else {
+    let Some(number) = toolkit_state(context).notification.as_ref().map(|pending| pending.sequence_number)
+    else {
         return;
     };
     let Some(notification) = encoded(context, number) else { return };
-    let numbers = numbers(context);
-    let has_to_wait = !scp80::can_notify(context) && scp81::is_going_on(context);
-    context.volatile.cat.toolkit.notification_waits = has_to_wait;
-    if has_to_wait {
+    let settings = settings(context);
+    let must_wait = !scp80::can_notify(context) && scp81::is_active(context);
+    context.volatile.cat.toolkit.notification_waits = must_wait;
+    if must_wait {
         // Wait for the end of the current session. This does not count as an attempt.
-        return start(context, Alarm::Notification, numbers.notification_retry_seconds);
+        return start(context, TimerPurpose::Notification, settings.notification_retry_seconds);
     }
-    change_stored(context, |stored| {
-        if let Some(pending) = &mut stored.notification {
+    update_toolkit_state(context, |state| {
+        if let Some(pending) = &mut state.notification {
             pending.attempts = pending.attempts.saturating_add(1);
         }
     });
-    start(context, Alarm::Notification, numbers.confirmation_seconds);
+    start(context, TimerPurpose::Notification, settings.confirmation_seconds);
     if !scp80::send_notification(context, &notification) && !scp81::notify(context, number) {
-        start(context, Alarm::Notification, numbers.notification_retry_seconds);
+        start(context, TimerPurpose::Notification, settings.notification_retry_seconds);
     }
 }
 
 /// Sends a notification that waited for the end of a session.
-pub(super) fn session_is_over(context: &mut Context<'_>) {
+pub(super) fn session_ended(context: &mut Context<'_>) {
     if context.volatile.cat.toolkit.notification_waits
         && context.volatile.cat.toolkit.network == Network::Normal
     {
@@ -126,26 +129,26 @@ pub(super) fn session_is_over(context: &mut Context<'_>) {
 }
 
 /// Processes the result of sending the notification by short message or in a session.
-pub(super) fn answered(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
+pub(super) fn response_received(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
     let is_sent = response.is_some_and(|response| is_done(response.result));
-    if stored(context).notification.is_some() && !is_sent {
-        start(context, Alarm::Notification, numbers(context).notification_retry_seconds);
+    if toolkit_state(context).notification.is_some() && !is_sent {
+        start(context, TimerPurpose::Notification, settings(context).notification_retry_seconds);
     }
 }
 
 /// Discards all requests to send notifications.
-pub(super) fn forget(context: &mut Context<'_>) {
+pub(super) fn discard(context: &mut Context<'_>) {
     context.volatile.cat.withdraw(Owner::Notification);
     context.volatile.cat.toolkit.notification_waits = false;
-    stop(context, Alarm::Notification);
-    scp81::forget_notifications(context);
+    stop(context, TimerPurpose::Notification);
+    scp81::discard_notifications(context);
 }
 
 /// Encodes the notification as in the packet or the request: tag E1. Returns `None` unless this
 /// number is pending.
 pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
     let pending =
-        stored(context).notification.as_ref().filter(|pending| pending.sequence_number == number)?;
+        toolkit_state(context).notification.as_ref().filter(|pending| pending.sequence_number == number)?;
     let enabled = context.persistent.enabled.clone()?;
     let kind = match pending.kind {
         Kind::Declaration => NotificationType::EuiccDeclaration,
@@ -167,9 +170,9 @@ pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
 
 /// True if the card can still roll back the last switch.
 pub(crate) fn is_unconfirmed(context: &Context<'_>) -> bool {
-    let stored = stored(context);
-    let pending = stored.notification.as_ref();
-    stored.change.is_some() || pending.is_some_and(|pending| pending.kind == Kind::Changed)
+    let state = toolkit_state(context);
+    let pending = state.notification.as_ref();
+    state.change.is_some() || pending.is_some_and(|pending| pending.kind == Kind::Changed)
 }
 
 /// ES5.HandleNotificationConfirmation, SGP.02 section 4.1.1.12. Returns the ISD-Ps that were
@@ -179,21 +182,21 @@ pub(crate) fn is_unconfirmed(context: &Context<'_>) -> bool {
 /// 6A88 if no notification with this number is pending. A repeated confirmation of the last one
 /// succeeds.
 pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result<Vec<Aid>, StatusWord> {
-    let stored = stored(context);
-    let confirmed = match stored.notification.clone() {
+    let state = toolkit_state(context);
+    let confirmed = match state.notification.clone() {
         Some(pending) if pending.sequence_number == sequence_number => pending,
-        _ if stored.confirmed == Some(sequence_number) => return Ok(Vec::new()),
+        _ if state.confirmed == Some(sequence_number) => return Ok(Vec::new()),
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     };
-    change_stored(context, |stored| {
-        stored.notification = None;
-        stored.confirmed = Some(sequence_number);
+    update_toolkit_state(context, |state| {
+        state.notification = None;
+        state.confirmed = Some(sequence_number);
         // Until the confirmation the switch could be rolled back, so the fallback state was kept.
         if confirmed.kind == Kind::Changed {
-            stored.fell_back_from = None;
+            state.fell_back_from = None;
         }
     });
-    forget(context);
+    discard(context);
     // A profile that the card left on its own is not deleted, so that it can be enabled again.
     let left = confirmed.before.filter(|_| confirmed.kind == Kind::Changed);
     let is_fallback =

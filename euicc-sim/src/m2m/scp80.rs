@@ -159,7 +159,7 @@ fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], ki
         tpdu: SmsSubmit::data(to.clone(), part).to_bytes(),
     };
     context.volatile.cat.has_room(parts.len())
-        && parts.into_iter().all(|part| context.volatile.cat.ask(owner, message(part)))
+        && parts.into_iter().all(|part| context.volatile.cat.queue_command(owner, message(part)))
 }
 
 /// The service centre in the connectivity parameters of the enabled profile. If there is none, the
@@ -174,11 +174,12 @@ fn service_centre(context: &Context<'_>) -> Option<Address> {
 
 /// True if notifications can be sent by short message.
 pub(super) fn can_notify(context: &Context<'_>) -> bool {
-    context.volatile.cat.terminal().can(Facility::SEND_SHORT_MESSAGE) && notified(context).is_some()
+    context.volatile.cat.terminal().can(Facility::SEND_SHORT_MESSAGE)
+        && notification_address(context).is_some()
 }
 
 /// The SMS address of the SM-SR.
-fn notified(context: &Context<'_>) -> Option<Address> {
+fn notification_address(context: &Context<'_>) -> Option<Address> {
     address(context.persistent.m2m.as_ref()?.addressing.sms.as_ref()?)
 }
 
@@ -194,7 +195,7 @@ fn address(octets: &[u8]) -> Option<Address> {
 /// Sends a notification to the SM-SR in a command packet of the ISD-R. Returns `false` if that is
 /// not possible.
 pub(super) fn send_notification(context: &mut Context<'_>, notification: &[u8]) -> bool {
-    let Some(address) = notified(context) else { return false };
+    let Some(address) = notification_address(context) else { return false };
     let m2m = context.persistent.m2m.as_ref();
     let Some(packet) = m2m.and_then(|m2m| packet::notification(m2m, notification)) else { return false };
     send(context, Owner::Notification, &address, &packet, PacketKind::Command)

@@ -19,10 +19,12 @@ use rsp::ota::admin::{AgentId, Post, Reply, ScriptStatus};
 use rsp::ota::cat::{Command, OpenChannel, Response, TerminalResponse};
 use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
 
-use super::super::cat::{Owner, has_streams, is_done};
+use super::super::cat::{Owner, is_done, supports_tcp_channels};
 use super::super::context::Context;
 use super::fallback::Network;
-use super::toolkit::{Alarm, ScriptAnswer, StoredSession, change_stored, numbers, start, stop, stored};
+use super::toolkit::{
+    ScriptAnswer, StoredSession, TimerPurpose, settings, start, stop, toolkit_state, update_toolkit_state,
+};
 use super::{notification, script, state};
 
 use connection::{Connection, Lost};
@@ -50,40 +52,40 @@ const BUFFER_SIZE: u16 = 1400;
 /// Processes a session trigger of the SM-SR: the complete TLV 81.
 pub(super) fn trigger(context: &mut Context<'_>, octets: &[u8]) -> Result<(), DecodeError> {
     parameters::check(octets)?;
-    let asked = StoredSession { parameters: octets.to_vec().into(), ..StoredSession::default() };
-    let is_going_on = is_going_on(context);
-    change_stored(context, |stored| stored.ask_for(asked, is_going_on));
-    if !is_going_on {
+    let requested = StoredSession { parameters: octets.to_vec().into(), ..StoredSession::default() };
+    let is_active = is_active(context);
+    update_toolkit_state(context, |state| state.request_session(requested, is_active));
+    if !is_active {
         begin(context);
     }
     Ok(())
 }
 
 /// True if a session is active. A session that waits for its retry is not.
-pub(super) fn is_going_on(context: &Context<'_>) -> bool {
+pub(super) fn is_active(context: &Context<'_>) -> bool {
     matches!(context.volatile.cat.toolkit.agent, Agent::Opening(_) | Agent::Open(_))
 }
 
 /// Starts a session that reports the notification with this number. Returns `false` if that is not
 /// possible now.
 pub(super) fn notify(context: &mut Context<'_>, number: u16) -> bool {
-    let can_be = !is_going_on(context)
-        && has_streams(context.volatile.cat.terminal())
+    let can_be = !is_active(context)
+        && supports_tcp_channels(context.volatile.cat.terminal())
         && Parameters::find(context, &[]).is_some();
     if can_be {
-        let asked = StoredSession { notification: Some(number), ..StoredSession::default() };
-        change_stored(context, |stored| stored.ask_for(asked, false));
+        let requested = StoredSession { notification: Some(number), ..StoredSession::default() };
+        update_toolkit_state(context, |state| state.request_session(requested, false));
         begin(context);
     }
     can_be
 }
 
 /// Cancels the sessions for notifications that are no longer pending.
-pub(super) fn forget_notifications(context: &mut Context<'_>) {
-    let pending = stored(context).notification.as_ref().map(|pending| pending.sequence_number);
+pub(super) fn discard_notifications(context: &mut Context<'_>) {
+    let pending = toolkit_state(context).notification.as_ref().map(|pending| pending.sequence_number);
     let is_gone = |session: &StoredSession| session.notification.is_some() && session.notification != pending;
     let mut was_present = false;
-    change_stored(context, |stored| was_present = stored.drop_sessions(is_gone));
+    update_toolkit_state(context, |state| was_present = state.drop_sessions(is_gone));
     if was_present {
         disconnect(context);
         next(context);
@@ -91,9 +93,9 @@ pub(super) fn forget_notifications(context: &mut Context<'_>) {
 }
 
 /// Resumes sessions when there is a network.
-pub(super) fn network_is_there(context: &mut Context<'_>) {
+pub(super) fn network_available(context: &mut Context<'_>) {
     match context.volatile.cat.toolkit.agent {
-        Agent::Idle if stored(context).session.is_some() => begin(context),
+        Agent::Idle if toolkit_state(context).session.is_some() => begin(context),
         Agent::Idle => next(context),
         Agent::Opening(_) | Agent::Open(_) | Agent::Waiting => {}
     }
@@ -104,24 +106,24 @@ fn next(context: &mut Context<'_>) {
     if context.volatile.cat.is_busy() {
         return;
     }
-    notification::session_is_over(context);
-    if is_going_on(context) {
+    notification::session_ended(context);
+    if is_active(context) {
         return;
     }
     let mut is_turn_of_another = false;
-    change_stored(context, |stored| is_turn_of_another = stored.take_turn());
+    update_toolkit_state(context, |state| is_turn_of_another = state.take_turn());
     if is_turn_of_another {
         begin(context);
     }
 }
 
 fn begin(context: &mut Context<'_>) {
-    let Some(session) = stored(context).session.clone() else { return };
-    if !has_streams(context.volatile.cat.terminal()) {
-        return give_up(context, "the terminal does not support TCP channels");
+    let Some(session) = toolkit_state(context).session.clone() else { return };
+    if !supports_tcp_channels(context.volatile.cat.terminal()) {
+        return abandon(context, "the terminal does not support TCP channels");
     }
     let Some(parameters) = Parameters::find(context, &session.parameters) else {
-        return give_up(context, "a session parameter is missing in the trigger and on the card");
+        return abandon(context, "a session parameter is missing in the trigger and on the card");
     };
     if context.volatile.cat.toolkit.network != Network::Normal {
         context.volatile.cat.toolkit.agent = Agent::Idle;
@@ -130,29 +132,29 @@ fn begin(context: &mut Context<'_>) {
     // At least one retry is permitted, because a reset may have interrupted the session or the
     // SM-SR has repeated its request.
     if session.attempts > parameters.retries.max(1) {
-        return give_up(context, "the retry limit is reached");
+        return abandon(context, "the retry limit is reached");
     }
-    change_stored(context, |stored| {
-        if let Some(session) = &mut stored.session {
+    update_toolkit_state(context, |state| {
+        if let Some(session) = &mut state.session {
             session.attempts = session.attempts.saturating_add(1);
         }
     });
     let mut channel = parameters.channel;
     channel.buffer_size = channel.buffer_size.or(Some(BUFFER_SIZE));
     let open = OpenChannel { immediate: true, automatic_reconnection: false, parameters: channel };
-    context.volatile.cat.ask(Owner::Agent, Command::OpenChannel(open.clone()));
+    context.volatile.cat.queue_command(Owner::Agent, Command::OpenChannel(open.clone()));
     context.volatile.cat.hold_refresh(true);
     context.volatile.cat.toolkit.agent = Agent::Opening(Box::new(open));
-    start(context, Alarm::Session, numbers(context).session_answer_seconds);
+    start(context, TimerPurpose::Session, settings(context).session_answer_seconds);
 }
 
-fn give_up(context: &mut Context<'_>, why: &str) {
+fn abandon(context: &mut Context<'_>, why: &str) {
     tracing::debug!(why, "a session was abandoned");
-    let mut given_up = None;
-    change_stored(context, |stored| given_up = stored.session.take());
+    let mut abandoned = None;
+    update_toolkit_state(context, |state| abandoned = state.session.take());
     end(context);
-    if given_up.is_some_and(|session| session.notification.is_some()) {
-        notification::answered(context, None);
+    if abandoned.is_some_and(|session| session.notification.is_some()) {
+        notification::response_received(context, None);
     }
     next(context);
 }
@@ -161,29 +163,29 @@ fn give_up(context: &mut Context<'_>, why: &str) {
 fn end(context: &mut Context<'_>) {
     context.volatile.cat.toolkit.agent = Agent::Idle;
     context.volatile.cat.hold_refresh(false);
-    stop(context, Alarm::Session);
+    stop(context, TimerPurpose::Session);
 }
 
 /// Processes the expiration of the session timer: the server is silent, or the retry delay is over.
-pub(super) fn waited_long_enough(context: &mut Context<'_>) {
+pub(super) fn timer_expired(context: &mut Context<'_>) {
     match context.volatile.cat.toolkit.agent {
         Agent::Idle => {}
         Agent::Waiting => begin(context),
-        Agent::Opening(_) | Agent::Open(_) => interrupted(context, "the server timed out"),
+        Agent::Opening(_) | Agent::Open(_) => interrupt(context, "the server timed out"),
     }
 }
 
-fn interrupted(context: &mut Context<'_>, why: &str) {
+fn interrupt(context: &mut Context<'_>, why: &str) {
     tracing::debug!(why, "a session was interrupted");
     disconnect(context);
-    let Some(session) = stored(context).session.clone() else { return next(context) };
+    let Some(session) = toolkit_state(context).session.clone() else { return next(context) };
     match Parameters::find(context, &session.parameters) {
         Some(parameters) if session.notification.is_none() && session.attempts <= parameters.retries => {
             context.volatile.cat.toolkit.agent = Agent::Waiting;
-            start(context, Alarm::Session, parameters.retry_seconds);
+            start(context, TimerPurpose::Session, parameters.retry_seconds);
             next(context);
         }
-        _ => give_up(context, "the retry limit is reached"),
+        _ => abandon(context, "the retry limit is reached"),
     }
 }
 
@@ -192,28 +194,32 @@ fn disconnect(context: &mut Context<'_>) {
     context.volatile.cat.withdraw(Owner::Agent);
     if let Agent::Open(connection) = &context.volatile.cat.toolkit.agent {
         let channel = connection.channel;
-        context.volatile.cat.ask(Owner::Agent, Command::CloseChannel { channel });
+        context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
     }
     end(context);
 }
 
 /// Processes the response to a proactive command of the agent.
-pub(super) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
+pub(super) fn response_received(
+    context: &mut Context<'_>,
+    command: &Command,
+    response: Option<&TerminalResponse>,
+) {
     let done = response.filter(|response| is_done(response.result)).map(|done| &done.response);
     match (command, done) {
         (Command::OpenChannel(open), Some(Response::Channel { status: Some(status), .. })) => {
             opened(context, open, status.channel);
         }
         (Command::OpenChannel(open), _) if is_opening(context, open) => {
-            interrupted(context, "the terminal cannot open a channel");
+            interrupt(context, "the terminal cannot open a channel");
         }
         (Command::SendData { channel, .. }, done) if is_open(context, *channel) => match done {
-            Some(_) => go_on(context),
-            None => interrupted(context, "the terminal cannot send"),
+            Some(_) => continue_channel(context),
+            None => interrupt(context, "the terminal cannot send"),
         },
         (Command::ReceiveData { channel, .. }, done) if is_open(context, *channel) => match done {
             Some(Response::Received { data, left }) => received(context, data, *left),
-            _ => interrupted(context, "the terminal has nothing to receive"),
+            _ => interrupt(context, "the terminal has nothing to receive"),
         },
         // The response belongs to a session that is over.
         _ => {}
@@ -236,18 +242,18 @@ fn is_listening(context: &Context<'_>, channel: u8) -> bool {
 fn opened(context: &mut Context<'_>, open: &OpenChannel, channel: u8) {
     if !is_opening(context, open) {
         // The session ended before the channel was opened.
-        context.volatile.cat.ask(Owner::Agent, Command::CloseChannel { channel });
+        context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
         return;
     }
-    let parameters = stored(context).session.as_ref().map(|session| session.parameters.clone());
+    let parameters = toolkit_state(context).session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = parameters.and_then(|octets| Parameters::find(context, &octets)) else {
-        context.volatile.cat.ask(Owner::Agent, Command::CloseChannel { channel });
-        return give_up(context, "the session parameters are no longer available");
+        context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
+        return abandon(context, "the session parameters are no longer available");
     };
     let connection = Connection::new(channel, &parameters, context.world);
     context.volatile.cat.toolkit.agent = Agent::Open(Box::new(connection));
-    start(context, Alarm::Session, numbers(context).session_answer_seconds);
-    go_on(context);
+    start(context, TimerPurpose::Session, settings(context).session_answer_seconds);
+    continue_channel(context);
 }
 
 /// Processes a Data available event.
@@ -256,56 +262,56 @@ pub(super) fn data_available(context: &mut Context<'_>, channel: u8, octets: u8)
         && connection.channel == channel
     {
         connection.available = connection.available.max(octets);
-        go_on(context);
+        continue_channel(context);
     }
 }
 
 /// Processes the loss of the link. Data that the terminal received before can still be fetched.
-pub(super) fn channel_gone(context: &mut Context<'_>, channel: u8) {
+pub(super) fn link_lost(context: &mut Context<'_>, channel: u8) {
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent
         && connection.channel == channel
     {
-        connection.is_gone = true;
-        go_on(context);
+        connection.is_lost = true;
+        continue_channel(context);
     }
 }
 
 fn received(context: &mut Context<'_>, data: &[u8], left: u8) {
     let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent else { return };
     connection.available = left;
-    let heard = match connection.receive(data) {
-        Ok(heard) => heard,
+    let received_data = match connection.receive(data) {
+        Ok(received_data) => received_data,
         // Pending output to the server is discarded.
-        Err(Lost(why)) => return interrupted(context, &why),
+        Err(Lost(why)) => return interrupt(context, &why),
     };
     let channel = connection.channel;
-    if heard.is_heard {
-        start(context, Alarm::Session, numbers(context).session_answer_seconds);
+    if received_data.has_data {
+        start(context, TimerPurpose::Session, settings(context).session_answer_seconds);
     }
-    if heard.is_connected {
-        ask(context);
+    if received_data.is_connected {
+        send_request(context);
     }
-    for reply in heard.replies {
+    for reply in received_data.replies {
         // Replies after the end of the session are ignored.
         if !is_listening(context, channel) {
             break;
         }
-        if let Err(why) = react(context, reply) {
-            return interrupted(context, why);
+        if let Err(why) = process_reply(context, reply) {
+            return interrupt(context, why);
         }
     }
-    go_on(context);
+    continue_channel(context);
 }
 
 /// Sends the next request: the response to the last script, or the first request.
-fn ask(context: &mut Context<'_>) {
-    let Some(session) = stored(context).session.clone() else { return };
+fn send_request(context: &mut Context<'_>) {
+    let Some(session) = toolkit_state(context).session.clone() else { return };
     let Some(parameters) = Parameters::find(context, &session.parameters) else { return };
     let first = match session.notification {
         None => parameters.uri,
         Some(number) => match notification::encoded(context, number) {
-            Some(notification) => notifying(&parameters.uri, &notification),
-            None => return interrupted(context, "the notification is no longer pending"),
+            Some(notification) => notification_uri(&parameters.uri, &notification),
+            None => return interrupt(context, "the notification is no longer pending"),
         },
     };
     let post = Post {
@@ -317,18 +323,18 @@ fn ask(context: &mut Context<'_>) {
         result: session.answer.map(|answer| (answer.status, answer.body.to_vec())),
     };
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent {
-        connection.say(&post.to_bytes());
+        connection.send(&post.to_bytes());
     }
 }
 
 /// Appends the notification to the URI: SGP.02 section 4.1.1.11.
-fn notifying(uri: &str, notification: &[u8]) -> String {
+fn notification_uri(uri: &str, notification: &[u8]) -> String {
     let separator = if uri.contains('?') { '&' } else { '?' };
     format!("{uri}{separator}msg={}", hex::encode_upper(notification))
 }
 
 /// Processes a reply of the server.
-fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
+fn process_reply(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
     let (target, next_uri, script) = match reply {
         Reply::Commands { target, next_uri, script } => (target, next_uri, script),
         Reply::End => {
@@ -343,14 +349,17 @@ fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
     // A first reply without a script is accepted. Repeated replies without a script would be polled
     // without a pause and without end.
     let is_empty_again = script.is_empty()
-        && stored(context).session.as_ref().is_some_and(|at| at.next_uri.is_some() && at.answer.is_none());
+        && toolkit_state(context)
+            .session
+            .as_ref()
+            .is_some_and(|at| at.next_uri.is_some() && at.answer.is_none());
     if is_empty_again && next_uri.is_some() {
         return Err("the server sent two replies without a script");
     }
     // The notification was received. A confirmation in the script must not end the session in which
     // it arrives.
-    change_stored(context, |stored| {
-        if let Some(session) = &mut stored.session {
+    update_toolkit_state(context, |state| {
+        if let Some(session) = &mut state.session {
             session.notification = None;
         }
     });
@@ -360,8 +369,8 @@ fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
         finish(context);
         return Ok(());
     }
-    change_stored(context, |stored| {
-        if let Some(session) = &mut stored.session {
+    update_toolkit_state(context, |state| {
+        if let Some(session) = &mut state.session {
             session.next_uri = next_uri;
             // After a script was received the server is known to be reachable, so the retries start
             // again.
@@ -371,7 +380,7 @@ fn react(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
             session.answer = answer;
         }
     });
-    ask(context);
+    send_request(context);
     Ok(())
 }
 
@@ -380,7 +389,7 @@ fn run(context: &mut Context<'_>, target: Option<Aid>, octets: &[u8]) -> Result<
     if !state::is_target(context, &target) {
         return Ok(ScriptAnswer { status: ScriptStatus::UnknownApplication, body: Vec::new().into() });
     }
-    let session = stored(context).session.as_ref().map(|session| session.parameters.clone());
+    let session = toolkit_state(context).session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = session.and_then(|octets| Parameters::find(context, &octets)) else {
         return Err("the key of the session no longer exists");
     };
@@ -396,31 +405,31 @@ fn run(context: &mut Context<'_>, target: Option<Aid>, octets: &[u8]) -> Result<
 
 /// Ends the session after the last reply.
 fn finish(context: &mut Context<'_>) {
-    change_stored(context, |stored| stored.session = None);
+    update_toolkit_state(context, |state| state.session = None);
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent {
         connection.close();
     }
-    go_on(context);
+    continue_channel(context);
 }
 
 /// Queues the next command of the session: send, receive or close, one at a time.
-fn go_on(context: &mut Context<'_>) {
-    if context.volatile.cat.is_asking(Owner::Agent) {
+fn continue_channel(context: &mut Context<'_>) {
+    if context.volatile.cat.has_command(Owner::Agent) {
         return;
     }
     let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent else { return };
     let channel = connection.channel;
     if let Some(data) = connection.next_to_send() {
         let command = Command::SendData { channel, immediately: true, data };
-        context.volatile.cat.ask(Owner::Agent, command);
+        context.volatile.cat.queue_command(Owner::Agent, command);
     } else if connection.is_closing {
-        context.volatile.cat.ask(Owner::Agent, Command::CloseChannel { channel });
+        context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
         end(context);
         next(context);
     } else if connection.available > 0 {
         let length = connection.available.min(connection::MAX_CHANNEL_DATA);
-        context.volatile.cat.ask(Owner::Agent, Command::ReceiveData { channel, length });
-    } else if connection.is_gone {
-        interrupted(context, "the link was lost");
+        context.volatile.cat.queue_command(Owner::Agent, Command::ReceiveData { channel, length });
+    } else if connection.is_lost {
+        interrupt(context, "the link was lost");
     }
 }

@@ -8,7 +8,7 @@
 use rsp::ids::Aid;
 use rsp::ota::script::{self, Answer, Chaining, ChainingFailure, ResponseApdu, Script, ScriptResponse};
 
-use super::establish::Kept;
+use super::establish::StoredEstablishment;
 use super::session::{Chain, Session};
 use super::{isd_p, isd_r};
 use crate::StatusWord;
@@ -37,7 +37,7 @@ pub(crate) fn run(
     let mut is_refused = false;
     for (number, command) in script.commands.iter().enumerate() {
         let (answer, is_done) = match number {
-            0..MAX_COMMANDS => one(context, &mut session, target, key_version, command),
+            0..MAX_COMMANDS => run_command(context, &mut session, target, key_version, command),
             _ => (refused(StatusWord::NOT_ENOUGH_MEMORY), false),
         };
         answers.push(answer);
@@ -63,7 +63,7 @@ fn session_for(context: &mut Context<'_>, target: &Aid, chaining: Option<Chainin
     match chaining {
         None => Some(Session::begin(None)),
         Some(Chaining::First) => Some(Session::begin(Some(Chain::UntilReset))),
-        Some(Chaining::FirstKept) => Some(Session::begin(Some(Chain::Kept))),
+        Some(Chaining::FirstKept) => Some(Session::begin(Some(Chain::AcrossReset))),
         Some(Chaining::Following | Chaining::Last) => open.or_else(|| after_reset(context, target)),
     }
 }
@@ -72,11 +72,13 @@ fn session_for(context: &mut Context<'_>, target: &Aid, chaining: Option<Chainin
 /// its state. Only a key establishment survives a reset; the keys of a secure channel do not.
 fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
     let kept = match (&session.chain, &session.isd_r.establishing) {
-        (Some(Chain::Kept), Some(establishing)) if target.0 == Aid::ISD_R => Some(Kept {
-            personalises: session.isd_r.personalises.clone(),
-            next_block: session.isd_r.next_block(),
-            establishing: establishing.clone(),
-        }),
+        (Some(Chain::AcrossReset), Some(establishing)) if target.0 == Aid::ISD_R => {
+            Some(StoredEstablishment {
+                personalises: session.isd_r.personalises.clone(),
+                next_block: session.isd_r.next_block(),
+                establishing: establishing.clone(),
+            })
+        }
         _ => None,
     };
     match kept {
@@ -92,8 +94,8 @@ fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
 
 fn after_reset(context: &Context<'_>, target: &Aid) -> Option<Session> {
     let kept = context.m2m().ok()?.kept.as_ref().filter(|_| target.0 == Aid::ISD_R)?;
-    let mut session = Session::begin(Some(Chain::Kept));
-    session.isd_r = isd_r::Work::resumed(kept);
+    let mut session = Session::begin(Some(Chain::AcrossReset));
+    session.isd_r = isd_r::IsdRState::resumed(kept);
     Some(session)
 }
 
@@ -107,7 +109,7 @@ fn forget_kept(context: &mut Context<'_>, target: &Aid) {
 }
 
 /// Runs one command. Returns its response, and true if the next command may follow.
-fn one(
+fn run_command(
     context: &mut Context<'_>,
     session: &mut Session,
     target: &Aid,
@@ -116,7 +118,7 @@ fn one(
 ) -> (Answer, bool) {
     match command {
         script::Command::Apdu(octets) => {
-            let (data, status) = c_apdu(context, session, target, key_version, octets);
+            let (data, status) = run_apdu(context, session, target, key_version, octets);
             let status = script::StatusWord(status.0);
             (Answer::Apdu(ResponseApdu { data, status }), status.is_success())
         }
@@ -137,7 +139,7 @@ fn refused(status: StatusWord) -> Answer {
 }
 
 /// Runs one C-APDU and returns response data and status word.
-fn c_apdu(
+fn run_apdu(
     context: &mut Context<'_>,
     session: &mut Session,
     target: &Aid,
@@ -149,7 +151,7 @@ fn c_apdu(
             Command::parse(octets).and_then(|command| isd_r::answer(context, session, key_version, &command))
         }
         _ if target.0 == Aid::ECASD => Command::parse(octets).and_then(|command| match command.ins {
-            isd_r::GET_DATA => cut(&command, isd_r::get_data(context, &command)?.into()),
+            isd_r::GET_DATA => truncate_to_le(&command, isd_r::get_data(context, &command)?.into()),
             _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
         }),
         isd_p => isd_p::command(context, &mut session.isd_p, isd_p, octets),
@@ -158,7 +160,10 @@ fn c_apdu(
 }
 
 /// Truncates the response data to Le. Without Le no data are returned.
-pub(super) fn cut(command: &Command<'_>, answer: isd_r::Answer) -> Result<(Vec<u8>, StatusWord), StatusWord> {
+pub(super) fn truncate_to_le(
+    command: &Command<'_>,
+    answer: isd_r::Answer,
+) -> Result<(Vec<u8>, StatusWord), StatusWord> {
     let mut data = answer.data;
     data.truncate(command.le_limit());
     Ok((data, answer.warning.unwrap_or(StatusWord::OK)))

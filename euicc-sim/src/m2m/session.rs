@@ -16,7 +16,7 @@ pub(crate) struct Sessions(pub(crate) BTreeMap<Aid, Session>);
 pub(crate) struct Session {
     /// The open chain.
     pub(crate) chain: Option<Chain>,
-    pub(crate) isd_r: isd_r::Work,
+    pub(crate) isd_r: isd_r::IsdRState,
     pub(crate) isd_p: isd_p::Channel,
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Chain {
     /// A reset ends the chain.
     UntilReset,
     /// The chain survives a reset.
-    Kept,
+    AcrossReset,
 }
 
 impl Session {

@@ -6,7 +6,7 @@ use rsp::ids::Aid;
 use serde::{Deserialize, Serialize};
 
 use super::description::Addressing;
-use super::establish::Kept;
+use super::establish::StoredEstablishment;
 use super::keys::{self, KeySet};
 use super::toolkit;
 use crate::context::Context;
@@ -31,10 +31,10 @@ pub(crate) struct State {
     /// Tokens of completed master deletes, the latest last.
     pub(crate) used_tokens: Vec<Octets>,
     /// A key establishment in a chain of scripts that survives a reset.
-    pub(crate) kept: Option<Kept>,
+    pub(crate) kept: Option<StoredEstablishment>,
     /// The persistent state of the toolkit application.
     #[serde(default)]
-    pub(crate) toolkit: toolkit::Stored,
+    pub(crate) toolkit: toolkit::ToolkitState,
 }
 
 /// Maximum number of stored tokens. The oldest are discarded first. A token is valid for one

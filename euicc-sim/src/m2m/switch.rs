@@ -11,7 +11,7 @@ use crate::state::ProfileSwitch;
 /// Requests to enable the profile in this ISD-P in the place of the present one.
 pub(crate) fn request(context: &mut Context<'_>, isd_p: Aid) {
     context.persistent.to_mut().switch = Some(ProfileSwitch::Enable(isd_p));
-    context.volatile.cat.announce_change();
+    context.volatile.cat.announce_switch();
 }
 
 /// True if a switch is pending or could still be rolled back.

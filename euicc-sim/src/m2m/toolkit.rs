@@ -3,7 +3,7 @@
 //!
 //! TERMINAL PROFILE starts the application. The card requests periodic STATUS commands, events for
 //! location status and byte streams, and the location. After that, everything is a reaction to the
-//! terminal: an envelope, a response, STATUS, or an expired timer. `Stored` holds the persistent
+//! terminal: an envelope, a response, STATUS, or an expired timer. `ToolkitState` holds the persistent
 //! state; all other state is reset by TERMINAL PROFILE.
 //!
 //! | part | contents |
@@ -14,11 +14,11 @@
 //! | `fallback` | no network: rolls back to the previous profile, or falls back to the one with the
 //! fallback attribute |
 
-mod alarms;
-mod numbers;
-mod stored;
+mod settings;
+mod state;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use rsp::ota::cat::{
     ChannelState, Command, Duration, Envelope, Event, EventDownload, Facility, GeneralResult, Imei,
@@ -26,15 +26,15 @@ use rsp::ota::cat::{
 };
 
 use super::super::StatusWord;
-use super::super::cat::{Owner, has_streams, is_done, tells};
+use super::super::cat::{Owner, is_done, reports_event, supports_tcp_channels};
 use super::super::context::Context;
 use super::super::multi_imsi;
 use super::fallback::{self, Network};
 use super::{notification, scp80, scp81};
 
-pub(crate) use alarms::{Alarm, Alarms, start, stop};
-pub use numbers::Numbers;
-pub(crate) use stored::{Cause, Change, Kind, Pending, ScriptAnswer, Stored, StoredSession};
+pub use settings::Numbers;
+pub(crate) use state::{Cause, Change, Kind, Pending, ScriptAnswer, StoredSession, ToolkitState};
+pub(crate) use timers::{TimerPurpose, Timers, start, stop};
 
 /// The volatile state, reset by TERMINAL PROFILE.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ pub(crate) struct Toolkit {
     /// The IMEI as reported by the terminal.
     pub(super) imei: Option<Imei>,
     pub(super) network: Network,
-    pub(super) alarms: Alarms,
+    pub(super) timers: Timers,
     pub(super) messages: scp80::Messages,
     pub(super) agent: scp81::Agent,
     /// True if a notification must be sent after the current session.
@@ -52,21 +52,21 @@ pub(crate) struct Toolkit {
 }
 
 /// The timers and retry limits of the description.
-pub(crate) fn numbers<'a>(context: &Context<'a>) -> &'a Numbers {
+pub(crate) fn settings<'a>(context: &Context<'a>) -> &'a Numbers {
     context.description.m2m.as_deref().map_or(Numbers::STANDARD, |m2m| &m2m.toolkit)
 }
 
 /// The persistent state.
-pub(super) fn stored<'a>(context: &'a Context<'_>) -> &'a Stored {
-    const NOTHING: &Stored = &Stored::NEW;
+pub(super) fn toolkit_state<'a>(context: &'a Context<'_>) -> &'a ToolkitState {
+    const NOTHING: &ToolkitState = &ToolkitState::NEW;
     context.persistent.m2m.as_deref().map_or(NOTHING, |m2m| &m2m.toolkit)
 }
 
 /// Changes the persistent state.
-pub(super) fn change_stored(context: &mut Context<'_>, change: impl FnOnce(&mut Stored)) {
-    let mut changed = stored(context).clone();
+pub(super) fn update_toolkit_state(context: &mut Context<'_>, change: impl FnOnce(&mut ToolkitState)) {
+    let mut changed = toolkit_state(context).clone();
     change(&mut changed);
-    if changed != *stored(context)
+    if changed != *toolkit_state(context)
         && let Some(m2m) = &mut context.persistent.to_mut().m2m
     {
         m2m.toolkit = changed;
@@ -75,45 +75,50 @@ pub(super) fn change_stored(context: &mut Context<'_>, change: impl FnOnce(&mut 
 
 /// Starts the application after TERMINAL PROFILE: TS 102 221 section 14.5.1.
 pub(crate) fn begin(context: &mut Context<'_>) {
-    let poll = std::time::Duration::from_secs(numbers(context).poll_seconds);
+    let poll = std::time::Duration::from_secs(settings(context).poll_seconds);
     let cat = &mut context.volatile.cat;
-    cat.forget();
-    cat.ask(Owner::Toolkit, Command::PollInterval(Duration::nearest(poll)));
-    let (streams, terminal) = (has_streams(cat.terminal()), cat.terminal());
-    let wanted =
+    cat.restart();
+    cat.queue_command(Owner::Toolkit, Command::PollInterval(Duration::nearest(poll)));
+    let (streams, terminal) = (supports_tcp_channels(cat.terminal()), cat.terminal());
+    let is_wanted =
         [(Event::LOCATION_STATUS, true), (Event::DATA_AVAILABLE, streams), (Event::CHANNEL_STATUS, streams)];
-    let events: Vec<_> =
-        wanted.into_iter().filter(|(event, wanted)| *wanted && tells(terminal, *event)).collect();
-    let is_told_of_the_network =
-        terminal.can(Facility::SET_UP_EVENT_LIST) && tells(terminal, Event::LOCATION_STATUS);
+    let events: Vec<_> = is_wanted
+        .into_iter()
+        .filter(|(event, is_wanted)| *is_wanted && reports_event(terminal, *event))
+        .collect();
+    let reports_network =
+        terminal.can(Facility::SET_UP_EVENT_LIST) && reports_event(terminal, Event::LOCATION_STATUS);
     if !events.is_empty() {
         let events = events.into_iter().map(|(event, _)| event).collect();
-        cat.ask(Owner::Toolkit, Command::SetUpEventList(events));
+        cat.queue_command(Owner::Toolkit, Command::SetUpEventList(events));
     }
-    cat.ask(Owner::Toolkit, Command::ProvideLocalInformation(LocalInformation::Imei));
+    cat.queue_command(Owner::Toolkit, Command::ProvideLocalInformation(LocalInformation::Imei));
     let location = Command::ProvideLocalInformation(LocalInformation::Location);
-    let is_told_of_the_network = cat.ask(Owner::Toolkit, location) || is_told_of_the_network;
+    let reports_network = cat.queue_command(Owner::Toolkit, location) || reports_network;
     // If the terminal cannot report the location status, a network is assumed; failed attempts then
     // show its absence.
-    fallback::told(context, if is_told_of_the_network { Network::Unknown } else { Network::Normal });
+    fallback::network_status_changed(
+        context,
+        if reports_network { Network::Unknown } else { Network::Normal },
+    );
 }
 
 /// Processes STATUS, which advances the timers counted by the card.
-pub(crate) fn polled(context: &mut Context<'_>) {
+pub(crate) fn status_received(context: &mut Context<'_>) {
     let seconds = match context.volatile.cat.toolkit.poll_seconds {
-        0 => numbers(context).poll_seconds,
+        0 => settings(context).poll_seconds,
         said => said,
     };
-    for alarm in context.volatile.cat.toolkit.alarms.pass(seconds) {
-        alarmed(context, alarm);
+    for purpose in context.volatile.cat.toolkit.timers.advance(seconds) {
+        timer_expired(context, purpose);
     }
 }
 
-fn alarmed(context: &mut Context<'_>, alarm: Alarm) {
-    match alarm {
-        Alarm::Network => fallback::waited_long_enough(context),
-        Alarm::Notification => notification::waited_long_enough(context),
-        Alarm::Session => scp81::waited_long_enough(context),
+fn timer_expired(context: &mut Context<'_>, purpose: TimerPurpose) {
+    match purpose {
+        TimerPurpose::Network => fallback::timer_expired(context),
+        TimerPurpose::Notification => notification::timer_expired(context),
+        TimerPurpose::Session => scp81::timer_expired(context),
     }
 }
 
@@ -122,10 +127,10 @@ pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>
     const CELL_BROADCAST_DOWNLOAD: u8 = 0xD2;
     match Envelope::parse(data).map_err(|_| StatusWord::INCORRECT_DATA)? {
         Some(Envelope::SmsPpDownload { tpdu, .. }) => return scp80::short_message(context, &tpdu),
-        Some(Envelope::EventDownload(event)) => happened(context, &event),
+        Some(Envelope::EventDownload(event)) => process_event(context, &event),
         Some(Envelope::TimerExpiration { timer, .. }) => {
-            if let Some(alarm) = context.volatile.cat.toolkit.alarms.ring(timer) {
-                alarmed(context, alarm);
+            if let Some(purpose) = context.volatile.cat.toolkit.timers.expire(timer) {
+                timer_expired(context, purpose);
             }
         }
         // There is no application for cell broadcast.
@@ -139,7 +144,7 @@ pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>
 }
 
 /// TS 102 223 section 7.5.
-fn happened(context: &mut Context<'_>, event: &EventDownload) {
+fn process_event(context: &mut Context<'_>, event: &EventDownload) {
     match event {
         EventDownload::LocationStatus { status, location } => {
             let network = match status {
@@ -147,15 +152,15 @@ fn happened(context: &mut Context<'_>, event: &EventDownload) {
                 LocationStatus::Limited => Network::Limited,
                 LocationStatus::None => Network::None,
             };
-            fallback::told(context, network);
-            multi_imsi::told(context, *status, location.as_ref());
+            fallback::network_status_changed(context, network);
+            multi_imsi::location_reported(context, *status, location.as_ref());
         }
         EventDownload::DataAvailable { status, length } => {
             scp81::data_available(context, status.channel, *length);
         }
         EventDownload::ChannelStatus(status) => match status.state {
             ChannelState::Open => {}
-            ChannelState::Closed | ChannelState::Dropped => scp81::channel_gone(context, status.channel),
+            ChannelState::Closed | ChannelState::Dropped => scp81::link_lost(context, status.channel),
         },
         // The card does not subscribe to other events.
         EventDownload::Other(_) => {}
@@ -164,24 +169,24 @@ fn happened(context: &mut Context<'_>, event: &EventDownload) {
 
 /// Dispatches the response to a proactive command to its owner. The response is `None` if it could
 /// not be decoded.
-pub(crate) fn answered(
+pub(crate) fn response_received(
     context: &mut Context<'_>,
     owner: Owner,
     command: &Command,
     response: Option<&TerminalResponse>,
 ) {
     match owner {
-        Owner::Toolkit => own_answer(context, command, response),
-        Owner::Alarms => alarms::answered(context, command, response),
+        Owner::Toolkit => process_own_response(context, command, response),
+        Owner::Timers => timers::response_received(context, command, response),
         // The result is not needed: if the message was not sent, the SM-SR repeats its request.
         Owner::ResponsePacket => {}
-        Owner::Notification => notification::answered(context, response),
-        Owner::Agent => scp81::answered(context, command, response),
-        Owner::Identities => multi_imsi::answered(context, command, response),
+        Owner::Notification => notification::response_received(context, response),
+        Owner::Agent => scp81::response_received(context, command, response),
+        Owner::Identities => multi_imsi::response_received(context, command, response),
     }
 }
 
-fn own_answer(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
+fn process_own_response(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
     /// TS 102 223 section 8.12: performed, limited service.
     const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
     /// Section 8.12.2: additional information "no service".
@@ -195,10 +200,10 @@ fn own_answer(context: &mut Context<'_>, command: &Command, response: Option<&Te
             context.volatile.cat.toolkit.imei = Some(*imei);
         }
         (Command::ProvideLocalInformation(LocalInformation::Location), _) => match response.result {
-            LIMITED_SERVICE => fallback::told(context, Network::Limited),
-            result if is_done(result) => fallback::told(context, Network::Normal),
+            LIMITED_SERVICE => fallback::network_status_changed(context, Network::Limited),
+            result if is_done(result) => fallback::network_status_changed(context, Network::Normal),
             GeneralResult::TERMINAL_UNABLE if response.additional.first() == Some(&NO_SERVICE) => {
-                fallback::told(context, Network::None);
+                fallback::network_status_changed(context, Network::None);
             }
             // The location is unavailable; the event will report it.
             _ => {}

@@ -17,10 +17,10 @@ pub(super) const MAX_TRIES: u8 = 3;
 /// them are spent on one border.
 pub(super) const MAX_PICKS: u8 = 12;
 /// Number of STATUS commands in a day with one every 30 seconds.
-pub(super) const DAY: u32 = 2880;
+pub(super) const STATUS_PER_DAY: u32 = 2880;
 /// Number of STATUS commands without service (ten minutes) after which an identity that was never
 /// registered is abandoned.
-pub(super) const PATIENCE: u32 = 20;
+pub(super) const MAX_STATUS_WITHOUT_SERVICE: u32 = 20;
 
 /// The selections made so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,14 +37,14 @@ pub(super) struct Record {
 
 impl Record {
     /// Starts a new day.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn start_day(&mut self) {
         (self.tries, self.picks) = (0, 0);
     }
 }
 
 /// A location report of the terminal.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
+pub(super) struct LocationReport {
     pub(super) service: LocationStatus,
     /// The country, if it is known.
     pub(super) country: Option<Mcc>,
@@ -55,15 +55,15 @@ pub(super) fn decide(
     identities: &Identities,
     active: Imsi,
     record: &mut Record,
-    heard: Heard,
+    report: LocationReport,
 ) -> Option<Imsi> {
-    if heard.country.is_some() && heard.country != record.country {
-        (record.country, record.tries) = (heard.country, 0);
+    if report.country.is_some() && report.country != record.country {
+        (record.country, record.tries) = (report.country, 0);
     }
     let default = identities.default_one()?.imsi;
     let wanted = record.country.and_then(|country| identities.for_country(country)).map(|it| it.imsi);
     let wanted = wanted.unwrap_or(default);
-    let is_refused = match heard.service {
+    let is_refused = match report.service {
         LocationStatus::Normal => false,
         LocationStatus::Limited => true,
         // There was no rejection, but no network accepts the identity either.
@@ -112,8 +112,8 @@ mod tests {
     fn journey(steps: &[(LocationStatus, &str, &str)]) {
         let (mut active, mut record) = (HOME.parse().unwrap(), Record::default());
         for (number, (service, country, expected)) in steps.iter().enumerate() {
-            let heard = Heard { service: *service, country: country.parse().ok() };
-            active = decide(&identities(), active, &mut record, heard).unwrap_or(active);
+            let report = LocationReport { service: *service, country: country.parse().ok() };
+            active = decide(&identities(), active, &mut record, report).unwrap_or(active);
             assert_eq!(active.to_string(), *expected, "step {number}: {record:?}");
         }
     }
@@ -180,15 +180,17 @@ mod tests {
             for _ in 0..500 {
                 let service = [Normal, Limited, LocationStatus::None][random(3) as usize];
                 let country = ["234", "724", "730", ""][random(4) as usize].parse().ok();
-                if let Some(picked) = decide(&identities(), active, &mut record, Heard { service, country }) {
+                if let Some(picked) =
+                    decide(&identities(), active, &mut record, LocationReport { service, country })
+                {
                     assert_ne!(picked, active);
                     (active, changes) = (picked, changes + 1);
                 }
             }
             assert!(changes <= 2 * u32::from(MAX_PICKS), "{changes}");
-            record.begin_anew();
-            let heard = Heard { service: Normal, country: "724".parse().ok() };
-            let next = decide(&identities(), active, &mut record, heard).unwrap_or(active);
+            record.start_day();
+            let report = LocationReport { service: Normal, country: "724".parse().ok() };
+            let next = decide(&identities(), active, &mut record, report).unwrap_or(active);
             assert_eq!(next.to_string(), BRAZIL, "the next day");
         }
     }

@@ -4,10 +4,10 @@ use crypto::Curve;
 use rsp::der::BitString;
 use rsp::sgp22::es10c::{EnableResult, EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset_options};
 
-use super::bench::Bench;
 use super::files::with_ts48;
 use super::profiles::{REFRESHES, states, with_two};
-use super::server::{Goods, Server, outcome};
+use super::server::{Server, TestPackage, outcome};
+use super::testbed::Testbed;
 
 const FETCH: &str = "8012000000";
 const UICC_RESET: &str = "D009 8103010104 82028182 9000";
@@ -30,7 +30,7 @@ fn response(mode: &str, result: &str) -> String {
 
 #[test]
 fn the_refresh_mode_depends_on_the_terminal_profile() {
-    let (mut bench, one, two) = with_two();
+    let (mut testbed, one, two) = with_two();
     for (octets, expected) in [
         (&[][..], UICC_RESET),
         (&[(34, 0x20)], PROFILE_STATE_CHANGE),
@@ -39,102 +39,102 @@ fn the_refresh_mode_depends_on_the_terminal_profile() {
         (&[(33, 0x20)], UICC_RESET),
         (&[(35, 0x20)], UICC_RESET),
     ] {
-        bench.reset();
-        bench.expect(&terminal_profile(octets), "9000");
-        let next = if states(&mut bench)[0] { two.iccid() } else { one.iccid() };
-        assert_eq!(bench.enable(next, true), EnableResult::OK);
-        bench.expect(FETCH, expected);
+        testbed.reset();
+        testbed.expect(&terminal_profile(octets), "9000");
+        let next = if states(&mut testbed)[0] { two.iccid() } else { one.iccid() };
+        assert_eq!(testbed.enable(next, true), EnableResult::OK);
+        testbed.expect(FETCH, expected);
     }
 }
 
 #[test]
 fn refresh_is_not_announced_to_a_terminal_that_does_not_support_it() {
     for profile in [None, Some("8010000001FF"), Some("8010000003 FFFF7F")] {
-        let (mut bench, one, two) = with_two();
+        let (mut testbed, one, two) = with_two();
         if let Some(profile) = profile {
-            bench.expect(profile, "9000");
+            testbed.expect(profile, "9000");
         }
-        assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
-        bench.expect("80AA000005 A903830107", "9000");
-        bench.expect(FETCH, "6985");
-        bench.expect(&response("04", "00"), "6985");
+        assert_eq!(testbed.enable(one.iccid(), true), EnableResult::OK);
+        testbed.expect("80AA000005 A903830107", "9000");
+        testbed.expect(FETCH, "6985");
+        testbed.expect(&response("04", "00"), "6985");
         // It does not block another switch.
-        assert_eq!(bench.enable(two.iccid(), true), EnableResult::OK);
-        assert_eq!(states(&mut bench), [false, false]);
-        bench.reset();
-        assert_eq!(states(&mut bench), [false, true]);
+        assert_eq!(testbed.enable(two.iccid(), true), EnableResult::OK);
+        assert_eq!(states(&mut testbed), [false, false]);
+        testbed.reset();
+        assert_eq!(states(&mut testbed), [false, true]);
     }
 }
 
 #[test]
 fn after_a_profile_state_change_the_card_is_as_after_a_reset() {
-    let Some(mut bench) = with_ts48() else { return };
-    let server = Server::new(&bench, Curve::P256);
-    let other = Goods::small("8900012345678901242");
-    assert_eq!(outcome(&server.download(&mut bench, &other)), Ok(()));
-    bench.expect(&terminal_profile(&[(34, 0x20)]), "9000");
-    assert_eq!(bench.enable(other.iccid(), true), EnableResult::OK);
-    bench.expect("0020000A08 3535353535353535", "910B");
-    bench.expect("00A4000C02 2FE2", "910B");
-    bench.expect(FETCH, PROFILE_STATE_CHANGE);
+    let Some(mut testbed) = with_ts48() else { return };
+    let server = Server::new(&testbed, Curve::P256);
+    let other = TestPackage::small("8900012345678901242");
+    assert_eq!(outcome(&server.download(&mut testbed, &other)), Ok(()));
+    testbed.expect(&terminal_profile(&[(34, 0x20)]), "9000");
+    assert_eq!(testbed.enable(other.iccid(), true), EnableResult::OK);
+    testbed.expect("0020000A08 3535353535353535", "910B");
+    testbed.expect("00A4000C02 2FE2", "910B");
+    testbed.expect(FETCH, PROFILE_STATE_CHANGE);
     // A response to another command or with another mode is refused.
-    bench.expect(&response("04", "00"), "6A80");
-    bench.expect("801400000C 8103012109 82028281 830100", "6A80");
-    bench.expect("8014000005 8103010109", "6A80");
-    bench.expect(&response("09", "00"), "9000");
+    testbed.expect(&response("04", "00"), "6A80");
+    testbed.expect("801400000C 8103012109 82028281 830100", "6A80");
+    testbed.expect("8014000005 8103010109", "6A80");
+    testbed.expect(&response("09", "00"), "9000");
     // All channels except the basic channel are closed. Its selection, the verified PINs and the
     // terminal profile are cleared.
-    bench.expect("0181000000", "6881");
-    bench.expect("00A4000C02 2FE2", "6A82");
-    bench.forget_channel();
-    assert_eq!(states(&mut bench), [false, true]);
-    let with_files = bench.profiles()[0].iccid.unwrap();
-    assert_eq!(bench.enable(with_files, true), EnableResult::OK);
-    bench.expect(FETCH, "6985");
+    testbed.expect("0181000000", "6881");
+    testbed.expect("00A4000C02 2FE2", "6A82");
+    testbed.forget_channel();
+    assert_eq!(states(&mut testbed), [false, true]);
+    let with_files = testbed.profiles()[0].iccid.unwrap();
+    assert_eq!(testbed.enable(with_files, true), EnableResult::OK);
+    testbed.expect(FETCH, "6985");
 
     // A switch back: the MF of the profile is selected, and its PIN is not verified.
-    bench.expect("80F2000C", "6D00");
-    bench.expect(&terminal_profile(&[(34, 0x20)]), "910B");
-    bench.expect(FETCH, PROFILE_STATE_CHANGE);
-    bench.expect(&response("09", "00"), "9000");
-    bench.expect("80F2000C", "9000");
-    bench.expect("0020000A", "63CA");
+    testbed.expect("80F2000C", "6D00");
+    testbed.expect(&terminal_profile(&[(34, 0x20)]), "910B");
+    testbed.expect(FETCH, PROFILE_STATE_CHANGE);
+    testbed.expect(&response("09", "00"), "9000");
+    testbed.expect("80F2000C", "9000");
+    testbed.expect("0020000A", "63CA");
 }
 
 #[test]
 fn a_temporarily_failed_refresh_is_announced_again() {
-    let (mut bench, one, _) = with_two();
-    bench.expect(REFRESHES, "9000");
-    assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
+    let (mut testbed, one, _) = with_two();
+    testbed.expect(REFRESHES, "9000");
+    assert_eq!(testbed.enable(one.iccid(), true), EnableResult::OK);
     for busy in ["20", "21", "2F"] {
-        bench.expect(FETCH, UICC_RESET);
+        testbed.expect(FETCH, UICC_RESET);
         // Not in this response, because the terminal would repeat it at once.
-        bench.expect(&response("04", busy), "9000");
-        bench.expect("80AA000005 A903830107", "910B");
-        assert_eq!(states(&mut bench), [false, false]);
+        testbed.expect(&response("04", busy), "9000");
+        testbed.expect("80AA000005 A903830107", "910B");
+        assert_eq!(states(&mut testbed), [false, false]);
     }
-    bench.expect(FETCH, UICC_RESET);
-    bench.expect(&response("04", "30"), "9000");
-    bench.expect("80AA000005 A903830107", "9000");
-    bench.expect(FETCH, "6985");
-    bench.reset();
-    assert_eq!(states(&mut bench), [true, false]);
+    testbed.expect(FETCH, UICC_RESET);
+    testbed.expect(&response("04", "30"), "9000");
+    testbed.expect("80AA000005 A903830107", "9000");
+    testbed.expect(FETCH, "6985");
+    testbed.reset();
+    assert_eq!(states(&mut testbed), [true, false]);
 }
 
 #[test]
 fn a_memory_reset_announces_a_uicc_reset() {
-    let (mut bench, one, _) = with_two();
-    assert_eq!(bench.enable(one.iccid(), false), EnableResult::OK);
-    bench.expect(&terminal_profile(&[(34, 0x20)]), "9000");
+    let (mut testbed, one, _) = with_two();
+    assert_eq!(testbed.enable(one.iccid(), false), EnableResult::OK);
+    testbed.expect(&terminal_profile(&[(34, 0x20)]), "9000");
     let options = BitString::of(&[reset_options::DELETE_OPERATIONAL_PROFILES]);
     let request = EuiccMemoryResetRequest { reset_options: options };
-    assert_eq!(bench.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);
-    bench.expect(FETCH, UICC_RESET);
+    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);
+    testbed.expect(FETCH, UICC_RESET);
 }
 
 #[test]
 fn envelopes_are_checked() {
-    let mut bench = Bench::new();
+    let mut testbed = Testbed::new();
     for (envelope, status) in [
         // Menu selection, timer expiration, event download (user activity), call control: no
         // application handles them.
@@ -156,6 +156,6 @@ fn envelopes_are_checked() {
         ("00C2000002 D300", "6E00"),
         ("8010010001 FF", "6A86"),
     ] {
-        bench.expect(envelope, status);
+        testbed.expect(envelope, status);
     }
 }

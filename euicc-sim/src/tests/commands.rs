@@ -12,10 +12,10 @@ use rsp::der::Unknown;
 use rsp::sgp22::es10c::EnableResult;
 use world::RamMemory;
 
-use super::bench::{Bench, pki};
 use super::conversations::converse;
 use super::files::with_enabled;
-use super::server::{Goods, Server, outcome};
+use super::server::{Server, TestPackage, outcome};
+use super::testbed::{Testbed, pki};
 
 fn octets(digits: &str) -> Octets {
     Octets::from_hex(&digits.replace(' ', "")).unwrap()
@@ -44,15 +44,15 @@ fn content(digits: &str) -> FileManagement {
 }
 
 /// A card with these additional files in the generic profile, and these access rules.
-fn with_files(rules: &[&str], files: Vec<FileManagement>) -> Bench {
+fn with_files(rules: &[&str], files: Vec<FileManagement>) -> Testbed {
     with_files_and_codes(rules, files, vec![])
 }
 
-fn with_files_and_codes(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Bench {
-    with_enabled(&goods(rules, files, codes))
+fn with_files_and_codes(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Testbed {
+    with_enabled(&test_package(rules, files, codes))
 }
 
-fn goods(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Goods {
+fn test_package(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> TestPackage {
     const RULE: usize = 0x40;
     let rules: String =
         rules.iter().map(|rule| format!("{:F<1$}", rule.replace(' ', ""), 2 * RULE)).collect();
@@ -78,7 +78,7 @@ fn goods(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration
     }
     let end = package.elements.len() - 1;
     package.elements.insert(end, ProfileElement::GenericFileManagement(element));
-    Goods::of(package.encode())
+    TestPackage::of(package.encode())
 }
 
 /// An access rule that permits every operation.
@@ -154,9 +154,9 @@ fn increase_works_up_to_the_maximum_value() {
         create(0x2F22, "42210003", 1, size("03")),
         create(0x2F23, "46210003", 2, size("03")),
     ];
-    let mut bench = with_files(&[ANYTHING, "800101 9000"], files);
+    let mut testbed = with_files(&[ANYTHING, "800101 9000"], files);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("8032000001 01", "6986"),
             ("8032810003 000001", "6106"),
@@ -185,8 +185,8 @@ fn increase_works_up_to_the_maximum_value() {
             ("8032000001 01", "6982"),
         ],
     );
-    bench.reset();
-    bench.expect("00B2010C00", "FFFFFF 9000");
+    testbed.reset();
+    testbed.expect("00B2010C00", "FFFFFF 9000");
 }
 
 #[test]
@@ -200,9 +200,9 @@ fn data_objects_are_set_retrieved_listed_and_deleted() {
         })
     };
     let files = vec![ber_tlv(0x2F21, "20"), ber_tlv(0x2F22, "0400"), create(0x2F23, "4121", 1, size("02"))];
-    let mut bench = with_files(&[ANYTHING], files);
+    let mut testbed = with_files(&[ANYTHING], files);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("80CB008001 5C", "6986"),
             ("80CB008101 5C 00", "5C00 9000"),
@@ -250,18 +250,18 @@ fn data_objects_are_set_retrieved_listed_and_deleted() {
             ("80CB008001 83 00", "6981"),
         ],
     );
-    bench.reset();
-    converse(&mut bench, &[("80CB008101 5C 00", "5C0280A0 9000"), ("80CB008001 80 00", "800133 9000")]);
+    testbed.reset();
+    converse(&mut testbed, &[("80CB008101 5C 00", "5C0280A0 9000"), ("80CB008001 80 00", "800133 9000")]);
 }
 
 #[test]
 fn a_data_object_is_transferred_in_blocks() {
     let files = vec![create(0x2F21, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("08")))];
-    let mut bench = with_files(&[ANYTHING], files);
+    let mut testbed = with_files(&[ANYTHING], files);
     let value = |octet: &str, count| octet.repeat(count);
     let ff = value("FF", 300);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             // 80 82 01 2C and 300 octets, in blocks of 4 and 0, 100, 100 and 100.
             ("80DB000003 112233", "6985"),
@@ -279,64 +279,64 @@ fn a_data_object_is_transferred_in_blocks() {
     let object = format!("8082012C{}{}{}", value("11", 100), value("22", 100), value("33", 100));
     // In T=0 the warning comes first and the data after it, with the warning repeated until the
     // last block.
-    bench.expect("80CB008001 80", "62F1");
-    bench.expect("80C0000000", &format!("{}62F1", &object[..512]));
-    bench.expect("80CB000000", &format!("{}9000", &object[512..]));
-    bench.expect("80CB004000", &format!("{}9000", &object[512..]));
-    bench.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
-    bench.expect("80CB004064", &format!("{}62F1", &object[..200]));
-    bench.expect("80CB000064", &format!("{}62F1", &object[200..400]));
+    testbed.expect("80CB008001 80", "62F1");
+    testbed.expect("80C0000000", &format!("{}62F1", &object[..512]));
+    testbed.expect("80CB000000", &format!("{}9000", &object[512..]));
+    testbed.expect("80CB004000", &format!("{}9000", &object[512..]));
+    testbed.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
+    testbed.expect("80CB004064", &format!("{}62F1", &object[..200]));
+    testbed.expect("80CB000064", &format!("{}62F1", &object[200..400]));
     // Another channel has its own transfers.
-    bench.expect("0070000001", "019000");
-    bench.expect("81CB000064", "6985");
-    bench.expect("81CB008101 80 10", &format!("{}62F1", &object[..32]));
-    bench.expect("80CB000064", &format!("{}62F1", &object[400..600]));
+    testbed.expect("0070000001", "019000");
+    testbed.expect("81CB000064", "6985");
+    testbed.expect("81CB008101 80 10", &format!("{}62F1", &object[..32]));
+    testbed.expect("80CB000064", &format!("{}62F1", &object[400..600]));
     // With extended length the data are returned at once.
-    bench.expect("80CB0080 000001 80 0000", &format!("{object}9000"));
+    testbed.expect("80CB0080 000001 80 0000", &format!("{object}9000"));
     // Selecting another EF, or the same EF again, ends the transfer.
-    bench.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
-    bench.expect("00A4000C02 2F21", "9000");
-    bench.expect("80CB000064", "6985");
+    testbed.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
+    testbed.expect("00A4000C02 2F21", "9000");
+    testbed.expect("80CB000064", "6985");
     // An incomplete object changes nothing, even after a reset.
-    bench.expect("80DB008104 8082012C", "63F1");
-    bench.expect(&format!("80DB0000FF{}", &ff[..510]), "63F1");
-    bench.reset();
-    bench.expect("80CB0081 000001 80 0000", &format!("{object}9000"));
+    testbed.expect("80DB008104 8082012C", "63F1");
+    testbed.expect(&format!("80DB0000FF{}", &ff[..510]), "63F1");
+    testbed.reset();
+    testbed.expect("80CB0081 000001 80 0000", &format!("{object}9000"));
 }
 
 #[test]
 fn data_objects_are_limited_by_the_memory_of_the_card() {
     let files = vec![create(0x2F21, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("08")))];
-    let mut bench = with_files(&[ANYTHING], files);
-    let free = |bench: &mut Bench| bench.free_memory();
-    let before = free(&mut bench);
-    bench.expect(&format!("80DB0081 00 8008 8083 FFFFF0{}", "00".repeat(0x8003)), "6A84");
-    assert_eq!(free(&mut bench), before);
-    bench.expect(&format!("80DB0081 00 8004 8082 8000{}", "00".repeat(0x8000)), "9000");
-    assert_eq!(free(&mut bench), before - 0x8004);
-    bench.expect("80DB008101 80", "9000");
-    assert_eq!(free(&mut bench), before);
+    let mut testbed = with_files(&[ANYTHING], files);
+    let free = |testbed: &mut Testbed| testbed.free_memory();
+    let before = free(&mut testbed);
+    testbed.expect(&format!("80DB0081 00 8008 8083 FFFFF0{}", "00".repeat(0x8003)), "6A84");
+    assert_eq!(free(&mut testbed), before);
+    testbed.expect(&format!("80DB0081 00 8004 8082 8000{}", "00".repeat(0x8000)), "9000");
+    assert_eq!(free(&mut testbed), before - 0x8004);
+    testbed.expect("80DB008101 80", "9000");
+    assert_eq!(free(&mut testbed), before);
 }
 
 #[test]
 fn incomplete_objects_share_the_free_memory() {
     let file = |fid, sfi| create(fid, "7921", 1, move |fcp| fcp.short_ef_id = Some(octets(sfi)));
-    let mut bench = with_files(&[ANYTHING], vec![file(0x2F21, "08"), file(0x2F22, "10")]);
-    bench.expect("0070000001", "019000");
-    let free = bench.free_memory();
+    let mut testbed = with_files(&[ANYTHING], vec![file(0x2F21, "08"), file(0x2F22, "10")]);
+    testbed.expect("0070000001", "019000");
+    let free = testbed.free_memory();
     // Half of the first object has been received but not written when the other channel requests
     // more than the remaining memory.
     let half = free / 2;
-    bench.expect(&format!("80DB0081 00 0005 8083 {:06X}", free - 5), "63F1");
+    testbed.expect(&format!("80DB0081 00 0005 8083 {:06X}", free - 5), "63F1");
     for _ in 0..half / 0x8000 {
-        bench.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
+        testbed.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
     }
-    assert_eq!(bench.free_memory(), free);
-    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "6A84");
-    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4), "63F1");
+    assert_eq!(testbed.free_memory(), free);
+    testbed.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "6A84");
+    testbed.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4), "63F1");
     // The first object can be completed. An abandoned object of the other channel takes no memory.
-    bench.expect("00A4000C02 2F21", "9000");
-    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "63F1");
+    testbed.expect("00A4000C02 2F21", "9000");
+    testbed.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "63F1");
 }
 
 #[test]
@@ -346,30 +346,30 @@ fn memory_reserved_for_data_objects_is_not_available_to_others() {
         fcp.ef_file_size = Some(octets("4000"));
     });
     let other = create(0x2F22, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("10")));
-    let mut bench = with_files(&[ANYTHING], vec![reserved, other]);
-    assert!(bench.read("00A4000402 2F21").contains("85024000"));
-    let free = |bench: &mut Bench| bench.free_memory();
-    let before = free(&mut bench);
+    let mut testbed = with_files(&[ANYTHING], vec![reserved, other]);
+    assert!(testbed.read("00A4000402 2F21").contains("85024000"));
+    let free = |testbed: &mut Testbed| testbed.free_memory();
+    let before = free(&mut testbed);
     // Objects within the reserved size need no additional memory. Beyond it they do, and all of it
     // is released again.
-    bench.expect(&format!("80DB0081 00 4000 8082 3FFC{}", "00".repeat(0x3FFC)), "9000");
-    assert_eq!(free(&mut bench), before);
-    bench.expect("80DB008104 81021122", "9000");
-    assert_eq!(free(&mut bench), before - 4);
-    bench.expect("80DB008101 80", "9000");
-    assert_eq!(free(&mut bench), before);
+    testbed.expect(&format!("80DB0081 00 4000 8082 3FFC{}", "00".repeat(0x3FFC)), "9000");
+    assert_eq!(free(&mut testbed), before);
+    testbed.expect("80DB008104 81021122", "9000");
+    assert_eq!(free(&mut testbed), before - 4);
+    testbed.expect("80DB008101 80", "9000");
+    assert_eq!(free(&mut testbed), before);
     // Another file cannot use the reserved memory.
     let rest = before - 5;
-    bench.expect(&format!("80DB0082 00 0005 8083 {rest:06X}"), "63F1");
+    testbed.expect(&format!("80DB0082 00 0005 8083 {rest:06X}"), "63F1");
     for _ in 0..rest / 0x8000 {
-        bench.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
+        testbed.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
     }
     let last = rest % 0x8000;
-    bench.expect(&format!("80DB0000 00 {last:04X} {}", "00".repeat(last as usize)), "9000");
-    assert_eq!(free(&mut bench), 0);
-    bench.expect("80DB008203 8101 00", "6A84");
-    bench.expect(&format!("80DB0081 00 3FFC 8082 3FF8{}", "00".repeat(0x3FF8)), "9000");
-    bench.expect("80DB008103 8201 00", "6A84");
+    testbed.expect(&format!("80DB0000 00 {last:04X} {}", "00".repeat(last as usize)), "9000");
+    assert_eq!(free(&mut testbed), 0);
+    testbed.expect("80DB008203 8101 00", "6A84");
+    testbed.expect(&format!("80DB0081 00 3FFC 8082 3FF8{}", "00".repeat(0x3FF8)), "9000");
+    testbed.expect("80DB008103 8201 00", "6A84");
 }
 
 #[test]
@@ -389,9 +389,9 @@ fn a_deactivated_file_is_selected_with_a_warning_and_cannot_be_used() {
         transparent(0x2F23, 0x0C, 0x40),
         create(0x2F24, "4121", 2, size("02")),
     ];
-    let mut bench = with_files(&[ANYTHING, "800103 9000 800118 A406 83010A 950108"], files);
+    let mut testbed = with_files(&[ANYTHING, "800103 9000 800118 A406 83010A 950108"], files);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("0004000000", "6986"),
             ("00A4000C02 2F21", "9000"),
@@ -432,15 +432,15 @@ fn a_deactivated_file_is_selected_with_a_warning_and_cannot_be_used() {
         ],
     );
     // The state persists over a reset.
-    bench.reset();
-    bench.expect("00A4000C02 2F24", "6283");
+    testbed.reset();
+    testbed.expect("00A4000C02 2F24", "6283");
 }
 
 #[test]
 fn response_data_are_available_to_the_next_command_only() {
-    let Some(mut bench) = super::files::with_ts48() else { return };
+    let Some(mut testbed) = super::files::with_ts48() else { return };
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4000402 2FE2", "611E"),
             // A part of the data, too many, and the rest.
@@ -533,38 +533,38 @@ fn an_access_rule_grants_exactly_its_right() {
     let numbers = 2..;
     let files =
         numbers.zip(&table).map(|(rule, _)| create(0x2F60 + u16::from(rule), "4121", rule, size("01")));
-    let mut bench = with_files_and_codes(&rules, files.collect(), codes());
+    let mut testbed = with_files_and_codes(&rules, files.collect(), codes());
     let presented =
         ["", "0020000108 3131313131313131", "0020000A08 3333333333333333", "0020001108 3232323232323232"];
     let presented = presented.into_iter().chain(["0020008A08 3434343434343434"]);
     for (state, verify) in presented.enumerate() {
         if !verify.is_empty() {
-            bench.expect(verify, "9000");
+            testbed.expect(verify, "9000");
         }
         for (rule, (text, who)) in (2..).zip(&table) {
-            bench.expect(&format!("00A4000C02{:04X}", 0x2F60 + rule), "9000");
+            testbed.expect(&format!("00A4000C02{:04X}", 0x2F60 + rule), "9000");
             let expected = if who.as_bytes()[state] == b'1' { "FF9000" } else { "6982" };
-            assert_eq!(bench.apdu("00B0000000"), expected, "{text} in state {state}");
+            assert_eq!(testbed.apdu("00B0000000"), expected, "{text} in state {state}");
         }
     }
     let number_of = |who| table.iter().position(|(_, other)| *other == who).unwrap();
     let (pin, not_pin) = (number_of("01111"), number_of("10000"));
     // A disabled PIN counts as verified.
-    bench.expect("0026000108 3131313131313131", "9000");
-    bench.reset();
-    bench.expect(&format!("00A4000C02 {:04X}", 0x2F62 + pin), "9000");
-    bench.expect("00B0000000", "FF9000");
-    bench.expect(&format!("00A4000C02 {:04X}", 0x2F62 + not_pin), "9000");
-    bench.expect("00B0000000", "6982");
+    testbed.expect("0026000108 3131313131313131", "9000");
+    testbed.reset();
+    testbed.expect(&format!("00A4000C02 {:04X}", 0x2F62 + pin), "9000");
+    testbed.expect("00B0000000", "FF9000");
+    testbed.expect(&format!("00A4000C02 {:04X}", 0x2F62 + not_pin), "9000");
+    testbed.expect("00B0000000", "6982");
 }
 
 #[test]
 fn pins_apply_to_the_whole_card_and_their_state_is_reported() {
     let rules = [ANYTHING, "800101 A406 830101 950108"];
-    let mut bench = with_files_and_codes(&rules, vec![create(0x2F21, "4121", 2, size("01"))], codes());
+    let mut testbed = with_files_and_codes(&rules, vec![create(0x2F21, "4121", 2, size("01"))], codes());
     let wrong = "002C000110 3939393939393939 3535353535353535";
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             // A PIN verified on one channel is verified on all.
             ("0070000001", "01 9000"),
@@ -600,21 +600,21 @@ fn pins_apply_to_the_whole_card_and_their_state_is_reported() {
     );
     for left in (0..10).rev() {
         let expected = if left == 0 { "6983".to_owned() } else { format!("63C{left:X}") };
-        bench.expect(wrong, &expected);
+        testbed.expect(wrong, &expected);
     }
-    bench.expect("002C000110 3131313131313131 3535353535353535", "6983");
-    bench.expect("002C000100", "6983");
+    testbed.expect("002C000110 3131313131313131 3535353535353535", "6983");
+    testbed.expect("002C000100", "6983");
 }
 
 #[test]
 fn a_challenge_has_the_requested_length_and_never_repeats() {
-    let mut bench = with_files(&[ANYTHING], vec![]);
-    let (one, two) = (bench.read("0084000008"), bench.read("0084000008"));
+    let mut testbed = with_files(&[ANYTHING], vec![]);
+    let (one, two) = (testbed.read("0084000008"), testbed.read("0084000008"));
     assert_eq!(one.len(), 16);
     assert_ne!(one, two);
-    assert_eq!(bench.read("0084000000").len(), 512);
+    assert_eq!(testbed.read("0084000000").len(), 512);
     converse(
-        &mut bench,
+        &mut testbed,
         &[("0084000108", "6A86"), ("00840000", "6700"), ("008400000100", "6700"), ("8084000008", "6E00")],
     );
 }
@@ -627,14 +627,14 @@ fn the_effects_of_every_command_are_in_the_memory() {
         create(0x2F22, "7921", 1, |_| {}),
         create(0x2F23, "4121", 1, size("01")),
     ];
-    let goods = goods(&[ANYTHING], files, codes());
+    let test_package = test_package(&[ANYTHING], files, codes());
     let memory = RamMemory::default();
-    let mut bench = Bench::with(pki(), |_| {}, memory.clone());
-    let server = Server::new(&bench, Curve::P256);
-    assert_eq!(outcome(&server.download(&mut bench, &goods)), Ok(()));
-    assert_eq!(bench.enable(goods.iccid(), false), EnableResult::OK);
+    let mut testbed = Testbed::with(pki(), |_| {}, memory.clone());
+    let server = Server::new(&testbed, Curve::P256);
+    assert_eq!(outcome(&server.download(&mut testbed, &test_package)), Ok(()));
+    assert_eq!(testbed.enable(test_package.iccid(), false), EnableResult::OK);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4000C02 3F00", "9000"),
             ("00A4000C02 2F21", "9000"),
@@ -647,7 +647,7 @@ fn the_effects_of_every_command_are_in_the_memory() {
         ],
     );
     converse(
-        &mut Bench::with(pki(), |_| {}, memory),
+        &mut Testbed::with(pki(), |_| {}, memory),
         &[
             ("00A4000C02 2F21", "9000"),
             ("00B2010400", "000007 9000"),

@@ -3,14 +3,14 @@
 use profile::ProfileElement;
 use profile::generic::Subscription;
 
-use super::bench::Bench;
 use super::files::{own_package, with_enabled, with_ts48};
-use super::server::Goods;
+use super::server::TestPackage;
+use super::testbed::Testbed;
 
 #[track_caller]
-pub(super) fn converse(bench: &mut Bench, conversation: &[(&str, &str)]) {
+pub(super) fn converse(testbed: &mut Testbed, conversation: &[(&str, &str)]) {
     for (number, (command, answer)) in conversation.iter().enumerate() {
-        let found = bench.apdu(command);
+        let found = testbed.apdu(command);
         assert_eq!(found, answer.replace(' ', ""), "line {}: {command}", number + 1);
     }
 }
@@ -19,10 +19,10 @@ const SELECT_ISD_R: &str = "00A4040010 A0000005591010FFFFFFFF8900000100";
 
 #[test]
 fn without_a_profile_only_the_isd_r_and_the_ecasd_exist() {
-    let mut bench = Bench::new();
-    let eid = bench.card.eid().to_string();
+    let mut testbed = Testbed::new();
+    let eid = testbed.card.eid().to_string();
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A40004023F00", "6A82"),
             ("00A4040407 A0000000871002", "6A82"),
@@ -48,11 +48,11 @@ fn without_a_profile_only_the_isd_r_and_the_ecasd_exist() {
 
 #[test]
 fn store_data_must_reach_the_isd_r_in_order() {
-    let mut bench = Bench::new();
-    let eid = bench.card.eid().to_string();
+    let mut testbed = Testbed::new();
+    let eid = testbed.card.eid().to_string();
     let answer = format!("BF3E12 5A10{eid} 9000");
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("80E2910006 BF3E035C015A", "6D00"),
             (SELECT_ISD_R, "6121"),
@@ -96,9 +96,9 @@ fn store_data_must_reach_the_isd_r_in_order() {
 
 #[test]
 fn a_channel_must_be_opened_and_inherits_nothing() {
-    let Some(mut bench) = with_ts48() else { return };
+    let Some(mut testbed) = with_ts48() else { return };
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("01A4000C02 3F00", "6881"),
             ("4FB0000001", "6881"),
@@ -132,17 +132,17 @@ fn a_channel_must_be_opened_and_inherits_nothing() {
     );
     // Nineteen channels besides the basic channel.
     for number in 1..=19 {
-        bench.expect("0070000001", &format!("{number:02X}9000"));
+        testbed.expect("0070000001", &format!("{number:02X}9000"));
     }
-    bench.expect("0070000001", "6A81");
-    bench.expect("4FA4000C02 2FE2", "9000");
+    testbed.expect("0070000001", "6A81");
+    testbed.expect("4FA4000C02 2FE2", "9000");
 }
 
 #[test]
 fn files_are_selected_by_identifier_path_parent_and_name() {
-    let Some(mut bench) = with_ts48() else { return };
+    let Some(mut testbed) = with_ts48() else { return };
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4000402 2FE2", "611E"),
             ("00C000001E", "621C 82024121 83022FE2 A503C00140 8A0105 8B032F0603 8002000A 880110 9000"),
@@ -201,7 +201,7 @@ fn files_are_selected_by_identifier_path_parent_and_name() {
 
 #[test]
 fn binary_and_record_files_can_be_read() {
-    let Some(mut bench) = with_ts48() else { return };
+    let Some(mut testbed) = with_ts48() else { return };
     let usim = "61144F0CA0000000871002FF49FF058950045553494D";
     let usim = format!("{usim:F<66}9000");
     let isim = "61144F0CA0000000871004FF49FF058950044953494D";
@@ -209,7 +209,7 @@ fn binary_and_record_files_can_be_read() {
     let csim = "61184F10A0000003431002F310FFFF89020000FF50044353494D";
     let csim = format!("{csim:F<66}9000");
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00B0000001", "6986"),
             ("00A4000C02 2FE2", "9000"),
@@ -244,10 +244,10 @@ fn binary_and_record_files_can_be_read() {
 
 #[test]
 fn access_rights_are_checked_and_pin_attempts_counted() {
-    let Some(mut bench) = with_ts48() else { return };
+    let Some(mut testbed) = with_ts48() else { return };
     let adm1 = super::files::VERIFY_ADM1;
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4040C07 A0000000871002", "9000"),
             // Of the PINs that apply here, the first is disabled.
@@ -281,9 +281,9 @@ fn access_rights_are_checked_and_pin_attempts_counted() {
             ("0020000207 30303030FFFFFF", "6A88"),
         ],
     );
-    bench.reset();
+    testbed.reset();
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4040C07 A0000000871002", "9000"),
             ("00A4000C02 6F07", "9000"),
@@ -308,32 +308,32 @@ fn access_rights_are_checked_and_pin_attempts_counted() {
             ("0020008108 39393939FFFFFFFF", "6A88"),
         ],
     );
-    bench.reset();
+    testbed.reset();
     // An attempt is counted before the response, and the counter persists over a reset.
-    converse(&mut bench, &[("00200001", "63C3"), ("0020000108 30303030FFFFFFFF", "63C2")]);
-    bench.reset();
-    bench.expect("00200001", "63C2");
+    converse(&mut testbed, &[("00200001", "63C3"), ("0020000108 30303030FFFFFFFF", "63C2")]);
+    testbed.reset();
+    testbed.expect("00200001", "63C2");
 }
 
 #[test]
 fn a_profile_switch_clears_the_selection_of_every_channel() {
-    let Some(mut bench) = with_ts48() else { return };
-    let iccid = bench.profiles()[0].iccid.unwrap();
-    bench.expect("00A4000C02 2FE2", "9000");
-    bench.disable(iccid, false);
-    bench.expect("00B0000000", "6D00");
-    bench.expect("00A4000C02 3F00", "6A82");
-    bench.enable(iccid, false);
-    bench.expect("00B0000000", "6D00");
-    bench.expect("00A4000C02 3F00", "9000");
-    bench.expect("00A4000C02 2FE2", "9000");
+    let Some(mut testbed) = with_ts48() else { return };
+    let iccid = testbed.profiles()[0].iccid.unwrap();
+    testbed.expect("00A4000C02 2FE2", "9000");
+    testbed.disable(iccid, false);
+    testbed.expect("00B0000000", "6D00");
+    testbed.expect("00A4000C02 3F00", "6A82");
+    testbed.enable(iccid, false);
+    testbed.expect("00B0000000", "6D00");
+    testbed.expect("00A4000C02 3F00", "9000");
+    testbed.expect("00A4000C02 2FE2", "9000");
 }
 
 #[test]
 fn unknown_classes_and_instructions_are_refused() {
-    let Some(mut bench) = with_ts48() else { return };
+    let Some(mut testbed) = with_ts48() else { return };
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("80A4000C02 3F00", "6E00"),
             ("A0A4000002 3F00", "6E00"),
@@ -359,10 +359,10 @@ fn unknown_classes_and_instructions_are_refused() {
 
 #[test]
 fn the_mno_sd_exists_with_its_profile_and_permits_no_authentication() {
-    let Some(mut bench) = with_ts48() else { return };
-    let iccid = bench.profiles()[0].iccid.unwrap();
+    let Some(mut testbed) = with_ts48() else { return };
+    let iccid = testbed.profiles()[0].iccid.unwrap();
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4040408 A000000151000000 00", "6F10 8408 A000000151000000 A504 9F6501FF 9000"),
             ("80CA006600", "6A88"),
@@ -376,12 +376,12 @@ fn the_mno_sd_exists_with_its_profile_and_permits_no_authentication() {
             ("00A4040C08 A000000151000000", "9000"),
         ],
     );
-    let keys = bench.read("80CA00E000");
+    let keys = testbed.read("80CA00E000");
     // Key 1 of version 1, a DES key of sixteen octets, comes first.
     assert!(keys.starts_with("E0") && keys.contains("C00401018010"), "{keys}");
-    bench.disable(iccid, false);
-    bench.expect("80CA00E000", "6D00");
-    bench.expect("00A4040C08 A000000151000000", "6A82");
+    testbed.disable(iccid, false);
+    testbed.expect("80CA00E000", "6D00");
+    testbed.expect("00A4040C08 A000000151000000", "6A82");
 }
 
 #[test]
@@ -397,8 +397,8 @@ fn a_key_too_long_for_its_template_is_not_reported() {
             (modulus.key_type, modulus.key_data) = ([0xA1].into(), vec![0x5A; octets].as_slice().into());
             keys[0].key_components.insert(0, modulus);
         }
-        let mut bench = with_enabled(&Goods::of(package.encode()));
-        bench.expect("00A4040C08 A000000151000000", "9000");
-        bench.expect("80CA00E000", expected);
+        let mut testbed = with_enabled(&TestPackage::of(package.encode()));
+        testbed.expect("00A4040C08 A000000151000000", "9000");
+        testbed.expect("80CA00E000", expected);
     }
 }

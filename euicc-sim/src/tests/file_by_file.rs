@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use profile::{FileKind, FileSystem, Package, ProfileFiles};
 use rsp::der::{Tag, tlv};
 
-use super::bench::Bench;
 use super::files::{VERIFY_ADM1, ts48, with_enabled};
-use super::server::Goods;
+use super::server::TestPackage;
+use super::testbed::Testbed;
 use super::value_notation::{ExpectedFile, ExpectedFiles};
 
 /// The codes that give all access rights of the TS.48 profile.
@@ -47,7 +47,7 @@ fn every_file_matches_the_decoded_package() {
 }
 
 fn walk(name: &str, package: Vec<u8>, expected: &ExpectedFiles, source: &str) {
-    let mut walk = Walk { bench: with_enabled(&Goods::of(package)), expected, name };
+    let mut walk = Walk { testbed: with_enabled(&TestPackage::of(package)), expected, name };
     for file in &expected.files {
         walk.check(file);
     }
@@ -64,7 +64,7 @@ fn walk(name: &str, package: Vec<u8>, expected: &ExpectedFiles, source: &str) {
 }
 
 struct Walk<'a> {
-    bench: Bench,
+    testbed: Testbed,
     expected: &'a ExpectedFiles,
     name: &'a str,
 }
@@ -76,7 +76,7 @@ impl Walk<'_> {
         match path {
             [first, rest @ ..] if self.expected.applications.contains_key(first) => {
                 let aid = &self.expected.applications[first];
-                self.bench.expect(&format!("00A4040C{:02X}{aid}", aid.len() / 2), "9000");
+                self.testbed.expect(&format!("00A4040C{:02X}{aid}", aid.len() / 2), "9000");
                 format!("7FFF{}", digits(rest))
             }
             _ => digits(path),
@@ -85,20 +85,20 @@ impl Walk<'_> {
 
     fn select(&mut self, path: &[u16]) {
         if path.is_empty() {
-            return self.bench.expect("00A4000C023F00", "9000");
+            return self.testbed.expect("00A4000C023F00", "9000");
         }
         let path = self.path(path);
-        self.bench.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
+        self.testbed.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
     }
 
     fn check(&mut self, file: &ExpectedFile) {
         let what = format!("{} {:04X?} {}", self.name, file.path(), file.name);
         // By path.
         let path = self.path(&file.path());
-        let fcp = self.bench.read(&format!("00A40804{:02X}{path}", path.len() / 2));
+        let fcp = self.testbed.read(&format!("00A40804{:02X}{path}", path.len() / 2));
         let size = self.check_fcp(file, &hex::decode(fcp).unwrap(), &what);
         for code in CODES {
-            let answer = self.bench.apdu(code);
+            let answer = self.testbed.apdu(code);
             // PIN2 belongs to applications and to DF.TELECOM.
             assert!(answer == "9000" || answer == "6A88" && code == CODES[2], "{what}: {code} {answer}");
         }
@@ -107,10 +107,10 @@ impl Walk<'_> {
         // Step by step through the directories.
         let steps = self.path(&file.path());
         let (first, rest) = steps.split_at(4);
-        self.bench.expect(&format!("00A4000C02{}", if first == "7FFF" { first } else { "3F00" }), "9000");
+        self.testbed.expect(&format!("00A4000C02{}", if first == "7FFF" { first } else { "3F00" }), "9000");
         let steps = if first == "7FFF" { rest } else { steps.as_str() };
         for step in steps.as_bytes().chunks(4) {
-            self.bench.expect(&format!("00A4000C02{}", String::from_utf8_lossy(step)), "9000");
+            self.testbed.expect(&format!("00A4000C02{}", String::from_utf8_lossy(step)), "9000");
         }
         self.check_content(file, &content, &what);
         // By short identifier.
@@ -120,15 +120,15 @@ impl Walk<'_> {
             self.select(&file.directory);
             match file.record_length() {
                 _ if file.is_ber_tlv() => {
-                    self.bench.expect(&format!("80CB00{:02X}015C00", 0x80 | sfi), "5C009000")
+                    self.testbed.expect(&format!("80CB00{:02X}015C00", 0x80 | sfi), "5C009000")
                 }
                 Some(length) => {
                     let record = hex::encode_upper(&content[..length]);
-                    self.bench.expect(&format!("00B201{:02X}00", sfi << 3 | 4), &format!("{record}9000"));
+                    self.testbed.expect(&format!("00B201{:02X}00", sfi << 3 | 4), &format!("{record}9000"));
                 }
                 None => {
                     let start = hex::encode_upper(&content[..size.min(0x10)]);
-                    let read = self.bench.apdu(&format!("00B0{:02X}00{:02X}", 0x80 | sfi, size.min(0x10)));
+                    let read = self.testbed.apdu(&format!("00B0{:02X}00{:02X}", 0x80 | sfi, size.min(0x10)));
                     assert_eq!(read, format!("{start}9000"), "{what} by short identifier {sfi}");
                 }
             }
@@ -178,20 +178,20 @@ impl Walk<'_> {
                 Some(_) => "00B2010400",
                 None => "00B0000000",
             };
-            return self.bench.expect(command, "6982");
+            return self.testbed.expect(command, "6982");
         }
         if file.is_ber_tlv() {
             // The packages contain no objects: the test writes one, lists it, reads it and deletes
             // it.
             assert!(content.is_empty(), "{what}");
-            assert_eq!(self.bench.apdu("80CB0080015C00"), "5C009000", "{what}");
+            assert_eq!(self.testbed.apdu("80CB0080015C00"), "5C009000", "{what}");
             if !self.expected.allows(file, UPDATE) {
-                return self.bench.expect("80DB0080048002CAFE", "6982");
+                return self.testbed.expect("80DB0080048002CAFE", "6982");
             }
-            self.bench.expect("80DB0080048002CAFE", "9000");
-            self.bench.expect("80CB0080015C00", "5C01809000");
-            self.bench.expect("80CB0080018000", "8002CAFE9000");
-            self.bench.expect("80DB00800180", "9000");
+            self.testbed.expect("80DB0080048002CAFE", "9000");
+            self.testbed.expect("80CB0080015C00", "5C01809000");
+            self.testbed.expect("80CB0080018000", "8002CAFE9000");
+            self.testbed.expect("80DB00800180", "9000");
             return;
         }
         let (length, commands): (_, Vec<String>) = match self.expected.real(file).record_length() {
@@ -206,7 +206,7 @@ impl Walk<'_> {
             }
         };
         for (command, expected) in commands.iter().zip(content.chunks(length)) {
-            let answer = self.bench.apdu(command);
+            let answer = self.testbed.apdu(command);
             assert_eq!(answer, format!("{}9000", hex::encode_upper(expected)), "{what}: {command}");
         }
     }
@@ -220,7 +220,7 @@ impl Walk<'_> {
             let expected: BTreeSet<u16> = here.map(|file| file.fid).collect();
             self.select(directory);
             let candidates = (0x2F00..=0x2FFF).chain(0x4F00..=0x4FFF).chain(0x6F00..=0x6FFF);
-            let is_there = |fid: &u16| self.bench.apdu(&format!("00A4000C02{fid:04X}")) == "9000";
+            let is_there = |fid: &u16| self.testbed.apdu(&format!("00A4000C02{fid:04X}")) == "9000";
             let found: BTreeSet<u16> = candidates.filter(is_there).collect();
             assert_eq!(found, expected, "{} {directory:04X?}", self.name);
         }

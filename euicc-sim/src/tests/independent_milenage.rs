@@ -10,23 +10,23 @@ use profile::Description;
 use profile::description::{FilesBy, Format};
 use world::{Dice, SeededDice};
 
-use super::bench::Bench;
 use super::files::{SELECT_USIM, with_enabled};
-use super::server::Goods;
+use super::server::TestPackage;
+use super::testbed::Testbed;
 
 const KI: &str = "000102030405060708090a0b0c0d0e0f";
 const OP: &str = "101112131415161718191a1b1c1d1e1f";
 const RAND: &str = "00112233445566778899aabbccddeeff";
 
 /// A card with the profile of a description with `opc` or `op`.
-fn card(format: Format, files: FilesBy, ki: &str, (name, value): (&str, &str)) -> Bench {
+fn card(format: Format, files: FilesBy, ki: &str, (name, value): (&str, &str)) -> Testbed {
     let text = format!(
         "iccid = '89724990000000000126'\nimsi = '724990000000012'\n[authentication]\nki = '{ki}'\n{name} = '{value}'\n"
     );
     let description = Description { format, files, ..Description::parse(&text).unwrap() };
-    let mut bench = with_enabled(&Goods::of(description.build().unwrap().encode()));
-    bench.read(SELECT_USIM);
-    bench
+    let mut testbed = with_enabled(&TestPackage::of(description.build().unwrap().encode()));
+    testbed.read(SELECT_USIM);
+    testbed
 }
 
 /// AUTHENTICATE in the 3G context with these values in hexadecimal.
@@ -100,10 +100,10 @@ const PRECOMPUTED: [(&str, [&str; 5], &str); 2] = [
 #[test]
 fn a_built_usim_matches_the_precomputed_values_of_libosmocore() {
     for (name, [autn, res, ck, ik, after], auts) in PRECOMPUTED {
-        let mut bench = card(Format::V2_3, FilesBy::Templates, KI, (name, OP));
-        assert_eq!(success(&bench.read(&challenge(RAND, autn))), [res, ck, ik], "{name}");
-        assert_eq!(synchronisation_failure(&bench.read(&challenge(RAND, autn))), auts, "{name}");
-        assert_eq!(success(&bench.read(&challenge(RAND, after))), [res, ck, ik], "{name}, after AUTS");
+        let mut testbed = card(Format::V2_3, FilesBy::Templates, KI, (name, OP));
+        assert_eq!(success(&testbed.read(&challenge(RAND, autn))), [res, ck, ik], "{name}");
+        assert_eq!(synchronisation_failure(&testbed.read(&challenge(RAND, autn))), auts, "{name}");
+        assert_eq!(success(&testbed.read(&challenge(RAND, after))), [res, ck, ik], "{name}, after AUTS");
     }
 }
 
@@ -123,21 +123,21 @@ fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
                 let arguments = ["-k", &ki, argument, &op, "-r", &rand];
                 let generate = |more: [&str; 2]| osmo_auc_gen(&[&arguments[..], &more].concat());
                 let Some(first) = generate(["-s", "3232"]) else { return };
-                let mut bench = card(format, files, &ki, (name, &op));
+                let mut testbed = card(format, files, &ki, (name, &op));
 
-                assert_eq!(success(&bench.read(&challenge(&rand, &first["AUTN"]))), keys(&first));
+                assert_eq!(success(&testbed.read(&challenge(&rand, &first["AUTN"]))), keys(&first));
                 // The same AUTN again: osmo-auc-gen continues from the AUTS of the card.
-                let auts = synchronisation_failure(&bench.read(&challenge(&rand, &first["AUTN"])));
+                let auts = synchronisation_failure(&testbed.read(&challenge(&rand, &first["AUTN"])));
                 let next = generate(["--auts", &auts]).unwrap();
                 assert!(next["SQN"].parse::<u64>().unwrap() > 3232, "{next:?}");
                 // With another key or altered values the authentication fails and nothing is
                 // counted.
                 let other = osmo_auc_gen(&["-k", &op, argument, &op, "-r", &rand, "-s", "6464"]).unwrap();
-                bench.expect(&challenge(&rand, &other["AUTN"]), "9862");
-                bench.expect(&challenge(&rand, &altered(&next["AUTN"])), "9862");
-                bench.expect(&challenge(&altered(&rand), &next["AUTN"]), "9862");
+                testbed.expect(&challenge(&rand, &other["AUTN"]), "9862");
+                testbed.expect(&challenge(&rand, &altered(&next["AUTN"])), "9862");
+                testbed.expect(&challenge(&altered(&rand), &next["AUTN"]), "9862");
 
-                assert_eq!(success(&bench.read(&challenge(&rand, &next["AUTN"]))), keys(&next));
+                assert_eq!(success(&testbed.read(&challenge(&rand, &next["AUTN"]))), keys(&next));
                 cards += 1;
             }
         }

@@ -10,8 +10,8 @@ use profile::Description;
 use rsp::ota::cat::{Facility, TerminalProfile};
 use world::{Cells, Memory, RamMemory};
 
-use super::bench::{Bench, pki};
 use super::cut_memory::CutMemory;
+use super::testbed::{Testbed, pki};
 
 const DESCRIPTION: &str = r#"
 iccid = "89724990000000000129"
@@ -53,17 +53,17 @@ static PKI: LazyLock<Pki> = LazyLock::new(pki);
 static START: LazyLock<Cells> = LazyLock::new(|| {
     let memory = RamMemory::default();
     let package = Description::parse(DESCRIPTION).unwrap().build().unwrap();
-    let mut bench = bench(memory.clone());
-    bench.card.load_in_factory(&package.encode(), true).unwrap();
+    let mut testbed = testbed(memory.clone());
+    testbed.card.load_in_factory(&package.encode(), true).unwrap();
     memory.load().unwrap()
 });
 
-fn bench(memory: impl Memory + 'static) -> Bench {
-    Bench::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
+fn testbed(memory: impl Memory + 'static) -> Testbed {
+    Testbed::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
 }
 
-fn start() -> Bench {
-    bench(RamMemory::of(START.clone()))
+fn start() -> Testbed {
+    testbed(RamMemory::of(START.clone()))
 }
 
 fn terminal_profile(without: &[Facility]) -> String {
@@ -81,43 +81,43 @@ fn terminal_profile(without: &[Facility]) -> String {
 }
 
 /// TERMINAL RESPONSE to a command with these details.
-fn respond(bench: &mut Bench, details: &str, result: &str, rest: &str) -> String {
+fn respond(testbed: &mut Testbed, details: &str, result: &str, rest: &str) -> String {
     let data = format!("8103{details}82028281 83{:02X}{result}{rest}", result.len() / 2).replace(' ', "");
-    bench.apdu(&format!("80140000{:02X}{data}", data.len() / 2))
+    testbed.apdu(&format!("80140000{:02X}{data}", data.len() / 2))
 }
 
 /// Starts the terminal. The applet requests polling, events and the location, which the terminal
 /// does not know yet.
-fn switch_on(bench: &mut Bench) {
-    bench.expect(&terminal_profile(&[]), "910F");
-    bench.expect(FETCH, "D00D 810302030082028182 8402011E 9000");
-    assert_eq!(respond(bench, "020300", "00", "8402011E"), "910E");
-    bench.expect(FETCH, "D00C 810303050082028182 990103 9000");
-    assert_eq!(respond(bench, "030500", "00", ""), "910B");
-    bench.expect(FETCH, PLI);
-    assert_eq!(respond(bench, "042600", "2004", ""), "9000");
+fn switch_on(testbed: &mut Testbed) {
+    testbed.expect(&terminal_profile(&[]), "910F");
+    testbed.expect(FETCH, "D00D 810302030082028182 8402011E 9000");
+    assert_eq!(respond(testbed, "020300", "00", "8402011E"), "910E");
+    testbed.expect(FETCH, "D00C 810303050082028182 990103 9000");
+    assert_eq!(respond(testbed, "030500", "00", ""), "910B");
+    testbed.expect(FETCH, PLI);
+    assert_eq!(respond(testbed, "042600", "2004", ""), "9000");
 }
 
-fn identity(bench: &mut Bench) -> &'static str {
+fn identity(testbed: &mut Testbed) -> &'static str {
     let usim = "00A4040C0C A0000000871002FF49FF0589";
     let mut file = |fid: &str, length: &str| {
-        bench.expect(usim, "9000");
-        bench.expect(&format!("00A4000C02{fid}"), "9000");
-        bench.read(&format!("00B00000{length}"))
+        testbed.expect(usim, "9000");
+        testbed.expect(&format!("00A4000C02{fid}"), "9000");
+        testbed.read(&format!("00B00000{length}"))
     };
     let (imsi, spn, classes) = (file("6F07", "09"), file("6F46", "11"), file("6F78", "02"));
     let (home, ad) = (file("6F62", "0A"), file("6FAD", "04"));
-    bench.expect(usim, "9000");
-    bench.expect("00A4000C026F42", "9000");
-    let centre = bench.read("00B2010400");
+    testbed.expect(usim, "9000");
+    testbed.expect("00A4000C026F42", "9000");
+    let centre = testbed.read("00B2010400");
     let impi = {
-        bench.expect("00A4040C0C A0000000871004FF49FF0589", "9000");
-        bench.expect("00A4000C026F02", "9000");
-        let impi = hex::decode(bench.read("00B0000000")).unwrap();
+        testbed.expect("00A4040C0C A0000000871004FF49FF0589", "9000");
+        testbed.expect("00A4000C026F02", "9000");
+        let impi = hex::decode(testbed.read("00B0000000")).unwrap();
         String::from_utf8_lossy(&impi[2..17]).into_owned()
     };
     let text = |text: &str| hex::encode_upper(text);
-    let aka = bench.card.persistent.enabled_profile().unwrap().content.facts.aka.clone();
+    let aka = testbed.card.persistent.enabled_profile().unwrap().content.facts.aka.clone();
     let keys: Vec<u8> = aka.iter().map(|aka| aka.key.expose()[0]).collect();
     assert_eq!(ad, "00000002");
     // Two networks, each followed by its access technologies.
@@ -140,7 +140,7 @@ fn identity(bench: &mut Bench) -> &'static str {
 
 /// Authenticates with the keys of an identity and this sequence number. Returns the first octet of
 /// the response.
-fn authenticate(bench: &mut Bench, identity: &str, seq: u64) -> String {
+fn authenticate(testbed: &mut Testbed, identity: &str, seq: u64) -> String {
     let octets = |first: u8| std::array::from_fn(|place| first + u8::try_from(place).unwrap());
     let (k, opc) = if identity == HOME { (octets(0), octets(0x10)) } else { (octets(0x20), octets(0x30)) };
     let sqn = Sqn::from_seq_ind(seq, 0).unwrap();
@@ -149,184 +149,184 @@ fn authenticate(bench: &mut Bench, identity: &str, seq: u64) -> String {
         sqn,
         Amf::from_bytes([0x80, 0]),
     );
-    bench.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
+    testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
     let answer =
-        bench.apdu(&format!("0088008122 10{} 10{} 00", hex::encode([7; 16]), hex::encode(autn.to_bytes())));
+        testbed.apdu(&format!("0088008122 10{} 10{} 00", hex::encode([7; 16]), hex::encode(autn.to_bytes())));
     answer[..2].to_owned()
 }
 
 #[test]
 fn in_another_country_an_identity_is_selected_and_a_reset_requested() {
-    let mut bench = start();
-    switch_on(&mut bench);
-    assert_eq!(identity(&mut bench), HOME);
-    assert_eq!(authenticate(&mut bench, HOME, 5), "DB");
-    bench.expect(IN_BRITAIN, "9000");
+    let mut testbed = start();
+    switch_on(&mut testbed);
+    assert_eq!(identity(&mut testbed), HOME);
+    assert_eq!(authenticate(&mut testbed, HOME, 5), "DB");
+    testbed.expect(IN_BRITAIN, "9000");
     // Network data of the subscriber.
-    bench.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
+    testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
     for (fid, contents) in [("6F7E", "010203040506070809000A"), ("6F7B", "27F450FFFFFFFFFFFFFFFFFF")] {
-        bench.expect(&format!("00A4000C02{fid}"), "9000");
-        bench.expect(&format!("00D60000{:02X}{contents}", contents.len() / 2), "9000");
+        testbed.expect(&format!("00A4000C02{fid}"), "9000");
+        testbed.expect(&format!("00D60000{:02X}{contents}", contents.len() / 2), "9000");
     }
 
-    bench.expect(IN_BRAZIL, "910B");
+    testbed.expect(IN_BRAZIL, "910B");
     // A repeated report has no effect.
-    bench.expect(IN_BRAZIL, "910B");
-    bench.expect(FETCH, REFRESH);
+    testbed.expect(IN_BRAZIL, "910B");
+    testbed.expect(FETCH, REFRESH);
     // Until the reset nothing changes, and the terminal can authenticate.
-    assert_eq!(identity(&mut bench), HOME);
-    assert_eq!(authenticate(&mut bench, HOME, 6), "DB");
-    bench.reset();
-    assert_eq!(identity(&mut bench), BRAZIL);
-    bench.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
-    bench.expect("00A4000C026F7E", "9000");
-    assert!(!bench.read("00B000000B").starts_with("01020304"), "EF.LOCI");
-    bench.expect("00A4000C026F7B", "9000");
-    assert_eq!(bench.read("00B000000C"), "FF".repeat(12), "EF.FPLMN");
-    assert_eq!(authenticate(&mut bench, BRAZIL, 1), "DB");
-    assert_eq!(authenticate(&mut bench, HOME, 7), "98");
+    assert_eq!(identity(&mut testbed), HOME);
+    assert_eq!(authenticate(&mut testbed, HOME, 6), "DB");
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), BRAZIL);
+    testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
+    testbed.expect("00A4000C026F7E", "9000");
+    assert!(!testbed.read("00B000000B").starts_with("01020304"), "EF.LOCI");
+    testbed.expect("00A4000C026F7B", "9000");
+    assert_eq!(testbed.read("00B000000C"), "FF".repeat(12), "EF.FPLMN");
+    assert_eq!(authenticate(&mut testbed, BRAZIL, 1), "DB");
+    assert_eq!(authenticate(&mut testbed, HOME, 7), "98");
 
     // After the return the counters of each key continue.
-    switch_on(&mut bench);
-    bench.expect(IN_BRAZIL, "9000");
-    bench.expect(IN_BRITAIN, "910B");
-    bench.expect(FETCH, REFRESH);
-    bench.reset();
-    assert_eq!(identity(&mut bench), HOME);
-    assert_eq!(authenticate(&mut bench, HOME, 6), "DC", "a challenge is valid only once");
-    assert_eq!(authenticate(&mut bench, HOME, 7), "DB");
+    switch_on(&mut testbed);
+    testbed.expect(IN_BRAZIL, "9000");
+    testbed.expect(IN_BRITAIN, "910B");
+    testbed.expect(FETCH, REFRESH);
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), HOME);
+    assert_eq!(authenticate(&mut testbed, HOME, 6), "DC", "a challenge is valid only once");
+    assert_eq!(authenticate(&mut testbed, HOME, 7), "DB");
 }
 
 #[test]
 fn without_refresh_the_identity_changes_at_the_next_reset() {
-    let mut bench = start();
-    bench.expect(&terminal_profile(&[Facility::REFRESH, Facility::POLL_INTERVAL]), "910E");
-    bench.expect(FETCH, "D00C 810302050082028182 990103 9000");
-    assert_eq!(respond(&mut bench, "020500", "00", ""), "910B");
-    bench.expect(FETCH, "D009 810303260082028182 9000");
+    let mut testbed = start();
+    testbed.expect(&terminal_profile(&[Facility::REFRESH, Facility::POLL_INTERVAL]), "910E");
+    testbed.expect(FETCH, "D00C 810302050082028182 990103 9000");
+    assert_eq!(respond(&mut testbed, "020500", "00", ""), "910B");
+    testbed.expect(FETCH, "D009 810303260082028182 9000");
     // The terminal knows its location and has normal service.
-    assert_eq!(respond(&mut bench, "032600", "00", LIMITED_IN_BRAZIL[1]), "9000");
-    assert_eq!(identity(&mut bench), HOME);
-    bench.reset();
-    assert_eq!(identity(&mut bench), BRAZIL);
+    assert_eq!(respond(&mut testbed, "032600", "00", LIMITED_IN_BRAZIL[1]), "9000");
+    assert_eq!(identity(&mut testbed), HOME);
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), BRAZIL);
 }
 
 #[test]
 fn after_a_refused_refresh_the_identity_changes_at_the_next_reset() {
     for (result, next) in [("30", "9000"), ("2001", "910B")] {
-        let mut bench = start();
-        switch_on(&mut bench);
-        bench.expect(IN_BRAZIL, "910B");
-        bench.expect(FETCH, REFRESH);
-        assert_eq!(respond(&mut bench, "010104", result, ""), "9000");
+        let mut testbed = start();
+        switch_on(&mut testbed);
+        testbed.expect(IN_BRAZIL, "910B");
+        testbed.expect(FETCH, REFRESH);
+        assert_eq!(respond(&mut testbed, "010104", result, ""), "9000");
         // A temporary failure is repeated with the next command, a permanent failure is not.
-        bench.expect("80F2000C", next);
-        bench.expect(FETCH, if next == "910B" { REFRESH } else { "6985" });
-        assert_eq!(identity(&mut bench), HOME);
-        bench.reset();
-        assert_eq!(identity(&mut bench), BRAZIL);
+        testbed.expect("80F2000C", next);
+        testbed.expect(FETCH, if next == "910B" { REFRESH } else { "6985" });
+        assert_eq!(identity(&mut testbed), HOME);
+        testbed.reset();
+        assert_eq!(identity(&mut testbed), BRAZIL);
     }
 }
 
 /// The number of resets is limited, and in the end the profile's own identity is in use.
 #[test]
 fn a_rejected_identity_is_replaced_by_the_default_after_three_attempts() {
-    let mut bench = start();
+    let mut testbed = start();
     let mut resets = 0;
     for _ in 0..20 {
-        switch_on(&mut bench);
+        switch_on(&mut testbed);
         // The network accepts the profile's own identity and always rejects the one for the
         // country.
-        let refresh = if identity(&mut bench) == HOME {
-            bench.apdu(IN_BRAZIL)
+        let refresh = if identity(&mut testbed) == HOME {
+            testbed.apdu(IN_BRAZIL)
         } else {
-            bench.expect(LIMITED, "910B");
-            bench.expect(FETCH, "D009 810305260082028182 9000");
-            respond(&mut bench, "052600", LIMITED_IN_BRAZIL[0], LIMITED_IN_BRAZIL[1])
+            testbed.expect(LIMITED, "910B");
+            testbed.expect(FETCH, "D009 810305260082028182 9000");
+            respond(&mut testbed, "052600", LIMITED_IN_BRAZIL[0], LIMITED_IN_BRAZIL[1])
         };
         if refresh == "910B" {
-            bench.expect(FETCH, REFRESH);
+            testbed.expect(FETCH, REFRESH);
             resets += 1;
         }
-        bench.reset();
+        testbed.reset();
     }
-    assert_eq!((identity(&mut bench), resets), (HOME, 6), "three attempts");
+    assert_eq!((identity(&mut testbed), resets), (HOME, 6), "three attempts");
     // After a day of STATUS commands it is tried again.
-    switch_on(&mut bench);
+    switch_on(&mut testbed);
     for _ in 0..2880 {
-        bench.expect("80F2000C", "9000");
+        testbed.expect("80F2000C", "9000");
     }
-    bench.expect(IN_BRAZIL, "910B");
+    testbed.expect(IN_BRAZIL, "910B");
 }
 
 #[test]
 fn an_identity_without_service_is_abandoned_after_ten_minutes() {
-    let mut bench = start();
-    switch_on(&mut bench);
-    bench.expect(IN_BRAZIL, "910B");
-    bench.expect(FETCH, REFRESH);
-    bench.reset();
-    switch_on(&mut bench);
-    bench.expect("80C200000C D60A 990103 82028281 9B0102", "9000");
+    let mut testbed = start();
+    switch_on(&mut testbed);
+    testbed.expect(IN_BRAZIL, "910B");
+    testbed.expect(FETCH, REFRESH);
+    testbed.reset();
+    switch_on(&mut testbed);
+    testbed.expect("80C200000C D60A 990103 82028281 9B0102", "9000");
     for _ in 1..20 {
-        bench.expect("80F2000C", "9000");
+        testbed.expect("80F2000C", "9000");
     }
-    bench.expect("80F2000C", "910B");
-    bench.expect(FETCH, REFRESH);
-    bench.reset();
-    assert_eq!(identity(&mut bench), HOME);
+    testbed.expect("80F2000C", "910B");
+    testbed.expect(FETCH, REFRESH);
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), HOME);
 }
 
 #[test]
 fn an_unusable_identities_file_has_no_effect() {
     for table in ["00", "A0", "A0FF", "A08400000000", "FFFF", "A00B8109082943510000000021"] {
-        let mut bench = start();
-        let profile = bench.card.persistent.enabled_profile_mut().unwrap();
+        let mut testbed = start();
+        let profile = testbed.card.persistent.enabled_profile_mut().unwrap();
         let file = profile.content.files.by_path(&[profile::Fid(0x7F4D), profile::Fid(0x6F1D)]).unwrap();
         let contents = profile.content.files.content_mut(file).unwrap();
         contents.fill(0xFF);
         let table = hex::decode(table).unwrap();
         contents[..table.len()].copy_from_slice(&table);
-        switch_on(&mut bench);
-        bench.expect(IN_BRAZIL, "9000");
-        bench.reset();
-        assert_eq!(identity(&mut bench), HOME);
+        switch_on(&mut testbed);
+        testbed.expect(IN_BRAZIL, "9000");
+        testbed.reset();
+        assert_eq!(identity(&mut testbed), HOME);
     }
 }
 
 #[test]
 fn the_identities_file_cannot_be_read() {
-    let mut bench = start();
-    bench.expect("00A4080C047F4D6F1D", "9000");
-    bench.expect("00B0000001", "6982");
+    let mut testbed = start();
+    testbed.expect("00A4080C047F4D6F1D", "9000");
+    testbed.expect("00B0000001", "6982");
     // The administrator can write it, but not read it.
-    bench.expect("0020000A083535353535353535", "9000");
-    bench.expect("00B0000001", "6982");
-    bench.expect("00D6000001A0", "9000");
+    testbed.expect("0020000A083535353535353535", "9000");
+    testbed.expect("00B0000001", "6982");
+    testbed.expect("00D6000001A0", "9000");
 }
 
 /// A journey to Brazil and back. The responses are ignored, because the power may be cut.
-fn journey(bench: &mut Bench) {
+fn journey(testbed: &mut Testbed) {
     for place in [IN_BRITAIN, IN_BRAZIL, IN_BRAZIL, IN_BRITAIN] {
-        bench.apdu(&terminal_profile(&[]));
-        while bench.apdu("80F2000C").starts_with("91") {
-            let fetched = bench.apdu(FETCH);
+        testbed.apdu(&terminal_profile(&[]));
+        while testbed.apdu("80F2000C").starts_with("91") {
+            let fetched = testbed.apdu(FETCH);
             let Some(details) = fetched.get(8..14).map(str::to_owned) else { break };
             if details == "010104" {
                 break;
             }
-            respond(bench, &details, "30", "");
+            respond(testbed, &details, "30", "");
         }
-        bench.apdu(place);
-        bench.apdu(FETCH);
-        bench.reset();
+        testbed.apdu(place);
+        testbed.apdu(FETCH);
+        testbed.reset();
     }
 }
 
 #[test]
 fn after_a_power_cut_at_any_write_an_identity_works() {
     let whole = CutMemory::whole(START.clone());
-    journey(&mut bench(whole.clone()));
+    journey(&mut testbed(whole.clone()));
     let mut states = vec![START.clone()];
     states.extend(whole.written());
     assert!(states.len() > 4, "both changes must be made");
@@ -334,17 +334,17 @@ fn after_a_power_cut_at_any_write_an_identity_works() {
     for write in 0..whole.writes() {
         for after in [false, true] {
             let memory = CutMemory::new(START.clone(), write, after);
-            journey(&mut bench(memory.clone()));
+            journey(&mut testbed(memory.clone()));
             assert!(memory.cells() == states[write + usize::from(after)], "write {write}");
-            let mut bench = bench(RamMemory::of(memory.cells()));
-            let now = identity(&mut bench);
+            let mut testbed = testbed(RamMemory::of(memory.cells()));
+            let now = identity(&mut testbed);
             seen.push(now);
-            assert_eq!(authenticate(&mut bench, now, 9), "DB", "write {write}, {now}");
+            assert_eq!(authenticate(&mut testbed, now, 9), "DB", "write {write}, {now}");
             // The identity can still be changed.
-            switch_on(&mut bench);
-            bench.apdu(IN_BRAZIL);
-            bench.reset();
-            assert_eq!(identity(&mut bench), BRAZIL, "write {write}");
+            switch_on(&mut testbed);
+            testbed.apdu(IN_BRAZIL);
+            testbed.reset();
+            assert_eq!(identity(&mut testbed), BRAZIL, "write {write}");
         }
     }
     assert!(seen.contains(&HOME) && seen.contains(&BRAZIL), "{seen:?}");
@@ -353,13 +353,13 @@ fn after_a_power_cut_at_any_write_an_identity_works() {
 #[test]
 fn after_a_memory_failure_at_the_reset_the_change_is_made_later() {
     let memory = CutMemory::failing(START.clone(), 1, 1);
-    let mut bench = bench(memory);
-    switch_on(&mut bench);
-    bench.expect(IN_BRAZIL, "910B");
-    bench.reset();
-    assert_eq!(identity(&mut bench), HOME);
-    bench.reset();
-    assert_eq!(identity(&mut bench), BRAZIL);
+    let mut testbed = testbed(memory);
+    switch_on(&mut testbed);
+    testbed.expect(IN_BRAZIL, "910B");
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), HOME);
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), BRAZIL);
 }
 
 /// Requires `LANDFALL_PYSIM`, the path of a pySim checkout with its dependencies. pySim does not
@@ -393,15 +393,15 @@ fn pysim_decodes_the_commands_the_events_and_the_imsi() {
         let decoded = decode(program, octets);
         assert!(decoded.contains(expected), "{decoded}");
     }
-    let mut bench = start();
-    let imsi = |bench: &mut Bench| {
-        bench.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
-        bench.expect("00A4000C026F07", "9000");
-        decode("print(EF_IMSI().decode_hex(sys.argv[1]))", &bench.read("00B0000009"))
+    let mut testbed = start();
+    let imsi = |testbed: &mut Testbed| {
+        testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
+        testbed.expect("00A4000C026F07", "9000");
+        decode("print(EF_IMSI().decode_hex(sys.argv[1]))", &testbed.read("00B0000009"))
     };
-    assert!(imsi(&mut bench).contains("234150000000012"));
-    switch_on(&mut bench);
-    bench.expect(IN_BRAZIL, "910B");
-    bench.reset();
-    assert!(imsi(&mut bench).contains("724050000000001"));
+    assert!(imsi(&mut testbed).contains("234150000000012"));
+    switch_on(&mut testbed);
+    testbed.expect(IN_BRAZIL, "910B");
+    testbed.reset();
+    assert!(imsi(&mut testbed).contains("724050000000001"));
 }

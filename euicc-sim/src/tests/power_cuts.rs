@@ -23,16 +23,16 @@ use rsp::sgp22::es10c::{DisableResult, EnableResult};
 use rsp::sgp22::{EuiccInfo2, ProfileClass, ProfileState};
 use world::{Cells, Content, Memory, RamMemory};
 
-use super::bench::{Bench, pki};
 use super::cut_memory::CutMemory;
-use super::server::{Goods, Server, outcome};
+use super::server::{Server, TestPackage, outcome};
+use super::testbed::{Testbed, pki};
 use rows::{EXISTING, Function, ROWS, Row, SELECT_USIM};
 
 static PKI: LazyLock<Pki> = LazyLock::new(pki);
 
-fn bench(memory: impl Memory + 'static) -> Bench {
+fn testbed(memory: impl Memory + 'static) -> Testbed {
     // One key is enough, and it makes opening the card faster.
-    Bench::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
+    Testbed::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
 }
 
 /// The initial card of every row.
@@ -47,25 +47,25 @@ struct Start {
 /// default SM-DP+ address.
 static START: LazyLock<Start> = LazyLock::new(|| {
     let memory = RamMemory::default();
-    let mut bench = bench(memory.clone());
-    let all = free(&mut bench);
+    let mut testbed = testbed(memory.clone());
+    let all = free(&mut testbed);
     let mut charged = BTreeMap::new();
-    let mut install = |bench: &mut Bench, goods: &Goods| {
-        let before = free(bench);
-        let server = Server::new(bench, Curve::P256);
-        assert_eq!(outcome(&server.download(bench, goods)), Ok(()));
-        charged.insert(goods.iccid(), before - free(bench));
+    let mut install = |testbed: &mut Testbed, test_package: &TestPackage| {
+        let before = free(testbed);
+        let server = Server::new(testbed, Curve::P256);
+        assert_eq!(outcome(&server.download(testbed, test_package)), Ok(()));
+        charged.insert(test_package.iccid(), before - free(testbed));
     };
     for number in [1, 2, 3] {
-        install(&mut bench, &goods(number));
+        install(&mut testbed, &test_package(number));
     }
-    assert_eq!(bench.enable(goods(1).iccid(), false), EnableResult::OK);
+    assert_eq!(testbed.enable(test_package(1).iccid(), false), EnableResult::OK);
     let address = SetDefaultDpAddressRequest { default_dp_address: "old.example.com".to_owned() };
-    bench.call::<SetDefaultDpAddressResponse>(&address);
+    testbed.call::<SetDefaultDpAddressResponse>(&address);
     let cells = memory.load().unwrap();
     // The profiles that the rows and the checks install.
     for number in [rows::DOWNLOADED, AGAIN] {
-        install(&mut bench, &goods(number));
+        install(&mut testbed, &test_package(number));
     }
     Start { cells, all, charged }
 });
@@ -74,23 +74,23 @@ static START: LazyLock<Start> = LazyLock::new(|| {
 const AGAIN: u8 = 9;
 
 /// A package built by the test; number 3 is a test profile.
-fn goods(number: u8) -> Goods {
-    let mut goods = Goods::of(rows::package(number).encode());
+fn test_package(number: u8) -> TestPackage {
+    let mut test_package = TestPackage::of(rows::package(number).encode());
     if number == 3 {
-        goods.metadata.profile_class = Some(ProfileClass::TEST);
+        test_package.metadata.profile_class = Some(ProfileClass::TEST);
     }
-    goods
+    test_package
 }
 
-fn free(bench: &mut Bench) -> u32 {
-    let info: EuiccInfo2 = bench.call(&GetEuiccInfo2Request {});
+fn free(testbed: &mut Testbed) -> u32 {
+    let info: EuiccInfo2 = testbed.call(&GetEuiccInfo2Request {});
     let free = tlv::find(&info.ext_card_resource, Tag(0x82)).unwrap().unwrap();
     u32::from_be_bytes(free[2..].try_into().unwrap())
 }
 
 /// The sequence numbers of the listed notifications.
-fn numbers(bench: &mut Bench) -> Vec<i64> {
-    match bench.call(&ListNotificationRequest { profile_management_operation: None }) {
+fn numbers(testbed: &mut Testbed) -> Vec<i64> {
+    match testbed.call(&ListNotificationRequest { profile_management_operation: None }) {
         ListNotificationResponse::NotificationMetadataList(list) => {
             list.iter().map(|notification| notification.seq_number).collect()
         }
@@ -103,10 +103,10 @@ fn every_cut(rows: &[Row]) {
     assert_consistent(&START.cells, &mut seen_at_start, "initial card");
     for row in rows {
         let whole = CutMemory::whole(START.cells.clone());
-        let mut bench_of_row = bench(whole.clone());
-        bench_of_row.power = Some(usize::MAX);
-        assert_eq!((row.act)(&mut bench_of_row).as_deref(), Ok(row.answer), "{}", row.name);
-        let commands = usize::MAX - bench_of_row.power.unwrap();
+        let mut testbed_of_row = testbed(whole.clone());
+        testbed_of_row.power = Some(usize::MAX);
+        assert_eq!((row.act)(&mut testbed_of_row).as_deref(), Ok(row.answer), "{}", row.name);
+        let commands = usize::MAX - testbed_of_row.power.unwrap();
         let mut states = vec![START.cells.clone()];
         states.extend(whole.written());
         assert_eq!(states.len() - 1, row.writes, "writes of {}", row.name);
@@ -117,7 +117,7 @@ fn every_cut(rows: &[Row]) {
                 let what =
                     format!("{}, cut {} write {write}", row.name, if after { "after" } else { "before" });
                 // A switch that fails at a reset is not reported.
-                let _ = (row.act)(&mut bench(memory.clone()));
+                let _ = (row.act)(&mut testbed(memory.clone()));
                 assert!(memory.cells() == states[write + usize::from(after)], "{what}");
             }
         }
@@ -127,10 +127,10 @@ fn every_cut(rows: &[Row]) {
         let mut so_far = 0;
         for command in 0..commands {
             let memory = CutMemory::whole(START.cells.clone());
-            let mut bench = bench(memory.clone());
-            bench.power = Some(command);
+            let mut testbed = testbed(memory.clone());
+            testbed.power = Some(command);
             let what = format!("{}, cut before command {command} of {commands}", row.name);
-            (row.act)(&mut bench).expect_err(&what);
+            (row.act)(&mut testbed).expect_err(&what);
             assert!(so_far <= memory.writes() && memory.cells() == states[memory.writes()], "{what}");
             so_far = memory.writes();
         }
@@ -139,11 +139,11 @@ fn every_cut(rows: &[Row]) {
         for (write, cells) in states.iter().enumerate().skip(1) {
             let what = format!("{} after {write} writes", row.name);
             assert_consistent(cells, &mut seen, &what);
-            let mut bench = assert_repeatable(row, cells, &what);
+            let mut testbed = assert_repeatable(row, cells, &what);
             if write == row.writes {
-                bench.reset();
-                let server = Server::new(&bench, Curve::P256);
-                assert_eq!(outcome(&server.download(&mut bench, &goods(AGAIN))), Ok(()), "{what}");
+                testbed.reset();
+                let server = Server::new(&testbed, Curve::P256);
+                assert_eq!(outcome(&server.download(&mut testbed, &test_package(AGAIN))), Ok(()), "{what}");
             }
         }
     }
@@ -152,19 +152,19 @@ fn every_cut(rows: &[Row]) {
 /// Asserts that the card responds, its profiles work, its memory is accounted for, and sequence
 /// numbers are not reused. `seen` are the numbers of earlier notifications.
 fn assert_consistent(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
-    let mut bench = bench(RamMemory::of(cells.clone()));
-    let profiles = bench.profiles();
+    let mut testbed = testbed(RamMemory::of(cells.clone()));
+    let profiles = testbed.profiles();
     let is_enabled = |state: Option<ProfileState>| state == Some(ProfileState::ENABLED);
     assert!(profiles.iter().filter(|each| is_enabled(each.profile_state)).count() <= 1, "{what}");
     // The memory charged at the installation, and that of data objects added since.
-    let charged = bench.card.persistent.profiles.iter().map(|profile| {
+    let charged = testbed.card.persistent.profiles.iter().map(|profile| {
         let files = &profile.content.files;
         let installed: usize = files.image().contents.iter().map(|content| content.len()).sum();
         START.charged[&profile.iccid()] + u32::try_from(files.memory() - installed).unwrap()
     });
     let charged: u32 = charged.sum();
-    assert_eq!(free(&mut bench) + charged, START.all, "{what}: memory");
-    let listed = numbers(&mut bench);
+    assert_eq!(free(&mut testbed) + charged, START.all, "{what}: memory");
+    let listed = numbers(&mut testbed);
     assert!(listed.is_sorted_by(|one, next| one < next), "{what}: {listed:?}");
     seen.extend(listed);
     let last = *seen.last().unwrap();
@@ -173,39 +173,39 @@ fn assert_consistent(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
         let iccid = profile.iccid.unwrap();
         // A test profile can be replaced only by its predecessor, so all profiles are disabled
         // first.
-        while let Some(enabled) = bench.profiles().iter().find(|each| is_enabled(each.profile_state)) {
-            assert_eq!(bench.disable(enabled.iccid.unwrap(), false), DisableResult::OK, "{what}");
+        while let Some(enabled) = testbed.profiles().iter().find(|each| is_enabled(each.profile_state)) {
+            assert_eq!(testbed.disable(enabled.iccid.unwrap(), false), DisableResult::OK, "{what}");
         }
-        assert_eq!(bench.enable(iccid, false), EnableResult::OK, "{what}: {iccid}");
-        bench.reset();
-        bench.expect("00A4000C022FE2", "9000");
+        assert_eq!(testbed.enable(iccid, false), EnableResult::OK, "{what}: {iccid}");
+        testbed.reset();
+        testbed.expect("00A4000C022FE2", "9000");
         let ef_iccid: Vec<u8> = iccid.to_profile_header().iter().map(|octet| octet.rotate_left(4)).collect();
-        assert_eq!(bench.read("00B000000A"), hex::encode_upper(ef_iccid), "{what}");
-        bench.expect(SELECT_USIM, "9000");
+        assert_eq!(testbed.read("00B000000A"), hex::encode_upper(ef_iccid), "{what}");
+        testbed.expect(SELECT_USIM, "9000");
         // The user PIN, if a row has enabled it, or the one set by UNBLOCK PIN.
         for code in ["30303030", "34343434"] {
             // A wrong PIN after the right one would revoke the verification.
-            if bench.apdu(&format!("0020000108{code}FFFFFFFF")) == "9000" {
+            if testbed.apdu(&format!("0020000108{code}FFFFFFFF")) == "9000" {
                 break;
             }
         }
-        bench.expect("00A4000C026F07", "9000");
-        assert_eq!(bench.read("00B0000009").len(), 18, "{what}");
-        let files = &bench.card.persistent.enabled_profile().unwrap().content.files;
+        testbed.expect("00A4000C026F07", "9000");
+        assert_eq!(testbed.read("00B0000009").len(), 18, "{what}");
+        let files = &testbed.card.persistent.enabled_profile().unwrap().content.files;
         for (index, file) in files.all() {
             assert_eq!(files.content(index).is_none(), file.kind.is_directory(), "{what}: {}", file.fid);
         }
     }
-    let new: Vec<i64> = numbers(&mut bench).into_iter().filter(|number| *number > last).collect();
+    let new: Vec<i64> = numbers(&mut testbed).into_iter().filter(|number| *number > last).collect();
     assert!(profiles.is_empty() || !new.is_empty(), "{what}: a sequence number was reused");
 }
 
 /// Asserts that the interrupted function can be repeated.
-fn assert_repeatable(row: &Row, cells: &Cells, what: &str) -> Bench {
-    let mut bench = bench(RamMemory::of(cells.clone()));
-    let again = (row.act)(&mut bench).unwrap_or_else(|status| panic!("{what}, again: {status}"));
+fn assert_repeatable(row: &Row, cells: &Cells, what: &str) -> Testbed {
+    let mut testbed = testbed(RamMemory::of(cells.clone()));
+    let again = (row.act)(&mut testbed).unwrap_or_else(|status| panic!("{what}, again: {status}"));
     assert!(again == row.answer || row.again.contains(&again.as_str()), "{what}, again: {again}");
-    bench
+    testbed
 }
 
 #[test]
@@ -232,17 +232,17 @@ fn every_function_is_in_the_table() {
     let known: BTreeSet<Function> =
         ROWS.iter().map(|row| row.function).chain(EXISTING.iter().copied()).collect();
     let mut found = BTreeSet::from([Function::Loading]);
-    let mut bench = bench(RamMemory::of(START.cells.clone()));
+    let mut testbed = testbed(RamMemory::of(START.cells.clone()));
     for number in 0x20..=0x7F {
         let tag = 0xBF00 | u16::from(number);
-        if tag != 0xBF36 && bench.es10(&[0xBF, number, 0]) != Err("6A88".to_owned()) {
+        if tag != 0xBF36 && testbed.es10(&[0xBF, number, 0]) != Err("6A88".to_owned()) {
             found.insert(Function::Es10(tag));
         }
     }
     for ins in 0..=0xFFu8 {
         for class in [0x00, 0x80] {
-            bench.expect(SELECT_USIM, "9000");
-            let answer = bench.apdu(&format!("{class:02X}{ins:02X}0000"));
+            testbed.expect(SELECT_USIM, "9000");
+            let answer = testbed.apdu(&format!("{class:02X}{ins:02X}0000"));
             if !matches!(answer.as_str(), "6D00" | "6E00") {
                 found.insert(Function::Uicc(ins));
             }
@@ -257,12 +257,12 @@ fn every_function_is_in_the_table() {
 #[test]
 fn a_memory_that_cannot_be_written_refuses_the_command_and_changes_nothing() {
     let memory = CutMemory::new(Cells::new(), 0, false);
-    let mut bench = bench(memory.clone());
+    let mut testbed = testbed(memory.clone());
     assert_eq!(
-        bench.es10(&hex::decode("BF3F068004").unwrap().into_iter().chain(*b"a.bc").collect::<Vec<_>>()),
+        testbed.es10(&hex::decode("BF3F068004").unwrap().into_iter().chain(*b"a.bc").collect::<Vec<_>>()),
         Err("6581".to_owned())
     );
-    let addresses = bench.es10(&[0xBF, 0x3C, 0]).unwrap();
+    let addresses = testbed.es10(&[0xBF, 0x3C, 0]).unwrap();
     assert_eq!(hex::encode(addresses), format!("bf3c128110{}", hex::encode("smds.example.com")));
     assert!(memory.cells().is_empty());
 }
@@ -271,10 +271,10 @@ fn a_memory_that_cannot_be_written_refuses_the_command_and_changes_nothing() {
 fn unchanged_state_is_not_written() {
     for cells in [Cells::new(), START.cells.clone()] {
         let memory = CutMemory::whole(cells);
-        let mut bench = bench(memory.clone());
-        bench.profiles();
-        bench.es10(&[0xBF, 0x2E, 0]).unwrap();
-        bench.reset();
+        let mut testbed = testbed(memory.clone());
+        testbed.profiles();
+        testbed.es10(&[0xBF, 0x2E, 0]).unwrap();
+        testbed.reset();
         assert_eq!(memory.writes(), 0);
     }
 }
@@ -290,7 +290,7 @@ fn a_change_of_one_file_is_written_without_the_others() {
     for (ins, most) in [(0xD6, 100), (0xDC, 100), (0x24, 800), (0x88, 1500)] {
         let row = ROWS.iter().find(|row| row.function == Function::Uicc(ins)).unwrap();
         let memory = CutMemory::whole(START.cells.clone());
-        (row.act)(&mut bench(memory.clone())).unwrap();
+        (row.act)(&mut testbed(memory.clone())).unwrap();
         let written = octets(&START.cells, &memory.cells());
         assert!((1..most).contains(&written), "{}: {written} octets", row.name);
     }
@@ -304,13 +304,13 @@ fn the_memory_of_another_card_or_of_no_card_is_refused() {
             world::ManualClock::at(rsp::time::Timestamp(0)),
             world::SeededDice::from_text("x"),
         );
-        let opened = Card::open(super::bench::description(&PKI), RamMemory::of(cells), world);
+        let opened = Card::open(super::testbed::description(&PKI), RamMemory::of(cells), world);
         opened.map(drop).unwrap_err().to_string()
     };
     let one = |cell: &str, content: Content| open(Cells::from([(cell.to_owned(), content)]));
     let json = |persistent: &Persistent| Content::json(persistent).unwrap();
     assert!(one("card", b"{".to_vec().into()).contains("restore it from a backup"));
-    let own = super::bench::description(&PKI).eid;
+    let own = super::testbed::description(&PKI).eid;
     assert!(one("cart", json(&Persistent::new(own, None))).contains("its cell card is missing"));
     let mut other = Persistent::new("89001012012341234012345678901224".parse().unwrap(), None);
     assert!(one("card", json(&other)).contains("belongs to card 8900101"));

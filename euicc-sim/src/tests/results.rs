@@ -13,15 +13,15 @@ use rsp::sgp22::es10b::PrepareDownloadResponse;
 use rsp::sgp22::{OperatorId, ProfileClass};
 use world::RamMemory;
 
-use super::bench::{Bench, pki};
 use super::download::ICCID;
-use super::server::{Goods, Server, load, outcome};
+use super::server::{Server, TestPackage, load, outcome};
+use super::testbed::{Testbed, pki};
 use crate::CardDescription;
 
 /// The way to cause an installation error.
 enum Reach {
     /// A modified package or modified metadata.
-    Goods(fn(&mut Goods)),
+    TestPackage(fn(&mut TestPackage)),
     /// A modified first request with a valid signature.
     Request(fn(&mut InitialiseSecureChannelRequest)),
     /// A modified Bound Profile Package.
@@ -29,7 +29,7 @@ enum Reach {
     /// A modified card description.
     Card(fn(&mut CardDescription)),
     /// A modified state of the card.
-    Memory(fn(&mut Bench, &Server)),
+    Memory(fn(&mut Testbed, &Server)),
     /// A modified USIM package.
     Usim(fn(&mut Package)),
     /// Impossible; the table gives the reason.
@@ -46,22 +46,22 @@ fn reach(reach: &Reach) -> Option<Reached> {
             change(card);
         }
     };
-    let mut bench = Bench::with(pki(), change_card, RamMemory::default());
-    let server = Server::new(&bench, Curve::P256);
-    let mut goods = Goods::small(ICCID);
+    let mut testbed = Testbed::with(pki(), change_card, RamMemory::default());
+    let server = Server::new(&testbed, Curve::P256);
+    let mut test_package = TestPackage::small(ICCID);
     match reach {
         Reach::Never => return None,
-        Reach::Goods(change) => change(&mut goods),
-        Reach::Memory(change) => change(&mut bench, &server),
+        Reach::TestPackage(change) => change(&mut test_package),
+        Reach::Memory(change) => change(&mut testbed, &server),
         Reach::Usim(change) => {
             let mut package = usim();
             change(&mut package);
-            goods = Goods::of(package.encode());
+            test_package = TestPackage::of(package.encode());
         }
         Reach::Request(_) | Reach::Package(_) | Reach::Card(_) => {}
     }
-    let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut bench) else { panic!() };
-    let mut package = server.bind_to(&bench, &ok, &goods, |request| {
+    let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut testbed) else { panic!() };
+    let mut package = server.bind_to(&testbed, &ok, &test_package, |request| {
         if let Reach::Request(change) = reach {
             change(request);
         }
@@ -69,14 +69,14 @@ fn reach(reach: &Reach) -> Option<Reached> {
     if let Reach::Package(change) = reach {
         change(&mut package);
     }
-    let before = bench.memory();
-    let result = load(&mut bench, &package.to_der()).expect("an installation result");
-    bench.check_result(&result);
+    let before = testbed.memory();
+    let result = load(&mut testbed, &package.to_der()).expect("an installation result");
+    testbed.check_result(&result);
     let data = &result.profile_installation_result_data;
     let response = match &data.final_result {
         FinalResult::SuccessResult(success) => Some(&success.sima_response),
         FinalResult::ErrorResult(error) => {
-            assert_eq!(bench.memory(), before, "a refusal must have no effect");
+            assert_eq!(testbed.memory(), before, "a refusal must have no effect");
             error.sima_response.as_ref()
         }
     };
@@ -94,10 +94,10 @@ fn header(package: &mut Package) -> &mut ProfileHeader {
     header
 }
 
-fn with_header(goods: &mut Goods, change: impl FnOnce(&mut ProfileHeader)) {
-    let mut package = Package::decode(&goods.package).unwrap();
+fn with_header(test_package: &mut TestPackage, change: impl FnOnce(&mut ProfileHeader)) {
+    let mut package = Package::decode(&test_package.package).unwrap();
     change(header(&mut package));
-    goods.package = package.encode();
+    test_package.package = package.encode();
 }
 
 /// Inserts an element before the end.
@@ -119,7 +119,7 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
         (
             Why::INCORRECT_INPUT_VALUES,
             Id::STORE_METADATA,
-            Reach::Goods(|goods| goods.metadata.profile_name = "x".repeat(65)),
+            Reach::TestPackage(|test_package| test_package.metadata.profile_name = "x".repeat(65)),
         ),
         (
             Why::INVALID_SIGNATURE,
@@ -148,7 +148,7 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
         (
             Why::UNSUPPORTED_PROFILE_CLASS,
             Id::STORE_METADATA,
-            Reach::Goods(|goods| goods.metadata.profile_class = Some(ProfileClass(3))),
+            Reach::TestPackage(|test_package| test_package.metadata.profile_class = Some(ProfileClass(3))),
         ),
         (
             Why::SCP03T_STRUCTURE_ERROR,
@@ -179,8 +179,8 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
         (
             Why::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC,
             Id::STORE_METADATA,
-            Reach::Memory(|bench, server| {
-                assert_eq!(outcome(&server.download(bench, &Goods::small(ICCID))), Ok(()));
+            Reach::Memory(|testbed, server| {
+                assert_eq!(outcome(&server.download(testbed, &TestPackage::small(ICCID))), Ok(()));
             }),
         ),
         (
@@ -199,33 +199,37 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
         (
             Why::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR,
             elements,
-            Reach::Goods(|goods| goods.package = vec![0x55; 40]),
+            Reach::TestPackage(|test_package| test_package.package = vec![0x55; 40]),
         ),
         (
             Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH,
             elements,
-            Reach::Goods(|goods| {
-                goods.metadata.iccid = "8988888888888888888".parse().unwrap();
+            Reach::TestPackage(|test_package| {
+                test_package.metadata.iccid = "8988888888888888888".parse().unwrap();
             }),
         ),
         (
             Why::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY,
             elements,
-            Reach::Goods(|goods| {
-                *goods = Goods::of(usim().encode());
-                goods.metadata.profile_class = Some(ProfileClass::TEST);
+            Reach::TestPackage(|test_package| {
+                *test_package = TestPackage::of(usim().encode());
+                test_package.metadata.profile_class = Some(ProfileClass::TEST);
             }),
         ),
         (
             Why::PPR_NOT_ALLOWED,
             Id::STORE_METADATA,
-            Reach::Goods(|goods| {
-                goods.metadata.profile_policy_rules = Some(BitString::of(&[3]));
-                goods.metadata.profile_owner =
+            Reach::TestPackage(|test_package| {
+                test_package.metadata.profile_policy_rules = Some(BitString::of(&[3]));
+                test_package.metadata.profile_owner =
                     Some(rsp::sgp22::OperatorId { mcc_mnc: [0, 0xF1, 0x10], gid1: None, gid2: None });
             }),
         ),
-        (Why::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR, elements, Reach::Memory(|bench, _| bench.use_up_isd_ps())),
+        (
+            Why::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR,
+            elements,
+            Reach::Memory(|testbed, _| testbed.use_up_isd_ps()),
+        ),
     ];
     let mut reasons: Vec<i64> = Vec::new();
     let mut commands: Vec<i64> = Vec::new();
@@ -250,13 +254,13 @@ fn every_error_reason_is_tested_or_documented_as_impossible() {
 #[test]
 fn metadata_of_another_profile_are_refused() {
     let install = |profile_owner: Option<OperatorId>| {
-        let mut bench = Bench::new();
-        let server = Server::new(&bench, Curve::P256);
-        let mut goods = Goods::of(usim().encode());
-        goods.metadata.profile_owner = profile_owner;
-        let before = bench.memory();
-        let found = outcome(&server.download(&mut bench, &goods));
-        assert!(found.is_ok() || bench.memory() == before);
+        let mut testbed = Testbed::new();
+        let server = Server::new(&testbed, Curve::P256);
+        let mut test_package = TestPackage::of(usim().encode());
+        test_package.metadata.profile_owner = profile_owner;
+        let before = testbed.memory();
+        let found = outcome(&server.download(&mut testbed, &test_package));
+        assert!(found.is_ok() || testbed.memory() == before);
         found
     };
     let mismatch = Err((Id::LOAD_PROFILE_ELEMENTS, Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH));
@@ -267,21 +271,24 @@ fn metadata_of_another_profile_are_refused() {
     assert_eq!(install(owner([0x62, 0xF2, 0x10], None)), mismatch);
     assert_eq!(install(owner([0x00, 0xF1, 0x10], Some(vec![7]))), mismatch);
     // EF.ICCID differs from the header.
-    let mut goods = Goods::of(usim().encode());
+    let mut test_package = TestPackage::of(usim().encode());
     let other: Iccid = "8900012345678901242".parse().unwrap();
-    with_header(&mut goods, |header| header.iccid = other.to_profile_header().into());
-    goods.metadata.iccid = other;
-    let mut bench = Bench::new();
-    assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), mismatch);
+    with_header(&mut test_package, |header| header.iccid = other.to_profile_header().into());
+    test_package.metadata.iccid = other;
+    let mut testbed = Testbed::new();
+    assert_eq!(outcome(&Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package)), mismatch);
 }
 
 #[test]
 fn dp_proprietary_data_are_limited_to_128_octets() {
     for (arcs, expected) in [(40, Ok(())), (140, Err((Id::CONFIGURE_ISDP, Why::INCORRECT_INPUT_VALUES)))] {
-        let mut goods = Goods::small(ICCID);
-        goods.dp_oid = Some(format!("2.999{}", ".1".repeat(arcs)).parse().unwrap());
-        let mut bench = Bench::new();
-        assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), expected);
+        let mut test_package = TestPackage::small(ICCID);
+        test_package.dp_oid = Some(format!("2.999{}", ".1".repeat(arcs)).parse().unwrap());
+        let mut testbed = Testbed::new();
+        assert_eq!(
+            outcome(&Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package)),
+            expected
+        );
     }
 }
 
@@ -290,7 +297,7 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
     use PeStatusCode as Code;
     const MANDATED: [u8; 7] = [0xA0, 5, 0x80, 0, 0x81, 1, 99];
     let table = [
-        (Code::OK, Reach::Goods(|_| {})),
+        (Code::OK, Reach::TestPackage(|_| {})),
         (
             Code::PE_NOT_SUPPORTED,
             Reach::Usim(|package| insert(package, &[&[0xAB, 7][..], &MANDATED].concat())),
@@ -312,8 +319,8 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
         (Code::NOT_ENOUGH_MEMORY, Reach::Card(|card| card.memory_size = 20)),
         (
             Code::INVALID_REQUEST_FORMAT,
-            Reach::Goods(|goods| {
-                goods.package.truncate(goods.package.len() - 1);
+            Reach::TestPackage(|test_package| {
+                test_package.package.truncate(test_package.package.len() - 1);
             }),
         ),
         (
@@ -332,26 +339,28 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
         ),
         (
             Code::LIB_NOT_SUPPORTED,
-            Reach::Goods(|goods| {
+            Reach::TestPackage(|test_package| {
                 let aid = MandatoryAid {
                     aid: [0xA0, 0, 0, 0, 9].into(),
                     version: [1, 0].into(),
                     unknown: Unknown::default(),
                 };
-                with_header(goods, |header| header.mandatory_aids = Some(vec![aid]));
+                with_header(test_package, |header| header.mandatory_aids = Some(vec![aid]));
             }),
         ),
         (
             Code::TEMPLATE_NOT_SUPPORTED,
-            Reach::Goods(|goods| {
+            Reach::TestPackage(|test_package| {
                 let oid = "2.23.143.1.2.99".parse().unwrap();
-                with_header(goods, |header| header.mandatory_gfste_list = vec![oid]);
+                with_header(test_package, |header| header.mandatory_gfste_list = vec![oid]);
             }),
         ),
         (
             Code::FEATURE_NOT_SUPPORTED,
-            Reach::Goods(|goods| {
-                with_header(goods, |header| header.mandatory_services.services.push(Service::JAVACARD));
+            Reach::TestPackage(|test_package| {
+                with_header(test_package, |header| {
+                    header.mandatory_services.services.push(Service::JAVACARD)
+                });
             }),
         ),
         (
@@ -362,8 +371,8 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
         ),
         (
             Code::UNSUPPORTED_PROFILE_VERSION,
-            Reach::Goods(|goods| {
-                with_header(goods, |header| header.major_version = 9);
+            Reach::TestPackage(|test_package| {
+                with_header(test_package, |header| header.major_version = 9);
             }),
         ),
     ];
@@ -383,8 +392,9 @@ fn every_pe_status_is_tested_or_documented_as_impossible() {
 fn an_unknown_pe_that_is_not_mandated_is_ignored_with_a_warning() {
     let mut package = usim();
     insert(&mut package, &[0xAB, 5, 0xA0, 3, 0x81, 1, 99]);
-    let mut bench = Bench::new();
-    let result = Server::new(&bench, Curve::P256).download(&mut bench, &Goods::of(package.encode()));
+    let mut testbed = Testbed::new();
+    let result =
+        Server::new(&testbed, Curve::P256).download(&mut testbed, &TestPackage::of(package.encode()));
     let FinalResult::SuccessResult(success) = &result.profile_installation_result_data.final_result else {
         panic!()
     };

@@ -24,7 +24,7 @@ use rsp::sgp22::{
 };
 use world::{Dice, SeededDice};
 
-use super::bench::Bench;
+use super::testbed::Testbed;
 
 pub(super) const ADDRESS: &str = "smdpp.landfall.example";
 
@@ -40,14 +40,14 @@ pub(super) struct Server {
 
 /// A profile package with its metadata.
 #[derive(Clone)]
-pub(super) struct Goods {
+pub(super) struct TestPackage {
     pub(super) metadata: StoreMetadataRequest,
     pub(super) package: Vec<u8>,
     /// The OID that ConfigureISDP stores in the ISD-P.
     pub(super) dp_oid: Option<Oid>,
 }
 
-impl Goods {
+impl TestPackage {
     /// The smallest valid package.
     pub(super) fn small(iccid: &str) -> Self {
         let iccid: Iccid = iccid.parse().unwrap();
@@ -115,10 +115,10 @@ fn metadata(iccid: Iccid) -> StoreMetadataRequest {
 }
 
 impl Server {
-    pub(super) fn new(bench: &Bench, curve: Curve) -> Self {
-        let ci = bench.pki.ci(curve).unwrap().subject_key_id().unwrap().0.clone();
+    pub(super) fn new(testbed: &Testbed, curve: Curve) -> Self {
+        let ci = testbed.pki.ci(curve).unwrap().subject_key_id().unwrap().0.clone();
         Self {
-            dp: bench.pki.dp(curve).unwrap(),
+            dp: testbed.pki.dp(curve).unwrap(),
             ci: SubjectKeyIdentifier(ci),
             transaction_id: TransactionId(vec![1, 2, 3, 4]),
             own_keys: true,
@@ -155,7 +155,7 @@ impl Server {
     /// ES9+.AuthenticateClient.
     pub(super) fn prepare_download(
         &self,
-        bench: &Bench,
+        testbed: &Testbed,
         answer: &AuthenticateServerResponse,
         hash_cc: Option<[u8; 32]>,
     ) -> PrepareDownloadRequest {
@@ -163,8 +163,8 @@ impl Server {
         let certificate = |der: &CertificateDer| Certificate::from_der(der.0.clone()).unwrap();
         let euicc = certificate(&ok.euicc_certificate);
         let eum = certificate(&ok.eum_certificate);
-        let now = world::Clock::now(&bench.clock);
-        let euicc = check_euicc(&bench.pki.anchors().unwrap(), &euicc, &eum, now).unwrap();
+        let now = world::Clock::now(&testbed.clock);
+        let euicc = check_euicc(&testbed.pki.anchors().unwrap(), &euicc, &eum, now).unwrap();
         let signature = Signature::from_slice(&ok.euicc_signature1).unwrap();
         euicc.public_key.verify(ok.euicc_signed1.bytes(), &signature).unwrap();
         assert_eq!(ok.euicc_signed1.server_challenge, [0x5A; 16]);
@@ -187,20 +187,20 @@ impl Server {
     /// Binds the package to the card's one-time key.
     pub(super) fn bind(
         &self,
-        bench: &Bench,
+        testbed: &Testbed,
         answer: &PrepareDownloadResponse,
-        goods: &Goods,
+        test_package: &TestPackage,
     ) -> BoundProfilePackage {
         let PrepareDownloadResponse::DownloadResponseOk(ok) = answer else { panic!("{answer:?}") };
-        self.bind_to(bench, ok, goods, |_| {})
+        self.bind_to(testbed, ok, test_package, |_| {})
     }
 
     /// Binds the package. `change` modifies the first request before it is signed.
     pub(super) fn bind_to(
         &self,
-        bench: &Bench,
+        testbed: &Testbed,
         ok: &PrepareDownloadResponseOk,
-        goods: &Goods,
+        test_package: &TestPackage,
         change: impl FnOnce(&mut InitialiseSecureChannelRequest),
     ) -> BoundProfilePackage {
         let curve = self.dp.pb.certificate.curve();
@@ -209,7 +209,7 @@ impl Server {
         let euicc_otpk = &ok.euicc_signed2.euicc_otpk;
         let shared = secret.agree(&PublicKey::from_sec1(curve, euicc_otpk).unwrap()).unwrap();
         let host_id = vec![0x80; 8];
-        let keys = SessionKeys::derive(&shared, 0x88, 0x10, &host_id, &bench.card.eid().0);
+        let keys = SessionKeys::derive(&shared, 0x88, 0x10, &host_id, &testbed.card.eid().0);
         let mut bsp = Protect::new(keys);
 
         let mut request = InitialiseSecureChannelRequest {
@@ -223,10 +223,10 @@ impl Server {
         request.smdp_sign = self.dp.pb.key.sign(&request.signed_octets(euicc_otpk)).as_bytes().to_vec();
 
         let configure = ConfigureIsdpRequest {
-            dp_proprietary_data: goods.dp_oid.clone().map(|dp_oid| DpProprietaryData { dp_oid }),
+            dp_proprietary_data: test_package.dp_oid.clone().map(|dp_oid| DpProprietaryData { dp_oid }),
         };
         let first = bsp.segments(0x87, &configure.to_der());
-        let metadata = bsp.mac_only_segments(0x88, &goods.metadata.to_der());
+        let metadata = bsp.mac_only_segments(0x88, &test_package.metadata.to_der());
         let second = self.own_keys.then(|| {
             let own = SessionKeys::generate(&mut fill);
             let replace = ReplaceSessionKeysRequest {
@@ -243,55 +243,59 @@ impl Server {
             first_sequence_of87: Segments(first),
             sequence_of88: Segments(metadata),
             second_sequence_of87: second,
-            sequence_of86: Segments(bsp.segments(0x86, &goods.package)),
+            sequence_of86: Segments(bsp.segments(0x86, &test_package.package)),
         }
     }
 
     /// Performs mutual authentication and PrepareDownload.
-    pub(super) fn prepare(&self, bench: &mut Bench) -> PrepareDownloadResponse {
-        self.try_prepare(bench).unwrap()
+    pub(super) fn prepare(&self, testbed: &mut Testbed) -> PrepareDownloadResponse {
+        self.try_prepare(testbed).unwrap()
     }
 
-    pub(super) fn try_prepare(&self, bench: &mut Bench) -> Result<PrepareDownloadResponse, String> {
-        let challenge: GetEuiccChallengeResponse = bench.try_call(&GetEuiccChallengeRequest {})?;
-        let answer = bench.try_call(&self.authenticate_server(challenge.euicc_challenge))?;
-        let request = self.prepare_download(bench, &answer, None);
-        bench.try_call(&request)
+    pub(super) fn try_prepare(&self, testbed: &mut Testbed) -> Result<PrepareDownloadResponse, String> {
+        let challenge: GetEuiccChallengeResponse = testbed.try_call(&GetEuiccChallengeRequest {})?;
+        let answer = testbed.try_call(&self.authenticate_server(challenge.euicc_challenge))?;
+        let request = self.prepare_download(testbed, &answer, None);
+        testbed.try_call(&request)
     }
 
     /// Performs a complete download.
-    pub(super) fn download(&self, bench: &mut Bench, goods: &Goods) -> ProfileInstallationResult {
-        self.try_download(bench, goods).unwrap()
+    pub(super) fn download(
+        &self,
+        testbed: &mut Testbed,
+        test_package: &TestPackage,
+    ) -> ProfileInstallationResult {
+        self.try_download(testbed, test_package).unwrap()
     }
 
     /// Performs a complete download. Returns the status word if a command failed.
     pub(super) fn try_download(
         &self,
-        bench: &mut Bench,
-        goods: &Goods,
+        testbed: &mut Testbed,
+        test_package: &TestPackage,
     ) -> Result<ProfileInstallationResult, String> {
-        let prepared = self.try_prepare(bench)?;
-        let package = self.bind(bench, &prepared, goods);
-        let result = try_send(bench, &loading_pieces(&package.to_der()).unwrap())?;
+        let prepared = self.try_prepare(testbed)?;
+        let package = self.bind(testbed, &prepared, test_package);
+        let result = try_send(testbed, &loading_pieces(&package.to_der()).unwrap())?;
         Ok(result.expect("an installation result"))
     }
 }
 
 /// Sends a package like an LPA until the card returns a result.
-pub(super) fn load(bench: &mut Bench, package: &[u8]) -> Option<ProfileInstallationResult> {
-    send(bench, &loading_pieces(package).unwrap())
+pub(super) fn load(testbed: &mut Testbed, package: &[u8]) -> Option<ProfileInstallationResult> {
+    send(testbed, &loading_pieces(package).unwrap())
 }
 
-pub(super) fn send(bench: &mut Bench, pieces: &[Vec<u8>]) -> Option<ProfileInstallationResult> {
-    try_send(bench, pieces).unwrap()
+pub(super) fn send(testbed: &mut Testbed, pieces: &[Vec<u8>]) -> Option<ProfileInstallationResult> {
+    try_send(testbed, pieces).unwrap()
 }
 
 pub(super) fn try_send(
-    bench: &mut Bench,
+    testbed: &mut Testbed,
     pieces: &[Vec<u8>],
 ) -> Result<Option<ProfileInstallationResult>, String> {
     for piece in pieces {
-        let answer = bench.es10(piece)?;
+        let answer = testbed.es10(piece)?;
         if !answer.is_empty() {
             return Ok(Some(ProfileInstallationResult::from_der(&answer).unwrap()));
         }

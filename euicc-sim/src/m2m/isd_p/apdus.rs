@@ -6,7 +6,7 @@ use rsp::ids::Aid;
 use rsp::sgp02::keys::KeySetUse;
 
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
-use super::{Channel, Speaks, initialize_update};
+use super::{Channel, MessageFormat, initialize_update};
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
 use crate::context::Context;
@@ -61,11 +61,16 @@ pub(in super::super) fn command(
             }
             let challenge =
                 <[u8; CHALLENGE]>::try_from(command.data).map_err(|_| StatusWord::WRONG_LENGTH)?;
-            let (next, answer) = initialize_update(context, isd_p, Speaks::Apdus, command.p1, challenge)?;
+            let (next, answer) =
+                initialize_update(context, isd_p, MessageFormat::Apdus, command.p1, challenge)?;
             *channel = next;
             Ok((answer, StatusWord::OK))
         }
-        (true, EXTERNAL_AUTHENTICATE, Channel::ExpectAuthenticate(Speaks::Apdus, version, handshake)) => {
+        (
+            true,
+            EXTERNAL_AUTHENTICATE,
+            Channel::ExpectAuthenticate(MessageFormat::Apdus, version, handshake),
+        ) => {
             if (command.p1, command.p2) != (SECURITY_LEVEL, 0) {
                 return Err(StatusWord::INCORRECT_P1_P2);
             }
@@ -118,7 +123,7 @@ fn secured(
             if !after.is_empty() {
                 return Err(StatusWord::INCORRECT_DATA);
             }
-            let isd_p = this(context, isd_p)?;
+            let isd_p = isd_p_mut(context, isd_p)?;
             match identifier {
                 group::IDENTITY => personalise(isd_p, &contents),
                 group::CONNECTIVITY => update_connectivity(isd_p, &contents),
@@ -126,19 +131,19 @@ fn secured(
             }
         }
         PUT_KEY => {
-            let sets = &this(context, isd_p)?.key_sets;
+            let sets = &isd_p_mut(context, isd_p)?.key_sets;
             let dek = sets.iter().find(|set| set.version == opened.version).and_then(KeySet::dek);
             let dek = dek.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
             let may_have = |usage| matches!(usage, KeySetUse::Scp03 | KeySetUse::TokenVerification);
             let (sets, answer) = put_key(sets, dek.expose(), command, may_have)?;
-            this(context, isd_p)?.key_sets = sets;
+            isd_p_mut(context, isd_p)?.key_sets = sets;
             Ok(answer)
         }
         _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }
 }
 
-fn this<'a>(context: &'a mut Context<'_>, isd_p: &Aid) -> Result<&'a mut IsdP, StatusWord> {
+fn isd_p_mut<'a>(context: &'a mut Context<'_>, isd_p: &Aid) -> Result<&'a mut IsdP, StatusWord> {
     context.m2m_mut()?.isd_p_mut(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }
 

@@ -9,13 +9,13 @@ use rsp::ids::{Aid, Iccid};
 use std::sync::Arc;
 
 use crate::context::Context;
-use crate::install::package::{self, Arriving};
+use crate::install::package::{self, PackageLoader};
 use crate::isd_r::free_memory;
 use crate::m2m::factory::{iccid_of, of_package};
 
 /// A profile package that is being received.
 #[derive(Clone, Debug)]
-pub(crate) struct Loading(Arriving);
+pub(crate) struct Loading(PackageLoader);
 
 /// The result of processing a segment.
 pub(super) enum Progress {
@@ -27,7 +27,7 @@ pub(super) enum Progress {
 
 impl Loading {
     pub(super) fn new(context: &Context<'_>) -> Self {
-        Self(Arriving::new(context.description))
+        Self(PackageLoader::new(context.description))
     }
 
     /// Processes further octets of the package.
@@ -58,7 +58,7 @@ impl Loading {
         if !is_complete {
             return Ok(None);
         }
-        let loaded = std::mem::replace(&mut self.0, Arriving::new(context.description)).finish()?;
+        let loaded = std::mem::replace(&mut self.0, PackageLoader::new(context.description)).finish()?;
         loaded.check_room(room)?;
         let iccid = iccid_of(&loaded.content).ok_or_else(|| refusal("the ICCID is invalid"))?;
         // Another ISD-P may have got a profile since the header was received.

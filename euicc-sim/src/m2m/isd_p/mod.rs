@@ -29,7 +29,7 @@ pub(crate) enum Channel {
     #[default]
     Closed,
     /// Expects EXTERNAL AUTHENTICATE. Contains the key version.
-    ExpectAuthenticate(Speaks, u8, Box<Handshake>),
+    ExpectAuthenticate(MessageFormat, u8, Box<Handshake>),
     /// Expects APDUs.
     ExpectApdu(Box<Session>, Opened),
     /// Expects segments of a profile package.
@@ -38,7 +38,7 @@ pub(crate) enum Channel {
 
 /// The message format of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaks {
+pub(crate) enum MessageFormat {
     /// SCP03.
     Apdus,
     /// SCP03t.
@@ -73,7 +73,7 @@ pub(crate) fn remove(context: &mut Context<'_>, isd_p: &Aid) {
 fn initialize_update(
     context: &mut Context<'_>,
     isd_p: &Aid,
-    speaks: Speaks,
+    format: MessageFormat,
     version: u8,
     host_challenge: [u8; CHALLENGE],
 ) -> Result<(Channel, Vec<u8>), StatusWord> {
@@ -94,5 +94,5 @@ fn initialize_update(
     let [.., high, middle, low] = counter.to_be_bytes();
     let (handshake, answer) =
         Handshake::new(version, [&enc, &mac], [high, middle, low], &isd_p.0, host_challenge);
-    Ok((Channel::ExpectAuthenticate(speaks, version, Box::new(handshake)), answer))
+    Ok((Channel::ExpectAuthenticate(format, version, Box::new(handshake)), answer))
 }

@@ -51,7 +51,7 @@ pub(crate) struct Session {
 
 /// An invalid MAC, cryptogram or padding. It ends the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Insecure;
+pub(super) struct SecurityError;
 
 impl Handshake {
     /// INITIALIZE UPDATE with the keys ENC and MAC. Returns the handshake and the response.
@@ -90,10 +90,10 @@ impl Handshake {
 
     /// EXTERNAL AUTHENTICATE: verifies the MAC over `header` and the cryptogram, and the
     /// cryptogram. Returns the session.
-    pub(super) fn authenticate(mut self, header: &[u8], data: &[u8]) -> Result<Session, Insecure> {
+    pub(super) fn authenticate(mut self, header: &[u8], data: &[u8]) -> Result<Session, SecurityError> {
         let cryptogram = self.session.check(header, data)?;
         if !is_equal(cryptogram, &self.host_cryptogram) {
-            return Err(Insecure);
+            return Err(SecurityError);
         }
         Ok(self.session)
     }
@@ -101,16 +101,16 @@ impl Handshake {
 
 impl Session {
     /// Verifies the MAC over `header` and the data, and decrypts the data.
-    pub(super) fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, Insecure> {
+    pub(super) fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, SecurityError> {
         let encrypted = self.check(header, data)?;
         self.counter = self.counter.saturating_add(1);
         if encrypted.is_empty() {
             return Ok(Vec::new());
         }
-        let mut clear = self.enc.decrypt_cbc(self.icv(0x00), encrypted).ok_or(Insecure)?;
+        let mut clear = self.enc.decrypt_cbc(self.icv(0x00), encrypted).ok_or(SecurityError)?;
         let end = clear.iter().rposition(|octet| *octet != 0).filter(|end| clear.get(*end) == Some(&0x80));
         // Padding that is longer than necessary is refused.
-        let end = end.filter(|end| clear.len().saturating_sub(*end) <= 16).ok_or(Insecure)?;
+        let end = end.filter(|end| clear.len().saturating_sub(*end) <= 16).ok_or(SecurityError)?;
         clear.truncate(end);
         Ok(clear)
     }
@@ -133,11 +133,11 @@ impl Session {
     }
 
     /// Verifies the MAC and returns the data before it.
-    fn check<'a>(&mut self, header: &[u8], data: &'a [u8]) -> Result<&'a [u8], Insecure> {
-        let (data, mac) = data.split_last_chunk::<MAC>().ok_or(Insecure)?;
+    fn check<'a>(&mut self, header: &[u8], data: &'a [u8]) -> Result<&'a [u8], SecurityError> {
+        let (data, mac) = data.split_last_chunk::<MAC>().ok_or(SecurityError)?;
         let right = self.mac.cmac(&[&self.chaining, header, data]);
         if !is_equal(&half(right), mac) {
-            return Err(Insecure);
+            return Err(SecurityError);
         }
         self.chaining = right;
         Ok(data)

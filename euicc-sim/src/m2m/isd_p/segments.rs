@@ -5,7 +5,7 @@ use rsp::ids::Aid;
 
 use super::install::{Loading, Progress};
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
-use super::{Channel, Speaks, initialize_update};
+use super::{Channel, MessageFormat, initialize_update};
 use crate::StatusWord;
 use crate::context::Context;
 use crate::m2m::state::LifeCycle;
@@ -36,7 +36,7 @@ pub(in super::super) fn secure_channel(
 ) -> (Vec<u8>, bool) {
     let tag = tlv::split(octets).map_or(SEGMENT, |(tag, _)| tag);
     let state = std::mem::take(channel);
-    match one(context, channel, state, target, octets) {
+    match process_tlv(context, channel, state, target, octets) {
         Ok(answer) => (tlv_bytes(tag, &answer), true),
         Err(why) => {
             let error = match tag {
@@ -49,7 +49,7 @@ pub(in super::super) fn secure_channel(
     }
 }
 
-fn one(
+fn process_tlv(
     context: &mut Context<'_>,
     channel: &mut Channel,
     state: Channel,
@@ -69,7 +69,7 @@ fn one(
             if life_cycle >= LifeCycle::Disabled {
                 return Err(Refused::Security);
             }
-            let (next, answer) = initialize_update(context, isd_p, Speaks::Tlvs, *version, challenge)
+            let (next, answer) = initialize_update(context, isd_p, MessageFormat::Tlvs, *version, challenge)
                 .map_err(|status| match status {
                     StatusWord::REFERENCED_DATA_NOT_FOUND => Refused::NotFound,
                     _ => Refused::Security,
@@ -78,7 +78,7 @@ fn one(
             Ok(answer)
         }
         EXTERNAL_AUTHENTICATE => {
-            let Channel::ExpectAuthenticate(Speaks::Tlvs, _, handshake) = state else {
+            let Channel::ExpectAuthenticate(MessageFormat::Tlvs, _, handshake) = state else {
                 return Err(Refused::Security);
             };
             let Some((&[level], proof)) = data.split_first_chunk() else { return Err(Refused::Structure) };

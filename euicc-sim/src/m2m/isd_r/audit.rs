@@ -4,7 +4,7 @@
 use rsp::der::{Asn1, Reader, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, Oid};
 
-use super::{Answer, Work};
+use super::{Answer, IsdRState};
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
@@ -26,17 +26,17 @@ const PRIVILEGES: [u8; 3] = [0x80, 0xC0, 0x00];
 /// GET STATUS: the ISD-Ps.
 pub(super) fn get_status(
     context: &Context<'_>,
-    work: &mut Work,
+    session_state: &mut IsdRState,
     command: &Command<'_>,
 ) -> Result<Answer, StatusWord> {
     // P1: applications. P2: TLV format, first or next occurrence.
     let before = match (command.p1, command.p2) {
         (0x40, 0x02) => 0,
-        (0x40, 0x03) if work.listed > 0 => work.listed,
+        (0x40, 0x03) if session_state.listed > 0 => session_state.listed,
         (0x40, 0x03) => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         _ => return Err(StatusWord::INCORRECT_P1_P2),
     };
-    work.listed = 0;
+    session_state.listed = 0;
     let (aid, tags) = criteria(command.data).ok_or(StatusWord::INCORRECT_DATA)?;
     let state = context.m2m()?;
     let mut found = state.isd_ps.iter().filter(|isd_p| isd_p.aid.0.starts_with(aid)).skip(before).peekable();
@@ -47,7 +47,7 @@ pub(super) fn get_status(
     for isd_p in found {
         let entry = tlv_bytes(Tag(0xE3), &status_of(context, state, isd_p, &tags));
         if !data.is_empty() && data.len().saturating_add(entry.len()) > MAX_ANSWER {
-            work.listed = listed;
+            session_state.listed = listed;
             return Ok(Answer { data, warning: Some(StatusWord::MORE_STATUS_AVAILABLE) });
         }
         data.extend(entry);

@@ -3,7 +3,7 @@
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
 
-use super::{NOTHING_TO_SAY, Work};
+use super::{EMPTY_RESPONSE, IsdRState};
 use crate::StatusWord;
 use crate::context::Context;
 use crate::isd_r::free_memory;
@@ -57,23 +57,23 @@ pub(super) fn create_isd_p(context: &mut Context<'_>, data: &[u8]) -> Result<Vec
         return Err(StatusWord::NOT_ENOUGH_MEMORY);
     }
     context.m2m_mut()?.isd_ps.push(IsdP::new(aid, parameters.granted));
-    Ok(NOTHING_TO_SAY.to_vec())
+    Ok(EMPTY_RESPONSE.to_vec())
 }
 
 /// INSTALL for personalization: the following STORE DATA commands are for the ISD-P.
 pub(super) fn for_personalization(
     context: &Context<'_>,
-    work: &mut Work,
+    session_state: &mut IsdRState,
     data: &[u8],
 ) -> Result<Vec<u8>, StatusWord> {
-    *work = Work::default();
+    *session_state = IsdRState::default();
     let [_, _, aid, _, _, _] = fields(data).ok_or(StatusWord::INCORRECT_DATA)?;
     let aid = Aid(aid.to_vec());
     if context.m2m()?.isd_p(&aid).is_none() {
         return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
     }
-    work.personalises = Some(aid);
-    Ok(NOTHING_TO_SAY.to_vec())
+    session_state.personalises = Some(aid);
+    Ok(EMPTY_RESPONSE.to_vec())
 }
 
 /// Parses six length-prefixed fields.

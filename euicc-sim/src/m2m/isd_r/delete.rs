@@ -5,7 +5,7 @@ use crypto::{AesKey, is_equal};
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
 
-use super::NOTHING_TO_SAY;
+use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::context::Context;
 use crate::m2m::state::{Identity, IsdP, LifeCycle, MAX_USED_TOKENS, pol1};
@@ -25,20 +25,20 @@ const TOKEN: Tag = Tag(0x9E);
 
 /// DELETE of an ISD-P and its profile; a master delete if there is a token.
 pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
-    let order = Order::read(data).ok_or(StatusWord::INCORRECT_DATA)?;
-    let state = context.persistent.life_cycle(&order.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
-    let is_fallback = context.m2m()?.fallback.as_ref() == Some(&order.isd_p);
+    let request = DeleteRequest::read(data).ok_or(StatusWord::INCORRECT_DATA)?;
+    let state = context.persistent.life_cycle(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+    let is_fallback = context.m2m()?.fallback.as_ref() == Some(&request.isd_p);
     // A profile that may be needed for a roll-back or is about to be enabled is kept.
     if state == LifeCycle::Enabled || is_fallback || switch::is_under_way(context) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    match &order.token {
-        None if pol1(context, &order.isd_p).delete_not_allowed => return Err(StatusWord::POL1_PREVENTS),
+    match &request.token {
+        None if pol1(context, &request.isd_p).delete_not_allowed => return Err(StatusWord::POL1_PREVENTS),
         None => {}
         // A master delete applies to a disabled profile, regardless of its policy rules.
         Some(_) if state != LifeCycle::Disabled => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         Some(token) => {
-            let isd_p = context.m2m()?.isd_p(&order.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+            let isd_p = context.m2m()?.isd_p(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
             token.check(context, isd_p)?;
             let used = &mut context.m2m_mut()?.used_tokens;
             used.push(token.value.into());
@@ -46,12 +46,12 @@ pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, 
             used.drain(..surplus);
         }
     }
-    isd_p::remove(context, &order.isd_p);
-    Ok(NOTHING_TO_SAY.to_vec())
+    isd_p::remove(context, &request.isd_p);
+    Ok(EMPTY_RESPONSE.to_vec())
 }
 
 /// A parsed DELETE command.
-struct Order<'a> {
+struct DeleteRequest<'a> {
     isd_p: Aid,
     token: Option<Token<'a>>,
 }
@@ -65,7 +65,7 @@ struct Token<'a> {
     value: &'a [u8],
 }
 
-impl<'a> Order<'a> {
+impl<'a> DeleteRequest<'a> {
     fn read(data: &'a [u8]) -> Option<Self> {
         let mut elements = tlv::each(data).ok()?.into_iter().map(tlv::split);
         let isd_p = match elements.next()?? {

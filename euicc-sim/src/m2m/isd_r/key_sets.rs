@@ -5,7 +5,7 @@ use crypto::{AesKey, Secret};
 use rsp::der::{Tag, tlv};
 use rsp::sgp02::keys::{KeySetUse, KeyVersion};
 
-use super::NOTHING_TO_SAY;
+use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
@@ -193,5 +193,5 @@ pub(super) fn delete_keys(
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     context.m2m_mut()?.key_sets = sets;
-    Ok(NOTHING_TO_SAY.to_vec())
+    Ok(EMPTY_RESPONSE.to_vec())
 }

@@ -12,8 +12,8 @@ mod store_data;
 
 use rsp::ids::Aid;
 
-use super::establish::{Establishing, Kept};
-use super::script::cut;
+use super::establish::{Establishing, StoredEstablishment};
+use super::script::truncate_to_le;
 use super::session::Session;
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
@@ -25,7 +25,7 @@ pub(super) use store_data::{Blocks, Group, STORE_DATA};
 
 /// The session state of the ISD-R.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Work {
+pub(crate) struct IsdRState {
     /// The ISD-P addressed by INSTALL for personalization; `None` if STORE DATA is for the ISD-R
     /// itself.
     pub(super) personalises: Option<Aid>,
@@ -52,16 +52,16 @@ impl From<Vec<u8>> for Answer {
 }
 
 /// The response data of a command that returns nothing else.
-const NOTHING_TO_SAY: [u8; 1] = [0x00];
+const EMPTY_RESPONSE: [u8; 1] = [0x00];
 
-impl Work {
+impl IsdRState {
     /// P2 of the next block of STORE DATA.
     pub(super) fn next_block(&self) -> u8 {
         self.blocks.next
     }
 
     /// The session state restored after a reset.
-    pub(super) fn resumed(kept: &Kept) -> Self {
+    pub(super) fn resumed(kept: &StoredEstablishment) -> Self {
         Self {
             personalises: kept.personalises.clone(),
             blocks: Blocks::resumed(kept.next_block),
@@ -78,14 +78,14 @@ pub(super) fn answer(
     key_version: u8,
     command: &Command<'_>,
 ) -> Result<(Vec<u8>, StatusWord), StatusWord> {
-    cut(command, self::command(context, &mut session.isd_r, key_version, command)?)
+    truncate_to_le(command, self::command(context, &mut session.isd_r, key_version, command)?)
 }
 
 /// Processes one command to the ISD-R. `key_version` is the key version of the session in which it
 /// arrived.
 fn command(
     context: &mut Context<'_>,
-    work: &mut Work,
+    session_state: &mut IsdRState,
     key_version: u8,
     command: &Command<'_>,
 ) -> Result<Answer, StatusWord> {
@@ -94,14 +94,16 @@ fn command(
     }
     match (command.class.kind, command.ins) {
         (_, audit::GET_DATA) => audit::get_data(context, command).map(Answer::from),
-        (ClassKind::Proprietary, audit::GET_STATUS) => audit::get_status(context, work, command),
+        (ClassKind::Proprietary, audit::GET_STATUS) => audit::get_status(context, session_state, command),
         (ClassKind::Proprietary, create_isd_p::INSTALL) => match (command.p1, command.p2) {
             (0x0C, 0x00) => create_isd_p::create_isd_p(context, command.data).map(Answer::from),
-            (0x20, 0x00) => create_isd_p::for_personalization(context, work, command.data).map(Answer::from),
+            (0x20, 0x00) => {
+                create_isd_p::for_personalization(context, session_state, command.data).map(Answer::from)
+            }
             _ => Err(StatusWord::INCORRECT_P1_P2),
         },
         (ClassKind::Proprietary, store_data::STORE_DATA) => {
-            store_data::store_data(context, work, command).map(Answer::from)
+            store_data::store_data(context, session_state, command).map(Answer::from)
         }
         (ClassKind::Proprietary, delete::DELETE) => match (command.p1, command.p2) {
             (0x00, 0x40) => delete::delete(context, command.data).map(Answer::from),

@@ -4,7 +4,7 @@
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
 
-use super::{Work, profile_state};
+use super::{IsdRState, profile_state};
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
@@ -63,24 +63,28 @@ mod addressing {
 /// STORE DATA to the ISD-R, or through it to an ISD-P.
 pub(super) fn store_data(
     context: &mut Context<'_>,
-    work: &mut Work,
+    session_state: &mut IsdRState,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
-    let answer = block(context, work, command);
+    let answer = block(context, session_state, command);
     // A refused block discards the whole data group.
     if answer.is_err() || command.p1 & LAST != 0 {
-        *work = Work::default();
+        *session_state = IsdRState::default();
     }
     answer
 }
 
-fn block(context: &mut Context<'_>, work: &mut Work, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+fn block(
+    context: &mut Context<'_>,
+    session_state: &mut IsdRState,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
     if command.p2 == 0 {
-        work.establishing = None;
+        session_state.establishing = None;
     }
     // The data after this group have no length of their own, so only the last block ends them.
-    let group = work.blocks.take(command, |identifier| identifier == group::KEY_ESTABLISHMENT)?;
-    group.map_or(Ok(Vec::new()), |group| data_group(context, work, &group))
+    let group = session_state.blocks.take(command, |identifier| identifier == group::KEY_ESTABLISHMENT)?;
+    group.map_or(Ok(Vec::new()), |group| data_group(context, session_state, &group))
 }
 
 impl Blocks {
@@ -151,16 +155,21 @@ fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((u16::from_be_bytes(*identifier), contents, after))
 }
 
-fn data_group(context: &mut Context<'_>, work: &mut Work, group: &Group) -> Result<Vec<u8>, StatusWord> {
+fn data_group(
+    context: &mut Context<'_>,
+    session_state: &mut IsdRState,
+    group: &Group,
+) -> Result<Vec<u8>, StatusWord> {
     let Group { identifier, contents, after, whole } = group;
-    match (*identifier, &work.personalises) {
+    match (*identifier, &session_state.personalises) {
         (group::CERTIFICATE, isd_p) if after.is_empty() => {
             let (establishing, answer) = establish::certificate(context, isd_p.as_ref(), contents)?;
-            work.establishing = Some(establishing);
+            session_state.establishing = Some(establishing);
             Ok(answer)
         }
         (group::KEY_ESTABLISHMENT, isd_p) => {
-            let establishing = work.establishing.take().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+            let establishing =
+                session_state.establishing.take().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
             establish::key_set(context, isd_p.as_ref(), &establishing, whole, contents, after)
         }
         (_, None) if !after.is_empty() => Err(StatusWord::INCORRECT_DATA),

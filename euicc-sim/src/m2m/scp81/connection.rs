@@ -16,7 +16,7 @@ pub(crate) struct Connection {
     /// Number of received octets that the terminal has reported.
     pub(super) available: u8,
     /// True if the link was lost.
-    pub(super) is_gone: bool,
+    pub(super) is_lost: bool,
     /// True if the channel is to be closed after the pending output.
     pub(super) is_closing: bool,
     tls: tls::Client,
@@ -29,11 +29,11 @@ pub(crate) struct Connection {
 pub(super) struct Lost(pub(super) String);
 
 /// The result of processing received octets.
-pub(super) struct Heard {
+pub(super) struct Received {
     /// True if the TLS handshake has just finished.
     pub(super) is_connected: bool,
     /// True if authenticated data arrived. Unauthenticated octets and warning alerts do not count.
-    pub(super) is_heard: bool,
+    pub(super) has_data: bool,
     pub(super) replies: Vec<Reply>,
 }
 
@@ -43,7 +43,7 @@ impl Connection {
         Self {
             channel,
             available: 0,
-            is_gone: false,
+            is_lost: false,
             is_closing: false,
             tls: tls::Client::new(&parameters.psk_identity, parameters.psk.expose(), world.random()),
             was_connected: false,
@@ -53,24 +53,24 @@ impl Connection {
     }
 
     /// Processes received octets.
-    pub(super) fn receive(&mut self, octets: &[u8]) -> Result<Heard, Lost> {
+    pub(super) fn receive(&mut self, octets: &[u8]) -> Result<Received, Lost> {
         self.tls.receive(octets).map_err(|error| Lost(error.to_string()))?;
         let is_connected = self.tls.is_connected() && !self.was_connected;
         self.was_connected |= is_connected;
         let mut replies = Vec::new();
         let mut plain = self.tls.take_plaintext();
-        let is_heard = is_connected || !plain.is_empty();
+        let has_data = is_connected || !plain.is_empty();
         while let Some(reply) = self.replies.push(&plain).map_err(|error| Lost(error.to_string()))? {
             replies.push(reply);
             plain.clear();
         }
         // A close_notify counts as a lost link.
-        self.is_gone |= self.tls.is_closed();
-        Ok(Heard { is_connected, is_heard, replies })
+        self.is_lost |= self.tls.is_closed();
+        Ok(Received { is_connected, has_data, replies })
     }
 
     /// Sends data to the server.
-    pub(super) fn say(&mut self, octets: &[u8]) {
+    pub(super) fn send(&mut self, octets: &[u8]) {
         self.tls.send(octets);
     }
 

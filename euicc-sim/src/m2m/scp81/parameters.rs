@@ -11,7 +11,7 @@ use rsp::sgp02::keys::{KeySetUse, KeyVersion, PskIdentity};
 
 use super::super::super::context::Context;
 use super::super::state;
-use super::super::toolkit::numbers;
+use super::super::toolkit::settings;
 
 /// The complete parameters of a session.
 pub(super) struct Parameters {
@@ -61,15 +61,15 @@ impl Parameters {
             key_version: KeyVersion(key_version),
             key_identifier: key_id,
         };
-        let numbers = numbers(context);
+        let settings = settings(context);
         let http = http.unwrap_or_default();
         let parameters = Self {
             psk_identity: named.unwrap_or_else(|| own.to_string().into_bytes()),
             psk: set.psk(key_id)?.clone(),
             key_version,
-            retries: retry.as_ref().map_or(numbers.session_retries, |retry| retry.attempts),
+            retries: retry.as_ref().map_or(settings.session_retries, |retry| retry.attempts),
             retry_seconds: retry
-                .map_or(numbers.session_retry_seconds, |retry| retry.delay.as_time().as_secs()),
+                .map_or(settings.session_retry_seconds, |retry| retry.delay.as_time().as_secs()),
             host: http.host.or_else(|| Some(channel.destination?.to_string()))?,
             agent_id: http.agent_id,
             uri: http.uri.unwrap_or_else(|| "/".to_owned()),

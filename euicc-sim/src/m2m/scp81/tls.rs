@@ -67,7 +67,7 @@ impl fmt::Debug for Alert {
 pub(super) enum TlsError {
     /// The server sent a fatal alert.
     #[error("the server closed the connection with TLS alert {0:?}")]
-    Told(Alert),
+    PeerAlert(Alert),
     /// The server violated the protocol or failed a check.
     #[error("the server's TLS messages were refused with {0:?}")]
     Refused(Alert),
@@ -90,7 +90,7 @@ pub(super) struct Client {
 /// The expected handshake message.
 #[derive(Clone)]
 enum State {
-    ExpectServerHello(Beginning),
+    ExpectServerHello(HandshakeStart),
     /// Also accepts a ServerKeyExchange with a PSK identity hint, which is ignored.
     ExpectServerHelloDone(Agreed),
     ExpectChangeCipherSpec(Proof, Protection),
@@ -102,7 +102,7 @@ enum State {
 }
 
 #[derive(Clone)]
-struct Beginning {
+struct HandshakeStart {
     psk_identity: Vec<u8>,
     psk: Secret<Vec<u8>>,
     client_random: [u8; 32],
@@ -112,7 +112,7 @@ struct Beginning {
 
 #[derive(Clone)]
 struct Agreed {
-    beginning: Beginning,
+    start: HandshakeStart,
     server_random: [u8; 32],
     suite: Suite,
     was_hinted: bool,
@@ -136,7 +136,7 @@ impl Client {
         let mut transcript = Sha256::new();
         let hello = client_hello(&client_random);
         transcript.update(&hello);
-        let beginning = Beginning {
+        let start = HandshakeStart {
             psk_identity: psk_identity.to_vec(),
             psk: Secret::new(psk.to_vec()),
             client_random,
@@ -144,7 +144,7 @@ impl Client {
             transcript,
         };
         Self {
-            state: State::ExpectServerHello(beginning),
+            state: State::ExpectServerHello(start),
             received: Vec::new(),
             handshake: Vec::new(),
             output: record(ContentType::Handshake, &hello, None),
@@ -163,7 +163,7 @@ impl Client {
         let taken = self.take_records();
         if let Err(error) = taken {
             if let TlsError::Refused(alert) = error {
-                self.tell(alert);
+                self.send_alert(alert);
             }
             self.state = State::Broken(error);
         }
@@ -182,7 +182,7 @@ impl Client {
     /// Sends close_notify.
     pub(super) fn close(&mut self) {
         if matches!(self.state, State::Connected | State::Closed) {
-            self.tell(Alert::CLOSE_NOTIFY);
+            self.send_alert(Alert::CLOSE_NOTIFY);
         }
     }
 
@@ -233,7 +233,7 @@ impl Client {
                 Ok(())
             }
             [WARNING, description] if *description != 0 => Ok(()),
-            [_, description] => Err(TlsError::Told(Alert(*description))),
+            [_, description] => Err(TlsError::PeerAlert(Alert(*description))),
             _ => Err(TlsError::Refused(Alert::DECODE_ERROR)),
         }
     }
@@ -273,10 +273,10 @@ impl Client {
 
     fn take_message(&mut self, kind: u8, body: &[u8], whole: &[u8]) -> Result<(), Alert> {
         self.state = match (mem::replace(&mut self.state, State::Closed), kind) {
-            (State::ExpectServerHello(mut beginning), message::SERVER_HELLO) => {
-                beginning.transcript.update(whole);
+            (State::ExpectServerHello(mut start), message::SERVER_HELLO) => {
+                start.transcript.update(whole);
                 let (server_random, suite) = server_hello(body)?;
-                State::ExpectServerHelloDone(Agreed { beginning, server_random, suite, was_hinted: false })
+                State::ExpectServerHelloDone(Agreed { start, server_random, suite, was_hinted: false })
             }
             (State::ExpectServerHelloDone(mut agreed), message::SERVER_KEY_EXCHANGE)
                 if !agreed.was_hinted =>
@@ -288,11 +288,11 @@ impl Client {
                 if !is_hint {
                     return Err(Alert::DECODE_ERROR);
                 }
-                agreed.beginning.transcript.update(whole);
+                agreed.start.transcript.update(whole);
                 State::ExpectServerHelloDone(Agreed { was_hinted: true, ..agreed })
             }
             (State::ExpectServerHelloDone(mut agreed), message::SERVER_HELLO_DONE) if body.is_empty() => {
-                agreed.beginning.transcript.update(whole);
+                agreed.start.transcript.update(whole);
                 self.answer_hello(agreed)?
             }
             (State::ExpectFinished(proof), message::FINISHED) => {
@@ -309,8 +309,8 @@ impl Client {
 
     /// Builds ClientKeyExchange, ChangeCipherSpec and Finished.
     fn answer_hello(&mut self, agreed: Agreed) -> Result<State, Alert> {
-        let Agreed { beginning, server_random, suite, .. } = agreed;
-        let Beginning { psk_identity, psk, client_random, seed, mut transcript } = beginning;
+        let Agreed { start, server_random, suite, .. } = agreed;
+        let HandshakeStart { psk_identity, psk, client_random, seed, mut transcript } = start;
         let identity_length = u16::try_from(psk_identity.len()).unwrap_or(u16::MAX).to_be_bytes();
         let exchange =
             handshake(message::CLIENT_KEY_EXCHANGE, &[identity_length.as_slice(), &psk_identity].concat());
@@ -342,7 +342,7 @@ impl Client {
         self.output.extend(record);
     }
 
-    fn tell(&mut self, alert: Alert) {
+    fn send_alert(&mut self, alert: Alert) {
         const WARNING: u8 = 1;
         const FATAL: u8 = 2;
         let level = if alert == Alert::CLOSE_NOTIFY { WARNING } else { FATAL };

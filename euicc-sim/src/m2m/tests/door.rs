@@ -8,13 +8,13 @@ use rsp::ota::script::{Chaining, Command, Form, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandHeader, KeyReference, Spi, Tar};
 use rsp::ota::sms::{Address, PacketKind, Reference, SmsDeliver, segments};
 
-use super::bench::{Bench, SCP80, aid, create_isd_p, unhex};
 use super::oce::{Plan, challenge, initialize_update};
+use super::testbed::{SCP80, Testbed, aid, create_isd_p, unhex};
 use crate::m2m::state::LifeCycle;
 
 /// The SM-SR of the testbed with its packet counter.
 struct SmSr {
-    bench: Bench,
+    testbed: Testbed,
     counter: u64,
 }
 
@@ -42,7 +42,7 @@ impl SmSr {
         let head = Head::Response(&tar.0, &[0x02, 0x71, 0x00]);
         let opened = scp80::open(head, &report[3..], Protection::FULL, &keys).unwrap();
         assert_eq!((opened.status, opened.counter), (0, counter));
-        super::bench::text(&ScriptResponse::parse(&opened.data).unwrap())
+        super::testbed::text(&ScriptResponse::parse(&opened.data).unwrap())
     }
 
     /// Delivers one message, including GET RESPONSE.
@@ -52,13 +52,13 @@ impl SmSr {
         let envelope = Envelope::SmsPpDownload { service_centre: None, tpdu }.to_bytes();
         let length = u8::try_from(envelope.len()).unwrap();
         let mut answer =
-            self.bench.card.transmit(&[&[0x80, 0xC2, 0, 0, length], envelope.as_slice()].concat());
+            self.testbed.card.transmit(&[&[0x80, 0xC2, 0, 0, length], envelope.as_slice()].concat());
         let mut report = Vec::new();
         loop {
             let status = answer.split_off(answer.len() - 2);
             report.append(&mut answer);
             match status[..] {
-                [0x61, length] => answer = self.bench.card.transmit(&[0, 0xC0, 0, 0, length]),
+                [0x61, length] => answer = self.testbed.card.transmit(&[0, 0xC0, 0, 0, length]),
                 [0x90 | 0x91, _] => return report,
                 _ => panic!("{status:02X?}"),
             }
@@ -74,7 +74,7 @@ impl SmSr {
 #[test]
 fn the_worked_examples_run_in_short_messages() {
     const ISD_P: u16 = 0x11;
-    let mut sm_sr = SmSr { bench: Bench::new(), counter: 0 };
+    let mut sm_sr = SmSr { testbed: Testbed::new(), counter: 0 };
     let delete = format!("80E40040124F10{}00", aid(ISD_P));
     assert_eq!(sm_sr.apdus(None, &[delete, create_isd_p(&aid(ISD_P), None)]), ["009000", "009000"]);
     let plan = Plan::for_isd_p(ISD_P);
@@ -97,6 +97,6 @@ fn the_worked_examples_run_in_short_messages() {
     let answers = sm_sr.send(isd_p, Some(Chaining::Last), tlv(&segment));
     // The error for that profile header, secured with the session keys.
     assert!(answers[0].starts_with("86") && answers[0].len() > 20, "{answers:?}");
-    assert_eq!(sm_sr.bench.life_cycle(ISD_P), Some(LifeCycle::Personalised));
-    assert_eq!(sm_sr.bench.state().key_set(SCP80).unwrap().counter, sm_sr.counter);
+    assert_eq!(sm_sr.testbed.life_cycle(ISD_P), Some(LifeCycle::Personalised));
+    assert_eq!(sm_sr.testbed.state().key_set(SCP80).unwrap().counter, sm_sr.counter);
 }

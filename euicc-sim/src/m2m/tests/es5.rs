@@ -5,11 +5,11 @@ use profile::generic::Subscription;
 use rsp::ids::Aid;
 use world::RamMemory;
 
-use super::bench::{
-    BOOTSTRAP, Bench, ECASD, FREE, GOES, ISD_R, NEW, STAYS, STAYS_ENABLED, aid, create_isd_p, iccid, lv,
-    naming, package, store_data,
-};
 use super::oce;
+use super::testbed::{
+    BOOTSTRAP, DELETE_ON_DISABLE, ECASD, ISD_R, NEW, NO_DELETE, NO_DISABLE, NO_RULES, Testbed, aid,
+    create_isd_p, iccid, lv, naming, package, store_data,
+};
 use crate::m2m::M2mDescription;
 use crate::m2m::keys::KeySet;
 use crate::m2m::state::LifeCycle::{Disabled, Enabled, Personalised, Selectable};
@@ -25,31 +25,31 @@ fn delete(number: u16) -> String {
 
 /// Asserts that the command is refused and changes nothing.
 #[track_caller]
-fn refuses(bench: &mut Bench, apdu: &str, status: &str) {
-    let before = bench.memory();
-    bench.expect(apdu, status);
-    assert!(bench.memory() == before, "{apdu} was refused but changed the memory");
+fn assert_refused(testbed: &mut Testbed, apdu: &str, status: &str) {
+    let before = testbed.memory();
+    testbed.expect(apdu, status);
+    assert!(testbed.memory() == before, "{apdu} was refused but changed the memory");
 }
 
 #[test]
 fn a_new_card_has_the_profiles_and_sm_sr_keys_of_its_description() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Enabled));
-    for number in [FREE, STAYS_ENABLED, STAYS, GOES] {
-        assert_eq!(bench.life_cycle(number), Some(Disabled));
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.life_cycle(BOOTSTRAP), Some(Enabled));
+    for number in [NO_RULES, NO_DISABLE, NO_DELETE, DELETE_ON_DISABLE] {
+        assert_eq!(testbed.life_cycle(number), Some(Disabled));
     }
-    assert_eq!(bench.life_cycle(NEW), None);
-    assert_eq!(bench.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
+    assert_eq!(testbed.life_cycle(NEW), None);
+    assert_eq!(testbed.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
     // The terminal sees the files of the enabled profile.
-    assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
-    assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(BOOTSTRAP).0)));
+    assert_eq!(testbed.terminal("00A4000C022FE2"), "9000");
+    assert_eq!(testbed.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(BOOTSTRAP).0)));
 }
 
 #[test]
 fn an_inconsistent_description_is_refused() {
     use crate::Card;
     let open = |change: fn(&mut M2mDescription)| {
-        let mut description = super::bench::description();
+        let mut description = super::testbed::description();
         change(description.m2m.as_deref_mut().unwrap());
         let clock = world::ManualClock::at(rsp::time::Timestamp(0));
         let world = world::World::new(clock, world::SeededDice::from_text("x"));
@@ -81,7 +81,7 @@ fn an_inconsistent_description_is_refused() {
 #[test]
 fn the_debug_output_of_a_description_contains_no_keys() {
     let (key, opc) = ([0x4B; 16], [0x4C; 16]);
-    let mut description = super::bench::description();
+    let mut description = super::testbed::description();
     let m2m = description.m2m.as_mut().unwrap();
     m2m.profiles[0].package = generic(&Subscription { key, opc, ..Subscription::default() }).encode().into();
     m2m.profiles[0].key_sets = vec![KeySet::of_three(0x30, [[0x4D; 16]; 3], 0)];
@@ -97,15 +97,15 @@ fn the_debug_output_of_a_description_contains_no_keys() {
 #[test]
 fn a_memory_is_refused_by_a_card_of_the_other_kind() {
     let memory = RamMemory::default();
-    let mut bench = Bench::with(|_| {}, memory.clone());
-    assert_eq!(bench.create(NEW, None), "009000");
+    let mut testbed = Testbed::with(|_| {}, memory.clone());
+    assert_eq!(testbed.create(NEW, None), "009000");
     let cells = world::Memory::load(&memory).unwrap();
     assert!(cells.contains_key("m2m"));
     // The same card reopened.
-    let again = Bench::with(|_| {}, RamMemory::of(cells.clone()));
-    assert!(again.memory() == bench.memory());
+    let again = Testbed::with(|_| {}, RamMemory::of(cells.clone()));
+    assert!(again.memory() == testbed.memory());
     // The memory of a consumer card with the description of this card.
-    let description = super::bench::description();
+    let description = super::testbed::description();
     let consumer = crate::state::Persistent::new(description.eid, None);
     let cells = world::Cells::from([("card".to_owned(), world::Content::json(&consumer).unwrap())]);
     let clock = world::ManualClock::at(rsp::time::Timestamp(0));
@@ -116,32 +116,32 @@ fn a_memory_is_refused_by_a_card_of_the_other_kind() {
 
 #[test]
 fn create_isd_p_makes_a_security_domain_without_keys() {
-    let mut bench = Bench::new();
-    let free = |bench: &mut Bench| {
-        let answer = bench.es5("80CAFF2100");
+    let mut testbed = Testbed::new();
+    let free = |testbed: &mut Testbed| {
+        let answer = testbed.es5("80CAFF2100");
         u32::from_str_radix(answer.split_once("8204").unwrap().1.get(..8).unwrap(), 16).unwrap()
     };
-    let before = free(&mut bench);
-    assert_eq!(bench.create(NEW, Some(50_000)), "009000");
-    assert_eq!(bench.life_cycle(NEW), Some(Selectable));
-    assert_eq!(free(&mut bench), before - 50_000);
+    let before = free(&mut testbed);
+    assert_eq!(testbed.create(NEW, Some(50_000)), "009000");
+    assert_eq!(testbed.life_cycle(NEW), Some(Selectable));
+    assert_eq!(free(&mut testbed), before - 50_000);
     // Without the memory parameter, or with zero, no memory is reserved.
-    assert_eq!(bench.create(NEW + 1, None), "009000");
-    assert_eq!(bench.create(NEW + 2, Some(0)), "009000");
-    assert_eq!(free(&mut bench), before - 50_000);
+    assert_eq!(testbed.create(NEW + 1, None), "009000");
+    assert_eq!(testbed.create(NEW + 2, Some(0)), "009000");
+    assert_eq!(free(&mut testbed), before - 50_000);
     // The AID is in use now.
-    refuses(&mut bench, &create_isd_p(&aid(NEW), None), "6A80");
-    refuses(&mut bench, &create_isd_p(&aid(BOOTSTRAP), None), "6A80");
+    assert_refused(&mut testbed, &create_isd_p(&aid(NEW), None), "6A80");
+    assert_refused(&mut testbed, &create_isd_p(&aid(BOOTSTRAP), None), "6A80");
     // All free memory, and one octet more.
-    let left = free(&mut bench);
-    refuses(&mut bench, &create_isd_p(&aid(NEW + 3), Some(left + 1)), "6A84");
-    assert_eq!(bench.create(NEW + 3, Some(left)), "009000");
-    refuses(&mut bench, &create_isd_p(&aid(NEW + 4), None), "6A84");
+    let left = free(&mut testbed);
+    assert_refused(&mut testbed, &create_isd_p(&aid(NEW + 3), Some(left + 1)), "6A84");
+    assert_eq!(testbed.create(NEW + 3, Some(left)), "009000");
+    assert_refused(&mut testbed, &create_isd_p(&aid(NEW + 4), None), "6A84");
 }
 
 #[test]
 fn create_isd_p_checks_its_fields() {
-    let mut bench = Bench::new();
+    let mut testbed = Testbed::new();
     let right = create_isd_p(&aid(NEW), None);
     for (from, to, status) in [
         // A load file and a module other than those of ISD-Ps.
@@ -161,7 +161,7 @@ fn create_isd_p_checks_its_fields() {
         ("80E60C00", "00E60C00", "6E00"),
     ] {
         assert!(right.contains(from), "{from}");
-        refuses(&mut bench, &right.replacen(from, to, 1), status);
+        assert_refused(&mut testbed, &right.replacen(from, to, 1), status);
     }
     // A missing field, an additional field, a token, no data.
     let data = &right[10..right.len() - 2];
@@ -170,145 +170,145 @@ fn create_isd_p_checks_its_fields() {
     {
         let apdu =
             if wrong.is_empty() { "80E60C0000".to_owned() } else { format!("80E60C00{}00", lv(wrong)) };
-        refuses(&mut bench, &apdu, "6A80");
+        assert_refused(&mut testbed, &apdu, "6A80");
     }
 }
 
 #[test]
 fn the_number_of_isd_ps_is_limited() {
-    let mut bench = Bench::new();
+    let mut testbed = Testbed::new();
     let mut created = 0;
-    while bench.create(NEW + created, None) == "009000" {
+    while testbed.create(NEW + created, None) == "009000" {
         created += 1;
     }
     assert_eq!(created, 128 - 5);
-    refuses(&mut bench, &create_isd_p(&aid(NEW + created), None), "6A84");
+    assert_refused(&mut testbed, &create_isd_p(&aid(NEW + created), None), "6A84");
 }
 
 #[test]
 fn enable_takes_effect_with_the_next_reset() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.store(&naming(ENABLE, FREE)), "9000");
-    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Enabled));
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.store(&naming(ENABLE, NO_RULES)), "9000");
+    assert_eq!(testbed.life_cycle(BOOTSTRAP), Some(Enabled));
     // Until the reset no other switch is accepted, and neither profile can be deleted.
-    for group in [naming(ENABLE, STAYS), naming(ENABLE, FREE), naming(DISABLE, BOOTSTRAP)] {
-        refuses(&mut bench, &store_data(&group), "6985");
+    for group in [naming(ENABLE, NO_DELETE), naming(ENABLE, NO_RULES), naming(DISABLE, BOOTSTRAP)] {
+        assert_refused(&mut testbed, &store_data(&group), "6985");
     }
-    refuses(&mut bench, &delete(FREE), "6985");
-    bench.card.reset();
-    assert_eq!(bench.life_cycle(FREE), Some(Enabled));
-    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Disabled));
-    assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
-    assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(FREE).0)));
+    assert_refused(&mut testbed, &delete(NO_RULES), "6985");
+    testbed.card.reset();
+    assert_eq!(testbed.life_cycle(NO_RULES), Some(Enabled));
+    assert_eq!(testbed.life_cycle(BOOTSTRAP), Some(Disabled));
+    assert_eq!(testbed.terminal("00A4000C022FE2"), "9000");
+    assert_eq!(testbed.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(NO_RULES).0)));
 }
 
 /// Resets the card and clears the notification, as after a confirmation.
-fn settle(bench: &mut Bench) {
-    bench.card.reset();
-    if let Some(state) = &mut bench.card.persistent.m2m {
-        state.toolkit = crate::m2m::toolkit::Stored::default();
+fn settle(testbed: &mut Testbed) {
+    testbed.card.reset();
+    if let Some(state) = &mut testbed.card.persistent.m2m {
+        state.toolkit = crate::m2m::toolkit::ToolkitState::default();
     }
 }
 
 #[test]
 fn enable_and_disable_check_existence_then_state_then_pol1() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.create(NEW, None), "009000");
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.create(NEW, None), "009000");
     // Missing; without a profile; already enabled.
     for (number, enable, disable) in [
         (NEW + 1, "6A88", "6A88"),
         (NEW, "6985", "6985"),
         // The fallback profile cannot be disabled.
         (BOOTSTRAP, "6985", "6985"),
-        (FREE, "", "6985"),
+        (NO_RULES, "", "6985"),
     ] {
-        refuses(&mut bench, &store_data(&naming(DISABLE, number)), disable);
+        assert_refused(&mut testbed, &store_data(&naming(DISABLE, number)), disable);
         if !enable.is_empty() {
-            refuses(&mut bench, &store_data(&naming(ENABLE, number)), enable);
+            assert_refused(&mut testbed, &store_data(&naming(ENABLE, number)), enable);
         }
     }
     // POL1 of the enabled profile is checked last.
-    assert_eq!(bench.store(&naming(ENABLE, STAYS_ENABLED)), "9000");
-    settle(&mut bench);
-    refuses(&mut bench, &store_data(&naming(ENABLE, NEW + 1)), "6A88");
-    refuses(&mut bench, &store_data(&naming(ENABLE, STAYS_ENABLED)), "6985");
-    refuses(&mut bench, &store_data(&naming(ENABLE, FREE)), "69E1");
-    refuses(&mut bench, &store_data(&naming(DISABLE, STAYS_ENABLED)), "69E1");
+    assert_eq!(testbed.store(&naming(ENABLE, NO_DISABLE)), "9000");
+    settle(&mut testbed);
+    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NEW + 1)), "6A88");
+    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NO_DISABLE)), "6985");
+    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NO_RULES)), "69E1");
+    assert_refused(&mut testbed, &store_data(&naming(DISABLE, NO_DISABLE)), "69E1");
 }
 
 #[test]
 fn disable_enables_the_profile_with_the_fallback_attribute() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.store(&naming(ENABLE, FREE)), "9000");
-    settle(&mut bench);
-    assert_eq!(bench.store(&naming(FALLBACK, STAYS)), "9000");
-    assert_eq!(bench.store(&naming(DISABLE, FREE)), "9000");
-    settle(&mut bench);
-    assert_eq!(bench.life_cycle(STAYS), Some(Enabled));
-    assert_eq!(bench.life_cycle(FREE), Some(Disabled));
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.store(&naming(ENABLE, NO_RULES)), "9000");
+    settle(&mut testbed);
+    assert_eq!(testbed.store(&naming(FALLBACK, NO_DELETE)), "9000");
+    assert_eq!(testbed.store(&naming(DISABLE, NO_RULES)), "9000");
+    settle(&mut testbed);
+    assert_eq!(testbed.life_cycle(NO_DELETE), Some(Enabled));
+    assert_eq!(testbed.life_cycle(NO_RULES), Some(Disabled));
 }
 
 #[test]
 fn the_fallback_attribute_moves_between_profiles() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.create(NEW, None), "009000");
-    refuses(&mut bench, &store_data(&naming(FALLBACK, NEW + 1)), "6A88");
-    refuses(&mut bench, &store_data(&naming(FALLBACK, NEW)), "6985");
-    assert_eq!(bench.store(&naming(FALLBACK, FREE)), "9000");
-    assert_eq!(bench.state().fallback, Some(Aid::isd_p(FREE)));
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.create(NEW, None), "009000");
+    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NEW + 1)), "6A88");
+    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NEW)), "6985");
+    assert_eq!(testbed.store(&naming(FALLBACK, NO_RULES)), "9000");
+    assert_eq!(testbed.state().fallback, Some(Aid::isd_p(NO_RULES)));
     // To an enabled profile too.
-    assert_eq!(bench.store(&naming(FALLBACK, BOOTSTRAP)), "9000");
-    assert_eq!(bench.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
+    assert_eq!(testbed.store(&naming(FALLBACK, BOOTSTRAP)), "9000");
+    assert_eq!(testbed.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
 }
 
 #[test]
 fn the_emergency_attribute_requires_a_disabled_profile_without_the_fallback_attribute() {
-    let mut bench = Bench::new();
-    refuses(&mut bench, &store_data(&naming(EMERGENCY, NEW)), "6A88");
-    refuses(&mut bench, &store_data(&naming(EMERGENCY, BOOTSTRAP)), "6985");
-    assert_eq!(bench.store(&naming(EMERGENCY, FREE)), "9000");
-    assert_eq!(bench.store(&naming(EMERGENCY, STAYS)), "9000");
-    assert_eq!(bench.state().emergency, Some(Aid::isd_p(STAYS)));
+    let mut testbed = Testbed::new();
+    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, NEW)), "6A88");
+    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, BOOTSTRAP)), "6985");
+    assert_eq!(testbed.store(&naming(EMERGENCY, NO_RULES)), "9000");
+    assert_eq!(testbed.store(&naming(EMERGENCY, NO_DELETE)), "9000");
+    assert_eq!(testbed.state().emergency, Some(Aid::isd_p(NO_DELETE)));
     // A profile cannot have both attributes.
-    refuses(&mut bench, &store_data(&naming(FALLBACK, STAYS)), "6985");
-    assert_eq!(bench.store(&naming(FALLBACK, FREE)), "9000");
-    refuses(&mut bench, &store_data(&naming(EMERGENCY, FREE)), "6985");
+    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NO_DELETE)), "6985");
+    assert_eq!(testbed.store(&naming(FALLBACK, NO_RULES)), "9000");
+    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, NO_RULES)), "6985");
     // The attribute is deleted with its profile. POL1 protects this profile.
-    refuses(&mut bench, &delete(STAYS), "69E1");
-    assert_eq!(bench.store(&naming(EMERGENCY, GOES)), "9000");
-    assert_eq!(bench.es5(&delete(GOES)), "9000");
-    assert_eq!(bench.state().emergency, None);
+    assert_refused(&mut testbed, &delete(NO_DELETE), "69E1");
+    assert_eq!(testbed.store(&naming(EMERGENCY, DELETE_ON_DISABLE)), "9000");
+    assert_eq!(testbed.es5(&delete(DELETE_ON_DISABLE)), "9000");
+    assert_eq!(testbed.state().emergency, None);
 }
 
 #[test]
 fn delete_removes_an_isd_p_with_its_contents() {
-    let mut bench = Bench::new();
-    let used = bench.card.persistent.memory_used();
-    refuses(&mut bench, &delete(NEW), "6A88");
-    refuses(&mut bench, &delete(BOOTSTRAP), "6985");
-    refuses(&mut bench, &delete(STAYS), "69E1");
+    let mut testbed = Testbed::new();
+    let used = testbed.card.persistent.memory_used();
+    assert_refused(&mut testbed, &delete(NEW), "6A88");
+    assert_refused(&mut testbed, &delete(BOOTSTRAP), "6985");
+    assert_refused(&mut testbed, &delete(NO_DELETE), "69E1");
     // With an Le, the response has data.
-    assert_eq!(bench.es5(&format!("{}00", delete(FREE))), "009000");
-    assert_eq!(bench.life_cycle(FREE), None);
-    assert!(bench.card.persistent.memory_used() < used);
-    refuses(&mut bench, &delete(FREE), "6A88");
+    assert_eq!(testbed.es5(&format!("{}00", delete(NO_RULES))), "009000");
+    assert_eq!(testbed.life_cycle(NO_RULES), None);
+    assert!(testbed.card.persistent.memory_used() < used);
+    assert_refused(&mut testbed, &delete(NO_RULES), "6A88");
     // An ISD-P without a profile can be deleted in any state.
-    assert_eq!(bench.create(NEW, Some(1000)), "009000");
-    assert_eq!(bench.es5(&delete(NEW)), "9000");
-    let keys = oce::personalised(&mut bench, NEW);
-    assert_eq!(bench.life_cycle(NEW), Some(Personalised));
-    oce::open(&mut bench, keys, NEW);
-    assert_eq!(bench.es5(&delete(NEW)), "9000");
-    assert!(!bench.card.volatile.m2m.0.contains_key(&Aid::isd_p(NEW)));
+    assert_eq!(testbed.create(NEW, Some(1000)), "009000");
+    assert_eq!(testbed.es5(&delete(NEW)), "9000");
+    let keys = oce::personalised(&mut testbed, NEW);
+    assert_eq!(testbed.life_cycle(NEW), Some(Personalised));
+    oce::open(&mut testbed, keys, NEW);
+    assert_eq!(testbed.es5(&delete(NEW)), "9000");
+    assert!(!testbed.card.volatile.m2m.0.contains_key(&Aid::isd_p(NEW)));
     // An enabled profile that lost the fallback attribute is still enabled.
-    assert_eq!(bench.store(&naming(FALLBACK, GOES)), "9000");
-    refuses(&mut bench, &delete(BOOTSTRAP), "6985");
-    refuses(&mut bench, &delete(GOES), "6985");
+    assert_eq!(testbed.store(&naming(FALLBACK, DELETE_ON_DISABLE)), "9000");
+    assert_refused(&mut testbed, &delete(BOOTSTRAP), "6985");
+    assert_refused(&mut testbed, &delete(DELETE_ON_DISABLE), "6985");
 }
 
 #[test]
 fn delete_checks_its_data() {
-    let mut bench = Bench::new();
+    let mut testbed = Testbed::new();
     for (apdu, status) in [
         ("80E4004000", "6A80"),
         ("80E40040024F00", "6A80"),
@@ -317,55 +317,62 @@ fn delete_checks_its_data() {
         ("80E40140024F00", "6A86"),
         ("00E40040024F00", "6E00"),
     ] {
-        refuses(&mut bench, apdu, status);
+        assert_refused(&mut testbed, apdu, status);
     }
-    let twice = format!("4F10{0}4F10{0}", aid(FREE));
-    refuses(&mut bench, &format!("80E40040{}", lv(&twice)), "6A80");
+    let twice = format!("4F10{0}4F10{0}", aid(NO_RULES));
+    assert_refused(&mut testbed, &format!("80E40040{}", lv(&twice)), "6A80");
 }
 
 #[test]
 fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.create(NEW, Some(0x1234)), "009000");
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.create(NEW, Some(0x1234)), "009000");
     let line = |number: u16, state: &str, rest: &str| {
         let line = format!("4F10{}9F7001{state}{rest}", aid(number));
         format!("E3{}", lv(&line))
     };
     // AID and state.
-    let first =
-        [(BOOTSTRAP, "3F"), (FREE, "1F"), (STAYS_ENABLED, "1F"), (STAYS, "1F"), (GOES, "1F"), (NEW, "07")];
+    let first = [
+        (BOOTSTRAP, "3F"),
+        (NO_RULES, "1F"),
+        (NO_DISABLE, "1F"),
+        (NO_DELETE, "1F"),
+        (DELETE_ON_DISABLE, "1F"),
+        (NEW, "07"),
+    ];
     let all: String = first.iter().map(|(number, state)| line(*number, state, "")).collect();
-    bench.expect("80F24002074F005C034F9F7000", &format!("{all}9000"));
-    bench.expect(
-        &format!("80F24002174F10{}5C034F9F7000", aid(GOES)),
-        &format!("{}9000", line(GOES, "1F", "")),
+    testbed.expect("80F24002074F005C034F9F7000", &format!("{all}9000"));
+    testbed.expect(
+        &format!("80F24002174F10{}5C034F9F7000", aid(DELETE_ON_DISABLE)),
+        &format!("{}9000", line(DELETE_ON_DISABLE, "1F", "")),
     );
     // Without a tag list: with the privileges.
-    bench.expect(&format!("80F24002124F10{}00", aid(NEW)), &format!("{}9000", line(NEW, "07", "C50380C000")));
+    testbed
+        .expect(&format!("80F24002124F10{}00", aid(NEW)), &format!("{}9000", line(NEW, "07", "C50380C000")));
     // The fallback attribute and the memory.
-    let charged = bench.card.persistent.profile(&Aid::isd_p(BOOTSTRAP)).unwrap().memory;
+    let charged = testbed.card.persistent.profile(&Aid::isd_p(BOOTSTRAP)).unwrap().memory;
     let criteria = format!("4F10{}5C064F9F70538F91", aid(BOOTSTRAP));
-    bench.expect(
+    testbed.expect(
         &format!("80F24002{}00", lv(&criteria)),
         &format!("{}9000", line(BOOTSTRAP, "3F", &format!("5301018F04{charged:08X}910400000000"))),
     );
     let criteria = format!("4F10{}5C064F9F70538F91", aid(NEW));
-    bench.expect(
+    testbed.expect(
         &format!("80F24002{}00", lv(&criteria)),
         &format!("{}9000", line(NEW, "07", "5301008F0400001234910400001234")),
     );
     // More than one response: 6310, and the rest with the next command.
     for number in 1..10 {
-        assert_eq!(bench.create(NEW + number, None), "009000");
+        assert_eq!(testbed.create(NEW + number, None), "009000");
     }
     let ask = |p2: &str| format!("80F240{p2}074F005C034F9F7000");
-    let answers = bench.apdus(ISD_R, None, &[ask("02"), ask("03")]);
+    let answers = testbed.apdus(ISD_R, None, &[ask("02"), ask("03")]);
     assert!(answers[0].ends_with("6310") && answers[1].ends_with("9000"), "{answers:?}");
     let listed = [&answers[0][..answers[0].len() - 4], &answers[1][..answers[1].len() - 4]].concat();
     assert_eq!(listed.matches("E3164F10").count(), 15);
     assert!(listed.starts_with(&all));
     // Next occurrence without a first one.
-    bench.expect(&ask("03"), "6985");
+    testbed.expect(&ask("03"), "6985");
     for (apdu, status) in [
         (format!("80F24002124F10{}00", aid(0x77)), "6A88"),
         ("80F24002025C0000".to_owned(), "6A80"),
@@ -374,38 +381,39 @@ fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
         ("80F24000024F0000".to_owned(), "6A86"),
         ("00F24002024F0000".to_owned(), "6E00"),
     ] {
-        bench.expect(&apdu, status);
+        testbed.expect(&apdu, status);
     }
 }
 
 #[test]
 fn the_audit_returns_memory_certificate_and_eid() {
-    let mut bench = Bench::new();
-    let free = bench.card.description.memory_size - bench.card.persistent.memory_used();
-    let volatile = bench.card.description.capabilities.volatile_memory;
-    bench
+    let mut testbed = Testbed::new();
+    let free = testbed.card.description.memory_size - testbed.card.persistent.memory_used();
+    let volatile = testbed.card.description.capabilities.volatile_memory;
+    testbed
         .expect("80CAFF2100", &format!("FF210F81010582 04{free:08X}8304{volatile:08X}9000").replace(' ', ""));
-    let certificate = bench.card.description.m2m.as_ref().unwrap().ecasd_certificate.to_string();
+    let certificate = testbed.card.description.m2m.as_ref().unwrap().ecasd_certificate.to_string();
     for target in [ISD_R, ECASD] {
-        let ask = |bench: &mut Bench, apdu: &str| bench.apdus(target, None, &[apdu.to_owned()]).concat();
-        let answer = ask(&mut bench, "80CABF30045C027F2100");
+        let ask =
+            |testbed: &mut Testbed, apdu: &str| testbed.apdus(target, None, &[apdu.to_owned()]).concat();
+        let answer = ask(&mut testbed, "80CABF30045C027F2100");
         assert_eq!(answer, format!("BF30{}{certificate}9000", ber_length(certificate.len() / 2)));
-        let answer = ask(&mut bench, "80CABF30035C016600");
+        let answer = ask(&mut testbed, "80CABF30035C016600");
         assert!(answer.starts_with("BF30") && answer.contains("2A864886FC6B04") && answer.ends_with("9000"));
-        assert_eq!(ask(&mut bench, "80CA005A00"), "5A10890010120123412340123456789012249000");
-        assert_eq!(ask(&mut bench, "00CA005A00"), "5A10890010120123412340123456789012249000");
+        assert_eq!(ask(&mut testbed, "80CA005A00"), "5A10890010120123412340123456789012249000");
+        assert_eq!(ask(&mut testbed, "00CA005A00"), "5A10890010120123412340123456789012249000");
         for (apdu, status) in [
             ("80CA123400", "6A88"),
             ("80CABF30045C027F4900", "6A88"),
             ("80CABF3000", "6A80"),
             ("80CAFF21015C00", "6700"),
         ] {
-            assert_eq!(ask(&mut bench, apdu), status, "{apdu}");
+            assert_eq!(ask(&mut testbed, apdu), status, "{apdu}");
         }
     }
     // Identifier, version, type and length of each key.
-    bench.expect("80CA00E000", "E01EC00401018810C00402018810C00403018810C00401408510C004024088109000");
-    assert_eq!(bench.apdus(ECASD, None, &["80E2880000".to_owned()]), ["6D00"]);
+    testbed.expect("80CA00E000", "E01EC00401018810C00402018810C00403018810C00401408510C004024088109000");
+    assert_eq!(testbed.apdus(ECASD, None, &["80E2880000".to_owned()]), ["6D00"]);
 }
 
 fn ber_length(octets: usize) -> String {
@@ -414,11 +422,11 @@ fn ber_length(octets: usize) -> String {
 
 #[test]
 fn only_the_given_addressing_parameters_change() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.store("3A07 0B A309 81 07 91112233445566"), "9000");
-    assert_eq!(bench.state().addressing.sms.as_ref().unwrap().to_string(), "91112233445566");
-    assert_eq!(bench.store("3A07 0A A308 82 06 8304 89028900"), "9000");
-    let addressing = bench.state().addressing.clone();
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.store("3A07 0B A309 81 07 91112233445566"), "9000");
+    assert_eq!(testbed.state().addressing.sms.as_ref().unwrap().to_string(), "91112233445566");
+    assert_eq!(testbed.store("3A07 0A A308 82 06 8304 89028900"), "9000");
+    let addressing = testbed.state().addressing.clone();
     assert_eq!(addressing.sms.unwrap().to_string(), "91112233445566");
     assert_eq!(addressing.https.unwrap().to_string(), "830489028900");
     for (group, status) in [
@@ -449,23 +457,23 @@ fn only_the_given_addressing_parameters_change() {
         // Additional octets after the data group.
         ("3A07 0B A309 81 07 91112233445566 00", "6A80"),
     ] {
-        refuses(&mut bench, &store_data(group), status);
+        assert_refused(&mut testbed, &store_data(group), status);
     }
 }
 
 #[test]
 fn a_confirmation_without_a_notification_is_refused() {
-    let mut bench = Bench::new();
-    refuses(&mut bench, "80E28900073A08044E02FFFF00", "6A88");
+    let mut testbed = Testbed::new();
+    assert_refused(&mut testbed, "80E28900073A08044E02FFFF00", "6A88");
     for group in ["3A08 00", "3A08 03 4E0101", "3A08 05 4E03010101", "3A08 04 4F020101"] {
-        refuses(&mut bench, &store_data(group), "6A80");
+        assert_refused(&mut testbed, &store_data(group), "6A80");
     }
 }
 
 #[test]
 fn store_data_checks_its_groups_and_blocks() {
-    let mut bench = Bench::new();
-    let group = naming(ENABLE, FREE);
+    let mut testbed = Testbed::new();
+    let group = naming(ENABLE, NO_RULES);
     for (apdu, status) in [
         // A data format other than data groups.
         (format!("80E28000{}", lv(&group)), "6A86"),
@@ -481,19 +489,19 @@ fn store_data_checks_its_groups_and_blocks() {
         (store_data("3A03 00"), "6A80"),
         (store_data("3A"), "6A80"),
     ] {
-        refuses(&mut bench, &apdu, status);
+        assert_refused(&mut testbed, &apdu, status);
     }
     // In two blocks of one script.
     let blocks = [format!("80E20800{}", lv(&group[..20])), format!("80E28801{}", lv(&group[20..]))];
     // The second block alone in a script.
-    assert_eq!(bench.apdus(ISD_R, None, &blocks[1..]), ["6A86"]);
-    assert_eq!(bench.apdus(ISD_R, None, &blocks), ["9000", "9000"]);
-    assert!(bench.card.persistent.switch.is_some());
+    assert_eq!(testbed.apdus(ISD_R, None, &blocks[1..]), ["6A86"]);
+    assert_eq!(testbed.apdus(ISD_R, None, &blocks), ["9000", "9000"]);
+    assert!(testbed.card.persistent.switch.is_some());
 }
 
 #[test]
 fn an_unsupported_command_is_refused_and_ends_the_script() {
-    let mut bench = Bench::new();
+    let mut testbed = Testbed::new();
     for (apdu, status) in [
         ("80A40400", "6D00"),
         ("00A40400", "6D00"),
@@ -501,10 +509,10 @@ fn an_unsupported_command_is_refused_and_ends_the_script() {
         ("84E28800", "6882"),
         ("80", "6700"),
     ] {
-        bench.expect(apdu, status);
+        testbed.expect(apdu, status);
     }
     let apdus = ["80CA005A00", "80A40400", "80CA005A00"].map(str::to_owned);
-    let answers = bench.apdus(ISD_R, None, &apdus);
+    let answers = testbed.apdus(ISD_R, None, &apdus);
     assert_eq!(answers.len(), 2);
     assert_eq!(answers[1], "6D00");
 }

@@ -1,10 +1,9 @@
 //! Tests of the M2M eUICC through scripts.
 //!
-//! [`bench`] is the card with the keys of its SM-SR. [`oce`] is an off-card entity (an SM-DP, or an
+//! [`testbed`] is the card with the keys of its SM-SR. [`oce`] is an off-card entity (an SM-DP, or an
 //! SM-SR for its own keys) that uses the same cryptographic primitives as the real one, but not its
 //! code.
 
-pub(crate) mod bench;
 mod chaining;
 mod door;
 mod download;
@@ -20,4 +19,5 @@ mod personalisation;
 mod power_cuts;
 mod servers;
 mod terminal;
+pub(crate) mod testbed;
 mod vectors;

@@ -5,7 +5,7 @@ use rsp::der::{Tag, tlv_bytes};
 use rsp::ids::Aid;
 use rsp::ota::script::{Chaining, Command, Form, Script};
 
-use super::bench::{Bench, ISD_R, lv, text, unhex};
+use super::testbed::{ISD_R, Testbed, lv, text, unhex};
 
 /// AES-CMAC over concatenated parts.
 pub(crate) fn cmac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
@@ -177,10 +177,10 @@ impl Plan {
 }
 
 /// Runs both scripts and returns their responses. The second is not sent if the first was refused.
-pub(crate) fn establish(bench: &mut Bench, plan: &Plan) -> (String, String) {
-    let first = bench.apdus(ISD_R, plan.chaining[0], &plan.first()).pop().unwrap();
+pub(crate) fn establish(testbed: &mut Testbed, plan: &Plan) -> (String, String) {
+    let first = testbed.apdus(ISD_R, plan.chaining[0], &plan.first()).pop().unwrap();
     let Some(challenge) = challenge(&first) else { return (first, String::new()) };
-    let second = bench.apdus(ISD_R, plan.chaining[1], &[plan.second(&challenge)]);
+    let second = testbed.apdus(ISD_R, plan.chaining[1], &[plan.second(&challenge)]);
     (first, second.concat())
 }
 
@@ -204,10 +204,10 @@ pub(crate) fn derive(plan: &Plan, random: &[u8], identities: &[u8]) -> ([u8; 16]
 }
 
 /// Creates an ISD-P and establishes keys with the default plan.
-pub(crate) fn personalised(bench: &mut Bench, number: u16) -> [[u8; 16]; 3] {
-    assert_eq!(bench.create(number, None), "009000");
+pub(crate) fn personalised(testbed: &mut Testbed, number: u16) -> [[u8; 16]; 3] {
+    assert_eq!(testbed.create(number, None), "009000");
     let plan = Plan::for_isd_p(number);
-    let (_, answer) = establish(bench, &plan);
+    let (_, answer) = establish(testbed, &plan);
     let (receipt, keys) = derive(&plan, &[], &[]);
     assert_eq!(answer, format!("8610{}9000", hex::encode_upper(receipt)));
     keys.try_into().unwrap()
@@ -338,13 +338,13 @@ impl Host {
 
 /// Sends TLVs of SCP03t in one script.
 pub(crate) fn tlvs(
-    bench: &mut Bench,
+    testbed: &mut Testbed,
     isd_p: u16,
     chaining: Option<Chaining>,
     tlvs: &[Vec<u8>],
 ) -> Vec<String> {
     let commands = tlvs.iter().cloned().map(Command::SecureChannel).collect();
-    text(&bench.run(Aid::isd_p(isd_p), &Script { form: Form::Indefinite, chaining, commands }))
+    text(&testbed.run(Aid::isd_p(isd_p), &Script { form: Form::Indefinite, chaining, commands }))
 }
 
 /// INITIALIZE UPDATE of SCP03t.
@@ -353,11 +353,11 @@ pub(crate) fn initialize_update(version: u8) -> Vec<u8> {
 }
 
 /// Opens an SCP03t channel in the first script of a chain.
-pub(crate) fn open(bench: &mut Bench, keys: [[u8; 16]; 3], isd_p: u16) -> Host {
-    let answer = tlvs(bench, isd_p, Some(Chaining::First), &[initialize_update(0x30)]).concat();
+pub(crate) fn open(testbed: &mut Testbed, keys: [[u8; 16]; 3], isd_p: u16) -> Host {
+    let answer = tlvs(testbed, isd_p, Some(Chaining::First), &[initialize_update(0x30)]).concat();
     let answer = unhex(answer.strip_prefix("8420").unwrap());
     let mut host = Host::new(keys, isd_p, &answer);
     let authenticate = host.authenticate(0x33);
-    assert_eq!(tlvs(bench, isd_p, Some(Chaining::Following), &[authenticate]), ["8500"]);
+    assert_eq!(tlvs(testbed, isd_p, Some(Chaining::Following), &[authenticate]), ["8500"]);
     host
 }

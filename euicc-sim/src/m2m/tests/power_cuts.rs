@@ -8,12 +8,12 @@ use rsp::ids::Aid;
 use rsp::ota::script::{Chaining, Command, Form, Script, ScriptResponse};
 use world::{Cells, Memory, RamMemory};
 
-use super::bench::{
-    Bench, DEK, FREE, GOES, ISD_R, NEW, SCP80, STAYS, aid, create_isd_p, lv, naming, package, store_data,
-    text, unhex,
-};
 use super::oce::{self, Host, Plan, challenge, initialize_update};
 use super::oce::{cbc_encrypt, cmac};
+use super::testbed::{
+    DEK, DELETE_ON_DISABLE, ISD_R, NEW, NO_DELETE, NO_RULES, SCP80, Testbed, aid, create_isd_p, lv, naming,
+    package, store_data, text, unhex,
+};
 use crate::m2m::keys::{Key, KeyKind, KeySet};
 use crate::m2m::state::{Identity, LifeCycle};
 use crate::tests::cut_memory::CutMemory;
@@ -45,13 +45,13 @@ use Function::{Apdu, Group, IsdP};
 
 /// A card in a reader with power for a number of scripts and resets.
 struct Reader {
-    bench: Bench,
+    testbed: Testbed,
     power: Option<usize>,
 }
 
 impl Reader {
     fn new(memory: impl Memory + 'static) -> Self {
-        Self { bench: Bench::with(|_| {}, memory), power: None }
+        Self { testbed: Testbed::with(|_| {}, memory), power: None }
     }
 
     fn has_power(&mut self) -> bool {
@@ -64,7 +64,7 @@ impl Reader {
         if !self.has_power() {
             return None;
         }
-        self.bench.try_run(target, SCP80, script)
+        self.testbed.try_run(target, SCP80, script)
     }
 
     fn apdus(
@@ -89,7 +89,7 @@ impl Reader {
     }
 
     fn reset(&mut self) -> Option<()> {
-        self.has_power().then(|| drop(self.bench.card.reset()))
+        self.has_power().then(|| drop(self.testbed.card.reset()))
     }
 
     fn establish(&mut self, plan: &Plan, is_reset_between: bool) -> Option<String> {
@@ -134,28 +134,28 @@ fn confirmation(sequence_number: u16) -> String {
 const TOKEN_KEY: [u8; 16] = [0x70; 16];
 
 fn master_delete() -> String {
-    let covered = format!("4F10{}B60F420201024501035F200204059301AA", aid(STAYS));
+    let covered = format!("4F10{}B60F420201024501035F200204059301AA", aid(NO_DELETE));
     let length = u8::try_from(covered.len() / 2).unwrap();
     let token = cmac(&TOKEN_KEY, &[&[0x00, 0x40, length][..], &unhex(&covered)]);
     format!("80E40040{}", lv(&format!("{covered}9E10{}", hex::encode_upper(token))))
 }
 
 /// The initial card of every row: the card of the testbed, with keys but no profile in [`NEW`], a
-/// token key for the owner of [`STAYS`], and a second key set in the ISD-R.
+/// token key for the owner of [`NO_DELETE`], and a second key set in the ISD-R.
 static START: LazyLock<Cells> = LazyLock::new(|| {
     let memory = RamMemory::default();
-    let mut bench = Bench::with(|_| {}, memory.clone());
+    let mut testbed = Testbed::with(|_| {}, memory.clone());
     let owned = |context: &mut crate::context::Context<'_>| {
         let state = context.m2m_mut().unwrap();
-        let isd_p = state.isd_p_mut(&Aid::isd_p(STAYS)).unwrap();
+        let isd_p = state.isd_p_mut(&Aid::isd_p(NO_DELETE)).unwrap();
         isd_p.identity =
             Identity { sin: vec![1, 2].into(), sdin: vec![3].into(), provider: vec![4, 5].into() };
         let key = Key { id: 1, kind: KeyKind::Aes, value: TOKEN_KEY.into() };
         isd_p.key_sets.push(KeySet { version: 0x70, keys: vec![key], counter: 0 });
         state.key_sets.push(KeySet::of_three(0x05, [[5; 16], [6; 16], [7; 16]], 0));
     };
-    bench.card.commit(owned).unwrap();
-    oce::personalised(&mut bench, NEW);
+    testbed.card.commit(owned).unwrap();
+    oce::personalised(&mut testbed, NEW);
     memory.load().unwrap()
 });
 
@@ -175,7 +175,7 @@ const ROWS: &[Row] = &[
         answer: "9000",
         again: &["6985"],
         act: |reader| {
-            let answer = reader.es5(store_data(&naming("3A03", FREE)))?;
+            let answer = reader.es5(store_data(&naming("3A03", NO_RULES)))?;
             reader.reset()?;
             Some(answer)
         },
@@ -187,10 +187,10 @@ const ROWS: &[Row] = &[
         answer: "9000",
         again: &["6985"],
         act: |reader| {
-            reader.es5(store_data(&naming("3A03", FREE)))?;
+            reader.es5(store_data(&naming("3A03", NO_RULES)))?;
             reader.reset()?;
             reader.es5(confirmation(1))?;
-            let answer = reader.es5(store_data(&naming("3A04", FREE)))?;
+            let answer = reader.es5(store_data(&naming("3A04", NO_RULES)))?;
             reader.reset()?;
             Some(answer)
         },
@@ -202,7 +202,7 @@ const ROWS: &[Row] = &[
         answer: "80124F10A0000005591010FFFFFFFF89000014009000",
         again: &["9000"],
         act: |reader| {
-            for (number, sequence_number) in [(GOES, 1), (FREE, 2)] {
+            for (number, sequence_number) in [(DELETE_ON_DISABLE, 1), (NO_RULES, 2)] {
                 reader.es5(store_data(&naming("3A03", number)))?;
                 reader.reset()?;
                 let answer = reader.es5(confirmation(sequence_number))?;
@@ -219,7 +219,7 @@ const ROWS: &[Row] = &[
         writes: 1,
         answer: "9000",
         again: &[],
-        act: |reader| reader.es5(store_data(&naming("3A05", FREE))),
+        act: |reader| reader.es5(store_data(&naming("3A05", NO_RULES))),
     },
     Row {
         function: Group(0x3A09),
@@ -227,7 +227,7 @@ const ROWS: &[Row] = &[
         writes: 1,
         answer: "9000",
         again: &[],
-        act: |reader| reader.es5(store_data(&naming("3A09", GOES))),
+        act: |reader| reader.es5(store_data(&naming("3A09", DELETE_ON_DISABLE))),
     },
     Row {
         function: Apdu(0xE4, 0x00, 0x40),
@@ -235,7 +235,7 @@ const ROWS: &[Row] = &[
         writes: 1,
         answer: "9000",
         again: &["6A88"],
-        act: |reader| reader.es5(format!("80E40040124F10{}", aid(FREE))),
+        act: |reader| reader.es5(format!("80E40040124F10{}", aid(NO_RULES))),
     },
     Row {
         function: Apdu(0xE4, 0x00, 0x40),
@@ -360,30 +360,30 @@ const ROWS: &[Row] = &[
 
 /// Asserts that every profile is complete, one is enabled, and the audit reports the correct free
 /// memory.
-fn is_whole(cells: &Cells, what: &str) {
-    let mut bench = Bench::with(|_| {}, RamMemory::of(cells.clone()));
-    let isd_ps: Vec<Aid> = bench.state().isd_ps.iter().map(|isd_p| isd_p.aid.clone()).collect();
-    let states: Vec<_> = isd_ps.iter().map(|aid| bench.card.persistent.life_cycle(aid).unwrap()).collect();
+fn assert_consistent(cells: &Cells, what: &str) {
+    let mut testbed = Testbed::with(|_| {}, RamMemory::of(cells.clone()));
+    let isd_ps: Vec<Aid> = testbed.state().isd_ps.iter().map(|isd_p| isd_p.aid.clone()).collect();
+    let states: Vec<_> = isd_ps.iter().map(|aid| testbed.card.persistent.life_cycle(aid).unwrap()).collect();
     assert_eq!(states.iter().filter(|state| **state == LifeCycle::Enabled).count(), 1, "{what}");
-    let fallback = bench.state().fallback.clone().unwrap();
-    assert!(bench.card.persistent.profile(&fallback).is_some(), "{what}");
-    for profile in bench.card.persistent.profiles.clone() {
+    let fallback = testbed.state().fallback.clone().unwrap();
+    assert!(testbed.card.persistent.profile(&fallback).is_some(), "{what}");
+    for profile in testbed.card.persistent.profiles.clone() {
         assert!(isd_ps.contains(&profile.isd_p), "{what}: a profile without an ISD-P");
         let files = &profile.content.files;
         for (index, file) in files.all() {
             assert_eq!(files.content(index).is_none(), file.kind.is_directory(), "{what}: {}", file.fid);
         }
     }
-    let free = bench.card.description.memory_size - bench.card.persistent.memory_used();
-    assert!(bench.es5("80CAFF2100").contains(&format!("8204{free:08X}")), "{what}");
-    assert_eq!(bench.terminal("00A4000C022FE2"), "9000", "{what}");
+    let free = testbed.card.description.memory_size - testbed.card.persistent.memory_used();
+    assert!(testbed.es5("80CAFF2100").contains(&format!("8204{free:08X}")), "{what}");
+    assert_eq!(testbed.terminal("00A4000C022FE2"), "9000", "{what}");
     // A profile switch succeeds.
     let other = isd_ps.iter().zip(&states).find(|(_, state)| **state == LifeCycle::Disabled).unwrap().0;
-    let is_unconfirmed = bench.card.commit(|context| crate::m2m::notification::is_unconfirmed(context));
+    let is_unconfirmed = testbed.card.commit(|context| crate::m2m::notification::is_unconfirmed(context));
     if !is_unconfirmed.unwrap() {
-        assert_eq!(bench.store(&format!("3A03124F10{other}")), "9000", "{what}");
-        bench.card.reset();
-        assert_eq!(bench.card.persistent.enabled.as_ref(), Some(other), "{what}");
+        assert_eq!(testbed.store(&format!("3A03124F10{other}")), "9000", "{what}");
+        testbed.card.reset();
+        assert_eq!(testbed.card.persistent.enabled.as_ref(), Some(other), "{what}");
     }
 }
 
@@ -424,7 +424,7 @@ fn every_function_is_atomic_after_every_power_cut() {
         }
         for (write, cells) in states.iter().enumerate() {
             let what = format!("{} after {write} writes", row.name);
-            is_whole(cells, &what);
+            assert_consistent(cells, &what);
             let mut reader = Reader::new(RamMemory::of(cells.clone()));
             let again = (row.act)(&mut reader).unwrap();
             assert!(again == row.answer || row.again.contains(&again.as_str()), "{what}, again: {again}");
@@ -441,9 +441,9 @@ const EXISTING: &[Function] =
 #[test]
 fn every_function_is_in_the_table() {
     let known: Vec<Function> = ROWS.iter().map(|row| row.function).chain(EXISTING.iter().copied()).collect();
-    let mut bench = Bench::with(|_| {}, RamMemory::of(START.clone()));
+    let mut testbed = Testbed::with(|_| {}, RamMemory::of(START.clone()));
     for ins in 0..=0xFF_u8 {
-        let answer = bench.es5(&format!("80{ins:02X}0000"));
+        let answer = testbed.es5(&format!("80{ins:02X}0000"));
         let is_known =
             known.iter().any(|function| matches!(function, Apdu(known, ..) if *known == ins) || ins == 0xE2);
         assert_eq!(answer != "6D00", is_known, "INS {ins:02X}: {answer}");
@@ -451,7 +451,7 @@ fn every_function_is_in_the_table() {
     for (ins, parameters) in [(0xE4, [0x00, 0x40]), (0xE6, [0x00, 0x00])] {
         for p1 in 0..=0xFF_u8 {
             for p2 in parameters {
-                let answer = bench.es5(&format!("80{ins:02X}{p1:02X}{p2:02X}00"));
+                let answer = testbed.es5(&format!("80{ins:02X}{p1:02X}{p2:02X}00"));
                 assert_eq!(
                     answer != "6A86",
                     known.contains(&Apdu(ins, p1, p2)),
@@ -461,7 +461,7 @@ fn every_function_is_in_the_table() {
         }
     }
     for group in 0..=0xFFFF_u16 {
-        let answer = bench.es5(&format!("80E2880003{group:04X}00"));
+        let answer = testbed.es5(&format!("80E2880003{group:04X}00"));
         assert_eq!(answer != "6A88", known.contains(&Group(group)), "{group:04X}: {answer}");
     }
 }
@@ -480,7 +480,7 @@ fn refused_and_reading_commands_write_nothing() {
     // If the memory cannot be written, there is no response and no change.
     let memory = CutMemory::new(START.clone(), 0, false);
     let mut reader = Reader::new(memory.clone());
-    let before = reader.bench.memory();
+    let before = reader.testbed.memory();
     assert_eq!(reader.es5(create_isd_p(&aid(NEW + 1), None)), None);
-    assert!(reader.bench.memory() == before && memory.cells() == *START);
+    assert!(reader.testbed.memory() == before && memory.cells() == *START);
 }

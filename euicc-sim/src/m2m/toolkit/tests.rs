@@ -5,7 +5,7 @@ mod hostile;
 mod https;
 mod https_link;
 mod notifications;
-mod phone;
 mod power_cuts;
 mod sessions;
 mod short_messages;
+mod terminal;

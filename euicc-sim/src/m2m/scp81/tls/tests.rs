@@ -45,7 +45,7 @@ impl Write for Pipe {
 /// An OpenSSL server.
 pub(in crate::m2m) struct Server {
     state: Option<ServerState>,
-    heard: Vec<u8>,
+    received: Vec<u8>,
     pub(in crate::m2m) is_closed: bool,
 }
 
@@ -75,7 +75,7 @@ impl Server {
             Err(HandshakeError::WouldBlock(middle)) => ServerState::Handshake(middle),
             _ => panic!("the server must wait for the ClientHello"),
         };
-        Self { state: Some(state), heard: Vec::new(), is_closed: false }
+        Self { state: Some(state), received: Vec::new(), is_closed: false }
     }
 
     /// Passes octets from the card to the server and returns those for the card.
@@ -108,7 +108,7 @@ impl Server {
         let mut buffer = [0; 4096];
         loop {
             match stream.ssl_read(&mut buffer) {
-                Ok(octets) => self.heard.extend_from_slice(&buffer[..octets]),
+                Ok(octets) => self.received.extend_from_slice(&buffer[..octets]),
                 Err(error) if error.code() == ErrorCode::ZERO_RETURN => {
                     self.is_closed = true;
                     return;
@@ -127,7 +127,7 @@ impl Server {
     }
 
     /// Sends data to the card and returns the octets.
-    pub(in crate::m2m) fn say(&mut self, octets: &[u8]) -> Vec<u8> {
+    pub(in crate::m2m) fn send(&mut self, octets: &[u8]) -> Vec<u8> {
         let Some(ServerState::Connected(stream)) = &mut self.state else { panic!("not connected") };
         stream.write_all(octets).unwrap();
         self.output()
@@ -140,8 +140,8 @@ impl Server {
     }
 
     /// Takes the data that the card has sent.
-    pub(in crate::m2m) fn take_heard(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.heard)
+    pub(in crate::m2m) fn take_received(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.received)
     }
 
     fn is_connected(&self) -> bool {
@@ -176,8 +176,8 @@ fn both_suites_connect_to_openssl() {
             let text: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             client.send(&text);
             settle(&mut client, &mut server).unwrap();
-            assert_eq!(server.take_heard(), text);
-            let answer = server.say(&text);
+            assert_eq!(server.take_received(), text);
+            let answer = server.send(&text);
             // The result does not depend on the segmentation.
             for piece in answer.chunks(7) {
                 client.receive(piece).unwrap();
@@ -197,7 +197,7 @@ fn both_suites_connect_to_openssl() {
 fn records_have_the_fragment_length_that_the_card_requested() {
     let (mut client, mut server) = (client(), Server::new(&format!("{GCM}:{CBC}"), IDENTITY, &PSK));
     settle(&mut client, &mut server).unwrap();
-    let answer = server.say(&[0x5A; 4000]);
+    let answer = server.send(&[0x5A; 4000]);
     let mut records = answer.as_slice();
     while let [_, _, _, high, low, rest @ ..] = records {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -211,7 +211,7 @@ fn a_server_with_another_key_is_refused() {
     for suite in [GCM, CBC] {
         let (mut client, mut server) = (client(), Server::new(suite, IDENTITY, &[0x41; 16]));
         let end = settle(&mut client, &mut server);
-        assert!(matches!(end, Err(TlsError::Told(_) | TlsError::Refused(_))), "{end:?}");
+        assert!(matches!(end, Err(TlsError::PeerAlert(_) | TlsError::Refused(_))), "{end:?}");
         assert!(!client.is_connected() && !server.is_connected());
         let (mut client, mut server) = (self::client(), Server::new(suite, "another identity", &PSK));
         assert!(settle(&mut client, &mut server).is_err());
@@ -223,7 +223,7 @@ fn altered_records_end_the_connection() {
     for suite in [GCM, CBC] {
         let (mut first, mut server) = (client(), Server::new(suite, IDENTITY, &PSK));
         settle(&mut first, &mut server).unwrap();
-        let answer = server.say(b"The quick brown fox jumps over the lazy dog");
+        let answer = server.send(b"The quick brown fox jumps over the lazy dog");
         for at in 5..answer.len() {
             let mut altered = answer.clone();
             altered[at] ^= 1;
@@ -261,7 +261,7 @@ fn altered_handshake_octets_are_refused_without_a_panic() {
     }
     assert_eq!(client().receive(&[22, 3, 1, 0, 1, 0]), Err(TlsError::Refused(Alert::PROTOCOL_VERSION)));
     assert_eq!(client().receive(&[22, 3, 3, 0xFF, 0xFF]), Err(TlsError::Refused(Alert::RECORD_OVERFLOW)));
-    assert_eq!(client().receive(&[21, 3, 3, 0, 2, 2, 40]), Err(TlsError::Told(Alert(40))));
+    assert_eq!(client().receive(&[21, 3, 3, 0, 2, 2, 40]), Err(TlsError::PeerAlert(Alert(40))));
 }
 
 #[test]

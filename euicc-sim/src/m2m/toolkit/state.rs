@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The persistent state, stored with the state of the M2M eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Stored {
+pub(crate) struct ToolkitState {
     /// True if the first network attachment has been or is being reported to the SM-SR.
     pub(crate) is_declared: bool,
     /// The notification that the SM-SR has not confirmed.
@@ -29,7 +29,7 @@ pub(crate) struct Stored {
 /// Maximum number of waiting sessions. The last in the queue is discarded first.
 const MAX_WAITING: usize = 4;
 
-impl Stored {
+impl ToolkitState {
     /// The state of a new card.
     pub(crate) const NEW: Self = Self {
         is_declared: false,
@@ -42,11 +42,11 @@ impl Stored {
     };
 
     /// Adds a session request. It goes before the waiting sessions, and also before the current
-    /// session unless that `is_going_on`. If an equal request exists already, its session continues
+    /// session unless that `is_active`. If an equal request exists already, its session continues
     /// with its stored state.
-    pub(crate) fn ask_for(&mut self, asked: StoredSession, is_going_on: bool) {
+    pub(crate) fn request_session(&mut self, requested: StoredSession, is_active: bool) {
         let is_same = |session: &StoredSession| {
-            (&session.parameters, session.notification) == (&asked.parameters, asked.notification)
+            (&session.parameters, session.notification) == (&requested.parameters, requested.notification)
         };
         if let Some(session) = self.session.as_mut().filter(|session| is_same(session)) {
             // A repeated request shows that the server is reachable: the failed attempts count as
@@ -55,8 +55,8 @@ impl Stored {
             return;
         }
         let known = self.waiting.iter().position(is_same).map(|at| self.waiting.remove(at));
-        let asked = known.unwrap_or(asked);
-        let next = if is_going_on { Some(asked) } else { self.session.replace(asked) };
+        let requested = known.unwrap_or(requested);
+        let next = if is_active { Some(requested) } else { self.session.replace(requested) };
         self.waiting.splice(0..0, next);
         self.waiting.truncate(MAX_WAITING);
     }
@@ -80,7 +80,7 @@ impl Stored {
     }
 }
 
-impl Default for Stored {
+impl Default for ToolkitState {
     fn default() -> Self {
         Self::NEW
     }

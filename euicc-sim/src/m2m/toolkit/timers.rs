@@ -10,7 +10,7 @@ use super::super::super::context::Context;
 
 /// A timer of the card. The number is that of the terminal's timer (1 to 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Alarm {
+pub(crate) enum TimerPurpose {
     /// Waits for a network.
     Network = 1,
     /// Waits for the confirmation of a notification, or for its next attempt.
@@ -21,7 +21,7 @@ pub(crate) enum Alarm {
 
 /// The running timers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Alarms(BTreeMap<Alarm, Running>);
+pub(crate) struct Timers(BTreeMap<TimerPurpose, Running>);
 
 #[derive(Clone, Copy, Debug)]
 struct Running {
@@ -31,57 +31,61 @@ struct Running {
 }
 
 /// Starts or restarts a timer.
-pub(crate) fn start(context: &mut Context<'_>, alarm: Alarm, seconds: u64) {
+pub(crate) fn start(context: &mut Context<'_>, purpose: TimerPurpose, seconds: u64) {
     let action = TimerAction::Start(TimerValue::of_seconds(seconds.max(1)));
-    let command = Command::TimerManagement { timer: alarm as u8, action };
-    let is_timed = context.volatile.cat.ask(Owner::Alarms, command);
+    let command = Command::TimerManagement { timer: purpose as u8, action };
+    let is_timed = context.volatile.cat.queue_command(Owner::Timers, command);
     let running = Running { seconds_left: seconds, is_timed };
-    context.volatile.cat.toolkit.alarms.0.insert(alarm, running);
+    context.volatile.cat.toolkit.timers.0.insert(purpose, running);
 }
 
 /// Stops a timer.
-pub(crate) fn stop(context: &mut Context<'_>, alarm: Alarm) {
-    if context.volatile.cat.toolkit.alarms.0.remove(&alarm).is_some_and(|running| running.is_timed) {
-        let command = Command::TimerManagement { timer: alarm as u8, action: TimerAction::Deactivate };
-        context.volatile.cat.ask(Owner::Alarms, command);
+pub(crate) fn stop(context: &mut Context<'_>, purpose: TimerPurpose) {
+    if context.volatile.cat.toolkit.timers.0.remove(&purpose).is_some_and(|running| running.is_timed) {
+        let command = Command::TimerManagement { timer: purpose as u8, action: TimerAction::Deactivate };
+        context.volatile.cat.queue_command(Owner::Timers, command);
     }
 }
 
 /// Processes the response to a timer command. If the terminal did not start the timer, STATUS
 /// commands are counted.
-pub(super) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
+pub(super) fn response_received(
+    context: &mut Context<'_>,
+    command: &Command,
+    response: Option<&TerminalResponse>,
+) {
     let is_started = response.is_some_and(|response| is_done(response.result));
     if let Command::TimerManagement { timer, action: TimerAction::Start(_) } = command
         && !is_started
     {
-        let alarms = &mut context.volatile.cat.toolkit.alarms.0;
-        if let Some((_, running)) = alarms.iter_mut().find(|(alarm, _)| **alarm as u8 == *timer) {
+        let timers = &mut context.volatile.cat.toolkit.timers.0;
+        if let Some((_, running)) = timers.iter_mut().find(|(purpose, _)| **purpose as u8 == *timer) {
             running.is_timed = false;
         }
     }
 }
 
-impl Alarms {
-    pub(crate) fn is_running(&self, alarm: Alarm) -> bool {
-        self.0.contains_key(&alarm)
+impl Timers {
+    pub(crate) fn is_running(&self, purpose: TimerPurpose) -> bool {
+        self.0.contains_key(&purpose)
     }
 
     /// Removes the timer that the terminal reports as expired.
-    pub(super) fn ring(&mut self, timer: u8) -> Option<Alarm> {
-        let alarm = *self.0.keys().find(|alarm| **alarm as u8 == timer)?;
-        self.0.remove(&alarm);
-        Some(alarm)
+    pub(super) fn expire(&mut self, timer: u8) -> Option<TimerPurpose> {
+        let purpose = *self.0.keys().find(|purpose| **purpose as u8 == timer)?;
+        self.0.remove(&purpose);
+        Some(purpose)
     }
 
     /// Advances the timers that are counted by the card, and returns the expired ones.
-    pub(super) fn pass(&mut self, seconds: u64) -> Vec<Alarm> {
+    pub(super) fn advance(&mut self, seconds: u64) -> Vec<TimerPurpose> {
         for running in self.0.values_mut().filter(|running| !running.is_timed) {
             running.seconds_left = running.seconds_left.saturating_sub(seconds);
         }
         let over = |running: &Running| !running.is_timed && running.seconds_left == 0;
-        let rung: Vec<_> =
-            self.0.iter().filter(|(_, running)| over(running)).map(|(alarm, _)| *alarm).collect();
+        let expired: Vec<_> =
+            self.0.iter().filter(|(_, running)| over(running)).map(|(purpose, _)| *purpose).collect();
         self.0.retain(|_, running| !over(running));
-        rung
+        expired
     }
 }

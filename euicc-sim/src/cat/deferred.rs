@@ -7,57 +7,57 @@ use std::mem;
 
 use super::super::apdu::Command;
 use super::super::context::Context;
-use super::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE, begin, hear_envelope, hear_response};
+use super::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE, begin, process_envelope, process_response};
 
 /// Maximum number of inputs kept. A terminal sends fewer between two commands.
-const MAX_UNHEARD: usize = 16;
+const MAX_DEFERRED: usize = 16;
 
 /// The deferred input in its order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Unheard(Vec<Said>);
+pub(super) struct DeferredInput(Vec<Input>);
 
 #[derive(Clone, Debug)]
-enum Said {
+enum Input {
     Profile(Vec<u8>),
     Response(Vec<u8>),
     Envelope(Vec<u8>),
 }
 
-impl Unheard {
+impl DeferredInput {
     pub(super) fn keep(&mut self, command: &Command<'_>) {
         const SMS_PP_DOWNLOAD: u8 = 0xD1;
-        let said = match command.ins {
-            TERMINAL_PROFILE => Said::Profile(command.data.to_vec()),
-            TERMINAL_RESPONSE => Said::Response(command.data.to_vec()),
+        let input = match command.ins {
+            TERMINAL_PROFILE => Input::Profile(command.data.to_vec()),
+            TERMINAL_RESPONSE => Input::Response(command.data.to_vec()),
             ENVELOPE if command.data.first() != Some(&SMS_PP_DOWNLOAD) => {
-                Said::Envelope(command.data.to_vec())
+                Input::Envelope(command.data.to_vec())
             }
             _ => return,
         };
-        if self.0.len() < MAX_UNHEARD {
-            self.0.push(said);
+        if self.0.len() < MAX_DEFERRED {
+            self.0.push(input);
         }
     }
 
     /// Discards a deferred response, because the terminal has sent another one.
-    pub(super) fn forget_response(&mut self) {
-        self.0.retain(|said| !matches!(said, Said::Response(_)));
+    pub(super) fn discard_response(&mut self) {
+        self.0.retain(|input| !matches!(input, Input::Response(_)));
     }
 }
 
 /// Processes the deferred input. If the memory fails again, the command fails and all input is
 /// kept.
-pub(super) fn hear_again(context: &mut Context<'_>) {
-    for said in mem::take(&mut context.volatile.cat.unheard.0) {
-        let heard = match said {
-            Said::Profile(profile) => {
+pub(super) fn process_deferred(context: &mut Context<'_>) {
+    for input in mem::take(&mut context.volatile.cat.deferred.0) {
+        let outcome = match input {
+            Input::Profile(profile) => {
                 begin(context, &profile);
                 continue;
             }
-            Said::Response(data) => hear_response(context, &data),
-            Said::Envelope(data) => hear_envelope(context, &data),
+            Input::Response(data) => process_response(context, &data),
+            Input::Envelope(data) => process_envelope(context, &data),
         };
-        if let Err(status) = heard {
+        if let Err(status) = outcome {
             tracing::debug!(%status, "deferred terminal input was refused");
         }
         // The warning belongs to a response for which the terminal no longer waits.

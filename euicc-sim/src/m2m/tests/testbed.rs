@@ -14,7 +14,7 @@ use crate::m2m::keys::{Key, KeyKind, KeySet};
 use crate::m2m::state::{LifeCycle, State};
 use crate::m2m::{Addressing, FactoryProfile, M2mDescription, script};
 use crate::state::{Persistent, Volatile};
-use crate::{Card, CardDescription, Shared, snapshot};
+use crate::{Card, CardDescription, Shared};
 
 /// The SM-SR keys that secure the scripts of these tests.
 pub(crate) const SCP80: u8 = 0x01;
@@ -28,10 +28,10 @@ pub(crate) const DEK_81: [u8; 16] = [0x42; 16];
 /// are disabled: one without policy rules, one that must not be disabled, one that must not be
 /// deleted, and one that is deleted when it is disabled.
 pub(crate) const BOOTSTRAP: u16 = 0x10;
-pub(crate) const FREE: u16 = 0x11;
-pub(crate) const STAYS_ENABLED: u16 = 0x12;
-pub(crate) const STAYS: u16 = 0x13;
-pub(crate) const GOES: u16 = 0x14;
+pub(crate) const NO_RULES: u16 = 0x11;
+pub(crate) const NO_DISABLE: u16 = 0x12;
+pub(crate) const NO_DELETE: u16 = 0x13;
+pub(crate) const DELETE_ON_DISABLE: u16 = 0x14;
 /// An ISD-P that tests create.
 pub(crate) const NEW: u16 = 0x20;
 
@@ -61,12 +61,12 @@ pub(crate) fn aid(number: u16) -> String {
 
 static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
 
-pub(crate) struct Bench {
+pub(crate) struct Testbed {
     pub(crate) card: Card,
 }
 
 /// A snapshot of the complete card state.
-pub(crate) struct Moment {
+pub(crate) struct Snapshot {
     persistent: Persistent,
     volatile: Volatile,
 }
@@ -90,8 +90,13 @@ pub(crate) fn package(number: u16, pol1: Option<u8>) -> Vec<u8> {
 }
 
 static PACKAGES: LazyLock<Vec<(u16, Vec<u8>)>> = LazyLock::new(|| {
-    let rules =
-        [(BOOTSTRAP, None), (FREE, Some(0)), (STAYS_ENABLED, Some(1)), (STAYS, Some(2)), (GOES, Some(4))];
+    let rules = [
+        (BOOTSTRAP, None),
+        (NO_RULES, Some(0)),
+        (NO_DISABLE, Some(1)),
+        (NO_DELETE, Some(2)),
+        (DELETE_ON_DISABLE, Some(4)),
+    ];
     rules.into_iter().map(|(number, rules)| (number, package(number, rules))).collect()
 });
 
@@ -129,7 +134,7 @@ pub(crate) fn description() -> CardDescription {
     }
 }
 
-impl Bench {
+impl Testbed {
     pub(crate) fn new() -> Self {
         Self::with(|_| {}, RamMemory::default())
     }
@@ -160,7 +165,7 @@ impl Bench {
         script: &Script,
     ) -> Option<ScriptResponse> {
         let target = target.into();
-        let before = snapshot(&mut self.card.volatile);
+        let before = crate::snapshot(&mut self.card.volatile);
         let answer = self.card.commit(|context| script::run(context, &target, secured, script));
         if answer.is_err() {
             self.card.volatile = before;
@@ -217,13 +222,13 @@ impl Bench {
     }
 
     /// A snapshot of the card.
-    pub(crate) fn moment(&self) -> Moment {
-        Moment { persistent: self.card.persistent.clone(), volatile: self.card.volatile.clone() }
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot { persistent: self.card.persistent.clone(), volatile: self.card.volatile.clone() }
     }
 
-    pub(crate) fn back_to(&mut self, moment: &Moment) {
-        self.card.persistent.clone_from(&moment.persistent);
-        self.card.volatile.clone_from(&moment.volatile);
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
+        self.card.persistent.clone_from(&snapshot.persistent);
+        self.card.volatile.clone_from(&snapshot.volatile);
     }
 
     /// Creates an ISD-P, with this many octets granted.

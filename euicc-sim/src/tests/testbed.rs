@@ -24,7 +24,7 @@ const BLOCK: usize = 120;
 /// Shared by all cards of these tests, so that the CIs are parsed and verified once.
 static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
 
-pub(super) struct Bench {
+pub(super) struct Testbed {
     pub(super) card: Card,
     pub(super) clock: ManualClock,
     pub(super) pki: Pki,
@@ -37,7 +37,7 @@ pub(super) struct Bench {
 }
 
 /// A snapshot of the complete card state.
-pub(super) struct Moment {
+pub(super) struct Snapshot {
     persistent: Persistent,
     volatile: Volatile,
     isd_r: Option<u8>,
@@ -53,7 +53,7 @@ pub(super) fn description(pki: &Pki) -> CardDescription {
     CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials)
 }
 
-impl Bench {
+impl Testbed {
     pub(super) fn new() -> Self {
         Self::with(pki(), |_| {}, RamMemory::default())
     }
@@ -198,18 +198,18 @@ impl Bench {
     }
 
     /// A snapshot of the card.
-    pub(super) fn moment(&self) -> Moment {
-        Moment {
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
             persistent: self.card.persistent.clone(),
             volatile: self.card.volatile.clone(),
             isd_r: self.isd_r,
         }
     }
 
-    pub(super) fn back_to(&mut self, moment: &Moment) {
-        self.card.persistent.clone_from(&moment.persistent);
-        self.card.volatile.clone_from(&moment.volatile);
-        self.isd_r = moment.isd_r;
+    pub(super) fn restore(&mut self, snapshot: &Snapshot) {
+        self.card.persistent.clone_from(&snapshot.persistent);
+        self.card.volatile.clone_from(&snapshot.volatile);
+        self.isd_r = snapshot.isd_r;
     }
 
     /// Sets the state after 65520 installations.

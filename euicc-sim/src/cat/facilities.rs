@@ -3,7 +3,7 @@
 use rsp::ota::cat::{Command, Event, Facility, LocalInformation, TerminalProfile, TimerAction};
 
 /// True if the terminal profile announces all facilities for this command.
-pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
+pub(super) fn is_supported(command: &Command, terminal: &TerminalProfile) -> bool {
     let all = |facilities: &[Facility]| facilities.iter().all(|facility| terminal.can(*facility));
     match command {
         Command::Refresh(_) => all(&[Facility::REFRESH]),
@@ -11,7 +11,7 @@ pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
         Command::PollInterval(_) => all(&[Facility::POLL_INTERVAL]),
         Command::PollingOff => all(&[Facility::POLLING_OFF]),
         Command::SetUpEventList(events) => {
-            all(&[Facility::SET_UP_EVENT_LIST]) && events.iter().all(|event| tells(terminal, *event))
+            all(&[Facility::SET_UP_EVENT_LIST]) && events.iter().all(|event| reports_event(terminal, *event))
         }
         Command::SendShortMessage { .. } => all(&[Facility::SEND_SHORT_MESSAGE]),
         Command::ProvideLocalInformation(LocalInformation::Location | LocalInformation::Imei) => {
@@ -22,7 +22,7 @@ pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
         Command::TimerManagement { action: TimerAction::TimeLeft, .. } => all(&[Facility::TIMER_TIME_LEFT]),
         // A timer is useful only if the terminal reports its expiration.
         Command::TimerManagement { .. } => all(&[Facility::TIMER_MANAGEMENT, Facility::TIMER_EXPIRATION]),
-        Command::OpenChannel(_) => has_streams(terminal),
+        Command::OpenChannel(_) => supports_tcp_channels(terminal),
         Command::CloseChannel { .. } => all(&[Facility::CLOSE_CHANNEL]),
         Command::ReceiveData { .. } => all(&[Facility::RECEIVE_DATA]),
         Command::SendData { .. } => all(&[Facility::SEND_DATA]),
@@ -31,7 +31,7 @@ pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
 }
 
 /// True if the terminal supports TCP client channels and reports their events.
-pub(crate) fn has_streams(terminal: &TerminalProfile) -> bool {
+pub(crate) fn supports_tcp_channels(terminal: &TerminalProfile) -> bool {
     const NEEDED: [Facility; 7] = [
         Facility::OPEN_CHANNEL,
         Facility::CLOSE_CHANNEL,
@@ -45,7 +45,7 @@ pub(crate) fn has_streams(terminal: &TerminalProfile) -> bool {
 }
 
 /// True if the terminal reports this event.
-pub(crate) fn tells(terminal: &TerminalProfile, event: Event) -> bool {
+pub(crate) fn reports_event(terminal: &TerminalProfile, event: Event) -> bool {
     match event {
         Event::LOCATION_STATUS => terminal.can(Facility::EVENT_LOCATION_STATUS),
         Event::DATA_AVAILABLE => terminal.can(Facility::EVENT_DATA_AVAILABLE),

@@ -16,7 +16,7 @@ use rsp::ota::sms::{
 use rsp::sgp02::notification::DefaultNotification;
 
 use super::https_link::Link;
-use crate::m2m::tests::bench::{Bench, SCP80};
+use crate::m2m::tests::testbed::{SCP80, Testbed};
 
 /// KIc and KID of the SM-SR.
 const KIC: [u8; 16] = [0x01; 16];
@@ -52,8 +52,8 @@ pub(super) fn without(missing: &[Facility]) -> Vec<Facility> {
 
 type Refusal = Box<dyn FnMut(&Command) -> Option<(GeneralResult, Vec<u8>)>>;
 
-pub(super) struct Phone {
-    pub(super) bench: Bench,
+pub(super) struct TestTerminal {
+    pub(super) testbed: Testbed,
     pub(super) facilities: Vec<Facility>,
     /// The length announced by 91xx.
     announced: Option<u8>,
@@ -71,25 +71,25 @@ pub(super) struct Phone {
     pub(super) link: Option<Link>,
     pub(super) resets: usize,
     /// The number of further commands that the terminal fetches; `None` for no limit.
-    pub(super) patience: Option<usize>,
+    pub(super) commands_left: Option<usize>,
     /// True if the terminal follows the protocol, so that the status words of the card are
     /// predictable.
-    pub(super) is_orderly: bool,
+    pub(super) follows_protocol: bool,
     counter: u64,
     reference: u8,
     notified: Reassembler,
 }
 
-pub(super) fn peer() -> Address {
+pub(super) fn sm_sr_address() -> Address {
     // The SM-SR address of the card.
     Address::from_value(&hex::decode("913386994211F1").unwrap()).unwrap()
 }
 
-impl Phone {
+impl TestTerminal {
     /// A terminal in a network, before TERMINAL PROFILE.
-    pub(super) fn new(bench: Bench) -> Self {
+    pub(super) fn new(testbed: Testbed) -> Self {
         Self {
-            bench,
+            testbed,
             facilities: ALL.to_vec(),
             announced: None,
             network: LocationStatus::Normal,
@@ -100,8 +100,8 @@ impl Phone {
             timers: BTreeMap::new(),
             link: None,
             resets: 0,
-            patience: None,
-            is_orderly: true,
+            commands_left: None,
+            follows_protocol: true,
             counter: 0,
             reference: 0,
             notified: Reassembler::default(),
@@ -110,9 +110,9 @@ impl Phone {
 
     /// A started card with a confirmed declaration.
     pub(super) fn settled() -> Self {
-        let mut phone = Self::new(Bench::new());
-        phone.settle();
-        phone
+        let mut terminal = Self::new(Testbed::new());
+        terminal.settle();
+        terminal
     }
 
     pub(super) fn settle(&mut self) {
@@ -127,11 +127,11 @@ impl Phone {
     pub(super) fn start(&mut self) {
         let profile = TerminalProfile::of(&self.facilities, 1);
         self.command(0x10, &profile.0);
-        self.serve();
+        self.run();
     }
 
     pub(super) fn reset(&mut self) {
-        self.bench.card.reset();
+        self.testbed.card.reset();
         self.announced = None;
         self.timers.clear();
         if let Some(link) = &mut self.link {
@@ -144,14 +144,14 @@ impl Phone {
     pub(super) fn command(&mut self, ins: u8, data: &[u8]) -> (Vec<u8>, u16) {
         let mut apdu = vec![0x80, ins, 0, 0, u8::try_from(data.len()).unwrap()];
         apdu.extend_from_slice(data);
-        let mut answer = self.bench.card.transmit(&apdu);
+        let mut answer = self.testbed.card.transmit(&apdu);
         let mut all = Vec::new();
         loop {
             let low = answer.pop().unwrap();
             let high = answer.pop().unwrap();
             all.append(&mut answer);
             match high {
-                0x61 => answer = self.bench.card.transmit(&[0, 0xC0, 0, 0, low]),
+                0x61 => answer = self.testbed.card.transmit(&[0, 0xC0, 0, 0, low]),
                 0x91 => {
                     self.announced = Some(low);
                     return (all, 0x9100);
@@ -166,37 +166,37 @@ impl Phone {
     }
 
     pub(super) fn status(&mut self) {
-        let answer = self.bench.card.transmit(&[0x80, 0xF2, 0, 0x0C]);
+        let answer = self.testbed.card.transmit(&[0x80, 0xF2, 0, 0x0C]);
         if let [.., 0x91, length] = answer[..] {
             self.announced = Some(length);
         }
-        self.serve();
+        self.run();
     }
 
-    pub(super) fn told_of_network(&mut self, status: LocationStatus) {
+    pub(super) fn report_network(&mut self, status: LocationStatus) {
         self.network = status;
         let event = EventDownload::LocationStatus { status, location: None };
         self.envelope(&Envelope::EventDownload(event));
-        self.serve();
+        self.run();
     }
 
     /// Expires the next timer.
-    pub(super) fn ring(&mut self) -> Option<u64> {
+    pub(super) fn expire_timer(&mut self) -> Option<u64> {
         let (&timer, &seconds) = self.timers.iter().min_by_key(|(_, seconds)| **seconds)?;
         self.timers.remove(&timer);
         self.timers.values_mut().for_each(|left| *left -= seconds);
         let value = TimerValue::of_seconds(seconds);
         self.envelope(&Envelope::TimerExpiration { timer, value });
-        self.serve();
+        self.run();
         Some(seconds)
     }
 
     /// Fetches the announced command, if there is one.
     pub(super) fn fetch(&mut self) -> Option<Proactive> {
         let length = self.announced.take()?;
-        let mut answer = self.bench.card.transmit(&[0x80, 0x12, 0, 0, length]);
+        let mut answer = self.testbed.card.transmit(&[0x80, 0x12, 0, 0, length]);
         let status = answer.split_off(answer.len() - 2);
-        if !self.is_orderly && status != [0x90, 0x00] {
+        if !self.follows_protocol && status != [0x90, 0x00] {
             return None;
         }
         assert_eq!(status, [0x90, 0x00], "FETCH of the announced command");
@@ -208,21 +208,21 @@ impl Phone {
     }
 
     /// Executes the commands of the card until none is left.
-    pub(super) fn serve(&mut self) {
+    pub(super) fn run(&mut self) {
         for _ in 0..2000 {
-            if let Some(patience) = &mut self.patience {
-                if *patience == 0 {
+            if let Some(commands_left) = &mut self.commands_left {
+                if *commands_left == 0 {
                     return;
                 }
-                *patience -= 1;
+                *commands_left -= 1;
             }
             let Some(proactive) = self.fetch() else {
-                if !self.tell_of_data() {
+                if !self.report_data() {
                     return;
                 }
                 continue;
             };
-            if !self.obey(&proactive) {
+            if !self.execute(&proactive) {
                 return;
             }
         }
@@ -230,7 +230,7 @@ impl Phone {
     }
 
     /// Reports data received on the channel. Returns false without data.
-    pub(super) fn tell_of_data(&mut self) -> bool {
+    pub(super) fn report_data(&mut self) -> bool {
         let Some(link) = &mut self.link else { return false };
         let Some(event) = link.event() else { return false };
         self.envelope(&Envelope::EventDownload(event));
@@ -238,7 +238,7 @@ impl Phone {
     }
 
     /// Executes a command. Returns `false` if the card was reset and started again.
-    pub(super) fn obey(&mut self, proactive: &Proactive) -> bool {
+    pub(super) fn execute(&mut self, proactive: &Proactive) -> bool {
         let command = &proactive.command;
         if let Some((result, additional)) = (self.refuse)(command) {
             self.respond(&TerminalResponse::of(proactive, result, additional, Response::None));
@@ -333,18 +333,21 @@ impl Phone {
     pub(super) fn behave(&mut self) {
         self.refuse = Box::new(|_| None);
         self.network = LocationStatus::Normal;
-        self.is_orderly = false;
+        self.follows_protocol = false;
         if let Some(last) = self.last.clone() {
             let result = GeneralResult::BEYOND_CAPABILITIES;
             self.respond(&TerminalResponse::of(&last, result, Vec::new(), Response::None));
         }
         self.status();
-        self.is_orderly = true;
+        self.follows_protocol = true;
     }
 
     pub(super) fn respond(&mut self, response: &TerminalResponse) {
         let (_, status) = self.command(0x14, &response.to_bytes());
-        assert!(!self.is_orderly || matches!(status, 0x9000 | 0x9100), "TERMINAL RESPONSE: {status:04X}");
+        assert!(
+            !self.follows_protocol || matches!(status, 0x9000 | 0x9100),
+            "TERMINAL RESPONSE: {status:04X}"
+        );
     }
 
     /// Sends a command packet with the next counter. Returns the delivery report.
@@ -361,9 +364,9 @@ impl Phone {
     /// Sends a packet in as many messages as necessary and executes the commands of the card.
     /// Returns the last delivery report.
     pub(super) fn deliver(&mut self, packet: &[u8]) -> Vec<u8> {
-        let (report, status) = self.deliver_unserved(packet);
-        assert!(!self.is_orderly || matches!(status, 0x9000 | 0x9100), "{status:04X}");
-        self.serve();
+        let (report, status) = self.deliver_only(packet);
+        assert!(!self.follows_protocol || matches!(status, 0x9000 | 0x9100), "{status:04X}");
+        self.run();
         report
     }
 
@@ -377,14 +380,14 @@ impl Phone {
         self.packet(Spi::UNANSWERED, &[0x81, 0x00]);
     }
 
-    pub(super) fn deliver_unserved(&mut self, packet: &[u8]) -> (Vec<u8>, u16) {
+    pub(super) fn deliver_only(&mut self, packet: &[u8]) -> (Vec<u8>, u16) {
         self.reference = self.reference.wrapping_add(1);
         let parts = segments(packet, PacketKind::Command, Reference::Short(self.reference)).unwrap();
         parts.into_iter().map(|part| self.message(part)).last().unwrap()
     }
 
     pub(super) fn message(&mut self, part: UserData) -> (Vec<u8>, u16) {
-        let tpdu = SmsDeliver::data_download(peer(), [0x62; 7], part).to_bytes();
+        let tpdu = SmsDeliver::data_download(sm_sr_address(), [0x62; 7], part).to_bytes();
         self.envelope(&Envelope::SmsPpDownload { service_centre: None, tpdu })
     }
 
@@ -404,7 +407,7 @@ impl Phone {
         for message in std::mem::take(&mut self.sent) {
             let whole = self.notified.accept(&message.destination, message.user_data);
             if let Ok(Accepted::Whole(PacketKind::Command, packet)) = whole {
-                assert_eq!(message.destination, peer());
+                assert_eq!(message.destination, sm_sr_address());
                 found = Some(notification_of(&packet));
             }
         }
