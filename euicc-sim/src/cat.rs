@@ -22,13 +22,13 @@ use rsp::ota::cat::{self as toolkit_commands, Facility, RefreshMode, TerminalPro
 
 use super::StatusWord;
 use super::apdu::{Command, Le};
-use super::channel::Channel;
 use super::context::Context;
 use super::iso7816;
 use super::m2m::toolkit;
 use super::multi_imsi;
 use super::state::Volatile;
 use super::switch;
+use crate::state::channel::Channel;
 
 pub(crate) use facilities::{reports_event, supports_tcp_channels};
 pub(crate) use queue::{Owner, is_done};

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use world::World;
 
 use super::StatusWord;
-use super::channel::{Channel, Place, Selection};
 use super::description::CardDescription;
 use super::ecasd::Ecasd;
 use super::m2m;
 use super::state::{Persistent, Volatile};
+use crate::state::channel::{Channel, Place, Selection};
 
 /// The card as seen by one command. Its changes take effect only when the card commits them.
 pub(crate) struct Context<'a> {
@@ -72,6 +72,11 @@ impl Context<'_> {
     /// The ECASD of an M2M eUICC.
     pub(crate) fn m2m_ecasd(&self) -> Result<&m2m::ecasd::M2mEcasd, StatusWord> {
         self.ecasd.m2m().ok_or(StatusWord::FUNCTION_NOT_SUPPORTED)
+    }
+
+    /// Free non-volatile memory in octets.
+    pub(crate) fn free_memory(&self) -> u32 {
+        self.description.memory_size.saturating_sub(self.persistent.memory_used())
     }
 
     /// The enabled profile.

@@ -9,8 +9,6 @@ mod es10b;
 mod es10c;
 pub(crate) mod store_data;
 
-pub(crate) use es10b::get_euicc_info::free_memory;
-
 use rsp::der::{Asn1, Reader, Tag};
 use rsp::sgp22::es8plus::BoundProfilePackage;
 use rsp::sgp22::es10b::{

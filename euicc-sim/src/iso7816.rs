@@ -18,13 +18,13 @@ use profile::{FileIndex, FileKind};
 use super::StatusWord;
 use super::apdu::{ClassKind, Command};
 use super::authenticate::authenticate;
-use super::channel::{CurrentEf, Place, Selection, manage_channel};
+use super::channel::manage_channel;
 use super::context::Context;
 use super::get_identity::get_identity;
 use super::isd_r::store_data::store_data;
+use super::state::channel::{CurrentEf, Place, Selection};
 use super::{cat, ecasd};
 
-pub(crate) use data_object::Transfer;
 pub(crate) use select::status;
 
 /// INS of GET RESPONSE, which is processed before the dispatch.

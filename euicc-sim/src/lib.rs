@@ -60,9 +60,10 @@ pub use rsp::StatusWord;
 pub use shared::Shared;
 
 use apdu::{Command, Le, SHORT_MAXIMUM};
-use channel::{Channel, PendingResponse};
+
 use context::Context;
 use ecasd::Ecasd;
+use state::channel::{Channel, PendingResponse};
 use state::{Persistent, Volatile};
 
 /// A card in its reader.

@@ -3,11 +3,11 @@
 use rsp::ids::Aid;
 use rsp::sgp22::{ProfileClass, notification_event};
 
-use super::channel::Selection;
 use super::context::Context;
 use super::m2m;
 use super::notifications;
 use super::state::{InstalledProfile, ProfileSwitch};
+use crate::state::channel::Selection;
 
 /// A proactive session is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

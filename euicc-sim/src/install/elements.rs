@@ -8,7 +8,6 @@ use super::Failure;
 use super::checks::{has_test_keys_only, is_described_by};
 use super::package::{Loaded, PackageLoader, Refusal};
 use crate::context::Context;
-use crate::isd_r::free_memory;
 
 /// A profile package that is being received.
 #[derive(Clone, Debug)]
@@ -27,7 +26,7 @@ impl Loading {
         metadata: &StoreMetadataRequest,
         octets: &[u8],
     ) -> Result<(), Failure> {
-        self.0.take(free_memory(context), octets, |element| check_iccid(metadata, element))
+        self.0.take(context.free_memory(), octets, |element| check_iccid(metadata, element))
     }
 
     /// Finishes a complete package and checks it against the metadata.
@@ -45,7 +44,7 @@ impl Loading {
             let reason = ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY;
             return Err(Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason));
         }
-        loaded.check_room(free_memory(context))?;
+        loaded.check_room(context.free_memory())?;
         Ok(loaded)
     }
 }

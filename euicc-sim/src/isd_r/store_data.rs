@@ -4,16 +4,8 @@
 use super::dispatch;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::Selection;
 use crate::context::Context;
-
-/// An incomplete command.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Chain {
-    data: Vec<u8>,
-    /// P2 of the next block.
-    next_block: u16,
-}
+use crate::state::channel::{Chain, Selection};
 
 /// 256 blocks of 255 octets. Blocks of extended length do not raise this limit.
 const MAX_COMMAND: usize = 256 * 255;

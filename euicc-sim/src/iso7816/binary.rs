@@ -6,8 +6,8 @@ use super::access::{self, Operation};
 use super::{addressed, kind_of, set_current_ef, sfi_in};
 use crate::StatusWord;
 use crate::apdu::{Command, Le};
-use crate::channel::CurrentEf;
 use crate::context::Context;
+use crate::state::channel::CurrentEf;
 
 /// READ BINARY.
 pub(super) fn read_binary(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {

@@ -12,28 +12,8 @@ use super::access::{self, Operation};
 use super::{addressed, kind_of, set_current_ef};
 use crate::StatusWord;
 use crate::apdu::{Command, SHORT_MAXIMUM};
-use crate::channel::CurrentEf;
 use crate::context::Context;
-use crate::isd_r::free_memory;
-
-/// A transfer of an object of the current EF in blocks.
-#[derive(Clone, Debug)]
-pub(crate) struct Transfer {
-    file: FileIndex,
-    direction: TransferDirection,
-    /// Tag, length and value: all octets when the object is read, the octets received so far when
-    /// it is written.
-    object: Vec<u8>,
-    /// The offsets of the last block and of the next block.
-    last: usize,
-    next: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TransferDirection {
-    Out,
-    In,
-}
+use crate::state::channel::{CurrentEf, Transfer, TransferDirection};
 
 /// The block that P2 requests: tables 11.33 and 11.35.
 enum Block {
@@ -240,7 +220,7 @@ fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, 
         })
         .map(|transfer| transfer.object.len())
         .sum();
-    let free = usize::try_from(free_memory(context)).unwrap_or(usize::MAX);
+    let free = usize::try_from(context.free_memory()).unwrap_or(usize::MAX);
     let free = free.saturating_sub(under_way_elsewhere);
     let charged = kind.charged(context.profile()?.files.content(file).map_or(0, <[u8]>::len));
     Ok(maximum.min(free.saturating_add(charged)).saturating_sub(others))

@@ -6,8 +6,8 @@ use super::access::{self, Operation};
 use super::{addressed, kind_of, record, set_current_ef, sfi_in};
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::CurrentEf;
 use crate::context::Context;
+use crate::state::channel::CurrentEf;
 
 /// The longest value that can be added, in octets.
 const MAX_VALUE: usize = 127;

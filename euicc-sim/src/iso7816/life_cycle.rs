@@ -6,8 +6,8 @@ use super::access::{self, Operation};
 use super::select;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::{CurrentEf, Place, Selection};
 use crate::context::Context;
+use crate::state::channel::{CurrentEf, Place, Selection};
 
 /// Life cycle status integers of an activated and of a deactivated file. Bit 2 has no meaning
 /// (section 11.1.1.4.9).

@@ -6,8 +6,8 @@ use super::access::{self, Operation};
 use super::{addressed, kind_of, set_current_ef};
 use crate::StatusWord;
 use crate::apdu::{Command, Le};
-use crate::channel::CurrentEf;
 use crate::context::Context;
+use crate::state::channel::CurrentEf;
 
 /// Modes of P2.
 const NEXT: u8 = 0x02;

@@ -4,8 +4,8 @@ use super::access::{self, Operation};
 use super::{addressed, record, set_current_ef};
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::CurrentEf;
 use crate::context::Context;
+use crate::state::channel::CurrentEf;
 
 /// Modes of P2.
 const SIMPLE_FORWARD: u8 = 0x04;

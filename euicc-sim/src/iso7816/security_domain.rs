@@ -5,8 +5,8 @@ use rsp::der::{Tag, tlv_bytes};
 
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::Selection;
 use crate::context::Context;
+use crate::state::channel::Selection;
 
 /// GET DATA: the key information template, tag E0. No other data object can be read.
 pub(super) fn get_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {

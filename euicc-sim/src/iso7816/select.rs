@@ -8,8 +8,8 @@ use super::access;
 use super::fcp::fcp;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::{Channel, CurrentEf, Place, Selection};
 use crate::context::Context;
+use crate::state::channel::{Channel, CurrentEf, Place, Selection};
 
 /// The reserved identifier of the current application.
 const CURRENT_ADF: Fid = Fid(0x7FFF);

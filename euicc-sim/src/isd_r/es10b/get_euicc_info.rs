@@ -65,22 +65,17 @@ const SMALLEST_PROFILE: u32 = 4 << 10;
 /// The RspCapability bits. additionalProfile is set if there is memory for at least one more
 /// profile.
 fn rsp_capability(context: &Context<'_>) -> BitString {
-    let has_room = free_memory(context) >= SMALLEST_PROFILE;
+    let has_room = context.free_memory() >= SMALLEST_PROFILE;
     let bits = context.description.capabilities.rsp_capability.iter().copied();
     let bits = bits.filter(|bit| *bit != rsp_capability::ADDITIONAL_PROFILE || has_room);
     BitString::of(&bits.collect::<Vec<_>>())
-}
-
-/// Free non-volatile memory in octets.
-pub(crate) fn free_memory(context: &Context<'_>) -> u32 {
-    context.description.memory_size.saturating_sub(context.persistent.memory_used())
 }
 
 /// TS 102 226 section 8.2.1.7.2: no applications outside of profiles, free non-volatile memory,
 /// free volatile memory.
 fn ext_card_resource(context: &Context<'_>) -> Vec<u8> {
     let mut resource = vec![0x81, 1, 0, 0x82, 4];
-    resource.extend(free_memory(context).to_be_bytes());
+    resource.extend(context.free_memory().to_be_bytes());
     resource.extend([0x83, 4]);
     resource.extend(context.description.capabilities.volatile_memory.to_be_bytes());
     resource

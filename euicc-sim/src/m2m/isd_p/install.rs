@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::install::package::{self, PackageLoader};
-use crate::isd_r::free_memory;
 use crate::m2m::factory::{iccid_of, of_package};
 
 /// A profile package that is being received.
@@ -73,7 +72,7 @@ impl Loading {
 /// Octets available to the profile in this ISD-P: the granted memory, or all free memory.
 fn room_for(context: &Context<'_>, isd_p: &Aid) -> u32 {
     let granted = context.m2m().ok().and_then(|state| state.isd_p(isd_p)).and_then(|isd_p| isd_p.granted);
-    granted.unwrap_or_else(|| free_memory(context))
+    granted.unwrap_or_else(|| context.free_memory())
 }
 
 fn iccid_in_header(octets: &[u8]) -> Result<Iccid, package::Refusal> {

@@ -8,7 +8,6 @@ use super::{Answer, IsdRState};
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
-use crate::isd_r::free_memory;
 use crate::m2m::state::{IsdP, State};
 
 pub(crate) const GET_DATA: u8 = 0xCA;
@@ -136,7 +135,7 @@ fn resources(context: &Context<'_>) -> Result<Vec<u8>, StatusWord> {
     let applications = u8::try_from(context.m2m()?.isd_ps.len()).unwrap_or(u8::MAX);
     let resources = [
         tlv_bytes(Tag(0x81), &[applications]),
-        tlv_bytes(Tag(0x82), &free_memory(context).to_be_bytes()),
+        tlv_bytes(Tag(0x82), &context.free_memory().to_be_bytes()),
         tlv_bytes(Tag(0x83), &context.description.capabilities.volatile_memory.to_be_bytes()),
     ];
     Ok(tlv_bytes(Tag(0xFF21), &resources.concat()))

@@ -6,7 +6,6 @@ use rsp::ids::Aid;
 use super::{EMPTY_RESPONSE, IsdRState};
 use crate::StatusWord;
 use crate::context::Context;
-use crate::isd_r::free_memory;
 use crate::m2m::state::IsdP;
 
 pub(super) const INSTALL: u8 = 0xE6;
@@ -49,7 +48,7 @@ pub(super) fn create_isd_p(context: &mut Context<'_>, data: &[u8]) -> Result<Vec
     if state.isd_p(&aid).is_some() {
         return Err(StatusWord::INCORRECT_DATA);
     }
-    let free = free_memory(context);
+    let free = context.free_memory();
     if state.isd_ps.len() >= MAX_ISD_PS
         || free == 0
         || parameters.granted.is_some_and(|granted| granted > free)
