@@ -11,7 +11,7 @@ mod pin;
 mod record;
 mod search;
 mod security_domain;
-mod select;
+pub(crate) mod select;
 
 use profile::{FileIndex, FileKind};
 
@@ -24,8 +24,6 @@ use super::get_identity::get_identity;
 use super::isd_r::store_data::store_data;
 use super::state::channel::{CurrentEf, Place, Selection};
 use super::{cat, ecasd};
-
-pub(crate) use select::status;
 
 /// INS of GET RESPONSE, which is processed before the dispatch.
 pub(super) const GET_RESPONSE: u8 = 0xC0;

@@ -23,9 +23,10 @@ use rsp::ota::cat::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::cat::{Owner, is_done, reports_event};
 use super::context::Context;
 use super::state::InstalledProfile;
+use super::state::cat::facilities::reports_event;
+use super::state::cat::queue::{Owner, is_done};
 use decide::{LocationReport, MAX_STATUS_WITHOUT_SERVICE, Record, STATUS_PER_DAY, decide};
 
 /// The persistent state of the applet in a profile.

@@ -13,12 +13,13 @@ use rsp::sgp22::{PendingNotification, ProfileClass, ppr};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub(crate) mod cat;
 pub(crate) mod channel;
 
-use super::cat::Cat;
 use super::m2m;
 use super::multi_imsi;
 use super::session::Session;
+use cat::Cat;
 use channel::Channel;
 
 /// The version of the stored form that this program writes and reads.

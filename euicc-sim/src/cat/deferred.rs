@@ -5,45 +5,9 @@
 
 use std::mem;
 
-use super::super::apdu::Command;
-use super::super::context::Context;
-use super::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE, begin, process_envelope, process_response};
-
-/// Maximum number of inputs kept. A terminal sends fewer between two commands.
-const MAX_DEFERRED: usize = 16;
-
-/// The deferred input in its order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct DeferredInput(Vec<Input>);
-
-#[derive(Clone, Debug)]
-enum Input {
-    Profile(Vec<u8>),
-    Response(Vec<u8>),
-    Envelope(Vec<u8>),
-}
-
-impl DeferredInput {
-    pub(super) fn keep(&mut self, command: &Command<'_>) {
-        const SMS_PP_DOWNLOAD: u8 = 0xD1;
-        let input = match command.ins {
-            TERMINAL_PROFILE => Input::Profile(command.data.to_vec()),
-            TERMINAL_RESPONSE => Input::Response(command.data.to_vec()),
-            ENVELOPE if command.data.first() != Some(&SMS_PP_DOWNLOAD) => {
-                Input::Envelope(command.data.to_vec())
-            }
-            _ => return,
-        };
-        if self.0.len() < MAX_DEFERRED {
-            self.0.push(input);
-        }
-    }
-
-    /// Discards a deferred response, because the terminal has sent another one.
-    pub(super) fn discard_response(&mut self) {
-        self.0.retain(|input| !matches!(input, Input::Response(_)));
-    }
-}
+use super::{begin, process_envelope, process_response};
+use crate::context::Context;
+use crate::state::cat::deferred::Input;
 
 /// Processes the deferred input. If the memory fails again, the command fails and all input is
 /// kept.

@@ -11,13 +11,13 @@ use rsp::ota::cat::TerminalResponse;
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
 use super::super::StatusWord;
-use super::super::cat::{Owner, is_done};
 use super::super::context::Context;
 use super::fallback::{self, Network};
 use super::toolkit::{
     Cause, Kind, Pending, TimerPurpose, settings, start, stop, toolkit_state, update_toolkit_state,
 };
 use super::{isd_p, scp80, scp81, state};
+use crate::state::cat::queue::{Owner, is_done};
 
 /// Creates the notification after a profile switch by command, roll-back or fallback.
 pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {

@@ -22,9 +22,9 @@ use rsp::ota::sms::{
 use rsp::ota::trigger::SessionTrigger;
 
 use super::super::StatusWord;
-use super::super::cat::Owner;
 use super::super::context::Context;
 use super::{scp81, script, state};
+use crate::state::cat::queue::Owner;
 
 use packet::{Answer, Opened, Refused};
 

@@ -19,13 +19,14 @@ use rsp::ota::admin::{AgentId, Post, Reply, ScriptStatus};
 use rsp::ota::cat::{Command, OpenChannel, Response, TerminalResponse};
 use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
 
-use super::super::cat::{Owner, is_done, supports_tcp_channels};
 use super::super::context::Context;
 use super::fallback::Network;
 use super::toolkit::{
     ScriptAnswer, StoredSession, TimerPurpose, settings, start, stop, toolkit_state, update_toolkit_state,
 };
 use super::{notification, script, state};
+use crate::state::cat::facilities::supports_tcp_channels;
+use crate::state::cat::queue::{Owner, is_done};
 
 use connection::{Connection, Lost};
 use parameters::Parameters;

@@ -26,11 +26,12 @@ use rsp::ota::cat::{
 };
 
 use super::super::StatusWord;
-use super::super::cat::{Owner, is_done, reports_event, supports_tcp_channels};
 use super::super::context::Context;
 use super::super::multi_imsi;
 use super::fallback::{self, Network};
 use super::{notification, scp80, scp81};
+use crate::state::cat::facilities::{reports_event, supports_tcp_channels};
+use crate::state::cat::queue::{Owner, is_done};
 
 pub use settings::Numbers;
 pub(crate) use state::{Cause, Change, Kind, Pending, ScriptAnswer, StoredSession, ToolkitState};

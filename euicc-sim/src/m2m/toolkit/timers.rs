@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use rsp::ota::cat::{Command, TerminalResponse, TimerAction, TimerValue};
 
-use super::super::super::cat::{Owner, is_done};
 use super::super::super::context::Context;
+use crate::state::cat::queue::{Owner, is_done};
 
 /// A timer of the card. The number is that of the terminal's timer (1 to 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

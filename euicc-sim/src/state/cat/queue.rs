@@ -30,7 +30,7 @@ const MAX_WAITING: usize = 300;
 
 /// The commands that wait for FETCH, and the fetched command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     waiting: VecDeque<Queued>,
     fetched: Option<Queued>,
     last_number: u8,
@@ -49,7 +49,7 @@ struct Queued {
 
 /// The outcome of a TERMINAL RESPONSE.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ResponseOutcome {
+pub(crate) enum ResponseOutcome {
     /// The command is finished. The response is `None` if it could not be decoded.
     Finished(Owner, Box<Command>, Option<TerminalResponse>),
     /// The command will be repeated.
@@ -59,7 +59,7 @@ pub(super) enum ResponseOutcome {
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, owner: Owner, command: Command) -> bool {
+    pub(crate) fn push(&mut self, owner: Owner, command: Command) -> bool {
         if self.waiting.len() >= MAX_WAITING {
             return false;
         }
@@ -71,40 +71,40 @@ impl Queue {
         true
     }
 
-    pub(super) fn has_room(&self, commands: usize) -> bool {
+    pub(crate) fn has_room(&self, commands: usize) -> bool {
         self.waiting.len().saturating_add(commands) <= MAX_WAITING
     }
 
     /// Removes the commands of an owner that were not fetched yet.
-    pub(super) fn withdraw(&mut self, owner: Owner) {
+    pub(crate) fn withdraw(&mut self, owner: Owner) {
         self.waiting.retain(|queued| queued.owner != owner);
     }
 
     /// True if the owner has a waiting or fetched command.
-    pub(super) fn has(&self, owner: Owner) -> bool {
+    pub(crate) fn has(&self, owner: Owner) -> bool {
         self.waiting.iter().chain(&self.fetched).any(|queued| queued.owner == owner)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.fetched.is_none()
     }
 
-    pub(super) fn is_fetched(&self) -> bool {
+    pub(crate) fn is_fetched(&self) -> bool {
         self.fetched.is_some()
     }
 
     /// Permits a repetition of a command that failed temporarily, because a new event has occurred.
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.is_held = false;
     }
 
     /// The command that FETCH would return.
-    pub(super) fn announced(&self) -> Option<&[u8]> {
+    pub(crate) fn announced(&self) -> Option<&[u8]> {
         let first = self.waiting.front().filter(|_| !self.is_held && self.fetched.is_none())?;
         Some(&first.octets)
     }
 
-    pub(super) fn fetch(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn fetch(&mut self) -> Option<Vec<u8>> {
         self.announced()?;
         self.fetched = self.waiting.pop_front();
         self.fetched.as_ref().map(|queued| queued.octets.clone())
@@ -112,7 +112,7 @@ impl Queue {
 
     /// Processes TERMINAL RESPONSE. `tries` is the maximum number of attempts to send a response
     /// packet that fails temporarily. The other owners schedule their own retries.
-    pub(super) fn answer(&mut self, data: &[u8], tries: u8) -> ResponseOutcome {
+    pub(crate) fn answer(&mut self, data: &[u8], tries: u8) -> ResponseOutcome {
         let Some(mut queued) = self.fetched.take() else { return ResponseOutcome::Unmatched };
         let response = TerminalResponse::parse(data).ok();
         if response.as_ref().is_some_and(|response| !response.answers(&queued.proactive)) {

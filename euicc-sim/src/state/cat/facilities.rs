@@ -3,7 +3,7 @@
 use rsp::ota::cat::{Command, Event, Facility, LocalInformation, TerminalProfile, TimerAction};
 
 /// True if the terminal profile announces all facilities for this command.
-pub(super) fn is_supported(command: &Command, terminal: &TerminalProfile) -> bool {
+pub(crate) fn is_supported(command: &Command, terminal: &TerminalProfile) -> bool {
     let all = |facilities: &[Facility]| facilities.iter().all(|facility| terminal.can(*facility));
     match command {
         Command::Refresh(_) => all(&[Facility::REFRESH]),

@@ -4,7 +4,7 @@ use rsp::ota::cat::{Command, CommandKind, Proactive, RefreshMode};
 
 /// The state of REFRESH.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Refresh {
+pub(crate) enum Refresh {
     /// No REFRESH is pending.
     #[default]
     None,
@@ -18,11 +18,11 @@ pub(super) enum Refresh {
 const NUMBER: u8 = 1;
 
 /// The command: details and device identities (UICC to terminal).
-pub(super) fn command(mode: RefreshMode) -> Vec<u8> {
+pub(crate) fn command(mode: RefreshMode) -> Vec<u8> {
     Proactive { number: NUMBER, command: Command::Refresh(mode) }.to_bytes()
 }
 
 /// The command details, which the terminal repeats in its response.
-pub(super) const fn details(mode: RefreshMode) -> [u8; 3] {
+pub(crate) const fn details(mode: RefreshMode) -> [u8; 3] {
     [NUMBER, CommandKind::Refresh as u8, mode.code()]
 }
