@@ -1,10 +1,8 @@
 //! AUTHENTICATE: TS 31.102 section 7.1, TS 33.102 section 6.3 and annex C.
 
-use std::num::NonZeroU8;
+pub(crate) mod algorithm;
 
 use crypto::aka::{Algorithm, Amf, Autn, Sqn};
-use crypto::milenage::{Constants, Milenage};
-use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use profile::FileIndex;
 use profile::element::AlgorithmId;
@@ -120,17 +118,12 @@ fn answer(mut answer: Vec<u8>, parts: &[&[u8]]) -> Result<Vec<u8>, StatusWord> {
     Ok(answer)
 }
 
-/// True if the card supports the algorithm of these parameters.
-pub(crate) fn supports(aka: &Aka) -> bool {
-    algorithm(aka).is_some()
-}
-
 /// Returns the algorithm of the application with its keys, and counts the authentication regardless
 /// of its result.
 fn begin(context: &mut Context<'_>, adf: FileIndex) -> Result<Algorithm, StatusWord> {
     let unsupported = StatusWord::AUTHENTICATION_ERROR_CONTEXT_NOT_SUPPORTED;
     let (aka, counts) = parameters(context, adf).ok_or(unsupported)?;
-    let algorithm = algorithm(aka).ok_or(unsupported)?;
+    let algorithm = algorithm::algorithm(aka).ok_or(unsupported)?;
     if let Some(most) = aka.authentication_counter_max
         && aka.algorithm != AlgorithmId::USIM_TEST_ALGORITHM
     {
@@ -165,32 +158,6 @@ fn counts_mut<'a>(context: &'a mut Context<'_>, adf: FileIndex) -> Result<&'a mu
     match all.iter_mut().find(|aka| aka.adf == owner).map(|aka| &mut aka.counts) {
         Some(CountsOf::Own(counts)) => Ok(counts),
         _ => Err(StatusWord::TECHNICAL_PROBLEM),
-    }
-}
-
-fn algorithm(aka: &Aka) -> Option<Algorithm> {
-    match aka.algorithm {
-        AlgorithmId::MILENAGE => {
-            let k = aka.key.expose().try_into().ok()?;
-            let opc = aka.opc.expose().try_into().ok()?;
-            let r = aka.rotation_constants.0.as_slice().try_into().ok()?;
-            let (constants, []) = aka.xoring_constants.as_chunks::<16>() else { return None };
-            let c = constants.try_into().ok()?;
-            Some(Algorithm::Milenage(Milenage::with_constants(k, opc, Constants { r, c })))
-        }
-        AlgorithmId::TUAK => {
-            let k = TuakKey::from_bytes(aka.key.expose())?;
-            let topc = aka.opc.expose().try_into().ok()?;
-            let res_length = ResLength::from_octets(aka.res_length()?)?;
-            let iterations = NonZeroU8::new(aka.keccak_iterations)?;
-            let tuak = Tuak::new(k, topc).with_res_length(res_length).with_iterations(iterations);
-            Some(Algorithm::Tuak(tuak))
-        }
-        AlgorithmId::USIM_TEST_ALGORITHM => {
-            let algorithm = UsimTest::new(aka.key.expose().try_into().ok()?);
-            algorithm.with_res_length(aka.res_length()?).ok().map(Algorithm::UsimTest)
-        }
-        _ => None,
     }
 }
 

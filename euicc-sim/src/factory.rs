@@ -6,7 +6,7 @@ use profile::{InstalledProfile as Content, Package};
 use rsp::ids::{Aid, Iccid};
 use world::Fault;
 
-use super::authenticate::supports;
+use super::authenticate::algorithm::supports;
 use super::m2m::factory::{iccid_of, of_package};
 use super::{Card, Context};
 

@@ -9,13 +9,12 @@ mod checks;
 mod elements;
 pub(crate) mod package;
 mod result;
-mod stream;
+pub(crate) mod stream;
 
 use crypto::bsp::{BspError, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys, Unprotect};
 use crypto::{PublicKey, SecretKey, Signature};
 use profile::EuiccResponse;
 use rsp::der::{Asn1, Tag, tlv, write_tlv};
-use rsp::ids::{Iccid, Oid};
 use rsp::sgp22::es8plus::{
     BppCommandId, ConfigureIsdpRequest, ErrorReason, InitialiseSecureChannelRequest,
     ReplaceSessionKeysRequest, StoreMetadataRequest,
@@ -24,42 +23,9 @@ use rsp::sgp22::es8plus::{
 use super::StatusWord;
 use super::context::Context;
 use super::description::Quirk;
-use super::session::{PreparedDownload, Session};
+use super::state::session::{Expects, Installation, Loading, Outline, PreparedDownload, Session};
 use checks::check_metadata;
-use elements::Loading;
 use stream::{Part, Stream};
-
-/// An installation in progress.
-#[derive(Clone, Debug)]
-pub(crate) struct Installation {
-    pub(crate) prepared: PreparedDownload,
-    stream: Stream,
-    expects: Expects,
-    /// The ICCID, once the metadata have been received.
-    iccid: Option<Iccid>,
-}
-
-/// The next expected element. The data of a function are complete at the end of their sequence.
-#[derive(Clone, Debug, Default)]
-enum Expects {
-    #[default]
-    InitialiseSecureChannel,
-    /// In 87, encrypted.
-    ConfigureIsdp { bsp: Unprotect, data: Vec<u8> },
-    /// In 88, plain with a MAC.
-    StoreMetadata { bsp: Unprotect, dp_oid: Option<Oid>, data: Vec<u8> },
-    /// In 87 if the package has its own session keys; otherwise the first 86 follows.
-    ReplaceSessionKeys { bsp: Unprotect, outline: Box<Outline>, data: Vec<u8> },
-    /// In 86, until the end of the package.
-    LoadProfileElements { bsp: Unprotect, outline: Box<Outline>, loading: Box<Loading> },
-}
-
-/// The properties of the profile known before its elements arrive.
-#[derive(Clone, Debug)]
-struct Outline {
-    dp_oid: Option<Oid>,
-    metadata: StoreMetadataRequest,
-}
 
 /// The reason for which the installation failed.
 #[derive(Debug)]

@@ -37,7 +37,6 @@ mod iso7816;
 pub mod m2m;
 mod multi_imsi;
 mod notifications;
-mod session;
 mod shared;
 mod state;
 mod stored;

@@ -13,6 +13,12 @@ mod decide;
 
 use std::mem;
 
+use super::context::Context;
+use super::state::InstalledProfile;
+use super::state::cat::facilities::reports_event;
+use super::state::cat::queue::{Owner, is_done};
+use super::state::multi_imsi::{State, StoredKeys};
+use decide::{LocationReport, MAX_STATUS_WITHOUT_SERVICE, STATUS_PER_DAY, decide};
 use profile::facts::{Aka, Counts, CountsOf};
 use profile::identities::{Identities, Identity, is_applet};
 use profile::{Fid, FileIndex, ProfileFiles};
@@ -21,47 +27,6 @@ use rsp::ota::cat::{
     Command, Duration, Envelope, Event, EventDownload, GeneralResult, LocalInformation, LocationInformation,
     LocationStatus, Response, TerminalResponse,
 };
-use serde::{Deserialize, Serialize};
-
-use super::context::Context;
-use super::state::InstalledProfile;
-use super::state::cat::facilities::reports_event;
-use super::state::cat::queue::{Owner, is_done};
-use decide::{LocationReport, MAX_STATUS_WITHOUT_SERVICE, Record, STATUS_PER_DAY, decide};
-
-/// The persistent state of the applet in a profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
-    /// The selections made so far.
-    record: Record,
-    /// The identity to which the next reset changes.
-    due: Option<Imsi>,
-    /// The identity whose keys the profile authenticates with; `None` for the profile's own keys.
-    keys_of: Option<Imsi>,
-    /// Keys of other identities that were in use before, with their sequence numbers.
-    kept: Vec<StoredKeys>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct StoredKeys {
-    of: Option<Imsi>,
-    aka: Vec<Aka>,
-}
-
-impl State {
-    pub(crate) fn is_new(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// The volatile state of the applet since TERMINAL PROFILE.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct LocationTracking {
-    /// STATUS commands since the start of the day.
-    polls: u32,
-    /// STATUS commands since the loss of service; `None` while there is service.
-    without_service: Option<u32>,
-}
 
 /// True if the enabled profile has the applet.
 pub(crate) fn is_installed(context: &Context<'_>) -> bool {

@@ -15,12 +15,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) mod cat;
 pub(crate) mod channel;
+pub(crate) mod multi_imsi;
+pub(crate) mod session;
 
 use super::m2m;
-use super::multi_imsi;
-use super::session::Session;
 use cat::Cat;
 use channel::Channel;
+use session::Session;
 
 /// The version of the stored form that this program writes and reads.
 pub(crate) const STORED_FORM: u32 = 3;

@@ -8,10 +8,7 @@ use super::Failure;
 use super::checks::{has_test_keys_only, is_described_by};
 use super::package::{Loaded, PackageLoader, Refusal};
 use crate::context::Context;
-
-/// A profile package that is being received.
-#[derive(Clone, Debug)]
-pub(super) struct Loading(PackageLoader);
+use crate::state::session::Loading;
 
 impl Loading {
     /// The state before the first element.

@@ -3,7 +3,7 @@
 use profile::{Decoder, EuiccResponse, Installer, PeStatus, PeStatusCode, ProfileElement, Refused};
 use rsp::der::DecodeError;
 
-use crate::authenticate::supports;
+use crate::authenticate::algorithm::supports;
 use crate::description::CardDescription;
 
 /// The state of a package that is being received.

@@ -12,11 +12,12 @@ use rsp::sgp22::es8plus::{
 };
 use rsp::sgp22::{PendingNotification, notification_event};
 
+use super::Failure;
 use super::package::Loaded;
-use super::{Failure, Outline};
 use crate::context::Context;
 use crate::notifications;
-use crate::session::PreparedDownload;
+use crate::state::session::Outline;
+use crate::state::session::PreparedDownload;
 use crate::state::{InDer, InstalledProfile};
 
 /// Installs the profile, in disabled state, and returns the result.

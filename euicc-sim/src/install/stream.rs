@@ -8,7 +8,7 @@ use rsp::sgp22::es8plus::{BoundProfilePackage, InitialiseSecureChannelRequest};
 
 /// The parser position in the package.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     place: Place,
 }
 

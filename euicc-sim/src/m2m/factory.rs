@@ -10,7 +10,7 @@ use world::Fault;
 
 use super::description::{FactoryProfile, M2mDescription};
 use super::state::{IsdP, State};
-use crate::authenticate::supports;
+use crate::authenticate::algorithm::supports;
 use crate::description::CardDescription;
 use crate::state::{InDer, InstalledProfile, Persistent};
 

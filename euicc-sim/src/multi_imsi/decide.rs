@@ -9,7 +9,8 @@
 use profile::identities::Identities;
 use rsp::ids::{Imsi, Mcc};
 use rsp::ota::cat::LocationStatus;
-use serde::{Deserialize, Serialize};
+
+use crate::state::multi_imsi::Record;
 
 /// Maximum selections of a country's identity in that country.
 pub(super) const MAX_TRIES: u8 = 3;
@@ -21,26 +22,6 @@ pub(super) const STATUS_PER_DAY: u32 = 2880;
 /// Number of STATUS commands without service (ten minutes) after which an identity that was never
 /// registered is abandoned.
 pub(super) const MAX_STATUS_WITHOUT_SERVICE: u32 = 20;
-
-/// The selections made so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
-    /// The last reported country.
-    country: Option<Mcc>,
-    /// Selections of this country's identity.
-    tries: u8,
-    /// Selections in total.
-    picks: u8,
-    /// True if the identity in use has been registered since it was selected.
-    has_been_registered: bool,
-}
-
-impl Record {
-    /// Starts a new day.
-    pub(super) fn start_day(&mut self) {
-        (self.tries, self.picks) = (0, 0);
-    }
-}
 
 /// A location report of the terminal.
 #[derive(Clone, Copy, Debug)]

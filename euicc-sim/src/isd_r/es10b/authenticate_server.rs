@@ -18,7 +18,7 @@ use rsp::sgp22::{CtxParams1, EuiccSigned1};
 use super::get_euicc_info::euicc_info2;
 use super::load_crl::is_revoked;
 use crate::context::Context;
-use crate::session::{AuthenticatedServer, Session};
+use crate::state::session::{AuthenticatedServer, Session};
 
 pub(crate) fn authenticate_server(
     context: &mut Context<'_>,

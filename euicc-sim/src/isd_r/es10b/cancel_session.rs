@@ -5,7 +5,7 @@ use rsp::sgp22::EuiccCancelSessionSigned;
 use rsp::sgp22::es10b::{CancelSessionRequest, CancelSessionResponse, CancelSessionResponseOk};
 
 use crate::context::Context;
-use crate::session::Session;
+use crate::state::session::Session;
 
 const INVALID_TRANSACTION_ID: i64 = 5;
 const UNDEFINED_ERROR: i64 = 127;

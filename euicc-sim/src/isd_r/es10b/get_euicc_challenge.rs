@@ -4,7 +4,7 @@
 use rsp::sgp22::es10b::{GetEuiccChallengeRequest, GetEuiccChallengeResponse};
 
 use crate::context::Context;
-use crate::session::Session;
+use crate::state::session::Session;
 
 pub(crate) fn get_euicc_challenge(
     context: &mut Context<'_>,

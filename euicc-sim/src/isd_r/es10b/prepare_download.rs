@@ -17,7 +17,7 @@ use rsp::sgp22::es10b::{
 
 use super::load_crl::is_revoked;
 use crate::context::Context;
-use crate::session::{AuthenticatedServer, PreparedDownload, Session};
+use crate::state::session::{AuthenticatedServer, PreparedDownload, Session};
 use crate::state::{MAX_ONE_TIME_KEYS, OneTimeKey};
 
 /// The tag under which a signature is included in the next signed data.

@@ -7,7 +7,7 @@ use rsp::sgp22::es10c::{EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset
 
 use super::delete_profile::delete;
 use crate::context::Context;
-use crate::session::Session;
+use crate::state::session::Session;
 use crate::switch;
 
 const OK: i64 = 0;

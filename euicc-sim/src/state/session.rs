@@ -2,10 +2,13 @@
 //! and 3.1.3.
 
 use certs::{ServerCertificate, Verified};
-use rsp::ids::{SubjectKeyIdentifier, TransactionId};
+use crypto::bsp::Unprotect;
+use rsp::ids::{Iccid, Oid, SubjectKeyIdentifier, TransactionId};
+use rsp::sgp22::es8plus::StoreMetadataRequest;
 
-use super::install::Installation;
-use super::state::OneTimeKey;
+use super::OneTimeKey;
+use crate::install::package::PackageLoader;
+use crate::install::stream::Stream;
 
 /// The RSP session. A card has at most one at a time, and a reset ends it.
 #[derive(Clone, Debug, Default)]
@@ -55,3 +58,39 @@ impl Session {
         }
     }
 }
+
+/// An installation in progress.
+#[derive(Clone, Debug)]
+pub(crate) struct Installation {
+    pub(crate) prepared: PreparedDownload,
+    pub(crate) stream: Stream,
+    pub(crate) expects: Expects,
+    /// The ICCID, once the metadata have been received.
+    pub(crate) iccid: Option<Iccid>,
+}
+
+/// The next expected element. The data of a function are complete at the end of their sequence.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Expects {
+    #[default]
+    InitialiseSecureChannel,
+    /// In 87, encrypted.
+    ConfigureIsdp { bsp: Unprotect, data: Vec<u8> },
+    /// In 88, plain with a MAC.
+    StoreMetadata { bsp: Unprotect, dp_oid: Option<Oid>, data: Vec<u8> },
+    /// In 87 if the package has its own session keys; otherwise the first 86 follows.
+    ReplaceSessionKeys { bsp: Unprotect, outline: Box<Outline>, data: Vec<u8> },
+    /// In 86, until the end of the package.
+    LoadProfileElements { bsp: Unprotect, outline: Box<Outline>, loading: Box<Loading> },
+}
+
+/// The properties of the profile known before its elements arrive.
+#[derive(Clone, Debug)]
+pub(crate) struct Outline {
+    pub(crate) dp_oid: Option<Oid>,
+    pub(crate) metadata: StoreMetadataRequest,
+}
+
+/// A profile package that is being received.
+#[derive(Clone, Debug)]
+pub(crate) struct Loading(pub(crate) PackageLoader);
