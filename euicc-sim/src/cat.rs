@@ -197,7 +197,7 @@ fn queued_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, St
     if !context.volatile.cat.queue.is_fetched() {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    let tries = toolkit::settings(context).tries_of_a_command;
+    let tries = context.toolkit_settings().tries_of_a_command;
     match context.volatile.cat.queue.answer(data, tries) {
         ResponseOutcome::Unmatched => return Err(StatusWord::INCORRECT_DATA),
         ResponseOutcome::Retry => {}

@@ -15,10 +15,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub(crate) mod cat;
 pub(crate) mod channel;
+pub(crate) mod m2m;
 pub(crate) mod multi_imsi;
 pub(crate) mod session;
 
-use super::m2m;
 use cat::Cat;
 use channel::Channel;
 use session::Session;
@@ -61,7 +61,7 @@ pub(crate) struct Persistent {
     pub(crate) crls: Vec<StoredCrl>,
     /// The state of an M2M eUICC; `None` in a consumer card.
     #[serde(skip)]
-    pub(crate) m2m: Option<Box<m2m::state::State>>,
+    pub(crate) m2m: Option<Box<m2m::State>>,
 }
 
 /// A pending change of the enabled profile, applied at a REFRESH or a reset: SGP.22 sections 5.7.16

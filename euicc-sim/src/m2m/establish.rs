@@ -6,35 +6,16 @@
 //! server and card derive the same key set. A challenge is valid for one attempt.
 
 use crypto::{AesKey, Curve, PublicKey, Signature, x963};
-use profile::Octets;
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
 use rsp::sgp02::keys::{KeySetUse, KeyVersion};
-use serde::{Deserialize, Serialize};
 
 use super::ecasd::{self, Owner};
 use super::keys::{AES_KEY, KeySet, replace};
-use super::state::LifeCycle;
 use crate::StatusWord;
 use crate::context::Context;
-
-/// An establishment between its two STORE DATA commands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Establishing {
-    /// The public key from the certificate: 04 || X || Y.
-    signer: Octets,
-    challenge: Octets,
-}
-
-/// An establishment in a chain of scripts that survives a reset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredEstablishment {
-    /// The ISD-P addressed by INSTALL for personalization.
-    pub(crate) personalises: Option<Aid>,
-    /// P2 of the next block of STORE DATA.
-    pub(crate) next_block: u8,
-    pub(crate) establishing: Establishing,
-}
+use crate::state::m2m::Establishing;
+use crate::state::m2m::LifeCycle;
 
 /// Length of the challenge in octets. The standard also allows 32.
 const CHALLENGE: usize = 16;

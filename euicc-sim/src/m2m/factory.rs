@@ -9,9 +9,9 @@ use rsp::sgp22::es8plus::StoreMetadataRequest;
 use world::Fault;
 
 use super::description::{FactoryProfile, M2mDescription};
-use super::state::{IsdP, State};
 use crate::authenticate::algorithm::supports;
 use crate::description::CardDescription;
+use crate::state::m2m::{IsdP, State};
 use crate::state::{InDer, InstalledProfile, Persistent};
 
 /// Creates the state of a new card.

@@ -9,22 +9,11 @@ use rsp::ids::Aid;
 
 use super::super::context::Context;
 use super::super::state::ProfileSwitch;
-use super::toolkit::{
-    Cause, Change, Kind, TimerPurpose, settings, start, stop, toolkit_state, update_toolkit_state,
-};
-use super::{notification, scp81, state};
-
-/// Location status: TS 102 223 section 8.27.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Network {
-    /// Not yet reported by the terminal.
-    #[default]
-    Unknown,
-    Normal,
-    /// Limited service: emergency calls only.
-    Limited,
-    None,
-}
+use super::{notification, scp81};
+use crate::m2m::toolkit::timers::{start, stop};
+use crate::state::m2m::toolkit::Network;
+use crate::state::m2m::toolkit::TimerPurpose;
+use crate::state::m2m::toolkit_state::{Cause, Change, Kind};
 
 /// Processes a location status, or starts to wait for the first one.
 pub(super) fn network_status_changed(context: &mut Context<'_>, network: Network) {
@@ -35,7 +24,7 @@ pub(super) fn network_status_changed(context: &mut Context<'_>, network: Network
         notification::network_available(context);
         scp81::network_available(context);
     } else if !toolkit.timers.is_running(TimerPurpose::Network) {
-        let settings = settings(context);
+        let settings = context.toolkit_settings();
         let is_new = network == Network::Unknown || can_roll_back(context);
         start(
             context,
@@ -50,7 +39,7 @@ pub(super) fn timer_expired(context: &mut Context<'_>) {
     if context.volatile.cat.toolkit.network == Network::Normal || is_switch_pending(context) {
         return;
     }
-    match toolkit_state(context).notification.as_ref().map(|pending| pending.kind) {
+    match context.toolkit_state().notification.as_ref().map(|pending| pending.kind) {
         Some(Kind::Changed) => roll_back(context),
         Some(Kind::Declaration | Kind::RolledBack | Kind::FellBack) | None => {
             fall_back(context);
@@ -67,13 +56,13 @@ fn is_switch_pending(context: &Context<'_>) -> bool {
 
 /// True if the card can still roll back the last switch.
 fn can_roll_back(context: &Context<'_>) -> bool {
-    let pending = toolkit_state(context).notification.as_ref();
+    let pending = context.toolkit_state().notification.as_ref();
     pending.is_some_and(|pending| matches!(pending.kind, Kind::Changed | Kind::RolledBack))
 }
 
 /// Rolls back a failed switch to the previous profile, or falls back if there is none.
 pub(super) fn roll_back(context: &mut Context<'_>) {
-    let before = toolkit_state(context).notification.as_ref().and_then(|pending| pending.before.clone());
+    let before = context.toolkit_state().notification.as_ref().and_then(|pending| pending.before.clone());
     match before {
         Some(before) if is_other_profile(context, &before) => change(context, Cause::RollBack, before),
         _ => {
@@ -109,7 +98,7 @@ fn is_other_profile(context: &Context<'_>, isd_p: &Aid) -> bool {
 /// Stores the decision and announces a REFRESH. If the terminal does not perform it, the next reset
 /// applies the switch.
 fn change(context: &mut Context<'_>, cause: Cause, to: Aid) {
-    update_toolkit_state(context, |state| {
+    context.update_toolkit_state(|state| {
         // The previous switch can no longer be confirmed.
         state.notification = None;
         state.change = Some(Change { cause, to: to.clone() });
@@ -132,6 +121,6 @@ pub(crate) fn may_move_attribute(context: &Context<'_>) -> bool {
 }
 
 fn kept_by_pol1<'a>(context: &'a Context<'_>) -> Option<&'a Aid> {
-    let kept = toolkit_state(context).fell_back_from.as_ref()?;
-    state::pol1(context, kept).disable_not_allowed.then_some(kept)
+    let kept = context.toolkit_state().fell_back_from.as_ref()?;
+    context.persistent.pol1(kept).disable_not_allowed.then_some(kept)
 }

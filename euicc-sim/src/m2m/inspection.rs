@@ -4,7 +4,7 @@
 use rsp::ids::{Aid, Eid, Iccid};
 use world::{Cells, Fault};
 
-use super::state::IsdP;
+use crate::state::m2m::IsdP;
 use crate::{shared::Shared, stored};
 
 /// An ISD-P of a card.

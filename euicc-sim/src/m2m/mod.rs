@@ -19,6 +19,7 @@
 //! | `notification` | section 3.15: notifies the SM-SR of the enabled profile |
 //! | `fallback` | section 3.16, and roll-back |
 
+pub(crate) mod data_groups;
 pub(crate) mod description;
 pub(crate) mod ecasd;
 pub(crate) mod establish;
@@ -29,11 +30,10 @@ pub(crate) mod isd_p;
 pub(crate) mod isd_r;
 pub mod keys;
 pub(crate) mod notification;
+pub(crate) mod put_key;
 mod scp80;
-mod scp81;
+pub(crate) mod scp81;
 pub(crate) mod script;
-pub(crate) mod session;
-pub(crate) mod state;
 pub(crate) mod switch;
 #[cfg(test)]
 mod tests;

@@ -12,20 +12,21 @@ use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
 use super::super::StatusWord;
 use super::super::context::Context;
-use super::fallback::{self, Network};
-use super::toolkit::{
-    Cause, Kind, Pending, TimerPurpose, settings, start, stop, toolkit_state, update_toolkit_state,
-};
-use super::{isd_p, scp80, scp81, state};
+use super::fallback;
+use super::{scp80, scp81};
+use crate::m2m::toolkit::timers::{start, stop};
 use crate::state::cat::queue::{Owner, is_done};
+use crate::state::m2m::toolkit::Network;
+use crate::state::m2m::toolkit::TimerPurpose;
+use crate::state::m2m::toolkit_state::{Cause, Kind, Pending};
 
 /// Creates the notification after a profile switch by command, roll-back or fallback.
 pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
     if before == after {
-        update_toolkit_state(context, |state| state.change = None);
+        context.update_toolkit_state(|state| state.change = None);
         return;
     }
-    let cause = toolkit_state(context).change.as_ref().filter(|change| after == Some(&change.to));
+    let cause = context.toolkit_state().change.as_ref().filter(|change| after == Some(&change.to));
     let cause = cause.map(|change| change.cause);
     let kind = match cause {
         None => Kind::Changed,
@@ -33,7 +34,7 @@ pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: O
         Some(Cause::FallBack) => Kind::FellBack,
     };
     create(context, kind, before.cloned());
-    update_toolkit_state(context, |state| {
+    context.update_toolkit_state(|state| {
         state.change = None;
         if kind == Kind::FellBack {
             state.fell_back_from = before.cloned();
@@ -52,10 +53,10 @@ fn create(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
 
 /// Declares the eUICC or resends the pending notification when the enabled profile has registered.
 pub(super) fn network_available(context: &mut Context<'_>) {
-    if !toolkit_state(context).is_declared && context.persistent.enabled.is_some() {
+    if !context.toolkit_state().is_declared && context.persistent.enabled.is_some() {
         create(context, Kind::Declaration, None);
     }
-    let Some(pending) = &toolkit_state(context).notification else { return };
+    let Some(pending) = &context.toolkit_state().notification else { return };
     let cat = &context.volatile.cat;
     // A notification in its retry delay is sent again at once in a newly found network.
     let is_waiting = pending.attempts > 0 && cat.toolkit.timers.is_running(TimerPurpose::Notification);
@@ -67,26 +68,26 @@ pub(super) fn network_available(context: &mut Context<'_>) {
 /// Processes the expiration of the notification timer: the confirmation is missing, or the retry
 /// delay is over.
 pub(super) fn timer_expired(context: &mut Context<'_>) {
-    let Some(pending) = &toolkit_state(context).notification else { return };
+    let Some(pending) = &context.toolkit_state().notification else { return };
     // Without a network the network timer runs, and the notification is sent when the network
     // returns.
     if context.volatile.cat.toolkit.network != Network::Normal {
         return;
     }
-    let settings = settings(context);
+    let settings = context.toolkit_settings();
     if pending.attempts < settings.notification_attempts {
         return send(context);
     }
     let has_changed = match pending.kind {
         Kind::Changed => {
             fallback::roll_back(context);
-            toolkit_state(context).change.is_some()
+            context.toolkit_state().change.is_some()
         }
         Kind::RolledBack => fallback::fall_back(context),
         Kind::Declaration | Kind::FellBack => false,
     };
     if !has_changed {
-        update_toolkit_state(context, |state| {
+        context.update_toolkit_state(|state| {
             if let Some(pending) = &mut state.notification {
                 pending.attempts = 0;
             }
@@ -96,19 +97,19 @@ pub(super) fn timer_expired(context: &mut Context<'_>) {
 }
 
 fn send(context: &mut Context<'_>) {
-    let Some(number) = toolkit_state(context).notification.as_ref().map(|pending| pending.sequence_number)
+    let Some(number) = context.toolkit_state().notification.as_ref().map(|pending| pending.sequence_number)
     else {
         return;
     };
     let Some(notification) = encoded(context, number) else { return };
-    let settings = settings(context);
+    let settings = context.toolkit_settings();
     let must_wait = !scp80::can_notify(context) && scp81::is_active(context);
     context.volatile.cat.toolkit.notification_waits = must_wait;
     if must_wait {
         // Wait for the end of the current session. This does not count as an attempt.
         return start(context, TimerPurpose::Notification, settings.notification_retry_seconds);
     }
-    update_toolkit_state(context, |state| {
+    context.update_toolkit_state(|state| {
         if let Some(pending) = &mut state.notification {
             pending.attempts = pending.attempts.saturating_add(1);
         }
@@ -131,8 +132,8 @@ pub(super) fn session_ended(context: &mut Context<'_>) {
 /// Processes the result of sending the notification by short message or in a session.
 pub(super) fn response_received(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
     let is_sent = response.is_some_and(|response| is_done(response.result));
-    if toolkit_state(context).notification.is_some() && !is_sent {
-        start(context, TimerPurpose::Notification, settings(context).notification_retry_seconds);
+    if context.toolkit_state().notification.is_some() && !is_sent {
+        start(context, TimerPurpose::Notification, context.toolkit_settings().notification_retry_seconds);
     }
 }
 
@@ -148,7 +149,7 @@ pub(super) fn discard(context: &mut Context<'_>) {
 /// number is pending.
 pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
     let pending =
-        toolkit_state(context).notification.as_ref().filter(|pending| pending.sequence_number == number)?;
+        context.toolkit_state().notification.as_ref().filter(|pending| pending.sequence_number == number)?;
     let enabled = context.persistent.enabled.clone()?;
     let kind = match pending.kind {
         Kind::Declaration => NotificationType::EuiccDeclaration,
@@ -170,7 +171,7 @@ pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
 
 /// True if the card can still roll back the last switch.
 pub(crate) fn is_unconfirmed(context: &Context<'_>) -> bool {
-    let state = toolkit_state(context);
+    let state = context.toolkit_state();
     let pending = state.notification.as_ref();
     state.change.is_some() || pending.is_some_and(|pending| pending.kind == Kind::Changed)
 }
@@ -182,13 +183,13 @@ pub(crate) fn is_unconfirmed(context: &Context<'_>) -> bool {
 /// 6A88 if no notification with this number is pending. A repeated confirmation of the last one
 /// succeeds.
 pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result<Vec<Aid>, StatusWord> {
-    let state = toolkit_state(context);
+    let state = context.toolkit_state();
     let confirmed = match state.notification.clone() {
         Some(pending) if pending.sequence_number == sequence_number => pending,
         _ if state.confirmed == Some(sequence_number) => return Ok(Vec::new()),
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     };
-    update_toolkit_state(context, |state| {
+    context.update_toolkit_state(|state| {
         state.notification = None;
         state.confirmed = Some(sequence_number);
         // Until the confirmation the switch could be rolled back, so the fallback state was kept.
@@ -203,12 +204,12 @@ pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result
         |isd_p: &Aid| context.persistent.m2m.as_ref().is_some_and(|m2m| m2m.fallback.as_ref() == Some(isd_p));
     match left {
         Some(left)
-            if state::pol1(context, &left).delete_when_disabled
+            if context.persistent.pol1(&left).delete_when_disabled
                 && !is_fallback(&left)
                 && context.persistent.enabled.as_ref() != Some(&left)
                 && context.persistent.profile(&left).is_some() =>
         {
-            isd_p::remove(context, &left);
+            context.remove_isd_p(&left);
             Ok(vec![left])
         }
         _ => Ok(Vec::new()),

@@ -16,24 +16,15 @@ use rsp::ota::cat::{Command, Elements, Facility, Tag};
 use rsp::ota::octets::Octets;
 use rsp::ota::script::{self as script_words, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
-use rsp::ota::sms::{
-    Accepted, Address, PacketKind, Reassembler, Reference, SmsDeliver, SmsSubmit, UserData, segments,
-};
+use rsp::ota::sms::{Accepted, Address, PacketKind, Reference, SmsDeliver, SmsSubmit, UserData, segments};
 use rsp::ota::trigger::SessionTrigger;
 
 use super::super::StatusWord;
 use super::super::context::Context;
-use super::{scp81, script, state};
+use super::{scp81, script};
 use crate::state::cat::queue::Owner;
 
 use packet::{Answer, Opened, Refused};
-
-/// Incomplete incoming packets, and the last reference number of an outgoing one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Messages {
-    reassembler: Reassembler,
-    last_reference: u8,
-}
 
 /// Maximum length of a response packet in the delivery report in octets: TS 31.111 section 7.1.1.2
 /// (value unconfirmed).
@@ -166,7 +157,7 @@ fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], ki
 /// terminal uses EF.SMSP.
 fn service_centre(context: &Context<'_>) -> Option<Address> {
     const SMS: rsp::der::Tag = rsp::der::Tag(0xA0);
-    let parameters = state::connectivity(context, context.persistent.enabled.as_ref()?)?;
+    let parameters = context.persistent.connectivity(context.persistent.enabled.as_ref()?)?;
     let (_, sms) = tlv::split(tlv::find(&parameters, SMS).ok()??)?;
     let elements = Elements::parse(Octets::new(sms)).ok()?;
     Address::from_value(elements.find(Tag::ADDRESS)?.rest()).ok()

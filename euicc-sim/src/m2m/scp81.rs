@@ -9,7 +9,7 @@
 //! before a session that waits for a retry. A session for a notification goes before all others and
 //! is not retried here: the sender of the notification does that.
 
-mod connection;
+pub(crate) mod connection;
 mod parameters;
 pub(super) mod tls;
 
@@ -20,32 +20,18 @@ use rsp::ota::cat::{Command, OpenChannel, Response, TerminalResponse};
 use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
 
 use super::super::context::Context;
-use super::fallback::Network;
-use super::toolkit::{
-    ScriptAnswer, StoredSession, TimerPurpose, settings, start, stop, toolkit_state, update_toolkit_state,
-};
-use super::{notification, script, state};
+use super::{notification, script};
+use crate::m2m::toolkit::timers::{start, stop};
 use crate::state::cat::facilities::supports_tcp_channels;
 use crate::state::cat::queue::{Owner, is_done};
+use crate::state::m2m::toolkit::TimerPurpose;
+use crate::state::m2m::toolkit::{Agent, Network};
+use crate::state::m2m::toolkit_state::{ScriptAnswer, StoredSession};
 
 use connection::{Connection, Lost};
 use parameters::Parameters;
 
 pub(super) use parameters::{is_resolution, is_session};
-
-/// The state of the agent.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Agent {
-    /// No session, or none that could be started yet.
-    #[default]
-    Idle,
-    /// The terminal is opening the channel.
-    Opening(Box<OpenChannel>),
-    /// The channel is open.
-    Open(Box<Connection>),
-    /// The session was interrupted and waits for its retry.
-    Waiting,
-}
 
 /// Requested receive buffer of the terminal in octets. Most cards request this size.
 const BUFFER_SIZE: u16 = 1400;
@@ -55,7 +41,7 @@ pub(super) fn trigger(context: &mut Context<'_>, octets: &[u8]) -> Result<(), De
     parameters::check(octets)?;
     let requested = StoredSession { parameters: octets.to_vec().into(), ..StoredSession::default() };
     let is_active = is_active(context);
-    update_toolkit_state(context, |state| state.request_session(requested, is_active));
+    context.update_toolkit_state(|state| state.request_session(requested, is_active));
     if !is_active {
         begin(context);
     }
@@ -75,7 +61,7 @@ pub(super) fn notify(context: &mut Context<'_>, number: u16) -> bool {
         && Parameters::find(context, &[]).is_some();
     if can_be {
         let requested = StoredSession { notification: Some(number), ..StoredSession::default() };
-        update_toolkit_state(context, |state| state.request_session(requested, false));
+        context.update_toolkit_state(|state| state.request_session(requested, false));
         begin(context);
     }
     can_be
@@ -83,10 +69,10 @@ pub(super) fn notify(context: &mut Context<'_>, number: u16) -> bool {
 
 /// Cancels the sessions for notifications that are no longer pending.
 pub(super) fn discard_notifications(context: &mut Context<'_>) {
-    let pending = toolkit_state(context).notification.as_ref().map(|pending| pending.sequence_number);
+    let pending = context.toolkit_state().notification.as_ref().map(|pending| pending.sequence_number);
     let is_gone = |session: &StoredSession| session.notification.is_some() && session.notification != pending;
     let mut was_present = false;
-    update_toolkit_state(context, |state| was_present = state.drop_sessions(is_gone));
+    context.update_toolkit_state(|state| was_present = state.drop_sessions(is_gone));
     if was_present {
         disconnect(context);
         next(context);
@@ -96,7 +82,7 @@ pub(super) fn discard_notifications(context: &mut Context<'_>) {
 /// Resumes sessions when there is a network.
 pub(super) fn network_available(context: &mut Context<'_>) {
     match context.volatile.cat.toolkit.agent {
-        Agent::Idle if toolkit_state(context).session.is_some() => begin(context),
+        Agent::Idle if context.toolkit_state().session.is_some() => begin(context),
         Agent::Idle => next(context),
         Agent::Opening(_) | Agent::Open(_) | Agent::Waiting => {}
     }
@@ -112,14 +98,14 @@ fn next(context: &mut Context<'_>) {
         return;
     }
     let mut is_turn_of_another = false;
-    update_toolkit_state(context, |state| is_turn_of_another = state.take_turn());
+    context.update_toolkit_state(|state| is_turn_of_another = state.take_turn());
     if is_turn_of_another {
         begin(context);
     }
 }
 
 fn begin(context: &mut Context<'_>) {
-    let Some(session) = toolkit_state(context).session.clone() else { return };
+    let Some(session) = context.toolkit_state().session.clone() else { return };
     if !supports_tcp_channels(context.volatile.cat.terminal()) {
         return abandon(context, "the terminal does not support TCP channels");
     }
@@ -135,7 +121,7 @@ fn begin(context: &mut Context<'_>) {
     if session.attempts > parameters.retries.max(1) {
         return abandon(context, "the retry limit is reached");
     }
-    update_toolkit_state(context, |state| {
+    context.update_toolkit_state(|state| {
         if let Some(session) = &mut state.session {
             session.attempts = session.attempts.saturating_add(1);
         }
@@ -146,13 +132,13 @@ fn begin(context: &mut Context<'_>) {
     context.volatile.cat.queue_command(Owner::Agent, Command::OpenChannel(open.clone()));
     context.volatile.cat.hold_refresh(true);
     context.volatile.cat.toolkit.agent = Agent::Opening(Box::new(open));
-    start(context, TimerPurpose::Session, settings(context).session_answer_seconds);
+    start(context, TimerPurpose::Session, context.toolkit_settings().session_answer_seconds);
 }
 
 fn abandon(context: &mut Context<'_>, why: &str) {
     tracing::debug!(why, "a session was abandoned");
     let mut abandoned = None;
-    update_toolkit_state(context, |state| abandoned = state.session.take());
+    context.update_toolkit_state(|state| abandoned = state.session.take());
     end(context);
     if abandoned.is_some_and(|session| session.notification.is_some()) {
         notification::response_received(context, None);
@@ -179,7 +165,7 @@ pub(super) fn timer_expired(context: &mut Context<'_>) {
 fn interrupt(context: &mut Context<'_>, why: &str) {
     tracing::debug!(why, "a session was interrupted");
     disconnect(context);
-    let Some(session) = toolkit_state(context).session.clone() else { return next(context) };
+    let Some(session) = context.toolkit_state().session.clone() else { return next(context) };
     match Parameters::find(context, &session.parameters) {
         Some(parameters) if session.notification.is_none() && session.attempts <= parameters.retries => {
             context.volatile.cat.toolkit.agent = Agent::Waiting;
@@ -246,14 +232,15 @@ fn opened(context: &mut Context<'_>, open: &OpenChannel, channel: u8) {
         context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
         return;
     }
-    let parameters = toolkit_state(context).session.as_ref().map(|session| session.parameters.clone());
+    let parameters = context.toolkit_state().session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = parameters.and_then(|octets| Parameters::find(context, &octets)) else {
         context.volatile.cat.queue_command(Owner::Agent, Command::CloseChannel { channel });
         return abandon(context, "the session parameters are no longer available");
     };
-    let connection = Connection::new(channel, &parameters, context.world);
+    let connection =
+        Connection::new(channel, &parameters.psk_identity, parameters.psk.expose(), context.world.random());
     context.volatile.cat.toolkit.agent = Agent::Open(Box::new(connection));
-    start(context, TimerPurpose::Session, settings(context).session_answer_seconds);
+    start(context, TimerPurpose::Session, context.toolkit_settings().session_answer_seconds);
     continue_channel(context);
 }
 
@@ -287,7 +274,7 @@ fn received(context: &mut Context<'_>, data: &[u8], left: u8) {
     };
     let channel = connection.channel;
     if received_data.has_data {
-        start(context, TimerPurpose::Session, settings(context).session_answer_seconds);
+        start(context, TimerPurpose::Session, context.toolkit_settings().session_answer_seconds);
     }
     if received_data.is_connected {
         send_request(context);
@@ -306,7 +293,7 @@ fn received(context: &mut Context<'_>, data: &[u8], left: u8) {
 
 /// Sends the next request: the response to the last script, or the first request.
 fn send_request(context: &mut Context<'_>) {
-    let Some(session) = toolkit_state(context).session.clone() else { return };
+    let Some(session) = context.toolkit_state().session.clone() else { return };
     let Some(parameters) = Parameters::find(context, &session.parameters) else { return };
     let first = match session.notification {
         None => parameters.uri,
@@ -350,7 +337,8 @@ fn process_reply(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static
     // A first reply without a script is accepted. Repeated replies without a script would be polled
     // without a pause and without end.
     let is_empty_again = script.is_empty()
-        && toolkit_state(context)
+        && context
+            .toolkit_state()
             .session
             .as_ref()
             .is_some_and(|at| at.next_uri.is_some() && at.answer.is_none());
@@ -359,7 +347,7 @@ fn process_reply(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static
     }
     // The notification was received. A confirmation in the script must not end the session in which
     // it arrives.
-    update_toolkit_state(context, |state| {
+    context.update_toolkit_state(|state| {
         if let Some(session) = &mut state.session {
             session.notification = None;
         }
@@ -370,7 +358,7 @@ fn process_reply(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static
         finish(context);
         return Ok(());
     }
-    update_toolkit_state(context, |state| {
+    context.update_toolkit_state(|state| {
         if let Some(session) = &mut state.session {
             session.next_uri = next_uri;
             // After a script was received the server is known to be reachable, so the retries start
@@ -387,10 +375,10 @@ fn process_reply(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static
 
 fn run(context: &mut Context<'_>, target: Option<Aid>, octets: &[u8]) -> Result<ScriptAnswer, &'static str> {
     let target = target.unwrap_or_else(|| Aid(Aid::ISD_R.to_vec()));
-    if !state::is_target(context, &target) {
+    if !context.persistent.is_target(&target) {
         return Ok(ScriptAnswer { status: ScriptStatus::UnknownApplication, body: Vec::new().into() });
     }
-    let session = toolkit_state(context).session.as_ref().map(|session| session.parameters.clone());
+    let session = context.toolkit_state().session.as_ref().map(|session| session.parameters.clone());
     let Some(parameters) = session.and_then(|octets| Parameters::find(context, &octets)) else {
         return Err("the key of the session no longer exists");
     };
@@ -406,7 +394,7 @@ fn run(context: &mut Context<'_>, target: Option<Aid>, octets: &[u8]) -> Result<
 
 /// Ends the session after the last reply.
 fn finish(context: &mut Context<'_>) {
-    update_toolkit_state(context, |state| state.session = None);
+    context.update_toolkit_state(|state| state.session = None);
     if let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent {
         connection.close();
     }

@@ -8,17 +8,17 @@
 use rsp::ids::Aid;
 use rsp::ota::script::{self, Answer, Chaining, ChainingFailure, ResponseApdu, Script, ScriptResponse};
 
-use super::establish::StoredEstablishment;
-use super::session::{Chain, Session};
 use super::{isd_p, isd_r};
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
+use crate::state::m2m::StoredEstablishment;
+use crate::state::m2m::session::{Chain, IsdRState, Session};
 
 /// Maximum number of commands in a script. An HTTPS session can carry any number of scripts.
 const MAX_COMMANDS: usize = 256;
 
-/// Runs a script for an application of the card ([`is_target`](super::state::is_target)).
+/// Runs a script for an application of the card ([`is_target`](crate::state::Persistent::is_target)).
 /// `key_version` is the version of the ISD-R keys that secured it. All changes are made in
 /// `context` and committed together with the command that completed the script.
 pub(crate) fn run(
@@ -95,7 +95,7 @@ fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
 fn after_reset(context: &Context<'_>, target: &Aid) -> Option<Session> {
     let kept = context.m2m().ok()?.kept.as_ref().filter(|_| target.0 == Aid::ISD_R)?;
     let mut session = Session::begin(Some(Chain::AcrossReset));
-    session.isd_r = isd_r::IsdRState::resumed(kept);
+    session.isd_r = IsdRState::resumed(kept);
     Some(session)
 }
 
@@ -151,20 +151,12 @@ fn run_apdu(
             Command::parse(octets).and_then(|command| isd_r::answer(context, session, key_version, &command))
         }
         _ if target.0 == Aid::ECASD => Command::parse(octets).and_then(|command| match command.ins {
-            isd_r::GET_DATA => truncate_to_le(&command, isd_r::get_data(context, &command)?.into()),
+            isd_r::GET_DATA => {
+                Ok(isd_r::Answer::from(isd_r::get_data(context, &command)?).truncated(&command))
+            }
             _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
         }),
         isd_p => isd_p::command(context, &mut session.isd_p, isd_p, octets),
     };
     answer.unwrap_or_else(|status| (Vec::new(), status))
-}
-
-/// Truncates the response data to Le. Without Le no data are returned.
-pub(super) fn truncate_to_le(
-    command: &Command<'_>,
-    answer: isd_r::Answer,
-) -> Result<(Vec<u8>, StatusWord), StatusWord> {
-    let mut data = answer.data;
-    data.truncate(command.le_limit());
-    Ok((data, answer.warning.unwrap_or(StatusWord::OK)))
 }

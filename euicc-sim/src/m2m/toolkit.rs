@@ -14,69 +14,30 @@
 //! | `fallback` | no network: rolls back to the previous profile, or falls back to the one with the
 //! fallback attribute |
 
-mod settings;
-mod state;
+pub(crate) mod settings;
 #[cfg(test)]
 mod tests;
-mod timers;
+pub(crate) mod timers;
 
 use rsp::ota::cat::{
-    ChannelState, Command, Duration, Envelope, Event, EventDownload, Facility, GeneralResult, Imei,
+    ChannelState, Command, Duration, Envelope, Event, EventDownload, Facility, GeneralResult,
     LocalInformation, LocationStatus, Response, TerminalResponse,
 };
 
 use super::super::StatusWord;
 use super::super::context::Context;
 use super::super::multi_imsi;
-use super::fallback::{self, Network};
+use super::fallback;
 use super::{notification, scp80, scp81};
 use crate::state::cat::facilities::{reports_event, supports_tcp_channels};
 use crate::state::cat::queue::{Owner, is_done};
 
+use crate::state::m2m::toolkit::{Network, TimerPurpose};
 pub use settings::Numbers;
-pub(crate) use state::{Cause, Change, Kind, Pending, ScriptAnswer, StoredSession, ToolkitState};
-pub(crate) use timers::{TimerPurpose, Timers, start, stop};
-
-/// The volatile state, reset by TERMINAL PROFILE.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Toolkit {
-    /// The interval of STATUS commands in seconds; 0 until the terminal has reported it.
-    poll_seconds: u64,
-    /// The IMEI as reported by the terminal.
-    pub(super) imei: Option<Imei>,
-    pub(super) network: Network,
-    pub(super) timers: Timers,
-    pub(super) messages: scp80::Messages,
-    pub(super) agent: scp81::Agent,
-    /// True if a notification must be sent after the current session.
-    pub(super) notification_waits: bool,
-}
-
-/// The timers and retry limits of the description.
-pub(crate) fn settings<'a>(context: &Context<'a>) -> &'a Numbers {
-    context.description.m2m.as_deref().map_or(Numbers::STANDARD, |m2m| &m2m.toolkit)
-}
-
-/// The persistent state.
-pub(super) fn toolkit_state<'a>(context: &'a Context<'_>) -> &'a ToolkitState {
-    const NOTHING: &ToolkitState = &ToolkitState::NEW;
-    context.persistent.m2m.as_deref().map_or(NOTHING, |m2m| &m2m.toolkit)
-}
-
-/// Changes the persistent state.
-pub(super) fn update_toolkit_state(context: &mut Context<'_>, change: impl FnOnce(&mut ToolkitState)) {
-    let mut changed = toolkit_state(context).clone();
-    change(&mut changed);
-    if changed != *toolkit_state(context)
-        && let Some(m2m) = &mut context.persistent.to_mut().m2m
-    {
-        m2m.toolkit = changed;
-    }
-}
 
 /// Starts the application after TERMINAL PROFILE: TS 102 221 section 14.5.1.
 pub(crate) fn begin(context: &mut Context<'_>) {
-    let poll = std::time::Duration::from_secs(settings(context).poll_seconds);
+    let poll = std::time::Duration::from_secs(context.toolkit_settings().poll_seconds);
     let cat = &mut context.volatile.cat;
     cat.restart();
     cat.queue_command(Owner::Toolkit, Command::PollInterval(Duration::nearest(poll)));
@@ -107,7 +68,7 @@ pub(crate) fn begin(context: &mut Context<'_>) {
 /// Processes STATUS, which advances the timers counted by the card.
 pub(crate) fn status_received(context: &mut Context<'_>) {
     let seconds = match context.volatile.cat.toolkit.poll_seconds {
-        0 => settings(context).poll_seconds,
+        0 => context.toolkit_settings().poll_seconds,
         said => said,
     };
     for purpose in context.volatile.cat.toolkit.timers.advance(seconds) {

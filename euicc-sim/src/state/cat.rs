@@ -9,10 +9,10 @@ use std::mem;
 
 use rsp::ota::cat::{self as toolkit_commands, Facility, RefreshMode, TerminalProfile};
 
+use super::m2m::toolkit;
 use super::multi_imsi;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::m2m::toolkit;
 use deferred::DeferredInput;
 use queue::{Owner, Queue};
 use refresh::Refresh;

@@ -5,14 +5,16 @@ use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
 use rsp::sgp02::keys::KeySetUse;
 
+use super::initialize_update;
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
-use super::{Channel, MessageFormat, initialize_update};
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
 use crate::context::Context;
-use crate::m2m::isd_r::{Blocks, Group, PUT_KEY, STORE_DATA, put_key};
+use crate::m2m::data_groups::{Blocks, Group, STORE_DATA};
 use crate::m2m::keys::KeySet;
-use crate::m2m::state::IsdP;
+use crate::m2m::put_key::{PUT_KEY, put_key};
+use crate::state::m2m::IsdP;
+use crate::state::m2m::session::{Channel, MessageFormat, Opened};
 
 const INITIALIZE_UPDATE: u8 = 0x50;
 const EXTERNAL_AUTHENTICATE: u8 = 0x82;
@@ -96,14 +98,6 @@ pub(in super::super) fn command(
         (false, STORE_DATA | PUT_KEY, _) => Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED),
         (false, ..) => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }
-}
-
-/// The state of an APDU channel besides its SCP03 session.
-#[derive(Clone, Debug)]
-pub(crate) struct Opened {
-    /// Version of the session keys, whose DEK encrypts new keys.
-    version: u8,
-    blocks: Blocks,
 }
 
 fn wrapped(session: &Session, data: &[u8]) -> Vec<u8> {

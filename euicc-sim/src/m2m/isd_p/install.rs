@@ -11,10 +11,7 @@ use std::sync::Arc;
 use crate::context::Context;
 use crate::install::package::{self, PackageLoader};
 use crate::m2m::factory::{iccid_of, of_package};
-
-/// A profile package that is being received.
-#[derive(Clone, Debug)]
-pub(crate) struct Loading(PackageLoader);
+use crate::state::m2m::session::Loading;
 
 /// The result of processing a segment.
 pub(super) enum Progress {

@@ -6,7 +6,7 @@
 
 mod apdus;
 mod install;
-mod scp03;
+pub(crate) mod scp03;
 mod segments;
 
 use rsp::ids::Aid;
@@ -15,58 +15,11 @@ use rsp::sgp02::keys::KeySetUse;
 use super::keys::KeySet;
 use crate::StatusWord;
 use crate::context::Context;
-use apdus::Opened;
-use install::Loading;
-use scp03::{CHALLENGE, Handshake, Session};
+use crate::state::m2m::session::{Channel, MessageFormat};
+use scp03::{CHALLENGE, Handshake};
 
 pub(super) use apdus::command;
 pub(super) use segments::secure_channel;
-
-/// The secure channel to an ISD-P, with states named by the expected command.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Channel {
-    /// The channel is closed.
-    #[default]
-    Closed,
-    /// Expects EXTERNAL AUTHENTICATE. Contains the key version.
-    ExpectAuthenticate(MessageFormat, u8, Box<Handshake>),
-    /// Expects APDUs.
-    ExpectApdu(Box<Session>, Opened),
-    /// Expects segments of a profile package.
-    ExpectSegment(Box<Session>, Box<Loading>),
-}
-
-/// The message format of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MessageFormat {
-    /// SCP03.
-    Apdus,
-    /// SCP03t.
-    Tlvs,
-}
-
-/// Removes the ISD-P with its profile and all references to it. The caller checks that this is
-/// permitted.
-pub(crate) fn remove(context: &mut Context<'_>, isd_p: &Aid) {
-    let persistent = context.persistent.to_mut();
-    persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
-    if persistent.way_back.as_ref() == Some(isd_p) {
-        persistent.way_back = None;
-    }
-    if let Some(state) = &mut persistent.m2m {
-        state.isd_ps.retain(|known| known.aid != *isd_p);
-        if state.emergency.as_ref() == Some(isd_p) {
-            state.emergency = None;
-        }
-        if state.toolkit.fell_back_from.as_ref() == Some(isd_p) {
-            state.toolkit.fell_back_from = None;
-        }
-        if state.kept.as_ref().is_some_and(|kept| kept.personalises.as_ref() == Some(isd_p)) {
-            state.kept = None;
-        }
-    }
-    context.volatile.m2m.0.remove(isd_p);
-}
 
 /// INITIALIZE UPDATE with the keys of this version, or with the first key set if the version is 00.
 /// Each attempt increments the sequence counter, so that no card challenge occurs twice.

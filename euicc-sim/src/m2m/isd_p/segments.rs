@@ -3,12 +3,13 @@
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
 
-use super::install::{Loading, Progress};
+use super::initialize_update;
+use super::install::Progress;
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
-use super::{Channel, MessageFormat, initialize_update};
 use crate::StatusWord;
 use crate::context::Context;
-use crate::m2m::state::LifeCycle;
+use crate::state::m2m::LifeCycle;
+use crate::state::m2m::session::{Channel, Loading, MessageFormat};
 
 const INITIALIZE_UPDATE: Tag = Tag(0x84);
 const EXTERNAL_AUTHENTICATE: Tag = Tag(0x85);

@@ -4,11 +4,12 @@
 use rsp::der::{Asn1, Reader, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, Oid};
 
-use super::{Answer, IsdRState};
+use super::Answer;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
-use crate::m2m::state::{IsdP, State};
+use crate::state::m2m::session::IsdRState;
+use crate::state::m2m::{IsdP, State};
 
 pub(crate) const GET_DATA: u8 = 0xCA;
 pub(super) const GET_STATUS: u8 = 0xF2;

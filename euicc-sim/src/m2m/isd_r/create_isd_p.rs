@@ -3,10 +3,11 @@
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
 
-use super::{EMPTY_RESPONSE, IsdRState};
+use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::context::Context;
-use crate::m2m::state::IsdP;
+use crate::state::m2m::IsdP;
+use crate::state::m2m::session::IsdRState;
 
 pub(super) const INSTALL: u8 = 0xE6;
 

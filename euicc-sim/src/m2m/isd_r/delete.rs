@@ -8,8 +8,8 @@ use rsp::ids::Aid;
 use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::context::Context;
-use crate::m2m::state::{Identity, IsdP, LifeCycle, MAX_USED_TOKENS, pol1};
-use crate::m2m::{isd_p, switch};
+use crate::m2m::switch;
+use crate::state::m2m::{Identity, IsdP, LifeCycle, MAX_USED_TOKENS};
 
 pub(super) const DELETE: u8 = 0xE4;
 
@@ -33,7 +33,9 @@ pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, 
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     match &request.token {
-        None if pol1(context, &request.isd_p).delete_not_allowed => return Err(StatusWord::POL1_PREVENTS),
+        None if context.persistent.pol1(&request.isd_p).delete_not_allowed => {
+            return Err(StatusWord::POL1_PREVENTS);
+        }
         None => {}
         // A master delete applies to a disabled profile, regardless of its policy rules.
         Some(_) if state != LifeCycle::Disabled => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
@@ -46,7 +48,7 @@ pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, 
             used.drain(..surplus);
         }
     }
-    isd_p::remove(context, &request.isd_p);
+    context.remove_isd_p(&request.isd_p);
     Ok(EMPTY_RESPONSE.to_vec())
 }
 

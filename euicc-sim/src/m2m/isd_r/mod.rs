@@ -10,32 +10,14 @@ mod key_sets;
 mod profile_state;
 mod store_data;
 
-use rsp::ids::Aid;
-
-use super::establish::{Establishing, StoredEstablishment};
-use super::script::truncate_to_le;
-use super::session::Session;
+use super::data_groups::STORE_DATA;
+use super::put_key::PUT_KEY;
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
 use crate::context::Context;
+use crate::state::m2m::session::{IsdRState, Session};
 
 pub(crate) use audit::{GET_DATA, get_data};
-pub(super) use key_sets::{PUT_KEY, put_key};
-pub(super) use store_data::{Blocks, Group, STORE_DATA};
-
-/// The session state of the ISD-R.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct IsdRState {
-    /// The ISD-P addressed by INSTALL for personalization; `None` if STORE DATA is for the ISD-R
-    /// itself.
-    pub(super) personalises: Option<Aid>,
-    /// An incomplete STORE DATA.
-    blocks: store_data::Blocks,
-    /// A key establishment between its two STORE DATA commands.
-    pub(super) establishing: Option<Establishing>,
-    /// Number of ISD-Ps that GET STATUS has returned so far.
-    listed: usize,
-}
 
 /// The response to a successful command.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,25 +33,17 @@ impl From<Vec<u8>> for Answer {
     }
 }
 
-/// The response data of a command that returns nothing else.
-const EMPTY_RESPONSE: [u8; 1] = [0x00];
-
-impl IsdRState {
-    /// P2 of the next block of STORE DATA.
-    pub(super) fn next_block(&self) -> u8 {
-        self.blocks.next
-    }
-
-    /// The session state restored after a reset.
-    pub(super) fn resumed(kept: &StoredEstablishment) -> Self {
-        Self {
-            personalises: kept.personalises.clone(),
-            blocks: Blocks::resumed(kept.next_block),
-            establishing: Some(kept.establishing.clone()),
-            listed: 0,
-        }
+impl Answer {
+    /// Truncates the response data to Le. Without Le no data are returned.
+    pub(crate) fn truncated(self, command: &Command<'_>) -> (Vec<u8>, StatusWord) {
+        let mut data = self.data;
+        data.truncate(command.le_limit());
+        (data, self.warning.unwrap_or(StatusWord::OK))
     }
 }
+
+/// The response data of a command that returns nothing else.
+const EMPTY_RESPONSE: [u8; 1] = [0x00];
 
 /// Processes one command to the ISD-R and returns response data and status word.
 pub(super) fn answer(
@@ -78,7 +52,7 @@ pub(super) fn answer(
     key_version: u8,
     command: &Command<'_>,
 ) -> Result<(Vec<u8>, StatusWord), StatusWord> {
-    truncate_to_le(command, self::command(context, &mut session.isd_r, key_version, command)?)
+    Ok(self::command(context, &mut session.isd_r, key_version, command)?.truncated(command))
 }
 
 /// Processes one command to the ISD-R. `key_version` is the key version of the session in which it
@@ -102,7 +76,7 @@ fn command(
             }
             _ => Err(StatusWord::INCORRECT_P1_P2),
         },
-        (ClassKind::Proprietary, store_data::STORE_DATA) => {
+        (ClassKind::Proprietary, STORE_DATA) => {
             store_data::store_data(context, session_state, command).map(Answer::from)
         }
         (ClassKind::Proprietary, delete::DELETE) => match (command.p1, command.p2) {
@@ -110,16 +84,12 @@ fn command(
             (0x00, 0x00) => key_sets::delete_keys(context, key_version, command.data).map(Answer::from),
             _ => Err(StatusWord::INCORRECT_P1_P2),
         },
-        (ClassKind::Proprietary, key_sets::PUT_KEY) => {
+        (ClassKind::Proprietary, PUT_KEY) => {
             key_sets::put_key_to_isd_r(context, key_version, command).map(Answer::from)
         }
         (
             ClassKind::Interindustry,
-            audit::GET_STATUS
-            | create_isd_p::INSTALL
-            | store_data::STORE_DATA
-            | delete::DELETE
-            | key_sets::PUT_KEY,
+            audit::GET_STATUS | create_isd_p::INSTALL | STORE_DATA | delete::DELETE | PUT_KEY,
         ) => Err(StatusWord::CLASS_NOT_SUPPORTED),
         _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }

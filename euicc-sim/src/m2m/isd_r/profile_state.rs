@@ -5,8 +5,8 @@ use rsp::ids::Aid;
 
 use crate::StatusWord;
 use crate::context::Context;
-use crate::m2m::state::{LifeCycle, pol1};
 use crate::m2m::{fallback, switch};
+use crate::state::m2m::LifeCycle;
 
 /// ES5.EnableProfile.
 pub(super) fn enable(context: &mut Context<'_>, isd_p: Aid) -> Result<(), StatusWord> {
@@ -14,7 +14,7 @@ pub(super) fn enable(context: &mut Context<'_>, isd_p: Aid) -> Result<(), Status
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     let enabled = context.persistent.enabled.clone();
-    if enabled.is_some_and(|enabled| pol1(context, &enabled).disable_not_allowed)
+    if enabled.is_some_and(|enabled| context.persistent.pol1(&enabled).disable_not_allowed)
         || !fallback::may_enable(context, &isd_p)
     {
         return Err(StatusWord::POL1_PREVENTS);
@@ -33,7 +33,7 @@ pub(super) fn disable(context: &mut Context<'_>, isd_p: &Aid) -> Result<(), Stat
     if state != LifeCycle::Enabled || switch::is_under_way(context) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    if pol1(context, isd_p).disable_not_allowed {
+    if context.persistent.pol1(isd_p).disable_not_allowed {
         return Err(StatusWord::POL1_PREVENTS);
     }
     switch::request(context, other);

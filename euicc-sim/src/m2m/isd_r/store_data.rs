@@ -4,30 +4,13 @@
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
 
-use super::{IsdRState, profile_state};
+use super::profile_state;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
+use crate::m2m::data_groups::{Group, LAST};
 use crate::m2m::{establish, notification, scp80, scp81};
-
-pub(in super::super) const STORE_DATA: u8 = 0xE2;
-
-/// An incomplete STORE DATA.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Blocks {
-    data: Vec<u8>,
-    /// P2 of the next block.
-    pub(super) next: u8,
-}
-
-/// Maximum length of a data group and the data after it: a certificate, or a public key with a
-/// signature.
-const MAX_GROUP: usize = 2048;
-
-/// Bits of P1: the last block; response data expected; the format of the data.
-const LAST: u8 = 0x80;
-const ANSWERS: u8 = 0x01;
-const DATA_GROUPS: u8 = 0x08;
+use crate::state::m2m::session::IsdRState;
 
 /// Data groups of SGP.02.
 mod group {
@@ -85,74 +68,6 @@ fn block(
     // The data after this group have no length of their own, so only the last block ends them.
     let group = session_state.blocks.take(command, |identifier| identifier == group::KEY_ESTABLISHMENT)?;
     group.map_or(Ok(Vec::new()), |group| data_group(context, session_state, &group))
-}
-
-impl Blocks {
-    /// The state after blocks whose data have all been processed.
-    pub(super) fn resumed(next: u8) -> Self {
-        Self { data: Vec::new(), next }
-    }
-
-    /// Processes a block and returns the data group that it completes. `ends_last` is true for data
-    /// groups that end only with the last block.
-    pub(in super::super) fn take(
-        &mut self,
-        command: &Command<'_>,
-        ends_last: impl Fn(u16) -> bool,
-    ) -> Result<Option<Group>, StatusWord> {
-        if command.p1 & !(LAST | ANSWERS) != DATA_GROUPS {
-            return Err(StatusWord::INCORRECT_P1_P2);
-        }
-        if command.p2 == 0 {
-            *self = Self::default();
-        }
-        if command.p2 != self.next {
-            return Err(StatusWord::INCORRECT_P1_P2);
-        }
-        if self.data.len().saturating_add(command.data.len()) > MAX_GROUP {
-            return Err(StatusWord::NOT_ENOUGH_MEMORY);
-        }
-        self.data.extend_from_slice(command.data);
-        self.next = self.next.wrapping_add(1);
-        let is_last = command.p1 & LAST != 0;
-        let found = split(&self.data).map(|(identifier, contents, after)| Group {
-            identifier,
-            contents: contents.to_vec(),
-            after: after.to_vec(),
-            whole: self.data.clone(),
-        });
-        match found {
-            Some(group) if !is_last && ends_last(group.identifier) => Ok(None),
-            Some(group) => {
-                self.data.clear();
-                Ok(Some(group))
-            }
-            None if is_last => Err(StatusWord::INCORRECT_DATA),
-            None => Ok(None),
-        }
-    }
-}
-
-/// A complete data group.
-pub(in super::super) struct Group {
-    pub(in super::super) identifier: u16,
-    pub(in super::super) contents: Vec<u8>,
-    /// The data after the group.
-    pub(in super::super) after: Vec<u8>,
-    /// All received octets.
-    whole: Vec<u8>,
-}
-
-/// Splits off a data group: its identifier, its contents, and the data after it.
-fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let (identifier, rest) = data.split_first_chunk::<2>()?;
-    let (length, rest) = match rest {
-        [0xFF, high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
-        [length, rest @ ..] => (u16::from(*length), rest),
-        [] => return None,
-    };
-    let (contents, after) = rest.split_at_checked(usize::from(length))?;
-    Some((u16::from_be_bytes(*identifier), contents, after))
 }
 
 fn data_group(

@@ -15,7 +15,7 @@ use rsp::sgp02::keys::KeySetUse;
 
 use super::super::super::context::Context;
 use super::super::keys::{AES_KEY, KeySet};
-use super::super::state::State;
+use crate::state::m2m::State;
 
 /// The keys of a key set that secure packets.
 pub(super) struct Keys {

@@ -1,9 +1,7 @@
 //! An open channel: TLS over the data of the terminal's channel, HTTP over TLS.
 
 use rsp::ota::admin::{Reply, ReplyReader};
-use world::World;
 
-use super::parameters::Parameters;
 use super::tls;
 
 /// Maximum length of channel data in SEND DATA and in the response to RECEIVE DATA, in octets.
@@ -39,13 +37,13 @@ pub(super) struct Received {
 
 impl Connection {
     /// The state after opening the channel, with the ClientHello in the output.
-    pub(super) fn new(channel: u8, parameters: &Parameters, world: &World) -> Self {
+    pub(super) fn new(channel: u8, psk_identity: &[u8], psk: &[u8], random: [u8; 64]) -> Self {
         Self {
             channel,
             available: 0,
             is_lost: false,
             is_closing: false,
-            tls: tls::Client::new(&parameters.psk_identity, parameters.psk.expose(), world.random()),
+            tls: tls::Client::new(psk_identity, psk, random),
             was_connected: false,
             outgoing: Vec::new(),
             replies: ReplyReader::default(),

@@ -10,8 +10,6 @@ use rsp::ota::trigger::{SessionParameters, SessionTrigger};
 use rsp::sgp02::keys::{KeySetUse, KeyVersion, PskIdentity};
 
 use super::super::super::context::Context;
-use super::super::state;
-use super::super::toolkit::settings;
 
 /// The complete parameters of a session.
 pub(super) struct Parameters {
@@ -61,7 +59,7 @@ impl Parameters {
             key_version: KeyVersion(key_version),
             key_identifier: key_id,
         };
-        let settings = settings(context);
+        let settings = context.toolkit_settings();
         let http = http.unwrap_or_default();
         let parameters = Self {
             psk_identity: named.unwrap_or_else(|| own.to_string().into_bytes()),
@@ -135,7 +133,7 @@ fn channel(context: &Context<'_>, said: [&SessionParameters; 2]) -> ChannelParam
 /// CAT_TP.
 fn connectivity(context: &Context<'_>) -> Option<ChannelParameters> {
     const HTTPS: Tag = Tag(0xA1);
-    let parameters = state::connectivity(context, context.persistent.enabled.as_ref()?)?;
+    let parameters = context.persistent.connectivity(context.persistent.enabled.as_ref()?)?;
     let (_, https) = tlv::split(tlv::find(&parameters, HTTPS).ok()??)?;
     ChannelParameters::parse(Octets::new(https)).ok()
 }

@@ -10,7 +10,7 @@ use rsp::ota::sms::{Address, PacketKind, Reference, SmsDeliver, segments};
 
 use super::oce::{Plan, challenge, initialize_update};
 use super::testbed::{SCP80, Testbed, aid, create_isd_p, unhex};
-use crate::m2m::state::LifeCycle;
+use crate::state::m2m::LifeCycle;
 
 /// The SM-SR of the testbed with its packet counter.
 struct SmSr {

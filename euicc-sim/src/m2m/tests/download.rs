@@ -7,7 +7,7 @@ use rsp::ota::script::Chaining;
 
 use super::oce::{Host, Plan, establish, initialize_update, open, personalised, tlvs};
 use super::testbed::{BOOTSTRAP, NEW, NO_RULES, Testbed, iccid, naming, package, unhex};
-use crate::m2m::state::LifeCycle;
+use crate::state::m2m::LifeCycle;
 
 /// Sends a package in segments of this length, one script each, and returns the final response.
 pub(super) fn send(
@@ -53,8 +53,8 @@ fn a_downloaded_profile_is_disabled_and_can_be_enabled() {
     // The connectivity parameters and policy rules of the profile header.
     let context = testbed.card.commit(|context| {
         let isd_p = Aid::isd_p(NEW);
-        let parameters = crate::m2m::state::connectivity(context, &isd_p).unwrap();
-        (hex::encode_upper(parameters), crate::m2m::state::pol1(context, &isd_p).disable_not_allowed)
+        let parameters = context.persistent.connectivity(&isd_p).unwrap();
+        (hex::encode_upper(parameters), context.persistent.pol1(&isd_p).disable_not_allowed)
     });
     assert_eq!(context.unwrap(), ("A0090607913386994211F1".to_owned(), true));
 }

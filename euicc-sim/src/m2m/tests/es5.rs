@@ -12,7 +12,7 @@ use super::testbed::{
 };
 use crate::m2m::M2mDescription;
 use crate::m2m::keys::KeySet;
-use crate::m2m::state::LifeCycle::{Disabled, Enabled, Personalised, Selectable};
+use crate::state::m2m::LifeCycle::{Disabled, Enabled, Personalised, Selectable};
 
 const ENABLE: &str = "3A03";
 const DISABLE: &str = "3A04";
@@ -206,7 +206,7 @@ fn enable_takes_effect_with_the_next_reset() {
 fn settle(testbed: &mut Testbed) {
     testbed.card.reset();
     if let Some(state) = &mut testbed.card.persistent.m2m {
-        state.toolkit = crate::m2m::toolkit::ToolkitState::default();
+        state.toolkit = crate::state::m2m::toolkit_state::ToolkitState::default();
     }
 }
 

@@ -7,7 +7,7 @@ use rsp::ota::script::Chaining;
 use super::download::send;
 use super::oce::{Certificate, Plan, Point, SM_DP, SM_SR, ci, derive, establish, open, personalised};
 use super::testbed::{BOOTSTRAP, ISD_R, NEW, NO_RULES, Testbed, aes_keys, aid, lv, package};
-use crate::m2m::state::LifeCycle;
+use crate::state::m2m::LifeCycle;
 
 /// A card with an ISD-P without keys.
 fn testbed() -> Testbed {

@@ -5,7 +5,7 @@ use world::{Dice, Memory, RamMemory, SeededDice};
 
 use super::oce::{Plan, establish, initialize_update};
 use super::testbed::{ISD_R, NEW, NO_RULES, Testbed, aid, create_isd_p, naming, store_data, unhex};
-use crate::m2m::state::LifeCycle;
+use crate::state::m2m::LifeCycle;
 
 /// The original scripts: for the ISD-R, and for an ISD-P.
 fn scripts() -> [Vec<Vec<u8>>; 2] {

@@ -6,7 +6,7 @@ use rsp::ota::script::{Chaining, Command, Form, Script};
 
 use super::oce::{open, personalised, tlvs};
 use super::testbed::{NEW, Testbed, aes_keys, package, text};
-use crate::m2m::state::LifeCycle;
+use crate::state::m2m::LifeCycle;
 
 /// A card with an open channel, the segments of a package, and a snapshot of the card before the
 /// segments.

@@ -6,7 +6,7 @@ use rsp::ids::Aid;
 use super::oce::cmac;
 use super::testbed::{BOOTSTRAP, NEW, NO_DELETE, Testbed, aid, lv, unhex};
 use crate::m2m::keys::{Key, KeyKind, KeySet};
-use crate::m2m::state::Identity;
+use crate::state::m2m::Identity;
 
 const TOKEN_KEY: [u8; 16] = [0x70; 16];
 
@@ -19,7 +19,7 @@ fn testbed() -> Testbed {
     testbed
 }
 
-fn assign_owner(isd_p: &mut crate::m2m::state::IsdP) {
+fn assign_owner(isd_p: &mut crate::state::m2m::IsdP) {
     isd_p.identity = Identity { sin: vec![1, 2].into(), sdin: vec![3].into(), provider: vec![4, 5].into() };
     let key = Key { id: 1, kind: KeyKind::Aes, value: TOKEN_KEY.into() };
     isd_p.key_sets = vec![KeySet { version: 0x70, keys: vec![key], counter: 0 }];

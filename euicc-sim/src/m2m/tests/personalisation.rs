@@ -44,7 +44,7 @@ impl Session {
         self.apdu([0x84, 0xE2, 0x88, 0x00], group)
     }
 
-    fn isd_p(&self) -> &crate::m2m::state::IsdP {
+    fn isd_p(&self) -> &crate::state::m2m::IsdP {
         self.testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap()
     }
 }

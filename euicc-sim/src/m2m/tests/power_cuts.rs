@@ -15,7 +15,7 @@ use super::testbed::{
     package, store_data, text, unhex,
 };
 use crate::m2m::keys::{Key, KeyKind, KeySet};
-use crate::m2m::state::{Identity, LifeCycle};
+use crate::state::m2m::{Identity, LifeCycle};
 use crate::tests::cut_memory::CutMemory;
 
 /// A conversation. Returns its last response, or `None` if the memory or the power fails.

@@ -20,7 +20,7 @@ use super::testbed::{
     BOOTSTRAP, DEK, DELETE_ON_DISABLE, ISD_R, NEW, NO_DELETE, NO_RULES, Testbed, aes_keys, package, unhex,
 };
 use crate::m2m::keys::{Key, KeyKind, KeySet};
-use crate::m2m::state::{Identity, LifeCycle};
+use crate::state::m2m::{Identity, LifeCycle};
 
 /// Runs C-APDUs in a script, and returns data and status word of the last response.
 fn run(testbed: &mut Testbed, chaining: Option<Chaining>, apdus: Vec<Vec<u8>>) -> (Vec<u8>, StatusWord) {

@@ -11,8 +11,8 @@ use world::{Dice, ManualClock, Memory, RamMemory, SeededDice, World};
 
 use super::oce;
 use crate::m2m::keys::{Key, KeyKind, KeySet};
-use crate::m2m::state::{LifeCycle, State};
 use crate::m2m::{Addressing, FactoryProfile, M2mDescription, script};
+use crate::state::m2m::{LifeCycle, State};
 use crate::state::{Persistent, Volatile};
 use crate::{Card, CardDescription, Shared};
 

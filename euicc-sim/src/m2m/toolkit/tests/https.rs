@@ -10,11 +10,11 @@ use rsp::ota::trigger::{HttpParameters, SecurityParameters, SessionParameters, S
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
 use super::terminal::{TestTerminal, header, opened_of, sealed, without};
-use crate::m2m::state::LifeCycle;
 use crate::m2m::tests::testbed::{
     BOOTSTRAP, DELETE_ON_DISABLE, NO_RULES, SCP80, SCP81, Testbed, aid, naming, store_data,
 };
 use crate::m2m::toolkit::Numbers;
+use crate::state::m2m::LifeCycle;
 
 const RESOURCES: &str = "80CAFF2100";
 

@@ -8,11 +8,11 @@ use rsp::sgp02::notification::NotificationType;
 
 use super::terminal::{TestTerminal, opened, without};
 use crate::m2m::notification;
-use crate::m2m::state::LifeCycle;
 use crate::m2m::tests::testbed::{
     BOOTSTRAP, DELETE_ON_DISABLE, NO_DISABLE, NO_RULES, Testbed, aid, naming, store_data,
 };
 use crate::m2m::toolkit::Numbers;
+use crate::state::m2m::LifeCycle;
 
 const NUMBERS: &Numbers = Numbers::STANDARD;
 

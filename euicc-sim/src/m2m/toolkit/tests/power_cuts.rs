@@ -13,12 +13,12 @@ use world::{Cells, Memory, RamMemory};
 
 use super::https_link::{Link, audit, commands, is_over, link, trigger};
 use super::terminal::{TestTerminal, without};
-use crate::m2m::state::LifeCycle;
 use crate::m2m::tests::testbed::{
     BOOTSTRAP, DELETE_ON_DISABLE, NEW, NO_DELETE, NO_DISABLE, NO_RULES, Testbed, aid, create_isd_p, naming,
     store_data,
 };
 use crate::m2m::toolkit::Numbers;
+use crate::state::m2m::LifeCycle;
 use crate::tests::cut_memory::CutMemory;
 
 /// The received notifications. A number always has the same kind.

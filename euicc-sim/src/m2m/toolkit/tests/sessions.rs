@@ -10,9 +10,10 @@ use rsp::sgp02::notification::NotificationType;
 use super::https::{confirmation, notified, over_https};
 use super::https_link::{Link, audit, commands, is_over, link, session, trigger, trigger_of};
 use super::terminal::TestTerminal;
-use crate::m2m::state::LifeCycle;
 use crate::m2m::tests::testbed::{BOOTSTRAP, NEW, NO_RULES, aid, create_isd_p, naming, store_data};
-use crate::m2m::toolkit::{Numbers, StoredSession, ToolkitState};
+use crate::m2m::toolkit::Numbers;
+use crate::state::m2m::LifeCycle;
+use crate::state::m2m::toolkit_state::{StoredSession, ToolkitState};
 
 /// The timer numbers of notifications and sessions.
 const NOTIFICATION: u8 = 2;

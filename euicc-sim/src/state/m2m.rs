@@ -1,16 +1,18 @@
 //! The persistent state of an M2M eUICC other than its profiles: key sets, ISD-Ps, attributes,
 //! addresses.
 
+pub(crate) mod session;
+pub(crate) mod toolkit;
+pub(crate) mod toolkit_state;
+
 use profile::Octets;
 use rsp::ids::Aid;
 use serde::{Deserialize, Serialize};
 
-use super::description::Addressing;
-use super::establish::StoredEstablishment;
-use super::keys::{self, KeySet};
-use super::toolkit;
-use crate::context::Context;
-use crate::state::Persistent;
+use super::Persistent;
+use crate::m2m::description::Addressing;
+use crate::m2m::keys::{self, KeySet};
+use toolkit_state::ToolkitState;
 
 /// The M2M part of the persistent state. The profiles themselves are stored as in a consumer card;
 /// a profile belongs to the ISD-P with its AID.
@@ -34,7 +36,7 @@ pub(crate) struct State {
     pub(crate) kept: Option<StoredEstablishment>,
     /// The persistent state of the toolkit application.
     #[serde(default)]
-    pub(crate) toolkit: toolkit::ToolkitState,
+    pub(crate) toolkit: ToolkitState,
 }
 
 /// Maximum number of stored tokens. The oldest are discarded first. A token is valid for one
@@ -154,26 +156,43 @@ impl Persistent {
         let used = self.profile(&isd_p.aid).map_or(0, |profile| profile.memory);
         used.max(isd_p.granted.unwrap_or_default())
     }
+
+    /// The policy rules of the profile in this ISD-P.
+    pub(crate) fn pol1(&self, aid: &Aid) -> Pol1 {
+        let profile = self.profile(aid);
+        Pol1::of(profile.and_then(|profile| profile.content.facts.pol.as_deref()))
+    }
+
+    /// Connectivity parameters of the profile in this ISD-P: TLVs A0 (SMS), A1 (HTTPS), A2 (CAT_TP).
+    pub(crate) fn connectivity(&self, aid: &Aid) -> Option<Vec<u8>> {
+        let written = self.m2m.as_ref()?.isd_p(aid)?.connectivity.as_ref();
+        let in_header =
+            || self.profile(aid).and_then(|each| each.content.facts.connectivity_parameters.as_ref());
+        written.or_else(in_header).map(|octets| octets.to_vec())
+    }
+
+    /// True if a script can address this application.
+    pub(crate) fn is_target(&self, aid: &Aid) -> bool {
+        aid.0 == Aid::ISD_R
+            || aid.0 == Aid::ECASD
+            || self.m2m.as_ref().is_some_and(|state| state.isd_p(aid).is_some())
+    }
 }
 
-/// The policy rules of the profile in this ISD-P.
-pub(crate) fn pol1(context: &Context<'_>, aid: &Aid) -> Pol1 {
-    let profile = context.persistent.profile(aid);
-    Pol1::of(profile.and_then(|profile| profile.content.facts.pol.as_deref()))
+/// An establishment between its two STORE DATA commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Establishing {
+    /// The public key from the certificate: 04 || X || Y.
+    pub(crate) signer: Octets,
+    pub(crate) challenge: Octets,
 }
 
-/// Connectivity parameters of the profile in this ISD-P: TLVs A0 (SMS), A1 (HTTPS), A2 (CAT_TP).
-pub(crate) fn connectivity(context: &Context<'_>, aid: &Aid) -> Option<Vec<u8>> {
-    let written = context.persistent.m2m.as_ref()?.isd_p(aid)?.connectivity.as_ref();
-    let in_header = || {
-        context.persistent.profile(aid).and_then(|each| each.content.facts.connectivity_parameters.as_ref())
-    };
-    written.or_else(in_header).map(|octets| octets.to_vec())
-}
-
-/// True if a script can address this application.
-pub(crate) fn is_target(context: &Context<'_>, aid: &Aid) -> bool {
-    aid.0 == Aid::ISD_R
-        || aid.0 == Aid::ECASD
-        || context.persistent.m2m.as_ref().is_some_and(|state| state.isd_p(aid).is_some())
+/// An establishment in a chain of scripts that survives a reset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredEstablishment {
+    /// The ISD-P addressed by INSTALL for personalization.
+    pub(crate) personalises: Option<Aid>,
+    /// P2 of the next block of STORE DATA.
+    pub(crate) next_block: u8,
+    pub(crate) establishing: Establishing,
 }
