@@ -14,8 +14,7 @@ use super::ecasd::{self, Owner};
 use super::keys::{AES_KEY, KeySet, replace};
 use crate::StatusWord;
 use crate::context::Context;
-use crate::state::m2m::Establishing;
-use crate::state::m2m::LifeCycle;
+use crate::state::m2m::{Establishing, LifeCycle};
 
 /// Length of the challenge in octets. The standard also allows 32.
 const CHALLENGE: usize = 16;

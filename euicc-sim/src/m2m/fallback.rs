@@ -7,12 +7,11 @@
 
 use rsp::ids::Aid;
 
-use super::super::context::Context;
-use super::super::state::ProfileSwitch;
-use super::{notification, scp81};
+use super::{delivery, notification, scp81};
+use crate::context::Context;
 use crate::m2m::toolkit::timers::{start, stop};
-use crate::state::m2m::toolkit::Network;
-use crate::state::m2m::toolkit::TimerPurpose;
+use crate::state::ProfileSwitch;
+use crate::state::m2m::toolkit::{Network, TimerPurpose};
 use crate::state::m2m::toolkit_state::{Cause, Change, Kind};
 
 /// Processes a location status, or starts to wait for the first one.
@@ -44,6 +43,37 @@ pub(super) fn timer_expired(context: &mut Context<'_>) {
         Some(Kind::Declaration | Kind::RolledBack | Kind::FellBack) | None => {
             fall_back(context);
         }
+    }
+}
+
+/// Processes the expiration of the notification timer: the confirmation is missing, or the retry
+/// delay is over.
+pub(super) fn notification_timer_expired(context: &mut Context<'_>) {
+    let Some(pending) = &context.toolkit_state().notification else { return };
+    // Without a network the network timer runs, and the notification is sent when the network
+    // returns.
+    if context.volatile.cat.toolkit.network != Network::Normal {
+        return;
+    }
+    let settings = context.toolkit_settings();
+    if pending.attempts < settings.notification_attempts {
+        return delivery::send(context, scp81::notify);
+    }
+    let has_changed = match pending.kind {
+        Kind::Changed => {
+            roll_back(context);
+            context.toolkit_state().change.is_some()
+        }
+        Kind::RolledBack => fall_back(context),
+        Kind::Declaration | Kind::FellBack => false,
+    };
+    if !has_changed {
+        context.update_toolkit_state(|state| {
+            if let Some(pending) = &mut state.notification {
+                pending.attempts = 0;
+            }
+        });
+        start(context, TimerPurpose::Notification, settings.notification_again_seconds);
     }
 }
 

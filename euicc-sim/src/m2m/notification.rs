@@ -7,16 +7,12 @@
 //! counts as failed.
 
 use rsp::ids::Aid;
-use rsp::ota::cat::TerminalResponse;
-use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
-use super::super::StatusWord;
-use super::super::context::Context;
-use super::fallback;
-use super::{scp80, scp81};
-use crate::m2m::toolkit::timers::{start, stop};
-use crate::state::cat::queue::{Owner, is_done};
-use crate::state::m2m::toolkit::Network;
+use super::{delivery, scp81};
+use crate::StatusWord;
+use crate::context::Context;
+use crate::m2m::toolkit::timers::stop;
+use crate::state::cat::queue::Owner;
 use crate::state::m2m::toolkit::TimerPurpose;
 use crate::state::m2m::toolkit_state::{Cause, Kind, Pending};
 
@@ -61,79 +57,7 @@ pub(super) fn network_available(context: &mut Context<'_>) {
     // A notification in its retry delay is sent again at once in a newly found network.
     let is_waiting = pending.attempts > 0 && cat.toolkit.timers.is_running(TimerPurpose::Notification);
     if !is_waiting && !cat.has_command(Owner::Notification) {
-        send(context);
-    }
-}
-
-/// Processes the expiration of the notification timer: the confirmation is missing, or the retry
-/// delay is over.
-pub(super) fn timer_expired(context: &mut Context<'_>) {
-    let Some(pending) = &context.toolkit_state().notification else { return };
-    // Without a network the network timer runs, and the notification is sent when the network
-    // returns.
-    if context.volatile.cat.toolkit.network != Network::Normal {
-        return;
-    }
-    let settings = context.toolkit_settings();
-    if pending.attempts < settings.notification_attempts {
-        return send(context);
-    }
-    let has_changed = match pending.kind {
-        Kind::Changed => {
-            fallback::roll_back(context);
-            context.toolkit_state().change.is_some()
-        }
-        Kind::RolledBack => fallback::fall_back(context),
-        Kind::Declaration | Kind::FellBack => false,
-    };
-    if !has_changed {
-        context.update_toolkit_state(|state| {
-            if let Some(pending) = &mut state.notification {
-                pending.attempts = 0;
-            }
-        });
-        start(context, TimerPurpose::Notification, settings.notification_again_seconds);
-    }
-}
-
-fn send(context: &mut Context<'_>) {
-    let Some(number) = context.toolkit_state().notification.as_ref().map(|pending| pending.sequence_number)
-    else {
-        return;
-    };
-    let Some(notification) = encoded(context, number) else { return };
-    let settings = context.toolkit_settings();
-    let must_wait = !scp80::can_notify(context) && scp81::is_active(context);
-    context.volatile.cat.toolkit.notification_waits = must_wait;
-    if must_wait {
-        // Wait for the end of the current session. This does not count as an attempt.
-        return start(context, TimerPurpose::Notification, settings.notification_retry_seconds);
-    }
-    context.update_toolkit_state(|state| {
-        if let Some(pending) = &mut state.notification {
-            pending.attempts = pending.attempts.saturating_add(1);
-        }
-    });
-    start(context, TimerPurpose::Notification, settings.confirmation_seconds);
-    if !scp80::send_notification(context, &notification) && !scp81::notify(context, number) {
-        start(context, TimerPurpose::Notification, settings.notification_retry_seconds);
-    }
-}
-
-/// Sends a notification that waited for the end of a session.
-pub(super) fn session_ended(context: &mut Context<'_>) {
-    if context.volatile.cat.toolkit.notification_waits
-        && context.volatile.cat.toolkit.network == Network::Normal
-    {
-        send(context);
-    }
-}
-
-/// Processes the result of sending the notification by short message or in a session.
-pub(super) fn response_received(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
-    let is_sent = response.is_some_and(|response| is_done(response.result));
-    if context.toolkit_state().notification.is_some() && !is_sent {
-        start(context, TimerPurpose::Notification, context.toolkit_settings().notification_retry_seconds);
+        delivery::send(context, scp81::notify);
     }
 }
 
@@ -143,30 +67,6 @@ pub(super) fn discard(context: &mut Context<'_>) {
     context.volatile.cat.toolkit.notification_waits = false;
     stop(context, TimerPurpose::Notification);
     scp81::discard_notifications(context);
-}
-
-/// Encodes the notification as in the packet or the request: tag E1. Returns `None` unless this
-/// number is pending.
-pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
-    let pending =
-        context.toolkit_state().notification.as_ref().filter(|pending| pending.sequence_number == number)?;
-    let enabled = context.persistent.enabled.clone()?;
-    let kind = match pending.kind {
-        Kind::Declaration => NotificationType::EuiccDeclaration,
-        Kind::Changed => NotificationType::ProfileChangeSucceeded,
-        Kind::RolledBack => NotificationType::ProfileChangeFailed,
-        Kind::FellBack => NotificationType::ProfileChangeAfterFallback,
-    };
-    let imei = context.volatile.cat.toolkit.imei;
-    let notification = DefaultNotification {
-        eid: context.description.eid,
-        kind,
-        sequence_number: pending.sequence_number,
-        isd_p: enabled,
-        imei: imei.map(|imei| imei.0.as_slice().into()),
-        meid: None,
-    };
-    Some(notification.to_bytes())
 }
 
 /// True if the card can still roll back the last switch.

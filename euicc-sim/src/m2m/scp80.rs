@@ -19,9 +19,9 @@ use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus
 use rsp::ota::sms::{Accepted, Address, PacketKind, Reference, SmsDeliver, SmsSubmit, UserData, segments};
 use rsp::ota::trigger::SessionTrigger;
 
-use super::super::StatusWord;
-use super::super::context::Context;
-use super::{scp81, script};
+use super::handlers::PacketHandlers;
+use crate::StatusWord;
+use crate::context::Context;
 use crate::state::cat::queue::Owner;
 
 use packet::{Answer, Opened, Refused};
@@ -31,13 +31,17 @@ use packet::{Answer, Opened, Refused};
 const MAX_REPORT: usize = 128;
 
 /// ENVELOPE (SMS-PP download). Returns the contents of the delivery report.
-pub(super) fn short_message(context: &mut Context<'_>, tpdu: &[u8]) -> Result<Vec<u8>, StatusWord> {
+pub(super) fn short_message(
+    context: &mut Context<'_>,
+    tpdu: &[u8],
+    handlers: PacketHandlers,
+) -> Result<Vec<u8>, StatusWord> {
     let message = SmsDeliver::parse(tpdu).map_err(|_| StatusWord::INCORRECT_DATA)?;
     let originator = message.originator;
     let reassembler = &mut context.volatile.cat.toolkit.messages.reassembler;
     match reassembler.accept(&originator, message.user_data).map_err(|_| StatusWord::INCORRECT_DATA)? {
         Accepted::Waiting { .. } | Accepted::Doubled => Ok(Vec::new()),
-        Accepted::Whole(PacketKind::Command, octets) => command(context, &originator, &octets),
+        Accepted::Whole(PacketKind::Command, octets) => command(context, &originator, &octets, handlers),
         // There is no application for other messages.
         Accepted::Whole(PacketKind::Response, _) | Accepted::Foreign => {
             Err(StatusWord::FUNCTION_NOT_SUPPORTED)
@@ -46,12 +50,17 @@ pub(super) fn short_message(context: &mut Context<'_>, tpdu: &[u8]) -> Result<Ve
 }
 
 /// Processes a complete command packet.
-fn command(context: &mut Context<'_>, originator: &Address, octets: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn command(
+    context: &mut Context<'_>,
+    originator: &Address,
+    octets: &[u8],
+    handlers: PacketHandlers,
+) -> Result<Vec<u8>, StatusWord> {
     let packet = CommandPacket::parse(octets).map_err(|_| StatusWord::INCORRECT_DATA)?;
     let answer = match packet::open(context, &packet) {
         Ok(opened) => {
             packet::take_counter(context, &opened);
-            let data = execute(context, &opened);
+            let data = execute(context, &opened, handlers);
             Answer { status: ResponseStatus::Ok, counter: opened.counter, keys: Some(opened.keys), data }
         }
         Err(Refused { status, counter, keys }) => {
@@ -67,16 +76,16 @@ fn command(context: &mut Context<'_>, originator: &Address, octets: &[u8]) -> Re
     Ok(if is_wanted { respond(context, originator, &packet, answer) } else { Vec::new() })
 }
 
-fn execute(context: &mut Context<'_>, opened: &Opened) -> Vec<u8> {
+fn execute(context: &mut Context<'_>, opened: &Opened, handlers: PacketHandlers) -> Vec<u8> {
     // Only the ISD-R can open sessions. For an ISD-P, a session trigger is an invalid script.
     if opened.target.0 == Aid::ISD_R && SessionTrigger::is_one(&opened.data) {
-        return match scp81::trigger(context, &opened.data) {
+        return match (handlers.trigger)(context, &opened.data) {
             Ok(()) => Vec::new(),
             Err(error) => bad_format(&error),
         };
     }
     match Script::parse(&opened.data) {
-        Ok(script) => script::run(context, &opened.target, opened.key_version, &script).to_bytes(),
+        Ok(script) => (handlers.run_script)(context, &opened.target, opened.key_version, &script).to_bytes(),
         Err(error) => bad_format(&error),
     }
 }

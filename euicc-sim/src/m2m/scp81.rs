@@ -19,13 +19,13 @@ use rsp::ota::admin::{AgentId, Post, Reply, ScriptStatus};
 use rsp::ota::cat::{Command, OpenChannel, Response, TerminalResponse};
 use rsp::ota::script::{BadFormat, Form, Script, ScriptResponse};
 
-use super::super::context::Context;
-use super::{notification, script};
+use super::delivery;
+use super::handlers::RunScript;
+use crate::context::Context;
 use crate::m2m::toolkit::timers::{start, stop};
 use crate::state::cat::facilities::supports_tcp_channels;
 use crate::state::cat::queue::{Owner, is_done};
-use crate::state::m2m::toolkit::TimerPurpose;
-use crate::state::m2m::toolkit::{Agent, Network};
+use crate::state::m2m::toolkit::{Agent, Network, TimerPurpose};
 use crate::state::m2m::toolkit_state::{ScriptAnswer, StoredSession};
 
 use connection::{Connection, Lost};
@@ -50,7 +50,7 @@ pub(super) fn trigger(context: &mut Context<'_>, octets: &[u8]) -> Result<(), De
 
 /// True if a session is active. A session that waits for its retry is not.
 pub(super) fn is_active(context: &Context<'_>) -> bool {
-    matches!(context.volatile.cat.toolkit.agent, Agent::Opening(_) | Agent::Open(_))
+    context.volatile.cat.toolkit.agent.is_active()
 }
 
 /// Starts a session that reports the notification with this number. Returns `false` if that is not
@@ -93,7 +93,7 @@ fn next(context: &mut Context<'_>) {
     if context.volatile.cat.is_busy() {
         return;
     }
-    notification::session_ended(context);
+    delivery::session_ended(context, notify);
     if is_active(context) {
         return;
     }
@@ -141,7 +141,7 @@ fn abandon(context: &mut Context<'_>, why: &str) {
     context.update_toolkit_state(|state| abandoned = state.session.take());
     end(context);
     if abandoned.is_some_and(|session| session.notification.is_some()) {
-        notification::response_received(context, None);
+        delivery::response_received(context, None);
     }
     next(context);
 }
@@ -191,6 +191,7 @@ pub(super) fn response_received(
     context: &mut Context<'_>,
     command: &Command,
     response: Option<&TerminalResponse>,
+    run_script: RunScript,
 ) {
     let done = response.filter(|response| is_done(response.result)).map(|done| &done.response);
     match (command, done) {
@@ -205,7 +206,7 @@ pub(super) fn response_received(
             None => interrupt(context, "the terminal cannot send"),
         },
         (Command::ReceiveData { channel, .. }, done) if is_open(context, *channel) => match done {
-            Some(Response::Received { data, left }) => received(context, data, *left),
+            Some(Response::Received { data, left }) => received(context, data, *left, run_script),
             _ => interrupt(context, "the terminal has nothing to receive"),
         },
         // The response belongs to a session that is over.
@@ -264,7 +265,7 @@ pub(super) fn link_lost(context: &mut Context<'_>, channel: u8) {
     }
 }
 
-fn received(context: &mut Context<'_>, data: &[u8], left: u8) {
+fn received(context: &mut Context<'_>, data: &[u8], left: u8, run_script: RunScript) {
     let Agent::Open(connection) = &mut context.volatile.cat.toolkit.agent else { return };
     connection.available = left;
     let received_data = match connection.receive(data) {
@@ -284,7 +285,7 @@ fn received(context: &mut Context<'_>, data: &[u8], left: u8) {
         if !is_listening(context, channel) {
             break;
         }
-        if let Err(why) = process_reply(context, reply) {
+        if let Err(why) = process_reply(context, reply, run_script) {
             return interrupt(context, why);
         }
     }
@@ -297,7 +298,7 @@ fn send_request(context: &mut Context<'_>) {
     let Some(parameters) = Parameters::find(context, &session.parameters) else { return };
     let first = match session.notification {
         None => parameters.uri,
-        Some(number) => match notification::encoded(context, number) {
+        Some(number) => match delivery::encoded(context, number) {
             Some(notification) => notification_uri(&parameters.uri, &notification),
             None => return interrupt(context, "the notification is no longer pending"),
         },
@@ -322,7 +323,7 @@ fn notification_uri(uri: &str, notification: &[u8]) -> String {
 }
 
 /// Processes a reply of the server.
-fn process_reply(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static str> {
+fn process_reply(context: &mut Context<'_>, reply: Reply, run_script: RunScript) -> Result<(), &'static str> {
     let (target, next_uri, script) = match reply {
         Reply::Commands { target, next_uri, script } => (target, next_uri, script),
         Reply::End => {
@@ -352,7 +353,7 @@ fn process_reply(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static
             session.notification = None;
         }
     });
-    let answer = if script.is_empty() { None } else { Some(run(context, target, &script)?) };
+    let answer = if script.is_empty() { None } else { Some(run(context, target, &script, run_script)?) };
     // Without a next URI the response to the script is not sent.
     if next_uri.is_none() {
         finish(context);
@@ -373,7 +374,12 @@ fn process_reply(context: &mut Context<'_>, reply: Reply) -> Result<(), &'static
     Ok(())
 }
 
-fn run(context: &mut Context<'_>, target: Option<Aid>, octets: &[u8]) -> Result<ScriptAnswer, &'static str> {
+fn run(
+    context: &mut Context<'_>,
+    target: Option<Aid>,
+    octets: &[u8],
+    run_script: RunScript,
+) -> Result<ScriptAnswer, &'static str> {
     let target = target.unwrap_or_else(|| Aid(Aid::ISD_R.to_vec()));
     if !context.persistent.is_target(&target) {
         return Ok(ScriptAnswer { status: ScriptStatus::UnknownApplication, body: Vec::new().into() });
@@ -383,7 +389,7 @@ fn run(context: &mut Context<'_>, target: Option<Aid>, octets: &[u8]) -> Result<
         return Err("the key of the session no longer exists");
     };
     let ran = match Script::parse(octets) {
-        Ok(script) => script::run(context, &target, parameters.key_version, &script),
+        Ok(script) => run_script(context, &target, parameters.key_version, &script),
         Err(error) => ScriptResponse {
             bad_format: Some(BadFormat::of(&error)),
             ..ScriptResponse::of(Form::Indefinite, Vec::new())

@@ -24,16 +24,20 @@ use rsp::ota::cat::{
     LocalInformation, LocationStatus, Response, TerminalResponse,
 };
 
-use super::super::StatusWord;
-use super::super::context::Context;
-use super::super::multi_imsi;
 use super::fallback;
-use super::{notification, scp80, scp81};
+use super::handlers::PacketHandlers;
+use super::{delivery, scp80, scp81, script};
+use crate::StatusWord;
+use crate::context::Context;
+use crate::multi_imsi;
 use crate::state::cat::facilities::{reports_event, supports_tcp_channels};
 use crate::state::cat::queue::{Owner, is_done};
 
 use crate::state::m2m::toolkit::{Network, TimerPurpose};
 pub use settings::Numbers;
+
+/// The handlers of command packets that arrive in short messages.
+const HANDLERS: PacketHandlers = PacketHandlers { run_script: script::run, trigger: scp81::trigger };
 
 /// Starts the application after TERMINAL PROFILE: TS 102 221 section 14.5.1.
 pub(crate) fn begin(context: &mut Context<'_>) {
@@ -79,7 +83,7 @@ pub(crate) fn status_received(context: &mut Context<'_>) {
 fn timer_expired(context: &mut Context<'_>, purpose: TimerPurpose) {
     match purpose {
         TimerPurpose::Network => fallback::timer_expired(context),
-        TimerPurpose::Notification => notification::timer_expired(context),
+        TimerPurpose::Notification => fallback::notification_timer_expired(context),
         TimerPurpose::Session => scp81::timer_expired(context),
     }
 }
@@ -88,7 +92,7 @@ fn timer_expired(context: &mut Context<'_>, purpose: TimerPurpose) {
 pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     const CELL_BROADCAST_DOWNLOAD: u8 = 0xD2;
     match Envelope::parse(data).map_err(|_| StatusWord::INCORRECT_DATA)? {
-        Some(Envelope::SmsPpDownload { tpdu, .. }) => return scp80::short_message(context, &tpdu),
+        Some(Envelope::SmsPpDownload { tpdu, .. }) => return scp80::short_message(context, &tpdu, HANDLERS),
         Some(Envelope::EventDownload(event)) => process_event(context, &event),
         Some(Envelope::TimerExpiration { timer, .. }) => {
             if let Some(purpose) = context.volatile.cat.toolkit.timers.expire(timer) {
@@ -142,8 +146,8 @@ pub(crate) fn response_received(
         Owner::Timers => timers::response_received(context, command, response),
         // The result is not needed: if the message was not sent, the SM-SR repeats its request.
         Owner::ResponsePacket => {}
-        Owner::Notification => notification::response_received(context, response),
-        Owner::Agent => scp81::response_received(context, command, response),
+        Owner::Notification => delivery::response_received(context, response),
+        Owner::Agent => scp81::response_received(context, command, response, script::run),
         Owner::Identities => multi_imsi::response_received(context, command, response),
     }
 }

@@ -13,8 +13,8 @@ use rsp::ota::secured_packet::{
 use rsp::ota::sms::PacketKind;
 use rsp::sgp02::keys::KeySetUse;
 
-use super::super::super::context::Context;
 use super::super::keys::{AES_KEY, KeySet};
+use crate::context::Context;
 use crate::state::m2m::State;
 
 /// The keys of a key set that secure packets.

@@ -9,7 +9,7 @@ use rsp::ota::octets::Octets;
 use rsp::ota::trigger::{SessionParameters, SessionTrigger};
 use rsp::sgp02::keys::{KeySetUse, KeyVersion, PskIdentity};
 
-use super::super::super::context::Context;
+use crate::context::Context;
 
 /// The complete parameters of a session.
 pub(super) struct Parameters {

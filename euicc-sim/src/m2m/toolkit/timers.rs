@@ -3,7 +3,7 @@
 
 use rsp::ota::cat::{Command, TerminalResponse, TimerAction, TimerValue};
 
-use super::super::super::context::Context;
+use crate::context::Context;
 use crate::state::cat::queue::{Owner, is_done};
 use crate::state::m2m::toolkit::{Running, TimerPurpose};
 

@@ -101,3 +101,10 @@ pub(crate) enum Agent {
     /// The session was interrupted and waits for its retry.
     Waiting,
 }
+
+impl Agent {
+    /// True if a session is active. A session that waits for its retry is not.
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self, Self::Opening(_) | Self::Open(_))
+    }
+}
