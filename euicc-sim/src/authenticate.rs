@@ -11,7 +11,7 @@ use profile::facts::{Aka, Counts, CountsOf};
 use super::StatusWord;
 use super::apdu::Command;
 use super::context::Context;
-use super::iso7816::may_authenticate;
+use super::iso7816::pin::may_authenticate;
 
 const GSM_CONTEXT: u8 = 0x80;
 const CONTEXT_3G: u8 = 0x81;

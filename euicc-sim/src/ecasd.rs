@@ -3,19 +3,16 @@
 use std::mem;
 use std::sync::Arc;
 
-use certs::{Certificate, TrustAnchors};
+use certs::TrustAnchors;
 use crypto::{SecretKey, Signature};
 use profile::Octets;
-use rsp::der::Asn1;
 use rsp::ids::{CertificateDer, SubjectKeyIdentifier};
 use world::Fault;
 
-use super::StatusWord;
-use super::apdu::Command;
-use super::context::Context;
 use super::description::{CardCredential, CardDescription};
 use super::m2m::ecasd::M2mEcasd;
 use super::shared::Shared;
+use super::trust::{Trust, certificate, fault};
 
 /// The keys and certificates of the card, parsed and checked against each other.
 #[derive(Debug)]
@@ -25,14 +22,6 @@ pub(crate) struct Ecasd {
     trust: Arc<Trust>,
     /// The ECASD of an M2M eUICC.
     m2m: Option<M2mEcasd>,
-}
-
-/// The trusted CIs. Many cards share them.
-#[derive(Debug)]
-pub(crate) struct Trust {
-    anchors: TrustAnchors,
-    /// In the card's order of preference.
-    ids: Vec<SubjectKeyIdentifier>,
 }
 
 /// A private key of the card with its certificates.
@@ -101,18 +90,6 @@ impl Ecasd {
     }
 }
 
-impl Trust {
-    pub(super) fn load(cis: &[Octets]) -> Result<Self, Fault> {
-        let cis =
-            cis.iter().map(|der| certificate(der, "a CI certificate")).collect::<Result<Vec<_>, _>>()?;
-        let ids =
-            cis.iter().filter_map(|ci| ci.subject_key_id()).map(|id| SubjectKeyIdentifier(id.0.clone()));
-        let ids = ids.collect();
-        let anchors = TrustAnchors::new(cis).map_err(|why| fault("a CI certificate", why.to_string()))?;
-        Ok(Self { anchors, ids })
-    }
-}
-
 impl Credential {
     fn load(description: CardCredential, eid: &str, shared: &Shared) -> Result<Self, Fault> {
         const WHAT: &str = "the card's own certificate";
@@ -155,29 +132,6 @@ impl Credential {
     /// Signs with the private key. All signatures of the card are made here.
     pub(crate) fn sign(&self, octets: &[u8]) -> Signature {
         self.key.sign(octets)
-    }
-}
-
-fn certificate(der: &Octets, what: &str) -> Result<Certificate, Fault> {
-    Certificate::from_der(der.to_vec()).map_err(|why| fault(what, why.to_string()))
-}
-
-fn fault(what: &str, why: String) -> Fault {
-    Fault::new(
-        format!("cannot use {what}"),
-        why,
-        "correct the card's description, or issue its certificates again",
-    )
-}
-
-/// GET DATA to the ECASD. SGP.22 section 4.2.1 requires it to return the EID, tag 5A. The
-/// certificates are X.509 and fit no data object of GlobalPlatform, so ES10b.AuthenticateServer
-/// alone returns them.
-pub(super) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    match (command.p1, command.p2, command.data) {
-        (0x00, 0x5A, []) => Ok(context.description.eid.to_der()),
-        (_, _, []) => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
-        _ => Err(StatusWord::WRONG_LENGTH),
     }
 }
 

@@ -11,7 +11,7 @@ use super::StatusWord;
 use super::apdu::Command;
 use super::authenticate::current_application;
 use super::context::Context;
-use super::iso7816::may_authenticate;
+use super::iso7816::pin::may_authenticate;
 
 /// Identity contexts, P2.
 const SUCI: u8 = 0x01;

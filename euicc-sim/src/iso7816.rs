@@ -4,10 +4,11 @@ mod access;
 mod binary;
 mod challenge;
 mod data_object;
+mod ecasd;
 mod fcp;
 mod increase;
 mod life_cycle;
-mod pin;
+pub(crate) mod pin;
 mod record;
 mod search;
 mod security_domain;
@@ -18,12 +19,12 @@ use profile::{FileIndex, FileKind};
 use super::StatusWord;
 use super::apdu::{ClassKind, Command};
 use super::authenticate::authenticate;
+use super::cat;
 use super::channel::manage_channel;
 use super::context::Context;
 use super::get_identity::get_identity;
 use super::isd_r::store_data::store_data;
 use super::state::channel::{CurrentEf, Place, Selection};
-use super::{cat, ecasd};
 
 /// INS of GET RESPONSE, which is processed before the dispatch.
 pub(super) const GET_RESPONSE: u8 = 0xC0;
@@ -153,11 +154,4 @@ fn set_current_ef(context: &mut Context<'_>, ef: CurrentEf) {
 /// The kind of a file.
 fn kind_of<'a>(context: &'a Context<'_>, file: FileIndex) -> Result<&'a FileKind, StatusWord> {
     Ok(&context.profile()?.files.file(file).ok_or(StatusWord::FILE_NOT_FOUND)?.kind)
-}
-
-/// True if the PIN of the application is verified, or if it has no enabled PIN: TS 31.102 section
-/// 7.1.1.1.
-pub(super) fn may_authenticate(context: &Context<'_>, adf: FileIndex) -> Result<bool, StatusWord> {
-    let required = pin::required_pins(context.profile()?, adf);
-    Ok(required.iter().all(|place| context.volatile.verified.contains(place)))
 }

@@ -19,7 +19,13 @@
 //! | `notifications` | SGP.22 section 3.5 |
 //! | `m2m` | SGP.02, for an M2M eUICC |
 //! | `multi_imsi` | the applet of a profile with several IMSIs |
-//! | `state`, `stored`, `shared` | the state of a card, its cells in the memory, and data shared
+//! | `state` | the persistent and the volatile state: data types without command handlers |
+//! | `stored`, `shared` | the cells of the state in the memory, and data shared between cards |
+//!
+//! The modules form a tree of dependencies. `state` and the protocol engines (TLS, SCP03, the package
+//! parser) are at the bottom and do not import the command context. Command handlers are above them,
+//! and the command table in `iso7816` is at the top. Two files never import each other, except a
+//! parent module and its child.
 //! between cards |
 
 mod apdu;
@@ -43,6 +49,7 @@ mod stored;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::borrow::Cow;
 use std::sync::Arc;

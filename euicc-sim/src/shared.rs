@@ -7,8 +7,8 @@ use profile::element::{Application, Rfm, SecurityDomain};
 use profile::{File, Interner, Octets};
 use world::Fault;
 
-use super::ecasd::Trust;
 use super::state::Persistent;
+use super::trust::Trust;
 
 /// Data shared between cards that are opened with the same value: file tables and file contents of
 /// profile packages, security domains and applications, certificates of CIs and EUMs. Each item is

@@ -16,8 +16,7 @@ use super::Failure;
 use super::package::Loaded;
 use crate::context::Context;
 use crate::notifications;
-use crate::state::session::Outline;
-use crate::state::session::PreparedDownload;
+use crate::state::session::{Outline, PreparedDownload};
 use crate::state::{InDer, InstalledProfile};
 
 /// Installs the profile, in disabled state, and returns the result.

@@ -3,11 +3,37 @@
 use profile::{File, FileIndex, ProfileFiles};
 use rsp::der::{Reader, Tag, tlv};
 
-use super::life_cycle::LifeCycle;
 use super::pin;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
+
+/// Life cycle status integers of an activated and of a deactivated file. Bit 2 has no meaning
+/// (section 11.1.1.4.9).
+pub(super) const ACTIVATED: u8 = 0x05;
+
+pub(super) const DEACTIVATED: u8 = 0x04;
+
+/// The life cycle state of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LifeCycle {
+    Activated,
+    Deactivated,
+    Terminated,
+    /// Creation or initialisation: not in use yet.
+    Earlier,
+}
+
+impl LifeCycle {
+    pub(super) fn of(file: &File) -> Self {
+        match file.life_cycle {
+            ACTIVATED | 0x07 => Self::Activated,
+            DEACTIVATED | 0x06 => Self::Deactivated,
+            0x0C..=0x0F => Self::Terminated,
+            _ => Self::Earlier,
+        }
+    }
+}
 
 /// An operation on an EF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

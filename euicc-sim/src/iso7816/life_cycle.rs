@@ -1,39 +1,13 @@
 //! File life cycle: DEACTIVATE FILE and ACTIVATE FILE, TS 102 221 sections 11.1.14 and 11.1.15.
 
-use profile::{File, FileIndex};
+use profile::FileIndex;
 
-use super::access::{self, Operation};
+use super::access::{self, ACTIVATED, DEACTIVATED, Operation};
 use super::select;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
 use crate::state::channel::{CurrentEf, Place, Selection};
-
-/// Life cycle status integers of an activated and of a deactivated file. Bit 2 has no meaning
-/// (section 11.1.1.4.9).
-const ACTIVATED: u8 = 0x05;
-const DEACTIVATED: u8 = 0x04;
-
-/// The life cycle state of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LifeCycle {
-    Activated,
-    Deactivated,
-    Terminated,
-    /// Creation or initialisation: not in use yet.
-    Earlier,
-}
-
-impl LifeCycle {
-    pub(super) fn of(file: &File) -> Self {
-        match file.life_cycle {
-            ACTIVATED | 0x07 => Self::Activated,
-            DEACTIVATED | 0x06 => Self::Deactivated,
-            0x0C..=0x0F => Self::Terminated,
-            _ => Self::Earlier,
-        }
-    }
-}
 
 /// DEACTIVATE FILE.
 pub(super) fn deactivate_file(

@@ -246,3 +246,10 @@ fn puk_mut<'a>(context: &'a mut Context<'_>, reference: PukKeyReference) -> Resu
     let mut puks = context.profile_mut()?.facts.puks.iter_mut();
     puks.find(|puk| puk.reference == reference).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }
+
+/// True if the PIN of the application is verified, or if it has no enabled PIN: TS 31.102 section
+/// 7.1.1.1.
+pub(crate) fn may_authenticate(context: &Context<'_>, adf: FileIndex) -> Result<bool, StatusWord> {
+    let required = required_pins(context.profile()?, adf);
+    Ok(required.iter().all(|place| context.volatile.verified.contains(place)))
+}
