@@ -11,8 +11,7 @@
 //! | `apdu`, `channel`, `iso7816` | ISO/IEC 7816-4, TS 102 221 section 11 |
 //! | `authenticate` | TS 31.102 section 7.1 |
 //! | `get_identity` | TS 31.102 section 7.5 |
-//! | `cat` | TS 102 221 section 11.2, TS 102 223: REFRESH, and the other proactive commands of an
-//! M2M eUICC |
+//! | `cat` | TS 102 221 section 11.2, TS 102 223: REFRESH; all proactive commands of an M2M eUICC |
 //! | `isd_r` | SGP.22 sections 5.7.1 to 5.7.22 (ES10a, ES10b, ES10c) |
 //! | `install` | SGP.22 sections 2.5 and 5.5 (ES8+) |
 //! | `ecasd` | SGP.22 section 2.4.2 |
@@ -26,7 +25,6 @@
 //! parser) are at the bottom and do not import the command context. Command handlers are above them,
 //! and the command table in `iso7816` is at the top. Two files never import each other, except a
 //! parent module and its child.
-//! between cards |
 
 mod apdu;
 mod authenticate;

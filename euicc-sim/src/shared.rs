@@ -24,8 +24,8 @@ pub struct Shared {
     trust: Mutex<HashMap<Vec<Octets>, Arc<Trust>>>,
 }
 
-/// Maximum number of unused trust entries kept. Where cards are opened on demand and closed after
-/// use, this avoids verifying the certificates of their CIs for each card.
+/// Maximum number of unused trust entries kept. If a server opens cards on demand and closes
+/// them after use, this avoids verifying the certificates of their CIs for each card.
 const KEPT_TRUST: usize = 8;
 
 impl Shared {

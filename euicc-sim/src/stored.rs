@@ -9,10 +9,11 @@
 //! | `notification/<number>` | a notification |
 //! | `profile/<ISD-P>` | metadata, nickname, memory; the state of the multi-IMSI applet |
 //! | `profile/<ISD-P>/facts`, `/domains` | the data of the package other than its files |
-//! | `profile/<ISD-P>/codes`, `/aka` | PINs with their counters; authentication keys with their sequence numbers |
+//! | `profile/<ISD-P>/codes` | PINs with their counters |
+//! | `profile/<ISD-P>/aka` | authentication keys with their sequence numbers |
 //! | `profile/<ISD-P>/files`, `/contents` | the file table and all contents as they were installed |
-//! | `profile/<ISD-P>/file/<n>`, `/content/<n>` | a file, or the contents of a file, that changed
-//! since the installation |
+//! | `profile/<ISD-P>/file/<n>` | a file that changed since the installation |
+//! | `profile/<ISD-P>/content/<n>` | the contents of a file that changed since the installation |
 //!
 //! File contents are stored as octets, everything else as JSON. A change of a file's contents
 //! writes one cell and leaves the cell with the contents of the profile unchanged.
@@ -209,7 +210,7 @@ fn domains_of(facts: &Facts) -> Facts {
     }
 }
 
-/// Reads the cells; returns `None` if there are none.
+/// Reads the cells; returns `None` for a memory without cells.
 ///
 /// # Errors
 /// Fails if the cells are not those of a card, belong to another card, or are incomplete.

@@ -168,8 +168,8 @@ fn announced(object: &[u8]) -> Result<usize, StatusWord> {
     tag.map(|_| announced).ok_or(StatusWord::INCORRECT_DATA)
 }
 
-/// The objects of a file, in the order in which they were written. Parsing stops at octets that are
-/// no object, which is unwritten space.
+/// The objects of a file, in the order in which they were written. Parsing stops at the
+/// first octets that do not encode an object, which are unwritten space.
 fn objects<'a>(context: &'a Context<'_>, file: FileIndex) -> Result<Vec<(Tag, &'a [u8])>, StatusWord> {
     let content = context.profile()?.files.content(file).ok_or(StatusWord::FILE_NOT_FOUND)?;
     let mut reader = Reader::new(content);

@@ -90,7 +90,7 @@ fn can_roll_back(context: &Context<'_>) -> bool {
     pending.is_some_and(|pending| matches!(pending.kind, Kind::Changed | Kind::RolledBack))
 }
 
-/// Rolls back a failed switch to the previous profile, or falls back if there is none.
+/// Rolls back a failed switch to the previous profile. Without a previous profile it falls back.
 pub(super) fn roll_back(context: &mut Context<'_>) {
     let before = context.toolkit_state().notification.as_ref().and_then(|pending| pending.before.clone());
     match before {

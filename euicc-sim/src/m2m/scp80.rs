@@ -147,8 +147,8 @@ fn submit(context: &mut Context<'_>, to: &Address, command: &CommandPacket<'_>, 
     send(context, Owner::ResponsePacket, to, &packet::response(command, answer), PacketKind::Response)
 }
 
-/// Queues all short messages of a packet. Returns `false` if not all of them fit into the queue or
-/// the terminal does not support them; none is sent then.
+/// Queues all short messages of a packet. Sends nothing and returns `false` if not all of them
+/// fit into the queue or if the terminal does not support them.
 fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], kind: PacketKind) -> bool {
     let service_centre = service_centre(context);
     let messages = &mut context.volatile.cat.toolkit.messages;

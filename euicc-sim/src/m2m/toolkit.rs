@@ -11,8 +11,7 @@
 //! | `scp80` | command packets in short messages, and their responses |
 //! | `scp81` | the administration agent: HTTPS sessions |
 //! | `notification` | reports the enabled profile to the SM-SR until it confirms |
-//! | `fallback` | no network: rolls back to the previous profile, or falls back to the one with the
-//! fallback attribute |
+//! | `fallback` | without a network: rolls back, or enables the profile with the fallback attribute |
 
 pub(crate) mod settings;
 #[cfg(test)]
