@@ -121,10 +121,7 @@ impl<'a> Context<'a> {
     /// permitted.
     pub(crate) fn remove_isd_p(&mut self, isd_p: &Aid) {
         let persistent = self.persistent.to_mut();
-        persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
-        if persistent.way_back.as_ref() == Some(isd_p) {
-            persistent.way_back = None;
-        }
+        persistent.remove_profile(isd_p);
         if let Some(state) = &mut persistent.m2m {
             state.isd_ps.retain(|known| known.aid != *isd_p);
             if state.emergency.as_ref() == Some(isd_p) {

@@ -47,7 +47,8 @@ pub(crate) struct Persistent {
     /// The profile that was enabled before a test profile, or before a provisioning profile if PPR1
     /// protects the former. While it is set, only this profile can be enabled in the place of the
     /// present one.
-    pub(crate) way_back: Option<Aid>,
+    #[serde(rename = "way_back")]
+    pub(crate) previous_profile: Option<Aid>,
     /// The profile switch that the next REFRESH applies.
     pub(crate) switch: Option<ProfileSwitch>,
     /// In ascending order of the sequence numbers.
@@ -188,7 +189,7 @@ impl Persistent {
             default_dp_address,
             profiles: Vec::new(),
             enabled: None,
-            way_back: None,
+            previous_profile: None,
             switch: None,
             notifications: Vec::new(),
             one_time_keys: Vec::new(),
@@ -199,6 +200,14 @@ impl Persistent {
 
     pub(crate) fn profile(&self, isd_p: &Aid) -> Option<&InstalledProfile> {
         self.profiles.iter().find(|profile| profile.isd_p == *isd_p).map(AsRef::as_ref)
+    }
+
+    /// Removes the profile and the reference to it as the previous profile.
+    pub(crate) fn remove_profile(&mut self, isd_p: &Aid) {
+        self.profiles.retain(|profile| profile.isd_p != *isd_p);
+        if self.previous_profile.as_ref() == Some(isd_p) {
+            self.previous_profile = None;
+        }
     }
 
     pub(crate) fn enabled_profile(&self) -> Option<&InstalledProfile> {

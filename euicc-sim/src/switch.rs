@@ -27,7 +27,7 @@ pub(crate) fn request(
         context.volatile.cat.announce_switch();
     } else {
         context.persistent.to_mut().switch = None;
-        make(context, switch);
+        apply(context, switch);
     }
     Ok(())
 }
@@ -37,11 +37,11 @@ pub(crate) fn request(
 pub(crate) fn apply_pending(context: &mut Context<'_>) {
     if let Some(switch) = context.persistent.switch.clone() {
         context.persistent.to_mut().switch = None;
-        make(context, switch);
+        apply(context, switch);
     }
 }
 
-fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
+fn apply(context: &mut Context<'_>, switch: ProfileSwitch) {
     let before = context.persistent.enabled.clone();
     let after = match switch {
         ProfileSwitch::Enable(isd_p) if context.persistent.profile(&isd_p).is_some() => Some(isd_p),
@@ -49,9 +49,9 @@ fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
         ProfileSwitch::Enable(_) => return,
         // Disabling a test profile re-enables the profile before it (SGP.21 TPRO10). In other cases
         // no profile is enabled.
-        ProfileSwitch::Disable => context.persistent.way_back.clone(),
+        ProfileSwitch::Disable => context.persistent.previous_profile.clone(),
     };
-    remember_way_back(context, before.as_ref(), after.as_ref());
+    update_previous_profile(context, before.as_ref(), after.as_ref());
     context.persistent.to_mut().enabled.clone_from(&after);
     if let Some(disabled) = &before {
         notifications::notify(context, disabled, notification_event::DISABLE);
@@ -68,11 +68,11 @@ fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
 /// Updates the profile to return to. A test profile can be replaced only by the profile that was
 /// enabled before it. The same applies to a provisioning profile that replaced a profile that must
 /// not be disabled.
-fn remember_way_back(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
+fn update_previous_profile(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
     let persistent = &context.persistent;
     let profile = |isd_p: Option<&Aid>| isd_p.and_then(|isd_p| persistent.profile(isd_p));
-    let known = persistent.way_back.as_ref().filter(|way_back| Some(*way_back) != after);
-    let way_back = match profile(after).map(InstalledProfile::class) {
+    let known = persistent.previous_profile.as_ref().filter(|previous| Some(*previous) != after);
+    let previous = match profile(after).map(InstalledProfile::class) {
         // It does not change when one such profile replaces another.
         Some(ProfileClass::TEST | ProfileClass::PROVISIONING) if known.is_some() => known,
         Some(ProfileClass::TEST) => before.filter(|_| !has_class(profile(before), ProfileClass::TEST)),
@@ -82,9 +82,9 @@ fn remember_way_back(context: &mut Context<'_>, before: Option<&Aid>, after: Opt
         }),
         _ => None,
     };
-    let way_back = way_back.cloned();
-    if context.persistent.way_back != way_back {
-        context.persistent.to_mut().way_back = way_back;
+    let previous = previous.cloned();
+    if context.persistent.previous_profile != previous {
+        context.persistent.to_mut().previous_profile = previous;
     }
 }
 

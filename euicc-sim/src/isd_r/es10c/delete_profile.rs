@@ -45,9 +45,5 @@ fn decide(context: &Context<'_>, request: DeleteProfileRequest) -> Result<Aid, D
 /// Deletes a profile and creates its delete notifications.
 pub(super) fn delete(context: &mut Context<'_>, isd_p: &Aid) {
     notifications::notify(context, isd_p, notification_event::DELETE);
-    let persistent = context.persistent.to_mut();
-    persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
-    if persistent.way_back.as_ref() == Some(isd_p) {
-        persistent.way_back = None;
-    }
+    context.persistent.to_mut().remove_profile(isd_p);
 }

@@ -46,12 +46,14 @@ fn check_replacement(
         return Err(EnableResult::DISALLOWED_BY_POLICY);
     }
     let persistent = &context.persistent;
-    let way_back = persistent.way_back.as_ref().filter(|isd_p| persistent.profile(isd_p).is_some());
-    let leads_elsewhere = way_back.is_some_and(|way_back| *way_back != target.isd_p);
+    let previous = persistent.previous_profile.as_ref().filter(|isd_p| persistent.profile(isd_p).is_some());
+    let must_return_to_another = previous.is_some_and(|previous| *previous != target.isd_p);
     match enabled.class() {
-        ProfileClass::TEST if leads_elsewhere && !to_test => Err(EnableResult::WRONG_PROFILE_REENABLING),
+        ProfileClass::TEST if must_return_to_another && !to_test => {
+            Err(EnableResult::WRONG_PROFILE_REENABLING)
+        }
         // A profile protected by PPR1 was replaced only temporarily and must be enabled next.
-        ProfileClass::PROVISIONING if leads_elsewhere && !is_temporary => {
+        ProfileClass::PROVISIONING if must_return_to_another && !is_temporary => {
             Err(EnableResult::DISALLOWED_BY_POLICY)
         }
         _ => Ok(()),
