@@ -5,7 +5,7 @@ use super::StatusWord;
 /// Logical channels that a class byte can name.
 pub(crate) const CHANNELS: u8 = 20;
 
-/// A command, taken apart. Nothing about its meaning is decided here.
+/// A parsed command APDU. Parsing does not interpret the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Command<'a> {
     /// CLA.
@@ -16,22 +16,22 @@ pub(crate) struct Command<'a> {
     pub(crate) p1: u8,
     /// P2.
     pub(crate) p2: u8,
-    /// The data field; empty when there is none.
+    /// The data field; empty if absent.
     pub(crate) data: &'a [u8],
-    /// The most octets that the caller takes in one answer; `None` when it expects none.
+    /// Ne, the maximum length of the response data; `None` if no response data are expected.
     pub(crate) le: Option<Le>,
 }
 
 /// CLA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Class {
-    /// Who defines the instruction.
+    /// Class category of the instruction.
     pub(crate) kind: ClassKind,
     /// 0 to 19.
     pub(crate) channel: u8,
 }
 
-/// Who defines the instruction.
+/// Class category of an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClassKind {
     /// `0X`, `4X`, `6X`: ISO/IEC 7816-4.
@@ -43,14 +43,14 @@ pub(crate) enum ClassKind {
 /// Ne, the expected length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Le {
-    /// As much as there is, up to 256 or, in extended form, 65536 octets.
+    /// All available data, up to 256 or (extended length) 65536 octets.
     Maximum(usize),
-    /// So many octets.
+    /// Exactly this many octets.
     Exactly(usize),
 }
 
 impl Le {
-    /// The most octets that may be in the answer.
+    /// Maximum length of the response data.
     pub(crate) fn limit(self) -> usize {
         match self {
             Self::Maximum(octets) | Self::Exactly(octets) => octets,
@@ -58,11 +58,11 @@ impl Le {
     }
 }
 
-/// What an Le of 00 stands for.
+/// The number of octets that a short Le of 00 stands for.
 pub(crate) const SHORT_MAXIMUM: usize = 256;
 
 impl<'a> Command<'a> {
-    /// CLA as on the basic channel, INS, P1 and P2.
+    /// Returns the header with the CLA of the basic channel: CLA, INS, P1 and P2.
     pub(crate) fn header(&self) -> [u8; 4] {
         let class = match self.class.kind {
             ClassKind::Interindustry => 0x00,
@@ -71,19 +71,19 @@ impl<'a> Command<'a> {
         [class, self.ins, self.p1, self.p2]
     }
 
-    /// The most octets that may be in the answer; none where no Le is given.
+    /// Maximum length of the response data; zero without Le.
     pub(crate) fn le_limit(&self) -> usize {
         self.le.map_or(0, Le::limit)
     }
 
-    /// Takes a command apart.
+    /// Parses a command APDU.
     ///
     /// # Errors
-    /// 6700 when the lengths do not add up, 6E00, 6882 or 6884 for a class byte that means nothing here.
+    /// 6700 if the lengths are inconsistent; 6E00, 6882 or 6884 for an unsupported class byte.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, StatusWord> {
         let [cla, ins, p1, p2, body @ ..] = bytes else { return Err(StatusWord::WRONG_LENGTH) };
         let class = Class::parse(*cla)?;
-        // ISO/IEC 7816-3 cannot carry these.
+        // ISO/IEC 7816-3 reserves these instruction bytes.
         if matches!(ins >> 4, 6 | 9) {
             return Err(StatusWord::INSTRUCTION_NOT_SUPPORTED);
         }
@@ -135,7 +135,8 @@ impl Class {
         let (channel, secure_messaging) = match cla {
             0x00..=0x1F | 0x80..=0x9F => (cla & 0x03, cla & 0x0C != 0),
             0x40..=0x7F | 0xC0..=0xFE => (4 + (cla & 0x0F), cla & 0x20 != 0),
-            // 20 to 3F are reserved, AX was GSM's, FF starts a negotiation.
+            // 20 to 3F are reserved, AX is the class of GSM, FF starts a protocol and parameter
+            // selection.
             _ => return Err(StatusWord::CLASS_NOT_SUPPORTED),
         };
         if secure_messaging {
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_four_cases_short_and_extended() {
+    fn all_four_cases_are_parsed_with_short_and_extended_lengths() {
         use Le::{Exactly, Maximum};
         assert_eq!(parse("00700000"), Ok((0, vec![], None)));
         assert_eq!(parse("0070000001"), Ok((0, vec![], Some(Exactly(1)))));
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_do_not_add_up_are_refused() {
+    fn inconsistent_lengths_are_refused() {
         for hex in [
             "",
             "00",
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn class_bytes_name_a_channel_or_are_refused() {
+    fn class_bytes_encode_a_channel_or_are_refused() {
         for (hex, expected) in [("03", 3), ("83", 3), ("40", 4), ("CF", 19)] {
             assert_eq!(parse(&format!("{hex}A40000")).map(|parsed| parsed.0), Ok(expected), "{hex}");
         }

@@ -1,10 +1,8 @@
 //! AUTHENTICATE: TS 31.102 section 7.1, TS 33.102 section 6.3 and annex C.
 
-use std::num::NonZeroU8;
+pub(crate) mod algorithm;
 
 use crypto::aka::{Algorithm, Amf, Autn, Sqn};
-use crypto::milenage::{Constants, Milenage};
-use crypto::tuak::{ResLength, Tuak, TuakKey};
 use crypto::usim_test::UsimTest;
 use profile::FileIndex;
 use profile::element::AlgorithmId;
@@ -13,7 +11,7 @@ use profile::facts::{Aka, Counts, CountsOf};
 use super::StatusWord;
 use super::apdu::Command;
 use super::context::Context;
-use super::iso7816::may_authenticate;
+use super::iso7816::pin::may_authenticate;
 
 const GSM_CONTEXT: u8 = 0x80;
 const CONTEXT_3G: u8 = 0x81;
@@ -26,12 +24,14 @@ const SYNCHRONISATION_FAILURE: u8 = 0xDC;
 const GSM_ACCESS: usize = 27;
 const GSM_SECURITY_CONTEXT: usize = 38;
 
-/// Bits of sqnOptions: which checks of annex C.2 apply besides "greater than the last of this index". That 02, the
-/// default, is the protection against wrap around is what users of TS.48 are told; that 01 is the age is assumed.
+/// Bits of sqnOptions that enable the checks of annex C.2 in addition to "greater than the last of
+/// this index". The TS.48 documentation says that 02, the default, is the protection against wrap
+/// around; that 01 is the age limit is an assumption.
 const CHECK_AGE: u8 = 0x01;
 const CHECK_DELTA: u8 = 0x02;
 
-/// AUTHENTICATE on the application of the channel: TS 31.102 section 7.1 on a USIM, TS 31.103 section 7.1 on an ISIM.
+/// AUTHENTICATE on the application of the channel: TS 31.102 section 7.1 on a USIM, TS 31.103
+/// section 7.1 on an ISIM.
 pub(super) fn authenticate(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     if command.p1 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
@@ -59,13 +59,14 @@ pub(super) fn authenticate(context: &mut Context<'_>, command: &Command<'_>) -> 
         (GSM_CONTEXT, _) if is_usim && gsm => Err(StatusWord::WRONG_LENGTH),
         (CONTEXT_3G, _) => Err(StatusWord::WRONG_LENGTH),
         (GSM_CONTEXT, _) if is_usim => Err(StatusWord::AUTHENTICATION_ERROR_CONTEXT_NOT_SUPPORTED),
-        // VGCS/VBS (HTTP digest on an ISIM), GBA, MBMS, local key establishment have no keys here.
+        // There are no keys for VGCS/VBS (HTTP digest on an ISIM), GBA, MBMS and local key
+        // establishment.
         (0x82 | 0x84..=0x86, _) => Err(StatusWord::AUTHENTICATION_ERROR_CONTEXT_NOT_SUPPORTED),
         _ => Err(StatusWord::INCORRECT_P1_P2),
     }
 }
 
-/// The application of the channel, as long as the current directory is its own or one below.
+/// The application of the channel, if the current directory is its ADF or below it.
 pub(super) fn current_application(context: &Context<'_>) -> Result<FileIndex, StatusWord> {
     let place = context.place()?;
     let adf = place.adf.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
@@ -73,14 +74,15 @@ pub(super) fn current_application(context: &Context<'_>) -> Result<FileIndex, St
     here.find(|directory| *directory == adf).ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)
 }
 
-/// SRES and Kc.
+/// Returns SRES and Kc.
 fn in_gsm_context(context: &mut Context<'_>, adf: FileIndex, rand: &[u8; 16]) -> Result<Vec<u8>, StatusWord> {
     let algorithm = begin(context, adf)?;
     let triplet = algorithm.triplet(rand);
     answer(Vec::new(), &[&triplet.sres, triplet.kc.expose()])
 }
 
-/// RES, CK, IK, and Kc if asked for; or AUTS when the network's sequence number is not fresh.
+/// Returns RES, CK, IK, and Kc if service 27 is available; or AUTS if the sequence number is not
+/// fresh.
 fn in_3g_context(
     context: &mut Context<'_>,
     adf: FileIndex,
@@ -107,7 +109,7 @@ fn in_3g_context(
     answer(vec![SUCCESSFUL], &parts)
 }
 
-/// Each part after its length.
+/// Appends each part after its length.
 fn answer(mut answer: Vec<u8>, parts: &[&[u8]]) -> Result<Vec<u8>, StatusWord> {
     for part in parts {
         answer.push(u8::try_from(part.len()).map_err(|_| StatusWord::TECHNICAL_PROBLEM)?);
@@ -116,16 +118,12 @@ fn answer(mut answer: Vec<u8>, parts: &[&[u8]]) -> Result<Vec<u8>, StatusWord> {
     Ok(answer)
 }
 
-/// Whether the card has the algorithm that these parameters are for.
-pub(crate) fn supports(aka: &Aka) -> bool {
-    algorithm(aka).is_some()
-}
-
-/// The application's algorithm with its keys; one authentication more is counted, whatever comes of it.
+/// Returns the algorithm of the application with its keys, and counts the authentication regardless
+/// of its result.
 fn begin(context: &mut Context<'_>, adf: FileIndex) -> Result<Algorithm, StatusWord> {
     let unsupported = StatusWord::AUTHENTICATION_ERROR_CONTEXT_NOT_SUPPORTED;
     let (aka, counts) = parameters(context, adf).ok_or(unsupported)?;
-    let algorithm = algorithm(aka).ok_or(unsupported)?;
+    let algorithm = algorithm::algorithm(aka).ok_or(unsupported)?;
     if let Some(most) = aka.authentication_counter_max
         && aka.algorithm != AlgorithmId::USIM_TEST_ALGORITHM
     {
@@ -137,7 +135,7 @@ fn begin(context: &mut Context<'_>, adf: FileIndex) -> Result<Algorithm, StatusW
     Ok(algorithm)
 }
 
-/// The parameters of an application, and the counts that go with them.
+/// The parameters of an application and its counters.
 fn parameters<'a>(context: &'a Context<'_>, adf: FileIndex) -> Option<(&'a Aka, &'a Counts)> {
     let all = &context.profile().ok()?.facts.aka;
     let of = |adf| all.iter().find(|aka| aka.adf == adf);
@@ -163,35 +161,11 @@ fn counts_mut<'a>(context: &'a mut Context<'_>, adf: FileIndex) -> Result<&'a mu
     }
 }
 
-fn algorithm(aka: &Aka) -> Option<Algorithm> {
-    match aka.algorithm {
-        AlgorithmId::MILENAGE => {
-            let k = aka.key.expose().try_into().ok()?;
-            let opc = aka.opc.expose().try_into().ok()?;
-            let r = aka.rotation_constants.0.as_slice().try_into().ok()?;
-            let (constants, []) = aka.xoring_constants.as_chunks::<16>() else { return None };
-            let c = constants.try_into().ok()?;
-            Some(Algorithm::Milenage(Milenage::with_constants(k, opc, Constants { r, c })))
-        }
-        AlgorithmId::TUAK => {
-            let k = TuakKey::from_bytes(aka.key.expose())?;
-            let topc = aka.opc.expose().try_into().ok()?;
-            let res_length = ResLength::from_octets(aka.res_length()?)?;
-            let iterations = NonZeroU8::new(aka.keccak_iterations)?;
-            let tuak = Tuak::new(k, topc).with_res_length(res_length).with_iterations(iterations);
-            Some(Algorithm::Tuak(tuak))
-        }
-        AlgorithmId::USIM_TEST_ALGORITHM => {
-            let algorithm = UsimTest::new(aka.key.expose().try_into().ok()?);
-            algorithm.with_res_length(aka.res_length()?).ok().map(Algorithm::UsimTest)
-        }
-        _ => None,
-    }
-}
-
-/// TS 33.102 annex C.2: no jump of more than delta, none older than the limit, higher than the last of its index.
+/// The checks of TS 33.102 annex C.2: the sequence number is at most delta higher than the highest
+/// accepted one, not older than the age limit, and higher than the last of its index.
 ///
-/// The test algorithm has neither delta nor limit, and a challenge by which a tester asks for resynchronisation.
+/// The test algorithm has no delta and no age limit, but an AMF with which a tester requests
+/// resynchronisation.
 fn is_fresh(aka: &Aka, numbers: &[u64], sqn: Sqn, amf: Amf) -> bool {
     let last = numbers.get(usize::from(sqn.ind())).copied().unwrap_or(u64::MAX);
     let is_new = sqn.seq() > last;
@@ -216,7 +190,7 @@ mod tests {
 
     const HIGHEST_SEQ: u64 = (1 << 43) - 1;
 
-    /// The numbers of the indices 0, 1, 2 and 31; the others are 0.
+    /// Returns an array with the given numbers at the indices 0, 1, 2 and 31, and 0 elsewhere.
     fn sqn([first, second, third, last]: [u64; 4]) -> Vec<u64> {
         let mut sqn = vec![0; 32];
         sqn[..3].copy_from_slice(&[first, second, third]);
@@ -244,24 +218,25 @@ mod tests {
         }
     }
 
-    /// One case a row: what it shows; sqnOptions, SEQ of the indices 0, 1, 2 and 31; SEQ and IND received; fresh or not.
+    /// Columns: case; sqnOptions; SEQ of the indices 0, 1, 2 and 31; received SEQ and IND; expected
+    /// result.
     #[test]
-    fn sequence_numbers_are_fresh_as_annex_c_says() {
+    fn freshness_of_sequence_numbers_follows_annex_c() {
         const NONE: u8 = 0;
         const BOTH: u8 = CHECK_AGE | CHECK_DELTA;
         for (case, options, numbers, (seq, ind), expected) in [
-            ("the first of all", BOTH, [0, 0, 0, 0], (1, 0), true),
+            ("the first number", BOTH, [0, 0, 0, 0], (1, 0), true),
             ("zero is never fresh", BOTH, [0, 0, 0, 0], (0, 0), false),
-            ("the same again", BOTH, [50, 0, 0, 0], (50, 0), false),
+            ("the same number", BOTH, [50, 0, 0, 0], (50, 0), false),
             ("lower, same index", BOTH, [50, 0, 0, 0], (49, 0), false),
             ("one higher, same index", BOTH, [50, 0, 0, 0], (51, 0), true),
-            ("the same SEQ, an index that has not seen it", BOTH, [50, 0, 0, 0], (50, 1), true),
+            ("the same SEQ, another index", BOTH, [50, 0, 0, 0], (50, 1), true),
             ("lower, another index", BOTH, [50, 0, 0, 0], (1, 1), true),
-            ("lower than that other index has", BOTH, [50, 20, 0, 0], (20, 1), false),
+            ("equal to the last of the other index", BOTH, [50, 20, 0, 0], (20, 1), false),
             ("the last index", BOTH, [50, 0, 0, 49], (50, 31), true),
-            ("the last index, the same again", BOTH, [50, 0, 0, 50], (50, 31), false),
-            ("IND wraps, SEQ goes on", BOTH, [50, 0, 0, 50], (51, 0), true),
-            ("IND wraps, SEQ does not go on", BOTH, [50, 0, 0, 50], (50, 0), false),
+            ("the last index, the same number", BOTH, [50, 0, 0, 50], (50, 31), false),
+            ("IND wraps, SEQ increases", BOTH, [50, 0, 0, 50], (51, 0), true),
+            ("IND wraps, SEQ does not increase", BOTH, [50, 0, 0, 50], (50, 0), false),
             ("ahead by delta", BOTH, [50, 0, 0, 0], (1050, 0), true),
             ("ahead by delta and one", BOTH, [50, 0, 0, 0], (1051, 0), false),
             ("delta counts from the highest of all indices", BOTH, [0, 0, 50, 0], (1050, 0), true),
@@ -271,14 +246,21 @@ mod tests {
             ("as old as the limit", BOTH, [500, 0, 0, 0], (400, 1), false),
             ("older than the limit", BOTH, [500, 0, 0, 0], (1, 1), false),
             ("age is not checked", CHECK_DELTA, [500, 0, 0, 0], (1, 1), true),
-            ("nothing is checked but the order", NONE, [500, 0, 0, 0], (HIGHEST_SEQ, 1), true),
+            ("only the order is checked", NONE, [500, 0, 0, 0], (HIGHEST_SEQ, 1), true),
             ("the order is always checked", NONE, [500, 0, 0, 0], (500, 0), false),
-            ("the highest SEQ there is", BOTH, [HIGHEST_SEQ - 1, 0, 0, 0], (HIGHEST_SEQ, 0), true),
-            ("after which there is nothing", BOTH, [HIGHEST_SEQ, 0, 0, 0], (HIGHEST_SEQ, 0), false),
-            ("not even by beginning anew", BOTH, [HIGHEST_SEQ, 0, 0, 0], (1, 1), false),
+            ("the highest possible SEQ", BOTH, [HIGHEST_SEQ - 1, 0, 0, 0], (HIGHEST_SEQ, 0), true),
+            (
+                "the same number after the highest possible SEQ",
+                BOTH,
+                [HIGHEST_SEQ, 0, 0, 0],
+                (HIGHEST_SEQ, 0),
+                false,
+            ),
+            ("a restart after the highest possible SEQ", BOTH, [HIGHEST_SEQ, 0, 0, 0], (1, 1), false),
         ] {
             let received = Sqn::from_seq_ind(seq, ind).unwrap();
-            // AMF with and without the separation bit, and what asks a test USIM only: it makes no difference here.
+            // AMF with and without the separation bit, and the resynchronisation request of a test
+            // USIM: none changes the result here.
             for amf in [[0x80, 0], [0, 0], [0xFF, 0xFF]] {
                 let fresh = is_fresh(&aka(options), &sqn(numbers), received, Amf::from_bytes(amf));
                 assert_eq!(fresh, expected, "{case}");
@@ -287,9 +269,10 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_number_is_that_of_the_whole_array() {
+    fn the_highest_number_is_taken_from_the_whole_array() {
         for (numbers, expected) in [
-            // SQN_MS 31, as cards say that have accepted nothing yet: libosmocore's tests have such an AUTS.
+            // SQN_MS is 31 for cards that have accepted no number yet. libosmocore's tests have
+            // such an AUTS.
             ([0, 0, 0, 0], (0, 31)),
             ([7, 0, 0, 0], (7, 0)),
             ([7, 9, 8, 0], (9, 1)),
@@ -302,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tester_may_ask_for_resynchronisation() {
+    fn a_tester_can_request_resynchronisation() {
         let mut aka = aka(CHECK_AGE | CHECK_DELTA);
         aka.algorithm = AlgorithmId::USIM_TEST_ALGORITHM;
         for (seq, ind, amf, expected) in [
@@ -310,7 +293,7 @@ mod tests {
             (501, 0, [0xFF, 0xFF], false),
             (501, 0, [0xFF, 0xFE], true),
             (500, 0, [0x80, 0], false),
-            // Neither delta nor age limit.
+            // No delta and no age limit.
             (HIGHEST_SEQ, 0, [0x80, 0], true),
             (1, 1, [0x80, 0], true),
         ] {

@@ -1,157 +1,36 @@
 //! The card application toolkit: TS 102 221 section 11.2, TS 102 223.
 //!
-//! To what a consumer's card does only REFRESH belongs (sections 5.2, 6.4.7 and 6.6.13): "eUICC Profile State Change" to a
-//! terminal whose profile says that it knows this mode, "UICC Reset" to another. To a terminal that has not said that it
-//! performs REFRESH, as most tools that manage eUICCs have not, nothing is announced: the change of profiles waits for
-//! the next reset.
+//! A consumer card uses only REFRESH (sections 5.2, 6.4.7 and 6.6.13). The mode is "eUICC Profile
+//! State Change" if the terminal profile announces it, otherwise "UICC Reset". Most tools that
+//! manage eUICCs do not announce REFRESH; for them, the profile switch waits for the next reset.
 //!
-//! A profile with several identities has an applet that listens to where the terminal is (`super::multi_imsi`).
+//! A profile with several identities has an applet that follows the location of the terminal
+//! (`super::multi_imsi`).
 //!
-//! A card for M2M asks for more (`queue`), one thing at a time, each for an owner that is told how it went; a REFRESH
-//! waits until all else has been done. What the terminal has not said that it can do it is not asked.
+//! An M2M eUICC uses more proactive commands (`queue`). They are sent one at a time, and each has
+//! an owner that receives the result. A REFRESH waits until all others are finished. Commands that
+//! the terminal profile does not support are not sent.
 
-mod known;
-mod queue;
-mod refresh;
-mod unheard;
+mod deferred;
 
 use std::mem;
 
-use rsp::ota::cat::{self as toolkit_words, Facility, RefreshMode, TerminalProfile};
+use rsp::ota::cat::{Facility, RefreshMode, TerminalProfile};
 
 use super::StatusWord;
 use super::apdu::{Command, Le};
-use super::channel::Channel;
 use super::context::Context;
-use super::iso7816;
+use super::iso7816::select;
 use super::m2m::toolkit;
 use super::multi_imsi;
 use super::state::Volatile;
+use super::state::cat::queue::ResponseOutcome;
+use super::state::cat::refresh::{self, Refresh};
+pub(crate) use super::state::cat::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE};
 use super::switch;
+use crate::state::channel::Channel;
 
-pub(crate) use known::{has_streams, tells};
-pub(crate) use queue::{Owner, is_done};
-
-use queue::{Answered, Queue};
-use refresh::Refresh;
-use unheard::{Unheard, hear_again};
-
-/// Instructions: TS 102 221 section 11.2.
-pub(crate) const TERMINAL_PROFILE: u8 = 0x10;
-pub(crate) const TERMINAL_RESPONSE: u8 = 0x14;
-pub(crate) const ENVELOPE: u8 = 0xC2;
-
-/// What is known of the terminal, and what is wanted of it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cat {
-    terminal: TerminalProfile,
-    refresh: Refresh,
-    queue: Queue,
-    /// The terminal is told of a change of profiles only when this is over.
-    refresh_is_held: bool,
-    /// The reset that was to make a change did not, because the memory failed.
-    is_change_late: bool,
-    /// What was said while the memory failed.
-    unheard: Unheard,
-    /// What a card for M2M is about.
-    pub(crate) toolkit: toolkit::Toolkit,
-    /// What the applet of several identities has heard.
-    pub(crate) identities: multi_imsi::Listening,
-}
-
-impl Cat {
-    /// What a command that succeeded ends with.
-    pub(crate) fn status(&self) -> StatusWord {
-        self.announced_length().map_or(StatusWord::OK, StatusWord::proactive)
-    }
-
-    /// Whether a proactive command waits for FETCH.
-    pub(crate) fn is_announced(&self) -> bool {
-        self.announced_length().is_some()
-    }
-
-    fn announced_length(&self) -> Option<usize> {
-        // One at a time: until the terminal has answered a REFRESH, nothing else.
-        if matches!(self.refresh, Refresh::Fetched(_)) {
-            return None;
-        }
-        let refresh = || self.announced_refresh().map(|mode| refresh::command(mode).len());
-        self.queue.announced().map(<[u8]>::len).or_else(refresh)
-    }
-
-    fn announced_refresh(&self) -> Option<RefreshMode> {
-        let Refresh::Waiting(mode) = self.refresh else { return None };
-        let may_be = self.terminal.can(Facility::REFRESH) && self.queue.is_empty() && !self.refresh_is_held;
-        may_be.then_some(mode)
-    }
-
-    /// Whether another proactive command has to wait.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.refresh != Refresh::None && self.terminal.can(Facility::REFRESH)
-    }
-
-    /// The terminal is to be told that the enabled profile is about to change.
-    pub(crate) fn announce_change(&mut self) {
-        self.refresh = Refresh::Waiting(RefreshMode::ProfileStateChange);
-    }
-
-    /// The same with the next STATUS: a terminal that stays on would not reset the card again by itself, and one whose memory
-    /// goes on failing is not to be reset without a pause.
-    pub(crate) fn announce_change_later(&mut self) {
-        self.is_change_late = true;
-    }
-
-    /// The terminal is to reset the card: SGP.22 section 5.7.19.
-    pub(crate) fn announce_reset(&mut self) {
-        self.refresh = Refresh::Waiting(RefreshMode::UiccReset);
-    }
-
-    /// Whether a REFRESH has to wait although nothing else is asked of the terminal.
-    pub(crate) fn hold_refresh(&mut self, held: bool) {
-        self.refresh_is_held = held;
-    }
-
-    /// What the terminal has said that it can do.
-    pub(crate) fn terminal(&self) -> &TerminalProfile {
-        &self.terminal
-    }
-
-    /// The terminal begins anew: nothing is asked or known any more but what it can do and that a REFRESH waits for it.
-    pub(crate) fn forget(&mut self) {
-        let terminal = mem::take(&mut self.terminal);
-        let refresh = match self.refresh {
-            // It is not going to be answered any more, and to ask again would go on without end: the next reset does it.
-            Refresh::Fetched(_) => Refresh::None,
-            other => other,
-        };
-        *self = Self { terminal, refresh, is_change_late: self.is_change_late, ..Self::default() };
-    }
-
-    /// Asks the terminal for something. `false` when it has said that it cannot, and then nothing comes of it.
-    pub(crate) fn ask(&mut self, owner: Owner, command: toolkit_words::Command) -> bool {
-        known::is_known(&command, &self.terminal) && self.queue.push(owner, command)
-    }
-
-    /// Takes back what the owner asked for and the terminal has not fetched.
-    pub(crate) fn withdraw(&mut self, owner: Owner) {
-        self.queue.withdraw(owner);
-    }
-
-    /// Whether there is room to ask for so many things more.
-    pub(crate) fn has_room(&self, commands: usize) -> bool {
-        self.queue.has_room(commands)
-    }
-
-    /// The memory failed to take in what this command said.
-    pub(crate) fn keep(&mut self, command: &Command<'_>) {
-        self.unheard.keep(command);
-    }
-
-    /// Whether the owner waits for the terminal.
-    pub(crate) fn is_asking(&self, owner: Owner) -> bool {
-        self.queue.has(owner)
-    }
-}
+use deferred::process_deferred;
 
 /// TERMINAL PROFILE: TS 102 221 section 11.2.1.
 pub(crate) fn terminal_profile(
@@ -161,7 +40,7 @@ pub(crate) fn terminal_profile(
     match (command.p1, command.p2, command.data) {
         (0, 0, []) => Err(StatusWord::WRONG_LENGTH),
         (0, 0, octets) => {
-            hear_again(context);
+            process_deferred(context);
             begin(context, octets);
             Ok(Vec::new())
         }
@@ -169,7 +48,7 @@ pub(crate) fn terminal_profile(
     }
 }
 
-/// With a terminal that can do this.
+/// Starts the toolkit applications with a new terminal profile.
 fn begin(context: &mut Context<'_>, profile: &[u8]) {
     context.volatile.cat.terminal = TerminalProfile(profile.to_vec());
     if context.m2m().is_ok() {
@@ -178,7 +57,7 @@ fn begin(context: &mut Context<'_>, profile: &[u8]) {
     multi_imsi::begin(context);
 }
 
-/// TERMINAL CAPABILITY: TS 102 221 section 11.1.19. Looked through, nothing in it changes this card.
+/// TERMINAL CAPABILITY: TS 102 221 section 11.1.19. The data are validated and otherwise ignored.
 pub(crate) fn terminal_capability(command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     if (command.p1, command.p2) != (0, 0) {
         return Err(StatusWord::INCORRECT_P1_P2);
@@ -189,21 +68,22 @@ pub(crate) fn terminal_capability(command: &Command<'_>) -> Result<Vec<u8>, Stat
     }
 }
 
-/// STATUS: TS 102 221 section 11.1.2. Its regular coming is what a card has instead of a clock.
+/// STATUS: TS 102 221 section 11.1.2. The terminal sends it periodically, so it serves as the
+/// card's clock.
 pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    hear_again(context);
-    let answer = iso7816::status(context, command);
-    let (is_m2m, has_identities) = (context.m2m().is_ok(), multi_imsi::is_there(context));
+    process_deferred(context);
+    let answer = select::status(context, command);
+    let (is_m2m, has_identities) = (context.m2m().is_ok(), multi_imsi::is_installed(context));
     if context.channel == 0 && (is_m2m || has_identities) {
         context.volatile.cat.queue.release();
-        if mem::take(&mut context.volatile.cat.is_change_late) {
-            context.volatile.cat.announce_change();
+        if mem::take(&mut context.volatile.cat.is_switch_late) {
+            context.volatile.cat.announce_switch();
         }
         if is_m2m {
-            toolkit::polled(context);
+            toolkit::status_received(context);
         }
         if has_identities {
-            multi_imsi::polled(context);
+            multi_imsi::status_received(context);
         }
     }
     answer
@@ -217,21 +97,21 @@ pub(crate) fn envelope(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     if command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
-    hear_again(context);
+    process_deferred(context);
     context.volatile.cat.queue.release();
-    hear_envelope(context, command.data)
+    process_envelope(context, command.data)
 }
 
-fn hear_envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+fn process_envelope(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     if context.m2m().is_ok() {
         return toolkit::envelope(context, data);
     }
-    if multi_imsi::envelope(context, data) { Ok(Vec::new()) } else { unheard_envelope(data) }
+    if multi_imsi::envelope(context, data) { Ok(Vec::new()) } else { unhandled_envelope(data) }
 }
 
-/// No application here waits for an event, a timer or a choice, or has a say in calls: these pass without an answer. What
-/// is sent for an application to act on, nobody takes.
-fn unheard_envelope(data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+/// Processes an envelope on a card without a toolkit application for it. Events, timer expirations,
+/// menu selections and call control get an empty response. Downloads are refused.
+fn unhandled_envelope(data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     /// SMS-PP and cell broadcast download: TS 31.111 section 9.1.
     const DOWNLOADS: [u32; 2] = [0xD1, 0xD2];
     match rsp::der::tlv::split(data) {
@@ -279,12 +159,12 @@ pub(crate) fn terminal_response(
     if (command.p1, command.p2) != (0, 0) {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
-    context.volatile.cat.unheard.forget_response();
-    hear_response(context, command.data)
+    context.volatile.cat.deferred.discard_response();
+    process_response(context, command.data)
 }
 
-/// What the terminal has done of that which was fetched.
-fn hear_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
+/// Processes the result of the fetched command.
+fn process_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Refresh::Fetched(mode) = context.volatile.cat.refresh else {
         return queued_response(context, data);
     };
@@ -293,35 +173,36 @@ fn hear_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, Stat
     match result >> 4 {
         // Performed.
         0 => {
-            switch::make_due(context);
+            switch::apply_pending(context);
             if mode == RefreshMode::ProfileStateChange {
-                multi_imsi::make_due(context);
-                // Section 6.4.7: as after an activation, before the answer to this command.
+                multi_imsi::apply_pending(context);
+                // TS 102 223 section 6.4.7: the state is as after activation, before the response
+                // to this command.
                 *context.volatile = Volatile::after_reset(Channel::fresh(&context.persistent));
             }
         }
-        // Not now, but it may be worth trying again: announced from the next command on.
+        // Temporary failure: announced again with the next command.
         2 => {
             context.volatile.cat.refresh = Refresh::Waiting(mode);
             context.warning = Some(StatusWord::OK);
         }
-        // Not at all: the switch stays due, and the next reset makes it.
+        // Refused: the switch stays pending, and the next reset applies it.
         _ => {}
     }
     Ok(Vec::new())
 }
 
-/// TERMINAL RESPONSE to something else than REFRESH.
+/// Processes TERMINAL RESPONSE to a queued command.
 fn queued_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     if !context.volatile.cat.queue.is_fetched() {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    let tries = toolkit::numbers(context).tries_of_a_command;
+    let tries = context.toolkit_settings().tries_of_a_command;
     match context.volatile.cat.queue.answer(data, tries) {
-        Answered::Nobody => return Err(StatusWord::INCORRECT_DATA),
-        Answered::Later => {}
-        Answered::Done(owner, asked, response) => {
-            toolkit::answered(context, owner, &asked, response.as_ref());
+        ResponseOutcome::Unmatched => return Err(StatusWord::INCORRECT_DATA),
+        ResponseOutcome::Retry => {}
+        ResponseOutcome::Finished(owner, command, response) => {
+            toolkit::response_received(context, owner, &command, response.as_ref());
             if response.is_none() {
                 return Err(StatusWord::INCORRECT_DATA);
             }
@@ -330,7 +211,8 @@ fn queued_response(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, St
     Ok(Vec::new())
 }
 
-/// The general result, if the answer is one to REFRESH in this mode; tags with or without "comprehension required".
+/// The general result, if the response is to REFRESH in this mode. Tags are accepted with and
+/// without the "comprehension required" flag.
 fn general_result(data: &[u8], mode: RefreshMode) -> Option<u8> {
     let elements = rsp::der::tlv::each(data).ok()?;
     let find = |number: u32| {

@@ -1,83 +1,9 @@
 //! Logical channels: TS 102 221 sections 8.7 and 11.1.17.
 
-use profile::FileIndex;
-
 use super::StatusWord;
 use super::apdu::{CHANNELS, Command, Le};
 use super::context::Context;
-use super::isd_r::store_data::Chain;
-use super::iso7816::Transfer;
-use super::state::Persistent;
-
-/// One open channel. It shares nothing with the others.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Channel {
-    pub(crate) selection: Selection,
-    pub(crate) waiting: Waiting,
-    /// A data object of the current EF that is passed on in blocks.
-    pub(crate) transfer: Option<Transfer>,
-}
-
-/// What GET RESPONSE would give.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Waiting {
-    pub(crate) data: Vec<u8>,
-    /// What the data end with, where it is not the ordinary end.
-    pub(crate) status: Option<StatusWord>,
-}
-
-/// What is selected on a channel.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Selection {
-    /// Nothing: no profile is enabled, or it has been switched since.
-    #[default]
-    Nothing,
-    /// The ISD-R, and a command to it that is still arriving.
-    IsdR(Option<Chain>),
-    /// The ECASD.
-    Ecasd,
-    /// A security domain of the enabled profile, by its place among them.
-    SecurityDomain(usize),
-    /// A place in the file system of the enabled profile.
-    Files(Place),
-}
-
-/// A place in the file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The current directory.
-    pub(crate) directory: FileIndex,
-    /// The application that was selected last on this channel.
-    pub(crate) adf: Option<FileIndex>,
-    /// The current EF.
-    pub(crate) ef: Option<CurrentEf>,
-}
-
-/// The current EF and the record pointer in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CurrentEf {
-    pub(crate) file: FileIndex,
-    /// The current record, from 1; 0 before the first.
-    pub(crate) record: usize,
-}
-
-impl Place {
-    /// The MF.
-    pub(crate) const MF: Self = Self { directory: FileIndex::MF, adf: None, ef: None };
-}
-
-impl Channel {
-    /// What a reset, and opening a channel, select: the MF if there is one.
-    pub(crate) fn fresh(persistent: &Persistent) -> Self {
-        let selection = match persistent.enabled_profile() {
-            Some(profile) if profile.content.files.file(FileIndex::MF).is_some() => {
-                Selection::Files(Place::MF)
-            }
-            _ => Selection::Nothing,
-        };
-        Self { selection, ..Self::default() }
-    }
-}
+use super::state::channel::Channel;
 
 /// MANAGE CHANNEL: TS 102 221 section 11.1.17.
 pub(crate) fn manage_channel(
@@ -108,7 +34,7 @@ fn open_any(context: &mut Context<'_>, le: Option<Le>) -> Result<Vec<u8>, Status
     Ok(vec![number])
 }
 
-/// Nothing of the channel on which the command came is passed on, be it the basic one or another.
+/// Opens a channel. It inherits nothing from the channel on which the command came.
 fn open(context: &mut Context<'_>, number: u8) -> Result<Vec<u8>, StatusWord> {
     if context.volatile.channels.contains_key(&number) {
         return Err(StatusWord::INCORRECT_P1_P2);

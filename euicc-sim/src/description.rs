@@ -1,4 +1,4 @@
-//! What a card is before anything happens to it: identity, keys, capabilities.
+//! The description of a card: identity, keys, capabilities.
 
 mod capabilities;
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::m2m::M2mDescription;
 
-/// The description of one card; a file of settings holds it as it is.
+/// The description of one card. Its serialised form is the format of card description files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardDescription {
     /// EID.
@@ -23,41 +23,43 @@ pub struct CardDescription {
     pub atr: Octets,
     /// The card's own certificates and keys, the preferred CI first.
     pub credentials: Vec<CardCredential>,
-    /// Certificates of the CIs whose servers the card believes, in DER, the preferred first.
+    /// Certificates of the trusted CIs in DER, in the order of preference.
     pub trusted_cis: Vec<Octets>,
     /// Values of EUICCInfo1 and EUICCInfo2.
     #[serde(default)]
     pub capabilities: Capabilities,
     /// The root SM-DS.
     pub root_ds_address: String,
-    /// The default SM-DP+ that the card leaves the factory with.
+    /// The initial default SM-DP+ address.
     pub default_dp_address: Option<String>,
-    /// The Rules Authorisation Table, first match counts.
+    /// The Rules Authorisation Table. The first matching rule applies.
     pub rules_authorisation_table: Vec<AuthorisationRule>,
     /// Octets of non-volatile memory for profiles.
     pub memory_size: u32,
-    /// Indulgences toward real peers; none unless asked for.
+    /// Accepted deviations of peers; empty by default.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
-    /// What makes the card an M2M eUICC (SGP.02) in the place of a consumer one: it needs no `credentials` then.
+    /// The M2M part of the description. If present, the card is an M2M eUICC (SGP.02) instead of a
+    /// consumer card and needs no `credentials`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub m2m: Option<Box<M2mDescription>>,
 }
 
-/// Something that the standard refuses and a known peer does.
+/// A deviation from the standard by a known peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quirk {
-    /// Segments of a package longer than 1020 octets (section 2.5.3), as pySim's osmo-smdpp makes them: up to 1036.
+    /// Accepts segments longer than 1020 octets (section 2.5.3). pySim's osmo-smdpp sends up to
+    /// 1036.
     LongSegments,
 }
 
-/// A key of the card and what vouches for it.
+/// A private key of the card with its certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardCredential {
     /// CERT.EUICC, DER.
     pub euicc_certificate: Octets,
-    /// SK.EUICC: the number d in 32 octets, on the curve of the certificate.
+    /// SK.EUICC: the scalar d in 32 octets, on the curve of the certificate.
     pub euicc_key: SecretOctets,
     /// CERT.EUM, DER.
     pub eum_certificate: Octets,
@@ -69,38 +71,39 @@ pub struct AuthorisationRule {
     /// Bits of PprIds, [`ppr`].
     #[serde(with = "capabilities::ppr_by_name")]
     pub ppr_ids: Vec<usize>,
-    /// For which operators.
+    /// The operators to which the rule applies.
     pub allowed_operators: Vec<AllowedOperator>,
-    /// Whether the user must consent.
+    /// True if end user consent is required.
     pub consent_required: bool,
 }
 
 /// An operator of the RAT.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowedOperator {
-    /// MCC and MNC as TS 24.008 codes them, six digits in hexadecimal; E stands for any digit.
+    /// MCC and MNC coded as in TS 24.008, six hexadecimal digits; E stands for any digit.
     #[serde(with = "mcc_mnc_in_hexadecimal")]
     pub mcc_mnc: [u8; 3],
-    /// EF.GID1; empty for any, absent for owners without one.
+    /// EF.GID1; empty for any value, `None` for profile owners without one.
     pub gid1: Option<Octets>,
-    /// EF.GID2; empty for any, absent for owners without one.
+    /// EF.GID2; empty for any value, `None` for profile owners without one.
     pub gid2: Option<Octets>,
 }
 
-/// T=0 and global interface bytes as TS 102 221 section 6.3 has them; the historical bytes say (ISO/IEC 7816-4
-/// section 12.1.1): files by name, path, identifier and short identifier, extended length, channels that the card
-/// assigns, eight or more of them, "LNDFALL".
+/// The answer to reset: T=0 and the global interface bytes of TS 102 221 section 6.3. The
+/// historical bytes (ISO/IEC 7816-4 section 12.1.1) announce selection by name, path, identifier
+/// and short identifier, extended length, channel number assignment by the card, eight or more
+/// channels, and "LNDFALL".
 const ATR: [u8; 22] = [
     0x3B, 0x9F, 0x96, 0x80, 0x1F, 0xC7, 0x80, 0x31, 0xE0, 0x73, 0xFE, 0x21, 0x57, 0x57, b'L', b'N', b'D',
     b'F', b'A', b'L', b'L', TCK,
 ];
 
-/// The exclusive or of everything after the first byte is zero.
+/// The check byte: the exclusive OR of all bytes after the first is zero.
 const TCK: u8 = 0xED;
 
 impl CardDescription {
-    /// A card with these credentials that trusts the CIs above them, has room for some fifty ordinary profiles, and
-    /// allows both policy rules to every operator, with the user's consent.
+    /// A card with these credentials. It trusts their CIs, has room for about fifty ordinary
+    /// profiles, and allows both policy rules for every operator with end user consent.
     pub fn default_for(eid: Eid, credentials: &[EuiccCredentials]) -> Self {
         Self {
             eid,
@@ -125,19 +128,19 @@ impl CardDescription {
         }
     }
 
-    /// What the card offers to profile packages.
+    /// The capabilities that the card offers to profile packages.
     pub(crate) fn package_capabilities(&self) -> profile::Capabilities {
         let services = self.capabilities.uicc_capability.iter().filter_map(|bit| service(*bit)).collect();
         profile::Capabilities { services, ..profile::Capabilities::default() }
     }
 
-    /// The RAT as ES10b.GetRAT shows it.
+    /// The RAT as returned by ES10b.GetRAT.
     pub(crate) fn rat(&self) -> Vec<ProfilePolicyAuthorisationRule> {
         self.rules_authorisation_table.iter().map(AuthorisationRule::to_wire).collect()
     }
 }
 
-/// The service of a profile package that a bit of UICCCapability stands for.
+/// The profile package service for a bit of UICCCapability.
 fn service(bit: usize) -> Option<Service> {
     Some(match bit {
         uicc_capability::USIM => Service::USIM,
@@ -170,7 +173,7 @@ impl From<&EuiccCredentials> for CardCredential {
 }
 
 impl AuthorisationRule {
-    /// Whether this line lets `operator` use the policy rule with this bit.
+    /// True if this line allows the policy rule with this bit for `operator`.
     pub(crate) fn allows(&self, rule: usize, operator: &OperatorId) -> bool {
         self.ppr_ids.contains(&rule)
             && self.allowed_operators.iter().any(|allowed| allowed.to_wire().stands_for(operator))
@@ -213,12 +216,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_to_reset_checks() {
+    fn the_check_byte_of_the_answer_to_reset_is_correct() {
         assert_eq!(ATR.iter().skip(1).fold(0, |sum, octet| sum ^ octet), 0);
     }
 
     #[test]
-    fn an_ordinary_card_lets_every_operator_use_both_policy_rules() {
+    fn the_default_card_allows_both_policy_rules_for_every_operator() {
         let eid = "89049032000000000000000000000196".parse().unwrap();
         let card = CardDescription::default_for(eid, &[]);
         let [line] = &card.rules_authorisation_table[..] else { panic!("one line is expected") };

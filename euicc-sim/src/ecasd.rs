@@ -1,41 +1,30 @@
-//! ECASD, the keeper of the card's own keys and of the CI keys: SGP.22 section 2.4.2.
+//! The ECASD, which holds the card's own keys and the CI keys: SGP.22 section 2.4.2.
 
 use std::mem;
 use std::sync::Arc;
 
-use certs::{Certificate, TrustAnchors};
+use certs::TrustAnchors;
 use crypto::{SecretKey, Signature};
 use profile::Octets;
-use rsp::der::Asn1;
 use rsp::ids::{CertificateDer, SubjectKeyIdentifier};
 use world::Fault;
 
-use super::StatusWord;
-use super::apdu::Command;
-use super::context::Context;
 use super::description::{CardCredential, CardDescription};
-use super::m2m::ecasd::Keeper;
+use super::m2m::ecasd::M2mEcasd;
 use super::shared::Shared;
+use super::trust::{Trust, certificate, fault};
 
-/// Keys and certificates, read and found to fit each other.
+/// The keys and certificates of the card, parsed and checked against each other.
 #[derive(Debug)]
 pub(crate) struct Ecasd {
     preferred: Option<Credential>,
     others: Vec<Credential>,
     trust: Arc<Trust>,
-    /// Of an M2M eUICC.
-    m2m: Option<Keeper>,
+    /// The ECASD of an M2M eUICC.
+    m2m: Option<M2mEcasd>,
 }
 
-/// The CIs whose servers are believed, which many cards have in common.
-#[derive(Debug)]
-pub(crate) struct Trust {
-    anchors: TrustAnchors,
-    /// In the card's order of preference.
-    ids: Vec<SubjectKeyIdentifier>,
-}
-
-/// One key of the card.
+/// A private key of the card with its certificates.
 #[derive(Debug)]
 pub(crate) struct Credential {
     /// The CI above CERT.EUM.
@@ -46,10 +35,10 @@ pub(crate) struct Credential {
 }
 
 impl Ecasd {
-    /// Takes the keys and certificates out of a description.
+    /// Takes the keys and certificates out of the description.
     ///
     /// # Errors
-    /// A certificate cannot be read, is another card's, or does not fit its key.
+    /// Fails if a certificate cannot be read, belongs to another card, or does not match its key.
     pub(crate) fn take(description: &mut CardDescription, shared: &Shared) -> Result<Self, Fault> {
         let trust = shared.trust(mem::take(&mut description.trusted_cis), Trust::load)?;
         let eid = description.eid.to_string();
@@ -58,19 +47,19 @@ impl Ecasd {
             credentials.into_iter().map(|credential| Credential::load(credential, &eid, shared));
         let preferred = credentials.next().transpose()?;
         let others = credentials.collect::<Result<_, _>>()?;
-        let m2m = description.m2m.as_deref_mut().map(Keeper::take).transpose()?;
+        let m2m = description.m2m.as_deref_mut().map(M2mEcasd::take).transpose()?;
         if preferred.is_none() && m2m.is_none() {
             return Err(fault("the card's own certificates", "there are none".to_owned()));
         }
         Ok(Self { preferred, others, trust, m2m })
     }
 
-    /// What an M2M eUICC keeps in its ECASD.
-    pub(crate) fn m2m(&self) -> Option<&Keeper> {
+    /// The ECASD of an M2M eUICC.
+    pub(crate) fn m2m(&self) -> Option<&M2mEcasd> {
         self.m2m.as_ref()
     }
 
-    /// The CIs whose servers are believed.
+    /// The trusted CIs.
     pub(crate) fn anchors(&self) -> &TrustAnchors {
         &self.trust.anchors
     }
@@ -85,12 +74,13 @@ impl Ecasd {
         self.credentials().map(|credential| credential.ci.clone()).collect()
     }
 
-    /// The key below this CI.
+    /// The key whose certificate chain ends at this CI.
     pub(crate) fn credential(&self, ci: &SubjectKeyIdentifier) -> Option<&Credential> {
         self.credentials().find(|credential| credential.ci == *ci)
     }
 
-    /// The key below this CI; the preferred one if the description has lost that CI since. None in an M2M eUICC.
+    /// The key for this CI, or the preferred key if the description no longer contains that CI.
+    /// `None` in an M2M eUICC.
     pub(crate) fn credential_or_preferred(&self, ci: &SubjectKeyIdentifier) -> Option<&Credential> {
         self.credential(ci).or(self.preferred.as_ref())
     }
@@ -100,25 +90,13 @@ impl Ecasd {
     }
 }
 
-impl Trust {
-    pub(super) fn load(cis: &[Octets]) -> Result<Self, Fault> {
-        let cis =
-            cis.iter().map(|der| certificate(der, "a CI certificate")).collect::<Result<Vec<_>, _>>()?;
-        let ids =
-            cis.iter().filter_map(|ci| ci.subject_key_id()).map(|id| SubjectKeyIdentifier(id.0.clone()));
-        let ids = ids.collect();
-        let anchors = TrustAnchors::new(cis).map_err(|why| fault("a CI certificate", why.to_string()))?;
-        Ok(Self { anchors, ids })
-    }
-}
-
 impl Credential {
     fn load(description: CardCredential, eid: &str, shared: &Shared) -> Result<Self, Fault> {
         const WHAT: &str = "the card's own certificate";
         let euicc = certificate(&description.euicc_certificate, WHAT)?;
         let eum = certificate(&description.eum_certificate, "the EUM certificate")?;
         if euicc.eid().is_none_or(|found| found.to_string() != eid) {
-            return Err(fault(WHAT, format!("it is not for EID {eid}")));
+            return Err(fault(WHAT, format!("it is not issued for EID {eid}")));
         }
         let octets: [u8; 32] = description
             .euicc_key
@@ -128,11 +106,11 @@ impl Credential {
         let key = SecretKey::from_bytes(euicc.curve(), &octets)
             .map_err(|why| fault("the card's key", why.to_string()))?;
         if key.public_key() != *euicc.public_key() {
-            return Err(fault(WHAT, "the key does not fit it".to_owned()));
+            return Err(fault(WHAT, "the key does not match it".to_owned()));
         }
         let ci = eum
             .authority_key_id()
-            .ok_or_else(|| fault("the EUM certificate", "it does not name its CI's key".to_owned()))?;
+            .ok_or_else(|| fault("the EUM certificate", "it has no authority key identifier".to_owned()))?;
         Ok(Self {
             ci: SubjectKeyIdentifier(ci.0.clone()),
             euicc_certificate: description.euicc_certificate,
@@ -151,31 +129,9 @@ impl Credential {
         CertificateDer(self.eum_certificate.to_vec())
     }
 
-    /// The one place where the card signs.
+    /// Signs with the private key. All signatures of the card are made here.
     pub(crate) fn sign(&self, octets: &[u8]) -> Signature {
         self.key.sign(octets)
-    }
-}
-
-fn certificate(der: &Octets, what: &str) -> Result<Certificate, Fault> {
-    Certificate::from_der(der.to_vec()).map_err(|why| fault(what, why.to_string()))
-}
-
-fn fault(what: &str, why: String) -> Fault {
-    Fault::new(
-        format!("cannot use {what}"),
-        why,
-        "put right the card's description, or issue its certificates again",
-    )
-}
-
-/// GET DATA to the ECASD: SGP.22 section 4.2.1 has it tell the EID, tag 5A. Its certificates are X.509, which no data
-/// object of GlobalPlatform holds: they go out with ES10b.AuthenticateServer only.
-pub(super) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    match (command.p1, command.p2, command.data) {
-        (0x00, 0x5A, []) => Ok(context.description.eid.to_der()),
-        (_, _, []) => Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
-        _ => Err(StatusWord::WRONG_LENGTH),
     }
 }
 
@@ -191,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn cards_have_the_certificates_of_their_cis_and_eums_in_common_as_long_as_they_share() {
+    fn cards_share_the_certificates_of_their_cis_and_eums() {
         let pki = Pki::from_seed(b"ecasd", &PkiOptions::default()).unwrap();
         let credentials = [Curve::P256, Curve::BrainpoolP256r1]
             .map(|curve| pki.euicc(curve, pki.eids(Curve::P256)[0]).unwrap());
         let shared = Shared::default();
-        let [one, other, believes_one] = [2, 2, 1].map(|cis| {
+        let [one, other, trusts_one] = [2, 2, 1].map(|cis| {
             let mut description = CardDescription::default_for(pki.eids(Curve::P256)[0], &credentials);
             description.trusted_cis.truncate(cis);
             Ecasd::take(&mut description, &shared).unwrap()
@@ -207,8 +163,8 @@ mod tests {
         assert_eq!(own(&one).euicc_certificate().0, credentials[0].euicc.certificate.der());
 
         assert_eq!(one.ids_for_verification().len(), 2);
-        assert_eq!(believes_one.ids_for_verification(), one.ids_for_verification()[..1]);
-        assert!(believes_one.anchors().find(&one.ids_for_verification()[1]).is_none());
+        assert_eq!(trusts_one.ids_for_verification(), one.ids_for_verification()[..1]);
+        assert!(trusts_one.anchors().find(&one.ids_for_verification()[1]).is_none());
 
         let trust = Arc::downgrade(&one.trust);
         drop(([one, other], shared));

@@ -1,4 +1,5 @@
-//! GET IDENTITY: TS 31.102 section 7.5, with the SUCI of TS 33.501 annex C as TS 24.501 section 9.11.3.4 codes it.
+//! GET IDENTITY: TS 31.102 section 7.5, with the SUCI of TS 33.501 annex C as TS 24.501 section
+//! 9.11.3.4 codes it.
 
 use crypto::suci::{Concealed, HomeNetworkPublicKey, Profile};
 use profile::{ProtectionScheme, SuciCalcInfo, Usim};
@@ -10,7 +11,7 @@ use super::StatusWord;
 use super::apdu::Command;
 use super::authenticate::current_application;
 use super::context::Context;
-use super::iso7816::may_authenticate;
+use super::iso7816::pin::may_authenticate;
 
 /// Identity contexts, P2.
 const SUCI: u8 = 0x01;
@@ -30,11 +31,11 @@ const SUPI_IS_NETWORK_SPECIFIC_IDENTIFIER: u8 = 0x11;
 
 const NULL_SCHEME: u8 = 0;
 
-/// GET IDENTITY on the application of the channel, after its PIN.
+/// GET IDENTITY for the application of the channel. Its PIN must be verified.
 pub(super) fn get_identity(context: &Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     match (command.p1, command.p2) {
         (0, SUCI) => {}
-        // Non-seamless WLAN offload, service 142, is not offered by this card.
+        // Non-seamless WLAN offload (service 142) is not supported by this card.
         (0, SUCI_5G_NSWO) => return Err(StatusWord::FUNCTION_NOT_SUPPORTED),
         _ => return Err(StatusWord::INCORRECT_P1_P2),
     }
@@ -53,20 +54,20 @@ pub(super) fn get_identity(context: &Context<'_>, command: &Command<'_>) -> Resu
     }
     let supi = Supi::of(usim).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
     let info = usim.suci_calc_info().ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
-    // The first scheme for which everything is there.
+    // The first scheme whose key is available.
     let protection = info.schemes.iter().find_map(|scheme| Protection::of(*scheme, &info));
     let protection = protection.ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
     let suci = supi.conceal(&protection, usim.routing_indicator(), context.world)?;
     Ok(tlv_bytes(SUCI_OBJECT, &suci))
 }
 
-/// Who the subscription is.
+/// The SUPI of the subscription.
 enum Supi<'a> {
     Imsi { home: Plmn, imsi: Imsi },
     NetworkSpecificIdentifier { username: &'a str, realm: &'a str },
 }
 
-/// A scheme, with the key that it needs.
+/// A protection scheme and its key.
 enum Protection {
     Null,
     Ecies { profile: Profile, key: HomeNetworkPublicKey, key_identifier: u8 },
@@ -78,7 +79,7 @@ impl Protection {
             NULL_SCHEME => return Some(Self::Null),
             1 => Profile::A,
             2 => Profile::B,
-            // Reserved, or the operator's own: TS 33.501 annex C.1.
+            // Reserved or operator-specific: TS 33.501 annex C.1.
             _ => return None,
         };
         let entry = info.key(scheme)?;
@@ -94,7 +95,7 @@ impl Protection {
         }
     }
 
-    /// None under the null scheme.
+    /// Conceals the scheme input; `None` for the null scheme.
     fn conceal(&self, scheme_input: &[u8], world: &World) -> Result<Option<Concealed>, StatusWord> {
         match self {
             Self::Null => Ok(None),
@@ -107,7 +108,8 @@ impl Protection {
 }
 
 impl<'a> Supi<'a> {
-    /// A network specific identifier where the service says that there is one, else the IMSI.
+    /// The network specific identifier if service 130 is available and there is one, otherwise the
+    /// IMSI.
     fn of(usim: Usim<'a>) -> Option<Self> {
         if usim.has_service(SUPI_OF_TYPE_NSI_GLI_GCI)
             && let Some(identifier) = usim.network_specific_identifier()
@@ -118,7 +120,7 @@ impl<'a> Supi<'a> {
         Some(Self::Imsi { home: usim.home()?, imsi: usim.imsi()? })
     }
 
-    /// The SUCI, from octet 4 of the mobile identity on.
+    /// The SUCI from octet 4 of the mobile identity onwards.
     fn conceal(
         &self,
         protection: &Protection,
@@ -143,7 +145,7 @@ impl<'a> Supi<'a> {
     }
 }
 
-/// The digits of the IMSI after the codes of its network, two an octet, swapped, filled up with F.
+/// The digits of the IMSI after MCC and MNC, two per octet, swapped, padded with F.
 fn msin(imsi: &Imsi, home: Plmn) -> Vec<u8> {
     let digits: Vec<u8> =
         imsi.to_string().bytes().skip(3 + home.mnc().len()).map(|digit| digit & 0x0F).collect();
@@ -179,16 +181,17 @@ mod tests {
 
     use super::*;
 
-    /// Dice that show the same octets again and again.
-    struct Loaded(Vec<u8>);
+    /// A random source that repeats the same octets.
+    struct RepeatingDice(Vec<u8>);
 
-    impl Dice for Loaded {
+    impl Dice for RepeatingDice {
         fn fill(&self, bytes: &mut [u8]) {
             bytes.iter_mut().zip(self.0.iter().cycle()).for_each(|(to, from)| *to = *from);
         }
     }
 
-    /// TS 33.501 annex C.4: the keys of the home network, the ephemeral keys, and the scheme outputs.
+    /// TS 33.501 annex C.4: the keys of the home network, the ephemeral keys, and the scheme
+    /// outputs.
     const PUBLIC_A: &str = "5A8D38864820197C3394B92613B20B91633CBD897119273BF8E4A6F4EEC0A650";
     const PUBLIC_B: &str = "0272DA71976234CE833A6907425867B82E074D44EF907DFB4B3E21C1C2256EBCD1";
 
@@ -200,11 +203,12 @@ mod tests {
         };
         let protection = Protection::of(info.schemes[0], &info).unwrap();
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
-        supi.conceal(&protection, rid, &World::new(clock, Loaded(hex::decode(ephemeral).unwrap()))).unwrap()
+        supi.conceal(&protection, rid, &World::new(clock, RepeatingDice(hex::decode(ephemeral).unwrap())))
+            .unwrap()
     }
 
     #[test]
-    fn an_imsi_is_concealed_as_the_implementers_test_data_say() {
+    fn an_imsi_is_concealed_as_in_the_implementers_test_data() {
         let imsi = "274012001002086".parse().unwrap();
         let supi = Supi::Imsi { home: "274-012".parse().unwrap(), imsi };
         for (scheme, key, ephemeral, output) in [
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_specific_identifier_is_concealed_as_the_implementers_test_data_say() {
+    fn a_network_specific_identifier_is_concealed_as_in_the_implementers_test_data() {
         let supi = Supi::NetworkSpecificIdentifier { username: "verylongusername1", realm: "3gpp.com" };
         for (scheme, key, ephemeral, output) in [
             (0, "", "", "useridverylongusername1"),

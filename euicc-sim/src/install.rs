@@ -1,20 +1,20 @@
-//! ES10b.LoadBoundProfilePackage and the functions of ES8+: SGP.22 sections 2.5.4, 2.5.5, 5.5 and 5.7.6.
+//! ES10b.LoadBoundProfilePackage and the functions of ES8+: SGP.22 sections 2.5.4, 2.5.5, 5.5 and
+//! 5.7.6.
 //!
-//! The package comes piece by piece and is installed as it comes, into volatile memory. The last piece makes it a
-//! profile, in one write together with its notification. Whatever goes wrong before leaves nothing behind but the
-//! signed account of what it was.
+//! The package arrives in segments and is installed into volatile memory as they arrive. The last
+//! segment stores the profile and its notification in one write. After a failure nothing remains
+//! but the signed installation result.
 
 mod checks;
 mod elements;
 pub(crate) mod package;
 mod result;
-mod stream;
+pub(crate) mod stream;
 
 use crypto::bsp::{BspError, KEY_LENGTH_AES_128, KEY_TYPE_AES, SessionKeys, Unprotect};
 use crypto::{PublicKey, SecretKey, Signature};
 use profile::EuiccResponse;
 use rsp::der::{Asn1, Tag, tlv, write_tlv};
-use rsp::ids::{Iccid, Oid};
 use rsp::sgp22::es8plus::{
     BppCommandId, ConfigureIsdpRequest, ErrorReason, InitialiseSecureChannelRequest,
     ReplaceSessionKeysRequest, StoreMetadataRequest,
@@ -23,44 +23,11 @@ use rsp::sgp22::es8plus::{
 use super::StatusWord;
 use super::context::Context;
 use super::description::Quirk;
-use super::session::{PreparedDownload, Session};
+use super::state::session::{Expects, Installation, Loading, Outline, PreparedDownload, Session};
 use checks::check_metadata;
-use elements::Loading;
 use stream::{Part, Stream};
 
-/// A package that is being loaded.
-#[derive(Clone, Debug)]
-pub(crate) struct Installation {
-    pub(crate) prepared: PreparedDownload,
-    stream: Stream,
-    expects: Expects,
-    /// Once the metadata have told it.
-    iccid: Option<Iccid>,
-}
-
-/// What has to come next. The data of a function are complete when their sequence is.
-#[derive(Clone, Debug, Default)]
-enum Expects {
-    #[default]
-    InitialiseSecureChannel,
-    /// In 87, encrypted.
-    ConfigureIsdp { bsp: Unprotect, data: Vec<u8> },
-    /// In 88, open but MACed.
-    StoreMetadata { bsp: Unprotect, dp_oid: Option<Oid>, data: Vec<u8> },
-    /// In 87 if the package has keys of its own; or the first 86.
-    ReplaceSessionKeys { bsp: Unprotect, outline: Box<Outline>, data: Vec<u8> },
-    /// In 86, until the package ends.
-    LoadProfileElements { bsp: Unprotect, outline: Box<Outline>, loading: Box<Loading> },
-}
-
-/// What is known of the profile before its elements come.
-#[derive(Clone, Debug)]
-struct Outline {
-    dp_oid: Option<Oid>,
-    metadata: StoreMetadataRequest,
-}
-
-/// Why the installation ends here.
+/// The reason for which the installation failed.
 #[derive(Debug)]
 struct Failure {
     command: BppCommandId,
@@ -68,7 +35,8 @@ struct Failure {
     response: Option<EuiccResponse>,
 }
 
-/// One piece of a package. Nothing is answered until the package is complete or refused.
+/// Processes one segment of a package. The response data are empty until the package is complete or
+/// refused.
 pub(crate) fn load_bound_profile_package(
     context: &mut Context<'_>,
     piece: &[u8],
@@ -97,7 +65,8 @@ pub(crate) fn load_bound_profile_package(
 }
 
 impl Installation {
-    /// Takes a piece in; says whether the package is complete. A failure is the end of the installation.
+    /// Processes a segment and returns true if the package is complete. A failure ends the
+    /// installation.
     fn take(&mut self, context: &Context<'_>, piece: &[u8]) -> Result<bool, Failure> {
         let parts = self.stream.take(piece);
         let parts =
@@ -172,7 +141,7 @@ impl Installation {
         }
     }
 
-    /// The package is complete: the profile, or why it is none.
+    /// Finishes a complete package: installs the profile or reports the failure.
     fn finish(self, context: &mut Context<'_>) -> Vec<u8> {
         let Self { prepared, expects, iccid, .. } = self;
         let finished = match expects {
@@ -217,7 +186,7 @@ fn decoded<T: Asn1>(command: BppCommandId, data: &[u8]) -> Result<T, Failure> {
     T::from_der(data).map_err(|_| Failure::new(command, ErrorReason::INCORRECT_INPUT_VALUES))
 }
 
-/// dpProprietaryData take no more than 128 octets, tag and length included: section 5.5.2.
+/// True if dpProprietaryData are at most 128 octets long, including tag and length: section 5.5.2.
 fn is_small(configure_isdp: &[u8]) -> bool {
     let contents = tlv::split(configure_isdp).map(|(_, contents)| contents).unwrap_or_default();
     let data = tlv::find(contents, Tag(0xB8)).ok().flatten().unwrap_or_default();
@@ -228,7 +197,8 @@ fn is_profile_element(segment: &[u8]) -> bool {
     segment.first() == Some(&0x86)
 }
 
-/// ES8+.InitialiseSecureChannel: section 5.5.1. The session keys, once the SM-DP+ has proved that they are its own.
+/// ES8+.InitialiseSecureChannel: section 5.5.1. Returns the session keys after verifying the
+/// signature of the SM-DP+.
 fn initialise_secure_channel(
     context: &Context<'_>,
     prepared: &PreparedDownload,
@@ -273,7 +243,8 @@ fn initialise_secure_channel(
     })
 }
 
-/// The elements before smdpSign as they were received, and the card's own one-time key, which was not sent.
+/// The signed data: the elements before smdpSign as they were received, followed by the card's own
+/// one-time public key, which is not sent.
 fn covered_by_signature(request: &[u8], own_key: &[u8]) -> Vec<u8> {
     let contents = tlv::split(request).map(|(_, contents)| contents).unwrap_or_default();
     let elements = tlv::each(contents).unwrap_or_default();

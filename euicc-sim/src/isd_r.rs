@@ -1,14 +1,13 @@
 //! ISD-R: the functions of ES10a, ES10b and ES10c, SGP.22 section 5.7.
 //!
-//! One file for each function, under its name. A function decides and answers; the card commits before the answer
-//! leaves. Whoever cannot be understood gets 6A80, an unknown function 6A88: that of v3 and of SGP.32 among them.
+//! Each function has a file of its own. A function processes the request and returns the response;
+//! the card commits before the response is sent. An undecodable request gets 6A80. An unknown
+//! function gets 6A88, including the functions of v3 and SGP.32.
 
 mod es10a;
 mod es10b;
 mod es10c;
 pub(crate) mod store_data;
-
-pub(crate) use es10b::get_euicc_info::free_memory;
 
 use rsp::der::{Asn1, Reader, Tag};
 use rsp::sgp22::es8plus::BoundProfilePackage;
@@ -28,7 +27,7 @@ use super::StatusWord;
 use super::context::Context;
 use super::install;
 
-/// One complete command, by its tag.
+/// Dispatches one complete command by its tag.
 pub(crate) fn dispatch(context: &mut Context<'_>, command: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let tag = Reader::new(command).peek().ok().flatten().ok_or(StatusWord::INCORRECT_DATA)?;
     match tag {
@@ -68,7 +67,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &[u8]) -> Result<Vec<
         EuiccMemoryResetRequest::TAG => run(context, command, es10c::euicc_memory_reset::euicc_memory_reset),
         GetEuiccDataRequest::TAG => run(context, command, es10c::get_eid::get_eid),
         SetNicknameRequest::TAG => run(context, command, es10c::set_nickname::set_nickname),
-        // ES10b.LoadBoundProfilePackage has no request of its own: the package comes piece by piece.
+        // ES10b.LoadBoundProfilePackage has no request structure: the package arrives in segments.
         BoundProfilePackage::TAG | Tag(0xA0..=0xA3 | 0x86..=0x88) => {
             install::load_bound_profile_package(context, command)
         }
@@ -76,7 +75,7 @@ pub(crate) fn dispatch(context: &mut Context<'_>, command: &[u8]) -> Result<Vec<
     }
 }
 
-/// What a function makes of a request.
+/// The handler of a function: request to response.
 type Function<Request, Response> = fn(&mut Context<'_>, Request) -> Response;
 
 fn run<Request: Asn1, Response: Asn1>(

@@ -1,23 +1,30 @@
-//! The card: a software eUICC. An APDU goes in, an APDU comes out, and there is no other way in.
+//! The software eUICC. Its only interface is the APDU: command in, response out.
 //!
-//! [`Card::transmit`] takes a command apart, lets the selected application decide, commits what it
-//! changed, and only then answers. What survives a power cut is one value, `Persistent`; what a command changed in it is
-//! stored in one batch, so that a cut at any moment leaves the card before a command or after it. What a reset clears is
-//! another, `Volatile`.
+//! [`Card::transmit`] parses a command, dispatches it to the selected application, commits the
+//! changes to the memory, and only then returns the response. `Persistent` holds everything that
+//! survives a power cut. The changes of one command are stored in one batch, so a power cut leaves
+//! the card in the state before or after the command. `Volatile` holds everything that a reset
+//! clears.
 //!
 //! | part | clause |
 //! |---|---|
 //! | `apdu`, `channel`, `iso7816` | ISO/IEC 7816-4, TS 102 221 section 11 |
 //! | `authenticate` | TS 31.102 section 7.1 |
 //! | `get_identity` | TS 31.102 section 7.5 |
-//! | `cat` | TS 102 221 section 11.2, TS 102 223: of proactive commands REFRESH, and what a card for M2M is about |
+//! | `cat` | TS 102 221 section 11.2, TS 102 223: REFRESH; all proactive commands of an M2M eUICC |
 //! | `isd_r` | SGP.22 sections 5.7.1 to 5.7.22 (ES10a, ES10b, ES10c) |
 //! | `install` | SGP.22 sections 2.5 and 5.5 (ES8+) |
 //! | `ecasd` | SGP.22 section 2.4.2 |
 //! | `notifications` | SGP.22 section 3.5 |
-//! | `m2m` | SGP.02, of a card that is an M2M eUICC |
-//! | `multi_imsi` | the applet of a profile with several identities |
-//! | `state`, `stored`, `shared` | what a card remembers, in which cells of its memory, and what cards have in common |
+//! | `m2m` | SGP.02, for an M2M eUICC |
+//! | `multi_imsi` | the applet of a profile with several IMSIs |
+//! | `state` | the persistent and the volatile state: data types without command handlers |
+//! | `stored`, `shared` | the cells of the state in the memory, and data shared between cards |
+//!
+//! The modules form a tree of dependencies. `state` and the protocol engines (TLS, SCP03, the package
+//! parser) are at the bottom and do not import the command context. Command handlers are above them,
+//! and the command table in `iso7816` is at the top. Two files never import each other, except a
+//! parent module and its child.
 
 mod apdu;
 mod authenticate;
@@ -34,13 +41,13 @@ mod iso7816;
 pub mod m2m;
 mod multi_imsi;
 mod notifications;
-mod session;
 mod shared;
 mod state;
 mod stored;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -57,32 +64,35 @@ pub use rsp::StatusWord;
 pub use shared::Shared;
 
 use apdu::{Command, Le, SHORT_MAXIMUM};
-use channel::{Channel, Waiting};
+
 use context::Context;
 use ecasd::Ecasd;
+use state::channel::{Channel, PendingResponse};
 use state::{Persistent, Volatile};
 
 /// A card in its reader.
 pub struct Card {
-    /// Without keys and certificates, which are the ECASD's.
+    /// The description without its keys and certificates, which are moved to the ECASD.
     description: CardDescription,
     ecasd: Ecasd,
     world: World,
     shared: Arc<Shared>,
     memory: Box<dyn Memory>,
-    /// Whether the memory holds the card at all: a new one is not written before something has changed.
+    /// True if the memory holds the card. A new card is written with its first change.
     is_stored: bool,
     persistent: Persistent,
     volatile: Volatile,
 }
 
 impl Card {
-    /// The card that `description` describes, with what `memory` holds; a new one if the memory is empty.
+    /// Opens the card of `description` with the contents of `memory`. Creates a new card if the
+    /// memory is empty.
     ///
-    /// The card has been reset once when this returns.
+    /// The returned card has been reset once.
     ///
     /// # Errors
-    /// The memory cannot be read, is not this card's, or the description's keys and certificates do not fit.
+    /// Fails if the memory cannot be read, if it belongs to another card, or if the keys and
+    /// certificates of the description do not match.
     pub fn open(
         description: CardDescription,
         memory: impl Memory + 'static,
@@ -91,7 +101,8 @@ impl Card {
         Self::open_among(description, memory, world, &Arc::default())
     }
 
-    /// As [`open`](Self::open): one of many cards, which hold once what is equal among them.
+    /// Opens a card like [`open`](Self::open), and shares equal data with the other cards of
+    /// `shared`.
     pub fn open_among(
         mut description: CardDescription,
         memory: impl Memory + 'static,
@@ -103,7 +114,7 @@ impl Card {
         let is_stored = stored.is_some();
         let persistent = match (stored, &description.m2m) {
             (Some(stored), m2m) if stored.m2m.is_some() == m2m.is_some() => stored,
-            (Some(_), _) => return Err(another_kind(description.eid)),
+            (Some(_), _) => return Err(card_kind_mismatch(description.eid)),
             (None, Some(m2m)) => m2m::factory::persistent(&description, m2m)?,
             (None, None) => Persistent::new(description.eid, description.default_dp_address.clone()),
         };
@@ -117,53 +128,55 @@ impl Card {
         Ok(card)
     }
 
-    /// Who the card is.
+    /// The EID of the card.
     pub fn eid(&self) -> Eid {
         self.description.eid
     }
 
-    /// Whether its memory holds it: of a card that was just opened, whether it was there before.
+    /// True if the memory holds the card. After opening, it is true if the memory was not empty.
     pub fn is_stored(&self) -> bool {
         self.is_stored
     }
 
-    /// Gives the card power: the answer to reset.
+    /// Powers the card on and returns the answer to reset.
     pub fn power_on(&mut self) -> Atr {
         self.volatile = Volatile::after_reset(Channel::default());
-        // A REFRESH that never came is made good by the reset. If the memory fails the switch stays due.
-        let committed = self.commit(make_due);
+        // The reset applies a change whose REFRESH was never performed. If the memory fails, the
+        // change stays pending.
+        let committed = self.commit(apply_pending);
         self.volatile = Volatile::after_reset(Channel::fresh(&self.persistent));
         if let Err(fault) = committed {
             tracing::warn!(%fault, "the card could not switch profile or identity at reset");
-            self.volatile.cat.announce_change_later();
+            self.volatile.cat.announce_switch_later();
         }
         Atr(self.description.atr.to_vec())
     }
 
-    /// Takes the power away and gives it back.
+    /// Powers the card off and on again.
     pub fn reset(&mut self) -> Atr {
         self.power_on()
     }
 
-    /// One command, one answer, status word included. Every octet string has an answer.
+    /// Processes one command and returns the response including the status word. Any octet string
+    /// gets a response.
     pub fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
         let command = match Command::parse(command) {
             Ok(command) => command,
             Err(status) => return status.to_bytes().to_vec(),
         };
-        let before = at_rest(&mut self.volatile);
+        let before = snapshot(&mut self.volatile);
         match self.commit(|context| run(context, command)) {
             Ok(answer) => answer,
             Err(fault) => {
                 tracing::warn!(%fault, "the card's memory failed");
                 self.volatile = before;
-                self.volatile.cat.keep(&command);
+                self.volatile.cat.defer(&command);
                 StatusWord::MEMORY_PROBLEM.to_bytes().to_vec()
             }
         }
     }
 
-    /// Lets `decide` run, stores what it changed, and only then lets its result out.
+    /// Runs `decide`, stores its changes, and only then returns its result.
     fn commit<T>(&mut self, decide: impl FnOnce(&mut Context<'_>) -> T) -> Result<T, Fault> {
         let mut context = Context {
             description: &self.description,
@@ -182,41 +195,43 @@ impl Card {
                 self.memory.commit(stored::changes(before, &changed, &self.shared)?)?;
                 (self.persistent, self.is_stored) = (changed, true);
             }
-            // Nothing changed: no wear.
+            // Skip the write if nothing changed, to avoid memory wear.
             Cow::Owned(_) | Cow::Borrowed(_) => {}
         }
         Ok(result)
     }
 }
 
-/// What waits for a reset: another profile, then another identity in the profile that is enabled.
-fn make_due(context: &mut Context<'_>) {
-    switch::make_due(context);
-    multi_imsi::make_due(context);
+/// Applies the changes that wait for a reset: the profile switch, then a change of the identity in
+/// the enabled profile.
+fn apply_pending(context: &mut Context<'_>) {
+    switch::apply_pending(context);
+    multi_imsi::apply_pending(context);
 }
 
-/// A memory that is another kind of card's.
+/// The memory belongs to a card of the other kind.
 #[derive(Debug, thiserror::Error)]
-#[error("of the memory and the description one is a consumer card's, the other an M2M eUICC's")]
-struct AnotherKind;
+#[error("one of the memory and the description is of a consumer card, the other of an M2M eUICC")]
+struct CardKindMismatch;
 
-fn another_kind(eid: Eid) -> Fault {
+fn card_kind_mismatch(eid: Eid) -> Fault {
     Fault::caused_by(
-        AnotherKind,
+        CardKindMismatch,
         format!("cannot use the memory of card {eid}"),
-        "give the card the description it was made with, or another memory",
+        "use the description with which the card was created, or another memory",
     )
 }
 
-/// Whether a card was not opened because its memory is a consumer card's and its description an M2M eUICC's, or the other way
-/// round: who opens it knows what to do about that.
+/// True if a card could not be opened because its memory is of a consumer card and its description
+/// of an M2M eUICC, or the other way round. The caller can handle this case separately.
 pub fn is_another_kind(fault: &Fault) -> bool {
-    std::error::Error::source(fault).is_some_and(|cause| cause.is::<AnotherKind>())
+    std::error::Error::source(fault).is_some_and(|cause| cause.is::<CardKindMismatch>())
 }
 
-/// A copy, but for what is on its way in pieces: a session or a data object can be as large as a profile, and each
-/// command brings a piece. If the memory fails, it ends.
-fn at_rest(volatile: &mut Volatile) -> Volatile {
+/// Copies the volatile state except for data that arrive in segments: a session or a data object
+/// can be as large as a profile, and each command brings one segment. If the memory fails, these
+/// transfers are aborted.
+fn snapshot(volatile: &mut Volatile) -> Volatile {
     let session = mem::take(&mut volatile.session);
     let scripts = mem::take(&mut volatile.m2m);
     let transfers: Vec<_> = volatile.channels.values_mut().map(|channel| channel.transfer.take()).collect();
@@ -228,13 +243,13 @@ fn at_rest(volatile: &mut Volatile) -> Volatile {
     copy
 }
 
-/// One command, from the channel to the answer.
+/// Processes one parsed command and returns its response.
 fn run(context: &mut Context<'_>, command: Command<'_>) -> Vec<u8> {
     context.channel = command.class.channel;
     if !context.volatile.channels.contains_key(&command.class.channel) {
         return StatusWord::LOGICAL_CHANNEL_NOT_SUPPORTED.to_bytes().to_vec();
     }
-    let waiting = take_waiting(context);
+    let waiting = take_pending_response(context);
     let outcome = match command.ins {
         iso7816::GET_RESPONSE => get_response(context, &command, waiting),
         _ => iso7816::dispatch(context, &command).map(|data| answer(context, &command, data)),
@@ -242,9 +257,11 @@ fn run(context: &mut Context<'_>, command: Command<'_>) -> Vec<u8> {
     outcome.unwrap_or_else(|status| status.to_bytes().to_vec())
 }
 
-/// A response waits for the next command only, on whatever channel that comes (TS 102 221 section 12.1.1).
-fn take_waiting(context: &mut Context<'_>) -> Waiting {
-    let mut own = Waiting::default();
+/// Takes the pending response of the current channel and discards those of all channels: a pending
+/// response is available to the next command only, on whatever channel that command comes (TS 102
+/// 221 section 12.1.1).
+fn take_pending_response(context: &mut Context<'_>) -> PendingResponse {
+    let mut own = PendingResponse::default();
     for (number, channel) in &mut context.volatile.channels {
         let waiting = std::mem::take(&mut channel.waiting);
         if *number == context.channel {
@@ -258,7 +275,7 @@ fn take_waiting(context: &mut Context<'_>) -> Waiting {
 fn get_response(
     context: &mut Context<'_>,
     command: &Command<'_>,
-    mut waiting: Waiting,
+    mut waiting: PendingResponse,
 ) -> Result<Vec<u8>, StatusWord> {
     if command.p1 != 0 || command.p2 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
@@ -266,15 +283,15 @@ fn get_response(
     if !command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
     }
-    // Out of sequence: the status word is that of section 12.1.1.1.
+    // GET RESPONSE out of sequence gets the status word of section 12.1.1.1.
     let available =
         Some(waiting.data.len()).filter(|octets| *octets > 0).ok_or(StatusWord::TECHNICAL_PROBLEM)?;
     let taken = match command.le {
         None => return Err(StatusWord::WRONG_LENGTH),
-        // 00 asks for 256 octets and no fewer, where READ BINARY and its like give all there is: a terminal learns the
-        // number from 6Cxx.
+        // GET RESPONSE with Le 00 requests exactly 256 octets, while READ BINARY and similar
+        // commands return all available data. The terminal learns the number of octets from 6Cxx.
         Some(Le::Maximum(SHORT_MAXIMUM) | Le::Exactly(_)) if command.le_limit() > available => {
-            keep_waiting(context, waiting);
+            keep_pending_response(context, waiting);
             return Err(StatusWord::wrong_le(available));
         }
         Some(le) => le.limit().min(available),
@@ -285,32 +302,34 @@ fn get_response(
         0 => waiting.status.unwrap_or(context.volatile.cat.status()),
         octets => StatusWord::more(octets),
     };
-    keep_waiting(context, Waiting { data: left, status: waiting.status });
+    keep_pending_response(context, PendingResponse { data: left, status: waiting.status });
     answer.extend(status.to_bytes());
     Ok(answer)
 }
 
-/// Puts data and status word together; what does not fit waits for GET RESPONSE.
+/// Builds the response from data and status word. Data that exceed Le are kept for GET RESPONSE.
 ///
-/// The card offers T=0 alone, as eUICCs do, and learns from the command whether a door has taken the work of
-/// T=0 off the terminal: in T=0 no Le stands beside a data field, so its absence says nothing, and 61xx offers the
-/// data; where there is one, as in every APDU of T=1, the data come at once.
+/// The card offers only T=0, as eUICCs do, and infers from the command whether a reader driver
+/// handles the T=0 procedure bytes for the terminal. A T=0 command with a data field has no Le, so
+/// a missing Le has no meaning, and the card offers the data with 61xx. If there is an Le, as in
+/// every T=1 APDU, the card returns the data at once.
 fn answer(context: &mut Context<'_>, command: &Command<'_>, mut data: Vec<u8>) -> Vec<u8> {
     let warning = context.warning;
     let left = data.split_off(command.le_limit().min(data.len()));
     let status = match (left.len(), warning) {
         (0, warning) => warning.unwrap_or(context.volatile.cat.status()),
-        // Said at once; the data come after it (TS 102 221 section 7.3.1.1.4, case 4).
+        // The warning is returned at once; the data follow with GET RESPONSE (TS 102 221 section
+        // 7.3.1.1.4, case 4).
         (_, Some(warning)) => warning,
         (octets, None) => StatusWord::more(octets),
     };
     let status_of_rest = warning.filter(|warning| warning.is_repeated_with_data());
-    keep_waiting(context, Waiting { data: left, status: status_of_rest });
+    keep_pending_response(context, PendingResponse { data: left, status: status_of_rest });
     data.extend(status.to_bytes());
     data
 }
 
-fn keep_waiting(context: &mut Context<'_>, waiting: Waiting) {
+fn keep_pending_response(context: &mut Context<'_>, waiting: PendingResponse) {
     if let Some(channel) = context.channel() {
         channel.waiting = waiting;
     }

@@ -1,15 +1,24 @@
-//! The applet that picks an identity by country ([`profile::identities`]), played as a toolkit application would.
+//! The multi-IMSI applet, which selects an identity by country ([`profile::identities`]). It
+//! behaves like a toolkit application.
 //!
-//! It asks to be told where the terminal is (location status, TS 102 223 sections 6.4.16 and 7.5.4) and asks itself where an
-//! event does not say it (6.4.15); [`decide`] says which identity is to be used there. A change waits for a reset, for
-//! which REFRESH "UICC Reset" asks (section 6.4.7; TS 31.111 section 6.4.7.1 allows it for a change of EF.IMSI). Then the
-//! files of the identity, its keys, and whatever the networks had given to the subscriber before change in one batch, before
-//! the terminal has read anything. Sequence numbers stay with their keys.
+//! The applet subscribes to location status events (TS 102 223 sections 6.4.16 and 7.5.4) and
+//! requests the location if an event does not include it (6.4.15). [`decide`] selects the identity
+//! for the location. A change needs a reset, which the applet requests with REFRESH "UICC Reset"
+//! (section 6.4.7; TS 31.111 section 6.4.7.1 allows this mode for a change of EF.IMSI). At the
+//! reset, the files of the identity, its keys and the network data of the previous subscriber
+//! change in one batch, before the terminal has read any file. Sequence numbers stay with their
+//! keys.
 
 mod decide;
 
 use std::mem;
 
+use super::context::Context;
+use super::state::InstalledProfile;
+use super::state::cat::facilities::reports_event;
+use super::state::cat::queue::{Owner, is_done};
+use super::state::multi_imsi::{State, StoredKeys};
+use decide::{LocationReport, MAX_STATUS_WITHOUT_SERVICE, STATUS_PER_DAY, decide};
 use profile::facts::{Aka, Counts, CountsOf};
 use profile::identities::{Identities, Identity, is_applet};
 use profile::{Fid, FileIndex, ProfileFiles};
@@ -18,137 +27,105 @@ use rsp::ota::cat::{
     Command, Duration, Envelope, Event, EventDownload, GeneralResult, LocalInformation, LocationInformation,
     LocationStatus, Response, TerminalResponse,
 };
-use serde::{Deserialize, Serialize};
 
-use super::cat::{Owner, is_done, tells};
-use super::context::Context;
-use super::state::InstalledProfile;
-use decide::{DAY, Heard, PATIENCE, Record, decide};
-
-/// What the applet of a profile remembers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
-    /// What has been tried, and where.
-    record: Record,
-    /// The identity that the next reset brings.
-    due: Option<Imsi>,
-    /// Whose keys the profile authenticates with; its own when absent.
-    keys_of: Option<Imsi>,
-    /// The keys of the others that have been used, with their sequence numbers.
-    kept: Vec<Kept>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
-    of: Option<Imsi>,
-    aka: Vec<Aka>,
-}
-
-impl State {
-    pub(crate) fn is_new(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// What the applet has heard since the terminal said its profile.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Listening {
-    /// STATUS since the last day was over.
-    polls: u32,
-    /// STATUS since the service was lost; none while there is one.
-    without_service: Option<u32>,
-}
-
-/// Whether the enabled profile has the applet.
-pub(crate) fn is_there(context: &Context<'_>) -> bool {
+/// True if the enabled profile has the applet.
+pub(crate) fn is_installed(context: &Context<'_>) -> bool {
     context.profile().is_ok_and(|profile| profile.facts.applications.iter().any(is_applet))
 }
 
-/// The terminal has said what it can do.
+/// Starts the applet after TERMINAL PROFILE.
 pub(crate) fn begin(context: &mut Context<'_>) {
-    if !is_there(context) {
+    if !is_installed(context) {
         return;
     }
     let is_alone = context.m2m().is_err();
     let cat = &mut context.volatile.cat;
     if is_alone {
-        cat.forget();
-        cat.ask(Owner::Identities, Command::PollInterval(Duration::Seconds(30)));
-        if tells(cat.terminal(), Event::LOCATION_STATUS) {
-            cat.ask(Owner::Identities, Command::SetUpEventList(vec![Event::LOCATION_STATUS]));
+        cat.restart();
+        cat.queue_command(Owner::Identities, Command::PollInterval(Duration::Seconds(30)));
+        if reports_event(cat.terminal(), Event::LOCATION_STATUS) {
+            cat.queue_command(Owner::Identities, Command::SetUpEventList(vec![Event::LOCATION_STATUS]));
         }
     }
-    cat.ask(Owner::Identities, Command::ProvideLocalInformation(LocalInformation::Location));
+    cat.queue_command(Owner::Identities, Command::ProvideLocalInformation(LocalInformation::Location));
 }
 
-/// ENVELOPE on a card where nobody else listens. `false` for what is not for the applet.
+/// Processes an ENVELOPE on a card without other toolkit applications. Returns `false` if it is not
+/// for the applet.
 pub(crate) fn envelope(context: &mut Context<'_>, data: &[u8]) -> bool {
     let Ok(Some(Envelope::EventDownload(EventDownload::LocationStatus { status, location }))) =
         Envelope::parse(data)
     else {
         return false;
     };
-    told(context, status, location.as_ref());
+    location_reported(context, status, location.as_ref());
     true
 }
 
-/// The terminal tells how the service is, and where.
-pub(crate) fn told(
+/// Processes a location status report of the terminal.
+pub(crate) fn location_reported(
     context: &mut Context<'_>,
     service: LocationStatus,
     location: Option<&LocationInformation>,
 ) {
-    if !is_there(context) {
+    if !is_installed(context) {
         return;
     }
     let country = location.and_then(country);
-    let listening = &mut context.volatile.cat.identities;
-    listening.without_service = (service == LocationStatus::None).then(|| {
-        // Told again, it goes on.
-        listening.without_service.unwrap_or_default()
+    let tracking = &mut context.volatile.cat.identities;
+    tracking.without_service = (service == LocationStatus::None).then(|| {
+        // A repeated report does not restart the count.
+        tracking.without_service.unwrap_or_default()
     });
     match service {
         LocationStatus::None => {}
-        // The event says where only in normal service.
+        // The event includes the location only in normal service.
         LocationStatus::Limited if country.is_none() => {
             let location = Command::ProvideLocalInformation(LocalInformation::Location);
             let cat = &mut context.volatile.cat;
-            if !cat.is_asking(Owner::Identities) && !cat.ask(Owner::Identities, location) {
-                heard(context, Heard { service, country });
+            if !cat.has_command(Owner::Identities) && !cat.queue_command(Owner::Identities, location) {
+                process_report(context, LocationReport { service, country });
             }
         }
-        LocationStatus::Normal | LocationStatus::Limited => heard(context, Heard { service, country }),
+        LocationStatus::Normal | LocationStatus::Limited => {
+            process_report(context, LocationReport { service, country })
+        }
     }
 }
 
-/// The terminal has done, or not, what the applet asked for.
-pub(crate) fn answered(context: &mut Context<'_>, command: &Command, response: Option<&TerminalResponse>) {
+/// Processes the response to a proactive command of the applet.
+pub(crate) fn response_received(
+    context: &mut Context<'_>,
+    command: &Command,
+    response: Option<&TerminalResponse>,
+) {
     /// TS 102 223 section 8.12: performed, limited service.
     const LIMITED_SERVICE: GeneralResult = GeneralResult(0x06);
     let (Command::ProvideLocalInformation(_), Some(response)) = (command, response) else { return };
     let Response::Location(location) = &response.response else { return };
-    if is_done(response.result) && is_there(context) {
+    if is_done(response.result) && is_installed(context) {
         let service = match response.result {
             LIMITED_SERVICE => LocationStatus::Limited,
             _ => LocationStatus::Normal,
         };
-        heard(context, Heard { service, country: country(location) });
+        process_report(context, LocationReport { service, country: country(location) });
     }
 }
 
-/// STATUS, which comes every half a minute or as the terminal likes: the applet has no other clock.
-pub(crate) fn polled(context: &mut Context<'_>) {
-    let listening = &mut context.volatile.cat.identities;
-    listening.polls = listening.polls.saturating_add(1);
-    if listening.polls >= DAY {
-        listening.polls = 0;
-        change(context, |state| state.record.begin_anew());
+/// Processes STATUS. It arrives every 30 seconds or as the terminal decides, and is the only clock
+/// of the applet.
+pub(crate) fn status_received(context: &mut Context<'_>) {
+    let tracking = &mut context.volatile.cat.identities;
+    tracking.polls = tracking.polls.saturating_add(1);
+    if tracking.polls >= STATUS_PER_DAY {
+        tracking.polls = 0;
+        change(context, |state| state.record.start_day());
     }
     let without_service = &mut context.volatile.cat.identities.without_service;
     if let Some(polls) = without_service {
         *polls = polls.saturating_add(1);
-        if *polls == PATIENCE {
-            heard(context, Heard { service: LocationStatus::None, country: None });
+        if *polls == MAX_STATUS_WITHOUT_SERVICE {
+            process_report(context, LocationReport { service: LocationStatus::None, country: None });
         }
     }
 }
@@ -157,14 +134,14 @@ fn country(location: &LocationInformation) -> Option<Mcc> {
     Plmn::from_bytes(location.plmn).ok().map(Plmn::mcc)
 }
 
-/// The applet knows where it is: does another identity belong there?
-fn heard(context: &mut Context<'_>, heard: Heard) {
-    let Some((identities, active, mut state)) = at_work(context) else { return };
-    // Decided already, and told of once more.
+/// Selects the identity for a location report.
+fn process_report(context: &mut Context<'_>, report: LocationReport) {
+    let Some((identities, active, mut state)) = load_state(context) else { return };
+    // A change has been decided and announced already.
     if state.due.is_some() {
         return;
     }
-    state.due = decide(&identities, active, &mut state.record, heard);
+    state.due = decide(&identities, active, &mut state.record, report);
     let is_picked = state.due.is_some();
     change(context, |own| *own = state);
     if is_picked && !context.volatile.cat.is_busy() {
@@ -172,8 +149,9 @@ fn heard(context: &mut Context<'_>, heard: Heard) {
     }
 }
 
-/// The identities, the one that is in use, and what is remembered; none where the file says nothing that can be used.
-fn at_work(context: &Context<'_>) -> Option<(Identities, Imsi, State)> {
+/// The identities, the IMSI in use, and the state of the applet; `None` if the identities file is
+/// unusable.
+fn load_state(context: &Context<'_>) -> Option<(Identities, Imsi, State)> {
     let profile = context.persistent.enabled_profile()?;
     let identities = Identities::of(&profile.content.files)?.ok()?;
     let active = profile.content.usim()?.imsi()?;
@@ -191,53 +169,56 @@ fn change(context: &mut Context<'_>, change: impl FnOnce(&mut State)) {
     }
 }
 
-/// Makes the change that is due: the card has been reset.
-pub(crate) fn make_due(context: &mut Context<'_>) {
+/// Applies the pending change after a reset.
+pub(crate) fn apply_pending(context: &mut Context<'_>) {
     let due = context.persistent.enabled_profile().and_then(|profile| profile.identities.due);
-    let (Some(due), Some((identities, ..))) = (due, at_work(context)) else { return };
+    let (Some(due), Some((identities, ..))) = (due, load_state(context)) else { return };
     let Some(profile) = context.persistent.to_mut().enabled_profile_mut() else { return };
     profile.identities.due = None;
-    // The file may have been written over since.
+    // The identities file may have been overwritten in the meantime.
     if let Some(identity) = identities.with_imsi(due) {
-        take_keys(profile, identity);
+        switch_keys(profile, identity);
         write_files(&mut profile.content, identity);
     }
 }
 
-/// The keys of an identity take the place of those in use, which are kept with what they have counted.
-fn take_keys(profile: &mut InstalledProfile, identity: &Identity) {
+/// Replaces the keys in use by those of an identity, and stores the previous keys with their
+/// counters.
+fn switch_keys(profile: &mut InstalledProfile, identity: &Identity) {
     let InstalledProfile { content, identities: state, .. } = profile;
     let next = identity.keys.as_ref().map(|_| identity.imsi);
     if next != state.keys_of {
         let before = content.facts.aka.clone();
         match state.kept.iter().position(|kept| kept.of == next) {
             Some(place) => content.facts.aka = state.kept.remove(place).aka,
-            None => content.facts.aka.iter_mut().for_each(begin_to_count),
+            None => content.facts.aka.iter_mut().for_each(reset_counters),
         }
-        state.kept.push(Kept { of: mem::replace(&mut state.keys_of, next), aka: before });
+        state.kept.push(StoredKeys { of: mem::replace(&mut state.keys_of, next), aka: before });
     }
-    // What was kept may have other keys than the file has by now; then nothing was counted with them.
+    // The identities file may have new keys in the meantime. Their counters start at zero.
     let Some((key, opc)) = &identity.keys else { return };
     for aka in &mut content.facts.aka {
         if (&aka.key, &aka.opc) != (key, opc) {
             (aka.key, aka.opc) = (key.clone(), opc.clone());
-            begin_to_count(aka);
+            reset_counters(aka);
         }
     }
 }
 
-fn begin_to_count(aka: &mut Aka) {
+fn reset_counters(aka: &mut Aka) {
     if let CountsOf::Own(Counts { sqn, authentications }) = &mut aka.counts {
         sqn.iter_mut().for_each(|number| *number = 0);
         *authentications = 0;
     }
 }
 
-/// What networks have given to a subscriber, in ADF.USIM (TS 31.102 section 4.2): EF.LOCI, EF.PSLOCI, EF.EPSLOCI, EF.EPSNSC,
-/// EF.Keys, EF.KeysPS, EF.START-HFN, EF.NETPAR, EF.FPLMN.
-const FORGOTTEN: [u16; 9] = [0x6F7E, 0x6F73, 0x6FE3, 0x6FE4, 0x6F08, 0x6F09, 0x6F5B, 0x6FC4, 0x6F7B];
-/// The same in directories below: DF.GSM-ACCESS, EF.Kc and EF.KcGPRS; DF.5GS, locations, contexts and keys.
-const FORGOTTEN_BELOW: [(u16, u16); 7] = [
+/// EFs in ADF.USIM with data that networks assigned to a subscriber (TS 31.102 section 4.2):
+/// EF.LOCI, EF.PSLOCI, EF.EPSLOCI, EF.EPSNSC, EF.Keys, EF.KeysPS, EF.START-HFN, EF.NETPAR,
+/// EF.FPLMN.
+const CLEARED_EFS: [u16; 9] = [0x6F7E, 0x6F73, 0x6FE3, 0x6FE4, 0x6F08, 0x6F09, 0x6F5B, 0x6FC4, 0x6F7B];
+/// The same in subdirectories: EF.Kc and EF.KcGPRS in DF.GSM-ACCESS; locations, contexts and keys
+/// in DF.5GS.
+const CLEARED_EFS_BELOW: [(u16, u16); 7] = [
     (0x5F3B, 0x4F20),
     (0x5F3B, 0x4F52),
     (0x5FC0, 0x4F01),
@@ -259,13 +240,13 @@ fn write_files(profile: &mut profile::InstalledProfile, identity: &Identity) {
             write(files, file, &own.contents);
         }
     }
-    let below = FORGOTTEN_BELOW.iter().filter_map(|(directory, fid)| {
+    let below = CLEARED_EFS_BELOW.iter().filter_map(|(directory, fid)| {
         let directory = files.child(usim, Fid(*directory))?;
         files.child(directory, Fid(*fid))
     });
-    let forgotten: Vec<FileIndex> =
-        FORGOTTEN.iter().filter_map(|fid| files.child(usim, Fid(*fid))).chain(below).collect();
-    for file in forgotten {
+    let cleared: Vec<FileIndex> =
+        CLEARED_EFS.iter().filter_map(|fid| files.child(usim, Fid(*fid))).chain(below).collect();
+    for file in cleared {
         let as_installed = files.as_installed(file).map(<[u8]>::to_vec);
         if let Some(contents) = as_installed {
             set(files, file, contents);
@@ -273,7 +254,7 @@ fn write_files(profile: &mut profile::InstalledProfile, identity: &Identity) {
     }
 }
 
-/// Into a file, or into its first record; what there is no room for is not written.
+/// Writes a file or its first record. Contents that do not fit are not written.
 fn write(files: &mut ProfileFiles, file: FileIndex, contents: &[u8]) {
     let Some(mut all) = files.content(file).map(<[u8]>::to_vec) else { return };
     let record = files.file(file).and_then(|file| file.kind.record_length());

@@ -1,12 +1,17 @@
-//! Notifications: SGP.22 section 3.5. Numbered, signed, and kept until the LPA removes them.
+//! Notifications: SGP.22 section 3.5. They are numbered, signed, and kept until the LPA removes
+//! them.
 //!
-//! - A number is never used again: not after a power cut, a removal, or eUICCMemoryReset. A command whose change was not
-//!   stored has used up none.
-//! - A notification that gets lost on its way to the server is still here: only RemoveNotificationFromList ends it. One
-//!   that is sent twice is the same octets, number and signature; the server tells by the number.
-//! - One may be removed before it was ever retrieved, and again after that: the second time there is nothing to delete.
-//! - They are listed and retrieved by ascending number, which is the order in which things happened.
-//! - When there is no room for another, the oldest goes, as the section says, and the log tells of it.
+//! - A sequence number is never reused, even after a power cut, a removal or eUICCMemoryReset. A
+//!   command whose changes were not stored uses up no number.
+//! - A notification that is lost on its way to the server stays in the list until
+//!   RemoveNotificationFromList. A repeated delivery has identical octets, including number and
+//!   signature; the server recognises it by the number.
+//! - A notification can be removed before it was retrieved. A second removal finds nothing to
+//!   delete.
+//! - Notifications are listed and retrieved in ascending order of their numbers, which is the order
+//!   of the events.
+//! - If the list is full, the oldest notification is discarded, as the section requires, and a
+//!   warning is logged.
 
 use std::sync::Arc;
 
@@ -18,17 +23,18 @@ use rsp::sgp22::{NotificationMetadata, OtherSignedNotification, PendingNotificat
 use super::context::Context;
 use super::state::{InDer, StoredNotification};
 
-/// Notifications that there is room for. An LPA delivers them within seconds; a card that cannot be reached for months
-/// sees fewer changes than this.
+/// Maximum number of stored notifications. An LPA delivers notifications within seconds, and a card
+/// that is unreachable for months has fewer profile changes than this.
 pub(crate) const MAX_NOTIFICATIONS: usize = 100;
 
-/// Tells everybody whom the profile names for this event.
-pub(crate) fn tell(context: &mut Context<'_>, isd_p: &Aid, event: usize) {
-    tell_others(context, isd_p, event, "");
+/// Creates the notifications that the profile configures for this event.
+pub(crate) fn notify(context: &mut Context<'_>, isd_p: &Aid, event: usize) {
+    notify_others(context, isd_p, event, "");
 }
 
-/// Tells everybody whom the profile names for this event, except the one that knows already.
-pub(crate) fn tell_others(context: &mut Context<'_>, isd_p: &Aid, event: usize, knows: &str) {
+/// Creates the notifications that the profile configures for this event, except for the receiver
+/// that already knows.
+pub(crate) fn notify_others(context: &mut Context<'_>, isd_p: &Aid, event: usize, knows: &str) {
     let Some(profile) = context.persistent.profile(isd_p) else { return };
     let (metadata, ci) = (profile.metadata.0.clone(), profile.ci.clone());
     for address in receivers(&metadata, event).into_iter().filter(|to| !to.eq_ignore_ascii_case(knows)) {
@@ -38,7 +44,7 @@ pub(crate) fn tell_others(context: &mut Context<'_>, isd_p: &Aid, event: usize, 
     }
 }
 
-/// Whom the metadata name for this event, in their order.
+/// The notification addresses that the metadata configure for this event, in their order.
 fn receivers(metadata: &StoreMetadataRequest, event: usize) -> Vec<String> {
     let configured = metadata.notification_configuration_info.iter().flatten();
     configured
@@ -47,7 +53,7 @@ fn receivers(metadata: &StoreMetadataRequest, event: usize) -> Vec<String> {
         .collect()
 }
 
-/// Takes the next sequence number.
+/// Builds the notification metadata with the next sequence number.
 pub(crate) fn next_metadata(
     context: &mut Context<'_>,
     event: usize,
@@ -65,7 +71,7 @@ pub(crate) fn next_metadata(
     }
 }
 
-/// Puts a notification into the list.
+/// Appends a notification to the list.
 pub(crate) fn keep(
     context: &mut Context<'_>,
     metadata: NotificationMetadata,
@@ -83,7 +89,7 @@ pub(crate) fn keep(
     let surplus = kept.len().saturating_sub(MAX_NOTIFICATIONS);
     for lost in kept.drain(..surplus) {
         let (number, to) = (lost.sequence_number, &lost.address);
-        tracing::warn!(number, to, "no room for another notification: the oldest has been given up");
+        tracing::warn!(number, to, "the notification list is full: the oldest notification was discarded");
     }
 }
 
@@ -104,7 +110,7 @@ fn signed(
 }
 
 impl StoredNotification {
-    /// What ListNotification shows of it.
+    /// The metadata of the notification as in ListNotification.
     pub(crate) fn metadata(&self) -> NotificationMetadata {
         NotificationMetadata {
             seq_number: self.sequence_number,

@@ -1,4 +1,4 @@
-//! What the cards of one process have in common, held once.
+//! Data that the cards of one process share, to save memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +7,12 @@ use profile::element::{Application, Rfm, SecurityDomain};
 use profile::{File, Interner, Octets};
 use world::Fault;
 
-use super::ecasd::Trust;
 use super::state::Persistent;
+use super::trust::Trust;
 
-/// What the cards that were opened among each other hold once, as long as one of them needs it: the file tables and
-/// contents that packages made, their security domains and applications, the certificates of CIs and EUMs. No card sees of
-/// another whether it is there.
+/// Data shared between cards that are opened with the same value: file tables and file contents of
+/// profile packages, security domains and applications, certificates of CIs and EUMs. Each item is
+/// held once for as long as a card needs it. A card cannot observe whether other cards exist.
 #[derive(Debug, Default)]
 pub struct Shared {
     octets: Interner<Vec<u8>>,
@@ -20,16 +20,16 @@ pub struct Shared {
     security_domains: Interner<Vec<SecurityDomain>>,
     rfm: Interner<Vec<Rfm>>,
     applications: Interner<Vec<Application>>,
-    /// By the certificates of the CIs.
+    /// Trust anchors, by the certificates of the CIs.
     trust: Mutex<HashMap<Vec<Octets>, Arc<Trust>>>,
 }
 
-/// So much trust is kept though no card needs it just now: where cards are made when they are used, each would have the
-/// certificates of its CIs checked again.
+/// Maximum number of unused trust entries kept. If a server opens cards on demand and closes
+/// them after use, this avoids verifying the certificates of their CIs for each card.
 const KEPT_TRUST: usize = 8;
 
 impl Shared {
-    /// Shares what is new in `changed` since `before`: the profiles.
+    /// Shares the data of the profiles that were added to `changed` since `before`.
     pub(super) fn share(&self, changed: &mut Persistent, before: &Persistent) {
         let new = changed.profiles.iter_mut().filter(|profile| before.profile(&profile.isd_p).is_none());
         for profile in new {
@@ -42,7 +42,7 @@ impl Shared {
         }
     }
 
-    /// Trust in these CIs; what `load` reads, if no other card has them.
+    /// Returns the trust entry for these CIs. Calls `load` if no other card has it.
     pub(super) fn trust(
         &self,
         cis: Vec<Octets>,
@@ -60,7 +60,7 @@ impl Shared {
         Ok(trust)
     }
 
-    /// Octets that other cards have too.
+    /// Shares octets with other cards.
     pub(super) fn octets(&self, octets: Vec<u8>) -> Arc<Vec<u8>> {
         self.octets.share(Arc::new(octets))
     }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trust_is_read_once_while_cards_come_and_go_and_little_of_it_is_kept_for_nobody() {
+    fn trust_is_loaded_once_and_few_unused_entries_are_kept() {
         let shared = Shared::default();
         let mut loads = 0;
         let mut trust = |ci: u8| {

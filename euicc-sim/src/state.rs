@@ -1,4 +1,5 @@
-//! What a card remembers: what survives a power cut, and what does not, as two types.
+//! The state of a card, as two types: the part that survives a power cut, and the part that does
+//! not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,75 +13,86 @@ use rsp::sgp22::{PendingNotification, ProfileClass, ppr};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::cat::Cat;
-use super::channel::Channel;
-use super::m2m;
-use super::multi_imsi;
-use super::session::Session;
+pub(crate) mod cat;
+pub(crate) mod channel;
+pub(crate) mod m2m;
+pub(crate) mod multi_imsi;
+pub(crate) mod session;
 
-/// The version of the stored form that this code writes and reads.
+use cat::Cat;
+use channel::Channel;
+use session::Session;
+
+/// The version of the stored form that this program writes and reads.
 pub(crate) const STORED_FORM: u32 = 3;
 
-/// What survives a power cut. It changes only as a whole, once a command has been decided; `stored` says in which cells
-/// of the memory it is kept. What is left out of the serialised form has cells of its own.
+/// The state that survives a power cut. It changes as a whole after a command has been processed.
+/// The module `stored` defines the memory cells for it. Fields that are skipped in the serialised
+/// form have cells of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Persistent {
     pub(crate) stored_form: u32,
-    /// Whose memory it is, so that it cannot be put under another card.
+    /// The EID of the card that owns the memory. A memory with another EID is refused.
     pub(crate) eid: Eid,
-    /// Numbers of ISD-Ps are never used twice.
+    /// ISD-P numbers are never reused.
     pub(crate) next_isd_p: u16,
     pub(crate) next_sequence_number: i64,
     pub(crate) default_dp_address: Option<String>,
-    /// In the order of their numbers. A change makes a copy of the one profile: `Arc::make_mut`.
+    /// In ascending order of the ISD-P numbers. A change copies only the changed profile
+    /// (`Arc::make_mut`).
     #[serde(skip)]
     pub(crate) profiles: Vec<Arc<InstalledProfile>>,
-    /// At most one, by construction.
+    /// The enabled profile. The type permits at most one.
     pub(crate) enabled: Option<Aid>,
-    /// The profile before a test profile, or before one for provisioning if PPR1 keeps it: to it alone one may go back.
-    pub(crate) way_back: Option<Aid>,
-    /// What the next REFRESH will bring about.
+    /// The profile that was enabled before a test profile, or before a provisioning profile if PPR1
+    /// protects the former. While it is set, only this profile can be enabled in the place of the
+    /// present one.
+    #[serde(rename = "way_back")]
+    pub(crate) previous_profile: Option<Aid>,
+    /// The profile switch that the next REFRESH applies.
     pub(crate) switch: Option<ProfileSwitch>,
-    /// In the order of their numbers.
+    /// In ascending order of the sequence numbers.
     #[serde(skip)]
     pub(crate) notifications: Vec<Arc<StoredNotification>>,
-    /// One-time keys given out and not used up, the latest last.
+    /// Unused one-time keys, the latest last.
     #[serde(skip)]
     pub(crate) one_time_keys: Vec<OneTimeKey>,
-    /// What each CI has revoked: of each at most one list that is whole and one that is not yet.
+    /// Revoked certificates by CI: per CI at most one complete list and one incomplete list.
     #[serde(skip)]
     pub(crate) crls: Vec<StoredCrl>,
-    /// What makes it an M2M eUICC; none in a consumer card.
+    /// The state of an M2M eUICC; `None` in a consumer card.
     #[serde(skip)]
-    pub(crate) m2m: Option<Box<m2m::state::State>>,
+    pub(crate) m2m: Option<Box<m2m::State>>,
 }
 
-/// A change of the enabled profile that waits for a REFRESH or a reset: SGP.22 sections 5.7.16 and 5.7.17.
+/// A pending change of the enabled profile, applied at a REFRESH or a reset: SGP.22 sections 5.7.16
+/// and 5.7.17.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ProfileSwitch {
-    /// This one is to be enabled, in the place of the present one.
+    /// Enable this profile in the place of the present one.
     Enable(Aid),
-    /// The present one is to be disabled.
+    /// Disable the present profile.
     Disable,
 }
 
-/// An ISD-P and what is in it.
+/// An ISD-P and its profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InstalledProfile {
     pub(crate) isd_p: Aid,
     pub(crate) metadata: InDer<StoreMetadataRequest>,
     pub(crate) nickname: Option<String>,
-    /// From ConfigureISDP.
+    /// The OID from ConfigureISDP.
     pub(crate) dp_oid: Option<Oid>,
-    /// The CI of the session in which it was installed: its notifications are signed under it.
+    /// The CI of the session in which the profile was installed. The card signs the profile's
+    /// notifications under this CI.
     pub(crate) ci: SubjectKeyIdentifier,
-    /// Octets of memory that it takes.
+    /// Octets of memory that the profile takes.
     pub(crate) memory: u32,
-    /// What the applet of several identities remembers, if the profile has it.
+    /// The state of the multi-IMSI applet, if the profile has it.
     #[serde(default, skip_serializing_if = "multi_imsi::State::is_new")]
     pub(crate) identities: multi_imsi::State,
-    /// Its files, codes and keys.
+    /// The files, PINs and keys of the profile.
     #[serde(skip)]
     pub(crate) content: profile::InstalledProfile,
 }
@@ -90,7 +102,7 @@ impl InstalledProfile {
         self.metadata.0.iccid
     }
 
-    /// Operational when the metadata do not say.
+    /// The profile class. It is operational if the metadata have no class.
     pub(crate) fn class(&self) -> ProfileClass {
         self.metadata.0.profile_class.unwrap_or(ProfileClass::OPERATIONAL)
     }
@@ -116,21 +128,21 @@ pub(crate) struct StoredNotification {
     pub(crate) event: usize,
     pub(crate) address: String,
     pub(crate) iccid: Option<Iccid>,
-    /// As it was signed.
+    /// The notification as it was signed.
     pub(crate) signed: InDer<Raw<PendingNotification>>,
 }
 
 /// otSK.EUICC.ECKA and its public half, kept for a retry: SGP.22 section 5.7.5.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OneTimeKey {
-    /// The SM-DP+ it was made for.
+    /// The SM-DP+ for which the key was generated.
     pub(crate) smdp_oid: Oid,
     /// 04 || X || Y.
     pub(crate) public: Octets,
     pub(crate) secret: SecretOctets,
 }
 
-/// What a CI has revoked: SGP.22 section 5.7.12. Serial numbers of certificates.
+/// The serial numbers of the certificates revoked by a CI: SGP.22 section 5.7.12.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredCrl {
     pub(crate) ci: SubjectKeyIdentifier,
@@ -138,13 +150,13 @@ pub(crate) struct StoredCrl {
     pub(crate) number: i64,
     /// deltaCRLIndicator.
     pub(crate) base: Option<i64>,
-    /// In how many parts the list comes; 1 when it comes whole.
+    /// The number of parts of the list; 1 if it is not segmented.
     pub(crate) parts: i64,
-    /// Which of them are here, from 1.
+    /// The parts that have been loaded, numbered from 1.
     pub(crate) loaded: BTreeSet<i64>,
-    /// Those of the list that is added to among them, once the addition is whole.
+    /// Revoked certificates. Once a delta CRL is complete, these include those of its base list.
     pub(crate) revoked: BTreeSet<String>,
-    /// What an addition takes off the list once it is whole.
+    /// Certificates that a delta CRL removes from its base list when it is complete.
     pub(crate) removed: BTreeSet<String>,
 }
 
@@ -157,17 +169,17 @@ impl StoredCrl {
         (1..=self.parts).filter(|part| !self.loaded.contains(part)).collect()
     }
 
-    /// Whether both are parts of the same.
+    /// True if both are parts of the same list.
     pub(crate) fn is_of_the_list_of(&self, other: &Self) -> bool {
         (self.number, self.base, self.parts) == (other.number, other.base, other.parts)
     }
 }
 
-/// How many one-time keys are kept for retries; the oldest go first.
+/// Maximum number of one-time keys kept for retries. The oldest are discarded first.
 pub(crate) const MAX_ONE_TIME_KEYS: usize = 8;
 
 impl Persistent {
-    /// A card fresh from the factory.
+    /// A new consumer card.
     pub(crate) fn new(eid: Eid, default_dp_address: Option<String>) -> Self {
         Self {
             stored_form: STORED_FORM,
@@ -177,7 +189,7 @@ impl Persistent {
             default_dp_address,
             profiles: Vec::new(),
             enabled: None,
-            way_back: None,
+            previous_profile: None,
             switch: None,
             notifications: Vec::new(),
             one_time_keys: Vec::new(),
@@ -188,6 +200,14 @@ impl Persistent {
 
     pub(crate) fn profile(&self, isd_p: &Aid) -> Option<&InstalledProfile> {
         self.profiles.iter().find(|profile| profile.isd_p == *isd_p).map(AsRef::as_ref)
+    }
+
+    /// Removes the profile and the reference to it as the previous profile.
+    pub(crate) fn remove_profile(&mut self, isd_p: &Aid) {
+        self.profiles.retain(|profile| profile.isd_p != *isd_p);
+        if self.previous_profile.as_ref() == Some(isd_p) {
+            self.previous_profile = None;
+        }
     }
 
     pub(crate) fn enabled_profile(&self) -> Option<&InstalledProfile> {
@@ -207,21 +227,22 @@ impl Persistent {
     }
 }
 
-/// What a reset clears.
+/// The state that a reset clears.
 #[derive(Clone, Debug)]
 pub(crate) struct Volatile {
     /// Open channels; the basic channel is always there.
     pub(crate) channels: BTreeMap<u8, Channel>,
     pub(crate) session: Session,
-    /// What scripts have begun.
+    /// Sessions opened by scripts of the SM-SR.
     pub(crate) m2m: m2m::session::Sessions,
     pub(crate) cat: Cat,
-    /// Codes of the enabled profile that were presented since the last reset: whose, and which.
+    /// PINs of the enabled profile that were verified since the last reset: owner and key
+    /// reference.
     pub(crate) verified: BTreeSet<(FileIndex, PinKeyReference)>,
 }
 
 impl Volatile {
-    /// After a reset; `on_basic_channel` is what is selected there without being asked for.
+    /// The state after a reset. `on_basic_channel` is the initial state of the basic channel.
     pub(crate) fn after_reset(on_basic_channel: Channel) -> Self {
         Self {
             channels: BTreeMap::from([(0, on_basic_channel)]),
@@ -233,7 +254,7 @@ impl Volatile {
     }
 }
 
-/// An ASN.1 value whose stored form is its DER, in hexadecimal.
+/// An ASN.1 value whose stored form is its DER in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InDer<T>(pub(crate) T);
 

@@ -1,20 +1,22 @@
-//! The stored form: which cells of the memory hold what a card remembers.
+//! The stored form of a card: the memory cells and their contents.
 //!
-//! | cell | what |
+//! | cell | contents |
 //! |---|---|
-//! | `card` | numbers, addresses, which profile is enabled |
+//! | `card` | numbers, addresses, the enabled profile |
 //! | `one-time-keys` | otSK.EUICC.ECKA kept for retries |
-//! | `revoked` | what the CIs have revoked |
+//! | `revoked` | certificates revoked by the CIs |
 //! | `m2m` | keys, ISD-Ps and addresses of an M2M eUICC |
 //! | `notification/<number>` | a notification |
-//! | `profile/<ISD-P>` | metadata, nickname, memory; what the applet of several identities remembers |
-//! | `profile/<ISD-P>/facts`, `/domains` | what the package says beside its files |
-//! | `profile/<ISD-P>/codes`, `/aka` | PINs with their counters; authentication keys with their sequence numbers |
+//! | `profile/<ISD-P>` | metadata, nickname, memory; the state of the multi-IMSI applet |
+//! | `profile/<ISD-P>/facts`, `/domains` | the data of the package other than its files |
+//! | `profile/<ISD-P>/codes` | PINs with their counters |
+//! | `profile/<ISD-P>/aka` | authentication keys with their sequence numbers |
 //! | `profile/<ISD-P>/files`, `/contents` | the file table and all contents as they were installed |
-//! | `profile/<ISD-P>/file/<n>`, `/content/<n>` | one file, the contents of one, changed since |
+//! | `profile/<ISD-P>/file/<n>` | a file that changed since the installation |
+//! | `profile/<ISD-P>/content/<n>` | the contents of a file that changed since the installation |
 //!
-//! Contents are octets, all else is JSON. A change of a file's contents is one cell, and those of the profile stay as
-//! they are.
+//! File contents are stored as octets, everything else as JSON. A change of a file's contents
+//! writes one cell and leaves the cell with the contents of the profile unchanged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,14 +45,14 @@ struct Codes {
     puks: Vec<Puk>,
 }
 
-/// The file table, and how long the contents are that follow each other in the cell of contents.
+/// The file table, and the lengths of the contents that are concatenated in the cell of contents.
 #[derive(Serialize, Deserialize)]
 struct Table<Files> {
     files: Files,
     lengths: Vec<usize>,
 }
 
-/// What has to be written when `new` follows `old`; all of it when nothing is written yet.
+/// Returns the cells to write when `new` replaces `old`; all cells if nothing has been stored yet.
 pub(super) fn changes(old: Option<&Persistent>, new: &Persistent, shared: &Shared) -> Result<Batch, Fault> {
     let mut batch = Batch::default();
     put_json(&mut batch, CARD, old, new)?;
@@ -61,8 +63,8 @@ pub(super) fn changes(old: Option<&Persistent>, new: &Persistent, shared: &Share
     }
     notifications(&mut batch, old, new)?;
     let known = |profile: &InstalledProfile| old.and_then(|old| old.profile(&profile.isd_p));
-    for gone in old.iter().flat_map(|old| &old.profiles).filter(|old| new.profile(&old.isd_p).is_none()) {
-        cells_of(gone).into_iter().for_each(|cell| batch.remove(cell));
+    for removed in old.iter().flat_map(|old| &old.profiles).filter(|old| new.profile(&old.isd_p).is_none()) {
+        cells_of(removed).into_iter().for_each(|cell| batch.remove(cell));
     }
     for profile in &new.profiles {
         profile_changes(&mut batch, known(profile), profile, shared)?;
@@ -101,7 +103,12 @@ fn profile_changes(
     let facts = &new.content.facts;
     let was = old.map(|old| &old.content.facts);
     if was != Some(facts) {
-        put_json(batch, &format!("{name}/facts"), was.map(rest_of).as_ref(), &rest_of(facts))?;
+        put_json(
+            batch,
+            &format!("{name}/facts"),
+            was.map(remaining_facts).as_ref(),
+            &remaining_facts(facts),
+        )?;
         put_json(batch, &format!("{name}/codes"), was.map(codes_of).as_ref(), &codes_of(facts))?;
         put_json(batch, &format!("{name}/aka"), was.map(|was| &was.aka), &facts.aka)?;
         let domains = domains_of(facts);
@@ -140,7 +147,7 @@ fn file_changes(
     Ok(())
 }
 
-/// Writes the cell if it is new or says something else than before.
+/// Writes the cell if it is new or if its contents differ.
 fn put_json<T: Serialize>(batch: &mut Batch, cell: &str, old: Option<&T>, new: &T) -> Result<(), Fault> {
     let content = Content::json(new)?;
     if old.map(Content::json).transpose()?.as_ref() != Some(&content) {
@@ -149,7 +156,7 @@ fn put_json<T: Serialize>(batch: &mut Batch, cell: &str, old: Option<&T>, new: &
     Ok(())
 }
 
-/// Writes a list that has changed, if there ever was anything in it.
+/// Writes a list that has changed. A list that was always empty is not written.
 fn put_list<T: Serialize + PartialEq>(
     batch: &mut Batch,
     cell: &str,
@@ -176,8 +183,8 @@ fn cells_of(profile: &InstalledProfile) -> Vec<String> {
     std::iter::once(name.clone()).chain(parts).collect()
 }
 
-/// What has no cell of its own.
-fn rest_of(facts: &Facts) -> Facts {
+/// The facts that have no cell of their own.
+fn remaining_facts(facts: &Facts) -> Facts {
     Facts {
         pins: Vec::new(),
         puks: Vec::new(),
@@ -193,7 +200,7 @@ fn codes_of(facts: &Facts) -> Codes {
     Codes { pins: facts.pins.clone(), puks: facts.puks.clone() }
 }
 
-/// What many cards have in common.
+/// The facts that are often equal on many cards.
 fn domains_of(facts: &Facts) -> Facts {
     Facts {
         security_domains: Arc::clone(&facts.security_domains),
@@ -203,10 +210,10 @@ fn domains_of(facts: &Facts) -> Facts {
     }
 }
 
-/// What the cells hold; nothing if there are none.
+/// Reads the cells; returns `None` for a memory without cells.
 ///
 /// # Errors
-/// They are not a card's, another card's, or not whole.
+/// Fails if the cells are not those of a card, belong to another card, or are incomplete.
 pub(super) fn load(cells: Cells, eid: Eid, shared: &Shared) -> Result<Option<Persistent>, Fault> {
     if cells.is_empty() {
         return Ok(None);
@@ -227,20 +234,20 @@ pub(super) fn load(cells: Cells, eid: Eid, shared: &Shared) -> Result<Option<Per
         persistent.profiles.push(Arc::new(profile));
     }
     if let Some(unknown) = cells.cells.keys().next() {
-        return Err(cells.fault(format!("nobody knows what its cell {unknown} is")));
+        return Err(cells.fault(format!("its cell {unknown} is unknown")));
     }
     let nothing = Persistent::new(eid, None);
     shared.share(&mut persistent, &nothing);
     Ok(Some(persistent))
 }
 
-/// The cells that have not been understood yet.
+/// The cells that have not been read yet.
 struct Stored {
     cells: Cells,
     eid: Eid,
 }
 
-/// What every stored form says first.
+/// The fields of `card` that are checked before the rest is read.
 #[derive(Deserialize)]
 struct Form {
     stored_form: u32,
@@ -254,11 +261,11 @@ impl Stored {
             None => return Err(self.fault(format!("its cell {CARD} is missing"))),
         };
         if stored_form != STORED_FORM {
-            let why = format!("it is in form {stored_form}, this program knows form {STORED_FORM}");
+            let why = format!("it has stored form {stored_form}, and this program reads form {STORED_FORM}");
             return Err(Fault::new(self.what(), why, "use the program that wrote it"));
         }
         if eid != self.eid {
-            let why = format!("it is that of card {eid}");
+            let why = format!("it belongs to card {eid}");
             return Err(Fault::new(self.what(), why, "give each card a memory of its own"));
         }
         self.json(CARD)
@@ -275,7 +282,7 @@ impl Stored {
         let Table::<Vec<File>> { files, lengths } = self.json(&format!("{name}/files"))?;
         let cell = format!("{name}/contents");
         let contents = self.take(&cell)?.cut(&lengths);
-        let contents = contents.ok_or_else(|| self.fault(format!("its cell {cell} has another length")))?;
+        let contents = contents.ok_or_else(|| self.fault(format!("its cell {cell} has the wrong length")))?;
         let mut changes = Changes::default();
         for cell in self.names(&format!("{name}/file/")) {
             changes.files.insert(self.number(&cell)?, Arc::new(self.json(&cell)?));
@@ -287,12 +294,12 @@ impl Stored {
         Ok(profile)
     }
 
-    /// Cells whose names begin so.
+    /// The names of the cells that start with `start`.
     fn names(&self, start: &str) -> Vec<String> {
         self.cells.keys().filter(|name| name.starts_with(start)).cloned().collect()
     }
 
-    /// The number at the end of a name.
+    /// The number at the end of a cell name.
     fn number<T: DeserializeOwned>(&self, cell: &str) -> Result<T, Fault> {
         let number = cell.rsplit('/').next().unwrap_or_default();
         serde_json::from_str(number).map_err(|why| self.unreadable(cell, &why))
@@ -303,7 +310,7 @@ impl Stored {
         content.from_json().map_err(|why| self.unreadable(cell, &why))
     }
 
-    /// Empty when it was never written.
+    /// Reads a list; empty if the cell was never written.
     fn list<T: DeserializeOwned>(&mut self, cell: &str) -> Result<Vec<T>, Fault> {
         if self.cells.contains_key(cell) { self.json(cell) } else { Ok(Vec::new()) }
     }
@@ -317,7 +324,7 @@ impl Stored {
     }
 
     fn fault(&self, why: String) -> Fault {
-        Fault::new(self.what(), why, "restore it from a copy, or remove it to begin with a new card")
+        Fault::new(self.what(), why, "restore it from a backup, or remove it to start with a new card")
     }
 
     fn what(&self) -> String {

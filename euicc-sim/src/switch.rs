@@ -1,19 +1,19 @@
-//! Changing which profile is enabled: SGP.22 sections 5.7.16 to 5.7.19.
+//! Profile switches: SGP.22 sections 5.7.16 to 5.7.19.
 
 use rsp::ids::Aid;
 use rsp::sgp22::{ProfileClass, notification_event};
 
-use super::channel::Selection;
 use super::context::Context;
 use super::m2m;
 use super::notifications;
 use super::state::{InstalledProfile, ProfileSwitch};
+use crate::state::channel::Selection;
 
-/// The terminal is in the middle of a proactive session.
+/// A proactive session is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CatBusy;
 
-/// Makes the change, now or with the REFRESH that is announced for it.
+/// Applies the switch at once, or announces a REFRESH that applies it.
 pub(crate) fn request(
     context: &mut Context<'_>,
     switch: ProfileSwitch,
@@ -24,73 +24,76 @@ pub(crate) fn request(
     }
     if refresh {
         context.persistent.to_mut().switch = Some(switch);
-        context.volatile.cat.announce_change();
+        context.volatile.cat.announce_switch();
     } else {
         context.persistent.to_mut().switch = None;
-        make(context, switch);
+        apply(context, switch);
     }
     Ok(())
 }
 
-/// Makes the change that is due: the terminal has performed the REFRESH, or the card has been reset.
-pub(crate) fn make_due(context: &mut Context<'_>) {
+/// Applies the pending switch after the terminal has performed the REFRESH or the card has been
+/// reset.
+pub(crate) fn apply_pending(context: &mut Context<'_>) {
     if let Some(switch) = context.persistent.switch.clone() {
         context.persistent.to_mut().switch = None;
-        make(context, switch);
+        apply(context, switch);
     }
 }
 
-fn make(context: &mut Context<'_>, switch: ProfileSwitch) {
+fn apply(context: &mut Context<'_>, switch: ProfileSwitch) {
     let before = context.persistent.enabled.clone();
     let after = match switch {
         ProfileSwitch::Enable(isd_p) if context.persistent.profile(&isd_p).is_some() => Some(isd_p),
-        // A memory reset has taken it away in the meantime.
+        // The profile has been deleted by a memory reset in the meantime.
         ProfileSwitch::Enable(_) => return,
-        // Leaving a test profile brings back the one before it (SGP.21 TPRO10); otherwise there is none to bring back.
-        ProfileSwitch::Disable => context.persistent.way_back.clone(),
+        // Disabling a test profile re-enables the profile before it (SGP.21 TPRO10). In other cases
+        // no profile is enabled.
+        ProfileSwitch::Disable => context.persistent.previous_profile.clone(),
     };
-    remember_way_back(context, before.as_ref(), after.as_ref());
+    update_previous_profile(context, before.as_ref(), after.as_ref());
     context.persistent.to_mut().enabled.clone_from(&after);
     if let Some(disabled) = &before {
-        notifications::tell(context, disabled, notification_event::DISABLE);
+        notifications::notify(context, disabled, notification_event::DISABLE);
     }
     if let Some(enabled) = &after {
-        notifications::tell(context, enabled, notification_event::ENABLE);
+        notifications::notify(context, enabled, notification_event::ENABLE);
     }
     if context.persistent.m2m.is_some() {
         m2m::notification::switched(context, before.as_ref(), after.as_ref());
     }
-    forget_files(context);
+    clear_file_state(context);
 }
 
-/// A test profile gives way only to the profile that was enabled before it, and so does one for provisioning that took the
-/// place of a profile that may not be disabled.
-fn remember_way_back(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
+/// Updates the profile to return to. A test profile can be replaced only by the profile that was
+/// enabled before it. The same applies to a provisioning profile that replaced a profile that must
+/// not be disabled.
+fn update_previous_profile(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
     let persistent = &context.persistent;
     let profile = |isd_p: Option<&Aid>| isd_p.and_then(|isd_p| persistent.profile(isd_p));
-    let known = persistent.way_back.as_ref().filter(|way_back| Some(*way_back) != after);
-    let way_back = match profile(after).map(InstalledProfile::class) {
-        // From one such profile to the next it stays the same.
+    let known = persistent.previous_profile.as_ref().filter(|previous| Some(*previous) != after);
+    let previous = match profile(after).map(InstalledProfile::class) {
+        // It does not change when one such profile replaces another.
         Some(ProfileClass::TEST | ProfileClass::PROVISIONING) if known.is_some() => known,
-        Some(ProfileClass::TEST) => before.filter(|_| !is_of(profile(before), ProfileClass::TEST)),
+        Some(ProfileClass::TEST) => before.filter(|_| !has_class(profile(before), ProfileClass::TEST)),
         Some(ProfileClass::PROVISIONING) => before.filter(|_| {
-            is_of(profile(before), ProfileClass::OPERATIONAL)
+            has_class(profile(before), ProfileClass::OPERATIONAL)
                 && profile(before).is_some_and(|before| !before.may_be_disabled())
         }),
         _ => None,
     };
-    let way_back = way_back.cloned();
-    if context.persistent.way_back != way_back {
-        context.persistent.to_mut().way_back = way_back;
+    let previous = previous.cloned();
+    if context.persistent.previous_profile != previous {
+        context.persistent.to_mut().previous_profile = previous;
     }
 }
 
-fn is_of(profile: Option<&InstalledProfile>, class: ProfileClass) -> bool {
+fn has_class(profile: Option<&InstalledProfile>, class: ProfileClass) -> bool {
     profile.is_some_and(|profile| profile.class() == class)
 }
 
-/// Whatever was selected or presented belonged to the profile that is gone.
-pub(crate) fn forget_files(context: &mut Context<'_>) {
+/// Clears selections and verified PINs, which belonged to the previous profile.
+pub(crate) fn clear_file_state(context: &mut Context<'_>) {
     context.volatile.verified.clear();
     for channel in context.volatile.channels.values_mut() {
         if matches!(channel.selection, Selection::Files(_) | Selection::SecurityDomain(_)) {

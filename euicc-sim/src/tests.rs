@@ -1,10 +1,9 @@
-//! The card from outside: everything here goes through the APDU door.
+//! Tests of the card through its APDU interface.
 //!
-//! [`bench`] is a reader and the LPA's side of ES10, [`server`] an SM-DP+ written over the same crates as the real
-//! one, but apart from it.
+//! [`testbed`] has a reader and the LPA's side of ES10. [`server`] is an SM-DP+ that uses the same
+//! library crates as the real one, but not its code.
 
 mod authenticate;
-mod bench;
 mod cat;
 mod commands;
 mod conversations;
@@ -25,4 +24,5 @@ mod profiles;
 mod results;
 mod revocation;
 mod server;
+mod testbed;
 mod value_notation;

@@ -1,4 +1,5 @@
-//! What a card says about itself: SGP.22 section 5.7.8. A person may write it: bits go by the standard's names.
+//! The values of EUICCInfo1 and EUICCInfo2: SGP.22 section 5.7.8. A description file names bits as
+//! the standard does.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,17 +12,18 @@ use rsp::sgp22::{
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Values of EUICCInfo1 and EUICCInfo2. What is left out of a file of settings is as in [`Preset::V2_6`].
+/// Values of EUICCInfo1 and EUICCInfo2. Fields missing in a description file default to
+/// [`Preset::V2_6`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Capabilities {
-    /// Base version of the TCA profile package that installs.
+    /// Base version of the supported TCA profile packages.
     pub profile_version: Version,
-    /// Further versions of it.
+    /// Additional supported profile package versions.
     pub additional_profile_package_versions: Vec<Version>,
     /// Version of SGP.22.
     pub svn: Version,
-    /// Firmware.
+    /// Firmware version.
     pub firmware_version: Version,
     /// Bits of UICCCapability, [`uicc_capability`].
     #[serde(with = "uicc_capability_by_name")]
@@ -30,12 +32,13 @@ pub struct Capabilities {
     pub ts102241_version: Version,
     /// GlobalPlatform version.
     pub globalplatform_version: Version,
-    /// Bits of RspCapability, [`rsp_capability`]. `additionalProfile` is told only while there is room.
+    /// Bits of RspCapability, [`rsp_capability`]. `additionalProfile` is reported only while there
+    /// is free memory.
     #[serde(with = "rsp_capability_by_name")]
     pub rsp_capability: Vec<usize>,
     /// euiccCategory.
     pub euicc_category: Option<EuiccCategory>,
-    /// Policy rules that the card refuses whatever the RAT says.
+    /// Policy rules that the card refuses even if the RAT allows them.
     #[serde(with = "ppr_by_name")]
     pub forbidden_profile_policy_rules: Vec<usize>,
     /// Protection profile.
@@ -43,20 +46,20 @@ pub struct Capabilities {
     /// SAS accreditation number, at most 64 octets.
     #[serde(deserialize_with = "sas_accreditation_number")]
     pub sas_accreditation_number: String,
-    /// Where the certification of the card is told of.
+    /// The certification data object, which refers to the platform's certification.
     pub certification_data_object: Option<CertificationDataObject>,
-    /// Bits of treProperties, [`tre_properties`]; not told when there is none.
+    /// Bits of treProperties, [`tre_properties`]; omitted from EUICCInfo2 if empty.
     #[serde(with = "tre_properties_by_name")]
     pub tre_properties: Vec<usize>,
     /// TRE product reference.
     pub tre_product_reference: Option<String>,
     /// Octets of volatile memory to report.
     pub volatile_memory: u32,
-    /// Elements of EUICCInfo2 that only v3 has a use for.
+    /// Elements of EUICCInfo2 that were added in v3.
     pub v3: Option<V3Elements>,
 }
 
-/// Elements of EUICCInfo2 from v3 of SGP.22. The functions of v3 do not come with them.
+/// Elements of EUICCInfo2 from SGP.22 v3. They do not add the functions of v3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct V3Elements {
@@ -64,29 +67,29 @@ pub struct V3Elements {
     pub highest_svn: Version,
     /// lpaMode.
     pub lpa_mode: Option<LpaMode>,
-    /// Whether the signing keys are listed under euiccCiPKIdListForSigningV3 too.
+    /// True if the signing keys are also listed in euiccCiPKIdListForSigningV3.
     pub ci_pk_id_list_for_signing: bool,
     /// additionalEuiccInfo, at most 32 octets.
     #[serde(default, deserialize_with = "additional_euicc_info")]
     pub additional_euicc_info: Option<Octets>,
 }
 
-/// A card as there are many, to begin with.
+/// A predefined set of capabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preset {
-    /// SGP.22 v2.2: no CRLs, an EUICCInfo2 without the later elements.
+    /// SGP.22 v2.2: no CRLs, and an EUICCInfo2 without the elements added later.
     #[serde(rename = "v2.2")]
     V2_2,
-    /// SGP.22 v2.6, all that this card does.
+    /// SGP.22 v2.6 with all capabilities of this card.
     #[default]
     #[serde(rename = "v2.6")]
     V2_6,
-    /// v2.6 with the elements of v3 in EUICCInfo2, for an LPA that looks for them.
+    /// v2.6 with the v3 elements in EUICCInfo2, to test an LPA that reads them.
     #[serde(rename = "v3-elements")]
     V3Elements,
 }
 
-/// Later than v2.2.
+/// UICCCapability bits that were added after v2.2.
 const OF_5G: [usize; 3] =
     [uicc_capability::GET_IDENTITY, uicc_capability::PROFILE_A_X25519, uicc_capability::PROFILE_B_P256];
 
@@ -94,7 +97,7 @@ impl Preset {
     /// Every preset.
     pub const ALL: [Self; 3] = [Self::V2_2, Self::V2_6, Self::V3Elements];
 
-    /// What such a card says about itself.
+    /// The capabilities of the preset.
     pub fn capabilities(self) -> Capabilities {
         let v2_6 = Capabilities::default();
         match self {
@@ -150,7 +153,7 @@ impl FromStr for Preset {
         Self::ALL
             .into_iter()
             .find(|preset| preset.name() == text)
-            .ok_or_else(|| format!("there is no card {text:?}; there are {}", names()))
+            .ok_or_else(|| format!("unknown preset {text:?}; the presets are {}", names()))
     }
 }
 
@@ -200,21 +203,21 @@ impl Default for Capabilities {
     }
 }
 
-/// Twice as many bits as any of these BIT STRINGs has.
+/// Limit for bit numbers: twice the length of the longest of these BIT STRINGs.
 const MAX_BITS: usize = 64;
 
 /// UTF8String (SIZE(0..64)).
 fn sas_accreditation_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     let fits = text.len() <= 64;
-    if fits { Ok(text) } else { Err(D::Error::custom("it takes more than 64 octets")) }
+    if fits { Ok(text) } else { Err(D::Error::custom("it is longer than 64 octets")) }
 }
 
 /// OCTET STRING (SIZE(0..32)).
 fn additional_euicc_info<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Octets>, D::Error> {
     let octets = Option::<Octets>::deserialize(deserializer)?;
     let fits = octets.as_ref().is_none_or(|octets| octets.0.len() <= 32);
-    if fits { Ok(octets) } else { Err(D::Error::custom("it takes more than 32 octets")) }
+    if fits { Ok(octets) } else { Err(D::Error::custom("it is longer than 32 octets")) }
 }
 
 /// A module for `serde(with)` that writes the bits of a BIT STRING by name.
@@ -243,7 +246,7 @@ macro_rules! by_name {
                         || text.parse().ok().filter(|bit| *bit < $crate::description::capabilities::MAX_BITS);
                     known.or_else(number).ok_or_else(|| {
                         let names: Vec<_> = $names.iter().map(|(name, _)| *name).collect();
-                        D::Error::custom(format!("{text:?} is none of {}", names.join(", ")))
+                        D::Error::custom(format!("{text:?} is not one of {}", names.join(", ")))
                     })
                 };
                 Vec::<String>::deserialize(deserializer)?.into_iter().map(bit).collect()
@@ -262,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_says_what_differs_and_names_bits() {
+    fn a_file_lists_only_differences_and_names_bits() {
         let text =
             r#"{"svn": "2.4.0", "rsp_capability": ["crlSupport", "11"], "tre_properties": ["isIntegrated"]}"#;
         let capabilities: Capabilities = serde_json::from_str(text).unwrap();
@@ -279,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bit_is_told_with_those_there_are() {
+    fn the_error_for_an_unknown_bit_lists_the_known_names() {
         let error = serde_json::from_str::<Capabilities>(r#"{"rsp_capability": ["crl"]}"#).unwrap_err();
         assert!(error.to_string().contains("additionalProfile, crlSupport"), "{error}");
         assert!(serde_json::from_str::<Capabilities>(r#"{"swn": "2.4.0"}"#).is_err());
     }
 
     #[test]
-    fn what_would_not_fit_is_refused() {
+    fn values_over_the_size_limits_are_refused() {
         let reads = |text: &str| serde_json::from_str::<Capabilities>(text).is_ok();
         assert!(reads(r#"{"rsp_capability": ["63"]}"#));
         assert!(!reads(r#"{"rsp_capability": ["64"]}"#));
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_of_v2_2_knows_nothing_of_5g() {
+    fn the_v2_2_preset_has_no_5g_capabilities() {
         let early = Preset::V2_2.capabilities().uicc_capability;
         assert!(
             !early.is_empty() && early.iter().all(|bit| *bit < uicc_capability::GET_IDENTITY),
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preset_goes_by_the_same_name_everywhere() {
+    fn a_preset_has_the_same_name_in_all_formats() {
         for preset in Preset::ALL {
             assert_eq!(preset.to_string().parse(), Ok(preset));
             assert_eq!(serde_json::to_string(&preset).unwrap(), format!("{:?}", preset.to_string()));

@@ -1,4 +1,4 @@
-//! What a profile must be to be let in: SGP.22 sections 2.9.2, 4.4 and 5.5.3.
+//! Conditions for installing a profile: SGP.22 sections 2.9.2, 4.4 and 5.5.3.
 
 use profile::element::AlgorithmId;
 use profile::{Fid, FileIndex};
@@ -8,7 +8,7 @@ use rsp::sgp22::{IconType, NotificationConfigurationInformation, ProfileClass, p
 
 use crate::context::Context;
 
-/// Octets of serviceProviderName, profileName and icon: section 4.4.
+/// Maximum lengths of serviceProviderName, profileName and icon in octets: section 4.4.
 const MAX_SERVICE_PROVIDER_NAME: usize = 32;
 const MAX_PROFILE_NAME: usize = 64;
 const MAX_ICON: usize = 1024;
@@ -53,7 +53,7 @@ fn check_class(context: &Context<'_>, metadata: &StoreMetadataRequest) -> Result
     }
 }
 
-/// Every policy rule must be one that the RAT lets this owner use: section 2.9.2.4.
+/// Checks that the RAT allows the profile owner to use each policy rule: section 2.9.2.4.
 fn check_policy_rules(context: &Context<'_>, metadata: &StoreMetadataRequest) -> Result<(), ErrorReason> {
     let rules = metadata.profile_policy_rules.as_ref().map(|rules| rules.ones()).unwrap_or_default();
     if rules.is_empty() {
@@ -63,15 +63,16 @@ fn check_policy_rules(context: &Context<'_>, metadata: &StoreMetadataRequest) ->
     let forbidden = &context.description.capabilities.forbidden_profile_policy_rules;
     let table = &context.description.rules_authorisation_table;
     let is_allowed = |rule: &usize| match *rule {
-        // Says who may change the rules later, restricts nobody.
+        // This bit restricts who may change the rules later, and needs no authorisation.
         ppr::UPDATE_CONTROL => true,
         rule => !forbidden.contains(&rule) && table.iter().any(|line| line.allows(rule, owner)),
     };
     if rules.iter().all(is_allowed) { Ok(()) } else { Err(ErrorReason::PPR_NOT_ALLOWED) }
 }
 
-/// Whether the metadata speak of this profile: section 5.5.5. EF.ICCID must hold the ICCID; an owner must be the home
-/// network of the IMSI, and have the groups of EF.GID1 and EF.GID2 if it has any.
+/// True if the metadata match the profile: section 5.5.5. EF.ICCID must contain the ICCID. The
+/// profile owner must be the home network of the IMSI, and its GIDs, if any, must match EF.GID1 and
+/// EF.GID2.
 pub(super) fn is_described_by(content: &profile::InstalledProfile, metadata: &StoreMetadataRequest) -> bool {
     let files = &content.files;
     let ef_iccid = files.child(FileIndex::MF, EF_ICCID).and_then(|file| files.content(file));
@@ -91,10 +92,10 @@ pub(super) fn is_described_by(content: &profile::InstalledProfile, metadata: &St
 
 const EF_ICCID: Fid = Fid(0x2FE2);
 
-/// The key of TS 34.108 section 8.2, which every tester knows.
+/// The well-known key of TS 34.108 section 8.2.
 const TEST_KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
-/// Whether a profile can authenticate in test networks only: section 4.4 on test profiles.
+/// True if the profile can authenticate only in test networks: section 4.4 on test profiles.
 pub(super) fn has_test_keys_only(content: &profile::InstalledProfile) -> bool {
     content
         .facts

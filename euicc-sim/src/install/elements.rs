@@ -1,4 +1,4 @@
-//! ES8+.LoadProfileElements: SGP.22 section 5.5.5. The profile package, element by element.
+//! ES8+.LoadProfileElements: SGP.22 section 5.5.5. Installs the profile package element by element.
 
 use profile::{PeStatusCode, ProfileElement};
 use rsp::sgp22::ProfileClass;
@@ -6,31 +6,27 @@ use rsp::sgp22::es8plus::{BppCommandId, ErrorReason, StoreMetadataRequest};
 
 use super::Failure;
 use super::checks::{has_test_keys_only, is_described_by};
-use super::package::{Arriving, Loaded, Refusal};
+use super::package::{Loaded, PackageLoader, Refusal};
 use crate::context::Context;
-use crate::isd_r::free_memory;
-
-/// The profile package on its way in.
-#[derive(Clone, Debug)]
-pub(super) struct Loading(Arriving);
+use crate::state::session::Loading;
 
 impl Loading {
-    /// Before the first element.
+    /// The state before the first element.
     pub(super) fn new(context: &Context<'_>) -> Self {
-        Self(Arriving::new(context.description))
+        Self(PackageLoader::new(context.description))
     }
 
-    /// What came next.
+    /// Processes further octets of the package.
     pub(super) fn take(
         &mut self,
         context: &Context<'_>,
         metadata: &StoreMetadataRequest,
         octets: &[u8],
     ) -> Result<(), Failure> {
-        self.0.take(free_memory(context), octets, |element| check_iccid(metadata, element))
+        self.0.take(context.free_memory(), octets, |element| check_iccid(metadata, element))
     }
 
-    /// The package is complete.
+    /// Finishes a complete package and checks it against the metadata.
     pub(super) fn finish(
         self,
         context: &Context<'_>,
@@ -45,12 +41,12 @@ impl Loading {
             let reason = ErrorReason::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY;
             return Err(Failure::new(BppCommandId::LOAD_PROFILE_ELEMENTS, reason));
         }
-        loaded.check_room(free_memory(context))?;
+        loaded.check_room(context.free_memory())?;
         Ok(loaded)
     }
 }
 
-/// The profile must be the one that was announced.
+/// Checks that the ICCID in the profile header is the one in the metadata.
 fn check_iccid(metadata: &StoreMetadataRequest, element: &ProfileElement) -> Result<(), Failure> {
     match element {
         ProfileElement::Header(header) if *header.iccid != metadata.iccid.to_profile_header() => {

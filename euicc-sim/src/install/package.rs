@@ -1,48 +1,49 @@
-//! A profile package on its way in, element by element, whoever brings it.
+//! Element-by-element installation of a profile package, shared by consumer and M2M eUICCs.
 
 use profile::{Decoder, EuiccResponse, Installer, PeStatus, PeStatusCode, ProfileElement, Refused};
 use rsp::der::DecodeError;
 
-use crate::authenticate::supports;
+use crate::authenticate::algorithm::supports;
 use crate::description::CardDescription;
 
-/// The package so far.
+/// The state of a package that is being received.
 #[derive(Clone, Debug)]
-pub(crate) struct Arriving {
+pub(crate) struct PackageLoader {
     decoder: Decoder,
     installer: Installer,
-    /// Octets of the package so far, which is what a profile is charged for.
+    /// Octets received so far. The profile is charged for the length of its package.
     octets: u32,
 }
 
-/// A profile that is complete.
+/// A complete profile that is not stored yet.
 pub(crate) struct Loaded {
     pub(crate) content: profile::InstalledProfile,
     pub(crate) warnings: Vec<PeStatus>,
-    /// What it takes of the memory.
+    /// Octets of memory that it takes.
     pub(crate) octets: u32,
 }
 
-/// The package cannot be installed.
+/// The reason why a package cannot be installed.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: PeStatusCode,
     pub(crate) response: EuiccResponse,
 }
 
-impl Arriving {
-    /// Before the first element.
+impl PackageLoader {
+    /// The state before the first element.
     pub(crate) fn new(description: &CardDescription) -> Self {
         let installer = Installer::new(description.package_capabilities());
         Self { decoder: Decoder::new(), installer, octets: 0 }
     }
 
-    /// What came next; each element is shown before it is installed. There is `room` for so many octets.
+    /// Processes further octets of the package. `inspect` gets each element before it is installed.
+    /// `room` is the free memory in octets.
     pub(crate) fn take<E: From<Refusal>>(
         &mut self,
         room: u32,
         octets: &[u8],
-        mut show: impl FnMut(&ProfileElement) -> Result<(), E>,
+        mut inspect: impl FnMut(&ProfileElement) -> Result<(), E>,
     ) -> Result<(), E> {
         self.octets = self.octets.saturating_add(u32::try_from(octets.len()).unwrap_or(u32::MAX));
         if self.octets > room {
@@ -50,26 +51,26 @@ impl Arriving {
         }
         self.decoder.feed(octets).map_err(|why| self.malformed(&why))?;
         while let Some(element) = self.decoder.next_element().map_err(|why| self.malformed(&why))? {
-            show(&element)?;
+            inspect(&element)?;
             let applied = self.installer.apply(&element);
             applied.map_err(|refused| self.refused(&refused))?;
         }
         Ok(())
     }
 
-    /// The package is complete.
+    /// Finishes a complete package.
     pub(crate) fn finish(self) -> Result<Loaded, Refusal> {
         self.decoder.finish().map_err(|why| self.malformed(&why))?;
         let warnings = self.installer.warnings().to_vec();
         let (content, warnings) =
             self.installer.finish().map_err(|refused| Refusal::of(warnings, &refused))?;
         if !content.facts.aka.iter().all(supports) {
-            let what = "no such authentication algorithm".to_owned();
+            let what = "unsupported authentication algorithm".to_owned();
             let code = PeStatusCode::FEATURE_NOT_SUPPORTED;
             let refused = Refused { code, identification: None, element: "akaParameter", what };
             return Err(Refusal::of(warnings, &refused));
         }
-        // Files can be larger than what was sent to make them.
+        // Files can be larger than the octets of the package that create them.
         let octets = self.octets.max(u32::try_from(content.files.memory()).unwrap_or(u32::MAX));
         Ok(Loaded { content, warnings, octets })
     }
@@ -86,7 +87,7 @@ impl Arriving {
 }
 
 impl Loaded {
-    /// Whether there is `room` for it.
+    /// Checks that `room` octets are enough for the profile.
     pub(crate) fn check_room(&self, room: u32) -> Result<(), Refusal> {
         if self.octets > room { Err(Refusal::of(self.warnings.clone(), &no_room())) } else { Ok(()) }
     }
@@ -99,7 +100,7 @@ impl Refusal {
 }
 
 fn no_room() -> Refused {
-    whole(PeStatusCode::NOT_ENOUGH_MEMORY, "no room for the profile")
+    whole(PeStatusCode::NOT_ENOUGH_MEMORY, "not enough memory for the profile")
 }
 
 fn whole(code: PeStatusCode, what: &str) -> Refused {

@@ -1,4 +1,5 @@
-//! ProfileInstallationResult: SGP.22 section 2.5.6. What became of an installation, signed, told and kept.
+//! ProfileInstallationResult: SGP.22 section 2.5.6. The result is signed, returned and stored as a
+//! notification.
 
 use std::sync::Arc;
 
@@ -11,14 +12,14 @@ use rsp::sgp22::es8plus::{
 };
 use rsp::sgp22::{PendingNotification, notification_event};
 
+use super::Failure;
 use super::package::Loaded;
-use super::{Failure, Outline};
 use crate::context::Context;
 use crate::notifications;
-use crate::session::PreparedDownload;
+use crate::state::session::{Outline, PreparedDownload};
 use crate::state::{InDer, InstalledProfile};
 
-/// The package has become a profile, disabled.
+/// Installs the profile, in disabled state, and returns the result.
 pub(super) fn installed(
     context: &mut Context<'_>,
     prepared: &PreparedDownload,
@@ -29,7 +30,7 @@ pub(super) fn installed(
     let persistent = context.persistent.to_mut();
     let number = persistent.next_isd_p;
     let Some(next) = number.checked_add(1) else {
-        // Numbers of ISD-Ps are never used twice, and these were all.
+        // ISD-P numbers are never reused, and all numbers are used up.
         let reason = ErrorReason::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR;
         return failed(
             context,
@@ -50,19 +51,19 @@ pub(super) fn installed(
         memory: loaded.octets,
         content: loaded.content,
     }));
-    // The package will not be sent again.
+    // The package will not be sent again, so the one-time key is no longer needed.
     persistent.one_time_keys.retain(|key| *key != prepared.one_time_key);
 
     let success = SuccessResult {
         aid: isd_p.clone(),
         sima_response: EuiccResponse::installed(loaded.warnings).to_der(),
     };
-    let answer = tell(context, prepared, Some(iccid), FinalResult::SuccessResult(success));
-    notifications::tell_others(context, &isd_p, notification_event::INSTALL, &prepared.server.address);
+    let answer = finish(context, prepared, Some(iccid), FinalResult::SuccessResult(success));
+    notifications::notify_others(context, &isd_p, notification_event::INSTALL, &prepared.server.address);
     answer
 }
 
-/// The package has become nothing.
+/// Returns the result of a failed installation.
 pub(super) fn failed(
     context: &mut Context<'_>,
     prepared: &PreparedDownload,
@@ -74,11 +75,11 @@ pub(super) fn failed(
         error_reason: failure.reason,
         sima_response: failure.response.map(|response| response.to_der()),
     };
-    tell(context, prepared, iccid, FinalResult::ErrorResult(error))
+    finish(context, prepared, iccid, FinalResult::ErrorResult(error))
 }
 
-/// Signs the result, keeps it as a notification for the SM-DP+ of the session, and answers with it.
-fn tell(
+/// Signs the result, stores it as a notification for the SM-DP+ of the session, and returns it.
+fn finish(
     context: &mut Context<'_>,
     prepared: &PreparedDownload,
     iccid: Option<Iccid>,
@@ -92,7 +93,7 @@ fn tell(
         smdp_oid: Some(prepared.profile_binding.oid.clone()),
         final_result,
     });
-    // A card without such a key has no session with an SM-DP+ either.
+    // A card without a signing key cannot have a session with an SM-DP+.
     let Some(credential) = context.ecasd.credential_or_preferred(&prepared.server.ci) else {
         return Vec::new();
     };

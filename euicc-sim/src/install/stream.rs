@@ -1,13 +1,14 @@
-//! The shape of a Bound Profile Package on its way in: SGP.22 sections 2.5.5 and 5.7.6.
+//! Parser for the segments of a Bound Profile Package: SGP.22 sections 2.5.5 and 5.7.6.
 //!
-//! The pieces are cut at borders of TLVs. A header whose contents come in later pieces is followed by counting.
+//! Segments end at TLV boundaries. If the contents of a header arrive in later segments, the parser
+//! counts their octets.
 
 use rsp::der::{Asn1, Problem, Reader, Tag};
 use rsp::sgp22::es8plus::{BoundProfilePackage, InitialiseSecureChannelRequest};
 
-/// Where in the package the next octet belongs.
+/// The parser position in the package.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     place: Place,
 }
 
@@ -15,24 +16,24 @@ pub(super) struct Stream {
 enum Place {
     #[default]
     Start,
-    /// Between sequences; so many octets of the package are to come.
+    /// Between sequences; `left` octets of the package remain.
     Between { after: Tag, left: usize },
-    /// In a sequence; so many octets of it, and of the package after it, are to come.
+    /// In a sequence; `left` octets of it and `left_after` octets of the package after it remain.
     Within { sequence: Tag, left: usize, left_after: usize },
 }
 
-/// What was found in a piece.
+/// An element found in a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// BF23, whole.
+    /// BF23, complete.
     InitialiseSecureChannel(Vec<u8>),
-    /// 86, 87 or 88, whole.
+    /// 86, 87 or 88, complete.
     Segment(Vec<u8>),
-    /// A sequence has ended.
+    /// The end of a sequence.
     EndOfSequence,
 }
 
-/// The piece does not belong where it stands.
+/// The segment violates the structure of the package.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OutOfShape;
 
@@ -43,7 +44,7 @@ impl From<rsp::der::DecodeError> for OutOfShape {
 }
 
 impl Stream {
-    /// What is in the next piece.
+    /// Returns the elements of the next segment.
     pub(super) fn take(&mut self, piece: &[u8]) -> Result<Vec<Part>, OutOfShape> {
         let mut reader = Reader::new(piece);
         let mut parts = Vec::new();
@@ -53,7 +54,7 @@ impl Stream {
         Ok(parts)
     }
 
-    /// Whether every octet that the headers announced has come.
+    /// True if all octets that the headers announced have been received.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.place, Place::Between { left: 0, .. })
     }
@@ -143,7 +144,7 @@ mod tests {
     const PACKAGE: &str = "bf3614 bf2300 a00387 0101 a1058801018800 a30386 01ff";
 
     #[test]
-    fn headers_may_run_ahead_of_their_contents() {
+    fn headers_can_arrive_before_their_contents() {
         let package = PACKAGE.replace(' ', "");
         let expected = [
             Part::InitialiseSecureChannel(vec![0xBF, 0x23, 0]),
@@ -155,7 +156,7 @@ mod tests {
             Part::Segment(vec![0x86, 1, 0xFF]),
             Part::EndOfSequence,
         ];
-        // Cuts at every border.
+        // Cuts at all TLV boundaries.
         for cut in [6, 8, 11, 13, 16, 18, 20] {
             assert_eq!(
                 take_all(&package, cut),
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_lengths_are_followed() {
+    fn order_and_lengths_are_checked() {
         for package in [
             "bf3603bf2400",
             "bf3602bf2300",

@@ -1,4 +1,4 @@
-//! ES10a: the addresses of the card's servers.
+//! ES10a: the addresses of the SM-DP+ and SM-DS.
 
 pub(super) mod get_euicc_configured_addresses;
 pub(super) mod set_default_dp_address;

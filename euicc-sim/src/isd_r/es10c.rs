@@ -1,4 +1,4 @@
-//! ES10c: the profiles on the card, for the user.
+//! ES10c: local management of profiles by the end user.
 
 pub(super) mod delete_profile;
 pub(super) mod disable_profile;
@@ -12,7 +12,7 @@ use rsp::sgp22::ProfileIdentifier;
 
 use crate::state::{InstalledProfile, Persistent};
 
-/// The profile that a request names.
+/// The profile that a request identifies.
 fn find<'a>(persistent: &'a Persistent, identifier: &ProfileIdentifier) -> Option<&'a InstalledProfile> {
     let found = persistent.profiles.iter().find(|profile| match identifier {
         ProfileIdentifier::IsdpAid(aid) => profile.isd_p == *aid,

@@ -1,20 +1,13 @@
-//! STORE DATA: SGP.22 section 5.7.2, GlobalPlatform section 11.11. One command of ES10 in as many blocks as it needs.
+//! STORE DATA: SGP.22 section 5.7.2, GlobalPlatform section 11.11. An ES10 command arrives in one
+//! or more blocks.
 
 use super::dispatch;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::Selection;
 use crate::context::Context;
+use crate::state::channel::{Chain, Selection};
 
-/// A command that is still arriving.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Chain {
-    data: Vec<u8>,
-    /// P2 of the next block.
-    next_block: u16,
-}
-
-/// 256 blocks of 255 octets; extended length gives no more.
+/// 256 blocks of 255 octets. Blocks of extended length do not raise this limit.
 const MAX_COMMAND: usize = 256 * 255;
 
 const MORE_BLOCKS: u8 = 0x11;
@@ -22,15 +15,15 @@ const LAST_BLOCK: u8 = 0x91;
 
 /// STORE DATA to the ISD-R.
 pub(crate) fn store_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    // To an M2M eUICC only its SM-SR speaks of profiles, over the air.
+    // An M2M eUICC accepts profile management only from its SM-SR, over the air.
     if context.persistent.m2m.is_some() {
         return Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED);
     }
-    // What came before on this channel.
+    // The blocks received before on this channel.
     let Selection::IsdR(chain) = context.selection().clone() else {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     };
-    // A block that is refused takes the whole chain with it.
+    // A refused block discards the whole command.
     context.select(Selection::IsdR(None));
     let is_last = match command.p1 {
         MORE_BLOCKS => false,

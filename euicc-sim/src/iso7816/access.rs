@@ -3,13 +3,39 @@
 use profile::{File, FileIndex, ProfileFiles};
 use rsp::der::{Reader, Tag, tlv};
 
-use super::life_cycle::LifeCycle;
 use super::pin;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
 
-/// What is to be done with an EF.
+/// Life cycle status integers of an activated and of a deactivated file. Bit 2 has no meaning
+/// (section 11.1.1.4.9).
+pub(super) const ACTIVATED: u8 = 0x05;
+
+pub(super) const DEACTIVATED: u8 = 0x04;
+
+/// The life cycle state of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LifeCycle {
+    Activated,
+    Deactivated,
+    Terminated,
+    /// Creation or initialisation: not in use yet.
+    Earlier,
+}
+
+impl LifeCycle {
+    pub(super) fn of(file: &File) -> Self {
+        match file.life_cycle {
+            ACTIVATED | 0x07 => Self::Activated,
+            DEACTIVATED | 0x06 => Self::Deactivated,
+            0x0C..=0x0F => Self::Terminated,
+            _ => Self::Earlier,
+        }
+    }
+}
+
+/// An operation on an EF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     /// READ, SEARCH, RETRIEVE DATA.
@@ -25,7 +51,8 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// The bit of the access mode octet (table 9.3 for EFs); INCREASE has none and is named by its header.
+    /// The bit of the access mode octet (table 9.3 for EFs); INCREASE has none and is named by its
+    /// header.
     fn mode(self) -> u8 {
         match self {
             Self::Read => 0x01,
@@ -37,7 +64,8 @@ impl Operation {
     }
 }
 
-/// Whether the rule of the file lets it be done now. No rule that says so means no.
+/// Checks that the life cycle state and the access rule of the file permit the operation. Without a
+/// matching rule the operation is refused.
 pub(super) fn check(
     context: &Context<'_>,
     command: &Command<'_>,
@@ -55,7 +83,7 @@ pub(super) fn check(
     if granted { Ok(()) } else { Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED) }
 }
 
-/// What there is to be said about a file that is selected.
+/// The warning to return when a file is selected.
 pub(super) fn warning(file: &File) -> Option<StatusWord> {
     match LifeCycle::of(file) {
         LifeCycle::Activated | LifeCycle::Earlier => None,
@@ -65,7 +93,7 @@ pub(super) fn warning(file: &File) -> Option<StatusWord> {
 }
 
 fn check_life_cycle(file: &File, operation: Operation) -> Result<(), StatusWord> {
-    // Special file information, bit 7: readable and updatable while deactivated.
+    // Special file information, bit 7: the file can be read and updated while deactivated.
     let usable = match (LifeCycle::of(file), operation) {
         (LifeCycle::Activated, _) | (LifeCycle::Deactivated, Operation::Activate | Operation::Deactivate) => {
             true
@@ -76,23 +104,24 @@ fn check_life_cycle(file: &File, operation: Operation) -> Result<(), StatusWord>
     if usable { Ok(()) } else { Err(StatusWord::REFERENCED_DATA_INVALIDATED) }
 }
 
-/// The record of the EF.ARR that the file refers to, looked for from its directory upwards.
+/// The record of the EF.ARR to which the file refers. The EF.ARR is searched from the directory of
+/// the file upwards.
 fn rule<'a>(files: &'a ProfileFiles, file: &File, directory: FileIndex) -> Option<&'a [u8]> {
     let reference = file.access_rule?;
     let arr = files.ancestors(directory).find_map(|directory| files.child(directory, reference.arr))?;
     files.record(arr, usize::from(reference.record))
 }
 
-/// The security conditions after the first access modes that cover the operation, one of which has to be met; records
-/// are filled up with FF.
+/// The security conditions after the first access modes that cover the operation. One of them must
+/// be met. Records are padded with FF.
 fn conditions_for(rule: &[u8], operation: Operation, header: [u8; 4]) -> Vec<(Tag, &[u8])> {
     let filling = rule.iter().rev().take_while(|octet| **octet == 0xFF).count();
     let mut reader = Reader::new(rule.get(..rule.len().saturating_sub(filling)).unwrap_or_default());
     let mut conditions = Vec::new();
-    // Modes that stand together share the conditions that follow them.
+    // Consecutive access modes share the conditions that follow them.
     let (mut applies, mut after_mode) = (false, false);
     while !reader.is_empty() {
-        // A rule that cannot be read to its end gives no right at all.
+        // A malformed rule grants nothing.
         let Ok((tag, contents)) = reader.tlv() else { return Vec::new() };
         match covers(tag, contents, operation, header) {
             Some(_) if !conditions.is_empty() => break,
@@ -109,28 +138,29 @@ fn conditions_for(rule: &[u8], operation: Operation, header: [u8; 4]) -> Vec<(Ta
     conditions
 }
 
-/// Whether an access mode covers the operation; nothing if the element is a security condition.
+/// True if an access mode covers the operation; `None` if the element is a security condition.
 fn covers(tag: Tag, contents: &[u8], operation: Operation, header: [u8; 4]) -> Option<bool> {
     match tag {
-        // With bit 8, bits 7 to 4 are somebody's own.
+        // With bit 8, bits 7 to 4 are proprietary.
         Tag(0x80) => Some(contents.first().is_some_and(|mode| {
             let known = if mode & 0x80 == 0 { 0x7F } else { 0x07 };
             mode & known & operation.mode() != 0
         })),
-        // Parts of command headers one after another; bits 4 to 1 of the tag say which: CLA, INS, P1, P2.
+        // A list of partial command headers. Bits 4 to 1 of the tag select their parts: CLA, INS,
+        // P1, P2.
         Tag(parts @ 0x81..=0x8F) => {
             let bits = [0x08, 0x04, 0x02, 0x01];
             let named = bits.iter().zip(header).filter(|(bit, _)| parts & **bit != 0);
             let own: Vec<u8> = named.map(|(_, octet)| octet).collect();
             Some(contents.chunks_exact(own.len()).any(|named| named == own))
         }
-        // A state machine of somebody's own.
+        // A proprietary state machine.
         Tag(0x9C) => Some(false),
         _ => None,
     }
 }
 
-/// Conditions are not nested deeper than this in any profile.
+/// Maximum nesting depth of conditions. No known profile nests deeper.
 const MAX_DEPTH: u8 = 8;
 
 fn is_met(context: &Context<'_>, directory: FileIndex, tag: Tag, contents: &[u8], depth: u8) -> bool {
@@ -149,14 +179,14 @@ fn is_met(context: &Context<'_>, directory: FileIndex, tag: Tag, contents: &[u8]
         Tag(0xA0) => each().into_iter().any(inner),
         Tag(0xAF) => !each().is_empty() && each().into_iter().all(inner),
         Tag(0xA7) => matches!(each().as_slice(), [only] if !inner(*only)),
-        // 97 is never; what is not understood is no permission either.
+        // 97 means never. Unknown conditions are refused too.
         _ => false,
     }
 }
 
-/// User authentication: the code with this reference was presented, or need not be.
+/// User authentication: true if the PIN with this reference is verified or disabled.
 fn is_presented(context: &Context<'_>, directory: FileIndex, contents: &[u8]) -> bool {
-    /// Usage qualifier: bit 4, verification of a code.
+    /// Usage qualifier, bit 4: PIN verification.
     const BY_CODE: u8 = 0x08;
     if let Ok(Some(usage)) = tlv::find(contents, Tag(0x95))
         && !matches!(tlv::split(usage), Some((_, [usage])) if usage & BY_CODE != 0)
@@ -175,10 +205,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_mode_with_the_bit_counts() {
+    fn the_first_access_mode_that_covers_the_operation_applies() {
         const READ: [u8; 4] = [0x00, 0xB0, 0x00, 0x00];
         const INCREASE: [u8; 4] = [0x80, 0x32, 0x00, 0x00];
-        // Record 5 of EF.ARR in the TS.48 profile, and its filling.
+        // Record 5 of EF.ARR in the TS.48 profile, with its padding.
         let rule = hex::decode(
             "800103A406830101950108800118A40683018195010884 01D4A40683010A950108FFFF".replace(' ', ""),
         );
@@ -191,7 +221,7 @@ mod tests {
         assert_eq!(conditions_for(&rule, Operation::Activate, READ), [(Tag(0xA4), pin2.as_slice())]);
         assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), []);
         assert_eq!(conditions_for(&[0xFF; 8], Operation::Read, READ), []);
-        // Bit 8 makes bits 7 to 4 somebody's own, and leaves the others as they are.
+        // Bit 8 makes bits 7 to 4 proprietary and does not affect the other bits.
         let rule = hex::decode("80019B9000").unwrap();
         for (operation, is_covered) in [
             (Operation::Read, true),
@@ -206,13 +236,14 @@ mod tests {
             );
         }
         assert_eq!(conditions_for(&[0x80, 0x01], Operation::Read, READ), []);
-        // By INS, by CLA and INS of one command or another, and with conditions of which one is enough.
+        // Access modes by INS, and by CLA and INS of several commands, with two alternative
+        // conditions.
         for modes in ["840132", "84021432", "8C0480318032", "8C028032"] {
             let rule = hex::decode(format!("8001019000{modes}A40683010A9501089700")).unwrap();
             let expected = [(Tag(0xA4), adm.as_slice()), (Tag(0x97), &[][..])];
             assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), expected, "{modes}");
         }
-        // What follows two modes is for both.
+        // The conditions after two access modes apply to both.
         let rule = hex::decode("8001018401329000").unwrap();
         assert_eq!(conditions_for(&rule, Operation::Read, READ), [(Tag(0x90), &[][..])]);
         assert_eq!(conditions_for(&rule, Operation::Increase, INCREASE), [(Tag(0x90), &[][..])]);

@@ -3,11 +3,11 @@
 use profile::FileKind;
 
 use super::access::{self, Operation};
-use super::{addressed, kind_of, sfi_in, stand_at};
+use super::{addressed, kind_of, set_current_ef, sfi_in};
 use crate::StatusWord;
 use crate::apdu::{Command, Le};
-use crate::channel::CurrentEf;
 use crate::context::Context;
+use crate::state::channel::CurrentEf;
 
 /// READ BINARY.
 pub(super) fn read_binary(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
@@ -24,7 +24,7 @@ pub(super) fn read_binary(context: &mut Context<'_>, command: &Command<'_>) -> R
         Le::Maximum(limit) => rest.get(..limit).unwrap_or(rest),
     };
     let data = data.to_vec();
-    stand_at(context, current);
+    set_current_ef(context, current);
     Ok(data)
 }
 
@@ -40,7 +40,7 @@ pub(super) fn update_binary(context: &mut Context<'_>, command: &Command<'_>) ->
     let is_new = match content.get(offset..end) {
         None if offset >= content.len() => return Err(StatusWord::WRONG_P1_P2),
         None => return Err(StatusWord::WRONG_LENGTH),
-        // Nothing new: no wear.
+        // Skip the write if the data are unchanged, to avoid memory wear.
         Some(present) => present != command.data,
     };
     if is_new {
@@ -49,11 +49,11 @@ pub(super) fn update_binary(context: &mut Context<'_>, command: &Command<'_>) ->
             target.copy_from_slice(command.data);
         }
     }
-    stand_at(context, current);
+    set_current_ef(context, current);
     Ok(Vec::new())
 }
 
-/// The transparent EF that P1 and P2 name, and the offset in it.
+/// The transparent EF that P1 and P2 address, and the offset in it.
 fn transparent(context: &Context<'_>, command: &Command<'_>) -> Result<(CurrentEf, usize), StatusWord> {
     let (current, offset) = if command.p1 & 0x80 != 0 {
         (addressed(context, sfi_in(command.p1)?)?, usize::from(command.p2))

@@ -4,7 +4,7 @@ use crate::StatusWord;
 use crate::apdu::{Command, SHORT_MAXIMUM};
 use crate::context::Context;
 
-/// GET CHALLENGE: as many random octets as are asked for, up to 256.
+/// GET CHALLENGE: returns the requested number of random octets, up to 256.
 pub(super) fn get_challenge(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     if (command.p1, command.p2) != (0, 0) {
         return Err(StatusWord::INCORRECT_P1_P2);

@@ -1,45 +1,27 @@
 //! RETRIEVE DATA and SET DATA on EFs of BER-TLV structure: TS 102 221 section 11.3.
 //!
-//! An object goes over the interface in as many blocks as it takes, its tag and length before its value. What is on
-//! its way is kept on the channel, and given up as soon as another EF or another object becomes the current one.
-//! Nothing of an object is written before its last octet has come.
+//! An object is transferred in as many blocks as necessary, with its tag and length before its
+//! value. The state of a transfer is kept on the channel and discarded as soon as another EF or
+//! another object becomes the current one. Nothing of an object is written before its last octet
+//! has been received.
 
 use profile::{FileIndex, FileKind, MAX_FILE_MEMORY};
 use rsp::der::{Reader, Tag, tlv, tlv_bytes};
 
 use super::access::{self, Operation};
-use super::{addressed, kind_of, stand_at};
+use super::{addressed, kind_of, set_current_ef};
 use crate::StatusWord;
 use crate::apdu::{Command, SHORT_MAXIMUM};
-use crate::channel::CurrentEf;
 use crate::context::Context;
-use crate::isd_r::free_memory;
+use crate::state::channel::{CurrentEf, Transfer, TransferDirection};
 
-/// An object of the current EF that is passed on in blocks.
-#[derive(Clone, Debug)]
-pub(crate) struct Transfer {
-    file: FileIndex,
-    way: Way,
-    /// Tag, length and value: all of it on its way out, what has come so far on its way in.
-    object: Vec<u8>,
-    /// Where the last block began, and where the next one does.
-    last: usize,
-    next: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Out,
-    In,
-}
-
-/// P2: tables 11.33 and 11.35.
+/// The block that P2 requests: tables 11.33 and 11.35.
 enum Block {
     First {
         sfi: u8,
     },
     Next,
-    /// The last one once more.
+    /// Repeats the last block.
     Again,
 }
 
@@ -54,7 +36,7 @@ impl Block {
     }
 }
 
-/// The tag that asks for the tags of all objects.
+/// The tag with which a command requests the list of all tags.
 const TAG_LIST: Tag = Tag(0x5C);
 
 /// RETRIEVE DATA: section 11.3.1.
@@ -63,16 +45,16 @@ pub(super) fn retrieve_data(context: &mut Context<'_>, command: &Command<'_>) ->
         Block::First { sfi } => {
             let file = opened(context, command, sfi, Operation::Read)?;
             let object = object(context, file, tag_alone(command.data)?)?;
-            Transfer { file, way: Way::Out, object, last: 0, next: 0 }
+            Transfer { file, direction: TransferDirection::Out, object, last: 0, next: 0 }
         }
         _ if !command.data.is_empty() => return Err(StatusWord::WRONG_LENGTH),
-        Block::Next => going_on(context, Way::Out)?,
+        Block::Next => resume(context, TransferDirection::Out)?,
         Block::Again => {
-            let transfer = going_on(context, Way::Out)?;
+            let transfer = resume(context, TransferDirection::Out)?;
             Transfer { next: transfer.last, ..transfer }
         }
     };
-    // Without Le, as in T=0, GET RESPONSE brings at most this much.
+    // Without Le, as in T=0, GET RESPONSE fetches at most this many octets.
     let most = if command.le.is_some() { command.le_limit() } else { SHORT_MAXIMUM };
     let end = transfer.next.saturating_add(most).min(transfer.object.len());
     let block = transfer.object.get(transfer.next..end).unwrap_or_default().to_vec();
@@ -100,11 +82,11 @@ pub(super) fn set_data(context: &mut Context<'_>, command: &Command<'_>) -> Resu
                 delete(context, file, tag)?;
                 return Ok(Vec::new());
             }
-            Transfer { file, way: Way::In, object: Vec::new(), last: 0, next: 0 }
+            Transfer { file, direction: TransferDirection::In, object: Vec::new(), last: 0, next: 0 }
         }
-        Block::Next => going_on(context, Way::In)?,
+        Block::Next => resume(context, TransferDirection::In)?,
         Block::Again => {
-            let mut transfer = going_on(context, Way::In)?;
+            let mut transfer = resume(context, TransferDirection::In)?;
             transfer.object.truncate(transfer.last);
             transfer
         }
@@ -130,7 +112,7 @@ pub(super) fn set_data(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     Ok(Vec::new())
 }
 
-/// The EF of a first block, made the current one.
+/// The EF of a first block, which becomes the current EF.
 fn opened(
     context: &mut Context<'_>,
     command: &Command<'_>,
@@ -142,17 +124,17 @@ fn opened(
         return Err(StatusWord::COMMAND_INCOMPATIBLE_WITH_FILE_STRUCTURE);
     }
     access::check(context, command, current.file, operation)?;
-    stand_at(context, CurrentEf { record: 0, ..current });
+    set_current_ef(context, CurrentEf { record: 0, ..current });
     if let Some(channel) = context.channel() {
         channel.transfer = None;
     }
     Ok(current.file)
 }
 
-/// What has been begun on this channel and not been given up.
-fn going_on(context: &mut Context<'_>, way: Way) -> Result<Transfer, StatusWord> {
+/// Takes the transfer in progress on this channel.
+fn resume(context: &mut Context<'_>, direction: TransferDirection) -> Result<Transfer, StatusWord> {
     let transfer = context.channel().and_then(|channel| channel.transfer.take());
-    transfer.filter(|transfer| transfer.way == way).ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)
+    transfer.filter(|transfer| transfer.direction == direction).ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)
 }
 
 fn keep(context: &mut Context<'_>, transfer: Transfer) {
@@ -161,9 +143,9 @@ fn keep(context: &mut Context<'_>, transfer: Transfer) {
     }
 }
 
-/// A data field that is a tag and nothing else.
+/// The tag in a data field that consists of a tag only.
 fn tag_alone(data: &[u8]) -> Result<Tag, StatusWord> {
-    // A length is put to it, so that it can be read as an object.
+    // A zero length is appended, so that the tag can be parsed as an object.
     match tlv::split(&[data, &[0]].concat()) {
         Some((tag, [])) if data.len() == tag_length(tag) => Ok(tag),
         _ => Err(StatusWord::INCORRECT_DATA),
@@ -174,19 +156,20 @@ fn tag_length(tag: Tag) -> usize {
     tlv_bytes(tag, &[]).len().saturating_sub(1)
 }
 
-/// Tags that an object may have: context-specific, of one to three octets.
+/// True for tags that an object can have: context-specific, one to three octets long.
 fn may_be_allocated(tag: Tag) -> bool {
     tlv_bytes(tag, &[]).first().is_some_and(|octet| octet & 0xC0 == 0x80) && tag_length(tag) <= 3
 }
 
-/// How long an object says it is whose beginning this is.
+/// The total length that the beginning of an object announces.
 fn announced(object: &[u8]) -> Result<usize, StatusWord> {
     let announced = tlv::announced_length(object).ok().flatten().ok_or(StatusWord::INCORRECT_DATA)?;
     let tag = Reader::new(object).peek().ok().flatten().filter(|tag| may_be_allocated(*tag));
     tag.map(|_| announced).ok_or(StatusWord::INCORRECT_DATA)
 }
 
-/// The objects of a file, in the order in which they were written. Octets that are no object were never written.
+/// The objects of a file, in the order in which they were written. Parsing stops at the
+/// first octets that do not encode an object, which are unwritten space.
 fn objects<'a>(context: &'a Context<'_>, file: FileIndex) -> Result<Vec<(Tag, &'a [u8])>, StatusWord> {
     let content = context.profile()?.files.content(file).ok_or(StatusWord::FILE_NOT_FOUND)?;
     let mut reader = Reader::new(content);
@@ -200,7 +183,7 @@ fn objects<'a>(context: &'a Context<'_>, file: FileIndex) -> Result<Vec<(Tag, &'
     Ok(objects)
 }
 
-/// The object with a tag, or the list of tags.
+/// The object with this tag, or the list of tags.
 fn object(context: &Context<'_>, file: FileIndex, wanted: Tag) -> Result<Vec<u8>, StatusWord> {
     let objects = objects(context, file)?;
     if wanted == TAG_LIST {
@@ -212,8 +195,9 @@ fn object(context: &Context<'_>, file: FileIndex, wanted: Tag) -> Result<Vec<u8>
     found.map(|(_, object)| object.to_vec()).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }
 
-/// How many octets an object may have that takes the place of the one with its tag. What other channels have under way
-/// takes its room already: the card has no other memory to keep it in.
+/// The maximum length of an object that replaces the one with the same tag. Incomplete writes on
+/// other channels are subtracted from the free memory, because the card keeps them in the same
+/// memory.
 fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, StatusWord> {
     let tag = Reader::new(object).peek().ok().flatten();
     let objects = objects(context, file)?;
@@ -231,10 +215,12 @@ fn room(context: &Context<'_>, file: FileIndex, object: &[u8]) -> Result<usize, 
         .channels
         .iter()
         .filter(|(number, _)| **number != context.channel)
-        .filter_map(|(_, channel)| channel.transfer.as_ref().filter(|transfer| transfer.way == Way::In))
+        .filter_map(|(_, channel)| {
+            channel.transfer.as_ref().filter(|transfer| transfer.direction == TransferDirection::In)
+        })
         .map(|transfer| transfer.object.len())
         .sum();
-    let free = usize::try_from(free_memory(context)).unwrap_or(usize::MAX);
+    let free = usize::try_from(context.free_memory()).unwrap_or(usize::MAX);
     let free = free.saturating_sub(under_way_elsewhere);
     let charged = kind.charged(context.profile()?.files.content(file).map_or(0, <[u8]>::len));
     Ok(maximum.min(free.saturating_add(charged)).saturating_sub(others))
@@ -250,7 +236,7 @@ fn delete(context: &mut Context<'_>, file: FileIndex, tag: Tag) -> Result<(), St
     replace(context, file, Some(tag), &[])
 }
 
-/// Takes the object with this tag away and puts another in its place.
+/// Replaces the object with this tag.
 fn replace(
     context: &mut Context<'_>,
     file: FileIndex,

@@ -27,13 +27,13 @@ pub(super) fn fcp(profile: &InstalledProfile, index: FileIndex) -> Result<Vec<u8
         put(0xC6, &pin_status_template(profile, index, &file.pin_status_template));
     } else {
         put(0x80, &be_octets(u32::try_from(size.unwrap_or(0)).unwrap_or(u32::MAX)));
-        // Present and empty says that there is none (section 11.1.1.4.8).
+        // An empty element means that there is no short identifier (section 11.1.1.4.8).
         put(0x88, file.sfi.map(|sfi| sfi << 3).as_slice());
     }
     Ok(tlv_bytes(Tag(0x62), &template))
 }
 
-/// File descriptor: with the number of records, which the package does not say.
+/// File descriptor with the number of records, which is not part of the descriptor in the package.
 fn descriptor(kind: &FileKind, own: &Octets, records: Option<usize>) -> Vec<u8> {
     let mut descriptor = own.to_vec();
     if kind.record_length().is_some() {
@@ -42,9 +42,10 @@ fn descriptor(kind: &FileKind, own: &Octets, records: Option<usize>) -> Vec<u8> 
     descriptor
 }
 
-/// Proprietary information (section 11.1.1.4.6): UICC characteristics of a directory (clock stop allowed, 3 V and
-/// 1.8 V), in the MF also that TERMINAL CAPABILITY is understood; special file information of an EF, and of one of
-/// BER-TLV structure also that its objects are in DER, and the sizes that are kept free for it and that it may have.
+/// Proprietary information (section 11.1.1.4.6). A directory has the UICC characteristics (clock
+/// stop allowed, 3 V and 1.8 V), the MF also the support of TERMINAL CAPABILITY. An EF has the
+/// special file information. A BER-TLV EF also has the DER coding of its objects, its reserved size
+/// and its maximum size.
 fn proprietary(kind: &FileKind, special_information: u8) -> Vec<u8> {
     const CHARACTERISTICS: [u8; 3] = [0x80, 0x01, 0x71];
     let special = tlv_bytes(Tag(0xC0), &[special_information]);
@@ -63,7 +64,8 @@ fn proprietary(kind: &FileKind, special_information: u8) -> Vec<u8> {
     }
 }
 
-/// PIN status template DO: which codes apply in a directory and which are enabled (section 11.1.1.4.10).
+/// PIN status template DO: the PINs that apply in a directory and their states (section
+/// 11.1.1.4.10).
 fn pin_status_template(profile: &InstalledProfile, directory: FileIndex, references: &[u8]) -> Vec<u8> {
     let mut enabled = vec![0; references.len().div_ceil(8).max(1)];
     let mut keys = Vec::new();
@@ -73,7 +75,7 @@ fn pin_status_template(profile: &InstalledProfile, directory: FileIndex, referen
             *octet |= 0x80 >> (position % 8);
         }
         if *reference == pin::UNIVERSAL_PIN {
-            // Whether it is to be presented.
+            // Usage qualifier: whether the universal PIN must be verified.
             keys.extend(tlv_bytes(Tag(0x95), &[if is_enabled { 0x08 } else { 0x00 }]));
         }
         keys.extend(tlv_bytes(Tag(0x83), &[*reference]));
@@ -81,7 +83,7 @@ fn pin_status_template(profile: &InstalledProfile, directory: FileIndex, referen
     [tlv_bytes(Tag(0x90), &enabled), keys].concat()
 }
 
-/// Two octets at least, as terminals expect of a file size.
+/// Encodes a number in at least two octets, as terminals expect for a file size.
 fn be_octets(number: u32) -> Vec<u8> {
     let octets = number.to_be_bytes();
     let significant = octets.iter().skip_while(|octet| **octet == 0).count().max(2);

@@ -3,16 +3,17 @@
 use profile::FileKind;
 
 use super::access::{self, Operation};
-use super::{addressed, kind_of, record, sfi_in, stand_at};
+use super::{addressed, kind_of, record, set_current_ef, sfi_in};
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::CurrentEf;
 use crate::context::Context;
+use crate::state::channel::CurrentEf;
 
 /// The longest value that can be added, in octets.
 const MAX_VALUE: usize = 127;
 
-/// INCREASE: the newest record of a ring, increased, becomes the newest. Gives the sum and what was added.
+/// INCREASE: adds the value to the newest record of a cyclic EF and writes the sum as the new
+/// newest record. Returns the sum and the added value.
 pub(super) fn increase(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     if command.p2 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
@@ -29,11 +30,11 @@ pub(super) fn increase(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     let newest = context.profile()?.files.record(current.file, 1).ok_or(StatusWord::RECORD_NOT_FOUND)?;
     let sum = sum(newest, command.data).ok_or(StatusWord::MAX_VALUE_REACHED)?;
     record::write_newest(context, current.file, &sum)?;
-    stand_at(context, CurrentEf { record: 1, ..current });
+    set_current_ef(context, CurrentEf { record: 1, ..current });
     Ok([sum.as_slice(), command.data].concat())
 }
 
-/// Both numbers have their most significant octet first; nothing if the sum does not fit into a record.
+/// Adds two big-endian numbers; `None` if the sum does not fit into a record.
 fn sum(record: &[u8], value: &[u8]) -> Option<Vec<u8>> {
     let mut sum = record.to_vec();
     let mut carry = 0u16;
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_carry_and_may_not_overflow() {
+    fn sums_carry_and_must_not_overflow() {
         assert_eq!(sum(&[0, 0, 5], &[7]), Some(vec![0, 0, 12]));
         assert_eq!(sum(&[0, 0xFF, 0xFF], &[0, 1]), Some(vec![1, 0, 0]));
         assert_eq!(sum(&[0xFF, 0xFF, 0xFF], &[1]), None);

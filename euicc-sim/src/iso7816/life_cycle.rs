@@ -1,39 +1,13 @@
-//! Whether a file is in use: DEACTIVATE FILE and ACTIVATE FILE, TS 102 221 sections 11.1.14 and 11.1.15.
+//! File life cycle: DEACTIVATE FILE and ACTIVATE FILE, TS 102 221 sections 11.1.14 and 11.1.15.
 
-use profile::{File, FileIndex};
+use profile::FileIndex;
 
-use super::access::{self, Operation};
+use super::access::{self, ACTIVATED, DEACTIVATED, Operation};
 use super::select;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::{CurrentEf, Place, Selection};
 use crate::context::Context;
-
-/// Life cycle status integers of a file that works and of one that does not for the time being; the last bit but one
-/// says nothing (section 11.1.1.4.9).
-const ACTIVATED: u8 = 0x05;
-const DEACTIVATED: u8 = 0x04;
-
-/// What a life cycle status integer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LifeCycle {
-    Activated,
-    Deactivated,
-    Terminated,
-    /// Creation, initialisation: not in use yet.
-    Earlier,
-}
-
-impl LifeCycle {
-    pub(super) fn of(file: &File) -> Self {
-        match file.life_cycle {
-            ACTIVATED | 0x07 => Self::Activated,
-            DEACTIVATED | 0x06 => Self::Deactivated,
-            0x0C..=0x0F => Self::Terminated,
-            _ => Self::Earlier,
-        }
-    }
-}
+use crate::state::channel::{CurrentEf, Place, Selection};
 
 /// DEACTIVATE FILE.
 pub(super) fn deactivate_file(
@@ -69,7 +43,8 @@ fn set(
     Ok(Vec::new())
 }
 
-/// The EF that is meant, by identifier or path or the current one, and its directory. It becomes the current one.
+/// The EF that a command addresses by identifier, by path or as the current EF, and its directory.
+/// It becomes the current EF.
 fn named(context: &Context<'_>, command: &Command<'_>) -> Result<(FileIndex, CurrentEf), StatusWord> {
     let found = match (command.p1, command.data) {
         (0x00, []) => {

@@ -1,7 +1,7 @@
 //! VERIFY, CHANGE, DISABLE, ENABLE and UNBLOCK PIN: TS 102 221 sections 9.5 and 11.1.9 to 11.1.13.
 //!
-//! An attempt is counted in non-volatile memory before the answer to it leaves, so that a power cut wins nobody
-//! another one.
+//! An attempt is counted in non-volatile memory before the response is sent, so that a power cut
+//! gains no additional attempt.
 
 use profile::element::{PinKeyReference, PukKeyReference};
 use profile::facts::{Pin, PinCodesOf, Puk};
@@ -11,23 +11,24 @@ use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
 
-/// Bits of pinAttributes: TCA profile package section 8.5. TS.48's administrative codes have the first two, its PIN
-/// the last two.
+/// Bits of pinAttributes: TCA profile package section 8.5. The administrative codes of TS.48 have
+/// the first two bits, its PIN has the last two.
 const ENABLED: u8 = 0x01;
 const MAY_BE_CHANGED: u8 = 0x02;
 const MAY_BE_DISABLED: u8 = 0x04;
 
-/// Octets of a code.
-const CODE: usize = 8;
+/// Length of a PIN or PUK in octets.
+const CODE_LENGTH: usize = 8;
 
-/// Whose code, and which: what is remembered of a code that was presented.
+/// The directory that owns a PIN, and its key reference. Identifies a verified PIN.
 pub(super) type PinPlace = (FileIndex, PinKeyReference);
 
 /// VERIFY PIN: section 11.1.9.
 pub(super) fn verify(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     let place = addressed(context, command)?;
     if command.data.is_empty() {
-        // A question, answered with the counter whether or not the code has been presented.
+        // A query of the retry counter. The response is the same whether or not the PIN is
+        // verified.
         return Err(refused(pin(context, place)?.attempts_left));
     }
     let (code, []) = codes(command.data)? else { return Err(StatusWord::WRONG_LENGTH) };
@@ -42,7 +43,7 @@ pub(super) fn verify(context: &mut Context<'_>, command: &Command<'_>) -> Result
 pub(super) fn change(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     let place = addressed(context, command)?;
     let (old, new) = codes(command.data)?;
-    if new.len() != CODE {
+    if new.len() != CODE_LENGTH {
         return Err(StatusWord::WRONG_LENGTH);
     }
     let pin = pin(context, place)?;
@@ -99,7 +100,7 @@ pub(super) fn unblock(context: &mut Context<'_>, command: &Command<'_>) -> Resul
         });
     }
     let (code, new) = codes(command.data)?;
-    if new.len() != CODE {
+    if new.len() != CODE_LENGTH {
         return Err(StatusWord::WRONG_LENGTH);
     }
     let (is_right, left) = (puk.value.expose() == code, puk.attempts_left);
@@ -115,13 +116,14 @@ pub(super) fn unblock(context: &mut Context<'_>, command: &Command<'_>) -> Resul
     let pin = pin_mut(context, place)?;
     pin.value = new.into();
     pin.attempts_left = pin.attempts;
-    // Unblocking enables: section 9.5.1.
+    // UNBLOCK PIN also enables the PIN: section 9.5.1.
     pin.attributes |= ENABLED;
     context.volatile.verified.insert(place);
     Ok(Vec::new())
 }
 
-/// The code with this reference that applies in a directory: its own, or the next one above.
+/// The PIN with this reference that applies in a directory: its own, or the one of the nearest
+/// directory above.
 pub(super) fn find(
     profile: &InstalledProfile,
     directory: FileIndex,
@@ -135,13 +137,14 @@ pub(super) fn find(
     })
 }
 
-/// The code that stands in for those of several applications: TS 102 221 section 9.4.1.
+/// The universal PIN, which can replace the PINs of several applications: TS 102 221 section 9.4.1.
 pub(super) const UNIVERSAL_PIN: u8 = 0x11;
 
-/// The codes that an application asks of its user: those of the PINs of applications (level 1 of table 9.2) in its PIN
-/// status template that are enabled, and where none is, the universal PIN if the template has it (sections 9.4 and
-/// 9.5.2). A template that names nothing stands for the PIN that a card with one application has.
-pub(super) fn asked_by(profile: &InstalledProfile, adf: FileIndex) -> Vec<PinPlace> {
+/// The PINs that an application requires of the user. These are the enabled application PINs (level
+/// 1 of table 9.2) in its PIN status template, or if none is enabled, the universal PIN if the
+/// template has it (sections 9.4 and 9.5.2). An empty template stands for the PIN of a card with
+/// one application.
+pub(super) fn required_pins(profile: &InstalledProfile, adf: FileIndex) -> Vec<PinPlace> {
     const SINGLE: &[u8] = &[0x01];
     let named = profile.files.file(adf).map(|file| &*file.pin_status_template);
     let named = named.filter(|named| !named.is_empty()).unwrap_or(SINGLE);
@@ -150,14 +153,14 @@ pub(super) fn asked_by(profile: &InstalledProfile, adf: FileIndex) -> Vec<PinPla
         pin.is_enabled().then_some(place)
     };
     let own = named.iter().filter(|reference| (0x01..=0x08).contains(*reference));
-    let asked: Vec<_> = own.filter_map(enabled).collect();
-    if !asked.is_empty() {
-        return asked;
+    let required: Vec<_> = own.filter_map(enabled).collect();
+    if !required.is_empty() {
+        return required;
     }
     named.iter().filter(|reference| **reference == UNIVERSAL_PIN).filter_map(enabled).collect()
 }
 
-/// The directory whose codes apply: the directory itself, or the one with which it shares.
+/// The directory whose PINs apply: the directory itself, or the owner of the PINs that it shares.
 fn owner_of(profile: &InstalledProfile, directory: FileIndex) -> Option<FileIndex> {
     let pins = profile.facts.pins.iter().find(|pins| pins.directory == directory)?;
     Some(match pins.codes {
@@ -175,7 +178,7 @@ fn own_pins(profile: &InstalledProfile, owner: FileIndex) -> impl Iterator<Item 
     .flatten()
 }
 
-/// The code that P2 names where the channel stands.
+/// The PIN that P2 references in the current directory.
 fn addressed(context: &Context<'_>, command: &Command<'_>) -> Result<PinPlace, StatusWord> {
     if command.p1 != 0 {
         return Err(StatusWord::INCORRECT_P1_P2);
@@ -186,12 +189,12 @@ fn addressed(context: &Context<'_>, command: &Command<'_>) -> Result<PinPlace, S
     found.map(|(place, _)| place).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }
 
-/// The first code in the data field, and what follows it.
+/// The first code in the data field, and the octets after it.
 fn codes(data: &[u8]) -> Result<(&[u8], &[u8]), StatusWord> {
-    data.split_at_checked(CODE).ok_or(StatusWord::WRONG_LENGTH)
+    data.split_at_checked(CODE_LENGTH).ok_or(StatusWord::WRONG_LENGTH)
 }
 
-/// Compares, counts, and remembers.
+/// Compares the code, updates the retry counter, and records a successful verification.
 fn present(context: &mut Context<'_>, place: PinPlace, code: &[u8]) -> Result<(), StatusWord> {
     let pin = pin(context, place)?;
     let (is_right, left, attempts) = (pin.value.expose() == code, pin.attempts_left, pin.attempts);
@@ -242,4 +245,11 @@ fn puk<'a>(context: &'a Context<'_>, reference: PukKeyReference) -> Result<&'a P
 fn puk_mut<'a>(context: &'a mut Context<'_>, reference: PukKeyReference) -> Result<&'a mut Puk, StatusWord> {
     let mut puks = context.profile_mut()?.facts.puks.iter_mut();
     puks.find(|puk| puk.reference == reference).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
+}
+
+/// True if the PIN of the application is verified, or if it has no enabled PIN: TS 31.102 section
+/// 7.1.1.1.
+pub(crate) fn may_authenticate(context: &Context<'_>, adf: FileIndex) -> Result<bool, StatusWord> {
+    let required = required_pins(context.profile()?, adf);
+    Ok(required.iter().all(|place| context.volatile.verified.contains(place)))
 }

@@ -3,24 +3,24 @@
 use profile::{FileIndex, FileKind};
 
 use super::access::{self, Operation};
-use super::{addressed, kind_of, stand_at};
+use super::{addressed, kind_of, set_current_ef};
 use crate::StatusWord;
 use crate::apdu::{Command, Le};
-use crate::channel::CurrentEf;
 use crate::context::Context;
+use crate::state::channel::CurrentEf;
 
 /// Modes of P2.
 const NEXT: u8 = 0x02;
 const PREVIOUS: u8 = 0x03;
 const ABSOLUTE: u8 = 0x04;
 
-/// A record that a command names.
+/// The record that a command addresses.
 struct Record {
     file: FileIndex,
     number: usize,
     length: usize,
     is_cyclic: bool,
-    /// Where the record pointer stands afterwards.
+    /// The record pointer after the command.
     pointer: usize,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn read_record(context: &mut Context<'_>, command: &Command<'_>) -> R
     }
     let files = &context.profile()?.files;
     let data = files.record(record.file, record.number).ok_or(StatusWord::RECORD_NOT_FOUND)?.to_vec();
-    stand_at(context, CurrentEf { file: record.file, record: record.pointer });
+    set_current_ef(context, CurrentEf { file: record.file, record: record.pointer });
     Ok(data)
 }
 
@@ -49,7 +49,8 @@ pub(super) fn update_record(context: &mut Context<'_>, command: &Command<'_>) ->
         return Err(StatusWord::WRONG_LENGTH);
     }
     let record = named(context, command)?;
-    // Of a ring only the oldest record can be written, which then is the newest (section 8.2.2.3).
+    // In a cyclic EF only the oldest record can be written. It then becomes the newest (section
+    // 8.2.2.3).
     if record.is_cyclic && (command.p2 & 0x07) != PREVIOUS {
         return Err(StatusWord::INCORRECT_P1_P2);
     }
@@ -66,7 +67,7 @@ pub(super) fn update_record(context: &mut Context<'_>, command: &Command<'_>) ->
         target.copy_from_slice(command.data);
     }
     let pointer = if record.is_cyclic { 1 } else { record.pointer };
-    stand_at(context, CurrentEf { file: record.file, record: pointer });
+    set_current_ef(context, CurrentEf { file: record.file, record: pointer });
     Ok(Vec::new())
 }
 
@@ -77,7 +78,7 @@ pub(super) fn shape(context: &Context<'_>, file: FileIndex) -> Result<(usize, us
     length.zip(count).ok_or(StatusWord::COMMAND_INCOMPATIBLE_WITH_FILE_STRUCTURE)
 }
 
-/// Writes the oldest record of a ring, which then is the newest, number 1.
+/// Overwrites the oldest record of a cyclic EF, which becomes the newest, number 1.
 pub(super) fn write_newest(
     context: &mut Context<'_>,
     file: FileIndex,
@@ -90,7 +91,7 @@ pub(super) fn write_newest(
     Ok(())
 }
 
-/// The record that P1 and P2 name.
+/// The record that P1 and P2 address.
 fn named(context: &Context<'_>, command: &Command<'_>) -> Result<Record, StatusWord> {
     let mode = command.p2 & 0x07;
     if !matches!(mode, NEXT | PREVIOUS | ABSOLUTE) || mode != ABSOLUTE && command.p1 != 0 {
@@ -100,7 +101,7 @@ fn named(context: &Context<'_>, command: &Command<'_>) -> Result<Record, StatusW
     let (length, count) = shape(context, current.file)?;
     let is_cyclic = matches!(kind_of(context, current.file)?, FileKind::Cyclic { .. });
     let (number, pointer) = match (mode, command.p1) {
-        // The pointer is not moved by naming a record outright.
+        // Absolute addressing does not move the record pointer.
         (ABSOLUTE, 0) => (current.record, current.record),
         (ABSOLUTE, number) => (usize::from(number), current.record),
         (NEXT, _) => {

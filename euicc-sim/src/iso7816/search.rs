@@ -1,24 +1,24 @@
 //! SEARCH RECORD: TS 102 221 section 11.1.7.
 
 use super::access::{self, Operation};
-use super::{addressed, record, stand_at};
+use super::{addressed, record, set_current_ef};
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::CurrentEf;
 use crate::context::Context;
+use crate::state::channel::CurrentEf;
 
 /// Modes of P2.
 const SIMPLE_FORWARD: u8 = 0x04;
 const SIMPLE_BACKWARD: u8 = 0x05;
 const ENHANCED: u8 = 0x06;
 
-/// What is searched for, and where in a record: tables 11.12 and 11.13.
+/// The search pattern and its position in a record: tables 11.12 and 11.13.
 struct Pattern<'a> {
     octets: &'a [u8],
     start: Start,
 }
 
-/// Where in a record the pattern must stand.
+/// The position in a record at which the pattern must occur.
 enum Start {
     At(usize),
     /// After the first octet of this value.
@@ -31,10 +31,10 @@ enum Direction {
     Backward,
 }
 
-/// SEARCH RECORD: the numbers of the records that have the pattern, in the order in which they were met. The first of
-/// them becomes the current record.
+/// SEARCH RECORD: returns the numbers of the records that contain the pattern, in the order of the
+/// search. The first of them becomes the current record.
 pub(super) fn search_record(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    let (pattern, direction, beyond) = what(command)?;
+    let (pattern, direction, beyond) = parse_search(command)?;
     let current = addressed(context, command.p2 >> 3)?;
     let (_, count) = record::shape(context, current.file)?;
     access::check(context, command, current.file, Operation::Read)?;
@@ -47,15 +47,16 @@ pub(super) fn search_record(context: &mut Context<'_>, command: &Command<'_>) ->
         Direction::Backward => (1..=first).rev().filter(has).collect(),
     };
     let at = CurrentEf { record: found.first().copied().unwrap_or(current.record), ..current };
-    stand_at(context, at);
+    set_current_ef(context, at);
     if found.is_empty() {
         context.warning = Some(StatusWord::UNSUCCESSFUL_SEARCH);
     }
     Ok(found.into_iter().filter_map(|number| u8::try_from(number).ok()).collect())
 }
 
-/// What the command searches for, in which direction, and whether it starts only beyond the record in P1.
-fn what<'a>(command: &Command<'a>) -> Result<(Pattern<'a>, Direction, bool), StatusWord> {
+/// The pattern, the direction, and whether the search starts after the record in P1 instead of at
+/// it.
+fn parse_search<'a>(command: &Command<'a>) -> Result<(Pattern<'a>, Direction, bool), StatusWord> {
     let (pattern, direction, beyond) = match (command.p2 & 0x07, command.data) {
         (SIMPLE_FORWARD, octets) => (Pattern { octets, start: Start::At(0) }, Direction::Forward, false),
         (SIMPLE_BACKWARD, octets) => (Pattern { octets, start: Start::At(0) }, Direction::Backward, false),
@@ -75,13 +76,14 @@ fn what<'a>(command: &Command<'a>) -> Result<(Pattern<'a>, Direction, bool), Sta
             (Pattern { octets, start }, direction, beyond)
         }
         (ENHANCED, _) => return Err(StatusWord::WRONG_LENGTH),
-        // 7 is a proprietary search; this card has none.
+        // 7 is a proprietary search, which this card does not support.
         _ => return Err(StatusWord::INCORRECT_P1_P2),
     };
     if pattern.octets.is_empty() { Err(StatusWord::WRONG_LENGTH) } else { Ok((pattern, direction, beyond)) }
 }
 
-/// The record with which the search begins; without a current record it begins at the end that it comes from.
+/// The record with which the search begins. Without a current record, a forward search begins with
+/// the first record and a backward search with the last.
 fn first(
     p1: u8,
     current: usize,

@@ -1,14 +1,14 @@
-//! The MNO-SD, and what other security domains a profile has: they are there, and nobody can authenticate to them over
-//! this interface. GlobalPlatform sections 11.3 and 11.9.
+//! The MNO-SD and the other security domains of a profile. They can be selected, but there is no
+//! authentication to them over this interface. GlobalPlatform sections 11.3 and 11.9.
 
 use rsp::der::{Tag, tlv_bytes};
 
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::Selection;
 use crate::context::Context;
+use crate::state::channel::Selection;
 
-/// GET DATA: the key information template, tag E0; nothing else is kept that may be told.
+/// GET DATA: the key information template, tag E0. No other data object can be read.
 pub(super) fn get_data(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     if !command.data.is_empty() {
         return Err(StatusWord::WRONG_LENGTH);
@@ -24,7 +24,7 @@ pub(super) fn get_data(context: &mut Context<'_>, command: &Command<'_>) -> Resu
                 let mut information = [key.key_identifier.0.as_slice(), &key.key_version_number].concat();
                 for component in &key.key_components {
                     information.extend_from_slice(&component.key_type);
-                    // The lengths of this form have one octet.
+                    // This format has lengths of one octet.
                     let length = u8::try_from(component.key_data.expose().len());
                     information.push(length.map_err(|_| StatusWord::REFERENCED_DATA_NOT_FOUND)?);
                 }
@@ -36,7 +36,7 @@ pub(super) fn get_data(context: &mut Context<'_>, command: &Command<'_>) -> Resu
     }
 }
 
-/// What is done only in a secure channel, and there is none.
+/// Refuses commands that require a secure channel, which this interface does not support.
 pub(super) fn unauthenticated(_: &mut Context<'_>, _: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED)
 }

@@ -8,20 +8,21 @@ use super::access;
 use super::fcp::fcp;
 use crate::StatusWord;
 use crate::apdu::Command;
-use crate::channel::{Channel, CurrentEf, Place, Selection};
 use crate::context::Context;
+use crate::state::channel::{Channel, CurrentEf, Place, Selection};
 
-/// The application of the channel, whatever its identifier.
+/// The reserved identifier of the current application.
 const CURRENT_ADF: Fid = Fid(0x7FFF);
 
-/// A file, and the directory in which it was found, which may be a link to the one it is in.
+/// A file and the directory in which it was found. The directory can be a link to the one that
+/// contains the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     pub(super) directory: FileIndex,
     pub(super) file: FileIndex,
 }
 
-/// Something with an AID.
+/// An application that can be selected by AID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Application {
     IsdR,
@@ -32,7 +33,8 @@ enum Application {
 
 /// SELECT: section 11.1.1.
 pub(super) fn select(context: &mut Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
-    // Bits 8 and 5 are reserved, bits 4 and 3 say what to answer, bits 7 and 6 end an application or not.
+    // Bits 8 and 5 are reserved, bits 4 and 3 select the response data, bits 7 and 6 select
+    // activation or termination.
     let answers = match command.p2 & 0b1001_1100 {
         0x00 | 0x04 => true,
         0x0C => false,
@@ -81,8 +83,9 @@ pub(crate) fn status(context: &mut Context<'_>, command: &Command<'_>) -> Result
     }
 }
 
-/// Ends the session of the application of this channel (section 11.1.1.2, P2): what was presented to it alone is
-/// forgotten, unless another channel is in it.
+/// Terminates the session of the current application of this channel (section 11.1.1.2, P2). PINs
+/// verified for this application alone are cleared, unless the application is active on another
+/// channel.
 fn terminate(context: &mut Context<'_>, aid: &[u8]) -> Result<Vec<u8>, StatusWord> {
     if !(5..=16).contains(&aid.len()) {
         return Err(StatusWord::WRONG_LENGTH);
@@ -148,7 +151,7 @@ fn by_aid(context: &mut Context<'_>, aid: &[u8], p2: u8) -> Result<Vec<u8>, Stat
     }
 }
 
-/// All applications whose AID begins with `aid`.
+/// All applications whose AID starts with `aid`, including a partial AID.
 fn applications(context: &Context<'_>, aid: &[u8]) -> Vec<Application> {
     let own = [(Aid::ISD_R, Application::IsdR), (Aid::ECASD, Application::Ecasd)];
     let own = own.into_iter().filter(|(own, _)| own.starts_with(aid)).map(|(_, application)| application);
@@ -160,14 +163,15 @@ fn applications(context: &Context<'_>, aid: &[u8]) -> Vec<Application> {
     adfs.chain(domains).chain(own).collect()
 }
 
-/// FCI of a security domain: GlobalPlatform section 11.9.3.1, with the longest data field of a command.
+/// FCI of a security domain (GlobalPlatform section 11.9.3.1) with the maximum length of a command
+/// data field.
 fn security_domain(aid: &[u8], more: &[u8]) -> Vec<u8> {
     let proprietary = tlv_bytes(Tag(0xA5), &tlv_bytes(Tag(0x9F65), &[0xFF]));
     tlv_bytes(Tag(0x6F), &[tlv_bytes(Tag(0x84), aid), proprietary, more.to_vec()].concat())
 }
 
-/// ISDRProprietaryApplicationTemplate: SGP.22 section 5.7.1. No LPAe in this card, and none for an M2M eUICC, which an LPA
-/// has nothing to ask.
+/// ISDRProprietaryApplicationTemplate: SGP.22 section 5.7.1. The card has no LPAe. An M2M eUICC
+/// returns no template, because it does not support an LPA.
 fn isd_r_template(context: &Context<'_>) -> Vec<u8> {
     if context.persistent.m2m.is_some() {
         return Vec::new();
@@ -175,11 +179,11 @@ fn isd_r_template(context: &Context<'_>) -> Vec<u8> {
     tlv_bytes(Tag(0xE0), &tlv_bytes(Tag(0x82), &context.description.capabilities.svn.0))
 }
 
-/// The file with an identifier that can be reached from here.
+/// The file with this identifier that is reachable from the current directory.
 pub(super) fn by_fid(context: &Context<'_>, data: &[u8]) -> Result<Found, StatusWord> {
     let place = context.place().ok();
     let file = find(files(context)?, place, fid(data)?).ok_or(StatusWord::FILE_NOT_FOUND)?;
-    // An EF is only ever found in the current directory.
+    // An EF can be found only in the current directory.
     Ok(Found { directory: place.map_or(file, |place| place.directory), file })
 }
 
@@ -188,7 +192,7 @@ fn fid(data: &[u8]) -> Result<Fid, StatusWord> {
     Ok(Fid(u16::from_be_bytes([*high, *low])))
 }
 
-/// A DF that lies in the current directory.
+/// A DF in the current directory.
 fn child_directory(context: &Context<'_>, data: &[u8]) -> Result<Found, StatusWord> {
     let fid = fid(data)?;
     let directory = context.place().map_err(|_| StatusWord::FILE_NOT_FOUND)?.directory;
@@ -197,7 +201,7 @@ fn child_directory(context: &Context<'_>, data: &[u8]) -> Result<Found, StatusWo
     Ok(Found { directory, file: found.ok_or(StatusWord::FILE_NOT_FOUND)? })
 }
 
-/// Where an identifier is looked for: section 8.4.1.
+/// Finds a file by its identifier in the search order of section 8.4.1.
 fn find(files: &ProfileFiles, place: Option<Place>, fid: Fid) -> Option<FileIndex> {
     match (fid, place) {
         (Fid::MF, _) => Some(FileIndex::MF),
@@ -211,7 +215,7 @@ fn find(files: &ProfileFiles, place: Option<Place>, fid: Fid) -> Option<FileInde
             child(files, place.directory, fid)
                 .or_else(|| Some(place.directory).filter(is_this_or_parent))
                 .or_else(|| here.parent.filter(is_this_or_parent))
-                // An ADF has no neighbours: nothing says where it lies.
+                // An ADF has no siblings, because its position in the tree is undefined.
                 .or_else(|| {
                     let above = here.parent.filter(|_| !is_adf(files, place.directory))?;
                     child(files, above, fid).filter(|neighbour| is_directory(files, *neighbour))
@@ -220,7 +224,8 @@ fn find(files: &ProfileFiles, place: Option<Place>, fid: Fid) -> Option<FileInde
     }
 }
 
-/// A file in a directory; an ADF has no identifier outside its package.
+/// A file in a directory. ADFs are excluded: their identifiers are only meaningful inside the
+/// package.
 fn child(files: &ProfileFiles, directory: FileIndex, fid: Fid) -> Option<FileIndex> {
     files
         .children(directory)
@@ -265,7 +270,7 @@ pub(super) fn by_path(context: &Context<'_>, data: &[u8], from: PathFrom) -> Res
         ([CURRENT_ADF, rest @ ..], PathFrom::Mf) => {
             (place.and_then(|place| place.adf).ok_or(StatusWord::FILE_NOT_FOUND)?, rest)
         }
-        // The MF's own identifier is not part of a path (section 8.4.2).
+        // The identifier of the MF is not part of a path (section 8.4.2).
         (steps, _) => (start, steps),
     };
     let start = Found { directory: start, file: start };
@@ -274,7 +279,7 @@ pub(super) fn by_path(context: &Context<'_>, data: &[u8], from: PathFrom) -> Res
 }
 
 fn files<'a>(context: &'a Context<'_>) -> Result<&'a ProfileFiles, StatusWord> {
-    // Without an enabled profile there is no file to be found.
+    // No file is found without an enabled profile.
     let files = context.profile().map(|profile| &profile.files).map_err(|_| StatusWord::FILE_NOT_FOUND)?;
     files.file(FileIndex::MF).map(|_| files).ok_or(StatusWord::FILE_NOT_FOUND)
 }

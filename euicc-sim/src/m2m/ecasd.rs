@@ -1,5 +1,5 @@
-//! The ECASD of an M2M eUICC: SGP.02 section 2.2.1.2. It keeps the card's key for key agreement and the key of the CI, and
-//! no command changes anything of it.
+//! The ECASD of an M2M eUICC: SGP.02 section 2.2.1.2. It holds the card's key agreement key and the
+//! public key of the CI. No command changes them.
 
 use crypto::{Curve, PublicKey, SecretKey, SharedSecret, Signature};
 use profile::Octets;
@@ -9,27 +9,27 @@ use world::Fault;
 
 use super::description::M2mDescription;
 
-/// Keys and the certificate, read and found to fit each other.
+/// The keys and the certificate, parsed and checked against each other.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct M2mEcasd {
     ci: PublicKey,
     key: SecretKey,
     certificate: Octets,
 }
 
-/// Whose certificate it is, by its discretionary data: tag C8 in 73.
+/// The role of a certificate's owner, from its discretionary data: tag C8 in 73.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// May establish keys of an ISD-P.
+    /// The owner may establish keys of an ISD-P.
     SmDp = 0x01,
-    /// May establish keys of the ISD-R.
+    /// The owner may establish keys of the ISD-R.
     SmSr = 0x02,
 }
 
 /// A certificate in the format of GlobalPlatform: 7F21.
 #[derive(Debug)]
 pub(crate) struct ServerCertificate<'a> {
-    /// Everything before the signature.
+    /// The signed part: all elements before the signature.
     covered: &'a [u8],
     effective: Option<&'a [u8]>,
     expires: &'a [u8],
@@ -38,11 +38,11 @@ pub(crate) struct ServerCertificate<'a> {
     signature: Signature,
 }
 
-/// Parameter reference of NIST P-256, which is the one curve here.
+/// Parameter reference of NIST P-256, the only supported curve.
 const P256: [u8; 1] = [0x00];
 
-/// The elements of a certificate, each once, in this order. What 95 says is not looked at: of the two meanings that it
-/// is given in the field, neither is in a text that can be read.
+/// The elements of a certificate. Each occurs once, in this order. Tag 95 is not evaluated:
+/// implementations assign two different values to it, and no available text confirms either.
 const ELEMENTS: [(Tag, Presence); 9] = [
     (Tag(0x93), Presence::Mandatory),
     (Tag(0x42), Presence::Mandatory),
@@ -61,11 +61,11 @@ enum Presence {
     Optional,
 }
 
-impl Keeper {
-    /// Takes the key out of a description.
+impl M2mEcasd {
+    /// Takes the key out of the description.
     ///
     /// # Errors
-    /// A key cannot be read, or does not fit the certificate.
+    /// Fails if a key cannot be read or does not match the certificate.
     pub(crate) fn take(description: &mut M2mDescription) -> Result<Self, Fault> {
         let ci = PublicKey::from_sec1(Curve::P256, &description.ci_public_key)
             .map_err(|why| fault("the public key of the CI", why.to_string()))?;
@@ -77,11 +77,16 @@ impl Keeper {
         let certificate = description.ecasd_certificate.clone();
         let contents = match tlv::split(&certificate) {
             Some((Tag(0x7F21), contents)) => contents,
-            _ => return Err(fault("the certificate of the ECASD", "it is not one TLV 7F21".to_owned())),
+            _ => {
+                return Err(fault(
+                    "the certificate of the ECASD",
+                    "it does not consist of one TLV 7F21".to_owned(),
+                ));
+            }
         };
         let certified = tlv::find(contents, Tag(0x7F49)).ok().flatten().and_then(tlv::split);
         if certified.and_then(|(_, contents)| public_key(contents)) != Some(key.public_key()) {
-            return Err(fault("the certificate of the ECASD", "the key does not fit it".to_owned()));
+            return Err(fault("the certificate of the ECASD", "the key does not match it".to_owned()));
         }
         Ok(Self { ci, key, certificate })
     }
@@ -91,7 +96,8 @@ impl Keeper {
         &self.certificate
     }
 
-    /// The key in a certificate that the CI vouches for, if it holds now and is of such a server.
+    /// Verifies a certificate against the CI's key, its validity period and the role of its owner.
+    /// Returns the certified key.
     pub(crate) fn check(
         &self,
         certificate: &ServerCertificate<'_>,
@@ -107,14 +113,14 @@ impl Keeper {
         (holds && is_owner && is_signed).then(|| certificate.key.clone())
     }
 
-    /// Key agreement with the card's one key; none with a key on another curve.
+    /// Key agreement with the card's static key; `None` if the ephemeral key is on another curve.
     pub(crate) fn agree(&self, ephemeral: &PublicKey) -> Option<SharedSecret> {
         self.key.agree(ephemeral).ok()
     }
 }
 
 impl<'a> ServerCertificate<'a> {
-    /// Takes 7F21 apart.
+    /// Parses a TLV 7F21.
     pub(crate) fn read(octets: &'a [u8]) -> Option<Self> {
         let Some((Tag(0x7F21), contents)) = tlv::split(octets) else { return None };
         let mut elements = tlv::each(contents).ok()?.into_iter().peekable();
@@ -150,7 +156,8 @@ impl<'a> ServerCertificate<'a> {
     }
 }
 
-/// The contents of 7F49 in a certificate: the point, and the curve on which it is.
+/// Decodes the contents of 7F49 in a certificate: the point, and the parameter reference of its
+/// curve.
 pub(crate) fn public_key(contents: &[u8]) -> Option<PublicKey> {
     let elements = tlv::each(contents).ok()?;
     match elements.as_slice() {
@@ -164,7 +171,7 @@ pub(crate) fn public_key(contents: &[u8]) -> Option<PublicKey> {
     }
 }
 
-/// The day as certificates write it: eight digits, which are ordered as the days are.
+/// The date in the format of certificates: eight digits, which sort in the order of dates.
 fn digits_of(now: Timestamp) -> String {
     now.to_string().chars().take(10).filter(char::is_ascii_digit).collect()
 }
@@ -173,6 +180,6 @@ fn fault(what: &str, why: String) -> Fault {
     Fault::new(
         format!("cannot use {what}"),
         why,
-        "put right the M2M part of the card's description, or issue its keys and certificates again",
+        "correct the M2M part of the card's description, or issue its keys and certificates again",
     )
 }

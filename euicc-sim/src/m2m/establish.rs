@@ -1,53 +1,34 @@
-//! Key establishment, scenario 3: ES8.EstablishISDPKeySet (SGP.02 section 4.1.3.1) and ES5.EstablishISDRKeySet (4.1.1.8),
-//! GlobalPlatform Amendments A and E.
+//! Key establishment, scenario 3: ES8.EstablishISDPKeySet (SGP.02 section 4.1.3.1) and
+//! ES5.EstablishISDRKeySet (4.1.1.8), GlobalPlatform Amendments A and E.
 //!
-//! The first STORE DATA brings the certificate of an SM-DP, or of an SM-SR; the card throws a challenge. The second brings
-//! an ephemeral key with a signature over it and over the challenge, and key and card have agreed on a key set. A
-//! challenge is good for one attempt.
+//! The first STORE DATA contains the certificate of an SM-DP or SM-SR, and the card returns a
+//! challenge. The second contains an ephemeral key and a signature over it and the challenge, and
+//! server and card derive the same key set. A challenge is valid for one attempt.
 
 use crypto::{AesKey, Curve, PublicKey, Signature, x963};
-use profile::Octets;
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
 use rsp::sgp02::keys::{KeySetUse, KeyVersion};
-use serde::{Deserialize, Serialize};
 
 use super::ecasd::{self, Owner};
 use super::keys::{AES_KEY, KeySet, replace};
-use super::state::LifeCycle;
 use crate::StatusWord;
 use crate::context::Context;
+use crate::state::m2m::{Establishing, LifeCycle};
 
-/// An establishment that waits for its second STORE DATA.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Establishing {
-    /// The public key in the certificate: 04 || X || Y.
-    signer: Octets,
-    challenge: Octets,
-}
-
-/// The same in a chain of scripts that outlives a reset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
-    /// Whom INSTALL for personalization has named.
-    pub(crate) personalises: Option<Aid>,
-    /// P2 of the next block of STORE DATA.
-    pub(crate) next_block: u8,
-    pub(crate) establishing: Establishing,
-}
-
-/// Octets of the challenge; 32 are allowed too.
+/// Length of the challenge in octets. The standard also allows 32.
 const CHALLENGE: usize = 16;
 
-/// Octets of what the card adds to the derivation, for a curve of 256 bits.
+/// Length of the card's random input to the derivation in octets, for a curve of 256 bits.
 const DERIVATION_RANDOM: usize = 16;
 
-/// A certificate or a signature that does not stand. That it is this status word is a choice: no source says which.
+/// The status word for an invalid certificate or signature. No available source defines it, so this
+/// is a choice.
 const NOT_BELIEVED: StatusWord = StatusWord::SECURITY_STATUS_NOT_SATISFIED;
 
 const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
 
-/// Data group 3A01: the certificate. What has begun, and the challenge.
+/// Data group 3A01, the certificate. Returns the establishment and the challenge.
 pub(crate) fn certificate(
     context: &Context<'_>,
     isd_p: Option<&Aid>,
@@ -61,14 +42,15 @@ pub(crate) fn certificate(
         }
     };
     let certificate = ecasd::ServerCertificate::read(contents).ok_or(WRONG)?;
-    let signer = context.keeper()?.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
+    let signer = context.m2m_ecasd()?.check(&certificate, owner, context.world.now()).ok_or(NOT_BELIEVED)?;
     let mut challenge = [0; CHALLENGE];
     context.world.dice.fill(&mut challenge);
     let establishing = Establishing { signer: signer.to_sec1().into(), challenge: challenge.into() };
     Ok((establishing, tlv_bytes(CHALLENGE_OR_RANDOM, &challenge)))
 }
 
-/// Who has installed a profile keeps it, also if it came between the two STORE DATA.
+/// Checks that the ISD-P has no profile, including one installed between the two STORE DATA
+/// commands. An installed profile must not change its owner.
 fn check_life_cycle(context: &Context<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
     match context.persistent.life_cycle(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)? {
         LifeCycle::Selectable | LifeCycle::Personalised => Ok(()),
@@ -79,7 +61,8 @@ fn check_life_cycle(context: &Context<'_>, isd_p: &Aid) -> Result<(), StatusWord
 const CHALLENGE_OR_RANDOM: Tag = Tag(0x85);
 const RECEIPT: Tag = Tag(0x86);
 
-/// Data group 3A02: the template `crt` in it, `after` it the ephemeral key and the signature. The receipt.
+/// Data group 3A02: `crt` is the template in it, `after` are the ephemeral key and the signature
+/// after it. Returns the receipt.
 pub(crate) fn key_set(
     context: &mut Context<'_>,
     isd_p: Option<&Aid>,
@@ -100,7 +83,7 @@ pub(crate) fn key_set(
     let before_signature =
         whole.len().checked_sub(signature.len()).and_then(|at| whole.get(..at)).ok_or(WRONG)?;
     let length = u8::try_from(establishing.challenge.len()).map_err(|_| WRONG)?;
-    // The challenge as if it stood there in a group of its own.
+    // The challenge is signed as if it were in a data group of its own.
     let covered = [before_signature, &[0x00, 0x85, length], &establishing.challenge].concat();
     PublicKey::from_sec1(Curve::P256, &establishing.signer)
         .ok()
@@ -116,7 +99,7 @@ pub(crate) fn key_set(
     });
     let random = random.as_ref().map_or(&[][..], |random| random);
     let info = template.shared_info(context, isd_p, random)?;
-    let shared = context.keeper()?.agree(&ephemeral).ok_or(WRONG)?;
+    let shared = context.m2m_ecasd()?.agree(&ephemeral).ok_or(WRONG)?;
     let (receipt_key, keys) = derive(shared.expose(), &info, template.keys()).ok_or(WRONG)?;
 
     let mut answer = Vec::new();
@@ -136,7 +119,7 @@ pub(crate) fn key_set(
     Ok(answer)
 }
 
-/// The key that makes the receipt, and the key set: of three keys, or of one that stands for all.
+/// Derives the key of the receipt, and the key set: three keys, or one base key used for all three.
 fn derive(shared: &[u8], info: &[u8], keys: usize) -> Option<([u8; AES_KEY], [[u8; AES_KEY]; 3])> {
     let octets = x963::kdf_sha256(shared, info, AES_KEY.saturating_mul(keys.saturating_add(1)));
     let (blocks, _) = octets.expose().as_chunks::<AES_KEY>();
@@ -147,7 +130,8 @@ fn derive(shared: &[u8], info: &[u8], keys: usize) -> Option<([u8; AES_KEY], [[u
     }
 }
 
-/// The point alone, with or without its 04, or in the form that certificates have: sources do not agree.
+/// Decodes an ephemeral key: the point with or without its 04, or the format of certificates. The
+/// sources disagree.
 fn ephemeral_key(octets: &[u8]) -> Option<PublicKey> {
     match octets.len() {
         65 => PublicKey::from_sec1(Curve::P256, octets).ok(),
@@ -167,16 +151,16 @@ struct Template<'a> {
 }
 
 impl<'a> Template<'a> {
-    /// Key set of that version goes first.
+    /// The existing key set with this version is deleted.
     const DELETES: u8 = 0x01;
-    /// The card adds a number of its own to the derivation.
+    /// The card adds a random value to the derivation.
     const DERIVATION_RANDOM: u8 = 0x02;
-    /// HostID, SIN and SDIN are part of the derivation.
+    /// HostID, SIN and SDIN are inputs of the derivation.
     const IDENTITIES: u8 = 0x04;
-    /// A certificate has come before.
+    /// A certificate was sent before.
     const CERTIFICATE: u8 = 0x08;
 
-    /// Three keys, for encryption, MACs and wrapping.
+    /// Three keys: encryption, MAC and key encryption.
     const THREE_KEYS: u8 = 0x10;
     /// One base key.
     const ONE_KEY: u8 = 0x5C;
@@ -194,11 +178,11 @@ impl<'a> Template<'a> {
         };
         let [0x03, parameters] = optional(0x90, true)?? else { return None };
         let [usage] = optional(0x95, true)?? else { return None };
-        // Key access: who may use the keys; whoever has them.
+        // Key access is ignored: every holder of the keys may use them.
         let _ = optional(0x96, false)?;
         let [0x88] = optional(0x80, true)?? else { return None };
         let [0x10] = optional(0x81, true)?? else { return None };
-        // The number of the first key.
+        // The identifier of the first key.
         let [0x01] = optional(0x82, true)?? else { return None };
         let [version] = optional(0x83, true)?? else { return None };
         let counter = optional(0x91, false)?.unwrap_or_default();
@@ -228,7 +212,7 @@ impl<'a> Template<'a> {
         if self.usage == Self::THREE_KEYS { 3 } else { 1 }
     }
 
-    /// Whether the security domain can get such a key set.
+    /// Checks that the security domain accepts such a key set.
     fn check(&self, context: &Context<'_>, isd_p: Option<&Aid>) -> Result<(), StatusWord> {
         let state = context.m2m()?;
         let (expected, octets, existing) = match isd_p {
@@ -252,7 +236,8 @@ impl<'a> Template<'a> {
         Ok(())
     }
 
-    /// SharedInfo: what is derived, then what the card adds, then who both are. The order of the last is from one source.
+    /// SharedInfo: key properties, random value, identities of both sides. Only one source gives
+    /// the order of the identities.
     fn shared_info(
         &self,
         context: &Context<'_>,

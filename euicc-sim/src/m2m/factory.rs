@@ -1,4 +1,5 @@
-//! An M2M eUICC as it leaves the factory: the keys of its first SM-SR, and profiles already in their ISD-Ps.
+//! The initial state of an M2M eUICC: the keys of its first SM-SR, and the initial profiles in
+//! their ISD-Ps.
 
 use std::sync::Arc;
 
@@ -8,15 +9,15 @@ use rsp::sgp22::es8plus::StoreMetadataRequest;
 use world::Fault;
 
 use super::description::{FactoryProfile, M2mDescription};
-use super::state::{IsdP, State};
-use crate::authenticate::supports;
+use crate::authenticate::algorithm::supports;
 use crate::description::CardDescription;
+use crate::state::m2m::{IsdP, State};
 use crate::state::{InDer, InstalledProfile, Persistent};
 
-/// A new card.
+/// Creates the state of a new card.
 ///
 /// # Errors
-/// A profile cannot be installed, or the profiles do not go together.
+/// Fails if a profile cannot be installed or conflicts with another profile.
 pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) -> Result<Persistent, Fault> {
     let mut persistent = Persistent::new(description.eid, None);
     let mut state = State {
@@ -30,7 +31,7 @@ pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) ->
         if persistent.profiles.iter().any(|known| known.iccid() == installed.iccid())
             || state.isd_p(&profile.isd_p).is_some()
         {
-            return Err(fault(profile, "another one has its ICCID or its ISD-P".to_owned()));
+            return Err(fault(profile, "another profile has the same ICCID or ISD-P".to_owned()));
         }
         let mut isd_p = IsdP::new(profile.isd_p.clone(), None);
         isd_p.key_sets.clone_from(&profile.key_sets);
@@ -41,7 +42,8 @@ pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) ->
             if claims && place.replace(profile.isd_p.clone()).is_some() {
                 return Err(fault(
                     profile,
-                    "one profile is enabled, and one has the fallback attribute".to_owned(),
+                    "only one profile can be enabled, and only one can have the fallback attribute"
+                        .to_owned(),
                 ));
             }
         }
@@ -56,7 +58,7 @@ pub(crate) fn persistent(description: &CardDescription, m2m: &M2mDescription) ->
     Ok(persistent)
 }
 
-/// What the card was made with and has in its memory from now on.
+/// Removes the parts of the description that are in the memory after the first start.
 pub(crate) fn forget(m2m: &mut M2mDescription) {
     m2m.key_sets.clear();
     m2m.profiles.clear();
@@ -68,21 +70,21 @@ fn install(description: &CardDescription, profile: &FactoryProfile) -> Result<In
     let content = Content::of(&package, &description.package_capabilities())
         .map_err(|why| fault(profile, why.to_string()))?;
     if !content.facts.aka.iter().all(supports) {
-        return Err(fault(profile, "it has an authentication algorithm that this card has not".to_owned()));
+        return Err(fault(profile, "the card does not support its authentication algorithm".to_owned()));
     }
     let octets = profile.package.expose().len();
-    let iccid = iccid_of(&content).ok_or_else(|| fault(profile, "its ICCID is not one".to_owned()))?;
+    let iccid = iccid_of(&content).ok_or_else(|| fault(profile, "its ICCID is invalid".to_owned()))?;
     Ok(of_package(profile.isd_p.clone(), iccid, octets, content))
 }
 
-/// The ICCID that the header of a package says.
+/// The ICCID in the header of a package.
 pub(crate) fn iccid_of(content: &Content) -> Option<Iccid> {
     let octets = content.facts.iccid.0.as_slice().try_into().ok()?;
     Iccid::from_profile_header(octets).ok()
 }
 
-/// A profile as the card keeps it: what SGP.02 does not know of it is empty. It is charged for the octets of its package,
-/// or for its files if these are larger.
+/// A profile in the stored form. Metadata that SGP.02 does not have are empty. The profile is
+/// charged for the octets of its package, or for its files if these are larger.
 pub(crate) fn of_package(
     isd_p: rsp::ids::Aid,
     iccid: Iccid,
@@ -106,7 +108,7 @@ pub(crate) fn of_package(
         nickname: None,
         identities: Default::default(),
         dp_oid: None,
-        // Nothing is signed for it.
+        // The card signs nothing for this profile.
         ci: SubjectKeyIdentifier(vec![0]),
         memory: u32::try_from(octets.max(content.files.memory())).unwrap_or(u32::MAX),
         content,
@@ -117,6 +119,6 @@ fn fault(profile: &FactoryProfile, why: String) -> Fault {
     Fault::new(
         format!("cannot make a card with the profile in ISD-P {}", profile.isd_p),
         why,
-        "put right the M2M part of the card's description",
+        "correct the M2M part of the card's description",
     )
 }

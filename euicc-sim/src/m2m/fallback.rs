@@ -1,49 +1,44 @@
-//! No network: SGP.02 sections 3.16 (fallback) and 3.2, 3.14 (roll-back).
+//! Loss of the network: SGP.02 sections 3.16 (fallback) and 3.2, 3.14 (roll-back).
 //!
-//! A profile that was just enabled and does not reach its network makes way for the one before; that one, and any profile
-//! that has lost its network for too long, for the one with the fallback attribute. What "too long" is the maker decides:
-//! `Numbers`. POL1 has no say in either.
+//! If a newly enabled profile does not reach its network, the card rolls back to the previous
+//! profile. If that profile, or any other, is without network for too long, the card falls back to
+//! the profile with the fallback attribute. The manufacturer defines the time limits (`Numbers`).
+//! POL1 affects neither procedure.
 
 use rsp::ids::Aid;
 
-use super::super::context::Context;
-use super::super::state::ProfileSwitch;
-use super::toolkit::{Alarm, Cause, Change, Kind, change_stored, numbers, start, stop, stored};
-use super::{notification, scp81, state};
+use super::{delivery, notification, scp81};
+use crate::context::Context;
+use crate::m2m::toolkit::timers::{start, stop};
+use crate::state::ProfileSwitch;
+use crate::state::m2m::toolkit::{Network, TimerPurpose};
+use crate::state::m2m::toolkit_state::{Cause, Change, Kind};
 
-/// Location status: TS 102 223 section 8.27.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Network {
-    /// The terminal has not said it yet.
-    #[default]
-    Unknown,
-    Normal,
-    /// Emergency calls only.
-    Limited,
-    None,
-}
-
-/// The terminal says, or is about to, what network there is.
-pub(super) fn told(context: &mut Context<'_>, network: Network) {
+/// Processes a location status, or starts to wait for the first one.
+pub(super) fn network_status_changed(context: &mut Context<'_>, network: Network) {
     let toolkit = &mut context.volatile.cat.toolkit;
     toolkit.network = network;
     if network == Network::Normal {
-        stop(context, Alarm::Network);
-        notification::network_is_there(context);
-        scp81::network_is_there(context);
-    } else if !toolkit.alarms.is_running(Alarm::Network) {
-        let numbers = numbers(context);
-        let is_new = network == Network::Unknown || is_changing(context);
-        start(context, Alarm::Network, if is_new { numbers.attach_seconds } else { numbers.loss_seconds });
+        stop(context, TimerPurpose::Network);
+        notification::network_available(context);
+        scp81::network_available(context);
+    } else if !toolkit.timers.is_running(TimerPurpose::Network) {
+        let settings = context.toolkit_settings();
+        let is_new = network == Network::Unknown || can_roll_back(context);
+        start(
+            context,
+            TimerPurpose::Network,
+            if is_new { settings.attach_seconds } else { settings.loss_seconds },
+        );
     }
 }
 
-/// There is still no network.
-pub(super) fn waited_long_enough(context: &mut Context<'_>) {
-    if context.volatile.cat.toolkit.network == Network::Normal || is_due(context) {
+/// Processes the expiration of the network timer.
+pub(super) fn timer_expired(context: &mut Context<'_>) {
+    if context.volatile.cat.toolkit.network == Network::Normal || is_switch_pending(context) {
         return;
     }
-    match stored(context).notification.as_ref().map(|pending| pending.kind) {
+    match context.toolkit_state().notification.as_ref().map(|pending| pending.kind) {
         Some(Kind::Changed) => roll_back(context),
         Some(Kind::Declaration | Kind::RolledBack | Kind::FellBack) | None => {
             fall_back(context);
@@ -51,21 +46,53 @@ pub(super) fn waited_long_enough(context: &mut Context<'_>) {
     }
 }
 
-/// Whether a change has been asked for, or decided, that the terminal has not let the card make yet. Nothing else is decided
-/// before it is made: a roll-back goes back to the profile before, and only from there to the one to fall back on.
-fn is_due(context: &Context<'_>) -> bool {
+/// Processes the expiration of the notification timer: the confirmation is missing, or the retry
+/// delay is over.
+pub(super) fn notification_timer_expired(context: &mut Context<'_>) {
+    let Some(pending) = &context.toolkit_state().notification else { return };
+    // Without a network the network timer runs, and the notification is sent when the network
+    // returns.
+    if context.volatile.cat.toolkit.network != Network::Normal {
+        return;
+    }
+    let settings = context.toolkit_settings();
+    if pending.attempts < settings.notification_attempts {
+        return delivery::send(context, scp81::notify);
+    }
+    let has_changed = match pending.kind {
+        Kind::Changed => {
+            roll_back(context);
+            context.toolkit_state().change.is_some()
+        }
+        Kind::RolledBack => fall_back(context),
+        Kind::Declaration | Kind::FellBack => false,
+    };
+    if !has_changed {
+        context.update_toolkit_state(|state| {
+            if let Some(pending) = &mut state.notification {
+                pending.attempts = 0;
+            }
+        });
+        start(context, TimerPurpose::Notification, settings.notification_again_seconds);
+    }
+}
+
+/// True if a switch is pending that the terminal has not let the card apply yet. No further
+/// decision is made before it is applied: a roll-back returns to the previous profile, and only
+/// then a fallback is possible.
+fn is_switch_pending(context: &Context<'_>) -> bool {
     context.persistent.switch.is_some()
 }
 
-/// Whether the card may still take back what was done last.
-fn is_changing(context: &Context<'_>) -> bool {
-    let pending = stored(context).notification.as_ref();
+/// True if the card can still roll back the last switch.
+fn can_roll_back(context: &Context<'_>) -> bool {
+    let pending = context.toolkit_state().notification.as_ref();
     pending.is_some_and(|pending| matches!(pending.kind, Kind::Changed | Kind::RolledBack))
 }
 
-/// The profile that was asked for has failed: the one before comes back, or else the one that is always there.
+/// Rolls back a failed switch to the previous profile. Without a previous profile it falls back.
 pub(super) fn roll_back(context: &mut Context<'_>) {
-    let before = stored(context).notification.as_ref().and_then(|pending| pending.before.clone());
+    let before = context.toolkit_state().notification.as_ref().and_then(|pending| pending.before.clone());
     match before {
         Some(before) if is_other_profile(context, &before) => change(context, Cause::RollBack, before),
         _ => {
@@ -74,11 +101,12 @@ pub(super) fn roll_back(context: &mut Context<'_>) {
     }
 }
 
-/// The profile with the fallback attribute takes over, unless it has already or the enabled one is the emergency profile: it
-/// has no network to lose that another would have. The same would hold for a test profile, which no profile here can be: what
-/// makes one is SGP.02's local enabling, and this card does not have that. Whether a change is due afterwards.
+/// Falls back to the profile with the fallback attribute, unless it is enabled already or the
+/// enabled profile is the emergency profile, which needs no network. Test profiles would be exempt
+/// too, but SGP.02 has them only with local enabling, which this card does not support. Returns
+/// true if a switch is pending afterwards.
 pub(super) fn fall_back(context: &mut Context<'_>) -> bool {
-    if is_due(context) {
+    if is_switch_pending(context) {
         return true;
     }
     let Some(m2m) = &context.persistent.m2m else { return false };
@@ -97,29 +125,32 @@ fn is_other_profile(context: &Context<'_>, isd_p: &Aid) -> bool {
     context.persistent.profile(isd_p).is_some() && context.persistent.enabled.as_ref() != Some(isd_p)
 }
 
-/// Decided and stored; the terminal is told to begin anew, and if it never does the next reset makes the change.
+/// Stores the decision and announces a REFRESH. If the terminal does not perform it, the next reset
+/// applies the switch.
 fn change(context: &mut Context<'_>, cause: Cause, to: Aid) {
-    change_stored(context, |stored| {
-        // It is too late to confirm what is being taken back.
-        stored.notification = None;
-        stored.change = Some(Change { cause, to: to.clone() });
+    context.update_toolkit_state(|state| {
+        // The previous switch can no longer be confirmed.
+        state.notification = None;
+        state.change = Some(Change { cause, to: to.clone() });
     });
     context.persistent.to_mut().switch = Some(ProfileSwitch::Enable(to));
-    context.volatile.cat.announce_change();
-    notification::forget(context);
+    context.volatile.cat.announce_switch();
+    notification::discard(context);
 }
 
-/// Whether a profile may be enabled: after a fallback from a profile that POL1 keeps enabled, only that one.
+/// True if the profile may be enabled. After a fallback from a profile with the POL1 rule "disable
+/// not allowed", only that profile may.
 pub(crate) fn may_enable(context: &Context<'_>, isd_p: &Aid) -> bool {
     kept_by_pol1(context).is_none_or(|kept| kept == isd_p)
 }
 
-/// Whether the fallback attribute may go to another profile: not while POL1 keeps a profile that was fallen back from.
+/// True if the fallback attribute may move to another profile. It may not after a fallback from a
+/// profile with the POL1 rule "disable not allowed".
 pub(crate) fn may_move_attribute(context: &Context<'_>) -> bool {
     kept_by_pol1(context).is_none()
 }
 
 fn kept_by_pol1<'a>(context: &'a Context<'_>) -> Option<&'a Aid> {
-    let kept = stored(context).fell_back_from.as_ref()?;
-    state::pol1(context, kept).disable_not_allowed.then_some(kept)
+    let kept = context.toolkit_state().fell_back_from.as_ref()?;
+    context.persistent.pol1(kept).disable_not_allowed.then_some(kept)
 }

@@ -1,204 +1,115 @@
-//! The default notification: SGP.02 sections 3.15 and 4.1.1.11. The SM-SR learns which profile is enabled, and confirms.
+//! The default notification: SGP.02 sections 3.15 and 4.1.1.11. It reports the enabled profile to
+//! the SM-SR, which confirms it.
 //!
-//! One at a time: what happened last replaces what was not confirmed before it. It goes by short message where the ISD-R
-//! has an address for these, and over HTTPS otherwise; it is repeated under its number until it is confirmed. A change
-//! that nobody confirms has failed.
+//! There is at most one pending notification: a new event replaces an unconfirmed notification. It
+//! is sent by short message if the ISD-R has an SMS address, otherwise over HTTPS. It is repeated
+//! with the same number until it is confirmed. If no confirmation arrives, the profile switch
+//! counts as failed.
 
 use rsp::ids::Aid;
-use rsp::ota::cat::TerminalResponse;
-use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
-use super::super::StatusWord;
-use super::super::cat::{Owner, is_done};
-use super::super::context::Context;
-use super::fallback::{self, Network};
-use super::toolkit::{Alarm, Cause, Kind, Pending, change_stored, numbers, start, stop, stored};
-use super::{isd_p, scp80, scp81, state};
+use super::{delivery, scp81};
+use crate::StatusWord;
+use crate::context::Context;
+use crate::m2m::toolkit::timers::stop;
+use crate::state::cat::queue::Owner;
+use crate::state::m2m::toolkit::TimerPurpose;
+use crate::state::m2m::toolkit_state::{Cause, Kind, Pending};
 
-/// The enabled profile is another now: by command, by roll-back or by fallback.
+/// Creates the notification after a profile switch by command, roll-back or fallback.
 pub(crate) fn switched(context: &mut Context<'_>, before: Option<&Aid>, after: Option<&Aid>) {
     if before == after {
-        change_stored(context, |stored| stored.change = None);
+        context.update_toolkit_state(|state| state.change = None);
         return;
     }
-    let cause = stored(context).change.as_ref().filter(|change| after == Some(&change.to));
+    let cause = context.toolkit_state().change.as_ref().filter(|change| after == Some(&change.to));
     let cause = cause.map(|change| change.cause);
     let kind = match cause {
         None => Kind::Changed,
         Some(Cause::RollBack) => Kind::RolledBack,
         Some(Cause::FallBack) => Kind::FellBack,
     };
-    make(context, kind, before.cloned());
-    change_stored(context, |stored| {
-        stored.change = None;
+    create(context, kind, before.cloned());
+    context.update_toolkit_state(|state| {
+        state.change = None;
         if kind == Kind::FellBack {
-            stored.fell_back_from = before.cloned();
+            state.fell_back_from = before.cloned();
         }
     });
 }
 
-fn make(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
+fn create(context: &mut Context<'_>, kind: Kind, before: Option<Aid>) {
     let Some(m2m) = &mut context.persistent.to_mut().m2m else { return };
     let sequence_number = m2m.take_notification_number();
     m2m.toolkit.notification = Some(Pending { kind, sequence_number, before, attempts: 0 });
     m2m.toolkit.is_declared = true;
-    // What was to be told before is not pending any more.
+    // Earlier notifications are no longer pending.
     m2m.toolkit.drop_sessions(|session| session.notification.is_some());
 }
 
-/// The enabled profile is attached to its network.
-pub(super) fn network_is_there(context: &mut Context<'_>) {
-    if !stored(context).is_declared && context.persistent.enabled.is_some() {
-        make(context, Kind::Declaration, None);
+/// Declares the eUICC or resends the pending notification when the enabled profile has registered.
+pub(super) fn network_available(context: &mut Context<'_>) {
+    if !context.toolkit_state().is_declared && context.persistent.enabled.is_some() {
+        create(context, Kind::Declaration, None);
     }
-    let Some(pending) = &stored(context).notification else { return };
+    let Some(pending) = &context.toolkit_state().notification else { return };
     let cat = &context.volatile.cat;
-    // What was given up for a while is worth trying again in a network that has just been found.
-    let is_waiting = pending.attempts > 0 && cat.toolkit.alarms.is_running(Alarm::Notification);
-    if !is_waiting && !cat.is_asking(Owner::Notification) {
-        send(context);
+    // A notification in its retry delay is sent again at once in a newly found network.
+    let is_waiting = pending.attempts > 0 && cat.toolkit.timers.is_running(TimerPurpose::Notification);
+    if !is_waiting && !cat.has_command(Owner::Notification) {
+        delivery::send(context, scp81::notify);
     }
 }
 
-/// The confirmation has not come, or the time has come to try again.
-pub(super) fn waited_long_enough(context: &mut Context<'_>) {
-    let Some(pending) = &stored(context).notification else { return };
-    // Without a network the other alarm runs, and the network's return begins anew.
-    if context.volatile.cat.toolkit.network != Network::Normal {
-        return;
-    }
-    let numbers = numbers(context);
-    if pending.attempts < numbers.notification_attempts {
-        return send(context);
-    }
-    let has_changed = match pending.kind {
-        Kind::Changed => {
-            fallback::roll_back(context);
-            stored(context).change.is_some()
-        }
-        Kind::RolledBack => fallback::fall_back(context),
-        Kind::Declaration | Kind::FellBack => false,
-    };
-    if !has_changed {
-        change_stored(context, |stored| {
-            if let Some(pending) = &mut stored.notification {
-                pending.attempts = 0;
-            }
-        });
-        start(context, Alarm::Notification, numbers.notification_again_seconds);
-    }
-}
-
-fn send(context: &mut Context<'_>) {
-    let Some(number) = stored(context).notification.as_ref().map(|pending| pending.sequence_number) else {
-        return;
-    };
-    let Some(notification) = encoded(context, number) else { return };
-    let numbers = numbers(context);
-    let has_to_wait = !scp80::can_notify(context) && scp81::is_going_on(context);
-    context.volatile.cat.toolkit.notification_waits = has_to_wait;
-    if has_to_wait {
-        // For the end of the session that goes on, which is told. That does not count.
-        return start(context, Alarm::Notification, numbers.notification_retry_seconds);
-    }
-    change_stored(context, |stored| {
-        if let Some(pending) = &mut stored.notification {
-            pending.attempts = pending.attempts.saturating_add(1);
-        }
-    });
-    start(context, Alarm::Notification, numbers.confirmation_seconds);
-    if !scp80::send_notification(context, &notification) && !scp81::notify(context, number) {
-        start(context, Alarm::Notification, numbers.notification_retry_seconds);
-    }
-}
-
-/// The session for whose end a notification may have had to wait is over, or interrupted.
-pub(super) fn session_is_over(context: &mut Context<'_>) {
-    if context.volatile.cat.toolkit.notification_waits
-        && context.volatile.cat.toolkit.network == Network::Normal
-    {
-        send(context);
-    }
-}
-
-/// The terminal has sent the short message, or not; or there was no session in which the SM-SR has heard it.
-pub(super) fn answered(context: &mut Context<'_>, response: Option<&TerminalResponse>) {
-    let is_sent = response.is_some_and(|response| is_done(response.result));
-    if stored(context).notification.is_some() && !is_sent {
-        start(context, Alarm::Notification, numbers(context).notification_retry_seconds);
-    }
-}
-
-/// Nothing more is sent of what is not pending any more.
-pub(super) fn forget(context: &mut Context<'_>) {
+/// Discards all requests to send notifications.
+pub(super) fn discard(context: &mut Context<'_>) {
     context.volatile.cat.withdraw(Owner::Notification);
     context.volatile.cat.toolkit.notification_waits = false;
-    stop(context, Alarm::Notification);
-    scp81::forget_notifications(context);
+    stop(context, TimerPurpose::Notification);
+    scp81::discard_notifications(context);
 }
 
-/// What the SM-SR is told, as it stands in the packet or the request: tag E1. Nothing, unless this number is pending.
-pub(super) fn encoded(context: &Context<'_>, number: u16) -> Option<Vec<u8>> {
-    let pending =
-        stored(context).notification.as_ref().filter(|pending| pending.sequence_number == number)?;
-    let enabled = context.persistent.enabled.clone()?;
-    let kind = match pending.kind {
-        Kind::Declaration => NotificationType::EuiccDeclaration,
-        Kind::Changed => NotificationType::ProfileChangeSucceeded,
-        Kind::RolledBack => NotificationType::ProfileChangeFailed,
-        Kind::FellBack => NotificationType::ProfileChangeAfterFallback,
-    };
-    let imei = context.volatile.cat.toolkit.imei;
-    let notification = DefaultNotification {
-        eid: context.description.eid,
-        kind,
-        sequence_number: pending.sequence_number,
-        isd_p: enabled,
-        imei: imei.map(|imei| imei.0.as_slice().into()),
-        meid: None,
-    };
-    Some(notification.to_bytes())
-}
-
-/// Whether the card may still take back the change that was made last.
+/// True if the card can still roll back the last switch.
 pub(crate) fn is_unconfirmed(context: &Context<'_>) -> bool {
-    let stored = stored(context);
-    let pending = stored.notification.as_ref();
-    stored.change.is_some() || pending.is_some_and(|pending| pending.kind == Kind::Changed)
+    let state = context.toolkit_state();
+    let pending = state.notification.as_ref();
+    state.change.is_some() || pending.is_some_and(|pending| pending.kind == Kind::Changed)
 }
 
-/// ES5.HandleNotificationConfirmation, SGP.02 section 4.1.1.12: gives the ISD-Ps that POL1 has made the card delete.
+/// ES5.HandleNotificationConfirmation, SGP.02 section 4.1.1.12. Returns the ISD-Ps that were
+/// deleted because of POL1.
 ///
 /// # Errors
-/// 6A88: no notification of this number waits for it. The last one may be confirmed again.
+/// 6A88 if no notification with this number is pending. A repeated confirmation of the last one
+/// succeeds.
 pub(crate) fn confirm(context: &mut Context<'_>, sequence_number: u16) -> Result<Vec<Aid>, StatusWord> {
-    let stored = stored(context);
-    let confirmed = match stored.notification.clone() {
+    let state = context.toolkit_state();
+    let confirmed = match state.notification.clone() {
         Some(pending) if pending.sequence_number == sequence_number => pending,
-        _ if stored.confirmed == Some(sequence_number) => return Ok(Vec::new()),
+        _ if state.confirmed == Some(sequence_number) => return Ok(Vec::new()),
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     };
-    change_stored(context, |stored| {
-        stored.notification = None;
-        stored.confirmed = Some(sequence_number);
-        // Until then the change could be taken back, and the way back is what it was.
+    context.update_toolkit_state(|state| {
+        state.notification = None;
+        state.confirmed = Some(sequence_number);
+        // Until the confirmation the switch could be rolled back, so the fallback state was kept.
         if confirmed.kind == Kind::Changed {
-            stored.fell_back_from = None;
+            state.fell_back_from = None;
         }
     });
-    forget(context);
-    // Nothing is deleted that the card has left on its own, so that it can be gone back to.
+    discard(context);
+    // A profile that the card left on its own is not deleted, so that it can be enabled again.
     let left = confirmed.before.filter(|_| confirmed.kind == Kind::Changed);
     let is_fallback =
         |isd_p: &Aid| context.persistent.m2m.as_ref().is_some_and(|m2m| m2m.fallback.as_ref() == Some(isd_p));
     match left {
         Some(left)
-            if state::pol1(context, &left).delete_when_disabled
+            if context.persistent.pol1(&left).delete_when_disabled
                 && !is_fallback(&left)
                 && context.persistent.enabled.as_ref() != Some(&left)
                 && context.persistent.profile(&left).is_some() =>
         {
-            isd_p::remove(context, &left);
+            context.remove_isd_p(&left);
             Ok(vec![left])
         }
         _ => Ok(Vec::new()),

@@ -1,11 +1,12 @@
-//! Short messages for the card, and from it: TS 31.111 section 7.1.1, TS 31.115, TS 102 225; SGP.02 section 2.4.
+//! Secured packets in short messages to and from the card: TS 31.111 section 7.1.1, TS 31.115, TS
+//! 102 225; SGP.02 section 2.4.
 //!
-//! A packet is first made whole, then checked, then carried out, all in answer to the message that completes it: the
-//! counter is stored in one batch with all that the packet brings about, so that there is no moment in which one is
-//! written without the other, and nothing leaves the card before both are.
+//! A packet is reassembled, verified and executed, all in response to the message that completes
+//! it. The counter and all effects of the packet are stored in one batch, before any response
+//! leaves the card.
 //!
-//! Every refusal has its response status. What no key vouches for is answered without any (TS 102 225 section 5.2
-//! leaves it open).
+//! Every refusal has its response status. A packet without valid keys gets an unsecured response
+//! (TS 102 225 section 5.2 leaves this open).
 
 mod packet;
 
@@ -15,54 +16,55 @@ use rsp::ota::cat::{Command, Elements, Facility, Tag};
 use rsp::ota::octets::Octets;
 use rsp::ota::script::{self as script_words, BadFormat, Form, ResponseApdu, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandPacket, PorBearer, PorRule, ResponseStatus, Tar};
-use rsp::ota::sms::{
-    Accepted, Address, PacketKind, Reassembler, Reference, SmsDeliver, SmsSubmit, UserData, segments,
-};
+use rsp::ota::sms::{Accepted, Address, PacketKind, Reference, SmsDeliver, SmsSubmit, UserData, segments};
 use rsp::ota::trigger::SessionTrigger;
 
-use super::super::StatusWord;
-use super::super::cat::Owner;
-use super::super::context::Context;
-use super::{scp81, script, state};
+use super::handlers::PacketHandlers;
+use crate::StatusWord;
+use crate::context::Context;
+use crate::state::cat::queue::Owner;
 
 use packet::{Answer, Opened, Refused};
 
-/// Packets on their way in, and references given to those on their way out.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Messages {
-    reassembler: Reassembler,
-    last_reference: u8,
-}
-
-/// What a response may have of octets to go into the report of the delivery: TS 31.111 section 7.1.1.2 (from memory).
+/// Maximum length of a response packet in the delivery report in octets: TS 31.111 section 7.1.1.2
+/// (value unconfirmed).
 const MAX_REPORT: usize = 128;
 
-/// ENVELOPE (SMS-PP download): gives what goes into the report of the delivery.
-pub(super) fn short_message(context: &mut Context<'_>, tpdu: &[u8]) -> Result<Vec<u8>, StatusWord> {
+/// ENVELOPE (SMS-PP download). Returns the contents of the delivery report.
+pub(super) fn short_message(
+    context: &mut Context<'_>,
+    tpdu: &[u8],
+    handlers: PacketHandlers,
+) -> Result<Vec<u8>, StatusWord> {
     let message = SmsDeliver::parse(tpdu).map_err(|_| StatusWord::INCORRECT_DATA)?;
     let originator = message.originator;
     let reassembler = &mut context.volatile.cat.toolkit.messages.reassembler;
     match reassembler.accept(&originator, message.user_data).map_err(|_| StatusWord::INCORRECT_DATA)? {
         Accepted::Waiting { .. } | Accepted::Doubled => Ok(Vec::new()),
-        Accepted::Whole(PacketKind::Command, octets) => command(context, &originator, &octets),
-        // For an application that is not there.
+        Accepted::Whole(PacketKind::Command, octets) => command(context, &originator, &octets, handlers),
+        // There is no application for other messages.
         Accepted::Whole(PacketKind::Response, _) | Accepted::Foreign => {
             Err(StatusWord::FUNCTION_NOT_SUPPORTED)
         }
     }
 }
 
-/// A command packet that is whole.
-fn command(context: &mut Context<'_>, originator: &Address, octets: &[u8]) -> Result<Vec<u8>, StatusWord> {
+/// Processes a complete command packet.
+fn command(
+    context: &mut Context<'_>,
+    originator: &Address,
+    octets: &[u8],
+    handlers: PacketHandlers,
+) -> Result<Vec<u8>, StatusWord> {
     let packet = CommandPacket::parse(octets).map_err(|_| StatusWord::INCORRECT_DATA)?;
     let answer = match packet::open(context, &packet) {
         Ok(opened) => {
             packet::take_counter(context, &opened);
-            let data = carry_out(context, &opened);
+            let data = execute(context, &opened, handlers);
             Answer { status: ResponseStatus::Ok, counter: opened.counter, keys: Some(opened.keys), data }
         }
         Err(Refused { status, counter, keys }) => {
-            tracing::debug!(%status, "a command packet is refused");
+            tracing::debug!(%status, "a command packet was refused");
             Answer { status, counter, keys, data: Vec::new() }
         }
     };
@@ -74,16 +76,16 @@ fn command(context: &mut Context<'_>, originator: &Address, octets: &[u8]) -> Re
     Ok(if is_wanted { respond(context, originator, &packet, answer) } else { Vec::new() })
 }
 
-fn carry_out(context: &mut Context<'_>, opened: &Opened) -> Vec<u8> {
-    // Sessions are the ISD-R's to open; for an ISD-P it is a script that cannot be read.
+fn execute(context: &mut Context<'_>, opened: &Opened, handlers: PacketHandlers) -> Vec<u8> {
+    // Only the ISD-R can open sessions. For an ISD-P, a session trigger is an invalid script.
     if opened.target.0 == Aid::ISD_R && SessionTrigger::is_one(&opened.data) {
-        return match scp81::trigger(context, &opened.data) {
+        return match (handlers.trigger)(context, &opened.data) {
             Ok(()) => Vec::new(),
             Err(error) => bad_format(&error),
         };
     }
     match Script::parse(&opened.data) {
-        Ok(script) => script::run(context, &opened.target, opened.key_version, &script).to_bytes(),
+        Ok(script) => (handlers.run_script)(context, &opened.target, opened.key_version, &script).to_bytes(),
         Err(error) => bad_format(&error),
     }
 }
@@ -93,8 +95,8 @@ fn bad_format(error: &DecodeError) -> Vec<u8> {
     ScriptResponse { bad_format: Some(BadFormat::of(error)), ..nothing }.to_bytes()
 }
 
-/// The response packet: in the report, or by a message of the card's own, in as many parts as it needs. What is too long for
-/// either says at least what was done.
+/// Sends the response packet in the delivery report, or in short messages of the card. A response
+/// that is too long for either is shortened to the number of executed commands and the last status.
 fn respond(
     context: &mut Context<'_>,
     originator: &Address,
@@ -105,7 +107,9 @@ fn respond(
         if !submit(context, originator, command, &answer) {
             answer.data = shortened(&answer.data);
             if !submit(context, originator, command, &answer) {
-                tracing::debug!("a response packet cannot be sent: the terminal sends no messages for cards");
+                tracing::debug!(
+                    "a response packet cannot be sent: the terminal does not support SEND SHORT MESSAGE"
+                );
             }
         }
         return Vec::new();
@@ -126,8 +130,8 @@ fn in_report(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> {
     [PacketKind::Response.header().as_slice(), &packet::response(command, answer)].concat()
 }
 
-/// Of a response script how many commands were executed, and how the last one went (TS 102 226 section 5.2.2), with 62F1
-/// for 9000: there was more to say.
+/// Shortens a response script to the number of executed commands and the last status (TS 102 226
+/// section 5.2.2), with 62F1 instead of 9000 because data are missing.
 fn shortened(response: &[u8]) -> Vec<u8> {
     let Ok(mut response) = ScriptResponse::parse(response) else { return Vec::new() };
     let last = response.last_apdu().map(|last| match last.status {
@@ -143,7 +147,8 @@ fn submit(context: &mut Context<'_>, to: &Address, command: &CommandPacket<'_>, 
     send(context, Owner::ResponsePacket, to, &packet::response(command, answer), PacketKind::Response)
 }
 
-/// Whether the terminal is asked to send the packet: all of it, or nothing.
+/// Queues all short messages of a packet. Sends nothing and returns `false` if not all of them
+/// fit into the queue or if the terminal does not support them.
 fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], kind: PacketKind) -> bool {
     let service_centre = service_centre(context);
     let messages = &mut context.volatile.cat.toolkit.messages;
@@ -154,29 +159,31 @@ fn send(context: &mut Context<'_>, owner: Owner, to: &Address, packet: &[u8], ki
         tpdu: SmsSubmit::data(to.clone(), part).to_bytes(),
     };
     context.volatile.cat.has_room(parts.len())
-        && parts.into_iter().all(|part| context.volatile.cat.ask(owner, message(part)))
+        && parts.into_iter().all(|part| context.volatile.cat.queue_command(owner, message(part)))
 }
 
-/// Of the enabled profile, where its connectivity parameters name one; the terminal reads EF.SMSP otherwise.
+/// The service centre in the connectivity parameters of the enabled profile. If there is none, the
+/// terminal uses EF.SMSP.
 fn service_centre(context: &Context<'_>) -> Option<Address> {
     const SMS: rsp::der::Tag = rsp::der::Tag(0xA0);
-    let parameters = state::connectivity(context, context.persistent.enabled.as_ref()?)?;
+    let parameters = context.persistent.connectivity(context.persistent.enabled.as_ref()?)?;
     let (_, sms) = tlv::split(tlv::find(&parameters, SMS).ok()??)?;
     let elements = Elements::parse(Octets::new(sms)).ok()?;
     Address::from_value(elements.find(Tag::ADDRESS)?.rest()).ok()
 }
 
-/// Whether the SM-SR is reached by short messages.
+/// True if notifications can be sent by short message.
 pub(super) fn can_notify(context: &Context<'_>) -> bool {
-    context.volatile.cat.terminal().can(Facility::SEND_SHORT_MESSAGE) && notified(context).is_some()
+    context.volatile.cat.terminal().can(Facility::SEND_SHORT_MESSAGE)
+        && notification_address(context).is_some()
 }
 
-/// Where notifications go.
-fn notified(context: &Context<'_>) -> Option<Address> {
+/// The SMS address of the SM-SR.
+fn notification_address(context: &Context<'_>) -> Option<Address> {
     address(context.persistent.m2m.as_ref()?.addressing.sms.as_ref()?)
 }
 
-/// Whether a message can be sent to this address: type of number, and digits.
+/// True if the octets are a usable address: type of number and digits.
 pub(super) fn is_address(octets: &[u8]) -> bool {
     address(octets).is_some()
 }
@@ -185,15 +192,16 @@ fn address(octets: &[u8]) -> Option<Address> {
     Address::from_value(octets).ok().filter(|address| !address.digits().is_empty())
 }
 
-/// Sends a notification to the SM-SR: a command packet of the ISD-R's. `false` when there is no way to.
+/// Sends a notification to the SM-SR in a command packet of the ISD-R. Returns `false` if that is
+/// not possible.
 pub(super) fn send_notification(context: &mut Context<'_>, notification: &[u8]) -> bool {
-    let Some(address) = notified(context) else { return false };
+    let Some(address) = notification_address(context) else { return false };
     let m2m = context.persistent.m2m.as_ref();
     let Some(packet) = m2m.and_then(|m2m| packet::notification(m2m, notification)) else { return false };
     send(context, Owner::Notification, &address, &packet, PacketKind::Command)
 }
 
-/// Which application of this card a TAR names.
+/// The application of this card with this TAR.
 fn target(context: &Context<'_>, tar: Tar) -> Option<Aid> {
     let of_card = [Aid::ISD_R, Aid::ECASD].map(|aid| Aid(aid.to_vec()));
     let m2m = context.persistent.m2m.as_ref()?;

@@ -1,24 +1,26 @@
-//! Scripts in the expanded format: TS 102 226 section 5.2.1.2, and SGP.02 annex K for their chaining.
+//! Scripts in the expanded format: TS 102 226 section 5.2.1.2, and SGP.02 annex K for their
+//! chaining.
 //!
-//! Commands are carried out in their order until one is refused. What a script has begun (a key establishment, a secure
-//! channel) ends with it, unless it is part of a chain; then it ends with the chain, and with the first command that is
-//! refused.
+//! Commands are executed in order until one is refused. State created by a script (a key
+//! establishment, a secure channel) is discarded at its end, unless the script is part of a chain.
+//! Then it is discarded at the end of the chain, or after the first refused command.
 
 use rsp::ids::Aid;
 use rsp::ota::script::{self, Answer, Chaining, ChainingFailure, ResponseApdu, Script, ScriptResponse};
 
-use super::establish::Kept;
-use super::session::{Chain, Session};
 use super::{isd_p, isd_r};
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
+use crate::state::m2m::StoredEstablishment;
+use crate::state::m2m::session::{Chain, IsdRState, Session};
 
-/// Commands of one script; a session over HTTPS brings as many scripts as it needs.
+/// Maximum number of commands in a script. An HTTPS session can carry any number of scripts.
 const MAX_COMMANDS: usize = 256;
 
-/// Runs a script for an application of the card ([`is_target`](super::state::is_target)). `key_version` names the keys of
-/// the ISD-R that secured it. Whatever it changes is in `context`, to be committed with the command that brought its end.
+/// Runs a script for an application of the card ([`is_target`](crate::state::Persistent::is_target)).
+/// `key_version` is the version of the ISD-R keys that secured it. All changes are made in
+/// `context` and committed together with the command that completed the script.
 pub(crate) fn run(
     context: &mut Context<'_>,
     target: &Aid,
@@ -35,7 +37,7 @@ pub(crate) fn run(
     let mut is_refused = false;
     for (number, command) in script.commands.iter().enumerate() {
         let (answer, is_done) = match number {
-            0..MAX_COMMANDS => one(context, &mut session, target, key_version, command),
+            0..MAX_COMMANDS => run_command(context, &mut session, target, key_version, command),
             _ => (refused(StatusWord::NOT_ENOUGH_MEMORY), false),
         };
         answers.push(answer);
@@ -54,26 +56,29 @@ pub(crate) fn run(
     ScriptResponse::of(script.form, answers)
 }
 
-/// What has been begun where the script begins; none if it follows no other.
+/// The session at the start of the script; `None` if the script continues a chain that does not
+/// exist.
 fn session_for(context: &mut Context<'_>, target: &Aid, chaining: Option<Chaining>) -> Option<Session> {
     let open = context.volatile.m2m.0.remove(target);
     match chaining {
         None => Some(Session::begin(None)),
         Some(Chaining::First) => Some(Session::begin(Some(Chain::UntilReset))),
-        Some(Chaining::FirstKept) => Some(Session::begin(Some(Chain::Kept))),
+        Some(Chaining::FirstKept) => Some(Session::begin(Some(Chain::AcrossReset))),
         Some(Chaining::Following | Chaining::Last) => open.or_else(|| after_reset(context, target)),
     }
 }
 
-/// The chain goes on with the next script for this application, after a reset too if it was begun so. Of what can be
-/// under way only a key establishment outlives a reset: the keys of a secure channel do not.
+/// Keeps the session for the next script of the chain. A chain that survives a reset also stores
+/// its state. Only a key establishment survives a reset; the keys of a secure channel do not.
 fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
     let kept = match (&session.chain, &session.isd_r.establishing) {
-        (Some(Chain::Kept), Some(establishing)) if target.0 == Aid::ISD_R => Some(Kept {
-            personalises: session.isd_r.personalises.clone(),
-            next_block: session.isd_r.next_block(),
-            establishing: establishing.clone(),
-        }),
+        (Some(Chain::AcrossReset), Some(establishing)) if target.0 == Aid::ISD_R => {
+            Some(StoredEstablishment {
+                personalises: session.isd_r.personalises.clone(),
+                next_block: session.isd_r.next_block(),
+                establishing: establishing.clone(),
+            })
+        }
         _ => None,
     };
     match kept {
@@ -89,8 +94,8 @@ fn keep(context: &mut Context<'_>, target: &Aid, session: Session) {
 
 fn after_reset(context: &Context<'_>, target: &Aid) -> Option<Session> {
     let kept = context.m2m().ok()?.kept.as_ref().filter(|_| target.0 == Aid::ISD_R)?;
-    let mut session = Session::begin(Some(Chain::Kept));
-    session.isd_r = isd_r::Work::resumed(kept);
+    let mut session = Session::begin(Some(Chain::AcrossReset));
+    session.isd_r = IsdRState::resumed(kept);
     Some(session)
 }
 
@@ -103,8 +108,8 @@ fn forget_kept(context: &mut Context<'_>, target: &Aid) {
     }
 }
 
-/// One command; whether the next may follow.
-fn one(
+/// Runs one command. Returns its response, and true if the next command may follow.
+fn run_command(
     context: &mut Context<'_>,
     session: &mut Session,
     target: &Aid,
@@ -113,7 +118,7 @@ fn one(
 ) -> (Answer, bool) {
     match command {
         script::Command::Apdu(octets) => {
-            let (data, status) = c_apdu(context, session, target, key_version, octets);
+            let (data, status) = run_apdu(context, session, target, key_version, octets);
             let status = script::StatusWord(status.0);
             (Answer::Apdu(ResponseApdu { data, status }), status.is_success())
         }
@@ -121,7 +126,8 @@ fn one(
             let (answer, is_done) = isd_p::secure_channel(context, &mut session.isd_p, target, tlv);
             (Answer::SecureChannel(answer), is_done)
         }
-        // Nothing here is done before the answer, and what fails ends the script anyway.
+        // Nothing is executed before the response, so an immediate action is not supported; a
+        // failure ends the script in any case.
         script::Command::ImmediateAction(_) | script::Command::ErrorAction(_) => {
             (refused(StatusWord::FUNCTION_NOT_SUPPORTED), false)
         }
@@ -132,8 +138,8 @@ fn refused(status: StatusWord) -> Answer {
     Answer::Apdu(ResponseApdu::status(script::StatusWord(status.0)))
 }
 
-/// One C-APDU: response data and status word.
-fn c_apdu(
+/// Runs one C-APDU and returns response data and status word.
+fn run_apdu(
     context: &mut Context<'_>,
     session: &mut Session,
     target: &Aid,
@@ -145,17 +151,12 @@ fn c_apdu(
             Command::parse(octets).and_then(|command| isd_r::answer(context, session, key_version, &command))
         }
         _ if target.0 == Aid::ECASD => Command::parse(octets).and_then(|command| match command.ins {
-            isd_r::GET_DATA => cut(&command, isd_r::get_data(context, &command)?.into()),
+            isd_r::GET_DATA => {
+                Ok(isd_r::Answer::from(isd_r::get_data(context, &command)?).truncated(&command))
+            }
             _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
         }),
         isd_p => isd_p::command(context, &mut session.isd_p, isd_p, octets),
     };
     answer.unwrap_or_else(|status| (Vec::new(), status))
-}
-
-/// Without Le nothing is expected, and nothing is said.
-pub(super) fn cut(command: &Command<'_>, answer: isd_r::Answer) -> Result<(Vec<u8>, StatusWord), StatusWord> {
-    let mut data = answer.data;
-    data.truncate(command.le_limit());
-    Ok((data, answer.warning.unwrap_or(StatusWord::OK)))
 }

@@ -1,68 +1,53 @@
-//! Which identity is to be used: a decision without the card.
+//! The selection of an identity, independent of the card.
 //!
-//! In each country its own identity is tried; where that is refused, the one for everywhere else. Nothing is tried without
-//! end: an identity other than the default is picked [`MAX_TRIES`] times in a country, and [`MAX_PICKS`] times altogether,
-//! before a day has passed; the way back to the default is always open, and from there the next pick counts.
+//! In each country the applet tries the identity of that country, and after a rejection the default
+//! identity. The number of attempts is limited: within a day, an identity other than the default is
+//! selected at most [`MAX_TRIES`] times per country and at most [`MAX_PICKS`] times in total. The
+//! return to the default identity is always possible and does not count; the next selection counts
+//! again.
 
 use profile::identities::Identities;
 use rsp::ids::{Imsi, Mcc};
 use rsp::ota::cat::LocationStatus;
-use serde::{Deserialize, Serialize};
 
-/// How often the identity of a country is picked there.
+use crate::state::multi_imsi::Record;
+
+/// Maximum selections of a country's identity in that country.
 pub(super) const MAX_TRIES: u8 = 3;
-/// How often any is, wherever: more crossings of borders than a day has, unless it is spent on one.
+/// Maximum selections in total. This exceeds the number of border crossings of a day unless all of
+/// them are spent on one border.
 pub(super) const MAX_PICKS: u8 = 12;
-/// STATUS in a day, if one comes every half a minute.
-pub(super) const DAY: u32 = 2880;
-/// STATUS without service, ten minutes, after which an identity that never had any is given up.
-pub(super) const PATIENCE: u32 = 20;
+/// Number of STATUS commands in a day with one every 30 seconds.
+pub(super) const STATUS_PER_DAY: u32 = 2880;
+/// Number of STATUS commands without service (ten minutes) after which an identity that was never
+/// registered is abandoned.
+pub(super) const MAX_STATUS_WITHOUT_SERVICE: u32 = 20;
 
-/// What has been tried, and where.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
-    /// The last country that was heard of.
-    country: Option<Mcc>,
-    /// How often its identity has been picked there.
-    tries: u8,
-    /// How often one has been picked.
-    picks: u8,
-    /// Whether the identity in use has been registered since it was picked.
-    has_been_registered: bool,
-}
-
-impl Record {
-    /// A day is over.
-    pub(super) fn begin_anew(&mut self) {
-        (self.tries, self.picks) = (0, 0);
-    }
-}
-
-/// What the terminal says.
+/// A location report of the terminal.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
+pub(super) struct LocationReport {
     pub(super) service: LocationStatus,
-    /// Where, if it is said.
+    /// The country, if it is known.
     pub(super) country: Option<Mcc>,
 }
 
-/// The identity to change to; none if the one in use is to stay.
+/// The identity to change to; `None` to keep the one in use.
 pub(super) fn decide(
     identities: &Identities,
     active: Imsi,
     record: &mut Record,
-    heard: Heard,
+    report: LocationReport,
 ) -> Option<Imsi> {
-    if heard.country.is_some() && heard.country != record.country {
-        (record.country, record.tries) = (heard.country, 0);
+    if report.country.is_some() && report.country != record.country {
+        (record.country, record.tries) = (report.country, 0);
     }
     let default = identities.default_one()?.imsi;
     let wanted = record.country.and_then(|country| identities.for_country(country)).map(|it| it.imsi);
     let wanted = wanted.unwrap_or(default);
-    let is_refused = match heard.service {
+    let is_refused = match report.service {
         LocationStatus::Normal => false,
         LocationStatus::Limited => true,
-        // Nobody has refused anything; but perhaps it is heard nowhere.
+        // There was no rejection, but no network accepts the identity either.
         LocationStatus::None => {
             let gives_up = active != default && !record.has_been_registered;
             return gives_up.then(|| pick(record, default, default));
@@ -104,12 +89,12 @@ mod tests {
         Identities(vec![identity(HOME, &[]), identity(BRAZIL, &["724"]), identity(CHILE, &["730"])])
     }
 
-    /// What is heard, service and country, and the identity in use after it.
+    /// Steps of service, country, and the expected identity after the report.
     fn journey(steps: &[(LocationStatus, &str, &str)]) {
         let (mut active, mut record) = (HOME.parse().unwrap(), Record::default());
         for (number, (service, country, expected)) in steps.iter().enumerate() {
-            let heard = Heard { service: *service, country: country.parse().ok() };
-            active = decide(&identities(), active, &mut record, heard).unwrap_or(active);
+            let report = LocationReport { service: *service, country: country.parse().ok() };
+            active = decide(&identities(), active, &mut record, report).unwrap_or(active);
             assert_eq!(active.to_string(), *expected, "step {number}: {record:?}");
         }
     }
@@ -117,23 +102,23 @@ mod tests {
     use LocationStatus::{Limited, Normal};
 
     #[test]
-    fn each_country_has_its_identity_and_all_others_the_default() {
+    fn the_identity_of_the_country_is_used_and_the_default_elsewhere() {
         journey(&[
             (Normal, "234", HOME),
             (Normal, "724", BRAZIL),
             (Normal, "724", BRAZIL),
             (Normal, "730", CHILE),
-            // Refused at home, it is at home somewhere else.
+            // The Chilean identity is rejected in Brazil, which has its own identity.
             (Limited, "724", BRAZIL),
             (Normal, "722", HOME),
             (Normal, "724", BRAZIL),
-            // Nobody knows where.
+            // The country is unknown.
             (Limited, "", HOME),
         ]);
     }
 
     #[test]
-    fn an_identity_that_is_refused_gives_way_and_is_tried_three_times() {
+    fn a_rejected_identity_is_replaced_and_tried_three_times() {
         journey(&[
             (Normal, "724", BRAZIL),
             (Limited, "724", HOME),
@@ -141,18 +126,18 @@ mod tests {
             (Limited, "724", HOME),
             (Limited, "724", BRAZIL),
             (Limited, "724", HOME),
-            // No more.
+            // The limit is reached.
             (Limited, "724", HOME),
             (Normal, "724", HOME),
             (Limited, "724", HOME),
-            // Elsewhere it begins anew.
+            // The count starts again in another country.
             (Normal, "730", CHILE),
             (Normal, "724", BRAZIL),
         ]);
     }
 
     #[test]
-    fn without_service_only_one_that_never_had_any_gives_way() {
+    fn without_service_only_a_never_registered_identity_is_replaced() {
         journey(&[
             (Normal, "724", BRAZIL),
             (LocationStatus::None, "", HOME),
@@ -163,9 +148,9 @@ mod tests {
         ]);
     }
 
-    /// Whatever a terminal says, in whatever order: the changes of a day have an end.
+    /// The number of changes in a day is limited for any sequence of reports.
     #[test]
-    fn it_never_goes_on_for_ever() {
+    fn the_number_of_changes_is_limited() {
         let mut state = 1u32;
         let mut random = |below: u32| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -176,16 +161,18 @@ mod tests {
             for _ in 0..500 {
                 let service = [Normal, Limited, LocationStatus::None][random(3) as usize];
                 let country = ["234", "724", "730", ""][random(4) as usize].parse().ok();
-                if let Some(picked) = decide(&identities(), active, &mut record, Heard { service, country }) {
+                if let Some(picked) =
+                    decide(&identities(), active, &mut record, LocationReport { service, country })
+                {
                     assert_ne!(picked, active);
                     (active, changes) = (picked, changes + 1);
                 }
             }
             assert!(changes <= 2 * u32::from(MAX_PICKS), "{changes}");
-            record.begin_anew();
-            let heard = Heard { service: Normal, country: "724".parse().ok() };
-            let next = decide(&identities(), active, &mut record, heard).unwrap_or(active);
-            assert_eq!(next.to_string(), BRAZIL, "another day");
+            record.start_day();
+            let report = LocationReport { service: Normal, country: "724".parse().ok() };
+            let next = decide(&identities(), active, &mut record, report).unwrap_or(active);
+            assert_eq!(next.to_string(), BRAZIL, "the next day");
         }
     }
 }

@@ -13,9 +13,9 @@ use profile::element::{
 use profile::generic::Subscription;
 use profile::{Package, ProfileElement, generic};
 
-use super::bench::Bench;
 use super::files::{SELECT_USIM, VERIFY_ADM1, own_package, ts48, with_enabled, with_ts48};
-use super::server::Goods;
+use super::server::TestPackage;
+use super::testbed::Testbed;
 
 const KEY: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
@@ -24,8 +24,8 @@ fn challenge(algorithm: &Algorithm, rand: [u8; 16], sqn: Sqn) -> String {
     format!("0088008122 10{} 10{}", hex::encode(rand), hex::encode(autn.to_bytes()))
 }
 
-/// What a USIM with these keys must do.
-fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
+/// Asserts the behaviour of a USIM with these keys.
+fn check_authentication(testbed: &mut Testbed, algorithm: &Algorithm) {
     let rand = [0x5A; 16];
     let sqn = |seq, ind| Sqn::from_seq_ind(seq, ind).unwrap();
     let vector = algorithm.vector(rand, sqn(1, 0), Amf::from_bytes([0x80, 0]));
@@ -37,42 +37,43 @@ fn check_authentication(bench: &mut Bench, algorithm: &Algorithm) {
     }
     let expected = hex::encode_upper(expected);
     let fresh = challenge(algorithm, rand, sqn(1, 0));
-    bench.expect(&fresh, "6985");
-    bench.read(SELECT_USIM);
-    assert_eq!(bench.read(&fresh), expected);
+    testbed.expect(&fresh, "6985");
+    testbed.read(SELECT_USIM);
+    assert_eq!(testbed.read(&fresh), expected);
 
-    // Replayed, also after a power cut: the card tells its own number.
-    bench.reset();
-    bench.read(SELECT_USIM);
-    let auts = hex::decode(bench.read(&fresh)).unwrap();
+    // A repeated challenge, even after a reset, returns the card's own sequence number.
+    testbed.reset();
+    testbed.read(SELECT_USIM);
+    let auts = hex::decode(testbed.read(&fresh)).unwrap();
     assert_eq!(auts[..2], [0xDC, 14]);
     let auts = Auts::from_bytes(auts[2..].try_into().unwrap());
     assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(sqn(1, 0)));
 
-    // Another index has a row of its own; too far ahead is not fresh, save for the test algorithm.
+    // Another index has its own sequence number. A number too far ahead is not fresh, except for
+    // the test algorithm.
     let has_delta = !matches!(algorithm, Algorithm::UsimTest(_));
-    assert!(bench.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DB"));
-    assert!(bench.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DC"));
-    assert!(bench.read(&challenge(algorithm, rand, sqn(1 + 0x1000_0000, 2))).starts_with("DB"));
-    let far = bench.read(&challenge(algorithm, rand, sqn(2 + 2 * 0x1000_0000, 3)));
+    assert!(testbed.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DB"));
+    assert!(testbed.read(&challenge(algorithm, rand, sqn(1, 1))).starts_with("DC"));
+    assert!(testbed.read(&challenge(algorithm, rand, sqn(1 + 0x1000_0000, 2))).starts_with("DB"));
+    let far = testbed.read(&challenge(algorithm, rand, sqn(2 + 2 * 0x1000_0000, 3)));
     assert!(far.starts_with(if has_delta { "DC" } else { "DB" }), "{far}");
-    assert!(bench.read(&challenge(algorithm, rand, sqn(2, 0))).starts_with("DB"));
+    assert!(testbed.read(&challenge(algorithm, rand, sqn(2, 0))).starts_with("DB"));
 
-    // Not made with these keys.
+    // A forged challenge.
     let mut forged = fresh.clone();
     forged.replace_range(fresh.len() - 1.., if fresh.ends_with('0') { "1" } else { "0" });
-    bench.expect(&forged, "9862");
-    bench.expect(&fresh.replacen("00880081", "00880084", 1), "9864");
+    testbed.expect(&forged, "9862");
+    testbed.expect(&fresh.replacen("00880081", "00880084", 1), "9864");
     for context in ["80", "81"] {
-        bench.expect(&format!("008800{context}10 00112233445566778899AABBCCDDEEFF"), "6700");
+        testbed.expect(&format!("008800{context}10 00112233445566778899AABBCCDDEEFF"), "6700");
     }
-    bench.expect(&fresh.replacen("00880081", "00880082", 1), "9864");
-    bench.expect(&fresh.replacen("00880081", "00880083", 1), "6A86");
-    bench.expect(&fresh.replacen("00880081", "00880181", 1), "6A86");
+    testbed.expect(&fresh.replacen("00880081", "00880082", 1), "9864");
+    testbed.expect(&fresh.replacen("00880081", "00880083", 1), "6A86");
+    testbed.expect(&fresh.replacen("00880081", "00880181", 1), "6A86");
 
     let triplet = algorithm.triplet(&rand);
     assert_eq!(
-        bench.read(&format!("0088008011 10{}", hex::encode(rand))),
+        testbed.read(&format!("0088008011 10{}", hex::encode(rand))),
         hex::encode_upper([&[4][..], &triplet.sres, &[8], triplet.kc.expose()].concat())
     );
 }
@@ -82,14 +83,14 @@ fn every_profile_authenticates_with_the_test_algorithm_it_names() {
     for (name, package) in ts48("der") {
         println!("{name}");
         check_authentication(
-            &mut with_enabled(&Goods::of(package)),
+            &mut with_enabled(&TestPackage::of(package)),
             &Algorithm::UsimTest(UsimTest::new(KEY)),
         );
     }
 }
 
-/// A TS.48 package with other authentication parameters in all its applications.
-fn package_with(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
+/// A TS.48 package with modified authentication parameters in all applications.
+fn package_with(change: impl Fn(&mut AkaParameter)) -> Option<TestPackage> {
     let (_, package) = ts48("der").into_iter().next()?;
     let mut package = Package::decode(&package).unwrap();
     for element in &mut package.elements {
@@ -97,11 +98,11 @@ fn package_with(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
             change(aka);
         }
     }
-    Some(Goods::of(package.encode()))
+    Some(TestPackage::of(package.encode()))
 }
 
-/// A TS.48 package with another algorithm in all its applications.
-fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> Option<Goods> {
+/// A TS.48 package with another algorithm in all applications.
+fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> Option<TestPackage> {
     package_with(|aka| {
         if let AlgoConfiguration::AlgoParameter(own) = &mut aka.algo_configuration {
             change(own);
@@ -110,36 +111,39 @@ fn with_algorithm(change: impl Fn(&mut AlgoParameter)) -> Option<Goods> {
 }
 
 #[test]
-fn a_profile_with_milenage_authenticates_with_milenage() {
-    let Some(goods) = with_algorithm(|own| {
+fn a_profile_authenticates_with_milenage() {
+    let Some(test_package) = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
     }) else {
         return;
     };
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
-    check_authentication(&mut with_enabled(&goods), &algorithm);
+    check_authentication(&mut with_enabled(&test_package), &algorithm);
 }
 
 #[test]
-fn a_profile_of_our_own_authenticates() {
+fn a_built_profile_authenticates() {
     // GSM access and the GSM security context.
     let services = [27, 38];
     let subscription = Subscription { key: KEY, opc: [0x77; 16], ..Subscription::default() };
     let package = own_package(subscription.clone(), &services);
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
-    check_authentication(&mut with_enabled(&Goods::of(package.encode())), &algorithm);
+    check_authentication(&mut with_enabled(&TestPackage::of(package.encode())), &algorithm);
     let with_test = Subscription { algorithm: generic::Algorithm::UsimTest, ..subscription };
     let package = own_package(with_test, &services);
     let algorithm = UsimTest::new(KEY).with_res_length(16).unwrap();
-    check_authentication(&mut with_enabled(&Goods::of(package.encode())), &Algorithm::UsimTest(algorithm));
+    check_authentication(
+        &mut with_enabled(&TestPackage::of(package.encode())),
+        &Algorithm::UsimTest(algorithm),
+    );
 }
 
 #[test]
 fn the_operators_own_constants_are_used() {
     let constants =
         Constants { r: [8, 24, 40, 104, 120], c: std::array::from_fn(|at| [0x10 + at as u8; 16]) };
-    let Some(goods) = with_algorithm(|own| {
+    let Some(test_package) = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
         own.rotation_constants = Some(constants.r.into());
@@ -148,12 +152,12 @@ fn the_operators_own_constants_are_used() {
         return;
     };
     let algorithm = Milenage::with_constants(KEY, [0x77; 16], constants);
-    check_authentication(&mut with_enabled(&goods), &Algorithm::Milenage(algorithm));
+    check_authentication(&mut with_enabled(&test_package), &Algorithm::Milenage(algorithm));
 }
 
-/// The PINs of a profile of our own: those whose keyReference stands in the first list, each with a code of its digit,
-/// enabled; the second is the PIN status template of the USIM.
-fn with_pins(references: &[u8], template: &[u8]) -> Bench {
+/// A profile built by the test. Its enabled PINs have the key references in the first list, each
+/// with a value made of its last digit. The second list is the PIN status template of the USIM.
+fn with_pins(references: &[u8], template: &[u8]) -> Testbed {
     let mut package = own_package(Subscription::default(), &[]);
     let pins = package.elements.iter_mut().find_map(|element| match element {
         ProfileElement::PinCodes(PinCodes { pin_codes: PinCodesChoice::Pinconfig(pins), .. }) => Some(pins),
@@ -175,60 +179,60 @@ fn with_pins(references: &[u8], template: &[u8]) -> Bench {
             fcp.pin_status_template_do = Some(template.into());
         }
     }
-    let mut bench = with_enabled(&Goods::of(package.encode()));
-    bench.read(SELECT_USIM);
-    bench
+    let mut testbed = with_enabled(&TestPackage::of(package.encode()));
+    testbed.read(SELECT_USIM);
+    testbed
 }
 
-/// VERIFY, with a code as `with_pins` makes it.
+/// VERIFY PIN with a value as in `with_pins`.
 fn verify(reference: u8) -> String {
     format!("002000{reference:02X}08 {}", format!("3{}", reference % 10).repeat(8))
 }
 
 #[test]
-fn an_application_asks_for_the_pin_of_its_own() {
-    // The codes there are, the template of the USIM, the codes presented one after another, and for each whether the
-    // USIM authenticates before it; the last after all of them.
+fn an_application_requires_its_own_pin() {
+    // Columns: PINs, PIN status template of the USIM, PINs verified one after the other, the status
+    // word before each verification, and whether the USIM authenticates after all of them.
     for (codes, template, presented, before, after) in [
         (&[1][..], &[1, 0x81, 0x0A][..], &[1][..], "6982", true),
         (&[1, 2], &[2, 0x82, 0x0A], &[1, 2], "6982", true),
         (&[1, 2], &[2, 0x82, 0x0A], &[1], "6982", false),
         (&[1, 2, 8], &[2, 8], &[1, 2, 8], "6982", true),
         (&[1, 2, 8], &[2, 8], &[1, 2], "6982", false),
-        // The universal PIN stands in where the application has none that is enabled.
+        // The universal PIN applies if the application has no enabled PIN.
         (&[1, 2, 17], &[2, 17], &[2], "6982", true),
         (&[1, 2, 17], &[2, 17], &[17], "6982", false),
         (&[1, 17], &[2, 17], &[1, 17], "6982", true),
         (&[1, 17], &[2, 17], &[1], "6982", false),
         (&[1, 17], &[1], &[1], "6982", true),
-        // No template: the PIN that a card with one application has.
+        // Without a template the PIN of a card with one application applies.
         (&[1, 17], &[], &[1], "6982", true),
         (&[1, 17], &[], &[], "6982", false),
     ] {
-        let mut bench = with_pins(codes, template);
+        let mut testbed = with_pins(codes, template);
         let challenge = format!("0088008122 10{} 10{}", "5A".repeat(16), "00".repeat(16));
         for reference in presented {
-            bench.expect(&challenge, before);
-            bench.expect(&verify(*reference), "9000");
+            testbed.expect(&challenge, before);
+            testbed.expect(&verify(*reference), "9000");
         }
-        // Past the PIN the challenge is found to be forged.
+        // After the PIN check the forged challenge is detected.
         let expected = if after { "9862" } else { before };
-        assert_eq!(bench.apdu(&challenge), expected, "{codes:?} {template:?} {presented:?}");
+        assert_eq!(testbed.apdu(&challenge), expected, "{codes:?} {template:?} {presented:?}");
     }
-    // Disabled, the USIM asks for nothing.
-    let mut bench = with_pins(&[2], &[2]);
-    bench.expect(&verify(2).replacen("0020", "0026", 1), "9000");
-    bench.reset();
-    bench.read(SELECT_USIM);
-    bench.expect(&format!("0088008122 10{} 10{}", "5A".repeat(16), "00".repeat(16)), "9862");
+    // A disabled PIN is not required.
+    let mut testbed = with_pins(&[2], &[2]);
+    testbed.expect(&verify(2).replacen("0020", "0026", 1), "9000");
+    testbed.reset();
+    testbed.read(SELECT_USIM);
+    testbed.expect(&format!("0088008122 10{} 10{}", "5A".repeat(16), "00".repeat(16)), "9862");
 }
 
 #[test]
 fn an_application_authenticates_only_while_it_is_the_current_one() {
-    let Some(mut bench) = with_ts48() else { return };
+    let Some(mut testbed) = with_ts48() else { return };
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
-    bench.read(SELECT_USIM);
-    // In its directory, with a file of it, and in a directory of it; not in another.
+    testbed.read(SELECT_USIM);
+    // Allowed in its directory, with a file of it, and in a subdirectory; not in another directory.
     for (select, status) in [
         ("00A4000C02 7FFF", "610E"),
         ("00A4000C02 6F07", "610E"),
@@ -237,19 +241,19 @@ fn an_application_authenticates_only_while_it_is_the_current_one() {
         ("00A4080C02 7F10", "6985"),
         ("00A4000C02 7FFF", "610E"),
     ] {
-        bench.expect(select, "9000");
-        bench.expect(&gsm, status);
+        testbed.expect(select, "9000");
+        testbed.expect(&gsm, status);
     }
 }
 
 #[test]
-fn a_profile_with_tuak_authenticates_with_tuak() {
+fn a_profile_authenticates_with_tuak() {
     for (key, options, length, iterations) in [
         (&KEY[..], 0x00, ResLength::Bits32, 1),
         (&KEY[..], 0x01, ResLength::Bits64, 3),
         (&[0xC3; 32][..], 0x02, ResLength::Bits128, 255),
     ] {
-        let Some(goods) = with_algorithm(|own| {
+        let Some(test_package) = with_algorithm(|own| {
             own.algorithm_id = AlgorithmId::TUAK;
             own.algorithm_options = [options].into();
             own.key = key.into();
@@ -261,30 +265,30 @@ fn a_profile_with_tuak_authenticates_with_tuak() {
         let algorithm = Tuak::new(TuakKey::from_bytes(key).unwrap(), [0x77; 32])
             .with_res_length(length)
             .with_iterations(NonZeroU8::new(iterations).unwrap());
-        check_authentication(&mut with_enabled(&goods), &Algorithm::Tuak(algorithm));
+        check_authentication(&mut with_enabled(&test_package), &Algorithm::Tuak(algorithm));
     }
 }
 
 const SELECT_ISIM: &str = "00A4040C07 A0000000871004";
 
-/// A challenge and what becomes of it: DB, DC, or the status word.
-fn outcome_of(bench: &mut Bench, challenge: &str) -> String {
-    let answer = bench.apdu(challenge);
+/// The outcome of a challenge: DB, DC, or the status word.
+fn outcome_of(testbed: &mut Testbed, challenge: &str) -> String {
+    let answer = testbed.apdu(challenge);
     match answer.strip_prefix("61") {
-        Some(length) => bench.apdu(&format!("00C00000{length}"))[..2].to_owned(),
+        Some(length) => testbed.apdu(&format!("00C00000{length}"))[..2].to_owned(),
         None => answer,
     }
 }
 
-/// USIM and ISIM with Milenage, the ISIM with the parameters of the USIM.
-fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
+/// A package whose ISIM shares the Milenage parameters of the USIM.
+fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<TestPackage> {
     let usim = "A0000000871002FF49FF0589";
     package_with(|aka| {
         let AlgoConfiguration::AlgoParameter(own) = &mut aka.algo_configuration else { panic!("own keys") };
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
         aka.sqn_init = None;
-        // The second of the package is that of the ISIM.
+        // The second element of the package is that of the ISIM.
         if aka.header.identification > 15 {
             aka.algo_configuration = AlgoConfiguration::MappingParameter(MappingParameter {
                 mapping_options: [0x06].into(),
@@ -297,63 +301,63 @@ fn with_mapping(change: impl Fn(&mut AkaParameter)) -> Option<Goods> {
 }
 
 #[test]
-fn usim_and_isim_with_keys_in_common_count_together() {
+fn usim_and_isim_with_shared_keys_share_their_counters() {
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
     let sqn = |seq, ind| Sqn::from_seq_ind(seq, ind).unwrap();
-    let Some(goods) = with_mapping(|_| {}) else { return };
-    let mut bench = with_enabled(&goods);
-    bench.read(SELECT_USIM);
+    let Some(test_package) = with_mapping(|_| {}) else { return };
+    let mut testbed = with_enabled(&test_package);
+    testbed.read(SELECT_USIM);
     let first = challenge(&algorithm, [0x5A; 16], sqn(4, 0));
-    assert_eq!(outcome_of(&mut bench, &first), "DB");
-    // What the USIM has accepted is used up for the ISIM, and the other way round.
-    bench.read(SELECT_ISIM);
-    assert_eq!(outcome_of(&mut bench, &first), "DC");
+    assert_eq!(outcome_of(&mut testbed, &first), "DB");
+    // A number accepted by the USIM is used up for the ISIM, and vice versa.
+    testbed.read(SELECT_ISIM);
+    assert_eq!(outcome_of(&mut testbed, &first), "DC");
     let second = challenge(&algorithm, [0x5A; 16], sqn(5, 1));
-    assert_eq!(outcome_of(&mut bench, &second), "DB");
-    bench.reset();
-    bench.read(SELECT_USIM);
-    assert_eq!(outcome_of(&mut bench, &second), "DC");
+    assert_eq!(outcome_of(&mut testbed, &second), "DB");
+    testbed.reset();
+    testbed.read(SELECT_USIM);
+    assert_eq!(outcome_of(&mut testbed, &second), "DC");
 
-    // Limits of its own the ISIM has beside numbers in common: SEQ may not go so far ahead there.
-    let Some(goods) = with_mapping(|aka| {
+    // The ISIM can have its own delta with shared sequence numbers.
+    let Some(test_package) = with_mapping(|aka| {
         if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
             aka.sqn_delta = Some([0, 0, 0, 0, 0, 5].into());
         }
     }) else {
         return;
     };
-    let mut bench = with_enabled(&goods);
+    let mut testbed = with_enabled(&test_package);
     for (select, seq, expected) in
         [(SELECT_USIM, 50, "DB"), (SELECT_ISIM, 56, "DC"), (SELECT_ISIM, 55, "DB"), (SELECT_USIM, 100, "DB")]
     {
-        bench.read(select);
-        assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, [0x5A; 16], sqn(seq, 0))), expected);
+        testbed.read(select);
+        assert_eq!(outcome_of(&mut testbed, &challenge(&algorithm, [0x5A; 16], sqn(seq, 0))), expected);
     }
 
-    // With numbers of its own the ISIM counts for itself.
+    // With its own sequence numbers the ISIM counts separately.
     let init: Vec<_> = (0..32).map(|_| [0, 0, 0, 0, 0, 9].into()).collect();
-    let Some(goods) = with_mapping(|aka| {
+    let Some(test_package) = with_mapping(|aka| {
         if matches!(aka.algo_configuration, AlgoConfiguration::MappingParameter(_)) {
             aka.sqn_init = Some(init.clone());
         }
     }) else {
         return;
     };
-    let mut bench = with_enabled(&goods);
+    let mut testbed = with_enabled(&test_package);
     for (select, seq, expected) in
         [(SELECT_USIM, 9, "DB"), (SELECT_ISIM, 9, "DC"), (SELECT_ISIM, 10, "DB"), (SELECT_USIM, 10, "DB")]
     {
-        bench.read(select);
-        assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, [0x5A; 16], sqn(seq, 0))), expected);
+        testbed.read(select);
+        assert_eq!(outcome_of(&mut testbed, &challenge(&algorithm, [0x5A; 16], sqn(seq, 0))), expected);
     }
 }
 
 #[test]
 fn an_isim_has_no_gsm_values() {
-    let Some(goods) = with_mapping(|_| {}) else { return };
+    let Some(test_package) = with_mapping(|_| {}) else { return };
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
-    let mut bench = with_enabled(&goods);
-    bench.read(SELECT_ISIM);
+    let mut testbed = with_enabled(&test_package);
+    testbed.read(SELECT_ISIM);
     let rand = [0x5A; 16];
     let sqn = Sqn::from_seq_ind(1, 0).unwrap();
     let vector = algorithm.vector(rand, sqn, Amf::from_bytes([0x80, 0]));
@@ -362,16 +366,16 @@ fn an_isim_has_no_gsm_values() {
         expected.push(u8::try_from(part.len()).unwrap());
         expected.extend_from_slice(part);
     }
-    assert_eq!(bench.read(&challenge(&algorithm, rand, sqn)), hex::encode_upper(expected));
-    bench.expect(&format!("0088008011 10{}", hex::encode(rand)), "6A86");
+    assert_eq!(testbed.read(&challenge(&algorithm, rand, sqn)), hex::encode_upper(expected));
+    testbed.expect(&format!("0088008011 10{}", hex::encode(rand)), "6A86");
     // HTTP digest and GBA.
-    bench.expect(&challenge(&algorithm, rand, sqn).replacen("00880081", "00880082", 1), "9864");
-    bench.expect(&challenge(&algorithm, rand, sqn).replacen("00880081", "00880084", 1), "9864");
+    testbed.expect(&challenge(&algorithm, rand, sqn).replacen("00880081", "00880082", 1), "9864");
+    testbed.expect(&challenge(&algorithm, rand, sqn).replacen("00880081", "00880084", 1), "9864");
 }
 
 #[test]
-fn services_of_ef_ust_say_what_gsm_gets() {
-    let Some(mut bench) = with_ts48() else { return };
+fn services_of_ef_ust_determine_the_gsm_functions() {
+    let Some(mut testbed) = with_ts48() else { return };
     let algorithm = Algorithm::UsimTest(UsimTest::new(KEY));
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
     // TS.48 has service 27 (octet 4, bit 3) and service 38 (octet 5, bit 6).
@@ -380,19 +384,19 @@ fn services_of_ef_ust_say_what_gsm_gets() {
         (2, "9EFFBF19FF", 1 + 3 * 17, "610E"),
         (3, "9EFFBF1DDF", 1 + 3 * 17 + 9, "9864"),
     ] {
-        bench.read(SELECT_USIM);
-        bench.expect(VERIFY_ADM1, "9000");
-        bench.expect("00A4000C02 6F38", "9000");
-        bench.expect(&format!("00D6000005 {table}"), "9000");
+        testbed.read(SELECT_USIM);
+        testbed.expect(VERIFY_ADM1, "9000");
+        testbed.expect("00A4000C02 6F38", "9000");
+        testbed.expect(&format!("00D6000005 {table}"), "9000");
         let sqn = Sqn::from_seq_ind(seq, 0).unwrap();
-        assert_eq!(bench.read(&challenge(&algorithm, [0x5A; 16], sqn)).len(), 2 * length, "{table}");
-        bench.expect(&gsm, gsm_outcome);
+        assert_eq!(testbed.read(&challenge(&algorithm, [0x5A; 16], sqn)).len(), 2 * length, "{table}");
+        testbed.expect(&gsm, gsm_outcome);
     }
 }
 
 #[test]
-fn authentications_are_counted_where_the_package_says_so() {
-    let Some(goods) = with_algorithm(|own| {
+fn authentications_are_limited_if_the_package_says_so() {
+    let Some(test_package) = with_algorithm(|own| {
         own.algorithm_id = AlgorithmId::MILENAGE;
         own.opc = [0x77; 16].into();
         own.auth_counter_max = Some([0, 0, 4].into());
@@ -400,35 +404,35 @@ fn authentications_are_counted_where_the_package_says_so() {
         return;
     };
     let algorithm = Algorithm::Milenage(Milenage::new(KEY, [0x77; 16]));
-    let mut bench = with_enabled(&goods);
-    bench.read(SELECT_USIM);
+    let mut testbed = with_enabled(&test_package);
+    testbed.read(SELECT_USIM);
     let fresh = challenge(&algorithm, [0x5A; 16], Sqn::from_seq_ind(1, 0).unwrap());
     let gsm = format!("0088008011 10{}", hex::encode([0x5A; 16]));
-    // Whatever comes of it, and also over a reset.
-    assert_eq!(outcome_of(&mut bench, &fresh), "DB");
-    assert_eq!(outcome_of(&mut bench, &fresh), "DC");
-    bench.expect(&fresh.replacen("5a", "5b", 1), "9862");
-    bench.reset();
-    bench.read(SELECT_USIM);
-    bench.expect(&gsm, "610E");
-    bench.expect(&gsm, "6985");
-    bench.expect(&fresh, "6985");
+    // Counted regardless of the outcome, and across a reset.
+    assert_eq!(outcome_of(&mut testbed, &fresh), "DB");
+    assert_eq!(outcome_of(&mut testbed, &fresh), "DC");
+    testbed.expect(&fresh.replacen("5a", "5b", 1), "9862");
+    testbed.reset();
+    testbed.read(SELECT_USIM);
+    testbed.expect(&gsm, "610E");
+    testbed.expect(&gsm, "6985");
+    testbed.expect(&fresh, "6985");
 }
 
 #[test]
-fn a_test_usim_resynchronises_when_the_tester_asks() {
-    let Some(mut bench) = with_ts48() else { return };
+fn a_test_usim_resynchronises_on_request() {
+    let Some(mut testbed) = with_ts48() else { return };
     let algorithm = Algorithm::UsimTest(UsimTest::new(KEY));
-    bench.read(SELECT_USIM);
+    testbed.read(SELECT_USIM);
     let rand = [0x5A; 16];
     let sqn = |seq| Sqn::from_seq_ind(seq, 0).unwrap();
-    assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, rand, sqn(6))), "DB");
+    assert_eq!(outcome_of(&mut testbed, &challenge(&algorithm, rand, sqn(6))), "DB");
     let autn = algorithm.build_autn(&rand, sqn(7), UsimTest::AMF_RESYNCH).to_bytes();
     let asked = format!("0088008122 10{} 10{}", hex::encode(rand), hex::encode(autn));
-    let auts = hex::decode(bench.read(&asked)).unwrap();
+    let auts = hex::decode(testbed.read(&asked)).unwrap();
     assert_eq!(auts[..2], [0xDC, 14]);
     let auts = Auts::from_bytes(auts[2..].try_into().unwrap());
     assert_eq!(algorithm.parse_auts(&rand, &auts), Ok(sqn(6)));
-    // It has not been used up.
-    assert_eq!(outcome_of(&mut bench, &challenge(&algorithm, rand, sqn(7))), "DB");
+    // The sequence number has not been used up.
+    assert_eq!(outcome_of(&mut testbed, &challenge(&algorithm, rand, sqn(7))), "DB");
 }

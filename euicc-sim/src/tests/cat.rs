@@ -4,16 +4,16 @@ use crypto::Curve;
 use rsp::der::BitString;
 use rsp::sgp22::es10c::{EnableResult, EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset_options};
 
-use super::bench::Bench;
 use super::files::with_ts48;
 use super::profiles::{REFRESHES, states, with_two};
-use super::server::{Goods, Server, outcome};
+use super::server::{Server, TestPackage, outcome};
+use super::testbed::Testbed;
 
 const FETCH: &str = "8012000000";
 const UICC_RESET: &str = "D009 8103010104 82028182 9000";
 const PROFILE_STATE_CHANGE: &str = "D009 8103010109 82028182 9000";
 
-/// TERMINAL PROFILE with these octets (counted from 1) beside REFRESH; all else is not supported.
+/// TERMINAL PROFILE with these octets (numbered from 1) in addition to REFRESH.
 fn terminal_profile(octets: &[(usize, u8)]) -> String {
     let mut profile = vec![0; octets.iter().map(|(octet, _)| *octet).max().unwrap_or(3).max(3)];
     profile[2] = 0x80;
@@ -23,127 +23,129 @@ fn terminal_profile(octets: &[(usize, u8)]) -> String {
     format!("80100000{:02X}{}", profile.len(), hex::encode(profile))
 }
 
-/// TERMINAL RESPONSE to REFRESH in a mode.
+/// TERMINAL RESPONSE to REFRESH with this mode.
 fn response(mode: &str, result: &str) -> String {
     format!("801400000C 81030101{mode} 82028281 8301{result}")
 }
 
 #[test]
-fn the_mode_is_what_the_terminal_knows() {
-    let (mut bench, one, two) = with_two();
+fn the_refresh_mode_depends_on_the_terminal_profile() {
+    let (mut testbed, one, two) = with_two();
     for (octets, expected) in [
         (&[][..], UICC_RESET),
         (&[(34, 0x20)], PROFILE_STATE_CHANGE),
-        // The bits and octets beside it say something else.
+        // Neighbouring bits and octets have another meaning.
         (&[(34, 0xDF)], UICC_RESET),
         (&[(33, 0x20)], UICC_RESET),
         (&[(35, 0x20)], UICC_RESET),
     ] {
-        bench.reset();
-        bench.expect(&terminal_profile(octets), "9000");
-        let next = if states(&mut bench)[0] { two.iccid() } else { one.iccid() };
-        assert_eq!(bench.enable(next, true), EnableResult::OK);
-        bench.expect(FETCH, expected);
+        testbed.reset();
+        testbed.expect(&terminal_profile(octets), "9000");
+        let next = if states(&mut testbed)[0] { two.iccid() } else { one.iccid() };
+        assert_eq!(testbed.enable(next, true), EnableResult::OK);
+        testbed.expect(FETCH, expected);
     }
 }
 
 #[test]
-fn a_terminal_that_does_not_refresh_is_told_nothing() {
+fn refresh_is_not_announced_to_a_terminal_that_does_not_support_it() {
     for profile in [None, Some("8010000001FF"), Some("8010000003 FFFF7F")] {
-        let (mut bench, one, two) = with_two();
+        let (mut testbed, one, two) = with_two();
         if let Some(profile) = profile {
-            bench.expect(profile, "9000");
+            testbed.expect(profile, "9000");
         }
-        assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
-        bench.expect("80AA000005 A903830107", "9000");
-        bench.expect(FETCH, "6985");
-        bench.expect(&response("04", "00"), "6985");
-        // It is no session that others would have to wait for.
-        assert_eq!(bench.enable(two.iccid(), true), EnableResult::OK);
-        assert_eq!(states(&mut bench), [false, false]);
-        bench.reset();
-        assert_eq!(states(&mut bench), [false, true]);
+        assert_eq!(testbed.enable(one.iccid(), true), EnableResult::OK);
+        testbed.expect("80AA000005 A903830107", "9000");
+        testbed.expect(FETCH, "6985");
+        testbed.expect(&response("04", "00"), "6985");
+        // It does not block another switch.
+        assert_eq!(testbed.enable(two.iccid(), true), EnableResult::OK);
+        assert_eq!(states(&mut testbed), [false, false]);
+        testbed.reset();
+        assert_eq!(states(&mut testbed), [false, true]);
     }
 }
 
 #[test]
 fn after_a_profile_state_change_the_card_is_as_after_a_reset() {
-    let Some(mut bench) = with_ts48() else { return };
-    let server = Server::new(&bench, Curve::P256);
-    let other = Goods::small("8900012345678901242");
-    assert_eq!(outcome(&server.download(&mut bench, &other)), Ok(()));
-    bench.expect(&terminal_profile(&[(34, 0x20)]), "9000");
-    assert_eq!(bench.enable(other.iccid(), true), EnableResult::OK);
-    bench.expect("0020000A08 3535353535353535", "910B");
-    bench.expect("00A4000C02 2FE2", "910B");
-    bench.expect(FETCH, PROFILE_STATE_CHANGE);
-    // An answer to another command, or to this one in another mode, is none.
-    bench.expect(&response("04", "00"), "6A80");
-    bench.expect("801400000C 8103012109 82028281 830100", "6A80");
-    bench.expect("8014000005 8103010109", "6A80");
-    bench.expect(&response("09", "00"), "9000");
-    // Every channel but the basic one is closed; there the file, the code and the terminal's profile are forgotten.
-    bench.expect("0181000000", "6881");
-    bench.expect("00A4000C02 2FE2", "6A82");
-    bench.forget_channel();
-    assert_eq!(states(&mut bench), [false, true]);
-    let with_files = bench.profiles()[0].iccid.unwrap();
-    assert_eq!(bench.enable(with_files, true), EnableResult::OK);
-    bench.expect(FETCH, "6985");
+    let Some(mut testbed) = with_ts48() else { return };
+    let server = Server::new(&testbed, Curve::P256);
+    let other = TestPackage::small("8900012345678901242");
+    assert_eq!(outcome(&server.download(&mut testbed, &other)), Ok(()));
+    testbed.expect(&terminal_profile(&[(34, 0x20)]), "9000");
+    assert_eq!(testbed.enable(other.iccid(), true), EnableResult::OK);
+    testbed.expect("0020000A08 3535353535353535", "910B");
+    testbed.expect("00A4000C02 2FE2", "910B");
+    testbed.expect(FETCH, PROFILE_STATE_CHANGE);
+    // A response to another command or with another mode is refused.
+    testbed.expect(&response("04", "00"), "6A80");
+    testbed.expect("801400000C 8103012109 82028281 830100", "6A80");
+    testbed.expect("8014000005 8103010109", "6A80");
+    testbed.expect(&response("09", "00"), "9000");
+    // All channels except the basic channel are closed. Its selection, the verified PINs and the
+    // terminal profile are cleared.
+    testbed.expect("0181000000", "6881");
+    testbed.expect("00A4000C02 2FE2", "6A82");
+    testbed.forget_channel();
+    assert_eq!(states(&mut testbed), [false, true]);
+    let with_files = testbed.profiles()[0].iccid.unwrap();
+    assert_eq!(testbed.enable(with_files, true), EnableResult::OK);
+    testbed.expect(FETCH, "6985");
 
-    // And the other way: the MF of the profile that has one is selected, its code not presented.
-    bench.expect("80F2000C", "6D00");
-    bench.expect(&terminal_profile(&[(34, 0x20)]), "910B");
-    bench.expect(FETCH, PROFILE_STATE_CHANGE);
-    bench.expect(&response("09", "00"), "9000");
-    bench.expect("80F2000C", "9000");
-    bench.expect("0020000A", "63CA");
+    // A switch back: the MF of the profile is selected, and its PIN is not verified.
+    testbed.expect("80F2000C", "6D00");
+    testbed.expect(&terminal_profile(&[(34, 0x20)]), "910B");
+    testbed.expect(FETCH, PROFILE_STATE_CHANGE);
+    testbed.expect(&response("09", "00"), "9000");
+    testbed.expect("80F2000C", "9000");
+    testbed.expect("0020000A", "63CA");
 }
 
 #[test]
-fn what_the_terminal_cannot_do_now_is_asked_again() {
-    let (mut bench, one, _) = with_two();
-    bench.expect(REFRESHES, "9000");
-    assert_eq!(bench.enable(one.iccid(), true), EnableResult::OK);
+fn a_temporarily_failed_refresh_is_announced_again() {
+    let (mut testbed, one, _) = with_two();
+    testbed.expect(REFRESHES, "9000");
+    assert_eq!(testbed.enable(one.iccid(), true), EnableResult::OK);
     for busy in ["20", "21", "2F"] {
-        bench.expect(FETCH, UICC_RESET);
-        // Not with this answer, or it would be asked again and again.
-        bench.expect(&response("04", busy), "9000");
-        bench.expect("80AA000005 A903830107", "910B");
-        assert_eq!(states(&mut bench), [false, false]);
+        testbed.expect(FETCH, UICC_RESET);
+        // Not in this response, because the terminal would repeat it at once.
+        testbed.expect(&response("04", busy), "9000");
+        testbed.expect("80AA000005 A903830107", "910B");
+        assert_eq!(states(&mut testbed), [false, false]);
     }
-    bench.expect(FETCH, UICC_RESET);
-    bench.expect(&response("04", "30"), "9000");
-    bench.expect("80AA000005 A903830107", "9000");
-    bench.expect(FETCH, "6985");
-    bench.reset();
-    assert_eq!(states(&mut bench), [true, false]);
+    testbed.expect(FETCH, UICC_RESET);
+    testbed.expect(&response("04", "30"), "9000");
+    testbed.expect("80AA000005 A903830107", "9000");
+    testbed.expect(FETCH, "6985");
+    testbed.reset();
+    assert_eq!(states(&mut testbed), [true, false]);
 }
 
 #[test]
-fn a_memory_reset_asks_for_a_reset() {
-    let (mut bench, one, _) = with_two();
-    assert_eq!(bench.enable(one.iccid(), false), EnableResult::OK);
-    bench.expect(&terminal_profile(&[(34, 0x20)]), "9000");
+fn a_memory_reset_announces_a_uicc_reset() {
+    let (mut testbed, one, _) = with_two();
+    assert_eq!(testbed.enable(one.iccid(), false), EnableResult::OK);
+    testbed.expect(&terminal_profile(&[(34, 0x20)]), "9000");
     let options = BitString::of(&[reset_options::DELETE_OPERATIONAL_PROFILES]);
     let request = EuiccMemoryResetRequest { reset_options: options };
-    assert_eq!(bench.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);
-    bench.expect(FETCH, UICC_RESET);
+    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&request).reset_result, 0);
+    testbed.expect(FETCH, UICC_RESET);
 }
 
 #[test]
-fn envelopes_are_read() {
-    let mut bench = Bench::new();
+fn envelopes_are_checked() {
+    let mut testbed = Testbed::new();
     for (envelope, status) in [
-        // Menu selection, timer expiration, event download (user activity), call control: nobody waits for them.
+        // Menu selection, timer expiration, event download (user activity), call control: no
+        // application handles them.
         ("80C2000009 D307 82020181 900101", "9000"),
         ("80C200000C D70A 82028281 A40101 A50100", "9000"),
         ("80C2000009 D607 990104 82028281", "9000"),
         ("80C200000A D408 82028281 8602FFFF", "9000"),
-        // SMS-PP and cell broadcast download: for an application that is not there.
+        // SMS-PP and cell broadcast download: there is no application for them.
         ("80C2000006 D104 82028381", "6A81"),
         ("80C2000006 D204 82028381", "6A81"),
-        // No envelope; cut short; more than one; no TLVs within.
+        // Malformed envelopes: empty, truncated, two of them, invalid TLVs inside.
         ("80C2000004 D0028281", "6A80"),
         ("80C2000005 D307 820201", "6A80"),
         ("80C2000004 D300 D300", "6A80"),
@@ -154,6 +156,6 @@ fn envelopes_are_read() {
         ("00C2000002 D300", "6E00"),
         ("8010010001 FF", "6A86"),
     ] {
-        bench.expect(envelope, status);
+        testbed.expect(envelope, status);
     }
 }

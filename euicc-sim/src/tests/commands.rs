@@ -1,4 +1,5 @@
-//! Commands on files that no known package has: searches, counters, data objects, files that are not in use.
+//! Commands on files that no known profile package has: SEARCH RECORD, INCREASE, data objects,
+//! deactivated files.
 
 use crypto::Curve;
 use profile::element::{
@@ -11,16 +12,16 @@ use rsp::der::Unknown;
 use rsp::sgp22::es10c::EnableResult;
 use world::RamMemory;
 
-use super::bench::{Bench, pki};
 use super::conversations::converse;
 use super::files::with_enabled;
-use super::server::{Goods, Server, outcome};
+use super::server::{Server, TestPackage, outcome};
+use super::testbed::{Testbed, pki};
 
 fn octets(digits: &str) -> Octets {
     Octets::from_hex(&digits.replace(' ', "")).unwrap()
 }
 
-/// CREATE FILE in the MF with the rule of that record in EF.ARR 2F10, without a short identifier.
+/// CREATE FILE in the MF with this rule of EF.ARR 2F10, without a short identifier.
 fn create(fid: u16, descriptor: &str, rule: u8, change: impl FnOnce(&mut Fcp)) -> FileManagement {
     let mut fcp = Fcp {
         file_id: Some(Fid(fid)),
@@ -42,16 +43,16 @@ fn content(digits: &str) -> FileManagement {
     FileManagement::FillFileContent(octets(digits))
 }
 
-/// A card whose profile has these files beside those of the generic one, under these access rules.
-fn with_files(rules: &[&str], files: Vec<FileManagement>) -> Bench {
+/// A card with these additional files in the generic profile, and these access rules.
+fn with_files(rules: &[&str], files: Vec<FileManagement>) -> Testbed {
     with_files_and_codes(rules, files, vec![])
 }
 
-fn with_files_and_codes(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Bench {
-    with_enabled(&goods(rules, files, codes))
+fn with_files_and_codes(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Testbed {
+    with_enabled(&test_package(rules, files, codes))
 }
 
-fn goods(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> Goods {
+fn test_package(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration>) -> TestPackage {
     const RULE: usize = 0x40;
     let rules: String =
         rules.iter().map(|rule| format!("{:F<1$}", rule.replace(' ', ""), 2 * RULE)).collect();
@@ -77,14 +78,14 @@ fn goods(rules: &[&str], files: Vec<FileManagement>, codes: Vec<PinConfiguration
     }
     let end = package.elements.len() - 1;
     package.elements.insert(end, ProfileElement::GenericFileManagement(element));
-    Goods::of(package.encode())
+    TestPackage::of(package.encode())
 }
 
-/// Every operation, to anybody.
+/// An access rule that permits every operation.
 const ANYTHING: &str = "80015B 9000 840132 9000";
 
 #[test]
-fn records_are_searched_for_what_they_hold() {
+fn search_record_finds_records_by_contents() {
     let files = vec![
         create(0x2F20, "42210004", 1, |fcp| {
             fcp.ef_file_size = Some(octets("18"));
@@ -98,7 +99,8 @@ fn records_are_searched_for_what_they_hold() {
         &[
             ("00A2010402 0102", "6986"),
             ("00A4000C02 2F20", "9000"),
-            // From record 1 forward, from record 6 backward; the first that is found is the current one then.
+            // From record 1 forward, from record 6 backward. The first match becomes the current
+            // record.
             ("00A2010402 0102", "6103"),
             ("00C0000003", "010305 9000"),
             ("00A2060502 0102 00", "050301 9000"),
@@ -107,17 +109,18 @@ fn records_are_searched_for_what_they_hold() {
             ("00A2000504 01020304 00", "0501 9000"),
             ("00B2000202", "6C04"),
             ("00B2000204", "04040102 9000"),
-            // Nothing found: the current record stays.
+            // Without a match the current record does not change.
             ("00A2010403 020202 00", "6282"),
             ("00B2000400", "04040102 9000"),
             ("00A2010405 0102030405 00", "6282"),
             ("00A2070401 01 00", "6A83"),
-            // By short identifier, with the record pointer new: a search from nowhere begins at an end.
+            // By short identifier, without a current record: the search begins at the first or last
+            // record.
             ("00A200A402 0102 00", "010305 9000"),
             ("00A4000C02 2F21", "9000"),
             ("00A200A502 0102 00", "050301 9000"),
             ("00A4000C02 2F20", "9000"),
-            // Enhanced: at an offset, after a value; from a record, beyond it.
+            // Enhanced search: at an offset, after a value; from a record, after it.
             ("00A2010604 0402 0102 00", "06 9000"),
             ("00A2010604 0401 0203 00", "0105 9000"),
             ("00A2010604 0C01 0203 00", "0105 9000"),
@@ -141,7 +144,7 @@ fn records_are_searched_for_what_they_hold() {
 }
 
 #[test]
-fn a_counter_is_increased_up_to_its_end() {
+fn increase_works_up_to_the_maximum_value() {
     let files = vec![
         create(0x2F21, "46210003", 1, |fcp| {
             fcp.ef_file_size = Some(octets("09"));
@@ -151,14 +154,14 @@ fn a_counter_is_increased_up_to_its_end() {
         create(0x2F22, "42210003", 1, size("03")),
         create(0x2F23, "46210003", 2, size("03")),
     ];
-    let mut bench = with_files(&[ANYTHING, "800101 9000"], files);
+    let mut testbed = with_files(&[ANYTHING, "800101 9000"], files);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("8032000001 01", "6986"),
             ("8032810003 000001", "6106"),
             ("00C0000006", "0000FF 000001 9000"),
-            // The file is the current one, its newest record the current record.
+            // The file is the current file, and its newest record the current record.
             ("00B2000400", "0000FF 9000"),
             ("8032000001 02 00", "000101 02 9000"),
             ("00B2010400", "000101 9000"),
@@ -177,13 +180,13 @@ fn a_counter_is_increased_up_to_its_end() {
             ("0032000001 01", "6E00"),
             ("00A4000C02 2F22", "9000"),
             ("8032000001 01", "6981"),
-            // Who may update may not therefore increase.
+            // The right to update does not include the right to increase.
             ("00A4000C02 2F23", "9000"),
             ("8032000001 01", "6982"),
         ],
     );
-    bench.reset();
-    bench.expect("00B2010C00", "FFFFFF 9000");
+    testbed.reset();
+    testbed.expect("00B2010C00", "FFFFFF 9000");
 }
 
 #[test]
@@ -197,9 +200,9 @@ fn data_objects_are_set_retrieved_listed_and_deleted() {
         })
     };
     let files = vec![ber_tlv(0x2F21, "20"), ber_tlv(0x2F22, "0400"), create(0x2F23, "4121", 1, size("02"))];
-    let mut bench = with_files(&[ANYTHING], files);
+    let mut testbed = with_files(&[ANYTHING], files);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("80CB008001 5C", "6986"),
             ("80CB008101 5C 00", "5C00 9000"),
@@ -216,20 +219,21 @@ fn data_objects_are_set_retrieved_listed_and_deleted() {
             ("80CB008002 9F1F", "6106"),
             ("00C0000006", "9F1F03AABBCC 9000"),
             ("80CB008001 5C 00", "5C04 80 9F1F A0 9000"),
-            // Replaced in its place, and deleted by its tag alone.
+            // Replaced in its position, and deleted by its tag alone.
             ("80DB008003 800133", "9000"),
             ("80CB008001 80 00", "800133 9000"),
             ("80DB008002 9F1F", "9000"),
             ("80DB008002 9F1F", "6A88"),
             ("80CB008001 5C 00", "5C02 80 A0 9000"),
-            // 32 octets at most: 3 and 2 are taken.
+            // Maximum 32 octets, of which 3 and 2 are used.
             ("80DB00801B 8119 00000000000000000000000000000000000000000000000000", "9000"),
             ("80DB008003 820101", "6A84"),
             ("80DB008001 81", "9000"),
             ("80DB00801C 811A 0000000000000000000000000000000000000000000000000000", "6A84"),
-            // A first block that announces too much is refused at once.
+            // A first block that announces too much data is refused at once.
             ("80DB008003 817F00", "6A84"),
-            // No tag, a tag of another class, a length that is not DER, more than was announced.
+            // A missing tag, a tag of another class, a length that is not DER, more data than
+            // announced.
             ("80DB008001 9F", "6A80"),
             ("80DB008003 5C0100", "6A80"),
             ("80DB008003 040100", "6A80"),
@@ -246,127 +250,130 @@ fn data_objects_are_set_retrieved_listed_and_deleted() {
             ("80CB008001 83 00", "6981"),
         ],
     );
-    bench.reset();
-    converse(&mut bench, &[("80CB008101 5C 00", "5C0280A0 9000"), ("80CB008001 80 00", "800133 9000")]);
+    testbed.reset();
+    converse(&mut testbed, &[("80CB008101 5C 00", "5C0280A0 9000"), ("80CB008001 80 00", "800133 9000")]);
 }
 
 #[test]
-fn a_data_object_comes_and_goes_in_blocks() {
+fn a_data_object_is_transferred_in_blocks() {
     let files = vec![create(0x2F21, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("08")))];
-    let mut bench = with_files(&[ANYTHING], files);
+    let mut testbed = with_files(&[ANYTHING], files);
     let value = |octet: &str, count| octet.repeat(count);
     let ff = value("FF", 300);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
-            // 80 82 01 2C and 300 octets, in blocks of 4 and none, 100, 100 and 100.
+            // 80 82 01 2C and 300 octets, in blocks of 4 and 0, 100, 100 and 100.
             ("80DB000003 112233", "6985"),
             ("80DB008104 8082012C", "63F1"),
             (&format!("80DB000064{}", value("11", 100)), "63F1"),
-            // What came last was garbled: the sender sends it again.
+            // The last block was corrupted, so the sender repeats it.
             (&format!("80DB000064{}", value("EE", 100)), "63F1"),
             (&format!("80DB004064{}", value("22", 100)), "63F1"),
-            // Nothing is written yet; reading on the way is another transfer and ends this one.
+            // Nothing has been written yet. A read is another transfer and ends this one.
             (&format!("80DB000064{}", value("33", 100)), "9000"),
             (&format!("80DB000064{}", value("33", 100)), "6A80"),
             ("80DB000003 112233", "6985"),
         ],
     );
     let object = format!("8082012C{}{}{}", value("11", 100), value("22", 100), value("33", 100));
-    // In T=0 the warning comes first, the data after it, with the warning again until the last block.
-    bench.expect("80CB008001 80", "62F1");
-    bench.expect("80C0000000", &format!("{}62F1", &object[..512]));
-    bench.expect("80CB000000", &format!("{}9000", &object[512..]));
-    bench.expect("80CB004000", &format!("{}9000", &object[512..]));
-    bench.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
-    bench.expect("80CB004064", &format!("{}62F1", &object[..200]));
-    bench.expect("80CB000064", &format!("{}62F1", &object[200..400]));
-    // Another channel has transfers of its own.
-    bench.expect("0070000001", "019000");
-    bench.expect("81CB000064", "6985");
-    bench.expect("81CB008101 80 10", &format!("{}62F1", &object[..32]));
-    bench.expect("80CB000064", &format!("{}62F1", &object[400..600]));
-    // In extended length it comes at once.
-    bench.expect("80CB0080 000001 80 0000", &format!("{object}9000"));
-    // Another EF, or the same one again, ends what was under way.
-    bench.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
-    bench.expect("00A4000C02 2F21", "9000");
-    bench.expect("80CB000064", "6985");
-    // An object that never came to its end has changed nothing, also not by a reset.
-    bench.expect("80DB008104 8082012C", "63F1");
-    bench.expect(&format!("80DB0000FF{}", &ff[..510]), "63F1");
-    bench.reset();
-    bench.expect("80CB0081 000001 80 0000", &format!("{object}9000"));
+    // In T=0 the warning comes first and the data after it, with the warning repeated until the
+    // last block.
+    testbed.expect("80CB008001 80", "62F1");
+    testbed.expect("80C0000000", &format!("{}62F1", &object[..512]));
+    testbed.expect("80CB000000", &format!("{}9000", &object[512..]));
+    testbed.expect("80CB004000", &format!("{}9000", &object[512..]));
+    testbed.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
+    testbed.expect("80CB004064", &format!("{}62F1", &object[..200]));
+    testbed.expect("80CB000064", &format!("{}62F1", &object[200..400]));
+    // Another channel has its own transfers.
+    testbed.expect("0070000001", "019000");
+    testbed.expect("81CB000064", "6985");
+    testbed.expect("81CB008101 80 10", &format!("{}62F1", &object[..32]));
+    testbed.expect("80CB000064", &format!("{}62F1", &object[400..600]));
+    // With extended length the data are returned at once.
+    testbed.expect("80CB0080 000001 80 0000", &format!("{object}9000"));
+    // Selecting another EF, or the same EF again, ends the transfer.
+    testbed.expect("80CB008001 80 64", &format!("{}62F1", &object[..200]));
+    testbed.expect("00A4000C02 2F21", "9000");
+    testbed.expect("80CB000064", "6985");
+    // An incomplete object changes nothing, even after a reset.
+    testbed.expect("80DB008104 8082012C", "63F1");
+    testbed.expect(&format!("80DB0000FF{}", &ff[..510]), "63F1");
+    testbed.reset();
+    testbed.expect("80CB0081 000001 80 0000", &format!("{object}9000"));
 }
 
 #[test]
-fn memory_for_data_objects_ends_where_the_card_ends() {
+fn data_objects_are_limited_by_the_memory_of_the_card() {
     let files = vec![create(0x2F21, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("08")))];
-    let mut bench = with_files(&[ANYTHING], files);
-    let free = |bench: &mut Bench| bench.free_memory();
-    let before = free(&mut bench);
-    bench.expect(&format!("80DB0081 00 8008 8083 FFFFF0{}", "00".repeat(0x8003)), "6A84");
-    assert_eq!(free(&mut bench), before);
-    bench.expect(&format!("80DB0081 00 8004 8082 8000{}", "00".repeat(0x8000)), "9000");
-    assert_eq!(free(&mut bench), before - 0x8004);
-    bench.expect("80DB008101 80", "9000");
-    assert_eq!(free(&mut bench), before);
+    let mut testbed = with_files(&[ANYTHING], files);
+    let free = |testbed: &mut Testbed| testbed.free_memory();
+    let before = free(&mut testbed);
+    testbed.expect(&format!("80DB0081 00 8008 8083 FFFFF0{}", "00".repeat(0x8003)), "6A84");
+    assert_eq!(free(&mut testbed), before);
+    testbed.expect(&format!("80DB0081 00 8004 8082 8000{}", "00".repeat(0x8000)), "9000");
+    assert_eq!(free(&mut testbed), before - 0x8004);
+    testbed.expect("80DB008101 80", "9000");
+    assert_eq!(free(&mut testbed), before);
 }
 
 #[test]
-fn objects_on_their_way_share_the_room_there_is() {
+fn incomplete_objects_share_the_free_memory() {
     let file = |fid, sfi| create(fid, "7921", 1, move |fcp| fcp.short_ef_id = Some(octets(sfi)));
-    let mut bench = with_files(&[ANYTHING], vec![file(0x2F21, "08"), file(0x2F22, "10")]);
-    bench.expect("0070000001", "019000");
-    let free = bench.free_memory();
-    // Half of it is here, nothing written, when the other channel asks for more than the rest.
+    let mut testbed = with_files(&[ANYTHING], vec![file(0x2F21, "08"), file(0x2F22, "10")]);
+    testbed.expect("0070000001", "019000");
+    let free = testbed.free_memory();
+    // Half of the first object has been received but not written when the other channel requests
+    // more than the remaining memory.
     let half = free / 2;
-    bench.expect(&format!("80DB0081 00 0005 8083 {:06X}", free - 5), "63F1");
+    testbed.expect(&format!("80DB0081 00 0005 8083 {:06X}", free - 5), "63F1");
     for _ in 0..half / 0x8000 {
-        bench.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
+        testbed.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
     }
-    assert_eq!(bench.free_memory(), free);
-    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "6A84");
-    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4), "63F1");
-    // The object is whole again on the way it came; nothing of the other is left once it is given up.
-    bench.expect("00A4000C02 2F21", "9000");
-    bench.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "63F1");
+    assert_eq!(testbed.free_memory(), free);
+    testbed.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "6A84");
+    testbed.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4), "63F1");
+    // The first object can be completed. An abandoned object of the other channel takes no memory.
+    testbed.expect("00A4000C02 2F21", "9000");
+    testbed.expect(&format!("81DB0082 00 0005 8083 {:06X}", free / 4 * 3), "63F1");
 }
 
 #[test]
-fn what_is_reserved_for_data_objects_is_there_for_them_alone() {
+fn memory_reserved_for_data_objects_is_not_available_to_others() {
     let reserved = create(0x2F21, "7921", 1, |fcp| {
         fcp.short_ef_id = Some(octets("08"));
         fcp.ef_file_size = Some(octets("4000"));
     });
     let other = create(0x2F22, "7921", 1, |fcp| fcp.short_ef_id = Some(octets("10")));
-    let mut bench = with_files(&[ANYTHING], vec![reserved, other]);
-    assert!(bench.read("00A4000402 2F21").contains("85024000"));
-    let free = |bench: &mut Bench| bench.free_memory();
-    let before = free(&mut bench);
-    // As much as is reserved costs nothing more, what goes beyond does, and all of it comes back.
-    bench.expect(&format!("80DB0081 00 4000 8082 3FFC{}", "00".repeat(0x3FFC)), "9000");
-    assert_eq!(free(&mut bench), before);
-    bench.expect("80DB008104 81021122", "9000");
-    assert_eq!(free(&mut bench), before - 4);
-    bench.expect("80DB008101 80", "9000");
-    assert_eq!(free(&mut bench), before);
-    // Whoever fills the card with another file leaves it.
+    let mut testbed = with_files(&[ANYTHING], vec![reserved, other]);
+    assert!(testbed.read("00A4000402 2F21").contains("85024000"));
+    let free = |testbed: &mut Testbed| testbed.free_memory();
+    let before = free(&mut testbed);
+    // Objects within the reserved size need no additional memory. Beyond it they do, and all of it
+    // is released again.
+    testbed.expect(&format!("80DB0081 00 4000 8082 3FFC{}", "00".repeat(0x3FFC)), "9000");
+    assert_eq!(free(&mut testbed), before);
+    testbed.expect("80DB008104 81021122", "9000");
+    assert_eq!(free(&mut testbed), before - 4);
+    testbed.expect("80DB008101 80", "9000");
+    assert_eq!(free(&mut testbed), before);
+    // Another file cannot use the reserved memory.
     let rest = before - 5;
-    bench.expect(&format!("80DB0082 00 0005 8083 {rest:06X}"), "63F1");
+    testbed.expect(&format!("80DB0082 00 0005 8083 {rest:06X}"), "63F1");
     for _ in 0..rest / 0x8000 {
-        bench.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
+        testbed.expect(&format!("80DB0000 00 8000 {}", "00".repeat(0x8000)), "63F1");
     }
     let last = rest % 0x8000;
-    bench.expect(&format!("80DB0000 00 {last:04X} {}", "00".repeat(last as usize)), "9000");
-    assert_eq!(free(&mut bench), 0);
-    bench.expect("80DB008203 8101 00", "6A84");
-    bench.expect(&format!("80DB0081 00 3FFC 8082 3FF8{}", "00".repeat(0x3FF8)), "9000");
-    bench.expect("80DB008103 8201 00", "6A84");
+    testbed.expect(&format!("80DB0000 00 {last:04X} {}", "00".repeat(last as usize)), "9000");
+    assert_eq!(free(&mut testbed), 0);
+    testbed.expect("80DB008203 8101 00", "6A84");
+    testbed.expect(&format!("80DB0081 00 3FFC 8082 3FF8{}", "00".repeat(0x3FF8)), "9000");
+    testbed.expect("80DB008103 8201 00", "6A84");
 }
 
 #[test]
-fn a_file_that_is_not_in_use_is_selected_with_a_warning_and_not_used() {
+fn a_deactivated_file_is_selected_with_a_warning_and_cannot_be_used() {
     let transparent = |fid, life_cycle: u8, special: u8| {
         create(fid, "4121", 1, |fcp| {
             fcp.ef_file_size = Some(octets("02"));
@@ -382,9 +389,9 @@ fn a_file_that_is_not_in_use_is_selected_with_a_warning_and_not_used() {
         transparent(0x2F23, 0x0C, 0x40),
         create(0x2F24, "4121", 2, size("02")),
     ];
-    let mut bench = with_files(&[ANYTHING, "800103 9000 800118 A406 83010A 950108"], files);
+    let mut testbed = with_files(&[ANYTHING, "800103 9000 800118 A406 83010A 950108"], files);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("0004000000", "6986"),
             ("00A4000C02 2F21", "9000"),
@@ -398,14 +405,14 @@ fn a_file_that_is_not_in_use_is_selected_with_a_warning_and_not_used() {
             ("00C000001D", "621B 82024121 83022F21 A503C00100 8A0104 8B032F1001 80020002 8800 9000"),
             ("00A4000402 2F21 00", "621B 82024121 83022F21 A503C00100 8A0104 8B032F1001 80020002 8800 6283"),
             ("00A4000C02 2F21", "6283"),
-            // Not in use, but to be read and updated all the same; not to be increased and the like.
+            // Deactivated but readable and updatable. INCREASE and others are refused.
             ("00A4000C02 2F22", "6283"),
             ("00D6000001 11", "9000"),
             ("00B0000000", "11FF 9000"),
             ("00A4000C02 2F23", "6285"),
             ("00B0000000", "6984"),
             ("0044000000", "6984"),
-            // By identifier and path; it becomes the current EF.
+            // By identifier and path. The file becomes the current EF.
             ("0044000002 2F21", "9000"),
             ("00B0000000", "FFFF 9000"),
             ("0004080002 2F22", "9000"),
@@ -416,7 +423,7 @@ fn a_file_that_is_not_in_use_is_selected_with_a_warning_and_not_used() {
             ("0044000102 2F21", "6A86"),
             ("0044000002 3F00", "6981"),
             ("8044000002 2F21", "6E00"),
-            // The rule may ask for more than reading takes.
+            // The rule can require more for this than for reading.
             ("00A4000C02 2F24", "9000"),
             ("0004000000", "6982"),
             ("0020000A08 3535353535353535", "9000"),
@@ -424,19 +431,19 @@ fn a_file_that_is_not_in_use_is_selected_with_a_warning_and_not_used() {
             ("00B0000000", "6984"),
         ],
     );
-    // It stays so over a reset.
-    bench.reset();
-    bench.expect("00A4000C02 2F24", "6283");
+    // The state persists over a reset.
+    testbed.reset();
+    testbed.expect("00A4000C02 2F24", "6283");
 }
 
 #[test]
-fn a_response_waits_for_the_next_command_only() {
-    let Some(mut bench) = super::files::with_ts48() else { return };
+fn response_data_are_available_to_the_next_command_only() {
+    let Some(mut testbed) = super::files::with_ts48() else { return };
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4000402 2FE2", "611E"),
-            // Part of it, too much, and the rest.
+            // A part of the data, too many, and the rest.
             ("00C0000008", "621C820241218302 6116"),
             ("00C0000017", "6C16"),
             ("00C0000000", "6C16"),
@@ -445,7 +452,7 @@ fn a_response_waits_for_the_next_command_only() {
             ("00A4000402 2FE2", "611E"),
             ("00C0000001 00", "6700"),
             ("00C000001E", "6F00"),
-            // Another channel's command takes it away.
+            // A command on another channel discards the data.
             ("0070000001", "01 9000"),
             ("00A4000402 2FE2", "611E"),
             ("01A4000C02 2FE2", "9000"),
@@ -456,7 +463,7 @@ fn a_response_waits_for_the_next_command_only() {
     );
 }
 
-/// An enabled code of eight equal digits.
+/// An enabled PIN of eight equal digits.
 fn code(reference: u8, digit: u8, unblocking_pin_reference: Option<PukKeyReference>) -> PinConfiguration {
     PinConfiguration {
         key_reference: PinKeyReference(reference),
@@ -480,10 +487,10 @@ fn codes() -> Vec<PinConfiguration> {
 }
 
 #[test]
-fn a_rule_gives_the_right_that_it_says_and_no_other() {
+fn an_access_rule_grants_exactly_its_right() {
     const PIN: &str = "A406 830101 950108";
     const ADM: &str = "A406 83010A 950108";
-    // Who may read: nobody in particular, who knows PIN 1, also ADM 1, also the universal PIN, also ADM 6.
+    // States: nothing verified, PIN 1 verified, also ADM 1, also the universal PIN, also ADM 6.
     let table = [
         ("800101 9000".to_owned(), "11111"),
         ("800101 9700".to_owned(), "00000"),
@@ -491,7 +498,7 @@ fn a_rule_gives_the_right_that_it_says_and_no_other() {
         ("800181 9000".to_owned(), "11111"),
         ("800182 9000".to_owned(), "00000"),
         ("8001F8 9000".to_owned(), "00000"),
-        // A command by its header: this one, another, with a part that is different.
+        // Conditions by command header: this command, another one, one with a different part.
         ("8401B0 9000".to_owned(), "11111"),
         ("8401B2 9000".to_owned(), "00000"),
         ("8C0400B200B0 9000".to_owned(), "11111"),
@@ -514,11 +521,11 @@ fn a_rule_gives_the_right_that_it_says_and_no_other() {
         (format!("800101 A708 {PIN}"), "10000"),
         (format!("800101 AF12 {PIN} A708 {ADM}"), "01000"),
         (format!("800101 A012 A708 {PIN} {ADM}"), "10111"),
-        // Several conditions are alternatives; the first mode with the bit counts.
+        // Several conditions are alternatives. The first mode with the bit applies.
         (format!("800101 {ADM} {PIN}"), "01111"),
         (format!("800102 9000 800101 {ADM} 800101 9000"), "00111"),
         (format!("800103 {PIN} 800158 {ADM}"), "01111"),
-        // Cut off in the middle.
+        // A truncated rule.
         ("800101 9000 8001".to_owned(), "00000"),
     ];
     let rules: Vec<&str> =
@@ -526,46 +533,46 @@ fn a_rule_gives_the_right_that_it_says_and_no_other() {
     let numbers = 2..;
     let files =
         numbers.zip(&table).map(|(rule, _)| create(0x2F60 + u16::from(rule), "4121", rule, size("01")));
-    let mut bench = with_files_and_codes(&rules, files.collect(), codes());
+    let mut testbed = with_files_and_codes(&rules, files.collect(), codes());
     let presented =
         ["", "0020000108 3131313131313131", "0020000A08 3333333333333333", "0020001108 3232323232323232"];
     let presented = presented.into_iter().chain(["0020008A08 3434343434343434"]);
     for (state, verify) in presented.enumerate() {
         if !verify.is_empty() {
-            bench.expect(verify, "9000");
+            testbed.expect(verify, "9000");
         }
         for (rule, (text, who)) in (2..).zip(&table) {
-            bench.expect(&format!("00A4000C02{:04X}", 0x2F60 + rule), "9000");
+            testbed.expect(&format!("00A4000C02{:04X}", 0x2F60 + rule), "9000");
             let expected = if who.as_bytes()[state] == b'1' { "FF9000" } else { "6982" };
-            assert_eq!(bench.apdu("00B0000000"), expected, "{text} in state {state}");
+            assert_eq!(testbed.apdu("00B0000000"), expected, "{text} in state {state}");
         }
     }
     let number_of = |who| table.iter().position(|(_, other)| *other == who).unwrap();
     let (pin, not_pin) = (number_of("01111"), number_of("10000"));
-    // A code that need not be presented is as good as presented.
-    bench.expect("0026000108 3131313131313131", "9000");
-    bench.reset();
-    bench.expect(&format!("00A4000C02 {:04X}", 0x2F62 + pin), "9000");
-    bench.expect("00B0000000", "FF9000");
-    bench.expect(&format!("00A4000C02 {:04X}", 0x2F62 + not_pin), "9000");
-    bench.expect("00B0000000", "6982");
+    // A disabled PIN counts as verified.
+    testbed.expect("0026000108 3131313131313131", "9000");
+    testbed.reset();
+    testbed.expect(&format!("00A4000C02 {:04X}", 0x2F62 + pin), "9000");
+    testbed.expect("00B0000000", "FF9000");
+    testbed.expect(&format!("00A4000C02 {:04X}", 0x2F62 + not_pin), "9000");
+    testbed.expect("00B0000000", "6982");
 }
 
 #[test]
-fn codes_are_the_cards_and_their_state_is_told() {
+fn pins_apply_to_the_whole_card_and_their_state_is_reported() {
     let rules = [ANYTHING, "800101 A406 830101 950108"];
-    let mut bench = with_files_and_codes(&rules, vec![create(0x2F21, "4121", 2, size("01"))], codes());
+    let mut testbed = with_files_and_codes(&rules, vec![create(0x2F21, "4121", 2, size("01"))], codes());
     let wrong = "002C000110 3939393939393939 3535353535353535";
     converse(
-        &mut bench,
+        &mut testbed,
         &[
-            // Presented on one channel, presented on all.
+            // A PIN verified on one channel is verified on all.
             ("0070000001", "01 9000"),
             ("01A4000C02 2F21", "9000"),
             ("01B0000000", "6982"),
             ("0020000108 3131313131313131", "9000"),
             ("01B0000000", "FF 9000"),
-            // A wrong one takes the right away again.
+            // A wrong PIN revokes the verification.
             ("0120000108 3030303030303030", "63C2"),
             ("01B0000000", "6982"),
             ("0020000100", "63C2"),
@@ -573,7 +580,7 @@ fn codes_are_the_cards_and_their_state_is_told() {
             ("0020000100", "63C3"),
             ("0020010100", "6A86"),
             ("8020000100", "6E00"),
-            // Blocked: neither VERIFY nor CHANGE nor DISABLE, but UNBLOCK, ten times.
+            // A blocked PIN: VERIFY, CHANGE and DISABLE are refused, UNBLOCK is possible ten times.
             ("0024000110 3030303030303030 3030303030303030", "63C2"),
             ("0026000108 3030303030303030", "63C1"),
             ("0020000108 3030303030303030", "6983"),
@@ -587,47 +594,47 @@ fn codes_are_the_cards_and_their_state_is_told() {
             ("002C000100", "63CA"),
             ("0020000108 3535353535353535", "9000"),
             ("002C000108 3131313131313131", "6700"),
-            // No code unblocks the universal PIN.
+            // The universal PIN cannot be unblocked.
             ("002C001110 3131313131313131 3535353535353535", "6A88"),
         ],
     );
     for left in (0..10).rev() {
         let expected = if left == 0 { "6983".to_owned() } else { format!("63C{left:X}") };
-        bench.expect(wrong, &expected);
+        testbed.expect(wrong, &expected);
     }
-    bench.expect("002C000110 3131313131313131 3535353535353535", "6983");
-    bench.expect("002C000100", "6983");
+    testbed.expect("002C000110 3131313131313131 3535353535353535", "6983");
+    testbed.expect("002C000100", "6983");
 }
 
 #[test]
-fn a_challenge_is_as_long_as_asked_and_never_the_same() {
-    let mut bench = with_files(&[ANYTHING], vec![]);
-    let (one, two) = (bench.read("0084000008"), bench.read("0084000008"));
+fn a_challenge_has_the_requested_length_and_never_repeats() {
+    let mut testbed = with_files(&[ANYTHING], vec![]);
+    let (one, two) = (testbed.read("0084000008"), testbed.read("0084000008"));
     assert_eq!(one.len(), 16);
     assert_ne!(one, two);
-    assert_eq!(bench.read("0084000000").len(), 512);
+    assert_eq!(testbed.read("0084000000").len(), 512);
     converse(
-        &mut bench,
+        &mut testbed,
         &[("0084000108", "6A86"), ("00840000", "6700"), ("008400000100", "6700"), ("8084000008", "6E00")],
     );
 }
 
 #[test]
-fn what_a_command_has_changed_is_there_under_another_card() {
+fn the_effects_of_every_command_are_in_the_memory() {
     let files = vec![
         create(0x2F21, "46210003", 1, size("03")),
         FileManagement::FillFileContent([0, 0, 5].into()),
         create(0x2F22, "7921", 1, |_| {}),
         create(0x2F23, "4121", 1, size("01")),
     ];
-    let goods = goods(&[ANYTHING], files, codes());
+    let test_package = test_package(&[ANYTHING], files, codes());
     let memory = RamMemory::default();
-    let mut bench = Bench::with(pki(), |_| {}, memory.clone());
-    let server = Server::new(&bench, Curve::P256);
-    assert_eq!(outcome(&server.download(&mut bench, &goods)), Ok(()));
-    assert_eq!(bench.enable(goods.iccid(), false), EnableResult::OK);
+    let mut testbed = Testbed::with(pki(), |_| {}, memory.clone());
+    let server = Server::new(&testbed, Curve::P256);
+    assert_eq!(outcome(&server.download(&mut testbed, &test_package)), Ok(()));
+    assert_eq!(testbed.enable(test_package.iccid(), false), EnableResult::OK);
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4000C02 3F00", "9000"),
             ("00A4000C02 2F21", "9000"),
@@ -640,7 +647,7 @@ fn what_a_command_has_changed_is_there_under_another_card() {
         ],
     );
     converse(
-        &mut Bench::with(pki(), |_| {}, memory),
+        &mut Testbed::with(pki(), |_| {}, memory),
         &[
             ("00A4000C02 2F21", "9000"),
             ("00B2010400", "000007 9000"),
@@ -654,7 +661,7 @@ fn what_a_command_has_changed_is_there_under_another_card() {
 }
 
 #[test]
-fn a_directory_that_is_a_link_is_a_place_of_its_own() {
+fn a_linked_directory_has_its_own_position() {
     let directory = |fid, link: &str| {
         create(fid, "7821", 1, |fcp| fcp.link_path = Some(octets(link)).filter(|link| !link.is_empty()))
     };
@@ -670,7 +677,7 @@ fn a_directory_that_is_a_link_is_a_place_of_its_own() {
     converse(
         &mut with_files(&[ANYTHING], files),
         &[
-            // One way in, and out again by the same.
+            // Entering through one link and leaving through the same.
             ("00A4080C06 7F315F314F01", "9000"),
             ("00D6000001 77", "9000"),
             ("00A4030C", "9000"),
@@ -679,7 +686,7 @@ fn a_directory_that_is_a_link_is_a_place_of_its_own() {
             ("00B0000000", "77 9000"),
             ("00A4000C02 7F31", "9000"),
             ("00A4000C02 5F30", "6A82"),
-            // The other way.
+            // The other link.
             ("00A4080C06 7F305F304F01", "9000"),
             ("00B0000000", "77 9000"),
             ("00A4000C02 5F31", "6A82"),

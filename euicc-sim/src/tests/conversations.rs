@@ -1,16 +1,16 @@
-//! Conversations with the card as data: a command, and what it must answer.
+//! Conversations with the card as data: commands and their expected responses.
 
 use profile::ProfileElement;
 use profile::generic::Subscription;
 
-use super::bench::Bench;
 use super::files::{own_package, with_enabled, with_ts48};
-use super::server::Goods;
+use super::server::TestPackage;
+use super::testbed::Testbed;
 
 #[track_caller]
-pub(super) fn converse(bench: &mut Bench, conversation: &[(&str, &str)]) {
+pub(super) fn converse(testbed: &mut Testbed, conversation: &[(&str, &str)]) {
     for (number, (command, answer)) in conversation.iter().enumerate() {
-        let found = bench.apdu(command);
+        let found = testbed.apdu(command);
         assert_eq!(found, answer.replace(' ', ""), "line {}: {command}", number + 1);
     }
 }
@@ -18,11 +18,11 @@ pub(super) fn converse(bench: &mut Bench, conversation: &[(&str, &str)]) {
 const SELECT_ISD_R: &str = "00A4040010 A0000005591010FFFFFFFF8900000100";
 
 #[test]
-fn without_a_profile_there_are_the_isd_r_and_the_ecasd_and_no_files() {
-    let mut bench = Bench::new();
-    let eid = bench.card.eid().to_string();
+fn without_a_profile_only_the_isd_r_and_the_ecasd_exist() {
+    let mut testbed = Testbed::new();
+    let eid = testbed.card.eid().to_string();
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A40004023F00", "6A82"),
             ("00A4040407 A0000000871002", "6A82"),
@@ -32,7 +32,7 @@ fn without_a_profile_there_are_the_isd_r_and_the_ecasd_and_no_files() {
             ("80AA000000", "6A80"),
             (SELECT_ISD_R, "6121"),
             ("00C0000021", "6F1F 8410 A0000005591010FFFFFFFF8900000100 A504 9F6501FF E005 8203 020600 9000"),
-            // Once only.
+            // The data are available only once.
             ("00C0000021", "6F00"),
             ("00A4040C09 A0000005591010FFFF", "9000"),
             ("00A4040C04 A0000005", "6700"),
@@ -47,12 +47,12 @@ fn without_a_profile_there_are_the_isd_r_and_the_ecasd_and_no_files() {
 }
 
 #[test]
-fn store_data_goes_to_the_isd_r_in_its_order_or_not_at_all() {
-    let mut bench = Bench::new();
-    let eid = bench.card.eid().to_string();
+fn store_data_must_reach_the_isd_r_in_order() {
+    let mut testbed = Testbed::new();
+    let eid = testbed.card.eid().to_string();
     let answer = format!("BF3E12 5A10{eid} 9000");
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("80E2910006 BF3E035C015A", "6D00"),
             (SELECT_ISD_R, "6121"),
@@ -60,34 +60,34 @@ fn store_data_goes_to_the_isd_r_in_its_order_or_not_at_all() {
             ("80C0000010", &format!("BF3E125A10{}6105", &eid[..22])),
             ("80C0000006", "6C05"),
             ("80C0000005", &format!("{}9000", &eid[22..])),
-            // With Le, as T=1 has it.
+            // With Le, as in T=1.
             ("80E2910006 BF3E035C015A00", &answer),
             // In two blocks.
             ("80E2110002 BF3E", "9000"),
             ("80E2910104 035C015A00", &answer),
-            // The second block without the first, twice the first, a gap.
+            // The second block without the first, the first again, a gap.
             ("80E2910104 035C015A", "6A86"),
             ("80E2110002 BF3E", "9000"),
             ("80E2910204 035C015A", "6A86"),
             ("80E2910104 035C015A", "6A86"),
             ("80E2110002 BF3E", "9000"),
             ("80E2910006 BF3E035C015A00", &answer),
-            // Neither 11 nor 91, no data, the wrong class, an interindustry class byte.
+            // P1 other than 11 and 91, no data, the wrong class, an interindustry class byte.
             ("80E2900006 BF3E035C015A", "6A86"),
             ("80E29100", "6700"),
             ("00E2910006 BF3E035C015A", "6E00"),
-            // Not a TLV, more than one, less than one, none that is known.
+            // An incomplete tag, additional data, truncated data, an unknown tag.
             ("80E2910001 BF", "6A80"),
             ("80E2910008 BF3E035C015A0000", "6A80"),
             ("80E2910005 BF3E035C01", "6A80"),
-            // GetEID for another element than the EID, for two, for none.
+            // GetEID for an element other than the EID, for two elements, for none.
             ("80E2910006 BF3E035C014F", "6A80"),
             ("80E2910007 BF3E045C025A4F", "6A80"),
             ("80E2910005 BF3E025C00", "6A80"),
             ("80E2910003 BF7F00", "6A88"),
             ("80E2910004 BF360000", "6985"),
             ("80E2910002 8600", "6985"),
-            // The EID on one channel says nothing on another.
+            // The selection on one channel does not affect another.
             ("0070000001", "01 9000"),
             ("81E2910006 BF3E035C015A", "6D00"),
         ],
@@ -95,16 +95,16 @@ fn store_data_goes_to_the_isd_r_in_its_order_or_not_at_all() {
 }
 
 #[test]
-fn a_channel_inherits_nothing_and_is_not_there_before_it_is_opened() {
-    let Some(mut bench) = with_ts48() else { return };
+fn a_channel_must_be_opened_and_inherits_nothing() {
+    let Some(mut testbed) = with_ts48() else { return };
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("01A4000C02 3F00", "6881"),
             ("4FB0000001", "6881"),
             ("00A4040C07 A0000000871002", "9000"),
             ("0070000001", "01 9000"),
-            // The MF, not the USIM of the channel that asked.
+            // The MF is selected, not the USIM of the requesting channel.
             ("01B0870000", "6A82"),
             ("01A4000C02 6F07", "6A82"),
             ("01A4040C10 A0000005591010FFFFFFFF8900000100", "9000"),
@@ -117,32 +117,32 @@ fn a_channel_inherits_nothing_and_is_not_there_before_it_is_opened() {
             ("0070800000", "6A86"),
             ("0070000101", "6A86"),
             ("0070000002", "6C01"),
-            // Open by number; what is open already is not opened again.
+            // Opening by number. An open channel cannot be opened again.
             ("01700005", "9000"),
             ("01700005", "6A86"),
             ("41A4000C02 2FE2", "9000"),
             ("00700014", "6A86"),
             ("41708005", "9000"),
             ("41A4000C02 2FE2", "6881"),
-            // A channel closes itself.
+            // A channel can close itself.
             ("0170800100", "9000"),
             ("01A4000C02 3F00", "6881"),
             ("00B0870009", "080910101032547698 9000"),
         ],
     );
-    // Nineteen besides the basic one.
+    // Nineteen channels besides the basic channel.
     for number in 1..=19 {
-        bench.expect("0070000001", &format!("{number:02X}9000"));
+        testbed.expect("0070000001", &format!("{number:02X}9000"));
     }
-    bench.expect("0070000001", "6A81");
-    bench.expect("4FA4000C02 2FE2", "9000");
+    testbed.expect("0070000001", "6A81");
+    testbed.expect("4FA4000C02 2FE2", "9000");
 }
 
 #[test]
 fn files_are_selected_by_identifier_path_parent_and_name() {
-    let Some(mut bench) = with_ts48() else { return };
+    let Some(mut testbed) = with_ts48() else { return };
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4000402 2FE2", "611E"),
             ("00C000001E", "621C 82024121 83022FE2 A503C00140 8A0105 8B032F0603 8002000A 880110 9000"),
@@ -154,7 +154,7 @@ fn files_are_selected_by_identifier_path_parent_and_name() {
             ("00A4040C07 A0000000871002", "9000"),
             ("00A4000C02 6F07", "9000"),
             ("00A4000C02 7F10", "6A82"),
-            // By path from the MF and from here, the application by its common name.
+            // By path from the MF and from the current DF; the ADF by its reserved identifier.
             ("00A4080C04 7FFF6F07", "9000"),
             ("00A4080C04 7F106F3A", "9000"),
             ("00A4080C04 7F106FF0", "6A82"),
@@ -164,19 +164,19 @@ fn files_are_selected_by_identifier_path_parent_and_name() {
             ("00A4000C02 7FFF", "9000"),
             ("00A4000C02 3F00", "9000"),
             ("00A4030C", "6A82"),
-            // A DF of the current directory, and nothing else, as its child.
+            // Selection of a child must be a DF in the current directory.
             ("00A4010C02 7F10", "9000"),
             ("00A4010C02 5F3A", "9000"),
             ("00A4010C02 4F30", "6A82"),
             ("00A4010C02 5F50", "6A82"),
             ("00A4000C02 3F00", "9000"),
-            // The temporary identifier of an ADF is none.
+            // The temporary identifier of an ADF cannot be selected.
             ("00A4000C02 7FD0", "6A82"),
             ("00A4000C01 7F", "6700"),
             ("00A4020C02 2FE2", "6A86"),
             ("00A400FF02 2FE2", "6A86"),
             ("00A4040C07 A0000000871002", "9000"),
-            // The next USIM is none.
+            // There is no next USIM.
             ("00A4040E07 A0000000871002", "6A82"),
             ("00A4040C05 A000000087", "9000"),
             ("00A4040E05 A000000087", "9000"),
@@ -186,7 +186,7 @@ fn files_are_selected_by_identifier_path_parent_and_name() {
             ("80F2020C00", "9000"),
             ("80F2030C00", "6A86"),
             ("80F2000300", "6A86"),
-            // Its session ends: the MF is selected, and no application on this channel.
+            // Termination: the MF is selected, and the channel has no application.
             ("00A4044C07 A0000000871002", "6A82"),
             ("00A4044C04 A0000000", "6700"),
             ("00A4044C07 A0000000871004", "9000"),
@@ -200,8 +200,8 @@ fn files_are_selected_by_identifier_path_parent_and_name() {
 }
 
 #[test]
-fn octets_and_records_are_read_where_they_are() {
-    let Some(mut bench) = with_ts48() else { return };
+fn binary_and_record_files_can_be_read() {
+    let Some(mut testbed) = with_ts48() else { return };
     let usim = "61144F0CA0000000871002FF49FF058950045553494D";
     let usim = format!("{usim:F<66}9000");
     let isim = "61144F0CA0000000871004FF49FF058950044953494D";
@@ -209,7 +209,7 @@ fn octets_and_records_are_read_where_they_are() {
     let csim = "61184F10A0000003431002F310FFFF89020000FF50044353494D";
     let csim = format!("{csim:F<66}9000");
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00B0000001", "6986"),
             ("00A4000C02 2FE2", "9000"),
@@ -222,7 +222,7 @@ fn octets_and_records_are_read_where_they_are() {
             ("00B08200 00", "98001032547698103214 9000"),
             ("00B0A20000", "6A86"),
             ("00B08900 00", "6A82"),
-            // Records, by number, one after the other, backwards, by short identifier.
+            // Records by number, next, previous, and by short identifier.
             ("00A4000C02 2F00", "9000"),
             ("00B0000000", "6981"),
             ("00B2010421", &usim),
@@ -243,20 +243,20 @@ fn octets_and_records_are_read_where_they_are() {
 }
 
 #[test]
-fn rights_are_asked_for_and_codes_are_counted() {
-    let Some(mut bench) = with_ts48() else { return };
+fn access_rights_are_checked_and_pin_attempts_counted() {
+    let Some(mut testbed) = with_ts48() else { return };
     let adm1 = super::files::VERIFY_ADM1;
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4040C07 A0000000871002", "9000"),
-            // Of the codes that apply here, the first PIN is disabled.
+            // Of the PINs that apply here, the first is disabled.
             (
                 "80F2000000",
                 "6230 82027821 840CA0000000871002FF49FF0589 A503800171 8A0105 8B032F0601 C60F 9001B0 830181 830101 83010A 83010B 9000",
             ),
             ("00A4000C02 6F07", "9000"),
-            // UPDATE takes ADM1; the PIN is disabled, so READ takes nothing.
+            // UPDATE requires ADM1. The PIN is disabled, so READ requires nothing.
             ("00B0000009", "080910101032547698 9000"),
             ("00D6000001 08", "6982"),
             ("0020000A08 3535353535353536", "63C9"),
@@ -281,9 +281,9 @@ fn rights_are_asked_for_and_codes_are_counted() {
             ("0020000207 30303030FFFFFF", "6A88"),
         ],
     );
-    bench.reset();
+    testbed.reset();
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4040C07 A0000000871002", "9000"),
             ("00A4000C02 6F07", "9000"),
@@ -301,46 +301,46 @@ fn rights_are_asked_for_and_codes_are_counted() {
             ("002C000110 3131313131313131 34333231FFFFFFFF", "9000"),
             ("00B0000009", "080910101032547698 9000"),
             ("002C0001", "63CA"),
-            // Local codes belong to their application.
+            // Local PINs belong to their application.
             ("0020008108 39393939FFFFFFFF", "9000"),
             ("0026008108 39393939FFFFFFFF", "6985"),
             ("00A4000C02 3F00", "9000"),
             ("0020008108 39393939FFFFFFFF", "6A88"),
         ],
     );
-    bench.reset();
-    // Counted before it is answered, and kept over the reset.
-    converse(&mut bench, &[("00200001", "63C3"), ("0020000108 30303030FFFFFFFF", "63C2")]);
-    bench.reset();
-    bench.expect("00200001", "63C2");
+    testbed.reset();
+    // An attempt is counted before the response, and the counter persists over a reset.
+    converse(&mut testbed, &[("00200001", "63C3"), ("0020000108 30303030FFFFFFFF", "63C2")]);
+    testbed.reset();
+    testbed.expect("00200001", "63C2");
 }
 
 #[test]
-fn a_switch_of_profiles_takes_the_files_from_under_every_channel() {
-    let Some(mut bench) = with_ts48() else { return };
-    let iccid = bench.profiles()[0].iccid.unwrap();
-    bench.expect("00A4000C02 2FE2", "9000");
-    bench.disable(iccid, false);
-    bench.expect("00B0000000", "6D00");
-    bench.expect("00A4000C02 3F00", "6A82");
-    bench.enable(iccid, false);
-    bench.expect("00B0000000", "6D00");
-    bench.expect("00A4000C02 3F00", "9000");
-    bench.expect("00A4000C02 2FE2", "9000");
+fn a_profile_switch_clears_the_selection_of_every_channel() {
+    let Some(mut testbed) = with_ts48() else { return };
+    let iccid = testbed.profiles()[0].iccid.unwrap();
+    testbed.expect("00A4000C02 2FE2", "9000");
+    testbed.disable(iccid, false);
+    testbed.expect("00B0000000", "6D00");
+    testbed.expect("00A4000C02 3F00", "6A82");
+    testbed.enable(iccid, false);
+    testbed.expect("00B0000000", "6D00");
+    testbed.expect("00A4000C02 3F00", "9000");
+    testbed.expect("00A4000C02 2FE2", "9000");
 }
 
 #[test]
-fn classes_and_instructions_that_do_not_exist_are_refused() {
-    let Some(mut bench) = with_ts48() else { return };
+fn unknown_classes_and_instructions_are_refused() {
+    let Some(mut testbed) = with_ts48() else { return };
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("80A4000C02 3F00", "6E00"),
             ("A0A4000002 3F00", "6E00"),
             ("00F2000000", "6E00"),
             ("00FE000000", "6D00"),
             ("0061000000", "6D00"),
-            // No secure channel, no suspension, no capabilities to exchange.
+            // MANAGE SECURE CHANNEL, SUSPEND UICC and EXCHANGE CAPABILITIES are not supported.
             ("0073000000", "6D00"),
             ("0075000000", "6D00"),
             ("80760000044C3C4C3C", "6D00"),
@@ -358,11 +358,11 @@ fn classes_and_instructions_that_do_not_exist_are_refused() {
 }
 
 #[test]
-fn the_mno_sd_is_there_with_its_profile_and_lets_nobody_in() {
-    let Some(mut bench) = with_ts48() else { return };
-    let iccid = bench.profiles()[0].iccid.unwrap();
+fn the_mno_sd_exists_with_its_profile_and_permits_no_authentication() {
+    let Some(mut testbed) = with_ts48() else { return };
+    let iccid = testbed.profiles()[0].iccid.unwrap();
     converse(
-        &mut bench,
+        &mut testbed,
         &[
             ("00A4040408 A000000151000000 00", "6F10 8408 A000000151000000 A504 9F6501FF 9000"),
             ("80CA006600", "6A88"),
@@ -376,16 +376,16 @@ fn the_mno_sd_is_there_with_its_profile_and_lets_nobody_in() {
             ("00A4040C08 A000000151000000", "9000"),
         ],
     );
-    let keys = bench.read("80CA00E000");
-    // Key 1 of version 1, DES of sixteen octets, comes first.
+    let keys = testbed.read("80CA00E000");
+    // Key 1 of version 1, a DES key of sixteen octets, comes first.
     assert!(keys.starts_with("E0") && keys.contains("C00401018010"), "{keys}");
-    bench.disable(iccid, false);
-    bench.expect("80CA00E000", "6D00");
-    bench.expect("00A4040C08 A000000151000000", "6A82");
+    testbed.disable(iccid, false);
+    testbed.expect("80CA00E000", "6D00");
+    testbed.expect("00A4040C08 A000000151000000", "6A82");
 }
 
 #[test]
-fn a_key_too_long_for_its_template_is_not_told_under_another_length() {
+fn a_key_too_long_for_its_template_is_not_reported() {
     for (octets, expected) in [(0xFF, "E008 C006 0101 A1FF 88FF 9000"), (0x100, "6A88")] {
         let mut package = own_package(Subscription::default(), &[]);
         for element in &mut package.elements {
@@ -397,8 +397,8 @@ fn a_key_too_long_for_its_template_is_not_told_under_another_length() {
             (modulus.key_type, modulus.key_data) = ([0xA1].into(), vec![0x5A; octets].as_slice().into());
             keys[0].key_components.insert(0, modulus);
         }
-        let mut bench = with_enabled(&Goods::of(package.encode()));
-        bench.expect("00A4040C08 A000000151000000", "9000");
-        bench.expect("80CA00E000", expected);
+        let mut testbed = with_enabled(&TestPackage::of(package.encode()));
+        testbed.expect("00A4040C08 A000000151000000", "9000");
+        testbed.expect("80CA00E000", expected);
     }
 }

@@ -1,19 +1,19 @@
-//! The power goes in the middle of it.
+//! A memory that simulates power cuts and write failures.
 
 use std::sync::{Arc, Mutex};
 
 use world::{Batch, Cells, Fault, Memory, RamMemory};
 
-/// A memory whose `n`-th write goes wrong, and every one after it, or so many.
+/// A memory whose writes fail from the `n`-th on, all of them or a given number.
 #[derive(Clone)]
 pub(crate) struct CutMemory {
     inner: RamMemory,
     attempts: Arc<Mutex<usize>>,
     written: Arc<Mutex<Vec<Cells>>>,
     fails_at: usize,
-    /// Whether the write that goes wrong has happened all the same: the power went after it.
+    /// True if the first failing write takes effect nevertheless: the power was cut after it.
     after: bool,
-    /// How many go wrong.
+    /// The number of failing writes.
     failures: usize,
 }
 
@@ -34,17 +34,18 @@ impl CutMemory {
         Self::new(cells, usize::MAX, false)
     }
 
-    /// Nothing is written where it goes wrong, and afterwards all is well.
+    /// A memory whose failing writes have no effect, and which works again after `failures` of
+    /// them.
     pub(crate) fn failing(cells: Cells, fails_at: usize, failures: usize) -> Self {
         Self { failures, ..Self::new(cells, fails_at, false) }
     }
 
-    /// How many writes were made.
+    /// The number of successful writes.
     pub(crate) fn writes(&self) -> usize {
         self.written.lock().unwrap().len()
     }
 
-    /// The cells after each of them.
+    /// The cells after each write.
     pub(crate) fn written(&self) -> Vec<Cells> {
         self.written.lock().unwrap().clone()
     }
@@ -70,6 +71,6 @@ impl Memory for CutMemory {
             self.inner.commit(batch)?;
             self.written.lock().unwrap().push(self.inner.load()?);
         }
-        if goes_wrong { Err(Fault::new("cannot write", "no power", "try later")) } else { Ok(()) }
+        if goes_wrong { Err(Fault::new("cannot write", "no power", "retry later")) } else { Ok(()) }
     }
 }

@@ -1,28 +1,28 @@
-//! Every file of every TS.48 profile, over APDUs: where it is, what its FCP says, what is in it.
+//! Every file of every TS.48 profile over APDUs: position, FCP and contents.
 
 use std::collections::BTreeSet;
 
 use profile::{FileKind, FileSystem, Package, ProfileFiles};
 use rsp::der::{Tag, tlv};
 
-use super::bench::Bench;
 use super::files::{VERIFY_ADM1, ts48, with_enabled};
-use super::server::Goods;
+use super::server::TestPackage;
+use super::testbed::Testbed;
 use super::value_notation::{ExpectedFile, ExpectedFiles};
 
-/// What is open to whoever knows every code of the TS.48 profile.
+/// The codes that give all access rights of the TS.48 profile.
 const CODES: [&str; 3] = [VERIFY_ADM1, "0020000B08 3636363636363636", "0020008108 39393939FFFFFFFF"];
 
 /// Bits of an access mode.
 const READ: u8 = 0x01;
 const UPDATE: u8 = 0x02;
 
-/// The packages of which GSMA gives no value notation.
+/// The packages for which GSMA publishes no value notation.
 const WITHOUT_VALUE_NOTATION: [&str; 3] =
     ["TS48v2_SAIP2.1_BERTLV", "TS48v4_SAIP2.3_NoBERTLV", "TS48v5_SAIP2.3_BERTLV_SUCI"];
 
 #[test]
-fn every_file_reads_back_as_the_value_notation_of_its_package_says() {
+fn every_file_matches_the_value_notation_of_its_package() {
     let notations = ts48("txt");
     for (name, package) in ts48("der") {
         let notation = notations.iter().find(|(other, _)| *other == name);
@@ -34,10 +34,10 @@ fn every_file_reads_back_as_the_value_notation_of_its_package_says() {
     }
 }
 
-/// Where there is no second opinion: whether the decoder is right does not show here, only whether the card has the
-/// files that it found.
+/// For packages without value notation. This test does not check the decoder, only that the card
+/// has the files that the decoder found.
 #[test]
-fn every_file_reads_back_as_the_decoder_found_it() {
+fn every_file_matches_the_decoded_package() {
     for (name, package) in ts48("der") {
         if WITHOUT_VALUE_NOTATION.contains(&&*name) {
             let files = FileSystem::build(&Package::decode(&package).unwrap()).unwrap();
@@ -47,7 +47,7 @@ fn every_file_reads_back_as_the_decoder_found_it() {
 }
 
 fn walk(name: &str, package: Vec<u8>, expected: &ExpectedFiles, source: &str) {
-    let mut walk = Walk { bench: with_enabled(&Goods::of(package)), expected, name };
+    let mut walk = Walk { testbed: with_enabled(&TestPackage::of(package)), expected, name };
     for file in &expected.files {
         walk.check(file);
     }
@@ -57,26 +57,26 @@ fn walk(name: &str, package: Vec<u8>, expected: &ExpectedFiles, source: &str) {
     let ber_tlv = expected.files.iter().filter(|file| file.is_ber_tlv()).count();
     let closed = expected.files.iter().filter(|file| !expected.allows(file, READ)).count();
     println!(
-        "{name}: {files} EFs in {directories} directories are as {source} says, {links} of them links, \
-         {ber_tlv} of BER-TLV structure, {closed} that nobody may read"
+        "{name}: {files} EFs in {directories} directories match {source}, {links} of them are links, \
+         {ber_tlv} have BER-TLV structure, {closed} cannot be read"
     );
     assert!(files > 200, "{name}: {files} files");
 }
 
 struct Walk<'a> {
-    bench: Bench,
+    testbed: Testbed,
     expected: &'a ExpectedFiles,
     name: &'a str,
 }
 
 impl Walk<'_> {
-    /// Selects the application of a path, if it is in one, and gives the path as SELECT takes it.
+    /// Selects the application of a path, if there is one, and returns the path for SELECT.
     fn path(&mut self, path: &[u16]) -> String {
         let digits = |fids: &[u16]| fids.iter().map(|fid| format!("{fid:04X}")).collect::<String>();
         match path {
             [first, rest @ ..] if self.expected.applications.contains_key(first) => {
                 let aid = &self.expected.applications[first];
-                self.bench.expect(&format!("00A4040C{:02X}{aid}", aid.len() / 2), "9000");
+                self.testbed.expect(&format!("00A4040C{:02X}{aid}", aid.len() / 2), "9000");
                 format!("7FFF{}", digits(rest))
             }
             _ => digits(path),
@@ -85,32 +85,32 @@ impl Walk<'_> {
 
     fn select(&mut self, path: &[u16]) {
         if path.is_empty() {
-            return self.bench.expect("00A4000C023F00", "9000");
+            return self.testbed.expect("00A4000C023F00", "9000");
         }
         let path = self.path(path);
-        self.bench.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
+        self.testbed.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
     }
 
     fn check(&mut self, file: &ExpectedFile) {
         let what = format!("{} {:04X?} {}", self.name, file.path(), file.name);
         // By path.
         let path = self.path(&file.path());
-        let fcp = self.bench.read(&format!("00A40804{:02X}{path}", path.len() / 2));
+        let fcp = self.testbed.read(&format!("00A40804{:02X}{path}", path.len() / 2));
         let size = self.check_fcp(file, &hex::decode(fcp).unwrap(), &what);
         for code in CODES {
-            let answer = self.bench.apdu(code);
+            let answer = self.testbed.apdu(code);
             // PIN2 belongs to applications and to DF.TELECOM.
             assert!(answer == "9000" || answer == "6A88" && code == CODES[2], "{what}: {code} {answer}");
         }
         let content = self.expected.real(file).content(size);
         self.check_content(file, &content, &what);
-        // From directory to directory.
+        // Step by step through the directories.
         let steps = self.path(&file.path());
         let (first, rest) = steps.split_at(4);
-        self.bench.expect(&format!("00A4000C02{}", if first == "7FFF" { first } else { "3F00" }), "9000");
+        self.testbed.expect(&format!("00A4000C02{}", if first == "7FFF" { first } else { "3F00" }), "9000");
         let steps = if first == "7FFF" { rest } else { steps.as_str() };
         for step in steps.as_bytes().chunks(4) {
-            self.bench.expect(&format!("00A4000C02{}", String::from_utf8_lossy(step)), "9000");
+            self.testbed.expect(&format!("00A4000C02{}", String::from_utf8_lossy(step)), "9000");
         }
         self.check_content(file, &content, &what);
         // By short identifier.
@@ -120,22 +120,22 @@ impl Walk<'_> {
             self.select(&file.directory);
             match file.record_length() {
                 _ if file.is_ber_tlv() => {
-                    self.bench.expect(&format!("80CB00{:02X}015C00", 0x80 | sfi), "5C009000")
+                    self.testbed.expect(&format!("80CB00{:02X}015C00", 0x80 | sfi), "5C009000")
                 }
                 Some(length) => {
                     let record = hex::encode_upper(&content[..length]);
-                    self.bench.expect(&format!("00B201{:02X}00", sfi << 3 | 4), &format!("{record}9000"));
+                    self.testbed.expect(&format!("00B201{:02X}00", sfi << 3 | 4), &format!("{record}9000"));
                 }
                 None => {
                     let start = hex::encode_upper(&content[..size.min(0x10)]);
-                    let read = self.bench.apdu(&format!("00B0{:02X}00{:02X}", 0x80 | sfi, size.min(0x10)));
+                    let read = self.testbed.apdu(&format!("00B0{:02X}00{:02X}", 0x80 | sfi, size.min(0x10)));
                     assert_eq!(read, format!("{start}9000"), "{what} by short identifier {sfi}");
                 }
             }
         }
     }
 
-    /// The size that the FCP tells; what else it tells must be what the package says.
+    /// Checks the FCP against the package and returns the file size.
     fn check_fcp(&self, file: &ExpectedFile, fcp: &[u8], what: &str) -> usize {
         let (tag, template) = tlv::split(fcp).unwrap();
         assert_eq!(tag, Tag(0x62), "{what}");
@@ -170,7 +170,7 @@ impl Walk<'_> {
         size
     }
 
-    /// The current EF must have this content.
+    /// Asserts that the current EF has these contents.
     fn check_content(&mut self, file: &ExpectedFile, content: &[u8], what: &str) {
         if !self.expected.allows(file, READ) {
             let command = match file.record_length() {
@@ -178,19 +178,20 @@ impl Walk<'_> {
                 Some(_) => "00B2010400",
                 None => "00B0000000",
             };
-            return self.bench.expect(command, "6982");
+            return self.testbed.expect(command, "6982");
         }
         if file.is_ber_tlv() {
-            // None of the packages puts an object into a file: one is written, listed, read and taken away.
+            // The packages contain no objects: the test writes one, lists it, reads it and deletes
+            // it.
             assert!(content.is_empty(), "{what}");
-            assert_eq!(self.bench.apdu("80CB0080015C00"), "5C009000", "{what}");
+            assert_eq!(self.testbed.apdu("80CB0080015C00"), "5C009000", "{what}");
             if !self.expected.allows(file, UPDATE) {
-                return self.bench.expect("80DB0080048002CAFE", "6982");
+                return self.testbed.expect("80DB0080048002CAFE", "6982");
             }
-            self.bench.expect("80DB0080048002CAFE", "9000");
-            self.bench.expect("80CB0080015C00", "5C01809000");
-            self.bench.expect("80CB0080018000", "8002CAFE9000");
-            self.bench.expect("80DB00800180", "9000");
+            self.testbed.expect("80DB0080048002CAFE", "9000");
+            self.testbed.expect("80CB0080015C00", "5C01809000");
+            self.testbed.expect("80CB0080018000", "8002CAFE9000");
+            self.testbed.expect("80DB00800180", "9000");
             return;
         }
         let (length, commands): (_, Vec<String>) = match self.expected.real(file).record_length() {
@@ -205,12 +206,13 @@ impl Walk<'_> {
             }
         };
         for (command, expected) in commands.iter().zip(content.chunks(length)) {
-            let answer = self.bench.apdu(command);
+            let answer = self.testbed.apdu(command);
             assert_eq!(answer, format!("{}9000", hex::encode_upper(expected)), "{what}: {command}");
         }
     }
 
-    /// In every directory there are the files that the package puts there, and no other; gives how many directories.
+    /// Asserts that every directory contains exactly the files of the package. Returns the number
+    /// of directories.
     fn list(&mut self) -> usize {
         let directories: Vec<Vec<u16>> = self.expected.directories.iter().cloned().chain([vec![]]).collect();
         for directory in &directories {
@@ -218,7 +220,7 @@ impl Walk<'_> {
             let expected: BTreeSet<u16> = here.map(|file| file.fid).collect();
             self.select(directory);
             let candidates = (0x2F00..=0x2FFF).chain(0x4F00..=0x4FFF).chain(0x6F00..=0x6FFF);
-            let is_there = |fid: &u16| self.bench.apdu(&format!("00A4000C02{fid:04X}")) == "9000";
+            let is_there = |fid: &u16| self.testbed.apdu(&format!("00A4000C02{fid:04X}")) == "9000";
             let found: BTreeSet<u16> = candidates.filter(is_there).collect();
             assert_eq!(found, expected, "{} {directory:04X?}", self.name);
         }
@@ -227,7 +229,7 @@ impl Walk<'_> {
 }
 
 impl ExpectedFiles {
-    /// The same of a package without value notation: only the way to the card is checked then.
+    /// The expected files of a package without value notation, taken from the decoder.
     fn of(files: &ProfileFiles) -> Self {
         let path = |index| files.path_of(index).iter().skip(1).map(|fid| fid.0).collect::<Vec<_>>();
         let mut expected = Self::default();

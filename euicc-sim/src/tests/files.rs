@@ -1,4 +1,4 @@
-//! The TS.48 profiles on the card: installed, enabled, read back over APDUs.
+//! The TS.48 profiles on the card: installed, enabled, and read back with APDUs.
 
 use std::path::Path;
 
@@ -8,13 +8,14 @@ use profile::generic::Subscription;
 use profile::{Package, ProfileElement, generic};
 use rsp::sgp22::es10c::EnableResult;
 
-use super::bench::Bench;
-use super::server::{Goods, Server, outcome};
+use super::server::{Server, TestPackage, outcome};
+use super::testbed::Testbed;
 
 pub(super) const SELECT_USIM: &str = "00A4040C07 A0000000871002";
 pub(super) const VERIFY_ADM1: &str = "0020000A08 3535353535353535";
 
-/// Every file of TS.48 with this ending; none, and a word about it, where the data are not provided.
+/// All TS.48 files with this extension. Returns none, with a message, if the data are not
+/// available.
 pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/ts48");
     if !folder.is_dir() {
@@ -37,7 +38,7 @@ pub(super) fn ts48(ending: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// A profile of our own, whose EF.UST has these services beside its own.
+/// A profile built by the test, with additional services in EF.UST.
 pub(super) fn own_package(subscription: Subscription, services: &[usize]) -> Package {
     let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
     let mut package = generic(&Subscription { iccid, ..subscription });
@@ -55,43 +56,43 @@ pub(super) fn own_package(subscription: Subscription, services: &[usize]) -> Pac
 }
 
 /// A card with this profile enabled, after a reset.
-pub(super) fn with_enabled(goods: &Goods) -> Bench {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    assert_eq!(outcome(&server.download(&mut bench, goods)), Ok(()));
-    assert_eq!(bench.enable(goods.iccid(), false), EnableResult::OK);
-    bench.reset();
-    bench
+pub(super) fn with_enabled(test_package: &TestPackage) -> Testbed {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    assert_eq!(outcome(&server.download(&mut testbed, test_package)), Ok(()));
+    assert_eq!(testbed.enable(test_package.iccid(), false), EnableResult::OK);
+    testbed.reset();
+    testbed
 }
 
-/// A card with the TS.48 v7 profile, the plainest.
-pub(super) fn with_ts48() -> Option<Bench> {
+/// A card with the TS.48 v7 profile, which is the simplest.
+pub(super) fn with_ts48() -> Option<Testbed> {
     let (_, package) = ts48("der").into_iter().find(|(name, _)| name == "TS48v7_SAIP2.3_NoBERTLV")?;
-    Some(with_enabled(&Goods::of(package)))
+    Some(with_enabled(&TestPackage::of(package)))
 }
 
 #[test]
-fn a_write_is_there_after_a_reset() {
-    let Some(mut bench) = with_ts48() else { return };
-    bench.read(SELECT_USIM);
-    bench.expect("00A4000C02 6F7E", "9000");
-    bench.expect("00D6000003 112233", "9000");
-    bench.reset();
-    bench.read(SELECT_USIM);
-    bench.expect("00A4000C02 6F7E", "9000");
-    assert!(bench.read("00B0000000").starts_with("112233"));
+fn a_write_survives_a_reset() {
+    let Some(mut testbed) = with_ts48() else { return };
+    testbed.read(SELECT_USIM);
+    testbed.expect("00A4000C02 6F7E", "9000");
+    testbed.expect("00D6000003 112233", "9000");
+    testbed.reset();
+    testbed.read(SELECT_USIM);
+    testbed.expect("00A4000C02 6F7E", "9000");
+    assert!(testbed.read("00B0000000").starts_with("112233"));
 }
 
 #[test]
-fn what_is_written_to_a_link_is_read_in_the_file_itself() {
+fn data_written_to_a_link_are_in_the_linked_file() {
     let mut packages = ts48("der").into_iter().filter(|(name, _)| name.starts_with("TS48v7")).peekable();
     assert!(packages.peek().is_some() || ts48("der").is_empty());
     for (name, package) in packages {
-        let mut bench = with_enabled(&Goods::of(package));
-        bench.expect("00A4080C04 7F106F3A", "9000");
+        let mut testbed = with_enabled(&TestPackage::of(package));
+        testbed.expect("00A4080C04 7F106F3A", "9000");
         let record = "5A".repeat(28);
-        bench.expect(&format!("00DC01041C{record}"), "9000");
-        bench.expect("00A4080C06 7F105F3A4F3A", "9000");
-        assert_eq!(bench.read("00B201041C"), record, "{name}");
+        testbed.expect(&format!("00DC01041C{record}"), "9000");
+        testbed.expect("00A4080C06 7F105F3A4F3A", "9000");
+        assert_eq!(testbed.read("00B201041C"), record, "{name}");
     }
 }

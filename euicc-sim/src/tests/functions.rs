@@ -1,4 +1,4 @@
-//! The functions of ES10a, ES10b and ES10c, one by one: SGP.22 section 5.7.
+//! The functions of ES10a, ES10b and ES10c: SGP.22 section 5.7.
 
 use crypto::{Curve, Signature};
 use rsp::der::{Asn1, BitString, Raw, Tag, tlv, tlv_bytes};
@@ -20,43 +20,43 @@ use rsp::sgp22::{
 };
 use world::RamMemory;
 
-use super::bench::{Bench, pki};
 use super::download::ICCID;
 use super::mutual_authentication::challenge;
 use super::profiles::REFRESHES;
-use super::server::{Goods, Server, outcome};
+use super::server::{Server, TestPackage, outcome};
+use super::testbed::{Testbed, pki};
 use crate::{CardDescription, Preset};
 
 const OTHER: &str = "8900012345678901242";
 const THIRD: &str = "8900012345678901259";
 const FOURTH: &str = "8900012345678901267";
 
-fn install(bench: &mut Bench, goods: &Goods) {
-    let result = Server::new(bench, Curve::P256).download(bench, goods);
+fn install(testbed: &mut Testbed, test_package: &TestPackage) {
+    let result = Server::new(testbed, Curve::P256).download(testbed, test_package);
     assert_eq!(outcome(&result), Ok(()));
 }
 
-fn of_class(iccid: &str, class: ProfileClass) -> Goods {
-    let mut goods = Goods::small(iccid);
-    goods.metadata.profile_class = Some(class);
-    goods
+fn of_class(iccid: &str, class: ProfileClass) -> TestPackage {
+    let mut test_package = TestPackage::small(iccid);
+    test_package.metadata.profile_class = Some(class);
+    test_package
 }
 
-/// With these policy rules, which every owner may use here.
-fn with_rules(iccid: &str, rules: &[usize]) -> Goods {
-    let mut goods = Goods::small(iccid);
-    goods.metadata.profile_policy_rules = Some(BitString::of(rules));
-    goods.metadata.profile_owner = Some(owner());
-    goods
+/// A package with these policy rules, which the RAT allows for every owner.
+fn with_rules(iccid: &str, rules: &[usize]) -> TestPackage {
+    let mut test_package = TestPackage::small(iccid);
+    test_package.metadata.profile_policy_rules = Some(BitString::of(rules));
+    test_package.metadata.profile_owner = Some(owner());
+    test_package
 }
 
 fn owner() -> OperatorId {
     OperatorId { mcc_mnc: [0x00, 0xF1, 0x10], gid1: Some(vec![1]), gid2: None }
 }
 
-fn found(bench: &mut Bench, search: Option<ProfileSearch>, tags: Option<&[u8]>) -> Vec<ProfileInfo> {
+fn found(testbed: &mut Testbed, search: Option<ProfileSearch>, tags: Option<&[u8]>) -> Vec<ProfileInfo> {
     let request = ProfileInfoListRequest { search_criteria: search, tag_list: tags.map(<[u8]>::to_vec) };
-    match bench.call(&request) {
+    match testbed.call(&request) {
         ProfileInfoListResponse::ProfileInfoListOk(list) => list,
         ProfileInfoListResponse::ProfileInfoListError(code) => panic!("error {code}"),
     }
@@ -68,40 +68,40 @@ fn iccids(list: &[ProfileInfo]) -> Vec<String> {
 
 #[test]
 fn profiles_are_found_by_iccid_aid_and_class() {
-    let mut bench = Bench::new();
-    install(&mut bench, &Goods::small(ICCID));
-    install(&mut bench, &of_class(OTHER, ProfileClass::TEST));
-    let aid = bench.profiles()[1].isdp_aid.clone().unwrap();
-    let by = |bench: &mut Bench, search| iccids(&found(bench, Some(search), None));
-    assert_eq!(by(&mut bench, ProfileSearch::Iccid(ICCID.parse().unwrap())), [ICCID]);
-    assert_eq!(by(&mut bench, ProfileSearch::IsdpAid(aid)), [OTHER]);
-    assert_eq!(by(&mut bench, ProfileSearch::ProfileClass(ProfileClass::OPERATIONAL)), [ICCID]);
-    assert_eq!(by(&mut bench, ProfileSearch::ProfileClass(ProfileClass::TEST)), [OTHER]);
+    let mut testbed = Testbed::new();
+    install(&mut testbed, &TestPackage::small(ICCID));
+    install(&mut testbed, &of_class(OTHER, ProfileClass::TEST));
+    let aid = testbed.profiles()[1].isdp_aid.clone().unwrap();
+    let by = |testbed: &mut Testbed, search| iccids(&found(testbed, Some(search), None));
+    assert_eq!(by(&mut testbed, ProfileSearch::Iccid(ICCID.parse().unwrap())), [ICCID]);
+    assert_eq!(by(&mut testbed, ProfileSearch::IsdpAid(aid)), [OTHER]);
+    assert_eq!(by(&mut testbed, ProfileSearch::ProfileClass(ProfileClass::OPERATIONAL)), [ICCID]);
+    assert_eq!(by(&mut testbed, ProfileSearch::ProfileClass(ProfileClass::TEST)), [OTHER]);
     for nothing in [
         ProfileSearch::Iccid(THIRD.parse().unwrap()),
         ProfileSearch::IsdpAid(Aid::isd_p(0x99)),
         ProfileSearch::ProfileClass(ProfileClass::PROVISIONING),
     ] {
-        assert!(by(&mut bench, nothing).is_empty());
+        assert!(by(&mut testbed, nothing).is_empty());
     }
-    // An empty list, not an error.
-    assert_eq!(bench.es10_text("BF2D05A003950101"), "BF2D02A000");
+    // The result is an empty list, not an error.
+    assert_eq!(testbed.es10_text("BF2D05A003950101"), "BF2D02A000");
 }
 
 #[test]
-fn a_tag_list_asks_for_exactly_these_elements() {
-    let mut bench = Bench::new();
-    let mut goods = with_rules(ICCID, &[ppr::PPR1]);
-    goods.metadata.icon_type = Some(IconType::PNG);
-    goods.metadata.icon = Some(b"\x89PNG icon".to_vec());
-    goods.dp_oid = Some("2.999.10".parse().unwrap());
-    install(&mut bench, &goods);
-    let nickname = SetNicknameRequest { iccid: goods.iccid(), profile_nickname: "Ours".to_owned() };
-    bench.call::<SetNicknameResponse>(&nickname);
+fn a_tag_list_selects_exactly_its_elements() {
+    let mut testbed = Testbed::new();
+    let mut test_package = with_rules(ICCID, &[ppr::PPR1]);
+    test_package.metadata.icon_type = Some(IconType::PNG);
+    test_package.metadata.icon = Some(b"\x89PNG icon".to_vec());
+    test_package.dp_oid = Some("2.999.10".parse().unwrap());
+    install(&mut testbed, &test_package);
+    let nickname = SetNicknameRequest { iccid: test_package.iccid(), profile_nickname: "My SIM".to_owned() };
+    testbed.call::<SetNicknameResponse>(&nickname);
 
-    let elements = |bench: &mut Bench, tags: &[u8]| {
+    let elements = |testbed: &mut Testbed, tags: &[u8]| {
         let request = tlv_bytes(Tag(0xBF2D), &tlv_bytes(Tag(0x5C), tags));
-        let answer = bench.es10(&request).unwrap();
+        let answer = testbed.es10(&request).unwrap();
         let (_, list) = tlv::split(&answer).unwrap();
         let (_, info) = tlv::split(list).unwrap();
         let (_, contents) = tlv::split(info).unwrap();
@@ -113,111 +113,111 @@ fn a_tag_list_asks_for_exactly_these_elements() {
     for tag in all {
         let mut octets = Vec::new();
         tag.write(&mut octets);
-        assert_eq!(elements(&mut bench, &octets), [tag]);
+        assert_eq!(elements(&mut testbed, &octets), [tag]);
         every.splice(0..0, octets);
     }
-    // In the order of the standard, whatever that of the list.
-    assert_eq!(elements(&mut bench, &every), all);
-    // Without a list, the standard's own.
-    let answer = bench.es10(&[0xBF, 0x2D, 0]).unwrap();
+    // The response has the order of the standard, regardless of the tag list.
+    assert_eq!(elements(&mut testbed, &every), all);
+    // Without a tag list the response has the default elements of the standard.
+    let answer = testbed.es10(&[0xBF, 0x2D, 0]).unwrap();
     let list = ProfileInfoListResponse::from_der(&answer).unwrap();
     assert_eq!(
         list,
         ProfileInfoListResponse::ProfileInfoListOk(found(
-            &mut bench,
+            &mut testbed,
             None,
             Some(&[0x5A, 0x4F, 0x9F, 0x70, 0x90, 0x91, 0x92, 0x93, 0x94, 0x95],)
         ))
     );
-    // What v3 and SGP.32 have besides asks for nothing here, and does not disturb the rest.
+    // Tags of v3 and SGP.32 select nothing and do not affect the others.
     let later =
         [0xBA, 0x9B, 0xBC, 0xBD, 0x9F, 0x1F, 0xBF, 0x20, 0xBF, 0x22, 0x9F, 0x24, 0x9F, 0x25, 0x9F, 0x7B];
-    assert_eq!(elements(&mut bench, &later), []);
-    assert_eq!(elements(&mut bench, &[&later[..], &[0x5A]].concat()), [Tag(0x5A)]);
-    // Half a tag is none.
-    assert_eq!(bench.es10_text("BF2D045C025A9F"), "BF2D03810101");
-    let info = &found(&mut bench, None, Some(&[0xB7, 0xB8, 0x99]))[0];
+    assert_eq!(elements(&mut testbed, &later), []);
+    assert_eq!(elements(&mut testbed, &[&later[..], &[0x5A]].concat()), [Tag(0x5A)]);
+    // An incomplete tag is refused.
+    assert_eq!(testbed.es10_text("BF2D045C025A9F"), "BF2D03810101");
+    let info = &found(&mut testbed, None, Some(&[0xB7, 0xB8, 0x99]))[0];
     assert_eq!(info.profile_owner, Some(owner()));
     assert_eq!(info.dp_proprietary_data.as_ref().unwrap().dp_oid.to_string(), "2.999.10");
     assert_eq!(info.profile_policy_rules, Some(BitString::of(&[ppr::PPR1])));
 }
 
 #[test]
-fn a_profile_is_named_by_iccid_or_by_aid() {
-    let mut bench = Bench::new();
-    install(&mut bench, &Goods::small(ICCID));
-    let aid = bench.profiles()[0].isdp_aid.clone().unwrap();
+fn a_profile_is_identified_by_iccid_or_aid() {
+    let mut testbed = Testbed::new();
+    install(&mut testbed, &TestPackage::small(ICCID));
+    let aid = testbed.profiles()[0].isdp_aid.clone().unwrap();
     let by_aid = || ProfileIdentifier::IsdpAid(aid.clone());
     let unknown = || ProfileIdentifier::IsdpAid(Aid::isd_p(0x77));
-    let enable = |bench: &mut Bench, profile_identifier| {
+    let enable = |testbed: &mut Testbed, profile_identifier| {
         let request = EnableProfileRequest { profile_identifier, refresh_flag: RefreshFlag(false) };
-        bench.call::<EnableProfileResponse>(&request).enable_result
+        testbed.call::<EnableProfileResponse>(&request).enable_result
     };
-    let disable = |bench: &mut Bench, profile_identifier| {
+    let disable = |testbed: &mut Testbed, profile_identifier| {
         let request = DisableProfileRequest { profile_identifier, refresh_flag: RefreshFlag(false) };
-        bench.call::<DisableProfileResponse>(&request).disable_result
+        testbed.call::<DisableProfileResponse>(&request).disable_result
     };
-    let delete = |bench: &mut Bench, aid| {
-        bench.call::<DeleteProfileResponse>(&DeleteProfileRequest::IsdpAid(aid)).delete_result
+    let delete = |testbed: &mut Testbed, aid| {
+        testbed.call::<DeleteProfileResponse>(&DeleteProfileRequest::IsdpAid(aid)).delete_result
     };
-    assert_eq!(enable(&mut bench, unknown()), EnableResult::ICCID_OR_AID_NOT_FOUND);
-    assert_eq!(enable(&mut bench, by_aid()), EnableResult::OK);
-    assert_eq!(disable(&mut bench, unknown()), DisableResult::ICCID_OR_AID_NOT_FOUND);
-    assert_eq!(disable(&mut bench, by_aid()), DisableResult::OK);
-    assert_eq!(delete(&mut bench, Aid::isd_p(0x77)), DeleteResult::ICCID_OR_AID_NOT_FOUND);
-    assert_eq!(delete(&mut bench, aid.clone()), DeleteResult::OK);
-    assert!(bench.profiles().is_empty());
+    assert_eq!(enable(&mut testbed, unknown()), EnableResult::ICCID_OR_AID_NOT_FOUND);
+    assert_eq!(enable(&mut testbed, by_aid()), EnableResult::OK);
+    assert_eq!(disable(&mut testbed, unknown()), DisableResult::ICCID_OR_AID_NOT_FOUND);
+    assert_eq!(disable(&mut testbed, by_aid()), DisableResult::OK);
+    assert_eq!(delete(&mut testbed, Aid::isd_p(0x77)), DeleteResult::ICCID_OR_AID_NOT_FOUND);
+    assert_eq!(delete(&mut testbed, aid.clone()), DeleteResult::OK);
+    assert!(testbed.profiles().is_empty());
 }
 
 #[test]
-fn a_refresh_flag_may_be_any_octet_but_zero() {
-    let mut bench = Bench::new();
-    install(&mut bench, &Goods::small(ICCID));
+fn every_octet_except_zero_sets_the_refresh_flag() {
+    let mut testbed = Testbed::new();
+    install(&mut testbed, &TestPackage::small(ICCID));
     let iccid = hex::encode(ICCID.parse::<Iccid>().unwrap().to_der());
     let request = |flag: &str| format!("BF31 11 A0 0C {iccid} 81 01 {flag}");
-    assert_eq!(bench.es10_text(&request("01")), "BF3103800100");
-    assert_eq!(bench.profiles()[0].profile_state, Some(ProfileState::DISABLED));
-    bench.reset();
-    assert_eq!(bench.profiles()[0].profile_state, Some(ProfileState::ENABLED));
-    assert_eq!(bench.disable(ICCID.parse().unwrap(), false), DisableResult::OK);
-    assert_eq!(bench.es10_text(&request("00")), "BF3103800100");
-    assert_eq!(bench.profiles()[0].profile_state, Some(ProfileState::ENABLED));
+    assert_eq!(testbed.es10_text(&request("01")), "BF3103800100");
+    assert_eq!(testbed.profiles()[0].profile_state, Some(ProfileState::DISABLED));
+    testbed.reset();
+    assert_eq!(testbed.profiles()[0].profile_state, Some(ProfileState::ENABLED));
+    assert_eq!(testbed.disable(ICCID.parse().unwrap(), false), DisableResult::OK);
+    assert_eq!(testbed.es10_text(&request("00")), "BF3103800100");
+    assert_eq!(testbed.profiles()[0].profile_state, Some(ProfileState::ENABLED));
 }
 
 #[test]
-fn get_eid_gives_the_eid_and_nothing_else() {
-    let mut bench = Bench::new();
-    let eid = bench.card.eid();
-    assert_eq!(bench.es10_text("BF3E035C015A"), format!("BF3E125A10{}", hex::encode_upper(eid.0)));
+fn get_eid_returns_only_the_eid() {
+    let mut testbed = Testbed::new();
+    let eid = testbed.card.eid();
+    assert_eq!(testbed.es10_text("BF3E035C015A"), format!("BF3E125A10{}", hex::encode_upper(eid.0)));
     for request in ["BF3E035C014F", "BF3E045C025A4F", "BF3E025C00", "BF3E00"] {
-        assert_eq!(bench.es10_text(request), "6A80", "{request}");
+        assert_eq!(testbed.es10_text(request), "6A80", "{request}");
     }
 }
 
 #[test]
 fn functions_of_later_versions_and_of_other_standards_are_unknown() {
-    let mut bench = Bench::new();
-    // v3: LoadRpmPackage, VerifySmdsResponse, CheckEvent, AlertData, device change, VerifySmdpResponse ..;
-    // SGP.32: GetEimConfigurationData, GetCerts ..; LPAe.
+    let mut testbed = Testbed::new();
+    // v3: LoadRpmPackage, VerifySmdsResponse, CheckEvent, AlertData, device change,
+    // VerifySmdpResponse ..; SGP.32: GetEimConfigurationData, GetCerts ..; LPAe.
     for tag in
         ["BF44", "BF45", "BF46", "BF4A", "BF4B", "BF4C", "BF4D", "BF60", "BF63", "BF55", "BF56", "BF42"]
     {
-        assert_eq!(bench.es10_text(&format!("{tag}00")), "6A88", "{tag}");
+        assert_eq!(testbed.es10_text(&format!("{tag}00")), "6A88", "{tag}");
     }
 }
 
 #[test]
-fn euicc_info_tells_what_the_description_says() {
+fn euicc_info_has_the_values_of_the_description() {
     let info2 = |preset: Preset| {
-        let mut bench =
-            Bench::with(pki(), |card| card.capabilities = preset.capabilities(), RamMemory::default());
-        let info1: EuiccInfo1 = bench.call(&GetEuiccInfo1Request {});
-        let info2: EuiccInfo2 = bench.call(&GetEuiccInfo2Request {});
+        let mut testbed =
+            Testbed::with(pki(), |card| card.capabilities = preset.capabilities(), RamMemory::default());
+        let info1: EuiccInfo1 = testbed.call(&GetEuiccInfo1Request {});
+        let info2: EuiccInfo2 = testbed.call(&GetEuiccInfo2Request {});
         assert_eq!(info1.svn, info2.svn);
         assert_eq!(info1.euicc_ci_pk_id_list_for_signing, info2.euicc_ci_pk_id_list_for_signing);
-        // The preferred curve first.
+        // The preferred curve comes first.
         let cis = [Curve::P256, Curve::BrainpoolP256r1]
-            .map(|curve| bench.pki.ci(curve).unwrap().subject_key_id().unwrap().clone());
+            .map(|curve| testbed.pki.ci(curve).unwrap().subject_key_id().unwrap().clone());
         assert_eq!(info1.euicc_ci_pk_id_list_for_verification, cis);
         info2
     };
@@ -237,81 +237,81 @@ fn euicc_info_tells_what_the_description_says() {
 }
 
 #[test]
-fn resources_are_those_of_the_moment() {
+fn card_resources_are_the_current_ones() {
     let small = |card: &mut CardDescription| card.memory_size = 5000;
-    let mut bench = Bench::with(pki(), small, RamMemory::default());
-    let info = |bench: &mut Bench| bench.call::<EuiccInfo2>(&GetEuiccInfo2Request {});
-    let before = info(&mut bench);
+    let mut testbed = Testbed::with(pki(), small, RamMemory::default());
+    let info = |testbed: &mut Testbed| testbed.call::<EuiccInfo2>(&GetEuiccInfo2Request {});
+    let before = info(&mut testbed);
     assert_eq!(hex::encode(&before.ext_card_resource), "8101008204000013888304 00004000".replace(' ', ""));
     assert!(before.rsp_capability.has(rsp_capability::ADDITIONAL_PROFILE));
-    let mut goods = Goods::small(ICCID);
-    goods.pad(2000);
-    install(&mut bench, &goods);
-    let full = info(&mut bench);
+    let mut test_package = TestPackage::small(ICCID);
+    test_package.pad(2000);
+    install(&mut testbed, &test_package);
+    let full = info(&mut testbed);
     assert_ne!(full.ext_card_resource, before.ext_card_resource);
     assert!(!full.rsp_capability.has(rsp_capability::ADDITIONAL_PROFILE));
-    bench.delete(goods.iccid());
-    assert_eq!(info(&mut bench), before);
+    testbed.delete(test_package.iccid());
+    assert_eq!(info(&mut testbed), before);
 }
 
 #[test]
-fn the_default_address_is_one_or_none() {
-    let mut bench = Bench::new();
-    let set = |bench: &mut Bench, address: &str| {
+fn the_default_address_can_be_set_and_removed() {
+    let mut testbed = Testbed::new();
+    let set = |testbed: &mut Testbed, address: &str| {
         let request = SetDefaultDpAddressRequest { default_dp_address: address.to_owned() };
-        bench.call::<SetDefaultDpAddressResponse>(&request).set_default_dp_address_result
+        testbed.call::<SetDefaultDpAddressResponse>(&request).set_default_dp_address_result
     };
-    let address = |bench: &mut Bench| {
-        let answer: EuiccConfiguredAddressesResponse = bench.call(&EuiccConfiguredAddressesRequest {});
+    let address = |testbed: &mut Testbed| {
+        let answer: EuiccConfiguredAddressesResponse = testbed.call(&EuiccConfiguredAddressesRequest {});
         assert_eq!(answer.root_ds_address, "smds.example.com");
         answer.default_dp_address
     };
-    assert_eq!(address(&mut bench), None);
-    assert_eq!(set(&mut bench, "smdp.example.com"), 0);
+    assert_eq!(address(&mut testbed), None);
+    assert_eq!(set(&mut testbed, "smdp.example.com"), 0);
     for wrong in ["not an address", "https://smdp.example.com/", &"a.".repeat(200)] {
-        assert_eq!(set(&mut bench, wrong), 127, "{wrong}");
+        assert_eq!(set(&mut testbed, wrong), 127, "{wrong}");
     }
-    bench.reset();
-    assert_eq!(address(&mut bench).as_deref(), Some("smdp.example.com"));
-    assert_eq!(set(&mut bench, ""), 0);
-    assert_eq!(address(&mut bench), None);
-    // Not UTF-8.
-    assert_eq!(bench.es10_text("BF3F038001FF"), "6A80");
+    testbed.reset();
+    assert_eq!(address(&mut testbed).as_deref(), Some("smdp.example.com"));
+    assert_eq!(set(&mut testbed, ""), 0);
+    assert_eq!(address(&mut testbed), None);
+    // Invalid UTF-8.
+    assert_eq!(testbed.es10_text("BF3F038001FF"), "6A80");
 }
 
 #[test]
-fn a_nickname_has_64_octets_of_utf8() {
-    let mut bench = Bench::new();
-    install(&mut bench, &Goods::small(ICCID));
-    let name = |bench: &mut Bench, iccid: &str, nickname: &str| {
+fn a_nickname_has_at_most_64_octets_of_utf8() {
+    let mut testbed = Testbed::new();
+    install(&mut testbed, &TestPackage::small(ICCID));
+    let name = |testbed: &mut Testbed, iccid: &str, nickname: &str| {
         let request =
             SetNicknameRequest { iccid: iccid.parse().unwrap(), profile_nickname: nickname.to_owned() };
-        bench.call::<SetNicknameResponse>(&request).set_nickname_result
+        testbed.call::<SetNicknameResponse>(&request).set_nickname_result
     };
-    assert_eq!(name(&mut bench, ICCID, &"ü".repeat(32)), 0);
-    assert_eq!(name(&mut bench, ICCID, &"ü".repeat(33)), 127);
-    assert_eq!(name(&mut bench, OTHER, "x"), 1);
-    assert_eq!(bench.profiles()[0].profile_nickname.as_deref(), Some("ü".repeat(32).as_str()));
+    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(32)), 0);
+    assert_eq!(name(&mut testbed, ICCID, &"ü".repeat(33)), 127);
+    assert_eq!(name(&mut testbed, OTHER, "x"), 1);
+    assert_eq!(testbed.profiles()[0].profile_nickname.as_deref(), Some("ü".repeat(32).as_str()));
 }
 
 #[test]
-fn a_memory_reset_does_what_each_of_its_bits_says() {
+fn a_memory_reset_applies_each_of_its_options() {
     for options in 0..8_usize {
         let bits: Vec<usize> = (0..3).filter(|bit| options & (1 << bit) != 0).collect();
-        let mut bench = Bench::new();
-        install(&mut bench, &with_rules(ICCID, &[ppr::PPR1, ppr::PPR2]));
-        install(&mut bench, &Goods::small(OTHER));
-        install(&mut bench, &of_class(THIRD, ProfileClass::TEST));
-        install(&mut bench, &of_class(FOURTH, ProfileClass::PROVISIONING));
-        bench.enable(ICCID.parse().unwrap(), false);
+        let mut testbed = Testbed::new();
+        install(&mut testbed, &with_rules(ICCID, &[ppr::PPR1, ppr::PPR2]));
+        install(&mut testbed, &TestPackage::small(OTHER));
+        install(&mut testbed, &of_class(THIRD, ProfileClass::TEST));
+        install(&mut testbed, &of_class(FOURTH, ProfileClass::PROVISIONING));
+        testbed.enable(ICCID.parse().unwrap(), false);
         let address = SetDefaultDpAddressRequest { default_dp_address: "smdp.example.com".to_owned() };
-        bench.call::<SetDefaultDpAddressResponse>(&address);
-        let numbers = bench.next_sequence_number();
+        testbed.call::<SetDefaultDpAddressResponse>(&address);
+        let numbers = testbed.next_sequence_number();
 
         let request = EuiccMemoryResetRequest { reset_options: BitString::of(&bits) };
-        let result = bench.call::<EuiccMemoryResetResponse>(&request).reset_result;
+        let result = testbed.call::<EuiccMemoryResetResponse>(&request).reset_result;
         assert_eq!(result, if bits.is_empty() { 1 } else { 0 }, "{bits:?}");
-        // Rules do not protect, the state does not protect; provisioning profiles stay whatever is asked for.
+        // Policy rules and state do not protect a profile. Provisioning profiles are never deleted.
         let mut stay = vec![FOURTH];
         let (mut gone, mut takes_the_enabled) = (3, false);
         if !bits.contains(&0) {
@@ -324,80 +324,85 @@ fn a_memory_reset_does_what_each_of_its_bits_says() {
             stay.insert(stay.len() - 1, THIRD);
             gone -= 1;
         }
-        assert_eq!(iccids(&bench.profiles()), stay, "{bits:?}");
-        assert_eq!(bench.next_sequence_number() - numbers, gone, "one notification for each, {bits:?}");
-        let addresses: EuiccConfiguredAddressesResponse = bench.call(&EuiccConfiguredAddressesRequest {});
+        assert_eq!(iccids(&testbed.profiles()), stay, "{bits:?}");
+        assert_eq!(testbed.next_sequence_number() - numbers, gone, "one notification per profile, {bits:?}");
+        let addresses: EuiccConfiguredAddressesResponse = testbed.call(&EuiccConfiguredAddressesRequest {});
         assert_eq!(addresses.default_dp_address.is_none(), bits.contains(&2), "{bits:?}");
-        // The terminal learns of it when its profile has gone, and only then.
+        // REFRESH is announced only if the enabled profile was deleted.
         let status = if takes_the_enabled { "910B" } else { "9000" };
-        bench.expect(REFRESHES, status);
+        testbed.expect(REFRESHES, status);
     }
-    // v3's bits are not understood: nothing to delete.
-    let mut bench = Bench::new();
-    install(&mut bench, &of_class(FOURTH, ProfileClass::PROVISIONING));
+    // The options of v3 are unknown, so there is nothing to delete.
+    let mut testbed = Testbed::new();
+    install(&mut testbed, &of_class(FOURTH, ProfileClass::PROVISIONING));
     let later = EuiccMemoryResetRequest { reset_options: BitString::of(&[3, 4]) };
-    assert_eq!(bench.call::<EuiccMemoryResetResponse>(&later).reset_result, 1);
+    assert_eq!(testbed.call::<EuiccMemoryResetResponse>(&later).reset_result, 1);
 }
 
 #[test]
-fn leaving_a_test_profile_brings_back_the_one_before_it() {
-    let mut bench = Bench::new();
+fn disabling_a_test_profile_enables_the_previous_profile() {
+    let mut testbed = Testbed::new();
     let (one, test) = (with_rules(ICCID, &[ppr::PPR1]), of_class(OTHER, ProfileClass::TEST));
-    install(&mut bench, &one);
-    install(&mut bench, &test);
-    let enabled = |bench: &mut Bench| {
-        let profiles = bench.profiles();
+    install(&mut testbed, &one);
+    install(&mut testbed, &test);
+    let enabled = |testbed: &mut Testbed| {
+        let profiles = testbed.profiles();
         let enabled = profiles.into_iter().find(|each| each.profile_state == Some(ProfileState::ENABLED));
         enabled.map(|profile| profile.iccid.unwrap())
     };
     for refresh in [false, true] {
-        bench.enable(one.iccid(), false);
-        // PPR1 does not stand in the way of a test.
-        assert_eq!(bench.enable(test.iccid(), refresh), EnableResult::OK);
-        bench.reset();
-        assert_eq!(enabled(&mut bench), Some(test.iccid()));
-        assert_eq!(bench.disable(test.iccid(), refresh), DisableResult::OK);
-        bench.reset();
-        assert_eq!(enabled(&mut bench), Some(one.iccid()), "refresh {refresh}");
-        assert_eq!(bench.disable(one.iccid(), false), DisableResult::DISALLOWED_BY_POLICY);
+        testbed.enable(one.iccid(), false);
+        // PPR1 does not prevent enabling a test profile.
+        assert_eq!(testbed.enable(test.iccid(), refresh), EnableResult::OK);
+        testbed.reset();
+        assert_eq!(enabled(&mut testbed), Some(test.iccid()));
+        assert_eq!(testbed.disable(test.iccid(), refresh), DisableResult::OK);
+        testbed.reset();
+        assert_eq!(enabled(&mut testbed), Some(one.iccid()), "refresh {refresh}");
+        assert_eq!(testbed.disable(one.iccid(), false), DisableResult::DISALLOWED_BY_POLICY);
     }
 }
 
 #[test]
-fn ppr1_gives_way_to_provisioning() {
-    let mut bench = Bench::new();
-    let goods =
-        [with_rules(ICCID, &[ppr::PPR1]), of_class(OTHER, ProfileClass::PROVISIONING), Goods::small(THIRD)];
-    for each in &goods {
-        install(&mut bench, each);
+fn a_provisioning_profile_can_replace_a_profile_with_ppr1() {
+    let mut testbed = Testbed::new();
+    let test_package = [
+        with_rules(ICCID, &[ppr::PPR1]),
+        of_class(OTHER, ProfileClass::PROVISIONING),
+        TestPackage::small(THIRD),
+    ];
+    for each in &test_package {
+        install(&mut testbed, each);
     }
-    bench.enable(goods[0].iccid(), false);
-    assert_eq!(bench.enable(goods[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
-    assert_eq!(bench.enable(goods[1].iccid(), false), EnableResult::OK);
-    // For a while: nothing else takes the place, and leaving it empty brings back what it was lent by.
-    assert_eq!(bench.enable(goods[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
-    assert_eq!(bench.disable(goods[1].iccid(), false), DisableResult::OK);
-    assert_eq!(bench.disable(goods[0].iccid(), false), DisableResult::DISALLOWED_BY_POLICY);
-    assert_eq!(bench.enable(goods[1].iccid(), false), EnableResult::OK);
-    assert_eq!(bench.enable(goods[0].iccid(), false), EnableResult::OK);
+    testbed.enable(test_package[0].iccid(), false);
+    assert_eq!(testbed.enable(test_package[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
+    assert_eq!(testbed.enable(test_package[1].iccid(), false), EnableResult::OK);
+    // Temporarily: no third profile can be enabled, and disabling the provisioning profile
+    // re-enables the previous one.
+    assert_eq!(testbed.enable(test_package[2].iccid(), false), EnableResult::DISALLOWED_BY_POLICY);
+    assert_eq!(testbed.disable(test_package[1].iccid(), false), DisableResult::OK);
+    assert_eq!(testbed.disable(test_package[0].iccid(), false), DisableResult::DISALLOWED_BY_POLICY);
+    assert_eq!(testbed.enable(test_package[1].iccid(), false), EnableResult::OK);
+    assert_eq!(testbed.enable(test_package[0].iccid(), false), EnableResult::OK);
 }
 
 #[test]
-fn provisioning_gives_way_to_any_profile_when_no_rule_keeps_the_one_before() {
-    let mut bench = Bench::new();
-    let goods = [Goods::small(ICCID), of_class(OTHER, ProfileClass::PROVISIONING), Goods::small(THIRD)];
-    for each in &goods {
-        install(&mut bench, each);
-        assert_eq!(bench.enable(each.iccid(), false), EnableResult::OK);
+fn a_provisioning_profile_can_be_replaced_if_no_rule_protects_the_previous_profile() {
+    let mut testbed = Testbed::new();
+    let test_package =
+        [TestPackage::small(ICCID), of_class(OTHER, ProfileClass::PROVISIONING), TestPackage::small(THIRD)];
+    for each in &test_package {
+        install(&mut testbed, each);
+        assert_eq!(testbed.enable(each.iccid(), false), EnableResult::OK);
     }
 }
 
 #[test]
-fn what_a_later_lpa_says_of_its_device_is_signed_as_it_came() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let mut request = server.authenticate_server(challenge(&mut bench));
-    // catSupportedClasses, euiccFormFactorType and an operationType, which v2 does not have.
+fn device_capabilities_of_later_versions_are_signed_as_received() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let mut request = server.authenticate_server(challenge(&mut testbed));
+    // catSupportedClasses and euiccFormFactorType, and an operationType, which v2 does not have.
     let capabilities =
         tlv_bytes(Tag(0xA1), &hex::decode("8103100000 8B03030100 8C0204F0 8D0101".replace(' ', "")).unwrap());
     let device = [tlv_bytes(Tag(0x80), &[0x35, 0x29, 0x06, 0x11]), capabilities].concat();
@@ -406,28 +411,28 @@ fn what_a_later_lpa_says_of_its_device_is_signed_as_it_came() {
             .concat();
     let sent = tlv_bytes(Tag(0xA0), &contents);
     request.ctx_params1 = Raw::<CtxParams1>::from_der(&sent).unwrap();
-    let AuthenticateServerResponse::AuthenticateResponseOk(ok) = bench.call(&request) else { panic!() };
+    let AuthenticateServerResponse::AuthenticateResponseOk(ok) = testbed.call(&request) else { panic!() };
     assert!(ok.euicc_signed1.bytes().ends_with(&sent));
     let signature = Signature::from_slice(&ok.euicc_signature1).unwrap();
-    bench.public_key(Curve::P256).verify(ok.euicc_signed1.bytes(), &signature).unwrap();
+    testbed.public_key(Curve::P256).verify(ok.euicc_signed1.bytes(), &signature).unwrap();
 }
 
 #[test]
-fn a_session_is_cancelled_for_any_reason_there_will_be() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
+fn a_session_can_be_cancelled_with_any_reason() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
     for reason in [0, 1, 2, 3, 4, 5, 16, 27, 127].map(CancelSessionReason) {
-        server.prepare(&mut bench);
+        server.prepare(&mut testbed);
         let request = CancelSessionRequest { transaction_id: server.transaction_id.clone(), reason };
-        let CancelSessionResponse::CancelSessionResponseOk(ok) = bench.call(&request) else { panic!() };
+        let CancelSessionResponse::CancelSessionResponseOk(ok) = testbed.call(&request) else { panic!() };
         assert_eq!(ok.euicc_cancel_session_signed.reason, reason);
         let signature = Signature::from_slice(&ok.euicc_cancel_session_signature).unwrap();
-        bench.public_key(Curve::P256).verify(ok.euicc_cancel_session_signed.bytes(), &signature).unwrap();
+        testbed.public_key(Curve::P256).verify(ok.euicc_cancel_session_signed.bytes(), &signature).unwrap();
     }
     let idle =
         CancelSessionRequest { transaction_id: TransactionId(vec![1]), reason: CancelSessionReason(0) };
     assert_eq!(
-        bench.call::<CancelSessionResponse>(&idle),
+        testbed.call::<CancelSessionResponse>(&idle),
         CancelSessionResponse::CancelSessionResponseError(5)
     );
 }

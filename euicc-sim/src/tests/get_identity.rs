@@ -6,13 +6,13 @@ use profile::element::{Fcp, FileManagement, GenericFileManagement, PeHeader};
 use profile::generic::Subscription;
 use profile::{Fid, Octets, ProfileElement};
 
-use super::bench::Bench;
 use super::files::{SELECT_USIM, VERIFY_ADM1, own_package, ts48, with_enabled};
-use super::server::Goods;
+use super::server::TestPackage;
+use super::testbed::Testbed;
 
 const GET_IDENTITY: &str = "8078000100";
 
-/// The home networks of these tests.
+/// The home network keys of these tests.
 fn key_a() -> HomeNetworkPrivateKey {
     HomeNetworkPrivateKey::A(Secret::new([0x3A; 32]))
 }
@@ -28,20 +28,22 @@ fn public(key: &HomeNetworkPrivateKey) -> Vec<u8> {
     }
 }
 
-/// The TS.48 packages whose USIM calculates a SUCI, installed and enabled, with the USIM selected.
-fn with_suci() -> Vec<Bench> {
+/// Cards with the TS.48 packages whose USIM calculates a SUCI. The profile is enabled and the USIM
+/// selected.
+fn with_suci() -> Vec<Testbed> {
     let packages = ts48("der").into_iter().filter(|(name, _)| name.contains("SUCI"));
-    let benches = packages.map(|(name, package)| {
+    let testbeds = packages.map(|(name, package)| {
         println!("{name}");
-        let mut bench = with_enabled(&Goods::of(package));
-        bench.read(SELECT_USIM);
-        bench
+        let mut testbed = with_enabled(&TestPackage::of(package));
+        testbed.read(SELECT_USIM);
+        testbed
     });
-    benches.collect()
+    testbeds.collect()
 }
 
-/// Schemes (identifier and key index) and keys (identifier and octets) into EF.SUCI_Calc_Info_USIM, by the operator.
-fn provision(bench: &mut Bench, schemes: &[u8], keys: &[(u8, Vec<u8>)]) {
+/// Writes schemes (identifier and key index) and keys (identifier and octets) to
+/// EF.SUCI_Calc_Info_USIM with ADM rights.
+fn provision(testbed: &mut Testbed, schemes: &[u8], keys: &[(u8, Vec<u8>)]) {
     let mut list = Vec::new();
     for (identifier, key) in keys {
         list.extend([0x80, 1, *identifier, 0x81, key.len() as u8]);
@@ -54,25 +56,27 @@ fn provision(bench: &mut Bench, schemes: &[u8], keys: &[(u8, Vec<u8>)]) {
         content.extend(list);
     }
     content.resize(0x76, 0xFF);
-    update(bench, "7FFF5FD04F01", &content);
+    update(testbed, "7FFF5FD04F01", &content);
 }
 
-fn update(bench: &mut Bench, path: &str, content: &[u8]) {
-    bench.expect(VERIFY_ADM1, "9000");
-    bench.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
-    bench.expect(&format!("00D60000{:02X}{}", content.len(), hex::encode(content)), "9000");
-    bench.read(SELECT_USIM);
+fn update(testbed: &mut Testbed, path: &str, content: &[u8]) {
+    testbed.expect(VERIFY_ADM1, "9000");
+    testbed.expect(&format!("00A4080C{:02X}{path}", path.len() / 2), "9000");
+    testbed.expect(&format!("00D60000{:02X}{}", content.len(), hex::encode(content)), "9000");
+    testbed.read(SELECT_USIM);
 }
 
-/// The MSIN of a subscription of 001-01: EF.IMSI has ten digits of it in its last five octets, as the SUCI has them.
-fn msin(bench: &mut Bench) -> String {
-    bench.expect("00A4000C02 6F07", "9000");
-    let imsi = bench.read("00B0000009");
+/// The MSIN of a subscription of 001-01. The last five octets of EF.IMSI have its ten digits in the
+/// coding of the SUCI.
+fn msin(testbed: &mut Testbed) -> String {
+    testbed.expect("00A4000C02 6F07", "9000");
+    let imsi = testbed.read("00B0000009");
     assert!(imsi.starts_with("08091010"), "{imsi}");
     imsi[8..].to_owned()
 }
 
-/// Everything before the scheme output: IMSI, 001-01, routing indicator, scheme, key.
+/// Splits a SUCI into the octets before the scheme output (format, 001-01, routing indicator,
+/// scheme, key) and the scheme output.
 fn split(answer: &str) -> (String, Vec<u8>) {
     let answer = hex::decode(answer).unwrap();
     let [0xA1, length, suci @ ..] = &answer[..] else { panic!("no SUCI: {answer:02X?}") };
@@ -82,19 +86,19 @@ fn split(answer: &str) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn a_package_with_the_null_scheme_says_its_msin() {
-    for mut bench in with_suci() {
-        let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut bench));
-        bench.expect(GET_IDENTITY, &suci);
-        // Without Le the answer waits, as it does for every command.
-        bench.expect("80780001", "610F");
-        bench.expect("80C000000F", &suci);
+fn the_null_scheme_returns_the_msin() {
+    for mut testbed in with_suci() {
+        let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut testbed));
+        testbed.expect(GET_IDENTITY, &suci);
+        // Without Le the response waits for GET RESPONSE.
+        testbed.expect("80780001", "610F");
+        testbed.expect("80C000000F", &suci);
     }
 }
 
-/// A profile of our own, with its keys in DF.SAIP.
+/// A profile built by the test, with the keys in DF.SAIP.
 #[test]
-fn the_home_network_reveals_what_a_usim_of_our_own_concealed() {
+fn the_home_network_decrypts_the_suci_of_a_built_profile() {
     let file = |fid, descriptor: &[u8], size: Option<Octets>| {
         FileManagement::CreateFcp(Box::new(Fcp {
             file_id: Some(Fid(fid)),
@@ -118,34 +122,35 @@ fn the_home_network_reveals_what_a_usim_of_our_own_concealed() {
     let subscription = Subscription { imsi: "001010123456789".to_owned(), ..Subscription::default() };
     let mut package = own_package(subscription, &[124, 125]);
     package.elements.insert(package.elements.len() - 1, ProfileElement::GenericFileManagement(files));
-    let mut bench = with_enabled(&Goods::of(package.encode()));
-    bench.read(SELECT_USIM);
-    let (head, output) = split(&bench.read(GET_IDENTITY));
+    let mut testbed = with_enabled(&TestPackage::of(package.encode()));
+    testbed.read(SELECT_USIM);
+    let (head, output) = split(&testbed.read(GET_IDENTITY));
     assert_eq!(head, "0100F110F0FF0107");
     let concealed = Concealed::from_bytes(Profile::A, &output).unwrap();
     assert_eq!(key_a().reveal(&concealed).unwrap(), [0x10, 0x32, 0x54, 0x76, 0x98]);
 }
 
 #[test]
-fn the_home_network_reveals_what_the_usim_concealed() {
-    for mut bench in with_suci() {
-        let msin = hex::decode(msin(&mut bench)).unwrap();
+fn the_home_network_decrypts_the_suci() {
+    for mut testbed in with_suci() {
+        let msin = hex::decode(msin(&mut testbed)).unwrap();
         let keys = [(7, public(&key_a())), (0xFE, public(&key_b()))];
         for (schemes, profile, key, identifiers) in [
             (&[1, 1, 2, 2, 0, 0][..], Profile::A, key_a(), "0107"),
             (&[2, 2, 1, 1, 0, 0][..], Profile::B, key_b(), "02FE"),
-            // A scheme of the operator's own, and keys that are not there or of another scheme, are passed over.
+            // An operator-specific scheme, and schemes whose key is missing or of another scheme,
+            // are skipped.
             (&[0x0C, 1, 1, 3, 2, 1, 2, 2], Profile::B, key_b(), "02FE"),
         ] {
-            provision(&mut bench, schemes, &keys);
-            update(&mut bench, "7FFF5FC04F0A", &[0x21, 0xF3]);
+            provision(&mut testbed, schemes, &keys);
+            update(&mut testbed, "7FFF5FC04F0A", &[0x21, 0xF3]);
             let mut seen = Vec::new();
             for _ in 0..3 {
-                let (head, output) = split(&bench.read(GET_IDENTITY));
+                let (head, output) = split(&testbed.read(GET_IDENTITY));
                 assert_eq!(head, format!("0100F11021F3{identifiers}"));
                 let concealed = Concealed::from_bytes(profile, &output).unwrap();
                 assert_eq!(key.reveal(&concealed).unwrap(), msin);
-                assert!(!seen.contains(&concealed.ephemeral_key), "an ephemeral key came twice");
+                assert!(!seen.contains(&concealed.ephemeral_key), "an ephemeral key was repeated");
                 seen.push(concealed.ephemeral_key);
             }
         }
@@ -153,10 +158,10 @@ fn the_home_network_reveals_what_the_usim_concealed() {
 }
 
 #[test]
-fn what_cannot_be_answered_is_refused() {
-    let Some(mut bench) = with_suci().pop() else { return };
+fn invalid_get_identity_commands_are_refused() {
+    let Some(mut testbed) = with_suci().pop() else { return };
     for (command, status) in [
-        // Another context, 5G NSWO among them; P1; data; the other class; a channel that is not open.
+        // Other identity contexts including 5G NSWO; P1; data; another class; a closed channel.
         ("8078000000", "6A86"),
         ("8078000200", "6A81"),
         ("8078000300", "6A86"),
@@ -165,36 +170,36 @@ fn what_cannot_be_answered_is_refused() {
         ("0078000100", "6E00"),
         ("8178000100", "6881"),
     ] {
-        bench.expect(command, status);
+        testbed.expect(command, status);
     }
-    // No key for any scheme, and nothing in the file at all.
-    provision(&mut bench, &[1, 1], &[]);
-    bench.expect(GET_IDENTITY, "6A88");
-    provision(&mut bench, &[1, 1], &[(1, vec![0; 32])]);
-    bench.expect(GET_IDENTITY, "6A88");
-    update(&mut bench, "7FFF5FD04F01", &[0xFF; 0x76]);
-    bench.expect(GET_IDENTITY, "6A88");
-    provision(&mut bench, &[0, 0], &[]);
-    let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut bench));
-    bench.expect(GET_IDENTITY, &suci);
-    // The user's PIN first.
-    bench.expect("0028000108 30303030FFFFFFFF", "9000");
-    bench.reset();
-    bench.read(SELECT_USIM);
-    bench.expect(GET_IDENTITY, "6982");
-    bench.expect("0020000108 30303030FFFFFFFF", "9000");
-    bench.expect(GET_IDENTITY, &suci);
-    // The operator takes service 125 back; then 124.
+    // No key for any scheme, and an empty file.
+    provision(&mut testbed, &[1, 1], &[]);
+    testbed.expect(GET_IDENTITY, "6A88");
+    provision(&mut testbed, &[1, 1], &[(1, vec![0; 32])]);
+    testbed.expect(GET_IDENTITY, "6A88");
+    update(&mut testbed, "7FFF5FD04F01", &[0xFF; 0x76]);
+    testbed.expect(GET_IDENTITY, "6A88");
+    provision(&mut testbed, &[0, 0], &[]);
+    let suci = format!("A10D 01 00F110 F0FF 00 00 {} 9000", msin(&mut testbed));
+    testbed.expect(GET_IDENTITY, &suci);
+    // The PIN must be verified.
+    testbed.expect("0028000108 30303030FFFFFFFF", "9000");
+    testbed.reset();
+    testbed.read(SELECT_USIM);
+    testbed.expect(GET_IDENTITY, "6982");
+    testbed.expect("0020000108 30303030FFFFFFFF", "9000");
+    testbed.expect(GET_IDENTITY, &suci);
+    // The operator removes service 125, then service 124.
     for table in ["9EFFBF1DFF3E0083410310010400402E39", "9EFFBF1DFF3E0083410310010400403639"] {
-        update(&mut bench, "7FFF6F38", &hex::decode(table).unwrap());
-        bench.expect(GET_IDENTITY, "6A81");
+        update(&mut testbed, "7FFF6F38", &hex::decode(table).unwrap());
+        testbed.expect(GET_IDENTITY, "6A81");
     }
-    // Of no application, and of an application that is no USIM.
-    bench.read("00A4040C07 A0000000871004");
-    bench.expect(GET_IDENTITY, "6A81");
-    bench.read(SELECT_USIM);
-    bench.expect("00A4000C02 3F00", "9000");
-    bench.expect(GET_IDENTITY, "6985");
-    bench.reset();
-    bench.expect(GET_IDENTITY, "6985");
+    // Another application than a USIM, and no application.
+    testbed.read("00A4040C07 A0000000871004");
+    testbed.expect(GET_IDENTITY, "6A81");
+    testbed.read(SELECT_USIM);
+    testbed.expect("00A4000C02 3F00", "9000");
+    testbed.expect(GET_IDENTITY, "6985");
+    testbed.reset();
+    testbed.expect(GET_IDENTITY, "6985");
 }

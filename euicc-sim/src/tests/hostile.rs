@@ -1,4 +1,4 @@
-//! The hostile set: whatever is done to the card from outside, it gives the right answer and nothing is left behind.
+//! Attacks on the card: each gets the correct response and leaves no effect.
 
 use certs::{Defect, Role};
 use crypto::Curve;
@@ -11,33 +11,33 @@ use rsp::sgp22::es10b::{
 };
 use world::{Dice, SeededDice};
 
-use super::bench::Bench;
 use super::mutual_authentication::challenge;
-use super::server::{Goods, Server, load, outcome, send};
+use super::server::{Server, TestPackage, load, outcome, send};
+use super::testbed::Testbed;
 
-/// Of the profile that is enabled, and of the one that is not.
+/// The enabled profile and the disabled profile.
 const ENABLED: &str = "89000123456789012341";
 const DISABLED: &str = "8900012345678901242";
-/// Of what the hostile set tries to install.
-const GOODS: &str = "8900012345678901259";
+/// The profile that the attacks try to install.
+const ATTACK_ICCID: &str = "8900012345678901259";
 
-/// A card in use: a USIM profile is enabled, another profile is there.
-fn card_in_use() -> (Bench, Server) {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
+/// A card in use, with an enabled USIM profile and another profile.
+fn card_in_use() -> (Testbed, Server) {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
     let iccid: Iccid = ENABLED.parse().unwrap();
     let usim =
         profile::generic(&Subscription { iccid: iccid.to_profile_header(), ..Subscription::default() });
-    for goods in [Goods::of(usim.encode()), Goods::small(DISABLED)] {
-        assert_eq!(outcome(&server.download(&mut bench, &goods)), Ok(()));
+    for test_package in [TestPackage::of(usim.encode()), TestPackage::small(DISABLED)] {
+        assert_eq!(outcome(&server.download(&mut testbed, &test_package)), Ok(()));
     }
-    bench.enable(iccid, false);
-    bench.reset();
-    (bench, server)
+    testbed.enable(iccid, false);
+    testbed.reset();
+    (testbed, server)
 }
 
-fn authenticate(bench: &mut Bench, request: &AuthenticateServerRequest) -> String {
-    match bench.call(request) {
+fn authenticate(testbed: &mut Testbed, request: &AuthenticateServerRequest) -> String {
+    match testbed.call(request) {
         AuthenticateServerResponse::AuthenticateResponseOk(_) => "ok".to_owned(),
         AuthenticateServerResponse::AuthenticateResponseError(error) => {
             assert_eq!(error.transaction_id, request.server_signed1.transaction_id);
@@ -46,40 +46,40 @@ fn authenticate(bench: &mut Bench, request: &AuthenticateServerRequest) -> Strin
     }
 }
 
-/// With another certificate of the server, on its own key or on the one that fits the certificate.
-fn authenticate_with(bench: &mut Bench, server: &mut Server, defect: Defect) -> String {
-    let broken = bench.pki.issue_with(defect, Role::DpAuth, Curve::P256).unwrap();
+/// Authenticates with a defective server certificate, signed with the matching key.
+fn authenticate_with(testbed: &mut Testbed, server: &mut Server, defect: Defect) -> String {
+    let broken = testbed.pki.issue_with(defect, Role::DpAuth, Curve::P256).unwrap();
     server.dp.auth.key = broken.key;
-    let mut request = server.authenticate_server(challenge(bench));
+    let mut request = server.authenticate_server(challenge(testbed));
     request.server_certificate = CertificateDer(broken.der);
-    authenticate(bench, &request)
+    authenticate(testbed, &request)
 }
 
 fn prepare(
-    bench: &mut Bench,
+    testbed: &mut Testbed,
     server: &Server,
-    spoil: impl FnOnce(&Bench, &mut PrepareDownloadRequest),
+    modify: impl FnOnce(&Testbed, &mut PrepareDownloadRequest),
 ) -> String {
-    let request = server.authenticate_server(challenge(bench));
-    let answer = bench.call(&request);
-    let mut request = server.prepare_download(bench, &answer, None);
-    spoil(bench, &mut request);
-    match bench.call(&request) {
+    let request = server.authenticate_server(challenge(testbed));
+    let answer = testbed.call(&request);
+    let mut request = server.prepare_download(testbed, &answer, None);
+    modify(testbed, &mut request);
+    match testbed.call(&request) {
         PrepareDownloadResponse::DownloadResponseOk(_) => "ok".to_owned(),
         PrepareDownloadResponse::DownloadResponseError(error) => error.download_error_code.to_string(),
     }
 }
 
-/// A download whose package is touched on its way: command and reason of the result, which is signed.
-fn install(bench: &mut Bench, server: &Server, spoil: impl FnOnce(&mut BoundProfilePackage)) -> String {
-    let mut goods = Goods::small(GOODS);
-    // More than one segment.
-    goods.pad(3000);
-    let prepared = server.prepare(bench);
-    let mut package = server.bind(bench, &prepared, &goods);
-    spoil(&mut package);
-    let result = load(bench, &package.to_der()).expect("an answer");
-    bench.check_result(&result);
+/// A download with a modified package. Returns command and reason of the signed result.
+fn install(testbed: &mut Testbed, server: &Server, modify: impl FnOnce(&mut BoundProfilePackage)) -> String {
+    let mut test_package = TestPackage::small(ATTACK_ICCID);
+    // Several segments.
+    test_package.pad(3000);
+    let prepared = server.prepare(testbed);
+    let mut package = server.bind(testbed, &prepared, &test_package);
+    modify(&mut package);
+    let result = load(testbed, &package.to_der()).expect("an installation result");
+    testbed.check_result(&result);
     outcome(&result).map_or_else(|(command, reason)| format!("{command}: {reason}"), |()| "ok".to_owned())
 }
 
@@ -88,207 +88,209 @@ fn segments(package: &mut BoundProfilePackage) -> &mut Vec<Vec<u8>> {
     &mut package.sequence_of86.0
 }
 
-type Deed = fn(&mut Bench, &mut Server) -> String;
+type Attack = fn(&mut Testbed, &mut Server) -> String;
 
 const IN_MAC: &str = "load-profile-elements(5): scp03t-security-error(8)";
 
-/// What is done, how the card answers, and how it is done.
-const DEEDS: [(&str, &str, Deed); 33] = [
-    ("a server that a stranger's CI vouches for", "ci-pk-unknown(7)", |bench, server| {
-        authenticate_with(bench, server, Defect::StrangerCi)
+/// Name of the attack, expected response, attack.
+const ATTACKS: [(&str, &str, Attack); 33] = [
+    ("a server with a certificate of an unknown CI", "ci-pk-unknown(7)", |testbed, server| {
+        authenticate_with(testbed, server, Defect::StrangerCi)
     }),
-    ("a server certificate that its CI did not sign", "invalid-certificate(1)", |bench, server| {
-        authenticate_with(bench, server, Defect::ForgedSignature)
+    ("a server certificate with a forged signature", "invalid-certificate(1)", |testbed, server| {
+        authenticate_with(testbed, server, Defect::ForgedSignature)
     }),
-    // A chip has no clock; this card goes by that of its world (the test cases of SGP.23 have expired ones refused).
-    ("a server certificate that has expired", "invalid-certificate(1)", |bench, server| {
-        authenticate_with(bench, server, Defect::Expired)
+    // A real card has no clock. This card uses the clock of its `World`, because the test cases of
+    // SGP.23 expect expired certificates to be refused.
+    ("an expired server certificate", "invalid-certificate(1)", |testbed, server| {
+        authenticate_with(testbed, server, Defect::Expired)
     }),
-    ("a server certificate of the wrong role", "invalid-oid(5)", |bench, server| {
-        authenticate_with(bench, server, Defect::WrongRole)
+    ("a server certificate of the wrong role", "invalid-oid(5)", |testbed, server| {
+        authenticate_with(testbed, server, Defect::WrongRole)
     }),
-    ("a TLS certificate where DPauth belongs", "invalid-oid(5)", |bench, server| {
-        let tls = bench.pki.credential(Role::DpTls, Curve::P256).unwrap();
+    ("a TLS certificate instead of CERT.DPauth", "invalid-oid(5)", |testbed, server| {
+        let tls = testbed.pki.credential(Role::DpTls, Curve::P256).unwrap();
         server.dp.auth = tls;
-        let request = server.authenticate_server(challenge(bench));
-        authenticate(bench, &request)
+        let request = server.authenticate_server(challenge(testbed));
+        authenticate(testbed, &request)
     }),
-    ("a CI that the card has no key under", "ci-pk-unknown(7)", |bench, server| {
+    ("a CI for which the card has no key", "ci-pk-unknown(7)", |testbed, server| {
         server.ci.0[0] ^= 1;
-        let request = server.authenticate_server(challenge(bench));
-        authenticate(bench, &request)
+        let request = server.authenticate_server(challenge(testbed));
+        authenticate(testbed, &request)
     }),
-    ("an authentication that nobody asked for", "no-session-context(4)", |bench, server| {
+    ("an authentication without GetEUICCChallenge", "no-session-context(4)", |testbed, server| {
         let request = server.authenticate_server([0; 16]);
-        authenticate(bench, &request)
+        authenticate(testbed, &request)
     }),
-    ("an authentication replayed in the next session", "euicc-challenge-mismatch(6)", |bench, server| {
-        let request = server.authenticate_server(challenge(bench));
-        assert_eq!(authenticate(bench, &request), "ok");
-        challenge(bench);
-        authenticate(bench, &request)
+    ("an authentication repeated in the next session", "euicc-challenge-mismatch(6)", |testbed, server| {
+        let request = server.authenticate_server(challenge(testbed));
+        assert_eq!(authenticate(testbed, &request), "ok");
+        challenge(testbed);
+        authenticate(testbed, &request)
     }),
-    ("an authentication replayed in its own session", "no-session-context(4)", |bench, server| {
-        let request = server.authenticate_server(challenge(bench));
-        assert_eq!(authenticate(bench, &request), "ok");
-        authenticate(bench, &request)
+    ("an authentication repeated in its own session", "no-session-context(4)", |testbed, server| {
+        let request = server.authenticate_server(challenge(testbed));
+        assert_eq!(authenticate(testbed, &request), "ok");
+        authenticate(testbed, &request)
     }),
     (
-        "an authentication over a challenge of the server's choice",
+        "an authentication with a challenge chosen by the server",
         "euicc-challenge-mismatch(6)",
-        |bench, server| {
-            challenge(bench);
+        |testbed, server| {
+            challenge(testbed);
             let request = server.authenticate_server([0x11; 16]);
-            authenticate(bench, &request)
+            authenticate(testbed, &request)
         },
     ),
-    // Another address under the server's own signature is for the LPA to notice: it knows where it went.
-    ("a server address changed on its way", "invalid-signature(2)", |bench, server| {
-        let mut request = server.authenticate_server(challenge(bench));
+    // A different address signed by the server itself must be detected by the LPA, which knows the
+    // server's address.
+    ("an altered server address", "invalid-signature(2)", |testbed, server| {
+        let mut request = server.authenticate_server(challenge(testbed));
         let mut signed = request.server_signed1.clone().into_value();
         signed.server_address = "elsewhere.example.com".to_owned();
         request.server_signed1 = Raw::new(signed);
-        authenticate(bench, &request)
+        authenticate(testbed, &request)
     }),
-    ("DPauth where DPpb belongs", "invalid-certificate(1)", |bench, server| {
-        prepare(bench, server, |_, request| {
+    ("CERT.DPauth instead of CERT.DPpb", "invalid-certificate(1)", |testbed, server| {
+        prepare(testbed, server, |_, request| {
             request.smdp_certificate = CertificateDer(server.dp.auth.certificate.der().to_vec());
         })
     }),
-    ("DPpb of another SM-DP+", "invalid-certificate(1)", |bench, server| {
-        prepare(bench, server, |bench, request| {
-            let other = bench.pki.issue_with(Defect::OtherOid, Role::DpPb, Curve::P256).unwrap();
+    ("CERT.DPpb of another SM-DP+", "invalid-certificate(1)", |testbed, server| {
+        prepare(testbed, server, |testbed, request| {
+            let other = testbed.pki.issue_with(Defect::OtherOid, Role::DpPb, Curve::P256).unwrap();
             request.smdp_certificate = CertificateDer(other.der);
         })
     }),
-    ("a download of another transaction", "invalid-transaction-id(5)", |bench, server| {
-        prepare(bench, server, |_, request| {
+    ("a download with another transaction ID", "invalid-transaction-id(5)", |testbed, server| {
+        prepare(testbed, server, |_, request| {
             let mut signed = request.smdp_signed2.clone().into_value();
             signed.transaction_id = TransactionId(vec![8; 4]);
             request.smdp_signed2 = Raw::new(signed);
         })
     }),
-    ("a download that the SM-DP+ did not sign", "invalid-signature(2)", |bench, server| {
-        prepare(bench, server, |_, request| request.smdp_signature2[9] ^= 0x80)
+    ("a download with an invalid signature", "invalid-signature(2)", |testbed, server| {
+        prepare(testbed, server, |_, request| request.smdp_signature2[9] ^= 0x80)
     }),
     (
         "a package of an earlier session",
         "initialise-secure-channel(0): invalid-signature(2)",
-        |bench, server| {
-            let prepared = server.prepare(bench);
-            let early = server.bind(bench, &prepared, &Goods::small(GOODS));
-            install(bench, server, |package| *package = early)
+        |testbed, server| {
+            let prepared = server.prepare(testbed);
+            let early = server.bind(testbed, &prepared, &TestPackage::small(ATTACK_ICCID));
+            install(testbed, server, |package| *package = early)
         },
     ),
-    ("a package without an agreement", "6985", |bench, server| {
-        let prepared = server.prepare(bench);
-        let package = server.bind(bench, &prepared, &Goods::small(GOODS)).to_der();
-        bench.reset();
-        bench.es10(&loading_pieces(&package).unwrap()[0]).unwrap_err()
+    ("a package without PrepareDownload", "6985", |testbed, server| {
+        let prepared = server.prepare(testbed);
+        let package = server.bind(testbed, &prepared, &TestPackage::small(ATTACK_ICCID)).to_der();
+        testbed.reset();
+        testbed.es10(&loading_pieces(&package).unwrap()[0]).unwrap_err()
     }),
-    ("segments in another order", IN_MAC, |bench, server| {
-        install(bench, server, |package| segments(package).swap(0, 1))
+    ("reordered segments", IN_MAC, |testbed, server| {
+        install(testbed, server, |package| segments(package).swap(0, 1))
     }),
-    ("a segment left out", IN_MAC, |bench, server| {
-        install(bench, server, |package| {
+    ("a missing segment", IN_MAC, |testbed, server| {
+        install(testbed, server, |package| {
             segments(package).remove(1);
         })
     }),
-    ("a segment sent twice", IN_MAC, |bench, server| {
-        install(bench, server, |package| {
+    ("a repeated segment", IN_MAC, |testbed, server| {
+        install(testbed, server, |package| {
             let again = segments(package)[0].clone();
             segments(package).insert(1, again);
         })
     }),
-    ("a segment with one bit changed", IN_MAC, |bench, server| {
-        install(bench, server, |package| segments(package)[1][40] ^= 4)
+    ("a segment with an inverted bit", IN_MAC, |testbed, server| {
+        install(testbed, server, |package| segments(package)[1][40] ^= 4)
     }),
     (
-        "the last segment left out",
+        "a missing last segment",
         "load-profile-elements(5): install-failed-due-to-pe-processing-error(12)",
-        |bench, server| {
-            install(bench, server, |package| {
+        |testbed, server| {
+            install(testbed, server, |package| {
                 segments(package).pop();
             })
         },
     ),
-    ("the profile's own keys left out", IN_MAC, |bench, server| {
-        install(bench, server, |package| package.second_sequence_of87 = None)
+    ("missing profile protection keys", IN_MAC, |testbed, server| {
+        install(testbed, server, |package| package.second_sequence_of87 = None)
     }),
-    ("enabling what is enabled", "profile-not-in-disabled-state(2)", |bench, _| {
-        bench.enable(ENABLED.parse().unwrap(), true).to_string()
+    ("enabling an enabled profile", "profile-not-in-disabled-state(2)", |testbed, _| {
+        testbed.enable(ENABLED.parse().unwrap(), true).to_string()
     }),
-    ("disabling what is not enabled", "profile-not-in-enabled-state(2)", |bench, _| {
-        bench.disable(DISABLED.parse().unwrap(), true).to_string()
+    ("disabling a disabled profile", "profile-not-in-enabled-state(2)", |testbed, _| {
+        testbed.disable(DISABLED.parse().unwrap(), true).to_string()
     }),
-    ("deleting what is enabled", "profile-not-in-disabled-state(2)", |bench, _| {
-        bench.delete(ENABLED.parse().unwrap()).to_string()
+    ("deleting an enabled profile", "profile-not-in-disabled-state(2)", |testbed, _| {
+        testbed.delete(ENABLED.parse().unwrap()).to_string()
     }),
-    ("UPDATE BINARY of EF.IMSI without ADM", "6982", |bench, _| {
-        bench.expect("00A4040C07 A0000000871002", "9000");
-        bench.expect("00A4000C02 6F07", "9000");
-        bench.apdu("00D6000009 080910101032547698")
+    ("UPDATE BINARY of EF.IMSI without ADM", "6982", |testbed, _| {
+        testbed.expect("00A4040C07 A0000000871002", "9000");
+        testbed.expect("00A4000C02 6F07", "9000");
+        testbed.apdu("00D6000009 080910101032547698")
     }),
-    ("STORE DATA where no ISD-R is selected", "6D00", |bench, _| bench.apdu("80E2910003 BF2E00")),
-    ("STORE DATA where nothing is, on a channel opened from the ISD-R's", "6D00", |bench, _| {
-        bench.reset();
-        bench.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");
-        bench.expect("0070000001", "01 9000");
-        bench.apdu("81E2910003 BF2E00")
+    ("STORE DATA without a selected ISD-R", "6D00", |testbed, _| testbed.apdu("80E2910003 BF2E00")),
+    ("STORE DATA on a channel opened from the channel of the ISD-R", "6D00", |testbed, _| {
+        testbed.reset();
+        testbed.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");
+        testbed.expect("0070000001", "01 9000");
+        testbed.apdu("81E2910003 BF2E00")
     }),
-    ("STORE DATA on a channel that is not open", "6881", |bench, _| bench.apdu("83E2910003 BF2E00")),
-    ("the second block of a command whose first never came", "6A86", |bench, _| {
-        bench.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");
-        bench.apdu("80E2910103 BF2E00")
+    ("STORE DATA on a closed channel", "6881", |testbed, _| testbed.apdu("83E2910003 BF2E00")),
+    ("the second block of a command without the first", "6A86", |testbed, _| {
+        testbed.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");
+        testbed.apdu("80E2910103 BF2E00")
     }),
-    ("selecting an ISD-P", "6A82", |bench, _| bench.apdu(&format!("00A4040C10 {}", Aid::isd_p(0x10)))),
-    ("a command of ES10 with something after it", "6A80", |bench, _| bench.es10_text("BF2E0000")),
+    ("selecting an ISD-P", "6A82", |testbed, _| testbed.apdu(&format!("00A4040C10 {}", Aid::isd_p(0x10)))),
+    ("an ES10 command with additional data", "6A80", |testbed, _| testbed.es10_text("BF2E0000")),
 ];
 
 #[test]
-fn every_deed_is_answered_rightly_and_leaves_nothing_behind() {
-    let (mut bench, _) = card_in_use();
-    let profiles = bench.profiles();
-    let (start, before) = (bench.moment(), bench.memory());
-    for (deed, expected, commit) in DEEDS {
-        bench.back_to(&start);
-        let mut server = Server::new(&bench, Curve::P256);
-        assert_eq!(commit(&mut bench, &mut server), expected, "{deed}");
-        assert_eq!(bench.memory(), before, "{deed}");
-        bench.reset();
-        assert_eq!(bench.profiles(), profiles, "{deed}");
+fn every_attack_gets_its_response_and_has_no_effect() {
+    let (mut testbed, _) = card_in_use();
+    let profiles = testbed.profiles();
+    let (start, before) = (testbed.snapshot(), testbed.memory());
+    for (attack, expected, execute) in ATTACKS {
+        testbed.restore(&start);
+        let mut server = Server::new(&testbed, Curve::P256);
+        assert_eq!(execute(&mut testbed, &mut server), expected, "{attack}");
+        assert_eq!(testbed.memory(), before, "{attack}");
+        testbed.reset();
+        assert_eq!(testbed.profiles(), profiles, "{attack}");
     }
 }
 
 #[test]
-fn after_the_whole_hostile_set_an_honest_server_is_served() {
-    let (mut bench, mut server) = card_in_use();
-    for (_, _, commit) in DEEDS {
-        bench.reset();
-        commit(&mut bench, &mut server);
-        server = Server::new(&bench, Curve::P256);
+fn after_all_attacks_a_download_succeeds() {
+    let (mut testbed, mut server) = card_in_use();
+    for (_, _, execute) in ATTACKS {
+        testbed.reset();
+        execute(&mut testbed, &mut server);
+        server = Server::new(&testbed, Curve::P256);
     }
-    assert_eq!(outcome(&server.download(&mut bench, &Goods::small(GOODS))), Ok(()));
+    assert_eq!(outcome(&server.download(&mut testbed, &TestPackage::small(ATTACK_ICCID))), Ok(()));
 }
 
 #[test]
-fn a_package_cut_off_at_any_octet_installs_nothing() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let prepared = server.prepare(&mut bench);
-    let package = server.bind(&bench, &prepared, &Goods::small(GOODS)).to_der();
+fn a_package_truncated_at_any_octet_installs_nothing() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let prepared = server.prepare(&mut testbed);
+    let package = server.bind(&testbed, &prepared, &TestPackage::small(ATTACK_ICCID)).to_der();
     let pieces = loading_pieces(&package).unwrap();
-    let (agreed, before) = (bench.moment(), bench.memory());
+    let (agreed, before) = (testbed.snapshot(), testbed.memory());
     let mut cuts = 0;
     for (number, piece) in pieces.iter().enumerate() {
-        bench.back_to(&agreed);
-        assert!(send(&mut bench, &pieces[..number]).is_none());
-        let there = bench.moment();
+        testbed.restore(&agreed);
+        assert!(send(&mut testbed, &pieces[..number]).is_none());
+        let there = testbed.snapshot();
         for length in 1..piece.len() {
-            bench.back_to(&there);
+            testbed.restore(&there);
             cuts += 1;
-            match bench.es10(&piece[..length]) {
-                // A header alone is no offence, if all else follows.
+            match testbed.es10(&piece[..length]) {
+                // A header alone is permitted, because its contents may follow.
                 Ok(answer) if answer.is_empty() => {}
                 Ok(answer) => {
                     let result = ProfileInstallationResult::from_der(&answer).unwrap();
@@ -297,29 +299,29 @@ fn a_package_cut_off_at_any_octet_installs_nothing() {
                 }
                 Err(status) => assert_eq!(status, "6A80", "piece {number}, {length} octets"),
             }
-            assert_eq!(bench.memory(), before);
+            assert_eq!(testbed.memory(), before);
         }
     }
     assert!(cuts > 400, "{cuts}");
-    bench.back_to(&agreed);
-    assert_eq!(outcome(&send(&mut bench, &pieces).unwrap()), Ok(()));
+    testbed.restore(&agreed);
+    assert_eq!(outcome(&send(&mut testbed, &pieces).unwrap()), Ok(()));
 }
 
 #[test]
-fn challenges_are_the_dices() {
-    let mut bench = Bench::new();
-    let mut seen: Vec<_> = (0..50).map(|_| challenge(&mut bench)).collect();
+fn challenges_are_random() {
+    let mut testbed = Testbed::new();
+    let mut seen: Vec<_> = (0..50).map(|_| challenge(&mut testbed)).collect();
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 50);
 }
 
 #[test]
-fn random_octets_always_have_an_answer() {
+fn random_commands_always_get_a_response() {
     let dice = SeededDice::from_text("hostile");
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let goods = Goods::small(GOODS);
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let test_package = TestPackage::small(ATTACK_ICCID);
     let number = |below: usize| {
         let mut octets = [0; 4];
         dice.fill(&mut octets);
@@ -328,16 +330,16 @@ fn random_octets_always_have_an_answer() {
     for round in 0..20_000 {
         let mut command = vec![0; number(40)];
         dice.fill(&mut command);
-        let answer = bench.card.transmit(&command);
+        let answer = testbed.card.transmit(&command);
         assert!(answer.len() >= 2, "round {round}: {command:02X?}");
     }
-    bench.reset();
-    // The same at the ISD-R: truncations and single-octet changes of real requests.
+    testbed.reset();
+    // Truncated and modified requests to the ISD-R.
     let mut requests = Vec::new();
-    let challenge = challenge(&mut bench);
+    let challenge = challenge(&mut testbed);
     requests.push(server.authenticate_server(challenge).to_der());
-    let prepared = server.prepare(&mut bench);
-    requests.extend(loading_pieces(&server.bind(&bench, &prepared, &goods).to_der()).unwrap());
+    let prepared = server.prepare(&mut testbed);
+    requests.extend(loading_pieces(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap());
     requests.push(vec![0xBF, 0x2D, 0x06, 0x5C, 0x04, 0x5A, 0x9F, 0x70, 0x4F]);
     requests
         .push(vec![0xBF, 0x31, 0x11, 0xA0, 0x0C, 0x5A, 0x0A, 0x98, 0, 1, 3, 2, 5, 4, 7, 6, 9, 0x81, 1, 0xFF]);
@@ -352,23 +354,23 @@ fn random_octets_always_have_an_answer() {
             _ => {}
         }
         if number(10) == 0 {
-            server.prepare(&mut bench);
+            server.prepare(&mut testbed);
         }
-        let _ = bench.es10(&request);
-        bench.profiles();
+        let _ = testbed.es10(&request);
+        testbed.profiles();
     }
 }
 
 #[test]
-fn signatures_are_over_what_was_sent() {
-    // A BOOLEAN that is not DER cannot be re-encoded into one that is: the card does not take it at all.
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let request = server.authenticate_server(challenge(&mut bench));
-    let answer = bench.call(&request);
-    let request = server.prepare_download(&bench, &answer, None).to_der();
+fn a_request_that_is_not_der_is_refused() {
+    // A BOOLEAN that is not DER would change if it were re-encoded. The card refuses the request.
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let request = server.authenticate_server(challenge(&mut testbed));
+    let answer = testbed.call(&request);
+    let request = server.prepare_download(&testbed, &answer, None).to_der();
     let at = request.windows(3).position(|octets| octets == [1, 1, 0]).unwrap();
     let mut changed = request.clone();
     changed[at + 2] = 1;
-    assert_eq!(bench.es10(&changed), Err("6A80".to_owned()));
+    assert_eq!(testbed.es10(&changed), Err("6A80".to_owned()));
 }

@@ -1,7 +1,7 @@
-//! A USIM that was built from a description, on the card, against a Milenage by other hands: osmo-auc-gen of libosmocore
-//! (Debian: libosmocore-utils), which is the network.
+//! A profile built from a description, tested against an independent Milenage implementation:
+//! osmo-auc-gen of libosmocore (Debian: libosmocore-utils) in the role of the network.
 //!
-//! osmo-auc-gen has no TUAK: that is held against the vectors of TS 35.232 in `crypto`.
+//! osmo-auc-gen does not support TUAK, which is tested with the vectors of TS 35.232 in `crypto`.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -10,31 +10,32 @@ use profile::Description;
 use profile::description::{FilesBy, Format};
 use world::{Dice, SeededDice};
 
-use super::bench::Bench;
 use super::files::{SELECT_USIM, with_enabled};
-use super::server::Goods;
+use super::server::TestPackage;
+use super::testbed::Testbed;
 
 const KI: &str = "000102030405060708090a0b0c0d0e0f";
 const OP: &str = "101112131415161718191a1b1c1d1e1f";
 const RAND: &str = "00112233445566778899aabbccddeeff";
 
-/// A card with the profile of a description that says `opc` or `op`.
-fn card(format: Format, files: FilesBy, ki: &str, (name, value): (&str, &str)) -> Bench {
+/// A card with the profile of a description with `opc` or `op`.
+fn card(format: Format, files: FilesBy, ki: &str, (name, value): (&str, &str)) -> Testbed {
     let text = format!(
         "iccid = '89724990000000000126'\nimsi = '724990000000012'\n[authentication]\nki = '{ki}'\n{name} = '{value}'\n"
     );
     let description = Description { format, files, ..Description::parse(&text).unwrap() };
-    let mut bench = with_enabled(&Goods::of(description.build().unwrap().encode()));
-    bench.read(SELECT_USIM);
-    bench
+    let mut testbed = with_enabled(&TestPackage::of(description.build().unwrap().encode()));
+    testbed.read(SELECT_USIM);
+    testbed
 }
 
-/// AUTHENTICATE in the 3G context with these, in hex digits.
+/// AUTHENTICATE in the 3G context with these values in hexadecimal.
 fn challenge(rand: &str, autn: &str) -> String {
     format!("0088008122 10{rand} 10{autn}")
 }
 
-/// RES, CK and IK of a success: tag, then each after its length. TS 31.102 section 7.1.2.1.
+/// RES, CK and IK of a successful response: tag, then each with its length. TS 31.102 section
+/// 7.1.2.1.
 fn success(answer: &str) -> [String; 3] {
     let octets = hex::decode(answer).unwrap();
     let (tag, mut rest) = octets.split_first().unwrap();
@@ -46,22 +47,22 @@ fn success(answer: &str) -> [String; 3] {
     })
 }
 
-/// AUTS of a synchronisation failure.
+/// The AUTS of a synchronisation failure.
 fn synchronisation_failure(answer: &str) -> String {
     answer.strip_prefix("DC0E").unwrap_or_else(|| panic!("{answer}")).to_ascii_lowercase()
 }
 
-/// What osmo-auc-gen says to these arguments; nothing where it is not installed.
+/// Runs osmo-auc-gen and returns its output; `None` if it is not installed.
 fn osmo_auc_gen(arguments: &[&str]) -> Option<BTreeMap<String, String>> {
     let output =
         Command::new("osmo-auc-gen").args(["-3", "-a", "MILENAGE", "-f", "8000"]).args(arguments).output();
     let Ok(output) = output else {
-        println!("skipped: there is no osmo-auc-gen (Debian: libosmocore-utils)");
+        println!("skipped: osmo-auc-gen is not installed (Debian: libosmocore-utils)");
         return None;
     };
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let lines = said.lines().filter_map(|line| line.split_once(':'));
+    let output_text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{output_text}{}", String::from_utf8_lossy(&output.stderr));
+    let lines = output_text.lines().filter_map(|line| line.split_once(':'));
     Some(lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
 }
 
@@ -69,9 +70,9 @@ fn keys(vector: &BTreeMap<String, String>) -> [String; 3] {
     ["RES", "CK", "IK"].map(|name| vector[name].clone())
 }
 
-/// What osmo-auc-gen 1.7.0 made with K and OPc, and with K and OP: AUTN of SQN 32, RES, CK, IK, and AUTN of SQN 64, with which
-/// it went on after the AUTS that stands last (SQN.MS 32).
-const MADE: [(&str, [&str; 5], &str); 2] = [
+/// Output of osmo-auc-gen 1.7.0 with K and OPc, and with K and OP: AUTN of SQN 32, RES, CK, IK, and
+/// AUTN of SQN 64, which continues after the AUTS given last (SQN.MS 32).
+const PRECOMPUTED: [(&str, [&str; 5], &str); 2] = [
     (
         "opc",
         [
@@ -97,12 +98,12 @@ const MADE: [(&str, [&str; 5], &str); 2] = [
 ];
 
 #[test]
-fn a_built_usim_answers_as_libosmocore_has_reckoned() {
-    for (name, [autn, res, ck, ik, after], auts) in MADE {
-        let mut bench = card(Format::V2_3, FilesBy::Templates, KI, (name, OP));
-        assert_eq!(success(&bench.read(&challenge(RAND, autn))), [res, ck, ik], "{name}");
-        assert_eq!(synchronisation_failure(&bench.read(&challenge(RAND, autn))), auts, "{name}");
-        assert_eq!(success(&bench.read(&challenge(RAND, after))), [res, ck, ik], "{name}, after AUTS");
+fn a_built_usim_matches_the_precomputed_values_of_libosmocore() {
+    for (name, [autn, res, ck, ik, after], auts) in PRECOMPUTED {
+        let mut testbed = card(Format::V2_3, FilesBy::Templates, KI, (name, OP));
+        assert_eq!(success(&testbed.read(&challenge(RAND, autn))), [res, ck, ik], "{name}");
+        assert_eq!(synchronisation_failure(&testbed.read(&challenge(RAND, autn))), auts, "{name}");
+        assert_eq!(success(&testbed.read(&challenge(RAND, after))), [res, ck, ik], "{name}, after AUTS");
     }
 }
 
@@ -119,23 +120,24 @@ fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
         for files in [FilesBy::Templates, FilesBy::Paths] {
             for (name, argument) in [("opc", "-o"), ("op", "-O")] {
                 let (ki, op, rand) = (draw(), draw(), draw());
-                let mine = ["-k", &ki, argument, &op, "-r", &rand];
-                let ask = |more: [&str; 2]| osmo_auc_gen(&[&mine[..], &more].concat());
-                let Some(first) = ask(["-s", "3232"]) else { return };
-                let mut bench = card(format, files, &ki, (name, &op));
+                let arguments = ["-k", &ki, argument, &op, "-r", &rand];
+                let generate = |more: [&str; 2]| osmo_auc_gen(&[&arguments[..], &more].concat());
+                let Some(first) = generate(["-s", "3232"]) else { return };
+                let mut testbed = card(format, files, &ki, (name, &op));
 
-                assert_eq!(success(&bench.read(&challenge(&rand, &first["AUTN"]))), keys(&first));
-                // The same again: the card's AUTS is what osmo-auc-gen goes on from.
-                let auts = synchronisation_failure(&bench.read(&challenge(&rand, &first["AUTN"])));
-                let next = ask(["--auts", &auts]).unwrap();
+                assert_eq!(success(&testbed.read(&challenge(&rand, &first["AUTN"]))), keys(&first));
+                // The same AUTN again: osmo-auc-gen continues from the AUTS of the card.
+                let auts = synchronisation_failure(&testbed.read(&challenge(&rand, &first["AUTN"])));
+                let next = generate(["--auts", &auts]).unwrap();
                 assert!(next["SQN"].parse::<u64>().unwrap() > 3232, "{next:?}");
-                // Made with another key, or altered under way: the card authenticates nobody, and counts nothing.
-                let stranger = osmo_auc_gen(&["-k", &op, argument, &op, "-r", &rand, "-s", "6464"]).unwrap();
-                bench.expect(&challenge(&rand, &stranger["AUTN"]), "9862");
-                bench.expect(&challenge(&rand, &altered(&next["AUTN"])), "9862");
-                bench.expect(&challenge(&altered(&rand), &next["AUTN"]), "9862");
+                // With another key or altered values the authentication fails and nothing is
+                // counted.
+                let other = osmo_auc_gen(&["-k", &op, argument, &op, "-r", &rand, "-s", "6464"]).unwrap();
+                testbed.expect(&challenge(&rand, &other["AUTN"]), "9862");
+                testbed.expect(&challenge(&rand, &altered(&next["AUTN"])), "9862");
+                testbed.expect(&challenge(&altered(&rand), &next["AUTN"]), "9862");
 
-                assert_eq!(success(&bench.read(&challenge(&rand, &next["AUTN"]))), keys(&next));
+                assert_eq!(success(&testbed.read(&challenge(&rand, &next["AUTN"]))), keys(&next));
                 cards += 1;
             }
         }
@@ -143,7 +145,7 @@ fn a_built_usim_and_osmo_auc_gen_authenticate_each_other() {
     println!("{cards} cards");
 }
 
-/// The last bit is another.
+/// Inverts the last bit.
 fn altered(digits: &str) -> String {
     let mut octets = hex::decode(digits).unwrap();
     *octets.last_mut().unwrap() ^= 1;

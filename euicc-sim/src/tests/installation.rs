@@ -1,5 +1,6 @@
-//! LoadBoundProfilePackage refuses what it should, says why, and leaves nothing behind: SGP.22 sections 2.5.6 and 5.7.6.
-//! One case of every reason is in `results`, what is done to a package on its way in `hostile`; here is what else there is.
+//! Refusals of LoadBoundProfilePackage: the reason is reported and nothing is installed, SGP.22
+//! sections 2.5.6 and 5.7.6. `results` has one case per reason, `hostile` has modified packages,
+//! and this module the remaining cases.
 
 use crypto::Curve;
 use profile::element::{
@@ -16,46 +17,50 @@ use rsp::sgp22::es10b::{CancelSessionRequest, CancelSessionResponse, PrepareDown
 use rsp::sgp22::{CancelSessionReason, EuiccInfo2, IconType, ProfileClass, ppr};
 use world::RamMemory;
 
-use super::bench::{Bench, pki};
 use super::download::ICCID;
 use super::mutual_authentication::challenge;
-use super::server::{Goods, Server, load, outcome, send};
+use super::server::{Server, TestPackage, load, outcome, send};
+use super::testbed::{Testbed, pki};
 use crate::CardDescription;
 
-/// What the card makes of a package, having seen to it that a refusal leaves nothing.
-fn load_spoilt(
+/// Loads a modified package. Asserts that a refusal has no effect and that the correct package can
+/// be installed afterwards.
+fn load_modified(
     change_request: impl FnOnce(&mut InitialiseSecureChannelRequest),
-    change_goods: impl FnOnce(&mut Goods),
+    change_goods: impl FnOnce(&mut TestPackage),
     change_package: impl FnOnce(&mut BoundProfilePackage),
 ) -> Result<(), (BppCommandId, ErrorReason)> {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let mut goods = Goods::small(ICCID);
-    change_goods(&mut goods);
-    let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut bench) else { panic!() };
-    let mut package = server.bind_to(&bench, &ok, &goods, change_request);
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let mut test_package = TestPackage::small(ICCID);
+    change_goods(&mut test_package);
+    let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut testbed) else { panic!() };
+    let mut package = server.bind_to(&testbed, &ok, &test_package, change_request);
     change_package(&mut package);
-    let before = free_memory(&mut bench);
-    let result = load(&mut bench, &package.to_der()).expect("an answer");
+    let before = free_memory(&mut testbed);
+    let result = load(&mut testbed, &package.to_der()).expect("an installation result");
     let outcome = outcome(&result);
     if outcome.is_err() {
-        assert!(bench.profiles().is_empty());
-        assert_eq!(free_memory(&mut bench), before);
-        bench.reset();
-        assert!(bench.profiles().is_empty());
-        // And the way is free for the right package.
-        assert_eq!(super::server::outcome(&server.download(&mut bench, &Goods::small(ICCID))), Ok(()));
+        assert!(testbed.profiles().is_empty());
+        assert_eq!(free_memory(&mut testbed), before);
+        testbed.reset();
+        assert!(testbed.profiles().is_empty());
+        // The correct package can be installed.
+        assert_eq!(
+            super::server::outcome(&server.download(&mut testbed, &TestPackage::small(ICCID))),
+            Ok(())
+        );
     }
     outcome
 }
 
-fn free_memory(bench: &mut Bench) -> Vec<u8> {
-    let info = bench.es10(&[0xBF, 0x22, 0]).unwrap();
+fn free_memory(testbed: &mut Testbed) -> Vec<u8> {
+    let info = testbed.es10(&[0xBF, 0x22, 0]).unwrap();
     EuiccInfo2::from_der(&info).unwrap().ext_card_resource
 }
 
 #[test]
-fn a_first_request_that_does_not_fit_is_refused() {
+fn an_unsupported_initialise_secure_channel_is_refused() {
     use BppCommandId as Id;
     use ErrorReason as Why;
     type Change = fn(&mut InitialiseSecureChannelRequest);
@@ -65,12 +70,12 @@ fn a_first_request_that_does_not_fit_is_refused() {
         (Why::INCORRECT_INPUT_VALUES, |request| request.smdp_otpk = vec![4; 65]),
     ];
     for (why, change) in signed {
-        assert_eq!(load_spoilt(change, |_| {}, |_| {}), Err((Id::INITIALISE_SECURE_CHANNEL, why)));
+        assert_eq!(load_modified(change, |_| {}, |_| {}), Err((Id::INITIALISE_SECURE_CHANNEL, why)));
     }
 }
 
 #[test]
-fn segments_that_were_touched_are_refused() {
+fn altered_segments_are_refused() {
     use BppCommandId as Id;
     fn last_octet(segment: &mut [u8]) {
         *segment.last_mut().unwrap() ^= 1;
@@ -88,12 +93,12 @@ fn segments_that_were_touched_are_refused() {
         }),
     ];
     for (command, why, change) in cases {
-        assert_eq!(load_spoilt(|_| {}, |_| {}, change), Err((command, why)));
+        assert_eq!(load_modified(|_| {}, |_| {}, change), Err((command, why)));
     }
 }
 
 #[test]
-fn metadata_that_the_card_may_not_take_are_refused() {
+fn invalid_metadata_are_refused() {
     use ErrorReason as Why;
     type Change = fn(&mut StoreMetadataRequest);
     let cases: [(Why, Change); 6] = [
@@ -111,38 +116,38 @@ fn metadata_that_the_card_may_not_take_are_refused() {
             let receivers = metadata.notification_configuration_info.as_mut().unwrap();
             receivers[0].notification_address = "not an address".to_owned();
         }),
-        // Nobody to ask the RAT about.
+        // Without a profile owner the RAT cannot be evaluated.
         (Why::PPR_NOT_ALLOWED, |metadata| metadata.profile_policy_rules = Some(BitString::of(&[ppr::PPR1]))),
     ];
     for (why, change) in cases {
-        let outcome = load_spoilt(|_| {}, |goods| change(&mut goods.metadata), |_| {});
+        let outcome = load_modified(|_| {}, |test_package| change(&mut test_package.metadata), |_| {});
         assert_eq!(outcome, Err((BppCommandId::STORE_METADATA, why)));
     }
 }
 
 #[test]
-fn packages_that_are_none_are_refused() {
+fn malformed_packages_are_refused() {
     let elements = BppCommandId::LOAD_PROFILE_ELEMENTS;
     let processing = ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR;
-    type Change = fn(&mut Goods);
+    type Change = fn(&mut TestPackage);
     let cases: [Change; 2] = [
-        |goods| goods.package.extend([0xAA, 0x05, 0xA0, 0x03, 0x81, 0x01, 0x02]),
-        |goods| goods.package = goods.package[..goods.package.len() - 9].to_vec(),
+        |test_package| test_package.package.extend([0xAA, 0x05, 0xA0, 0x03, 0x81, 0x01, 0x02]),
+        |test_package| test_package.package = test_package.package[..test_package.package.len() - 9].to_vec(),
     ];
     for (number, change) in cases.into_iter().enumerate() {
-        assert_eq!(load_spoilt(|_| {}, change, |_| {}), Err((elements, processing)), "case {number}");
+        assert_eq!(load_modified(|_| {}, change, |_| {}), Err((elements, processing)), "case {number}");
     }
 }
 
 #[test]
-fn a_package_that_needs_what_the_card_lacks_is_refused() {
+fn a_package_with_an_unsupported_mandatory_service_is_refused() {
     let lacks = |description: &mut CardDescription| description.capabilities.uicc_capability.clear();
-    let mut bench = Bench::with(pki(), lacks, RamMemory::default());
-    let server = Server::new(&bench, Curve::P256);
-    let mut package = Package::decode(&Goods::small(ICCID).package).unwrap();
+    let mut testbed = Testbed::with(pki(), lacks, RamMemory::default());
+    let server = Server::new(&testbed, Curve::P256);
+    let mut package = Package::decode(&TestPackage::small(ICCID).package).unwrap();
     let Some(ProfileElement::Header(header)) = package.elements.first_mut() else { panic!() };
     header.mandatory_services.services.push(Service::USIM);
-    let result = server.download(&mut bench, &Goods::of(package.encode()));
+    let result = server.download(&mut testbed, &TestPackage::of(package.encode()));
     let why = ErrorReason::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR;
     assert_eq!(outcome(&result), Err((BppCommandId::LOAD_PROFILE_ELEMENTS, why)));
     let FinalResult::ErrorResult(error) = &result.profile_installation_result_data.final_result else {
@@ -153,7 +158,7 @@ fn a_package_that_needs_what_the_card_lacks_is_refused() {
 }
 
 #[test]
-fn a_test_profile_has_test_keys() {
+fn a_test_profile_must_have_test_keys() {
     let Some((_, package)) = super::files::ts48("der").into_iter().next() else { return };
     for (algorithm, key, expected) in [
         (AlgorithmId::USIM_TEST_ALGORITHM, [9; 16], Ok(())),
@@ -176,17 +181,17 @@ fn a_test_profile_has_test_keys() {
                 own.opc = if algorithm == AlgorithmId::TUAK { [7; 32].into() } else { [7; 16].into() };
             }
         }
-        let mut bench = Bench::new();
-        let server = Server::new(&bench, Curve::P256);
-        let mut goods = Goods::of(package.encode());
-        goods.metadata.profile_class = Some(ProfileClass::TEST);
-        let found = outcome(&server.download(&mut bench, &goods)).map_err(|(_, why)| why);
+        let mut testbed = Testbed::new();
+        let server = Server::new(&testbed, Curve::P256);
+        let mut test_package = TestPackage::of(package.encode());
+        test_package.metadata.profile_class = Some(ProfileClass::TEST);
+        let found = outcome(&server.download(&mut testbed, &test_package)).map_err(|(_, why)| why);
         assert_eq!(found, expected, "{algorithm}");
     }
 }
 
 #[test]
-fn files_need_room_too() {
+fn files_are_charged_to_the_memory() {
     for descriptor in ["4121", "7921"] {
         let octets = |digits| Octets::from_hex(digits).unwrap();
         let iccid = *b"\x89\x01\x02\x03\x04\x05\x06\x07\x08\x9F";
@@ -202,34 +207,38 @@ fn files_need_room_too() {
         let element =
             GenericFileManagement { header, commands: vec![vec![large]], unknown: Default::default() };
         package.elements.insert(package.elements.len() - 1, ProfileElement::GenericFileManagement(element));
-        let goods = Goods::of(package.encode());
+        let test_package = TestPackage::of(package.encode());
         let full = ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE;
         let full = Err((BppCommandId::LOAD_PROFILE_ELEMENTS, full));
         for (size, expected) in [(0x4000, full), (0x8000, Ok(()))] {
-            let mut bench = Bench::with(pki(), |card| card.memory_size = size, RamMemory::default());
-            let server = Server::new(&bench, Curve::P256);
-            assert_eq!(outcome(&server.download(&mut bench, &goods)), expected, "{descriptor} {size:X}");
+            let mut testbed = Testbed::with(pki(), |card| card.memory_size = size, RamMemory::default());
+            let server = Server::new(&testbed, Curve::P256);
+            assert_eq!(
+                outcome(&server.download(&mut testbed, &test_package)),
+                expected,
+                "{descriptor} {size:X}"
+            );
         }
     }
 }
 
 #[test]
-fn a_package_cut_short_or_sent_at_the_wrong_time_installs_nothing() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let prepared = server.prepare(&mut bench);
-    let package = server.bind(&bench, &prepared, &Goods::small(ICCID)).to_der();
+fn an_incomplete_or_unexpected_package_installs_nothing() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let prepared = server.prepare(&mut testbed);
+    let package = server.bind(&testbed, &prepared, &TestPackage::small(ICCID)).to_der();
     let pieces = loading_pieces(&package).unwrap();
-    // All but the last piece, then something else: no answer, no profile.
-    assert!(send(&mut bench, &pieces[..pieces.len() - 1]).is_none());
-    challenge(&mut bench);
-    assert_eq!(bench.es10(pieces.last().unwrap()), Err("6985".to_owned()));
-    assert!(bench.profiles().is_empty());
-    // A package of a session that is over.
-    assert_eq!(bench.es10(&pieces[0]), Err("6985".to_owned()));
-    // The same bytes in a new session are bound to another key.
-    server.prepare(&mut bench);
-    let result = load(&mut bench, &package).unwrap();
+    // All segments but the last, then another command: no result, no profile.
+    assert!(send(&mut testbed, &pieces[..pieces.len() - 1]).is_none());
+    challenge(&mut testbed);
+    assert_eq!(testbed.es10(pieces.last().unwrap()), Err("6985".to_owned()));
+    assert!(testbed.profiles().is_empty());
+    // A package of a finished session.
+    assert_eq!(testbed.es10(&pieces[0]), Err("6985".to_owned()));
+    // In a new session the package is bound to the wrong key.
+    server.prepare(&mut testbed);
+    let result = load(&mut testbed, &package).unwrap();
     assert_eq!(
         outcome(&result),
         Err((BppCommandId::INITIALISE_SECURE_CHANNEL, ErrorReason::INVALID_SIGNATURE))
@@ -237,95 +246,95 @@ fn a_package_cut_short_or_sent_at_the_wrong_time_installs_nothing() {
 }
 
 #[test]
-fn memory_runs_out_in_the_middle_and_comes_back_whole() {
-    let mut bench = Bench::with(pki(), |card| card.memory_size = 9000, RamMemory::default());
-    let server = Server::new(&bench, Curve::P256);
-    let free = free_memory(&mut bench);
-    let mut first = Goods::small(ICCID);
+fn memory_that_runs_out_is_released_completely() {
+    let mut testbed = Testbed::with(pki(), |card| card.memory_size = 9000, RamMemory::default());
+    let server = Server::new(&testbed, Curve::P256);
+    let free = free_memory(&mut testbed);
+    let mut first = TestPackage::small(ICCID);
     first.pad(5000);
-    let mut second = Goods::small("8900012345678901242");
+    let mut second = TestPackage::small("8900012345678901242");
     second.pad(5000);
     for _ in 0..2 {
-        assert_eq!(outcome(&server.download(&mut bench, &first)), Ok(()));
-        let left = free_memory(&mut bench);
+        assert_eq!(outcome(&server.download(&mut testbed, &first)), Ok(()));
+        let left = free_memory(&mut testbed);
         assert_ne!(left, free);
         let full = ErrorReason::INSTALL_FAILED_DUE_TO_INSUFFICIENT_MEMORY_FOR_PROFILE;
-        let before = bench.memory();
+        let before = testbed.memory();
         assert_eq!(
-            outcome(&server.download(&mut bench, &second)),
+            outcome(&server.download(&mut testbed, &second)),
             Err((BppCommandId::LOAD_PROFILE_ELEMENTS, full))
         );
-        assert_eq!(bench.memory(), before);
-        assert_eq!(free_memory(&mut bench), left);
-        bench.delete(first.iccid());
-        assert_eq!(free_memory(&mut bench), free);
+        assert_eq!(testbed.memory(), before);
+        assert_eq!(free_memory(&mut testbed), left);
+        testbed.delete(first.iccid());
+        assert_eq!(free_memory(&mut testbed), free);
     }
 }
 
 #[test]
-fn a_package_comes_in_blocks_of_any_size() {
+fn a_package_can_be_sent_in_blocks_of_any_size() {
     for block in [9, 16, 120, 254, 255] {
-        let mut bench = Bench::new();
-        bench.block = block;
-        let server = Server::new(&bench, Curve::P256);
-        let mut goods = Goods::small(ICCID);
-        // A few segments of the longest kind.
-        goods.pad(3000);
-        assert_eq!(outcome(&server.download(&mut bench, &goods)), Ok(()), "blocks of {block}");
+        let mut testbed = Testbed::new();
+        testbed.block = block;
+        let server = Server::new(&testbed, Curve::P256);
+        let mut test_package = TestPackage::small(ICCID);
+        // Several segments of the maximum length.
+        test_package.pad(3000);
+        assert_eq!(outcome(&server.download(&mut testbed, &test_package)), Ok(()), "blocks of {block}");
     }
 }
 
 #[test]
-fn an_installation_that_is_broken_off_leaves_nothing_and_may_be_tried_again() {
-    type Interrupt = fn(&mut Bench, &Server);
+fn an_aborted_installation_has_no_effect() {
+    type Interrupt = fn(&mut Testbed, &Server);
     let interrupts: [(&str, Interrupt); 4] = [
-        ("reset", |bench, _| bench.reset()),
-        ("a new session", |bench, _| {
-            challenge(bench);
+        ("reset", |testbed, _| testbed.reset()),
+        ("a new session", |testbed, _| {
+            challenge(testbed);
         }),
-        ("CancelSession", |bench, server| {
+        ("CancelSession", |testbed, server| {
             let request = CancelSessionRequest {
                 transaction_id: server.transaction_id.clone(),
                 reason: CancelSessionReason::LOAD_BPP_EXECUTION_ERROR,
             };
-            let answer: CancelSessionResponse = bench.call(&request);
+            let answer: CancelSessionResponse = testbed.call(&request);
             assert!(matches!(answer, CancelSessionResponse::CancelSessionResponseOk(_)));
         }),
-        ("eUICCMemoryReset", |bench, _| {
-            assert_eq!(bench.es10_text("BF3404820205E0"), "BF3403800101");
-            challenge(bench);
+        ("eUICCMemoryReset", |testbed, _| {
+            assert_eq!(testbed.es10_text("BF3404820205E0"), "BF3403800101");
+            challenge(testbed);
         }),
     ];
     for (what, interrupt) in interrupts {
-        let mut bench = Bench::new();
-        let server = Server::new(&bench, Curve::P256);
-        let mut goods = Goods::small(ICCID);
-        goods.pad(3000);
-        let prepared = server.prepare(&mut bench);
-        let pieces = loading_pieces(&server.bind(&bench, &prepared, &goods).to_der()).unwrap();
-        let (agreed, before) = (bench.moment(), bench.memory());
+        let mut testbed = Testbed::new();
+        let server = Server::new(&testbed, Curve::P256);
+        let mut test_package = TestPackage::small(ICCID);
+        test_package.pad(3000);
+        let prepared = server.prepare(&mut testbed);
+        let pieces = loading_pieces(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap();
+        let (agreed, before) = (testbed.snapshot(), testbed.memory());
         for cut in 1..pieces.len() {
-            bench.back_to(&agreed);
-            assert!(send(&mut bench, &pieces[..cut]).is_none());
-            interrupt(&mut bench, &server);
-            assert_eq!(bench.es10(&pieces[cut]), Err("6985".to_owned()), "{what} after {cut} pieces");
-            assert_eq!(bench.memory(), before, "{what} after {cut} pieces");
+            testbed.restore(&agreed);
+            assert!(send(&mut testbed, &pieces[..cut]).is_none());
+            interrupt(&mut testbed, &server);
+            assert_eq!(testbed.es10(&pieces[cut]), Err("6985".to_owned()), "{what} after {cut} pieces");
+            assert_eq!(testbed.memory(), before, "{what} after {cut} pieces");
         }
     }
 }
 
 #[test]
-fn what_happens_on_another_channel_does_not_disturb_an_installation() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let prepared = server.prepare(&mut bench);
-    let goods = Goods::small(ICCID);
-    let pieces = loading_pieces(&server.bind(&bench, &prepared, &goods).to_der()).unwrap();
+fn commands_on_another_channel_do_not_disturb_an_installation() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let prepared = server.prepare(&mut testbed);
+    let test_package = TestPackage::small(ICCID);
+    let pieces = loading_pieces(&server.bind(&testbed, &prepared, &test_package).to_der()).unwrap();
     let (first, last) = pieces.split_at(pieces.len() / 2);
-    assert!(send(&mut bench, first).is_none());
-    bench.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");
-    bench.expect("0070000001", "02 9000");
-    bench.expect("0070800200", "9000");
-    bench.profiles();
-    assert_eq!(outcome(&send(&mut bench, last).unwrap()), Ok(()));
+    assert!(send(&mut testbed, first).is_none());
+    testbed.expect("00A4040C10 A0000005591010FFFFFFFF8900000100", "9000");
+    testbed.expect("0070000001", "02 9000");
+    testbed.expect("0070800200", "9000");
+    testbed.profiles();
+    assert_eq!(outcome(&send(&mut testbed, last).unwrap()), Ok(()));
 }

@@ -1,4 +1,5 @@
-//! Several identities in one profile: TS 102 223 sections 6.4.7, 6.4.15, 6.4.16 and 7.5.4, TS 31.111 section 6.4.7.1.
+//! Profiles with several identities: TS 102 223 sections 6.4.7, 6.4.15, 6.4.16 and 7.5.4, TS 31.111
+//! section 6.4.7.1.
 
 use std::sync::LazyLock;
 
@@ -9,8 +10,8 @@ use profile::Description;
 use rsp::ota::cat::{Facility, TerminalProfile};
 use world::{Cells, Memory, RamMemory};
 
-use super::bench::{Bench, pki};
 use super::cut_memory::CutMemory;
+use super::testbed::{Testbed, pki};
 
 const DESCRIPTION: &str = r#"
 iccid = "89724990000000000129"
@@ -43,26 +44,26 @@ const REFRESH: &str = "D009 810301010482028182 9000";
 const IN_BRAZIL: &str = "80C2000017 D615 990103 82028281 9B0100 9309 27F450 000100000001";
 const IN_BRITAIN: &str = "80C2000017 D615 990103 82028281 9B0100 9309 32F451 000100000001";
 const LIMITED: &str = "80C200000C D60A 990103 82028281 9B0101";
-/// The answer to where the terminal is: limited service, in 724-05.
+/// The response to a location request: limited service, in 724-05.
 const LIMITED_IN_BRAZIL: [&str; 2] = ["06", "9309 27F450 000100000001"];
 
 static PKI: LazyLock<Pki> = LazyLock::new(pki);
 
-/// The card with the profile, enabled.
+/// A card with the enabled profile.
 static START: LazyLock<Cells> = LazyLock::new(|| {
     let memory = RamMemory::default();
     let package = Description::parse(DESCRIPTION).unwrap().build().unwrap();
-    let mut bench = bench(memory.clone());
-    bench.card.load_in_factory(&package.encode(), true).unwrap();
+    let mut testbed = testbed(memory.clone());
+    testbed.card.load_in_factory(&package.encode(), true).unwrap();
     memory.load().unwrap()
 });
 
-fn bench(memory: impl Memory + 'static) -> Bench {
-    Bench::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
+fn testbed(memory: impl Memory + 'static) -> Testbed {
+    Testbed::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
 }
 
-fn start() -> Bench {
-    bench(RamMemory::of(START.clone()))
+fn start() -> Testbed {
+    testbed(RamMemory::of(START.clone()))
 }
 
 fn terminal_profile(without: &[Facility]) -> String {
@@ -79,48 +80,49 @@ fn terminal_profile(without: &[Facility]) -> String {
     format!("80100000{:02X}{}", profile.len(), hex::encode(profile))
 }
 
-/// TERMINAL RESPONSE to a command, whose details are repeated.
-fn respond(bench: &mut Bench, details: &str, result: &str, rest: &str) -> String {
+/// TERMINAL RESPONSE to a command with these details.
+fn respond(testbed: &mut Testbed, details: &str, result: &str, rest: &str) -> String {
     let data = format!("8103{details}82028281 83{:02X}{result}{rest}", result.len() / 2).replace(' ', "");
-    bench.apdu(&format!("80140000{:02X}{data}", data.len() / 2))
+    testbed.apdu(&format!("80140000{:02X}{data}", data.len() / 2))
 }
 
-/// Switches the terminal on: the applet asks to be polled and told, and where it is, which the terminal does not know yet.
-fn switch_on(bench: &mut Bench) {
-    bench.expect(&terminal_profile(&[]), "910F");
-    bench.expect(FETCH, "D00D 810302030082028182 8402011E 9000");
-    assert_eq!(respond(bench, "020300", "00", "8402011E"), "910E");
-    bench.expect(FETCH, "D00C 810303050082028182 990103 9000");
-    assert_eq!(respond(bench, "030500", "00", ""), "910B");
-    bench.expect(FETCH, PLI);
-    assert_eq!(respond(bench, "042600", "2004", ""), "9000");
+/// Starts the terminal. The applet requests polling, events and the location, which the terminal
+/// does not know yet.
+fn switch_on(testbed: &mut Testbed) {
+    testbed.expect(&terminal_profile(&[]), "910F");
+    testbed.expect(FETCH, "D00D 810302030082028182 8402011E 9000");
+    assert_eq!(respond(testbed, "020300", "00", "8402011E"), "910E");
+    testbed.expect(FETCH, "D00C 810303050082028182 990103 9000");
+    assert_eq!(respond(testbed, "030500", "00", ""), "910B");
+    testbed.expect(FETCH, PLI);
+    assert_eq!(respond(testbed, "042600", "2004", ""), "9000");
 }
 
-fn identity(bench: &mut Bench) -> &'static str {
+fn identity(testbed: &mut Testbed) -> &'static str {
     let usim = "00A4040C0C A0000000871002FF49FF0589";
     let mut file = |fid: &str, length: &str| {
-        bench.expect(usim, "9000");
-        bench.expect(&format!("00A4000C02{fid}"), "9000");
-        bench.read(&format!("00B00000{length}"))
+        testbed.expect(usim, "9000");
+        testbed.expect(&format!("00A4000C02{fid}"), "9000");
+        testbed.read(&format!("00B00000{length}"))
     };
     let (imsi, spn, classes) = (file("6F07", "09"), file("6F46", "11"), file("6F78", "02"));
     let (home, ad) = (file("6F62", "0A"), file("6FAD", "04"));
-    bench.expect(usim, "9000");
-    bench.expect("00A4000C026F42", "9000");
-    let centre = bench.read("00B2010400");
+    testbed.expect(usim, "9000");
+    testbed.expect("00A4000C026F42", "9000");
+    let centre = testbed.read("00B2010400");
     let impi = {
-        bench.expect("00A4040C0C A0000000871004FF49FF0589", "9000");
-        bench.expect("00A4000C026F02", "9000");
-        let impi = hex::decode(bench.read("00B0000000")).unwrap();
+        testbed.expect("00A4040C0C A0000000871004FF49FF0589", "9000");
+        testbed.expect("00A4000C026F02", "9000");
+        let impi = hex::decode(testbed.read("00B0000000")).unwrap();
         String::from_utf8_lossy(&impi[2..17]).into_owned()
     };
     let text = |text: &str| hex::encode_upper(text);
-    let aka = bench.card.persistent.enabled_profile().unwrap().content.facts.aka.clone();
+    let aka = testbed.card.persistent.enabled_profile().unwrap().content.facts.aka.clone();
     let keys: Vec<u8> = aka.iter().map(|aka| aka.key.expose()[0]).collect();
     assert_eq!(ad, "00000002");
-    // Two networks, each with its technologies behind it.
+    // Two networks, each followed by its access technologies.
     let networks = (&home[..6], &home[10..16]);
-    // All of the one or all of the other.
+    // All values must belong to the same identity.
     if imsi == "082943510000000021" {
         let all = (classes.as_str(), networks, impi.as_str(), keys.as_slice());
         assert_eq!(all, ("0004", ("32F451", "FFFFFF"), "234150000000012", &[0, 0][..]));
@@ -136,8 +138,9 @@ fn identity(bench: &mut Bench) -> &'static str {
     }
 }
 
-/// A challenge of the home network of an identity, with this sequence number, and the answer's first octet.
-fn authenticate(bench: &mut Bench, identity: &str, seq: u64) -> String {
+/// Authenticates with the keys of an identity and this sequence number. Returns the first octet of
+/// the response.
+fn authenticate(testbed: &mut Testbed, identity: &str, seq: u64) -> String {
     let octets = |first: u8| std::array::from_fn(|place| first + u8::try_from(place).unwrap());
     let (k, opc) = if identity == HOME { (octets(0), octets(0x10)) } else { (octets(0x20), octets(0x30)) };
     let sqn = Sqn::from_seq_ind(seq, 0).unwrap();
@@ -146,226 +149,228 @@ fn authenticate(bench: &mut Bench, identity: &str, seq: u64) -> String {
         sqn,
         Amf::from_bytes([0x80, 0]),
     );
-    bench.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
+    testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
     let answer =
-        bench.apdu(&format!("0088008122 10{} 10{} 00", hex::encode([7; 16]), hex::encode(autn.to_bytes())));
+        testbed.apdu(&format!("0088008122 10{} 10{} 00", hex::encode([7; 16]), hex::encode(autn.to_bytes())));
     answer[..2].to_owned()
 }
 
 #[test]
-fn at_the_border_another_identity_is_picked_and_the_terminal_is_asked_to_reset_the_card() {
-    let mut bench = start();
-    switch_on(&mut bench);
-    assert_eq!(identity(&mut bench), HOME);
-    assert_eq!(authenticate(&mut bench, HOME, 5), "DB");
-    bench.expect(IN_BRITAIN, "9000");
-    // What a network has given to the subscriber so far.
-    bench.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
+fn in_another_country_an_identity_is_selected_and_a_reset_requested() {
+    let mut testbed = start();
+    switch_on(&mut testbed);
+    assert_eq!(identity(&mut testbed), HOME);
+    assert_eq!(authenticate(&mut testbed, HOME, 5), "DB");
+    testbed.expect(IN_BRITAIN, "9000");
+    // Network data of the subscriber.
+    testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
     for (fid, contents) in [("6F7E", "010203040506070809000A"), ("6F7B", "27F450FFFFFFFFFFFFFFFFFF")] {
-        bench.expect(&format!("00A4000C02{fid}"), "9000");
-        bench.expect(&format!("00D60000{:02X}{contents}", contents.len() / 2), "9000");
+        testbed.expect(&format!("00A4000C02{fid}"), "9000");
+        testbed.expect(&format!("00D60000{:02X}{contents}", contents.len() / 2), "9000");
     }
 
-    bench.expect(IN_BRAZIL, "910B");
-    // Told again before it was done: nothing new.
-    bench.expect(IN_BRAZIL, "910B");
-    bench.expect(FETCH, REFRESH);
-    // Until the reset everything is as it was: the terminal may still authenticate.
-    assert_eq!(identity(&mut bench), HOME);
-    assert_eq!(authenticate(&mut bench, HOME, 6), "DB");
-    bench.reset();
-    assert_eq!(identity(&mut bench), BRAZIL);
-    bench.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
-    bench.expect("00A4000C026F7E", "9000");
-    assert!(!bench.read("00B000000B").starts_with("01020304"), "EF.LOCI");
-    bench.expect("00A4000C026F7B", "9000");
-    assert_eq!(bench.read("00B000000C"), "FF".repeat(12), "EF.FPLMN");
-    assert_eq!(authenticate(&mut bench, BRAZIL, 1), "DB");
-    assert_eq!(authenticate(&mut bench, HOME, 7), "98");
+    testbed.expect(IN_BRAZIL, "910B");
+    // A repeated report has no effect.
+    testbed.expect(IN_BRAZIL, "910B");
+    testbed.expect(FETCH, REFRESH);
+    // Until the reset nothing changes, and the terminal can authenticate.
+    assert_eq!(identity(&mut testbed), HOME);
+    assert_eq!(authenticate(&mut testbed, HOME, 6), "DB");
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), BRAZIL);
+    testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
+    testbed.expect("00A4000C026F7E", "9000");
+    assert!(!testbed.read("00B000000B").starts_with("01020304"), "EF.LOCI");
+    testbed.expect("00A4000C026F7B", "9000");
+    assert_eq!(testbed.read("00B000000C"), "FF".repeat(12), "EF.FPLMN");
+    assert_eq!(authenticate(&mut testbed, BRAZIL, 1), "DB");
+    assert_eq!(authenticate(&mut testbed, HOME, 7), "98");
 
-    // And back: what was counted with each key still counts.
-    switch_on(&mut bench);
-    bench.expect(IN_BRAZIL, "9000");
-    bench.expect(IN_BRITAIN, "910B");
-    bench.expect(FETCH, REFRESH);
-    bench.reset();
-    assert_eq!(identity(&mut bench), HOME);
-    assert_eq!(authenticate(&mut bench, HOME, 6), "DC", "a challenge is used once");
-    assert_eq!(authenticate(&mut bench, HOME, 7), "DB");
+    // After the return the counters of each key continue.
+    switch_on(&mut testbed);
+    testbed.expect(IN_BRAZIL, "9000");
+    testbed.expect(IN_BRITAIN, "910B");
+    testbed.expect(FETCH, REFRESH);
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), HOME);
+    assert_eq!(authenticate(&mut testbed, HOME, 6), "DC", "a challenge is valid only once");
+    assert_eq!(authenticate(&mut testbed, HOME, 7), "DB");
 }
 
 #[test]
-fn a_terminal_that_does_not_refresh_finds_the_identity_after_its_next_reset() {
-    let mut bench = start();
-    bench.expect(&terminal_profile(&[Facility::REFRESH, Facility::POLL_INTERVAL]), "910E");
-    bench.expect(FETCH, "D00C 810302050082028182 990103 9000");
-    assert_eq!(respond(&mut bench, "020500", "00", ""), "910B");
-    bench.expect(FETCH, "D009 810303260082028182 9000");
-    // Where it is already known: in normal service.
-    assert_eq!(respond(&mut bench, "032600", "00", LIMITED_IN_BRAZIL[1]), "9000");
-    assert_eq!(identity(&mut bench), HOME);
-    bench.reset();
-    assert_eq!(identity(&mut bench), BRAZIL);
+fn without_refresh_the_identity_changes_at_the_next_reset() {
+    let mut testbed = start();
+    testbed.expect(&terminal_profile(&[Facility::REFRESH, Facility::POLL_INTERVAL]), "910E");
+    testbed.expect(FETCH, "D00C 810302050082028182 990103 9000");
+    assert_eq!(respond(&mut testbed, "020500", "00", ""), "910B");
+    testbed.expect(FETCH, "D009 810303260082028182 9000");
+    // The terminal knows its location and has normal service.
+    assert_eq!(respond(&mut testbed, "032600", "00", LIMITED_IN_BRAZIL[1]), "9000");
+    assert_eq!(identity(&mut testbed), HOME);
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), BRAZIL);
 }
 
 #[test]
-fn a_refresh_that_is_refused_is_made_good_by_the_next_reset() {
+fn after_a_refused_refresh_the_identity_changes_at_the_next_reset() {
     for (result, next) in [("30", "9000"), ("2001", "910B")] {
-        let mut bench = start();
-        switch_on(&mut bench);
-        bench.expect(IN_BRAZIL, "910B");
-        bench.expect(FETCH, REFRESH);
-        assert_eq!(respond(&mut bench, "010104", result, ""), "9000");
-        // Not now: with the next command; not at all: never again.
-        bench.expect("80F2000C", next);
-        bench.expect(FETCH, if next == "910B" { REFRESH } else { "6985" });
-        assert_eq!(identity(&mut bench), HOME);
-        bench.reset();
-        assert_eq!(identity(&mut bench), BRAZIL);
+        let mut testbed = start();
+        switch_on(&mut testbed);
+        testbed.expect(IN_BRAZIL, "910B");
+        testbed.expect(FETCH, REFRESH);
+        assert_eq!(respond(&mut testbed, "010104", result, ""), "9000");
+        // A temporary failure is repeated with the next command, a permanent failure is not.
+        testbed.expect("80F2000C", next);
+        testbed.expect(FETCH, if next == "910B" { REFRESH } else { "6985" });
+        assert_eq!(identity(&mut testbed), HOME);
+        testbed.reset();
+        assert_eq!(identity(&mut testbed), BRAZIL);
     }
 }
 
-/// Whatever the network refuses: there are no more resets than tries, and in the end the profile's own identity is there.
+/// The number of resets is limited, and in the end the profile's own identity is in use.
 #[test]
-fn a_refused_identity_gives_way_to_the_default_and_is_not_tried_for_ever() {
-    let mut bench = start();
+fn a_rejected_identity_is_replaced_by_the_default_after_three_attempts() {
+    let mut testbed = start();
     let mut resets = 0;
     for _ in 0..20 {
-        switch_on(&mut bench);
-        // The profile's own is let in, the one for the country never.
-        let refresh = if identity(&mut bench) == HOME {
-            bench.apdu(IN_BRAZIL)
+        switch_on(&mut testbed);
+        // The network accepts the profile's own identity and always rejects the one for the
+        // country.
+        let refresh = if identity(&mut testbed) == HOME {
+            testbed.apdu(IN_BRAZIL)
         } else {
-            bench.expect(LIMITED, "910B");
-            bench.expect(FETCH, "D009 810305260082028182 9000");
-            respond(&mut bench, "052600", LIMITED_IN_BRAZIL[0], LIMITED_IN_BRAZIL[1])
+            testbed.expect(LIMITED, "910B");
+            testbed.expect(FETCH, "D009 810305260082028182 9000");
+            respond(&mut testbed, "052600", LIMITED_IN_BRAZIL[0], LIMITED_IN_BRAZIL[1])
         };
         if refresh == "910B" {
-            bench.expect(FETCH, REFRESH);
+            testbed.expect(FETCH, REFRESH);
             resets += 1;
         }
-        bench.reset();
+        testbed.reset();
     }
-    assert_eq!((identity(&mut bench), resets), (HOME, 6), "three tries");
-    // A day later, by the terminal's polls, it is tried again.
-    switch_on(&mut bench);
+    assert_eq!((identity(&mut testbed), resets), (HOME, 6), "three attempts");
+    // After a day of STATUS commands it is tried again.
+    switch_on(&mut testbed);
     for _ in 0..2880 {
-        bench.expect("80F2000C", "9000");
+        testbed.expect("80F2000C", "9000");
     }
-    bench.expect(IN_BRAZIL, "910B");
+    testbed.expect(IN_BRAZIL, "910B");
 }
 
 #[test]
-fn an_identity_that_never_had_service_gives_way_after_a_while() {
-    let mut bench = start();
-    switch_on(&mut bench);
-    bench.expect(IN_BRAZIL, "910B");
-    bench.expect(FETCH, REFRESH);
-    bench.reset();
-    switch_on(&mut bench);
-    bench.expect("80C200000C D60A 990103 82028281 9B0102", "9000");
+fn an_identity_without_service_is_abandoned_after_ten_minutes() {
+    let mut testbed = start();
+    switch_on(&mut testbed);
+    testbed.expect(IN_BRAZIL, "910B");
+    testbed.expect(FETCH, REFRESH);
+    testbed.reset();
+    switch_on(&mut testbed);
+    testbed.expect("80C200000C D60A 990103 82028281 9B0102", "9000");
     for _ in 1..20 {
-        bench.expect("80F2000C", "9000");
+        testbed.expect("80F2000C", "9000");
     }
-    bench.expect("80F2000C", "910B");
-    bench.expect(FETCH, REFRESH);
-    bench.reset();
-    assert_eq!(identity(&mut bench), HOME);
+    testbed.expect("80F2000C", "910B");
+    testbed.expect(FETCH, REFRESH);
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), HOME);
 }
 
 #[test]
-fn a_file_that_says_nothing_useful_changes_nothing() {
+fn an_unusable_identities_file_has_no_effect() {
     for table in ["00", "A0", "A0FF", "A08400000000", "FFFF", "A00B8109082943510000000021"] {
-        let mut bench = start();
-        let profile = bench.card.persistent.enabled_profile_mut().unwrap();
+        let mut testbed = start();
+        let profile = testbed.card.persistent.enabled_profile_mut().unwrap();
         let file = profile.content.files.by_path(&[profile::Fid(0x7F4D), profile::Fid(0x6F1D)]).unwrap();
         let contents = profile.content.files.content_mut(file).unwrap();
         contents.fill(0xFF);
         let table = hex::decode(table).unwrap();
         contents[..table.len()].copy_from_slice(&table);
-        switch_on(&mut bench);
-        bench.expect(IN_BRAZIL, "9000");
-        bench.reset();
-        assert_eq!(identity(&mut bench), HOME);
+        switch_on(&mut testbed);
+        testbed.expect(IN_BRAZIL, "9000");
+        testbed.reset();
+        assert_eq!(identity(&mut testbed), HOME);
     }
 }
 
 #[test]
-fn nobody_reads_the_table() {
-    let mut bench = start();
-    bench.expect("00A4080C047F4D6F1D", "9000");
-    bench.expect("00B0000001", "6982");
-    // Not even the administrator, who may write it.
-    bench.expect("0020000A083535353535353535", "9000");
-    bench.expect("00B0000001", "6982");
-    bench.expect("00D6000001A0", "9000");
+fn the_identities_file_cannot_be_read() {
+    let mut testbed = start();
+    testbed.expect("00A4080C047F4D6F1D", "9000");
+    testbed.expect("00B0000001", "6982");
+    // The administrator can write it, but not read it.
+    testbed.expect("0020000A083535353535353535", "9000");
+    testbed.expect("00B0000001", "6982");
+    testbed.expect("00D6000001A0", "9000");
 }
 
-/// To Brazil, and home again; what comes of it where nothing goes wrong. No answer is looked at: the power may be gone.
-fn journey(bench: &mut Bench) {
+/// A journey to Brazil and back. The responses are ignored, because the power may be cut.
+fn journey(testbed: &mut Testbed) {
     for place in [IN_BRITAIN, IN_BRAZIL, IN_BRAZIL, IN_BRITAIN] {
-        bench.apdu(&terminal_profile(&[]));
-        while bench.apdu("80F2000C").starts_with("91") {
-            let fetched = bench.apdu(FETCH);
+        testbed.apdu(&terminal_profile(&[]));
+        while testbed.apdu("80F2000C").starts_with("91") {
+            let fetched = testbed.apdu(FETCH);
             let Some(details) = fetched.get(8..14).map(str::to_owned) else { break };
             if details == "010104" {
                 break;
             }
-            respond(bench, &details, "30", "");
+            respond(testbed, &details, "30", "");
         }
-        bench.apdu(place);
-        bench.apdu(FETCH);
-        bench.reset();
+        testbed.apdu(place);
+        testbed.apdu(FETCH);
+        testbed.reset();
     }
 }
 
 #[test]
-fn a_cut_of_the_power_at_any_write_leaves_an_identity_that_works() {
+fn after_a_power_cut_at_any_write_an_identity_works() {
     let whole = CutMemory::whole(START.clone());
-    journey(&mut bench(whole.clone()));
+    journey(&mut testbed(whole.clone()));
     let mut states = vec![START.clone()];
     states.extend(whole.written());
-    assert!(states.len() > 4, "both changes were made");
+    assert!(states.len() > 4, "both changes must be made");
     let mut seen = Vec::new();
     for write in 0..whole.writes() {
         for after in [false, true] {
             let memory = CutMemory::new(START.clone(), write, after);
-            journey(&mut bench(memory.clone()));
+            journey(&mut testbed(memory.clone()));
             assert!(memory.cells() == states[write + usize::from(after)], "write {write}");
-            let mut bench = bench(RamMemory::of(memory.cells()));
-            let now = identity(&mut bench);
+            let mut testbed = testbed(RamMemory::of(memory.cells()));
+            let now = identity(&mut testbed);
             seen.push(now);
-            assert_eq!(authenticate(&mut bench, now, 9), "DB", "write {write}, {now}");
-            // And it still goes where it is to go.
-            switch_on(&mut bench);
-            bench.apdu(IN_BRAZIL);
-            bench.reset();
-            assert_eq!(identity(&mut bench), BRAZIL, "write {write}");
+            assert_eq!(authenticate(&mut testbed, now, 9), "DB", "write {write}, {now}");
+            // The identity can still be changed.
+            switch_on(&mut testbed);
+            testbed.apdu(IN_BRAZIL);
+            testbed.reset();
+            assert_eq!(identity(&mut testbed), BRAZIL, "write {write}");
         }
     }
     assert!(seen.contains(&HOME) && seen.contains(&BRAZIL), "{seen:?}");
 }
 
 #[test]
-fn a_memory_that_fails_at_the_reset_makes_the_change_later() {
+fn after_a_memory_failure_at_the_reset_the_change_is_made_later() {
     let memory = CutMemory::failing(START.clone(), 1, 1);
-    let mut bench = bench(memory);
-    switch_on(&mut bench);
-    bench.expect(IN_BRAZIL, "910B");
-    bench.reset();
-    assert_eq!(identity(&mut bench), HOME);
-    bench.reset();
-    assert_eq!(identity(&mut bench), BRAZIL);
+    let mut testbed = testbed(memory);
+    switch_on(&mut testbed);
+    testbed.expect(IN_BRAZIL, "910B");
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), HOME);
+    testbed.reset();
+    assert_eq!(identity(&mut testbed), BRAZIL);
 }
 
-/// pySim is looked for at `LANDFALL_PYSIM` (a checkout, with its dependencies). It does not read location information.
+/// Requires `LANDFALL_PYSIM`, the path of a pySim checkout with its dependencies. pySim does not
+/// decode location information.
 #[test]
-fn pysim_reads_what_card_and_terminal_say_and_the_imsi_before_and_after() {
+fn pysim_decodes_the_commands_the_events_and_the_imsi() {
     let Some(pysim) = std::env::var_os("LANDFALL_PYSIM").and_then(|path| path.into_string().ok()) else {
         println!("skipped: LANDFALL_PYSIM does not name a checkout of pySim");
         return;
     };
-    let said = |program: &str, octets: &str| {
+    let decode = |program: &str, octets: &str| {
         let imports = "from pySim.cat import *\nfrom pySim.ts_31_102 import EF_IMSI\nfrom osmocom.utils import h2b\nimport sys\n";
         let others = std::env::var("PYTHONPATH").unwrap_or_default();
         let output = std::process::Command::new("python3")
@@ -385,18 +390,18 @@ fn pysim_reads_what_card_and_terminal_say_and_the_imsi_before_and_after() {
         (command, &REFRESH[..REFRESH.len() - 5], "'type_of_command': 'refresh', 'command_qualifier': 4"),
         (event, &LIMITED[10..], "'location_status': 'limited_service'"),
     ] {
-        let said = said(program, octets);
-        assert!(said.contains(expected), "{said}");
+        let decoded = decode(program, octets);
+        assert!(decoded.contains(expected), "{decoded}");
     }
-    let mut bench = start();
-    let imsi = |bench: &mut Bench| {
-        bench.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
-        bench.expect("00A4000C026F07", "9000");
-        said("print(EF_IMSI().decode_hex(sys.argv[1]))", &bench.read("00B0000009"))
+    let mut testbed = start();
+    let imsi = |testbed: &mut Testbed| {
+        testbed.expect("00A4040C0C A0000000871002FF49FF0589", "9000");
+        testbed.expect("00A4000C026F07", "9000");
+        decode("print(EF_IMSI().decode_hex(sys.argv[1]))", &testbed.read("00B0000009"))
     };
-    assert!(imsi(&mut bench).contains("234150000000012"));
-    switch_on(&mut bench);
-    bench.expect(IN_BRAZIL, "910B");
-    bench.reset();
-    assert!(imsi(&mut bench).contains("724050000000001"));
+    assert!(imsi(&mut testbed).contains("234150000000012"));
+    switch_on(&mut testbed);
+    testbed.expect(IN_BRAZIL, "910B");
+    testbed.reset();
+    assert!(imsi(&mut testbed).contains("724050000000001"));
 }

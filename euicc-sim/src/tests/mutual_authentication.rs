@@ -1,5 +1,5 @@
-//! AuthenticateServer and PrepareDownload refuse what they should, besides what `hostile` has: SGP.22 sections 5.7.5 and
-//! 5.7.13.
+//! Refusals of AuthenticateServer and PrepareDownload in addition to those in `hostile`: SGP.22
+//! sections 5.7.5 and 5.7.13.
 
 use certs::{Defect, Role};
 use crypto::Curve;
@@ -12,64 +12,67 @@ use rsp::sgp22::es10b::{
 };
 use world::Clock;
 
-use super::bench::Bench;
 use super::server::Server;
+use super::testbed::Testbed;
 
-pub(super) fn challenge(bench: &mut Bench) -> [u8; 16] {
-    bench.call::<GetEuiccChallengeResponse>(&GetEuiccChallengeRequest {}).euicc_challenge
+pub(super) fn challenge(testbed: &mut Testbed) -> [u8; 16] {
+    testbed.call::<GetEuiccChallengeResponse>(&GetEuiccChallengeRequest {}).euicc_challenge
 }
 
-fn authenticate(bench: &mut Bench, request: &AuthenticateServerRequest) -> Result<(), AuthenticateErrorCode> {
-    match bench.call(request) {
+fn authenticate(
+    testbed: &mut Testbed,
+    request: &AuthenticateServerRequest,
+) -> Result<(), AuthenticateErrorCode> {
+    match testbed.call(request) {
         AuthenticateServerResponse::AuthenticateResponseOk(_) => Ok(()),
         AuthenticateServerResponse::AuthenticateResponseError(error) => Err(error.authenticate_error_code),
     }
 }
 
 #[test]
-fn servers_that_cannot_prove_themselves_are_refused() {
+fn servers_that_fail_the_authentication_are_refused() {
     use AuthenticateErrorCode as Code;
-    type Spoil = fn(&mut AuthenticateServerRequest, &mut Server);
-    let cases: [(Code, Spoil); 3] = [
+    type Modify = fn(&mut AuthenticateServerRequest, &mut Server);
+    let cases: [(Code, Modify); 3] = [
         (Code::INVALID_SIGNATURE, |request, _| request.server_signature1[5] ^= 1),
         (Code::INVALID_OID, |request, server| {
             request.server_certificate = CertificateDer(server.dp.pb.certificate.der().to_vec());
         }),
         (Code::INVALID_CERTIFICATE, |request, _| request.server_certificate = CertificateDer(vec![0x30, 0])),
     ];
-    for (expected, spoil) in cases {
-        let mut bench = Bench::new();
-        let mut server = Server::new(&bench, Curve::P256);
-        let mut request = server.authenticate_server(challenge(&mut bench));
-        spoil(&mut request, &mut server);
-        assert_eq!(authenticate(&mut bench, &request), Err(expected));
-        // The challenge is used up: the right request comes too late.
-        assert_eq!(authenticate(&mut bench, &request), Err(Code::NO_SESSION_CONTEXT));
+    for (expected, modify) in cases {
+        let mut testbed = Testbed::new();
+        let mut server = Server::new(&testbed, Curve::P256);
+        let mut request = server.authenticate_server(challenge(&mut testbed));
+        modify(&mut request, &mut server);
+        assert_eq!(authenticate(&mut testbed, &request), Err(expected));
+        // The challenge has been used up, so the correct request is refused too.
+        assert_eq!(authenticate(&mut testbed, &request), Err(Code::NO_SESSION_CONTEXT));
     }
 }
 
 #[test]
-fn what_v3_has_besides_a_download_is_not_signed_for() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
+fn v3_operations_other_than_a_download_are_refused() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
     for other in [
         CtxParams1::CtxParamsForDeviceChange(vec![]),
         CtxParams1::CtxParamsForProfileRecovery(vec![]),
         CtxParams1::CtxParamsForPushServiceRegistration(vec![]),
     ] {
-        let mut request = server.authenticate_server(challenge(&mut bench));
+        let mut request = server.authenticate_server(challenge(&mut testbed));
         request.ctx_params1 = Raw::new(other);
-        assert_eq!(authenticate(&mut bench, &request), Err(AuthenticateErrorCode::UNDEFINED_ERROR));
+        assert_eq!(authenticate(&mut testbed, &request), Err(AuthenticateErrorCode::UNDEFINED_ERROR));
     }
 }
 
 #[test]
-fn a_challenge_does_not_outlive_a_reset() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    let fresh = server.authenticate_server(challenge(&mut bench));
-    bench.reset();
-    assert_eq!(authenticate(&mut bench, &fresh), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
+fn a_challenge_does_not_survive_a_reset() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    let fresh = server.authenticate_server(challenge(&mut testbed));
+    testbed.reset();
+    assert_eq!(authenticate(&mut testbed, &fresh), Err(AuthenticateErrorCode::NO_SESSION_CONTEXT));
 }
 
 #[test]
@@ -85,15 +88,16 @@ fn every_defect_of_dsauth_is_refused() {
 fn every_defect_is_refused(role: Role) {
     for curve in [Curve::P256, Curve::BrainpoolP256r1] {
         for defect in Defect::ALL.into_iter().filter(|defect| defect.applies_to(role)) {
-            let mut bench = Bench::new();
-            let mut server = Server::new(&bench, curve);
-            let broken = bench.pki.issue_with(defect, role, curve).unwrap();
+            let mut testbed = Testbed::new();
+            let mut server = Server::new(&testbed, curve);
+            let broken = testbed.pki.issue_with(defect, role, curve).unwrap();
             server.dp.auth.key = broken.key;
-            let mut request = server.authenticate_server(challenge(&mut bench));
+            let mut request = server.authenticate_server(challenge(&mut testbed));
             request.server_certificate = CertificateDer(broken.der);
-            let outcome = authenticate(&mut bench, &request);
+            let outcome = authenticate(&mut testbed, &request);
             let expected = match defect {
-                // Another OID is an honest certificate of another SM-DP+; PrepareDownload compares.
+                // A certificate with another OID is a valid certificate of another SM-DP+.
+                // PrepareDownload compares the OIDs.
                 Defect::OtherOid => Ok(()),
                 Defect::StrangerCi | Defect::NoAuthorityKeyId => Err(AuthenticateErrorCode::CI_PK_UNKNOWN),
                 Defect::WrongRole | Defect::NoRole => Err(AuthenticateErrorCode::INVALID_OID),
@@ -106,25 +110,25 @@ fn every_defect_is_refused(role: Role) {
 }
 
 #[test]
-fn certificates_hold_at_the_cards_time_only() {
-    let mut bench = Bench::new();
-    let server = Server::new(&bench, Curve::P256);
-    bench.clock.set("2050-01-01T00:00:00Z".parse().unwrap());
-    assert!(bench.clock.now() > "2049-12-31T23:59:59Z".parse().unwrap());
-    let request = server.authenticate_server(challenge(&mut bench));
-    assert_eq!(authenticate(&mut bench, &request), Err(AuthenticateErrorCode::INVALID_CERTIFICATE));
+fn certificates_are_checked_against_the_clock_of_the_card() {
+    let mut testbed = Testbed::new();
+    let server = Server::new(&testbed, Curve::P256);
+    testbed.clock.set("2050-01-01T00:00:00Z".parse().unwrap());
+    assert!(testbed.clock.now() > "2049-12-31T23:59:59Z".parse().unwrap());
+    let request = server.authenticate_server(challenge(&mut testbed));
+    assert_eq!(authenticate(&mut testbed, &request), Err(AuthenticateErrorCode::INVALID_CERTIFICATE));
 }
 
-fn prepare_spoilt(
-    spoil: impl FnOnce(&mut Bench, &mut Server, &mut PrepareDownloadRequest),
+fn prepare_modified(
+    modify: impl FnOnce(&mut Testbed, &mut Server, &mut PrepareDownloadRequest),
 ) -> Result<(), DownloadErrorCode> {
-    let mut bench = Bench::new();
-    let mut server = Server::new(&bench, Curve::P256);
-    let request = server.authenticate_server(challenge(&mut bench));
-    let answer = bench.call(&request);
-    let mut request = server.prepare_download(&bench, &answer, None);
-    spoil(&mut bench, &mut server, &mut request);
-    match bench.call(&request) {
+    let mut testbed = Testbed::new();
+    let mut server = Server::new(&testbed, Curve::P256);
+    let request = server.authenticate_server(challenge(&mut testbed));
+    let answer = testbed.call(&request);
+    let mut request = server.prepare_download(&testbed, &answer, None);
+    modify(&mut testbed, &mut server, &mut request);
+    match testbed.call(&request) {
         PrepareDownloadResponse::DownloadResponseOk(_) => Ok(()),
         PrepareDownloadResponse::DownloadResponseError(error) => Err(error.download_error_code),
     }
@@ -132,10 +136,10 @@ fn prepare_spoilt(
 
 #[test]
 fn every_defect_of_dppb_is_refused() {
-    assert_eq!(prepare_spoilt(|_, _, _| {}), Ok(()));
+    assert_eq!(prepare_modified(|_, _, _| {}), Ok(()));
     for defect in Defect::ALL.into_iter().filter(|defect| defect.applies_to(Role::DpPb)) {
-        let outcome = prepare_spoilt(|bench, _, request| {
-            let broken = bench.pki.issue_with(defect, Role::DpPb, Curve::P256).unwrap();
+        let outcome = prepare_modified(|testbed, _, request| {
+            let broken = testbed.pki.issue_with(defect, Role::DpPb, Curve::P256).unwrap();
             request.smdp_certificate = CertificateDer(broken.der);
         });
         let expected = match defect {
@@ -144,38 +148,38 @@ fn every_defect_of_dppb_is_refused() {
         };
         assert_eq!(outcome, Err(expected), "{defect:?}");
     }
-    let other_ci = prepare_spoilt(|bench, _, request| {
-        let other = bench.pki.dp(Curve::BrainpoolP256r1).unwrap();
+    let other_ci = prepare_modified(|testbed, _, request| {
+        let other = testbed.pki.dp(Curve::BrainpoolP256r1).unwrap();
         request.smdp_certificate = CertificateDer(other.pb.certificate.der().to_vec());
     });
     assert_eq!(other_ci, Err(DownloadErrorCode::INVALID_CERTIFICATE));
 }
 
 #[test]
-fn a_download_that_was_not_agreed_on_is_refused() {
-    let without_the_cards_signature = prepare_spoilt(|_, server, request| {
+fn an_invalid_prepare_download_is_refused() {
+    let without_euicc_signature = prepare_modified(|_, server, request| {
         let signature = server.dp.pb.key.sign(request.smdp_signed2.bytes());
         request.smdp_signature2 = signature.as_bytes().to_vec();
     });
-    assert_eq!(without_the_cards_signature, Err(DownloadErrorCode::INVALID_SIGNATURE));
-    let code_nobody_asked_for = prepare_spoilt(|_, _, request| request.hash_cc = Some([1; 32]));
-    assert_eq!(code_nobody_asked_for, Err(DownloadErrorCode::UNDEFINED_ERROR));
-    let after_reset = prepare_spoilt(|bench, _, _| bench.reset());
+    assert_eq!(without_euicc_signature, Err(DownloadErrorCode::INVALID_SIGNATURE));
+    let unexpected_code = prepare_modified(|_, _, request| request.hash_cc = Some([1; 32]));
+    assert_eq!(unexpected_code, Err(DownloadErrorCode::UNDEFINED_ERROR));
+    let after_reset = prepare_modified(|testbed, _, _| testbed.reset());
     assert_eq!(after_reset, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
-    let stale = prepare_spoilt(|bench, _, _| {
-        challenge(bench);
+    let stale = prepare_modified(|testbed, _, _| {
+        challenge(testbed);
     });
     assert_eq!(stale, Err(DownloadErrorCode::NO_SESSION_CONTEXT));
 }
 
 #[test]
-fn an_sm_ds_has_no_profiles() {
-    let mut bench = Bench::new();
-    let mut server = Server::new(&bench, Curve::P256);
-    server.dp.auth = bench.pki.ds(Curve::P256).unwrap().auth;
-    let request = server.authenticate_server(challenge(&mut bench));
-    let answer = bench.call(&request);
-    let request = server.prepare_download(&bench, &answer, None);
-    let PrepareDownloadResponse::DownloadResponseError(error) = bench.call(&request) else { panic!() };
+fn prepare_download_with_an_sm_ds_is_refused() {
+    let mut testbed = Testbed::new();
+    let mut server = Server::new(&testbed, Curve::P256);
+    server.dp.auth = testbed.pki.ds(Curve::P256).unwrap().auth;
+    let request = server.authenticate_server(challenge(&mut testbed));
+    let answer = testbed.call(&request);
+    let request = server.prepare_download(&testbed, &answer, None);
+    let PrepareDownloadResponse::DownloadResponseError(error) = testbed.call(&request) else { panic!() };
     assert_eq!(error.download_error_code, DownloadErrorCode::NO_SESSION_CONTEXT);
 }

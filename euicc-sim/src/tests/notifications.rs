@@ -1,4 +1,4 @@
-//! Notifications, from the event to their removal: SGP.22 sections 3.5 and 5.7.9 to 5.7.11.
+//! Notifications from the event to the removal: SGP.22 sections 3.5 and 5.7.9 to 5.7.11.
 
 use crypto::{Curve, Signature};
 use rsp::der::{Asn1, BitString};
@@ -11,9 +11,9 @@ use rsp::sgp22::{
     NotificationConfigurationInformation, NotificationMetadata, PendingNotification, notification_event,
 };
 
-use super::bench::Bench;
 use super::download::ICCID;
-use super::server::{ADDRESS, Goods, Server, outcome};
+use super::server::{ADDRESS, Server, TestPackage, outcome};
+use super::testbed::Testbed;
 use crate::notifications::MAX_NOTIFICATIONS;
 
 const EVENTS: [usize; 4] = [
@@ -23,21 +23,21 @@ const EVENTS: [usize; 4] = [
     notification_event::DELETE,
 ];
 
-fn list(bench: &mut Bench, events: Option<&[usize]>) -> Vec<NotificationMetadata> {
+fn list(testbed: &mut Testbed, events: Option<&[usize]>) -> Vec<NotificationMetadata> {
     let request = ListNotificationRequest { profile_management_operation: events.map(BitString::of) };
-    match bench.call(&request) {
+    match testbed.call(&request) {
         ListNotificationResponse::NotificationMetadataList(list) => list,
         ListNotificationResponse::ListNotificationsResultError(code) => panic!("error {code}"),
     }
 }
 
-fn numbers(bench: &mut Bench, events: Option<&[usize]>) -> Vec<i64> {
-    list(bench, events).iter().map(|each| each.seq_number).collect()
+fn numbers(testbed: &mut Testbed, events: Option<&[usize]>) -> Vec<i64> {
+    list(testbed, events).iter().map(|each| each.seq_number).collect()
 }
 
-fn retrieve(bench: &mut Bench, search: Option<NotificationSearch>) -> Result<Vec<i64>, i64> {
-    let key = bench.public_key(Curve::P256);
-    match bench.call(&RetrieveNotificationsListRequest { search_criteria: search }) {
+fn retrieve(testbed: &mut Testbed, search: Option<NotificationSearch>) -> Result<Vec<i64>, i64> {
+    let key = testbed.public_key(Curve::P256);
+    match testbed.call(&RetrieveNotificationsListRequest { search_criteria: search }) {
         RetrieveNotificationsListResponse::NotificationList(list) => Ok(list
             .iter()
             .map(|notification| {
@@ -59,112 +59,114 @@ fn retrieve(bench: &mut Bench, search: Option<NotificationSearch>) -> Result<Vec
     }
 }
 
-fn remove(bench: &mut Bench, seq_number: i64) -> DeleteNotificationStatus {
-    bench.call::<NotificationSentResponse>(&NotificationSentRequest { seq_number }).delete_notification_status
+fn remove(testbed: &mut Testbed, seq_number: i64) -> DeleteNotificationStatus {
+    testbed
+        .call::<NotificationSentResponse>(&NotificationSentRequest { seq_number })
+        .delete_notification_status
 }
 
-/// Installed, enabled, disabled and deleted: 1 to 4.
-fn with_four() -> Bench {
-    let mut bench = Bench::new();
-    let goods = Goods::small(ICCID);
-    assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), Ok(()));
-    bench.enable(goods.iccid(), false);
-    bench.disable(goods.iccid(), false);
-    bench.delete(goods.iccid());
-    bench
+/// A card with the notifications 1 to 4: installed, enabled, disabled and deleted.
+fn with_four() -> Testbed {
+    let mut testbed = Testbed::new();
+    let test_package = TestPackage::small(ICCID);
+    assert_eq!(outcome(&Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package)), Ok(()));
+    testbed.enable(test_package.iccid(), false);
+    testbed.disable(test_package.iccid(), false);
+    testbed.delete(test_package.iccid());
+    testbed
 }
 
 #[test]
-fn every_event_reaches_every_receiver_that_is_named_for_it() {
+fn every_event_creates_notifications_for_its_configured_receivers() {
     for mask in 0..16_usize {
         let chosen: Vec<usize> = EVENTS.into_iter().filter(|event| mask & (1 << event) != 0).collect();
-        let mut bench = Bench::new();
-        let mut goods = Goods::small(ICCID);
+        let mut testbed = Testbed::new();
+        let mut test_package = TestPackage::small(ICCID);
         let to = |address: &str, events: &[usize]| NotificationConfigurationInformation {
             profile_management_operation: BitString::of(events),
             notification_address: address.to_owned(),
         };
-        goods.metadata.notification_configuration_info =
+        test_package.metadata.notification_configuration_info =
             Some(vec![to("a.example.com", &chosen), to("b.example.com", &EVENTS)]);
-        let server = Server::new(&bench, Curve::P256);
-        assert_eq!(outcome(&server.download(&mut bench, &goods)), Ok(()));
-        bench.enable(goods.iccid(), false);
-        bench.disable(goods.iccid(), false);
-        bench.delete(goods.iccid());
+        let server = Server::new(&testbed, Curve::P256);
+        assert_eq!(outcome(&server.download(&mut testbed, &test_package)), Ok(()));
+        testbed.enable(test_package.iccid(), false);
+        testbed.disable(test_package.iccid(), false);
+        testbed.delete(test_package.iccid());
         let mut expected = vec![(notification_event::INSTALL, ADDRESS)];
         for event in EVENTS {
             expected.extend(chosen.contains(&event).then_some((event, "a.example.com")));
             expected.push((event, "b.example.com"));
         }
-        let listed = list(&mut bench, None);
+        let listed = list(&mut testbed, None);
         let found: Vec<_> = listed
             .iter()
             .map(|each| (each.profile_management_operation.ones()[0], each.notification_address.as_str()))
             .collect();
         assert_eq!(found, expected, "{chosen:?}");
         assert!(listed.iter().zip(1..).all(|(each, number)| each.seq_number == number));
-        assert!(listed.iter().all(|each| each.iccid == Some(goods.iccid())));
+        assert!(listed.iter().all(|each| each.iccid == Some(test_package.iccid())));
     }
 }
 
 #[test]
-fn the_list_is_asked_by_event_and_by_number() {
-    let mut bench = with_four();
-    assert_eq!(numbers(&mut bench, None), [1, 2, 3, 4]);
+fn notifications_are_found_by_event_and_by_number() {
+    let mut testbed = with_four();
+    assert_eq!(numbers(&mut testbed, None), [1, 2, 3, 4]);
     for (event, number) in EVENTS.into_iter().zip(1..) {
-        assert_eq!(numbers(&mut bench, Some(&[event])), [number]);
+        assert_eq!(numbers(&mut testbed, Some(&[event])), [number]);
         let by_event = NotificationSearch::ProfileManagementOperation(BitString::of(&[event]));
-        assert_eq!(retrieve(&mut bench, Some(by_event)), Ok(vec![number]));
-        assert_eq!(retrieve(&mut bench, Some(NotificationSearch::SeqNumber(number))), Ok(vec![number]));
+        assert_eq!(retrieve(&mut testbed, Some(by_event)), Ok(vec![number]));
+        assert_eq!(retrieve(&mut testbed, Some(NotificationSearch::SeqNumber(number))), Ok(vec![number]));
     }
-    assert_eq!(numbers(&mut bench, Some(&[0, 3])), [1, 4]);
-    // No event asks for nothing, and neither does one of v3.
-    assert!(numbers(&mut bench, Some(&[])).is_empty());
-    assert!(numbers(&mut bench, Some(&[7])).is_empty());
-    assert_eq!(retrieve(&mut bench, None), Ok(vec![1, 2, 3, 4]));
-    assert_eq!(retrieve(&mut bench, Some(NotificationSearch::SeqNumber(5))), Err(1));
+    assert_eq!(numbers(&mut testbed, Some(&[0, 3])), [1, 4]);
+    // An empty set of events and an event of v3 match nothing.
+    assert!(numbers(&mut testbed, Some(&[])).is_empty());
+    assert!(numbers(&mut testbed, Some(&[7])).is_empty());
+    assert_eq!(retrieve(&mut testbed, None), Ok(vec![1, 2, 3, 4]));
+    assert_eq!(retrieve(&mut testbed, Some(NotificationSearch::SeqNumber(5))), Err(1));
 }
 
 #[test]
-fn a_notification_stays_until_it_is_removed_whatever_happens_to_it_on_the_way() {
-    let mut bench = with_four();
-    // Lost or sent twice: it is the same each time, also after the power was off.
+fn a_notification_stays_until_it_is_removed() {
+    let mut testbed = with_four();
+    // A repeated retrieval returns the same octets, even after a reset.
     let search = RetrieveNotificationsListRequest { search_criteria: Some(NotificationSearch::SeqNumber(2)) };
-    let first = bench.es10(&search.to_der()).unwrap();
-    bench.reset();
-    assert_eq!(bench.es10(&search.to_der()).unwrap(), first);
-    // Removed before it was ever sent, in any order, once.
+    let first = testbed.es10(&search.to_der()).unwrap();
+    testbed.reset();
+    assert_eq!(testbed.es10(&search.to_der()).unwrap(), first);
+    // Notifications can be removed in any order and before they were retrieved, but only once.
     for number in [3, 1] {
-        assert_eq!(remove(&mut bench, number), DeleteNotificationStatus::OK);
-        assert_eq!(remove(&mut bench, number), DeleteNotificationStatus::NOTHING_TO_DELETE);
+        assert_eq!(remove(&mut testbed, number), DeleteNotificationStatus::OK);
+        assert_eq!(remove(&mut testbed, number), DeleteNotificationStatus::NOTHING_TO_DELETE);
     }
     for nothing in [0, -1, 5, i64::MAX] {
-        assert_eq!(remove(&mut bench, nothing), DeleteNotificationStatus::NOTHING_TO_DELETE);
+        assert_eq!(remove(&mut testbed, nothing), DeleteNotificationStatus::NOTHING_TO_DELETE);
     }
-    assert_eq!(numbers(&mut bench, None), [2, 4]);
+    assert_eq!(numbers(&mut testbed, None), [2, 4]);
 }
 
 #[test]
-fn numbers_are_never_used_again() {
-    let mut bench = with_four();
+fn sequence_numbers_are_never_reused() {
+    let mut testbed = with_four();
     for number in 1..=4 {
-        remove(&mut bench, number);
+        remove(&mut testbed, number);
     }
-    bench.reset();
-    let goods = Goods::small(ICCID);
-    Server::new(&bench, Curve::P256).download(&mut bench, &goods);
-    assert_eq!(numbers(&mut bench, None), [5]);
+    testbed.reset();
+    let test_package = TestPackage::small(ICCID);
+    Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package);
+    assert_eq!(numbers(&mut testbed, None), [5]);
 }
 
 #[test]
-fn a_full_list_gives_up_its_oldest() {
-    let mut bench = Bench::new();
-    let goods = Goods::small(ICCID);
-    Server::new(&bench, Curve::P256).download(&mut bench, &goods);
+fn a_full_list_discards_its_oldest_notification() {
+    let mut testbed = Testbed::new();
+    let test_package = TestPackage::small(ICCID);
+    Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package);
     for _ in 0..MAX_NOTIFICATIONS / 2 {
-        bench.enable(goods.iccid(), false);
-        bench.disable(goods.iccid(), false);
+        testbed.enable(test_package.iccid(), false);
+        testbed.disable(test_package.iccid(), false);
     }
     let last = i64::try_from(MAX_NOTIFICATIONS).unwrap() + 1;
-    assert_eq!(numbers(&mut bench, None), (2..=last).collect::<Vec<_>>());
+    assert_eq!(numbers(&mut testbed, None), (2..=last).collect::<Vec<_>>());
 }

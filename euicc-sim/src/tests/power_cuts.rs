@@ -1,8 +1,10 @@
-//! The power goes at every write, before it and after it, and between any two commands: the card comes back whole.
+//! Power cuts before and after every write, and between any two commands: the card stays
+//! consistent.
 //!
-//! [`rows`] is the table of everything that a card can be asked. Each row is cut everywhere; what a cut leaves must be
-//! what was there before one of the row's writes or after it, and every such state must be a whole card. What leaves the
-//! start as it was is asked again with every row anyway; after each row another download succeeds.
+//! [`rows`] is the table of all functions of the card. Each row is interrupted at every point. The
+//! memory after a power cut must be the one before or after one of the row's writes, and each of
+//! these states must be a consistent card. The interrupted function can be repeated, and after each
+//! row another download succeeds.
 
 mod rows;
 
@@ -21,73 +23,74 @@ use rsp::sgp22::es10c::{DisableResult, EnableResult};
 use rsp::sgp22::{EuiccInfo2, ProfileClass, ProfileState};
 use world::{Cells, Content, Memory, RamMemory};
 
-use super::bench::{Bench, pki};
 use super::cut_memory::CutMemory;
-use super::server::{Goods, Server, outcome};
+use super::server::{Server, TestPackage, outcome};
+use super::testbed::{Testbed, pki};
 use rows::{EXISTING, Function, ROWS, Row, SELECT_USIM};
 
 static PKI: LazyLock<Pki> = LazyLock::new(pki);
 
-fn bench(memory: impl Memory + 'static) -> Bench {
-    // One key is enough, and a card with one is opened sooner.
-    Bench::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
+fn testbed(memory: impl Memory + 'static) -> Testbed {
+    // One key is enough, and it makes opening the card faster.
+    Testbed::with(PKI.clone(), |description| description.credentials.truncate(1), memory)
 }
 
-/// The card with which every row begins, and what is known of it.
+/// The initial card of every row.
 struct Start {
     cells: Cells,
-    /// Octets for profiles on a new card, and what each profile takes of them.
+    /// Memory for profiles on a new card in octets, and the memory charged for each profile.
     all: u32,
     charged: BTreeMap<Iccid, u32>,
 }
 
-/// Three profiles: 1 is enabled, 2 is not, 3 is a test profile. A default SM-DP+ of its own.
+/// Three profiles: 1 is enabled, 2 is disabled, 3 is a disabled test profile. The card has a
+/// default SM-DP+ address.
 static START: LazyLock<Start> = LazyLock::new(|| {
     let memory = RamMemory::default();
-    let mut bench = bench(memory.clone());
-    let all = free(&mut bench);
+    let mut testbed = testbed(memory.clone());
+    let all = free(&mut testbed);
     let mut charged = BTreeMap::new();
-    let mut install = |bench: &mut Bench, goods: &Goods| {
-        let before = free(bench);
-        let server = Server::new(bench, Curve::P256);
-        assert_eq!(outcome(&server.download(bench, goods)), Ok(()));
-        charged.insert(goods.iccid(), before - free(bench));
+    let mut install = |testbed: &mut Testbed, test_package: &TestPackage| {
+        let before = free(testbed);
+        let server = Server::new(testbed, Curve::P256);
+        assert_eq!(outcome(&server.download(testbed, test_package)), Ok(()));
+        charged.insert(test_package.iccid(), before - free(testbed));
     };
     for number in [1, 2, 3] {
-        install(&mut bench, &goods(number));
+        install(&mut testbed, &test_package(number));
     }
-    assert_eq!(bench.enable(goods(1).iccid(), false), EnableResult::OK);
+    assert_eq!(testbed.enable(test_package(1).iccid(), false), EnableResult::OK);
     let address = SetDefaultDpAddressRequest { default_dp_address: "old.example.com".to_owned() };
-    bench.call::<SetDefaultDpAddressResponse>(&address);
+    testbed.call::<SetDefaultDpAddressResponse>(&address);
     let cells = memory.load().unwrap();
-    // What the rows and the check of a state install.
+    // The profiles that the rows and the checks install.
     for number in [rows::DOWNLOADED, AGAIN] {
-        install(&mut bench, &goods(number));
+        install(&mut testbed, &test_package(number));
     }
     Start { cells, all, charged }
 });
 
-/// The profile with which a state is tried.
+/// The profile that the checks install.
 const AGAIN: u8 = 9;
 
-/// A package of our own; number 3 is a test profile's.
-fn goods(number: u8) -> Goods {
-    let mut goods = Goods::of(rows::package(number).encode());
+/// A package built by the test; number 3 is a test profile.
+fn test_package(number: u8) -> TestPackage {
+    let mut test_package = TestPackage::of(rows::package(number).encode());
     if number == 3 {
-        goods.metadata.profile_class = Some(ProfileClass::TEST);
+        test_package.metadata.profile_class = Some(ProfileClass::TEST);
     }
-    goods
+    test_package
 }
 
-fn free(bench: &mut Bench) -> u32 {
-    let info: EuiccInfo2 = bench.call(&GetEuiccInfo2Request {});
+fn free(testbed: &mut Testbed) -> u32 {
+    let info: EuiccInfo2 = testbed.call(&GetEuiccInfo2Request {});
     let free = tlv::find(&info.ext_card_resource, Tag(0x82)).unwrap().unwrap();
     u32::from_be_bytes(free[2..].try_into().unwrap())
 }
 
-/// The numbers of the notifications in the list.
-fn numbers(bench: &mut Bench) -> Vec<i64> {
-    match bench.call(&ListNotificationRequest { profile_management_operation: None }) {
+/// The sequence numbers of the listed notifications.
+fn numbers(testbed: &mut Testbed) -> Vec<i64> {
+    match testbed.call(&ListNotificationRequest { profile_management_operation: None }) {
         ListNotificationResponse::NotificationMetadataList(list) => {
             list.iter().map(|notification| notification.seq_number).collect()
         }
@@ -97,13 +100,13 @@ fn numbers(bench: &mut Bench) -> Vec<i64> {
 
 fn every_cut(rows: &[Row]) {
     let mut seen_at_start = BTreeSet::new();
-    is_whole(&START.cells, &mut seen_at_start, "the start");
+    assert_consistent(&START.cells, &mut seen_at_start, "initial card");
     for row in rows {
         let whole = CutMemory::whole(START.cells.clone());
-        let mut bench_of_row = bench(whole.clone());
-        bench_of_row.power = Some(usize::MAX);
-        assert_eq!((row.act)(&mut bench_of_row).as_deref(), Ok(row.answer), "{}", row.name);
-        let commands = usize::MAX - bench_of_row.power.unwrap();
+        let mut testbed_of_row = testbed(whole.clone());
+        testbed_of_row.power = Some(usize::MAX);
+        assert_eq!((row.act)(&mut testbed_of_row).as_deref(), Ok(row.answer), "{}", row.name);
+        let commands = usize::MAX - testbed_of_row.power.unwrap();
         let mut states = vec![START.cells.clone()];
         states.extend(whole.written());
         assert_eq!(states.len() - 1, row.writes, "writes of {}", row.name);
@@ -113,20 +116,21 @@ fn every_cut(rows: &[Row]) {
                 let memory = CutMemory::new(START.cells.clone(), write, after);
                 let what =
                     format!("{}, cut {} write {write}", row.name, if after { "after" } else { "before" });
-                // A switch that fails at a reset is told to nobody.
-                let _ = (row.act)(&mut bench(memory.clone()));
+                // A switch that fails at a reset is not reported.
+                let _ = (row.act)(&mut testbed(memory.clone()));
                 assert!(memory.cells() == states[write + usize::from(after)], "{what}");
             }
         }
-        // Of the packages that are refused the commands are those of the one that is not.
+        // For refused packages, only the row of the accepted package is interrupted between
+        // commands.
         let commands = if row.function == Function::Loading && row.again.is_empty() { 0 } else { commands };
         let mut so_far = 0;
         for command in 0..commands {
             let memory = CutMemory::whole(START.cells.clone());
-            let mut bench = bench(memory.clone());
-            bench.power = Some(command);
+            let mut testbed = testbed(memory.clone());
+            testbed.power = Some(command);
             let what = format!("{}, cut before command {command} of {commands}", row.name);
-            (row.act)(&mut bench).expect_err(&what);
+            (row.act)(&mut testbed).expect_err(&what);
             assert!(so_far <= memory.writes() && memory.cells() == states[memory.writes()], "{what}");
             so_far = memory.writes();
         }
@@ -134,109 +138,111 @@ fn every_cut(rows: &[Row]) {
         let mut seen = seen_at_start.clone();
         for (write, cells) in states.iter().enumerate().skip(1) {
             let what = format!("{} after {write} writes", row.name);
-            is_whole(cells, &mut seen, &what);
-            let mut bench = can_be_repeated(row, cells, &what);
+            assert_consistent(cells, &mut seen, &what);
+            let mut testbed = assert_repeatable(row, cells, &what);
             if write == row.writes {
-                bench.reset();
-                let server = Server::new(&bench, Curve::P256);
-                assert_eq!(outcome(&server.download(&mut bench, &goods(AGAIN))), Ok(()), "{what}");
+                testbed.reset();
+                let server = Server::new(&testbed, Curve::P256);
+                assert_eq!(outcome(&server.download(&mut testbed, &test_package(AGAIN))), Ok(()), "{what}");
             }
         }
     }
 }
 
-/// The card answers, its profiles work, its memory adds up, its numbers go on. `seen`: numbers of notifications.
-fn is_whole(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
-    let mut bench = bench(RamMemory::of(cells.clone()));
-    let profiles = bench.profiles();
+/// Asserts that the card responds, its profiles work, its memory is accounted for, and sequence
+/// numbers are not reused. `seen` are the numbers of earlier notifications.
+fn assert_consistent(cells: &Cells, seen: &mut BTreeSet<i64>, what: &str) {
+    let mut testbed = testbed(RamMemory::of(cells.clone()));
+    let profiles = testbed.profiles();
     let is_enabled = |state: Option<ProfileState>| state == Some(ProfileState::ENABLED);
     assert!(profiles.iter().filter(|each| is_enabled(each.profile_state)).count() <= 1, "{what}");
-    // What was taken at installation, and what data objects have added since.
-    let charged = bench.card.persistent.profiles.iter().map(|profile| {
+    // The memory charged at the installation, and that of data objects added since.
+    let charged = testbed.card.persistent.profiles.iter().map(|profile| {
         let files = &profile.content.files;
         let installed: usize = files.image().contents.iter().map(|content| content.len()).sum();
         START.charged[&profile.iccid()] + u32::try_from(files.memory() - installed).unwrap()
     });
     let charged: u32 = charged.sum();
-    assert_eq!(free(&mut bench) + charged, START.all, "{what}: memory");
-    let listed = numbers(&mut bench);
+    assert_eq!(free(&mut testbed) + charged, START.all, "{what}: memory");
+    let listed = numbers(&mut testbed);
     assert!(listed.is_sorted_by(|one, next| one < next), "{what}: {listed:?}");
     seen.extend(listed);
     let last = *seen.last().unwrap();
 
     for profile in &profiles {
         let iccid = profile.iccid.unwrap();
-        // A test profile gives way to the profile before it only, so that nothing is enabled first.
-        while let Some(enabled) = bench.profiles().iter().find(|each| is_enabled(each.profile_state)) {
-            assert_eq!(bench.disable(enabled.iccid.unwrap(), false), DisableResult::OK, "{what}");
+        // A test profile can be replaced only by its predecessor, so all profiles are disabled
+        // first.
+        while let Some(enabled) = testbed.profiles().iter().find(|each| is_enabled(each.profile_state)) {
+            assert_eq!(testbed.disable(enabled.iccid.unwrap(), false), DisableResult::OK, "{what}");
         }
-        assert_eq!(bench.enable(iccid, false), EnableResult::OK, "{what}: {iccid}");
-        bench.reset();
-        bench.expect("00A4000C022FE2", "9000");
+        assert_eq!(testbed.enable(iccid, false), EnableResult::OK, "{what}: {iccid}");
+        testbed.reset();
+        testbed.expect("00A4000C022FE2", "9000");
         let ef_iccid: Vec<u8> = iccid.to_profile_header().iter().map(|octet| octet.rotate_left(4)).collect();
-        assert_eq!(bench.read("00B000000A"), hex::encode_upper(ef_iccid), "{what}");
-        bench.expect(SELECT_USIM, "9000");
-        // The user's code, where a row has enabled it; the one that UNBLOCK PIN has set.
+        assert_eq!(testbed.read("00B000000A"), hex::encode_upper(ef_iccid), "{what}");
+        testbed.expect(SELECT_USIM, "9000");
+        // The user PIN, if a row has enabled it, or the one set by UNBLOCK PIN.
         for code in ["30303030", "34343434"] {
-            // A wrong code after the right one would take it back.
-            if bench.apdu(&format!("0020000108{code}FFFFFFFF")) == "9000" {
+            // A wrong PIN after the right one would revoke the verification.
+            if testbed.apdu(&format!("0020000108{code}FFFFFFFF")) == "9000" {
                 break;
             }
         }
-        bench.expect("00A4000C026F07", "9000");
-        assert_eq!(bench.read("00B0000009").len(), 18, "{what}");
-        let files = &bench.card.persistent.enabled_profile().unwrap().content.files;
+        testbed.expect("00A4000C026F07", "9000");
+        assert_eq!(testbed.read("00B0000009").len(), 18, "{what}");
+        let files = &testbed.card.persistent.enabled_profile().unwrap().content.files;
         for (index, file) in files.all() {
             assert_eq!(files.content(index).is_none(), file.kind.is_directory(), "{what}: {}", file.fid);
         }
     }
-    let new: Vec<i64> = numbers(&mut bench).into_iter().filter(|number| *number > last).collect();
-    assert!(profiles.is_empty() || !new.is_empty(), "{what}: a number was used twice");
+    let new: Vec<i64> = numbers(&mut testbed).into_iter().filter(|number| *number > last).collect();
+    assert!(profiles.is_empty() || !new.is_empty(), "{what}: a sequence number was reused");
 }
 
-/// What was interrupted can be asked again.
-fn can_be_repeated(row: &Row, cells: &Cells, what: &str) -> Bench {
-    let mut bench = bench(RamMemory::of(cells.clone()));
-    let again = (row.act)(&mut bench).unwrap_or_else(|status| panic!("{what}, again: {status}"));
+/// Asserts that the interrupted function can be repeated.
+fn assert_repeatable(row: &Row, cells: &Cells, what: &str) -> Testbed {
+    let mut testbed = testbed(RamMemory::of(cells.clone()));
+    let again = (row.act)(&mut testbed).unwrap_or_else(|status| panic!("{what}, again: {status}"));
     assert!(again == row.answer || row.again.contains(&again.as_str()), "{what}, again: {again}");
-    bench
+    testbed
 }
 
 #[test]
-fn es10_is_whole_after_every_cut() {
+fn es10_functions_are_atomic_after_every_power_cut() {
     let rows = ROWS.iter().filter(|row| matches!(row.function, Function::Es10(_))).cloned();
     every_cut(&rows.collect::<Vec<_>>());
 }
 
 #[test]
-fn loading_a_package_is_whole_after_every_cut() {
+fn loading_a_package_is_atomic_after_every_power_cut() {
     let rows = ROWS.iter().filter(|row| matches!(row.function, Function::Loading)).cloned();
     every_cut(&rows.collect::<Vec<_>>());
 }
 
 #[test]
-fn the_uicc_is_whole_after_every_cut() {
+fn uicc_commands_are_atomic_after_every_power_cut() {
     let rows = ROWS.iter().filter(|row| matches!(row.function, Function::Uicc(_))).cloned();
     every_cut(&rows.collect::<Vec<_>>());
 }
 
-/// A function without a row is noticed: what the card does not call unknown must be in the table.
+/// Every function that the card supports must be in the table.
 #[test]
-fn every_function_has_its_row() {
+fn every_function_is_in_the_table() {
     let known: BTreeSet<Function> =
         ROWS.iter().map(|row| row.function).chain(EXISTING.iter().copied()).collect();
     let mut found = BTreeSet::from([Function::Loading]);
-    let mut bench = bench(RamMemory::of(START.cells.clone()));
+    let mut testbed = testbed(RamMemory::of(START.cells.clone()));
     for number in 0x20..=0x7F {
         let tag = 0xBF00 | u16::from(number);
-        if tag != 0xBF36 && bench.es10(&[0xBF, number, 0]) != Err("6A88".to_owned()) {
+        if tag != 0xBF36 && testbed.es10(&[0xBF, number, 0]) != Err("6A88".to_owned()) {
             found.insert(Function::Es10(tag));
         }
     }
     for ins in 0..=0xFFu8 {
         for class in [0x00, 0x80] {
-            bench.expect(SELECT_USIM, "9000");
-            let answer = bench.apdu(&format!("{class:02X}{ins:02X}0000"));
+            testbed.expect(SELECT_USIM, "9000");
+            let answer = testbed.apdu(&format!("{class:02X}{ins:02X}0000"));
             if !matches!(answer.as_str(), "6D00" | "6E00") {
                 found.insert(Function::Uicc(ins));
             }
@@ -244,36 +250,36 @@ fn every_function_has_its_row() {
     }
     let only = |one: &BTreeSet<Function>, other| one.difference(other).copied().collect::<Vec<_>>();
     let (without_row, without_function) = (only(&found, &known), only(&known, &found));
-    assert!(without_row.is_empty(), "these functions have no row: {without_row:02X?}");
-    assert!(without_function.is_empty(), "these rows are of no function: {without_function:02X?}");
+    assert!(without_row.is_empty(), "functions without a row: {without_row:02X?}");
+    assert!(without_function.is_empty(), "rows without a function: {without_function:02X?}");
 }
 
 #[test]
 fn a_memory_that_cannot_be_written_refuses_the_command_and_changes_nothing() {
     let memory = CutMemory::new(Cells::new(), 0, false);
-    let mut bench = bench(memory.clone());
+    let mut testbed = testbed(memory.clone());
     assert_eq!(
-        bench.es10(&hex::decode("BF3F068004").unwrap().into_iter().chain(*b"a.bc").collect::<Vec<_>>()),
+        testbed.es10(&hex::decode("BF3F068004").unwrap().into_iter().chain(*b"a.bc").collect::<Vec<_>>()),
         Err("6581".to_owned())
     );
-    let addresses = bench.es10(&[0xBF, 0x3C, 0]).unwrap();
+    let addresses = testbed.es10(&[0xBF, 0x3C, 0]).unwrap();
     assert_eq!(hex::encode(addresses), format!("bf3c128110{}", hex::encode("smds.example.com")));
     assert!(memory.cells().is_empty());
 }
 
 #[test]
-fn what_does_not_change_is_not_written() {
+fn unchanged_state_is_not_written() {
     for cells in [Cells::new(), START.cells.clone()] {
         let memory = CutMemory::whole(cells);
-        let mut bench = bench(memory.clone());
-        bench.profiles();
-        bench.es10(&[0xBF, 0x2E, 0]).unwrap();
-        bench.reset();
+        let mut testbed = testbed(memory.clone());
+        testbed.profiles();
+        testbed.es10(&[0xBF, 0x2E, 0]).unwrap();
+        testbed.reset();
         assert_eq!(memory.writes(), 0);
     }
 }
 
-/// The octets that a batch brings to a file, nearly.
+/// The approximate number of octets of the changed cells.
 fn octets(before: &Cells, after: &Cells) -> usize {
     let changed = after.iter().filter(|(name, content)| before.get(*name) != Some(content));
     changed.map(|(name, content)| name.len() + content.len()).sum()
@@ -284,41 +290,41 @@ fn a_change_of_one_file_is_written_without_the_others() {
     for (ins, most) in [(0xD6, 100), (0xDC, 100), (0x24, 800), (0x88, 1500)] {
         let row = ROWS.iter().find(|row| row.function == Function::Uicc(ins)).unwrap();
         let memory = CutMemory::whole(START.cells.clone());
-        (row.act)(&mut bench(memory.clone())).unwrap();
+        (row.act)(&mut testbed(memory.clone())).unwrap();
         let written = octets(&START.cells, &memory.cells());
         assert!((1..most).contains(&written), "{}: {written} octets", row.name);
     }
 }
 
 #[test]
-fn a_memory_of_another_card_or_of_no_card_is_not_used() {
+fn the_memory_of_another_card_or_of_no_card_is_refused() {
     use crate::{Card, state::Persistent};
     let open = |cells: Cells| {
         let world = world::World::new(
             world::ManualClock::at(rsp::time::Timestamp(0)),
             world::SeededDice::from_text("x"),
         );
-        let opened = Card::open(super::bench::description(&PKI), RamMemory::of(cells), world);
+        let opened = Card::open(super::testbed::description(&PKI), RamMemory::of(cells), world);
         opened.map(drop).unwrap_err().to_string()
     };
     let one = |cell: &str, content: Content| open(Cells::from([(cell.to_owned(), content)]));
     let json = |persistent: &Persistent| Content::json(persistent).unwrap();
-    assert!(one("card", b"{".to_vec().into()).contains("restore it from a copy"));
-    let own = super::bench::description(&PKI).eid;
+    assert!(one("card", b"{".to_vec().into()).contains("restore it from a backup"));
+    let own = super::testbed::description(&PKI).eid;
     assert!(one("cart", json(&Persistent::new(own, None))).contains("its cell card is missing"));
     let mut other = Persistent::new("89001012012341234012345678901224".parse().unwrap(), None);
-    assert!(one("card", json(&other)).contains("that of card 8900101"));
+    assert!(one("card", json(&other)).contains("belongs to card 8900101"));
     other.stored_form = 99;
-    assert!(one("card", json(&other)).contains("form 99"));
+    assert!(one("card", json(&other)).contains("stored form 99"));
 
-    // Of a whole card no cell of a profile may be missing, and none may be there that nobody knows.
+    // Every cell of a profile is required, and unknown cells are refused.
     for cell in START.cells.keys().filter(|name| name.starts_with("profile/")) {
         let mut cells = START.cells.clone();
         cells.remove(cell);
         let fault = open(cells);
-        assert!(fault.contains("is missing") || fault.contains("nobody knows"), "without {cell}: {fault}");
+        assert!(fault.contains("is missing") || fault.contains("is unknown"), "without {cell}: {fault}");
     }
     let mut cells = START.cells.clone();
     cells.insert("profil/x".to_owned(), Content::from(vec![]));
-    assert!(open(cells).contains("nobody knows what its cell profil/x is"));
+    assert!(open(cells).contains("its cell profil/x is unknown"));
 }

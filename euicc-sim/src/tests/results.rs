@@ -1,4 +1,4 @@
-//! ProfileInstallationResult and the EUICCResponse in it: every error there is, SGP.22 section 2.5.6 and TCA 8.11.
+//! ProfileInstallationResult and its EUICCResponse: all errors, SGP.22 section 2.5.6 and TCA 8.11.
 
 use crypto::Curve;
 use profile::element::{MandatoryAid, ProfileHeader, Service};
@@ -13,55 +13,55 @@ use rsp::sgp22::es10b::PrepareDownloadResponse;
 use rsp::sgp22::{OperatorId, ProfileClass};
 use world::RamMemory;
 
-use super::bench::{Bench, pki};
 use super::download::ICCID;
-use super::server::{Goods, Server, load, outcome};
+use super::server::{Server, TestPackage, load, outcome};
+use super::testbed::{Testbed, pki};
 use crate::CardDescription;
 
-/// How to come by an error of ProfileInstallationResult.
+/// The way to cause an installation error.
 enum Reach {
-    /// By the goods.
-    Goods(fn(&mut Goods)),
-    /// By the first request, signed all the same.
+    /// A modified package or modified metadata.
+    TestPackage(fn(&mut TestPackage)),
+    /// A modified first request with a valid signature.
     Request(fn(&mut InitialiseSecureChannelRequest)),
-    /// By what was done to the package on its way.
+    /// A modified Bound Profile Package.
     Package(fn(&mut BoundProfilePackage)),
-    /// By what the card is.
+    /// A modified card description.
     Card(fn(&mut CardDescription)),
-    /// By what the card holds already.
-    Memory(fn(&mut Bench, &Server)),
-    /// By the goods, on a card that has a USIM profile to compare.
+    /// A modified state of the card.
+    Memory(fn(&mut Testbed, &Server)),
+    /// A modified USIM package.
     Usim(fn(&mut Package)),
-    /// Not at all; the table says why.
+    /// Impossible; the table gives the reason.
     Never,
 }
 
-/// How the installation ended, and what is said of the profile package.
+/// The outcome of the installation, and the response about the profile package.
 type Reached = (Result<(), (Id, Why)>, Option<EuiccResponse>);
 
-/// A good package but for what `reach` says; what became of it, and that nothing of it is left.
+/// Installs a package that is correct except for `reach`. Asserts that a refusal has no effect.
 fn reach(reach: &Reach) -> Option<Reached> {
     let change_card = |card: &mut CardDescription| {
         if let Reach::Card(change) = reach {
             change(card);
         }
     };
-    let mut bench = Bench::with(pki(), change_card, RamMemory::default());
-    let server = Server::new(&bench, Curve::P256);
-    let mut goods = Goods::small(ICCID);
+    let mut testbed = Testbed::with(pki(), change_card, RamMemory::default());
+    let server = Server::new(&testbed, Curve::P256);
+    let mut test_package = TestPackage::small(ICCID);
     match reach {
         Reach::Never => return None,
-        Reach::Goods(change) => change(&mut goods),
-        Reach::Memory(change) => change(&mut bench, &server),
+        Reach::TestPackage(change) => change(&mut test_package),
+        Reach::Memory(change) => change(&mut testbed, &server),
         Reach::Usim(change) => {
             let mut package = usim();
             change(&mut package);
-            goods = Goods::of(package.encode());
+            test_package = TestPackage::of(package.encode());
         }
         Reach::Request(_) | Reach::Package(_) | Reach::Card(_) => {}
     }
-    let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut bench) else { panic!() };
-    let mut package = server.bind_to(&bench, &ok, &goods, |request| {
+    let PrepareDownloadResponse::DownloadResponseOk(ok) = server.prepare(&mut testbed) else { panic!() };
+    let mut package = server.bind_to(&testbed, &ok, &test_package, |request| {
         if let Reach::Request(change) = reach {
             change(request);
         }
@@ -69,14 +69,14 @@ fn reach(reach: &Reach) -> Option<Reached> {
     if let Reach::Package(change) = reach {
         change(&mut package);
     }
-    let before = bench.memory();
-    let result = load(&mut bench, &package.to_der()).expect("an answer");
-    bench.check_result(&result);
+    let before = testbed.memory();
+    let result = load(&mut testbed, &package.to_der()).expect("an installation result");
+    testbed.check_result(&result);
     let data = &result.profile_installation_result_data;
     let response = match &data.final_result {
         FinalResult::SuccessResult(success) => Some(&success.sima_response),
         FinalResult::ErrorResult(error) => {
-            assert_eq!(bench.memory(), before, "a refusal leaves nothing behind");
+            assert_eq!(testbed.memory(), before, "a refusal must have no effect");
             error.sima_response.as_ref()
         }
     };
@@ -94,13 +94,13 @@ fn header(package: &mut Package) -> &mut ProfileHeader {
     header
 }
 
-fn with_header(goods: &mut Goods, change: impl FnOnce(&mut ProfileHeader)) {
-    let mut package = Package::decode(&goods.package).unwrap();
+fn with_header(test_package: &mut TestPackage, change: impl FnOnce(&mut ProfileHeader)) {
+    let mut package = Package::decode(&test_package.package).unwrap();
     change(header(&mut package));
-    goods.package = package.encode();
+    test_package.package = package.encode();
 }
 
-/// Before the end.
+/// Inserts an element before the end.
 fn insert(package: &mut Package, element: &[u8]) {
     let decoded = Package::decode(&[&package.encode()[..], element].concat()).unwrap();
     let element = decoded.elements.last().unwrap().clone();
@@ -113,13 +113,13 @@ fn last_octet(segment: &mut [u8]) {
 }
 
 #[test]
-fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
+fn every_error_reason_is_tested_or_documented_as_impossible() {
     let elements = Id::LOAD_PROFILE_ELEMENTS;
     let table = [
         (
             Why::INCORRECT_INPUT_VALUES,
             Id::STORE_METADATA,
-            Reach::Goods(|goods| goods.metadata.profile_name = "x".repeat(65)),
+            Reach::TestPackage(|test_package| test_package.metadata.profile_name = "x".repeat(65)),
         ),
         (
             Why::INVALID_SIGNATURE,
@@ -148,7 +148,7 @@ fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
         (
             Why::UNSUPPORTED_PROFILE_CLASS,
             Id::STORE_METADATA,
-            Reach::Goods(|goods| goods.metadata.profile_class = Some(ProfileClass(3))),
+            Reach::TestPackage(|test_package| test_package.metadata.profile_class = Some(ProfileClass(3))),
         ),
         (
             Why::SCP03T_STRUCTURE_ERROR,
@@ -179,8 +179,8 @@ fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
         (
             Why::INSTALL_FAILED_DUE_TO_ICCID_ALREADY_EXISTS_ON_EUICC,
             Id::STORE_METADATA,
-            Reach::Memory(|bench, server| {
-                assert_eq!(outcome(&server.download(bench, &Goods::small(ICCID))), Ok(()));
+            Reach::Memory(|testbed, server| {
+                assert_eq!(outcome(&server.download(testbed, &TestPackage::small(ICCID))), Ok(()));
             }),
         ),
         (
@@ -191,41 +191,45 @@ fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
         (
             Why::INSTALL_FAILED_DUE_TO_INTERRUPTION,
             elements,
-            // An installation that a reset, CancelSession or a new session interrupts is forgotten, so that
-            // the download can be tried again with the same one-time key (3.1.3, 5.7.5); a result would end
-            // the order at the SM-DP+.
+            // An installation interrupted by a reset, CancelSession or a new session is discarded,
+            // so that the download can be repeated with the same one-time key (3.1.3, 5.7.5). A
+            // result would end the order at the SM-DP+.
             Reach::Never,
         ),
         (
             Why::INSTALL_FAILED_DUE_TO_PE_PROCESSING_ERROR,
             elements,
-            Reach::Goods(|goods| goods.package = vec![0x55; 40]),
+            Reach::TestPackage(|test_package| test_package.package = vec![0x55; 40]),
         ),
         (
             Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH,
             elements,
-            Reach::Goods(|goods| {
-                goods.metadata.iccid = "8988888888888888888".parse().unwrap();
+            Reach::TestPackage(|test_package| {
+                test_package.metadata.iccid = "8988888888888888888".parse().unwrap();
             }),
         ),
         (
             Why::TEST_PROFILE_INSTALL_FAILED_DUE_TO_INVALID_NAA_KEY,
             elements,
-            Reach::Goods(|goods| {
-                *goods = Goods::of(usim().encode());
-                goods.metadata.profile_class = Some(ProfileClass::TEST);
+            Reach::TestPackage(|test_package| {
+                *test_package = TestPackage::of(usim().encode());
+                test_package.metadata.profile_class = Some(ProfileClass::TEST);
             }),
         ),
         (
             Why::PPR_NOT_ALLOWED,
             Id::STORE_METADATA,
-            Reach::Goods(|goods| {
-                goods.metadata.profile_policy_rules = Some(BitString::of(&[3]));
-                goods.metadata.profile_owner =
+            Reach::TestPackage(|test_package| {
+                test_package.metadata.profile_policy_rules = Some(BitString::of(&[3]));
+                test_package.metadata.profile_owner =
                     Some(rsp::sgp22::OperatorId { mcc_mnc: [0, 0xF1, 0x10], gid1: None, gid2: None });
             }),
         ),
-        (Why::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR, elements, Reach::Memory(|bench, _| bench.use_up_isd_ps())),
+        (
+            Why::INSTALL_FAILED_DUE_TO_UNKNOWN_ERROR,
+            elements,
+            Reach::Memory(|testbed, _| testbed.use_up_isd_ps()),
+        ),
     ];
     let mut reasons: Vec<i64> = Vec::new();
     let mut commands: Vec<i64> = Vec::new();
@@ -240,64 +244,68 @@ fn every_error_reason_is_reached_or_out_of_reach_for_a_reason() {
         }
     }
     reasons.dedup();
-    assert_eq!(reasons, (1..=15).chain([127]).collect::<Vec<_>>(), "every reason of v2.6, in its order");
+    assert_eq!(reasons, (1..=15).chain([127]).collect::<Vec<_>>(), "every reason of v2.6 in ascending order");
     commands.sort_unstable();
     commands.dedup();
-    // 3, a second StoreMetadata, is in the list of commands and in no package.
+    // 3, a second StoreMetadata, is defined as a command but occurs in no package.
     assert_eq!(commands, [0, 1, 2, 4, 5]);
 }
 
 #[test]
-fn metadata_that_speak_of_another_profile_are_refused() {
+fn metadata_of_another_profile_are_refused() {
     let install = |profile_owner: Option<OperatorId>| {
-        let mut bench = Bench::new();
-        let server = Server::new(&bench, Curve::P256);
-        let mut goods = Goods::of(usim().encode());
-        goods.metadata.profile_owner = profile_owner;
-        let before = bench.memory();
-        let found = outcome(&server.download(&mut bench, &goods));
-        assert!(found.is_ok() || bench.memory() == before);
+        let mut testbed = Testbed::new();
+        let server = Server::new(&testbed, Curve::P256);
+        let mut test_package = TestPackage::of(usim().encode());
+        test_package.metadata.profile_owner = profile_owner;
+        let before = testbed.memory();
+        let found = outcome(&server.download(&mut testbed, &test_package));
+        assert!(found.is_ok() || testbed.memory() == before);
         found
     };
     let mismatch = Err((Id::LOAD_PROFILE_ELEMENTS, Why::INSTALL_FAILED_DUE_TO_DATA_MISMATCH));
     let owner = |mcc_mnc, gid1| Some(OperatorId { mcc_mnc, gid1, gid2: None });
     assert_eq!(install(None), Ok(()));
-    // 001-01 is the home of the IMSI; there is no EF.GID1.
+    // 001-01 is the home network of the IMSI; the profile has no EF.GID1.
     assert_eq!(install(owner([0x00, 0xF1, 0x10], None)), Ok(()));
     assert_eq!(install(owner([0x62, 0xF2, 0x10], None)), mismatch);
     assert_eq!(install(owner([0x00, 0xF1, 0x10], Some(vec![7]))), mismatch);
-    // EF.ICCID is another's than the header's.
-    let mut goods = Goods::of(usim().encode());
+    // EF.ICCID differs from the header.
+    let mut test_package = TestPackage::of(usim().encode());
     let other: Iccid = "8900012345678901242".parse().unwrap();
-    with_header(&mut goods, |header| header.iccid = other.to_profile_header().into());
-    goods.metadata.iccid = other;
-    let mut bench = Bench::new();
-    assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), mismatch);
+    with_header(&mut test_package, |header| header.iccid = other.to_profile_header().into());
+    test_package.metadata.iccid = other;
+    let mut testbed = Testbed::new();
+    assert_eq!(outcome(&Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package)), mismatch);
 }
 
 #[test]
-fn what_the_sm_dp_plus_leaves_in_the_isd_p_has_128_octets() {
+fn dp_proprietary_data_are_limited_to_128_octets() {
     for (arcs, expected) in [(40, Ok(())), (140, Err((Id::CONFIGURE_ISDP, Why::INCORRECT_INPUT_VALUES)))] {
-        let mut goods = Goods::small(ICCID);
-        goods.dp_oid = Some(format!("2.999{}", ".1".repeat(arcs)).parse().unwrap());
-        let mut bench = Bench::new();
-        assert_eq!(outcome(&Server::new(&bench, Curve::P256).download(&mut bench, &goods)), expected);
+        let mut test_package = TestPackage::small(ICCID);
+        test_package.dp_oid = Some(format!("2.999{}", ".1".repeat(arcs)).parse().unwrap());
+        let mut testbed = Testbed::new();
+        assert_eq!(
+            outcome(&Server::new(&testbed, Curve::P256).download(&mut testbed, &test_package)),
+            expected
+        );
     }
 }
 
 #[test]
-fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
+fn every_pe_status_is_tested_or_documented_as_impossible() {
     use PeStatusCode as Code;
     const MANDATED: [u8; 7] = [0xA0, 5, 0x80, 0, 0x81, 1, 99];
     let table = [
-        (Code::OK, Reach::Goods(|_| {})),
+        (Code::OK, Reach::TestPackage(|_| {})),
         (
             Code::PE_NOT_SUPPORTED,
             Reach::Usim(|package| insert(package, &[&[0xAB, 7][..], &MANDATED].concat())),
         ),
         (
             Code::MEMORY_FAILURE,
-            // The profile is written at once when the package is complete; if that fails the command gets 6581.
+            // The profile is stored in one write when the package is complete. If the write fails,
+            // the command gets 6581.
             Reach::Never,
         ),
         (
@@ -311,8 +319,8 @@ fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
         (Code::NOT_ENOUGH_MEMORY, Reach::Card(|card| card.memory_size = 20)),
         (
             Code::INVALID_REQUEST_FORMAT,
-            Reach::Goods(|goods| {
-                goods.package.truncate(goods.package.len() - 1);
+            Reach::TestPackage(|test_package| {
+                test_package.package.truncate(test_package.package.len() - 1);
             }),
         ),
         (
@@ -331,26 +339,28 @@ fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
         ),
         (
             Code::LIB_NOT_SUPPORTED,
-            Reach::Goods(|goods| {
+            Reach::TestPackage(|test_package| {
                 let aid = MandatoryAid {
                     aid: [0xA0, 0, 0, 0, 9].into(),
                     version: [1, 0].into(),
                     unknown: Unknown::default(),
                 };
-                with_header(goods, |header| header.mandatory_aids = Some(vec![aid]));
+                with_header(test_package, |header| header.mandatory_aids = Some(vec![aid]));
             }),
         ),
         (
             Code::TEMPLATE_NOT_SUPPORTED,
-            Reach::Goods(|goods| {
+            Reach::TestPackage(|test_package| {
                 let oid = "2.23.143.1.2.99".parse().unwrap();
-                with_header(goods, |header| header.mandatory_gfste_list = vec![oid]);
+                with_header(test_package, |header| header.mandatory_gfste_list = vec![oid]);
             }),
         ),
         (
             Code::FEATURE_NOT_SUPPORTED,
-            Reach::Goods(|goods| {
-                with_header(goods, |header| header.mandatory_services.services.push(Service::JAVACARD));
+            Reach::TestPackage(|test_package| {
+                with_header(test_package, |header| {
+                    header.mandatory_services.services.push(Service::JAVACARD)
+                });
             }),
         ),
         (
@@ -361,8 +371,8 @@ fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
         ),
         (
             Code::UNSUPPORTED_PROFILE_VERSION,
-            Reach::Goods(|goods| {
-                with_header(goods, |header| header.major_version = 9);
+            Reach::TestPackage(|test_package| {
+                with_header(test_package, |header| header.major_version = 9);
             }),
         ),
     ];
@@ -379,11 +389,12 @@ fn every_status_of_a_pe_is_reached_or_out_of_reach_for_a_reason() {
 }
 
 #[test]
-fn a_pe_that_nobody_insists_on_is_passed_over_with_a_remark() {
+fn an_unknown_pe_that_is_not_mandated_is_ignored_with_a_warning() {
     let mut package = usim();
     insert(&mut package, &[0xAB, 5, 0xA0, 3, 0x81, 1, 99]);
-    let mut bench = Bench::new();
-    let result = Server::new(&bench, Curve::P256).download(&mut bench, &Goods::of(package.encode()));
+    let mut testbed = Testbed::new();
+    let result =
+        Server::new(&testbed, Curve::P256).download(&mut testbed, &TestPackage::of(package.encode()));
     let FinalResult::SuccessResult(success) = &result.profile_installation_result_data.final_result else {
         panic!()
     };

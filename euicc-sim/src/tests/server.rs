@@ -1,4 +1,5 @@
-//! An SM-DP+ for one card: makes every message of a download, so that a test can spoil any of them.
+//! An SM-DP+ for the tests. It builds each message of a download, so that a test can modify any of
+//! them.
 
 use certs::{Certificate, DpCredentials, check_euicc};
 use crypto::bsp::{Protect, SessionKeys};
@@ -23,7 +24,7 @@ use rsp::sgp22::{
 };
 use world::{Dice, SeededDice};
 
-use super::bench::Bench;
+use super::testbed::Testbed;
 
 pub(super) const ADDRESS: &str = "smdpp.landfall.example";
 
@@ -31,23 +32,23 @@ pub(super) struct Server {
     pub(super) dp: DpCredentials,
     pub(super) ci: SubjectKeyIdentifier,
     pub(super) transaction_id: TransactionId,
-    /// Keys of the package's own, sent in A2.
+    /// True if the package has its own session keys, sent in A2.
     pub(super) own_keys: bool,
     pub(super) bpp_euicc_otpk: Option<Vec<u8>>,
     pub(super) dice: SeededDice,
 }
 
-/// A package together with what is said about it.
+/// A profile package with its metadata.
 #[derive(Clone)]
-pub(super) struct Goods {
+pub(super) struct TestPackage {
     pub(super) metadata: StoreMetadataRequest,
     pub(super) package: Vec<u8>,
-    /// What ConfigureISDP leaves in the ISD-P.
+    /// The OID that ConfigureISDP stores in the ISD-P.
     pub(super) dp_oid: Option<Oid>,
 }
 
-impl Goods {
-    /// The smallest package there is.
+impl TestPackage {
+    /// The smallest valid package.
     pub(super) fn small(iccid: &str) -> Self {
         let iccid: Iccid = iccid.parse().unwrap();
         let header = ProfileElement::Header(ProfileHeader {
@@ -68,7 +69,7 @@ impl Goods {
         Self { metadata: metadata(iccid), package: package.encode(), dp_oid: None }
     }
 
-    /// A package as it stands, under its own ICCID.
+    /// An existing package with its own ICCID.
     pub(super) fn of(package: Vec<u8>) -> Self {
         let decoded = Package::decode(&package).unwrap();
         let octets: [u8; 10] = decoded.header().unwrap().iccid.0.as_slice().try_into().unwrap();
@@ -76,7 +77,7 @@ impl Goods {
         Self { metadata, package, dp_oid: None }
     }
 
-    /// Made larger, by a PE that nobody understands and nobody insists on.
+    /// Enlarges the package by an unknown element that is not mandated.
     pub(super) fn pad(&mut self, octets: usize) {
         let mut package = Package::decode(&self.package).unwrap();
         let contents = tlv_bytes(Tag(0x80), &vec![0; octets]);
@@ -114,10 +115,10 @@ fn metadata(iccid: Iccid) -> StoreMetadataRequest {
 }
 
 impl Server {
-    pub(super) fn new(bench: &Bench, curve: Curve) -> Self {
-        let ci = bench.pki.ci(curve).unwrap().subject_key_id().unwrap().0.clone();
+    pub(super) fn new(testbed: &Testbed, curve: Curve) -> Self {
+        let ci = testbed.pki.ci(curve).unwrap().subject_key_id().unwrap().0.clone();
         Self {
-            dp: bench.pki.dp(curve).unwrap(),
+            dp: testbed.pki.dp(curve).unwrap(),
             ci: SubjectKeyIdentifier(ci),
             transaction_id: TransactionId(vec![1, 2, 3, 4]),
             own_keys: true,
@@ -126,7 +127,7 @@ impl Server {
         }
     }
 
-    /// What the LPA passes on after ES9+.InitiateAuthentication.
+    /// The AuthenticateServer request after ES9+.InitiateAuthentication.
     pub(super) fn authenticate_server(&self, euicc_challenge: [u8; 16]) -> AuthenticateServerRequest {
         let signed = Raw::new(ServerSigned1 {
             transaction_id: self.transaction_id.clone(),
@@ -150,10 +151,11 @@ impl Server {
         }
     }
 
-    /// What the LPA passes on after ES9+.AuthenticateClient; the card's proof is checked on the way.
+    /// Verifies the card's response and returns the PrepareDownload request after
+    /// ES9+.AuthenticateClient.
     pub(super) fn prepare_download(
         &self,
-        bench: &Bench,
+        testbed: &Testbed,
         answer: &AuthenticateServerResponse,
         hash_cc: Option<[u8; 32]>,
     ) -> PrepareDownloadRequest {
@@ -161,8 +163,8 @@ impl Server {
         let certificate = |der: &CertificateDer| Certificate::from_der(der.0.clone()).unwrap();
         let euicc = certificate(&ok.euicc_certificate);
         let eum = certificate(&ok.eum_certificate);
-        let now = world::Clock::now(&bench.clock);
-        let euicc = check_euicc(&bench.pki.anchors().unwrap(), &euicc, &eum, now).unwrap();
+        let now = world::Clock::now(&testbed.clock);
+        let euicc = check_euicc(&testbed.pki.anchors().unwrap(), &euicc, &eum, now).unwrap();
         let signature = Signature::from_slice(&ok.euicc_signature1).unwrap();
         euicc.public_key.verify(ok.euicc_signed1.bytes(), &signature).unwrap();
         assert_eq!(ok.euicc_signed1.server_challenge, [0x5A; 16]);
@@ -182,23 +184,23 @@ impl Server {
         }
     }
 
-    /// The package, bound to the card's one-time key.
+    /// Binds the package to the card's one-time key.
     pub(super) fn bind(
         &self,
-        bench: &Bench,
+        testbed: &Testbed,
         answer: &PrepareDownloadResponse,
-        goods: &Goods,
+        test_package: &TestPackage,
     ) -> BoundProfilePackage {
         let PrepareDownloadResponse::DownloadResponseOk(ok) = answer else { panic!("{answer:?}") };
-        self.bind_to(bench, ok, goods, |_| {})
+        self.bind_to(testbed, ok, test_package, |_| {})
     }
 
-    /// The same, with the first request changed before it is signed.
+    /// Binds the package. `change` modifies the first request before it is signed.
     pub(super) fn bind_to(
         &self,
-        bench: &Bench,
+        testbed: &Testbed,
         ok: &PrepareDownloadResponseOk,
-        goods: &Goods,
+        test_package: &TestPackage,
         change: impl FnOnce(&mut InitialiseSecureChannelRequest),
     ) -> BoundProfilePackage {
         let curve = self.dp.pb.certificate.curve();
@@ -207,7 +209,7 @@ impl Server {
         let euicc_otpk = &ok.euicc_signed2.euicc_otpk;
         let shared = secret.agree(&PublicKey::from_sec1(curve, euicc_otpk).unwrap()).unwrap();
         let host_id = vec![0x80; 8];
-        let keys = SessionKeys::derive(&shared, 0x88, 0x10, &host_id, &bench.card.eid().0);
+        let keys = SessionKeys::derive(&shared, 0x88, 0x10, &host_id, &testbed.card.eid().0);
         let mut bsp = Protect::new(keys);
 
         let mut request = InitialiseSecureChannelRequest {
@@ -221,10 +223,10 @@ impl Server {
         request.smdp_sign = self.dp.pb.key.sign(&request.signed_octets(euicc_otpk)).as_bytes().to_vec();
 
         let configure = ConfigureIsdpRequest {
-            dp_proprietary_data: goods.dp_oid.clone().map(|dp_oid| DpProprietaryData { dp_oid }),
+            dp_proprietary_data: test_package.dp_oid.clone().map(|dp_oid| DpProprietaryData { dp_oid }),
         };
         let first = bsp.segments(0x87, &configure.to_der());
-        let metadata = bsp.mac_only_segments(0x88, &goods.metadata.to_der());
+        let metadata = bsp.mac_only_segments(0x88, &test_package.metadata.to_der());
         let second = self.own_keys.then(|| {
             let own = SessionKeys::generate(&mut fill);
             let replace = ReplaceSessionKeysRequest {
@@ -241,55 +243,59 @@ impl Server {
             first_sequence_of87: Segments(first),
             sequence_of88: Segments(metadata),
             second_sequence_of87: second,
-            sequence_of86: Segments(bsp.segments(0x86, &goods.package)),
+            sequence_of86: Segments(bsp.segments(0x86, &test_package.package)),
         }
     }
 
-    /// Mutual authentication and agreement, up to the card's one-time key.
-    pub(super) fn prepare(&self, bench: &mut Bench) -> PrepareDownloadResponse {
-        self.try_prepare(bench).unwrap()
+    /// Performs mutual authentication and PrepareDownload.
+    pub(super) fn prepare(&self, testbed: &mut Testbed) -> PrepareDownloadResponse {
+        self.try_prepare(testbed).unwrap()
     }
 
-    pub(super) fn try_prepare(&self, bench: &mut Bench) -> Result<PrepareDownloadResponse, String> {
-        let challenge: GetEuiccChallengeResponse = bench.try_call(&GetEuiccChallengeRequest {})?;
-        let answer = bench.try_call(&self.authenticate_server(challenge.euicc_challenge))?;
-        let request = self.prepare_download(bench, &answer, None);
-        bench.try_call(&request)
+    pub(super) fn try_prepare(&self, testbed: &mut Testbed) -> Result<PrepareDownloadResponse, String> {
+        let challenge: GetEuiccChallengeResponse = testbed.try_call(&GetEuiccChallengeRequest {})?;
+        let answer = testbed.try_call(&self.authenticate_server(challenge.euicc_challenge))?;
+        let request = self.prepare_download(testbed, &answer, None);
+        testbed.try_call(&request)
     }
 
-    /// A whole download.
-    pub(super) fn download(&self, bench: &mut Bench, goods: &Goods) -> ProfileInstallationResult {
-        self.try_download(bench, goods).unwrap()
+    /// Performs a complete download.
+    pub(super) fn download(
+        &self,
+        testbed: &mut Testbed,
+        test_package: &TestPackage,
+    ) -> ProfileInstallationResult {
+        self.try_download(testbed, test_package).unwrap()
     }
 
-    /// A whole download, or the status word at which it stopped.
+    /// Performs a complete download. Returns the status word if a command failed.
     pub(super) fn try_download(
         &self,
-        bench: &mut Bench,
-        goods: &Goods,
+        testbed: &mut Testbed,
+        test_package: &TestPackage,
     ) -> Result<ProfileInstallationResult, String> {
-        let prepared = self.try_prepare(bench)?;
-        let package = self.bind(bench, &prepared, goods);
-        let result = try_send(bench, &loading_pieces(&package.to_der()).unwrap())?;
-        Ok(result.expect("the card answers with a result"))
+        let prepared = self.try_prepare(testbed)?;
+        let package = self.bind(testbed, &prepared, test_package);
+        let result = try_send(testbed, &loading_pieces(&package.to_der()).unwrap())?;
+        Ok(result.expect("an installation result"))
     }
 }
 
-/// Sends a package as an LPA does, until the card answers.
-pub(super) fn load(bench: &mut Bench, package: &[u8]) -> Option<ProfileInstallationResult> {
-    send(bench, &loading_pieces(package).unwrap())
+/// Sends a package like an LPA until the card returns a result.
+pub(super) fn load(testbed: &mut Testbed, package: &[u8]) -> Option<ProfileInstallationResult> {
+    send(testbed, &loading_pieces(package).unwrap())
 }
 
-pub(super) fn send(bench: &mut Bench, pieces: &[Vec<u8>]) -> Option<ProfileInstallationResult> {
-    try_send(bench, pieces).unwrap()
+pub(super) fn send(testbed: &mut Testbed, pieces: &[Vec<u8>]) -> Option<ProfileInstallationResult> {
+    try_send(testbed, pieces).unwrap()
 }
 
 pub(super) fn try_send(
-    bench: &mut Bench,
+    testbed: &mut Testbed,
     pieces: &[Vec<u8>],
 ) -> Result<Option<ProfileInstallationResult>, String> {
     for piece in pieces {
-        let answer = bench.es10(piece)?;
+        let answer = testbed.es10(piece)?;
         if !answer.is_empty() {
             return Ok(Some(ProfileInstallationResult::from_der(&answer).unwrap()));
         }
@@ -297,7 +303,7 @@ pub(super) fn try_send(
     Ok(None)
 }
 
-/// How it ended.
+/// The outcome of the installation.
 pub(super) fn outcome(result: &ProfileInstallationResult) -> Result<(), (BppCommandId, ErrorReason)> {
     match &result.profile_installation_result_data.final_result {
         FinalResult::SuccessResult(_) => Ok(()),

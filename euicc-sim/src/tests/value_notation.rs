@@ -1,24 +1,25 @@
-//! What a package says of its files, read from its value notation: a second opinion that shares no line with the
-//! decoder, the templates and the file system it is held against.
+//! A parser for the ASN.1 value notation of profile packages. It is a second source for the
+//! expected files that shares no code with the decoder, the templates and the file system.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use profile::File;
 
-/// A value of ASN.1, as far as profile packages have them.
+/// An ASN.1 value, as far as profile packages use it.
 #[derive(Clone, Debug)]
 enum Value {
     Octets(Vec<u8>),
-    /// A number, a name or a text.
+    /// A number, a name or a string.
     Word(String),
-    /// What stands in braces, with the names that stand before it.
+    /// The named values inside braces.
     Block(Vec<(Option<String>, Value)>),
 }
 
-/// An EF as its package describes it. What a package leaves to the templates is `None`.
+/// An EF as described by its package. Properties that the package leaves to the templates are
+/// `None`.
 #[derive(Clone, Debug)]
 pub(super) struct ExpectedFile {
-    /// Identifiers from the MF to the directory; an application's directory by its temporary one.
+    /// The identifiers from the MF to the directory; an ADF with its temporary identifier.
     pub(super) directory: Vec<u16>,
     pub(super) fid: u16,
     pub(super) name: String,
@@ -29,18 +30,18 @@ pub(super) struct ExpectedFile {
     /// Tag 8B.
     pub(super) access_rule: Option<Vec<u8>>,
     pub(super) special_information: Option<u8>,
-    /// What fills the file, or each record, before anything is written.
+    /// The pattern that fills the file, or each record, initially.
     pattern: Pattern,
-    /// What is written where.
+    /// The offsets and contents written to the file.
     writes: Vec<(usize, Vec<u8>)>,
     pub(super) link: Option<Vec<u16>>,
 }
 
 #[derive(Clone, Debug)]
 enum Pattern {
-    /// Once, its last octet to the end.
+    /// Written once; its last octet is repeated to the end.
     Fill(Vec<u8>),
-    /// Again and again.
+    /// Repeated.
     Repeat(Vec<u8>),
 }
 
@@ -59,7 +60,7 @@ impl ExpectedFile {
         [self.directory.as_slice(), &[self.fid]].concat()
     }
 
-    /// What is known of a file without value notation.
+    /// The expected file for a package without value notation.
     pub(super) fn read_from(directory: Vec<u16>, file: &File, content: &[u8]) -> Self {
         Self {
             directory,
@@ -76,7 +77,7 @@ impl ExpectedFile {
         }
     }
 
-    /// The length of its records, if it has records.
+    /// The record length, if the file has records.
     pub(super) fn record_length(&self) -> Option<usize> {
         match self.descriptor[..] {
             [0x42 | 0x46, 0x21, high, low] => Some(usize::from(high) << 8 | usize::from(low)),
@@ -88,7 +89,7 @@ impl ExpectedFile {
         self.descriptor[0] == 0x79
     }
 
-    /// Its contents, if they have so many octets.
+    /// The contents of a file of this size.
     pub(super) fn content(&self, size: usize) -> Vec<u8> {
         let unit = self.record_length().unwrap_or(size).max(1);
         let filled: Vec<u8> = match &self.pattern {
@@ -139,7 +140,8 @@ impl ExpectedFiles {
         files
     }
 
-    /// The files of an element of its own for each; gives the application's directory, if one is made.
+    /// Adds the files of an element with a template. Returns the identifier of the ADF, if there is
+    /// one.
     fn by_template(&mut self, elements: &[(Option<String>, Value)], base: Vec<u16>) -> Option<u16> {
         let mut adf = None;
         let (mut base, mut directory, mut has_directory) = (base.clone(), base, false);
@@ -249,8 +251,8 @@ impl ExpectedFiles {
         }
     }
 
-    /// Whether the access rule of a file has this bit of the access mode: 01 to read, 02 to update. There are files with
-    /// rules that let nobody read them.
+    /// True if the access rule of a file has this bit of the access mode: 01 to read, 02 to update.
+    /// Some files cannot be read at all.
     pub(super) fn allows(&self, file: &ExpectedFile, mode: u8) -> bool {
         let rule = file.access_rule.as_ref().unwrap();
         let arr = |directory: &[u16]| {
@@ -273,7 +275,7 @@ impl ExpectedFiles {
         false
     }
 
-    /// The file that is read where this one is: itself, or the one of which it is another name.
+    /// The file with the contents of this one: itself, or the target of its link.
     pub(super) fn real<'a>(&'a self, file: &'a ExpectedFile) -> &'a ExpectedFile {
         match &file.link {
             Some(link) => self.real(self.files.iter().find(|other| other.path() == *link).unwrap()),

@@ -1,7 +1,7 @@
 //! ES10b.AuthenticateServer: SGP.22 section 5.7.13.
 //!
-//! The server proves itself over the challenge of GetEUICCChallenge, and the card answers with its own proof.
-//! The challenge is used up whatever comes of it.
+//! The server signs the challenge of GetEUICCChallenge, and the card returns its own signature. The
+//! challenge is used up even if the authentication fails.
 
 use certs::{
     Certificate, CertificateError, ChainError, Flaw, Role, ServerCertificate, Verified, check_server,
@@ -18,7 +18,7 @@ use rsp::sgp22::{CtxParams1, EuiccSigned1};
 use super::get_euicc_info::euicc_info2;
 use super::load_crl::is_revoked;
 use crate::context::Context;
-use crate::session::{AuthenticatedServer, Session};
+use crate::state::session::{AuthenticatedServer, Session};
 
 pub(crate) fn authenticate_server(
     context: &mut Context<'_>,
@@ -54,7 +54,8 @@ fn decide(
     if signed.euicc_challenge != challenge {
         return Err(AuthenticateErrorCode::EUICC_CHALLENGE_MISMATCH);
     }
-    // What v3 has besides, this card does not do, so it does not sign for it.
+    // This card does not support the additional contexts of v3, so it does not sign a response to
+    // them.
     if !matches!(*request.ctx_params1, CtxParams1::CtxParamsForCommonAuthentication(_)) {
         return Err(AuthenticateErrorCode::UNDEFINED_ERROR);
     }
@@ -64,7 +65,8 @@ fn decide(
         server_address: signed.server_address.clone(),
         server_challenge: signed.server_challenge,
         euicc_info2: Raw::new(euicc_info2(context)),
-        // As it was received: elements of later versions are signed and passed on (deviceInfoExtensibilitySupport).
+        // The context parameters as received. Elements of later versions are included in the signed
+        // response (deviceInfoExtensibilitySupport).
         ctx_params1: request.ctx_params1,
     });
     let euicc_signature1 = credential.sign(euicc_signed1.bytes()).as_bytes().to_vec();
@@ -84,7 +86,7 @@ fn decide(
     Ok(answer)
 }
 
-/// CERT.DPauth or CERT.DSauth.
+/// Verifies CERT.DPauth or CERT.DSauth.
 fn check_certificate(
     context: &Context<'_>,
     der: &CertificateDer,
@@ -95,7 +97,7 @@ fn check_certificate(
     })?;
     let role = match certificate.role() {
         Some(Role::DsAuth) => Role::DsAuth,
-        // Any other role is refused as not being this one.
+        // A certificate with any other role fails the verification as CERT.DPauth.
         _ => Role::DpAuth,
     };
     let verified = check_server(context.ecasd.anchors(), &certificate, &[], role, context.world.now())

@@ -1,11 +1,11 @@
-//! ES10b.CancelSession: SGP.22 section 5.7.14. The session ends, and the card says so under its signature.
+//! ES10b.CancelSession: SGP.22 section 5.7.14. Ends the session and returns a signed confirmation.
 
 use rsp::der::Raw;
 use rsp::sgp22::EuiccCancelSessionSigned;
 use rsp::sgp22::es10b::{CancelSessionRequest, CancelSessionResponse, CancelSessionResponseOk};
 
 use crate::context::Context;
-use crate::session::Session;
+use crate::state::session::Session;
 
 const INVALID_TRANSACTION_ID: i64 = 5;
 const UNDEFINED_ERROR: i64 = 127;

@@ -1,9 +1,10 @@
-//! ES10b.GetEUICCChallenge: SGP.22 section 5.7.7. A new session begins; whatever was under way is forgotten.
+//! ES10b.GetEUICCChallenge: SGP.22 section 5.7.7. Starts a new session and discards the previous
+//! one.
 
 use rsp::sgp22::es10b::{GetEuiccChallengeRequest, GetEuiccChallengeResponse};
 
 use crate::context::Context;
-use crate::session::Session;
+use crate::state::session::Session;
 
 pub(crate) fn get_euicc_challenge(
     context: &mut Context<'_>,

@@ -19,7 +19,7 @@ pub(crate) fn get_euicc_info2(context: &mut Context<'_>, _: GetEuiccInfo2Request
     euicc_info2(context)
 }
 
-/// EUICCInfo2 as it stands now.
+/// The current EUICCInfo2.
 pub(crate) fn euicc_info2(context: &Context<'_>) -> EuiccInfo2 {
     let capabilities = &context.description.capabilities;
     let v3 = capabilities.v3.as_ref();
@@ -54,31 +54,28 @@ pub(crate) fn euicc_info2(context: &Context<'_>) -> EuiccInfo2 {
     }
 }
 
-/// An optional list is left out rather than sent empty.
+/// Returns `None` for an empty optional list, which is omitted instead of encoded as empty.
 fn some<T, U>(list: &[T], of: impl FnOnce(&[T]) -> U) -> Option<U> {
     (!list.is_empty()).then(|| of(list))
 }
 
-/// A profile with a USIM takes no less.
+/// Minimum memory of a profile with a USIM, in octets.
 const SMALLEST_PROFILE: u32 = 4 << 10;
 
-/// additionalProfile says that at least one more profile can be installed.
+/// The RspCapability bits. additionalProfile is set if there is memory for at least one more
+/// profile.
 fn rsp_capability(context: &Context<'_>) -> BitString {
-    let has_room = free_memory(context) >= SMALLEST_PROFILE;
+    let has_room = context.free_memory() >= SMALLEST_PROFILE;
     let bits = context.description.capabilities.rsp_capability.iter().copied();
     let bits = bits.filter(|bit| *bit != rsp_capability::ADDITIONAL_PROFILE || has_room);
     BitString::of(&bits.collect::<Vec<_>>())
 }
 
-/// Octets of non-volatile memory that no profile takes.
-pub(crate) fn free_memory(context: &Context<'_>) -> u32 {
-    context.description.memory_size.saturating_sub(context.persistent.memory_used())
-}
-
-/// TS 102 226 section 8.2.1.7.2: no application outside profiles, free non-volatile and volatile memory.
+/// TS 102 226 section 8.2.1.7.2: no applications outside of profiles, free non-volatile memory,
+/// free volatile memory.
 fn ext_card_resource(context: &Context<'_>) -> Vec<u8> {
     let mut resource = vec![0x81, 1, 0, 0x82, 4];
-    resource.extend(free_memory(context).to_be_bytes());
+    resource.extend(context.free_memory().to_be_bytes());
     resource.extend([0x83, 4]);
     resource.extend(context.description.capabilities.volatile_memory.to_be_bytes());
     resource

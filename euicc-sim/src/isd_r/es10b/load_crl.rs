@@ -1,8 +1,9 @@
-//! ES10b.LoadCRL: SGP.22 section 5.7.12, in v2 up to v2.7; v3 has withdrawn it. What a CI has revoked, kept for
-//! AuthenticateServer and PrepareDownload.
+//! ES10b.LoadCRL: SGP.22 section 5.7.12 in v2 up to v2.7; v3 removed it. AuthenticateServer and
+//! PrepareDownload check certificates against the loaded CRLs.
 //!
-//! A list may come in parts. The last whole list stays in force until the later one is whole, and what has come of the
-//! later one counts already; parts that a still later list overtakes are forgotten.
+//! A CRL can arrive in parts. The last complete CRL stays in force until the next one is complete,
+//! and the received parts of the next one apply at once. Incomplete parts are discarded when a
+//! later CRL arrives.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +13,17 @@ use rsp::sgp22::es10b::{LoadCrlError, LoadCrlRequest, LoadCrlResponse, LoadCrlRe
 use crate::context::Context;
 use crate::state::StoredCrl;
 
-/// Certificates that one list can name. Two lists of a CI are held at most.
+/// Maximum number of certificates in one CRL. At most two CRLs per CI are stored.
 const MAX_REVOKED: usize = 4096;
 
-/// Parts of a list: as many as there would be if each named sixteen certificates.
+/// Maximum number of parts of a CRL: `MAX_REVOKED` with sixteen certificates per part.
 const MAX_PARTS: i64 = 256;
 
 pub(crate) fn load_crl(context: &mut Context<'_>, request: LoadCrlRequest) -> LoadCrlResponse {
     match decide(context, request) {
         Ok(crl) => {
             let missing = crl.missing_parts();
-            keep(context, crl);
+            store(context, crl);
             let missing_parts = (!missing.is_empty()).then_some(missing);
             LoadCrlResponse::LoadCrlResponseOk(LoadCrlResponseOk { missing_parts })
         }
@@ -30,7 +31,7 @@ pub(crate) fn load_crl(context: &mut Context<'_>, request: LoadCrlRequest) -> Lo
     }
 }
 
-/// Whether the CI of a server's certificate has revoked it.
+/// True if the CI of a server's certificate has revoked it.
 pub(crate) fn is_revoked(context: &Context<'_>, server: &ServerCertificate) -> bool {
     let serial_number = server.certificate.serial_number();
     let mut lists = context.persistent.crls.iter().filter(|crl| crl.ci == server.ci_key_id);
@@ -52,7 +53,7 @@ fn decide(context: &Context<'_>, request: LoadCrlRequest) -> Result<StoredCrl, L
         return Err(LoadCrlError::FRESHER_CRL_ALREADY_LOADED);
     }
     let whole = held().find(|held| held.is_whole());
-    // A list and an addition under the same number say the same: RFC 5280 section 5.2.4.
+    // A complete CRL and a delta CRL with the same number are equivalent: RFC 5280 section 5.2.4.
     if let Some(whole) = whole.filter(|whole| whole.number == crl.number) {
         return Ok(whole.clone());
     }
@@ -83,8 +84,9 @@ fn decide(context: &Context<'_>, request: LoadCrlRequest) -> Result<StoredCrl, L
     Ok(list)
 }
 
-/// A whole list takes the place of all of its CI; a part, that of parts.
-fn keep(context: &mut Context<'_>, crl: StoredCrl) {
+/// Stores a CRL. A complete one replaces all CRLs of its CI, a partial one replaces the partial
+/// ones.
+fn store(context: &mut Context<'_>, crl: StoredCrl) {
     if context.persistent.crls.contains(&crl) {
         return;
     }

@@ -1,6 +1,7 @@
 //! ES10b.PrepareDownload: SGP.22 section 5.7.5.
 //!
-//! The SM-DP+ shows its profile binding certificate; the card gives out the key to which the package is to be bound.
+//! The SM-DP+ sends its profile binding certificate, and the card returns the one-time key to which
+//! the package is to be bound.
 
 use certs::{
     Certificate, CertificateError, ChainError, Flaw, Role, ServerCertificate, Verified, check_server,
@@ -16,10 +17,10 @@ use rsp::sgp22::es10b::{
 
 use super::load_crl::is_revoked;
 use crate::context::Context;
-use crate::session::{AuthenticatedServer, PreparedDownload, Session};
+use crate::state::session::{AuthenticatedServer, PreparedDownload, Session};
 use crate::state::{MAX_ONE_TIME_KEYS, OneTimeKey};
 
-/// Signatures are signed over again under this tag.
+/// The tag under which a signature is included in the next signed data.
 const SIGNATURE: Tag = Tag(0x5F37);
 
 pub(crate) fn prepare_download(
@@ -45,7 +46,7 @@ fn decide(
     let Session::ExpectPrepareDownload(server) = &context.volatile.session else {
         return Err(DownloadErrorCode::NO_SESSION_CONTEXT);
     };
-    // An SM-DS has no profiles.
+    // Profiles cannot be downloaded from an SM-DS.
     if server.certificate.role != Role::DpAuth {
         return Err(DownloadErrorCode::NO_SESSION_CONTEXT);
     }
@@ -76,7 +77,7 @@ fn decide(
     write_tlv(SIGNATURE, &request.smdp_signature2, &mut covered);
     let euicc_signature2 = credential.sign(&covered).as_bytes().to_vec();
 
-    keep(context, &one_time_key);
+    store(context, &one_time_key);
     context.volatile.session = Session::ExpectBoundProfilePackage(Box::new(PreparedDownload {
         server,
         profile_binding,
@@ -85,7 +86,7 @@ fn decide(
     Ok(PrepareDownloadResponseOk { euicc_signed2, euicc_signature2 })
 }
 
-/// CERT.DPpb, of the SM-DP+ that is already known.
+/// Verifies CERT.DPpb, which must belong to the SM-DP+ of the session.
 fn check_certificate(
     context: &Context<'_>,
     der: &CertificateDer,
@@ -107,7 +108,8 @@ fn check_certificate(
     Ok(verified)
 }
 
-/// The key to which this SM-DP+ has already bound the package, if it names one that is still here; or a new one.
+/// The one-time key to which this SM-DP+ has already bound the package, if the request names it and
+/// the card still has it. Otherwise a new key.
 fn one_time_key(
     context: &Context<'_>,
     curve: Curve,
@@ -129,8 +131,9 @@ fn one_time_key(
     }
 }
 
-/// The key outlives a power cut, so that the same package can be sent again.
-fn keep(context: &mut Context<'_>, key: &OneTimeKey) {
+/// Stores the key in non-volatile memory, so that the same package can be sent again after a power
+/// cut.
+fn store(context: &mut Context<'_>, key: &OneTimeKey) {
     if context.persistent.one_time_keys.contains(key) {
         return;
     }

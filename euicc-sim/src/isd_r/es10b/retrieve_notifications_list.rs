@@ -1,5 +1,5 @@
-//! ES10b.RetrieveNotificationsList: SGP.22 section 5.7.10. When nothing is found, noResultAvailable as in v2.2; v2.7 has an
-//! empty list instead, and LPAs take both.
+//! ES10b.RetrieveNotificationsList: SGP.22 section 5.7.10. If nothing is found, the response is
+//! noResultAvailable as in v2.2. v2.7 has an empty list instead; LPAs accept both.
 
 use rsp::sgp22::es10b::{
     NotificationSearch, RetrieveNotificationsListRequest, RetrieveNotificationsListResponse,

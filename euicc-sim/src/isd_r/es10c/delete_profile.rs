@@ -30,7 +30,7 @@ fn decide(context: &Context<'_>, request: DeleteProfileRequest) -> Result<Aid, D
     };
     let persistent = &context.persistent;
     let target = find(persistent, &identifier).ok_or(DeleteResult::ICCID_OR_AID_NOT_FOUND)?;
-    // A profile that the next REFRESH enables is no longer a disabled one.
+    // A profile that the next REFRESH enables is no longer in disabled state.
     let is_to_be_enabled =
         matches!(&persistent.switch, Some(ProfileSwitch::Enable(isd_p)) if *isd_p == target.isd_p);
     if persistent.enabled.as_ref() == Some(&target.isd_p) || is_to_be_enabled {
@@ -42,12 +42,8 @@ fn decide(context: &Context<'_>, request: DeleteProfileRequest) -> Result<Aid, D
     Ok(target.isd_p.clone())
 }
 
-/// Takes a profile away and tells whom it names for that.
+/// Deletes a profile and creates its delete notifications.
 pub(super) fn delete(context: &mut Context<'_>, isd_p: &Aid) {
-    notifications::tell(context, isd_p, notification_event::DELETE);
-    let persistent = context.persistent.to_mut();
-    persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
-    if persistent.way_back.as_ref() == Some(isd_p) {
-        persistent.way_back = None;
-    }
+    notifications::notify(context, isd_p, notification_event::DELETE);
+    context.persistent.to_mut().remove_profile(isd_p);
 }

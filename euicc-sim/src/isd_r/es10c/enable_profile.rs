@@ -26,32 +26,34 @@ fn decide(context: &mut Context<'_>, request: &EnableProfileRequest) -> Result<(
         return Err(EnableResult::PROFILE_NOT_IN_DISABLED_STATE);
     }
     if let Some(enabled) = persistent.enabled_profile() {
-        may_give_way(context, enabled, target)?;
+        check_replacement(context, enabled, target)?;
     }
     let switch = ProfileSwitch::Enable(target.isd_p.clone());
     switch::request(context, switch, request.refresh_flag.0).map_err(|CatBusy| EnableResult::CAT_BUSY)
 }
 
-/// Whether the enabled profile may be replaced by the other one.
-fn may_give_way(
+/// Checks whether the enabled profile may be replaced by `target`.
+fn check_replacement(
     context: &Context<'_>,
     enabled: &InstalledProfile,
     target: &InstalledProfile,
 ) -> Result<(), EnableResult> {
     let to_test = target.class() == ProfileClass::TEST;
-    // A test profile, or one for provisioning, takes the place of any other for a while, whatever its policy rules
-    // (sections 2.4.5.2 and 2.9.3).
-    let for_a_while = to_test || target.class() == ProfileClass::PROVISIONING;
-    if !enabled.may_be_disabled() && !for_a_while {
+    // A test or provisioning profile may temporarily replace any other profile regardless of its
+    // policy rules (sections 2.4.5.2 and 2.9.3).
+    let is_temporary = to_test || target.class() == ProfileClass::PROVISIONING;
+    if !enabled.may_be_disabled() && !is_temporary {
         return Err(EnableResult::DISALLOWED_BY_POLICY);
     }
     let persistent = &context.persistent;
-    let way_back = persistent.way_back.as_ref().filter(|isd_p| persistent.profile(isd_p).is_some());
-    let leads_elsewhere = way_back.is_some_and(|way_back| *way_back != target.isd_p);
+    let previous = persistent.previous_profile.as_ref().filter(|isd_p| persistent.profile(isd_p).is_some());
+    let must_return_to_another = previous.is_some_and(|previous| *previous != target.isd_p);
     match enabled.class() {
-        ProfileClass::TEST if leads_elsewhere && !to_test => Err(EnableResult::WRONG_PROFILE_REENABLING),
-        // What PPR1 keeps has only lent its place.
-        ProfileClass::PROVISIONING if leads_elsewhere && !for_a_while => {
+        ProfileClass::TEST if must_return_to_another && !to_test => {
+            Err(EnableResult::WRONG_PROFILE_REENABLING)
+        }
+        // A profile protected by PPR1 was replaced only temporarily and must be enabled next.
+        ProfileClass::PROVISIONING if must_return_to_another && !is_temporary => {
             Err(EnableResult::DISALLOWED_BY_POLICY)
         }
         _ => Ok(()),

@@ -1,4 +1,5 @@
-//! ES10c.eUICCMemoryReset: SGP.22 section 5.7.19. Profiles go whatever their state and policy rules.
+//! ES10c.eUICCMemoryReset: SGP.22 section 5.7.19. Deletes profiles regardless of their state and
+//! policy rules.
 
 use rsp::ids::Aid;
 use rsp::sgp22::ProfileClass;
@@ -6,7 +7,7 @@ use rsp::sgp22::es10c::{EuiccMemoryResetRequest, EuiccMemoryResetResponse, reset
 
 use super::delete_profile::delete;
 use crate::context::Context;
-use crate::session::Session;
+use crate::state::session::Session;
 use crate::switch;
 
 const OK: i64 = 0;
@@ -27,7 +28,7 @@ fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
     let option = |bit| request.reset_options.has(bit);
     let goes = |class: ProfileClass| match class {
         ProfileClass::OPERATIONAL => option(reset_options::DELETE_OPERATIONAL_PROFILES),
-        // Every test profile here was loaded in the field.
+        // All test profiles of this card count as field-loaded.
         ProfileClass::TEST => option(reset_options::DELETE_FIELD_LOADED_TEST_PROFILES),
         _ => false,
     };
@@ -52,8 +53,8 @@ fn decide(context: &mut Context<'_>, request: &EuiccMemoryResetRequest) -> i64 {
         let persistent = context.persistent.to_mut();
         persistent.enabled = None;
         persistent.switch = None;
-        switch::forget_files(context);
-        // The terminal must learn that the UICC under it has changed.
+        switch::clear_file_state(context);
+        // The REFRESH notifies the terminal that the profile was removed.
         context.volatile.cat.announce_reset();
     }
     for isd_p in &going {

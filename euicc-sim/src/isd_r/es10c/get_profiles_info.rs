@@ -9,7 +9,7 @@ use crate::state::InstalledProfile;
 
 const INCORRECT_INPUT_VALUES: i64 = 1;
 
-/// What is told when the request has no tag list.
+/// The tags returned if the request has no tag list.
 const DEFAULT_TAGS: [Tag; 9] =
     [Tag(0x5A), Tag(0x4F), Tag(0x9F70), Tag(0x90), Tag(0x91), Tag(0x92), Tag(0x93), Tag(0x94), Tag(0x95)];
 
@@ -39,7 +39,7 @@ pub(crate) fn get_profiles_info(
     )
 }
 
-/// The tags of a tag list; a tag that is not known here asks for nothing.
+/// The tags of a tag list. Unknown tags select nothing.
 fn tags(list: &[u8]) -> Option<Vec<Tag>> {
     let mut tags = Vec::new();
     let mut rest = list;
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_list_is_a_run_of_tags_without_lengths() {
+    fn a_tag_list_is_a_sequence_of_tags_without_lengths() {
         assert_eq!(tags(&[0x5A, 0x9F, 0x70, 0x4F]), Some(vec![Tag(0x5A), Tag(0x9F70), Tag(0x4F)]));
         assert_eq!(tags(&[0xBF, 0x22]), Some(vec![Tag(0xBF22)]));
         assert_eq!(tags(&[0x5A, 0x9F]), None);

@@ -10,7 +10,7 @@ const OK: i64 = 0;
 const ICCID_NOT_FOUND: i64 = 1;
 const UNDEFINED_ERROR: i64 = 127;
 
-/// Octets of a nickname: SGP.22 section 5.7.21.
+/// Maximum length of a nickname in octets: SGP.22 section 5.7.21.
 const MAX_NICKNAME: usize = 64;
 
 pub(crate) fn set_nickname(context: &mut Context<'_>, request: SetNicknameRequest) -> SetNicknameResponse {

@@ -1,34 +1,37 @@
-//! APDUs over SCP03 to an ISD-P: ES8.UpdateConnectivityParameters (SGP.02 section 4.1.3.4), and what personalises the ISD-P
-//! for tokens.
+//! SCP03 APDUs to an ISD-P: ES8.UpdateConnectivityParameters (SGP.02 section 4.1.3.4), and
+//! personalisation with the identity for tokens.
 
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
 use rsp::sgp02::keys::KeySetUse;
 
+use super::initialize_update;
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
-use super::{Channel, Speaks, initialize_update};
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
 use crate::context::Context;
-use crate::m2m::isd_r::{Blocks, Group, PUT_KEY, STORE_DATA, put_key};
+use crate::m2m::data_groups::{Blocks, Group, STORE_DATA};
 use crate::m2m::keys::KeySet;
-use crate::m2m::state::IsdP;
+use crate::m2m::put_key::{PUT_KEY, put_key};
+use crate::state::m2m::IsdP;
+use crate::state::m2m::session::{Channel, MessageFormat, Opened};
 
 const INITIALIZE_UPDATE: u8 = 0x50;
 const EXTERNAL_AUTHENTICATE: u8 = 0x82;
 
-/// The bit of CLA that says that a command comes with a MAC.
+/// The bit of CLA for a command with a MAC.
 const SECURE_MESSAGING: u8 = 0x04;
 
 /// Data groups for an ISD-P.
 mod group {
-    /// What tokens name: SIN, SDIN, application provider.
+    /// The identity for tokens: SIN, SDIN, application provider.
     pub(super) const IDENTITY: u16 = 0x0070;
     /// ES8.UpdateConnectivityParameters.
     pub(super) const CONNECTIVITY: u16 = 0x3A07;
 }
 
-/// One C-APDU to an ISD-P: response data and status word. Whatever is refused for its security closes the channel.
+/// Processes one C-APDU to an ISD-P and returns response data and status word. A security error
+/// closes the channel.
 pub(in super::super) fn command(
     context: &mut Context<'_>,
     channel: &mut Channel,
@@ -43,11 +46,11 @@ pub(in super::super) fn command(
         return Err(StatusWord::CLASS_NOT_SUPPORTED);
     }
     let state = std::mem::take(channel);
-    // The MAC covers all before the data, with the class that was sent.
+    // The MAC covers the header before the data, with the received class byte.
     let header_length = if command.data.is_empty() {
         octets.len()
     } else {
-        // In extended form Lc begins with 00, and Le has two octets.
+        // In extended form Lc starts with 00, and Le has two octets.
         let octets_of_le = if octets.get(4) == Some(&0) { 2 } else { 1 };
         let le = command.le.map_or(0, |_| octets_of_le);
         octets.len().saturating_sub(command.data.len()).saturating_sub(le)
@@ -60,11 +63,16 @@ pub(in super::super) fn command(
             }
             let challenge =
                 <[u8; CHALLENGE]>::try_from(command.data).map_err(|_| StatusWord::WRONG_LENGTH)?;
-            let (next, answer) = initialize_update(context, isd_p, Speaks::Apdus, command.p1, challenge)?;
+            let (next, answer) =
+                initialize_update(context, isd_p, MessageFormat::Apdus, command.p1, challenge)?;
             *channel = next;
             Ok((answer, StatusWord::OK))
         }
-        (true, EXTERNAL_AUTHENTICATE, Channel::ExpectAuthenticate(Speaks::Apdus, version, handshake)) => {
+        (
+            true,
+            EXTERNAL_AUTHENTICATE,
+            Channel::ExpectAuthenticate(MessageFormat::Apdus, version, handshake),
+        ) => {
             if (command.p1, command.p2) != (SECURITY_LEVEL, 0) {
                 return Err(StatusWord::INCORRECT_P1_P2);
             }
@@ -86,18 +94,10 @@ pub(in super::super) fn command(
             answer
         }
         (true, ..) => Err(StatusWord::CONDITIONS_NOT_SATISFIED),
-        // To an ISD-P nothing is said in the open.
+        // An ISD-P accepts no unsecured commands.
         (false, STORE_DATA | PUT_KEY, _) => Err(StatusWord::SECURITY_STATUS_NOT_SATISFIED),
         (false, ..) => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }
-}
-
-/// What a channel of APDUs has beside its session.
-#[derive(Clone, Debug)]
-pub(crate) struct Opened {
-    /// Of the keys, under whose DEK others come.
-    version: u8,
-    blocks: Blocks,
 }
 
 fn wrapped(session: &Session, data: &[u8]) -> Vec<u8> {
@@ -117,7 +117,7 @@ fn secured(
             if !after.is_empty() {
                 return Err(StatusWord::INCORRECT_DATA);
             }
-            let isd_p = this(context, isd_p)?;
+            let isd_p = isd_p_mut(context, isd_p)?;
             match identifier {
                 group::IDENTITY => personalise(isd_p, &contents),
                 group::CONNECTIVITY => update_connectivity(isd_p, &contents),
@@ -125,23 +125,23 @@ fn secured(
             }
         }
         PUT_KEY => {
-            let sets = &this(context, isd_p)?.key_sets;
+            let sets = &isd_p_mut(context, isd_p)?.key_sets;
             let dek = sets.iter().find(|set| set.version == opened.version).and_then(KeySet::dek);
             let dek = dek.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
             let may_have = |usage| matches!(usage, KeySetUse::Scp03 | KeySetUse::TokenVerification);
             let (sets, answer) = put_key(sets, dek.expose(), command, may_have)?;
-            this(context, isd_p)?.key_sets = sets;
+            isd_p_mut(context, isd_p)?.key_sets = sets;
             Ok(answer)
         }
         _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }
 }
 
-fn this<'a>(context: &'a mut Context<'_>, isd_p: &Aid) -> Result<&'a mut IsdP, StatusWord> {
+fn isd_p_mut<'a>(context: &'a mut Context<'_>, isd_p: &Aid) -> Result<&'a mut IsdP, StatusWord> {
     context.m2m_mut()?.isd_p_mut(isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)
 }
 
-/// Data group 0070: what is named changes, one or more of the three.
+/// Data group 0070: replaces one or more of the three identifiers.
 fn personalise(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let mut identity = isd_p.identity.clone();
     let elements = tlv::each(contents).map_err(|_| StatusWord::INCORRECT_DATA)?;
@@ -165,7 +165,8 @@ fn personalise(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord>
     Ok(Vec::new())
 }
 
-/// ES8.UpdateConnectivityParameters: the parameters of each bearer that is named take the place of what there was for it.
+/// ES8.UpdateConnectivityParameters: replaces the parameters of each bearer in `contents` and keeps
+/// those of the others.
 fn update_connectivity(isd_p: &mut IsdP, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     /// SMS, HTTPS, CAT_TP.
     const BEARERS: std::ops::RangeInclusive<u32> = 0xA0..=0xA2;

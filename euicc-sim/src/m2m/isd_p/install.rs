@@ -1,5 +1,6 @@
-//! The installation of a profile: SGP.02 section 4.1.3.3, TCA profile package 8.1. The package comes in segments and is
-//! installed as it comes, into volatile memory; its last element makes it a profile, in one write.
+//! Installation of a profile: SGP.02 section 4.1.3.3, TCA profile package 8.1. The package arrives
+//! in segments and is installed into volatile memory as they arrive. The last element stores the
+//! profile in one write.
 
 use profile::element::ProfileElement;
 use profile::{EuiccResponse, PeStatusCode, Refused};
@@ -8,28 +9,24 @@ use rsp::ids::{Aid, Iccid};
 use std::sync::Arc;
 
 use crate::context::Context;
-use crate::install::package::{self, Arriving};
-use crate::isd_r::free_memory;
+use crate::install::package::{self, PackageLoader};
 use crate::m2m::factory::{iccid_of, of_package};
+use crate::state::m2m::session::Loading;
 
-/// A profile package on its way in.
-#[derive(Clone, Debug)]
-pub(crate) struct Loading(Arriving);
-
-/// How far it has come.
+/// The result of processing a segment.
 pub(super) enum Progress {
-    /// There is more to come.
+    /// The package is incomplete.
     More,
-    /// EUICCResponse: the profile is installed, or is none.
+    /// EUICCResponse: the profile was installed or the package was refused.
     Ended(Vec<u8>),
 }
 
 impl Loading {
     pub(super) fn new(context: &Context<'_>) -> Self {
-        Self(Arriving::new(context.description))
+        Self(PackageLoader::new(context.description))
     }
 
-    /// What came next.
+    /// Processes further octets of the package.
     pub(super) fn take(&mut self, context: &mut Context<'_>, isd_p: &Aid, octets: &[u8]) -> Progress {
         match self.next(context, isd_p, octets) {
             Ok(None) => Progress::More,
@@ -57,10 +54,10 @@ impl Loading {
         if !is_complete {
             return Ok(None);
         }
-        let loaded = std::mem::replace(&mut self.0, Arriving::new(context.description)).finish()?;
+        let loaded = std::mem::replace(&mut self.0, PackageLoader::new(context.description)).finish()?;
         loaded.check_room(room)?;
-        let iccid = iccid_of(&loaded.content).ok_or_else(|| refusal("the ICCID is not one"))?;
-        // Another ISD-P may have got its profile since the header came.
+        let iccid = iccid_of(&loaded.content).ok_or_else(|| refusal("the ICCID is invalid"))?;
+        // Another ISD-P may have got a profile since the header was received.
         check_is_new(context, iccid)?;
         let octets = usize::try_from(loaded.octets).unwrap_or(usize::MAX);
         let profile = of_package(isd_p.clone(), iccid, octets, loaded.content);
@@ -69,18 +66,18 @@ impl Loading {
     }
 }
 
-/// Octets that the profile in this ISD-P may take: what was granted to it, or all there is.
+/// Octets available to the profile in this ISD-P: the granted memory, or all free memory.
 fn room_for(context: &Context<'_>, isd_p: &Aid) -> u32 {
     let granted = context.m2m().ok().and_then(|state| state.isd_p(isd_p)).and_then(|isd_p| isd_p.granted);
-    granted.unwrap_or_else(|| free_memory(context))
+    granted.unwrap_or_else(|| context.free_memory())
 }
 
 fn iccid_in_header(octets: &[u8]) -> Result<Iccid, package::Refusal> {
     let iccid = <&[u8; 10]>::try_from(octets).ok().and_then(|iccid| Iccid::from_profile_header(iccid).ok());
-    iccid.ok_or_else(|| refusal("the ICCID is not one"))
+    iccid.ok_or_else(|| refusal("the ICCID is invalid"))
 }
 
-/// No two profiles of a card have the same ICCID.
+/// Checks that no profile of the card has this ICCID.
 fn check_is_new(context: &Context<'_>, iccid: Iccid) -> Result<(), package::Refusal> {
     match context.persistent.profiles.iter().any(|profile| profile.iccid() == iccid) {
         true => Err(refusal("the card has a profile with this ICCID")),

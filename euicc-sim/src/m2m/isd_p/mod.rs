@@ -1,11 +1,12 @@
-//! ES8, as far as it is for the ISD-P itself: SGP.02 sections 4.1.3.2 to 4.1.3.4.
+//! ES8 functions of the ISD-P: SGP.02 sections 4.1.3.2 to 4.1.3.4.
 //!
-//! The SM-DP speaks to the ISD-P in a secure channel of its own, inside whatever the SM-SR uses: with APDUs over SCP03 to
-//! personalise it and to change its connectivity parameters, with the TLVs of SCP03t to bring a profile.
+//! The SM-DP has an end-to-end secure channel to the ISD-P inside the transport of the SM-SR. It
+//! uses APDUs over SCP03 to personalise the ISD-P and to change its connectivity parameters, and
+//! the TLVs of SCP03t to download a profile.
 
 mod apdus;
 mod install;
-mod scp03;
+pub(crate) mod scp03;
 mod segments;
 
 use rsp::ids::Aid;
@@ -14,68 +15,22 @@ use rsp::sgp02::keys::KeySetUse;
 use super::keys::KeySet;
 use crate::StatusWord;
 use crate::context::Context;
-use apdus::Opened;
-use install::Loading;
-use scp03::{CHALLENGE, Handshake, Session};
+use crate::state::m2m::session::{Channel, MessageFormat};
+use scp03::{CHALLENGE, Handshake};
 
 pub(super) use apdus::command;
 pub(super) use segments::secure_channel;
 
-/// The secure channel to an ISD-P, by what it waits for.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Channel {
-    /// There is none.
-    #[default]
-    Closed,
-    /// EXTERNAL AUTHENTICATE; with the version of the keys.
-    ExpectAuthenticate(Speaks, u8, Box<Handshake>),
-    /// APDUs.
-    ExpectApdu(Box<Session>, Opened),
-    /// Segments of a profile package.
-    ExpectSegment(Box<Session>, Box<Loading>),
-}
-
-/// In which form the channel was begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Speaks {
-    /// SCP03.
-    Apdus,
-    /// SCP03t.
-    Tlvs,
-}
-
-/// The ISD-P goes, with the profile in it and whatever speaks of it. Whether it may is the caller's to know.
-pub(crate) fn remove(context: &mut Context<'_>, isd_p: &Aid) {
-    let persistent = context.persistent.to_mut();
-    persistent.profiles.retain(|profile| profile.isd_p != *isd_p);
-    if persistent.way_back.as_ref() == Some(isd_p) {
-        persistent.way_back = None;
-    }
-    if let Some(state) = &mut persistent.m2m {
-        state.isd_ps.retain(|known| known.aid != *isd_p);
-        if state.emergency.as_ref() == Some(isd_p) {
-            state.emergency = None;
-        }
-        if state.toolkit.fell_back_from.as_ref() == Some(isd_p) {
-            state.toolkit.fell_back_from = None;
-        }
-        if state.kept.as_ref().is_some_and(|kept| kept.personalises.as_ref() == Some(isd_p)) {
-            state.kept = None;
-        }
-    }
-    context.volatile.m2m.0.remove(isd_p);
-}
-
-/// INITIALIZE UPDATE, with the keys of this version or, if it is 00, with the first. The sequence counter goes up with each
-/// attempt, so that no challenge of the card comes twice.
+/// INITIALIZE UPDATE with the keys of this version, or with the first key set if the version is 00.
+/// Each attempt increments the sequence counter, so that no card challenge occurs twice.
 fn initialize_update(
     context: &mut Context<'_>,
     isd_p: &Aid,
-    speaks: Speaks,
+    format: MessageFormat,
     version: u8,
     host_challenge: [u8; CHALLENGE],
 ) -> Result<(Channel, Vec<u8>), StatusWord> {
-    /// Three octets.
+    /// The maximum of a counter of three octets.
     const LAST: u64 = 0xFF_FFFF;
     const NOT_FOUND: StatusWord = StatusWord::REFERENCED_DATA_NOT_FOUND;
     let wanted =
@@ -92,5 +47,5 @@ fn initialize_update(
     let [.., high, middle, low] = counter.to_be_bytes();
     let (handshake, answer) =
         Handshake::new(version, [&enc, &mac], [high, middle, low], &isd_p.0, host_challenge);
-    Ok((Channel::ExpectAuthenticate(speaks, version, Box::new(handshake)), answer))
+    Ok((Channel::ExpectAuthenticate(format, version, Box::new(handshake)), answer))
 }

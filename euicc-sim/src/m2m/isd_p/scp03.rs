@@ -1,6 +1,6 @@
-//! SCP03, the card's end: GlobalPlatform Amendment D with i = 70 (pseudo-random challenges, R-MAC, R-ENC) at security level
-//! 33. The commands are APDUs, or the TLVs of SCP03t (SGP.02 section 4.1.3.3): what a MAC covers besides the data is
-//! the caller's to say.
+//! The card side of SCP03: GlobalPlatform Amendment D with i = 70 (pseudo-random challenges, R-MAC,
+//! R-ENC) at security level 33. The commands are APDUs, or the TLVs of SCP03t (SGP.02 section
+//! 4.1.3.3). The caller provides the header that a MAC covers besides the data.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use crypto::{AesKey, Secret, is_equal};
 
 use crate::m2m::keys::AES_KEY;
 
-/// C-MAC, C-ENC, R-MAC and R-ENC: the one level that SGP.02 allows.
+/// C-MAC, C-ENC, R-MAC and R-ENC: the only level that SGP.02 allows.
 pub(super) const SECURITY_LEVEL: u8 = 0x33;
 
-/// What the answer to INITIALIZE UPDATE says of the protocol: SCP03, i = 70.
+/// Protocol identifier in the response to INITIALIZE UPDATE: SCP03, i = 70.
 const PROTOCOL: [u8; 2] = [0x03, 0x70];
 
-/// Octets of a MAC as it is sent.
+/// Length of a transmitted MAC in octets.
 pub(super) const MAC: usize = 8;
 
-/// Octets of challenges and cryptograms.
+/// Length of challenges and cryptograms in octets.
 pub(super) const CHALLENGE: usize = 8;
 
 /// Derivation constants.
@@ -30,31 +30,31 @@ mod constant {
     pub(super) const S_RMAC: u8 = 0x07;
 }
 
-/// After INITIALIZE UPDATE: the other side has to prove that it has the keys.
+/// The state after INITIALIZE UPDATE: the server must prove that it has the keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshake {
     session: Session,
     host_cryptogram: [u8; CHALLENGE],
 }
 
-/// Session keys and how far the session has come.
+/// Session keys and counters.
 #[derive(Clone)]
 pub(crate) struct Session {
     enc: AesKey,
     mac: AesKey,
     rmac: AesKey,
-    /// The whole of the last MAC.
+    /// The complete last MAC.
     chaining: [u8; 16],
-    /// Commands since the authentication.
+    /// Number of commands since the authentication.
     counter: u64,
 }
 
-/// The MAC, the cryptogram or the padding is wrong: the session is over.
+/// An invalid MAC, cryptogram or padding. It ends the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Insecure;
+pub(super) struct SecurityError;
 
 impl Handshake {
-    /// What INITIALIZE UPDATE does with the keys ENC and MAC, and its answer.
+    /// INITIALIZE UPDATE with the keys ENC and MAC. Returns the handshake and the response.
     pub(super) fn new(
         version: u8,
         [enc, mac]: [&Secret<[u8; AES_KEY]>; 2],
@@ -69,7 +69,7 @@ impl Handshake {
         let s_mac = session_key(&mac, constant::S_MAC);
         let cryptogram = |constant| half(derive(&s_mac, constant, 64, &both));
         let answer = [
-            // Key diversification data: the keys are the card's own.
+            // Key diversification data: zero, because the keys are not diversified.
             &[0; 10][..],
             &[version],
             &PROTOCOL,
@@ -88,34 +88,35 @@ impl Handshake {
         (Self { session, host_cryptogram }, answer.concat())
     }
 
-    /// EXTERNAL AUTHENTICATE: the session, if the cryptogram is the right one and the MAC over `header` and it stands.
-    pub(super) fn authenticate(mut self, header: &[u8], data: &[u8]) -> Result<Session, Insecure> {
+    /// EXTERNAL AUTHENTICATE: verifies the MAC over `header` and the cryptogram, and the
+    /// cryptogram. Returns the session.
+    pub(super) fn authenticate(mut self, header: &[u8], data: &[u8]) -> Result<Session, SecurityError> {
         let cryptogram = self.session.check(header, data)?;
         if !is_equal(cryptogram, &self.host_cryptogram) {
-            return Err(Insecure);
+            return Err(SecurityError);
         }
         Ok(self.session)
     }
 }
 
 impl Session {
-    /// What was sent encrypted and with a MAC over `header` and it.
-    pub(super) fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, Insecure> {
+    /// Verifies the MAC over `header` and the data, and decrypts the data.
+    pub(super) fn unwrap(&mut self, header: &[u8], data: &[u8]) -> Result<Vec<u8>, SecurityError> {
         let encrypted = self.check(header, data)?;
         self.counter = self.counter.saturating_add(1);
         if encrypted.is_empty() {
             return Ok(Vec::new());
         }
-        let mut clear = self.enc.decrypt_cbc(self.icv(0x00), encrypted).ok_or(Insecure)?;
+        let mut clear = self.enc.decrypt_cbc(self.icv(0x00), encrypted).ok_or(SecurityError)?;
         let end = clear.iter().rposition(|octet| *octet != 0).filter(|end| clear.get(*end) == Some(&0x80));
-        // No more padding than a block needs.
-        let end = end.filter(|end| clear.len().saturating_sub(*end) <= 16).ok_or(Insecure)?;
+        // Padding that is longer than necessary is refused.
+        let end = end.filter(|end| clear.len().saturating_sub(*end) <= 16).ok_or(SecurityError)?;
         clear.truncate(end);
         Ok(clear)
     }
 
-    /// The answer to the command that was unwrapped last: encrypted, and with a MAC over `header`, it and `trailer`. The
-    /// header is told how long data and MAC are together.
+    /// Encrypts the response to the last unwrapped command, and appends a MAC over `header`, the
+    /// encrypted data and `trailer`. `header` gets the total length of data and MAC.
     pub(super) fn wrap(&self, header: impl Fn(usize) -> Vec<u8>, clear: &[u8], trailer: &[u8]) -> Vec<u8> {
         let mut data = match clear {
             [] => Vec::new(),
@@ -131,18 +132,19 @@ impl Session {
         data
     }
 
-    /// The data before a MAC that stands.
-    fn check<'a>(&mut self, header: &[u8], data: &'a [u8]) -> Result<&'a [u8], Insecure> {
-        let (data, mac) = data.split_last_chunk::<MAC>().ok_or(Insecure)?;
+    /// Verifies the MAC and returns the data before it.
+    fn check<'a>(&mut self, header: &[u8], data: &'a [u8]) -> Result<&'a [u8], SecurityError> {
+        let (data, mac) = data.split_last_chunk::<MAC>().ok_or(SecurityError)?;
         let right = self.mac.cmac(&[&self.chaining, header, data]);
         if !is_equal(&half(right), mac) {
-            return Err(Insecure);
+            return Err(SecurityError);
         }
         self.chaining = right;
         Ok(data)
     }
 
-    /// The counter, with the first octet of a response or of a command, encrypted.
+    /// The initial vector: the encrypted counter. The first octet differs for commands and
+    /// responses.
     fn icv(&self, first: u8) -> [u8; 16] {
         self.enc.encrypt_block((u128::from(first) << 120 | u128::from(self.counter)).to_be_bytes())
     }
@@ -154,7 +156,8 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The derivation function of Amendment D section 4.1.5: NIST SP 800-108 in counter mode, for one block.
+/// The derivation function of Amendment D section 4.1.5: NIST SP 800-108 in counter mode, for one
+/// block.
 fn derive(key: &AesKey, constant: u8, bits: u16, context: &[&[u8]]) -> [u8; 16] {
     let [high, low] = bits.to_be_bytes();
     let label = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, constant, 0, high, low, 0x01];

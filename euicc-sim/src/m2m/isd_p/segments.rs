@@ -3,21 +3,23 @@
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
 
-use super::install::{Loading, Progress};
+use super::initialize_update;
+use super::install::Progress;
 use super::scp03::{CHALLENGE, MAC, SECURITY_LEVEL, Session};
-use super::{Channel, Speaks, initialize_update};
 use crate::StatusWord;
 use crate::context::Context;
-use crate::m2m::state::LifeCycle;
+use crate::state::m2m::LifeCycle;
+use crate::state::m2m::session::{Channel, Loading, MessageFormat};
 
 const INITIALIZE_UPDATE: Tag = Tag(0x84);
 const EXTERNAL_AUTHENTICATE: Tag = Tag(0x85);
 const SEGMENT: Tag = Tag(0x86);
 
-/// The longest segment, header and MAC included: plaintext of a kilobyte with what the protection adds.
+/// Maximum length of a segment with header and MAC: 1024 octets of plaintext and the overhead of
+/// the protection.
 const MAX_SEGMENT: usize = 1024 + 16 + MAC + 4;
 
-/// Why a TLV is refused: the one octet in 9F44, 9F45 and 9F46.
+/// The reason for refusing a TLV: the octet in 9F44, 9F45 and 9F46.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     Structure = 0x01,
@@ -25,7 +27,8 @@ enum Refused {
     NotFound = 0x03,
 }
 
-/// One TLV: its answer, and whether the next may follow. What is refused closes the channel, and what was loaded is gone.
+/// Processes one TLV. Returns its response, and true if the next TLV may follow. An error closes
+/// the channel and discards the package.
 pub(in super::super) fn secure_channel(
     context: &mut Context<'_>,
     channel: &mut Channel,
@@ -34,7 +37,7 @@ pub(in super::super) fn secure_channel(
 ) -> (Vec<u8>, bool) {
     let tag = tlv::split(octets).map_or(SEGMENT, |(tag, _)| tag);
     let state = std::mem::take(channel);
-    match one(context, channel, state, target, octets) {
+    match process_tlv(context, channel, state, target, octets) {
         Ok(answer) => (tlv_bytes(tag, &answer), true),
         Err(why) => {
             let error = match tag {
@@ -47,7 +50,7 @@ pub(in super::super) fn secure_channel(
     }
 }
 
-fn one(
+fn process_tlv(
     context: &mut Context<'_>,
     channel: &mut Channel,
     state: Channel,
@@ -63,11 +66,11 @@ fn one(
                 return Err(Refused::Structure);
             };
             let challenge = <[u8; CHALLENGE]>::try_from(challenge).map_err(|_| Refused::Structure)?;
-            // A profile takes the place of no other.
+            // A new profile must not replace an existing one.
             if life_cycle >= LifeCycle::Disabled {
                 return Err(Refused::Security);
             }
-            let (next, answer) = initialize_update(context, isd_p, Speaks::Tlvs, *version, challenge)
+            let (next, answer) = initialize_update(context, isd_p, MessageFormat::Tlvs, *version, challenge)
                 .map_err(|status| match status {
                     StatusWord::REFERENCED_DATA_NOT_FOUND => Refused::NotFound,
                     _ => Refused::Security,
@@ -76,7 +79,7 @@ fn one(
             Ok(answer)
         }
         EXTERNAL_AUTHENTICATE => {
-            let Channel::ExpectAuthenticate(Speaks::Tlvs, _, handshake) = state else {
+            let Channel::ExpectAuthenticate(MessageFormat::Tlvs, _, handshake) = state else {
                 return Err(Refused::Security);
             };
             let Some((&[level], proof)) = data.split_first_chunk() else { return Err(Refused::Structure) };
@@ -101,7 +104,7 @@ fn one(
             let clear = session.unwrap(header, data).map_err(|_| Refused::Security)?;
             let answer = match loading.take(context, isd_p, &clear) {
                 Progress::More => Vec::new(),
-                // The package is at its end, well or not: nothing of it can follow.
+                // The end of the package, successful or not. No further segment can follow.
                 Progress::Ended(response) => return Ok(answered(&session, &response)),
             };
             *channel = Channel::ExpectSegment(session, loading);
@@ -111,7 +114,7 @@ fn one(
     }
 }
 
-/// An answer under the session's keys; the MAC covers the header of the TLV in which it goes.
+/// A response secured with the session keys. The MAC covers the header of the TLV that contains it.
 fn answered(session: &Session, response: &[u8]) -> Vec<u8> {
     let header = |length: usize| {
         let mut header = tlv_bytes(SEGMENT, &vec![0; length]);

@@ -1,22 +1,23 @@
-//! ES5.eUICCCapabilityAudit: SGP.02 section 4.1.1.5; GET STATUS and GET DATA, GlobalPlatform sections 11.3 and 11.4.
+//! ES5.eUICCCapabilityAudit: SGP.02 section 4.1.1.5; GET STATUS and GET DATA, GlobalPlatform
+//! sections 11.3 and 11.4.
 
 use rsp::der::{Asn1, Reader, Tag, tlv, tlv_bytes};
 use rsp::ids::{Aid, Oid};
 
-use super::{Answer, Work};
+use super::Answer;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
-use crate::isd_r::free_memory;
-use crate::m2m::state::{IsdP, State};
+use crate::state::m2m::session::IsdRState;
+use crate::state::m2m::{IsdP, State};
 
 pub(crate) const GET_DATA: u8 = 0xCA;
 pub(super) const GET_STATUS: u8 = 0xF2;
 
-/// Octets of GET STATUS in one answer; what is left comes with the next.
+/// Maximum response length of GET STATUS in octets. The next command returns the rest.
 const MAX_ANSWER: usize = 240;
 
-/// What GET STATUS tells if nothing is said: AID, life cycle, privileges.
+/// The tags returned without a tag list: AID, life cycle, privileges.
 const DEFAULT_TAGS: [Tag; 3] = [Tag(0x4F), Tag(0x9F70), Tag(0xC5)];
 
 /// Privileges of every ISD-P: a security domain with a trusted path.
@@ -25,17 +26,17 @@ const PRIVILEGES: [u8; 3] = [0x80, 0xC0, 0x00];
 /// GET STATUS: the ISD-Ps.
 pub(super) fn get_status(
     context: &Context<'_>,
-    work: &mut Work,
+    session_state: &mut IsdRState,
     command: &Command<'_>,
 ) -> Result<Answer, StatusWord> {
-    // Of applications, in TLVs; from the first, or on from where the last answer ended.
+    // P1: applications. P2: TLV format, first or next occurrence.
     let before = match (command.p1, command.p2) {
         (0x40, 0x02) => 0,
-        (0x40, 0x03) if work.listed > 0 => work.listed,
+        (0x40, 0x03) if session_state.listed > 0 => session_state.listed,
         (0x40, 0x03) => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         _ => return Err(StatusWord::INCORRECT_P1_P2),
     };
-    work.listed = 0;
+    session_state.listed = 0;
     let (aid, tags) = criteria(command.data).ok_or(StatusWord::INCORRECT_DATA)?;
     let state = context.m2m()?;
     let mut found = state.isd_ps.iter().filter(|isd_p| isd_p.aid.0.starts_with(aid)).skip(before).peekable();
@@ -44,18 +45,18 @@ pub(super) fn get_status(
     }
     let (mut data, mut listed) = (Vec::new(), before);
     for isd_p in found {
-        let told = tlv_bytes(Tag(0xE3), &status_of(context, state, isd_p, &tags));
-        if !data.is_empty() && data.len().saturating_add(told.len()) > MAX_ANSWER {
-            work.listed = listed;
+        let entry = tlv_bytes(Tag(0xE3), &status_of(context, state, isd_p, &tags));
+        if !data.is_empty() && data.len().saturating_add(entry.len()) > MAX_ANSWER {
+            session_state.listed = listed;
             return Ok(Answer { data, warning: Some(StatusWord::MORE_STATUS_AVAILABLE) });
         }
-        data.extend(told);
+        data.extend(entry);
         listed = listed.saturating_add(1);
     }
     Ok(data.into())
 }
 
-/// Which ISD-Ps by the start of their AIDs, and what of them.
+/// Parses the search criteria: an AID prefix and the requested tags.
 fn criteria(data: &[u8]) -> Option<(&[u8], Vec<Tag>)> {
     let elements = tlv::each(data).ok()?;
     let mut elements = elements.into_iter().map(tlv::split);
@@ -68,7 +69,7 @@ fn criteria(data: &[u8]) -> Option<(&[u8], Vec<Tag>)> {
     (aid.len() <= 16 && elements.next().is_none()).then_some((aid, tags))
 }
 
-/// Tags one after the other, without lengths.
+/// Parses a list of tags without lengths.
 fn tags(list: &[u8]) -> Option<Vec<Tag>> {
     let mut rest = list;
     let mut tags = Vec::new();
@@ -82,7 +83,7 @@ fn tags(list: &[u8]) -> Option<Vec<Tag>> {
     Some(tags)
 }
 
-/// What is told of an ISD-P. A tag that means nothing here is passed over.
+/// The requested data of an ISD-P. Unknown tags are ignored.
 fn status_of(context: &Context<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]) -> Vec<u8> {
     let persistent = &context.persistent;
     let used = persistent.profile(&isd_p.aid).map_or(0, |profile| profile.memory);
@@ -91,7 +92,8 @@ fn status_of(context: &Context<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]) -
             Tag(0x4F) => isd_p.aid.0.clone(),
             Tag(0x9F70) => vec![persistent.life_cycle(&isd_p.aid)? as u8],
             Tag(0xC5) => PRIVILEGES.to_vec(),
-            // Of the two attributes SGP.02 has added, both from servers: the first is used, the second guessed.
+            // The tags of the two attributes that SGP.02 added are not in any available text. The
+            // first is used by servers, the second is a guess.
             Tag(0x53) => vec![u8::from(state.fallback.as_ref() == Some(&isd_p.aid))],
             Tag(0x54) => vec![u8::from(state.emergency.as_ref() == Some(&isd_p.aid))],
             // Cumulative granted and remaining non-volatile memory.
@@ -104,7 +106,7 @@ fn status_of(context: &Context<'_>, state: &State, isd_p: &IsdP, tags: &[Tag]) -
     tags.iter().filter_map(|tag| value(tag).map(|value| tlv_bytes(*tag, &value))).flatten().collect()
 }
 
-/// GET DATA, of the ISD-R and of the ECASD alike.
+/// GET DATA to the ISD-R and to the ECASD.
 pub(crate) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
     match ((command.p1, command.p2), command.data) {
         ((0xBF, 0x30), data) => forwarded(context, data),
@@ -117,29 +119,30 @@ pub(crate) fn get_data(context: &Context<'_>, command: &Command<'_>) -> Result<V
     }
 }
 
-/// Forwarded CASD data: the certificate of the ECASD, or what can be told of the card.
+/// Forwarded CASD data: the certificate of the ECASD, or the card recognition data.
 fn forwarded(context: &Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Some((Tag(0x5C), list)) = tlv::split(data) else { return Err(StatusWord::INCORRECT_DATA) };
     let found = match tags(list).ok_or(StatusWord::INCORRECT_DATA)?.as_slice() {
-        [Tag(0x7F21)] => context.keeper()?.certificate().to_vec(),
+        [Tag(0x7F21)] => context.m2m_ecasd()?.certificate().to_vec(),
         [Tag(0x66)] => recognition_data(),
         _ => return Err(StatusWord::REFERENCED_DATA_NOT_FOUND),
     };
     Ok(tlv_bytes(Tag(0xBF30), &found))
 }
 
-/// TS 102 226 section 8.2.1.7.2: how many applications, free non-volatile and volatile memory.
+/// TS 102 226 section 8.2.1.7.2: number of applications, free non-volatile memory, free volatile
+/// memory.
 fn resources(context: &Context<'_>) -> Result<Vec<u8>, StatusWord> {
     let applications = u8::try_from(context.m2m()?.isd_ps.len()).unwrap_or(u8::MAX);
     let resources = [
         tlv_bytes(Tag(0x81), &[applications]),
-        tlv_bytes(Tag(0x82), &free_memory(context).to_be_bytes()),
+        tlv_bytes(Tag(0x82), &context.free_memory().to_be_bytes()),
         tlv_bytes(Tag(0x83), &context.description.capabilities.volatile_memory.to_be_bytes()),
     ];
     Ok(tlv_bytes(Tag(0xFF21), &resources.concat()))
 }
 
-/// The key information template: number, version, type and length of every key.
+/// The key information template: identifier, version, type and length of each key.
 fn key_information(state: &State) -> Vec<u8> {
     let keys = state.key_sets.iter().flat_map(|set| {
         set.keys.iter().flat_map(|key| {
@@ -150,7 +153,8 @@ fn key_information(state: &State) -> Vec<u8> {
     tlv_bytes(Tag(0xE0), &keys.collect::<Vec<u8>>())
 }
 
-/// Card recognition data: GlobalPlatform section H.2. Arcs of {iso(1) member-body(2) country-USA(840) 114283}.
+/// Card recognition data: GlobalPlatform section H.2. Arcs of {iso(1) member-body(2)
+/// country-USA(840) 114283}.
 fn recognition_data() -> Vec<u8> {
     let object = |arcs: &str| arcs.parse::<Oid>().map(|oid| oid.to_der()).unwrap_or_default();
     let contents = [

@@ -3,31 +3,32 @@
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
 
-use super::{NOTHING_TO_SAY, Work};
+use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::context::Context;
-use crate::isd_r::free_memory;
-use crate::m2m::state::IsdP;
+use crate::state::m2m::IsdP;
+use crate::state::m2m::session::IsdRState;
 
 pub(super) const INSTALL: u8 = 0xE6;
 
-/// Executable load file and module from which ISD-Ps are made: SGP.02 section 2.2.3.
+/// Executable load file and module of ISD-Ps: SGP.02 section 2.2.3.
 const LOAD_FILE: [u8; 16] = [0xA0, 0, 0, 0x05, 0x59, 0x10, 0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0, 0, 0x0D, 0];
 const MODULE: [u8; 16] = [0xA0, 0, 0, 0x05, 0x59, 0x10, 0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x89, 0, 0, 0x0E, 0];
 
-/// Numbers that ISD-Ps may have; those below are reserved.
+/// The lowest number of an ISD-P. Lower numbers are reserved.
 const FIRST_ISD_P: u16 = 0x10;
 
-/// ISD-Ps that there is room for, whatever was granted to them.
+/// Maximum number of ISD-Ps, regardless of their granted memory.
 pub(super) const MAX_ISD_PS: usize = 128;
 
 /// Security domain, in the first octet of the privileges.
 const SECURITY_DOMAIN: u8 = 0x80;
 
-/// C9: SCP03 with the only option that SGP.02 knows, i = 70.
+/// C9: SCP03 with i = 70, the only option of SGP.02.
 const SCP03: [u8; 4] = [0x81, 0x02, 0x03, 0x70];
 
-/// Tag of the system specific parameters, and in it of the memory that is granted: from two servers, not from the text.
+/// Tags of the system specific parameters and of the granted memory in them. They were observed
+/// with two servers and are not taken from the standard.
 const SYSTEM_PARAMETERS: Tag = Tag(0xEF);
 const GRANTED_MEMORY: Tag = Tag(0x83);
 
@@ -48,7 +49,7 @@ pub(super) fn create_isd_p(context: &mut Context<'_>, data: &[u8]) -> Result<Vec
     if state.isd_p(&aid).is_some() {
         return Err(StatusWord::INCORRECT_DATA);
     }
-    let free = free_memory(context);
+    let free = context.free_memory();
     if state.isd_ps.len() >= MAX_ISD_PS
         || free == 0
         || parameters.granted.is_some_and(|granted| granted > free)
@@ -56,26 +57,26 @@ pub(super) fn create_isd_p(context: &mut Context<'_>, data: &[u8]) -> Result<Vec
         return Err(StatusWord::NOT_ENOUGH_MEMORY);
     }
     context.m2m_mut()?.isd_ps.push(IsdP::new(aid, parameters.granted));
-    Ok(NOTHING_TO_SAY.to_vec())
+    Ok(EMPTY_RESPONSE.to_vec())
 }
 
-/// INSTALL for personalization: the STORE DATA that follow are for the ISD-P.
+/// INSTALL for personalization: the following STORE DATA commands are for the ISD-P.
 pub(super) fn for_personalization(
     context: &Context<'_>,
-    work: &mut Work,
+    session_state: &mut IsdRState,
     data: &[u8],
 ) -> Result<Vec<u8>, StatusWord> {
-    *work = Work::default();
+    *session_state = IsdRState::default();
     let [_, _, aid, _, _, _] = fields(data).ok_or(StatusWord::INCORRECT_DATA)?;
     let aid = Aid(aid.to_vec());
     if context.m2m()?.isd_p(&aid).is_none() {
         return Err(StatusWord::REFERENCED_DATA_NOT_FOUND);
     }
-    work.personalises = Some(aid);
-    Ok(NOTHING_TO_SAY.to_vec())
+    session_state.personalises = Some(aid);
+    Ok(EMPTY_RESPONSE.to_vec())
 }
 
-/// Six fields, each after its length, and nothing else.
+/// Parses six length-prefixed fields.
 fn fields(data: &[u8]) -> Option<[&[u8]; 6]> {
     let mut rest = data;
     let mut fields: [&[u8]; 6] = [&[]; 6];
@@ -103,7 +104,7 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// Elements that mean nothing here are passed over, as GlobalPlatform has it.
+    /// Unknown elements are ignored, as GlobalPlatform requires.
     fn read(parameters: &[u8]) -> Option<Self> {
         let mut granted = None;
         for element in tlv::each(parameters).ok()? {
@@ -111,7 +112,7 @@ impl Parameters {
                 (Tag(0xC9), contents) if !contents.is_empty() && contents != SCP03 => return None,
                 (SYSTEM_PARAMETERS, contents) => {
                     if let Some(whole) = tlv::find(contents, GRANTED_MEMORY).ok()? {
-                        // Nothing asked for is no quota.
+                        // Zero means that no memory is reserved.
                         granted = Some(number(tlv::split(whole)?.1)?).filter(|granted| *granted > 0);
                     }
                 }

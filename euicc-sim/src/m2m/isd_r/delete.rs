@@ -1,43 +1,46 @@
-//! ES5.DeleteProfile and ES5.MasterDelete: SGP.02 sections 4.1.1.4 and 4.1.1.6; DELETE, GlobalPlatform section 11.2.
+//! ES5.DeleteProfile and ES5.MasterDelete: SGP.02 sections 4.1.1.4 and 4.1.1.6; DELETE,
+//! GlobalPlatform section 11.2.
 
 use crypto::{AesKey, is_equal};
 use rsp::der::{Tag, tlv};
 use rsp::ids::Aid;
 
-use super::NOTHING_TO_SAY;
+use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::context::Context;
-use crate::m2m::state::{Identity, IsdP, LifeCycle, MAX_USED_TOKENS, pol1};
-use crate::m2m::{isd_p, switch};
+use crate::m2m::switch;
+use crate::state::m2m::{Identity, IsdP, LifeCycle, MAX_USED_TOKENS};
 
 pub(super) const DELETE: u8 = 0xE4;
 
-/// P1 and P2, which a token covers.
+/// P1 and P2, which are covered by a token.
 const OBJECT_AND_RELATED: [u8; 2] = [0x00, 0x40];
 
-/// Version and number of the key for tokens.
+/// Version and identifier of the token key.
 const TOKEN_KEY: (u8, u8) = (0x70, 0x01);
 
 const ISD_P: Tag = Tag(0x4F);
 const SIGNATURE_TEMPLATE: Tag = Tag(0xB6);
 const TOKEN: Tag = Tag(0x9E);
 
-/// DELETE of an ISD-P with all that is in it; a master delete, if there is a token.
+/// DELETE of an ISD-P and its profile; a master delete if there is a token.
 pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, StatusWord> {
-    let order = Order::read(data).ok_or(StatusWord::INCORRECT_DATA)?;
-    let state = context.persistent.life_cycle(&order.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
-    let is_fallback = context.m2m()?.fallback.as_ref() == Some(&order.isd_p);
-    // What the card may yet have to go back to, or is about to enable, stays.
+    let request = DeleteRequest::read(data).ok_or(StatusWord::INCORRECT_DATA)?;
+    let state = context.persistent.life_cycle(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+    let is_fallback = context.m2m()?.fallback.as_ref() == Some(&request.isd_p);
+    // A profile that may be needed for a roll-back or is about to be enabled is kept.
     if state == LifeCycle::Enabled || is_fallback || switch::is_under_way(context) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    match &order.token {
-        None if pol1(context, &order.isd_p).delete_not_allowed => return Err(StatusWord::POL1_PREVENTS),
+    match &request.token {
+        None if context.persistent.pol1(&request.isd_p).delete_not_allowed => {
+            return Err(StatusWord::POL1_PREVENTS);
+        }
         None => {}
-        // A master delete is of a profile, whatever its rules.
+        // A master delete applies to a disabled profile, regardless of its policy rules.
         Some(_) if state != LifeCycle::Disabled => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
         Some(token) => {
-            let isd_p = context.m2m()?.isd_p(&order.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
+            let isd_p = context.m2m()?.isd_p(&request.isd_p).ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?;
             token.check(context, isd_p)?;
             let used = &mut context.m2m_mut()?.used_tokens;
             used.push(token.value.into());
@@ -45,26 +48,26 @@ pub(super) fn delete(context: &mut Context<'_>, data: &[u8]) -> Result<Vec<u8>, 
             used.drain(..surplus);
         }
     }
-    isd_p::remove(context, &order.isd_p);
-    Ok(NOTHING_TO_SAY.to_vec())
+    context.remove_isd_p(&request.isd_p);
+    Ok(EMPTY_RESPONSE.to_vec())
 }
 
-/// What is asked for.
-struct Order<'a> {
+/// A parsed DELETE command.
+struct DeleteRequest<'a> {
     isd_p: Aid,
     token: Option<Token<'a>>,
 }
 
 /// A delete token: SGP.02 section 4.1.1.6, GlobalPlatform section C.4.7.
 struct Token<'a> {
-    /// The owner whom it names.
+    /// The owner identified in the token.
     owner: Identity,
-    /// What it covers of the data.
+    /// The data covered by the token.
     covered: &'a [u8],
     value: &'a [u8],
 }
 
-impl<'a> Order<'a> {
+impl<'a> DeleteRequest<'a> {
     fn read(data: &'a [u8]) -> Option<Self> {
         let mut elements = tlv::each(data).ok()?.into_iter().map(tlv::split);
         let isd_p = match elements.next()?? {
@@ -75,7 +78,7 @@ impl<'a> Order<'a> {
             None => None,
             Some(Some((SIGNATURE_TEMPLATE, template))) => {
                 let (TOKEN, value) = elements.next()?? else { return None };
-                // The token is the last element, its header two octets.
+                // The token is the last element and has a header of two octets.
                 let covered = data.get(..data.len().checked_sub(value.len())?.checked_sub(2)?)?;
                 Some(Token { owner: owner(template)?, covered, value })
             }
@@ -86,7 +89,7 @@ impl<'a> Order<'a> {
     }
 }
 
-/// The owner in a digital signature template, which also has the number of the token.
+/// The owner in a digital signature template. The template must also have a token number.
 fn owner(template: &[u8]) -> Option<Identity> {
     let find = |tag| tlv::find(template, tag).ok().flatten().and_then(tlv::split).map(|(_, found)| found);
     find(Tag(0x93)).filter(|number| !number.is_empty())?;

@@ -1,32 +1,17 @@
-//! Keys of the ISD-R: PUT KEY (GlobalPlatform section 11.8, Amendment D section 7.2) and ES5.FinaliseISDRhandover (SGP.02
-//! section 4.1.1.9).
+//! Keys of the ISD-R: PUT KEY (GlobalPlatform section 11.8, Amendment D section 7.2) and
+//! ES5.FinaliseISDRhandover (SGP.02 section 4.1.1.9).
 
-use crypto::{AesKey, Secret};
 use rsp::der::{Tag, tlv};
-use rsp::sgp02::keys::{KeySetUse, KeyVersion};
+use rsp::sgp02::keys::KeySetUse;
 
-use super::NOTHING_TO_SAY;
+use super::EMPTY_RESPONSE;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
-use crate::m2m::keys::{AES_KEY, Key, KeyKind, KeySet, are_reachable, find, replace};
+use crate::m2m::keys::{KeySet, are_reachable, find};
+use crate::m2m::put_key::put_key;
 
-pub(in super::super) const PUT_KEY: u8 = 0xD8;
-
-/// P2 of PUT KEY: more than one key, the number of the first.
-const SEVERAL: u8 = 0x80;
-
-/// Keys of a version, and versions of a security domain.
-const MAX_KEYS: usize = 8;
-const MAX_KEY_SETS: usize = 16;
-
-/// Octets of the longest pre-shared key.
-const MAX_PSK: usize = 64;
-
-/// Octets of a key check value.
-const CHECK_VALUE: usize = 3;
-
-/// PUT KEY to the ISD-R: the keys are wrapped with the DEK of the session in which they come.
+/// PUT KEY to the ISD-R. The keys are encrypted with the DEK of the session's key version.
 pub(super) fn put_key_to_isd_r(
     context: &mut Context<'_>,
     key_version: u8,
@@ -40,128 +25,9 @@ pub(super) fn put_key_to_isd_r(
     Ok(answer)
 }
 
-/// The key sets once the command has been carried out, and its answer: the version and the check values.
-pub(crate) fn put_key(
-    sets: &[KeySet],
-    dek: &[u8; AES_KEY],
-    command: &Command<'_>,
-    may_have: impl Fn(KeySetUse) -> bool,
-) -> Result<(Vec<KeySet>, Vec<u8>), StatusWord> {
-    let (version, keys) = command.data.split_first().ok_or(StatusWord::INCORRECT_DATA)?;
-    let usage =
-        KeyVersion(*version).usage().filter(|usage| may_have(*usage)).ok_or(StatusWord::INCORRECT_DATA)?;
-    let (several, first) = (command.p2 & SEVERAL != 0, command.p2 & !SEVERAL);
-    let keys = read_keys(keys, first, dek).ok_or(StatusWord::INCORRECT_DATA)?;
-    let is_well =
-        !keys.is_empty() && (several || keys.len() == 1) && keys.iter().all(|(key, _)| is_of(usage, key));
-    if !is_well {
-        return Err(StatusWord::INCORRECT_DATA);
-    }
-    let mut set = match command.p1 {
-        // New keys do not take the place of others unasked.
-        0x00 => {
-            let set = find(sets, *version).cloned();
-            let set = set.unwrap_or(KeySet { version: *version, keys: Vec::new(), counter: 0 });
-            if keys.iter().any(|(key, _)| set.key(key.id).is_some()) {
-                return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
-            }
-            set
-        }
-        // Keys for one purpose do not become keys for another, and those of the only way to the card stay such.
-        old if KeyVersion(old).usage() != Some(usage) => return Err(StatusWord::CONDITIONS_NOT_SATISFIED),
-        old => find(sets, old).cloned().ok_or(StatusWord::REFERENCED_DATA_NOT_FOUND)?,
-    };
-    if command.p1 != 0 && command.p1 != *version && find(sets, *version).is_some() {
-        return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
-    }
-    let mut answer = vec![*version];
-    set.version = *version;
-    if are_those_of_packets_new(&set, &keys) {
-        set.counter = 0;
-    }
-    for (key, check_value) in keys {
-        answer.extend(check_value);
-        set.put(key);
-    }
-    let mut sets = sets.to_vec();
-    sets.retain(|known| command.p1 == 0 || known.version != command.p1);
-    replace(&mut sets, set);
-    if sets.len() > MAX_KEY_SETS || sets.iter().any(|set| set.keys.len() > MAX_KEYS) {
-        return Err(StatusWord::NOT_ENOUGH_MEMORY);
-    }
-    Ok((sets, answer))
-}
-
-/// Whether nothing that was secured with the set before stands under the new keys, so that its counter may begin anew: KIc
-/// and KID of SCP80, ENC and MAC of SCP03 are both others. A counter that began anew under keys that stay would let in
-/// again what has been used up.
-fn are_those_of_packets_new(set: &KeySet, new: &[(Key, Vec<u8>)]) -> bool {
-    [1, 2].into_iter().all(|id| {
-        let is_other = |key: &Key| set.key(id).is_none_or(|old| old.value != key.value);
-        new.iter().any(|(key, _)| key.id == id && is_other(key))
-    })
-}
-
-/// Type, wrapped key and check value, as often as there are keys.
-fn read_keys(mut data: &[u8], first: u8, dek: &[u8; AES_KEY]) -> Option<Vec<(Key, Vec<u8>)>> {
-    let mut keys = Vec::new();
-    let mut id = first;
-    while let Some((kind, rest)) = data.split_first() {
-        let kind = KeyKind::of(*kind)?;
-        let (wrapped, rest) = with_length(rest)?;
-        let (check_value, rest) = with_length(rest)?;
-        let value = unwrap(wrapped, dek)?;
-        let value = value.expose().as_slice();
-        let is_well = match kind {
-            KeyKind::Aes => value.len() == AES_KEY,
-            KeyKind::TlsPsk => (1..=MAX_PSK).contains(&value.len()),
-        };
-        let right = AesKey::from_slice(value).ok().map(|key| key.check_value());
-        let checks = check_value.is_empty() || right.is_some_and(|right| *check_value == right);
-        if !is_well || !checks || id == 0 || check_value.len() > CHECK_VALUE {
-            return None;
-        }
-        keys.push((Key { id, kind, value: value.into() }, check_value.to_vec()));
-        id = id.checked_add(1).filter(|id| id & SEVERAL == 0)?;
-        data = rest;
-    }
-    Some(keys)
-}
-
-fn with_length(data: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = data.split_first()?;
-    rest.split_at_checked(usize::from(*length))
-}
-
-/// Amendment D has the length of the key before what is wrapped; pySim and others leave it out, for a key of whole
-/// blocks needs none.
-fn unwrap(wrapped: &[u8], dek: &[u8; AES_KEY]) -> Option<Secret<Vec<u8>>> {
-    let (length, blocks) = match wrapped.split_first()? {
-        (length, blocks) if wrapped.len() % AES_KEY == 1 => (usize::from(*length), blocks),
-        _ => (wrapped.len(), wrapped),
-    };
-    let key = Secret::new(AesKey::new(*dek).decrypt_cbc([0; AES_KEY], blocks)?);
-    let padded = key.expose().len();
-    // No more padding than a block needs.
-    if length > padded || length.saturating_add(AES_KEY) <= padded {
-        return None;
-    }
-    key.expose().get(..length).map(|key| Secret::new(key.to_vec()))
-}
-
-/// Whether a version for this use may have such a key.
-fn is_of(usage: KeySetUse, key: &Key) -> bool {
-    match usage {
-        KeySetUse::Scp80 | KeySetUse::Scp03 => key.kind == KeyKind::Aes && (1..=3).contains(&key.id),
-        KeySetUse::Scp81 => matches!((key.id, key.kind), (1, KeyKind::TlsPsk) | (2, KeyKind::Aes)),
-        KeySetUse::TokenVerification => (key.id, key.kind) == (1, KeyKind::Aes),
-        // This card gives no receipts that a key would vouch for.
-        KeySetUse::ReceiptGeneration => false,
-    }
-}
-
-/// ES5.FinaliseISDRhandover: all keys go but those in the ranges that are named, or none if the keys of the session in
-/// which the command came are not among these, or no keys for packets are, without which no session could be asked for.
+/// ES5.FinaliseISDRhandover: deletes all keys outside of the given ranges. Deletes nothing if the
+/// ranges omit a key of the session in which the command arrived, or all keys for packets, without
+/// which no further session could be requested.
 pub(super) fn delete_keys(
     context: &mut Context<'_>,
     key_version: u8,
@@ -190,5 +56,5 @@ pub(super) fn delete_keys(
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     context.m2m_mut()?.key_sets = sets;
-    Ok(NOTHING_TO_SAY.to_vec())
+    Ok(EMPTY_RESPONSE.to_vec())
 }

@@ -1,7 +1,7 @@
-//! ES5, the functions of the ISD-R: SGP.02 section 4.1.1. A file for each function.
+//! ES5, the functions of the ISD-R: SGP.02 section 4.1.1. One file per function.
 //!
-//! The order of the checks is: can it be read (6A80), is what it speaks of there (6A88), is it in the state for it (6985),
-//! does POL1 allow it (69E1).
+//! The order of the checks is: syntax (6A80), existence of the referenced object (6A88), its state
+//! (6985), POL1 (69E1).
 
 mod audit;
 mod create_isd_p;
@@ -10,37 +10,20 @@ mod key_sets;
 mod profile_state;
 mod store_data;
 
-use rsp::ids::Aid;
-
-use super::establish::{Establishing, Kept};
-use super::script::cut;
-use super::session::Session;
+use super::data_groups::STORE_DATA;
+use super::put_key::PUT_KEY;
 use crate::StatusWord;
 use crate::apdu::{ClassKind, Command};
 use crate::context::Context;
+use crate::state::m2m::session::{IsdRState, Session};
 
 pub(crate) use audit::{GET_DATA, get_data};
-pub(super) use key_sets::{PUT_KEY, put_key};
-pub(super) use store_data::{Blocks, Group, STORE_DATA};
 
-/// What commands to the ISD-R have begun.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Work {
-    /// INSTALL for personalization: whom STORE DATA is for; the ISD-R itself if nobody.
-    pub(super) personalises: Option<Aid>,
-    /// STORE DATA in blocks.
-    blocks: store_data::Blocks,
-    /// A key establishment that waits for its second STORE DATA.
-    pub(super) establishing: Option<Establishing>,
-    /// GET STATUS goes on after so many ISD-Ps.
-    listed: usize,
-}
-
-/// The answer to a command that was carried out.
+/// The response to a successful command.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) data: Vec<u8>,
-    /// Something else than 9000.
+    /// A status word other than 9000.
     pub(crate) warning: Option<StatusWord>,
 }
 
@@ -50,40 +33,33 @@ impl From<Vec<u8>> for Answer {
     }
 }
 
-/// What a command that has nothing to say answers if it is asked for data.
-const NOTHING_TO_SAY: [u8; 1] = [0x00];
-
-impl Work {
-    /// P2 of the next block of STORE DATA.
-    pub(super) fn next_block(&self) -> u8 {
-        self.blocks.next
-    }
-
-    /// What a reset has left.
-    pub(super) fn resumed(kept: &Kept) -> Self {
-        Self {
-            personalises: kept.personalises.clone(),
-            blocks: Blocks::resumed(kept.next_block),
-            establishing: Some(kept.establishing.clone()),
-            listed: 0,
-        }
+impl Answer {
+    /// Truncates the response data to Le. Without Le no data are returned.
+    pub(crate) fn truncated(self, command: &Command<'_>) -> (Vec<u8>, StatusWord) {
+        let mut data = self.data;
+        data.truncate(command.le_limit());
+        (data, self.warning.unwrap_or(StatusWord::OK))
     }
 }
 
-/// One command to the ISD-R: response data and status word.
+/// The response data of a command that returns nothing else.
+const EMPTY_RESPONSE: [u8; 1] = [0x00];
+
+/// Processes one command to the ISD-R and returns response data and status word.
 pub(super) fn answer(
     context: &mut Context<'_>,
     session: &mut Session,
     key_version: u8,
     command: &Command<'_>,
 ) -> Result<(Vec<u8>, StatusWord), StatusWord> {
-    cut(command, self::command(context, &mut session.isd_r, key_version, command)?)
+    Ok(self::command(context, &mut session.isd_r, key_version, command)?.truncated(command))
 }
 
-/// One command to the ISD-R; `key_version` names the keys of the session in which it came.
+/// Processes one command to the ISD-R. `key_version` is the key version of the session in which it
+/// arrived.
 fn command(
     context: &mut Context<'_>,
-    work: &mut Work,
+    session_state: &mut IsdRState,
     key_version: u8,
     command: &Command<'_>,
 ) -> Result<Answer, StatusWord> {
@@ -92,30 +68,28 @@ fn command(
     }
     match (command.class.kind, command.ins) {
         (_, audit::GET_DATA) => audit::get_data(context, command).map(Answer::from),
-        (ClassKind::Proprietary, audit::GET_STATUS) => audit::get_status(context, work, command),
+        (ClassKind::Proprietary, audit::GET_STATUS) => audit::get_status(context, session_state, command),
         (ClassKind::Proprietary, create_isd_p::INSTALL) => match (command.p1, command.p2) {
             (0x0C, 0x00) => create_isd_p::create_isd_p(context, command.data).map(Answer::from),
-            (0x20, 0x00) => create_isd_p::for_personalization(context, work, command.data).map(Answer::from),
+            (0x20, 0x00) => {
+                create_isd_p::for_personalization(context, session_state, command.data).map(Answer::from)
+            }
             _ => Err(StatusWord::INCORRECT_P1_P2),
         },
-        (ClassKind::Proprietary, store_data::STORE_DATA) => {
-            store_data::store_data(context, work, command).map(Answer::from)
+        (ClassKind::Proprietary, STORE_DATA) => {
+            store_data::store_data(context, session_state, command).map(Answer::from)
         }
         (ClassKind::Proprietary, delete::DELETE) => match (command.p1, command.p2) {
             (0x00, 0x40) => delete::delete(context, command.data).map(Answer::from),
             (0x00, 0x00) => key_sets::delete_keys(context, key_version, command.data).map(Answer::from),
             _ => Err(StatusWord::INCORRECT_P1_P2),
         },
-        (ClassKind::Proprietary, key_sets::PUT_KEY) => {
+        (ClassKind::Proprietary, PUT_KEY) => {
             key_sets::put_key_to_isd_r(context, key_version, command).map(Answer::from)
         }
         (
             ClassKind::Interindustry,
-            audit::GET_STATUS
-            | create_isd_p::INSTALL
-            | store_data::STORE_DATA
-            | delete::DELETE
-            | key_sets::PUT_KEY,
+            audit::GET_STATUS | create_isd_p::INSTALL | STORE_DATA | delete::DELETE | PUT_KEY,
         ) => Err(StatusWord::CLASS_NOT_SUPPORTED),
         _ => Err(StatusWord::INSTRUCTION_NOT_SUPPORTED),
     }

@@ -1,12 +1,12 @@
-//! ES5.EnableProfile, DisableProfile, SetFallBackAttribute, SetEmergencyProfileAttribute: SGP.02 sections 4.1.1.2, 4.1.1.3,
-//! 4.1.1.7 and, of version 4, its counterpart for emergency profiles.
+//! ES5.EnableProfile, DisableProfile, SetFallBackAttribute, SetEmergencyProfileAttribute: SGP.02
+//! sections 4.1.1.2, 4.1.1.3, 4.1.1.7 and, of version 4, its counterpart for emergency profiles.
 
 use rsp::ids::Aid;
 
 use crate::StatusWord;
 use crate::context::Context;
-use crate::m2m::state::{LifeCycle, pol1};
 use crate::m2m::{fallback, switch};
+use crate::state::m2m::LifeCycle;
 
 /// ES5.EnableProfile.
 pub(super) fn enable(context: &mut Context<'_>, isd_p: Aid) -> Result<(), StatusWord> {
@@ -14,7 +14,7 @@ pub(super) fn enable(context: &mut Context<'_>, isd_p: Aid) -> Result<(), Status
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
     let enabled = context.persistent.enabled.clone();
-    if enabled.is_some_and(|enabled| pol1(context, &enabled).disable_not_allowed)
+    if enabled.is_some_and(|enabled| context.persistent.pol1(&enabled).disable_not_allowed)
         || !fallback::may_enable(context, &isd_p)
     {
         return Err(StatusWord::POL1_PREVENTS);
@@ -23,24 +23,24 @@ pub(super) fn enable(context: &mut Context<'_>, isd_p: Aid) -> Result<(), Status
     Ok(())
 }
 
-/// ES5.DisableProfile: the profile with the fallback attribute takes its place.
+/// ES5.DisableProfile: enables the profile with the fallback attribute instead.
 pub(super) fn disable(context: &mut Context<'_>, isd_p: &Aid) -> Result<(), StatusWord> {
     let state = state_of(context, isd_p)?;
-    // A card that has lost the one to fall back on has nothing to enable instead.
+    // Without a fallback profile there is no profile to enable instead.
     let other = context.m2m()?.fallback.clone().filter(|fallback| fallback != isd_p);
     let other = other.filter(|other| context.persistent.profile(other).is_some());
     let other = other.ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
     if state != LifeCycle::Enabled || switch::is_under_way(context) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
     }
-    if pol1(context, isd_p).disable_not_allowed {
+    if context.persistent.pol1(isd_p).disable_not_allowed {
         return Err(StatusWord::POL1_PREVENTS);
     }
     switch::request(context, other);
     Ok(())
 }
 
-/// ES5.SetFallBackAttribute: it goes from the profile that had it to this one.
+/// ES5.SetFallBackAttribute: moves the attribute to this profile.
 pub(super) fn set_fallback_attribute(context: &mut Context<'_>, isd_p: Aid) -> Result<(), StatusWord> {
     if state_of(context, &isd_p)? < LifeCycle::Disabled || context.m2m()?.emergency.as_ref() == Some(&isd_p) {
         return Err(StatusWord::CONDITIONS_NOT_SATISFIED);
@@ -52,7 +52,8 @@ pub(super) fn set_fallback_attribute(context: &mut Context<'_>, isd_p: Aid) -> R
     Ok(())
 }
 
-/// ES5.SetEmergencyProfileAttribute: of a profile that is disabled and is not the one to fall back on.
+/// ES5.SetEmergencyProfileAttribute: the profile must be disabled and must not have the fallback
+/// attribute.
 pub(super) fn set_emergency_profile_attribute(
     context: &mut Context<'_>,
     isd_p: Aid,

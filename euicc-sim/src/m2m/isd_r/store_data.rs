@@ -1,38 +1,22 @@
-//! STORE DATA with data groups (GlobalPlatform section 11.11): which function of ES5 it is stands in the identifier of the
-//! group.
+//! STORE DATA with data groups (GlobalPlatform section 11.11). The identifier of the data group
+//! selects the ES5 function.
 
 use rsp::der::{Tag, tlv, tlv_bytes};
 use rsp::ids::Aid;
 
-use super::{Work, profile_state};
+use super::profile_state;
 use crate::StatusWord;
 use crate::apdu::Command;
 use crate::context::Context;
+use crate::m2m::data_groups::{Group, LAST};
 use crate::m2m::{establish, notification, scp80, scp81};
-
-pub(in super::super) const STORE_DATA: u8 = 0xE2;
-
-/// STORE DATA that is still arriving.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Blocks {
-    data: Vec<u8>,
-    /// P2 of the next one.
-    pub(super) next: u8,
-}
-
-/// Octets of a data group with all that belongs to it: a certificate, or a public key with a signature.
-const MAX_GROUP: usize = 2048;
-
-/// Bits of P1: the last block; that data are expected in the answer; all others say how the data are coded.
-const LAST: u8 = 0x80;
-const ANSWERS: u8 = 0x01;
-const DATA_GROUPS: u8 = 0x08;
+use crate::state::m2m::session::IsdRState;
 
 /// Data groups of SGP.02.
 mod group {
     /// ES8.EstablishISDPKeySet, ES5.EstablishISDRKeySet: the certificate.
     pub(super) const CERTIFICATE: u16 = 0x3A01;
-    /// The same: the ephemeral key.
+    /// The second step of the same functions: the ephemeral key.
     pub(super) const KEY_ESTABLISHMENT: u16 = 0x3A02;
     /// ES5.EnableProfile.
     pub(super) const ENABLE: u16 = 0x3A03;
@@ -44,11 +28,12 @@ mod group {
     pub(super) const ADDRESSING: u16 = 0x3A07;
     /// ES5.HandleNotificationConfirmation.
     pub(super) const CONFIRMATION: u16 = 0x3A08;
-    /// ES5.SetEmergencyProfileAttribute: a guess.
+    /// ES5.SetEmergencyProfileAttribute. The identifier is a guess.
     pub(super) const SET_EMERGENCY: u16 = 0x3A09;
 }
 
-/// Elements of ES5.UpdateSMSRAddressingParameters. Only the first was seen in use; the others stand here alone.
+/// Elements of ES5.UpdateSMSRAddressingParameters. Only the first was observed in use; the others
+/// are assumptions of this card.
 mod addressing {
     use rsp::der::Tag;
 
@@ -61,103 +46,45 @@ mod addressing {
 /// STORE DATA to the ISD-R, or through it to an ISD-P.
 pub(super) fn store_data(
     context: &mut Context<'_>,
-    work: &mut Work,
+    session_state: &mut IsdRState,
     command: &Command<'_>,
 ) -> Result<Vec<u8>, StatusWord> {
-    let answer = block(context, work, command);
-    // A block that is refused takes everything with it.
+    let answer = block(context, session_state, command);
+    // A refused block discards the whole data group.
     if answer.is_err() || command.p1 & LAST != 0 {
-        *work = Work::default();
+        *session_state = IsdRState::default();
     }
     answer
 }
 
-fn block(context: &mut Context<'_>, work: &mut Work, command: &Command<'_>) -> Result<Vec<u8>, StatusWord> {
+fn block(
+    context: &mut Context<'_>,
+    session_state: &mut IsdRState,
+    command: &Command<'_>,
+) -> Result<Vec<u8>, StatusWord> {
     if command.p2 == 0 {
-        work.establishing = None;
+        session_state.establishing = None;
     }
-    // What follows the octets of this group has no length of its own.
-    let group = work.blocks.take(command, |identifier| identifier == group::KEY_ESTABLISHMENT)?;
-    group.map_or(Ok(Vec::new()), |group| data_group(context, work, &group))
+    // The data after this group have no length of their own, so only the last block ends them.
+    let group = session_state.blocks.take(command, |identifier| identifier == group::KEY_ESTABLISHMENT)?;
+    group.map_or(Ok(Vec::new()), |group| data_group(context, session_state, &group))
 }
 
-impl Blocks {
-    /// After as many blocks, all of which have been dealt with.
-    pub(super) fn resumed(next: u8) -> Self {
-        Self { data: Vec::new(), next }
-    }
-
-    /// One more block: the data group that it completes. `ends_last` says of which groups only the last block is the end.
-    pub(in super::super) fn take(
-        &mut self,
-        command: &Command<'_>,
-        ends_last: impl Fn(u16) -> bool,
-    ) -> Result<Option<Group>, StatusWord> {
-        if command.p1 & !(LAST | ANSWERS) != DATA_GROUPS {
-            return Err(StatusWord::INCORRECT_P1_P2);
-        }
-        if command.p2 == 0 {
-            *self = Self::default();
-        }
-        if command.p2 != self.next {
-            return Err(StatusWord::INCORRECT_P1_P2);
-        }
-        if self.data.len().saturating_add(command.data.len()) > MAX_GROUP {
-            return Err(StatusWord::NOT_ENOUGH_MEMORY);
-        }
-        self.data.extend_from_slice(command.data);
-        self.next = self.next.wrapping_add(1);
-        let is_last = command.p1 & LAST != 0;
-        let found = split(&self.data).map(|(identifier, contents, after)| Group {
-            identifier,
-            contents: contents.to_vec(),
-            after: after.to_vec(),
-            whole: self.data.clone(),
-        });
-        match found {
-            Some(group) if !is_last && ends_last(group.identifier) => Ok(None),
-            Some(group) => {
-                self.data.clear();
-                Ok(Some(group))
-            }
-            None if is_last => Err(StatusWord::INCORRECT_DATA),
-            None => Ok(None),
-        }
-    }
-}
-
-/// A data group that has arrived.
-pub(in super::super) struct Group {
-    pub(in super::super) identifier: u16,
-    pub(in super::super) contents: Vec<u8>,
-    /// What came after it.
-    pub(in super::super) after: Vec<u8>,
-    /// All of it as it came.
-    whole: Vec<u8>,
-}
-
-/// A data group: its identifier, its octets, and what follows it.
-fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let (identifier, rest) = data.split_first_chunk::<2>()?;
-    let (length, rest) = match rest {
-        [0xFF, high, low, rest @ ..] => (u16::from_be_bytes([*high, *low]), rest),
-        [length, rest @ ..] => (u16::from(*length), rest),
-        [] => return None,
-    };
-    let (contents, after) = rest.split_at_checked(usize::from(length))?;
-    Some((u16::from_be_bytes(*identifier), contents, after))
-}
-
-fn data_group(context: &mut Context<'_>, work: &mut Work, group: &Group) -> Result<Vec<u8>, StatusWord> {
+fn data_group(
+    context: &mut Context<'_>,
+    session_state: &mut IsdRState,
+    group: &Group,
+) -> Result<Vec<u8>, StatusWord> {
     let Group { identifier, contents, after, whole } = group;
-    match (*identifier, &work.personalises) {
+    match (*identifier, &session_state.personalises) {
         (group::CERTIFICATE, isd_p) if after.is_empty() => {
             let (establishing, answer) = establish::certificate(context, isd_p.as_ref(), contents)?;
-            work.establishing = Some(establishing);
+            session_state.establishing = Some(establishing);
             Ok(answer)
         }
         (group::KEY_ESTABLISHMENT, isd_p) => {
-            let establishing = work.establishing.take().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
+            let establishing =
+                session_state.establishing.take().ok_or(StatusWord::CONDITIONS_NOT_SATISFIED)?;
             establish::key_set(context, isd_p.as_ref(), &establishing, whole, contents, after)
         }
         (_, None) if !after.is_empty() => Err(StatusWord::INCORRECT_DATA),
@@ -175,7 +102,7 @@ fn data_group(context: &mut Context<'_>, work: &mut Work, group: &Group) -> Resu
     }
 }
 
-/// The ISD-P that a function is about: 4F and nothing else.
+/// The ISD-P that a function addresses: 4F and nothing else.
 fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
     match tlv::split(contents) {
         Some((Tag(0x4F), aid)) if (5..=16).contains(&aid.len()) => Ok(Aid(aid.to_vec())),
@@ -183,8 +110,8 @@ fn named(contents: &[u8]) -> Result<Aid, StatusWord> {
     }
 }
 
-/// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. What is not named stays as it is; what the card could not
-/// use is refused, for a card that cannot find its SM-SR is lost.
+/// ES5.UpdateSMSRAddressingParameters: SGP.02 section 4.1.1.10. Omitted parameters do not change.
+/// Unusable parameters are refused, because a card that cannot reach its SM-SR is lost.
 fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), StatusWord> {
     const WRONG: StatusWord = StatusWord::INCORRECT_DATA;
     let Some((addressing::PARAMETERS, parameters)) = tlv::split(contents) else { return Err(WRONG) };
@@ -207,7 +134,8 @@ fn update_addressing(context: &mut Context<'_>, contents: &[u8]) -> Result<(), S
     Ok(())
 }
 
-/// ES5.HandleNotificationConfirmation: SGP.02 section 4.1.1.12. The answer names the ISD-Ps that POL1 has made go.
+/// ES5.HandleNotificationConfirmation: SGP.02 section 4.1.1.12. Returns the ISD-Ps deleted because
+/// of POL1.
 fn confirmation(context: &mut Context<'_>, contents: &[u8]) -> Result<Vec<u8>, StatusWord> {
     let Some((Tag(0x4E), [high, low])) = tlv::split(contents) else { return Err(StatusWord::INCORRECT_DATA) };
     let deleted = notification::confirm(context, u16::from_be_bytes([*high, *low]))?;

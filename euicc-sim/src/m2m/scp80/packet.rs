@@ -1,7 +1,7 @@
-//! Secured packets, the card's end: TS 102 225 section 5, on SMS as TS 31.115 section 4 has them.
+//! The card side of secured packets: TS 102 225 section 5, over SMS as in TS 31.115 section 4.
 //!
-//! The order of the checks is observable, so keep it: the application, how much security it asks for, the keys, the
-//! checksum, the deciphered form, the counter. Without a right checksum nothing of the packet but its header counts.
+//! The order of the checks is observable and must not change: application, security level, keys,
+//! checksum, decrypted form, counter. If the checksum is wrong, only the header is used.
 
 use crypto::Secret;
 use crypto::scp80::{BLOCK, CC_LENGTH, decrypt, encrypt, is_equal, mac};
@@ -13,17 +13,17 @@ use rsp::ota::secured_packet::{
 use rsp::ota::sms::PacketKind;
 use rsp::sgp02::keys::KeySetUse;
 
-use super::super::super::context::Context;
 use super::super::keys::{AES_KEY, KeySet};
-use super::super::state::State;
+use crate::context::Context;
+use crate::state::m2m::State;
 
-/// The keys of a set that packets are secured with.
+/// The keys of a key set that secure packets.
 pub(super) struct Keys {
     kic: Secret<[u8; AES_KEY]>,
     kid: Secret<[u8; AES_KEY]>,
 }
 
-/// A packet that may be carried out.
+/// An accepted packet.
 pub(super) struct Opened {
     pub(super) target: Aid,
     pub(super) key_version: u8,
@@ -32,16 +32,16 @@ pub(super) struct Opened {
     pub(super) data: Vec<u8>,
 }
 
-/// A packet that may not.
+/// A refused packet.
 pub(super) struct Refused {
     pub(super) status: ResponseStatus,
-    /// Zero, unless the checksum vouches for it.
+    /// Zero unless the checksum is correct.
     pub(super) counter: Counter,
-    /// With which the answer is secured: none, unless the packet was made with them.
+    /// The keys that secure the response; `None` unless the packet was secured with them.
     pub(super) keys: Option<Keys>,
 }
 
-/// What a response packet says.
+/// The contents of a response packet.
 pub(super) struct Answer {
     pub(super) status: ResponseStatus,
     pub(super) counter: Counter,
@@ -55,14 +55,14 @@ impl Keys {
     }
 }
 
-/// What a packet for the ISD-R or an ISD-P must have: SGP.02 section 2.4.3.
+/// True if the packet has the security level for the ISD-R or an ISD-P: SGP.02 section 2.4.3.
 fn is_secure_enough(spi: Spi) -> bool {
     spi.integrity == Integrity::CryptographicChecksum
         && spi.ciphered
         && matches!(spi.counter, CounterRule::Higher | CounterRule::Next)
 }
 
-/// Checks a packet and takes it out of its protection.
+/// Verifies and decrypts a packet.
 pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<Opened, Refused> {
     let header = packet.header;
     let bare = |status| Refused { status, counter: Counter::ZERO, keys: None };
@@ -72,7 +72,7 @@ pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<
     }
     let set = key_set(context, header).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
     let keys = Keys::of(set).ok_or(bare(ResponseStatus::UnidentifiedSecurityError))?;
-    // Who cannot make a checksum learns nothing of what the keys make of the octets.
+    // Nothing derived from the decrypted octets is revealed before the checksum is verified.
     let plain = decrypt(keys.kic.expose(), packet.body).ok_or(bare(ResponseStatus::CipheringError))?;
     let (counter, padding, found, data) =
         take_apart(&plain, packet.check_length).ok_or(bare(ResponseStatus::CheckFailed))?;
@@ -95,7 +95,7 @@ pub(super) fn open(context: &Context<'_>, packet: &CommandPacket<'_>) -> Result<
     }
 }
 
-/// The set of the ISD-R that both KIc and KID name: in SGP.02 they name the same.
+/// The key set of the ISD-R that KIc and KID identify. SGP.02 requires the same version in both.
 fn key_set<'a>(context: &'a Context<'_>, header: CommandHeader) -> Option<&'a KeySet> {
     let version = header.kic.version();
     let is_aes = |key: KeyReference| key.algorithm() == Some(Algorithm::Aes);
@@ -104,7 +104,7 @@ fn key_set<'a>(context: &'a Context<'_>, header: CommandHeader) -> Option<&'a Ke
     m2m.key_set(version).filter(|set| set.usage() == Some(KeySetUse::Scp80))
 }
 
-/// CNTR, PCNTR, the checksum, and the data with what fills them up.
+/// Splits the decrypted octets into CNTR, PCNTR, checksum, and the data with padding.
 fn take_apart(plain: &[u8], check_length: usize) -> Option<(Counter, u8, &[u8], &[u8])> {
     let (counter, rest) = plain.split_first_chunk::<5>()?;
     let (padding, rest) = rest.split_first()?;
@@ -112,7 +112,7 @@ fn take_apart(plain: &[u8], check_length: usize) -> Option<(Counter, u8, &[u8], 
     Some((Counter::from_bytes(*counter), *padding, checksum, data))
 }
 
-/// TS 102 225 section 5.1.4.
+/// Checks the counter: TS 102 225 section 5.1.4.
 fn counter_status(last: u64, counter: Counter, rule: CounterRule) -> ResponseStatus {
     let last = Counter::new(last).unwrap_or(Counter::MAX);
     let Some(next) = last.next() else { return ResponseStatus::CounterBlocked };
@@ -124,7 +124,7 @@ fn counter_status(last: u64, counter: Counter, rule: CounterRule) -> ResponseSta
     }
 }
 
-/// The packet is used up.
+/// Stores the counter of an accepted packet.
 pub(super) fn take_counter(context: &mut Context<'_>, opened: &Opened) {
     if let Some(m2m) = &mut context.persistent.to_mut().m2m
         && let Some(set) = m2m.key_set_mut(opened.key_version)
@@ -133,10 +133,11 @@ pub(super) fn take_counter(context: &mut Context<'_>, opened: &Opened) {
     }
 }
 
-/// The response packet, from RPL on, secured as the command asked.
+/// The response packet from RPL onwards, secured as the command requested.
 pub(super) fn response(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> {
     let spi = command.header.spi;
-    // Redundancy checks and signatures are not there for those who may ask for checksums.
+    // Packets must have a cryptographic checksum, so the response supports no other integrity
+    // protection.
     let keys = answer.keys.as_ref();
     let mac_key =
         keys.filter(|_| spi.por_integrity == Integrity::CryptographicChecksum).map(|keys| keys.kid.expose());
@@ -155,7 +156,8 @@ pub(super) fn response(command: &CommandPacket<'_>, answer: &Answer) -> Vec<u8> 
     })
 }
 
-/// A command packet of the card's own, from CPL on: SGP.02 section 3.15.1. It has no counter that would count.
+/// A command packet sent by the card, from CPL onwards: SGP.02 section 3.15.1. Its counter is not
+/// checked.
 pub(super) fn notification(m2m: &State, data: &[u8]) -> Option<Vec<u8>> {
     let set = m2m.key_sets.iter().find(|set| set.usage() == Some(KeySetUse::Scp80))?;
     let keys = Keys::of(set)?;
@@ -173,14 +175,14 @@ pub(super) fn notification(m2m: &State, data: &[u8]) -> Option<Vec<u8>> {
     }))
 }
 
-/// Of what a packet is made, in its order.
+/// The parts of a packet in their order.
 struct Parts<'a> {
-    /// What the checksum covers before the packet's own octets.
+    /// Octets before the packet that the checksum covers.
     before: &'a [u8],
-    /// What is never ciphered, after the two lengths.
+    /// The unencrypted part after the two lengths.
     clear: &'a [u8],
     counter: Counter,
-    /// Of a response.
+    /// The status of a response.
     status: &'a [u8],
     data: &'a [u8],
     mac_key: Option<&'a [u8; AES_KEY]>,
@@ -210,7 +212,7 @@ fn packet(parts: &Parts<'_>) -> Vec<u8> {
     let checksum = parts.mac_key.map(|key| mac(key, &[parts.before, &clear, &counters, &data]));
     let checksum = checksum.as_ref().map_or(&[][..], |checksum| checksum.as_slice());
     let body = [&counters, checksum, &data].concat();
-    // Filled to whole blocks above.
+    // The body was padded to whole blocks above.
     let body = match parts.cipher_key {
         Some(key) => encrypt(key, &body).unwrap_or_default(),
         None => body,

@@ -1,5 +1,6 @@
-//! What a session needs: from its trigger, where that says nothing from what the ISD-R has stored, and for the bearer from
-//! the connectivity parameters of the enabled profile. GlobalPlatform Amendment B section 3.8, SGP.02 section 2.4.4.
+//! Session parameters. They come from the trigger, then from the parameters stored in the ISD-R,
+//! and the bearer parameters finally from the connectivity parameters of the enabled profile.
+//! GlobalPlatform Amendment B section 3.8, SGP.02 section 2.4.4.
 
 use profile::SecretOctets;
 use rsp::der::{DecodeError, Tag, tlv, tlv_bytes};
@@ -8,17 +9,15 @@ use rsp::ota::octets::Octets;
 use rsp::ota::trigger::{SessionParameters, SessionTrigger};
 use rsp::sgp02::keys::{KeySetUse, KeyVersion, PskIdentity};
 
-use super::super::super::context::Context;
-use super::super::state;
-use super::super::toolkit::numbers;
+use crate::context::Context;
 
-/// All that a session needs.
+/// The complete parameters of a session.
 pub(super) struct Parameters {
     pub(super) channel: ChannelParameters,
-    /// As it goes over TLS.
+    /// The PSK identity sent in TLS.
     pub(super) psk_identity: Vec<u8>,
     pub(super) psk: SecretOctets,
-    /// Of the key.
+    /// Version of the PSK.
     pub(super) key_version: u8,
     pub(super) retries: u16,
     pub(super) retry_seconds: u64,
@@ -27,13 +26,14 @@ pub(super) struct Parameters {
     pub(super) uri: String,
 }
 
-/// Whether the octets are session triggering parameters.
+/// Checks that the octets are session triggering parameters.
 pub(super) fn check(trigger: &[u8]) -> Result<(), DecodeError> {
     SessionTrigger::parse(trigger).map(drop)
 }
 
 impl Parameters {
-    /// With this trigger, which may be empty; `None` when something is missing or not what it must be.
+    /// Merges the parameters for a trigger, which may be empty. Returns `None` if a parameter is
+    /// missing or invalid.
     pub(super) fn find(context: &Context<'_>, trigger: &[u8]) -> Option<Self> {
         let m2m = context.persistent.m2m.as_ref()?;
         let triggered = match trigger {
@@ -45,7 +45,7 @@ impl Parameters {
             None => SessionParameters::default(),
         };
         let channel = channel(context, [&triggered, &stored]);
-        // Without an address there would be a name to resolve, which this card leaves to who configures it.
+        // The address is mandatory: this card does not resolve names.
         channel.destination.and(channel.transport)?;
         let SessionParameters { security, retry, http, .. } = triggered.or(&stored);
         let (key_version, key_id) = match &security {
@@ -59,15 +59,15 @@ impl Parameters {
             key_version: KeyVersion(key_version),
             key_identifier: key_id,
         };
-        let numbers = numbers(context);
+        let settings = context.toolkit_settings();
         let http = http.unwrap_or_default();
         let parameters = Self {
             psk_identity: named.unwrap_or_else(|| own.to_string().into_bytes()),
             psk: set.psk(key_id)?.clone(),
             key_version,
-            retries: retry.as_ref().map_or(numbers.session_retries, |retry| retry.attempts),
+            retries: retry.as_ref().map_or(settings.session_retries, |retry| retry.attempts),
             retry_seconds: retry
-                .map_or(numbers.session_retry_seconds, |retry| retry.delay.as_time().as_secs()),
+                .map_or(settings.session_retry_seconds, |retry| retry.delay.as_time().as_secs()),
             host: http.host.or_else(|| Some(channel.destination?.to_string()))?,
             agent_id: http.agent_id,
             uri: http.uri.unwrap_or_else(|| "/".to_owned()),
@@ -81,7 +81,7 @@ const TRIGGER: Tag = Tag(0x81);
 const SESSION: Tag = Tag(0x83);
 const RESOLUTION: Tag = Tag(0xB3);
 
-/// As the trigger has them in its 81, or what is in the 83 there.
+/// Parses stored parameters: the contents of 81 as in a trigger, or the contents of the 83 in it.
 fn stored_parameters(contents: &[u8]) -> Option<SessionParameters> {
     let parameters = match tlv::split(tlv::each(contents).ok()?.first()?)? {
         (SESSION, _) => SessionTrigger::parse(&tlv_bytes(TRIGGER, contents)).ok()?.session?,
@@ -91,25 +91,26 @@ fn stored_parameters(contents: &[u8]) -> Option<SessionParameters> {
     uri.is_none_or(is_request_target).then_some(parameters)
 }
 
-/// Whether the card can take what it needs for a session from this, when it stores it.
+/// True if the card can store these session parameters.
 pub(in super::super) fn is_session(contents: &[u8]) -> bool {
     stored_parameters(contents).is_some()
 }
 
-/// Whether this says how a name is resolved: the contents of B3.
+/// True if the octets are valid DNS parameters: the contents of B3.
 pub(in super::super) fn is_resolution(contents: &[u8]) -> bool {
     let trigger = tlv_bytes(TRIGGER, &tlv_bytes(RESOLUTION, contents));
     SessionTrigger::parse(&trigger).is_ok_and(|trigger| trigger.dns.is_some())
 }
 
-/// Key identifier of the PSK in a set of SGP.02.
+/// Identifier of the PSK in a key set of SGP.02.
 const FIRST_KEY: u8 = 1;
 
 fn is_for_tls(version: u8) -> bool {
     KeyVersion(version).usage() == Some(KeySetUse::Scp81)
 }
 
-/// Each part from the first that has it; of the bearer last what the enabled profile says.
+/// Merges the channel parameters. Each element is taken from the first source that has it; the
+/// enabled profile is the last source.
 fn channel(context: &Context<'_>, said: [&SessionParameters; 2]) -> ChannelParameters {
     let of_profile = connectivity(context).unwrap_or_default();
     let mut all = said.into_iter().filter_map(|each| each.connection.clone()).chain([of_profile]);
@@ -118,7 +119,7 @@ fn channel(context: &Context<'_>, said: [&SessionParameters; 2]) -> ChannelParam
         bearer: found.bearer.or(next.bearer),
         buffer_size: found.buffer_size.or(next.buffer_size),
         access_point: found.access_point.or(next.access_point),
-        // One goes with the other.
+        // Login and password are taken from the same source.
         password: if found.login.is_some() { found.password } else { next.password },
         login: found.login.or(next.login),
         transport: found.transport.or(next.transport),
@@ -128,15 +129,17 @@ fn channel(context: &Context<'_>, said: [&SessionParameters; 2]) -> ChannelParam
     found
 }
 
-/// HTTPS parameters of the enabled profile. That A1 is HTTPS and A2 CAT_TP is from one source.
+/// The HTTPS parameters of the enabled profile. Only one source says that A1 is HTTPS and A2 is
+/// CAT_TP.
 fn connectivity(context: &Context<'_>) -> Option<ChannelParameters> {
     const HTTPS: Tag = Tag(0xA1);
-    let parameters = state::connectivity(context, context.persistent.enabled.as_ref()?)?;
+    let parameters = context.persistent.connectivity(context.persistent.enabled.as_ref()?)?;
     let (_, https) = tlv::split(tlv::find(&parameters, HTTPS).ok()??)?;
     ChannelParameters::parse(Octets::new(https)).ok()
 }
 
-/// Text that can stand in a request line: RFC 9112 section 3.2, origin form; servers also give whole URIs.
+/// True for text that is permitted in a request line: RFC 9112 section 3.2, origin form. Some
+/// servers send absolute URIs, which are accepted too.
 pub(super) fn is_request_target(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|octet| (0x21..0x7F).contains(&octet))
 }

@@ -1,7 +1,9 @@
-//! TLS 1.2 with pre-shared keys, the client's end, without I/O: RFC 5246, RFC 4279, RFC 5487; SGP.02 section 2.4.4.
+//! A TLS 1.2 client with pre-shared keys and without I/O: RFC 5246, RFC 4279, RFC 5487; SGP.02
+//! section 2.4.4.
 //!
-//! Two suites, no resumption, no renegotiation, no compression. Octets from the server go in, octets for it come out; what
-//! is wrong with the server's is answered by an alert, after which nothing more can be said.
+//! It supports two cipher suites, and neither resumption, renegotiation nor compression. The caller
+//! passes octets in both directions. An error in the server's octets produces an alert and ends the
+//! connection.
 
 mod record;
 
@@ -13,12 +15,13 @@ use sha2::{Digest, Sha256};
 
 use record::{ContentType, Protection, Record, Suite, VERSION, key_block, protections, record};
 
-/// Octets of an AES key.
+/// Length of an AES key in octets.
 const KEY: usize = 16;
-/// What this card puts into one record; it asks the server to do the same (RFC 6066 section 4: 2 is 1024).
+/// Maximum length of a sent fragment. The client also requests it from the server (RFC 6066 section
+/// 4: 2 is 1024).
 const FRAGMENT: usize = 1024;
 const MAX_FRAGMENT_LENGTH_1024: u8 = 2;
-/// Handshake messages of a server without certificates are short.
+/// Maximum length of a handshake message. Without certificates they are short.
 const MAX_HANDSHAKE: usize = 4096;
 const MASTER: usize = 48;
 const VERIFY_DATA: usize = 12;
@@ -59,24 +62,24 @@ impl fmt::Debug for Alert {
     }
 }
 
-/// The connection is over.
+/// The reason for the end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TlsError {
-    /// The server broke off.
-    #[error("the server broke off with TLS alert {0:?}")]
-    Told(Alert),
-    /// The server did something that the card does not accept.
-    #[error("the server's TLS is refused with {0:?}")]
+    /// The server sent a fatal alert.
+    #[error("the server closed the connection with TLS alert {0:?}")]
+    PeerAlert(Alert),
+    /// The server violated the protocol or failed a check.
+    #[error("the server's TLS messages were refused with {0:?}")]
     Refused(Alert),
 }
 
-/// A connection, from the first words to the last.
+/// A TLS connection.
 #[derive(Clone)]
 pub(super) struct Client {
     state: State,
-    /// Octets that are not a whole record yet.
+    /// Octets of an incomplete record.
     received: Vec<u8>,
-    /// Handshake messages that are not whole yet.
+    /// Octets of incomplete handshake messages.
     handshake: Vec<u8>,
     output: Vec<u8>,
     plaintext: Vec<u8>,
@@ -84,22 +87,22 @@ pub(super) struct Client {
     receiving: Option<Protection>,
 }
 
-/// What comes next.
+/// The expected handshake message.
 #[derive(Clone)]
 enum State {
-    ExpectServerHello(Beginning),
-    /// Or a hint before it, which is passed over.
+    ExpectServerHello(HandshakeStart),
+    /// Also accepts a ServerKeyExchange with a PSK identity hint, which is ignored.
     ExpectServerHelloDone(Agreed),
     ExpectChangeCipherSpec(Proof, Protection),
     ExpectFinished(Proof),
     Connected,
-    /// The server has said that nothing will follow.
+    /// The server sent close_notify.
     Closed,
     Broken(TlsError),
 }
 
 #[derive(Clone)]
-struct Beginning {
+struct HandshakeStart {
     psk_identity: Vec<u8>,
     psk: Secret<Vec<u8>>,
     client_random: [u8; 32],
@@ -109,13 +112,13 @@ struct Beginning {
 
 #[derive(Clone)]
 struct Agreed {
-    beginning: Beginning,
+    start: HandshakeStart,
     server_random: [u8; 32],
     suite: Suite,
     was_hinted: bool,
 }
 
-/// What the server's Finished must prove.
+/// The data to verify the server's Finished message.
 #[derive(Clone)]
 struct Proof {
     master: Secret<[u8; MASTER]>,
@@ -123,7 +126,8 @@ struct Proof {
 }
 
 impl Client {
-    /// The first words are in the output. `random`: 64 octets that nobody can foresee.
+    /// Starts a connection, with the ClientHello in the output. `random` must be 64 unpredictable
+    /// octets.
     pub(super) fn new(psk_identity: &[u8], psk: &[u8], random: [u8; 64]) -> Self {
         let (mut client_random, mut seed) = ([0; 32], [0; 32]);
         for (octet, from) in client_random.iter_mut().chain(&mut seed).zip(random) {
@@ -132,7 +136,7 @@ impl Client {
         let mut transcript = Sha256::new();
         let hello = client_hello(&client_random);
         transcript.update(&hello);
-        let beginning = Beginning {
+        let start = HandshakeStart {
             psk_identity: psk_identity.to_vec(),
             psk: Secret::new(psk.to_vec()),
             client_random,
@@ -140,7 +144,7 @@ impl Client {
             transcript,
         };
         Self {
-            state: State::ExpectServerHello(beginning),
+            state: State::ExpectServerHello(start),
             received: Vec::new(),
             handshake: Vec::new(),
             output: record(ContentType::Handshake, &hello, None),
@@ -150,7 +154,7 @@ impl Client {
         }
     }
 
-    /// Takes octets from the server.
+    /// Processes octets from the server.
     pub(super) fn receive(&mut self, octets: &[u8]) -> Result<(), TlsError> {
         if let State::Broken(error) = self.state {
             return Err(error);
@@ -159,14 +163,14 @@ impl Client {
         let taken = self.take_records();
         if let Err(error) = taken {
             if let TlsError::Refused(alert) = error {
-                self.tell(alert);
+                self.send_alert(alert);
             }
             self.state = State::Broken(error);
         }
         taken
     }
 
-    /// Says something, once connected.
+    /// Sends data, once connected.
     pub(super) fn send(&mut self, plain: &[u8]) {
         if matches!(self.state, State::Connected) {
             for fragment in plain.chunks(FRAGMENT) {
@@ -175,29 +179,29 @@ impl Client {
         }
     }
 
-    /// Says that nothing will follow.
+    /// Sends close_notify.
     pub(super) fn close(&mut self) {
         if matches!(self.state, State::Connected | State::Closed) {
-            self.tell(Alert::CLOSE_NOTIFY);
+            self.send_alert(Alert::CLOSE_NOTIFY);
         }
     }
 
-    /// Octets for the server.
+    /// Takes the octets to send to the server.
     pub(super) fn take_output(&mut self) -> Vec<u8> {
         mem::take(&mut self.output)
     }
 
-    /// What the server has said.
+    /// Takes the decrypted data from the server.
     pub(super) fn take_plaintext(&mut self) -> Vec<u8> {
         mem::take(&mut self.plaintext)
     }
 
-    /// Whether the server has proved that it has the key.
+    /// True after the server has proved that it has the key.
     pub(super) fn is_connected(&self) -> bool {
         matches!(self.state, State::Connected)
     }
 
-    /// Whether the server has said that nothing will follow.
+    /// True after the server has sent close_notify.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
     }
@@ -229,7 +233,7 @@ impl Client {
                 Ok(())
             }
             [WARNING, description] if *description != 0 => Ok(()),
-            [_, description] => Err(TlsError::Told(Alert(*description))),
+            [_, description] => Err(TlsError::PeerAlert(Alert(*description))),
             _ => Err(TlsError::Refused(Alert::DECODE_ERROR)),
         }
     }
@@ -247,7 +251,7 @@ impl Client {
         }
     }
 
-    /// Messages may be cut across records and share them.
+    /// Messages can be split across records or share a record.
     fn take_handshake(&mut self, contents: &[u8]) -> Result<(), Alert> {
         if contents.is_empty() {
             return Err(Alert::UNEXPECTED_MESSAGE);
@@ -269,10 +273,10 @@ impl Client {
 
     fn take_message(&mut self, kind: u8, body: &[u8], whole: &[u8]) -> Result<(), Alert> {
         self.state = match (mem::replace(&mut self.state, State::Closed), kind) {
-            (State::ExpectServerHello(mut beginning), message::SERVER_HELLO) => {
-                beginning.transcript.update(whole);
+            (State::ExpectServerHello(mut start), message::SERVER_HELLO) => {
+                start.transcript.update(whole);
                 let (server_random, suite) = server_hello(body)?;
-                State::ExpectServerHelloDone(Agreed { beginning, server_random, suite, was_hinted: false })
+                State::ExpectServerHelloDone(Agreed { start, server_random, suite, was_hinted: false })
             }
             (State::ExpectServerHelloDone(mut agreed), message::SERVER_KEY_EXCHANGE)
                 if !agreed.was_hinted =>
@@ -284,11 +288,11 @@ impl Client {
                 if !is_hint {
                     return Err(Alert::DECODE_ERROR);
                 }
-                agreed.beginning.transcript.update(whole);
+                agreed.start.transcript.update(whole);
                 State::ExpectServerHelloDone(Agreed { was_hinted: true, ..agreed })
             }
             (State::ExpectServerHelloDone(mut agreed), message::SERVER_HELLO_DONE) if body.is_empty() => {
-                agreed.beginning.transcript.update(whole);
+                agreed.start.transcript.update(whole);
                 self.answer_hello(agreed)?
             }
             (State::ExpectFinished(proof), message::FINISHED) => {
@@ -303,10 +307,10 @@ impl Client {
         Ok(())
     }
 
-    /// ClientKeyExchange, ChangeCipherSpec, Finished.
+    /// Builds ClientKeyExchange, ChangeCipherSpec and Finished.
     fn answer_hello(&mut self, agreed: Agreed) -> Result<State, Alert> {
-        let Agreed { beginning, server_random, suite, .. } = agreed;
-        let Beginning { psk_identity, psk, client_random, seed, mut transcript } = beginning;
+        let Agreed { start, server_random, suite, .. } = agreed;
+        let HandshakeStart { psk_identity, psk, client_random, seed, mut transcript } = start;
         let identity_length = u16::try_from(psk_identity.len()).unwrap_or(u16::MAX).to_be_bytes();
         let exchange =
             handshake(message::CLIENT_KEY_EXCHANGE, &[identity_length.as_slice(), &psk_identity].concat());
@@ -338,7 +342,7 @@ impl Client {
         self.output.extend(record);
     }
 
-    fn tell(&mut self, alert: Alert) {
+    fn send_alert(&mut self, alert: Alert) {
         const WARNING: u8 = 1;
         const FATAL: u8 = 2;
         let level = if alert == Alert::CLOSE_NOTIFY { WARNING } else { FATAL };
@@ -406,7 +410,7 @@ fn server_hello(body: &[u8]) -> Result<([u8; 32], Suite), Alert> {
     Ok((*random, suite))
 }
 
-/// Nothing but what was asked for.
+/// Accepts only extensions that the client has offered.
 fn server_extensions(rest: &[u8]) -> Result<(), Alert> {
     let Some((length, mut extensions)) = rest.split_first_chunk::<2>() else {
         return if rest.is_empty() { Ok(()) } else { Err(Alert::DECODE_ERROR) };
@@ -427,11 +431,11 @@ fn server_extensions(rest: &[u8]) -> Result<(), Alert> {
     if extensions.is_empty() { Ok(()) } else { Err(Alert::DECODE_ERROR) }
 }
 
-/// PRF: RFC 5246 section 5.
+/// The PRF: RFC 5246 section 5.
 fn derive(secret: &[u8], label: &[u8], seeds: &[&[u8]], out: &mut [u8]) {
     let seed = [label, &seeds.concat()].concat();
     let keyed = |parts: &[&[u8]]| -> [u8; 32] {
-        // A key of any length will do for HMAC.
+        // HMAC accepts a key of any length.
         let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret);
         let mut mac = mac.unwrap_or_else(|_| <Hmac<Sha256> as KeyInit>::new(&Default::default()));
         parts.iter().for_each(|part| mac.update(part));

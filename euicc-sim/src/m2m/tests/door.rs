@@ -1,4 +1,5 @@
-//! The worked examples through the card's one door: short messages with secured packets, in envelopes of the terminal.
+//! The worked examples through the APDU interface: secured packets in short messages, in envelopes
+//! of the terminal.
 
 use crypto::scp80::{self, Head, Opened, Protection};
 use rsp::ids::Aid;
@@ -7,18 +8,19 @@ use rsp::ota::script::{Chaining, Command, Form, Script, ScriptResponse};
 use rsp::ota::secured_packet::{CommandHeader, KeyReference, Spi, Tar};
 use rsp::ota::sms::{Address, PacketKind, Reference, SmsDeliver, segments};
 
-use super::bench::{Bench, SCP80, aid, create_isd_p, unhex};
 use super::oce::{Plan, challenge, initialize_update};
-use crate::m2m::state::LifeCycle;
+use super::testbed::{SCP80, Testbed, aid, create_isd_p, unhex};
+use crate::state::m2m::LifeCycle;
 
-/// The SM-SR of the bench, and how often it has written.
+/// The SM-SR of the testbed with its packet counter.
 struct SmSr {
-    bench: Bench,
+    testbed: Testbed,
     counter: u64,
 }
 
 impl SmSr {
-    /// A script for an application, in as many short messages as it needs; its answer in the report of the last.
+    /// Sends a script in as many short messages as necessary, and returns the response from the
+    /// last delivery report.
     fn send(&mut self, target: Aid, chaining: Option<Chaining>, commands: Vec<Command>) -> Vec<String> {
         self.counter += 1;
         let tar = Tar::of_aid(&target.0).unwrap();
@@ -40,23 +42,23 @@ impl SmSr {
         let head = Head::Response(&tar.0, &[0x02, 0x71, 0x00]);
         let opened = scp80::open(head, &report[3..], Protection::FULL, &keys).unwrap();
         assert_eq!((opened.status, opened.counter), (0, counter));
-        super::bench::text(&ScriptResponse::parse(&opened.data).unwrap())
+        super::testbed::text(&ScriptResponse::parse(&opened.data).unwrap())
     }
 
-    /// One message, GET RESPONSE included.
+    /// Delivers one message, including GET RESPONSE.
     fn deliver(&mut self, part: rsp::ota::sms::UserData) -> Vec<u8> {
         let from: Address = Address::from_value(&unhex("913386994211F1")).unwrap();
         let tpdu = SmsDeliver::data_download(from, [0x62; 7], part).to_bytes();
         let envelope = Envelope::SmsPpDownload { service_centre: None, tpdu }.to_bytes();
         let length = u8::try_from(envelope.len()).unwrap();
         let mut answer =
-            self.bench.card.transmit(&[&[0x80, 0xC2, 0, 0, length], envelope.as_slice()].concat());
+            self.testbed.card.transmit(&[&[0x80, 0xC2, 0, 0, length], envelope.as_slice()].concat());
         let mut report = Vec::new();
         loop {
             let status = answer.split_off(answer.len() - 2);
             report.append(&mut answer);
             match status[..] {
-                [0x61, length] => answer = self.bench.card.transmit(&[0, 0xC0, 0, 0, length]),
+                [0x61, length] => answer = self.testbed.card.transmit(&[0, 0xC0, 0, 0, length]),
                 [0x90 | 0x91, _] => return report,
                 _ => panic!("{status:02X?}"),
             }
@@ -70,9 +72,9 @@ impl SmSr {
 }
 
 #[test]
-fn the_worked_examples_come_out_of_the_card_in_short_messages() {
+fn the_worked_examples_run_in_short_messages() {
     const ISD_P: u16 = 0x11;
-    let mut sm_sr = SmSr { bench: Bench::new(), counter: 0 };
+    let mut sm_sr = SmSr { testbed: Testbed::new(), counter: 0 };
     let delete = format!("80E40040124F10{}00", aid(ISD_P));
     assert_eq!(sm_sr.apdus(None, &[delete, create_isd_p(&aid(ISD_P), None)]), ["009000", "009000"]);
     let plan = Plan::for_isd_p(ISD_P);
@@ -82,7 +84,7 @@ fn the_worked_examples_come_out_of_the_card_in_short_messages() {
         sm_sr.apdus(plan.chaining[1], &[plan.second(&challenge)]),
         ["861064E6D742F0583A58A9D74821E3C0304B9000"]
     );
-    // From here on every octet to the ISD-P is the example's.
+    // From here on, all octets to the ISD-P are those of the example.
     let isd_p = Aid::isd_p(ISD_P);
     let tlv = |octets: &[u8]| vec![Command::SecureChannel(octets.to_vec())];
     assert_eq!(
@@ -93,8 +95,8 @@ fn the_worked_examples_come_out_of_the_card_in_short_messages() {
     assert_eq!(sm_sr.send(isd_p.clone(), Some(Chaining::Following), tlv(&authenticate)), ["8500"]);
     let segment = unhex("86189861d386b19dfe3779395c3c9373eff56d36468ae290cb2f");
     let answers = sm_sr.send(isd_p, Some(Chaining::Last), tlv(&segment));
-    // An account of what is wrong with that profile header, under the session's keys.
+    // The error for that profile header, secured with the session keys.
     assert!(answers[0].starts_with("86") && answers[0].len() > 20, "{answers:?}");
-    assert_eq!(sm_sr.bench.life_cycle(ISD_P), Some(LifeCycle::Personalised));
-    assert_eq!(sm_sr.bench.state().key_set(SCP80).unwrap().counter, sm_sr.counter);
+    assert_eq!(sm_sr.testbed.life_cycle(ISD_P), Some(LifeCycle::Personalised));
+    assert_eq!(sm_sr.testbed.state().key_set(SCP80).unwrap().counter, sm_sr.counter);
 }

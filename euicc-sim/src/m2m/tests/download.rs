@@ -1,17 +1,17 @@
-//! A profile arrives over SCP03t.
+//! Download of a profile over SCP03t.
 
 use profile::{EuiccResponse, PeStatusCode};
 use rsp::der::Asn1;
 use rsp::ids::Aid;
 use rsp::ota::script::Chaining;
 
-use super::bench::{BOOTSTRAP, Bench, FREE, NEW, iccid, naming, package, unhex};
 use super::oce::{Host, Plan, establish, initialize_update, open, personalised, tlvs};
-use crate::m2m::state::LifeCycle;
+use super::testbed::{BOOTSTRAP, NEW, NO_RULES, Testbed, iccid, naming, package, unhex};
+use crate::state::m2m::LifeCycle;
 
-/// Sends a package in segments of this many octets, a script each; the answer at its end.
+/// Sends a package in segments of this length, one script each, and returns the final response.
 pub(super) fn send(
-    bench: &mut Bench,
+    testbed: &mut Testbed,
     host: &mut Host,
     number: u16,
     package: &[u8],
@@ -21,12 +21,12 @@ pub(super) fn send(
     for (at, segment) in segments.iter().enumerate() {
         let is_last = at + 1 == segments.len();
         let chaining = if is_last { Chaining::Last } else { Chaining::Following };
-        let answer = tlvs(bench, number, Some(chaining), &[host.segment(segment)]).concat();
+        let answer = tlvs(testbed, number, Some(chaining), &[host.segment(segment)]).concat();
         if answer != "8600" {
             return EuiccResponse::from_der(&host.response(&unhex(&answer))).unwrap();
         }
     }
-    panic!("the package has no end");
+    panic!("the card did not finish the package");
 }
 
 fn status(response: &EuiccResponse) -> PeStatusCode {
@@ -38,192 +38,198 @@ fn status(response: &EuiccResponse) -> PeStatusCode {
 }
 
 #[test]
-fn a_profile_arrives_and_is_disabled_then_enabled() {
-    let mut bench = Bench::new();
-    let keys = personalised(&mut bench, NEW);
-    let mut host = open(&mut bench, keys, NEW);
-    let response = send(&mut bench, &mut host, NEW, &package(NEW, Some(1)), 1000);
+fn a_downloaded_profile_is_disabled_and_can_be_enabled() {
+    let mut testbed = Testbed::new();
+    let keys = personalised(&mut testbed, NEW);
+    let mut host = open(&mut testbed, keys, NEW);
+    let response = send(&mut testbed, &mut host, NEW, &package(NEW, Some(1)), 1000);
     assert_eq!(status(&response), PeStatusCode::OK);
-    assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Disabled));
-    assert_eq!(bench.store(&naming("3A03", NEW)), "9000");
-    bench.card.reset();
-    assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Enabled));
-    assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
-    assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(NEW).0)));
-    // What came with it in its header.
-    let context = bench.card.commit(|context| {
+    assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Disabled));
+    assert_eq!(testbed.store(&naming("3A03", NEW)), "9000");
+    testbed.card.reset();
+    assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Enabled));
+    assert_eq!(testbed.terminal("00A4000C022FE2"), "9000");
+    assert_eq!(testbed.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(NEW).0)));
+    // The connectivity parameters and policy rules of the profile header.
+    let context = testbed.card.commit(|context| {
         let isd_p = Aid::isd_p(NEW);
-        let parameters = crate::m2m::state::connectivity(context, &isd_p).unwrap();
-        (hex::encode_upper(parameters), crate::m2m::state::pol1(context, &isd_p).disable_not_allowed)
+        let parameters = context.persistent.connectivity(&isd_p).unwrap();
+        (hex::encode_upper(parameters), context.persistent.pol1(&isd_p).disable_not_allowed)
     });
     assert_eq!(context.unwrap(), ("A0090607913386994211F1".to_owned(), true));
 }
 
 #[test]
-fn segments_may_be_cut_anywhere_and_come_many_in_a_script() {
-    let goods = package(NEW, None);
+fn segments_can_have_any_length_and_share_a_script() {
+    let package_octets = package(NEW, None);
     for octets in [1, 17, 255, 1024] {
-        let mut bench = Bench::new();
-        let keys = personalised(&mut bench, NEW);
-        let mut host = open(&mut bench, keys, NEW);
-        let segments: Vec<_> = goods.chunks(octets).map(|segment| host.segment(segment)).collect();
+        let mut testbed = Testbed::new();
+        let keys = personalised(&mut testbed, NEW);
+        let mut host = open(&mut testbed, keys, NEW);
+        let segments: Vec<_> = package_octets.chunks(octets).map(|segment| host.segment(segment)).collect();
         let scripts: Vec<_> = segments.chunks(100).collect();
         for (at, script) in scripts.iter().enumerate() {
             let is_last = at + 1 == scripts.len();
             let chaining = if is_last { Chaining::Last } else { Chaining::Following };
-            let answers = tlvs(&mut bench, NEW, Some(chaining), script);
+            let answers = tlvs(&mut testbed, NEW, Some(chaining), script);
             let (last, others) = answers.split_last().unwrap();
             assert!(others.iter().all(|answer| answer == "8600"), "{octets}");
             assert_eq!(is_last, last != "8600");
         }
-        assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Disabled), "{octets}");
+        assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Disabled), "{octets}");
     }
 }
 
 #[test]
-fn a_package_that_cannot_be_installed_leaves_an_isd_p_that_can_be_tried_again() {
-    let goods = package(NEW, None);
-    let mut wrong_element = goods.clone();
+fn after_a_failed_installation_the_download_can_be_repeated() {
+    let package_octets = package(NEW, None);
+    let mut wrong_element = package_octets.clone();
     let at = wrong_element.len() - 4;
     wrong_element[at] ^= 0xFF;
-    let another = package(FREE, None);
-    let headless = goods[rsp::der::tlv::each(&goods).unwrap()[0].len()..].to_vec();
+    let another = package(NO_RULES, None);
+    let headless = package_octets[rsp::der::tlv::each(&package_octets).unwrap()[0].len()..].to_vec();
     for (package, code) in [
         (&wrong_element, PeStatusCode::INVALID_REQUEST_FORMAT),
-        // The card has a profile with this ICCID.
+        // The card already has a profile with this ICCID.
         (&another, PeStatusCode::BAD_VALUES),
         (&headless, PeStatusCode::INVALID_REQUEST_FORMAT),
     ] {
-        let mut bench = Bench::new();
-        let keys = personalised(&mut bench, NEW);
-        let mut host = open(&mut bench, keys, NEW);
-        let before = bench.memory();
-        assert_eq!(status(&send(&mut bench, &mut host, NEW, package, 1000)), code);
-        assert!(bench.memory() == before);
-        assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Personalised));
-        let mut host = open(&mut bench, keys, NEW);
-        let response = send(&mut bench, &mut host, NEW, &goods, 1000);
+        let mut testbed = Testbed::new();
+        let keys = personalised(&mut testbed, NEW);
+        let mut host = open(&mut testbed, keys, NEW);
+        let before = testbed.memory();
+        assert_eq!(status(&send(&mut testbed, &mut host, NEW, package, 1000)), code);
+        assert!(testbed.memory() == before);
+        assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Personalised));
+        let mut host = open(&mut testbed, keys, NEW);
+        let response = send(&mut testbed, &mut host, NEW, &package_octets, 1000);
         assert_eq!(status(&response), PeStatusCode::OK);
     }
 }
 
 #[test]
-fn of_two_downloads_with_one_iccid_the_first_to_end_is_installed() {
-    let goods = package(NEW, None);
-    let (beginning, end) = goods.split_at(goods.len() - 8);
-    let mut bench = Bench::new();
+fn of_two_downloads_with_one_iccid_the_first_to_finish_is_installed() {
+    let package_octets = package(NEW, None);
+    let (beginning, end) = package_octets.split_at(package_octets.len() - 8);
+    let mut testbed = Testbed::new();
     let mut hosts = [NEW, NEW + 1].map(|number| {
-        let keys = personalised(&mut bench, number);
-        open(&mut bench, keys, number)
+        let keys = personalised(&mut testbed, number);
+        open(&mut testbed, keys, number)
     });
-    // Both headers come while there is no such profile yet.
+    // Both headers arrive before either profile is installed.
     for (number, host) in [NEW, NEW + 1].into_iter().zip(&mut hosts) {
         for segment in beginning.chunks(1000) {
-            let answer = tlvs(&mut bench, number, Some(Chaining::Following), &[host.segment(segment)]);
+            let answer = tlvs(&mut testbed, number, Some(Chaining::Following), &[host.segment(segment)]);
             assert_eq!(answer, ["8600"]);
         }
     }
     let [first, second] = &mut hosts;
-    assert_eq!(status(&send(&mut bench, second, NEW + 1, end, 8)), PeStatusCode::OK);
-    let before = bench.memory();
-    assert_eq!(status(&send(&mut bench, first, NEW, end, 8)), PeStatusCode::BAD_VALUES);
-    assert!(bench.memory() == before);
-    assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Personalised));
+    assert_eq!(status(&send(&mut testbed, second, NEW + 1, end, 8)), PeStatusCode::OK);
+    let before = testbed.memory();
+    assert_eq!(status(&send(&mut testbed, first, NEW, end, 8)), PeStatusCode::BAD_VALUES);
+    assert!(testbed.memory() == before);
+    assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Personalised));
 }
 
 #[test]
-fn a_profile_takes_no_more_than_was_granted_and_no_more_than_there_is() {
-    let goods = package(NEW, None);
-    let mut bench = Bench::new();
-    let keys = personalised(&mut bench, NEW);
-    let mut host = open(&mut bench, keys, NEW);
-    assert_eq!(status(&send(&mut bench, &mut host, NEW, &goods, 1000)), PeStatusCode::OK);
-    let needed = bench.card.persistent.profile(&Aid::isd_p(NEW)).unwrap().memory;
+fn a_profile_is_limited_by_the_granted_and_by_the_free_memory() {
+    let package_octets = package(NEW, None);
+    let mut testbed = Testbed::new();
+    let keys = personalised(&mut testbed, NEW);
+    let mut host = open(&mut testbed, keys, NEW);
+    assert_eq!(status(&send(&mut testbed, &mut host, NEW, &package_octets, 1000)), PeStatusCode::OK);
+    let needed = testbed.card.persistent.profile(&Aid::isd_p(NEW)).unwrap().memory;
     for (granted, expected) in [(needed - 1, PeStatusCode::NOT_ENOUGH_MEMORY), (needed, PeStatusCode::OK)] {
-        let mut bench = Bench::new();
-        assert_eq!(bench.create(NEW, Some(granted)), "009000");
+        let mut testbed = Testbed::new();
+        assert_eq!(testbed.create(NEW, Some(granted)), "009000");
         let plan = Plan::for_isd_p(NEW);
-        assert!(establish(&mut bench, &plan).1.ends_with("9000"));
-        let mut host = open(&mut bench, keys, NEW);
-        assert_eq!(status(&send(&mut bench, &mut host, NEW, &goods, 1000)), expected);
-        assert_eq!(bench.card.persistent.taken_by(bench.state().isd_p(&Aid::isd_p(NEW)).unwrap()), granted);
+        assert!(establish(&mut testbed, &plan).1.ends_with("9000"));
+        let mut host = open(&mut testbed, keys, NEW);
+        assert_eq!(status(&send(&mut testbed, &mut host, NEW, &package_octets, 1000)), expected);
+        assert_eq!(
+            testbed.card.persistent.taken_by(testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap()),
+            granted
+        );
     }
-    // Nothing was granted, and little is left.
-    let bench = Bench::new();
-    let used = bench.card.persistent.memory_used();
-    let mut bench =
-        Bench::with(|description| description.memory_size = used + needed - 1, world::RamMemory::default());
-    let keys = personalised(&mut bench, NEW);
-    let mut host = open(&mut bench, keys, NEW);
-    let before = bench.memory();
-    assert_eq!(status(&send(&mut bench, &mut host, NEW, &goods, 1000)), PeStatusCode::NOT_ENOUGH_MEMORY);
-    assert!(bench.memory() == before);
+    // Without granted memory, with little free memory.
+    let testbed = Testbed::new();
+    let used = testbed.card.persistent.memory_used();
+    let mut testbed =
+        Testbed::with(|description| description.memory_size = used + needed - 1, world::RamMemory::default());
+    let keys = personalised(&mut testbed, NEW);
+    let mut host = open(&mut testbed, keys, NEW);
+    let before = testbed.memory();
+    assert_eq!(
+        status(&send(&mut testbed, &mut host, NEW, &package_octets, 1000)),
+        PeStatusCode::NOT_ENOUGH_MEMORY
+    );
+    assert!(testbed.memory() == before);
 }
 
 #[test]
-fn after_the_end_of_a_package_nothing_follows() {
-    let goods = package(NEW, None);
-    let mut bench = Bench::new();
-    let keys = personalised(&mut bench, NEW);
-    let mut host = open(&mut bench, keys, NEW);
-    let (before_end, end) = goods.split_at(goods.len() - 8);
+fn no_segment_is_accepted_after_the_end_of_a_package() {
+    let package_octets = package(NEW, None);
+    let mut testbed = Testbed::new();
+    let keys = personalised(&mut testbed, NEW);
+    let mut host = open(&mut testbed, keys, NEW);
+    let (before_end, end) = package_octets.split_at(package_octets.len() - 8);
     let mut sent: Vec<_> = before_end.chunks(1000).map(|segment| host.segment(segment)).collect();
     sent.push(host.segment(end));
     sent.push(host.segment(b"more"));
-    let answers = tlvs(&mut bench, NEW, Some(Chaining::Last), &sent);
+    let answers = tlvs(&mut testbed, NEW, Some(Chaining::Last), &sent);
     assert_eq!(answers.last().unwrap(), "9F460102");
-    assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Disabled));
-    // Nor is there a second profile, nor new keys, in an ISD-P that has one.
-    assert_eq!(tlvs(&mut bench, NEW, None, &[initialize_update(0x30)]), ["9F440102"]);
-    assert_eq!(establish(&mut bench, &Plan::for_isd_p(NEW)).0, "6985");
+    assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Disabled));
+    // An ISD-P with a profile accepts neither a second profile nor new keys.
+    assert_eq!(tlvs(&mut testbed, NEW, None, &[initialize_update(0x30)]), ["9F440102"]);
+    assert_eq!(establish(&mut testbed, &Plan::for_isd_p(NEW)).0, "6985");
 }
 
 #[test]
-fn the_channel_is_refused_for_a_reason() {
-    let mut bench = Bench::new();
-    let keys = personalised(&mut bench, NEW);
-    assert_eq!(bench.create(NEW + 1, None), "009000");
+fn channel_errors_have_their_reason_codes() {
+    let mut testbed = Testbed::new();
+    let keys = personalised(&mut testbed, NEW);
+    assert_eq!(testbed.create(NEW + 1, None), "009000");
     for (isd_p, command, answer) in [
-        // Keys that are not there, of an ISD-P that has none, of one that is not there, of one with a profile.
+        // Missing keys, an ISD-P without keys, a missing ISD-P, an ISD-P with a profile.
         (NEW, initialize_update(0x31), "9F440103"),
         (NEW + 1, initialize_update(0x00), "9F440103"),
         (NEW + 2, initialize_update(0x30), "9F440103"),
         (BOOTSTRAP, initialize_update(0x30), "9F440102"),
-        // A key number, a challenge that is too short, too long.
+        // A key identifier, a challenge that is too short or too long, no data.
         (NEW, unhex("840A30010102030405060708"), "9F440101"),
         (NEW, unhex("8409300001020304050607"), "9F440101"),
         (NEW, unhex("840B3000010203040506070809"), "9F440101"),
         (NEW, unhex("8400"), "9F440101"),
-        // Nothing was begun.
+        // Without INITIALIZE UPDATE.
         (NEW, unhex("8511330000000000000000 0000000000000000"), "9F450102"),
         (NEW, unhex("86080000000000000000"), "9F460102"),
     ] {
-        assert_eq!(tlvs(&mut bench, isd_p, None, &[command]), [answer], "{isd_p:X}");
+        assert_eq!(tlvs(&mut testbed, isd_p, None, &[command]), [answer], "{isd_p:X}");
     }
-    // To the ISD-R there is no such channel.
+    // The ISD-R has no such channel.
     let script = rsp::ota::script::Script {
         form: rsp::ota::script::Form::Definite,
         chaining: None,
         commands: vec![rsp::ota::script::Command::SecureChannel(initialize_update(0x30))],
     };
-    assert_eq!(super::bench::text(&bench.run(super::bench::ISD_R, &script)), ["9F440103"]);
-    // Another level than 33, with the right cryptogram.
-    let answer = tlvs(&mut bench, NEW, Some(Chaining::First), &[initialize_update(0x30)]).concat();
+    assert_eq!(super::testbed::text(&testbed.run(super::testbed::ISD_R, &script)), ["9F440103"]);
+    // A security level other than 33 with a correct cryptogram.
+    let answer = tlvs(&mut testbed, NEW, Some(Chaining::First), &[initialize_update(0x30)]).concat();
     let mut host = Host::new(keys, NEW, &unhex(&answer[4..]));
     let authenticate = host.authenticate(0x03);
-    assert_eq!(tlvs(&mut bench, NEW, Some(Chaining::Last), &[authenticate]), ["9F450102"]);
-    // Too long, and without a MAC.
+    assert_eq!(tlvs(&mut testbed, NEW, Some(Chaining::Last), &[authenticate]), ["9F450102"]);
+    // A segment that is too long, and one with an invalid MAC.
     for (segment, answer) in [(vec![0x5A; 1100], "9F460101"), (Vec::new(), "9F460101")] {
-        let mut host = open(&mut bench, keys, NEW);
+        let mut host = open(&mut testbed, keys, NEW);
         let mut tlv = host.segment(&segment);
         if segment.is_empty() {
             tlv = vec![0x86, 0x07, 0, 0, 0, 0, 0, 0, 0];
         }
-        assert_eq!(tlvs(&mut bench, NEW, Some(Chaining::Last), &[tlv]), [answer]);
+        assert_eq!(tlvs(&mut testbed, NEW, Some(Chaining::Last), &[tlv]), [answer]);
     }
-    // The forms do not mix: a channel of APDUs takes no segments.
+    // The message formats cannot be mixed: an APDU channel accepts no segments.
     let initialize = format!("8050300008{}00", hex::encode(super::oce::HOST_CHALLENGE));
-    let answer = bench.apdus(Aid::isd_p(NEW), Some(Chaining::First), &[initialize]).concat();
+    let answer = testbed.apdus(Aid::isd_p(NEW), Some(Chaining::First), &[initialize]).concat();
     let mut host = Host::new(keys, NEW, &unhex(answer.strip_suffix("9000").unwrap()));
-    assert_eq!(tlvs(&mut bench, NEW, Some(Chaining::Last), &[host.authenticate(0x33)]), ["9F450102"]);
+    assert_eq!(tlvs(&mut testbed, NEW, Some(Chaining::Last), &[host.authenticate(0x33)]), ["9F450102"]);
 }

@@ -1,18 +1,18 @@
-//! ES5 towards ISD-Ps and the card as a whole: what each function does, every refusal, and which check comes first.
+//! ES5 functions for ISD-Ps and the card: effects, refusals, and the order of the checks.
 
 use profile::generic;
 use profile::generic::Subscription;
 use rsp::ids::Aid;
 use world::RamMemory;
 
-use super::bench::{
-    BOOTSTRAP, Bench, ECASD, FREE, GOES, ISD_R, NEW, STAYS, STAYS_ENABLED, aid, create_isd_p, iccid, lv,
-    naming, package, store_data,
-};
 use super::oce;
+use super::testbed::{
+    BOOTSTRAP, DELETE_ON_DISABLE, ECASD, ISD_R, NEW, NO_DELETE, NO_DISABLE, NO_RULES, Testbed, aid,
+    create_isd_p, iccid, lv, naming, package, store_data,
+};
 use crate::m2m::M2mDescription;
 use crate::m2m::keys::KeySet;
-use crate::m2m::state::LifeCycle::{Disabled, Enabled, Personalised, Selectable};
+use crate::state::m2m::LifeCycle::{Disabled, Enabled, Personalised, Selectable};
 
 const ENABLE: &str = "3A03";
 const DISABLE: &str = "3A04";
@@ -23,48 +23,51 @@ fn delete(number: u16) -> String {
     format!("80E40040124F10{}", aid(number))
 }
 
-/// What is refused changes nothing.
+/// Asserts that the command is refused and changes nothing.
 #[track_caller]
-fn refuses(bench: &mut Bench, apdu: &str, status: &str) {
-    let before = bench.memory();
-    bench.expect(apdu, status);
-    assert!(bench.memory() == before, "{apdu} was refused and changed the memory");
+fn assert_refused(testbed: &mut Testbed, apdu: &str, status: &str) {
+    let before = testbed.memory();
+    testbed.expect(apdu, status);
+    assert!(testbed.memory() == before, "{apdu} was refused but changed the memory");
 }
 
 #[test]
-fn a_card_leaves_the_factory_with_its_profiles_and_the_keys_of_its_sm_sr() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Enabled));
-    for number in [FREE, STAYS_ENABLED, STAYS, GOES] {
-        assert_eq!(bench.life_cycle(number), Some(Disabled));
+fn a_new_card_has_the_profiles_and_sm_sr_keys_of_its_description() {
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.life_cycle(BOOTSTRAP), Some(Enabled));
+    for number in [NO_RULES, NO_DISABLE, NO_DELETE, DELETE_ON_DISABLE] {
+        assert_eq!(testbed.life_cycle(number), Some(Disabled));
     }
-    assert_eq!(bench.life_cycle(NEW), None);
-    assert_eq!(bench.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
-    // The terminal sees the files of the profile that is enabled.
-    assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
-    assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(BOOTSTRAP).0)));
+    assert_eq!(testbed.life_cycle(NEW), None);
+    assert_eq!(testbed.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
+    // The terminal sees the files of the enabled profile.
+    assert_eq!(testbed.terminal("00A4000C022FE2"), "9000");
+    assert_eq!(testbed.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(BOOTSTRAP).0)));
 }
 
 #[test]
-fn a_description_that_contradicts_itself_makes_no_card() {
+fn an_inconsistent_description_is_refused() {
     use crate::Card;
     let open = |change: fn(&mut M2mDescription)| {
-        let mut description = super::bench::description();
+        let mut description = super::testbed::description();
         change(description.m2m.as_deref_mut().unwrap());
         let clock = world::ManualClock::at(rsp::time::Timestamp(0));
         let world = world::World::new(clock, world::SeededDice::from_text("x"));
         Card::open(description, RamMemory::default(), world).map(drop).unwrap_err().to_string()
     };
     for (change, why) in [
-        ((|m2m| m2m.profiles[1].enabled = true) as fn(&mut M2mDescription), "one profile is enabled"),
+        (
+            (|m2m| m2m.profiles[1].enabled = true) as fn(&mut M2mDescription),
+            "only one profile can be enabled",
+        ),
         (|m2m| m2m.profiles[1].fallback = true, "fallback attribute"),
-        (|m2m| m2m.profiles[1].package = m2m.profiles[0].package.clone(), "has its ICCID"),
+        (|m2m| m2m.profiles[1].package = m2m.profiles[0].package.clone(), "has the same ICCID"),
         (|m2m| m2m.profiles[1].isd_p = m2m.profiles[0].isd_p.clone(), "ISD-P"),
         (
             |m2m| m2m.profiles[0].package = package(BOOTSTRAP, None)[..100].into(),
             "cannot make a card with the profile",
         ),
-        (|m2m| m2m.ecasd_key = [0x23; 32].into(), "the key does not fit it"),
+        (|m2m| m2m.ecasd_key = [0x23; 32].into(), "the key does not match it"),
         (|m2m| m2m.ecasd_key = [0; 32].into(), "the key of the ECASD"),
         (|m2m| m2m.ci_public_key.0[64] ^= 1, "the public key of the CI"),
         (|m2m| m2m.ecasd_certificate.0.truncate(50), "7F21"),
@@ -74,11 +77,11 @@ fn a_description_that_contradicts_itself_makes_no_card() {
     }
 }
 
-/// Ki and OPc are in the packages that a card is made with, and its other keys beside them.
+/// The profile packages contain Ki and OPc; the description also has other keys.
 #[test]
-fn no_key_is_in_what_a_description_shows() {
+fn the_debug_output_of_a_description_contains_no_keys() {
     let (key, opc) = ([0x4B; 16], [0x4C; 16]);
-    let mut description = super::bench::description();
+    let mut description = super::testbed::description();
     let m2m = description.m2m.as_mut().unwrap();
     m2m.profiles[0].package = generic(&Subscription { key, opc, ..Subscription::default() }).encode().into();
     m2m.profiles[0].key_sets = vec![KeySet::of_three(0x30, [[0x4D; 16]; 3], 0)];
@@ -92,59 +95,59 @@ fn no_key_is_in_what_a_description_shows() {
 }
 
 #[test]
-fn a_memory_stays_with_the_kind_of_card_it_is_of() {
+fn a_memory_is_refused_by_a_card_of_the_other_kind() {
     let memory = RamMemory::default();
-    let mut bench = Bench::with(|_| {}, memory.clone());
-    assert_eq!(bench.create(NEW, None), "009000");
+    let mut testbed = Testbed::with(|_| {}, memory.clone());
+    assert_eq!(testbed.create(NEW, None), "009000");
     let cells = world::Memory::load(&memory).unwrap();
     assert!(cells.contains_key("m2m"));
-    // The same card again.
-    let again = Bench::with(|_| {}, RamMemory::of(cells.clone()));
-    assert!(again.memory() == bench.memory());
-    // The memory of a consumer card under the description of this one.
-    let description = super::bench::description();
+    // The same card reopened.
+    let again = Testbed::with(|_| {}, RamMemory::of(cells.clone()));
+    assert!(again.memory() == testbed.memory());
+    // The memory of a consumer card with the description of this card.
+    let description = super::testbed::description();
     let consumer = crate::state::Persistent::new(description.eid, None);
     let cells = world::Cells::from([("card".to_owned(), world::Content::json(&consumer).unwrap())]);
     let clock = world::ManualClock::at(rsp::time::Timestamp(0));
     let world = world::World::new(clock, world::SeededDice::from_text("x"));
     let fault = crate::Card::open(description, RamMemory::of(cells), world).map(drop).unwrap_err();
-    assert!(fault.to_string().contains("one is a consumer card's"), "{fault}");
+    assert!(fault.to_string().contains("is of a consumer card"), "{fault}");
 }
 
 #[test]
 fn create_isd_p_makes_a_security_domain_without_keys() {
-    let mut bench = Bench::new();
-    let free = |bench: &mut Bench| {
-        let answer = bench.es5("80CAFF2100");
+    let mut testbed = Testbed::new();
+    let free = |testbed: &mut Testbed| {
+        let answer = testbed.es5("80CAFF2100");
         u32::from_str_radix(answer.split_once("8204").unwrap().1.get(..8).unwrap(), 16).unwrap()
     };
-    let before = free(&mut bench);
-    assert_eq!(bench.create(NEW, Some(50_000)), "009000");
-    assert_eq!(bench.life_cycle(NEW), Some(Selectable));
-    assert_eq!(free(&mut bench), before - 50_000);
-    // Without a word of memory nothing is put aside.
-    assert_eq!(bench.create(NEW + 1, None), "009000");
-    assert_eq!(bench.create(NEW + 2, Some(0)), "009000");
-    assert_eq!(free(&mut bench), before - 50_000);
-    // Its AID is in use now.
-    refuses(&mut bench, &create_isd_p(&aid(NEW), None), "6A80");
-    refuses(&mut bench, &create_isd_p(&aid(BOOTSTRAP), None), "6A80");
-    // Exactly what is left, and one octet more.
-    let left = free(&mut bench);
-    refuses(&mut bench, &create_isd_p(&aid(NEW + 3), Some(left + 1)), "6A84");
-    assert_eq!(bench.create(NEW + 3, Some(left)), "009000");
-    refuses(&mut bench, &create_isd_p(&aid(NEW + 4), None), "6A84");
+    let before = free(&mut testbed);
+    assert_eq!(testbed.create(NEW, Some(50_000)), "009000");
+    assert_eq!(testbed.life_cycle(NEW), Some(Selectable));
+    assert_eq!(free(&mut testbed), before - 50_000);
+    // Without the memory parameter, or with zero, no memory is reserved.
+    assert_eq!(testbed.create(NEW + 1, None), "009000");
+    assert_eq!(testbed.create(NEW + 2, Some(0)), "009000");
+    assert_eq!(free(&mut testbed), before - 50_000);
+    // The AID is in use now.
+    assert_refused(&mut testbed, &create_isd_p(&aid(NEW), None), "6A80");
+    assert_refused(&mut testbed, &create_isd_p(&aid(BOOTSTRAP), None), "6A80");
+    // All free memory, and one octet more.
+    let left = free(&mut testbed);
+    assert_refused(&mut testbed, &create_isd_p(&aid(NEW + 3), Some(left + 1)), "6A84");
+    assert_eq!(testbed.create(NEW + 3, Some(left)), "009000");
+    assert_refused(&mut testbed, &create_isd_p(&aid(NEW + 4), None), "6A84");
 }
 
 #[test]
-fn create_isd_p_is_strict_in_its_fields() {
-    let mut bench = Bench::new();
+fn create_isd_p_checks_its_fields() {
+    let mut testbed = Testbed::new();
     let right = create_isd_p(&aid(NEW), None);
     for (from, to, status) in [
-        // Load file and module that are not those of ISD-Ps.
+        // A load file and a module other than those of ISD-Ps.
         ("8900000D00", "8900000C00", "6A88"),
         ("8900000E00", "8900000F00", "6A88"),
-        // AIDs that are no ISD-P's: of the ISD-R, below the first, another RID.
+        // AIDs that are not of an ISD-P: the ISD-R, a reserved number, another suffix, another RID.
         ("8900002000", "8900000100", "6A80"),
         ("8900002000", "8900000F00", "6A80"),
         ("8900002000", "8900002001", "6A80"),
@@ -152,160 +155,160 @@ fn create_isd_p_is_strict_in_its_fields() {
         // Not a security domain; SCP02.
         ("0380C000", "0340C000", "6A80"),
         ("81020370", "81020255", "6A80"),
-        // P1 and P2, class.
+        // Invalid P1, P2 and class.
         ("80E60C00", "80E60800", "6A86"),
         ("80E60C00", "80E60C01", "6A86"),
         ("80E60C00", "00E60C00", "6E00"),
     ] {
         assert!(right.contains(from), "{from}");
-        refuses(&mut bench, &right.replacen(from, to, 1), status);
+        assert_refused(&mut testbed, &right.replacen(from, to, 1), status);
     }
-    // A token, a field too few, a field too many.
+    // A missing field, an additional field, a token, no data.
     let data = &right[10..right.len() - 2];
     for wrong in
         [&data[..data.len() - 2], &format!("{data}00"), &format!("{}01FF", &data[..data.len() - 2]), ""]
     {
         let apdu =
             if wrong.is_empty() { "80E60C0000".to_owned() } else { format!("80E60C00{}00", lv(wrong)) };
-        refuses(&mut bench, &apdu, "6A80");
+        assert_refused(&mut testbed, &apdu, "6A80");
     }
 }
 
 #[test]
-fn there_is_room_for_so_many_isd_ps() {
-    let mut bench = Bench::new();
+fn the_number_of_isd_ps_is_limited() {
+    let mut testbed = Testbed::new();
     let mut created = 0;
-    while bench.create(NEW + created, None) == "009000" {
+    while testbed.create(NEW + created, None) == "009000" {
         created += 1;
     }
     assert_eq!(created, 128 - 5);
-    refuses(&mut bench, &create_isd_p(&aid(NEW + created), None), "6A84");
+    assert_refused(&mut testbed, &create_isd_p(&aid(NEW + created), None), "6A84");
 }
 
 #[test]
-fn enable_takes_effect_with_the_reset_that_follows() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.store(&naming(ENABLE, FREE)), "9000");
-    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Enabled));
-    // Until it has, nothing else changes which profile is enabled, and neither of the two goes.
-    for group in [naming(ENABLE, STAYS), naming(ENABLE, FREE), naming(DISABLE, BOOTSTRAP)] {
-        refuses(&mut bench, &store_data(&group), "6985");
+fn enable_takes_effect_with_the_next_reset() {
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.store(&naming(ENABLE, NO_RULES)), "9000");
+    assert_eq!(testbed.life_cycle(BOOTSTRAP), Some(Enabled));
+    // Until the reset no other switch is accepted, and neither profile can be deleted.
+    for group in [naming(ENABLE, NO_DELETE), naming(ENABLE, NO_RULES), naming(DISABLE, BOOTSTRAP)] {
+        assert_refused(&mut testbed, &store_data(&group), "6985");
     }
-    refuses(&mut bench, &delete(FREE), "6985");
-    bench.card.reset();
-    assert_eq!(bench.life_cycle(FREE), Some(Enabled));
-    assert_eq!(bench.life_cycle(BOOTSTRAP), Some(Disabled));
-    assert_eq!(bench.terminal("00A4000C022FE2"), "9000");
-    assert_eq!(bench.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(FREE).0)));
+    assert_refused(&mut testbed, &delete(NO_RULES), "6985");
+    testbed.card.reset();
+    assert_eq!(testbed.life_cycle(NO_RULES), Some(Enabled));
+    assert_eq!(testbed.life_cycle(BOOTSTRAP), Some(Disabled));
+    assert_eq!(testbed.terminal("00A4000C022FE2"), "9000");
+    assert_eq!(testbed.terminal("00B000000A"), format!("{}9000", hex::encode_upper(iccid(NO_RULES).0)));
 }
 
-/// The change of profiles has been confirmed.
-fn settle(bench: &mut Bench) {
-    bench.card.reset();
-    if let Some(state) = &mut bench.card.persistent.m2m {
-        state.toolkit = crate::m2m::toolkit::Stored::default();
+/// Resets the card and clears the notification, as after a confirmation.
+fn settle(testbed: &mut Testbed) {
+    testbed.card.reset();
+    if let Some(state) = &mut testbed.card.persistent.m2m {
+        state.toolkit = crate::state::m2m::toolkit_state::ToolkitState::default();
     }
 }
 
 #[test]
-fn enable_and_disable_look_for_the_isd_p_then_at_its_state_then_at_pol1() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.create(NEW, None), "009000");
-    // Not there; without a profile; enabled already.
+fn enable_and_disable_check_existence_then_state_then_pol1() {
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.create(NEW, None), "009000");
+    // Missing; without a profile; already enabled.
     for (number, enable, disable) in [
         (NEW + 1, "6A88", "6A88"),
         (NEW, "6985", "6985"),
-        // The fallback profile is not disabled.
+        // The fallback profile cannot be disabled.
         (BOOTSTRAP, "6985", "6985"),
-        (FREE, "", "6985"),
+        (NO_RULES, "", "6985"),
     ] {
-        refuses(&mut bench, &store_data(&naming(DISABLE, number)), disable);
+        assert_refused(&mut testbed, &store_data(&naming(DISABLE, number)), disable);
         if !enable.is_empty() {
-            refuses(&mut bench, &store_data(&naming(ENABLE, number)), enable);
+            assert_refused(&mut testbed, &store_data(&naming(ENABLE, number)), enable);
         }
     }
-    // POL1 of the enabled profile, which comes last.
-    assert_eq!(bench.store(&naming(ENABLE, STAYS_ENABLED)), "9000");
-    settle(&mut bench);
-    refuses(&mut bench, &store_data(&naming(ENABLE, NEW + 1)), "6A88");
-    refuses(&mut bench, &store_data(&naming(ENABLE, STAYS_ENABLED)), "6985");
-    refuses(&mut bench, &store_data(&naming(ENABLE, FREE)), "69E1");
-    refuses(&mut bench, &store_data(&naming(DISABLE, STAYS_ENABLED)), "69E1");
+    // POL1 of the enabled profile is checked last.
+    assert_eq!(testbed.store(&naming(ENABLE, NO_DISABLE)), "9000");
+    settle(&mut testbed);
+    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NEW + 1)), "6A88");
+    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NO_DISABLE)), "6985");
+    assert_refused(&mut testbed, &store_data(&naming(ENABLE, NO_RULES)), "69E1");
+    assert_refused(&mut testbed, &store_data(&naming(DISABLE, NO_DISABLE)), "69E1");
 }
 
 #[test]
-fn disable_brings_back_the_profile_with_the_fallback_attribute() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.store(&naming(ENABLE, FREE)), "9000");
-    settle(&mut bench);
-    assert_eq!(bench.store(&naming(FALLBACK, STAYS)), "9000");
-    assert_eq!(bench.store(&naming(DISABLE, FREE)), "9000");
-    settle(&mut bench);
-    assert_eq!(bench.life_cycle(STAYS), Some(Enabled));
-    assert_eq!(bench.life_cycle(FREE), Some(Disabled));
+fn disable_enables_the_profile_with_the_fallback_attribute() {
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.store(&naming(ENABLE, NO_RULES)), "9000");
+    settle(&mut testbed);
+    assert_eq!(testbed.store(&naming(FALLBACK, NO_DELETE)), "9000");
+    assert_eq!(testbed.store(&naming(DISABLE, NO_RULES)), "9000");
+    settle(&mut testbed);
+    assert_eq!(testbed.life_cycle(NO_DELETE), Some(Enabled));
+    assert_eq!(testbed.life_cycle(NO_RULES), Some(Disabled));
 }
 
 #[test]
-fn the_fallback_attribute_moves_and_is_never_of_two() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.create(NEW, None), "009000");
-    refuses(&mut bench, &store_data(&naming(FALLBACK, NEW + 1)), "6A88");
-    refuses(&mut bench, &store_data(&naming(FALLBACK, NEW)), "6985");
-    assert_eq!(bench.store(&naming(FALLBACK, FREE)), "9000");
-    assert_eq!(bench.state().fallback, Some(Aid::isd_p(FREE)));
-    // Of an enabled one too.
-    assert_eq!(bench.store(&naming(FALLBACK, BOOTSTRAP)), "9000");
-    assert_eq!(bench.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
+fn the_fallback_attribute_moves_between_profiles() {
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.create(NEW, None), "009000");
+    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NEW + 1)), "6A88");
+    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NEW)), "6985");
+    assert_eq!(testbed.store(&naming(FALLBACK, NO_RULES)), "9000");
+    assert_eq!(testbed.state().fallback, Some(Aid::isd_p(NO_RULES)));
+    // To an enabled profile too.
+    assert_eq!(testbed.store(&naming(FALLBACK, BOOTSTRAP)), "9000");
+    assert_eq!(testbed.state().fallback, Some(Aid::isd_p(BOOTSTRAP)));
 }
 
 #[test]
-fn the_emergency_attribute_is_of_a_disabled_profile_that_is_not_the_one_to_fall_back_on() {
-    let mut bench = Bench::new();
-    refuses(&mut bench, &store_data(&naming(EMERGENCY, NEW)), "6A88");
-    refuses(&mut bench, &store_data(&naming(EMERGENCY, BOOTSTRAP)), "6985");
-    assert_eq!(bench.store(&naming(EMERGENCY, FREE)), "9000");
-    assert_eq!(bench.store(&naming(EMERGENCY, STAYS)), "9000");
-    assert_eq!(bench.state().emergency, Some(Aid::isd_p(STAYS)));
-    // The two attributes do not meet.
-    refuses(&mut bench, &store_data(&naming(FALLBACK, STAYS)), "6985");
-    assert_eq!(bench.store(&naming(FALLBACK, FREE)), "9000");
-    refuses(&mut bench, &store_data(&naming(EMERGENCY, FREE)), "6985");
-    // The attribute goes with its profile; POL1 of this one keeps it.
-    refuses(&mut bench, &delete(STAYS), "69E1");
-    assert_eq!(bench.store(&naming(EMERGENCY, GOES)), "9000");
-    assert_eq!(bench.es5(&delete(GOES)), "9000");
-    assert_eq!(bench.state().emergency, None);
+fn the_emergency_attribute_requires_a_disabled_profile_without_the_fallback_attribute() {
+    let mut testbed = Testbed::new();
+    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, NEW)), "6A88");
+    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, BOOTSTRAP)), "6985");
+    assert_eq!(testbed.store(&naming(EMERGENCY, NO_RULES)), "9000");
+    assert_eq!(testbed.store(&naming(EMERGENCY, NO_DELETE)), "9000");
+    assert_eq!(testbed.state().emergency, Some(Aid::isd_p(NO_DELETE)));
+    // A profile cannot have both attributes.
+    assert_refused(&mut testbed, &store_data(&naming(FALLBACK, NO_DELETE)), "6985");
+    assert_eq!(testbed.store(&naming(FALLBACK, NO_RULES)), "9000");
+    assert_refused(&mut testbed, &store_data(&naming(EMERGENCY, NO_RULES)), "6985");
+    // The attribute is deleted with its profile. POL1 protects this profile.
+    assert_refused(&mut testbed, &delete(NO_DELETE), "69E1");
+    assert_eq!(testbed.store(&naming(EMERGENCY, DELETE_ON_DISABLE)), "9000");
+    assert_eq!(testbed.es5(&delete(DELETE_ON_DISABLE)), "9000");
+    assert_eq!(testbed.state().emergency, None);
 }
 
 #[test]
-fn delete_takes_an_isd_p_with_all_that_is_in_it() {
-    let mut bench = Bench::new();
-    let used = bench.card.persistent.memory_used();
-    refuses(&mut bench, &delete(NEW), "6A88");
-    refuses(&mut bench, &delete(BOOTSTRAP), "6985");
-    refuses(&mut bench, &delete(STAYS), "69E1");
-    // With an Le there is something to answer.
-    assert_eq!(bench.es5(&format!("{}00", delete(FREE))), "009000");
-    assert_eq!(bench.life_cycle(FREE), None);
-    assert!(bench.card.persistent.memory_used() < used);
-    refuses(&mut bench, &delete(FREE), "6A88");
-    // In whatever state before there is a profile.
-    assert_eq!(bench.create(NEW, Some(1000)), "009000");
-    assert_eq!(bench.es5(&delete(NEW)), "9000");
-    let keys = oce::personalised(&mut bench, NEW);
-    assert_eq!(bench.life_cycle(NEW), Some(Personalised));
-    oce::open(&mut bench, keys, NEW);
-    assert_eq!(bench.es5(&delete(NEW)), "9000");
-    assert!(!bench.card.volatile.m2m.0.contains_key(&Aid::isd_p(NEW)));
-    // An enabled one that is no longer the one to fall back on is enabled all the same.
-    assert_eq!(bench.store(&naming(FALLBACK, GOES)), "9000");
-    refuses(&mut bench, &delete(BOOTSTRAP), "6985");
-    refuses(&mut bench, &delete(GOES), "6985");
+fn delete_removes_an_isd_p_with_its_contents() {
+    let mut testbed = Testbed::new();
+    let used = testbed.card.persistent.memory_used();
+    assert_refused(&mut testbed, &delete(NEW), "6A88");
+    assert_refused(&mut testbed, &delete(BOOTSTRAP), "6985");
+    assert_refused(&mut testbed, &delete(NO_DELETE), "69E1");
+    // With an Le, the response has data.
+    assert_eq!(testbed.es5(&format!("{}00", delete(NO_RULES))), "009000");
+    assert_eq!(testbed.life_cycle(NO_RULES), None);
+    assert!(testbed.card.persistent.memory_used() < used);
+    assert_refused(&mut testbed, &delete(NO_RULES), "6A88");
+    // An ISD-P without a profile can be deleted in any state.
+    assert_eq!(testbed.create(NEW, Some(1000)), "009000");
+    assert_eq!(testbed.es5(&delete(NEW)), "9000");
+    let keys = oce::personalised(&mut testbed, NEW);
+    assert_eq!(testbed.life_cycle(NEW), Some(Personalised));
+    oce::open(&mut testbed, keys, NEW);
+    assert_eq!(testbed.es5(&delete(NEW)), "9000");
+    assert!(!testbed.card.volatile.m2m.0.contains_key(&Aid::isd_p(NEW)));
+    // An enabled profile that lost the fallback attribute is still enabled.
+    assert_eq!(testbed.store(&naming(FALLBACK, DELETE_ON_DISABLE)), "9000");
+    assert_refused(&mut testbed, &delete(BOOTSTRAP), "6985");
+    assert_refused(&mut testbed, &delete(DELETE_ON_DISABLE), "6985");
 }
 
 #[test]
-fn delete_is_strict_in_its_data() {
-    let mut bench = Bench::new();
+fn delete_checks_its_data() {
+    let mut testbed = Testbed::new();
     for (apdu, status) in [
         ("80E4004000", "6A80"),
         ("80E40040024F00", "6A80"),
@@ -314,55 +317,62 @@ fn delete_is_strict_in_its_data() {
         ("80E40140024F00", "6A86"),
         ("00E40040024F00", "6E00"),
     ] {
-        refuses(&mut bench, apdu, status);
+        assert_refused(&mut testbed, apdu, status);
     }
-    let twice = format!("4F10{0}4F10{0}", aid(FREE));
-    refuses(&mut bench, &format!("80E40040{}", lv(&twice)), "6A80");
+    let twice = format!("4F10{0}4F10{0}", aid(NO_RULES));
+    assert_refused(&mut testbed, &format!("80E40040{}", lv(&twice)), "6A80");
 }
 
 #[test]
-fn the_audit_tells_of_every_isd_p_and_goes_on_where_it_ended() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.create(NEW, Some(0x1234)), "009000");
+fn the_audit_lists_all_isd_ps_and_continues_in_the_next_command() {
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.create(NEW, Some(0x1234)), "009000");
     let line = |number: u16, state: &str, rest: &str| {
         let line = format!("4F10{}9F7001{state}{rest}", aid(number));
         format!("E3{}", lv(&line))
     };
     // AID and state.
-    let first =
-        [(BOOTSTRAP, "3F"), (FREE, "1F"), (STAYS_ENABLED, "1F"), (STAYS, "1F"), (GOES, "1F"), (NEW, "07")];
+    let first = [
+        (BOOTSTRAP, "3F"),
+        (NO_RULES, "1F"),
+        (NO_DISABLE, "1F"),
+        (NO_DELETE, "1F"),
+        (DELETE_ON_DISABLE, "1F"),
+        (NEW, "07"),
+    ];
     let all: String = first.iter().map(|(number, state)| line(*number, state, "")).collect();
-    bench.expect("80F24002074F005C034F9F7000", &format!("{all}9000"));
-    bench.expect(
-        &format!("80F24002174F10{}5C034F9F7000", aid(GOES)),
-        &format!("{}9000", line(GOES, "1F", "")),
+    testbed.expect("80F24002074F005C034F9F7000", &format!("{all}9000"));
+    testbed.expect(
+        &format!("80F24002174F10{}5C034F9F7000", aid(DELETE_ON_DISABLE)),
+        &format!("{}9000", line(DELETE_ON_DISABLE, "1F", "")),
     );
-    // Nothing said: with the privileges.
-    bench.expect(&format!("80F24002124F10{}00", aid(NEW)), &format!("{}9000", line(NEW, "07", "C50380C000")));
-    // The attribute and the memory.
-    let charged = bench.card.persistent.profile(&Aid::isd_p(BOOTSTRAP)).unwrap().memory;
+    // Without a tag list: with the privileges.
+    testbed
+        .expect(&format!("80F24002124F10{}00", aid(NEW)), &format!("{}9000", line(NEW, "07", "C50380C000")));
+    // The fallback attribute and the memory.
+    let charged = testbed.card.persistent.profile(&Aid::isd_p(BOOTSTRAP)).unwrap().memory;
     let criteria = format!("4F10{}5C064F9F70538F91", aid(BOOTSTRAP));
-    bench.expect(
+    testbed.expect(
         &format!("80F24002{}00", lv(&criteria)),
         &format!("{}9000", line(BOOTSTRAP, "3F", &format!("5301018F04{charged:08X}910400000000"))),
     );
     let criteria = format!("4F10{}5C064F9F70538F91", aid(NEW));
-    bench.expect(
+    testbed.expect(
         &format!("80F24002{}00", lv(&criteria)),
         &format!("{}9000", line(NEW, "07", "5301008F0400001234910400001234")),
     );
-    // More than one answer holds: 6310, and the rest in the same script.
+    // More than one response: 6310, and the rest with the next command.
     for number in 1..10 {
-        assert_eq!(bench.create(NEW + number, None), "009000");
+        assert_eq!(testbed.create(NEW + number, None), "009000");
     }
     let ask = |p2: &str| format!("80F240{p2}074F005C034F9F7000");
-    let answers = bench.apdus(ISD_R, None, &[ask("02"), ask("03")]);
+    let answers = testbed.apdus(ISD_R, None, &[ask("02"), ask("03")]);
     assert!(answers[0].ends_with("6310") && answers[1].ends_with("9000"), "{answers:?}");
-    let told = [&answers[0][..answers[0].len() - 4], &answers[1][..answers[1].len() - 4]].concat();
-    assert_eq!(told.matches("E3164F10").count(), 15);
-    assert!(told.starts_with(&all));
-    // Going on with nothing begun.
-    bench.expect(&ask("03"), "6985");
+    let listed = [&answers[0][..answers[0].len() - 4], &answers[1][..answers[1].len() - 4]].concat();
+    assert_eq!(listed.matches("E3164F10").count(), 15);
+    assert!(listed.starts_with(&all));
+    // Next occurrence without a first one.
+    testbed.expect(&ask("03"), "6985");
     for (apdu, status) in [
         (format!("80F24002124F10{}00", aid(0x77)), "6A88"),
         ("80F24002025C0000".to_owned(), "6A80"),
@@ -371,38 +381,39 @@ fn the_audit_tells_of_every_isd_p_and_goes_on_where_it_ended() {
         ("80F24000024F0000".to_owned(), "6A86"),
         ("00F24002024F0000".to_owned(), "6E00"),
     ] {
-        bench.expect(&apdu, status);
+        testbed.expect(&apdu, status);
     }
 }
 
 #[test]
-fn the_audit_tells_the_memory_the_certificate_and_who_the_card_is() {
-    let mut bench = Bench::new();
-    let free = bench.card.description.memory_size - bench.card.persistent.memory_used();
-    let volatile = bench.card.description.capabilities.volatile_memory;
-    bench
+fn the_audit_returns_memory_certificate_and_eid() {
+    let mut testbed = Testbed::new();
+    let free = testbed.card.description.memory_size - testbed.card.persistent.memory_used();
+    let volatile = testbed.card.description.capabilities.volatile_memory;
+    testbed
         .expect("80CAFF2100", &format!("FF210F81010582 04{free:08X}8304{volatile:08X}9000").replace(' ', ""));
-    let certificate = bench.card.description.m2m.as_ref().unwrap().ecasd_certificate.to_string();
+    let certificate = testbed.card.description.m2m.as_ref().unwrap().ecasd_certificate.to_string();
     for target in [ISD_R, ECASD] {
-        let ask = |bench: &mut Bench, apdu: &str| bench.apdus(target, None, &[apdu.to_owned()]).concat();
-        let answer = ask(&mut bench, "80CABF30045C027F2100");
+        let ask =
+            |testbed: &mut Testbed, apdu: &str| testbed.apdus(target, None, &[apdu.to_owned()]).concat();
+        let answer = ask(&mut testbed, "80CABF30045C027F2100");
         assert_eq!(answer, format!("BF30{}{certificate}9000", ber_length(certificate.len() / 2)));
-        let answer = ask(&mut bench, "80CABF30035C016600");
+        let answer = ask(&mut testbed, "80CABF30035C016600");
         assert!(answer.starts_with("BF30") && answer.contains("2A864886FC6B04") && answer.ends_with("9000"));
-        assert_eq!(ask(&mut bench, "80CA005A00"), "5A10890010120123412340123456789012249000");
-        assert_eq!(ask(&mut bench, "00CA005A00"), "5A10890010120123412340123456789012249000");
+        assert_eq!(ask(&mut testbed, "80CA005A00"), "5A10890010120123412340123456789012249000");
+        assert_eq!(ask(&mut testbed, "00CA005A00"), "5A10890010120123412340123456789012249000");
         for (apdu, status) in [
             ("80CA123400", "6A88"),
             ("80CABF30045C027F4900", "6A88"),
             ("80CABF3000", "6A80"),
             ("80CAFF21015C00", "6700"),
         ] {
-            assert_eq!(ask(&mut bench, apdu), status, "{apdu}");
+            assert_eq!(ask(&mut testbed, apdu), status, "{apdu}");
         }
     }
-    // Number, version, type and length of every key.
-    bench.expect("80CA00E000", "E01EC00401018810C00402018810C00403018810C00401408510C004024088109000");
-    assert_eq!(bench.apdus(ECASD, None, &["80E2880000".to_owned()]), ["6D00"]);
+    // Identifier, version, type and length of each key.
+    testbed.expect("80CA00E000", "E01EC00401018810C00402018810C00403018810C00401408510C004024088109000");
+    assert_eq!(testbed.apdus(ECASD, None, &["80E2880000".to_owned()]), ["6D00"]);
 }
 
 fn ber_length(octets: usize) -> String {
@@ -410,12 +421,12 @@ fn ber_length(octets: usize) -> String {
 }
 
 #[test]
-fn addressing_parameters_change_as_far_as_they_are_named() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.store("3A07 0B A309 81 07 91112233445566"), "9000");
-    assert_eq!(bench.state().addressing.sms.as_ref().unwrap().to_string(), "91112233445566");
-    assert_eq!(bench.store("3A07 0A A308 82 06 8304 89028900"), "9000");
-    let addressing = bench.state().addressing.clone();
+fn only_the_given_addressing_parameters_change() {
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.store("3A07 0B A309 81 07 91112233445566"), "9000");
+    assert_eq!(testbed.state().addressing.sms.as_ref().unwrap().to_string(), "91112233445566");
+    assert_eq!(testbed.store("3A07 0A A308 82 06 8304 89028900"), "9000");
+    let addressing = testbed.state().addressing.clone();
     assert_eq!(addressing.sms.unwrap().to_string(), "91112233445566");
     assert_eq!(addressing.https.unwrap().to_string(), "830489028900");
     for (group, status) in [
@@ -426,49 +437,50 @@ fn addressing_parameters_change_as_far_as_they_are_named() {
         ("3A07 05 A303 820183", "6A80"),
         ("3A07 06 A304 8F021122", "6A80"),
         ("3A07 05 A403 810291", "6A80"),
-        // A number that is none: more than 20 digits, what fills in the midst of it. A type alone has no digits.
+        // Invalid numbers: more than 20 digits, a filler between digits, no digits.
         ("3A07 10 A30E 810C 91 1122334455667788990011", "6A80"),
         ("3A07 09 A307 8105 91 11F23344", "6A80"),
         ("3A07 06 A304 810291FF", "6A80"),
-        // A session without anything, whose connection is none, whose key is cut short, whose URI is empty or has a space.
+        // Invalid sessions: empty, invalid connection, truncated key reference, empty URI, URI with
+        // a space.
         ("3A07 04 A302 8200", "6A80"),
         ("3A07 0A A308 8206 8304 84023501", "6A80"),
         ("3A07 0A A308 8206 8304 85020441", "6A80"),
         ("3A07 0A A308 8206 8304 89028C00", "6A80"),
         ("3A07 0D A30B 8209 8307 89058C03 2F2041", "6A80"),
-        // The same without its 83.
+        // The same without the 83.
         ("3A07 08 A306 8204 85020441", "6A80"),
-        // A name that is none, or is not there.
+        // Invalid or missing names.
         ("3A07 04 A302 8300", "6A80"),
         ("3A07 07 A305 8303 D601FF", "6A80"),
         ("3A07 06 A304 8302 FA00", "6A80"),
-        // Octets after the group.
+        // Additional octets after the data group.
         ("3A07 0B A309 81 07 91112233445566 00", "6A80"),
     ] {
-        refuses(&mut bench, &store_data(group), status);
+        assert_refused(&mut testbed, &store_data(group), status);
     }
 }
 
 #[test]
-fn a_confirmation_without_a_notification_is_of_nothing() {
-    let mut bench = Bench::new();
-    refuses(&mut bench, "80E28900073A08044E02FFFF00", "6A88");
+fn a_confirmation_without_a_notification_is_refused() {
+    let mut testbed = Testbed::new();
+    assert_refused(&mut testbed, "80E28900073A08044E02FFFF00", "6A88");
     for group in ["3A08 00", "3A08 03 4E0101", "3A08 05 4E03010101", "3A08 04 4F020101"] {
-        refuses(&mut bench, &store_data(group), "6A80");
+        assert_refused(&mut testbed, &store_data(group), "6A80");
     }
 }
 
 #[test]
-fn store_data_knows_its_groups_and_its_blocks() {
-    let mut bench = Bench::new();
-    let group = naming(ENABLE, FREE);
+fn store_data_checks_its_groups_and_blocks() {
+    let mut testbed = Testbed::new();
+    let group = naming(ENABLE, NO_RULES);
     for (apdu, status) in [
-        // Coding of the data other than data groups.
+        // A data format other than data groups.
         (format!("80E28000{}", lv(&group)), "6A86"),
         (format!("80E29100{}", lv(&group)), "6A86"),
         (format!("00E28800{}", lv(&group)), "6E00"),
         (format!("81E28800{}", lv(&group)), "6881"),
-        // A block that does not follow, an end that comes too early.
+        // A block out of sequence, an incomplete last block.
         (format!("80E28801{}", lv(&group)), "6A86"),
         (format!("80E28800{}", lv(&group[..20])), "6A80"),
         (store_data("3A06 12 4F10A0000005591010FFFFFFFF8900001100"), "6A88"),
@@ -477,19 +489,19 @@ fn store_data_knows_its_groups_and_its_blocks() {
         (store_data("3A03 00"), "6A80"),
         (store_data("3A"), "6A80"),
     ] {
-        refuses(&mut bench, &apdu, status);
+        assert_refused(&mut testbed, &apdu, status);
     }
     // In two blocks of one script.
     let blocks = [format!("80E20800{}", lv(&group[..20])), format!("80E28801{}", lv(&group[20..]))];
-    // The second block alone, in a script of its own, follows nothing.
-    assert_eq!(bench.apdus(ISD_R, None, &blocks[1..]), ["6A86"]);
-    assert_eq!(bench.apdus(ISD_R, None, &blocks), ["9000", "9000"]);
-    assert!(bench.card.persistent.switch.is_some());
+    // The second block alone in a script.
+    assert_eq!(testbed.apdus(ISD_R, None, &blocks[1..]), ["6A86"]);
+    assert_eq!(testbed.apdus(ISD_R, None, &blocks), ["9000", "9000"]);
+    assert!(testbed.card.persistent.switch.is_some());
 }
 
 #[test]
-fn what_the_isd_r_has_not_is_refused_and_ends_the_script() {
-    let mut bench = Bench::new();
+fn an_unsupported_command_is_refused_and_ends_the_script() {
+    let mut testbed = Testbed::new();
     for (apdu, status) in [
         ("80A40400", "6D00"),
         ("00A40400", "6D00"),
@@ -497,10 +509,10 @@ fn what_the_isd_r_has_not_is_refused_and_ends_the_script() {
         ("84E28800", "6882"),
         ("80", "6700"),
     ] {
-        bench.expect(apdu, status);
+        testbed.expect(apdu, status);
     }
     let apdus = ["80CA005A00", "80A40400", "80CA005A00"].map(str::to_owned);
-    let answers = bench.apdus(ISD_R, None, &apdus);
+    let answers = testbed.apdus(ISD_R, None, &apdus);
     assert_eq!(answers.len(), 2);
     assert_eq!(answers[1], "6D00");
 }

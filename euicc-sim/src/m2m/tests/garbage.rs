@@ -1,21 +1,21 @@
-//! Scripts that were damaged on their way, thousands of them: each has an answer, and the card stays whole.
+//! Thousands of damaged scripts: each gets a response, and the card stays consistent.
 
 use rsp::ota::script::Script;
 use world::{Dice, Memory, RamMemory, SeededDice};
 
-use super::bench::{Bench, FREE, ISD_R, NEW, aid, create_isd_p, naming, store_data, unhex};
 use super::oce::{Plan, establish, initialize_update};
-use crate::m2m::state::LifeCycle;
+use super::testbed::{ISD_R, NEW, NO_RULES, Testbed, aid, create_isd_p, naming, store_data, unhex};
+use crate::state::m2m::LifeCycle;
 
-/// What is damaged: for the ISD-R, and for an ISD-P.
+/// The original scripts: for the ISD-R, and for an ISD-P.
 fn scripts() -> [Vec<Vec<u8>>; 2] {
     let plan = Plan::for_isd_p(NEW);
     let apdus = [
         create_isd_p(&aid(NEW + 1), Some(1000)),
-        store_data(&naming("3A05", FREE)),
-        store_data(&naming("3A09", FREE)),
+        store_data(&naming("3A05", NO_RULES)),
+        store_data(&naming("3A09", NO_RULES)),
         store_data("3A07 0B A309 81 07 91112233445566"),
-        format!("80E40040124F10{}", aid(FREE)),
+        format!("80E40040124F10{}", aid(NO_RULES)),
         "80E4000005F203400102".to_owned(),
         "80F24002074F005C034F9F7000".to_owned(),
         "80CABF30045C027F2100".to_owned(),
@@ -37,11 +37,11 @@ fn scripts() -> [Vec<Vec<u8>>; 2] {
 }
 
 #[test]
-fn every_script_has_an_answer_and_leaves_a_whole_card() {
+fn every_damaged_script_gets_a_response_and_leaves_a_consistent_card() {
     let memory = RamMemory::default();
-    let mut bench = Bench::with(|_| {}, memory.clone());
-    assert_eq!(bench.create(NEW, None), "009000");
-    assert!(establish(&mut bench, &Plan::for_isd_p(NEW)).1.ends_with("9000"));
+    let mut testbed = Testbed::with(|_| {}, memory.clone());
+    assert_eq!(testbed.create(NEW, None), "009000");
+    assert!(establish(&mut testbed, &Plan::for_isd_p(NEW)).1.ends_with("9000"));
     let start = memory.load().unwrap();
     let mut memory = memory;
     let scripts = scripts();
@@ -54,11 +54,11 @@ fn every_script_has_an_answer_and_leaves_a_whole_card() {
     let mut read = 0;
     for round in 0..6000 {
         if round % 50 == 0 {
-            // What the memory holds is what the card remembers.
-            let again = Bench::with(|_| {}, RamMemory::of(memory.load().unwrap()));
-            assert!(again.memory() == bench.memory());
+            // The memory and the state of the card are equal.
+            let again = Testbed::with(|_| {}, RamMemory::of(memory.load().unwrap()));
+            assert!(again.memory() == testbed.memory());
             memory = RamMemory::of(start.clone());
-            bench = Bench::with(|_| {}, memory.clone());
+            testbed = Testbed::with(|_| {}, memory.clone());
         }
         let to_isd_p = throw(4) == 0;
         let mut octets = scripts[usize::from(to_isd_p)][throw(scripts[usize::from(to_isd_p)].len())].clone();
@@ -74,16 +74,16 @@ fn every_script_has_an_answer_and_leaves_a_whole_card() {
         let Ok(script) = Script::parse(&octets) else { continue };
         read += 1;
         let target = if to_isd_p { rsp::ids::Aid::isd_p(NEW) } else { ISD_R.into() };
-        let response = bench.run(target, &script);
+        let response = testbed.run(target, &script);
         assert!(response.answers.len() <= script.commands.len());
         let what = hex::encode(&octets);
-        let persistent = &bench.card.persistent;
+        let persistent = &testbed.card.persistent;
         let enabled = persistent.m2m.as_ref().unwrap().isd_ps.iter();
         let enabled = enabled.filter(|isd_p| persistent.life_cycle(&isd_p.aid) == Some(LifeCycle::Enabled));
         assert_eq!(enabled.count(), 1, "{what}");
-        assert!(persistent.memory_used() <= bench.card.description.memory_size, "{what}");
-        assert!(persistent.m2m.as_ref().unwrap().key_set(super::bench::SCP80).is_some(), "{what}");
+        assert!(persistent.memory_used() <= testbed.card.description.memory_size, "{what}");
+        assert!(persistent.m2m.as_ref().unwrap().key_set(super::testbed::SCP80).is_some(), "{what}");
     }
-    // Enough of it reaches the applications, and does not end where scripts are read.
+    // Enough of the scripts can be parsed and reach the applications.
     assert!(read > 1000, "{read} scripts");
 }

@@ -1,108 +1,109 @@
-//! Segments that are swapped, dropped, doubled, altered or cut on their way: nothing of them is installed, and the memory is
-//! as it was.
+//! Reordered, lost, repeated, altered and truncated segments: nothing is installed, and the memory
+//! does not change.
 
 use rsp::ids::Aid;
 use rsp::ota::script::{Chaining, Command, Form, Script};
 
-use super::bench::{Bench, NEW, aes_keys, package, text};
 use super::oce::{open, personalised, tlvs};
-use crate::m2m::state::LifeCycle;
+use super::testbed::{NEW, Testbed, aes_keys, package, text};
+use crate::state::m2m::LifeCycle;
 
-/// A card with an open channel, the segments of a package for it, and what it was before they came.
+/// A card with an open channel, the segments of a package, and a snapshot of the card before the
+/// segments.
 struct Download {
-    bench: Bench,
-    moment: super::bench::Moment,
+    testbed: Testbed,
+    snapshot: super::testbed::Snapshot,
     segments: Vec<Vec<u8>>,
 }
 
 fn download() -> Download {
-    let mut bench = Bench::new();
-    let keys = personalised(&mut bench, NEW);
-    let mut host = open(&mut bench, keys, NEW);
+    let mut testbed = Testbed::new();
+    let keys = personalised(&mut testbed, NEW);
+    let mut host = open(&mut testbed, keys, NEW);
     let segments = package(NEW, None).chunks(400).map(|segment| host.segment(segment)).collect();
-    let moment = bench.moment();
-    Download { bench, moment, segments }
+    let snapshot = testbed.snapshot();
+    Download { testbed, snapshot, segments }
 }
 
 impl Download {
-    /// Sends these as they are; the card refuses one of them and installs nothing.
+    /// Sends the segments. Asserts that the card refuses one of them and installs nothing.
     #[track_caller]
-    fn is_refused(&mut self, segments: &[Vec<u8>], what: &str) {
-        self.bench.back_to(&self.moment);
-        let before = self.bench.memory();
-        let answers = tlvs(&mut self.bench, NEW, Some(Chaining::Last), segments);
+    fn assert_refused(&mut self, segments: &[Vec<u8>], what: &str) {
+        self.testbed.restore(&self.snapshot);
+        let before = self.testbed.memory();
+        let answers = tlvs(&mut self.testbed, NEW, Some(Chaining::Last), segments);
         let last = answers.last().unwrap();
         assert!(last.starts_with("9F46") || last == "8600", "{what}: {last}");
-        assert!(self.bench.memory() == before, "{what}");
-        assert_eq!(self.bench.life_cycle(NEW), Some(LifeCycle::Personalised), "{what}");
-        assert!(self.bench.card.volatile.m2m.0.is_empty(), "{what}: something is still open");
+        assert!(self.testbed.memory() == before, "{what}");
+        assert_eq!(self.testbed.life_cycle(NEW), Some(LifeCycle::Personalised), "{what}");
+        assert!(self.testbed.card.volatile.m2m.0.is_empty(), "{what}: a session is still open");
     }
 }
 
 #[test]
-fn whole_and_in_order_they_make_a_profile() {
-    let Download { mut bench, segments, .. } = download();
+fn all_segments_in_order_install_the_profile() {
+    let Download { mut testbed, segments, .. } = download();
     assert!(segments.len() > 3);
-    tlvs(&mut bench, NEW, Some(Chaining::Last), &segments);
-    assert_eq!(bench.life_cycle(NEW), Some(LifeCycle::Disabled));
+    tlvs(&mut testbed, NEW, Some(Chaining::Last), &segments);
+    assert_eq!(testbed.life_cycle(NEW), Some(LifeCycle::Disabled));
 }
 
 #[test]
-fn swapped_dropped_or_doubled_segments_are_refused() {
+fn reordered_lost_or_repeated_segments_are_refused() {
     let mut download = download();
     let good = download.segments.clone();
     for at in 0..good.len() {
         let mut swapped = good.clone();
         swapped.swap(at, (at + 1) % good.len());
-        download.is_refused(&swapped, &format!("swapped {at}"));
+        download.assert_refused(&swapped, &format!("swapped {at}"));
         let mut dropped = good.clone();
         dropped.remove(at);
-        download.is_refused(&dropped, &format!("dropped {at}"));
+        download.assert_refused(&dropped, &format!("dropped {at}"));
         if at + 1 < good.len() {
             let mut doubled = good.clone();
             doubled.insert(at, good[at].clone());
-            download.is_refused(&doubled, &format!("doubled {at}"));
+            download.assert_refused(&doubled, &format!("doubled {at}"));
         }
     }
 }
 
 #[test]
-fn no_octet_of_a_segment_can_be_altered() {
+fn an_altered_octet_of_a_segment_is_refused() {
     let mut download = download();
     let first = download.segments[0].clone();
     for octet in 0..first.len() {
         let mut altered = first.clone();
         altered[octet] ^= 1;
-        // Tag and length are the script's to read.
+        // Tag and length are parsed with the script.
         let octets = [&[0xAA, 0x82, 0, 0][..], &altered].concat();
         let mut script = octets.clone();
         let length = u16::try_from(altered.len()).unwrap().to_be_bytes();
         (script[2], script[3]) = (length[0], length[1]);
         let Ok(script) = Script::parse(&script) else { continue };
-        download.bench.back_to(&download.moment);
-        let before = download.bench.memory();
+        download.testbed.restore(&download.snapshot);
+        let before = download.testbed.memory();
         let script = Script { chaining: Some(Chaining::Last), ..script };
-        let answers = text(&download.bench.run(Aid::isd_p(NEW), &script));
+        let answers = text(&download.testbed.run(Aid::isd_p(NEW), &script));
         let last = answers.last().unwrap();
         assert!(last.starts_with("9F4"), "octet {octet}: {last}");
-        assert!(download.bench.memory() == before, "octet {octet}");
+        assert!(download.testbed.memory() == before, "octet {octet}");
     }
 }
 
 #[test]
-fn a_segment_that_is_cut_is_refused_at_every_octet() {
+fn a_segment_truncated_at_any_octet_is_refused() {
     let mut download = download();
     let first = download.segments[0].clone();
     let (_, contents) = rsp::der::tlv::split(&first).unwrap();
     for length in 0..contents.len() {
         let cut = rsp::der::tlv_bytes(rsp::der::Tag(0x86), &contents[..length]);
-        download.is_refused(&[cut], &format!("cut to {length}"));
-        // And with a header that says more than there is.
+        download.assert_refused(&[cut], &format!("cut to {length}"));
+        // The original header announces more octets than there are.
         let raw = first[..first.len() - contents.len() + length].to_vec();
-        download.bench.back_to(&download.moment);
+        download.testbed.restore(&download.snapshot);
         let commands = vec![Command::SecureChannel(raw)];
         let script = Script { form: Form::Definite, chaining: Some(Chaining::Last), commands };
-        let answers = text(&download.bench.run(Aid::isd_p(NEW), &script));
+        let answers = text(&download.testbed.run(Aid::isd_p(NEW), &script));
         assert_eq!(answers, ["9F460101"], "{length}");
     }
 }
@@ -111,22 +112,22 @@ fn a_segment_that_is_cut_is_refused_at_every_octet() {
 fn segments_of_another_session_are_refused() {
     let mut first = download();
     let old = first.segments.clone();
-    // The same keys, another session of the same card.
-    first.bench.back_to(&first.moment);
+    // A new session of the same card with the same keys.
+    first.testbed.restore(&first.snapshot);
     let keys = {
-        let isd_p = first.bench.state().isd_p(&Aid::isd_p(NEW)).unwrap();
+        let isd_p = first.testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap();
         aes_keys(isd_p.key_set(0x30).unwrap())
     };
-    open(&mut first.bench, keys, NEW);
-    first.moment = first.bench.moment();
-    first.is_refused(&old, "another session");
+    open(&mut first.testbed, keys, NEW);
+    first.snapshot = first.testbed.snapshot();
+    first.assert_refused(&old, "another session");
 }
 
 #[test]
-fn a_package_that_stops_in_the_middle_leaves_nothing() {
+fn an_incomplete_package_leaves_nothing() {
     let mut download = download();
     for sent in 1..download.segments.len() {
         let segments = download.segments[..sent].to_vec();
-        download.is_refused(&segments, &format!("{sent} segments"));
+        download.assert_refused(&segments, &format!("{sent} segments"));
     }
 }

@@ -1,30 +1,31 @@
-//! ES5.MasterDelete: the owner's token lets a profile go whatever its rules.
+//! ES5.MasterDelete: a token of the owner permits the deletion of a profile regardless of its
+//! policy rules.
 
 use rsp::ids::Aid;
 
-use super::bench::{BOOTSTRAP, Bench, NEW, STAYS, aid, lv, unhex};
 use super::oce::cmac;
+use super::testbed::{BOOTSTRAP, NEW, NO_DELETE, Testbed, aid, lv, unhex};
 use crate::m2m::keys::{Key, KeyKind, KeySet};
-use crate::m2m::state::Identity;
+use crate::state::m2m::Identity;
 
 const TOKEN_KEY: [u8; 16] = [0x70; 16];
 
-/// A card whose ISD-Ps have an owner with a key for tokens.
-fn bench() -> Bench {
-    let mut bench = Bench::new();
-    for isd_p in &mut bench.card.persistent.m2m.as_mut().unwrap().isd_ps {
-        own(isd_p);
+/// A card whose ISD-Ps have an owner with a token key.
+fn testbed() -> Testbed {
+    let mut testbed = Testbed::new();
+    for isd_p in &mut testbed.card.persistent.m2m.as_mut().unwrap().isd_ps {
+        assign_owner(isd_p);
     }
-    bench
+    testbed
 }
 
-fn own(isd_p: &mut crate::m2m::state::IsdP) {
+fn assign_owner(isd_p: &mut crate::state::m2m::IsdP) {
     isd_p.identity = Identity { sin: vec![1, 2].into(), sdin: vec![3].into(), provider: vec![4, 5].into() };
     let key = Key { id: 1, kind: KeyKind::Aes, value: TOKEN_KEY.into() };
     isd_p.key_sets = vec![KeySet { version: 0x70, keys: vec![key], counter: 0 }];
 }
 
-/// The command, with a template of this content and a token by this key.
+/// The command with this signature template and a token by this key.
 fn master_delete(number: u16, template: &str, key: &[u8; 16]) -> String {
     let covered = format!("4F10{}B6{}", aid(number), lv(template));
     let length = u8::try_from(covered.len() / 2).unwrap();
@@ -35,43 +36,43 @@ fn master_delete(number: u16, template: &str, key: &[u8; 16]) -> String {
 const OWNER: &str = "420201024501035F200204059301AA";
 
 #[track_caller]
-fn refuses(bench: &mut Bench, apdu: &str, status: &str) {
-    let before = bench.memory();
-    bench.expect(apdu, status);
-    assert!(bench.memory() == before);
+fn assert_refused(testbed: &mut Testbed, apdu: &str, status: &str) {
+    let before = testbed.memory();
+    testbed.expect(apdu, status);
+    assert!(testbed.memory() == before);
 }
 
 #[test]
-fn a_token_deletes_a_profile_that_pol1_keeps() {
-    let mut bench = bench();
-    bench.expect(&master_delete(STAYS, OWNER, &TOKEN_KEY), "009000");
-    assert_eq!(bench.life_cycle(STAYS), None);
-    refuses(&mut bench, &master_delete(STAYS, OWNER, &TOKEN_KEY), "6A88");
+fn a_token_permits_deletion_against_pol1() {
+    let mut testbed = testbed();
+    testbed.expect(&master_delete(NO_DELETE, OWNER, &TOKEN_KEY), "009000");
+    assert_eq!(testbed.life_cycle(NO_DELETE), None);
+    assert_refused(&mut testbed, &master_delete(NO_DELETE, OWNER, &TOKEN_KEY), "6A88");
 }
 
 #[test]
-fn a_token_must_be_the_owners_over_this_profile() {
-    let mut bench = bench();
-    let right = master_delete(STAYS, OWNER, &TOKEN_KEY);
-    refuses(&mut bench, &master_delete(STAYS, OWNER, &[0x71; 16]), "6982");
-    // Another's profile, one that says another owner.
-    refuses(&mut bench, &right.replacen(&aid(STAYS), &aid(super::bench::FREE), 1), "6982");
+fn a_token_must_be_made_by_the_owner_for_this_profile() {
+    let mut testbed = testbed();
+    let right = master_delete(NO_DELETE, OWNER, &TOKEN_KEY);
+    assert_refused(&mut testbed, &master_delete(NO_DELETE, OWNER, &[0x71; 16]), "6982");
+    // For another profile, and with another owner in the template.
+    assert_refused(&mut testbed, &right.replacen(&aid(NO_DELETE), &aid(super::testbed::NO_RULES), 1), "6982");
     for owner in
         ["420201034501035F200204059301AA", "420201024501045F200204059301AA", "420201024501035F200204069301AA"]
     {
-        refuses(&mut bench, &master_delete(STAYS, owner, &TOKEN_KEY), "6982");
+        assert_refused(&mut testbed, &master_delete(NO_DELETE, owner, &TOKEN_KEY), "6982");
     }
-    // Every octet of it counts.
+    // Alteration of every octet.
     let octets = unhex(&right);
     for at in 5..octets.len() - 1 {
         let mut touched = octets.clone();
         touched[at] ^= 1;
-        let before = bench.memory();
-        let answer = bench.es5(&hex::encode(touched));
+        let before = testbed.memory();
+        let answer = testbed.es5(&hex::encode(touched));
         assert!(matches!(answer.as_str(), "6982" | "6A80" | "6A88"), "octet {at}: {answer}");
-        assert!(bench.memory() == before);
+        assert!(testbed.memory() == before);
     }
-    // No element can be left out, and none comes beside.
+    // Missing elements, an empty token number, and additional or truncated elements.
     for wrong in [
         "4501035F200204059301AA",
         "420201025F200204059301AA",
@@ -79,41 +80,43 @@ fn a_token_must_be_the_owners_over_this_profile() {
         "420201024501035F20020405",
         "420201024501035F200204059300",
     ] {
-        refuses(&mut bench, &master_delete(STAYS, wrong, &TOKEN_KEY), "6A80");
+        assert_refused(&mut testbed, &master_delete(NO_DELETE, wrong, &TOKEN_KEY), "6A80");
     }
     let data = &right[10..right.len() - 2];
-    refuses(&mut bench, &format!("80E40040{}", lv(&format!("{data}9E00"))), "6A80");
-    refuses(&mut bench, &format!("80E40040{}", lv(&data[..data.len() - 36])), "6A80");
-    refuses(
-        &mut bench,
+    assert_refused(&mut testbed, &format!("80E40040{}", lv(&format!("{data}9E00"))), "6A80");
+    assert_refused(&mut testbed, &format!("80E40040{}", lv(&data[..data.len() - 36])), "6A80");
+    assert_refused(
+        &mut testbed,
         &format!("80E40040{}", lv(&data.replacen("9E10", "9E0F", 1)[..data.len() - 2])),
         "6A80",
     );
 }
 
 #[test]
-fn a_token_does_not_help_where_the_state_is_against_it() {
-    let mut bench = bench();
-    // The fallback profile, which is enabled too; an ISD-P without a profile; one without a key for tokens.
-    refuses(&mut bench, &master_delete(BOOTSTRAP, OWNER, &TOKEN_KEY), "6985");
-    assert_eq!(bench.create(NEW, None), "009000");
-    refuses(&mut bench, &master_delete(NEW, OWNER, &TOKEN_KEY), "6985");
-    let isd_p = Aid::isd_p(STAYS);
-    bench.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&isd_p).unwrap().key_sets.clear();
-    refuses(&mut bench, &master_delete(STAYS, OWNER, &TOKEN_KEY), "6A88");
+fn a_token_does_not_override_the_state_checks() {
+    let mut testbed = testbed();
+    // The fallback profile, which is enabled too; an ISD-P without a profile; one without a key for
+    // tokens.
+    assert_refused(&mut testbed, &master_delete(BOOTSTRAP, OWNER, &TOKEN_KEY), "6985");
+    assert_eq!(testbed.create(NEW, None), "009000");
+    assert_refused(&mut testbed, &master_delete(NEW, OWNER, &TOKEN_KEY), "6985");
+    let isd_p = Aid::isd_p(NO_DELETE);
+    testbed.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&isd_p).unwrap().key_sets.clear();
+    assert_refused(&mut testbed, &master_delete(NO_DELETE, OWNER, &TOKEN_KEY), "6A88");
 }
 
 #[test]
-fn a_token_works_once_even_if_everything_is_as_it_was() {
-    let mut bench = bench();
-    let profile = bench.card.persistent.profiles.iter().find(|each| each.isd_p == Aid::isd_p(STAYS)).cloned();
-    let token = master_delete(STAYS, OWNER, &TOKEN_KEY);
-    bench.expect(&token, "009000");
-    // The same profile again, in the same ISD-P, with the same keys.
-    assert_eq!(bench.create(STAYS, None), "009000");
-    bench.card.persistent.profiles.push(profile.unwrap());
-    own(bench.card.persistent.m2m.as_mut().unwrap().isd_ps.last_mut().unwrap());
-    refuses(&mut bench, &token, "6982");
-    // With another number it is another token.
-    bench.expect(&master_delete(STAYS, &OWNER.replace("9301AA", "9301AB"), &TOKEN_KEY), "009000");
+fn a_token_is_valid_only_once() {
+    let mut testbed = testbed();
+    let profile =
+        testbed.card.persistent.profiles.iter().find(|each| each.isd_p == Aid::isd_p(NO_DELETE)).cloned();
+    let token = master_delete(NO_DELETE, OWNER, &TOKEN_KEY);
+    testbed.expect(&token, "009000");
+    // The same profile is installed again in the same ISD-P with the same keys.
+    assert_eq!(testbed.create(NO_DELETE, None), "009000");
+    testbed.card.persistent.profiles.push(profile.unwrap());
+    assign_owner(testbed.card.persistent.m2m.as_mut().unwrap().isd_ps.last_mut().unwrap());
+    assert_refused(&mut testbed, &token, "6982");
+    // A token with another number is accepted.
+    testbed.expect(&master_delete(NO_DELETE, &OWNER.replace("9301AA", "9301AB"), &TOKEN_KEY), "009000");
 }

@@ -1,9 +1,9 @@
-//! The M2M eUICC from outside: scripts in, answers out.
+//! Tests of the M2M eUICC through scripts.
 //!
-//! [`bench`] is the card and what an SM-SR has of it, [`oce`] an off-card entity (an SM-DP, or an SM-SR for its own keys)
-//! that is written over the same arithmetic as the real one, but apart from it.
+//! [`testbed`] is the card with the keys of its SM-SR. [`oce`] is an off-card entity (an SM-DP, or an
+//! SM-SR for its own keys) that uses the same cryptographic primitives as the real one, but not its
+//! code.
 
-pub(crate) mod bench;
 mod chaining;
 mod door;
 mod download;
@@ -19,4 +19,5 @@ mod personalisation;
 mod power_cuts;
 mod servers;
 mod terminal;
+pub(crate) mod testbed;
 mod vectors;

@@ -1,18 +1,18 @@
-//! An off-card entity: certificates, key establishment, SCP03 and SCP03t from its side.
+//! The off-card entity: certificates, key establishment, and the host side of SCP03 and SCP03t.
 
 use crypto::{AesKey, Curve, PublicKey, SecretKey, x963};
 use rsp::der::{Tag, tlv_bytes};
 use rsp::ids::Aid;
 use rsp::ota::script::{Chaining, Command, Form, Script};
 
-use super::bench::{Bench, ISD_R, lv, text, unhex};
+use super::testbed::{ISD_R, Testbed, lv, text, unhex};
 
-/// AES-CMAC over parts that follow each other.
+/// AES-CMAC over concatenated parts.
 pub(crate) fn cmac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
     AesKey::new(*key).cmac(parts)
 }
 
-/// Whole blocks, as PUT KEY wraps them.
+/// Encrypts whole blocks as for PUT KEY.
 pub(crate) fn cbc_encrypt(key: &[u8; 16], clear: &[u8]) -> Vec<u8> {
     AesKey::new(*key).encrypt_cbc([0; 16], clear).unwrap()
 }
@@ -41,7 +41,7 @@ pub(crate) fn ephemeral() -> SecretKey {
     SecretKey::from_bytes(Curve::P256, &[0x11; 32]).unwrap()
 }
 
-/// What a certificate says.
+/// The contents of a certificate.
 #[derive(Clone)]
 pub(crate) struct Certificate {
     pub(crate) effective: Option<&'static str>,
@@ -79,7 +79,7 @@ impl Certificate {
     }
 }
 
-/// 7F49 as certificates have it.
+/// 7F49 in the format of certificates.
 fn public_key(key: &PublicKey) -> Vec<u8> {
     tlv_bytes(Tag(0x7F49), &[tlv_bytes(Tag(0xB0), &key.to_sec1()), unhex("F00100")].concat())
 }
@@ -88,7 +88,7 @@ pub(crate) fn ecasd_certificate(key: &SecretKey) -> Vec<u8> {
     Certificate { key: key.public_key(), signer: eum(), ..Certificate::of("C80103") }.octets()
 }
 
-/// How a key set is established.
+/// The parameters of a key establishment.
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) isd_p: Option<u16>,
@@ -96,12 +96,12 @@ pub(crate) struct Plan {
     pub(crate) scenario: u8,
     pub(crate) usage: u8,
     pub(crate) version: u8,
-    /// After 83: 91, and what may follow it.
+    /// The elements after 83: 91 and optional further elements.
     pub(crate) more: String,
-    /// How 7F49 of the second STORE DATA is written.
+    /// The format of 7F49 in the second STORE DATA.
     pub(crate) point: Point,
     pub(crate) signer: SecretKey,
-    /// The challenge that is signed, if it is not the one that was thrown.
+    /// The signed challenge, if it is not the one of the card.
     pub(crate) challenge: Option<Vec<u8>>,
     pub(crate) chaining: [Option<Chaining>; 2],
 }
@@ -176,21 +176,22 @@ impl Plan {
     }
 }
 
-/// The answers to both scripts; the second is not sent if the first was refused.
-pub(crate) fn establish(bench: &mut Bench, plan: &Plan) -> (String, String) {
-    let first = bench.apdus(ISD_R, plan.chaining[0], &plan.first()).pop().unwrap();
+/// Runs both scripts and returns their responses. The second is not sent if the first was refused.
+pub(crate) fn establish(testbed: &mut Testbed, plan: &Plan) -> (String, String) {
+    let first = testbed.apdus(ISD_R, plan.chaining[0], &plan.first()).pop().unwrap();
     let Some(challenge) = challenge(&first) else { return (first, String::new()) };
-    let second = bench.apdus(ISD_R, plan.chaining[1], &[plan.second(&challenge)]);
+    let second = testbed.apdus(ISD_R, plan.chaining[1], &[plan.second(&challenge)]);
     (first, second.concat())
 }
 
-/// The challenge in the answer to the first STORE DATA.
+/// The challenge in the response to the first STORE DATA.
 pub(crate) fn challenge(answer: &str) -> Option<Vec<u8>> {
     let challenge = answer.strip_prefix("8510")?.strip_suffix("9000")?;
     (challenge.len() == 32).then(|| unhex(challenge))
 }
 
-/// The receipt that the card must give, and the keys; `random` is what it added. `identities`: LVs of HostID, SIN, SDIN.
+/// The expected receipt and keys. `random` is the random value of the card, `identities` are the
+/// LVs of HostID, SIN and SDIN.
 pub(crate) fn derive(plan: &Plan, random: &[u8], identities: &[u8]) -> ([u8; 16], Vec<[u8; 16]>) {
     let ecasd = SecretKey::from_bytes(Curve::P256, &[0x22; 32]).unwrap().public_key();
     let shared = ephemeral().agree(&ecasd).unwrap();
@@ -202,17 +203,17 @@ pub(crate) fn derive(plan: &Plan, random: &[u8], identities: &[u8]) -> ([u8; 16]
     (cmac(&keys[0], &[&plan.crt(), &with_random]), keys[1..].to_vec())
 }
 
-/// An ISD-P with the keys that a plain plan makes.
-pub(crate) fn personalised(bench: &mut Bench, number: u16) -> [[u8; 16]; 3] {
-    assert_eq!(bench.create(number, None), "009000");
+/// Creates an ISD-P and establishes keys with the default plan.
+pub(crate) fn personalised(testbed: &mut Testbed, number: u16) -> [[u8; 16]; 3] {
+    assert_eq!(testbed.create(number, None), "009000");
     let plan = Plan::for_isd_p(number);
-    let (_, answer) = establish(bench, &plan);
+    let (_, answer) = establish(testbed, &plan);
     let (receipt, keys) = derive(&plan, &[], &[]);
     assert_eq!(answer, format!("8610{}9000", hex::encode_upper(receipt)));
     keys.try_into().unwrap()
 }
 
-/// The host's end of SCP03 and SCP03t.
+/// The host side of SCP03 and SCP03t.
 #[derive(Clone)]
 pub(crate) struct Host {
     enc: [u8; 16],
@@ -232,7 +233,7 @@ fn kdf(key: &[u8; 16], constant: u8, bits: u8, context: &[u8]) -> [u8; 16] {
 }
 
 impl Host {
-    /// From the answer to INITIALIZE UPDATE: 32 octets.
+    /// Processes the response to INITIALIZE UPDATE: 32 octets.
     pub(crate) fn new(keys: [[u8; 16]; 3], isd_p: u16, answer: &[u8]) -> Self {
         let (challenge, cryptogram, sequence) = (&answer[13..21], &answer[21..29], &answer[29..32]);
         let aid = Aid::isd_p(isd_p).0;
@@ -283,7 +284,7 @@ impl Host {
         self.maced(&header, &data)
     }
 
-    /// What an 86 with an answer says.
+    /// Verifies and decrypts a response in an 86.
     pub(crate) fn response(&self, answer: &[u8]) -> Vec<u8> {
         let (data, mac) = answer.split_at(answer.len() - 8);
         assert_eq!(mac, &cmac(&self.rmac, &[&self.chaining, data])[..8]);
@@ -315,7 +316,7 @@ impl Host {
         apdu
     }
 
-    /// The same with extended lengths.
+    /// An APDU over SCP03 with extended lengths.
     pub(crate) fn extended_apdu(&mut self, header: [u8; 4], clear: &[u8]) -> Vec<u8> {
         let data = self.encrypted(clear);
         let [high, low] = u16::try_from(data.len() + 8).unwrap().to_be_bytes();
@@ -325,7 +326,7 @@ impl Host {
         apdu
     }
 
-    /// Its answer: an R-APDU in hexadecimal.
+    /// Verifies and decrypts an R-APDU in hexadecimal.
     pub(crate) fn answer(&self, answer: &str) -> String {
         let answer = unhex(answer);
         let (data, status) = answer.split_at(answer.len() - 2);
@@ -335,15 +336,15 @@ impl Host {
     }
 }
 
-/// TLVs of SCP03t in one script.
+/// Sends TLVs of SCP03t in one script.
 pub(crate) fn tlvs(
-    bench: &mut Bench,
+    testbed: &mut Testbed,
     isd_p: u16,
     chaining: Option<Chaining>,
     tlvs: &[Vec<u8>],
 ) -> Vec<String> {
     let commands = tlvs.iter().cloned().map(Command::SecureChannel).collect();
-    text(&bench.run(Aid::isd_p(isd_p), &Script { form: Form::Indefinite, chaining, commands }))
+    text(&testbed.run(Aid::isd_p(isd_p), &Script { form: Form::Indefinite, chaining, commands }))
 }
 
 /// INITIALIZE UPDATE of SCP03t.
@@ -351,12 +352,12 @@ pub(crate) fn initialize_update(version: u8) -> Vec<u8> {
     [&[0x84, 0x0A, version, 0x00], &HOST_CHALLENGE[..]].concat()
 }
 
-/// Opens a channel of SCP03t, in the first script of a chain.
-pub(crate) fn open(bench: &mut Bench, keys: [[u8; 16]; 3], isd_p: u16) -> Host {
-    let answer = tlvs(bench, isd_p, Some(Chaining::First), &[initialize_update(0x30)]).concat();
+/// Opens an SCP03t channel in the first script of a chain.
+pub(crate) fn open(testbed: &mut Testbed, keys: [[u8; 16]; 3], isd_p: u16) -> Host {
+    let answer = tlvs(testbed, isd_p, Some(Chaining::First), &[initialize_update(0x30)]).concat();
     let answer = unhex(answer.strip_prefix("8420").unwrap());
     let mut host = Host::new(keys, isd_p, &answer);
     let authenticate = host.authenticate(0x33);
-    assert_eq!(tlvs(bench, isd_p, Some(Chaining::Following), &[authenticate]), ["8500"]);
+    assert_eq!(tlvs(testbed, isd_p, Some(Chaining::Following), &[authenticate]), ["8500"]);
     host
 }

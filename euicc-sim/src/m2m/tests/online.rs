@@ -1,5 +1,5 @@
-//! The card in a device that stays on, on networks with a service centre, and an SM-SR that has an account there: what is
-//! said between them is nobody's but theirs. Time stands still until somebody waits.
+//! The card in a powered-on device, on networks with an SMSC where the SM-SR has an account. Time
+//! advances only while a test waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,24 +19,24 @@ use world::{
     World,
 };
 
-use super::bench::{BOOTSTRAP, Bench, FREE, SCP80, STAYS};
+use super::testbed::{BOOTSTRAP, NO_DELETE, NO_RULES, SCP80, Testbed};
 use device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
 use network::smsc::{Account, LocalWriter};
 use network::{
     EmmCause, Keys, Network, Networks, Policy, RefusalRule, Smsc, SmscSettings, Subscriber, SubscriberServer,
 };
 
-/// The SM-SR's number, as the bench's card has it.
+/// The number of the SM-SR, as in the card of the testbed.
 const SM_SR: &str = "+33689924111";
 const HOME: &str = "001-01";
 
-/// An SM-SR, and everything between it and the card.
-struct Field {
+/// The SM-SR, the network, and the device with the card.
+struct Environment {
     networks: Arc<Networks>,
     writer: LocalWriter,
     counter: u64,
     notified: Reassembler,
-    overtook: VecDeque<Arrived>,
+    early: VecDeque<Arrived>,
     device: OnlineHandle,
 }
 
@@ -52,8 +52,8 @@ fn number(profile: u16) -> String {
     format!("+49151{profile:08}")
 }
 
-/// The home network knows the subscribers of these profiles, and their numbers. The card is in a device, which is on.
-fn field(subscribers: &[u16]) -> Field {
+/// Starts a home network with the subscribers of these profiles, and a device with the card.
+fn environment(subscribers: &[u16]) -> Environment {
     let world =
         World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
     let networks = Networks::new(world.clone());
@@ -72,21 +72,22 @@ fn field(subscribers: &[u16]) -> Field {
     let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world).unwrap();
     tokio::spawn(Arc::clone(&smsc).run());
     let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
-    let mut modem = Modem::new(Bench::new().card, Arc::clone(&networks), teller.clone());
+    let mut modem = Modem::new(Testbed::new().card, Arc::clone(&networks), teller.clone());
     modem.set_visible(vec![home()]);
     let mut online = Online::new(modem, NoDial, OnlineSettings::default(), teller);
     let device = online.handle();
     tokio::spawn(async move { online.run().await });
-    let (notified, overtook) = (Reassembler::default(), VecDeque::new());
-    Field { networks, writer: smsc.account("sm-sr"), counter: 0, notified, overtook, device }
+    let (notified, early) = (Reassembler::default(), VecDeque::new());
+    Environment { networks, writer: smsc.account("sm-sr"), counter: 0, notified, early, device }
 }
 
 fn keys() -> scp80::Keys {
     scp80::Keys { kic: [0x01; 16].into(), kid: [0x02; 16].into() }
 }
 
-impl Field {
-    /// A script to the ISD-R, for the device with this profile; what the card answers in its delivery report.
+impl Environment {
+    /// Sends a script to the ISD-R of the device with this profile, and returns the response from
+    /// the delivery report.
     async fn script(&mut self, profile: u16, apdu: Vec<u8>) -> ScriptResponse {
         self.counter += 1;
         let tar = Tar::of_aid(&Aid::ISD_R).unwrap();
@@ -103,11 +104,12 @@ impl Field {
             let submission = Submission { message, validity: None, receipts: Receipts::None };
             self.writer.submit(submission).await.unwrap();
         }
-        // The service centre and the device do not wait for each other: what the card says next may overtake the report.
+        // The SMSC and the device work independently, so a later message of the card can overtake
+        // the report.
         let report = loop {
-            match self.hears().await {
+            match self.receive().await {
                 Arrived::Report(_, report) => break report,
-                other => self.overtook.push_back(other),
+                other => self.early.push_back(other),
             }
         };
         let packet = report.user_data.strip_prefix(&[0x02, 0x71, 0x00]).unwrap();
@@ -117,23 +119,23 @@ impl Field {
         ScriptResponse::parse(&opened.data).unwrap()
     }
 
-    async fn does(&mut self, profile: u16, apdu: Vec<u8>) {
+    async fn run_successfully(&mut self, profile: u16, apdu: Vec<u8>) {
         let response = self.script(profile, apdu).await;
         assert_eq!(response.last_apdu().unwrap().status.0, 0x9000);
     }
 
-    async fn hears(&mut self) -> Arrived {
+    async fn receive(&mut self) -> Arrived {
         let next = self.writer.next().await;
         self.writer.taken(&next.ticket).unwrap();
         next.arrived
     }
 
-    /// The next notification, and with which profile's number it came.
+    /// The next notification and its sender number.
     async fn notification(&mut self) -> (DefaultNotification, String) {
         loop {
-            let arrived = match self.overtook.pop_front() {
+            let arrived = match self.early.pop_front() {
                 Some(arrived) => arrived,
-                None => self.hears().await,
+                None => self.receive().await,
             };
             let Arrived::Message(message) = arrived else { panic!("{arrived:?}") };
             let user_data = UserData::parse(&message.user_data, message.has_header).unwrap();
@@ -149,93 +151,99 @@ impl Field {
         }
     }
 
-    async fn is_told(&mut self, kind: NotificationType, profile: u16) -> u16 {
-        let (told, from) = self.notification().await;
-        assert_eq!((told.kind, told.isd_p, from), (kind, Aid::isd_p(profile), number(profile)));
+    async fn expect_notification(&mut self, kind: NotificationType, profile: u16) -> u16 {
+        let (notification, from) = self.notification().await;
+        assert_eq!(
+            (notification.kind, notification.isd_p, from),
+            (kind, Aid::isd_p(profile), number(profile))
+        );
         let digits = "004999010640000";
         let imei = rsp::ota::cat::Imei::of_digits(digits).unwrap();
-        assert_eq!(told.imei.unwrap().as_slice(), imei.0, "the device's own");
-        told.sequence_number
+        assert_eq!(notification.imei.unwrap().as_slice(), imei.0, "the IMEI of the device");
+        notification.sequence_number
     }
 
-    async fn confirms(&mut self, profile: u16, sequence_number: u16) {
-        self.does(profile, es5::handle_notification_confirmation(sequence_number)).await;
+    async fn confirm(&mut self, profile: u16, sequence_number: u16) {
+        self.run_successfully(profile, es5::handle_notification_confirmation(sequence_number)).await;
     }
 
-    /// The declaration of the first attachment is over.
-    async fn begins(&mut self) {
-        let number = self.is_told(NotificationType::EuiccDeclaration, BOOTSTRAP).await;
-        self.confirms(BOOTSTRAP, number).await;
+    /// Expects and confirms the declaration of the first attachment.
+    async fn confirm_declaration(&mut self) {
+        let number = self.expect_notification(NotificationType::EuiccDeclaration, BOOTSTRAP).await;
+        self.confirm(BOOTSTRAP, number).await;
     }
 
-    async fn is_silent_for(&mut self, seconds: u64) {
+    async fn assert_silent_for(&mut self, seconds: u64) {
         let heard = timeout(Duration::from_secs(seconds), self.writer.next()).await;
         assert!(heard.is_err(), "{heard:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_card_declares_itself_is_switched_and_says_so_from_its_new_number() {
-    let mut field = field(&[BOOTSTRAP, FREE]);
-    field.begins().await;
-    field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
-    let number = field.is_told(NotificationType::ProfileChangeSucceeded, FREE).await;
-    field.confirms(FREE, number).await;
-    field.is_silent_for(86_400).await;
-    field.does(FREE, es5::get_card_resources()).await;
-    field.device.stop();
+async fn a_switched_card_notifies_the_sm_sr_from_its_new_number() {
+    let mut environment = environment(&[BOOTSTRAP, NO_RULES]);
+    environment.confirm_declaration().await;
+    environment.run_successfully(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(NO_RULES))).await;
+    let number = environment.expect_notification(NotificationType::ProfileChangeSucceeded, NO_RULES).await;
+    environment.confirm(NO_RULES, number).await;
+    environment.assert_silent_for(86_400).await;
+    environment.run_successfully(NO_RULES, es5::get_card_resources()).await;
+    environment.device.stop();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_profile_that_no_network_takes_is_rolled_back_and_the_sm_sr_learns_it() {
-    // Nobody has heard of the subscriber.
-    let mut field = field(&[BOOTSTRAP]);
-    field.begins().await;
+async fn a_profile_without_service_is_rolled_back_and_the_sm_sr_is_notified() {
+    // The home network does not know the subscriber.
+    let mut environment = environment(&[BOOTSTRAP]);
+    environment.confirm_declaration().await;
     let begun = Instant::now();
-    field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(STAYS))).await;
-    let number = field.is_told(NotificationType::ProfileChangeFailed, BOOTSTRAP).await;
+    environment.run_successfully(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(NO_DELETE))).await;
+    let number = environment.expect_notification(NotificationType::ProfileChangeFailed, BOOTSTRAP).await;
     assert!(begun.elapsed() < Duration::from_secs(600), "{:?}", begun.elapsed());
-    field.confirms(BOOTSTRAP, number).await;
-    field.is_silent_for(86_400).await;
+    environment.confirm(BOOTSTRAP, number).await;
+    environment.assert_silent_for(86_400).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_that_is_not_confirmed_is_rolled_back() {
-    let mut field = field(&[BOOTSTRAP, FREE]);
-    field.begins().await;
-    field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
-    let first = field.is_told(NotificationType::ProfileChangeSucceeded, FREE).await;
-    // The same number as often as the card has patience, and then another profile.
+async fn an_unconfirmed_switch_is_rolled_back() {
+    let mut environment = environment(&[BOOTSTRAP, NO_RULES]);
+    environment.confirm_declaration().await;
+    environment.run_successfully(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(NO_RULES))).await;
+    let first = environment.expect_notification(NotificationType::ProfileChangeSucceeded, NO_RULES).await;
+    // The notification is repeated with its number until the limit is reached. Then the card rolls
+    // back.
     loop {
-        let (told, from) = field.notification().await;
-        if told.kind == NotificationType::ProfileChangeSucceeded {
-            assert_eq!((told.sequence_number, from), (first, number(FREE)));
+        let (notification, from) = environment.notification().await;
+        if notification.kind == NotificationType::ProfileChangeSucceeded {
+            assert_eq!((notification.sequence_number, from), (first, number(NO_RULES)));
             continue;
         }
-        assert_eq!((told.kind, from), (NotificationType::ProfileChangeFailed, number(BOOTSTRAP)));
-        field.confirms(BOOTSTRAP, told.sequence_number).await;
+        assert_eq!((notification.kind, from), (NotificationType::ProfileChangeFailed, number(BOOTSTRAP)));
+        environment.confirm(BOOTSTRAP, notification.sequence_number).await;
         break;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_card_whose_network_is_lost_falls_back() {
-    let mut field = field(&[BOOTSTRAP, FREE]);
-    field.begins().await;
-    field.does(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(FREE))).await;
-    let number = field.is_told(NotificationType::ProfileChangeSucceeded, FREE).await;
-    field.confirms(FREE, number).await;
-    // The network throws this subscriber out, and keeps it out.
+async fn a_card_without_network_falls_back() {
+    let mut environment = environment(&[BOOTSTRAP, NO_RULES]);
+    environment.confirm_declaration().await;
+    environment.run_successfully(BOOTSTRAP, es5::enable_profile(&Aid::isd_p(NO_RULES))).await;
+    let number = environment.expect_notification(NotificationType::ProfileChangeSucceeded, NO_RULES).await;
+    environment.confirm(NO_RULES, number).await;
+    // The network rejects this subscriber from now on.
     let rule = RefusalRule {
-        imsi_prefix: imsi(FREE).to_string(),
+        imsi_prefix: imsi(NO_RULES).to_string(),
         cause: EmmCause::ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA,
     };
-    field.networks.set_policy(home(), Policy { refusals: vec![rule], ..Policy::default() });
-    field.networks.set_coverage(home(), false);
+    environment.networks.set_policy(home(), Policy { refusals: vec![rule], ..Policy::default() });
+    environment.networks.set_coverage(home(), false);
     tokio::time::sleep(Duration::from_secs(30)).await;
-    field.networks.set_coverage(home(), true);
-    let number = field.is_told(NotificationType::ProfileChangeAfterFallback, BOOTSTRAP).await;
-    field.confirms(BOOTSTRAP, number).await;
-    // A script that was written to the lost profile waits in the service centre; one to the other arrives.
-    field.does(BOOTSTRAP, es5::get_card_resources()).await;
+    environment.networks.set_coverage(home(), true);
+    let number =
+        environment.expect_notification(NotificationType::ProfileChangeAfterFallback, BOOTSTRAP).await;
+    environment.confirm(BOOTSTRAP, number).await;
+    // A script to the number of the lost profile would wait in the SMSC; one to the fallback
+    // profile arrives.
+    environment.run_successfully(BOOTSTRAP, es5::get_card_resources()).await;
 }

@@ -1,42 +1,42 @@
-//! APDUs over SCP03 to an ISD-P.
+//! SCP03 APDUs to an ISD-P.
 
 use rsp::ids::Aid;
 use rsp::ota::script::Chaining;
 
-use super::bench::{Bench, NEW, lv, unhex};
 use super::oce::{HOST_CHALLENGE, Host, personalised};
 use super::oce::{cbc_encrypt, check_value};
+use super::testbed::{NEW, Testbed, lv, unhex};
 
-/// INITIALIZE UPDATE with this version.
+/// INITIALIZE UPDATE with this key version.
 fn initialize(version: &str) -> String {
     format!("8050{version}0008{}00", hex::encode(HOST_CHALLENGE))
 }
 
 struct Session {
-    bench: Bench,
+    testbed: Testbed,
     host: Host,
     keys: [[u8; 16]; 3],
 }
 
-fn to_isd_p(bench: &mut Bench, chaining: Option<Chaining>, apdu: &str) -> String {
-    bench.apdus(Aid::isd_p(NEW), chaining, &[apdu.to_owned()]).concat()
+fn to_isd_p(testbed: &mut Testbed, chaining: Option<Chaining>, apdu: &str) -> String {
+    testbed.apdus(Aid::isd_p(NEW), chaining, &[apdu.to_owned()]).concat()
 }
 
 impl Session {
     fn open() -> Self {
-        let mut bench = Bench::new();
-        let keys = personalised(&mut bench, NEW);
-        let answer = to_isd_p(&mut bench, Some(Chaining::First), &initialize("30"));
+        let mut testbed = Testbed::new();
+        let keys = personalised(&mut testbed, NEW);
+        let answer = to_isd_p(&mut testbed, Some(Chaining::First), &initialize("30"));
         let answer = unhex(answer.strip_suffix("9000").unwrap());
         let mut host = Host::new(keys, NEW, &answer);
         let authenticate = hex::encode(host.external_authenticate(0x33));
-        assert_eq!(to_isd_p(&mut bench, Some(Chaining::Following), &authenticate), "9000");
-        Self { bench, host, keys }
+        assert_eq!(to_isd_p(&mut testbed, Some(Chaining::Following), &authenticate), "9000");
+        Self { testbed, host, keys }
     }
 
     fn apdu(&mut self, header: [u8; 4], data: &str) -> String {
         let apdu = hex::encode(self.host.apdu(header, &unhex(data)));
-        let answer = to_isd_p(&mut self.bench, Some(Chaining::Following), &apdu);
+        let answer = to_isd_p(&mut self.testbed, Some(Chaining::Following), &apdu);
         self.host.answer(&answer)
     }
 
@@ -44,13 +44,13 @@ impl Session {
         self.apdu([0x84, 0xE2, 0x88, 0x00], group)
     }
 
-    fn isd_p(&self) -> &crate::m2m::state::IsdP {
-        self.bench.state().isd_p(&Aid::isd_p(NEW)).unwrap()
+    fn isd_p(&self) -> &crate::state::m2m::IsdP {
+        self.testbed.state().isd_p(&Aid::isd_p(NEW)).unwrap()
     }
 }
 
 #[test]
-fn connectivity_parameters_change_bearer_by_bearer() {
+fn connectivity_parameters_are_replaced_per_bearer() {
     let mut session = Session::open();
     assert_eq!(session.store("3A07 0B A0 09 06 07913386994211F1"), "9000");
     assert_eq!(session.isd_p().connectivity.as_ref().unwrap().to_string(), "A0090607913386994211F1");
@@ -58,36 +58,36 @@ fn connectivity_parameters_change_bearer_by_bearer() {
     assert_eq!(session.store("3A07 05 A0 03 06 0191"), "9000");
     let expected = "A003060191A108350103470302 4141".replace(' ', "");
     assert_eq!(session.isd_p().connectivity.as_ref().unwrap().to_string(), expected);
-    let before = session.bench.memory();
+    let before = session.testbed.memory();
     for group in ["3A07 00", "3A07 03 A30106", "3A07 03 A00206", "3A07 02 A000 00", "3A08 00", "0071 00"] {
         let mut again = Session::open();
-        again.bench.card.persistent = before.clone();
+        again.testbed.card.persistent = before.clone();
         let status = if group.starts_with("3A07") { "6A80" } else { "6A88" };
         assert_eq!(again.store(group), status, "{group}");
-        assert!(again.bench.memory() == before);
+        assert!(again.testbed.memory() == before);
     }
 }
 
 #[test]
-fn the_owner_and_its_token_key_come_over_the_channel() {
+fn the_owner_and_its_token_key_are_set_over_the_channel() {
     let mut session = Session::open();
     assert_eq!(session.store("0070 04 42020102"), "9000");
     assert_eq!(session.store("0070 08 450103 5F20020405"), "9000");
     let identity = &session.isd_p().identity;
-    let told = [&identity.sin, &identity.sdin, &identity.provider].map(ToString::to_string);
-    assert_eq!(told, ["0102", "03", "0405"]);
+    let stored = [&identity.sin, &identity.sdin, &identity.provider].map(ToString::to_string);
+    assert_eq!(stored, ["0102", "03", "0405"]);
     let wrapped = hex::encode_upper(cbc_encrypt(&session.keys[2], &[0x70; 16]));
     let check = hex::encode_upper(check_value(&[0x70; 16]));
     let key = format!("70 88 11 10 {wrapped} {}", lv(&check));
     assert_eq!(session.apdu([0x84, 0xD8, 0x00, 0x01], &key), format!("70{check}9000"));
     assert_eq!(session.isd_p().key_set(0x70).unwrap().aes(1).unwrap().expose(), &[0x70; 16]);
-    // Of the ISD-R's versions an ISD-P has none.
+    // An ISD-P accepts no key versions of the ISD-R.
     let key = key.replacen("70", "01", 1);
     assert_eq!(session.apdu([0x84, 0xD8, 0x00, 0x01], &key), "6A80");
 }
 
 #[test]
-fn long_data_come_in_blocks() {
+fn long_data_can_be_sent_in_blocks() {
     let mut session = Session::open();
     let group = format!("3A07 FF0104 A1820100{}", "470E".to_owned() + &"41".repeat(14) + &"4700".repeat(120));
     let group = group.replace(' ', "");
@@ -98,51 +98,51 @@ fn long_data_come_in_blocks() {
 }
 
 #[test]
-fn long_data_may_come_with_extended_lengths() {
+fn long_data_can_be_sent_with_extended_lengths() {
     let mut session = Session::open();
     let group = format!("3A07 FF0104 A1820100 470E{} {}", "41".repeat(14), "4700".repeat(120));
     let apdu = hex::encode(session.host.extended_apdu([0x84, 0xE2, 0x88, 0x00], &unhex(&group)));
-    let answer = to_isd_p(&mut session.bench, Some(Chaining::Following), &apdu);
+    let answer = to_isd_p(&mut session.testbed, Some(Chaining::Following), &apdu);
     assert_eq!(session.host.answer(&answer), "9000");
     assert_eq!(session.isd_p().connectivity.as_ref().unwrap().len(), 0x104);
 }
 
 #[test]
-fn a_command_that_is_not_secured_as_it_must_be_ends_the_channel() {
+fn a_command_with_a_security_error_ends_the_channel() {
     let group = unhex("3A070BA0090607913386994211F1");
     let header = [0x84, 0xE2, 0x88, 0x00];
-    // Every octet but the class, whose bit says whether there is a MAC, and Le.
+    // Every octet except the class byte, which announces the MAC, and Le.
     let mut session = Session::open();
-    let (before, moment) = (session.bench.memory(), session.bench.moment());
+    let (before, snapshot) = (session.testbed.memory(), session.testbed.snapshot());
     let good = session.host.clone().apdu(header, &group);
     for octet in 1..good.len() - 1 {
-        session.bench.back_to(&moment);
+        session.testbed.restore(&snapshot);
         let mut touched = good.clone();
         touched[octet] ^= 1;
-        let answer = to_isd_p(&mut session.bench, Some(Chaining::Following), &hex::encode(touched));
+        let answer = to_isd_p(&mut session.testbed, Some(Chaining::Following), &hex::encode(touched));
         assert!(matches!(answer.as_str(), "6982" | "6700" | "6D00"), "octet {octet}: {answer}");
-        assert!(session.bench.memory() == before);
+        assert!(session.testbed.memory() == before);
     }
-    session.bench.back_to(&moment);
+    session.testbed.restore(&snapshot);
     assert_eq!(session.store(&hex::encode(&group)), "9000");
-    // Without a MAC, and the same command twice.
+    // A command without a MAC, and a repeated command.
     let mut session = Session::open();
     assert_eq!(
-        to_isd_p(&mut session.bench, Some(Chaining::Following), "80E288000E3A070BA0090607913386994211F1"),
+        to_isd_p(&mut session.testbed, Some(Chaining::Following), "80E288000E3A070BA0090607913386994211F1"),
         "6982"
     );
     let mut session = Session::open();
     let apdu = hex::encode(session.host.apdu(header, &group));
-    let answer = to_isd_p(&mut session.bench, Some(Chaining::Following), &apdu);
+    let answer = to_isd_p(&mut session.testbed, Some(Chaining::Following), &apdu);
     assert_eq!(session.host.answer(&answer), "9000");
-    assert_eq!(to_isd_p(&mut session.bench, Some(Chaining::Following), &apdu), "6982");
+    assert_eq!(to_isd_p(&mut session.testbed, Some(Chaining::Following), &apdu), "6982");
 }
 
 #[test]
-fn a_channel_opens_with_the_right_keys_at_the_one_level() {
-    let mut bench = Bench::new();
-    assert_eq!(bench.create(NEW + 1, None), "009000");
-    let keys = personalised(&mut bench, NEW);
+fn a_channel_opens_only_with_the_right_keys_and_level() {
+    let mut testbed = Testbed::new();
+    assert_eq!(testbed.create(NEW + 1, None), "009000");
+    let keys = personalised(&mut testbed, NEW);
     for (apdu, status) in [
         (initialize("31"), "6A88"),
         (initialize("40"), "6A88"),
@@ -155,37 +155,38 @@ fn a_channel_opens_with_the_right_keys_at_the_one_level() {
         ("80CA005A00".to_owned(), "6D00"),
         ("0050300008".to_owned() + &"00".repeat(8), "6E00"),
     ] {
-        assert_eq!(to_isd_p(&mut bench, None, &apdu), status, "{apdu}");
+        assert_eq!(to_isd_p(&mut testbed, None, &apdu), status, "{apdu}");
     }
-    assert_eq!(bench.apdus(Aid::isd_p(NEW + 1), None, &[initialize("00")]), ["6A88"]);
-    // 00 is the first version there is. Wrong levels, a wrong cryptogram.
+    assert_eq!(testbed.apdus(Aid::isd_p(NEW + 1), None, &[initialize("00")]), ["6A88"]);
+    // Version 00 selects the first key set. Invalid levels and cryptograms are refused.
     for (level, status) in [(0x33, "9000"), (0x01, "6A86"), (0x00, "6A86"), (0x13, "6A86")] {
-        let answer = to_isd_p(&mut bench, Some(Chaining::First), &initialize("00"));
+        let answer = to_isd_p(&mut testbed, Some(Chaining::First), &initialize("00"));
         let mut host = Host::new(keys, NEW, &unhex(answer.strip_suffix("9000").unwrap()));
         let authenticate = hex::encode(host.external_authenticate(level));
-        assert_eq!(to_isd_p(&mut bench, Some(Chaining::Last), &authenticate), status);
+        assert_eq!(to_isd_p(&mut testbed, Some(Chaining::Last), &authenticate), status);
     }
     for octet in 5..21 {
-        let answer = to_isd_p(&mut bench, Some(Chaining::First), &initialize("30"));
+        let answer = to_isd_p(&mut testbed, Some(Chaining::First), &initialize("30"));
         let mut host = Host::new(keys, NEW, &unhex(answer.strip_suffix("9000").unwrap()));
         let mut authenticate = host.external_authenticate(0x33);
         authenticate[octet] ^= 1;
-        assert_eq!(to_isd_p(&mut bench, Some(Chaining::Last), &hex::encode(authenticate)), "6982");
+        assert_eq!(to_isd_p(&mut testbed, Some(Chaining::Last), &hex::encode(authenticate)), "6982");
     }
 }
 
 #[test]
-fn no_challenge_comes_twice() {
-    let mut bench = Bench::new();
-    personalised(&mut bench, NEW);
+fn no_challenge_is_repeated() {
+    let mut testbed = Testbed::new();
+    personalised(&mut testbed, NEW);
     let answers: std::collections::BTreeSet<String> =
-        (0..10).map(|_| to_isd_p(&mut bench, None, &initialize("30"))).collect();
+        (0..10).map(|_| to_isd_p(&mut testbed, None, &initialize("30"))).collect();
     assert_eq!(answers.len(), 10);
-    let sets = &mut bench.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&Aid::isd_p(NEW)).unwrap().key_sets;
+    let sets =
+        &mut testbed.card.persistent.m2m.as_mut().unwrap().isd_p_mut(&Aid::isd_p(NEW)).unwrap().key_sets;
     sets[0].counter = 0xFF_FFFE;
-    assert!(to_isd_p(&mut bench, None, &initialize("30")).ends_with("FFFFFF9000"));
-    // Sequence numbers are used up; a new key set begins them anew.
-    assert_eq!(to_isd_p(&mut bench, None, &initialize("30")), "6985");
-    assert!(super::oce::establish(&mut bench, &super::oce::Plan::for_isd_p(NEW)).1.ends_with("9000"));
-    assert!(to_isd_p(&mut bench, None, &initialize("30")).ends_with("0000019000"));
+    assert!(to_isd_p(&mut testbed, None, &initialize("30")).ends_with("FFFFFF9000"));
+    // The sequence numbers are used up. A new key set restarts them.
+    assert_eq!(to_isd_p(&mut testbed, None, &initialize("30")), "6985");
+    assert!(super::oce::establish(&mut testbed, &super::oce::Plan::for_isd_p(NEW)).1.ends_with("9000"));
+    assert!(to_isd_p(&mut testbed, None, &initialize("30")).ends_with("0000019000"));
 }

@@ -1,5 +1,6 @@
-//! The power goes at every write of every M2M function, before it and after it, and between any two scripts: the card comes
-//! back as it was before one of the writes or after it, and can be asked again.
+//! Power cuts before and after every write of every M2M function, and between any two scripts:
+//! afterwards the card is in the state before or after one of the writes, and accepts the function
+//! again.
 
 use std::sync::LazyLock;
 
@@ -7,20 +8,21 @@ use rsp::ids::Aid;
 use rsp::ota::script::{Chaining, Command, Form, Script, ScriptResponse};
 use world::{Cells, Memory, RamMemory};
 
-use super::bench::{
-    Bench, DEK, FREE, GOES, ISD_R, NEW, SCP80, STAYS, aid, create_isd_p, lv, naming, package, store_data,
-    text, unhex,
-};
 use super::oce::{self, Host, Plan, challenge, initialize_update};
 use super::oce::{cbc_encrypt, cmac};
+use super::testbed::{
+    DEK, DELETE_ON_DISABLE, ISD_R, NEW, NO_DELETE, NO_RULES, SCP80, Testbed, aid, create_isd_p, lv, naming,
+    package, store_data, text, unhex,
+};
 use crate::m2m::keys::{Key, KeyKind, KeySet};
-use crate::m2m::state::{Identity, LifeCycle};
+use crate::state::m2m::{Identity, LifeCycle};
 use crate::tests::cut_memory::CutMemory;
 
-/// A conversation: its last answer; nothing when the memory or the power fails.
+/// A conversation. Returns its last response, or `None` if the memory or the power fails.
 type Act = fn(&mut Reader) -> Option<String>;
 
-/// What writes, how often, what is answered on the card of [`START`], and what else when it is asked again.
+/// A function with the number of its writes, its response on the card of [`START`], and other
+/// permitted responses to its repetition.
 struct Row {
     function: Function,
     name: &'static str,
@@ -30,7 +32,8 @@ struct Row {
     act: Act,
 }
 
-/// What a row is about: an instruction to the ISD-R with its P1 and P2, a data group of STORE DATA to it, a command to an ISD-P.
+/// The tested function: an instruction to the ISD-R with P1 and P2, a data group of STORE DATA to
+/// the ISD-R, or a command to an ISD-P.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Function {
     Apdu(u8, u8, u8),
@@ -40,15 +43,15 @@ enum Function {
 
 use Function::{Apdu, Group, IsdP};
 
-/// A card in a reader whose power lasts for so many scripts and resets.
+/// A card in a reader with power for a number of scripts and resets.
 struct Reader {
-    bench: Bench,
+    testbed: Testbed,
     power: Option<usize>,
 }
 
 impl Reader {
     fn new(memory: impl Memory + 'static) -> Self {
-        Self { bench: Bench::with(|_| {}, memory), power: None }
+        Self { testbed: Testbed::with(|_| {}, memory), power: None }
     }
 
     fn has_power(&mut self) -> bool {
@@ -61,7 +64,7 @@ impl Reader {
         if !self.has_power() {
             return None;
         }
-        self.bench.try_run(target, SCP80, script)
+        self.testbed.try_run(target, SCP80, script)
     }
 
     fn apdus(
@@ -86,7 +89,7 @@ impl Reader {
     }
 
     fn reset(&mut self) -> Option<()> {
-        self.has_power().then(|| drop(self.bench.card.reset()))
+        self.has_power().then(|| drop(self.testbed.card.reset()))
     }
 
     fn establish(&mut self, plan: &Plan, is_reset_between: bool) -> Option<String> {
@@ -99,7 +102,7 @@ impl Reader {
         Some(answer.chars().skip(answer.len().saturating_sub(4)).collect())
     }
 
-    /// A channel to [`NEW`] with the keys of the start.
+    /// Opens a channel to [`NEW`] with its initial keys.
     fn open(&mut self) -> Option<Result<Host, String>> {
         let answer = self.tlv(Chaining::First, initialize_update(0x30))?;
         let Some(opened) = answer.strip_prefix("8420") else { return Some(Err(answer)) };
@@ -131,28 +134,28 @@ fn confirmation(sequence_number: u16) -> String {
 const TOKEN_KEY: [u8; 16] = [0x70; 16];
 
 fn master_delete() -> String {
-    let covered = format!("4F10{}B60F420201024501035F200204059301AA", aid(STAYS));
+    let covered = format!("4F10{}B60F420201024501035F200204059301AA", aid(NO_DELETE));
     let length = u8::try_from(covered.len() / 2).unwrap();
     let token = cmac(&TOKEN_KEY, &[&[0x00, 0x40, length][..], &unhex(&covered)]);
     format!("80E40040{}", lv(&format!("{covered}9E10{}", hex::encode_upper(token))))
 }
 
-/// The card on which every row begins: that of the bench, and [`NEW`] with keys and no profile; the owner of [`STAYS`] has a
-/// key for tokens; a second key set in the ISD-R.
+/// The initial card of every row: the card of the testbed, with keys but no profile in [`NEW`], a
+/// token key for the owner of [`NO_DELETE`], and a second key set in the ISD-R.
 static START: LazyLock<Cells> = LazyLock::new(|| {
     let memory = RamMemory::default();
-    let mut bench = Bench::with(|_| {}, memory.clone());
+    let mut testbed = Testbed::with(|_| {}, memory.clone());
     let owned = |context: &mut crate::context::Context<'_>| {
         let state = context.m2m_mut().unwrap();
-        let isd_p = state.isd_p_mut(&Aid::isd_p(STAYS)).unwrap();
+        let isd_p = state.isd_p_mut(&Aid::isd_p(NO_DELETE)).unwrap();
         isd_p.identity =
             Identity { sin: vec![1, 2].into(), sdin: vec![3].into(), provider: vec![4, 5].into() };
         let key = Key { id: 1, kind: KeyKind::Aes, value: TOKEN_KEY.into() };
         isd_p.key_sets.push(KeySet { version: 0x70, keys: vec![key], counter: 0 });
         state.key_sets.push(KeySet::of_three(0x05, [[5; 16], [6; 16], [7; 16]], 0));
     };
-    bench.card.commit(owned).unwrap();
-    oce::personalised(&mut bench, NEW);
+    testbed.card.commit(owned).unwrap();
+    oce::personalised(&mut testbed, NEW);
     memory.load().unwrap()
 });
 
@@ -172,34 +175,34 @@ const ROWS: &[Row] = &[
         answer: "9000",
         again: &["6985"],
         act: |reader| {
-            let answer = reader.es5(store_data(&naming("3A03", FREE)))?;
+            let answer = reader.es5(store_data(&naming("3A03", NO_RULES)))?;
             reader.reset()?;
             Some(answer)
         },
     },
     Row {
         function: Group(0x3A04),
-        name: "DisableProfile, of a profile that was enabled and confirmed, then a reset",
+        name: "DisableProfile of an enabled and confirmed profile, then a reset",
         writes: 5,
         answer: "9000",
         again: &["6985"],
         act: |reader| {
-            reader.es5(store_data(&naming("3A03", FREE)))?;
+            reader.es5(store_data(&naming("3A03", NO_RULES)))?;
             reader.reset()?;
             reader.es5(confirmation(1))?;
-            let answer = reader.es5(store_data(&naming("3A04", FREE)))?;
+            let answer = reader.es5(store_data(&naming("3A04", NO_RULES)))?;
             reader.reset()?;
             Some(answer)
         },
     },
     Row {
         function: Group(0x3A08),
-        name: "HandleNotificationConfirmation, after which a profile goes",
+        name: "HandleNotificationConfirmation with the deletion of a profile",
         writes: 6,
         answer: "80124F10A0000005591010FFFFFFFF89000014009000",
         again: &["9000"],
         act: |reader| {
-            for (number, sequence_number) in [(GOES, 1), (FREE, 2)] {
+            for (number, sequence_number) in [(DELETE_ON_DISABLE, 1), (NO_RULES, 2)] {
                 reader.es5(store_data(&naming("3A03", number)))?;
                 reader.reset()?;
                 let answer = reader.es5(confirmation(sequence_number))?;
@@ -216,7 +219,7 @@ const ROWS: &[Row] = &[
         writes: 1,
         answer: "9000",
         again: &[],
-        act: |reader| reader.es5(store_data(&naming("3A05", FREE))),
+        act: |reader| reader.es5(store_data(&naming("3A05", NO_RULES))),
     },
     Row {
         function: Group(0x3A09),
@@ -224,7 +227,7 @@ const ROWS: &[Row] = &[
         writes: 1,
         answer: "9000",
         again: &[],
-        act: |reader| reader.es5(store_data(&naming("3A09", GOES))),
+        act: |reader| reader.es5(store_data(&naming("3A09", DELETE_ON_DISABLE))),
     },
     Row {
         function: Apdu(0xE4, 0x00, 0x40),
@@ -232,11 +235,11 @@ const ROWS: &[Row] = &[
         writes: 1,
         answer: "9000",
         again: &["6A88"],
-        act: |reader| reader.es5(format!("80E40040124F10{}", aid(FREE))),
+        act: |reader| reader.es5(format!("80E40040124F10{}", aid(NO_RULES))),
     },
     Row {
         function: Apdu(0xE4, 0x00, 0x40),
-        name: "DeleteProfile, of an ISD-P without one",
+        name: "DeleteProfile of an ISD-P without a profile",
         writes: 1,
         answer: "9000",
         again: &["6A88"],
@@ -277,7 +280,7 @@ const ROWS: &[Row] = &[
         again: &[],
         act: |reader| reader.es5("80E400000AF203010103F203400102".to_owned()),
     },
-    // The challenge is kept for the second script, and goes with it.
+    // The challenge is stored for the second script and deleted with it.
     Row {
         function: Group(0x3A01),
         name: "EstablishISDRKeySet",
@@ -296,7 +299,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         function: Group(0x3A02),
-        name: "EstablishISDPKeySet, in a chain that a reset ends",
+        name: "EstablishISDPKeySet in a chain that a reset ends",
         writes: 1,
         answer: "9000",
         again: &[],
@@ -305,7 +308,7 @@ const ROWS: &[Row] = &[
             reader.establish(&Plan { chaining, version: 0x31, ..Plan::for_isd_p(NEW) }, false)
         },
     },
-    // The sequence counter, then the parameters.
+    // Writes the sequence counter, then the parameters.
     Row {
         function: IsdP,
         name: "UpdateConnectivityParameters",
@@ -333,7 +336,7 @@ const ROWS: &[Row] = &[
             reader.over_scp03([0x84, 0xD8, 0x00, 0x01], &format!("70881110{wrapped}00"))
         },
     },
-    // The sequence counter, then the profile.
+    // Writes the sequence counter, then the profile.
     Row {
         function: IsdP,
         name: "DownloadAndInstallation",
@@ -355,36 +358,37 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// Every profile is whole, at most one is enabled, the memory adds up, and what an audit tells is so.
-fn is_whole(cells: &Cells, what: &str) {
-    let mut bench = Bench::with(|_| {}, RamMemory::of(cells.clone()));
-    let isd_ps: Vec<Aid> = bench.state().isd_ps.iter().map(|isd_p| isd_p.aid.clone()).collect();
-    let states: Vec<_> = isd_ps.iter().map(|aid| bench.card.persistent.life_cycle(aid).unwrap()).collect();
+/// Asserts that every profile is complete, one is enabled, and the audit reports the correct free
+/// memory.
+fn assert_consistent(cells: &Cells, what: &str) {
+    let mut testbed = Testbed::with(|_| {}, RamMemory::of(cells.clone()));
+    let isd_ps: Vec<Aid> = testbed.state().isd_ps.iter().map(|isd_p| isd_p.aid.clone()).collect();
+    let states: Vec<_> = isd_ps.iter().map(|aid| testbed.card.persistent.life_cycle(aid).unwrap()).collect();
     assert_eq!(states.iter().filter(|state| **state == LifeCycle::Enabled).count(), 1, "{what}");
-    let fallback = bench.state().fallback.clone().unwrap();
-    assert!(bench.card.persistent.profile(&fallback).is_some(), "{what}");
-    for profile in bench.card.persistent.profiles.clone() {
+    let fallback = testbed.state().fallback.clone().unwrap();
+    assert!(testbed.card.persistent.profile(&fallback).is_some(), "{what}");
+    for profile in testbed.card.persistent.profiles.clone() {
         assert!(isd_ps.contains(&profile.isd_p), "{what}: a profile without an ISD-P");
         let files = &profile.content.files;
         for (index, file) in files.all() {
             assert_eq!(files.content(index).is_none(), file.kind.is_directory(), "{what}: {}", file.fid);
         }
     }
-    let free = bench.card.description.memory_size - bench.card.persistent.memory_used();
-    assert!(bench.es5("80CAFF2100").contains(&format!("8204{free:08X}")), "{what}");
-    assert_eq!(bench.terminal("00A4000C022FE2"), "9000", "{what}");
-    // It can be told to change profiles, and does.
+    let free = testbed.card.description.memory_size - testbed.card.persistent.memory_used();
+    assert!(testbed.es5("80CAFF2100").contains(&format!("8204{free:08X}")), "{what}");
+    assert_eq!(testbed.terminal("00A4000C022FE2"), "9000", "{what}");
+    // A profile switch succeeds.
     let other = isd_ps.iter().zip(&states).find(|(_, state)| **state == LifeCycle::Disabled).unwrap().0;
-    let is_unconfirmed = bench.card.commit(|context| crate::m2m::notification::is_unconfirmed(context));
+    let is_unconfirmed = testbed.card.commit(|context| crate::m2m::notification::is_unconfirmed(context));
     if !is_unconfirmed.unwrap() {
-        assert_eq!(bench.store(&format!("3A03124F10{other}")), "9000", "{what}");
-        bench.card.reset();
-        assert_eq!(bench.card.persistent.enabled.as_ref(), Some(other), "{what}");
+        assert_eq!(testbed.store(&format!("3A03124F10{other}")), "9000", "{what}");
+        testbed.card.reset();
+        assert_eq!(testbed.card.persistent.enabled.as_ref(), Some(other), "{what}");
     }
 }
 
 #[test]
-fn every_function_is_whole_after_every_cut() {
+fn every_function_is_atomic_after_every_power_cut() {
     for row in ROWS {
         let whole = CutMemory::whole(START.clone());
         let mut reader = Reader::new(whole.clone());
@@ -420,7 +424,7 @@ fn every_function_is_whole_after_every_cut() {
         }
         for (write, cells) in states.iter().enumerate() {
             let what = format!("{} after {write} writes", row.name);
-            is_whole(cells, &what);
+            assert_consistent(cells, &what);
             let mut reader = Reader::new(RamMemory::of(cells.clone()));
             let again = (row.act)(&mut reader).unwrap();
             assert!(again == row.answer || row.again.contains(&again.as_str()), "{what}, again: {again}");
@@ -428,17 +432,18 @@ fn every_function_is_whole_after_every_cut() {
     }
 }
 
-/// What only asks, or begins what a reset ends: INSTALL for personalization, GET STATUS, GET DATA.
+/// Functions that only read, or whose state a reset clears: INSTALL for personalization, GET
+/// STATUS, GET DATA.
 const EXISTING: &[Function] =
     &[Apdu(0xE6, 0x20, 0x00), Apdu(0xF2, 0x40, 0x02), Apdu(0xF2, 0x40, 0x03), Apdu(0xCA, 0x00, 0x5A)];
 
-/// A function without a row is noticed: what the ISD-R does not call unknown must be in the table.
+/// Every function that the ISD-R supports must be in the table.
 #[test]
-fn every_function_has_its_row() {
+fn every_function_is_in_the_table() {
     let known: Vec<Function> = ROWS.iter().map(|row| row.function).chain(EXISTING.iter().copied()).collect();
-    let mut bench = Bench::with(|_| {}, RamMemory::of(START.clone()));
+    let mut testbed = Testbed::with(|_| {}, RamMemory::of(START.clone()));
     for ins in 0..=0xFF_u8 {
-        let answer = bench.es5(&format!("80{ins:02X}0000"));
+        let answer = testbed.es5(&format!("80{ins:02X}0000"));
         let is_known =
             known.iter().any(|function| matches!(function, Apdu(known, ..) if *known == ins) || ins == 0xE2);
         assert_eq!(answer != "6D00", is_known, "INS {ins:02X}: {answer}");
@@ -446,7 +451,7 @@ fn every_function_has_its_row() {
     for (ins, parameters) in [(0xE4, [0x00, 0x40]), (0xE6, [0x00, 0x00])] {
         for p1 in 0..=0xFF_u8 {
             for p2 in parameters {
-                let answer = bench.es5(&format!("80{ins:02X}{p1:02X}{p2:02X}00"));
+                let answer = testbed.es5(&format!("80{ins:02X}{p1:02X}{p2:02X}00"));
                 assert_eq!(
                     answer != "6A86",
                     known.contains(&Apdu(ins, p1, p2)),
@@ -456,13 +461,13 @@ fn every_function_has_its_row() {
         }
     }
     for group in 0..=0xFFFF_u16 {
-        let answer = bench.es5(&format!("80E2880003{group:04X}00"));
+        let answer = testbed.es5(&format!("80E2880003{group:04X}00"));
         assert_eq!(answer != "6A88", known.contains(&Group(group)), "{group:04X}: {answer}");
     }
 }
 
 #[test]
-fn what_is_refused_or_only_asked_writes_nothing() {
+fn refused_and_reading_commands_write_nothing() {
     let memory = CutMemory::whole(START.clone());
     let mut reader = Reader::new(memory.clone());
     for apdu in ["80F24002024F0000", "80CAFF2100", "80CABF30045C027F2100", "80E40040124F10", "80A40400"] {
@@ -472,10 +477,10 @@ fn what_is_refused_or_only_asked_writes_nothing() {
     reader.apdus(ISD_R, Some(Chaining::First), &Plan::for_isd_p(NEW).first()).unwrap();
     reader.reset().unwrap();
     assert_eq!(memory.writes(), 0);
-    // A memory that cannot be written: nothing is said, and nothing has changed.
+    // If the memory cannot be written, there is no response and no change.
     let memory = CutMemory::new(START.clone(), 0, false);
     let mut reader = Reader::new(memory.clone());
-    let before = reader.bench.memory();
+    let before = reader.testbed.memory();
     assert_eq!(reader.es5(create_isd_p(&aid(NEW + 1), None)), None);
-    assert!(reader.bench.memory() == before && memory.cells() == *START);
+    assert!(reader.testbed.memory() == before && memory.cells() == *START);
 }

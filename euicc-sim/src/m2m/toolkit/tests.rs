@@ -1,11 +1,11 @@
-//! What the card does by itself, with a terminal in the test that does what it is told, or does not.
+//! Tests of the toolkit application with a scripted terminal.
 
 mod device;
 mod hostile;
 mod https;
 mod https_link;
 mod notifications;
-mod phone;
 mod power_cuts;
 mod sessions;
 mod short_messages;
+mod terminal;

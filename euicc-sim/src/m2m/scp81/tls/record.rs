@@ -1,4 +1,4 @@
-//! Records and their protection: RFC 5246 section 6, RFC 5288 (GCM), RFC 5487 (the suites).
+//! The TLS record layer: RFC 5246 section 6, RFC 5288 (GCM), RFC 5487 (cipher suites).
 
 use aes::Aes128;
 use aes::cipher::block_padding::NoPadding;
@@ -14,9 +14,9 @@ use super::{Alert, KEY};
 /// TLS 1.2.
 pub(super) const VERSION: [u8; 2] = [3, 3];
 
-/// What may follow a record's header: 2^14 octets and what protection adds.
+/// Maximum length of a protected fragment: 2^14 octets and the overhead of the protection.
 const MAX_PROTECTED: usize = (1 << 14) + 2048;
-/// What is in a record.
+/// Maximum length of the contents of a record.
 const MAX_PLAIN: usize = 1 << 14;
 const BLOCK: usize = 16;
 const MAC: usize = 32;
@@ -39,7 +39,7 @@ impl ContentType {
     }
 }
 
-/// The suites of SGP.02 section 2.4.4.
+/// The cipher suites of SGP.02 section 2.4.4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Suite {
     /// TLS_PSK_WITH_AES_128_GCM_SHA256.
@@ -48,7 +48,7 @@ pub(super) enum Suite {
     Cbc = 0x00AE,
 }
 
-/// One direction, from the keys on.
+/// The record protection of one direction.
 #[derive(Clone)]
 pub(super) struct Protection {
     keys: Keys,
@@ -61,7 +61,7 @@ enum Keys {
     Cbc { key: Secret<[u8; KEY]>, mac: Secret<[u8; MAC]>, seed: Secret<[u8; 32]> },
 }
 
-/// Keys of both directions: the client's, then the server's.
+/// Derives the keys of both directions: client first, then server.
 pub(super) fn protections(
     suite: Suite,
     block: &mut &[u8],
@@ -93,7 +93,7 @@ pub(super) fn protections(
     })
 }
 
-/// How many octets of key material a suite takes.
+/// Length of the key block of a suite in octets.
 pub(super) const fn key_block(suite: Suite) -> usize {
     match suite {
         Suite::Gcm => 2 * (KEY + 4),
@@ -101,14 +101,14 @@ pub(super) const fn key_block(suite: Suite) -> usize {
     }
 }
 
-/// A record, as it came.
+/// A received record.
 pub(super) struct Record {
     pub(super) content_type: ContentType,
     fragment: Vec<u8>,
 }
 
 impl Record {
-    /// The first record of what came, once it is whole.
+    /// Removes the first complete record from the received octets.
     pub(super) fn cut(received: &mut Vec<u8>) -> Result<Option<Self>, Alert> {
         let [kind, major, minor, high, low, rest @ ..] = received.as_slice() else { return Ok(None) };
         let content_type = ContentType::of(*kind).ok_or(Alert::UNEXPECTED_MESSAGE)?;
@@ -124,7 +124,7 @@ impl Record {
         Ok(Some(Self { content_type, fragment }))
     }
 
-    /// Its contents.
+    /// Verifies and decrypts the contents.
     pub(super) fn open(self, protection: Option<&mut Protection>) -> Result<Vec<u8>, Alert> {
         let plain = match protection {
             None => self.fragment,
@@ -136,7 +136,7 @@ impl Record {
 
 const HEADER: usize = 5;
 
-/// A record to go out.
+/// Builds a record to send.
 pub(super) fn record(
     content_type: ContentType,
     plain: &[u8],
@@ -156,7 +156,7 @@ fn header(content_type: ContentType, length: usize) -> [u8; HEADER] {
 }
 
 impl Protection {
-    /// The number of this record.
+    /// Returns the sequence number of this record and increments the counter.
     fn count(&mut self) -> [u8; 8] {
         let number = self.sequence_number;
         self.sequence_number = number.wrapping_add(1);
@@ -170,7 +170,7 @@ impl Protection {
             Keys::Gcm { key, salt } => {
                 let nonce = nonce(salt, number);
                 let cipher = <Aes128Gcm as KeyInit>::new(key.expose().into());
-                // It fails only for contents of gigabytes.
+                // The encryption fails only for contents of gigabytes.
                 let sealed = cipher.encrypt(&nonce.into(), Payload { msg: plain, aad: &additional });
                 [number.as_slice(), &sealed.unwrap_or_default()].concat()
             }
@@ -208,7 +208,7 @@ impl Protection {
                 cbc::Decryptor::<Aes128>::new(key.expose().into(), iv.into())
                     .decrypt_padded::<NoPadding>(&mut plain)
                     .map_err(|_| Alert::BAD_RECORD_MAC)?;
-                // All that can be wrong has one answer (section 6.2.3.2).
+                // All errors get the same alert (section 6.2.3.2).
                 let padding = usize::from(*plain.last().ok_or(Alert::BAD_RECORD_MAC)?);
                 let length = plain.len().checked_sub(padding + 1 + MAC).ok_or(Alert::BAD_RECORD_MAC)?;
                 let (contents, rest) = plain.split_at_checked(length).ok_or(Alert::BAD_RECORD_MAC)?;
@@ -225,7 +225,7 @@ impl Protection {
     }
 }
 
-/// What is authenticated beside the contents.
+/// The additional authenticated data.
 fn additional(number: [u8; 8], content_type: ContentType, length: usize) -> Vec<u8> {
     [number.as_slice(), &header(content_type, length)].concat()
 }
@@ -238,7 +238,7 @@ fn nonce(salt: &Secret<[u8; 4]>, number: [u8; EXPLICIT_NONCE]) -> [u8; 12] {
     nonce
 }
 
-/// Not to be foreseen by who does not have the seed.
+/// An initialisation vector that is unpredictable without the seed.
 fn initialisation_vector(seed: &[u8; 32], number: [u8; 8]) -> [u8; BLOCK] {
     let derived: [u8; 32] = checksum(seed, &number, &[]);
     let mut vector = [0; BLOCK];

@@ -1,4 +1,4 @@
-//! Against OpenSSL, whose end runs over memory.
+//! Tests against an OpenSSL server over memory buffers.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ pub(in crate::m2m) const PSK: [u8; 16] = [0x40; 16];
 const GCM: &str = "PSK-AES128-GCM-SHA256";
 const CBC: &str = "PSK-AES128-CBC-SHA256";
 
-/// What is on its way to the server, and back.
+/// The buffers between client and server.
 #[derive(Debug, Default)]
 struct Pipe {
     incoming: VecDeque<u8>,
@@ -42,10 +42,10 @@ impl Write for Pipe {
     }
 }
 
-/// OpenSSL as a server.
+/// An OpenSSL server.
 pub(in crate::m2m) struct Server {
     state: Option<ServerState>,
-    heard: Vec<u8>,
+    received: Vec<u8>,
     pub(in crate::m2m) is_closed: bool,
 }
 
@@ -73,12 +73,12 @@ impl Server {
         let ssl = Ssl::new(&context.build()).unwrap();
         let state = match ssl.accept(Pipe::default()) {
             Err(HandshakeError::WouldBlock(middle)) => ServerState::Handshake(middle),
-            _ => panic!("it cannot have begun"),
+            _ => panic!("the server must wait for the ClientHello"),
         };
-        Self { state: Some(state), heard: Vec::new(), is_closed: false }
+        Self { state: Some(state), received: Vec::new(), is_closed: false }
     }
 
-    /// Octets from the card in, octets for the card out.
+    /// Passes octets from the card to the server and returns those for the card.
     pub(in crate::m2m) fn exchange(&mut self, octets: &[u8]) -> Vec<u8> {
         let state = match self.state.take().unwrap() {
             ServerState::Handshake(mut middle) => {
@@ -108,7 +108,7 @@ impl Server {
         let mut buffer = [0; 4096];
         loop {
             match stream.ssl_read(&mut buffer) {
-                Ok(octets) => self.heard.extend_from_slice(&buffer[..octets]),
+                Ok(octets) => self.received.extend_from_slice(&buffer[..octets]),
                 Err(error) if error.code() == ErrorCode::ZERO_RETURN => {
                     self.is_closed = true;
                     return;
@@ -126,8 +126,8 @@ impl Server {
         }
     }
 
-    /// Says something to the card.
-    pub(in crate::m2m) fn say(&mut self, octets: &[u8]) -> Vec<u8> {
+    /// Sends data to the card and returns the octets.
+    pub(in crate::m2m) fn send(&mut self, octets: &[u8]) -> Vec<u8> {
         let Some(ServerState::Connected(stream)) = &mut self.state else { panic!("not connected") };
         stream.write_all(octets).unwrap();
         self.output()
@@ -139,9 +139,9 @@ impl Server {
         self.output()
     }
 
-    /// What the card has said.
-    pub(in crate::m2m) fn take_heard(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.heard)
+    /// Takes the data that the card has sent.
+    pub(in crate::m2m) fn take_received(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.received)
     }
 
     fn is_connected(&self) -> bool {
@@ -154,7 +154,7 @@ fn client() -> Client {
     Client::new(IDENTITY.as_bytes(), &PSK, random)
 }
 
-/// Lets both talk until neither has anything to say.
+/// Exchanges octets until both sides are idle.
 fn settle(client: &mut Client, server: &mut Server) -> Result<(), TlsError> {
     loop {
         let octets = client.take_output();
@@ -176,9 +176,9 @@ fn both_suites_connect_to_openssl() {
             let text: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             client.send(&text);
             settle(&mut client, &mut server).unwrap();
-            assert_eq!(server.take_heard(), text);
-            let answer = server.say(&text);
-            // However it is cut.
+            assert_eq!(server.take_received(), text);
+            let answer = server.send(&text);
+            // The result does not depend on the segmentation.
             for piece in answer.chunks(7) {
                 client.receive(piece).unwrap();
             }
@@ -194,10 +194,10 @@ fn both_suites_connect_to_openssl() {
 }
 
 #[test]
-fn the_server_prefers_and_records_are_as_short_as_the_card_asks() {
+fn records_have_the_fragment_length_that_the_card_requested() {
     let (mut client, mut server) = (client(), Server::new(&format!("{GCM}:{CBC}"), IDENTITY, &PSK));
     settle(&mut client, &mut server).unwrap();
-    let answer = server.say(&[0x5A; 4000]);
+    let answer = server.send(&[0x5A; 4000]);
     let mut records = answer.as_slice();
     while let [_, _, _, high, low, rest @ ..] = records {
         let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -207,39 +207,39 @@ fn the_server_prefers_and_records_are_as_short_as_the_card_asks() {
 }
 
 #[test]
-fn a_server_with_another_key_is_found_out() {
+fn a_server_with_another_key_is_refused() {
     for suite in [GCM, CBC] {
         let (mut client, mut server) = (client(), Server::new(suite, IDENTITY, &[0x41; 16]));
         let end = settle(&mut client, &mut server);
-        assert!(matches!(end, Err(TlsError::Told(_) | TlsError::Refused(_))), "{end:?}");
+        assert!(matches!(end, Err(TlsError::PeerAlert(_) | TlsError::Refused(_))), "{end:?}");
         assert!(!client.is_connected() && !server.is_connected());
-        let (mut client, mut server) = (self::client(), Server::new(suite, "somebody", &PSK));
+        let (mut client, mut server) = (self::client(), Server::new(suite, "another identity", &PSK));
         assert!(settle(&mut client, &mut server).is_err());
     }
 }
 
 #[test]
-fn what_was_altered_on_the_way_ends_the_connection() {
+fn altered_records_end_the_connection() {
     for suite in [GCM, CBC] {
         let (mut first, mut server) = (client(), Server::new(suite, IDENTITY, &PSK));
         settle(&mut first, &mut server).unwrap();
-        let answer = server.say(b"The quick brown fox jumps over the lazy dog");
+        let answer = server.send(b"The quick brown fox jumps over the lazy dog");
         for at in 5..answer.len() {
             let mut altered = answer.clone();
             altered[at] ^= 1;
             let mut client = first.clone();
             assert_eq!(client.receive(&altered), Err(TlsError::Refused(Alert::BAD_RECORD_MAC)), "{at}");
-            assert!(!client.take_output().is_empty(), "an alert");
-            assert!(client.receive(&answer).is_err(), "nothing more is believed");
+            assert!(!client.take_output().is_empty(), "an alert is expected");
+            assert!(client.receive(&answer).is_err(), "the connection is over");
         }
         let mut twice = first.clone();
         twice.receive(&answer).unwrap();
-        assert!(twice.receive(&answer).is_err(), "replayed");
+        assert!(twice.receive(&answer).is_err(), "the record is replayed");
     }
 }
 
 #[test]
-fn garbage_at_every_octet_of_the_handshake_is_refused_without_a_panic() {
+fn altered_handshake_octets_are_refused_without_a_panic() {
     let mut server = Server::new(CBC, IDENTITY, &PSK);
     let mut begun = client();
     let hello = server.exchange(&begun.take_output());
@@ -249,7 +249,7 @@ fn garbage_at_every_octet_of_the_handshake_is_refused_without_a_panic() {
             altered[at] = value;
             let mut client = client();
             client.take_output();
-            // Some of it is the server's to choose; what counts is that nobody is connected by it.
+            // Some octets can have any value. In no case may the handshake succeed.
             let _ = client.receive(&altered);
             assert!(!client.is_connected());
         }
@@ -261,11 +261,11 @@ fn garbage_at_every_octet_of_the_handshake_is_refused_without_a_panic() {
     }
     assert_eq!(client().receive(&[22, 3, 1, 0, 1, 0]), Err(TlsError::Refused(Alert::PROTOCOL_VERSION)));
     assert_eq!(client().receive(&[22, 3, 3, 0xFF, 0xFF]), Err(TlsError::Refused(Alert::RECORD_OVERFLOW)));
-    assert_eq!(client().receive(&[21, 3, 3, 0, 2, 2, 40]), Err(TlsError::Told(Alert(40))));
+    assert_eq!(client().receive(&[21, 3, 3, 0, 2, 2, 40]), Err(TlsError::PeerAlert(Alert(40))));
 }
 
 #[test]
-fn a_hint_is_passed_over_but_only_one() {
+fn one_identity_hint_is_ignored_and_a_second_is_refused() {
     const HINT: &[u8] = &[22, 3, 3, 0, 8, 12, 0, 0, 4, 0, 2, b'h', b'i'];
     const BAD_HINT: &[u8] = &[22, 3, 3, 0, 8, 12, 0, 0, 4, 0, 3, b'h', b'i'];
     let mut server = Server::new(CBC, IDENTITY, &PSK);
@@ -283,7 +283,7 @@ fn a_hint_is_passed_over_but_only_one() {
 }
 
 #[test]
-fn a_finished_that_proves_another_handshake_is_refused_although_the_keys_are_right() {
+fn a_finished_message_of_another_handshake_is_refused() {
     const HINT: &[u8] = &[22, 3, 3, 0, 8, 12, 0, 0, 4, 0, 2, b'h', b'i'];
     for suite in [GCM, CBC] {
         let mut server = Server::new(suite, IDENTITY, &PSK);
@@ -301,19 +301,19 @@ fn a_finished_that_proves_another_handshake_is_refused_although_the_keys_are_rig
 }
 
 #[test]
-fn records_that_are_too_long_are_refused_before_they_are_whole() {
+fn records_over_the_length_limit_are_refused_before_they_are_complete() {
     let header = |length: u16| [&[22, 3, 3][..], &length.to_be_bytes()].concat();
     assert_eq!(client().receive(&header((1 << 14) + 2048)), Ok(()));
     let refused = Err(TlsError::Refused(Alert::RECORD_OVERFLOW));
     assert_eq!(client().receive(&header((1 << 14) + 2049)), refused);
-    // Unprotected, it has to be shorter yet.
+    // The limit for unprotected records is lower.
     let length = (1 << 14) + 1;
     assert_eq!(client().receive(&[header(length), vec![0; usize::from(length)]].concat()), refused);
 }
 
-/// The vector for P_SHA256 that was put together on the TLS working group's list.
+/// The P_SHA256 test vector from the mailing list of the TLS working group.
 #[test]
-fn the_prf_agrees_with_the_vector_of_the_working_group() {
+fn the_prf_matches_the_vector_of_the_working_group() {
     let secret = hex::decode("9bbe436ba940f017b17652849a71db35").unwrap();
     let seed = hex::decode("a0ba9f936cda311827a6f796ffd5198c").unwrap();
     let mut out = [0; 100];

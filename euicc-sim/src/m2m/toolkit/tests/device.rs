@@ -1,4 +1,4 @@
-//! The card in a real device, on networks with a service centre, in time that stands still until somebody waits.
+//! The card in a simulated device, on networks with an SMSC. Time advances only while a test waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use world::{
 };
 
 use super::https_link::{Link, audit, identity, session, trigger};
-use super::phone::{header, notification_of, opened, opened_packet, sealed};
+use super::terminal::{header, notification_of, opened, opened_packet, sealed};
 use crate::m2m::scp81::tls::tests::Server;
-use crate::m2m::tests::bench::{BOOTSTRAP, Bench, FREE, GOES, naming, store_data};
+use crate::m2m::tests::testbed::{BOOTSTRAP, DELETE_ON_DISABLE, NO_RULES, Testbed, naming, store_data};
 use crate::m2m::toolkit::Numbers;
 use device::{Modem, Online, OnlineHandle, OnlineSettings, Teller};
 use network::smsc::Account;
@@ -29,14 +29,14 @@ use network::{Keys, Network, Networks, Smsc, SmscSettings, Subscriber, Subscribe
 
 const SM_SR: &str = "1000";
 
-/// A device in reach of one network, and the SM-SR's account with the service centre.
-struct Field {
+/// A device in a network, and the account of the SM-SR at the SMSC.
+struct Environment {
     networks: Arc<Networks>,
     smsc: Arc<Smsc>,
     hosts: MemoryHosts,
     device: OnlineHandle,
     counter: u64,
-    /// At which number the card is reached.
+    /// The number at which the card is reachable.
     number: PhoneNumber,
     early: VecDeque<ShortMessage>,
 }
@@ -49,8 +49,8 @@ fn msisdn(profile: u16) -> PhoneNumber {
     format!("+4915100000{profile:03}").parse().unwrap()
 }
 
-impl Field {
-    /// The profiles with these numbers have a subscription.
+impl Environment {
+    /// Starts the network with subscriptions for these profiles, and the device.
     fn with(profiles: &[u16], over_sms: bool) -> Self {
         let world =
             World::new(TokioClock::starting(Timestamp(1_795_000_000_000)), SeededDice::from_text("field"));
@@ -66,11 +66,11 @@ impl Field {
         let networks = Arc::new(networks);
         let account =
             Account { name: "sm-sr".into(), password: "x".into(), numbers: vec![SM_SR.parse().unwrap()] };
-        // The one that the profiles' connectivity parameters name.
+        // The service centre of the profiles' connectivity parameters.
         let settings = SmscSettings::new("+33689924111".parse().unwrap(), vec![account]);
         let smsc = Smsc::open(settings, Arc::clone(&networks), RamMemory::default(), world.clone()).unwrap();
         tokio::spawn(Arc::clone(&smsc).run());
-        let bench = Bench::with(
+        let testbed = Testbed::with(
             |description| {
                 let addressing = &mut description.m2m.as_mut().unwrap().addressing;
                 addressing.sms = Octets::from_hex("810100").filter(|_| over_sms);
@@ -79,7 +79,7 @@ impl Field {
             RamMemory::default(),
         );
         let teller = Teller::silent(TokioClock::starting(Timestamp(1_795_000_000_000)));
-        let mut modem = Modem::new(bench.card, Arc::clone(&networks), teller.clone());
+        let mut modem = Modem::new(testbed.card, Arc::clone(&networks), teller.clone());
         modem.set_visible(vec![plmn()]);
         let hosts = MemoryHosts::default();
         let mut device = Online::new(modem, hosts.clone(), OnlineSettings::default(), teller);
@@ -120,10 +120,10 @@ impl Field {
         ScriptResponse::parse(&opened(&self.report().await).data).unwrap()
     }
 
-    /// What the card says next in a report; a message may come before it, on its own way.
+    /// The next delivery report. Messages that arrive before it are kept.
     async fn report(&mut self) -> Vec<u8> {
         loop {
-            match self.hears().await {
+            match self.receive().await {
                 Arrived::Report(_, report) => return report.user_data,
                 Arrived::Message(message) => self.early.push_back(message),
                 other => panic!("{other:?}"),
@@ -131,18 +131,18 @@ impl Field {
         }
     }
 
-    async fn hears(&self) -> Arrived {
+    async fn receive(&self) -> Arrived {
         let account = self.smsc.account("sm-sr");
         let next = account.next().await;
         account.taken(&next.ticket).unwrap();
         next.arrived
     }
 
-    /// The next notification, from whatever number; later the card is reached there.
+    /// The next notification. The card is reachable at its sender number afterwards.
     async fn notification(&mut self) -> DefaultNotification {
         let message = match self.early.pop_front() {
             Some(message) => message,
-            None => match self.hears().await {
+            None => match self.receive().await {
                 Arrived::Message(message) => message,
                 other => panic!("{other:?}"),
             },
@@ -156,8 +156,11 @@ impl Field {
     }
 
     async fn declared(&mut self) {
-        let told = self.notification().await;
-        assert_eq!((told.kind, told.isd_p), (NotificationType::EuiccDeclaration, Aid::isd_p(BOOTSTRAP)));
+        let notification = self.notification().await;
+        assert_eq!(
+            (notification.kind, notification.isd_p),
+            (NotificationType::EuiccDeclaration, Aid::isd_p(BOOTSTRAP))
+        );
         assert_eq!(self.confirm(1).await.last_apdu().unwrap().status.0, 0x9000);
     }
 
@@ -168,84 +171,93 @@ impl Field {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_asked_for_made_told_and_confirmed_over_short_messages() {
-    let mut field = Field::with(&[BOOTSTRAP, FREE], true);
-    field.declared().await;
-    field.enable(FREE).await;
-    let told = field.notification().await;
-    assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeSucceeded, Aid::isd_p(FREE)));
-    assert_eq!(field.number, msisdn(FREE));
-    assert_eq!(field.confirm(2).await.last_apdu().unwrap().status.0, 0x9000);
+async fn a_switch_is_requested_made_notified_and_confirmed_by_short_message() {
+    let mut environment = Environment::with(&[BOOTSTRAP, NO_RULES], true);
+    environment.declared().await;
+    environment.enable(NO_RULES).await;
+    let notification = environment.notification().await;
+    assert_eq!(
+        (notification.kind, notification.isd_p),
+        (NotificationType::ProfileChangeSucceeded, Aid::isd_p(NO_RULES))
+    );
+    assert_eq!(environment.number, msisdn(NO_RULES));
+    assert_eq!(environment.confirm(2).await.last_apdu().unwrap().status.0, 0x9000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_profile_without_a_subscription_is_rolled_back() {
-    let mut field = Field::with(&[BOOTSTRAP, FREE], true);
-    field.declared().await;
+    let mut environment = Environment::with(&[BOOTSTRAP, NO_RULES], true);
+    environment.declared().await;
     let before = Instant::now();
-    field.enable(GOES).await;
-    let told = field.notification().await;
-    assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeFailed, Aid::isd_p(BOOTSTRAP)));
-    assert!(before.elapsed() >= Duration::from_secs(Numbers::STANDARD.attach_seconds));
-    field.confirm(told.sequence_number).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_change_that_the_sm_sr_never_confirms_is_rolled_back() {
-    let mut field = Field::with(&[BOOTSTRAP, FREE], true);
-    field.declared().await;
-    field.enable(FREE).await;
-    let first = field.notification().await;
-    for _ in 1..Numbers::STANDARD.notification_attempts {
-        assert_eq!(field.notification().await, first);
-    }
-    let told = field.notification().await;
-    assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeFailed, Aid::isd_p(BOOTSTRAP)));
-    assert_eq!(field.number, msisdn(BOOTSTRAP));
-    field.confirm(told.sequence_number).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_network_that_is_lost_for_too_long_brings_the_fallback_profile() {
-    let mut field = Field::with(&[BOOTSTRAP, FREE], true);
-    field.declared().await;
-    field.enable(FREE).await;
-    let told = field.notification().await;
-    field.confirm(told.sequence_number).await;
-    field.networks.set_coverage(plmn(), false);
-    tokio::time::sleep(Duration::from_secs(Numbers::STANDARD.loss_seconds + 60)).await;
-    field.networks.set_coverage(plmn(), true);
-    let told = field.notification().await;
+    environment.enable(DELETE_ON_DISABLE).await;
+    let notification = environment.notification().await;
     assert_eq!(
-        (told.kind, told.isd_p),
+        (notification.kind, notification.isd_p),
+        (NotificationType::ProfileChangeFailed, Aid::isd_p(BOOTSTRAP))
+    );
+    assert!(before.elapsed() >= Duration::from_secs(Numbers::STANDARD.attach_seconds));
+    environment.confirm(notification.sequence_number).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unconfirmed_switch_is_rolled_back() {
+    let mut environment = Environment::with(&[BOOTSTRAP, NO_RULES], true);
+    environment.declared().await;
+    environment.enable(NO_RULES).await;
+    let first = environment.notification().await;
+    for _ in 1..Numbers::STANDARD.notification_attempts {
+        assert_eq!(environment.notification().await, first);
+    }
+    let notification = environment.notification().await;
+    assert_eq!(
+        (notification.kind, notification.isd_p),
+        (NotificationType::ProfileChangeFailed, Aid::isd_p(BOOTSTRAP))
+    );
+    assert_eq!(environment.number, msisdn(BOOTSTRAP));
+    environment.confirm(notification.sequence_number).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_card_falls_back_after_a_long_loss_of_the_network() {
+    let mut environment = Environment::with(&[BOOTSTRAP, NO_RULES], true);
+    environment.declared().await;
+    environment.enable(NO_RULES).await;
+    let notification = environment.notification().await;
+    environment.confirm(notification.sequence_number).await;
+    environment.networks.set_coverage(plmn(), false);
+    tokio::time::sleep(Duration::from_secs(Numbers::STANDARD.loss_seconds + 60)).await;
+    environment.networks.set_coverage(plmn(), true);
+    let notification = environment.notification().await;
+    assert_eq!(
+        (notification.kind, notification.isd_p),
         (NotificationType::ProfileChangeAfterFallback, Aid::isd_p(BOOTSTRAP))
     );
-    field.confirm(told.sequence_number).await;
+    environment.confirm(notification.sequence_number).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_delivered_twice_is_carried_out_once() {
-    let mut field = Field::with(&[BOOTSTRAP], true);
-    field.declared().await;
+async fn a_repeated_message_is_executed_once() {
+    let mut environment = Environment::with(&[BOOTSTRAP], true);
+    environment.declared().await;
     let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
-    let packet = field.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script);
-    field.submit(&packet).await;
-    assert_eq!(opened(&field.report().await).status, ResponseStatus::Ok.code());
-    field.submit(&packet).await;
-    assert_eq!(opened(&field.report().await).status, ResponseStatus::CounterLow.code());
+    let packet = environment.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script);
+    environment.submit(&packet).await;
+    assert_eq!(opened(&environment.report().await).status, ResponseStatus::Ok.code());
+    environment.submit(&packet).await;
+    assert_eq!(opened(&environment.report().await).status, ResponseStatus::CounterLow.code());
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_by_submit_comes_in_parts() {
-    let mut field = Field::with(&[BOOTSTRAP], true);
-    field.declared().await;
+async fn a_response_by_submit_is_sent_in_parts() {
+    let mut environment = Environment::with(&[BOOTSTRAP], true);
+    environment.declared().await;
     let apdus = vec![hex::decode("80CAFF2100").unwrap(); 12];
-    field.send(Spi::COMMAND_ANSWERED_BY_SUBMIT, &Script::of_apdus(apdus).to_bytes()).await;
+    environment.send(Spi::COMMAND_ANSWERED_BY_SUBMIT, &Script::of_apdus(apdus).to_bytes()).await;
     let mut reassembler = rsp::ota::sms::Reassembler::default();
     let packet = loop {
-        let Arrived::Message(message) = field.hears().await else { continue };
+        let Arrived::Message(message) = environment.receive().await else { continue };
         let user_data = rsp::ota::sms::UserData::parse(&message.user_data, true).unwrap();
-        let accepted = reassembler.accept(&super::phone::peer(), user_data).unwrap();
+        let accepted = reassembler.accept(&super::terminal::sm_sr_address(), user_data).unwrap();
         if let rsp::ota::sms::Accepted::Whole(PacketKind::Response, packet) = accepted {
             break packet;
         }
@@ -254,9 +266,9 @@ async fn an_answer_by_submit_comes_in_parts() {
     assert_eq!(ScriptResponse::parse(&answer.data).unwrap().apdus().count(), 12);
 }
 
-/// Serves channels until told to stop; the requests that came.
-async fn serve(field: &Field, mut link: Link) -> Link {
-    let mut listener = field.hosts.listen("192.0.2.7:8443");
+/// Serves channels until all replies are sent, and returns the link with the requests.
+async fn run(environment: &Environment, mut link: Link) -> Link {
+    let mut listener = environment.hosts.listen("192.0.2.7:8443");
     while !link.replies.is_empty() {
         let mut stream = listener.accept().await.unwrap();
         link.connected(Server::new("PSK-AES128-CBC-SHA256", &identity(), &[0x41; 16]));
@@ -272,32 +284,32 @@ async fn serve(field: &Field, mut link: Link) -> Link {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trigger_brings_a_session_over_the_devices_channel() {
-    let mut field = Field::with(&[BOOTSTRAP], true);
-    field.declared().await;
-    field.send(Spi::UNANSWERED, &trigger()).await;
-    let link = serve(&field, Link::new([audit(Some("/2")), audit(Some("/3"))])).await;
+async fn a_trigger_starts_a_session_over_the_channel_of_the_device() {
+    let mut environment = Environment::with(&[BOOTSTRAP], true);
+    environment.declared().await;
+    environment.send(Spi::UNANSWERED, &trigger()).await;
+    let link = run(&environment, Link::new([audit(Some("/2")), audit(Some("/3"))])).await;
     let uris: Vec<_> = link.requests.iter().map(|request| request.uri.as_str()).collect();
     assert_eq!(uris[..2], ["/gsma/adminagent", "/2"]);
     assert!(hex::encode_upper(&link.requests[1].response().last_apdu().unwrap().data).starts_with("FF21"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_comes_late_is_reached_by_the_retries() {
-    let mut field = Field::with(&[BOOTSTRAP], true);
-    field.declared().await;
-    field.send(Spi::UNANSWERED, &trigger()).await;
-    // Nobody listens yet.
+async fn retries_reach_a_server_that_starts_late() {
+    let mut environment = Environment::with(&[BOOTSTRAP], true);
+    environment.declared().await;
+    environment.send(Spi::UNANSWERED, &trigger()).await;
+    // The server is not listening yet.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let link = serve(&field, Link::new([audit(Some("/2"))])).await;
+    let link = run(&environment, Link::new([audit(Some("/2"))])).await;
     assert!(link.requests[0].head.contains("X-Admin-Resume"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_sm_sr_is_notified_over_https_where_there_is_no_number_for_messages() {
-    let field = Field::with(&[BOOTSTRAP], false);
-    let link = serve(&field, Link::new([super::https::confirmation(1)])).await;
-    let told = super::https::notified(&link.requests[0]);
-    assert_eq!(told.kind, NotificationType::EuiccDeclaration);
-    field.device.stop();
+async fn notifications_use_https_without_an_sms_address() {
+    let environment = Environment::with(&[BOOTSTRAP], false);
+    let link = run(&environment, Link::new([super::https::confirmation(1)])).await;
+    let notification = super::https::notified(&link.requests[0]);
+    assert_eq!(notification.kind, NotificationType::EuiccDeclaration);
+    environment.device.stop();
 }

@@ -1,5 +1,5 @@
-//! Garbage from the terminal: in every envelope, in every response, in every order. The card does not panic, and obeys its
-//! SM-SR afterwards.
+//! Malformed input from the terminal in envelopes and responses, in any order. The card does not
+//! panic, and processes commands of its SM-SR afterwards.
 
 use crypto::scp80::{Opened, Protection};
 use rsp::ota::cat::{
@@ -12,46 +12,47 @@ use rsp::ota::sms::{PacketKind, Reference, SmsDeliver, segments};
 use world::{Dice, SeededDice};
 
 use super::https_link::{Link, triggered};
-use super::phone::{Phone, opened, opened_packet, peer};
 use super::short_messages::submitted;
+use super::terminal::{TestTerminal, opened, opened_packet, sm_sr_address};
 
-/// The card does what its SM-SR wants and can say so, as it is and after a reset: a card that a reset alone gives its voice
-/// back has been silenced.
-fn is_usable(phone: &mut Phone, what: &str) {
-    phone.behave();
-    obeys(phone, what);
-    is_usable_after_a_reset(phone, what);
+/// Asserts that the card executes scripts of its SM-SR and sends responses, both in its present
+/// state and after a reset. A card that works again only after a reset would count as silenced.
+fn assert_usable(terminal: &mut TestTerminal, what: &str) {
+    terminal.behave();
+    assert_obeys(terminal, what);
+    assert_usable_after_reset(terminal, what);
 }
 
-fn is_usable_after_a_reset(phone: &mut Phone, what: &str) {
-    phone.behave();
-    phone.reset();
-    phone.start();
-    obeys(phone, &format!("{what}, after a reset"));
+fn assert_usable_after_reset(terminal: &mut TestTerminal, what: &str) {
+    terminal.behave();
+    terminal.reset();
+    terminal.start();
+    assert_obeys(terminal, &format!("{what}, after a reset"));
 }
 
-/// Scripts that are carried out: one answered in the report, one by a message that the terminal is asked to send.
-fn obeys(phone: &mut Phone, what: &str) {
+/// Asserts that scripts are executed: one with a response in the delivery report, one with a
+/// response by short message.
+fn assert_obeys(terminal: &mut TestTerminal, what: &str) {
     let script = Script::of_apdus([hex::decode("80CAFF2100").unwrap()]).to_bytes();
     let is_done = |answer: &Opened| {
         assert_eq!(answer.status, ResponseStatus::Ok.code(), "{what}");
         assert_eq!(ScriptResponse::parse(&answer.data).unwrap().apdus().count(), 1, "{what}");
     };
-    is_done(&opened(&phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script)));
-    phone.sent.clear();
-    assert!(phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script).is_empty());
-    assert!(!phone.sent.is_empty(), "{what}: the card does not ask for its answer to be sent");
-    is_done(&opened_packet(&submitted(&phone.sent), Protection::FULL));
+    is_done(&opened(&terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script)));
+    terminal.sent.clear();
+    assert!(terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script).is_empty());
+    assert!(!terminal.sent.is_empty(), "{what}: the card does not send its response");
+    is_done(&opened_packet(&submitted(&terminal.sent), Protection::FULL));
 }
 
-fn envelopes(phone: &mut Phone) -> Vec<Vec<u8>> {
-    let packet = phone.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &[0x81, 0x00]);
+fn envelopes(terminal: &mut TestTerminal) -> Vec<Vec<u8>> {
+    let packet = terminal.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &[0x81, 0x00]);
     let part = segments(&packet, PacketKind::Command, Reference::Short(1)).unwrap().remove(0);
-    let tpdu = SmsDeliver::data_download(peer(), [0x62; 7], part).to_bytes();
+    let tpdu = SmsDeliver::data_download(sm_sr_address(), [0x62; 7], part).to_bytes();
     let status = ChannelStatus { channel: 1, state: ChannelState::Open };
     let dropped = ChannelStatus { channel: 1, state: ChannelState::Dropped };
     [
-        Envelope::SmsPpDownload { service_centre: Some(peer()), tpdu },
+        Envelope::SmsPpDownload { service_centre: Some(sm_sr_address()), tpdu },
         Envelope::TimerExpiration { timer: 1, value: TimerValue::of_seconds(180) },
         Envelope::EventDownload(EventDownload::LocationStatus {
             status: LocationStatus::Normal,
@@ -66,27 +67,27 @@ fn envelopes(phone: &mut Phone) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn garbage_in_every_envelope() {
-    let mut phone = Phone::settled();
-    for envelope in envelopes(&mut phone) {
+fn malformed_envelopes_are_refused() {
+    let mut terminal = TestTerminal::settled();
+    for envelope in envelopes(&mut terminal) {
         for cut in 1..envelope.len() {
-            phone.command(0xC2, &envelope[..cut]);
-            phone.serve();
+            terminal.command(0xC2, &envelope[..cut]);
+            terminal.run();
         }
         for at in 0..envelope.len() {
             for value in [0x00, 0x01, 0x7F, 0x80, 0xFF, envelope[at] ^ 0x01, envelope[at] ^ 0x80] {
                 let mut altered = envelope.clone();
                 altered[at] = value;
-                let (_, status) = phone.command(0xC2, &altered);
+                let (_, status) = terminal.command(0xC2, &altered);
                 assert!(matches!(status, 0x9000 | 0x9100 | 0x6A80 | 0x6A81), "{status:04X}");
-                phone.serve();
+                terminal.run();
             }
         }
-        is_usable(&mut phone, &hex::encode(&envelope));
+        assert_usable(&mut terminal, &hex::encode(&envelope));
     }
 }
 
-/// What a terminal says to a command instead of an answer.
+/// Malformed responses to a proactive command.
 fn garbage(proactive: &Proactive) -> Vec<Vec<u8>> {
     let right = TerminalResponse::performed(proactive, Response::None).to_bytes();
     let all = right.iter().enumerate();
@@ -98,7 +99,7 @@ fn garbage(proactive: &Proactive) -> Vec<Vec<u8>> {
         })
         .collect();
     garbage.extend((1..right.len()).map(|cut| right[..cut].to_vec()));
-    // Performed, with elements that are none of this command's, or cut short, or too long.
+    // A successful result with elements that are unexpected, truncated or too long.
     for element in
         ["B600", "B681FF00", "B701", "B80100", "B802FFFF", "B802010536", "8402FF00", "1401FF", "1300"]
     {
@@ -108,28 +109,28 @@ fn garbage(proactive: &Proactive) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn garbage_in_every_terminal_response_of_a_session() {
+fn malformed_terminal_responses_in_a_session() {
     let mut steps = 0;
     for step in 0..60 {
         for kind in 0.. {
-            let mut phone = Phone::settled();
-            phone.link = Some(Link::new([]));
-            phone.patience = Some(step);
-            phone.packet(Spi::UNANSWERED, &super::https_link::trigger());
-            phone.patience = None;
-            let Some(proactive) = phone.fetch() else { break };
+            let mut terminal = TestTerminal::settled();
+            terminal.link = Some(Link::new([]));
+            terminal.commands_left = Some(step);
+            terminal.packet(Spi::UNANSWERED, &super::https_link::trigger());
+            terminal.commands_left = None;
+            let Some(proactive) = terminal.fetch() else { break };
             let garbage = garbage(&proactive);
             let Some(octets) = garbage.get(kind) else { break };
             steps += usize::from(kind == 0);
-            phone.command(0x14, octets);
-            // What the card wants after it, it gets.
-            phone.is_orderly = false;
-            phone.serve();
+            terminal.command(0x14, octets);
+            // The terminal then executes the further commands of the card.
+            terminal.follows_protocol = false;
+            terminal.run();
             for _ in 0..4 {
-                phone.ring();
+                terminal.expire_timer();
             }
             if kind % 8 == 0 {
-                is_usable(&mut phone, &format!("step {step}: {}", hex::encode(octets)));
+                assert_usable(&mut terminal, &format!("step {step}: {}", hex::encode(octets)));
             }
         }
     }
@@ -137,42 +138,42 @@ fn garbage_in_every_terminal_response_of_a_session() {
 }
 
 #[test]
-fn garbage_in_every_terminal_response_of_the_beginning() {
+fn malformed_terminal_responses_after_terminal_profile() {
     for step in 0..8 {
-        let mut phone = Phone::new(crate::m2m::tests::bench::Bench::new());
-        phone.patience = Some(step);
-        phone.start();
-        phone.patience = None;
-        phone.status();
+        let mut terminal = TestTerminal::new(crate::m2m::tests::testbed::Testbed::new());
+        terminal.commands_left = Some(step);
+        terminal.start();
+        terminal.commands_left = None;
+        terminal.status();
         for _ in 0..3 {
-            if let Some(proactive) = phone.fetch() {
+            if let Some(proactive) = terminal.fetch() {
                 for octets in garbage(&proactive) {
-                    phone.command(0x14, &octets);
+                    terminal.command(0x14, &octets);
                 }
             }
-            phone.status();
+            terminal.status();
         }
-        is_usable(&mut phone, &format!("step {step}"));
+        assert_usable(&mut terminal, &format!("step {step}"));
     }
 }
 
 #[test]
-fn responses_that_nobody_asked_for_and_fetches_of_nothing() {
-    let mut phone = Phone::settled();
-    assert_eq!(phone.command(0x14, &[0x81, 3, 2, 3, 0, 0x82, 2, 0x82, 0x81, 0x83, 1, 0]).1, 0x6985);
-    assert_eq!(phone.bench.terminal("8012000000"), "6985");
-    phone.link = Some(Link::new([]));
-    phone.patience = Some(0);
-    phone.packet(Spi::UNANSWERED, &super::https_link::trigger());
-    phone.patience = None;
-    assert!(phone.fetch().is_some());
-    assert_eq!(phone.bench.terminal("8012000000"), "6985");
-    is_usable(&mut phone, "fetched twice");
+fn unexpected_terminal_response_and_fetch_are_refused() {
+    let mut terminal = TestTerminal::settled();
+    assert_eq!(terminal.command(0x14, &[0x81, 3, 2, 3, 0, 0x82, 2, 0x82, 0x81, 0x83, 1, 0]).1, 0x6985);
+    assert_eq!(terminal.testbed.terminal("8012000000"), "6985");
+    terminal.link = Some(Link::new([]));
+    terminal.commands_left = Some(0);
+    terminal.packet(Spi::UNANSWERED, &super::https_link::trigger());
+    terminal.commands_left = None;
+    assert!(terminal.fetch().is_some());
+    assert_eq!(terminal.testbed.terminal("8012000000"), "6985");
+    assert_usable(&mut terminal, "fetched twice");
 }
 
 #[test]
-fn whatever_a_terminal_does_in_whatever_order() {
-    const SEED: &str = "a terminal that does what it likes";
+fn random_terminal_behaviour() {
+    const SEED: &str = "random terminal";
     let dice = SeededDice::from_text(SEED);
     let random = |limit: usize| {
         let mut octets = [0; 4];
@@ -180,48 +181,49 @@ fn whatever_a_terminal_does_in_whatever_order() {
         usize::try_from(u32::from_be_bytes(octets)).unwrap() % limit
     };
     for round in 0..20 {
-        let mut phone = triggered([]);
-        phone.is_orderly = false;
-        let envelopes = envelopes(&mut phone);
+        let mut terminal = triggered([]);
+        terminal.follows_protocol = false;
+        let envelopes = envelopes(&mut terminal);
         for _ in 0..200 {
             match random(8) {
-                0 => phone.status(),
+                0 => terminal.status(),
                 1 => {
-                    phone.fetch();
+                    terminal.fetch();
                 }
                 2 => {
-                    if let Some(proactive) = phone.fetch() {
+                    if let Some(proactive) = terminal.fetch() {
                         let garbage = garbage(&proactive);
-                        phone.command(0x14, &garbage[random(garbage.len())]);
+                        terminal.command(0x14, &garbage[random(garbage.len())]);
                     }
                 }
                 3 => {
                     let mut octets = vec![0; 1 + random(60)];
                     dice.fill(&mut octets);
-                    // A terminal whose profile is garbage has said that it can do anything, or nothing.
-                    let can_begin_anew = round % 2 == 1;
-                    phone.command([0xC2, 0x14, 0x10][random(if can_begin_anew { 3 } else { 2 })], &octets);
+                    // A random terminal profile can announce any set of facilities.
+                    let can_send_profile = round % 2 == 1;
+                    terminal
+                        .command([0xC2, 0x14, 0x10][random(if can_send_profile { 3 } else { 2 })], &octets);
                 }
                 4 => {
-                    phone.ring();
+                    terminal.expire_timer();
                 }
                 5 => {
                     let mut octets = envelopes[random(envelopes.len())].clone();
                     let at = random(octets.len());
                     octets[at] = u8::try_from(random(256)).unwrap();
-                    phone.command(0xC2, &octets);
+                    terminal.command(0xC2, &octets);
                 }
-                6 => phone.told_of_network(
+                6 => terminal.report_network(
                     [LocationStatus::Normal, LocationStatus::Limited, LocationStatus::None][random(3)],
                 ),
-                _ => phone.packet_of_nothing(),
+                _ => terminal.packet_of_nothing(),
             }
         }
         let what = format!("seed {SEED:?}, round {round}");
         if round % 2 == 1 {
-            is_usable_after_a_reset(&mut phone, &what);
+            assert_usable_after_reset(&mut terminal, &what);
         } else {
-            is_usable(&mut phone, &what);
+            assert_usable(&mut terminal, &what);
         }
     }
 }

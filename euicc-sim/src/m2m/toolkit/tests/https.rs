@@ -1,4 +1,4 @@
-//! The administration agent, over a channel whose other end is OpenSSL and an SM-SR in the test.
+//! Tests of the administration agent with an OpenSSL server and a scripted SM-SR.
 
 use profile::Octets;
 use rsp::ids::Aid;
@@ -9,21 +9,23 @@ use rsp::ota::secured_packet::{CommandHeader, Spi, Tar};
 use rsp::ota::trigger::{HttpParameters, SecurityParameters, SessionParameters, SessionTrigger};
 use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 
-use super::phone::{Phone, header, opened_of, sealed, without};
-use crate::m2m::state::LifeCycle;
-use crate::m2m::tests::bench::{BOOTSTRAP, Bench, FREE, GOES, SCP80, SCP81, aid, naming, store_data};
+use super::terminal::{TestTerminal, header, opened_of, sealed, without};
+use crate::m2m::tests::testbed::{
+    BOOTSTRAP, DELETE_ON_DISABLE, NO_RULES, SCP80, SCP81, Testbed, aid, naming, store_data,
+};
 use crate::m2m::toolkit::Numbers;
+use crate::state::m2m::LifeCycle;
 
 const RESOURCES: &str = "80CAFF2100";
 
 use super::https_link::*;
 #[test]
 fn a_session_runs_scripts_until_204() {
-    let phone = triggered([audit(Some("/2")), audit(Some("/3?x=y")), Reply::End]);
-    let requests = &link(&phone).requests;
+    let terminal = triggered([audit(Some("/2")), audit(Some("/3?x=y")), Reply::End]);
+    let requests = &link(&terminal).requests;
     let uris: Vec<_> = requests.iter().map(|request| request.uri.as_str()).collect();
     assert_eq!(uris, ["/gsma/adminagent", "/2", "/3?x=y"]);
-    let eid = phone.bench.card.eid();
+    let eid = terminal.testbed.card.eid();
     let from = format!("X-Admin-From: //se-id/eid/{eid};//aa-id/aid/A000000559/1010FFFFFFFF8900000100");
     for request in requests {
         for field in ["Host: sm-sr.example", "X-Admin-Protocol: globalplatform-remote-admin/1.0", &from] {
@@ -38,48 +40,49 @@ fn a_session_runs_scripts_until_204() {
         assert_eq!(response.form, Form::Indefinite);
         assert!(hex::encode_upper(&response.last_apdu().unwrap().data).starts_with("FF21"));
     }
-    let opened = &link(&phone).opened;
+    let opened = &link(&terminal).opened;
     assert_eq!(opened[0].parameters, session().connection.unwrap());
-    assert_eq!((opened.len(), link(&phone).closed), (1, 1));
-    assert!(is_over(&phone) && phone.timers.is_empty());
+    assert_eq!((opened.len(), link(&terminal).closed), (1, 1));
+    assert!(is_over(&terminal) && terminal.timers.is_empty());
 }
 
 #[test]
-fn a_server_that_has_nothing_is_asked_once_more_and_then_in_another_session() {
+fn the_session_is_interrupted_after_two_replies_without_a_script() {
     let nothing =
         |uri: &str| Reply::Commands { target: None, next_uri: Some(uri.to_owned()), script: Vec::new() };
-    let phone = triggered([nothing("/2"), nothing("/3"), nothing("/4"), nothing("/5"), nothing("/6")]);
-    let uris: Vec<_> = link(&phone).requests.iter().map(|request| request.uri.clone()).collect();
+    let terminal = triggered([nothing("/2"), nothing("/3"), nothing("/4"), nothing("/5"), nothing("/6")]);
+    let uris: Vec<_> = link(&terminal).requests.iter().map(|request| request.uri.clone()).collect();
     assert_eq!(uris, ["/gsma/adminagent", "/2"]);
-    assert_eq!(link(&phone).closed, 1);
-    assert!(!is_over(&phone) && !phone.timers.is_empty(), "it is tried again later");
-    // What comes between makes it anew.
-    let phone = triggered([nothing("/2"), audit(Some("/3")), nothing("/4"), audit(Some("/5")), Reply::End]);
-    assert_eq!(link(&phone).requests.len(), 5);
-    assert!(is_over(&phone));
+    assert_eq!(link(&terminal).closed, 1);
+    assert!(!is_over(&terminal) && !terminal.timers.is_empty(), "a retry is expected");
+    // A script in between resets the count.
+    let terminal =
+        triggered([nothing("/2"), audit(Some("/3")), nothing("/4"), audit(Some("/5")), Reply::End]);
+    assert_eq!(link(&terminal).requests.len(), 5);
+    assert!(is_over(&terminal));
 }
 
 #[test]
-fn a_script_without_a_next_uri_is_run_and_ends_the_session() {
-    let phone = triggered([commands(&[store_data(&naming("3A03", FREE))], None)]);
-    assert_eq!((link(&phone).requests.len(), link(&phone).closed), (1, 1));
-    assert_eq!(phone.bench.life_cycle(FREE), Some(LifeCycle::Enabled));
+fn a_script_without_a_next_uri_is_executed_and_ends_the_session() {
+    let terminal = triggered([commands(&[store_data(&naming("3A03", NO_RULES))], None)]);
+    assert_eq!((link(&terminal).requests.len(), link(&terminal).closed), (1, 1));
+    assert_eq!(terminal.testbed.life_cycle(NO_RULES), Some(LifeCycle::Enabled));
 }
 
 #[test]
-fn after_a_change_the_session_ends_before_the_terminal_begins_anew() {
-    let phone = triggered([commands(&[store_data(&naming("3A03", FREE))], Some("/2"))]);
-    assert_eq!(link(&phone).requests[1].response().last_apdu().unwrap().status.0, 0x9000);
-    let place = |is: fn(&Command) -> bool| phone.fetched.iter().position(is).unwrap();
+fn after_a_switch_the_session_ends_before_the_refresh() {
+    let terminal = triggered([commands(&[store_data(&naming("3A03", NO_RULES))], Some("/2"))]);
+    assert_eq!(link(&terminal).requests[1].response().last_apdu().unwrap().status.0, 0x9000);
+    let place = |is: fn(&Command) -> bool| terminal.fetched.iter().position(is).unwrap();
     assert!(
         place(|each| matches!(each, Command::CloseChannel { .. }))
             < place(|each| matches!(each, Command::Refresh(_)))
     );
-    assert_eq!(phone.bench.life_cycle(FREE), Some(LifeCycle::Enabled));
+    assert_eq!(terminal.testbed.life_cycle(NO_RULES), Some(LifeCycle::Enabled));
 }
 
 #[test]
-fn applications_are_reached_by_their_paths_and_others_are_unknown() {
+fn scripts_reach_applications_of_the_card_and_others_are_unknown() {
     let of = |target: Aid| Reply::Commands {
         target: Some(target),
         next_uri: Some("/next".to_owned()),
@@ -87,8 +90,8 @@ fn applications_are_reached_by_their_paths_and_others_are_unknown() {
     };
     let unreadable =
         Reply::Commands { target: None, next_uri: Some("/next".to_owned()), script: vec![0xAA, 1] };
-    let phone = triggered([of(Aid::isd_p(FREE)), of(Aid::isd_p(0x77)), unreadable, Reply::End]);
-    let requests = &link(&phone).requests;
+    let terminal = triggered([of(Aid::isd_p(NO_RULES)), of(Aid::isd_p(0x77)), unreadable, Reply::End]);
+    let requests = &link(&terminal).requests;
     assert!(requests[1].head.contains("X-Admin-Script-Status: ok"));
     assert!(requests[2].head.contains("X-Admin-Script-Status: unknown-application"));
     assert!(requests[2].body.is_empty());
@@ -97,8 +100,8 @@ fn applications_are_reached_by_their_paths_and_others_are_unknown() {
 }
 
 #[test]
-fn what_the_trigger_does_not_say_is_what_the_isd_r_has() {
-    let bench = Bench::with(
+fn parameters_missing_in_the_trigger_are_those_of_the_isd_r() {
+    let testbed = Testbed::with(
         |description| {
             let addressing = &mut description.m2m.as_mut().unwrap().addressing;
             let session = SessionParameters { security: None, ..session() };
@@ -106,147 +109,147 @@ fn what_the_trigger_does_not_say_is_what_the_isd_r_has() {
         },
         world::RamMemory::default(),
     );
-    let mut phone = Phone::new(bench);
-    phone.settle();
-    phone.link = Some(Link::new([audit(Some("/2"))]));
-    phone.packet(Spi::UNANSWERED, &[0x81, 0x00]);
-    assert_eq!(link(&phone).requests.len(), 2);
+    let mut terminal = TestTerminal::new(testbed);
+    terminal.settle();
+    terminal.link = Some(Link::new([audit(Some("/2"))]));
+    terminal.packet(Spi::UNANSWERED, &[0x81, 0x00]);
+    assert_eq!(link(&terminal).requests.len(), 2);
     let http = HttpParameters { uri: Some("/other".to_owned()), ..HttpParameters::default() };
     let session = SessionParameters { http: Some(http), ..SessionParameters::default() };
     let trigger = SessionTrigger { session: Some(session), dns: None }.to_bytes();
-    phone.packet(Spi::UNANSWERED, &trigger);
-    let last = &link(&phone).requests[2];
+    terminal.packet(Spi::UNANSWERED, &trigger);
+    let last = &link(&terminal).requests[2];
     assert_eq!(last.uri, "/other");
     assert!(last.head.contains("Host: sm-sr.example"));
 }
 
 #[test]
-fn a_session_that_cannot_be_is_given_up() {
-    // Neither the trigger nor the card says where; the terminal opens no streams; the key is not there.
-    let mut phone = Phone::settled();
-    phone.packet(Spi::UNANSWERED, &[0x81, 0x00]);
-    assert!(is_over(&phone));
-    let mut phone = Phone::new(Bench::new());
-    phone.facilities = without(&[Facility::OPEN_CHANNEL]);
-    phone.settle();
-    phone.packet(Spi::UNANSWERED, &trigger());
-    assert!(is_over(&phone));
-    let mut phone = Phone::settled();
+fn a_session_that_cannot_start_is_abandoned() {
+    // No address in the trigger and on the card; a terminal without TCP channels; a missing key.
+    let mut terminal = TestTerminal::settled();
+    terminal.packet(Spi::UNANSWERED, &[0x81, 0x00]);
+    assert!(is_over(&terminal));
+    let mut terminal = TestTerminal::new(Testbed::new());
+    terminal.facilities = without(&[Facility::OPEN_CHANNEL]);
+    terminal.settle();
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    assert!(is_over(&terminal));
+    let mut terminal = TestTerminal::settled();
     let security = SecurityParameters { psk_identity: vec![1], key_version: 0x41, key_identifier: 1 };
     let session = SessionParameters { security: Some(security), ..session() };
-    phone.packet(Spi::UNANSWERED, &SessionTrigger { session: Some(session), dns: None }.to_bytes());
-    assert!(is_over(&phone));
-    assert!(!phone.fetched.iter().any(|each| matches!(each, Command::OpenChannel(_))));
+    terminal.packet(Spi::UNANSWERED, &SessionTrigger { session: Some(session), dns: None }.to_bytes());
+    assert!(is_over(&terminal));
+    assert!(!terminal.fetched.iter().any(|each| matches!(each, Command::OpenChannel(_))));
 }
 
 #[test]
-fn a_dek_opens_no_session() {
-    let mut phone = Phone::settled();
+fn a_dek_is_not_accepted_as_a_psk() {
+    let mut terminal = TestTerminal::settled();
     let security = session().security.map(|security| SecurityParameters { key_identifier: 2, ..security });
     let trigger = SessionTrigger { session: Some(SessionParameters { security, ..session() }), dns: None };
-    phone.packet(Spi::UNANSWERED, &trigger.to_bytes());
-    assert!(is_over(&phone));
-    assert!(!phone.fetched.iter().any(|each| matches!(each, Command::OpenChannel(_))));
+    terminal.packet(Spi::UNANSWERED, &trigger.to_bytes());
+    assert!(is_over(&terminal));
+    assert!(!terminal.fetched.iter().any(|each| matches!(each, Command::OpenChannel(_))));
 }
 
 #[test]
-fn a_trigger_is_for_the_isd_r_and_nobody_else() {
-    let mut phone = Phone::settled();
-    phone.link = Some(Link::new([audit(Some("/2"))]));
-    let to = |phone: &mut Phone, aid: &Aid| {
+fn only_the_isd_r_accepts_a_trigger() {
+    let mut terminal = TestTerminal::settled();
+    terminal.link = Some(Link::new([audit(Some("/2"))]));
+    let to = |terminal: &mut TestTerminal, aid: &Aid| {
         let header = CommandHeader { tar: Tar::of_aid(&aid.0).unwrap(), ..header() };
-        let counter = phone.bench.state().key_set(SCP80).unwrap().counter + 1;
-        phone.deliver(&sealed(header, counter, &trigger()))
+        let counter = terminal.testbed.state().key_set(SCP80).unwrap().counter + 1;
+        terminal.deliver(&sealed(header, counter, &trigger()))
     };
-    let report = to(&mut phone, &Aid::isd_p(FREE));
-    let answer = opened_of(Tar::of_aid(&Aid::isd_p(FREE).0).unwrap(), &report);
-    // It was taken for a script, which the ISD-P cannot make sense of.
+    let report = to(&mut terminal, &Aid::isd_p(NO_RULES));
+    let answer = opened_of(Tar::of_aid(&Aid::isd_p(NO_RULES).0).unwrap(), &report);
+    // The ISD-P parses the trigger as a script, which is invalid.
     assert_ne!(ScriptResponse::parse(&answer.data).unwrap().last_apdu().unwrap().status.0, 0x9000);
-    assert!(link(&phone).opened.is_empty() && is_over(&phone));
-    to(&mut phone, &Aid(Aid::ISD_R.to_vec()));
-    assert_eq!(link(&phone).requests.len(), 2);
+    assert!(link(&terminal).opened.is_empty() && is_over(&terminal));
+    to(&mut terminal, &Aid(Aid::ISD_R.to_vec()));
+    assert_eq!(link(&terminal).requests.len(), 2);
 }
 
 #[test]
-fn a_channel_whose_session_lost_its_key_meanwhile_is_closed() {
-    let mut phone = Phone::settled();
-    phone.link = Some(Link::new([audit(Some("/2"))]));
-    phone.patience = Some(0);
-    phone.packet(Spi::UNANSWERED, &trigger());
-    phone.patience = None;
+fn a_channel_is_closed_if_its_key_was_deleted_meanwhile() {
+    let mut terminal = TestTerminal::settled();
+    terminal.link = Some(Link::new([audit(Some("/2"))]));
+    terminal.commands_left = Some(0);
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    terminal.commands_left = None;
     let open = loop {
-        let proactive = phone.fetch().expect("a channel to be opened");
+        let proactive = terminal.fetch().expect("a channel to be opened");
         if matches!(proactive.command, Command::OpenChannel(_)) {
             break proactive;
         }
-        phone.obey(&proactive);
+        terminal.execute(&proactive);
     };
     let delete = Script::of_apdus([hex::decode("80E4000005F20301010300").unwrap()]).to_bytes();
-    let packet = phone.next_packet(Spi::UNANSWERED, &delete);
-    phone.deliver_unserved(&packet);
-    assert!(phone.bench.state().key_set(SCP81).is_none());
-    phone.obey(&open);
-    phone.serve();
-    assert_eq!((link(&phone).opened.len(), link(&phone).closed), (1, 1));
-    assert!(is_over(&phone) && phone.timers.is_empty());
+    let packet = terminal.next_packet(Spi::UNANSWERED, &delete);
+    terminal.deliver_only(&packet);
+    assert!(terminal.testbed.state().key_set(SCP81).is_none());
+    terminal.execute(&open);
+    terminal.run();
+    assert_eq!((link(&terminal).opened.len(), link(&terminal).closed), (1, 1));
+    assert!(is_over(&terminal) && terminal.timers.is_empty());
 }
 
 #[test]
-fn a_channel_that_cannot_be_opened_is_tried_again_as_the_retry_policy_says() {
-    let mut phone = Phone::settled();
-    phone.refuse = Box::new(|command| {
+fn a_failed_channel_is_retried_according_to_the_retry_policy() {
+    let mut terminal = TestTerminal::settled();
+    terminal.refuse = Box::new(|command| {
         let is_open = matches!(command, Command::OpenChannel(_));
         is_open.then_some((GeneralResult::NETWORK_UNABLE, vec![0]))
     });
-    phone.packet(Spi::UNANSWERED, &trigger());
+    terminal.packet(Spi::UNANSWERED, &trigger());
     for _ in 0..2 {
-        assert!(!is_over(&phone));
-        assert_eq!(phone.ring(), Some(11));
+        assert!(!is_over(&terminal));
+        assert_eq!(terminal.expire_timer(), Some(11));
     }
-    assert!(is_over(&phone));
-    assert_eq!(phone.fetched.iter().filter(|each| matches!(each, Command::OpenChannel(_))).count(), 3);
-    assert!(phone.timers.is_empty());
+    assert!(is_over(&terminal));
+    assert_eq!(terminal.fetched.iter().filter(|each| matches!(each, Command::OpenChannel(_))).count(), 3);
+    assert!(terminal.timers.is_empty());
 }
 
 #[test]
-fn a_server_without_the_key_is_not_believed() {
-    let mut phone = Phone::settled();
-    phone.link = Some(Link::new([audit(Some("/2"))]).with_psk([0x42; 16]));
-    phone.packet(Spi::UNANSWERED, &trigger());
-    while phone.ring().is_some() {}
-    assert!(link(&phone).requests.is_empty() && is_over(&phone));
+fn a_server_with_another_key_is_refused() {
+    let mut terminal = TestTerminal::settled();
+    terminal.link = Some(Link::new([audit(Some("/2"))]).with_psk([0x42; 16]));
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    while terminal.expire_timer().is_some() {}
+    assert!(link(&terminal).requests.is_empty() && is_over(&terminal));
 }
 
 #[test]
-fn a_server_that_refuses_or_falls_silent_is_asked_again() {
-    let mut phone = triggered([Reply::Refused(503), audit(Some("/2"))]);
-    assert!(!is_over(&phone));
-    assert_eq!(phone.ring(), Some(11));
-    assert!(is_over(&phone));
+fn a_session_with_a_refusing_or_silent_server_is_retried() {
+    let mut terminal = triggered([Reply::Refused(503), audit(Some("/2"))]);
+    assert!(!is_over(&terminal));
+    assert_eq!(terminal.expire_timer(), Some(11));
+    assert!(is_over(&terminal));
     let heads: Vec<_> =
-        link(&phone).requests.iter().map(|each| each.head.contains("X-Admin-Resume: true")).collect();
+        link(&terminal).requests.iter().map(|each| each.head.contains("X-Admin-Resume: true")).collect();
     assert_eq!(heads, [false, true, false]);
 
-    let mut phone = Phone::settled();
-    phone.link = Some(Link::new([audit(Some("/2"))]));
-    phone.patience = Some(3);
-    phone.packet(Spi::UNANSWERED, &trigger());
-    phone.patience = None;
-    while phone.ring().is_some() {}
-    assert!(is_over(&phone));
-    assert_eq!(link(&phone).requests.len(), 2);
+    let mut terminal = TestTerminal::settled();
+    terminal.link = Some(Link::new([audit(Some("/2"))]));
+    terminal.commands_left = Some(3);
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    terminal.commands_left = None;
+    while terminal.expire_timer().is_some() {}
+    assert!(is_over(&terminal));
+    assert_eq!(link(&terminal).requests.len(), 2);
 }
 
-/// The uris and whether they resume, without what was asked twice in a row.
-fn audits_run(phone: &Phone) -> Vec<String> {
-    let mut uris: Vec<_> = link(phone).requests.iter().map(|each| each.uri.clone()).collect();
+/// The URIs of the requests, without consecutive repetitions.
+fn distinct_uris(terminal: &TestTerminal) -> Vec<String> {
+    let mut uris: Vec<_> = link(terminal).requests.iter().map(|each| each.uri.clone()).collect();
     uris.dedup();
     uris
 }
 
 #[test]
-fn a_link_that_is_cut_at_every_step_is_taken_up_where_it_was() {
-    let replies = || [commands(&[store_data(&naming("3A05", FREE))], Some("/2")), audit(Some("/3"))];
+fn a_session_resumes_after_a_loss_of_the_link_at_every_step() {
+    let replies = || [commands(&[store_data(&naming("3A05", NO_RULES))], Some("/2")), audit(Some("/3"))];
     let whole = triggered(replies());
     let steps = whole
         .fetched
@@ -255,49 +258,49 @@ fn a_link_that_is_cut_at_every_step_is_taken_up_where_it_was() {
         .count();
     assert!(steps > 6);
     for cut in 0..steps {
-        let mut phone = Phone::settled();
-        phone.link = Some(Link::new(replies()).lasting(cut));
-        phone.packet(Spi::UNANSWERED, &trigger());
-        phone.link.as_mut().unwrap().lasts = None;
-        if is_over(&phone) {
-            // All that was lost is the card's farewell.
-            assert_eq!((cut + 1, link(&phone).requests.len()), (steps, 3));
+        let mut terminal = TestTerminal::settled();
+        terminal.link = Some(Link::new(replies()).losing_link_after(cut));
+        terminal.packet(Spi::UNANSWERED, &trigger());
+        terminal.link.as_mut().unwrap().commands_until_loss = None;
+        if is_over(&terminal) {
+            // Only the close_notify of the card was lost.
+            assert_eq!((cut + 1, link(&terminal).requests.len()), (steps, 3));
             continue;
         }
-        while phone.ring().is_some() {}
-        assert!(is_over(&phone), "cut {cut}");
-        assert!(phone.timers.is_empty());
-        let link = link(&phone);
+        while terminal.expire_timer().is_some() {}
+        assert!(is_over(&terminal), "cut {cut}");
+        assert!(terminal.timers.is_empty());
+        let link = link(&terminal);
         assert_eq!(link.opened.len(), 2, "cut {cut}");
-        // What was lost of the server's words is said by it again or not; of the card's nothing is lost: each request
-        // after the cut has what the one before it had, and says so.
+        // The server repeats its last reply if necessary. The card loses nothing: the first request
+        // after the interruption has the contents of the one before, and is marked as a resumption.
         let resumed: Vec<_> =
             link.requests.iter().filter(|each| each.head.contains("X-Admin-Resume")).collect();
         assert!(resumed.len() == 1, "cut {cut}: {}", resumed.len());
-        let uris = audits_run(&phone);
+        let uris = distinct_uris(&terminal);
         assert_eq!(uris[0], "/gsma/adminagent", "cut {cut}");
     }
 }
 
 #[test]
-fn the_power_gone_at_every_step_of_a_session_does_not_lose_an_answer_nor_run_a_script_twice() {
-    // The second script can be run but once: a token of no use, an ISD-P that is there already.
-    let create = crate::m2m::tests::bench::create_isd_p(&aid(0x20), None);
+fn a_power_cut_at_any_step_loses_no_response_and_repeats_no_script() {
+    // The first script succeeds only once: its repetition would find the ISD-P.
+    let create = crate::m2m::tests::testbed::create_isd_p(&aid(0x20), None);
     let replies = || [commands(std::slice::from_ref(&create), Some("/2")), audit(Some("/3"))];
     let steps = triggered(replies()).fetched.len();
     for cut in 0..steps {
-        let mut phone = Phone::settled();
-        phone.link = Some(Link::new(replies()));
-        phone.patience = Some(cut);
-        phone.packet(Spi::UNANSWERED, &trigger());
-        phone.patience = None;
-        phone.reset();
-        phone.start();
-        while phone.ring().is_some() {}
-        assert!(is_over(&phone), "cut {cut}");
-        let link = link(&phone);
+        let mut terminal = TestTerminal::settled();
+        terminal.link = Some(Link::new(replies()));
+        terminal.commands_left = Some(cut);
+        terminal.packet(Spi::UNANSWERED, &trigger());
+        terminal.commands_left = None;
+        terminal.reset();
+        terminal.start();
+        while terminal.expire_timer().is_some() {}
+        assert!(is_over(&terminal), "cut {cut}");
+        let link = link(&terminal);
         let created: Vec<_> = link.requests.iter().filter(|each| each.uri == "/2").collect();
-        assert!(!created.is_empty(), "cut {cut}: the answer to the first script never came");
+        assert!(!created.is_empty(), "cut {cut}: the response to the first script is missing");
         for request in created {
             assert_eq!(request.response().last_apdu().unwrap().status.0, 0x9000, "cut {cut}");
         }
@@ -305,21 +308,21 @@ fn the_power_gone_at_every_step_of_a_session_does_not_lose_an_answer_nor_run_a_s
 }
 
 #[test]
-fn a_second_trigger_in_a_session_does_not_disturb_it() {
-    let mut phone = Phone::settled();
-    phone.link = Some(Link::new([audit(Some("/2"))]));
-    phone.patience = Some(6);
-    phone.packet(Spi::UNANSWERED, &trigger());
-    phone.patience = None;
-    phone.packet(Spi::UNANSWERED, &trigger());
-    while phone.ring().is_some() {}
-    assert!(is_over(&phone));
-    assert_eq!(link(&phone).requests.len(), 2);
-    assert_eq!(link(&phone).opened.len(), 1);
+fn a_repeated_trigger_does_not_disturb_the_session() {
+    let mut terminal = TestTerminal::settled();
+    terminal.link = Some(Link::new([audit(Some("/2"))]));
+    terminal.commands_left = Some(6);
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    terminal.commands_left = None;
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    while terminal.expire_timer().is_some() {}
+    assert!(is_over(&terminal));
+    assert_eq!(link(&terminal).requests.len(), 2);
+    assert_eq!(link(&terminal).opened.len(), 1);
 }
 
-pub(super) fn over_https() -> Phone {
-    let bench = Bench::with(
+pub(super) fn over_https() -> TestTerminal {
+    let testbed = Testbed::with(
         |description| {
             let m2m = description.m2m.as_mut().unwrap();
             m2m.addressing.sms = None;
@@ -327,7 +330,7 @@ pub(super) fn over_https() -> Phone {
         },
         world::RamMemory::default(),
     );
-    Phone::new(bench)
+    TestTerminal::new(testbed)
 }
 
 pub(super) fn confirmation(number: u16) -> Reply {
@@ -340,57 +343,64 @@ pub(super) fn notified(request: &Request) -> DefaultNotification {
 }
 
 #[test]
-fn without_an_address_for_messages_the_sm_sr_is_notified_over_https() {
-    let mut phone = over_https();
-    phone.link = Some(Link::new([confirmation(1)]));
-    phone.start();
-    assert!(phone.sent.is_empty());
-    let told = notified(&link(&phone).requests[0]);
-    assert_eq!((told.kind, told.isd_p), (NotificationType::EuiccDeclaration, Aid::isd_p(BOOTSTRAP)));
-    assert_eq!(link(&phone).requests[1].uri, "/done");
-    assert!(is_over(&phone) && phone.timers.is_empty());
-    assert_eq!(phone.bench.state().toolkit.notification, None);
+fn without_an_sms_address_notifications_use_https() {
+    let mut terminal = over_https();
+    terminal.link = Some(Link::new([confirmation(1)]));
+    terminal.start();
+    assert!(terminal.sent.is_empty());
+    let notification = notified(&link(&terminal).requests[0]);
+    assert_eq!(
+        (notification.kind, notification.isd_p),
+        (NotificationType::EuiccDeclaration, Aid::isd_p(BOOTSTRAP))
+    );
+    assert_eq!(link(&terminal).requests[1].uri, "/done");
+    assert!(is_over(&terminal) && terminal.timers.is_empty());
+    assert_eq!(terminal.testbed.state().toolkit.notification, None);
 
-    // And of a change that came over HTTPS too, with the follow-up of its confirmation.
-    for (number, sequence) in [(GOES, 2), (FREE, 3)] {
-        phone.link = Some(Link::new([
+    // A switch by HTTPS is notified over HTTPS too, and the confirmation triggers the deletion.
+    for (number, sequence) in [(DELETE_ON_DISABLE, 2), (NO_RULES, 3)] {
+        terminal.link = Some(Link::new([
             commands(&[store_data(&naming("3A03", number))], Some("/2")),
             Reply::End,
             confirmation(sequence),
         ]));
-        phone.packet(Spi::UNANSWERED, &trigger());
-        let requests = &link(&phone).requests;
-        let told = notified(&requests[2]);
-        assert_eq!((told.kind, told.isd_p), (NotificationType::ProfileChangeSucceeded, Aid::isd_p(number)));
-        assert_eq!(phone.bench.state().toolkit.notification, None);
+        terminal.packet(Spi::UNANSWERED, &trigger());
+        let requests = &link(&terminal).requests;
+        let notification = notified(&requests[2]);
+        assert_eq!(
+            (notification.kind, notification.isd_p),
+            (NotificationType::ProfileChangeSucceeded, Aid::isd_p(number))
+        );
+        assert_eq!(terminal.testbed.state().toolkit.notification, None);
     }
-    assert_eq!(phone.bench.life_cycle(GOES), None);
+    assert_eq!(terminal.testbed.life_cycle(DELETE_ON_DISABLE), None);
 }
 
 #[test]
-fn a_server_that_does_not_confirm_over_https_makes_the_card_roll_back() {
-    let mut phone = over_https();
-    phone.link = Some(Link::new([confirmation(1)]));
-    phone.start();
-    phone.link = Some(Link::new([commands(&[store_data(&naming("3A03", FREE))], Some("/2")), Reply::End]));
-    phone.packet(Spi::UNANSWERED, &trigger());
-    assert_eq!(phone.bench.life_cycle(FREE), Some(LifeCycle::Enabled));
+fn without_a_confirmation_over_https_the_card_rolls_back() {
+    let mut terminal = over_https();
+    terminal.link = Some(Link::new([confirmation(1)]));
+    terminal.start();
+    terminal.link =
+        Some(Link::new([commands(&[store_data(&naming("3A03", NO_RULES))], Some("/2")), Reply::End]));
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    assert_eq!(terminal.testbed.life_cycle(NO_RULES), Some(LifeCycle::Enabled));
     for _ in 0..Numbers::STANDARD.notification_attempts {
-        phone.ring();
+        terminal.expire_timer();
     }
-    assert_eq!(phone.bench.life_cycle(BOOTSTRAP), Some(LifeCycle::Enabled));
-    let last = link(&phone).requests.last().unwrap();
+    assert_eq!(terminal.testbed.life_cycle(BOOTSTRAP), Some(LifeCycle::Enabled));
+    let last = link(&terminal).requests.last().unwrap();
     assert_eq!(notified(last).kind, NotificationType::ProfileChangeFailed);
 }
 
 #[test]
-fn without_a_network_a_session_waits_for_one() {
-    let mut phone = Phone::settled();
-    phone.link = Some(Link::new([audit(Some("/2"))]));
-    phone.told_of_network(LocationStatus::None);
-    phone.packet(Spi::UNANSWERED, &trigger());
-    assert!(link(&phone).opened.is_empty() && !is_over(&phone));
-    phone.told_of_network(LocationStatus::Normal);
-    assert!(is_over(&phone));
-    assert_eq!(link(&phone).requests.len(), 2);
+fn a_session_waits_for_a_network() {
+    let mut terminal = TestTerminal::settled();
+    terminal.link = Some(Link::new([audit(Some("/2"))]));
+    terminal.report_network(LocationStatus::None);
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    assert!(link(&terminal).opened.is_empty() && !is_over(&terminal));
+    terminal.report_network(LocationStatus::Normal);
+    assert!(is_over(&terminal));
+    assert_eq!(link(&terminal).requests.len(), 2);
 }

@@ -1,4 +1,4 @@
-//! What is at the other end of a channel over HTTPS: OpenSSL, and an SM-SR with replies that were put down before.
+//! The peer of an HTTPS channel: an OpenSSL server and an SM-SR with prepared replies.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,9 +11,9 @@ use rsp::ota::script::{Form, Script, ScriptResponse};
 use rsp::ota::secured_packet::Spi;
 use rsp::ota::trigger::{HttpParameters, RetryPolicy, SecurityParameters, SessionParameters, SessionTrigger};
 
-use super::phone::Phone;
+use super::terminal::TestTerminal;
 use crate::m2m::scp81::tls::tests::Server;
-use crate::m2m::tests::bench::SCP81;
+use crate::m2m::tests::testbed::SCP81;
 
 const RESOURCES: &str = "80CAFF2100";
 const SUITES: &str = "PSK-AES128-GCM-SHA256:PSK-AES128-CBC-SHA256";
@@ -32,25 +32,25 @@ impl Request {
     }
 }
 
-/// What is at the other end of a channel.
+/// The peer of a channel.
 pub(super) struct Link {
     server: Option<Server>,
-    /// What the terminal has for the card.
+    /// Octets that the terminal has received for the card.
     inbox: VecDeque<u8>,
-    is_told: bool,
+    is_reported: bool,
     is_dropped: bool,
-    heard: Vec<u8>,
+    received: Vec<u8>,
     pub(super) requests: Vec<Request>,
-    /// What is answered, in turn; after that 204.
+    /// The prepared replies in their order; after them 204.
     pub(super) replies: VecDeque<Reply>,
-    /// The commands that were the answer under a URI: who resumes there gets them again.
+    /// The replies with scripts by URI. A resumed request gets the same reply again.
     answered: BTreeMap<String, Reply>,
     pub(super) opened: Vec<OpenChannel>,
     pub(super) closed: usize,
-    /// After so many more commands on the channel the link is gone.
-    pub(super) lasts: Option<usize>,
-    /// The server says nothing of its own.
-    pub(super) is_mute: bool,
+    /// The number of further channel commands after which the link is lost.
+    pub(super) commands_until_loss: Option<usize>,
+    /// True if the server does not respond.
+    pub(super) is_silent: bool,
     psk: [u8; 16],
 }
 
@@ -59,49 +59,49 @@ impl Link {
         Self {
             server: None,
             inbox: VecDeque::new(),
-            is_told: false,
+            is_reported: false,
             is_dropped: false,
-            heard: Vec::new(),
+            received: Vec::new(),
             requests: Vec::new(),
             replies: replies.into_iter().collect(),
             answered: BTreeMap::new(),
             opened: Vec::new(),
             closed: 0,
-            lasts: None,
-            is_mute: false,
+            commands_until_loss: None,
+            is_silent: false,
             psk: [0x41; 16],
         }
     }
 
-    /// The same, whose server has another key.
+    /// A link to a server with another key.
     pub(super) fn with_psk(self, psk: [u8; 16]) -> Self {
         Self { psk, ..self }
     }
 
-    /// The same, gone after so many commands.
-    pub(super) fn lasting(self, commands: usize) -> Self {
-        Self { lasts: Some(commands), ..self }
+    /// A link that is lost after this number of commands.
+    pub(super) fn losing_link_after(self, commands: usize) -> Self {
+        Self { commands_until_loss: Some(commands), ..self }
     }
 
     pub(super) fn opened(&mut self, open: &OpenChannel) {
         self.opened.push(open.clone());
         self.server = Some(Server::new(SUITES, &identity(), &self.psk));
         self.inbox.clear();
-        self.heard.clear();
-        (self.is_told, self.is_dropped) = (false, false);
+        self.received.clear();
+        (self.is_reported, self.is_dropped) = (false, false);
     }
 
     pub(super) fn sent(&mut self, octets: &[u8]) -> bool {
-        if !self.lasts() {
+        if !self.commands_until_loss() {
             return false;
         }
         let server = self.server.as_mut().expect("an open channel");
-        if self.is_mute {
+        if self.is_silent {
             return true;
         }
         self.inbox.extend(server.exchange(octets));
-        self.heard.extend(server.take_heard());
-        while let Some(request) = cut_request(&mut self.heard) {
+        self.received.extend(server.take_received());
+        while let Some(request) = cut_request(&mut self.received) {
             let again =
                 request.head.contains("X-Admin-Resume").then(|| self.answered.get(&request.uri)).flatten();
             let reply = again.cloned().or_else(|| self.replies.pop_front()).unwrap_or(Reply::End);
@@ -110,34 +110,34 @@ impl Link {
             }
             self.requests.push(request);
             let server = self.server.as_mut().expect("an open channel");
-            self.inbox.extend(server.say(&octets_of(&reply)));
+            self.inbox.extend(server.send(&octets_of(&reply)));
         }
         true
     }
 
-    /// The server is one that somebody else has a stream to.
+    /// Uses a server to which the caller has a stream.
     pub(super) fn connected(&mut self, server: Server) {
         self.server = Some(server);
-        self.heard.clear();
+        self.received.clear();
     }
 
-    /// Octets from whoever can put them on the way.
+    /// Adds unauthenticated octets to the received data.
     pub(super) fn inject(&mut self, octets: &[u8]) {
         self.inbox.extend(octets);
     }
 
-    /// All that the server has said.
+    /// Takes all octets that the server has sent.
     pub(super) fn take(&mut self) -> Vec<u8> {
         self.inbox.drain(..).collect()
     }
 
     pub(super) fn receive(&mut self, length: u8) -> Option<(Vec<u8>, u8)> {
-        if !self.lasts() {
+        if !self.commands_until_loss() {
             return None;
         }
         let octets = self.inbox.len().min(usize::from(length));
         let data: Vec<u8> = self.inbox.drain(..octets).collect();
-        self.is_told = false;
+        self.is_reported = false;
         Some((data, u8::try_from(self.inbox.len()).unwrap_or(0xFF)))
     }
 
@@ -156,15 +156,15 @@ impl Link {
         if self.is_dropped {
             return None;
         }
-        if self.lasts == Some(0) {
+        if self.commands_until_loss == Some(0) {
             self.is_dropped = true;
             let status = ChannelStatus { channel: 1, state: ChannelState::Dropped };
             return Some(EventDownload::ChannelStatus(status));
         }
-        if self.inbox.is_empty() || self.is_told {
+        if self.inbox.is_empty() || self.is_reported {
             return None;
         }
-        self.is_told = true;
+        self.is_reported = true;
         let length = u8::try_from(self.inbox.len()).unwrap_or(0xFF);
         Some(EventDownload::DataAvailable {
             status: ChannelStatus { channel: 1, state: ChannelState::Open },
@@ -172,8 +172,8 @@ impl Link {
         })
     }
 
-    fn lasts(&mut self) -> bool {
-        match &mut self.lasts {
+    fn commands_until_loss(&mut self) -> bool {
+        match &mut self.commands_until_loss {
             Some(0) => return false,
             Some(left) => *left -= 1,
             None => {}
@@ -182,17 +182,17 @@ impl Link {
     }
 }
 
-/// SGP.02 section 2.4.4.
+/// The PSK identity: SGP.02 section 2.4.4.
 pub(super) fn identity() -> String {
     "80010281108900101201234123401234567890122 44F10A0000005591010FFFFFFFF8900000100820101830140"
         .replace(' ', "")
 }
 
-fn cut_request(heard: &mut Vec<u8>) -> Option<Request> {
+fn cut_request(received: &mut Vec<u8>) -> Option<Request> {
     let find = |octets: &[u8], what: &[u8]| octets.windows(what.len()).position(|window| window == what);
-    let end = find(heard, b"\r\n\r\n")?;
-    let head = String::from_utf8(heard[..end].to_vec()).unwrap();
-    let mut rest = &heard[end + 4..];
+    let end = find(received, b"\r\n\r\n")?;
+    let head = String::from_utf8(received[..end].to_vec()).unwrap();
+    let mut rest = &received[end + 4..];
     let mut body = Vec::new();
     if head.contains("Transfer-Encoding: chunked") {
         loop {
@@ -206,13 +206,13 @@ fn cut_request(heard: &mut Vec<u8>) -> Option<Request> {
             }
         }
     }
-    let taken = heard.len() - rest.len();
-    heard.drain(..taken);
+    let taken = received.len() - rest.len();
+    received.drain(..taken);
     let uri = head.split(' ').nth(1).unwrap().to_owned();
     Some(Request { uri, head, body })
 }
 
-/// As a server sends it, its body in chunks.
+/// Encodes a reply like a server, with a chunked body.
 fn octets_of(reply: &Reply) -> Vec<u8> {
     let response = reply.to_http().unwrap();
     let mut out = format!("HTTP/1.1 {} x\r\n", response.status().as_u16()).into_bytes();
@@ -277,18 +277,18 @@ pub(super) fn audit(next_uri: Option<&str>) -> Reply {
     commands(&[RESOURCES.to_owned()], next_uri)
 }
 
-/// A settled card, a server with these replies, and a trigger.
-pub(super) fn triggered(replies: impl IntoIterator<Item = Reply>) -> Phone {
-    let mut phone = Phone::settled();
-    phone.link = Some(Link::new(replies));
-    phone.packet(Spi::UNANSWERED, &trigger());
-    phone
+/// A settled card with a triggered session and these replies.
+pub(super) fn triggered(replies: impl IntoIterator<Item = Reply>) -> TestTerminal {
+    let mut terminal = TestTerminal::settled();
+    terminal.link = Some(Link::new(replies));
+    terminal.packet(Spi::UNANSWERED, &trigger());
+    terminal
 }
 
-pub(super) fn link(phone: &Phone) -> &Link {
-    phone.link.as_ref().unwrap()
+pub(super) fn link(terminal: &TestTerminal) -> &Link {
+    terminal.link.as_ref().unwrap()
 }
 
-pub(super) fn is_over(phone: &Phone) -> bool {
-    phone.bench.state().toolkit.session.is_none()
+pub(super) fn is_over(terminal: &TestTerminal) -> bool {
+    terminal.testbed.state().toolkit.session.is_none()
 }

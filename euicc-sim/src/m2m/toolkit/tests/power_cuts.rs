@@ -1,5 +1,6 @@
-//! The power goes at every write of a change, a roll-back and a fallback, before it and after it. Afterwards the card is
-//! whole, and with an SM-SR that answers it comes to rest with one profile enabled and nothing left to tell.
+//! Power cuts before and after every write of a switch, a roll-back and a fallback. Afterwards the
+//! card is consistent, and with a responding SM-SR it reaches a state with one enabled profile and
+//! no pending notification.
 
 use std::collections::BTreeMap;
 
@@ -11,119 +12,120 @@ use rsp::sgp02::notification::{DefaultNotification, NotificationType};
 use world::{Cells, Memory, RamMemory};
 
 use super::https_link::{Link, audit, commands, is_over, link, trigger};
-use super::phone::{Phone, without};
-use crate::m2m::state::LifeCycle;
-use crate::m2m::tests::bench::{
-    BOOTSTRAP, Bench, FREE, GOES, NEW, STAYS, STAYS_ENABLED, aid, create_isd_p, naming, store_data,
+use super::terminal::{TestTerminal, without};
+use crate::m2m::tests::testbed::{
+    BOOTSTRAP, DELETE_ON_DISABLE, NEW, NO_DELETE, NO_DISABLE, NO_RULES, Testbed, aid, create_isd_p, naming,
+    store_data,
 };
 use crate::m2m::toolkit::Numbers;
+use crate::state::m2m::LifeCycle;
 use crate::tests::cut_memory::CutMemory;
 
-/// What the SM-SR has heard: number and kind never part.
-type Heard = BTreeMap<u16, NotificationType>;
+/// The received notifications. A number always has the same kind.
+type Received = BTreeMap<u16, NotificationType>;
 
-fn hear(phone: &mut Phone, heard: &mut Heard) -> Option<DefaultNotification> {
-    let told = phone.notification()?;
-    let known = heard.entry(told.sequence_number).or_insert(told.kind);
-    assert_eq!(*known, told.kind, "one number, one event");
-    Some(told)
+fn receive_notification(terminal: &mut TestTerminal, received: &mut Received) -> Option<DefaultNotification> {
+    let notification = terminal.notification()?;
+    let known = received.entry(notification.sequence_number).or_insert(notification.kind);
+    assert_eq!(*known, notification.kind, "one number, one event");
+    Some(notification)
 }
 
-fn enable(phone: &mut Phone, number: u16) {
+fn enable(terminal: &mut TestTerminal, number: u16) {
     let apdu = store_data(&naming("3A03", number));
     let script = Script::of_apdus([hex::decode(apdu).unwrap()]).to_bytes();
-    phone.packet(Spi::UNANSWERED, &script);
+    terminal.packet(Spi::UNANSWERED, &script);
 }
 
-fn enabled(phone: &Phone) -> Vec<u16> {
-    [BOOTSTRAP, FREE, STAYS_ENABLED, STAYS, GOES]
+fn enabled(terminal: &TestTerminal) -> Vec<u16> {
+    [BOOTSTRAP, NO_RULES, NO_DISABLE, NO_DELETE, DELETE_ON_DISABLE]
         .into_iter()
-        .filter(|number| phone.bench.life_cycle(*number) == Some(LifeCycle::Enabled))
+        .filter(|number| terminal.testbed.life_cycle(*number) == Some(LifeCycle::Enabled))
         .collect()
 }
 
-/// What happens to the card; GOES is enabled, FREE is to be.
-type Story = fn(&mut Phone, &mut Heard);
+/// A scenario. DELETE_ON_DISABLE is enabled, and NO_RULES is to be enabled.
+type Scenario = fn(&mut TestTerminal, &mut Received);
 
-const STORIES: [(&str, Story, &[u16]); 4] = [
+const SCENARIOS: [(&str, Scenario, &[u16]); 4] = [
     (
-        "a change",
-        |phone, heard| {
-            enable(phone, FREE);
-            if let Some(told) = hear(phone, heard) {
-                confirm(phone, told.sequence_number);
+        "a switch",
+        |terminal, received| {
+            enable(terminal, NO_RULES);
+            if let Some(notification) = receive_notification(terminal, received) {
+                confirm(terminal, notification.sequence_number);
             }
         },
-        &[GOES, FREE],
+        &[DELETE_ON_DISABLE, NO_RULES],
     ),
     (
-        "a change that nobody confirms",
-        |phone, heard| {
-            enable(phone, FREE);
+        "an unconfirmed switch",
+        |terminal, received| {
+            enable(terminal, NO_RULES);
             for _ in 0..=Numbers::STANDARD.notification_attempts {
-                hear(phone, heard);
-                phone.ring();
+                receive_notification(terminal, received);
+                terminal.expire_timer();
             }
-            hear(phone, heard);
+            receive_notification(terminal, received);
         },
-        &[GOES, FREE],
+        &[DELETE_ON_DISABLE, NO_RULES],
     ),
     (
-        "a change without a network, and none where it came from",
-        |phone, heard| {
-            phone.network = LocationStatus::None;
-            enable(phone, FREE);
-            phone.ring();
-            phone.network = LocationStatus::Normal;
-            phone.ring();
-            hear(phone, heard);
+        "a switch and a roll-back without a network",
+        |terminal, received| {
+            terminal.network = LocationStatus::None;
+            enable(terminal, NO_RULES);
+            terminal.expire_timer();
+            terminal.network = LocationStatus::Normal;
+            terminal.expire_timer();
+            receive_notification(terminal, received);
         },
-        &[GOES, FREE, BOOTSTRAP],
+        &[DELETE_ON_DISABLE, NO_RULES, BOOTSTRAP],
     ),
     (
         "a loss of the network",
-        |phone, heard| {
-            phone.told_of_network(LocationStatus::None);
-            phone.network = LocationStatus::Normal;
-            phone.ring();
-            hear(phone, heard);
+        |terminal, received| {
+            terminal.report_network(LocationStatus::None);
+            terminal.network = LocationStatus::Normal;
+            terminal.expire_timer();
+            receive_notification(terminal, received);
         },
-        &[GOES, BOOTSTRAP],
+        &[DELETE_ON_DISABLE, BOOTSTRAP],
     ),
 ];
 
-/// The confirmation, whose answer may be lost with the memory.
-fn confirm(phone: &mut Phone, number: u16) {
+/// Sends the confirmation. Its response can be lost if the memory fails.
+fn confirm(terminal: &mut TestTerminal, number: u16) {
     let script = hex::decode(format!("AA0F220D80E28900073A08044E02{number:04X}00")).unwrap();
-    phone.packet(Spi::UNANSWERED, &script);
+    terminal.packet(Spi::UNANSWERED, &script);
 }
 
 fn start() -> Cells {
     let memory = RamMemory::default();
-    let mut phone = Phone::new(Bench::with(|_| {}, memory.clone()));
-    phone.settle();
-    enable(&mut phone, GOES);
-    let told = phone.notification().unwrap();
-    phone.confirm(told.sequence_number);
+    let mut terminal = TestTerminal::new(Testbed::with(|_| {}, memory.clone()));
+    terminal.settle();
+    enable(&mut terminal, DELETE_ON_DISABLE);
+    let notification = terminal.notification().unwrap();
+    terminal.confirm(notification.sequence_number);
     memory.load().unwrap()
 }
 
-fn phone_with(memory: CutMemory) -> Phone {
-    let mut phone = Phone::new(Bench::with(|_| {}, memory));
-    // Of commands whose write failed nothing was done, which an orderly terminal does not foresee.
-    phone.is_orderly = false;
-    phone.skip_counters(100);
-    phone
+fn terminal_with(memory: CutMemory) -> TestTerminal {
+    let mut terminal = TestTerminal::new(Testbed::with(|_| {}, memory));
+    // A command whose write failed has no effect, so the terminal cannot predict the responses.
+    terminal.follows_protocol = false;
+    terminal.skip_counters(100);
+    terminal
 }
 
 #[test]
-fn every_cut_leaves_a_card_that_comes_to_rest() {
+fn after_every_power_cut_the_card_reaches_a_final_state() {
     let start = start();
-    for (name, story, may_be_enabled) in STORIES {
+    for (name, scenario, may_be_enabled) in SCENARIOS {
         let whole = CutMemory::whole(start.clone());
-        let mut phone = phone_with(whole.clone());
-        phone.start();
-        story(&mut phone, &mut Heard::new());
+        let mut terminal = terminal_with(whole.clone());
+        terminal.start();
+        scenario(&mut terminal, &mut Received::new());
         let writes = whole.writes();
         assert!(writes >= 3, "{name}: {writes}");
 
@@ -131,39 +133,39 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
             for after in [false, true] {
                 let what = format!("{name}, cut {} write {fails_at}", if after { "after" } else { "before" });
                 let cut = CutMemory::new(start.clone(), fails_at, after);
-                let mut phone = phone_with(cut.clone());
-                let mut heard = Heard::new();
-                phone.start();
-                story(&mut phone, &mut heard);
+                let mut terminal = terminal_with(cut.clone());
+                let mut received = Received::new();
+                terminal.start();
+                scenario(&mut terminal, &mut received);
 
-                // The power is back, and so is the network.
-                let mut phone = phone_with(CutMemory::whole(cut.cells()));
-                phone.skip_counters(200);
-                phone.reset();
-                phone.start();
+                // Power and network are restored.
+                let mut terminal = terminal_with(CutMemory::whole(cut.cells()));
+                terminal.skip_counters(200);
+                terminal.reset();
+                terminal.start();
                 for _ in 0..4 {
-                    if let Some(told) = hear(&mut phone, &mut heard) {
+                    if let Some(notification) = receive_notification(&mut terminal, &mut received) {
                         assert_eq!(
-                            vec![told.isd_p.clone()],
-                            enabled(&phone).iter().map(|number| Aid::isd_p(*number)).collect::<Vec<_>>(),
+                            vec![notification.isd_p.clone()],
+                            enabled(&terminal).iter().map(|number| Aid::isd_p(*number)).collect::<Vec<_>>(),
                             "{what}"
                         );
-                        confirm(&mut phone, told.sequence_number);
+                        confirm(&mut terminal, notification.sequence_number);
                     }
-                    phone.status();
+                    terminal.status();
                 }
-                let enabled = enabled(&phone);
+                let enabled = enabled(&terminal);
                 assert_eq!(enabled.len(), 1, "{what}: {enabled:?}");
                 assert!(may_be_enabled.contains(&enabled[0]), "{what}: {enabled:?}");
-                let toolkit = &phone.bench.state().toolkit;
+                let toolkit = &terminal.testbed.state().toolkit;
                 assert_eq!((&toolkit.notification, &toolkit.change), (&None, &None), "{what}");
-                assert!(phone.timers.is_empty(), "{what}");
-                // And it still obeys.
-                let next = if enabled[0] == STAYS { FREE } else { STAYS };
-                enable(&mut phone, next);
-                let told = hear(&mut phone, &mut heard).expect(&what);
+                assert!(terminal.timers.is_empty(), "{what}");
+                // The card still accepts commands.
+                let next = if enabled[0] == NO_DELETE { NO_RULES } else { NO_DELETE };
+                enable(&mut terminal, next);
+                let notification = receive_notification(&mut terminal, &mut received).expect(&what);
                 assert_eq!(
-                    (told.kind, told.isd_p),
+                    (notification.kind, notification.isd_p),
                     (NotificationType::ProfileChangeSucceeded, Aid::isd_p(next))
                 );
             }
@@ -171,94 +173,94 @@ fn every_cut_leaves_a_card_that_comes_to_rest() {
     }
 }
 
-/// Without a reset: what the terminal says but once, the card hears again.
+/// Without a reset: input that the terminal sends only once is processed later.
 #[test]
-fn a_memory_that_fails_for_a_while_leaves_a_card_that_comes_to_rest() {
+fn after_a_temporary_memory_failure_the_card_reaches_a_final_state() {
     let start = start();
-    for (name, story, may_be_enabled) in STORIES {
+    for (name, scenario, may_be_enabled) in SCENARIOS {
         let whole = CutMemory::whole(start.clone());
-        let mut phone = phone_with(whole.clone());
-        phone.start();
-        story(&mut phone, &mut Heard::new());
+        let mut terminal = terminal_with(whole.clone());
+        terminal.start();
+        scenario(&mut terminal, &mut Received::new());
         let writes = whole.writes();
         for (fails_at, failures) in (0..writes).flat_map(|at| [(at, 1), (at, 3)]) {
-            let what = format!("{name}, write {fails_at} and {failures} in all");
-            let mut phone = phone_with(CutMemory::failing(start.clone(), fails_at, failures));
-            let mut heard = Heard::new();
-            phone.start();
-            story(&mut phone, &mut heard);
-            phone.told_of_network(LocationStatus::Normal);
+            let what = format!("{name}, {failures} failures from write {fails_at}");
+            let mut terminal = terminal_with(CutMemory::failing(start.clone(), fails_at, failures));
+            let mut received = Received::new();
+            terminal.start();
+            scenario(&mut terminal, &mut received);
+            terminal.report_network(LocationStatus::Normal);
             for _ in 0..20 {
-                phone.status();
-                if let Some(told) = hear(&mut phone, &mut heard) {
-                    confirm(&mut phone, told.sequence_number);
-                } else if phone.bench.state().toolkit.notification.is_some() {
-                    phone.ring();
+                terminal.status();
+                if let Some(notification) = receive_notification(&mut terminal, &mut received) {
+                    confirm(&mut terminal, notification.sequence_number);
+                } else if terminal.testbed.state().toolkit.notification.is_some() {
+                    terminal.expire_timer();
                 }
             }
-            let enabled = enabled(&phone);
+            let enabled = enabled(&terminal);
             assert_eq!(enabled.len(), 1, "{what}: {enabled:?}");
             assert!(may_be_enabled.contains(&enabled[0]), "{what}: {enabled:?}");
-            let toolkit = &phone.bench.state().toolkit;
+            let toolkit = &terminal.testbed.state().toolkit;
             assert_eq!((&toolkit.notification, &toolkit.change), (&None, &None), "{what}");
-            assert!(phone.timers.is_empty(), "{what}: {:?}", phone.timers);
-            let next = if enabled[0] == STAYS { FREE } else { STAYS };
-            // A message whose ENVELOPE failed is sent again.
+            assert!(terminal.timers.is_empty(), "{what}: {:?}", terminal.timers);
+            let next = if enabled[0] == NO_DELETE { NO_RULES } else { NO_DELETE };
+            // An SMS with a failed ENVELOPE is sent again.
             for _ in 0..=failures {
-                enable(&mut phone, next);
-                phone.status();
+                enable(&mut terminal, next);
+                terminal.status();
             }
-            assert_eq!(self::enabled(&phone), [next], "{what}");
+            assert_eq!(self::enabled(&terminal), [next], "{what}");
         }
     }
 }
 
-/// A terminal that resets the card for a REFRESH resets it but once.
+/// A terminal performs the reset for a REFRESH only once.
 #[test]
-fn a_change_that_the_reset_could_not_make_is_announced_again() {
+fn a_switch_that_failed_at_the_reset_is_announced_again() {
     let start = start();
-    let phone_with = |memory| {
-        let mut phone = phone_with(memory);
-        phone.facilities = without(&[Facility::REFRESH_PROFILE_STATE_CHANGE]);
-        phone.start();
-        phone
+    let terminal_with = |memory| {
+        let mut terminal = terminal_with(memory);
+        terminal.facilities = without(&[Facility::REFRESH_PROFILE_STATE_CHANGE]);
+        terminal.start();
+        terminal
     };
     let whole = CutMemory::whole(start.clone());
-    enable(&mut phone_with(whole.clone()), FREE);
+    enable(&mut terminal_with(whole.clone()), NO_RULES);
     assert!(whole.writes() >= 2);
     for fails_at in 0..whole.writes() {
-        let mut phone = phone_with(CutMemory::failing(start.clone(), fails_at, 1));
-        // A message whose ENVELOPE failed is sent again.
+        let mut terminal = terminal_with(CutMemory::failing(start.clone(), fails_at, 1));
+        // An SMS with a failed ENVELOPE is sent again.
         for _ in 0..2 {
-            enable(&mut phone, FREE);
-            phone.status();
+            enable(&mut terminal, NO_RULES);
+            terminal.status();
         }
-        assert_eq!(enabled(&phone), [FREE], "write {fails_at}");
+        assert_eq!(enabled(&terminal), [NO_RULES], "write {fails_at}");
     }
 }
 
 #[test]
-fn a_write_that_fails_in_a_session_does_not_end_it() {
+fn a_failed_write_does_not_end_a_session() {
     let start = start();
     let create = create_isd_p(&aid(NEW), None);
     let replies = || [commands(std::slice::from_ref(&create), Some("/2")), audit(Some("/3"))];
     let run = |memory: CutMemory| {
-        let mut phone = phone_with(memory);
-        phone.start();
-        phone.link = Some(Link::new(replies()));
-        phone.packet(Spi::UNANSWERED, &trigger());
-        phone
+        let mut terminal = terminal_with(memory);
+        terminal.start();
+        terminal.link = Some(Link::new(replies()));
+        terminal.packet(Spi::UNANSWERED, &trigger());
+        terminal
     };
     let whole = CutMemory::whole(start.clone());
     assert_eq!(link(&run(whole.clone())).requests.len(), 3);
     let writes = whole.writes();
     assert!(writes > 3);
-    // The first is that of the trigger itself, whose message the network sends again.
+    // The first write is that of the trigger, whose SMS the network would send again.
     for fails_at in 1..writes {
-        let mut phone = run(CutMemory::failing(start.clone(), fails_at, 1));
-        phone.status();
-        assert!(is_over(&phone), "write {fails_at}");
-        let requests = &link(&phone).requests;
+        let mut terminal = run(CutMemory::failing(start.clone(), fails_at, 1));
+        terminal.status();
+        assert!(is_over(&terminal), "write {fails_at}");
+        let requests = &link(&terminal).requests;
         let uris: Vec<_> = requests.iter().map(|request| request.uri.as_str()).collect();
         assert_eq!(uris, ["/gsma/adminagent", "/2", "/3"], "write {fails_at}");
         assert_eq!(requests[1].response().last_apdu().unwrap().status.0, 0x9000, "write {fails_at}");

@@ -1,4 +1,4 @@
-//! SCP80 over SMS: TS 102 225, TS 31.115.
+//! Tests of SCP80 over SMS: TS 102 225, TS 31.115.
 
 use rsp::ids::Aid;
 use rsp::ota::cat::{Command, Envelope, Facility, GeneralResult};
@@ -10,10 +10,11 @@ use rsp::ota::sms::{
     Accepted, PacketKind, Reassembler, Reference, SmsDeliver, SmsSubmit, UserData, segments,
 };
 
-use super::phone::{
-    Phone, header, opened, opened_packet, peer, sealed, sealed_under, triple_des_keys, without,
+use super::terminal::{
+    TestTerminal, header, opened, opened_packet, sealed, sealed_under, sm_sr_address, triple_des_keys,
+    without,
 };
-use crate::m2m::tests::bench::{Bench, FREE, SCP80, aid};
+use crate::m2m::tests::testbed::{NO_RULES, SCP80, Testbed, aid};
 
 /// GET DATA, extended card resources.
 const RESOURCES: &str = "80CAFF2100";
@@ -22,108 +23,108 @@ fn script(apdus: &[&str]) -> Vec<u8> {
     Script::of_apdus(apdus.iter().map(|apdu| hex::decode(apdu).unwrap())).to_bytes()
 }
 
-/// As many answers as make it long.
+/// A script with a long response.
 fn long_script(times: usize) -> Vec<u8> {
     script(&vec![RESOURCES; times])
 }
 
-/// The response packet that was sent, put together.
+/// Reassembles the response packet from the sent messages.
 pub(super) fn submitted(messages: &[SmsSubmit]) -> Vec<u8> {
     let mut reassembler = Reassembler::default();
     for message in messages {
-        assert_eq!(message.destination, peer());
+        assert_eq!(message.destination, sm_sr_address());
         if let Accepted::Whole(PacketKind::Response, packet) =
             reassembler.accept(&message.destination, message.user_data.clone()).unwrap()
         {
             return packet;
         }
     }
-    panic!("not whole: {} messages", messages.len());
+    panic!("incomplete: {} messages", messages.len());
 }
 
-fn counter(phone: &Phone) -> u64 {
-    phone.bench.state().key_set(SCP80).unwrap().counter
+fn counter(terminal: &TestTerminal) -> u64 {
+    terminal.testbed.state().key_set(SCP80).unwrap().counter
 }
 
 #[test]
-fn a_script_is_answered_in_the_report_of_the_delivery() {
-    let mut phone = Phone::settled();
-    let before = counter(&phone);
-    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
+fn the_response_to_a_script_is_in_the_delivery_report() {
+    let mut terminal = TestTerminal::settled();
+    let before = counter(&terminal);
+    let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
     let answer = opened(&report);
     assert_eq!((answer.status, u64::from(answer.counter[4])), (0, before + 1));
     let response = ScriptResponse::parse(&answer.data).unwrap();
     assert!(hex::encode_upper(&response.last_apdu().unwrap().data).starts_with("FF21"));
-    assert_eq!(counter(&phone), before + 1);
-    assert!(phone.sent.is_empty());
+    assert_eq!(counter(&terminal), before + 1);
+    assert!(terminal.sent.is_empty());
 }
 
 #[test]
-fn an_answer_by_submit_is_cut_into_as_many_messages_as_it_needs() {
+fn a_response_by_submit_is_split_into_as_many_messages_as_necessary() {
     for (times, at_least) in [(1, 1), (12, 2), (30, 5)] {
-        let mut phone = Phone::settled();
-        let report = phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(times));
+        let mut terminal = TestTerminal::settled();
+        let report = terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(times));
         assert!(report.is_empty());
-        assert!(phone.sent.len() >= at_least, "{times} commands in {} messages", phone.sent.len());
-        let answer = opened_packet(&submitted(&phone.sent), crypto::scp80::Protection::FULL);
+        assert!(terminal.sent.len() >= at_least, "{times} commands in {} messages", terminal.sent.len());
+        let answer = opened_packet(&submitted(&terminal.sent), crypto::scp80::Protection::FULL);
         let response = ScriptResponse::parse(&answer.data).unwrap();
         assert_eq!(response.apdus().count(), times);
     }
 }
 
 #[test]
-fn an_answer_too_long_for_the_report_is_announced_in_it_and_comes_by_submit() {
-    let mut phone = Phone::settled();
-    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
+fn a_response_too_long_for_the_report_is_announced_in_it_and_submitted() {
+    let mut terminal = TestTerminal::settled();
+    let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
     let announced = opened(&report);
     assert_eq!(announced.status, ResponseStatus::ActualResponseBySubmit.code());
-    let answer = opened_packet(&submitted(&phone.sent), crypto::scp80::Protection::FULL);
+    let answer = opened_packet(&submitted(&terminal.sent), crypto::scp80::Protection::FULL);
     assert_eq!((answer.status, answer.counter), (0, announced.counter));
     assert_eq!(ScriptResponse::parse(&answer.data).unwrap().apdus().count(), 12);
 }
 
 #[test]
-fn an_answer_too_long_for_every_way_says_how_much_was_done() {
-    // Of each the certificate of the ECASD.
+fn a_response_too_long_for_both_bearers_is_shortened() {
+    // Each command returns the certificate of the ECASD.
     let certificates = script(&["80CABF30045C027F2100"; 250]);
-    let said = |answer: &crypto::scp80::Opened| {
+    let summary = |answer: &crypto::scp80::Opened| {
         let response = ScriptResponse::parse(&answer.data).unwrap();
         assert_eq!((answer.status, response.apdus().count()), (0, 1));
         (response.executed, response.last_apdu().unwrap().status.0)
     };
-    let mut phone = Phone::settled();
-    assert!(phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &certificates).is_empty());
-    let answer = opened_packet(&submitted(&phone.sent), crypto::scp80::Protection::FULL);
-    assert_eq!(said(&answer), (Some(250), 0x62F1));
-    phone.sent.clear();
-    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &certificates);
-    assert_eq!((said(&opened(&report)), phone.sent.len()), ((Some(250), 0x62F1), 0));
-    // A command that is refused ends the script, and that is what is told.
+    let mut terminal = TestTerminal::settled();
+    assert!(terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &certificates).is_empty());
+    let answer = opened_packet(&submitted(&terminal.sent), crypto::scp80::Protection::FULL);
+    assert_eq!(summary(&answer), (Some(250), 0x62F1));
+    terminal.sent.clear();
+    let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &certificates);
+    assert_eq!((summary(&opened(&report)), terminal.sent.len()), ((Some(250), 0x62F1), 0));
+    // A refused command ends the script, and its status is returned.
     let refused = script(&[&["80CABF30045C027F2100"; 249][..], &["00D8000100"]].concat());
-    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &refused);
-    assert_eq!(said(&opened(&report)), (Some(250), 0x6E00));
+    let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &refused);
+    assert_eq!(summary(&opened(&report)), (Some(250), 0x6E00));
 
-    // A terminal that sends nothing for the card.
-    let mut phone = Phone::new(Bench::new());
-    phone.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
-    phone.start();
-    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
-    assert_eq!(said(&opened(&report)), (Some(12), 0x62F1));
+    // A terminal without SEND SHORT MESSAGE.
+    let mut terminal = TestTerminal::new(Testbed::new());
+    terminal.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
+    terminal.start();
+    let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &long_script(12));
+    assert_eq!(summary(&opened(&report)), (Some(12), 0x62F1));
 }
 
 #[test]
-fn answers_that_the_terminal_does_not_fetch_are_kept_whole_or_not_at_all() {
-    let mut phone = Phone::settled();
-    phone.patience = Some(0);
+fn unfetched_responses_are_queued_completely_or_not_at_all() {
+    let mut terminal = TestTerminal::settled();
+    terminal.commands_left = Some(0);
     for _ in 0..20 {
-        phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(200));
+        terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(200));
     }
-    phone.patience = None;
-    phone.serve();
+    terminal.commands_left = None;
+    terminal.run();
     let mut reassembler = Reassembler::default();
     let mut whole = 0;
     let mut last = Accepted::Foreign;
-    for message in &phone.sent {
+    for message in &terminal.sent {
         last = reassembler.accept(&message.destination, message.user_data.clone()).unwrap();
         whole += usize::from(matches!(last, Accepted::Whole(..)));
     }
@@ -131,17 +132,17 @@ fn answers_that_the_terminal_does_not_fetch_are_kept_whole_or_not_at_all() {
 }
 
 #[test]
-fn the_answer_is_secured_as_it_was_asked_for_and_only_given_when_it_was() {
+fn the_response_is_secured_and_sent_as_the_command_requests() {
     use crypto::scp80::Protection;
     for (por_integrity, checksum) in [(Integrity::None, false), (Integrity::CryptographicChecksum, true)] {
         for por_ciphered in [false, true] {
             for por_bearer in [PorBearer::DeliverReport, PorBearer::Submit] {
-                let mut phone = Phone::settled();
+                let mut terminal = TestTerminal::settled();
                 let spi = Spi { por_integrity, por_ciphered, por_bearer, ..Spi::COMMAND_ANSWERED_IN_REPORT };
-                let report = phone.packet(spi, &script(&[RESOURCES]));
+                let report = terminal.packet(spi, &script(&[RESOURCES]));
                 let packet = match por_bearer {
                     PorBearer::DeliverReport => report[3..].to_vec(),
-                    PorBearer::Submit => submitted(&phone.sent),
+                    PorBearer::Submit => submitted(&terminal.sent),
                 };
                 let protection = Protection { checksum, ciphered: por_ciphered };
                 let answer = opened_packet(&packet, protection);
@@ -149,15 +150,15 @@ fn the_answer_is_secured_as_it_was_asked_for_and_only_given_when_it_was() {
             }
         }
     }
-    let mut phone = Phone::settled();
-    assert!(phone.packet(Spi::UNANSWERED, &script(&[RESOURCES])).is_empty());
+    let mut terminal = TestTerminal::settled();
+    assert!(terminal.packet(Spi::UNANSWERED, &script(&[RESOURCES])).is_empty());
     let on_error = Spi { por: PorRule::OnError, ..Spi::COMMAND_ANSWERED_IN_REPORT };
-    let packet = phone.next_packet(on_error, &script(&[RESOURCES]));
-    assert!(phone.deliver(&packet).is_empty());
-    assert_eq!(opened(&phone.deliver(&packet)).status, ResponseStatus::CounterLow.code());
+    let packet = terminal.next_packet(on_error, &script(&[RESOURCES]));
+    assert!(terminal.deliver(&packet).is_empty());
+    assert_eq!(opened(&terminal.deliver(&packet)).status, ResponseStatus::CounterLow.code());
 }
 
-/// The status of a response packet that no key vouches for, and that tells no counter.
+/// The status of an unsecured response packet, which must have a zero counter.
 #[track_caller]
 fn in_clear(report: &[u8]) -> u8 {
     let none = crypto::scp80::Protection { checksum: false, ciphered: false };
@@ -170,8 +171,8 @@ fn in_clear(report: &[u8]) -> u8 {
 }
 
 #[test]
-fn every_refusal_has_its_status_and_changes_nothing() {
-    let enable = script(&[&format!("80E28800153A03124F10{}", aid(FREE))]);
+fn every_refusal_has_a_status_and_changes_nothing() {
+    let enable = script(&[&format!("80E28800153A03124F10{}", aid(NO_RULES))]);
     let spi = Spi::COMMAND_ANSWERED_IN_REPORT;
     let weak = [
         Spi { integrity: Integrity::None, ..spi },
@@ -191,213 +192,214 @@ fn every_refusal_has_its_status_and_changes_nothing() {
         let header = CommandHeader { kic: KeyReference(kic), kid: KeyReference(kid), ..header() };
         cases.push((header, ResponseStatus::UnidentifiedSecurityError));
     }
-    let mut phone = Phone::settled();
-    let before = phone.bench.memory();
+    let mut terminal = TestTerminal::settled();
+    let before = terminal.testbed.memory();
     for (header, expected) in cases {
         let packet = sealed(header, 50, &enable);
-        assert_eq!(in_clear(&phone.deliver(&packet)), expected.code(), "{header:?}");
-        assert!(phone.bench.memory() == before);
+        assert_eq!(in_clear(&terminal.deliver(&packet)), expected.code(), "{header:?}");
+        assert!(terminal.testbed.memory() == before);
     }
 
-    // What the checksum vouches for is answered under its keys; what is not even whole blocks is not.
-    let last = counter(&phone);
+    // With a correct checksum the response is secured. If the packet is not in whole blocks, it is
+    // not.
+    let last = counter(&terminal);
     let not_blocks = [&sealed(header(), 50, &enable)[..], &[0]].concat();
     let longer = u16::try_from(not_blocks.len() - 2).unwrap().to_be_bytes();
     let not_blocks = [&longer, &not_blocks[2..]].concat();
     let next = CommandHeader { spi: Spi { counter: CounterRule::Next, ..spi }, ..header() };
-    assert_eq!(in_clear(&phone.deliver(&not_blocks)), ResponseStatus::CipheringError.code());
-    assert!(phone.bench.memory() == before);
+    assert_eq!(in_clear(&terminal.deliver(&not_blocks)), ResponseStatus::CipheringError.code());
+    assert!(terminal.testbed.memory() == before);
     for (packet, expected) in [
         (sealed(header(), last, &enable), ResponseStatus::CounterLow),
         (sealed(header(), 0, &enable), ResponseStatus::CounterLow),
         (sealed(next, last, &enable), ResponseStatus::CounterLow),
         (sealed(next, last + 2, &enable), ResponseStatus::CounterHigh),
     ] {
-        assert_eq!(opened(&phone.deliver(&packet)).status, expected.code());
-        assert!(phone.bench.memory() == before, "{expected:?}");
+        assert_eq!(opened(&terminal.deliver(&packet)).status, expected.code());
+        assert!(terminal.testbed.memory() == before, "{expected:?}");
     }
-    assert_eq!(opened(&phone.deliver(&sealed(next, last + 1, &script(&[RESOURCES])))).status, 0);
+    assert_eq!(opened(&terminal.deliver(&sealed(next, last + 1, &script(&[RESOURCES])))).status, 0);
     let end = (1 << 40) - 1;
-    assert_eq!(opened(&phone.deliver(&sealed(header(), end, &script(&[RESOURCES])))).status, 0);
-    let blocked = opened(&phone.deliver(&sealed(header(), end, &enable)));
+    assert_eq!(opened(&terminal.deliver(&sealed(header(), end, &script(&[RESOURCES])))).status, 0);
+    let blocked = opened(&terminal.deliver(&sealed(header(), end, &enable)));
     assert_eq!(blocked.status, ResponseStatus::CounterBlocked.code());
 }
 
-/// SGP.02 section 2.4.3 has AES alone, however right a packet is under triple DES.
+/// SGP.02 section 2.4.3 permits only AES, even if the packet is correct for triple DES.
 #[test]
-fn a_packet_of_triple_des_is_not_carried_out() {
-    let enable = script(&[&format!("80E28800153A03124F10{}", aid(FREE))]);
-    let mut phone = Phone::settled();
-    let before = phone.bench.memory();
-    let next = counter(&phone) + 1;
+fn a_triple_des_packet_is_refused() {
+    let enable = script(&[&format!("80E28800153A03124F10{}", aid(NO_RULES))]);
+    let mut terminal = TestTerminal::settled();
+    let before = terminal.testbed.memory();
+    let next = counter(&terminal) + 1;
     for (algorithm, expected) in [
         (0x5, ResponseStatus::UnidentifiedSecurityError),
         (0x9, ResponseStatus::UnidentifiedSecurityError),
-        // Said to be of AES, it is one whose checksum is wrong.
+        // With the algorithm identifier of AES its checksum is wrong.
         (0x2, ResponseStatus::CheckFailed),
     ] {
         let key = KeyReference(SCP80 << 4 | algorithm);
         let header = CommandHeader { kic: key, kid: key, ..header() };
-        // Filled to blocks of AES as well, so that nothing but the algorithm is in its way.
+        // Padded to whole AES blocks too, so that only the algorithm is wrong.
         let data = [&enable[..], &[0; 16]].concat();
         let packets = (0..16).map(|more| {
             let data = &data[..enable.len() + more];
             sealed_under(&triple_des_keys(), header, next, data)
         });
         let packet = packets.into_iter().find(|packet| (packet.len() - 10).is_multiple_of(16)).unwrap();
-        assert_eq!(in_clear(&phone.deliver(&packet)), expected.code(), "{algorithm:X}");
-        assert!(phone.bench.memory() == before, "{algorithm:X}");
+        assert_eq!(in_clear(&terminal.deliver(&packet)), expected.code(), "{algorithm:X}");
+        assert!(terminal.testbed.memory() == before, "{algorithm:X}");
     }
 }
 
 #[test]
-fn a_packet_altered_anywhere_is_not_carried_out() {
-    let mut phone = Phone::settled();
-    let enable = script(&[&format!("80E28800153A03124F10{}", aid(FREE))]);
-    let packet = phone.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &enable);
-    let before = phone.bench.memory();
+fn a_packet_altered_anywhere_is_refused() {
+    let mut terminal = TestTerminal::settled();
+    let enable = script(&[&format!("80E28800153A03124F10{}", aid(NO_RULES))]);
+    let packet = terminal.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &enable);
+    let before = terminal.testbed.memory();
     for at in 0..packet.len() {
         for bit in 0..8 {
             let mut altered = packet.clone();
             altered[at] ^= 1 << bit;
-            let (report, status) = phone.deliver_unserved(&altered);
+            let (report, status) = terminal.deliver_only(&altered);
             assert!(matches!(status, 0x9000 | 0x9100 | 0x6A80), "octet {at}: {status:04X}");
-            phone.serve();
-            assert!(phone.bench.memory() == before, "octet {at}");
+            terminal.run();
+            assert!(terminal.testbed.memory() == before, "octet {at}");
             if at >= 10 {
-                // Nothing deciphered is in the answer, and nothing in it was made with the keys.
+                // The response contains no decrypted data and is not secured with the keys.
                 assert_eq!(in_clear(&report), ResponseStatus::CheckFailed.code(), "octet {at}");
             }
         }
     }
-    assert_eq!(opened(&phone.deliver(&packet)).status, 0);
+    assert_eq!(opened(&terminal.deliver(&packet)).status, 0);
 }
 
 #[test]
-fn a_replayed_packet_is_refused_also_after_a_reset() {
-    let mut phone = Phone::settled();
-    let packet = phone.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
-    assert_eq!(opened(&phone.deliver(&packet)).status, 0);
+fn a_replayed_packet_is_refused_even_after_a_reset() {
+    let mut terminal = TestTerminal::settled();
+    let packet = terminal.next_packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
+    assert_eq!(opened(&terminal.deliver(&packet)).status, 0);
     for _ in 0..2 {
-        assert_eq!(opened(&phone.deliver(&packet)).status, ResponseStatus::CounterLow.code());
-        phone.reset();
-        phone.start();
+        assert_eq!(opened(&terminal.deliver(&packet)).status, ResponseStatus::CounterLow.code());
+        terminal.reset();
+        terminal.start();
     }
 }
 
 #[test]
-fn a_long_packet_comes_in_messages_of_any_order_also_doubled() {
+fn the_parts_of_a_packet_can_arrive_in_any_order_and_repeatedly() {
     let data = long_script(60);
     for turn in 0..4 {
-        let mut phone = Phone::settled();
-        let packet = phone.next_packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &data);
+        let mut terminal = TestTerminal::settled();
+        let packet = terminal.next_packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &data);
         let mut parts = segments(&packet, PacketKind::Command, Reference::Short(9)).unwrap();
         assert!(parts.len() > 3);
         parts.rotate_left(turn);
         for part in &parts[1..] {
-            assert_eq!(phone.message(part.clone()), (Vec::new(), 0x9000));
-            assert_eq!(phone.message(part.clone()), (Vec::new(), 0x9000));
+            assert_eq!(terminal.message(part.clone()), (Vec::new(), 0x9000));
+            assert_eq!(terminal.message(part.clone()), (Vec::new(), 0x9000));
         }
-        assert_eq!(phone.message(parts[0].clone()).1, 0x9100);
-        phone.serve();
-        let answer = opened_packet(&submitted(&phone.sent), crypto::scp80::Protection::FULL);
+        assert_eq!(terminal.message(parts[0].clone()).1, 0x9100);
+        terminal.run();
+        let answer = opened_packet(&submitted(&terminal.sent), crypto::scp80::Protection::FULL);
         assert_eq!(ScriptResponse::parse(&answer.data).unwrap().apdus().count(), 60);
     }
 }
 
 #[test]
-fn parts_that_were_there_before_a_reset_are_gone_and_the_whole_can_be_sent_again() {
-    let mut phone = Phone::settled();
-    let packet = phone.next_packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(60));
+fn a_reset_discards_incomplete_packets_which_can_be_sent_again() {
+    let mut terminal = TestTerminal::settled();
+    let packet = terminal.next_packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &long_script(60));
     let parts = segments(&packet, PacketKind::Command, Reference::Short(9)).unwrap();
     let (last, first) = parts.split_last().unwrap();
     for part in first {
-        phone.message(part.clone());
+        terminal.message(part.clone());
     }
-    phone.reset();
-    phone.start();
-    assert_eq!(phone.message(last.clone()), (Vec::new(), 0x9000));
-    phone.sent.clear();
-    phone.deliver(&packet);
-    assert!(!phone.sent.is_empty());
+    terminal.reset();
+    terminal.start();
+    assert_eq!(terminal.message(last.clone()), (Vec::new(), 0x9000));
+    terminal.sent.clear();
+    terminal.deliver(&packet);
+    assert!(!terminal.sent.is_empty());
 }
 
 #[test]
-fn what_is_no_script_is_told_as_the_format_has_it() {
-    let mut phone = Phone::settled();
+fn an_invalid_script_gets_a_bad_format_response() {
+    let mut terminal = TestTerminal::settled();
     for (data, expected) in [
         ("AA03990100", "AB06800100900101"),
         ("AA032205", "AB06800100900102"),
         ("", "AB06800100900103"),
         ("8103830184", "AB06800100900102"),
     ] {
-        let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &hex::decode(data).unwrap());
+        let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &hex::decode(data).unwrap());
         let answer = opened(&report);
         assert_eq!((answer.status, hex::encode_upper(answer.data).as_str()), (0, expected), "{data}");
     }
 }
 
 #[test]
-fn an_isd_p_is_reached_by_its_tar_and_answers_for_itself() {
-    let mut phone = Phone::settled();
-    let tar = Tar::of_aid(&Aid::isd_p(FREE).0).unwrap();
+fn isd_p_and_ecasd_are_addressed_by_their_tars() {
+    let mut terminal = TestTerminal::settled();
+    let tar = Tar::of_aid(&Aid::isd_p(NO_RULES).0).unwrap();
     let packet = sealed(CommandHeader { tar, ..header() }, 90, &script(&[RESOURCES]));
-    let report = phone.deliver(&packet);
+    let report = terminal.deliver(&packet);
     assert_eq!(report[6..9], tar.0);
-    // And the ECASD by its own.
+    // The ECASD with its TAR.
     let tar = Tar::of_aid(&Aid::ECASD).unwrap();
     let packet = sealed(CommandHeader { tar, ..header() }, 91, &script(&["80CABF30045C027F2100"]));
-    let report = phone.deliver(&packet);
-    assert_eq!((&report[6..9], counter(&phone)), (&[0, 0, 2][..], 91));
+    let report = terminal.deliver(&packet);
+    assert_eq!((&report[6..9], counter(&terminal)), (&[0, 0, 2][..], 91));
 }
 
 #[test]
-fn messages_for_others_are_refused() {
-    let mut phone = Phone::settled();
-    assert_eq!(phone.message(UserData::plain(vec![1, 2, 3])).1, 0x6A81);
+fn messages_for_other_applications_are_refused() {
+    let mut terminal = TestTerminal::settled();
+    assert_eq!(terminal.message(UserData::plain(vec![1, 2, 3])).1, 0x6A81);
     let response = segments(&[0; 20], PacketKind::Response, Reference::Short(1)).unwrap().remove(0);
-    assert_eq!(phone.message(response).1, 0x6A81);
+    assert_eq!(terminal.message(response).1, 0x6A81);
     let cell_broadcast = [0xD2, 0x04, 0x82, 0x02, 0x83, 0x81];
-    assert_eq!(phone.command(0xC2, &cell_broadcast).1, 0x6A81);
+    assert_eq!(terminal.command(0xC2, &cell_broadcast).1, 0x6A81);
 }
 
 #[test]
-fn a_response_that_cannot_be_sent_now_is_offered_again_but_not_for_ever() {
-    let mut phone = Phone::settled();
-    phone.refuse = Box::new(|command| {
+fn a_response_that_fails_temporarily_is_retried_a_limited_number_of_times() {
+    let mut terminal = TestTerminal::settled();
+    terminal.refuse = Box::new(|command| {
         let is_message = matches!(command, Command::SendShortMessage { .. });
         is_message.then_some((GeneralResult::NETWORK_UNABLE, vec![0]))
     });
-    phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script(&[RESOURCES]));
-    let tries = |phone: &Phone| {
-        phone.fetched.iter().filter(|each| matches!(each, Command::SendShortMessage { .. })).count()
+    terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script(&[RESOURCES]));
+    let tries = |terminal: &TestTerminal| {
+        terminal.fetched.iter().filter(|each| matches!(each, Command::SendShortMessage { .. })).count()
     };
-    assert_eq!(tries(&phone), 1);
+    assert_eq!(tries(&terminal), 1);
     for expected in [2, 3, 3, 3] {
-        phone.status();
-        assert_eq!(tries(&phone), expected);
+        terminal.status();
+        assert_eq!(tries(&terminal), expected);
     }
-    phone.refuse = Box::new(|_| None);
-    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
+    terminal.refuse = Box::new(|_| None);
+    let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
     assert_eq!(opened(&report).status, 0);
 }
 
 #[test]
-fn a_terminal_that_does_not_send_for_the_card_is_not_asked_to() {
-    let mut phone = Phone::new(Bench::new());
-    phone.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
-    phone.start();
-    phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script(&[RESOURCES]));
-    assert!(!phone.fetched.iter().any(|each| matches!(each, Command::SendShortMessage { .. })));
-    let report = phone.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
+fn unsupported_short_messages_are_not_requested() {
+    let mut terminal = TestTerminal::new(Testbed::new());
+    terminal.facilities = without(&[Facility::SEND_SHORT_MESSAGE]);
+    terminal.start();
+    terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script(&[RESOURCES]));
+    assert!(!terminal.fetched.iter().any(|each| matches!(each, Command::SendShortMessage { .. })));
+    let report = terminal.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &script(&[RESOURCES]));
     assert_eq!(opened(&report).status, 0);
 }
 
 #[test]
-fn the_service_centre_is_the_enabled_profiles() {
-    let mut phone = Phone::settled();
-    phone.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script(&[RESOURCES]));
-    let centres: Vec<_> = phone
+fn the_service_centre_is_taken_from_the_enabled_profile() {
+    let mut terminal = TestTerminal::settled();
+    terminal.packet(Spi::COMMAND_ANSWERED_BY_SUBMIT, &script(&[RESOURCES]));
+    let centres: Vec<_> = terminal
         .fetched
         .iter()
         .filter_map(|each| match each {
@@ -405,16 +407,16 @@ fn the_service_centre_is_the_enabled_profiles() {
             _ => None,
         })
         .collect();
-    assert_eq!(centres, [Some(peer())]);
+    assert_eq!(centres, [Some(sm_sr_address())]);
 }
 
 #[test]
-fn an_envelope_that_only_looks_like_a_message_is_refused() {
-    let mut phone = Phone::settled();
+fn a_truncated_short_message_is_refused() {
+    let mut terminal = TestTerminal::settled();
     let part = segments(&[0; 20], PacketKind::Command, Reference::Short(1)).unwrap().remove(0);
-    let whole = SmsDeliver::data_download(peer(), [0x62; 7], part).to_bytes();
+    let whole = SmsDeliver::data_download(sm_sr_address(), [0x62; 7], part).to_bytes();
     for cut in 0..whole.len() {
         let envelope = Envelope::SmsPpDownload { service_centre: None, tpdu: whole[..cut].to_vec() };
-        assert_eq!(phone.envelope(&envelope).1, 0x6A80, "{cut}");
+        assert_eq!(terminal.envelope(&envelope).1, 0x6A80, "{cut}");
     }
 }

@@ -1,4 +1,4 @@
-//! A card on the bench, five profiles on it, and scripts as text.
+//! The testbed: a card with five profiles, and scripts in hexadecimal text.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,12 +11,12 @@ use world::{Dice, ManualClock, Memory, RamMemory, SeededDice, World};
 
 use super::oce;
 use crate::m2m::keys::{Key, KeyKind, KeySet};
-use crate::m2m::state::{LifeCycle, State};
 use crate::m2m::{Addressing, FactoryProfile, M2mDescription, script};
+use crate::state::m2m::{LifeCycle, State};
 use crate::state::{Persistent, Volatile};
-use crate::{Card, CardDescription, Shared, at_rest};
+use crate::{Card, CardDescription, Shared};
 
-/// The keys of the SM-SR that secure the scripts of these tests.
+/// The SM-SR keys that secure the scripts of these tests.
 pub(crate) const SCP80: u8 = 0x01;
 pub(crate) const SCP81: u8 = 0x40;
 
@@ -24,20 +24,21 @@ pub(crate) const SCP81: u8 = 0x40;
 pub(crate) const DEK: [u8; 16] = [0x03; 16];
 pub(crate) const DEK_81: [u8; 16] = [0x42; 16];
 
-/// ISD-Ps by number: the bootstrap profile, which is enabled and has the fallback attribute, and four that are disabled: one
-/// without rules, one that may not be disabled, one that may not be deleted, one that goes when it is disabled.
+/// ISD-P numbers. The bootstrap profile is enabled and has the fallback attribute. The other four
+/// are disabled: one without policy rules, one that must not be disabled, one that must not be
+/// deleted, and one that is deleted when it is disabled.
 pub(crate) const BOOTSTRAP: u16 = 0x10;
-pub(crate) const FREE: u16 = 0x11;
-pub(crate) const STAYS_ENABLED: u16 = 0x12;
-pub(crate) const STAYS: u16 = 0x13;
-pub(crate) const GOES: u16 = 0x14;
-/// What tests create.
+pub(crate) const NO_RULES: u16 = 0x11;
+pub(crate) const NO_DISABLE: u16 = 0x12;
+pub(crate) const NO_DELETE: u16 = 0x13;
+pub(crate) const DELETE_ON_DISABLE: u16 = 0x14;
+/// An ISD-P that tests create.
 pub(crate) const NEW: u16 = 0x20;
 
 pub(crate) const ISD_R: Aid16 = Aid16(Aid::ISD_R);
 pub(crate) const ECASD: Aid16 = Aid16(Aid::ECASD);
 
-/// An AID that can be a constant.
+/// An AID with a constant constructor.
 #[derive(Clone, Copy)]
 pub(crate) struct Aid16(pub(crate) [u8; 16]);
 
@@ -60,12 +61,12 @@ pub(crate) fn aid(number: u16) -> String {
 
 static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
 
-pub(crate) struct Bench {
+pub(crate) struct Testbed {
     pub(crate) card: Card,
 }
 
-/// All that a card remembers, with power and without.
-pub(crate) struct Moment {
+/// A snapshot of the complete card state.
+pub(crate) struct Snapshot {
     persistent: Persistent,
     volatile: Volatile,
 }
@@ -74,7 +75,7 @@ pub(crate) fn iccid(number: u16) -> Iccid {
     Iccid::with_luhn(&format!("8988303000000{number:05}")).unwrap()
 }
 
-/// A profile package with these policy rules.
+/// A profile package with this ICCID number and these policy rules.
 pub(crate) fn package(number: u16, pol1: Option<u8>) -> Vec<u8> {
     let mut package = generic(&Subscription {
         iccid: iccid(number).to_profile_header(),
@@ -89,8 +90,13 @@ pub(crate) fn package(number: u16, pol1: Option<u8>) -> Vec<u8> {
 }
 
 static PACKAGES: LazyLock<Vec<(u16, Vec<u8>)>> = LazyLock::new(|| {
-    let rules =
-        [(BOOTSTRAP, None), (FREE, Some(0)), (STAYS_ENABLED, Some(1)), (STAYS, Some(2)), (GOES, Some(4))];
+    let rules = [
+        (BOOTSTRAP, None),
+        (NO_RULES, Some(0)),
+        (NO_DISABLE, Some(1)),
+        (NO_DELETE, Some(2)),
+        (DELETE_ON_DISABLE, Some(4)),
+    ];
     rules.into_iter().map(|(number, rules)| (number, package(number, rules))).collect()
 });
 
@@ -128,7 +134,7 @@ pub(crate) fn description() -> CardDescription {
     }
 }
 
-impl Bench {
+impl Testbed {
     pub(crate) fn new() -> Self {
         Self::with(|_| {}, RamMemory::default())
     }
@@ -150,8 +156,8 @@ impl Bench {
         Self { card }
     }
 
-    /// Runs a script as whatever brought it does: what it changes is committed, or nothing is. Nothing is answered if the
-    /// memory fails.
+    /// Runs a script like the transports do, and commits its changes as a whole. Returns `None` if
+    /// the memory fails.
     pub(crate) fn try_run(
         &mut self,
         target: impl Into<Aid>,
@@ -159,7 +165,7 @@ impl Bench {
         script: &Script,
     ) -> Option<ScriptResponse> {
         let target = target.into();
-        let before = at_rest(&mut self.card.volatile);
+        let before = crate::snapshot(&mut self.card.volatile);
         let answer = self.card.commit(|context| script::run(context, &target, secured, script));
         if answer.is_err() {
             self.card.volatile = before;
@@ -171,7 +177,7 @@ impl Bench {
         self.try_run(target, SCP80, script).unwrap()
     }
 
-    /// C-APDUs of one script, their answers in hexadecimal.
+    /// Runs C-APDUs in one script and returns the responses in hexadecimal.
     pub(crate) fn apdus(
         &mut self,
         target: impl Into<Aid>,
@@ -183,22 +189,22 @@ impl Bench {
         text(&self.run(target, &script))
     }
 
-    /// One C-APDU to the ISD-R in a script of its own.
+    /// Runs one C-APDU to the ISD-R in a script of its own.
     pub(crate) fn es5(&mut self, apdu: &str) -> String {
         self.apdus(ISD_R, None, &[apdu.to_owned()]).concat()
     }
 
-    /// STORE DATA of one data group.
+    /// Runs STORE DATA with one data group.
     pub(crate) fn store(&mut self, group: &str) -> String {
         self.es5(&store_data(group))
     }
 
     #[track_caller]
     pub(crate) fn expect(&mut self, apdu: &str, expected: &str) {
-        assert_eq!(self.es5(apdu), expected, "answer to {apdu}");
+        assert_eq!(self.es5(apdu), expected, "response to {apdu}");
     }
 
-    /// One APDU of the terminal.
+    /// Sends one APDU of the terminal.
     pub(crate) fn terminal(&mut self, apdu: &str) -> String {
         hex::encode_upper(self.card.transmit(&unhex(apdu)))
     }
@@ -215,23 +221,23 @@ impl Bench {
         self.card.persistent.clone()
     }
 
-    /// The card as it is now, to come back to.
-    pub(crate) fn moment(&self) -> Moment {
-        Moment { persistent: self.card.persistent.clone(), volatile: self.card.volatile.clone() }
+    /// A snapshot of the card.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot { persistent: self.card.persistent.clone(), volatile: self.card.volatile.clone() }
     }
 
-    pub(crate) fn back_to(&mut self, moment: &Moment) {
-        self.card.persistent.clone_from(&moment.persistent);
-        self.card.volatile.clone_from(&moment.volatile);
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot) {
+        self.card.persistent.clone_from(&snapshot.persistent);
+        self.card.volatile.clone_from(&snapshot.volatile);
     }
 
-    /// INSTALL of an ISD-P, with this many octets granted.
+    /// Creates an ISD-P, with this many octets granted.
     pub(crate) fn create(&mut self, number: u16, granted: Option<u32>) -> String {
         self.es5(&create_isd_p(&aid(number), granted))
     }
 }
 
-/// The three keys of a set.
+/// The three keys of a key set.
 pub(crate) fn aes_keys(set: &KeySet) -> [[u8; 16]; 3] {
     [1, 2, 3].map(|id| *set.aes(id).unwrap().expose())
 }
@@ -240,7 +246,7 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
     hex::decode(text.replace(' ', "")).unwrap()
 }
 
-/// Each answer of a script: R-APDUs and the TLVs of SCP03t.
+/// The responses of a script: R-APDUs and the TLVs of SCP03t.
 pub(crate) fn text(response: &ScriptResponse) -> Vec<String> {
     assert_eq!(response.executed, Some(u16::try_from(response.answers.len()).unwrap()));
     let answer = |answer: &Answer| match answer {
@@ -250,17 +256,17 @@ pub(crate) fn text(response: &ScriptResponse) -> Vec<String> {
     response.answers.iter().map(answer).collect()
 }
 
-/// Data with their length before them.
+/// Prefixes data with their length.
 pub(crate) fn lv(data: &str) -> String {
     format!("{:02X}{data}", data.len() / 2)
 }
 
-/// `80 E2 88 00`, one data group.
+/// `80 E2 88 00` with one data group.
 pub(crate) fn store_data(group: &str) -> String {
     format!("80E28800{}", lv(&group.replace(' ', "")))
 }
 
-/// Enable, disable and their like: a data group that names an ISD-P.
+/// A data group that addresses an ISD-P.
 pub(crate) fn naming(group: &str, number: u16) -> String {
     format!("{group}124F10{}", aid(number))
 }

@@ -1,35 +1,36 @@
-//! What the toolkit must not forget when the power goes.
+//! The persistent state of the toolkit application.
 
 use profile::Octets;
 use rsp::ids::Aid;
 use rsp::ota::admin::ScriptStatus;
 use serde::{Deserialize, Serialize};
 
-/// Kept with what else an M2M card remembers.
+/// The persistent state, stored with the state of the M2M eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Stored {
-    /// The SM-SR has been told, or is being told, of the first attachment.
+pub(crate) struct ToolkitState {
+    /// True if the first network attachment has been or is being reported to the SM-SR.
     pub(crate) is_declared: bool,
-    /// What the SM-SR has not confirmed.
+    /// The notification that the SM-SR has not confirmed.
     pub(crate) notification: Option<Pending>,
-    /// What it confirmed last.
+    /// The number of the last confirmed notification.
     pub(crate) confirmed: Option<u16>,
-    /// Why the card itself changes profiles, while the change is due.
+    /// A pending profile switch that the card itself decided.
     pub(crate) change: Option<Change>,
-    /// The profile whose network was lost, until a change after the fallback is confirmed, or until it is deleted.
+    /// The profile whose network was lost, until a later switch is confirmed or the profile is
+    /// deleted.
     pub(crate) fell_back_from: Option<Aid>,
-    /// A session over HTTPS that has not come to its end.
+    /// The current HTTPS session, until it ends.
     pub(crate) session: Option<StoredSession>,
-    /// Those whose turn comes after it.
+    /// The sessions that wait for the current one.
     pub(crate) waiting: Vec<StoredSession>,
 }
 
-/// How many sessions may wait for another; the last in turn goes first.
+/// Maximum number of waiting sessions. The last in the queue is discarded first.
 const MAX_WAITING: usize = 4;
 
-impl Stored {
-    /// Of a card fresh from the factory.
+impl ToolkitState {
+    /// The state of a new card.
     pub(crate) const NEW: Self = Self {
         is_declared: false,
         notification: None,
@@ -40,26 +41,28 @@ impl Stored {
         waiting: Vec::new(),
     };
 
-    /// A session is asked for: it goes before those that wait, and unless one `is_going_on` before the present one. One
-    /// that is there already, and was asked for in the same words, keeps what it has to say.
-    pub(crate) fn ask_for(&mut self, asked: StoredSession, is_going_on: bool) {
+    /// Adds a session request. It goes before the waiting sessions, and also before the current
+    /// session unless that `is_active`. If an equal request exists already, its session continues
+    /// with its stored state.
+    pub(crate) fn request_session(&mut self, requested: StoredSession, is_active: bool) {
         let is_same = |session: &StoredSession| {
-            (&session.parameters, session.notification) == (&asked.parameters, asked.notification)
+            (&session.parameters, session.notification) == (&requested.parameters, requested.notification)
         };
         if let Some(session) = self.session.as_mut().filter(|session| is_same(session)) {
-            // Who asks is there: all that was tried in vain counts as once.
+            // A repeated request shows that the server is reachable: the failed attempts count as
+            // one.
             session.attempts = session.attempts.min(1);
             return;
         }
         let known = self.waiting.iter().position(is_same).map(|at| self.waiting.remove(at));
-        let asked = known.unwrap_or(asked);
-        let next = if is_going_on { Some(asked) } else { self.session.replace(asked) };
+        let requested = known.unwrap_or(requested);
+        let next = if is_active { Some(requested) } else { self.session.replace(requested) };
         self.waiting.splice(0..0, next);
         self.waiting.truncate(MAX_WAITING);
     }
 
-    /// The present session is over, or was interrupted: whether it is another's turn now. What was never tried goes before
-    /// what is tried again.
+    /// Selects the next session after the current one ended or was interrupted. Sessions that were
+    /// never tried go before retries. Returns true if the session changed.
     pub(crate) fn take_turn(&mut self) -> bool {
         let new = self.waiting.iter().position(|session| session.attempts == 0);
         let first = (self.session.is_none() && !self.waiting.is_empty()).then_some(0);
@@ -69,14 +72,15 @@ impl Stored {
         true
     }
 
-    /// Sessions for which this holds are gone; whether the present one is among them.
+    /// Removes the sessions for which `is_gone` is true. Returns true if the current session was
+    /// removed.
     pub(crate) fn drop_sessions(&mut self, is_gone: impl Fn(&StoredSession) -> bool) -> bool {
         self.waiting.retain(|session| !is_gone(session));
         self.session.take_if(|session| is_gone(session)).is_some()
     }
 }
 
-impl Default for Stored {
+impl Default for ToolkitState {
     fn default() -> Self {
         Self::NEW
     }
@@ -87,31 +91,32 @@ impl Default for Stored {
 pub(crate) struct Pending {
     pub(crate) kind: Kind,
     pub(crate) sequence_number: u16,
-    /// The profile that was enabled before the change.
+    /// The profile that was enabled before the switch.
     pub(crate) before: Option<Aid>,
-    /// How often it was tried.
+    /// Number of attempts.
     pub(crate) attempts: u8,
 }
 
-/// What a notification tells: SGP.02 section 4.1.1.11.
+/// The kind of a notification: SGP.02 section 4.1.1.11.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// The first attachment to a network.
     Declaration,
-    /// A change of profiles that was asked for.
+    /// A profile switch by command.
     Changed,
-    /// That change failed, and the profile before is back.
+    /// The switch failed, and the previous profile was enabled again.
     RolledBack,
     /// The network was lost.
     FellBack,
 }
 
-/// A change of profiles that the card itself has decided.
+/// A profile switch decided by the card itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Change {
     pub(crate) cause: Cause,
-    /// To which profile: a change that was asked for in the meantime goes to another, or makes this one void.
+    /// The target profile. A switch by command in the meantime has another target, or cancels this
+    /// one.
     pub(crate) to: Aid,
 }
 
@@ -122,24 +127,25 @@ pub(crate) enum Cause {
     FallBack,
 }
 
-/// A session of the administration agent, so far as it can be taken up again.
+/// The part of an HTTPS session that is needed to resume it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredSession {
-    /// The session triggering parameters, tag 81 and all; empty where the card begins by itself with what it has stored.
+    /// The session triggering parameters including tag 81; empty if the card started the session
+    /// with its stored parameters.
     pub(crate) parameters: Octets,
-    /// The notification that the first request tells, by its number: what it says, and whether it is still to be told,
-    /// stands where it is pending. None once the server has answered.
+    /// The number of the notification reported in the first request. Its contents are in the
+    /// pending notification. `None` after the server has replied.
     #[serde(default)]
     pub(crate) notification: Option<u16>,
-    /// Where the next request goes; none for the first one.
+    /// The URI of the next request; `None` for the first one.
     pub(crate) next_uri: Option<String>,
-    /// The answer to the last script, until the server has said something after it.
+    /// The response to the last script, until the server has acknowledged it with its next reply.
     pub(crate) answer: Option<ScriptAnswer>,
-    /// How often it was begun.
+    /// Number of attempts.
     pub(crate) attempts: u16,
 }
 
-/// What is to be posted.
+/// The body of a request: the response to a script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ScriptAnswer {
     /// X-Admin-Script-Status.

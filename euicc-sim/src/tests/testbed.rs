@@ -1,4 +1,4 @@
-//! A card on the bench: APDUs as text, and the LPA's side of ES10.
+//! The testbed: a card with APDUs as text, and the LPA's side of ES10.
 
 use std::sync::{Arc, LazyLock};
 
@@ -18,26 +18,26 @@ use world::{ManualClock, Memory, RamMemory, SeededDice, World};
 use crate::state::{Persistent, Volatile};
 use crate::{Card, CardDescription, Shared};
 
-/// Blocks of STORE DATA as lpac cuts them.
+/// Block length of STORE DATA in lpac.
 const BLOCK: usize = 120;
 
-/// Of all cards of these tests, which must not notice: the CIs are read and checked once.
+/// Shared by all cards of these tests, so that the CIs are parsed and verified once.
 static SHARED: LazyLock<Arc<Shared>> = LazyLock::new(Arc::default);
 
-pub(super) struct Bench {
+pub(super) struct Testbed {
     pub(super) card: Card,
     pub(super) clock: ManualClock,
     pub(super) pki: Pki,
-    /// Octets of a block of STORE DATA.
+    /// Block length of STORE DATA in octets.
     pub(super) block: usize,
-    /// Channel on which the ISD-R is selected; opened when it is first needed.
+    /// The channel on which the ISD-R is selected; opened on first use.
     isd_r: Option<u8>,
-    /// For how many more commands and resets there is power; without end if nothing is said.
+    /// The number of further commands and resets with power; `None` for no limit.
     pub(super) power: Option<usize>,
 }
 
-/// All that a card remembers, with power and without.
-pub(super) struct Moment {
+/// A snapshot of the complete card state.
+pub(super) struct Snapshot {
     persistent: Persistent,
     volatile: Volatile,
     isd_r: Option<u8>,
@@ -53,7 +53,7 @@ pub(super) fn description(pki: &Pki) -> CardDescription {
     CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials)
 }
 
-impl Bench {
+impl Testbed {
     pub(super) fn new() -> Self {
         Self::with(pki(), |_| {}, RamMemory::default())
     }
@@ -71,12 +71,12 @@ impl Bench {
         Self { card, clock, pki, block: BLOCK, isd_r: None, power: None }
     }
 
-    /// One APDU in hexadecimal, its answer in hexadecimal.
+    /// Sends one APDU and returns its response, both in hexadecimal.
     pub(super) fn apdu(&mut self, command: &str) -> String {
         hex::encode_upper(self.transmit(&hex::decode(command.replace(' ', "")).unwrap()))
     }
 
-    /// One APDU and its answer, which is nothing when the power is gone.
+    /// Sends one APDU and returns its response, which is empty without power.
     fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
         if self.has_power() { self.card.transmit(command) } else { Vec::new() }
     }
@@ -87,13 +87,13 @@ impl Bench {
         left != Some(0)
     }
 
-    /// One APDU whose answer is `expected`.
+    /// Sends one APDU and asserts its response.
     #[track_caller]
     pub(super) fn expect(&mut self, command: &str, expected: &str) {
-        assert_eq!(self.apdu(command), expected.replace(' ', ""), "answer to {command}");
+        assert_eq!(self.apdu(command), expected.replace(' ', ""), "response to {command}");
     }
 
-    /// One APDU that succeeds; its data, GET RESPONSE included.
+    /// Sends one APDU that succeeds, and returns its data including those of GET RESPONSE.
     #[track_caller]
     pub(super) fn read(&mut self, command: &str) -> String {
         let mut answer = self.apdu(command);
@@ -104,7 +104,7 @@ impl Bench {
             match status.split_at(2) {
                 ("61", length) => answer = self.apdu(&format!("{}C00000{length}", &command[..2])),
                 ("90" | "91", _) => return data,
-                _ => panic!("{command} was answered {status}"),
+                _ => panic!("{command} returned {status}"),
             }
         }
     }
@@ -116,12 +116,12 @@ impl Bench {
         self.isd_r = None;
     }
 
-    /// The card has closed its channels.
+    /// Forgets the ISD-R channel after the card has closed it.
     pub(super) fn forget_channel(&mut self) {
         self.isd_r = None;
     }
 
-    /// One command of ES10 to the ISD-R: the response, or the status word that refused it.
+    /// Sends one ES10 command to the ISD-R. Returns the response or the status word of a refusal.
     pub(super) fn es10(&mut self, request: &[u8]) -> Result<Vec<u8>, String> {
         let channel = self.isd_r_channel()?;
         let mut response = Vec::new();
@@ -145,15 +145,15 @@ impl Bench {
         Ok(response)
     }
 
-    /// One function of ES10.
-    #[track_caller]
-    /// Octets of non-volatile memory that EUICCInfo2 says are free.
+    /// Octets of free non-volatile memory according to EUICCInfo2.
     pub(super) fn free_memory(&mut self) -> u32 {
         let info = self.es10(&[0xBF, 0x22, 0x00]).unwrap();
         let at = info.windows(2).position(|window| window == [0x82, 0x04]).unwrap() + 2;
         u32::from_be_bytes(info[at..at + 4].try_into().unwrap())
     }
 
+    /// Calls one function of ES10.
+    #[track_caller]
     pub(super) fn call<Response: Asn1>(&mut self, request: &impl Asn1) -> Response {
         self.try_call(request).unwrap()
     }
@@ -176,14 +176,15 @@ impl Bench {
         Ok(channel)
     }
 
-    /// The same as text: the response in hexadecimal, or the status word.
+    /// Sends one ES10 command in hexadecimal. Returns the response in hexadecimal or the status
+    /// word.
     pub(super) fn es10_text(&mut self, request: &str) -> String {
         let answer = self.es10(&hex::decode(request.replace(' ', "")).unwrap());
         answer.map_or_else(|status| status, hex::encode_upper)
     }
 
-    /// What survives a power cut, but for what a refusal may leave: the notification of it with its number, and the
-    /// key with which the download can be tried again.
+    /// The persistent state without the effects that a refusal is permitted to have: its
+    /// notification, the sequence number, and the one-time key for a repetition of the download.
     pub(super) fn memory(&self) -> Persistent {
         let mut memory = self.card.persistent.clone();
         memory.notifications.clear();
@@ -196,27 +197,27 @@ impl Bench {
         self.card.persistent.next_sequence_number
     }
 
-    /// The card as it is now, to come back to.
-    pub(super) fn moment(&self) -> Moment {
-        Moment {
+    /// A snapshot of the card.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
             persistent: self.card.persistent.clone(),
             volatile: self.card.volatile.clone(),
             isd_r: self.isd_r,
         }
     }
 
-    pub(super) fn back_to(&mut self, moment: &Moment) {
-        self.card.persistent.clone_from(&moment.persistent);
-        self.card.volatile.clone_from(&moment.volatile);
-        self.isd_r = moment.isd_r;
+    pub(super) fn restore(&mut self, snapshot: &Snapshot) {
+        self.card.persistent.clone_from(&snapshot.persistent);
+        self.card.volatile.clone_from(&snapshot.volatile);
+        self.isd_r = snapshot.isd_r;
     }
 
-    /// As if 65520 profiles had been installed before.
+    /// Sets the state after 65520 installations.
     pub(super) fn use_up_isd_ps(&mut self) {
         self.card.persistent.next_isd_p = u16::MAX;
     }
 
-    /// A result of an installation is the card's own word, and kept as it was answered.
+    /// Asserts that the installation result is signed by the card and stored as it was returned.
     #[track_caller]
     pub(super) fn check_result(&self, result: &ProfileInstallationResult) {
         let data = &result.profile_installation_result_data;
@@ -228,7 +229,7 @@ impl Bench {
         assert_eq!(kept.unwrap().signed.0.bytes(), result.to_der());
     }
 
-    /// What the card signs with, below the CI on this curve.
+    /// The public key for the card's signatures below the CI on this curve.
     pub(super) fn public_key(&self, curve: Curve) -> PublicKey {
         let eid = self.pki.eids(Curve::P256)[0];
         self.pki.euicc(curve, eid).unwrap().euicc.certificate.public_key().clone()

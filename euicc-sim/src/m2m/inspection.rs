@@ -1,30 +1,31 @@
-//! What a card has, for a test bench that sees into its memory: no door shows it to anybody but the SM-SR.
+//! Access to the contents of a stored card, for a test system with access to its memory. Over the
+//! card's interfaces, only the SM-SR can see them.
 
 use rsp::ids::{Aid, Eid, Iccid};
 use world::{Cells, Fault};
 
-use super::state::IsdP;
+use crate::state::m2m::IsdP;
 use crate::{shared::Shared, stored};
 
 /// An ISD-P of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Which.
+    /// The AID of the ISD-P.
     pub isd_p: Aid,
-    /// The profile in it, if there is one.
+    /// The ICCID of its profile, if it has one.
     pub iccid: Option<Iccid>,
-    /// Whether that is the enabled one.
+    /// True if the profile is enabled.
     pub is_enabled: bool,
-    /// Whether that is the one to fall back to.
+    /// True if the profile has the fallback attribute.
     pub is_fallback: bool,
-    /// The connectivity parameters that its SM-DP has written, over those of the profile.
+    /// The connectivity parameters written by the SM-DP, which override those of the profile.
     pub connectivity: Option<Vec<u8>>,
 }
 
-/// The ISD-Ps of the M2M card whose memory this is, in the order in which they were created.
+/// Returns the ISD-Ps of the M2M eUICC with this memory, in the order of their creation.
 ///
 /// # Errors
-/// It is not the memory of this card.
+/// Fails if the memory is not that of this card.
 pub fn held(cells: Cells, eid: Eid) -> Result<Vec<Held>, Fault> {
     let Some(persistent) = stored::load(cells, eid, &Shared::default())? else { return Ok(Vec::new()) };
     let Some(m2m) = &persistent.m2m else { return Ok(Vec::new()) };

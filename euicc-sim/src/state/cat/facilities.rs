@@ -1,9 +1,9 @@
-//! What a terminal must have said that it can do before it is asked for it: TS 102 223 section 5.2.
+//! Terminal facilities that a proactive command needs: TS 102 223 section 5.2.
 
 use rsp::ota::cat::{Command, Event, Facility, LocalInformation, TerminalProfile, TimerAction};
 
-/// Whether this terminal has said that it can do this.
-pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
+/// True if the terminal profile announces all facilities for this command.
+pub(crate) fn is_supported(command: &Command, terminal: &TerminalProfile) -> bool {
     let all = |facilities: &[Facility]| facilities.iter().all(|facility| terminal.can(*facility));
     match command {
         Command::Refresh(_) => all(&[Facility::REFRESH]),
@@ -11,18 +11,18 @@ pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
         Command::PollInterval(_) => all(&[Facility::POLL_INTERVAL]),
         Command::PollingOff => all(&[Facility::POLLING_OFF]),
         Command::SetUpEventList(events) => {
-            all(&[Facility::SET_UP_EVENT_LIST]) && events.iter().all(|event| tells(terminal, *event))
+            all(&[Facility::SET_UP_EVENT_LIST]) && events.iter().all(|event| reports_event(terminal, *event))
         }
         Command::SendShortMessage { .. } => all(&[Facility::SEND_SHORT_MESSAGE]),
         Command::ProvideLocalInformation(LocalInformation::Location | LocalInformation::Imei) => {
             all(&[Facility::LOCATION_AND_IMEI])
         }
-        // Not among what this card asks for.
+        // This card does not request the IMEISV.
         Command::ProvideLocalInformation(LocalInformation::Imeisv) => false,
         Command::TimerManagement { action: TimerAction::TimeLeft, .. } => all(&[Facility::TIMER_TIME_LEFT]),
-        // Of use only if the terminal says when they are over.
+        // A timer is useful only if the terminal reports its expiration.
         Command::TimerManagement { .. } => all(&[Facility::TIMER_MANAGEMENT, Facility::TIMER_EXPIRATION]),
-        Command::OpenChannel(_) => has_streams(terminal),
+        Command::OpenChannel(_) => supports_tcp_channels(terminal),
         Command::CloseChannel { .. } => all(&[Facility::CLOSE_CHANNEL]),
         Command::ReceiveData { .. } => all(&[Facility::RECEIVE_DATA]),
         Command::SendData { .. } => all(&[Facility::SEND_DATA]),
@@ -30,8 +30,8 @@ pub(super) fn is_known(command: &Command, terminal: &TerminalProfile) -> bool {
     }
 }
 
-/// Whether a byte stream over TCP can be had through this terminal, and driven by what it tells of it.
-pub(crate) fn has_streams(terminal: &TerminalProfile) -> bool {
+/// True if the terminal supports TCP client channels and reports their events.
+pub(crate) fn supports_tcp_channels(terminal: &TerminalProfile) -> bool {
     const NEEDED: [Facility; 7] = [
         Facility::OPEN_CHANNEL,
         Facility::CLOSE_CHANNEL,
@@ -44,8 +44,8 @@ pub(crate) fn has_streams(terminal: &TerminalProfile) -> bool {
     NEEDED.iter().all(|facility| terminal.can(*facility))
 }
 
-/// Whether the terminal can tell of an event.
-pub(crate) fn tells(terminal: &TerminalProfile, event: Event) -> bool {
+/// True if the terminal reports this event.
+pub(crate) fn reports_event(terminal: &TerminalProfile, event: Event) -> bool {
     match event {
         Event::LOCATION_STATUS => terminal.can(Facility::EVENT_LOCATION_STATUS),
         Event::DATA_AVAILABLE => terminal.can(Facility::EVENT_DATA_AVAILABLE),

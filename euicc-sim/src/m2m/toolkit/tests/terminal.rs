@@ -1,4 +1,4 @@
-//! A terminal whose every answer the test decides, and an SM-SR at the other end of its bearers.
+//! A scripted terminal, and an SM-SR on the other side of its bearers.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ use rsp::ota::sms::{
 use rsp::sgp02::notification::DefaultNotification;
 
 use super::https_link::Link;
-use crate::m2m::tests::bench::{Bench, SCP80};
+use crate::m2m::tests::testbed::{SCP80, Testbed};
 
-/// KIc and KID of the bench's SM-SR.
+/// KIc and KID of the SM-SR.
 const KIC: [u8; 16] = [0x01; 16];
 const KID: [u8; 16] = [0x02; 16];
 
@@ -52,43 +52,44 @@ pub(super) fn without(missing: &[Facility]) -> Vec<Facility> {
 
 type Refusal = Box<dyn FnMut(&Command) -> Option<(GeneralResult, Vec<u8>)>>;
 
-pub(super) struct Phone {
-    pub(super) bench: Bench,
+pub(super) struct TestTerminal {
+    pub(super) testbed: Testbed,
     pub(super) facilities: Vec<Facility>,
-    /// What 91xx announced.
+    /// The length announced by 91xx.
     announced: Option<u8>,
     pub(super) network: LocationStatus,
-    /// What the terminal does not do, by its result.
+    /// Returns the result for commands that the terminal refuses.
     pub(super) refuse: Refusal,
-    /// Every command that was fetched.
+    /// All fetched commands.
     pub(super) fetched: Vec<Command>,
-    /// The latest of them.
+    /// The last fetched command.
     last: Option<Proactive>,
-    /// What was sent: SMS-SUBMITs.
+    /// The sent messages.
     pub(super) sent: Vec<SmsSubmit>,
-    /// Timers that run, and their seconds.
+    /// Running timers with their seconds.
     pub(super) timers: BTreeMap<u8, u64>,
     pub(super) link: Option<Link>,
     pub(super) resets: usize,
-    /// After so many more commands the terminal falls silent: it fetches nothing any more.
-    pub(super) patience: Option<usize>,
-    /// Whether it keeps to the rules, so that the card's answers can be foreseen.
-    pub(super) is_orderly: bool,
+    /// The number of further commands that the terminal fetches; `None` for no limit.
+    pub(super) commands_left: Option<usize>,
+    /// True if the terminal follows the protocol, so that the status words of the card are
+    /// predictable.
+    pub(super) follows_protocol: bool,
     counter: u64,
     reference: u8,
     notified: Reassembler,
 }
 
-pub(super) fn peer() -> Address {
-    // The SM-SR of the bench's addressing parameters.
+pub(super) fn sm_sr_address() -> Address {
+    // The SM-SR address of the card.
     Address::from_value(&hex::decode("913386994211F1").unwrap()).unwrap()
 }
 
-impl Phone {
-    /// In a network, not started yet.
-    pub(super) fn new(bench: Bench) -> Self {
+impl TestTerminal {
+    /// A terminal in a network, before TERMINAL PROFILE.
+    pub(super) fn new(testbed: Testbed) -> Self {
         Self {
-            bench,
+            testbed,
             facilities: ALL.to_vec(),
             announced: None,
             network: LocationStatus::Normal,
@@ -99,19 +100,19 @@ impl Phone {
             timers: BTreeMap::new(),
             link: None,
             resets: 0,
-            patience: None,
-            is_orderly: true,
+            commands_left: None,
+            follows_protocol: true,
             counter: 0,
             reference: 0,
             notified: Reassembler::default(),
         }
     }
 
-    /// Started, its declaration confirmed: a card in the middle of its life.
+    /// A started card with a confirmed declaration.
     pub(super) fn settled() -> Self {
-        let mut phone = Self::new(Bench::new());
-        phone.settle();
-        phone
+        let mut terminal = Self::new(Testbed::new());
+        terminal.settle();
+        terminal
     }
 
     pub(super) fn settle(&mut self) {
@@ -122,15 +123,15 @@ impl Phone {
         self.sent.clear();
     }
 
-    /// Says what it can do, and does what the card wants.
+    /// Sends TERMINAL PROFILE and executes the commands of the card.
     pub(super) fn start(&mut self) {
         let profile = TerminalProfile::of(&self.facilities, 1);
         self.command(0x10, &profile.0);
-        self.serve();
+        self.run();
     }
 
     pub(super) fn reset(&mut self) {
-        self.bench.card.reset();
+        self.testbed.card.reset();
         self.announced = None;
         self.timers.clear();
         if let Some(link) = &mut self.link {
@@ -139,18 +140,18 @@ impl Phone {
         self.resets += 1;
     }
 
-    /// A command of class 80; its data and status word.
+    /// Sends a command of class 80. Returns its data and status word.
     pub(super) fn command(&mut self, ins: u8, data: &[u8]) -> (Vec<u8>, u16) {
         let mut apdu = vec![0x80, ins, 0, 0, u8::try_from(data.len()).unwrap()];
         apdu.extend_from_slice(data);
-        let mut answer = self.bench.card.transmit(&apdu);
+        let mut answer = self.testbed.card.transmit(&apdu);
         let mut all = Vec::new();
         loop {
             let low = answer.pop().unwrap();
             let high = answer.pop().unwrap();
             all.append(&mut answer);
             match high {
-                0x61 => answer = self.bench.card.transmit(&[0, 0xC0, 0, 0, low]),
+                0x61 => answer = self.testbed.card.transmit(&[0, 0xC0, 0, 0, low]),
                 0x91 => {
                     self.announced = Some(low);
                     return (all, 0x9100);
@@ -165,40 +166,40 @@ impl Phone {
     }
 
     pub(super) fn status(&mut self) {
-        let answer = self.bench.card.transmit(&[0x80, 0xF2, 0, 0x0C]);
+        let answer = self.testbed.card.transmit(&[0x80, 0xF2, 0, 0x0C]);
         if let [.., 0x91, length] = answer[..] {
             self.announced = Some(length);
         }
-        self.serve();
+        self.run();
     }
 
-    pub(super) fn told_of_network(&mut self, status: LocationStatus) {
+    pub(super) fn report_network(&mut self, status: LocationStatus) {
         self.network = status;
         let event = EventDownload::LocationStatus { status, location: None };
         self.envelope(&Envelope::EventDownload(event));
-        self.serve();
+        self.run();
     }
 
-    /// The timer that runs out first does.
-    pub(super) fn ring(&mut self) -> Option<u64> {
+    /// Expires the next timer.
+    pub(super) fn expire_timer(&mut self) -> Option<u64> {
         let (&timer, &seconds) = self.timers.iter().min_by_key(|(_, seconds)| **seconds)?;
         self.timers.remove(&timer);
         self.timers.values_mut().for_each(|left| *left -= seconds);
         let value = TimerValue::of_seconds(seconds);
         self.envelope(&Envelope::TimerExpiration { timer, value });
-        self.serve();
+        self.run();
         Some(seconds)
     }
 
-    /// The next command, if one is announced.
+    /// Fetches the announced command, if there is one.
     pub(super) fn fetch(&mut self) -> Option<Proactive> {
         let length = self.announced.take()?;
-        let mut answer = self.bench.card.transmit(&[0x80, 0x12, 0, 0, length]);
+        let mut answer = self.testbed.card.transmit(&[0x80, 0x12, 0, 0, length]);
         let status = answer.split_off(answer.len() - 2);
-        if !self.is_orderly && status != [0x90, 0x00] {
+        if !self.follows_protocol && status != [0x90, 0x00] {
             return None;
         }
-        assert_eq!(status, [0x90, 0x00], "FETCH of what was announced");
+        assert_eq!(status, [0x90, 0x00], "FETCH of the announced command");
         assert_eq!(answer.len(), usize::from(length));
         let proactive = Proactive::parse(&answer).unwrap();
         self.fetched.push(proactive.command.clone());
@@ -206,38 +207,38 @@ impl Phone {
         Some(proactive)
     }
 
-    /// Does what the card wants until it wants nothing more.
-    pub(super) fn serve(&mut self) {
+    /// Executes the commands of the card until none is left.
+    pub(super) fn run(&mut self) {
         for _ in 0..2000 {
-            if let Some(patience) = &mut self.patience {
-                if *patience == 0 {
+            if let Some(commands_left) = &mut self.commands_left {
+                if *commands_left == 0 {
                     return;
                 }
-                *patience -= 1;
+                *commands_left -= 1;
             }
             let Some(proactive) = self.fetch() else {
-                if !self.tell_of_data() {
+                if !self.report_data() {
                     return;
                 }
                 continue;
             };
-            if !self.obey(&proactive) {
+            if !self.execute(&proactive) {
                 return;
             }
         }
-        panic!("the card wants something again and again: {:?}", &self.fetched[self.fetched.len() - 6..]);
+        panic!("the card sends commands without end: {:?}", &self.fetched[self.fetched.len() - 6..]);
     }
 
-    /// What has come for the card over its channel is told; whether there was something.
-    pub(super) fn tell_of_data(&mut self) -> bool {
+    /// Reports data received on the channel. Returns false without data.
+    pub(super) fn report_data(&mut self) -> bool {
         let Some(link) = &mut self.link else { return false };
         let Some(event) = link.event() else { return false };
         self.envelope(&Envelope::EventDownload(event));
         true
     }
 
-    /// Carries a command out; `false` once the card was reset and started again.
-    pub(super) fn obey(&mut self, proactive: &Proactive) -> bool {
+    /// Executes a command. Returns `false` if the card was reset and started again.
+    pub(super) fn execute(&mut self, proactive: &Proactive) -> bool {
         let command = &proactive.command;
         if let Some((result, additional)) = (self.refuse)(command) {
             self.respond(&TerminalResponse::of(proactive, result, additional, Response::None));
@@ -328,25 +329,28 @@ impl Phone {
         true
     }
 
-    /// Keeps to the rules from here on: what the card waits for it gets.
+    /// Follows the protocol from here on, and answers the last command.
     pub(super) fn behave(&mut self) {
         self.refuse = Box::new(|_| None);
         self.network = LocationStatus::Normal;
-        self.is_orderly = false;
+        self.follows_protocol = false;
         if let Some(last) = self.last.clone() {
             let result = GeneralResult::BEYOND_CAPABILITIES;
             self.respond(&TerminalResponse::of(&last, result, Vec::new(), Response::None));
         }
         self.status();
-        self.is_orderly = true;
+        self.follows_protocol = true;
     }
 
     pub(super) fn respond(&mut self, response: &TerminalResponse) {
         let (_, status) = self.command(0x14, &response.to_bytes());
-        assert!(!self.is_orderly || matches!(status, 0x9000 | 0x9100), "TERMINAL RESPONSE: {status:04X}");
+        assert!(
+            !self.follows_protocol || matches!(status, 0x9000 | 0x9100),
+            "TERMINAL RESPONSE: {status:04X}"
+        );
     }
 
-    /// A command packet from the SM-SR with the next counter; what the report of the delivery says.
+    /// Sends a command packet with the next counter. Returns the delivery report.
     pub(super) fn packet(&mut self, spi: Spi, data: &[u8]) -> Vec<u8> {
         let packet = self.next_packet(spi, data);
         self.deliver(&packet)
@@ -357,36 +361,38 @@ impl Phone {
         sealed(CommandHeader { spi, ..header() }, self.counter, data)
     }
 
-    /// A packet in as many messages as it needs; the report of the last one. The card is served after it.
+    /// Sends a packet in as many messages as necessary and executes the commands of the card.
+    /// Returns the last delivery report.
     pub(super) fn deliver(&mut self, packet: &[u8]) -> Vec<u8> {
-        let (report, status) = self.deliver_unserved(packet);
-        assert!(!self.is_orderly || matches!(status, 0x9000 | 0x9100), "{status:04X}");
-        self.serve();
+        let (report, status) = self.deliver_only(packet);
+        assert!(!self.follows_protocol || matches!(status, 0x9000 | 0x9100), "{status:04X}");
+        self.run();
         report
     }
 
-    /// As if so many packets had been sent that never arrived.
+    /// Skips counters, as if packets had been lost.
     pub(super) fn skip_counters(&mut self, packets: u64) {
         self.counter += packets;
     }
 
-    /// A trigger for a session with what the card has stored, which is nothing.
+    /// Sends a session trigger without parameters; the card has none either.
     pub(super) fn packet_of_nothing(&mut self) {
         self.packet(Spi::UNANSWERED, &[0x81, 0x00]);
     }
 
-    pub(super) fn deliver_unserved(&mut self, packet: &[u8]) -> (Vec<u8>, u16) {
+    pub(super) fn deliver_only(&mut self, packet: &[u8]) -> (Vec<u8>, u16) {
         self.reference = self.reference.wrapping_add(1);
         let parts = segments(packet, PacketKind::Command, Reference::Short(self.reference)).unwrap();
         parts.into_iter().map(|part| self.message(part)).last().unwrap()
     }
 
     pub(super) fn message(&mut self, part: UserData) -> (Vec<u8>, u16) {
-        let tpdu = SmsDeliver::data_download(peer(), [0x62; 7], part).to_bytes();
+        let tpdu = SmsDeliver::data_download(sm_sr_address(), [0x62; 7], part).to_bytes();
         self.envelope(&Envelope::SmsPpDownload { service_centre: None, tpdu })
     }
 
-    /// Confirms a notification over SMS: ES5.HandleNotificationConfirmation. The answer's data.
+    /// Confirms a notification by SMS (ES5.HandleNotificationConfirmation) and returns the response
+    /// data.
     pub(super) fn confirm(&mut self, number: u16) -> String {
         let script = format!("AA0F220D80E28900073A08044E02{number:04X}00");
         let report = self.packet(Spi::COMMAND_ANSWERED_IN_REPORT, &hex::decode(script).unwrap());
@@ -395,13 +401,13 @@ impl Phone {
         hex::encode_upper(opened.data)
     }
 
-    /// The latest notification among the messages that were sent, which it takes out.
+    /// Takes the sent messages and returns the latest notification in them.
     pub(super) fn notification(&mut self) -> Option<DefaultNotification> {
         let mut found = None;
         for message in std::mem::take(&mut self.sent) {
             let whole = self.notified.accept(&message.destination, message.user_data);
             if let Ok(Accepted::Whole(PacketKind::Command, packet)) = whole {
-                assert_eq!(message.destination, peer());
+                assert_eq!(message.destination, sm_sr_address());
                 found = Some(notification_of(&packet));
             }
         }
@@ -409,7 +415,7 @@ impl Phone {
     }
 }
 
-/// To the ISD-R, with the keys of the bench.
+/// The header of a packet to the ISD-R.
 pub(super) fn header() -> CommandHeader {
     CommandHeader {
         spi: Spi::COMMAND_ANSWERED_IN_REPORT,
@@ -427,7 +433,7 @@ pub(super) fn sealed(header: CommandHeader, counter: u64, data: &[u8]) -> Vec<u8
     sealed_under(&keys(), header, counter, data)
 }
 
-/// The octets of the bench's keys, taken for keys of triple DES.
+/// The same key octets as triple DES keys.
 pub(super) fn triple_des_keys() -> scp80::Keys {
     let key = |octets: [u8; 16]| scp80::TripleDesKey::Two(octets.into()).into();
     scp80::Keys { kic: key(KIC), kid: key(KID) }
@@ -439,12 +445,12 @@ pub(super) fn sealed_under(keys: &scp80::Keys, header: CommandHeader, counter: u
     scp80::seal(Head::Command(&header.to_bytes()), &packet, Protection::FULL, keys)
 }
 
-/// A response packet in a report: with its user data header.
+/// Opens a response packet in a delivery report.
 pub(super) fn opened(report: &[u8]) -> Opened {
     opened_of(Tar::of_aid(&Aid::ISD_R).unwrap(), report)
 }
 
-/// That of another application than the ISD-R.
+/// Opens a response packet of another application.
 pub(super) fn opened_of(tar: Tar, report: &[u8]) -> Opened {
     assert_eq!(report[..3], [0x02, 0x71, 0x00]);
     response_of(tar, &report[3..], Protection::FULL)
@@ -458,7 +464,7 @@ fn response_of(tar: Tar, packet: &[u8], protection: Protection) -> Opened {
     scp80::open(Head::Response(&tar.0, &[0x02, 0x71, 0x00]), packet, protection, &keys()).unwrap()
 }
 
-/// A command packet of the card's, by the keys that it names.
+/// Opens a command packet of the card.
 pub(super) fn notification_of(packet: &[u8]) -> DefaultNotification {
     let head: [u8; 7] = packet[3..10].try_into().unwrap();
     assert_eq!(head, [0x06, 0x00, SCP80 << 4 | 2, SCP80 << 4 | 2, 0, 0, 1]);

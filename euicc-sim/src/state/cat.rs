@@ -1,0 +1,142 @@
+//! The state of the card application toolkit.
+
+pub(crate) mod deferred;
+pub(crate) mod facilities;
+pub(crate) mod queue;
+pub(crate) mod refresh;
+
+use std::mem;
+
+use rsp::ota::cat::{self as toolkit_commands, Facility, RefreshMode, TerminalProfile};
+
+use super::m2m::toolkit;
+use super::multi_imsi;
+use crate::StatusWord;
+use crate::apdu::Command;
+use deferred::DeferredInput;
+use queue::{Owner, Queue};
+use refresh::Refresh;
+
+/// Instructions: TS 102 221 section 11.2.
+pub(crate) const TERMINAL_PROFILE: u8 = 0x10;
+
+pub(crate) const TERMINAL_RESPONSE: u8 = 0x14;
+
+pub(crate) const ENVELOPE: u8 = 0xC2;
+
+/// The state of the terminal and of the proactive commands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cat {
+    pub(crate) terminal: TerminalProfile,
+    pub(crate) refresh: Refresh,
+    pub(crate) queue: Queue,
+    /// True while the announcement of a profile switch is postponed.
+    pub(crate) refresh_is_held: bool,
+    /// The last reset did not apply the pending switch, because the memory failed.
+    pub(crate) is_switch_late: bool,
+    /// Terminal input that arrived while the memory failed.
+    pub(crate) deferred: DeferredInput,
+    /// The toolkit application of an M2M eUICC.
+    pub(crate) toolkit: toolkit::Toolkit,
+    /// The volatile state of the multi-IMSI applet.
+    pub(crate) identities: multi_imsi::LocationTracking,
+}
+
+impl Cat {
+    /// The status word of a successful command.
+    pub(crate) fn status(&self) -> StatusWord {
+        self.announced_length().map_or(StatusWord::OK, StatusWord::proactive)
+    }
+
+    /// True if a proactive command waits for FETCH.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced_length().is_some()
+    }
+
+    pub(crate) fn announced_length(&self) -> Option<usize> {
+        // One command at a time: nothing is announced until the terminal has responded to a fetched
+        // REFRESH.
+        if matches!(self.refresh, Refresh::Fetched(_)) {
+            return None;
+        }
+        let refresh = || self.announced_refresh().map(|mode| refresh::command(mode).len());
+        self.queue.announced().map(<[u8]>::len).or_else(refresh)
+    }
+
+    pub(crate) fn announced_refresh(&self) -> Option<RefreshMode> {
+        let Refresh::Waiting(mode) = self.refresh else { return None };
+        let may_be = self.terminal.can(Facility::REFRESH) && self.queue.is_empty() && !self.refresh_is_held;
+        may_be.then_some(mode)
+    }
+
+    /// True if a pending REFRESH blocks another profile switch.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.refresh != Refresh::None && self.terminal.can(Facility::REFRESH)
+    }
+
+    /// Announces a REFRESH for a profile switch.
+    pub(crate) fn announce_switch(&mut self) {
+        self.refresh = Refresh::Waiting(RefreshMode::ProfileStateChange);
+    }
+
+    /// Announces the profile switch with the next STATUS. A terminal that stays powered on would
+    /// not reset the card again by itself, and the delay avoids an endless series of resets while
+    /// the memory keeps failing.
+    pub(crate) fn announce_switch_later(&mut self) {
+        self.is_switch_late = true;
+    }
+
+    /// Requests a reset by the terminal: SGP.22 section 5.7.19.
+    pub(crate) fn announce_reset(&mut self) {
+        self.refresh = Refresh::Waiting(RefreshMode::UiccReset);
+    }
+
+    /// Postpones a REFRESH even if no other command is pending.
+    pub(crate) fn hold_refresh(&mut self, held: bool) {
+        self.refresh_is_held = held;
+    }
+
+    /// The terminal profile.
+    pub(crate) fn terminal(&self) -> &TerminalProfile {
+        &self.terminal
+    }
+
+    /// Resets the toolkit after a new TERMINAL PROFILE. The terminal profile and an unfetched
+    /// REFRESH are kept.
+    pub(crate) fn restart(&mut self) {
+        let terminal = mem::take(&mut self.terminal);
+        let refresh = match self.refresh {
+            // The terminal will not respond to it, and a repetition could repeat for ever. The next
+            // reset applies the switch.
+            Refresh::Fetched(_) => Refresh::None,
+            other => other,
+        };
+        *self = Self { terminal, refresh, is_switch_late: self.is_switch_late, ..Self::default() };
+    }
+
+    /// Queues a proactive command. Returns `false` if the terminal does not support it or if the
+    /// queue is full.
+    pub(crate) fn queue_command(&mut self, owner: Owner, command: toolkit_commands::Command) -> bool {
+        facilities::is_supported(&command, &self.terminal) && self.queue.push(owner, command)
+    }
+
+    /// Removes the owner's commands that were not fetched yet.
+    pub(crate) fn withdraw(&mut self, owner: Owner) {
+        self.queue.withdraw(owner);
+    }
+
+    /// True if the queue has room for this number of commands.
+    pub(crate) fn has_room(&self, commands: usize) -> bool {
+        self.queue.has_room(commands)
+    }
+
+    /// Keeps terminal input for later, because the memory failed.
+    pub(crate) fn defer(&mut self, command: &Command<'_>) {
+        self.deferred.keep(command);
+    }
+
+    /// True if the owner has a waiting or fetched command.
+    pub(crate) fn has_command(&self, owner: Owner) -> bool {
+        self.queue.has(owner)
+    }
+}

@@ -1,0 +1,40 @@
+//! Terminal input that was lost because of a memory failure.
+
+use super::{ENVELOPE, TERMINAL_PROFILE, TERMINAL_RESPONSE};
+use crate::apdu::Command;
+
+/// Maximum number of inputs kept. A terminal sends fewer between two commands.
+pub(crate) const MAX_DEFERRED: usize = 16;
+
+/// The deferred input in its order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeferredInput(pub(crate) Vec<Input>);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    Profile(Vec<u8>),
+    Response(Vec<u8>),
+    Envelope(Vec<u8>),
+}
+
+impl DeferredInput {
+    pub(crate) fn keep(&mut self, command: &Command<'_>) {
+        const SMS_PP_DOWNLOAD: u8 = 0xD1;
+        let input = match command.ins {
+            TERMINAL_PROFILE => Input::Profile(command.data.to_vec()),
+            TERMINAL_RESPONSE => Input::Response(command.data.to_vec()),
+            ENVELOPE if command.data.first() != Some(&SMS_PP_DOWNLOAD) => {
+                Input::Envelope(command.data.to_vec())
+            }
+            _ => return,
+        };
+        if self.0.len() < MAX_DEFERRED {
+            self.0.push(input);
+        }
+    }
+
+    /// Discards a deferred response, because the terminal has sent another one.
+    pub(crate) fn discard_response(&mut self) {
+        self.0.retain(|input| !matches!(input, Input::Response(_)));
+    }
+}
