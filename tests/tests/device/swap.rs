@@ -97,7 +97,10 @@ async fn without_coverage_the_device_is_stranded_and_recovers_when_there_is_some
     let Recovery::Working { registered, interrupted, notifications } = recovery else {
         panic!("{recovery:?}")
     };
-    assert_eq!((registered.imsi.to_string().as_str(), interrupted), (BOOTSTRAP.1, Some("the return to the former profile")));
+    assert_eq!(
+        (registered.imsi.to_string().as_str(), interrupted),
+        (BOOTSTRAP.1, Some("the return to the former profile"))
+    );
     assert!(notifications.unwrap().iter().all(|each| each.handled == Handled::Delivered));
 }
 
