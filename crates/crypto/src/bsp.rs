@@ -13,6 +13,7 @@ use cmac::{Cmac, Mac};
 use elliptic_curve::subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::ber::length;
 use crate::curve::SharedSecret;
 use crate::x963;
 
@@ -316,16 +317,6 @@ impl<'a> Parts<'a> {
         let (payload, mac) = without_mac(value).ok_or(BspError::Structure("too short for a MAC"))?;
         let (maced, _) = without_mac(tlv).ok_or(BspError::Structure("too short for a MAC"))?;
         Ok(Self { tag, maced, payload, mac })
-    }
-}
-
-/// Encodes a BER length in its shortest form.
-pub(crate) fn length(octets: usize) -> Vec<u8> {
-    let significant: Vec<u8> = octets.to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect();
-    match (octets, significant.len()) {
-        (0..0x80, _) => octets.to_be_bytes().last().copied().into_iter().collect(),
-        // At most the eight octets of a usize.
-        (_, count) => [&[0x80 | count as u8], significant.as_slice()].concat(),
     }
 }
 

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use crate::aes_key::AesKey;
+use crate::ber;
 use crate::constant_time::is_equal;
 use crate::curve::SharedSecret;
 use crate::secret::Secret;
@@ -80,7 +81,7 @@ impl SharedInfo<'_> {
         out.extend_from_slice(self.derivation_random.unwrap_or_default());
         let (sin, sdin) = self.card_id.unzip();
         for value in [self.host_id, sin, sdin].into_iter().flatten() {
-            out.extend(crate::bsp::length(value.len()));
+            out.extend(ber::length(value.len()));
             out.extend_from_slice(value);
         }
         out
@@ -112,8 +113,8 @@ impl EstablishedKeys {
     /// whole TLV) if there is one.
     #[must_use]
     pub fn receipt(&self, control_reference: &[u8], derivation_random: Option<&[u8]>) -> [u8; 16] {
-        let random = derivation_random
-            .map(|random| [&[0x85], crate::bsp::length(random.len()).as_slice(), random].concat());
+        let random =
+            derivation_random.map(|random| [&[0x85], ber::length(random.len()).as_slice(), random].concat());
         self.receipt.cmac(&[control_reference, random.as_deref().unwrap_or_default()])
     }
 

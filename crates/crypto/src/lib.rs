@@ -8,6 +8,7 @@
 mod aes_key;
 pub mod aka;
 mod aka_values;
+mod ber;
 pub mod bsp;
 mod confirmation_code;
 mod constant_time;

@@ -12,6 +12,7 @@
 //! `Channel::response_mac` depends on the assumption.
 
 use crate::aes_key::BLOCK;
+use crate::ber;
 use crate::constant_time::is_equal;
 use crate::scp03::{Chain, ChannelError, Direction, LENGTH, SecurityLevel, SessionKeys, first_half};
 
@@ -149,7 +150,7 @@ impl Channel {
 /// Returns tag, length of the finished TLV and payload: the octets that the MAC covers.
 fn unfinished(tag: u8, payload: &[u8]) -> Vec<u8> {
     let mut tlv = vec![tag];
-    tlv.extend(crate::bsp::length(payload.len().saturating_add(LENGTH)));
+    tlv.extend(ber::length(payload.len().saturating_add(LENGTH)));
     tlv.extend_from_slice(payload);
     tlv
 }

@@ -272,20 +272,6 @@ fn another_host_id_or_eid_gives_other_keys() {
 }
 
 #[test]
-fn lengths_are_in_their_shortest_form() {
-    for (octets, expected) in [
-        (0, vec![0]),
-        (0x7f, vec![0x7f]),
-        (0x80, vec![0x81, 0x80]),
-        (0xff, vec![0x81, 0xff]),
-        (0x100, vec![0x82, 1, 0]),
-        (0x1_0000, vec![0x83, 1, 0, 0]),
-    ] {
-        assert_eq!(length(octets), expected);
-    }
-}
-
-#[test]
 fn debug_does_not_show_keys() {
     let shown =
         format!("{:?} {:?} {:?}", some_keys(), Protect::new(some_keys()), Unprotect::new(some_keys()));

@@ -196,16 +196,16 @@ impl Header {
     /// Reads the headers from the SOAP header.
     pub(super) fn read(header: roxmltree::Node<'_, '_>) -> Result<Self, XmlError> {
         let blocks = Blocks { header };
-        let from = blocks.must("From")?;
-        let to = blocks.must("To")?;
-        let message_id = blocks.must("MessageID")?;
+        let from = blocks.mandatory("From")?;
+        let to = blocks.mandatory("To")?;
+        let message_id = blocks.mandatory("MessageID")?;
         Ok(Self {
             from: endpoint_of(from, &address_of(from)?)?,
             to: endpoint_of(to, &trimmed(to)?)?,
             message_id: MessageId::from_uri(&trimmed(message_id)?),
-            action: trimmed(blocks.must("Action")?)?,
-            relates_to: blocks.may("RelatesTo")?.map(trimmed).transpose()?,
-            reply_to: match blocks.may("ReplyTo")? {
+            action: trimmed(blocks.mandatory("Action")?)?,
+            relates_to: blocks.optional("RelatesTo")?.map(trimmed).transpose()?,
+            reply_to: match blocks.optional("ReplyTo")? {
                 Some(node) => match address_of(node)?.as_str() {
                     ANONYMOUS | NONE => None,
                     address => Some(endpoint_of(node, address)?),
@@ -221,7 +221,7 @@ struct Blocks<'a, 'i> {
 }
 
 impl<'a, 'i> Blocks<'a, 'i> {
-    fn may(&self, name: &str) -> Result<Option<roxmltree::Node<'a, 'i>>, XmlError> {
+    fn optional(&self, name: &str) -> Result<Option<roxmltree::Node<'a, 'i>>, XmlError> {
         let mut found = self.header.children().filter(|node| {
             node.is_element()
                 && node.tag_name().name() == name
@@ -234,10 +234,10 @@ impl<'a, 'i> Blocks<'a, 'i> {
         }
     }
 
-    fn must(&self, name: &str) -> Result<roxmltree::Node<'a, 'i>, XmlError> {
+    fn mandatory(&self, name: &str) -> Result<roxmltree::Node<'a, 'i>, XmlError> {
         let missing =
             || XmlError::at(self.header, Problem::Missing(format!("the WS-Addressing header {name}")));
-        self.may(name)?.ok_or_else(missing)
+        self.optional(name)?.ok_or_else(missing)
     }
 }
 

@@ -5,14 +5,14 @@
 //! from open-source servers and from live traces of one of them (see the remarks at each); none was
 //! verified against the text of the standard.
 
-mod answers;
 mod establishment;
+mod responses;
 
-pub use answers::{CardResources, IsdPState, IsdPStatus, deleted_isd_ps};
 pub use establishment::{
     DERIVATION_RANDOM_TAG, EphemeralKeyForm, KeyAgreement, RECEIPT_TAG, Receipt, is_certificate,
     random_challenge, store_certificate,
 };
+pub use responses::{CardResources, IsdPState, IsdPStatus, deleted_isd_ps};
 
 use crate::{
     der::{Tag, tlv_bytes},

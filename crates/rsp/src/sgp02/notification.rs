@@ -111,19 +111,19 @@ impl DefaultNotification {
         let elements: Vec<(Tag, &[u8])> = tlv::each(contents)?.into_iter().filter_map(tlv::split).collect();
         let find =
             |tags: &[Tag]| elements.iter().find(|(tag, _)| tags.contains(tag)).map(|(_, value)| *value);
-        let must = |tags: &[Tag], expected| {
+        let mandatory = |tags: &[Tag], expected| {
             find(tags).ok_or(DecodeError::new(octets.len(), Problem::Missing { expected }))
         };
         let bad = |what| DecodeError::new(0, Problem::BadValue(what));
-        let eid = must(&[EID], EID)?.try_into().map_err(|_| bad("an EID has 16 octets"))?;
-        let [kind] = must(&[TYPE], TYPE)? else {
+        let eid = mandatory(&[EID], EID)?.try_into().map_err(|_| bad("an EID has 16 octets"))?;
+        let [kind] = mandatory(&[TYPE], TYPE)? else {
             return Err(bad("the type of a notification must be one octet"));
         };
-        let sequence_number = must(&[SEQUENCE_NUMBER], SEQUENCE_NUMBER)?;
+        let sequence_number = mandatory(&[SEQUENCE_NUMBER], SEQUENCE_NUMBER)?;
         let sequence_number = sequence_number
             .try_into()
             .map_err(|_| bad("the sequence number of a notification must have two octets"))?;
-        let isd_p = must(&AID_TAGS, AID)?;
+        let isd_p = mandatory(&AID_TAGS, AID)?;
         if !(5..=16).contains(&isd_p.len()) {
             return Err(bad("an AID has 5 to 16 octets"));
         }

@@ -295,13 +295,13 @@ impl Element for EumSignature {
                 None => Ok(first),
             }
         };
-        let must = |element: &str| {
+        let mandatory = |element: &str| {
             child(element)?
                 .ok_or_else(|| XmlError::at(node, Problem::Missing(format!("the element ds:{element}"))))
         };
         let read = || {
-            let signed_info = exclusive(must("SignedInfo")?);
-            let value = must("SignatureValue")?;
+            let signed_info = exclusive(mandatory("SignedInfo")?);
+            let value = mandatory("SignatureValue")?;
             let signature_value = from_base64(&text_of(value)?)
                 .map(Octets)
                 .map_err(|why| XmlError::at(value, Problem::BadValue(why)))?;

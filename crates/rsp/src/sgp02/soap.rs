@@ -228,7 +228,7 @@ impl<'a, 'i> Envelope<'a, 'i> {
         }
         let header = header
             .ok_or_else(|| XmlError::at(root, Problem::Missing("the Header of the envelope".to_owned())))?;
-        all_understood(header)?;
+        check_must_understand(header)?;
         let uri = content.tag_name().namespace().unwrap_or_default();
         let namespace = Namespace::from_uri(uri).ok_or_else(|| {
             let what = format!(
@@ -284,7 +284,7 @@ impl<'a, 'i> Envelope<'a, 'i> {
 }
 
 /// Refuses unsupported headers that are marked mustUnderstand (SOAP 1.2 part 1, section 5.2.3).
-fn all_understood(header: Node<'_, '_>) -> Result<(), SoapFault> {
+fn check_must_understand(header: Node<'_, '_>) -> Result<(), SoapFault> {
     for block in header.children().filter(Node::is_element) {
         let must = block.attribute((SOAP_1_2, "mustUnderstand")).map(str::trim);
         let is_supported = tolerated::is_addressing(block.tag_name().namespace());

@@ -215,7 +215,7 @@ pub enum NotAnAnswer {
 /// The response is not a valid response of the JSON binding.
 pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<T>, NotAnAnswer> {
     #[derive(Deserialize)]
-    struct Headed {
+    struct WithHeader {
         header: ResponseHeader,
     }
 
@@ -223,8 +223,8 @@ pub fn answer<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<Answer<
         return Err(NotAnAnswer::HttpStatus(response.status()));
     }
     check_content_type(response.headers(), MEDIA_TYPE).map_err(NotAnAnswer::ContentType)?;
-    let headed: Headed = serde_json::from_slice(response.body())?;
-    let status = headed.header.function_execution_status;
+    let with_header: WithHeader = serde_json::from_slice(response.body())?;
+    let status = with_header.header.function_execution_status;
     match status.status {
         ExecutionStatus::ExecutedSuccess | ExecutionStatus::ExecutedWithWarning => {
             Ok(Answer::Done(serde_json::from_slice(response.body())?))

@@ -4,7 +4,7 @@ fn unhex(digits: &str) -> Vec<u8> {
     hex::decode(digits.replace(' ', "")).unwrap()
 }
 
-fn both_ways(script: &Script, octets: &str) {
+fn check_encoding(script: &Script, octets: &str) {
     assert_eq!(hex::encode_upper(script.to_bytes()), octets.replace(' ', ""));
     assert_eq!(Script::parse(&unhex(octets)).as_ref(), Ok(script));
 }
@@ -13,11 +13,11 @@ fn both_ways(script: &Script, octets: &str) {
 #[test]
 fn a_script_with_enable_profile() {
     let apdu = unhex("80E28800153A03124F10A0000005591010FFFFFFFF8900001100");
-    both_ways(
+    check_encoding(
         &Script::of_apdus([apdu.clone()]),
         "AA1C 221A 80E28800153A03124F10 A0000005591010FFFFFFFF8900001100",
     );
-    both_ways(
+    check_encoding(
         &Script::of_apdus([apdu]).in_form(Form::Indefinite).chained(Chaining::Last),
         "AE80 830103 221A 80E28800153A03124F10 A0000005591010FFFFFFFF8900001100 0000",
     );
@@ -27,7 +27,7 @@ fn a_script_with_enable_profile() {
 #[test]
 fn recorded_octets_of_a_card() {
     let script = Script::of_apdus([unhex("80CAFF2100")]).in_form(Form::Indefinite);
-    both_ways(&script, "AE80 2205 80CAFF2100 0000");
+    check_encoding(&script, "AE80 2205 80CAFF2100 0000");
     let octets = unhex("AF80 800101 2304 93059000 0000");
     let answer = Answer::Apdu(ResponseApdu { data: unhex("9305"), status: StatusWord::OK });
     let response = ScriptResponse::of(Form::Indefinite, vec![answer]);
@@ -46,7 +46,7 @@ fn secure_channel_tlvs_are_allowed_among_apdus() {
             Command::SecureChannel(unhex("851133B2169B5A8E068107E9B7D2041530B344")),
         ],
     };
-    both_ways(&script, "AA22 830111 840A30000102030405060708 851133B2169B5A8E068107E9B7D2041530B344");
+    check_encoding(&script, "AA22 830111 840A30000102030405060708 851133B2169B5A8E068107E9B7D2041530B344");
     for octets in ["AB05 8500 860101", "8500 860101", "AF80 9F460102 0000"] {
         let response = ScriptResponse::parse(&unhex(octets)).unwrap();
         assert!(matches!(response.answers.last(), Some(Answer::SecureChannel(_))));
@@ -58,7 +58,7 @@ fn secure_channel_tlvs_are_allowed_among_apdus() {
 fn bare_tlvs_are_decoded_and_encoded_unchanged() {
     let script = Script::parse(&unhex("2205 80CAFF2100 2204 80E40000")).unwrap();
     assert_eq!((script.form, script.commands.len()), (Form::Bare, 2));
-    both_ways(&script.in_form(Form::Definite), "AA0D 2205 80CAFF2100 2204 80E40000");
+    check_encoding(&script.in_form(Form::Definite), "AA0D 2205 80CAFF2100 2204 80E40000");
 }
 
 #[test]

@@ -34,28 +34,28 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 /// Returns the mandatory element whose absence makes decoding fail, if that is the reason.
 fn missing<T: DeserializeOwned>(body: &[u8]) -> Option<&'static str> {
     let value = serde_json::from_slice(body).ok()?;
-    match T::deserialize(Read(value)) {
-        Err(Trouble::Missing(element)) => Some(element),
-        Err(Trouble::Other) | Ok(_) => None,
+    match T::deserialize(ValueDeserializer(value)) {
+        Err(DecodingError::Missing(element)) => Some(element),
+        Err(DecodingError::Other) | Ok(_) => None,
     }
 }
 
 /// The reason why decoding fails. The error types of serde contain it only as text.
 #[derive(Debug)]
-enum Trouble {
+enum DecodingError {
     Missing(&'static str),
     Other,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for DecodingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
 }
 
-impl std::error::Error for Trouble {}
+impl std::error::Error for DecodingError {}
 
-impl de::Error for Trouble {
+impl de::Error for DecodingError {
     fn custom<M: fmt::Display>(_: M) -> Self {
         Self::Other
     }
@@ -65,10 +65,10 @@ impl de::Error for Trouble {
     }
 }
 
-/// A value that is decoded with [`Trouble`] as the error type at all levels.
-struct Read(Value);
+/// A value that is decoded with [`DecodingError`] as the error type at all levels.
+struct ValueDeserializer(Value);
 
-impl IntoDeserializer<'_, Trouble> for Read {
+impl IntoDeserializer<'_, DecodingError> for ValueDeserializer {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -76,10 +76,10 @@ impl IntoDeserializer<'_, Trouble> for Read {
     }
 }
 
-impl<'de> Deserializer<'de> for Read {
-    type Error = Trouble;
+impl<'de> Deserializer<'de> for ValueDeserializer {
+    type Error = DecodingError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Trouble> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodingError> {
         match self.0 {
             Value::Object(fields) => {
                 let fields = fields.into_iter().map(|(name, value)| (name, Self(value)));
@@ -90,7 +90,7 @@ impl<'de> Deserializer<'de> for Read {
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Trouble> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodingError> {
         match self.0 {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
@@ -101,7 +101,7 @@ impl<'de> Deserializer<'de> for Read {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Trouble> {
+    ) -> Result<V::Value, DecodingError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -110,7 +110,7 @@ impl<'de> Deserializer<'de> for Read {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Trouble> {
+    ) -> Result<V::Value, DecodingError> {
         self.0.deserialize_enum(name, variants, visitor).map_err(de::Error::custom)
     }
 
