@@ -12,6 +12,7 @@ pub trait Peers: Send + Sync {
     /// Fails if no link to this address is possible.
     fn link(&self, address: &SmdpAddress) -> Result<Link, Fault>;
 
-    /// Signals that a message was posted to the outbox and that [`SmDpPlus::deliver_due`](crate::SmDpPlus::deliver_due) must run.
+    /// Signals that a message was posted to the outbox and that
+    /// [`SmDpPlus::deliver_due`](crate::SmDpPlus::deliver_due) must run.
     fn wake(&self) {}
 }

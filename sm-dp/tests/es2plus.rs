@@ -46,7 +46,7 @@ async fn ordered() -> (Testbed, Operator) {
     (testbed, operator)
 }
 
-// --- Complete orders -----------------------------------------------------------------------------------------------
+// --- Complete orders -----------------------------------------------------------------------------
 
 #[tokio::test]
 async fn an_order_goes_from_stock_to_released_step_by_step() {
@@ -164,7 +164,7 @@ impl Records for Interleaved {
     }
 }
 
-// --- Refusals ------------------------------------------------------------------------------------------------------
+// --- Refusals ------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn download_order_refuses_each_defect_with_its_status() {
@@ -513,7 +513,7 @@ async fn an_order_cannot_be_cancelled_after_the_package_was_delivered() {
     assert_eq!(testbed.state().await, ProfileState::Downloaded);
 }
 
-// --- Authorisation -------------------------------------------------------------------------------------------------
+// --- Authorisation -------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn without_a_client_certificate_es2plus_is_forbidden_and_es9plus_is_not() {
@@ -584,7 +584,7 @@ async fn a_registered_identifier_requires_its_certificate_even_if_unregistered_o
     operator.download_order(&testbed.server, Some(iccid()), None, None).await.done();
 }
 
-// --- Repeated calls ------------------------------------------------------------------------------------------------
+// --- Repeated calls ------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn a_repeated_call_gets_the_same_reply_and_changes_nothing() {
@@ -680,7 +680,7 @@ async fn a_stored_reply_requires_the_same_operator_and_body() {
     assert_eq!(confirm(&testbed, &changed).await.refused(), Status::IccidInvalidTransition);
 }
 
-// --- HTTP ----------------------------------------------------------------------------------------------------------
+// --- HTTP ----------------------------------------------------------------------------------------
 
 fn initiate(body: impl Into<Bytes>) -> Request<Bytes> {
     let mut request = json::request(&es9plus::path("initiateAuthentication"), VERSION, &());

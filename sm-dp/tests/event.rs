@@ -405,7 +405,7 @@ async fn an_order_that_ends_during_its_registration_leaves_no_event() {
         sm_ds.set(Behaviour::Delayed);
         let request =
             ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
-        let meanwhile = async {
+        let concurrently = async {
             sm_ds.wait_for_calls(1).await;
             let operator = testbed.operator();
             let mut request = operator.cancellation(iccid());
@@ -421,7 +421,7 @@ async fn an_order_that_ends_during_its_registration_leaves_no_event() {
             sm_ds.release.notify_one();
             cancelled
         };
-        let (answer, cancelled) = tokio::join!(confirm(&testbed.server, &testbed, &request), meanwhile);
+        let (answer, cancelled) = tokio::join!(confirm(&testbed.server, &testbed, &request), concurrently);
         answer.refused();
         assert_eq!(testbed.profile().await, cancelled);
         sm_ds.set(Behaviour::Accepts);
@@ -437,7 +437,7 @@ async fn a_failed_registration_does_not_restore_over_a_later_order() {
     let first = ConfirmOrderRequest { matching_id: Some("EVENT-1".to_owned()), ..confirmation(&testbed) };
     let second = ConfirmOrderRequest { matching_id: Some("EVENT-2".to_owned()), ..confirmation(&testbed) };
     sm_ds.set(Behaviour::Delayed);
-    let meanwhile = async {
+    let concurrently = async {
         sm_ds.wait_for_calls(1).await;
         let eid = Some(testbed.euicc().eid);
         let mut request = operator.cancellation(iccid());
@@ -449,7 +449,7 @@ async fn a_failed_registration_does_not_restore_over_a_later_order() {
         sm_ds.set(Behaviour::Refuses(Status::RequesterNotAllowed));
         sm_ds.release.notify_one();
     };
-    let (answer, ()) = tokio::join!(confirm(&testbed.server, &testbed, &first), meanwhile);
+    let (answer, ()) = tokio::join!(confirm(&testbed.server, &testbed, &first), concurrently);
     answer.refused();
     assert_eq!(testbed.state().await, ProfileState::Released);
     testbed.euicc().try_authenticate(&testbed.server, "EVENT-2").await.done();

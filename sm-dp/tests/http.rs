@@ -41,7 +41,7 @@ async fn json_status(testbed: &Testbed, request: Request<Bytes>) -> Option<Statu
     }
 }
 
-// --- The ASN.1 binding ---------------------------------------------------------------------------------------------
+// --- The ASN.1 binding ---------------------------------------------------------------------------
 
 #[tokio::test]
 async fn the_asn1_binding_reports_header_errors_as_http_status() {
@@ -127,7 +127,7 @@ async fn the_asn1_binding_ignores_elements_of_later_versions() {
     assert!(matches!(answer, Answer::Done(_)));
 }
 
-// --- The JSON binding ----------------------------------------------------------------------------------------------
+// --- The JSON binding ----------------------------------------------------------------------------
 
 #[tokio::test]
 async fn a_charset_other_than_utf_8_is_refused() {
@@ -188,7 +188,7 @@ async fn unknown_fields_of_later_versions_are_ignored() {
     assert_eq!(json_status(&testbed, request).await, None);
 }
 
-// --- Both ----------------------------------------------------------------------------------------------------------
+// --- Both ----------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn every_rejected_request_is_logged() {
@@ -231,7 +231,7 @@ async fn every_rejected_request_is_logged() {
 #[tokio::test]
 async fn a_client_of_each_supported_version_gets_a_session_in_its_version() {
     let testbed = Testbed::new();
-    for (svn, spoken) in [
+    for (svn, expected) in [
         ([2, 2, 1], [2, 2, 1]),
         ([2, 3, 0], [2, 3, 0]),
         ([2, 4, 0], [2, 4, 0]),
@@ -249,7 +249,7 @@ async fn a_client_of_each_supported_version_gets_a_session_in_its_version() {
         ] {
             let response = raw(&testbed.server, request).await;
             assert_eq!(response.status(), StatusCode::OK);
-            assert_eq!(json::protocol_version(response.headers()), Some(Version(spoken)), "{svn:?}");
+            assert_eq!(json::protocol_version(response.headers()), Some(Version(expected)), "{svn:?}");
         }
     }
     assert_eq!(testbed.server.sessions().await.unwrap().len(), 12);

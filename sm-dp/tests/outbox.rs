@@ -147,7 +147,7 @@ fn iccid() -> rsp::ids::Iccid {
 const DONE: ExecutionStatus = ExecutionStatus::ExecutedSuccess;
 const FAILED: ExecutionStatus = ExecutionStatus::Failed;
 
-// --- Contents of the reports ---------------------------------------------------------------------------------------
+// --- Contents of the reports ---------------------------------------------------------------------
 
 #[tokio::test]
 async fn an_operator_gets_a_report_of_every_step_of_a_download() {
@@ -273,7 +273,7 @@ async fn an_operator_without_an_address_gets_no_reports() {
     assert_eq!(testbed.server.deliver_due().await.unwrap(), None);
 }
 
-// --- Delivery ------------------------------------------------------------------------------------------------------
+// --- Delivery ------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn failed_deliveries_are_retried_in_order_with_growing_delays() {

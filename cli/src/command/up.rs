@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use clap::Args;
 use network::Networks;
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
-use sm_dp::{ProfileState, admin::preset::NewProfile, records::Profile};
+use sm_dp::{ProfileState, admin::preset::NewProfile, records::ProfileRecord as Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
 use super::centre::CentreArguments;

@@ -1,4 +1,5 @@
-//! Error responses of the admin API. Each one names the failed action, the reason, and the next step.
+//! Error responses of the admin API. Each one names the failed action, the reason, and the next
+//! step.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};

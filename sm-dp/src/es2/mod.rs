@@ -45,7 +45,8 @@ pub(crate) async fn download_profile(
     Ok(Answer::Later)
 }
 
-/// ES2.EnableProfile, DisableProfile, DeleteProfile, SetFallBackAttribute, SetEmergencyProfileAttribute and AuditEIS.
+/// ES2.EnableProfile, DisableProfile, DeleteProfile, SetFallBackAttribute,
+/// SetEmergencyProfileAttribute and AuditEIS.
 pub(crate) async fn forward<R>(
     context: &mut Context<'_, '_>,
     call: &Call,

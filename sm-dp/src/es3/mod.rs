@@ -112,12 +112,12 @@ pub(crate) async fn sm_sr_change(
     check_signed(context, &received.eis)?;
     let isd_ps = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
     let remnants = context.tx.list(&REMNANTS, &format!("{eid}/")).await?;
-    let theirs = isd_ps.iter().map(|(_, isd_p)| &isd_p.operator);
-    let theirs = theirs.chain(remnants.iter().map(|(_, remnant)| &remnant.operator));
+    let owners = isd_ps.iter().map(|(_, isd_p)| &isd_p.operator);
+    let owners = owners.chain(remnants.iter().map(|(_, remnant)| &remnant.operator));
     // An SM-SR of namespace 3 does not have to name the operator. In that case all operators are
     // notified.
-    let is_meant = |operator: &&Oid| received.mno_id.as_ref().is_none_or(|named| named == *operator);
-    let operators: BTreeSet<Oid> = theirs.filter(is_meant).cloned().collect();
+    let is_named = |operator: &&Oid| received.mno_id.as_ref().is_none_or(|named| named == *operator);
+    let operators: BTreeSet<Oid> = owners.filter(is_named).cloned().collect();
     if operators.is_empty() {
         return Err(Status::EidUnknown
             .because("this SM-DP has not downloaded a profile of the operator to this eUICC")

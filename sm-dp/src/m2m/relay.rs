@@ -230,9 +230,9 @@ pub(crate) async fn check_has_profile(
     operator: &Oid,
     eid: Eid,
 ) -> Decision<()> {
-    let theirs = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
+    let isd_ps = context.tx.list(&ISD_PS, &format!("{eid}/")).await?;
     let ordered = context.tx.glance(&DOWNLOADS, &downloads_to(eid)).await?;
-    let is_known = theirs.iter().any(|(_, isd_p)| isd_p.operator == *operator)
+    let is_known = isd_ps.iter().any(|(_, isd_p)| isd_p.operator == *operator)
         || ordered.iter().any(|(_, download)| download.operator == *operator);
     match is_known {
         true => Ok(()),

@@ -184,9 +184,9 @@ impl SmDp {
         eid: Eid,
         iccid: Iccid,
     ) -> Result<Option<ConnectivityUpdate>, Fault> {
-        let stands =
+        let update =
             Tx::begin(&*self.inner.records).get(&connectivity::UPDATES, &isd_p_key(eid, iccid)).await?;
-        Ok(stands.map(|stands| stands.at(self.inner.world.now())))
+        Ok(update.map(|update| update.at(self.inner.world.now())))
     }
 
     /// Returns the tasks that are due, one for each peer with waiting messages. See [`Soap::due`].

@@ -63,8 +63,8 @@ async fn find(
                 let why = format!("the profile is of type {:?}", profile.profile_type);
                 return Err(Status::ProfileTypeUnknown.because(why).about(iccid).into());
             }
-            let theirs = profile.order().map_or(true, |order| order.requester == operator.to_string());
-            if !theirs && profile.state() != ProfileState::Available {
+            let is_own_order = profile.order().map_or(true, |order| order.requester == operator.to_string());
+            if !is_own_order && profile.state() != ProfileState::Available {
                 let why = "the profile is ordered by another operator";
                 return Err(Status::IccidNotAllowed.because(why).about(iccid).into());
             }

@@ -310,9 +310,9 @@ impl M2mTestbed {
     /// Returns the messages of this type that were sent to a peer.
     pub(crate) fn sent<M: Message>(&self, to: &str) -> Vec<M> {
         let sent = self.peers.sent.lock().unwrap();
-        let theirs =
+        let matching =
             sent.iter().filter(|message| message.to == authority(to) && message.element() == M::ELEMENT);
-        theirs.map(SentMessage::message).collect()
+        matching.map(SentMessage::message).collect()
     }
 
     /// Returns the element names of the messages that were sent to a peer.

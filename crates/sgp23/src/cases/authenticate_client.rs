@@ -48,7 +48,7 @@ fn case(title: &str, order: Order, run: Run) -> Case {
     Case::new(FUNCTION, CLAUSE, title, run).order(order)
 }
 
-// --- Offers --------------------------------------------------------------------------------------------------------
+// --- Offers --------------------------------------------------------------------------------------
 
 type Change = fn(&Testbed<'_>, &mut Authenticate);
 
@@ -208,7 +208,7 @@ async fn ask(
     testbed.call::<AuthenticateClient>(&euicc.authenticate(&started.ok, matching_id).request()?).await
 }
 
-// --- Failed authentication -----------------------------------------------------------------------------------------
+// --- Failed authentication -----------------------------------------------------------------------
 
 type Corrupt = fn(&Testbed<'_>, &mut Authenticate) -> Verdict;
 
@@ -437,7 +437,7 @@ fn euicc_error() -> Run {
     })
 }
 
-// --- Refused orders ------------------------------------------------------------------------------------------------
+// --- Refused orders ------------------------------------------------------------------------------
 
 /// Identifier, title, order, expected status, modification of the request.
 const ORDERS: &[(Option<&str>, &str, Order, Status, Change)] = &[
@@ -626,7 +626,7 @@ fn one_after_another() -> Run {
     })
 }
 
-// --- Retries -------------------------------------------------------------------------------------------------------
+// --- Retries -------------------------------------------------------------------------------------
 
 fn retries() -> Vec<Case> {
     [

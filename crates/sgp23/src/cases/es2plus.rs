@@ -90,7 +90,7 @@ impl Testbed<'_> {
     }
 }
 
-// --- DownloadOrder -------------------------------------------------------------------------------------------------
+// --- DownloadOrder -------------------------------------------------------------------------------
 
 fn download_order() -> Vec<Case> {
     let one_of_a_kind = |title, run| download_order_case(title, run).need(Need::Admin);
@@ -182,7 +182,7 @@ fn download_order() -> Vec<Case> {
     ]
 }
 
-// --- ConfirmOrder --------------------------------------------------------------------------------------------------
+// --- ConfirmOrder --------------------------------------------------------------------------------
 
 fn confirm_order() -> Vec<Case> {
     let mut cases = vec![
@@ -376,7 +376,7 @@ fn chosen_matching_id(testbed: &Testbed<'_>) -> Result<String, Stop> {
     Ok(format!("SGP23-{}", fresh_iccid(testbed)?))
 }
 
-// --- CancelOrder ---------------------------------------------------------------------------------------------------
+// --- CancelOrder ---------------------------------------------------------------------------------
 
 fn cancel_order() -> Vec<Case> {
     let mut cases = vec![
@@ -494,7 +494,7 @@ const CANCELLATIONS: &[(&str, Status, ChangeCancellation)] = &[
     }),
 ];
 
-// --- ReleaseProfile ------------------------------------------------------------------------------------------------
+// --- ReleaseProfile ------------------------------------------------------------------------------
 
 fn release_profile() -> Vec<Case> {
     vec![
@@ -530,7 +530,7 @@ fn release_profile() -> Vec<Case> {
     ]
 }
 
-// --- Authorisation -------------------------------------------------------------------------------------------------
+// --- Authorisation -------------------------------------------------------------------------------
 
 const FUNCTIONS: [&str; 4] = ["downloadOrder", "confirmOrder", "cancelOrder", "releaseProfile"];
 

@@ -42,7 +42,7 @@ pub(super) fn cases() -> Vec<Case> {
     [packages(), retries(), refusals(), confirmation_codes(), sessions()].concat()
 }
 
-// --- Packages ------------------------------------------------------------------------------------------------------
+// --- Packages ------------------------------------------------------------------------------------
 
 fn packages() -> Vec<Case> {
     let icon = ProfileFeatures { icon: true, ..ProfileFeatures::default() };
@@ -94,7 +94,7 @@ fn packages() -> Vec<Case> {
     .collect()
 }
 
-// --- Retries -------------------------------------------------------------------------------------------------------
+// --- Retries -------------------------------------------------------------------------------------
 
 fn retries() -> Vec<Case> {
     const SAME: [&str; 4] = [
@@ -192,7 +192,7 @@ fn refused_to_another_key() -> Run {
     })
 }
 
-// --- Refusals ------------------------------------------------------------------------------------------------------
+// --- Refusals ------------------------------------------------------------------------------------
 
 type Corrupt = fn(&Testbed<'_>, &mut Prepare);
 
@@ -245,7 +245,7 @@ fn refusals() -> Vec<Case> {
         .collect()
 }
 
-// --- Confirmation codes --------------------------------------------------------------------------------------------
+// --- Confirmation codes --------------------------------------------------------------------------
 
 fn confirmation_codes() -> Vec<Case> {
     let used_up = Order { wrong_confirmation_codes: 2, ..with_code() };
@@ -312,7 +312,7 @@ async fn refused_code(testbed: &Testbed<'_>, code: Option<&str>, status: Status)
     testbed.refused::<GetBoundProfilePackage>(&prepare.request(), status).await
 }
 
-// --- Sessions ------------------------------------------------------------------------------------------------------
+// --- Sessions ------------------------------------------------------------------------------------
 
 async fn no_package(testbed: &Testbed<'_>, prepare: &Prepare) -> Verdict {
     let answer = testbed.call::<GetBoundProfilePackage>(&prepare.request()).await?;

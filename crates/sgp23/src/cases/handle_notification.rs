@@ -115,7 +115,7 @@ fn deleted() -> Run {
     })
 }
 
-// --- Failed installations ------------------------------------------------------------------------------------------
+// --- Failed installations ------------------------------------------------------------------------
 
 const REASONS: &[(&str, BppCommandId, ErrorReason, &str)] = &[
     ("04", BppCommandId::CONFIGURE_ISDP, ErrorReason::INCORRECT_INPUT_VALUES, "incorrectInputValues"),
@@ -232,7 +232,7 @@ fn failed_installation(command: BppCommandId, reason: ErrorReason) -> Run {
     })
 }
 
-// --- Invalid notifications -----------------------------------------------------------------------------------------
+// --- Invalid notifications -----------------------------------------------------------------------
 
 type CorruptResult = fn(&Testbed<'_>, &mut ProfileInstallationResultData) -> Verdict;
 
