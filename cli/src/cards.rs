@@ -1,4 +1,5 @@
-//! Which cards a command serves, and by which doors: so many of one kind, or a list in a file.
+//! Cards that a command serves, with their interfaces and addresses: a number of equal cards, or a
+//! list in a file.
 
 use std::{
     collections::HashSet,
@@ -21,42 +22,44 @@ use crate::{
     settings::Settings,
 };
 
-/// Serial numbers of cards that the PKI has no certificate for yet: far from those that other commands use.
+/// First serial number of cards without a certificate in the PKI. Other commands use much lower
+/// ones.
 const FIRST_SERIAL: u64 = 100_001;
 
-/// One card that is to be served.
+/// A card to serve.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct CardEntry {
-    /// Its EID; without one, the next of the PKI, and then the next that its EUM can give.
+    /// EID of the card. Default: the next unused one of the PKI, then the next one in the EUM's
+    /// range.
     pub eid: Option<Eid>,
-    /// How it is reached.
+    /// Interface of the card.
     pub door: Door,
-    /// Where: `host:port` of a TCP door or of a reader's slot, the path of a link to a serial port. Without it,
-    /// [`places`] gives one.
+    /// Address: `host:port` of a TCP listener or of a PC/SC slot, or the path of a link to a
+    /// serial port. If absent, [`places`] assigns one.
     pub address: Option<String>,
-    /// Where its memory is.
+    /// Storage of the card's memory.
     pub memory: MemoryPlace,
-    /// What its modem does otherwise.
+    /// Quirks of its modem.
     pub at_quirks: Vec<at::Quirk>,
-    /// The networks that its modem may see, strongest first.
+    /// Networks visible to its modem, strongest first.
     pub visible: Vec<Plmn>,
-    /// Which kind of card it says that it is.
+    /// Preset of capabilities.
     pub preset: Option<Preset>,
-    /// What is other about it than about the card that everybody gets: keys of [`CardDescription`].
+    /// Differences from the default card: keys of [`CardDescription`].
     pub description: toml::Table,
 }
 
-/// How a card is reached.
+/// Interface of a card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Door {
-    /// By our own protocol over TCP.
+    /// The project's own protocol over TCP.
     #[default]
     Tcp,
-    /// As a card in a reader of PC/SC.
+    /// A virtual PC/SC reader.
     Vpcd,
-    /// As the card of a modem, by AT commands on a serial port.
+    /// A modem with AT commands on a serial port.
     At,
 }
 
@@ -70,14 +73,14 @@ impl std::fmt::Display for Door {
     }
 }
 
-/// Where a card's memory is.
+/// Storage of a card's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemoryPlace {
-    /// In the data folder.
+    /// A file in the data folder.
     #[default]
     File,
-    /// Nowhere: with the process the card is gone.
+    /// The process; the card is lost at its end.
     Ram,
 }
 
@@ -87,10 +90,10 @@ struct List {
     card: Vec<CardEntry>,
 }
 
-/// The list in a file.
+/// Reads a list of cards from a file.
 ///
 /// # Errors
-/// The file cannot be read or is not such a list.
+/// The file cannot be read or is not a valid list.
 pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
     let text = crate::command::sm_dp::read_text(file)?;
     entries(&text).map_err(|why| {
@@ -105,21 +108,21 @@ pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
 fn entries(text: &str) -> Result<Vec<CardEntry>, String> {
     let list: List = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     match list.card.as_slice() {
-        [] => Err("there is no card in it".to_owned()),
+        [] => Err("the file contains no card".to_owned()),
         _ => Ok(list.card),
     }
 }
 
-/// The EIDs of these cards, in their order; no two are the same.
+/// Returns the EIDs of these cards, in the same order and without duplicates.
 ///
 /// # Errors
-/// Two cards want the same EID, or the PKI cannot give another one.
+/// Two cards have the same EID, or the PKI has no further ones.
 pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
     let mut taken: Vec<Eid> = Vec::new();
     for eid in entries.iter().filter_map(|entry| entry.eid) {
         if taken.contains(&eid) {
-            let next = "give each card an EID of its own, or leave it out";
-            return Err(Fault::new("cannot make the cards", format!("two of them have EID {eid}"), next));
+            let next = "give each card its own EID, or omit it";
+            return Err(Fault::new("cannot create the cards", format!("two of them have EID {eid}"), next));
         }
         taken.push(eid);
     }
@@ -144,39 +147,39 @@ pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
     Ok(eids)
 }
 
-/// Where a card is reached.
+/// Address of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Listens at this `host:port`.
+    /// TCP listener at this `host:port`.
     Tcp(String),
-    /// In the slot at this `host:port`.
+    /// PC/SC slot at this `host:port`.
     Vpcd(String),
-    /// A serial port, and the link that is to lead to it.
+    /// Serial port, and the symbolic link to create for it.
     At(Option<PathBuf>),
 }
 
-/// The address of the first card without one, by its door; others have the next ports.
+/// First addresses, per interface, for cards without an address. Further cards get the next ports.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstAddresses<'a> {
-    /// Where it listens.
+    /// First listening address of the TCP interface.
     pub tcp: &'a str,
-    /// The first slot.
+    /// First PC/SC slot.
     pub vpcd: &'a str,
 }
 
-/// Where these cards are, in their order; no two are at the same place.
+/// Returns the addresses of these cards, in the same order and without duplicates.
 ///
 /// # Errors
-/// An address is no `host:port`, two cards have the same, or there are no more ports.
+/// An address is not `host:port`, two cards have the same address, or the ports are exhausted.
 pub fn places(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<Place>, Fault> {
-    // Port 0 is any free one every time.
+    // Port 0 stands for any free port, so that it may occur repeatedly.
     let is_any = |address: &str| address.ends_with(":0");
     let mut taken: HashSet<String> = HashSet::new();
     for address in entries.iter().filter(|entry| entry.door != Door::At).flat_map(|entry| &entry.address) {
         nth_port(address, 0)?;
         if !taken.insert(address.clone()) && !is_any(address) {
-            let next = "give each card an address of its own, or leave it out";
-            return Err(Fault::new("cannot make the cards", format!("two of them are at {address}"), next));
+            let next = "give each card its own address, or omit it";
+            return Err(Fault::new("cannot create the cards", format!("two of them are at {address}"), next));
         }
     }
     let free = |address: &Result<String, Fault>| {
@@ -184,7 +187,7 @@ pub fn places(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<Pl
     };
     let [mut tcp, mut vpcd] = [first.tcp, first.vpcd]
         .map(|first| (0..=u16::MAX).map(move |number| nth_port(first, number)).filter(free));
-    let none = || Fault::new("cannot make the cards", "there are no more ports", "serve fewer cards");
+    let none = || Fault::new("cannot create the cards", "there are no more ports", "serve fewer cards");
     let mut places = Vec::with_capacity(entries.len());
     for CardEntry { door, address, .. } in entries {
         places.push(match (door, address.clone()) {
@@ -198,12 +201,12 @@ pub fn places(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<Pl
     Ok(places)
 }
 
-/// The address with a port so much higher.
+/// Returns the address with its port number increased by `number`.
 fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
     let next = "give an address as HOST:PORT, with enough ports above it";
     let fault = |why: &str| Fault::new(format!("cannot use the address {address:?} of a card"), why, next);
-    let (host, port) = address.rsplit_once(':').ok_or_else(|| fault("it is no HOST:PORT"))?;
-    let port: u16 = port.parse().map_err(|_| fault("its port is no number up to 65535"))?;
+    let (host, port) = address.rsplit_once(':').ok_or_else(|| fault("it is not HOST:PORT"))?;
+    let port: u16 = port.parse().map_err(|_| fault("its port is not a number up to 65535"))?;
     match port {
         0 => Ok(address.to_owned()),
         port => {
@@ -214,10 +217,12 @@ fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
 }
 
 impl CardEntry {
-    /// The card, with its memory and what goes wrong with it; what it has in common with the others is held once.
+    /// Opens the card with its memory and its faults. Data common to all cards is stored once,
+    /// in `shared`.
     ///
     /// # Errors
-    /// The PKI cannot vouch for the EID, the description says what no card is, or the memory cannot be used.
+    /// The PKI has no keys for the EID, the description is invalid, or the memory cannot be
+    /// used.
     pub fn open(
         &self,
         eid: Eid,
@@ -237,7 +242,7 @@ impl CardEntry {
         trouble.card(kept, make)
     }
 
-    /// What is said of this card, beginning from what is said of any.
+    /// Applies the settings of this card to a default description.
     fn described(&self, mut description: CardDescription) -> Result<CardDescription, Fault> {
         if let Some(preset) = self.preset {
             description.capabilities = preset.capabilities();
@@ -246,14 +251,14 @@ impl CardEntry {
     }
 }
 
-/// The description with these values in the place of its own.
+/// Returns the description with these keys replaced.
 fn changed(description: CardDescription, changes: &toml::Table) -> Result<CardDescription, Fault> {
     if changes.is_empty() {
         return Ok(description);
     }
     let fault = |why: String| {
         let next = "correct the keys below [card.description]; they are those of a card's description";
-        Fault::new(format!("card {} cannot be as it is described", description.eid), why, next)
+        Fault::new(format!("invalid description of card {}", description.eid), why, next)
     };
     let mut whole = serde_json::to_value(&description).map_err(|e| fault(e.to_string()))?;
     let changes = serde_json::to_value(changes).map_err(|e| fault(e.to_string()))?;
@@ -261,7 +266,7 @@ fn changed(description: CardDescription, changes: &toml::Table) -> Result<CardDe
     serde_json::from_value(whole).map_err(|e| fault(e.to_string()))
 }
 
-/// Tables are changed key by key, everything else as a whole.
+/// Replaces values: tables key by key, everything else as a whole.
 fn lay_over(whole: &mut Value, changes: Value, path: &str) -> Result<(), String> {
     match (whole, changes) {
         (Value::Object(whole), Value::Object(changes)) => {
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn every_card_has_an_eid_of_its_own_that_the_eum_can_vouch_for() {
+    fn every_card_gets_its_own_eid_in_the_range_of_the_eum() {
         let pki = pki();
         let first = pki.eids(Curve::P256)[0];
         let mut entries = vec![CardEntry::default(); 5];
@@ -305,7 +310,7 @@ mod tests {
     const FIRST: FirstAddresses<'static> = FirstAddresses { tcp: "[::1]:0", vpcd: "localhost:35963" };
 
     #[test]
-    fn every_card_has_a_place_of_its_own() {
+    fn every_card_gets_its_own_address() {
         let list = entries(
             "[[card]]\ndoor = 'vpcd'\n[[card]]\ndoor = 'vpcd'\naddress = 'localhost:35964'\n[[card]]\ndoor = 'vpcd'\n\
              [[card]]\n[[card]]\n[[card]]\ndoor = 'at'\n[[card]]\ndoor = 'at'\naddress = 'modem'\n",
@@ -332,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_is_told() {
+    fn an_invalid_address_is_refused_with_advice() {
         for address in ["35964", "localhost", "localhost:", "localhost:x", "localhost:65536"] {
             for door in [Door::Tcp, Door::Vpcd] {
                 let entry = CardEntry { door, address: Some(address.into()), ..CardEntry::default() };
@@ -342,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_says_what_is_other_about_each_card() {
+    fn a_list_can_change_the_description_of_each_card() {
         let list = entries(
             "[[card]]\ndoor = 'at'\naddress = 'modem'\nmemory = 'ram'\nat-quirks = ['unquoted-hex']\nvisible = ['001-01']\n\
              [card.description]\nmemory_size = 4096\ncapabilities.firmware_version = '9.8.7'\n[[card]]\n",
@@ -375,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_documentation_can_be_served() {
+    fn the_example_in_the_documentation_is_valid() {
         let page = include_str!("../../docs/cards.md");
         let (_, rest) = page.split_once("```toml\n").unwrap();
         let list = entries(rest.split_once("```").unwrap().0).unwrap();

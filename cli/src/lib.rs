@@ -1,7 +1,8 @@
-//! The parties put together: what the `landfall` binary starts, and what the end-to-end tests drive.
+//! Library behind the `landfall` binary, also used by the end-to-end tests.
 //!
-//! Nothing here knows a protocol. Each module composes a party from the crates below it and the sockets of `net`;
-//! a command of the binary is a file in [`command`].
+//! This crate implements no protocol. Each module composes a party from the crates below it and the
+//! sockets of `net`. Each
+//! command of the binary is a file in [`command`].
 
 pub mod admin;
 pub mod cards;

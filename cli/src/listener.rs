@@ -1,4 +1,5 @@
-//! The operator's ear: a server that takes ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5) and says what it heard.
+//! ES2+ server of an operator: prints the reports of ES2+.HandleDownloadProgressInfo (SGP.22
+//! section 5.3.5).
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -10,13 +11,13 @@ use world::{Fault, Link, LinkFault, PeerCertificate, link_from};
 
 use crate::{operator::PROTOCOL, output::say};
 
-/// Takes what SM-DP+s tell, a line for each.
+/// Returns a server that prints each report on one line.
 pub fn listener(json: bool) -> Link {
     link_from(tower::service_fn(move |request: Request<Bytes>| async move {
         let answer = match hear(&request) {
             Ok(heard) => match tell(&heard, json) {
                 Ok(()) => json::no_content(PROTOCOL),
-                // Nobody has heard it, so it is not taken.
+                // The report could not be printed, so it is not acknowledged.
                 Err(_) => status(StatusCode::SERVICE_UNAVAILABLE),
             },
             Err(no) => status(no),
@@ -41,7 +42,7 @@ fn hear(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRequest, S
 fn tell(heard: &HandleDownloadProgressInfoRequest, json: bool) -> Result<(), Fault> {
     if json {
         let line = serde_json::to_string(heard).map_err(|e| {
-            Fault::caused_by(e, "cannot write what was heard as JSON", "report this: it was read from JSON")
+            Fault::caused_by(e, "cannot write the report as JSON", "report this: it was read from JSON")
         })?;
         return say(&format!("{line}\n"));
     }
@@ -62,7 +63,7 @@ fn status(status: StatusCode) -> Response<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use super::*;
 
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_an_sm_dp_tells_is_taken() {
+    async fn only_authenticated_progress_reports_are_accepted() {
         let path = es2plus::path("handleDownloadProgressInfo");
         let body = r#"{"header":{"functionRequesterIdentifier":"2.999.10","functionCallIdentifier":"1"},
             "iccid":"8949000000000000001","profileType":"test","timestamp":"2026-11-21T08:00:00Z",

@@ -1,4 +1,4 @@
-//! What a run came to, for a terminal.
+//! Reports of scenarios on a terminal.
 
 use std::collections::BTreeMap;
 
@@ -7,26 +7,26 @@ use world::Fault;
 
 use crate::output::{Table, say};
 
-/// So many devices or reasons are named of each campaign.
+/// Maximum devices and reasons listed per campaign.
 const NAMED: usize = 8;
 
-/// Prints what was expected and seen, and below it campaigns, faults and costs, where there are any.
+/// Prints the expectations and results, and the campaigns, faults and costs, if there are any.
 ///
 /// # Errors
-/// Nothing can be printed.
+/// The output cannot be written.
 pub fn say_report(report: &Report) -> Result<(), Fault> {
     say(&text(report))
 }
 
-/// The same as text.
+/// Returns the report as text.
 pub fn text(report: &Report) -> String {
     let blocks = [
         heading(report),
         expectations(report),
         campaigns(report),
         who_and_why(report),
-        times("fault", "struck", &report.faults),
-        report.never_struck.iter().map(|fault| format!("never struck: {}\n", unescapable(fault))).collect(),
+        times("fault", "occurred", &report.faults),
+        report.never_struck.iter().map(|fault| format!("did not occur: {}\n", unescapable(fault))).collect(),
         times("refused by an SM-DP+", "times", &report.refused),
         costs(report),
     ];
@@ -49,7 +49,7 @@ fn heading(report: &Report) -> String {
     )
 }
 
-/// Text from a file, without what would steer a terminal.
+/// Replaces control characters in text from a file, which could be terminal escape sequences.
 fn unescapable(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
@@ -83,7 +83,7 @@ fn campaigns(report: &Report) -> String {
     table.render()
 }
 
-/// Who went first in campaigns, and why devices did not move.
+/// Lists the canary devices of campaigns, and the reasons why devices did not move.
 fn who_and_why(report: &Report) -> String {
     let mut lines = String::new();
     for Campaign { name, canaries, failures, .. } in &report.campaigns {
@@ -120,7 +120,7 @@ fn costs(report: &Report) -> String {
     if costs.by_bearer.is_empty() && costs.visits == 0 {
         return String::new();
     }
-    let mut table = Table::new(&["over", "octets", "short messages", &costs.currency]);
+    let mut table = Table::new(&["bearer", "octets", "short messages", &costs.currency]);
     for (bearer, spent) in &costs.by_bearer {
         table.row([
             unescapable(bearer),
@@ -131,7 +131,7 @@ fn costs(report: &Report) -> String {
     }
     let visits = format!("visits: {}", costs.visits);
     table.row([visits, String::new(), String::new(), costs.visits_money.to_string()]);
-    table.row(["in all".to_owned(), String::new(), String::new(), costs.total().to_string()]);
+    table.row(["total".to_owned(), String::new(), String::new(), costs.total().to_string()]);
     table.render()
 }
 
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_shows_what_was_expected_and_seen() {
+    fn the_terminal_report_shows_expectations_and_results() {
         let begins: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
         let at: Timestamp = "2027-04-01T00:00:00Z".parse().unwrap();
         let mut report = Report::new("ninety-days", "Ninety\u{1B}[31m days", "", "7", begins);
@@ -204,19 +204,19 @@ first     as decided  stopped: 3 of 5 failed       50  3 came_back, 2 moved
 canaries of first: meters-7
 2 of first not moved: no network
 
-fault                  struck  first                 last
----------------------  ------  --------------------  --------------------
-link/lose-answer@ES9+       2  2027-01-01T00:00:00Z  2027-04-01T00:00:00Z
+fault                  occurred  first                 last
+---------------------  --------  --------------------  --------------------
+link/lose-answer@ES9+         2  2027-01-01T00:00:00Z  2027-04-01T00:00:00Z
 
 refused by an SM-DP+         times  first                 last
 ---------------------------  -----  --------------------  --------------------
 DownloadOrder: none is left      1  2027-04-01T00:00:00Z  2027-04-01T00:00:00Z
 
-over        octets  short messages    EUR
+bearer      octets  short messages    EUR
 ---------  -------  --------------  -----
 nb-iot     1000000               4  12.50
 visits: 0                            0.00
-in all                              12.50
+total                               12.50
 ";
         let text = text(&report);
         assert!(text == expected, "{text}");

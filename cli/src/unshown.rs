@@ -1,10 +1,11 @@
-//! Secrets that are typed or read from files, and not shown again when they are not what they should be.
+//! Parsers of secrets whose error messages do not repeat the input.
 
 use std::ffi::OsStr;
 
 use clap::{Arg, Command, builder::TypedValueParser, error::ErrorKind};
 
-/// Reads the value of an option. Unlike clap's own parsers it does not repeat in its refusal what was typed.
+/// Parser of an option value. Unlike those of clap, it does not repeat the value in its error
+/// message.
 #[derive(Clone)]
 pub(crate) struct Unshown<F>(pub(crate) F);
 
@@ -18,7 +19,7 @@ where
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
         let read = match value.to_str() {
             Some(text) => (self.0)(text),
-            None => Err("it is not UTF-8".to_owned()),
+            None => Err("not UTF-8".to_owned()),
         };
         read.map_err(|why| {
             let option = arg.map(|arg| format!(" for '{arg}'")).unwrap_or_default();
@@ -27,7 +28,8 @@ where
     }
 }
 
-/// Why a TOML file with secrets in it cannot be used: the line and what is wrong there, without the line itself.
+/// Returns the line number and the problem of an invalid TOML file with secrets, without the
+/// contents of the line.
 pub(crate) fn toml_error(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     match before {
@@ -41,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_typed_is_not_in_the_refusal() {
+    fn the_error_does_not_contain_the_value() {
         let never = Unshown(|_: &str| Err::<(), _>("it is too short".to_owned()));
         let command = Command::new("it").arg(Arg::new("key").long("key").value_parser(never));
         let refusal = command.try_get_matches_from(["it", "--key", "hush"]).unwrap_err().to_string();
@@ -50,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_a_file_is_named_and_not_shown() {
+    fn the_error_contains_the_line_number_but_not_the_line() {
         let text = "a = 1\nkey = \"hush\"\n";
         let error = toml::from_str::<std::collections::BTreeMap<String, u8>>(text).unwrap_err();
         let said = toml_error(text, &error);

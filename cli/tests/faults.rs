@@ -1,18 +1,13 @@
-//! `landfall faults`: what can go wrong, by name.
+//! `landfall faults`: the catalogue of faults.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
 use common::{fail, landfall, succeed};
 
 #[test]
-fn faults_are_listed_as_a_table_and_as_json_all_or_of_one_family() {
+fn faults_are_listed_as_table_and_json_for_all_or_one_family() {
     let folder = tempfile::tempdir().unwrap();
     let table = succeed(landfall(folder.path()).arg("faults"));
     for family in

@@ -1,11 +1,6 @@
-//! `--fault`: what goes wrong with parties at sockets, as their peers see it.
+//! `--fault`: injected faults as the peers of a party see them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -17,7 +12,7 @@ use tempfile::TempDir;
 
 const FREE: &str = "127.0.0.1:0";
 
-/// A folder with two packages of subscribers at home in 724-99.
+/// A data folder with the packages of two subscribers of 724-99.
 struct Bench {
     folder: TempDir,
 }
@@ -45,7 +40,8 @@ impl Bench {
         self.path().join(format!("{number}.der")).display().to_string()
     }
 
-    /// An SM-DP+ with both packages in stock and these faults; where it is.
+    /// Starts an SM-DP+ with both packages in stock and these faults. Returns it with its
+    /// address.
     fn sm_dp(&self, at: &str, faults: &[&str]) -> (Running, String) {
         let mut command = landfall(self.path());
         command.args(["sm-dp", "serve", "--sm-dp", at]);
@@ -85,7 +81,7 @@ fn with<'c>(command: &'c mut std::process::Command, faults: &[&str]) -> &'c mut 
 }
 
 #[test]
-fn a_fault_on_the_way_to_the_sm_dp_happens_when_it_says_and_is_told() {
+fn a_link_fault_of_the_sm_dp_occurs_once_and_is_reported() {
     let bench = Bench::new();
     let fault = "link/http-503@ES9+.GetBoundProfilePackage#1";
     let (server, address) = bench.sm_dp(FREE, &[fault]);
@@ -98,9 +94,9 @@ fn a_fault_on_the_way_to_the_sm_dp_happens_when_it_says_and_is_told() {
 }
 
 #[test]
-fn a_crash_ends_the_process_with_the_status_of_a_kill_and_a_message() {
+fn a_crash_ends_the_process_with_status_137_and_a_message() {
     let bench = Bench::new();
-    // ES2+.ConfirmOrder gives a MatchingID.
+    // ES2+.ConfirmOrder writes a MatchingID.
     for (which, fault, state) in [
         (0, "records/crash-before-commit@sm-dp:matching-ids#1", "Allocated"),
         (1, "records/crash-after-commit@sm-dp:matching-ids#1", "Released"),
@@ -108,26 +104,29 @@ fn a_crash_ends_the_process_with_the_status_of_a_kill_and_a_message() {
         let (mut server, address) = bench.sm_dp(FREE, &[fault]);
         fail(&mut bench.ordering(&address, which));
         let said = server.err.lines().collect::<Vec<_>>().join("\n");
-        assert!(said.contains(&format!("{fault} has happened")) && said.contains("start it again"), "{said}");
+        assert!(
+            said.contains(&format!("the fault {fault} occurred")) && said.contains("start it again"),
+            "{said}"
+        );
         assert_eq!(server.status(), Some(137));
         assert_eq!(bench.profiles()[which].1, state, "{fault}");
     }
 }
 
 #[test]
-fn a_crash_that_says_how_long_is_followed_by_a_new_life_at_the_same_place() {
+fn a_crash_with_a_duration_is_followed_by_a_restart_at_the_same_address() {
     let bench = Bench::new();
     let (server, address) = bench.sm_dp(FREE, &["records/crash-before-commit=200ms@sm-dp:matching-ids#1"]);
     fail(&mut bench.ordering(&address, 0));
-    let said = server.err.after("the process is ended: ");
-    assert!(said.ends_with("it is started again in 200ms"), "{said}");
+    let said = server.err.after("the fault ");
+    assert!(said.ends_with("ended the process; it restarts after 200ms"), "{said}");
     assert_eq!(server.err.word_after("SM-DP+ at "), address);
     let code = bench.order(&address, 1);
     succeed(&mut bench.device(&address, &["download", &code]));
 }
 
 #[test]
-fn records_that_cannot_be_written_are_a_failure_of_the_server_to_the_device() {
+fn a_failed_write_is_a_server_error_for_the_device() {
     let bench = Bench::new();
     let (_server, address) = bench.sm_dp(FREE, &["records/commit-fails@sm-dp:bindings#1"]);
     let code = bench.order(&address, 0);
@@ -137,7 +136,7 @@ fn records_that_cannot_be_written_are_a_failure_of_the_server_to_the_device() {
 }
 
 #[test]
-fn the_sm_ds_and_the_way_out_of_the_sm_dp_have_faults_too() {
+fn faults_occur_at_the_sm_ds_and_in_calls_of_the_sm_dp() {
     let bench = Bench::new();
     let (sm_dp, address) = bench.sm_dp(FREE, &["link/http-500@ES12.RegisterEvent#1"]);
     let mut command = landfall(bench.path());
@@ -158,11 +157,11 @@ fn the_sm_ds_and_the_way_out_of_the_sm_dp_have_faults_too() {
     let discover = || bench.device(&address, &["discover", &at]);
     fail(&mut discover());
     assert_eq!(sm_ds.err.after("fault "), faults[0]);
-    assert_eq!(succeed(&mut discover()), "nothing waits\n");
+    assert_eq!(succeed(&mut discover()), "no pending events\n");
 }
 
 #[test]
-fn a_network_refuses_a_device_and_takes_it_the_next_time() {
+fn a_network_refuses_a_device_once_and_then_accepts_it() {
     let bench = Bench::new();
     let (_server, address) = bench.sm_dp(FREE, &[]);
     let code = bench.order(&address, 0);
@@ -187,7 +186,7 @@ fn a_network_refuses_a_device_and_takes_it_the_next_time() {
 }
 
 #[test]
-fn a_device_whose_power_is_cut_is_ended_and_comes_back() {
+fn a_device_recovers_after_a_power_cut() {
     let bench = Bench::new();
     let (_server, address) = bench.sm_dp(FREE, &[]);
     let code = bench.order(&address, 0);
@@ -202,22 +201,22 @@ fn a_device_whose_power_is_cut_is_ended_and_comes_back() {
 
     let other = usize::from(bench.profiles()[0].1 == "Installed");
     let code = bench.order(&address, other);
-    // Its intention is written down before a profile is enabled.
+    // The device records its intention before it enables a profile.
     let fault = "power/cut-after-write@device:intention#2";
     let mut moving = bench.device(&address, &["move", &code]);
     let output = with(moving.args(on_the_air), &[fault]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(137), "{errors}");
-    assert!(errors.contains(&format!("{fault} has happened")), "{errors}");
+    assert!(errors.contains(&format!("the fault {fault} occurred")), "{errors}");
     let back = succeed(bench.device(&address, &["recover"]).args(on_the_air));
     assert!(back.contains("on Network 724-99"), "{back}");
     let errors =
         fail(with(bench.device(&address, &["info"]).args(["--card", FREE]), &["power/write-fails@card"]));
-    assert!(errors.contains("of power there are here: device"), "{errors}");
+    assert!(errors.contains("places for power faults: device"), "{errors}");
 }
 
 #[test]
-fn a_card_elsewhere_loses_its_power_and_has_it_again_when_it_is_reset() {
+fn a_served_card_loses_power_until_its_next_reset() {
     let bench = Bench::new();
     for (fault, is_written) in
         [("power/cut-before-write@card#1", false), ("power/cut-after-write@card#1", true)]
@@ -241,7 +240,7 @@ fn a_card_elsewhere_loses_its_power_and_has_it_again_when_it_is_reset() {
 }
 
 #[test]
-fn up_has_faults_of_all_its_parties() {
+fn faults_occur_in_all_parties_of_up() {
     let bench = Bench::new();
     let mut command = landfall(bench.path());
     command.args(["up", "--sm-dp", FREE, "--sm-ds", FREE, "--network", FREE, "--euicc", FREE]);
@@ -276,7 +275,7 @@ fn up_has_faults_of_all_its_parties() {
 }
 
 #[test]
-fn faults_stand_before_a_server_that_has_none() {
+fn the_fault_proxy_injects_faults_in_front_of_another_server() {
     let bench = Bench::new();
     let mut command = landfall(bench.path());
     command.args(["sm-dp", "serve", "--sm-dp", FREE, "--sm-dp-name", "smdp.elsewhere.example"]);
@@ -288,7 +287,7 @@ fn faults_stand_before_a_server_that_has_none() {
     command.args(["faults", "serve", "--listen", FREE, "--before", &name, "--at", &address]);
     let fault = "link/truncate-answer@ES9+.AuthenticateClient#1";
     let before = Running::start(with(&mut command, &[fault]));
-    let at = before.err.word_after("faults at ").trim_end_matches(',').to_owned();
+    let at = before.err.word_after("fault proxy at ");
     let code = bench.order(&address, 0);
     let code = format!("LPA:1${name}${}", code.rsplit('$').next().unwrap());
     let download = || {
@@ -303,14 +302,14 @@ fn faults_stand_before_a_server_that_has_none() {
 }
 
 #[test]
-fn a_fault_that_there_is_not_or_not_here_is_refused_with_what_there_is() {
+fn unknown_and_impossible_faults_are_refused_with_alternatives() {
     let folder = tempfile::tempdir().unwrap();
     for (command, fault, words) in [
         ("sm-dp serve", "link/loose-answer", "of link there are lose-request, lose-answer"),
         ("sm-dp serve", "lnik/lose-answer", "there are link/..., records/..."),
         ("sm-dp serve", "link/reset@ES9", "say ES9+, ES9+.GetBoundProfilePackage or the like"),
-        ("sm-dp serve", "records/conflict@sm-sr", "of records there are here: sm-dp"),
-        ("sm-ds serve", "radio/outage@262-42", "give it to `landfall up`, `landfall network`"),
+        ("sm-dp serve", "records/conflict@sm-sr", "places for records faults: sm-dp"),
+        ("sm-ds serve", "radio/outage@262-42", "use it with `landfall up`, `landfall network`"),
         ("network", "power/write-fails", "`landfall euicc serve`"),
     ] {
         let errors = fail(with(landfall(folder.path()).args(command.split(' ')), &[fault]));
@@ -319,7 +318,7 @@ fn a_fault_that_there_is_not_or_not_here_is_refused_with_what_there_is() {
 }
 
 #[test]
-fn a_server_lies_under_its_own_valid_keys_and_the_card_does_not_believe_it() {
+fn the_card_rejects_a_manipulated_but_validly_signed_message() {
     let bench = Bench::new();
     let fault = "lie/dpauth-expired@ES9+.InitiateAuthentication#1";
     let (server, address) = bench.sm_dp(FREE, &[fault]);
@@ -331,7 +330,7 @@ fn a_server_lies_under_its_own_valid_keys_and_the_card_does_not_believe_it() {
 }
 
 #[test]
-fn a_device_has_faults_on_its_way_out() {
+fn faults_occur_in_requests_of_a_device() {
     let bench = Bench::new();
     let (_server, address) = bench.sm_dp(FREE, &[]);
     let code = bench.order(&address, 0);
@@ -342,7 +341,7 @@ fn a_device_has_faults_on_its_way_out() {
 }
 
 #[test]
-fn the_readme_says_what_a_crash_says() {
+fn the_crash_transcript_in_the_readme_is_correct() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     let (_, rest) = readme.split_once("$ landfall sm-dp serve --fault ").unwrap();
     let (transcript, _) = rest.split_once("\n```").unwrap();
@@ -356,13 +355,13 @@ fn the_readme_says_what_a_crash_says() {
     let at = lines.iter().position(|line| line == happens);
     assert!(at.is_some() && lines.join("\n").ends_with(ends), "{lines:?}");
     assert_eq!(server.status(), Some(137));
-    // The next process hands out the same profile.
+    // A new process delivers the same profile again.
     let (_server, _) = bench.sm_dp(&address, &[]);
     succeed(&mut bench.device(&address, &["download", &code]));
 }
 
 #[test]
-fn the_page_about_faults_names_every_command_that_takes_them() {
+fn the_page_about_faults_names_every_command_with_the_fault_option() {
     let page =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults.md")).unwrap();
     for seams in cli::faults::Seams::ALL {

@@ -1,11 +1,7 @@
-//! What goes wrong on a user's machine ends in a clear message and a status that is not zero, and loses nothing.
+//! Faulty environments: each problem leads to a clear message and a non-zero exit status, and loses
+//! no data.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -18,7 +14,7 @@ use std::{
 use common::{fail, landfall, succeed};
 
 #[test]
-fn a_busy_port_is_named() {
+fn the_error_names_a_port_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -27,7 +23,7 @@ fn a_busy_port_is_named() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_named() {
+fn the_error_names_a_folder_that_is_not_writable() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "in the way").unwrap();
@@ -37,7 +33,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_damaged_record_file_is_refused_and_left_as_it_is() {
+fn a_damaged_database_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("own.der");
     succeed(landfall(folder.path()).args(["profile", "new"]).arg(&package));
@@ -51,10 +47,10 @@ fn a_damaged_record_file_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_damaged_card_is_refused_and_left_as_it_is() {
+fn a_damaged_card_memory_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     succeed(landfall(folder.path()).args(["certs", "init"]));
-    let file = write_something_down(folder.path());
+    let file = write_to_card(folder.path());
     damage(&file);
     let damaged = std::fs::read(&file).unwrap();
     let errors = fail(landfall(folder.path()).args(["device", "list"]));
@@ -62,8 +58,8 @@ fn a_damaged_card_is_refused_and_left_as_it_is() {
     assert_eq!(std::fs::read(&file).unwrap(), damaged);
 }
 
-/// ES10a.SetDefaultDpAddress on the first card of the folder; where its memory lies.
-fn write_something_down(folder: &Path) -> PathBuf {
+/// Runs ES10a.SetDefaultDpAddress on the first card of the folder. Returns the path of its memory.
+fn write_to_card(folder: &Path) -> PathBuf {
     let (world, _) = cli::parties::os_world().unwrap();
     let pki = cli::pki::load(&folder.join("pki")).unwrap();
     let eid = cli::parties::default_eid(&pki).unwrap();
@@ -81,7 +77,7 @@ fn write_something_down(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn settings_that_are_none_are_named() {
+fn the_error_names_an_unknown_setting() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("landfall.toml"), "sm-pd = '127.0.0.1:1'").unwrap();
     let errors = fail(landfall(folder.path()).args(["certs", "show"]));
@@ -96,7 +92,7 @@ fn a_pki_is_never_overwritten() {
     assert!(errors.contains("exists already"), "{errors}");
 }
 
-/// Commands that print something and need nobody else.
+/// Commands that print something without another party.
 const PRINTING: [&[&str]; 6] = [
     &["faults"],
     &["localize", "rules"],
@@ -107,7 +103,7 @@ const PRINTING: [&[&str]; 6] = [
 ];
 
 #[test]
-fn a_full_disk_behind_standard_output_is_a_failure() {
+fn a_full_disk_at_standard_output_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     succeed(landfall(folder.path()).args(["certs", "init"]));
     for command in PRINTING {
@@ -120,7 +116,7 @@ fn a_full_disk_behind_standard_output_is_a_failure() {
 }
 
 #[test]
-fn a_reader_that_has_gone_ends_the_command_without_a_word() {
+fn a_closed_pipe_ends_the_command_without_a_message() {
     let folder = tempfile::tempdir().unwrap();
     succeed(landfall(folder.path()).args(["certs", "init"]));
     for command in PRINTING {
@@ -128,23 +124,23 @@ fn a_reader_that_has_gone_ends_the_command_without_a_word() {
         drop(reader);
         let output = landfall(folder.path()).args(command).stdout(writer).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
-        // What a shell reports of a program that SIGPIPE has ended.
+        // The status that a shell reports for a program killed by SIGPIPE.
         assert_eq!(output.status.code(), Some(141), "{command:?}: {errors}");
         assert!(!errors.contains("landfall:"), "{command:?}: {errors}");
     }
 }
 
 #[test]
-fn a_closed_standard_error_is_no_fault() {
+fn a_standard_error_that_cannot_be_written_is_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let full = || File::options().write(true).open("/dev/full").unwrap();
     let done = landfall(folder.path()).args(["certs", "init"]).stderr(full()).output().unwrap();
     assert!(done.status.success());
     let refused = landfall(folder.path()).args(["certs", "init", "--seed", "b"]).stderr(full()).status();
-    assert_eq!(refused.unwrap().code(), Some(1), "and not the status of a panic");
+    assert_eq!(refused.unwrap().code(), Some(1), "the status is not that of a panic");
 }
 
-/// Overwrites the beginning.
+/// Corrupts the first octets of a file.
 fn damage(file: &Path) {
     let mut octets = std::fs::read(file).unwrap();
     octets.iter_mut().take(64).for_each(|octet| *octet ^= 0x5A);

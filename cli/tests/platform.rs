@@ -1,12 +1,7 @@
-//! `landfall fleet serve`: a device checks in over TLS, is given an activation code that the platform has just ordered at an
-//! SM-DP+, downloads with it and says so.
+//! `landfall fleet serve`: a device checks in over TLS, receives the activation code of a profile
+//! that the platform ordered, downloads the profile and reports it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -38,7 +33,7 @@ fn told(folder: &Path, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
+async fn a_device_checks_in_and_downloads_the_ordered_profile() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let file = |name: &str, text: &str| {
@@ -100,18 +95,18 @@ async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
     let device = told(folder, &["fleet", "show", &eid]);
     assert_eq!(device["device"]["connection"]["held"][1]["iccid"], iccid);
 
-    // The owner's door is another one, and the device's has nothing of it.
+    // The owner's API is at another address and not available to devices.
     let (status, _) = post(&link, "/v1/campaigns/standing/pause", &token, &json!({ "by": "me" })).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let owners = Client::default().link(&api, None).unwrap();
     let (status, paused) = post(&owners, "/v1/campaigns/standing/pause", "", &json!({ "by": "Ada" })).await;
     assert_eq!((status, &paused["state"]["is"]), (StatusCode::OK, &json!("paused")));
-    assert!(fail(landfall(folder).args(serve)).contains("fleet"), "there is one already");
+    assert!(fail(landfall(folder).args(serve)).contains("fleet"), "a second platform is refused");
 }
 
-/// Whoever runs the subscription of a device of SGP.02 checks in for it.
+/// The operator of an SGP.02 device checks in on its behalf.
 #[tokio::test]
-async fn an_operator_that_brings_its_profiles_itself_is_told_to() {
+async fn an_operator_is_instructed_to_download_its_own_profile() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let file = |name: &str, text: &str| {
@@ -158,7 +153,7 @@ async fn an_operator_that_brings_its_profiles_itself_is_told_to() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_with_a_way_on() {
+fn errors_of_fleet_commands_contain_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     assert!(fail(landfall(folder).args(["fleet", "campaign", "list"])).contains("fleet import"));

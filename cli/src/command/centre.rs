@@ -1,4 +1,4 @@
-//! The service centre of short messages, beside the networks of `landfall network` and `landfall up`.
+//! SMSC of `landfall network` and `landfall up`: command-line options, start and stop.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,29 +14,30 @@ use world::{Fault, PhoneNumber, World};
 
 use crate::{faults::Trouble, parties, settings::Settings, unshown::Unshown};
 
-/// What a service centre is like, and who reaches whom through it.
+/// SMSC options: subscriber numbers and SMPP accounts.
 #[derive(Debug, Args)]
 pub struct CentreArguments {
-    /// The telephone number of a subscriber; may be repeated
+    /// MSISDN of a subscriber (repeatable)
     #[arg(long = "msisdn", value_name = "IMSI=NUMBER", value_parser = msisdn)]
     msisdns: Vec<(Imsi, PhoneNumber)>,
-    /// Where writers of short messages come in, over SMPP 3.4
+    /// Listening address for SMPP 3.4 clients
     #[arg(long, value_name = "HOST:PORT")]
     smpp: Option<String>,
-    /// A writer, with the numbers that it writes as and is reached by; may be repeated
+    /// SMPP account and its source addresses (repeatable)
     #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = Unshown(account))]
     accounts: Vec<Account>,
-    /// The number of the service centre
+    /// Number of the SMSC
     #[arg(long, value_name = "NUMBER", default_value = SERVICE_CENTRE)]
     service_centre: PhoneNumber,
 }
 
-/// A number in a code that is nobody's country.
+/// Default SMSC number, in an unassigned country code.
 const SERVICE_CENTRE: &str = "+999000000001";
 
 fn msisdn(text: &str) -> Result<(Imsi, PhoneNumber), String> {
-    let (imsi, number) =
-        text.split_once('=').ok_or("an IMSI, = and a number, such as 001010123456789=+4915100000001")?;
+    let (imsi, number) = text
+        .split_once('=')
+        .ok_or("expected an IMSI, = and a number, such as 001010123456789=+4915100000001")?;
     let imsi = imsi.parse().map_err(|error: rsp::ids::InvalidId| error.to_string())?;
     Ok((imsi, number.parse().map_err(|error: world::InvalidPhoneNumber| error.to_string())?))
 }
@@ -44,14 +45,14 @@ fn msisdn(text: &str) -> Result<(Imsi, PhoneNumber), String> {
 fn account(text: &str) -> Result<Account, String> {
     let mut parts = text.splitn(3, ':');
     let (Some(name), Some(password), Some(numbers)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err("a name, a password and numbers, such as sm-sr:secret:1000".to_owned());
+        return Err("expected a name, a password and numbers, such as sm-sr:secret:1000".to_owned());
     };
     let numbers = numbers.split(',').map(str::parse).collect::<Result<_, world::InvalidPhoneNumber>>();
     let numbers = numbers.map_err(|error| error.to_string())?;
     Ok(Account { name: name.to_owned(), password: password.to_owned(), numbers })
 }
 
-/// A service centre that is running.
+/// A running SMSC.
 pub struct Centre {
     number: PhoneNumber,
     numbers: Vec<(Imsi, PhoneNumber)>,
@@ -60,11 +61,13 @@ pub struct Centre {
 }
 
 impl CentreArguments {
-    /// Runs a centre for these networks, its messages in a file of the data folder, and lets its writers in: those named here
-    /// and `more`.
+    /// Starts an SMSC for these networks. Its messages are stored in a file of the data folder.
+    /// SMPP clients can bind with the accounts of the command line and with the accounts in
+    /// `more`.
     ///
     /// # Errors
-    /// The file or the socket fails, the centre's number is none, or a number is for nobody's subscriber.
+    /// The file or the socket fails, the SMSC number is invalid, or an MSISDN is assigned to an
+    /// unknown subscriber.
     pub async fn open(
         &self,
         more: Vec<Account>,
@@ -91,16 +94,16 @@ impl CentreArguments {
 }
 
 impl Centre {
-    /// What there is to say of it: whose numbers were given, and where writers come in.
+    /// Start-up messages: the assigned numbers and the SMPP address.
     pub fn said(&self) -> Vec<String> {
         let numbers =
             self.numbers.iter().map(|(imsi, number)| format!("subscriber {imsi} has the number {number}"));
         let door = self.writers.iter();
-        let door = door.map(|door| format!("service centre {} at {} (SMPP 3.4)", self.number, door.address));
+        let door = door.map(|door| format!("SMSC {} at {} (SMPP 3.4)", self.number, door.address));
         numbers.chain(door).collect()
     }
 
-    /// Unbinds every writer, and stops.
+    /// Unbinds all SMPP clients and stops the SMSC.
     pub async fn stop(mut self) {
         if let Some(writers) = self.writers.take() {
             writers.stop().await;
@@ -114,31 +117,31 @@ impl Drop for Centre {
     }
 }
 
-/// A service centre's door for writers, until it is stopped.
+/// SMPP listener of an SMSC.
 struct Writers {
-    /// Where it listens.
+    /// Local address of the listener.
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl Writers {
-    /// Lets the accounts of this centre in.
+    /// Starts the SMPP server for the accounts of this SMSC.
     ///
     /// # Errors
-    /// The listener has no address.
+    /// The local address of the listener cannot be determined.
     fn admit(listener: TcpListener, smsc: Arc<Smsc>, world: &World) -> Result<Self, Fault> {
         let address = parties::local_address(&listener)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = CentreSettings::new("landfall", Arc::clone(&world.clock));
         let task = tokio::spawn(serve_centre(listener, smsc, settings, async {
-            // A dropped sender stops the door as well as a sent word.
+            // The listener stops when the sender is dropped.
             let _ = stopped.await;
         }));
         Ok(Self { address, stop: Some(stop), task })
     }
 
-    /// Unbinds every writer, and stops.
+    /// Unbinds all SMPP clients and waits for the listener to stop.
     async fn stop(mut self) {
         drop(self.stop.take());
         // The task ends with its last session; if it was aborted there is nothing to wait for.
@@ -152,18 +155,18 @@ impl Drop for Writers {
     }
 }
 
-/// Gives a subscriber a telephone number.
+/// Assigns an MSISDN to a subscriber.
 ///
 /// # Errors
-/// There is no such subscriber, or the record fails.
+/// The subscriber is unknown, or the record cannot be written.
 fn give_number(networks: &Networks, imsi: Imsi, number: PhoneNumber) -> Result<(), Fault> {
     let home = networks.home_of(imsi);
     let known = home.as_ref().and_then(|home| home.subscriber(imsi));
     let (Some(home), Some(known)) = (home, known) else {
         return Err(Fault::new(
-            format!("cannot give {imsi} the number {number}"),
-            "it is no subscriber of a network here",
-            "name its package with --subscriber, or correct the IMSI",
+            format!("cannot assign the number {number} to {imsi}"),
+            "no network here has this subscriber",
+            "add its profile package with --subscriber, or correct the IMSI",
         ));
     };
     home.provision(imsi, known.with_msisdn(number))

@@ -1,4 +1,4 @@
-//! `landfall check`: the cases of SGP.23 against a running server.
+//! `landfall check`: runs the SGP.23 test cases against a server.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -14,44 +14,46 @@ use crate::{
     settings::Settings,
 };
 
-/// Hold a server against the cases of SGP.23
+/// SGP.23 conformance cases against a server
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// An SM-DP+: ES9+ in both bindings, ES2+; the one of `landfall up` or any other
+    /// SM-DP+ cases: ES9+ in both bindings, and ES2+; for the server of `landfall up` or any
+    /// other SM-DP+
     SmDp(SmDp),
 }
 
-/// What of the table, and what is known of the server.
+/// Selection of cases, and facts about the server that the cases need.
 #[derive(Debug, Args)]
 pub struct SmDp {
-    /// Only cases with this in identifier, clause, function or title
+    /// Text to match in the identifier, clause, function or title of a case
     #[arg(long = "case", value_name = "TEXT", default_value = "")]
     filter: String,
-    /// Binding of ES9+
+    /// ES9+ binding
     #[arg(long, value_enum, default_value = "both")]
     binding: Bindings,
-    /// Curve of the eUICC's certificate
+    /// Curve of the eUICC certificate
     #[arg(long, value_enum, default_value = "both")]
     curve: Curves,
-    /// Start an SM-DP+ of our own for it
+    /// Start an SM-DP+ of this program and test that
     #[arg(long, conflicts_with_all = ["ca", "profile_type", "codes", "smds"])]
     own: bool,
-    /// Root certificate of the server's TLS (DER), if it is not in the PKI
+    /// Root certificate of the server's TLS certificate (DER), if it is not in the PKI
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
-    /// Without admin API: a profile type that may be ordered on ES2+ without end
+    /// Profile type that can be ordered on ES2+ without limit, for a server without admin API
     #[arg(long, value_name = "TYPE")]
     profile_type: Option<String>,
-    /// Without either: a MatchingID that waits; may be repeated, used in turn
+    /// MatchingID of a released order, for a server without admin API and profile type
+    /// (repeatable; used in turn)
     #[arg(long = "matching-id", value_name = "ID")]
     codes: Vec<String>,
-    /// SM-DS at which the server registers events
+    /// SM-DS where the server registers events
     #[arg(long, value_name = "HOST:PORT")]
     smds: Option<String>,
-    /// Also write the results as JUnit's XML
+    /// Output file for the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Print the table of cases and run none
+    /// List the cases without running them
     #[arg(long)]
     list: bool,
 }
@@ -71,10 +73,10 @@ enum Curves {
 }
 
 impl Command {
-    /// Runs the cases; the exit status is 1 when one of them failed, or none ran.
+    /// Runs the cases. The exit status is 1 if a case failed or if none ran.
     ///
     /// # Errors
-    /// The PKI cannot be used, or nothing answers at the address.
+    /// The PKI cannot be used, or no server answers at the address.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let Self::SmDp(command) = self;
         if command.list {
@@ -122,7 +124,7 @@ impl Command {
         }
         if let Some(file) = &command.junit {
             std::fs::write(file, report.junit()).map_err(|e| {
-                Fault::caused_by(e, format!("cannot write {}", file.display()), "give another file")
+                Fault::caused_by(e, format!("cannot write {}", file.display()), "choose another file")
             })?;
         }
         match json {

@@ -1,4 +1,4 @@
-//! `landfall device`: the device round a card, a command a procedure.
+//! `landfall device`: procedures of the device around a card, one subcommand each.
 
 use std::sync::Arc;
 
@@ -29,19 +29,19 @@ use crate::{
 
 mod online;
 
-/// A device: its LPA and its modem
+/// Device: LPA and modem
 #[derive(Debug, Args)]
 pub struct Command {
-    /// A card that is served over TCP, in place of one in this process
+    /// Address of a card served over TCP [default: a card in this process]
     #[arg(long, global = true, value_name = "HOST:PORT")]
     card: Option<String>,
-    /// Which card of this process [default: the first of the PKI]
+    /// EID of the card in this process [default: the first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
-    /// Take segments of up to 1036 octets, as osmo-smdpp sends them
+    /// Accept segments of up to 1036 octets, as osmo-smdpp sends them
     #[arg(long, global = true)]
     quirk_long_segments: bool,
-    /// A network in reach, strongest first; may be repeated
+    /// Visible network, strongest first (repeatable)
     #[arg(long = "visible", global = true, value_name = "PLMN")]
     visible: Vec<Plmn>,
     #[command(flatten)]
@@ -52,31 +52,32 @@ pub struct Command {
     procedure: Procedure,
 }
 
-/// What the device is to do
+/// Procedure of the device
 #[derive(Debug, Subcommand)]
 enum Procedure {
-    /// EID and what the card says of itself
+    /// EID and capabilities of the card
     Info,
-    /// The profiles on the card
+    /// Profiles on the card
     List,
     /// Download a profile
     Download {
-        /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID [default: what waits at the card's default SM-DP+]
+        /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID [default: download
+        /// from the default SM-DP+ of the card]
         activation_code: Option<ActivationCode>,
         #[command(flatten)]
         user: User,
     },
-    /// Ask the SM-DS what waits for the card, and download all of it
+    /// Query the SM-DS for pending events, and download all profiles
     Discover {
-        /// The SM-DS [default: the root SM-DS that the card knows]
+        /// Address of the SM-DS [default: the root SM-DS stored on the card]
         #[arg(value_name = "SM-DS")]
         address: Option<SmdpAddress>,
         #[command(flatten)]
         user: User,
     },
-    /// Set the card's default SM-DP+, or none
+    /// Set or clear the default SM-DP+ address of the card
     DefaultSmDp { address: Option<SmdpAddress> },
-    /// Download, enable and register; come back if that fails
+    /// Download and enable a profile, and register; fall back if registration fails
     Move {
         /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID
         activation_code: ActivationCode,
@@ -89,20 +90,21 @@ enum Procedure {
     Disable { iccid: Iccid },
     /// Delete a profile
     Delete { iccid: Iccid },
-    /// Deliver what the card has to tell
+    /// Deliver pending notifications
     Notifications,
-    /// Register on a network in reach
+    /// Register on a visible network
     Register,
-    /// Come back after a loss of power: finish or undo what it interrupted, and register
+    /// Recover after a power loss: complete or undo the interrupted procedure, and register
     Recover,
-    /// Stay on: register, listen for short messages, and let the card act; until it is stopped
+    /// Run until stopped: register, receive short messages, and execute the card's proactive
+    /// commands
     Run(online::Options),
 }
 
-/// What the user says to a download.
+/// Input of the end user for a download.
 #[derive(Debug, Args)]
 struct User {
-    /// What the operator gave the user
+    /// Confirmation code from the operator
     #[arg(long)]
     confirmation_code: Option<String>,
 }
@@ -113,7 +115,7 @@ impl User {
     }
 }
 
-/// A move that succeeded.
+/// Result of a successful move.
 #[derive(Serialize)]
 struct Moved<'a> {
     registered: &'a Registered,
@@ -124,7 +126,7 @@ struct Moved<'a> {
     notifications: &'a [Delivery],
 }
 
-/// What became of an event.
+/// Outcome of an SM-DS event.
 #[derive(Serialize)]
 struct Found<'a> {
     event: &'a EventEntries,
@@ -132,7 +134,7 @@ struct Found<'a> {
     why: Option<String>,
 }
 
-/// Every event with its profile, and a failure when one is without.
+/// Prints every event with its profile. Returns a fault if any download failed.
 fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
     let all: Vec<Found<'_>> = discovered
         .iter()
@@ -145,7 +147,7 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
     if json {
         say_json(&all)?;
     } else if all.is_empty() {
-        say("nothing waits\n")?;
+        say("no pending events\n")?;
     }
     for Found { event, installed, why } in &all {
         let EventEntries { event_id, rsp_server_address } = event;
@@ -163,17 +165,17 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
     }
     Err(Fault::new(
         format!("{missing} of {} profiles were not downloaded", all.len()),
-        "see above, event by event",
-        "mend what is named there, and run `landfall device discover` again; the SM-DS keeps the events",
+        "the reason of each event is printed above",
+        "fix the problem named there, and run `landfall device discover` again; the SM-DS keeps the events",
     ))
 }
 
-/// A result, as JSON or as a line.
+/// Prints a result as JSON or as one line of text.
 fn show(json: bool, result: &impl Serialize, line: &str) -> Result<(), Fault> {
     if json { say_json(result) } else { say(&format!("{line}\n")) }
 }
 
-/// Every notification must have been taken and forgotten.
+/// Returns a fault if a notification was not delivered or not removed from the card.
 fn undelivered(told: &[Delivery]) -> Result<(), Fault> {
     let failures: Vec<String> = told.iter().filter_map(Delivery::failure).collect();
     if failures.is_empty() {
@@ -182,7 +184,7 @@ fn undelivered(told: &[Delivery]) -> Result<(), Fault> {
     Err(Fault::new(
         "not every notification was delivered",
         failures.join("; "),
-        "see to the recipient, then run `landfall device notifications`; the card keeps them until then",
+        "check the recipient, then run `landfall device notifications`; the card keeps them until then",
     ))
 }
 
@@ -190,7 +192,7 @@ impl Command {
     /// Runs the procedure.
     ///
     /// # Errors
-    /// It did not succeed.
+    /// The procedure failed.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let run = async |trouble: &Trouble| self.run_in(trouble, settings, json).await;
         let seams = match self.procedure {
@@ -207,16 +209,17 @@ impl Command {
         }
         let mut device = self.device(trouble, settings, json).await?;
         let failed = |e: &dyn std::fmt::Display, what: &str| {
-            Fault::new(what, e.to_string(), "look at the timeline above; the step that failed says why")
+            Fault::new(what, e.to_string(), "see the failed step in the timeline above")
         };
         match &self.procedure {
             Procedure::Info => {
-                let eid = device.lpa.eid().await.map_err(|e| failed(&e, "the card does not tell its EID"))?;
+                let eid =
+                    device.lpa.eid().await.map_err(|e| failed(&e, "cannot read the EID of the card"))?;
                 let (_, info) = device
                     .lpa
                     .chip_info()
                     .await
-                    .map_err(|e| failed(&e, "the card does not describe itself"))?;
+                    .map_err(|e| failed(&e, "cannot read EUICCInfo2 from the card"))?;
                 if json {
                     say_json(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?;
                 } else {
@@ -224,8 +227,11 @@ impl Command {
                 }
             }
             Procedure::List => {
-                let profiles =
-                    device.lpa.list().await.map_err(|e| failed(&e, "the card does not list its profiles"))?;
+                let profiles = device
+                    .lpa
+                    .list()
+                    .await
+                    .map_err(|e| failed(&e, "cannot list the profiles of the card"))?;
                 if json {
                     say_json(&profiles)?;
                 } else {
@@ -251,12 +257,12 @@ impl Command {
                 let installed = installed.map_err(|e| failed(&e, "the profile was not downloaded"))?;
                 show(json, &installed, &format!("installed {}", installed.iccid))?;
                 if let Some(failure) = installed.notification.failure() {
-                    remark(&format!("{failure}; `landfall device notifications` tries again"));
+                    remark(&format!("{failure}; `landfall device notifications` retries it"));
                 }
             }
             Procedure::Discover { address, user } => {
                 let discovered = device.lpa.discover(address.as_ref(), user.options()).await;
-                found(&discovered.map_err(|e| failed(&e, "the SM-DS did not say what waits"))?, json)?;
+                found(&discovered.map_err(|e| failed(&e, "cannot query the SM-DS"))?, json)?;
             }
             Procedure::DefaultSmDp { address } => {
                 let set = device.lpa.set_default_smdp_address(address.as_ref()).await;
@@ -266,14 +272,14 @@ impl Command {
                 device
                     .register()
                     .await
-                    .map_err(|e| failed(&e, "the device is on no network to begin with"))?;
+                    .map_err(|e| failed(&e, "the device cannot register before the move"))?;
                 let report = device.move_to(activation_code, user.options(), None).await;
                 let Ending::Moved(registered) = &report.ending else {
                     return Err(failed(&crate::demo::in_words(&report.ending), "the device did not move"));
                 };
                 let notifications = report.notifications.as_deref();
                 let notifications = notifications.map_err(|e| {
-                    failed(&e, "the device moved, and the card does not list its notifications")
+                    failed(&e, "the device moved, but the notifications of the card cannot be listed")
                 })?;
                 let moved = Moved {
                     registered,
@@ -285,7 +291,7 @@ impl Command {
                 };
                 show(json, &moved, &format!("moved: {registered}"))?;
                 for failure in notifications.iter().filter_map(Delivery::failure) {
-                    remark(&format!("{failure}; `landfall device notifications` tries again"));
+                    remark(&format!("{failure}; `landfall device notifications` retries it"));
                 }
             }
             Procedure::Enable { iccid } => {
@@ -299,7 +305,7 @@ impl Command {
             }
             Procedure::Notifications => {
                 let told = device.lpa.process_notifications().await;
-                let told = told.map_err(|e| failed(&e, "the card does not list its notifications"))?;
+                let told = told.map_err(|e| failed(&e, "cannot list the notifications of the card"))?;
                 let delivered = told.iter().filter(|each| each.failure().is_none()).count();
                 show(json, &told, &format!("{delivered} of {} notifications delivered", told.len()))?;
                 undelivered(&told)?;
@@ -310,13 +316,13 @@ impl Command {
                     show(json, &registered, &format!("{registered}{before}"))?;
                 }
                 Recovery::Stranded(_) => {
-                    return Err(failed(&"no profile on the card carries it", "the device did not come back"));
+                    return Err(failed(&"no profile on the card gets service", "the device did not recover"));
                 }
                 Recovery::Card(error) => {
-                    return Err(failed(&error, "the device did not come back"));
+                    return Err(failed(&error, "the device did not recover"));
                 }
             },
-            // Above, before there was an LPA.
+            // Handled above, because it needs no LPA.
             Procedure::Run(_) => {}
             Procedure::Register => {
                 let registered =
@@ -327,7 +333,7 @@ impl Command {
         Ok(())
     }
 
-    /// The way to the card, and what its device calls its own memory.
+    /// Returns the connection to the card, and the name of the device's memory file.
     async fn door(
         &self,
         trouble: &Trouble,
@@ -339,12 +345,12 @@ impl Command {
             Procedure::Run(options) => options.m2m(),
             _ => None,
         };
-        // Not left to the parser, as with --trace-secrets.
+        // Checked here and not by the parser, because `--card` is a global argument.
         if self.card.is_some() && m2m.is_some() {
             return Err(Fault::new(
                 "--card is given with --first-profile",
-                "a card elsewhere has left its factory already",
-                "leave one of the two out",
+                "a card served elsewhere already has its first profile",
+                "omit one of the two options",
             ));
         }
         let trace = self.trace.begin()?;
@@ -367,19 +373,20 @@ impl Command {
         })
     }
 
-    /// What helps where the card is of the other kind.
+    /// Replaces the advice of a fault that was caused by a card of the other kind (consumer or
+    /// M2M).
     fn of_its_kind(&self, mut fault: Fault, m2m: bool) -> Fault {
         if !euicc_sim::is_another_kind(&fault) {
             return fault;
         }
         fault.next = match (&self.procedure, m2m) {
-            (_, true) => "it is a consumer card: leave out --first-profile, or take another --eid or --data-dir",
+            (_, true) => "this is a consumer card: omit --first-profile, or choose another --eid or --data-dir",
             (Procedure::Run(_), false) => {
-                "it is an M2M card: give --first-profile and --sm-sr-number as when it was made, or take another --eid or --data-dir"
+                                "this is an M2M card: give --first-profile and --sm-sr-number as at its creation, or choose another --eid or --data-dir"
             }
             (_, false) => {
-                "it is an M2M card, which has no LPA: `landfall sm-sr eis` shows its profiles, `landfall device run` with \
-                 --first-profile runs it; or take another --eid or --data-dir"
+                                "this is an M2M card, which has no LPA: `landfall sm-sr eis` shows its profiles, and `landfall device run` with \
+                                 --first-profile runs it; or choose another --eid or --data-dir"
             }
         }
         .to_owned();

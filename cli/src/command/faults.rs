@@ -1,4 +1,4 @@
-//! `landfall faults`: what can go wrong, by name; and a place for it before somebody else's server.
+//! `landfall faults`: the catalogue of injectable faults, and a fault-injecting proxy.
 
 mod serve;
 
@@ -11,24 +11,24 @@ use crate::{
     settings::Settings,
 };
 
-/// What can go wrong, by name: what happens, and which requirement of whom it tests
+/// Catalogue of faults: effect, tested party and requirement
 ///
-/// docs/faults.md says how a fault is written with its place, such as
+/// docs/faults.md describes how to write a fault with its location, such as
 /// link/lose-answer@ES9+.GetBoundProfilePackage#2.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
-    /// Of this family only: link, records, radio, power or lie
+    /// Fault family: link, records, radio, power or lie
     #[arg(long)]
     family: Option<Family>,
     #[command(subcommand)]
     what: Option<What>,
 }
 
-/// What to do beside listing them
+/// Action other than listing
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Stand before somebody else's server, and have faults on the way to it
+    /// Run a proxy in front of a third-party server that injects faults
     Serve(serve::Serve),
 }
 
@@ -36,7 +36,7 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// Nothing can be printed, or a socket fails.
+    /// The output cannot be written, or a socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         if let Some(What::Serve(serve)) = self.what {
             return serve.run(settings).await;

@@ -1,4 +1,4 @@
-//! The commands of the binary, a file each.
+//! The commands of the binary, one file each.
 
 pub mod centre;
 pub mod certs;

@@ -1,4 +1,4 @@
-//! `landfall network`: the networks a device may see, and the subscriber servers behind them.
+//! `landfall network`: mobile networks with their subscriber servers and their SMSC.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -19,14 +19,15 @@ use crate::{
     unshown::toml_error,
 };
 
-/// The networks and their service centre, for `landfall device --network` on this host or another
+/// Mobile networks and their SMSC, for `landfall device --network` on this host or another
 #[derive(Debug, Args)]
 pub struct Command {
-    /// The networks, as TOML: [[network]] with plmn, name, country, and optionally coverage and policy; and who may write
-    /// short messages: [[account]] with name, password and numbers
+    /// TOML file of networks: [[network]] with plmn, name, country, and optionally coverage and
+    /// policy; [[account]] with the name, password and numbers of an SMPP client
     #[arg(long, value_name = "FILE")]
     networks: Option<PathBuf>,
-    /// A profile package whose subscriber is at home in its network, and those of its further identities in theirs; may be repeated
+    /// Profile package whose subscriber, and those of its further identities, are added to
+    /// their home networks (repeatable)
     #[arg(long = "subscriber", value_name = "FILE")]
     subscribers: Vec<PathBuf>,
     #[command(flatten)]
@@ -44,7 +45,7 @@ struct Laid {
 }
 
 impl Command {
-    /// Serves until it is stopped.
+    /// Serves until stopped.
     ///
     /// # Errors
     /// A file or the socket fails.
@@ -90,7 +91,7 @@ impl Command {
     }
 }
 
-/// The networks as devices hear them.
+/// Link over which devices reach the networks, with radio faults if any are configured.
 pub fn on_the_air(networks: Arc<Networks>, trouble: &Trouble) -> Link {
     let radio = trouble.radio(&networks);
     let service = NetworksService::new(networks);
@@ -100,10 +101,11 @@ pub fn on_the_air(networks: Arc<Networks>, trouble: &Trouble) -> Link {
     })
 }
 
-/// Makes whoever a package can be known to its home network, which comes on the air if it is not there yet: the subscriber of
-/// the profile, and those of its further identities.
+/// Adds all subscribers of a package (the profile's own and those of its further identities) to
+/// their home networks. A missing network is created.
 ///
 /// # Errors
+/// The package has no subscriber that a network here could serve, or the record cannot be written.
 /// The package has no subscriber that a network here could serve, or the record fails.
 pub fn serve_at_home(
     networks: &Networks,
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_identity_of_a_package_is_known_to_its_own_home_network() {
+    fn each_identity_of_a_package_is_added_to_its_own_home_network() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             data_dir: folder.path().to_owned(),

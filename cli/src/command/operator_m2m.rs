@@ -1,4 +1,4 @@
-//! `landfall operator m2m`: an operator's calls on ES2 and ES4 (SGP.02 sections 5.3 and 5.5).
+//! `landfall operator m2m`: calls of an operator on ES2 and ES4 (SGP.02 sections 5.3 and 5.5).
 
 mod refusal;
 
@@ -31,13 +31,14 @@ use crate::{
     settings::Settings,
 };
 
-/// M2M devices: ES2 of an SM-DP, ES4 of an SM-SR
+/// M2M devices (SGP.02): ES2 of an SM-DP, ES4 of an SM-SR
 #[derive(Debug, Args)]
 pub(super) struct Command {
-    /// Where answers and notifications come back: what the SM-DP and the SM-SR were told with --m2m-operator and --peer
+    /// Listening address for responses and notifications, as given to SM-DP and SM-SR with
+    /// --m2m-operator and --peer
     #[arg(long, global = true, value_name = "HOST:PORT", default_value = "127.0.0.1:8447")]
     listen: String,
-    /// How many seconds a function may take
+    /// Validity period of a function, in seconds
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 300)]
     validity: u64,
     #[command(subcommand)]
@@ -46,10 +47,10 @@ pub(super) struct Command {
 
 #[derive(Debug, Args)]
 struct OfEuicc {
-    /// Which eUICC
+    /// EID of the eUICC
     #[arg(long)]
     eid: Eid,
-    /// The SM-SR that manages it
+    /// SM-SR that manages the eUICC
     #[arg(long, value_name = "OID@HOST:PORT")]
     sm_sr: Partner,
 }
@@ -58,101 +59,103 @@ struct OfEuicc {
 struct OfProfile {
     #[command(flatten)]
     of: OfEuicc,
-    /// Which profile
+    /// ICCID of the profile
     #[arg(long)]
     iccid: Iccid,
-    /// Ask the SM-SR itself (ES4), in place of the SM-DP (ES2)
+    /// Send the request to the SM-SR (ES4) instead of the SM-DP (ES2)
     #[arg(long)]
     es4: bool,
 }
 
-/// What to ask
+/// Function
 #[derive(Debug, Subcommand)]
 enum Function {
-    /// ES2.DownloadProfile
+    /// Download a profile (ES2.DownloadProfile)
     Download {
         #[command(flatten)]
         of: OfEuicc,
         #[command(flatten)]
         wanted: Wanted,
-        /// Enable it too
+        /// Enable the profile after the download
         #[arg(long)]
         enable: bool,
     },
-    /// EnableProfile
+    /// Enable a profile (EnableProfile)
     Enable(OfProfile),
-    /// DisableProfile
+    /// Disable a profile (DisableProfile)
     Disable(OfProfile),
-    /// DeleteProfile
+    /// Delete a profile (DeleteProfile)
     Delete(OfProfile),
-    /// SetFallBackAttribute
+    /// Set the fall-back attribute of a profile (SetFallBackAttribute)
     SetFallback(OfProfile),
-    /// SetEmergencyProfileAttribute
+    /// Set the emergency profile attribute of a profile (SetEmergencyProfileAttribute)
     SetEmergency(OfProfile),
-    /// UpdatePolicyRules: POL2 of a profile, which the SM-SR keeps
+    /// Replace the policy rules (POL2) that the SM-SR stores for a profile (UpdatePolicyRules)
     UpdatePolicy {
         #[command(flatten)]
         it: OfProfile,
-        /// A rule that the profile has from now on; may be repeated. Without any it has none
+        /// Rule of the profile (repeatable); without any, all rules are removed
         #[arg(long = "rule", value_name = "RULE")]
         rules: Vec<Rule>,
     },
-    /// UpdateSubscriptionAddress: by what the device is reached while the profile is enabled
+    /// Replace the subscription address of a profile (UpdateSubscriptionAddress)
     UpdateAddress {
         #[command(flatten)]
         it: OfProfile,
-        /// Its telephone number, country code first, to which the SM-SR writes; without one nothing reaches the card by SMS
+        /// MSISDN in international format, used by the SM-SR for SMS; without one the card
+        /// is unreachable by SMS
         #[arg(long, value_name = "NUMBER", value_parser = msisdn, required_unless_present = "imsi")]
         msisdn: Option<Msisdn>,
-        /// Its IMSI; what is not given is not known any more
+        /// IMSI; an omitted value is removed
         #[arg(long)]
         imsi: Option<Imsi>,
     },
-    /// GetEIS: what is known of an eUICC
+    /// Get the SM-SR's record of an eUICC (GetEIS)
     GetEis {
         #[command(flatten)]
         of: OfEuicc,
-        /// Ask the SM-SR itself (ES4), in place of the SM-DP (ES2)
+        /// Send the request to the SM-SR (ES4) instead of the SM-DP (ES2)
         #[arg(long)]
         es4: bool,
     },
-    /// AuditEIS: the same, after the eUICC was asked
+    /// Get the record of an eUICC after querying the eUICC (AuditEIS)
     Audit {
         #[command(flatten)]
         of: OfEuicc,
-        /// Only this profile; may be repeated
+        /// ICCID of a profile to audit (repeatable) [default: all]
         #[arg(long)]
         iccid: Vec<Iccid>,
-        /// Ask the SM-SR itself (ES4), in place of the SM-DP (ES2)
+        /// Send the request to the SM-SR (ES4) instead of the SM-DP (ES2)
         #[arg(long)]
         es4: bool,
     },
-    /// PrepareSMSRChange at the new SM-SR, and SMSRChange at the one that manages the eUICC
+    /// Hand an eUICC over to another SM-SR (PrepareSMSRChange at the new one, SMSRChange at the
+    /// current one)
     SmsrChange {
         #[command(flatten)]
         of: OfEuicc,
-        /// The SM-SR that is to manage it
+        /// New SM-SR
         #[arg(long, value_name = "OID@HOST:PORT")]
         to: Partner,
     },
-    /// Hear notifications, a line each, until it is stopped
+    /// Print notifications, one line each, until stopped
     Listen {
-        /// From this SM-SR too, not only from the SM-DP; may be repeated
+        /// SM-SR to accept notifications from, in addition to the SM-DP (repeatable)
         #[arg(long, value_name = "OID@HOST:PORT")]
         sm_sr: Vec<Partner>,
     },
 }
 
-/// A rule of POL2
+/// Rule of POL2
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Rule {
-    /// It may not be enabled
+    /// Enabling is not allowed
     NoEnable,
-    /// It may not be disabled
+    /// Disabling is not allowed
     NoDisable,
-    /// It may not be deleted
+    /// Deletion is not allowed
     NoDelete,
-    /// It is deleted once it is disabled
+    /// The profile is deleted when it is disabled
     AutoDelete,
 }
 
@@ -176,16 +179,15 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// A peer refuses or cannot be reached, or does not answer in the validity period.
+    /// A peer refuses the request, is unreachable, or does not respond within the validity
+    /// period.
     pub(super) async fn run(self, name: &str, settings: &Settings, json: bool) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let pki = crate::pki::load(&settings.pki)?;
         let mut listen = self.listen.clone();
         let socket = parties::listen_at(&mut listen).await.map_err(|mut fault| {
-            fault
-                .next
-                .push_str("; --listen gives this call another, each that waits or listens needs its own");
+            fault.next.push_str("; or choose another with --listen (each concurrent call needs its own)");
             fault
         })?;
         let names = crate::pki::names_of(&listen, &[])?;
@@ -218,7 +220,8 @@ impl Command {
             failed = tell_all(&mut heard, listens, json) => failed,
         };
         running.stop().await;
-        // What came at the last moment was taken too, and is not told again.
+        // Notifications that arrived last were acknowledged to the sender, so they would
+        // not be sent again.
         while let Ok(told) = heard.try_recv() {
             tell(&told, listens, json)?;
         }
@@ -324,7 +327,7 @@ impl Calls {
     }
 }
 
-/// Tells everything that is heard. Ends only when it cannot be told.
+/// Prints every notification. Returns only if printing fails.
 async fn tell_all(heard: &mut Receiver<Heard>, listens: bool, json: bool) -> Result<(), Fault> {
     while let Some(told) = heard.recv().await {
         tell(&told, listens, json)?;
@@ -332,11 +335,11 @@ async fn tell_all(heard: &mut Receiver<Heard>, listens: bool, json: bool) -> Res
     std::future::pending().await
 }
 
-/// A line about a notification: the result of who listens, a remark to who asks for something else meanwhile.
+/// Prints a notification: as the result of `listen`, on standard error for any other function.
 fn tell(told: &Heard, listens: bool, json: bool) -> Result<(), Fault> {
     let line = match json {
         true => serde_json::to_string(told)
-            .map_err(|e| Fault::caused_by(e, "cannot write what was heard as JSON", "report this"))?,
+            .map_err(|e| Fault::caused_by(e, "cannot write the notification as JSON", "report this"))?,
         false => {
             let Heard { notification, eid, iccid, sm_sr, completed, .. } = told;
             let about = iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
@@ -351,7 +354,7 @@ fn tell(told: &Heard, listens: bool, json: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The functions on one profile, each over either interface.
+/// Functions that take one profile, each on ES2 and ES4.
 macro_rules! on_a_profile {
     ($($name:ident $(($field:ident: $type:ty))?: $function:ident, $request:ident;)+) => {
         impl Calls { $(
@@ -381,7 +384,8 @@ on_a_profile! {
         UpdateSubscriptionAddress, UpdateSubscriptionAddressRequest;
 }
 
-/// Says how it ended. What was not done is an error, which says the same; scripts have the answer too.
+/// Prints the result of a function. A failed function is an error with the same text; with `--json`
+/// the response is printed as well.
 fn ended(answer: Answer, function: &str, json: bool) -> Result<(), Fault> {
     if json {
         say_json(&answer)?;

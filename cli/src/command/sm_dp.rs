@@ -1,4 +1,4 @@
-//! `landfall sm-dp`: the SM-DP+ on its own.
+//! `landfall sm-dp`: the SM-DP+ server.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,27 +19,27 @@ use crate::{
     settings::Settings,
 };
 
-/// The SM-DP+: run it, or look into its records
+/// SM-DP+: server and stock
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Listen for LPAs (ES9+) and operators (ES2+); with an SM-SR, for SGP.02 too (ES2 and ES3)
+    /// Serve LPAs (ES9+) and operators (ES2+); with SM-SRs also SGP.02 (ES2 and ES3)
     Serve(Box<Serve>),
-    /// Put a profile package into stock
+    /// Add a profile package to the stock
     Add {
-        /// TCA profile package, DER
+        /// TCA profile package (DER)
         file: PathBuf,
     },
     /// List profiles and their orders
     List,
 }
 
-/// What it begins with, whom it knows, and what goes wrong
+/// Initial stock, operators, SM-SRs and faults of the server
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// Profile package to put into stock first, unless it is there; may be repeated
+    /// Profile package to add to the stock at start, if missing (repeatable)
     #[arg(long = "profile", value_name = "FILE")]
     profiles: Vec<PathBuf>,
-    /// Profiles and orders to begin with (TOML), as far as they are not there
+    /// TOML file of profiles and orders to create at start, if missing
     #[arg(long, value_name = "FILE")]
     preset: Option<PathBuf>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ impl Command {
                 let run = async |trouble: &Trouble| serve.run(&mut listening, trouble, json).await;
                 serve.faults.live(&Seams::SM_DP, settings, run).await
             }
-            // These may do so beside a server.
+            // Also possible while a server runs on the same records.
             Self::Add { file } => {
                 let iccid = add(&in_stock(settings, json)?, &file).await?;
                 match json {
@@ -76,7 +76,7 @@ impl Command {
     }
 }
 
-/// The SM-DP+ on its records, for nobody but this command.
+/// Opens the SM-DP+ on its records, without serving.
 fn in_stock(settings: &Settings, json: bool) -> Result<sm_dp::SmDpPlus, Fault> {
     let (world, _) = parties::os_world()?;
     let (pki, addresses) = parties::pki_and_addresses(settings)?;
@@ -85,7 +85,7 @@ fn in_stock(settings: &Settings, json: bool) -> Result<sm_dp::SmDpPlus, Fault> {
 }
 
 impl Serve {
-    /// One life of the server.
+    /// Runs the server until it is stopped or an injected fault restarts it.
     async fn run(&self, settings: &mut Settings, trouble: &Trouble, json: bool) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
@@ -172,16 +172,16 @@ async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
     say(&table.render())
 }
 
-/// Puts a package file into stock.
+/// Adds a package file to the stock.
 ///
 /// # Errors
-/// The file cannot be read or is no package, or there is a profile with its ICCID.
+/// The file cannot be read or is no profile package, or a profile with its ICCID exists.
 pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &Path) -> Result<rsp::ids::Iccid, Fault> {
     let package = read(file)?;
     sm_dp.add_profile(&package, &sm_dp::ProfileOptions::default()).await
 }
 
-/// A file's octets.
+/// Reads a file.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -190,7 +190,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Fault> {
         .map_err(|e| Fault::caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
 }
 
-/// A file's text.
+/// Reads a text file.
 ///
 /// # Errors
 /// The file cannot be read or is not UTF-8.
@@ -208,7 +208,7 @@ pub fn read_text(file: &Path) -> Result<String, Fault> {
 pub async fn stop_signal() {
     let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         Ok(signal) => signal,
-        // Without a handler SIGTERM ends the process at once, which is what it asks for.
+        // Without a handler, SIGTERM ends the process at once, which is acceptable.
         Err(_) => return std::future::pending().await,
     };
     tokio::select! {

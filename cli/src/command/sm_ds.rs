@@ -1,4 +1,4 @@
-//! `landfall sm-ds`: the SM-DS on its own.
+//! `landfall sm-ds`: the SM-DS server.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::{
     settings::Settings,
 };
 
-/// The SM-DS: run it, or look into its records
+/// SM-DS: server and registered events
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Listen for LPAs (ES11) and SM-DP+s (ES12)
+    /// Serve LPAs (ES11) and SM-DP+s (ES12)
     Serve {
-        /// What goes wrong
+        /// Faults to inject
         #[command(flatten)]
         faults: Faults,
     },
-    /// List the events that wait
+    /// List the registered events
     List,
 }
 

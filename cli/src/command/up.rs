@@ -1,4 +1,4 @@
-//! `landfall up`: the servers, kept running, with a profile that waits.
+//! `landfall up`: all servers in one process, with an ordered profile.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -20,21 +20,21 @@ use crate::{
     settings::Settings,
 };
 
-/// Keep SM-DP+, networks and a card running; print an activation code
+/// Run SM-DP+, SM-DS, networks and a card until stopped; prints an activation code
 #[derive(Debug, Args)]
 pub struct Command {
-    /// Profile package to order (TCA, DER), in place of one of our own
+    /// Profile package to order (TCA, DER) [default: a generated package]
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Ask the user for this code
+    /// Confirmation code of the order
     #[arg(long)]
     confirmation_code: Option<String>,
-    /// Profiles and orders to begin with (TOML), as far as they are not there
+    /// TOML file of profiles and orders to create at start, if missing
     #[arg(long, value_name = "FILE")]
     preset: Option<PathBuf>,
     #[command(flatten)]
     operators: Operators,
-    /// No card: the device is somebody else's
+    /// Do not serve a card, for use with your own device
     #[arg(long)]
     no_card: bool,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// Serves until it is stopped.
+    /// Serves until stopped.
     ///
     /// # Errors
     /// A file, a record or a socket fails.
@@ -59,7 +59,7 @@ impl Command {
         self.faults.live(&seams, settings, run).await
     }
 
-    /// One life of the process.
+    /// Runs the servers until they are stopped or an injected fault restarts them.
     async fn once(&self, settings: &mut Settings, trouble: &Trouble, json: bool) -> Result<(), Fault> {
         let package = match &self.profile {
             Some(file) => super::sm_dp::read(file)?,
@@ -86,12 +86,14 @@ impl Command {
         };
         let records = trouble.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
         let sm_dp = parties::sm_dp_on(&setup, records)?;
-        // Before anybody can come in: whoever does finds what it says.
+        // Applied before the listeners accept requests, so that clients find the preset
+        // data.
         let mut begun_with = Vec::new();
         if let Some(preset) = &preset {
             begun_with = preset.apply(&sm_dp).await?;
         }
-        // What goes from here to the SM-DS comes in there, and happens there.
+        // Link faults between the SM-DP+ and the SM-DS occur at the SM-DS, where the
+        // requests come in; none are injected here.
         let (sm_dp, _delivery) =
             peers::connect(sm_dp, &self.operators, &pki, settings, &clock, &Trouble::none()).await?;
         let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
@@ -140,7 +142,7 @@ impl Command {
         match waiting(&profile, settings) {
             Ok(code) => {
                 say(&format!("\n{code}\n\n{}\n", qr(&code)))?;
-                // While this runs, its card is held by it and by nobody else.
+                // While this process serves the card, no other process can open it.
                 let how = match &card_listener {
                     Some(_) => format!("  landfall device --card {} download '{code}'\n\n", settings.euicc),
                     None => format!(
@@ -178,14 +180,14 @@ impl Command {
     }
 }
 
-/// The activation code of a profile that waits to be downloaded, or else how it stands and what to do.
+/// Returns the activation code of a released profile; for other states, the state and what to do.
 fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
     let Profile { iccid, state, order, .. } = profile;
     let anew = match &settings.admin {
         Some(admin) => format!("curl -X DELETE http://{admin}/admin/v1/orders/{iccid}"),
         None => format!("serve the admin API (--admin) and DELETE /admin/v1/orders/{iccid} there"),
     };
-    let anew = format!("{anew}, and `landfall up` orders it again");
+    let anew = format!("{anew}, then run `landfall up` again");
     let order = order.as_ref();
     Err(match state {
         ProfileState::Released => match order.and_then(|order| order.matching_id.as_deref()) {
@@ -196,12 +198,12 @@ fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
             }
             _ => {
                 let eid = order.and_then(|order| order.eid).map(|eid| eid.to_string()).unwrap_or_default();
-                format!("is Released without MatchingID: it waits for eUICC {eid}")
+                format!("is Released without MatchingID, for eUICC {eid}")
             }
         },
         ProfileState::Available => "is in stock; `landfall operator order` orders it".to_owned(),
         ProfileState::Allocated | ProfileState::Linked => {
-            format!("is {state}: its order is not confirmed yet; to begin anew: {anew}")
+            format!("is {state}: its order is not confirmed yet; to order it again: {anew}")
         }
         ProfileState::Confirmed => {
             format!("is ordered but not released; `landfall operator release {iccid}` releases it")
@@ -209,17 +211,17 @@ fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
         ProfileState::Downloaded => {
             let eid = order.and_then(|order| order.handed_to).map(|eid| eid.to_string()).unwrap_or_default();
             format!(
-                "was handed to eUICC {eid}, which has not said yet what came of it; to begin anew: {anew}"
+                "was downloaded by eUICC {eid}, which has not reported the result yet; to order it again: {anew}"
             )
         }
         ProfileState::Installed => {
             let eid = order.and_then(|order| order.handed_to).map(|eid| eid.to_string()).unwrap_or_default();
-            format!("is installed on eUICC {eid}; to have it downloaded once more: {anew}")
+            format!("is installed on eUICC {eid}; to order it again: {anew}")
         }
         ProfileState::Error => {
-            format!("was not installed: the order has ended; to begin anew: {anew}")
+            format!("was not installed, and its order is closed; to order it again: {anew}")
         }
-        ProfileState::Unavailable => format!("is not to be ordered again; if it is after all: {anew}"),
+        ProfileState::Unavailable => format!("is unavailable for orders; to order it anyway: {anew}"),
     })
 }
 
@@ -227,7 +229,7 @@ fn ci_path(settings: &Settings) -> String {
     settings.pki.join("CertificateIssuer").join("CERT_CI_ECDSA_NIST.der").display().to_string()
 }
 
-/// The code as a picture of half blocks; nothing when it is too long for one.
+/// Returns the code as a QR code of half blocks, or an empty text if it is too long.
 fn qr(code: &str) -> String {
     QrCode::with_error_correction_level(code, EcLevel::L)
         .map(|code| code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())

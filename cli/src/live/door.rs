@@ -1,4 +1,4 @@
-//! The socket of one server, and the way to it.
+//! The loopback socket of one server of a scenario, and its clients.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -18,10 +18,10 @@ use world::{Clock, Fault, Link, LinkFault, LinkFaultKind, ManualClock, link_from
 use super::wait;
 use crate::parties::{identity, tls_roots};
 
-/// Longer than a whole scenario is played: how long a server of ours takes is a matter of the scenario's time.
+/// Client timeout, longer than any run: the server's response time counts in virtual time only.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// A server behind a socket. A clone is the same.
+/// A server behind a socket. Clones share their state.
 #[derive(Clone)]
 pub(super) struct Door(Arc<Inner>);
 
@@ -29,40 +29,48 @@ struct Inner {
     real: Handle,
     server: Server,
     address: SocketAddr,
-    /// Holds the port, and does not listen: while nobody else does, who connects is refused.
+    /// Reserves the port without listening. While no server process listens, connections are
+    /// refused.
     _port: TcpSocket,
     tls: ServerTls,
     roots: Vec<Vec<u8>>,
-    /// The scenario's time, where others than its own thread ask for it.
+    /// The scenario's time, for use in other threads.
     now: ManualClock,
     listening: Mutex<Option<Listening>>,
-    /// Whose request is on the way. There is never more than one: the scenario's thread waits for it.
+    /// Channel for the request in transit. There is at most one, because the scenario's thread
+    /// waits for it.
     asking: Arc<Mutex<Option<mpsc::Sender<OnTheWay>>>>,
 }
 
-/// A process of the server at its socket.
+/// The listener of one process of the server.
 struct Listening {
     process: u32,
     task: JoinHandle<()>,
 }
 
-/// What becomes of a request.
+/// Progress of a request.
 enum OnTheWay {
-    /// The server has it; it answers there, or breaks the connection off by dropping that.
+    /// The server received the request. It sends its response over this channel, or drops it to
+    /// reset the connection.
     Arrived(Request<Bytes>, oneshot::Sender<Response<Bytes>>),
-    /// Whoever sent it has an answer, or will have none.
+    /// The client received the response, or an error.
     Ended(Result<Response<Bytes>, LinkFault>),
 }
 
 impl Door {
-    /// A socket for this server, with a certificate for its name. It listens from the first request on.
+    /// Opens a socket for this server, with a certificate for its name. It listens from the
+    /// first request on.
     pub(super) fn open(real: Handle, pki: &Pki, validity: Validity, server: Server) -> Result<Self, Fault> {
         let no_certificate = |why: certs::PkiError| {
-            let next = "give a PKI with the CI's key";
-            Fault::caused_by(why, format!("there is no TLS certificate for {}", server.host), next)
+            let next = "choose a PKI with the key of the CI";
+            Fault::caused_by(why, format!("cannot issue a TLS certificate for {}", server.host), next)
         };
         let name: ServerName = server.host.parse().map_err(|why| {
-            Fault::caused_by(why, format!("{:?} cannot stand in a certificate", server.host), "rename it")
+            Fault::caused_by(
+                why,
+                format!("{:?} is not valid in a certificate", server.host),
+                "rename the server",
+            )
         })?;
         let shown = match &server.shows {
             Some(shown) => shown.clone(),
@@ -79,7 +87,7 @@ impl Door {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Has the process that runs listen, and no other; says which that is.
+    /// Lets the current process of the server listen, and only that one. Returns its number.
     fn listen(&self) -> Result<Option<u32>, Fault> {
         let process = (self.0.server.process)();
         let mut listening = self.listening();
@@ -104,21 +112,22 @@ impl Door {
                 let asked =
                     asking.is_some_and(|asking| asking.send(OnTheWay::Arrived(request, answers)).is_ok());
                 if !asked {
-                    return Err(broken("nobody in the scenario asks"));
+                    return Err(broken("the scenario sent no request"));
                 }
-                answer.await.map_err(|_| broken("the process has ended"))
+                answer.await.map_err(|_| broken("the server process ended"))
             }
         });
-        let gone = || Fault::new("cannot listen on the loopback", "the sockets are gone", "report this");
+        let gone =
+            || Fault::new("cannot listen on the loopback", "the socket runtime has ended", "report this");
         let listener = wait(&self.0.real, async move { net::listen(&address).await }).ok_or_else(gone)??;
         Ok(self.0.real.spawn(net::serve(listener, Some(tls), service, std::future::pending())))
     }
 
-    /// Ends a process: its socket and all its connections.
+    /// Ends a process: closes its socket and all its connections.
     fn end(&self, listening: Option<Listening>) {
         if let Some(Listening { task, .. }) = listening {
             task.abort();
-            // It was aborted: what it says is that.
+            // The task was aborted, so its result is of no interest.
             wait(&self.0.real, async { drop(task.await) });
         }
     }
@@ -133,30 +142,32 @@ impl Door {
         *asking.lock().unwrap_or_else(PoisonError::into_inner) = Some(tell.clone());
         let sent = request.clone();
         real.spawn(async move {
-            // Who does not wait any more does not need it.
+            // The receiver may have been dropped; the result is then not needed.
             let _ = tell.send(OnTheWay::Ended(world::send(&link, sent).await));
         });
         let (arrived, answers) = match told.recv() {
             Ok(OnTheWay::Arrived(arrived, answers)) => (arrived, answers),
-            // Why nobody is there, the party itself says.
+            // The connection was refused because no process listens. The party itself
+            // returns the exact error.
             Ok(OnTheWay::Ended(Err(_))) if process.is_none() => {
                 return world::send(&server.link, request).await;
             }
             Ok(OnTheWay::Ended(end)) => return end,
-            Err(_) => return Err(no("the sockets are gone".to_owned())),
+            Err(_) => return Err(no("the socket runtime has ended".to_owned())),
         };
         let ended = move || match told.recv() {
             Ok(OnTheWay::Ended(end)) => end,
             Ok(OnTheWay::Arrived(..)) => Err(no("a request arrived twice".to_owned())),
-            Err(_) => Err(no("the sockets are gone".to_owned())),
+            Err(_) => Err(no("the socket runtime has ended".to_owned())),
         };
         match world::send(&server.link, arrived).await {
             Ok(answer) => {
                 let said = answer.headers().clone();
-                // If whoever asked is gone, that shows there.
+                // If the client is gone, the client side reports the error.
                 let _ = answers.send(answer);
                 let mut heard = ended()?;
-                // What HTTP adds of its own is nothing that the party said; over a bearer it would take time.
+                // Headers added by HTTP are removed: the party did not send them,
+                // and on a simulated bearer they would take time.
                 let own = heard.headers().keys().filter(|name| !said.contains_key(*name)).cloned();
                 for name in own.collect::<Vec<_>>() {
                     heard.headers_mut().remove(name);
@@ -164,12 +175,12 @@ impl Door {
                 Ok(heard)
             }
             Err(fault) => {
-                // A connection that breaks off is that of a process that ends.
+                // The process that resets a connection ends.
                 self.end(self.listening().take());
                 drop(answers);
                 match ended() {
                     Err(_) => Err(fault),
-                    Ok(_) => Err(no("a process that had ended has answered".to_owned())),
+                    Ok(_) => Err(no("an ended process responded".to_owned())),
                 }
             }
         }
@@ -193,7 +204,7 @@ impl Way for Door {
     }
 }
 
-/// A client of one server: its connection, as long as the process there is the same.
+/// A client of one server. It keeps its connection as long as the server process is the same.
 struct Connection {
     tls: ClientTls,
     kept: Mutex<Option<(Option<u32>, Link)>>,
@@ -215,8 +226,8 @@ impl Connection {
     }
 }
 
-/// A port of the loopback that nobody else gets as long as the socket is there. Others may listen at it who allow that the
-/// address is in use.
+/// Reserves a free port of the loopback as long as the returned socket exists. The server itself
+/// can listen on it, because SO_REUSEADDR is set.
 fn free_port() -> std::io::Result<(TcpSocket, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;

@@ -1,4 +1,4 @@
-//! Servers and cards of others: what of a file of places is needed to play with them.
+//! External servers and cards from a places file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,19 +19,19 @@ use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, LinkFault, LinkF
 use super::wait;
 use crate::parties::{host_of, identity, tls_roots};
 
-/// Others, as they are when the scenario begins.
+/// External parties at the start of the scenario.
 pub(super) struct Strangers {
     pub(super) sm_dps: BTreeMap<String, TheirSmDp>,
     pub(super) cards: Vec<TheirCard>,
-    /// In words, for the report.
+    /// Descriptions for the report.
     pub(super) named: Vec<String>,
 }
 
 impl Strangers {
-    /// Those of `places`, whose files are found from `folder` on.
+    /// Connects to the parties of `places`. Relative paths start at `folder`.
     ///
     /// # Errors
-    /// A file cannot be read, or a card is not where it is to be.
+    /// A file cannot be read, or a card is not at its address.
     pub(super) fn find(real: &Handle, places: &Places, folder: &Path, pki: &Pki) -> Result<Self, Fault> {
         let (mut sm_dps, mut cards, mut named) = (BTreeMap::new(), Vec::new(), Vec::new());
         for place in &places.sm_dp {
@@ -57,7 +57,7 @@ impl Strangers {
 
 fn package(folder: &Path, file: &str) -> Result<Vec<u8>, Fault> {
     let path = folder.join(file);
-    let next = "give the file of a profile package (TCA, DER), from the folder of the places on";
+    let next = "give the path of a profile package (TCA, DER), relative to the places file";
     fs::read(&path).map_err(|why| Fault::caused_by(why, format!("cannot read {}", path.display()), next))
 }
 
@@ -83,8 +83,8 @@ fn sm_dp(real: &Handle, place: &SmDpPlace, folder: &Path, pki: &Pki) -> Result<T
     Ok(TheirSmDp { address, way: Arc::new(way), stock })
 }
 
-/// The way to a server elsewhere. The scenario's time stands still until it has answered; certificates are judged by the
-/// time that it really is.
+/// Connection to an external server. Virtual time stands still until it responds. Certificates are
+/// validated at the real time.
 struct Elsewhere {
     real: Handle,
     client: Client,
@@ -102,7 +102,8 @@ impl Way for Elsewhere {
         Ok(link_from(tower::service_fn(move |request: Request<Bytes>| {
             let (link, real) = (link.clone(), real.clone());
             async move {
-                let gone = || LinkFault::new(LinkFaultKind::Unreachable, "server", "the sockets are gone");
+                let gone =
+                    || LinkFault::new(LinkFaultKind::Unreachable, "server", "the socket runtime has ended");
                 wait(&real, async move { world::send(&link, request).await }).unwrap_or_else(|| Err(gone()))
             }
         })))
@@ -112,7 +113,7 @@ impl Way for Elsewhere {
 fn open(real: &Handle, place: &CardPlace, at: CardDoorAt<'_>) -> Result<BoxCardDoor, Fault> {
     let cannot = |why| {
         let what = format!("cannot use the card of {}", place.device.get_ref());
-        Fault::caused_by(why, what, "start the card, or correct its place")
+        Fault::caused_by(why, what, "start the card, or correct its address")
     };
     let opened = match at {
         CardDoorAt::Tcp(address) => {
@@ -133,13 +134,13 @@ fn open(real: &Handle, place: &CardPlace, at: CardDoorAt<'_>) -> Result<BoxCardD
 }
 
 fn gone() -> Fault {
-    Fault::new("cannot reach the card", "the sockets are gone", "report this")
+    Fault::new("cannot reach the card", "the socket runtime has ended", "report this")
 }
 
-/// A door among the sockets, for the scenario's thread, which waits.
+/// Blocking adapter for a card interface in the socket runtime, used by the scenario's thread.
 struct Lent {
     real: Handle,
-    /// Gone only if the sockets are.
+    /// `None` only if the socket runtime has ended.
     door: Option<BoxCardDoor>,
 }
 
@@ -148,7 +149,7 @@ impl Lent {
     where
         F: Future<Output = (BoxCardDoor, Result<T, DoorFault>)> + Send + 'static,
     {
-        let gone = || DoorFault::Broken("the sockets are gone".into());
+        let gone = || DoorFault::Broken("the socket runtime has ended".into());
         let door = self.door.take().ok_or_else(gone)?;
         let (door, outcome) = wait(&self.real, work(door)).ok_or_else(gone)?;
         self.door = Some(door);

@@ -1,4 +1,4 @@
-//! Layers round a link: one that measures, one that waits for a server that has gone away.
+//! Layers around a link: latency measurement, and retries while a server is unreachable.
 
 use std::{
     sync::{
@@ -17,12 +17,12 @@ use world::{Link, LinkFault, LinkFaultKind, link_from};
 
 use super::Figures;
 
-/// How long to wait before a server that did not answer is asked again.
+/// Delay before a request to an unreachable server is repeated.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a server that has been there may be away. A clone counts along.
+/// Retry policy for a server that became unreachable. Clones share their state.
 ///
-/// One that has never answered is not waited for: its address is wrong, or it has not been started.
+/// A server that never responded is not retried: its address is wrong, or it was not started.
 #[derive(Clone, Debug)]
 pub struct Patience {
     lasts: Duration,
@@ -31,17 +31,18 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Patience that lasts so long at a time.
+    /// Creates a policy that retries each request for this duration.
     pub fn of(lasts: Duration) -> Self {
         Self { lasts, has_answered: Arc::default(), repeated: Arc::default() }
     }
 
-    /// How many requests were repeated.
+    /// Number of repeated requests.
     pub fn repeated(&self) -> usize {
         self.repeated.load(Ordering::Relaxed)
     }
 
-    /// A link that asks again while the server is away, the same octets each time.
+    /// Wraps a link so that it repeats a request, with the same octets, while the server is
+    /// unreachable.
     pub fn round(&self, link: Link) -> Link {
         let patience = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -76,7 +77,7 @@ fn is_away(kind: LinkFaultKind) -> bool {
     matches!(kind, LinkFaultKind::Refused | LinkFaultKind::Reset | LinkFaultKind::Timeout)
 }
 
-/// The request without its extensions, which do not leave this process anyway.
+/// Copies the request without its extensions, which are local to this process.
 fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     let mut copy = Request::new(request.body().clone());
     *copy.method_mut() = request.method().clone();
@@ -85,7 +86,8 @@ fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     copy
 }
 
-/// A link whose calls are noted under `interface` and the function at the end of their path.
+/// Wraps a link so that its calls are recorded as `interface` and the function at the end of their
+/// path.
 pub(super) fn measured(link: Link, interface: &'static str, figures: &Figures) -> Link {
     let figures = figures.clone();
     link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -100,7 +102,7 @@ pub(super) fn measured(link: Link, interface: &'static str, figures: &Figures) -
     }))
 }
 
-/// The function that a path names, as the standard spells it.
+/// Returns the function in a path in the spelling of the standard.
 fn spelled(path: &str) -> String {
     let mut letters = path.rsplit('/').next().unwrap_or_default().chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
@@ -118,7 +120,8 @@ fn is_done(answer: &Response<Bytes>) -> bool {
 mod tests {
     use super::*;
 
-    /// A server that is away for the first `away` calls after the one call that it answers.
+    /// A server that responds to one call, is unreachable for the next `away` calls, and then
+    /// responds again.
     fn server(away: usize) -> Link {
         let calls = Arc::new(AtomicUsize::new(0));
         link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -133,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_comes_back_in_time_was_never_away() {
+    async fn a_request_is_repeated_until_the_server_returns() {
         let patience = Patience::of(Duration::from_secs(1));
         let link = patience.round(server(3));
         for word in ["before", "after"] {
@@ -144,14 +147,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_ends() {
+    async fn retries_end_after_the_time_limit() {
         let link = Patience::of(Duration::from_secs(1)).round(server(usize::MAX));
         assert!(world::send(&link, Request::default()).await.is_ok());
         assert_eq!(world::send(&link, Request::default()).await.unwrap_err().kind, LinkFaultKind::Refused);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_was_never_there_is_not_waited_for() {
+    async fn a_server_that_never_responded_is_not_retried() {
         let patience = Patience::of(Duration::from_secs(1));
         let link = patience.round(link_from(tower::service_fn(async |_: Request<Bytes>| {
             Err::<Response<Bytes>, _>(LinkFault::new(LinkFaultKind::Refused, "server", "away"))

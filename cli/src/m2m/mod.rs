@@ -1,4 +1,4 @@
-//! The parties of SGP.02 as the commands and the demonstration put them together.
+//! Set-up of the SGP.02 parties for the commands and the demonstration.
 
 pub mod eis;
 pub mod messages;

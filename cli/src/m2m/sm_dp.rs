@@ -1,4 +1,4 @@
-//! The SM-DP beside the SM-DP+: on the same records, at the same socket.
+//! The SM-DP (SGP.02), on the records and the socket of the SM-DP+.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -27,29 +27,29 @@ use crate::{
     peers::{Delivery, TlsPeers},
 };
 
-/// The name under which the PKI has the SM-DP.
+/// Name of the SM-DP in the PKI.
 pub const NAME_IN_PKI: &str = "Landfall SM-DP";
 
-/// Partners of the SM-DP for M2M devices (SGP.02)
+/// M2M peers of the SM-DP (SGP.02)
 #[derive(Args, Clone, Debug, Default)]
 pub struct Partners {
-    /// An SM-SR through which M2M devices are reached; may be repeated
+    /// SM-SR of M2M devices (repeatable)
     #[arg(long = "sm-sr", value_name = "OID@HOST:PORT")]
     sm_srs: Vec<Partner>,
-    /// An operator of M2M devices, and where it takes callbacks and notifications; may be repeated
+    /// Operator of M2M devices and its address for callbacks and notifications (repeatable)
     #[arg(long = "m2m-operator", value_name = "OID@HOST:PORT")]
     m2m_operators: Vec<Partner>,
-    /// The number under which a device is reached once it has enabled this profile of the stock; may be repeated
+    /// MSISDN of a profile in stock, used after it has been enabled (repeatable)
     #[arg(long = "msisdn", value_name = "ICCID=NUMBER")]
     numbers: Vec<Number>,
 }
 
-/// Somebody who speaks SOAP, and where.
+/// A SOAP peer and its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partner {
-    /// Its OID.
+    /// OID of the peer.
     pub id: Oid,
-    /// `host:port`.
+    /// Address, `host:port`.
     pub authority: String,
 }
 
@@ -57,10 +57,10 @@ impl FromStr for Partner {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (id, authority) = text.split_once('@').ok_or("there is no @ before its address")?;
-        let id = id.parse().map_err(|e| format!("{id:?} is no object identifier: {e}"))?;
+        let (id, authority) = text.split_once('@').ok_or("missing `@` before the address")?;
+        let id = id.parse().map_err(|e| format!("{id:?} is not an object identifier: {e}"))?;
         if authority.is_empty() {
-            return Err("there is no address after the @".to_owned());
+            return Err("missing address after `@`".to_owned());
         }
         Ok(Self { id, authority: authority.to_owned() })
     }
@@ -76,43 +76,43 @@ impl FromStr for Number {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (iccid, number) = text.split_once('=').ok_or("there is no = between ICCID and number")?;
-        let iccid = iccid.parse().map_err(|e| format!("{iccid:?} is no ICCID: {e}"))?;
+        let (iccid, number) = text.split_once('=').ok_or("missing `=` between ICCID and number")?;
+        let iccid = iccid.parse().map_err(|e| format!("{iccid:?} is not an ICCID: {e}"))?;
         let msisdn = number.trim_start_matches('+').parse()?;
         Ok(Self { iccid, address: SubscriptionAddress { imsi: None, msisdn: Some(msisdn) } })
     }
 }
 
 impl Partners {
-    /// Whether anybody was named: without an SM-SR there is no M2M.
+    /// True if there is an M2M peer. Without peers, the SM-DP is not started.
     pub fn any(&self) -> bool {
         !self.sm_srs.is_empty() || !self.m2m_operators.is_empty()
     }
 }
 
-/// What the SM-DP needs to start.
+/// Parameters of an SM-DP.
 pub struct Setup<'a> {
-    /// Its certificates and keys.
+    /// PKI with its certificates and keys.
     pub pki: &'a Pki,
-    /// `host:port` at which it is reached.
+    /// Address announced to peers, `host:port`.
     pub authority: &'a str,
-    /// The names in its certificate.
+    /// Host names in its certificate.
     pub names: &'a [ServerName],
-    /// Its records: those of the SM-DP+.
+    /// Records, shared with the SM-DP+.
     pub records: Arc<dyn Records>,
-    /// Clock and dice.
+    /// Clock and random source.
     pub world: &'a World,
-    /// Who is told what happens.
+    /// Receiver of events.
     pub events: Arc<dyn Events>,
-    /// How it finds others.
+    /// Client that resolves the addresses of peers.
     pub client: Client,
-    /// Where what it says to others is kept, if it is.
+    /// Recording of the outgoing messages, if wanted.
     pub messages: Option<Messages>,
-    /// What goes wrong.
+    /// Active faults.
     pub trouble: &'a Trouble,
 }
 
-/// An SM-DP that delivers what waits, and its OID.
+/// Starts an SM-DP with its background task, without listening.
 ///
 /// # Errors
 /// A certificate is missing, or the records cannot be opened.
@@ -122,11 +122,11 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
         Fault::caused_by(
             e,
             "the SM-DP has no certificates for M2M",
-            "use a PKI that has the CI's key; `landfall certs init` makes one",
+            "use a PKI with the key of the CI, such as that of `landfall certs init`",
         )
     })?;
     let anchors = pki.anchors().map_err(|e| {
-        Fault::caused_by(e, "the SM-DP trusts no CI", "make a PKI with `landfall certs init`")
+        Fault::caused_by(e, "the SM-DP trusts no CI", "create a PKI with `landfall certs init`")
     })?;
     let config = Config::new(NAME_IN_PKI, own.oid.clone(), format!("https://{authority}{SOAP_PATH}"));
     let eums = pki.eum(crypto::Curve::P256).into_iter().cloned().collect();
@@ -145,10 +145,10 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
     Ok((sm_dp, delivery))
 }
 
-/// Makes the partners known to the SM-DP.
+/// Registers the peers at the SM-DP.
 ///
 /// # Errors
-/// The records fail.
+/// The records cannot be written.
 pub async fn introduce(sm_dp: &SmDp, partners: &Partners) -> Result<(), Fault> {
     for Partner { id, authority } in &partners.sm_srs {
         sm_dp.register_sm_sr(&peer(id.clone(), authority)).await?;
@@ -162,7 +162,7 @@ pub async fn introduce(sm_dp: &SmDp, partners: &Partners) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Both servers at one socket: SOAP is for the SM-DP, everything else for the SM-DP+.
+/// Combines both servers at one socket: SOAP requests go to the SM-DP, all others to the SM-DP+.
 pub fn beside(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
     let sm_dp = sm_dp.link();
     link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -171,19 +171,20 @@ pub fn beside(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
     }))
 }
 
-/// The OID of the SM-DP in a PKI.
+/// Returns the OID of the SM-DP.
 ///
 /// # Errors
-/// The PKI cannot tell.
+/// The PKI cannot derive it.
 pub fn oid(pki: &Pki) -> Result<Oid, Fault> {
     pki.m2m_oid(Owner::SmDp, NAME_IN_PKI)
-        .map_err(|e| Fault::caused_by(e, "cannot tell the OID of the SM-DP", "check the PKI"))
+        .map_err(|e| Fault::caused_by(e, "cannot determine the OID of the SM-DP", "check the PKI"))
 }
 
-/// TLS of an operator of M2M devices, as the client of others and as the server that they call back; and its OID.
+/// Returns the TLS configurations of an M2M operator, as a client and as the server for callbacks,
+/// and its OID.
 ///
 /// # Errors
-/// The PKI has no key of a CI.
+/// The PKI has no CI key.
 pub fn operator_tls(
     pki: &Pki,
     name: &str,
@@ -194,11 +195,11 @@ pub fn operator_tls(
         Fault::caused_by(
             e,
             format!("there is no certificate for operator {name:?}"),
-            "use a PKI that has the CI's key; `landfall certs init` makes one",
+            "use a PKI with the key of the CI, such as that of `landfall certs init`",
         )
     })?;
     let oid = credential.certificate.registered_ids().first().cloned().ok_or_else(|| {
-        Fault::new("the operator has no object identifier", "its certificate names none", "report this")
+        Fault::new("the operator has no object identifier", "its certificate contains none", "report this")
     })?;
     let own = identity(&credential);
     let client = ClientTls::new(&tls_roots(pki), Some(&own), Arc::clone(&clock))?;
@@ -206,7 +207,7 @@ pub fn operator_tls(
     Ok((client, server, oid))
 }
 
-/// The client that finds the SM-DP, and others where they are.
+/// Returns a client that connects to the SM-DP of the settings for all its names.
 pub fn client(settings: &crate::settings::Settings) -> Client {
     parties::client(&settings.sm_dp_names, &settings.sm_dp)
 }

@@ -1,5 +1,5 @@
-//! An SM-SR with its four doors: SOAP for other parties, HTTPS with pre-shared keys for cards, a message centre, and
-//! a timer.
+//! An SM-SR with its interfaces: SOAP for other servers, HTTPS with pre-shared keys for cards, an
+//! SMSC, and a timer.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -32,72 +32,73 @@ use crate::{
     peers::{Delivery, TlsPeers},
 };
 
-/// Where cards post.
+/// URL path of the cards' HTTP requests.
 pub const CARD_PATH: &str = "/es5";
 
-/// What an SM-SR needs to start.
+/// Parameters of an SM-SR.
 pub struct Setup<'a> {
-    /// Certificates and keys.
+    /// PKI with its certificates and keys.
     pub pki: &'a Pki,
-    /// Its name, from which its OID follows.
+    /// Name of the SM-SR, from which its OID is derived.
     pub name: &'a str,
-    /// Where other parties ask.
+    /// Listener for other servers.
     pub listener: TcpListener,
-    /// Where others are told that it is, `host:port`; where it listens, unless something else is wanted.
+    /// Address announced to other servers, `host:port`; default: that of the listener.
     pub address: Option<String>,
-    /// The names in its certificate.
+    /// Host names in its certificate.
     pub names: &'a [ServerName],
-    /// Where cards come in over HTTPS; without it they are reached by short messages alone.
+    /// Listener for the cards' HTTPS sessions. Without it, cards are reached by short messages
+    /// only.
     pub cards: Option<TcpListener>,
-    /// Where cards are told that that is; where it listens, unless something else is wanted.
+    /// Address of these sessions announced to cards; default: that of the listener.
     pub cards_address: Option<SocketAddr>,
-    /// The number to which cards write.
+    /// Number to which cards send short messages.
     pub number: PhoneNumber,
-    /// Its account at a message centre, if there is one.
+    /// SMPP account at an SMSC, if there is one.
     pub centre: Option<EsmeSettings>,
-    /// Its records.
+    /// Records.
     pub records: Arc<dyn Records>,
-    /// Clock and dice.
+    /// Clock and random source.
     pub world: &'a World,
-    /// Who is told what happens.
+    /// Receiver of events.
     pub events: Arc<dyn Events>,
-    /// How it finds others.
+    /// Client that resolves the addresses of peers.
     pub client: Client,
-    /// Where what it says to others is kept, if it is.
+    /// Recording of the outgoing messages, if wanted.
     pub messages: Option<Messages>,
-    /// How patient it is with cards; [`Es5Config::at`] unless something else is wanted.
+    /// Time limits for cards; default: [`Es5Config::at`].
     pub patience: Option<Es5Config>,
-    /// What goes wrong.
+    /// Active faults.
     pub trouble: &'a Trouble,
 }
 
-/// An SM-SR that runs.
+/// A running SM-SR.
 pub struct Party {
     /// The server.
     pub server: SmSr,
-    /// Its OID.
+    /// OID of the SM-SR.
     pub id: Oid,
-    /// Where other parties ask: `host:port`, as they are told.
+    /// Address announced to other servers, `host:port`.
     pub address: String,
-    /// Where cards come in, and to which number they write.
+    /// Address and number for cards.
     pub card_side: CardSide,
     soap: Running,
     cards: Option<Door>,
-    /// Sends until it is dropped.
+    /// SMPP client; runs until it is dropped.
     _writer: Option<Arc<Esme>>,
     _delivery: Delivery,
 }
 
 impl Party {
-    /// As it is known to others.
+    /// Returns the SM-SR as a peer of other servers.
     pub fn partner(&self) -> super::sm_dp::Partner {
         super::sm_dp::Partner { id: self.id.clone(), authority: self.address.clone() }
     }
 
-    /// Makes a party known to it.
+    /// Registers a peer at the SM-SR.
     ///
     /// # Errors
-    /// The records fail.
+    /// The records cannot be written.
     pub async fn knows(
         &self,
         id: &Oid,
@@ -115,16 +116,16 @@ impl Party {
         self.server.register_peer(&peer).await
     }
 
-    /// The EUM, with whom it has agreed on this transport key.
+    /// Registers the EUM with its transport key.
     ///
     /// # Errors
-    /// The records fail.
+    /// The records cannot be written.
     pub async fn knows_eum(&self, id: &Oid, transport: Option<[u8; 16]>) -> Result<(), Fault> {
         let transport_key = transport.map(|key| Key::new(key.to_vec()));
         self.knows(id, "EUM", PeerRole::Eum { transport_key }, None).await
     }
 
-    /// Lets the requests under way finish, then stops.
+    /// Waits for open requests, then stops.
     pub async fn stop(self) {
         self.soap.stop().await;
         if let Some(cards) = self.cards {
@@ -133,7 +134,7 @@ impl Party {
     }
 }
 
-/// An SM-SR on its records, listening.
+/// Starts an SM-SR on its records, with all listeners.
 ///
 /// # Errors
 /// A certificate is missing, or a record or a socket fails.
@@ -144,11 +145,11 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
         Fault::caused_by(
             e,
             format!("the SM-SR {name:?} has no certificates"),
-            "use a PKI that has the CI's key; `landfall certs init` makes one",
+            "use a PKI with the key of the CI, such as that of `landfall certs init`",
         )
     })?;
     let anchors = pki.anchors().map_err(|e| {
-        Fault::caused_by(e, "the SM-SR trusts no CI", "make a PKI with `landfall certs init`")
+        Fault::caused_by(e, "the SM-SR trusts no CI", "create a PKI with `landfall certs init`")
     })?;
     let listens = local_address(&listener)?;
     let address = match setup.address {
@@ -168,7 +169,8 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
         Some(_) => {
             es5.https = Some(HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() });
         }
-        // Where nothing else can ever be had, a download goes by as many messages as a packet can have.
+        // Without HTTPS, a download may use the maximum number of short messages per
+        // packet.
         None => es5.most_messages = usize::from(u8::MAX),
     }
     let credentials = Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key.clone());
@@ -178,7 +180,7 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     let uri = format!("https://{address}{SOAP_PATH}");
     let server =
         SmSr::new(config, credentials, uri, es5, records, world.clone(), events).with_peers(Arc::new(peers));
-    // The engine keeps both for every clone.
+    // The engine shares these two settings with all its clones.
     let _ = server.engine().clone().with_wake(Arc::new(Woken(Arc::clone(&woken))));
     let writer = centre.map(|settings| {
         let sink = Arc::new(server.engine().clone());
@@ -205,19 +207,19 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     Ok(Party { server, id: own.oid, address, card_side, soap, cards, _writer: writer, _delivery: delivery })
 }
 
-/// Where others are told to come, which is where somebody listens if that is one place.
+/// Returns the address to announce: that of the listener, unless it is unspecified (0.0.0.0).
 fn told(flag: &str, form: &str, listens: SocketAddr) -> Result<SocketAddr, Fault> {
     match listens.ip().is_unspecified() {
         false => Ok(listens),
         true => Err(Fault::new(
-            "others cannot be told where the SM-SR is",
-            format!("it listens at every address of this host ({listens})"),
-            format!("say where it is reached with {flag} {form}"),
+            "the SM-SR has no address to announce",
+            format!("it listens on all addresses of this host ({listens})"),
+            format!("give its address with {flag} {form}"),
         )),
     }
 }
 
-/// Something is due for a card: the timer loop looks again.
+/// Wakes the background task when something is due for a card.
 struct Woken(Arc<Notify>);
 
 impl Wake for Woken {
@@ -226,7 +228,7 @@ impl Wake for Woken {
     }
 }
 
-/// The door for cards.
+/// HTTPS listener for cards.
 struct Door {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -241,7 +243,7 @@ impl Door {
             async move { Ok::<_, LinkFault>(engine.https(request).await) }
         }));
         let serve = net::serve_psk(listener, keys, trouble.comes_in(service), async {
-            // A dropped sender stops it as well as a sent word.
+            // The listener stops when the sender is dropped.
             let _ = stopped.await;
         })?;
         Ok(Self { stop: Some(stop), task: tokio::spawn(serve) })
@@ -249,7 +251,7 @@ impl Door {
 
     async fn stop(mut self) {
         drop(self.stop.take());
-        // As with every other door.
+        // A failure means that the task was aborted, so that there is nothing to wait for.
         let _ = (&mut self.task).await;
     }
 }
@@ -260,7 +262,7 @@ impl Drop for Door {
     }
 }
 
-/// The keys of cards, as the records have them.
+/// Pre-shared keys of the cards, from the records.
 struct Keys(Engine);
 
 impl PskKeys for Keys {

@@ -1,5 +1,5 @@
-//! Everybody on the stage of the M2M demonstration, each at its sockets on the loopback: operator, EUM, SM-DP, two SM-SRs,
-//! a message centre, networks. Devices are made as the story needs them.
+//! The parties of the M2M demonstration, each with its own sockets on the loopback: operator, EUM,
+//! SM-DP, two SM-SRs, an SMSC and networks. The stories create the devices.
 
 use std::{
     net::SocketAddr,
@@ -46,24 +46,24 @@ use crate::{
     subscription::Subscription,
 };
 
-/// The operator that made the devices' first profiles, at home in the United Kingdom.
+/// Home network of the bootstrap profiles, in the United Kingdom.
 pub(super) const BOOTSTRAP: &str = "234-99";
-/// The network in Brazil on which they roam.
+/// Network in Brazil on which the devices roam.
 pub(super) const VISITED: &str = "724-97";
-/// The local operator's network.
+/// Network of the local operator.
 pub(super) const LOCAL: &str = "724-99";
-/// A network of its that refuses its newest subscriber.
+/// Network of a local operator that refuses its new subscriber.
 pub(super) const REFUSING: &str = "724-98";
 
-/// Numbers of the SM-SRs, to which cards write.
+/// Numbers of the SM-SRs, to which cards send short messages.
 const SM_SR_NUMBERS: [&str; 2] = ["+447700900001", "+447700900002"];
 const SM_SR_NAMES: [&str; 2] = ["SM-SR 1", "SM-SR 2"];
 const CENTRE_NUMBER: &str = "+447700900000";
 
-/// How long an operator lets a function take: more than any step of the story, less than a person's patience.
+/// Validity period of the operator's requests: longer than any step of the stories.
 pub(super) const VALIDITY: Duration = Duration::from_secs(90);
 
-/// Everybody on the stage.
+/// All parties of the M2M demonstration.
 pub struct Stage {
     pub(super) world: World,
     watching: Watching,
@@ -80,13 +80,13 @@ pub struct Stage {
     eum: Operator,
     folder: PathBuf,
     networks_address: SocketAddr,
-    /// Stop when the stage is closed.
+    /// Servers, stopped in [`Stage::close`].
     running: Vec<Running>,
     tasks: Vec<JoinHandle<()>>,
     _deliveries: Vec<Delivery>,
 }
 
-/// A device of the story, switched on.
+/// A running device of a story.
 pub(super) struct Actor {
     pub(super) name: String,
     pub(super) eid: Eid,
@@ -95,9 +95,11 @@ pub(super) struct Actor {
 }
 
 impl Stage {
-    /// Starts the parties on free ports of the loopback, their data below `folder`, what they say to each other in
-    /// `messages`, what they are called in `names`.
+    /// Starts the parties on free ports of the loopback. Their data is stored below `folder`,
+    /// their messages to each other in `messages`, and their names in `names`.
     ///
+    /// # Errors
+    /// A certificate is missing, the folder is not writable, or a socket fails.
     /// # Errors
     /// A certificate is missing, the folder cannot be written, or a socket fails.
     pub async fn start(
@@ -202,7 +204,7 @@ impl Stage {
         running.push(Running::serve(listener, Some(server_tls), operator.link())?);
 
         let eum_tls = pki.m2m_eum(&hosts).map_err(|e| {
-            Fault::caused_by(e, "the EUM has no certificate", "make a PKI with `landfall certs init`")
+            Fault::caused_by(e, "the EUM has no certificate", "create a PKI with `landfall certs init`")
         })?;
         let eum_client = net::ClientTls::new(
             &parties::tls_roots(&pki),
@@ -234,7 +236,7 @@ impl Stage {
         for number in factory::FIRST_ISD_P..factory::FIRST_ISD_P.saturating_add(8) {
             names.call(&Aid::isd_p(number), format!("ISD-P {number:X}"));
         }
-        // Everybody learns of everybody else.
+        // All parties are registered with each other.
         operator.knows(peer(sm_dp_id.clone(), &address));
         sm_dp.register_operator(&peer(id.clone(), &authority)).await?;
         for sm_sr in &sm_srs {
@@ -279,18 +281,19 @@ impl Stage {
         for running in self.running {
             running.stop().await;
         }
-        // The message centre ends with the program: writers that lost it would say so.
+        // The SMSC runs until the end of the program, because its clients would report a
+        // lost connection.
         drop(self.tasks);
     }
 
-    /// The networks of the story, on the air.
+    /// Creates the networks of the stories.
     pub(super) fn lay_out_networks(&self) -> Result<(), Fault> {
         let bootstrap = plmn(BOOTSTRAP)?;
         let networks = [
             Network::new(plmn(VISITED)?, "Visited Brasil", "BR")
                 .with_policy(Policy::with_partners([bootstrap])),
             Network::new(bootstrap, "Bootstrap UK", "GB"),
-            // Its own subscribers only.
+            // Accepts its own subscribers only.
             Network::new(plmn(LOCAL)?, "Local Brasil", "BR").with_policy(Policy::with_partners([])),
             Network::new(plmn(REFUSING)?, "Norte Brasil", "BR")
                 .with_policy(Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED)),
@@ -306,7 +309,8 @@ impl Stage {
         Ok(())
     }
 
-    /// A subscriber with a number, known at home; the package of its profile.
+    /// Adds a subscriber with an MSISDN to its home network. Returns the package of its
+    /// profile.
     pub(super) fn subscriber(
         &self,
         home: &str,
@@ -317,13 +321,13 @@ impl Stage {
         let package = own_package(home, number, name)?;
         let subscription = Subscription::of(&package)?;
         let server = self.networks.home_of(subscription.imsi).ok_or_else(|| {
-            Fault::new("cannot lay out the networks", "a subscriber is at home nowhere", "report this")
+            Fault::new("cannot set up the networks", "a subscriber has no home network", "report this")
         })?;
         server.provision(subscription.imsi, subscription.subscriber.with_msisdn(msisdn.clone()))?;
         Ok(package)
     }
 
-    /// A profile that the operator can order, and under which number its device is reached then.
+    /// Adds a profile to the stock, with the MSISDN of its device.
     pub(super) async fn put_in_stock(&self, package: &[u8], msisdn: &PhoneNumber) -> Result<Iccid, Fault> {
         let iccid = self.stock.add_profile(package, &ProfileOptions::default()).await?;
         let address = SubscriptionAddress {
@@ -334,8 +338,8 @@ impl Stage {
         Ok(iccid)
     }
 
-    /// A device as it leaves the factory, its card registered with the first SM-SR; it is switched on where these
-    /// networks are seen.
+    /// Creates a device: registers its card with the first SM-SR, and starts it where these
+    /// networks are visible.
     pub(super) async fn device(&self, number: u8, visible: Vec<Plmn>) -> Result<Actor, Fault> {
         let eid = parties::eid_of_serial(&self.pki, 500 + u64::from(number))?;
         let msisdn = telephone(&format!("+4477009001{number:02}"))?;
@@ -345,7 +349,7 @@ impl Stage {
             msisdn,
         };
         let name = format!("device {number}");
-        let made = Event::new(self.world.now(), name.clone(), "made");
+        let made = Event::new(self.world.now(), name.clone(), "created");
         let imsi = Subscription::of(&first.package)?.imsi;
         self.events.tell(made.with_note(format!("EID {eid}, IMSI {imsi}")));
         self.watching.names.call(&eid, &name);
@@ -372,7 +376,7 @@ impl Stage {
         let who = name.clone();
         let task = tokio::spawn(async move {
             if let Err(error) = online.run().await {
-                remark(&format!("{who} has stopped: {error}"));
+                remark(&format!("{who} stopped: {error}"));
             }
         });
         Ok(Actor { name, eid, handle, task })
@@ -384,17 +388,17 @@ impl Stage {
 }
 
 impl Actor {
-    /// Switches the device off.
+    /// Stops the device.
     pub(super) async fn off(self) {
         self.handle.stop();
-        // It ends with what it is at; if it was aborted there is nothing to wait for.
+        // A failure means that the task was aborted, so that there is nothing to wait for.
         let _ = self.task.await;
     }
 }
 
 const ANY: &str = "127.0.0.1:0";
 
-/// The message centre: its address for SMPP.
+/// Starts the SMSC. Returns its SMPP address.
 async fn centre(
     networks: &Arc<Networks>,
     folder: &Path,
@@ -426,7 +430,7 @@ async fn centre(
     Ok(address)
 }
 
-/// Waits that suit a story that people watch.
+/// Short time limits that suit a demonstration.
 fn patience(number: PhoneNumber) -> Es5Config {
     Es5Config {
         answer_within: Duration::from_secs(5),
@@ -436,29 +440,33 @@ fn patience(number: PhoneNumber) -> Es5Config {
     }
 }
 
-/// That a function was done.
+/// Returns a fault if a function failed.
 pub(super) fn done<F: Function>(base: &rsp::sgp02::BaseResponse) -> Result<(), Fault> {
     match base.is_done() {
         true => Ok(()),
         false => Err(Fault::new(
-            format!("{} was not done", F::NAME),
+            format!("{} failed", F::NAME),
             base.function_execution_status.to_string(),
-            "look at the timeline above; the step that failed says why",
+            "see the failed step in the timeline above",
         )),
     }
 }
 
 pub(super) fn plmn(text: &str) -> Result<Plmn, Fault> {
     text.parse()
-        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot lay out the networks", "report this"))
+        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot set up the networks", "report this"))
 }
 
 pub(super) fn telephone(text: &str) -> Result<PhoneNumber, Fault> {
     text.parse().map_err(|_| {
-        Fault::new("cannot lay out the telephone numbers", format!("{text:?} is none"), "report this")
+        Fault::new(
+            "cannot set up the telephone numbers",
+            format!("{text:?} is not a telephone number"),
+            "report this",
+        )
     })
 }
 
 pub(super) fn nobody() -> Fault {
-    Fault::new("there is no SM-SR", "the stage has none", "report this")
+    Fault::new("there is no SM-SR", "the demonstration did not start it", "report this")
 }

@@ -1,5 +1,5 @@
-//! The M2M story: a profile that a device did not ask for, one that its network does not want, a card that changes hands,
-//! and a network that is lost.
+//! The stories of the M2M demonstration: a profile download that the device did not request, a
+//! profile refused by its network, a handover to another SM-SR, and a lost network.
 
 use std::time::Duration;
 
@@ -21,52 +21,52 @@ use super::{
     watching::OverTheAir,
 };
 
-/// How often the outside is looked at while a card acts by itself.
+/// Polling interval while a card acts on its own.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long a card may take for what it does by itself.
+/// Time limit for autonomous actions of a card.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// What the operator is told when a card has fallen back.
+/// Notification that the operator receives after a card has fallen back.
 const ENABLED: &str = "HandleProfileEnabledNotification";
 
-/// How a device's story ended, a row of the summary.
+/// Result of a story: one row of the summary.
 #[derive(Clone, Debug, Serialize)]
 pub struct Story {
-    /// Which device.
+    /// Name of the device.
     pub device: String,
-    /// Its card.
+    /// EID of its card.
     pub eid: Eid,
-    /// Whether it ended as it should.
+    /// True if the story ended as expected.
     pub as_expected: bool,
-    /// How it ended, in words.
+    /// Ending in words.
     pub ending: String,
-    /// Where the device has registered last, with which subscription.
+    /// Last registration of the device: subscription and network.
     pub registered: String,
-    /// The enabled profile, as the SM-SR that manages the card has it.
+    /// Enabled profile according to the SM-SR that manages the card.
     pub enabled: Option<Iccid>,
-    /// By which SM-SR the card is managed.
+    /// SM-SR that manages the card.
     pub sm_sr: String,
-    /// What the operator was told without having asked.
+    /// Unsolicited notifications that the operator received.
     pub notifications: Vec<String>,
-    /// What went to the card and came from it meanwhile.
+    /// Traffic to and from the card during the story.
     pub over_the_air: OverTheAir,
     /// Real seconds from the operator's order to the end.
     pub seconds: f64,
 }
 
-/// Where a story began.
+/// State at the start of a story.
 struct Begun {
     at: Instant,
     over_the_air: OverTheAir,
-    /// How many of the card's notifications were confirmed.
+    /// Number of confirmed notifications of the card.
     confirmed: u64,
 }
 
 impl Stage {
-    /// All acts.
+    /// Plays all stories.
     ///
     /// # Errors
-    /// Something failed that is no part of the story.
+    /// A step outside the stories failed.
     pub async fn play(&mut self) -> Result<Vec<Story>, Fault> {
         self.lay_out_networks()?;
         let (first, first_device) = self.pushed().await?;
@@ -76,9 +76,11 @@ impl Stage {
         Ok(vec![first, second, third, fourth])
     }
 
-    /// A profile is pushed to a device that asks for nothing, and enabled.
+    /// Story 1: a profile is downloaded and enabled without a request from the device.
     async fn pushed(&mut self) -> Result<(Story, Actor), Fault> {
-        self.say("1. device 1 leaves the factory, is shipped to Brazil and roams there; nobody will touch it again");
+        self.say(
+            "1. device 1 leaves the factory and roams in Brazil; from now on it is only reached over the air",
+        );
         let device = self.device(1, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000001")?;
         let package = self.subscriber(LOCAL, 501, "Local Brasil", &msisdn)?;
@@ -86,7 +88,7 @@ impl Stage {
         self.until_registered(&device, "Visited Brasil").await?;
         let begun = self.begin(&device).await;
         self.say(
-            "   the operator orders a local profile for it, to be enabled at once; the device has not asked",
+            "   the operator downloads a local profile to it and enables it; the device requests nothing",
         );
         let response = self.download(&device, iccid, 0, true).await?;
         self.until_registered(&device, "Local Brasil").await.ok();
@@ -102,9 +104,10 @@ impl Stage {
         Ok((story, device))
     }
 
-    /// A profile is enabled whose network refuses it: the card goes back by itself and says so.
+    /// Story 2: the network of a new profile refuses the device, and the card rolls back and
+    /// reports it.
     async fn refused(&mut self) -> Result<Story, Fault> {
-        self.say("2. device 2 gets a profile of network 724-98, which refuses its newest subscriber");
+        self.say("2. device 2 gets a profile of network 724-98, which refuses it");
         let device = self.device(2, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000002")?;
         let package = self.subscriber(REFUSING, 502, "Norte Brasil", &msisdn)?;
@@ -114,7 +117,7 @@ impl Stage {
         let response = self.download(&device, iccid, 0, false).await?;
         done::<es2::DownloadProfile>(&response.base)?;
         let before = enabled(&self.eis(device.eid, 0).await?);
-        self.say("   the operator has it enabled");
+        self.say("   the operator enables the profile");
         let request = es2::EnableProfileRequest {
             base: blank(),
             eid: device.eid,
@@ -128,7 +131,7 @@ impl Stage {
             && before != Some(iccid)
             && self.seen.registered(&device.name).contains("Visited Brasil");
         let ending = match as_expected {
-            true => "refused by its network; rolled back by itself; SM-SR and operator know".to_owned(),
+            true => "refused by its network; rolled back on its own; SM-SR and operator notified".to_owned(),
             false => answer.base.function_execution_status.to_string(),
         };
         let story = self.story(&device, &eis, &begun, as_expected, ending).await;
@@ -136,7 +139,7 @@ impl Stage {
         Ok(story)
     }
 
-    /// A card changes hands from one SM-SR to the other, and obeys the new one.
+    /// Story 3: a card is handed over to another SM-SR, which then manages it.
     async fn handed_over(&mut self) -> Result<Story, Fault> {
         self.say("3. device 3 is handed over from SM-SR 1 to SM-SR 2");
         let device = self.device(3, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
@@ -158,7 +161,7 @@ impl Stage {
             es4::SmsrChangeRequest { base: blank(), eid: device.eid, target_smsr_id: target.clone() };
         let changed = self.operator.ask::<es4::SmsrChange>(&current, change, VALIDITY).await?;
         done::<es4::SmsrChange>(&changed.base)?;
-        self.say("   the operator orders a local profile for it through SM-SR 2");
+        self.say("   the operator downloads a local profile to it through SM-SR 2");
         let response = self.download(&device, iccid, 1, true).await?;
         self.until_registered(&device, "Local Brasil").await.ok();
         let eis = self.eis(device.eid, 1).await?;
@@ -166,7 +169,7 @@ impl Stage {
             && eis.smsr_id == target
             && enabled(&eis) == Some(iccid);
         let ending = match as_expected {
-            true => "handed over, and obeys SM-SR 2".to_owned(),
+            true => "handed over and managed by SM-SR 2".to_owned(),
             false => response.base.function_execution_status.to_string(),
         };
         let story = self.story(&device, &eis, &begun, as_expected, ending).await;
@@ -174,9 +177,9 @@ impl Stage {
         Ok(story)
     }
 
-    /// The network of the enabled profile goes off the air: the card falls back.
+    /// Story 4: the network of the enabled profile loses coverage, and the card falls back.
     async fn network_lost(&mut self, device: Actor) -> Result<Story, Fault> {
-        self.say("4. device 1 loses its local network, which goes off the air");
+        self.say("4. device 1 loses its local network, which has an outage");
         let before = enabled(&self.eis(device.eid, 0).await?);
         let begun = self.begin(&device).await;
         self.networks.set_coverage(plmn(LOCAL)?, false);
@@ -188,15 +191,16 @@ impl Stage {
             sleep(LOOK).await;
             eis = self.eis(device.eid, 0).await?;
         }
-        // The SM-SR tells the operator once it knows itself, so that may still be on its way.
+        // The SM-SR notifies the operator after it was notified itself, so that the message
+        // may still be in transit.
         let told = self.until_told(&device, ENABLED).await;
         let as_expected = before.is_some()
             && enabled(&eis).is_some_and(|now| Some(now) != before)
             && eis.profile_info.iter().any(|it| it.fallback_attribute && it.state == ProfileState::Enabled)
             && told.iter().any(|told| told.ends_with(ENABLED));
         let ending = match as_expected {
-            true => "fell back by itself to its first profile; SM-SR and operator know".to_owned(),
-            false => "SM-SR and operator have not heard of a fall-back".to_owned(),
+            true => "fell back on its own to its first profile; SM-SR and operator notified".to_owned(),
+            false => "SM-SR and operator were not notified of a fall-back".to_owned(),
         };
         let mut story = self.story(&device, &eis, &begun, as_expected, ending).await;
         story.notifications.splice(0..0, told);
@@ -223,14 +227,14 @@ impl Stage {
         self.operator.ask::<es2::DownloadProfile>(&self.sm_dp_id, request, VALIDITY).await
     }
 
-    /// What an SM-SR knows of a card, as the operator sees it.
+    /// Returns the EIS of a card at an SM-SR, requested by the operator.
     async fn eis(&self, eid: Eid, sm_sr: usize) -> Result<Eis, Fault> {
         let id = self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone();
         let request = es4::GetEisRequest { base: blank(), eid };
         let answer = self.operator.ask::<es4::GetEis>(&id, request, VALIDITY).await?;
         done::<es4::GetEis>(&answer.base)?;
         answer.eis.ok_or_else(|| {
-            Fault::new("ES4.GetEIS was answered without an EIS", "the SM-SR left it out", "report this")
+            Fault::new("the response to ES4.GetEIS contains no EIS", "the SM-SR omitted it", "report this")
         })
     }
 
@@ -242,14 +246,14 @@ impl Stage {
         };
         timeout(PATIENCE, there).await.map_err(|_| {
             Fault::new(
-                format!("{} has not registered in {network}", device.name),
+                format!("{} did not register in {network}", device.name),
                 "it took too long",
-                "look at the timeline above",
+                "see the timeline above",
             )
         })
     }
 
-    /// What the operator is told of a device until this, or until it takes too long.
+    /// Collects the notifications about a device up to this one, or until the time limit.
     async fn until_told(&mut self, device: &Actor, notification: &str) -> Vec<String> {
         let mut all = Vec::new();
         let told = async {
@@ -263,19 +267,20 @@ impl Stage {
                 }
             }
         };
-        // Who is told nothing is shown by what is in the summary.
+        // A missing notification is visible in the summary.
         let _ = timeout(PATIENCE, told).await;
         all
     }
 
-    /// Where a story begins: once the card has told of itself at least, and nothing of that is on its way any more.
+    /// Starts a story, after the card has sent its first notification and no message of that is
+    /// in transit.
     async fn begin(&self, device: &Actor) -> Begun {
         let confirmed = self.until_quiet(device, 1).await;
         Begun { at: Instant::now(), over_the_air: self.seen.over_the_air(&device.name), confirmed }
     }
 
-    /// Waits until so many of the card's notifications were confirmed and no short message is on its way, or until that takes
-    /// too long; says how many were.
+    /// Waits until this number of the card's notifications is confirmed and no short message is
+    /// in transit, or until the time limit. Returns the number of confirmed notifications.
     async fn until_quiet(&self, device: &Actor, notifications: u64) -> u64 {
         let quiet = async {
             loop {
@@ -288,7 +293,7 @@ impl Stage {
         timeout(PATIENCE, quiet).await.unwrap_or(notifications)
     }
 
-    /// How it ended, once the card has told of it: in every story it does so once.
+    /// Ends a story after the card has sent its notification; in every story it sends one.
     async fn story(
         &mut self,
         device: &Actor,
@@ -305,7 +310,7 @@ impl Stage {
             }
         }
         let sm_sr = self.sm_srs.iter().position(|sm_sr| sm_sr.id == eis.smsr_id);
-        let ends = Event::new(self.world.now(), device.name.clone(), "in the end");
+        let ends = Event::new(self.world.now(), device.name.clone(), "result");
         self.events.tell(ends.with_note(ending.clone()));
         Story {
             device: device.name.clone(),

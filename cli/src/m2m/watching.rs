@@ -1,4 +1,5 @@
-//! What the story sees of its devices: where they registered, and what went over the air.
+//! Observed state of the devices in the M2M demonstration: their registrations and their traffic
+//! over the air.
 
 use std::{
     collections::BTreeMap,
@@ -11,16 +12,16 @@ use world::{Event, Events};
 
 use super::names::Names;
 
-/// What has gone to a card and from it without anybody touching its device.
+/// Traffic of a card over the air.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OverTheAir {
     /// Short messages to the card.
     pub messages_to_card: u64,
     /// Short messages from the card.
     pub messages_from_card: u64,
-    /// Channels that the card opened through its device, for HTTPS.
+    /// Channels opened by the card for HTTPS.
     pub channels: u64,
-    /// Octets of scripts and their answers over HTTPS.
+    /// Octets of scripts and their responses over HTTPS.
     pub https_octets: u64,
 }
 
@@ -41,13 +42,13 @@ impl Sub for OverTheAir {
 struct OfDevice {
     registered: String,
     over_the_air: OverTheAir,
-    /// How many confirmations of its notifications the card has answered.
+    /// Number of notification confirmations that the card has answered.
     confirmed: u64,
-    /// Whether the last short message was the card's.
+    /// True if the last short message was sent by the card.
     has_answered: bool,
 }
 
-/// What devices and SM-SRs have told, by device. A clone is the same list.
+/// Observations by device, from the events of devices and SM-SRs. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Seen(Arc<Mutex<BTreeMap<String, OfDevice>>>);
 
@@ -56,18 +57,18 @@ impl Seen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(device).cloned().unwrap_or_default()
     }
 
-    /// Where the device has registered last, in its own words.
+    /// Returns the last registration of the device, as reported in its event.
     pub(super) fn registered(&self, device: &str) -> String {
         self.of(device).registered
     }
 
-    /// What has gone over the air so far.
+    /// Returns the traffic so far.
     pub(super) fn over_the_air(&self, device: &str) -> OverTheAir {
         self.of(device).over_the_air
     }
 
-    /// How many of the card's notifications were confirmed, if no message is on its way: an SM-SR may tell of a card's answer
-    /// before the device does.
+    /// Returns the number of confirmed notifications of the card, or `None` while a message is
+    /// in transit. The SM-SR may report a response of the card before the device does.
     pub(super) fn confirmed(&self, device: &str) -> Option<u64> {
         let of = self.of(device);
         of.has_answered.then_some(of.confirmed)
@@ -88,7 +89,8 @@ impl Seen {
                 air.messages_from_card = air.messages_from_card.saturating_add(1);
                 seen.has_answered = true;
             }
-            // Told twice: as it is sent, and as it is answered.
+            // The SM-SR reports this twice, when it is sent and when it is answered;
+            // only the latter counts.
             ("ES5", "HandleNotificationConfirmation") if event.bytes_sent == 0 => {
                 seen.confirmed = seen.confirmed.saturating_add(1);
             }
@@ -101,18 +103,18 @@ impl Seen {
     }
 }
 
-/// Passes events on with the names of the story, and sees to it that they are remembered.
+/// Forwards events with the names of the demonstration, and records what they say about devices.
 #[derive(Clone)]
 pub(super) struct Watching {
     pub(super) inner: Arc<dyn Events>,
     pub(super) seen: Seen,
     pub(super) names: Names,
-    /// The name of the party that tells, if it does not know it itself.
+    /// Name of the reporting party, if it does not know its own name.
     pub(super) party: Option<&'static str>,
 }
 
 impl Watching {
-    /// The same for a party that does not know its name.
+    /// Returns a copy for a party that does not know its own name.
     pub(super) fn of(&self, party: &'static str) -> Arc<dyn Events> {
         Arc::new(Self { party: Some(party), ..self.clone() })
     }

@@ -1,12 +1,12 @@
-//! One profile on its way over short messages alone, over short messages that wake the card and HTTPS, and when messages are
-//! lost or doubled.
+//! A profile download over short messages only, over HTTPS triggered by short messages, and with
+//! lost and duplicated messages.
 
 use crate::{
     common::{Running, succeed},
     stage::{Stage, states},
 };
 
-/// Downloads, enables, disables and deletes a profile. What SM-SR and device say of it.
+/// Downloads, enables, disables and deletes a profile. Returns the timelines of SM-SR and device.
 fn whole_life(stage: &Stage, sm_sr: Running, mut device: Running) -> (Vec<String>, Vec<String>) {
     let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
@@ -26,7 +26,7 @@ fn any(lines: &[String], what: &str) -> bool {
 }
 
 #[test]
-fn short_messages_alone_will_do() {
+fn a_profile_can_be_managed_over_short_messages_only() {
     let stage = Stage::new();
     let _networks = stage.networks(&[]);
     let _sm_dp = stage.sm_dp(&[]);
@@ -40,7 +40,7 @@ fn short_messages_alone_will_do() {
 }
 
 #[test]
-fn a_short_message_wakes_the_card_and_it_comes_over_https() {
+fn a_short_message_triggers_an_https_session() {
     let stage = Stage::new();
     let _networks = stage.networks(&[]);
     let _sm_dp = stage.sm_dp(&[]);
@@ -53,9 +53,10 @@ fn a_short_message_wakes_the_card_and_it_comes_over_https() {
 }
 
 #[test]
-fn messages_may_be_lost_late_or_doubled() {
+fn lost_late_and_duplicated_messages_are_tolerated() {
     let stage = Stage::new();
-    // The first is a trigger or an answer like any other; of each direction one after the other.
+    // The first message is a trigger or a response. The numbers count each direction
+    // separately.
     let faults = [
         "radio/sms-lose@mt#1",
         "radio/sms-double@mt#2-4",

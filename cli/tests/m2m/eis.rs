@@ -1,4 +1,4 @@
-//! EIS as an EUM or another SM-SR may send it: right, and wrong in one way each.
+//! EISs as sent by an EUM or another SM-SR: a valid one, and invalid ones with one defect each.
 
 use certs::{Credential, Defect, Role, m2m::CardDefect};
 use cli::m2m::factory::{self, FirstProfile};
@@ -18,7 +18,7 @@ use world::Clock as _;
 
 use crate::stage::Stage;
 
-/// That of a card that was just made, with a number of its own, for this SM-SR.
+/// Returns the EIS of a new card with its own number, for this SM-SR.
 pub(crate) fn of(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Eis {
     let first = FirstProfile {
         package: std::fs::read(&stage.first.file).unwrap(),
@@ -28,13 +28,13 @@ pub(crate) fn of(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Eis {
     factory::eis(&stage.pki, eid, &first, sm_sr, None, Namespace::V3, OsClock.now()).unwrap()
 }
 
-/// The telephone number of a card that nobody switches on.
+/// Returns the MSISDN of a card that no device uses.
 fn number_of(eid: Eid) -> String {
     let digits = eid.to_string();
     format!("+4477008{}", &digits[digits.len() - 7..])
 }
 
-/// Its elements, without the element around them.
+/// Returns the XML elements of an EIS without the enclosing element.
 pub(crate) fn xml(eis: &Eis) -> String {
     let request = RegisterEisRequest { base: BaseRequest::new("x"), eis: eis.clone() };
     let text = request.to_xml(Namespace::V3);
@@ -42,7 +42,7 @@ pub(crate) fn xml(eis: &Eis) -> String {
     rest.rsplit_once("</rps:Eis>").unwrap().0.to_owned()
 }
 
-/// Of what the EUM has signed, something else was signed by this key.
+/// Changes the signed information of an EIS and signs it with this key.
 fn signed(
     mut eis: Eis,
     by: &crypto::SecretKey,
@@ -56,7 +56,7 @@ fn signed(
     eis
 }
 
-/// The same card in as many wrong ways as the rows of the tables name.
+/// Returns EISs of the same card with the defects that the tables name.
 pub(crate) fn wrong(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, String)> {
     let good = of(stage, eid, sm_sr);
     let eum: Credential = stage.pki.credential(Role::Eum, Curve::P256).unwrap();

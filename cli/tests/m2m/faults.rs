@@ -1,4 +1,4 @@
-//! `--fault` of the SM-SR, as those see it who ask.
+//! `--fault` of the SM-SR, as its clients see the faults.
 
 use crate::{
     common::{fail, succeed},
@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[test]
-fn the_sm_sr_has_faults_on_the_way_and_in_its_records() {
+fn faults_occur_in_requests_and_records_of_the_sm_sr() {
     let stage = Stage::new();
     let faults = ["link/http-503@ES1.RegisterEIS#1", "records/crash-before-commit@sm-sr:cards#1"];
     let mut given = vec!["--cards", "none"];
@@ -17,7 +17,7 @@ fn the_sm_sr_has_faults_on_the_way_and_in_its_records() {
     assert_eq!(sm_sr.err.after("fault "), faults[0]);
     fail(&mut stage.register(&stage.eid));
     let said = sm_sr.err.lines().collect::<Vec<_>>().join("\n");
-    assert!(said.contains(&format!("{} has happened", faults[1])), "{said}");
+    assert!(said.contains(&format!("the fault {} occurred", faults[1])), "{said}");
     assert_eq!(sm_sr.status(), Some(137));
     let _sm_sr = stage.sm_sr(0, &["--cards", "none"]);
     succeed(&mut stage.register(&stage.eid));

@@ -1,5 +1,6 @@
-//! Every function of ES1, ES2, ES3, ES4 and ES7 over TLS, to processes: done, and refused for each reason that can be
-//! brought about from outside. The conversations are the tables beside this file; `es1.txt` says how they are read.
+//! Every function of ES1, ES2, ES3, ES4 and ES7 over TLS between processes: successful, and refused
+//! for each reason that can be caused from outside. The conversations are in the tables next to
+//! this file; `es1.txt` explains their format.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,18 +14,18 @@ use crate::{
 };
 
 #[test]
-fn functions_of_eums_operators_and_sm_dps_are_done_or_refused() {
+fn es1_es2_and_es3_functions_succeed_or_are_refused() {
     let stage = Stage::new();
     play(&stage, &["es1", "es2", "es3"]);
 }
 
 #[test]
-fn functions_of_operators_at_the_sm_sr_and_between_sm_srs_are_done_or_refused() {
+fn es4_and_es7_functions_succeed_or_are_refused() {
     let stage = Stage::new();
     play(&stage, &["es4", "es7"]);
 }
 
-/// Starts everybody, and goes through the tables row by row.
+/// Starts all parties and executes the tables row by row.
 fn play(stage: &Stage, tables: &[&str]) {
     let runtime = Runtime::new().unwrap();
     let mut talk = runtime.block_on(Talk::among(stage));
@@ -54,13 +55,13 @@ fn play(stage: &Stage, tables: &[&str]) {
         }
     }
     drop(device);
-    assert!(wrong.is_empty(), "{} rows are not so:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(wrong.is_empty(), "{} rows have another result:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// An SM-SR of which the SM-DP knows, and which is not there.
+/// OID of an SM-SR that the SM-DP knows and that is not running.
 const GONE: &str = "2.999.16.1";
 
-/// A line of a table.
+/// Row of a table.
 struct Row<'t> {
     who: &'t str,
     how: &'t str,
@@ -83,7 +84,7 @@ fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
     })
 }
 
-/// Who speaks, about what.
+/// State of a conversation: the peers, the servers, and the values of the words.
 struct Talk {
     strangers: BTreeMap<&'static str, Stranger>,
     seats: BTreeMap<&'static str, Seat>,
@@ -125,7 +126,7 @@ impl Talk {
         talk
     }
 
-    /// What stands in the tables for what differs from run to run.
+    /// Sets the values of the words in the tables that vary between runs.
     fn learn(&mut self, stage: &Stage) {
         let mut words = HashMap::new();
         let mut word = |name: &str, value: &str| drop(words.insert(name.to_owned(), value.to_owned()));
@@ -209,20 +210,20 @@ impl Talk {
         self.words = words;
     }
 
-    /// With what the words in braces stand for.
+    /// Replaces the words in braces by their values.
     fn say(&self, text: &str) -> String {
         let mut said = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let (word, after) = after.split_once('}').unwrap();
             said.push_str(before);
-            said.push_str(self.words.get(word).unwrap_or_else(|| panic!("{word:?} stands for nothing")));
+            said.push_str(self.words.get(word).unwrap_or_else(|| panic!("the word {word:?} has no value")));
             rest = after;
         }
         said + rest
     }
 
-    /// `Name=value` as elements.
+    /// Converts `Name=value` pairs into XML elements.
     fn elements(&self, fields: &str) -> String {
         let element = |field: &str| {
             let (name, value) = field.split_once('=').unwrap();
@@ -231,7 +232,7 @@ impl Talk {
         fields.split_whitespace().map(element).collect()
     }
 
-    /// What was said instead, if it was not what was expected.
+    /// Executes a row of a peer. Returns the actual result if it differs from the expected one.
     async fn row(&mut self, row: &Row<'_>) -> Result<(), String> {
         let who = &self.strangers[row.who];
         let key = (row.who.to_owned(), row.function.to_owned());
@@ -250,7 +251,7 @@ impl Talk {
                 let element = format!("{}>", row.function);
                 let is_it = |text: &str| text.contains(&element) && has(text, &expected).is_ok();
                 let told = match row.function.ends_with("Request") {
-                    // It is still to be answered.
+                    // A request is kept, because it is still to be answered.
                     true => who.has_heard(is_it).await,
                     false => who.hears(is_it).await,
                 };
@@ -270,7 +271,7 @@ impl Talk {
         }
     }
 
-    /// An order of a person's.
+    /// Executes a row of a command line.
     fn run(&self, stage: &Stage, row: &Row<'_>) -> Result<(), String> {
         let arguments: Vec<String> = row.function.split_whitespace().map(|word| self.say(word)).collect();
         let output = stage.run(&arguments).output().unwrap();
@@ -279,7 +280,7 @@ impl Talk {
     }
 }
 
-/// That a text has each of these, and none of those with a !.
+/// Checks that a text contains each of these parts, and none of those marked with `!`.
 fn has(text: &str, parts: &str) -> Result<(), String> {
     let is_so = |part: &str| match part.strip_prefix('!') {
         Some(part) => !text.contains(part),
@@ -293,7 +294,7 @@ fn has(text: &str, parts: &str) -> Result<(), String> {
 
 const STRANGE_SM_SR: &str = "A strange SM-SR";
 
-/// What kind of profile the stock has.
+/// Returns the profile type of the profiles in stock.
 fn profile_type(stage: &Stage) -> String {
     let octets = std::fs::read(&stage.stock[0].file).unwrap();
     let package = profile::Package::decode(&octets).unwrap();

@@ -1,4 +1,5 @@
-//! kill -9 at each step: whoever it is, what was ordered is done in the end, once, and everybody says the same.
+//! Parties are killed (kill -9) at each step. In the end every order is executed exactly once, and
+//! all parties agree on it.
 
 use std::{
     cell::RefCell,
@@ -15,14 +16,14 @@ use crate::{
     stage::{Stage, states},
 };
 
-/// How long a line is waited for before it is looked whether all is over.
+/// Time to wait for a line before checking whether the order has ended.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Interface and function.
+/// Interfaces and functions.
 type Steps = BTreeSet<(String, String)>;
 
 #[test]
-fn the_sm_sr_may_be_killed_at_each_step() {
+fn a_download_survives_kills_of_the_sm_sr_at_each_step() {
     let stage = Stage::new();
     let _networks = stage.networks(&[]);
     let _sm_dp = stage.sm_dp(&[]);
@@ -35,7 +36,7 @@ fn the_sm_sr_may_be_killed_at_each_step() {
 }
 
 #[test]
-fn the_sm_dp_may_be_killed_at_each_step() {
+fn a_download_survives_kills_of_the_sm_dp_at_each_step() {
     let stage = Stage::new();
     let _networks = stage.networks(&[]);
     let _sm_sr = stage.sm_sr(0, &[]);
@@ -47,7 +48,7 @@ fn the_sm_dp_may_be_killed_at_each_step() {
 }
 
 #[test]
-fn the_device_may_be_killed_at_each_step() {
+fn a_download_survives_kills_of_the_device_at_each_step() {
     let stage = Stage::new();
     let _networks = stage.networks(&[]);
     let _sm_sr = stage.sm_sr(0, &[]);
@@ -59,7 +60,7 @@ fn the_device_may_be_killed_at_each_step() {
 }
 
 #[test]
-fn networks_and_service_centre_may_be_killed_at_each_step_of_the_sm_sr() {
+fn a_download_survives_kills_of_networks_and_smsc_at_each_step() {
     let stage = Stage::new();
     let networks = RefCell::new(stage.networks(&[]));
     let sm_sr = stage.sm_sr(0, &["--json"]);
@@ -78,16 +79,17 @@ fn networks_and_service_centre_may_be_killed_at_each_step_of_the_sm_sr() {
 }
 
 #[test]
-fn the_sm_sr_that_has_a_card_may_be_killed_at_each_step_of_a_handover() {
+fn a_handover_survives_kills_of_the_current_sm_sr_at_each_step() {
     hands_over(0);
 }
 
 #[test]
-fn the_sm_sr_that_gets_a_card_may_be_killed_at_each_step_of_a_handover() {
+fn a_handover_survives_kills_of_the_new_sm_sr_at_each_step() {
     hands_over(1);
 }
 
-/// The operator has a card handed over by the first SM-SR to the second, of which one is killed again and again.
+/// The operator has a card handed over from the first SM-SR to the second, while one of them is
+/// killed repeatedly.
 fn hands_over(victim: usize) {
     let stage = Stage::new();
     let _networks = stage.networks(&[]);
@@ -106,7 +108,7 @@ fn hands_over(victim: usize) {
     assert!(steps.len() >= 4, "{steps:#?}");
 }
 
-/// Whether a script can be lost between the SM-SR and the card so that nobody knows whether the card has run it.
+/// Possibility that a script gets lost between SM-SR and card, so that its execution is uncertain.
 #[derive(Clone, Copy, PartialEq)]
 enum Doubt {
     /// One of the two is killed.
@@ -114,7 +116,8 @@ enum Doubt {
     Impossible,
 }
 
-/// The operator orders a profile and its enabling, and has it. What `order` gives besides lives until that was looked at.
+/// The operator downloads and enables a profile with `order`. The processes in its result live
+/// until the result has been checked.
 fn downloads_and_enables<Alive>(
     stage: &Stage,
     doubt: Doubt,
@@ -124,15 +127,15 @@ fn downloads_and_enables<Alive>(
     let download = ["download", "--iccid", local, "--enable"];
     let (output, steps, _alive) = order(stage.operator(&download));
     let mut answer = answer(&output, &steps);
-    // A script that cannot be run twice is not given again when nobody knows whether the card has it. That is told, the
-    // download is undone, and may be ordered again.
+    // A script that must not run twice is not repeated if its execution is uncertain. The SM-SR
+    // reports that, the download is undone, and can be ordered again.
     let status = answer["status"].as_str().unwrap();
     if doubt == Doubt::Possible && status.contains("whether the card has run it cannot be known") {
         answer = stage.ask(&download);
     }
     assert_eq!(answer["status"], "EXECUTED_SUCCESS", "{steps:#?}");
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
-    // The card says so too, and the SM-DP.
+    // The card and the SM-DP report the same state.
     let expected = [state(first, "Disabled"), state(local, "Enabled")];
     assert_eq!(states(&stage.ask(&["audit", "--es4"])), expected, "{steps:#?}");
     let stock: Value = serde_json::from_str(&succeed(&mut stage.run(&["--json", "sm-dp", "list"]))).unwrap();
@@ -142,13 +145,14 @@ fn downloads_and_enables<Alive>(
     steps
 }
 
-/// What the operator reads.
+/// Returns the operator's JSON output.
 fn answer(output: &Output, steps: &Steps) -> Value {
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}{errors}\n{steps:#?}"))
 }
 
-/// While the order is under way the party is killed whenever it has said something new, and started again. With the last one.
+/// Executes an order, and kills and restarts the party at each new step. Returns the last process
+/// as well.
 fn killed(order: Command, party: Running, start: impl Fn() -> Running) -> (Output, Steps, Running) {
     let party = RefCell::new(party);
     let heard = || party.borrow().err.next(LOOK);
@@ -159,14 +163,15 @@ fn killed(order: Command, party: Running, start: impl Fn() -> Running) -> (Outpu
     (output, steps, party.into_inner())
 }
 
-/// While the order is under way somebody strikes whenever something new is heard: a function that was not heard of before.
+/// Executes an order, and calls `strike` at each new step: an interface and function that was not
+/// seen before.
 fn haunted(mut order: Command, heard: impl Fn() -> Option<String>, strike: impl Fn()) -> (Output, Steps) {
     let mut known = Steps::new();
     let output = thread::scope(|scope| {
         let ordered = scope.spawn(|| order.output().unwrap());
         while !ordered.is_finished() {
             let Some(line) = heard() else { continue };
-            // Shown if it fails.
+            // The output of a failed test is shown.
             println!("{line}");
             if let Some(step) = step(&line)
                 && known.insert(step)
@@ -180,7 +185,7 @@ fn haunted(mut order: Command, heard: impl Fn() -> Option<String>, strike: impl 
     (output, known)
 }
 
-/// What a line of the timeline tells of: interface and function.
+/// Returns the interface and function in a line of the timeline.
 fn step(line: &str) -> Option<(String, String)> {
     let event: Value = serde_json::from_str(line).ok()?;
     Some((event["interface"].as_str()?.to_owned(), event["function"].as_str()?.to_owned()))

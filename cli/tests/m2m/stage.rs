@@ -1,4 +1,4 @@
-//! Who there is, where, and the processes.
+//! Testbed of the M2M tests: addresses, identities and processes of the parties.
 
 use std::{
     net::TcpListener,
@@ -15,8 +15,9 @@ use tempfile::TempDir;
 
 use crate::common::{Running, landfall, succeed};
 
-/// A port that is free now. Parties name each other before they run, so each must know its own beforehand, and one that was
-/// killed comes back to it. It is below those that outgoing connections are given, or one of them could have it by then.
+/// Returns a free port. Parties must know each other's ports before they start, and keep them after
+/// a kill. The port is below the range of outgoing connections, which could otherwise occupy it in
+/// the meantime.
 pub(crate) fn free() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let first = std::process::id().wrapping_mul(64);
@@ -29,11 +30,11 @@ pub(crate) fn free() -> String {
     }
 }
 
-/// Where the first profiles are at home, and the others.
+/// Home networks of the first profiles and of the other ones.
 pub(crate) const HOME: &str = "234-99";
 pub(crate) const LOCAL: &str = "724-99";
 
-/// A party that others ask.
+/// Identity and address of a party.
 #[derive(Clone)]
 pub(crate) struct Seat {
     pub(crate) name: String,
@@ -41,7 +42,7 @@ pub(crate) struct Seat {
     pub(crate) at: String,
 }
 
-/// A profile package, and the number that its subscriber has.
+/// A profile package, and the MSISDN of its subscriber.
 pub(crate) struct Profile {
     pub(crate) file: String,
     pub(crate) iccid: String,
@@ -50,7 +51,7 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    /// With these rules in its header, if any.
+    /// Writes a package, with these policy rules (POL1) in its header, if any.
     fn write(folder: &Path, home: &str, number: u64, pol1: Option<u8>) -> Self {
         let octets = cli::demo::own_package(home, number, home).unwrap();
         let mut package = profile::Package::decode(&octets).unwrap();
@@ -70,27 +71,28 @@ impl Profile {
     }
 }
 
-/// The folder, the PKI in it, and where everybody is.
+/// Data folder, PKI and parties of a test.
 pub(crate) struct Stage {
     folder: TempDir,
     pub(crate) pki: Pki,
     networks: String,
     smpp: String,
-    /// Where cards come in at the SM-SRs; they are told so when they are made.
+    /// Addresses of the SM-SRs for cards, which are stored on new cards.
     cards: [String; 2],
     pub(crate) sm_srs: [Seat; 2],
     pub(crate) sm_dp: Seat,
-    /// Two operators, who listen there when they ask.
+    /// Two operators with their addresses for responses and notifications.
     pub(crate) operators: [Seat; 2],
-    /// With which the card leaves the factory.
+    /// First profile of the card.
     pub(crate) first: Profile,
-    /// In stock at the SM-DP. The third may be neither disabled nor deleted, by its own rules.
+    /// Profiles in stock at the SM-DP. The policy rules of the third one forbid disabling and
+    /// deletion.
     pub(crate) stock: Vec<Profile>,
-    /// The card of the device.
+    /// EID of the device's card.
     pub(crate) eid: Eid,
 }
 
-/// To which cards write, and as whom the SM-SRs come to the service centre.
+/// Numbers of the SM-SRs, and their accounts at the SMSC.
 const NUMBERS: [&str; 2] = ["+447700900001", "+447700900002"];
 const ACCOUNTS: [&str; 2] = ["smsr1", "smsr2"];
 
@@ -139,7 +141,7 @@ impl Stage {
         command
     }
 
-    /// The networks, and the service centre.
+    /// Starts the networks and the SMSC.
     pub(crate) fn networks(&self, more: &[&str]) -> Running {
         let mut command = self.run(&["network", "--network", &self.networks, "--smpp", &self.smpp]);
         for (account, number) in ACCOUNTS.iter().zip(NUMBERS) {
@@ -154,7 +156,7 @@ impl Stage {
         running
     }
 
-    /// One of the two SM-SRs.
+    /// Starts one of the two SM-SRs.
     pub(crate) fn sm_sr(&self, which: usize, more: &[&str]) -> Running {
         let [own, other] = [&self.sm_srs[which], &self.sm_srs[1 - which]];
         let mut command = self.run(&["sm-sr", "--name", &own.name, "serve", "--listen", &own.at]);
@@ -164,7 +166,7 @@ impl Stage {
         command.args(["--peer", &format!("sm-sr:{}@{}", other.id, other.at)]);
         let [operator, distant] = &self.operators;
         command.args(["--peer", &format!("operator:{}@{}", operator.id, operator.at)]);
-        // This one hears of its profiles through the SM-DP.
+        // This operator receives notifications about its profiles through the SM-DP.
         command.args(["--peer", &format!("operator:{}", distant.id)]);
         if !more.contains(&"--cards") {
             command.args(["--cards", &self.cards[which]]);
@@ -191,7 +193,7 @@ impl Stage {
         running
     }
 
-    /// A device with the card, in reach of both networks.
+    /// Starts a device with the card, with both networks visible.
     pub(crate) fn device(&self, more: &[&str]) -> Running {
         let eid = self.eid.to_string();
         let mut command = self.run(&["device", "--network", &self.networks, "--eid", &eid]);
@@ -203,7 +205,7 @@ impl Stage {
         Running::start(&mut command)
     }
 
-    /// The EUM tells the first SM-SR of a card.
+    /// Returns the command with which the EUM registers a card at the first SM-SR.
     pub(crate) fn register(&self, eid: &Eid) -> Command {
         let mut command =
             self.run(&["eum", "register", "--eid", &eid.to_string(), "--at", &self.sm_srs[0].at]);
@@ -211,12 +213,12 @@ impl Stage {
         command
     }
 
-    /// The first operator, about the card and the first SM-SR.
+    /// Returns a command of the first operator about the card, with the first SM-SR.
     pub(crate) fn operator(&self, function: &[&str]) -> Command {
         self.operator_at(0, function)
     }
 
-    /// The same about this SM-SR.
+    /// Returns such a command with this SM-SR.
     pub(crate) fn operator_at(&self, which: usize, function: &[&str]) -> Command {
         let Seat { id, at, .. } = &self.sm_srs[which];
         let mut command = self.run(&["--json", "--sm-dp", &self.sm_dp.at, "operator", "m2m"]);
@@ -225,18 +227,18 @@ impl Stage {
         command
     }
 
-    /// What the operator's answer is, which must be that it was done.
+    /// Runs a command of the operator that must succeed. Returns its JSON output.
     pub(crate) fn ask(&self, function: &[&str]) -> Value {
         serde_json::from_str(&succeed(&mut self.operator(function))).unwrap()
     }
 }
 
-/// The name in the certificates of strangers.
+/// Host names in the certificates of the independent peers.
 pub(crate) fn here() -> [certs::ServerName; 1] {
     ["127.0.0.1".parse().unwrap()]
 }
 
-/// The state of each profile in an EIS, in its order.
+/// Returns ICCID and state of each profile in an EIS, in order.
 pub(crate) fn states(answer: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let profiles = answer["eis"]["profile_info"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! One profile on its way, as people bring it about: operator, EUM, and whoever is at the device.
+//! Profile management over the command line: operator, EUM and device.
 
 use crate::{
     common::{fail, succeed},
@@ -6,21 +6,21 @@ use crate::{
 };
 
 #[test]
-fn a_profile_goes_from_an_operator_to_a_device_through_five_processes() {
+fn a_profile_is_downloaded_through_five_processes() {
     let stage = Stage::new();
     let _network = stage.networks(&[]);
     let sm_sr = stage.sm_sr(0, &[]);
     let _sm_dp = stage.sm_dp(&[]);
     succeed(&mut stage.register(&stage.eid));
     let device = stage.device(&[]);
-    // The card has told the SM-SR of itself, which has confirmed it.
+    // The card has sent its first notification, and the SM-SR has confirmed it.
     sm_sr.err.lines().find(|line| line.contains("HandleDefaultNotification")).unwrap();
 
     let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
     let downloaded = stage.operator(&["download", "--iccid", local, "--enable"]).output().unwrap();
     let status = String::from_utf8_lossy(&downloaded.stdout).into_owned();
     assert!(downloaded.status.success() && status.contains("EXECUTED_SUCCESS"), "{status}");
-    // What the operator is told without having asked is said by the command that was there to take it.
+    // A running command prints the unsolicited notifications that arrive.
     let mut told = String::from_utf8(downloaded.stderr).unwrap();
     for _ in 0..20 {
         if told.contains("ES4-HandleProfileDisabledNotification") {
@@ -35,7 +35,7 @@ fn a_profile_goes_from_an_operator_to_a_device_through_five_processes() {
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
     assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Disabled"), state(local, "Enabled")]);
 
-    // Nobody may ask who is not known, and nothing is done that is not there to be done.
+    // Requests of unknown operators and invalid requests are refused.
     let mut strange = stage.operator(&["disable", "--es4", "--iccid", local]);
     let stranger = fail(strange.args(["--listen", &free(), "--name", "A Stranger"]));
     assert!(stranger.contains("not known"), "{stranger}");

@@ -1,5 +1,6 @@
-//! A stranger: SOAP 1.2 with WS-Addressing over mutual TLS in words of its own, put together without the project's types; it
-//! takes callbacks, notifications and calls, and answers ES3.GetEIS as it was told to.
+//! An independent SOAP 1.2 peer with WS-Addressing over mutual TLS, implemented without the
+//! project's SOAP types. It receives callbacks, notifications and requests, and responds to
+//! ES3.GetEIS with given EISs.
 
 use std::{
     collections::BTreeMap,
@@ -21,13 +22,13 @@ use world::{LinkFault, link_from};
 
 use crate::stage::Seat;
 
-/// The longest that anything takes here is a card that goes to another network and back.
+/// Maximum time to wait. The slowest action is a card that tries another network and returns.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Somebody with a certificate and an ear.
+/// A peer with a certificate and a listener.
 pub(crate) struct Stranger {
     pub(crate) id: Oid,
-    /// `host:port` of the ear.
+    /// Address of the listener, `host:port`.
     pub(crate) at: String,
     tls: ClientTls,
     ear: Arc<Ear>,
@@ -39,20 +40,21 @@ pub(crate) struct Stranger {
 struct Ear {
     heard: Mutex<Vec<String>>,
     came: Notify,
-    /// What ES3.GetEIS is answered with, by EID.
+    /// EIS for responses to ES3.GetEIS, by EID.
     eis: Mutex<BTreeMap<String, String>>,
 }
 
-/// A call that waits for its answer.
+/// A request that waits for its response.
 pub(crate) struct Pending {
-    /// That of the call, in the answer's RelatesTo.
+    /// Message ID of the request, for the RelatesTo header of the response.
     message_id: String,
-    /// The answer, if it came at once.
+    /// Synchronous response, if there was one.
     now: Option<String>,
 }
 
 impl Stranger {
-    /// With this certificate, in which its OID is; it listens there.
+    /// Creates a peer with the certificate and OID of this credential, listening at this
+    /// address.
     pub(crate) async fn new(pki: &Pki, credential: &Credential, at: &str) -> Self {
         let own = identity(credential);
         let clock = Arc::new(OsClock);
@@ -75,18 +77,18 @@ impl Stranger {
         }
     }
 
-    /// Answers ES3.GetEIS about this card with this EIS (its elements).
+    /// Sets the EIS (its XML elements) for responses to ES3.GetEIS about this card.
     pub(crate) fn says(&self, eid: &str, eis: &str) {
         self.ear.eis.lock().unwrap().insert(eid.to_owned(), eis.to_owned());
     }
 
-    /// Calls a function of ES3 and so on, and waits for what is said to it, now or later.
+    /// Calls a function and waits for its synchronous or asynchronous response.
     pub(crate) async fn ask(&self, whom: &Seat, function: &str, fields: &str) -> Result<String, String> {
         let pending = self.call(whom, function, fields).await;
         self.answer(pending).await
     }
 
-    /// Calls, and does not wait for what comes later.
+    /// Calls a function without waiting for an asynchronous response.
     pub(crate) async fn call(&self, whom: &Seat, function: &str, fields: &str) -> Pending {
         let message_id = self.message_id();
         let body = with_base(function, fields, &message_id);
@@ -102,7 +104,7 @@ impl Stranger {
         }
     }
 
-    /// Waits for a call of a function, and answers it with this status and these further elements.
+    /// Waits for a request of a function, and sends a response with these elements.
     pub(crate) async fn reply(&self, whom: &Seat, function: &str, fields: &str) -> Result<(), String> {
         let request = format!("{function}Request>");
         let call = self.hears(|text| text.contains(&request)).await?;
@@ -112,7 +114,7 @@ impl Stranger {
         if status == 202 { Ok(()) } else { Err(text) }
     }
 
-    /// Takes the first message of those that were heard, or will be, which is one of these.
+    /// Waits for a message for which `is_it` is true, and removes it from the received ones.
     pub(crate) async fn hears(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
         let found = self.has_heard(&is_it).await?;
         let mut heard = self.ear.heard.lock().unwrap();
@@ -122,7 +124,7 @@ impl Stranger {
         Ok(found)
     }
 
-    /// The same, and leaves it there.
+    /// Waits for such a message without removing it.
     pub(crate) async fn has_heard(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
         let found = async {
             loop {
@@ -136,7 +138,10 @@ impl Stranger {
         };
         timeout(PATIENCE, found).await.map_err(|_| {
             let heard = self.ear.heard.lock().unwrap();
-            format!("it was not heard; this was: {}", heard.iter().map(|text| body(text)).collect::<String>())
+            format!(
+                "the message did not arrive; received were: {}",
+                heard.iter().map(|text| body(text)).collect::<String>()
+            )
         })
     }
 
@@ -147,7 +152,8 @@ impl Stranger {
     async fn post(&self, whom: &Seat, message_id: &str, related: Option<&str>, body: &str) -> (u16, String) {
         let (id, at) = (&self.id, &self.at);
         let relates_to = related.map(|uri| format!("<a:RelatesTo>{uri}</a:RelatesTo>")).unwrap_or_default();
-        // Who answers goes by the element of the message; this action is nobody's.
+        // Receivers dispatch on the element of the message, so this action is an unknown
+        // one.
         let envelope = format!(
             "<e:Envelope xmlns:e=\"http://www.w3.org/2003/05/soap-envelope\" \
                          xmlns:a=\"http://www.w3.org/2005/08/addressing\" \
@@ -204,7 +210,7 @@ fn get_eis_response(related: &str, eis: &str) -> String {
     )
 }
 
-/// The request, with what every request begins with unless it says so itself.
+/// Builds a request with the common elements, unless `fields` contains them.
 fn with_base(function: &str, fields: &str, unique: &str) -> String {
     let identifier = match fields.contains("<rps:FunctionCallIdentifier>") {
         true => String::new(),
@@ -217,7 +223,7 @@ fn with_base(function: &str, fields: &str, unique: &str) -> String {
     format!("<rps:{function}Request>{identifier}{validity}{fields}</rps:{function}Request>")
 }
 
-/// The text of the first element of this name, whatever its prefix.
+/// Returns the text of the first element with this name and any prefix.
 pub(crate) fn between<'t>(text: &'t str, element: &str) -> &'t str {
     let opens = |rest: &str| rest.starts_with([':', '<']);
     let mut from = 0;
@@ -232,12 +238,12 @@ pub(crate) fn between<'t>(text: &'t str, element: &str) -> &'t str {
     ""
 }
 
-/// What is in the envelope.
+/// Returns the contents of the envelope.
 fn body(text: &str) -> &str {
     text.split_once("Body>").map_or(text, |(_, body)| body)
 }
 
-/// How an answer ended, such as `FAILED 8.2.1/3.9`, or what the fault says.
+/// Returns the status of a response, such as `FAILED 8.2.1/3.9`, or the text of a fault.
 pub(crate) fn ending(answer: &str) -> String {
     let status = between(answer, "Status");
     let (subject, reason) = (between(answer, "Subject"), between(answer, "Reason"));

@@ -1,4 +1,4 @@
-//! `landfall euicc lpac`: somebody else's LPA against the card.
+//! `landfall euicc lpac`: runs lpac, a third-party LPA, with the software eUICC.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -15,24 +15,24 @@ use crate::{
     trace::Trace,
 };
 
-/// Which lpac, which card, and what is to be done.
+/// The lpac program, its arguments, and the card.
 #[derive(Debug, Args)]
 pub(super) struct Lpac {
-    /// The program
+    /// lpac program
     #[arg(long, default_value = "lpac", value_name = "FILE")]
     lpac: PathBuf,
-    /// A card that is served over TCP, in place of one in this process
+    /// Address of a card served over TCP [default: a card in this process]
     #[arg(long, value_name = "HOST:PORT")]
     card: Option<String>,
     #[command(flatten)]
     faults: Faults,
-    /// What lpac is to do, such as `profile list`
+    /// Arguments of lpac, such as `profile list`
     #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 impl Lpac {
-    /// Runs lpac to its end; its exit status is ours.
+    /// Runs lpac and returns its exit status.
     ///
     /// # Errors
     /// The card or lpac fails.

@@ -1,4 +1,4 @@
-//! `landfall euicc serve`: cards, each behind a door.
+//! `landfall euicc serve`: serves cards over TCP, in PC/SC readers, or in modems.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -28,39 +28,40 @@ use crate::{
     trace::Trace,
 };
 
-/// How often a modem without service looks for a network.
+/// Interval at which a modem without service searches for a network.
 const SEARCH: Duration = Duration::from_secs(10);
 
-/// Which cards, and by which door.
+/// Cards to serve, and their interfaces.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// So many cards, each with an EID, a memory and an address of its own: ports one after the other, links with a
-    /// number at the end
+    /// Number of cards, each with its own EID, memory and address (consecutive ports, or links
+    /// with a number appended)
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["cards", "eid"])]
     count: u16,
-    /// The cards, as TOML: [[card]] with eid, door, address, memory, description, ...; see docs/cards.md
+    /// TOML file of cards: [[card]] with eid, door, address, memory, description, ...; see
+    /// docs/cards.md
     #[arg(long, value_name = "FILE", conflicts_with_all = ["vpcd", "at", "eid"])]
     cards: Option<PathBuf>,
-    /// In the virtual reader vpcd, where every PC/SC program finds the card [default: 127.0.0.1:35963, the first slot]
+    /// Virtual reader (vpcd) for PC/SC programs [default: 127.0.0.1:35963, the first slot]
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = VPCD, conflicts_with = "at")]
     vpcd: Option<String>,
-    /// In a modem with AT commands on a serial port, a pseudo-terminal; LINK is made to lead to it
+    /// Modem with AT commands on a pseudo-terminal; LINK becomes a symbolic link to it
     #[arg(long, value_name = "LINK", num_args = 0..=1, default_missing_value = "")]
     at: Option<String>,
-    /// Something that the modem does as those of other makes; may be repeated. NAME help lists them
+    /// Quirk of other modems (repeatable); `help` lists them
     #[arg(long = "at-quirk", value_name = "NAME", requires = "at")]
     at_quirks: Vec<at::Quirk>,
-    /// A network in reach of the modem, strongest first; may be repeated. `landfall network` has them
+    /// Network visible to the modem, strongest first (repeatable); served by `landfall network`
     #[arg(long = "visible", value_name = "PLMN", requires = "at")]
     visible: Vec<Plmn>,
-    /// Forget the cards at the end, and write nothing
+    /// Keep the cards in memory only
     #[arg(long, conflicts_with = "cards")]
     ram: bool,
     #[command(flatten)]
     faults: Faults,
 }
 
-/// A card that is served, as the table has it.
+/// A served card, as one row of the table.
 #[derive(Serialize)]
 struct Served {
     eid: Eid,
@@ -68,7 +69,7 @@ struct Served {
     address: String,
 }
 
-/// A door that is open.
+/// An open interface to a card.
 enum Opened {
     Tcp(TcpListener),
     Vpcd(String),
@@ -76,7 +77,7 @@ enum Opened {
 }
 
 impl Serve {
-    /// Serves until it is stopped. Without other word the card is this one.
+    /// Serves cards until stopped. By default this is one card.
     ///
     /// # Errors
     /// A card, a socket or a serial port fails.
@@ -132,7 +133,8 @@ impl Serve {
         }
     }
 
-    /// As many as were asked for; where those without an address are, [`cards::places`] says.
+    /// Returns the cards of the command line. [`cards::places`] assigns addresses to those
+    /// without one.
     fn entries(&self, eid: Option<Eid>) -> Vec<CardEntry> {
         let memory = if self.ram { MemoryPlace::Ram } else { MemoryPlace::File };
         let door = match (&self.vpcd, &self.at) {
@@ -186,10 +188,10 @@ fn modem(
     Ok(at::AtModem::new(modem, at::Identity::numbered(number), entry.at_quirks.clone()))
 }
 
-/// Lets a modem speak on a serial port. Ends only when the port breaks.
+/// Runs a modem on a serial port. Returns only when the port fails.
 async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardDoor>) -> Result<(), Fault> {
     let broken = |error| {
-        let what = format!("the serial port {} has broken", port.path().display());
+        let what = format!("the serial port {} failed", port.path().display());
         Fault::caused_by(error, what, "start the command again")
     };
     loop {
@@ -199,17 +201,17 @@ async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardDoor>) -> Result<(
                 let answer = modem.receive(&octets.map_err(broken)?).await;
                 port.write(&answer).await.map_err(broken)?;
             }
-            Err(_nobody_speaks) => modem.search_again(),
+            Err(_timeout) => modem.search_again(),
         }
     }
 }
 
-/// A card is served until somebody takes it away; one that stops by itself is not the end that was asked for.
+/// Converts the panic of a card's task into a fault.
 fn broken_off(panic: JoinError) -> Fault {
     Fault::caused_by(
         panic,
-        "a card is served no longer",
-        "start the command again; this is a mistake of this program",
+        "a card is no longer served",
+        "start the command again, and report this internal error",
     )
 }
 
@@ -223,19 +225,19 @@ fn show(served: &[Served], json: bool) -> Result<(), Fault> {
         }
         say(&table.render())?;
     }
-    remark("Ctrl-C takes the cards away");
+    remark("Ctrl-C stops the cards");
     Ok(())
 }
 
-/// What is said of a card in a reader of PC/SC.
+/// Message for an event of a PC/SC reader.
 fn told(eid: Eid, address: &str, insertion: &Insertion) -> String {
     match insertion {
         Insertion::Inserted => format!("card {eid} is in the reader at {address}"),
         Insertion::Withdrawn => {
-            format!("the reader at {address} has gone; card {eid} waits for it to come back")
+            format!("the reader at {address} disappeared; card {eid} waits for it")
         }
         Insertion::NoReader(fault) => format!("{fault:#}\ncard {eid} waits for the reader"),
-        Insertion::CardFailed(fault) => format!("{fault:#}\ncard {eid} is out of the reader"),
+        Insertion::CardFailed(fault) => format!("{fault:#}\ncard {eid} was removed from the reader"),
     }
 }
 

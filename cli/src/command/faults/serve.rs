@@ -1,4 +1,4 @@
-//! `landfall faults serve`: faults on the way to a server that is not ours.
+//! `landfall faults serve`: a proxy in front of a third-party server that injects link faults.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -21,19 +21,21 @@ use crate::{
     settings::Settings,
 };
 
-/// Before whom, and what goes wrong
+/// Server and faults of the proxy
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where devices come in; they are shown a certificate of our PKI with the server's name
+    /// Listening address for devices; they receive a certificate of this PKI with the server's
+    /// name
     #[arg(long, value_name = "HOST:PORT")]
     listen: String,
-    /// The server, as devices call it. What they ask an SM-DS is called ES9+ here, too
+    /// Server name as devices use it; requests to an SM-DS are also named ES9+ in fault
+    /// locations
     #[arg(long, value_name = "HOST[:PORT]")]
     before: SmdpAddress,
-    /// Where that is, when its name leads here
+    /// Address of the server, if its name resolves to this proxy
     #[arg(long, value_name = "HOST:PORT")]
     at: Option<String>,
-    /// The root of the server's certificate (DER), if it is not our CI; may be repeated
+    /// Root certificate of the server (DER), if it is not the CI of this PKI (repeatable)
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
     #[command(flatten)]
@@ -41,10 +43,10 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    /// Serves until it is stopped.
+    /// Serves until stopped.
     ///
     /// # Errors
-    /// A fault cannot happen here, a certificate cannot be used, or a socket fails.
+    /// A fault cannot occur in a proxy, a certificate cannot be used, or a socket fails.
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
         let trouble = self.faults.put(&Seams::PROXY, settings)?;
@@ -65,14 +67,14 @@ impl Serve {
         let names = pki::names_of(&self.listen, &[host])?;
         let tls = parties::sm_dp_tls(&pki, &names, clock)?;
         let running = Running::serve(listener, Some(tls), trouble.goes_out(passed_on(server)))?;
-        remark(&format!("faults at {}, before {before}; Ctrl-C stops it", running.address));
+        remark(&format!("fault proxy at {} for {before}; Ctrl-C stops it", running.address));
         stop_signal().await;
         running.stop().await;
         Ok(())
     }
 }
 
-/// What is passed on does not say how it came: RFC 9110 7.6.1.
+/// Removes the hop-by-hop headers of requests and replies (RFC 9110 section 7.6.1).
 fn passed_on(server: Link) -> Link {
     let strip = |headers: &mut HeaderMap| {
         for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {

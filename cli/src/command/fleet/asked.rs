@@ -1,4 +1,5 @@
-//! What every question about a fleet is asked with: a time, rules, strategy, what the owner brings along, some of the devices.
+//! Arguments shared by all queries about a fleet: time, rules, strategy, owner file, and a filter
+//! of the devices.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -11,49 +12,50 @@ use world::{Clock, Fault};
 
 use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
 
-/// Under what the fleet is looked at
+/// Time, rules, strategy and owner file of a query
 #[derive(Args, Clone, Debug, Default)]
 pub struct Asked {
-    /// At this time, such as 2026-11-21T08:00:00Z [default: now]
+    /// Time of the query, such as 2026-11-21T08:00:00Z [default: now]
     #[arg(long)]
     pub at: Option<Timestamp>,
-    /// Rules of your own, in the form of crates/localize/data/countries.toml
+    /// File of your own rules, in the format of crates/localize/data/countries.toml
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-    /// A strategy of your own, in the form of crates/localize/data/strategy.toml
+    /// File of your own strategy, in the format of crates/localize/data/strategy.toml
     #[arg(long, value_name = "FILE")]
     pub strategy: Option<PathBuf>,
-    /// What the owner brings along: offers, lead time, registrations, networks of a laboratory (docs/fleet.md)
+    /// Owner file: offers, lead time, registrations, test networks (docs/fleet.md)
     #[arg(long, value_name = "FILE")]
     pub owner: Option<PathBuf>,
 }
 
-/// Some of the devices
+/// Filter of the devices
 #[derive(Args, Debug)]
 pub struct Which {
-    /// Those that are in this country
+    /// Country where the device is
     #[arg(long)]
     country: Option<Country>,
-    /// Those of this group
+    /// Group of the device
     #[arg(long)]
     group: Option<String>,
-    /// Those of this model
+    /// Model of the device
     #[arg(long)]
     model: Option<String>,
-    /// Those of this account
+    /// Account of the device
     #[arg(long)]
     account: Option<String>,
-    /// Those in this state
+    /// State of the device
     #[arg(long, value_parser = State::WORDS)]
     state: Option<String>,
 }
 
 impl Which {
-    /// The devices that are meant. An answer of none would be good news, so a name that no device has is not taken; that no
-    /// device is in a country is said.
+    /// Returns the selection for these filters. A group, model or account that no device has is
+    /// an error, because an empty result could be mistaken for good news. A country without
+    /// devices only causes a warning.
     ///
     /// # Errors
-    /// No device is of that group, model or account, or there is no such country.
+    /// No device has that group, model or account, or the country does not exist.
     pub(super) fn selection(
         &self,
         fleet: &Fleet,
@@ -73,7 +75,7 @@ impl Which {
             let known: BTreeSet<Country> =
                 fleet.devices().iter().filter_map(|device| device.country(now)).collect();
             if !known.contains(&country) {
-                let known = listed(known).map(|known| format!("; they are in {known}"));
+                let known = listed(known).map(|known| format!("; devices are in {known}"));
                 remark(&format!("no device is in {country}{}", known.unwrap_or_default()));
             }
         }
@@ -81,14 +83,14 @@ impl Which {
     }
 }
 
-/// All that a question needs, read from its files.
+/// The parsed arguments of a query, with its files read.
 #[derive(Clone)]
 pub(super) struct Read {
-    /// When.
+    /// Time of the query.
     pub(super) now: Timestamp,
-    /// The rules.
+    /// Country and carrier rules.
     pub(super) book: RuleBook,
-    /// What the owner brings along.
+    /// Policy and offers of the owner.
     pub(super) owner: Owner,
     owner_file: Option<PathBuf>,
 }
@@ -97,7 +99,7 @@ impl Asked {
     /// Reads the files.
     ///
     /// # Errors
-    /// One cannot be read, or something in it cannot be meant.
+    /// A file cannot be read or is invalid.
     pub(super) fn read(self) -> Result<Read, Fault> {
         let mut book = crate::command::localize::book(self.rules)?;
         let mut owner = match &self.owner {
@@ -117,24 +119,23 @@ impl Asked {
 }
 
 impl Read {
-    /// The question, of any fleet.
+    /// Returns the query for the library.
     pub(super) fn question(&self) -> Question<'_> {
         self.question_under(&self.book)
     }
 
-    /// To somebody whose devices have nowhere to go: it may be that only this command knows of no offers.
+    /// Prints a warning if devices are stuck and no owner file was given: the owner file may
+    /// contain offers for them.
     pub(super) fn remark_offers(&self, any_stuck: bool) {
         if any_stuck && self.owner_file.is_none() {
-            remark(
-                "no --owner was given, so no offers are known, and devices are stuck for which there may be one",
-            );
+            remark("no --owner was given, so no offers are known; devices shown as stuck may have an offer");
         }
     }
 
-    /// Another book with the laboratory's networks in it.
+    /// Adds the owner's test networks to another rule book.
     ///
     /// # Errors
-    /// The owner's file cannot be read any more.
+    /// The owner file can no longer be read.
     pub(super) fn placed(&self, mut book: RuleBook) -> Result<RuleBook, Fault> {
         if let Some(file) = &self.owner_file {
             Owner::parse(&read_text(file)?, &mut book).map_err(|error| refused(error, &file.display()))?;
@@ -142,29 +143,29 @@ impl Read {
         Ok(book)
     }
 
-    /// The same under another rule book.
+    /// Returns the query with another rule book.
     pub(super) fn question_under<'a>(&'a self, book: &'a RuleBook) -> Question<'a> {
         Question { now: self.now, book, policy: &self.owner.policy, offers: &self.owner.offers }
     }
 }
 
-/// A data file that cannot be taken.
+/// Converts the error of an invalid data file into a fault.
 pub(super) fn refused(error: DataError, file: &dyn std::fmt::Display) -> Fault {
     Fault::new(format!("cannot use {file}"), error.why(), error.next)
 }
 
-/// The records of the fleet, made if there are none.
+/// Opens the records of the fleet; creates them if they are missing.
 ///
 /// # Errors
-/// They cannot be opened.
+/// The database cannot be opened.
 pub(super) fn open(settings: &Settings) -> Result<SqliteRecords, Fault> {
     SqliteRecords::open(settings.data_dir.join("fleet.sqlite"))
 }
 
-/// The records of a fleet that is there.
+/// Opens the records of an existing fleet.
 ///
 /// # Errors
-/// There are none, or they cannot be opened.
+/// There is no database, or it cannot be opened.
 pub(super) fn existing(settings: &Settings) -> Result<SqliteRecords, Fault> {
     let file = settings.data_dir.join("fleet.sqlite");
     match file.exists() {
@@ -173,20 +174,20 @@ pub(super) fn existing(settings: &Settings) -> Result<SqliteRecords, Fault> {
     }
 }
 
-/// The fleet as it is in the records.
+/// Reads the fleet from its records.
 ///
 /// # Errors
-/// There is none, or it cannot be read.
+/// The fleet is missing or empty, or cannot be read.
 pub(super) async fn load(settings: &Settings) -> Result<Fleet, Fault> {
     let fleet = fleet::load(&existing(settings)?).await?;
     match fleet.devices().is_empty() {
-        true => Err(no_fleet(format!("that in {} has no device", settings.data_dir.display()))),
+        true => Err(no_fleet(format!("the fleet in {} has no devices", settings.data_dir.display()))),
         false => Ok(fleet),
     }
 }
 
 fn no_fleet(why: String) -> Fault {
     let next =
-        "bring devices in with `landfall fleet import devices.csv`, or say with --data-dir where they are";
-    Fault::new("there is no fleet to look at", why, next)
+        "import devices with `landfall fleet import devices.csv`, or give their data folder with --data-dir";
+    Fault::new("there is no fleet", why, next)
 }

@@ -1,4 +1,4 @@
-//! `landfall fleet serve`, and the platform on the fleet's records for commands that run beside it.
+//! `landfall fleet serve`, and access to the platform's records for the other commands.
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
@@ -21,34 +21,35 @@ use crate::{
     settings::Settings,
 };
 
-/// What the tokens of devices are made from, once for all.
+/// Secret from which the check-in tokens of all devices are derived; drawn once.
 const SECRETS: Collection<String> = Collection::new("platform-secrets");
 const OF_DEVICES: &str = "devices";
 
-/// Run the platform: devices check in, campaigns move them, profiles are ordered (docs/fleet.md)
+/// Run the platform: device check-ins, campaigns and profile orders (docs/fleet.md)
 #[derive(Args, Debug)]
 pub struct Serve {
-    /// Where devices and SM-DP+s come to, over TLS
+    /// Listening address for devices and SM-DP+s (TLS)
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8449")]
     address: String,
-    /// Where the owner's API listens, or none
+    /// Listening address of the owner's API, or `none`
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8491")]
     api: String,
-    /// Whose client certificate SM-DP+s are shown
+    /// Operator whose client certificate is used towards SM-DP+s
     #[arg(long, default_value = "Landfall Test Operator")]
     operator: String,
-    /// The SM-DP+ of a network's operator, or `operator` if that brings its profiles itself (SGP.02); may be repeated
-    /// [default: that of --sm-dp, for every offer]
+    /// SM-DP+ of a network's operator, or `operator` if the operator downloads its profiles
+    /// itself (SGP.02) (repeatable) [default: that of --sm-dp, for every offer]
     #[arg(long = "supplier", value_name = "NETWORK=HOST:PORT")]
     suppliers: Vec<Bringing>,
-    /// SM-DP+s tell how downloads go: their --operator names this platform
+    /// The SM-DP+s report download progress: their --operator option names this platform
     #[arg(long)]
     told: bool,
     #[command(flatten)]
     asked: Asked,
 }
 
-/// What the flag says of a network: where its SM-DP+ is; nowhere if its operator brings its profiles itself.
+/// Value of `--supplier`: a network and its SM-DP+, or no SM-DP+ if the operator downloads its
+/// profiles itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bringing(Plmn, Option<SmdpAddress>);
 
@@ -56,8 +57,9 @@ impl FromStr for Bringing {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (network, address) =
-            text.split_once('=').ok_or("write a network, =, and its SM-DP+: 724-02=127.0.0.1:8443")?;
+        let (network, address) = text
+            .split_once('=')
+            .ok_or("expected a network, = and its SM-DP+, such as 724-02=127.0.0.1:8443")?;
         let network = network.parse().map_err(|error| format!("{error}"))?;
         Ok(match address {
             "operator" => Self(network, None),
@@ -67,7 +69,7 @@ impl FromStr for Bringing {
 }
 
 impl Serve {
-    /// Runs until it is stopped.
+    /// Runs until stopped.
     ///
     /// # Errors
     /// A file, a record or a socket fails.
@@ -131,7 +133,8 @@ impl Serve {
     }
 }
 
-/// The platform on the fleet's records, for a command of its owner at one time: it orders nothing.
+/// Opens the platform on the fleet's records, at one point in time, for a command of the owner. It
+/// places no orders.
 ///
 /// # Errors
 /// There are no records, or they cannot be opened.
@@ -143,29 +146,29 @@ pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault
     Ok(Platform::new(records, world, NullEvents, read.clone().into_setup(suppliers)))
 }
 
-/// The name that the certificate of whoever is found there must have.
+/// Returns the host name that the certificate of the SM-DP+ must contain.
 fn name_of(address: &SmdpAddress) -> Result<ServerName, Fault> {
     parties::host_of(address.as_str()).parse().map_err(|error| {
         Fault::caused_by(
             error,
-            format!("there can be no SM-DP+ at {address}"),
+            format!("invalid SM-DP+ address {address}"),
             "give a host name or an IP address",
         )
     })
 }
 
-/// The token with which a device checks in.
+/// Returns the check-in token of a device.
 ///
 /// # Errors
-/// There is no fleet, it does not have the device, or its records fail.
+/// There is no fleet, the device is unknown, or the records cannot be read.
 pub(super) async fn token(settings: &Settings, eid: Eid) -> Result<String, Fault> {
     let (world, _) = parties::os_world()?;
     let records = asked::existing(settings)?;
     if fleet::load(&records).await?.device(eid).is_none() {
         return Err(Fault::new(
-            "there is no token for it",
-            format!("{eid} is no device of the fleet"),
-            "bring it in with `landfall fleet import`; `landfall fleet list` shows which there are",
+            format!("there is no token for {eid}"),
+            "the device is not in the fleet",
+            "import it with `landfall fleet import`, or choose one of `landfall fleet list`",
         ));
     }
     let secret = secret(&records, &world).await?;
@@ -190,7 +193,7 @@ async fn secret(records: &SqliteRecords, world: &World) -> Result<String, Fault>
 }
 
 fn mac(secret: &str, eid: Eid) -> Hmac<Sha256> {
-    // The key is a block of the hash: 64 hexadecimal digits.
+    // The secret has 64 hexadecimal digits, which is the block size of SHA-256.
     let mut block = [0; 64];
     for (octet, digit) in block.iter_mut().zip(secret.bytes()) {
         *octet = digit;
@@ -203,7 +206,7 @@ fn is_token(secret: &str, eid: Eid, token: &str) -> bool {
 }
 
 impl Read {
-    /// What a platform is made of.
+    /// Converts the parsed arguments into the set-up of a platform.
     fn into_setup(self, suppliers: BTreeMap<Plmn, Supplier>) -> Setup {
         let Self { book, owner, .. } = self;
         Setup { book, owner, suppliers, config: Config::default() }
@@ -215,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_of_one_device_and_one_secret() {
+    fn a_token_is_valid_for_one_device_and_one_secret() {
         let eids = ["89049032000000000000000000000163", "89049032000000000000000000000260"];
         let [one, other] = eids.map(|eid| eid.parse::<Eid>().unwrap());
         let token = hex::encode(mac("5ec2e7", one).finalize().into_bytes());

@@ -18,25 +18,27 @@ use super::{
 };
 use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
 
-/// Other rules
+/// Rules to compare with
 #[derive(Args, Debug)]
 #[group(id = "other", required = true, multiple = true)]
 pub(super) struct Other {
-    /// These rules instead of the ones that hold
+    /// File of rules that replace the current ones
     #[arg(long, value_name = "FILE", group = "other")]
     with: Option<PathBuf>,
-    /// A carrier that ends permanent roaming on its network on a day, such as 724-05=2027-01-31; may be repeated
+    /// Carrier that ends permanent roaming on its network on a day, such as 724-05=2027-01-31
+    /// (repeatable)
     #[arg(long, value_name = "NETWORK=DAY", group = "other", value_parser = ends)]
     carrier_ends: Vec<(Plmn, Day)>,
 }
 
 fn ends(text: &str) -> Result<(Plmn, Day), String> {
-    let (network, day) = text.split_once('=').ok_or("write a network, =, and a day: 724-05=2027-01-31")?;
+    let (network, day) =
+        text.split_once('=').ok_or("expected a network, = and a day, such as 724-05=2027-01-31")?;
     let network = network.parse().map_err(|error| format!("{error}"))?;
     Ok((network, day.parse().map_err(|error| format!("{error}"))?))
 }
 
-/// Whom other rules affect
+/// Devices affected by other rules, such as a carrier that ends permanent roaming
 #[derive(Args, Debug)]
 pub struct WhatIf {
     #[command(flatten)]
@@ -48,10 +50,10 @@ pub struct WhatIf {
 }
 
 impl WhatIf {
-    /// Answers.
+    /// Runs the query.
     ///
     /// # Errors
-    /// A file or the records cannot be read, or a rule cannot be meant.
+    /// A file or the records cannot be read, or a rule is invalid.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let file = self.other.with.as_ref().or(self.asked.rules.as_ref());
         let mut rules = match file {

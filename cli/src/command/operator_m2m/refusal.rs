@@ -1,20 +1,20 @@
-//! What a person does about a function that was not done.
+//! Advice for functions that a peer refused.
 
 use rsp::sgp02::status::Status;
 use world::Fault;
 
 use crate::m2m::operator::Answer;
 
-/// That the function was not done, why, and what helps.
+/// Returns a fault with the function, the status, and what to do.
 pub(super) fn refused(function: &str, answer: &Answer) -> Fault {
-    Fault::new(format!("{function} was not done"), answer.status.clone(), next(answer.refusal()))
+    Fault::new(format!("{function} failed"), answer.status.clone(), next(answer.refusal()))
 }
 
 fn next(refusal: Option<Status>) -> &'static str {
     match refusal {
         Some(Status::FunctionExpired) => {
-            "see that the device is on and reached by its number, and that the SM-SR is at its message centre (`landfall sm-sr \
-             serve --smsc`); `landfall sm-sr eis` has what waits for the card; then ask again, or for longer with --validity"
+            "check that the device is on and reachable by its number, and that the SM-SR is connected to its SMSC (`landfall sm-sr \
+                         serve --smsc`); `landfall sm-sr eis` shows the pending commands of the card; then retry, or allow more time with --validity"
         }
         Some(
             Status::EuiccInaccessible
@@ -22,40 +22,42 @@ fn next(refusal: Option<Status>) -> &'static str {
             | Status::EuiccNoResponse
             | Status::EuiccUnavailable,
         ) => {
-            "see that the device is on, and in reach of a network; `landfall sm-sr eis` has what waits for the card"
+            "check that the device is on and has service; `landfall sm-sr eis` shows the pending commands of the card"
         }
         Some(Status::EidUnknown | Status::EisUnknown) => {
-            "correct --eid, or name the SM-SR that manages it (--sm-sr); `landfall sm-sr list` has the cards"
+            "correct --eid, or give the SM-SR that manages the eUICC (--sm-sr); `landfall sm-sr list` lists the cards"
         }
         Some(Status::EidNotAllowed) => {
-            "ask as an operator of it (`landfall operator --name`), or ask the SM-SR itself with --es4: through an SM-DP only \
-             those may ask to whom it has downloaded"
+            "use an operator that owns a profile on it (`landfall operator --name`), or call the SM-SR with --es4: through an \
+                         SM-DP only operators that downloaded a profile to the eUICC are allowed"
         }
         Some(Status::IccidUnknown) => {
-            "correct --iccid; `landfall sm-dp list` has the profiles in stock, `operator m2m get-eis --es4` those on the \
-             eUICC. Without --es4 it must be one that the SM-DP has downloaded, which the first is not"
+            "correct --iccid; `landfall sm-dp list` lists the profiles in stock, `operator m2m get-eis --es4` those on the \
+                         eUICC. Without --es4 the profile must have been downloaded by the SM-DP, which the first profile was not"
         }
-        Some(Status::IccidNotAllowed) => "ask as the operator of the profile (`landfall operator --name`)",
+        Some(Status::IccidNotAllowed) => {
+            "use the operator that owns the profile (`landfall operator --name`)"
+        }
         Some(Status::IccidRefused) => {
-            "give the attribute to another profile first: `landfall operator m2m set-fallback` or `set-emergency`"
+            "set the attribute on another profile first: `landfall operator m2m set-fallback` or `set-emergency`"
         }
         Some(Status::Pol2Refused) => "change the rules first: `landfall operator m2m update-policy`",
         Some(Status::ProfileUnavailable | Status::ProfileTypeUnknown | Status::ProfileTypeUnavailable) => {
-            "choose another; `landfall sm-dp list` has the profiles in stock and how they stand"
+            "choose another profile; `landfall sm-dp list` lists the profiles in stock with their states"
         }
         Some(Status::SmsrUnknown) => {
-            "say where that SM-SR is to who was asked: an SM-DP by `landfall sm-dp serve --sm-sr OID@HOST:PORT`, an SM-SR by \
-             `landfall sm-sr serve --peer sm-sr:OID@HOST:PORT`"
+            "configure that SM-SR at the called server: at an SM-DP with `landfall sm-dp serve --sm-sr OID@HOST:PORT`, at an SM-SR \
+                         with `landfall sm-sr serve --peer sm-sr:OID@HOST:PORT`"
         }
         Some(Status::SmsrInaccessible) => {
             "start that SM-SR, or correct its address: `landfall sm-dp serve --sm-sr`, `landfall sm-sr serve --peer`"
         }
         Some(Status::RequesterUnknown | Status::RequesterNotAllowed) => {
-            "make this operator known to who was asked: `landfall sm-sr serve --peer operator:OID@HOST:PORT`, `landfall sm-dp serve \
-             --m2m-operator OID@HOST:PORT`"
+            "configure this operator at the called server: `landfall sm-sr serve --peer operator:OID@HOST:PORT`, `landfall sm-dp serve \
+                         --m2m-operator OID@HOST:PORT`"
         }
         _ => {
-            "`landfall operator m2m get-eis` and `audit` show how the eUICC stands, the log of who was asked what it did"
+            "`landfall operator m2m get-eis` and `audit` show the state of the eUICC; the log of the called server shows the cause"
         }
     }
 }
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_helps_goes_by_what_was_refused() {
+    fn the_advice_depends_on_the_status() {
         for (status, helps) in [
             (Status::SmsrUnknown, "sm-dp serve --sm-sr"),
             (Status::SmsrUnknown, "--peer sm-sr:"),
