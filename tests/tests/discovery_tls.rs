@@ -1,11 +1,7 @@
-//! SM-DP+, SM-DS, operator and device over TLS: an event is left for an eUICC, found, downloaded and taken away.
+//! SM-DP+, SM-DS, operator and device over TLS: an event is registered for an eUICC, found, used
+//! for a download, and deleted.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -91,7 +87,7 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn an_order_becomes_an_event_and_the_event_a_profile() {
+async fn an_order_is_downloaded_through_its_event() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::start(folder.path()).await;
     let eid = parties::default_eid(&bench.pki).unwrap();
@@ -110,7 +106,7 @@ async fn an_order_becomes_an_event_and_the_event_a_profile() {
     assert_eq!(discovered[0].event.event_id, confirmed.matching_id);
     assert_eq!(discovered[0].outcome.as_ref().unwrap().iccid, iccid);
     assert_eq!(bench.sm_dp.orders().await.unwrap()[0].state, ProfileState::Installed);
-    // It is under way already; this waits for the end of it.
+    // The deletion of the event is in progress already. This call waits for its end.
     bench.sm_dp.deliver_due().await.unwrap();
     assert!(lpa.discover(None, DownloadOptions::default()).await.unwrap().is_empty());
     let told: Vec<String> = bench.events.all().iter().map(ToString::to_string).collect();
@@ -123,7 +119,7 @@ async fn an_order_becomes_an_event_and_the_event_a_profile() {
 }
 
 #[tokio::test]
-async fn es12_is_for_sm_dp_pluses_and_es11_on_the_same_port_for_everybody() {
+async fn es12_requires_an_sm_dp_plus_certificate_and_es11_on_the_same_port_none() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::start(folder.path()).await;
     let clock = || Arc::clone(&bench.clock);
@@ -150,7 +146,7 @@ async fn es12_is_for_sm_dp_pluses_and_es11_on_the_same_port_for_everybody() {
         let request = json::request(&es12::path("registerEvent"), Version([2, 5, 0]), &event);
         assert_eq!(world::send(&link, request).await.unwrap().status(), status, "{case}");
     }
-    // The LPA shows no certificate, and gets as far as the event, which nobody has ordered.
+    // The LPA uses no certificate, and finds the event, whose profile was not ordered.
     let discovered = bench.lpa(event.eid).discover(None, DownloadOptions::default()).await.unwrap();
     assert_eq!(discovered[0].event.event_id, "EV-1");
     assert!(discovered[0].outcome.is_err());

@@ -1,4 +1,5 @@
-//! One device with a real card, one real SM-DP+, an operator, and the networks of two countries, in one process.
+//! Testbed of one device with a real card, an SM-DP+, two SM-DSs, an operator, and the networks of
+//! two countries, in one process.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -30,11 +31,12 @@ use world::{
 
 pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
 
-/// The SM-DS that the card knows, and another one.
+/// The SM-DS stored on the card, and another one.
 pub(crate) const ROOT_SM_DS: &str = "smds.landfall.example";
 pub(crate) const OTHER_SM_DS: &str = "other-smds.landfall.example";
 
-/// The profile that the device comes with, and the one of the country that it is in.
+/// ICCID and IMSI of the device's first profile, and of the profile of the country where the device
+/// is.
 pub(crate) const BOOTSTRAP: (&str, &str) = ("89000123456789012341", "001010123456789");
 pub(crate) const LOCAL: (&str, &str) = ("89494200000000000012", "262420123456789");
 
@@ -49,20 +51,20 @@ pub(crate) fn iccid(profile: (&str, &str)) -> Iccid {
     profile.0.parse().unwrap()
 }
 
-/// What happens to the next request whose path ends so.
+/// Failure of the next request whose path ends with the given function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mishap {
-    /// It does not arrive.
+    /// The request is lost.
     Lost(&'static str),
-    /// It arrives, and the answer does not.
+    /// The response is lost.
     AnswerLost(&'static str),
-    /// It does not arrive, nor does anything after it until [`Bench::reconnect`].
+    /// The request is lost, and so are all later ones until [`Bench::reconnect`].
     CutBefore(&'static str),
-    /// It arrives, the answer does not, nor does anything after it until [`Bench::reconnect`].
+    /// The response is lost, and so are all later requests until [`Bench::reconnect`].
     CutAfter(&'static str),
-    /// The answer is changed on its way.
+    /// The response is modified.
     Garbled(&'static str, fn(&mut serde_json::Value)),
-    /// What a cut leaves: nothing arrives.
+    /// State after a cut: all requests are lost.
     Gone,
 }
 
@@ -79,7 +81,7 @@ impl Mishap {
     }
 }
 
-/// The TS.48 profile under another ICCID and IMSI; none when the packages are not there.
+/// Returns the TS.48 profile with another ICCID and IMSI, or `None` if the packages are missing.
 pub(crate) fn package((iccid, imsi): (&str, &str)) -> Option<Vec<u8>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_NoBERTLV.der");
     let Ok(mut package) = std::fs::read(path) else {
@@ -106,23 +108,24 @@ fn replace(package: &mut [u8], from: &[u8], to: &[u8]) {
     assert!(found > 0, "{} is not in the package", hex::encode(from));
 }
 
-/// A card whose power goes after so many more commands, the last of which is still carried out but not answered.
+/// A card that loses power after a number of commands. The last command is executed without a
+/// response.
 pub(crate) struct Socket {
     card: Card,
     power: Arc<Power>,
 }
 
-/// The card's door, and everything that went through it.
+/// Card interface that records all exchanges.
 pub(crate) type Door = Traced<Socket, Box<dyn FnMut(&Exchange) + Send>>;
 pub(crate) type Exchanges = Arc<Mutex<Vec<Exchange>>>;
 
-/// The power of the card, and perhaps of the whole device.
+/// Power of the card, and optionally of the whole device.
 pub(crate) struct Power {
-    /// Commands until it goes.
+    /// Number of commands until the power fails.
     pub(crate) commands_left: AtomicI64,
-    /// Whether the device goes with it: nothing that waits for the card will ever go on.
+    /// True if the whole device loses power: futures that wait for the card never complete.
     pub(crate) is_of_device: AtomicBool,
-    /// Told when the device has gone.
+    /// Notified when the device has lost power.
     pub(crate) gone: Notify,
 }
 
@@ -140,7 +143,7 @@ impl CardDoor for Socket {
             self.power.gone.notify_one();
             std::future::pending::<()>().await;
         }
-        Err(DoorFault::Broken("the power goes".into()))
+        Err(DoorFault::Broken("power failure".into()))
     }
 
     async fn reset(&mut self) -> Result<Atr, DoorFault> {
@@ -160,16 +163,17 @@ pub(crate) struct Bench {
     pub(crate) mishaps: Arc<Mutex<VecDeque<Mishap>>>,
     pub(crate) device: Device<Slot<Door>>,
     pub(crate) power: Arc<Power>,
-    /// The card, for another modem in the place of the device's.
+    /// The card, for use in another modem.
     pub(crate) slot: Slot<Door>,
-    /// Since the card was put in.
+    /// Exchanges since the card was inserted.
     pub(crate) exchanges: Exchanges,
     card_memory: RamMemory,
     device_memory: RamMemory,
 }
 
 impl Bench {
-    /// The bootstrap profile is installed, enabled, and registered abroad; the local one is in the SM-DP+'s stock.
+    /// Returns a testbed with the bootstrap profile enabled and registered abroad, and the
+    /// local profile in stock.
     pub(crate) async fn abroad() -> Option<Self> {
         let mut bench = Self::new().await?;
         let code = bench.order(BOOTSTRAP, None).await;
@@ -182,7 +186,7 @@ impl Bench {
         Some(bench)
     }
 
-    /// An empty card; both profiles are in stock.
+    /// Returns a testbed with an empty card and both profiles in stock.
     pub(crate) async fn new() -> Option<Self> {
         let packages = [package(BOOTSTRAP)?, package(LOCAL)?];
         let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
@@ -287,7 +291,7 @@ impl Bench {
         (device, power, slot, exchanges)
     }
 
-    /// Takes the power from card and device, and gives it back.
+    /// Restarts card and device after a power loss.
     pub(crate) fn power_cycle(&mut self) {
         (self.device, self.power, self.slot, self.exchanges) = Self::device(
             &self.clock,
@@ -310,7 +314,7 @@ impl Bench {
             .await
     }
 
-    /// The same; `choose` changes the confirmation before it is sent.
+    /// Orders a profile; `choose` changes the confirmation before it is sent.
     pub(crate) async fn order_as(
         &self,
         profile: (&str, &str),
@@ -369,18 +373,18 @@ impl Bench {
         }
     }
 
-    /// The EID of the card.
+    /// EID of the card.
     pub(crate) fn eid(&self) -> Eid {
         PKI.eids(Curve::P256)[0]
     }
 
-    /// The ids of the events that wait at the root SM-DS.
+    /// Returns the identifiers of the events at the root SM-DS.
     pub(crate) async fn waiting(&self) -> Vec<String> {
         let events = self.sm_ds[0].1.registered_events().await.unwrap();
         events.into_iter().map(|event| event.event_id).collect()
     }
 
-    /// ES12: the SM-DP+ leaves word at an SM-DS.
+    /// ES12: registers an event of the SM-DP+ at an SM-DS.
     pub(crate) async fn register_event(&self, sm_ds: &str, event_id: &str, address: &str) {
         let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate;
         let event = RegisterEventRequest {
@@ -400,7 +404,7 @@ impl Bench {
         assert!(matches!(json::answer::<serde_json::Value>(&response), Ok(Answer::Done(_))));
     }
 
-    /// Where the SM-DP+ has a profile.
+    /// Returns the state of a profile at the SM-DP+.
     pub(crate) async fn state(&self, profile: (&str, &str)) -> ProfileState {
         let orders = self.server.orders().await.unwrap();
         orders.into_iter().find(|order| order.iccid == iccid(profile)).unwrap().state
@@ -410,24 +414,27 @@ impl Bench {
         self.mishaps.lock().unwrap().extend(mishaps);
     }
 
-    /// The connection is back after a cut.
+    /// Restores the connection after a cut.
     pub(crate) fn reconnect(&self) {
-        assert!(matches!(self.mishaps.lock().unwrap().pop_front(), Some(Mishap::Gone)), "nothing was cut");
+        assert!(
+            matches!(self.mishaps.lock().unwrap().pop_front(), Some(Mishap::Gone)),
+            "the connection was not cut"
+        );
     }
 
-    /// ICCIDs on the card, and which of them is enabled.
+    /// Returns the ICCIDs on the card, and that of the enabled profile.
     pub(crate) async fn profiles(&mut self) -> (Vec<Iccid>, Option<Iccid>) {
         let list = self.device.lpa.list().await.unwrap();
         (list.iter().filter_map(|profile| profile.iccid).collect(), self.device.lpa.enabled().await.unwrap())
     }
 
-    /// The timeline, a line an event.
+    /// Returns the timeline, one line per event.
     pub(crate) fn timeline(&self) -> Vec<String> {
         self.events.all().iter().map(ToString::to_string).collect()
     }
 }
 
-/// Who the operator is, and what it calls this call.
+/// Returns a request header of the operator with this call identifier.
 fn header(call: &str) -> RequestHeader {
     let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
     RequestHeader {
@@ -436,7 +443,7 @@ fn header(call: &str) -> RequestHeader {
     }
 }
 
-/// The way from the SM-DP+ to the SM-DSs.
+/// Connections of the SM-DP+ to the SM-DSs.
 struct ToSmDs {
     sm_ds: [(&'static str, SmDs); 2],
     mishaps: Arc<Mutex<VecDeque<Mishap>>>,
@@ -447,7 +454,7 @@ impl Peers for ToSmDs {
         let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate.der().to_vec();
         let sm_ds = self.sm_ds.iter().find(|(name, _)| address.as_str() == *name);
         let (_, sm_ds) =
-            sm_ds.ok_or_else(|| Fault::new("no link", "nobody is there", "correct the address"))?;
+            sm_ds.ok_or_else(|| Fault::new("no link", "unknown address", "correct the address"))?;
         let link = sm_ds.link();
         let shown = link_from(tower::service_fn(move |mut request: Request<Bytes>| {
             request.extensions_mut().insert(PeerCertificate(certificate.clone()));
@@ -473,7 +480,7 @@ fn unreliable(link: Link, mishaps: Arc<Mutex<VecDeque<Mishap>>>) -> Link {
                 next
             };
             let lost =
-                |kind| Err::<Response<Bytes>, _>(LinkFault::new(kind, ADDRESS, "as the test wants it"));
+                |kind| Err::<Response<Bytes>, _>(LinkFault::new(kind, ADDRESS, "injected by the test"));
             match next {
                 None => world::send(&link, request).await,
                 Some(Mishap::Lost(_) | Mishap::CutBefore(_) | Mishap::Gone) => lost(LinkFaultKind::Refused),

@@ -1,5 +1,5 @@
-//! Sessions that the device ends, with every reason there is, and what that does to the order: SGP.22 sections 3.0.2,
-//! 5.6.5 and 5.7.14.
+//! Sessions cancelled by the device for each reason, and the effects on the order (SGP.22 sections
+//! 3.0.2, 5.6.5 and 5.7.14).
 
 use device::lpa::{
     Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, ServerFlaw, SessionError,
@@ -21,7 +21,7 @@ fn expecting(expected: Expected) -> DownloadOptions {
     DownloadOptions { expected, ..DownloadOptions::default() }
 }
 
-/// How a download with these options ends, after these mishaps, for this profile.
+/// Downloads this profile with these options and failures. Returns the error.
 async fn ending(
     bench: &mut Bench,
     profile: (&str, &str),
@@ -33,7 +33,8 @@ async fn ending(
     bench.device.lpa.download(&code, options).await.unwrap_err()
 }
 
-/// The session was cancelled for `reason`, the SM-DP+ knows it, and the order stands or has ended accordingly.
+/// Checks that the session was cancelled for `reason`, that the SM-DP+ was notified, and that the
+/// order is in the resulting state.
 async fn is_cancelled(
     bench: &mut Bench,
     profile: (&str, &str),
@@ -48,7 +49,7 @@ async fn is_cancelled(
 }
 
 async fn has_its_consequence(bench: &mut Bench, profile: (&str, &str), reason: CancelSessionReason) {
-    // Once a package is out, the session waits on for its result, and for nothing else.
+    // After the delivery of the package, a session only awaits the installation result.
     let sessions = bench.server.sessions().await.unwrap();
     let is_over = |session: &Session| matches!(session.awaits, Awaits::ProfileInstallationResult { .. });
     assert!(sessions.iter().all(|(_, session)| is_over(session)), "{reason}: {sessions:?}");
@@ -76,7 +77,7 @@ async fn has_its_consequence(bench: &mut Bench, profile: (&str, &str), reason: C
 }
 
 #[tokio::test]
-async fn what_the_user_says_decides_over_the_order() {
+async fn the_order_depends_on_the_decision_of_the_user() {
     for (decision, reason) in [
         (Decision::Reject, CancelSessionReason::END_USER_REJECTION),
         (Decision::Postpone, CancelSessionReason::POSTPONED),
@@ -93,7 +94,7 @@ async fn what_the_user_says_decides_over_the_order() {
 async fn another_profile_or_provider_than_expected_ends_the_order() {
     for expected in [
         Expected { iccid: Some(iccid(BOOTSTRAP)), ..Expected::default() },
-        Expected { service_provider_name: Some("Somebody else".into()), ..Expected::default() },
+        Expected { service_provider_name: Some("Another provider".into()), ..Expected::default() },
     ] {
         let Some(mut bench) = Bench::new().await else { return };
         let error = ending(&mut bench, LOCAL, expecting(expected), &[]).await;
@@ -105,7 +106,7 @@ async fn another_profile_or_provider_than_expected_ends_the_order() {
 async fn a_policy_rule_that_the_card_does_not_allow_ends_the_order() {
     const RULED: (&str, &str) = ("89494200000000000020", "262420123456780");
     let Some(mut bench) = Bench::new().await else { return };
-    // PPR3 of older versions: no line of the table has it.
+    // PPR3 of older versions is not in the card's rules authorisation table.
     let options =
         ProfileOptions { profile_policy_rules: Some(BitString::of(&[3])), ..ProfileOptions::default() };
     bench.server.add_profile(&package(RULED).unwrap(), &options).await.unwrap();
@@ -114,7 +115,7 @@ async fn a_policy_rule_that_the_card_does_not_allow_ends_the_order() {
 }
 
 #[tokio::test]
-async fn a_profile_that_may_not_be_disabled_must_be_the_only_operational_one() {
+async fn a_profile_with_ppr1_must_be_the_only_operational_one() {
     let Some(mut bench) = Bench::new().await else { return };
     let options = ProfileOptions {
         profile_policy_rules: Some(BitString::of(&[ppr::PPR1])),
@@ -143,7 +144,7 @@ async fn a_package_that_cannot_be_loaded_ends_the_order() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_of_another_transaction_is_left_for_an_undefined_reason() {
+async fn a_wrong_transaction_id_cancels_the_session_for_an_undefined_reason() {
     for function in ["authenticateClient", "getBoundProfilePackage"] {
         let Some(mut bench) = Bench::new().await else { return };
         let other = |answer: &mut Value| answer["transactionId"] = "00".into();
@@ -161,7 +162,7 @@ async fn a_server_that_speaks_of_another_transaction_is_left_for_an_undefined_re
 }
 
 #[tokio::test]
-async fn a_cancellation_that_is_cut_off_says_so_and_the_order_stays() {
+async fn an_interrupted_cancellation_is_reported() {
     for (cut, state) in [
         (Mishap::CutBefore("cancelSession"), ProfileState::Released),
         (Mishap::CutAfter("cancelSession"), ProfileState::Error),

@@ -1,4 +1,5 @@
-//! A download that is cut off at each of its messages, and is tried again: SGP.22 sections 3.1.3 and 3.5.
+//! Downloads that are interrupted at each of their messages and then repeated (SGP.22 sections
+//! 3.1.3 and 3.5).
 
 use device::lpa::{DownloadError, DownloadOptions, Handled, Installed, SessionError};
 use rsp::activation_code::ActivationCode;
@@ -7,7 +8,7 @@ use sm_dp::ProfileState;
 
 use crate::bench::{ADDRESS, Bench, LOCAL, Mishap, iccid};
 
-/// How the device comes to its profile.
+/// Way in which the device gets its profile.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     ActivationCode,
@@ -51,7 +52,7 @@ impl Way {
     }
 }
 
-/// The messages of a download, and where the SM-DP+ has the order once it has taken each.
+/// Messages of a download, and the state of the order after each.
 const MESSAGES: [(&str, ProfileState); 4] = [
     ("initiateAuthentication", ProfileState::Released),
     ("authenticateClient", ProfileState::Released),
@@ -95,7 +96,8 @@ async fn survives_every_cut(way: Way) {
     }
 }
 
-/// On the card, in the SM-DP+, and with nothing left to deliver or to download.
+/// Checks that the profile is installed once, on the card and at the SM-DP+, and that nothing is
+/// left to deliver or to download.
 async fn is_installed_once(way: Way, bench: &mut Bench, code: &ActivationCode, told: &str) {
     assert_eq!(bench.profiles().await.0, [iccid(LOCAL)], "{told}");
     assert_eq!(bench.device.lpa.process_notifications().await.unwrap(), [], "{told}");

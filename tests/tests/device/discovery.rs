@@ -1,5 +1,5 @@
-//! Profiles that nobody gave an activation code for: event retrieval from the SM-DS, SGP.22 section 3.6.2, and the
-//! default SM-DP+.
+//! Downloads without an activation code: event retrieval from the SM-DS (SGP.22 section 3.6.2), and
+//! the default SM-DP+.
 
 use device::DownloadOptions;
 use device::lpa::{DownloadError, Installed, ServerFlaw, SessionError};
@@ -11,7 +11,7 @@ use sm_dp::ProfileState;
 
 use crate::bench::{ADDRESS, BOOTSTRAP, Bench, LOCAL, Mishap, OTHER_SM_DS, ROOT_SM_DS, iccid};
 
-/// What came of each event: its id, and the profile or how the SM-DP+ refused.
+/// Returns the outcome of each event: its identifier, and the profile or the status of the refusal.
 async fn discover(bench: &mut Bench) -> Vec<(String, Result<Iccid, Option<Status>>)> {
     let discovered = bench.device.lpa.discover(None, DownloadOptions::default()).await.unwrap();
     let status = |error: DownloadError| match error {
@@ -25,7 +25,7 @@ async fn discover(bench: &mut Bench) -> Vec<(String, Result<Iccid, Option<Status
 }
 
 #[tokio::test]
-async fn nothing_waits_and_nothing_is_installed() {
+async fn without_events_nothing_is_installed() {
     let Some(mut bench) = Bench::new().await else { return };
     assert_eq!(discover(&mut bench).await, []);
 }
@@ -45,7 +45,7 @@ async fn every_event_of_the_root_sm_ds_is_downloaded() {
     assert_eq!(bench.profiles().await.0.len(), 2);
 }
 
-/// Sections 3.6.1 to 3.6.3: the operator names the SM-DS in its order, and nobody else does anything by hand.
+/// Sections 3.6.1 to 3.6.3: the order names the SM-DS, and everything else happens automatically.
 #[tokio::test]
 async fn an_order_with_an_sm_ds_address_reaches_the_device_and_leaves_no_event() {
     for mishap in [None, Some(Mishap::AnswerLost("deleteEvent")), Some(Mishap::Lost("deleteEvent"))] {
@@ -56,7 +56,7 @@ async fn an_order_with_an_sm_ds_address_reaches_the_device_and_leaves_no_event()
         assert_eq!(discover(&mut bench).await, [(id, Ok(iccid(LOCAL)))]);
         assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
         bench.server.deliver_due().await.unwrap();
-        // A message that did not arrive is sent again, some time.
+        // A lost message is repeated after some time.
         bench.clock.advance(std::time::Duration::from_secs(24 * 3600));
         assert_eq!(bench.server.deliver_due().await.unwrap(), None);
         assert_eq!(bench.waiting().await, Vec::<String>::new());
@@ -65,7 +65,7 @@ async fn an_order_with_an_sm_ds_address_reaches_the_device_and_leaves_no_event()
 }
 
 #[tokio::test]
-async fn a_cancelled_order_takes_its_event_away() {
+async fn cancelling_an_order_deletes_its_event() {
     let Some(mut bench) = Bench::new().await else { return };
     order_event(&bench).await;
     bench.cancel(LOCAL).await;
@@ -74,7 +74,8 @@ async fn a_cancelled_order_takes_its_event_away() {
     assert_eq!(discover(&mut bench).await, []);
 }
 
-/// The local profile, for this card, with an event at the root SM-DS; the event's id.
+/// Orders the local profile for this card, with an event at the root SM-DS. Returns the event's
+/// identifier.
 async fn order_event(bench: &Bench) -> String {
     let eid = bench.eid();
     let choose = |confirm: &mut ConfirmOrderRequest| {
@@ -84,18 +85,18 @@ async fn order_event(bench: &Bench) -> String {
 }
 
 #[tokio::test]
-async fn an_event_may_lead_to_another_sm_ds_first() {
+async fn an_event_can_refer_to_another_sm_ds() {
     let Some(mut bench) = Bench::new().await else { return };
     let id = bench.order(LOCAL, None).await.matching_id;
     bench.register_event(ROOT_SM_DS, &id, OTHER_SM_DS).await;
     bench.register_event(OTHER_SM_DS, &id, ADDRESS).await;
-    // The other one is asked for this event, not for all it has.
+    // The other SM-DS is queried for this event, not for all events.
     bench.register_event(OTHER_SM_DS, "ANOTHER", ADDRESS).await;
     assert_eq!(discover(&mut bench).await, [(id, Ok(iccid(LOCAL)))]);
 }
 
 #[tokio::test]
-async fn sm_dss_that_name_each_other_are_each_asked_once() {
+async fn sm_dss_that_refer_to_each_other_are_queried_once_per_event() {
     let Some(mut bench) = Bench::new().await else { return };
     bench.register_event(ROOT_SM_DS, "ROUND", OTHER_SM_DS).await;
     bench.register_event(OTHER_SM_DS, "ROUND", ROOT_SM_DS).await;
@@ -103,11 +104,14 @@ async fn sm_dss_that_name_each_other_are_each_asked_once() {
     assert_eq!(discover(&mut bench).await, []);
     let asked =
         bench.timeline().iter().filter(|line| line.contains("SM-DS -> LPA ES11.AuthenticateClient")).count();
-    assert_eq!(asked, 3, "for everything, at the other for the event, and at the root for the event");
+    assert_eq!(
+        asked, 3,
+        "for all events, at the other SM-DS for the event, and at the root SM-DS for the event"
+    );
 }
 
 #[tokio::test]
-async fn a_profile_that_cannot_be_had_does_not_keep_the_others_away() {
+async fn a_failed_event_does_not_prevent_the_other_downloads() {
     let Some(mut bench) = Bench::new().await else { return };
     bench.register_event(ROOT_SM_DS, "NOBODY-ORDERED-IT", ADDRESS).await;
     bench.clock.advance(std::time::Duration::from_secs(1));
@@ -119,7 +123,7 @@ async fn a_profile_that_cannot_be_had_does_not_keep_the_others_away() {
 }
 
 #[tokio::test]
-async fn an_answer_of_the_sm_ds_that_is_lost_is_asked_for_in_a_new_session() {
+async fn a_lost_response_of_the_sm_ds_is_retried_in_a_new_session() {
     let Some(mut bench) = Bench::new().await else { return };
     let id = bench.order(LOCAL, None).await.matching_id;
     bench.register_event(ROOT_SM_DS, &id, ADDRESS).await;
@@ -140,7 +144,7 @@ async fn an_activation_code_does_not_lead_to_an_sm_ds() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_events_may_turn_out_to_be_an_sm_dp_plus_with_a_profile() {
+async fn a_server_queried_for_events_can_be_an_sm_dp_plus_with_a_profile() {
     let Some(mut bench) = Bench::new().await else { return };
     let eid = bench.eid();
     bench
@@ -153,7 +157,7 @@ async fn what_is_asked_for_events_may_turn_out_to_be_an_sm_dp_plus_with_a_profil
 }
 
 #[tokio::test]
-async fn the_default_sm_dp_plus_is_asked_for_what_waits_for_the_eid() {
+async fn the_default_sm_dp_plus_delivers_the_profile_ordered_for_the_eid() {
     let Some(mut bench) = Bench::new().await else { return };
     let eid = bench.eid();
     let error = bench.device.lpa.download_from_default(DownloadOptions::default()).await.unwrap_err();

@@ -1,4 +1,5 @@
-//! Downloads that succeed, are refused, are cancelled, or lose the server on the way: SGP.22 sections 3.0.1 to 3.1.3.
+//! Downloads that succeed, are refused or cancelled, or lose the connection (SGP.22 sections 3.0.1
+//! to 3.1.3).
 
 use device::lpa::{DownloadError, DownloadOptions, Es9Error, Handled, SessionError};
 use rsp::sgp22::CancelSessionReason;
@@ -38,7 +39,7 @@ async fn a_download_installs_and_its_result_reaches_the_server() {
 }
 
 #[tokio::test]
-async fn a_confirmation_code_is_asked_for_checked_and_may_be_corrected() {
+async fn a_confirmation_code_is_requested_checked_and_can_be_corrected() {
     let Some(mut bench) = Bench::new().await else { return };
     let code = bench.order(LOCAL, Some("1234")).await;
     let lpa = &mut bench.device.lpa;
@@ -56,7 +57,7 @@ async fn a_confirmation_code_is_asked_for_checked_and_may_be_corrected() {
 }
 
 #[tokio::test]
-async fn a_matching_id_or_an_oid_that_nobody_has_is_refused() {
+async fn an_unknown_matching_id_or_oid_is_refused() {
     let Some(mut bench) = Bench::new().await else { return };
     let mut code = bench.order(LOCAL, None).await;
     code.smdp_oid = Some("2.999.77".parse().unwrap());
@@ -72,7 +73,7 @@ async fn a_matching_id_or_an_oid_that_nobody_has_is_refused() {
 }
 
 #[tokio::test]
-async fn requests_and_answers_may_be_lost_and_the_profile_is_installed_once() {
+async fn lost_requests_and_responses_do_not_prevent_a_single_installation() {
     for mishaps in [
         &[Mishap::Lost("initiateAuthentication"), Mishap::AnswerLost("initiateAuthentication")][..],
         &[Mishap::Lost("authenticateClient")],
@@ -94,7 +95,7 @@ async fn requests_and_answers_may_be_lost_and_the_profile_is_installed_once() {
 }
 
 #[tokio::test]
-async fn a_result_that_cannot_be_delivered_waits_on_the_card() {
+async fn an_undelivered_result_stays_on_the_card() {
     let Some(mut bench) = Bench::new().await else { return };
     let code = bench.order(LOCAL, None).await;
     bench.mishap(&[Mishap::Lost("handleNotification"); 3]);
@@ -102,7 +103,7 @@ async fn a_result_that_cannot_be_delivered_waits_on_the_card() {
     assert!(matches!(installed.notification.handled, Handled::Kept(_)));
     assert_ne!(bench.state(LOCAL).await, ProfileState::Installed);
     bench.power_cycle();
-    // Once more in vain: it stays on the card.
+    // A second delivery fails, and the notification stays on the card.
     bench.mishap(&[Mishap::Lost("handleNotification"); 3]);
     let deliveries = bench.device.lpa.process_notifications().await.unwrap();
     assert!(matches!(deliveries[..], [ref only] if matches!(only.handled, Handled::Kept(_))));
@@ -113,7 +114,7 @@ async fn a_result_that_cannot_be_delivered_waits_on_the_card() {
 }
 
 #[tokio::test]
-async fn a_server_that_stays_away_is_an_error_and_the_order_can_be_used_later() {
+async fn an_unreachable_server_is_an_error_and_the_order_stays_valid() {
     let Some(mut bench) = Bench::new().await else { return };
     let code = bench.order(LOCAL, None).await;
     bench.mishap(&[Mishap::Lost("getBoundProfilePackage"); 6]);
@@ -127,7 +128,7 @@ async fn a_server_that_stays_away_is_an_error_and_the_order_can_be_used_later() 
 }
 
 #[tokio::test]
-async fn local_profile_management_does_what_it_says() {
+async fn local_profile_management_works() {
     let Some(mut bench) = Bench::abroad().await else { return };
     let lpa = &mut bench.device.lpa;
     let bootstrap = iccid(BOOTSTRAP);

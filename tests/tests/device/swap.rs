@@ -1,4 +1,4 @@
-//! The swap, the way back, and power cuts between.
+//! Moves to another profile, fallback, and power cuts in between.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn refusing_the_local_profile(cause: EmmCause) -> Policy {
 }
 
 #[tokio::test]
-async fn a_device_is_brought_home() {
+async fn a_device_moves_to_a_local_profile() {
     let Some(mut bench) = Bench::abroad().await else { return };
     let code = bench.order(LOCAL, None).await;
     let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
@@ -35,13 +35,14 @@ async fn a_device_is_brought_home() {
     assert!(report.http.requests >= 6 && report.http.received > 10_000, "{:?}", report.http);
 }
 
-/// What AuthenticateClient says of the profile is not signed; what would be installed is what the package says.
+/// The metadata in the response to AuthenticateClient is not signed. The package determines what
+/// would be installed.
 #[tokio::test]
-async fn a_profile_that_was_offered_under_another_iccid_is_not_installed() {
+async fn a_profile_announced_with_another_iccid_is_not_installed() {
     let Some(mut bench) = Bench::abroad().await else { return };
     let code = bench.order(LOCAL, None).await;
     bench.mishap(&[Mishap::Garbled("authenticateClient", |answer| {
-        // In the middle of the ICCID, which is the first field.
+        // A digit in the middle of the ICCID, which is the first field.
         let mut metadata = answer["profileMetadata"].as_str().unwrap().to_owned();
         let other = if &metadata[12..13] == "E" { "A" } else { "E" };
         metadata.replace_range(12..13, other);
@@ -52,12 +53,12 @@ async fn a_profile_that_was_offered_under_another_iccid_is_not_installed() {
     let why = why.to_string();
     assert!(why.contains("metadata-mismatch(4)") && why.contains(&iccid(LOCAL).to_string()), "{why}");
     assert_eq!(bench.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
-    // It ends the order: what was ordered is not what was offered.
+    // The order is closed, because the package differs from its announcement.
     assert_eq!(bench.state(LOCAL).await, ProfileState::Error);
 }
 
 #[tokio::test]
-async fn a_network_that_refuses_sends_the_device_back() {
+async fn a_refusal_by_the_network_causes_a_fallback() {
     for cause in [EmmCause::PLMN_NOT_ALLOWED, EmmCause::ILLEGAL_UE, EmmCause(15), EmmCause(17)] {
         let Some(mut bench) = Bench::abroad().await else { return };
         let code = bench.order(LOCAL, None).await;
@@ -72,7 +73,7 @@ async fn a_network_that_refuses_sends_the_device_back() {
 }
 
 #[tokio::test]
-async fn no_download_changes_nothing() {
+async fn a_failed_download_changes_nothing() {
     let Some(mut bench) = Bench::abroad().await else { return };
     let code = bench.order(LOCAL, None).await;
     bench.mishap(&[Mishap::Lost("initiateAuthentication"); 3]);
@@ -84,7 +85,7 @@ async fn no_download_changes_nothing() {
 }
 
 #[tokio::test]
-async fn without_coverage_the_device_is_stranded_and_recovers_when_there_is_some() {
+async fn a_device_without_coverage_recovers_when_coverage_returns() {
     let Some(mut bench) = Bench::abroad().await else { return };
     let code = bench.order(LOCAL, None).await;
     bench.networks.set_coverage(plmn("262-42"), false);
@@ -101,23 +102,24 @@ async fn without_coverage_the_device_is_stranded_and_recovers_when_there_is_some
     assert!(notifications.unwrap().iter().all(|each| each.handled == Handled::Delivered));
 }
 
-/// The card's power goes after every single command of a move, one after the other; the device sees its card die.
+/// The card loses power after each single command of a move in turn, and the device notices it.
 #[tokio::test]
-async fn a_card_that_dies_after_any_command_comes_back_working() {
+async fn the_device_recovers_after_a_card_power_loss_at_any_command() {
     cut_after_every_command(false).await;
 }
 
-/// The same, and the device dies with its card: only what it has written down is left.
+/// As above, and the device loses power with its card, so that only its stored data is left.
 #[tokio::test]
-async fn a_device_that_dies_after_any_command_comes_back_working() {
+async fn the_device_recovers_after_a_power_loss_at_any_command() {
     let interrupted = cut_after_every_command(true).await;
     assert!(
         interrupted.is_none_or(|seen| seen.contains("a download") && seen.contains("a change of profiles"))
     );
 }
 
-/// Afterwards the device registers, one profile is enabled, none is there twice, and where the local one is missing it
-/// can be downloaded again. Gives what was found interrupted; none when there was nothing to test with.
+/// After each cut the device must register, one profile must be enabled, no profile may be
+/// installed twice, and a missing local profile must be downloadable again. Returns the interrupted
+/// procedures that were found, or `None` if the test data is missing.
 async fn cut_after_every_command(is_of_device: bool) -> Option<BTreeSet<&'static str>> {
     let mut seen = BTreeSet::new();
     for commands in 1.. {

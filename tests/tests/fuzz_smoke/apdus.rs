@@ -1,4 +1,4 @@
-//! The APDU door: lives of one card, of commands that a card may well get and of some that it should not.
+//! APDU fuzzing: long sequences of commands for one card, valid and invalid ones.
 
 use profile::element::{PinCodesChoice, ProfileElement};
 use profile::{Capabilities, FileIndex, FileKind, InstalledProfile, Package, ProfileFiles};
@@ -20,10 +20,10 @@ use crate::bench::{Bench, iccid_of, packages};
 use crate::hand::Hand;
 use crate::run::{Round, Run};
 
-/// Commands in the life of a card.
+/// Commands per card.
 const LIFE: usize = 1000;
 
-/// How often somebody looks at the card and puts it right again.
+/// Number of commands after which the card is checked and repaired.
 const CHECK: usize = 200;
 
 #[test]
@@ -37,25 +37,25 @@ fn the_card_answers_every_apdu_and_lives() {
     run.end();
 }
 
-/// A package and what is known of it.
+/// A package and its known contents.
 struct Goods {
     iccid: Iccid,
     package: Vec<u8>,
     files: Vec<Known>,
     fids: Vec<[u8; 2]>,
     aids: Vec<Vec<u8>>,
-    /// P2 and the code.
+    /// Key references (P2) and codes.
     codes: Vec<(u8, Vec<u8>)>,
 }
 
 /// A file of a package.
 struct Known {
-    /// The application it is in.
+    /// AID of its application, if it is in one.
     aid: Option<Vec<u8>>,
-    /// For SELECT by path: from the MF, or from the application as 7FFF.
+    /// Path for SELECT by path: from the MF, or from the application as 7FFF.
     path: Vec<u8>,
     kind: FileKind,
-    /// Of its contents, in octets.
+    /// Length of its contents in octets.
     length: usize,
 }
 
@@ -129,14 +129,15 @@ fn live(round: Round, goods: &[&Goods]) {
 
 struct Life<'a> {
     goods: &'a [&'a Goods],
-    /// Which of them are for this card: no two with one ICCID.
+    /// Packages on this card, each with another ICCID.
     own: Vec<&'a Goods>,
-    /// The class byte's channel of the next commands.
+    /// Logical channel in the class byte of the next commands.
     channel: u8,
 }
 
 impl<'a> Life<'a> {
-    /// The card holds some profiles again, one of them enabled, and nobody waits for a notification.
+    /// Restores the card: some profiles installed, one of them enabled, no pending
+    /// notification.
     fn put_right(&mut self, bench: &mut Bench) {
         if bench.round.hand.chance(30) {
             bench.power_cycle();
@@ -189,7 +190,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// A file is selected as one that knows the profile does it, and used as what it is.
+    /// Selects a file of the profile and uses it according to its type.
     fn visit(&mut self, bench: &mut Bench) {
         self.channel = 0;
         let goods = self.goods(&bench.round.hand);
@@ -266,7 +267,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// One command that a terminal might send.
+    /// Returns a command that a terminal might send.
     fn command(&mut self, hand: &Hand) -> Vec<u8> {
         let (class, ins, p1, p2, data) = match hand.number(32) {
             0..7 => self.select(hand),
@@ -301,7 +302,7 @@ impl<'a> Life<'a> {
                 (*hand.pick(&[0x00, 0x80]), instruction, hand.octet(), hand.octet(), some(hand, 60))
             }
             28 => (0x00, 0xC0, 0, 0, vec![]),
-            // The same channel or another one.
+            // The same or another channel.
             29 => {
                 self.channel = *hand.pick(&[0, 0, 1, 1, 2, 3, 4, 7, 19]);
                 self.select(hand)
@@ -369,7 +370,7 @@ impl<'a> Life<'a> {
         (0x00, ins, p1, reference, data)
     }
 
-    /// RETRIEVE DATA and SET DATA, in BER-TLV files.
+    /// RETRIEVE DATA or SET DATA for BER-TLV files.
     fn tlv_object(&self, hand: &Hand) -> (u8, u8, u8, u8, Vec<u8>) {
         let mode = *hand.pick(&[0x80, 0x80, 0x00, 0xC0, hand.octet()]) | *hand.pick(&[0, 0, 31, 1]);
         let tag = *hand.pick(&[0x80, 0x81, 0x5C, 0xA0, 0x9F]);
@@ -414,7 +415,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// A function of ES10, sometimes spoiled, sometimes cut into blocks that do not fit together.
+    /// Calls an ES10 function, sometimes with mutated data, sometimes in inconsistent blocks.
     fn es10(&mut self, bench: &mut Bench) {
         let hand = &bench.round.hand;
         let mut request = self.request(hand);
@@ -510,7 +511,7 @@ impl<'a> Life<'a> {
                 reason: CancelSessionReason(hand.number(6) as i64),
             }
             .to_der(),
-            // Functions of other versions, and pieces of packages that nobody announced.
+            // Functions of other versions, and unexpected parts of packages.
             22 => {
                 let tag = [0xBF, *hand.pick(&[0x22, 0x35, 0x36, 0x43, 0x4A, 0x50, 0x54, 0x55, 0x64])];
                 let contents = some(hand, 80);
@@ -523,7 +524,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// A download in which a message is spoiled, left out or followed by something else.
+    /// Runs a download with a mutated or missing message, or with other commands in between.
     fn interfered_download(&mut self, bench: &mut Bench) {
         let goods: &'a Goods = self.goods[bench.round.hand.number(self.goods.len())];
         bench.isd_r();
@@ -557,7 +558,7 @@ impl<'a> Life<'a> {
     }
 }
 
-/// P1 of a command for a transparent file: an offset or a short identifier.
+/// P1 of a command for a transparent file: an offset or a short file identifier.
 fn place(hand: &Hand) -> u8 {
     *hand.pick(&[0, 0, 0, 0x80 | hand.number(32) as u8, hand.octet()])
 }
@@ -573,7 +574,7 @@ fn some(hand: &Hand, most: usize) -> Vec<u8> {
     hand.octets(length)
 }
 
-/// A short command without an Le.
+/// Returns a short command without Le.
 fn with_length(header: [u8; 4], data: &[u8]) -> Vec<u8> {
     match u8::try_from(data.len()) {
         Ok(0) | Err(_) => header.to_vec(),
@@ -581,7 +582,7 @@ fn with_length(header: [u8; 4], data: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The lengths, short or extended, with an Le or without one.
+/// Returns a command with short or extended lengths, with or without Le.
 fn with_lengths(hand: &Hand, header: &[u8], data: &[u8]) -> Vec<u8> {
     let mut command = header.to_vec();
     let extended = hand.chance(5) || data.len() > 255;

@@ -1,4 +1,5 @@
-//! A card on the bench: what must hold of every answer, and the honest LPA that looks at the card in between.
+//! Testbed with one card: checks of every response, and a correct LPA that checks the state of the
+//! card.
 
 use std::sync::LazyLock;
 
@@ -23,7 +24,7 @@ use world::{Cells, ManualClock, Memory, RamMemory, SeededDice, World};
 use crate::run::Round;
 use crate::server::Server;
 
-/// The most that a card may have stored, in octets, beside what its profiles take.
+/// Maximum octets that a card may store in addition to its profiles.
 const MOST_STORED: usize = 4 << 20;
 
 static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"fuzz", &PkiOptions::default()).unwrap());
@@ -37,7 +38,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// A new card.
+    /// Creates a new card.
     pub(crate) fn new(round: Round) -> Self {
         let eid = PKI.eids(crypto::Curve::P256)[0];
         let credentials =
@@ -50,12 +51,12 @@ impl Bench {
         bench
     }
 
-    /// The card is pulled out and put in again.
+    /// Removes and reinserts the card.
     pub(crate) fn power_cycle(&mut self) {
         self.card = open(&self.description, &self.memory, &self.round);
     }
 
-    /// One command, whose answer is what an answer may be.
+    /// Sends a command, and checks the format of the response.
     pub(crate) fn transmit(&mut self, command: &[u8]) -> Vec<u8> {
         let card = &mut self.card;
         let answer = self.round.step(hex::encode_upper(command), || card.transmit(command));
@@ -68,19 +69,21 @@ impl Bench {
             0x61 | 0x91 => {}
             0x62 | 0x63 => {}
             0x64..=0x6E | 0x93 | 0x94 | 0x98 => {
-                assert!(data.is_empty(), "data beside a refusal: {shown}");
-                assert_ne!(status, 0x6581, "there is nothing wrong with the memory");
+                assert!(data.is_empty(), "data in a refusal: {shown}");
+                assert_ne!(status, 0x6581, "the memory has no fault");
             }
-            // TS 102 221 has no other word for GET RESPONSE when nothing waits.
+            // TS 102 221 defines no other status word for GET RESPONSE without pending
+            // data.
             0x6F if command.get(1) == Some(&0xC0) => assert_eq!(answer, [0x6F, 0x00]),
             _ => panic!("status word {status:04X}"),
         }
         let most = expected_length(command).unwrap_or_default();
-        assert!(data.len() <= most, "{} octets where {most} were asked for", data.len());
+        assert!(data.len() <= most, "{} octets in response to Le {most}", data.len());
         answer
     }
 
-    /// One command that `61XX` and `6CXX` may ask to be followed up; everything that is answered, and the last status.
+    /// Sends a command, and follows up `61XX` and `6CXX`. Returns all response data, and the
+    /// last status word.
     pub(crate) fn whole(&mut self, command: &[u8]) -> (Vec<u8>, u16) {
         let mut answer = self.transmit(command);
         if let [0x6C, le] = answer[..] {
@@ -94,10 +97,10 @@ impl Bench {
                     again.truncate(command.len() - if has_le { 2 } else { 0 });
                     again.extend([u8::from(le == 0), le]);
                 }
-                None => panic!("6CXX to lengths that do not add up"),
+                None => panic!("6CXX for invalid lengths"),
             }
             answer = self.transmit(&again);
-            assert!(!matches!(answer[..], [0x6C, _]), "6CXX told the length already");
+            assert!(!matches!(answer[..], [0x6C, _]), "repeated 6CXX");
         }
         let mut data = Vec::new();
         loop {
@@ -107,14 +110,14 @@ impl Bench {
                 [0x61, le] => {
                     answer = self.transmit(&[command[0], 0xC0, 0, 0, le]);
                     let expected = if le == 0 { 256 } else { usize::from(le) };
-                    assert_eq!(answer.len(), expected + 2, "61{le:02X} promised as much");
+                    assert_eq!(answer.len(), expected + 2, "61{le:02X} announced this length");
                 }
                 _ => return (data, u16::from_be_bytes([status[0], status[1]])),
             }
         }
     }
 
-    /// After a reset: the ISD-R is there.
+    /// Resets the card and selects the ISD-R.
     pub(crate) fn isd_r(&mut self) {
         let atr = self.card.reset();
         assert_eq!(atr.0, self.description.atr.0, "the answer to reset");
@@ -124,7 +127,7 @@ impl Bench {
         assert_eq!(status, 0x9000, "the ISD-R is selected");
     }
 
-    /// One function of ES10 on channel 1.
+    /// Calls an ES10 function on channel 1.
     pub(crate) fn es10(&mut self, request: &[u8]) -> Result<Vec<u8>, u16> {
         let mut response = Vec::new();
         let blocks: Vec<_> = request.chunks(255).collect();
@@ -152,7 +155,7 @@ impl Bench {
         }
     }
 
-    /// Octets of non-volatile memory that the card says are free.
+    /// Returns the free non-volatile memory, as reported by the card.
     pub(crate) fn free(&mut self) -> u32 {
         self.isd_r();
         let info: EuiccInfo2 = self.call(&GetEuiccInfo2Request {});
@@ -160,7 +163,7 @@ impl Bench {
         u32::from_be_bytes(free[2..].try_into().unwrap())
     }
 
-    /// The card is reset, and what must always hold of it is looked at. Its profiles.
+    /// Resets the card, and checks its invariants. Returns its profiles.
     pub(crate) fn check(&mut self) -> Vec<ProfileInfo> {
         let free = self.free();
         let profiles = self.profiles();
@@ -169,20 +172,21 @@ impl Bench {
         let cells = self.memory.load().unwrap();
         let taken = |each: &ProfileInfo| memory_of(&cells, each.isdp_aid.as_ref().unwrap());
         let taken: u32 = profiles.iter().map(taken).sum();
-        assert_eq!(free + taken, self.free_when_empty, "memory that belongs to no profile is free");
+        assert_eq!(free + taken, self.free_when_empty, "all memory that no profile uses is free");
         let stored = cells.values().map(world::Content::len).sum::<usize>();
         assert!(stored <= MOST_STORED, "{stored} octets stored");
         profiles
     }
 
-    /// A whole honest download of a package, well made or not: whether it was installed. A refusal leaves nothing.
+    /// Downloads a package, valid or not. Returns an error if it was refused, after checking
+    /// that nothing is left of it.
     pub(crate) fn download(&mut self, package: &[u8], iccid: Iccid) -> Result<(), String> {
         let free = self.free();
         let before = self.profiles();
         let server = Server::new(&PKI, &self.round.hand);
         let challenge: GetEuiccChallengeResponse = self.call(&GetEuiccChallengeRequest {});
         let answer = self.es10(&server.authenticate_server(challenge.euicc_challenge)).unwrap();
-        let request = server.prepare_download(&answer).expect("the card authenticates itself");
+        let request = server.prepare_download(&answer).expect("the card authenticates");
         let answer = self.es10(&request).unwrap();
         let pieces = server.bind(&self.round.hand, self.card.eid(), &answer, iccid, package);
         let mut result = Vec::new();
@@ -207,7 +211,7 @@ impl Bench {
         }
     }
 
-    /// The server of a download that somebody interferes with.
+    /// Returns a server for a download with interference.
     pub(crate) fn server(&self) -> Server {
         Server::new(&PKI, &self.round.hand)
     }
@@ -232,7 +236,7 @@ impl Bench {
         self.call::<DeleteProfileResponse>(&DeleteProfileRequest::Iccid(iccid)).delete_result
     }
 
-    /// The LPA delivers the notifications and removes them.
+    /// Delivers and removes all notifications, as an LPA does.
     pub(crate) fn deliver_notifications(&mut self) {
         let list = self.call(&ListNotificationRequest { profile_management_operation: None });
         let ListNotificationResponse::NotificationMetadataList(list) = list else { panic!("{list:?}") };
@@ -242,7 +246,7 @@ impl Bench {
     }
 }
 
-/// What a profile takes, as the card has written it down.
+/// Memory of a profile according to the card's records.
 fn memory_of(cells: &Cells, isd_p: &Aid) -> u32 {
     let profile: serde_json::Value = cells[&format!("profile/{isd_p}")].from_json().unwrap();
     profile["memory"].as_u64().unwrap().try_into().unwrap()
@@ -254,7 +258,7 @@ fn open(description: &CardDescription, memory: &RamMemory, round: &Round) -> Car
     Card::open(description.clone(), memory.clone(), world).unwrap()
 }
 
-/// The most octets of data that a command lets the card answer; none for what is no command.
+/// Maximum octets of response data for a command; `None` if its lengths are invalid.
 fn expected_length(command: &[u8]) -> Option<usize> {
     match case(command)? {
         (_, false) => Some(0),
@@ -269,7 +273,8 @@ fn expected_length(command: &[u8]) -> Option<usize> {
     }
 }
 
-/// ISO/IEC 7816-4 section 5.2: whether the lengths are extended, and whether there is an Le.
+/// Parses the lengths (ISO/IEC 7816-4 section 5.2). Returns whether they are extended, and whether
+/// there is an Le.
 fn case(command: &[u8]) -> Option<(bool, bool)> {
     let body = command.get(4..)?;
     match body {
@@ -292,7 +297,7 @@ fn case(command: &[u8]) -> Option<(bool, bool)> {
     }
 }
 
-/// Packages to begin with: our own, and those of TS.48 when they are there.
+/// Returns the initial packages: a generated one, and those of TS.48 if they are available.
 pub(crate) fn packages() -> Vec<Vec<u8>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48");
     let mut packages = vec![cli::demo::own_package("724-99", 1, "Smoke").unwrap()];
@@ -308,7 +313,7 @@ pub(crate) fn packages() -> Vec<Vec<u8>> {
     packages
 }
 
-/// The ICCID in the header of a package, if it has one that metadata can have.
+/// Returns the ICCID in the header of a package, if it is valid in metadata.
 pub(crate) fn iccid_of(package: &Package) -> Option<Iccid> {
     Iccid::from_profile_header(&package.header()?.iccid.0.as_slice().try_into().ok()?).ok()
 }

@@ -1,4 +1,4 @@
-//! The seeded hand that chooses, makes up and spoils.
+//! Seeded random choices and mutations.
 
 use world::{Dice, SeededDice};
 
@@ -21,7 +21,7 @@ impl Hand {
         octets
     }
 
-    /// True so many times in a hundred.
+    /// Returns true with this probability in percent.
     pub(crate) fn chance(&self, percent: usize) -> bool {
         self.number(100) < percent
     }
@@ -30,7 +30,7 @@ impl Hand {
         &among[self.number(among.len())]
     }
 
-    /// Up to four bits flipped, octets cut out, repeated, made up or cut off.
+    /// Mutates data: flips bits; removes, repeats, inserts or truncates octets.
     pub(crate) fn spoil(&self, octets: &[u8]) -> Vec<u8> {
         let mut spoiled = octets.to_vec();
         for _ in 0..=self.number(4) {

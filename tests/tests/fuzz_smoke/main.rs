@@ -1,18 +1,20 @@
-//! Mutated octets at every door. Nothing panics, nothing hangs, everything is answered and nothing is left behind.
+//! Fuzz tests of all interfaces with mutated data. The code must not panic or hang, must respond to
+//! everything, and must leave nothing behind.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `LANDFALL_SEED` | any text, printed; the same one gives the same rounds |
-//! | `LANDFALL_FUZZ_ROUNDS` | how many of the cheapest rounds; of the others fewer, in proportion to what they cost |
-//! | `LANDFALL_FUZZ_SECONDS` | how long each target runs instead |
-//! | `LANDFALL_FUZZ_ROUND` | this round only: a failing one is repeated so |
+//! | `LANDFALL_SEED` | any text, printed at start; the same seed gives the same rounds |
+//! | `LANDFALL_FUZZ_ROUNDS` | number of the cheapest rounds; other targets run fewer rounds
+//! according to their cost |
+//! | `LANDFALL_FUZZ_SECONDS` | duration of each target, instead of a number of rounds |
+//! | `LANDFALL_FUZZ_ROUND` | number of the only round to run, to repeat a failed one |
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test says no by panicking"
+    reason = "tests fail by panicking"
 )]
 
 mod apdus;
@@ -60,15 +62,15 @@ fn a_spoiled_package_is_read_or_refused() {
         rounds += 1;
         let package = round.step(hex::encode(&spoiled), || Package::decode(&spoiled));
         let findings = round.step(hex::encode(&spoiled), || check_octets(&spoiled));
-        assert!(package.is_ok() || !findings.is_empty(), "what cannot be read is a finding");
+        assert!(package.is_ok() || !findings.is_empty(), "an unreadable package has a finding");
         if let Ok(package) = package {
-            assert_eq!(package.encode(), spoiled, "what was read is written again octet for octet");
+            assert_eq!(package.encode(), spoiled, "a decoded package is encoded to the same octets");
             read += usize::from(InstalledProfile::of(&package, &Capabilities::default()).is_ok());
         }
     }
     run.end();
-    // A single round, such as a failing one that is repeated, may well be read.
-    assert!(rounds == 1 || read < rounds, "some of them must be refused");
+    // A single repeated round may be readable.
+    assert!(rounds == 1 || read < rounds, "some packages must be refused");
     assert!(InstalledProfile::of(&Package::decode(&whole).unwrap(), &Capabilities::default()).is_ok());
 }
 
@@ -122,7 +124,7 @@ fn the_sm_dp_plus_answers_every_request() {
         "cancelSession",
         "handleNotification",
     ];
-    // The same four in the ASN.1 binding.
+    // The first four requests in the ASN.1 binding.
     fn asn1_body<T: DeserializeOwned + Asn1>(json: &str) -> Bytes {
         asn1::request(Version([2, 2, 0]), &serde_json::from_str::<T>(json).unwrap()).into_body()
     }

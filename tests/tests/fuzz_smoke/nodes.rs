@@ -1,14 +1,14 @@
-//! Packages as trees of data objects, and what can go wrong with them.
+//! Packages as trees of data objects, and their mutations.
 
 use profile::{Capabilities, InstalledProfile, Package};
 use rsp::der::write_length;
 
 use crate::hand::Hand;
 
-/// A good package.
+/// A valid package.
 pub(crate) struct Goods {
     pub(crate) nodes: Vec<Node>,
-    /// Where its files are.
+    /// Paths of its files.
     pub(crate) paths: Vec<Vec<u8>>,
 }
 
@@ -21,13 +21,13 @@ impl Goods {
     }
 }
 
-/// A data object, to be changed and written again.
+/// A data object that can be mutated and encoded.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     tag: Vec<u8>,
     value: Value,
-    /// A length that is not the true one.
-    lie: Option<usize>,
+    /// Wrong length to encode.
+    wrong_length: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ enum Value {
     Nodes(Vec<Node>),
 }
 
-/// The run of data objects that `octets` are; none when they are something else.
+/// Parses `octets` as a sequence of data objects; returns `None` if they are something else.
 fn nodes(octets: &[u8]) -> Option<Vec<Node>> {
     let mut reader = rsp::der::Reader::new(octets);
     let mut nodes = Vec::new();
@@ -46,7 +46,7 @@ fn nodes(octets: &[u8]) -> Option<Vec<Node>> {
         number.write(&mut tag);
         let children = number.is_constructed().then(|| self::nodes(contents)).flatten();
         let value = children.map_or_else(|| Value::Octets(contents.to_vec()), Value::Nodes);
-        nodes.push(Node { tag, value, lie: None });
+        nodes.push(Node { tag, value, wrong_length: None });
     }
     Some(nodes)
 }
@@ -59,21 +59,21 @@ pub(crate) fn encode(nodes: &[Node]) -> Vec<u8> {
             Value::Nodes(nodes) => encode(nodes),
         };
         out.extend(&node.tag);
-        write_length(node.lie.unwrap_or(contents.len()), &mut out);
+        write_length(node.wrong_length.unwrap_or(contents.len()), &mut out);
         out.extend(contents);
     }
     out
 }
 
 fn leaf(tag: &[u8], octets: Vec<u8>) -> Node {
-    Node { tag: tag.to_vec(), value: Value::Octets(octets), lie: None }
+    Node { tag: tag.to_vec(), value: Value::Octets(octets), wrong_length: None }
 }
 
 fn parent(tag: &[u8], nodes: Vec<Node>) -> Node {
-    Node { tag: tag.to_vec(), value: Value::Nodes(nodes), lie: None }
+    Node { tag: tag.to_vec(), value: Value::Nodes(nodes), wrong_length: None }
 }
 
-/// One change, and what it was.
+/// Mutates a package once. Returns a description of the mutation.
 pub(crate) fn mutate(hand: &Hand, package: &mut Vec<Node>, others: &[Goods], paths: &[Vec<u8>]) -> String {
     let at = hand.number(package.len());
     let to = hand.number(package.len());
@@ -115,7 +115,7 @@ pub(crate) fn mutate(hand: &Hand, package: &mut Vec<Node>, others: &[Goods], pat
     }
 }
 
-/// A change somewhere inside.
+/// Mutates a node somewhere inside.
 fn mutate_inside(hand: &Hand, node: &mut Node, path: &mut Vec<usize>, paths: &[Vec<u8>]) -> &'static str {
     if let Value::Nodes(children) = &mut node.value
         && !children.is_empty()
@@ -131,7 +131,7 @@ fn mutate_inside(hand: &Hand, node: &mut Node, path: &mut Vec<usize>, paths: &[V
     }
     match hand.number(10) {
         0 => {
-            node.lie =
+            node.wrong_length =
                 Some(*hand.pick(&[0, 1, 127, 128, 255, 65535, 0xFF_FFFF, 0x7FFF_FFFF, hand.number(999)]));
             "length"
         }
@@ -142,7 +142,7 @@ fn mutate_inside(hand: &Hand, node: &mut Node, path: &mut Vec<usize>, paths: &[V
             "tag"
         }
         2 => {
-            // Deeper than anybody reads.
+            // Deeper than any decoder accepts.
             let mut deep = node.clone();
             for _ in 0..hand.number(200) {
                 deep = parent(&node.tag, vec![deep]);
@@ -230,7 +230,7 @@ fn content(hand: &Hand) -> Vec<u8> {
     if hand.chance(10) { number_or_content(hand) } else { hand.octets(hand.number(12)) }
 }
 
-/// Mostly a path that is there, or the start of one.
+/// Returns a path, which mostly exists or is the start of an existing one.
 fn known(hand: &Hand, paths: &[Vec<u8>]) -> Vec<u8> {
     let path = hand.pick(paths);
     match hand.number(10) {
@@ -240,7 +240,7 @@ fn known(hand: &Hand, paths: &[Vec<u8>]) -> Vec<u8> {
     }
 }
 
-/// Some steps of a path, right or wrong.
+/// Returns some steps of a path, valid or not.
 fn path(hand: &Hand) -> Vec<u8> {
     const FIDS: [u16; 22] = [
         0x3F00, 0x7FD0, 0x7FF0, 0x7FD1, 0x7FF1, 0x7F10, 0x7F20, 0x7FFF, 0x5F3A, 0x5FC0, 0x5F50, 0x5F3B,
@@ -295,7 +295,7 @@ fn control_parameter(hand: &Hand, paths: &[Vec<u8>]) -> Node {
     }
 }
 
-/// A PE that makes files by path, most of them well described.
+/// Returns a PE that creates files by path, most of them with valid parameters.
 fn generic_file_management(hand: &Hand, identification: u8, paths: &[Vec<u8>]) -> Node {
     let mut commands = Vec::new();
     for _ in 0..1 + hand.number(6) {
@@ -310,7 +310,7 @@ fn generic_file_management(hand: &Hand, identification: u8, paths: &[Vec<u8>]) -
     parent(&[0xA1], vec![header, parent(&[0xA1], vec![parent(&[0x30], commands)])])
 }
 
-/// The control parameters of one file in their order.
+/// Returns the control parameters of one file, in order.
 fn file(hand: &Hand, paths: &[Vec<u8>]) -> Vec<Node> {
     let (descriptor, size, is_directory) = match hand.number(6) {
         0 => (vec![0x41, 0x21], hand.octets(2), false),

@@ -1,4 +1,4 @@
-//! The installer: packages that are nearly right.
+//! The profile installer with mutated packages.
 
 use profile::{Capabilities, InstalledProfile, Installer, MAX_FILE_MEMORY, MAX_FILES, Package};
 
@@ -19,7 +19,7 @@ fn a_mutated_package_is_installed_or_refused_and_leaves_nothing() {
     run.end();
 }
 
-/// Whether the package of this round was installed.
+/// Returns true if the package of this round was installed.
 fn install(mut round: Round, packages: &[Goods]) -> bool {
     let goods = round.hand.pick(packages);
     let mut package = goods.nodes.clone();
@@ -31,7 +31,7 @@ fn install(mut round: Round, packages: &[Goods]) -> bool {
     let what = what.join(", ");
     let decoded = round.step(format!("{what}: decode {} octets", octets.len()), || Package::decode(&octets));
     let installed = decoded.as_ref().ok().and_then(|package| {
-        assert_eq!(package.encode(), octets, "what was read is written again octet for octet");
+        assert_eq!(package.encode(), octets, "a decoded package is encoded to the same octets");
         let mut installer = Installer::new(Capabilities::default());
         let applied = round.step("Installer::apply".to_owned(), || {
             package.elements.iter().try_for_each(|element| installer.apply(element))
@@ -41,7 +41,8 @@ fn install(mut round: Round, packages: &[Goods]) -> bool {
     if let Some(installed) = &installed {
         look_at(installed);
     }
-    // A card announces the ICCID before it sees the package: without a good one there is no metadata to go with it.
+    // The metadata contains the ICCID before the card sees the package, so a package without a
+    // valid one gets a substitute.
     let iccid = decoded.as_ref().ok().and_then(iccid_of);
     let iccid = iccid.unwrap_or_else(|| "89000123456789012341".parse().unwrap());
     if installed.is_some() && round.hand.chance(50) || round.hand.chance(10) {
@@ -50,7 +51,7 @@ fn install(mut round: Round, packages: &[Goods]) -> bool {
     installed.is_some()
 }
 
-/// What holds of the files of every profile.
+/// Checks the invariants of the files of a profile.
 fn look_at(installed: &InstalledProfile) {
     let files = &installed.files;
     assert!(files.all().count() <= MAX_FILES);
@@ -66,7 +67,7 @@ fn look_at(installed: &InstalledProfile) {
     }
 }
 
-/// The whole way through ES8+, and what is served afterwards.
+/// Installs the package over ES8+, and uses the profile.
 fn through_the_card(
     round: Round,
     octets: &[u8],
@@ -76,19 +77,19 @@ fn through_the_card(
     let mut bench = Bench::new(round);
     let outcome = bench.download(octets, iccid);
     if outcome.is_ok() {
-        assert!(installed.is_some(), "the card installed what the installer refuses");
+        assert!(installed.is_some(), "the card installed a package that the installer refuses");
         serve(&mut bench, iccid, installed.unwrap());
     }
     let before = bench.check();
     bench.power_cycle();
-    assert_eq!(bench.check(), before, "the card is the same after the power was away");
+    assert_eq!(bench.check(), before, "the card is unchanged after a power cycle");
     if outcome.is_ok() {
         assert_eq!(bench.delete(iccid).0, 0, "the profile can be deleted");
         assert!(bench.check().is_empty(), "nothing is left");
     }
 }
 
-/// The profile is enabled, each of its files selected and read, and disabled again.
+/// Enables the profile, selects and reads its files, and disables it again.
 fn serve(bench: &mut Bench, iccid: rsp::ids::Iccid, installed: &InstalledProfile) {
     bench.isd_r();
     let enabled = bench.enable(iccid).0;
@@ -121,7 +122,7 @@ fn serve(bench: &mut Bench, iccid: rsp::ids::Iccid, installed: &InstalledProfile
             bench.whole(&authenticate);
         }
         bench.isd_r();
-        assert_eq!(bench.disable(iccid).0, 0, "what was enabled can be disabled");
+        assert_eq!(bench.disable(iccid).0, 0, "an enabled profile can be disabled");
     }
     bench.card.reset();
 }

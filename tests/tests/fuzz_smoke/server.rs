@@ -1,4 +1,4 @@
-//! An SM-DP+ for one card, which binds whatever it is given.
+//! A minimal SM-DP+ for one card, which binds any package.
 
 use certs::{DpCredentials, Pki};
 use crypto::bsp::{Protect, SessionKeys};
@@ -59,7 +59,7 @@ impl Server {
         request.to_der()
     }
 
-    /// `None` when the card did not authenticate itself.
+    /// Returns the PrepareDownload request, or `None` if the card did not authenticate.
     pub(crate) fn prepare_download(&self, answer: &[u8]) -> Option<Vec<u8>> {
         let Ok(AuthenticateServerResponse::AuthenticateResponseOk(ok)) =
             AuthenticateServerResponse::from_der(answer)
@@ -82,7 +82,8 @@ impl Server {
         Some(request.to_der())
     }
 
-    /// The package, bound to the card's one-time key, in the pieces that an LPA sends.
+    /// Binds the package to the one-time key of the card. Returns the pieces in which an LPA
+    /// sends it.
     pub(crate) fn bind(
         &self,
         hand: &Hand,

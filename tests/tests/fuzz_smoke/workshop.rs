@@ -1,8 +1,10 @@
-//! What `landfall profile` does, with packages and descriptions that are nearly right: it reads, checks, shows, compares,
-//! describes, builds and personalises them, or says why not, and what it takes is in proportion to what it was given.
+//! The operations of `landfall profile` with mutated packages and descriptions: decode, check,
+//! show, compare, describe, build, personalise. Each succeeds or returns an error, with memory in
+//! proportion to its input.
 //!
-//! Ours and not libFuzzer's: cargo-fuzz wants a nightly compiler, and what is a data object, a PE or a line of TOML is known
-//! here and need not be found out by coverage.
+//! These tests do not use libFuzzer, because cargo-fuzz needs a nightly compiler, and because the
+//! structure of the input (data objects, PEs, lines of TOML) is known and need not be discovered by
+//! coverage.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +21,14 @@ use crate::hand::Hand;
 use crate::nodes::{Goods, encode, mutate};
 use crate::run::{Round, Run};
 
-/// The most memory that a step may have at a time: so much for each octet that it was given, and so much beside.
-const FOR_EACH_OCTET: u64 = 1 << 9;
-const BESIDE: u64 = 16 << 20;
+/// Maximum memory of a step: this number of octets per octet of input, plus a constant.
+const MEMORY_PER_OCTET: u64 = 1 << 9;
+const CONSTANT_MEMORY: u64 = 16 << 20;
 
 #[test]
-fn packages_and_descriptions_are_taken_or_refused_in_proportion() {
+fn packages_and_descriptions_are_handled_with_bounded_memory() {
     let goods = Stock::new();
-    let mut run = Run::of("packages_and_descriptions_are_taken_or_refused_in_proportion", 60, 50);
+    let mut run = Run::of("packages_and_descriptions_are_handled_with_bounded_memory", 60, 50);
     let mut counts = Counts::default();
     while let Some(round) = run.round() {
         match round.hand.chance(70) {
@@ -41,7 +43,7 @@ fn packages_and_descriptions_are_taken_or_refused_in_proportion() {
     run.end();
 }
 
-/// What rounds begin with.
+/// Initial packages and descriptions of rounds.
 struct Stock {
     goods: Vec<Goods>,
     whole: Vec<Package>,
@@ -49,11 +51,12 @@ struct Stock {
 }
 
 impl Stock {
-    /// The published packages, if they are there, our own, and those of the descriptions in the documentation.
+    /// Collects the published packages, if available, a generated one, and those of the
+    /// descriptions in the documentation.
     fn new() -> Self {
         let page = include_str!("../../../docs/profiles.md");
         let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
-        // A template of many is no profile yet.
+        // Templates for many packages are incomplete and left out.
         let mut texts: Vec<String> =
             blocks.filter(|block| block.contains("iccid =")).map(str::to_owned).collect();
         let mut octets = packages();
@@ -73,12 +76,12 @@ impl Stock {
     }
 }
 
-/// What came of it all.
+/// Statistics of the outcomes.
 #[derive(Default)]
 struct Counts {
     rounds: usize,
     outcomes: BTreeMap<&'static str, usize>,
-    /// The most memory for an octet that was given, in each kind of step that took more than is free.
+    /// Maximum memory and the input length for it, by kind of step.
     most: BTreeMap<&'static str, (u64, usize)>,
 }
 
@@ -92,7 +95,7 @@ impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} rounds: {:?}; most octets of memory (for so many given): {:?}",
+            "{} rounds: {:?}; peak memory in octets (and octets of input): {:?}",
             self.rounds, self.outcomes, self.most
         )
     }
@@ -104,7 +107,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// A step on so many octets: what it takes is held against them.
+    /// Runs a step, and checks its memory against the length of its input.
     fn step<T>(&mut self, name: &'static str, given: &[u8], step: impl FnOnce() -> T) -> T {
         let mut result = None;
         let what = format!("{name}: {} octets", given.len());
@@ -113,13 +116,13 @@ impl Bench<'_> {
         let most = self.counts.most.entry(name).or_default();
         *most = (*most).max((taken, length));
         assert!(
-            taken <= FOR_EACH_OCTET * length as u64 + BESIDE,
-            "{name} takes {taken} octets of memory for {length} octets"
+            taken <= MEMORY_PER_OCTET * length as u64 + CONSTANT_MEMORY,
+            "{name} needs {taken} octets of memory for {length} octets of input"
         );
         result.unwrap()
     }
 
-    /// A package that was changed.
+    /// Tests a mutated package.
     fn package(mut self, stock: &Stock) {
         self.counts.rounds += 1;
         let hand = &self.round.hand;
@@ -146,13 +149,13 @@ impl Bench<'_> {
             assert!(findings.iter().any(|finding| finding.rule == "unreadable"), "{findings:?}");
             return self.counts.add("unreadable");
         };
-        assert_eq!(package.encode(), octets, "what was read is written again octet for octet");
+        assert_eq!(package.encode(), octets, "a decoded package is encoded to the same octets");
         let everything =
             Capabilities { services: (0..=u8::MAX).map(Service).collect(), ..Capabilities::default() };
         let installed = self.step("install", &octets, || InstalledProfile::of(&package, &everything));
         let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
         if let Err(refused) = &installed {
-            assert!(is_wrong, "refused ({refused}), though nothing is an error: {findings:#?}");
+            assert!(is_wrong, "refused ({refused}) although there is no error: {findings:#?}");
         }
         self.counts.add(match (is_wrong, installed.is_ok()) {
             (true, false) => "wrong and refused",
@@ -163,10 +166,10 @@ impl Bench<'_> {
         let other = &stock.whole[number];
         let there = self.step("compare", &octets, || diff::diff(other, &package, &ShowOptions::default()));
         let back = self.step("compare", &octets, || diff::diff(&package, other, &ShowOptions::default()));
-        assert_eq!(there.len(), back.len(), "what differs does so from both sides");
+        assert_eq!(there.len(), back.len(), "the comparison is symmetric");
         assert!(
             diff::diff(&package, &package, &ShowOptions::default()).is_empty(),
-            "nothing differs from itself"
+            "a package does not differ from itself"
         );
         assert!(!diff::text(&there).is_empty());
         if let Ok(installed) = &installed {
@@ -188,33 +191,34 @@ impl Bench<'_> {
         drop(files);
     }
 
-    /// A package is described, and the description builds it.
+    /// Converts a package into a description, and builds it again.
     fn describe(&mut self, package: &Package, octets: &[u8]) {
         let made = self.step("decompile", octets, || decompile(package));
         let Ok(made) = made else { return self.counts.add("not described") };
         let text = self.step("write the description", octets, || made.description.to_toml());
         let again = self.step("read the description", text.as_bytes(), || Description::parse(&text));
-        let again =
-            again.unwrap_or_else(|mistakes| panic!("what was written cannot be read: {mistakes}\n{text}"));
-        assert_eq!(again.to_toml(), text, "what was written is read alike");
+        let again = again.unwrap_or_else(|mistakes| {
+            panic!("the written description cannot be parsed: {mistakes}\n{text}")
+        });
+        assert_eq!(again.to_toml(), text, "the description is parsed without loss");
         let rebuilt = self.step("rebuild", octets, || again.build());
         match rebuilt {
             Ok(rebuilt) => {
-                assert!(rebuilt.encode() == octets, "rebuilt otherwise");
+                assert!(rebuilt.encode() == octets, "the rebuilt package differs");
                 self.counts.add("described and rebuilt");
             }
-            // A description is not built into what no card takes.
+            // A description of a package that no card accepts is not built.
             Err(mistakes) => {
                 assert!(
                     InstalledProfile::of(package, &Capabilities::default()).is_err(),
-                    "not rebuilt, though it can be installed: {mistakes}"
+                    "not rebuilt although it can be installed: {mistakes}"
                 );
                 self.counts.add("described");
             }
         }
     }
 
-    /// A description that was changed.
+    /// Tests a mutated description.
     fn description(mut self, stock: &Stock) {
         self.counts.rounds += 1;
         let hand = &self.round.hand;
@@ -236,7 +240,7 @@ impl Bench<'_> {
         };
         let written = self.step("write a description", given, || description.to_toml());
         let again = Description::parse(&written).unwrap_or_else(|mistakes| panic!("{mistakes}\n{written}"));
-        assert_eq!(again.to_toml(), written, "what was written is read alike");
+        assert_eq!(again.to_toml(), written, "the description is parsed without loss");
         assert_eq!(without_elements(again), without_elements(description.clone()), "{written}");
         match self.step("build", given, || description.build()) {
             Err(mistakes) => {
@@ -246,7 +250,7 @@ impl Bench<'_> {
             }
             Ok(package) => {
                 let octets = package.encode();
-                assert_eq!(Package::decode(&octets).as_ref(), Ok(&package), "what is built can be read");
+                assert_eq!(Package::decode(&octets).as_ref(), Ok(&package), "a built package can be decoded");
                 let findings = self.step("check", &octets, || check_octets(&octets));
                 let is_wrong = findings.iter().any(|finding| finding.severity == Severity::Error);
                 self.counts.add(if is_wrong { "built, wrong" } else { "built" });
@@ -265,7 +269,7 @@ impl Bench<'_> {
     }
 }
 
-/// Elements are JSON, in which a value may have two forms.
+/// Removes the elements, which are JSON, where a value can have two forms.
 fn without_elements(description: Description) -> Description {
     Description { element: Vec::new(), ..description }
 }
@@ -283,7 +287,7 @@ fn streamed(octets: &[u8], piece: usize) -> Result<Package, rsp::der::DecodeErro
     Ok(Package { elements })
 }
 
-/// Values that a description seldom has.
+/// Unusual values in a description.
 const VALUES: [&str; 22] = [
     "\"\"",
     "\"0\"",
@@ -309,7 +313,7 @@ const VALUES: [&str; 22] = [
     "[1, 1, 255]",
 ];
 
-/// One change of the text: an octet, a line, a value.
+/// Mutates a text once: an octet, a line or a value.
 fn spoil_text(hand: &Hand, text: &str, others: &[String]) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if lines.is_empty() {
@@ -331,7 +335,7 @@ fn spoil_text(hand: &Hand, text: &str, others: &[String]) -> String {
             lines.splice(to..to, some.collect::<Vec<_>>());
         }
         5 => {
-            // Tables of which there may be many.
+            // Tables that may be repeated.
             let table = *hand.pick(&[
                 "[[identity]]\ncountries = [\"BR\"]\nimsi = \"724050000000001\"\nki = \"000102030405060708090A0B0C0D0E0F\"\nopc = \"000102030405060708090A0B0C0D0E0F\"",
                 "[[file]]\ndirectory = \"7FD0\"\nid = \"6FF0\"\ncontent = \"01\"",

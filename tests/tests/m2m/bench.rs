@@ -1,5 +1,5 @@
-//! Operator, SM-DP, SM-SR, message centre, a device with its card: all in this process, their links in memory, time that
-//! runs only while nobody works. No socket is needed.
+//! Testbed of the M2M tests: operator, SM-DP, SM-SR, SMSC, and devices with their cards, all in
+//! this process. Links are in memory, and virtual time advances only while all tasks are idle.
 
 mod air;
 mod device;
@@ -37,13 +37,13 @@ pub(crate) use fate::{Counted, Mishap, Who};
 pub(crate) use servers::Bearer;
 pub(crate) use web::Heard;
 
-/// How long everybody lets a function take.
+/// Validity period of all requests.
 pub(crate) const VALIDITY: Duration = Duration::from_secs(3 * 3600);
 
-/// How long who was stopped is away.
+/// Time for which a stopped server is down.
 const DOWN: Duration = Duration::from_secs(3);
 
-/// Everybody.
+/// All parties.
 pub(crate) struct Bench {
     world: World,
     parts: Parts,
@@ -54,19 +54,19 @@ pub(crate) struct Bench {
     sm_sr: Mutex<Runs<SmSr>>,
     pub(crate) operator: Operator,
     eum: Operator,
-    /// The one in which everybody speaks.
+    /// Namespace of all messages.
     namespace: Namespace,
-    /// What runs for the operator.
+    /// Background task of the operator.
     asks: JoinHandle<()>,
 }
 
 impl Bench {
-    /// A bench whose every throw of the dice follows from `seed`, with short messages alone.
+    /// Creates a testbed with short messages only. All random values follow from `seed`.
     pub(crate) async fn new(seed: &str) -> Self {
         Self::with(seed, Bearer::Sms, Namespace::V3).await
     }
 
-    /// The same with this bearer; everybody speaks in this namespace.
+    /// Creates a testbed with this bearer and this namespace.
     pub(crate) async fn with(seed: &str, bearer: Bearer, namespace: Namespace) -> Self {
         let (tap, fate) = (Tap::default(), Arc::new(Fate::default()));
         let parts = Parts {
@@ -105,7 +105,7 @@ impl Bench {
         bench
     }
 
-    /// Where all certificates come from.
+    /// PKI of all certificates.
     pub(crate) fn pki(&self) -> &Pki {
         &self.parts.pki
     }
@@ -144,27 +144,27 @@ impl Bench {
         self.eum.knows(peer(sm_sr_id, SM_SR));
     }
 
-    /// Until the first notification has been confirmed: the card is idle from then on.
+    /// Waits until the card's first notification has been confirmed and the card is idle.
     pub(crate) async fn settle(&self) {
         tokio::time::sleep(Duration::from_secs(600)).await;
     }
 
-    /// From now on this is to happen, once. Counting begins anew.
+    /// Sets the failure to inject, once. Resets the counters.
     pub(crate) fn expect(&self, mishap: Option<Mishap>) {
         self.parts.fate.expect(mishap);
     }
 
-    /// Whether that has not happened yet.
+    /// True if the failure has not occurred yet.
     pub(crate) fn is_still_to_come(&self) -> bool {
         self.parts.fate.is_still_to_come()
     }
 
-    /// What was counted since [`expect`](Self::expect).
+    /// Returns the counters since [`expect`](Self::expect).
     pub(crate) fn counted(&self) -> Counted {
         self.parts.fate.counted()
     }
 
-    /// Plays a story; who is stopped in it is started again a little later.
+    /// Runs a story, and restarts any party that is stopped during it.
     pub(crate) async fn play<T>(&self, story: impl Future<Output = T>) -> T {
         tokio::pin!(story);
         loop {
@@ -190,12 +190,12 @@ impl Bench {
         }
     }
 
-    /// What went over the wires so far; the list begins anew.
+    /// Returns the recorded messages, and clears the record.
     pub(crate) fn overheard(&self) -> Vec<Heard> {
         std::mem::take(&mut self.parts.tap.lock().unwrap())
     }
 
-    /// KIc of the card.
+    /// KIc of the card's ISD-R.
     pub(crate) fn kic(&self, eid: Eid) -> [u8; 16] {
         *self.parts.pki.isd_r_keys(eid).unwrap().kic.expose()
     }
@@ -218,7 +218,7 @@ impl Bench {
         self.operator.ask::<es2::DownloadProfile>(&self.sm_dp_id(), request, VALIDITY).await.unwrap()
     }
 
-    /// ES4.AuditEIS: what the card says of itself.
+    /// ES4.AuditEIS: returns the EIS after querying the card.
     pub(crate) async fn audit(&self, eid: Eid) -> rsp::sgp02::eis::Eis {
         let request = es4::AuditEisRequest { base: blank(), eid, iccid: Vec::new() };
         let answer = self.operator.ask::<es4::AuditEis>(&self.sm_sr_id(), request, VALIDITY).await.unwrap();
@@ -226,7 +226,7 @@ impl Bench {
         answer.eis.unwrap()
     }
 
-    /// How a profile stands in stock.
+    /// Returns the state of a profile in stock.
     pub(crate) async fn state_in_stock(&self, iccid: Iccid) -> sm_dp::ProfileState {
         let all = self.stock.orders().await.unwrap();
         all.iter().find(|profile| profile.iccid == iccid).unwrap().state

@@ -1,6 +1,7 @@
-//! The download and enabling of a profile with one mishap each: a message between servers lost on its way or on its way
-//! back, or doubled; SM-DP or SM-SR stopped at one of its commits while the other goes on. Whatever it is, the operator
-//! hears that the profile is enabled, once, and the card agrees.
+//! Download and enabling of a profile with one failure each: a lost request, a lost response or a
+//! duplicated message between servers, or a restart of SM-DP or SM-SR at one of its commits. In
+//! each case the operator must be informed, exactly once, that the profile is enabled, and the card
+//! must agree.
 
 use rsp::{
     ids::Iccid,
@@ -11,7 +12,7 @@ use tokio::runtime::Builder;
 use crate::bench::{Bearer, Bench, Counted, Heard, LOCAL, Mishap, REFUSING, Who};
 use euicc_sim::m2m::toolkit::Numbers;
 
-/// One run, in which the mishap takes place: what was counted until the operator was answered.
+/// Runs the story with one failure. Returns the counters up to the response to the operator.
 fn run(bearer: Bearer, mishap: Option<Mishap>) -> Counted {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -25,7 +26,7 @@ fn run(bearer: Bearer, mishap: Option<Mishap>) -> Counted {
             .play(async {
                 let response = bench.download(device.eid, iccid, true).await;
                 let counted = bench.counted();
-                assert!(!bench.is_still_to_come(), "{mishap:?} has not taken place: {counted:?}");
+                assert!(!bench.is_still_to_come(), "{mishap:?} did not occur: {counted:?}");
                 let how = response.base.function_execution_status;
                 assert_eq!(how.to_string(), "EXECUTED_SUCCESS", "{mishap:?}");
                 assert_eq!(response.iccid, Some(iccid), "{mishap:?}");
@@ -47,7 +48,7 @@ async fn is_enabled(bench: &Bench, eid: rsp::ids::Eid, iccid: Iccid) {
     assert_eq!(enabled[0].iccid, iccid);
 }
 
-/// A run for each commit of `who`, stopped before it, and another one, stopped after it.
+/// Runs the story for each commit of `who` with a restart before it, and with a restart after it.
 fn stopped_at_any_commit(who: Who, bearer: Bearer) {
     let counted = run(bearer, None);
     let commits = match who {
@@ -62,7 +63,7 @@ fn stopped_at_any_commit(who: Who, bearer: Bearer) {
 }
 
 #[test]
-fn a_profile_is_pushed_and_enabled() {
+fn a_profile_is_downloaded_and_enabled() {
     for bearer in [Bearer::Sms, Bearer::Https] {
         let counted = run(bearer, None);
         assert!(counted.messages >= 14, "{bearer:?}: {counted:?}");
@@ -71,7 +72,7 @@ fn a_profile_is_pushed_and_enabled() {
 }
 
 #[test]
-fn every_message_between_servers_may_be_lost_or_doubled() {
+fn a_download_survives_each_lost_or_duplicated_message() {
     let Counted { messages, .. } = run(Bearer::Sms, None);
     for at in 1..=messages {
         for mishap in [Mishap::LostRequest(at), Mishap::LostResponse(at), Mishap::Doubled(at)] {
@@ -81,27 +82,27 @@ fn every_message_between_servers_may_be_lost_or_doubled() {
 }
 
 #[test]
-fn the_sm_dp_may_be_stopped_at_any_commit() {
+fn a_download_over_sms_survives_sm_dp_restarts_at_each_commit() {
     stopped_at_any_commit(Who::SmDp, Bearer::Sms);
 }
 
 #[test]
-fn the_sm_dp_may_be_stopped_at_any_commit_while_its_card_is_in_a_session() {
+fn a_download_over_https_survives_sm_dp_restarts_at_each_commit() {
     stopped_at_any_commit(Who::SmDp, Bearer::Https);
 }
 
 #[test]
-fn the_sm_sr_may_be_stopped_at_any_commit() {
+fn a_download_over_sms_survives_sm_sr_restarts_at_each_commit() {
     stopped_at_any_commit(Who::SmSr, Bearer::Sms);
 }
 
 #[test]
-fn the_sm_sr_may_be_stopped_at_any_commit_while_a_card_is_in_a_session_with_it() {
+fn a_download_over_https_survives_sm_sr_restarts_at_each_commit() {
     stopped_at_any_commit(Who::SmSr, Bearer::Https);
 }
 
 #[test]
-fn a_profile_whose_network_refuses_it_is_enabled_by_nobody() {
+fn a_profile_refused_by_its_network_is_not_enabled() {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let bench = Bench::new("refused").await;
@@ -114,7 +115,7 @@ fn a_profile_whose_network_refuses_it_is_enabled_by_nobody() {
         let how = response.base.function_execution_status.to_string();
         assert!(how.starts_with("EXECUTED_WITHWARNING"), "{how}");
         is_enabled(&bench, device.eid, first).await;
-        // It is there, and another try may be made.
+        // The profile is installed, so that another attempt is possible.
         let after = bench.audit(device.eid).await;
         let it = after.profile_info.iter().find(|it| it.iccid == iccid).unwrap();
         assert_eq!(it.state, ProfileState::Disabled);

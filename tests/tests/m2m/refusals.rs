@@ -1,5 +1,5 @@
-//! What an SM-DP does not do for an operator, with the status codes of the table in `rsp::sgp02::status`, and that nothing
-//! is left of it.
+//! Refusals of the SM-DP, with the status codes of the table in `rsp::sgp02::status`, and without
+//! side effects.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn played<T>(story: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn an_order_that_cannot_be_is_refused_and_reserves_nothing() {
+fn an_invalid_order_is_refused_and_reserves_nothing() {
     played(async {
         let bench = Bench::new("refusals").await;
         let device = bench.device(501, Numbers::default()).await;
@@ -44,7 +44,7 @@ fn an_order_that_cannot_be_is_refused_and_reserves_nothing() {
                     ..order.clone()
                 },
             ),
-            // The SM-SR's own words.
+            // Status forwarded from the SM-SR.
             ("8.1.1/3.9", es2::DownloadProfileRequest { eid: other, ..order.clone() }),
         ];
         for (code, request) in cases {
@@ -56,14 +56,14 @@ fn an_order_that_cannot_be_is_refused_and_reserves_nothing() {
             let how = answer.base.function_execution_status.to_string();
             assert!(how.starts_with(&format!("FAILED {code}")), "{code}: {how}");
         }
-        // After all of that it can be had.
+        // The profile is still available after all refusals.
         let answer = bench
             .operator
             .ask::<es2::DownloadProfile>(&bench.sm_dp_id(), order.clone(), VALIDITY)
             .await
             .unwrap();
         assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
-        // And once only.
+        // A second order for it is refused.
         let answer =
             bench.operator.ask::<es2::DownloadProfile>(&bench.sm_dp_id(), order, VALIDITY).await.unwrap();
         let how = answer.base.function_execution_status.to_string();
@@ -72,13 +72,14 @@ fn an_order_that_cannot_be_is_refused_and_reserves_nothing() {
 }
 
 #[test]
-fn an_operator_acts_on_its_own_profiles_alone() {
+fn es2_functions_are_refused_for_profiles_of_another_sm_dp() {
     played(async {
         let bench = Bench::new("strangers").await;
         let device = bench.device(501, Numbers::default()).await;
         bench.settle().await;
         let first = bench.audit(device.eid).await.profile_info[0].iccid;
-        // It is this operator's, but no profile of this SM-DP's: ES4 is for that.
+        // The profile belongs to this operator, but was not downloaded by this SM-DP; ES4
+        // would work.
         let request = es2::DisableProfileRequest {
             base: blank(),
             eid: device.eid,
@@ -93,14 +94,14 @@ fn an_operator_acts_on_its_own_profiles_alone() {
 }
 
 #[test]
-fn a_download_that_nobody_answers_ends_with_its_validity_period() {
+fn a_download_without_response_expires_with_its_validity_period() {
     played(async {
         let bench = Bench::new("expired").await;
         let device = bench.device(501, Numbers::default()).await;
         let iccid = bench.put_in_stock(LOCAL, 1).await;
         bench.settle().await;
         let eid = device.eid;
-        // The device is switched off: the card is not reached any more.
+        // The device is switched off, so that the card is unreachable.
         drop(device);
         tokio::time::sleep(Duration::from_secs(60)).await;
         let request = es2::DownloadProfileRequest {

@@ -1,5 +1,6 @@
-//! Every message between operator, SM-DP, SM-SR and EUM, as it went over the wire, against the GSMA's schemas. They may be
-//! had, but not passed on: `LANDFALL_ESIM_XSD` names the folder, as for `crates/rsp/tests/sgp02/schema.rs`.
+//! Validation of every message between operator, SM-DP, SM-SR and EUM against the GSMA's schemas.
+//! These can be obtained, but not redistributed: `LANDFALL_ESIM_XSD` is their folder, as for
+//! `crates/rsp/tests/sgp02/schema.rs`.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
 
@@ -23,9 +24,11 @@ use crate::bench::{Bearer, Bench, Heard, LOCAL, REFUSING, VALIDITY};
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 
 #[test]
-fn what_the_parties_say_to_each_other_is_valid_by_the_published_schemas() {
+fn all_messages_are_valid_according_to_the_published_schemas() {
     let Some(schemas) = std::env::var_os(FOLDER) else {
-        eprintln!("skipped: {FOLDER} names no folder with the GSMA's schemas (docs/decisions/0010-soap.md)");
+        eprintln!(
+            "skipped: {FOLDER} is not set to a folder with the GSMA's schemas (docs/decisions/0010-soap.md)"
+        );
         return;
     };
     for (namespace, name) in [(Namespace::V1, "1"), (Namespace::V3, "3")] {
@@ -35,13 +38,14 @@ fn what_the_parties_say_to_each_other_is_valid_by_the_published_schemas() {
         let Verdict { valid, undeclared, without_profile } =
             validated(&Path::new(&schemas).join(name), namespace, &said);
         eprintln!(
-            "{valid} of {} messages of namespace {name} are valid, {} are in none, {without_profile} have no profile to \
-             show",
+            "{valid} of {} messages of namespace {name} are valid, {} are not declared, {without_profile} contain no \
+                         profile",
             said.len(),
             undeclared.len()
         );
         let in_none = undeclared.len();
-        // What version 4 added is in no schema that can be had; nor is ES1 in namespace 1.
+        // The available schemas lack the elements added in version 4; those of namespace 1
+        // also lack ES1.
         let no_es1 = namespace == Namespace::V1;
         let undeclared: BTreeSet<&str> = undeclared.iter().map(String::as_str).collect();
         let added: BTreeSet<&str> =
@@ -53,15 +57,16 @@ fn what_the_parties_say_to_each_other_is_valid_by_the_published_schemas() {
             "ES2-SetFallBackAttributeResponse",
         ]);
         assert_eq!(added, expected, "namespace {name}");
-        // An SM-DP that asks before it has put a profile there is shown none; namespace 1 wants one at least.
+        // An SM-DP that queries a card before its first download gets an EIS without
+        // profiles; namespace 1 requires at least one.
         assert_eq!(without_profile, usize::from(namespace == Namespace::V1));
         assert_eq!(valid + in_none + without_profile, said.len());
     }
 }
 
-/// What the schemas have no place for, without them.
+/// Checks without the schemas that no message contains elements that they do not allow.
 #[test]
-fn nothing_is_said_that_the_schemas_have_no_place_for() {
+fn messages_contain_no_elements_that_the_schemas_forbid() {
     for namespace in Namespace::ALL {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let heard = runtime.block_on(everything(namespace));
@@ -75,7 +80,7 @@ fn nothing_is_said_that_the_schemas_have_no_place_for() {
     }
 }
 
-/// What an operator does in the life of a device, and what is refused to it.
+/// Runs all functions of an operator for a device, including refused ones. Returns all messages.
 async fn everything(namespace: Namespace) -> Vec<Heard> {
     let bench = Bench::with("schemas", Bearer::Sms, namespace).await;
     let device = bench.device(501, Numbers::default()).await;
@@ -102,7 +107,7 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
     let address = SubscriptionAddress { imsi: None, msisdn: "5511900000001".parse().ok() };
     let iccid = local;
     let unknown = Iccid::with_luhn("8972499000000000009").unwrap();
-    // The network refuses it: the card comes back.
+    // The network refuses the profile, and the card rolls back.
     asked!(
         &sm_dp,
         es2::EnableProfile,
@@ -184,7 +189,7 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
     bench.overheard()
 }
 
-/// A message's element by itself, and its name.
+/// Returns the body element of a message and its name.
 fn message(heard: &Heard, namespace: Namespace) -> Option<(String, String)> {
     let Heard::Soap(text) = heard else { return None };
     let document = xml::parse(text).unwrap();
@@ -199,9 +204,9 @@ fn message(heard: &Heard, namespace: Namespace) -> Option<(String, String)> {
 
 struct Verdict {
     valid: usize,
-    /// Elements that no schema knows.
+    /// Elements that no schema declares.
     undeclared: Vec<String>,
-    /// Information sets without a profile.
+    /// Number of EISs without a profile.
     without_profile: usize,
 }
 
@@ -223,7 +228,7 @@ fn validated(schemas: &Path, namespace: Namespace, said: &[(String, String)]) ->
     for (name, (_, text)) in names.iter().zip(said) {
         fs::write(folder.path().join(name), text).unwrap();
     }
-    // Debian's libxml2-utils has it.
+    // xmllint is in Debian's package libxml2-utils.
     let output = Command::new("xmllint")
         .current_dir(folder.path())
         .args(["--nonet", "--noout", "--schema", "wrapper.xsd"])

@@ -1,4 +1,5 @@
-//! How the SM-SR and its cards reach each other: short messages, and the door for HTTPS. Both are overheard.
+//! Transport between the SM-SR and its cards, both recorded: short messages, and the HTTPS
+//! listener.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use world::{
 
 use super::web::{Heard, Tap, again};
 
-/// The SM-SR's way to the message centre.
+/// Connection of the SM-SR to the SMSC.
 pub(super) struct Writer {
     pub(super) inner: LocalWriter,
     pub(super) tap: Tap,
@@ -29,14 +30,15 @@ impl ShortMessages for Writer {
     }
 }
 
-/// Gives the engine whatever the message centre has for it, without end.
+/// Delivers all messages of the SMSC to the engine. Never returns.
 pub(super) async fn hear(writer: Arc<Writer>, engine: Engine) {
     loop {
         let delivery = writer.inner.next().await;
         if let Arrived::Message(message) | Arrived::Report(_, message) = &delivery.arrived {
             writer.tap.lock().unwrap().push(Heard::FromCard(message.user_data.clone()));
         }
-        // What is not taken is brought again, to this process or the next.
+        // A message that is not accepted is delivered again, to this process or the next
+        // one.
         if engine.take(delivery.arrived).await.is_ok() {
             writer.inner.taken(&delivery.ticket).unwrap();
         } else {
@@ -45,7 +47,7 @@ pub(super) async fn hear(writer: Arc<Writer>, engine: Engine) {
     }
 }
 
-/// The door for cards, without end.
+/// Serves the cards' HTTPS sessions. Never returns.
 pub(super) async fn open(mut listener: MemoryListener, engine: Engine, tap: Tap) {
     let door = PskDoor::new(Arc::new(Keys(engine.clone()))).unwrap();
     let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -68,7 +70,7 @@ pub(super) async fn open(mut listener: MemoryListener, engine: Engine, tap: Tap)
     while let Some(stream) = listener.accept().await {
         let (door, service) = (door.clone(), service.clone());
         connections.spawn(async move {
-            // Who broke it off tells so itself, or is gone.
+            // Errors of a connection are visible to the card or the engine.
             let _ended = door.serve(stream, service).await;
         });
     }

@@ -30,7 +30,7 @@ pub(crate) fn plmn(text: &str) -> Plmn {
     text.parse().unwrap()
 }
 
-/// A device of the bench.
+/// A running device.
 pub(crate) struct Device {
     pub(crate) eid: Eid,
     task: JoinHandle<()>,
@@ -66,7 +66,7 @@ impl Bench {
         package
     }
 
-    /// A profile in stock.
+    /// Adds a profile to the stock.
     pub(crate) async fn put_in_stock(&self, home: &str, serial: u64) -> Iccid {
         let msisdn = number(&format!("+55119{serial:08}"));
         let package = self.subscriber(home, serial, &msisdn);
@@ -77,7 +77,7 @@ impl Bench {
         iccid
     }
 
-    /// A device, its card registered, switched on.
+    /// Creates a device with a registered card, and starts it.
     pub(crate) async fn device(&self, serial: u64, numbers: Numbers) -> Device {
         let eid = cli::parties::eid_of_serial(&self.parts.pki, serial).unwrap();
         let msisdn = number(&format!("+44770091{serial:04}"));

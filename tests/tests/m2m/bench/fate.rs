@@ -1,23 +1,24 @@
-//! What goes wrong once, and the counts by which it is told when: a message between servers, or a party that is stopped at
-//! one of its commits.
+//! Injection of one failure (a lost or duplicated message between servers, or a restart of a party
+//! at one of its commits), and the counters that determine when it occurs.
 
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
 
-/// What happens to the messages between parties, and to their records.
+/// A failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mishap {
-    /// The n-th message between servers is lost on its way.
+    /// The n-th message between servers is lost.
     LostRequest(usize),
-    /// It arrives, and nobody hears of it.
+    /// The response to the n-th message is lost.
     LostResponse(usize),
-    /// It arrives twice.
+    /// The n-th message arrives twice.
     Doubled(usize),
-    /// The party is stopped at its n-th commit, before it is made, and started again on its records.
+    /// The party stops before its n-th commit, and restarts on its records.
     RestartBefore(Who, usize),
-    /// The same, after the commit, before anything is said.
+    /// The party stops after its n-th commit, before it sends anything, and restarts on its
+    /// records.
     RestartAfter(Who, usize),
 }
 
@@ -27,7 +28,7 @@ pub(crate) enum Who {
     SmSr,
 }
 
-/// What has been counted so far.
+/// Counters.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counted {
     /// Messages between servers.
@@ -38,18 +39,18 @@ pub(crate) struct Counted {
     pub(crate) sm_sr: usize,
 }
 
-/// The mishap that is to come, and the counts by which it is told when.
+/// The failure to inject, and the counters that determine when.
 #[derive(Default)]
 pub(super) struct Fate {
     mishap: Mutex<Option<Mishap>>,
     counted: Mutex<Counted>,
-    /// Who has been stopped, and is to be started again.
+    /// The party that was stopped and has to be restarted.
     stopped: Mutex<Option<Who>>,
     has_stopped: Notify,
 }
 
 impl Fate {
-    /// From now on this is to happen, once. Counting begins anew.
+    /// Sets the failure to inject, once. Resets the counters.
     pub(super) fn expect(&self, mishap: Option<Mishap>) {
         *self.mishap.lock().unwrap() = mishap;
         *self.counted.lock().unwrap() = Counted::default();
@@ -63,7 +64,7 @@ impl Fate {
         self.mishap.lock().unwrap().is_some()
     }
 
-    /// Waits until somebody has been stopped: who it is.
+    /// Waits until a party has been stopped, and returns it.
     pub(super) async fn stopped(&self) -> Who {
         loop {
             if let Some(who) = self.stopped.lock().unwrap().take() {
@@ -73,7 +74,7 @@ impl Fate {
         }
     }
 
-    /// A message between servers goes on its way: what happens to it, if anything does.
+    /// Counts a message between servers. Returns the failure if it affects this message.
     pub(super) fn of_next_message(&self) -> Option<Mishap> {
         let mut counted = self.counted.lock().unwrap();
         counted.messages += 1;
@@ -83,7 +84,7 @@ impl Fate {
         })
     }
 
-    /// A party is about to commit: what happens to it, if anything does.
+    /// Counts a commit of a party. Returns the failure if it affects this commit.
     fn of_next_commit(&self, who: Who) -> Option<Mishap> {
         let mut counted = self.counted.lock().unwrap();
         let commits = match who {
@@ -102,12 +103,12 @@ impl Fate {
     }
 }
 
-/// Records that die with their party.
+/// Records that fail after their party has been stopped.
 pub(super) struct Mortal {
     inner: Arc<MemoryRecords>,
     who: Who,
     fate: Arc<Fate>,
-    /// Whether the party on them has been stopped.
+    /// True if the party has been stopped.
     dead: Mutex<bool>,
 }
 
@@ -124,7 +125,7 @@ impl Mortal {
     }
 
     fn fault() -> Fault {
-        Fault::new("the process has ended", "the test has stopped it", "start it again")
+        Fault::new("the process has ended", "the test stopped it", "restart it")
     }
 }
 

@@ -1,5 +1,5 @@
-//! Operator, EUM, SM-DP, SM-SR and message centre, and what they are made of: SM-DP and SM-SR may be made again and again,
-//! on the same records.
+//! Operator, EUM, SM-DP, SM-SR and SMSC, and their parts. SM-DP and SM-SR can be restarted on the
+//! same records.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -32,19 +32,19 @@ use super::{
     web::{Tap, Way, Web},
 };
 
-/// When the bench begins.
+/// Start of the virtual time.
 pub(super) const START: Timestamp = Timestamp(1_800_000_000_000);
 
-/// Who is where.
+/// Addresses of the parties.
 pub(super) const SM_DP: &str = "sm-dp.example";
 pub(super) const SM_SR: &str = "sm-sr.example";
 pub(super) const OPERATOR: &str = "operator.example";
 
-/// Where cards come in over HTTPS, as they have it stored.
+/// HTTPS address for cards, as stored on them.
 pub(super) const CARDS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8463);
 pub(super) const CARD_PATH: &str = "/es5";
 
-/// To which cards write.
+/// Number to which cards send short messages.
 pub(super) fn sm_sr_number() -> PhoneNumber {
     number("+447700900001")
 }
@@ -53,16 +53,16 @@ pub(super) fn number(text: &str) -> PhoneNumber {
     text.parse().unwrap()
 }
 
-/// How the SM-SR reaches cards.
+/// Transport between the SM-SR and cards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bearer {
-    /// By short messages alone.
+    /// Short messages only.
     Sms,
-    /// By a short message that wakes the card, which comes over HTTPS then; by a few short messages where they will do.
+    /// HTTPS sessions triggered by a short message; short scripts still use short messages.
     Https,
 }
 
-/// A server with what runs for it.
+/// A server with its background tasks.
 pub(super) struct Runs<S> {
     pub(super) server: S,
     tasks: Vec<JoinHandle<()>>,
@@ -80,7 +80,7 @@ impl<S> Drop for Runs<S> {
     }
 }
 
-/// What servers are made of.
+/// Parts shared by the servers.
 pub(super) struct Parts {
     pub(super) pki: Pki,
     pub(super) web: Arc<Web>,
@@ -88,7 +88,7 @@ pub(super) struct Parts {
     pub(super) dice: SeededDice,
     pub(super) clock: TokioClock,
     pub(super) bearer: Bearer,
-    /// Whom devices can dial.
+    /// Hosts to which devices can open connections.
     pub(super) hosts: MemoryHosts,
     pub(super) tap: Tap,
     pub(super) events: MemoryEvents,
@@ -97,7 +97,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Dice of a process: another one throws others.
+    /// Returns the clock, and random values that differ for each process.
     pub(super) fn world(&self, name: &str) -> World {
         let Counted { sm_dp, sm_sr, .. } = self.fate.counted();
         let commits = sm_dp + sm_sr;
@@ -123,7 +123,8 @@ impl Parts {
         Arc::new(Mortal::new(Arc::clone(inner), who, Arc::clone(&self.fate)))
     }
 
-    /// An operator, which takes callbacks and notifications, and what runs for it.
+    /// Starts an operator, which receives callbacks and notifications. Returns it with its
+    /// background task.
     pub(super) fn operator(&self) -> (Operator, JoinHandle<()>) {
         let own = self.pki.m2m_operator("bench operator", &names()).unwrap();
         let id = own.certificate.registered_ids()[0].clone();
@@ -136,7 +137,7 @@ impl Parts {
         (server, task)
     }
 
-    /// The EUM, which nobody calls back.
+    /// Creates the EUM, which is never called back.
     pub(super) fn eum(&self) -> Operator {
         let own = self.pki.m2m_eum(&names()).unwrap();
         let way = self.way(own.certificate.der(), &Arc::default());
@@ -149,7 +150,7 @@ impl Parts {
         Operator::new(id, party, party, address, records, self.world(party), events).0
     }
 
-    /// The SM-DP+ by whose side the SM-DP is, which keeps the stock of both.
+    /// Opens the SM-DP+, whose stock the SM-DP shares.
     pub(super) fn stock(&self) -> SmDpPlus {
         let config = sm_dp::Config::new(SM_DP.parse().unwrap());
         let credentials = sm_dp::Credentials::from_pki(&self.pki).unwrap();
@@ -157,7 +158,7 @@ impl Parts {
         SmDpPlus::new(config, credentials, records, self.world("stock"), Arc::new(self.events.clone()))
     }
 
-    /// The message centre, and what runs for it.
+    /// Starts the SMSC.
     pub(super) fn smsc(&self, networks: &Arc<Networks>) -> Runs<Arc<Smsc>> {
         let account = Account {
             name: "smsr".to_owned(),
@@ -171,7 +172,7 @@ impl Parts {
         Runs { server, tasks: vec![task] }
     }
 
-    /// The SM-DP, on its records.
+    /// Starts the SM-DP on its records.
     pub(super) fn sm_dp(&self) -> Runs<SmDp> {
         let own = self.pki.m2m_server(Owner::SmDp, "bench SM-DP", &names()).unwrap();
         let world = self.world("SM-DP");
@@ -192,7 +193,7 @@ impl Parts {
         Runs { server, tasks: vec![task] }
     }
 
-    /// The SM-SR, on its records, with its account at the message centre.
+    /// Starts the SM-SR on its records, with its account at the SMSC.
     pub(super) fn sm_sr(&self, smsc: &Arc<Smsc>) -> Runs<SmSr> {
         let own = self.pki.m2m_server(Owner::SmSr, "bench SM-SR", &names()).unwrap();
         let world = self.world("SM-SR");
@@ -231,12 +232,12 @@ impl Parts {
     }
 }
 
-/// In the certificates of everybody.
+/// Host names in all certificates.
 fn names() -> [ServerName; 1] {
     ["localhost".parse().unwrap()]
 }
 
-/// Does what is due, when it is or somebody wakes it.
+/// Runs the background work of a party, at its times and whenever it is woken.
 fn drive<S: Clone + Send + 'static>(
     clock: Arc<dyn Clock>,
     woken: Arc<Notify>,
@@ -252,7 +253,7 @@ fn drive<S: Clone + Send + 'static>(
                 under_way.spawn(task);
             }
             let wait = next.map_or(Duration::from_secs(3600), |next| next.since(clock.now()));
-            // Some due thing may be of this very moment: others go on first.
+            // Work that is due at this very moment must not starve other tasks.
             let wait = wait.max(Duration::from_millis(1));
             tokio::select! {
                 () = woken.notified() => {}

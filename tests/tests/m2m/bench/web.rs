@@ -1,5 +1,5 @@
-//! The wires between operator, EUM, SM-DP and SM-SR, in memory: everything that goes over them can be overheard, and lost or
-//! doubled.
+//! In-memory network between operator, EUM, SM-DP and SM-SR. All messages can be recorded, lost or
+//! duplicated.
 
 use std::{
     collections::BTreeMap,
@@ -13,25 +13,25 @@ use world::{Fault, Link, LinkFault, LinkFaultKind, PeerCertificate, link_from};
 
 use super::fate::{Fate, Mishap};
 
-/// What went over a wire.
+/// A recorded message.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
-    /// A SOAP message, or the answer to one: from whom is in it.
+    /// A SOAP message, or the response to one; it contains its sender.
     Soap(String),
-    /// A short message to the card: user data.
+    /// User data of a short message to the card.
     ToCard(Vec<u8>),
-    /// One from the card.
+    /// User data of a short message from the card.
     FromCard(Vec<u8>),
-    /// What the card asks over HTTPS.
+    /// HTTPS request of the card.
     Request(Request<Bytes>),
-    /// What it is answered.
+    /// HTTPS response to the card.
     Response { status: u16, headers: Vec<(String, String)>, body: Bytes },
 }
 
-/// Everything that went over a wire, in order.
+/// Recorded messages, in order.
 pub(super) type Tap = Arc<Mutex<Vec<Heard>>>;
 
-/// Whom everybody reaches, by authority, with the certificate that each shows as a client.
+/// The parties by authority.
 pub(super) struct Web {
     links: Mutex<BTreeMap<String, Link>>,
     fate: Arc<Fate>,
@@ -52,7 +52,7 @@ impl Web {
     }
 }
 
-/// The way of one party into the web.
+/// Connection of one party to the network, with its client certificate.
 pub(super) struct Way {
     pub(super) web: Arc<Web>,
     pub(super) certificate: Vec<u8>,
@@ -77,8 +77,8 @@ impl rsp_server::soap::Peers for Way {
 impl Web {
     async fn carry(&self, to: &str, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         let link = self.links.lock().unwrap().get(to).cloned();
-        let link = link.ok_or_else(|| LinkFault::new(LinkFaultKind::Refused, to, "nobody is there"))?;
-        let lost = || LinkFault::new(LinkFaultKind::Reset, to, "the test has cut the line");
+        let link = link.ok_or_else(|| LinkFault::new(LinkFaultKind::Refused, to, "connection refused"))?;
+        let lost = || LinkFault::new(LinkFaultKind::Reset, to, "the test cut the connection");
         match self.fate.of_next_message() {
             Some(Mishap::LostRequest(_)) => return Err(lost()),
             Some(Mishap::LostResponse(_)) => {
@@ -95,7 +95,8 @@ impl Web {
         if !response.body().is_empty() {
             self.tap.lock().unwrap().push(Heard::Soap(String::from_utf8_lossy(response.body()).into_owned()));
         }
-        // A party whose records are gone says so; in truth it would not say anything.
+        // A stopped party responds with an error because its records fail; a real one would
+        // not respond at all.
         match response.status() {
             StatusCode::INTERNAL_SERVER_ERROR => Err(lost()),
             _ => Ok(response),

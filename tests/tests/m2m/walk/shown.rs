@@ -1,10 +1,10 @@
-//! Messages as the page shows them.
+//! Formatting of messages for the document.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use rsp::ota::script::{Answer, Command, Script, ScriptResponse};
 
-/// The longest hexadecimal number that is shown whole, in digits.
+/// Maximum number of hexadecimal digits shown of a number.
 const LONGEST: usize = 96;
 
 /// The element in the body of a SOAP message.
@@ -12,13 +12,13 @@ pub(super) fn element(text: &str) -> &str {
     text.split("<rps:").nth(1).unwrap().split([' ', '>', '/']).next().unwrap()
 }
 
-/// What stands in hexadecimal digits between the tags of this name, if anything does.
+/// Returns the hexadecimal octets in the element with this tag, if there are any.
 pub(super) fn octets_in(text: &str, tag: &str) -> Option<Vec<u8>> {
     let digits = text.split(&format!("<rps:{tag}>")).nth(1)?.split('<').next()?;
     hex::decode(digits).ok()
 }
 
-/// A SOAP message with a line for each element, and for SendData what is in it.
+/// Formats a SOAP message with one line per element, followed by the decoded data of SendData.
 pub(super) fn soap(text: &str, ids: &mut BTreeMap<String, usize>) -> String {
     let mut lines = String::new();
     let mut depth = 0_usize;
@@ -40,7 +40,7 @@ pub(super) fn soap(text: &str, ids: &mut BTreeMap<String, usize>) -> String {
     lines
 }
 
-/// Random identifiers of 32 digits, in the order in which they appear.
+/// Replaces random identifiers of 32 digits by numbers in the order of their occurrence.
 fn numbered(line: &str, ids: &mut BTreeMap<String, usize>) -> String {
     let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
     let mut out = String::new();
@@ -50,7 +50,7 @@ fn numbered(line: &str, ids: &mut BTreeMap<String, usize>) -> String {
             run.push(c);
             continue;
         }
-        // An EID has as many, and no letters.
+        // An EID has 32 digits, too, but no letters.
         if run.len() == 32 && run.contains(|c: char| c.is_ascii_lowercase()) {
             let next = ids.len() + 1;
             let _ = write!(out, "{:032x}", *ids.entry(run.clone()).or_insert(next));
@@ -65,7 +65,7 @@ fn numbered(line: &str, ids: &mut BTreeMap<String, usize>) -> String {
     out
 }
 
-/// Long numbers are cut.
+/// Shortens long numbers.
 fn cut(line: &str) -> String {
     let mut out = String::new();
     for piece in line.split_inclusive(['>', '<', '"', ' ']) {
@@ -92,7 +92,7 @@ fn number(octets: &[u8]) -> String {
     }
 }
 
-/// What a script commands, a line each.
+/// Formats the commands of a script, one line each.
 pub(super) fn commands(octets: &[u8]) -> String {
     if octets.is_empty() {
         return String::new();
@@ -113,7 +113,7 @@ pub(super) fn commands(octets: &[u8]) -> String {
     text
 }
 
-/// What a card answered, a line each.
+/// Formats the responses of a card, one line each.
 pub(super) fn answers(octets: &[u8]) -> String {
     if octets.is_empty() {
         return String::new();
@@ -135,7 +135,7 @@ pub(super) fn answers(octets: &[u8]) -> String {
     text
 }
 
-/// A secured packet in one short message, deciphered: TS 31.115.
+/// A decrypted secured packet in one short message (TS 31.115).
 pub(super) struct Packet<'a> {
     octets: &'a [u8],
     is_command: bool,
@@ -143,14 +143,14 @@ pub(super) struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// User data header, lengths and what stands before the ciphered part.
+    /// Length of the user data header and the lengths before the SPI or TAR.
     const HEAD: usize = 6;
 
     pub(super) fn open(octets: &'a [u8], kic: &[u8; 16]) -> Self {
         let is_command = match octets {
             [0x02, 0x70, 0x00, ..] => true,
             [0x02, 0x71, 0x00, ..] => false,
-            _ => panic!("no packet in one message: {}", hex::encode_upper(octets)),
+            _ => panic!("not a packet in one message: {}", hex::encode_upper(octets)),
         };
         let ciphered = &octets[Self::HEAD + if is_command { 7 } else { 3 }..];
         let clear = crypto::scp80::decrypt(kic, ciphered).unwrap();
@@ -161,12 +161,13 @@ impl<'a> Packet<'a> {
         self.is_command
     }
 
-    /// A response has that of its command.
+    /// Counter of the packet; a response has that of its command.
     pub(super) fn counter(&self) -> String {
         hex::encode_upper(&self.clear[..5])
     }
 
-    /// The cryptographic checksum comes after counter, padding counter and, in a response, the status.
+    /// Position of the cryptographic checksum, after the counter, the padding counter and, in a
+    /// response, the status.
     const fn checksum_at(&self) -> usize {
         if self.is_command { 6 } else { 7 }
     }
@@ -176,7 +177,7 @@ impl<'a> Packet<'a> {
         &self.clear[self.checksum_at() + 8..self.clear.len() - padding]
     }
 
-    /// Its parts, a line each, and what is inside.
+    /// Formats the fields of the packet, one line each, and its contents.
     pub(super) fn shown(&self) -> String {
         let (octets, clear, at) = (self.octets, &self.clear, self.checksum_at());
         let parts: &[(&str, &[u8])] = match self.is_command {
