@@ -11,6 +11,7 @@ pub mod command;
 pub mod demo;
 pub mod eum;
 pub mod faults;
+mod hidden_value;
 pub mod listener;
 pub mod live;
 pub mod load;
@@ -24,6 +25,5 @@ pub mod preset;
 pub mod report;
 pub mod settings;
 pub mod trace;
-mod unshown;
 
 pub use scenario::subscription;

@@ -5,8 +5,8 @@
 //! have without sockets. The server's request handling also runs in that thread: it is the same
 //! party, behind a socket. The reasons are in docs/decisions/0017.
 
-mod door;
-mod strangers;
+mod external;
+mod server_socket;
 mod wire;
 
 use std::path::Path;
@@ -23,8 +23,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use world::{Clock, Fault};
 
 use crate::command::run::not_a_scenario;
-use door::Door;
-use strangers::Strangers;
+use external::Strangers;
+use server_socket::Door;
 use wire::Wire;
 
 /// Factory of server sockets.

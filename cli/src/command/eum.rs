@@ -12,11 +12,11 @@ use world::{Fault, PhoneNumber};
 
 use crate::{
     eum::{self, Registrar},
+    hidden_value::Unshown,
     m2m::factory::{self, FirstProfile},
     output::{Lines, remark, say, say_json},
     parties::{self, sm_sr_peers::TransportKey},
     settings::Settings,
-    unshown::Unshown,
 };
 
 /// EUM of an M2M card

@@ -1,11 +1,11 @@
 //! `landfall fleet`: device records of an owner, queries about them, campaigns, and the platform.
 
-mod asked;
 mod campaign;
 mod costs;
 mod devices;
 mod files;
 mod platform;
+mod query;
 mod tables;
 mod what_if;
 
@@ -20,7 +20,7 @@ use crate::{
     settings::Settings,
 };
 
-use asked::{Asked, Which};
+use query::{Asked, Which};
 
 /// Fleet of an owner: device records, localization queries, campaigns, platform
 #[derive(Debug, Subcommand)]
@@ -116,7 +116,7 @@ impl Command {
             Self::Export(export) => export.run(settings, json).await,
             Self::List { which, asked } => {
                 let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
+                let fleet = query::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
                 let rows = tables::list(&counted, &which.selection(&fleet, &asked.book, asked.now)?);
                 asked.remark_offers(rows.iter().any(tables::Listed::is_stuck));
@@ -124,7 +124,7 @@ impl Command {
             }
             Self::Show { eid, asked } => {
                 let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
+                let fleet = query::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
                 let Some(device) = fleet.device(eid) else {
                     return Err(Fault::new(
@@ -139,14 +139,14 @@ impl Command {
             }
             Self::Residents { asked, days, threshold } => {
                 let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
+                let fleet = query::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
                 let residence = answers::Residence { window_days: days, threshold_days: threshold };
                 answer(json, &answers::residents(&counted, residence), |rows| tables::of_residents(rows))
             }
             Self::Breaches { which, asked, within } => {
                 let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
+                let fleet = query::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
                 let selection = which.selection(&fleet, &asked.book, asked.now)?;
                 let rows = answers::breaches(&counted, &selection, within);
@@ -154,7 +154,7 @@ impl Command {
             }
             Self::Markets { asked, within } => {
                 let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
+                let fleet = query::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
                 let rows = answers::markets(&counted, within);
                 asked.remark_offers(rows.iter().any(|market| market.stuck > 0));

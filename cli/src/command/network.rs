@@ -9,14 +9,14 @@ use rsp::ids::{Imsi, Plmn};
 use serde::Deserialize;
 use world::{Fault, Link, World};
 
-use super::centre::CentreArguments;
+use super::smsc::CentreArguments;
 use crate::{
     faults::{Faults, Seams, Trouble},
+    hidden_value::toml_error,
     output::remark,
     parties::{self, Running},
     settings::Settings,
     subscription::Subscription,
-    unshown::toml_error,
 };
 
 /// Mobile networks and their SMSC, for `landfall device --network` on this host or another

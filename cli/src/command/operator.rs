@@ -1,5 +1,7 @@
 //! `landfall operator`: calls of an operator on ES2+, and with `m2m` on ES2 and ES4.
 
+mod m2m;
+
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -75,7 +77,7 @@ enum Function {
         address: String,
     },
     /// M2M devices (SGP.02)
-    M2m(super::operator_m2m::Command),
+    M2m(m2m::Command),
 }
 
 #[derive(Debug, Args)]

@@ -13,11 +13,11 @@ use world::{Fault, PhoneNumber, Tx};
 
 use crate::{
     faults::{Faults, Seams, Trouble},
+    hidden_value::Unshown,
     m2m::{eis as m2m_eis, sm_sr as m2m},
     output::{Lines, Table, remark, say, say_json},
     parties::{self, sm_sr_peers},
     settings::Settings,
-    unshown::Unshown,
 };
 
 /// SM-SR of M2M devices: server and records

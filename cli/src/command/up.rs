@@ -8,7 +8,7 @@ use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use sm_dp::{ProfileState, admin::preset::NewProfile, records::Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
-use super::centre::CentreArguments;
+use super::smsc::CentreArguments;
 use crate::{
     demo,
     faults::{Faults, Kept, Seams, Trouble},

@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 use world::{Event, Fault};
 
 use super::{
+    demonstration::{Actor, LOCAL, REFUSING, Stage, VALIDITY, VISITED, done, nobody, plmn, telephone},
+    observer::OverTheAir,
     operator::{Heard, blank},
-    stage::{Actor, LOCAL, REFUSING, Stage, VALIDITY, VISITED, done, nobody, plmn, telephone},
-    watching::OverTheAir,
 };
 
 /// Polling interval while a card acts on its own.

@@ -13,8 +13,8 @@ use sm_sr::{
 use world::Fault;
 
 use crate::{
+    hidden_value::toml_error,
     m2m::{factory, operator::SOAP_PATH},
-    unshown::toml_error,
 };
 
 /// A configured peer: `ROLE:WHO[@HOST:PORT]` or a table `[[peer]]`.

@@ -3,7 +3,7 @@
 
 use crate::{
     common::{Running, succeed},
-    stage::{Stage, states},
+    testbed::{Stage, states},
 };
 
 /// Downloads, enables, disables and deletes a profile. Returns the timelines of SM-SR and device.

@@ -16,7 +16,7 @@ use rsp::{
 use rsp_server::soap::eum;
 use world::Clock as _;
 
-use crate::stage::Stage;
+use crate::testbed::Stage;
 
 /// Returns the EIS of a new card with its own number, for this SM-SR.
 pub(crate) fn of(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Eis {

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use crate::{
     common::{self, Running, landfall, succeed},
-    stage::{Stage, free},
+    testbed::{Stage, free},
 };
 
 #[test]

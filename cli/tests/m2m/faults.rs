@@ -2,7 +2,7 @@
 
 use crate::{
     common::{fail, succeed},
-    stage::Stage,
+    testbed::Stage,
 };
 
 #[test]

@@ -9,8 +9,8 @@ use tokio::runtime::Runtime;
 
 use crate::{
     eis,
-    stage::{LOCAL, Profile, Seat, Stage, here},
-    stranger::{Pending, Stranger, between, ending},
+    independent_peer::{Pending, Stranger, between, ending},
+    testbed::{LOCAL, Profile, Seat, Stage, here},
 };
 
 #[test]
@@ -33,7 +33,7 @@ fn play(stage: &Stage, tables: &[&str]) {
         .map(|(role, name)| format!("{role}:{}", talk.strangers[name].peer()));
     let peers: Vec<&str> = peers.iter().flat_map(|peer| ["--peer", peer]).collect();
     let strange = talk.strangers["other-SM-SR"].peer();
-    let gone = format!("{GONE}@{}", crate::stage::free());
+    let gone = format!("{GONE}@{}", crate::testbed::free());
     let _networks = stage.networks(&[]);
     let _sm_sr = stage.sm_sr(0, &peers);
     let _second = stage.sm_sr(1, &peers);

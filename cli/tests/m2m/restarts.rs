@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     common::{Running, succeed},
-    stage::{Stage, states},
+    testbed::{Stage, states},
 };
 
 /// Time to wait for a line before checking whether the order has ended.

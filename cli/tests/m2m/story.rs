@@ -2,7 +2,7 @@
 
 use crate::{
     common::{fail, succeed},
-    stage::{LOCAL, Stage, free, states},
+    testbed::{LOCAL, Stage, free, states},
 };
 
 #[test]

@@ -10,7 +10,7 @@ use rsp::ids::Aid;
 use rsp::sgp22::ProfileIdentifier;
 use rsp::sgp22::es10c::{EnableProfileRequest, RefreshFlag};
 
-use crate::bench::{BOOTSTRAP, Bench, Door, LOCAL, iccid, plmn};
+use crate::testbed::{BOOTSTRAP, Bench, Door, LOCAL, iccid, plmn};
 
 struct Port(AtModem<Slot<Door>>);
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sm_dp::records::{Awaits, Session};
 use sm_dp::{ProfileOptions, ProfileState};
 
-use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, package};
+use crate::testbed::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, package};
 
 fn deciding(decision: Decision) -> DownloadOptions {
     DownloadOptions { consent: Consent::Ask(Box::new(move |_| decision)), ..DownloadOptions::default() }
@@ -57,7 +57,7 @@ async fn has_its_consequence(bench: &mut Bench, profile: (&str, &str), reason: C
     let orders = bench.server.orders().await.unwrap();
     let order = orders.into_iter().find(|order| order.iccid == iccid(profile)).unwrap().order.unwrap();
     let code = rsp::activation_code::ActivationCode {
-        smdp_address: crate::bench::ADDRESS.parse().unwrap(),
+        smdp_address: crate::testbed::ADDRESS.parse().unwrap(),
         matching_id: order.matching_id.unwrap(),
         smdp_oid: None,
         confirmation_code_required: false,

@@ -9,7 +9,7 @@ use rsp::sgp22::es2plus::ConfirmOrderRequest;
 use rsp::status::Status;
 use sm_dp::ProfileState;
 
-use crate::bench::{ADDRESS, BOOTSTRAP, Bench, LOCAL, Mishap, OTHER_SM_DS, ROOT_SM_DS, iccid};
+use crate::testbed::{ADDRESS, BOOTSTRAP, Bench, LOCAL, Mishap, OTHER_SM_DS, ROOT_SM_DS, iccid};
 
 /// Returns the outcome of each event: its identifier, and the profile or the status of the refusal.
 async fn discover(bench: &mut Bench) -> Vec<(String, Result<Iccid, Option<Status>>)> {

@@ -6,7 +6,7 @@ use rsp::sgp22::CancelSessionReason;
 use rsp::status::Status;
 use sm_dp::ProfileState;
 
-use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid};
+use crate::testbed::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid};
 
 fn with_code(code: &str) -> DownloadOptions {
     DownloadOptions { confirmation_code: Some(code.into()), ..DownloadOptions::default() }

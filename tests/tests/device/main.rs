@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod at;
-mod bench;
 mod cancel;
-mod cuts;
 mod discovery;
 mod download;
-mod swap;
+mod interruptions;
+mod moves;
+mod testbed;
 mod trace;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use trace::{Event, Exchange, Form, Recorder, read_line};
 
-use crate::bench::{Bench, LOCAL};
+use crate::testbed::{Bench, LOCAL};
 
 /// Lets a device abroad download and enable the local profile, and register with it.
 async fn exchanges() -> Option<Vec<Exchange>> {

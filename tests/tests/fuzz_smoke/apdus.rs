@@ -16,9 +16,9 @@ use rsp::sgp22::es10c::{
 };
 use rsp::sgp22::{CancelSessionReason, ProfileClass, ProfileIdentifier};
 
-use crate::bench::{Bench, iccid_of, packages};
-use crate::hand::Hand;
+use crate::random::Hand;
 use crate::run::{Round, Run};
+use crate::testbed::{Bench, iccid_of, packages};
 
 /// Commands per card.
 const LIFE: usize = 1000;

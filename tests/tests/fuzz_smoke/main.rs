@@ -18,14 +18,14 @@
 )]
 
 mod apdus;
-mod bench;
-mod hand;
 mod nodes;
 mod ota;
 mod packages;
+mod profile_tools;
+mod random;
 mod run;
 mod server;
-mod workshop;
+mod testbed;
 
 use std::sync::Arc;
 

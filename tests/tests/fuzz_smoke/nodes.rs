@@ -3,7 +3,7 @@
 use profile::{Capabilities, InstalledProfile, Package};
 use rsp::der::write_length;
 
-use crate::hand::Hand;
+use crate::random::Hand;
 
 /// A valid package.
 pub(crate) struct Goods {

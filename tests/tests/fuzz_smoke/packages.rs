@@ -2,9 +2,9 @@
 
 use profile::{Capabilities, InstalledProfile, Installer, MAX_FILE_MEMORY, MAX_FILES, Package};
 
-use crate::bench::{Bench, iccid_of, packages};
 use crate::nodes::{Goods, encode, mutate};
 use crate::run::{Round, Run};
+use crate::testbed::{Bench, iccid_of, packages};
 
 #[test]
 fn a_mutated_package_is_installed_or_refused_and_leaves_nothing() {

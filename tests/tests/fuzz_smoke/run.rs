@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use world::SeededDice;
 
-use crate::hand::Hand;
+use crate::random::Hand;
 
 /// Time after which a step counts as hanging.
 const HANG: Duration = Duration::from_secs(120);

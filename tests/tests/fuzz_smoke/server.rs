@@ -19,7 +19,7 @@ use rsp::sgp22::{
 };
 use world::Dice;
 
-use crate::hand::Hand;
+use crate::random::Hand;
 
 const ADDRESS: &str = "smdpp.example.com";
 

@@ -9,8 +9,8 @@
     reason = "tests fail by panicking"
 )]
 
-mod bench;
-mod mishaps;
+mod failures;
 mod refusals;
 mod schema;
+mod testbed;
 mod walk;

@@ -8,7 +8,7 @@ use euicc_sim::m2m::toolkit::Numbers;
 use rsp::{ids::Iccid, sgp02::es2};
 use tokio::runtime::Builder;
 
-use crate::bench::{Bench, LOCAL, VALIDITY};
+use crate::testbed::{Bench, LOCAL, VALIDITY};
 
 fn played<T>(story: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(story)

@@ -19,7 +19,7 @@ use rsp::{
 };
 use tokio::runtime::Builder;
 
-use crate::bench::{Bearer, Bench, Heard, LOCAL, REFUSING, VALIDITY};
+use crate::testbed::{Bearer, Bench, Heard, LOCAL, REFUSING, VALIDITY};
 
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 

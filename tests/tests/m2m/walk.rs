@@ -1,6 +1,6 @@
 //! `docs/m2m.md`: the messages of one download, recorded in a run with a fixed seed.
 
-mod shown;
+mod format;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
@@ -11,8 +11,8 @@ use rsp::{
 };
 use tokio::runtime::Builder;
 
-use crate::bench::{Bearer, Bench, Heard, LOCAL};
-use shown::{Packet, answers, commands, element, octets_in, soap};
+use crate::testbed::{Bearer, Bench, Heard, LOCAL};
+use format::{Packet, answers, commands, element, octets_in, soap};
 
 #[test]
 fn the_walk_through_contains_the_recorded_messages() {

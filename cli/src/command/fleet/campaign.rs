@@ -7,9 +7,8 @@ use fleet::{Campaign, CampaignId, Plan, Planned, Platform, Shown, Spec};
 use world::Fault;
 
 use super::{
-    answer,
-    asked::{Asked, refused},
-    platform,
+    answer, platform,
+    query::{Asked, refused},
 };
 use crate::{
     command::sm_dp::read_text,

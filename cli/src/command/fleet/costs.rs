@@ -13,7 +13,7 @@ use world::Fault;
 
 use super::{
     answer,
-    asked::{self, Asked, Which, refused},
+    query::{self, Asked, Which, refused},
     tables,
 };
 use crate::{command::sm_dp::read_text, settings::Settings};
@@ -95,7 +95,7 @@ impl Effort {
             Some(devices) => effort(devices, &costs, &bearer, one, pace)?,
             None => {
                 let asked = self.asked.read()?;
-                let fleet = asked::load(settings).await?;
+                let fleet = query::load(settings).await?;
                 let counted = Counted::new(&fleet, asked.question());
                 let selection = self.which.selection(&fleet, &asked.book, asked.now)?;
                 let moving = who_must_move(&counted, &selection, self.means.within);
@@ -142,7 +142,7 @@ impl Recovery {
         let costs = self.means.costs()?;
         let (bearer, one) = (self.means.bearer()?, self.means.one(&costs)?);
         let asked = self.asked.read()?;
-        let fleet = asked::load(settings).await?;
+        let fleet = query::load(settings).await?;
         let counted = Counted::new(&fleet, asked.question());
         let chances = match (self.came_back, self.lost) {
             (Some(came_back_ppm), Some(lost_ppm)) if came_back_ppm + lost_ppm > 1_000_000 => {

@@ -9,9 +9,8 @@ use rsp::ids::Eid;
 use world::Fault;
 
 use super::{
-    answer,
-    asked::{self, Asked, Which},
-    platform,
+    answer, platform,
+    query::{self, Asked, Which},
 };
 use crate::settings::Settings;
 
@@ -31,7 +30,7 @@ impl Decide {
     /// A file or the records cannot be read.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let asked = self.asked.read()?;
-        let fleet = asked::load(settings).await?;
+        let fleet = query::load(settings).await?;
         let counted = Counted::new(&fleet, asked.question());
         let decided = decisions(&counted, &self.which.selection(&fleet, &asked.book, asked.now)?);
         asked.remark_offers(decided.iter().any(|one| matches!(one.decision, Decision::Stuck { .. })));

@@ -6,7 +6,7 @@ use clap::Args;
 use fleet::files::{Imported, Rows, export, read_devices, read_stays};
 use world::{Clock, Fault};
 
-use super::asked::{self, Which, open};
+use super::query::{self, Which, open};
 use crate::{
     command::sm_dp::read,
     output::{remark, say, say_json},
@@ -41,7 +41,7 @@ impl Import {
     /// # Errors
     /// A file cannot be read, a row is invalid, or the records cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let asked = asked::Asked { at: None, rules: None, strategy: None, owner: self.owner }.read()?;
+        let asked = query::Asked { at: None, rules: None, strategy: None, owner: self.owner }.read()?;
         let mut rows = Rows::default();
         read_devices(&mut rows, &name(&self.devices), &read(&self.devices)?, &asked.book)?;
         if let Some(stays) = &self.stays {
@@ -98,7 +98,7 @@ impl Export {
     /// # Errors
     /// The records cannot be read, or a file cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let fleet = asked::load(settings).await?;
+        let fleet = query::load(settings).await?;
         let now = net::OsClock.now();
         let selection = self.which.selection(&fleet, &crate::command::localize::book(None)?, now)?;
         let devices: Vec<_> = fleet.devices().iter().filter(|device| selection.has(device, now)).collect();

@@ -12,7 +12,7 @@ use sha2::Sha256;
 use tokio::sync::Notify;
 use world::{Clock, Collection, Fault, ManualClock, NullEvents, World, transact};
 
-use super::asked::{self, Asked, Read};
+use super::query::{self, Asked, Read};
 use crate::{
     command::sm_dp::stop_signal,
     output::{Lines, remark},
@@ -100,7 +100,7 @@ impl Serve {
             "none" => None,
             _ => Some(parties::listen_at(&mut api).await?),
         };
-        let records = asked::open(settings)?;
+        let records = query::open(settings)?;
         let secret = secret(&records, &world).await?;
         let woken = Arc::new(Notify::new());
         let wakes = Arc::clone(&woken);
@@ -139,7 +139,7 @@ impl Serve {
 /// # Errors
 /// There are no records, or they cannot be opened.
 pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault> {
-    let records = asked::existing(settings)?;
+    let records = query::existing(settings)?;
     let world = World::new(ManualClock::at(read.now), net::OsDice::new()?);
     let offers = read.owner.offers.iter();
     let suppliers = offers.map(|offer| (offer.operator.plmn, Supplier::Operator)).collect();
@@ -163,7 +163,7 @@ fn name_of(address: &SmdpAddress) -> Result<ServerName, Fault> {
 /// There is no fleet, the device is unknown, or the records cannot be read.
 pub(super) async fn token(settings: &Settings, eid: Eid) -> Result<String, Fault> {
     let (world, _) = parties::os_world()?;
-    let records = asked::existing(settings)?;
+    let records = query::existing(settings)?;
     if fleet::load(&records).await?.device(eid).is_none() {
         return Err(Fault::new(
             format!("there is no token for {eid}"),

@@ -13,7 +13,7 @@ use world::Fault;
 
 use super::{
     answer,
-    asked::{self, Asked, Which, refused},
+    query::{self, Asked, Which, refused},
     tables,
 };
 use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
@@ -66,7 +66,7 @@ impl WhatIf {
         let other = RuleBook::parse(&rules).map_err(|error| refused(error, &"the other rules"))?;
         let asked = self.asked.read()?;
         let other = asked.placed(other)?;
-        let fleet = asked::load(settings).await?;
+        let fleet = query::load(settings).await?;
         let before = Counted::new(&fleet, asked.question());
         let after = Counted::new(&fleet, asked.question_under(&other));
         for (network, _) in &self.other.carrier_ends {

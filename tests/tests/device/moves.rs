@@ -9,7 +9,7 @@ use device::{Ending, Recovery, Service};
 use network::{EmmCause, Policy, RefusalRule};
 use sm_dp::ProfileState;
 
-use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, plmn};
+use crate::testbed::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, plmn};
 
 fn refusing_the_local_profile(cause: EmmCause) -> Policy {
     let rule = RefusalRule { imsi_prefix: "26242".into(), cause };

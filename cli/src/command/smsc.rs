@@ -12,7 +12,7 @@ use rsp::ids::Imsi;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use world::{Fault, PhoneNumber, World};
 
-use crate::{faults::Trouble, parties, settings::Settings, unshown::Unshown};
+use crate::{faults::Trouble, hidden_value::Unshown, parties, settings::Settings};
 
 /// SMSC options: subscriber numbers and SMPP accounts.
 #[derive(Debug, Args)]

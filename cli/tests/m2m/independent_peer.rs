@@ -20,7 +20,7 @@ use rsp::ids::Oid;
 use tokio::{sync::Notify, time::timeout};
 use world::{LinkFault, link_from};
 
-use crate::stage::Seat;
+use crate::testbed::Seat;
 
 /// Maximum time to wait. The slowest action is a card that tries another network and returns.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, PeerCertificate, link_from};
 
-use super::fate::{Fate, Mishap};
+use super::failure::{Fate, Mishap};
 
 /// A recorded message.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use rsp::activation_code::ActivationCode;
 use rsp::status::Status;
 use sm_dp::ProfileState;
 
-use crate::bench::{ADDRESS, Bench, LOCAL, Mishap, iccid};
+use crate::testbed::{ADDRESS, Bench, LOCAL, Mishap, iccid};
 
 /// Way in which the device gets its profile.
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::Receiver;
 use world::{Clock, Fault, MemoryRecords, NullEvents};
 
 use self::refusal::refused;
-use super::operator::Wanted;
+use super::Wanted;
 use crate::{
     m2m::{
         eis,
@@ -244,7 +244,7 @@ impl Calls {
                 }
                 let (own, at) = (self.operator.id(), self.operator.address());
                 remark(&format!("operator {own} at {at}; Ctrl-C stops it"));
-                super::sm_dp::stop_signal().await;
+                crate::command::sm_dp::stop_signal().await;
                 Ok(())
             }
             Function::SmsrChange { of, to } => {

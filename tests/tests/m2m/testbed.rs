@@ -1,11 +1,11 @@
 //! Testbed of the M2M tests: operator, SM-DP, SM-SR, SMSC, and devices with their cards, all in
 //! this process. Links are in memory, and virtual time advances only while all tasks are idle.
 
-mod air;
+mod card_transport;
 mod device;
-mod fate;
+mod failure;
 mod servers;
-mod web;
+mod wires;
 
 use std::{
     sync::{Arc, Mutex},
@@ -28,14 +28,14 @@ use sm_sr::{
 use tokio::task::JoinHandle;
 use world::{MemoryEvents, MemoryHosts, MemoryRecords, SeededDice, TokioClock, World};
 
-use fate::Fate;
+use failure::Fate;
 use servers::{OPERATOR, Parts, Runs, SM_DP, SM_SR, START};
-use web::{Tap, Web};
+use wires::{Tap, Web};
 
 pub(crate) use device::{LOCAL, REFUSING};
-pub(crate) use fate::{Counted, Mishap, Who};
+pub(crate) use failure::{Counted, Mishap, Who};
 pub(crate) use servers::Bearer;
-pub(crate) use web::Heard;
+pub(crate) use wires::Heard;
 
 /// Validity period of all requests.
 pub(crate) const VALIDITY: Duration = Duration::from_secs(3 * 3600);

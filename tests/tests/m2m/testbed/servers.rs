@@ -27,9 +27,9 @@ use world::{
 };
 
 use super::{
-    air::{Writer, hear, open},
-    fate::{Counted, Fate, Mortal, Who},
-    web::{Tap, Way, Web},
+    card_transport::{Writer, hear, open},
+    failure::{Counted, Fate, Mortal, Who},
+    wires::{Tap, Way, Web},
 };
 
 /// Start of the virtual time.

@@ -16,10 +16,10 @@ use profile::personalise::{Dice, Series, personalise};
 use profile::show::{self, ShowOptions};
 use profile::{Capabilities, Decoder, Description, InstalledProfile, Package, diff};
 
-use crate::bench::packages;
-use crate::hand::Hand;
 use crate::nodes::{Goods, encode, mutate};
+use crate::random::Hand;
 use crate::run::{Round, Run};
+use crate::testbed::packages;
 
 /// Maximum memory of a step: this number of octets per octet of input, plus a constant.
 const MEMORY_PER_OCTET: u64 = 1 << 9;

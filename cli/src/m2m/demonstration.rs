@@ -32,9 +32,9 @@ use super::{
     factory::{self, FirstProfile},
     messages::Messages,
     names::Names,
+    observer::{Seen, Watching},
     operator::{Heard, Operator, SOAP_PATH, blank, peer},
     sm_dp, sm_sr,
-    watching::{Seen, Watching},
 };
 use crate::{
     demo::own_package,

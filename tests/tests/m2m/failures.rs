@@ -9,7 +9,7 @@ use rsp::{
 };
 use tokio::runtime::Builder;
 
-use crate::bench::{Bearer, Bench, Counted, Heard, LOCAL, Mishap, REFUSING, Who};
+use crate::testbed::{Bearer, Bench, Counted, Heard, LOCAL, Mishap, REFUSING, Who};
 use euicc_sim::m2m::toolkit::Numbers;
 
 /// Runs the story with one failure. Returns the counters up to the response to the operator.

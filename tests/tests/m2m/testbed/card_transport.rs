@@ -15,7 +15,7 @@ use world::{
     Submission, SubmitFault, link_from,
 };
 
-use super::web::{Heard, Tap, again};
+use super::wires::{Heard, Tap, again};
 
 /// Connection of the SM-SR to the SMSC.
 pub(super) struct Writer {
