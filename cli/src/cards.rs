@@ -17,7 +17,7 @@ use serde_json::Value;
 use world::{BoxCardDoor, Fault, RamMemory, World};
 
 use crate::{
-    faults::{Kept, Trouble},
+    faults::{ActiveFaults, CardMemory},
     parties,
     settings::Settings,
 };
@@ -36,10 +36,10 @@ pub struct CardEntry {
     /// Interface of the card.
     pub door: Door,
     /// Address: `host:port` of a TCP listener or of a PC/SC slot, or the path of a link to a
-    /// serial port. If absent, [`places`] assigns one.
+    /// serial port. If absent, [`addresses`] assigns one.
     pub address: Option<String>,
     /// Storage of the card's memory.
-    pub memory: MemoryPlace,
+    pub memory: MemoryStorage,
     /// Quirks of its modem.
     pub at_quirks: Vec<at::Quirk>,
     /// Networks visible to its modem, strongest first.
@@ -76,7 +76,7 @@ impl std::fmt::Display for Door {
 /// Storage of a card's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum MemoryPlace {
+pub enum MemoryStorage {
     /// A file in the data folder.
     #[default]
     File,
@@ -149,7 +149,7 @@ pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
 
 /// Address of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum CardAddress {
     /// TCP listener at this `host:port`.
     Tcp(String),
     /// PC/SC slot at this `host:port`.
@@ -171,7 +171,7 @@ pub struct FirstAddresses<'a> {
 ///
 /// # Errors
 /// An address is not `host:port`, two cards have the same address, or the ports are exhausted.
-pub fn places(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<Place>, Fault> {
+pub fn addresses(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<CardAddress>, Fault> {
     // Port 0 stands for any free port, so that it may occur repeatedly.
     let is_any = |address: &str| address.ends_with(":0");
     let mut taken: HashSet<String> = HashSet::new();
@@ -188,17 +188,17 @@ pub fn places(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<Pl
     let [mut tcp, mut vpcd] = [first.tcp, first.vpcd]
         .map(|first| (0..=u16::MAX).map(move |number| nth_port(first, number)).filter(free));
     let none = || Fault::new("cannot create the cards", "there are no more ports", "serve fewer cards");
-    let mut places = Vec::with_capacity(entries.len());
+    let mut addresses = Vec::with_capacity(entries.len());
     for CardEntry { door, address, .. } in entries {
-        places.push(match (door, address.clone()) {
-            (Door::At, address) => Place::At(address.map(PathBuf::from)),
-            (Door::Tcp, Some(address)) => Place::Tcp(address),
-            (Door::Vpcd, Some(address)) => Place::Vpcd(address),
-            (Door::Tcp, None) => Place::Tcp(tcp.next().ok_or_else(none)??),
-            (Door::Vpcd, None) => Place::Vpcd(vpcd.next().ok_or_else(none)??),
+        addresses.push(match (door, address.clone()) {
+            (Door::At, address) => CardAddress::At(address.map(PathBuf::from)),
+            (Door::Tcp, Some(address)) => CardAddress::Tcp(address),
+            (Door::Vpcd, Some(address)) => CardAddress::Vpcd(address),
+            (Door::Tcp, None) => CardAddress::Tcp(tcp.next().ok_or_else(none)??),
+            (Door::Vpcd, None) => CardAddress::Vpcd(vpcd.next().ok_or_else(none)??),
         });
     }
-    Ok(places)
+    Ok(addresses)
 }
 
 /// Returns the address with its port number increased by `number`.
@@ -230,16 +230,16 @@ impl CardEntry {
         pki: &Pki,
         world: &World,
         shared: &Arc<Shared>,
-        trouble: &Trouble,
+        active_faults: &ActiveFaults,
     ) -> Result<BoxCardDoor, Fault> {
         let description = self.described(parties::described(settings, pki, eid)?)?;
         let (world, shared) = (world.clone(), Arc::clone(shared));
         let make = move |memory| Card::open_among(description.clone(), memory, world.clone(), &shared);
         let kept = match self.memory {
-            MemoryPlace::File => Kept::File(parties::card_path(&settings.data_dir, eid)),
-            MemoryPlace::Ram => Kept::Ram(RamMemory::default()),
+            MemoryStorage::File => CardMemory::File(parties::card_path(&settings.data_dir, eid)),
+            MemoryStorage::Ram => CardMemory::Ram(RamMemory::default()),
         };
-        trouble.card(kept, make)
+        active_faults.card(kept, make)
     }
 
     /// Applies the settings of this card to a default description.
@@ -262,18 +262,18 @@ fn changed(description: CardDescription, changes: &toml::Table) -> Result<CardDe
     };
     let mut whole = serde_json::to_value(&description).map_err(|e| fault(e.to_string()))?;
     let changes = serde_json::to_value(changes).map_err(|e| fault(e.to_string()))?;
-    lay_over(&mut whole, changes, "").map_err(fault)?;
+    merge(&mut whole, changes, "").map_err(fault)?;
     serde_json::from_value(whole).map_err(|e| fault(e.to_string()))
 }
 
 /// Replaces values: tables key by key, everything else as a whole.
-fn lay_over(whole: &mut Value, changes: Value, path: &str) -> Result<(), String> {
+fn merge(whole: &mut Value, changes: Value, path: &str) -> Result<(), String> {
     match (whole, changes) {
         (Value::Object(whole), Value::Object(changes)) => {
             for (key, change) in changes {
                 let path = format!("{path}{key}");
                 let at = whole.get_mut(&key).ok_or_else(|| format!("there is no {path}"))?;
-                lay_over(at, change, &format!("{path}."))?;
+                merge(at, change, &format!("{path}."))?;
             }
         }
         (whole, change) => *whole = change,
@@ -316,24 +316,26 @@ mod tests {
              [[card]]\n[[card]]\n[[card]]\ndoor = 'at'\n[[card]]\ndoor = 'at'\naddress = 'modem'\n",
         )
         .unwrap();
-        let vpcd = |port: u16| Place::Vpcd(format!("localhost:{port}"));
-        let any = Place::Tcp("[::1]:0".into());
+        let vpcd = |port: u16| CardAddress::Vpcd(format!("localhost:{port}"));
+        let any = CardAddress::Tcp("[::1]:0".into());
         assert_eq!(
-            places(&list, FIRST).unwrap(),
+            addresses(&list, FIRST).unwrap(),
             [
                 vpcd(35963),
                 vpcd(35964),
                 vpcd(35965),
                 any.clone(),
                 any,
-                Place::At(None),
-                Place::At(Some("modem".into()))
+                CardAddress::At(None),
+                CardAddress::At(Some("modem".into()))
             ]
         );
         let twice = vec![list[1].clone(); 2];
-        assert!(places(&twice, FIRST).unwrap_err().why.contains("two of them"));
+        assert!(addresses(&twice, FIRST).unwrap_err().why.contains("two of them"));
         let last = FirstAddresses { vpcd: "localhost:65535", ..FIRST };
-        assert!(places(&[list[0].clone(), list[2].clone()], last).unwrap_err().why.contains("no more ports"));
+        assert!(
+            addresses(&[list[0].clone(), list[2].clone()], last).unwrap_err().why.contains("no more ports")
+        );
     }
 
     #[test]
@@ -341,7 +343,7 @@ mod tests {
         for address in ["35964", "localhost", "localhost:", "localhost:x", "localhost:65536"] {
             for door in [Door::Tcp, Door::Vpcd] {
                 let entry = CardEntry { door, address: Some(address.into()), ..CardEntry::default() };
-                assert!(places(&[entry], FIRST).unwrap_err().next.contains("HOST:PORT"), "{address}");
+                assert!(addresses(&[entry], FIRST).unwrap_err().next.contains("HOST:PORT"), "{address}");
             }
         }
     }
@@ -353,7 +355,7 @@ mod tests {
              [card.description]\nmemory_size = 4096\ncapabilities.firmware_version = '9.8.7'\n[[card]]\n",
         )
         .unwrap();
-        assert_eq!((list[0].door, list[0].memory), (Door::At, MemoryPlace::Ram));
+        assert_eq!((list[0].door, list[0].memory), (Door::At, MemoryStorage::Ram));
         assert_eq!(list[0].at_quirks, [at::Quirk::UnquotedHex]);
         assert_eq!(list[1], CardEntry::default());
         let pki = pki();

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use world::{Events, Fault, Link, LinkFault, MemoryRecords, World};
 
 use crate::{
-    faults::Trouble,
+    faults::ActiveFaults,
     output::remark,
     parties::{self, Running},
     peers::{self, Delivery, Operators},
@@ -28,7 +28,7 @@ const VERSION: Version = Version([2, 5, 0]);
 
 /// Facts about a server that the settings do not contain.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct ServerFacts {
     /// Root certificates (DER) of the server's TLS certificate that are not in the PKI.
     pub roots: Vec<Vec<u8>>,
     /// Profile type that can be ordered on ES2+ without limit.
@@ -43,7 +43,12 @@ pub struct Known {
 ///
 /// # Errors
 /// The PKI cannot be used, or no server responds at the address.
-pub async fn server(settings: &Settings, pki: Pki, world: World, known: Known) -> Result<Server, Fault> {
+pub async fn server(
+    settings: &Settings,
+    pki: Pki,
+    world: World,
+    known: ServerFacts,
+) -> Result<Server, Fault> {
     let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
     // Spelled as by the user: a server that listens on a port other than 443 may not include
     // the port in its address.
@@ -130,7 +135,7 @@ async fn inbox(server: &str, pki: &Pki, world: &World) -> Option<Arc<dyn sgp23::
         );
         return None;
     }
-    match Listening::start(pki, world).await {
+    match ReportServer::start(pki, world).await {
         Ok(listening) => Some(Arc::new(listening)),
         Err(fault) => {
             remark(&format!("cases in which the server calls the operator are not run: {fault}"));
@@ -152,10 +157,10 @@ fn get(path: &'static str) -> http::Request<bytes::Bytes> {
 }
 
 /// ES2+ server of the operator, which records the download progress reports.
-struct Listening {
+struct ReportServer {
     address: String,
     calls: Arc<Mutex<Vec<http::Request<bytes::Bytes>>>>,
-    came: Arc<Notify>,
+    arrived: Arc<Notify>,
     /// The server stops when this is dropped.
     _running: Running,
 }
@@ -164,26 +169,26 @@ struct Listening {
 /// a first failure.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-impl Listening {
+impl ReportServer {
     async fn start(pki: &Pki, world: &World) -> Result<Self, Fault> {
         let mut address = "127.0.0.1:0".to_owned();
         let listener = parties::listen_at(&mut address).await?;
         let names = crate::pki::names_of(&address, &[])?;
         let tls = parties::operator_server_tls(pki, &names, Arc::clone(&world.clock))?;
         let calls: Arc<Mutex<Vec<_>>> = Arc::default();
-        let came = Arc::new(Notify::new());
-        let (kept, told) = (Arc::clone(&calls), Arc::clone(&came));
+        let arrived = Arc::new(Notify::new());
+        let (kept, notify) = (Arc::clone(&calls), Arc::clone(&arrived));
         let take = world::link_from(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
             kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-            told.notify_waiters();
+            notify.notify_waiters();
             let mut taken = http::Response::new(bytes::Bytes::new());
             *taken.status_mut() = http::StatusCode::NO_CONTENT;
             std::future::ready(Ok::<_, LinkFault>(taken))
         }));
-        Ok(Self { address, calls, came, _running: Running::serve(listener, Some(tls), take)? })
+        Ok(Self { address, calls, arrived, _running: Running::serve(listener, Some(tls), take)? })
     }
 
-    fn so_far(&self, text: &str) -> Vec<http::Request<bytes::Bytes>> {
+    fn received(&self, text: &str) -> Vec<http::Request<bytes::Bytes>> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let is_about =
             |call: &&http::Request<bytes::Bytes>| String::from_utf8_lossy(call.body()).contains(text);
@@ -191,7 +196,7 @@ impl Listening {
     }
 }
 
-impl sgp23::Inbox for Listening {
+impl sgp23::Inbox for ReportServer {
     fn address(&self) -> String {
         self.address.clone()
     }
@@ -206,23 +211,23 @@ impl sgp23::Inbox for Listening {
                 loop {
                     // Registered before the check, so that no call between the
                     // two is missed.
-                    let came = self.came.notified();
-                    if self.so_far(text).len() >= count {
+                    let arrived = self.arrived.notified();
+                    if self.received(text).len() >= count {
                         return;
                     }
-                    came.await;
+                    arrived.await;
                 }
             };
             // After a timeout, the calls received so far are returned, even if they are
             // too few.
             let _ = tokio::time::timeout(CALL_TIMEOUT, enough).await;
-            self.so_far(text)
+            self.received(text)
         })
     }
 }
 
 /// SM-DP+ and SM-DS of this program, on free ports and with records in memory.
-pub struct Own {
+pub struct OwnServer {
     /// Settings with their addresses.
     pub settings: Settings,
     /// PKI with the certificates of all parties.
@@ -231,7 +236,7 @@ pub struct Own {
     _delivery: Delivery,
 }
 
-impl Own {
+impl OwnServer {
     /// Starts both servers on free ports of the loopback.
     ///
     /// # Errors
@@ -276,7 +281,8 @@ impl Own {
         );
         let clock = Arc::clone(&world.clock);
         let (sm_dp, delivery) =
-            peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock, &Trouble::none()).await?;
+            peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock, &ActiveFaults::none())
+                .await?;
         let sm_ds_tls = parties::sm_ds_tls(&settings, &pki, Arc::clone(&clock))?;
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&world.clock))?;
         let running = [
@@ -288,8 +294,8 @@ impl Own {
     }
 
     /// Facts about the server for the tester.
-    pub fn known(&self) -> Known {
-        Known { smds_address: Some(self.settings.sm_ds.clone()), ..Known::default() }
+    pub fn known(&self) -> ServerFacts {
+        ServerFacts { smds_address: Some(self.settings.sm_ds.clone()), ..ServerFacts::default() }
     }
 
     /// Stops the servers.

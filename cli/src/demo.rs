@@ -75,7 +75,7 @@ pub struct Story {
 }
 
 /// All parties of the demonstration.
-pub struct Stage {
+pub struct Demonstration {
     world: World,
     clock: ShiftedClock,
     events: Arc<dyn Events>,
@@ -93,14 +93,14 @@ pub struct Stage {
 }
 
 /// A device and its record at the owner.
-struct Actor {
+struct DemoDevice {
     name: String,
     eid: Eid,
     device: Device<Slot<Card>>,
     record: localize::Device,
 }
 
-impl Stage {
+impl Demonstration {
     /// Starts the parties on free ports of the loopback. Their data is stored below `folder`.
     ///
     /// # Errors
@@ -178,7 +178,7 @@ impl Stage {
         self.book.place_network(subscription.home, brazil);
         self.networks.put(Network::new(subscription.home, "Local Brasil", "BR"));
         self.networks.put_home(self.home(folder, subscription.home)?);
-        let first = self.act(folder, 1, &local, &subscription).await?;
+        let first = self.play_story(folder, 1, &local, &subscription).await?;
 
         let refusing = own_package(REFUSING, 4, "Norte Brasil")?;
         let subscription = Subscription::of(&refusing)?;
@@ -187,7 +187,7 @@ impl Stage {
                 .with_policy(Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED)),
         );
         self.networks.put_home(self.home(folder, subscription.home)?);
-        let second = self.act(folder, 2, &refusing, &subscription).await?;
+        let second = self.play_story(folder, 2, &refusing, &subscription).await?;
         Ok(vec![
             first.story(|ending| matches!(ending, Ending::Moved(_))),
             second.story(|ending| matches!(ending, Ending::CameBack { .. })),
@@ -195,45 +195,45 @@ impl Stage {
     }
 
     /// Plays the story of one device: production, shipment abroad, stay, and move.
-    async fn act(
+    async fn play_story(
         &mut self,
         folder: &Path,
         number: u8,
         local: &[u8],
         subscription: &Subscription,
-    ) -> Result<Act, Fault> {
-        self.say(format!("device {number} leaves the factory"));
+    ) -> Result<StoryOutcome, Fault> {
+        self.print(format!("device {number} leaves the factory"));
         let bootstrap = own_package(BOOTSTRAP, number.into(), "Bootstrap UK")?;
         let bootstrap_subscription = Subscription::of(&bootstrap)?;
         self.provision(&bootstrap_subscription)?;
         self.provision(subscription)?;
-        let mut actor = self.device(folder, number)?;
+        let mut device = self.device(folder, number)?;
 
         // In the factory the first profile is downloaded like any other.
-        actor.device.set_visible(vec![bootstrap_subscription.home]);
-        let code = self.order(&bootstrap, &actor, bootstrap_subscription.iccid).await?;
-        let report = actor.device.move_to(&code, DownloadOptions::default(), None).await;
+        device.device.set_visible(vec![bootstrap_subscription.home]);
+        let code = self.order(&bootstrap, &device, bootstrap_subscription.iccid).await?;
+        let report = device.device.move_to(&code, DownloadOptions::default(), None).await;
         registered(&report, "the bootstrap profile")?;
 
         // The device is abroad.
         let place = self.place(plmn(VISITED)?)?;
         let home = self.place(bootstrap_subscription.home)?;
-        actor.device.set_visible(vec![place.plmn, subscription.home]);
-        self.say(format!("device {number} is shipped to {}", self.book.name(place.country)));
-        let abroad = actor.device.register().await.map_err(|not| {
+        device.device.set_visible(vec![place.plmn, subscription.home]);
+        self.print(format!("device {number} is shipped to {}", self.book.name(place.country)));
+        let abroad = device.device.register().await.map_err(|not| {
             Fault::caused_by(
                 not,
                 "the device could not register abroad",
                 "report this: the set-up of the demonstration is wrong",
             )
         })?;
-        actor.record.held.push(HeldProfile {
+        device.record.held.push(HeldProfile {
             iccid: bootstrap_subscription.iccid,
             home,
             role: Role::Bootstrap,
             state: HeldState::Enabled,
         });
-        actor.record.history.observe(place, home.country, self.world.now()).map_err(history)?;
+        device.record.history.observe(place, home.country, self.world.now()).map_err(history)?;
 
         // Time passes until a rule requires a move.
         let offers = vec![Offer {
@@ -241,29 +241,29 @@ impl Stage {
             operator: self.place(subscription.home)?,
             priority: 1,
         }];
-        let iccid = self.until_it_must_move(&actor, &offers)?;
-        let code = self.order(local, &actor, iccid).await?;
-        let report = actor.device.move_to(&code, DownloadOptions::default(), None).await;
+        let iccid = self.until_it_must_move(&device, &offers)?;
+        let code = self.order(local, &device, iccid).await?;
+        let report = device.device.move_to(&code, DownloadOptions::default(), None).await;
         if let Ending::CameBack { why, .. } = &report.ending {
-            self.say(format!("device {number} fell back to its bootstrap profile: {why}"));
-            actor.record.refused.push(Refused { operator: subscription.home, at: self.world.now() });
-            let decision = self.decide(&actor, &offers);
-            self.say(format!("decision: {}", first_line(&decision)));
+            self.print(format!("device {number} fell back to its bootstrap profile: {why}"));
+            device.record.refused.push(Refused { operator: subscription.home, at: self.world.now() });
+            let decision = self.decide(&device, &offers);
+            self.print(format!("decision: {}", first_line(&decision)));
         }
-        Ok(Act { actor, before: (abroad.imsi, abroad.network_name), report })
+        Ok(StoryOutcome { device, before: (abroad.imsi, abroad.network_name), report })
     }
 
     /// Evaluates the rules and advances the clock to their next check until they require a
     /// move.
-    fn until_it_must_move(&self, actor: &Actor, offers: &[Offer]) -> Result<Iccid, Fault> {
+    fn until_it_must_move(&self, device: &DemoDevice, offers: &[Offer]) -> Result<Iccid, Fault> {
         loop {
-            let decision = self.decide(actor, offers);
-            self.say(format!("decision: {}", decision.to_string().trim_end().replace('\n', "\n  ")));
+            let decision = self.decide(device, offers);
+            self.print(format!("decision: {}", decision.to_string().trim_end().replace('\n', "\n  ")));
             match decision {
                 Decision::Stay { next_check: Some(at), .. } if at > self.world.now() => {
                     let ahead = at.since(self.world.now());
                     self.clock.advance(ahead);
-                    self.say(format!(
+                    self.print(format!(
                         "the clock is advanced by {} days, to {}",
                         ahead.as_secs().div_ceil(86_400),
                         Timestamp::from_seconds(self.world.now().seconds())
@@ -278,21 +278,26 @@ impl Stage {
         }
     }
 
-    fn decide(&self, actor: &Actor, offers: &[Offer]) -> Decision {
-        localize::decide(self.world.now(), &actor.record, offers, &self.book, &MovePolicy::default())
+    fn decide(&self, device: &DemoDevice, offers: &[Offer]) -> Decision {
+        localize::decide(self.world.now(), &device.record, offers, &self.book, &MovePolicy::default())
     }
 
     /// Adds the profile to the stock and orders it (DownloadOrder, ConfirmOrder).
-    async fn order(&mut self, package: &[u8], actor: &Actor, iccid: Iccid) -> Result<ActivationCode, Fault> {
+    async fn order(
+        &mut self,
+        package: &[u8],
+        device: &DemoDevice,
+        iccid: Iccid,
+    ) -> Result<ActivationCode, Fault> {
         self.sm_dp.add_profile(package, &ProfileOptions::default()).await?;
-        self.operator.download_order(Some(actor.eid), Some(iccid), None).await?;
-        let confirmed = self.operator.confirm_order(iccid, Some(actor.eid), None, None, true).await?;
+        self.operator.download_order(Some(device.eid), Some(iccid), None).await?;
+        let confirmed = self.operator.confirm_order(iccid, Some(device.eid), None, None, true).await?;
         let code = format!("1${}${}", confirmed.smdp_address.unwrap_or_default(), confirmed.matching_id);
         code.parse()
             .map_err(|e| Fault::caused_by(e, "the SM-DP+ gave no usable activation code", "report this"))
     }
 
-    fn device(&self, folder: &Path, number: u8) -> Result<Actor, Fault> {
+    fn device(&self, folder: &Path, number: u8) -> Result<DemoDevice, Fault> {
         let eid = nth_eid(&self.pki, number)?;
         let card = parties::card(&self.pki, eid, folder, &self.world)?;
         let name = format!("device {number}");
@@ -308,7 +313,7 @@ impl Stage {
             FileMemory::open(folder.join("devices").join(format!("{eid}.device")))?,
             teller,
         );
-        Ok(Actor { name, eid, device, record: localize::Device::default() })
+        Ok(DemoDevice { name, eid, device, record: localize::Device::default() })
     }
 
     fn home(&self, folder: &Path, plmn: Plmn) -> Result<Arc<SubscriberServer>, Fault> {
@@ -333,25 +338,25 @@ impl Stage {
         })
     }
 
-    fn say(&self, what: String) {
+    fn print(&self, what: String) {
         self.events.tell(Event::new(self.world.now(), STORY, what));
     }
 }
 
 /// Outcome of one device's story.
-struct Act {
-    actor: Actor,
+struct StoryOutcome {
+    device: DemoDevice,
     before: (Imsi, String),
     report: MoveReport,
 }
 
-impl Act {
+impl StoryOutcome {
     fn story(self, expected: impl Fn(&Ending) -> bool) -> Story {
         let report = &self.report;
         let after = report.ending.registered();
         Story {
-            device: self.actor.name,
-            eid: self.actor.eid,
+            device: self.device.name,
+            eid: self.device.eid,
             as_expected: expected(&report.ending),
             ending: in_words(&report.ending),
             imsi_before: Some(self.before.0),

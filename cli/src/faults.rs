@@ -2,8 +2,8 @@
 //! servers.
 //!
 //! The crate `faults` provides the layers, and this module puts them around the parties of a
-//! command. [`Faults`] is the command-line option, [`Seams`] lists the places of a command where
-//! faults can occur, and [`Trouble`] holds the active faults of one run of the process.
+//! command. [`FaultOptions`] is the command-line option, [`FaultPoints`] lists the places of a command where
+//! faults can occur, and [`ActiveFaults`] holds the active faults of one run of the process.
 
 use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{output::remark, settings::Settings};
 
 /// Faults to inject
 #[derive(Args, Clone, Debug, Default)]
-pub struct Faults {
+pub struct FaultOptions {
     /// Fault to inject, such as link/lose-answer@ES9+.GetBoundProfilePackage#2 (repeatable)
     ///
     /// Syntax: FAMILY/NAME[=VALUE][@PLACE][#WHEN], see docs/faults.md; `landfall faults` lists
@@ -33,7 +33,7 @@ pub struct Faults {
 
 /// Places of a command where faults can occur.
 #[derive(Clone, Copy, Debug)]
-pub struct Seams {
+pub struct FaultPoints {
     /// Name of the command.
     pub command: &'static str,
     /// Interfaces of incoming or outgoing requests.
@@ -46,7 +46,7 @@ pub struct Seams {
     pub memories: &'static [&'static str],
 }
 
-impl Seams {
+impl FaultPoints {
     const NONE: Self = Self { command: "", interfaces: &[], parties: &[], networks: false, memories: &[] };
     /// Places of `landfall sm-dp serve`.
     pub const SM_DP: Self = Self {
@@ -113,16 +113,16 @@ impl Seams {
 
     /// Returns the prefixes of the places where this fault can occur, or `None` if it cannot
     /// occur in this command.
-    fn places(&self, mishap: &FaultSpec) -> Option<&'static [&'static str]> {
+    fn places(&self, fault: &FaultSpec) -> Option<&'static [&'static str]> {
         let some = |places: &'static [&'static str]| (!places.is_empty()).then_some(places);
         // No command here runs both a network and the packet data path.
-        if mishap.id() == FaultId::Radio(RadioAct::NoData) {
+        if fault.id() == FaultId::Radio(RadioAct::NoData) {
             return None;
         }
-        match mishap.id().family() {
+        match fault.id().family() {
             Family::Link => some(self.interfaces),
             Family::Lie => {
-                self.interfaces.iter().any(|one| is_told_at(mishap, one)).then_some(self.interfaces)
+                self.interfaces.iter().any(|one| is_told_at(fault, one)).then_some(self.interfaces)
             }
             Family::Records => some(self.parties),
             Family::Power => some(self.memories),
@@ -132,19 +132,19 @@ impl Seams {
     }
 
     /// Returns the reason and advice if the fault cannot occur in this command.
-    pub fn refuses(&self, mishap: &FaultSpec) -> Option<(String, String)> {
-        let family = mishap.id().family();
-        let Some(places) = self.places(mishap) else {
-            let others = Self::ALL.iter().filter(|other| other.places(mishap).is_some());
+    pub fn refuses(&self, fault: &FaultSpec) -> Option<(String, String)> {
+        let family = fault.id().family();
+        let Some(places) = self.places(fault) else {
+            let others = Self::ALL.iter().filter(|other| other.places(fault).is_some());
             let others: Vec<_> = others.map(|other| format!("`landfall {}`", other.command)).collect();
-            let why = format!("{1} cannot occur in `landfall {0}`", self.command, mishap.name());
+            let why = format!("{1} cannot occur in `landfall {0}`", self.command, fault.name());
             let next = match others.as_slice() {
                 [] => "use it in a scenario: docs/scenarios.md".to_owned(),
                 others => format!("use it with {}", others.join(", ")),
             };
             return Some((why, next));
         };
-        let place = mishap.place()?.split(['.', ':']).next()?;
+        let place = fault.place()?.split(['.', ':']).next()?;
         (!places.is_empty() && !places.contains(&place)).then(|| {
             let why = format!("`landfall {}` has no {place}", self.command);
             (why, format!("places for {family} faults: {}", places.join(", ")))
@@ -158,7 +158,7 @@ fn is_told_at(lie: &FaultSpec, interface: &str) -> bool {
     functions.split(", ").any(|function| function.split('.').next() == Some(interface))
 }
 
-impl Faults {
+impl FaultOptions {
     /// Runs a command with these faults. Ends when the command ends, or when a fault ends the
     /// process; if that fault has a duration, the command is run again after it.
     ///
@@ -166,20 +166,23 @@ impl Faults {
     /// The command fails, a fault cannot occur in this command, or a fault ended the process.
     pub async fn live(
         &self,
-        seams: &Seams,
+        fault_points: &FaultPoints,
         settings: &Settings,
-        mut run: impl AsyncFnMut(&Trouble) -> Result<(), Fault>,
+        mut run: impl AsyncFnMut(&ActiveFaults) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mishaps = self.mishaps(seams, settings)?;
+        let injector = self.injector(fault_points, settings)?;
         loop {
-            let trouble =
-                Trouble { mishaps: mishaps.clone(), life: ProcessHandle::default(), power: Power::default() };
-            let (life, power) = (trouble.life.clone(), trouble.power.clone());
+            let active_faults = ActiveFaults {
+                injector: injector.clone(),
+                process: ProcessHandle::default(),
+                power: Power::default(),
+            };
+            let (process, power) = (active_faults.process.clone(), active_faults.power.clone());
             tokio::select! {
                 biased;
-                away = life.over() => start_again(life.ended_by(), away).await?,
-                () = power.gone() => start_again(power.cut_by().cloned(), Duration::ZERO).await?,
-                ended = run(&trouble) => return ended,
+                delay = process.over() => restart_after(process.ended_by(), delay).await?,
+                () = power.gone() => restart_after(power.cut_by().cloned(), Duration::ZERO).await?,
+                ended = run(&active_faults) => return ended,
             }
         }
     }
@@ -188,40 +191,44 @@ impl Faults {
     ///
     /// # Errors
     /// A fault cannot occur in this command.
-    pub fn put(&self, seams: &Seams, settings: &Settings) -> Result<Trouble, Fault> {
-        Ok(Trouble { mishaps: self.mishaps(seams, settings)?, ..Trouble::none() })
+    pub fn put(&self, fault_points: &FaultPoints, settings: &Settings) -> Result<ActiveFaults, Fault> {
+        Ok(ActiveFaults { injector: self.injector(fault_points, settings)?, ..ActiveFaults::none() })
     }
 
-    fn mishaps(&self, seams: &Seams, settings: &Settings) -> Result<Option<FaultInjector>, Fault> {
-        for mishap in &self.faults {
-            if let Some((why, next)) = seams.refuses(mishap) {
-                return Err(Fault::new(format!("cannot inject {mishap}"), why, next));
+    fn injector(
+        &self,
+        fault_points: &FaultPoints,
+        settings: &Settings,
+    ) -> Result<Option<FaultInjector>, Fault> {
+        for fault in &self.faults {
+            if let Some((why, next)) = fault_points.refuses(fault) {
+                return Err(Fault::new(format!("cannot inject {fault}"), why, next));
             }
         }
         if self.faults.is_empty() {
             return Ok(None);
         }
         let dice = SeededDice::from_text(&settings.seed).branch("faults");
-        let happens = |mishap: &FaultSpec| remark(&format!("fault {mishap}"));
-        let mishaps = FaultInjector::new(dice, self.faults.iter().cloned()).telling(happens);
-        if !self.faults.iter().any(|mishap| mishap.id().family() == Family::Lie) {
-            return Ok(Some(mishaps));
+        let happens = |fault: &FaultSpec| remark(&format!("fault {fault}"));
+        let injector = FaultInjector::new(dice, self.faults.iter().cloned()).telling(happens);
+        if !self.faults.iter().any(|fault| fault.id().family() == Family::Lie) {
+            return Ok(Some(injector));
         }
         let pki = crate::pki::load_or_init(settings)?;
-        Ok(Some(mishaps.with_liar(TamperingPeer::new(Arc::new(pki)))))
+        Ok(Some(injector.with_liar(TamperingPeer::new(Arc::new(pki)))))
     }
 }
 
 /// Storage of a card's memory while the card has no power.
 #[derive(Clone)]
-pub enum Kept {
+pub enum CardMemory {
     /// A file.
     File(PathBuf),
     /// The process.
     Ram(RamMemory),
 }
 
-impl Kept {
+impl CardMemory {
     fn open(&self) -> Result<Box<dyn Memory>, Fault> {
         Ok(match self {
             Self::File(file) => Box::new(FileMemory::open(file)?),
@@ -232,67 +239,69 @@ impl Kept {
 
 /// Active faults of one run of a process. Clones share their state.
 #[derive(Clone, Default)]
-pub struct Trouble {
-    mishaps: Option<FaultInjector>,
-    life: ProcessHandle,
+pub struct ActiveFaults {
+    injector: Option<FaultInjector>,
+    process: ProcessHandle,
     power: Power,
 }
 
-impl Trouble {
+impl ActiveFaults {
     /// No faults.
     pub fn none() -> Self {
         Self::default()
     }
 
     /// Wraps a party of this process for its incoming requests.
-    pub fn comes_in(&self, party: Link) -> Link {
-        match &self.mishaps {
-            Some(mishaps) => mishaps.link(self.life.link(party)),
+    pub fn incoming(&self, party: Link) -> Link {
+        match &self.injector {
+            Some(injector) => injector.link(self.process.link(party)),
             None => party,
         }
     }
 
     /// Wraps an SM-DS of this process. LPAs use the same functions at an SM-DS as at an SM-DP+.
-    pub fn comes_in_at_sm_ds(&self, party: Link) -> Link {
-        match &self.mishaps {
-            Some(mishaps) => mishaps.link_to_sm_ds(self.life.link(party)),
+    pub fn incoming_at_sm_ds(&self, party: Link) -> Link {
+        match &self.injector {
+            Some(injector) => injector.link_to_sm_ds(self.process.link(party)),
             None => party,
         }
     }
 
     /// Wraps the connection to a party in another process.
-    pub fn goes_out(&self, peer: Link) -> Link {
-        match &self.mishaps {
-            Some(mishaps) => self.power.link(mishaps.link(peer)),
+    pub fn outgoing(&self, peer: Link) -> Link {
+        match &self.injector {
+            Some(injector) => self.power.link(injector.link(peer)),
             None => peer,
         }
     }
 
     /// Wraps the connection to an SM-DS in another process.
-    pub fn goes_out_to_sm_ds(&self, peer: Link) -> Link {
-        match &self.mishaps {
-            Some(mishaps) => self.power.link(mishaps.link_to_sm_ds(peer)),
+    pub fn outgoing_to_sm_ds(&self, peer: Link) -> Link {
+        match &self.injector {
+            Some(injector) => self.power.link(injector.link_to_sm_ds(peer)),
             None => peer,
         }
     }
 
     /// Wraps the records of a party of this process.
     pub fn records(&self, party: &str, records: Arc<dyn Records>) -> Arc<dyn Records> {
-        match &self.mishaps {
-            Some(mishaps) => Arc::new(FaultyRecords::new(party, records, mishaps.clone(), self.life.clone())),
+        match &self.injector {
+            Some(injector) => {
+                Arc::new(FaultyRecords::new(party, records, injector.clone(), self.process.clone()))
+            }
             None => records,
         }
     }
 
     /// Returns the radio of these networks with the faults, if there are any.
     pub fn radio(&self, networks: &Arc<Networks>) -> Option<FaultyRadio<Arc<Networks>>> {
-        self.mishaps.as_ref().map(|mishaps| FaultyRadio::new(Arc::clone(networks), mishaps.clone()))
+        self.injector.as_ref().map(|injector| FaultyRadio::new(Arc::clone(networks), injector.clone()))
     }
 
     /// Injects the faults of short messages into an SMSC.
     pub fn messages(&self, centre: &Smsc) {
-        if let Some(mishaps) = &self.mishaps {
-            mishaps.inject_into(centre);
+        if let Some(injector) = &self.injector {
+            injector.inject_into(centre);
         }
     }
 
@@ -302,16 +311,21 @@ impl Trouble {
     /// # Errors
     /// The file is not a memory file.
     pub fn memory(&self, whose: &'static str, file: PathBuf) -> Result<Box<dyn Memory>, Fault> {
-        self.memory_on(&self.power, whose, &Kept::File(file))
+        self.memory_on(&self.power, whose, &CardMemory::File(file))
     }
 
-    fn memory_on(&self, power: &Power, whose: &'static str, kept: &Kept) -> Result<Box<dyn Memory>, Fault> {
+    fn memory_on(
+        &self,
+        power: &Power,
+        whose: &'static str,
+        kept: &CardMemory,
+    ) -> Result<Box<dyn Memory>, Fault> {
         let memory = kept.open()?;
-        let Some(mishaps) = &self.mishaps else { return Ok(memory) };
-        let faulty = FaultyMemory::new(whose, memory, mishaps.clone(), power.clone());
+        let Some(injector) = &self.injector else { return Ok(memory) };
+        let faulty = FaultyMemory::new(whose, memory, injector.clone(), power.clone());
         Ok(match kept {
-            Kept::File(file) => Box::new(faulty.in_file(file)),
-            Kept::Ram(_) => Box::new(faulty),
+            CardMemory::File(file) => Box::new(faulty.in_file(file)),
+            CardMemory::Ram(_) => Box::new(faulty),
         })
     }
 
@@ -327,14 +341,14 @@ impl Trouble {
     /// The card cannot be opened.
     pub fn card(
         &self,
-        kept: Kept,
+        kept: CardMemory,
         make: impl Fn(Box<dyn Memory>) -> Result<Card, Fault> + Send + 'static,
     ) -> Result<BoxCardDoor, Fault> {
-        if self.mishaps.is_none() {
+        if self.injector.is_none() {
             return Ok(BoxCardDoor::new(make(kept.open()?)?));
         }
-        let trouble = self.clone();
-        let on = move |power: Power| make(trouble.memory_on(&power, "card", &kept)?);
+        let active_faults = self.clone();
+        let on = move |power: Power| make(active_faults.memory_on(&power, "card", &kept)?);
         Ok(BoxCardDoor::new(SwitchedDoor::new(on)?))
     }
 }
@@ -360,15 +374,15 @@ pub fn is_killed(fault: &Fault) -> bool {
 }
 
 /// Waits as long as the fault keeps the process down.
-async fn start_again(by: Option<FaultSpec>, away: Duration) -> Result<(), Fault> {
+async fn restart_after(by: Option<FaultSpec>, delay: Duration) -> Result<(), Fault> {
     let Some(by) = by else { return Ok(()) };
-    let Some(said) = by.value().filter(|_| by.id().family() == Family::Records) else {
+    let Some(duration) = by.value().filter(|_| by.id().family() == Family::Records) else {
         let next = "start it again with the same data folder";
         return Err(Fault::caused_by(Killed(by), "an injected fault ended the process", next));
     };
-    remark(&format!("the fault {by} ended the process; it restarts after {said}"));
+    remark(&format!("the fault {by} ended the process; it restarts after {duration}"));
     // The old listener needs some time to release its port.
-    tokio::time::sleep(away.max(Duration::from_millis(100))).await;
+    tokio::time::sleep(delay.max(Duration::from_millis(100))).await;
     Ok(())
 }
 
@@ -381,8 +395,10 @@ mod tests {
     #[test]
     fn every_fault_of_the_catalogue_can_occur_in_some_command() {
         for entry in catalogue::all() {
-            let takes: Vec<_> =
-                Seams::ALL.iter().filter(|seams| seams.refuses(&FaultSpec::of(entry)).is_none()).collect();
+            let takes: Vec<_> = FaultPoints::ALL
+                .iter()
+                .filter(|fault_points| fault_points.refuses(&FaultSpec::of(entry)).is_none())
+                .collect();
             let is_of_scenarios = entry.id == FaultId::Radio(RadioAct::NoData);
             assert_eq!(takes.is_empty(), is_of_scenarios, "{}", entry.name);
         }
@@ -390,44 +406,44 @@ mod tests {
 
     #[test]
     fn a_fault_that_cannot_occur_is_refused_with_an_alternative() {
-        let refused = |seams: &Seams, text: &str| {
-            let (why, next) = seams.refuses(&text.parse().unwrap())?;
+        let refused = |fault_points: &FaultPoints, text: &str| {
+            let (why, next) = fault_points.refuses(&text.parse().unwrap())?;
             Some(format!("{why}; {next}"))
         };
-        for (seams, text, words) in [
+        for (fault_points, text, words) in [
             (
-                &Seams::SM_DS,
+                &FaultPoints::SM_DS,
                 "radio/outage",
                 "radio/outage cannot occur in `landfall sm-ds serve`; use it with `landfall up`, `landfall network`",
             ),
             (
-                &Seams::SM_DS,
+                &FaultPoints::SM_DS,
                 "link/reset@ES9+",
                 "`landfall sm-ds serve` has no ES9+; places for link faults: ES11, ES12",
             ),
-            (&Seams::SM_DP, "records/conflict@sm-ds:events", "places for records faults: sm-dp"),
-            (&Seams::EUICC, "power/write-fails@device:intention", "places for power faults: card"),
-            (&Seams::UP.without_card(), "power/write-fails", "use it with"),
-            (&Seams::NETWORK, "radio/no-data", "use it in a scenario"),
-            (&Seams::NETWORK, "link/reset", "use it with `landfall sm-dp serve`"),
+            (&FaultPoints::SM_DP, "records/conflict@sm-ds:events", "places for records faults: sm-dp"),
+            (&FaultPoints::EUICC, "power/write-fails@device:intention", "places for power faults: card"),
+            (&FaultPoints::UP.without_card(), "power/write-fails", "use it with"),
+            (&FaultPoints::NETWORK, "radio/no-data", "use it in a scenario"),
+            (&FaultPoints::NETWORK, "link/reset", "use it with `landfall sm-dp serve`"),
             (
-                &Seams::SM_SR,
+                &FaultPoints::SM_SR,
                 "lie/dpauth-expired",
                 "use it with `landfall sm-dp serve`, `landfall up`, `landfall device`",
             ),
         ] {
-            let said = refused(seams, text).unwrap_or_default();
-            assert!(said.contains(words), "{text}: {said}");
+            let message = refused(fault_points, text).unwrap_or_default();
+            assert!(message.contains(words), "{text}: {message}");
         }
-        for (seams, text) in [
-            (&Seams::SM_DP, "records/conflict@sm-dp:sessions"),
-            (&Seams::SM_SR, "link/lose-answer@ES5.OpenSession"),
-            (&Seams::DEVICE, "lie/dpauth-expired"),
-            (&Seams::NETWORK, "radio/outage@262-42"),
-            (&Seams::UP, "radio/sms-lose@mt"),
-            (&Seams::DEVICE.without_card(), "power/write-fails@device"),
+        for (fault_points, text) in [
+            (&FaultPoints::SM_DP, "records/conflict@sm-dp:sessions"),
+            (&FaultPoints::SM_SR, "link/lose-answer@ES5.OpenSession"),
+            (&FaultPoints::DEVICE, "lie/dpauth-expired"),
+            (&FaultPoints::NETWORK, "radio/outage@262-42"),
+            (&FaultPoints::UP, "radio/sms-lose@mt"),
+            (&FaultPoints::DEVICE.without_card(), "power/write-fails@device"),
         ] {
-            assert_eq!(refused(seams, text), None);
+            assert_eq!(refused(fault_points, text), None);
         }
     }
 }

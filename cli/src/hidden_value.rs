@@ -7,9 +7,9 @@ use clap::{Arg, Command, builder::TypedValueParser, error::ErrorKind};
 /// Parser of an option value. Unlike those of clap, it does not repeat the value in its error
 /// message.
 #[derive(Clone)]
-pub(crate) struct Unshown<F>(pub(crate) F);
+pub(crate) struct HiddenValue<F>(pub(crate) F);
 
-impl<F, T> TypedValueParser for Unshown<F>
+impl<F, T> TypedValueParser for HiddenValue<F>
 where
     F: Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static,
     T: Clone + Send + Sync + 'static,
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn the_error_does_not_contain_the_value() {
-        let never = Unshown(|_: &str| Err::<(), _>("it is too short".to_owned()));
+        let never = HiddenValue(|_: &str| Err::<(), _>("it is too short".to_owned()));
         let command = Command::new("it").arg(Arg::new("key").long("key").value_parser(never));
         let refusal = command.try_get_matches_from(["it", "--key", "hush"]).unwrap_err().to_string();
         assert!(refusal.contains("--key") && refusal.contains("it is too short"), "{refusal}");
@@ -55,7 +55,7 @@ mod tests {
     fn the_error_contains_the_line_number_but_not_the_line() {
         let text = "a = 1\nkey = \"hush\"\n";
         let error = toml::from_str::<std::collections::BTreeMap<String, u8>>(text).unwrap_err();
-        let said = toml_error(text, &error);
-        assert!(said.starts_with("line 2: "), "{said}");
+        let message = toml_error(text, &error);
+        assert!(message.starts_with("line 2: "), "{message}");
     }
 }

@@ -9,13 +9,13 @@ use rsp::sgp22::{
 };
 use world::{Fault, Link, LinkFault, PeerCertificate, link_from};
 
-use crate::{operator::PROTOCOL, output::say};
+use crate::{operator::PROTOCOL, output::print};
 
 /// Returns a server that prints each report on one line.
 pub fn listener(json: bool) -> Link {
     link_from(tower::service_fn(move |request: Request<Bytes>| async move {
-        let answer = match hear(&request) {
-            Ok(heard) => match tell(&heard, json) {
+        let answer = match parse_report(&request) {
+            Ok(report) => match print_report(&report, json) {
                 Ok(()) => json::no_content(PROTOCOL),
                 // The report could not be printed, so it is not acknowledged.
                 Err(_) => status(StatusCode::SERVICE_UNAVAILABLE),
@@ -26,7 +26,7 @@ pub fn listener(json: bool) -> Link {
     }))
 }
 
-fn hear(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRequest, StatusCode> {
+fn parse_report(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRequest, StatusCode> {
     if request.uri().path() != es2plus::path("handleDownloadProgressInfo") {
         return Err(StatusCode::NOT_FOUND);
     }
@@ -39,20 +39,20 @@ fn hear(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRequest, S
     serde_json::from_slice(request.body()).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-fn tell(heard: &HandleDownloadProgressInfoRequest, json: bool) -> Result<(), Fault> {
+fn print_report(report: &HandleDownloadProgressInfoRequest, json: bool) -> Result<(), Fault> {
     if json {
-        let line = serde_json::to_string(heard).map_err(|e| {
+        let line = serde_json::to_string(report).map_err(|e| {
             Fault::caused_by(e, "cannot write the report as JSON", "report this: it was read from JSON")
         })?;
-        return say(&format!("{line}\n"));
+        return print(&format!("{line}\n"));
     }
-    let eid = heard.eid.map(|eid| format!(" on {eid}")).unwrap_or_default();
-    let status = &heard.notification_point_status;
+    let eid = report.eid.map(|eid| format!(" on {eid}")).unwrap_or_default();
+    let status = &report.notification_point_status;
     let how = match &status.status_code_data {
         Some(why) => format!("failed: {why}"),
         None => "done".to_owned(),
     };
-    say(&format!("{} {}{eid} {}: {how}\n", heard.timestamp, heard.iccid, heard.notification_point_id))
+    print(&format!("{} {}{eid} {}: {how}\n", report.timestamp, report.iccid, report.notification_point_id))
 }
 
 fn status(status: StatusCode) -> Response<Bytes> {

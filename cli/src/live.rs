@@ -23,8 +23,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use world::{Clock, Fault};
 
 use crate::command::run::not_a_scenario;
-use external::Strangers;
-use server_socket::Door;
+use external::ExternalParties;
+use server_socket::ServerSocket;
 use wire::Wire;
 
 /// Factory of server sockets.
@@ -65,7 +65,8 @@ pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &s
     if let Some(pki) = &read.pki {
         outside.pki = Arc::new(crate::pki::load(&folder.join(pki))?);
     }
-    let Strangers { sm_dps, cards, named } = Strangers::find(real.handle(), &read, folder, &outside.pki)?;
+    let ExternalParties { sm_dps, cards, named } =
+        ExternalParties::find(real.handle(), &read, folder, &outside.pki)?;
     let outside = Outside {
         quirks: read.quirks.clone(),
         sm_dps,
@@ -102,7 +103,7 @@ impl Sockets {
 
 impl Ways for Sockets {
     fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
-        Ok(Arc::new(Door::open(self.real.clone(), &self.pki, self.validity, server)?))
+        Ok(Arc::new(ServerSocket::open(self.real.clone(), &self.pki, self.validity, server)?))
     }
 
     fn wire(&self) -> Result<Box<dyn play::Wire>, Fault> {

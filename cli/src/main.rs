@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use cli::{
     command,
     faults::{KILLED, is_killed},
-    output::{is_unread, remark},
+    output::{is_broken_pipe, remark},
     settings::{Layer, Settings},
 };
 use world::Fault;
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     match run(cli) {
         Ok(code) => code,
-        Err(fault) if is_unread(&fault) => ExitCode::from(KILLED_BY_SIGPIPE),
+        Err(fault) if is_broken_pipe(&fault) => ExitCode::from(KILLED_BY_SIGPIPE),
         Err(fault) if is_killed(&fault) => {
             remark(&format!("landfall: {fault:#}"));
             ExitCode::from(KILLED)
@@ -130,7 +130,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use clap::CommandFactory;
-    use cli::faults::Seams;
+    use cli::faults::FaultPoints;
 
     use super::*;
 
@@ -185,7 +185,7 @@ mod tests {
     fn every_command_with_injectable_faults_has_the_fault_flag() {
         let mut cli = Cli::command();
         cli.build();
-        for Seams { command, .. } in Seams::ALL {
+        for FaultPoints { command, .. } in FaultPoints::ALL {
             let takes = subcommand(&cli, command).get_arguments().any(|one| one.get_long() == Some("fault"));
             assert!(takes, "{command}");
         }

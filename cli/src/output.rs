@@ -8,12 +8,12 @@ use world::{Clock, Event, Events, Fault, Outcome};
 /// Prints to standard output.
 ///
 /// # Errors
-/// The output cannot be written, or its reader has closed the pipe: see [`is_unread`].
-pub fn say(text: &str) -> Result<(), Fault> {
+/// The output cannot be written, or its reader has closed the pipe: see [`is_broken_pipe`].
+pub fn print(text: &str) -> Result<(), Fault> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
         std::io::ErrorKind::BrokenPipe => {
-            Fault::caused_by(Unread, "cannot print the result", "keep the pipe open")
+            Fault::caused_by(BrokenPipe, "cannot print the result", "keep the pipe open")
         }
         _ => Fault::caused_by(
             error,
@@ -26,11 +26,11 @@ pub fn say(text: &str) -> Result<(), Fault> {
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// As [`say`].
-pub fn say_json(value: &impl serde::Serialize) -> Result<(), Fault> {
+/// As [`print`].
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Fault> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
-    say(&format!("{text}\n"))
+    print(&format!("{text}\n"))
 }
 
 /// Prints a line to standard error. Failures are ignored.
@@ -40,20 +40,20 @@ pub fn remark(line: &str) {
 
 /// The reader of standard output has closed the pipe, as `head` does after its last line.
 #[derive(Debug)]
-struct Unread;
+struct BrokenPipe;
 
-impl std::fmt::Display for Unread {
+impl std::fmt::Display for BrokenPipe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the reader of standard output has closed the pipe")
     }
 }
 
-impl std::error::Error for Unread {}
+impl std::error::Error for BrokenPipe {}
 
 /// True if the output failed because its reader closed the pipe. This is not worth an error
 /// message.
-pub fn is_unread(fault: &Fault) -> bool {
-    std::error::Error::source(fault).is_some_and(|cause| cause.is::<Unread>())
+pub fn is_broken_pipe(fault: &Fault) -> bool {
+    std::error::Error::source(fault).is_some_and(|cause| cause.is::<BrokenPipe>())
 }
 
 /// A text table. Columns are as wide as their widest cell; numbers are right-aligned.

@@ -20,10 +20,10 @@ use tokio::{
 };
 use world::{BoxFuture, Clock, Fault, Link};
 
-use crate::{faults::Trouble, m2m::messages::Messages, output::remark, parties, settings::Settings};
+use crate::{faults::ActiveFaults, m2m::messages::Messages, output::remark, parties, settings::Settings};
 
 /// Delay before background work is retried after a failure of the records.
-const AFTER_A_FAULT: Duration = Duration::from_secs(10);
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// Maximum open connections. Operators choose the addresses, so the number needs a limit.
 const MAX_LINKS: usize = 256;
@@ -34,14 +34,14 @@ pub struct Operators {
     /// Operator that receives download progress reports, by its OID, or by a name and its OID
     /// (repeatable)
     #[arg(long = "operator", value_name = "[NAME=]OID@HOST:PORT")]
-    operators: Vec<KnownOperator>,
+    operators: Vec<OperatorArgument>,
 }
 
 /// Value of `--operator`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct KnownOperator(sm_dp::Operator);
+struct OperatorArgument(sm_dp::Operator);
 
-impl FromStr for KnownOperator {
+impl FromStr for OperatorArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -76,14 +76,14 @@ pub async fn connect(
     pki: &Pki,
     settings: &Settings,
     clock: &Arc<dyn Clock>,
-    trouble: &Trouble,
+    active_faults: &ActiveFaults,
 ) -> Result<(SmDpPlus, Delivery), Fault> {
-    for KnownOperator(operator) in &operators.operators {
+    for OperatorArgument(operator) in &operators.operators {
         sm_dp.register_operator(operator).await?;
     }
     let names = crate::pki::server_names(settings)?;
     let tls = parties::sm_dp_client_tls(pki, &names, Arc::clone(clock))?.0;
-    let peers = TlsPeers::new(parties::device_client(settings), tls).in_trouble(trouble);
+    let peers = TlsPeers::new(parties::device_client(settings), tls).with_faults(active_faults);
     let woken = peers.woken();
     let sm_dp = sm_dp.with_peers(Arc::new(peers));
     let server = sm_dp.clone();
@@ -128,7 +128,7 @@ async fn deliver(
                 remark(&format!(
                     "pending messages for {whom} were not delivered, and will be retried: {fault}"
                 ));
-                Some(AFTER_A_FAULT)
+                Some(RETRY_DELAY)
             }
         };
         let until = async {
@@ -152,26 +152,26 @@ pub struct TlsPeers {
     links: Mutex<HashMap<String, Link>>,
     woken: Arc<Notify>,
     messages: Option<Messages>,
-    trouble: Trouble,
+    active_faults: ActiveFaults,
 }
 
 impl TlsPeers {
     /// Creates connections with this client and this client certificate.
     pub fn new(client: Client, tls: ClientTls) -> Self {
         let (links, woken) = (Mutex::default(), Arc::new(Notify::new()));
-        Self { client, tls, links, woken, messages: None, trouble: Trouble::none() }
+        Self { client, tls, links, woken, messages: None, active_faults: ActiveFaults::none() }
     }
 
     /// Records all messages as files.
     #[must_use]
-    pub fn keeping(self, messages: Option<Messages>) -> Self {
+    pub fn recording(self, messages: Option<Messages>) -> Self {
         Self { messages, ..self }
     }
 
     /// Injects faults into the connections.
     #[must_use]
-    pub fn in_trouble(self, trouble: &Trouble) -> Self {
-        Self { trouble: trouble.clone(), ..self }
+    pub fn with_faults(self, active_faults: &ActiveFaults) -> Self {
+        Self { active_faults: active_faults.clone(), ..self }
     }
 
     /// Notified when there is something to deliver.
@@ -188,7 +188,7 @@ impl TlsPeers {
         if let Some(messages) = &self.messages {
             link = messages.over(link);
         }
-        let link = self.trouble.goes_out(link);
+        let link = self.active_faults.outgoing(link);
         // This is rare, and costs only a new handshake per peer.
         if links.len() >= MAX_LINKS {
             links.clear();
@@ -228,11 +228,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_slow_task_does_not_delay_the_others() {
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let (woken, asked) = (Arc::new(Notify::new()), AtomicUsize::new(0));
+        let (tell, mut received) = mpsc::unbounded_channel();
+        let (woken, calls) = (Arc::new(Notify::new()), AtomicUsize::new(0));
         let clock = Arc::new(world::ManualClock::at(rsp::time::Timestamp::default()));
         let _delivery = Delivery::drive("them", Arc::clone(&woken), clock, move || {
-            let (time, tell) = (asked.fetch_add(1, Ordering::Relaxed), tell.clone());
+            let (time, tell) = (calls.fetch_add(1, Ordering::Relaxed), tell.clone());
             let task: BoxFuture<'static, ()> = match time {
                 0 => Box::pin(std::future::pending()),
                 _ => Box::pin(async move { tell.send(time).unwrap() }),
@@ -241,13 +241,13 @@ mod tests {
             Box::pin(async move { Ok(Due { tasks, next: None }) })
         });
         woken.notify_one();
-        assert_eq!(told.recv().await, Some(1));
-        assert_eq!(told.recv().await, Some(2), "the due work is queried again after a task has ended");
+        assert_eq!(received.recv().await, Some(1));
+        assert_eq!(received.recv().await, Some(2), "the due work is queried again after a task has ended");
     }
 
     #[test]
     fn an_operator_is_identified_by_its_oid_or_by_a_name() {
-        let read = |text: &str| text.parse::<KnownOperator>().map(|operator| operator.0);
+        let read = |text: &str| text.parse::<OperatorArgument>().map(|operator| operator.0);
         let operator = read("ACME=2.999.20.1@127.0.0.1:8445").unwrap();
         assert_eq!(operator.identifier, "ACME");
         assert_eq!(operator.certificate_oid.to_string(), "2.999.20.1");

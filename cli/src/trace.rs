@@ -39,16 +39,16 @@ impl TraceOptions {
         };
         let recorder = Recorder::new(form_of(&path)?, self.trace_secrets);
         let file = create(&path, self.trace_secrets).map_err(|why| unwritten(why, &path))?;
-        Ok(Trace(Some(Arc::new(Mutex::new(Open { path, file: Some(file), recorder })))))
+        Ok(Trace(Some(Arc::new(Mutex::new(OpenTrace { path, file: Some(file), recorder })))))
     }
 }
 
 /// A trace, or none. Clones write to the same file, so that several cards can share it.
 #[derive(Clone, Debug)]
-pub struct Trace(Option<Arc<Mutex<Open>>>);
+pub struct Trace(Option<Arc<Mutex<OpenTrace>>>);
 
 #[derive(Debug)]
-struct Open {
+struct OpenTrace {
     path: PathBuf,
     /// `None` after a failed write: the trace ends there instead of having gaps, and a full
     /// disk does not affect the card.
@@ -72,7 +72,7 @@ impl Trace {
     }
 }
 
-impl Open {
+impl OpenTrace {
     fn write(&mut self, exchange: &Exchange) {
         let Some(file) = &mut self.file else { return };
         if let Err(why) = file.write_all(&self.recorder.record(exchange)) {

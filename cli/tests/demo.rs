@@ -45,7 +45,7 @@ fn one_device_moves_and_another_falls_back() {
         assert!(functions.contains(&wanted), "{wanted}");
     }
     assert!(
-        functions.iter().any(|said| said.starts_with("the clock is advanced")),
+        functions.iter().any(|printed| printed.starts_with("the clock is advanced")),
         "the timeline mentions the clock"
     );
 }

@@ -30,9 +30,12 @@ fn the_four_m2m_stories_end_as_expected() {
     assert_eq!(handed_over["sm_sr"], "SM-SR 2");
     assert!(registered(handed_over).contains("Local Brasil"), "{handed_over}");
     assert!(registered(lost).contains("Visited Brasil"), "{lost}");
-    let told: Vec<&str> =
+    let expected: Vec<&str> =
         lost["notifications"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert!(told.iter().any(|told| told.contains("HandleProfileEnabledNotification")), "{told:?}");
+    assert!(
+        expected.iter().any(|expected| expected.contains("HandleProfileEnabledNotification")),
+        "{expected:?}"
+    );
 
     let timeline = report["timeline"].as_array().unwrap();
     let has = |interface: &str, function: &str| {
@@ -67,8 +70,8 @@ fn the_four_m2m_stories_end_as_expected() {
 #[test]
 fn the_timeline_uses_names_and_omits_toolkit_events() {
     let folder = tempfile::tempdir().unwrap();
-    let said = succeed(landfall(folder.path()).args(["demo", "--m2m"]));
-    for told in [
+    let printed = succeed(landfall(folder.path()).args(["demo", "--m2m"]));
+    for expected in [
         "operator > SM-DP      ES2.DownloadProfile",
         "SM-DP > SM-SR 1       ES3.CreateISDP",
         "SM-SR 1 > device 1    ES5.SessionTrigger",
@@ -79,14 +82,14 @@ fn the_timeline_uses_names_and_omits_toolkit_events() {
         "SM-SR 2 > device 3    ES5.EnableProfile",
         "SM-SR 1 > operator    ES4.HandleProfileEnabledNotification",
     ] {
-        assert!(said.contains(told), "{told}\n{said}");
+        assert!(printed.contains(expected), "{expected}\n{printed}");
     }
     // Short messages to and from the card; see the counts above.
     for row in ["SM-SR 1  3/3 ", "SM-SR 2  9/6 ", "SM-SR 1  1/2 "] {
-        assert!(said.contains(row), "{row}\n{said}");
+        assert!(printed.contains(row), "{row}\n{printed}");
     }
     for small in ["2.999.", "TIMER MANAGEMENT", "RECEIVE DATA", "SEND DATA", "GetEIS"] {
-        assert!(!said.contains(small), "{small}\n{said}");
+        assert!(!printed.contains(small), "{small}\n{printed}");
     }
 }
 

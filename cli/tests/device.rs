@@ -147,6 +147,9 @@ fn notifications_fails_and_names_an_undelivered_notification() {
     let output = landfall(folder).args(["--json", "device", "notifications", "--sm-dp", &address]).output();
     let output = output.unwrap();
     assert!(!output.status.success());
-    let told = json(&String::from_utf8(output.stdout).unwrap());
-    assert_eq!((&told[0]["event"], &told[0]["handled"]["result"]), (&"enable".into(), &"kept".into()));
+    let deliveries = json(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(
+        (&deliveries[0]["event"], &deliveries[0]["handled"]["result"]),
+        (&"enable".into(), &"kept".into())
+    );
 }

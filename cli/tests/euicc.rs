@@ -185,7 +185,7 @@ fn lpac_reads_the_card_through_the_modem() {
     for driver in ["at", "at_csim"] {
         let mut lpac = Command::new(&lpac);
         lpac.env("LPAC_APDU", driver).env("LPAC_APDU_AT_DEVICE", &link);
-        let said = succeed(lpac.args(["chip", "info"]));
-        assert!(said.contains(text(&table[0], "eid")), "{driver}: {said}");
+        let printed = succeed(lpac.args(["chip", "info"]));
+        assert!(printed.contains(text(&table[0], "eid")), "{driver}: {printed}");
     }
 }

@@ -48,8 +48,8 @@ fn imported() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("devices.csv"), devices()).unwrap();
     std::fs::write(folder.path().join("owner.toml"), OWNER).unwrap();
-    let said = succeed(fleet(&folder, &["import"]).arg(folder.path().join("devices.csv")));
-    assert_eq!(said, "300 added, 0 changed, 0 unchanged, 0 rows skipped\n");
+    let printed = succeed(fleet(&folder, &["import"]).arg(folder.path().join("devices.csv")));
+    assert_eq!(printed, "300 added, 0 changed, 0 unchanged, 0 rows skipped\n");
     folder
 }
 
@@ -250,10 +250,10 @@ fn a_query_without_matching_devices_fails_or_warns() {
         let errors = fail(&mut fleet(&folder, &arguments));
         assert!(errors.contains(words), "{arguments:?}: {errors}");
     }
-    let said = remarked(&folder, &["breaches", "--country", "CL"]);
-    assert!(said.contains("no device is in CL; devices are in AU, BR, CN"), "{said}");
-    let said = remarked(&folder, &["what-if", "--carrier-ends", "724-06=2026-12-31"]);
-    assert!(said.contains("no device has ever been on 724-06"), "{said}");
+    let printed = remarked(&folder, &["breaches", "--country", "CL"]);
+    assert!(printed.contains("no device is in CL; devices are in AU, BR, CN"), "{printed}");
+    let printed = remarked(&folder, &["what-if", "--carrier-ends", "724-06=2026-12-31"]);
+    assert!(printed.contains("no device has ever been on 724-06"), "{printed}");
     assert_eq!(remarked(&folder, &["breaches", "--country", "BR", "--group", "north"]), "");
 }
 
@@ -261,10 +261,10 @@ fn a_query_without_matching_devices_fails_or_warns() {
 fn a_query_without_owner_file_warns_that_no_offers_are_known() {
     let folder = imported();
     for question in ["list", "decide", "markets"] {
-        let said = remarked(&folder, &[question]);
-        assert!(said.contains("no --owner was given, so no offers are known"), "{question}: {said}");
-        let said = remarked(&folder, &[question, "--owner", "owner.toml"]);
-        assert!(!said.contains("--owner"), "{question}: {said}");
+        let printed = remarked(&folder, &[question]);
+        assert!(printed.contains("no --owner was given, so no offers are known"), "{question}: {printed}");
+        let printed = remarked(&folder, &[question, "--owner", "owner.toml"]);
+        assert!(!printed.contains("--owner"), "{question}: {printed}");
     }
 }
 
@@ -292,20 +292,20 @@ fn the_transcripts_in_the_page_about_fleets_are_correct() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fleet.md");
     let page = std::fs::read_to_string(page).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let mut asked = 0;
+    let mut compared = 0;
     for block in page.split("\n```").skip(1).step_by(2) {
         let (heading, text) = block.split_once('\n').unwrap();
         match heading.split_once(' ') {
             Some((_, name)) => std::fs::write(folder.path().join(name), format!("{text}\n")).unwrap(),
             None if heading == "console" => {
-                let (command, said) = text.split_once('\n').unwrap();
+                let (command, printed) = text.split_once('\n').unwrap();
                 let arguments = command.strip_prefix("$ landfall fleet ").unwrap().split_whitespace();
                 let out = succeed(fleet(&folder, &[]).args(arguments));
-                assert_eq!(out.trim_end(), said.trim_end(), "{command}");
-                asked += 1;
+                assert_eq!(out.trim_end(), printed.trim_end(), "{command}");
+                compared += 1;
             }
             None => {}
         }
     }
-    assert!(asked >= 6, "{asked}");
+    assert!(compared >= 6, "{compared}");
 }

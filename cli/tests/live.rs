@@ -29,7 +29,7 @@ use world::{MemoryRecords, NullEvents, RamMemory, SeededDice, World};
 
 /// Runs a scenario over sockets and without. The reports only differ in the mark of the live mode,
 /// which is checked and removed.
-fn both(name: &str, text: &str, seed: &str) -> [Report; 2] {
+fn run_both_ways(name: &str, text: &str, seed: &str) -> [Report; 2] {
     println!("{name} with seed {seed}");
     let scenario = Scenario::parse(name, text).unwrap_or_else(|why| panic!("{why}"));
     let mut over_sockets = live::play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"));
@@ -41,14 +41,14 @@ fn both(name: &str, text: &str, seed: &str) -> [Report; 2] {
 #[test]
 fn server_crashes_have_the_same_result_over_sockets() {
     let text = library::named("server-crashes").unwrap();
-    let [live, alone] = both("server-crashes", text, "11");
+    let [live, alone] = run_both_ways("server-crashes", text, "11");
     assert_eq!(live.verdict(), Verdict::Passed);
     assert!(live.faults.values().any(|struck| struck.times > 0), "no fault occurred");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
-/// As [`both`], with M2M devices, whose report mentions that short messages do not use sockets.
-fn both_of_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
+/// As [`run_both_ways`], with M2M devices, whose report mentions that short messages do not use sockets.
+fn run_both_ways_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
     println!("{name} with seed {seed}");
     let scenario = Scenario::parse(name, text).unwrap_or_else(|why| panic!("{why}"));
     let mut over_sockets = live::play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"));
@@ -61,7 +61,7 @@ fn both_of_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
 #[test]
 fn m2m_server_crashes_have_the_same_result_over_sockets() {
     let text = library::named("m2m-sm-sr-dies-in-the-middle").unwrap();
-    let [live, alone] = both_of_m2m("m2m-sm-sr-dies-in-the-middle", text, "17");
+    let [live, alone] = run_both_ways_m2m("m2m-sm-sr-dies-in-the-middle", text, "17");
     assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
     assert!(live.faults.values().any(|struck| struck.times > 0), "no fault occurred");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
@@ -71,7 +71,7 @@ fn m2m_server_crashes_have_the_same_result_over_sockets() {
 #[test]
 fn an_sm_sr_change_has_the_same_result_over_sockets() {
     let text = library::named("m2m-fleet-changes-its-sm-sr").unwrap();
-    let [live, alone] = both_of_m2m("m2m-fleet-changes-its-sm-sr", text, "18");
+    let [live, alone] = run_both_ways_m2m("m2m-fleet-changes-its-sm-sr", text, "18");
     assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
@@ -80,7 +80,7 @@ fn an_sm_sr_change_has_the_same_result_over_sockets() {
 #[test]
 fn card_sessions_have_the_same_result_over_sockets() {
     let text = library::named("m2m-cars-over-https").unwrap();
-    let [live, alone] = both_of_m2m("m2m-cars-over-https", text, "7");
+    let [live, alone] = run_both_ways_m2m("m2m-cars-over-https", text, "7");
     assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
     assert!(live.faults.values().any(|struck| struck.times > 0), "no fault occurred");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
@@ -90,7 +90,7 @@ fn card_sessions_have_the_same_result_over_sockets() {
 #[test]
 fn lost_messages_have_the_same_result_over_sockets() {
     let text = library::named("lost-notifications").unwrap();
-    let [live, alone] = both("lost-notifications", text, "12");
+    let [live, alone] = run_both_ways("lost-notifications", text, "12");
     assert!(live.faults.values().any(|struck| struck.times > 0), "no fault occurred");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
@@ -99,7 +99,7 @@ fn lost_messages_have_the_same_result_over_sockets() {
 #[test]
 fn outages_of_servers_have_the_same_result_over_sockets() {
     let text = r#"
-        title = "Servers that are away"
+        title = "Servers that are outage"
         lasts = "6d"
         [[network]]
         plmn = "234-91"
@@ -136,11 +136,11 @@ fn outages_of_servers_have_the_same_result_over_sockets() {
         [[expect]]
         agrees = true
     "#;
-    let [live, alone] = both("away", text, "13");
-    let told = live.json().unwrap();
-    assert!(told.contains("the platform was not reached"), "no request was sent during the outage:\n{told}");
-    assert_eq!(live.verdict(), Verdict::Passed, "{told}");
-    assert_eq!(told, alone.json().unwrap());
+    let [live, alone] = run_both_ways("outage", text, "13");
+    let json = live.json().unwrap();
+    assert!(json.contains("the platform was not reached"), "no request was sent during the outage:\n{json}");
+    assert_eq!(live.verdict(), Verdict::Passed, "{json}");
+    assert_eq!(json, alone.json().unwrap());
 }
 
 #[test]
@@ -152,18 +152,18 @@ fn a_live_report_names_the_mode_and_can_be_replayed_without_sockets() {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         (output.status.success(), text(&output.stdout) + &text(&output.stderr))
     };
-    let (passed, said) = landfall(&["run", "corrupt-package", "--live", "--seed", "14", "--report", "."]);
-    assert!(passed && said.contains("seed 14, over sockets"), "{said}");
-    assert!(said.contains("again: landfall run corrupt-package --live --seed 14"), "{said}");
+    let (passed, printed) = landfall(&["run", "corrupt-package", "--live", "--seed", "14", "--report", "."]);
+    assert!(passed && printed.contains("seed 14, over sockets"), "{printed}");
+    assert!(printed.contains("again: landfall run corrupt-package --live --seed 14"), "{printed}");
     let page = std::fs::read_to_string(folder.path().join("corrupt-package.html")).unwrap();
     assert!(page.contains("over sockets") && page.contains("landfall run corrupt-package --live --seed 14"));
-    let (same, said) = landfall(&["replay", "corrupt-package.json"]);
-    assert!(same, "{said}");
+    let (same, printed) = landfall(&["replay", "corrupt-package.json"]);
+    assert!(same, "{printed}");
 }
 
 /// External parties in their own runtime: an SM-DP+ with two profiles for orders and one with the
 /// MatchingID SPARE, and a card.
-struct Others {
+struct ExternalParties {
     real: tokio::runtime::Runtime,
     pki: Pki,
     sm_dp: SmDpPlus,
@@ -206,7 +206,7 @@ const SCENARIO: &str = r#"
     exactly = 1
 "#;
 
-impl Others {
+impl ExternalParties {
     fn begin(folder: &Path) -> Self {
         let real =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -260,22 +260,22 @@ impl Others {
 #[test]
 fn an_external_server_and_card_take_part() {
     let folder = tempfile::tempdir().unwrap();
-    let others = Others::begin(folder.path());
+    let external = ExternalParties::begin(folder.path());
     let places = folder.path().join("places.toml");
     let profiles = "[{ package = '71.der' }, { package = '72.der' }]";
     let text = format!(
         "pki = 'pki'\nsm_dp = [{{ name = 'sm-dp', address = 'localhost:{}', profiles = {profiles} }}]\n\
          card = [{{ device = 'meters 1', tcp = '{}', profiles = ['70.der'] }}]",
-        others.at.address.port(),
-        others.card_at
+        external.at.address.port(),
+        external.card_at
     );
     fs::write(&places, text).unwrap();
     let report = live::play_with(&places, "others", ("others.toml", SCENARIO), "15").unwrap();
     assert_eq!(report.verdict(), Verdict::Passed, "seed 15: {}", cli::report::text(&report));
     assert_eq!(report.live.as_ref().unwrap().strangers.len(), 2);
     let first = report.devices.shown().first().unwrap();
-    assert_eq!((first.eid, first.profiles), (others.pki.eids(Curve::P256)[0], 2));
-    assert_eq!(others.states(), [ProfileState::Installed, ProfileState::Installed, ProfileState::Released]);
+    assert_eq!((first.eid, first.profiles), (external.pki.eids(Curve::P256)[0], 2));
+    assert_eq!(external.states(), [ProfileState::Installed, ProfileState::Installed, ProfileState::Released]);
     // The profiles are used up at the external server, so that a second run is refused.
     let again = live::play_with(&places, "others", ("others.toml", SCENARIO), "15");
     let why = again.err().map(|fault| fault.to_string()).unwrap_or_default();
@@ -286,18 +286,21 @@ fn an_external_server_and_card_take_part() {
 #[test]
 fn an_external_server_without_orders_is_used_with_activation_codes() {
     let folder = tempfile::tempdir().unwrap();
-    let others = Others::begin(folder.path());
+    let external = ExternalParties::begin(folder.path());
     let places = folder.path().join("places.toml");
     let text = format!(
         "pki = 'pki'\nsm_dp = [{{ name = 'sm-dp', address = 'localhost:{}', \
          profiles = [{{ package = '73.der', code = 'SPARE' }}] }}]",
-        others.at.address.port(),
+        external.at.address.port(),
     );
     fs::write(&places, text).unwrap();
     let scenario = SCENARIO.replace("count = 2", "count = 1");
     let report = live::play_with(&places, "codes", ("codes.toml", &scenario), "16").unwrap();
     assert_eq!(report.verdict(), Verdict::Passed, "seed 16: {}", cli::report::text(&report));
-    assert_eq!(others.states(), [ProfileState::Available, ProfileState::Available, ProfileState::Installed]);
+    assert_eq!(
+        external.states(),
+        [ProfileState::Available, ProfileState::Available, ProfileState::Installed]
+    );
     fs::write(
         &places,
         "sm_dp = [{ name = 'sm-dp', address = 'localhost:1', profiles = [{ package = '70.der' }] }]",

@@ -64,15 +64,15 @@ fn a_server_killed_twice_under_load_loses_no_order_and_installs_nothing_twice() 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(load.stderr.take().unwrap()).lines();
+    let mut messages = BufReader::new(load.stderr.take().unwrap()).lines();
     // Ten lines are printed per phase. The server is killed once while orders are placed and
     // once during the downloads.
     for moment in ["orders: 3 of", "downloads: 3 of"] {
-        until(&mut said, moment);
+        until(&mut messages, moment);
         server.kill_9();
         server = Server::start(folder, &server.sm_dp.clone(), &server.admin.clone());
     }
-    let rest = std::thread::spawn(move || said.map(Result::unwrap).collect::<Vec<_>>().join("\n"));
+    let rest = std::thread::spawn(move || messages.map(Result::unwrap).collect::<Vec<_>>().join("\n"));
     let output = load.wait_with_output().unwrap();
     let rest = rest.join().unwrap();
     assert!(output.status.success(), "{rest}\n{}", String::from_utf8_lossy(&output.stdout));
@@ -101,10 +101,10 @@ fn the_summary_is_a_table_and_codes_can_come_from_a_file() {
     let folder = folder.path();
     let server = Server::start(folder, "127.0.0.1:0", "127.0.0.1:0");
     let at = ["--sm-dp", &server.sm_dp, "--admin", &server.admin];
-    let said = succeed(landfall(folder).args(["load", "es9plus", "--devices", "2"]).args(at));
+    let messages = succeed(landfall(folder).args(["load", "es9plus", "--devices", "2"]).args(at));
     for wanted in ["function", "p99 ms", "ES2+.ConfirmOrder", "ES9+.GetBoundProfilePackage", "2 of 2 orders"]
     {
-        assert!(said.contains(wanted), "{wanted}: {said}");
+        assert!(messages.contains(wanted), "{wanted}: {messages}");
     }
     // These MatchingIDs do not exist.
     let codes = folder.join("codes");
@@ -117,8 +117,8 @@ fn the_summary_is_a_table_and_codes_can_come_from_a_file() {
         .output()
         .unwrap();
     assert!(!refused.status.success(), "a load with failures fails");
-    let said = String::from_utf8_lossy(&refused.stdout);
-    assert!(said.contains("0 of 2 devices") && said.contains("8.2.6"), "{said}");
+    let messages = String::from_utf8_lossy(&refused.stdout);
+    assert!(messages.contains("0 of 2 devices") && messages.contains("8.2.6"), "{messages}");
     let short = fail(landfall(folder).args(["load", "es9plus", "--devices", "3", "--codes", codes]).args(at));
     assert!(short.contains("2 codes for 3 devices"), "{short}");
 }

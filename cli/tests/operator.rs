@@ -14,19 +14,19 @@ use serde_json::Value;
 struct Server {
     running: Running,
     /// Rest of the line after the heading.
-    said: String,
+    rest: String,
 }
 
 impl Server {
     fn start(folder: &Path, arguments: &[&str], heading: &str) -> Self {
         let running = Running::start(landfall(folder).args(arguments));
-        Self { said: running.err.after(heading), running }
+        Self { rest: running.err.after(heading), running }
     }
 
     /// Starts a server and keeps the address after the heading.
     fn of_a_party(folder: &Path, arguments: &[&str], heading: &str) -> Self {
         let mut server = Self::start(folder, arguments, heading);
-        server.said = server.said.split(' ').next().unwrap().to_owned();
+        server.rest = server.rest.split(' ').next().unwrap().to_owned();
         server
     }
 
@@ -47,11 +47,11 @@ impl Server {
         // A report that was printed but not acknowledged before the listener stopped is
         // sent again.
         let of_the_profile = messages.filter(|message| message["iccid"] == iccid).take(3);
-        let told = |message: Value| {
+        let parse = |message: Value| {
             let status = message["notificationPointStatus"]["status"].as_str().unwrap().to_owned();
             (message["notificationPointId"].as_i64().unwrap(), status)
         };
-        of_the_profile.map(told).collect()
+        of_the_profile.map(parse).collect()
     }
 }
 
@@ -74,11 +74,11 @@ fn an_operator_receives_current_and_missed_progress_reports() {
     succeed(landfall(folder).args(["certs", "init"]));
     let done = |point| (point, "Executed-Success".to_owned());
     let listener = Server::listener(folder, "127.0.0.1:0");
-    let operator = listener.said.clone();
+    let operator = listener.rest.clone();
     let sm_dp = Server::sm_dp(folder, &operator);
     let download = |number: &str| {
-        let (iccid, code) = order(folder, number, &sm_dp.said, &[]);
-        succeed(landfall(folder).args(["device", "download", code.trim(), "--sm-dp", &sm_dp.said]));
+        let (iccid, code) = order(folder, number, &sm_dp.rest, &[]);
+        succeed(landfall(folder).args(["device", "download", code.trim(), "--sm-dp", &sm_dp.rest]));
         iccid
     };
     let first = download("1");
@@ -98,16 +98,16 @@ fn an_order_is_registered_at_its_sm_ds_until_the_profile_is_downloaded() {
     let sm_ds = Server::of_a_party(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
     let sm_dp = Server::sm_dp(folder, "2.999.20.1@127.0.0.1:1");
     let list = || {
-        let list = succeed(landfall(folder).args(["--json", "sm-ds", "list", "--sm-ds", &sm_ds.said]));
+        let list = succeed(landfall(folder).args(["--json", "sm-ds", "list", "--sm-ds", &sm_ds.rest]));
         serde_json::from_str::<Value>(&list).unwrap().as_array().unwrap().len()
     };
     let eid = {
         let info = succeed(landfall(folder).args(["--json", "device", "info"]));
         serde_json::from_str::<Value>(&info).unwrap()["eid"].as_str().unwrap().to_owned()
     };
-    order(folder, "1", &sm_dp.said, &["--eid", &eid, "--event-at", &sm_ds.said]);
+    order(folder, "1", &sm_dp.rest, &["--eid", &eid, "--event-at", &sm_ds.rest]);
     assert_eq!(list(), 1);
-    let discover = ["device", "discover", &sm_ds.said, "--sm-ds", &sm_ds.said, "--sm-dp", &sm_dp.said];
+    let discover = ["device", "discover", &sm_ds.rest, "--sm-ds", &sm_ds.rest, "--sm-dp", &sm_dp.rest];
     succeed(landfall(folder).args(discover));
     // The event is deleted in the background. Each of these checks takes the time of a process
     // start.

@@ -42,11 +42,11 @@ fn a_preset_applied_again_changes_nothing() {
     std::fs::write(&preset, example()).unwrap();
     succeed(landfall(folder).args(["profile", "new", "--home", "234-99"]).arg(folder.join("own.der")));
     let arguments = ["--preset", preset.to_str().unwrap()];
-    let said = serve(folder, &arguments);
-    let entries = |said: &[String]| said.iter().filter(|line| line.contains(" entry ")).count();
-    assert_eq!(entries(&said), 7, "{said:?}");
-    assert!(said.iter().all(|line| !line.contains("left as it was")), "{said:?}");
-    assert!(said.iter().any(|line| line.starts_with("admin API at http://127.0.0.1:")), "{said:?}");
+    let printed = serve(folder, &arguments);
+    let entries = |printed: &[String]| printed.iter().filter(|line| line.contains(" entry ")).count();
+    assert_eq!(entries(&printed), 7, "{printed:?}");
+    assert!(printed.iter().all(|line| !line.contains("left as it was")), "{printed:?}");
+    assert!(printed.iter().any(|line| line.starts_with("admin API at http://127.0.0.1:")), "{printed:?}");
     let made = stock(folder);
     for (iccid, state, matching_id) in [
         ("89724990000000000019", "Released", "ALWAYS"),

@@ -40,28 +40,28 @@ fn the_transcripts_in_the_page_about_profiles_are_correct() {
     let folder = packages();
     let travel = page.split("```toml\n").find(|block| block.contains("[[identity]]")).unwrap();
     std::fs::write(folder.path().join("travel.toml"), travel.split("```").next().unwrap()).unwrap();
-    let mut asked = 0;
+    let mut compared = 0;
     for block in page.split("\n```console\n").skip(1) {
         let (block, _) = block.split_once("\n```").unwrap();
         let (command, expected) = block.split_once('\n').unwrap();
         let Some(arguments) = command.strip_prefix("$ landfall profile ") else { panic!("{command}") };
         let output = profile(&folder, &[]).args(arguments.split_whitespace()).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        let mut said = said.lines();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let mut printed = printed.lines();
         let mut skipping = false;
         for line in expected.lines() {
             if line == "..." {
                 skipping = true;
                 continue;
             }
-            let found = if skipping { said.find(|said| *said == line) } else { said.next() };
+            let found = if skipping { printed.find(|printed| *printed == line) } else { printed.next() };
             assert_eq!(found, Some(line), "{command}");
             skipping = false;
         }
-        assert!(skipping || said.next().is_none(), "{command} prints more");
-        asked += 1;
+        assert!(skipping || printed.next().is_none(), "{command} prints more");
+        compared += 1;
     }
-    assert!(asked >= 6, "{asked}");
+    assert!(compared >= 6, "{compared}");
 }
 
 #[test]
@@ -155,14 +155,14 @@ fn all_rows_are_checked_before_the_first_package_is_created() {
         (output.status.success(), String::from_utf8(output.stderr).unwrap())
     };
     let first = "89724990000000001009,724990000000100\n";
-    for (rows, said) in [
+    for (rows, printed) in [
         (format!("iccid,imsi\n{first}89724990000000001017,28699\n"), "line 3: \"28699\" is not an IMSI"),
         (format!("iccid,imsi\n{first}{first}"), "line 3: 89724990000000001009 is already in line 2"),
         (format!("iccid,imzi\n{first}"), "unknown column \"imzi\""),
         (format!("iccid,imsi\n{first}89724990000000001017\n"), "line 3: the row has 1 cells"),
     ] {
         let (is_made, errors) = many(&rows);
-        assert!(!is_made && errors.contains(said), "{errors}");
+        assert!(!is_made && errors.contains(printed), "{errors}");
     }
     let (is_made, errors) = many(&format!("iccid,imsi\n{first}89724990000000001018,724990000000101\n"));
     assert!(
@@ -204,7 +204,7 @@ fn invalid_packages_and_descriptions_are_refused_with_advice() {
     }
     let text = std::fs::read_to_string(folder.path().join("own.toml")).unwrap();
     let short = text.replace("ki = \"00", "algorithm = \"tuak\"\nki = \"");
-    for (text, said) in [
+    for (text, printed) in [
         (
             short,
             [
@@ -219,7 +219,7 @@ fn invalid_packages_and_descriptions_are_refused_with_advice() {
     ] {
         std::fs::write(folder.path().join("bad.toml"), text).unwrap();
         let errors = fail(&mut profile(&folder, &["build", "bad.toml", "bad.der"]));
-        assert!(said.iter().all(|said| errors.contains(said)), "{errors}");
+        assert!(printed.iter().all(|printed| errors.contains(printed)), "{errors}");
     }
 }
 

@@ -25,8 +25,8 @@ fn holds(command: &str) {
     let (_, rest) = readme.split_once(&format!("```console\n$ landfall {command}\n")).unwrap();
     let (transcript, _) = rest.split_once("\n```").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let said = succeed(landfall(folder.path()).current_dir(folder.path()).args(command.split(' ')));
-    let mut said = said.trim_end().lines().map(plain);
+    let printed = succeed(landfall(folder.path()).current_dir(folder.path()).args(command.split(' ')));
+    let mut printed = printed.trim_end().lines().map(plain);
     let mut skipping = false;
     for (number, written) in transcript.trim_end().lines().enumerate() {
         if written == "..." {
@@ -34,11 +34,11 @@ fn holds(command: &str) {
             continue;
         }
         let written = plain(written);
-        let found = if skipping { said.find(|line| *line == written) } else { said.next() };
+        let found = if skipping { printed.find(|line| *line == written) } else { printed.next() };
         assert_eq!(found.as_ref(), Some(&written), "line {} of the transcript", number + 1);
         skipping = false;
     }
-    assert_eq!(said.next(), None, "the program prints more than the transcript");
+    assert_eq!(printed.next(), None, "the program prints more than the transcript");
 }
 
 /// Replaces each run of digits, points and colons by one `#`, and each run of blanks or dashes by

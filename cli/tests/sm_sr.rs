@@ -39,12 +39,15 @@ fn the_sm_sr_announces_a_specific_address() {
         "--cards-address",
         "192.0.2.1:8446",
     ]));
-    let said = running.err.up_to(&["SM-SR "]).join("\n");
-    assert!(said.contains("cards at 192.0.2.1:8446") && said.contains(" at sm-sr.example:8445 "), "{said}");
+    let printed = running.err.up_to(&["SM-SR "]).join("\n");
+    assert!(
+        printed.contains("cards at 192.0.2.1:8446") && printed.contains(" at sm-sr.example:8445 "),
+        "{printed}"
+    );
     running.kill();
     let running = Running::start(&mut serve(&["--listen", "localhost:0", "--cards", "none"]));
-    let said = running.err.up_to(&["SM-SR "]).join("\n");
-    assert!(said.contains(" at localhost:") && !said.contains("localhost:0 "), "{said}");
+    let printed = running.err.up_to(&["SM-SR "]).join("\n");
+    assert!(printed.contains(" at localhost:") && !printed.contains("localhost:0 "), "{printed}");
 }
 
 #[test]
@@ -84,8 +87,8 @@ fn a_wrong_password_for_the_smsc_is_reported() {
     let smsc = format!("sm-sr:wrong@{at}");
     let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
     let running = Running::start(serve.args(["--smsc", &smsc]));
-    let said = running.err.lines().find(|line| line.contains("does not let this account in")).unwrap();
-    assert!(said.contains("ERROR") && said.contains("correct account and password"), "{said}");
+    let printed = running.err.lines().find(|line| line.contains("does not let this account in")).unwrap();
+    assert!(printed.contains("ERROR") && printed.contains("correct account and password"), "{printed}");
 }
 
 #[test]
@@ -96,10 +99,10 @@ fn records_can_be_listed_at_any_time_and_listing_creates_none() {
 
     let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
     let running = Running::start(serve.args(["--peer", "operator:2.999.20.1@bss.example:8447"]));
-    let said = running.err.up_to(&["SM-SR "]).join("\n");
+    let printed = running.err.up_to(&["SM-SR "]).join("\n");
     assert!(
-        said.contains("peer operator \"2.999.20.1\": 2.999.20.1, at https://bss.example:8447/sgp02"),
-        "{said}"
+        printed.contains("peer operator \"2.999.20.1\": 2.999.20.1, at https://bss.example:8447/sgp02"),
+        "{printed}"
     );
     let shown = |what: &[&str]| {
         let mut command = landfall(folder.path());

@@ -14,7 +14,7 @@ use common::{Running, landfall, succeed};
 struct Up {
     running: Running,
     /// Lines up to the one about the profile.
-    said: Vec<String>,
+    lines: Vec<String>,
 }
 
 impl Up {
@@ -26,18 +26,18 @@ impl Up {
         let free = "127.0.0.1:0";
         let up = ["up", "--no-card", "--sm-dp", free, "--network", free, "--sm-ds", free];
         let running = Running::start(landfall(folder).args(up).args(more));
-        Self { said: running.out.up_to(&["profile ", "  landfall device "]), running }
+        Self { lines: running.out.up_to(&["profile ", "  landfall device "]), running }
     }
 
     /// Returns the printed address of a party.
     fn address(&self, name: &str) -> String {
-        let line = self.said.iter().find(|line| line.starts_with(name)).unwrap();
+        let line = self.lines.iter().find(|line| line.starts_with(name)).unwrap();
         let (_, address) = line.split_once("://").unwrap();
         address.split_whitespace().next().unwrap().to_owned()
     }
 
     fn code(&self) -> String {
-        self.said.iter().find(|line| line.starts_with("LPA:1$")).unwrap().clone()
+        self.lines.iter().find(|line| line.starts_with("LPA:1$")).unwrap().clone()
     }
 
     fn stop(mut self) {
@@ -73,7 +73,7 @@ fn smpp_clients_can_bind_if_smpp_is_enabled() {
             "724990000000001=+5511900000001",
         ],
     );
-    let lines: Vec<_> = up.said.iter().filter(|line| line.starts_with("messages ")).collect();
+    let lines: Vec<_> = up.lines.iter().filter(|line| line.starts_with("messages ")).collect();
     assert!(lines[0].ends_with("subscriber 724990000000001 has the number +5511900000001"), "{lines:?}");
     let (_, address) = lines[1].split_once(" at ").unwrap();
     let address = address.split_whitespace().next().unwrap();
@@ -83,7 +83,7 @@ fn smpp_clients_can_bind_if_smpp_is_enabled() {
     up.stop();
     // Without --smpp there is no SMPP listener.
     let up = Up::start(folder.path());
-    assert!(!up.said.iter().any(|line| line.starts_with("messages ")), "{:?}", up.said);
+    assert!(!up.lines.iter().any(|line| line.starts_with("messages ")), "{:?}", up.lines);
     up.stop();
 }
 
@@ -93,7 +93,7 @@ fn an_existing_profile_is_offered_until_it_is_installed() {
     let folder = folder.path();
     let up = Up::start(folder);
     let first = up.code();
-    assert!(up.said.iter().any(|line| line.starts_with("admin     http://127.0.0.1:")), "{:?}", up.said);
+    assert!(up.lines.iter().any(|line| line.starts_with("admin     http://127.0.0.1:")), "{:?}", up.lines);
     up.stop();
 
     let up = Up::start(folder);
@@ -104,7 +104,7 @@ fn an_existing_profile_is_offered_until_it_is_installed() {
     up.stop();
 
     let up = Up::start(folder);
-    let standing = up.said.last().unwrap();
+    let standing = up.lines.last().unwrap();
     assert!(standing.contains("is installed on eUICC"), "{standing}");
     assert!(standing.contains(&up.address("admin")), "{standing}");
     up.stop();

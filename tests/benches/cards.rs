@@ -46,21 +46,21 @@ const ROUNDS: usize = 200;
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let count = std::env::var("LANDFALL_CARDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
-    let bench = Bench::new();
-    println!("{}, {} octets", bench.name, bench.package(1).1.len());
-    runtime.block_on(bench.writes());
-    runtime.block_on(bench.many(count));
+    let testbed = Testbed::new();
+    println!("{}, {} octets", testbed.name, testbed.package(1).1.len());
+    runtime.block_on(testbed.writes());
+    runtime.block_on(testbed.many(count));
 }
 
 /// Common data of all cards of the benchmark.
-struct Bench {
+struct Testbed {
     pki: Pki,
     name: &'static str,
     original: Option<Package>,
     clock: ManualClock,
 }
 
-impl Bench {
+impl Testbed {
     fn new() -> Self {
         let ts48 =
             concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_BERTLV_SUCI.der");

@@ -167,10 +167,10 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let said =
+        let printed =
             lines.find_map(|line| line.unwrap().strip_prefix("SM-DP+ at ").map(str::to_owned)).unwrap();
         let took = millis(began);
-        let address = said.split_whitespace().next().unwrap().to_owned();
+        let address = printed.split_whitespace().next().unwrap().to_owned();
         std::thread::spawn(move || lines.for_each(drop));
         (Self { process, address }, took)
     }

@@ -10,7 +10,7 @@
 
 use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
 
-use cli::check::{Known, Own, server};
+use cli::check::{OwnServer, ServerFacts, server};
 use cli::settings::{Layer, Settings};
 use sgp23::{Ended, Row, Selection, Server};
 use world::{ManualClock, MemoryEvents, SeededDice, World};
@@ -39,7 +39,7 @@ async fn another() -> Option<Server> {
     let codes = variable("MATCHING_IDS").unwrap_or_default();
     let codes = codes.split(',').filter(|code| !code.is_empty()).map(str::to_owned).collect();
     let (world, _) = cli::parties::os_world().unwrap();
-    Some(server(&settings, pki, world, Known { codes, ..Known::default() }).await.unwrap())
+    Some(server(&settings, pki, world, ServerFacts { codes, ..ServerFacts::default() }).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,8 @@ async fn every_case_passes() {
     let world = |name| {
         World::new(ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()), SeededDice::from_text(name))
     };
-    let own = Own::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();
+    let own =
+        OwnServer::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();
     let server = server(&own.settings, own.pki.clone(), world("tester"), own.known()).await.unwrap();
     let mut wrong = Vec::new();
     let report = sgp23::run(&server, &sgp23::table(), &selection(), |entry| {

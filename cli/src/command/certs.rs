@@ -11,7 +11,7 @@ use serde::Serialize;
 use world::{Clock, Fault};
 
 use crate::{
-    output::{say, say_json},
+    output::{print, print_json},
     pki,
     settings::Settings,
 };
@@ -100,21 +100,21 @@ impl Command {
             Self::Show | Self::Issue(_) => pki::load(&settings.pki)?,
         };
         match self {
-            Self::Init | Self::Show if json => say_json(&rows(&pki))?,
+            Self::Init | Self::Show if json => print_json(&rows(&pki))?,
             Self::Init => {
-                say(&format!(
+                print(&format!(
                     "created {} certificates in {}\n",
                     pki.entries().len(),
                     settings.pki.display()
                 ))?;
-                say(&pki.describe())?;
+                print(&pki.describe())?;
             }
-            Self::Show => say(&pki.describe())?,
+            Self::Show => print(&pki.describe())?,
             Self::Issue(what) => {
                 for (path, certificate) in what.issue(pki, settings)? {
-                    say(&format!("{}\n", settings.pki.join(path).display()))?;
+                    print(&format!("{}\n", settings.pki.join(path).display()))?;
                     if !json && let Some(certificate) = certificate {
-                        say(&format!("  {certificate}\n"))?;
+                        print(&format!("  {certificate}\n"))?;
                     }
                 }
             }

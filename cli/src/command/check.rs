@@ -8,8 +8,8 @@ use sgp23::{Binding, Ended, Selection};
 use world::{Fault, NullEvents};
 
 use crate::{
-    check::{self, Known, Own},
-    output::{Table, remark, say, say_json},
+    check::{self, OwnServer, ServerFacts},
+    output::{Table, print, print_json, remark},
     parties,
     settings::Settings,
 };
@@ -83,7 +83,7 @@ impl Command {
             return list(&command.filter, json).map(|()| ExitCode::SUCCESS);
         }
         let (world, _) = parties::os_world()?;
-        let mut known = Known {
+        let mut known = ServerFacts {
             roots: Vec::new(),
             profile_type: command.profile_type,
             codes: command.codes,
@@ -93,7 +93,7 @@ impl Command {
             known.roots.push(super::sm_dp::read(file)?);
         }
         let own = match command.own {
-            true => Some(Own::start(settings, &world, Arc::new(NullEvents)).await?),
+            true => Some(OwnServer::start(settings, &world, Arc::new(NullEvents)).await?),
             false => None,
         };
         let server = match &own {
@@ -128,8 +128,8 @@ impl Command {
             })?;
         }
         match json {
-            true => say_json(&report)?,
-            false => say(&format!("{}\n", report.summary()))?,
+            true => print_json(&report)?,
+            false => print(&format!("{}\n", report.summary()))?,
         }
         Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -140,11 +140,11 @@ fn list(filter: &str, json: bool) -> Result<(), Fault> {
     let chosen = table.iter().filter(|case| filter.is_empty() || case.matches(filter));
     if json {
         let rows: Vec<_> = chosen.map(sgp23::Row::of).collect();
-        return say_json(&rows);
+        return print_json(&rows);
     }
     let mut text = Table::new(&["function", "clause", "SGP.23", "case"]);
     for case in chosen {
         text.row([case.function, case.clause, case.id.unwrap_or_default(), &case.title]);
     }
-    say(&text.render())
+    print(&text.render())
 }

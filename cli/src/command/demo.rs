@@ -7,9 +7,9 @@ use serde::Serialize;
 use world::{Clock, Event, Events, Fault, MemoryEvents};
 
 use crate::{
-    demo::{PATIENCE, Stage, Story},
+    demo::{Demonstration, PATIENCE, Story},
     m2m::{self, messages::Messages, names::Names},
-    output::{Table, say, say_json, timeline_line},
+    output::{Table, print, print_json, timeline_line},
     settings::Settings,
 };
 
@@ -68,17 +68,17 @@ impl Command {
             return Self::run_m2m(&settings, &scratch, (names, messages), shown, &kept, json).await;
         }
         let play = async {
-            let mut stage = Stage::start(&settings, &scratch.folder, Arc::new(shown)).await?;
-            let played = stage.play(&scratch.folder, package.as_deref()).await;
-            stage.close().await;
+            let mut demonstration = Demonstration::start(&settings, &scratch.folder, Arc::new(shown)).await?;
+            let played = demonstration.play(&scratch.folder, package.as_deref()).await;
+            demonstration.close().await;
             played
         };
         let summary = tokio::time::timeout(PATIENCE, play).await.map_err(|_| hangs("two"))??;
         let success = summary.iter().all(|story| story.as_expected);
         if json {
-            say_json(&Report { success, summary, timeline: kept.all() })?;
+            print_json(&Report { success, summary, timeline: kept.all() })?;
         } else {
-            say(&format!("\n{}", table(&summary).render()))?;
+            print(&format!("\n{}", table(&summary).render()))?;
         }
         Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -93,19 +93,20 @@ impl Command {
         json: bool,
     ) -> Result<ExitCode, Fault> {
         let play = async {
-            let mut stage =
-                m2m::Stage::start(settings, &scratch.folder, names, messages, Arc::new(shown)).await?;
-            let played = stage.play().await;
-            stage.close().await;
+            let mut demonstration =
+                m2m::Demonstration::start(settings, &scratch.folder, names, messages, Arc::new(shown))
+                    .await?;
+            let played = demonstration.play().await;
+            demonstration.close().await;
             played
         };
         let summary =
             tokio::time::timeout(PATIENCE.saturating_mul(2), play).await.map_err(|_| hangs("four"))??;
         let success = summary.iter().all(|story| story.as_expected);
         if json {
-            say_json(&Report { success, summary, timeline: kept.all() })?;
+            print_json(&Report { success, summary, timeline: kept.all() })?;
         } else {
-            say(&format!("\n{}", m2m_table(&summary).render()))?;
+            print(&format!("\n{}", m2m_table(&summary).render()))?;
         }
         Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -224,11 +225,11 @@ impl Events for Shown {
     fn tell(&self, event: Event) {
         self.kept.tell(event.clone());
         if let Some(timeline) = &self.m2m {
-            let told = if self.verbose { Some(event) } else { timeline.told(event) };
-            if let Some(event) = told.filter(|_| !self.quiet) {
+            let shown = if self.verbose { Some(event) } else { timeline.shown(event) };
+            if let Some(event) = shown.filter(|_| !self.quiet) {
                 // A failure to print is ignored here for the same reason as below.
                 let elapsed = net::OsClock.now().since(self.start);
-                let _ = say(&format!("{}\n", timeline_line(elapsed, self.start, &event)));
+                let _ = print(&format!("{}\n", timeline_line(elapsed, self.start, &event)));
             }
             return;
         }
@@ -242,7 +243,7 @@ impl Events for Shown {
             }
             // An event cannot fail. A closed output fails later, when the summary
             // is printed.
-            let _ = say(&format!(
+            let _ = print(&format!(
                 "{}\n",
                 timeline_line(net::OsClock.now().since(self.start), self.start, &event)
             ));

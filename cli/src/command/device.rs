@@ -20,8 +20,8 @@ use serde::Serialize;
 use world::{BoxCardDoor, Clock, Fault, World};
 
 use crate::{
-    faults::{Faults, Seams, Trouble},
-    output::{Lines, Table, remark, say, say_json},
+    faults::{ActiveFaults, FaultOptions, FaultPoints},
+    output::{Lines, Table, print, print_json, remark},
     parties,
     settings::Settings,
     trace::TraceOptions,
@@ -47,7 +47,7 @@ pub struct Command {
     #[command(flatten)]
     trace: TraceOptions,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
     #[command(subcommand)]
     procedure: Procedure,
 }
@@ -145,15 +145,18 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
         })
         .collect();
     if json {
-        say_json(&all)?;
+        print_json(&all)?;
     } else if all.is_empty() {
-        say("no pending events\n")?;
+        print("no pending events\n")?;
     }
     for Found { event, installed, why } in &all {
         let EventEntries { event_id, rsp_server_address } = event;
         match (installed, why) {
             (Some(installed), _) if !json => {
-                say(&format!("installed {} (event {event_id} at {rsp_server_address})\n", installed.iccid))?;
+                print(&format!(
+                    "installed {} (event {event_id} at {rsp_server_address})\n",
+                    installed.iccid
+                ))?;
             }
             (None, Some(why)) => remark(&format!("event {event_id} at {rsp_server_address}: {why}")),
             _ => {}
@@ -172,12 +175,12 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
 
 /// Prints a result as JSON or as one line of text.
 fn show(json: bool, result: &impl Serialize, line: &str) -> Result<(), Fault> {
-    if json { say_json(result) } else { say(&format!("{line}\n")) }
+    if json { print_json(result) } else { print(&format!("{line}\n")) }
 }
 
 /// Returns a fault if a notification was not delivered or not removed from the card.
-fn undelivered(told: &[Delivery]) -> Result<(), Fault> {
-    let failures: Vec<String> = told.iter().filter_map(Delivery::failure).collect();
+fn undelivered(deliveries: &[Delivery]) -> Result<(), Fault> {
+    let failures: Vec<String> = deliveries.iter().filter_map(Delivery::failure).collect();
     if failures.is_empty() {
         return Ok(());
     }
@@ -194,20 +197,25 @@ impl Command {
     /// # Errors
     /// The procedure failed.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let run = async |trouble: &Trouble| self.run_in(trouble, settings, json).await;
-        let seams = match self.procedure {
-            Procedure::Run(_) => Seams::DEVICE_RUN,
-            _ => Seams::DEVICE,
+        let run = async |active_faults: &ActiveFaults| self.run_in(active_faults, settings, json).await;
+        let fault_points = match self.procedure {
+            Procedure::Run(_) => FaultPoints::DEVICE_RUN,
+            _ => FaultPoints::DEVICE,
         };
-        let seams = if self.card.is_some() { seams.without_card() } else { seams };
-        self.faults.live(&seams, settings, run).await
+        let fault_points = if self.card.is_some() { fault_points.without_card() } else { fault_points };
+        self.faults.live(&fault_points, settings, run).await
     }
 
-    async fn run_in(&self, trouble: &Trouble, settings: &Settings, json: bool) -> Result<(), Fault> {
+    async fn run_in(
+        &self,
+        active_faults: &ActiveFaults,
+        settings: &Settings,
+        json: bool,
+    ) -> Result<(), Fault> {
         if let Procedure::Run(options) = &self.procedure {
-            return self.run_online(options, trouble, settings, json).await;
+            return self.run_online(options, active_faults, settings, json).await;
         }
-        let mut device = self.device(trouble, settings, json).await?;
+        let mut device = self.device(active_faults, settings, json).await?;
         let failed = |e: &dyn std::fmt::Display, what: &str| {
             Fault::new(what, e.to_string(), "see the failed step in the timeline above")
         };
@@ -221,9 +229,9 @@ impl Command {
                     .await
                     .map_err(|e| failed(&e, "cannot read EUICCInfo2 from the card"))?;
                 if json {
-                    say_json(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?;
+                    print_json(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?;
                 } else {
-                    say(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version))?;
+                    print(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version))?;
                 }
             }
             Procedure::List => {
@@ -233,7 +241,7 @@ impl Command {
                     .await
                     .map_err(|e| failed(&e, "cannot list the profiles of the card"))?;
                 if json {
-                    say_json(&profiles)?;
+                    print_json(&profiles)?;
                 } else {
                     let mut table = Table::new(&["ICCID", "state", "provider", "name", "nickname"]);
                     for profile in profiles {
@@ -246,7 +254,7 @@ impl Command {
                             profile.profile_nickname.unwrap_or_default(),
                         ]);
                     }
-                    say(&table.render())?;
+                    print(&table.render())?;
                 }
             }
             Procedure::Download { activation_code, user } => {
@@ -304,11 +312,16 @@ impl Command {
                 device.lpa.delete(*iccid).await.map_err(|e| failed(&e, "the profile was not deleted"))?;
             }
             Procedure::Notifications => {
-                let told = device.lpa.process_notifications().await;
-                let told = told.map_err(|e| failed(&e, "cannot list the notifications of the card"))?;
-                let delivered = told.iter().filter(|each| each.failure().is_none()).count();
-                show(json, &told, &format!("{delivered} of {} notifications delivered", told.len()))?;
-                undelivered(&told)?;
+                let deliveries = device.lpa.process_notifications().await;
+                let deliveries =
+                    deliveries.map_err(|e| failed(&e, "cannot list the notifications of the card"))?;
+                let delivered = deliveries.iter().filter(|each| each.failure().is_none()).count();
+                show(
+                    json,
+                    &deliveries,
+                    &format!("{delivered} of {} notifications delivered", deliveries.len()),
+                )?;
+                undelivered(&deliveries)?;
             }
             Procedure::Recover => match device.recover().await {
                 Recovery::Working { registered, interrupted, notifications: _ } => {
@@ -336,7 +349,7 @@ impl Command {
     /// Returns the connection to the card, and the name of the device's memory file.
     async fn door(
         &self,
-        trouble: &Trouble,
+        active_faults: &ActiveFaults,
         settings: &Settings,
         pki: &Pki,
         world: &World,
@@ -362,13 +375,13 @@ impl Command {
             None => {
                 let eid = self.eid.map_or_else(|| parties::default_eid(pki), Ok)?;
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
-                let memory = trouble.memory("card", parties::card_path(&settings.data_dir, eid))?;
+                let memory = active_faults.memory("card", parties::card_path(&settings.data_dir, eid))?;
                 let card = match &m2m {
                     Some(m2m) => m2m.card(pki, eid, memory, world, quirks),
                     None => parties::card_on(settings, pki, eid, memory, world, quirks),
                 };
                 let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
-                (trace.over(trouble.door(card), eid.to_string(), &world.clock), eid.to_string())
+                (trace.over(active_faults.door(card), eid.to_string(), &world.clock), eid.to_string())
             }
         })
     }
@@ -395,31 +408,31 @@ impl Command {
 
     async fn device(
         &self,
-        trouble: &Trouble,
+        active_faults: &ActiveFaults,
         settings: &Settings,
         json: bool,
     ) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(trouble, settings, &pki, &world).await?;
+        let (door, eid) = self.door(active_faults, settings, &pki, &world).await?;
         let teller = Teller::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
         let client = parties::device_client(settings);
-        let (faulty, mut sm_ds) = (trouble.clone(), vec![parties::root_sm_ds(settings)]);
+        let (faulty, mut sm_ds) = (active_faults.clone(), vec![parties::root_sm_ds(settings)]);
         if let Procedure::Discover { address: Some(address), .. } = &self.procedure {
             sm_ds.push(address.to_string());
         }
         let links = move |address: &SmdpAddress| {
             let link = client.link(address.as_str(), Some(tls.clone()))?;
             Ok(match sm_ds.iter().any(|known| known == address.as_str()) {
-                true => faulty.goes_out_to_sm_ds(link),
-                false => faulty.goes_out(link),
+                true => faulty.outgoing_to_sm_ds(link),
+                false => faulty.outgoing(link),
             })
         };
         let radio = Client::default().link(&settings.network, None)?;
         let slot = Slot::new(door);
         let file = settings.data_dir.join("devices").join(format!("{eid}.device"));
-        let memory = trouble.memory("device", file)?;
+        let memory = active_faults.memory("device", file)?;
         let mut device = Device::new(
             Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone()),
             Modem::new(slot, RemoteNetworks::new(radio), teller.clone()),

@@ -12,9 +12,9 @@ use world::{Fault, PhoneNumber};
 
 use crate::{
     eum::{self, Registrar},
-    hidden_value::Unshown,
+    hidden_value::HiddenValue,
     m2m::factory::{self, FirstProfile},
-    output::{Lines, remark, say, say_json},
+    output::{Lines, print, print_json, remark},
     parties::{self, sm_sr_peers::TransportKey},
     settings::Settings,
 };
@@ -55,7 +55,7 @@ struct Register {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
     at: String,
     /// Transport key that encrypts the keys on their way to the SM-SR: 32 hexadecimal digits
-    #[arg(long, value_name = "HEX", value_parser = Unshown(str::parse::<TransportKey>))]
+    #[arg(long, value_name = "HEX", value_parser = HiddenValue(str::parse::<TransportKey>))]
     transport_key: Option<TransportKey>,
 }
 
@@ -114,10 +114,10 @@ impl Register {
         let sm_sr = Registrar { id, authority: self.at };
         eum::register(&pki, &sm_sr, eis, &world, events).await?;
         match json {
-            true => say_json(&serde_json::json!({ "eid": self.eid, "iccid": iccid, "smSr": sm_sr.id })),
+            true => print_json(&serde_json::json!({ "eid": self.eid, "iccid": iccid, "smSr": sm_sr.id })),
             false => {
                 remark(&format!("SM-SR {} now manages the card", sm_sr.id));
-                say(&format!("{}\n", self.eid))
+                print(&format!("{}\n", self.eid))
             }
         }
     }

@@ -7,7 +7,7 @@ use faults::{Entry, Family, catalogue, page};
 use world::Fault;
 
 use crate::{
-    output::{Table, say, say_json},
+    output::{Table, print, print_json},
     settings::Settings,
 };
 
@@ -44,7 +44,7 @@ impl Command {
         let of_family = |entry: &&Entry| self.family.is_none_or(|family| entry.id.family() == family);
         let shown: Vec<&Entry> = catalogue::all().filter(of_family).collect();
         if json {
-            return say_json(&shown);
+            return print_json(&shown);
         }
         let mut table = Table::new(&["fault", "what happens", "tests", "clause", "value"]);
         for Entry { name, what, peer, clause, value, .. } in shown {
@@ -57,6 +57,6 @@ impl Command {
                 value,
             ]);
         }
-        say(&table.render())
+        print(&table.render())
     }
 }

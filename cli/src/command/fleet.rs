@@ -16,11 +16,11 @@ use rsp::ids::Eid;
 use world::Fault;
 
 use crate::{
-    output::{say, say_json},
+    output::{print, print_json},
     settings::Settings,
 };
 
-use query::{Asked, Which};
+use query::{DeviceFilter, QueryArguments};
 
 /// Fleet of an owner: device records, localization queries, campaigns, platform
 #[derive(Debug, Subcommand)]
@@ -33,10 +33,10 @@ pub enum Command {
     List {
         /// Filter of the devices
         #[command(flatten)]
-        which: Which,
+        filter: DeviceFilter,
         /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
     },
     /// Show a device: its record, decision and history
     Show {
@@ -44,13 +44,13 @@ pub enum Command {
         eid: Eid,
         /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
     },
     /// Countries in which foreign subscriptions are resident
     Residents {
         /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
         /// Length of the examined period in days, up to today
         #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3660))]
         days: u32,
@@ -62,10 +62,10 @@ pub enum Command {
     Breaches {
         /// Filter of the devices
         #[command(flatten)]
-        which: Which,
+        filter: DeviceFilter,
         /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
         /// Maximum days until the breach [default: no limit]
         #[arg(long, value_name = "DAYS")]
         within: Option<u32>,
@@ -74,7 +74,7 @@ pub enum Command {
     Markets {
         /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
         /// Maximum days until the breach [default: no limit]
         #[arg(long, value_name = "DAYS")]
         within: Option<u32>,
@@ -114,18 +114,18 @@ impl Command {
         match self {
             Self::Import(import) => import.run(settings, json).await,
             Self::Export(export) => export.run(settings, json).await,
-            Self::List { which, asked } => {
-                let asked = asked.read()?;
+            Self::List { filter, query } => {
+                let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
-                let rows = tables::list(&counted, &which.selection(&fleet, &asked.book, asked.now)?);
-                asked.remark_offers(rows.iter().any(tables::Listed::is_stuck));
+                let counted = Counted::new(&fleet, query.question());
+                let rows = tables::list(&counted, &filter.selection(&fleet, &query.book, query.now)?);
+                query.warn_without_offers(rows.iter().any(tables::Listed::is_stuck));
                 answer(json, &rows, |rows| tables::of_list(rows))
             }
-            Self::Show { eid, asked } => {
-                let asked = asked.read()?;
+            Self::Show { eid, query } => {
+                let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
+                let counted = Counted::new(&fleet, query.question());
                 let Some(device) = fleet.device(eid) else {
                     return Err(Fault::new(
                         format!("cannot show device {eid}"),
@@ -134,30 +134,30 @@ impl Command {
                     ));
                 };
                 let shown = tables::Shown { device, decision: counted.decide(device) };
-                asked.remark_offers(matches!(shown.decision, Decision::Stuck { .. }));
+                query.warn_without_offers(matches!(shown.decision, Decision::Stuck { .. }));
                 answer(json, &shown, tables::of_device)
             }
-            Self::Residents { asked, days, threshold } => {
-                let asked = asked.read()?;
+            Self::Residents { query, days, threshold } => {
+                let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
+                let counted = Counted::new(&fleet, query.question());
                 let residence = answers::Residence { window_days: days, threshold_days: threshold };
                 answer(json, &answers::residents(&counted, residence), |rows| tables::of_residents(rows))
             }
-            Self::Breaches { which, asked, within } => {
-                let asked = asked.read()?;
+            Self::Breaches { filter, query, within } => {
+                let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
-                let selection = which.selection(&fleet, &asked.book, asked.now)?;
+                let counted = Counted::new(&fleet, query.question());
+                let selection = filter.selection(&fleet, &query.book, query.now)?;
                 let rows = answers::breaches(&counted, &selection, within);
                 answer(json, &rows, |rows| tables::of_breaches(rows))
             }
-            Self::Markets { asked, within } => {
-                let asked = asked.read()?;
+            Self::Markets { query, within } => {
+                let query = query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
+                let counted = Counted::new(&fleet, query.question());
                 let rows = answers::markets(&counted, within);
-                asked.remark_offers(rows.iter().any(|market| market.stuck > 0));
+                query.warn_without_offers(rows.iter().any(|market| market.stuck > 0));
                 answer(json, &rows, |rows| tables::of_markets(rows))
             }
             Self::Effort(effort) => effort.run(settings, json).await,
@@ -179,5 +179,5 @@ impl Command {
 
 /// Prints a result as JSON or as text.
 fn answer<T: serde::Serialize>(json: bool, answer: &T, table: impl Fn(&T) -> String) -> Result<(), Fault> {
-    if json { say_json(answer) } else { say(&table(answer)) }
+    if json { print_json(answer) } else { print(&table(answer)) }
 }

@@ -10,8 +10,8 @@ use world::{Clock, Fault};
 
 use crate::{
     admin::Admin,
-    load::{self, Bench, Ending, Figures, Fleet, FleetOptions, Patience, Row, Verdict},
-    output::{say, say_json},
+    load::{self, Ending, Figures, Fleet, FleetOptions, OrderClient, RetryPolicy, Row, Verdict},
+    output::{print, print_json},
     parties,
     settings::Settings,
 };
@@ -85,9 +85,9 @@ impl Command {
         let Self::Es9plus(options) = self;
         let (summary, checked) = options.run(settings).await?;
         if json {
-            say_json(&summary)?;
+            print_json(&summary)?;
         } else {
-            say(&summary.render())?;
+            print(&summary.render())?;
         }
         checked?;
         Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -105,37 +105,38 @@ impl Es9plus {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let pki = crate::pki::load(&settings.pki)?;
         let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
-        let (figures, patience) = (Figures::default(), Patience::of(Duration::from_secs(self.patience)));
+        let (figures, retry_policy) =
+            (Figures::default(), RetryPolicy::of(Duration::from_secs(self.patience)));
         let fleet = Fleet::new(
             &FleetOptions {
                 pki: &pki,
                 tls: parties::device_tls(&pki, Arc::clone(&clock))?,
                 client: client.clone(),
                 world: world.clone(),
-                patience: patience.clone(),
+                retry_policy: retry_policy.clone(),
                 figures: figures.clone(),
                 long_segments: self.quirk_long_segments,
             },
             self.devices.get(),
         )?;
-        let mut bench = None;
+        let mut order_client = None;
         let codes = match given_codes {
             Some(codes) => codes,
             None => {
                 let (tls, requester) = parties::operator_tls(&pki, &self.operator, clock)?;
-                let own = Bench {
+                let own = OrderClient {
                     admin: Admin::at(admin_of(settings)?)?,
                     es2plus: client.link(&parties::reachable(settings), Some(tls))?,
                     requester,
                     world,
-                    patience: patience.clone(),
+                    retry_policy: retry_policy.clone(),
                     figures: figures.clone(),
                 };
                 let orders = own
                     .order(self.devices.get(), |matching_id, address| code(settings, matching_id, address));
                 let orders = orders.await?;
                 let codes = orders.iter().map(|order| order.code.clone()).collect();
-                bench = Some((own, orders));
+                order_client = Some((own, orders));
                 codes
             }
         };
@@ -143,8 +144,8 @@ impl Es9plus {
         let began = Instant::now();
         let endings = fleet.download(&codes, at_once).await;
         let seconds = began.elapsed().as_secs_f64();
-        let (orders, checked) = match &bench {
-            Some((bench, orders)) => match bench.check(orders, &endings).await {
+        let (orders, checked) = match &order_client {
+            Some((client, orders)) => match client.check(orders, &endings).await {
                 Ok(verdict) => (Some(verdict), Ok(())),
                 Err(fault) => (None, Err(fault)),
             },
@@ -157,7 +158,7 @@ impl Es9plus {
             concurrency: at_once,
             installed: self.devices.get().saturating_sub(failed.len()),
             seconds,
-            repeated: patience.repeated(),
+            repeated: retry_policy.repeated(),
             functions: figures.rows(),
             orders,
             failed,

@@ -8,7 +8,7 @@ use rsp::time::Timestamp;
 use serde::Deserialize;
 use world::{Clock, Fault};
 
-use crate::output::{Table, say, say_json};
+use crate::output::{Table, print, print_json};
 
 /// Localization rules of countries and carriers, and decisions
 #[derive(Debug, Subcommand)]
@@ -60,7 +60,7 @@ impl Command {
                     None => book.rules().iter().collect(),
                 };
                 if json {
-                    say_json(&shown)?;
+                    print_json(&shown)?;
                 } else {
                     let mut table =
                         Table::new(&["rule", "where", "kind", "limit", "window", "reviewed", "note"]);
@@ -79,7 +79,7 @@ impl Command {
                             rule.note.clone().unwrap_or_default(),
                         ]);
                     }
-                    say(&table.render())?;
+                    print(&table.render())?;
                 }
             }
             Self::Decide { file, at, rules } => {
@@ -95,9 +95,9 @@ impl Command {
                 let decision =
                     localize::decide(now, &question.device, &question.offers, &book, &question.policy);
                 if json {
-                    say_json(&decision)?;
+                    print_json(&decision)?;
                 } else {
-                    say(&format!("{}\n", decision.to_string().trim_end()))?;
+                    print(&format!("{}\n", decision.to_string().trim_end()))?;
                 }
             }
         }

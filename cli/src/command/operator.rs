@@ -15,7 +15,7 @@ use world::{Clock, Fault, NullEvents};
 use crate::{
     listener::listener,
     operator::Operator,
-    output::{remark, say, say_json},
+    output::{print, print_json, remark},
     parties::{self, Running},
     settings::Settings,
 };
@@ -37,7 +37,7 @@ enum Function {
     /// activation code
     Order {
         #[command(flatten)]
-        wanted: Wanted,
+        selector: ProfileSelector,
         /// EID of the eUICC to which the order is bound
         #[arg(long)]
         eid: Option<Eid>,
@@ -82,7 +82,7 @@ enum Function {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(super) struct Wanted {
+pub(super) struct ProfileSelector {
     /// ICCID of the profile
     #[arg(long)]
     pub(super) iccid: Option<Iccid>,
@@ -118,17 +118,21 @@ impl Command {
         match function {
             // Handled above.
             Function::M2m(_) => {}
-            Function::Order { wanted, eid, matching_id, confirmation_code, event_at, hold } => {
-                let Wanted { iccid, profile_type } = wanted;
+            Function::Order { selector, eid, matching_id, confirmation_code, event_at, hold } => {
+                let ProfileSelector { iccid, profile_type } = selector;
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
                 let code = confirmation_code.clone();
                 let confirmed =
                     operator.confirm_event(iccid, eid, matching_id, code, event_at, !hold).await?;
                 let code = parties::activation_code(settings, &confirmed, confirmation_code.is_some());
                 if json {
-                    say_json(&Ordered { iccid, matching_id: confirmed.matching_id, activation_code: code })?;
+                    print_json(&Ordered {
+                        iccid,
+                        matching_id: confirmed.matching_id,
+                        activation_code: code,
+                    })?;
                 } else {
-                    say(&format!("{code}\n"))?;
+                    print(&format!("{code}\n"))?;
                 }
             }
             Function::Listen { mut address } => {

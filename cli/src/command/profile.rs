@@ -21,7 +21,7 @@ use world::Fault;
 
 use crate::{
     demo,
-    output::{say, say_json},
+    output::{print, print_json},
     settings::Settings,
 };
 
@@ -97,10 +97,10 @@ impl Command {
                 let package = package(&file)?;
                 let options = ShowOptions { secrets, contents };
                 match (files, json) {
-                    (true, true) => say_json(&show::files(&package, &options))?,
-                    (true, false) => say(&show::files_text(&package, &options))?,
-                    (false, true) => say_json(&show::json(&package, &options))?,
-                    (false, false) => say(&show::text(&package, &options))?,
+                    (true, true) => print_json(&show::files(&package, &options))?,
+                    (true, false) => print(&show::files_text(&package, &options))?,
+                    (false, true) => print_json(&show::json(&package, &options))?,
+                    (false, false) => print(&show::text(&package, &options))?,
                 }
             }
             Self::Check { files } => return checked(files, json),
@@ -108,9 +108,9 @@ impl Command {
                 let options = ShowOptions { secrets, contents: false };
                 let differences = diff::diff(&package(&first)?, &package(&second)?, &options);
                 if json {
-                    say_json(&differences)?;
+                    print_json(&differences)?;
                 } else {
-                    say(&format!("{}\n", diff::text(&differences)))?;
+                    print(&format!("{}\n", diff::text(&differences)))?;
                 }
             }
             Self::Build(command) => return command.run(json),
@@ -123,7 +123,7 @@ impl Command {
             }
             Self::New { file, description: None, home, number, name } => {
                 make::write(&file, &demo::own_package(&home, number.into(), &name)?)?;
-                make::told(&package(&file)?, json)?;
+                make::print_summary(&package(&file)?, json)?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -170,15 +170,15 @@ fn checked(files: Vec<PathBuf>, json: bool) -> Result<ExitCode, Fault> {
         all.push(Checked { file, findings });
     }
     if json {
-        say_json(&all)?;
+        print_json(&all)?;
     } else {
         for Checked { file, findings } in &all {
             let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
             let [errors, warnings, notes] = [Severity::Error, Severity::Warning, Severity::Note].map(count);
             for finding in findings {
-                say(&format!("{finding}\n"))?;
+                print(&format!("{finding}\n"))?;
             }
-            say(&format!("{}: {errors} errors, {warnings} warnings, {notes} notes\n", file.display()))?;
+            print(&format!("{}: {errors} errors, {warnings} warnings, {notes} notes\n", file.display()))?;
         }
     }
     let is_error = |checked: &Checked| checked.findings.iter().any(|it| it.severity == Severity::Error);

@@ -9,7 +9,7 @@ use scenario::report::Report;
 use world::Fault;
 
 use super::run::{name, read};
-use crate::output::say;
+use crate::output::print;
 
 /// Repeat the run of a report and compare both reports octet for octet
 ///
@@ -44,18 +44,18 @@ impl Command {
         }
         let file = match self.scenario {
             Some(file) => file,
-            None => beside(&self.report, &before.scenario.name)?,
+            None => find_scenario(&self.report, &before.scenario.name)?,
         };
         let mut again = play(&name(&file), &read(&file)?, &before.seed)?;
         // A run over sockets has the same result as one without them.
         again.live.clone_from(&before.live);
         let again = again.json()?;
         if again == text {
-            say(&format!("{} with seed {}: the same, octet for octet\n", file.display(), before.seed))?;
+            print(&format!("{} with seed {}: the same, octet for octet\n", file.display(), before.seed))?;
             return Ok(ExitCode::SUCCESS);
         }
         let (line, was, is) = differ(&text, &again);
-        say(&format!(
+        print(&format!(
             "{} with seed {}: different from line {line} of the report on\n  was {was}\n  is  {is}\n",
             file.display(),
             before.seed
@@ -66,7 +66,7 @@ impl Command {
 
 /// Finds the scenario with this name: beside the report, in the current folder, or among the
 /// built-in scenarios.
-fn beside(report: &Path, name: &str) -> Result<PathBuf, Fault> {
+fn find_scenario(report: &Path, name: &str) -> Result<PathBuf, Fault> {
     let file = format!("{name}.toml");
     let places = [report.with_file_name(&file), PathBuf::from(&file)];
     let built_in = || scenario::library::named(name).map(|_| PathBuf::from(name));

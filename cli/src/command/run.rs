@@ -12,8 +12,8 @@ use scenario::report::{Report, Verdict};
 use world::Fault;
 
 use crate::live;
-use crate::output::{Table, remark, say, say_json};
-use crate::report::say_report;
+use crate::output::{Table, print, print_json, remark};
+use crate::report::print_report;
 
 /// Run a scenario in virtual time with real parties, and compare the result with its expectations
 ///
@@ -79,9 +79,9 @@ impl Command {
             std::fs::write(&file, text).map_err(|why| cannot_write(&file, why))?;
         }
         if json {
-            say_json(&report)?;
+            print_json(&report)?;
         } else {
-            say_report(&report)?;
+            print_report(&report)?;
             let live = if self.live { " --live" } else { "" };
             let with = self.with.map_or_else(String::new, |places| format!(" --with {}", places.display()));
             remark(&format!("again: landfall run {}{live}{with} --seed {}", file.display(), report.seed));
@@ -134,12 +134,12 @@ fn list(json: bool) -> Result<ExitCode, Fault> {
     let read: Result<Vec<(&str, String)>, NotAScenario> = read.collect();
     let all = read.map_err(|why| Fault::caused_by(why, "a built-in scenario is invalid", "report this"))?;
     if json {
-        say_json(&all.into_iter().collect::<BTreeMap<_, _>>())?;
+        print_json(&all.into_iter().collect::<BTreeMap<_, _>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new(&["scenario", "title"]);
     all.into_iter().for_each(|(name, title)| table.row([name.to_owned(), title]));
-    say(&table.render())?;
+    print(&table.render())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,9 +10,9 @@ use sm_dp::admin::preset::NewProfile;
 use world::{Clock, Events, Fault};
 
 use crate::{
-    faults::{Faults, Seams, Trouble},
+    faults::{ActiveFaults, FaultOptions, FaultPoints},
     m2m::sm_dp as m2m,
-    output::{Lines, Table, remark, say, say_json},
+    output::{Lines, Table, print, print_json, remark},
     parties::{self, Running, SmDpSetup},
     peers::{self, Operators},
     preset::Preset,
@@ -45,9 +45,9 @@ pub struct Serve {
     #[command(flatten)]
     operators: Operators,
     #[command(flatten)]
-    partners: m2m::Partners,
+    m2m_peers: m2m::M2mPeers,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 impl Command {
@@ -60,15 +60,16 @@ impl Command {
             Self::Serve(serve) => {
                 let _claim = net::Claim::take(&settings.data_dir, "sm-dp")?;
                 let mut listening = settings.clone();
-                let run = async |trouble: &Trouble| serve.run(&mut listening, trouble, json).await;
-                serve.faults.live(&Seams::SM_DP, settings, run).await
+                let run =
+                    async |active_faults: &ActiveFaults| serve.run(&mut listening, active_faults, json).await;
+                serve.faults.live(&FaultPoints::SM_DP, settings, run).await
             }
             // Also possible while a server runs on the same records.
             Self::Add { file } => {
                 let iccid = add(&in_stock(settings, json)?, &file).await?;
                 match json {
-                    true => say_json(&serde_json::json!({ "iccid": iccid })),
-                    false => say(&format!("{iccid}\n")),
+                    true => print_json(&serde_json::json!({ "iccid": iccid })),
+                    false => print(&format!("{iccid}\n")),
                 }
             }
             Self::List => list(&in_stock(settings, json)?, json).await,
@@ -86,7 +87,12 @@ fn in_stock(settings: &Settings, json: bool) -> Result<sm_dp::SmDpPlus, Fault> {
 
 impl Serve {
     /// Runs the server until it is stopped or an injected fault restarts it.
-    async fn run(&self, settings: &mut Settings, trouble: &Trouble, json: bool) -> Result<(), Fault> {
+    async fn run(
+        &self,
+        settings: &mut Settings,
+        active_faults: &ActiveFaults,
+        json: bool,
+    ) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
         let admin = parties::listen_for_admin(settings).await?;
@@ -95,7 +101,7 @@ impl Serve {
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
         let data_dir = &settings.data_dir;
         let setup = SmDpSetup { pki: &pki, addresses, data_dir, world: &world, events: Arc::clone(&events) };
-        let records = trouble.records("sm-dp", parties::sm_dp_records(data_dir)?);
+        let records = active_faults.records("sm-dp", parties::sm_dp_records(data_dir)?);
         let sm_dp = parties::sm_dp_on(&setup, Arc::clone(&records))?;
         for file in &self.profiles {
             let ensured = sm_dp.ensure_profile(&NewProfile::of(read(file)?)).await?;
@@ -110,12 +116,12 @@ impl Serve {
         let names = crate::pki::server_names(settings)?;
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
         let (sm_dp, _delivery) =
-            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, trouble).await?;
+            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, active_faults).await?;
         let admin = match admin {
             Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
             None => None,
         };
-        let (link, _m2m) = match self.partners.any() {
+        let (link, _m2m) = match self.m2m_peers.any() {
             true => {
                 let (m2m, delivery) = m2m::start(m2m::Setup {
                     pki: &pki,
@@ -126,15 +132,15 @@ impl Serve {
                     events,
                     client: m2m::client(settings),
                     messages: None,
-                    trouble,
+                    active_faults,
                 })?;
-                m2m::introduce(&m2m, &self.partners).await?;
+                m2m::register_peers(&m2m, &self.m2m_peers).await?;
                 remark(&format!("SM-DP {} (ES2 and ES3)", m2m::oid(&pki)?));
-                (m2m::beside(sm_dp.link(), &m2m), Some(delivery))
+                (m2m::combine(sm_dp.link(), &m2m), Some(delivery))
             }
             false => (sm_dp.link(), None),
         };
-        let running = Running::serve(listener, Some(tls), trouble.comes_in(link))?;
+        let running = Running::serve(listener, Some(tls), active_faults.incoming(link))?;
         if let Some(admin) = &admin {
             remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
         }
@@ -151,7 +157,7 @@ impl Serve {
 async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
     let orders = sm_dp.orders().await?;
     if json {
-        return say_json(&orders);
+        return print_json(&orders);
     }
     let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
     for profile in orders {
@@ -169,7 +175,7 @@ async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
             order.map(|o| o.download_attempts.to_string()).unwrap_or_default(),
         ]);
     }
-    say(&table.render())
+    print(&table.render())
 }
 
 /// Adds a package file to the stock.

@@ -12,10 +12,10 @@ use sm_sr::{
 use world::{Fault, PhoneNumber, Tx};
 
 use crate::{
-    faults::{Faults, Seams, Trouble},
-    hidden_value::Unshown,
+    faults::{ActiveFaults, FaultOptions, FaultPoints},
+    hidden_value::HiddenValue,
     m2m::{eis as m2m_eis, sm_sr as m2m},
-    output::{Lines, Table, remark, say, say_json},
+    output::{Lines, Table, print, print_json, remark},
     parties::{self, sm_sr_peers},
     settings::Settings,
 };
@@ -72,16 +72,16 @@ struct Serve {
     #[arg(long, value_parser = parties::number, value_name = "DIGITS", default_value = "+447700900001")]
     number: PhoneNumber,
     /// SMPP account at an SMSC; without one the SM-SR cannot send short messages
-    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = Unshown(account))]
+    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = HiddenValue(account))]
     smsc: Option<EsmeSettings>,
     /// Configured peer (repeatable)
     #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", long_help = PEER_HELP)]
-    peers: Vec<sm_sr_peers::Known>,
+    peers: Vec<sm_sr_peers::PeerArgument>,
     /// TOML file of peers, each a [[peer]] table
     #[arg(long = "peers", value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 const PEER_HELP: &str = "Configured peer (repeatable). ROLE is eum, sm-dp, operator or sm-sr; WHO is an OID, or the name \
@@ -98,7 +98,7 @@ impl Command {
             What::Serve(serve) => serve.run(settings, &self.name, &records, json).await,
             What::List => list(&records, json).await,
             What::Eis { eid } => eis(&records, eid, json).await,
-            What::Peers => known(&records, json).await,
+            What::Peers => peers(&records, json).await,
         }
     }
 }
@@ -128,11 +128,11 @@ impl Serve {
             );
         }
         let (mut listen, mut cards) = (self.listen.clone(), self.cards.clone());
-        let run = async |trouble: &Trouble| {
-            let doors = Doors { listen: &mut listen, cards: &mut cards };
-            self.once(settings, name, records, doors, trouble, json).await
+        let run = async |active_faults: &ActiveFaults| {
+            let addresses = ListenAddresses { listen: &mut listen, cards: &mut cards };
+            self.once(settings, name, records, addresses, active_faults, json).await
         };
-        self.faults.live(&Seams::SM_SR, settings, run).await
+        self.faults.live(&FaultPoints::SM_SR, settings, run).await
     }
 
     /// Runs the server until it is stopped or an injected fault restarts it.
@@ -141,8 +141,8 @@ impl Serve {
         settings: &Settings,
         name: &str,
         records: &std::path::Path,
-        Doors { listen, cards }: Doors<'_>,
-        trouble: &Trouble,
+        ListenAddresses { listen, cards }: ListenAddresses<'_>,
+        active_faults: &ActiveFaults,
         json: bool,
     ) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
@@ -169,20 +169,20 @@ impl Serve {
             cards,
             cards_address: self.cards_address,
             number: self.number.clone(),
-            centre: self.smsc.clone(),
-            records: trouble.records("sm-sr", Arc::new(SqliteRecords::open(records.to_path_buf())?)),
+            smsc: self.smsc.clone(),
+            records: active_faults.records("sm-sr", Arc::new(SqliteRecords::open(records.to_path_buf())?)),
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
             messages: None,
             patience: Some(patience(self.number.clone(), self.answer_within)),
-            trouble,
+            active_faults,
         })?;
         let mut all = self.peers.clone();
         if let Some(file) = &self.file {
             all.extend(sm_sr_peers::read(file)?);
         }
-        for peer in sm_sr_peers::introduce(&party.server, &pki, &all).await? {
+        for peer in sm_sr_peers::register_peers(&party.server, &pki, &all).await? {
             let at = peer.endpoint.map_or("without notification address".to_owned(), |at| format!("at {at}"));
             remark(&format!("peer {} {:?}: {}, {at}", peer.role.name(), peer.name, peer.id));
         }
@@ -198,7 +198,7 @@ impl Serve {
 }
 
 /// Listening addresses; port 0 is replaced by the port that was chosen.
-struct Doors<'a> {
+struct ListenAddresses<'a> {
     listen: &'a mut String,
     cards: &'a mut String,
 }
@@ -253,7 +253,7 @@ async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {
                 "profiles": card.eis.profile_info.len(),
             })
         };
-        return say_json(&cards.iter().map(brief).collect::<Vec<_>>());
+        return print_json(&cards.iter().map(brief).collect::<Vec<_>>());
     }
     let mut table = Table::new(&["EID", "enabled", "fall-back", "profiles", "free octets"]);
     for card in cards {
@@ -268,7 +268,7 @@ async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {
             card.eis.available_memory_for_profiles.to_string(),
         ]);
     }
-    say(&table.render())
+    print(&table.render())
 }
 
 async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Fault> {
@@ -296,13 +296,13 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
             .collect();
         let trail = trail.iter().map(m2m_eis::audited).collect::<Result<Vec<_>, _>>()?;
         let undone: Vec<_> = card.undone.iter().map(ToString::to_string).collect();
-        return say_json(&serde_json::json!({
+        return print_json(&serde_json::json!({
             "eis": card.eis, "undone": undone, "functions": waiting, "auditTrail": trail,
         }));
     }
-    say(&m2m_eis::profiles(&card.eis))?;
+    print(&m2m_eis::profiles(&card.eis))?;
     for order in &card.undone {
-        say(&format!("\nnot done since the card was taken over: {order}"))?;
+        print(&format!("\nnot done since the card was taken over: {order}"))?;
     }
     if !waiting.is_empty() {
         let mut table = Table::new(&["function", "step", "until"]);
@@ -313,15 +313,15 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
                 operation.expires.to_string(),
             ]);
         }
-        say(&format!("\n{}", table.render()))?;
+        print(&format!("\n{}", table.render()))?;
     }
     if !trail.is_empty() {
-        say(&format!("\n{}", m2m_eis::trail(&trail)))?;
+        print(&format!("\n{}", m2m_eis::trail(&trail)))?;
     }
     Ok(())
 }
 
-async fn known(records: &std::path::Path, json: bool) -> Result<(), Fault> {
+async fn peers(records: &std::path::Path, json: bool) -> Result<(), Fault> {
     let records = open(records)?;
     let all = Tx::begin(&records).list(&PEERS, "").await?;
     if json {
@@ -330,12 +330,12 @@ async fn known(records: &std::path::Path, json: bool) -> Result<(), Fault> {
                 "id": peer.id, "name": peer.name, "role": peer.role.name(), "endpoint": peer.endpoint,
             })
         };
-        return say_json(&all.iter().map(brief).collect::<Vec<_>>());
+        return print_json(&all.iter().map(brief).collect::<Vec<_>>());
     }
     let mut table = Table::new(&["OID", "role", "name", "address"]);
     for (_, peer) in all {
         let role = peer.role.name().to_owned();
         table.row([peer.id.to_string(), role, peer.name, peer.endpoint.unwrap_or_default()]);
     }
-    say(&table.render())
+    print(&table.render())
 }

@@ -12,11 +12,11 @@ use rsp::ids::Imsi;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use world::{Fault, PhoneNumber, World};
 
-use crate::{faults::Trouble, hidden_value::Unshown, parties, settings::Settings};
+use crate::{faults::ActiveFaults, hidden_value::HiddenValue, parties, settings::Settings};
 
 /// SMSC options: subscriber numbers and SMPP accounts.
 #[derive(Debug, Args)]
-pub struct CentreArguments {
+pub struct SmscArguments {
     /// MSISDN of a subscriber (repeatable)
     #[arg(long = "msisdn", value_name = "IMSI=NUMBER", value_parser = msisdn)]
     msisdns: Vec<(Imsi, PhoneNumber)>,
@@ -24,7 +24,7 @@ pub struct CentreArguments {
     #[arg(long, value_name = "HOST:PORT")]
     smpp: Option<String>,
     /// SMPP account and its source addresses (repeatable)
-    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = Unshown(account))]
+    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = HiddenValue(account))]
     accounts: Vec<Account>,
     /// Number of the SMSC
     #[arg(long, value_name = "NUMBER", default_value = SERVICE_CENTRE)]
@@ -53,14 +53,14 @@ fn account(text: &str) -> Result<Account, String> {
 }
 
 /// A running SMSC.
-pub struct Centre {
+pub struct RunningSmsc {
     number: PhoneNumber,
     numbers: Vec<(Imsi, PhoneNumber)>,
     task: JoinHandle<()>,
-    writers: Option<Writers>,
+    writers: Option<SmppListener>,
 }
 
-impl CentreArguments {
+impl SmscArguments {
     /// Starts an SMSC for these networks. Its messages are stored in a file of the data folder.
     /// SMPP clients can bind with the accounts of the command line and with the accounts in
     /// `more`.
@@ -74,8 +74,8 @@ impl CentreArguments {
         networks: &Arc<Networks>,
         settings: &Settings,
         world: &World,
-        trouble: &Trouble,
-    ) -> Result<Centre, Fault> {
+        active_faults: &ActiveFaults,
+    ) -> Result<RunningSmsc, Fault> {
         for (imsi, number) in &self.msisdns {
             give_number(networks, *imsi, number.clone())?;
         }
@@ -83,19 +83,21 @@ impl CentreArguments {
         let centre = SmscSettings::new(self.service_centre.clone(), accounts);
         let memory = FileMemory::open(settings.data_dir.join("networks").join("short-messages"))?;
         let smsc = Smsc::open(centre, Arc::clone(networks), memory, world.clone())?;
-        trouble.messages(&smsc);
+        active_faults.messages(&smsc);
         let writers = match &self.smpp {
-            Some(address) => Some(Writers::admit(net::listen(address).await?, Arc::clone(&smsc), world)?),
+            Some(address) => {
+                Some(SmppListener::start(net::listen(address).await?, Arc::clone(&smsc), world)?)
+            }
             None => None,
         };
         let number = smsc.number().clone();
-        Ok(Centre { number, numbers: self.msisdns.clone(), task: tokio::spawn(smsc.run()), writers })
+        Ok(RunningSmsc { number, numbers: self.msisdns.clone(), task: tokio::spawn(smsc.run()), writers })
     }
 }
 
-impl Centre {
+impl RunningSmsc {
     /// Start-up messages: the assigned numbers and the SMPP address.
-    pub fn said(&self) -> Vec<String> {
+    pub fn messages(&self) -> Vec<String> {
         let numbers =
             self.numbers.iter().map(|(imsi, number)| format!("subscriber {imsi} has the number {number}"));
         let door = self.writers.iter();
@@ -111,26 +113,26 @@ impl Centre {
     }
 }
 
-impl Drop for Centre {
+impl Drop for RunningSmsc {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 /// SMPP listener of an SMSC.
-struct Writers {
+struct SmppListener {
     /// Local address of the listener.
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-impl Writers {
+impl SmppListener {
     /// Starts the SMPP server for the accounts of this SMSC.
     ///
     /// # Errors
     /// The local address of the listener cannot be determined.
-    fn admit(listener: TcpListener, smsc: Arc<Smsc>, world: &World) -> Result<Self, Fault> {
+    fn start(listener: TcpListener, smsc: Arc<Smsc>, world: &World) -> Result<Self, Fault> {
         let address = parties::local_address(&listener)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = CentreSettings::new("landfall", Arc::clone(&world.clock));
@@ -149,7 +151,7 @@ impl Writers {
     }
 }
 
-impl Drop for Writers {
+impl Drop for SmppListener {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -7,7 +7,7 @@ use trace::{Form, LineError, Recorder, read_line};
 use world::Fault;
 
 use crate::{
-    output::say,
+    output::print,
     trace::{create, form_of, unwritten},
 };
 
@@ -61,7 +61,7 @@ impl Command {
             Some(path) => create(path, self.secrets)
                 .and_then(|mut file| file.write_all(&trace))
                 .map_err(|why| unwritten(why, path)),
-            None => say(&String::from_utf8_lossy(&trace)),
+            None => print(&String::from_utf8_lossy(&trace)),
         }
     }
 }

@@ -8,12 +8,12 @@ use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use sm_dp::{ProfileState, admin::preset::NewProfile, records::Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
-use super::smsc::CentreArguments;
+use super::smsc::SmscArguments;
 use crate::{
     demo,
-    faults::{Faults, Kept, Seams, Trouble},
+    faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
     operator::Operator,
-    output::{Lines, say},
+    output::{Lines, print},
     parties::{self, Running, SmDpSetup},
     peers::{self, Operators},
     preset::Preset,
@@ -38,9 +38,9 @@ pub struct Command {
     #[arg(long)]
     no_card: bool,
     #[command(flatten)]
-    centre: CentreArguments,
+    centre: SmscArguments,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 impl Command {
@@ -54,13 +54,18 @@ impl Command {
             claims.push(net::Claim::take(&settings.data_dir, party)?);
         }
         let mut listening = settings.clone();
-        let run = async |trouble: &Trouble| self.once(&mut listening, trouble, json).await;
-        let seams = if self.no_card { Seams::UP.without_card() } else { Seams::UP };
-        self.faults.live(&seams, settings, run).await
+        let run = async |active_faults: &ActiveFaults| self.once(&mut listening, active_faults, json).await;
+        let fault_points = if self.no_card { FaultPoints::UP.without_card() } else { FaultPoints::UP };
+        self.faults.live(&fault_points, settings, run).await
     }
 
     /// Runs the servers until they are stopped or an injected fault restarts them.
-    async fn once(&self, settings: &mut Settings, trouble: &Trouble, json: bool) -> Result<(), Fault> {
+    async fn once(
+        &self,
+        settings: &mut Settings,
+        active_faults: &ActiveFaults,
+        json: bool,
+    ) -> Result<(), Fault> {
         let package = match &self.profile {
             Some(file) => super::sm_dp::read(file)?,
             None => demo::own_package("724-99", 1, "Local Brasil")?,
@@ -84,7 +89,7 @@ impl Command {
             world: &world,
             events: Arc::clone(&events),
         };
-        let records = trouble.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
+        let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
         let sm_dp = parties::sm_dp_on(&setup, records)?;
         // Applied before the listeners accept requests, so that clients find the preset
         // data.
@@ -95,19 +100,19 @@ impl Command {
         // Link faults between the SM-DP+ and the SM-DS occur at the SM-DS, where the
         // requests come in; none are injected here.
         let (sm_dp, _delivery) =
-            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, &Trouble::none()).await?;
+            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, &ActiveFaults::none()).await?;
         let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
-        let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), trouble.comes_in(sm_dp.link()))?;
+        let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), active_faults.incoming(sm_dp.link()))?;
         let sm_ds_running =
-            parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), trouble)?;
+            parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), active_faults)?;
         let networks = Arc::new(Networks::new(world.clone()));
-        let subscription = super::network::serve_at_home(&networks, &package, settings, &world)?;
+        let subscription = super::network::add_subscribers(&networks, &package, settings, &world)?;
         for package in preset.iter().flat_map(Preset::subscriptions) {
-            super::network::serve_at_home(&networks, package, settings, &world)?;
+            super::network::add_subscribers(&networks, package, settings, &world)?;
         }
-        let centre = self.centre.open(Vec::new(), &networks, settings, &world, trouble).await?;
-        let on_the_air = super::network::on_the_air(networks, trouble);
-        let network_running = Running::serve(network_listener, None, on_the_air)?;
+        let centre = self.centre.open(Vec::new(), &networks, settings, &world, active_faults).await?;
+        let radio_link = super::network::radio_link(networks, active_faults);
+        let network_running = Running::serve(network_listener, None, radio_link)?;
 
         let admin_running = match admin_listener {
             Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
@@ -127,21 +132,25 @@ impl Command {
             profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
         }
 
-        say(&format!("SM-DP+    https://{} (ES9+ and ES2+; root: {})\n", settings.sm_dp, ci_path(settings)))?;
-        say(&format!("SM-DS     https://{} (ES11 and ES12)\n", settings.sm_ds))?;
-        say(&format!("networks  http://{} ({})\n", settings.network, subscription.home))?;
-        for line in centre.said() {
-            say(&format!("messages  {line}\n"))?;
+        print(&format!(
+            "SM-DP+    https://{} (ES9+ and ES2+; root: {})\n",
+            settings.sm_dp,
+            ci_path(settings)
+        ))?;
+        print(&format!("SM-DS     https://{} (ES11 and ES12)\n", settings.sm_ds))?;
+        print(&format!("networks  http://{} ({})\n", settings.network, subscription.home))?;
+        for line in centre.messages() {
+            print(&format!("messages  {line}\n"))?;
         }
         if let Some(admin) = &admin_running {
-            say(&format!("admin     http://{} (GET /openapi.json)\n", admin.address))?;
+            print(&format!("admin     http://{} (GET /openapi.json)\n", admin.address))?;
         }
         for line in begun_with {
-            say(&format!("preset    {line}\n"))?;
+            print(&format!("preset    {line}\n"))?;
         }
         match waiting(&profile, settings) {
             Ok(code) => {
-                say(&format!("\n{code}\n\n{}\n", qr(&code)))?;
+                print(&format!("\n{code}\n\n{}\n", qr(&code)))?;
                 // While this process serves the card, no other process can open it.
                 let how = match &card_listener {
                     Some(_) => format!("  landfall device --card {} download '{code}'\n\n", settings.euicc),
@@ -149,9 +158,9 @@ impl Command {
                         "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
                     ),
                 };
-                say(&how)?;
+                print(&how)?;
             }
-            Err(standing) => say(&format!("profile   {iccid} {standing}\n"))?,
+            Err(standing) => print(&format!("profile   {iccid} {standing}\n"))?,
         }
         match card_listener {
             Some(listener) => {
@@ -159,9 +168,9 @@ impl Command {
                 let file = parties::card_path(&settings.data_dir, eid);
                 let (own, authority, dice) = (settings.clone(), pki.clone(), world.clone());
                 let make = move |memory| parties::card_on(&own, &authority, eid, memory, &dice, vec![]);
-                let card = trouble.card(Kept::File(file), make)?;
+                let card = active_faults.card(CardMemory::File(file), make)?;
                 let at = &settings.euicc;
-                say(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
+                print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
                 tokio::select! {
                     () = net::door::serve_card(listener, card) => {}
                     () = super::sm_dp::stop_signal() => {}

@@ -20,14 +20,14 @@ use super::wait;
 use crate::parties::{host_of, identity, tls_roots};
 
 /// External parties at the start of the scenario.
-pub(super) struct Strangers {
+pub(super) struct ExternalParties {
     pub(super) sm_dps: BTreeMap<String, TheirSmDp>,
     pub(super) cards: Vec<TheirCard>,
     /// Descriptions for the report.
     pub(super) named: Vec<String>,
 }
 
-impl Strangers {
+impl ExternalParties {
     /// Connects to the parties of `places`. Relative paths start at `folder`.
     ///
     /// # Errors
@@ -47,8 +47,10 @@ impl Strangers {
             named.push(format!("the card of {group} {number} at {address}"));
             let packages =
                 place.profiles.iter().map(|file| package(folder, file)).collect::<Result<_, _>>()?;
-            let door =
-                Slot::new(BoxCardDoor::new(Lent { real: real.clone(), door: Some(open(real, place, at)?) }));
+            let door = Slot::new(BoxCardDoor::new(BlockingCard {
+                real: real.clone(),
+                door: Some(open(real, place, at)?),
+            }));
             cards.push(TheirCard { group: group.to_owned(), number, door, packages });
         }
         Ok(Self { sm_dps, cards, named })
@@ -79,13 +81,13 @@ fn sm_dp(real: &Handle, place: &SmDpPlace, folder: &Path, pki: &Pki) -> Result<T
     let stock = stock.collect::<Result<_, Fault>>()?;
     let address = place.address.clone();
     let es2plus = place.es2plus.clone().unwrap_or_else(|| address.to_string());
-    let way = Elsewhere { real: real.clone(), client, roots, es9plus: address.to_string(), es2plus };
+    let way = ExternalServer { real: real.clone(), client, roots, es9plus: address.to_string(), es2plus };
     Ok(TheirSmDp { address, way: Arc::new(way), stock })
 }
 
 /// Connection to an external server. Virtual time stands still until it responds. Certificates are
 /// validated at the real time.
-struct Elsewhere {
+struct ExternalServer {
     real: Handle,
     client: Client,
     roots: Vec<Vec<u8>>,
@@ -93,7 +95,7 @@ struct Elsewhere {
     es2plus: String,
 }
 
-impl Way for Elsewhere {
+impl Way for ExternalServer {
     fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
         let shown = operator.map(identity);
         let tls = ClientTls::new(&self.roots, shown.as_ref(), Arc::new(OsClock))?;
@@ -102,9 +104,10 @@ impl Way for Elsewhere {
         Ok(link_from(tower::service_fn(move |request: Request<Bytes>| {
             let (link, real) = (link.clone(), real.clone());
             async move {
-                let gone =
+                let runtime_ended =
                     || LinkFault::new(LinkFaultKind::Unreachable, "server", "the socket runtime has ended");
-                wait(&real, async move { world::send(&link, request).await }).unwrap_or_else(|| Err(gone()))
+                wait(&real, async move { world::send(&link, request).await })
+                    .unwrap_or_else(|| Err(runtime_ended()))
             }
         })))
     }
@@ -127,47 +130,50 @@ fn open(real: &Handle, place: &CardPlace, at: CardDoorAt<'_>) -> Result<BoxCardD
         CardDoorAt::Vpcd(address) => {
             let address = address.to_owned();
             let slot = wait(real, async move { VpcdSlot::listen(&address).await });
-            return slot.unwrap_or_else(|| Err(gone())).map(BoxCardDoor::new);
+            return slot.unwrap_or_else(|| Err(runtime_ended())).map(BoxCardDoor::new);
         }
     };
-    opened.ok_or_else(gone)?.map_err(cannot)
+    opened.ok_or_else(runtime_ended)?.map_err(cannot)
 }
 
-fn gone() -> Fault {
+fn runtime_ended() -> Fault {
     Fault::new("cannot reach the card", "the socket runtime has ended", "report this")
 }
 
 /// Blocking adapter for a card interface in the socket runtime, used by the scenario's thread.
-struct Lent {
+struct BlockingCard {
     real: Handle,
     /// `None` only if the socket runtime has ended.
     door: Option<BoxCardDoor>,
 }
 
-impl Lent {
-    fn use_it<T: Send + 'static, F>(&mut self, work: impl FnOnce(BoxCardDoor) -> F) -> Result<T, DoorFault>
+impl BlockingCard {
+    fn run_blocking<T: Send + 'static, F>(
+        &mut self,
+        work: impl FnOnce(BoxCardDoor) -> F,
+    ) -> Result<T, DoorFault>
     where
         F: Future<Output = (BoxCardDoor, Result<T, DoorFault>)> + Send + 'static,
     {
-        let gone = || DoorFault::Broken("the socket runtime has ended".into());
-        let door = self.door.take().ok_or_else(gone)?;
-        let (door, outcome) = wait(&self.real, work(door)).ok_or_else(gone)?;
+        let runtime_ended = || DoorFault::Broken("the socket runtime has ended".into());
+        let door = self.door.take().ok_or_else(runtime_ended)?;
+        let (door, outcome) = wait(&self.real, work(door)).ok_or_else(runtime_ended)?;
         self.door = Some(door);
         outcome
     }
 }
 
-impl CardDoor for Lent {
+impl CardDoor for BlockingCard {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
         let command = command.to_vec();
-        self.use_it(|mut door| async move {
+        self.run_blocking(|mut door| async move {
             let answer = door.transmit(&command).await;
             (door, answer)
         })
     }
 
     async fn reset(&mut self) -> Result<Atr, DoorFault> {
-        self.use_it(|mut door| async move {
+        self.run_blocking(|mut door| async move {
             let answer = door.reset().await;
             (door, answer)
         })

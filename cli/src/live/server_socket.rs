@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// A server behind a socket. Clones share their state.
 #[derive(Clone)]
-pub(super) struct Door(Arc<Inner>);
+pub(super) struct ServerSocket(Arc<Inner>);
 
 struct Inner {
     real: Handle,
@@ -36,20 +36,20 @@ struct Inner {
     roots: Vec<Vec<u8>>,
     /// The scenario's time, for use in other threads.
     now: ManualClock,
-    listening: Mutex<Option<Listening>>,
+    listening: Mutex<Option<Listener>>,
     /// Channel for the request in transit. There is at most one, because the scenario's thread
     /// waits for it.
-    asking: Arc<Mutex<Option<mpsc::Sender<OnTheWay>>>>,
+    asking: Arc<Mutex<Option<mpsc::Sender<RequestProgress>>>>,
 }
 
 /// The listener of one process of the server.
-struct Listening {
+struct Listener {
     process: u32,
     task: JoinHandle<()>,
 }
 
 /// Progress of a request.
-enum OnTheWay {
+enum RequestProgress {
     /// The server received the request. It sends its response over this channel, or drops it to
     /// reset the connection.
     Arrived(Request<Bytes>, oneshot::Sender<Response<Bytes>>),
@@ -57,7 +57,7 @@ enum OnTheWay {
     Ended(Result<Response<Bytes>, LinkFault>),
 }
 
-impl Door {
+impl ServerSocket {
     /// Opens a socket for this server, with a certificate for its name. It listens from the
     /// first request on.
     pub(super) fn open(real: Handle, pki: &Pki, validity: Validity, server: Server) -> Result<Self, Fault> {
@@ -96,7 +96,7 @@ impl Door {
         }
         self.end(listening.take());
         if let Some(process) = process {
-            *listening = Some(Listening { process, task: self.begin()? });
+            *listening = Some(Listener { process, task: self.begin()? });
         }
         Ok(process)
     }
@@ -109,23 +109,24 @@ impl Door {
             async move {
                 let broken = |why| LinkFault::new(LinkFaultKind::Reset, "server", why);
                 let (answers, answer) = oneshot::channel();
-                let asked =
-                    asking.is_some_and(|asking| asking.send(OnTheWay::Arrived(request, answers)).is_ok());
-                if !asked {
+                let sent_on = asking
+                    .is_some_and(|asking| asking.send(RequestProgress::Arrived(request, answers)).is_ok());
+                if !sent_on {
                     return Err(broken("the scenario sent no request"));
                 }
                 answer.await.map_err(|_| broken("the server process ended"))
             }
         });
-        let gone =
+        let runtime_ended =
             || Fault::new("cannot listen on the loopback", "the socket runtime has ended", "report this");
-        let listener = wait(&self.0.real, async move { net::listen(&address).await }).ok_or_else(gone)??;
+        let listener =
+            wait(&self.0.real, async move { net::listen(&address).await }).ok_or_else(runtime_ended)??;
         Ok(self.0.real.spawn(net::serve(listener, Some(tls), service, std::future::pending())))
     }
 
     /// Ends a process: closes its socket and all its connections.
-    fn end(&self, listening: Option<Listening>) {
-        if let Some(Listening { task, .. }) = listening {
+    fn end(&self, listening: Option<Listener>) {
+        if let Some(Listener { task, .. }) = listening {
             task.abort();
             // The task was aborted, so its result is of no interest.
             wait(&self.0.real, async { drop(task.await) });
@@ -138,41 +139,41 @@ impl Door {
         let process = self.listen().map_err(|fault| no(fault.to_string()))?;
         let link = over.to(self, process).map_err(|fault| no(fault.to_string()))?;
         now.set(server.clock.now());
-        let (tell, told) = mpsc::channel();
+        let (tell, progress) = mpsc::channel();
         *asking.lock().unwrap_or_else(PoisonError::into_inner) = Some(tell.clone());
         let sent = request.clone();
         real.spawn(async move {
             // The receiver may have been dropped; the result is then not needed.
-            let _ = tell.send(OnTheWay::Ended(world::send(&link, sent).await));
+            let _ = tell.send(RequestProgress::Ended(world::send(&link, sent).await));
         });
-        let (arrived, answers) = match told.recv() {
-            Ok(OnTheWay::Arrived(arrived, answers)) => (arrived, answers),
+        let (arrived, answers) = match progress.recv() {
+            Ok(RequestProgress::Arrived(arrived, answers)) => (arrived, answers),
             // The connection was refused because no process listens. The party itself
             // returns the exact error.
-            Ok(OnTheWay::Ended(Err(_))) if process.is_none() => {
+            Ok(RequestProgress::Ended(Err(_))) if process.is_none() => {
                 return world::send(&server.link, request).await;
             }
-            Ok(OnTheWay::Ended(end)) => return end,
+            Ok(RequestProgress::Ended(end)) => return end,
             Err(_) => return Err(no("the socket runtime has ended".to_owned())),
         };
-        let ended = move || match told.recv() {
-            Ok(OnTheWay::Ended(end)) => end,
-            Ok(OnTheWay::Arrived(..)) => Err(no("a request arrived twice".to_owned())),
+        let ended = move || match progress.recv() {
+            Ok(RequestProgress::Ended(end)) => end,
+            Ok(RequestProgress::Arrived(..)) => Err(no("a request arrived twice".to_owned())),
             Err(_) => Err(no("the socket runtime has ended".to_owned())),
         };
         match world::send(&server.link, arrived).await {
             Ok(answer) => {
-                let said = answer.headers().clone();
+                let headers = answer.headers().clone();
                 // If the client is gone, the client side reports the error.
                 let _ = answers.send(answer);
-                let mut heard = ended()?;
+                let mut response = ended()?;
                 // Headers added by HTTP are removed: the party did not send them,
                 // and on a simulated bearer they would take time.
-                let own = heard.headers().keys().filter(|name| !said.contains_key(*name)).cloned();
+                let own = response.headers().keys().filter(|name| !headers.contains_key(*name)).cloned();
                 for name in own.collect::<Vec<_>>() {
-                    heard.headers_mut().remove(name);
+                    response.headers_mut().remove(name);
                 }
-                Ok(heard)
+                Ok(response)
             }
             Err(fault) => {
                 // The process that resets a connection ends.
@@ -186,12 +187,12 @@ impl Door {
         }
     }
 
-    fn listening(&self) -> MutexGuard<'_, Option<Listening>> {
+    fn listening(&self) -> MutexGuard<'_, Option<Listener>> {
         self.0.listening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Way for Door {
+impl Way for ServerSocket {
     fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault> {
         let shown = operator.map(identity);
         let tls = ClientTls::new(&self.0.roots, shown.as_ref(), Arc::new(self.0.now.clone()))?;
@@ -211,7 +212,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn to(&self, door: &Door, process: Option<u32>) -> Result<Link, Fault> {
+    fn to(&self, door: &ServerSocket, process: Option<u32>) -> Result<Link, Fault> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, link)) = &*kept
             && *of == process

@@ -22,7 +22,7 @@ use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use world::{Atr, CardDoor, DoorFault, Fault, Link, RamMemory, World};
 
-use super::{Figures, Patience, Progress, link::measured};
+use super::{Figures, Progress, RetryPolicy, link::measured};
 use crate::parties;
 
 /// Serial number of the first card. Other commands use much lower ones.
@@ -41,7 +41,7 @@ pub struct FleetOptions<'a> {
     /// Clock and random source.
     pub world: World,
     /// Retry policy for an unreachable server.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
     /// Collection of the measured latencies.
     pub figures: Figures,
     /// True if the cards accept segments of any length.
@@ -126,7 +126,7 @@ fn device(options: &FleetOptions<'_>, eid: Eid, shared: &Arc<Shared>) -> Result<
     let links = OwnConnections {
         client: options.client.clone(),
         tls: options.tls.clone(),
-        patience: options.patience.clone(),
+        retry_policy: options.retry_policy.clone(),
         figures: options.figures.clone(),
         open: Mutex::default(),
     };
@@ -170,7 +170,7 @@ impl Device {
 struct OwnConnections {
     client: Client,
     tls: ClientTls,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     figures: Figures,
     open: Mutex<BTreeMap<String, Link>>,
 }
@@ -182,7 +182,7 @@ impl OwnConnections {
             return Ok(link.clone());
         }
         let link = self.client.link(address.as_str(), Some(self.tls.clone()))?;
-        let link = self.patience.round(measured(link, "ES9+", &self.figures));
+        let link = self.retry_policy.wrap(measured(link, "ES9+", &self.figures));
         open.insert(address.to_string(), link.clone());
         Ok(link)
     }

@@ -24,13 +24,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 ///
 /// A server that never responded is not retried: its address is wrong, or it was not started.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct RetryPolicy {
     lasts: Duration,
     has_answered: Arc<AtomicBool>,
     repeated: Arc<AtomicUsize>,
 }
 
-impl Patience {
+impl RetryPolicy {
     /// Creates a policy that retries each request for this duration.
     pub fn of(lasts: Duration) -> Self {
         Self { lasts, has_answered: Arc::default(), repeated: Arc::default() }
@@ -43,11 +43,11 @@ impl Patience {
 
     /// Wraps a link so that it repeats a request, with the same octets, while the server is
     /// unreachable.
-    pub fn round(&self, link: Link) -> Link {
-        let patience = self.clone();
+    pub fn wrap(&self, link: Link) -> Link {
+        let retry_policy = self.clone();
         link_from(tower::service_fn(move |request| {
-            let (patience, link) = (patience.clone(), link.clone());
-            async move { patience.send(&link, request).await }
+            let (retry_policy, link) = (retry_policy.clone(), link.clone());
+            async move { retry_policy.send(&link, request).await }
         }))
     }
 
@@ -60,7 +60,7 @@ impl Patience {
                     return Ok(answer);
                 }
                 Err(fault)
-                    if is_away(fault.kind)
+                    if is_unreachable(fault.kind)
                         && self.has_answered.load(Ordering::Relaxed)
                         && began.elapsed() < self.lasts =>
                 {
@@ -73,7 +73,7 @@ impl Patience {
     }
 }
 
-fn is_away(kind: LinkFaultKind) -> bool {
+fn is_unreachable(kind: LinkFaultKind) -> bool {
     matches!(kind, LinkFaultKind::Refused | LinkFaultKind::Reset | LinkFaultKind::Timeout)
 }
 
@@ -120,15 +120,15 @@ fn is_done(answer: &Response<Bytes>) -> bool {
 mod tests {
     use super::*;
 
-    /// A server that responds to one call, is unreachable for the next `away` calls, and then
+    /// A server that responds to one call, fails the next `failures` calls, and then
     /// responds again.
-    fn server(away: usize) -> Link {
+    fn server(failures: usize) -> Link {
         let calls = Arc::new(AtomicUsize::new(0));
         link_from(tower::service_fn(move |request: Request<Bytes>| {
             let call = calls.fetch_add(1, Ordering::Relaxed);
             async move {
-                match (1..=away).contains(&call) {
-                    true => Err(LinkFault::new(LinkFaultKind::Refused, "server", "away")),
+                match (1..=failures).contains(&call) {
+                    true => Err(LinkFault::new(LinkFaultKind::Refused, "server", "failures")),
                     false => Ok(Response::new(request.into_body())),
                 }
             }
@@ -137,29 +137,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_is_repeated_until_the_server_returns() {
-        let patience = Patience::of(Duration::from_secs(1));
-        let link = patience.round(server(3));
+        let retry_policy = RetryPolicy::of(Duration::from_secs(1));
+        let link = retry_policy.wrap(server(3));
         for word in ["before", "after"] {
             let answer = world::send(&link, Request::new(Bytes::from_static(word.as_bytes()))).await.unwrap();
             assert_eq!(answer.body(), word);
         }
-        assert_eq!(patience.repeated(), 3);
+        assert_eq!(retry_policy.repeated(), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn retries_end_after_the_time_limit() {
-        let link = Patience::of(Duration::from_secs(1)).round(server(usize::MAX));
+        let link = RetryPolicy::of(Duration::from_secs(1)).wrap(server(usize::MAX));
         assert!(world::send(&link, Request::default()).await.is_ok());
         assert_eq!(world::send(&link, Request::default()).await.unwrap_err().kind, LinkFaultKind::Refused);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_never_responded_is_not_retried() {
-        let patience = Patience::of(Duration::from_secs(1));
-        let link = patience.round(link_from(tower::service_fn(async |_: Request<Bytes>| {
-            Err::<Response<Bytes>, _>(LinkFault::new(LinkFaultKind::Refused, "server", "away"))
+        let retry_policy = RetryPolicy::of(Duration::from_secs(1));
+        let link = retry_policy.wrap(link_from(tower::service_fn(async |_: Request<Bytes>| {
+            Err::<Response<Bytes>, _>(LinkFault::new(LinkFaultKind::Refused, "server", "failures"))
         })));
         assert!(world::send(&link, Request::default()).await.is_err());
-        assert_eq!(patience.repeated(), 0);
+        assert_eq!(retry_policy.repeated(), 0);
     }
 }

@@ -12,6 +12,6 @@ mod progress;
 
 pub use figures::{Figures, Row, table};
 pub use fleet::{Ending, Fleet, FleetOptions};
-pub use link::Patience;
-pub use orders::{Bench, Order, Verdict};
+pub use link::RetryPolicy;
+pub use orders::{Order, OrderClient, Verdict};
 pub use progress::Progress;

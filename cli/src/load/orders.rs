@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
 use world::{Fault, Link, NullEvents, World};
 
-use super::{Ending, Figures, Patience, Progress, link::measured};
+use super::{Ending, Figures, Progress, RetryPolicy, link::measured};
 use crate::{
     admin::{Admin, Profile},
     demo,
@@ -24,7 +24,7 @@ const HOME: &str = "001-01";
 const AT_ONCE: usize = 32;
 
 /// Access to the SM-DP+ of a load test: admin API and ES2+.
-pub struct Bench {
+pub struct OrderClient {
     /// Client of the admin API.
     pub admin: Admin,
     /// ES2+ connection with the operator's certificate.
@@ -34,7 +34,7 @@ pub struct Bench {
     /// Clock and random source.
     pub world: World,
     /// Retry policy for an unreachable server.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
     /// Collection of the measured latencies.
     pub figures: Figures,
 }
@@ -58,7 +58,7 @@ pub struct Verdict {
     pub wrong: Vec<String>,
 }
 
-impl Bench {
+impl OrderClient {
     /// Orders `number` profiles. Missing profiles are added to the stock first. `code` creates
     /// an activation code from a MatchingID and the address in the SM-DP+'s response, if there
     /// is one.
@@ -71,7 +71,7 @@ impl Bench {
         code: impl Fn(&str, Option<&str>) -> Result<ActivationCode, Fault>,
     ) -> Result<Vec<Order>, Fault> {
         self.fill_stock(number).await?;
-        let es2plus = self.patience.round(measured(self.es2plus.clone(), "ES2+", &self.figures));
+        let es2plus = self.retry_policy.wrap(measured(self.es2plus.clone(), "ES2+", &self.figures));
         let progress = Arc::new(Progress::new("orders", number));
         let placed = at_once(number, |_| {
             let operator = Operator::new(

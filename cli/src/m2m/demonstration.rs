@@ -32,13 +32,13 @@ use super::{
     factory::{self, FirstProfile},
     messages::Messages,
     names::Names,
-    observer::{Seen, Watching},
+    observer::{EventObserver, Observations},
     operator::{Heard, Operator, SOAP_PATH, blank, peer},
     sm_dp, sm_sr,
 };
 use crate::{
     demo::own_package,
-    faults::Trouble,
+    faults::ActiveFaults,
     output::{STORY, remark},
     parties::{self, Running, SmDpSetup},
     peers::{Delivery, TlsPeers},
@@ -58,43 +58,43 @@ pub(super) const REFUSING: &str = "724-98";
 /// Numbers of the SM-SRs, to which cards send short messages.
 const SM_SR_NUMBERS: [&str; 2] = ["+447700900001", "+447700900002"];
 const SM_SR_NAMES: [&str; 2] = ["SM-SR 1", "SM-SR 2"];
-const CENTRE_NUMBER: &str = "+447700900000";
+const SMSC_NUMBER: &str = "+447700900000";
 
 /// Validity period of the operator's requests: longer than any step of the stories.
 pub(super) const VALIDITY: Duration = Duration::from_secs(90);
 
 /// All parties of the M2M demonstration.
-pub struct Stage {
+pub struct Demonstration {
     pub(super) world: World,
-    watching: Watching,
+    observer: EventObserver,
     pub(super) events: Arc<dyn Events>,
-    pub(super) seen: Seen,
+    pub(super) observations: Observations,
     pub(super) pki: Pki,
     pub(super) networks: Arc<Networks>,
     pub(super) stock: SmDpPlus,
     pub(super) sm_dp: SmDp,
     pub(super) sm_dp_id: Oid,
-    pub(super) sm_srs: Vec<sm_sr::Party>,
+    pub(super) sm_srs: Vec<sm_sr::RunningSmSr>,
     pub(super) operator: Operator,
-    pub(super) heard: Receiver<Heard>,
+    pub(super) notifications: Receiver<Heard>,
     eum: Operator,
     folder: PathBuf,
     networks_address: SocketAddr,
-    /// Servers, stopped in [`Stage::close`].
+    /// Servers, stopped in [`Demonstration::close`].
     running: Vec<Running>,
     tasks: Vec<JoinHandle<()>>,
     _deliveries: Vec<Delivery>,
 }
 
 /// A running device of a story.
-pub(super) struct Actor {
+pub(super) struct DemoDevice {
     pub(super) name: String,
     pub(super) eid: Eid,
     pub(super) handle: OnlineHandle,
     task: JoinHandle<()>,
 }
 
-impl Stage {
+impl Demonstration {
     /// Starts the parties on free ports of the loopback. Their data is stored below `folder`,
     /// their messages to each other in `messages`, and their names in `names`.
     ///
@@ -111,9 +111,10 @@ impl Stage {
     ) -> Result<Self, Fault> {
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let seen = Seen::default();
-        let watching = Watching { inner: events, seen: seen.clone(), names, party: None };
-        let events: Arc<dyn Events> = Arc::new(watching.clone());
+        let observations = Observations::default();
+        let observer =
+            EventObserver { inner: events, observations: observations.clone(), names, party: None };
+        let events: Arc<dyn Events> = Arc::new(observer.clone());
         let pki = crate::pki::load_or_init(settings)?;
         let hosts = crate::pki::names_of("127.0.0.1:0", &[])?;
         let mut running = Vec::new();
@@ -125,7 +126,7 @@ impl Stage {
         let on_the_air = Running::serve(net::listen(ANY).await?, None, service)?;
         let networks_address = on_the_air.address;
         running.push(on_the_air);
-        let centre = centre(&networks, folder, &world, &clock, &mut tasks).await?;
+        let start_smsc = start_smsc(&networks, folder, &world, &clock, &mut tasks).await?;
 
         let mut sm_srs = Vec::new();
         for (number, (name, own)) in (1..).zip(SM_SR_NAMES.into_iter().zip(SM_SR_NUMBERS)) {
@@ -138,19 +139,19 @@ impl Stage {
                 cards: Some(net::listen(ANY).await?),
                 cards_address: None,
                 number: telephone(own)?,
-                centre: Some(EsmeSettings {
-                    address: centre.to_string(),
+                smsc: Some(EsmeSettings {
+                    address: start_smsc.to_string(),
                     system_id: format!("smsr{number}"),
                     password: "landfall".to_owned(),
                     system_type: String::new(),
                 }),
                 records: Arc::new(SqliteRecords::open(folder.join(format!("sm-sr-{number}.sqlite")))?),
                 world: &world,
-                events: watching.of(name),
+                events: observer.of(name),
                 client: Client::default(),
                 messages: messages.clone(),
                 patience: Some(patience(telephone(own)?)),
-                trouble: &Trouble::none(),
+                active_faults: &ActiveFaults::none(),
             })?);
         }
 
@@ -172,19 +173,19 @@ impl Stage {
             events: Arc::clone(&events),
             client: Client::default(),
             messages: messages.clone(),
-            trouble: &Trouble::none(),
+            active_faults: &ActiveFaults::none(),
         })?;
         deliveries.push(delivery);
         let sm_dp_id = sm_dp::oid(&pki)?;
         let tls = parties::sm_dp_tls(&pki, &hosts, Arc::clone(&clock))?;
-        running.push(Running::serve(listener, Some(tls), sm_dp::beside(stock.link(), &sm_dp))?);
+        running.push(Running::serve(listener, Some(tls), sm_dp::combine(stock.link(), &sm_dp))?);
 
         let listener = net::listen(ANY).await?;
         let authority = parties::local_address(&listener)?.to_string();
         let (client_tls, server_tls, id) =
             sm_dp::operator_tls(&pki, "Landfall M2M Operator", &hosts, Arc::clone(&clock))?;
         let uri = format!("https://{authority}{SOAP_PATH}");
-        let (operator, heard) = Operator::new(
+        let (operator, notifications) = Operator::new(
             id.clone(),
             "Landfall M2M Operator",
             "operator",
@@ -193,7 +194,7 @@ impl Stage {
             world.clone(),
             Arc::clone(&events),
         );
-        let peers = TlsPeers::new(Client::default(), client_tls).keeping(messages.clone());
+        let peers = TlsPeers::new(Client::default(), client_tls).recording(messages.clone());
         let woken = peers.woken();
         let operator = operator.with_peers(Arc::new(peers)).with_remarks(remark);
         let asks = operator.clone();
@@ -221,10 +222,10 @@ impl Stage {
             world.clone(),
             Arc::clone(&events),
         );
-        let peers = TlsPeers::new(Client::default(), eum_client).keeping(messages);
+        let peers = TlsPeers::new(Client::default(), eum_client).recording(messages);
         let eum = eum.with_peers(Arc::new(peers)).with_remarks(remark);
 
-        let names = &watching.names;
+        let names = &observer.names;
         names.call(&sm_dp_id, "SM-DP");
         names.call(&id, "operator");
         names.call(&eum_id, "EUM");
@@ -253,9 +254,9 @@ impl Stage {
         }
         Ok(Self {
             world,
-            watching,
+            observer,
             events,
-            seen,
+            observations,
             pki,
             networks,
             stock,
@@ -263,7 +264,7 @@ impl Stage {
             sm_dp_id,
             sm_srs,
             operator,
-            heard,
+            notifications,
             eum,
             folder: folder.to_path_buf(),
             networks_address,
@@ -287,7 +288,7 @@ impl Stage {
     }
 
     /// Creates the networks of the stories.
-    pub(super) fn lay_out_networks(&self) -> Result<(), Fault> {
+    pub(super) fn set_up_networks(&self) -> Result<(), Fault> {
         let bootstrap = plmn(BOOTSTRAP)?;
         let networks = [
             Network::new(plmn(VISITED)?, "Visited Brasil", "BR")
@@ -340,7 +341,7 @@ impl Stage {
 
     /// Creates a device: registers its card with the first SM-SR, and starts it where these
     /// networks are visible.
-    pub(super) async fn device(&self, number: u8, visible: Vec<Plmn>) -> Result<Actor, Fault> {
+    pub(super) async fn device(&self, number: u8, visible: Vec<Plmn>) -> Result<DemoDevice, Fault> {
         let eid = parties::eid_of_serial(&self.pki, 500 + u64::from(number))?;
         let msisdn = telephone(&format!("+4477009001{number:02}"))?;
         let first = FirstProfile {
@@ -352,8 +353,8 @@ impl Stage {
         let made = Event::new(self.world.now(), name.clone(), "created");
         let imsi = Subscription::of(&first.package)?.imsi;
         self.events.tell(made.with_note(format!("EID {eid}, IMSI {imsi}")));
-        self.watching.names.call(&eid, &name);
-        let sm_sr = self.sm_srs.first().ok_or_else(nobody)?;
+        self.observer.names.call(&eid, &name);
+        let sm_sr = self.sm_srs.first().ok_or_else(no_sm_sr)?;
         let mut description = factory::card(&self.pki, eid, &first, &sm_sr.card_side)?;
         if let Some(m2m) = description.m2m.as_mut() {
             m2m.toolkit = factory::impatient();
@@ -379,15 +380,15 @@ impl Stage {
                 remark(&format!("{who} stopped: {error}"));
             }
         });
-        Ok(Actor { name, eid, handle, task })
+        Ok(DemoDevice { name, eid, handle, task })
     }
 
-    pub(super) fn say(&self, what: impl Into<String>) {
+    pub(super) fn print(&self, what: impl Into<String>) {
         self.events.tell(Event::new(self.world.now(), STORY, what.into()));
     }
 }
 
-impl Actor {
+impl DemoDevice {
     /// Stops the device.
     pub(super) async fn off(self) {
         self.handle.stop();
@@ -399,7 +400,7 @@ impl Actor {
 const ANY: &str = "127.0.0.1:0";
 
 /// Starts the SMSC. Returns its SMPP address.
-async fn centre(
+async fn start_smsc(
     networks: &Arc<Networks>,
     folder: &Path,
     world: &World,
@@ -416,7 +417,7 @@ async fn centre(
     }
     let settings = SmscSettings {
         retries: vec![Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)],
-        ..SmscSettings::new(telephone(CENTRE_NUMBER)?, accounts)
+        ..SmscSettings::new(telephone(SMSC_NUMBER)?, accounts)
     };
     let memory = FileMemory::open(folder.join("smsc.messages"))?;
     let smsc = Smsc::open(settings, Arc::clone(networks), memory, world.clone())?;
@@ -467,6 +468,6 @@ pub(super) fn telephone(text: &str) -> Result<PhoneNumber, Fault> {
     })
 }
 
-pub(super) fn nobody() -> Fault {
+pub(super) fn no_sm_sr() -> Fault {
     Fault::new("there is no SM-SR", "the demonstration did not start it", "report this")
 }

@@ -100,10 +100,10 @@ mod tests {
     async fn requests_and_responses_are_written_to_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let fault = SoapFault::sender("no").to_xml();
-        let said = fault.clone();
+        let body = fault.clone();
         let link = link_from(tower::service_fn(move |_| {
-            let said = said.clone();
-            async move { Ok(Response::new(Bytes::from(said))) }
+            let body = body.clone();
+            async move { Ok(Response::new(Bytes::from(body))) }
         }));
         let messages = Messages::into_folder(folder.path().join("new")).unwrap();
         let _answer =

@@ -10,7 +10,7 @@ pub mod sm_sr;
 mod story;
 mod timeline;
 
-pub use demonstration::Stage;
+pub use demonstration::Demonstration;
 pub use observer::OverTheAir;
 pub use scenario::m2m::{factory, operator};
 pub use story::Story;

@@ -50,9 +50,9 @@ struct OfDevice {
 
 /// Observations by device, from the events of devices and SM-SRs. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<BTreeMap<String, OfDevice>>>);
+pub(super) struct Observations(Arc<Mutex<BTreeMap<String, OfDevice>>>);
 
-impl Seen {
+impl Observations {
     fn of(&self, device: &str) -> OfDevice {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(device).cloned().unwrap_or_default()
     }
@@ -74,25 +74,25 @@ impl Seen {
         of.has_answered.then_some(of.confirmed)
     }
 
-    fn look(&self, event: &Event) {
+    fn observe(&self, event: &Event) {
         let device = if event.interface == "ES5" { &event.peer } else { &event.party };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = all.entry(device.to_string()).or_default();
-        let air = &mut seen.over_the_air;
+        let observations = all.entry(device.to_string()).or_default();
+        let air = &mut observations.over_the_air;
         match (&*event.interface, &*event.function) {
-            ("", "registered") => seen.registered.clone_from(&event.note),
+            ("", "registered") => observations.registered.clone_from(&event.note),
             ("CAT", "SMS-PP download") => {
                 air.messages_to_card = air.messages_to_card.saturating_add(1);
-                seen.has_answered = false;
+                observations.has_answered = false;
             }
             ("CAT", "SEND SHORT MESSAGE") => {
                 air.messages_from_card = air.messages_from_card.saturating_add(1);
-                seen.has_answered = true;
+                observations.has_answered = true;
             }
             // The SM-SR reports this twice, when it is sent and when it is answered;
             // only the latter counts.
             ("ES5", "HandleNotificationConfirmation") if event.bytes_sent == 0 => {
-                seen.confirmed = seen.confirmed.saturating_add(1);
+                observations.confirmed = observations.confirmed.saturating_add(1);
             }
             ("CAT", "OPEN CHANNEL") => air.channels = air.channels.saturating_add(1),
             ("ES5", "session") => {
@@ -105,22 +105,22 @@ impl Seen {
 
 /// Forwards events with the names of the demonstration, and records what they say about devices.
 #[derive(Clone)]
-pub(super) struct Watching {
+pub(super) struct EventObserver {
     pub(super) inner: Arc<dyn Events>,
-    pub(super) seen: Seen,
+    pub(super) observations: Observations,
     pub(super) names: Names,
     /// Name of the reporting party, if it does not know its own name.
     pub(super) party: Option<&'static str>,
 }
 
-impl Watching {
+impl EventObserver {
     /// Returns a copy for a party that does not know its own name.
     pub(super) fn of(&self, party: &'static str) -> Arc<dyn Events> {
         Arc::new(Self { party: Some(party), ..self.clone() })
     }
 }
 
-impl Events for Watching {
+impl Events for EventObserver {
     fn tell(&self, mut event: Event) {
         if let Some(party) = self.party {
             event.party = party.into();
@@ -128,7 +128,7 @@ impl Events for Watching {
         if let Some(name) = self.names.of(&event.peer) {
             event.peer = name.into();
         }
-        self.seen.look(&event);
+        self.observations.observe(&event);
         self.inner.tell(event);
     }
 }

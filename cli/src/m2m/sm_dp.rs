@@ -22,7 +22,7 @@ use super::{
     operator::{SOAP_PATH, peer},
 };
 use crate::{
-    faults::Trouble,
+    faults::ActiveFaults,
     parties::{self, identity, tls_roots},
     peers::{Delivery, TlsPeers},
 };
@@ -32,13 +32,13 @@ pub const NAME_IN_PKI: &str = "Landfall SM-DP";
 
 /// M2M peers of the SM-DP (SGP.02)
 #[derive(Args, Clone, Debug, Default)]
-pub struct Partners {
+pub struct M2mPeers {
     /// SM-SR of M2M devices (repeatable)
     #[arg(long = "sm-sr", value_name = "OID@HOST:PORT")]
-    sm_srs: Vec<Partner>,
+    sm_srs: Vec<SoapPeer>,
     /// Operator of M2M devices and its address for callbacks and notifications (repeatable)
     #[arg(long = "m2m-operator", value_name = "OID@HOST:PORT")]
-    m2m_operators: Vec<Partner>,
+    m2m_operators: Vec<SoapPeer>,
     /// MSISDN of a profile in stock, used after it has been enabled (repeatable)
     #[arg(long = "msisdn", value_name = "ICCID=NUMBER")]
     numbers: Vec<Number>,
@@ -46,14 +46,14 @@ pub struct Partners {
 
 /// A SOAP peer and its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partner {
+pub struct SoapPeer {
     /// OID of the peer.
     pub id: Oid,
     /// Address, `host:port`.
     pub authority: String,
 }
 
-impl FromStr for Partner {
+impl FromStr for SoapPeer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -83,7 +83,7 @@ impl FromStr for Number {
     }
 }
 
-impl Partners {
+impl M2mPeers {
     /// True if there is an M2M peer. Without peers, the SM-DP is not started.
     pub fn any(&self) -> bool {
         !self.sm_srs.is_empty() || !self.m2m_operators.is_empty()
@@ -109,7 +109,7 @@ pub struct Setup<'a> {
     /// Recording of the outgoing messages, if wanted.
     pub messages: Option<Messages>,
     /// Active faults.
-    pub trouble: &'a Trouble,
+    pub active_faults: &'a ActiveFaults,
 }
 
 /// Starts an SM-DP with its background task, without listening.
@@ -117,7 +117,7 @@ pub struct Setup<'a> {
 /// # Errors
 /// A certificate is missing, or the records cannot be opened.
 pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
-    let Setup { pki, authority, names, records, world, events, client, messages, trouble } = setup;
+    let Setup { pki, authority, names, records, world, events, client, messages, active_faults } = setup;
     let own = pki.m2m_server(Owner::SmDp, NAME_IN_PKI, names).map_err(|e| {
         Fault::caused_by(
             e,
@@ -133,7 +133,7 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
     let credentials =
         Credentials::new(own.card.certificate.octets().to_vec(), own.card.key.clone(), anchors, eums);
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
-    let peers = TlsPeers::new(client, tls).keeping(messages).in_trouble(trouble);
+    let peers = TlsPeers::new(client, tls).recording(messages).with_faults(active_faults);
     let woken = peers.woken();
     let sm_dp = SmDp::new(config, credentials, records, world.clone(), events).with_peers(Arc::new(peers));
     let server = sm_dp.clone();
@@ -149,21 +149,21 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
 ///
 /// # Errors
 /// The records cannot be written.
-pub async fn introduce(sm_dp: &SmDp, partners: &Partners) -> Result<(), Fault> {
-    for Partner { id, authority } in &partners.sm_srs {
+pub async fn register_peers(sm_dp: &SmDp, m2m_peers: &M2mPeers) -> Result<(), Fault> {
+    for SoapPeer { id, authority } in &m2m_peers.sm_srs {
         sm_dp.register_sm_sr(&peer(id.clone(), authority)).await?;
     }
-    for Partner { id, authority } in &partners.m2m_operators {
+    for SoapPeer { id, authority } in &m2m_peers.m2m_operators {
         sm_dp.register_operator(&peer(id.clone(), authority)).await?;
     }
-    for Number { iccid, address } in &partners.numbers {
+    for Number { iccid, address } in &m2m_peers.numbers {
         sm_dp.set_subscription_address(*iccid, address).await?;
     }
     Ok(())
 }
 
 /// Combines both servers at one socket: SOAP requests go to the SM-DP, all others to the SM-DP+.
-pub fn beside(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
+pub fn combine(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
     let sm_dp = sm_dp.link();
     link_from(tower::service_fn(move |request: Request<Bytes>| {
         let link = if request.uri().path() == SOAP_PATH { sm_dp.clone() } else { sm_dp_plus.clone() };

@@ -27,7 +27,7 @@ use world::{BoxFuture, Clock, Events, Fault, LinkFault, PhoneNumber, Records, Wo
 
 use super::{factory::CardSide, messages::Messages, operator::SOAP_PATH};
 use crate::{
-    faults::Trouble,
+    faults::ActiveFaults,
     parties::{Running, identity, local_address, tls_roots},
     peers::{Delivery, TlsPeers},
 };
@@ -55,7 +55,7 @@ pub struct Setup<'a> {
     /// Number to which cards send short messages.
     pub number: PhoneNumber,
     /// SMPP account at an SMSC, if there is one.
-    pub centre: Option<EsmeSettings>,
+    pub smsc: Option<EsmeSettings>,
     /// Records.
     pub records: Arc<dyn Records>,
     /// Clock and random source.
@@ -69,11 +69,11 @@ pub struct Setup<'a> {
     /// Time limits for cards; default: [`Es5Config::at`].
     pub patience: Option<Es5Config>,
     /// Active faults.
-    pub trouble: &'a Trouble,
+    pub active_faults: &'a ActiveFaults,
 }
 
 /// A running SM-SR.
-pub struct Party {
+pub struct RunningSmSr {
     /// The server.
     pub server: SmSr,
     /// OID of the SM-SR.
@@ -83,16 +83,16 @@ pub struct Party {
     /// Address and number for cards.
     pub card_side: CardSide,
     soap: Running,
-    cards: Option<Door>,
+    cards: Option<CardListener>,
     /// SMPP client; runs until it is dropped.
     _writer: Option<Arc<Esme>>,
     _delivery: Delivery,
 }
 
-impl Party {
+impl RunningSmSr {
     /// Returns the SM-SR as a peer of other servers.
-    pub fn partner(&self) -> super::sm_dp::Partner {
-        super::sm_dp::Partner { id: self.id.clone(), authority: self.address.clone() }
+    pub fn partner(&self) -> super::sm_dp::SoapPeer {
+        super::sm_dp::SoapPeer { id: self.id.clone(), authority: self.address.clone() }
     }
 
     /// Registers a peer at the SM-SR.
@@ -138,9 +138,8 @@ impl Party {
 ///
 /// # Errors
 /// A certificate is missing, or a record or a socket fails.
-pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
-    let Setup { pki, name, listener, names, cards, number, centre, records, world, events, client, .. } =
-        setup;
+pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
+    let Setup { pki, name, listener, names, cards, number, smsc, records, world, events, client, .. } = setup;
     let own = pki.m2m_server(Owner::SmSr, name, names).map_err(|e| {
         Fault::caused_by(
             e,
@@ -154,11 +153,11 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     let listens = local_address(&listener)?;
     let address = match setup.address {
         Some(address) => address,
-        None => told("--address", "HOST:PORT", listens)?.to_string(),
+        None => announced("--address", "HOST:PORT", listens)?.to_string(),
     };
     let https = match (&cards, setup.cards_address) {
         (Some(_), Some(address)) => Some(address),
-        (Some(cards), None) => Some(told("--cards-address", "IP:PORT", local_address(cards)?)?),
+        (Some(cards), None) => Some(announced("--cards-address", "IP:PORT", local_address(cards)?)?),
         (None, _) => None,
     };
     let mut config = Config::new(name, own.oid.clone());
@@ -175,14 +174,14 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     }
     let credentials = Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key.clone());
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
-    let peers = TlsPeers::new(client, tls).keeping(setup.messages).in_trouble(setup.trouble);
+    let peers = TlsPeers::new(client, tls).recording(setup.messages).with_faults(setup.active_faults);
     let woken = peers.woken();
     let uri = format!("https://{address}{SOAP_PATH}");
     let server =
         SmSr::new(config, credentials, uri, es5, records, world.clone(), events).with_peers(Arc::new(peers));
     // The engine shares these two settings with all its clones.
     let _ = server.engine().clone().with_wake(Arc::new(Woken(Arc::clone(&woken))));
-    let writer = centre.map(|settings| {
+    let writer = smsc.map(|settings| {
         let sink = Arc::new(server.engine().clone());
         let writer = Arc::new(Esme::start(settings, sink, Arc::clone(&world.clock)));
         let _ =
@@ -201,14 +200,24 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     );
     let server_tls =
         ServerTls::new(&identity(&own.tls), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(&world.clock))?;
-    let trouble = setup.trouble;
-    let soap = Running::serve(listener, Some(server_tls), trouble.comes_in(server.link()))?;
-    let cards = cards.map(|cards| Door::open(cards, server.engine().clone(), trouble)).transpose()?;
-    Ok(Party { server, id: own.oid, address, card_side, soap, cards, _writer: writer, _delivery: delivery })
+    let active_faults = setup.active_faults;
+    let soap = Running::serve(listener, Some(server_tls), active_faults.incoming(server.link()))?;
+    let cards =
+        cards.map(|cards| CardListener::open(cards, server.engine().clone(), active_faults)).transpose()?;
+    Ok(RunningSmSr {
+        server,
+        id: own.oid,
+        address,
+        card_side,
+        soap,
+        cards,
+        _writer: writer,
+        _delivery: delivery,
+    })
 }
 
 /// Returns the address to announce: that of the listener, unless it is unspecified (0.0.0.0).
-fn told(flag: &str, form: &str, listens: SocketAddr) -> Result<SocketAddr, Fault> {
+fn announced(flag: &str, form: &str, listens: SocketAddr) -> Result<SocketAddr, Fault> {
     match listens.ip().is_unspecified() {
         false => Ok(listens),
         true => Err(Fault::new(
@@ -229,20 +238,20 @@ impl Wake for Woken {
 }
 
 /// HTTPS listener for cards.
-struct Door {
+struct CardListener {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-impl Door {
-    fn open(listener: TcpListener, engine: Engine, trouble: &Trouble) -> Result<Self, Fault> {
+impl CardListener {
+    fn open(listener: TcpListener, engine: Engine, active_faults: &ActiveFaults) -> Result<Self, Fault> {
         let (stop, stopped) = oneshot::channel::<()>();
         let keys = Arc::new(Keys(engine.clone()));
         let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
             let engine = engine.clone();
             async move { Ok::<_, LinkFault>(engine.https(request).await) }
         }));
-        let serve = net::serve_psk(listener, keys, trouble.comes_in(service), async {
+        let serve = net::serve_psk(listener, keys, active_faults.incoming(service), async {
             // The listener stops when the sender is dropped.
             let _ = stopped.await;
         })?;
@@ -256,7 +265,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for CardListener {
     fn drop(&mut self) {
         self.task.abort();
     }

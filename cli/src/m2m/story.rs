@@ -16,13 +16,15 @@ use tokio::time::{Instant, sleep, timeout};
 use world::{Event, Fault};
 
 use super::{
-    demonstration::{Actor, LOCAL, REFUSING, Stage, VALIDITY, VISITED, done, nobody, plmn, telephone},
+    demonstration::{
+        DemoDevice, Demonstration, LOCAL, REFUSING, VALIDITY, VISITED, done, no_sm_sr, plmn, telephone,
+    },
     observer::OverTheAir,
     operator::{Heard, blank},
 };
 
 /// Polling interval while a card acts on its own.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Time limit for autonomous actions of a card.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -62,23 +64,23 @@ struct Begun {
     confirmed: u64,
 }
 
-impl Stage {
+impl Demonstration {
     /// Plays all stories.
     ///
     /// # Errors
     /// A step outside the stories failed.
     pub async fn play(&mut self) -> Result<Vec<Story>, Fault> {
-        self.lay_out_networks()?;
-        let (first, first_device) = self.pushed().await?;
-        let second = self.refused().await?;
-        let third = self.handed_over().await?;
-        let fourth = self.network_lost(first_device).await?;
+        self.set_up_networks()?;
+        let (first, first_device) = self.download_story().await?;
+        let second = self.refusal_story().await?;
+        let third = self.handover_story().await?;
+        let fourth = self.network_loss_story(first_device).await?;
         Ok(vec![first, second, third, fourth])
     }
 
     /// Story 1: a profile is downloaded and enabled without a request from the device.
-    async fn pushed(&mut self) -> Result<(Story, Actor), Fault> {
-        self.say(
+    async fn download_story(&mut self) -> Result<(Story, DemoDevice), Fault> {
+        self.print(
             "1. device 1 leaves the factory and roams in Brazil; from now on it is only reached over the air",
         );
         let device = self.device(1, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
@@ -87,7 +89,7 @@ impl Stage {
         let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
         let begun = self.begin(&device).await;
-        self.say(
+        self.print(
             "   the operator downloads a local profile to it and enables it; the device requests nothing",
         );
         let response = self.download(&device, iccid, 0, true).await?;
@@ -95,7 +97,7 @@ impl Stage {
         let eis = self.eis(device.eid, 0).await?;
         let as_expected = response.base.function_execution_status.status == ExecutionStatus::ExecutedSuccess
             && enabled(&eis) == Some(iccid)
-            && self.seen.registered(&device.name).contains("Local Brasil");
+            && self.observations.registered(&device.name).contains("Local Brasil");
         let ending = match as_expected {
             true => "moved over the air, confirmed by the card".to_owned(),
             false => response.base.function_execution_status.to_string(),
@@ -106,8 +108,8 @@ impl Stage {
 
     /// Story 2: the network of a new profile refuses the device, and the card rolls back and
     /// reports it.
-    async fn refused(&mut self) -> Result<Story, Fault> {
-        self.say("2. device 2 gets a profile of network 724-98, which refuses it");
+    async fn refusal_story(&mut self) -> Result<Story, Fault> {
+        self.print("2. device 2 gets a profile of network 724-98, which refuses it");
         let device = self.device(2, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000002")?;
         let package = self.subscriber(REFUSING, 502, "Norte Brasil", &msisdn)?;
@@ -117,11 +119,11 @@ impl Stage {
         let response = self.download(&device, iccid, 0, false).await?;
         done::<es2::DownloadProfile>(&response.base)?;
         let before = enabled(&self.eis(device.eid, 0).await?);
-        self.say("   the operator enables the profile");
+        self.print("   the operator enables the profile");
         let request = es2::EnableProfileRequest {
             base: blank(),
             eid: device.eid,
-            smsr_id: self.sm_srs.first().ok_or_else(nobody)?.id.clone(),
+            smsr_id: self.sm_srs.first().ok_or_else(no_sm_sr)?.id.clone(),
             iccid,
         };
         let answer = self.operator.ask::<es2::EnableProfile>(&self.sm_dp_id, request, VALIDITY).await?;
@@ -129,7 +131,7 @@ impl Stage {
         let as_expected = !answer.base.is_done()
             && enabled(&eis) == before
             && before != Some(iccid)
-            && self.seen.registered(&device.name).contains("Visited Brasil");
+            && self.observations.registered(&device.name).contains("Visited Brasil");
         let ending = match as_expected {
             true => "refused by its network; rolled back on its own; SM-SR and operator notified".to_owned(),
             false => answer.base.function_execution_status.to_string(),
@@ -140,14 +142,14 @@ impl Stage {
     }
 
     /// Story 3: a card is handed over to another SM-SR, which then manages it.
-    async fn handed_over(&mut self) -> Result<Story, Fault> {
-        self.say("3. device 3 is handed over from SM-SR 1 to SM-SR 2");
+    async fn handover_story(&mut self) -> Result<Story, Fault> {
+        self.print("3. device 3 is handed over from SM-SR 1 to SM-SR 2");
         let device = self.device(3, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000003")?;
         let package = self.subscriber(LOCAL, 503, "Local Brasil", &msisdn)?;
         let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
-        let [current, target] = self.sm_srs.as_slice() else { return Err(nobody()) };
+        let [current, target] = self.sm_srs.as_slice() else { return Err(no_sm_sr()) };
         let (current, target) = (current.id.clone(), target.id.clone());
         let begun = self.begin(&device).await;
         let prepare = es4::PrepareSmsrChangeRequest {
@@ -161,7 +163,7 @@ impl Stage {
             es4::SmsrChangeRequest { base: blank(), eid: device.eid, target_smsr_id: target.clone() };
         let changed = self.operator.ask::<es4::SmsrChange>(&current, change, VALIDITY).await?;
         done::<es4::SmsrChange>(&changed.base)?;
-        self.say("   the operator downloads a local profile to it through SM-SR 2");
+        self.print("   the operator downloads a local profile to it through SM-SR 2");
         let response = self.download(&device, iccid, 1, true).await?;
         self.until_registered(&device, "Local Brasil").await.ok();
         let eis = self.eis(device.eid, 1).await?;
@@ -178,8 +180,8 @@ impl Stage {
     }
 
     /// Story 4: the network of the enabled profile loses coverage, and the card falls back.
-    async fn network_lost(&mut self, device: Actor) -> Result<Story, Fault> {
-        self.say("4. device 1 loses its local network, which has an outage");
+    async fn network_loss_story(&mut self, device: DemoDevice) -> Result<Story, Fault> {
+        self.print("4. device 1 loses its local network, which has an outage");
         let before = enabled(&self.eis(device.eid, 0).await?);
         let begun = self.begin(&device).await;
         self.networks.set_coverage(plmn(LOCAL)?, false);
@@ -188,22 +190,22 @@ impl Stage {
         let mut eis = self.eis(device.eid, 0).await?;
         let last = Instant::now() + PATIENCE;
         while enabled(&eis) == before && Instant::now() < last {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
             eis = self.eis(device.eid, 0).await?;
         }
         // The SM-SR notifies the operator after it was notified itself, so that the message
         // may still be in transit.
-        let told = self.until_told(&device, ENABLED).await;
+        let received = self.until_notified(&device, ENABLED).await;
         let as_expected = before.is_some()
             && enabled(&eis).is_some_and(|now| Some(now) != before)
             && eis.profile_info.iter().any(|it| it.fallback_attribute && it.state == ProfileState::Enabled)
-            && told.iter().any(|told| told.ends_with(ENABLED));
+            && received.iter().any(|received| received.ends_with(ENABLED));
         let ending = match as_expected {
             true => "fell back on its own to its first profile; SM-SR and operator notified".to_owned(),
             false => "SM-SR and operator were not notified of a fall-back".to_owned(),
         };
         let mut story = self.story(&device, &eis, &begun, as_expected, ending).await;
-        story.notifications.splice(0..0, told);
+        story.notifications.splice(0..0, received);
         device.off().await;
         self.networks.set_coverage(plmn(LOCAL)?, true);
         Ok(story)
@@ -211,7 +213,7 @@ impl Stage {
 
     async fn download(
         &self,
-        device: &Actor,
+        device: &DemoDevice,
         iccid: Iccid,
         sm_sr: usize,
         enable_profile: bool,
@@ -219,7 +221,7 @@ impl Stage {
         let request = es2::DownloadProfileRequest {
             base: blank(),
             eid: device.eid,
-            smsr_id: self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone(),
+            smsr_id: self.sm_srs.get(sm_sr).ok_or_else(no_sm_sr)?.id.clone(),
             profile_type: None,
             iccid: Some(iccid),
             enable_profile,
@@ -229,7 +231,7 @@ impl Stage {
 
     /// Returns the EIS of a card at an SM-SR, requested by the operator.
     async fn eis(&self, eid: Eid, sm_sr: usize) -> Result<Eis, Fault> {
-        let id = self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone();
+        let id = self.sm_srs.get(sm_sr).ok_or_else(no_sm_sr)?.id.clone();
         let request = es4::GetEisRequest { base: blank(), eid };
         let answer = self.operator.ask::<es4::GetEis>(&id, request, VALIDITY).await?;
         done::<es4::GetEis>(&answer.base)?;
@@ -238,10 +240,10 @@ impl Stage {
         })
     }
 
-    async fn until_registered(&self, device: &Actor, network: &str) -> Result<(), Fault> {
+    async fn until_registered(&self, device: &DemoDevice, network: &str) -> Result<(), Fault> {
         let there = async {
-            while !self.seen.registered(&device.name).contains(network) {
-                sleep(LOOK).await;
+            while !self.observations.registered(&device.name).contains(network) {
+                sleep(POLL_INTERVAL).await;
             }
         };
         timeout(PATIENCE, there).await.map_err(|_| {
@@ -254,13 +256,13 @@ impl Stage {
     }
 
     /// Collects the notifications about a device up to this one, or until the time limit.
-    async fn until_told(&mut self, device: &Actor, notification: &str) -> Vec<String> {
+    async fn until_notified(&mut self, device: &DemoDevice, notification: &str) -> Vec<String> {
         let mut all = Vec::new();
-        let told = async {
-            while let Some(heard) = self.heard.recv().await {
-                if heard.eid == device.eid {
-                    let is_it = heard.notification.ends_with(notification);
-                    all.push(heard.notification);
+        let received = async {
+            while let Some(notifications) = self.notifications.recv().await {
+                if notifications.eid == device.eid {
+                    let is_it = notifications.notification.ends_with(notification);
+                    all.push(notifications.notification);
                     if is_it {
                         return;
                     }
@@ -268,25 +270,25 @@ impl Stage {
             }
         };
         // A missing notification is visible in the summary.
-        let _ = timeout(PATIENCE, told).await;
+        let _ = timeout(PATIENCE, received).await;
         all
     }
 
     /// Starts a story, after the card has sent its first notification and no message of that is
     /// in transit.
-    async fn begin(&self, device: &Actor) -> Begun {
+    async fn begin(&self, device: &DemoDevice) -> Begun {
         let confirmed = self.until_quiet(device, 1).await;
-        Begun { at: Instant::now(), over_the_air: self.seen.over_the_air(&device.name), confirmed }
+        Begun { at: Instant::now(), over_the_air: self.observations.over_the_air(&device.name), confirmed }
     }
 
     /// Waits until this number of the card's notifications is confirmed and no short message is
     /// in transit, or until the time limit. Returns the number of confirmed notifications.
-    async fn until_quiet(&self, device: &Actor, notifications: u64) -> u64 {
+    async fn until_quiet(&self, device: &DemoDevice, notifications: u64) -> u64 {
         let quiet = async {
             loop {
-                match self.seen.confirmed(&device.name) {
+                match self.observations.confirmed(&device.name) {
                     Some(confirmed) if confirmed >= notifications => return confirmed,
-                    _ => sleep(LOOK).await,
+                    _ => sleep(POLL_INTERVAL).await,
                 }
             }
         };
@@ -296,7 +298,7 @@ impl Stage {
     /// Ends a story after the card has sent its notification; in every story it sends one.
     async fn story(
         &mut self,
-        device: &Actor,
+        device: &DemoDevice,
         eis: &Eis,
         begun: &Begun,
         as_expected: bool,
@@ -304,7 +306,7 @@ impl Stage {
     ) -> Story {
         self.until_quiet(device, begun.confirmed.saturating_add(1)).await;
         let mut notifications = Vec::new();
-        while let Ok(Heard { notification, eid, .. }) = self.heard.try_recv() {
+        while let Ok(Heard { notification, eid, .. }) = self.notifications.try_recv() {
             if eid == device.eid {
                 notifications.push(notification);
             }
@@ -317,12 +319,12 @@ impl Stage {
             eid: device.eid,
             as_expected,
             ending,
-            registered: self.seen.registered(&device.name),
+            registered: self.observations.registered(&device.name),
             enabled: enabled(eis),
             sm_sr: sm_sr
                 .map_or_else(|| eis.smsr_id.to_string(), |at| format!("SM-SR {}", at.saturating_add(1))),
             notifications,
-            over_the_air: self.seen.over_the_air(&device.name) - begun.over_the_air,
+            over_the_air: self.observations.over_the_air(&device.name) - begun.over_the_air,
             seconds: begun.at.elapsed().as_secs_f64(),
         }
     }

@@ -28,7 +28,7 @@ impl Timeline {
     /// Returns the event as it is shown, with names and with the originator first, or `None` if
     /// it is omitted. An event that both parties report is shown once. Events of toolkit, modem
     /// and polling are omitted.
-    pub fn told(&self, mut event: Event) -> Option<Event> {
+    pub fn shown(&self, mut event: Event) -> Option<Event> {
         event.note = self.names.in_words(&event.note);
         if let Some(function) = event.function.strip_suffix("Request").map(str::to_owned) {
             // A request is shown as reported by its receiver, so that it precedes its
@@ -100,7 +100,7 @@ mod tests {
     fn toolkit_events_are_omitted_unless_they_fail() {
         let timeline = Timeline::new(Names::default());
         for function in ["TIMER MANAGEMENT", "RECEIVE DATA", "SEND DATA", "SEND SHORT MESSAGE"] {
-            assert_eq!(timeline.told(event("device 1", "card", "CAT", function)), None, "{function}");
+            assert_eq!(timeline.shown(event("device 1", "card", "CAT", function)), None, "{function}");
         }
         let failed = || Outcome::Failed("connection refused".to_owned());
         for it in [
@@ -108,8 +108,8 @@ mod tests {
             event("SM-SR 1", "SM-DP", "ES3", "EnableProfileResponse"),
             event("SM-DP", "SM-SR 1", "ES3", "EnableProfileRequest"),
         ] {
-            assert_eq!(timeline.told(it.clone()), None);
-            assert!(timeline.told(it.with_outcome(failed())).is_some());
+            assert_eq!(timeline.shown(it.clone()), None);
+            assert!(timeline.shown(it.with_outcome(failed())).is_some());
         }
     }
 
@@ -117,10 +117,10 @@ mod tests {
     fn the_originator_of_an_event_comes_first() {
         let timeline = Timeline::new(Names::default());
         let who = |event: Event| {
-            timeline.told(event).map(|it| format!("{} > {} {}", it.party, it.peer, it.function))
+            timeline.shown(event).map(|it| format!("{} > {} {}", it.party, it.peer, it.function))
         };
-        let heard = event("SM-SR 1", "device 2", "ES5", "HandleDefaultNotification");
-        assert_eq!(who(heard).unwrap(), "device 2 > SM-SR 1 HandleDefaultNotification");
+        let notification = event("SM-SR 1", "device 2", "ES5", "HandleDefaultNotification");
+        assert_eq!(who(notification).unwrap(), "device 2 > SM-SR 1 HandleDefaultNotification");
         assert_eq!(
             who(event("device 2", "card", "CAT", "OPEN CHANNEL")).unwrap(),
             "card > device 2 OPEN CHANNEL"
@@ -140,10 +140,12 @@ mod tests {
         let timeline = Timeline::new(Names::default());
         let reject = || {
             let refused = Outcome::Refused("#11".to_owned());
-            timeline.told(event("device 2", "724-98", "NAS", "ATTACH REJECT").with_outcome(refused)).is_some()
+            timeline
+                .shown(event("device 2", "724-98", "NAS", "ATTACH REJECT").with_outcome(refused))
+                .is_some()
         };
         assert_eq!((reject(), reject()), (true, false));
-        assert!(timeline.told(Event::new(Timestamp::from_seconds(0), STORY, "the next story")).is_some());
+        assert!(timeline.shown(Event::new(Timestamp::from_seconds(0), STORY, "the next story")).is_some());
         assert!(reject());
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use world::{Clock, Events, Fault, Records, World};
 
 use super::Running;
-use crate::{faults::Trouble, pki, settings::Settings};
+use crate::{faults::ActiveFaults, pki, settings::Settings};
 
 /// Opens the SM-DS of the settings on its records, without listening.
 ///
@@ -50,12 +50,12 @@ pub fn serve_sm_ds(
     pki: &Pki,
     world: &World,
     events: Arc<dyn Events>,
-    trouble: &Trouble,
+    active_faults: &ActiveFaults,
 ) -> Result<Running, Fault> {
-    let records = trouble.records("sm-ds", sm_ds_records(settings)?);
+    let records = active_faults.records("sm-ds", sm_ds_records(settings)?);
     let server = sm_ds_on(settings, pki, world, events, records)?;
     let tls = sm_ds_tls(settings, pki, Arc::clone(&world.clock))?;
-    Running::serve(listener, Some(tls), trouble.comes_in_at_sm_ds(server.link()))
+    Running::serve(listener, Some(tls), active_faults.incoming_at_sm_ds(server.link()))
 }
 
 /// Returns the TLS configuration of the SM-DS; see [`super::sm_dp_tls`].

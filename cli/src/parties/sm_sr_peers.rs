@@ -20,7 +20,7 @@ use crate::{
 /// A configured peer: `ROLE:WHO[@HOST:PORT]` or a table `[[peer]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Known {
+pub struct PeerArgument {
     /// Role: eum, sm-dp, operator or sm-sr.
     role: Role,
     /// OID of the peer, or its name in the PKI.
@@ -30,7 +30,7 @@ pub struct Known {
     address: Option<String>,
     /// Version of the SOAP namespace, 1 or 3.
     #[serde(default)]
-    namespace: Speaks,
+    namespace: NamespaceVersion,
     /// Transport key of an EUM, which encrypts the keys in an EIS: 32 hexadecimal digits.
     transport_key: Option<TransportKey>,
 }
@@ -47,9 +47,9 @@ enum Role {
 /// Namespace of messages to a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u8")]
-struct Speaks(Namespace);
+struct NamespaceVersion(Namespace);
 
-impl TryFrom<u8> for Speaks {
+impl TryFrom<u8> for NamespaceVersion {
     type Error = String;
 
     fn try_from(number: u8) -> Result<Self, String> {
@@ -63,7 +63,7 @@ impl TryFrom<u8> for Speaks {
     }
 }
 
-impl FromStr for Known {
+impl FromStr for PeerArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -82,7 +82,7 @@ impl FromStr for Known {
         if who.is_empty() || address.as_ref().is_some_and(String::is_empty) {
             return Err("the name or OID, or the address after @, is empty".to_owned());
         }
-        let namespace = Speaks::default();
+        let namespace = NamespaceVersion::default();
         Ok(Self { role, who: who.to_owned(), address, namespace, transport_key: None })
     }
 }
@@ -91,23 +91,23 @@ impl FromStr for Known {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    peer: Vec<Known>,
+    peer: Vec<PeerArgument>,
 }
 
 /// Reads a TOML file of peers, with a table `[[peer]]` each.
 ///
 /// # Errors
 /// The file cannot be read or is invalid.
-pub fn read(file: &Path) -> Result<Vec<Known>, Fault> {
-    let unfit = |why: String| {
+pub fn read(file: &Path) -> Result<Vec<PeerArgument>, Fault> {
+    let invalid = |why: String| {
         Fault::new(
             format!("cannot use the peers in {}", file.display()),
             why,
             "write a [[peer]] table for each, with role and who, and with address if it is to receive notifications",
         )
     };
-    let text = fs::read_to_string(file).map_err(|e| unfit(e.to_string()))?;
-    let File { peer } = toml::from_str(&text).map_err(|e| unfit(toml_error(&text, &e)))?;
+    let text = fs::read_to_string(file).map_err(|e| invalid(e.to_string()))?;
+    let File { peer } = toml::from_str(&text).map_err(|e| invalid(toml_error(&text, &e)))?;
     Ok(peer)
 }
 
@@ -116,7 +116,7 @@ pub fn read(file: &Path) -> Result<Vec<Known>, Fault> {
 ///
 /// # Errors
 /// A peer is invalid, or the records cannot be written.
-pub async fn introduce(server: &SmSr, pki: &Pki, all: &[Known]) -> Result<Vec<Peer>, Fault> {
+pub async fn register_peers(server: &SmSr, pki: &Pki, all: &[PeerArgument]) -> Result<Vec<Peer>, Fault> {
     let peers = all.iter().map(|known| known.peer(pki)).collect::<Result<Vec<_>, _>>()?;
     for peer in &peers {
         server.register_peer(peer).await?;
@@ -124,9 +124,9 @@ pub async fn introduce(server: &SmSr, pki: &Pki, all: &[Known]) -> Result<Vec<Pe
     Ok(peers)
 }
 
-impl Known {
+impl PeerArgument {
     fn peer(&self, pki: &Pki) -> Result<Peer, Fault> {
-        let unfit = |why: String| {
+        let invalid = |why: String| {
             Fault::new(
                 format!("cannot register the peer {:?}", self.who),
                 why,
@@ -139,7 +139,7 @@ impl Known {
                 PeerRole::Eum { transport_key: key.map(|key| Key::new(key.expose().to_vec())) }
             }
             _ if self.transport_key.is_some() => {
-                return Err(unfit("only an EUM has a transport key".to_owned()));
+                return Err(invalid("only an EUM has a transport key".to_owned()));
             }
             Role::SmDp => PeerRole::SmDp,
             Role::Operator => PeerRole::Operator,
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_peer_consists_of_role_name_or_oid_and_address() {
-        let read = |text: &str| text.parse::<Known>();
+        let read = |text: &str| text.parse::<PeerArgument>();
         let known = read("sm-dp:2.999.10@127.0.0.1:8443").unwrap();
         assert_eq!((known.role, known.who.as_str()), (Role::SmDp, "2.999.10"));
         assert_eq!(known.address.as_deref(), Some("127.0.0.1:8443"));
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(peers[1].endpoint.as_deref(), Some("https://bss.example/rsp"));
         assert_eq!(peers[1].namespace, Namespace::V1);
         assert!(toml::from_str::<File>("[[peer]]\nrole = \"eum\"\nwho = \"x\"\nnamespace = 2").is_err());
-        let of_an_operator = Known { transport_key: peer[0].transport_key.clone(), ..peer[1].clone() };
+        let of_an_operator = PeerArgument { transport_key: peer[0].transport_key.clone(), ..peer[1].clone() };
         assert!(of_an_operator.peer(&pki).is_err());
         assert!("00".parse::<TransportKey>().is_err());
         // Debug output contains neither the digits nor the octets of the key.

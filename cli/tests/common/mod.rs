@@ -50,19 +50,22 @@ fn both(output: &Output) -> String {
 pub(crate) struct Running {
     child: Child,
     /// Lines of its standard output.
-    pub(crate) out: Said,
+    pub(crate) out: OutputLines,
     /// Lines of its standard error.
-    pub(crate) err: Said,
+    pub(crate) err: OutputLines,
 }
 
 /// Output lines of a process. A thread reads them continuously, so that the process never blocks on
 /// a full pipe.
-pub(crate) struct Said(Receiver<String>);
+pub(crate) struct OutputLines(Receiver<String>);
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (out, err) = (Said::by(child.stdout.take().unwrap()), Said::by(child.stderr.take().unwrap()));
+        let (out, err) = (
+            OutputLines::read(child.stdout.take().unwrap()),
+            OutputLines::read(child.stderr.take().unwrap()),
+        );
         Self { child, out, err }
     }
 
@@ -85,14 +88,14 @@ impl Drop for Running {
     }
 }
 
-impl Said {
-    fn by(stream: impl Read + Send + 'static) -> Self {
-        let (tell, told) = mpsc::channel();
+impl OutputLines {
+    fn read(stream: impl Read + Send + 'static) -> Self {
+        let (sender, sent) = mpsc::channel();
         std::thread::spawn(move || {
             // After the end of the test the lines are still read, and discarded.
-            BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
+            BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
         });
-        Self(told)
+        Self(sent)
     }
 
     /// Returns the following lines, until the process ends.
@@ -107,21 +110,21 @@ impl Said {
 
     /// Returns the lines up to and including the first one with one of these prefixes.
     pub(crate) fn up_to(&self, headings: &[&str]) -> Vec<String> {
-        let mut said = Vec::new();
+        let mut printed = Vec::new();
         for line in self.lines() {
             let is_last = headings.iter().any(|heading| line.starts_with(heading));
-            said.push(line);
+            printed.push(line);
             if is_last {
-                return said;
+                return printed;
             }
         }
-        panic!("the process ended without printing {headings:?}: {said:?}");
+        panic!("the process ended without printing {headings:?}: {printed:?}");
     }
 
     /// Returns the rest of the first line with this prefix.
     pub(crate) fn after(&self, heading: &str) -> String {
-        let said = self.up_to(&[heading]);
-        said.last().and_then(|line| line.strip_prefix(heading)).unwrap_or_default().to_owned()
+        let printed = self.up_to(&[heading]);
+        printed.last().and_then(|line| line.strip_prefix(heading)).unwrap_or_default().to_owned()
     }
 
     /// Returns the first word of the rest of that line.

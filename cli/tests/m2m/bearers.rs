@@ -3,18 +3,21 @@
 
 use crate::{
     common::{Running, succeed},
-    testbed::{Stage, states},
+    testbed::{Testbed, states},
 };
 
 /// Downloads, enables, disables and deletes a profile. Returns the timelines of SM-SR and device.
-fn whole_life(stage: &Stage, sm_sr: Running, mut device: Running) -> (Vec<String>, Vec<String>) {
-    let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
+fn whole_life(testbed: &Testbed, sm_sr: Running, mut device: Running) -> (Vec<String>, Vec<String>) {
+    let (first, local) = (testbed.first.iccid.as_str(), testbed.stock[0].iccid.as_str());
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
-    stage.ask(&["download", "--iccid", local, "--enable"]);
-    assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Disabled"), state(local, "Enabled")]);
-    stage.ask(&["disable", "--iccid", local]);
-    stage.ask(&["delete", "--iccid", local]);
-    assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Enabled")]);
+    testbed.ask(&["download", "--iccid", local, "--enable"]);
+    assert_eq!(
+        states(&testbed.ask(&["audit", "--es4"])),
+        [state(first, "Disabled"), state(local, "Enabled")]
+    );
+    testbed.ask(&["disable", "--iccid", local]);
+    testbed.ask(&["delete", "--iccid", local]);
+    assert_eq!(states(&testbed.ask(&["audit", "--es4"])), [state(first, "Enabled")]);
     device.kill();
     let mut sm_sr = sm_sr;
     sm_sr.kill();
@@ -27,13 +30,13 @@ fn any(lines: &[String], what: &str) -> bool {
 
 #[test]
 fn a_profile_can_be_managed_over_short_messages_only() {
-    let stage = Stage::new();
-    let _networks = stage.networks(&[]);
-    let _sm_dp = stage.sm_dp(&[]);
-    let sm_sr = stage.sm_sr(0, &["--cards", "none"]);
-    succeed(&mut stage.register(&stage.eid));
-    let device = stage.device(&["--without-https"]);
-    let (sm_sr, device) = whole_life(&stage, sm_sr, device);
+    let testbed = Testbed::new();
+    let _networks = testbed.networks(&[]);
+    let _sm_dp = testbed.sm_dp(&[]);
+    let sm_sr = testbed.sm_sr(0, &["--cards", "none"]);
+    succeed(&mut testbed.register(&testbed.eid));
+    let device = testbed.device(&["--without-https"]);
+    let (sm_sr, device) = whole_life(&testbed, sm_sr, device);
     assert!(!any(&sm_sr, "ES5.session"), "{sm_sr:#?}");
     assert!(!any(&device, "OPEN CHANNEL"), "{device:#?}");
     assert!(any(&device, "SEND SHORT MESSAGE"), "{device:#?}");
@@ -41,20 +44,20 @@ fn a_profile_can_be_managed_over_short_messages_only() {
 
 #[test]
 fn a_short_message_triggers_an_https_session() {
-    let stage = Stage::new();
-    let _networks = stage.networks(&[]);
-    let _sm_dp = stage.sm_dp(&[]);
-    let sm_sr = stage.sm_sr(0, &[]);
-    succeed(&mut stage.register(&stage.eid));
-    let device = stage.device(&[]);
-    let (sm_sr, device) = whole_life(&stage, sm_sr, device);
+    let testbed = Testbed::new();
+    let _networks = testbed.networks(&[]);
+    let _sm_dp = testbed.sm_dp(&[]);
+    let sm_sr = testbed.sm_sr(0, &[]);
+    succeed(&mut testbed.register(&testbed.eid));
+    let device = testbed.device(&[]);
+    let (sm_sr, device) = whole_life(&testbed, sm_sr, device);
     assert!(any(&sm_sr, "ES5.session"), "{sm_sr:#?}");
     assert!(any(&device, "OPEN CHANNEL"), "{device:#?}");
 }
 
 #[test]
 fn lost_late_and_duplicated_messages_are_tolerated() {
-    let stage = Stage::new();
+    let testbed = Testbed::new();
     // The first message is a trigger or a response. The numbers count each direction
     // separately.
     let faults = [
@@ -67,10 +70,10 @@ fn lost_late_and_duplicated_messages_are_tolerated() {
         "radio/sms-delay=1s@mo#4",
     ];
     let faults: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
-    let _networks = stage.networks(&faults);
-    let _sm_dp = stage.sm_dp(&[]);
-    let sm_sr = stage.sm_sr(0, &[]);
-    succeed(&mut stage.register(&stage.eid));
-    let device = stage.device(&[]);
-    whole_life(&stage, sm_sr, device);
+    let _networks = testbed.networks(&faults);
+    let _sm_dp = testbed.sm_dp(&[]);
+    let sm_sr = testbed.sm_sr(0, &[]);
+    succeed(&mut testbed.register(&testbed.eid));
+    let device = testbed.device(&[]);
+    whole_life(&testbed, sm_sr, device);
 }

@@ -16,16 +16,16 @@ use rsp::{
 use rsp_server::soap::eum;
 use world::Clock as _;
 
-use crate::testbed::Stage;
+use crate::testbed::Testbed;
 
 /// Returns the EIS of a new card with its own number, for this SM-SR.
-pub(crate) fn of(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Eis {
+pub(crate) fn of(testbed: &Testbed, eid: Eid, sm_sr: &Oid) -> Eis {
     let first = FirstProfile {
-        package: std::fs::read(&stage.first.file).unwrap(),
-        operator: stage.operators[0].id.clone(),
+        package: std::fs::read(&testbed.first.file).unwrap(),
+        operator: testbed.operators[0].id.clone(),
         msisdn: number_of(eid).parse().unwrap(),
     };
-    factory::eis(&stage.pki, eid, &first, sm_sr, None, Namespace::V3, OsClock.now()).unwrap()
+    factory::eis(&testbed.pki, eid, &first, sm_sr, None, Namespace::V3, OsClock.now()).unwrap()
 }
 
 /// Returns the MSISDN of a card that no device uses.
@@ -57,9 +57,9 @@ fn signed(
 }
 
 /// Returns EISs of the same card with the defects that the tables name.
-pub(crate) fn wrong(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, String)> {
-    let good = of(stage, eid, sm_sr);
-    let eum: Credential = stage.pki.credential(Role::Eum, Curve::P256).unwrap();
+pub(crate) fn wrong(testbed: &Testbed, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, String)> {
+    let good = of(testbed, eid, sm_sr);
+    let eum: Credential = testbed.pki.credential(Role::Eum, Curve::P256).unwrap();
     let mut all = Vec::new();
     let mut changed = |name, change: &dyn Fn(&mut Eis)| {
         let mut eis = good.clone();
@@ -90,7 +90,7 @@ pub(crate) fn wrong(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, 
     changed("missing key", &|eis| drop(eis.isd_r.as_mut().unwrap().keyset[0].key.remove(0)));
     changed("little room", &|eis| eis.available_memory_for_profiles = 100);
     changed("the profile", &|eis| {
-        eis.profile_info[0].iccid = stage.stock[0].iccid.parse().unwrap();
+        eis.profile_info[0].iccid = testbed.stock[0].iccid.parse().unwrap();
     });
     changed("another name", &|eis| {
         let mut info = eis.eum_signed_info.clone().into_value();
@@ -106,13 +106,13 @@ pub(crate) fn wrong(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, 
     };
     let ours = eum.certificate.der();
     for (name, defect) in [("expired EUM", Defect::Expired), ("strange EUM", Defect::StrangerCi)] {
-        let broken = stage.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap();
+        let broken = testbed.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap();
         resigned(name, &broken.der, &|_| {});
     }
     for (name, defect) in
         [("expired ECASD", CardDefect::Expired), ("forged ECASD", CardDefect::ForgedSignature)]
     {
-        let (broken, _) = stage.pki.ecasd_with(defect, eid).unwrap();
+        let (broken, _) = testbed.pki.ecasd_with(defect, eid).unwrap();
         resigned(name, ours, &|info| {
             info.ecasd.keyset[0].certificate[0].value = Octets(broken.clone());
         });

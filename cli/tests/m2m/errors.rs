@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use crate::{
     common::{self, Running, landfall, succeed},
-    testbed::{Stage, free},
+    testbed::{Testbed, free},
 };
 
 #[test]
@@ -30,8 +30,8 @@ fn errors_of_m2m_commands_contain_a_remedy() {
     // reported at its first failure.
     let later = ["operator", "m2m", "--listen", &free(), "audit", "--es4", "--eid", eid, "--sm-sr", nobody];
     let waits = Running::start(landfall(data).args(later));
-    let said = waits.err.after("2.999.16.1 has not taken ES4-AuditEIS: 127.0.0.1:1: connection refused");
-    assert!(said.contains("; tried again until 20"), "{said}");
+    let printed = waits.err.after("2.999.16.1 has not taken ES4-AuditEIS: 127.0.0.1:1: connection refused");
+    assert!(printed.contains("; tried again until 20"), "{printed}");
     // A waiting call occupies the port for its response.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();
@@ -59,19 +59,19 @@ fn errors_of_m2m_commands_contain_a_remedy() {
 
 #[test]
 fn an_existing_card_is_neither_recreated_nor_used_as_another_kind() {
-    let stage = Stage::new();
-    let _networks = stage.networks(&[]);
-    let mut device = stage.device(&[]);
+    let testbed = Testbed::new();
+    let _networks = testbed.networks(&[]);
+    let mut device = testbed.device(&[]);
     device.err.lines().find(|line| line.contains("registered")).unwrap();
     device.kill();
     for (procedure, helps) in [
         ("list", "this is an M2M card, which has no LPA: `landfall sm-sr eis` shows its profiles"),
         ("run", "this is an M2M card: give --first-profile and --sm-sr-number"),
     ] {
-        let errors = common::fail(stage.run(&["device", "--eid", &stage.eid.to_string()]).arg(procedure));
+        let errors = common::fail(testbed.run(&["device", "--eid", &testbed.eid.to_string()]).arg(procedure));
         assert!(errors.contains(helps), "{errors}");
     }
-    let again = stage.device(&[]);
-    let said = again.err.up_to(&["device with card"]).join("\n");
-    assert!(said.contains("exists already and keeps its state: --first-profile"), "{said}");
+    let again = testbed.device(&[]);
+    let printed = again.err.up_to(&["device with card"]).join("\n");
+    assert!(printed.contains("exists already and keeps its state: --first-profile"), "{printed}");
 }

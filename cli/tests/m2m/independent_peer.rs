@@ -20,25 +20,25 @@ use rsp::ids::Oid;
 use tokio::{sync::Notify, time::timeout};
 use world::{LinkFault, link_from};
 
-use crate::testbed::Seat;
+use crate::testbed::Party;
 
 /// Maximum time to wait. The slowest action is a card that tries another network and returns.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A peer with a certificate and a listener.
-pub(crate) struct Stranger {
+pub(crate) struct IndependentPeer {
     pub(crate) id: Oid,
     /// Address of the listener, `host:port`.
     pub(crate) at: String,
     tls: ClientTls,
-    ear: Arc<Ear>,
+    inbox: Arc<Inbox>,
     count: AtomicU32,
     _listening: Running,
 }
 
 #[derive(Default)]
-struct Ear {
-    heard: Mutex<Vec<String>>,
+struct Inbox {
+    received: Mutex<Vec<String>>,
     came: Notify,
     /// EIS for responses to ES3.GetEIS, by EID.
     eis: Mutex<BTreeMap<String, String>>,
@@ -52,7 +52,7 @@ pub(crate) struct Pending {
     now: Option<String>,
 }
 
-impl Stranger {
+impl IndependentPeer {
     /// Creates a peer with the certificate and OID of this credential, listening at this
     /// address.
     pub(crate) async fn new(pki: &Pki, credential: &Credential, at: &str) -> Self {
@@ -60,10 +60,10 @@ impl Stranger {
         let clock = Arc::new(OsClock);
         let tls = ClientTls::new(&tls_roots(pki), Some(&own), clock.clone()).unwrap();
         let server = ServerTls::new(&own, &ClientAuth::Optional(tls_roots(pki)), clock).unwrap();
-        let ear = Arc::new(Ear::default());
-        let hears = Arc::clone(&ear);
+        let inbox = Arc::new(Inbox::default());
+        let receive = Arc::clone(&inbox);
         let link = link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let response = hears.hear(&String::from_utf8_lossy(request.body()));
+            let response = receive.deliver(&String::from_utf8_lossy(request.body()));
             async move { Ok::<_, LinkFault>(response) }
         }));
         let listening = Running::serve(net::listen(at).await.unwrap(), Some(server), link).unwrap();
@@ -71,25 +71,30 @@ impl Stranger {
             id: credential.certificate.registered_ids()[0].clone(),
             at: listening.address.to_string(),
             tls,
-            ear,
+            inbox,
             count: AtomicU32::new(0),
             _listening: listening,
         }
     }
 
     /// Sets the EIS (its XML elements) for responses to ES3.GetEIS about this card.
-    pub(crate) fn says(&self, eid: &str, eis: &str) {
-        self.ear.eis.lock().unwrap().insert(eid.to_owned(), eis.to_owned());
+    pub(crate) fn set_eis(&self, eid: &str, eis: &str) {
+        self.inbox.eis.lock().unwrap().insert(eid.to_owned(), eis.to_owned());
     }
 
     /// Calls a function and waits for its synchronous or asynchronous response.
-    pub(crate) async fn ask(&self, whom: &Seat, function: &str, fields: &str) -> Result<String, String> {
-        let pending = self.call(whom, function, fields).await;
-        self.answer(pending).await
+    pub(crate) async fn call_and_wait(
+        &self,
+        whom: &Party,
+        function: &str,
+        fields: &str,
+    ) -> Result<String, String> {
+        let pending = self.send_request(whom, function, fields).await;
+        self.response(pending).await
     }
 
     /// Calls a function without waiting for an asynchronous response.
-    pub(crate) async fn call(&self, whom: &Seat, function: &str, fields: &str) -> Pending {
+    pub(crate) async fn send_request(&self, whom: &Party, function: &str, fields: &str) -> Pending {
         let message_id = self.message_id();
         let body = with_base(function, fields, &message_id);
         let (status, text) = self.post(whom, &message_id, None, &body).await;
@@ -97,39 +102,39 @@ impl Stranger {
         Pending { message_id, now }
     }
 
-    pub(crate) async fn answer(&self, pending: Pending) -> Result<String, String> {
+    pub(crate) async fn response(&self, pending: Pending) -> Result<String, String> {
         match pending.now {
             Some(text) => Ok(text),
-            None => self.hears(|text| between(text, "RelatesTo").contains(&pending.message_id)).await,
+            None => self.receive(|text| between(text, "RelatesTo").contains(&pending.message_id)).await,
         }
     }
 
     /// Waits for a request of a function, and sends a response with these elements.
-    pub(crate) async fn reply(&self, whom: &Seat, function: &str, fields: &str) -> Result<(), String> {
+    pub(crate) async fn reply(&self, whom: &Party, function: &str, fields: &str) -> Result<(), String> {
         let request = format!("{function}Request>");
-        let call = self.hears(|text| text.contains(&request)).await?;
-        let related = between(&call, "MessageID").to_owned();
+        let send_request = self.receive(|text| text.contains(&request)).await?;
+        let related = between(&send_request, "MessageID").to_owned();
         let body = format!("<rps:{function}Response>{fields}</rps:{function}Response>");
         let (status, text) = self.post(whom, &self.message_id(), Some(&related), &body).await;
         if status == 202 { Ok(()) } else { Err(text) }
     }
 
     /// Waits for a message for which `is_it` is true, and removes it from the received ones.
-    pub(crate) async fn hears(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
-        let found = self.has_heard(&is_it).await?;
-        let mut heard = self.ear.heard.lock().unwrap();
-        if let Some(at) = heard.iter().position(|text| *text == found) {
-            heard.remove(at);
+    pub(crate) async fn receive(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
+        let found = self.received_copy(&is_it).await?;
+        let mut received = self.inbox.received.lock().unwrap();
+        if let Some(at) = received.iter().position(|text| *text == found) {
+            received.remove(at);
         }
         Ok(found)
     }
 
     /// Waits for such a message without removing it.
-    pub(crate) async fn has_heard(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
+    pub(crate) async fn received_copy(&self, is_it: impl Fn(&str) -> bool) -> Result<String, String> {
         let found = async {
             loop {
-                let came = self.ear.came.notified();
-                let found = self.ear.heard.lock().unwrap().iter().find(|text| is_it(text)).cloned();
+                let came = self.inbox.came.notified();
+                let found = self.inbox.received.lock().unwrap().iter().find(|text| is_it(text)).cloned();
                 match found {
                     Some(text) => return text,
                     None => came.await,
@@ -137,10 +142,10 @@ impl Stranger {
             }
         };
         timeout(PATIENCE, found).await.map_err(|_| {
-            let heard = self.ear.heard.lock().unwrap();
+            let received = self.inbox.received.lock().unwrap();
             format!(
                 "the message did not arrive; received were: {}",
-                heard.iter().map(|text| body(text)).collect::<String>()
+                received.iter().map(|text| body(text)).collect::<String>()
             )
         })
     }
@@ -149,7 +154,7 @@ impl Stranger {
         format!("//{}/call-{}", self.id, self.count.fetch_add(1, Ordering::Relaxed))
     }
 
-    async fn post(&self, whom: &Seat, message_id: &str, related: Option<&str>, body: &str) -> (u16, String) {
+    async fn post(&self, whom: &Party, message_id: &str, related: Option<&str>, body: &str) -> (u16, String) {
         let (id, at) = (&self.id, &self.at);
         let relates_to = related.map(|uri| format!("<a:RelatesTo>{uri}</a:RelatesTo>")).unwrap_or_default();
         // Receivers dispatch on the element of the message, so this action is an unknown
@@ -179,8 +184,8 @@ impl Stranger {
     }
 }
 
-impl Ear {
-    fn hear(&self, text: &str) -> Response<Bytes> {
+impl Inbox {
+    fn deliver(&self, text: &str) -> Response<Bytes> {
         if text.contains("ES3-GetEISRequest>") {
             let eid = between(text, "Eid");
             let eis = self.eis.lock().unwrap().get(eid).cloned().unwrap_or_default();
@@ -190,7 +195,7 @@ impl Ear {
                 .body(Bytes::from(get_eis_response(related, &eis)))
                 .unwrap();
         }
-        self.heard.lock().unwrap().push(text.to_owned());
+        self.received.lock().unwrap().push(text.to_owned());
         self.came.notify_waiters();
         Response::builder().status(202).body(Bytes::new()).unwrap()
     }
@@ -244,11 +249,11 @@ fn body(text: &str) -> &str {
 }
 
 /// Returns the status of a response, such as `FAILED 8.2.1/3.9`, or the text of a fault.
-pub(crate) fn ending(answer: &str) -> String {
-    let status = between(answer, "Status");
-    let (subject, reason) = (between(answer, "Subject"), between(answer, "Reason"));
+pub(crate) fn ending(response: &str) -> String {
+    let status = between(response, "Status");
+    let (subject, reason) = (between(response, "Subject"), between(response, "Reason"));
     match (status, subject) {
-        ("", _) => format!("fault: {}", between(answer, "Text")),
+        ("", _) => format!("fault: {}", between(response, "Text")),
         (status, "") => status.to_owned(),
         (status, subject) => format!("{status} {subject}/{reason}"),
     }

@@ -36,7 +36,7 @@ pub(crate) const LOCAL: &str = "724-99";
 
 /// Identity and address of a party.
 #[derive(Clone)]
-pub(crate) struct Seat {
+pub(crate) struct Party {
     pub(crate) name: String,
     pub(crate) id: Oid,
     pub(crate) at: String,
@@ -72,17 +72,17 @@ impl Profile {
 }
 
 /// Data folder, PKI and parties of a test.
-pub(crate) struct Stage {
+pub(crate) struct Testbed {
     folder: TempDir,
     pub(crate) pki: Pki,
     networks: String,
     smpp: String,
     /// Addresses of the SM-SRs for cards, which are stored on new cards.
     cards: [String; 2],
-    pub(crate) sm_srs: [Seat; 2],
-    pub(crate) sm_dp: Seat,
+    pub(crate) sm_srs: [Party; 2],
+    pub(crate) sm_dp: Party,
     /// Two operators with their addresses for responses and notifications.
-    pub(crate) operators: [Seat; 2],
+    pub(crate) operators: [Party; 2],
     /// First profile of the card.
     pub(crate) first: Profile,
     /// Profiles in stock at the SM-DP. The policy rules of the third one forbid disabling and
@@ -96,20 +96,20 @@ pub(crate) struct Stage {
 const NUMBERS: [&str; 2] = ["+447700900001", "+447700900002"];
 const ACCOUNTS: [&str; 2] = ["smsr1", "smsr2"];
 
-impl Stage {
+impl Testbed {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path();
         succeed(landfall(data).args(["certs", "init"]));
         let pki = cli::pki::load(&data.join("pki")).unwrap();
-        let sm_sr = |name: &str| Seat {
+        let sm_sr = |name: &str| Party {
             name: name.to_owned(),
             id: pki.m2m_oid(Owner::SmSr, name).unwrap(),
             at: free(),
         };
-        let operator = |name: &str| Seat {
+        let operator = |name: &str| Party {
             name: name.to_owned(),
-            id: pki.m2m_operator(name, &here()).unwrap().certificate.registered_ids()[0].clone(),
+            id: pki.m2m_operator(name, &host_names()).unwrap().certificate.registered_ids()[0].clone(),
             at: free(),
         };
         Self {
@@ -117,7 +117,7 @@ impl Stage {
             smpp: free(),
             cards: [free(), free()],
             sm_srs: [sm_sr("Landfall SM-SR"), sm_sr("Another SM-SR")],
-            sm_dp: Seat {
+            sm_dp: Party {
                 name: cli::m2m::sm_dp::NAME_IN_PKI.to_owned(),
                 id: cli::m2m::sm_dp::oid(&pki).unwrap(),
                 at: free(),
@@ -182,10 +182,10 @@ impl Stage {
             command.args(["--profile", &profile.file]);
             command.args(["--msisdn", &format!("{}={}", profile.iccid, profile.number)]);
         }
-        for Seat { id, at, .. } in &self.sm_srs {
+        for Party { id, at, .. } in &self.sm_srs {
             command.args(["--sm-sr", &format!("{id}@{at}")]);
         }
-        for Seat { id, at, .. } in &self.operators {
+        for Party { id, at, .. } in &self.operators {
             command.args(["--m2m-operator", &format!("{id}@{at}")]);
         }
         let running = Running::start(command.args(more));
@@ -220,7 +220,7 @@ impl Stage {
 
     /// Returns such a command with this SM-SR.
     pub(crate) fn operator_at(&self, which: usize, function: &[&str]) -> Command {
-        let Seat { id, at, .. } = &self.sm_srs[which];
+        let Party { id, at, .. } = &self.sm_srs[which];
         let mut command = self.run(&["--json", "--sm-dp", &self.sm_dp.at, "operator", "m2m"]);
         command.args(["--listen", &self.operators[0].at]).args(function);
         command.args(["--eid", &self.eid.to_string(), "--sm-sr", &format!("{id}@{at}")]);
@@ -234,7 +234,7 @@ impl Stage {
 }
 
 /// Host names in the certificates of the independent peers.
-pub(crate) fn here() -> [certs::ServerName; 1] {
+pub(crate) fn host_names() -> [certs::ServerName; 1] {
     ["127.0.0.1".parse().unwrap()]
 }
 

@@ -10,15 +10,15 @@ use rsp::ids::Aid;
 use rsp::sgp22::ProfileIdentifier;
 use rsp::sgp22::es10c::{EnableProfileRequest, RefreshFlag};
 
-use crate::testbed::{BOOTSTRAP, Bench, Door, LOCAL, iccid, plmn};
+use crate::testbed::{BOOTSTRAP, Door, LOCAL, Testbed, iccid, plmn};
 
 struct Port(AtModem<Slot<Door>>);
 
 impl Port {
     /// Creates another modem for the card of the device.
-    fn new(bench: &Bench, quirks: &[Quirk]) -> Self {
-        let teller = Teller::silent(bench.clock.clone());
-        let mut modem = Modem::new(bench.slot.clone(), Arc::clone(&bench.networks), teller);
+    fn new(testbed: &Testbed, quirks: &[Quirk]) -> Self {
+        let teller = Teller::silent(testbed.clock.clone());
+        let mut modem = Modem::new(testbed.slot.clone(), Arc::clone(&testbed.networks), teller);
         modem.set_visible(vec![plmn("262-42"), plmn("001-01")]);
         Self(AtModem::new(modem, Identity::numbered(1), quirks.to_vec()))
     }
@@ -61,17 +61,17 @@ fn lines(octets: Vec<u8>) -> Vec<String> {
 }
 
 /// Returns a testbed with the bootstrap profile enabled and the local one installed.
-async fn with_two() -> Option<Bench> {
-    let mut bench = Bench::abroad().await?;
-    let code = bench.order(LOCAL, None).await;
-    bench.device.lpa.download(&code, Default::default()).await.unwrap();
-    Some(bench)
+async fn with_two() -> Option<Testbed> {
+    let mut testbed = Testbed::abroad().await?;
+    let code = testbed.order(LOCAL, None).await;
+    testbed.device.lpa.download(&code, Default::default()).await.unwrap();
+    Some(testbed)
 }
 
 #[tokio::test]
 async fn the_subscription_is_read_and_registered() {
-    let Some(bench) = Bench::abroad().await else { return };
-    let mut port = Port::new(&bench, &[]);
+    let Some(testbed) = Testbed::abroad().await else { return };
+    let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1;+CREG=1;+CEREG=2", &["OK"]).await;
     // The home network is preferred to the network with the stronger signal.
     assert_eq!(port.unasked().await, ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,,,7"]);
@@ -109,12 +109,12 @@ async fn the_subscription_is_read_and_registered() {
 
 #[tokio::test]
 async fn a_refusing_network_is_reported_as_registration_denied() {
-    let Some(bench) = Bench::abroad().await else { return };
+    let Some(testbed) = Testbed::abroad().await else { return };
     for code in ["001-01", "262-42"] {
         let policy = network::Policy::refusing_everybody(network::EmmCause(15));
-        bench.networks.set_policy(plmn(code), policy);
+        testbed.networks.set_policy(plmn(code), policy);
     }
-    let mut port = Port::new(&bench, &[]);
+    let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=2;+CREG=1", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 3"]);
     port.expect("AT+COPS=1,2,\"00101\"", &["+CME ERROR: network not allowed - emergency calls only"]).await;
@@ -122,8 +122,8 @@ async fn a_refusing_network_is_reported_as_registration_denied() {
 
 #[tokio::test]
 async fn a_profile_enabled_through_the_modem_registers_after_the_refresh() {
-    let Some(bench) = with_two().await else { return };
-    let mut port = Port::new(&bench, &[Quirk::TellsSimState]);
+    let Some(testbed) = with_two().await else { return };
+    let mut port = Port::new(&testbed, &[Quirk::TellsSimState]);
     // CFUN=1,1 resets the card, because the device's own LPA has left a channel open.
     port.expect("ATE0+CFUN=1,1;E0+CREG=1", &["OK"]).await;
     port.unasked().await;
@@ -136,8 +136,8 @@ async fn a_profile_enabled_through_the_modem_registers_after_the_refresh() {
 
 #[tokio::test]
 async fn a_deregistered_modem_stays_deregistered_after_a_card_refresh() {
-    let Some(bench) = with_two().await else { return };
-    let mut port = Port::new(&bench, &[Quirk::TellsSimState]);
+    let Some(testbed) = with_two().await else { return };
+    let mut port = Port::new(&testbed, &[Quirk::TellsSimState]);
     port.expect("ATE0+CFUN=1,1;E0+CREG=1", &["OK"]).await;
     port.unasked().await;
     port.expect("AT+COPS=2", &["OK"]).await;
@@ -158,8 +158,8 @@ async fn a_deregistered_modem_stays_deregistered_after_a_card_refresh() {
 
 #[tokio::test]
 async fn a_channel_closed_with_csim_has_one_session_when_it_is_reopened() {
-    let Some(bench) = Bench::abroad().await else { return };
-    let mut port = Port::new(&bench, &[Quirk::CountedSessions]);
+    let Some(testbed) = Testbed::abroad().await else { return };
+    let mut port = Port::new(&testbed, &[Quirk::CountedSessions]);
     port.expect("ATE0+CFUN=1,1;E0+CMEE=1", &["OK"]).await;
     let open = format!("AT+CCHO=\"{}\"", hex::encode_upper(Aid::ISD_R));
     port.expect(&open, &["+CCHO: 1", "OK"]).await;
@@ -171,8 +171,8 @@ async fn a_channel_closed_with_csim_has_one_session_when_it_is_reopened() {
 
 #[tokio::test]
 async fn files_are_read_and_written_with_and_without_path() {
-    let Some(bench) = Bench::abroad().await else { return };
-    let mut port = Port::new(&bench, &[]);
+    let Some(testbed) = Testbed::abroad().await else { return };
+    let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1", &["OK"]).await;
     // EF.ICCID below the MF, EF.IMSI in the USIM, EF.MSISDN's first record with its path.
     port.expect("AT+CRSM=176,12258,0,0,10", &["+CRSM: 144,0,\"98001032547698103214\"", "OK"]).await;
@@ -199,8 +199,8 @@ async fn files_are_read_and_written_with_and_without_path() {
 
 #[tokio::test]
 async fn a_pin_is_locked_blocked_and_unblocked() {
-    let Some(bench) = Bench::abroad().await else { return };
-    let mut port = Port::new(&bench, &[]);
+    let Some(testbed) = Testbed::abroad().await else { return };
+    let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1;+CREG=1", &["OK"]).await;
     port.unasked().await;
     port.expect("AT+CLCK=\"SC\",2", &["+CLCK: 0", "OK"]).await;

@@ -6,7 +6,7 @@ use rsp::sgp22::CancelSessionReason;
 use rsp::status::Status;
 use sm_dp::ProfileState;
 
-use crate::testbed::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid};
+use crate::testbed::{BOOTSTRAP, LOCAL, LinkFailure, Testbed, iccid};
 
 fn with_code(code: &str) -> DownloadOptions {
     DownloadOptions { confirmation_code: Some(code.into()), ..DownloadOptions::default() }
@@ -14,15 +14,15 @@ fn with_code(code: &str) -> DownloadOptions {
 
 #[tokio::test]
 async fn a_download_installs_and_its_result_reaches_the_server() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    let installed = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    let installed = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
     assert_eq!(installed.iccid, iccid(LOCAL));
     assert_eq!(installed.notification.handled, Handled::Delivered);
-    assert_eq!(bench.profiles().await, (vec![iccid(LOCAL)], None));
-    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
-    assert_eq!(bench.device.lpa.process_notifications().await.unwrap(), []);
-    let timeline = bench.timeline().join("\n");
+    assert_eq!(testbed.profiles().await, (vec![iccid(LOCAL)], None));
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed);
+    assert_eq!(testbed.device.lpa.process_notifications().await.unwrap(), []);
+    let timeline = testbed.timeline().join("\n");
     for function in [
         "LPA -> eUICC ES10b.GetEUICCChallenge",
         "LPA -> smdpp.landfall.example ES9+.InitiateAuthentication",
@@ -40,9 +40,9 @@ async fn a_download_installs_and_its_result_reaches_the_server() {
 
 #[tokio::test]
 async fn a_confirmation_code_is_requested_checked_and_can_be_corrected() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, Some("1234")).await;
-    let lpa = &mut bench.device.lpa;
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let code = testbed.order(LOCAL, Some("1234")).await;
+    let lpa = &mut testbed.device.lpa;
     let DownloadError::Cancelled(cancelled) =
         lpa.download(&code, DownloadOptions::default()).await.unwrap_err()
     else {
@@ -58,14 +58,14 @@ async fn a_confirmation_code_is_requested_checked_and_can_be_corrected() {
 
 #[tokio::test]
 async fn an_unknown_matching_id_or_oid_is_refused() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let mut code = bench.order(LOCAL, None).await;
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut code = testbed.order(LOCAL, None).await;
     code.smdp_oid = Some("2.999.77".parse().unwrap());
-    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    let error = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
     assert!(matches!(error, DownloadError::Session(SessionError::ServerFlaw(_))), "{error}");
     code.smdp_oid = None;
     code.matching_id = "NOBODYS".into();
-    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    let error = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
     let DownloadError::Session(SessionError::Server(Es9Error::Refused { function, status })) = &error else {
         panic!("{error}")
     };
@@ -74,63 +74,69 @@ async fn an_unknown_matching_id_or_oid_is_refused() {
 
 #[tokio::test]
 async fn lost_requests_and_responses_do_not_prevent_a_single_installation() {
-    for mishaps in [
-        &[Mishap::Lost("initiateAuthentication"), Mishap::AnswerLost("initiateAuthentication")][..],
-        &[Mishap::Lost("authenticateClient")],
-        &[Mishap::AnswerLost("authenticateClient")],
-        &[Mishap::Lost("getBoundProfilePackage"), Mishap::Lost("getBoundProfilePackage")],
-        &[Mishap::AnswerLost("getBoundProfilePackage")],
-        &[Mishap::Lost("getBoundProfilePackage"); 3],
-        &[Mishap::AnswerLost("handleNotification")],
+    for failures in [
+        &[
+            LinkFailure::RequestLost("initiateAuthentication"),
+            LinkFailure::ResponseLost("initiateAuthentication"),
+        ][..],
+        &[LinkFailure::RequestLost("authenticateClient")],
+        &[LinkFailure::ResponseLost("authenticateClient")],
+        &[
+            LinkFailure::RequestLost("getBoundProfilePackage"),
+            LinkFailure::RequestLost("getBoundProfilePackage"),
+        ],
+        &[LinkFailure::ResponseLost("getBoundProfilePackage")],
+        &[LinkFailure::RequestLost("getBoundProfilePackage"); 3],
+        &[LinkFailure::ResponseLost("handleNotification")],
     ] {
-        let Some(mut bench) = Bench::new().await else { return };
-        let code = bench.order(LOCAL, None).await;
-        bench.mishap(mishaps);
-        let result = bench.device.lpa.download(&code, DownloadOptions::default()).await;
-        assert!(result.is_ok(), "{}\n{}", result.unwrap_err(), bench.timeline().join("\n"));
-        assert!(bench.mishaps.lock().unwrap().is_empty());
-        assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
-        assert_eq!(bench.profiles().await.0, [iccid(LOCAL)]);
+        let Some(mut testbed) = Testbed::new().await else { return };
+        let code = testbed.order(LOCAL, None).await;
+        testbed.inject(failures);
+        let result = testbed.device.lpa.download(&code, DownloadOptions::default()).await;
+        assert!(result.is_ok(), "{}\n{}", result.unwrap_err(), testbed.timeline().join("\n"));
+        assert!(testbed.failures.lock().unwrap().is_empty());
+        assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed);
+        assert_eq!(testbed.profiles().await.0, [iccid(LOCAL)]);
     }
 }
 
 #[tokio::test]
 async fn an_undelivered_result_stays_on_the_card() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    bench.mishap(&[Mishap::Lost("handleNotification"); 3]);
-    let installed = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.inject(&[LinkFailure::RequestLost("handleNotification"); 3]);
+    let installed = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
     assert!(matches!(installed.notification.handled, Handled::Kept(_)));
-    assert_ne!(bench.state(LOCAL).await, ProfileState::Installed);
-    bench.power_cycle();
+    assert_ne!(testbed.state(LOCAL).await, ProfileState::Installed);
+    testbed.power_cycle();
     // A second delivery fails, and the notification stays on the card.
-    bench.mishap(&[Mishap::Lost("handleNotification"); 3]);
-    let deliveries = bench.device.lpa.process_notifications().await.unwrap();
+    testbed.inject(&[LinkFailure::RequestLost("handleNotification"); 3]);
+    let deliveries = testbed.device.lpa.process_notifications().await.unwrap();
     assert!(matches!(deliveries[..], [ref only] if matches!(only.handled, Handled::Kept(_))));
-    let deliveries = bench.device.lpa.process_notifications().await.unwrap();
+    let deliveries = testbed.device.lpa.process_notifications().await.unwrap();
     assert_eq!((deliveries.len(), deliveries[0].event), (1, "install"));
     assert_eq!(deliveries[0].handled, Handled::Delivered);
-    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed);
 }
 
 #[tokio::test]
 async fn an_unreachable_server_is_an_error_and_the_order_stays_valid() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    bench.mishap(&[Mishap::Lost("getBoundProfilePackage"); 6]);
-    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.inject(&[LinkFailure::RequestLost("getBoundProfilePackage"); 6]);
+    let error = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
     assert!(
         error.may_be_tried_again()
             && matches!(error, DownloadError::Session(SessionError::Server(Es9Error::Link { .. })))
     );
-    assert_eq!(bench.profiles().await.0, []);
-    bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    assert_eq!(testbed.profiles().await.0, []);
+    testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
 }
 
 #[tokio::test]
 async fn local_profile_management_works() {
-    let Some(mut bench) = Bench::abroad().await else { return };
-    let lpa = &mut bench.device.lpa;
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let lpa = &mut testbed.device.lpa;
     let bootstrap = iccid(BOOTSTRAP);
     lpa.set_nickname(bootstrap, "way back").await.unwrap();
     assert_eq!(lpa.list().await.unwrap()[0].profile_nickname.as_deref(), Some("way back"));
@@ -146,5 +152,5 @@ async fn local_profile_management_works() {
     assert_eq!(lpa.list().await.unwrap(), []);
     let events: Vec<_> = lpa.process_notifications().await.unwrap().iter().map(|each| each.event).collect();
     assert_eq!(events, ["disable", "delete"]);
-    assert!(bench.device.modem.register().await.is_err());
+    assert!(testbed.device.modem.register().await.is_err());
 }

@@ -6,11 +6,11 @@ use rsp::activation_code::ActivationCode;
 use rsp::status::Status;
 use sm_dp::ProfileState;
 
-use crate::testbed::{ADDRESS, Bench, LOCAL, Mishap, iccid};
+use crate::testbed::{ADDRESS, LOCAL, LinkFailure, Testbed, iccid};
 
 /// Way in which the device gets its profile.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum Source {
     ActivationCode,
     WithConfirmationCode,
     DefaultSmDp,
@@ -18,16 +18,16 @@ enum Way {
 
 const CONFIRMATION_CODE: &str = "1234";
 
-impl Way {
-    async fn order(self, bench: &mut Bench) -> ActivationCode {
+impl Source {
+    async fn order(self, testbed: &mut Testbed) -> ActivationCode {
         match self {
-            Self::ActivationCode => bench.order(LOCAL, None).await,
-            Self::WithConfirmationCode => bench.order(LOCAL, Some(CONFIRMATION_CODE)).await,
+            Self::ActivationCode => testbed.order(LOCAL, None).await,
+            Self::WithConfirmationCode => testbed.order(LOCAL, Some(CONFIRMATION_CODE)).await,
             Self::DefaultSmDp => {
                 let address = ADDRESS.parse().unwrap();
-                bench.device.lpa.set_default_smdp_address(Some(&address)).await.unwrap();
-                let eid = bench.eid();
-                bench
+                testbed.device.lpa.set_default_smdp_address(Some(&address)).await.unwrap();
+                let eid = testbed.eid();
+                testbed
                     .order_as(LOCAL, |confirm| {
                         confirm.eid = Some(eid);
                         confirm.matching_id = Some(String::new());
@@ -37,17 +37,21 @@ impl Way {
         }
     }
 
-    async fn download(self, bench: &mut Bench, code: &ActivationCode) -> Result<Installed, DownloadError> {
+    async fn download(
+        self,
+        testbed: &mut Testbed,
+        code: &ActivationCode,
+    ) -> Result<Installed, DownloadError> {
         let options = |code: Option<&str>| DownloadOptions {
             confirmation_code: code.map(str::to_owned),
             ..DownloadOptions::default()
         };
         match self {
-            Self::ActivationCode => bench.device.lpa.download(code, options(None)).await,
+            Self::ActivationCode => testbed.device.lpa.download(code, options(None)).await,
             Self::WithConfirmationCode => {
-                bench.device.lpa.download(code, options(Some(CONFIRMATION_CODE))).await
+                testbed.device.lpa.download(code, options(Some(CONFIRMATION_CODE))).await
             }
-            Self::DefaultSmDp => bench.device.lpa.download_from_default(options(None)).await,
+            Self::DefaultSmDp => testbed.device.lpa.download_from_default(options(None)).await,
         }
     }
 }
@@ -60,36 +64,38 @@ const MESSAGES: [(&str, ProfileState); 4] = [
     ("handleNotification", ProfileState::Installed),
 ];
 
-async fn survives_every_cut(way: Way) {
+async fn survives_every_cut(source: Source) {
     let mut before = ProfileState::Released;
     for (message, after) in MESSAGES {
-        for (cut, state) in [(Mishap::CutBefore(message), before), (Mishap::CutAfter(message), after)] {
+        for (cut, state) in
+            [(LinkFailure::CutBeforeRequest(message), before), (LinkFailure::CutAfterRequest(message), after)]
+        {
             for restarts in [false, true] {
-                let Some(mut bench) = Bench::new().await else { return };
-                let code = way.order(&mut bench).await;
-                bench.mishap(&[cut]);
-                let first = way.download(&mut bench, &code).await;
-                let told = format!("{way:?}, {cut:?}, restarts: {restarts}: {first:?}");
-                assert_eq!(bench.state(LOCAL).await, state, "{told}");
-                bench.reconnect();
+                let Some(mut testbed) = Testbed::new().await else { return };
+                let code = source.order(&mut testbed).await;
+                testbed.inject(&[cut]);
+                let first = source.download(&mut testbed, &code).await;
+                let context = format!("{source:?}, {cut:?}, restarts: {restarts}: {first:?}");
+                assert_eq!(testbed.state(LOCAL).await, state, "{context}");
+                testbed.reconnect();
                 if restarts {
-                    bench.power_cycle();
+                    testbed.power_cycle();
                 }
                 match first {
                     Ok(installed) => {
-                        assert_eq!(message, "handleNotification", "{told}");
-                        assert!(matches!(installed.notification.handled, Handled::Kept(_)), "{told}");
-                        let delivered = bench.device.lpa.process_notifications().await.unwrap();
-                        assert!(matches!(&delivered[..], [only] if only.failure().is_none()), "{told}");
+                        assert_eq!(message, "handleNotification", "{context}");
+                        assert!(matches!(installed.notification.handled, Handled::Kept(_)), "{context}");
+                        let delivered = testbed.device.lpa.process_notifications().await.unwrap();
+                        assert!(matches!(&delivered[..], [only] if only.failure().is_none()), "{context}");
                     }
                     Err(error) => {
-                        assert!(error.may_be_tried_again(), "{told}");
-                        assert_eq!(bench.profiles().await.0, [], "{told}");
-                        let installed = way.download(&mut bench, &code).await.unwrap();
-                        assert_eq!(installed.notification.handled, Handled::Delivered, "{told}");
+                        assert!(error.may_be_tried_again(), "{context}");
+                        assert_eq!(testbed.profiles().await.0, [], "{context}");
+                        let installed = source.download(&mut testbed, &code).await.unwrap();
+                        assert_eq!(installed.notification.handled, Handled::Delivered, "{context}");
                     }
                 }
-                is_installed_once(way, &mut bench, &code, &told).await;
+                is_installed_once(source, &mut testbed, &code, &context).await;
             }
         }
         before = after;
@@ -98,33 +104,36 @@ async fn survives_every_cut(way: Way) {
 
 /// Checks that the profile is installed once, on the card and at the SM-DP+, and that nothing is
 /// left to deliver or to download.
-async fn is_installed_once(way: Way, bench: &mut Bench, code: &ActivationCode, told: &str) {
-    assert_eq!(bench.profiles().await.0, [iccid(LOCAL)], "{told}");
-    assert_eq!(bench.device.lpa.process_notifications().await.unwrap(), [], "{told}");
-    let again = way.download(bench, code).await.unwrap_err();
-    let DownloadError::Session(SessionError::Server(error)) = &again else { panic!("{told}: {again}") };
-    let nothing_left = match way {
-        Way::DefaultSmDp => Status::EidNotAllowed,
-        Way::ActivationCode | Way::WithConfirmationCode => Status::MatchingIdRefused,
+async fn is_installed_once(source: Source, testbed: &mut Testbed, code: &ActivationCode, context: &str) {
+    assert_eq!(testbed.profiles().await.0, [iccid(LOCAL)], "{context}");
+    assert_eq!(testbed.device.lpa.process_notifications().await.unwrap(), [], "{context}");
+    let again = source.download(testbed, code).await.unwrap_err();
+    let DownloadError::Session(SessionError::Server(error)) = &again else { panic!("{context}: {again}") };
+    let nothing_left = match source {
+        Source::DefaultSmDp => Status::EidNotAllowed,
+        Source::ActivationCode | Source::WithConfirmationCode => Status::MatchingIdRefused,
     };
-    assert_eq!(error.status(), Some(nothing_left), "{told}");
-    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed, "{told}");
-    assert_eq!(bench.profiles().await.0, [iccid(LOCAL)], "{told}");
-    let installations = bench.server.installations(iccid(LOCAL)).await.unwrap();
-    assert!(matches!(&installations[..], [only] if only.eid == bench.eid()), "{told}: {installations:?}");
+    assert_eq!(error.status(), Some(nothing_left), "{context}");
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed, "{context}");
+    assert_eq!(testbed.profiles().await.0, [iccid(LOCAL)], "{context}");
+    let installations = testbed.server.installations(iccid(LOCAL)).await.unwrap();
+    assert!(
+        matches!(&installations[..], [only] if only.eid == testbed.eid()),
+        "{context}: {installations:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_download_with_an_activation_code_survives_a_cut_at_every_message() {
-    survives_every_cut(Way::ActivationCode).await;
+    survives_every_cut(Source::ActivationCode).await;
 }
 
 #[tokio::test]
 async fn a_download_with_a_confirmation_code_survives_a_cut_at_every_message() {
-    survives_every_cut(Way::WithConfirmationCode).await;
+    survives_every_cut(Source::WithConfirmationCode).await;
 }
 
 #[tokio::test]
 async fn a_download_from_the_default_sm_dp_survives_a_cut_at_every_message() {
-    survives_every_cut(Way::DefaultSmDp).await;
+    survives_every_cut(Source::DefaultSmDp).await;
 }

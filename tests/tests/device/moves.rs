@@ -9,7 +9,7 @@ use device::{Ending, Recovery, Service};
 use network::{EmmCause, Policy, RefusalRule};
 use sm_dp::ProfileState;
 
-use crate::testbed::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, plmn};
+use crate::testbed::{BOOTSTRAP, LOCAL, LinkFailure, Testbed, iccid, plmn};
 
 fn refusing_the_local_profile(cause: EmmCause) -> Policy {
     let rule = RefusalRule { imsi_prefix: "26242".into(), cause };
@@ -18,16 +18,16 @@ fn refusing_the_local_profile(cause: EmmCause) -> Policy {
 
 #[tokio::test]
 async fn a_device_moves_to_a_local_profile() {
-    let Some(mut bench) = Bench::abroad().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
     let Ending::Moved(registered) = &report.ending else { panic!("{:?}", report.ending) };
     assert_eq!((registered.imsi.to_string().as_str(), registered.service), (LOCAL.1, Service::Home));
     let before = report.before.unwrap();
     assert_eq!((before.imsi.to_string().as_str(), before.service), (BOOTSTRAP.1, Service::Roaming));
     assert_eq!(report.bootstrap, Some(iccid(BOOTSTRAP)));
-    assert_eq!(bench.profiles().await, (vec![iccid(BOOTSTRAP), iccid(LOCAL)], Some(iccid(LOCAL))));
-    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+    assert_eq!(testbed.profiles().await, (vec![iccid(BOOTSTRAP), iccid(LOCAL)], Some(iccid(LOCAL))));
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed);
     let deliveries = report.notifications.unwrap();
     assert_eq!(deliveries.iter().map(|each| each.event).collect::<Vec<_>>(), ["disable", "enable"]);
     assert!(deliveries.iter().all(|each| each.handled == Handled::Delivered));
@@ -39,62 +39,62 @@ async fn a_device_moves_to_a_local_profile() {
 /// would be installed.
 #[tokio::test]
 async fn a_profile_announced_with_another_iccid_is_not_installed() {
-    let Some(mut bench) = Bench::abroad().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    bench.mishap(&[Mishap::Garbled("authenticateClient", |answer| {
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.inject(&[LinkFailure::Modified("authenticateClient", |answer| {
         // A digit in the middle of the ICCID, which is the first field.
         let mut metadata = answer["profileMetadata"].as_str().unwrap().to_owned();
         let other = if &metadata[12..13] == "E" { "A" } else { "E" };
         metadata.replace_range(12..13, other);
         answer["profileMetadata"] = metadata.into();
     })]);
-    let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+    let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
     let Ending::NotInstalled(why) = &report.ending else { panic!("{:?}", report.ending) };
     let why = why.to_string();
     assert!(why.contains("metadata-mismatch(4)") && why.contains(&iccid(LOCAL).to_string()), "{why}");
-    assert_eq!(bench.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
+    assert_eq!(testbed.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
     // The order is closed, because the package differs from its announcement.
-    assert_eq!(bench.state(LOCAL).await, ProfileState::Error);
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Error);
 }
 
 #[tokio::test]
 async fn a_refusal_by_the_network_causes_a_fallback() {
     for cause in [EmmCause::PLMN_NOT_ALLOWED, EmmCause::ILLEGAL_UE, EmmCause(15), EmmCause(17)] {
-        let Some(mut bench) = Bench::abroad().await else { return };
-        let code = bench.order(LOCAL, None).await;
-        bench.networks.set_policy(plmn("262-42"), refusing_the_local_profile(cause));
-        let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+        let Some(mut testbed) = Testbed::abroad().await else { return };
+        let code = testbed.order(LOCAL, None).await;
+        testbed.networks.set_policy(plmn("262-42"), refusing_the_local_profile(cause));
+        let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
         let Ending::CameBack { why, registered } = &report.ending else { panic!("{:?}", report.ending) };
         assert!(why.to_string().contains(&cause.to_string()), "{why}");
         assert_eq!(registered.imsi.to_string(), BOOTSTRAP.1);
-        assert_eq!(bench.profiles().await.1, Some(iccid(BOOTSTRAP)));
+        assert_eq!(testbed.profiles().await.1, Some(iccid(BOOTSTRAP)));
         assert!(report.notifications.unwrap().iter().all(|each| each.handled == Handled::Delivered));
     }
 }
 
 #[tokio::test]
 async fn a_failed_download_changes_nothing() {
-    let Some(mut bench) = Bench::abroad().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    bench.mishap(&[Mishap::Lost("initiateAuthentication"); 3]);
-    let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.inject(&[LinkFailure::RequestLost("initiateAuthentication"); 3]);
+    let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
     assert!(matches!(report.ending, Ending::NotInstalled(_)));
-    assert_eq!(bench.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
-    bench.power_cycle();
-    let Recovery::Working { interrupted: None, .. } = bench.device.recover().await else { panic!() };
+    assert_eq!(testbed.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
+    testbed.power_cycle();
+    let Recovery::Working { interrupted: None, .. } = testbed.device.recover().await else { panic!() };
 }
 
 #[tokio::test]
 async fn a_device_without_coverage_recovers_when_coverage_returns() {
-    let Some(mut bench) = Bench::abroad().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    bench.networks.set_coverage(plmn("262-42"), false);
-    let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.networks.set_coverage(plmn("262-42"), false);
+    let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
     assert!(matches!(report.ending, Ending::Stranded { .. }), "{:?}", report.ending);
-    assert!(matches!(bench.device.recover().await, Recovery::Stranded(_)));
-    bench.networks.set_coverage(plmn("262-42"), true);
-    bench.power_cycle();
-    let recovery = bench.device.recover().await;
+    assert!(matches!(testbed.device.recover().await, Recovery::Stranded(_)));
+    testbed.networks.set_coverage(plmn("262-42"), true);
+    testbed.power_cycle();
+    let recovery = testbed.device.recover().await;
     let Recovery::Working { registered, interrupted, notifications } = recovery else {
         panic!("{recovery:?}")
     };
@@ -123,13 +123,13 @@ async fn the_device_recovers_after_a_power_loss_at_any_command() {
 async fn cut_after_every_command(is_of_device: bool) -> Option<BTreeSet<&'static str>> {
     let mut seen = BTreeSet::new();
     for commands in 1.. {
-        let mut bench = Bench::abroad().await?;
-        let code = bench.order(LOCAL, None).await;
-        let power = Arc::clone(&bench.power);
+        let mut testbed = Testbed::abroad().await?;
+        let code = testbed.order(LOCAL, None).await;
+        let power = Arc::clone(&testbed.power);
         power.is_of_device.store(is_of_device, Ordering::SeqCst);
         power.commands_left.store(commands, Ordering::SeqCst);
         let report = tokio::select! {
-            report = bench.device.move_to(&code, DownloadOptions::default(), None) => Some(report),
+            report = testbed.device.move_to(&code, DownloadOptions::default(), None) => Some(report),
             () = power.gone.notified() => None,
         };
         if power.commands_left.load(Ordering::SeqCst) > 0 {
@@ -137,19 +137,19 @@ async fn cut_after_every_command(is_of_device: bool) -> Option<BTreeSet<&'static
             assert!(commands > 50, "{commands}");
             return Some(seen);
         }
-        bench.power_cycle();
-        let recovery = bench.device.recover().await;
+        testbed.power_cycle();
+        let recovery = testbed.device.recover().await;
         let Recovery::Working { interrupted, registered, .. } = recovery else {
-            panic!("after {commands} commands: {recovery:?}\n{}", bench.timeline().join("\n"))
+            panic!("after {commands} commands: {recovery:?}\n{}", testbed.timeline().join("\n"))
         };
         seen.extend(interrupted);
-        let (profiles, enabled) = bench.profiles().await;
+        let (profiles, enabled) = testbed.profiles().await;
         assert_eq!(enabled, Some(registered.iccid), "after {commands} commands");
         match profiles[..] {
             [first, second] => assert_eq!([first, second], [iccid(BOOTSTRAP), iccid(LOCAL)]),
             [only] => {
                 assert_eq!(only, iccid(BOOTSTRAP));
-                let report = bench.device.move_to(&code, DownloadOptions::default(), None).await;
+                let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
                 assert!(matches!(report.ending, Ending::Moved(_)), "after {commands}: {:?}", report.ending);
             }
             _ => panic!("after {commands} commands: {profiles:?}"),

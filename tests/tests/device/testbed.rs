@@ -53,30 +53,30 @@ pub(crate) fn iccid(profile: (&str, &str)) -> Iccid {
 
 /// Failure of the next request whose path ends with the given function.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Mishap {
+pub(crate) enum LinkFailure {
     /// The request is lost.
-    Lost(&'static str),
+    RequestLost(&'static str),
     /// The response is lost.
-    AnswerLost(&'static str),
-    /// The request is lost, and so are all later ones until [`Bench::reconnect`].
-    CutBefore(&'static str),
-    /// The response is lost, and so are all later requests until [`Bench::reconnect`].
-    CutAfter(&'static str),
+    ResponseLost(&'static str),
+    /// The request is lost, and so are all later ones until [`Testbed::reconnect`].
+    CutBeforeRequest(&'static str),
+    /// The response is lost, and so are all later requests until [`Testbed::reconnect`].
+    CutAfterRequest(&'static str),
     /// The response is modified.
-    Garbled(&'static str, fn(&mut serde_json::Value)),
+    Modified(&'static str, fn(&mut serde_json::Value)),
     /// State after a cut: all requests are lost.
-    Gone,
+    Disconnected,
 }
 
-impl Mishap {
-    fn concerns(&self, path: &str) -> bool {
+impl LinkFailure {
+    fn applies_to(&self, path: &str) -> bool {
         match self {
-            Self::Lost(function)
-            | Self::AnswerLost(function)
-            | Self::CutBefore(function)
-            | Self::CutAfter(function)
-            | Self::Garbled(function, _) => path.ends_with(function),
-            Self::Gone => true,
+            Self::RequestLost(function)
+            | Self::ResponseLost(function)
+            | Self::CutBeforeRequest(function)
+            | Self::CutAfterRequest(function)
+            | Self::Modified(function, _) => path.ends_with(function),
+            Self::Disconnected => true,
         }
     }
 }
@@ -110,13 +110,13 @@ fn replace(package: &mut [u8], from: &[u8], to: &[u8]) {
 
 /// A card that loses power after a number of commands. The last command is executed without a
 /// response.
-pub(crate) struct Socket {
+pub(crate) struct FailingCard {
     card: Card,
     power: Arc<Power>,
 }
 
 /// Card interface that records all exchanges.
-pub(crate) type Door = Traced<Socket, Box<dyn FnMut(&Exchange) + Send>>;
+pub(crate) type Door = Traced<FailingCard, Box<dyn FnMut(&Exchange) + Send>>;
 pub(crate) type Exchanges = Arc<Mutex<Vec<Exchange>>>;
 
 /// Power of the card, and optionally of the whole device.
@@ -129,7 +129,7 @@ pub(crate) struct Power {
     pub(crate) gone: Notify,
 }
 
-impl CardDoor for Socket {
+impl CardDoor for FailingCard {
     async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
         let left = self.power.commands_left.fetch_sub(1, Ordering::SeqCst);
         if left <= 0 {
@@ -154,13 +154,13 @@ impl CardDoor for Socket {
     }
 }
 
-pub(crate) struct Bench {
+pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) events: MemoryEvents,
     pub(crate) server: SmDpPlus,
     pub(crate) sm_ds: [(&'static str, SmDs); 2],
     pub(crate) networks: Arc<Networks>,
-    pub(crate) mishaps: Arc<Mutex<VecDeque<Mishap>>>,
+    pub(crate) failures: Arc<Mutex<VecDeque<LinkFailure>>>,
     pub(crate) device: Device<Slot<Door>>,
     pub(crate) power: Arc<Power>,
     /// The card, for use in another modem.
@@ -171,19 +171,19 @@ pub(crate) struct Bench {
     device_memory: RamMemory,
 }
 
-impl Bench {
+impl Testbed {
     /// Returns a testbed with the bootstrap profile enabled and registered abroad, and the
     /// local profile in stock.
     pub(crate) async fn abroad() -> Option<Self> {
-        let mut bench = Self::new().await?;
-        let code = bench.order(BOOTSTRAP, None).await;
-        bench.device.lpa.download(&code, Default::default()).await.unwrap();
-        bench.device.lpa.enable(iccid(BOOTSTRAP)).await.unwrap();
-        bench.device.modem.forget();
-        bench.device.register().await.unwrap();
-        bench.device.lpa.process_notifications().await.unwrap();
-        bench.events.take();
-        Some(bench)
+        let mut testbed = Self::new().await?;
+        let code = testbed.order(BOOTSTRAP, None).await;
+        testbed.device.lpa.download(&code, Default::default()).await.unwrap();
+        testbed.device.lpa.enable(iccid(BOOTSTRAP)).await.unwrap();
+        testbed.device.modem.forget();
+        testbed.device.register().await.unwrap();
+        testbed.device.lpa.process_notifications().await.unwrap();
+        testbed.events.take();
+        Some(testbed)
     }
 
     /// Returns a testbed with an empty card and both profiles in stock.
@@ -206,9 +206,9 @@ impl Bench {
             let records = Arc::new(MemoryRecords::default());
             (address, SmDs::new(config, credentials, records, world(address), Arc::new(events.clone())))
         });
-        let (networks, mishaps) = (Networks::new(world("networks")), Arc::default());
+        let (networks, failures) = (Networks::new(world("networks")), Arc::default());
         let server =
-            server.with_peers(Arc::new(ToSmDs { sm_ds: sm_ds.clone(), mishaps: Arc::clone(&mishaps) }));
+            server.with_peers(Arc::new(SmDsPeers { sm_ds: sm_ds.clone(), failures: Arc::clone(&failures) }));
         for package in &packages {
             server.add_profile(package, &ProfileOptions::default()).await.unwrap();
         }
@@ -230,7 +230,7 @@ impl Bench {
             &events,
             (&server, &sm_ds),
             &networks,
-            &mishaps,
+            &failures,
             &card_memory,
             &device_memory,
         );
@@ -240,7 +240,7 @@ impl Bench {
             server,
             sm_ds,
             networks,
-            mishaps,
+            failures,
             device,
             power,
             slot,
@@ -255,7 +255,7 @@ impl Bench {
         events: &MemoryEvents,
         (server, sm_ds): (&SmDpPlus, &[(&'static str, SmDs)]),
         networks: &Arc<Networks>,
-        mishaps: &Arc<Mutex<VecDeque<Mishap>>>,
+        failures: &Arc<Mutex<VecDeque<LinkFailure>>>,
         card_memory: &RamMemory,
         device_memory: &RamMemory,
     ) -> (Device<Slot<Door>>, Arc<Power>, Slot<Door>, Exchanges) {
@@ -271,18 +271,18 @@ impl Bench {
             gone: Notify::new(),
         });
         let exchanges = Exchanges::default();
-        let told = Arc::clone(&exchanges);
-        let sink = Box::new(move |exchange: &Exchange| told.lock().unwrap().push(exchange.clone()));
-        let socket = Socket { card, power: Arc::clone(&power) };
+        let context = Arc::clone(&exchanges);
+        let sink = Box::new(move |exchange: &Exchange| context.lock().unwrap().push(exchange.clone()));
+        let socket = FailingCard { card, power: Arc::clone(&power) };
         let slot = Slot::new(Traced::new(socket, eid.to_string(), Arc::new(clock.clone()), sink as _));
         let teller = Teller::new("device", clock.clone(), events.clone());
         let servers = sm_ds.iter().map(|(address, sm_ds)| (*address, sm_ds.link()));
         let servers: Vec<_> = servers
             .chain([(ADDRESS, server.link())])
-            .map(|(address, link)| (address, unreliable(link, Arc::clone(mishaps))))
+            .map(|(address, link)| (address, unreliable(link, Arc::clone(failures))))
             .collect();
-        let links = move |asked: &SmdpAddress| -> Result<Link, Fault> {
-            Ok(servers.iter().find(|(address, _)| asked.as_str() == *address).unwrap().1.clone())
+        let links = move |requested: &SmdpAddress| -> Result<Link, Fault> {
+            Ok(servers.iter().find(|(address, _)| requested.as_str() == *address).unwrap().1.clone())
         };
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
         let modem = Modem::new(slot.clone(), Arc::clone(networks), teller.named("modem"));
@@ -298,7 +298,7 @@ impl Bench {
             &self.events,
             (&self.server, &self.sm_ds),
             &self.networks,
-            &self.mishaps,
+            &self.failures,
             &self.card_memory,
             &self.device_memory,
         );
@@ -410,14 +410,14 @@ impl Bench {
         orders.into_iter().find(|order| order.iccid == iccid(profile)).unwrap().state
     }
 
-    pub(crate) fn mishap(&self, mishaps: &[Mishap]) {
-        self.mishaps.lock().unwrap().extend(mishaps);
+    pub(crate) fn inject(&self, failures: &[LinkFailure]) {
+        self.failures.lock().unwrap().extend(failures);
     }
 
     /// Restores the connection after a cut.
     pub(crate) fn reconnect(&self) {
         assert!(
-            matches!(self.mishaps.lock().unwrap().pop_front(), Some(Mishap::Gone)),
+            matches!(self.failures.lock().unwrap().pop_front(), Some(LinkFailure::Disconnected)),
             "the connection was not cut"
         );
     }
@@ -444,12 +444,12 @@ fn header(call: &str) -> RequestHeader {
 }
 
 /// Connections of the SM-DP+ to the SM-DSs.
-struct ToSmDs {
+struct SmDsPeers {
     sm_ds: [(&'static str, SmDs); 2],
-    mishaps: Arc<Mutex<VecDeque<Mishap>>>,
+    failures: Arc<Mutex<VecDeque<LinkFailure>>>,
 }
 
-impl Peers for ToSmDs {
+impl Peers for SmDsPeers {
     fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
         let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate.der().to_vec();
         let sm_ds = self.sm_ds.iter().find(|(name, _)| address.as_str() == *name);
@@ -461,21 +461,23 @@ impl Peers for ToSmDs {
             let link = link.clone();
             async move { world::send(&link, request).await }
         }));
-        Ok(unreliable(shown, Arc::clone(&self.mishaps)))
+        Ok(unreliable(shown, Arc::clone(&self.failures)))
     }
 }
 
-fn unreliable(link: Link, mishaps: Arc<Mutex<VecDeque<Mishap>>>) -> Link {
+fn unreliable(link: Link, failures: Arc<Mutex<VecDeque<LinkFailure>>>) -> Link {
     link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let (link, mishaps) = (link.clone(), Arc::clone(&mishaps));
+        let (link, failures) = (link.clone(), Arc::clone(&failures));
         async move {
             let next = {
-                let mut mishaps = mishaps.lock().unwrap();
-                let next = mishaps.front().copied().filter(|mishap| mishap.concerns(request.uri().path()));
+                let mut failures = failures.lock().unwrap();
+                let next = failures.front().copied().filter(|inject| inject.applies_to(request.uri().path()));
                 match next {
-                    Some(Mishap::CutBefore(_) | Mishap::CutAfter(_)) => mishaps[0] = Mishap::Gone,
-                    Some(Mishap::Gone) | None => {}
-                    Some(_) => drop(mishaps.pop_front()),
+                    Some(LinkFailure::CutBeforeRequest(_) | LinkFailure::CutAfterRequest(_)) => {
+                        failures[0] = LinkFailure::Disconnected
+                    }
+                    Some(LinkFailure::Disconnected) | None => {}
+                    Some(_) => drop(failures.pop_front()),
                 }
                 next
             };
@@ -483,12 +485,16 @@ fn unreliable(link: Link, mishaps: Arc<Mutex<VecDeque<Mishap>>>) -> Link {
                 |kind| Err::<Response<Bytes>, _>(LinkFault::new(kind, ADDRESS, "injected by the test"));
             match next {
                 None => world::send(&link, request).await,
-                Some(Mishap::Lost(_) | Mishap::CutBefore(_) | Mishap::Gone) => lost(LinkFaultKind::Refused),
-                Some(Mishap::AnswerLost(_) | Mishap::CutAfter(_)) => {
+                Some(
+                    LinkFailure::RequestLost(_)
+                    | LinkFailure::CutBeforeRequest(_)
+                    | LinkFailure::Disconnected,
+                ) => lost(LinkFaultKind::Refused),
+                Some(LinkFailure::ResponseLost(_) | LinkFailure::CutAfterRequest(_)) => {
                     world::send(&link, request).await?;
                     lost(LinkFaultKind::Reset)
                 }
-                Some(Mishap::Garbled(_, change)) => {
+                Some(LinkFailure::Modified(_, change)) => {
                     let answer = world::send(&link, request).await?;
                     let mut body = serde_json::from_slice(answer.body()).unwrap();
                     change(&mut body);

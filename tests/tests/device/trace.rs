@@ -3,14 +3,14 @@
 use serde_json::Value;
 use trace::{Event, Exchange, Form, Recorder, read_line};
 
-use crate::testbed::{Bench, LOCAL};
+use crate::testbed::{LOCAL, Testbed};
 
 /// Lets a device abroad download and enable the local profile, and register with it.
 async fn exchanges() -> Option<Vec<Exchange>> {
-    let mut bench = Bench::abroad().await?;
-    let code = bench.order(LOCAL, None).await;
-    bench.device.move_to(&code, Default::default(), None).await;
-    let exchanges = bench.exchanges.lock().unwrap().clone();
+    let mut testbed = Testbed::abroad().await?;
+    let code = testbed.order(LOCAL, None).await;
+    testbed.device.move_to(&code, Default::default(), None).await;
+    let exchanges = testbed.exchanges.lock().unwrap().clone();
     assert!(exchanges.len() > 100, "{} exchanges", exchanges.len());
     Some(exchanges)
 }

@@ -55,8 +55,8 @@ async fn pump(rig: &Rig, terminal: &mut Terminal) {
     loop {
         rig.run().await;
         let sent = rig.take();
-        let mut said = std::mem::take(&mut terminal.sent);
-        if sent.is_empty() && said.is_empty() {
+        let mut printed = std::mem::take(&mut terminal.sent);
+        if sent.is_empty() && printed.is_empty() {
             return;
         }
         for message in sent {
@@ -73,8 +73,8 @@ async fn pump(rig: &Rig, terminal: &mut Terminal) {
                 rig.arrives(Arrived::Report(MessageId("m0".into()), report)).await;
             }
         }
-        said.append(&mut terminal.sent);
-        for message in said {
+        printed.append(&mut terminal.sent);
+        for message in printed {
             rig.comes_from(NUMBER, &message).await;
         }
     }

@@ -58,13 +58,13 @@ fn a_spoiled_package_is_read_or_refused() {
     let whole = own_package();
     let (mut rounds, mut read) = (0, 0);
     while let Some(mut round) = run.round() {
-        let spoiled = round.hand.spoil(&whole);
+        let mutated = round.random.mutate_octets(&whole);
         rounds += 1;
-        let package = round.step(hex::encode(&spoiled), || Package::decode(&spoiled));
-        let findings = round.step(hex::encode(&spoiled), || check_octets(&spoiled));
+        let package = round.step(hex::encode(&mutated), || Package::decode(&mutated));
+        let findings = round.step(hex::encode(&mutated), || check_octets(&mutated));
         assert!(package.is_ok() || !findings.is_empty(), "an unreadable package has a finding");
         if let Ok(package) = package {
-            assert_eq!(package.encode(), spoiled, "a decoded package is encoded to the same octets");
+            assert_eq!(package.encode(), mutated, "a decoded package is encoded to the same octets");
             read += usize::from(InstalledProfile::of(&package, &Capabilities::default()).is_ok());
         }
     }
@@ -79,15 +79,15 @@ fn spoiled_messages_are_read_or_refused() {
     let mut run = Run::of("spoiled_messages_are_read_or_refused", 500, 1);
     let octets = [&[0x30, 0x82, 0x01, 0x00], own_package().as_slice()].concat();
     while let Some(mut round) = run.round() {
-        let spoiled = round.hand.spoil(&octets[round.hand.number(64)..]);
-        round.step(hex::encode(&spoiled), || read_as_any_message(&spoiled));
+        let mutated = round.random.mutate_octets(&octets[round.random.number(64)..]);
+        round.step(hex::encode(&mutated), || read_as_any_message(&mutated));
     }
     run.end();
 }
 
-fn read_as_any_message(spoiled: &[u8]) {
+fn read_as_any_message(mutated: &[u8]) {
     for tag in [[0xBF, 0x36], [0xBF, 0x38], [0xBF, 0x21], [0xBF, 0x20], [0xBF, 0x37]] {
-        let message = [&tag, spoiled].concat();
+        let message = [&tag, mutated].concat();
         let _ = BoundProfilePackage::from_der(&message);
         let _ = loading_pieces(&message);
         let _ = AuthenticateServerRequest::from_der(&message);
@@ -135,15 +135,15 @@ fn the_sm_dp_plus_answers_every_request() {
         asn1_body::<es9plus::CancelSessionRequestEs9>(bodies[3]),
     ];
     while let Some(mut round) = run.round() {
-        let hand = &round.hand;
-        let (path, content_type, body) = if hand.chance(50) {
-            let path = format!("/gsma/rsp2/es9plus/{}", hand.pick(&functions));
-            (path, "application/json", hand.spoil(bodies[hand.number(bodies.len())].as_bytes()))
+        let random = &round.random;
+        let (path, content_type, body) = if random.chance(50) {
+            let path = format!("/gsma/rsp2/es9plus/{}", random.pick(&functions));
+            (path, "application/json", random.mutate_octets(bodies[random.number(bodies.len())].as_bytes()))
         } else {
             (
                 asn1::PATH.to_owned(),
                 asn1::CONTENT_TYPE,
-                hand.spoil(&asn1_bodies[hand.number(asn1_bodies.len())]),
+                random.mutate_octets(&asn1_bodies[random.number(asn1_bodies.len())]),
             )
         };
         let shown = format!("{path}: {}", String::from_utf8_lossy(&body));

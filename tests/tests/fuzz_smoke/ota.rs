@@ -29,7 +29,7 @@ use rsp::{
 use crate::run::Run;
 
 /// Examples of each format, from standards and real traces.
-const GOODS: [&str; 14] = [
+const EXAMPLES: [&str; 14] = [
     // SMS-DELIVER, SMS-SUBMIT and a delivery report, each with a packet.
     "400881214365877FF6227052000000002D02700000281506192222B00011E87CCEEBB2D93083011CE294F93FC4D8DE80DA1ABAE8C37CA3E72EC4432E5058",
     "41000881214365877FF629027100002412B00011EBC6B497E2CAD7AEDF36ACE0E3A29B38853F0FE9CCDE81913BE5702B73ABCE1F",
@@ -84,20 +84,20 @@ fn trigger() -> SessionTrigger {
     SessionTrigger { session: Some(session), dns: Some(dns) }
 }
 
-fn goods() -> Vec<Vec<u8>> {
-    let mut goods: Vec<Vec<u8>> = GOODS
+fn examples() -> Vec<Vec<u8>> {
+    let mut examples: Vec<Vec<u8>> = EXAMPLES
         .iter()
         .map(|text| hex::decode(text.replace(' ', "")).unwrap_or_else(|why| panic!("{text}: {why}")))
         .collect();
-    goods.push(trigger().to_bytes());
+    examples.push(trigger().to_bytes());
     let interval = Command::PollInterval(Duration::Seconds(30));
-    goods.push(Proactive { number: 1, command: interval }.to_bytes());
+    examples.push(Proactive { number: 1, command: interval }.to_bytes());
     let reply = format!(
         "HTTP/1.1 200 OK\r\nX-Admin-Protocol: {PROTOCOL}\r\nX-Admin-Next-URI: /next\r\nTransfer-Encoding: chunked\r\n\
          Content-Type: application/vnd.globalplatform.card-content-mgt;version=1.0\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     );
-    goods.push(reply.into_bytes());
-    goods
+    examples.push(reply.into_bytes());
+    examples
 }
 
 /// Returns true if the data can be parsed, after checking that encoding and parsing it again gives
@@ -154,14 +154,14 @@ fn read_as_anything(octets: &[u8]) -> usize {
 #[test]
 fn mutated_ota_data_is_parsed_or_refused() {
     let mut run = Run::of("mutated_ota_data_is_parsed_or_refused", 3000, 1);
-    let goods = goods();
-    for good in &goods {
-        assert!(read_as_anything(good) > 0, "no parser accepts {}", hex::encode(good));
+    let examples = examples();
+    for example in &examples {
+        assert!(read_as_anything(example) > 0, "no parser accepts {}", hex::encode(example));
     }
     while let Some(mut round) = run.round() {
-        let good: &Vec<u8> = round.hand.pick(&goods);
-        let spoiled = round.hand.spoil(good);
-        round.step(hex::encode(&spoiled), || read_as_anything(&spoiled));
+        let example: &Vec<u8> = round.random.pick(&examples);
+        let mutated = round.random.mutate_octets(example);
+        round.step(hex::encode(&mutated), || read_as_anything(&mutated));
     }
     run.end();
 }

@@ -16,8 +16,8 @@ use profile::personalise::{Dice, Series, personalise};
 use profile::show::{self, ShowOptions};
 use profile::{Capabilities, Decoder, Description, InstalledProfile, Package, diff};
 
-use crate::nodes::{Goods, encode, mutate};
-use crate::random::Hand;
+use crate::nodes::{SamplePackage, encode, mutate};
+use crate::random::Random;
 use crate::run::{Round, Run};
 use crate::testbed::packages;
 
@@ -27,13 +27,13 @@ const CONSTANT_MEMORY: u64 = 16 << 20;
 
 #[test]
 fn packages_and_descriptions_are_handled_with_bounded_memory() {
-    let goods = Stock::new();
+    let sample = Stock::new();
     let mut run = Run::of("packages_and_descriptions_are_handled_with_bounded_memory", 60, 50);
     let mut counts = Counts::default();
     while let Some(round) = run.round() {
-        match round.hand.chance(70) {
-            true => Bench { round, counts: &mut counts }.package(&goods),
-            false => Bench { round, counts: &mut counts }.description(&goods),
+        match round.random.chance(70) {
+            true => Testbed { round, counts: &mut counts }.package(&sample),
+            false => Testbed { round, counts: &mut counts }.description(&sample),
         }
         if counts.rounds.is_multiple_of(5000) {
             println!("{counts}");
@@ -45,7 +45,7 @@ fn packages_and_descriptions_are_handled_with_bounded_memory() {
 
 /// Initial packages and descriptions of rounds.
 struct Stock {
-    goods: Vec<Goods>,
+    sample: Vec<SamplePackage>,
     whole: Vec<Package>,
     texts: Vec<String>,
 }
@@ -72,7 +72,7 @@ impl Stock {
         }
         let whole: Vec<Package> = octets.iter().map(|octets| Package::decode(octets).unwrap()).collect();
         texts.extend(whole.iter().map(|package| decompile(package).unwrap().description.to_toml()));
-        Self { goods: octets.iter().map(|octets| Goods::of(octets)).collect(), whole, texts }
+        Self { sample: octets.iter().map(|octets| SamplePackage::of(octets)).collect(), whole, texts }
     }
 }
 
@@ -101,12 +101,12 @@ impl std::fmt::Display for Counts {
     }
 }
 
-struct Bench<'a> {
+struct Testbed<'a> {
     round: Round,
     counts: &'a mut Counts,
 }
 
-impl Bench<'_> {
+impl Testbed<'_> {
     /// Runs a step, and checks its memory against the length of its input.
     fn step<T>(&mut self, name: &'static str, given: &[u8], step: impl FnOnce() -> T) -> T {
         let mut result = None;
@@ -125,19 +125,19 @@ impl Bench<'_> {
     /// Tests a mutated package.
     fn package(mut self, stock: &Stock) {
         self.counts.rounds += 1;
-        let hand = &self.round.hand;
-        let number = hand.number(stock.goods.len());
-        let goods = &stock.goods[number];
-        let mut nodes = goods.nodes.clone();
-        for _ in 0..*hand.pick(&[1, 1, 1, 2, 2, 4, 16]) {
-            mutate(hand, &mut nodes, &stock.goods, &goods.paths);
+        let random = &self.round.random;
+        let number = random.number(stock.sample.len());
+        let sample = &stock.sample[number];
+        let mut nodes = sample.nodes.clone();
+        for _ in 0..*random.pick(&[1, 1, 1, 2, 2, 4, 16]) {
+            mutate(random, &mut nodes, &stock.sample, &sample.paths);
         }
         let mut octets = encode(&nodes);
-        if hand.chance(20) {
-            octets = hand.spoil(&octets);
+        if random.chance(20) {
+            octets = random.mutate_octets(&octets);
         }
-        let piece = 1 + hand.number(9000);
-        let (contents, whole_way) = (hand.chance(50), hand.chance(50));
+        let piece = 1 + random.number(9000);
+        let (contents, whole_way) = (random.chance(50), random.chance(50));
         let read = self.step("decode", &octets, || Package::decode(&octets));
         let in_pieces = self.step("decode in pieces", &octets, || streamed(&octets, piece));
         assert_eq!(in_pieces.ok(), read.as_ref().ok().cloned(), "in pieces of {piece}");
@@ -162,7 +162,7 @@ impl Bench<'_> {
             (true, true) => "wrong and installed",
             (false, _) => "right",
         });
-        self.look_at(&package, &octets, contents);
+        self.check_files(&package, &octets, contents);
         let other = &stock.whole[number];
         let there = self.step("compare", &octets, || diff::diff(other, &package, &ShowOptions::default()));
         let back = self.step("compare", &octets, || diff::diff(&package, other, &ShowOptions::default()));
@@ -182,7 +182,7 @@ impl Bench<'_> {
         }
     }
 
-    fn look_at(&mut self, package: &Package, octets: &[u8], contents: bool) {
+    fn check_files(&mut self, package: &Package, octets: &[u8], contents: bool) {
         let options = ShowOptions { secrets: contents, contents };
         let text = self.step("show", octets, || show::text(package, &options));
         let files = self.step("show files", octets, || show::files_text(package, &options));
@@ -221,12 +221,12 @@ impl Bench<'_> {
     /// Tests a mutated description.
     fn description(mut self, stock: &Stock) {
         self.counts.rounds += 1;
-        let hand = &self.round.hand;
-        let mut text = hand.pick(&stock.texts).clone();
-        for _ in 0..*hand.pick(&[1, 1, 1, 2, 4, 8]) {
-            text = spoil_text(hand, &text, &stock.texts);
+        let random = &self.round.random;
+        let mut text = random.pick(&stock.texts).clone();
+        for _ in 0..*random.pick(&[1, 1, 1, 2, 4, 8]) {
+            text = mutate_text(random, &text, &stock.texts);
         }
-        let number = hand.number(1000) as u64;
+        let number = random.number(1000) as u64;
         let given = text.as_bytes();
         let read = self.step("read a description", given, || Description::parse(&text));
         let description = match read {
@@ -314,48 +314,48 @@ const VALUES: [&str; 22] = [
 ];
 
 /// Mutates a text once: an octet, a line or a value.
-fn spoil_text(hand: &Hand, text: &str, others: &[String]) -> String {
+fn mutate_text(random: &Random, text: &str, others: &[String]) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if lines.is_empty() {
         return "iccid = 1".to_owned();
     }
-    let (at, to) = (hand.number(lines.len()), hand.number(lines.len()));
-    match hand.number(10) {
-        0 => return String::from_utf8_lossy(&hand.spoil(text.as_bytes())).into_owned(),
+    let (at, to) = (random.number(lines.len()), random.number(lines.len()));
+    match random.number(10) {
+        0 => return String::from_utf8_lossy(&random.mutate_octets(text.as_bytes())).into_owned(),
         1 => drop(lines.remove(at)),
         2 => {
             let line = lines[at].clone();
-            lines.splice(to..to, vec![line; *hand.pick(&[1, 1, 300])]);
+            lines.splice(to..to, vec![line; *random.pick(&[1, 1, 300])]);
         }
         3 => lines.swap(at, to),
         4 => {
-            let other: Vec<&str> = hand.pick(others).lines().collect();
-            let from = hand.number(other.len());
-            let some = other.iter().skip(from).take(1 + hand.number(6)).map(|line| (*line).to_owned());
+            let other: Vec<&str> = random.pick(others).lines().collect();
+            let from = random.number(other.len());
+            let some = other.iter().skip(from).take(1 + random.number(6)).map(|line| (*line).to_owned());
             lines.splice(to..to, some.collect::<Vec<_>>());
         }
         5 => {
             // Tables that may be repeated.
-            let table = *hand.pick(&[
+            let table = *random.pick(&[
                 "[[identity]]\ncountries = [\"BR\"]\nimsi = \"724050000000001\"\nki = \"000102030405060708090A0B0C0D0E0F\"\nopc = \"000102030405060708090A0B0C0D0E0F\"",
                 "[[file]]\ndirectory = \"7FD0\"\nid = \"6FF0\"\ncontent = \"01\"",
                 "[[file]]\nid = \"6FF1\"\nsize = 65535\nrecord-length = 255",
                 "[[rfm]]\naid = \"A00000055910100001\"\ntar = [\"B00140\"]",
                 "[[element]]\n[element.nonStandard]\nissuerID = \"2B06\"\ncontent = \"00\"",
             ]);
-            for _ in 0..*hand.pick(&[1, 2, 300]) {
+            for _ in 0..*random.pick(&[1, 2, 300]) {
                 lines.push(table.to_owned());
             }
         }
         6 => {
-            let deep = *hand.pick(&[10, 200, 20_000]);
+            let deep = *random.pick(&[10, 200, 20_000]);
             lines[at] = format!("deep = {}{}", "[".repeat(deep), "]".repeat(deep));
         }
         _ => {
-            let value = match hand.number(4) {
-                0 => format!("\"{}\"", "F".repeat(hand.number(70_000))),
-                1 => format!("\"{}\"", hand.number(usize::MAX)),
-                _ => (*hand.pick(&VALUES)).to_owned(),
+            let value = match random.number(4) {
+                0 => format!("\"{}\"", "F".repeat(random.number(70_000))),
+                1 => format!("\"{}\"", random.number(usize::MAX)),
+                _ => (*random.pick(&VALUES)).to_owned(),
             };
             if let Some((name, _)) = lines[at].split_once('=') {
                 lines[at] = format!("{name}= {value}");

@@ -2,9 +2,9 @@
 
 use world::{Dice, SeededDice};
 
-pub(crate) struct Hand(pub(crate) SeededDice);
+pub(crate) struct Random(pub(crate) SeededDice);
 
-impl Hand {
+impl Random {
     pub(crate) fn number(&self, below: usize) -> usize {
         let mut octets = [0; 8];
         self.0.fill(&mut octets);
@@ -31,24 +31,24 @@ impl Hand {
     }
 
     /// Mutates data: flips bits; removes, repeats, inserts or truncates octets.
-    pub(crate) fn spoil(&self, octets: &[u8]) -> Vec<u8> {
-        let mut spoiled = octets.to_vec();
+    pub(crate) fn mutate_octets(&self, octets: &[u8]) -> Vec<u8> {
+        let mut mutated = octets.to_vec();
         for _ in 0..=self.number(4) {
-            let at = self.number(spoiled.len());
+            let at = self.number(mutated.len());
             match self.number(6) {
-                0 if !spoiled.is_empty() => spoiled[at] ^= 1 << self.number(8),
-                1 => spoiled.truncate(at),
-                2 if !spoiled.is_empty() => drop(spoiled.remove(at)),
-                3 => spoiled.insert(at, self.octet()),
+                0 if !mutated.is_empty() => mutated[at] ^= 1 << self.number(8),
+                1 => mutated.truncate(at),
+                2 if !mutated.is_empty() => drop(mutated.remove(at)),
+                3 => mutated.insert(at, self.octet()),
                 4 => {
-                    let piece: Vec<u8> = spoiled.iter().skip(at).take(self.number(40)).copied().collect();
-                    let to = self.number(spoiled.len());
-                    spoiled.splice(to..to, piece);
+                    let piece: Vec<u8> = mutated.iter().skip(at).take(self.number(40)).copied().collect();
+                    let to = self.number(mutated.len());
+                    mutated.splice(to..to, piece);
                 }
-                _ if !spoiled.is_empty() => spoiled[at] = *self.pick(&[0x00, 0x7F, 0x80, 0x82, 0x84, 0xFF]),
+                _ if !mutated.is_empty() => mutated[at] = *self.pick(&[0x00, 0x7F, 0x80, 0x82, 0x84, 0xFF]),
                 _ => {}
             }
         }
-        spoiled
+        mutated
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use world::SeededDice;
 
-use crate::random::Hand;
+use crate::random::Random;
 
 /// Time after which a step counts as hanging.
 const HANG: Duration = Duration::from_secs(120);
@@ -39,7 +39,7 @@ pub(crate) struct Run {
     only: Option<usize>,
     time: Option<Duration>,
     began: Instant,
-    told: Instant,
+    reported: Instant,
     done: usize,
     watch: Watch,
     warm: Option<usize>,
@@ -50,8 +50,8 @@ impl Run {
     /// the cheapest rounds; a round of this target takes as long as `cost` of them.
     pub(crate) fn of(target: &'static str, ordinary: usize, cost: usize) -> Self {
         let time = number("LANDFALL_FUZZ_SECONDS").map(|seconds| Duration::from_secs(seconds as u64));
-        let asked = number("LANDFALL_FUZZ_ROUNDS").map(|rounds| rounds.div_ceil(cost));
-        let rounds = asked.or(time.is_none().then_some(ordinary));
+        let requested = number("LANDFALL_FUZZ_ROUNDS").map(|rounds| rounds.div_ceil(cost));
+        let rounds = requested.or(time.is_none().then_some(ordinary));
         println!("{target}: LANDFALL_SEED={}", seed());
         let now = Instant::now();
         Self {
@@ -61,7 +61,7 @@ impl Run {
             only: number("LANDFALL_FUZZ_ROUND"),
             time,
             began: now,
-            told: now,
+            reported: now,
             done: 0,
             watch: Watch::over(target),
             warm: None,
@@ -81,8 +81,8 @@ impl Run {
             return None;
         }
         self.done += 1;
-        let hand = Hand(self.dice.branch(&number.to_string()));
-        Some(Round { target: self.target, number, hand, watch: self.watch.clone(), steps: VecDeque::new() })
+        let random = Random(self.dice.branch(&number.to_string()));
+        Some(Round { target: self.target, number, random, watch: self.watch.clone(), steps: VecDeque::new() })
     }
 
     /// Prints the final progress message, and checks that the memory of the process has not
@@ -102,10 +102,10 @@ impl Run {
         if self.warm.is_none() && self.began.elapsed() > warm_after {
             self.warm = resident_kib();
         }
-        if !last && self.told.elapsed() < PROGRESS {
+        if !last && self.reported.elapsed() < PROGRESS {
             return;
         }
-        self.told = Instant::now();
+        self.reported = Instant::now();
         let [memory, peak] = ["VmRSS:", "VmHWM:"].map(|name| memory_kib(name).unwrap_or_default() >> 10);
         let warm = self.warm.map(|warm| format!(" ({} MiB when warm)", warm >> 10)).unwrap_or_default();
         let state = self.watch.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ impl Run {
 pub(crate) struct Round {
     target: &'static str,
     pub(crate) number: usize,
-    pub(crate) hand: Hand,
+    pub(crate) random: Random,
     watch: Watch,
     steps: VecDeque<String>,
 }

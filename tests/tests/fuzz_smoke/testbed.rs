@@ -29,7 +29,7 @@ const MOST_STORED: usize = 4 << 20;
 
 static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"fuzz", &PkiOptions::default()).unwrap());
 
-pub(crate) struct Bench {
+pub(crate) struct Testbed {
     pub(crate) round: Round,
     pub(crate) card: Card,
     memory: RamMemory,
@@ -37,7 +37,7 @@ pub(crate) struct Bench {
     free_when_empty: u32,
 }
 
-impl Bench {
+impl Testbed {
     /// Creates a new card.
     pub(crate) fn new(round: Round) -> Self {
         let eid = PKI.eids(crypto::Curve::P256)[0];
@@ -46,9 +46,9 @@ impl Bench {
         let description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
         let memory = RamMemory::default();
         let card = open(&description, &memory, &round);
-        let mut bench = Self { round, card, memory, description, free_when_empty: 0 };
-        bench.free_when_empty = bench.free();
-        bench
+        let mut testbed = Self { round, card, memory, description, free_when_empty: 0 };
+        testbed.free_when_empty = testbed.free();
+        testbed
     }
 
     /// Removes and reinserts the card.
@@ -183,12 +183,12 @@ impl Bench {
     pub(crate) fn download(&mut self, package: &[u8], iccid: Iccid) -> Result<(), String> {
         let free = self.free();
         let before = self.profiles();
-        let server = Server::new(&PKI, &self.round.hand);
+        let server = Server::new(&PKI, &self.round.random);
         let challenge: GetEuiccChallengeResponse = self.call(&GetEuiccChallengeRequest {});
         let answer = self.es10(&server.authenticate_server(challenge.euicc_challenge)).unwrap();
         let request = server.prepare_download(&answer).expect("the card authenticates");
         let answer = self.es10(&request).unwrap();
-        let pieces = server.bind(&self.round.hand, self.card.eid(), &answer, iccid, package);
+        let pieces = server.bind(&self.round.random, self.card.eid(), &answer, iccid, package);
         let mut result = Vec::new();
         for piece in pieces.expect("the card is ready") {
             result = self.es10(&piece).unwrap();
@@ -213,7 +213,7 @@ impl Bench {
 
     /// Returns a server for a download with interference.
     pub(crate) fn server(&self) -> Server {
-        Server::new(&PKI, &self.round.hand)
+        Server::new(&PKI, &self.round.random)
     }
 
     pub(crate) fn enable(&mut self, iccid: Iccid) -> EnableResult {

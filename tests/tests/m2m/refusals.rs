@@ -8,7 +8,7 @@ use euicc_sim::m2m::toolkit::Numbers;
 use rsp::{ids::Iccid, sgp02::es2};
 use tokio::runtime::Builder;
 
-use crate::testbed::{Bench, LOCAL, VALIDITY};
+use crate::testbed::{LOCAL, Testbed, VALIDITY};
 
 fn played<T>(story: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(story)
@@ -17,21 +17,21 @@ fn played<T>(story: impl Future<Output = T>) -> T {
 #[test]
 fn an_invalid_order_is_refused_and_reserves_nothing() {
     played(async {
-        let bench = Bench::new("refusals").await;
-        let device = bench.device(501, Numbers::default()).await;
-        let iccid = bench.put_in_stock(LOCAL, 1).await;
-        bench.settle().await;
+        let testbed = Testbed::new("refusals").await;
+        let device = testbed.device(501, Numbers::default()).await;
+        let iccid = testbed.put_in_stock(LOCAL, 1).await;
+        testbed.settle().await;
         let order = es2::DownloadProfileRequest {
             base: blank(),
             eid: device.eid,
-            smsr_id: bench.sm_sr_id(),
+            smsr_id: testbed.sm_sr_id(),
             profile_type: None,
             iccid: Some(iccid),
             enable_profile: false,
         };
         let nobody: rsp::ids::Oid = "2.999.16.1".parse().unwrap();
         let unknown = Iccid::with_luhn("8972499000000000009").unwrap();
-        let other = cli::parties::eid_of_serial(bench.pki(), 999).unwrap();
+        let other = cli::parties::eid_of_serial(testbed.pki(), 999).unwrap();
         let cases = [
             ("8.7/3.9", es2::DownloadProfileRequest { smsr_id: nobody, ..order.clone() }),
             ("8.2.1/3.9", es2::DownloadProfileRequest { iccid: Some(unknown), ..order.clone() }),
@@ -48,24 +48,24 @@ fn an_invalid_order_is_refused_and_reserves_nothing() {
             ("8.1.1/3.9", es2::DownloadProfileRequest { eid: other, ..order.clone() }),
         ];
         for (code, request) in cases {
-            let answer = bench
+            let answer = testbed
                 .operator
-                .ask::<es2::DownloadProfile>(&bench.sm_dp_id(), request, VALIDITY)
+                .ask::<es2::DownloadProfile>(&testbed.sm_dp_id(), request, VALIDITY)
                 .await
                 .unwrap();
             let how = answer.base.function_execution_status.to_string();
             assert!(how.starts_with(&format!("FAILED {code}")), "{code}: {how}");
         }
         // The profile is still available after all refusals.
-        let answer = bench
+        let answer = testbed
             .operator
-            .ask::<es2::DownloadProfile>(&bench.sm_dp_id(), order.clone(), VALIDITY)
+            .ask::<es2::DownloadProfile>(&testbed.sm_dp_id(), order.clone(), VALIDITY)
             .await
             .unwrap();
         assert!(answer.base.is_done(), "{}", answer.base.function_execution_status);
         // A second order for it is refused.
         let answer =
-            bench.operator.ask::<es2::DownloadProfile>(&bench.sm_dp_id(), order, VALIDITY).await.unwrap();
+            testbed.operator.ask::<es2::DownloadProfile>(&testbed.sm_dp_id(), order, VALIDITY).await.unwrap();
         let how = answer.base.function_execution_status.to_string();
         assert!(how.starts_with("FAILED 8.2/3.7"), "{how}");
     });
@@ -74,20 +74,23 @@ fn an_invalid_order_is_refused_and_reserves_nothing() {
 #[test]
 fn es2_functions_are_refused_for_profiles_of_another_sm_dp() {
     played(async {
-        let bench = Bench::new("strangers").await;
-        let device = bench.device(501, Numbers::default()).await;
-        bench.settle().await;
-        let first = bench.audit(device.eid).await.profile_info[0].iccid;
+        let testbed = Testbed::new("strangers").await;
+        let device = testbed.device(501, Numbers::default()).await;
+        testbed.settle().await;
+        let first = testbed.audit(device.eid).await.profile_info[0].iccid;
         // The profile belongs to this operator, but was not downloaded by this SM-DP; ES4
         // would work.
         let request = es2::DisableProfileRequest {
             base: blank(),
             eid: device.eid,
-            smsr_id: bench.sm_sr_id(),
+            smsr_id: testbed.sm_sr_id(),
             iccid: first,
         };
-        let answer =
-            bench.operator.ask::<es2::DisableProfile>(&bench.sm_dp_id(), request, VALIDITY).await.unwrap();
+        let answer = testbed
+            .operator
+            .ask::<es2::DisableProfile>(&testbed.sm_dp_id(), request, VALIDITY)
+            .await
+            .unwrap();
         let how = answer.base.function_execution_status.to_string();
         assert!(how.starts_with("FAILED 8.2.1/3.9"), "{how}");
     });
@@ -96,10 +99,10 @@ fn es2_functions_are_refused_for_profiles_of_another_sm_dp() {
 #[test]
 fn a_download_without_response_expires_with_its_validity_period() {
     played(async {
-        let bench = Bench::new("expired").await;
-        let device = bench.device(501, Numbers::default()).await;
-        let iccid = bench.put_in_stock(LOCAL, 1).await;
-        bench.settle().await;
+        let testbed = Testbed::new("expired").await;
+        let device = testbed.device(501, Numbers::default()).await;
+        let iccid = testbed.put_in_stock(LOCAL, 1).await;
+        testbed.settle().await;
         let eid = device.eid;
         // The device is switched off, so that the card is unreachable.
         drop(device);
@@ -107,14 +110,17 @@ fn a_download_without_response_expires_with_its_validity_period() {
         let request = es2::DownloadProfileRequest {
             base: blank(),
             eid,
-            smsr_id: bench.sm_sr_id(),
+            smsr_id: testbed.sm_sr_id(),
             profile_type: None,
             iccid: Some(iccid),
             enable_profile: false,
         };
         let validity = Duration::from_secs(1800);
-        let answer =
-            bench.operator.ask::<es2::DownloadProfile>(&bench.sm_dp_id(), request, validity).await.unwrap();
+        let answer = testbed
+            .operator
+            .ask::<es2::DownloadProfile>(&testbed.sm_dp_id(), request, validity)
+            .await
+            .unwrap();
         let how = answer.base.function_execution_status.to_string();
         assert!(how.starts_with("EXPIRED"), "{how}");
     });

@@ -19,7 +19,7 @@ use rsp::{
 };
 use tokio::runtime::Builder;
 
-use crate::testbed::{Bearer, Bench, Heard, LOCAL, REFUSING, VALIDITY};
+use crate::testbed::{Bearer, LOCAL, REFUSING, Recorded, Testbed, VALIDITY};
 
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 
@@ -33,14 +33,15 @@ fn all_messages_are_valid_according_to_the_published_schemas() {
     };
     for (namespace, name) in [(Namespace::V1, "1"), (Namespace::V3, "3")] {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let heard = runtime.block_on(everything(namespace));
-        let said: Vec<(String, String)> = heard.iter().filter_map(|it| message(it, namespace)).collect();
+        let recorded = runtime.block_on(everything(namespace));
+        let printed: Vec<(String, String)> =
+            recorded.iter().filter_map(|it| message(it, namespace)).collect();
         let Verdict { valid, undeclared, without_profile } =
-            validated(&Path::new(&schemas).join(name), namespace, &said);
+            validated(&Path::new(&schemas).join(name), namespace, &printed);
         eprintln!(
             "{valid} of {} messages of namespace {name} are valid, {} are not declared, {without_profile} contain no \
                          profile",
-            said.len(),
+            printed.len(),
             undeclared.len()
         );
         let in_none = undeclared.len();
@@ -60,7 +61,7 @@ fn all_messages_are_valid_according_to_the_published_schemas() {
         // An SM-DP that queries a card before its first download gets an EIS without
         // profiles; namespace 1 requires at least one.
         assert_eq!(without_profile, usize::from(namespace == Namespace::V1));
-        assert_eq!(valid + in_none + without_profile, said.len());
+        assert_eq!(valid + in_none + without_profile, printed.len());
     }
 }
 
@@ -69,10 +70,11 @@ fn all_messages_are_valid_according_to_the_published_schemas() {
 fn messages_contain_no_elements_that_the_schemas_forbid() {
     for namespace in Namespace::ALL {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let heard = runtime.block_on(everything(namespace));
-        let said: Vec<(String, String)> = heard.iter().filter_map(|it| message(it, namespace)).collect();
-        assert!(said.iter().any(|(element, _)| element == "ES2-DisableProfileResponse"));
-        for (element, text) in &said {
+        let recorded = runtime.block_on(everything(namespace));
+        let printed: Vec<(String, String)> =
+            recorded.iter().filter_map(|it| message(it, namespace)).collect();
+        assert!(printed.iter().any(|(element, _)| element == "ES2-DisableProfileResponse"));
+        for (element, text) in &printed {
             let text = text.to_lowercase();
             assert!(!(element.starts_with("ES2-") && text.contains("euiccresponsedata")), "{text}");
             assert!(!(namespace == Namespace::V1 && text.contains("freememory>0<")), "{text}");
@@ -81,47 +83,47 @@ fn messages_contain_no_elements_that_the_schemas_forbid() {
 }
 
 /// Runs all functions of an operator for a device, including refused ones. Returns all messages.
-async fn everything(namespace: Namespace) -> Vec<Heard> {
-    let bench = Bench::with("schemas", Bearer::Sms, namespace).await;
-    let device = bench.device(501, Numbers::default()).await;
-    let (local, refusing) = (bench.put_in_stock(LOCAL, 1).await, bench.put_in_stock(REFUSING, 2).await);
-    bench.settle().await;
+async fn everything(namespace: Namespace) -> Vec<Recorded> {
+    let testbed = Testbed::with("schemas", Bearer::Sms, namespace).await;
+    let device = testbed.device(501, Numbers::default()).await;
+    let (local, refusing) = (testbed.put_in_stock(LOCAL, 1).await, testbed.put_in_stock(REFUSING, 2).await);
+    testbed.settle().await;
     let eid = device.eid;
-    let (sm_dp, sm_sr) = (bench.sm_dp_id(), bench.sm_sr_id());
-    let done = bench.download(eid, local, true).await;
+    let (sm_dp, sm_sr) = (testbed.sm_dp_id(), testbed.sm_sr_id());
+    let done = testbed.download(eid, local, true).await;
     assert!(done.base.is_done(), "{}", done.base.function_execution_status);
-    let done = bench.download(eid, refusing, false).await;
+    let done = testbed.download(eid, refusing, false).await;
     assert!(done.base.is_done(), "{}", done.base.function_execution_status);
-    bench.settle().await;
+    testbed.settle().await;
 
-    macro_rules! asked {
+    macro_rules! call {
         ($party:expr, $function:ty, $is_done:literal, $request:expr) => {
-            let answer = bench.operator.ask::<$function>($party, $request, VALIDITY).await.unwrap();
+            let answer = testbed.operator.ask::<$function>($party, $request, VALIDITY).await.unwrap();
             let how = answer.base.function_execution_status.to_string();
             assert_eq!(answer.base.is_done(), $is_done, "{}: {how}", <$function>::NAME);
-            bench.settle().await;
+            testbed.settle().await;
         };
     }
     let smsr_id = || sm_sr.clone();
-    let other: Eid = cli::parties::eid_of_serial(bench.pki(), 999).unwrap();
+    let other: Eid = cli::parties::eid_of_serial(testbed.pki(), 999).unwrap();
     let address = SubscriptionAddress { imsi: None, msisdn: "5511900000001".parse().ok() };
     let iccid = local;
     let unknown = Iccid::with_luhn("8972499000000000009").unwrap();
     // The network refuses the profile, and the card rolls back.
-    asked!(
+    call!(
         &sm_dp,
         es2::EnableProfile,
         false,
         es2::EnableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid: refusing }
     );
-    asked!(&sm_dp, es2::GetEis, true, es2::GetEisRequest { base: blank(), eid, smsr_id: smsr_id() });
-    asked!(
+    call!(&sm_dp, es2::GetEis, true, es2::GetEisRequest { base: blank(), eid, smsr_id: smsr_id() });
+    call!(
         &sm_dp,
         es2::AuditEis,
         true,
         es2::AuditEisRequest { base: blank(), eid, iccid: vec![], smsr_id: smsr_id() }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::UpdatePolicyRules,
         true,
@@ -133,7 +135,7 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
             pol2: Some(Pol2::default())
         }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::UpdateSubscriptionAddress,
         true,
@@ -145,35 +147,35 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
             new_subscription_address: address.clone()
         }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::SetFallBackAttribute,
         false,
         es2::SetFallBackAttributeRequest { base: blank(), eid, smsr_id: smsr_id(), iccid: unknown }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::DisableProfile,
         true,
         es2::DisableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::DisableProfile,
         false,
         es2::DisableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::DeleteProfile,
         true,
         es2::DeleteProfileRequest { base: blank(), eid, iccid: refusing, smsr_id: smsr_id() }
     );
-    asked!(&sm_sr, es4::GetEis, true, es4::GetEisRequest { base: blank(), eid });
-    asked!(&sm_sr, es4::GetEis, false, es4::GetEisRequest { base: blank(), eid: other });
-    asked!(&sm_sr, es4::AuditEis, true, es4::AuditEisRequest { base: blank(), eid, iccid: vec![iccid] });
-    asked!(&sm_sr, es4::EnableProfile, true, es4::EnableProfileRequest { base: blank(), eid, iccid });
-    asked!(
+    call!(&sm_sr, es4::GetEis, true, es4::GetEisRequest { base: blank(), eid });
+    call!(&sm_sr, es4::GetEis, false, es4::GetEisRequest { base: blank(), eid: other });
+    call!(&sm_sr, es4::AuditEis, true, es4::AuditEisRequest { base: blank(), eid, iccid: vec![iccid] });
+    call!(&sm_sr, es4::EnableProfile, true, es4::EnableProfileRequest { base: blank(), eid, iccid });
+    call!(
         &sm_sr,
         es4::UpdateSubscriptionAddress,
         true,
@@ -184,14 +186,14 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
             new_subscription_address: address
         }
     );
-    asked!(&sm_sr, es4::DisableProfile, true, es4::DisableProfileRequest { base: blank(), eid, iccid });
-    asked!(&sm_sr, es4::DeleteProfile, true, es4::DeleteProfileRequest { base: blank(), eid, iccid });
-    bench.overheard()
+    call!(&sm_sr, es4::DisableProfile, true, es4::DisableProfileRequest { base: blank(), eid, iccid });
+    call!(&sm_sr, es4::DeleteProfile, true, es4::DeleteProfileRequest { base: blank(), eid, iccid });
+    testbed.recorded_messages()
 }
 
 /// Returns the body element of a message and its name.
-fn message(heard: &Heard, namespace: Namespace) -> Option<(String, String)> {
-    let Heard::Soap(text) = heard else { return None };
+fn message(recorded: &Recorded, namespace: Namespace) -> Option<(String, String)> {
+    let Recorded::Soap(text) = recorded else { return None };
     let document = xml::parse(text).unwrap();
     match Envelope::receive(&document).unwrap() {
         Received::Message(envelope) => {
@@ -210,7 +212,7 @@ struct Verdict {
     without_profile: usize,
 }
 
-fn validated(schemas: &Path, namespace: Namespace, said: &[(String, String)]) -> Verdict {
+fn validated(schemas: &Path, namespace: Namespace, printed: &[(String, String)]) -> Verdict {
     let folder = tempfile::tempdir().unwrap();
     let mut wrapper = format!(
         "<xs:schema xmlns:xs=\"http://www.w3.org/2001/XMLSchema\" targetNamespace=\"{}\">",
@@ -224,8 +226,8 @@ fn validated(schemas: &Path, namespace: Namespace, said: &[(String, String)]) ->
     }
     fs::write(folder.path().join("wrapper.xsd"), wrapper + "</xs:schema>").unwrap();
     let names: Vec<String> =
-        said.iter().enumerate().map(|(number, (element, _))| format!("{number}-{element}.xml")).collect();
-    for (name, (_, text)) in names.iter().zip(said) {
+        printed.iter().enumerate().map(|(number, (element, _))| format!("{number}-{element}.xml")).collect();
+    for (name, (_, text)) in names.iter().zip(printed) {
         fs::write(folder.path().join(name), text).unwrap();
     }
     // xmllint is in Debian's package libxml2-utils.
@@ -235,10 +237,10 @@ fn validated(schemas: &Path, namespace: Namespace, said: &[(String, String)]) ->
         .args(&names)
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    let valid = told.lines().filter(|line| line.ends_with(" validates")).count();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let valid = stderr.lines().filter(|line| line.ends_with(" validates")).count();
     let mut verdict = Verdict { valid, undeclared: Vec::new(), without_profile: 0 };
-    for line in told.lines().filter(|line| line.contains("validity error")) {
+    for line in stderr.lines().filter(|line| line.contains("validity error")) {
         let file = line.split(".xml").next().unwrap_or_default();
         if line.contains("No matching global declaration available for the validation root") {
             let (_, element) = file.split_once('-').unwrap();

@@ -28,14 +28,14 @@ use sm_sr::{
 use tokio::task::JoinHandle;
 use world::{MemoryEvents, MemoryHosts, MemoryRecords, SeededDice, TokioClock, World};
 
-use failure::Fate;
-use servers::{OPERATOR, Parts, Runs, SM_DP, SM_SR, START};
-use wires::{Tap, Web};
+use failure::FailurePlan;
+use servers::{OPERATOR, Parts, Running, SM_DP, SM_SR, START};
+use wires::{Recording, Wires};
 
 pub(crate) use device::{LOCAL, REFUSING};
-pub(crate) use failure::{Counted, Mishap, Who};
+pub(crate) use failure::{Counters, Failure, Party};
 pub(crate) use servers::Bearer;
-pub(crate) use wires::Heard;
+pub(crate) use wires::Recorded;
 
 /// Validity period of all requests.
 pub(crate) const VALIDITY: Duration = Duration::from_secs(3 * 3600);
@@ -44,14 +44,14 @@ pub(crate) const VALIDITY: Duration = Duration::from_secs(3 * 3600);
 const DOWN: Duration = Duration::from_secs(3);
 
 /// All parties.
-pub(crate) struct Bench {
+pub(crate) struct Testbed {
     world: World,
     parts: Parts,
     networks: Arc<Networks>,
     stock: SmDpPlus,
-    smsc: Runs<Arc<Smsc>>,
-    sm_dp: Mutex<Runs<SmDp>>,
-    sm_sr: Mutex<Runs<SmSr>>,
+    smsc: Running<Arc<Smsc>>,
+    sm_dp: Mutex<Running<SmDp>>,
+    sm_sr: Mutex<Running<SmSr>>,
     pub(crate) operator: Operator,
     eum: Operator,
     /// Namespace of all messages.
@@ -60,7 +60,7 @@ pub(crate) struct Bench {
     asks: JoinHandle<()>,
 }
 
-impl Bench {
+impl Testbed {
     /// Creates a testbed with short messages only. All random values follow from `seed`.
     pub(crate) async fn new(seed: &str) -> Self {
         Self::with(seed, Bearer::Sms, Namespace::V3).await
@@ -68,16 +68,16 @@ impl Bench {
 
     /// Creates a testbed with this bearer and this namespace.
     pub(crate) async fn with(seed: &str, bearer: Bearer, namespace: Namespace) -> Self {
-        let (tap, fate) = (Tap::default(), Arc::new(Fate::default()));
+        let (recording, failures) = (Recording::default(), Arc::new(FailurePlan::default()));
         let parts = Parts {
             pki: Pki::from_seed(seed.as_bytes(), &PkiOptions::default()).unwrap(),
-            web: Arc::new(Web::new(Arc::clone(&fate), Arc::clone(&tap))),
-            fate,
+            wires: Arc::new(Wires::new(Arc::clone(&failures), Arc::clone(&recording))),
+            failures,
             dice: SeededDice::from_text(seed),
             clock: TokioClock::starting(START),
             bearer,
             hosts: MemoryHosts::default(),
-            tap,
+            recording,
             events: MemoryEvents::default(),
             sm_dp_records: Arc::new(MemoryRecords::default()),
             sm_sr_records: Arc::new(MemoryRecords::default()),
@@ -87,7 +87,7 @@ impl Bench {
         let smsc = parts.smsc(&networks);
         let (sm_dp, sm_sr) = (parts.sm_dp(), parts.sm_sr(&smsc.server));
         let (operator, asks) = parts.operator();
-        let bench = Self {
+        let testbed = Self {
             world,
             networks,
             stock: parts.stock(),
@@ -100,9 +100,9 @@ impl Bench {
             parts,
             asks,
         };
-        bench.introduce().await;
-        bench.lay_out_networks();
-        bench
+        testbed.introduce().await;
+        testbed.lay_out_networks();
+        testbed
     }
 
     /// PKI of all certificates.
@@ -150,49 +150,49 @@ impl Bench {
     }
 
     /// Sets the failure to inject, once. Resets the counters.
-    pub(crate) fn expect(&self, mishap: Option<Mishap>) {
-        self.parts.fate.expect(mishap);
+    pub(crate) fn expect(&self, failure: Option<Failure>) {
+        self.parts.failures.expect(failure);
     }
 
     /// True if the failure has not occurred yet.
     pub(crate) fn is_still_to_come(&self) -> bool {
-        self.parts.fate.is_still_to_come()
+        self.parts.failures.is_still_to_come()
     }
 
     /// Returns the counters since [`expect`](Self::expect).
-    pub(crate) fn counted(&self) -> Counted {
-        self.parts.fate.counted()
+    pub(crate) fn counters(&self) -> Counters {
+        self.parts.failures.counters()
     }
 
     /// Runs a story, and restarts any party that is stopped during it.
     pub(crate) async fn play<T>(&self, story: impl Future<Output = T>) -> T {
         tokio::pin!(story);
         loop {
-            let who = tokio::select! {
+            let party = tokio::select! {
                 done = &mut story => return done,
-                who = self.parts.fate.stopped() => who,
+                party = self.parts.failures.stopped() => party,
             };
-            match who {
-                Who::SmDp => {
-                    self.parts.web.remove(SM_DP);
+            match party {
+                Party::SmDp => {
+                    self.parts.wires.remove(SM_DP);
                     self.sm_dp.lock().unwrap().kill();
                 }
-                Who::SmSr => {
-                    self.parts.web.remove(SM_SR);
+                Party::SmSr => {
+                    self.parts.wires.remove(SM_SR);
                     self.sm_sr.lock().unwrap().kill();
                 }
             }
             tokio::time::sleep(DOWN).await;
-            match who {
-                Who::SmDp => *self.sm_dp.lock().unwrap() = self.parts.sm_dp(),
-                Who::SmSr => *self.sm_sr.lock().unwrap() = self.parts.sm_sr(&self.smsc.server),
+            match party {
+                Party::SmDp => *self.sm_dp.lock().unwrap() = self.parts.sm_dp(),
+                Party::SmSr => *self.sm_sr.lock().unwrap() = self.parts.sm_sr(&self.smsc.server),
             }
         }
     }
 
     /// Returns the recorded messages, and clears the record.
-    pub(crate) fn overheard(&self) -> Vec<Heard> {
-        std::mem::take(&mut self.parts.tap.lock().unwrap())
+    pub(crate) fn recorded_messages(&self) -> Vec<Recorded> {
+        std::mem::take(&mut self.parts.recording.lock().unwrap())
     }
 
     /// KIc of the card's ISD-R.
@@ -233,7 +233,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Testbed {
     fn drop(&mut self) {
         self.asks.abort();
     }

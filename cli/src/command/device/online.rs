@@ -13,7 +13,7 @@ use world::{Fault, PhoneNumber};
 use super::Command;
 use crate::{
     command::sm_dp::stop_signal,
-    faults::Trouble,
+    faults::ActiveFaults,
     m2m::{
         factory::{self, CardSide},
         sm_sr::CARD_PATH,
@@ -121,13 +121,13 @@ impl Command {
     pub(super) async fn run_online(
         &self,
         options: &Options,
-        trouble: &Trouble,
+        active_faults: &ActiveFaults,
         settings: &Settings,
         json: bool,
     ) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(trouble, settings, &pki, &world).await?;
+        let (door, eid) = self.door(active_faults, settings, &pki, &world).await?;
         let teller = Teller::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
         let mut modem = Modem::new(door, RemoteNetworks::new(radio), teller.clone());

@@ -20,9 +20,9 @@ use tokio::{
 use world::{BoxCardDoor, Fault};
 
 use crate::{
-    cards::{self, CardEntry, Door, FirstAddresses, MemoryPlace, Place},
-    faults::{Faults, Seams},
-    output::{Table, remark, say, say_json},
+    cards::{self, CardAddress, CardEntry, Door, FirstAddresses, MemoryStorage},
+    faults::{FaultOptions, FaultPoints},
+    output::{Table, print, print_json, remark},
     parties,
     settings::Settings,
     trace::Trace,
@@ -58,7 +58,7 @@ pub(super) struct Serve {
     #[arg(long, conflicts_with = "cards")]
     ram: bool,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 /// A served card, as one row of the table.
@@ -70,7 +70,7 @@ struct Served {
 }
 
 /// An open interface to a card.
-enum Opened {
+enum OpenInterface {
     Tcp(TcpListener),
     Vpcd(String),
     At(Pty),
@@ -94,33 +94,33 @@ impl Serve {
             Some(file) => cards::read(file)?,
             None => self.entries(eid),
         };
-        let places = cards::places(&entries, self.first_addresses(settings))?;
-        let trouble = self.faults.put(&Seams::EUICC, settings)?;
+        let addresses = cards::addresses(&entries, self.first_addresses(settings))?;
+        let active_faults = self.faults.put(&FaultPoints::EUICC, settings)?;
         net::raise_open_files();
         let shared = Arc::new(Shared::default());
         let mut served = Vec::with_capacity(entries.len());
         let mut tasks = JoinSet::new();
-        let cards = entries.iter().zip(cards::eids(&pki, &entries)?).zip(places);
+        let cards = entries.iter().zip(cards::eids(&pki, &entries)?).zip(addresses);
         for (number, ((entry, eid), place)) in cards.enumerate() {
-            let card = entry.open(eid, settings, &pki, &world, &shared, &trouble)?;
+            let card = entry.open(eid, settings, &pki, &world, &shared, &active_faults)?;
             let card = trace.over(card, eid.to_string(), &world.clock);
             let (door, address) = open(place).await?;
             served.push(Served { eid, door: entry.door, address: address.clone() });
             match door {
-                Opened::Tcp(listener) => {
+                OpenInterface::Tcp(listener) => {
                     tasks.spawn(async move {
                         net::door::serve_card(listener, card).await;
                         Ok(())
                     });
                 }
-                Opened::Vpcd(address) => {
+                OpenInterface::Vpcd(address) => {
                     tasks.spawn(async move {
-                        let tell = |insertion| remark(&told(eid, &address, &insertion));
+                        let tell = |insertion| remark(&reader_message(eid, &address, &insertion));
                         net::door::insert_into_vpcd(&address, card, tell).await;
                         Ok(())
                     });
                 }
-                Opened::At(port) => {
+                OpenInterface::At(port) => {
                     let modem = modem(card, number, entry, settings)?;
                     tasks.spawn(serve_modem(port, modem));
                 }
@@ -128,15 +128,15 @@ impl Serve {
         }
         show(&served, json)?;
         tokio::select! {
-            Some(ended) = tasks.join_next() => ended.unwrap_or_else(|panic| Err(broken_off(panic))),
+            Some(ended) = tasks.join_next() => ended.unwrap_or_else(|panic| Err(card_panicked(panic))),
             () = super::super::sm_dp::stop_signal() => Ok(()),
         }
     }
 
-    /// Returns the cards of the command line. [`cards::places`] assigns addresses to those
+    /// Returns the cards of the command line. [`cards::addresses`] assigns addresses to those
     /// without one.
     fn entries(&self, eid: Option<Eid>) -> Vec<CardEntry> {
-        let memory = if self.ram { MemoryPlace::Ram } else { MemoryPlace::File };
+        let memory = if self.ram { MemoryStorage::Ram } else { MemoryStorage::File };
         let door = match (&self.vpcd, &self.at) {
             (Some(_), _) => Door::Vpcd,
             (None, Some(_)) => Door::At,
@@ -160,17 +160,17 @@ impl Serve {
     }
 }
 
-async fn open(place: Place) -> Result<(Opened, String), Fault> {
+async fn open(place: CardAddress) -> Result<(OpenInterface, String), Fault> {
     Ok(match place {
-        Place::Tcp(mut address) => {
+        CardAddress::Tcp(mut address) => {
             let listener = parties::listen_at(&mut address).await?;
-            (Opened::Tcp(listener), address)
+            (OpenInterface::Tcp(listener), address)
         }
-        Place::Vpcd(address) => (Opened::Vpcd(address.clone()), address),
-        Place::At(link) => {
+        CardAddress::Vpcd(address) => (OpenInterface::Vpcd(address.clone()), address),
+        CardAddress::At(link) => {
             let port = Pty::open(link.as_deref())?;
             let address = port.path().display().to_string();
-            (Opened::At(port), address)
+            (OpenInterface::At(port), address)
         }
     })
 }
@@ -207,7 +207,7 @@ async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardDoor>) -> Result<(
 }
 
 /// Converts the panic of a card's task into a fault.
-fn broken_off(panic: JoinError) -> Fault {
+fn card_panicked(panic: JoinError) -> Fault {
     Fault::caused_by(
         panic,
         "a card is no longer served",
@@ -217,20 +217,20 @@ fn broken_off(panic: JoinError) -> Fault {
 
 fn show(served: &[Served], json: bool) -> Result<(), Fault> {
     if json {
-        say_json(&served)?;
+        print_json(&served)?;
     } else {
         let mut table = Table::new(&["EID", "door", "address"]);
         for Served { eid, door, address } in served {
             table.row([eid.to_string(), door.to_string(), address.clone()]);
         }
-        say(&table.render())?;
+        print(&table.render())?;
     }
     remark("Ctrl-C stops the cards");
     Ok(())
 }
 
 /// Message for an event of a PC/SC reader.
-fn told(eid: Eid, address: &str, insertion: &Insertion) -> String {
+fn reader_message(eid: Eid, address: &str, insertion: &Insertion) -> String {
     match insertion {
         Insertion::Inserted => format!("card {eid} is in the reader at {address}"),
         Insertion::Withdrawn => {
@@ -247,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_card_that_panics_is_a_fault() {
-        let panic = tokio::spawn(async { panic!("told to") }).await.unwrap_err();
-        assert!(broken_off(panic).why.contains("told to"));
+        let panic = tokio::spawn(async { panic!("panicking to") }).await.unwrap_err();
+        assert!(card_panicked(panic).why.contains("panicking to"));
     }
 }

@@ -14,7 +14,7 @@ use world::{Clock, Fault, Link, link_from};
 
 use crate::{
     command::sm_dp::{read, stop_signal},
-    faults::{Faults, Seams},
+    faults::{FaultOptions, FaultPoints},
     output::remark,
     parties::{self, Running},
     pki,
@@ -39,7 +39,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 impl Serve {
@@ -49,7 +49,7 @@ impl Serve {
     /// A fault cannot occur in a proxy, a certificate cannot be used, or a socket fails.
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
-        let trouble = self.faults.put(&Seams::PROXY, settings)?;
+        let active_faults = self.faults.put(&FaultPoints::PROXY, settings)?;
         let pki = pki::load_or_init(settings)?;
         let listener = net::listen(&self.listen).await?;
         let before = self.before.as_str();
@@ -66,7 +66,8 @@ impl Serve {
         let server = client.link(before, Some(ClientTls::new(&roots, None, Arc::clone(&clock))?))?;
         let names = pki::names_of(&self.listen, &[host])?;
         let tls = parties::sm_dp_tls(&pki, &names, clock)?;
-        let running = Running::serve(listener, Some(tls), trouble.goes_out(passed_on(server)))?;
+        let running =
+            Running::serve(listener, Some(tls), active_faults.outgoing(without_hop_by_hop_headers(server)))?;
         remark(&format!("fault proxy at {} for {before}; Ctrl-C stops it", running.address));
         stop_signal().await;
         running.stop().await;
@@ -75,7 +76,7 @@ impl Serve {
 }
 
 /// Removes the hop-by-hop headers of requests and replies (RFC 9110 section 7.6.1).
-fn passed_on(server: Link) -> Link {
+fn without_hop_by_hop_headers(server: Link) -> Link {
     let strip = |headers: &mut HeaderMap| {
         for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
             headers.remove(name);

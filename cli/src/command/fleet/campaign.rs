@@ -8,11 +8,11 @@ use world::Fault;
 
 use super::{
     answer, platform,
-    query::{Asked, refused},
+    query::{QueryArguments, invalid_file},
 };
 use crate::{
     command::sm_dp::read_text,
-    output::{Table, say},
+    output::{Table, print},
     settings::Settings,
 };
 
@@ -36,7 +36,7 @@ enum What {
         #[arg(long, conflicts_with = "start")]
         dry_run: bool,
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
     },
     /// List campaigns
     List,
@@ -83,14 +83,14 @@ impl Command {
     /// command requires.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let platform = match &self.what {
-            What::Create { asked, .. } => platform::beside(settings, &asked.clone().read()?)?,
-            _ => platform::beside(settings, &Asked::default().read()?)?,
+            What::Create { query, .. } => platform::open_platform(settings, &query.clone().read()?)?,
+            _ => platform::open_platform(settings, &QueryArguments::default().read()?)?,
         };
         let one = |campaign: Campaign| answer(json, &campaign, line);
         match self.what {
             What::Create { file, start, dry_run, .. } => {
                 let spec =
-                    Spec::parse(&read_text(&file)?).map_err(|error| refused(error, &file.display()))?;
+                    Spec::parse(&read_text(&file)?).map_err(|error| invalid_file(error, &file.display()))?;
                 if dry_run {
                     return answer(json, &platform.dry_run(&spec).await?, |planned| of_planned(planned));
                 }
@@ -104,7 +104,7 @@ impl Command {
             What::RollBack { id } => one(platform.roll_back_campaign(&id).await?),
             What::Remove { id } => {
                 platform.remove_campaign(&id).await?;
-                if json { Ok(()) } else { say(&format!("{id}: removed\n")) }
+                if json { Ok(()) } else { print(&format!("{id}: removed\n")) }
             }
         }
     }

@@ -13,7 +13,7 @@ use world::Fault;
 
 use super::{
     answer,
-    query::{self, Asked, Which, refused},
+    query::{self, DeviceFilter, QueryArguments, invalid_file},
     tables,
 };
 use crate::{command::sm_dp::read_text, settings::Settings};
@@ -41,15 +41,19 @@ pub(super) struct Means {
 impl Means {
     fn costs(&self) -> Result<Costs, Fault> {
         match &self.costs {
-            Some(file) => Costs::parse(&read_text(file)?).map_err(|error| refused(error, &file.display())),
-            None => Costs::built_in().map_err(|error| refused(error, &"the built-in figures")),
+            Some(file) => {
+                Costs::parse(&read_text(file)?).map_err(|error| invalid_file(error, &file.display()))
+            }
+            None => Costs::built_in().map_err(|error| invalid_file(error, &"the built-in figures")),
         }
     }
 
     fn bearer(&self) -> Result<Bearer, Fault> {
         let bearers = match &self.bearers {
-            Some(file) => Bearers::parse(&read_text(file)?).map_err(|error| refused(error, &file.display())),
-            None => Bearers::built_in().map_err(|error| refused(error, &"the built-in figures")),
+            Some(file) => {
+                Bearers::parse(&read_text(file)?).map_err(|error| invalid_file(error, &file.display()))
+            }
+            None => Bearers::built_in().map_err(|error| invalid_file(error, &"the built-in figures")),
         };
         bearers?.named(&self.bearer).cloned()
     }
@@ -66,9 +70,9 @@ impl Means {
 #[derive(Args, Debug)]
 pub struct Effort {
     #[command(flatten)]
-    which: Which,
+    filter: DeviceFilter,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
     #[command(flatten)]
     means: Means,
     /// Number of devices, instead of those of the fleet that have to move
@@ -94,10 +98,10 @@ impl Effort {
         let effort = match self.devices {
             Some(devices) => effort(devices, &costs, &bearer, one, pace)?,
             None => {
-                let asked = self.asked.read()?;
+                let query = self.query.read()?;
                 let fleet = query::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
-                let selection = self.which.selection(&fleet, &asked.book, asked.now)?;
+                let counted = Counted::new(&fleet, query.question());
+                let selection = self.filter.selection(&fleet, &query.book, query.now)?;
                 let moving = who_must_move(&counted, &selection, self.means.within);
                 fleet::answers::Effort::of(&moving, &costs, &bearer, one, pace)?
             }
@@ -110,9 +114,9 @@ impl Effort {
 #[derive(Args, Debug)]
 pub struct Recovery {
     #[command(flatten)]
-    which: Which,
+    filter: DeviceFilter,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
     #[command(flatten)]
     means: Means,
     /// Percentage of moves that fall back to the previous profile [default: the fleet's own
@@ -141,9 +145,9 @@ impl Recovery {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let costs = self.means.costs()?;
         let (bearer, one) = (self.means.bearer()?, self.means.one(&costs)?);
-        let asked = self.asked.read()?;
+        let query = self.query.read()?;
         let fleet = query::load(settings).await?;
-        let counted = Counted::new(&fleet, asked.question());
+        let counted = Counted::new(&fleet, query.question());
         let chances = match (self.came_back, self.lost) {
             (Some(came_back_ppm), Some(lost_ppm)) if came_back_ppm + lost_ppm > 1_000_000 => {
                 return Err(Fault::new(
@@ -158,7 +162,7 @@ impl Recovery {
             _ => Chances::of_record(&fleet).unwrap_or_default(),
         };
         let each = effort(1, &costs, &bearer, one, Pace::default())?.money_each;
-        let selection = self.which.selection(&fleet, &asked.book, asked.now)?;
+        let selection = self.filter.selection(&fleet, &query.book, query.now)?;
         let found = recovery(&counted, &selection, self.means.within, &costs, chances, each);
         answer(json, &found, tables::of_recovery)
     }

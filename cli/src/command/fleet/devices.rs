@@ -10,7 +10,7 @@ use world::Fault;
 
 use super::{
     answer, platform,
-    query::{self, Asked, Which},
+    query::{self, DeviceFilter, QueryArguments},
 };
 use crate::settings::Settings;
 
@@ -18,9 +18,9 @@ use crate::settings::Settings;
 #[derive(Args, Debug)]
 pub struct Decide {
     #[command(flatten)]
-    which: Which,
+    filter: DeviceFilter,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
 }
 
 impl Decide {
@@ -29,11 +29,11 @@ impl Decide {
     /// # Errors
     /// A file or the records cannot be read.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let asked = self.asked.read()?;
+        let query = self.query.read()?;
         let fleet = query::load(settings).await?;
-        let counted = Counted::new(&fleet, asked.question());
-        let decided = decisions(&counted, &self.which.selection(&fleet, &asked.book, asked.now)?);
-        asked.remark_offers(decided.iter().any(|one| matches!(one.decision, Decision::Stuck { .. })));
+        let counted = Counted::new(&fleet, query.question());
+        let decided = decisions(&counted, &self.filter.selection(&fleet, &query.book, query.now)?);
+        query.warn_without_offers(decided.iter().any(|one| matches!(one.decision, Decision::Stuck { .. })));
         answer(json, &decided, |decided| of_decided(decided))
     }
 }
@@ -88,7 +88,7 @@ impl Change {
     /// # Errors
     /// The device is unknown, or the records cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let platform = platform::beside(settings, &Asked::default().read()?)?;
+        let platform = platform::open_platform(settings, &QueryArguments::default().read()?)?;
         let mut needs = platform.device(self.eid).await?.connection.needs;
         let before = needs;
         match self.criticality.as_deref() {
@@ -126,7 +126,7 @@ impl Change {
 /// # Errors
 /// The device is unknown, or is already out of service.
 pub(super) async fn retire(settings: &Settings, json: bool, eid: Eid) -> Result<(), Fault> {
-    let platform = platform::beside(settings, &Asked::default().read()?)?;
+    let platform = platform::open_platform(settings, &QueryArguments::default().read()?)?;
     answer(json, &platform.retire(eid).await?, line)
 }
 

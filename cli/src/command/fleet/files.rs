@@ -6,10 +6,10 @@ use clap::Args;
 use fleet::files::{Imported, Rows, export, read_devices, read_stays};
 use world::{Clock, Fault};
 
-use super::query::{self, Which, open};
+use super::query::{self, DeviceFilter, open};
 use crate::{
     command::sm_dp::read,
-    output::{remark, say, say_json},
+    output::{print, print_json, remark},
     settings::Settings,
 };
 
@@ -41,11 +41,12 @@ impl Import {
     /// # Errors
     /// A file cannot be read, a row is invalid, or the records cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let asked = query::Asked { at: None, rules: None, strategy: None, owner: self.owner }.read()?;
+        let query =
+            query::QueryArguments { at: None, rules: None, strategy: None, owner: self.owner }.read()?;
         let mut rows = Rows::default();
-        read_devices(&mut rows, &name(&self.devices), &read(&self.devices)?, &asked.book)?;
+        read_devices(&mut rows, &name(&self.devices), &read(&self.devices)?, &query.book)?;
         if let Some(stays) = &self.stays {
-            read_stays(&mut rows, &name(stays), &read(stays)?, &asked.book)?;
+            read_stays(&mut rows, &name(stays), &read(stays)?, &query.book)?;
         }
         let (records, now) = (open(settings)?, net::OsClock.now());
         let done = match self.dry_run {
@@ -64,11 +65,14 @@ impl Import {
             )
         })?;
         if json {
-            return say_json(&imported);
+            return print_json(&imported);
         }
         let Imported { added, changed, unchanged, bad } = &imported;
         bad.iter().take(SHOWN_BAD_ROWS).for_each(|row| remark(&row.to_string()));
-        say(&format!("{added} added, {changed} changed, {unchanged} unchanged, {} rows skipped\n", bad.len()))
+        print(&format!(
+            "{added} added, {changed} changed, {unchanged} unchanged, {} rows skipped\n",
+            bad.len()
+        ))
     }
 }
 
@@ -89,7 +93,7 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     trails: Option<PathBuf>,
     #[command(flatten)]
-    which: Which,
+    filter: DeviceFilter,
 }
 
 impl Export {
@@ -100,7 +104,7 @@ impl Export {
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let fleet = query::load(settings).await?;
         let now = net::OsClock.now();
-        let selection = self.which.selection(&fleet, &crate::command::localize::book(None)?, now)?;
+        let selection = self.filter.selection(&fleet, &crate::command::localize::book(None)?, now)?;
         let devices: Vec<_> = fleet.devices().iter().filter(|device| selection.has(device, now)).collect();
         let exported = export(devices.iter().copied())?;
         write(&self.devices, &exported.devices)?;
@@ -109,8 +113,8 @@ impl Export {
             write(file, &exported.trails)?;
         }
         match json {
-            true => say_json(&serde_json::json!({ "devices": devices.len() })),
-            false => say(&format!(
+            true => print_json(&serde_json::json!({ "devices": devices.len() })),
+            false => print(&format!(
                 "{} devices in {}, their stays in {}\n",
                 devices.len(),
                 self.devices.display(),

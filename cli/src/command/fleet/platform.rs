@@ -12,7 +12,7 @@ use sha2::Sha256;
 use tokio::sync::Notify;
 use world::{Clock, Collection, Fault, ManualClock, NullEvents, World, transact};
 
-use super::query::{self, Asked, Read};
+use super::query::{self, LoadedQuery, QueryArguments};
 use crate::{
     command::sm_dp::stop_signal,
     output::{Lines, remark},
@@ -23,7 +23,7 @@ use crate::{
 
 /// Secret from which the check-in tokens of all devices are derived; drawn once.
 const SECRETS: Collection<String> = Collection::new("platform-secrets");
-const OF_DEVICES: &str = "devices";
+const DEVICE_TOKENS: &str = "devices";
 
 /// Run the platform: device check-ins, campaigns and profile orders (docs/fleet.md)
 #[derive(Args, Debug)]
@@ -40,20 +40,20 @@ pub struct Serve {
     /// SM-DP+ of a network's operator, or `operator` if the operator downloads its profiles
     /// itself (SGP.02) (repeatable) [default: that of --sm-dp, for every offer]
     #[arg(long = "supplier", value_name = "NETWORK=HOST:PORT")]
-    suppliers: Vec<Bringing>,
+    suppliers: Vec<SupplierArgument>,
     /// The SM-DP+s report download progress: their --operator option names this platform
     #[arg(long)]
     told: bool,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
 }
 
 /// Value of `--supplier`: a network and its SM-DP+, or no SM-DP+ if the operator downloads its
 /// profiles itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Bringing(Plmn, Option<SmdpAddress>);
+struct SupplierArgument(Plmn, Option<SmdpAddress>);
 
-impl FromStr for Bringing {
+impl FromStr for SupplierArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -77,13 +77,14 @@ impl Serve {
         let _claim = net::Claim::take(&settings.data_dir, "fleet")?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let read = self.asked.read()?;
+        let read = self.query.read()?;
         let pki = crate::pki::load(&settings.pki)?;
         let (tls, requester) = parties::operator_tls(&pki, &self.operator, Arc::clone(&clock))?;
         let mut suppliers = BTreeMap::new();
         let here: SmdpAddress = parties::parsed(&[parties::reachable(settings)])?.0;
-        let offered = read.owner.offers.iter().map(|offer| Bringing(offer.operator.plmn, Some(here.clone())));
-        for Bringing(network, address) in offered.chain(self.suppliers) {
+        let offered =
+            read.owner.offers.iter().map(|offer| SupplierArgument(offer.operator.plmn, Some(here.clone())));
+        for SupplierArgument(network, address) in offered.chain(self.suppliers) {
             let supplier = match address {
                 Some(address) => {
                     let link = parties::device_client(settings).link(address.as_str(), Some(tls.clone()))?;
@@ -138,7 +139,7 @@ impl Serve {
 ///
 /// # Errors
 /// There are no records, or they cannot be opened.
-pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault> {
+pub(super) fn open_platform(settings: &Settings, read: &LoadedQuery) -> Result<Platform, Fault> {
     let records = query::existing(settings)?;
     let world = World::new(ManualClock::at(read.now), net::OsDice::new()?);
     let offers = read.owner.offers.iter();
@@ -180,10 +181,10 @@ async fn secret(records: &SqliteRecords, world: &World) -> Result<String, Fault>
     transact(records, |tx| {
         let drawn = drawn.clone();
         Box::pin(async move {
-            match tx.get(&SECRETS, OF_DEVICES).await? {
+            match tx.get(&SECRETS, DEVICE_TOKENS).await? {
                 Some(kept) => Ok(kept),
                 None => {
-                    tx.put(&SECRETS, OF_DEVICES, &drawn)?;
+                    tx.put(&SECRETS, DEVICE_TOKENS, &drawn)?;
                     Ok(drawn)
                 }
             }
@@ -205,7 +206,7 @@ fn is_token(secret: &str, eid: Eid, token: &str) -> bool {
     hex::decode(token).is_ok_and(|token| mac(secret, eid).verify_slice(&token).is_ok())
 }
 
-impl Read {
+impl LoadedQuery {
     /// Converts the parsed arguments into the set-up of a platform.
     fn into_setup(self, suppliers: BTreeMap<Plmn, Supplier>) -> Setup {
         let Self { book, owner, .. } = self;
@@ -229,12 +230,12 @@ mod tests {
 
     #[test]
     fn a_supplier_is_a_network_and_an_address_or_the_operator_itself() {
-        let Bringing(network, address) = "724-02=127.0.0.1:8443".parse().unwrap();
+        let SupplierArgument(network, address) = "724-02=127.0.0.1:8443".parse().unwrap();
         assert_eq!((network.to_string().as_str(), address.unwrap().as_str()), ("724-02", "127.0.0.1:8443"));
-        let its = "724-02=operator".parse::<Bringing>().unwrap();
-        assert_eq!(its, Bringing(network, None));
+        let its = "724-02=operator".parse::<SupplierArgument>().unwrap();
+        assert_eq!(its, SupplierArgument(network, None));
         for bad in ["724-02", "724=127.0.0.1:8443", "=", "724-02="] {
-            assert!(bad.parse::<Bringing>().is_err(), "{bad}");
+            assert!(bad.parse::<SupplierArgument>().is_err(), "{bad}");
         }
     }
 }

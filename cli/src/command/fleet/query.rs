@@ -14,7 +14,7 @@ use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
 
 /// Time, rules, strategy and owner file of a query
 #[derive(Args, Clone, Debug, Default)]
-pub struct Asked {
+pub struct QueryArguments {
     /// Time of the query, such as 2026-11-21T08:00:00Z [default: now]
     #[arg(long)]
     pub at: Option<Timestamp>,
@@ -31,7 +31,7 @@ pub struct Asked {
 
 /// Filter of the devices
 #[derive(Args, Debug)]
-pub struct Which {
+pub struct DeviceFilter {
     /// Country where the device is
     #[arg(long)]
     country: Option<Country>,
@@ -49,7 +49,7 @@ pub struct Which {
     state: Option<String>,
 }
 
-impl Which {
+impl DeviceFilter {
     /// Returns the selection for these filters. A group, model or account that no device has is
     /// an error, because an empty result could be mistaken for good news. A country without
     /// devices only causes a warning.
@@ -85,7 +85,7 @@ impl Which {
 
 /// The parsed arguments of a query, with its files read.
 #[derive(Clone)]
-pub(super) struct Read {
+pub(super) struct LoadedQuery {
     /// Time of the query.
     pub(super) now: Timestamp,
     /// Country and carrier rules.
@@ -95,38 +95,43 @@ pub(super) struct Read {
     owner_file: Option<PathBuf>,
 }
 
-impl Asked {
+impl QueryArguments {
     /// Reads the files.
     ///
     /// # Errors
     /// A file cannot be read or is invalid.
-    pub(super) fn read(self) -> Result<Read, Fault> {
+    pub(super) fn read(self) -> Result<LoadedQuery, Fault> {
         let mut book = crate::command::localize::book(self.rules)?;
         let mut owner = match &self.owner {
-            Some(file) => {
-                Owner::parse(&read_text(file)?, &mut book).map_err(|error| refused(error, &file.display()))?
-            }
+            Some(file) => Owner::parse(&read_text(file)?, &mut book)
+                .map_err(|error| invalid_file(error, &file.display()))?,
             None => Owner::default(),
         };
         owner.policy.strategy = match &self.strategy {
-            Some(file) => {
-                Strategy::parse(&read_text(file)?, &book).map_err(|error| refused(error, &file.display()))?
+            Some(file) => Strategy::parse(&read_text(file)?, &book)
+                .map_err(|error| invalid_file(error, &file.display()))?,
+            None => {
+                Strategy::built_in(&book).map_err(|error| invalid_file(error, &"the built-in strategy"))?
             }
-            None => Strategy::built_in(&book).map_err(|error| refused(error, &"the built-in strategy"))?,
         };
-        Ok(Read { now: self.at.unwrap_or_else(|| net::OsClock.now()), book, owner, owner_file: self.owner })
+        Ok(LoadedQuery {
+            now: self.at.unwrap_or_else(|| net::OsClock.now()),
+            book,
+            owner,
+            owner_file: self.owner,
+        })
     }
 }
 
-impl Read {
+impl LoadedQuery {
     /// Returns the query for the library.
     pub(super) fn question(&self) -> Question<'_> {
-        self.question_under(&self.book)
+        self.question_with(&self.book)
     }
 
     /// Prints a warning if devices are stuck and no owner file was given: the owner file may
     /// contain offers for them.
-    pub(super) fn remark_offers(&self, any_stuck: bool) {
+    pub(super) fn warn_without_offers(&self, any_stuck: bool) {
         if any_stuck && self.owner_file.is_none() {
             remark("no --owner was given, so no offers are known; devices shown as stuck may have an offer");
         }
@@ -136,21 +141,22 @@ impl Read {
     ///
     /// # Errors
     /// The owner file can no longer be read.
-    pub(super) fn placed(&self, mut book: RuleBook) -> Result<RuleBook, Fault> {
+    pub(super) fn with_test_networks(&self, mut book: RuleBook) -> Result<RuleBook, Fault> {
         if let Some(file) = &self.owner_file {
-            Owner::parse(&read_text(file)?, &mut book).map_err(|error| refused(error, &file.display()))?;
+            Owner::parse(&read_text(file)?, &mut book)
+                .map_err(|error| invalid_file(error, &file.display()))?;
         }
         Ok(book)
     }
 
     /// Returns the query with another rule book.
-    pub(super) fn question_under<'a>(&'a self, book: &'a RuleBook) -> Question<'a> {
+    pub(super) fn question_with<'a>(&'a self, book: &'a RuleBook) -> Question<'a> {
         Question { now: self.now, book, policy: &self.owner.policy, offers: &self.owner.offers }
     }
 }
 
 /// Converts the error of an invalid data file into a fault.
-pub(super) fn refused(error: DataError, file: &dyn std::fmt::Display) -> Fault {
+pub(super) fn invalid_file(error: DataError, file: &dyn std::fmt::Display) -> Fault {
     Fault::new(format!("cannot use {file}"), error.why(), error.next)
 }
 

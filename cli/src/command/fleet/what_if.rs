@@ -13,7 +13,7 @@ use world::Fault;
 
 use super::{
     answer,
-    query::{self, Asked, Which, refused},
+    query::{self, DeviceFilter, QueryArguments, invalid_file},
     tables,
 };
 use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
@@ -44,9 +44,9 @@ pub struct WhatIf {
     #[command(flatten)]
     other: Other,
     #[command(flatten)]
-    which: Which,
+    filter: DeviceFilter,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
 }
 
 impl WhatIf {
@@ -55,7 +55,7 @@ impl WhatIf {
     /// # Errors
     /// A file or the records cannot be read, or a rule is invalid.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let file = self.other.with.as_ref().or(self.asked.rules.as_ref());
+        let file = self.other.with.as_ref().or(self.query.rules.as_ref());
         let mut rules = match file {
             Some(file) => read_text(file)?,
             None => BUILT_IN_RULES.to_owned(),
@@ -63,12 +63,12 @@ impl WhatIf {
         for (network, day) in &self.other.carrier_ends {
             rules.push_str(&carrier_ends(*network, *day));
         }
-        let other = RuleBook::parse(&rules).map_err(|error| refused(error, &"the other rules"))?;
-        let asked = self.asked.read()?;
-        let other = asked.placed(other)?;
+        let other = RuleBook::parse(&rules).map_err(|error| invalid_file(error, &"the other rules"))?;
+        let query = self.query.read()?;
+        let other = query.with_test_networks(other)?;
         let fleet = query::load(settings).await?;
-        let before = Counted::new(&fleet, asked.question());
-        let after = Counted::new(&fleet, asked.question_under(&other));
+        let before = Counted::new(&fleet, query.question());
+        let after = Counted::new(&fleet, query.question_with(&other));
         for (network, _) in &self.other.carrier_ends {
             let was_there =
                 |device: &Device| device.connection.history.stays().iter().any(|stay| stay.plmn == *network);
@@ -76,9 +76,9 @@ impl WhatIf {
                 remark(&format!("no device has ever been on {network}"));
             }
         }
-        let selection = self.which.selection(&fleet, &asked.book, asked.now)?;
+        let selection = self.filter.selection(&fleet, &query.book, query.now)?;
         let found = what_if(&before, &after, &selection);
-        asked.remark_offers(found.affected.iter().any(|one| one.after.decision == "stuck"));
+        query.warn_without_offers(found.affected.iter().any(|one| one.after.decision == "stuck"));
         answer(json, &found, tables::of_what_if)
     }
 }

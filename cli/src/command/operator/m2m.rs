@@ -18,14 +18,14 @@ use tokio::sync::mpsc::Receiver;
 use world::{Clock, Fault, MemoryRecords, NullEvents};
 
 use self::refusal::refused;
-use super::Wanted;
+use super::ProfileSelector;
 use crate::{
     m2m::{
         eis,
         operator::{Answer, Heard, Operator, SOAP_PATH, blank, peer},
-        sm_dp::{self, Partner},
+        sm_dp::{self, SoapPeer},
     },
-    output::{remark, say, say_json},
+    output::{print, print_json, remark},
     parties::{self, Running},
     peers::{Delivery, TlsPeers},
     settings::Settings,
@@ -46,19 +46,19 @@ pub(super) struct Command {
 }
 
 #[derive(Debug, Args)]
-struct OfEuicc {
+struct EuiccArguments {
     /// EID of the eUICC
     #[arg(long)]
     eid: Eid,
     /// SM-SR that manages the eUICC
     #[arg(long, value_name = "OID@HOST:PORT")]
-    sm_sr: Partner,
+    sm_sr: SoapPeer,
 }
 
 #[derive(Debug, Args)]
-struct OfProfile {
+struct ProfileArguments {
     #[command(flatten)]
-    of: OfEuicc,
+    of: EuiccArguments,
     /// ICCID of the profile
     #[arg(long)]
     iccid: Iccid,
@@ -73,27 +73,27 @@ enum Function {
     /// Download a profile (ES2.DownloadProfile)
     Download {
         #[command(flatten)]
-        of: OfEuicc,
+        of: EuiccArguments,
         #[command(flatten)]
-        wanted: Wanted,
+        selector: ProfileSelector,
         /// Enable the profile after the download
         #[arg(long)]
         enable: bool,
     },
     /// Enable a profile (EnableProfile)
-    Enable(OfProfile),
+    Enable(ProfileArguments),
     /// Disable a profile (DisableProfile)
-    Disable(OfProfile),
+    Disable(ProfileArguments),
     /// Delete a profile (DeleteProfile)
-    Delete(OfProfile),
+    Delete(ProfileArguments),
     /// Set the fall-back attribute of a profile (SetFallBackAttribute)
-    SetFallback(OfProfile),
+    SetFallback(ProfileArguments),
     /// Set the emergency profile attribute of a profile (SetEmergencyProfileAttribute)
-    SetEmergency(OfProfile),
+    SetEmergency(ProfileArguments),
     /// Replace the policy rules (POL2) that the SM-SR stores for a profile (UpdatePolicyRules)
     UpdatePolicy {
         #[command(flatten)]
-        it: OfProfile,
+        it: ProfileArguments,
         /// Rule of the profile (repeatable); without any, all rules are removed
         #[arg(long = "rule", value_name = "RULE")]
         rules: Vec<Rule>,
@@ -101,7 +101,7 @@ enum Function {
     /// Replace the subscription address of a profile (UpdateSubscriptionAddress)
     UpdateAddress {
         #[command(flatten)]
-        it: OfProfile,
+        it: ProfileArguments,
         /// MSISDN in international format, used by the SM-SR for SMS; without one the card
         /// is unreachable by SMS
         #[arg(long, value_name = "NUMBER", value_parser = msisdn, required_unless_present = "imsi")]
@@ -113,7 +113,7 @@ enum Function {
     /// Get the SM-SR's record of an eUICC (GetEIS)
     GetEis {
         #[command(flatten)]
-        of: OfEuicc,
+        of: EuiccArguments,
         /// Send the request to the SM-SR (ES4) instead of the SM-DP (ES2)
         #[arg(long)]
         es4: bool,
@@ -121,7 +121,7 @@ enum Function {
     /// Get the record of an eUICC after querying the eUICC (AuditEIS)
     Audit {
         #[command(flatten)]
-        of: OfEuicc,
+        of: EuiccArguments,
         /// ICCID of a profile to audit (repeatable) [default: all]
         #[arg(long)]
         iccid: Vec<Iccid>,
@@ -133,16 +133,16 @@ enum Function {
     /// current one)
     SmsrChange {
         #[command(flatten)]
-        of: OfEuicc,
+        of: EuiccArguments,
         /// New SM-SR
         #[arg(long, value_name = "OID@HOST:PORT")]
-        to: Partner,
+        to: SoapPeer,
     },
     /// Print notifications, one line each, until stopped
     Listen {
         /// SM-SR to accept notifications from, in addition to the SM-DP (repeatable)
         #[arg(long, value_name = "OID@HOST:PORT")]
-        sm_sr: Vec<Partner>,
+        sm_sr: Vec<SoapPeer>,
     },
 }
 
@@ -194,7 +194,7 @@ impl Command {
         let (client_tls, server_tls, id) = sm_dp::operator_tls(&pki, name, &names, Arc::clone(&clock))?;
         let peers = TlsPeers::new(sm_dp::client(settings), client_tls);
         let woken = peers.woken();
-        let (operator, mut heard) = Operator::new(
+        let (operator, mut notifications) = Operator::new(
             id,
             name,
             "operator",
@@ -214,16 +214,16 @@ impl Command {
         let running = Running::serve(socket, Some(server_tls), operator.link())?;
         let calls =
             Calls { operator, sm_dp: sm_dp::oid(&pki)?, validity: Duration::from_secs(self.validity) };
-        let listens = matches!(self.function, Function::Listen { .. });
+        let is_listening = matches!(self.function, Function::Listen { .. });
         let done = tokio::select! {
             done = calls.run(self.function, json) => done,
-            failed = tell_all(&mut heard, listens, json) => failed,
+            failed = print_notifications(&mut notifications, is_listening, json) => failed,
         };
         running.stop().await;
         // Notifications that arrived last were acknowledged to the sender, so they would
         // not be sent again.
-        while let Ok(told) = heard.try_recv() {
-            tell(&told, listens, json)?;
+        while let Ok(notification) = notifications.try_recv() {
+            print_notification(&notification, is_listening, json)?;
         }
         done
     }
@@ -257,12 +257,12 @@ impl Calls {
                 };
                 let prepared =
                     self.operator.ask::<es4::PrepareSmsrChange>(&target, prepare, self.validity).await?;
-                must_be_done(&prepared.base, "ES4.PrepareSMSRChange")?;
+                check_done(&prepared.base, "ES4.PrepareSMSRChange")?;
                 let change = es4::SmsrChangeRequest { base: blank(), eid: of.eid, target_smsr_id: target };
                 let changed = self.operator.ask::<es4::SmsrChange>(&current, change, self.validity).await?;
-                ended(Answer::of(&changed.base), "ES4.SMSRChange", json)
+                finish(Answer::of(&changed.base), "ES4.SMSRChange", json)
             }
-            Function::Download { of, wanted: Wanted { iccid, profile_type }, enable } => {
+            Function::Download { of, selector: ProfileSelector { iccid, profile_type }, enable } => {
                 let request = es2::DownloadProfileRequest {
                     base: blank(),
                     eid: of.eid,
@@ -273,7 +273,11 @@ impl Calls {
                 };
                 let answer =
                     self.operator.ask::<es2::DownloadProfile>(&self.sm_dp, request, self.validity).await?;
-                ended(Answer { iccid: answer.iccid, ..Answer::of(&answer.base) }, "ES2.DownloadProfile", json)
+                finish(
+                    Answer { iccid: answer.iccid, ..Answer::of(&answer.base) },
+                    "ES2.DownloadProfile",
+                    json,
+                )
             }
             Function::GetEis { of, es4 } => {
                 let smsr_id = self.knows(&of.sm_sr);
@@ -287,7 +291,7 @@ impl Calls {
                         self.operator.ask::<es2::GetEis>(&self.sm_dp, request, self.validity).await?;
                     (answer.base, answer.eis)
                 };
-                ended(Answer { eis, ..Answer::of(&base_of) }, "GetEIS", json)
+                finish(Answer { eis, ..Answer::of(&base_of) }, "GetEIS", json)
             }
             Function::Audit { of, iccid, es4 } => {
                 let smsr_id = self.knows(&of.sm_sr);
@@ -301,54 +305,58 @@ impl Calls {
                         self.operator.ask::<es2::AuditEis>(&self.sm_dp, request, self.validity).await?;
                     (answer.base, answer.eis)
                 };
-                ended(Answer { eis, ..Answer::of(&base_of) }, "AuditEIS", json)
+                finish(Answer { eis, ..Answer::of(&base_of) }, "AuditEIS", json)
             }
-            Function::Enable(it) => ended(self.enable(it).await?, "EnableProfile", json),
-            Function::Disable(it) => ended(self.disable(it).await?, "DisableProfile", json),
-            Function::Delete(it) => ended(self.delete(it).await?, "DeleteProfile", json),
-            Function::SetFallback(it) => ended(self.set_fallback(it).await?, "SetFallBackAttribute", json),
+            Function::Enable(it) => finish(self.enable(it).await?, "EnableProfile", json),
+            Function::Disable(it) => finish(self.disable(it).await?, "DisableProfile", json),
+            Function::Delete(it) => finish(self.delete(it).await?, "DeleteProfile", json),
+            Function::SetFallback(it) => finish(self.set_fallback(it).await?, "SetFallBackAttribute", json),
             Function::SetEmergency(it) => {
-                ended(self.set_emergency(it).await?, "SetEmergencyProfileAttribute", json)
+                finish(self.set_emergency(it).await?, "SetEmergencyProfileAttribute", json)
             }
             Function::UpdatePolicy { it, rules } => {
                 let pol2 = Pol2 { rule: rules.into_iter().map(Pol2Rule::from).collect() };
-                ended(self.update_policy(it, Some(pol2)).await?, "UpdatePolicyRules", json)
+                finish(self.update_policy(it, Some(pol2)).await?, "UpdatePolicyRules", json)
             }
             Function::UpdateAddress { it, msisdn, imsi } => {
                 let address = SubscriptionAddress { imsi, msisdn };
-                ended(self.update_address(it, address).await?, "UpdateSubscriptionAddress", json)
+                finish(self.update_address(it, address).await?, "UpdateSubscriptionAddress", json)
             }
         }
     }
 
-    fn knows(&self, partner: &Partner) -> rsp::ids::Oid {
+    fn knows(&self, partner: &SoapPeer) -> rsp::ids::Oid {
         self.operator.knows(peer(partner.id.clone(), &partner.authority));
         partner.id.clone()
     }
 }
 
 /// Prints every notification. Returns only if printing fails.
-async fn tell_all(heard: &mut Receiver<Heard>, listens: bool, json: bool) -> Result<(), Fault> {
-    while let Some(told) = heard.recv().await {
-        tell(&told, listens, json)?;
+async fn print_notifications(
+    notifications: &mut Receiver<Heard>,
+    is_listening: bool,
+    json: bool,
+) -> Result<(), Fault> {
+    while let Some(notification) = notifications.recv().await {
+        print_notification(&notification, is_listening, json)?;
     }
     std::future::pending().await
 }
 
 /// Prints a notification: as the result of `listen`, on standard error for any other function.
-fn tell(told: &Heard, listens: bool, json: bool) -> Result<(), Fault> {
+fn print_notification(notification: &Heard, is_listening: bool, json: bool) -> Result<(), Fault> {
     let line = match json {
-        true => serde_json::to_string(told)
+        true => serde_json::to_string(notification)
             .map_err(|e| Fault::caused_by(e, "cannot write the notification as JSON", "report this"))?,
         false => {
-            let Heard { notification, eid, iccid, sm_sr, completed, .. } = told;
+            let Heard { notification, eid, iccid, sm_sr, completed, .. } = notification;
             let about = iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
             let now = sm_sr.as_ref().map(|sm_sr| format!(": managed by {sm_sr}")).unwrap_or_default();
             format!("{completed} {notification}{about} on {eid}{now}")
         }
     };
-    if listens {
-        return say(&format!("{line}\n"));
+    if is_listening {
+        return print(&format!("{line}\n"));
     }
     remark(&line);
     Ok(())
@@ -358,8 +366,8 @@ fn tell(told: &Heard, listens: bool, json: bool) -> Result<(), Fault> {
 macro_rules! on_a_profile {
     ($($name:ident $(($field:ident: $type:ty))?: $function:ident, $request:ident;)+) => {
         impl Calls { $(
-            async fn $name(&self, it: OfProfile $(, $field: $type)?) -> Result<Answer, Fault> {
-                let OfProfile { of, iccid, es4 } = it;
+            async fn $name(&self, it: ProfileArguments $(, $field: $type)?) -> Result<Answer, Fault> {
+                let ProfileArguments { of, iccid, es4 } = it;
                 let (eid, smsr_id) = (of.eid, self.knows(&of.sm_sr));
                 Ok(if es4 {
                     let request = es4::$request { base: blank(), eid, iccid $(, $field)? };
@@ -386,14 +394,14 @@ on_a_profile! {
 
 /// Prints the result of a function. A failed function is an error with the same text; with `--json`
 /// the response is printed as well.
-fn ended(answer: Answer, function: &str, json: bool) -> Result<(), Fault> {
+fn finish(answer: Answer, function: &str, json: bool) -> Result<(), Fault> {
     if json {
-        say_json(&answer)?;
+        print_json(&answer)?;
     } else if answer.done {
         let iccid = answer.iccid.map(|iccid| format!(" {iccid}")).unwrap_or_default();
-        say(&format!("{}{iccid}\n", answer.status))?;
+        print(&format!("{}{iccid}\n", answer.status))?;
         if let Some(eis) = &answer.eis {
-            say(&table(eis))?;
+            print(&table(eis))?;
         }
     }
     match answer.done {
@@ -402,7 +410,7 @@ fn ended(answer: Answer, function: &str, json: bool) -> Result<(), Fault> {
     }
 }
 
-fn must_be_done(base: &BaseResponse, function: &str) -> Result<(), Fault> {
+fn check_done(base: &BaseResponse, function: &str) -> Result<(), Fault> {
     match base.is_done() {
         true => Ok(()),
         false => Err(refused(function, &Answer::of(base))),

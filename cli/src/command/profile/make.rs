@@ -18,7 +18,7 @@ use world::Fault;
 
 use crate::{
     command::sm_dp::read_text,
-    output::{remark, say, say_json},
+    output::{print, print_json, remark},
     parties::{self, SmDpSetup},
     settings::Settings,
 };
@@ -46,7 +46,7 @@ impl Build {
     /// A file cannot be read or written, or the description is invalid.
     pub fn run(&self, json: bool) -> Result<ExitCode, Fault> {
         let (description, package) = built(&self.description)?;
-        let status = status(remarked(&check(&package)));
+        let status = status(print_findings(&check(&package)));
         write(&self.package, &package.encode())?;
         if let Some(file) = &self.metadata {
             let installed = InstalledProfile::of(&package, &Capabilities::default()).map_err(|refused| {
@@ -62,16 +62,16 @@ impl Build {
             })?;
             write(file, &metadata.to_der())?;
         }
-        told(&package, json)?;
+        print_summary(&package, json)?;
         Ok(status)
     }
 }
 
 /// Prints the warnings and errors of a package. Returns true if there are errors.
-pub(super) fn remarked(findings: &[Finding]) -> bool {
-    let told = findings.iter().filter(|finding| finding.severity >= Severity::Warning);
-    told.clone().for_each(|finding| remark(&finding.to_string()));
-    told.clone().any(|finding| finding.severity == Severity::Error)
+pub(super) fn print_findings(findings: &[Finding]) -> bool {
+    let print_summary = findings.iter().filter(|finding| finding.severity >= Severity::Warning);
+    print_summary.clone().for_each(|finding| remark(&finding.to_string()));
+    print_summary.clone().any(|finding| finding.severity == Severity::Error)
 }
 
 fn status(has_errors: bool) -> ExitCode {
@@ -79,12 +79,12 @@ fn status(has_errors: bool) -> ExitCode {
 }
 
 /// Prints a summary of the package that was written.
-pub(super) fn told(package: &Package, json: bool) -> Result<(), Fault> {
+pub(super) fn print_summary(package: &Package, json: bool) -> Result<(), Fault> {
     let (elements, octets) = (package.elements.len(), package.encode().len());
     let iccid = package.header().map(|header| header.iccid.to_string()).unwrap_or_default();
     match json {
-        true => say_json(&serde_json::json!({ "iccid": iccid, "elements": elements, "octets": octets })),
-        false => say(&format!("{iccid}: {elements} elements, {octets} octets\n")),
+        true => print_json(&serde_json::json!({ "iccid": iccid, "elements": elements, "octets": octets })),
+        false => print(&format!("{iccid}: {elements} elements, {octets} octets\n")),
     }
 }
 
@@ -118,21 +118,21 @@ impl Decompile {
         let by_terms_alone = made.by_terms_alone;
         let Some(file) = &self.description else {
             let shown = serde_json::json!({ "description": text, "by_terms_alone": by_terms_alone });
-            return if json { say_json(&shown) } else { say(&text) };
+            return if json { print_json(&shown) } else { print(&text) };
         };
         write(file, text.as_bytes())?;
         let (shown, lines) = (file.display().to_string(), text.lines().count());
         if json {
             let written =
                 serde_json::json!({ "file": shown, "lines": lines, "by_terms_alone": by_terms_alone });
-            return say_json(&written);
+            return print_json(&written);
         }
         let how = if by_terms_alone {
             "using description terms only"
         } else {
             "with its elements written out in full"
         };
-        say(&format!("{shown}: {lines} lines, {how}\n"))
+        print(&format!("{shown}: {lines} lines, {how}\n"))
     }
 }
 
@@ -195,8 +195,8 @@ impl Import {
             imported += 1;
         }
         match json {
-            true => say_json(&serde_json::json!({ "imported": imported })),
-            false => say(&format!("{imported} profiles added to the stock\n")),
+            true => print_json(&serde_json::json!({ "imported": imported })),
+            false => print(&format!("{imported} profiles added to the stock\n")),
         }?;
         Ok(status(has_errors))
     }
@@ -241,18 +241,18 @@ fn profiles(given: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
 /// Reads a description and builds its package.
 pub(super) fn built(file: &Path) -> Result<(Description, Package), Fault> {
     let (description, text) = described(file)?;
-    let package = description.build().map_err(|mistakes| wrong(file, mistakes.in_text(&text)))?;
+    let package = description.build().map_err(|mistakes| invalid(file, mistakes.in_text(&text)))?;
     Ok((description, package))
 }
 
 /// Reads a description. Returns it with its text.
 pub(super) fn described(file: &Path) -> Result<(Description, String), Fault> {
     let text = read_text(file)?;
-    let description = Description::parse(&text).map_err(|mistakes| wrong(file, mistakes))?;
+    let description = Description::parse(&text).map_err(|mistakes| invalid(file, mistakes))?;
     Ok((description, text))
 }
 
-fn wrong(file: &Path, mistakes: Mistakes) -> Fault {
+fn invalid(file: &Path, mistakes: Mistakes) -> Fault {
     let what = format!("{} does not describe a profile", file.display());
     match mistakes.0.as_slice() {
         [only] => Fault::new(what, only.why(), only.next.clone()),

@@ -17,7 +17,7 @@ use world::Fault;
 use super::{make, make::described, rows};
 use crate::{
     command::sm_dp::read_text,
-    output::{remark, say, say_json},
+    output::{print, print_json, remark},
     parties,
 };
 
@@ -79,7 +79,7 @@ impl Personalise {
             None => Dice::new(world.random()),
         };
         let transport = self.transport_key.as_deref().map(transport_key).transpose()?;
-        self.look_ahead(&template, &text, &dice)?;
+        self.check_first(&template, &text, &dice)?;
         let mut records = Records::open(&self.records, self.resume)?;
         let mut packages = Packages::open(self)?;
         let start = world.now();
@@ -93,7 +93,7 @@ impl Personalise {
                 continue;
             }
             let one = personalise(&template, &row, &dice).map_err(|mistakes| {
-                unmade(number + 1, &row, mistakes.in_text(&text), self.how_to_continue())
+                cannot_create(number + 1, &row, mistakes.in_text(&text), self.how_to_continue())
             })?;
             let octets = one.package.encode();
             // The package is written first, so that every row in the records has a
@@ -110,8 +110,8 @@ impl Personalise {
         packages.flush()?;
         records.flush()?;
         match json {
-            true => say_json(&made),
-            false => say(&format!("{}\n", progress(&made, elapsed()))),
+            true => print_json(&made),
+            false => print(&format!("{}\n", progress(&made, elapsed()))),
         }
     }
 
@@ -125,25 +125,25 @@ impl Personalise {
 
     /// Reports problems before anything is written: those of all rows, and those of the first
     /// package, which the other packages would share.
-    fn look_ahead(&self, template: &Description, text: &str, dice: &Dice) -> Result<(), Fault> {
+    fn check_first(&self, template: &Description, text: &str, dice: &Dice) -> Result<(), Fault> {
         match (&self.rows, self.count) {
-            (Some(file), _) => rows::look_at(file, template, self.same_keys)?,
+            (Some(file), _) => rows::check_rows(file, template, self.same_keys)?,
             (None, Some(2..)) => {
                 let first = self.rows()?.next().transpose()?.unwrap_or_default();
                 let taken = taken_from_template(template, &first);
                 let taken = taken.into_iter().map(|name| (name, self.count.unwrap_or_default()));
-                rows::own_each(taken, self.same_keys)?;
+                rows::check_unique(taken, self.same_keys)?;
             }
             _ => {}
         }
         let Some(row) = self.rows()?.next().transpose()? else { return Ok(()) };
         let nothing = "no package was created";
         let one = personalise(template, &row, dice)
-            .map_err(|mistakes| unmade(1, &row, mistakes.in_text(text), nothing))?;
+            .map_err(|mistakes| cannot_create(1, &row, mistakes.in_text(text), nothing))?;
         let mut findings = check(&one.package);
-        // `look_at` reported wrong check digits of all rows already.
+        // `check_rows` reported wrong check digits of all rows already.
         findings.retain(|finding| self.rows.is_none() || finding.rule != "iccid-check-digit");
-        match make::remarked(&findings) {
+        match make::print_findings(&findings) {
             true => Err(Fault::new(
                 "cannot create these profiles",
                 "the first package would have errors, and probably all others; no package was created",
@@ -168,14 +168,14 @@ impl Personalise {
         };
         let series = Series { iccid, imsi, msisdn: self.msisdn.clone() };
         let row = move |number| {
-            let wrong = |mistakes: Mistakes| {
+            let invalid = |mistakes: Mistakes| {
                 Fault::new(
                     "cannot generate consecutive numbers",
                     mistakes.to_string(),
                     "correct --iccid, --imsi or --msisdn",
                 )
             };
-            series.row(number).map_err(wrong)
+            series.row(number).map_err(invalid)
         };
         // A number that would exceed its length is reported before any package is created.
         row(count.saturating_sub(1))?;
@@ -183,7 +183,7 @@ impl Personalise {
     }
 }
 
-fn unmade(number: u64, row: &Row, mistakes: Mistakes, next: &str) -> Fault {
+fn cannot_create(number: u64, row: &Row, mistakes: Mistakes, next: &str) -> Fault {
     let iccid = row.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
     let what = format!("cannot create profile {number} ({iccid})");
     Fault::new(what, mistakes.to_string(), format!("correct the template or the row; {next}"))

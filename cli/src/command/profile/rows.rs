@@ -51,11 +51,11 @@ fn unread(file: &str, headings: &StringRecord, error: csv::Error) -> Fault {
         ErrorKind::Deserialize { err, .. } => {
             let column = err.field().and_then(|field| headings.get(usize::try_from(field).ok()?));
             let column = column.map(|column| format!("{column}: ")).unwrap_or_default();
-            let wrong = match err.kind() {
+            let invalid = match err.kind() {
                 DeserializeErrorKind::Message(text) => text.clone(),
                 kind => kind.to_string(),
             };
-            (format!("{line}{column}{wrong}"), "correct the row; no package was created")
+            (format!("{line}{column}{invalid}"), "correct the row; no package was created")
         }
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
             let why = format!("{line}the row has {len} cells, and line 1 names {expected_len} columns");
@@ -77,7 +77,7 @@ fn unread(file: &str, headings: &StringRecord, error: csv::Error) -> Fault {
 ///
 /// # Errors
 /// The first problem found.
-pub(super) fn look_at(file: &Path, template: &Description, same_keys: bool) -> Result<(), Fault> {
+pub(super) fn check_rows(file: &Path, template: &Description, same_keys: bool) -> Result<(), Fault> {
     let mut lines = HashMap::new();
     let mut taken: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut wrong_digits = Vec::new();
@@ -98,7 +98,7 @@ pub(super) fn look_at(file: &Path, template: &Description, same_keys: bool) -> R
             wrong_digits.push((line, iccid, right));
         }
     }
-    own_each(taken, same_keys)?;
+    check_unique(taken, same_keys)?;
     if let [(line, iccid, right), others @ ..] = wrong_digits.as_slice() {
         remark(&format!(
             "{}: line {line}: the check digit of {iccid} is wrong; {right} would be correct (ITU-T E.118){}",
@@ -117,7 +117,7 @@ pub(super) fn look_at(file: &Path, template: &Description, same_keys: bool) -> R
 ///
 /// # Errors
 /// Several profiles would have the same number, or the same keys without `same_keys`.
-pub(super) fn own_each(
+pub(super) fn check_unique(
     taken: impl IntoIterator<Item = (&'static str, u64)>,
     same_keys: bool,
 ) -> Result<(), Fault> {

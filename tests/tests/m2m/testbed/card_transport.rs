@@ -15,27 +15,27 @@ use world::{
     Submission, SubmitFault, link_from,
 };
 
-use super::wires::{Heard, Tap, again};
+use super::wires::{Recorded, Recording, again};
 
 /// Connection of the SM-SR to the SMSC.
 pub(super) struct Writer {
     pub(super) inner: LocalWriter,
-    pub(super) tap: Tap,
+    pub(super) recording: Recording,
 }
 
 impl ShortMessages for Writer {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
-        self.tap.lock().unwrap().push(Heard::ToCard(submission.message.user_data.clone()));
+        self.recording.lock().unwrap().push(Recorded::ToCard(submission.message.user_data.clone()));
         self.inner.submit(submission)
     }
 }
 
 /// Delivers all messages of the SMSC to the engine. Never returns.
-pub(super) async fn hear(writer: Arc<Writer>, engine: Engine) {
+pub(super) async fn deliver_messages(writer: Arc<Writer>, engine: Engine) {
     loop {
         let delivery = writer.inner.next().await;
         if let Arrived::Message(message) | Arrived::Report(_, message) = &delivery.arrived {
-            writer.tap.lock().unwrap().push(Heard::FromCard(message.user_data.clone()));
+            writer.recording.lock().unwrap().push(Recorded::FromCard(message.user_data.clone()));
         }
         // A message that is not accepted is delivered again, to this process or the next
         // one.
@@ -48,21 +48,21 @@ pub(super) async fn hear(writer: Arc<Writer>, engine: Engine) {
 }
 
 /// Serves the cards' HTTPS sessions. Never returns.
-pub(super) async fn open(mut listener: MemoryListener, engine: Engine, tap: Tap) {
+pub(super) async fn serve_cards(mut listener: MemoryListener, engine: Engine, recording: Recording) {
     let door = PskDoor::new(Arc::new(Keys(engine.clone()))).unwrap();
     let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
-        let (engine, tap) = (engine.clone(), Arc::clone(&tap));
+        let (engine, recording) = (engine.clone(), Arc::clone(&recording));
         async move {
-            tap.lock().unwrap().push(Heard::Request(again(&request)));
+            recording.lock().unwrap().push(Recorded::Request(again(&request)));
             let response = engine.https(request).await;
             let headers = response.headers().iter();
             let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
-            let heard = Heard::Response {
+            let recorded = Recorded::Response {
                 status: response.status().as_u16(),
                 headers: headers.collect(),
                 body: response.body().clone(),
             };
-            tap.lock().unwrap().push(heard);
+            recording.lock().unwrap().push(recorded);
             Ok::<_, LinkFault>(response)
         }
     }));

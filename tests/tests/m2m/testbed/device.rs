@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use world::{PhoneNumber, RamMemory};
 
 use super::{
-    Bench, VALIDITY,
+    Testbed, VALIDITY,
     servers::{CARD_PATH, CARDS, number, sm_sr_number},
 };
 
@@ -42,7 +42,7 @@ impl Drop for Device {
     }
 }
 
-impl Bench {
+impl Testbed {
     pub(super) fn lay_out_networks(&self) {
         let bootstrap = plmn(BOOTSTRAP);
         self.networks.put(

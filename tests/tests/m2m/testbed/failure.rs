@@ -8,29 +8,29 @@ use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stor
 
 /// A failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mishap {
+pub(crate) enum Failure {
     /// The n-th message between servers is lost.
     LostRequest(usize),
     /// The response to the n-th message is lost.
     LostResponse(usize),
     /// The n-th message arrives twice.
-    Doubled(usize),
+    Duplicated(usize),
     /// The party stops before its n-th commit, and restarts on its records.
-    RestartBefore(Who, usize),
+    RestartBefore(Party, usize),
     /// The party stops after its n-th commit, before it sends anything, and restarts on its
     /// records.
-    RestartAfter(Who, usize),
+    RestartAfter(Party, usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum Party {
     SmDp,
     SmSr,
 }
 
 /// Counters.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counted {
+pub(crate) struct Counters {
     /// Messages between servers.
     pub(crate) messages: usize,
     /// Commits of the SM-DP.
@@ -41,86 +41,86 @@ pub(crate) struct Counted {
 
 /// The failure to inject, and the counters that determine when.
 #[derive(Default)]
-pub(super) struct Fate {
-    mishap: Mutex<Option<Mishap>>,
-    counted: Mutex<Counted>,
+pub(super) struct FailurePlan {
+    failure: Mutex<Option<Failure>>,
+    counters: Mutex<Counters>,
     /// The party that was stopped and has to be restarted.
-    stopped: Mutex<Option<Who>>,
+    stopped: Mutex<Option<Party>>,
     has_stopped: Notify,
 }
 
-impl Fate {
+impl FailurePlan {
     /// Sets the failure to inject, once. Resets the counters.
-    pub(super) fn expect(&self, mishap: Option<Mishap>) {
-        *self.mishap.lock().unwrap() = mishap;
-        *self.counted.lock().unwrap() = Counted::default();
+    pub(super) fn expect(&self, failure: Option<Failure>) {
+        *self.failure.lock().unwrap() = failure;
+        *self.counters.lock().unwrap() = Counters::default();
     }
 
-    pub(super) fn counted(&self) -> Counted {
-        *self.counted.lock().unwrap()
+    pub(super) fn counters(&self) -> Counters {
+        *self.counters.lock().unwrap()
     }
 
     pub(super) fn is_still_to_come(&self) -> bool {
-        self.mishap.lock().unwrap().is_some()
+        self.failure.lock().unwrap().is_some()
     }
 
     /// Waits until a party has been stopped, and returns it.
-    pub(super) async fn stopped(&self) -> Who {
+    pub(super) async fn stopped(&self) -> Party {
         loop {
-            if let Some(who) = self.stopped.lock().unwrap().take() {
-                return who;
+            if let Some(party) = self.stopped.lock().unwrap().take() {
+                return party;
             }
             self.has_stopped.notified().await;
         }
     }
 
     /// Counts a message between servers. Returns the failure if it affects this message.
-    pub(super) fn of_next_message(&self) -> Option<Mishap> {
-        let mut counted = self.counted.lock().unwrap();
-        counted.messages += 1;
-        let at = counted.messages;
-        self.happens(|mishap| {
-            [Mishap::LostRequest(at), Mishap::LostResponse(at), Mishap::Doubled(at)].contains(&mishap)
+    pub(super) fn of_next_message(&self) -> Option<Failure> {
+        let mut counters = self.counters.lock().unwrap();
+        counters.messages += 1;
+        let at = counters.messages;
+        self.happens(|failure| {
+            [Failure::LostRequest(at), Failure::LostResponse(at), Failure::Duplicated(at)].contains(&failure)
         })
     }
 
     /// Counts a commit of a party. Returns the failure if it affects this commit.
-    fn of_next_commit(&self, who: Who) -> Option<Mishap> {
-        let mut counted = self.counted.lock().unwrap();
-        let commits = match who {
-            Who::SmDp => &mut counted.sm_dp,
-            Who::SmSr => &mut counted.sm_sr,
+    fn of_next_commit(&self, party: Party) -> Option<Failure> {
+        let mut counters = self.counters.lock().unwrap();
+        let commits = match party {
+            Party::SmDp => &mut counters.sm_dp,
+            Party::SmSr => &mut counters.sm_sr,
         };
         *commits += 1;
         let at = *commits;
-        self.happens(|mishap| {
-            [Mishap::RestartBefore(who, at), Mishap::RestartAfter(who, at)].contains(&mishap)
+        self.happens(|failure| {
+            [Failure::RestartBefore(party, at), Failure::RestartAfter(party, at)].contains(&failure)
         })
     }
 
-    fn happens(&self, now: impl FnOnce(Mishap) -> bool) -> Option<Mishap> {
-        self.mishap.lock().unwrap().take_if(|mishap| now(*mishap))
+    fn happens(&self, now: impl FnOnce(Failure) -> bool) -> Option<Failure> {
+        self.failure.lock().unwrap().take_if(|failure| now(*failure))
     }
 }
 
 /// Records that fail after their party has been stopped.
-pub(super) struct Mortal {
+pub(super) struct StoppableRecords {
     inner: Arc<MemoryRecords>,
-    who: Who,
-    fate: Arc<Fate>,
+    party: Party,
+    failures: Arc<FailurePlan>,
     /// True if the party has been stopped.
-    dead: Mutex<bool>,
+    stopped_now: Mutex<bool>,
 }
 
-impl Mortal {
-    pub(super) fn new(inner: Arc<MemoryRecords>, who: Who, fate: Arc<Fate>) -> Self {
-        Self { inner, who, fate, dead: Mutex::new(false) }
+impl StoppableRecords {
+    pub(super) fn new(inner: Arc<MemoryRecords>, party: Party, failures: Arc<FailurePlan>) -> Self {
+        Self { inner, party, failures, stopped_now: Mutex::new(false) }
     }
 
-    fn die(&self) -> Fault {
-        *self.dead.lock().unwrap() = true;
-        *self.fate.stopped.lock().unwrap() = Some(self.who);
-        self.fate.has_stopped.notify_one();
+    fn stop(&self) -> Fault {
+        *self.stopped_now.lock().unwrap() = true;
+        *self.failures.stopped.lock().unwrap() = Some(self.party);
+        self.failures.has_stopped.notify_one();
         Self::fault()
     }
 
@@ -129,13 +129,13 @@ impl Mortal {
     }
 }
 
-impl Records for Mortal {
+impl Records for StoppableRecords {
     fn read<'a>(
         &'a self,
         collection: &'static str,
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
-        match *self.dead.lock().unwrap() {
+        match *self.stopped_now.lock().unwrap() {
             true => Box::pin(async { Err(Self::fault()) }),
             false => self.inner.read(collection, key),
         }
@@ -146,7 +146,7 @@ impl Records for Mortal {
         collection: &'static str,
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
-        match *self.dead.lock().unwrap() {
+        match *self.stopped_now.lock().unwrap() {
             true => Box::pin(async { Err(Self::fault()) }),
             false => self.inner.list(collection, prefix),
         }
@@ -154,19 +154,19 @@ impl Records for Mortal {
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         Box::pin(async move {
-            if *self.dead.lock().unwrap() {
+            if *self.stopped_now.lock().unwrap() {
                 return Err(Self::fault());
             }
             if changes.changes.is_empty() {
                 return self.inner.commit(changes).await;
             }
-            let mishap = self.fate.of_next_commit(self.who);
-            if let Some(Mishap::RestartBefore(..)) = mishap {
-                return Err(self.die());
+            let failure = self.failures.of_next_commit(self.party);
+            if let Some(Failure::RestartBefore(..)) = failure {
+                return Err(self.stop());
             }
             let committed = self.inner.commit(changes).await?;
-            match mishap {
-                Some(_) => Err(self.die()),
+            match failure {
+                Some(_) => Err(self.stop()),
                 None => Ok(committed),
             }
         })

@@ -27,9 +27,9 @@ use world::{
 };
 
 use super::{
-    card_transport::{Writer, hear, open},
-    failure::{Counted, Fate, Mortal, Who},
-    wires::{Tap, Way, Web},
+    card_transport::{Writer, deliver_messages, serve_cards},
+    failure::{Counters, FailurePlan, Party, StoppableRecords},
+    wires::{Connection, Recording, Wires},
 };
 
 /// Start of the virtual time.
@@ -63,18 +63,18 @@ pub(crate) enum Bearer {
 }
 
 /// A server with its background tasks.
-pub(super) struct Runs<S> {
+pub(super) struct Running<S> {
     pub(super) server: S,
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl<S> Runs<S> {
+impl<S> Running<S> {
     pub(super) fn kill(&self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
-impl<S> Drop for Runs<S> {
+impl<S> Drop for Running<S> {
     fn drop(&mut self) {
         self.kill();
     }
@@ -83,14 +83,14 @@ impl<S> Drop for Runs<S> {
 /// Parts shared by the servers.
 pub(super) struct Parts {
     pub(super) pki: Pki,
-    pub(super) web: Arc<Web>,
-    pub(super) fate: Arc<Fate>,
+    pub(super) wires: Arc<Wires>,
+    pub(super) failures: Arc<FailurePlan>,
     pub(super) dice: SeededDice,
     pub(super) clock: TokioClock,
     pub(super) bearer: Bearer,
     /// Hosts to which devices can open connections.
     pub(super) hosts: MemoryHosts,
-    pub(super) tap: Tap,
+    pub(super) recording: Recording,
     pub(super) events: MemoryEvents,
     pub(super) sm_dp_records: Arc<MemoryRecords>,
     pub(super) sm_sr_records: Arc<MemoryRecords>,
@@ -99,7 +99,7 @@ pub(super) struct Parts {
 impl Parts {
     /// Returns the clock, and random values that differ for each process.
     pub(super) fn world(&self, name: &str) -> World {
-        let Counted { sm_dp, sm_sr, .. } = self.fate.counted();
+        let Counters { sm_dp, sm_sr, .. } = self.failures.counters();
         let commits = sm_dp + sm_sr;
         World::new(self.clock, self.dice.branch(&format!("{name} {commits}")))
     }
@@ -114,13 +114,13 @@ impl Parts {
         self.pki.m2m_oid(Owner::SmDp, "bench SM-DP").unwrap()
     }
 
-    fn way(&self, certificate: &[u8], woken: &Arc<Notify>) -> Arc<Way> {
-        let (web, certificate) = (Arc::clone(&self.web), certificate.to_vec());
-        Arc::new(Way { web, certificate, woken: Arc::clone(woken) })
+    fn connection(&self, certificate: &[u8], woken: &Arc<Notify>) -> Arc<Connection> {
+        let (wires, certificate) = (Arc::clone(&self.wires), certificate.to_vec());
+        Arc::new(Connection { wires, certificate, woken: Arc::clone(woken) })
     }
 
-    fn mortal(&self, inner: &Arc<MemoryRecords>, who: Who) -> Arc<dyn Records> {
-        Arc::new(Mortal::new(Arc::clone(inner), who, Arc::clone(&self.fate)))
+    fn stoppable(&self, inner: &Arc<MemoryRecords>, party: Party) -> Arc<dyn Records> {
+        Arc::new(StoppableRecords::new(Arc::clone(inner), party, Arc::clone(&self.failures)))
     }
 
     /// Starts an operator, which receives callbacks and notifications. Returns it with its
@@ -129,19 +129,19 @@ impl Parts {
         let own = self.pki.m2m_operator("bench operator", &names()).unwrap();
         let id = own.certificate.registered_ids()[0].clone();
         let woken = Arc::new(Notify::new());
-        let way = self.way(own.certificate.der(), &woken);
-        let server = self.asks(id, "operator", OPERATOR).with_peers(way);
+        let connection = self.connection(own.certificate.der(), &woken);
+        let server = self.asks(id, "operator", OPERATOR).with_peers(connection);
         let task =
             drive(self.world("operator").clock, woken, &server, |it| Box::pin(async move { it.due().await }));
-        self.web.put(OPERATOR, server.link());
+        self.wires.put(OPERATOR, server.link());
         (server, task)
     }
 
     /// Creates the EUM, which is never called back.
     pub(super) fn eum(&self) -> Operator {
         let own = self.pki.m2m_eum(&names()).unwrap();
-        let way = self.way(own.certificate.der(), &Arc::default());
-        self.asks(factory::eum_oid(&self.pki).unwrap(), "EUM", "eum.example").with_peers(way)
+        let connection = self.connection(own.certificate.der(), &Arc::default());
+        self.asks(factory::eum_oid(&self.pki).unwrap(), "EUM", "eum.example").with_peers(connection)
     }
 
     fn asks(&self, id: Oid, party: &'static str, authority: &str) -> Operator {
@@ -159,7 +159,7 @@ impl Parts {
     }
 
     /// Starts the SMSC.
-    pub(super) fn smsc(&self, networks: &Arc<Networks>) -> Runs<Arc<Smsc>> {
+    pub(super) fn smsc(&self, networks: &Arc<Networks>) -> Running<Arc<Smsc>> {
         let account = Account {
             name: "smsr".to_owned(),
             password: "landfall".to_owned(),
@@ -169,11 +169,11 @@ impl Parts {
         let (memory, world) = (RamMemory::default(), self.world("smsc"));
         let server = Smsc::open(settings, Arc::clone(networks), memory, world).unwrap();
         let task = tokio::spawn(Arc::clone(&server).run());
-        Runs { server, tasks: vec![task] }
+        Running { server, tasks: vec![task] }
     }
 
     /// Starts the SM-DP on its records.
-    pub(super) fn sm_dp(&self) -> Runs<SmDp> {
+    pub(super) fn sm_dp(&self) -> Running<SmDp> {
         let own = self.pki.m2m_server(Owner::SmDp, "bench SM-DP", &names()).unwrap();
         let world = self.world("SM-DP");
         let clock = Arc::clone(&world.clock);
@@ -184,17 +184,17 @@ impl Parts {
             self.pki.anchors().unwrap(),
             Vec::new(),
         );
-        let records = self.mortal(&self.sm_dp_records, Who::SmDp);
+        let records = self.stoppable(&self.sm_dp_records, Party::SmDp);
         let woken = Arc::new(Notify::new());
         let server = SmDp::new(config, credentials, records, world, Arc::new(self.events.clone()))
-            .with_peers(self.way(own.tls.certificate.der(), &woken));
+            .with_peers(self.connection(own.tls.certificate.der(), &woken));
         let task = drive(clock, woken, &server, |it| Box::pin(async move { it.due().await }));
-        self.web.put(SM_DP, server.link());
-        Runs { server, tasks: vec![task] }
+        self.wires.put(SM_DP, server.link());
+        Running { server, tasks: vec![task] }
     }
 
     /// Starts the SM-SR on its records, with its account at the SMSC.
-    pub(super) fn sm_sr(&self, smsc: &Arc<Smsc>) -> Runs<SmSr> {
+    pub(super) fn sm_sr(&self, smsc: &Arc<Smsc>) -> Running<SmSr> {
         let own = self.pki.m2m_server(Owner::SmSr, "bench SM-SR", &names()).unwrap();
         let world = self.world("SM-SR");
         let clock = Arc::clone(&world.clock);
@@ -211,24 +211,28 @@ impl Parts {
             ),
             format!("https://{SM_SR}/sgp02"),
             es5,
-            self.mortal(&self.sm_sr_records, Who::SmSr),
+            self.stoppable(&self.sm_sr_records, Party::SmSr),
             world,
             Arc::new(self.events.clone()),
         )
-        .with_peers(self.way(own.tls.certificate.der(), &woken));
+        .with_peers(self.connection(own.tls.certificate.der(), &woken));
         let _set = server.engine().clone().with_wake(Arc::new(Woken(Arc::clone(&woken))));
-        let writer = Arc::new(Writer { inner: smsc.account("smsr"), tap: Arc::clone(&self.tap) });
+        let writer = Arc::new(Writer { inner: smsc.account("smsr"), recording: Arc::clone(&self.recording) });
         let _set =
             server.engine().clone().with_short_messages(Arc::clone(&writer) as Arc<dyn world::ShortMessages>);
-        let hears = tokio::spawn(hear(writer, server.engine().clone()));
+        let hears = tokio::spawn(deliver_messages(writer, server.engine().clone()));
         let task = drive(clock, woken, &server, |it| Box::pin(async move { it.due().await }));
         let mut tasks = vec![task, hears];
         if self.bearer == Bearer::Https {
             let listener = self.hosts.listen(CARDS.to_string());
-            tasks.push(tokio::spawn(open(listener, server.engine().clone(), Arc::clone(&self.tap))));
+            tasks.push(tokio::spawn(serve_cards(
+                listener,
+                server.engine().clone(),
+                Arc::clone(&self.recording),
+            )));
         }
-        self.web.put(SM_SR, server.link());
-        Runs { server, tasks }
+        self.wires.put(SM_SR, server.link());
+        Running { server, tasks }
     }
 }
 

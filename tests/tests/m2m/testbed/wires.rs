@@ -11,11 +11,11 @@ use http::{Request, Response, StatusCode};
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, PeerCertificate, link_from};
 
-use super::failure::{Fate, Mishap};
+use super::failure::{Failure, FailurePlan};
 
 /// A recorded message.
 #[derive(Clone, Debug)]
-pub(crate) enum Heard {
+pub(crate) enum Recorded {
     /// A SOAP message, or the response to one; it contains its sender.
     Soap(String),
     /// User data of a short message to the card.
@@ -29,18 +29,18 @@ pub(crate) enum Heard {
 }
 
 /// Recorded messages, in order.
-pub(super) type Tap = Arc<Mutex<Vec<Heard>>>;
+pub(super) type Recording = Arc<Mutex<Vec<Recorded>>>;
 
 /// The parties by authority.
-pub(super) struct Web {
+pub(super) struct Wires {
     links: Mutex<BTreeMap<String, Link>>,
-    fate: Arc<Fate>,
-    tap: Tap,
+    failures: Arc<FailurePlan>,
+    recording: Recording,
 }
 
-impl Web {
-    pub(super) fn new(fate: Arc<Fate>, tap: Tap) -> Self {
-        Self { links: Mutex::default(), fate, tap }
+impl Wires {
+    pub(super) fn new(failures: Arc<FailurePlan>, recording: Recording) -> Self {
+        Self { links: Mutex::default(), failures, recording }
     }
 
     pub(super) fn put(&self, authority: &str, link: Link) {
@@ -53,19 +53,20 @@ impl Web {
 }
 
 /// Connection of one party to the network, with its client certificate.
-pub(super) struct Way {
-    pub(super) web: Arc<Web>,
+pub(super) struct Connection {
+    pub(super) wires: Arc<Wires>,
     pub(super) certificate: Vec<u8>,
     pub(super) woken: Arc<Notify>,
 }
 
-impl rsp_server::soap::Peers for Way {
+impl rsp_server::soap::Peers for Connection {
     fn link(&self, authority: &str) -> Result<Link, Fault> {
-        let (web, certificate, to) = (Arc::clone(&self.web), self.certificate.clone(), authority.to_owned());
+        let (wires, certificate, to) =
+            (Arc::clone(&self.wires), self.certificate.clone(), authority.to_owned());
         Ok(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            let (web, to) = (Arc::clone(&web), to.clone());
+            let (wires, to) = (Arc::clone(&wires), to.clone());
             request.extensions_mut().insert(PeerCertificate(certificate.clone()));
-            async move { web.carry(&to, request).await }
+            async move { wires.carry(&to, request).await }
         })))
     }
 
@@ -74,26 +75,32 @@ impl rsp_server::soap::Peers for Way {
     }
 }
 
-impl Web {
+impl Wires {
     async fn carry(&self, to: &str, request: Request<Bytes>) -> Result<Response<Bytes>, LinkFault> {
         let link = self.links.lock().unwrap().get(to).cloned();
         let link = link.ok_or_else(|| LinkFault::new(LinkFaultKind::Refused, to, "connection refused"))?;
         let lost = || LinkFault::new(LinkFaultKind::Reset, to, "the test cut the connection");
-        match self.fate.of_next_message() {
-            Some(Mishap::LostRequest(_)) => return Err(lost()),
-            Some(Mishap::LostResponse(_)) => {
+        match self.failures.of_next_message() {
+            Some(Failure::LostRequest(_)) => return Err(lost()),
+            Some(Failure::LostResponse(_)) => {
                 let _unheard = world::send(&link, request).await;
                 return Err(lost());
             }
-            Some(Mishap::Doubled(_)) => {
+            Some(Failure::Duplicated(_)) => {
                 let _first = world::send(&link, again(&request)).await;
             }
             _ => {}
         }
-        self.tap.lock().unwrap().push(Heard::Soap(String::from_utf8_lossy(request.body()).into_owned()));
+        self.recording
+            .lock()
+            .unwrap()
+            .push(Recorded::Soap(String::from_utf8_lossy(request.body()).into_owned()));
         let response = world::send(&link, request).await?;
         if !response.body().is_empty() {
-            self.tap.lock().unwrap().push(Heard::Soap(String::from_utf8_lossy(response.body()).into_owned()));
+            self.recording
+                .lock()
+                .unwrap()
+                .push(Recorded::Soap(String::from_utf8_lossy(response.body()).into_owned()));
         }
         // A stopped party responds with an error because its records fail; a real one would
         // not respond at all.

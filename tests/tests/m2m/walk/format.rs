@@ -146,7 +146,7 @@ impl<'a> Packet<'a> {
     /// Length of the user data header and the lengths before the SPI or TAR.
     const HEAD: usize = 6;
 
-    pub(super) fn open(octets: &'a [u8], kic: &[u8; 16]) -> Self {
+    pub(super) fn serve_cards(octets: &'a [u8], kic: &[u8; 16]) -> Self {
         let is_command = match octets {
             [0x02, 0x70, 0x00, ..] => true,
             [0x02, 0x71, 0x00, ..] => false,
