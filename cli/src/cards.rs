@@ -95,7 +95,7 @@ struct List {
 /// # Errors
 /// The file cannot be read or is not a valid list.
 pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
-    let text = crate::command::sm_dp::read_text(file)?;
+    let text = crate::files::read_text(file)?;
     entries(&text).map_err(|why| {
         Fault::new(
             format!("cannot use the cards in {}", file.display()),

@@ -11,6 +11,7 @@ pub mod command;
 pub mod demo;
 pub mod eum;
 pub mod faults;
+pub mod files;
 mod hidden_value;
 pub mod listener;
 pub mod live;
@@ -23,6 +24,7 @@ pub mod peers;
 pub mod pki;
 pub mod preset;
 pub mod report;
+pub mod scenario_file;
 pub mod settings;
 pub mod trace;
 

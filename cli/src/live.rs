@@ -22,7 +22,7 @@ use scenario::report::{Live, Report};
 use tokio::runtime::{Builder, Handle, Runtime};
 use world::{Clock, Fault};
 
-use crate::command::run::not_a_scenario;
+use crate::scenario_file::not_a_scenario;
 use external::ExternalParties;
 use server_socket::ServerSocket;
 use wire::Wire;
@@ -53,7 +53,7 @@ pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault
 /// As [`play()`], or one of the files is invalid, or a card is not at its address.
 pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &str) -> Result<Report, Fault> {
     let mut scenario = Scenario::parse(file, text).map_err(not_a_scenario)?;
-    let of_places = crate::command::sm_dp::read_text(places)?;
+    let of_places = crate::files::read_text(places)?;
     let read = Places::parse(&places.display().to_string(), &of_places, &scenario).map_err(not_a_scenario)?;
     if !read.is_empty() {
         let now = Timestamp::from_seconds(OsClock.now().seconds());

@@ -76,6 +76,19 @@ impl Running {
     }
 }
 
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn stop_signal() {
+    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        // Without a handler, SIGTERM ends the process at once, which is acceptable.
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}
+
 /// Returns the local address of a listener.
 ///
 /// # Errors

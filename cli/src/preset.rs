@@ -12,7 +12,7 @@ use sm_dp::{
 use toml::{Table, Value};
 use world::Fault;
 
-use crate::{command::sm_dp as files, demo};
+use crate::{demo, files};
 
 /// A parsed preset.
 pub struct Preset {

@@ -90,7 +90,7 @@ impl Command {
             smds_address: command.smds,
         };
         for file in &command.ca {
-            known.roots.push(super::sm_dp::read(file)?);
+            known.roots.push(crate::files::read(file)?);
         }
         let own = match command.own {
             true => Some(OwnServer::start(settings, &world, Arc::new(NullEvents)).await?),

@@ -48,7 +48,7 @@ impl Command {
     /// # Errors
     /// A step outside the stories failed, such as starting a server.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
-        let package = self.profile.as_deref().map(super::sm_dp::read).transpose()?;
+        let package = self.profile.as_deref().map(crate::files::read).transpose()?;
         let scratch = Scratch::new(settings, self.keep)?;
         let mut settings = settings.clone();
         if !self.keep && !settings.pki.exists() {

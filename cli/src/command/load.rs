@@ -172,7 +172,7 @@ impl Es9plus {
             return Ok(Some(vec![code.clone(); self.devices.get()]));
         }
         let Some(file) = &self.codes else { return Ok(None) };
-        let text = String::from_utf8_lossy(&super::sm_dp::read(file)?).into_owned();
+        let text = String::from_utf8_lossy(&crate::files::read(file)?).into_owned();
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let codes = lines.map(str::parse).collect::<Result<Vec<ActivationCode>, _>>().map_err(|e| {
             Fault::caused_by(

@@ -84,7 +84,7 @@ impl Command {
             }
             Self::Decide { file, at, rules } => {
                 let book = book(rules)?;
-                let question: Question = serde_json::from_slice(&super::sm_dp::read(&file)?).map_err(|e| {
+                let question: Question = serde_json::from_slice(&crate::files::read(&file)?).map_err(|e| {
                     Fault::caused_by(
                         e,
                         format!("{} does not describe a device", file.display()),
@@ -140,7 +140,7 @@ pub(crate) fn book(file: Option<PathBuf>) -> Result<RuleBook, Fault> {
         return RuleBook::built_in()
             .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"));
     };
-    RuleBook::parse(&super::sm_dp::read_text(&file)?).map_err(|e| {
+    RuleBook::parse(&crate::files::read_text(&file)?).map_err(|e| {
         Fault::caused_by(
             e,
             format!("cannot use the rules in {}", file.display()),

@@ -57,7 +57,7 @@ impl Command {
         let mut accounts = Vec::new();
         let networks = Arc::new(Networks::new(world.clone()));
         if let Some(file) = &self.networks {
-            let text = super::sm_dp::read_text(file)?;
+            let text = crate::files::read_text(file)?;
             let file_contents: NetworksFile = toml::from_str(&text).map_err(|e| {
                 Fault::new(
                     format!("cannot use the networks in {}", file.display()),
@@ -69,7 +69,7 @@ impl Command {
             accounts.extend(file_contents.account);
         }
         for file in &self.subscribers {
-            let subscription = add_subscribers(&networks, &super::sm_dp::read(file)?, settings, &world)?;
+            let subscription = add_subscribers(&networks, &crate::files::read(file)?, settings, &world)?;
             remark(&format!("subscriber {} at home in {}", subscription.imsi, subscription.home));
             for other in &subscription.others {
                 remark(&format!("its identity {} at home in {}", other.imsi, other.home));
@@ -84,7 +84,7 @@ impl Command {
         }
         let running = Running::serve(listener, None, radio_link(networks, &active_faults))?;
         remark(&format!("networks at {}; Ctrl-C stops them", running.address));
-        super::sm_dp::stop_signal().await;
+        crate::parties::stop_signal().await;
         centre.stop().await;
         running.stop().await;
         Ok(())

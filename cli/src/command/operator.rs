@@ -144,7 +144,7 @@ impl Command {
                     "listening; start the SM-DP+ with --operator {}@{address}",
                     operator.identifier()
                 ));
-                super::sm_dp::stop_signal().await;
+                crate::parties::stop_signal().await;
                 running.stop().await;
             }
             Function::Release { iccid } => operator.release_profile(iccid).await?,

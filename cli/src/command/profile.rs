@@ -132,7 +132,7 @@ impl Command {
 
 /// Reads a file, and refuses it if it is empty or a text file and thus cannot be a package.
 fn octets(file: &Path) -> Result<Vec<u8>, Fault> {
-    let octets = super::sm_dp::read(file)?;
+    let octets = crate::files::read(file)?;
     let is_text = std::str::from_utf8(&octets)
         .is_ok_and(|text| text.chars().all(|letter| !letter.is_control() || letter.is_ascii_whitespace()));
     let (why, next) = match (octets.is_empty(), is_text) {

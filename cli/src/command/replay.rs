@@ -8,8 +8,8 @@ use scenario::play::play;
 use scenario::report::Report;
 use world::Fault;
 
-use super::run::{name, read};
 use crate::output::print;
+use crate::scenario_file::{name, read};
 
 /// Repeat the run of a report and compare both reports octet for octet
 ///
@@ -29,7 +29,7 @@ impl Command {
     /// # Errors
     /// The report or the scenario cannot be read.
     pub fn run(self, _: bool) -> Result<ExitCode, Fault> {
-        let text = super::sm_dp::read_text(&self.report)?;
+        let text = crate::files::read_text(&self.report)?;
         let before: Report = serde_json::from_str(&text).map_err(|why| {
             Fault::caused_by(
                 why,

@@ -11,6 +11,7 @@ use world::{Clock, Events, Fault};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
+    files,
     m2m::sm_dp as m2m,
     output::{Lines, Table, print, print_json, remark},
     parties::{self, Running, SmDpSetup},
@@ -104,7 +105,7 @@ impl Serve {
         let records = active_faults.records("sm-dp", parties::sm_dp_records(data_dir)?);
         let sm_dp = parties::sm_dp_on(&setup, Arc::clone(&records))?;
         for file in &self.profiles {
-            let ensured = sm_dp.ensure_profile(&NewProfile::of(read(file)?)).await?;
+            let ensured = sm_dp.ensure_profile(&NewProfile::of(files::read(file)?)).await?;
             remark(&format!("{}: {ensured}", file.display()));
         }
         if let Some(file) = &self.preset {
@@ -145,7 +146,7 @@ impl Serve {
             remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
         }
         remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
-        stop_signal().await;
+        parties::stop_signal().await;
         running.stop().await;
         if let Some(admin) = admin {
             admin.stop().await;
@@ -183,42 +184,6 @@ async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
 /// # Errors
 /// The file cannot be read or is no profile package, or a profile with its ICCID exists.
 pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &Path) -> Result<rsp::ids::Iccid, Fault> {
-    let package = read(file)?;
+    let package = files::read(file)?;
     sm_dp.add_profile(&package, &sm_dp::ProfileOptions::default()).await
-}
-
-/// Reads a file.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn read(file: &Path) -> Result<Vec<u8>, Fault> {
-    std::fs::read(file)
-        .map_err(|e| Fault::caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
-}
-
-/// Reads a text file.
-///
-/// # Errors
-/// The file cannot be read or is not UTF-8.
-pub fn read_text(file: &Path) -> Result<String, Fault> {
-    String::from_utf8(read(file)?).map_err(|e| {
-        Fault::new(
-            format!("cannot read {}", file.display()),
-            format!("it is not UTF-8 text (at octet {})", e.utf8_error().valid_up_to()),
-            "save it as UTF-8",
-        )
-    })
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-pub async fn stop_signal() {
-    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        // Without a handler, SIGTERM ends the process at once, which is acceptable.
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
-    }
 }

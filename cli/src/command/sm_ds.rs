@@ -44,7 +44,7 @@ impl Command {
                     let running =
                         parties::serve_sm_ds(listener, &settings, &pki, &world, events, active_faults)?;
                     remark(&format!("SM-DS at {} (ES11 and ES12); Ctrl-C stops it", running.address));
-                    super::sm_dp::stop_signal().await;
+                    crate::parties::stop_signal().await;
                     running.stop().await;
                     Ok(())
                 };

@@ -191,7 +191,7 @@ impl Serve {
             None => remark("no HTTPS listener for cards (--cards none): short messages only"),
         }
         remark(&format!("SM-SR {} at {} (ES1, ES3, ES4 and ES7); Ctrl-C stops it", party.id, party.address));
-        super::sm_dp::stop_signal().await;
+        crate::parties::stop_signal().await;
         party.stop().await;
         Ok(())
     }

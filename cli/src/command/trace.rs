@@ -31,7 +31,7 @@ impl Command {
     /// # Errors
     /// A line has neither format, or a file cannot be read or written.
     pub fn run(self, json: bool) -> Result<(), Fault> {
-        let octets = super::sm_dp::read(&self.file)?;
+        let octets = crate::files::read(&self.file)?;
         let shown = if json { Form::JsonLines } else { Form::Text };
         let form = self.to.as_deref().map_or(Ok(shown), form_of)?;
         let mut recorder = Recorder::new(form, self.secrets);

@@ -67,7 +67,7 @@ impl Command {
         json: bool,
     ) -> Result<(), Fault> {
         let package = match &self.profile {
-            Some(file) => super::sm_dp::read(file)?,
+            Some(file) => crate::files::read(file)?,
             None => demo::own_package("724-99", 1, "Local Brasil")?,
         };
         let preset = self.preset.as_deref().map(Preset::read).transpose()?;
@@ -173,10 +173,10 @@ impl Command {
                 print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
                 tokio::select! {
                     () = net::door::serve_card(listener, card) => {}
-                    () = super::sm_dp::stop_signal() => {}
+                    () = crate::parties::stop_signal() => {}
                 }
             }
-            None => super::sm_dp::stop_signal().await,
+            None => crate::parties::stop_signal().await,
         }
         sm_dp_running.stop().await;
         sm_ds_running.stop().await;

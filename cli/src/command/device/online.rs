@@ -12,7 +12,6 @@ use world::{Fault, PhoneNumber};
 
 use super::Command;
 use crate::{
-    command::sm_dp::stop_signal,
     faults::ActiveFaults,
     m2m::{
         factory::{self, CardSide},
@@ -84,7 +83,7 @@ impl M2m<'_> {
         world: &world::World,
         quirks: Vec<Quirk>,
     ) -> Result<Card, Fault> {
-        let package = crate::command::sm_dp::read(self.package)?;
+        let package = crate::files::read(self.package)?;
         let https = self.options.sm_sr_cards;
         let side = CardSide { number: self.number.clone(), https, path: CARD_PATH.to_owned() };
         let mut description = factory::card_with(pki, eid, &package, &side)?;
@@ -146,10 +145,10 @@ impl Command {
         let handle = device.handle();
         remark(&format!("device with card {eid}; Ctrl-C stops it"));
         let stop = async {
-            stop_signal().await;
+            parties::stop_signal().await;
             handle.stop();
             remark("the device stops after the current procedure; press Ctrl-C again to stop at once");
-            stop_signal().await;
+            parties::stop_signal().await;
         };
         tokio::select! {
             ended = device.run() => ended.map_err(|error| {

@@ -129,7 +129,7 @@ impl Serve {
         show(&served, json)?;
         tokio::select! {
             Some(ended) = tasks.join_next() => ended.unwrap_or_else(|panic| Err(card_panicked(panic))),
-            () = super::super::sm_dp::stop_signal() => Ok(()),
+            () = crate::parties::stop_signal() => Ok(()),
         }
     }
 

@@ -13,8 +13,8 @@ use rsp::ids::SmdpAddress;
 use world::{Clock, Fault, Link, link_from};
 
 use crate::{
-    command::sm_dp::{read, stop_signal},
     faults::{FaultOptions, FaultPoints},
+    files::read,
     output::remark,
     parties::{self, Running},
     pki,
@@ -69,7 +69,7 @@ impl Serve {
         let running =
             Running::serve(listener, Some(tls), active_faults.outgoing(without_hop_by_hop_headers(server)))?;
         remark(&format!("fault proxy at {} for {before}; Ctrl-C stops it", running.address));
-        stop_signal().await;
+        parties::stop_signal().await;
         running.stop().await;
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::{
     query::{QueryArguments, invalid_file},
 };
 use crate::{
-    command::sm_dp::read_text,
+    files::read_text,
     output::{Table, print},
     settings::Settings,
 };

@@ -16,7 +16,7 @@ use super::{
     query::{self, DeviceFilter, QueryArguments, invalid_file},
     tables,
 };
-use crate::{command::sm_dp::read_text, settings::Settings};
+use crate::{files::read_text, settings::Settings};
 
 /// Bearer, procedure and prices of the moves
 #[derive(Args, Debug)]

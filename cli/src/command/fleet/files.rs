@@ -8,7 +8,7 @@ use world::{Clock, Fault};
 
 use super::query::{self, DeviceFilter, open};
 use crate::{
-    command::sm_dp::read,
+    files::read,
     output::{print, print_json, remark},
     settings::Settings,
 };

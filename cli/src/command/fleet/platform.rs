@@ -14,7 +14,6 @@ use world::{Clock, Collection, Fault, ManualClock, NullEvents, World, transact};
 
 use super::query::{self, LoadedQuery, QueryArguments};
 use crate::{
-    command::sm_dp::stop_signal,
     output::{Lines, remark},
     parties::{self, Running},
     peers::Delivery,
@@ -125,7 +124,7 @@ impl Serve {
             remark(&format!("owner's API at http://{} (GET /openapi.json)", owners.address));
         }
         remark(&format!("platform at {} (POST {}); Ctrl-C stops it", running.address, fleet::CHECK_IN));
-        stop_signal().await;
+        parties::stop_signal().await;
         running.stop().await;
         if let Some(owners) = owners {
             owners.stop().await;

@@ -10,7 +10,7 @@ use net::SqliteRecords;
 use rsp::time::Timestamp;
 use world::{Clock, Fault};
 
-use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
+use crate::{files::read_text, output::remark, settings::Settings};
 
 /// Time, rules, strategy and owner file of a query
 #[derive(Args, Clone, Debug, Default)]

@@ -16,7 +16,7 @@ use super::{
     query::{self, DeviceFilter, QueryArguments, invalid_file},
     tables,
 };
-use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
+use crate::{files::read_text, output::remark, settings::Settings};
 
 /// Rules to compare with
 #[derive(Args, Debug)]

@@ -244,7 +244,7 @@ impl Calls {
                 }
                 let (own, at) = (self.operator.id(), self.operator.address());
                 remark(&format!("operator {own} at {at}; Ctrl-C stops it"));
-                crate::command::sm_dp::stop_signal().await;
+                crate::parties::stop_signal().await;
                 Ok(())
             }
             Function::SmsrChange { of, to } => {

@@ -17,7 +17,7 @@ use sm_dp::ProfileOptions;
 use world::Fault;
 
 use crate::{
-    command::sm_dp::read_text,
+    files::read_text,
     output::{print, print_json, remark},
     parties::{self, SmDpSetup},
     settings::Settings,

@@ -16,7 +16,7 @@ use world::Fault;
 
 use super::{make, make::described, rows};
 use crate::{
-    command::sm_dp::read_text,
+    files::read_text,
     output::{print, print_json, remark},
     parties,
 };
