@@ -13,6 +13,7 @@ pub mod eum;
 pub mod faults;
 pub mod files;
 mod hidden_value;
+pub mod json_view;
 pub mod listener;
 pub mod live;
 pub mod load;

@@ -66,6 +66,14 @@ fn every_procedure_prints_its_result_as_json() {
     let installed = run(&["download", &order(folder, &first, &sm_dp.address)]);
     assert_eq!(installed["iccid"], first.as_str());
     assert_eq!(installed["notification"]["handled"]["result"], "delivered");
+    let listed = run(&["list"]);
+    assert_eq!(
+        (&listed[0]["profile_state"], &listed[0]["profile_class"]),
+        (&"disabled".into(), &"operational".into())
+    );
+    assert_eq!(listed[0]["profile_owner"]["mcc_mnc"], "724-99");
+    let capabilities = &run(&["info"])["euiccInfo2"]["uicc_capability"];
+    assert!(capabilities.as_array().unwrap().contains(&"usimSupport".into()), "{capabilities}");
     succeed(landfall(folder).args(["device", "enable", &first]));
 
     let registered = run(&["register"]);

@@ -21,6 +21,7 @@ use world::{BoxCardDoor, Clock, Fault, World};
 
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
+    json_view::readable,
     output::{Lines, Table, print, print_json, remark},
     parties,
     settings::Settings,
@@ -145,7 +146,7 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
         })
         .collect();
     if json {
-        print_json(&all)?;
+        print_json(&readable(&all)?)?;
     } else if all.is_empty() {
         print("no pending events\n")?;
     }
@@ -175,7 +176,7 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
 
 /// Prints a result as JSON or as one line of text.
 fn show(json: bool, result: &impl Serialize, line: &str) -> Result<(), Fault> {
-    if json { print_json(result) } else { print(&format!("{line}\n")) }
+    if json { print_json(&readable(result)?) } else { print(&format!("{line}\n")) }
 }
 
 /// Returns a fault if a notification was not delivered or not removed from the card.
@@ -229,7 +230,7 @@ impl Command {
                     .await
                     .map_err(|e| failed(&e, "cannot read EUICCInfo2 from the card"))?;
                 if json {
-                    print_json(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?;
+                    print_json(&readable(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?)?;
                 } else {
                     print(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version))?;
                 }
@@ -241,7 +242,7 @@ impl Command {
                     .await
                     .map_err(|e| failed(&e, "cannot list the profiles of the card"))?;
                 if json {
-                    print_json(&profiles)?;
+                    print_json(&readable(&profiles)?)?;
                 } else {
                     let mut table = Table::new(&["ICCID", "state", "provider", "name", "nickname"]);
                     for profile in profiles {

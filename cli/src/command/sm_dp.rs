@@ -12,6 +12,7 @@ use world::{Clock, Events, Fault};
 use crate::{
     faults::{ActiveFaults, FaultOptions, FaultPoints},
     files,
+    json_view::readable,
     m2m::sm_dp as m2m,
     output::{Lines, Table, print, print_json, remark},
     parties::{self, Running, SmDpSetup},
@@ -158,7 +159,7 @@ impl Serve {
 async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
     let orders = sm_dp.orders().await?;
     if json {
-        return print_json(&orders);
+        return print_json(&readable(&orders)?);
     }
     let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
     for profile in orders {
