@@ -1,4 +1,4 @@
-//! The admin API of an SM-DP+, from the side of those who run the bench.
+//! Client of an SM-DP+'s admin API.
 
 use bytes::Bytes;
 use http::{Method, Request, header};
@@ -16,17 +16,17 @@ pub struct Admin {
     address: String,
 }
 
-/// A profile in stock.
+/// A profile in stock, as the API describes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Profile {
-    /// Which one.
+    /// ICCID of the profile.
     pub iccid: Iccid,
-    /// Its kind.
+    /// Profile type.
     pub profile_type: String,
-    /// The name of its state.
+    /// Name of the profile's state.
     pub state: String,
-    /// The eUICCs it is on.
+    /// EIDs of the eUICCs on which the profile is installed.
     pub installed_on: Vec<Eid>,
 }
 
@@ -46,26 +46,26 @@ struct Problem {
 }
 
 impl Admin {
-    /// The API at `host:port`.
+    /// Creates a client for the API at `host:port`.
     ///
     /// # Errors
-    /// That is no address.
+    /// The address is invalid.
     pub fn at(address: &str) -> Result<Self, Fault> {
         Ok(Self { link: net::Client::default().link(address, None)?, address: address.to_owned() })
     }
 
-    /// Every profile, ordered or not.
+    /// Returns all profiles, ordered or not.
     ///
     /// # Errors
-    /// The API does not answer, or refuses.
+    /// The API is unreachable or refuses the request.
     pub async fn stock(&self) -> Result<Vec<Profile>, Fault> {
         self.call(Method::GET, "/admin/v1/stock", Vec::new()).await
     }
 
-    /// Puts a profile package into stock.
+    /// Adds a profile package to the stock.
     ///
     /// # Errors
-    /// The API does not answer, or refuses.
+    /// The API is unreachable or refuses the request.
     pub async fn add(&self, package: &[u8], profile_type: &str) -> Result<Profile, Fault> {
         let body = serde_json::to_vec(&NewProfile { package, profile_type })
             .map_err(|e| Fault::caused_by(e, "cannot write the request", "report this"))?;
@@ -78,11 +78,11 @@ impl Admin {
         path: &'static str,
         body: Vec<u8>,
     ) -> Result<T, Fault> {
-        let strange = |why: String| {
+        let invalid = |why: String| {
             Fault::new(
-                format!("no usable answer from the admin API at {}", self.address),
+                format!("invalid response from the admin API at {}", self.address),
                 why,
-                "check that --admin is the address that the SM-DP+ names when it starts",
+                "check that --admin is the address that the SM-DP+ prints at start",
             )
         };
         let request = Request::builder()
@@ -90,14 +90,14 @@ impl Admin {
             .uri(path)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Bytes::from(body))
-            .map_err(|e| strange(e.to_string()))?;
+            .map_err(|e| invalid(e.to_string()))?;
         let response = world::send(&self.link, request).await?;
         if response.status().is_success() {
-            return serde_json::from_slice(response.body()).map_err(|e| strange(e.to_string()));
+            return serde_json::from_slice(response.body()).map_err(|e| invalid(e.to_string()));
         }
         match serde_json::from_slice::<Problem>(response.body()) {
             Ok(problem) => Err(Fault::new(problem.what, problem.why, problem.next)),
-            Err(_) => Err(strange(format!("HTTP status {}", response.status()))),
+            Err(_) => Err(invalid(format!("HTTP status {}", response.status()))),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Which cards a command serves, and by which doors: so many of one kind, or a list in a file.
+//! Cards that a command serves, with their interfaces and addresses: a number of equal cards, or a
+//! list in a file.
 
 use std::{
     collections::HashSet,
@@ -16,47 +17,49 @@ use serde_json::Value;
 use world::{BoxCardDoor, Fault, RamMemory, World};
 
 use crate::{
-    faults::{Kept, Trouble},
+    faults::{ActiveFaults, CardMemory},
     parties,
     settings::Settings,
 };
 
-/// Serial numbers of cards that the PKI has no certificate for yet: far from those that other commands use.
+/// First serial number of cards without a certificate in the PKI. Other commands use much lower
+/// ones.
 const FIRST_SERIAL: u64 = 100_001;
 
-/// One card that is to be served.
+/// A card to serve.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct CardEntry {
-    /// Its EID; without one, the next of the PKI, and then the next that its EUM can give.
+    /// EID of the card. Default: the next unused one of the PKI, then the next one in the EUM's
+    /// range.
     pub eid: Option<Eid>,
-    /// How it is reached.
+    /// Interface of the card.
     pub door: Door,
-    /// Where: `host:port` of a TCP door or of a reader's slot, the path of a link to a serial port. Without it,
-    /// [`places`] gives one.
+    /// Address: `host:port` of a TCP listener or of a PC/SC slot, or the path of a link to a
+    /// serial port. If absent, [`addresses`] assigns one.
     pub address: Option<String>,
-    /// Where its memory is.
-    pub memory: MemoryPlace,
-    /// What its modem does otherwise.
+    /// Storage of the card's memory.
+    pub memory: MemoryStorage,
+    /// Quirks of its modem.
     pub at_quirks: Vec<at::Quirk>,
-    /// The networks that its modem may see, strongest first.
+    /// Networks visible to its modem, strongest first.
     pub visible: Vec<Plmn>,
-    /// Which kind of card it says that it is.
+    /// Preset of capabilities.
     pub preset: Option<Preset>,
-    /// What is other about it than about the card that everybody gets: keys of [`CardDescription`].
+    /// Differences from the default card: keys of [`CardDescription`].
     pub description: toml::Table,
 }
 
-/// How a card is reached.
+/// Interface of a card.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Door {
-    /// By our own protocol over TCP.
+    /// The project's own protocol over TCP.
     #[default]
     Tcp,
-    /// As a card in a reader of PC/SC.
+    /// A virtual PC/SC reader.
     Vpcd,
-    /// As the card of a modem, by AT commands on a serial port.
+    /// A modem with AT commands on a serial port.
     At,
 }
 
@@ -70,14 +73,14 @@ impl std::fmt::Display for Door {
     }
 }
 
-/// Where a card's memory is.
+/// Storage of a card's memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum MemoryPlace {
-    /// In the data folder.
+pub enum MemoryStorage {
+    /// A file in the data folder.
     #[default]
     File,
-    /// Nowhere: with the process the card is gone.
+    /// The process; the card is lost at its end.
     Ram,
 }
 
@@ -87,12 +90,12 @@ struct List {
     card: Vec<CardEntry>,
 }
 
-/// The list in a file.
+/// Reads a list of cards from a file.
 ///
 /// # Errors
-/// The file cannot be read or is not such a list.
+/// The file cannot be read or is not a valid list.
 pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
-    let text = crate::command::sm_dp::read_text(file)?;
+    let text = crate::files::read_text(file)?;
     entries(&text).map_err(|why| {
         Fault::new(
             format!("cannot use the cards in {}", file.display()),
@@ -105,21 +108,21 @@ pub fn read(file: &Path) -> Result<Vec<CardEntry>, Fault> {
 fn entries(text: &str) -> Result<Vec<CardEntry>, String> {
     let list: List = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
     match list.card.as_slice() {
-        [] => Err("there is no card in it".to_owned()),
+        [] => Err("the file contains no card".to_owned()),
         _ => Ok(list.card),
     }
 }
 
-/// The EIDs of these cards, in their order; no two are the same.
+/// Returns the EIDs of these cards, in the same order and without duplicates.
 ///
 /// # Errors
-/// Two cards want the same EID, or the PKI cannot give another one.
+/// Two cards have the same EID, or the PKI has no further ones.
 pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
     let mut taken: Vec<Eid> = Vec::new();
     for eid in entries.iter().filter_map(|entry| entry.eid) {
         if taken.contains(&eid) {
-            let next = "give each card an EID of its own, or leave it out";
-            return Err(Fault::new("cannot make the cards", format!("two of them have EID {eid}"), next));
+            let next = "give each card its own EID, or omit it";
+            return Err(Fault::new("cannot create the cards", format!("two of them have EID {eid}"), next));
         }
         taken.push(eid);
     }
@@ -144,39 +147,39 @@ pub fn eids(pki: &Pki, entries: &[CardEntry]) -> Result<Vec<Eid>, Fault> {
     Ok(eids)
 }
 
-/// Where a card is reached.
+/// Address of a card.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Listens at this `host:port`.
+pub enum CardAddress {
+    /// TCP listener at this `host:port`.
     Tcp(String),
-    /// In the slot at this `host:port`.
+    /// PC/SC slot at this `host:port`.
     Vpcd(String),
-    /// A serial port, and the link that is to lead to it.
+    /// Serial port, and the symbolic link to create for it.
     At(Option<PathBuf>),
 }
 
-/// The address of the first card without one, by its door; others have the next ports.
+/// First addresses, per interface, for cards without an address. Further cards get the next ports.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstAddresses<'a> {
-    /// Where it listens.
+    /// First listening address of the TCP interface.
     pub tcp: &'a str,
-    /// The first slot.
+    /// First PC/SC slot.
     pub vpcd: &'a str,
 }
 
-/// Where these cards are, in their order; no two are at the same place.
+/// Returns the addresses of these cards, in the same order and without duplicates.
 ///
 /// # Errors
-/// An address is no `host:port`, two cards have the same, or there are no more ports.
-pub fn places(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<Place>, Fault> {
-    // Port 0 is any free one every time.
+/// An address is not `host:port`, two cards have the same address, or the ports are exhausted.
+pub fn addresses(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<CardAddress>, Fault> {
+    // Port 0 stands for any free port, so that it may occur repeatedly.
     let is_any = |address: &str| address.ends_with(":0");
     let mut taken: HashSet<String> = HashSet::new();
     for address in entries.iter().filter(|entry| entry.door != Door::At).flat_map(|entry| &entry.address) {
         nth_port(address, 0)?;
         if !taken.insert(address.clone()) && !is_any(address) {
-            let next = "give each card an address of its own, or leave it out";
-            return Err(Fault::new("cannot make the cards", format!("two of them are at {address}"), next));
+            let next = "give each card its own address, or omit it";
+            return Err(Fault::new("cannot create the cards", format!("two of them are at {address}"), next));
         }
     }
     let free = |address: &Result<String, Fault>| {
@@ -184,26 +187,26 @@ pub fn places(entries: &[CardEntry], first: FirstAddresses<'_>) -> Result<Vec<Pl
     };
     let [mut tcp, mut vpcd] = [first.tcp, first.vpcd]
         .map(|first| (0..=u16::MAX).map(move |number| nth_port(first, number)).filter(free));
-    let none = || Fault::new("cannot make the cards", "there are no more ports", "serve fewer cards");
-    let mut places = Vec::with_capacity(entries.len());
+    let none = || Fault::new("cannot create the cards", "there are no more ports", "serve fewer cards");
+    let mut addresses = Vec::with_capacity(entries.len());
     for CardEntry { door, address, .. } in entries {
-        places.push(match (door, address.clone()) {
-            (Door::At, address) => Place::At(address.map(PathBuf::from)),
-            (Door::Tcp, Some(address)) => Place::Tcp(address),
-            (Door::Vpcd, Some(address)) => Place::Vpcd(address),
-            (Door::Tcp, None) => Place::Tcp(tcp.next().ok_or_else(none)??),
-            (Door::Vpcd, None) => Place::Vpcd(vpcd.next().ok_or_else(none)??),
+        addresses.push(match (door, address.clone()) {
+            (Door::At, address) => CardAddress::At(address.map(PathBuf::from)),
+            (Door::Tcp, Some(address)) => CardAddress::Tcp(address),
+            (Door::Vpcd, Some(address)) => CardAddress::Vpcd(address),
+            (Door::Tcp, None) => CardAddress::Tcp(tcp.next().ok_or_else(none)??),
+            (Door::Vpcd, None) => CardAddress::Vpcd(vpcd.next().ok_or_else(none)??),
         });
     }
-    Ok(places)
+    Ok(addresses)
 }
 
-/// The address with a port so much higher.
+/// Returns the address with its port number increased by `number`.
 fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
     let next = "give an address as HOST:PORT, with enough ports above it";
     let fault = |why: &str| Fault::new(format!("cannot use the address {address:?} of a card"), why, next);
-    let (host, port) = address.rsplit_once(':').ok_or_else(|| fault("it is no HOST:PORT"))?;
-    let port: u16 = port.parse().map_err(|_| fault("its port is no number up to 65535"))?;
+    let (host, port) = address.rsplit_once(':').ok_or_else(|| fault("it is not HOST:PORT"))?;
+    let port: u16 = port.parse().map_err(|_| fault("its port is not a number up to 65535"))?;
     match port {
         0 => Ok(address.to_owned()),
         port => {
@@ -214,10 +217,12 @@ fn nth_port(address: &str, number: u16) -> Result<String, Fault> {
 }
 
 impl CardEntry {
-    /// The card, with its memory and what goes wrong with it; what it has in common with the others is held once.
+    /// Opens the card with its memory and its faults. Data common to all cards is stored once,
+    /// in `shared`.
     ///
     /// # Errors
-    /// The PKI cannot vouch for the EID, the description says what no card is, or the memory cannot be used.
+    /// The PKI has no keys for the EID, the description is invalid, or the memory cannot be
+    /// used.
     pub fn open(
         &self,
         eid: Eid,
@@ -225,19 +230,19 @@ impl CardEntry {
         pki: &Pki,
         world: &World,
         shared: &Arc<Shared>,
-        trouble: &Trouble,
+        active_faults: &ActiveFaults,
     ) -> Result<BoxCardDoor, Fault> {
         let description = self.described(parties::described(settings, pki, eid)?)?;
         let (world, shared) = (world.clone(), Arc::clone(shared));
         let make = move |memory| Card::open_among(description.clone(), memory, world.clone(), &shared);
         let kept = match self.memory {
-            MemoryPlace::File => Kept::File(parties::card_path(&settings.data_dir, eid)),
-            MemoryPlace::Ram => Kept::Ram(RamMemory::default()),
+            MemoryStorage::File => CardMemory::File(parties::card_path(&settings.data_dir, eid)),
+            MemoryStorage::Ram => CardMemory::Ram(RamMemory::default()),
         };
-        trouble.card(kept, make)
+        active_faults.card(kept, make)
     }
 
-    /// What is said of this card, beginning from what is said of any.
+    /// Applies the settings of this card to a default description.
     fn described(&self, mut description: CardDescription) -> Result<CardDescription, Fault> {
         if let Some(preset) = self.preset {
             description.capabilities = preset.capabilities();
@@ -246,29 +251,29 @@ impl CardEntry {
     }
 }
 
-/// The description with these values in the place of its own.
+/// Returns the description with these keys replaced.
 fn changed(description: CardDescription, changes: &toml::Table) -> Result<CardDescription, Fault> {
     if changes.is_empty() {
         return Ok(description);
     }
     let fault = |why: String| {
         let next = "correct the keys below [card.description]; they are those of a card's description";
-        Fault::new(format!("card {} cannot be as it is described", description.eid), why, next)
+        Fault::new(format!("invalid description of card {}", description.eid), why, next)
     };
     let mut whole = serde_json::to_value(&description).map_err(|e| fault(e.to_string()))?;
     let changes = serde_json::to_value(changes).map_err(|e| fault(e.to_string()))?;
-    lay_over(&mut whole, changes, "").map_err(fault)?;
+    merge(&mut whole, changes, "").map_err(fault)?;
     serde_json::from_value(whole).map_err(|e| fault(e.to_string()))
 }
 
-/// Tables are changed key by key, everything else as a whole.
-fn lay_over(whole: &mut Value, changes: Value, path: &str) -> Result<(), String> {
+/// Replaces values: tables key by key, everything else as a whole.
+fn merge(whole: &mut Value, changes: Value, path: &str) -> Result<(), String> {
     match (whole, changes) {
         (Value::Object(whole), Value::Object(changes)) => {
             for (key, change) in changes {
                 let path = format!("{path}{key}");
                 let at = whole.get_mut(&key).ok_or_else(|| format!("there is no {path}"))?;
-                lay_over(at, change, &format!("{path}."))?;
+                merge(at, change, &format!("{path}."))?;
             }
         }
         (whole, change) => *whole = change,
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn every_card_has_an_eid_of_its_own_that_the_eum_can_vouch_for() {
+    fn every_card_gets_its_own_eid_in_the_range_of_the_eum() {
         let pki = pki();
         let first = pki.eids(Curve::P256)[0];
         let mut entries = vec![CardEntry::default(); 5];
@@ -305,50 +310,52 @@ mod tests {
     const FIRST: FirstAddresses<'static> = FirstAddresses { tcp: "[::1]:0", vpcd: "localhost:35963" };
 
     #[test]
-    fn every_card_has_a_place_of_its_own() {
+    fn every_card_gets_its_own_address() {
         let list = entries(
             "[[card]]\ndoor = 'vpcd'\n[[card]]\ndoor = 'vpcd'\naddress = 'localhost:35964'\n[[card]]\ndoor = 'vpcd'\n\
              [[card]]\n[[card]]\n[[card]]\ndoor = 'at'\n[[card]]\ndoor = 'at'\naddress = 'modem'\n",
         )
         .unwrap();
-        let vpcd = |port: u16| Place::Vpcd(format!("localhost:{port}"));
-        let any = Place::Tcp("[::1]:0".into());
+        let vpcd = |port: u16| CardAddress::Vpcd(format!("localhost:{port}"));
+        let any = CardAddress::Tcp("[::1]:0".into());
         assert_eq!(
-            places(&list, FIRST).unwrap(),
+            addresses(&list, FIRST).unwrap(),
             [
                 vpcd(35963),
                 vpcd(35964),
                 vpcd(35965),
                 any.clone(),
                 any,
-                Place::At(None),
-                Place::At(Some("modem".into()))
+                CardAddress::At(None),
+                CardAddress::At(Some("modem".into()))
             ]
         );
         let twice = vec![list[1].clone(); 2];
-        assert!(places(&twice, FIRST).unwrap_err().why.contains("two of them"));
+        assert!(addresses(&twice, FIRST).unwrap_err().why.contains("two of them"));
         let last = FirstAddresses { vpcd: "localhost:65535", ..FIRST };
-        assert!(places(&[list[0].clone(), list[2].clone()], last).unwrap_err().why.contains("no more ports"));
+        assert!(
+            addresses(&[list[0].clone(), list[2].clone()], last).unwrap_err().why.contains("no more ports")
+        );
     }
 
     #[test]
-    fn an_address_that_is_none_is_told() {
+    fn an_invalid_address_is_refused_with_advice() {
         for address in ["35964", "localhost", "localhost:", "localhost:x", "localhost:65536"] {
             for door in [Door::Tcp, Door::Vpcd] {
                 let entry = CardEntry { door, address: Some(address.into()), ..CardEntry::default() };
-                assert!(places(&[entry], FIRST).unwrap_err().next.contains("HOST:PORT"), "{address}");
+                assert!(addresses(&[entry], FIRST).unwrap_err().next.contains("HOST:PORT"), "{address}");
             }
         }
     }
 
     #[test]
-    fn a_list_says_what_is_other_about_each_card() {
+    fn a_list_can_change_the_description_of_each_card() {
         let list = entries(
             "[[card]]\ndoor = 'at'\naddress = 'modem'\nmemory = 'ram'\nat-quirks = ['unquoted-hex']\nvisible = ['001-01']\n\
              [card.description]\nmemory_size = 4096\ncapabilities.firmware_version = '9.8.7'\n[[card]]\n",
         )
         .unwrap();
-        assert_eq!((list[0].door, list[0].memory), (Door::At, MemoryPlace::Ram));
+        assert_eq!((list[0].door, list[0].memory), (Door::At, MemoryStorage::Ram));
         assert_eq!(list[0].at_quirks, [at::Quirk::UnquotedHex]);
         assert_eq!(list[1], CardEntry::default());
         let pki = pki();
@@ -375,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_documentation_can_be_served() {
+    fn the_example_in_the_documentation_is_valid() {
         let page = include_str!("../../docs/cards.md");
         let (_, rest) = page.split_once("```toml\n").unwrap();
         let list = entries(rest.split_once("```").unwrap().0).unwrap();

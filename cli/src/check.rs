@@ -1,4 +1,4 @@
-//! A tester's ways to an SM-DP+, and an SM-DP+ of our own to try them on.
+//! Connections of the SGP.23 tester to an SM-DP+, and an SM-DP+ of this program to test.
 
 use std::{
     net::IpAddr,
@@ -16,36 +16,42 @@ use tokio::sync::Notify;
 use world::{Events, Fault, Link, LinkFault, MemoryRecords, World};
 
 use crate::{
-    faults::Trouble,
+    faults::ActiveFaults,
     output::remark,
     parties::{self, Running},
     peers::{self, Delivery, Operators},
     settings::Settings,
 };
 
-/// The version of SGP.22 that the tester's LPA and operators say they speak.
+/// SGP.22 version that the tester's LPA and operators announce.
 const VERSION: Version = Version([2, 5, 0]);
 
-/// What a tester is told of a server beside the settings.
+/// Facts about a server that the settings do not contain.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
-    /// Roots (DER) of the server's TLS certificate that are not in the PKI.
+pub struct ServerFacts {
+    /// Root certificates (DER) of the server's TLS certificate that are not in the PKI.
     pub roots: Vec<Vec<u8>>,
-    /// A profile type that may be ordered on ES2+ without end.
+    /// Profile type that can be ordered on ES2+ without limit.
     pub profile_type: Option<String>,
-    /// MatchingIDs that wait already.
+    /// MatchingIDs of released orders.
     pub codes: Vec<String>,
-    /// The SM-DS at which it can register events.
+    /// SM-DS where the server can register events.
     pub smds_address: Option<String>,
 }
 
-/// The server of the settings as a tester meets it: what does not answer there is not used.
+/// Connects the tester to the server of the settings. Interfaces that do not respond are left out.
 ///
 /// # Errors
-/// The PKI cannot be used, or nothing answers at the address.
-pub async fn server(settings: &Settings, pki: Pki, world: World, known: Known) -> Result<Server, Fault> {
+/// The PKI cannot be used, or no server responds at the address.
+pub async fn server(
+    settings: &Settings,
+    pki: Pki,
+    world: World,
+    known: ServerFacts,
+) -> Result<Server, Fault> {
     let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
-    // As the user spelled it: a server on another port than 443 need not know that it is.
+    // Spelled as by the user: a server that listens on a port other than 443 may not include
+    // the port in its address.
     let address = settings.sm_dp_names.first().unwrap_or(&settings.sm_dp).clone();
     let reachable = parties::reachable(settings);
     let mut roots = parties::tls_roots(&pki);
@@ -62,7 +68,7 @@ pub async fn server(settings: &Settings, pki: Pki, world: World, known: Known) -
             Fault::caused_by(
                 e,
                 "the tester's operators have no client certificates",
-                "give a PKI that has the CI's key",
+                "choose a PKI with the key of the CI",
             )
         })?;
         let identifier = credential.certificate.registered_ids().first();
@@ -73,17 +79,17 @@ pub async fn server(settings: &Settings, pki: Pki, world: World, known: Known) -
         match (operator("Landfall Test Operator"), operator("Landfall Second Operator")) {
             (Ok(first), Ok(second)) if has_es2plus(&first).await => (Some(first), Some(second)),
             (Err(fault), _) | (_, Err(fault)) => {
-                remark(&format!("cases of ES2+ are not run: {fault}"));
+                remark(&format!("ES2+ cases are not run: {fault}"));
                 (None, None)
             }
             _ => {
-                remark(&format!("cases of ES2+ are not run: {address} has no such function"));
+                remark(&format!("ES2+ cases are not run: {address} does not serve ES2+"));
                 (None, None)
             }
         };
     let stranger = Pki::from_seed(b"a stranger's CI", &PkiOptions::default())
         .and_then(|pki| pki.operator("Stranger"))
-        .map_err(|e| Fault::caused_by(e, "cannot make a stranger's certificate", "report this"))?;
+        .map_err(|e| Fault::caused_by(e, "cannot create a certificate of an unknown CI", "report this"))?;
     let stranger = link(Some(&parties::identity(&stranger)))?;
     let admin = match &settings.admin {
         Some(address) => admin(address).await?,
@@ -106,27 +112,30 @@ pub async fn server(settings: &Settings, pki: Pki, world: World, known: Known) -
     })
 }
 
-/// The admin API, if it answers.
+/// Returns the connection to the admin API, if it responds.
 async fn admin(address: &str) -> Result<Option<Link>, Fault> {
     let link = Client::default().link(address, None)?;
     match world::send(&link, get("/openapi.json")).await {
         Ok(answer) if answer.status().is_success() => Ok(Some(link)),
         _ => {
-            remark(&format!("cases that need the admin API are not run: there is none at {address}"));
+            remark(&format!("cases that need the admin API are not run: no admin API at {address}"));
             Ok(None)
         }
     }
 }
 
-/// A place to be called at, if the server can reach it: it is on the loopback of this host.
+/// Starts an ES2+ server of the operator that the SM-DP+ can call, if the SM-DP+ is on the loopback
+/// of this host.
 async fn inbox(server: &str, pki: &Pki, world: &World) -> Option<Arc<dyn sgp23::Inbox>> {
     let host = parties::host_of(server);
     let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
     if !is_here {
-        remark("cases in which the server calls the operator are not run: it is not on this host's loopback");
+        remark(
+            "cases in which the server calls the operator are not run: the server is not on the loopback of this host",
+        );
         return None;
     }
-    match Listening::start(pki, world).await {
+    match ReportServer::start(pki, world).await {
         Ok(listening) => Some(Arc::new(listening)),
         Err(fault) => {
             remark(&format!("cases in which the server calls the operator are not run: {fault}"));
@@ -135,7 +144,7 @@ async fn inbox(server: &str, pki: &Pki, world: &World) -> Option<Arc<dyn sgp23::
     }
 }
 
-/// Whether ES2+ is there at all: a server without it does not know the path.
+/// True if the server has ES2+. A server without it responds with 404.
 async fn has_es2plus(operator: &Operator) -> bool {
     let answer = operator.post("releaseProfile", &serde_json::json!({})).await;
     answer.is_ok_and(|answer| answer.status() != http::StatusCode::NOT_FOUND)
@@ -147,38 +156,39 @@ fn get(path: &'static str) -> http::Request<bytes::Bytes> {
     request
 }
 
-/// An operator's own ES2+, where it hears how its downloads go.
-struct Listening {
+/// ES2+ server of the operator, which records the download progress reports.
+struct ReportServer {
     address: String,
     calls: Arc<Mutex<Vec<http::Request<bytes::Bytes>>>>,
-    came: Arc<Notify>,
-    /// Stops when it is dropped.
+    arrived: Arc<Notify>,
+    /// The server stops when this is dropped.
     _running: Running,
 }
 
-/// How long a call is waited for; it comes within milliseconds, or after the retry that follows the first failure.
+/// Maximum time to wait for a call. It arrives within milliseconds, or after the retry that follows
+/// a first failure.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-impl Listening {
+impl ReportServer {
     async fn start(pki: &Pki, world: &World) -> Result<Self, Fault> {
         let mut address = "127.0.0.1:0".to_owned();
         let listener = parties::listen_at(&mut address).await?;
         let names = crate::pki::names_of(&address, &[])?;
         let tls = parties::operator_server_tls(pki, &names, Arc::clone(&world.clock))?;
         let calls: Arc<Mutex<Vec<_>>> = Arc::default();
-        let came = Arc::new(Notify::new());
-        let (kept, told) = (Arc::clone(&calls), Arc::clone(&came));
+        let arrived = Arc::new(Notify::new());
+        let (kept, notify) = (Arc::clone(&calls), Arc::clone(&arrived));
         let take = world::link_from(tower::service_fn(move |request: http::Request<bytes::Bytes>| {
             kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-            told.notify_waiters();
+            notify.notify_waiters();
             let mut taken = http::Response::new(bytes::Bytes::new());
             *taken.status_mut() = http::StatusCode::NO_CONTENT;
             std::future::ready(Ok::<_, LinkFault>(taken))
         }));
-        Ok(Self { address, calls, came, _running: Running::serve(listener, Some(tls), take)? })
+        Ok(Self { address, calls, arrived, _running: Running::serve(listener, Some(tls), take)? })
     }
 
-    fn so_far(&self, text: &str) -> Vec<http::Request<bytes::Bytes>> {
+    fn received(&self, text: &str) -> Vec<http::Request<bytes::Bytes>> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let is_about =
             |call: &&http::Request<bytes::Bytes>| String::from_utf8_lossy(call.body()).contains(text);
@@ -186,7 +196,7 @@ impl Listening {
     }
 }
 
-impl sgp23::Inbox for Listening {
+impl sgp23::Inbox for ReportServer {
     fn address(&self) -> String {
         self.address.clone()
     }
@@ -199,36 +209,38 @@ impl sgp23::Inbox for Listening {
         Box::pin(async move {
             let enough = async {
                 loop {
-                    // Registered before looking, so that nothing comes unnoticed in between.
-                    let came = self.came.notified();
-                    if self.so_far(text).len() >= count {
+                    // Registered before the check, so that no call between the
+                    // two is missed.
+                    let arrived = self.arrived.notified();
+                    if self.received(text).len() >= count {
                         return;
                     }
-                    came.await;
+                    arrived.await;
                 }
             };
-            // What has come until then is the answer, also when it is too little.
+            // After a timeout, the calls received so far are returned, even if they are
+            // too few.
             let _ = tokio::time::timeout(CALL_TIMEOUT, enough).await;
-            self.so_far(text)
+            self.received(text)
         })
     }
 }
 
-/// An SM-DP+ of our own and an SM-DS on sockets of their own, their records in memory.
-pub struct Own {
-    /// Where it is.
+/// SM-DP+ and SM-DS of this program, on free ports and with records in memory.
+pub struct OwnServer {
+    /// Settings with their addresses.
     pub settings: Settings,
-    /// Its certificates, and everybody else's.
+    /// PKI with the certificates of all parties.
     pub pki: Pki,
     running: [Running; 3],
     _delivery: Delivery,
 }
 
-impl Own {
-    /// Starts it on free ports of the loopback.
+impl OwnServer {
+    /// Starts both servers on free ports of the loopback.
     ///
     /// # Errors
-    /// There is no free port, or no certificate can be made.
+    /// There is no free port, or a certificate cannot be created.
     pub async fn start(settings: &Settings, world: &World, events: Arc<dyn Events>) -> Result<Self, Fault> {
         let mut settings = Settings {
             sm_dp: "127.0.0.1:0".to_owned(),
@@ -237,7 +249,7 @@ impl Own {
             ..settings.clone()
         };
         if settings.sm_dp_names.is_empty() {
-            // A name, so that upper and lower case make a difference.
+            // A name, so that the cases about upper and lower case apply.
             settings.sm_dp_names.push("smdpp.landfall.example".to_owned());
         }
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
@@ -246,7 +258,7 @@ impl Own {
         let admin_listener = parties::listen_at(&mut admin).await?;
         settings.admin = Some(admin);
 
-        let cannot = |e| Fault::caused_by(e, "cannot make a PKI for the server", "report this");
+        let cannot = |e| Fault::caused_by(e, "cannot create a PKI for the server", "report this");
         let names = crate::pki::server_names(&settings)?;
         let options = PkiOptions { smdp_names: names.clone(), ..PkiOptions::default() };
         let pki = Pki::from_seed(settings.seed.as_bytes(), &options).map_err(cannot)?;
@@ -269,7 +281,8 @@ impl Own {
         );
         let clock = Arc::clone(&world.clock);
         let (sm_dp, delivery) =
-            peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock, &Trouble::none()).await?;
+            peers::connect(sm_dp, &Operators::default(), &pki, &settings, &clock, &ActiveFaults::none())
+                .await?;
         let sm_ds_tls = parties::sm_ds_tls(&settings, &pki, Arc::clone(&clock))?;
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&world.clock))?;
         let running = [
@@ -280,12 +293,12 @@ impl Own {
         Ok(Self { settings, pki, running, _delivery: delivery })
     }
 
-    /// What a tester has to know of it.
-    pub fn known(&self) -> Known {
-        Known { smds_address: Some(self.settings.sm_ds.clone()), ..Known::default() }
+    /// Facts about the server for the tester.
+    pub fn known(&self) -> ServerFacts {
+        ServerFacts { smds_address: Some(self.settings.sm_ds.clone()), ..ServerFacts::default() }
     }
 
-    /// Stops it.
+    /// Stops the servers.
     pub async fn stop(self) {
         for running in self.running {
             running.stop().await;

@@ -1,7 +1,9 @@
-//! The main job as a story in two acts: a device that has been abroad too long is brought home; another one meets a local
-//! network that will not have it, and comes back by itself.
+//! The demonstration for consumer devices, in two stories. One device has roamed too long and moves
+//! to a local profile. Another one is refused by its local network and falls back to its bootstrap
+//! profile.
 //!
-//! Every step crosses a real socket on the loopback. Only the clock is moved, and that is said.
+//! Every message crosses a real socket on the loopback. Only the clock is advanced, which the
+//! timeline states.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -34,46 +36,46 @@ use crate::{
     subscription::Subscription,
 };
 
-/// The operator that made the devices' first profiles, at home in the United Kingdom.
+/// Home network of the bootstrap profiles, in the United Kingdom.
 const BOOTSTRAP: &str = "234-99";
-/// The network in Brazil on which they roam.
+/// Network in Brazil on which the devices roam.
 const VISITED: &str = "724-97";
-/// The local operator, when no package of one is given.
+/// Local operator, if no package is given.
 const LOCAL: &str = "724-99";
-/// A local operator that refuses its newest subscriber.
+/// Local operator that refuses its new subscriber.
 const REFUSING: &str = "724-98";
 
-/// How a device's story ended, a row of the summary.
+/// Result of a story: one row of the summary.
 #[derive(Clone, Debug, Serialize)]
 pub struct Story {
-    /// Which device.
+    /// Name of the device.
     pub device: String,
-    /// Its card.
+    /// EID of its card.
     pub eid: Eid,
-    /// Whether it ended as it should.
+    /// True if the story ended as expected.
     pub as_expected: bool,
-    /// How it ended, in words.
+    /// Ending in words.
     pub ending: String,
-    /// The subscription before the move.
+    /// IMSI before the move.
     pub imsi_before: Option<Imsi>,
-    /// The subscription after it.
+    /// IMSI after the move.
     pub imsi_after: Option<Imsi>,
-    /// The network before the move.
+    /// Network before the move.
     pub network_before: String,
-    /// The network after it.
+    /// Network after the move.
     pub network_after: String,
     /// Real seconds from the activation code to the last registration.
     pub seconds: f64,
-    /// Octets of HTTP bodies, both ways.
+    /// Octets of HTTP bodies, both directions.
     pub http_bytes: u64,
-    /// APDUs.
+    /// Number of APDUs.
     pub apdus: u64,
-    /// Octets of APDUs, both ways.
+    /// Octets of APDUs, both directions.
     pub card_bytes: u64,
 }
 
-/// Everybody on the stage.
-pub struct Stage {
+/// All parties of the demonstration.
+pub struct Demonstration {
     world: World,
     clock: ShiftedClock,
     events: Arc<dyn Events>,
@@ -82,27 +84,27 @@ pub struct Stage {
     operator: Operator,
     networks: Arc<Networks>,
     book: RuleBook,
-    /// How to reach the SM-DP+ by any of its names.
+    /// Client that resolves all names of the SM-DP+.
     client: Client,
-    /// Where the SM-DP+ listens.
+    /// Running SM-DP+.
     pub sm_dp_running: Running,
-    /// Where the networks listen.
+    /// Running networks.
     pub networks_running: Running,
 }
 
-/// A device and what is known of it.
-struct Actor {
+/// A device and its record at the owner.
+struct DemoDevice {
     name: String,
     eid: Eid,
     device: Device<Slot<Card>>,
     record: localize::Device,
 }
 
-impl Stage {
-    /// Starts the parties on free ports of the loopback, their data below `folder`.
+impl Demonstration {
+    /// Starts the parties on free ports of the loopback. Their data is stored below `folder`.
     ///
     /// # Errors
-    /// A certificate is missing, the folder cannot be written, or a socket fails.
+    /// A certificate is missing, the folder is not writable, or a socket fails.
     pub async fn start(settings: &Settings, folder: &Path, events: Arc<dyn Events>) -> Result<Self, Fault> {
         let (world, clock) = parties::os_world()?;
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -153,10 +155,11 @@ impl Stage {
         self.networks_running.stop().await;
     }
 
-    /// The first act, with `package` as the local operator's profile or one of our own, and the second.
+    /// Plays both stories. The local operator's profile in the first one is `package`, or a
+    /// generated package.
     ///
     /// # Errors
-    /// Something failed that is no part of the story.
+    /// A step outside the stories failed.
     pub async fn play(&mut self, folder: &Path, package: Option<&[u8]>) -> Result<Vec<Story>, Fault> {
         let brazil: Country = country("BR")?;
         let bootstrap_home: Plmn = plmn(BOOTSTRAP)?;
@@ -175,7 +178,7 @@ impl Stage {
         self.book.place_network(subscription.home, brazil);
         self.networks.put(Network::new(subscription.home, "Local Brasil", "BR"));
         self.networks.put_home(self.home(folder, subscription.home)?);
-        let first = self.act(folder, 1, &local, &subscription).await?;
+        let first = self.play_story(folder, 1, &local, &subscription).await?;
 
         let refusing = own_package(REFUSING, 4, "Norte Brasil")?;
         let subscription = Subscription::of(&refusing)?;
@@ -184,83 +187,84 @@ impl Stage {
                 .with_policy(Policy::refusing_everybody(EmmCause::PLMN_NOT_ALLOWED)),
         );
         self.networks.put_home(self.home(folder, subscription.home)?);
-        let second = self.act(folder, 2, &refusing, &subscription).await?;
+        let second = self.play_story(folder, 2, &refusing, &subscription).await?;
         Ok(vec![
             first.story(|ending| matches!(ending, Ending::Moved(_))),
             second.story(|ending| matches!(ending, Ending::CameBack { .. })),
         ])
     }
 
-    /// One device: made, sent abroad, kept there, and moved.
-    async fn act(
+    /// Plays the story of one device: production, shipment abroad, stay, and move.
+    async fn play_story(
         &mut self,
         folder: &Path,
         number: u8,
         local: &[u8],
         subscription: &Subscription,
-    ) -> Result<Act, Fault> {
-        self.say(format!("device {number} leaves the factory"));
+    ) -> Result<StoryOutcome, Fault> {
+        self.print(format!("device {number} leaves the factory"));
         let bootstrap = own_package(BOOTSTRAP, number.into(), "Bootstrap UK")?;
         let bootstrap_subscription = Subscription::of(&bootstrap)?;
         self.provision(&bootstrap_subscription)?;
         self.provision(subscription)?;
-        let mut actor = self.device(folder, number)?;
+        let mut device = self.device(folder, number)?;
 
-        // The factory: the first profile comes over the air like any other.
-        actor.device.set_visible(vec![bootstrap_subscription.home]);
-        let code = self.order(&bootstrap, &actor, bootstrap_subscription.iccid).await?;
-        let report = actor.device.move_to(&code, DownloadOptions::default(), None).await;
+        // In the factory the first profile is downloaded like any other.
+        device.device.set_visible(vec![bootstrap_subscription.home]);
+        let code = self.order(&bootstrap, &device, bootstrap_subscription.iccid).await?;
+        let report = device.device.move_to(&code, DownloadOptions::default(), None).await;
         registered(&report, "the bootstrap profile")?;
 
-        // Abroad.
+        // The device is abroad.
         let place = self.place(plmn(VISITED)?)?;
         let home = self.place(bootstrap_subscription.home)?;
-        actor.device.set_visible(vec![place.plmn, subscription.home]);
-        self.say(format!("device {number} is shipped to {}", self.book.name(place.country)));
-        let abroad = actor.device.register().await.map_err(|not| {
+        device.device.set_visible(vec![place.plmn, subscription.home]);
+        self.print(format!("device {number} is shipped to {}", self.book.name(place.country)));
+        let abroad = device.device.register().await.map_err(|not| {
             Fault::caused_by(
                 not,
-                "the device found no network abroad",
-                "report this: the demo's own world is wrong",
+                "the device could not register abroad",
+                "report this: the set-up of the demonstration is wrong",
             )
         })?;
-        actor.record.held.push(HeldProfile {
+        device.record.held.push(HeldProfile {
             iccid: bootstrap_subscription.iccid,
             home,
             role: Role::Bootstrap,
             state: HeldState::Enabled,
         });
-        actor.record.history.observe(place, home.country, self.world.now()).map_err(history)?;
+        device.record.history.observe(place, home.country, self.world.now()).map_err(history)?;
 
-        // Until a rule says move.
+        // Time passes until a rule requires a move.
         let offers = vec![Offer {
             order: Orderable::Iccid(subscription.iccid),
             operator: self.place(subscription.home)?,
             priority: 1,
         }];
-        let iccid = self.until_it_must_move(&actor, &offers)?;
-        let code = self.order(local, &actor, iccid).await?;
-        let report = actor.device.move_to(&code, DownloadOptions::default(), None).await;
+        let iccid = self.until_it_must_move(&device, &offers)?;
+        let code = self.order(local, &device, iccid).await?;
+        let report = device.device.move_to(&code, DownloadOptions::default(), None).await;
         if let Ending::CameBack { why, .. } = &report.ending {
-            self.say(format!("device {number} came back by itself: {why}"));
-            actor.record.refused.push(Refused { operator: subscription.home, at: self.world.now() });
-            let decision = self.decide(&actor, &offers);
-            self.say(format!("decision: {}", first_line(&decision)));
+            self.print(format!("device {number} fell back to its bootstrap profile: {why}"));
+            device.record.refused.push(Refused { operator: subscription.home, at: self.world.now() });
+            let decision = self.decide(&device, &offers);
+            self.print(format!("decision: {}", first_line(&decision)));
         }
-        Ok(Act { actor, before: (abroad.imsi, abroad.network_name), report })
+        Ok(StoryOutcome { device, before: (abroad.imsi, abroad.network_name), report })
     }
 
-    /// Asks the rules, and moves the clock to when they will say otherwise.
-    fn until_it_must_move(&self, actor: &Actor, offers: &[Offer]) -> Result<Iccid, Fault> {
+    /// Evaluates the rules and advances the clock to their next check until they require a
+    /// move.
+    fn until_it_must_move(&self, device: &DemoDevice, offers: &[Offer]) -> Result<Iccid, Fault> {
         loop {
-            let decision = self.decide(actor, offers);
-            self.say(format!("decision: {}", decision.to_string().trim_end().replace('\n', "\n  ")));
+            let decision = self.decide(device, offers);
+            self.print(format!("decision: {}", decision.to_string().trim_end().replace('\n', "\n  ")));
             match decision {
                 Decision::Stay { next_check: Some(at), .. } if at > self.world.now() => {
                     let ahead = at.since(self.world.now());
                     self.clock.advance(ahead);
-                    self.say(format!(
-                        "the clock is moved {} days ahead, to {}",
+                    self.print(format!(
+                        "the clock is advanced by {} days, to {}",
                         ahead.as_secs().div_ceil(86_400),
                         Timestamp::from_seconds(self.world.now().seconds())
                     ));
@@ -274,21 +278,26 @@ impl Stage {
         }
     }
 
-    fn decide(&self, actor: &Actor, offers: &[Offer]) -> Decision {
-        localize::decide(self.world.now(), &actor.record, offers, &self.book, &MovePolicy::default())
+    fn decide(&self, device: &DemoDevice, offers: &[Offer]) -> Decision {
+        localize::decide(self.world.now(), &device.record, offers, &self.book, &MovePolicy::default())
     }
 
-    /// Stock, DownloadOrder, ConfirmOrder.
-    async fn order(&mut self, package: &[u8], actor: &Actor, iccid: Iccid) -> Result<ActivationCode, Fault> {
+    /// Adds the profile to the stock and orders it (DownloadOrder, ConfirmOrder).
+    async fn order(
+        &mut self,
+        package: &[u8],
+        device: &DemoDevice,
+        iccid: Iccid,
+    ) -> Result<ActivationCode, Fault> {
         self.sm_dp.add_profile(package, &ProfileOptions::default()).await?;
-        self.operator.download_order(Some(actor.eid), Some(iccid), None).await?;
-        let confirmed = self.operator.confirm_order(iccid, Some(actor.eid), None, None, true).await?;
+        self.operator.download_order(Some(device.eid), Some(iccid), None).await?;
+        let confirmed = self.operator.confirm_order(iccid, Some(device.eid), None, None, true).await?;
         let code = format!("1${}${}", confirmed.smdp_address.unwrap_or_default(), confirmed.matching_id);
         code.parse()
             .map_err(|e| Fault::caused_by(e, "the SM-DP+ gave no usable activation code", "report this"))
     }
 
-    fn device(&self, folder: &Path, number: u8) -> Result<Actor, Fault> {
+    fn device(&self, folder: &Path, number: u8) -> Result<DemoDevice, Fault> {
         let eid = nth_eid(&self.pki, number)?;
         let card = parties::card(&self.pki, eid, folder, &self.world)?;
         let name = format!("device {number}");
@@ -304,7 +313,7 @@ impl Stage {
             FileMemory::open(folder.join("devices").join(format!("{eid}.device")))?,
             teller,
         );
-        Ok(Actor { name, eid, device, record: localize::Device::default() })
+        Ok(DemoDevice { name, eid, device, record: localize::Device::default() })
     }
 
     fn home(&self, folder: &Path, plmn: Plmn) -> Result<Arc<SubscriberServer>, Fault> {
@@ -315,7 +324,7 @@ impl Stage {
     fn provision(&self, subscription: &Subscription) -> Result<(), Fault> {
         match self.networks.home_of(subscription.imsi) {
             Some(home) => home.provision(subscription.imsi, subscription.subscriber.clone()),
-            None => Err(unexpected(&format!("no network is at home to {}", subscription.imsi))),
+            None => Err(unexpected(&format!("no home network for {}", subscription.imsi))),
         }
     }
 
@@ -323,31 +332,31 @@ impl Stage {
         self.book.locate(plmn).map_err(|e| {
             Fault::caused_by(
                 e,
-                "cannot tell where a network is",
-                "report this: the demo's own world is wrong",
+                "cannot determine the country of a network",
+                "report this: the set-up of the demonstration is wrong",
             )
         })
     }
 
-    fn say(&self, what: String) {
+    fn print(&self, what: String) {
         self.events.tell(Event::new(self.world.now(), STORY, what));
     }
 }
 
-/// What one device went through.
-struct Act {
-    actor: Actor,
+/// Outcome of one device's story.
+struct StoryOutcome {
+    device: DemoDevice,
     before: (Imsi, String),
     report: MoveReport,
 }
 
-impl Act {
+impl StoryOutcome {
     fn story(self, expected: impl Fn(&Ending) -> bool) -> Story {
         let report = &self.report;
         let after = report.ending.registered();
         Story {
-            device: self.actor.name,
-            eid: self.actor.eid,
+            device: self.device.name,
+            eid: self.device.eid,
             as_expected: expected(&report.ending),
             ending: in_words(&report.ending),
             imsi_before: Some(self.before.0),
@@ -362,13 +371,13 @@ impl Act {
     }
 }
 
-/// An ending as a sentence.
+/// Describes the ending of a move.
 pub fn in_words(ending: &Ending) -> String {
     match ending {
-        Ending::Moved(_) => "moved; the bootstrap profile stays as the way back".to_owned(),
-        Ending::CameBack { .. } => "came back to the bootstrap profile".to_owned(),
+        Ending::Moved(_) => "moved; the bootstrap profile stays as fallback".to_owned(),
+        Ending::CameBack { .. } => "fell back to the bootstrap profile".to_owned(),
         Ending::NotInstalled(error) => format!("nothing was installed: {error}"),
-        Ending::Stranded { why, back } => format!("stranded: {why}; and on the way back: {back}"),
+        Ending::Stranded { why, back } => format!("stranded: {why}; fallback failed: {back}"),
         Ending::Fault(fault) => fault.to_string(),
     }
 }
@@ -383,36 +392,39 @@ fn nth_eid(pki: &Pki, number: u8) -> Result<Eid, Fault> {
         .ok()
         .and_then(|eum| eum.eid_range().prefixes().next().map(str::to_owned))
         .ok_or_else(|| {
-            Fault::new("the PKI has no EUM", "none is in its folder", "make a PKI with `landfall certs init`")
+            Fault::new(
+                "the PKI has no EUM",
+                "its folder contains none",
+                "create a PKI with `landfall certs init`",
+            )
         })?;
     certs::numbered_eid(&prefix, number.into())
-        .map_err(|e| Fault::caused_by(e, "cannot number an eUICC", "check the EUM's certificate"))
+        .map_err(|e| Fault::caused_by(e, "cannot assign an EID", "check the EUM's certificate"))
 }
 
 fn registered(report: &MoveReport, profile: &str) -> Result<(), Fault> {
     match &report.ending {
         Ending::Moved(_) => Ok(()),
         other => Err(Fault::new(
-            format!("the device does not work with {profile}"),
+            format!("the device cannot register with {profile}"),
             in_words(other),
-            "look at the timeline above; the step that failed says why",
+            "see the failed step in the timeline above",
         )),
     }
 }
 
 fn plmn(text: &str) -> Result<Plmn, Fault> {
     text.parse()
-        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot lay out the networks", "report this"))
+        .map_err(|e: rsp::ids::InvalidId| Fault::caused_by(e, "cannot set up the networks", "report this"))
 }
 
 fn country(text: &str) -> Result<Country, Fault> {
-    text.parse().map_err(|e: localize::NotACountry| {
-        Fault::caused_by(e, "cannot lay out the countries", "report this")
-    })
+    text.parse()
+        .map_err(|e: localize::NotACountry| Fault::caused_by(e, "cannot set up the countries", "report this"))
 }
 
 fn history(error: localize::HistoryError) -> Fault {
-    Fault::caused_by(error, "cannot keep the device's history", "set the clock right")
+    Fault::caused_by(error, "cannot record the device's stay", "set the clock right")
 }
 
 fn first_line(decision: &Decision) -> String {
@@ -421,11 +433,11 @@ fn first_line(decision: &Decision) -> String {
 
 fn unexpected(what: &str) -> Fault {
     Fault::new(
-        "the rules decided otherwise than the story goes",
+        "the decision differs from the one that the demonstration expects",
         what.to_owned(),
-        "look at crates/localize/data/countries.toml: was a rule for BR changed?",
+        "check the rules for BR in crates/localize/data/countries.toml",
     )
 }
 
-/// How long a demonstration may take in real time before something hangs.
+/// Maximum real time of a demonstration. After it, the demonstration is considered stuck.
 pub const PATIENCE: Duration = Duration::from_secs(120);

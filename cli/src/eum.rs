@@ -1,4 +1,4 @@
-//! An EUM as a client of ES1: tells an SM-SR of a card that it has made (SGP.02 section 5.2).
+//! An EUM as a client of ES1: registers a card at an SM-SR (SGP.02 section 5.2).
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,19 +22,19 @@ use crate::{
     peers::TlsPeers,
 };
 
-/// An SM-SR, and where it is.
+/// An SM-SR and its address.
 #[derive(Clone, Debug)]
 pub struct Registrar {
-    /// Its OID.
+    /// OID of the SM-SR.
     pub id: Oid,
-    /// `host:port`.
+    /// Address, `host:port`.
     pub authority: String,
 }
 
-/// Registers a card.
+/// Registers a card (ES1.RegisterEIS).
 ///
 /// # Errors
-/// The PKI has no EUM, the SM-SR does not answer, or it refuses.
+/// The PKI has no EUM, or the SM-SR is unreachable or refuses the request.
 pub async fn register(
     pki: &Pki,
     sm_sr: &Registrar,
@@ -45,13 +45,14 @@ pub async fn register(
     let localhost =
         "localhost".parse().map_err(|e| Fault::caused_by(e, "cannot name the EUM", "report this"))?;
     let tls = pki.m2m_eum(&[localhost]).map_err(|e| {
-        Fault::caused_by(e, "the EUM has no certificate", "make a PKI with `landfall certs init`")
+        Fault::caused_by(e, "the EUM has no certificate", "create a PKI with `landfall certs init`")
     })?;
     let names = Names::default();
     names.call(&sm_sr.id, "SM-SR");
     let client =
         ClientTls::new(&parties::tls_roots(pki), Some(&parties::identity(&tls)), Arc::clone(&world.clock))?;
-    // A party that asks and is never called back needs no records that last, and no ear.
+    // The EUM is never called back, so it needs neither persistent records nor the notification
+    // channel.
     let (eum, _) = Operator::new(
         factory::eum_oid(pki)?,
         "Landfall EUM",
@@ -75,9 +76,9 @@ pub async fn register(
     Err(Fault::new(
         "the card was not registered",
         response.base().function_execution_status.to_string(),
-        "correct what the SM-SR says, and register it again",
+        "fix the problem reported by the SM-SR, and register the card again",
     ))
 }
 
-/// A synchronous function is answered at once or not at all.
+/// Time limit of ES1.RegisterEIS, which is synchronous.
 const PATIENCE: Duration = Duration::from_secs(60);

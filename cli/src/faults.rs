@@ -1,7 +1,9 @@
-//! `--fault`: what goes wrong, on purpose, with parties at sockets, so that somebody's device or server meets it.
+//! `--fault`: fault injection in parties that use sockets, for testing third-party devices and
+//! servers.
 //!
-//! The layers are those of `faults`; here they are put round what a command runs. [`Faults`] is the option,
-//! [`Seams`] where a command can have faults, [`Trouble`] what goes wrong in one life of its process.
+//! The crate `faults` provides the layers, and this module puts them around the parties of a
+//! command. [`FaultOptions`] is the command-line option, [`FaultPoints`] lists the places of a command where
+//! faults can occur, and [`ActiveFaults`] holds the active faults of one run of the process.
 
 use std::{error::Error, fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -17,53 +19,53 @@ use world::{BoxCardDoor, Fault, Link, Memory, RamMemory, Records, SeededDice};
 
 use crate::{output::remark, settings::Settings};
 
-/// What goes wrong, on purpose
+/// Faults to inject
 #[derive(Args, Clone, Debug, Default)]
-pub struct Faults {
-    /// Something that goes wrong, such as link/lose-answer@ES9+.GetBoundProfilePackage#2; may be repeated
+pub struct FaultOptions {
+    /// Fault to inject, such as link/lose-answer@ES9+.GetBoundProfilePackage#2 (repeatable)
     ///
-    /// FAMILY/NAME[=VALUE][@PLACE][#WHEN], as docs/faults.md says; `landfall faults` lists what there is. What is left to
-    /// chance follows from --seed. A fault that ends the process ends it with status 137, as kill -9 does; with a VALUE, how
-    /// long, it is started again by itself.
+    /// Syntax: FAMILY/NAME[=VALUE][@PLACE][#WHEN], see docs/faults.md; `landfall faults` lists
+    /// all faults. Random choices depend on --seed. A fault that ends the process uses exit
+    /// status 137, as after kill -9; if it has a VALUE, the process restarts after that time.
     #[arg(long = "fault", global = true, value_name = "FAULT", help_heading = "Faults")]
     faults: Vec<FaultSpec>,
 }
 
-/// Where a command can have faults.
+/// Places of a command where faults can occur.
 #[derive(Clone, Copy, Debug)]
-pub struct Seams {
-    /// The command.
+pub struct FaultPoints {
+    /// Name of the command.
     pub command: &'static str,
-    /// The interfaces whose requests come in or go out.
+    /// Interfaces of incoming or outgoing requests.
     pub interfaces: &'static [&'static str],
-    /// The parties whose records it keeps.
+    /// Parties whose records the command stores.
     pub parties: &'static [&'static str],
-    /// Whether it has networks.
+    /// True if the command runs networks.
     pub networks: bool,
-    /// Whose memories it keeps.
+    /// Owners of the memories that the command stores: `card`, `device`.
     pub memories: &'static [&'static str],
 }
 
-impl Seams {
+impl FaultPoints {
     const NONE: Self = Self { command: "", interfaces: &[], parties: &[], networks: false, memories: &[] };
-    /// Of `landfall sm-dp serve`.
+    /// Places of `landfall sm-dp serve`.
     pub const SM_DP: Self = Self {
         command: "sm-dp serve",
         interfaces: &["ES9+", "ES2+", "ES12", "ES2", "ES3"],
         parties: &["sm-dp"],
         ..Self::NONE
     };
-    /// Of `landfall sm-ds serve`.
+    /// Places of `landfall sm-ds serve`.
     pub const SM_DS: Self =
         Self { command: "sm-ds serve", interfaces: &["ES11", "ES12"], parties: &["sm-ds"], ..Self::NONE };
-    /// Of `landfall sm-sr serve`.
+    /// Places of `landfall sm-sr serve`.
     pub const SM_SR: Self = Self {
         command: "sm-sr serve",
         interfaces: &["ES1", "ES3", "ES4", "ES5", "ES7"],
         parties: &["sm-sr"],
         ..Self::NONE
     };
-    /// Of `landfall up`.
+    /// Places of `landfall up`.
     pub const UP: Self = Self {
         command: "up",
         interfaces: &["ES9+", "ES2+", "ES11", "ES12"],
@@ -71,24 +73,24 @@ impl Seams {
         networks: true,
         memories: &["card"],
     };
-    /// Of `landfall network`.
+    /// Places of `landfall network`.
     pub const NETWORK: Self = Self { command: "network", networks: true, ..Self::NONE };
-    /// Of `landfall device`.
+    /// Places of `landfall device`.
     pub const DEVICE: Self = Self {
         command: "device",
         interfaces: &["ES9+", "ES11"],
         memories: &["card", "device"],
         ..Self::NONE
     };
-    /// Of `landfall device run`, which has no LPA.
+    /// Places of `landfall device run`, which has no LPA.
     pub const DEVICE_RUN: Self = Self { command: "device run", memories: &["card"], ..Self::NONE };
-    /// Of `landfall euicc serve`.
+    /// Places of `landfall euicc serve`.
     pub const EUICC: Self = Self { command: "euicc serve", memories: &["card"], ..Self::NONE };
-    /// Of `landfall euicc lpac`.
+    /// Places of `landfall euicc lpac`.
     pub const LPAC: Self = Self { command: "euicc lpac", ..Self::EUICC };
-    /// Of `landfall faults serve`, which stands before somebody else's server.
+    /// Places of `landfall faults serve`, the proxy in front of a third-party server.
     pub const PROXY: Self = Self { command: "faults serve", interfaces: &["ES9+"], ..Self::NONE };
-    /// Of every command that has any.
+    /// All commands with places for faults.
     pub const ALL: [Self; 10] = [
         Self::SM_DP,
         Self::SM_DS,
@@ -102,124 +104,131 @@ impl Seams {
         Self::PROXY,
     ];
 
-    /// The same when the card is served elsewhere, where its memory is.
+    /// Returns the places of a command whose card, with its memory, is served elsewhere.
     #[must_use]
     pub fn without_card(self) -> Self {
         let memories: &[&str] = if self.memories.contains(&"device") { &["device"] } else { &[] };
         Self { memories, ..self }
     }
 
-    /// The beginnings of places at which it can have this fault; none if it cannot.
-    fn places(&self, mishap: &FaultSpec) -> Option<&'static [&'static str]> {
+    /// Returns the prefixes of the places where this fault can occur, or `None` if it cannot
+    /// occur in this command.
+    fn places(&self, fault: &FaultSpec) -> Option<&'static [&'static str]> {
         let some = |places: &'static [&'static str]| (!places.is_empty()).then_some(places);
-        // Nothing here is both a network and what carries packets.
-        if mishap.id() == FaultId::Radio(RadioAct::NoData) {
+        // No command here runs both a network and the packet data path.
+        if fault.id() == FaultId::Radio(RadioAct::NoData) {
             return None;
         }
-        match mishap.id().family() {
+        match fault.id().family() {
             Family::Link => some(self.interfaces),
             Family::Lie => {
-                self.interfaces.iter().any(|one| is_told_at(mishap, one)).then_some(self.interfaces)
+                self.interfaces.iter().any(|one| is_told_at(fault, one)).then_some(self.interfaces)
             }
             Family::Records => some(self.parties),
             Family::Power => some(self.memories),
-            // Any network, and both directions.
+            // Radio faults can occur in any network and in both directions.
             Family::Radio => self.networks.then_some(&[]),
         }
     }
 
-    /// Why a fault cannot happen here, and what to do; nothing if it can.
-    pub fn refuses(&self, mishap: &FaultSpec) -> Option<(String, String)> {
-        let family = mishap.id().family();
-        let Some(places) = self.places(mishap) else {
-            let others = Self::ALL.iter().filter(|other| other.places(mishap).is_some());
+    /// Returns the reason and advice if the fault cannot occur in this command.
+    pub fn refuses(&self, fault: &FaultSpec) -> Option<(String, String)> {
+        let family = fault.id().family();
+        let Some(places) = self.places(fault) else {
+            let others = Self::ALL.iter().filter(|other| other.places(fault).is_some());
             let others: Vec<_> = others.map(|other| format!("`landfall {}`", other.command)).collect();
-            let why =
-                format!("`landfall {}` has nothing to which {} could happen", self.command, mishap.name());
+            let why = format!("{1} cannot occur in `landfall {0}`", self.command, fault.name());
             let next = match others.as_slice() {
-                [] => "put it into a scenario: docs/scenarios.md".to_owned(),
-                others => format!("give it to {}", others.join(", ")),
+                [] => "use it in a scenario: docs/scenarios.md".to_owned(),
+                others => format!("use it with {}", others.join(", ")),
             };
             return Some((why, next));
         };
-        let place = mishap.place()?.split(['.', ':']).next()?;
+        let place = fault.place()?.split(['.', ':']).next()?;
         (!places.is_empty() && !places.contains(&place)).then(|| {
-            let why = format!("there is no {place} at `landfall {}`", self.command);
-            (why, format!("of {family} there are here: {}", places.join(", ")))
+            let why = format!("`landfall {}` has no {place}", self.command);
+            (why, format!("places for {family} faults: {}", places.join(", ")))
         })
     }
 }
 
-/// Whether this is a lie that is told in a function of this interface.
+/// True if this is a manipulation of a message of this interface.
 fn is_told_at(lie: &FaultSpec, interface: &str) -> bool {
     let Some(Places::Told(functions)) = lie.id().entry().map(|entry| entry.places) else { return false };
     functions.split(", ").any(|function| function.split('.').next() == Some(interface))
 }
 
-impl Faults {
-    /// Lets what a command runs live with these faults: until it has ended, or a fault has ended its process. It is run again
-    /// when the fault says after which time.
+impl FaultOptions {
+    /// Runs a command with these faults. Ends when the command ends, or when a fault ends the
+    /// process; if that fault has a duration, the command is run again after it.
     ///
     /// # Errors
-    /// Its own; a fault cannot happen in this command; or a fault has ended the process.
+    /// The command fails, a fault cannot occur in this command, or a fault ended the process.
     pub async fn live(
         &self,
-        seams: &Seams,
+        fault_points: &FaultPoints,
         settings: &Settings,
-        mut run: impl AsyncFnMut(&Trouble) -> Result<(), Fault>,
+        mut run: impl AsyncFnMut(&ActiveFaults) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mishaps = self.mishaps(seams, settings)?;
+        let injector = self.injector(fault_points, settings)?;
         loop {
-            let trouble =
-                Trouble { mishaps: mishaps.clone(), life: ProcessHandle::default(), power: Power::default() };
-            let (life, power) = (trouble.life.clone(), trouble.power.clone());
+            let active_faults = ActiveFaults {
+                injector: injector.clone(),
+                process: ProcessHandle::default(),
+                power: Power::default(),
+            };
+            let (process, power) = (active_faults.process.clone(), active_faults.power.clone());
             tokio::select! {
                 biased;
-                away = life.over() => start_again(life.ended_by(), away).await?,
-                () = power.gone() => start_again(power.cut_by().cloned(), Duration::ZERO).await?,
-                ended = run(&trouble) => return ended,
+                delay = process.over() => restart_after(process.ended_by(), delay).await?,
+                () = power.gone() => restart_after(power.cut_by().cloned(), Duration::ZERO).await?,
+                ended = run(&active_faults) => return ended,
             }
         }
     }
 
-    /// The same for a command with faults that end nothing.
+    /// Prepares the faults for a command that they cannot end.
     ///
     /// # Errors
-    /// One of them cannot happen in this command.
-    pub fn put(&self, seams: &Seams, settings: &Settings) -> Result<Trouble, Fault> {
-        Ok(Trouble { mishaps: self.mishaps(seams, settings)?, ..Trouble::none() })
+    /// A fault cannot occur in this command.
+    pub fn put(&self, fault_points: &FaultPoints, settings: &Settings) -> Result<ActiveFaults, Fault> {
+        Ok(ActiveFaults { injector: self.injector(fault_points, settings)?, ..ActiveFaults::none() })
     }
 
-    fn mishaps(&self, seams: &Seams, settings: &Settings) -> Result<Option<FaultInjector>, Fault> {
-        for mishap in &self.faults {
-            if let Some((why, next)) = seams.refuses(mishap) {
-                return Err(Fault::new(format!("cannot put {mishap}"), why, next));
+    fn injector(
+        &self,
+        fault_points: &FaultPoints,
+        settings: &Settings,
+    ) -> Result<Option<FaultInjector>, Fault> {
+        for fault in &self.faults {
+            if let Some((why, next)) = fault_points.refuses(fault) {
+                return Err(Fault::new(format!("cannot inject {fault}"), why, next));
             }
         }
         if self.faults.is_empty() {
             return Ok(None);
         }
         let dice = SeededDice::from_text(&settings.seed).branch("faults");
-        let happens = |mishap: &FaultSpec| remark(&format!("fault {mishap}"));
-        let mishaps = FaultInjector::new(dice, self.faults.iter().cloned()).telling(happens);
-        if !self.faults.iter().any(|mishap| mishap.id().family() == Family::Lie) {
-            return Ok(Some(mishaps));
+        let happens = |fault: &FaultSpec| remark(&format!("fault {fault}"));
+        let injector = FaultInjector::new(dice, self.faults.iter().cloned()).telling(happens);
+        if !self.faults.iter().any(|fault| fault.id().family() == Family::Lie) {
+            return Ok(Some(injector));
         }
         let pki = crate::pki::load_or_init(settings)?;
-        Ok(Some(mishaps.with_liar(TamperingPeer::new(Arc::new(pki)))))
+        Ok(Some(injector.with_liar(TamperingPeer::new(Arc::new(pki)))))
     }
 }
 
-/// Where a card's memory is kept while the card has no power.
+/// Storage of a card's memory while the card has no power.
 #[derive(Clone)]
-pub enum Kept {
-    /// In a file.
+pub enum CardMemory {
+    /// A file.
     File(PathBuf),
-    /// In this process.
+    /// The process.
     Ram(RamMemory),
 }
 
-impl Kept {
+impl CardMemory {
     fn open(&self) -> Result<Box<dyn Memory>, Fault> {
         Ok(match self {
             Self::File(file) => Box::new(FileMemory::open(file)?),
@@ -228,143 +237,152 @@ impl Kept {
     }
 }
 
-/// What goes wrong in one life of a process. A clone is the same.
+/// Active faults of one run of a process. Clones share their state.
 #[derive(Clone, Default)]
-pub struct Trouble {
-    mishaps: Option<FaultInjector>,
-    life: ProcessHandle,
+pub struct ActiveFaults {
+    injector: Option<FaultInjector>,
+    process: ProcessHandle,
     power: Power,
 }
 
-impl Trouble {
-    /// Nothing.
+impl ActiveFaults {
+    /// No faults.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// A party of this process as others see it.
-    pub fn comes_in(&self, party: Link) -> Link {
-        match &self.mishaps {
-            Some(mishaps) => mishaps.link(self.life.link(party)),
+    /// Wraps a party of this process for its incoming requests.
+    pub fn incoming(&self, party: Link) -> Link {
+        match &self.injector {
+            Some(injector) => injector.link(self.process.link(party)),
             None => party,
         }
     }
 
-    /// The same of an SM-DS, which LPAs ask as they ask an SM-DP+.
-    pub fn comes_in_at_sm_ds(&self, party: Link) -> Link {
-        match &self.mishaps {
-            Some(mishaps) => mishaps.link_to_sm_ds(self.life.link(party)),
+    /// Wraps an SM-DS of this process. LPAs use the same functions at an SM-DS as at an SM-DP+.
+    pub fn incoming_at_sm_ds(&self, party: Link) -> Link {
+        match &self.injector {
+            Some(injector) => injector.link_to_sm_ds(self.process.link(party)),
             None => party,
         }
     }
 
-    /// A party elsewhere as this process sees it.
-    pub fn goes_out(&self, peer: Link) -> Link {
-        match &self.mishaps {
-            Some(mishaps) => self.power.link(mishaps.link(peer)),
+    /// Wraps the connection to a party in another process.
+    pub fn outgoing(&self, peer: Link) -> Link {
+        match &self.injector {
+            Some(injector) => self.power.link(injector.link(peer)),
             None => peer,
         }
     }
 
-    /// The same of an SM-DS.
-    pub fn goes_out_to_sm_ds(&self, peer: Link) -> Link {
-        match &self.mishaps {
-            Some(mishaps) => self.power.link(mishaps.link_to_sm_ds(peer)),
+    /// Wraps the connection to an SM-DS in another process.
+    pub fn outgoing_to_sm_ds(&self, peer: Link) -> Link {
+        match &self.injector {
+            Some(injector) => self.power.link(injector.link_to_sm_ds(peer)),
             None => peer,
         }
     }
 
-    /// The records of a party of this process.
+    /// Wraps the records of a party of this process.
     pub fn records(&self, party: &str, records: Arc<dyn Records>) -> Arc<dyn Records> {
-        match &self.mishaps {
-            Some(mishaps) => Arc::new(FaultyRecords::new(party, records, mishaps.clone(), self.life.clone())),
+        match &self.injector {
+            Some(injector) => {
+                Arc::new(FaultyRecords::new(party, records, injector.clone(), self.process.clone()))
+            }
             None => records,
         }
     }
 
-    /// Networks as devices hear them.
+    /// Returns the radio of these networks with the faults, if there are any.
     pub fn radio(&self, networks: &Arc<Networks>) -> Option<FaultyRadio<Arc<Networks>>> {
-        self.mishaps.as_ref().map(|mishaps| FaultyRadio::new(Arc::clone(networks), mishaps.clone()))
+        self.injector.as_ref().map(|injector| FaultyRadio::new(Arc::clone(networks), injector.clone()))
     }
 
-    /// The faults of short messages.
+    /// Injects the faults of short messages into an SMSC.
     pub fn messages(&self, centre: &Smsc) {
-        if let Some(mishaps) = &self.mishaps {
-            mishaps.inject_into(centre);
+        if let Some(injector) = &self.injector {
+            injector.inject_into(centre);
         }
     }
 
-    /// The memory of `whose` (`card` or `device`) in this file, on the power of the device that this process is.
+    /// Opens the memory file of `whose` (`card` or `device`). A power fault affects the whole
+    /// process.
     ///
     /// # Errors
-    /// The file is none.
+    /// The file is not a memory file.
     pub fn memory(&self, whose: &'static str, file: PathBuf) -> Result<Box<dyn Memory>, Fault> {
-        self.memory_on(&self.power, whose, &Kept::File(file))
+        self.memory_on(&self.power, whose, &CardMemory::File(file))
     }
 
-    fn memory_on(&self, power: &Power, whose: &'static str, kept: &Kept) -> Result<Box<dyn Memory>, Fault> {
+    fn memory_on(
+        &self,
+        power: &Power,
+        whose: &'static str,
+        kept: &CardMemory,
+    ) -> Result<Box<dyn Memory>, Fault> {
         let memory = kept.open()?;
-        let Some(mishaps) = &self.mishaps else { return Ok(memory) };
-        let faulty = FaultyMemory::new(whose, memory, mishaps.clone(), power.clone());
+        let Some(injector) = &self.injector else { return Ok(memory) };
+        let faulty = FaultyMemory::new(whose, memory, injector.clone(), power.clone());
         Ok(match kept {
-            Kept::File(file) => Box::new(faulty.in_file(file)),
-            Kept::Ram(_) => Box::new(faulty),
+            CardMemory::File(file) => Box::new(faulty.in_file(file)),
+            CardMemory::Ram(_) => Box::new(faulty),
         })
     }
 
-    /// The door of a card that goes with this process: what it does without power, nobody sees.
+    /// Wraps a card in this process. Without power, its responses are discarded.
     pub fn door(&self, card: Card) -> PoweredDoor<Card> {
         PoweredDoor::of_device(card, self.power.clone())
     }
 
-    /// The door of a card in somebody's reader or modem, made by this on its memory whenever it gets power.
+    /// Wraps a card in a reader or modem of another program. `make` opens the card on its
+    /// memory at each power-up.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The card cannot be opened.
     pub fn card(
         &self,
-        kept: Kept,
+        kept: CardMemory,
         make: impl Fn(Box<dyn Memory>) -> Result<Card, Fault> + Send + 'static,
     ) -> Result<BoxCardDoor, Fault> {
-        if self.mishaps.is_none() {
+        if self.injector.is_none() {
             return Ok(BoxCardDoor::new(make(kept.open()?)?));
         }
-        let trouble = self.clone();
-        let on = move |power: Power| make(trouble.memory_on(&power, "card", &kept)?);
+        let active_faults = self.clone();
+        let on = move |power: Power| make(active_faults.memory_on(&power, "card", &kept)?);
         Ok(BoxCardDoor::new(SwitchedDoor::new(on)?))
     }
 }
 
-/// What a shell sees of a process that kill -9 has ended.
+/// Exit status that a shell reports after kill -9.
 pub const KILLED: u8 = 137;
 
-/// A fault has ended the process.
+/// Fault that ended the process.
 #[derive(Debug)]
 struct Killed(FaultSpec);
 
 impl fmt::Display for Killed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} has happened", self.0)
+        write!(f, "the fault {} occurred", self.0)
     }
 }
 
 impl Error for Killed {}
 
-/// Whether a fault of this module's has ended the process, as kill -9 would.
+/// True if an injected fault ended the process, as kill -9 would.
 pub fn is_killed(fault: &Fault) -> bool {
     fault.source().is_some_and(|cause| cause.is::<Killed>())
 }
 
-/// Waits for as long as the mishap says that the process is away.
-async fn start_again(by: Option<FaultSpec>, away: Duration) -> Result<(), Fault> {
+/// Waits as long as the fault keeps the process down.
+async fn restart_after(by: Option<FaultSpec>, delay: Duration) -> Result<(), Fault> {
     let Some(by) = by else { return Ok(()) };
-    let Some(said) = by.value().filter(|_| by.id().family() == Family::Records) else {
-        let next = "start it again, on the same records and memories";
-        return Err(Fault::caused_by(Killed(by), "the process is ended", next));
+    let Some(duration) = by.value().filter(|_| by.id().family() == Family::Records) else {
+        let next = "start it again with the same data folder";
+        return Err(Fault::caused_by(Killed(by), "an injected fault ended the process", next));
     };
-    remark(&format!("the process is ended: {by} has happened; it is started again in {said}"));
-    // What listened must have let go of its port.
-    tokio::time::sleep(away.max(Duration::from_millis(100))).await;
+    remark(&format!("the fault {by} ended the process; it restarts after {duration}"));
+    // The old listener needs some time to release its port.
+    tokio::time::sleep(delay.max(Duration::from_millis(100))).await;
     Ok(())
 }
 
@@ -375,55 +393,57 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_of_the_catalogue_can_be_given_to_some_command() {
+    fn every_fault_of_the_catalogue_can_occur_in_some_command() {
         for entry in catalogue::all() {
-            let takes: Vec<_> =
-                Seams::ALL.iter().filter(|seams| seams.refuses(&FaultSpec::of(entry)).is_none()).collect();
+            let takes: Vec<_> = FaultPoints::ALL
+                .iter()
+                .filter(|fault_points| fault_points.refuses(&FaultSpec::of(entry)).is_none())
+                .collect();
             let is_of_scenarios = entry.id == FaultId::Radio(RadioAct::NoData);
             assert_eq!(takes.is_empty(), is_of_scenarios, "{}", entry.name);
         }
     }
 
     #[test]
-    fn what_cannot_happen_is_refused_with_what_can() {
-        let refused = |seams: &Seams, text: &str| {
-            let (why, next) = seams.refuses(&text.parse().unwrap())?;
+    fn a_fault_that_cannot_occur_is_refused_with_an_alternative() {
+        let refused = |fault_points: &FaultPoints, text: &str| {
+            let (why, next) = fault_points.refuses(&text.parse().unwrap())?;
             Some(format!("{why}; {next}"))
         };
-        for (seams, text, words) in [
+        for (fault_points, text, words) in [
             (
-                &Seams::SM_DS,
+                &FaultPoints::SM_DS,
                 "radio/outage",
-                "radio/outage could happen; give it to `landfall up`, `landfall network`",
+                "radio/outage cannot occur in `landfall sm-ds serve`; use it with `landfall up`, `landfall network`",
             ),
             (
-                &Seams::SM_DS,
+                &FaultPoints::SM_DS,
                 "link/reset@ES9+",
-                "there is no ES9+ at `landfall sm-ds serve`; of link there are here: ES11, ES12",
+                "`landfall sm-ds serve` has no ES9+; places for link faults: ES11, ES12",
             ),
-            (&Seams::SM_DP, "records/conflict@sm-ds:events", "of records there are here: sm-dp"),
-            (&Seams::EUICC, "power/write-fails@device:intention", "of power there are here: card"),
-            (&Seams::UP.without_card(), "power/write-fails", "give it to"),
-            (&Seams::NETWORK, "radio/no-data", "put it into a scenario"),
-            (&Seams::NETWORK, "link/reset", "give it to `landfall sm-dp serve`"),
+            (&FaultPoints::SM_DP, "records/conflict@sm-ds:events", "places for records faults: sm-dp"),
+            (&FaultPoints::EUICC, "power/write-fails@device:intention", "places for power faults: card"),
+            (&FaultPoints::UP.without_card(), "power/write-fails", "use it with"),
+            (&FaultPoints::NETWORK, "radio/no-data", "use it in a scenario"),
+            (&FaultPoints::NETWORK, "link/reset", "use it with `landfall sm-dp serve`"),
             (
-                &Seams::SM_SR,
+                &FaultPoints::SM_SR,
                 "lie/dpauth-expired",
-                "give it to `landfall sm-dp serve`, `landfall up`, `landfall device`",
+                "use it with `landfall sm-dp serve`, `landfall up`, `landfall device`",
             ),
         ] {
-            let said = refused(seams, text).unwrap_or_default();
-            assert!(said.contains(words), "{text}: {said}");
+            let message = refused(fault_points, text).unwrap_or_default();
+            assert!(message.contains(words), "{text}: {message}");
         }
-        for (seams, text) in [
-            (&Seams::SM_DP, "records/conflict@sm-dp:sessions"),
-            (&Seams::SM_SR, "link/lose-answer@ES5.OpenSession"),
-            (&Seams::DEVICE, "lie/dpauth-expired"),
-            (&Seams::NETWORK, "radio/outage@262-42"),
-            (&Seams::UP, "radio/sms-lose@mt"),
-            (&Seams::DEVICE.without_card(), "power/write-fails@device"),
+        for (fault_points, text) in [
+            (&FaultPoints::SM_DP, "records/conflict@sm-dp:sessions"),
+            (&FaultPoints::SM_SR, "link/lose-answer@ES5.OpenSession"),
+            (&FaultPoints::DEVICE, "lie/dpauth-expired"),
+            (&FaultPoints::NETWORK, "radio/outage@262-42"),
+            (&FaultPoints::UP, "radio/sms-lose@mt"),
+            (&FaultPoints::DEVICE.without_card(), "power/write-fails@device"),
         ] {
-            assert_eq!(refused(seams, text), None);
+            assert_eq!(refused(fault_points, text), None);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The parties put together: what the `landfall` binary starts, and what the end-to-end tests drive.
+//! Library behind the `landfall` binary, also used by the end-to-end tests.
 //!
-//! Nothing here knows a protocol. Each module composes a party from the crates below it and the sockets of `net`;
-//! a command of the binary is a file in [`command`].
+//! This crate implements no protocol. Each module composes a party from the crates below it and the
+//! sockets of `net`. Each
+//! command of the binary is a file in [`command`].
 
 pub mod admin;
 pub mod cards;
@@ -10,6 +11,9 @@ pub mod command;
 pub mod demo;
 pub mod eum;
 pub mod faults;
+pub mod files;
+mod hidden_value;
+pub mod json_view;
 pub mod listener;
 pub mod live;
 pub mod load;
@@ -21,8 +25,8 @@ pub mod peers;
 pub mod pki;
 pub mod preset;
 pub mod report;
+pub mod scenario_file;
 pub mod settings;
 pub mod trace;
-mod unshown;
 
 pub use scenario::subscription;

@@ -1,4 +1,5 @@
-//! The operator's ear: a server that takes ES2+.HandleDownloadProgressInfo (SGP.22 section 5.3.5) and says what it heard.
+//! ES2+ server of an operator: prints the reports of ES2+.HandleDownloadProgressInfo (SGP.22
+//! section 5.3.5).
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -8,15 +9,15 @@ use rsp::sgp22::{
 };
 use world::{Fault, Link, LinkFault, PeerCertificate, link_from};
 
-use crate::{operator::PROTOCOL, output::say};
+use crate::{operator::PROTOCOL, output::print};
 
-/// Takes what SM-DP+s tell, a line for each.
+/// Returns a server that prints each report on one line.
 pub fn listener(json: bool) -> Link {
     link_from(tower::service_fn(move |request: Request<Bytes>| async move {
-        let answer = match hear(&request) {
-            Ok(heard) => match tell(&heard, json) {
+        let answer = match parse_report(&request) {
+            Ok(report) => match print_report(&report, json) {
                 Ok(()) => json::no_content(PROTOCOL),
-                // Nobody has heard it, so it is not taken.
+                // The report could not be printed, so it is not acknowledged.
                 Err(_) => status(StatusCode::SERVICE_UNAVAILABLE),
             },
             Err(no) => status(no),
@@ -25,7 +26,7 @@ pub fn listener(json: bool) -> Link {
     }))
 }
 
-fn hear(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRequest, StatusCode> {
+fn parse_report(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRequest, StatusCode> {
     if request.uri().path() != es2plus::path("handleDownloadProgressInfo") {
         return Err(StatusCode::NOT_FOUND);
     }
@@ -38,20 +39,20 @@ fn hear(request: &Request<Bytes>) -> Result<HandleDownloadProgressInfoRequest, S
     serde_json::from_slice(request.body()).map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-fn tell(heard: &HandleDownloadProgressInfoRequest, json: bool) -> Result<(), Fault> {
+fn print_report(report: &HandleDownloadProgressInfoRequest, json: bool) -> Result<(), Fault> {
     if json {
-        let line = serde_json::to_string(heard).map_err(|e| {
-            Fault::caused_by(e, "cannot write what was heard as JSON", "report this: it was read from JSON")
+        let line = serde_json::to_string(report).map_err(|e| {
+            Fault::caused_by(e, "cannot write the report as JSON", "report this: it was read from JSON")
         })?;
-        return say(&format!("{line}\n"));
+        return print(&format!("{line}\n"));
     }
-    let eid = heard.eid.map(|eid| format!(" on {eid}")).unwrap_or_default();
-    let status = &heard.notification_point_status;
+    let eid = report.eid.map(|eid| format!(" on {eid}")).unwrap_or_default();
+    let status = &report.notification_point_status;
     let how = match &status.status_code_data {
         Some(why) => format!("failed: {why}"),
         None => "done".to_owned(),
     };
-    say(&format!("{} {}{eid} {}: {how}\n", heard.timestamp, heard.iccid, heard.notification_point_id))
+    print(&format!("{} {}{eid} {}: {how}\n", report.timestamp, report.iccid, report.notification_point_id))
 }
 
 fn status(status: StatusCode) -> Response<Bytes> {
@@ -62,7 +63,7 @@ fn status(status: StatusCode) -> Response<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test says no by panicking")]
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use super::*;
 
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_an_sm_dp_tells_is_taken() {
+    async fn only_authenticated_progress_reports_are_accepted() {
         let path = es2plus::path("handleDownloadProgressInfo");
         let body = r#"{"header":{"functionRequesterIdentifier":"2.999.10","functionCallIdentifier":"1"},
             "iccid":"8949000000000000001","profileType":"test","timestamp":"2026-11-21T08:00:00Z",

@@ -1,11 +1,12 @@
-//! A scenario over sockets: its servers listen on the loopback, and whoever asks one of them does so over TLS.
+//! Live mode of scenarios: the servers listen on the loopback, and all calls to them use TLS.
 //!
-//! A scenario is played in one thread, whose clock jumps to what is due next. That thread waits while octets are on the way, so
-//! that no time passes for anybody, and everything comes in the order in which it comes without sockets. What a server does with
-//! a request it does in that thread too: the same party, behind a socket. docs/decisions/0017 says why.
+//! A scenario runs in one thread, whose clock jumps to the next event. That thread blocks while
+//! octets are in transit, so that no virtual time passes and all events keep the order that they
+//! have without sockets. The server's request handling also runs in that thread: it is the same
+//! party, behind a socket. The reasons are in docs/decisions/0017.
 
-mod door;
-mod strangers;
+mod external;
+mod server_socket;
 mod wire;
 
 use std::path::Path;
@@ -21,37 +22,38 @@ use scenario::report::{Live, Report};
 use tokio::runtime::{Builder, Handle, Runtime};
 use world::{Clock, Fault};
 
-use crate::command::run::not_a_scenario;
-use door::Door;
-use strangers::Strangers;
+use crate::scenario_file::not_a_scenario;
+use external::ExternalParties;
+use server_socket::ServerSocket;
 use wire::Wire;
 
-/// Servers behind sockets of their own.
+/// Factory of server sockets.
 struct Sockets {
     real: Handle,
     pki: Arc<Pki>,
     validity: Validity,
 }
 
-/// Plays a scenario with this seed over sockets; `name` is what the report calls it.
+/// Runs a scenario with this seed over sockets. `name` is its name in the report.
 ///
 /// # Errors
-/// As [`scenario::play::play`], or there are no sockets.
+/// As [`scenario::play::play`], or sockets are unavailable.
 pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
-    // It outlives everybody who asks over its sockets.
+    // The runtime must outlive all clients that use its sockets.
     let real = runtime()?;
     let outside = Outside { live: Some(Live::default()), ..Outside::none()? };
     play_in(over_sockets(outside, real.handle(), scenario), name, scenario, seed)
 }
 
-/// The same with the servers and cards of others that the file `places` names. It begins now then, whatever the scenario says.
-/// `file` is what errors call the text of the scenario.
+/// Runs a scenario with the external servers and cards in the file `places`. It then starts at the
+/// current time, whatever the scenario file says. `file` is the name of the scenario text in
+/// errors.
 ///
 /// # Errors
-/// As [`play()`]; and one of the files is not what it should be, or a card is not where it is to be.
+/// As [`play()`], or one of the files is invalid, or a card is not at its address.
 pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &str) -> Result<Report, Fault> {
     let mut scenario = Scenario::parse(file, text).map_err(not_a_scenario)?;
-    let of_places = crate::command::sm_dp::read_text(places)?;
+    let of_places = crate::files::read_text(places)?;
     let read = Places::parse(&places.display().to_string(), &of_places, &scenario).map_err(not_a_scenario)?;
     if !read.is_empty() {
         let now = Timestamp::from_seconds(OsClock.now().seconds());
@@ -63,7 +65,8 @@ pub fn play_with(places: &Path, name: &str, (file, text): (&str, &str), seed: &s
     if let Some(pki) = &read.pki {
         outside.pki = Arc::new(crate::pki::load(&folder.join(pki))?);
     }
-    let Strangers { sm_dps, cards, named } = Strangers::find(real.handle(), &read, folder, &outside.pki)?;
+    let ExternalParties { sm_dps, cards, named } =
+        ExternalParties::find(real.handle(), &read, folder, &outside.pki)?;
     let outside = Outside {
         quirks: read.quirks.clone(),
         sm_dps,
@@ -87,9 +90,10 @@ fn runtime() -> Result<Runtime, Fault> {
 }
 
 impl Sockets {
-    /// Sockets in this runtime, whose servers show certificates of this PKI that hold as long as the scenario lasts.
+    /// Creates sockets in this runtime. The servers use certificates of this PKI, valid for the
+    /// duration of the scenario.
     fn new(real: Handle, pki: Arc<Pki>, scenario: &Scenario) -> Self {
-        // Certificates count whole seconds.
+        // Certificates have a resolution of one second.
         let second = |time: Timestamp| Timestamp::from_seconds(time.seconds());
         let day = Duration::from_secs(86_400);
         let validity = Validity { from: second(scenario.begins), to: second(scenario.ends().plus(day)) };
@@ -99,7 +103,7 @@ impl Sockets {
 
 impl Ways for Sockets {
     fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault> {
-        Ok(Arc::new(Door::open(self.real.clone(), &self.pki, self.validity, server)?))
+        Ok(Arc::new(ServerSocket::open(self.real.clone(), &self.pki, self.validity, server)?))
     }
 
     fn wire(&self) -> Result<Box<dyn play::Wire>, Fault> {
@@ -107,11 +111,12 @@ impl Ways for Sockets {
     }
 }
 
-/// What comes of it among the sockets, for a thread that waits; none if their runtime is gone.
+/// Runs a future in the socket runtime and blocks until it is done. Returns `None` if the runtime
+/// has ended.
 fn wait<T: Send + 'static>(real: &Handle, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
     let (done, outcome) = mpsc::sync_channel(1);
     real.spawn(async move {
-        // Who does not wait any more does not need it.
+        // The receiver may have been dropped; the result is then not needed.
         let _ = done.send(work.await);
     });
     outcome.recv().ok()

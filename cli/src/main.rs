@@ -1,4 +1,4 @@
-//! The one binary, `landfall`.
+//! The `landfall` binary.
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
@@ -6,24 +6,25 @@ use clap::{Parser, Subcommand};
 use cli::{
     command,
     faults::{KILLED, is_killed},
-    output::{is_unread, remark},
+    output::{is_broken_pipe, remark},
     settings::{Layer, Settings},
 };
 use world::Fault;
 
-/// Brings devices home: a GSMA eUICC remote provisioning system that fits in a test.
+/// GSMA eSIM remote provisioning test system: SM-DP+, SM-DS, SM-SR, software eUICC, devices and
+/// networks
 ///
-/// Test keys only. Settings come from flags, then from landfall.toml in the data folder (or --config), then from
-/// LANDFALL_* in the environment.
+/// Test keys only. Settings are taken from flags, then from landfall.toml in the data folder (or
+/// --config), then from LANDFALL_* environment variables.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     layer: Layer,
-    /// File of settings
+    /// Settings file
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     config: Option<PathBuf>,
-    /// Results as JSON
+    /// Print results as JSON
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -64,14 +65,18 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Faults of the servers themselves; what happens between the parties is told as events. In a scenario they are wanted.
-    let least = if matches!(cli.command, Command::Run(_) | Command::Replay(_)) { "off" } else { "warn" };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LANDFALL_LOG").unwrap_or_else(|_| least.into());
+    // Default log level: internal faults of the servers. Exchanges between the parties are
+    // reported as events instead. A scenario injects
+    // faults on purpose, so nothing is logged there.
+    let default_level =
+        if matches!(cli.command, Command::Run(_) | Command::Replay(_)) { "off" } else { "warn" };
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("LANDFALL_LOG").unwrap_or_else(|_| default_level.into());
     let ansi = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
     match run(cli) {
         Ok(code) => code,
-        Err(fault) if is_unread(&fault) => ExitCode::from(KILLED_BY_SIGPIPE),
+        Err(fault) if is_broken_pipe(&fault) => ExitCode::from(KILLED_BY_SIGPIPE),
         Err(fault) if is_killed(&fault) => {
             remark(&format!("landfall: {fault:#}"));
             ExitCode::from(KILLED)
@@ -83,7 +88,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a shell sees of a program that a closed pipe has ended: 128 and the number of the signal.
+/// Exit status that a shell reports for a process killed by SIGPIPE: 128 plus the signal number.
 const KILLED_BY_SIGPIPE: u8 = 141;
 
 fn wait_for<T>(command: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
@@ -125,11 +130,12 @@ mod tests {
     use std::collections::BTreeMap;
 
     use clap::CommandFactory;
-    use cli::faults::Seams;
+    use cli::faults::FaultPoints;
 
     use super::*;
 
-    /// Every flag below a command that has a place by default: the command, the flag and the place.
+    /// Collects every flag below a command with a default address: the command, the flag and
+    /// the address.
     fn places(command: &clap::Command, path: &str, all: &mut Vec<(String, String, String)>) {
         for argument in command.get_arguments() {
             let place = argument.get_default_values().iter().filter_map(|value| value.to_str());
@@ -143,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn parties_of_one_host_listen_apart_and_are_looked_for_where_they_listen() {
+    fn default_addresses_of_all_parties_differ_and_clients_use_them() {
         let mut all = Vec::new();
         places(&Cli::command(), "landfall", &mut all);
         let nothing = tempfile::NamedTempFile::new().unwrap();
@@ -153,29 +159,34 @@ mod tests {
         let mut listening: BTreeMap<String, String> =
             of_settings.into_iter().map(|place| (place, "the settings".to_owned())).collect();
         assert_eq!(listening.len(), 5);
-        // Who asks is no listener.
+        // `--at` is the address of a server that the command calls; the command does not
+        // listen there.
         let (asking, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, flag, _)| flag == "at");
         assert_eq!(others.len(), 6, "{others:?}");
         for (command, flag, place) in others {
             let who = format!("{command}, {flag}");
-            assert_eq!(listening.insert(place, who.clone()), None, "{who} is where another listens");
+            assert_eq!(
+                listening.insert(place, who.clone()),
+                None,
+                "{who} uses the default address of another party"
+            );
         }
         for (command, _, place) in asking {
             assert_eq!(listening[&place], "landfall sm-sr serve, listen", "{command}");
         }
     }
 
-    /// The command that is called so.
-    fn called<'c>(command: &'c clap::Command, name: &str) -> &'c clap::Command {
+    /// Returns the subcommand with this name.
+    fn subcommand<'c>(command: &'c clap::Command, name: &str) -> &'c clap::Command {
         name.split(' ').fold(command, |command, name| command.find_subcommand(name).unwrap())
     }
 
     #[test]
-    fn every_command_that_can_have_faults_takes_them() {
+    fn every_command_with_injectable_faults_has_the_fault_flag() {
         let mut cli = Cli::command();
         cli.build();
-        for Seams { command, .. } in Seams::ALL {
-            let takes = called(&cli, command).get_arguments().any(|one| one.get_long() == Some("fault"));
+        for FaultPoints { command, .. } in FaultPoints::ALL {
+            let takes = subcommand(&cli, command).get_arguments().any(|one| one.get_long() == Some("fault"));
             assert!(takes, "{command}");
         }
     }

@@ -1,4 +1,4 @@
-//! The operator's side of ES2+ (SGP.22 section 5.3): a client over any link.
+//! An operator as a client of ES2+ (SGP.22 section 5.3), over any link.
 
 use bytes::Bytes;
 use http::Request;
@@ -15,24 +15,24 @@ use rsp::{
 use serde::{Serialize, de::DeserializeOwned};
 use world::{Event, Events, Fault, Link, Outcome, World};
 
-/// The version of SGP.22 that our operator names.
+/// SGP.22 version that the operator announces.
 pub const PROTOCOL: Version = Version([2, 5, 0]);
 
 /// An operator with a link to its SM-DP+.
 pub struct Operator {
     link: Link,
-    /// Its OID, which the SM-DP+ ties to its client certificate.
+    /// OID of the operator, which the SM-DP+ compares with its client certificate.
     requester: String,
     world: World,
     events: std::sync::Arc<dyn Events>,
 }
 
-/// Nothing: the reply of functions that have no output data.
+/// Response body of functions without output data.
 #[derive(Debug, serde::Deserialize)]
 struct NoOutput {}
 
 impl Operator {
-    /// An operator that is known to the SM-DP+ as `requester`.
+    /// Creates an operator with the identifier `requester`.
     pub fn new(
         link: Link,
         requester: impl Into<String>,
@@ -42,15 +42,15 @@ impl Operator {
         Self { link, requester: requester.into(), world, events }
     }
 
-    /// As what it is known to the SM-DP+.
+    /// Identifier of the operator at the SM-DP+.
     pub fn identifier(&self) -> &str {
         &self.requester
     }
 
-    /// ES2+.DownloadOrder: reserves a profile, by ICCID or by type.
+    /// ES2+.DownloadOrder: reserves a profile by ICCID or by type.
     ///
     /// # Errors
-    /// The SM-DP+ refuses or cannot be reached.
+    /// The SM-DP+ refuses the request or is unreachable.
     pub async fn download_order(
         &self,
         eid: Option<Eid>,
@@ -62,10 +62,10 @@ impl Operator {
         Ok(reply.iccid)
     }
 
-    /// ES2+.ConfirmOrder: makes it ready for download, and says under which MatchingID.
+    /// ES2+.ConfirmOrder: confirms an order. Returns its MatchingID.
     ///
     /// # Errors
-    /// The SM-DP+ refuses or cannot be reached.
+    /// The SM-DP+ refuses the request or is unreachable.
     pub async fn confirm_order(
         &self,
         iccid: Iccid,
@@ -77,10 +77,10 @@ impl Operator {
         self.confirm_event(iccid, eid, matching_id, confirmation_code, None, release).await
     }
 
-    /// ES2+.ConfirmOrder of an order that an SM-DS tells of, if one is named.
+    /// ES2+.ConfirmOrder with an optional SM-DS for the event registration.
     ///
     /// # Errors
-    /// The SM-DP+ refuses or cannot be reached, or the SM-DS.
+    /// The SM-DP+ refuses the request, or the SM-DP+ or the SM-DS is unreachable.
     pub async fn confirm_event(
         &self,
         iccid: Iccid,
@@ -105,7 +105,7 @@ impl Operator {
     /// ES2+.CancelOrder.
     ///
     /// # Errors
-    /// The SM-DP+ refuses or cannot be reached.
+    /// The SM-DP+ refuses the request or is unreachable.
     pub async fn cancel_order(
         &self,
         iccid: Iccid,
@@ -126,14 +126,14 @@ impl Operator {
     /// ES2+.ReleaseProfile.
     ///
     /// # Errors
-    /// The SM-DP+ refuses or cannot be reached.
+    /// The SM-DP+ refuses the request or is unreachable.
     pub async fn release_profile(&self, iccid: Iccid) -> Result<(), Fault> {
         let request = ReleaseProfileRequest { header: self.header(), iccid };
         self.call::<NoOutput>("releaseProfile", &request).await.map(|_| ())
     }
 
-    /// An SM-DP+ takes a call with an identifier that it knows for a repetition, so that no two may share one, whoever
-    /// makes them.
+    /// Creates a request header. Its call identifier is unique, because an SM-DP+ treats a call
+    /// with a known identifier as a repetition.
     fn header(&self) -> RequestHeader {
         RequestHeader {
             function_requester_identifier: self.requester.clone(),
@@ -167,12 +167,12 @@ impl Operator {
             Ok(Answer::Refused(why)) => Err(Fault::new(
                 format!("the SM-DP+ refused ES2+.{spelled}"),
                 why.to_string(),
-                "correct the order, or look at its state with `landfall sm-dp list`",
+                "correct the order, or check its state with `landfall sm-dp list`",
             )),
             Err(e) => Err(Fault::caused_by(
                 e,
-                format!("no usable answer to ES2+.{spelled}"),
-                "check that the address is an SM-DP+, and that the client certificate is one it accepts",
+                format!("invalid response to ES2+.{spelled}"),
+                "check that the address is that of an SM-DP+, and that it accepts the client certificate",
             )),
         }
     }

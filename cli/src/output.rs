@@ -1,4 +1,4 @@
-//! What people see: tables and timelines. What scripts see is JSON, made by serde from the same values.
+//! Output: tables and timelines for people, and JSON of the same values for scripts.
 
 use std::{fmt::Write as _, io::Write as _, time::Duration};
 
@@ -8,15 +8,17 @@ use world::{Clock, Event, Events, Fault, Outcome};
 /// Prints to standard output.
 ///
 /// # Errors
-/// The disk behind a redirection is full, or nobody reads any more: see [`is_unread`].
-pub fn say(text: &str) -> Result<(), Fault> {
+/// The output cannot be written, or its reader has closed the pipe: see [`is_broken_pipe`].
+pub fn print(text: &str) -> Result<(), Fault> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Fault::caused_by(Unread, "cannot print the result", "read it"),
+        std::io::ErrorKind::BrokenPipe => {
+            Fault::caused_by(BrokenPipe, "cannot print the result", "keep the pipe open")
+        }
         _ => Fault::caused_by(
             error,
             "cannot print the result to standard output",
-            "make room where the output goes, or redirect it elsewhere",
+            "free some disk space, or redirect the output elsewhere",
         ),
     })
 }
@@ -24,43 +26,44 @@ pub fn say(text: &str) -> Result<(), Fault> {
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// As [`say`].
-pub fn say_json(value: &impl serde::Serialize) -> Result<(), Fault> {
+/// As [`print`].
+pub fn print_json(value: &impl serde::Serialize) -> Result<(), Fault> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Fault::caused_by(e, "cannot print the result as JSON", "report this"))?;
-    say(&format!("{text}\n"))
+    print(&format!("{text}\n"))
 }
 
-/// Prints a line to standard error. Where that is closed there is nobody left to be told.
+/// Prints a line to standard error. Failures are ignored.
 pub fn remark(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// The reader of standard output has gone, as `head` does once it has its lines.
+/// The reader of standard output has closed the pipe, as `head` does after its last line.
 #[derive(Debug)]
-struct Unread;
+struct BrokenPipe;
 
-impl std::fmt::Display for Unread {
+impl std::fmt::Display for BrokenPipe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("nobody reads standard output any more")
+        f.write_str("the reader of standard output has closed the pipe")
     }
 }
 
-impl std::error::Error for Unread {}
+impl std::error::Error for BrokenPipe {}
 
-/// Whether the output was cut short by its reader, who knows and need not be told.
-pub fn is_unread(fault: &Fault) -> bool {
-    std::error::Error::source(fault).is_some_and(|cause| cause.is::<Unread>())
+/// True if the output failed because its reader closed the pipe. This is not worth an error
+/// message.
+pub fn is_broken_pipe(fault: &Fault) -> bool {
+    std::error::Error::source(fault).is_some_and(|cause| cause.is::<BrokenPipe>())
 }
 
-/// Columns as wide as their widest cell, numbers to the right.
+/// A text table. Columns are as wide as their widest cell; numbers are right-aligned.
 pub struct Table {
     heading: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Creates a table with these column titles.
     pub fn new(heading: &[&str]) -> Self {
         Self { heading: heading.iter().map(|&h| h.to_owned()).collect(), rows: Vec::new() }
     }
@@ -70,7 +73,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// The table as text.
+    /// Returns the table as text.
     pub fn render(&self) -> String {
         let all = || std::iter::once(&self.heading).chain(&self.rows);
         let width = |column: usize| {
@@ -107,8 +110,9 @@ impl Table {
     }
 }
 
-/// One line of a timeline: real seconds since the start, the day on the party's clock since `start` when that was moved,
-/// who, over which interface, what, octets sent/received, how it ended. A line of the story stands by itself.
+/// Formats one line of a timeline: real seconds since the start, the day since `start` on the
+/// party's clock if that was advanced, the party, its peer, interface and function, octets
+/// sent/received, and the outcome. A narrative line is formatted as a paragraph.
 pub fn timeline_line(elapsed: Duration, start: Timestamp, event: &Event) -> String {
     if event.party == STORY {
         return format!("\n  {}\n", event.function);
@@ -138,17 +142,17 @@ pub fn timeline_line(elapsed: Duration, start: Timestamp, event: &Event) -> Stri
     format!("{clock} {who:<20}  {what:<31}  {bytes:>11}  {end}").trim_end().to_owned()
 }
 
-/// The party of events that tell the story rather than a function.
+/// Party name of narrative events, which describe the story instead of a function.
 pub const STORY: &str = "story";
 
-/// Prints each event as it is told, to standard error: a line of the timeline, or a line of JSON.
+/// Prints each event to standard error, as a timeline line or as JSON.
 pub struct Lines {
     start: Timestamp,
     json: bool,
 }
 
 impl Lines {
-    /// Lines with seconds since `start`.
+    /// Creates an output whose timestamps count from `start`.
     pub fn new(start: Timestamp, json: bool) -> Self {
         Self { start, json }
     }
@@ -169,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_stand_to_the_right() {
+    fn numbers_are_right_aligned() {
         let mut table = Table::new(&["name", "bytes"]);
         table.row(["a", "5"]);
         table.row(["longer", "1234"]);

@@ -1,4 +1,4 @@
-//! The parties, each with its sockets, its records and its keys.
+//! Set-up of the parties: sockets, TLS, records and keys.
 
 use std::{
     net::SocketAddr,
@@ -26,25 +26,25 @@ pub mod sm_sr_peers;
 
 pub use sm_ds::{serve_sm_ds, sm_ds, sm_ds_tls};
 
-/// The world as it is, but for a clock that can be moved ahead.
+/// Returns the clock and random source of the operating system. The clock can be advanced.
 ///
 /// # Errors
-/// The operating system gives no randomness.
+/// The operating system provides no random data.
 pub fn os_world() -> Result<(World, ShiftedClock), Fault> {
     let clock = ShiftedClock::over(Arc::new(OsClock));
     Ok((World::new(clock.clone(), OsDice::new()?), clock))
 }
 
-/// A party that answers on a socket until it is stopped.
+/// A party that serves a socket until it is stopped.
 pub struct Running {
-    /// Where it listens.
+    /// Local address of the listener.
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 impl Drop for Running {
-    /// One that is dropped, and not stopped, breaks off what is under way.
+    /// Aborts all open requests. Use [`Running::stop`] to complete them first.
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -54,13 +54,13 @@ impl Running {
     /// Serves `service` on `listener`.
     ///
     /// # Errors
-    /// The listener has no address.
+    /// The local address of the listener cannot be determined.
     pub fn serve(listener: TcpListener, tls: Option<ServerTls>, service: Link) -> Result<Self, Fault> {
         let address = local_address(&listener)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             net::serve(listener, tls, service, async {
-                // A dropped sender stops the party as well as a sent word.
+                // The server stops when the sender is dropped.
                 let _ = stopped.await;
             })
             .await;
@@ -68,28 +68,41 @@ impl Running {
         Ok(Self { address, stop: Some(stop), task })
     }
 
-    /// Lets the requests under way finish, then stops.
+    /// Waits for open requests, then stops.
     pub async fn stop(mut self) {
         drop(self.stop.take());
-        // The task ends with its last request; if it was aborted there is nothing to wait for.
+        // A failure means that the task was aborted, so that there is nothing to wait for.
         let _ = (&mut self.task).await;
     }
 }
 
-/// The address a listener has.
-///
-/// # Errors
-/// It has none.
-pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
-    listener
-        .local_addr()
-        .map_err(|e| Fault::caused_by(e, "cannot tell where the party listens", "start it again"))
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn stop_signal() {
+    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        // Without a handler, SIGTERM ends the process at once, which is acceptable.
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
 }
 
-/// Listens at an address of the settings; port 0 there becomes the port that was free.
+/// Returns the local address of a listener.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The operating system does not report it.
+pub fn local_address(listener: &TcpListener) -> Result<SocketAddr, Fault> {
+    listener.local_addr().map_err(|e| {
+        Fault::caused_by(e, "cannot determine the local address of the listener", "start it again")
+    })
+}
+
+/// Listens at an address of the settings. Port 0 is replaced by the port that was chosen.
+///
+/// # Errors
+/// The address is not available.
 pub async fn listen_at(address: &mut String) -> Result<TcpListener, Fault> {
     let listener = net::listen(address).await?;
     if let Some(host) = address.strip_suffix(":0") {
@@ -98,55 +111,58 @@ pub async fn listen_at(address: &mut String) -> Result<TcpListener, Fault> {
     Ok(listener)
 }
 
-/// Listens where the settings want the admin API, if they do.
+/// Listens at the address of the admin API, if the settings have one.
 ///
 /// # Errors
-/// The address cannot be listened on.
+/// The address is not available.
 pub async fn listen_for_admin(settings: &mut Settings) -> Result<Option<TcpListener>, Fault> {
     let Some(address) = &mut settings.admin else { return Ok(None) };
     let listener = listen_at(address).await.map_err(|mut fault| {
-        fault.next.push_str("; --admin says where the admin API listens, --admin none leaves it out");
+        fault
+            .next
+            .push_str("; choose another address with --admin, or disable the admin API with --admin none");
         fault
     })?;
     Ok(Some(listener))
 }
 
-/// A telephone number with its country code, with or without the plus.
+/// Parses a telephone number in international format, with or without the leading plus sign.
 ///
 /// # Errors
-/// It is none; for a parser of options.
+/// The text is not a telephone number. The error is for a parser of options.
 pub fn number(text: &str) -> Result<PhoneNumber, String> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|each| each.is_ascii_digit());
     let number = PhoneNumber::international(digits).ok().filter(|_| is_number);
-    number.ok_or_else(|| "a telephone number is up to 20 digits, country code first".to_owned())
+    number.ok_or_else(|| "expected a telephone number of up to 20 digits, country code first".to_owned())
 }
 
-/// The trusted roots of a PKI, for TLS.
+/// Returns the trusted root certificates of a PKI for TLS.
 pub fn tls_roots(pki: &Pki) -> Vec<Vec<u8>> {
     pki.curves().into_iter().filter_map(|curve| pki.ci(curve).ok()).map(|ci| ci.der().to_vec()).collect()
 }
 
-/// What a party shows in TLS.
+/// Converts a credential into a TLS identity.
 pub fn identity(credential: &Credential) -> Identity {
     Identity { chain: vec![credential.certificate.der().to_vec()], key: credential.key_pkcs8().into() }
 }
 
-/// What the SM-DP+ needs to start.
+/// Parameters of an SM-DP+.
 pub struct SmDpSetup<'a> {
-    /// Its certificates and keys.
+    /// PKI with its certificates and keys.
     pub pki: &'a Pki,
-    /// Names that it answers to, the first one being what operators and devices are told.
+    /// Addresses that the SM-DP+ accepts as its own. The first one is announced to operators
+    /// and devices.
     pub addresses: Vec<String>,
-    /// The folder of its records.
+    /// Folder of its records.
     pub data_dir: &'a Path,
-    /// Clock and dice.
+    /// Clock and random source.
     pub world: &'a World,
-    /// Who is told what happens.
+    /// Receiver of events.
     pub events: Arc<dyn Events>,
 }
 
-/// An SM-DP+ on its records, not listening yet.
+/// Opens an SM-DP+ on its records, without listening.
 ///
 /// # Errors
 /// A certificate is missing, an address is malformed, or the records cannot be opened.
@@ -154,15 +170,15 @@ pub fn sm_dp(setup: &SmDpSetup<'_>) -> Result<SmDpPlus, Fault> {
     sm_dp_on(setup, sm_dp_records(setup.data_dir)?)
 }
 
-/// The records of the SM-DP+ of this data folder.
+/// Opens the records of the SM-DP+ in this data folder.
 ///
 /// # Errors
-/// They cannot be opened.
+/// The database cannot be opened.
 pub fn sm_dp_records(data_dir: &Path) -> Result<Arc<dyn Records>, Fault> {
     Ok(Arc::new(SqliteRecords::open(data_dir.join("sm-dp.sqlite"))?))
 }
 
-/// An SM-DP+ on these records, not listening yet.
+/// Opens an SM-DP+ on these records, without listening.
 ///
 /// # Errors
 /// A certificate is missing, or an address is malformed.
@@ -171,22 +187,22 @@ pub fn sm_dp_on(setup: &SmDpSetup<'_>, records: Arc<dyn Records>) -> Result<SmDp
     let mut config = Config::new(first);
     config.other_addresses = others;
     let credentials = Credentials::from_pki(setup.pki).map_err(|e| {
-        Fault::caused_by(e, "the SM-DP+ has no certificates", "make a PKI with `landfall certs init`")
+        Fault::caused_by(e, "the SM-DP+ has no certificates", "create a PKI with `landfall certs init`")
     })?;
     Ok(SmDpPlus::new(config, credentials, records, setup.world.clone(), setup.events.clone()))
 }
 
-/// The address that others are told, and the others that are answered to.
+/// Parses addresses. Returns the first one, which is announced to others, and the further ones.
 ///
 /// # Errors
-/// There is none, or one is malformed.
+/// The list is empty, or an address is malformed.
 pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), Fault> {
     let mut parsed = addresses.iter().map(|address| {
         address.parse().map_err(|e| {
             Fault::caused_by(
                 e,
-                format!("{address:?} cannot be the address of a server"),
-                "give a host name, with :port where it is not 443",
+                format!("invalid server address {address:?}"),
+                "use a host name, with :PORT if it is not 443",
             )
         })
     });
@@ -196,13 +212,16 @@ pub fn parsed(addresses: &[String]) -> Result<(SmdpAddress, Vec<SmdpAddress>), F
     Ok((first, parsed.collect::<Result<_, _>>()?))
 }
 
-/// TLS of the SM-DP+: its certificate for `names`, and client certificates of the same PKI where one is shown. Clients that
-/// speak only Brainpool are shown a certificate on that curve, if there is one or the CI's key is there to issue it.
+/// Returns the TLS configuration of the SM-DP+: a certificate for `names`, and optional client
+/// certificates of the same PKI. Clients that only support Brainpool get a Brainpool certificate,
+/// if there is one or the key of the CI is available to issue it.
 ///
-/// A certificate that does not have all the names, or does not hold now, is replaced by one issued for the occasion when
-/// the CI's key is there; that is what keeps the published test set usable after its leaf has expired.
+/// A certificate that lacks a name, or is not valid now, is replaced by a newly issued one if the
+/// key of the CI is available. This keeps the published test PKI usable after its leaf certificates
+/// have expired.
 ///
 /// # Errors
+/// There is no certificate, and none can be issued.
 /// There is no certificate and none can be issued.
 pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let now = clock.now();
@@ -217,8 +236,9 @@ pub fn sm_dp_tls(pki: &Pki, names: &[ServerName], clock: Arc<dyn Clock>) -> Resu
     }
 }
 
-/// TLS of an operator that listens. The certificate shows the OID of the SM-DP+, because the PKI has no role of an
-/// operator's server; an SM-DP+ looks at its name and its CI.
+/// Returns the TLS configuration of an operator's server. The certificate contains the OID of the
+/// SM-DP+, because the PKI has no role for an operator's server; an SM-DP+ only checks its name and
+/// its CI.
 ///
 /// # Errors
 /// The CI's key is missing.
@@ -230,13 +250,14 @@ pub fn operator_server_tls(
     sm_dp_tls(pki, names, clock)
 }
 
-/// CERT.DP.TLS that the SM-DP+ shows, as a server and as a client.
+/// Returns CERT.DP.TLS, which the SM-DP+ uses as a server and as a client.
 fn sm_dp_credential(pki: &Pki, names: &[ServerName], now: Timestamp) -> Result<Credential, Fault> {
     let kept = pki.dp(Curve::P256).map(|dp| dp.tls);
     server_credential("SM-DP+", kept, |validity| pki.issue_dp_tls(names, validity), names, now)
 }
 
-/// The certificate that is kept if it fits, or else one issued for the occasion, or else the kept one all the same.
+/// Returns the stored certificate if it is suitable, otherwise a newly issued one, or the
+/// unsuitable stored one if none can be issued.
 fn server_credential(
     who: &str,
     kept: Result<Credential, PkiError>,
@@ -245,7 +266,8 @@ fn server_credential(
     now: Timestamp,
 ) -> Result<Credential, Fault> {
     let fits = |credential: &Credential| {
-        // A demonstration moves its clock; half a year covers every rule it waits for.
+        // Demonstrations advance the clock; half a year covers every rule that they wait
+        // for.
         credential.certificate.validity().contains(now)
             && credential.certificate.validity().contains(now_plus(now, HALF_A_YEAR))
             && names.iter().all(|name| credential.certificate.server_names().contains(name))
@@ -255,7 +277,7 @@ fn server_credential(
         Ok(kept) => Ok(issue(year_from(now)).unwrap_or(kept)),
         Err(e) => {
             let what = format!("the {who} has no TLS certificate");
-            Err(Fault::caused_by(e, what, "make a PKI with `landfall certs init`"))
+            Err(Fault::caused_by(e, what, "create a PKI with `landfall certs init`"))
         }
     }
 }
@@ -271,18 +293,19 @@ fn now_plus(now: Timestamp, more: Duration) -> Timestamp {
     Timestamp::from_seconds(now.plus(more).seconds())
 }
 
-/// TLS of a device: trusts the CI of the PKI, shows no certificate.
+/// Returns the TLS configuration of a device: it trusts the CI of the PKI and has no certificate.
 ///
 /// # Errors
-/// The PKI has no CI that TLS can use.
+/// The PKI has no CI that TLS supports.
 pub fn device_tls(pki: &Pki, clock: Arc<dyn Clock>) -> Result<ClientTls, Fault> {
     ClientTls::new(&tls_roots(pki), None, clock)
 }
 
-/// TLS of an operator: shows its client certificate.
+/// Returns the TLS configuration of an operator, with its client certificate, and the operator's
+/// OID.
 ///
 /// # Errors
-/// The PKI has no such certificate and cannot issue one.
+/// The PKI has no such certificate, and cannot issue one.
 pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(ClientTls, String), Fault> {
     let credential = pki.operator(name).map_err(|e| {
         Fault::caused_by(
@@ -295,8 +318,9 @@ pub fn operator_tls(pki: &Pki, name: &str, clock: Arc<dyn Clock>) -> Result<(Cli
     Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
 }
 
-/// TLS of the SM-DP+ where it is the client (ES2+, ES12): shows CERT.DP.TLS for `names`, or one issued for the occasion as in
-/// [`sm_dp_tls`]. Operators know it by these names, an SM-DS by its OID, which is what it calls itself.
+/// Returns the TLS configuration of the SM-DP+ as a client (ES2+, ES12), and its OID. The
+/// certificate is CERT.DP.TLS for `names`, or a newly issued one as in [`sm_dp_tls`]. Operators
+/// identify the SM-DP+ by these names, an SM-DS by its OID.
 ///
 /// # Errors
 /// The PKI has no such certificate.
@@ -310,20 +334,20 @@ pub fn sm_dp_client_tls(
     Ok((ClientTls::new(&tls_roots(pki), Some(&identity(&credential)), clock)?, oid))
 }
 
-/// The device's client: it finds SM-DP+ and SM-DS of the settings by all their names.
+/// Returns the client of a device. It resolves all names of the SM-DP+ and SM-DS in the settings.
 pub fn device_client(settings: &Settings) -> Client {
     settings.sm_ds_names.iter().fold(client(&settings.sm_dp_names, &settings.sm_dp), |client, name| {
         client.with_connect_to(host_of(name), &settings.sm_ds)
     })
 }
 
-/// A client that connects to the SM-DP+ of the settings whatever name it is asked for: names such as
-/// testsmdpplus1.example.com are in no DNS.
+/// Returns a client that connects to the SM-DP+ of the settings for all its names; names such as
+/// testsmdpplus1.example.com are not in the DNS.
 pub fn client(names: &[String], connect_to: &str) -> Client {
     names.iter().fold(Client::default(), |client, name| client.with_connect_to(host_of(name), connect_to))
 }
 
-/// The host part of `host[:port]`.
+/// Returns the host part of `host[:port]`.
 pub fn host_of(address: &str) -> &str {
     match address.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host.trim_matches(['[', ']']),
@@ -331,16 +355,16 @@ pub fn host_of(address: &str) -> &str {
     }
 }
 
-/// A card whose memory is a file of the data folder.
+/// Opens a card whose memory is a file in the data folder.
 ///
 /// # Errors
-/// The PKI cannot vouch for the EID, or the memory is not this card's.
+/// The PKI has no keys for the EID, or the memory belongs to another card.
 pub fn card(pki: &Pki, eid: Eid, data_dir: &Path, world: &World) -> Result<Card, Fault> {
     let memory = FileMemory::open(card_path(data_dir, eid))?;
     Card::open(card_description(pki, eid)?, memory, world.clone())
 }
 
-/// A card of the settings: its root SM-DS is theirs. With these quirks.
+/// Opens a card with the root SM-DS of the settings and with these quirks.
 ///
 /// # Errors
 /// As [`card`].
@@ -355,7 +379,7 @@ pub fn card_of(
     card_on(settings, pki, eid, memory, world, quirks)
 }
 
-/// The same on another memory.
+/// Opens such a card on another memory.
 ///
 /// # Errors
 /// As [`card`].
@@ -372,23 +396,23 @@ pub fn card_on(
     Card::open(description, memory, world.clone())
 }
 
-/// A card as the settings have it: its root SM-DS is theirs.
+/// Returns the description of a card with the root SM-DS of the settings.
 ///
 /// # Errors
-/// No EUM of the PKI may vouch for the EID.
+/// The EID is in the range of no EUM of the PKI.
 pub fn described(settings: &Settings, pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
     Ok(CardDescription { root_ds_address: root_sm_ds(settings), ..card_description(pki, eid)? })
 }
 
-/// Where the memory of a card lies.
+/// Returns the path of a card's memory file.
 pub fn card_path(data_dir: &Path, eid: Eid) -> PathBuf {
     data_dir.join("cards").join(format!("{eid}.card"))
 }
 
-/// A card with a certificate below every EUM of the PKI.
+/// Returns the description of a card with a certificate below every EUM of the PKI.
 ///
 /// # Errors
-/// No EUM of the PKI may vouch for the EID.
+/// The EID is in the range of no EUM of the PKI.
 pub fn card_description(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
     let mut credentials = Vec::new();
     let mut why = None;
@@ -401,14 +425,14 @@ pub fn card_description(pki: &Pki, eid: Eid) -> Result<CardDescription, Fault> {
     match why {
         Some(e) if credentials.is_empty() => Err(Fault::caused_by(
             e,
-            format!("no certificate can be had for EID {eid}"),
+            format!("cannot get a certificate for EID {eid}"),
             "choose an EID in the EUM's range; `landfall certs show` lists the PKI",
         )),
         _ => Ok(CardDescription::default_for(eid, &credentials)),
     }
 }
 
-/// The EID that a command uses when none is given: the first one of the PKI.
+/// Returns the default EID of commands: the first one of the PKI.
 ///
 /// # Errors
 /// The PKI has no eUICC.
@@ -416,22 +440,22 @@ pub fn default_eid(pki: &Pki) -> Result<Eid, Fault> {
     pki.eids(Curve::P256).first().copied().ok_or_else(|| {
         Fault::new(
             "the PKI has no eUICC",
-            "none is in its folder",
+            "its folder contains none",
             "issue one with `landfall certs issue euicc --eid EID`",
         )
     })
 }
 
-/// The EID with this serial number in the range of the EUM.
+/// Returns the EID with this serial number in the range of the EUM.
 ///
 /// # Errors
 /// The PKI has no EUM.
 pub fn eid_of_serial(pki: &Pki, serial: u64) -> Result<Eid, Fault> {
     let cannot = |why: String| {
         Fault::new(
-            "cannot make a card",
+            "cannot create a card",
             why,
-            "use a PKI that has an EUM with its key; `landfall certs init` makes one",
+            "use a PKI with an EUM and its key, such as that of `landfall certs init`",
         )
     };
     let eum = pki.eum(Curve::P256).map_err(|e| cannot(e.to_string()))?;
@@ -440,23 +464,23 @@ pub fn eid_of_serial(pki: &Pki, serial: u64) -> Result<Eid, Fault> {
     Eid::with_check_digits(&format!("{prefix}{serial:0width$}")).map_err(|e| cannot(e.to_string()))
 }
 
-/// The PKI of the settings, and the names of the SM-DP+ with its port where it is not 443.
+/// Loads or creates the PKI of the settings. Returns it with the addresses of the SM-DP+.
 ///
 /// # Errors
-/// The PKI cannot be read or made.
+/// The PKI cannot be read or created.
 pub fn pki_and_addresses(settings: &Settings) -> Result<(Pki, Vec<String>), Fault> {
     let pki = pki::load_or_init(settings)?;
     Ok((pki, addresses(&settings.sm_dp_names, &settings.sm_dp)))
 }
 
-/// Every way in which a server may be addressed: where it is, what the settings call it, and the loopback names;
-/// each with the port unless that is 443.
+/// Returns all addresses of a server: its names in the settings, its listening address, and the
+/// loopback names, each with the port unless that is 443.
 pub fn addresses(names: &[String], listens: &str) -> Vec<String> {
     let port = listens.rsplit_once(':').map_or("443", |(_, port)| port);
     let mut all: Vec<String> = Vec::new();
     for name in names.iter().map(String::as_str).chain([host_of(listens), "localhost", "127.0.0.1"]) {
         let with_port = if port == "443" { name.to_owned() } else { format!("{name}:{port}") };
-        // A client that was told where to connect may use the bare name.
+        // A client with a configured connection address may use the name without port.
         for address in [with_port, name.to_owned()] {
             if !all.contains(&address) {
                 all.push(address);
@@ -466,13 +490,14 @@ pub fn addresses(names: &[String], listens: &str) -> Vec<String> {
     all
 }
 
-/// The address under which clients of this host ask for the SM-DP+: the first name that the settings add, or else
-/// where it is.
+/// Returns the SM-DP+ address for clients on this host: the first name in the settings, or the
+/// listening address.
 pub fn reachable(settings: &Settings) -> String {
     reachable_at(&settings.sm_dp_names, &settings.sm_dp)
 }
 
-/// The same for the SM-DS: this is what the cards are told.
+/// Returns the SM-DS address that is stored on cards: the first name in the settings, or the
+/// listening address.
 pub fn root_sm_ds(settings: &Settings) -> String {
     reachable_at(&settings.sm_ds_names, &settings.sm_ds)
 }
@@ -485,7 +510,7 @@ fn reachable_at(names: &[String], listens: &str) -> String {
     }
 }
 
-/// The activation code for a confirmed order, with the `LPA:` prefix that devices scan.
+/// Returns the activation code of a confirmed order, with the prefix `LPA:`.
 pub fn activation_code(
     settings: &Settings,
     confirmed: &rsp::sgp22::es2plus::ConfirmOrderReply,

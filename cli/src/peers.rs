@@ -1,5 +1,5 @@
-//! A party's way to others, such as operators, SM-DSs and SM-SRs: links to them, and the loop that sends what waits and does
-//! what is due.
+//! Connections of a party to its peers (operators, SM-DSs, SM-SRs), and the task that sends pending
+//! messages and runs other background work.
 
 use std::{
     collections::HashMap,
@@ -20,31 +20,32 @@ use tokio::{
 };
 use world::{BoxFuture, Clock, Fault, Link};
 
-use crate::{faults::Trouble, m2m::messages::Messages, output::remark, parties, settings::Settings};
+use crate::{faults::ActiveFaults, m2m::messages::Messages, output::remark, parties, settings::Settings};
 
-/// How long to wait when the records have failed.
-const AFTER_A_FAULT: Duration = Duration::from_secs(10);
+/// Delay before background work is retried after a failure of the records.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// How many connections are kept. Addresses come from operators: without a limit they could name ever more.
+/// Maximum open connections. Operators choose the addresses, so the number needs a limit.
 const MAX_LINKS: usize = 256;
 
-/// Operators that are known by name
+/// Operators with notification addresses
 #[derive(Args, Clone, Debug, Default)]
 pub struct Operators {
-    /// An operator that is told how its downloads go, and where: its OID, or a name for it and that; may be repeated
+    /// Operator that receives download progress reports, by its OID, or by a name and its OID
+    /// (repeatable)
     #[arg(long = "operator", value_name = "[NAME=]OID@HOST:PORT")]
-    operators: Vec<KnownOperator>,
+    operators: Vec<OperatorArgument>,
 }
 
-/// What the flag says of an operator.
+/// Value of `--operator`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct KnownOperator(sm_dp::Operator);
+struct OperatorArgument(sm_dp::Operator);
 
-impl FromStr for KnownOperator {
+impl FromStr for OperatorArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (who, address) = text.rsplit_once('@').ok_or("there is no @ before its address")?;
+        let (who, address) = text.rsplit_once('@').ok_or("missing `@` before the address")?;
         let (name, oid) = who.split_once('=').unwrap_or((who, who));
         let no = |e: InvalidId| e.to_string();
         Ok(Self(sm_dp::Operator {
@@ -55,7 +56,7 @@ impl FromStr for KnownOperator {
     }
 }
 
-/// Delivers until it is dropped.
+/// Background task of a party. It stops when this is dropped.
 pub struct Delivery(JoinHandle<()>);
 
 impl Drop for Delivery {
@@ -64,24 +65,25 @@ impl Drop for Delivery {
     }
 }
 
-/// Gives the SM-DP+ its way to others and these operators, and delivers what waits, now and from then on.
+/// Registers the operators at the SM-DP+, connects it to its peers, and starts delivering pending
+/// messages.
 ///
 /// # Errors
-/// There is no certificate to show, or the records fail.
+/// There is no client certificate, or the records cannot be written.
 pub async fn connect(
     sm_dp: SmDpPlus,
     operators: &Operators,
     pki: &Pki,
     settings: &Settings,
     clock: &Arc<dyn Clock>,
-    trouble: &Trouble,
+    active_faults: &ActiveFaults,
 ) -> Result<(SmDpPlus, Delivery), Fault> {
-    for KnownOperator(operator) in &operators.operators {
+    for OperatorArgument(operator) in &operators.operators {
         sm_dp.register_operator(operator).await?;
     }
     let names = crate::pki::server_names(settings)?;
     let tls = parties::sm_dp_client_tls(pki, &names, Arc::clone(clock))?.0;
-    let peers = TlsPeers::new(parties::device_client(settings), tls).in_trouble(trouble);
+    let peers = TlsPeers::new(parties::device_client(settings), tls).with_faults(active_faults);
     let woken = peers.woken();
     let sm_dp = sm_dp.with_peers(Arc::new(peers));
     let server = sm_dp.clone();
@@ -93,9 +95,10 @@ pub async fn connect(
 }
 
 impl Delivery {
-    /// Has a party do what is due, now, whenever it is woken, and when it has said that there is something next. Each of its
-    /// tasks runs by itself, so that who is slow is waited for by nobody else. What waits for `whom` is not done when its
-    /// records fail; that is said, and tried again.
+    /// Starts the background task of a party. `due` is called at once, whenever `woken` is
+    /// notified, and at the time that it returned. Its tasks run concurrently, so that a slow
+    /// peer delays only its own messages. If the records fail, a message names `whom` and the
+    /// work is retried.
     pub fn drive(
         whom: &'static str,
         woken: Arc<Notify>,
@@ -122,8 +125,10 @@ async fn deliver(
                 next.map(|next| next.since(clock.now()))
             }
             Err(fault) => {
-                remark(&format!("what waits for {whom} was not delivered: {fault}"));
-                Some(AFTER_A_FAULT)
+                remark(&format!(
+                    "pending messages for {whom} were not delivered, and will be retried: {fault}"
+                ));
+                Some(RETRY_DELAY)
             }
         };
         let until = async {
@@ -140,36 +145,36 @@ async fn deliver(
     }
 }
 
-/// Peers over TLS, each connection kept for the next message.
+/// Connections to peers over TLS. Each connection is kept for further messages.
 pub struct TlsPeers {
     client: Client,
     tls: ClientTls,
     links: Mutex<HashMap<String, Link>>,
     woken: Arc<Notify>,
     messages: Option<Messages>,
-    trouble: Trouble,
+    active_faults: ActiveFaults,
 }
 
 impl TlsPeers {
-    /// Peers that this client finds, and to whom this certificate is shown.
+    /// Creates connections with this client and this client certificate.
     pub fn new(client: Client, tls: ClientTls) -> Self {
         let (links, woken) = (Mutex::default(), Arc::new(Notify::new()));
-        Self { client, tls, links, woken, messages: None, trouble: Trouble::none() }
+        Self { client, tls, links, woken, messages: None, active_faults: ActiveFaults::none() }
     }
 
-    /// The same, and what is said is kept.
+    /// Records all messages as files.
     #[must_use]
-    pub fn keeping(self, messages: Option<Messages>) -> Self {
+    pub fn recording(self, messages: Option<Messages>) -> Self {
         Self { messages, ..self }
     }
 
-    /// The same, with what goes wrong on the way.
+    /// Injects faults into the connections.
     #[must_use]
-    pub fn in_trouble(self, trouble: &Trouble) -> Self {
-        Self { trouble: trouble.clone(), ..self }
+    pub fn with_faults(self, active_faults: &ActiveFaults) -> Self {
+        Self { active_faults: active_faults.clone(), ..self }
     }
 
-    /// What is notified when there is something to deliver.
+    /// Notified when there is something to deliver.
     pub fn woken(&self) -> Arc<Notify> {
         Arc::clone(&self.woken)
     }
@@ -183,8 +188,8 @@ impl TlsPeers {
         if let Some(messages) = &self.messages {
             link = messages.over(link);
         }
-        let link = self.trouble.goes_out(link);
-        // Seldom, and all it costs is a handshake each.
+        let link = self.active_faults.outgoing(link);
+        // This is rare, and costs only a new handshake per peer.
         if links.len() >= MAX_LINKS {
             links.clear();
         }
@@ -222,12 +227,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_is_slow_is_waited_for_by_nobody_else() {
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let (woken, asked) = (Arc::new(Notify::new()), AtomicUsize::new(0));
+    async fn a_slow_task_does_not_delay_the_others() {
+        let (tell, mut received) = mpsc::unbounded_channel();
+        let (woken, calls) = (Arc::new(Notify::new()), AtomicUsize::new(0));
         let clock = Arc::new(world::ManualClock::at(rsp::time::Timestamp::default()));
         let _delivery = Delivery::drive("them", Arc::clone(&woken), clock, move || {
-            let (time, tell) = (asked.fetch_add(1, Ordering::Relaxed), tell.clone());
+            let (time, tell) = (calls.fetch_add(1, Ordering::Relaxed), tell.clone());
             let task: BoxFuture<'static, ()> = match time {
                 0 => Box::pin(std::future::pending()),
                 _ => Box::pin(async move { tell.send(time).unwrap() }),
@@ -236,13 +241,13 @@ mod tests {
             Box::pin(async move { Ok(Due { tasks, next: None }) })
         });
         woken.notify_one();
-        assert_eq!(told.recv().await, Some(1));
-        assert_eq!(told.recv().await, Some(2), "what is due is asked anew when something has ended");
+        assert_eq!(received.recv().await, Some(1));
+        assert_eq!(received.recv().await, Some(2), "the due work is queried again after a task has ended");
     }
 
     #[test]
-    fn an_operator_is_named_by_its_oid_or_by_a_name_for_it() {
-        let read = |text: &str| text.parse::<KnownOperator>().map(|operator| operator.0);
+    fn an_operator_is_identified_by_its_oid_or_by_a_name() {
+        let read = |text: &str| text.parse::<OperatorArgument>().map(|operator| operator.0);
         let operator = read("ACME=2.999.20.1@127.0.0.1:8445").unwrap();
         assert_eq!(operator.identifier, "ACME");
         assert_eq!(operator.certificate_oid.to_string(), "2.999.20.1");

@@ -1,4 +1,4 @@
-//! The folder of certificates and keys.
+//! The folder of the PKI: certificates and keys.
 
 use std::{fs, io, path::Path};
 
@@ -7,18 +7,19 @@ use world::Fault;
 
 use crate::settings::Settings;
 
-/// The PKI in the folder of the settings; made from their seed, and written there, when the folder does not exist.
+/// Loads the PKI from the folder of the settings. If the folder does not exist, creates it with a
+/// PKI from the seed.
 ///
 /// # Errors
-/// The folder cannot be read or written, or what is in it is not a PKI.
+/// The folder cannot be read or written, or does not contain a PKI.
 pub fn load_or_init(settings: &Settings) -> Result<Pki, Fault> {
     if settings.pki.exists() { load(&settings.pki) } else { init(settings) }
 }
 
-/// The PKI in a folder: one of ours, or the GSMA's SGP.26 test set as it is published.
+/// Loads the PKI from a folder: a generated one, or the GSMA's SGP.26 test PKI as published.
 ///
 /// # Errors
-/// The folder cannot be read, or what is in it is not a PKI.
+/// The folder cannot be read, or does not contain a PKI.
 pub fn load(folder: &Path) -> Result<Pki, Fault> {
     let mut listing = Vec::new();
     list(folder, "", &mut listing).map_err(|e| unreadable(folder, e))?;
@@ -27,33 +28,33 @@ pub fn load(folder: &Path) -> Result<Pki, Fault> {
         Fault::caused_by(
             e,
             format!("cannot use the PKI in {}", folder.display()),
-            "repair the file, or make a new PKI in another folder with `landfall certs init --pki DIR`",
+            "correct the file, or create a new PKI in another folder with `landfall certs init --pki DIR`",
         )
     })
 }
 
-/// Makes a PKI from the seed and writes it into the folder, which must not hold one yet.
+/// Creates a PKI from the seed and writes it into the folder, which must not exist.
 ///
 /// # Errors
-/// The folder exists already or cannot be written.
+/// The folder exists or cannot be written.
 pub fn init(settings: &Settings) -> Result<Pki, Fault> {
     if settings.pki.exists() {
         return Err(Fault::new(
-            format!("cannot make a PKI in {}", settings.pki.display()),
+            format!("cannot create a PKI in {}", settings.pki.display()),
             "the folder exists already, and its keys may be in use",
             "choose another folder with --pki, or remove this one",
         ));
     }
     let pki = Pki::from_seed(settings.seed.as_bytes(), &options(settings)?)
-        .map_err(|e| Fault::caused_by(e, "cannot make the PKI", "correct the setting that is named"))?;
+        .map_err(|e| Fault::caused_by(e, "cannot create the PKI", "correct the setting named above"))?;
     write(&settings.pki, &pki.files())?;
     Ok(pki)
 }
 
-/// Writes files of a PKI below `folder`; private keys are for the owner alone.
+/// Writes PKI files below `folder`. Private keys are readable by their owner only.
 ///
 /// # Errors
-/// One of them cannot be written.
+/// A file cannot be written.
 pub fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Fault> {
     for (name, content) in files {
         let path = folder.join(name);
@@ -61,7 +62,7 @@ pub fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Fault> {
             Fault::caused_by(
                 e,
                 format!("cannot write {}", path.display()),
-                "give a folder that can be written with --data-dir or --pki",
+                "choose a writable folder with --data-dir or --pki",
             )
         })?;
     }
@@ -78,23 +79,25 @@ fn write_one(path: &Path, content: &[u8], secret: bool) -> io::Result<()> {
     }
     let mode = if secret { 0o600 } else { 0o644 };
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
-    // The mode above counts only for a new file.
+    // The mode above applies to new files only.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)
 }
 
-/// The names by which the SM-DP+ is reached: where it listens, and what the settings add.
+/// Returns the names of the SM-DP+ for its certificate: its listening address and the names of the
+/// settings.
 ///
 /// # Errors
-/// One of them is neither a host name nor an address.
+/// A name is neither a host name nor an IP address.
 pub fn server_names(settings: &Settings) -> Result<Vec<ServerName>, Fault> {
     names_of(&settings.sm_dp, &settings.sm_dp_names)
 }
 
-/// The names by which a server is reached that listens there and is known by further names.
+/// Returns the names of a server for its certificate: its listening address, the loopback names,
+/// and `further`.
 ///
 /// # Errors
-/// One of them is neither a host name nor an address.
+/// A name is neither a host name nor an IP address.
 pub fn names_of(listens: &str, further: &[String]) -> Result<Vec<ServerName>, Fault> {
     let host = listens.rsplit_once(':').map_or(listens, |(host, _)| host);
     let mut names: Vec<ServerName> = Vec::new();
@@ -103,8 +106,8 @@ pub fn names_of(listens: &str, further: &[String]) -> Result<Vec<ServerName>, Fa
         let name = name.trim_matches(['[', ']']).parse().map_err(|e| {
             Fault::caused_by(
                 e,
-                format!("{name:?} cannot stand in a certificate"),
-                "give a host name or an IP address",
+                format!("{name:?} is not valid in a certificate"),
+                "use a host name or an IP address",
             )
         })?;
         if !names.contains(&name) {
@@ -139,6 +142,6 @@ fn unreadable(folder: &Path, error: io::Error) -> Fault {
     Fault::caused_by(
         error,
         format!("cannot read the PKI in {}", folder.display()),
-        "correct --pki, or make a PKI there with `landfall certs init`",
+        "correct --pki, or create a PKI there with `landfall certs init`",
     )
 }

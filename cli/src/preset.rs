@@ -1,5 +1,5 @@
-//! A preset: what an SM-DP+ begins with, as a file. Its entries are the bodies of the admin API; a profile may also be
-//! named by the file of its package, or be one of our own.
+//! Presets: a file with the initial data of an SM-DP+. Its entries are request bodies of the admin
+//! API. A profile can also be given by the file of its package, or be generated.
 
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,17 @@ use sm_dp::{
 use toml::{Table, Value};
 use world::Fault;
 
-use crate::{command::sm_dp as files, demo};
+use crate::{demo, files};
 
-/// A preset that was read and understood.
+/// A parsed preset.
 pub struct Preset {
     file: PathBuf,
-    /// With the name of each in the file.
+    /// Entries with their names in the file.
     entries: Vec<(String, Entry)>,
     subscriptions: Vec<Vec<u8>>,
 }
 
-/// The file.
+/// Structure of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -34,20 +34,20 @@ struct File {
     operators: Vec<Table>,
 }
 
-/// Something that the server is to have.
+/// Entry of a preset.
 enum Entry {
     Stock(Box<NewProfile>),
     Orders(Box<NewOrder>),
     Operators(NewOperator),
 }
 
-/// As many digits as an IMSI has after a network code of three.
+/// Highest subscriber number: an IMSI has nine digits after a network code of six.
 const LAST_SUBSCRIBER: u64 = 999_999_999;
 
-const NEXT: &str = "correct the file; docs/preset.md says what may stand in it";
+const NEXT: &str = "correct the file; docs/preset.md describes the format";
 
 impl Preset {
-    /// Reads a preset and the packages it names. Nothing is applied unless all of it can be understood.
+    /// Reads a preset and its packages. Nothing is applied unless the whole file is valid.
     ///
     /// # Errors
     /// A file cannot be read, or an entry is malformed.
@@ -57,7 +57,7 @@ impl Preset {
             Fault::new(format!("cannot use the preset {}", file.display()), e.to_string().trim_end(), NEXT)
         })?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        // In this order: an order needs its profile.
+        // The order of the sections matters: an order needs its profile.
         let operators =
             section(file, "operators", read.operators, |table| typed(table).map(Entry::Operators))?;
         let mut subscriptions = Vec::new();
@@ -72,15 +72,15 @@ impl Preset {
         Ok(Self { file: file.to_owned(), entries, subscriptions })
     }
 
-    /// The packages of our own that it names, for their home networks.
+    /// Generated packages of the preset, for their home networks.
     pub fn subscriptions(&self) -> &[Vec<u8>] {
         &self.subscriptions
     }
 
-    /// Makes what is not there yet; for each entry a line that says what came of it.
+    /// Creates the missing data. Returns one line per entry with the result.
     ///
     /// # Errors
-    /// The server cannot do what an entry says. The entries before it stay.
+    /// The server refuses an entry. The entries before it stay applied.
     pub async fn apply(&self, sm_dp: &SmDpPlus) -> Result<Vec<String>, Fault> {
         let mut lines = Vec::new();
         for (name, entry) in &self.entries {
@@ -96,7 +96,7 @@ impl Preset {
     }
 }
 
-/// The entries of a section, each with its name.
+/// Parses the entries of a section, and names each of them.
 fn section(
     file: &Path,
     name: &str,
@@ -113,18 +113,16 @@ fn section(
     (1..).zip(tables).map(entry).collect()
 }
 
-/// The entry with `package` in place of `file` or `subscription`; one of our own goes to the subscriptions as well.
+/// Replaces `file` or `subscription` of an entry by `package`. A generated package is added to
+/// `subscriptions`.
 fn with_package(mut table: Table, folder: &Path, subscriptions: &mut Vec<Vec<u8>>) -> Result<Table, Fault> {
     let bad = |why: String, next: &str| Fault::new("cannot find the profile package", why, next);
-    let one_way = "give one of file, subscription and package";
+    let one_way = "use exactly one of file, subscription and package";
     let (file, subscription) = (table.remove("file"), table.remove("subscription"));
     let number = table.remove("number");
     let package = match (&file, &subscription) {
         _ if number.is_some() && subscription.is_none() => {
-            return Err(bad(
-                "number is the subscriber of a subscription, and there is none".to_owned(),
-                one_way,
-            ));
+            return Err(bad("number is only allowed with subscription".to_owned(), one_way));
         }
         (None, None) if table.contains_key("package") => return Ok(table),
         (Some(Value::String(file)), None) => files::read(&folder.join(file))?,
@@ -136,35 +134,35 @@ fn with_package(mut table: Table, folder: &Path, subscriptions: &mut Vec<Vec<u8>
                     .and_then(|number| u64::try_from(number).ok())
                     .filter(|number| *number <= LAST_SUBSCRIBER)
                     .ok_or_else(|| {
-                        let next = format!("give one from 0 to {LAST_SUBSCRIBER}");
-                        bad(format!("number {number} is no subscriber's"), &next)
+                        let next = format!("use a number from 0 to {LAST_SUBSCRIBER}");
+                        bad(format!("{number} is not a subscriber number"), &next)
                     })?,
             };
             let package = demo::own_package(home, number, &format!("Network {home}"))?;
             subscriptions.push(package.clone());
             package
         }
-        (None, None) => return Err(bad("nothing in the entry names one".to_owned(), one_way)),
-        (Some(_), Some(_)) => return Err(bad("the entry names two".to_owned(), one_way)),
-        _ => return Err(bad("file and subscription are texts".to_owned(), "write them in quotes")),
+        (None, None) => return Err(bad("the entry has none of them".to_owned(), one_way)),
+        (Some(_), Some(_)) => return Err(bad("the entry has more than one of them".to_owned(), one_way)),
+        _ => return Err(bad("file and subscription must be strings".to_owned(), "write them in quotes")),
     };
     if table.insert("package".to_owned(), BASE64_STANDARD.encode(package).into()).is_some() {
-        return Err(bad("the entry names two".to_owned(), one_way));
+        return Err(bad("the entry has more than one of them".to_owned(), one_way));
     }
     Ok(table)
 }
 
-/// As the admin API reads it. TOML has dates of its own; here they are the texts they look like.
+/// Deserializes an entry like the admin API does. TOML dates become strings.
 fn typed<T: DeserializeOwned>(mut table: Table) -> Result<T, Fault> {
     for (_, value) in &mut table {
         if let Value::Datetime(time) = value {
             *value = Value::String(time.to_string());
         }
     }
-    table.try_into().map_err(|e| Fault::new("cannot understand it", e.to_string().trim_end(), NEXT))
+    table.try_into().map_err(|e| Fault::new("the entry is invalid", e.to_string().trim_end(), NEXT))
 }
 
-/// The fault, with where in the file it is.
+/// Adds the file and the entry to a fault.
 fn named(file: &Path, entry: &str, mut fault: Fault) -> Fault {
     fault.what = format!("{}, {entry}: {}", file.display(), fault.what);
     fault

@@ -1,32 +1,36 @@
-//! What a run came to, for a terminal.
+//! Reports of scenarios on a terminal.
 
 use std::collections::BTreeMap;
 
 use scenario::report::{Campaign, Report, Times, Verdict};
 use world::Fault;
 
-use crate::output::{Table, say};
+use crate::output::{Table, print};
 
-/// So many devices or reasons are named of each campaign.
-const NAMED: usize = 8;
+/// Maximum devices and reasons listed per campaign.
+const MAX_LISTED: usize = 8;
 
-/// Prints what was expected and seen, and below it campaigns, faults and costs, where there are any.
+/// Prints the expectations and results, and the campaigns, faults and costs, if there are any.
 ///
 /// # Errors
-/// Nothing can be printed.
-pub fn say_report(report: &Report) -> Result<(), Fault> {
-    say(&text(report))
+/// The output cannot be written.
+pub fn print_report(report: &Report) -> Result<(), Fault> {
+    print(&text(report))
 }
 
-/// The same as text.
+/// Returns the report as text.
 pub fn text(report: &Report) -> String {
     let blocks = [
         heading(report),
         expectations(report),
         campaigns(report),
-        who_and_why(report),
-        times("fault", "struck", &report.faults),
-        report.never_struck.iter().map(|fault| format!("never struck: {}\n", unescapable(fault))).collect(),
+        canaries_and_failures(report),
+        times("fault", "occurred", &report.faults),
+        report
+            .never_struck
+            .iter()
+            .map(|fault| format!("did not occur: {}\n", without_control_characters(fault)))
+            .collect(),
         times("refused by an SM-DP+", "times", &report.refused),
         costs(report),
     ];
@@ -40,17 +44,19 @@ fn heading(report: &Report) -> String {
         Verdict::Failed => "FAILED",
     };
     let met = report.expectations().iter().filter(|expectation| expectation.passed).count();
-    let (title, all) = (unescapable(&report.scenario.title), report.expectations().len());
-    let (begins, ended, seed) = (report.begins, report.ended, unescapable(&report.seed));
-    let live =
-        report.live.as_ref().map_or_else(String::new, |live| format!(", {}", unescapable(&live.words())));
+    let (title, all) = (without_control_characters(&report.scenario.title), report.expectations().len());
+    let (begins, ended, seed) = (report.begins, report.ended, without_control_characters(&report.seed));
+    let live = report
+        .live
+        .as_ref()
+        .map_or_else(String::new, |live| format!(", {}", without_control_characters(&live.words())));
     format!(
         "{verdict}  {title}: {met} of {all} expectations met\n        {begins} to {ended}, seed {seed}{live}\n"
     )
 }
 
-/// Text from a file, without what would steer a terminal.
-fn unescapable(text: &str) -> String {
+/// Replaces control characters in text from a file, which could be terminal escape sequences.
+fn without_control_characters(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
@@ -62,7 +68,12 @@ fn expectations(report: &Report) -> String {
     for expectation in report.expectations() {
         let met = if expectation.passed { "met" } else { "NOT MET" };
         let day = report.day(expectation.at).to_string();
-        table.row([met.to_owned(), day, unescapable(&expectation.text), unescapable(&expectation.saw)]);
+        table.row([
+            met.to_owned(),
+            day,
+            without_control_characters(&expectation.text),
+            without_control_characters(&expectation.saw),
+        ]);
     }
     table.render()
 }
@@ -77,28 +88,33 @@ fn campaigns(report: &Report) -> String {
         let results: Vec<String> =
             results.iter().map(|(result, count)| format!("{count} {result}")).collect();
         table.row(
-            [name, target, &state, &devices.to_string(), &results.join(", ")].map(|cell| unescapable(cell)),
+            [name, target, &state, &devices.to_string(), &results.join(", ")]
+                .map(|cell| without_control_characters(cell)),
         );
     }
     table.render()
 }
 
-/// Who went first in campaigns, and why devices did not move.
-fn who_and_why(report: &Report) -> String {
+/// Lists the canary devices of campaigns, and the reasons why devices did not move.
+fn canaries_and_failures(report: &Report) -> String {
     let mut lines = String::new();
     for Campaign { name, canaries, failures, .. } in &report.campaigns {
-        let name = unescapable(name);
+        let name = without_control_characters(name);
         if canaries.count() > 0 {
-            let first: Vec<String> =
-                canaries.shown().iter().take(NAMED).map(|device| unescapable(device)).collect();
+            let first: Vec<String> = canaries
+                .shown()
+                .iter()
+                .take(MAX_LISTED)
+                .map(|device| without_control_characters(device))
+                .collect();
             let left_out = canaries.count().saturating_sub(u64::try_from(first.len()).unwrap_or(u64::MAX));
             let more = if left_out > 0 { format!(" and {left_out} more") } else { String::new() };
             lines.push_str(&format!("canaries of {name}: {}{more}\n", first.join(", ")));
         }
         let mut reasons = BTreeMap::<&str, u64>::new();
         failures.shown().iter().for_each(|failure| *reasons.entry(&failure.why).or_default() += 1);
-        for (why, count) in reasons.into_iter().take(NAMED) {
-            lines.push_str(&format!("{count} of {name} not moved: {}\n", unescapable(why)));
+        for (why, count) in reasons.into_iter().take(MAX_LISTED) {
+            lines.push_str(&format!("{count} of {name} not moved: {}\n", without_control_characters(why)));
         }
     }
     lines
@@ -110,7 +126,7 @@ fn times(what: &str, how_often: &str, all: &BTreeMap<String, Times>) -> String {
     }
     let mut table = Table::new(&[what, how_often, "first", "last"]);
     for (what, Times { times, first, last }) in all {
-        table.row([unescapable(what), times.to_string(), first.to_string(), last.to_string()]);
+        table.row([without_control_characters(what), times.to_string(), first.to_string(), last.to_string()]);
     }
     table.render()
 }
@@ -120,10 +136,10 @@ fn costs(report: &Report) -> String {
     if costs.by_bearer.is_empty() && costs.visits == 0 {
         return String::new();
     }
-    let mut table = Table::new(&["over", "octets", "short messages", &costs.currency]);
+    let mut table = Table::new(&["bearer", "octets", "short messages", &costs.currency]);
     for (bearer, spent) in &costs.by_bearer {
         table.row([
-            unescapable(bearer),
+            without_control_characters(bearer),
             spent.octets.to_string(),
             spent.messages.to_string(),
             spent.money.to_string(),
@@ -131,7 +147,7 @@ fn costs(report: &Report) -> String {
     }
     let visits = format!("visits: {}", costs.visits);
     table.row([visits, String::new(), String::new(), costs.visits_money.to_string()]);
-    table.row(["in all".to_owned(), String::new(), String::new(), costs.total().to_string()]);
+    table.row(["total".to_owned(), String::new(), String::new(), costs.total().to_string()]);
     table.render()
 }
 
@@ -151,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_shows_what_was_expected_and_seen() {
+    fn the_terminal_report_shows_expectations_and_results() {
         let begins: Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
         let at: Timestamp = "2027-04-01T00:00:00Z".parse().unwrap();
         let mut report = Report::new("ninety-days", "Ninety\u{1B}[31m days", "", "7", begins);
@@ -204,19 +220,19 @@ first     as decided  stopped: 3 of 5 failed       50  3 came_back, 2 moved
 canaries of first: meters-7
 2 of first not moved: no network
 
-fault                  struck  first                 last
----------------------  ------  --------------------  --------------------
-link/lose-answer@ES9+       2  2027-01-01T00:00:00Z  2027-04-01T00:00:00Z
+fault                  occurred  first                 last
+---------------------  --------  --------------------  --------------------
+link/lose-answer@ES9+         2  2027-01-01T00:00:00Z  2027-04-01T00:00:00Z
 
 refused by an SM-DP+         times  first                 last
 ---------------------------  -----  --------------------  --------------------
 DownloadOrder: none is left      1  2027-04-01T00:00:00Z  2027-04-01T00:00:00Z
 
-over        octets  short messages    EUR
+bearer      octets  short messages    EUR
 ---------  -------  --------------  -----
 nb-iot     1000000               4  12.50
 visits: 0                            0.00
-in all                              12.50
+total                               12.50
 ";
         let text = text(&report);
         assert!(text == expected, "{text}");

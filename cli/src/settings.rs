@@ -1,4 +1,4 @@
-//! Settings: from flags, then the TOML file, then the environment; the first that says something counts.
+//! Settings from flags, the settings file, and environment variables, in this order of precedence.
 
 use std::path::{Path, PathBuf};
 
@@ -6,69 +6,69 @@ use clap::Args;
 use serde::Deserialize;
 use world::Fault;
 
-/// Where everything is and where everybody listens, as one command sees it.
+/// Folders and addresses, resolved from all sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// One folder for all that lasts.
+    /// Data folder for keys, records and cards.
     pub data_dir: PathBuf,
-    /// The folder of certificates and keys.
+    /// Folder of certificates and keys.
     pub pki: PathBuf,
-    /// What the PKI and the cards are made from.
+    /// Seed of the PKI and the cards.
     pub seed: String,
-    /// Where the SM-DP+ listens, or where it is.
+    /// Address of the SM-DP+, for listening or connecting.
     pub sm_dp: String,
-    /// Names by which the SM-DP+ is known, beside the one it listens on.
+    /// Further names of the SM-DP+.
     pub sm_dp_names: Vec<String>,
-    /// Where the SM-DS listens, or where it is.
+    /// Address of the SM-DS, for listening or connecting.
     pub sm_ds: String,
-    /// Names by which the SM-DS is known, beside the one it listens on.
+    /// Further names of the SM-DS.
     pub sm_ds_names: Vec<String>,
-    /// Where the card's door is.
+    /// Address of the card served over TCP.
     pub euicc: String,
-    /// Where the networks and their subscriber server are.
+    /// Address of the networks and their subscriber servers.
     pub network: String,
-    /// Where the SM-DP+ listens for the operator of the bench, if it does.
+    /// Address of the SM-DP+'s admin API, if it is enabled.
     pub admin: Option<String>,
 }
 
-/// The same settings as one source gives them: what it does not say is `None`.
+/// Settings of one source. Absent values are `None`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Layer {
-    /// Folder for all that lasts: keys, records, cards
+    /// Data folder for keys, records and cards
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     data_dir: Option<PathBuf>,
     /// Folder of certificates and keys [default: pki below the data folder]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     pki: Option<PathBuf>,
-    /// What keys are made from; the same seed gives the same PKI
+    /// Seed of the keys; the same seed gives the same PKI
     #[arg(long, global = true, help_heading = "Settings")]
     seed: Option<String>,
     /// Address of the SM-DP+ [default: 127.0.0.1:8443]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     sm_dp: Option<String>,
-    /// A further name by which the SM-DP+ is known; may be repeated
+    /// Further name of the SM-DP+ (repeatable)
     #[arg(long = "sm-dp-name", global = true, value_name = "NAME", help_heading = "Settings")]
     sm_dp_names: Option<Vec<String>>,
     /// Address of the SM-DS [default: 127.0.0.1:8444]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     sm_ds: Option<String>,
-    /// A further name by which the SM-DS is known; may be repeated
+    /// Further name of the SM-DS (repeatable)
     #[arg(long = "sm-ds-name", global = true, value_name = "NAME", help_heading = "Settings")]
     sm_ds_names: Option<Vec<String>>,
-    /// Address of the card's door [default: 127.0.0.1:8431]
+    /// Address of the card served over TCP [default: 127.0.0.1:8431]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     euicc: Option<String>,
     /// Address of the networks [default: 127.0.0.1:8480]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     network: Option<String>,
-    /// Address of the admin API of the SM-DP+, or none [default: 127.0.0.1:8490]
+    /// Address of the SM-DP+'s admin API, or `none` [default: 127.0.0.1:8490]
     #[arg(long, global = true, value_name = "HOST:PORT", help_heading = "Settings")]
     admin: Option<String>,
 }
 
 impl Layer {
-    /// This layer, and `below` where it says nothing.
+    /// Returns the values of this layer, with absent ones taken from `below`.
     fn over(self, below: Self) -> Self {
         Self {
             data_dir: self.data_dir.or(below.data_dir),
@@ -84,7 +84,8 @@ impl Layer {
         }
     }
 
-    /// What the environment says: `LANDFALL_DATA_DIR` and so on; names are separated by commas.
+    /// Reads the environment variables: `LANDFALL_DATA_DIR` and so on. Names are separated by
+    /// commas.
     fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let names = |name: &str| {
             variable(name).map(|names| names.split(',').map(|name| name.trim().to_owned()).collect())
@@ -108,18 +109,18 @@ impl Layer {
             Fault::new(
                 format!("cannot use the settings in {}", path.display()),
                 e.to_string().trim_end().to_owned(),
-                "correct the file; `landfall --help` names the settings; in the file --sm-dp-name is the list sm-dp-names, and so for the SM-DS",
+                "correct the file; `landfall --help` lists the settings; --sm-dp-name and --sm-ds-name are the lists sm-dp-names and sm-ds-names in the file",
             )
         })
     }
 }
 
 impl Settings {
-    /// Puts the three sources over each other. `config` is the file that was asked for; without one,
-    /// `landfall.toml` in the data folder is read if it is there.
+    /// Combines the three sources. `config` is the path of the settings file; without it,
+    /// `landfall.toml` in the data folder is read if it exists.
     ///
     /// # Errors
-    /// The file cannot be read or says something that is not a setting.
+    /// The file cannot be read, or contains an unknown setting.
     pub fn resolve(flags: Layer, config: Option<&Path>) -> Result<Self, Fault> {
         Self::from_sources(flags, config, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
@@ -170,7 +171,7 @@ fn read_file(path: &Path, must_exist: bool) -> Result<Layer, Fault> {
         Err(e) => Err(Fault::caused_by(
             e,
             format!("cannot read the settings in {}", path.display()),
-            "correct the path, or leave --config out",
+            "correct the path, or omit --config",
         )),
     }
 }
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_before_the_file_and_the_file_before_the_environment() {
+    fn flags_override_the_file_and_the_file_overrides_the_environment() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("landfall.toml");
         std::fs::write(&file, "seed = 'from the file'\nsm-dp = 'file.example:1'").unwrap();
@@ -205,13 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn the_admin_api_can_be_left_out() {
+    fn the_admin_api_can_be_disabled() {
         let settings = Settings::from_sources(layer("admin = 'none'"), None, |_| None).unwrap();
         assert_eq!(settings.admin, None);
     }
 
     #[test]
-    fn an_unknown_setting_is_named() {
+    fn the_error_names_an_unknown_setting() {
         let fault = Layer::from_toml(Path::new("landfall.toml"), "sm-pd = 'x'").unwrap_err();
         assert!(fault.to_string().contains("sm-pd"), "{fault}");
     }

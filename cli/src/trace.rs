@@ -1,4 +1,4 @@
-//! `--trace`: everything that goes through a card's door, decoded, into a file.
+//! `--trace`: records all exchanges with a card, decoded, in a file.
 
 use std::{
     fs::{File, OpenOptions, Permissions},
@@ -14,47 +14,50 @@ use world::{BoxCardDoor, CardDoor, Clock, Fault};
 
 use crate::output::remark;
 
-/// Whether a trace is wanted, and of what form.
+/// Options of a trace.
 #[derive(Clone, Debug, Args)]
 pub struct TraceOptions {
-    /// Write every exchange with the card to this file, replacing it: decoded text (.txt), JSON lines (.jsonl), or for Wireshark (.pcapng)
+    /// Output file for all exchanges with the card, overwritten: decoded text (.txt), JSON
+    /// lines (.jsonl), or Wireshark (.pcapng)
     #[arg(long, global = true, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// PINs and keys in the trace as well
+    /// Include PINs and keys in the trace
     #[arg(long, global = true)]
     trace_secrets: bool,
 }
 
 impl TraceOptions {
-    /// Begins the trace, if one is wanted. An older file of that name is replaced.
+    /// Starts the trace, if there is a trace file. An existing file is overwritten.
     ///
     /// # Errors
-    /// The file cannot be written, or there is none that the secrets could be in.
+    /// The file cannot be written, or `--trace-secrets` was given without `--trace`.
     pub fn begin(&self) -> Result<Trace, Fault> {
         let Some(path) = self.trace.clone() else {
-            // Not left to the parser: it does not see an option that stands on the other side of a subcommand.
+            // Checked here and not by the parser, which does not see an option on the
+            // other side of a subcommand.
             return if self.trace_secrets { Err(no_trace()) } else { Ok(Trace(None)) };
         };
         let recorder = Recorder::new(form_of(&path)?, self.trace_secrets);
         let file = create(&path, self.trace_secrets).map_err(|why| unwritten(why, &path))?;
-        Ok(Trace(Some(Arc::new(Mutex::new(Open { path, file: Some(file), recorder })))))
+        Ok(Trace(Some(Arc::new(Mutex::new(OpenTrace { path, file: Some(file), recorder })))))
     }
 }
 
-/// A trace under way, or none. A clone is the same one: cards may have theirs in common.
+/// A trace, or none. Clones write to the same file, so that several cards can share it.
 #[derive(Clone, Debug)]
-pub struct Trace(Option<Arc<Mutex<Open>>>);
+pub struct Trace(Option<Arc<Mutex<OpenTrace>>>);
 
 #[derive(Debug)]
-struct Open {
+struct OpenTrace {
     path: PathBuf,
-    /// Gone after a failure: a trace has no holes that nobody sees, and the card does not suffer from a full disk.
+    /// `None` after a failed write: the trace ends there instead of having gaps, and a full
+    /// disk does not affect the card.
     file: Option<File>,
     recorder: Recorder,
 }
 
 impl Trace {
-    /// The door to `card`, with its exchanges in the trace.
+    /// Wraps the connection to `card` so that its exchanges are traced.
     pub fn over(
         &self,
         door: impl CardDoor + 'static,
@@ -69,7 +72,7 @@ impl Trace {
     }
 }
 
-impl Open {
+impl OpenTrace {
     fn write(&mut self, exchange: &Exchange) {
         let Some(file) = &mut self.file else { return };
         if let Err(why) = file.write_all(&self.recorder.record(exchange)) {
@@ -79,7 +82,7 @@ impl Open {
     }
 }
 
-/// The file for a trace, empty. One `with_secrets` is for its owner alone.
+/// Creates the trace file. One `with_secrets` is readable by its owner only.
 pub(crate) fn create(path: &Path, with_secrets: bool) -> io::Result<File> {
     const OWNER_ONLY: u32 = 0o600;
     let mut options = OpenOptions::new();
@@ -88,20 +91,20 @@ pub(crate) fn create(path: &Path, with_secrets: bool) -> io::Result<File> {
         options.mode(OWNER_ONLY);
     }
     let file = options.open(path)?;
-    // The mode above counts only for a new file. A terminal or a pipe keeps what it has.
+    // The mode above applies to new files only. Terminals and pipes keep their permissions.
     if with_secrets && file.metadata()?.is_file() {
         file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
     }
     Ok(file)
 }
 
-/// The form that a file's name asks for.
+/// Returns the trace format for a file extension.
 pub(crate) fn form_of(path: &Path) -> Result<Form, Fault> {
     Form::of(path).ok_or_else(|| {
         Fault::new(
             format!("cannot write a trace to {}", path.display()),
-            "no form of a trace has this ending",
-            "name it .txt, .jsonl or .pcapng",
+            "the extension is not that of a trace format",
+            "use .txt, .jsonl or .pcapng",
         )
     })
 }
@@ -109,8 +112,8 @@ pub(crate) fn form_of(path: &Path) -> Result<Form, Fault> {
 fn no_trace() -> Fault {
     Fault::new(
         "--trace-secrets is given without --trace",
-        "there is no trace that the secrets could be in",
-        "name a file with --trace, or leave --trace-secrets out",
+        "there is no trace that could contain the secrets",
+        "add --trace FILE, or omit --trace-secrets",
     )
 }
 
@@ -118,6 +121,6 @@ pub(crate) fn unwritten(why: io::Error, path: &Path) -> Fault {
     Fault::caused_by(
         why,
         format!("cannot write the trace to {}", path.display()),
-        "make room there, or give another file",
+        "free some disk space, or choose another file",
     )
 }

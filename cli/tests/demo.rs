@@ -1,11 +1,6 @@
-//! `landfall demo`, as a user runs it.
+//! `landfall demo`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -30,7 +25,7 @@ fn both_stories_end_well(report: &Value) {
 }
 
 #[test]
-fn a_device_is_brought_home_and_another_comes_back() {
+fn one_device_moves_and_another_falls_back() {
     let report = demo(&[]);
     both_stories_end_well(&report);
     assert_eq!(report["summary"][0]["imsi_after"], "724990000000003");
@@ -49,11 +44,14 @@ fn a_device_is_brought_home_and_another_comes_back() {
     ] {
         assert!(functions.contains(&wanted), "{wanted}");
     }
-    assert!(functions.iter().any(|said| said.starts_with("the clock is moved")), "a moved clock is said");
+    assert!(
+        functions.iter().any(|printed| printed.starts_with("the clock is advanced")),
+        "the timeline mentions the clock"
+    );
 }
 
 #[test]
-fn every_ts48_package_comes_home_as_it_stands() {
+fn the_demo_accepts_every_ts48_package_unchanged() {
     let Some(data) = shared_data() else { return };
     let mut tried = 0;
     for entry in std::fs::read_dir(data.join("ts48")).unwrap() {
@@ -67,7 +65,7 @@ fn every_ts48_package_comes_home_as_it_stands() {
 }
 
 #[test]
-fn the_published_test_certificates_do_as_well_as_our_own() {
+fn the_demo_works_with_the_published_sgp26_certificates() {
     let Some(data) = shared_data() else { return };
     let pki = data.join("sgp26");
     both_stories_end_well(&demo(&[
@@ -79,7 +77,7 @@ fn the_published_test_certificates_do_as_well_as_our_own() {
 }
 
 #[test]
-fn a_torn_package_is_refused_in_plain_words() {
+fn a_truncated_package_is_refused_with_an_explanation() {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole.der");
     succeed(landfall(folder.path()).arg("profile").arg("new").arg(&whole));
@@ -92,7 +90,7 @@ fn a_torn_package_is_refused_in_plain_words() {
     }
 }
 
-/// The third-party test data beside the checkout. CI must have it; elsewhere its absence is said.
+/// Returns the folder of third-party test data next to the checkout, if it exists. CI must have it.
 fn shared_data() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     if folder.is_dir() {

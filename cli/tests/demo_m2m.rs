@@ -1,11 +1,6 @@
-//! `landfall demo --m2m`, as a user runs it.
+//! `landfall demo --m2m`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -13,7 +8,7 @@ use common::{landfall, succeed};
 use serde_json::Value;
 
 #[test]
-fn profiles_are_pushed_one_comes_back_a_card_changes_hands_a_network_is_lost() {
+fn the_four_m2m_stories_end_as_expected() {
     let folder = tempfile::tempdir().unwrap();
     let soap = folder.path().join("soap");
     let out = succeed(landfall(folder.path()).args(["demo", "--m2m", "--json", "--soap"]).arg(&soap));
@@ -22,7 +17,8 @@ fn profiles_are_pushed_one_comes_back_a_card_changes_hands_a_network_is_lost() {
     let [pushed, refused, handed_over, lost] = report["summary"].as_array().unwrap().as_slice() else {
         panic!("{}", report["summary"])
     };
-    // Whatever is still on its way when a story begins or ends, it counts the same in every run.
+    // Stories start and end without messages in transit, so that the counts are the same in
+    // every run.
     let air = |story: &Value| {
         let count = |what: &str| story["over_the_air"][what].as_u64().unwrap();
         (count("messages_to_card"), count("messages_from_card"), count("channels"))
@@ -34,9 +30,12 @@ fn profiles_are_pushed_one_comes_back_a_card_changes_hands_a_network_is_lost() {
     assert_eq!(handed_over["sm_sr"], "SM-SR 2");
     assert!(registered(handed_over).contains("Local Brasil"), "{handed_over}");
     assert!(registered(lost).contains("Visited Brasil"), "{lost}");
-    let told: Vec<&str> =
+    let expected: Vec<&str> =
         lost["notifications"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert!(told.iter().any(|told| told.contains("HandleProfileEnabledNotification")), "{told:?}");
+    assert!(
+        expected.iter().any(|expected| expected.contains("HandleProfileEnabledNotification")),
+        "{expected:?}"
+    );
 
     let timeline = report["timeline"].as_array().unwrap();
     let has = |interface: &str, function: &str| {
@@ -56,7 +55,7 @@ fn profiles_are_pushed_one_comes_back_a_card_changes_hands_a_network_is_lost() {
     ] {
         assert!(has(interface, function), "{interface}.{function}");
     }
-    // In the order in which they went, and of all parties.
+    // The messages of all parties are recorded in the order of their transmission.
     let mut files: Vec<String> = std::fs::read_dir(&soap)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -69,10 +68,10 @@ fn profiles_are_pushed_one_comes_back_a_card_changes_hands_a_network_is_lost() {
 }
 
 #[test]
-fn the_story_is_told_by_name_and_without_small_talk() {
+fn the_timeline_uses_names_and_omits_toolkit_events() {
     let folder = tempfile::tempdir().unwrap();
-    let said = succeed(landfall(folder.path()).args(["demo", "--m2m"]));
-    for told in [
+    let printed = succeed(landfall(folder.path()).args(["demo", "--m2m"]));
+    for expected in [
         "operator > SM-DP      ES2.DownloadProfile",
         "SM-DP > SM-SR 1       ES3.CreateISDP",
         "SM-SR 1 > device 1    ES5.SessionTrigger",
@@ -83,19 +82,19 @@ fn the_story_is_told_by_name_and_without_small_talk() {
         "SM-SR 2 > device 3    ES5.EnableProfile",
         "SM-SR 1 > operator    ES4.HandleProfileEnabledNotification",
     ] {
-        assert!(said.contains(told), "{told}\n{said}");
+        assert!(printed.contains(expected), "{expected}\n{printed}");
     }
-    // To the card and from it: see above.
+    // Short messages to and from the card; see the counts above.
     for row in ["SM-SR 1  3/3 ", "SM-SR 2  9/6 ", "SM-SR 1  1/2 "] {
-        assert!(said.contains(row), "{row}\n{said}");
+        assert!(printed.contains(row), "{row}\n{printed}");
     }
     for small in ["2.999.", "TIMER MANAGEMENT", "RECEIVE DATA", "SEND DATA", "GetEIS"] {
-        assert!(!said.contains(small), "{small}\n{said}");
+        assert!(!printed.contains(small), "{small}\n{printed}");
     }
 }
 
 #[test]
-fn a_profile_of_ones_own_is_for_consumer_devices_only() {
+fn the_profile_option_is_refused_for_m2m_devices() {
     let folder = tempfile::tempdir().unwrap();
     let errors = common::fail(landfall(folder.path()).args(["demo", "--m2m", "--profile", "x.der"]));
     assert!(errors.contains("--profile"), "{errors}");

@@ -1,11 +1,6 @@
-//! `landfall device` against `landfall up`: what scripts read, and when a command has failed.
+//! `landfall device` with `landfall up`: JSON output, and exit status of failed commands.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -14,14 +9,14 @@ use std::path::Path;
 use common::{Running, fail, landfall, succeed};
 use serde_json::Value;
 
-/// A server that is stopped with the test.
+/// A server process that is killed when this is dropped.
 struct Server {
     _running: Running,
     address: String,
 }
 
 impl Server {
-    /// Starts it on a free port, which it says after `heading`.
+    /// Starts the server on a free port, which it prints after `heading`.
     fn start(folder: &Path, arguments: &[&str], heading: &str) -> Self {
         let running = Running::start(landfall(folder).args(arguments));
         Self { address: running.err.word_after(heading), _running: running }
@@ -32,7 +27,8 @@ impl Server {
     }
 }
 
-/// Makes the package of a subscriber and puts it into the SM-DP+'s stock; the file and the ICCID.
+/// Creates the package of a subscriber and adds it to the SM-DP+'s stock. Returns the file and the
+/// ICCID.
 fn package(folder: &Path, number: &str, sm_dp: &str) -> (String, String) {
     let file = folder.join(format!("{number}.der"));
     let file = file.to_str().unwrap();
@@ -70,6 +66,14 @@ fn every_procedure_prints_its_result_as_json() {
     let installed = run(&["download", &order(folder, &first, &sm_dp.address)]);
     assert_eq!(installed["iccid"], first.as_str());
     assert_eq!(installed["notification"]["handled"]["result"], "delivered");
+    let listed = run(&["list"]);
+    assert_eq!(
+        (&listed[0]["profile_state"], &listed[0]["profile_class"]),
+        (&"disabled".into(), &"operational".into())
+    );
+    assert_eq!(listed[0]["profile_owner"]["mcc_mnc"], "724-99");
+    let capabilities = &run(&["info"])["euiccInfo2"]["uicc_capability"];
+    assert!(capabilities.as_array().unwrap().contains(&"usimSupport".into()), "{capabilities}");
     succeed(landfall(folder).args(["device", "enable", &first]));
 
     let registered = run(&["register"]);
@@ -84,14 +88,14 @@ fn every_procedure_prints_its_result_as_json() {
 }
 
 #[test]
-fn what_waits_for_the_card_is_found_without_an_activation_code() {
+fn profiles_are_downloaded_without_an_activation_code() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let sm_dp = Server::sm_dp(folder);
     let sm_ds = Server::start(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
     let addresses = ["--sm-dp", &sm_dp.address, "--sm-ds", &sm_ds.address];
     let device = |arguments: &[&str]| succeed(landfall(folder).args(addresses).arg("device").args(arguments));
-    assert_eq!(device(&["discover"]), "nothing waits\n");
+    assert_eq!(device(&["discover"]), "no pending events\n");
     assert_eq!(json(&device(&["discover", &sm_ds.address, "--json"])), Value::Array(vec![]));
     let errors = fail(landfall(folder).args(addresses).args(["device", "download"]));
     assert!(errors.contains("default SM-DP+") && errors.contains("set one"), "{errors}");
@@ -111,7 +115,7 @@ fn what_waits_for_the_card_is_found_without_an_activation_code() {
 }
 
 #[test]
-fn an_event_whose_profile_cannot_be_had_is_named_and_the_status_says_so() {
+fn discover_fails_and_names_an_event_that_cannot_be_downloaded() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let sm_dp = Server::sm_dp(folder);
@@ -130,7 +134,7 @@ fn an_event_whose_profile_cannot_be_had_is_named_and_the_status_says_so() {
 }
 
 #[test]
-fn a_notification_that_is_not_delivered_is_named_and_the_status_says_so() {
+fn notifications_fails_and_names_an_undelivered_notification() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let sm_dp = Server::sm_dp(folder);
@@ -151,6 +155,9 @@ fn a_notification_that_is_not_delivered_is_named_and_the_status_says_so() {
     let output = landfall(folder).args(["--json", "device", "notifications", "--sm-dp", &address]).output();
     let output = output.unwrap();
     assert!(!output.status.success());
-    let told = json(&String::from_utf8(output.stdout).unwrap());
-    assert_eq!((&told[0]["event"], &told[0]["handled"]["result"]), (&"enable".into(), &"kept".into()));
+    let deliveries = json(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(
+        (&deliveries[0]["event"], &deliveries[0]["handled"]["result"]),
+        (&"enable".into(), &"kept".into())
+    );
 }

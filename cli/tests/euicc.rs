@@ -1,12 +1,8 @@
-//! `landfall euicc`: cards behind the doors by which strangers reach them. The strangers here are a fake reader and a file
-//! that is written and read; with the real ones see docs/strangers.md.
+//! `landfall euicc`: cards behind the interfaces for third-party programs. Here the other side is a
+//! fake reader, and a serial port used as a file. docs/strangers.md describes tests with real
+//! programs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -37,7 +33,7 @@ fn text<'a>(row: &'a Value, key: &str) -> &'a str {
 }
 
 #[test]
-fn many_cards_have_an_eid_and_a_port_each() {
+fn each_of_many_cards_has_its_own_eid_and_port() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (_running, table) = serve(folder, &["--count", "3", "--euicc", "127.0.0.1:0"]);
@@ -54,7 +50,7 @@ fn many_cards_have_an_eid_and_a_port_each() {
     }
 }
 
-/// A program at a serial port.
+/// A serial port opened by a program.
 struct Port(BufReader<File>);
 
 impl Port {
@@ -62,7 +58,7 @@ impl Port {
         Self(BufReader::new(File::options().read(true).write(true).open(path).unwrap()))
     }
 
-    /// The lines of the answer, with its final result code.
+    /// Sends a command. Returns the lines of the response, up to its final result code.
     fn ask(&mut self, command: &str) -> Vec<String> {
         self.0.get_mut().write_all(format!("{command}\r").as_bytes()).unwrap();
         let mut lines = Vec::new();
@@ -82,7 +78,7 @@ impl Port {
 }
 
 #[test]
-fn a_card_is_reached_by_at_commands_on_a_serial_port() {
+fn a_card_can_be_used_with_at_commands_on_a_serial_port() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("modem");
     let link = link.to_str().unwrap();
@@ -95,11 +91,11 @@ fn a_card_is_reached_by_at_commands_on_a_serial_port() {
     assert_eq!(answer, ["+CGLA: 4,6115", "OK"]);
     let answer = port.ask("AT+CGLA=1,10,80C0000015");
     assert_eq!(answer[0], format!("+CGLA: 46,BF3E125A10{}9000", text(&table[0], "eid")));
-    // The next program at the port finds it as the first has left it.
+    // A later program at the port finds the modem in the state in which the first one left it.
     drop(port);
     assert_eq!(Port::open(link).ask("AT+CCHC=1"), ["+CCHC", "OK"]);
 
-    // A link in use is not taken away from its modem; one that was left behind is.
+    // A link in use cannot be taken over; a stale link can.
     let errors = fail(landfall(folder.path()).args(["euicc", "serve", "--ram", "--at", link]));
     assert!(errors.contains("another process"), "{errors}");
     running.kill();
@@ -122,7 +118,7 @@ fn ask(card: &mut TcpStream, message: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_card_goes_into_a_reader_and_back_into_it() {
+fn a_card_is_inserted_into_a_reader_again_after_a_disconnection() {
     let folder = tempfile::tempdir().unwrap();
     let reader = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = reader.local_addr().unwrap().to_string();
@@ -130,7 +126,7 @@ fn a_card_goes_into_a_reader_and_back_into_it() {
     assert_eq!((text(&table[0], "door"), text(&table[0], "address")), ("vpcd", &*address));
     for _ in 0..2 {
         let (mut card, _) = reader.accept().unwrap();
-        // Power on, answer to reset, SELECT, ES10c.GetEUICCData.
+        // Power on, request the ATR, SELECT, ES10c.GetEUICCData.
         say(&mut card, &[1]);
         assert_eq!(ask(&mut card, &[4])[..2], [0x3B, 0x9F]);
         let select = hex(&format!("00A4040010{ISD_R}"));
@@ -139,7 +135,7 @@ fn a_card_goes_into_a_reader_and_back_into_it() {
         let eid = ask(&mut card, &hex("80C0000015"));
         assert_eq!(eid, hex(&format!("BF3E125A10{}9000", text(&table[0], "eid"))));
         drop(card);
-        running.err.up_to(&[&format!("the reader at {address} has gone")]);
+        running.err.up_to(&[&format!("the reader at {address} disappeared")]);
     }
 }
 
@@ -148,7 +144,7 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_lpac_that_is_not_there_is_named() {
+fn the_error_names_a_missing_lpac() {
     let folder = tempfile::tempdir().unwrap();
     let lpac = ["euicc", "lpac", "--lpac", "no-such-lpac", "--", "profile", "list"];
     let errors = fail(landfall(folder.path()).args(lpac));
@@ -156,7 +152,7 @@ fn an_lpac_that_is_not_there_is_named() {
 }
 
 #[test]
-fn the_second_server_on_a_data_folder_does_not_start() {
+fn a_second_server_on_the_same_data_folder_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let serve = |party: &str| {
@@ -174,9 +170,10 @@ fn the_second_server_on_a_data_folder_does_not_start() {
     }
 }
 
-/// With lpac on the PATH, or where LPAC says, the card is managed through the serial port by it; without, this says so.
+/// Runs lpac, from the PATH or the variable LPAC, with the card at the serial port. Prints a
+/// message if lpac is missing.
 #[test]
-fn lpac_finds_the_card_in_the_modem() {
+fn lpac_reads_the_card_through_the_modem() {
     let lpac = std::env::var_os("LPAC").unwrap_or_else(|| "lpac".into());
     if Command::new(&lpac).arg("version").output().is_err() {
         println!("skipped: {} is not installed", lpac.display());
@@ -188,7 +185,7 @@ fn lpac_finds_the_card_in_the_modem() {
     for driver in ["at", "at_csim"] {
         let mut lpac = Command::new(&lpac);
         lpac.env("LPAC_APDU", driver).env("LPAC_APDU_AT_DEVICE", &link);
-        let said = succeed(lpac.args(["chip", "info"]));
-        assert!(said.contains(text(&table[0], "eid")), "{driver}: {said}");
+        let printed = succeed(lpac.args(["chip", "info"]));
+        assert!(printed.contains(text(&table[0], "eid")), "{driver}: {printed}");
     }
 }

@@ -1,11 +1,12 @@
-//! `landfall fleet`: a fleet of 300 devices in 12 countries, with figures that were reckoned by hand.
+//! `landfall fleet`: a fleet of 300 devices in 12 countries, compared with figures calculated by
+//! hand.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test says no by panicking"
+    reason = "tests fail by panicking"
 )]
 
 mod common;
@@ -15,7 +16,8 @@ use std::{fmt::Write as _, path::Path};
 use common::{fail, landfall, succeed};
 use serde_json::Value;
 
-/// In each of these networks 25 devices of a British operator; the i-th came 8 i days before [`AT`].
+/// Networks, each with 25 devices of a British operator. Device i of a network arrived 8 i days
+/// before [`AT`].
 const NETWORKS: [&str; 12] = [
     "724-05", "460-00", "286-01", "404-10", "262-01", "310-410", "505-01", "440-10", "530-01", "420-01",
     "208-01", "234-15",
@@ -46,8 +48,8 @@ fn imported() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("devices.csv"), devices()).unwrap();
     std::fs::write(folder.path().join("owner.toml"), OWNER).unwrap();
-    let said = succeed(fleet(&folder, &["import"]).arg(folder.path().join("devices.csv")));
-    assert_eq!(said, "300 added, 0 changed, 0 unchanged, 0 rows left out\n");
+    let printed = succeed(fleet(&folder, &["import"]).arg(folder.path().join("devices.csv")));
+    assert_eq!(printed, "300 added, 0 changed, 0 unchanged, 0 rows skipped\n");
     folder
 }
 
@@ -57,7 +59,7 @@ fn fleet(folder: &tempfile::TempDir, arguments: &[&str]) -> std::process::Comman
     command
 }
 
-/// The answer as JSON.
+/// Runs a query with JSON output.
 fn ask(folder: &tempfile::TempDir, arguments: &[&str]) -> Value {
     let out = succeed(fleet(folder, arguments).args(["--at", AT, "--owner", "owner.toml", "--json"]));
     serde_json::from_str(&out).unwrap()
@@ -72,10 +74,11 @@ fn of<'a>(rows: &'a Value, code: &str) -> &'a Value {
 }
 
 #[test]
-fn the_answers_are_what_was_reckoned_by_hand() {
+fn the_answers_equal_those_calculated_by_hand() {
     let folder = imported();
 
-    // 33 days and more of 90 have those from the fifth on: 21 of 25, in eleven countries; the oldest came 192 days ago.
+    // From the fifth device on, the stay is 33 days or longer (of 90): 21 of 25 devices in
+    // eleven countries. The oldest arrived 192 days ago.
     let residents = ask(&folder, &["residents"]);
     assert_eq!(rows(&residents).len(), 11);
     for row in rows(&residents) {
@@ -117,8 +120,10 @@ fn the_answers_are_what_was_reckoned_by_hand() {
         assert_eq!(of(&markets, code)["must_move"], must, "{code}");
     }
 
-    // 94 devices with 35154 octets each, a hundredth of them twice; one begins each second. A move: 0.650 s of octets down, 0.231
-    // up, 0.450 for the handshake, twelve times 0.075 s and a ninety-ninth of a second for what is lost, 60 s besides.
+    // 94 devices with 35154 octets each, one hundredth of them sent twice; one move starts each
+    // second. A move takes 0.650 s for octets down, 0.231 s for octets up, 0.450 s for the
+    // handshake, twelve times 0.075 s and one ninety-ninth of a second for losses, and another
+    // 60 s.
     let effort = ask(&folder, &["effort", "--within", "30"]);
     assert_eq!(
         (&effort["devices"], &effort["octets"], &effort["messages"]),
@@ -127,10 +132,11 @@ fn the_answers_are_what_was_reckoned_by_hand() {
     assert_eq!((&effort["seconds_each"], &effort["seconds"]), (&62.352.into(), &155.352.into()));
     assert_eq!((&effort["money_each"], &effort["money"]), (&0.010652.into(), &1.001288.into()));
     let by_sms = ask(&folder, &["effort", "--devices", "10", "--move", "m2m", "--bearer", "2g-sms"]);
-    // 29 messages each, a fiftieth of them twice.
+    // 29 messages each, one fiftieth of them sent twice.
     assert_eq!((&by_sms["octets"], &by_sms["messages"]), (&0.into(), &296.into()));
 
-    // One is out of reach already; two in a hundred of 17 come back, one in a thousand does not.
+    // One device is unreachable already. Of 17 moves, two percent fall back and 0.1 percent
+    // lose the device.
     let recovery = ask(&folder, &["recovery", "--within", "30"]);
     let brazil = of(&recovery["rows"], "BR");
     assert_eq!(
@@ -144,25 +150,26 @@ fn the_answers_are_what_was_reckoned_by_hand() {
 }
 
 #[test]
-fn a_carrier_that_ends_roaming_is_answered_by_who_is_affected() {
+fn what_if_lists_the_devices_affected_by_the_end_of_roaming() {
     let folder = imported();
     let australia = ask(&folder, &["what-if", "--carrier-ends", "505-01=2026-07-01"]);
     assert_eq!((&australia["devices"], &australia["changes"]["comes"]), (&300.into(), &25.into()));
     assert_eq!(australia["affected"][0]["after"]["deadline"], "2026-07-01T00:00:00Z");
-    // Those in Brazil whose 91st day is later: 90 - 8 i > 19, so i = 0 to 8. None of them decides otherwise yet.
+    // Devices in Brazil whose 91st day is later: 90 - 8 i > 19, so i = 0 to 8. No decision
+    // changes yet.
     let brazil = ask(&folder, &["what-if", "--carrier-ends", "724-05=2026-06-20"]);
     assert_eq!((&brazil["changes"]["nearer"], &brazil["decisions"]), (&9.into(), &serde_json::json!({})));
     let brazil = ask(&folder, &["what-if", "--carrier-ends", "724-05=2026-06-05"]);
     assert_eq!(brazil["changes"]["nearer"], 11);
     assert_eq!(brazil["decisions"]["stay > move"], 11);
-    // Without any rule all deadlines go.
+    // Without rules, all deadlines disappear.
     std::fs::write(folder.path().join("none.toml"), "").unwrap();
     let none = ask(&folder, &["what-if", "--with", "none.toml"]);
     assert_eq!((&none["changes"]["goes"], &none["changes"]["comes"]), (&150.into(), &Value::Null));
 }
 
 #[test]
-fn devices_are_listed_shown_and_exported_to_what_imports_to_the_same() {
+fn exported_devices_import_to_the_same_records() {
     let folder = imported();
     let moving = ask(&folder, &["list", "--country", "BR"]);
     assert_eq!(rows(&moving).len(), 25);
@@ -187,14 +194,14 @@ fn devices_are_listed_shown_and_exported_to_what_imports_to_the_same() {
     assert_eq!(text("again.csv"), text("out.csv"));
     assert_eq!(text("stays-again.csv"), text("stays.csv"));
     let again = succeed(&mut fleet(&folder, &["import", "out.csv", "--stays", "stays.csv"]));
-    assert_eq!(again, "0 added, 0 changed, 300 unchanged, 0 rows left out\n");
+    assert_eq!(again, "0 added, 0 changed, 300 unchanged, 0 rows skipped\n");
 }
 
 #[test]
-fn errors_say_what_why_and_what_next() {
+fn errors_contain_the_cause_and_the_remedy() {
     let empty = tempfile::tempdir().unwrap();
     let errors = fail(&mut fleet(&empty, &["residents"]));
-    assert!(errors.contains("no fleet to look at") && errors.contains("landfall fleet import"), "{errors}");
+    assert!(errors.contains("there is no fleet") && errors.contains("landfall fleet import"), "{errors}");
     std::fs::write(empty.path().join("bad.csv"), "eid,label\n123,a\n").unwrap();
     let errors = fail(&mut fleet(&empty, &["import", "bad.csv"]));
     assert!(errors.contains("bad.csv, line 2, column eid") && errors.contains("--skip-bad-rows"), "{errors}");
@@ -220,7 +227,7 @@ fn errors_say_what_why_and_what_next() {
     }
 }
 
-/// What the program remarks beside an answer, which stays one.
+/// Runs a query that must succeed. Returns its standard error.
 fn remarked(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
     let output = fleet(folder, arguments).args(["--at", AT, "--json"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -229,7 +236,7 @@ fn remarked(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_question_about_nobody_is_not_answered_with_good_news() {
+fn a_query_without_matching_devices_fails_or_warns() {
     let folder = imported();
     for (arguments, words) in [
         (
@@ -243,26 +250,26 @@ fn a_question_about_nobody_is_not_answered_with_good_news() {
         let errors = fail(&mut fleet(&folder, &arguments));
         assert!(errors.contains(words), "{arguments:?}: {errors}");
     }
-    let said = remarked(&folder, &["breaches", "--country", "CL"]);
-    assert!(said.contains("no device is in CL; they are in AU, BR, CN"), "{said}");
-    let said = remarked(&folder, &["what-if", "--carrier-ends", "724-06=2026-12-31"]);
-    assert!(said.contains("no device has ever been on 724-06"), "{said}");
+    let printed = remarked(&folder, &["breaches", "--country", "CL"]);
+    assert!(printed.contains("no device is in CL; devices are in AU, BR, CN"), "{printed}");
+    let printed = remarked(&folder, &["what-if", "--carrier-ends", "724-06=2026-12-31"]);
+    assert!(printed.contains("no device has ever been on 724-06"), "{printed}");
     assert_eq!(remarked(&folder, &["breaches", "--country", "BR", "--group", "north"]), "");
 }
 
 #[test]
-fn whoever_gives_no_file_of_the_owner_is_told_that_no_offers_are_known() {
+fn a_query_without_owner_file_warns_that_no_offers_are_known() {
     let folder = imported();
     for question in ["list", "decide", "markets"] {
-        let said = remarked(&folder, &[question]);
-        assert!(said.contains("no --owner was given, so no offers are known"), "{question}: {said}");
-        let said = remarked(&folder, &[question, "--owner", "owner.toml"]);
-        assert!(!said.contains("--owner"), "{question}: {said}");
+        let printed = remarked(&folder, &[question]);
+        assert!(printed.contains("no --owner was given, so no offers are known"), "{question}: {printed}");
+        let printed = remarked(&folder, &[question, "--owner", "owner.toml"]);
+        assert!(!printed.contains("--owner"), "{question}: {printed}");
     }
 }
 
 #[test]
-fn an_edit_is_written_down_as_what_it_changed() {
+fn the_trail_records_what_an_edit_changed() {
     let folder = imported();
     let eid = ask(&folder, &["list"])[0]["eid"].as_str().unwrap().to_owned();
     succeed(&mut fleet(&folder, &["edit", &eid, "--label", "X 2", "--criticality", "high"]));
@@ -271,29 +278,34 @@ fn an_edit_is_written_down_as_what_it_changed() {
     assert!(shown.contains(edited) && !shown.contains("by a file"), "{shown}");
     let before = ask(&folder, &["show", &eid]);
     succeed(&mut fleet(&folder, &["edit", &eid, "--label", "X 2"]));
-    assert_eq!(ask(&folder, &["show", &eid])["trail"], before["trail"], "nothing was changed");
+    assert_eq!(
+        ask(&folder, &["show", &eid])["trail"],
+        before["trail"],
+        "an edit without changes is not recorded"
+    );
 }
 
-/// Files of the page are blocks with a name after their language; what the program prints follows on `$ landfall ...`.
+/// Code blocks with a name after their language are files. A block `console` is a command and its
+/// output.
 #[test]
-fn the_page_about_fleets_says_what_the_program_says() {
+fn the_transcripts_in_the_page_about_fleets_are_correct() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fleet.md");
     let page = std::fs::read_to_string(page).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let mut asked = 0;
+    let mut compared = 0;
     for block in page.split("\n```").skip(1).step_by(2) {
         let (heading, text) = block.split_once('\n').unwrap();
         match heading.split_once(' ') {
             Some((_, name)) => std::fs::write(folder.path().join(name), format!("{text}\n")).unwrap(),
             None if heading == "console" => {
-                let (command, said) = text.split_once('\n').unwrap();
+                let (command, printed) = text.split_once('\n').unwrap();
                 let arguments = command.strip_prefix("$ landfall fleet ").unwrap().split_whitespace();
                 let out = succeed(fleet(&folder, &[]).args(arguments));
-                assert_eq!(out.trim_end(), said.trim_end(), "{command}");
-                asked += 1;
+                assert_eq!(out.trim_end(), printed.trim_end(), "{command}");
+                compared += 1;
             }
             None => {}
         }
     }
-    assert!(asked >= 6, "{asked}");
+    assert!(compared >= 6, "{compared}");
 }

@@ -1,11 +1,6 @@
-//! kill -9 at the SM-DP+ after an acknowledged order: the order is there when it comes back.
+//! An order survives kill -9 of the SM-DP+ after its acknowledgement.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -14,7 +9,7 @@ use std::path::Path;
 use common::{Running, landfall, succeed};
 use serde_json::Value;
 
-/// Starts the SM-DP+ on a free port; returns it with its address.
+/// Starts the SM-DP+ on a free port. Returns it with its address.
 fn serve(folder: &Path) -> (Running, String) {
     let running = Running::start(landfall(folder).args(["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"]));
     let address = running.err.word_after("SM-DP+ at ");
@@ -40,7 +35,7 @@ fn an_acknowledged_order_survives_and_can_be_downloaded() {
     assert_eq!(orders(folder)[0]["state"], "Released");
 
     let (server, address) = serve(folder);
-    // The address is in the code; the port is another one after the restart.
+    // The activation code contains the address, whose port changes with the restart.
     let matching_id = code.trim().rsplit('$').next().unwrap();
     let code = format!("LPA:1${address}${matching_id}");
     succeed(landfall(folder).args(["device", "download", &code, "--sm-dp", &address]));

@@ -1,11 +1,11 @@
-//! Scenarios over sockets: the same comes of them as without.
+//! Live mode: a scenario over sockets has the same result as one without.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test says no by panicking"
+    reason = "tests fail by panicking"
 )]
 
 use std::fs;
@@ -27,8 +27,9 @@ use scenario::report::{Live, Report, Verdict};
 use sm_dp::{Config, Credentials, ProfileOptions, ProfileState, SmDpPlus};
 use world::{MemoryRecords, NullEvents, RamMemory, SeededDice, World};
 
-/// Both ways; how it was played is left out of the one over sockets, which must say it.
-fn both(name: &str, text: &str, seed: &str) -> [Report; 2] {
+/// Runs a scenario over sockets and without. The reports only differ in the mark of the live mode,
+/// which is checked and removed.
+fn run_both_ways(name: &str, text: &str, seed: &str) -> [Report; 2] {
     println!("{name} with seed {seed}");
     let scenario = Scenario::parse(name, text).unwrap_or_else(|why| panic!("{why}"));
     let mut over_sockets = live::play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"));
@@ -36,18 +37,18 @@ fn both(name: &str, text: &str, seed: &str) -> [Report; 2] {
     [over_sockets, play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"))]
 }
 
-/// Downloads, check-ins and orders, while the SM-DP+ dies at its commits and is started again.
+/// Downloads, check-ins and orders while the SM-DP+ crashes at its commits and restarts.
 #[test]
-fn a_server_that_crashes_breaks_its_connections_and_everything_is_as_in_one_process() {
+fn server_crashes_have_the_same_result_over_sockets() {
     let text = library::named("server-crashes").unwrap();
-    let [live, alone] = both("server-crashes", text, "11");
+    let [live, alone] = run_both_ways("server-crashes", text, "11");
     assert_eq!(live.verdict(), Verdict::Passed);
-    assert!(live.faults.values().any(|struck| struck.times > 0), "nothing went wrong");
+    assert!(live.faults.values().any(|struck| struck.times > 0), "no fault occurred");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
-/// Both ways, of M2M devices: what stayed in the process is said.
-fn both_of_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
+/// As [`run_both_ways`], with M2M devices, whose report mentions that short messages do not use sockets.
+fn run_both_ways_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
     println!("{name} with seed {seed}");
     let scenario = Scenario::parse(name, text).unwrap_or_else(|why| panic!("{why}"));
     let mut over_sockets = live::play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"));
@@ -56,49 +57,49 @@ fn both_of_m2m(name: &str, text: &str, seed: &str) -> [Report; 2] {
     [over_sockets, play(name, &scenario, seed).unwrap_or_else(|why| panic!("{why}"))]
 }
 
-/// ES1 to ES4 over mutual TLS, while the SM-SR and the SM-DP die and come back.
+/// ES1 to ES4 over mutual TLS while the SM-SR and the SM-DP crash and restart.
 #[test]
-fn servers_of_m2m_devices_ask_each_other_over_sockets_and_die_there_as_in_one_process() {
+fn m2m_server_crashes_have_the_same_result_over_sockets() {
     let text = library::named("m2m-sm-sr-dies-in-the-middle").unwrap();
-    let [live, alone] = both_of_m2m("m2m-sm-sr-dies-in-the-middle", text, "17");
+    let [live, alone] = run_both_ways_m2m("m2m-sm-sr-dies-in-the-middle", text, "17");
     assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
-    assert!(live.faults.values().any(|struck| struck.times > 0), "nothing went wrong");
+    assert!(live.faults.values().any(|struck| struck.times > 0), "no fault occurred");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
-/// ES7: an SM-SR hands its cards over to another.
+/// ES7: an SM-SR hands its cards over to another one.
 #[test]
-fn a_card_changes_its_sm_sr_over_sockets_as_in_one_process() {
+fn an_sm_sr_change_has_the_same_result_over_sockets() {
     let text = library::named("m2m-fleet-changes-its-sm-sr").unwrap();
-    let [live, alone] = both_of_m2m("m2m-fleet-changes-its-sm-sr", text, "18");
+    let [live, alone] = run_both_ways_m2m("m2m-fleet-changes-its-sm-sr", text, "18");
     assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
-/// ES5: what cards and their SM-SR say to each other crosses sockets as well.
+/// ES5: the sessions between cards and SM-SR use sockets, too.
 #[test]
-fn cards_open_their_sessions_over_sockets_and_lose_them_as_in_one_process() {
+fn card_sessions_have_the_same_result_over_sockets() {
     let text = library::named("m2m-cars-over-https").unwrap();
-    let [live, alone] = both_of_m2m("m2m-cars-over-https", text, "7");
+    let [live, alone] = run_both_ways_m2m("m2m-cars-over-https", text, "7");
     assert_eq!(live.verdict(), Verdict::Passed, "{}", cli::report::text(&live));
-    assert!(live.faults.values().any(|struck| struck.times > 0), "nothing went wrong");
+    assert!(live.faults.values().any(|struck| struck.times > 0), "no fault occurred");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
-/// What goes wrong on a link does so before the wire.
+/// Link faults occur before a message reaches the socket.
 #[test]
-fn a_link_that_loses_what_is_sent_over_it_does_so_over_sockets_as_well() {
+fn lost_messages_have_the_same_result_over_sockets() {
     let text = library::named("lost-notifications").unwrap();
-    let [live, alone] = both("lost-notifications", text, "12");
-    assert!(live.faults.values().any(|struck| struck.times > 0), "nothing went wrong");
+    let [live, alone] = run_both_ways("lost-notifications", text, "12");
+    assert!(live.faults.values().any(|struck| struck.times > 0), "no fault occurred");
     assert_eq!(live.json().unwrap(), alone.json().unwrap());
 }
 
-/// A server that is away for long, when it is asked and when nobody asks; and the platform likewise.
+/// An SM-DP+ that is down during requests and between them, and a platform that is down.
 #[test]
-fn who_asks_a_server_that_is_away_is_refused_and_finds_the_next_process() {
+fn outages_of_servers_have_the_same_result_over_sockets() {
     let text = r#"
-        title = "Servers that are away"
+        title = "Servers that are outage"
         lasts = "6d"
         [[network]]
         plmn = "234-91"
@@ -135,15 +136,15 @@ fn who_asks_a_server_that_is_away_is_refused_and_finds_the_next_process() {
         [[expect]]
         agrees = true
     "#;
-    let [live, alone] = both("away", text, "13");
-    let told = live.json().unwrap();
-    assert!(told.contains("the platform was not reached"), "nobody asked while it was away:\n{told}");
-    assert_eq!(live.verdict(), Verdict::Passed, "{told}");
-    assert_eq!(told, alone.json().unwrap());
+    let [live, alone] = run_both_ways("outage", text, "13");
+    let json = live.json().unwrap();
+    assert!(json.contains("the platform was not reached"), "no request was sent during the outage:\n{json}");
+    assert_eq!(live.verdict(), Verdict::Passed, "{json}");
+    assert_eq!(json, alone.json().unwrap());
 }
 
 #[test]
-fn the_command_plays_over_sockets_says_so_and_its_report_is_played_again_without() {
+fn a_live_report_names_the_mode_and_can_be_replayed_without_sockets() {
     let folder = tempfile::tempdir().unwrap();
     let landfall = |args: &[&str]| {
         let output =
@@ -151,17 +152,18 @@ fn the_command_plays_over_sockets_says_so_and_its_report_is_played_again_without
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         (output.status.success(), text(&output.stdout) + &text(&output.stderr))
     };
-    let (passed, said) = landfall(&["run", "corrupt-package", "--live", "--seed", "14", "--report", "."]);
-    assert!(passed && said.contains("seed 14, over sockets"), "{said}");
-    assert!(said.contains("again: landfall run corrupt-package --live --seed 14"), "{said}");
+    let (passed, printed) = landfall(&["run", "corrupt-package", "--live", "--seed", "14", "--report", "."]);
+    assert!(passed && printed.contains("seed 14, over sockets"), "{printed}");
+    assert!(printed.contains("again: landfall run corrupt-package --live --seed 14"), "{printed}");
     let page = std::fs::read_to_string(folder.path().join("corrupt-package.html")).unwrap();
     assert!(page.contains("over sockets") && page.contains("landfall run corrupt-package --live --seed 14"));
-    let (same, said) = landfall(&["replay", "corrupt-package.json"]);
-    assert!(same, "{said}");
+    let (same, printed) = landfall(&["replay", "corrupt-package.json"]);
+    assert!(same, "{printed}");
 }
 
-/// Others, in a runtime of their own: an SM-DP+ with two profiles that can be ordered and one under the code SPARE, and a card.
-struct Others {
+/// External parties in their own runtime: an SM-DP+ with two profiles for orders and one with the
+/// MatchingID SPARE, and a card.
+struct ExternalParties {
     real: tokio::runtime::Runtime,
     pki: Pki,
     sm_dp: SmDpPlus,
@@ -204,7 +206,7 @@ const SCENARIO: &str = r#"
     exactly = 1
 "#;
 
-impl Others {
+impl ExternalParties {
     fn begin(folder: &Path) -> Self {
         let real =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -253,48 +255,52 @@ impl Others {
     }
 }
 
-/// A device with somebody else's card and one of ours, and somebody else's SM-DP+, which is ordered from.
+/// A device with an external card, one with a simulated card, and an external SM-DP+ that accepts
+/// orders.
 #[test]
-fn somebody_elses_server_and_card_take_part() {
+fn an_external_server_and_card_take_part() {
     let folder = tempfile::tempdir().unwrap();
-    let others = Others::begin(folder.path());
+    let external = ExternalParties::begin(folder.path());
     let places = folder.path().join("places.toml");
     let profiles = "[{ package = '71.der' }, { package = '72.der' }]";
     let text = format!(
         "pki = 'pki'\nsm_dp = [{{ name = 'sm-dp', address = 'localhost:{}', profiles = {profiles} }}]\n\
          card = [{{ device = 'meters 1', tcp = '{}', profiles = ['70.der'] }}]",
-        others.at.address.port(),
-        others.card_at
+        external.at.address.port(),
+        external.card_at
     );
     fs::write(&places, text).unwrap();
     let report = live::play_with(&places, "others", ("others.toml", SCENARIO), "15").unwrap();
     assert_eq!(report.verdict(), Verdict::Passed, "seed 15: {}", cli::report::text(&report));
     assert_eq!(report.live.as_ref().unwrap().strangers.len(), 2);
     let first = report.devices.shown().first().unwrap();
-    assert_eq!((first.eid, first.profiles), (others.pki.eids(Curve::P256)[0], 2));
-    assert_eq!(others.states(), [ProfileState::Installed, ProfileState::Installed, ProfileState::Released]);
-    // It is used up there, and not by a run of ours that is over.
+    assert_eq!((first.eid, first.profiles), (external.pki.eids(Curve::P256)[0], 2));
+    assert_eq!(external.states(), [ProfileState::Installed, ProfileState::Installed, ProfileState::Released]);
+    // The profiles are used up at the external server, so that a second run is refused.
     let again = live::play_with(&places, "others", ("others.toml", SCENARIO), "15");
     let why = again.err().map(|fault| fault.to_string()).unwrap_or_default();
     assert!(why.contains("its enabled profile is of 724-91, and bootstrap is 234-91"), "{why}");
 }
 
-/// Where nothing can be ordered there are activation codes.
+/// For an SM-DP+ without ES2+, activation codes are given.
 #[test]
-fn somebody_elses_server_that_takes_no_orders_has_codes() {
+fn an_external_server_without_orders_is_used_with_activation_codes() {
     let folder = tempfile::tempdir().unwrap();
-    let others = Others::begin(folder.path());
+    let external = ExternalParties::begin(folder.path());
     let places = folder.path().join("places.toml");
     let text = format!(
         "pki = 'pki'\nsm_dp = [{{ name = 'sm-dp', address = 'localhost:{}', \
          profiles = [{{ package = '73.der', code = 'SPARE' }}] }}]",
-        others.at.address.port(),
+        external.at.address.port(),
     );
     fs::write(&places, text).unwrap();
     let scenario = SCENARIO.replace("count = 2", "count = 1");
     let report = live::play_with(&places, "codes", ("codes.toml", &scenario), "16").unwrap();
     assert_eq!(report.verdict(), Verdict::Passed, "seed 16: {}", cli::report::text(&report));
-    assert_eq!(others.states(), [ProfileState::Available, ProfileState::Available, ProfileState::Installed]);
+    assert_eq!(
+        external.states(),
+        [ProfileState::Available, ProfileState::Available, ProfileState::Installed]
+    );
     fs::write(
         &places,
         "sm_dp = [{ name = 'sm-dp', address = 'localhost:1', profiles = [{ package = '70.der' }] }]",

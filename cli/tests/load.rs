@@ -1,11 +1,6 @@
-//! `landfall load es9plus` against the SM-DP+, which is killed in the middle of it.
+//! `landfall load es9plus` with an SM-DP+ that is killed during the load.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -20,10 +15,10 @@ use cli::admin::Admin;
 use common::{Running, fail, landfall, succeed};
 use serde_json::Value;
 
-/// Enough that the server is killed with some done, some under way and some not begun.
+/// Enough devices that at each kill some are done, some in progress and some not started.
 const DEVICES: usize = 30;
 
-/// An SM-DP+ in a process of its own. Without it the process ends.
+/// An SM-DP+ process, killed when this is dropped.
 struct Server {
     process: Running,
     sm_dp: String,
@@ -31,7 +26,7 @@ struct Server {
 }
 
 impl Server {
-    /// At these addresses; port 0 takes a free one.
+    /// Starts the server at these addresses. Port 0 stands for a free one.
     fn start(folder: &Path, sm_dp: &str, admin: &str) -> Self {
         let arguments = ["sm-dp", "serve", "--sm-dp", sm_dp, "--admin", admin];
         let process = Running::start(landfall(folder).args(arguments));
@@ -49,7 +44,7 @@ fn load<'a>(server: &'a Server, devices: &'a str) -> [&'a str; 9] {
 }
 
 fn until(lines: &mut Lines<BufReader<ChildStderr>>, start: &str) {
-    assert!(lines.any(|line| line.unwrap().starts_with(start)), "{start} is said");
+    assert!(lines.any(|line| line.unwrap().starts_with(start)), "{start} is printed");
 }
 
 fn row<'a>(summary: &'a Value, function: &str) -> &'a Value {
@@ -69,14 +64,15 @@ fn a_server_killed_twice_under_load_loses_no_order_and_installs_nothing_twice() 
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(load.stderr.take().unwrap()).lines();
-    // Ten lines each, a tenth at a time: once while orders are placed, once while they are downloaded.
+    let mut messages = BufReader::new(load.stderr.take().unwrap()).lines();
+    // Ten lines are printed per phase. The server is killed once while orders are placed and
+    // once during the downloads.
     for moment in ["orders: 3 of", "downloads: 3 of"] {
-        until(&mut said, moment);
+        until(&mut messages, moment);
         server.kill_9();
         server = Server::start(folder, &server.sm_dp.clone(), &server.admin.clone());
     }
-    let rest = std::thread::spawn(move || said.map(Result::unwrap).collect::<Vec<_>>().join("\n"));
+    let rest = std::thread::spawn(move || messages.map(Result::unwrap).collect::<Vec<_>>().join("\n"));
     let output = load.wait_with_output().unwrap();
     let rest = rest.join().unwrap();
     assert!(output.status.success(), "{rest}\n{}", String::from_utf8_lossy(&output.stdout));
@@ -84,10 +80,10 @@ fn a_server_killed_twice_under_load_loses_no_order_and_installs_nothing_twice() 
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["installed"], DEVICES, "{summary}");
     assert_eq!(summary["orders"]["right"], DEVICES, "{summary}");
-    assert_ne!(summary["repeated"], 0, "the server was away, and nobody noticed: {summary}");
+    assert_ne!(summary["repeated"], 0, "no request was repeated during the outage: {summary}");
     assert!(row(&summary, "ES9+.HandleNotification")["count"].as_u64().unwrap() >= DEVICES as u64);
 
-    // The records, read from the disk: an EID for every profile that is installed, and none twice.
+    // In the stored records, every installed profile has one EID, and no EID occurs twice.
     server.kill_9();
     let server = Server::start(folder, "127.0.0.1:0", "127.0.0.1:0");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -100,17 +96,17 @@ fn a_server_killed_twice_under_load_loses_no_order_and_installs_nothing_twice() 
 }
 
 #[test]
-fn a_summary_for_people_and_codes_from_a_file() {
+fn the_summary_is_a_table_and_codes_can_come_from_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let server = Server::start(folder, "127.0.0.1:0", "127.0.0.1:0");
     let at = ["--sm-dp", &server.sm_dp, "--admin", &server.admin];
-    let said = succeed(landfall(folder).args(["load", "es9plus", "--devices", "2"]).args(at));
+    let messages = succeed(landfall(folder).args(["load", "es9plus", "--devices", "2"]).args(at));
     for wanted in ["function", "p99 ms", "ES2+.ConfirmOrder", "ES9+.GetBoundProfilePackage", "2 of 2 orders"]
     {
-        assert!(said.contains(wanted), "{wanted}: {said}");
+        assert!(messages.contains(wanted), "{wanted}: {messages}");
     }
-    // Nobody has ordered these.
+    // These MatchingIDs do not exist.
     let codes = folder.join("codes");
     let code = format!("LPA:1${}$UNKNOWN\n", server.sm_dp);
     std::fs::write(&codes, code.repeat(2)).unwrap();
@@ -121,16 +117,16 @@ fn a_summary_for_people_and_codes_from_a_file() {
         .output()
         .unwrap();
     assert!(!refused.status.success(), "a load with failures fails");
-    let said = String::from_utf8_lossy(&refused.stdout);
-    assert!(said.contains("0 of 2 devices") && said.contains("8.2.6"), "{said}");
+    let messages = String::from_utf8_lossy(&refused.stdout);
+    assert!(messages.contains("0 of 2 devices") && messages.contains("8.2.6"), "{messages}");
     let short = fail(landfall(folder).args(["load", "es9plus", "--devices", "3", "--codes", codes]).args(at));
     assert!(short.contains("2 codes for 3 devices"), "{short}");
 }
 
 #[test]
-fn more_devices_than_files_is_said_before_anything_happens() {
+fn too_many_devices_for_the_open_file_limit_are_refused_at_start() {
     let folder = tempfile::tempdir().unwrap();
-    // A shell sets the limit, for itself and what it becomes.
+    // The shell sets the limit for itself and for the program that it executes.
     let load = r#"ulimit -n 100 && exec "$0" --data-dir "$1" load es9plus --devices 100"#;
     let program = env!("CARGO_BIN_EXE_landfall");
     let errors = fail(std::process::Command::new("sh").args(["-c", load, program]).arg(folder.path()));

@@ -1,24 +1,19 @@
-//! `landfall localize`: the rules, and what they say of a device.
+//! `landfall localize`: rules and decisions.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
 use common::{fail, landfall, succeed};
 use serde_json::Value;
 
-/// In Brazil since New Year on a British subscription.
+/// A device with a British subscription, in Brazil since January 1st.
 const DEVICE: &str = r#"{"device": {"history": {"stays": [
     {"country": "BR", "plmn": "724-05", "home": "GB", "from": "2026-01-01T00:00:00Z", "until": null}
 ]}, "held": []}}"#;
 
 #[test]
-fn a_device_stays_until_its_days_are_used_up() {
+fn the_decision_is_to_stay_until_the_days_are_used_up() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("device.json");
     std::fs::write(&file, DEVICE).unwrap();
@@ -34,7 +29,7 @@ fn a_device_stays_until_its_days_are_used_up() {
 }
 
 #[test]
-fn rules_of_ones_own_replace_the_built_in_ones_and_are_checked() {
+fn a_rules_file_replaces_the_built_in_rules_and_is_checked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rules.toml");
     std::fs::write(&file, "[[rule]]\nid = 'x'\n").unwrap();
@@ -45,7 +40,7 @@ fn rules_of_ones_own_replace_the_built_in_ones_and_are_checked() {
 }
 
 #[test]
-fn rules_that_are_not_utf_8_are_refused_and_the_place_is_named() {
+fn a_rules_file_that_is_not_utf_8_is_refused_with_the_position() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rules.toml");
     std::fs::write(&file, b"# Ma\xF1ana\n").unwrap();

@@ -1,12 +1,7 @@
-//! `landfall operator listen`: an operator hears, over mutual TLS, how its downloads go; also of what happened while it
-//! was away.
+//! `landfall operator listen`: an operator receives progress reports over mutual TLS, including
+//! those from the time when it was unreachable.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -15,23 +10,23 @@ use std::path::Path;
 use common::{Running, landfall, succeed};
 use serde_json::Value;
 
-/// A server that is stopped with the test, and what it prints.
+/// A server process, killed when this is dropped, and its output.
 struct Server {
     running: Running,
-    /// What it said after the heading that was waited for.
-    said: String,
+    /// Rest of the line after the heading.
+    rest: String,
 }
 
 impl Server {
     fn start(folder: &Path, arguments: &[&str], heading: &str) -> Self {
         let running = Running::start(landfall(folder).args(arguments));
-        Self { said: running.err.after(heading), running }
+        Self { rest: running.err.after(heading), running }
     }
 
-    /// One whose `said` is its address.
+    /// Starts a server and keeps the address after the heading.
     fn of_a_party(folder: &Path, arguments: &[&str], heading: &str) -> Self {
         let mut server = Self::start(folder, arguments, heading);
-        server.said = server.said.split(' ').next().unwrap().to_owned();
+        server.rest = server.rest.split(' ').next().unwrap().to_owned();
         server
     }
 
@@ -42,23 +37,25 @@ impl Server {
 
     fn listener(folder: &Path, address: &str) -> Self {
         let arguments = ["--json", "operator", "listen", "--address", address];
-        Self::start(folder, &arguments, "listening; an SM-DP+ tells it with --operator ")
+        Self::start(folder, &arguments, "listening; start the SM-DP+ with --operator ")
     }
 
-    /// The next three messages of a profile: notificationPointId and status of each.
+    /// Waits for the next three reports about a profile. Returns notificationPointId and status
+    /// of each.
     fn hears_of(&self, iccid: &str) -> Vec<(i64, String)> {
         let messages = self.running.out.lines().map(|line| serde_json::from_str::<Value>(&line).unwrap());
-        // What was heard but not answered, because the listener was stopped, comes again.
+        // A report that was printed but not acknowledged before the listener stopped is
+        // sent again.
         let of_the_profile = messages.filter(|message| message["iccid"] == iccid).take(3);
-        let told = |message: Value| {
+        let parse = |message: Value| {
             let status = message["notificationPointStatus"]["status"].as_str().unwrap().to_owned();
             (message["notificationPointId"].as_i64().unwrap(), status)
         };
-        of_the_profile.map(told).collect()
+        of_the_profile.map(parse).collect()
     }
 }
 
-/// Orders a profile of its own; its ICCID and the activation code.
+/// Creates and orders a profile. Returns its ICCID and activation code.
 fn order(folder: &Path, number: &str, sm_dp: &str, further: &[&str]) -> (String, String) {
     let file = folder.join(format!("{number}.der"));
     let file = file.to_str().unwrap();
@@ -71,17 +68,17 @@ fn order(folder: &Path, number: &str, sm_dp: &str, further: &[&str]) -> (String,
 }
 
 #[test]
-fn an_operator_hears_how_its_downloads_go_and_what_it_missed() {
+fn an_operator_receives_current_and_missed_progress_reports() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeed(landfall(folder).args(["certs", "init"]));
     let done = |point| (point, "Executed-Success".to_owned());
     let listener = Server::listener(folder, "127.0.0.1:0");
-    let operator = listener.said.clone();
+    let operator = listener.rest.clone();
     let sm_dp = Server::sm_dp(folder, &operator);
     let download = |number: &str| {
-        let (iccid, code) = order(folder, number, &sm_dp.said, &[]);
-        succeed(landfall(folder).args(["device", "download", code.trim(), "--sm-dp", &sm_dp.said]));
+        let (iccid, code) = order(folder, number, &sm_dp.rest, &[]);
+        succeed(landfall(folder).args(["device", "download", code.trim(), "--sm-dp", &sm_dp.rest]));
         iccid
     };
     let first = download("1");
@@ -94,24 +91,25 @@ fn an_operator_hears_how_its_downloads_go_and_what_it_missed() {
 }
 
 #[test]
-fn an_order_is_found_through_the_sm_ds_that_the_operator_names_until_it_is_fulfilled() {
+fn an_order_is_registered_at_its_sm_ds_until_the_profile_is_downloaded() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     succeed(landfall(folder).args(["certs", "init"]));
     let sm_ds = Server::of_a_party(folder, &["sm-ds", "serve", "--sm-ds", "127.0.0.1:0"], "SM-DS at ");
     let sm_dp = Server::sm_dp(folder, "2.999.20.1@127.0.0.1:1");
     let list = || {
-        let list = succeed(landfall(folder).args(["--json", "sm-ds", "list", "--sm-ds", &sm_ds.said]));
+        let list = succeed(landfall(folder).args(["--json", "sm-ds", "list", "--sm-ds", &sm_ds.rest]));
         serde_json::from_str::<Value>(&list).unwrap().as_array().unwrap().len()
     };
     let eid = {
         let info = succeed(landfall(folder).args(["--json", "device", "info"]));
         serde_json::from_str::<Value>(&info).unwrap()["eid"].as_str().unwrap().to_owned()
     };
-    order(folder, "1", &sm_dp.said, &["--eid", &eid, "--event-at", &sm_ds.said]);
+    order(folder, "1", &sm_dp.rest, &["--eid", &eid, "--event-at", &sm_ds.rest]);
     assert_eq!(list(), 1);
-    let discover = ["device", "discover", &sm_ds.said, "--sm-ds", &sm_ds.said, "--sm-dp", &sm_dp.said];
+    let discover = ["device", "discover", &sm_ds.rest, "--sm-ds", &sm_ds.rest, "--sm-dp", &sm_dp.rest];
     succeed(landfall(folder).args(discover));
-    // Deleting it is not waited for; each look takes a process.
+    // The event is deleted in the background. Each of these checks takes the time of a process
+    // start.
     assert!((0..200).any(|_| list() == 0), "the event is still there");
 }

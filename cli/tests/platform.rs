@@ -1,12 +1,7 @@
-//! `landfall fleet serve`: a device checks in over TLS, is given an activation code that the platform has just ordered at an
-//! SM-DP+, downloads with it and says so.
+//! `landfall fleet serve`: a device checks in over TLS, receives the activation code of a profile
+//! that the platform ordered, downloads the profile and reports it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -32,13 +27,13 @@ async fn post(link: &Link, path: &str, token: &str, body: &Value) -> (StatusCode
     (response.status(), serde_json::from_slice(response.body()).unwrap())
 }
 
-fn told(folder: &Path, arguments: &[&str]) -> Value {
-    let said = succeed(landfall(folder).arg("--json").args(arguments));
-    serde_json::from_str(&said).unwrap()
+fn result(folder: &Path, arguments: &[&str]) -> Value {
+    let printed = succeed(landfall(folder).arg("--json").args(arguments));
+    serde_json::from_str(&printed).unwrap()
 }
 
 #[tokio::test]
-async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
+async fn a_device_checks_in_and_downloads_the_ordered_profile() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let file = |name: &str, text: &str| {
@@ -53,7 +48,7 @@ async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
     succeed(landfall(folder).args(["profile", "new", &package, "--number", "1"]));
     let iccid = succeed(landfall(folder).args(["sm-dp", "add", &package, "--sm-dp", &sm_dp_at]));
     let iccid = iccid.trim();
-    let eid = told(folder, &["device", "info"])["eid"].as_str().unwrap().to_owned();
+    let eid = result(folder, &["device", "info"])["eid"].as_str().unwrap().to_owned();
 
     let owner = file("owner.toml", &format!("[[offer]]\nnetwork = \"724-02\"\niccid = \"{iccid}\"\n"));
     let bootstrap = "8944476500001224158";
@@ -63,7 +58,7 @@ async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
     );
     succeed(landfall(folder).args(["fleet", "import", &file("devices.csv", &devices)]));
     let campaign = file("standing.toml", CAMPAIGN);
-    let planned = told(folder, &["fleet", "campaign", "create", &campaign, "--dry-run", "--owner", &owner]);
+    let planned = result(folder, &["fleet", "campaign", "create", &campaign, "--dry-run", "--owner", &owner]);
     assert_eq!(planned[0]["plan"], "move", "{planned}");
     succeed(landfall(folder).args(["fleet", "campaign", "create", &campaign, "--start"]));
 
@@ -76,13 +71,13 @@ async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
     let link = Client::default().link(&address, Some(tls)).unwrap();
     let token = succeed(landfall(folder).args(["fleet", "token", &eid])).trim().to_owned();
 
-    let mut said = json!({
+    let mut printed = json!({
         "eid": eid, "at": OsClock.now(), "registered": { "network": "724-05", "iccid": bootstrap },
         "profiles": [{ "iccid": bootstrap, "enabled": true }],
     });
-    let (status, problem) = post(&link, "/v1/check-in", "00", &said).await;
+    let (status, problem) = post(&link, "/v1/check-in", "00", &printed).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED, "{problem}");
-    let (status, instruction) = post(&link, "/v1/check-in", &token, &said).await;
+    let (status, instruction) = post(&link, "/v1/check-in", &token, &printed).await;
     assert_eq!(status, StatusCode::OK, "{instruction}");
     let ordered = &instruction["what"]["move"];
     assert_eq!(ordered["to"]["download"]["iccid"], iccid, "{instruction}");
@@ -90,28 +85,29 @@ async fn a_device_checks_in_and_downloads_what_the_platform_has_ordered() {
     let code = ordered["to"]["download"]["code"].as_str().unwrap();
     succeed(landfall(folder).args(["device", "download", code, "--sm-dp", &sm_dp_at]));
 
-    said["ended"] = json!({ "order": ordered["order"], "ending": "moved" });
-    said["registered"]["iccid"] = json!(iccid);
-    said["profiles"] = json!([{ "iccid": bootstrap, "enabled": false }, { "iccid": iccid, "enabled": true }]);
-    let (_, instruction) = post(&link, "/v1/check-in", &token, &said).await;
+    printed["ended"] = json!({ "order": ordered["order"], "ending": "moved" });
+    printed["registered"]["iccid"] = json!(iccid);
+    printed["profiles"] =
+        json!([{ "iccid": bootstrap, "enabled": false }, { "iccid": iccid, "enabled": true }]);
+    let (_, instruction) = post(&link, "/v1/check-in", &token, &printed).await;
     assert_eq!(instruction["what"], "nothing");
-    let shown = told(folder, &["fleet", "campaign", "show", "standing"]);
+    let shown = result(folder, &["fleet", "campaign", "show", "standing"]);
     assert_eq!((&shown["progress"]["moved"], &shown["progress"]["under_way"]), (&json!(1), &json!(0)));
-    let device = told(folder, &["fleet", "show", &eid]);
+    let device = result(folder, &["fleet", "show", &eid]);
     assert_eq!(device["device"]["connection"]["held"][1]["iccid"], iccid);
 
-    // The owner's door is another one, and the device's has nothing of it.
+    // The owner's API is at another address and not available to devices.
     let (status, _) = post(&link, "/v1/campaigns/standing/pause", &token, &json!({ "by": "me" })).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let owners = Client::default().link(&api, None).unwrap();
     let (status, paused) = post(&owners, "/v1/campaigns/standing/pause", "", &json!({ "by": "Ada" })).await;
     assert_eq!((status, &paused["state"]["is"]), (StatusCode::OK, &json!("paused")));
-    assert!(fail(landfall(folder).args(serve)).contains("fleet"), "there is one already");
+    assert!(fail(landfall(folder).args(serve)).contains("fleet"), "a second platform is refused");
 }
 
-/// Whoever runs the subscription of a device of SGP.02 checks in for it.
+/// The operator of an SGP.02 device checks in on its behalf.
 #[tokio::test]
-async fn an_operator_that_brings_its_profiles_itself_is_told_to() {
+async fn an_operator_is_instructed_to_download_its_own_profile() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let file = |name: &str, text: &str| {
@@ -138,27 +134,27 @@ async fn an_operator_that_brings_its_profiles_itself_is_told_to() {
     let link = Client::default().link(&address, Some(tls)).unwrap();
     let token = succeed(landfall(folder).args(["fleet", "token", eid])).trim().to_owned();
 
-    let mut said = json!({
+    let mut printed = json!({
         "eid": eid, "at": OsClock.now(), "registered": { "network": "724-05", "iccid": bootstrap },
         "profiles": [{ "iccid": bootstrap, "enabled": true, "home": "234-15" }],
     });
-    let (_, told) = post(&link, "/v1/check-in", &token, &said).await;
-    let ordered = &told["what"]["move"];
+    let (_, result) = post(&link, "/v1/check-in", &token, &printed).await;
+    let ordered = &result["what"]["move"];
     let order = json!({ "operator": "724-02", "what": { "profile_type": "local-br" } });
-    assert_eq!(ordered["to"], json!({ "order": order }), "{told}");
+    assert_eq!(ordered["to"], json!({ "order": order }), "{result}");
 
-    said["ended"] = json!({ "order": ordered["order"], "ending": "moved" });
-    said["registered"] = json!({ "network": "724-02", "iccid": local });
-    said["profiles"] = json!([
+    printed["ended"] = json!({ "order": ordered["order"], "ending": "moved" });
+    printed["registered"] = json!({ "network": "724-02", "iccid": local });
+    printed["profiles"] = json!([
         { "iccid": bootstrap, "enabled": false, "home": "234-15" },
         { "iccid": local, "enabled": true, "home": "724-02" },
     ]);
-    let (_, told) = post(&link, "/v1/check-in", &token, &said).await;
-    assert_eq!(told["what"], "nothing", "{told}");
+    let (_, result) = post(&link, "/v1/check-in", &token, &printed).await;
+    assert_eq!(result["what"], "nothing", "{result}");
 }
 
 #[test]
-fn what_cannot_be_done_is_said_with_a_way_on() {
+fn errors_of_fleet_commands_contain_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     assert!(fail(landfall(folder).args(["fleet", "campaign", "list"])).contains("fleet import"));
@@ -186,7 +182,7 @@ fn what_cannot_be_done_is_said_with_a_way_on() {
     let edited =
         succeed(landfall(folder).args(["fleet", "edit", eid, "--label", "kiosk", "--criticality", "high"]));
     assert_eq!(edited, format!("{eid} kiosk: working\n"));
-    let shown = told(folder, &["fleet", "show", eid]);
+    let shown = result(folder, &["fleet", "show", eid]);
     assert_eq!(shown["device"]["connection"]["needs"]["criticality"], "high");
     let decided = succeed(landfall(folder).args(["fleet", "decide"]));
     assert!(decided.ends_with("1 devices: 0 move, 0 stuck, 1 stay\n"), "{decided}");

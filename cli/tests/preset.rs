@@ -1,11 +1,6 @@
-//! The preset of docs/preset.md, applied by the binary, and applied again.
+//! The preset of docs/preset.md, applied twice by the binary.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -14,7 +9,7 @@ use std::path::Path;
 use common::{Running, fail, landfall, succeed};
 use serde_json::Value;
 
-/// The example of the document.
+/// Returns the example in the document.
 fn example() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/preset.md");
     let page = std::fs::read_to_string(page).unwrap();
@@ -22,7 +17,7 @@ fn example() -> String {
     rest.split_once("```").unwrap().0.to_owned()
 }
 
-/// What a server says at its start, until it listens; then it is killed.
+/// Starts a server and returns its start-up messages. The server is then killed.
 fn serve(folder: &Path, arguments: &[&str]) -> Vec<String> {
     let serve = ["sm-dp", "serve", "--sm-dp", "127.0.0.1:0"];
     let running = Running::start(landfall(folder).args(serve).args(arguments));
@@ -40,18 +35,18 @@ fn stock(folder: &Path) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn the_example_is_applied_once_however_often_it_is_given() {
+fn a_preset_applied_again_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let preset = folder.join("preset.toml");
     std::fs::write(&preset, example()).unwrap();
     succeed(landfall(folder).args(["profile", "new", "--home", "234-99"]).arg(folder.join("own.der")));
     let arguments = ["--preset", preset.to_str().unwrap()];
-    let said = serve(folder, &arguments);
-    let entries = |said: &[String]| said.iter().filter(|line| line.contains(" entry ")).count();
-    assert_eq!(entries(&said), 7, "{said:?}");
-    assert!(said.iter().all(|line| !line.contains("(unchanged)")), "{said:?}");
-    assert!(said.iter().any(|line| line.starts_with("admin API at http://127.0.0.1:")), "{said:?}");
+    let printed = serve(folder, &arguments);
+    let entries = |printed: &[String]| printed.iter().filter(|line| line.contains(" entry ")).count();
+    assert_eq!(entries(&printed), 7, "{printed:?}");
+    assert!(printed.iter().all(|line| !line.contains("(unchanged)")), "{printed:?}");
+    assert!(printed.iter().any(|line| line.starts_with("admin API at http://127.0.0.1:")), "{printed:?}");
     let made = stock(folder);
     for (iccid, state, matching_id) in [
         ("89724990000000000019", "Released", "ALWAYS"),
@@ -70,7 +65,7 @@ fn the_example_is_applied_once_however_often_it_is_given() {
 }
 
 #[test]
-fn a_profile_given_at_every_start_is_put_into_stock_once() {
+fn a_profile_given_at_every_start_is_added_once() {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("own.der");
     succeed(landfall(folder.path()).args(["profile", "new"]).arg(&package));
@@ -84,7 +79,7 @@ fn a_profile_given_at_every_start_is_put_into_stock_once() {
 }
 
 #[test]
-fn a_package_that_is_added_is_named_as_json() {
+fn adding_a_package_prints_its_iccid_as_json() {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("own.der");
     succeed(landfall(folder.path()).args(["profile", "new"]).arg(&package));
@@ -93,9 +88,9 @@ fn a_package_that_is_added_is_named_as_json() {
     assert_eq!(added["iccid"], stock(folder.path())[0].0);
 }
 
-/// File, entry, what, why and what to do; and nothing of the file is applied.
+/// The error names file, entry, problem, cause and remedy, and nothing of the file is applied.
 #[test]
-fn what_is_wrong_in_a_preset_is_named() {
+fn the_error_names_the_problem_in_a_preset() {
     let folder = tempfile::tempdir().unwrap();
     let preset = folder.path().join("preset.toml");
     let good = "[[stock]]\nsubscription = '724-99'\n";
@@ -103,11 +98,11 @@ fn what_is_wrong_in_a_preset_is_named() {
         ("[[stok]]\n", "stok"),
         ("[[stock]\n", "line"),
         ("[[stock]]\n", "stock entry 2"),
-        ("[[stock]]\nsubscription = '724-99'\nfile = 'x.der'\n", "two"),
-        ("[[stock]]\nsubscription = '724-99'\npackage = 'MAA='\n", "two"),
+        ("[[stock]]\nsubscription = '724-99'\nfile = 'x.der'\n", "more than one"),
+        ("[[stock]]\nsubscription = '724-99'\npackage = 'MAA='\n", "more than one"),
         ("[[stock]]\nsubscription = 'Brazil'\n", "Brazil"),
         ("[[stock]]\nsubscription = '724-99'\nnumber = 1000000000\n", "1000000000"),
-        ("[[stock]]\nsubscription = '724-99'\nnumber = '7'\n", "no subscriber"),
+        ("[[stock]]\nsubscription = '724-99'\nnumber = '7'\n", "not a subscriber number"),
         ("[[stock]]\nfile = 'nowhere.der'\n", "nowhere.der"),
         ("[[stock]]\nfile = 7\n", "quotes"),
         ("[[stock]]\nsubscription = '724-99'\nprofileTyp = 'x'\n", "profileTyp"),
@@ -125,7 +120,7 @@ fn what_is_wrong_in_a_preset_is_named() {
         assert!(complete, "{bad}: {errors}");
         assert!(stock(folder.path()).is_empty(), "{bad}");
     }
-    // Understood, but not to be done.
+    // Valid entries that cannot be applied.
     for (bad, named) in [
         ("[[orders]]\nprofileType = 'gold'\n", "matchingId"),
         ("[[orders]]\nprofileType = 'gold'\nmatchingId = 'X'\n", "gold"),

@@ -1,6 +1,6 @@
-//! `landfall profile`: docs/profiles.md says what the program says, and the exit status what was found.
+//! `landfall profile`: the transcripts in docs/profiles.md, and exit status of findings.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -15,7 +15,7 @@ fn profile(folder: &tempfile::TempDir, arguments: &[&str]) -> std::process::Comm
     command
 }
 
-/// A folder with two packages, the beginning of one, and the first description of the page.
+/// Returns a folder with two packages, a truncated one, and the first description of the page.
 fn packages() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     succeed(&mut profile(&folder, &["new", "first.der", "--number", "1"]));
@@ -33,39 +33,39 @@ fn page() -> String {
     std::fs::read_to_string(page).unwrap()
 }
 
-/// A line `...` stands for lines left out.
+/// A line `...` stands for omitted lines.
 #[test]
-fn the_page_about_profiles_says_what_the_program_says() {
+fn the_transcripts_in_the_page_about_profiles_are_correct() {
     let page = page();
     let folder = packages();
     let travel = page.split("```toml\n").find(|block| block.contains("[[identity]]")).unwrap();
     std::fs::write(folder.path().join("travel.toml"), travel.split("```").next().unwrap()).unwrap();
-    let mut asked = 0;
+    let mut compared = 0;
     for block in page.split("\n```console\n").skip(1) {
         let (block, _) = block.split_once("\n```").unwrap();
         let (command, expected) = block.split_once('\n').unwrap();
         let Some(arguments) = command.strip_prefix("$ landfall profile ") else { panic!("{command}") };
         let output = profile(&folder, &[]).args(arguments.split_whitespace()).output().unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
-        let mut said = said.lines();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let mut printed = printed.lines();
         let mut skipping = false;
         for line in expected.lines() {
             if line == "..." {
                 skipping = true;
                 continue;
             }
-            let found = if skipping { said.find(|said| *said == line) } else { said.next() };
+            let found = if skipping { printed.find(|printed| *printed == line) } else { printed.next() };
             assert_eq!(found, Some(line), "{command}");
             skipping = false;
         }
-        assert!(skipping || said.next().is_none(), "{command} says more");
-        asked += 1;
+        assert!(skipping || printed.next().is_none(), "{command} prints more");
+        compared += 1;
     }
-    assert!(asked >= 6, "{asked}");
+    assert!(compared >= 6, "{compared}");
 }
 
 #[test]
-fn errors_end_with_status_1_and_scripts_get_the_findings() {
+fn errors_cause_status_1_and_are_available_as_json() {
     let folder = packages();
     succeed(&mut profile(&folder, &["check", "first.der", "second.der"]));
     fail(&mut profile(&folder, &["check", "first.der", "cut.der"]));
@@ -81,7 +81,7 @@ fn errors_end_with_status_1_and_scripts_get_the_findings() {
 }
 
 #[test]
-fn keys_are_shown_only_to_one_who_asks() {
+fn keys_are_shown_only_with_the_secrets_option() {
     let folder = packages();
     let shown = |arguments: &[&str]| succeed(&mut profile(&folder, arguments));
     let with = shown(&["diff", "first.der", "second.der", "--secrets"]);
@@ -96,9 +96,9 @@ fn keys_are_shown_only_to_one_who_asks() {
     assert!(imsi.get("contents").is_none());
 }
 
-/// The template of the page, its command, and what is in the operator's file.
+/// Runs the command of the page with its template and checks the records file.
 #[test]
-fn the_many_of_the_page_have_keys_of_their_own() {
+fn personalised_packages_have_their_own_keys() {
     let folder = packages();
     let page = page();
     let (_, many) = page.split_once("\n## Many\n").unwrap();
@@ -116,7 +116,7 @@ fn the_many_of_the_page_have_keys_of_their_own() {
 }
 
 #[test]
-fn many_do_not_share_what_stands_in_the_template() {
+fn packages_must_not_share_identities_or_keys_of_the_template() {
     let folder = packages();
     let count = ["--count", "3", "--iccid", "8972499000000000100", "--imsi", "724990000000100"];
     let many = |more: &[&str]| {
@@ -140,7 +140,7 @@ fn many_do_not_share_what_stands_in_the_template() {
 }
 
 #[test]
-fn all_rows_are_read_before_the_first_package_is_made() {
+fn all_rows_are_checked_before_the_first_package_is_created() {
     let folder = packages();
     std::fs::write(folder.path().join("many.toml"), "[usim]\nspn = 'Many'\n").unwrap();
     let mut made = 0;
@@ -155,14 +155,14 @@ fn all_rows_are_read_before_the_first_package_is_made() {
         (output.status.success(), String::from_utf8(output.stderr).unwrap())
     };
     let first = "89724990000000001009,724990000000100\n";
-    for (rows, said) in [
+    for (rows, printed) in [
         (format!("iccid,imsi\n{first}89724990000000001017,28699\n"), "line 3: \"28699\" is not an IMSI"),
-        (format!("iccid,imsi\n{first}{first}"), "line 3: 89724990000000001009 is in line 2 already"),
-        (format!("iccid,imzi\n{first}"), "nothing is known by \"imzi\""),
-        (format!("iccid,imsi\n{first}89724990000000001017\n"), "line 3: it has 1 cells"),
+        (format!("iccid,imsi\n{first}{first}"), "line 3: 89724990000000001009 is already in line 2"),
+        (format!("iccid,imzi\n{first}"), "unknown column \"imzi\""),
+        (format!("iccid,imsi\n{first}89724990000000001017\n"), "line 3: the row has 1 cells"),
     ] {
         let (is_made, errors) = many(&rows);
-        assert!(!is_made && errors.contains(said), "{errors}");
+        assert!(!is_made && errors.contains(printed), "{errors}");
     }
     let (is_made, errors) = many(&format!("iccid,imsi\n{first}89724990000000001018,724990000000101\n"));
     assert!(
@@ -172,10 +172,10 @@ fn all_rows_are_read_before_the_first_package_is_made() {
 }
 
 #[test]
-fn a_package_with_errors_is_told_by_the_exit_status_of_whoever_made_it() {
+fn packages_with_errors_cause_a_non_zero_exit_status() {
     let folder = packages();
     let text = std::fs::read_to_string(folder.path().join("own.toml")).unwrap();
-    // Services whose files are missing.
+    // Services without their files.
     let wrong = text.replace("[usim]", "[usim]\nservices = [12, 17, 19, 21, 33, 42, 71, 85]");
     std::fs::write(folder.path().join("wrong.toml"), &wrong).unwrap();
     let errors = fail(&mut profile(&folder, &["build", "wrong.toml", "wrong.der"]));
@@ -188,12 +188,12 @@ fn a_package_with_errors_is_told_by_the_exit_status_of_whoever_made_it() {
         ["personalise", "wrong.toml", "--out", "out", "--records", "out.csv", "--same-keys", "--count", "1"];
     let errors =
         fail(profile(&folder, &many).args(["--iccid", "8972499000000000100", "--imsi", "724990000000100"]));
-    assert!(errors.contains("the first would have errors"), "{errors}");
+    assert!(errors.contains("the first package would have errors"), "{errors}");
     assert!(!folder.path().join("out").exists());
 }
 
 #[test]
-fn what_is_no_package_and_what_is_no_description_is_said_with_what_helps() {
+fn invalid_packages_and_descriptions_are_refused_with_advice() {
     let folder = packages();
     std::fs::write(folder.path().join("empty.der"), "").unwrap();
     for command in ["show", "check", "decompile"] {
@@ -204,7 +204,7 @@ fn what_is_no_package_and_what_is_no_description_is_said_with_what_helps() {
     }
     let text = std::fs::read_to_string(folder.path().join("own.toml")).unwrap();
     let short = text.replace("ki = \"00", "algorithm = \"tuak\"\nki = \"");
-    for (text, said) in [
+    for (text, printed) in [
         (
             short,
             [
@@ -219,12 +219,12 @@ fn what_is_no_package_and_what_is_no_description_is_said_with_what_helps() {
     ] {
         std::fs::write(folder.path().join("bad.toml"), text).unwrap();
         let errors = fail(&mut profile(&folder, &["build", "bad.toml", "bad.der"]));
-        assert!(said.iter().all(|said| errors.contains(said)), "{errors}");
+        assert!(printed.iter().all(|printed| errors.contains(printed)), "{errors}");
     }
 }
 
 #[test]
-fn scripts_get_json_of_what_was_written() {
+fn created_packages_are_reported_as_json() {
     let folder = packages();
     let json = |arguments: &[&str]| -> Value {
         serde_json::from_str(&succeed(profile(&folder, arguments).arg("--json"))).unwrap()

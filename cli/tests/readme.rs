@@ -1,7 +1,8 @@
-//! The README's transcript is what the program says. Numbers that differ from run to run (seconds, ports, octets of
-//! signatures, dates) count as equal; words, order and everything else do not. A line `...` stands for lines left out.
+//! Comparison of the README's transcripts with the output of the program. Numbers that vary between
+//! runs (seconds, ports, signature lengths, dates) count as equal; all words and their order are
+//! compared. A line `...` stands for omitted lines.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -10,12 +11,12 @@ use std::path::Path;
 use common::{landfall, succeed};
 
 #[test]
-fn the_transcript_is_what_the_demo_says() {
+fn the_transcript_of_the_demo_is_correct() {
     holds("demo");
 }
 
 #[test]
-fn the_transcript_is_what_a_scenario_comes_to() {
+fn the_transcript_of_a_scenario_is_correct() {
     holds("run ninety-days-in-brazil --report out");
 }
 
@@ -24,8 +25,8 @@ fn holds(command: &str) {
     let (_, rest) = readme.split_once(&format!("```console\n$ landfall {command}\n")).unwrap();
     let (transcript, _) = rest.split_once("\n```").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let said = succeed(landfall(folder.path()).current_dir(folder.path()).args(command.split(' ')));
-    let mut said = said.trim_end().lines().map(plain);
+    let printed = succeed(landfall(folder.path()).current_dir(folder.path()).args(command.split(' ')));
+    let mut printed = printed.trim_end().lines().map(plain);
     let mut skipping = false;
     for (number, written) in transcript.trim_end().lines().enumerate() {
         if written == "..." {
@@ -33,14 +34,15 @@ fn holds(command: &str) {
             continue;
         }
         let written = plain(written);
-        let found = if skipping { said.find(|line| *line == written) } else { said.next() };
+        let found = if skipping { printed.find(|line| *line == written) } else { printed.next() };
         assert_eq!(found.as_ref(), Some(&written), "line {} of the transcript", number + 1);
         skipping = false;
     }
-    assert_eq!(said.next(), None, "it says more than the transcript");
+    assert_eq!(printed.next(), None, "the program prints more than the transcript");
 }
 
-/// Every run of digits, with the points and colons in it, as one #; every run of blanks or dashes as one.
+/// Replaces each run of digits, points and colons by one `#`, and each run of blanks or dashes by
+/// one.
 fn plain(line: &str) -> String {
     let mut plain = String::new();
     for c in line.trim_end().chars() {

@@ -1,6 +1,6 @@
-//! `landfall sm-sr`: what it tells others of itself, what it refuses, and what its records show.
+//! `landfall sm-sr`: announced addresses, refusals, and display of the records.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -17,7 +17,7 @@ fn sm_sr(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn it_tells_others_where_it_is_reached_and_not_that_it_listens_everywhere() {
+fn the_sm_sr_announces_a_specific_address() {
     let folder = tempfile::tempdir().unwrap();
     let serve = |more: &[&str]| {
         let mut command = sm_sr(folder.path(), &["serve"]);
@@ -39,16 +39,19 @@ fn it_tells_others_where_it_is_reached_and_not_that_it_listens_everywhere() {
         "--cards-address",
         "192.0.2.1:8446",
     ]));
-    let said = running.err.up_to(&["SM-SR "]).join("\n");
-    assert!(said.contains("cards at 192.0.2.1:8446") && said.contains(" at sm-sr.example:8445 "), "{said}");
+    let printed = running.err.up_to(&["SM-SR "]).join("\n");
+    assert!(
+        printed.contains("cards at 192.0.2.1:8446") && printed.contains(" at sm-sr.example:8445 "),
+        "{printed}"
+    );
     running.kill();
     let running = Running::start(&mut serve(&["--listen", "localhost:0", "--cards", "none"]));
-    let said = running.err.up_to(&["SM-SR "]).join("\n");
-    assert!(said.contains(" at localhost:") && !said.contains("localhost:0 "), "{said}");
+    let printed = running.err.up_to(&["SM-SR "]).join("\n");
+    assert!(printed.contains(" at localhost:") && !printed.contains("localhost:0 "), "{printed}");
 }
 
 #[test]
-fn it_does_not_begin_without_its_door_for_cards() {
+fn the_sm_sr_does_not_start_without_its_https_listener_for_cards() {
     let folder = tempfile::tempdir().unwrap();
     let configuration = folder.path().join("openssl.cnf");
     let no_ciphers = "openssl_conf = init\n[init]\nalg_section = evp\n[evp]\ndefault_properties = fips=yes\n";
@@ -60,7 +63,7 @@ fn it_does_not_begin_without_its_door_for_cards() {
 }
 
 #[test]
-fn an_account_that_smpp_has_no_room_for_is_refused_on_both_sides() {
+fn an_account_that_is_too_long_for_smpp_is_refused_on_both_sides() {
     let folder = tempfile::tempdir().unwrap();
     for (account, why) in [("smsr:landfall9", "a password"), ("an-sm-sr-far-away:x", "an account")] {
         let centre = format!("{account}@127.0.0.1:1");
@@ -74,32 +77,32 @@ fn an_account_that_smpp_has_no_room_for_is_refused_on_both_sides() {
 }
 
 #[test]
-fn who_has_the_wrong_password_for_the_message_centre_is_told_so() {
+fn a_wrong_password_for_the_smsc_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut network = landfall(folder.path());
     network.args(["--network", "127.0.0.1:0", "network", "--smpp", "127.0.0.1:0"]);
     let network = Running::start(network.args(["--account", "sm-sr:secret:+447700900001"]));
-    let centre = network.err.after("service centre ");
+    let centre = network.err.after("SMSC ");
     let at = centre.split(' ').nth(2).unwrap();
     let smsc = format!("sm-sr:wrong@{at}");
     let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
     let running = Running::start(serve.args(["--smsc", &smsc]));
-    let said = running.err.lines().find(|line| line.contains("does not let this account in")).unwrap();
-    assert!(said.contains("ERROR") && said.contains("correct account and password"), "{said}");
+    let printed = running.err.lines().find(|line| line.contains("does not let this account in")).unwrap();
+    assert!(printed.contains("ERROR") && printed.contains("correct account and password"), "{printed}");
 }
 
 #[test]
-fn its_records_are_shown_while_it_runs_and_none_are_made_by_looking() {
+fn records_can_be_listed_at_any_time_and_listing_creates_none() {
     let folder = tempfile::tempdir().unwrap();
     let refused = fail(&mut sm_sr(folder.path(), &["list"]));
     assert!(refused.contains("sm-sr serve"), "{refused}");
 
     let mut serve = sm_sr(folder.path(), &["serve", "--listen", "127.0.0.1:0", "--cards", "none"]);
     let running = Running::start(serve.args(["--peer", "operator:2.999.20.1@bss.example:8447"]));
-    let said = running.err.up_to(&["SM-SR "]).join("\n");
+    let printed = running.err.up_to(&["SM-SR "]).join("\n");
     assert!(
-        said.contains("knows operator \"2.999.20.1\": 2.999.20.1, at https://bss.example:8447/sgp02"),
-        "{said}"
+        printed.contains("peer operator \"2.999.20.1\": 2.999.20.1, at https://bss.example:8447/sgp02"),
+        "{printed}"
     );
     let shown = |what: &[&str]| {
         let mut command = landfall(folder.path());
@@ -116,7 +119,7 @@ fn its_records_are_shown_while_it_runs_and_none_are_made_by_looking() {
     let unknown = fail(&mut sm_sr(folder.path(), &["eis", EID]));
     assert!(unknown.contains("landfall eum register"), "{unknown}");
 
-    // Two names that are nearly the same are two SM-SRs, and neither is an SM-DP+.
+    // Two similar names belong to two SM-SRs, and neither of them is an SM-DP+.
     for other in ["Landfall SM SR", "landfall sm-sr", "sm-dp"] {
         let refused = fail(&mut sm_sr(folder.path(), &["--name", other, "list"]));
         assert!(refused.contains("sm-sr serve"), "{other}: {refused}");

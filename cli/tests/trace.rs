@@ -1,11 +1,6 @@
-//! `--trace` in its three forms, and `landfall trace` that reads it again.
+//! `--trace` in its three formats, and `landfall trace`, which reads traces.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -14,7 +9,7 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 use common::{fail, landfall, succeed};
 
 #[test]
-fn a_trace_has_the_form_of_its_ending_and_can_be_shown_again() {
+fn the_file_extension_selects_the_trace_format_and_traces_can_be_shown() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     for name in ["trace.txt", "trace.jsonl", "trace.pcapng"] {
@@ -29,7 +24,7 @@ fn a_trace_has_the_form_of_its_ending_and_can_be_shown_again() {
     let without_times = |text: &str| -> Vec<String> {
         text.lines().map(|line| line.split_once("Z ").map_or(line, |(_, rest)| rest).to_owned()).collect()
     };
-    // The challenges differ from run to run, the functions do not.
+    // The challenges vary between runs, the functions do not.
     let functions = |text: &str| -> Vec<String> {
         without_times(text).into_iter().filter(|line| !line.starts_with(' ')).collect()
     };
@@ -39,7 +34,7 @@ fn a_trace_has_the_form_of_its_ending_and_can_be_shown_again() {
 }
 
 #[test]
-fn a_trace_with_secrets_is_for_its_owner_alone() {
+fn a_trace_with_secrets_is_readable_by_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let mode = |name: &str| std::fs::metadata(path(name)).unwrap().permissions().mode() & 0o777;
@@ -63,11 +58,11 @@ fn a_trace_with_secrets_is_for_its_owner_alone() {
     let errors = fail(landfall(folder.path()).args(["device", "info", "--trace-secrets"]));
     assert!(errors.contains("--trace-secrets is given without --trace"), "{errors}");
     let errors = fail(landfall(folder.path()).args(["trace", &path("new.jsonl"), "--to", &path("new.pcap")]));
-    assert!(errors.contains("name it .txt, .jsonl or .pcapng"), "{errors}");
+    assert!(errors.contains("use .txt, .jsonl or .pcapng"), "{errors}");
 }
 
 #[test]
-fn lines_of_hex_digits_are_shown_and_others_are_refused_with_their_number() {
+fn hex_traces_are_shown_and_invalid_lines_are_refused_with_their_number() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lines.hex");
     std::fs::write(
@@ -84,7 +79,7 @@ fn lines_of_hex_digits_are_shown_and_others_are_refused_with_their_number() {
     let shown = succeed(landfall(folder.path()).arg("trace").arg(&file).arg("--secrets"));
     assert!(shown.contains("31323334"), "{shown}");
 
-    // What a trace does not have is not made up.
+    // Hidden secrets cannot be restored.
     std::fs::write(&file, "00A40004023F00 > 9000\n0020000108****************>63C2\n").unwrap();
     let shown = succeed(landfall(folder.path()).arg("trace").arg(&file));
     assert!(shown.contains("> 0020000108****************\n"), "{shown}");

@@ -1,11 +1,6 @@
-//! `landfall up`, started again: what it says of the profile that it kept.
+//! `landfall up`, restarted: its messages about the existing profile.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -15,11 +10,11 @@ use std::path::Path;
 
 use common::{Running, landfall, succeed};
 
-/// A bench without a card, on free ports.
+/// `landfall up` without a card, on free ports.
 struct Up {
     running: Running,
-    /// Everything it says, up to what it says of its profile.
-    said: Vec<String>,
+    /// Lines up to the one about the profile.
+    lines: Vec<String>,
 }
 
 impl Up {
@@ -31,18 +26,18 @@ impl Up {
         let free = "127.0.0.1:0";
         let up = ["up", "--no-card", "--sm-dp", free, "--network", free, "--sm-ds", free];
         let running = Running::start(landfall(folder).args(up).args(more));
-        Self { said: running.out.up_to(&["profile ", "  landfall device "]), running }
+        Self { lines: running.out.up_to(&["profile ", "  landfall device "]), running }
     }
 
-    /// Where it says its SM-DP+ is.
+    /// Returns the printed address of a party.
     fn address(&self, name: &str) -> String {
-        let line = self.said.iter().find(|line| line.starts_with(name)).unwrap();
+        let line = self.lines.iter().find(|line| line.starts_with(name)).unwrap();
         let (_, address) = line.split_once("://").unwrap();
         address.split_whitespace().next().unwrap().to_owned()
     }
 
     fn code(&self) -> String {
-        self.said.iter().find(|line| line.starts_with("LPA:1$")).unwrap().clone()
+        self.lines.iter().find(|line| line.starts_with("LPA:1$")).unwrap().clone()
     }
 
     fn stop(mut self) {
@@ -50,7 +45,8 @@ impl Up {
     }
 }
 
-/// SMPP 3.4 section 4.1.5: bind_transceiver with this password; its command_status.
+/// Sends bind_transceiver (SMPP 3.4 section 4.1.5) with this password. Returns the command_status
+/// of the response.
 fn bind(address: &str, password: &str) -> [u8; 4] {
     let body = format!("sm-sr\0{password}\0\0\x34\0\0\0");
     let length = u32::try_from(16 + body.len()).unwrap().to_be_bytes();
@@ -64,7 +60,7 @@ fn bind(address: &str, password: &str) -> [u8; 4] {
 }
 
 #[test]
-fn writers_of_short_messages_come_in_where_that_is_wanted() {
+fn smpp_clients_can_bind_if_smpp_is_enabled() {
     let folder = tempfile::tempdir().unwrap();
     let up = Up::start_with(
         folder.path(),
@@ -77,7 +73,7 @@ fn writers_of_short_messages_come_in_where_that_is_wanted() {
             "724990000000001=+5511900000001",
         ],
     );
-    let lines: Vec<_> = up.said.iter().filter(|line| line.starts_with("messages ")).collect();
+    let lines: Vec<_> = up.lines.iter().filter(|line| line.starts_with("messages ")).collect();
     assert!(lines[0].ends_with("subscriber 724990000000001 has the number +5511900000001"), "{lines:?}");
     let (_, address) = lines[1].split_once(" at ").unwrap();
     let address = address.split_whitespace().next().unwrap();
@@ -85,19 +81,19 @@ fn writers_of_short_messages_come_in_where_that_is_wanted() {
     assert_eq!(bind(address, "secret"), [0; 4]);
     assert_eq!(bind(address, "wrong"), [0, 0, 0, 0x0E]);
     up.stop();
-    // Nobody comes in who was not asked in.
+    // Without --smpp there is no SMPP listener.
     let up = Up::start(folder.path());
-    assert!(!up.said.iter().any(|line| line.starts_with("messages ")), "{:?}", up.said);
+    assert!(!up.lines.iter().any(|line| line.starts_with("messages ")), "{:?}", up.lines);
     up.stop();
 }
 
 #[test]
-fn a_kept_profile_is_offered_while_it_waits_and_said_to_be_installed_once_it_is() {
+fn an_existing_profile_is_offered_until_it_is_installed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let up = Up::start(folder);
     let first = up.code();
-    assert!(up.said.iter().any(|line| line.starts_with("admin     http://127.0.0.1:")), "{:?}", up.said);
+    assert!(up.lines.iter().any(|line| line.starts_with("admin     http://127.0.0.1:")), "{:?}", up.lines);
     up.stop();
 
     let up = Up::start(folder);
@@ -108,7 +104,7 @@ fn a_kept_profile_is_offered_while_it_waits_and_said_to_be_installed_once_it_is(
     up.stop();
 
     let up = Up::start(folder);
-    let standing = up.said.last().unwrap();
+    let standing = up.lines.last().unwrap();
     assert!(standing.contains("is installed on eUICC"), "{standing}");
     assert!(standing.contains(&up.address("admin")), "{standing}");
     up.stop();

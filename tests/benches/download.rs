@@ -1,15 +1,17 @@
-//! One whole download in process, against the sum of its bare cryptographic operations in the same run.
+//! One whole download in process, compared with the sum of its cryptographic operations measured in
+//! the same run.
 //!
-//! `cargo bench -p tests`. Both sides together, then the server's side alone (the time inside its link). Set-up, stock and
-//! order are not counted. Ratios, not times, are what to compare between machines.
+//! `cargo bench -p tests`. Reports both sides together, and the server side alone (the time inside
+//! its link). Set-up, stock and order are not counted. Compare the ratios between machines, not the
+//! times.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a benchmark that fails says so"
+    reason = "a benchmark fails by panicking"
 )]
-#![allow(clippy::disallowed_methods, reason = "a benchmark asks the real clock")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark needs the real clock")]
 
 use std::{
     sync::{
@@ -42,7 +44,7 @@ const ADDRESS: &str = "smdp.example.com";
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let crypto = Bare::measure();
-    println!("bare operations, median microseconds (NIST P-256)");
+    println!("single operations, median microseconds (NIST P-256)");
     println!(
         "  sign {:.1}  verify {:.1}  key {:.1}  agree {:.1}",
         crypto.sign, crypto.verify, crypto.key, crypto.agree
@@ -51,29 +53,28 @@ fn main() {
     let ts48 = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_BERTLV_SUCI.der");
     match std::fs::read(ts48) {
         Ok(package) => packages.push(("TS.48 v7", package)),
-        Err(_) => println!("skipped: the TS.48 package is not beside the checkout"),
+        Err(_) => println!("skipped: the TS.48 package is not next to the checkout"),
     }
     for (name, package) in packages {
         let (whole, server) = runtime.block_on(downloads(&package));
         let bsp = bsp_time(&package);
-        // Server: chain of two, euiccSignature1, euiccSignature2, euiccSignPIR; serverSigned1, smdpSigned2, smdpSign.
+        // Server: verification of a chain of two, euiccSignature1, euiccSignature2,
+        // euiccSignPIR; signing of serverSigned1, smdpSigned2, smdpSign.
         let server_crypto = 5.0 * crypto.verify + 3.0 * crypto.sign + crypto.key + crypto.agree + bsp;
-        // Card: DPauth, DPpb, serverSignature1, smdpSignature2, smdpSign; euiccSignature1, euiccSignature2, euiccSignPIR.
+        // Card: verification of DPauth, DPpb, serverSignature1, smdpSignature2, smdpSign;
+        // signing of euiccSignature1, euiccSignature2, euiccSignPIR.
         let card_crypto = 5.0 * crypto.verify + 3.0 * crypto.sign + crypto.key + crypto.agree + bsp;
         let both = server_crypto + card_crypto;
         println!("\n{name}, {} octets, median of {ROUNDS} downloads", package.len());
         println!(
-            "  server side  {server:>9.0} us   bare cryptography {server_crypto:>9.0} us   ratio {:.2}",
+            "  server side  {server:>9.0} us   cryptography {server_crypto:>9.0} us   ratio {:.2}",
             server / server_crypto
         );
-        println!(
-            "  both sides   {whole:>9.0} us   bare cryptography {both:>9.0} us   ratio {:.2}",
-            whole / both
-        );
+        println!("  both sides   {whole:>9.0} us   cryptography {both:>9.0} us   ratio {:.2}", whole / both);
     }
 }
 
-/// Median microseconds of one download: both sides, and inside the server.
+/// Returns the median microseconds of one download: on both sides, and inside the server.
 async fn downloads(package: &[u8]) -> (f64, f64) {
     let pki = Pki::from_seed(b"bench", &PkiOptions::default()).unwrap();
     let eid = cli::parties::default_eid(&pki).unwrap();
@@ -102,7 +103,7 @@ async fn downloads(package: &[u8]) -> (f64, f64) {
     (median(whole), median(server))
 }
 
-/// The server as a link that adds up the time spent in it.
+/// Returns the server as a link that measures the time spent in it.
 fn timed(sm_dp: SmDpPlus, inside: Arc<AtomicU64>) -> Link {
     world::link_from(tower::service_fn(move |request| {
         let (sm_dp, inside) = (sm_dp.clone(), Arc::clone(&inside));
@@ -148,7 +149,7 @@ async fn order(sm_dp: &SmDpPlus, pki: &Pki, iccid: Iccid, eid: Eid) -> Activatio
     format!("1${ADDRESS}$BENCH").parse().unwrap()
 }
 
-/// Median microseconds of each bare operation.
+/// Median microseconds of single cryptographic operations.
 struct Bare {
     sign: f64,
     verify: f64,
@@ -182,7 +183,7 @@ impl Bare {
     }
 }
 
-/// Protecting the package; unprotecting it costs the same operations.
+/// Time for protecting the package. Unprotecting it needs the same operations.
 fn bsp_time(package: &[u8]) -> f64 {
     let keys = bsp::SessionKeys { initial_mac_chaining_value: [1; 16], s_enc: [2; 16], s_mac: [3; 16] };
     time(|| drop(std::hint::black_box(bsp::Protect::new(keys.clone()).segments(0x86, package))))

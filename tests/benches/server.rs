@@ -1,15 +1,16 @@
-//! What the server costs before anybody asks it, and what each session adds: the real binary, as a process of its own.
+//! Costs of the server at start and per session, measured with the real binary in its own process.
 //!
-//! `cargo bench -p tests --bench server`. Each figure stands beside its aim, and the start beside what the same program
-//! takes to print its version. Linux alone tells what memory a process has.
+//! `cargo bench -p tests --bench server`. Each figure is compared with its target, and the start-up
+//! time with the time in which the same program prints its version. Memory is measured on Linux
+//! only.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a benchmark that fails says so"
+    reason = "a benchmark fails by panicking"
 )]
-#![allow(clippy::disallowed_methods, reason = "a benchmark asks the real clock")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark needs the real clock")]
 
 use std::{
     io::{BufRead, BufReader},
@@ -35,11 +36,11 @@ use rsp::{
 use world::{Fault, Link, RamMemory, World};
 
 const STARTS: usize = 15;
-/// Sessions over a connection that all share.
+/// Sessions over one shared connection.
 const SESSIONS: usize = 2000;
-/// Sessions each with a connection that stays open.
+/// Sessions with a connection each, which stays open.
 const CONNECTED: usize = 500;
-/// What the server allocates once, it has allocated after so many.
+/// Sessions before the measurement, after which the server has made its one-time allocations.
 const WARM_UP: usize = 300;
 
 const START_MS: f64 = 50.0;
@@ -54,14 +55,17 @@ fn main() {
     let (server, first) = Server::start(&program, folder);
     drop(server);
     let again = median((0..STARTS).map(|_| Server::start(&program, folder).1).collect());
-    println!("start to listening, milliseconds, median of {STARTS}");
-    println!("  {first:>7.1}  with a PKI to be made first (once)");
-    println!("  {again:>7.1}  with what is there, {}", aim(again, START_MS));
-    println!("  {bare:>7.1}  --version of the same program; the start is {:.1} times that", again / bare);
+    println!("from start to listening, milliseconds, median of {STARTS}");
+    println!("  {first:>7.1}  including the creation of a PKI (once)");
+    println!("  {again:>7.1}  with an existing PKI, {}", target(again, START_MS));
+    println!(
+        "  {bare:>7.1}  --version of the same program; the start takes {:.1} times as long",
+        again / bare
+    );
 
     let (server, _) = Server::start(&program, folder);
     let rest = server.kib();
-    println!("\nmemory at rest, resident MiB\n  {:>7.1}  {}", rest / 1024.0, aim(rest / 1024.0, REST_MIB));
+    println!("\nmemory at rest, resident MiB\n  {:>7.1}  {}", rest / 1024.0, target(rest / 1024.0, REST_MIB));
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(sessions(&server, folder));
@@ -76,9 +80,9 @@ async fn sessions(server: &Server, folder: &Path) {
     let sessions = SESSIONS as f64;
     let each = (server.kib() - memory) / sessions;
     let on_disk = (kib_on_disk(folder) - disk) / sessions;
-    println!("\na live session that waits for AuthenticateClient, KiB, mean of {SESSIONS}");
-    println!("  {each:>7.2}  resident memory, {}", aim(each, SESSION_KIB));
-    println!("  {on_disk:>7.2}  disk: a session is a record, and lives nowhere else");
+    println!("\nan open session that awaits AuthenticateClient, KiB, mean of {SESSIONS}");
+    println!("  {each:>7.2}  resident memory, {}", target(each, SESSION_KIB));
+    println!("  {on_disk:>7.2}  disk; a session is stored as a record only");
 
     let memory = server.kib();
     let mut links = Vec::new();
@@ -88,12 +92,12 @@ async fn sessions(server: &Server, folder: &Path) {
         links.push(link);
     }
     let each = (server.kib() - memory) / CONNECTED as f64;
-    println!("  {each:>7.2}  resident memory with a TLS connection that is kept open, mean of {CONNECTED}");
+    println!("  {each:>7.2}  resident memory including an open TLS connection, mean of {CONNECTED}");
     let after = server.kib() / 1024.0;
-    println!("\nmemory after all that, resident MiB\n  {after:>7.1}");
+    println!("\nmemory at the end, resident MiB\n  {after:>7.1}");
 }
 
-/// A device that begins sessions and leaves them.
+/// A device that starts sessions and does not continue them.
 struct Device {
     client: Client,
     tls: ClientTls,
@@ -118,7 +122,7 @@ impl Device {
         Self { client: Client::default(), tls, address: address.to_owned(), info }
     }
 
-    /// A connection that is not shared.
+    /// Opens a new connection.
     fn link(&self) -> Link {
         self.client.link(&self.address, Some(self.tls.clone())).unwrap()
     }
@@ -144,14 +148,14 @@ fn pki(folder: &Path) -> Pki {
     cli::pki::load(folder).unwrap()
 }
 
-/// An SM-DP+ in a process of its own; without this the process ends.
+/// An SM-DP+ process, killed when this is dropped.
 struct Server {
     process: Child,
     address: String,
 }
 
 impl Server {
-    /// And how many milliseconds it took until it listened.
+    /// Starts the server. Returns it with the milliseconds until it listened.
     fn start(program: &Path, folder: &Path) -> (Self, f64) {
         let began = Instant::now();
         let mut process = landfall(program)
@@ -163,15 +167,15 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let said =
+        let printed =
             lines.find_map(|line| line.unwrap().strip_prefix("SM-DP+ at ").map(str::to_owned)).unwrap();
         let took = millis(began);
-        let address = said.split_whitespace().next().unwrap().to_owned();
+        let address = printed.split_whitespace().next().unwrap().to_owned();
         std::thread::spawn(move || lines.for_each(drop));
         (Self { process, address }, took)
     }
 
-    /// Resident memory.
+    /// Resident memory in KiB.
     fn kib(&self) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -210,20 +214,20 @@ fn landfall(program: &Path) -> Command {
     command
 }
 
-/// The program that belongs to this benchmark, built as it is shipped.
+/// Builds the binary with the release profile. Returns its path.
 fn program() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built =
         Command::new(cargo).args(["build", "--release", "--package", "cli", "--bin", "landfall"]).status();
     assert!(built.unwrap().success());
-    // This program is in the folder `deps` beside it.
+    // This executable is in the folder `deps` next to the binary.
     let own = std::env::current_exe().unwrap();
     own.ancestors().nth(2).unwrap().join("landfall")
 }
 
-fn aim(value: f64, aim: f64) -> String {
-    let met = if value <= aim { "met" } else { "MISSED" };
-    format!("aim {aim}: {met} ({:.2} of it)", value / aim)
+fn target(value: f64, target: f64) -> String {
+    let met = if value <= target { "met" } else { "MISSED" };
+    format!("target {target}: {met} ({:.2} of it)", value / target)
 }
 
 fn millis(began: Instant) -> f64 {

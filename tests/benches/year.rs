@@ -1,21 +1,25 @@
-//! A fleet for a year: rules, swaps and faults, with real cards, servers and a platform, in virtual time.
+//! A fleet for one year in virtual time: rules, moves and faults, with real cards, servers and a
+//! platform.
 //!
-//! `cargo bench -p tests --bench year`; `LANDFALL_DEVICES` says how many (100000). A third of the devices roam in Brazil and are
-//! moved to a local profile before the ninety-first day, one in fifty of them against a fault; the others stay where they may.
-//! Each registers with its own card and keys, checks in once a month, and is told what to do by the platform.
+//! `cargo bench -p tests --bench year`; `LANDFALL_DEVICES` sets the number of devices (100000). One
+//! third of the devices roam in Brazil and move to a local profile before their ninety-first day,
+//! one in fifty of them with an injected fault. The others stay where they are allowed to. Each
+//! device registers with its own card and keys, checks in once a month, and executes the platform's
+//! instructions.
 //!
-//! The bound is the same year of a thousand devices, run before: that many times as long is what a run takes in which nothing
-//! grows faster than the fleet. The thousand are run twice, and their reports are compared octet for octet. Both are
-//! seconds of the processor, so that whoever else uses the machine changes neither; those and resident memory are asked of the
-//! system (Linux).
+//! The bound is the time of the same year with a thousand devices, scaled to the number of devices.
+//! A run within it contains nothing that grows faster than the fleet. The run with a thousand
+//! devices is done twice, and both reports are compared octet for octet. Times are CPU seconds, so
+//! that other users of the machine do not change them. CPU time and resident memory are those
+//! reported by Linux.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_precision_loss,
-    reason = "a benchmark that fails says so"
+    reason = "a benchmark fails by panicking"
 )]
-#![allow(clippy::disallowed_methods, reason = "a benchmark asks the real clock")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark needs the real clock")]
 
 use std::time::Instant;
 
@@ -27,7 +31,7 @@ const FEW: usize = 1000;
 
 fn main() {
     let count = std::env::var("LANDFALL_DEVICES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
-    println!("devices  seconds  of processor  ms a device  MiB at most  check-ins  moved  verdict");
+    println!("devices  seconds   CPU seconds  ms per dev.     peak MiB  check-ins  moved  verdict");
     let (first, report) = year(FEW);
     let (_, again) = year(FEW);
     assert_eq!(report.json().unwrap(), again.json().unwrap(), "the same seed gives the same report");
@@ -35,7 +39,7 @@ fn main() {
     let (seconds, report) = year(count);
     let bound = first * count as f64 / FEW as f64;
     println!(
-        "{seconds:.1} s of the processor where {bound:.1} s are {count} times what a device of {FEW} takes: ratio {:.2}",
+        "{seconds:.1} CPU seconds; bound {bound:.1} s ({count} times the time per device of {FEW}): ratio {:.2}",
         seconds / bound
     );
     assert_eq!(report.verdict(), Verdict::Passed);
@@ -65,7 +69,8 @@ fn year(count: usize) -> (f64, Report) {
     (seconds, report)
 }
 
-/// A third roams; there are a few more local profiles than that.
+/// Returns the scenario for this number of devices. One third roams, with some spare local
+/// profiles.
 fn text(count: usize) -> String {
     let roam = count / 3;
     let numbers =
@@ -75,7 +80,7 @@ fn text(count: usize) -> String {
     })
 }
 
-/// Seconds of the processor that this process has had.
+/// CPU seconds of this process.
 fn processor() -> f64 {
     let threads = std::fs::read_dir("/proc/self/task").unwrap();
     let nanoseconds = threads.filter_map(|thread| {
@@ -85,7 +90,7 @@ fn processor() -> f64 {
     nanoseconds.sum::<f64>() / 1e9
 }
 
-/// Resident memory at most, MiB.
+/// Peak resident memory in MiB.
 fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

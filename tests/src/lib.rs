@@ -1,2 +1,2 @@
-//! End-to-end tests, benchmarks, and the documents that are held against the code. All of it is in `tests/` and
-//! `benches/`; the library is empty.
+//! End-to-end tests, benchmarks, and checks of the documents against the code, all in `tests/` and
+//! `benches/`. The library itself is empty.

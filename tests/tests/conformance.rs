@@ -1,6 +1,6 @@
-//! The conformance page is made from the table, and the table names files that exist.
+//! docs/conformance.md is generated from the table, and the table names existing files.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::{fmt::Write, fs, path::PathBuf};
 
@@ -42,8 +42,8 @@ fn table() -> Table {
 
 fn page(table: &Table) -> String {
     let mut page = String::from(
-        "# Conformance\n\nMade from `conformance.toml`, which says how. A gap stands here with what happens instead.\n\n\
-         | clause | what | state | server | card | remark |\n|---|---|---|---|---|---|\n",
+        "# Conformance\n\nGenerated from `conformance.toml`, which describes its format. Each gap states what happens instead.\n\n\
+                 | clause | subject | state | server | card | remark |\n|---|---|---|---|---|---|\n",
     );
     let link = |path: &Option<String>| match path {
         Some(path) => format!("[{}](../{path})", path.rsplit('/').next().unwrap()),
@@ -66,7 +66,7 @@ fn page(table: &Table) -> String {
 }
 
 #[test]
-fn the_page_is_what_the_table_says() {
+fn the_page_matches_the_table() {
     let path = root().join("docs/conformance.md");
     let fresh = page(&table());
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {
@@ -79,13 +79,17 @@ fn the_page_is_what_the_table_says() {
 }
 
 #[test]
-fn every_file_that_is_named_exists_and_every_gap_is_explained() {
+fn every_named_file_exists_and_every_gap_is_explained() {
     for row in table().row {
         for path in [&row.server, &row.card].into_iter().flatten() {
             assert!(root().join(path).is_file(), "{}: {path} does not exist", row.what);
         }
         let has_code = row.server.is_some() || row.card.is_some();
         assert_eq!(has_code, row.status != Status::Missing, "{}", row.what);
-        assert!(row.status != Status::Part || row.note.is_some(), "{}: what is not there?", row.what);
+        assert!(
+            row.status != Status::Part || row.note.is_some(),
+            "{}: the note must name the missing part",
+            row.what
+        );
     }
 }

@@ -1,12 +1,7 @@
-//! Downloads on either curve, and on both at once, between the device and a listening SM-DP+: SGP.22 sections 2.6.7.2 and
-//! 3.0.1. The TLS below is on NIST P-256, but for one test.
+//! Downloads on each curve, and on both at once, between a device and a listening SM-DP+ (SGP.22
+//! sections 2.6.7.2 and 3.0.1). TLS uses NIST P-256 in all tests but one.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::sync::{Arc, Mutex};
 
@@ -35,22 +30,22 @@ struct Server {
     address: String,
     iccid: Iccid,
     device_tls: ClientTls,
-    /// Of every answer to InitiateAuthentication.
+    /// Choices in all responses to InitiateAuthentication.
     chosen: Arc<Mutex<Vec<Chosen>>>,
     _running: Running,
 }
 
-/// What an SM-DP+ decides at the beginning of a session.
+/// Choices of an SM-DP+ at the start of a session.
 #[derive(Debug, PartialEq, Eq)]
 struct Chosen {
-    /// Of CERT.DPauth.
+    /// Curve of CERT.DPauth.
     server: Curve,
-    /// The CI below which the eUICC is to sign.
+    /// CI below which the eUICC has to sign.
     euicc: SubjectKeyIdentifier,
 }
 
 impl Server {
-    /// TLS as `landfall up` has it.
+    /// Starts a server with the TLS configuration of `landfall up`.
     async fn start() -> Self {
         let tls = |pki: &Pki, clock: &Arc<dyn Clock>| {
             let device = parties::device_tls(pki, Arc::clone(clock)).unwrap();
@@ -59,7 +54,7 @@ impl Server {
         Self::start_with(tls).await
     }
 
-    /// `tls` makes the server's side and the device's.
+    /// Starts a server. `tls` returns the TLS configurations of server and device.
     async fn start_with(tls: impl FnOnce(&Pki, &Arc<dyn Clock>) -> (ServerTls, ClientTls)) -> Self {
         let pki = Pki::from_seed(b"curves", &PkiOptions::default()).unwrap();
         let (world, clock) = parties::os_world().unwrap();
@@ -89,14 +84,16 @@ impl Server {
         self.pki.ci(curve).unwrap().subject_key_id().unwrap().clone()
     }
 
-    /// A card with credentials on these curves, the preferred first.
+    /// Returns the description of a card with credentials on these curves, the preferred one
+    /// first.
     fn card(&self, curves: &[Curve]) -> CardDescription {
         let credentials: Vec<_> =
             curves.iter().map(|curve| self.pki.euicc(*curve, self.eid()).unwrap()).collect();
         CardDescription::default_for(self.eid(), &credentials)
     }
 
-    /// Orders the profile over ES2+, downloads it to the card over ES9+, and says what the SM-DP+ chose.
+    /// Orders the profile over ES2+, downloads it to the card over ES9+, and returns the
+    /// choices of the SM-DP+.
     async fn download_to(&self, card: CardDescription) -> Chosen {
         let (tls, oid) =
             parties::operator_tls(&self.pki, "Landfall Test Operator", Arc::clone(&self.clock)).unwrap();
@@ -117,7 +114,8 @@ impl Server {
         let installed = lpa.download(&code, DownloadOptions::default()).await.unwrap();
         assert_eq!(installed.iccid, self.iccid);
         assert_eq!(installed.notification.failure(), None);
-        // Its notification is signed with the certificate's own key, and is believed too.
+        // The notification is signed with the key of this certificate, and the server
+        // accepts it.
         lpa.enable(self.iccid).await.unwrap();
         for delivery in lpa.process_notifications().await.unwrap() {
             assert_eq!(delivery.failure(), None);
@@ -128,7 +126,7 @@ impl Server {
     }
 }
 
-/// The link, and a note of what the answers to InitiateAuthentication choose.
+/// Returns a link that records the choices in responses to InitiateAuthentication.
 fn overheard(link: Link, chosen: Arc<Mutex<Vec<Chosen>>>) -> Link {
     link_from(tower::service_fn(move |request: Request<Bytes>| {
         let (link, chosen) = (link.clone(), Arc::clone(&chosen));
@@ -158,7 +156,7 @@ async fn a_card_on_one_curve_downloads_on_that_curve() {
 }
 
 #[tokio::test]
-async fn of_two_common_curves_the_card_prefers_one() {
+async fn the_preference_of_the_card_decides_between_two_common_curves() {
     for preferred in [[P256, BrainpoolP256r1], [BrainpoolP256r1, P256]] {
         let server = Server::start().await;
         let expected = Chosen { server: preferred[0], euicc: server.ci(preferred[0]) };
@@ -167,8 +165,8 @@ async fn of_two_common_curves_the_card_prefers_one() {
 }
 
 #[tokio::test]
-async fn of_two_curves_the_sm_dp_plus_chooses_the_one_whose_ci_it_knows() {
-    // The other curve's CI, which the card prefers, is another one than the SM-DP+'s.
+async fn the_sm_dp_plus_chooses_the_curve_whose_ci_it_knows() {
+    // The CI on the other curve, which the card prefers, is not that of the SM-DP+.
     let strangers = Pki::from_seed(b"strangers", &PkiOptions::default()).unwrap();
     for (common, strange) in [(P256, BrainpoolP256r1), (BrainpoolP256r1, P256)] {
         let server = Server::start().await;
@@ -194,7 +192,7 @@ async fn a_card_may_verify_on_one_curve_and_sign_on_the_other() {
 }
 
 #[tokio::test]
-async fn everything_may_be_on_brainpool_tls_too() {
+async fn a_download_works_with_brainpool_only_including_tls() {
     let tls = |pki: &Pki, clock: &Arc<dyn Clock>| {
         let names = ["127.0.0.1".parse().unwrap()];
         let ci = pki.ci(BrainpoolP256r1).unwrap();

@@ -1,17 +1,13 @@
-//! SM-DP+, SM-DS, operator and device over TLS: an event is left for an eUICC, found, downloaded and taken away.
+//! SM-DP+, SM-DS, operator and device over TLS: an event is registered for an eUICC, found, used
+//! for a download, and deleted.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::path::Path;
 use std::sync::Arc;
 
 use certs::Pki;
-use cli::faults::Trouble;
+use cli::faults::ActiveFaults;
 use cli::operator::Operator;
 use cli::parties::{self, Running, SmDpSetup};
 use cli::peers::{self, Delivery, Operators};
@@ -26,7 +22,7 @@ use sm_dp::{ProfileOptions, ProfileState};
 use world::{Clock, MemoryEvents, NullEvents, World};
 
 /// The servers, listening on the loopback.
-struct Bench {
+struct Testbed {
     settings: Settings,
     pki: Pki,
     world: World,
@@ -37,7 +33,7 @@ struct Bench {
     _delivery: Delivery,
 }
 
-impl Bench {
+impl Testbed {
     async fn start(folder: &Path) -> Self {
         let mut settings = Settings::resolve(Layer::default(), None).unwrap();
         settings.data_dir = folder.to_owned();
@@ -52,23 +48,31 @@ impl Bench {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let events = MemoryEvents::default();
         let (pki, addresses) = parties::pki_and_addresses(&settings).unwrap();
-        let told = Arc::new(events.clone());
+        let shared_events = Arc::new(events.clone());
         let setup = SmDpSetup {
             pki: &pki,
             addresses,
             data_dir: folder,
             world: &world,
-            events: Arc::clone(&told) as Arc<dyn world::Events>,
+            events: Arc::clone(&shared_events) as Arc<dyn world::Events>,
         };
         let sm_dp = parties::sm_dp(&setup).unwrap();
         let nobody = Operators::default();
         let (sm_dp, delivery) =
-            peers::connect(sm_dp, &nobody, &pki, &settings, &clock, &Trouble::none()).await.unwrap();
+            peers::connect(sm_dp, &nobody, &pki, &settings, &clock, &ActiveFaults::none()).await.unwrap();
         let names = cli::pki::server_names(&settings).unwrap();
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock)).unwrap();
         let running = vec![
             Running::serve(sm_dp_listener, Some(tls), sm_dp.link()).unwrap(),
-            parties::serve_sm_ds(sm_ds_listener, &settings, &pki, &world, told, &Trouble::none()).unwrap(),
+            parties::serve_sm_ds(
+                sm_ds_listener,
+                &settings,
+                &pki,
+                &world,
+                shared_events,
+                &ActiveFaults::none(),
+            )
+            .unwrap(),
         ];
         Self { settings, pki, world, clock, events, sm_dp, running, _delivery: delivery }
     }
@@ -91,52 +95,52 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn an_order_becomes_an_event_and_the_event_a_profile() {
+async fn an_order_is_downloaded_through_its_event() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::start(folder.path()).await;
-    let eid = parties::default_eid(&bench.pki).unwrap();
+    let testbed = Testbed::start(folder.path()).await;
+    let eid = parties::default_eid(&testbed.pki).unwrap();
     let package = cli::demo::own_package("724-99", 1, "Local").unwrap();
-    let iccid = bench.sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap();
-    let mut lpa = bench.lpa(eid);
+    let iccid = testbed.sm_dp.add_profile(&package, &ProfileOptions::default()).await.unwrap();
+    let mut lpa = testbed.lpa(eid);
     assert!(lpa.discover(None, DownloadOptions::default()).await.unwrap().is_empty());
 
-    let operator = bench.operator();
+    let operator = testbed.operator();
     operator.download_order(Some(eid), Some(iccid), None).await.unwrap();
-    let at = Some(parties::root_sm_ds(&bench.settings));
+    let at = Some(parties::root_sm_ds(&testbed.settings));
     let confirmed = operator.confirm_event(iccid, Some(eid), None, None, at, true).await.unwrap();
 
     let discovered = lpa.discover(None, DownloadOptions::default()).await.unwrap();
     assert_eq!(discovered.len(), 1);
     assert_eq!(discovered[0].event.event_id, confirmed.matching_id);
     assert_eq!(discovered[0].outcome.as_ref().unwrap().iccid, iccid);
-    assert_eq!(bench.sm_dp.orders().await.unwrap()[0].state, ProfileState::Installed);
-    // It is under way already; this waits for the end of it.
-    bench.sm_dp.deliver_due().await.unwrap();
+    assert_eq!(testbed.sm_dp.orders().await.unwrap()[0].state, ProfileState::Installed);
+    // The deletion of the event is in progress already. This call waits for its end.
+    testbed.sm_dp.deliver_due().await.unwrap();
     assert!(lpa.discover(None, DownloadOptions::default()).await.unwrap().is_empty());
-    let told: Vec<String> = bench.events.all().iter().map(ToString::to_string).collect();
+    let events: Vec<String> = testbed.events.all().iter().map(ToString::to_string).collect();
     for call in ["SM-DS -> SM-DP+ ES12.RegisterEvent", "SM-DS -> SM-DP+ ES12.DeleteEvent"] {
-        assert!(told.iter().any(|line| line.contains(call)), "{call} in {told:#?}");
+        assert!(events.iter().any(|line| line.contains(call)), "{call} in {events:#?}");
     }
-    for running in bench.running {
+    for running in testbed.running {
         running.stop().await;
     }
 }
 
 #[tokio::test]
-async fn es12_is_for_sm_dp_pluses_and_es11_on_the_same_port_for_everybody() {
+async fn es12_requires_an_sm_dp_plus_certificate_and_es11_on_the_same_port_none() {
     let folder = tempfile::tempdir().unwrap();
-    let bench = Bench::start(folder.path()).await;
-    let clock = || Arc::clone(&bench.clock);
-    let (sm_dp_plus, oid) = parties::sm_dp_client_tls(&bench.pki, &[], clock()).unwrap();
-    let nobody = parties::device_tls(&bench.pki, clock()).unwrap();
-    let (operator, _) = parties::operator_tls(&bench.pki, "Landfall Test Operator", clock()).unwrap();
+    let testbed = Testbed::start(folder.path()).await;
+    let clock = || Arc::clone(&testbed.clock);
+    let (sm_dp_plus, oid) = parties::sm_dp_client_tls(&testbed.pki, &[], clock()).unwrap();
+    let nobody = parties::device_tls(&testbed.pki, clock()).unwrap();
+    let (operator, _) = parties::operator_tls(&testbed.pki, "Landfall Test Operator", clock()).unwrap();
     let event = RegisterEventRequest {
         header: RequestHeader {
             function_requester_identifier: oid,
             function_call_identifier: "1".to_owned(),
         },
-        eid: parties::default_eid(&bench.pki).unwrap(),
-        rsp_server_address: bench.settings.sm_dp.parse().unwrap(),
+        eid: parties::default_eid(&testbed.pki).unwrap(),
+        rsp_server_address: testbed.settings.sm_dp.parse().unwrap(),
         event_id: "EV-1".to_owned(),
         forwarding_indicator: false,
     };
@@ -146,15 +150,15 @@ async fn es12_is_for_sm_dp_pluses_and_es11_on_the_same_port_for_everybody() {
         ("an SM-DP+'s", sm_dp_plus, StatusCode::OK),
     ];
     for (case, tls, status) in cases {
-        let link = Client::default().link(&bench.settings.sm_ds, Some(tls)).unwrap();
+        let link = Client::default().link(&testbed.settings.sm_ds, Some(tls)).unwrap();
         let request = json::request(&es12::path("registerEvent"), Version([2, 5, 0]), &event);
         assert_eq!(world::send(&link, request).await.unwrap().status(), status, "{case}");
     }
-    // The LPA shows no certificate, and gets as far as the event, which nobody has ordered.
-    let discovered = bench.lpa(event.eid).discover(None, DownloadOptions::default()).await.unwrap();
+    // The LPA uses no certificate, and finds the event, whose profile was not ordered.
+    let discovered = testbed.lpa(event.eid).discover(None, DownloadOptions::default()).await.unwrap();
     assert_eq!(discovered[0].event.event_id, "EV-1");
     assert!(discovered[0].outcome.is_err());
-    for running in bench.running {
+    for running in testbed.running {
         running.stop().await;
     }
 }

@@ -1,15 +1,16 @@
-//! The whole table of `sgp23`, over TLS: against a server of our own, or against the one that the environment names.
+//! All SGP.23 cases over TLS, against a server of this project or the server in the environment
+//! variables.
 //!
 //! ```text
 //! LANDFALL_SGP23_SERVER=host:port LANDFALL_SGP23_PKI=folder [LANDFALL_SGP23_ADMIN=host:port]
 //! [LANDFALL_SGP23_MATCHING_IDS=a,b] [LANDFALL_SGP23_CASE=text] cargo test -p tests --test sgp23
 //! ```
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
 
-use cli::check::{Known, Own, server};
+use cli::check::{OwnServer, ServerFacts, server};
 use cli::settings::{Layer, Settings};
 use sgp23::{Ended, Row, Selection, Server};
 use world::{ManualClock, MemoryEvents, SeededDice, World};
@@ -26,7 +27,7 @@ fn selection() -> Selection {
     Selection { filter: variable("CASE").unwrap_or_default(), ..Selection::default() }
 }
 
-/// The server that the environment names.
+/// Returns the server in the environment variables, if there is one.
 async fn another() -> Option<Server> {
     let settings = Settings {
         sm_dp: variable("SERVER")?,
@@ -38,7 +39,7 @@ async fn another() -> Option<Server> {
     let codes = variable("MATCHING_IDS").unwrap_or_default();
     let codes = codes.split(',').filter(|code| !code.is_empty()).map(str::to_owned).collect();
     let (world, _) = cli::parties::os_world().unwrap();
-    Some(server(&settings, pki, world, Known { codes, ..Known::default() }).await.unwrap())
+    Some(server(&settings, pki, world, ServerFacts { codes, ..ServerFacts::default() }).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +58,8 @@ async fn every_case_passes() {
     let world = |name| {
         World::new(ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap()), SeededDice::from_text(name))
     };
-    let own = Own::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();
+    let own =
+        OwnServer::start(&settings(), &world("server"), Arc::new(MemoryEvents::default())).await.unwrap();
     let server = server(&own.settings, own.pki.clone(), world("tester"), own.known()).await.unwrap();
     let mut wrong = Vec::new();
     let report = sgp23::run(&server, &sgp23::table(), &selection(), |entry| {
@@ -72,14 +74,14 @@ async fn every_case_passes() {
     assert!(report.is_good(), "{}", report.summary());
 }
 
-/// docs/sgp23.md is made from the table.
+/// docs/sgp23.md is generated from the table.
 #[test]
-fn the_page_is_what_the_table_says() {
+fn the_page_matches_the_table() {
     let mut fresh = String::from(
-        "# Cases of SGP.23\n\nMade from the table of `sgp23`, which `landfall check sm-dp` and `cargo test -p tests --test sgp23` run.\n\
-         A case of ES9+ is run in both bindings and on both curves. Where the identifier in SGP.23 is not known for sure it is\n\
-         left out, and the clause of SGP.22 and the sentence stand for the case.\n\n\
-         | function | SGP.22 | SGP.23 | what is asked | needs |\n|---|---|---|---|---|\n",
+        "# Cases of SGP.23\n\nGenerated from the table of `sgp23`, which `landfall check sm-dp` and `cargo test -p tests --test sgp23` run.\n\
+                 ES9+ cases run in both bindings and on both curves. The SGP.23 identifier is omitted where it is not known for sure;\n\
+                 such a case is identified by its SGP.22 clause and its title.\n\n\
+                 | function | SGP.22 | SGP.23 | request | needs |\n|---|---|---|---|---|\n",
     );
     for row in sgp23::table().iter().map(Row::of) {
         let id = row.id.unwrap_or_default();

@@ -11,72 +11,72 @@ use serde::Serialize;
 use world::{Clock, Fault};
 
 use crate::{
-    output::{say, say_json},
+    output::{print, print_json},
     pki,
     settings::Settings,
 };
 
-/// Make, show and extend the test PKI
+/// Test PKI: create, list, extend
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a whole PKI from the seed
+    /// Create a complete PKI from the seed
     Init,
-    /// List every certificate, and check each chain
+    /// List all certificates and verify their chains
     Show,
-    /// Issue one more certificate
+    /// Issue an additional certificate
     #[command(subcommand)]
     Issue(Issue),
 }
 
-/// Which certificate to issue
+/// Certificate to issue
 #[derive(Debug, Subcommand)]
 pub enum Issue {
-    /// A TLS certificate for the SM-DP+
+    /// TLS certificate for the SM-DP+
     DpTls {
-        /// Host name or address; may be repeated
+        /// Host name or address (repeatable)
         #[arg(long = "name", required = true)]
         names: Vec<ServerName>,
-        /// For how many days it holds
+        /// Validity in days
         #[arg(long, default_value_t = 365)]
         days: u64,
     },
-    /// A certificate for another eUICC
+    /// Certificate for another eUICC
     Euicc {
-        /// Its EID, 32 digits
+        /// EID, 32 digits
         #[arg(long)]
         eid: Eid,
-        /// For how many days it holds
+        /// Validity in days
         #[arg(long, default_value_t = 3650)]
         days: u64,
     },
-    /// An ES2+ client certificate
+    /// ES2+ client certificate
     Operator {
-        /// The operator's name
+        /// Name of the operator
         #[arg(long)]
         name: String,
-        /// For how many days it holds
+        /// Validity in days
         #[arg(long, default_value_t = 365)]
         days: u64,
     },
-    /// What an SM-SR for M2M holds: a TLS certificate, and one for cards (7F21)
+    /// SM-SR for M2M: a TLS certificate and a card certificate (7F21)
     SmSr(M2mServer),
-    /// What an SM-DP for M2M holds: a TLS certificate, and one for cards (7F21)
+    /// SM-DP for M2M: a TLS certificate and a card certificate (7F21)
     SmDp(M2mServer),
-    /// The certificate (7F21) and key of the ECASD of an M2M eUICC
+    /// ECASD of an M2M eUICC: certificate (7F21) and key
     Ecasd {
-        /// Its EID, 32 digits
+        /// EID, 32 digits
         #[arg(long)]
         eid: Eid,
     },
 }
 
-/// An SM-SR or SM-DP for M2M
+/// Name and hosts of an M2M server
 #[derive(Debug, Args)]
 pub struct M2mServer {
-    /// Its name, which also makes its OID
+    /// Name of the server; its OID is derived from the name
     #[arg(long)]
     name: String,
-    /// Host name or address that it is reached by; may be repeated
+    /// Host name or address of the server (repeatable)
     #[arg(long = "host", required = true)]
     hosts: Vec<ServerName>,
 }
@@ -93,24 +93,28 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// The folder cannot be read or written, or cannot do what is asked.
+    /// The PKI folder cannot be read or written, or the certificate cannot be issued.
     pub fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let pki = match &self {
             Self::Init => pki::init(settings)?,
             Self::Show | Self::Issue(_) => pki::load(&settings.pki)?,
         };
         match self {
-            Self::Init | Self::Show if json => say_json(&rows(&pki))?,
+            Self::Init | Self::Show if json => print_json(&rows(&pki))?,
             Self::Init => {
-                say(&format!("made {} certificates in {}\n", pki.entries().len(), settings.pki.display()))?;
-                say(&pki.describe())?;
+                print(&format!(
+                    "created {} certificates in {}\n",
+                    pki.entries().len(),
+                    settings.pki.display()
+                ))?;
+                print(&pki.describe())?;
             }
-            Self::Show => say(&pki.describe())?,
+            Self::Show => print(&pki.describe())?,
             Self::Issue(what) => {
                 for (path, certificate) in what.issue(pki, settings)? {
-                    say(&format!("{}\n", settings.pki.join(path).display()))?;
+                    print(&format!("{}\n", settings.pki.join(path).display()))?;
                     if !json && let Some(certificate) = certificate {
-                        say(&format!("  {certificate}\n"))?;
+                        print(&format!("  {certificate}\n"))?;
                     }
                 }
             }
@@ -121,10 +125,12 @@ impl Command {
 
 impl Issue {
     fn issue(self, mut pki: certs::Pki, settings: &Settings) -> Result<Written, Fault> {
-        let cannot =
-            |e: certs::PkiError| Fault::caused_by(e, "cannot issue the certificate", "correct what is named");
+        let cannot = |e: certs::PkiError| {
+            Fault::caused_by(e, "cannot issue the certificate", "correct the argument named above")
+        };
         let credentials: Vec<Credential> = match self {
-            // Derived from the keys of CI and EUM whenever they are asked for, so the PKI need not know of them.
+            // Derived from the keys of CI and EUM on each call, so that the PKI does
+            // not list them.
             Self::SmSr(server) => return server.issue(Owner::SmSr, &pki, settings),
             Self::SmDp(server) => return server.issue(Owner::SmDp, &pki, settings),
             Self::Ecasd { eid } => {
@@ -156,14 +162,14 @@ impl Issue {
     }
 }
 
-/// Files that were written, each with the certificate in it where it is X.509.
+/// Files written, each with its certificate if it is X.509.
 type Written = Vec<(String, Option<certs::Certificate>)>;
 
 impl M2mServer {
     fn issue(self, owner: Owner, pki: &certs::Pki, settings: &Settings) -> Result<Written, Fault> {
-        let server = pki
-            .m2m_server(owner, &self.name, &self.hosts)
-            .map_err(|e| Fault::caused_by(e, "cannot issue the certificates", "correct what is named"))?;
+        let server = pki.m2m_server(owner, &self.name, &self.hosts).map_err(|e| {
+            Fault::caused_by(e, "cannot issue the certificates", "correct the argument named above")
+        })?;
         let mut written = write_files(server.files(owner, &self.name), settings)?;
         if let Some((_, certificate)) = written.first_mut() {
             *certificate = Some(server.tls.certificate);

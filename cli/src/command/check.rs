@@ -1,4 +1,4 @@
-//! `landfall check`: the cases of SGP.23 against a running server.
+//! `landfall check`: runs the SGP.23 test cases against a server.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -8,50 +8,52 @@ use sgp23::{Binding, Ended, Selection};
 use world::{Fault, NullEvents};
 
 use crate::{
-    check::{self, Known, Own},
-    output::{Table, remark, say, say_json},
+    check::{self, OwnServer, ServerFacts},
+    output::{Table, print, print_json, remark},
     parties,
     settings::Settings,
 };
 
-/// Hold a server against the cases of SGP.23
+/// SGP.23 conformance cases against a server
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// An SM-DP+: ES9+ in both bindings, ES2+; the one of `landfall up` or any other
+    /// SM-DP+ cases: ES9+ in both bindings, and ES2+; for the server of `landfall up` or any
+    /// other SM-DP+
     SmDp(SmDp),
 }
 
-/// What of the table, and what is known of the server.
+/// Selection of cases, and facts about the server that the cases need.
 #[derive(Debug, Args)]
 pub struct SmDp {
-    /// Only cases with this in identifier, clause, function or title
+    /// Text to match in the identifier, clause, function or title of a case
     #[arg(long = "case", value_name = "TEXT", default_value = "")]
     filter: String,
-    /// Binding of ES9+
+    /// ES9+ binding
     #[arg(long, value_enum, default_value = "both")]
     binding: Bindings,
-    /// Curve of the eUICC's certificate
+    /// Curve of the eUICC certificate
     #[arg(long, value_enum, default_value = "both")]
     curve: Curves,
-    /// Start an SM-DP+ of our own for it
+    /// Start an SM-DP+ of this program and test that
     #[arg(long, conflicts_with_all = ["ca", "profile_type", "codes", "smds"])]
     own: bool,
-    /// Root certificate of the server's TLS (DER), if it is not in the PKI
+    /// Root certificate of the server's TLS certificate (DER), if it is not in the PKI
     #[arg(long, value_name = "FILE")]
     ca: Vec<PathBuf>,
-    /// Without admin API: a profile type that may be ordered on ES2+ without end
+    /// Profile type that can be ordered on ES2+ without limit, for a server without admin API
     #[arg(long, value_name = "TYPE")]
     profile_type: Option<String>,
-    /// Without either: a MatchingID that waits; may be repeated, used in turn
+    /// MatchingID of a released order, for a server without admin API and profile type
+    /// (repeatable; used in turn)
     #[arg(long = "matching-id", value_name = "ID")]
     codes: Vec<String>,
-    /// SM-DS at which the server registers events
+    /// SM-DS where the server registers events
     #[arg(long, value_name = "HOST:PORT")]
     smds: Option<String>,
-    /// Also write the results as JUnit's XML
+    /// Output file for the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Print the table of cases and run none
+    /// List the cases without running them
     #[arg(long)]
     list: bool,
 }
@@ -71,27 +73,27 @@ enum Curves {
 }
 
 impl Command {
-    /// Runs the cases; the exit status is 1 when one of them failed, or none ran.
+    /// Runs the cases. The exit status is 1 if a case failed or if none ran.
     ///
     /// # Errors
-    /// The PKI cannot be used, or nothing answers at the address.
+    /// The PKI cannot be used, or no server answers at the address.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let Self::SmDp(command) = self;
         if command.list {
             return list(&command.filter, json).map(|()| ExitCode::SUCCESS);
         }
         let (world, _) = parties::os_world()?;
-        let mut known = Known {
+        let mut known = ServerFacts {
             roots: Vec::new(),
             profile_type: command.profile_type,
             codes: command.codes,
             smds_address: command.smds,
         };
         for file in &command.ca {
-            known.roots.push(super::sm_dp::read(file)?);
+            known.roots.push(crate::files::read(file)?);
         }
         let own = match command.own {
-            true => Some(Own::start(settings, &world, Arc::new(NullEvents)).await?),
+            true => Some(OwnServer::start(settings, &world, Arc::new(NullEvents)).await?),
             false => None,
         };
         let server = match &own {
@@ -122,12 +124,12 @@ impl Command {
         }
         if let Some(file) = &command.junit {
             std::fs::write(file, report.junit()).map_err(|e| {
-                Fault::caused_by(e, format!("cannot write {}", file.display()), "give another file")
+                Fault::caused_by(e, format!("cannot write {}", file.display()), "choose another file")
             })?;
         }
         match json {
-            true => say_json(&report)?,
-            false => say(&format!("{}\n", report.summary()))?,
+            true => print_json(&report)?,
+            false => print(&format!("{}\n", report.summary()))?,
         }
         Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -138,11 +140,11 @@ fn list(filter: &str, json: bool) -> Result<(), Fault> {
     let chosen = table.iter().filter(|case| filter.is_empty() || case.matches(filter));
     if json {
         let rows: Vec<_> = chosen.map(sgp23::Row::of).collect();
-        return say_json(&rows);
+        return print_json(&rows);
     }
     let mut text = Table::new(&["function", "clause", "SGP.23", "case"]);
     for case in chosen {
         text.row([case.function, case.clause, case.id.unwrap_or_default(), &case.title]);
     }
-    say(&text.render())
+    print(&text.render())
 }

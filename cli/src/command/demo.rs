@@ -1,4 +1,4 @@
-//! `landfall demo`: the main job.
+//! `landfall demo`: moves a permanently roaming device to a local profile.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -7,28 +7,30 @@ use serde::Serialize;
 use world::{Clock, Event, Events, Fault, MemoryEvents};
 
 use crate::{
-    demo::{PATIENCE, Stage, Story},
+    demo::{Demonstration, PATIENCE, Story},
     m2m::{self, messages::Messages, names::Names},
-    output::{Table, say, say_json, timeline_line},
+    output::{Table, print, print_json, timeline_line},
     settings::Settings,
 };
 
-/// Bring a permanently roaming device home, and another one back
+/// Demonstration: one device moves to a local profile, another falls back
 #[derive(Debug, Args)]
 pub struct Command {
-    /// The local operator's profile package (TCA, DER), in place of one of our own
+    /// Profile package of the local operator (TCA, DER) [default: a generated package]
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Keep the records and cards in the data folder; otherwise they are made in a temporary one
+    /// Keep the records and cards in the data folder instead of a temporary folder
     #[arg(long)]
     keep: bool,
-    /// Every APDU function and the server's side as well; of M2M devices, the card's toolkit too
+    /// Show every APDU function and the server side too; for M2M devices also the card's
+    /// toolkit
     #[arg(long, short)]
     verbose: bool,
-    /// M2M devices (SGP.02) in place of consumer ones: a profile is pushed, one comes back, a card changes hands
+    /// M2M devices (SGP.02) instead of consumer devices: profile download, fallback and SM-SR
+    /// change
     #[arg(long, conflicts_with = "profile")]
     m2m: bool,
-    /// Put every SOAP message between the parties into this folder, a file each
+    /// Folder for SOAP messages, one file each
     #[arg(long, value_name = "FOLDER", requires = "m2m")]
     soap: Option<PathBuf>,
 }
@@ -41,12 +43,12 @@ struct Report<S> {
 }
 
 impl Command {
-    /// Runs the demonstration; the exit status says whether both stories ended as they should.
+    /// Runs the demonstration. The exit status is 0 if all stories ended as expected.
     ///
     /// # Errors
-    /// Something failed that is no part of the story.
+    /// A step outside the stories failed, such as starting a server.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
-        let package = self.profile.as_deref().map(super::sm_dp::read).transpose()?;
+        let package = self.profile.as_deref().map(crate::files::read).transpose()?;
         let scratch = Scratch::new(settings, self.keep)?;
         let mut settings = settings.clone();
         if !self.keep && !settings.pki.exists() {
@@ -66,22 +68,22 @@ impl Command {
             return Self::run_m2m(&settings, &scratch, (names, messages), shown, &kept, json).await;
         }
         let play = async {
-            let mut stage = Stage::start(&settings, &scratch.folder, Arc::new(shown)).await?;
-            let played = stage.play(&scratch.folder, package.as_deref()).await;
-            stage.close().await;
+            let mut demonstration = Demonstration::start(&settings, &scratch.folder, Arc::new(shown)).await?;
+            let played = demonstration.play(&scratch.folder, package.as_deref()).await;
+            demonstration.close().await;
             played
         };
         let summary = tokio::time::timeout(PATIENCE, play).await.map_err(|_| hangs("two"))??;
         let success = summary.iter().all(|story| story.as_expected);
         if json {
-            say_json(&Report { success, summary, timeline: kept.all() })?;
+            print_json(&Report { success, summary, timeline: kept.all() })?;
         } else {
-            say(&format!("\n{}", table(&summary).render()))?;
+            print(&format!("\n{}", table(&summary).render()))?;
         }
         Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// The same for M2M devices.
+    /// Runs the demonstration with M2M devices.
     async fn run_m2m(
         settings: &Settings,
         scratch: &Scratch,
@@ -91,19 +93,20 @@ impl Command {
         json: bool,
     ) -> Result<ExitCode, Fault> {
         let play = async {
-            let mut stage =
-                m2m::Stage::start(settings, &scratch.folder, names, messages, Arc::new(shown)).await?;
-            let played = stage.play().await;
-            stage.close().await;
+            let mut demonstration =
+                m2m::Demonstration::start(settings, &scratch.folder, names, messages, Arc::new(shown))
+                    .await?;
+            let played = demonstration.play().await;
+            demonstration.close().await;
             played
         };
         let summary =
             tokio::time::timeout(PATIENCE.saturating_mul(2), play).await.map_err(|_| hangs("four"))??;
         let success = summary.iter().all(|story| story.as_expected);
         if json {
-            say_json(&Report { success, summary, timeline: kept.all() })?;
+            print_json(&Report { success, summary, timeline: kept.all() })?;
         } else {
-            say(&format!("\n{}", m2m_table(&summary).render()))?;
+            print(&format!("\n{}", m2m_table(&summary).render()))?;
         }
         Ok(if success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -111,9 +114,9 @@ impl Command {
 
 fn hangs(minutes: &str) -> Fault {
     Fault::new(
-        "the demonstration hangs",
+        "the demonstration does not finish",
         format!("it took longer than {minutes} minutes"),
-        "run it again with --verbose to see where",
+        "run it again with --verbose to see the step at which it stops",
     )
 }
 
@@ -121,7 +124,7 @@ fn m2m_table(summary: &[m2m::Story]) -> Table {
     let mut table = Table::new(&[
         "story",
         "device",
-        "is on",
+        "registered on",
         "SM-SR",
         "SMS to/from card",
         "HTTPS bytes",
@@ -176,7 +179,7 @@ fn table(summary: &[Story]) -> Table {
     table
 }
 
-/// Where the demonstration keeps its records and cards.
+/// Folder for the records and cards of the demonstration.
 struct Scratch {
     folder: PathBuf,
     temporary: bool,
@@ -190,8 +193,8 @@ impl Scratch {
         std::fs::create_dir_all(&folder).map_err(|e| {
             Fault::caused_by(
                 e,
-                format!("cannot make the folder {}", folder.display()),
-                "give a folder that can be written with --data-dir",
+                format!("cannot create the folder {}", folder.display()),
+                "choose a writable folder with --data-dir",
             )
         })?;
         Ok(Self { folder, temporary: !keep })
@@ -201,18 +204,19 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if self.temporary {
-            // What cannot be removed now goes with the next clean-up of the temporary folder.
+            // A folder that cannot be removed now is left to the clean-up of the
+            // temporary folder.
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
 }
 
-/// Keeps every event, and prints those that tell the story.
+/// Records every event, and prints those of the timeline.
 struct Shown {
     start: rsp::time::Timestamp,
     verbose: bool,
     quiet: bool,
-    /// What is shown of M2M devices, if that is what it is about.
+    /// Filter and wording of the timeline of M2M devices, if the demonstration is about them.
     m2m: Option<m2m::Timeline>,
     kept: MemoryEvents,
 }
@@ -221,11 +225,11 @@ impl Events for Shown {
     fn tell(&self, event: Event) {
         self.kept.tell(event.clone());
         if let Some(timeline) = &self.m2m {
-            let told = if self.verbose { Some(event) } else { timeline.told(event) };
-            if let Some(event) = told.filter(|_| !self.quiet) {
-                // As below.
+            let shown = if self.verbose { Some(event) } else { timeline.shown(event) };
+            if let Some(event) = shown.filter(|_| !self.quiet) {
+                // A failure to print is ignored here for the same reason as below.
                 let elapsed = net::OsClock.now().since(self.start);
-                let _ = say(&format!("{}\n", timeline_line(elapsed, self.start, &event)));
+                let _ = print(&format!("{}\n", timeline_line(elapsed, self.start, &event)));
             }
             return;
         }
@@ -234,11 +238,12 @@ impl Events for Shown {
         if !self.quiet && (self.verbose || !twice && !small) {
             let mut event = event;
             if event.interface == "ES9+" && !twice {
-                // There is one; its port says nothing.
+                // There is only one SM-DP+, so that its port is of no interest.
                 event.peer = "SM-DP+".into();
             }
-            // An event cannot fail; the summary, which goes the same way, will.
-            let _ = say(&format!(
+            // An event cannot fail. A closed output fails later, when the summary
+            // is printed.
+            let _ = print(&format!(
                 "{}\n",
                 timeline_line(net::OsClock.now().since(self.start), self.start, &event)
             ));

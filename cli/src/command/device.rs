@@ -1,4 +1,4 @@
-//! `landfall device`: the device round a card, a command a procedure.
+//! `landfall device`: procedures of the device around a card, one subcommand each.
 
 use std::sync::Arc;
 
@@ -20,8 +20,9 @@ use serde::Serialize;
 use world::{BoxCardDoor, Clock, Fault, World};
 
 use crate::{
-    faults::{Faults, Seams, Trouble},
-    output::{Lines, Table, remark, say, say_json},
+    faults::{ActiveFaults, FaultOptions, FaultPoints},
+    json_view::readable,
+    output::{Lines, Table, print, print_json, remark},
     parties,
     settings::Settings,
     trace::TraceOptions,
@@ -29,54 +30,55 @@ use crate::{
 
 mod online;
 
-/// A device: its LPA and its modem
+/// Device: LPA and modem
 #[derive(Debug, Args)]
 pub struct Command {
-    /// A card that is served over TCP, in place of one in this process
+    /// Address of a card served over TCP [default: a card in this process]
     #[arg(long, global = true, value_name = "HOST:PORT")]
     card: Option<String>,
-    /// Which card of this process [default: the first of the PKI]
+    /// EID of the card in this process [default: the first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
-    /// Take segments of up to 1036 octets, as osmo-smdpp sends them
+    /// Accept segments of up to 1036 octets, as osmo-smdpp sends them
     #[arg(long, global = true)]
     quirk_long_segments: bool,
-    /// A network in reach, strongest first; may be repeated
+    /// Visible network, strongest first (repeatable)
     #[arg(long = "visible", global = true, value_name = "PLMN")]
     visible: Vec<Plmn>,
     #[command(flatten)]
     trace: TraceOptions,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
     #[command(subcommand)]
     procedure: Procedure,
 }
 
-/// What the device is to do
+/// Procedure of the device
 #[derive(Debug, Subcommand)]
 enum Procedure {
-    /// EID and what the card says of itself
+    /// EID and capabilities of the card
     Info,
-    /// The profiles on the card
+    /// Profiles on the card
     List,
     /// Download a profile
     Download {
-        /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID [default: what waits at the card's default SM-DP+]
+        /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID [default: download
+        /// from the default SM-DP+ of the card]
         activation_code: Option<ActivationCode>,
         #[command(flatten)]
         user: User,
     },
-    /// Ask the SM-DS what waits for the card, and download all of it
+    /// Query the SM-DS for pending events, and download all profiles
     Discover {
-        /// The SM-DS [default: the root SM-DS that the card knows]
+        /// Address of the SM-DS [default: the root SM-DS stored on the card]
         #[arg(value_name = "SM-DS")]
         address: Option<SmdpAddress>,
         #[command(flatten)]
         user: User,
     },
-    /// Set the card's default SM-DP+, or none
+    /// Set or clear the default SM-DP+ address of the card
     DefaultSmDp { address: Option<SmdpAddress> },
-    /// Download, enable and register; come back if that fails
+    /// Download and enable a profile, and register; fall back if registration fails
     Move {
         /// Activation code, such as LPA:1$smdp.example.com$MATCHING-ID
         activation_code: ActivationCode,
@@ -89,20 +91,21 @@ enum Procedure {
     Disable { iccid: Iccid },
     /// Delete a profile
     Delete { iccid: Iccid },
-    /// Deliver what the card has to tell
+    /// Deliver pending notifications
     Notifications,
-    /// Register on a network in reach
+    /// Register on a visible network
     Register,
-    /// Come back after a loss of power: finish or undo what it interrupted, and register
+    /// Recover after a power loss: complete or undo the interrupted procedure, and register
     Recover,
-    /// Stay on: register, listen for short messages, and let the card act; until it is stopped
+    /// Run until stopped: register, receive short messages, and execute the card's proactive
+    /// commands
     Run(online::Options),
 }
 
-/// What the user says to a download.
+/// Input of the end user for a download.
 #[derive(Debug, Args)]
 struct User {
-    /// What the operator gave the user
+    /// Confirmation code from the operator
     #[arg(long)]
     confirmation_code: Option<String>,
 }
@@ -113,7 +116,7 @@ impl User {
     }
 }
 
-/// A move that succeeded.
+/// Result of a successful move.
 #[derive(Serialize)]
 struct Moved<'a> {
     registered: &'a Registered,
@@ -124,7 +127,7 @@ struct Moved<'a> {
     notifications: &'a [Delivery],
 }
 
-/// What became of an event.
+/// Outcome of an SM-DS event.
 #[derive(Serialize)]
 struct Found<'a> {
     event: &'a EventEntries,
@@ -132,7 +135,7 @@ struct Found<'a> {
     why: Option<String>,
 }
 
-/// Every event with its profile, and a failure when one is without.
+/// Prints every event with its profile. Returns a fault if any download failed.
 fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
     let all: Vec<Found<'_>> = discovered
         .iter()
@@ -143,15 +146,18 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
         })
         .collect();
     if json {
-        say_json(&all)?;
+        print_json(&readable(&all)?)?;
     } else if all.is_empty() {
-        say("nothing waits\n")?;
+        print("no pending events\n")?;
     }
     for Found { event, installed, why } in &all {
         let EventEntries { event_id, rsp_server_address } = event;
         match (installed, why) {
             (Some(installed), _) if !json => {
-                say(&format!("installed {} (event {event_id} at {rsp_server_address})\n", installed.iccid))?;
+                print(&format!(
+                    "installed {} (event {event_id} at {rsp_server_address})\n",
+                    installed.iccid
+                ))?;
             }
             (None, Some(why)) => remark(&format!("event {event_id} at {rsp_server_address}: {why}")),
             _ => {}
@@ -163,26 +169,26 @@ fn found(discovered: &[Discovered], json: bool) -> Result<(), Fault> {
     }
     Err(Fault::new(
         format!("{missing} of {} profiles were not downloaded", all.len()),
-        "see above, event by event",
-        "mend what is named there, and run `landfall device discover` again; the SM-DS keeps the events",
+        "the reason of each event is printed above",
+        "fix the problem named there, and run `landfall device discover` again; the SM-DS keeps the events",
     ))
 }
 
-/// A result, as JSON or as a line.
+/// Prints a result as JSON or as one line of text.
 fn show(json: bool, result: &impl Serialize, line: &str) -> Result<(), Fault> {
-    if json { say_json(result) } else { say(&format!("{line}\n")) }
+    if json { print_json(&readable(result)?) } else { print(&format!("{line}\n")) }
 }
 
-/// Every notification must have been taken and forgotten.
-fn undelivered(told: &[Delivery]) -> Result<(), Fault> {
-    let failures: Vec<String> = told.iter().filter_map(Delivery::failure).collect();
+/// Returns a fault if a notification was not delivered or not removed from the card.
+fn undelivered(deliveries: &[Delivery]) -> Result<(), Fault> {
+    let failures: Vec<String> = deliveries.iter().filter_map(Delivery::failure).collect();
     if failures.is_empty() {
         return Ok(());
     }
     Err(Fault::new(
         "not every notification was delivered",
         failures.join("; "),
-        "see to the recipient, then run `landfall device notifications`; the card keeps them until then",
+        "check the recipient, then run `landfall device notifications`; the card keeps them until then",
     ))
 }
 
@@ -190,44 +196,53 @@ impl Command {
     /// Runs the procedure.
     ///
     /// # Errors
-    /// It did not succeed.
+    /// The procedure failed.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let run = async |trouble: &Trouble| self.run_in(trouble, settings, json).await;
-        let seams = match self.procedure {
-            Procedure::Run(_) => Seams::DEVICE_RUN,
-            _ => Seams::DEVICE,
+        let run = async |active_faults: &ActiveFaults| self.run_in(active_faults, settings, json).await;
+        let fault_points = match self.procedure {
+            Procedure::Run(_) => FaultPoints::DEVICE_RUN,
+            _ => FaultPoints::DEVICE,
         };
-        let seams = if self.card.is_some() { seams.without_card() } else { seams };
-        self.faults.live(&seams, settings, run).await
+        let fault_points = if self.card.is_some() { fault_points.without_card() } else { fault_points };
+        self.faults.live(&fault_points, settings, run).await
     }
 
-    async fn run_in(&self, trouble: &Trouble, settings: &Settings, json: bool) -> Result<(), Fault> {
+    async fn run_in(
+        &self,
+        active_faults: &ActiveFaults,
+        settings: &Settings,
+        json: bool,
+    ) -> Result<(), Fault> {
         if let Procedure::Run(options) = &self.procedure {
-            return self.run_online(options, trouble, settings, json).await;
+            return self.run_online(options, active_faults, settings, json).await;
         }
-        let mut device = self.device(trouble, settings, json).await?;
+        let mut device = self.device(active_faults, settings, json).await?;
         let failed = |e: &dyn std::fmt::Display, what: &str| {
-            Fault::new(what, e.to_string(), "look at the timeline above; the step that failed says why")
+            Fault::new(what, e.to_string(), "see the failed step in the timeline above")
         };
         match &self.procedure {
             Procedure::Info => {
-                let eid = device.lpa.eid().await.map_err(|e| failed(&e, "the card does not tell its EID"))?;
+                let eid =
+                    device.lpa.eid().await.map_err(|e| failed(&e, "cannot read the EID of the card"))?;
                 let (_, info) = device
                     .lpa
                     .chip_info()
                     .await
-                    .map_err(|e| failed(&e, "the card does not describe itself"))?;
+                    .map_err(|e| failed(&e, "cannot read EUICCInfo2 from the card"))?;
                 if json {
-                    say_json(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?;
+                    print_json(&readable(&serde_json::json!({ "eid": eid, "euiccInfo2": info }))?)?;
                 } else {
-                    say(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version))?;
+                    print(&format!("EID {eid}, SGP.22 {}, profiles {}\n", info.svn, info.profile_version))?;
                 }
             }
             Procedure::List => {
-                let profiles =
-                    device.lpa.list().await.map_err(|e| failed(&e, "the card does not list its profiles"))?;
+                let profiles = device
+                    .lpa
+                    .list()
+                    .await
+                    .map_err(|e| failed(&e, "cannot list the profiles of the card"))?;
                 if json {
-                    say_json(&profiles)?;
+                    print_json(&readable(&profiles)?)?;
                 } else {
                     let mut table = Table::new(&["ICCID", "state", "provider", "name", "nickname"]);
                     for profile in profiles {
@@ -240,7 +255,7 @@ impl Command {
                             profile.profile_nickname.unwrap_or_default(),
                         ]);
                     }
-                    say(&table.render())?;
+                    print(&table.render())?;
                 }
             }
             Procedure::Download { activation_code, user } => {
@@ -251,12 +266,12 @@ impl Command {
                 let installed = installed.map_err(|e| failed(&e, "the profile was not downloaded"))?;
                 show(json, &installed, &format!("installed {}", installed.iccid))?;
                 if let Some(failure) = installed.notification.failure() {
-                    remark(&format!("{failure}; `landfall device notifications` tries again"));
+                    remark(&format!("{failure}; `landfall device notifications` retries it"));
                 }
             }
             Procedure::Discover { address, user } => {
                 let discovered = device.lpa.discover(address.as_ref(), user.options()).await;
-                found(&discovered.map_err(|e| failed(&e, "the SM-DS did not say what waits"))?, json)?;
+                found(&discovered.map_err(|e| failed(&e, "cannot query the SM-DS"))?, json)?;
             }
             Procedure::DefaultSmDp { address } => {
                 let set = device.lpa.set_default_smdp_address(address.as_ref()).await;
@@ -266,14 +281,14 @@ impl Command {
                 device
                     .register()
                     .await
-                    .map_err(|e| failed(&e, "the device is on no network to begin with"))?;
+                    .map_err(|e| failed(&e, "the device cannot register before the move"))?;
                 let report = device.move_to(activation_code, user.options(), None).await;
                 let Ending::Moved(registered) = &report.ending else {
                     return Err(failed(&crate::demo::in_words(&report.ending), "the device did not move"));
                 };
                 let notifications = report.notifications.as_deref();
                 let notifications = notifications.map_err(|e| {
-                    failed(&e, "the device moved, and the card does not list its notifications")
+                    failed(&e, "the device moved, but the notifications of the card cannot be listed")
                 })?;
                 let moved = Moved {
                     registered,
@@ -285,7 +300,7 @@ impl Command {
                 };
                 show(json, &moved, &format!("moved: {registered}"))?;
                 for failure in notifications.iter().filter_map(Delivery::failure) {
-                    remark(&format!("{failure}; `landfall device notifications` tries again"));
+                    remark(&format!("{failure}; `landfall device notifications` retries it"));
                 }
             }
             Procedure::Enable { iccid } => {
@@ -298,11 +313,16 @@ impl Command {
                 device.lpa.delete(*iccid).await.map_err(|e| failed(&e, "the profile was not deleted"))?;
             }
             Procedure::Notifications => {
-                let told = device.lpa.process_notifications().await;
-                let told = told.map_err(|e| failed(&e, "the card does not list its notifications"))?;
-                let delivered = told.iter().filter(|each| each.failure().is_none()).count();
-                show(json, &told, &format!("{delivered} of {} notifications delivered", told.len()))?;
-                undelivered(&told)?;
+                let deliveries = device.lpa.process_notifications().await;
+                let deliveries =
+                    deliveries.map_err(|e| failed(&e, "cannot list the notifications of the card"))?;
+                let delivered = deliveries.iter().filter(|each| each.failure().is_none()).count();
+                show(
+                    json,
+                    &deliveries,
+                    &format!("{delivered} of {} notifications delivered", deliveries.len()),
+                )?;
+                undelivered(&deliveries)?;
             }
             Procedure::Recover => match device.recover().await {
                 Recovery::Working { registered, interrupted, notifications: _ } => {
@@ -310,13 +330,13 @@ impl Command {
                     show(json, &registered, &format!("{registered}{before}"))?;
                 }
                 Recovery::Stranded(_) => {
-                    return Err(failed(&"no profile on the card carries it", "the device did not come back"));
+                    return Err(failed(&"no profile on the card gets service", "the device did not recover"));
                 }
                 Recovery::Card(error) => {
-                    return Err(failed(&error, "the device did not come back"));
+                    return Err(failed(&error, "the device did not recover"));
                 }
             },
-            // Above, before there was an LPA.
+            // Handled above, because it needs no LPA.
             Procedure::Run(_) => {}
             Procedure::Register => {
                 let registered =
@@ -327,10 +347,10 @@ impl Command {
         Ok(())
     }
 
-    /// The way to the card, and what its device calls its own memory.
+    /// Returns the connection to the card, and the name of the device's memory file.
     async fn door(
         &self,
-        trouble: &Trouble,
+        active_faults: &ActiveFaults,
         settings: &Settings,
         pki: &Pki,
         world: &World,
@@ -339,12 +359,12 @@ impl Command {
             Procedure::Run(options) => options.m2m(),
             _ => None,
         };
-        // Not left to the parser, as with --trace-secrets.
+        // Checked here and not by the parser, because `--card` is a global argument.
         if self.card.is_some() && m2m.is_some() {
             return Err(Fault::new(
                 "--card is given with --first-profile",
-                "a card elsewhere has left its factory already",
-                "leave one of the two out",
+                "a card served elsewhere already has its first profile",
+                "omit one of the two options",
             ));
         }
         let trace = self.trace.begin()?;
@@ -356,30 +376,31 @@ impl Command {
             None => {
                 let eid = self.eid.map_or_else(|| parties::default_eid(pki), Ok)?;
                 let quirks = if self.quirk_long_segments { vec![Quirk::LongSegments] } else { vec![] };
-                let memory = trouble.memory("card", parties::card_path(&settings.data_dir, eid))?;
+                let memory = active_faults.memory("card", parties::card_path(&settings.data_dir, eid))?;
                 let card = match &m2m {
                     Some(m2m) => m2m.card(pki, eid, memory, world, quirks),
                     None => parties::card_on(settings, pki, eid, memory, world, quirks),
                 };
                 let card = card.map_err(|fault| self.of_its_kind(fault, m2m.is_some()))?;
-                (trace.over(trouble.door(card), eid.to_string(), &world.clock), eid.to_string())
+                (trace.over(active_faults.door(card), eid.to_string(), &world.clock), eid.to_string())
             }
         })
     }
 
-    /// What helps where the card is of the other kind.
+    /// Replaces the advice of a fault that was caused by a card of the other kind (consumer or
+    /// M2M).
     fn of_its_kind(&self, mut fault: Fault, m2m: bool) -> Fault {
         if !euicc_sim::is_another_kind(&fault) {
             return fault;
         }
         fault.next = match (&self.procedure, m2m) {
-            (_, true) => "it is a consumer card: leave out --first-profile, or take another --eid or --data-dir",
+            (_, true) => "this is a consumer card: omit --first-profile, or choose another --eid or --data-dir",
             (Procedure::Run(_), false) => {
-                "it is an M2M card: give --first-profile and --sm-sr-number as when it was made, or take another --eid or --data-dir"
+                                "this is an M2M card: give --first-profile and --sm-sr-number as at its creation, or choose another --eid or --data-dir"
             }
             (_, false) => {
-                "it is an M2M card, which has no LPA: `landfall sm-sr eis` shows its profiles, `landfall device run` with \
-                 --first-profile runs it; or take another --eid or --data-dir"
+                                "this is an M2M card, which has no LPA: `landfall sm-sr eis` shows its profiles, and `landfall device run` with \
+                                 --first-profile runs it; or choose another --eid or --data-dir"
             }
         }
         .to_owned();
@@ -388,31 +409,31 @@ impl Command {
 
     async fn device(
         &self,
-        trouble: &Trouble,
+        active_faults: &ActiveFaults,
         settings: &Settings,
         json: bool,
     ) -> Result<Device<Slot<BoxCardDoor>>, Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(trouble, settings, &pki, &world).await?;
+        let (door, eid) = self.door(active_faults, settings, &pki, &world).await?;
         let teller = Teller::new("device", clock.clone(), Arc::new(Lines::new(world.now(), json)));
         let tls = parties::device_tls(&pki, Arc::new(clock) as Arc<dyn Clock>)?;
         let client = parties::device_client(settings);
-        let (faulty, mut sm_ds) = (trouble.clone(), vec![parties::root_sm_ds(settings)]);
+        let (faulty, mut sm_ds) = (active_faults.clone(), vec![parties::root_sm_ds(settings)]);
         if let Procedure::Discover { address: Some(address), .. } = &self.procedure {
             sm_ds.push(address.to_string());
         }
         let links = move |address: &SmdpAddress| {
             let link = client.link(address.as_str(), Some(tls.clone()))?;
             Ok(match sm_ds.iter().any(|known| known == address.as_str()) {
-                true => faulty.goes_out_to_sm_ds(link),
-                false => faulty.goes_out(link),
+                true => faulty.outgoing_to_sm_ds(link),
+                false => faulty.outgoing(link),
             })
         };
         let radio = Client::default().link(&settings.network, None)?;
         let slot = Slot::new(door);
         let file = settings.data_dir.join("devices").join(format!("{eid}.device"));
-        let memory = trouble.memory("device", file)?;
+        let memory = active_faults.memory("device", file)?;
         let mut device = Device::new(
             Lpa::new(slot.clone(), links, LpaSettings::default(), teller.clone()),
             Modem::new(slot, RemoteNetworks::new(radio), teller.clone()),

@@ -1,4 +1,4 @@
-//! `landfall euicc`: cards on their own, behind doors.
+//! `landfall euicc`: software eUICCs for other programs.
 
 mod lpac;
 mod serve;
@@ -11,10 +11,10 @@ use world::Fault;
 
 use crate::{settings::Settings, trace::TraceOptions};
 
-/// The software eUICC
+/// Software eUICC
 #[derive(Debug, Args)]
 pub struct Command {
-    /// Which card [default: the first of the PKI]
+    /// EID of the card [default: the first EID of the PKI]
     #[arg(long, global = true)]
     eid: Option<Eid>,
     #[command(flatten)]
@@ -23,20 +23,20 @@ pub struct Command {
     what: What,
 }
 
-/// What is to be done with it
+/// Action
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Serve cards: over TCP (for `landfall device --card`), in a reader of PC/SC, or in a modem
+    /// Serve cards over TCP (for `landfall device --card`), in a PC/SC reader, or in a modem
     Serve(serve::Serve),
-    /// Run lpac against the card, over lpac's stdio driver
+    /// Run lpac with the card, over lpac's stdio driver
     Lpac(lpac::Lpac),
 }
 
 impl Command {
-    /// Runs the command; lpac's exit status is the command's.
+    /// Runs the command. The exit status of lpac becomes that of the command.
     ///
     /// # Errors
-    /// The card, its door or lpac fails.
+    /// The card, its interface or lpac fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let trace = self.trace.begin()?;
         match self.what {
@@ -48,7 +48,7 @@ impl Command {
     }
 }
 
-/// A door that does not open, as a fault.
+/// Converts a failed connection to a card into a fault.
 pub fn no_card(fault: world::DoorFault) -> Fault {
     Fault::caused_by(
         fault,

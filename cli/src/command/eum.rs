@@ -1,4 +1,4 @@
-//! `landfall eum`: an EUM that has made a card for an M2M device.
+//! `landfall eum`: an EUM that made the card of an M2M device.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -12,50 +12,50 @@ use world::{Fault, PhoneNumber};
 
 use crate::{
     eum::{self, Registrar},
+    hidden_value::HiddenValue,
     m2m::factory::{self, FirstProfile},
-    output::{Lines, remark, say, say_json},
+    output::{Lines, print, print_json, remark},
     parties::{self, sm_sr_peers::TransportKey},
     settings::Settings,
-    unshown::Unshown,
 };
 
-/// An EUM that has made a card for an M2M device
+/// EUM of an M2M card
 #[derive(Debug, Args)]
 pub struct Command {
     #[command(subcommand)]
     what: What,
 }
 
-/// What to do
+/// Function
 #[derive(Debug, Subcommand)]
 enum What {
-    /// RegisterEIS: tell an SM-SR of the card, with its keys (ES1)
+    /// Register a card and its keys at an SM-SR (ES1.RegisterEIS)
     Register(Register),
 }
 
-/// Which card, and whom to tell
+/// Card and SM-SR
 #[derive(Debug, Args)]
 struct Register {
-    /// The card; its keys follow from the PKI
+    /// EID of the card; its keys are derived from the PKI
     #[arg(long)]
     eid: Eid,
-    /// The profile that it has from the start, enabled and with the fall-back attribute: TCA profile package, DER
+    /// Initial profile, enabled and with the fall-back attribute (TCA profile package, DER)
     #[arg(long, value_name = "FILE")]
     profile: PathBuf,
-    /// Whose profile that is: an OID, or the name under which the PKI has the operator
+    /// Operator of that profile: an OID, or its name in the PKI
     #[arg(long, default_value = "Landfall Test Operator")]
     operator: String,
-    /// The number under which the device is reached with it
+    /// MSISDN of the initial profile
     #[arg(long, value_name = "NUMBER")]
     msisdn: String,
-    /// The SM-SR: an OID, or its name
+    /// SM-SR: an OID, or its name
     #[arg(long, default_value = "Landfall SM-SR")]
     sm_sr: String,
-    /// Where it is
+    /// Address of the SM-SR
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
     at: String,
-    /// Under which the keys are enciphered on their way, as the SM-SR knows it: 32 hexadecimal digits
-    #[arg(long, value_name = "HEX", value_parser = Unshown(str::parse::<TransportKey>))]
+    /// Transport key that encrypts the keys on their way to the SM-SR: 32 hexadecimal digits
+    #[arg(long, value_name = "HEX", value_parser = HiddenValue(str::parse::<TransportKey>))]
     transport_key: Option<TransportKey>,
 }
 
@@ -63,7 +63,7 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// A file fails, or the SM-SR refuses.
+    /// A file cannot be read, or the SM-SR refuses the request.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         match self.what {
             What::Register(register) => register.run(settings, json).await,
@@ -76,15 +76,19 @@ impl Register {
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let cannot = |what: &str| {
-            let what = format!("cannot tell the OID of {what:?}");
-            move |e| Fault::caused_by(e, what, "give the OID itself")
+            let what = format!("cannot determine the OID of {what:?}");
+            move |e| Fault::caused_by(e, what, "give the OID instead of the name")
         };
         let operator: Oid = match self.operator.parse() {
             Ok(oid) => oid,
             Err(_) => {
                 let credential = pki.operator(&self.operator).map_err(cannot(&self.operator))?;
                 credential.certificate.registered_ids().first().cloned().ok_or_else(|| {
-                    Fault::new("the operator has no OID", "its certificate names none", "give the OID itself")
+                    Fault::new(
+                        "the operator has no OID",
+                        "its certificate contains none",
+                        "give the OID instead of the name",
+                    )
                 })?
             }
         };
@@ -110,10 +114,10 @@ impl Register {
         let sm_sr = Registrar { id, authority: self.at };
         eum::register(&pki, &sm_sr, eis, &world, events).await?;
         match json {
-            true => say_json(&serde_json::json!({ "eid": self.eid, "iccid": iccid, "smSr": sm_sr.id })),
+            true => print_json(&serde_json::json!({ "eid": self.eid, "iccid": iccid, "smSr": sm_sr.id })),
             false => {
-                remark(&format!("SM-SR {} manages the card now", sm_sr.id));
-                say(&format!("{}\n", self.eid))
+                remark(&format!("SM-SR {} now manages the card", sm_sr.id));
+                print(&format!("{}\n", self.eid))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `landfall faults`: what can go wrong, by name; and a place for it before somebody else's server.
+//! `landfall faults`: the catalogue of injectable faults, and a fault-injecting proxy.
 
 mod serve;
 
@@ -7,28 +7,28 @@ use faults::{Entry, Family, catalogue, page};
 use world::Fault;
 
 use crate::{
-    output::{Table, say, say_json},
+    output::{Table, print, print_json},
     settings::Settings,
 };
 
-/// What can go wrong, by name: what happens, and which requirement of whom it tests
+/// Catalogue of faults: effect, tested party and requirement
 ///
-/// docs/faults.md says how a fault is written with its place, such as
+/// docs/faults.md describes how to write a fault with its location, such as
 /// link/lose-answer@ES9+.GetBoundProfilePackage#2.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Command {
-    /// Of this family only: link, records, radio, power or lie
+    /// Fault family: link, records, radio, power or lie
     #[arg(long)]
     family: Option<Family>,
     #[command(subcommand)]
     what: Option<What>,
 }
 
-/// What to do beside listing them
+/// Action other than listing
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Stand before somebody else's server, and have faults on the way to it
+    /// Run a proxy in front of a third-party server that injects faults
     Serve(serve::Serve),
 }
 
@@ -36,7 +36,7 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// Nothing can be printed, or a socket fails.
+    /// The output cannot be written, or a socket fails.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         if let Some(What::Serve(serve)) = self.what {
             return serve.run(settings).await;
@@ -44,7 +44,7 @@ impl Command {
         let of_family = |entry: &&Entry| self.family.is_none_or(|family| entry.id.family() == family);
         let shown: Vec<&Entry> = catalogue::all().filter(of_family).collect();
         if json {
-            return say_json(&shown);
+            return print_json(&shown);
         }
         let mut table = Table::new(&["fault", "what happens", "tests", "clause", "value"]);
         for Entry { name, what, peer, clause, value, .. } in shown {
@@ -57,6 +57,6 @@ impl Command {
                 value,
             ]);
         }
-        say(&table.render())
+        print(&table.render())
     }
 }

@@ -1,11 +1,11 @@
-//! `landfall fleet`: the devices of an owner, and the answers that the owner needs.
+//! `landfall fleet`: device records of an owner, queries about them, campaigns, and the platform.
 
-mod asked;
 mod campaign;
 mod costs;
 mod devices;
 mod files;
 mod platform;
+mod query;
 mod tables;
 mod what_if;
 
@@ -16,91 +16,91 @@ use rsp::ids::Eid;
 use world::Fault;
 
 use crate::{
-    output::{say, say_json},
+    output::{print, print_json},
     settings::Settings,
 };
 
-use asked::{Asked, Which};
+use query::{DeviceFilter, QueryArguments};
 
-/// A fleet: its devices, and the answers that its owner needs
+/// Fleet of an owner: device records, localization queries, campaigns, platform
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring devices from CSV files into the records (docs/fleet.md has the columns)
+    /// Import devices from CSV files (columns: docs/fleet.md)
     Import(files::Import),
-    /// Write devices into CSV files that import to the same
+    /// Export devices to CSV files that can be imported again
     Export(files::Export),
-    /// List devices: where they are, what they wait for, what is decided about them
+    /// List devices with location, state and decision
     List {
-        /// Some of the devices
+        /// Filter of the devices
         #[command(flatten)]
-        which: Which,
-        /// Under what they are looked at
+        filter: DeviceFilter,
+        /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
     },
-    /// Show a device: all that is known of it, and what is decided about it
+    /// Show a device: its record, decision and history
     Show {
-        /// Its EID
+        /// EID of the device
         eid: Eid,
-        /// Under what they are looked at
+        /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
     },
-    /// Where foreign subscriptions are in fact resident
+    /// Countries in which foreign subscriptions are resident
     Residents {
-        /// Under what they are looked at
+        /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
-        /// Days that are looked at, up to today
+        query: QueryArguments,
+        /// Length of the examined period in days, up to today
         #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3660))]
         days: u32,
-        /// From so many days of them on a device is resident
+        /// Days in that period from which a device counts as resident
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3660))]
         threshold: u32,
     },
-    /// Which devices break which rule, and when, first things first
+    /// Breaches of rules by date, earliest first
     Breaches {
-        /// Some of the devices
+        /// Filter of the devices
         #[command(flatten)]
-        which: Which,
-        /// Under what they are looked at
+        filter: DeviceFilter,
+        /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
-        /// Only what is broken, or will be in so many days
+        query: QueryArguments,
+        /// Maximum days until the breach [default: no limit]
         #[arg(long, value_name = "DAYS")]
         within: Option<u32>,
     },
-    /// Which countries must move, by when, and whether there is an offer
+    /// Countries that devices have to leave: deadlines and available offers
     Markets {
-        /// Under what they are looked at
+        /// Time, rules and owner file of the query
         #[command(flatten)]
-        asked: Asked,
-        /// By rules that are broken, or will be in so many days [default: ever]
+        query: QueryArguments,
+        /// Maximum days until the breach [default: no limit]
         #[arg(long, value_name = "DAYS")]
         within: Option<u32>,
     },
-    /// How long it takes to move the devices that must, and what it costs
+    /// Duration and cost of the required moves
     Effort(costs::Effort),
-    /// What it costs when moves fail and devices cannot be repaired from afar
+    /// Cost of failed moves and of devices that need a visit
     Recovery(costs::Recovery),
-    /// Whom other rules affect, such as a carrier that ends permanent roaming
+    /// Devices affected by other rules, such as a carrier that ends permanent roaming
     WhatIf(what_if::WhatIf),
-    /// What is decided about each device, and why; nothing is done
+    /// Decision and reasons for each device, without executing anything
     Decide(devices::Decide),
-    /// Which devices move where, and how many at a time
+    /// Campaigns: the devices to move, the target and the pace
     Campaign(campaign::Command),
-    /// Say something anew about a device; what is left out stays
+    /// Edit the record of a device; omitted options leave their value unchanged
     Edit(devices::Change),
-    /// Take a device out of service: it is moved no more, and what is ordered for it is cancelled
+    /// Take a device out of service: no further moves, and its open orders are cancelled
     Retire {
-        /// Its EID
+        /// EID of the device
         eid: Eid,
     },
-    /// Run the platform: devices check in, campaigns move them, profiles are ordered
+    /// Run the platform: device check-ins, campaigns and profile orders
     Serve(platform::Serve),
-    /// Print the token with which a device checks in
+    /// Print the check-in token of a device
     Token {
-        /// Its EID
+        /// EID of the device
         eid: Eid,
     },
 }
@@ -109,55 +109,55 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// A file or the records cannot be read or are not what they should be.
+    /// A file or the records cannot be read or are invalid.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         match self {
             Self::Import(import) => import.run(settings, json).await,
             Self::Export(export) => export.run(settings, json).await,
-            Self::List { which, asked } => {
-                let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
-                let rows = tables::list(&counted, &which.selection(&fleet, &asked.book, asked.now)?);
-                asked.remark_offers(rows.iter().any(tables::Listed::is_stuck));
+            Self::List { filter, query } => {
+                let query = query.read()?;
+                let fleet = query::load(settings).await?;
+                let counted = Counted::new(&fleet, query.question());
+                let rows = tables::list(&counted, &filter.selection(&fleet, &query.book, query.now)?);
+                query.warn_without_offers(rows.iter().any(tables::Listed::is_stuck));
                 answer(json, &rows, |rows| tables::of_list(rows))
             }
-            Self::Show { eid, asked } => {
-                let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
+            Self::Show { eid, query } => {
+                let query = query.read()?;
+                let fleet = query::load(settings).await?;
+                let counted = Counted::new(&fleet, query.question());
                 let Some(device) = fleet.device(eid) else {
                     return Err(Fault::new(
                         format!("cannot show device {eid}"),
-                        "it is not in the records",
-                        "`landfall fleet list` shows those that are",
+                        "it is not in the records of the fleet",
+                        "choose one of `landfall fleet list`",
                     ));
                 };
                 let shown = tables::Shown { device, decision: counted.decide(device) };
-                asked.remark_offers(matches!(shown.decision, Decision::Stuck { .. }));
+                query.warn_without_offers(matches!(shown.decision, Decision::Stuck { .. }));
                 answer(json, &shown, tables::of_device)
             }
-            Self::Residents { asked, days, threshold } => {
-                let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
+            Self::Residents { query, days, threshold } => {
+                let query = query.read()?;
+                let fleet = query::load(settings).await?;
+                let counted = Counted::new(&fleet, query.question());
                 let residence = answers::Residence { window_days: days, threshold_days: threshold };
                 answer(json, &answers::residents(&counted, residence), |rows| tables::of_residents(rows))
             }
-            Self::Breaches { which, asked, within } => {
-                let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
-                let selection = which.selection(&fleet, &asked.book, asked.now)?;
+            Self::Breaches { filter, query, within } => {
+                let query = query.read()?;
+                let fleet = query::load(settings).await?;
+                let counted = Counted::new(&fleet, query.question());
+                let selection = filter.selection(&fleet, &query.book, query.now)?;
                 let rows = answers::breaches(&counted, &selection, within);
                 answer(json, &rows, |rows| tables::of_breaches(rows))
             }
-            Self::Markets { asked, within } => {
-                let asked = asked.read()?;
-                let fleet = asked::load(settings).await?;
-                let counted = Counted::new(&fleet, asked.question());
+            Self::Markets { query, within } => {
+                let query = query.read()?;
+                let fleet = query::load(settings).await?;
+                let counted = Counted::new(&fleet, query.question());
                 let rows = answers::markets(&counted, within);
-                asked.remark_offers(rows.iter().any(|market| market.stuck > 0));
+                query.warn_without_offers(rows.iter().any(|market| market.stuck > 0));
                 answer(json, &rows, |rows| tables::of_markets(rows))
             }
             Self::Effort(effort) => effort.run(settings, json).await,
@@ -177,7 +177,7 @@ impl Command {
     }
 }
 
-/// Prints an answer, as JSON or as a person reads it.
+/// Prints a result as JSON or as text.
 fn answer<T: serde::Serialize>(json: bool, answer: &T, table: impl Fn(&T) -> String) -> Result<(), Fault> {
-    if json { say_json(answer) } else { say(&table(answer)) }
+    if json { print_json(answer) } else { print(&table(answer)) }
 }

@@ -1,4 +1,4 @@
-//! `landfall load`: many devices at once.
+//! `landfall load`: load tests with many concurrent devices.
 
 use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -10,54 +10,55 @@ use world::{Clock, Fault};
 
 use crate::{
     admin::Admin,
-    load::{self, Bench, Ending, Figures, Fleet, FleetOptions, Patience, Row, Verdict},
-    output::{say, say_json},
+    load::{self, Ending, Figures, Fleet, FleetOptions, OrderClient, RetryPolicy, Row, Verdict},
+    output::{print, print_json},
     parties,
     settings::Settings,
 };
 
-/// Files that this process has open beside its connections.
+/// Open files of this process that are not connections.
 const OTHER_FILES: usize = 64;
-/// More endings than this that are alike tell nothing new.
+/// Maximum lines printed of failures and of wrong orders.
 const SHOWN: usize = 10;
 
-/// Many devices at once
+/// Load tests with many concurrent devices
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Devices download from an SM-DP+ over TLS, each with a card of its own, from InitiateAuthentication to
-    /// HandleNotification; prints how long each function took
+    /// Concurrent profile downloads over TLS, from InitiateAuthentication to
+    /// HandleNotification; prints the latency of each function
     ///
-    /// Orders are placed over ES2+, out of a stock that is filled over the admin API; or codes are given.
+    /// Every device has its own card. Orders are placed over ES2+ from a stock that is filled
+    /// over the admin API, or activation codes are given.
     Es9plus(Es9plus),
 }
 
-/// Which devices, whose orders, how many at a time.
+/// Devices, orders and concurrency.
 #[derive(Debug, Args)]
 pub struct Es9plus {
-    /// How many devices
+    /// Number of devices
     #[arg(long, default_value = "1000", value_name = "NUMBER")]
     devices: NonZeroUsize,
-    /// How many of them at a time [default: all]
+    /// Maximum concurrent devices [default: all]
     #[arg(long, value_name = "NUMBER")]
     concurrency: Option<usize>,
-    /// One code for every device: an order that is never used up
+    /// Activation code for all devices, of an order that can be downloaded without limit
     #[arg(long, value_name = "CODE", conflicts_with = "codes")]
     activation_code: Option<ActivationCode>,
-    /// A code for each device, one in a line
+    /// File of activation codes, one line for each device
     #[arg(long, value_name = "FILE")]
     codes: Option<PathBuf>,
-    /// Whose client certificate to show on ES2+
+    /// Operator whose client certificate is used on ES2+
     #[arg(long, default_value = "Landfall Test Operator", value_name = "NAME")]
     operator: String,
-    /// How long to wait for a server that was there and went away
+    /// Maximum time to wait for a server that became unreachable
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     patience: u64,
-    /// Take segments of up to 1036 octets, as osmo-smdpp sends them
+    /// Accept segments of up to 1036 octets, as osmo-smdpp sends them
     #[arg(long)]
     quirk_long_segments: bool,
 }
 
-/// What the run came to.
+/// Result of the run.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary {
@@ -66,26 +67,27 @@ struct Summary {
     concurrency: usize,
     installed: usize,
     seconds: f64,
-    /// Requests that were sent again because the server had gone away.
+    /// Requests that were repeated because the server was unreachable.
     repeated: usize,
     functions: Vec<Row>,
-    /// Only where the orders are known and could be checked.
+    /// Present only if this run placed the orders and could check them.
     orders: Option<Verdict>,
     failed: Vec<Ending>,
 }
 
 impl Command {
-    /// Runs the load; the exit status says whether every device has its profile and every order is where it should be.
+    /// Runs the load test. The exit status is 0 if every device has its profile and every order
+    /// is in its expected state.
     ///
     /// # Errors
-    /// It cannot begin, or what became of the orders cannot be asked.
+    /// The test cannot start, or the orders cannot be queried.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let Self::Es9plus(options) = self;
         let (summary, checked) = options.run(settings).await?;
         if json {
-            say_json(&summary)?;
+            print_json(&summary)?;
         } else {
-            say(&summary.render())?;
+            print(&summary.render())?;
         }
         checked?;
         Ok(if summary.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -93,7 +95,8 @@ impl Command {
 }
 
 impl Es9plus {
-    /// What was measured, and whether the orders could be checked afterwards: what was measured is told all the same.
+    /// Returns the measurements, and the result of checking the orders. The measurements are
+    /// printed even if the check fails.
     async fn run(&self, settings: &Settings) -> Result<(Summary, Result<(), Fault>), Fault> {
         let at_once = self.concurrency.unwrap_or(self.devices.get()).clamp(1, self.devices.get());
         must_be_able_to_open(at_once)?;
@@ -102,37 +105,38 @@ impl Es9plus {
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let pki = crate::pki::load(&settings.pki)?;
         let client = parties::client(&settings.sm_dp_names, &settings.sm_dp);
-        let (figures, patience) = (Figures::default(), Patience::of(Duration::from_secs(self.patience)));
+        let (figures, retry_policy) =
+            (Figures::default(), RetryPolicy::of(Duration::from_secs(self.patience)));
         let fleet = Fleet::new(
             &FleetOptions {
                 pki: &pki,
                 tls: parties::device_tls(&pki, Arc::clone(&clock))?,
                 client: client.clone(),
                 world: world.clone(),
-                patience: patience.clone(),
+                retry_policy: retry_policy.clone(),
                 figures: figures.clone(),
                 long_segments: self.quirk_long_segments,
             },
             self.devices.get(),
         )?;
-        let mut bench = None;
+        let mut order_client = None;
         let codes = match given_codes {
             Some(codes) => codes,
             None => {
                 let (tls, requester) = parties::operator_tls(&pki, &self.operator, clock)?;
-                let own = Bench {
+                let own = OrderClient {
                     admin: Admin::at(admin_of(settings)?)?,
                     es2plus: client.link(&parties::reachable(settings), Some(tls))?,
                     requester,
                     world,
-                    patience: patience.clone(),
+                    retry_policy: retry_policy.clone(),
                     figures: figures.clone(),
                 };
                 let orders = own
                     .order(self.devices.get(), |matching_id, address| code(settings, matching_id, address));
                 let orders = orders.await?;
                 let codes = orders.iter().map(|order| order.code.clone()).collect();
-                bench = Some((own, orders));
+                order_client = Some((own, orders));
                 codes
             }
         };
@@ -140,8 +144,8 @@ impl Es9plus {
         let began = Instant::now();
         let endings = fleet.download(&codes, at_once).await;
         let seconds = began.elapsed().as_secs_f64();
-        let (orders, checked) = match &bench {
-            Some((bench, orders)) => match bench.check(orders, &endings).await {
+        let (orders, checked) = match &order_client {
+            Some((client, orders)) => match client.check(orders, &endings).await {
                 Ok(verdict) => (Some(verdict), Ok(())),
                 Err(fault) => (None, Err(fault)),
             },
@@ -154,7 +158,7 @@ impl Es9plus {
             concurrency: at_once,
             installed: self.devices.get().saturating_sub(failed.len()),
             seconds,
-            repeated: patience.repeated(),
+            repeated: retry_policy.repeated(),
             functions: figures.rows(),
             orders,
             failed,
@@ -162,13 +166,13 @@ impl Es9plus {
         Ok((summary, checked))
     }
 
-    /// The codes of the command line, one for each device.
+    /// Returns the activation codes of the command line, one for each device.
     fn given_codes(&self) -> Result<Option<Vec<ActivationCode>>, Fault> {
         if let Some(code) = &self.activation_code {
             return Ok(Some(vec![code.clone(); self.devices.get()]));
         }
         let Some(file) = &self.codes else { return Ok(None) };
-        let text = String::from_utf8_lossy(&super::sm_dp::read(file)?).into_owned();
+        let text = String::from_utf8_lossy(&crate::files::read(file)?).into_owned();
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let codes = lines.map(str::parse).collect::<Result<Vec<ActivationCode>, _>>().map_err(|e| {
             Fault::caused_by(
@@ -192,8 +196,8 @@ fn admin_of(settings: &Settings) -> Result<&str, Fault> {
     settings.admin.as_deref().ok_or_else(|| {
         Fault::new(
             "cannot order profiles",
-            "the admin API, over which they come into stock, is left out",
-            "say where it is with --admin, or give --activation-code or --codes",
+            "profiles are put into stock over the admin API, which is disabled",
+            "give its address with --admin, or give --activation-code or --codes",
         )
     })
 }
@@ -205,7 +209,7 @@ fn code(settings: &Settings, matching_id: &str, address: Option<&str>) -> Result
     })
 }
 
-/// A connection is a file, and a process may open so many.
+/// Checks the open-file limit of the process: every connection needs a file descriptor.
 fn must_be_able_to_open(at_once: usize) -> Result<(), Fault> {
     let may = net::raise_open_files();
     if at_once.saturating_add(OTHER_FILES) <= may {
@@ -214,7 +218,7 @@ fn must_be_able_to_open(at_once: usize) -> Result<(), Fault> {
     let needed = at_once.saturating_add(OTHER_FILES);
     Err(Fault::new(
         format!("cannot have {at_once} devices connected at once"),
-        format!("this process may open {may} files, and that takes {needed}"),
+        format!("this process can open {may} files, and {needed} are needed"),
         format!(
             "raise the hard limit (`ulimit -Hn {needed}` as root), or give --concurrency {}",
             may.saturating_sub(OTHER_FILES).max(1)
@@ -244,7 +248,7 @@ impl Summary {
             repeated => format!("; {repeated} requests were sent again while it was away\n"),
         };
         if let Some(orders) = &self.orders {
-            text += &format!("{} of {devices} orders are where they should be\n", orders.right);
+            text += &format!("{} of {devices} orders are in the expected state\n", orders.right);
             text += &some(&orders.wrong);
         }
         let failures = self.failed.iter().map(|ending| {
@@ -256,7 +260,7 @@ impl Summary {
     }
 }
 
-/// The first lines, and how many more there are.
+/// Returns the first lines, and the number of omitted ones.
 fn some(lines: &[String]) -> String {
     let mut text: String = lines.iter().take(SHOWN).map(|line| format!("  {line}\n")).collect();
     if lines.len() > SHOWN {

@@ -1,4 +1,4 @@
-//! `landfall localize`: the rules, and what they say of a device.
+//! `landfall localize`: the localization rules and decisions about a device.
 
 use std::path::PathBuf;
 
@@ -8,28 +8,29 @@ use rsp::time::Timestamp;
 use serde::Deserialize;
 use world::{Clock, Fault};
 
-use crate::output::{Table, say, say_json};
+use crate::output::{Table, print, print_json};
 
-/// Country rules, and what they say of a device
+/// Localization rules of countries and carriers, and decisions
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the rules, as a person reads them or as JSON
+    /// List the rules
     Rules {
-        /// Of this country only
+        /// Country to list [default: all]
         #[arg(long)]
         country: Option<Country>,
-        /// Rules of your own, in the form of crates/localize/data/countries.toml
+        /// File of your own rules, in the format of crates/localize/data/countries.toml
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },
-    /// Decide what a device should do, and why
+    /// Decide whether a device has to move, with the reasons
     Decide {
-        /// The device: JSON with `device` (history, held), and optionally `offers` and `policy`
+        /// JSON file of the device: `device` (history, held), and optionally `offers` and
+        /// `policy`
         file: PathBuf,
-        /// At this time, such as 2026-11-21T08:00:00Z [default: now]
+        /// Time of the decision, such as 2026-11-21T08:00:00Z [default: now]
         #[arg(long)]
         at: Option<Timestamp>,
-        /// Rules of your own, in the form of crates/localize/data/countries.toml
+        /// File of your own rules, in the format of crates/localize/data/countries.toml
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },
@@ -49,7 +50,7 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// A file cannot be read or is not what it should be.
+    /// A file cannot be read or has invalid contents.
     pub fn run(self, json: bool) -> Result<(), Fault> {
         match self {
             Self::Rules { country, rules } => {
@@ -59,7 +60,7 @@ impl Command {
                     None => book.rules().iter().collect(),
                 };
                 if json {
-                    say_json(&shown)?;
+                    print_json(&shown)?;
                 } else {
                     let mut table =
                         Table::new(&["rule", "where", "kind", "limit", "window", "reviewed", "note"]);
@@ -78,25 +79,25 @@ impl Command {
                             rule.note.clone().unwrap_or_default(),
                         ]);
                     }
-                    say(&table.render())?;
+                    print(&table.render())?;
                 }
             }
             Self::Decide { file, at, rules } => {
                 let book = book(rules)?;
-                let question: Question = serde_json::from_slice(&super::sm_dp::read(&file)?).map_err(|e| {
+                let question: Question = serde_json::from_slice(&crate::files::read(&file)?).map_err(|e| {
                     Fault::caused_by(
                         e,
                         format!("{} does not describe a device", file.display()),
-                        "correct it; the timeline of `landfall demo --json` shows decisions, localize's documentation the fields",
+                        "correct it; the timeline of `landfall demo --json` contains examples, and the documentation of the crate `localize` describes the fields",
                     )
                 })?;
                 let now = at.unwrap_or_else(|| net::OsClock.now());
                 let decision =
                     localize::decide(now, &question.device, &question.offers, &book, &question.policy);
                 if json {
-                    say_json(&decision)?;
+                    print_json(&decision)?;
                 } else {
-                    say(&format!("{}\n", decision.to_string().trim_end()))?;
+                    print(&format!("{}\n", decision.to_string().trim_end()))?;
                 }
             }
         }
@@ -104,7 +105,7 @@ impl Command {
     }
 }
 
-/// A kind of rule, its limit and its window, in the rule's own unit.
+/// Returns the kind of a rule in words, its limit and its window, both in the rule's own unit.
 fn in_words(kind: &RuleKind) -> (&'static str, Option<u32>, Option<u32>) {
     match *kind {
         RuleKind::Banned => ("banned", None, None),
@@ -130,16 +131,16 @@ fn in_words(kind: &RuleKind) -> (&'static str, Option<u32>, Option<u32>) {
     }
 }
 
-/// The rules of a file, or those that come along.
+/// Returns the rules of a file, or the built-in rules.
 ///
 /// # Errors
-/// The file cannot be read, or a rule in it cannot be meant.
+/// The file cannot be read, or a rule in it is invalid.
 pub(crate) fn book(file: Option<PathBuf>) -> Result<RuleBook, Fault> {
     let Some(file) = file else {
         return RuleBook::built_in()
             .map_err(|e| Fault::caused_by(e, "cannot use the built-in country rules", "report this"));
     };
-    RuleBook::parse(&super::sm_dp::read_text(&file)?).map_err(|e| {
+    RuleBook::parse(&crate::files::read_text(&file)?).map_err(|e| {
         Fault::caused_by(
             e,
             format!("cannot use the rules in {}", file.display()),

@@ -1,6 +1,5 @@
-//! The commands of the binary, a file each.
+//! The commands of the binary, one file each.
 
-pub mod centre;
 pub mod certs;
 pub mod check;
 pub mod demo;
@@ -13,12 +12,13 @@ pub mod load;
 pub mod localize;
 pub mod network;
 pub mod operator;
-mod operator_m2m;
+
 pub mod profile;
 pub mod replay;
 pub mod run;
 pub mod sm_dp;
 pub mod sm_ds;
 pub mod sm_sr;
+pub mod smsc;
 pub mod trace;
 pub mod up;

@@ -1,4 +1,4 @@
-//! `landfall network`: the networks a device may see, and the subscriber servers behind them.
+//! `landfall network`: mobile networks with their subscriber servers and their SMSC.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,90 +9,91 @@ use rsp::ids::{Imsi, Plmn};
 use serde::Deserialize;
 use world::{Fault, Link, World};
 
-use super::centre::CentreArguments;
+use super::smsc::SmscArguments;
 use crate::{
-    faults::{Faults, Seams, Trouble},
+    faults::{ActiveFaults, FaultOptions, FaultPoints},
+    hidden_value::toml_error,
     output::remark,
     parties::{self, Running},
     settings::Settings,
     subscription::Subscription,
-    unshown::toml_error,
 };
 
-/// The networks and their service centre, for `landfall device --network` on this host or another
+/// Mobile networks and their SMSC, for `landfall device --network` on this host or another
 #[derive(Debug, Args)]
 pub struct Command {
-    /// The networks, as TOML: [[network]] with plmn, name, country, and optionally coverage and policy; and who may write
-    /// short messages: [[account]] with name, password and numbers
+    /// TOML file of networks: [[network]] with plmn, name, country, and optionally coverage and
+    /// policy; [[account]] with the name, password and numbers of an SMPP client
     #[arg(long, value_name = "FILE")]
     networks: Option<PathBuf>,
-    /// A profile package whose subscriber is at home in its network, and those of its further identities in theirs; may be repeated
+    /// Profile package whose subscriber, and those of its further identities, are added to
+    /// their home networks (repeatable)
     #[arg(long = "subscriber", value_name = "FILE")]
     subscribers: Vec<PathBuf>,
     #[command(flatten)]
-    centre: CentreArguments,
+    centre: SmscArguments,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Laid {
+struct NetworksFile {
     network: Vec<Network>,
     #[serde(default)]
     account: Vec<Account>,
 }
 
 impl Command {
-    /// Serves until it is stopped.
+    /// Serves until stopped.
     ///
     /// # Errors
     /// A file or the socket fails.
     pub async fn run(self, settings: &Settings) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
-        let trouble = self.faults.put(&Seams::NETWORK, settings)?;
+        let active_faults = self.faults.put(&FaultPoints::NETWORK, settings)?;
         let listener = net::listen(&settings.network).await?;
         let _claim = net::Claim::take(&settings.data_dir, "network")?;
         let mut accounts = Vec::new();
         let networks = Arc::new(Networks::new(world.clone()));
         if let Some(file) = &self.networks {
-            let text = super::sm_dp::read_text(file)?;
-            let laid: Laid = toml::from_str(&text).map_err(|e| {
+            let text = crate::files::read_text(file)?;
+            let file_contents: NetworksFile = toml::from_str(&text).map_err(|e| {
                 Fault::new(
                     format!("cannot use the networks in {}", file.display()),
                     toml_error(&text, &e),
                     "correct the file",
                 )
             })?;
-            laid.network.into_iter().for_each(|network| networks.put(network));
-            accounts.extend(laid.account);
+            file_contents.network.into_iter().for_each(|network| networks.put(network));
+            accounts.extend(file_contents.account);
         }
         for file in &self.subscribers {
-            let subscription = serve_at_home(&networks, &super::sm_dp::read(file)?, settings, &world)?;
+            let subscription = add_subscribers(&networks, &crate::files::read(file)?, settings, &world)?;
             remark(&format!("subscriber {} at home in {}", subscription.imsi, subscription.home));
             for other in &subscription.others {
                 remark(&format!("its identity {} at home in {}", other.imsi, other.home));
             }
         }
-        let centre = self.centre.open(accounts, &networks, settings, &world, &trouble).await?;
-        for line in centre.said() {
+        let centre = self.centre.open(accounts, &networks, settings, &world, &active_faults).await?;
+        for line in centre.messages() {
             remark(&line);
         }
         for network in networks.all() {
             remark(&format!("network {} {} ({})", network.plmn, network.name, network.country));
         }
-        let running = Running::serve(listener, None, on_the_air(networks, &trouble))?;
+        let running = Running::serve(listener, None, radio_link(networks, &active_faults))?;
         remark(&format!("networks at {}; Ctrl-C stops them", running.address));
-        super::sm_dp::stop_signal().await;
+        crate::parties::stop_signal().await;
         centre.stop().await;
         running.stop().await;
         Ok(())
     }
 }
 
-/// The networks as devices hear them.
-pub fn on_the_air(networks: Arc<Networks>, trouble: &Trouble) -> Link {
-    let radio = trouble.radio(&networks);
+/// Link over which devices reach the networks, with radio faults if any are configured.
+pub fn radio_link(networks: Arc<Networks>, active_faults: &ActiveFaults) -> Link {
+    let radio = active_faults.radio(&networks);
     let service = NetworksService::new(networks);
     world::link_from(match radio {
         Some(radio) => service.heard_over(radio),
@@ -100,12 +101,13 @@ pub fn on_the_air(networks: Arc<Networks>, trouble: &Trouble) -> Link {
     })
 }
 
-/// Makes whoever a package can be known to its home network, which comes on the air if it is not there yet: the subscriber of
-/// the profile, and those of its further identities.
+/// Adds all subscribers of a package (the profile's own and those of its further identities) to
+/// their home networks. A missing network is created.
 ///
 /// # Errors
+/// The package has no subscriber that a network here could serve, or the record cannot be written.
 /// The package has no subscriber that a network here could serve, or the record fails.
-pub fn serve_at_home(
+pub fn add_subscribers(
     networks: &Networks,
     package: &[u8],
     settings: &Settings,
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_identity_of_a_package_is_known_to_its_own_home_network() {
+    fn each_identity_of_a_package_is_added_to_its_own_home_network() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             data_dir: folder.path().to_owned(),
@@ -168,7 +170,7 @@ mod tests {
         let networks = Networks::new(world.clone());
         let of = vec![("724-91".parse().unwrap(), vec!["724".parse().unwrap()])];
         let package = own_package_with("262-91", 1, "Reise", &OwnIdentities { series: 1, of }).unwrap();
-        let subscription = serve_at_home(&networks, &package, &settings, &world).unwrap();
+        let subscription = add_subscribers(&networks, &package, &settings, &world).unwrap();
         let [other] = &subscription.others[..] else { panic!("{subscription:?}") };
         for (imsi, home) in [(subscription.imsi, "262-91"), (other.imsi, "724-91")] {
             let server = networks.home_of(imsi).unwrap();

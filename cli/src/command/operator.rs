@@ -1,4 +1,6 @@
-//! `landfall operator`: an operator's calls on ES2+, and with `m2m` on ES2 and ES4.
+//! `landfall operator`: calls of an operator on ES2+, and with `m2m` on ES2 and ES4.
+
+mod m2m;
 
 use std::sync::Arc;
 
@@ -13,77 +15,78 @@ use world::{Clock, Fault, NullEvents};
 use crate::{
     listener::listener,
     operator::Operator,
-    output::{remark, say, say_json},
+    output::{print, print_json, remark},
     parties::{self, Running},
     settings::Settings,
 };
 
-/// An operator: of consumer devices over ES2+; with m2m of M2M devices, over ES2 and ES4
+/// Operator: ES2+ for consumer devices; with `m2m` ES2 and ES4 for M2M devices
 #[derive(Debug, Args)]
 pub struct Command {
-    /// Whose client certificate to show
+    /// Operator whose client certificate is used
     #[arg(long, global = true, default_value = "Landfall Test Operator")]
     name: String,
     #[command(subcommand)]
     function: Function,
 }
 
-/// What to ask of the SM-DP+
+/// Function of the SM-DP+
 #[derive(Debug, Subcommand)]
 enum Function {
-    /// DownloadOrder, ConfirmOrder and ReleaseProfile at once; prints the activation code
+    /// Order and release a profile (DownloadOrder, ConfirmOrder, ReleaseProfile); prints the
+    /// activation code
     Order {
         #[command(flatten)]
-        wanted: Wanted,
-        /// For this eUICC only
+        selector: ProfileSelector,
+        /// EID of the eUICC to which the order is bound
         #[arg(long)]
         eid: Option<Eid>,
-        /// The operator's own MatchingID
+        /// MatchingID chosen by the operator
         #[arg(long)]
         matching_id: Option<String>,
-        /// What the user must type
+        /// Confirmation code that the end user must enter
         #[arg(long)]
         confirmation_code: Option<String>,
-        /// The SM-DS that shall tell the eUICC of it
+        /// SM-DS where the SM-DP+ registers an event for the eUICC
         #[arg(long, value_name = "HOST[:PORT]")]
         event_at: Option<String>,
-        /// Do not release it yet
+        /// Do not release the profile yet
         #[arg(long)]
         hold: bool,
     },
-    /// ReleaseProfile
+    /// Release an ordered profile (ReleaseProfile)
     Release {
-        /// Which profile
+        /// ICCID of the profile
         iccid: Iccid,
     },
-    /// CancelOrder
+    /// Cancel an order (CancelOrder)
     Cancel {
-        /// Which profile
+        /// ICCID of the profile
         iccid: Iccid,
-        /// The EID of the order, if it has one
+        /// EID of the order, if it has one
         #[arg(long)]
         eid: Option<Eid>,
-        /// Not to be ordered again
+        /// Make the profile unavailable for further orders
         #[arg(long)]
         for_good: bool,
     },
-    /// Hear how downloads go: ES2+.HandleDownloadProgressInfo, a line each, until it is stopped
+    /// Print download progress (ES2+.HandleDownloadProgressInfo), one line each, until stopped
     Listen {
-        /// Where to listen
+        /// Listening address
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8448")]
         address: String,
     },
     /// M2M devices (SGP.02)
-    M2m(super::operator_m2m::Command),
+    M2m(m2m::Command),
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(super) struct Wanted {
-    /// Which profile
+pub(super) struct ProfileSelector {
+    /// ICCID of the profile
     #[arg(long)]
     pub(super) iccid: Option<Iccid>,
-    /// Any profile of this type
+    /// Profile type, for any profile of this type
     #[arg(long = "type", value_name = "TYPE")]
     pub(super) profile_type: Option<String>,
 }
@@ -99,7 +102,7 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// The SM-DP+ refuses or cannot be reached.
+    /// The SM-DP+ refuses the request or is unreachable.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let function = match self.function {
             Function::M2m(command) => return command.run(&self.name, settings, json).await,
@@ -113,19 +116,23 @@ impl Command {
         let link = client.link(&parties::reachable(settings), Some(tls))?;
         let operator = Operator::new(link, oid, world, Arc::new(NullEvents));
         match function {
-            // Done above.
+            // Handled above.
             Function::M2m(_) => {}
-            Function::Order { wanted, eid, matching_id, confirmation_code, event_at, hold } => {
-                let Wanted { iccid, profile_type } = wanted;
+            Function::Order { selector, eid, matching_id, confirmation_code, event_at, hold } => {
+                let ProfileSelector { iccid, profile_type } = selector;
                 let iccid = operator.download_order(eid, iccid, profile_type).await?;
                 let code = confirmation_code.clone();
                 let confirmed =
                     operator.confirm_event(iccid, eid, matching_id, code, event_at, !hold).await?;
                 let code = parties::activation_code(settings, &confirmed, confirmation_code.is_some());
                 if json {
-                    say_json(&Ordered { iccid, matching_id: confirmed.matching_id, activation_code: code })?;
+                    print_json(&Ordered {
+                        iccid,
+                        matching_id: confirmed.matching_id,
+                        activation_code: code,
+                    })?;
                 } else {
-                    say(&format!("{code}\n"))?;
+                    print(&format!("{code}\n"))?;
                 }
             }
             Function::Listen { mut address } => {
@@ -134,10 +141,10 @@ impl Command {
                 let tls = parties::operator_server_tls(&pki, &names, clock)?;
                 let running = Running::serve(socket, Some(tls), listener(json))?;
                 remark(&format!(
-                    "listening; an SM-DP+ tells it with --operator {}@{address}",
+                    "listening; start the SM-DP+ with --operator {}@{address}",
                     operator.identifier()
                 ));
-                super::sm_dp::stop_signal().await;
+                crate::parties::stop_signal().await;
                 running.stop().await;
             }
             Function::Release { iccid } => operator.release_profile(iccid).await?,

@@ -21,85 +21,86 @@ use world::Fault;
 
 use crate::{
     demo,
-    output::{say, say_json},
+    output::{print, print_json},
     settings::Settings,
 };
 
-/// Profile packages: make them, look into them, check, compare, put them into stock
+/// Profile packages: create, inspect, check, compare, import
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what is in a package
+    /// Show the contents of a package
     Show {
-        /// TCA profile package, DER
+        /// TCA profile package (DER)
         file: PathBuf,
-        /// Keys and codes as well
+        /// Include keys and codes
         #[arg(long)]
         secrets: bool,
-        /// The contents of every file as well
+        /// Include the contents of every file
         #[arg(long)]
         contents: bool,
-        /// File by file instead: what it is, who may do what with it, what it means
+        /// List the files instead, with type, access conditions and decoded contents
         #[arg(long)]
         files: bool,
     },
-    /// Say what is wrong with packages; the exit status is 1 if anything is an error
+    /// Check packages for defects; exit status 1 if there are errors
     Check {
-        /// TCA profile packages, DER
+        /// TCA profile packages (DER)
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Say what differs between two packages, PE by PE and file by file
+    /// Compare two packages, PE by PE and file by file
     Diff {
-        /// TCA profile package, DER
+        /// First TCA profile package (DER)
         first: PathBuf,
-        /// Another
+        /// Second TCA profile package (DER)
         second: PathBuf,
-        /// Keys and codes as well
+        /// Include keys and codes
         #[arg(long)]
         secrets: bool,
     },
-    /// Write a package: of a description, or for a numbered subscriber of a network of our own
+    /// Create a package from a description, or for a numbered subscriber of a test network
     New {
-        /// Where to write it
+        /// Output file
         file: PathBuf,
         /// Description (TOML)
         #[arg(long, value_name = "FILE", conflicts_with_all = ["home", "number", "name"])]
         description: Option<PathBuf>,
-        /// The home network
+        /// Home network
         #[arg(long, default_value = "724-99", value_name = "PLMN")]
         home: String,
-        /// Which subscriber
+        /// Number of the subscriber
         #[arg(long, default_value_t = 1)]
         number: u8,
-        /// EF.SPN
+        /// Service provider name (EF.SPN)
         #[arg(long, default_value = "Landfall")]
         name: String,
     },
-    /// Build the package of a description
+    /// Build a package from a description
     Build(make::Build),
-    /// Write the description of a package, from which the same package can be built
+    /// Convert a package into a description that builds the same package
     Decompile(make::Decompile),
-    /// Make many packages from one description
+    /// Create many packages from one description
     Personalise(personalise::Personalise),
-    /// Put packages or descriptions into the stock of the SM-DP+
+    /// Add packages or descriptions to the stock of the SM-DP+
     Import(make::Import),
 }
 
 impl Command {
-    /// Runs the command; the exit status says whether what was checked has no errors.
+    /// Runs the command. `check`, `build` and `import` return exit status 1 if a package has
+    /// errors.
     ///
     /// # Errors
-    /// A file cannot be read or written, or is no package.
+    /// A file cannot be read or written, or is not a package.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         match self {
             Self::Show { file, secrets, contents, files } => {
                 let package = package(&file)?;
                 let options = ShowOptions { secrets, contents };
                 match (files, json) {
-                    (true, true) => say_json(&show::files(&package, &options))?,
-                    (true, false) => say(&show::files_text(&package, &options))?,
-                    (false, true) => say_json(&show::json(&package, &options))?,
-                    (false, false) => say(&show::text(&package, &options))?,
+                    (true, true) => print_json(&show::files(&package, &options))?,
+                    (true, false) => print(&show::files_text(&package, &options))?,
+                    (false, true) => print_json(&show::json(&package, &options))?,
+                    (false, false) => print(&show::text(&package, &options))?,
                 }
             }
             Self::Check { files } => return checked(files, json),
@@ -107,9 +108,9 @@ impl Command {
                 let options = ShowOptions { secrets, contents: false };
                 let differences = diff::diff(&package(&first)?, &package(&second)?, &options);
                 if json {
-                    say_json(&differences)?;
+                    print_json(&differences)?;
                 } else {
-                    say(&format!("{}\n", diff::text(&differences)))?;
+                    print(&format!("{}\n", diff::text(&differences)))?;
                 }
             }
             Self::Build(command) => return command.run(json),
@@ -122,23 +123,23 @@ impl Command {
             }
             Self::New { file, description: None, home, number, name } => {
                 make::write(&file, &demo::own_package(&home, number.into(), &name)?)?;
-                make::told(&package(&file)?, json)?;
+                make::print_summary(&package(&file)?, json)?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The octets of a file that can be a package: something is in it, and it is no text.
+/// Reads a file, and refuses it if it is empty or a text file and thus cannot be a package.
 fn octets(file: &Path) -> Result<Vec<u8>, Fault> {
-    let octets = super::sm_dp::read(file)?;
+    let octets = crate::files::read(file)?;
     let is_text = std::str::from_utf8(&octets)
         .is_ok_and(|text| text.chars().all(|letter| !letter.is_control() || letter.is_ascii_whitespace()));
     let (why, next) = match (octets.is_empty(), is_text) {
-        (true, _) => ("the file is empty", "give a TCA package in DER"),
+        (true, _) => ("the file is empty", "choose a TCA package in DER"),
         (_, true) => (
-            "it is text, and a package is DER",
-            "of a description (TOML), `landfall profile build DESCRIPTION PACKAGE` makes a package",
+            "it is a text file, and packages are DER",
+            "build a package from a description (TOML) with `landfall profile build DESCRIPTION PACKAGE`",
         ),
         _ => return Ok(octets),
     };
@@ -150,12 +151,12 @@ fn package(file: &Path) -> Result<Package, Fault> {
         Fault::caused_by(
             e,
             format!("{} is not a profile package", file.display()),
-            "give a TCA package in DER, whole; `landfall profile check` says what can be read of it",
+            "choose a complete TCA package in DER; `landfall profile check` shows which parts can be decoded",
         )
     })
 }
 
-/// What was found in a file.
+/// Findings of one file.
 #[derive(Serialize)]
 struct Checked {
     file: PathBuf,
@@ -169,15 +170,15 @@ fn checked(files: Vec<PathBuf>, json: bool) -> Result<ExitCode, Fault> {
         all.push(Checked { file, findings });
     }
     if json {
-        say_json(&all)?;
+        print_json(&all)?;
     } else {
         for Checked { file, findings } in &all {
             let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
             let [errors, warnings, notes] = [Severity::Error, Severity::Warning, Severity::Note].map(count);
             for finding in findings {
-                say(&format!("{finding}\n"))?;
+                print(&format!("{finding}\n"))?;
             }
-            say(&format!("{}: {errors} errors, {warnings} warnings, {notes} notes\n", file.display()))?;
+            print(&format!("{}: {errors} errors, {warnings} warnings, {notes} notes\n", file.display()))?;
         }
     }
     let is_error = |checked: &Checked| checked.findings.iter().any(|it| it.severity == Severity::Error);

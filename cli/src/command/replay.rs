@@ -1,4 +1,4 @@
-//! `landfall replay`: plays again what a report is of.
+//! `landfall replay`: repeats the run of a report and compares the results.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,17 +8,18 @@ use scenario::play::play;
 use scenario::report::Report;
 use world::Fault;
 
-use super::run::{name, read};
-use crate::output::say;
+use crate::output::print;
+use crate::scenario_file::{name, read};
 
-/// Plays again what a report is of, and says whether the same comes of it, octet for octet
+/// Repeat the run of a report and compare both reports octet for octet
 ///
-/// Ends with 0 if it does.
+/// Exit status: 0 if they are equal, 1 if they differ.
 #[derive(Debug, Args)]
 pub struct Command {
-    /// The report, as JSON: `landfall run --report FOLDER` writes it
+    /// JSON report, written by `landfall run --report FOLDER`
     report: PathBuf,
-    /// The scenario; without it the one of that name: of those that come along, beside the report, or here
+    /// Scenario file or built-in scenario [default: found by its name beside the report, in the
+    /// current folder, or among the built-in ones]
     scenario: Option<PathBuf>,
 }
 
@@ -28,34 +29,34 @@ impl Command {
     /// # Errors
     /// The report or the scenario cannot be read.
     pub fn run(self, _: bool) -> Result<ExitCode, Fault> {
-        let text = super::sm_dp::read_text(&self.report)?;
+        let text = crate::files::read_text(&self.report)?;
         let before: Report = serde_json::from_str(&text).map_err(|why| {
             Fault::caused_by(
                 why,
-                format!("{} is no report", self.report.display()),
-                "give the .json that `landfall run --report FOLDER` wrote",
+                format!("{} is not a report", self.report.display()),
+                "choose a .json file written by `landfall run --report FOLDER`",
             )
         })?;
         if before.live.as_ref().is_some_and(|live| !live.strangers.is_empty()) {
-            let why = "others took part in it, who do what they do";
-            let next = "run the scenario again, with them: `landfall run --live --with PLACES.toml`";
-            return Err(Fault::new("cannot play it again", why, next));
+            let why = "external servers or cards took part, whose behaviour is not repeatable";
+            let next = "run the scenario again with them: `landfall run --live --with PLACES.toml`";
+            return Err(Fault::new("cannot replay the report", why, next));
         }
         let file = match self.scenario {
             Some(file) => file,
-            None => beside(&self.report, &before.scenario.name)?,
+            None => find_scenario(&self.report, &before.scenario.name)?,
         };
         let mut again = play(&name(&file), &read(&file)?, &before.seed)?;
-        // What went over sockets comes out the same without them.
+        // A run over sockets has the same result as one without them.
         again.live.clone_from(&before.live);
         let again = again.json()?;
         if again == text {
-            say(&format!("{} with seed {}: the same, octet for octet\n", file.display(), before.seed))?;
+            print(&format!("{} with seed {}: the same, octet for octet\n", file.display(), before.seed))?;
             return Ok(ExitCode::SUCCESS);
         }
         let (line, was, is) = differ(&text, &again);
-        say(&format!(
-            "{} with seed {}: not the same from line {line} of the report on\n  was {was}\n  is  {is}\n",
+        print(&format!(
+            "{} with seed {}: different from line {line} of the report on\n  was {was}\n  is  {is}\n",
             file.display(),
             before.seed
         ))?;
@@ -63,19 +64,20 @@ impl Command {
     }
 }
 
-/// The scenario of this name: beside the report, or here, or one that comes along; `landfall run` looks in this order too.
-fn beside(report: &Path, name: &str) -> Result<PathBuf, Fault> {
+/// Finds the scenario with this name: beside the report, in the current folder, or among the
+/// built-in scenarios.
+fn find_scenario(report: &Path, name: &str) -> Result<PathBuf, Fault> {
     let file = format!("{name}.toml");
     let places = [report.with_file_name(&file), PathBuf::from(&file)];
-    let comes_along = || scenario::library::named(name).map(|_| PathBuf::from(name));
-    places.into_iter().find(|place| place.exists()).or_else(comes_along).ok_or_else(|| {
+    let built_in = || scenario::library::named(name).map(|_| PathBuf::from(name));
+    places.into_iter().find(|place| place.exists()).or_else(built_in).ok_or_else(|| {
         let why =
-            format!("there is no {file} beside the report, nor here, and none of this name comes along");
-        Fault::new("cannot find the scenario", why, "give its file behind the report's")
+                        format!("there is no {file} beside the report or in the current folder, and no built-in scenario of this name");
+                    Fault::new("cannot find the scenario", why, "give its path after that of the report")
     })
 }
 
-/// The first line that is another, from 1, and both.
+/// Returns the number of the first differing line, counted from 1, and both versions of that line.
 fn differ<'t>(was: &'t str, is: &'t str) -> (usize, &'t str, &'t str) {
     let mut pairs = was.lines().zip(is.lines()).enumerate();
     let first = pairs.find(|(_, (was, is))| was != is);

@@ -1,4 +1,4 @@
-//! `landfall run`: plays a scenario.
+//! `landfall run`: runs a scenario.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,41 +12,44 @@ use scenario::report::{Report, Verdict};
 use world::Fault;
 
 use crate::live;
-use crate::output::{Table, remark, say, say_json};
-use crate::report::say_report;
+use crate::output::{Table, print, print_json, remark};
+use crate::report::print_report;
+use crate::scenario_file::{name, not_a_scenario, text};
 
-/// Plays a scenario in virtual time, every party really running, and says whether all was as expected
+/// Run a scenario in virtual time with real parties, and compare the result with its expectations
 ///
-/// Ends with 0 if it was, with 1 if something was not, and with 2 if there is no scenario to play. docs/scenarios.md describes the files.
+/// Exit status: 0 if all expectations were met, 1 if not, 2 if there is no scenario to run. The
+/// format is described in docs/scenarios.md.
 #[derive(Debug, Args)]
 pub struct Command {
-    /// The scenario: a file, or the name of one that comes along
+    /// Scenario file, or the name of a built-in scenario
     #[arg(required_unless_present = "list")]
     file: Option<PathBuf>,
-    /// Lists the scenarios that come along
+    /// List the built-in scenarios
     #[arg(long)]
     list: bool,
-    /// Another seed than the file's: the same file and seed give the same run
+    /// Seed to use instead of the file's; the same file and seed give the same run
     #[arg(long)]
     seed: Option<String>,
-    /// Over sockets: each server listens on the loopback, and devices and the platform ask it over TLS
+    /// Run over sockets: servers listen on the loopback, and all calls to them use TLS
     #[arg(long)]
     live: bool,
-    /// Servers and cards of others take part, who are where this file says; docs/scenarios.md describes it
+    /// File with the addresses of external servers and cards that take part; see
+    /// docs/scenarios.md
     #[arg(long, value_name = "PLACES.toml", requires = "live")]
     with: Option<PathBuf>,
-    /// Writes the report as a page, as JSON and as JUnit XML into this folder
+    /// Output folder for the report as HTML, JSON and JUnit XML
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
-    /// Writes the report as a page that needs nothing else
+    /// Output file for the report as one self-contained HTML page
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Writes the expectations as JUnit XML
+    /// Output file for the expectations as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
 
-/// What a shell sees when nothing was played; of wrong options it sees the same.
+/// Exit status if nothing was run; the same as for invalid options.
 const NO_SCENARIO: u8 = 2;
 
 impl Command {
@@ -77,9 +80,9 @@ impl Command {
             std::fs::write(&file, text).map_err(|why| cannot_write(&file, why))?;
         }
         if json {
-            say_json(&report)?;
+            print_json(&report)?;
         } else {
-            say_report(&report)?;
+            print_report(&report)?;
             let live = if self.live { " --live" } else { "" };
             let with = self.with.map_or_else(String::new, |places| format!(" --with {}", places.display()));
             remark(&format!("again: landfall run {}{live}{with} --seed {}", file.display(), report.seed));
@@ -99,52 +102,19 @@ impl Command {
     }
 }
 
-/// A scenario from its file, or one that comes along by its name.
-///
-/// # Errors
-/// It cannot be read, or is none.
-pub fn read(file: &Path) -> Result<Scenario, Fault> {
-    Scenario::parse(&file.display().to_string(), &text(file)?).map_err(not_a_scenario)
-}
-
-fn text(file: &Path) -> Result<String, Fault> {
-    let named = file.to_str().filter(|_| !file.exists()).and_then(library::named);
-    match named {
-        Some(text) => Ok(text.to_owned()),
-        None => super::sm_dp::read_text(file).map_err(|mut fault| {
-            let near = file.to_str().filter(|_| !file.exists()).and_then(library::nearest);
-            let helps = near.map_or(fault.next + ";", |near| format!("did you mean {near}?"));
-            fault.next = format!("{helps} `landfall run --list` names the scenarios that come along");
-            fault
-        }),
-    }
-}
-
-/// What is wrong with a scenario, or with its places, as a fault.
-pub fn not_a_scenario(why: NotAScenario) -> Fault {
-    let what = format!("{}:{}: {}", why.file, why.line, why.what);
-    Fault::new("cannot run the scenario", what, why.next)
-}
-
-/// The scenarios that come along.
+/// Prints the built-in scenarios.
 fn list(json: bool) -> Result<ExitCode, Fault> {
     let read = library::all().map(|(name, text)| Ok((name, Scenario::parse(name, text)?.title)));
     let read: Result<Vec<(&str, String)>, NotAScenario> = read.collect();
-    let all =
-        read.map_err(|why| Fault::caused_by(why, "a scenario that comes along is none", "report this"))?;
+    let all = read.map_err(|why| Fault::caused_by(why, "a built-in scenario is invalid", "report this"))?;
     if json {
-        say_json(&all.into_iter().collect::<BTreeMap<_, _>>())?;
+        print_json(&all.into_iter().collect::<BTreeMap<_, _>>())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new(&["scenario", "title"]);
     all.into_iter().for_each(|(name, title)| table.row([name.to_owned(), title]));
-    say(&table.render())?;
+    print(&table.render())?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// What a scenario is called in reports: the name of its file.
-pub fn name(file: &Path) -> String {
-    file.file_stem().map_or_else(|| "scenario".to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 fn code(report: &Report) -> ExitCode {
@@ -155,17 +125,5 @@ fn code(report: &Report) -> ExitCode {
 }
 
 fn cannot_write(place: &Path, why: std::io::Error) -> Fault {
-    Fault::caused_by(why, format!("cannot write {}", place.display()), "give a place that can be written")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_is_nearly_one_is_recognised() {
-        let next = |name: &str| text(Path::new(name)).unwrap_err().next;
-        assert!(next("turkiye-120-day").starts_with("did you mean turkiye-120-days? `landfall run --list`"));
-        assert!(next("no-such-scenario").starts_with("correct the path; `landfall run --list`"));
-    }
+    Fault::caused_by(why, format!("cannot write {}", place.display()), "choose a writable path")
 }

@@ -1,4 +1,4 @@
-//! `landfall sm-dp`: the SM-DP+ on its own.
+//! `landfall sm-dp`: the SM-DP+ server.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,44 +10,46 @@ use sm_dp::admin::preset::NewProfile;
 use world::{Clock, Events, Fault};
 
 use crate::{
-    faults::{Faults, Seams, Trouble},
+    faults::{ActiveFaults, FaultOptions, FaultPoints},
+    files,
+    json_view::readable,
     m2m::sm_dp as m2m,
-    output::{Lines, Table, remark, say, say_json},
+    output::{Lines, Table, print, print_json, remark},
     parties::{self, Running, SmDpSetup},
     peers::{self, Operators},
     preset::Preset,
     settings::Settings,
 };
 
-/// The SM-DP+: run it, or look into its records
+/// SM-DP+: server and stock
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Listen for LPAs (ES9+) and operators (ES2+); with an SM-SR, for SGP.02 too (ES2 and ES3)
+    /// Serve LPAs (ES9+) and operators (ES2+); with SM-SRs also SGP.02 (ES2 and ES3)
     Serve(Box<Serve>),
-    /// Put a profile package into stock
+    /// Add a profile package to the stock
     Add {
-        /// TCA profile package, DER
+        /// TCA profile package (DER)
         file: PathBuf,
     },
     /// List profiles and their orders
     List,
 }
 
-/// What it begins with, whom it knows, and what goes wrong
+/// Initial stock, operators, SM-SRs and faults of the server
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// Profile package to put into stock first, unless it is there; may be repeated
+    /// Profile package to add to the stock at start, if missing (repeatable)
     #[arg(long = "profile", value_name = "FILE")]
     profiles: Vec<PathBuf>,
-    /// Profiles and orders to begin with (TOML), as far as they are not there
+    /// TOML file of profiles and orders to create at start, if missing
     #[arg(long, value_name = "FILE")]
     preset: Option<PathBuf>,
     #[command(flatten)]
     operators: Operators,
     #[command(flatten)]
-    partners: m2m::Partners,
+    m2m_peers: m2m::M2mPeers,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 impl Command {
@@ -60,15 +62,16 @@ impl Command {
             Self::Serve(serve) => {
                 let _claim = net::Claim::take(&settings.data_dir, "sm-dp")?;
                 let mut listening = settings.clone();
-                let run = async |trouble: &Trouble| serve.run(&mut listening, trouble, json).await;
-                serve.faults.live(&Seams::SM_DP, settings, run).await
+                let run =
+                    async |active_faults: &ActiveFaults| serve.run(&mut listening, active_faults, json).await;
+                serve.faults.live(&FaultPoints::SM_DP, settings, run).await
             }
-            // These may do so beside a server.
+            // Also possible while a server runs on the same records.
             Self::Add { file } => {
                 let iccid = add(&in_stock(settings, json)?, &file).await?;
                 match json {
-                    true => say_json(&serde_json::json!({ "iccid": iccid })),
-                    false => say(&format!("{iccid}\n")),
+                    true => print_json(&serde_json::json!({ "iccid": iccid })),
+                    false => print(&format!("{iccid}\n")),
                 }
             }
             Self::List => list(&in_stock(settings, json)?, json).await,
@@ -76,7 +79,7 @@ impl Command {
     }
 }
 
-/// The SM-DP+ on its records, for nobody but this command.
+/// Opens the SM-DP+ on its records, without serving.
 fn in_stock(settings: &Settings, json: bool) -> Result<sm_dp::SmDpPlus, Fault> {
     let (world, _) = parties::os_world()?;
     let (pki, addresses) = parties::pki_and_addresses(settings)?;
@@ -85,8 +88,13 @@ fn in_stock(settings: &Settings, json: bool) -> Result<sm_dp::SmDpPlus, Fault> {
 }
 
 impl Serve {
-    /// One life of the server.
-    async fn run(&self, settings: &mut Settings, trouble: &Trouble, json: bool) -> Result<(), Fault> {
+    /// Runs the server until it is stopped or an injected fault restarts it.
+    async fn run(
+        &self,
+        settings: &mut Settings,
+        active_faults: &ActiveFaults,
+        json: bool,
+    ) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let listener = parties::listen_at(&mut settings.sm_dp).await?;
         let admin = parties::listen_for_admin(settings).await?;
@@ -95,10 +103,10 @@ impl Serve {
         let events: Arc<dyn Events> = Arc::new(Lines::new(world.now(), json));
         let data_dir = &settings.data_dir;
         let setup = SmDpSetup { pki: &pki, addresses, data_dir, world: &world, events: Arc::clone(&events) };
-        let records = trouble.records("sm-dp", parties::sm_dp_records(data_dir)?);
+        let records = active_faults.records("sm-dp", parties::sm_dp_records(data_dir)?);
         let sm_dp = parties::sm_dp_on(&setup, Arc::clone(&records))?;
         for file in &self.profiles {
-            let ensured = sm_dp.ensure_profile(&NewProfile::of(read(file)?)).await?;
+            let ensured = sm_dp.ensure_profile(&NewProfile::of(files::read(file)?)).await?;
             remark(&format!("{}: {ensured}", file.display()));
         }
         if let Some(file) = &self.preset {
@@ -110,12 +118,12 @@ impl Serve {
         let names = crate::pki::server_names(settings)?;
         let tls = parties::sm_dp_tls(&pki, &names, Arc::clone(&clock))?;
         let (sm_dp, _delivery) =
-            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, trouble).await?;
+            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, active_faults).await?;
         let admin = match admin {
             Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
             None => None,
         };
-        let (link, _m2m) = match self.partners.any() {
+        let (link, _m2m) = match self.m2m_peers.any() {
             true => {
                 let (m2m, delivery) = m2m::start(m2m::Setup {
                     pki: &pki,
@@ -126,20 +134,20 @@ impl Serve {
                     events,
                     client: m2m::client(settings),
                     messages: None,
-                    trouble,
+                    active_faults,
                 })?;
-                m2m::introduce(&m2m, &self.partners).await?;
+                m2m::register_peers(&m2m, &self.m2m_peers).await?;
                 remark(&format!("SM-DP {} (ES2 and ES3)", m2m::oid(&pki)?));
-                (m2m::beside(sm_dp.link(), &m2m), Some(delivery))
+                (m2m::combine(sm_dp.link(), &m2m), Some(delivery))
             }
             false => (sm_dp.link(), None),
         };
-        let running = Running::serve(listener, Some(tls), trouble.comes_in(link))?;
+        let running = Running::serve(listener, Some(tls), active_faults.incoming(link))?;
         if let Some(admin) = &admin {
             remark(&format!("admin API at http://{} (GET /openapi.json)", admin.address));
         }
         remark(&format!("SM-DP+ at {} (ES9+ and ES2+); Ctrl-C stops it", running.address));
-        stop_signal().await;
+        parties::stop_signal().await;
         running.stop().await;
         if let Some(admin) = admin {
             admin.stop().await;
@@ -151,7 +159,7 @@ impl Serve {
 async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
     let orders = sm_dp.orders().await?;
     if json {
-        return say_json(&orders);
+        return print_json(&readable(&orders)?);
     }
     let mut table = Table::new(&["ICCID", "type", "state", "EID", "MatchingID", "attempts"]);
     for profile in orders {
@@ -169,50 +177,14 @@ async fn list(sm_dp: &sm_dp::SmDpPlus, json: bool) -> Result<(), Fault> {
             order.map(|o| o.download_attempts.to_string()).unwrap_or_default(),
         ]);
     }
-    say(&table.render())
+    print(&table.render())
 }
 
-/// Puts a package file into stock.
+/// Adds a package file to the stock.
 ///
 /// # Errors
-/// The file cannot be read or is no package, or there is a profile with its ICCID.
+/// The file cannot be read or is no profile package, or a profile with its ICCID exists.
 pub async fn add(sm_dp: &sm_dp::SmDpPlus, file: &Path) -> Result<rsp::ids::Iccid, Fault> {
-    let package = read(file)?;
+    let package = files::read(file)?;
     sm_dp.add_profile(&package, &sm_dp::ProfileOptions::default()).await
-}
-
-/// A file's octets.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn read(file: &Path) -> Result<Vec<u8>, Fault> {
-    std::fs::read(file)
-        .map_err(|e| Fault::caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
-}
-
-/// A file's text.
-///
-/// # Errors
-/// The file cannot be read or is not UTF-8.
-pub fn read_text(file: &Path) -> Result<String, Fault> {
-    String::from_utf8(read(file)?).map_err(|e| {
-        Fault::new(
-            format!("cannot read {}", file.display()),
-            format!("it is not UTF-8 text (at octet {})", e.utf8_error().valid_up_to()),
-            "save it as UTF-8",
-        )
-    })
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-pub async fn stop_signal() {
-    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        // Without a handler SIGTERM ends the process at once, which is what it asks for.
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
-    }
 }

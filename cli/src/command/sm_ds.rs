@@ -1,4 +1,4 @@
-//! `landfall sm-ds`: the SM-DS on its own.
+//! `landfall sm-ds`: the SM-DS server.
 
 use std::sync::Arc;
 
@@ -6,22 +6,22 @@ use clap::Subcommand;
 use world::Fault;
 
 use crate::{
-    faults::{Faults, Seams, Trouble},
-    output::{Lines, Table, remark, say, say_json},
+    faults::{ActiveFaults, FaultOptions, FaultPoints},
+    output::{Lines, Table, print, print_json, remark},
     parties,
     settings::Settings,
 };
 
-/// The SM-DS: run it, or look into its records
+/// SM-DS: server and registered events
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Listen for LPAs (ES11) and SM-DP+s (ES12)
+    /// Serve LPAs (ES11) and SM-DP+s (ES12)
     Serve {
-        /// What goes wrong
+        /// Faults to inject
         #[command(flatten)]
-        faults: Faults,
+        faults: FaultOptions,
     },
-    /// List the events that wait
+    /// List the registered events
     List,
 }
 
@@ -38,23 +38,24 @@ impl Command {
             Self::Serve { faults } => {
                 let _claim = net::Claim::take(&settings.data_dir, "sm-ds")?;
                 let given = settings.clone();
-                let serve = async |trouble: &Trouble| {
+                let serve = async |active_faults: &ActiveFaults| {
                     let listener = parties::listen_at(&mut settings.sm_ds).await?;
                     let (pki, events) = (crate::pki::load_or_init(&settings)?, events.clone());
-                    let running = parties::serve_sm_ds(listener, &settings, &pki, &world, events, trouble)?;
+                    let running =
+                        parties::serve_sm_ds(listener, &settings, &pki, &world, events, active_faults)?;
                     remark(&format!("SM-DS at {} (ES11 and ES12); Ctrl-C stops it", running.address));
-                    super::sm_dp::stop_signal().await;
+                    crate::parties::stop_signal().await;
                     running.stop().await;
                     Ok(())
                 };
-                faults.live(&Seams::SM_DS, &given, serve).await?;
+                faults.live(&FaultPoints::SM_DS, &given, serve).await?;
             }
             Self::List => {
                 let pki = crate::pki::load_or_init(&settings)?;
                 let sm_ds = parties::sm_ds(&settings, &pki, &world, events)?;
                 let waiting = sm_ds.registered_events().await?;
                 if json {
-                    return say_json(&waiting);
+                    return print_json(&waiting);
                 }
                 let mut table = Table::new(&["EID", "event", "server", "SM-DP+", "since"]);
                 for event in waiting {
@@ -66,7 +67,7 @@ impl Command {
                         event.registered.to_string(),
                     ]);
                 }
-                say(&table.render())?;
+                print(&table.render())?;
             }
         }
         Ok(())

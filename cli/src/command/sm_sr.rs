@@ -1,4 +1,4 @@
-//! `landfall sm-sr`: an SM-SR for M2M devices on its own.
+//! `landfall sm-sr`: the SM-SR of M2M devices.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,80 +12,80 @@ use sm_sr::{
 use world::{Fault, PhoneNumber, Tx};
 
 use crate::{
-    faults::{Faults, Seams, Trouble},
+    faults::{ActiveFaults, FaultOptions, FaultPoints},
+    hidden_value::HiddenValue,
     m2m::{eis as m2m_eis, sm_sr as m2m},
-    output::{Lines, Table, remark, say, say_json},
+    output::{Lines, Table, print, print_json, remark},
     parties::{self, sm_sr_peers},
     settings::Settings,
-    unshown::Unshown,
 };
 
-/// The SM-SR of M2M devices: run it, or look into its records
+/// SM-SR of M2M devices: server and records
 #[derive(Debug, Args)]
 pub struct Command {
-    /// Its name: its OID, its certificates and its records go by it
+    /// Name of the SM-SR; its OID, certificates and records depend on it
     #[arg(long, global = true, default_value = "Landfall SM-SR")]
     name: String,
     #[command(subcommand)]
     what: What,
 }
 
-/// What to do
+/// Action
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Listen for EUMs, SM-DPs, operators and SM-SRs (ES1, ES3, ES4, ES7), and for cards (ES5)
+    /// Serve EUMs, SM-DPs, operators and SM-SRs (ES1, ES3, ES4, ES7), and cards (ES5)
     Serve(Box<Serve>),
     /// List the cards
     List,
-    /// Show what is known of one card: its EIS, what waits for it, and its audit trail
+    /// Show a card: its EIS, pending functions and audit trail
     Eis {
-        /// Which
+        /// EID of the card
         eid: Eid,
     },
-    /// List who is known
+    /// List the configured peers
     Peers,
 }
 
-/// How to listen
+/// Options of the SM-SR server
 #[derive(Debug, Args)]
 struct Serve {
-    /// Where others ask
+    /// Listening address for other servers
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8445")]
     listen: String,
-    /// Where others are told that it is [default: where it listens]
+    /// Address announced to other servers [default: the listening address]
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<SmdpAddress>,
-    /// A further name in its certificate; may be repeated
+    /// Additional name in the certificate (repeatable)
     #[arg(long = "also-known-as", value_name = "NAME")]
     names: Vec<String>,
-    /// Where cards open their HTTPS sessions, or none: everything goes by short messages then
+    /// Listening address for HTTPS sessions of cards, or `none` to use short messages only
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8446")]
     cards: String,
-    /// Where cards are told that that is [default: where it listens]
+    /// Address of these sessions announced to cards [default: the listening address]
     #[arg(long, value_name = "IP:PORT")]
     cards_address: Option<SocketAddr>,
-    /// How many seconds a card has to answer a short message at first; twice as many to open a session, four times as many
-    /// to run a script there
+    /// Time limit for a card's first response to a short message, in seconds; opening a session
+    /// may take twice, and running a script four times as long
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     answer_within: u64,
-    /// The number to which cards write
+    /// Number to which cards send short messages
     #[arg(long, value_parser = parties::number, value_name = "DIGITS", default_value = "+447700900001")]
     number: PhoneNumber,
-    /// Its account at a message centre that speaks SMPP; without one no card gets a short message
-    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = Unshown(account))]
+    /// SMPP account at an SMSC; without one the SM-SR cannot send short messages
+    #[arg(long, value_name = "USER:PASSWORD@HOST:PORT", value_parser = HiddenValue(account))]
     smsc: Option<EsmeSettings>,
-    /// Somebody it knows; may be repeated
+    /// Configured peer (repeatable)
     #[arg(long = "peer", value_name = "ROLE:WHO[@HOST:PORT]", long_help = PEER_HELP)]
-    peers: Vec<sm_sr_peers::Known>,
-    /// More of them (TOML, a [[peer]] each)
+    peers: Vec<sm_sr_peers::PeerArgument>,
+    /// TOML file of peers, each a [[peer]] table
     #[arg(long = "peers", value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
-const PEER_HELP: &str = "Somebody it knows; may be repeated. ROLE is eum, sm-dp, operator or sm-sr; WHO an OID, or the \
-name under which the PKI has it; the address is where it takes callbacks and notifications";
+const PEER_HELP: &str = "Configured peer (repeatable). ROLE is eum, sm-dp, operator or sm-sr; WHO is an OID, or the name \
+of the peer in the PKI; the address is that of its callbacks and notifications";
 
 impl Command {
     /// Runs the command.
@@ -98,12 +98,13 @@ impl Command {
             What::Serve(serve) => serve.run(settings, &self.name, &records, json).await,
             What::List => list(&records, json).await,
             What::Eis { eid } => eis(&records, eid, json).await,
-            What::Peers => known(&records, json).await,
+            What::Peers => peers(&records, json).await,
         }
     }
 }
 
-/// The name as a part of a path: another one for every name, and none of another party's.
+/// Converts the name into a part of a path. Different names give different parts, which no other
+/// party uses.
 fn file_name(name: &str) -> String {
     let escaped = |octet: u8| match octet {
         b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(octet).to_string(),
@@ -122,30 +123,33 @@ impl Serve {
     ) -> Result<(), Fault> {
         let _claim = net::Claim::take(&settings.data_dir, &file_name(name))?;
         if self.smsc.is_none() {
-            remark("no message centre (--smsc): no card is reached before it comes by itself");
+            remark(
+                "no SMSC configured (--smsc): cards are only reachable when they open a session themselves",
+            );
         }
         let (mut listen, mut cards) = (self.listen.clone(), self.cards.clone());
-        let run = async |trouble: &Trouble| {
-            let doors = Doors { listen: &mut listen, cards: &mut cards };
-            self.once(settings, name, records, doors, trouble, json).await
+        let run = async |active_faults: &ActiveFaults| {
+            let addresses = ListenAddresses { listen: &mut listen, cards: &mut cards };
+            self.once(settings, name, records, addresses, active_faults, json).await
         };
-        self.faults.live(&Seams::SM_SR, settings, run).await
+        self.faults.live(&FaultPoints::SM_SR, settings, run).await
     }
 
-    /// One life of the server.
+    /// Runs the server until it is stopped or an injected fault restarts it.
     async fn once(
         &self,
         settings: &Settings,
         name: &str,
         records: &std::path::Path,
-        Doors { listen, cards }: Doors<'_>,
-        trouble: &Trouble,
+        ListenAddresses { listen, cards }: ListenAddresses<'_>,
+        active_faults: &ActiveFaults,
         json: bool,
     ) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
         let listener = parties::listen_at(listen).await?;
-        // A host that was named is told by that name; one of many addresses must be told by another.
+        // A host name in the listening address is announced. If the address is unspecified
+        // (0.0.0.0), --address must name one.
         let is_address = |place: &str| place.parse::<SocketAddr>().is_ok();
         let address = self.address.as_ref().map(|address| address.as_str().to_owned());
         let address = address.or_else(|| (!is_address(listen)).then(|| listen.clone()));
@@ -165,41 +169,41 @@ impl Serve {
             cards,
             cards_address: self.cards_address,
             number: self.number.clone(),
-            centre: self.smsc.clone(),
-            records: trouble.records("sm-sr", Arc::new(SqliteRecords::open(records.to_path_buf())?)),
+            smsc: self.smsc.clone(),
+            records: active_faults.records("sm-sr", Arc::new(SqliteRecords::open(records.to_path_buf())?)),
             world: &world,
             events: Arc::new(Lines::new(world.now(), json)),
             client: net::Client::default(),
             messages: None,
             patience: Some(patience(self.number.clone(), self.answer_within)),
-            trouble,
+            active_faults,
         })?;
         let mut all = self.peers.clone();
         if let Some(file) = &self.file {
             all.extend(sm_sr_peers::read(file)?);
         }
-        for peer in sm_sr_peers::introduce(&party.server, &pki, &all).await? {
-            let at = peer.endpoint.map_or("is not told anything".to_owned(), |at| format!("at {at}"));
-            remark(&format!("knows {} {:?}: {}, {at}", peer.role.name(), peer.name, peer.id));
+        for peer in sm_sr_peers::register_peers(&party.server, &pki, &all).await? {
+            let at = peer.endpoint.map_or("without notification address".to_owned(), |at| format!("at {at}"));
+            remark(&format!("peer {} {:?}: {}, {at}", peer.role.name(), peer.name, peer.id));
         }
         match party.card_side.https {
             Some(https) => remark(&format!("cards at {https} (HTTPS with their pre-shared keys)")),
-            None => remark("no door for cards (--cards none): they are reached by short messages alone"),
+            None => remark("no HTTPS listener for cards (--cards none): short messages only"),
         }
         remark(&format!("SM-SR {} at {} (ES1, ES3, ES4 and ES7); Ctrl-C stops it", party.id, party.address));
-        super::sm_dp::stop_signal().await;
+        crate::parties::stop_signal().await;
         party.stop().await;
         Ok(())
     }
 }
 
-/// Where it listens; port 0 becomes the one that was free.
-struct Doors<'a> {
+/// Listening addresses; port 0 is replaced by the port that was chosen.
+struct ListenAddresses<'a> {
     listen: &'a mut String,
     cards: &'a mut String,
 }
 
-/// How patient it is with cards.
+/// Returns the time limits for responses of cards.
 fn patience(number: PhoneNumber, answer_within: u64) -> Es5Config {
     let seconds = |times: u64| Duration::from_secs(answer_within.saturating_mul(times));
     Es5Config {
@@ -210,9 +214,9 @@ fn patience(number: PhoneNumber, answer_within: u64) -> Es5Config {
     }
 }
 
-/// `user:password@host:port`.
+/// Parses `USER:PASSWORD@HOST:PORT`.
 fn account(text: &str) -> Result<EsmeSettings, String> {
-    let form = "it is not USER:PASSWORD@HOST:PORT";
+    let form = "expected USER:PASSWORD@HOST:PORT";
     let (account, address) = text.rsplit_once('@').ok_or(form)?;
     let (system_id, password) = account.split_once(':').ok_or(form)?;
     world::check_account(system_id, password)?;
@@ -224,13 +228,13 @@ fn account(text: &str) -> Result<EsmeSettings, String> {
     })
 }
 
-/// What an SM-SR has written down.
+/// Opens the records of an SM-SR.
 fn open(records: &std::path::Path) -> Result<SqliteRecords, Fault> {
     if !records.exists() {
         return Err(Fault::new(
             format!("there are no records in {}", records.display()),
             "no SM-SR of this name has run in this data folder",
-            "correct --name or --data-dir, or start it with `landfall sm-sr serve`",
+            "correct --name or --data-dir, or start the SM-SR with `landfall sm-sr serve`",
         ));
     }
     SqliteRecords::open(records.to_path_buf())
@@ -249,7 +253,7 @@ async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {
                 "profiles": card.eis.profile_info.len(),
             })
         };
-        return say_json(&cards.iter().map(brief).collect::<Vec<_>>());
+        return print_json(&cards.iter().map(brief).collect::<Vec<_>>());
     }
     let mut table = Table::new(&["EID", "enabled", "fall-back", "profiles", "free octets"]);
     for card in cards {
@@ -264,7 +268,7 @@ async fn list(records: &std::path::Path, json: bool) -> Result<(), Fault> {
             card.eis.available_memory_for_profiles.to_string(),
         ]);
     }
-    say(&table.render())
+    print(&table.render())
 }
 
 async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Fault> {
@@ -292,13 +296,13 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
             .collect();
         let trail = trail.iter().map(m2m_eis::audited).collect::<Result<Vec<_>, _>>()?;
         let undone: Vec<_> = card.undone.iter().map(ToString::to_string).collect();
-        return say_json(&serde_json::json!({
+        return print_json(&serde_json::json!({
             "eis": card.eis, "undone": undone, "functions": waiting, "auditTrail": trail,
         }));
     }
-    say(&m2m_eis::profiles(&card.eis))?;
+    print(&m2m_eis::profiles(&card.eis))?;
     for order in &card.undone {
-        say(&format!("\nnot done since it was taken over: {order}"))?;
+        print(&format!("\nnot done since the card was taken over: {order}"))?;
     }
     if !waiting.is_empty() {
         let mut table = Table::new(&["function", "step", "until"]);
@@ -309,15 +313,15 @@ async fn eis(records: &std::path::Path, eid: Eid, json: bool) -> Result<(), Faul
                 operation.expires.to_string(),
             ]);
         }
-        say(&format!("\n{}", table.render()))?;
+        print(&format!("\n{}", table.render()))?;
     }
     if !trail.is_empty() {
-        say(&format!("\n{}", m2m_eis::trail(&trail)))?;
+        print(&format!("\n{}", m2m_eis::trail(&trail)))?;
     }
     Ok(())
 }
 
-async fn known(records: &std::path::Path, json: bool) -> Result<(), Fault> {
+async fn peers(records: &std::path::Path, json: bool) -> Result<(), Fault> {
     let records = open(records)?;
     let all = Tx::begin(&records).list(&PEERS, "").await?;
     if json {
@@ -326,12 +330,12 @@ async fn known(records: &std::path::Path, json: bool) -> Result<(), Fault> {
                 "id": peer.id, "name": peer.name, "role": peer.role.name(), "endpoint": peer.endpoint,
             })
         };
-        return say_json(&all.iter().map(brief).collect::<Vec<_>>());
+        return print_json(&all.iter().map(brief).collect::<Vec<_>>());
     }
-    let mut table = Table::new(&["OID", "role", "name", "where"]);
+    let mut table = Table::new(&["OID", "role", "name", "address"]);
     for (_, peer) in all {
         let role = peer.role.name().to_owned();
         table.row([peer.id.to_string(), role, peer.name, peer.endpoint.unwrap_or_default()]);
     }
-    say(&table.render())
+    print(&table.render())
 }

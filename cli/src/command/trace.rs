@@ -1,4 +1,4 @@
-//! `landfall trace`: a trace again, in another form.
+//! `landfall trace`: shows or converts a recorded trace.
 
 use std::{io::Write, path::PathBuf};
 
@@ -7,19 +7,20 @@ use trace::{Form, LineError, Recorder, read_line};
 use world::Fault;
 
 use crate::{
-    output::say,
+    output::print,
     trace::{create, form_of, unwritten},
 };
 
-/// Show a trace of a card: JSON lines of --trace, or lines of hex digits, COMMAND > ANSWER
+/// Show or convert a card trace: JSON lines of --trace, or lines of hex digits, COMMAND > RESPONSE
 #[derive(Debug, Args)]
 pub struct Command {
-    /// The trace
+    /// Trace file
     file: PathBuf,
-    /// Write it to this file in the form that its ending asks for (.txt, .jsonl, .pcapng), in place of showing it
+    /// Output file; its extension (.txt, .jsonl, .pcapng) selects the format [default: print
+    /// the trace]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
-    /// PINs and keys as well
+    /// Include PINs and keys
     #[arg(long)]
     secrets: bool,
 }
@@ -28,9 +29,9 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// A line is neither, or a file cannot be read or written.
+    /// A line has neither format, or a file cannot be read or written.
     pub fn run(self, json: bool) -> Result<(), Fault> {
-        let octets = super::sm_dp::read(&self.file)?;
+        let octets = crate::files::read(&self.file)?;
         let shown = if json { Form::JsonLines } else { Form::Text };
         let form = self.to.as_deref().map_or(Ok(shown), form_of)?;
         let mut recorder = Recorder::new(form, self.secrets);
@@ -43,14 +44,14 @@ impl Command {
                 let line = format!("line {} of {}", number.saturating_add(1), self.file.display());
                 match error {
                     LineError::Malformed(why) => Fault::new(
-                        format!("{line} is not of a trace"),
+                        format!("{line} is not a trace record"),
                         why,
                         "give a .jsonl file of --trace, or lines such as 00A40004023F00 > 9000",
                     ),
                     LineError::Hidden => Fault::new(
                         format!("{line} hides codes or keys"),
-                        "the trace was made without --trace-secrets and does not have them",
-                        "leave --secrets out, or make the trace again",
+                        "the trace was recorded without --trace-secrets and does not contain them",
+                        "omit --secrets, or record the trace again",
                     ),
                 }
             })?;
@@ -60,7 +61,7 @@ impl Command {
             Some(path) => create(path, self.secrets)
                 .and_then(|mut file| file.write_all(&trace))
                 .map_err(|why| unwritten(why, path)),
-            None => say(&String::from_utf8_lossy(&trace)),
+            None => print(&String::from_utf8_lossy(&trace)),
         }
     }
 }

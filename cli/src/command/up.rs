@@ -1,4 +1,4 @@
-//! `landfall up`: the servers, kept running, with a profile that waits.
+//! `landfall up`: all servers in one process, with an ordered profile.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -8,43 +8,43 @@ use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use sm_dp::{ProfileState, admin::preset::NewProfile, records::ProfileRecord as Profile};
 use world::{Clock, Events, Fault, NullEvents};
 
-use super::centre::CentreArguments;
+use super::smsc::SmscArguments;
 use crate::{
     demo,
-    faults::{Faults, Kept, Seams, Trouble},
+    faults::{ActiveFaults, CardMemory, FaultOptions, FaultPoints},
     operator::Operator,
-    output::{Lines, say},
+    output::{Lines, print},
     parties::{self, Running, SmDpSetup},
     peers::{self, Operators},
     preset::Preset,
     settings::Settings,
 };
 
-/// Keep SM-DP+, networks and a card running; print an activation code
+/// Run SM-DP+, SM-DS, networks and a card until stopped; prints an activation code
 #[derive(Debug, Args)]
 pub struct Command {
-    /// Profile package to order (TCA, DER), in place of one of our own
+    /// Profile package to order (TCA, DER) [default: a generated package]
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
-    /// Ask the user for this code
+    /// Confirmation code of the order
     #[arg(long)]
     confirmation_code: Option<String>,
-    /// Profiles and orders to begin with (TOML), as far as they are not there
+    /// TOML file of profiles and orders to create at start, if missing
     #[arg(long, value_name = "FILE")]
     preset: Option<PathBuf>,
     #[command(flatten)]
     operators: Operators,
-    /// No card: the device is somebody else's
+    /// Do not serve a card, for use with your own device
     #[arg(long)]
     no_card: bool,
     #[command(flatten)]
-    centre: CentreArguments,
+    centre: SmscArguments,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 impl Command {
-    /// Serves until it is stopped.
+    /// Serves until stopped.
     ///
     /// # Errors
     /// A file, a record or a socket fails.
@@ -54,15 +54,20 @@ impl Command {
             claims.push(net::Claim::take(&settings.data_dir, party)?);
         }
         let mut listening = settings.clone();
-        let run = async |trouble: &Trouble| self.once(&mut listening, trouble, json).await;
-        let seams = if self.no_card { Seams::UP.without_card() } else { Seams::UP };
-        self.faults.live(&seams, settings, run).await
+        let run = async |active_faults: &ActiveFaults| self.once(&mut listening, active_faults, json).await;
+        let fault_points = if self.no_card { FaultPoints::UP.without_card() } else { FaultPoints::UP };
+        self.faults.live(&fault_points, settings, run).await
     }
 
-    /// One life of the process.
-    async fn once(&self, settings: &mut Settings, trouble: &Trouble, json: bool) -> Result<(), Fault> {
+    /// Runs the servers until they are stopped or an injected fault restarts them.
+    async fn once(
+        &self,
+        settings: &mut Settings,
+        active_faults: &ActiveFaults,
+        json: bool,
+    ) -> Result<(), Fault> {
         let package = match &self.profile {
-            Some(file) => super::sm_dp::read(file)?,
+            Some(file) => crate::files::read(file)?,
             None => demo::own_package("724-99", 1, "Local Brasil")?,
         };
         let preset = self.preset.as_deref().map(Preset::read).transpose()?;
@@ -84,28 +89,30 @@ impl Command {
             world: &world,
             events: Arc::clone(&events),
         };
-        let records = trouble.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
+        let records = active_faults.records("sm-dp", parties::sm_dp_records(&settings.data_dir)?);
         let sm_dp = parties::sm_dp_on(&setup, records)?;
-        // Before anybody can come in: whoever does finds what it says.
+        // Applied before the listeners accept requests, so that clients find the preset
+        // data.
         let mut begun_with = Vec::new();
         if let Some(preset) = &preset {
             begun_with = preset.apply(&sm_dp).await?;
         }
-        // What goes from here to the SM-DS comes in there, and happens there.
+        // Link faults between the SM-DP+ and the SM-DS occur at the SM-DS, where the
+        // requests come in; none are injected here.
         let (sm_dp, _delivery) =
-            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, &Trouble::none()).await?;
+            peers::connect(sm_dp, &self.operators, &pki, settings, &clock, &ActiveFaults::none()).await?;
         let tls = parties::sm_dp_tls(&pki, &crate::pki::server_names(settings)?, Arc::clone(&clock))?;
-        let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), trouble.comes_in(sm_dp.link()))?;
+        let sm_dp_running = Running::serve(sm_dp_listener, Some(tls), active_faults.incoming(sm_dp.link()))?;
         let sm_ds_running =
-            parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), trouble)?;
+            parties::serve_sm_ds(sm_ds_listener, settings, &pki, &world, Arc::clone(&events), active_faults)?;
         let networks = Arc::new(Networks::new(world.clone()));
-        let subscription = super::network::serve_at_home(&networks, &package, settings, &world)?;
+        let subscription = super::network::add_subscribers(&networks, &package, settings, &world)?;
         for package in preset.iter().flat_map(Preset::subscriptions) {
-            super::network::serve_at_home(&networks, package, settings, &world)?;
+            super::network::add_subscribers(&networks, package, settings, &world)?;
         }
-        let centre = self.centre.open(Vec::new(), &networks, settings, &world, trouble).await?;
-        let on_the_air = super::network::on_the_air(networks, trouble);
-        let network_running = Running::serve(network_listener, None, on_the_air)?;
+        let centre = self.centre.open(Vec::new(), &networks, settings, &world, active_faults).await?;
+        let radio_link = super::network::radio_link(networks, active_faults);
+        let network_running = Running::serve(network_listener, None, radio_link)?;
 
         let admin_running = match admin_listener {
             Some(listener) => Some(Running::serve(listener, None, sm_dp.admin())?),
@@ -125,31 +132,35 @@ impl Command {
             profile = sm_dp.ensure_profile(&in_stock).await?.into_inner();
         }
 
-        say(&format!("SM-DP+    https://{} (ES9+ and ES2+; root: {})\n", settings.sm_dp, ci_path(settings)))?;
-        say(&format!("SM-DS     https://{} (ES11 and ES12)\n", settings.sm_ds))?;
-        say(&format!("networks  http://{} ({})\n", settings.network, subscription.home))?;
-        for line in centre.said() {
-            say(&format!("messages  {line}\n"))?;
+        print(&format!(
+            "SM-DP+    https://{} (ES9+ and ES2+; root: {})\n",
+            settings.sm_dp,
+            ci_path(settings)
+        ))?;
+        print(&format!("SM-DS     https://{} (ES11 and ES12)\n", settings.sm_ds))?;
+        print(&format!("networks  http://{} ({})\n", settings.network, subscription.home))?;
+        for line in centre.messages() {
+            print(&format!("messages  {line}\n"))?;
         }
         if let Some(admin) = &admin_running {
-            say(&format!("admin     http://{} (GET /openapi.json)\n", admin.address))?;
+            print(&format!("admin     http://{} (GET /openapi.json)\n", admin.address))?;
         }
         for line in begun_with {
-            say(&format!("preset    {line}\n"))?;
+            print(&format!("preset    {line}\n"))?;
         }
         match waiting(&profile, settings) {
             Ok(code) => {
-                say(&format!("\n{code}\n\n{}\n", qr(&code)))?;
-                // While this runs, its card is held by it and by nobody else.
+                print(&format!("\n{code}\n\n{}\n", qr(&code)))?;
+                // While this process serves the card, no other process can open it.
                 let how = match &card_listener {
                     Some(_) => format!("  landfall device --card {} download '{code}'\n\n", settings.euicc),
                     None => format!(
                         "  landfall device download '{code}'\n  landfall euicc lpac -- profile download -a '{code}'\n\n"
                     ),
                 };
-                say(&how)?;
+                print(&how)?;
             }
-            Err(standing) => say(&format!("profile   {iccid} {standing}\n"))?,
+            Err(standing) => print(&format!("profile   {iccid} {standing}\n"))?,
         }
         match card_listener {
             Some(listener) => {
@@ -157,15 +168,15 @@ impl Command {
                 let file = parties::card_path(&settings.data_dir, eid);
                 let (own, authority, dice) = (settings.clone(), pki.clone(), world.clone());
                 let make = move |memory| parties::card_on(&own, &authority, eid, memory, &dice, vec![]);
-                let card = trouble.card(Kept::File(file), make)?;
+                let card = active_faults.card(CardMemory::File(file), make)?;
                 let at = &settings.euicc;
-                say(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
+                print(&format!("card      {eid} at {at} (landfall device --card {at})\n"))?;
                 tokio::select! {
                     () = net::door::serve_card(listener, card) => {}
-                    () = super::sm_dp::stop_signal() => {}
+                    () = crate::parties::stop_signal() => {}
                 }
             }
-            None => super::sm_dp::stop_signal().await,
+            None => crate::parties::stop_signal().await,
         }
         sm_dp_running.stop().await;
         sm_ds_running.stop().await;
@@ -178,14 +189,14 @@ impl Command {
     }
 }
 
-/// The activation code of a profile that waits to be downloaded, or else how it stands and what to do.
+/// Returns the activation code of a released profile; for other states, the state and what to do.
 fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
     let Profile { iccid, state, order, .. } = profile;
     let anew = match &settings.admin {
         Some(admin) => format!("curl -X DELETE http://{admin}/admin/v1/orders/{iccid}"),
         None => format!("serve the admin API (--admin) and DELETE /admin/v1/orders/{iccid} there"),
     };
-    let anew = format!("{anew}, and `landfall up` orders it again");
+    let anew = format!("{anew}, then run `landfall up` again");
     let order = order.as_ref();
     Err(match state {
         ProfileState::Released => match order.and_then(|order| order.matching_id.as_deref()) {
@@ -196,12 +207,12 @@ fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
             }
             _ => {
                 let eid = order.and_then(|order| order.eid).map(|eid| eid.to_string()).unwrap_or_default();
-                format!("is Released without MatchingID: it waits for eUICC {eid}")
+                format!("is Released without MatchingID, for eUICC {eid}")
             }
         },
         ProfileState::Available => "is in stock; `landfall operator order` orders it".to_owned(),
         ProfileState::Allocated | ProfileState::Linked => {
-            format!("is {state}: its order is not confirmed yet; to begin anew: {anew}")
+            format!("is {state}: its order is not confirmed yet; to order it again: {anew}")
         }
         ProfileState::Confirmed => {
             format!("is ordered but not released; `landfall operator release {iccid}` releases it")
@@ -209,17 +220,17 @@ fn waiting(profile: &Profile, settings: &Settings) -> Result<String, String> {
         ProfileState::Downloaded => {
             let eid = order.and_then(|order| order.handed_to).map(|eid| eid.to_string()).unwrap_or_default();
             format!(
-                "was handed to eUICC {eid}, which has not said yet what came of it; to begin anew: {anew}"
+                "was downloaded by eUICC {eid}, which has not reported the result yet; to order it again: {anew}"
             )
         }
         ProfileState::Installed => {
             let eid = order.and_then(|order| order.handed_to).map(|eid| eid.to_string()).unwrap_or_default();
-            format!("is installed on eUICC {eid}; to have it downloaded once more: {anew}")
+            format!("is installed on eUICC {eid}; to order it again: {anew}")
         }
         ProfileState::Error => {
-            format!("was not installed: the order has ended; to begin anew: {anew}")
+            format!("was not installed, and its order is closed; to order it again: {anew}")
         }
-        ProfileState::Unavailable => format!("is not to be ordered again; if it is after all: {anew}"),
+        ProfileState::Unavailable => format!("is unavailable for orders; to order it anyway: {anew}"),
     })
 }
 
@@ -227,7 +238,7 @@ fn ci_path(settings: &Settings) -> String {
     settings.pki.join("CertificateIssuer").join("CERT_CI_ECDSA_NIST.der").display().to_string()
 }
 
-/// The code as a picture of half blocks; nothing when it is too long for one.
+/// Returns the code as a QR code of half blocks, or an empty text if it is too long.
 fn qr(code: &str) -> String {
     QrCode::with_error_correction_level(code, EcLevel::L)
         .map(|code| code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())

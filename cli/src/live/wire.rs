@@ -1,4 +1,5 @@
-//! A connection of a card, over a socket: what one end says is at the other before anything else happens.
+//! A card's connection over a loopback socket. Octets written at one end are read at the other
+//! before anything else happens.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -7,9 +8,9 @@ use std::time::Duration;
 use scenario::play;
 use world::Fault;
 
-/// On the loopback nothing is under way for longer.
+/// Timeout of a transfer on the loopback.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// More than this may not fit into what sockets hold, and nobody reads while somebody writes.
+/// Maximum octets written before they are read; more may not fit into the socket buffers.
 const AT_ONCE: usize = 16 * 1024;
 
 /// Both ends of a connection on the loopback.
@@ -29,7 +30,7 @@ impl Wire {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let device = TcpStream::connect(listener.local_addr()?)?;
         let own = device.local_addr()?;
-        // Somebody else on this machine may have come before.
+        // Another program may have connected first.
         let server = loop {
             let (server, from) = listener.accept()?;
             if from == own {
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn octets_come_out_at_the_other_end_however_many_they_are() {
+    fn any_number_of_octets_is_transferred() {
         let wire = Wire::open().unwrap();
         let long: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         for is_to_device in [false, true] {

@@ -1,4 +1,4 @@
-//! How long each function took, as those who called it saw it.
+//! Latency of each function as its callers see it.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::output::Table;
 
-/// Durations by function, collected by many at once. A clone is the same collection.
+/// Latencies by function, collected from concurrent tasks. Clones share their data.
 #[derive(Clone, Debug, Default)]
 pub struct Figures(Arc<Mutex<Vec<(String, Samples)>>>);
 
@@ -22,37 +22,38 @@ struct Samples {
     last: Instant,
 }
 
-/// One function in numbers. Times are of the calls that were answered; how long an error took says nothing.
+/// Statistics of one function. Latencies are those of successful calls; those of errors are not
+/// meaningful.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// Interface and function.
+    /// Interface and function, such as `ES9+.AuthenticateClient`.
     pub function: String,
-    /// Calls that were answered and not refused.
+    /// Number of successful calls.
     pub count: usize,
-    /// Calls that were refused or not answered.
+    /// Number of refused or unanswered calls.
     pub errors: usize,
-    /// The shortest.
+    /// Minimum.
     pub min_ms: f64,
-    /// Half took no longer.
+    /// Median.
     pub p50_ms: f64,
-    /// Nine in ten took no longer.
+    /// 90th percentile.
     pub p90_ms: f64,
-    /// 99 in a hundred took no longer.
+    /// 99th percentile.
     pub p99_ms: f64,
-    /// The longest.
+    /// Maximum.
     pub max_ms: f64,
-    /// Calls in a second, from the beginning of the first to the end of the last.
+    /// Successful calls per second, from the start of the first call to the end of the last.
     pub per_second: f64,
 }
 
 impl Figures {
-    /// Notes a call that began at `began` and is over now.
+    /// Records a call that started at `began` and ended now.
     pub fn note(&self, function: &str, began: Instant, is_done: bool) {
         self.add(function, began, is_done.then(|| began.elapsed()));
     }
 
-    /// Notes something that took `took` since `began`, though not all of the time in between.
+    /// Records a duration `took` within the time since `began`.
     pub fn note_duration(&self, function: &str, began: Instant, took: Duration) {
         self.add(function, began, Some(took));
     }
@@ -74,7 +75,7 @@ impl Figures {
         }
     }
 
-    /// A row for each function, in the order in which they were first heard of.
+    /// Returns one row per function, in the order of their first calls.
     pub fn rows(&self) -> Vec<Row> {
         self.0
             .lock()
@@ -101,24 +102,24 @@ impl Samples {
             p90_ms: at(90),
             p99_ms: at(99),
             max_ms: at(100),
-            #[allow(clippy::cast_precision_loss, reason = "nobody calls 2^53 times")]
+            #[allow(clippy::cast_precision_loss, reason = "the number of calls is far below 2^53")]
             per_second: if span > 0.0 { count as f64 / span } else { 0.0 },
         }
     }
 }
 
-/// The smallest of the values that at least `percent` in a hundred do not exceed (nearest rank); zero of none.
+/// Returns the percentile by nearest rank, or zero for an empty list.
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
 fn millis(duration: Duration) -> f64 {
-    // Microseconds are as fine as anybody reads them.
+    // Rounded to microseconds.
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// The rows as people read them.
+/// Returns the rows as a text table.
 pub fn table(rows: &[Row]) -> String {
     let mut table = Table::new(&[
         "function", "count", "errors", "min ms", "p50 ms", "p90 ms", "p99 ms", "max ms", "per s",
@@ -151,7 +152,7 @@ mod tests {
         figures.note("ES9+.X", began, true);
         tokio::time::advance(Duration::from_millis(460)).await;
         figures.note("ES9+.X", began, false);
-        let [row] = &figures.rows()[..] else { panic!("one function") };
+        let [row] = &figures.rows()[..] else { panic!("expected one function") };
         assert_eq!((row.count, row.errors, row.max_ms, row.per_second), (1, 1, 40.0, 2.0));
         let table = table(&figures.rows());
         let cells: Vec<_> = table.lines().last().unwrap_or_default().split_whitespace().collect();

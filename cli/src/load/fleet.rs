@@ -1,4 +1,4 @@
-//! Devices, each with a card of its own.
+//! Devices of a load test, each with its own card.
 
 use std::{
     collections::BTreeMap,
@@ -22,29 +22,29 @@ use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use world::{Atr, CardDoor, DoorFault, Fault, Link, RamMemory, World};
 
-use super::{Figures, Patience, Progress, link::measured};
+use super::{Figures, Progress, RetryPolicy, link::measured};
 use crate::parties;
 
-/// The serial number of the first card: far from those of the cards that other commands use.
+/// Serial number of the first card. Other commands use much lower ones.
 const FIRST_SERIAL: u64 = 1_000_001;
-/// A download is begun again when the server has lost its session; it may do so more than once under load.
+/// Attempts per download. A server may lose a session under load, which requires a new download.
 const DOWNLOAD_TRIES: u32 = 5;
 
-/// What the devices have in common.
+/// Settings common to all devices.
 pub struct FleetOptions<'a> {
-    /// Who vouches for the cards.
+    /// PKI that issues the cards' certificates.
     pub pki: &'a Pki,
-    /// Whom the devices trust.
+    /// Trust anchors of the devices.
     pub tls: ClientTls,
-    /// How they find servers.
+    /// Client that resolves the server names.
     pub client: Client,
-    /// Clock and dice.
+    /// Clock and random source.
     pub world: World,
-    /// How long they wait for a server that went away.
-    pub patience: Patience,
-    /// Where their calls are noted.
+    /// Retry policy for an unreachable server.
+    pub retry_policy: RetryPolicy,
+    /// Collection of the measured latencies.
     pub figures: Figures,
-    /// Whether their cards take segments of any length.
+    /// True if the cards accept segments of any length.
     pub long_segments: bool,
 }
 
@@ -60,20 +60,20 @@ struct Device {
     busy: Arc<AtomicU64>,
 }
 
-/// How it ended for one device.
+/// Outcome for one device.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ending {
-    /// Which device.
+    /// EID of the device's card.
     pub eid: Eid,
-    /// What its card holds now, whatever the device believes.
+    /// ICCIDs on the card after the download, read from the card itself.
     pub on_card: Vec<Iccid>,
-    /// Why it has not done what it should, if so.
+    /// Reason of the failure, if there was one.
     pub failure: Option<String>,
 }
 
 impl Fleet {
-    /// Issues so many cards and puts each into a device.
+    /// Issues `number` cards and puts each into a device.
     ///
     /// # Errors
     /// The PKI cannot issue cards.
@@ -86,12 +86,13 @@ impl Fleet {
         Ok(Self { devices, figures: options.figures.clone() })
     }
 
-    /// The devices' EIDs, in their order.
+    /// Returns the EIDs of the devices, in order.
     pub fn eids(&self) -> Vec<Eid> {
         self.devices.iter().map(|device| device.eid).collect()
     }
 
-    /// Every device downloads with its code, `at_once` of them at a time; tells how each ended, in their order.
+    /// Lets every device download with its code, `at_once` devices concurrently. Returns the
+    /// outcomes in the order of the devices.
     pub async fn download(self, codes: &[ActivationCode], at_once: usize) -> Vec<Ending> {
         let places = Arc::new(Semaphore::new(at_once));
         let progress = Arc::new(Progress::new("downloads", self.devices.len()));
@@ -115,7 +116,7 @@ fn device(options: &FleetOptions<'_>, eid: Eid, shared: &Arc<Shared>) -> Result<
     let credentials = options
         .pki
         .euicc(Curve::P256, eid)
-        .map_err(|e| Fault::caused_by(e, "no card", "choose another PKI"))?;
+        .map_err(|e| Fault::caused_by(e, "cannot issue a card", "choose a PKI with the key of the EUM"))?;
     let mut description = CardDescription::default_for(eid, &[credentials]);
     if options.long_segments {
         description.quirks.push(Quirk::LongSegments);
@@ -125,7 +126,7 @@ fn device(options: &FleetOptions<'_>, eid: Eid, shared: &Arc<Shared>) -> Result<
     let links = OwnConnections {
         client: options.client.clone(),
         tls: options.tls.clone(),
-        patience: options.patience.clone(),
+        retry_policy: options.retry_policy.clone(),
         figures: options.figures.clone(),
         open: Mutex::default(),
     };
@@ -159,17 +160,17 @@ impl Device {
         match installed.notification.handled {
             Handled::Delivered => Ok(()),
             Handled::DeliveredButKept(why) | Handled::Kept(why) => {
-                Err(format!("installed, but the SM-DP+ was not told: {why}"))
+                Err(format!("installed, but the notification was not delivered: {why}"))
             }
         }
     }
 }
 
-/// A connection to each server, opened with the first request to it and kept.
+/// Connections of one device. The first request to a server opens a connection, which is kept.
 struct OwnConnections {
     client: Client,
     tls: ClientTls,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     figures: Figures,
     open: Mutex<BTreeMap<String, Link>>,
 }
@@ -181,13 +182,13 @@ impl OwnConnections {
             return Ok(link.clone());
         }
         let link = self.client.link(address.as_str(), Some(self.tls.clone()))?;
-        let link = self.patience.round(measured(link, "ES9+", &self.figures));
+        let link = self.retry_policy.wrap(measured(link, "ES9+", &self.figures));
         open.insert(address.to_string(), link.clone());
         Ok(link)
     }
 }
 
-/// A card that adds up how long it works.
+/// A card that measures its total processing time.
 struct TimedCard {
     card: Card,
     busy: Arc<AtomicU64>,

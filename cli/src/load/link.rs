@@ -1,4 +1,4 @@
-//! Layers round a link: one that measures, one that waits for a server that has gone away.
+//! Layers around a link: latency measurement, and retries while a server is unreachable.
 
 use std::{
     sync::{
@@ -17,36 +17,37 @@ use world::{Link, LinkFault, LinkFaultKind, link_from};
 
 use super::Figures;
 
-/// How long to wait before a server that did not answer is asked again.
+/// Delay before a request to an unreachable server is repeated.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a server that has been there may be away. A clone counts along.
+/// Retry policy for a server that became unreachable. Clones share their state.
 ///
-/// One that has never answered is not waited for: its address is wrong, or it has not been started.
+/// A server that never responded is not retried: its address is wrong, or it was not started.
 #[derive(Clone, Debug)]
-pub struct Patience {
+pub struct RetryPolicy {
     lasts: Duration,
     has_answered: Arc<AtomicBool>,
     repeated: Arc<AtomicUsize>,
 }
 
-impl Patience {
-    /// Patience that lasts so long at a time.
+impl RetryPolicy {
+    /// Creates a policy that retries each request for this duration.
     pub fn of(lasts: Duration) -> Self {
         Self { lasts, has_answered: Arc::default(), repeated: Arc::default() }
     }
 
-    /// How many requests were repeated.
+    /// Number of repeated requests.
     pub fn repeated(&self) -> usize {
         self.repeated.load(Ordering::Relaxed)
     }
 
-    /// A link that asks again while the server is away, the same octets each time.
-    pub fn round(&self, link: Link) -> Link {
-        let patience = self.clone();
+    /// Wraps a link so that it repeats a request, with the same octets, while the server is
+    /// unreachable.
+    pub fn wrap(&self, link: Link) -> Link {
+        let retry_policy = self.clone();
         link_from(tower::service_fn(move |request| {
-            let (patience, link) = (patience.clone(), link.clone());
-            async move { patience.send(&link, request).await }
+            let (retry_policy, link) = (retry_policy.clone(), link.clone());
+            async move { retry_policy.send(&link, request).await }
         }))
     }
 
@@ -59,7 +60,7 @@ impl Patience {
                     return Ok(answer);
                 }
                 Err(fault)
-                    if is_away(fault.kind)
+                    if is_unreachable(fault.kind)
                         && self.has_answered.load(Ordering::Relaxed)
                         && began.elapsed() < self.lasts =>
                 {
@@ -72,11 +73,11 @@ impl Patience {
     }
 }
 
-fn is_away(kind: LinkFaultKind) -> bool {
+fn is_unreachable(kind: LinkFaultKind) -> bool {
     matches!(kind, LinkFaultKind::Refused | LinkFaultKind::Reset | LinkFaultKind::Timeout)
 }
 
-/// The request without its extensions, which do not leave this process anyway.
+/// Copies the request without its extensions, which are local to this process.
 fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     let mut copy = Request::new(request.body().clone());
     *copy.method_mut() = request.method().clone();
@@ -85,7 +86,8 @@ fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     copy
 }
 
-/// A link whose calls are noted under `interface` and the function at the end of their path.
+/// Wraps a link so that its calls are recorded as `interface` and the function at the end of their
+/// path.
 pub(super) fn measured(link: Link, interface: &'static str, figures: &Figures) -> Link {
     let figures = figures.clone();
     link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -100,7 +102,7 @@ pub(super) fn measured(link: Link, interface: &'static str, figures: &Figures) -
     }))
 }
 
-/// The function that a path names, as the standard spells it.
+/// Returns the function in a path in the spelling of the standard.
 fn spelled(path: &str) -> String {
     let mut letters = path.rsplit('/').next().unwrap_or_default().chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
@@ -118,14 +120,15 @@ fn is_done(answer: &Response<Bytes>) -> bool {
 mod tests {
     use super::*;
 
-    /// A server that is away for the first `away` calls after the one call that it answers.
-    fn server(away: usize) -> Link {
+    /// A server that responds to one call, fails the next `failures` calls, and then
+    /// responds again.
+    fn server(failures: usize) -> Link {
         let calls = Arc::new(AtomicUsize::new(0));
         link_from(tower::service_fn(move |request: Request<Bytes>| {
             let call = calls.fetch_add(1, Ordering::Relaxed);
             async move {
-                match (1..=away).contains(&call) {
-                    true => Err(LinkFault::new(LinkFaultKind::Refused, "server", "away")),
+                match (1..=failures).contains(&call) {
+                    true => Err(LinkFault::new(LinkFaultKind::Refused, "server", "failures")),
                     false => Ok(Response::new(request.into_body())),
                 }
             }
@@ -133,30 +136,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_comes_back_in_time_was_never_away() {
-        let patience = Patience::of(Duration::from_secs(1));
-        let link = patience.round(server(3));
+    async fn a_request_is_repeated_until_the_server_returns() {
+        let retry_policy = RetryPolicy::of(Duration::from_secs(1));
+        let link = retry_policy.wrap(server(3));
         for word in ["before", "after"] {
             let answer = world::send(&link, Request::new(Bytes::from_static(word.as_bytes()))).await.unwrap();
             assert_eq!(answer.body(), word);
         }
-        assert_eq!(patience.repeated(), 3);
+        assert_eq!(retry_policy.repeated(), 3);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_ends() {
-        let link = Patience::of(Duration::from_secs(1)).round(server(usize::MAX));
+    async fn retries_end_after_the_time_limit() {
+        let link = RetryPolicy::of(Duration::from_secs(1)).wrap(server(usize::MAX));
         assert!(world::send(&link, Request::default()).await.is_ok());
         assert_eq!(world::send(&link, Request::default()).await.unwrap_err().kind, LinkFaultKind::Refused);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_was_never_there_is_not_waited_for() {
-        let patience = Patience::of(Duration::from_secs(1));
-        let link = patience.round(link_from(tower::service_fn(async |_: Request<Bytes>| {
-            Err::<Response<Bytes>, _>(LinkFault::new(LinkFaultKind::Refused, "server", "away"))
+    async fn a_server_that_never_responded_is_not_retried() {
+        let retry_policy = RetryPolicy::of(Duration::from_secs(1));
+        let link = retry_policy.wrap(link_from(tower::service_fn(async |_: Request<Bytes>| {
+            Err::<Response<Bytes>, _>(LinkFault::new(LinkFaultKind::Refused, "server", "failures"))
         })));
         assert!(world::send(&link, Request::default()).await.is_err());
-        assert_eq!(patience.repeated(), 0);
+        assert_eq!(retry_policy.repeated(), 0);
     }
 }

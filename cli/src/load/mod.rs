@@ -1,7 +1,8 @@
-//! Load: many devices that download at once, and what became of each order.
+//! Load test: many concurrent downloads, and a check of each order afterwards.
 //!
-//! Devices and cards are the real ones, in this process; each device has a connection of its own. What is measured is
-//! what a device sees: from handing a request over until its answer is there, TLS handshake and waiting included.
+//! Devices and cards run in this process, with the same code as elsewhere, and each device has its
+//! own connections. The latency is that seen by the device: from sending a request until its
+//! response has arrived, including the TLS handshake and queueing.
 
 mod figures;
 mod fleet;
@@ -11,6 +12,6 @@ mod progress;
 
 pub use figures::{Figures, Row, table};
 pub use fleet::{Ending, Fleet, FleetOptions};
-pub use link::Patience;
-pub use orders::{Bench, Order, Verdict};
+pub use link::RetryPolicy;
+pub use orders::{Order, OrderClient, Verdict};
 pub use progress::Progress;

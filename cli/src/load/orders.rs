@@ -1,4 +1,5 @@
-//! Orders at our own SM-DP+: a profile into stock for each, ES2+ by type, and afterwards what became of it.
+//! Orders of a load test at this program's SM-DP+: filling the stock, ordering by type over ES2+,
+//! and checking the orders afterwards.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,68 +8,70 @@ use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
 use world::{Fault, Link, NullEvents, World};
 
-use super::{Ending, Figures, Patience, Progress, link::measured};
+use super::{Ending, Figures, Progress, RetryPolicy, link::measured};
 use crate::{
     admin::{Admin, Profile},
     demo,
     operator::Operator,
 };
 
-/// What the profiles of a load are called.
+/// Profile type of the load test.
 const PROFILE_TYPE: &str = "landfall-load";
-/// The test network of ITU-T E.212.
+/// Home network of the profiles: the test network of ITU-T E.212.
 const HOME: &str = "001-01";
-/// How many requests are under way while orders are prepared: enough to share a write to the disk.
+/// Maximum concurrent requests while orders are prepared; enough for several of them to share a
+/// disk write.
 const AT_ONCE: usize = 32;
 
-/// The bench's side of our own SM-DP+.
-pub struct Bench {
-    /// Its admin API.
+/// Access to the SM-DP+ of a load test: admin API and ES2+.
+pub struct OrderClient {
+    /// Client of the admin API.
     pub admin: Admin,
-    /// ES2+, with the operator's certificate.
+    /// ES2+ connection with the operator's certificate.
     pub es2plus: Link,
-    /// The operator's OID.
+    /// OID of the operator.
     pub requester: String,
-    /// Clock and dice.
+    /// Clock and random source.
     pub world: World,
-    /// How long to wait for a server that went away.
-    pub patience: Patience,
-    /// Where calls are noted.
+    /// Retry policy for an unreachable server.
+    pub retry_policy: RetryPolicy,
+    /// Collection of the measured latencies.
     pub figures: Figures,
 }
 
-/// An order that the SM-DP+ has acknowledged.
+/// An order that the SM-DP+ confirmed.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// For which profile.
+    /// ICCID of the profile.
     pub iccid: Iccid,
-    /// How to download it.
+    /// Activation code of the profile.
     pub code: ActivationCode,
 }
 
-/// Whether orders and cards tell the same.
+/// Result of comparing orders and cards.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
-    /// Orders that are where they should be.
+    /// Number of orders in the expected state.
     pub right: usize,
-    /// The others, in words.
+    /// Descriptions of the other orders.
     pub wrong: Vec<String>,
 }
 
-impl Bench {
-    /// Orders `number` profiles; what is missing in stock is put there first. `code` makes an activation code of a
-    /// MatchingID and the address that the SM-DP+ gave, if it did.
+impl OrderClient {
+    /// Orders `number` profiles. Missing profiles are added to the stock first. `code` creates
+    /// an activation code from a MatchingID and the address in the SM-DP+'s response, if there
+    /// is one.
     ///
     /// # Errors
-    /// The SM-DP+ refuses, or was away for too long.
+    /// The SM-DP+ refuses an order, or was unreachable for too long.
     pub async fn order(
         &self,
         number: usize,
         code: impl Fn(&str, Option<&str>) -> Result<ActivationCode, Fault>,
     ) -> Result<Vec<Order>, Fault> {
         self.fill_stock(number).await?;
-        let es2plus = self.patience.round(measured(self.es2plus.clone(), "ES2+", &self.figures));
+        let es2plus = self.retry_policy.wrap(measured(self.es2plus.clone(), "ES2+", &self.figures));
         let progress = Arc::new(Progress::new("orders", number));
         let placed = at_once(number, |_| {
             let operator = Operator::new(
@@ -95,8 +98,8 @@ impl Bench {
 
     async fn fill_stock(&self, number: usize) -> Result<(), Fault> {
         let stock = self.admin.stock().await?;
-        let ours = stock.iter().filter(|profile| profile.profile_type == PROFILE_TYPE);
-        let available = ours.filter(|profile| profile.state == "Available").count();
+        let loaded = stock.iter().filter(|profile| profile.profile_type == PROFILE_TYPE);
+        let available = loaded.filter(|profile| profile.state == "Available").count();
         let missing = number.saturating_sub(available);
         let first = first_free(&stock)?;
         let progress = Arc::new(Progress::new("stock", missing));
@@ -114,23 +117,25 @@ impl Bench {
         Ok(())
     }
 
-    /// Holds what the SM-DP+ says of each order against what is on each card.
+    /// Compares the state of each order at the SM-DP+ with the contents of each card.
     ///
     /// # Errors
-    /// The admin API does not answer.
+    /// The admin API is unreachable.
     pub async fn check(&self, orders: &[Order], endings: &[Ending]) -> Result<Verdict, Fault> {
         Ok(judge(&self.admin.stock().await?, orders, endings))
     }
 }
 
-/// The number from which on no ICCID of our series is taken, whatever the profiles that have one are called.
+/// Returns the first number from which no ICCID of the generated series is in use, for any profile
+/// type.
 fn first_free(stock: &[Profile]) -> Result<u64, Fault> {
     let numbers = stock.iter().filter_map(|profile| demo::own_number(HOME, profile.iccid).transpose());
     let highest = numbers.collect::<Result<Vec<_>, _>>()?.into_iter().max().unwrap_or(0);
     Ok(highest.saturating_add(1))
 }
 
-/// An acknowledged order is installed on the card that was given its code, there alone, and on that card nothing else.
+/// Checks the orders. A correct order is installed on the card that used its activation code, on no
+/// other card, and that card has no other profile.
 fn judge(stock: &[Profile], orders: &[Order], endings: &[Ending]) -> Verdict {
     let stock: BTreeMap<Iccid, &Profile> = stock.iter().map(|profile| (profile.iccid, profile)).collect();
     let mut verdict = Verdict::default();
@@ -138,15 +143,15 @@ fn judge(stock: &[Profile], orders: &[Order], endings: &[Ending]) -> Verdict {
         let (iccid, eid) = (order.iccid, ending.eid);
         let cards: Vec<_> = endings.iter().filter(|ending| ending.on_card.contains(&iccid)).collect();
         let wrong = match stock.get(&iccid) {
-            None => Some("acknowledged, and the SM-DP+ does not know it".to_owned()),
+            None => Some("confirmed, but unknown to the SM-DP+".to_owned()),
             Some(profile) if profile.state != "Installed" => {
-                Some(format!("the SM-DP+ has it {}", profile.state))
+                Some(format!("its state at the SM-DP+ is {}", profile.state))
             }
             Some(profile) if profile.installed_on != [eid] => {
-                Some(format!("the SM-DP+ has it on {:?}", profile.installed_on))
+                Some(format!("installed on {:?} according to the SM-DP+", profile.installed_on))
             }
-            Some(_) if cards.len() != 1 => Some(format!("it is on {} cards", cards.len())),
-            Some(_) if ending.on_card != [iccid] => Some(format!("the card has {:?}", ending.on_card)),
+            Some(_) if cards.len() != 1 => Some(format!("installed on {} cards", cards.len())),
+            Some(_) if ending.on_card != [iccid] => Some(format!("the card contains {:?}", ending.on_card)),
             Some(_) => None,
         };
         match wrong {
@@ -163,7 +168,8 @@ async fn place(operator: Operator) -> Result<(Iccid, String, Option<String>), Fa
     Ok((iccid, confirmed.matching_id, confirmed.smdp_address))
 }
 
-/// Does something `number` times, [`AT_ONCE`] at a time; the results in order, or the first fault.
+/// Runs `work` `number` times, [`AT_ONCE`] calls concurrently. Returns the results in order, or the
+/// first fault.
 async fn at_once<T, F>(number: usize, work: impl Fn(usize) -> F) -> Result<Vec<T>, Fault>
 where
     T: Send + 'static,
@@ -196,7 +202,7 @@ mod tests {
         Eid::with_check_digits(&format!("{number:030}")).unwrap()
     }
 
-    /// Two orders that went well.
+    /// Two orders in the expected state.
     fn well() -> (Vec<Profile>, Vec<Order>, Vec<Ending>) {
         let profile = |number| Profile {
             iccid: iccid(number),
@@ -210,9 +216,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_go_on_after_the_highest_that_is_taken() {
+    fn numbers_continue_after_the_highest_one_in_use() {
         let (mut stock, ..) = well();
-        assert_eq!(first_free(&stock).unwrap(), 1, "of another series");
+        assert_eq!(first_free(&stock).unwrap(), 1, "these ICCIDs belong to another series");
         for (number, kind) in [(7, PROFILE_TYPE), (9, "another type"), (8, PROFILE_TYPE)] {
             let iccid = demo::own_iccid(HOME, number).unwrap();
             stock.push(Profile { iccid, profile_type: kind.to_owned(), ..stock[0].clone() });
@@ -221,21 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn what_went_well_is_right() {
+    fn installed_orders_are_correct() {
         let (stock, orders, endings) = well();
         assert_eq!(judge(&stock, &orders, &endings), Verdict { right: 2, wrong: Vec::new() });
     }
 
     #[test]
-    fn whatever_went_wrong_is_found() {
+    fn every_kind_of_wrong_order_is_found() {
         type Spoil = fn(&mut Vec<Profile>, &mut Vec<Ending>);
         let cases: [(Spoil, &str); 6] = [
-            (|stock, _| drop(stock.remove(0)), "does not know it"),
-            (|stock, _| stock[0].state = "Released".to_owned(), "has it Released"),
-            (|stock, _| stock[0].installed_on.clear(), "has it on []"),
+            (|stock, _| drop(stock.remove(0)), "unknown to the SM-DP+"),
+            (|stock, _| stock[0].state = "Released".to_owned(), "is Released"),
+            (|stock, _| stock[0].installed_on.clear(), "installed on []"),
             (|_, endings| endings[0].on_card.clear(), "on 0 cards"),
             (|_, endings| endings[1].on_card.push(iccid(1)), "on 2 cards"),
-            (|_, endings| endings[0].on_card.push(iccid(3)), "the card has"),
+            (|_, endings| endings[0].on_card.push(iccid(3)), "the card contains"),
         ];
         for (spoil, found) in cases {
             let (mut stock, orders, mut endings) = well();

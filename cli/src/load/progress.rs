@@ -1,4 +1,4 @@
-//! How far it has come, on standard error.
+//! Progress display on standard error.
 
 use std::{
     io::{IsTerminal, Write},
@@ -8,10 +8,11 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A terminal's line is written anew no more often than this.
+/// Minimum interval between two updates of a terminal line.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// So many things to be done, counted as they are: one line that changes on a terminal, a line for each tenth elsewhere.
+/// Counter of completed tasks. A terminal shows one changing line; otherwise one line is printed
+/// per tenth.
 pub struct Progress {
     what: &'static str,
     total: usize,
@@ -28,13 +29,13 @@ struct Counted {
 }
 
 impl Progress {
-    /// Nothing is done yet.
+    /// Creates a counter at zero.
     pub fn new(what: &'static str, total: usize) -> Self {
         let terminal = std::io::stderr().is_terminal();
         Self { what, total, began: Instant::now(), terminal, counted: Mutex::default() }
     }
 
-    /// One more is done, well or not.
+    /// Counts one completed task, successful or not.
     pub fn step(&self, well: bool) {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.tenths(counted.done);
@@ -64,7 +65,7 @@ impl Progress {
         };
         let line = format!("{}: {} of {}{failed}, {seconds:.1} s", self.what, counted.done, self.total);
         let mut out = std::io::stderr().lock();
-        // Where standard error is closed there is nobody to be told.
+        // A closed standard error is ignored.
         let _ = match (self.terminal, is_last) {
             (true, false) => write!(out, "\r\x1b[K{line}"),
             (true, true) => writeln!(out, "\r\x1b[K{line}"),

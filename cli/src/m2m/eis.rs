@@ -1,4 +1,4 @@
-//! What is known of a card, as people and scripts read it.
+//! Tables and JSON of an SM-SR's records about a card: EIS and audit trail.
 
 use rsp::{
     ota::cat::Imei,
@@ -12,7 +12,7 @@ use world::Fault;
 
 use crate::output::Table;
 
-/// The profiles, a row each.
+/// Returns the table of profiles.
 pub fn profiles(eis: &Eis) -> String {
     let mut table = Table::new(&["ICCID", "ISD-P", "state", "fall-back", "operator", "MSISDN", "POL2"]);
     for profile in &eis.profile_info {
@@ -29,15 +29,15 @@ pub fn profiles(eis: &Eis) -> String {
     table.render()
 }
 
-/// Such as `DELETE Not-Allowed`.
+/// Returns the rules as text, such as `DELETE Not-Allowed`.
 fn rules(pol2: &Pol2) -> String {
     let rules = pol2.rule.iter().map(|rule| format!("{} {}", rule.action, rule.qualification));
     rules.collect::<Vec<_>>().join(", ")
 }
 
-/// The audit trail, a row for each record.
+/// Returns the table of the audit trail.
 pub fn trail(records: &[AuditTrailRecord]) -> String {
-    let mut table = Table::new(&["when", "code", "what", "ICCID", "for", "how it ended"]);
+    let mut table = Table::new(&["time", "code", "operation", "ICCID", "requester", "status"]);
     for record in records {
         table.row([
             record.operation_date.to_string(),
@@ -51,10 +51,11 @@ pub fn trail(records: &[AuditTrailRecord]) -> String {
     table.render()
 }
 
-/// A record of the audit trail for scripts: its code as the schema writes it, with its name, and the IMEI in digits.
+/// Returns an audit trail record as JSON, with the operation code as in the XML schema, the name of
+/// the operation, and the digits of the IMEI.
 ///
 /// # Errors
-/// None in practice: a record that is no JSON.
+/// The record cannot be serialized, which does not occur in practice.
 pub fn audited(record: &AuditTrailRecord) -> Result<Value, Fault> {
     let mut value = serde_json::to_value(record)
         .map_err(|e| Fault::caused_by(e, "cannot write the audit trail as JSON", "report this"))?;
@@ -73,7 +74,8 @@ fn code(what: OperationType) -> String {
     format!("{:04X}", what.0)
 }
 
-/// The function, or the kind of the notification. The last two are those for which no source has a value.
+/// Returns the name of the function or notification. No published source defines the values of the
+/// last two functions.
 fn name(what: OperationType) -> String {
     let function = match what {
         OperationType::CREATE_ISDP => "CreateISDP",
@@ -99,7 +101,7 @@ fn name(what: OperationType) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says no by panicking")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
     use rsp::sgp02::Octets;
 
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_have_names_and_an_imei_is_digits() {
+    fn operation_codes_have_names_and_the_imei_is_shown_as_digits() {
         let fell_back =
             record(OperationType::notification(NotificationType::ProfileChangeAfterFallback.code()));
         let value = audited(&fell_back).unwrap();
@@ -132,7 +134,7 @@ mod tests {
         let shown = trail(&[record(OperationType::ENABLE_PROFILE), record(OperationType(0x0A00))]);
         assert!(shown.contains("0200  EnableProfile"), "{shown}");
         assert!(shown.contains("0A00  SetEmergencyProfileAttribute"), "{shown}");
-        // A code of a later version is shown as it is.
+        // A code of a later version has no name.
         assert_eq!(audited(&record(OperationType(0x7700))).unwrap()["operation"], "");
     }
 }

@@ -1,4 +1,5 @@
-//! Every SOAP message between the parties of a run, a file each, for whoever wants to read them or hold them against a schema.
+//! Recording of all SOAP messages between the parties, one file each, for reading or schema
+//! validation.
 
 use std::{
     fs,
@@ -19,7 +20,8 @@ use world::{Fault, Link, link_from};
 
 use crate::output::remark;
 
-/// A folder of messages, numbered in the order in which they went: `0001-ES1-RegisterEISRequest.xml`. A clone is the same folder.
+/// A folder of messages, numbered in the order of their transmission:
+/// `0001-ES1-RegisterEISRequest.xml`. Clones write to the same folder.
 #[derive(Clone, Debug)]
 pub struct Messages {
     folder: PathBuf,
@@ -27,28 +29,28 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// An empty folder, made if it is not there.
+    /// Uses an empty folder, which is created if it does not exist.
     ///
     /// # Errors
-    /// It cannot be made, or there is something in it.
+    /// The folder cannot be created or is not empty.
     pub fn into_folder(folder: PathBuf) -> Result<Self, Fault> {
         let is_empty = fs::create_dir_all(&folder).and_then(|()| Ok(fs::read_dir(&folder)?.next().is_none()));
         match is_empty {
             Ok(true) => Ok(Self { folder, count: Arc::default() }),
             Ok(false) => Err(Fault::new(
-                format!("cannot keep messages in {}", folder.display()),
-                "there are files in it already",
-                "name a folder that is new or empty",
+                format!("cannot record messages in {}", folder.display()),
+                "the folder is not empty",
+                "choose a new or empty folder",
             )),
             Err(error) => Err(Fault::caused_by(
                 error,
-                format!("cannot keep messages in {}", folder.display()),
-                "name a folder that can be written",
+                format!("cannot record messages in {}", folder.display()),
+                "choose a writable folder",
             )),
         }
     }
 
-    /// Whatever goes over this link, and comes back, is kept.
+    /// Wraps a link so that its requests and responses are recorded.
     pub fn over(&self, link: Link) -> Link {
         let messages = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -62,7 +64,8 @@ impl Messages {
         }))
     }
 
-    /// A message that cannot be written is missing from the folder, and from nothing else.
+    /// Writes a message to a file. A failure is reported on standard error and has no other
+    /// effect.
     fn keep(&self, octets: &[u8]) {
         if octets.is_empty() {
             return;
@@ -75,7 +78,7 @@ impl Messages {
     }
 }
 
-/// What a file is called that has this in it.
+/// Returns the name part of the file for a message.
 fn name(octets: &[u8]) -> String {
     let text = String::from_utf8_lossy(octets);
     let Ok(document) = xml::parse(&text) else { return "no-xml".to_owned() };
@@ -94,13 +97,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_goes_over_a_link_and_comes_back_is_in_the_folder() {
+    async fn requests_and_responses_are_written_to_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let fault = SoapFault::sender("no").to_xml();
-        let said = fault.clone();
+        let body = fault.clone();
         let link = link_from(tower::service_fn(move |_| {
-            let said = said.clone();
-            async move { Ok(Response::new(Bytes::from(said))) }
+            let body = body.clone();
+            async move { Ok(Response::new(Bytes::from(body))) }
         }));
         let messages = Messages::into_folder(folder.path().join("new")).unwrap();
         let _answer =
@@ -108,7 +111,7 @@ mod tests {
         let read = |name: &str| fs::read_to_string(folder.path().join("new").join(name)).unwrap();
         assert_eq!(read("0001-no-xml.xml"), "hello");
         assert_eq!(read("0002-fault.xml"), fault);
-        // Those of another run would be mixed with them.
+        // A folder with the messages of another run is refused.
         assert!(Messages::into_folder(folder.path().join("new")).is_err());
     }
 }

@@ -1,17 +1,17 @@
-//! The parties of SGP.02 as the commands and the demonstration put them together.
+//! Set-up of the SGP.02 parties for the commands and the demonstration.
 
+mod demonstration;
 pub mod eis;
 pub mod messages;
 pub mod names;
+mod observer;
 pub mod sm_dp;
 pub mod sm_sr;
-mod stage;
 mod story;
 mod timeline;
-mod watching;
 
+pub use demonstration::Demonstration;
+pub use observer::OverTheAir;
 pub use scenario::m2m::{factory, operator};
-pub use stage::Stage;
 pub use story::Story;
 pub use timeline::Timeline;
-pub use watching::OverTheAir;

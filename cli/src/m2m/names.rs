@@ -1,4 +1,4 @@
-//! What people call parties that call each other by OID, EID and telephone number.
+//! Readable names for parties, which identify each other by OID, EID or telephone number.
 
 use std::{
     collections::BTreeMap,
@@ -7,22 +7,22 @@ use std::{
 
 use world::{Event, Events};
 
-/// Names for identifiers. A clone is the same list.
+/// Map from identifiers to names. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Names(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl Names {
-    /// From now on this is called so.
+    /// Sets the name of an identifier.
     pub fn call(&self, id: &impl ToString, name: impl Into<String>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string(), name.into());
     }
 
-    /// What it is called, if it has a name.
+    /// Returns the name of an identifier, if it has one.
     pub fn of(&self, id: &str) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
-    /// A text with names in place of the identifiers that stand in it as words.
+    /// Replaces the identifiers that occur as words in a text by their names.
     pub fn in_words(&self, text: &str) -> String {
         let word = |word: &str| {
             let id = word.trim_end_matches([',', ';', ':', '.']);
@@ -33,11 +33,11 @@ impl Names {
     }
 }
 
-/// Passes events on with the names of peers.
+/// Forwards events with the peer's identifier replaced by its name.
 pub struct Named {
-    /// To whom.
+    /// Receiver of the events.
     pub events: Arc<dyn Events>,
-    /// What they are called.
+    /// Names of the identifiers.
     pub names: Names,
 }
 
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_have_a_name_are_called_so() {
+    fn identifiers_in_a_text_are_replaced_by_their_names() {
         let names = Names::default();
         names.call(&"+447700900001", "SM-SR 1");
         names.call(&"2.999.1", "operator");

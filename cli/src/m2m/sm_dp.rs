@@ -1,4 +1,4 @@
-//! The SM-DP beside the SM-DP+: on the same records, at the same socket.
+//! The SM-DP (SGP.02), on the records and the socket of the SM-DP+.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -22,45 +22,45 @@ use super::{
     operator::{SOAP_PATH, peer},
 };
 use crate::{
-    faults::Trouble,
+    faults::ActiveFaults,
     parties::{self, identity, tls_roots},
     peers::{Delivery, TlsPeers},
 };
 
-/// The name under which the PKI has the SM-DP.
+/// Name of the SM-DP in the PKI.
 pub const NAME_IN_PKI: &str = "Landfall SM-DP";
 
-/// Partners of the SM-DP for M2M devices (SGP.02)
+/// M2M peers of the SM-DP (SGP.02)
 #[derive(Args, Clone, Debug, Default)]
-pub struct Partners {
-    /// An SM-SR through which M2M devices are reached; may be repeated
+pub struct M2mPeers {
+    /// SM-SR of M2M devices (repeatable)
     #[arg(long = "sm-sr", value_name = "OID@HOST:PORT")]
-    sm_srs: Vec<Partner>,
-    /// An operator of M2M devices, and where it takes callbacks and notifications; may be repeated
+    sm_srs: Vec<SoapPeer>,
+    /// Operator of M2M devices and its address for callbacks and notifications (repeatable)
     #[arg(long = "m2m-operator", value_name = "OID@HOST:PORT")]
-    m2m_operators: Vec<Partner>,
-    /// The number under which a device is reached once it has enabled this profile of the stock; may be repeated
+    m2m_operators: Vec<SoapPeer>,
+    /// MSISDN of a profile in stock, used after it has been enabled (repeatable)
     #[arg(long = "msisdn", value_name = "ICCID=NUMBER")]
     numbers: Vec<Number>,
 }
 
-/// Somebody who speaks SOAP, and where.
+/// A SOAP peer and its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Partner {
-    /// Its OID.
+pub struct SoapPeer {
+    /// OID of the peer.
     pub id: Oid,
-    /// `host:port`.
+    /// Address, `host:port`.
     pub authority: String,
 }
 
-impl FromStr for Partner {
+impl FromStr for SoapPeer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (id, authority) = text.split_once('@').ok_or("there is no @ before its address")?;
-        let id = id.parse().map_err(|e| format!("{id:?} is no object identifier: {e}"))?;
+        let (id, authority) = text.split_once('@').ok_or("missing `@` before the address")?;
+        let id = id.parse().map_err(|e| format!("{id:?} is not an object identifier: {e}"))?;
         if authority.is_empty() {
-            return Err("there is no address after the @".to_owned());
+            return Err("missing address after `@`".to_owned());
         }
         Ok(Self { id, authority: authority.to_owned() })
     }
@@ -76,64 +76,64 @@ impl FromStr for Number {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (iccid, number) = text.split_once('=').ok_or("there is no = between ICCID and number")?;
-        let iccid = iccid.parse().map_err(|e| format!("{iccid:?} is no ICCID: {e}"))?;
+        let (iccid, number) = text.split_once('=').ok_or("missing `=` between ICCID and number")?;
+        let iccid = iccid.parse().map_err(|e| format!("{iccid:?} is not an ICCID: {e}"))?;
         let msisdn = number.trim_start_matches('+').parse()?;
         Ok(Self { iccid, address: SubscriptionAddress { imsi: None, msisdn: Some(msisdn) } })
     }
 }
 
-impl Partners {
-    /// Whether anybody was named: without an SM-SR there is no M2M.
+impl M2mPeers {
+    /// True if there is an M2M peer. Without peers, the SM-DP is not started.
     pub fn any(&self) -> bool {
         !self.sm_srs.is_empty() || !self.m2m_operators.is_empty()
     }
 }
 
-/// What the SM-DP needs to start.
+/// Parameters of an SM-DP.
 pub struct Setup<'a> {
-    /// Its certificates and keys.
+    /// PKI with its certificates and keys.
     pub pki: &'a Pki,
-    /// `host:port` at which it is reached.
+    /// Address announced to peers, `host:port`.
     pub authority: &'a str,
-    /// The names in its certificate.
+    /// Host names in its certificate.
     pub names: &'a [ServerName],
-    /// Its records: those of the SM-DP+.
+    /// Records, shared with the SM-DP+.
     pub records: Arc<dyn Records>,
-    /// Clock and dice.
+    /// Clock and random source.
     pub world: &'a World,
-    /// Who is told what happens.
+    /// Receiver of events.
     pub events: Arc<dyn Events>,
-    /// How it finds others.
+    /// Client that resolves the addresses of peers.
     pub client: Client,
-    /// Where what it says to others is kept, if it is.
+    /// Recording of the outgoing messages, if wanted.
     pub messages: Option<Messages>,
-    /// What goes wrong.
-    pub trouble: &'a Trouble,
+    /// Active faults.
+    pub active_faults: &'a ActiveFaults,
 }
 
-/// An SM-DP that delivers what waits, and its OID.
+/// Starts an SM-DP with its background task, without listening.
 ///
 /// # Errors
 /// A certificate is missing, or the records cannot be opened.
 pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
-    let Setup { pki, authority, names, records, world, events, client, messages, trouble } = setup;
+    let Setup { pki, authority, names, records, world, events, client, messages, active_faults } = setup;
     let own = pki.m2m_server(Owner::SmDp, NAME_IN_PKI, names).map_err(|e| {
         Fault::caused_by(
             e,
             "the SM-DP has no certificates for M2M",
-            "use a PKI that has the CI's key; `landfall certs init` makes one",
+            "use a PKI with the key of the CI, such as that of `landfall certs init`",
         )
     })?;
     let anchors = pki.anchors().map_err(|e| {
-        Fault::caused_by(e, "the SM-DP trusts no CI", "make a PKI with `landfall certs init`")
+        Fault::caused_by(e, "the SM-DP trusts no CI", "create a PKI with `landfall certs init`")
     })?;
     let config = Config::new(NAME_IN_PKI, own.oid.clone(), format!("https://{authority}{SOAP_PATH}"));
     let eums = pki.eum(crypto::Curve::P256).into_iter().cloned().collect();
     let credentials =
         Credentials::new(own.card.certificate.octets().to_vec(), own.card.key.clone(), anchors, eums);
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
-    let peers = TlsPeers::new(client, tls).keeping(messages).in_trouble(trouble);
+    let peers = TlsPeers::new(client, tls).recording(messages).with_faults(active_faults);
     let woken = peers.woken();
     let sm_dp = SmDp::new(config, credentials, records, world.clone(), events).with_peers(Arc::new(peers));
     let server = sm_dp.clone();
@@ -145,25 +145,25 @@ pub fn start(setup: Setup<'_>) -> Result<(SmDp, Delivery), Fault> {
     Ok((sm_dp, delivery))
 }
 
-/// Makes the partners known to the SM-DP.
+/// Registers the peers at the SM-DP.
 ///
 /// # Errors
-/// The records fail.
-pub async fn introduce(sm_dp: &SmDp, partners: &Partners) -> Result<(), Fault> {
-    for Partner { id, authority } in &partners.sm_srs {
+/// The records cannot be written.
+pub async fn register_peers(sm_dp: &SmDp, m2m_peers: &M2mPeers) -> Result<(), Fault> {
+    for SoapPeer { id, authority } in &m2m_peers.sm_srs {
         sm_dp.register_sm_sr(&peer(id.clone(), authority)).await?;
     }
-    for Partner { id, authority } in &partners.m2m_operators {
+    for SoapPeer { id, authority } in &m2m_peers.m2m_operators {
         sm_dp.register_operator(&peer(id.clone(), authority)).await?;
     }
-    for Number { iccid, address } in &partners.numbers {
+    for Number { iccid, address } in &m2m_peers.numbers {
         sm_dp.set_subscription_address(*iccid, address).await?;
     }
     Ok(())
 }
 
-/// Both servers at one socket: SOAP is for the SM-DP, everything else for the SM-DP+.
-pub fn beside(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
+/// Combines both servers at one socket: SOAP requests go to the SM-DP, all others to the SM-DP+.
+pub fn combine(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
     let sm_dp = sm_dp.link();
     link_from(tower::service_fn(move |request: Request<Bytes>| {
         let link = if request.uri().path() == SOAP_PATH { sm_dp.clone() } else { sm_dp_plus.clone() };
@@ -171,19 +171,20 @@ pub fn beside(sm_dp_plus: Link, sm_dp: &SmDp) -> Link {
     }))
 }
 
-/// The OID of the SM-DP in a PKI.
+/// Returns the OID of the SM-DP.
 ///
 /// # Errors
-/// The PKI cannot tell.
+/// The PKI cannot derive it.
 pub fn oid(pki: &Pki) -> Result<Oid, Fault> {
     pki.m2m_oid(Owner::SmDp, NAME_IN_PKI)
-        .map_err(|e| Fault::caused_by(e, "cannot tell the OID of the SM-DP", "check the PKI"))
+        .map_err(|e| Fault::caused_by(e, "cannot determine the OID of the SM-DP", "check the PKI"))
 }
 
-/// TLS of an operator of M2M devices, as the client of others and as the server that they call back; and its OID.
+/// Returns the TLS configurations of an M2M operator, as a client and as the server for callbacks,
+/// and its OID.
 ///
 /// # Errors
-/// The PKI has no key of a CI.
+/// The PKI has no CI key.
 pub fn operator_tls(
     pki: &Pki,
     name: &str,
@@ -194,11 +195,11 @@ pub fn operator_tls(
         Fault::caused_by(
             e,
             format!("there is no certificate for operator {name:?}"),
-            "use a PKI that has the CI's key; `landfall certs init` makes one",
+            "use a PKI with the key of the CI, such as that of `landfall certs init`",
         )
     })?;
     let oid = credential.certificate.registered_ids().first().cloned().ok_or_else(|| {
-        Fault::new("the operator has no object identifier", "its certificate names none", "report this")
+        Fault::new("the operator has no object identifier", "its certificate contains none", "report this")
     })?;
     let own = identity(&credential);
     let client = ClientTls::new(&tls_roots(pki), Some(&own), Arc::clone(&clock))?;
@@ -206,7 +207,7 @@ pub fn operator_tls(
     Ok((client, server, oid))
 }
 
-/// The client that finds the SM-DP, and others where they are.
+/// Returns a client that connects to the SM-DP of the settings for all its names.
 pub fn client(settings: &crate::settings::Settings) -> Client {
     parties::client(&settings.sm_dp_names, &settings.sm_dp)
 }

@@ -1,5 +1,5 @@
-//! An SM-SR with its four doors: SOAP for other parties, HTTPS with pre-shared keys for cards, a message centre, and
-//! a timer.
+//! An SM-SR with its interfaces: SOAP for other servers, HTTPS with pre-shared keys for cards, an
+//! SMSC, and a timer.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -27,77 +27,78 @@ use world::{BoxFuture, Clock, Events, Fault, LinkFault, PhoneNumber, Records, Wo
 
 use super::{factory::CardSide, messages::Messages, operator::SOAP_PATH};
 use crate::{
-    faults::Trouble,
+    faults::ActiveFaults,
     parties::{Running, identity, local_address, tls_roots},
     peers::{Delivery, TlsPeers},
 };
 
-/// Where cards post.
+/// URL path of the cards' HTTP requests.
 pub const CARD_PATH: &str = "/es5";
 
-/// What an SM-SR needs to start.
+/// Parameters of an SM-SR.
 pub struct Setup<'a> {
-    /// Certificates and keys.
+    /// PKI with its certificates and keys.
     pub pki: &'a Pki,
-    /// Its name, from which its OID follows.
+    /// Name of the SM-SR, from which its OID is derived.
     pub name: &'a str,
-    /// Where other parties ask.
+    /// Listener for other servers.
     pub listener: TcpListener,
-    /// Where others are told that it is, `host:port`; where it listens, unless something else is wanted.
+    /// Address announced to other servers, `host:port`; default: that of the listener.
     pub address: Option<String>,
-    /// The names in its certificate.
+    /// Host names in its certificate.
     pub names: &'a [ServerName],
-    /// Where cards come in over HTTPS; without it they are reached by short messages alone.
+    /// Listener for the cards' HTTPS sessions. Without it, cards are reached by short messages
+    /// only.
     pub cards: Option<TcpListener>,
-    /// Where cards are told that that is; where it listens, unless something else is wanted.
+    /// Address of these sessions announced to cards; default: that of the listener.
     pub cards_address: Option<SocketAddr>,
-    /// The number to which cards write.
+    /// Number to which cards send short messages.
     pub number: PhoneNumber,
-    /// Its account at a message centre, if there is one.
-    pub centre: Option<EsmeSettings>,
-    /// Its records.
+    /// SMPP account at an SMSC, if there is one.
+    pub smsc: Option<EsmeSettings>,
+    /// Records.
     pub records: Arc<dyn Records>,
-    /// Clock and dice.
+    /// Clock and random source.
     pub world: &'a World,
-    /// Who is told what happens.
+    /// Receiver of events.
     pub events: Arc<dyn Events>,
-    /// How it finds others.
+    /// Client that resolves the addresses of peers.
     pub client: Client,
-    /// Where what it says to others is kept, if it is.
+    /// Recording of the outgoing messages, if wanted.
     pub messages: Option<Messages>,
-    /// How patient it is with cards; [`Es5Config::at`] unless something else is wanted.
+    /// Time limits for cards; default: [`Es5Config::at`].
     pub patience: Option<Es5Config>,
-    /// What goes wrong.
-    pub trouble: &'a Trouble,
+    /// Active faults.
+    pub active_faults: &'a ActiveFaults,
 }
 
-/// An SM-SR that runs.
-pub struct Party {
+/// A running SM-SR.
+pub struct RunningSmSr {
     /// The server.
     pub server: SmSr,
-    /// Its OID.
+    /// OID of the SM-SR.
     pub id: Oid,
-    /// Where other parties ask: `host:port`, as they are told.
+    /// Address announced to other servers, `host:port`.
     pub address: String,
-    /// Where cards come in, and to which number they write.
+    /// Address and number for cards.
     pub card_side: CardSide,
     soap: Running,
-    cards: Option<Door>,
-    /// Sends until it is dropped.
+    cards: Option<CardListener>,
+    /// SMPP client; runs until it is dropped.
     _writer: Option<Arc<Esme>>,
     _delivery: Delivery,
 }
 
-impl Party {
-    /// As it is known to others.
-    pub fn partner(&self) -> super::sm_dp::Partner {
-        super::sm_dp::Partner { id: self.id.clone(), authority: self.address.clone() }
+impl RunningSmSr {
+    /// Returns the SM-SR as a peer of other servers.
+    pub fn partner(&self) -> super::sm_dp::SoapPeer {
+        super::sm_dp::SoapPeer { id: self.id.clone(), authority: self.address.clone() }
     }
 
-    /// Makes a party known to it.
+    /// Registers a peer at the SM-SR.
     ///
     /// # Errors
-    /// The records fail.
+    /// The records cannot be written.
     pub async fn knows(
         &self,
         id: &Oid,
@@ -115,16 +116,16 @@ impl Party {
         self.server.register_peer(&peer).await
     }
 
-    /// The EUM, with whom it has agreed on this transport key.
+    /// Registers the EUM with its transport key.
     ///
     /// # Errors
-    /// The records fail.
+    /// The records cannot be written.
     pub async fn knows_eum(&self, id: &Oid, transport: Option<[u8; 16]>) -> Result<(), Fault> {
         let transport_key = transport.map(|key| Key::new(key.to_vec()));
         self.knows(id, "EUM", PeerRole::Eum { transport_key }, None).await
     }
 
-    /// Lets the requests under way finish, then stops.
+    /// Waits for open requests, then stops.
     pub async fn stop(self) {
         self.soap.stop().await;
         if let Some(cards) = self.cards {
@@ -133,31 +134,30 @@ impl Party {
     }
 }
 
-/// An SM-SR on its records, listening.
+/// Starts an SM-SR on its records, with all listeners.
 ///
 /// # Errors
 /// A certificate is missing, or a record or a socket fails.
-pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
-    let Setup { pki, name, listener, names, cards, number, centre, records, world, events, client, .. } =
-        setup;
+pub fn start(setup: Setup<'_>) -> Result<RunningSmSr, Fault> {
+    let Setup { pki, name, listener, names, cards, number, smsc, records, world, events, client, .. } = setup;
     let own = pki.m2m_server(Owner::SmSr, name, names).map_err(|e| {
         Fault::caused_by(
             e,
             format!("the SM-SR {name:?} has no certificates"),
-            "use a PKI that has the CI's key; `landfall certs init` makes one",
+            "use a PKI with the key of the CI, such as that of `landfall certs init`",
         )
     })?;
     let anchors = pki.anchors().map_err(|e| {
-        Fault::caused_by(e, "the SM-SR trusts no CI", "make a PKI with `landfall certs init`")
+        Fault::caused_by(e, "the SM-SR trusts no CI", "create a PKI with `landfall certs init`")
     })?;
     let listens = local_address(&listener)?;
     let address = match setup.address {
         Some(address) => address,
-        None => told("--address", "HOST:PORT", listens)?.to_string(),
+        None => announced("--address", "HOST:PORT", listens)?.to_string(),
     };
     let https = match (&cards, setup.cards_address) {
         (Some(_), Some(address)) => Some(address),
-        (Some(cards), None) => Some(told("--cards-address", "IP:PORT", local_address(cards)?)?),
+        (Some(cards), None) => Some(announced("--cards-address", "IP:PORT", local_address(cards)?)?),
         (None, _) => None,
     };
     let mut config = Config::new(name, own.oid.clone());
@@ -168,19 +168,20 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
         Some(_) => {
             es5.https = Some(HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() });
         }
-        // Where nothing else can ever be had, a download goes by as many messages as a packet can have.
+        // Without HTTPS, a download may use the maximum number of short messages per
+        // packet.
         None => es5.most_messages = usize::from(u8::MAX),
     }
     let credentials = Credentials::new(anchors, own.card.certificate.octets().to_vec(), own.card.key.clone());
     let tls = ClientTls::new(&tls_roots(pki), Some(&identity(&own.tls)), Arc::clone(&world.clock))?;
-    let peers = TlsPeers::new(client, tls).keeping(setup.messages).in_trouble(setup.trouble);
+    let peers = TlsPeers::new(client, tls).recording(setup.messages).with_faults(setup.active_faults);
     let woken = peers.woken();
     let uri = format!("https://{address}{SOAP_PATH}");
     let server =
         SmSr::new(config, credentials, uri, es5, records, world.clone(), events).with_peers(Arc::new(peers));
-    // The engine keeps both for every clone.
+    // The engine shares these two settings with all its clones.
     let _ = server.engine().clone().with_wake(Arc::new(Woken(Arc::clone(&woken))));
-    let writer = centre.map(|settings| {
+    let writer = smsc.map(|settings| {
         let sink = Arc::new(server.engine().clone());
         let writer = Arc::new(Esme::start(settings, sink, Arc::clone(&world.clock)));
         let _ =
@@ -199,25 +200,35 @@ pub fn start(setup: Setup<'_>) -> Result<Party, Fault> {
     );
     let server_tls =
         ServerTls::new(&identity(&own.tls), &ClientAuth::Optional(tls_roots(pki)), Arc::clone(&world.clock))?;
-    let trouble = setup.trouble;
-    let soap = Running::serve(listener, Some(server_tls), trouble.comes_in(server.link()))?;
-    let cards = cards.map(|cards| Door::open(cards, server.engine().clone(), trouble)).transpose()?;
-    Ok(Party { server, id: own.oid, address, card_side, soap, cards, _writer: writer, _delivery: delivery })
+    let active_faults = setup.active_faults;
+    let soap = Running::serve(listener, Some(server_tls), active_faults.incoming(server.link()))?;
+    let cards =
+        cards.map(|cards| CardListener::open(cards, server.engine().clone(), active_faults)).transpose()?;
+    Ok(RunningSmSr {
+        server,
+        id: own.oid,
+        address,
+        card_side,
+        soap,
+        cards,
+        _writer: writer,
+        _delivery: delivery,
+    })
 }
 
-/// Where others are told to come, which is where somebody listens if that is one place.
-fn told(flag: &str, form: &str, listens: SocketAddr) -> Result<SocketAddr, Fault> {
+/// Returns the address to announce: that of the listener, unless it is unspecified (0.0.0.0).
+fn announced(flag: &str, form: &str, listens: SocketAddr) -> Result<SocketAddr, Fault> {
     match listens.ip().is_unspecified() {
         false => Ok(listens),
         true => Err(Fault::new(
-            "others cannot be told where the SM-SR is",
-            format!("it listens at every address of this host ({listens})"),
-            format!("say where it is reached with {flag} {form}"),
+            "the SM-SR has no address to announce",
+            format!("it listens on all addresses of this host ({listens})"),
+            format!("give its address with {flag} {form}"),
         )),
     }
 }
 
-/// Something is due for a card: the timer loop looks again.
+/// Wakes the background task when something is due for a card.
 struct Woken(Arc<Notify>);
 
 impl Wake for Woken {
@@ -226,22 +237,22 @@ impl Wake for Woken {
     }
 }
 
-/// The door for cards.
-struct Door {
+/// HTTPS listener for cards.
+struct CardListener {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-impl Door {
-    fn open(listener: TcpListener, engine: Engine, trouble: &Trouble) -> Result<Self, Fault> {
+impl CardListener {
+    fn open(listener: TcpListener, engine: Engine, active_faults: &ActiveFaults) -> Result<Self, Fault> {
         let (stop, stopped) = oneshot::channel::<()>();
         let keys = Arc::new(Keys(engine.clone()));
         let service = link_from(tower::service_fn(move |request: Request<Bytes>| {
             let engine = engine.clone();
             async move { Ok::<_, LinkFault>(engine.https(request).await) }
         }));
-        let serve = net::serve_psk(listener, keys, trouble.comes_in(service), async {
-            // A dropped sender stops it as well as a sent word.
+        let serve = net::serve_psk(listener, keys, active_faults.incoming(service), async {
+            // The listener stops when the sender is dropped.
             let _ = stopped.await;
         })?;
         Ok(Self { stop: Some(stop), task: tokio::spawn(serve) })
@@ -249,18 +260,18 @@ impl Door {
 
     async fn stop(mut self) {
         drop(self.stop.take());
-        // As with every other door.
+        // A failure means that the task was aborted, so that there is nothing to wait for.
         let _ = (&mut self.task).await;
     }
 }
 
-impl Drop for Door {
+impl Drop for CardListener {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-/// The keys of cards, as the records have them.
+/// Pre-shared keys of the cards, from the records.
 struct Keys(Engine);
 
 impl PskKeys for Keys {

@@ -1,5 +1,5 @@
-//! The M2M story: a profile that a device did not ask for, one that its network does not want, a card that changes hands,
-//! and a network that is lost.
+//! The stories of the M2M demonstration: a profile download that the device did not request, a
+//! profile refused by its network, a handover to another SM-SR, and a lost network.
 
 use std::time::Duration;
 
@@ -16,84 +16,88 @@ use tokio::time::{Instant, sleep, timeout};
 use world::{Event, Fault};
 
 use super::{
+    demonstration::{
+        DemoDevice, Demonstration, LOCAL, REFUSING, VALIDITY, VISITED, done, no_sm_sr, plmn, telephone,
+    },
+    observer::OverTheAir,
     operator::{Heard, blank},
-    stage::{Actor, LOCAL, REFUSING, Stage, VALIDITY, VISITED, done, nobody, plmn, telephone},
-    watching::OverTheAir,
 };
 
-/// How often the outside is looked at while a card acts by itself.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long a card may take for what it does by itself.
+/// Polling interval while a card acts on its own.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Time limit for autonomous actions of a card.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// What the operator is told when a card has fallen back.
+/// Notification that the operator receives after a card has fallen back.
 const ENABLED: &str = "HandleProfileEnabledNotification";
 
-/// How a device's story ended, a row of the summary.
+/// Result of a story: one row of the summary.
 #[derive(Clone, Debug, Serialize)]
 pub struct Story {
-    /// Which device.
+    /// Name of the device.
     pub device: String,
-    /// Its card.
+    /// EID of its card.
     pub eid: Eid,
-    /// Whether it ended as it should.
+    /// True if the story ended as expected.
     pub as_expected: bool,
-    /// How it ended, in words.
+    /// Ending in words.
     pub ending: String,
-    /// Where the device has registered last, with which subscription.
+    /// Last registration of the device: subscription and network.
     pub registered: String,
-    /// The enabled profile, as the SM-SR that manages the card has it.
+    /// Enabled profile according to the SM-SR that manages the card.
     pub enabled: Option<Iccid>,
-    /// By which SM-SR the card is managed.
+    /// SM-SR that manages the card.
     pub sm_sr: String,
-    /// What the operator was told without having asked.
+    /// Unsolicited notifications that the operator received.
     pub notifications: Vec<String>,
-    /// What went to the card and came from it meanwhile.
+    /// Traffic to and from the card during the story.
     pub over_the_air: OverTheAir,
     /// Real seconds from the operator's order to the end.
     pub seconds: f64,
 }
 
-/// Where a story began.
+/// State at the start of a story.
 struct Begun {
     at: Instant,
     over_the_air: OverTheAir,
-    /// How many of the card's notifications were confirmed.
+    /// Number of confirmed notifications of the card.
     confirmed: u64,
 }
 
-impl Stage {
-    /// All acts.
+impl Demonstration {
+    /// Plays all stories.
     ///
     /// # Errors
-    /// Something failed that is no part of the story.
+    /// A step outside the stories failed.
     pub async fn play(&mut self) -> Result<Vec<Story>, Fault> {
-        self.lay_out_networks()?;
-        let (first, first_device) = self.pushed().await?;
-        let second = self.refused().await?;
-        let third = self.handed_over().await?;
-        let fourth = self.network_lost(first_device).await?;
+        self.set_up_networks()?;
+        let (first, first_device) = self.download_story().await?;
+        let second = self.refusal_story().await?;
+        let third = self.handover_story().await?;
+        let fourth = self.network_loss_story(first_device).await?;
         Ok(vec![first, second, third, fourth])
     }
 
-    /// A profile is pushed to a device that asks for nothing, and enabled.
-    async fn pushed(&mut self) -> Result<(Story, Actor), Fault> {
-        self.say("1. device 1 leaves the factory, is shipped to Brazil and roams there; nobody will touch it again");
+    /// Story 1: a profile is downloaded and enabled without a request from the device.
+    async fn download_story(&mut self) -> Result<(Story, DemoDevice), Fault> {
+        self.print(
+            "1. device 1 leaves the factory and roams in Brazil; from now on it is only reached over the air",
+        );
         let device = self.device(1, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000001")?;
         let package = self.subscriber(LOCAL, 501, "Local Brasil", &msisdn)?;
         let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
         let begun = self.begin(&device).await;
-        self.say(
-            "   the operator orders a local profile for it, to be enabled at once; the device has not asked",
+        self.print(
+            "   the operator downloads a local profile to it and enables it; the device requests nothing",
         );
         let response = self.download(&device, iccid, 0, true).await?;
         self.until_registered(&device, "Local Brasil").await.ok();
         let eis = self.eis(device.eid, 0).await?;
         let as_expected = response.base.function_execution_status.status == ExecutionStatus::ExecutedSuccess
             && enabled(&eis) == Some(iccid)
-            && self.seen.registered(&device.name).contains("Local Brasil");
+            && self.observations.registered(&device.name).contains("Local Brasil");
         let ending = match as_expected {
             true => "moved over the air, confirmed by the card".to_owned(),
             false => response.base.function_execution_status.to_string(),
@@ -102,9 +106,10 @@ impl Stage {
         Ok((story, device))
     }
 
-    /// A profile is enabled whose network refuses it: the card goes back by itself and says so.
-    async fn refused(&mut self) -> Result<Story, Fault> {
-        self.say("2. device 2 gets a profile of network 724-98, which refuses its newest subscriber");
+    /// Story 2: the network of a new profile refuses the device, and the card rolls back and
+    /// reports it.
+    async fn refusal_story(&mut self) -> Result<Story, Fault> {
+        self.print("2. device 2 gets a profile of network 724-98, which refuses it");
         let device = self.device(2, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000002")?;
         let package = self.subscriber(REFUSING, 502, "Norte Brasil", &msisdn)?;
@@ -114,11 +119,11 @@ impl Stage {
         let response = self.download(&device, iccid, 0, false).await?;
         done::<es2::DownloadProfile>(&response.base)?;
         let before = enabled(&self.eis(device.eid, 0).await?);
-        self.say("   the operator has it enabled");
+        self.print("   the operator enables the profile");
         let request = es2::EnableProfileRequest {
             base: blank(),
             eid: device.eid,
-            smsr_id: self.sm_srs.first().ok_or_else(nobody)?.id.clone(),
+            smsr_id: self.sm_srs.first().ok_or_else(no_sm_sr)?.id.clone(),
             iccid,
         };
         let answer = self.operator.ask::<es2::EnableProfile>(&self.sm_dp_id, request, VALIDITY).await?;
@@ -126,9 +131,9 @@ impl Stage {
         let as_expected = !answer.base.is_done()
             && enabled(&eis) == before
             && before != Some(iccid)
-            && self.seen.registered(&device.name).contains("Visited Brasil");
+            && self.observations.registered(&device.name).contains("Visited Brasil");
         let ending = match as_expected {
-            true => "refused by its network; rolled back by itself; SM-SR and operator know".to_owned(),
+            true => "refused by its network; rolled back on its own; SM-SR and operator notified".to_owned(),
             false => answer.base.function_execution_status.to_string(),
         };
         let story = self.story(&device, &eis, &begun, as_expected, ending).await;
@@ -136,15 +141,15 @@ impl Stage {
         Ok(story)
     }
 
-    /// A card changes hands from one SM-SR to the other, and obeys the new one.
-    async fn handed_over(&mut self) -> Result<Story, Fault> {
-        self.say("3. device 3 is handed over from SM-SR 1 to SM-SR 2");
+    /// Story 3: a card is handed over to another SM-SR, which then manages it.
+    async fn handover_story(&mut self) -> Result<Story, Fault> {
+        self.print("3. device 3 is handed over from SM-SR 1 to SM-SR 2");
         let device = self.device(3, vec![plmn(VISITED)?, plmn(LOCAL)?, plmn(REFUSING)?]).await?;
         let msisdn = telephone("+5511900000003")?;
         let package = self.subscriber(LOCAL, 503, "Local Brasil", &msisdn)?;
         let iccid = self.put_in_stock(&package, &msisdn).await?;
         self.until_registered(&device, "Visited Brasil").await?;
-        let [current, target] = self.sm_srs.as_slice() else { return Err(nobody()) };
+        let [current, target] = self.sm_srs.as_slice() else { return Err(no_sm_sr()) };
         let (current, target) = (current.id.clone(), target.id.clone());
         let begun = self.begin(&device).await;
         let prepare = es4::PrepareSmsrChangeRequest {
@@ -158,7 +163,7 @@ impl Stage {
             es4::SmsrChangeRequest { base: blank(), eid: device.eid, target_smsr_id: target.clone() };
         let changed = self.operator.ask::<es4::SmsrChange>(&current, change, VALIDITY).await?;
         done::<es4::SmsrChange>(&changed.base)?;
-        self.say("   the operator orders a local profile for it through SM-SR 2");
+        self.print("   the operator downloads a local profile to it through SM-SR 2");
         let response = self.download(&device, iccid, 1, true).await?;
         self.until_registered(&device, "Local Brasil").await.ok();
         let eis = self.eis(device.eid, 1).await?;
@@ -166,7 +171,7 @@ impl Stage {
             && eis.smsr_id == target
             && enabled(&eis) == Some(iccid);
         let ending = match as_expected {
-            true => "handed over, and obeys SM-SR 2".to_owned(),
+            true => "handed over and managed by SM-SR 2".to_owned(),
             false => response.base.function_execution_status.to_string(),
         };
         let story = self.story(&device, &eis, &begun, as_expected, ending).await;
@@ -174,9 +179,9 @@ impl Stage {
         Ok(story)
     }
 
-    /// The network of the enabled profile goes off the air: the card falls back.
-    async fn network_lost(&mut self, device: Actor) -> Result<Story, Fault> {
-        self.say("4. device 1 loses its local network, which goes off the air");
+    /// Story 4: the network of the enabled profile loses coverage, and the card falls back.
+    async fn network_loss_story(&mut self, device: DemoDevice) -> Result<Story, Fault> {
+        self.print("4. device 1 loses its local network, which has an outage");
         let before = enabled(&self.eis(device.eid, 0).await?);
         let begun = self.begin(&device).await;
         self.networks.set_coverage(plmn(LOCAL)?, false);
@@ -185,21 +190,22 @@ impl Stage {
         let mut eis = self.eis(device.eid, 0).await?;
         let last = Instant::now() + PATIENCE;
         while enabled(&eis) == before && Instant::now() < last {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
             eis = self.eis(device.eid, 0).await?;
         }
-        // The SM-SR tells the operator once it knows itself, so that may still be on its way.
-        let told = self.until_told(&device, ENABLED).await;
+        // The SM-SR notifies the operator after it was notified itself, so that the message
+        // may still be in transit.
+        let received = self.until_notified(&device, ENABLED).await;
         let as_expected = before.is_some()
             && enabled(&eis).is_some_and(|now| Some(now) != before)
             && eis.profile_info.iter().any(|it| it.fallback_attribute && it.state == ProfileState::Enabled)
-            && told.iter().any(|told| told.ends_with(ENABLED));
+            && received.iter().any(|received| received.ends_with(ENABLED));
         let ending = match as_expected {
-            true => "fell back by itself to its first profile; SM-SR and operator know".to_owned(),
-            false => "SM-SR and operator have not heard of a fall-back".to_owned(),
+            true => "fell back on its own to its first profile; SM-SR and operator notified".to_owned(),
+            false => "SM-SR and operator were not notified of a fall-back".to_owned(),
         };
         let mut story = self.story(&device, &eis, &begun, as_expected, ending).await;
-        story.notifications.splice(0..0, told);
+        story.notifications.splice(0..0, received);
         device.off().await;
         self.networks.set_coverage(plmn(LOCAL)?, true);
         Ok(story)
@@ -207,7 +213,7 @@ impl Stage {
 
     async fn download(
         &self,
-        device: &Actor,
+        device: &DemoDevice,
         iccid: Iccid,
         sm_sr: usize,
         enable_profile: bool,
@@ -215,7 +221,7 @@ impl Stage {
         let request = es2::DownloadProfileRequest {
             base: blank(),
             eid: device.eid,
-            smsr_id: self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone(),
+            smsr_id: self.sm_srs.get(sm_sr).ok_or_else(no_sm_sr)?.id.clone(),
             profile_type: None,
             iccid: Some(iccid),
             enable_profile,
@@ -223,75 +229,76 @@ impl Stage {
         self.operator.ask::<es2::DownloadProfile>(&self.sm_dp_id, request, VALIDITY).await
     }
 
-    /// What an SM-SR knows of a card, as the operator sees it.
+    /// Returns the EIS of a card at an SM-SR, requested by the operator.
     async fn eis(&self, eid: Eid, sm_sr: usize) -> Result<Eis, Fault> {
-        let id = self.sm_srs.get(sm_sr).ok_or_else(nobody)?.id.clone();
+        let id = self.sm_srs.get(sm_sr).ok_or_else(no_sm_sr)?.id.clone();
         let request = es4::GetEisRequest { base: blank(), eid };
         let answer = self.operator.ask::<es4::GetEis>(&id, request, VALIDITY).await?;
         done::<es4::GetEis>(&answer.base)?;
         answer.eis.ok_or_else(|| {
-            Fault::new("ES4.GetEIS was answered without an EIS", "the SM-SR left it out", "report this")
+            Fault::new("the response to ES4.GetEIS contains no EIS", "the SM-SR omitted it", "report this")
         })
     }
 
-    async fn until_registered(&self, device: &Actor, network: &str) -> Result<(), Fault> {
+    async fn until_registered(&self, device: &DemoDevice, network: &str) -> Result<(), Fault> {
         let there = async {
-            while !self.seen.registered(&device.name).contains(network) {
-                sleep(LOOK).await;
+            while !self.observations.registered(&device.name).contains(network) {
+                sleep(POLL_INTERVAL).await;
             }
         };
         timeout(PATIENCE, there).await.map_err(|_| {
             Fault::new(
-                format!("{} has not registered in {network}", device.name),
+                format!("{} did not register in {network}", device.name),
                 "it took too long",
-                "look at the timeline above",
+                "see the timeline above",
             )
         })
     }
 
-    /// What the operator is told of a device until this, or until it takes too long.
-    async fn until_told(&mut self, device: &Actor, notification: &str) -> Vec<String> {
+    /// Collects the notifications about a device up to this one, or until the time limit.
+    async fn until_notified(&mut self, device: &DemoDevice, notification: &str) -> Vec<String> {
         let mut all = Vec::new();
-        let told = async {
-            while let Some(heard) = self.heard.recv().await {
-                if heard.eid == device.eid {
-                    let is_it = heard.notification.ends_with(notification);
-                    all.push(heard.notification);
+        let received = async {
+            while let Some(notifications) = self.notifications.recv().await {
+                if notifications.eid == device.eid {
+                    let is_it = notifications.notification.ends_with(notification);
+                    all.push(notifications.notification);
                     if is_it {
                         return;
                     }
                 }
             }
         };
-        // Who is told nothing is shown by what is in the summary.
-        let _ = timeout(PATIENCE, told).await;
+        // A missing notification is visible in the summary.
+        let _ = timeout(PATIENCE, received).await;
         all
     }
 
-    /// Where a story begins: once the card has told of itself at least, and nothing of that is on its way any more.
-    async fn begin(&self, device: &Actor) -> Begun {
+    /// Starts a story, after the card has sent its first notification and no message of that is
+    /// in transit.
+    async fn begin(&self, device: &DemoDevice) -> Begun {
         let confirmed = self.until_quiet(device, 1).await;
-        Begun { at: Instant::now(), over_the_air: self.seen.over_the_air(&device.name), confirmed }
+        Begun { at: Instant::now(), over_the_air: self.observations.over_the_air(&device.name), confirmed }
     }
 
-    /// Waits until so many of the card's notifications were confirmed and no short message is on its way, or until that takes
-    /// too long; says how many were.
-    async fn until_quiet(&self, device: &Actor, notifications: u64) -> u64 {
+    /// Waits until this number of the card's notifications is confirmed and no short message is
+    /// in transit, or until the time limit. Returns the number of confirmed notifications.
+    async fn until_quiet(&self, device: &DemoDevice, notifications: u64) -> u64 {
         let quiet = async {
             loop {
-                match self.seen.confirmed(&device.name) {
+                match self.observations.confirmed(&device.name) {
                     Some(confirmed) if confirmed >= notifications => return confirmed,
-                    _ => sleep(LOOK).await,
+                    _ => sleep(POLL_INTERVAL).await,
                 }
             }
         };
         timeout(PATIENCE, quiet).await.unwrap_or(notifications)
     }
 
-    /// How it ended, once the card has told of it: in every story it does so once.
+    /// Ends a story after the card has sent its notification; in every story it sends one.
     async fn story(
         &mut self,
-        device: &Actor,
+        device: &DemoDevice,
         eis: &Eis,
         begun: &Begun,
         as_expected: bool,
@@ -299,25 +306,25 @@ impl Stage {
     ) -> Story {
         self.until_quiet(device, begun.confirmed.saturating_add(1)).await;
         let mut notifications = Vec::new();
-        while let Ok(Heard { notification, eid, .. }) = self.heard.try_recv() {
+        while let Ok(Heard { notification, eid, .. }) = self.notifications.try_recv() {
             if eid == device.eid {
                 notifications.push(notification);
             }
         }
         let sm_sr = self.sm_srs.iter().position(|sm_sr| sm_sr.id == eis.smsr_id);
-        let ends = Event::new(self.world.now(), device.name.clone(), "in the end");
+        let ends = Event::new(self.world.now(), device.name.clone(), "result");
         self.events.tell(ends.with_note(ending.clone()));
         Story {
             device: device.name.clone(),
             eid: device.eid,
             as_expected,
             ending,
-            registered: self.seen.registered(&device.name),
+            registered: self.observations.registered(&device.name),
             enabled: enabled(eis),
             sm_sr: sm_sr
                 .map_or_else(|| eis.smsr_id.to_string(), |at| format!("SM-SR {}", at.saturating_add(1))),
             notifications,
-            over_the_air: self.seen.over_the_air(&device.name) - begun.over_the_air,
+            over_the_air: self.observations.over_the_air(&device.name) - begun.over_the_air,
             seconds: begun.at.elapsed().as_secs_f64(),
         }
     }

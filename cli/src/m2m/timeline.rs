@@ -1,4 +1,5 @@
-//! The lines of the M2M demonstration that tell the story; the others are for those who look for a fault.
+//! Timeline of the M2M demonstration: the events that matter for the stories. All others are shown
+//! with `--verbose`.
 
 use std::{
     collections::BTreeSet,
@@ -11,25 +12,27 @@ use world::{Event, Outcome};
 use super::names::Names;
 use crate::output::STORY;
 
-/// What is shown of the events.
+/// Filter and wording of the events.
 pub struct Timeline {
     names: Names,
-    /// Networks that have turned a device away in this act: they do so again and again.
+    /// Networks that rejected a device in this story; repeated rejects are not shown.
     turned_away: Mutex<BTreeSet<String>>,
 }
 
 impl Timeline {
-    /// A timeline in which parties are called so.
+    /// Creates a timeline with these names.
     pub fn new(names: Names) -> Self {
         Self { names, turned_away: Mutex::default() }
     }
 
-    /// An event as the story has it, if it belongs to the story: with names, and from whoever acted to whom. What two
-    /// parties tell of each other is told once; what only keeps a toolkit, a modem or a poll going is not.
-    pub fn told(&self, mut event: Event) -> Option<Event> {
+    /// Returns the event as it is shown, with names and with the originator first, or `None` if
+    /// it is omitted. An event that both parties report is shown once. Events of toolkit, modem
+    /// and polling are omitted.
+    pub fn shown(&self, mut event: Event) -> Option<Event> {
         event.note = self.names.in_words(&event.note);
         if let Some(function) = event.function.strip_suffix("Request").map(str::to_owned) {
-            // A call is told by whoever was called: before anything comes of it.
+            // A request is shown as reported by its receiver, so that it precedes its
+            // consequences.
             let was_called = match (&*event.party, &*event.interface) {
                 ("SM-DP", interface) => interface == "ES2",
                 (_, interface) => matches!(interface, "ES3" | "ES4" | "ES7") && event.bytes_received > 0,
@@ -50,7 +53,7 @@ impl Timeline {
             }
             (_, "ES1" | "ES2" | "ES3" | "ES4" | "ES7", _) if failed(&event) => {}
             ("operator", "ES4", "GetEIS") => return None,
-            // It has heard, or been answered.
+            // The operator received a notification or a response.
             ("operator", ..) => swap(&mut event),
             ("EUM", ..) => {}
             ("SM-DP+" | "SM-DP", ..) | (_, "ES1" | "ES2" | "ES3" | "ES4" | "ES7" | "USIM" | "NAS", _) => {
@@ -58,7 +61,7 @@ impl Timeline {
             }
             (_, "ES5", "HandleDefaultNotification") => swap(&mut event),
             (_, "ES5", _) if event.note.is_empty() && event.outcome == Outcome::Done => return None,
-            // The card asks its device.
+            // The card sends a proactive command to its device.
             (_, "CAT", "OPEN CHANNEL" | "REFRESH") => swap(&mut event),
             (_, "CAT", "SMS-PP download" | "SEND SHORT MESSAGE") if event.outcome != Outcome::Done => {}
             (_, "CAT", _) => return None,
@@ -72,7 +75,7 @@ fn failed(event: &Event) -> bool {
     matches!(event.outcome, Outcome::Failed(_))
 }
 
-/// From whom it came, first.
+/// Swaps the two parties, so that the originator comes first.
 fn swap(event: &mut Event) {
     mem::swap(&mut event.party, &mut event.peer);
     mem::swap(&mut event.bytes_sent, &mut event.bytes_received);
@@ -94,10 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn small_talk_is_left_out_and_what_fails_is_not() {
+    fn toolkit_events_are_omitted_unless_they_fail() {
         let timeline = Timeline::new(Names::default());
         for function in ["TIMER MANAGEMENT", "RECEIVE DATA", "SEND DATA", "SEND SHORT MESSAGE"] {
-            assert_eq!(timeline.told(event("device 1", "card", "CAT", function)), None, "{function}");
+            assert_eq!(timeline.shown(event("device 1", "card", "CAT", function)), None, "{function}");
         }
         let failed = || Outcome::Failed("connection refused".to_owned());
         for it in [
@@ -105,26 +108,26 @@ mod tests {
             event("SM-SR 1", "SM-DP", "ES3", "EnableProfileResponse"),
             event("SM-DP", "SM-SR 1", "ES3", "EnableProfileRequest"),
         ] {
-            assert_eq!(timeline.told(it.clone()), None);
-            assert!(timeline.told(it.with_outcome(failed())).is_some());
+            assert_eq!(timeline.shown(it.clone()), None);
+            assert!(timeline.shown(it.with_outcome(failed())).is_some());
         }
     }
 
     #[test]
-    fn whoever_acted_stands_first() {
+    fn the_originator_of_an_event_comes_first() {
         let timeline = Timeline::new(Names::default());
         let who = |event: Event| {
-            timeline.told(event).map(|it| format!("{} > {} {}", it.party, it.peer, it.function))
+            timeline.shown(event).map(|it| format!("{} > {} {}", it.party, it.peer, it.function))
         };
-        let heard = event("SM-SR 1", "device 2", "ES5", "HandleDefaultNotification");
-        assert_eq!(who(heard).unwrap(), "device 2 > SM-SR 1 HandleDefaultNotification");
+        let notification = event("SM-SR 1", "device 2", "ES5", "HandleDefaultNotification");
+        assert_eq!(who(notification).unwrap(), "device 2 > SM-SR 1 HandleDefaultNotification");
         assert_eq!(
             who(event("device 2", "card", "CAT", "OPEN CHANNEL")).unwrap(),
             "card > device 2 OPEN CHANNEL"
         );
         let called = event("SM-DP", "operator", "ES2", "EnableProfileRequest").with_bytes(0, 900);
         assert_eq!(who(called).unwrap(), "operator > SM-DP EnableProfile");
-        // And the one who calls says nothing of it.
+        // The sender's event of the same request is omitted.
         assert_eq!(who(event("SM-DP", "SM-SR 1", "ES3", "EnableProfileRequest").with_bytes(900, 0)), None);
         assert_eq!(
             who(event("operator", "SM-DP", "ES2", "EnableProfile")).unwrap(),
@@ -133,14 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn a_network_turns_a_device_away_once_an_act() {
+    fn repeated_rejects_of_a_network_are_shown_once_per_story() {
         let timeline = Timeline::new(Names::default());
         let reject = || {
             let refused = Outcome::Refused("#11".to_owned());
-            timeline.told(event("device 2", "724-98", "NAS", "ATTACH REJECT").with_outcome(refused)).is_some()
+            timeline
+                .shown(event("device 2", "724-98", "NAS", "ATTACH REJECT").with_outcome(refused))
+                .is_some()
         };
         assert_eq!((reject(), reject()), (true, false));
-        assert!(timeline.told(Event::new(Timestamp::from_seconds(0), STORY, "the next act")).is_some());
+        assert!(timeline.shown(Event::new(Timestamp::from_seconds(0), STORY, "the next story")).is_some());
         assert!(reject());
     }
 }

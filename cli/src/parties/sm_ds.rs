@@ -1,4 +1,4 @@
-//! The SM-DS as a party.
+//! Set-up of the SM-DS.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use world::{Clock, Events, Fault, Records, World};
 
 use super::Running;
-use crate::{faults::Trouble, pki, settings::Settings};
+use crate::{faults::ActiveFaults, pki, settings::Settings};
 
-/// The SM-DS of the settings on its records, not listening yet.
+/// Opens the SM-DS of the settings on its records, without listening.
 ///
 /// # Errors
 /// A certificate is missing, an address is malformed, or the records cannot be opened.
@@ -35,33 +35,33 @@ fn sm_ds_on(
     let mut config = Config::new(first);
     config.other_addresses = others;
     let credentials = Credentials::from_pki(pki).map_err(|e| {
-        Fault::caused_by(e, "the SM-DS has no certificates", "make a PKI with `landfall certs init`")
+        Fault::caused_by(e, "the SM-DS has no certificates", "create a PKI with `landfall certs init`")
     })?;
     Ok(SmDs::new(config, credentials, records, world.clone(), events))
 }
 
-/// The same with what goes wrong, serving over TLS; see [`super::sm_dp_tls`].
+/// Starts the SM-DS of the settings with faults over TLS; see [`super::sm_dp_tls`].
 ///
 /// # Errors
-/// As [`sm_ds()`]; or there is no TLS certificate and none can be issued.
+/// As [`sm_ds()`], or there is no TLS certificate and none can be issued.
 pub fn serve_sm_ds(
     listener: TcpListener,
     settings: &Settings,
     pki: &Pki,
     world: &World,
     events: Arc<dyn Events>,
-    trouble: &Trouble,
+    active_faults: &ActiveFaults,
 ) -> Result<Running, Fault> {
-    let records = trouble.records("sm-ds", sm_ds_records(settings)?);
+    let records = active_faults.records("sm-ds", sm_ds_records(settings)?);
     let server = sm_ds_on(settings, pki, world, events, records)?;
     let tls = sm_ds_tls(settings, pki, Arc::clone(&world.clock))?;
-    Running::serve(listener, Some(tls), trouble.comes_in_at_sm_ds(server.link()))
+    Running::serve(listener, Some(tls), active_faults.incoming_at_sm_ds(server.link()))
 }
 
-/// TLS of the SM-DS; see [`super::sm_dp_tls`].
+/// Returns the TLS configuration of the SM-DS; see [`super::sm_dp_tls`].
 ///
 /// # Errors
-/// There is no certificate and none can be issued.
+/// There is no certificate, and none can be issued.
 pub fn sm_ds_tls(settings: &Settings, pki: &Pki, clock: Arc<dyn Clock>) -> Result<ServerTls, Fault> {
     let names = pki::names_of(&settings.sm_ds, &settings.sm_ds_names)?;
     let kept = pki.ds(Curve::P256).map(|ds| ds.tls);

@@ -1,4 +1,4 @@
-//! Whom an SM-SR knows, as flags and as a file say it.
+//! Peers of an SM-SR, from command-line options and from a file.
 
 use std::{fs, path::Path, str::FromStr};
 
@@ -13,24 +13,25 @@ use sm_sr::{
 use world::Fault;
 
 use crate::{
+    hidden_value::toml_error,
     m2m::{factory, operator::SOAP_PATH},
-    unshown::toml_error,
 };
 
-/// A peer as it was written down: `ROLE:WHO[@HOST:PORT]`.
+/// A configured peer: `ROLE:WHO[@HOST:PORT]` or a table `[[peer]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Known {
-    /// eum, sm-dp, operator or sm-sr.
+pub struct PeerArgument {
+    /// Role: eum, sm-dp, operator or sm-sr.
     role: Role,
-    /// Its OID, or the name under which the PKI has it.
+    /// OID of the peer, or its name in the PKI.
     who: String,
-    /// Where it takes messages: `host:port`, or a whole URI. It is not told anything when there is none.
+    /// Address for callbacks and notifications: `host:port`, or a URI. Without it, none are
+    /// sent.
     address: Option<String>,
-    /// 1 or 3.
+    /// Version of the SOAP namespace, 1 or 3.
     #[serde(default)]
-    namespace: Speaks,
-    /// Of an EUM: under which it enciphers the keys in an EIS, 32 hexadecimal digits.
+    namespace: NamespaceVersion,
+    /// Transport key of an EUM, which encrypts the keys in an EIS: 32 hexadecimal digits.
     transport_key: Option<TransportKey>,
 }
 
@@ -43,43 +44,45 @@ enum Role {
     SmSr,
 }
 
-/// The namespace in which a peer is asked and told.
+/// Namespace of messages to a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "u8")]
-struct Speaks(Namespace);
+struct NamespaceVersion(Namespace);
 
-impl TryFrom<u8> for Speaks {
+impl TryFrom<u8> for NamespaceVersion {
     type Error = String;
 
     fn try_from(number: u8) -> Result<Self, String> {
         match number {
             1 => Ok(Self(Namespace::V1)),
             3 => Ok(Self(Namespace::V3)),
-            other => Err(format!("{other} is no namespace of esim-messaging; 1 and 3 are known")),
+            other => {
+                Err(format!("{other} is not a version of the esim-messaging namespace; supported: 1 and 3"))
+            }
         }
     }
 }
 
-impl FromStr for Known {
+impl FromStr for PeerArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (role, rest) = text.split_once(':').ok_or("there is no : after the role")?;
+        let (role, rest) = text.split_once(':').ok_or("missing `:` after the role")?;
         let role = match role {
             "eum" => Role::Eum,
             "sm-dp" => Role::SmDp,
             "operator" => Role::Operator,
             "sm-sr" => Role::SmSr,
-            other => return Err(format!("{other:?} is none of eum, sm-dp, operator and sm-sr")),
+            other => return Err(format!("unknown role {other:?}; expected eum, sm-dp, operator or sm-sr")),
         };
         let (who, address) = match rest.split_once('@') {
             Some((who, address)) => (who, Some(address.to_owned())),
             None => (rest, None),
         };
         if who.is_empty() || address.as_ref().is_some_and(String::is_empty) {
-            return Err("a name or an OID, and an address where there is an @".to_owned());
+            return Err("the name or OID, or the address after @, is empty".to_owned());
         }
-        let namespace = Speaks::default();
+        let namespace = NamespaceVersion::default();
         Ok(Self { role, who: who.to_owned(), address, namespace, transport_key: None })
     }
 }
@@ -88,31 +91,32 @@ impl FromStr for Known {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    peer: Vec<Known>,
+    peer: Vec<PeerArgument>,
 }
 
-/// Reads a file of peers: TOML, a table `[[peer]]` for each.
+/// Reads a TOML file of peers, with a table `[[peer]]` each.
 ///
 /// # Errors
-/// It cannot be read, or is none.
-pub fn read(file: &Path) -> Result<Vec<Known>, Fault> {
-    let unfit = |why: String| {
+/// The file cannot be read or is invalid.
+pub fn read(file: &Path) -> Result<Vec<PeerArgument>, Fault> {
+    let invalid = |why: String| {
         Fault::new(
             format!("cannot use the peers in {}", file.display()),
             why,
-            "give a [[peer]] with role, who, and address where it is to be told anything",
+            "write a [[peer]] table for each, with role and who, and with address if it is to receive notifications",
         )
     };
-    let text = fs::read_to_string(file).map_err(|e| unfit(e.to_string()))?;
-    let File { peer } = toml::from_str(&text).map_err(|e| unfit(toml_error(&text, &e)))?;
+    let text = fs::read_to_string(file).map_err(|e| invalid(e.to_string()))?;
+    let File { peer } = toml::from_str(&text).map_err(|e| invalid(toml_error(&text, &e)))?;
     Ok(peer)
 }
 
-/// Makes the SM-SR know them, and says as whom: any name has an OID, also one that nobody has.
+/// Registers peers at the SM-SR. Returns them with their OIDs. Every name has an OID, even if no
+/// certificate was issued for it.
 ///
 /// # Errors
-/// One is not what it should be, or the records fail.
-pub async fn introduce(server: &SmSr, pki: &Pki, all: &[Known]) -> Result<Vec<Peer>, Fault> {
+/// A peer is invalid, or the records cannot be written.
+pub async fn register_peers(server: &SmSr, pki: &Pki, all: &[PeerArgument]) -> Result<Vec<Peer>, Fault> {
     let peers = all.iter().map(|known| known.peer(pki)).collect::<Result<Vec<_>, _>>()?;
     for peer in &peers {
         server.register_peer(peer).await?;
@@ -120,10 +124,14 @@ pub async fn introduce(server: &SmSr, pki: &Pki, all: &[Known]) -> Result<Vec<Pe
     Ok(peers)
 }
 
-impl Known {
+impl PeerArgument {
     fn peer(&self, pki: &Pki) -> Result<Peer, Fault> {
-        let unfit = |why: String| {
-            Fault::new(format!("cannot make {:?} known", self.who), why, "correct the flag or the file")
+        let invalid = |why: String| {
+            Fault::new(
+                format!("cannot register the peer {:?}", self.who),
+                why,
+                "correct the flag or the file",
+            )
         };
         let role = match self.role {
             Role::Eum => {
@@ -131,7 +139,7 @@ impl Known {
                 PeerRole::Eum { transport_key: key.map(|key| Key::new(key.expose().to_vec())) }
             }
             _ if self.transport_key.is_some() => {
-                return Err(unfit("only an EUM has a transport key".to_owned()));
+                return Err(invalid("only an EUM has a transport key".to_owned()));
             }
             Role::SmDp => PeerRole::SmDp,
             Role::Operator => PeerRole::Operator,
@@ -145,7 +153,7 @@ impl Known {
         Ok(Peer { id, name: self.who.clone(), role, endpoint, namespace: self.namespace.0 })
     }
 
-    /// As it says itself, or as the PKI gives it to that name.
+    /// Returns the configured OID, or the OID of that name in the PKI.
     fn oid(&self, pki: &Pki) -> Result<Oid, Fault> {
         if let Ok(oid) = self.who.parse() {
             return Ok(oid);
@@ -153,8 +161,8 @@ impl Known {
         let cannot = |e: certs::PkiError| {
             Fault::caused_by(
                 e,
-                format!("cannot tell the OID of {:?}", self.who),
-                "give the OID itself, or make a PKI with `landfall certs init`",
+                format!("cannot determine the OID of {:?}", self.who),
+                "give the OID, or create a PKI with `landfall certs init`",
             )
         };
         match self.role {
@@ -165,9 +173,9 @@ impl Known {
                 let credential = pki.operator(&self.who).map_err(cannot)?;
                 credential.certificate.registered_ids().first().cloned().ok_or_else(|| {
                     Fault::new(
-                        format!("cannot tell the OID of {:?}", self.who),
-                        "its certificate has none",
-                        "give the OID itself",
+                        format!("cannot determine the OID of {:?}", self.who),
+                        "its certificate contains none",
+                        "give the OID instead of the name",
                     )
                 })
             }
@@ -175,13 +183,13 @@ impl Known {
     }
 }
 
-/// The key under which an EUM enciphers the keys in an EIS: a person writes 32 hexadecimal digits.
+/// Transport key of an EUM, which encrypts the keys in an EIS. Written as 32 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct TransportKey(Secret<[u8; 16]>);
 
 impl TransportKey {
-    /// Its octets.
+    /// Octets of the key.
     pub fn expose(&self) -> &[u8; 16] {
         self.0.expose()
     }
@@ -193,7 +201,7 @@ impl FromStr for TransportKey {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut key = [0; 16];
         hex::decode_to_slice(text, &mut key)
-            .map_err(|_| "a transport key has 32 hexadecimal digits".to_owned())?;
+            .map_err(|_| "expected a transport key of 32 hexadecimal digits".to_owned())?;
         Ok(Self(Secret::new(key)))
     }
 }
@@ -211,8 +219,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_a_role_a_name_or_an_oid_and_an_address() {
-        let read = |text: &str| text.parse::<Known>();
+    fn a_peer_consists_of_role_name_or_oid_and_address() {
+        let read = |text: &str| text.parse::<PeerArgument>();
         let known = read("sm-dp:2.999.10@127.0.0.1:8443").unwrap();
         assert_eq!((known.role, known.who.as_str()), (Role::SmDp, "2.999.10"));
         assert_eq!(known.address.as_deref(), Some("127.0.0.1:8443"));
@@ -223,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_peers_says_more() {
+    fn a_file_of_peers_can_set_the_transport_key_and_the_namespace() {
         let text = r#"
             [[peer]]
             role = "eum"
@@ -242,10 +250,10 @@ mod tests {
         assert_eq!(peers[1].endpoint.as_deref(), Some("https://bss.example/rsp"));
         assert_eq!(peers[1].namespace, Namespace::V1);
         assert!(toml::from_str::<File>("[[peer]]\nrole = \"eum\"\nwho = \"x\"\nnamespace = 2").is_err());
-        let of_an_operator = Known { transport_key: peer[0].transport_key.clone(), ..peer[1].clone() };
+        let of_an_operator = PeerArgument { transport_key: peer[0].transport_key.clone(), ..peer[1].clone() };
         assert!(of_an_operator.peer(&pki).is_err());
         assert!("00".parse::<TransportKey>().is_err());
-        // Neither as it was written nor as octets.
+        // Debug output contains neither the digits nor the octets of the key.
         let shown = format!("{:?}", peer[0]).to_lowercase();
         assert!(!shown.contains("000102") && !shown.contains("0, 1, 2"), "{shown}");
     }

@@ -1,6 +1,10 @@
-//! The binary as a user runs it.
+//! Helpers to run the `landfall` binary.
 
-#![allow(dead_code, clippy::panic, reason = "each test program uses what it needs, and says no by panicking")]
+#![allow(
+    dead_code,
+    clippy::panic,
+    reason = "each test program uses a part of it, and tests fail by panicking"
+)]
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -10,26 +14,26 @@ use std::{
     time::Duration,
 };
 
-/// `landfall` with nothing of this machine's settings in its environment.
+/// Returns a command for `landfall` without the LANDFALL_* variables of the test's environment.
 pub(crate) fn landfall(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_landfall"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LANDFALL_")) {
         command.env_remove(name);
     }
-    // Test programs run side by side: the default port is one for all.
+    // Tests run concurrently, so that they must not share the default port.
     command.env("LANDFALL_ADMIN", "127.0.0.1:0");
     command.arg("--data-dir").arg(data_dir);
     command
 }
 
-/// Standard output of a run that must succeed.
+/// Runs a command that must succeed. Returns its standard output.
 pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}\n{}", both(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Standard error of a run that must fail without a panic.
+/// Runs a command that must fail without a panic. Returns its standard error.
 pub(crate) fn fail(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -42,33 +46,37 @@ fn both(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A run that goes on until it is killed, as it is at the latest with the test.
+/// A running process. It is killed when this is dropped.
 pub(crate) struct Running {
     child: Child,
-    /// Its standard output.
-    pub(crate) out: Said,
-    /// Its standard error.
-    pub(crate) err: Said,
+    /// Lines of its standard output.
+    pub(crate) out: OutputLines,
+    /// Lines of its standard error.
+    pub(crate) err: OutputLines,
 }
 
-/// The lines that a run prints. They are read also when nobody asks, or it would wait for a reader.
-pub(crate) struct Said(Receiver<String>);
+/// Output lines of a process. A thread reads them continuously, so that the process never blocks on
+/// a full pipe.
+pub(crate) struct OutputLines(Receiver<String>);
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (out, err) = (Said::by(child.stdout.take().unwrap()), Said::by(child.stderr.take().unwrap()));
+        let (out, err) = (
+            OutputLines::read(child.stdout.take().unwrap()),
+            OutputLines::read(child.stderr.take().unwrap()),
+        );
         Self { child, out, err }
     }
 
-    /// The status with which it ends by itself.
+    /// Waits for the process to end. Returns its exit status.
     pub(crate) fn status(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 
-    /// kill -9
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
+        // Errors are ignored: the process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -80,46 +88,46 @@ impl Drop for Running {
     }
 }
 
-impl Said {
-    fn by(stream: impl Read + Send + 'static) -> Self {
-        let (tell, told) = mpsc::channel();
+impl OutputLines {
+    fn read(stream: impl Read + Send + 'static) -> Self {
+        let (sender, sent) = mpsc::channel();
         std::thread::spawn(move || {
-            // When the test has ended nobody listens, and the rest is read all the same.
-            BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
+            // After the end of the test the lines are still read, and discarded.
+            BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
         });
-        Self(told)
+        Self(sent)
     }
 
-    /// The next lines, one after the other, until the run ends.
+    /// Returns the following lines, until the process ends.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> + '_ {
         self.0.iter()
     }
 
-    /// The next line, if one comes in this time.
+    /// Returns the next line, or `None` after a timeout.
     pub(crate) fn next(&self, within: Duration) -> Option<String> {
         self.0.recv_timeout(within).ok()
     }
 
-    /// The lines up to the first that begins in one of these ways, with it.
+    /// Returns the lines up to and including the first one with one of these prefixes.
     pub(crate) fn up_to(&self, headings: &[&str]) -> Vec<String> {
-        let mut said = Vec::new();
+        let mut printed = Vec::new();
         for line in self.lines() {
             let is_last = headings.iter().any(|heading| line.starts_with(heading));
-            said.push(line);
+            printed.push(line);
             if is_last {
-                return said;
+                return printed;
             }
         }
-        panic!("it ended without saying {headings:?}: {said:?}");
+        panic!("the process ended without printing {headings:?}: {printed:?}");
     }
 
-    /// What the first line that begins so says after that.
+    /// Returns the rest of the first line with this prefix.
     pub(crate) fn after(&self, heading: &str) -> String {
-        let said = self.up_to(&[heading]);
-        said.last().and_then(|line| line.strip_prefix(heading)).unwrap_or_default().to_owned()
+        let printed = self.up_to(&[heading]);
+        printed.last().and_then(|line| line.strip_prefix(heading)).unwrap_or_default().to_owned()
     }
 
-    /// The first word of it, without what separates it from the rest.
+    /// Returns the first word of the rest of that line.
     pub(crate) fn word_after(&self, heading: &str) -> String {
         self.after(heading).split([' ', ';']).next().unwrap_or_default().to_owned()
     }

@@ -1,20 +1,23 @@
-//! One profile on its way over short messages alone, over short messages that wake the card and HTTPS, and when messages are
-//! lost or doubled.
+//! A profile download over short messages only, over HTTPS triggered by short messages, and with
+//! lost and duplicated messages.
 
 use crate::{
     common::{Running, succeed},
-    stage::{Stage, states},
+    testbed::{Testbed, states},
 };
 
-/// Downloads, enables, disables and deletes a profile. What SM-SR and device say of it.
-fn whole_life(stage: &Stage, sm_sr: Running, mut device: Running) -> (Vec<String>, Vec<String>) {
-    let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
+/// Downloads, enables, disables and deletes a profile. Returns the timelines of SM-SR and device.
+fn whole_life(testbed: &Testbed, sm_sr: Running, mut device: Running) -> (Vec<String>, Vec<String>) {
+    let (first, local) = (testbed.first.iccid.as_str(), testbed.stock[0].iccid.as_str());
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
-    stage.ask(&["download", "--iccid", local, "--enable"]);
-    assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Disabled"), state(local, "Enabled")]);
-    stage.ask(&["disable", "--iccid", local]);
-    stage.ask(&["delete", "--iccid", local]);
-    assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Enabled")]);
+    testbed.ask(&["download", "--iccid", local, "--enable"]);
+    assert_eq!(
+        states(&testbed.ask(&["audit", "--es4"])),
+        [state(first, "Disabled"), state(local, "Enabled")]
+    );
+    testbed.ask(&["disable", "--iccid", local]);
+    testbed.ask(&["delete", "--iccid", local]);
+    assert_eq!(states(&testbed.ask(&["audit", "--es4"])), [state(first, "Enabled")]);
     device.kill();
     let mut sm_sr = sm_sr;
     sm_sr.kill();
@@ -26,36 +29,37 @@ fn any(lines: &[String], what: &str) -> bool {
 }
 
 #[test]
-fn short_messages_alone_will_do() {
-    let stage = Stage::new();
-    let _networks = stage.networks(&[]);
-    let _sm_dp = stage.sm_dp(&[]);
-    let sm_sr = stage.sm_sr(0, &["--cards", "none"]);
-    succeed(&mut stage.register(&stage.eid));
-    let device = stage.device(&["--without-https"]);
-    let (sm_sr, device) = whole_life(&stage, sm_sr, device);
+fn a_profile_can_be_managed_over_short_messages_only() {
+    let testbed = Testbed::new();
+    let _networks = testbed.networks(&[]);
+    let _sm_dp = testbed.sm_dp(&[]);
+    let sm_sr = testbed.sm_sr(0, &["--cards", "none"]);
+    succeed(&mut testbed.register(&testbed.eid));
+    let device = testbed.device(&["--without-https"]);
+    let (sm_sr, device) = whole_life(&testbed, sm_sr, device);
     assert!(!any(&sm_sr, "ES5.session"), "{sm_sr:#?}");
     assert!(!any(&device, "OPEN CHANNEL"), "{device:#?}");
     assert!(any(&device, "SEND SHORT MESSAGE"), "{device:#?}");
 }
 
 #[test]
-fn a_short_message_wakes_the_card_and_it_comes_over_https() {
-    let stage = Stage::new();
-    let _networks = stage.networks(&[]);
-    let _sm_dp = stage.sm_dp(&[]);
-    let sm_sr = stage.sm_sr(0, &[]);
-    succeed(&mut stage.register(&stage.eid));
-    let device = stage.device(&[]);
-    let (sm_sr, device) = whole_life(&stage, sm_sr, device);
+fn a_short_message_triggers_an_https_session() {
+    let testbed = Testbed::new();
+    let _networks = testbed.networks(&[]);
+    let _sm_dp = testbed.sm_dp(&[]);
+    let sm_sr = testbed.sm_sr(0, &[]);
+    succeed(&mut testbed.register(&testbed.eid));
+    let device = testbed.device(&[]);
+    let (sm_sr, device) = whole_life(&testbed, sm_sr, device);
     assert!(any(&sm_sr, "ES5.session"), "{sm_sr:#?}");
     assert!(any(&device, "OPEN CHANNEL"), "{device:#?}");
 }
 
 #[test]
-fn messages_may_be_lost_late_or_doubled() {
-    let stage = Stage::new();
-    // The first is a trigger or an answer like any other; of each direction one after the other.
+fn lost_late_and_duplicated_messages_are_tolerated() {
+    let testbed = Testbed::new();
+    // The first message is a trigger or a response. The numbers count each direction
+    // separately.
     let faults = [
         "radio/sms-lose@mt#1",
         "radio/sms-double@mt#2-4",
@@ -66,10 +70,10 @@ fn messages_may_be_lost_late_or_doubled() {
         "radio/sms-delay=1s@mo#4",
     ];
     let faults: Vec<&str> = faults.iter().flat_map(|fault| ["--fault", fault]).collect();
-    let _networks = stage.networks(&faults);
-    let _sm_dp = stage.sm_dp(&[]);
-    let sm_sr = stage.sm_sr(0, &[]);
-    succeed(&mut stage.register(&stage.eid));
-    let device = stage.device(&[]);
-    whole_life(&stage, sm_sr, device);
+    let _networks = testbed.networks(&faults);
+    let _sm_dp = testbed.sm_dp(&[]);
+    let sm_sr = testbed.sm_sr(0, &[]);
+    succeed(&mut testbed.register(&testbed.eid));
+    let device = testbed.device(&[]);
+    whole_life(&testbed, sm_sr, device);
 }

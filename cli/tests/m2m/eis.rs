@@ -1,4 +1,4 @@
-//! EIS as an EUM or another SM-SR may send it: right, and wrong in one way each.
+//! EISs as sent by an EUM or another SM-SR: a valid one, and invalid ones with one defect each.
 
 use certs::{Credential, Defect, Role, m2m::CardDefect};
 use cli::m2m::factory::{self, FirstProfile};
@@ -16,25 +16,25 @@ use rsp::{
 use rsp_server::soap::eum;
 use world::Clock as _;
 
-use crate::stage::Stage;
+use crate::testbed::Testbed;
 
-/// That of a card that was just made, with a number of its own, for this SM-SR.
-pub(crate) fn of(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Eis {
+/// Returns the EIS of a new card with its own number, for this SM-SR.
+pub(crate) fn of(testbed: &Testbed, eid: Eid, sm_sr: &Oid) -> Eis {
     let first = FirstProfile {
-        package: std::fs::read(&stage.first.file).unwrap(),
-        operator: stage.operators[0].id.clone(),
+        package: std::fs::read(&testbed.first.file).unwrap(),
+        operator: testbed.operators[0].id.clone(),
         msisdn: number_of(eid).parse().unwrap(),
     };
-    factory::eis(&stage.pki, eid, &first, sm_sr, None, Namespace::V3, OsClock.now()).unwrap()
+    factory::eis(&testbed.pki, eid, &first, sm_sr, None, Namespace::V3, OsClock.now()).unwrap()
 }
 
-/// The telephone number of a card that nobody switches on.
+/// Returns the MSISDN of a card that no device uses.
 fn number_of(eid: Eid) -> String {
     let digits = eid.to_string();
     format!("+4477008{}", &digits[digits.len() - 7..])
 }
 
-/// Its elements, without the element around them.
+/// Returns the XML elements of an EIS without the enclosing element.
 pub(crate) fn xml(eis: &Eis) -> String {
     let request = RegisterEisRequest { base: BaseRequest::new("x"), eis: eis.clone() };
     let text = request.to_xml(Namespace::V3);
@@ -42,7 +42,7 @@ pub(crate) fn xml(eis: &Eis) -> String {
     rest.rsplit_once("</rps:Eis>").unwrap().0.to_owned()
 }
 
-/// Of what the EUM has signed, something else was signed by this key.
+/// Changes the signed information of an EIS and signs it with this key.
 fn signed(
     mut eis: Eis,
     by: &crypto::SecretKey,
@@ -56,10 +56,10 @@ fn signed(
     eis
 }
 
-/// The same card in as many wrong ways as the rows of the tables name.
-pub(crate) fn wrong(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, String)> {
-    let good = of(stage, eid, sm_sr);
-    let eum: Credential = stage.pki.credential(Role::Eum, Curve::P256).unwrap();
+/// Returns EISs of the same card with the defects that the tables name.
+pub(crate) fn wrong(testbed: &Testbed, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, String)> {
+    let good = of(testbed, eid, sm_sr);
+    let eum: Credential = testbed.pki.credential(Role::Eum, Curve::P256).unwrap();
     let mut all = Vec::new();
     let mut changed = |name, change: &dyn Fn(&mut Eis)| {
         let mut eis = good.clone();
@@ -90,7 +90,7 @@ pub(crate) fn wrong(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, 
     changed("missing key", &|eis| drop(eis.isd_r.as_mut().unwrap().keyset[0].key.remove(0)));
     changed("little room", &|eis| eis.available_memory_for_profiles = 100);
     changed("the profile", &|eis| {
-        eis.profile_info[0].iccid = stage.stock[0].iccid.parse().unwrap();
+        eis.profile_info[0].iccid = testbed.stock[0].iccid.parse().unwrap();
     });
     changed("another name", &|eis| {
         let mut info = eis.eum_signed_info.clone().into_value();
@@ -106,13 +106,13 @@ pub(crate) fn wrong(stage: &Stage, eid: Eid, sm_sr: &Oid) -> Vec<(&'static str, 
     };
     let ours = eum.certificate.der();
     for (name, defect) in [("expired EUM", Defect::Expired), ("strange EUM", Defect::StrangerCi)] {
-        let broken = stage.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap();
+        let broken = testbed.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap();
         resigned(name, &broken.der, &|_| {});
     }
     for (name, defect) in
         [("expired ECASD", CardDefect::Expired), ("forged ECASD", CardDefect::ForgedSignature)]
     {
-        let (broken, _) = stage.pki.ecasd_with(defect, eid).unwrap();
+        let (broken, _) = testbed.pki.ecasd_with(defect, eid).unwrap();
         resigned(name, ours, &|info| {
             info.ecasd.keyset[0].certificate[0].value = Octets(broken.clone());
         });

@@ -1,12 +1,8 @@
-//! SGP.02 between separate processes over TLS: networks with a service centre, SM-SRs, an SM-DP, a device with its card, and
-//! in this process the EUMs, operators, SM-DPs and SM-SRs that are strangers to them.
+//! SGP.02 between processes over TLS: networks with an SMSC, SM-SRs, an SM-DP, and a device with
+//! its card. In this process run further EUMs, operators, SM-DPs and SM-SRs, implemented
+//! independently.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod bearers;
 #[path = "../common/mod.rs"]
@@ -15,7 +11,7 @@ mod eis;
 mod errors;
 mod faults;
 mod functions;
+mod independent_peer;
 mod restarts;
-mod stage;
 mod story;
-mod stranger;
+mod testbed;

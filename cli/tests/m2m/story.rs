@@ -1,51 +1,55 @@
-//! One profile on its way, as people bring it about: operator, EUM, and whoever is at the device.
+//! Profile management over the command line: operator, EUM and device.
 
 use crate::{
     common::{fail, succeed},
-    stage::{LOCAL, Stage, free, states},
+    testbed::{LOCAL, Testbed, free, states},
 };
 
 #[test]
-fn a_profile_goes_from_an_operator_to_a_device_through_five_processes() {
-    let stage = Stage::new();
-    let _network = stage.networks(&[]);
-    let sm_sr = stage.sm_sr(0, &[]);
-    let _sm_dp = stage.sm_dp(&[]);
-    succeed(&mut stage.register(&stage.eid));
-    let device = stage.device(&[]);
-    // The card has told the SM-SR of itself, which has confirmed it.
+fn a_profile_is_downloaded_through_five_processes() {
+    let testbed = Testbed::new();
+    let _network = testbed.networks(&[]);
+    let sm_sr = testbed.sm_sr(0, &[]);
+    let _sm_dp = testbed.sm_dp(&[]);
+    succeed(&mut testbed.register(&testbed.eid));
+    let device = testbed.device(&[]);
+    // The card has sent its first notification, and the SM-SR has confirmed it.
     sm_sr.err.lines().find(|line| line.contains("HandleDefaultNotification")).unwrap();
 
-    let (first, local) = (stage.first.iccid.as_str(), stage.stock[0].iccid.as_str());
-    let downloaded = stage.operator(&["download", "--iccid", local, "--enable"]).output().unwrap();
+    let (first, local) = (testbed.first.iccid.as_str(), testbed.stock[0].iccid.as_str());
+    let downloaded = testbed.operator(&["download", "--iccid", local, "--enable"]).output().unwrap();
     let status = String::from_utf8_lossy(&downloaded.stdout).into_owned();
     assert!(downloaded.status.success() && status.contains("EXECUTED_SUCCESS"), "{status}");
-    // What the operator is told without having asked is said by the command that was there to take it.
-    let mut told = String::from_utf8(downloaded.stderr).unwrap();
+    // A running command prints the unsolicited notifications that arrive.
+    let mut messages = String::from_utf8(downloaded.stderr).unwrap();
     for _ in 0..20 {
-        if told.contains("ES4-HandleProfileDisabledNotification") {
+        if messages.contains("ES4-HandleProfileDisabledNotification") {
             break;
         }
-        let asked = stage.operator(&["get-eis", "--es4"]).output().unwrap();
-        told.push_str(&String::from_utf8_lossy(&asked.stderr));
+        let output = testbed.operator(&["get-eis", "--es4"]).output().unwrap();
+        messages.push_str(&String::from_utf8_lossy(&output.stderr));
     }
-    let heard = told.lines().find(|line| line.contains("ES4-HandleProfileDisabledNotification"));
-    assert!(heard.is_some_and(|line| line.contains(first)), "{told}");
+    let notification = messages.lines().find(|line| line.contains("ES4-HandleProfileDisabledNotification"));
+    assert!(notification.is_some_and(|line| line.contains(first)), "{messages}");
     device.err.lines().find(|line| line.contains("registered") && line.contains(LOCAL)).unwrap();
     let state = |iccid: &str, state: &str| (iccid.to_owned(), state.to_owned());
-    assert_eq!(states(&stage.ask(&["audit", "--es4"])), [state(first, "Disabled"), state(local, "Enabled")]);
+    assert_eq!(
+        states(&testbed.ask(&["audit", "--es4"])),
+        [state(first, "Disabled"), state(local, "Enabled")]
+    );
 
-    // Nobody may ask who is not known, and nothing is done that is not there to be done.
-    let mut strange = stage.operator(&["disable", "--es4", "--iccid", local]);
+    // Requests of unknown operators and invalid requests are refused.
+    let mut strange = testbed.operator(&["disable", "--es4", "--iccid", local]);
     let stranger = fail(strange.args(["--listen", &free(), "--name", "A Stranger"]));
     assert!(stranger.contains("not known"), "{stranger}");
-    let again = fail(&mut stage.operator(&["enable", "--iccid", local]));
+    let again = fail(&mut testbed.operator(&["enable", "--iccid", local]));
     assert!(again.contains("8.2.1/3.5"), "{again}");
-    stage.ask(&["disable", "--iccid", local]);
-    stage.ask(&["delete", "--iccid", local]);
-    assert_eq!(states(&stage.ask(&["get-eis", "--es4"])), [state(first, "Enabled")]);
-    let eid = stage.eid.to_string();
-    let shown = succeed(&mut stage.run(&["--json", "sm-sr", "--name", &stage.sm_srs[0].name, "eis", &eid]));
+    testbed.ask(&["disable", "--iccid", local]);
+    testbed.ask(&["delete", "--iccid", local]);
+    assert_eq!(states(&testbed.ask(&["get-eis", "--es4"])), [state(first, "Enabled")]);
+    let eid = testbed.eid.to_string();
+    let shown =
+        succeed(&mut testbed.run(&["--json", "sm-sr", "--name", &testbed.sm_srs[0].name, "eis", &eid]));
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let records = shown["auditTrail"].as_array().unwrap().iter();
     let trail: Vec<_> =

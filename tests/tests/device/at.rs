@@ -1,4 +1,5 @@
-//! A modem on its serial port, with a card that holds TS.48 profiles, between two networks: AT text in, AT text out.
+//! A modem on its serial port, with a card that contains TS.48 profiles, between two networks: AT
+//! commands and responses as text.
 
 use std::sync::Arc;
 
@@ -9,15 +10,15 @@ use rsp::ids::Aid;
 use rsp::sgp22::ProfileIdentifier;
 use rsp::sgp22::es10c::{EnableProfileRequest, RefreshFlag};
 
-use crate::bench::{BOOTSTRAP, Bench, Door, LOCAL, iccid, plmn};
+use crate::testbed::{BOOTSTRAP, Door, LOCAL, Testbed, iccid, plmn};
 
 struct Port(AtModem<Slot<Door>>);
 
 impl Port {
-    /// Another modem round the card of the device, where only the network of the local profile is heard.
-    fn new(bench: &Bench, quirks: &[Quirk]) -> Self {
-        let teller = Teller::silent(bench.clock.clone());
-        let mut modem = Modem::new(bench.slot.clone(), Arc::clone(&bench.networks), teller);
+    /// Creates another modem for the card of the device.
+    fn new(testbed: &Testbed, quirks: &[Quirk]) -> Self {
+        let teller = Teller::silent(testbed.clock.clone());
+        let mut modem = Modem::new(testbed.slot.clone(), Arc::clone(&testbed.networks), teller);
         modem.set_visible(vec![plmn("262-42"), plmn("001-01")]);
         Self(AtModem::new(modem, Identity::numbered(1), quirks.to_vec()))
     }
@@ -27,12 +28,12 @@ impl Port {
         lines(answer).into_iter().filter(|line| line != &format!("{command}\r")).collect()
     }
 
-    /// What the modem says by itself.
+    /// Returns the unsolicited result codes.
     async fn unasked(&mut self) -> Vec<String> {
         lines(self.0.settle().await)
     }
 
-    /// What an LPA sends. REFRESH waits after that.
+    /// Sends the APDUs with which an LPA enables a profile. REFRESH is pending afterwards.
     async fn enable(&mut self, profile: (&str, &str)) {
         self.expect(&format!("AT+CCHO=\"{}\"", hex::encode_upper(Aid::ISD_R)), &["+CCHO: 1", "OK"]).await;
         let enable = EnableProfileRequest {
@@ -45,7 +46,7 @@ impl Port {
         let answer = self.lines(&format!("AT+CGLA=1,{},\"{apdu}\"", apdu.len())).await;
         assert_eq!(answer, ["+CGLA: 4,\"6106\"", "OK"]);
         let answer = self.lines("AT+CGLA=1,10,\"80C0000006\"").await;
-        // EnableProfileResponse: ok, and REFRESH waits.
+        // EnableProfileResponse: ok, and REFRESH is pending.
         assert_eq!(answer, ["+CGLA: 16,\"BF3103800100910B\"", "OK"]);
     }
 
@@ -59,20 +60,20 @@ fn lines(octets: Vec<u8>) -> Vec<String> {
     text.split("\r\n").filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// The bootstrap profile is enabled, and the local one is on the card too.
-async fn with_two() -> Option<Bench> {
-    let mut bench = Bench::abroad().await?;
-    let code = bench.order(LOCAL, None).await;
-    bench.device.lpa.download(&code, Default::default()).await.unwrap();
-    Some(bench)
+/// Returns a testbed with the bootstrap profile enabled and the local one installed.
+async fn with_two() -> Option<Testbed> {
+    let mut testbed = Testbed::abroad().await?;
+    let code = testbed.order(LOCAL, None).await;
+    testbed.device.lpa.download(&code, Default::default()).await.unwrap();
+    Some(testbed)
 }
 
 #[tokio::test]
 async fn the_subscription_is_read_and_registered() {
-    let Some(bench) = Bench::abroad().await else { return };
-    let mut port = Port::new(&bench, &[]);
+    let Some(testbed) = Testbed::abroad().await else { return };
+    let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1;+CREG=1;+CEREG=2", &["OK"]).await;
-    // Home before the network that is heard better.
+    // The home network is preferred to the network with the stronger signal.
     assert_eq!(port.unasked().await, ["+CREG: 2", "+CEREG: 2", "+CREG: 1", "+CEREG: 1,,,7"]);
     port.expect(
         "AT+CPIN?;+CIMI;+CCID;+QCCID",
@@ -107,23 +108,23 @@ async fn the_subscription_is_read_and_registered() {
 }
 
 #[tokio::test]
-async fn a_network_that_refuses_is_a_registration_denied() {
-    let Some(bench) = Bench::abroad().await else { return };
+async fn a_refusing_network_is_reported_as_registration_denied() {
+    let Some(testbed) = Testbed::abroad().await else { return };
     for code in ["001-01", "262-42"] {
         let policy = network::Policy::refusing_everybody(network::EmmCause(15));
-        bench.networks.set_policy(plmn(code), policy);
+        testbed.networks.set_policy(plmn(code), policy);
     }
-    let mut port = Port::new(&bench, &[]);
+    let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=2;+CREG=1", &["OK"]).await;
     assert_eq!(port.unasked().await, ["+CREG: 2", "+CREG: 3"]);
     port.expect("AT+COPS=1,2,\"00101\"", &["+CME ERROR: network not allowed - emergency calls only"]).await;
 }
 
 #[tokio::test]
-async fn a_profile_that_is_enabled_through_the_modem_is_on_the_air_after_the_refresh() {
-    let Some(bench) = with_two().await else { return };
-    let mut port = Port::new(&bench, &[Quirk::TellsSimState]);
-    // The device's own LPA has left a channel open.
+async fn a_profile_enabled_through_the_modem_registers_after_the_refresh() {
+    let Some(testbed) = with_two().await else { return };
+    let mut port = Port::new(&testbed, &[Quirk::TellsSimState]);
+    // CFUN=1,1 resets the card, because the device's own LPA has left a channel open.
     port.expect("ATE0+CFUN=1,1;E0+CREG=1", &["OK"]).await;
     port.unasked().await;
     port.enable(LOCAL).await;
@@ -134,9 +135,9 @@ async fn a_profile_that_is_enabled_through_the_modem_is_on_the_air_after_the_ref
 }
 
 #[tokio::test]
-async fn a_modem_that_is_to_be_off_the_air_stays_so_whatever_happens_to_its_card() {
-    let Some(bench) = with_two().await else { return };
-    let mut port = Port::new(&bench, &[Quirk::TellsSimState]);
+async fn a_deregistered_modem_stays_deregistered_after_a_card_refresh() {
+    let Some(testbed) = with_two().await else { return };
+    let mut port = Port::new(&testbed, &[Quirk::TellsSimState]);
     port.expect("ATE0+CFUN=1,1;E0+CREG=1", &["OK"]).await;
     port.unasked().await;
     port.expect("AT+COPS=2", &["OK"]).await;
@@ -156,9 +157,9 @@ async fn a_modem_that_is_to_be_off_the_air_stays_so_whatever_happens_to_its_card
 }
 
 #[tokio::test]
-async fn a_channel_that_was_closed_behind_the_modems_back_has_one_session_when_it_is_opened_again() {
-    let Some(bench) = Bench::abroad().await else { return };
-    let mut port = Port::new(&bench, &[Quirk::CountedSessions]);
+async fn a_channel_closed_with_csim_has_one_session_when_it_is_reopened() {
+    let Some(testbed) = Testbed::abroad().await else { return };
+    let mut port = Port::new(&testbed, &[Quirk::CountedSessions]);
     port.expect("ATE0+CFUN=1,1;E0+CMEE=1", &["OK"]).await;
     let open = format!("AT+CCHO=\"{}\"", hex::encode_upper(Aid::ISD_R));
     port.expect(&open, &["+CCHO: 1", "OK"]).await;
@@ -169,9 +170,9 @@ async fn a_channel_that_was_closed_behind_the_modems_back_has_one_session_when_i
 }
 
 #[tokio::test]
-async fn files_are_read_and_written_by_path_or_without() {
-    let Some(bench) = Bench::abroad().await else { return };
-    let mut port = Port::new(&bench, &[]);
+async fn files_are_read_and_written_with_and_without_path() {
+    let Some(testbed) = Testbed::abroad().await else { return };
+    let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1", &["OK"]).await;
     // EF.ICCID below the MF, EF.IMSI in the USIM, EF.MSISDN's first record with its path.
     port.expect("AT+CRSM=176,12258,0,0,10", &["+CRSM: 144,0,\"98001032547698103214\"", "OK"]).await;
@@ -183,10 +184,10 @@ async fn files_are_read_and_written_by_path_or_without() {
     assert!(fcp[0].starts_with("+CRSM: 144,0,\"62"), "{fcp:?}");
     let status = port.lines("AT+CRSM=242").await;
     assert!(status[0].starts_with("+CRSM: 144,0,\"62"), "{status:?}");
-    // EF.FPLMN may be written with the PIN, which is disabled.
+    // EF.FPLMN can be written with the PIN, which is disabled.
     port.expect("AT+CRSM=214,28539,0,0,3,\"62F224\"", &["+CRSM: 144,0", "OK"]).await;
     port.expect("AT+CRSM=176,28539,0,0,3", &["+CRSM: 144,0,\"62F224\"", "OK"]).await;
-    // EF.IMSI may not.
+    // EF.IMSI cannot be written.
     port.expect("AT+CRSM=214,28423,0,0,1,\"08\"", &["+CRSM: 105,130", "OK"]).await;
     let dir = port.lines("AT+CRSM=178,12032,1,4,34").await;
     assert!(dir[0].starts_with("+CRSM: 144,0,\"61144F0CA0000000871002"), "{dir:?}");
@@ -198,8 +199,8 @@ async fn files_are_read_and_written_by_path_or_without() {
 
 #[tokio::test]
 async fn a_pin_is_locked_blocked_and_unblocked() {
-    let Some(bench) = Bench::abroad().await else { return };
-    let mut port = Port::new(&bench, &[]);
+    let Some(testbed) = Testbed::abroad().await else { return };
+    let mut port = Port::new(&testbed, &[]);
     port.expect("ATE0+CMEE=1;+CREG=1", &["OK"]).await;
     port.unasked().await;
     port.expect("AT+CLCK=\"SC\",2", &["+CLCK: 0", "OK"]).await;
@@ -209,7 +210,7 @@ async fn a_pin_is_locked_blocked_and_unblocked() {
     port.expect("AT+CPWD=\"SC\",\"0000\",\"4321\"", &["OK"]).await;
     port.expect("AT+CLCK=\"SC\",2;+CPIN?", &["+CLCK: 1", "+CPIN: READY", "OK"]).await;
 
-    // The next session begins with the PIN.
+    // The next card session requires the PIN.
     port.expect("AT+CFUN=1,1", &["OK"]).await;
     port.unasked().await;
     port.expect("AT+CMEE=1;+CREG=1;+CPIN?;+CREG?", &["+CPIN: SIM PIN", "+CREG: 1,0", "OK"]).await;

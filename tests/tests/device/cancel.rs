@@ -1,5 +1,5 @@
-//! Sessions that the device ends, with every reason there is, and what that does to the order: SGP.22 sections 3.0.2,
-//! 5.6.5 and 5.7.14.
+//! Sessions cancelled by the device for each reason, and the effects on the order (SGP.22 sections
+//! 3.0.2, 5.6.5 and 5.7.14).
 
 use device::lpa::{
     Cancelled, Consent, Decision, DownloadError, DownloadOptions, Expected, ServerFlaw, SessionError,
@@ -11,7 +11,7 @@ use serde_json::Value;
 use sm_dp::records::{Awaits, Session};
 use sm_dp::{ProfileOptions, ProfileState};
 
-use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid, package};
+use crate::testbed::{BOOTSTRAP, LOCAL, LinkFailure, Testbed, iccid, package};
 
 fn deciding(decision: Decision) -> DownloadOptions {
     DownloadOptions { consent: Consent::Ask(Box::new(move |_| decision)), ..DownloadOptions::default() }
@@ -21,21 +21,22 @@ fn expecting(expected: Expected) -> DownloadOptions {
     DownloadOptions { expected, ..DownloadOptions::default() }
 }
 
-/// How a download with these options ends, after these mishaps, for this profile.
+/// Downloads this profile with these options and failures. Returns the error.
 async fn ending(
-    bench: &mut Bench,
+    testbed: &mut Testbed,
     profile: (&str, &str),
     options: DownloadOptions,
-    mishaps: &[Mishap],
+    failures: &[LinkFailure],
 ) -> DownloadError {
-    let code = bench.order(profile, None).await;
-    bench.mishap(mishaps);
-    bench.device.lpa.download(&code, options).await.unwrap_err()
+    let code = testbed.order(profile, None).await;
+    testbed.inject(failures);
+    testbed.device.lpa.download(&code, options).await.unwrap_err()
 }
 
-/// The session was cancelled for `reason`, the SM-DP+ knows it, and the order stands or has ended accordingly.
+/// Checks that the session was cancelled for `reason`, that the SM-DP+ was notified, and that the
+/// order is in the resulting state.
 async fn is_cancelled(
-    bench: &mut Bench,
+    testbed: &mut Testbed,
     profile: (&str, &str),
     reason: CancelSessionReason,
     error: &DownloadError,
@@ -44,48 +45,48 @@ async fn is_cancelled(
         panic!("{error}")
     };
     assert_eq!((*found, not_told.as_deref()), (reason, None), "{error}");
-    has_its_consequence(bench, profile, reason).await;
+    has_its_consequence(testbed, profile, reason).await;
 }
 
-async fn has_its_consequence(bench: &mut Bench, profile: (&str, &str), reason: CancelSessionReason) {
-    // Once a package is out, the session waits on for its result, and for nothing else.
-    let sessions = bench.server.sessions().await.unwrap();
+async fn has_its_consequence(testbed: &mut Testbed, profile: (&str, &str), reason: CancelSessionReason) {
+    // After the delivery of the package, a session only awaits the installation result.
+    let sessions = testbed.server.sessions().await.unwrap();
     let is_over = |session: &Session| matches!(session.awaits, Awaits::ProfileInstallationResult { .. });
     assert!(sessions.iter().all(|(_, session)| is_over(session)), "{reason}: {sessions:?}");
-    assert_eq!(bench.profiles().await.0, [], "{reason}");
-    let orders = bench.server.orders().await.unwrap();
+    assert_eq!(testbed.profiles().await.0, [], "{reason}");
+    let orders = testbed.server.orders().await.unwrap();
     let order = orders.into_iter().find(|order| order.iccid == iccid(profile)).unwrap().order.unwrap();
     let code = rsp::activation_code::ActivationCode {
-        smdp_address: crate::bench::ADDRESS.parse().unwrap(),
+        smdp_address: crate::testbed::ADDRESS.parse().unwrap(),
         matching_id: order.matching_id.unwrap(),
         smdp_oid: None,
         confirmation_code_required: false,
     };
-    let again = bench.device.lpa.download(&code, DownloadOptions::default()).await;
+    let again = testbed.device.lpa.download(&code, DownloadOptions::default()).await;
     match (reason, again) {
         (CancelSessionReason::POSTPONED | CancelSessionReason::TIMEOUT, again) => {
             assert_eq!(again.unwrap().iccid, iccid(profile), "{reason}");
-            assert_eq!(bench.state(profile).await, ProfileState::Installed, "{reason}");
+            assert_eq!(testbed.state(profile).await, ProfileState::Installed, "{reason}");
         }
         (_, Err(DownloadError::Session(SessionError::Server(error)))) => {
             assert_eq!(error.status(), Some(Status::MatchingIdRefused), "{reason}");
-            assert_eq!(bench.state(profile).await, ProfileState::Error, "{reason}");
+            assert_eq!(testbed.state(profile).await, ProfileState::Error, "{reason}");
         }
         (_, again) => panic!("{reason}: {again:?}"),
     }
 }
 
 #[tokio::test]
-async fn what_the_user_says_decides_over_the_order() {
+async fn the_order_depends_on_the_decision_of_the_user() {
     for (decision, reason) in [
         (Decision::Reject, CancelSessionReason::END_USER_REJECTION),
         (Decision::Postpone, CancelSessionReason::POSTPONED),
         (Decision::NoAnswer, CancelSessionReason::TIMEOUT),
     ] {
-        let Some(mut bench) = Bench::new().await else { return };
-        let error = ending(&mut bench, LOCAL, deciding(decision), &[]).await;
+        let Some(mut testbed) = Testbed::new().await else { return };
+        let error = ending(&mut testbed, LOCAL, deciding(decision), &[]).await;
         assert_eq!(error.may_be_tried_again(), decision != Decision::Reject);
-        is_cancelled(&mut bench, LOCAL, reason, &error).await;
+        is_cancelled(&mut testbed, LOCAL, reason, &error).await;
     }
 }
 
@@ -93,62 +94,62 @@ async fn what_the_user_says_decides_over_the_order() {
 async fn another_profile_or_provider_than_expected_ends_the_order() {
     for expected in [
         Expected { iccid: Some(iccid(BOOTSTRAP)), ..Expected::default() },
-        Expected { service_provider_name: Some("Somebody else".into()), ..Expected::default() },
+        Expected { service_provider_name: Some("Another provider".into()), ..Expected::default() },
     ] {
-        let Some(mut bench) = Bench::new().await else { return };
-        let error = ending(&mut bench, LOCAL, expecting(expected), &[]).await;
-        is_cancelled(&mut bench, LOCAL, CancelSessionReason::METADATA_MISMATCH, &error).await;
+        let Some(mut testbed) = Testbed::new().await else { return };
+        let error = ending(&mut testbed, LOCAL, expecting(expected), &[]).await;
+        is_cancelled(&mut testbed, LOCAL, CancelSessionReason::METADATA_MISMATCH, &error).await;
     }
 }
 
 #[tokio::test]
 async fn a_policy_rule_that_the_card_does_not_allow_ends_the_order() {
     const RULED: (&str, &str) = ("89494200000000000020", "262420123456780");
-    let Some(mut bench) = Bench::new().await else { return };
-    // PPR3 of older versions: no line of the table has it.
+    let Some(mut testbed) = Testbed::new().await else { return };
+    // PPR3 of older versions is not in the card's rules authorisation table.
     let options =
         ProfileOptions { profile_policy_rules: Some(BitString::of(&[3])), ..ProfileOptions::default() };
-    bench.server.add_profile(&package(RULED).unwrap(), &options).await.unwrap();
-    let error = ending(&mut bench, RULED, DownloadOptions::default(), &[]).await;
-    is_cancelled(&mut bench, RULED, CancelSessionReason::PPR_NOT_ALLOWED, &error).await;
+    testbed.server.add_profile(&package(RULED).unwrap(), &options).await.unwrap();
+    let error = ending(&mut testbed, RULED, DownloadOptions::default(), &[]).await;
+    is_cancelled(&mut testbed, RULED, CancelSessionReason::PPR_NOT_ALLOWED, &error).await;
 }
 
 #[tokio::test]
-async fn a_profile_that_may_not_be_disabled_must_be_the_only_operational_one() {
-    let Some(mut bench) = Bench::new().await else { return };
+async fn a_profile_with_ppr1_must_be_the_only_operational_one() {
+    let Some(mut testbed) = Testbed::new().await else { return };
     let options = ProfileOptions {
         profile_policy_rules: Some(BitString::of(&[ppr::PPR1])),
         ..ProfileOptions::default()
     };
     let others = [("89494200000000000020", "262420123456780"), ("89494200000000000038", "262420123456781")];
     for profile in others {
-        bench.server.add_profile(&package(profile).unwrap(), &options).await.unwrap();
+        testbed.server.add_profile(&package(profile).unwrap(), &options).await.unwrap();
     }
-    let code = bench.order(others[0], None).await;
-    bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
-    let error = ending(&mut bench, others[1], DownloadOptions::default(), &[]).await;
+    let code = testbed.order(others[0], None).await;
+    testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    let error = ending(&mut testbed, others[1], DownloadOptions::default(), &[]).await;
     let DownloadError::Cancelled(cancelled) = &error else { panic!("{error}") };
     assert_eq!(cancelled.reason, CancelSessionReason::PPR_NOT_ALLOWED);
-    assert_eq!(bench.state(others[1]).await, ProfileState::Error);
-    assert_eq!(bench.profiles().await.0, [iccid(others[0])]);
+    assert_eq!(testbed.state(others[1]).await, ProfileState::Error);
+    assert_eq!(testbed.profiles().await.0, [iccid(others[0])]);
 }
 
 #[tokio::test]
 async fn a_package_that_cannot_be_loaded_ends_the_order() {
-    let Some(mut bench) = Bench::new().await else { return };
+    let Some(mut testbed) = Testbed::new().await else { return };
     let torn = |answer: &mut Value| answer["boundProfilePackage"] = "vzYDvyMF".into();
-    let mishap = Mishap::Garbled("getBoundProfilePackage", torn);
-    let error = ending(&mut bench, LOCAL, DownloadOptions::default(), &[mishap]).await;
-    is_cancelled(&mut bench, LOCAL, CancelSessionReason::LOAD_BPP_EXECUTION_ERROR, &error).await;
+    let inject = LinkFailure::Modified("getBoundProfilePackage", torn);
+    let error = ending(&mut testbed, LOCAL, DownloadOptions::default(), &[inject]).await;
+    is_cancelled(&mut testbed, LOCAL, CancelSessionReason::LOAD_BPP_EXECUTION_ERROR, &error).await;
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_of_another_transaction_is_left_for_an_undefined_reason() {
+async fn a_wrong_transaction_id_cancels_the_session_for_an_undefined_reason() {
     for function in ["authenticateClient", "getBoundProfilePackage"] {
-        let Some(mut bench) = Bench::new().await else { return };
+        let Some(mut testbed) = Testbed::new().await else { return };
         let other = |answer: &mut Value| answer["transactionId"] = "00".into();
-        let mishap = Mishap::Garbled(function, other);
-        let error = ending(&mut bench, LOCAL, DownloadOptions::default(), &[mishap]).await;
+        let inject = LinkFailure::Modified(function, other);
+        let error = ending(&mut testbed, LOCAL, DownloadOptions::default(), &[inject]).await;
         assert!(
             matches!(
                 error,
@@ -156,23 +157,23 @@ async fn a_server_that_speaks_of_another_transaction_is_left_for_an_undefined_re
             ),
             "{function}: {error}"
         );
-        has_its_consequence(&mut bench, LOCAL, CancelSessionReason::UNDEFINED_REASON).await;
+        has_its_consequence(&mut testbed, LOCAL, CancelSessionReason::UNDEFINED_REASON).await;
     }
 }
 
 #[tokio::test]
-async fn a_cancellation_that_is_cut_off_says_so_and_the_order_stays() {
+async fn an_interrupted_cancellation_is_reported() {
     for (cut, state) in [
-        (Mishap::CutBefore("cancelSession"), ProfileState::Released),
-        (Mishap::CutAfter("cancelSession"), ProfileState::Error),
+        (LinkFailure::CutBeforeRequest("cancelSession"), ProfileState::Released),
+        (LinkFailure::CutAfterRequest("cancelSession"), ProfileState::Error),
     ] {
-        let Some(mut bench) = Bench::new().await else { return };
-        let error = ending(&mut bench, LOCAL, deciding(Decision::Reject), &[cut]).await;
+        let Some(mut testbed) = Testbed::new().await else { return };
+        let error = ending(&mut testbed, LOCAL, deciding(Decision::Reject), &[cut]).await;
         let DownloadError::Cancelled(cancelled) = &error else { panic!("{error}") };
         assert_eq!(cancelled.reason, CancelSessionReason::END_USER_REJECTION);
         assert!(cancelled.not_told.is_some(), "{error}");
-        assert_eq!(bench.state(LOCAL).await, state, "{cut:?}");
-        bench.reconnect();
-        assert_eq!(bench.profiles().await.0, []);
+        assert_eq!(testbed.state(LOCAL).await, state, "{cut:?}");
+        testbed.reconnect();
+        assert_eq!(testbed.profiles().await.0, []);
     }
 }

@@ -1,11 +1,12 @@
-//! Downloads that succeed, are refused, are cancelled, or lose the server on the way: SGP.22 sections 3.0.1 to 3.1.3.
+//! Downloads that succeed, are refused or cancelled, or lose the connection (SGP.22 sections 3.0.1
+//! to 3.1.3).
 
 use device::lpa::{DownloadError, DownloadOptions, Es9Error, Handled, SessionError};
 use rsp::sgp22::CancelSessionReason;
 use rsp::status::Status;
 use sm_dp::ProfileState;
 
-use crate::bench::{BOOTSTRAP, Bench, LOCAL, Mishap, iccid};
+use crate::testbed::{BOOTSTRAP, LOCAL, LinkFailure, Testbed, iccid};
 
 fn with_code(code: &str) -> DownloadOptions {
     DownloadOptions { confirmation_code: Some(code.into()), ..DownloadOptions::default() }
@@ -13,15 +14,15 @@ fn with_code(code: &str) -> DownloadOptions {
 
 #[tokio::test]
 async fn a_download_installs_and_its_result_reaches_the_server() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    let installed = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    let installed = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
     assert_eq!(installed.iccid, iccid(LOCAL));
     assert_eq!(installed.notification.handled, Handled::Delivered);
-    assert_eq!(bench.profiles().await, (vec![iccid(LOCAL)], None));
-    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
-    assert_eq!(bench.device.lpa.process_notifications().await.unwrap(), []);
-    let timeline = bench.timeline().join("\n");
+    assert_eq!(testbed.profiles().await, (vec![iccid(LOCAL)], None));
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed);
+    assert_eq!(testbed.device.lpa.process_notifications().await.unwrap(), []);
+    let timeline = testbed.timeline().join("\n");
     for function in [
         "LPA -> eUICC ES10b.GetEUICCChallenge",
         "LPA -> smdpp.landfall.example ES9+.InitiateAuthentication",
@@ -38,10 +39,10 @@ async fn a_download_installs_and_its_result_reaches_the_server() {
 }
 
 #[tokio::test]
-async fn a_confirmation_code_is_asked_for_checked_and_may_be_corrected() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, Some("1234")).await;
-    let lpa = &mut bench.device.lpa;
+async fn a_confirmation_code_is_requested_checked_and_can_be_corrected() {
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let code = testbed.order(LOCAL, Some("1234")).await;
+    let lpa = &mut testbed.device.lpa;
     let DownloadError::Cancelled(cancelled) =
         lpa.download(&code, DownloadOptions::default()).await.unwrap_err()
     else {
@@ -56,15 +57,15 @@ async fn a_confirmation_code_is_asked_for_checked_and_may_be_corrected() {
 }
 
 #[tokio::test]
-async fn a_matching_id_or_an_oid_that_nobody_has_is_refused() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let mut code = bench.order(LOCAL, None).await;
+async fn an_unknown_matching_id_or_oid_is_refused() {
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let mut code = testbed.order(LOCAL, None).await;
     code.smdp_oid = Some("2.999.77".parse().unwrap());
-    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    let error = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
     assert!(matches!(error, DownloadError::Session(SessionError::ServerFlaw(_))), "{error}");
     code.smdp_oid = None;
     code.matching_id = "NOBODYS".into();
-    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+    let error = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
     let DownloadError::Session(SessionError::Server(Es9Error::Refused { function, status })) = &error else {
         panic!("{error}")
     };
@@ -72,64 +73,70 @@ async fn a_matching_id_or_an_oid_that_nobody_has_is_refused() {
 }
 
 #[tokio::test]
-async fn requests_and_answers_may_be_lost_and_the_profile_is_installed_once() {
-    for mishaps in [
-        &[Mishap::Lost("initiateAuthentication"), Mishap::AnswerLost("initiateAuthentication")][..],
-        &[Mishap::Lost("authenticateClient")],
-        &[Mishap::AnswerLost("authenticateClient")],
-        &[Mishap::Lost("getBoundProfilePackage"), Mishap::Lost("getBoundProfilePackage")],
-        &[Mishap::AnswerLost("getBoundProfilePackage")],
-        &[Mishap::Lost("getBoundProfilePackage"); 3],
-        &[Mishap::AnswerLost("handleNotification")],
+async fn lost_requests_and_responses_do_not_prevent_a_single_installation() {
+    for failures in [
+        &[
+            LinkFailure::RequestLost("initiateAuthentication"),
+            LinkFailure::ResponseLost("initiateAuthentication"),
+        ][..],
+        &[LinkFailure::RequestLost("authenticateClient")],
+        &[LinkFailure::ResponseLost("authenticateClient")],
+        &[
+            LinkFailure::RequestLost("getBoundProfilePackage"),
+            LinkFailure::RequestLost("getBoundProfilePackage"),
+        ],
+        &[LinkFailure::ResponseLost("getBoundProfilePackage")],
+        &[LinkFailure::RequestLost("getBoundProfilePackage"); 3],
+        &[LinkFailure::ResponseLost("handleNotification")],
     ] {
-        let Some(mut bench) = Bench::new().await else { return };
-        let code = bench.order(LOCAL, None).await;
-        bench.mishap(mishaps);
-        let result = bench.device.lpa.download(&code, DownloadOptions::default()).await;
-        assert!(result.is_ok(), "{}\n{}", result.unwrap_err(), bench.timeline().join("\n"));
-        assert!(bench.mishaps.lock().unwrap().is_empty());
-        assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
-        assert_eq!(bench.profiles().await.0, [iccid(LOCAL)]);
+        let Some(mut testbed) = Testbed::new().await else { return };
+        let code = testbed.order(LOCAL, None).await;
+        testbed.inject(failures);
+        let result = testbed.device.lpa.download(&code, DownloadOptions::default()).await;
+        assert!(result.is_ok(), "{}\n{}", result.unwrap_err(), testbed.timeline().join("\n"));
+        assert!(testbed.failures.lock().unwrap().is_empty());
+        assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed);
+        assert_eq!(testbed.profiles().await.0, [iccid(LOCAL)]);
     }
 }
 
 #[tokio::test]
-async fn a_result_that_cannot_be_delivered_waits_on_the_card() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    bench.mishap(&[Mishap::Lost("handleNotification"); 3]);
-    let installed = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+async fn an_undelivered_result_stays_on_the_card() {
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.inject(&[LinkFailure::RequestLost("handleNotification"); 3]);
+    let installed = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
     assert!(matches!(installed.notification.handled, Handled::Kept(_)));
-    assert_ne!(bench.state(LOCAL).await, ProfileState::Installed);
-    bench.power_cycle();
-    // Once more in vain: it stays on the card.
-    bench.mishap(&[Mishap::Lost("handleNotification"); 3]);
-    let deliveries = bench.device.lpa.process_notifications().await.unwrap();
+    assert_ne!(testbed.state(LOCAL).await, ProfileState::Installed);
+    testbed.power_cycle();
+    // A second delivery fails, and the notification stays on the card.
+    testbed.inject(&[LinkFailure::RequestLost("handleNotification"); 3]);
+    let deliveries = testbed.device.lpa.process_notifications().await.unwrap();
     assert!(matches!(deliveries[..], [ref only] if matches!(only.handled, Handled::Kept(_))));
-    let deliveries = bench.device.lpa.process_notifications().await.unwrap();
+    let deliveries = testbed.device.lpa.process_notifications().await.unwrap();
     assert_eq!((deliveries.len(), deliveries[0].event), (1, "install"));
     assert_eq!(deliveries[0].handled, Handled::Delivered);
-    assert_eq!(bench.state(LOCAL).await, ProfileState::Installed);
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed);
 }
 
 #[tokio::test]
-async fn a_server_that_stays_away_is_an_error_and_the_order_can_be_used_later() {
-    let Some(mut bench) = Bench::new().await else { return };
-    let code = bench.order(LOCAL, None).await;
-    bench.mishap(&[Mishap::Lost("getBoundProfilePackage"); 6]);
-    let error = bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
+async fn an_unreachable_server_is_an_error_and_the_order_stays_valid() {
+    let Some(mut testbed) = Testbed::new().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.inject(&[LinkFailure::RequestLost("getBoundProfilePackage"); 6]);
+    let error = testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap_err();
     assert!(
         error.may_be_tried_again()
             && matches!(error, DownloadError::Session(SessionError::Server(Es9Error::Link { .. })))
     );
-    assert_eq!(bench.profiles().await.0, []);
-    bench.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
+    assert_eq!(testbed.profiles().await.0, []);
+    testbed.device.lpa.download(&code, DownloadOptions::default()).await.unwrap();
 }
 
 #[tokio::test]
-async fn local_profile_management_does_what_it_says() {
-    let Some(mut bench) = Bench::abroad().await else { return };
-    let lpa = &mut bench.device.lpa;
+async fn local_profile_management_works() {
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let lpa = &mut testbed.device.lpa;
     let bootstrap = iccid(BOOTSTRAP);
     lpa.set_nickname(bootstrap, "way back").await.unwrap();
     assert_eq!(lpa.list().await.unwrap()[0].profile_nickname.as_deref(), Some("way back"));
@@ -145,5 +152,5 @@ async fn local_profile_management_does_what_it_says() {
     assert_eq!(lpa.list().await.unwrap(), []);
     let events: Vec<_> = lpa.process_notifications().await.unwrap().iter().map(|each| each.event).collect();
     assert_eq!(events, ["disable", "delete"]);
-    assert!(bench.device.modem.register().await.is_err());
+    assert!(testbed.device.modem.register().await.is_err());
 }

@@ -1,16 +1,16 @@
-//! The trace of a whole download, an enabled profile and a registration, in its three forms.
+//! The trace of a download, an enabled profile and a registration, in its three formats.
 
 use serde_json::Value;
 use trace::{Event, Exchange, Form, Recorder, read_line};
 
-use crate::bench::{Bench, LOCAL};
+use crate::testbed::{LOCAL, Testbed};
 
-/// A device abroad downloads and enables the local profile, and registers with it.
+/// Lets a device abroad download and enable the local profile, and register with it.
 async fn exchanges() -> Option<Vec<Exchange>> {
-    let mut bench = Bench::abroad().await?;
-    let code = bench.order(LOCAL, None).await;
-    bench.device.move_to(&code, Default::default(), None).await;
-    let exchanges = bench.exchanges.lock().unwrap().clone();
+    let mut testbed = Testbed::abroad().await?;
+    let code = testbed.order(LOCAL, None).await;
+    testbed.device.move_to(&code, Default::default(), None).await;
+    let exchanges = testbed.exchanges.lock().unwrap().clone();
     assert!(exchanges.len() > 100, "{} exchanges", exchanges.len());
     Some(exchanges)
 }
@@ -21,7 +21,7 @@ fn recorded(exchanges: &[Exchange], form: Form, with_secrets: bool) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_text_tells_functions_files_and_status_words() {
+async fn the_text_format_contains_functions_files_and_status_words() {
     let Some(exchanges) = exchanges().await else { return };
     let text = String::from_utf8(recorded(&exchanges, Form::Text, false)).unwrap();
     for expected in [
@@ -54,14 +54,14 @@ async fn a_text_tells_functions_files_and_status_words() {
         assert!(text.contains(expected), "{expected:?} is missing:\n{text}");
     }
     assert!(!text.contains("unknown command") && !text.contains("unknown status"), "{text}");
-    // RES, CK and IK are for the terminal alone.
+    // RES, CK and IK are for the terminal only.
     let with_secrets = String::from_utf8(recorded(&exchanges, Form::Text, true)).unwrap();
     assert!(text.contains("octets, hidden") && text.contains("< ****"));
     assert!(!with_secrets.contains("octets, hidden") && !with_secrets.contains("**"));
 }
 
 #[tokio::test]
-async fn json_lines_are_read_back_and_tell_the_same() {
+async fn json_lines_can_be_read_back_without_loss() {
     let Some(exchanges) = exchanges().await else { return };
     let lines = String::from_utf8(recorded(&exchanges, Form::JsonLines, true)).unwrap();
     let read: Vec<Exchange> = lines.lines().map(|line| read_line(line, true).unwrap()).collect();
@@ -83,14 +83,14 @@ async fn json_lines_are_read_back_and_tell_the_same() {
     assert!(atr["atr"].as_str().unwrap().starts_with("3B"), "{atr}");
 }
 
-/// The payloads of the GSMTAP packets in a pcapng file, with their sub-type and comment.
+/// Returns the GSMTAP packets in a pcapng file: sub-type, payload and comment.
 fn packets(file: &[u8]) -> Vec<(u8, Vec<u8>, String)> {
     let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
     let mut packets = Vec::new();
     let mut at = 0;
     while at < file.len() {
         let (kind, length) = (number(at), number(at + 4) as usize);
-        assert_eq!(number(at + length - 4) as usize, length, "a block says its length at both ends");
+        assert_eq!(number(at + length - 4) as usize, length, "a block contains its length at both ends");
         assert_eq!(kind == 0x0A0D_0D0A, at == 0, "one section, which comes first");
         if kind == 6 {
             let captured = number(at + 20) as usize;
@@ -119,7 +119,7 @@ fn packets(file: &[u8]) -> Vec<(u8, Vec<u8>, String)> {
 }
 
 #[tokio::test]
-async fn a_pcapng_file_has_every_exchange_as_wireshark_reads_it() {
+async fn a_pcapng_file_contains_every_exchange_in_the_form_for_wireshark() {
     let Some(exchanges) = exchanges().await else { return };
     let file = recorded(&exchanges, Form::Pcapng, true);
     let packets = packets(&file);
@@ -133,7 +133,7 @@ async fn a_pcapng_file_has_every_exchange_as_wireshark_reads_it() {
                 assert_eq!(payload[..4], command[..4]);
                 assert!(!comment.is_empty());
                 let mut end = payload;
-                // Data both ways take a GET RESPONSE, as they would at T=0.
+                // Data in both directions requires a GET RESPONSE, as with T=0.
                 if payload[payload.len() - 2] == 0x61 && !answer.ends_with(&payload[payload.len() - 2..]) {
                     end = &rest.next().unwrap().1;
                     assert_eq!(end[1], 0xC0);
@@ -147,13 +147,13 @@ async fn a_pcapng_file_has_every_exchange_as_wireshark_reads_it() {
     with_tshark(&file);
 }
 
-/// What Wireshark makes of it, where it is installed.
+/// Checks the file with tshark, if it is installed.
 fn with_tshark(file: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace.pcapng");
     std::fs::write(&path, file).unwrap();
     let output = std::process::Command::new("tshark").arg("-r").arg(&path).output();
-    let Ok(output) = output else { return println!("skipped: there is no tshark") };
+    let Ok(output) = output else { return println!("skipped: tshark is not installed") };
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!shown.contains("Malformed"), "{shown}");

@@ -1,12 +1,12 @@
-//! ES5 between our SM-SR's engine and our M2M card, through a terminal of a page: secured packets in short messages, and
-//! sessions of the card over TLS on loopback.
+//! ES5 between the engine of the SM-SR and the M2M card, through a minimal terminal: secured
+//! packets in short messages, and sessions of the card over TLS on the loopback.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // Tests fail by panicking.
 
-#[allow(dead_code)] // The card of the engine's own tests: here only its keys and its name.
+#[allow(dead_code)] // The card of the engine's tests; only its keys and its name are used here.
 #[path = "../../../sm-sr/tests/es5/card.rs"]
 mod card;
-#[allow(dead_code)] // The engine's tests need more of it.
+#[allow(dead_code)] // Some of it is used by the engine's tests only.
 #[path = "../../../sm-sr/tests/es5/rig.rs"]
 mod rig;
 mod terminal;
@@ -26,7 +26,7 @@ use world::{Arrived, BoxFuture, Fault, LinkFault, MessageId};
 use rig::{NUMBER, Rig, eid_of_card, enable, job};
 use terminal::Terminal;
 
-/// The engine at the door for cards, as a program puts it there.
+/// Pre-shared keys of the engine, for the HTTPS listener.
 struct Keys(Engine);
 
 impl net::PskKeys for Keys {
@@ -50,13 +50,13 @@ async fn door(rig: &Rig) -> (SocketAddr, JoinHandle<()>) {
     (address, server)
 }
 
-/// Everything that is due reaches the card, and everything that the card says comes back, until neither has anything to say.
+/// Exchanges messages between engine and card until neither has any.
 async fn pump(rig: &Rig, terminal: &mut Terminal) {
     loop {
         rig.run().await;
         let sent = rig.take();
-        let mut said = std::mem::take(&mut terminal.sent);
-        if sent.is_empty() && said.is_empty() {
+        let mut printed = std::mem::take(&mut terminal.sent);
+        if sent.is_empty() && printed.is_empty() {
             return;
         }
         for message in sent {
@@ -73,14 +73,14 @@ async fn pump(rig: &Rig, terminal: &mut Terminal) {
                 rig.arrives(Arrived::Report(MessageId("m0".into()), report)).await;
             }
         }
-        said.append(&mut terminal.sent);
-        for message in said {
+        printed.append(&mut terminal.sent);
+        for message in printed {
             rig.comes_from(NUMBER, &message).await;
         }
     }
 }
 
-/// A card that has told its first network, and is confirmed.
+/// Creates a card that has sent its first notification, which was confirmed.
 async fn settled(rig: &Rig, door: Option<SocketAddr>) -> Terminal {
     let mut terminal = Terminal::new(eid_of_card(), door);
     pump(rig, &mut terminal).await;
@@ -88,7 +88,7 @@ async fn settled(rig: &Rig, door: Option<SocketAddr>) -> Terminal {
     terminal
 }
 
-/// A long answer: every ISD-P, the memory, the certificate.
+/// Returns a job with a long response: all ISD-Ps, the memory, the certificate.
 fn audit() -> Job {
     let script = [
         apdus::get_status(None),
@@ -99,7 +99,7 @@ fn audit() -> Job {
 }
 
 #[tokio::test]
-async fn a_profile_is_enabled_over_short_messages_and_the_card_tells_of_it() {
+async fn a_profile_is_enabled_over_short_messages_and_the_card_sends_a_notification() {
     let rig = Rig::new();
     let mut terminal = settled(&rig, None).await;
     rig.enqueue(enable(0x11)).await;
@@ -109,14 +109,14 @@ async fn a_profile_is_enabled_over_short_messages_and_the_card_tells_of_it() {
         ["enable answered 9000", "notified 2 by Sms", "confirm 2 answered 9000"]
     );
     assert!(rig.refused().is_empty());
-    // It is enabled already.
+    // The profile is enabled already.
     rig.enqueue(enable(0x11)).await;
     pump(&rig, &mut terminal).await;
     assert_eq!(rig.told().await[5..], ["enable answered 6985"]);
 }
 
 #[tokio::test]
-async fn what_was_enabled_although_the_answer_was_lost_is_found_by_an_audit() {
+async fn an_audit_detects_an_enabled_profile_after_a_lost_response() {
     let rig = Rig::new();
     let mut terminal = settled(&rig, None).await;
     rig.enqueue(enable(0x11)).await;
@@ -124,7 +124,7 @@ async fn what_was_enabled_although_the_answer_was_lost_is_found_by_an_audit() {
     for message in rig.take() {
         terminal.message(&message);
     }
-    // The first is the answer; the notification follows after the reset.
+    // The first message is the response. The notification follows after the reset.
     assert_eq!(terminal.sent.len(), 2);
     terminal.sent.remove(0);
     pump(&rig, &mut terminal).await;
@@ -135,7 +135,7 @@ async fn what_was_enabled_although_the_answer_was_lost_is_found_by_an_audit() {
 }
 
 #[tokio::test]
-async fn a_long_answer_comes_in_parts_by_messages_and_in_the_report_if_it_fits() {
+async fn a_long_response_is_split_into_messages_or_sent_in_the_delivery_report() {
     for por_bearer in [None, Some(PorBearer::DeliverReport)] {
         let rig = Rig::with(|config| config.por_bearer = por_bearer);
         let mut terminal = settled(&rig, None).await;
@@ -147,7 +147,7 @@ async fn a_long_answer_comes_in_parts_by_messages_and_in_the_report_if_it_fits()
 }
 
 #[tokio::test]
-async fn a_notification_that_nobody_confirms_is_rolled_back_and_told() {
+async fn an_unconfirmed_notification_causes_a_rollback_and_another_notification() {
     let rig = Rig::new();
     let mut terminal = settled(&rig, None).await;
     rig.notes.confirms.store(false, std::sync::atomic::Ordering::SeqCst);
@@ -162,13 +162,17 @@ async fn a_notification_that_nobody_confirms_is_rolled_back_and_told() {
             break;
         }
     }
-    assert_eq!(rig.told().await[4..], ["notified 3 by Sms"], "it has gone back, under a number of its own");
+    assert_eq!(
+        rig.told().await[4..],
+        ["notified 3 by Sms"],
+        "the card has rolled back and notifies with a new number"
+    );
     rig.enqueue(enable(0x10)).await;
     pump(&rig, &mut terminal).await;
     assert_eq!(rig.told().await[5..], ["enable answered 6985"], "the first profile is enabled again");
 }
 
-/// What the card does with a channel blocks; the server has its own thread.
+/// Serves the card's channel on another thread, because it blocks.
 async fn serve_channel(mut terminal: Terminal) -> Terminal {
     tokio::task::spawn_blocking(move || {
         terminal.serve_channel();
@@ -204,7 +208,8 @@ async fn more_to_do_keeps_the_session_of_the_card() {
     let rig = Rig::new();
     let (address, server) = door(&rig).await;
     let mut terminal = settled(&rig, Some(address)).await;
-    // The next step is asked for only when the first has ended, as an SM-DP's next function call.
+    // Each further step is requested after the end of the previous one, like the next function
+    // call of an SM-DP.
     let step = |number| Job { more_to_do: true, purpose: format!("step {number}"), ..audit() };
     rig.notes.follows.lock().unwrap().push(Job { more_to_do: false, ..step(3) });
     rig.enqueue(step(1)).await;
@@ -222,7 +227,7 @@ async fn more_to_do_keeps_the_session_of_the_card() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_is_cut_anywhere_is_taken_up_again_and_nothing_is_run_twice() {
+async fn an_interrupted_session_is_resumed_and_no_script_runs_twice() {
     for cut_after in 1..=6 {
         let rig = Rig::new();
         let (address, server) = door(&rig).await;
@@ -233,12 +238,13 @@ async fn a_session_that_is_cut_anywhere_is_taken_up_again_and_nothing_is_run_twi
         let mut rounds = 0;
         while rig.told().await.len() < 3 && rounds < 12 {
             terminal = serve_channel(terminal).await;
-            // 30 seconds are up.
+            // 30 seconds have passed.
             terminal.status();
             rounds += 1;
         }
         assert_eq!(rig.told().await[2..3], ["enable answered 9000"], "cut after {cut_after}");
-        // The answer has left; now the card changes its profile and tells of it.
+        // The response has been sent. The card now changes the profile and sends its
+        // notification.
         while terminal.has_channel() {
             terminal = serve_channel(terminal).await;
         }
@@ -256,7 +262,7 @@ async fn a_session_that_is_cut_anywhere_is_taken_up_again_and_nothing_is_run_twi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_card_with_another_key_is_not_let_in() {
+async fn a_card_with_an_unknown_identity_is_refused() {
     let rig = Rig::new();
     let (address, server) = door(&rig).await;
     let stranger = rsp::ids::Eid::with_check_digits("890490321234512345123451234599").unwrap();
@@ -264,7 +270,8 @@ async fn a_card_with_another_key_is_not_let_in() {
     rig.enqueue(Job { via: Some(Bearer::Https), ..audit() }).await;
     rig.run().await;
     let triggers = rig.take();
-    // The trigger of one card is given to another, which has the same keys under another name.
+    // The trigger of one card is delivered to another one, which has the same keys and another
+    // identity.
     let mut other = Terminal::new(stranger, Some(address));
     for trigger in &triggers {
         other.message(trigger);
@@ -272,7 +279,7 @@ async fn a_card_with_another_key_is_not_let_in() {
     assert!(other.has_channel());
     let other = serve_channel(other).await;
     assert!(!other.has_channel());
-    assert_eq!(rig.told().await.len(), 2, "it got nothing");
+    assert_eq!(rig.told().await.len(), 2, "the other card received nothing");
     for trigger in &triggers {
         terminal.message(trigger);
     }

@@ -1,4 +1,5 @@
-//! A terminal that does for the M2M card what it asks for, and nothing by itself: messages are lists, a channel is a socket.
+//! A minimal terminal that only executes the proactive commands of the M2M card. Short messages are
+//! lists, a channel is a socket.
 
 use std::{
     io::{Read, Write},
@@ -35,7 +36,8 @@ use crate::{
     rig::{PSK, SM_SR, start},
 };
 
-/// Without timers: the card counts time by its polls then, and so can a test.
+/// Terminal profile without timers, so that the card measures time by its polls, which the test
+/// controls.
 const FACILITIES: [Facility; 19] = [
     Facility::PROFILE_DOWNLOAD,
     Facility::SMS_PP_DOWNLOAD,
@@ -62,17 +64,18 @@ pub(crate) struct Terminal {
     card: Card,
     channel: Option<TcpStream>,
     received: Vec<u8>,
-    /// TP-UD of what the card had sent.
+    /// TP-UD of the short messages that the card sent.
     pub(crate) sent: Vec<Vec<u8>>,
-    /// The card wants to be reset.
+    /// True if the card has requested a reset.
     refresh: bool,
-    /// How many channels were opened.
+    /// Number of opened channels.
     pub(crate) opened: u32,
-    /// After so many SEND DATAs the link is cut, before anything of the last one has left.
+    /// Number of SEND DATA commands after which the connection is cut; the data of the last one
+    /// is not sent.
     pub(crate) cut_after: Option<u32>,
 }
 
-/// The number of this ISD-P's profile.
+/// Returns the profile package of this ISD-P.
 fn package(number: u16) -> Vec<u8> {
     let iccid = Iccid::with_luhn(&format!("8988303000000{number:05}")).unwrap();
     let subscription = Subscription {
@@ -83,7 +86,7 @@ fn package(number: u16) -> Vec<u8> {
     generic(&subscription).encode()
 }
 
-/// As certificates go that nobody looks at: the public key of the ECASD in 7F21.
+/// Returns an unsigned certificate (7F21) with the public key of the ECASD, which no test verifies.
 fn ecasd_certificate(key: &SecretKey) -> Vec<u8> {
     let point = tlv_bytes(Tag(0xB0), &key.public_key().to_sec1());
     let key = tlv_bytes(Tag(0x7F49), &[point, vec![0xF0, 1, 0]].concat());
@@ -91,7 +94,8 @@ fn ecasd_certificate(key: &SecretKey) -> Vec<u8> {
 }
 
 impl Terminal {
-    /// A card with two profiles, 10 enabled and with the fallback attribute, 11 disabled; its SM-SR is at `door`.
+    /// Starts a card with two profiles: 10 is enabled and has the fall-back attribute, 11 is
+    /// disabled. Its SM-SR is at `door`.
     pub(crate) fn new(eid: Eid, door: Option<SocketAddr>) -> Self {
         let ecasd = SecretKey::from_bytes(Curve::P256, &[0x22; 32]).unwrap();
         let profiles = [0x10, 0x11].map(|number| FactoryProfile {
@@ -160,7 +164,7 @@ impl Terminal {
         terminal
     }
 
-    /// Power, the terminal's profile, a network.
+    /// Switches the card on, with the terminal profile and a network.
     fn start(&mut self) {
         self.card.reset();
         self.channel = None;
@@ -172,7 +176,7 @@ impl Terminal {
         self.envelope(&Envelope::EventDownload(event));
     }
 
-    /// A message for the card; what it says in the delivery report.
+    /// Delivers a short message to the card. Returns the data of the delivery report.
     pub(crate) fn message(&mut self, user_data: &[u8]) -> Vec<u8> {
         let user_data = UserData::parse(user_data, true).unwrap();
         let tpdu = SmsDeliver::data_download(SM_SR.parse().unwrap(), [0; 7], user_data).to_bytes();
@@ -183,12 +187,12 @@ impl Terminal {
         self.apdu(0xC2, &envelope.to_bytes())
     }
 
-    /// Time passes: what the card does when it is polled.
+    /// Polls the card with STATUS, which also advances its time.
     pub(crate) fn status(&mut self) {
         self.apdu(0xF2, &[]);
     }
 
-    /// Sends an APDU of class 80, and does what the card asks for then.
+    /// Sends an APDU of class 80, and executes the resulting proactive commands.
     fn apdu(&mut self, ins: u8, data: &[u8]) -> Vec<u8> {
         let length = u8::try_from(data.len()).unwrap();
         let (answer, mut next) = self.exchange(&[&[0x80, ins, 0, 0, length][..], data].concat());
@@ -205,7 +209,7 @@ impl Terminal {
         answer
     }
 
-    /// The answer, and how long the command is that waits to be fetched.
+    /// Sends an APDU. Returns the response, and the length of a pending proactive command.
     fn exchange(&mut self, apdu: &[u8]) -> (Vec<u8>, Option<u8>) {
         let mut answer = self.card.transmit(apdu);
         let mut status = answer.split_off(answer.len() - 2);
@@ -286,11 +290,12 @@ impl Terminal {
         TerminalResponse::performed(command, response)
     }
 
-    /// Brings what comes over the channel to the card, until the card closes it or the link is cut.
+    /// Forwards data of the channel to the card until the card closes the channel or the
+    /// connection is cut.
     pub(crate) fn serve_channel(&mut self) {
         while let Some(channel) = &mut self.channel {
             let mut octets = [0; 1024];
-            let count = channel.read(&mut octets).expect("the server says something in time");
+            let count = channel.read(&mut octets).expect("the server sends data in time");
             if count == 0 {
                 self.channel = None;
                 break;

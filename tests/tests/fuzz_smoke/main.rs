@@ -1,29 +1,31 @@
-//! Mutated octets at every door. Nothing panics, nothing hangs, everything is answered and nothing is left behind.
+//! Fuzz tests of all interfaces with mutated data. The code must not panic or hang, must respond to
+//! everything, and must leave nothing behind.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `LANDFALL_SEED` | any text, printed; the same one gives the same rounds |
-//! | `LANDFALL_FUZZ_ROUNDS` | how many of the cheapest rounds; of the others fewer, in proportion to what they cost |
-//! | `LANDFALL_FUZZ_SECONDS` | how long each target runs instead |
-//! | `LANDFALL_FUZZ_ROUND` | this round only: a failing one is repeated so |
+//! | `LANDFALL_SEED` | any text, printed at start; the same seed gives the same rounds |
+//! | `LANDFALL_FUZZ_ROUNDS` | number of the cheapest rounds; other targets run fewer rounds
+//! according to their cost |
+//! | `LANDFALL_FUZZ_SECONDS` | duration of each target, instead of a number of rounds |
+//! | `LANDFALL_FUZZ_ROUND` | number of the only round to run, to repeat a failed one |
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test says no by panicking"
+    reason = "tests fail by panicking"
 )]
 
 mod apdus;
-mod bench;
-mod hand;
 mod nodes;
 mod ota;
 mod packages;
+mod profile_tools;
+mod random;
 mod run;
 mod server;
-mod workshop;
+mod testbed;
 
 use std::sync::Arc;
 
@@ -56,19 +58,19 @@ fn a_spoiled_package_is_read_or_refused() {
     let whole = own_package();
     let (mut rounds, mut read) = (0, 0);
     while let Some(mut round) = run.round() {
-        let spoiled = round.hand.spoil(&whole);
+        let mutated = round.random.mutate_octets(&whole);
         rounds += 1;
-        let package = round.step(hex::encode(&spoiled), || Package::decode(&spoiled));
-        let findings = round.step(hex::encode(&spoiled), || check_octets(&spoiled));
-        assert!(package.is_ok() || !findings.is_empty(), "what cannot be read is a finding");
+        let package = round.step(hex::encode(&mutated), || Package::decode(&mutated));
+        let findings = round.step(hex::encode(&mutated), || check_octets(&mutated));
+        assert!(package.is_ok() || !findings.is_empty(), "an unreadable package has a finding");
         if let Ok(package) = package {
-            assert_eq!(package.encode(), spoiled, "what was read is written again octet for octet");
+            assert_eq!(package.encode(), mutated, "a decoded package is encoded to the same octets");
             read += usize::from(InstalledProfile::of(&package, &Capabilities::default()).is_ok());
         }
     }
     run.end();
-    // A single round, such as a failing one that is repeated, may well be read.
-    assert!(rounds == 1 || read < rounds, "some of them must be refused");
+    // A single repeated round may be readable.
+    assert!(rounds == 1 || read < rounds, "some packages must be refused");
     assert!(InstalledProfile::of(&Package::decode(&whole).unwrap(), &Capabilities::default()).is_ok());
 }
 
@@ -77,15 +79,15 @@ fn spoiled_messages_are_read_or_refused() {
     let mut run = Run::of("spoiled_messages_are_read_or_refused", 500, 1);
     let octets = [&[0x30, 0x82, 0x01, 0x00], own_package().as_slice()].concat();
     while let Some(mut round) = run.round() {
-        let spoiled = round.hand.spoil(&octets[round.hand.number(64)..]);
-        round.step(hex::encode(&spoiled), || read_as_any_message(&spoiled));
+        let mutated = round.random.mutate_octets(&octets[round.random.number(64)..]);
+        round.step(hex::encode(&mutated), || read_as_any_message(&mutated));
     }
     run.end();
 }
 
-fn read_as_any_message(spoiled: &[u8]) {
+fn read_as_any_message(mutated: &[u8]) {
     for tag in [[0xBF, 0x36], [0xBF, 0x38], [0xBF, 0x21], [0xBF, 0x20], [0xBF, 0x37]] {
-        let message = [&tag, spoiled].concat();
+        let message = [&tag, mutated].concat();
         let _ = BoundProfilePackage::from_der(&message);
         let _ = loading_pieces(&message);
         let _ = AuthenticateServerRequest::from_der(&message);
@@ -122,7 +124,7 @@ fn the_sm_dp_plus_answers_every_request() {
         "cancelSession",
         "handleNotification",
     ];
-    // The same four in the ASN.1 binding.
+    // The first four requests in the ASN.1 binding.
     fn asn1_body<T: DeserializeOwned + Asn1>(json: &str) -> Bytes {
         asn1::request(Version([2, 2, 0]), &serde_json::from_str::<T>(json).unwrap()).into_body()
     }
@@ -133,15 +135,15 @@ fn the_sm_dp_plus_answers_every_request() {
         asn1_body::<es9plus::CancelSessionRequestEs9>(bodies[3]),
     ];
     while let Some(mut round) = run.round() {
-        let hand = &round.hand;
-        let (path, content_type, body) = if hand.chance(50) {
-            let path = format!("/gsma/rsp2/es9plus/{}", hand.pick(&functions));
-            (path, "application/json", hand.spoil(bodies[hand.number(bodies.len())].as_bytes()))
+        let random = &round.random;
+        let (path, content_type, body) = if random.chance(50) {
+            let path = format!("/gsma/rsp2/es9plus/{}", random.pick(&functions));
+            (path, "application/json", random.mutate_octets(bodies[random.number(bodies.len())].as_bytes()))
         } else {
             (
                 asn1::PATH.to_owned(),
                 asn1::CONTENT_TYPE,
-                hand.spoil(&asn1_bodies[hand.number(asn1_bodies.len())]),
+                random.mutate_octets(&asn1_bodies[random.number(asn1_bodies.len())]),
             )
         };
         let shown = format!("{path}: {}", String::from_utf8_lossy(&body));

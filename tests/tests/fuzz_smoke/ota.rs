@@ -1,4 +1,5 @@
-//! What goes over the air: messages, packets, scripts, triggers, toolkit commands, the HTTP of a card's sessions.
+//! Data over the air: short messages, secured packets, scripts, triggers, toolkit commands, and the
+//! HTTP of card sessions.
 
 use std::fmt::Debug;
 
@@ -27,30 +28,30 @@ use rsp::{
 
 use crate::run::Run;
 
-/// One of each, as the standards' examples and real traces have them.
-const GOODS: [&str; 14] = [
-    // SMS-DELIVER, SMS-SUBMIT, a delivery report, each with a packet.
+/// Examples of each format, from standards and real traces.
+const EXAMPLES: [&str; 14] = [
+    // SMS-DELIVER, SMS-SUBMIT and a delivery report, each with a packet.
     "400881214365877FF6227052000000002D02700000281506192222B00011E87CCEEBB2D93083011CE294F93FC4D8DE80DA1ABAE8C37CA3E72EC4432E5058",
     "41000881214365877FF629027100002412B00011EBC6B497E2CAD7AEDF36ACE0E3A29B38853F0FE9CCDE81913BE5702B73ABCE1F",
     "40077FF629027100002412B00011EBC6B497E2CAD7AEDF36ACE0E3A29B38853F0FE9CCDE81913BE5702B73ABCE1F",
-    // The packets alone, and the first part of one.
+    // The packets without messages, and the first part of one.
     "00281506192222B00011E87CCEEBB2D93083011CE294F93FC4D8DE80DA1ABAE8C37CA3E72EC4432E5058",
     "002412B00011EBC6B497E2CAD7AEDF36ACE0E3A29B38853F0FE9CCDE81913BE5702B73ABCE1F",
     "0700030702017000 00C81516391212000001",
-    // Scripts and their answers.
+    // Scripts and their responses.
     "AA1C221A80E28800153A03124F10A0000005591010FFFFFFFF8900001100",
     "AE80 2205 80CAFF2100 0000",
     "AF80 800101 2304 93059000 0000",
     "AB0E 800102 8405 0102030405 9F4501 02",
-    // A notification, the states of two ISD-Ps.
+    // A notification, and the states of two ISD-Ps.
     "E12B4C10890490321234512345123451234512354D01024E0200072F10A0000005591010FFFFFFFF8900001100",
     "E3194F10A0000005591010FFFFFFFF89000010009F70013F530101E3194F10A0000005591010FFFFFFFF89000011009F70011F530100",
-    // The response to a proactive command, an envelope with a timer that has run out.
+    // The response to a proactive command, and an envelope with an expired timer.
     "810301130082028281830100",
     "D70C 82028281 A40101 A503010000",
 ];
 
-/// With everything that it can have.
+/// Returns a trigger with all optional parameters.
 fn trigger() -> SessionTrigger {
     let channel = ChannelParameters {
         bearer: Some(Bearer::default_bearer()),
@@ -83,23 +84,24 @@ fn trigger() -> SessionTrigger {
     SessionTrigger { session: Some(session), dns: Some(dns) }
 }
 
-fn goods() -> Vec<Vec<u8>> {
-    let mut goods: Vec<Vec<u8>> = GOODS
+fn examples() -> Vec<Vec<u8>> {
+    let mut examples: Vec<Vec<u8>> = EXAMPLES
         .iter()
         .map(|text| hex::decode(text.replace(' ', "")).unwrap_or_else(|why| panic!("{text}: {why}")))
         .collect();
-    goods.push(trigger().to_bytes());
+    examples.push(trigger().to_bytes());
     let interval = Command::PollInterval(Duration::Seconds(30));
-    goods.push(Proactive { number: 1, command: interval }.to_bytes());
+    examples.push(Proactive { number: 1, command: interval }.to_bytes());
     let reply = format!(
         "HTTP/1.1 200 OK\r\nX-Admin-Protocol: {PROTOCOL}\r\nX-Admin-Next-URI: /next\r\nTransfer-Encoding: chunked\r\n\
          Content-Type: application/vnd.globalplatform.card-content-mgt;version=1.0\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     );
-    goods.push(reply.into_bytes());
-    goods
+    examples.push(reply.into_bytes());
+    examples
 }
 
-/// Whether it is read; then it is the same when it is written and read again.
+/// Returns true if the data can be parsed, after checking that encoding and parsing it again gives
+/// the same value.
 fn stable<T: PartialEq + Debug>(
     octets: &[u8],
     parse: impl Fn(&[u8]) -> Result<T, DecodeError>,
@@ -111,17 +113,18 @@ fn stable<T: PartialEq + Debug>(
     true
 }
 
-/// As how many things it can be read.
+/// Returns the number of formats as which the data can be parsed.
 fn read_as_anything(octets: &[u8]) -> usize {
     let header = |has_header| {
         let Ok(user_data) = UserData::parse(octets, has_header) else { return false };
         assert_eq!(user_data.to_bytes(), octets);
         Reassembler::default().accept(&"+49100".parse().unwrap(), user_data).is_ok()
     };
-    // Data without a header are read whatever they are.
+    // Data without a header can always be parsed.
     header(false);
     let read = [
-        // A script without its template may be anything that begins as one; with it, it is not.
+        // A script without its template may have other data after it; one with a template
+        // may not.
         stable(octets, Script::parse, Script::to_bytes),
         stable(octets, ScriptResponse::parse, ScriptResponse::to_bytes),
         stable(octets, SessionTrigger::parse, SessionTrigger::to_bytes),
@@ -136,7 +139,7 @@ fn read_as_anything(octets: &[u8]) -> usize {
             read.as_ref().map_or_else(|| octets.to_vec(), Envelope::to_bytes)
         }),
         header(true),
-        // Without a way back.
+        // Formats without an encoder.
         CardCertificate::parse(octets).is_ok(),
         IsdPStatus::parse_all(octets).is_ok_and(|found| !found.is_empty()),
         CardResources::parse(octets).is_ok(),
@@ -149,16 +152,16 @@ fn read_as_anything(octets: &[u8]) -> usize {
 }
 
 #[test]
-fn spoiled_octets_of_the_air_are_read_or_refused() {
-    let mut run = Run::of("spoiled_octets_of_the_air_are_read_or_refused", 3000, 1);
-    let goods = goods();
-    for good in &goods {
-        assert!(read_as_anything(good) > 0, "nothing reads {}", hex::encode(good));
+fn mutated_ota_data_is_parsed_or_refused() {
+    let mut run = Run::of("mutated_ota_data_is_parsed_or_refused", 3000, 1);
+    let examples = examples();
+    for example in &examples {
+        assert!(read_as_anything(example) > 0, "no parser accepts {}", hex::encode(example));
     }
     while let Some(mut round) = run.round() {
-        let good: &Vec<u8> = round.hand.pick(&goods);
-        let spoiled = round.hand.spoil(good);
-        round.step(hex::encode(&spoiled), || read_as_anything(&spoiled));
+        let example: &Vec<u8> = round.random.pick(&examples);
+        let mutated = round.random.mutate_octets(example);
+        round.step(hex::encode(&mutated), || read_as_anything(&mutated));
     }
     run.end();
 }

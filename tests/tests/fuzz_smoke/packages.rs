@@ -1,14 +1,14 @@
-//! The installer: packages that are nearly right.
+//! The profile installer with mutated packages.
 
 use profile::{Capabilities, InstalledProfile, Installer, MAX_FILE_MEMORY, MAX_FILES, Package};
 
-use crate::bench::{Bench, iccid_of, packages};
-use crate::nodes::{Goods, encode, mutate};
+use crate::nodes::{SamplePackage, encode, mutate};
 use crate::run::{Round, Run};
+use crate::testbed::{Testbed, iccid_of, packages};
 
 #[test]
 fn a_mutated_package_is_installed_or_refused_and_leaves_nothing() {
-    let packages: Vec<Goods> = packages().iter().map(|package| Goods::of(package)).collect();
+    let packages: Vec<SamplePackage> = packages().iter().map(|package| SamplePackage::of(package)).collect();
     let mut run = Run::of("a_mutated_package_is_installed_or_refused_and_leaves_nothing", 30, 100);
     let (mut installed, mut rounds) = (0, 0);
     while let Some(round) = run.round() {
@@ -19,19 +19,19 @@ fn a_mutated_package_is_installed_or_refused_and_leaves_nothing() {
     run.end();
 }
 
-/// Whether the package of this round was installed.
-fn install(mut round: Round, packages: &[Goods]) -> bool {
-    let goods = round.hand.pick(packages);
-    let mut package = goods.nodes.clone();
+/// Returns true if the package of this round was installed.
+fn install(mut round: Round, packages: &[SamplePackage]) -> bool {
+    let sample = round.random.pick(packages);
+    let mut package = sample.nodes.clone();
     let mut what = Vec::new();
-    for _ in 0..*round.hand.pick(&[1, 1, 1, 2, 2, 4]) {
-        what.push(mutate(&round.hand, &mut package, packages, &goods.paths));
+    for _ in 0..*round.random.pick(&[1, 1, 1, 2, 2, 4]) {
+        what.push(mutate(&round.random, &mut package, packages, &sample.paths));
     }
     let octets = encode(&package);
     let what = what.join(", ");
     let decoded = round.step(format!("{what}: decode {} octets", octets.len()), || Package::decode(&octets));
     let installed = decoded.as_ref().ok().and_then(|package| {
-        assert_eq!(package.encode(), octets, "what was read is written again octet for octet");
+        assert_eq!(package.encode(), octets, "a decoded package is encoded to the same octets");
         let mut installer = Installer::new(Capabilities::default());
         let applied = round.step("Installer::apply".to_owned(), || {
             package.elements.iter().try_for_each(|element| installer.apply(element))
@@ -39,19 +39,20 @@ fn install(mut round: Round, packages: &[Goods]) -> bool {
         applied.and_then(|()| installer.finish()).map(|(installed, _)| installed).ok()
     });
     if let Some(installed) = &installed {
-        look_at(installed);
+        check_files(installed);
     }
-    // A card announces the ICCID before it sees the package: without a good one there is no metadata to go with it.
+    // The metadata contains the ICCID before the card sees the package, so a package without a
+    // valid one gets a substitute.
     let iccid = decoded.as_ref().ok().and_then(iccid_of);
     let iccid = iccid.unwrap_or_else(|| "89000123456789012341".parse().unwrap());
-    if installed.is_some() && round.hand.chance(50) || round.hand.chance(10) {
+    if installed.is_some() && round.random.chance(50) || round.random.chance(10) {
         through_the_card(round, &octets, iccid, installed.as_ref());
     }
     installed.is_some()
 }
 
-/// What holds of the files of every profile.
-fn look_at(installed: &InstalledProfile) {
+/// Checks the invariants of the files of a profile.
+fn check_files(installed: &InstalledProfile) {
     let files = &installed.files;
     assert!(files.all().count() <= MAX_FILES);
     assert!(files.memory() <= MAX_FILE_MEMORY, "{} octets", files.memory());
@@ -66,36 +67,36 @@ fn look_at(installed: &InstalledProfile) {
     }
 }
 
-/// The whole way through ES8+, and what is served afterwards.
+/// Installs the package over ES8+, and uses the profile.
 fn through_the_card(
     round: Round,
     octets: &[u8],
     iccid: rsp::ids::Iccid,
     installed: Option<&InstalledProfile>,
 ) {
-    let mut bench = Bench::new(round);
-    let outcome = bench.download(octets, iccid);
+    let mut testbed = Testbed::new(round);
+    let outcome = testbed.download(octets, iccid);
     if outcome.is_ok() {
-        assert!(installed.is_some(), "the card installed what the installer refuses");
-        serve(&mut bench, iccid, installed.unwrap());
+        assert!(installed.is_some(), "the card installed a package that the installer refuses");
+        serve(&mut testbed, iccid, installed.unwrap());
     }
-    let before = bench.check();
-    bench.power_cycle();
-    assert_eq!(bench.check(), before, "the card is the same after the power was away");
+    let before = testbed.check();
+    testbed.power_cycle();
+    assert_eq!(testbed.check(), before, "the card is unchanged after a power cycle");
     if outcome.is_ok() {
-        assert_eq!(bench.delete(iccid).0, 0, "the profile can be deleted");
-        assert!(bench.check().is_empty(), "nothing is left");
+        assert_eq!(testbed.delete(iccid).0, 0, "the profile can be deleted");
+        assert!(testbed.check().is_empty(), "nothing is left");
     }
 }
 
-/// The profile is enabled, each of its files selected and read, and disabled again.
-fn serve(bench: &mut Bench, iccid: rsp::ids::Iccid, installed: &InstalledProfile) {
-    bench.isd_r();
-    let enabled = bench.enable(iccid).0;
-    bench.card.reset();
+/// Enables the profile, selects and reads its files, and disables it again.
+fn serve(testbed: &mut Testbed, iccid: rsp::ids::Iccid, installed: &InstalledProfile) {
+    testbed.isd_r();
+    let enabled = testbed.enable(iccid).0;
+    testbed.card.reset();
     if enabled == 0 {
         for (index, file) in installed.files.all() {
-            if bench.round.hand.chance(60) {
+            if testbed.round.random.chance(60) {
                 continue;
             }
             let path: Vec<u8> =
@@ -104,24 +105,24 @@ fn serve(bench: &mut Bench, iccid: rsp::ids::Iccid, installed: &InstalledProfile
                 0 => vec![0, 0xA4, 0, 4, 2, 0x3F, 0],
                 length => [&[0, 0xA4, 8, 4, u8::try_from(length).unwrap_or(0xFF)][..], &path].concat(),
             };
-            bench.whole(&select);
+            testbed.whole(&select);
             match file.kind.record_length() {
-                Some(_) => bench.whole(&[0, 0xB2, 1, 4, 0]),
-                None => bench.whole(&[0, 0xB0, 0, 0, 0]),
+                Some(_) => testbed.whole(&[0, 0xB2, 1, 4, 0]),
+                None => testbed.whole(&[0, 0xB0, 0, 0, 0]),
             };
-            bench.whole(&[0x80, 0xF2, 0, 0, 0]);
+            testbed.whole(&[0x80, 0xF2, 0, 0, 0]);
         }
         for (_, adf) in installed.files.adfs(&[]) {
             let profile::FileKind::Adf { aid } = &adf.kind else { continue };
             let select = [&[0, 0xA4, 4, 4, u8::try_from(aid.len()).unwrap()][..], &aid.0].concat();
-            bench.whole(&select);
-            bench.whole(&[0, 0x20, 0, 1, 8, 0x30, 0x30, 0x30, 0x30, 0xFF, 0xFF, 0xFF, 0xFF]);
-            let challenge = bench.round.hand.octets(16);
+            testbed.whole(&select);
+            testbed.whole(&[0, 0x20, 0, 1, 8, 0x30, 0x30, 0x30, 0x30, 0xFF, 0xFF, 0xFF, 0xFF]);
+            let challenge = testbed.round.random.octets(16);
             let authenticate = [&[0, 0x88, 0, 0x81, 34, 16][..], &challenge, &[16], &challenge].concat();
-            bench.whole(&authenticate);
+            testbed.whole(&authenticate);
         }
-        bench.isd_r();
-        assert_eq!(bench.disable(iccid).0, 0, "what was enabled can be disabled");
+        testbed.isd_r();
+        assert_eq!(testbed.disable(iccid).0, 0, "an enabled profile can be disabled");
     }
-    bench.card.reset();
+    testbed.card.reset();
 }

@@ -1,9 +1,9 @@
-//! How long a target runs, what it tells meanwhile, and how a failure is repeated.
+//! Duration, progress and repetition of fuzz targets.
 //!
-//! Every round is thrown from the seed and its own number, and begins with everything new: a failing one is repeated
-//! alone.
+//! The random values of each round follow from the seed and the number of the round, and each round
+//! starts from scratch, so that a failed round can be repeated alone.
 
-#![allow(clippy::disallowed_methods, reason = "it is the machine's own time that a run takes")]
+#![allow(clippy::disallowed_methods, reason = "the duration of a run is real time")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 
 use world::SeededDice;
 
-use crate::hand::Hand;
+use crate::random::Random;
 
-/// A command that takes so long hangs.
+/// Time after which a step counts as hanging.
 const HANG: Duration = Duration::from_secs(120);
 
-/// How often a long run says where it is.
+/// Interval of progress messages.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// The last steps of a round that are shown when it fails.
+/// Number of steps shown when a round fails.
 const SHOWN_STEPS: usize = 12;
 
 pub(crate) fn seed() -> String {
@@ -28,10 +28,10 @@ pub(crate) fn seed() -> String {
 
 fn number(variable: &str) -> Option<usize> {
     let text = std::env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")))
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number, not {text:?}")))
 }
 
-/// One target under way.
+/// A running target.
 pub(crate) struct Run {
     target: &'static str,
     dice: SeededDice,
@@ -39,19 +39,19 @@ pub(crate) struct Run {
     only: Option<usize>,
     time: Option<Duration>,
     began: Instant,
-    told: Instant,
+    reported: Instant,
     done: usize,
     watch: Watch,
     warm: Option<usize>,
 }
 
 impl Run {
-    /// `ordinary` rounds when the environment says nothing. `LANDFALL_FUZZ_ROUNDS` is the number of the cheapest rounds;
-    /// one of these takes as long as `cost` of them.
+    /// Creates a run with `ordinary` rounds by default. `LANDFALL_FUZZ_ROUNDS` is the number of
+    /// the cheapest rounds; a round of this target takes as long as `cost` of them.
     pub(crate) fn of(target: &'static str, ordinary: usize, cost: usize) -> Self {
         let time = number("LANDFALL_FUZZ_SECONDS").map(|seconds| Duration::from_secs(seconds as u64));
-        let asked = number("LANDFALL_FUZZ_ROUNDS").map(|rounds| rounds.div_ceil(cost));
-        let rounds = asked.or(time.is_none().then_some(ordinary));
+        let requested = number("LANDFALL_FUZZ_ROUNDS").map(|rounds| rounds.div_ceil(cost));
+        let rounds = requested.or(time.is_none().then_some(ordinary));
         println!("{target}: LANDFALL_SEED={}", seed());
         let now = Instant::now();
         Self {
@@ -61,14 +61,14 @@ impl Run {
             only: number("LANDFALL_FUZZ_ROUND"),
             time,
             began: now,
-            told: now,
+            reported: now,
             done: 0,
             watch: Watch::over(target),
             warm: None,
         }
     }
 
-    /// The next round, until there have been enough.
+    /// Returns the next round, or `None` at the end.
     pub(crate) fn round(&mut self) -> Option<Round> {
         self.tell(false);
         let number = match self.only {
@@ -81,11 +81,12 @@ impl Run {
             return None;
         }
         self.done += 1;
-        let hand = Hand(self.dice.branch(&number.to_string()));
-        Some(Round { target: self.target, number, hand, watch: self.watch.clone(), steps: VecDeque::new() })
+        let random = Random(self.dice.branch(&number.to_string()));
+        Some(Round { target: self.target, number, random, watch: self.watch.clone(), steps: VecDeque::new() })
     }
 
-    /// The last words; the process must not have grown since it was warm.
+    /// Prints the final progress message, and checks that the memory of the process has not
+    /// grown since it was warm.
     pub(crate) fn end(mut self) {
         self.tell(true);
         if let (Some(warm), Some(now)) = (self.warm, resident_kib()) {
@@ -95,20 +96,21 @@ impl Run {
     }
 
     fn tell(&mut self, last: bool) {
-        // Other targets of this process run beside the first half of this one, or have failed in it and said why.
+        // Other targets of this process run during the first half of this one, or have
+        // failed in it.
         let warm_after = self.time.map_or(2 * PROGRESS, |time| time / 2);
         if self.warm.is_none() && self.began.elapsed() > warm_after {
             self.warm = resident_kib();
         }
-        if !last && self.told.elapsed() < PROGRESS {
+        if !last && self.reported.elapsed() < PROGRESS {
             return;
         }
-        self.told = Instant::now();
+        self.reported = Instant::now();
         let [memory, peak] = ["VmRSS:", "VmHWM:"].map(|name| memory_kib(name).unwrap_or_default() >> 10);
         let warm = self.warm.map(|warm| format!(" ({} MiB when warm)", warm >> 10)).unwrap_or_default();
         let state = self.watch.0.lock().unwrap_or_else(PoisonError::into_inner);
         println!(
-            "{}: {} rounds, {} steps in {} s; slowest {} ms: {}; {memory} MiB in memory{warm}, {peak} MiB at most",
+            "{}: {} rounds, {} steps in {} s; slowest {} ms: {}; {memory} MiB in memory{warm}, peak {peak} MiB",
             self.target,
             self.done,
             state.steps,
@@ -119,17 +121,17 @@ impl Run {
     }
 }
 
-/// One round. When it fails it says how to repeat it, and what came last.
+/// A round. If it fails, it prints its last steps and how to repeat it.
 pub(crate) struct Round {
     target: &'static str,
     pub(crate) number: usize,
-    pub(crate) hand: Hand,
+    pub(crate) random: Random,
     watch: Watch,
     steps: VecDeque<String>,
 }
 
 impl Round {
-    /// One step, which `what` describes: timed, and shown if the round fails in it or soon after.
+    /// Runs a step. It is timed, and its description `what` is printed if the round fails soon.
     pub(crate) fn step<T>(&mut self, what: String, step: impl FnOnce() -> T) -> T {
         if self.steps.len() == SHOWN_STEPS {
             self.steps.pop_front();
@@ -141,7 +143,7 @@ impl Round {
         result
     }
 
-    /// A remark on the last step.
+    /// Adds a note to the description of the last step.
     pub(crate) fn note(&mut self, what: &str) {
         if let Some(step) = self.steps.back_mut() {
             step.push_str(" -> ");
@@ -173,7 +175,7 @@ fn shortened(text: &str) -> &str {
     text.get(..100).unwrap_or(text)
 }
 
-/// The time of the steps, and what keeps a hanging one from hanging the run.
+/// Time measurement of steps, and a thread that ends the process if a step hangs.
 #[derive(Clone)]
 struct Watch(Arc<Mutex<Watched>>);
 
@@ -195,7 +197,7 @@ impl Watch {
                     && since.elapsed() > HANG
                 {
                     eprintln!("{target}: round {round} hangs in {what}\n{}", replay(target, *round));
-                    // A thread that hangs cannot be ended otherwise.
+                    // A hanging thread cannot be ended in another way.
                     std::process::exit(101);
                 }
                 drop(state);
@@ -221,7 +223,7 @@ impl Watch {
     }
 }
 
-/// What the process has in memory, where the system says so.
+/// Resident memory of the process, if the system reports it.
 fn resident_kib() -> Option<usize> {
     memory_kib("VmRSS:")
 }

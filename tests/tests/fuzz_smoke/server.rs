@@ -1,4 +1,4 @@
-//! An SM-DP+ for one card, which binds whatever it is given.
+//! A minimal SM-DP+ for one card, which binds any package.
 
 use certs::{DpCredentials, Pki};
 use crypto::bsp::{Protect, SessionKeys};
@@ -19,7 +19,7 @@ use rsp::sgp22::{
 };
 use world::Dice;
 
-use crate::hand::Hand;
+use crate::random::Random;
 
 const ADDRESS: &str = "smdpp.example.com";
 
@@ -30,13 +30,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(pki: &Pki, hand: &Hand) -> Self {
-        let curve = *hand.pick(&[Curve::P256, Curve::P256, Curve::BrainpoolP256r1]);
+    pub(crate) fn new(pki: &Pki, random: &Random) -> Self {
+        let curve = *random.pick(&[Curve::P256, Curve::P256, Curve::BrainpoolP256r1]);
         let ci = pki.ci(curve).unwrap().subject_key_id().unwrap().0.clone();
         Self {
             dp: pki.dp(curve).unwrap(),
             ci: SubjectKeyIdentifier(ci),
-            transaction_id: TransactionId(hand.octets(1 + hand.number(16))),
+            transaction_id: TransactionId(random.octets(1 + random.number(16))),
         }
     }
 
@@ -59,7 +59,7 @@ impl Server {
         request.to_der()
     }
 
-    /// `None` when the card did not authenticate itself.
+    /// Returns the PrepareDownload request, or `None` if the card did not authenticate.
     pub(crate) fn prepare_download(&self, answer: &[u8]) -> Option<Vec<u8>> {
         let Ok(AuthenticateServerResponse::AuthenticateResponseOk(ok)) =
             AuthenticateServerResponse::from_der(answer)
@@ -82,10 +82,11 @@ impl Server {
         Some(request.to_der())
     }
 
-    /// The package, bound to the card's one-time key, in the pieces that an LPA sends.
+    /// Binds the package to the one-time key of the card. Returns the pieces in which an LPA
+    /// sends it.
     pub(crate) fn bind(
         &self,
-        hand: &Hand,
+        random: &Random,
         eid: Eid,
         answer: &[u8],
         iccid: Iccid,
@@ -96,7 +97,7 @@ impl Server {
             return None;
         };
         let curve = self.dp.pb.certificate.curve();
-        let mut fill = |octets: &mut [u8]| hand.0.fill(octets);
+        let mut fill = |octets: &mut [u8]| random.0.fill(octets);
         let secret = SecretKey::generate(curve, &mut fill);
         let euicc_otpk = &ok.euicc_signed2.euicc_otpk;
         let shared = secret.agree(&PublicKey::from_sec1(curve, euicc_otpk).unwrap()).unwrap();
@@ -113,7 +114,7 @@ impl Server {
         let configure = ConfigureIsdpRequest { dp_proprietary_data: None };
         let first = bsp.segments(0x87, &configure.to_der());
         let metadata = bsp.mac_only_segments(0x88, &metadata(iccid).to_der());
-        let second = hand.chance(50).then(|| {
+        let second = random.chance(50).then(|| {
             let own = SessionKeys::generate(&mut fill);
             let replace = ReplaceSessionKeysRequest {
                 initial_mac_chaining_value: own.initial_mac_chaining_value,

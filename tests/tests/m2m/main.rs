@@ -1,16 +1,16 @@
-//! SGP.02 end to end: a profile ordered over ES2 arrives at a card that asks for nothing, whatever is lost, doubled or
-//! started anew on the way.
+//! SGP.02 end to end: a profile ordered over ES2 is installed on a card without action of its
+//! device, whatever messages are lost or duplicated and whatever servers restart.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::await_holding_lock,
-    reason = "a test says no by panicking"
+    reason = "tests fail by panicking"
 )]
 
-mod bench;
-mod mishaps;
+mod failures;
 mod refusals;
 mod schema;
+mod testbed;
 mod walk;

@@ -1,5 +1,6 @@
-//! Every message between operator, SM-DP, SM-SR and EUM, as it went over the wire, against the GSMA's schemas. They may be
-//! had, but not passed on: `LANDFALL_ESIM_XSD` names the folder, as for `crates/rsp/tests/sgp02/schema.rs`.
+//! Validation of every message between operator, SM-DP, SM-SR and EUM against the GSMA's schemas.
+//! These can be obtained, but not redistributed: `LANDFALL_ESIM_XSD` is their folder, as for
+//! `crates/rsp/tests/sgp02/schema.rs`.
 
 use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, process::Command};
 
@@ -18,30 +19,34 @@ use rsp::{
 };
 use tokio::runtime::Builder;
 
-use crate::bench::{Bearer, Bench, Heard, LOCAL, REFUSING, VALIDITY};
+use crate::testbed::{Bearer, LOCAL, REFUSING, Recorded, Testbed, VALIDITY};
 
 const FOLDER: &str = "LANDFALL_ESIM_XSD";
 
 #[test]
-fn what_the_parties_say_to_each_other_is_valid_by_the_published_schemas() {
+fn all_messages_are_valid_according_to_the_published_schemas() {
     let Some(schemas) = std::env::var_os(FOLDER) else {
-        eprintln!("skipped: {FOLDER} names no folder with the GSMA's schemas (docs/decisions/0010-soap.md)");
+        eprintln!(
+            "skipped: {FOLDER} is not set to a folder with the GSMA's schemas (docs/decisions/0010-soap.md)"
+        );
         return;
     };
     for (namespace, name) in [(Namespace::V1, "1"), (Namespace::V3, "3")] {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let heard = runtime.block_on(everything(namespace));
-        let said: Vec<(String, String)> = heard.iter().filter_map(|it| message(it, namespace)).collect();
+        let recorded = runtime.block_on(everything(namespace));
+        let printed: Vec<(String, String)> =
+            recorded.iter().filter_map(|it| message(it, namespace)).collect();
         let Verdict { valid, undeclared, without_profile } =
-            validated(&Path::new(&schemas).join(name), namespace, &said);
+            validated(&Path::new(&schemas).join(name), namespace, &printed);
         eprintln!(
-            "{valid} of {} messages of namespace {name} are valid, {} are in none, {without_profile} have no profile to \
-             show",
-            said.len(),
+            "{valid} of {} messages of namespace {name} are valid, {} are not declared, {without_profile} contain no \
+                         profile",
+            printed.len(),
             undeclared.len()
         );
         let in_none = undeclared.len();
-        // What version 4 added is in no schema that can be had; nor is ES1 in namespace 1.
+        // The available schemas lack the elements added in version 4; those of namespace 1
+        // also lack ES1.
         let no_es1 = namespace == Namespace::V1;
         let undeclared: BTreeSet<&str> = undeclared.iter().map(String::as_str).collect();
         let added: BTreeSet<&str> =
@@ -53,21 +58,23 @@ fn what_the_parties_say_to_each_other_is_valid_by_the_published_schemas() {
             "ES2-SetFallBackAttributeResponse",
         ]);
         assert_eq!(added, expected, "namespace {name}");
-        // An SM-DP that asks before it has put a profile there is shown none; namespace 1 wants one at least.
+        // An SM-DP that queries a card before its first download gets an EIS without
+        // profiles; namespace 1 requires at least one.
         assert_eq!(without_profile, usize::from(namespace == Namespace::V1));
-        assert_eq!(valid + in_none + without_profile, said.len());
+        assert_eq!(valid + in_none + without_profile, printed.len());
     }
 }
 
-/// What the schemas have no place for, without them.
+/// Checks without the schemas that no message contains elements that they do not allow.
 #[test]
-fn nothing_is_said_that_the_schemas_have_no_place_for() {
+fn messages_contain_no_elements_that_the_schemas_forbid() {
     for namespace in Namespace::ALL {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let heard = runtime.block_on(everything(namespace));
-        let said: Vec<(String, String)> = heard.iter().filter_map(|it| message(it, namespace)).collect();
-        assert!(said.iter().any(|(element, _)| element == "ES2-DisableProfileResponse"));
-        for (element, text) in &said {
+        let recorded = runtime.block_on(everything(namespace));
+        let printed: Vec<(String, String)> =
+            recorded.iter().filter_map(|it| message(it, namespace)).collect();
+        assert!(printed.iter().any(|(element, _)| element == "ES2-DisableProfileResponse"));
+        for (element, text) in &printed {
             let text = text.to_lowercase();
             assert!(!(element.starts_with("ES2-") && text.contains("euiccresponsedata")), "{text}");
             assert!(!(namespace == Namespace::V1 && text.contains("freememory>0<")), "{text}");
@@ -75,48 +82,48 @@ fn nothing_is_said_that_the_schemas_have_no_place_for() {
     }
 }
 
-/// What an operator does in the life of a device, and what is refused to it.
-async fn everything(namespace: Namespace) -> Vec<Heard> {
-    let bench = Bench::with("schemas", Bearer::Sms, namespace).await;
-    let device = bench.device(501, Numbers::default()).await;
-    let (local, refusing) = (bench.put_in_stock(LOCAL, 1).await, bench.put_in_stock(REFUSING, 2).await);
-    bench.settle().await;
+/// Runs all functions of an operator for a device, including refused ones. Returns all messages.
+async fn everything(namespace: Namespace) -> Vec<Recorded> {
+    let testbed = Testbed::with("schemas", Bearer::Sms, namespace).await;
+    let device = testbed.device(501, Numbers::default()).await;
+    let (local, refusing) = (testbed.put_in_stock(LOCAL, 1).await, testbed.put_in_stock(REFUSING, 2).await);
+    testbed.settle().await;
     let eid = device.eid;
-    let (sm_dp, sm_sr) = (bench.sm_dp_id(), bench.sm_sr_id());
-    let done = bench.download(eid, local, true).await;
+    let (sm_dp, sm_sr) = (testbed.sm_dp_id(), testbed.sm_sr_id());
+    let done = testbed.download(eid, local, true).await;
     assert!(done.base.is_done(), "{}", done.base.function_execution_status);
-    let done = bench.download(eid, refusing, false).await;
+    let done = testbed.download(eid, refusing, false).await;
     assert!(done.base.is_done(), "{}", done.base.function_execution_status);
-    bench.settle().await;
+    testbed.settle().await;
 
-    macro_rules! asked {
+    macro_rules! call {
         ($party:expr, $function:ty, $is_done:literal, $request:expr) => {
-            let answer = bench.operator.ask::<$function>($party, $request, VALIDITY).await.unwrap();
+            let answer = testbed.operator.ask::<$function>($party, $request, VALIDITY).await.unwrap();
             let how = answer.base.function_execution_status.to_string();
             assert_eq!(answer.base.is_done(), $is_done, "{}: {how}", <$function>::NAME);
-            bench.settle().await;
+            testbed.settle().await;
         };
     }
     let smsr_id = || sm_sr.clone();
-    let other: Eid = cli::parties::eid_of_serial(bench.pki(), 999).unwrap();
+    let other: Eid = cli::parties::eid_of_serial(testbed.pki(), 999).unwrap();
     let address = SubscriptionAddress { imsi: None, msisdn: "5511900000001".parse().ok() };
     let iccid = local;
     let unknown = Iccid::with_luhn("8972499000000000009").unwrap();
-    // The network refuses it: the card comes back.
-    asked!(
+    // The network refuses the profile, and the card rolls back.
+    call!(
         &sm_dp,
         es2::EnableProfile,
         false,
         es2::EnableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid: refusing }
     );
-    asked!(&sm_dp, es2::GetEis, true, es2::GetEisRequest { base: blank(), eid, smsr_id: smsr_id() });
-    asked!(
+    call!(&sm_dp, es2::GetEis, true, es2::GetEisRequest { base: blank(), eid, smsr_id: smsr_id() });
+    call!(
         &sm_dp,
         es2::AuditEis,
         true,
         es2::AuditEisRequest { base: blank(), eid, iccid: vec![], smsr_id: smsr_id() }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::UpdatePolicyRules,
         true,
@@ -128,7 +135,7 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
             pol2: Some(Pol2::default())
         }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::UpdateSubscriptionAddress,
         true,
@@ -140,35 +147,35 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
             new_subscription_address: address.clone()
         }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::SetFallBackAttribute,
         false,
         es2::SetFallBackAttributeRequest { base: blank(), eid, smsr_id: smsr_id(), iccid: unknown }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::DisableProfile,
         true,
         es2::DisableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::DisableProfile,
         false,
         es2::DisableProfileRequest { base: blank(), eid, smsr_id: smsr_id(), iccid }
     );
-    asked!(
+    call!(
         &sm_dp,
         es2::DeleteProfile,
         true,
         es2::DeleteProfileRequest { base: blank(), eid, iccid: refusing, smsr_id: smsr_id() }
     );
-    asked!(&sm_sr, es4::GetEis, true, es4::GetEisRequest { base: blank(), eid });
-    asked!(&sm_sr, es4::GetEis, false, es4::GetEisRequest { base: blank(), eid: other });
-    asked!(&sm_sr, es4::AuditEis, true, es4::AuditEisRequest { base: blank(), eid, iccid: vec![iccid] });
-    asked!(&sm_sr, es4::EnableProfile, true, es4::EnableProfileRequest { base: blank(), eid, iccid });
-    asked!(
+    call!(&sm_sr, es4::GetEis, true, es4::GetEisRequest { base: blank(), eid });
+    call!(&sm_sr, es4::GetEis, false, es4::GetEisRequest { base: blank(), eid: other });
+    call!(&sm_sr, es4::AuditEis, true, es4::AuditEisRequest { base: blank(), eid, iccid: vec![iccid] });
+    call!(&sm_sr, es4::EnableProfile, true, es4::EnableProfileRequest { base: blank(), eid, iccid });
+    call!(
         &sm_sr,
         es4::UpdateSubscriptionAddress,
         true,
@@ -179,14 +186,14 @@ async fn everything(namespace: Namespace) -> Vec<Heard> {
             new_subscription_address: address
         }
     );
-    asked!(&sm_sr, es4::DisableProfile, true, es4::DisableProfileRequest { base: blank(), eid, iccid });
-    asked!(&sm_sr, es4::DeleteProfile, true, es4::DeleteProfileRequest { base: blank(), eid, iccid });
-    bench.overheard()
+    call!(&sm_sr, es4::DisableProfile, true, es4::DisableProfileRequest { base: blank(), eid, iccid });
+    call!(&sm_sr, es4::DeleteProfile, true, es4::DeleteProfileRequest { base: blank(), eid, iccid });
+    testbed.recorded_messages()
 }
 
-/// A message's element by itself, and its name.
-fn message(heard: &Heard, namespace: Namespace) -> Option<(String, String)> {
-    let Heard::Soap(text) = heard else { return None };
+/// Returns the body element of a message and its name.
+fn message(recorded: &Recorded, namespace: Namespace) -> Option<(String, String)> {
+    let Recorded::Soap(text) = recorded else { return None };
     let document = xml::parse(text).unwrap();
     match Envelope::receive(&document).unwrap() {
         Received::Message(envelope) => {
@@ -199,13 +206,13 @@ fn message(heard: &Heard, namespace: Namespace) -> Option<(String, String)> {
 
 struct Verdict {
     valid: usize,
-    /// Elements that no schema knows.
+    /// Elements that no schema declares.
     undeclared: Vec<String>,
-    /// Information sets without a profile.
+    /// Number of EISs without a profile.
     without_profile: usize,
 }
 
-fn validated(schemas: &Path, namespace: Namespace, said: &[(String, String)]) -> Verdict {
+fn validated(schemas: &Path, namespace: Namespace, printed: &[(String, String)]) -> Verdict {
     let folder = tempfile::tempdir().unwrap();
     let mut wrapper = format!(
         "<xs:schema xmlns:xs=\"http://www.w3.org/2001/XMLSchema\" targetNamespace=\"{}\">",
@@ -219,21 +226,21 @@ fn validated(schemas: &Path, namespace: Namespace, said: &[(String, String)]) ->
     }
     fs::write(folder.path().join("wrapper.xsd"), wrapper + "</xs:schema>").unwrap();
     let names: Vec<String> =
-        said.iter().enumerate().map(|(number, (element, _))| format!("{number}-{element}.xml")).collect();
-    for (name, (_, text)) in names.iter().zip(said) {
+        printed.iter().enumerate().map(|(number, (element, _))| format!("{number}-{element}.xml")).collect();
+    for (name, (_, text)) in names.iter().zip(printed) {
         fs::write(folder.path().join(name), text).unwrap();
     }
-    // Debian's libxml2-utils has it.
+    // xmllint is in Debian's package libxml2-utils.
     let output = Command::new("xmllint")
         .current_dir(folder.path())
         .args(["--nonet", "--noout", "--schema", "wrapper.xsd"])
         .args(&names)
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    let valid = told.lines().filter(|line| line.ends_with(" validates")).count();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let valid = stderr.lines().filter(|line| line.ends_with(" validates")).count();
     let mut verdict = Verdict { valid, undeclared: Vec::new(), without_profile: 0 };
-    for line in told.lines().filter(|line| line.contains("validity error")) {
+    for line in stderr.lines().filter(|line| line.contains("validity error")) {
         let file = line.split(".xml").next().unwrap_or_default();
         if line.contains("No matching global declaration available for the validation root") {
             let (_, element) = file.split_once('-').unwrap();

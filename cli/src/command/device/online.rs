@@ -1,4 +1,4 @@
-//! `landfall device run`: a device that stays on.
+//! `landfall device run`: a device that runs until it is stopped.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -12,8 +12,7 @@ use world::{Fault, PhoneNumber};
 
 use super::Command;
 use crate::{
-    command::sm_dp::stop_signal,
-    faults::Trouble,
+    faults::ActiveFaults,
     m2m::{
         factory::{self, CardSide},
         sm_sr::CARD_PATH,
@@ -23,36 +22,37 @@ use crate::{
     settings::Settings,
 };
 
-/// How it runs.
+/// Options of a running device.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The device's IMEI, 15 digits
+    /// IMEI of the device, 15 digits
     #[arg(long, value_parser = imei)]
     imei: Option<Imei>,
-    /// Seconds between two searches for a network
+    /// Interval between network searches, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     search_pause: u64,
-    /// Where a host is that the card opens channels to; may be repeated
+    /// Address to which the card's channels to HOST are connected (repeatable)
     #[arg(long = "channel-to", value_name = "HOST=HOST:PORT", value_parser = elsewhere)]
     channels_to: Vec<(String, String)>,
-    /// The card of this process is an M2M eUICC that left the factory with this profile (TCA package, DER), as `landfall
-    /// eum register` tells the SM-SR
+    /// First profile (TCA package, DER) of an M2M eUICC in this process, as given to `landfall
+    /// eum register`
     #[arg(long, value_name = "FILE", requires = "sm_sr_number")]
     first_profile: Option<std::path::PathBuf>,
-    /// The number of its first SM-SR
+    /// Number of the first SM-SR
     #[arg(long, value_name = "NUMBER", value_parser = parties::number, requires = "first_profile")]
     sm_sr_number: Option<PhoneNumber>,
-    /// Where its first SM-SR takes cards over HTTPS; without it the card opens no sessions
+    /// Address at which the first SM-SR accepts HTTPS sessions of cards; without it the card
+    /// opens none
     #[arg(long, value_name = "IP:PORT", requires = "first_profile")]
     sm_sr_cards: Option<std::net::SocketAddr>,
-    /// That card waits seconds where one in the field waits minutes: for its network, for confirmations, before it tries
-    /// again
+    /// Shorten the M2M card's timers from minutes to seconds: network loss, confirmations,
+    /// retries
     #[arg(long, requires = "first_profile")]
     impatient: bool,
 }
 
 impl Options {
-    /// The M2M card that is wanted, if one is.
+    /// Returns the options of the M2M card, if there is one.
     pub(super) fn m2m(&self) -> Option<M2m<'_>> {
         Some(M2m {
             options: self,
@@ -62,7 +62,7 @@ impl Options {
     }
 }
 
-/// An M2M card of this process, in the place where others keep theirs.
+/// An M2M card in this process. Its memory is stored where that of a consumer card is.
 pub(super) struct M2m<'a> {
     options: &'a Options,
     package: &'a Path,
@@ -70,10 +70,11 @@ pub(super) struct M2m<'a> {
 }
 
 impl M2m<'_> {
-    /// The card itself.
+    /// Opens the card.
     ///
     /// # Errors
-    /// Its package cannot be read, the PKI does not vouch for it, or its memory is not its own.
+    /// The package cannot be read, the PKI has no keys for the card, or the memory belongs to
+    /// another card.
     pub(super) fn card(
         &self,
         pki: &certs::Pki,
@@ -82,7 +83,7 @@ impl M2m<'_> {
         world: &world::World,
         quirks: Vec<Quirk>,
     ) -> Result<Card, Fault> {
-        let package = crate::command::sm_dp::read(self.package)?;
+        let package = crate::files::read(self.package)?;
         let https = self.options.sm_sr_cards;
         let side = CardSide { number: self.number.clone(), https, path: CARD_PATH.to_owned() };
         let mut description = factory::card_with(pki, eid, &package, &side)?;
@@ -93,8 +94,8 @@ impl M2m<'_> {
         let card = Card::open(description, memory, world.clone())?;
         if card.is_stored() {
             remark(&format!(
-                "card {eid} was there before and is as it was left: --first-profile, --sm-sr-number and --sm-sr-cards say how it is \
-                 made, and change nothing any more; another --eid or --data-dir makes another card"
+                "card {eid} exists already and keeps its state: --first-profile, --sm-sr-number and --sm-sr-cards only affect the \
+                                 creation of a card; choose another --eid or --data-dir to create one"
             ));
         }
         Ok(card)
@@ -107,25 +108,25 @@ fn imei(text: &str) -> Result<Imei, String> {
 
 fn elsewhere(text: &str) -> Result<(String, String), String> {
     let (host, address) =
-        text.split_once('=').ok_or("a host, = and where it is, such as 10.0.0.1=127.0.0.1:8446")?;
+        text.split_once('=').ok_or("expected a host, = and an address, such as 10.0.0.1=127.0.0.1:8446")?;
     Ok((host.to_owned(), address.to_owned()))
 }
 
 impl Command {
-    /// Runs until it is stopped.
+    /// Runs the device until it is stopped.
     ///
     /// # Errors
-    /// The card does not answer any more.
+    /// The card stopped responding.
     pub(super) async fn run_online(
         &self,
         options: &Options,
-        trouble: &Trouble,
+        active_faults: &ActiveFaults,
         settings: &Settings,
         json: bool,
     ) -> Result<(), Fault> {
         let (world, clock) = parties::os_world()?;
         let pki = crate::pki::load_or_init(settings)?;
-        let (door, eid) = self.door(trouble, settings, &pki, &world).await?;
+        let (door, eid) = self.door(active_faults, settings, &pki, &world).await?;
         let teller = Teller::new("device", clock, Arc::new(Lines::new(world.now(), json)));
         let radio = Client::default().link(&settings.network, None)?;
         let mut modem = Modem::new(door, RemoteNetworks::new(radio), teller.clone());
@@ -144,15 +145,15 @@ impl Command {
         let handle = device.handle();
         remark(&format!("device with card {eid}; Ctrl-C stops it"));
         let stop = async {
-            stop_signal().await;
+            parties::stop_signal().await;
             handle.stop();
-            remark("the device stops when it has done what it is at; Ctrl-C stops it at once");
-            stop_signal().await;
+            remark("the device stops after the current procedure; press Ctrl-C again to stop at once");
+            parties::stop_signal().await;
         };
         tokio::select! {
             ended = device.run() => ended.map_err(|error| {
-                let next = "look at the timeline above; start it again when the card is there";
-                Fault::new("the device has lost its card", error.to_string(), next)
+                                let next = "see the timeline above; restart the device when the card is available";
+                                Fault::new("the device lost its card", error.to_string(), next)
             }),
             () = stop => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! `landfall euicc lpac`: somebody else's LPA against the card.
+//! `landfall euicc lpac`: runs lpac, a third-party LPA, with the software eUICC.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -8,31 +8,31 @@ use tokio::process;
 use world::Fault;
 
 use crate::{
-    faults::{Faults, Kept, Seams},
-    output::say,
+    faults::{CardMemory, FaultOptions, FaultPoints},
+    output::print,
     parties,
     settings::Settings,
     trace::Trace,
 };
 
-/// Which lpac, which card, and what is to be done.
+/// The lpac program, its arguments, and the card.
 #[derive(Debug, Args)]
 pub(super) struct Lpac {
-    /// The program
+    /// lpac program
     #[arg(long, default_value = "lpac", value_name = "FILE")]
     lpac: PathBuf,
-    /// A card that is served over TCP, in place of one in this process
+    /// Address of a card served over TCP [default: a card in this process]
     #[arg(long, value_name = "HOST:PORT")]
     card: Option<String>,
     #[command(flatten)]
-    faults: Faults,
-    /// What lpac is to do, such as `profile list`
+    faults: FaultOptions,
+    /// Arguments of lpac, such as `profile list`
     #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 impl Lpac {
-    /// Runs lpac to its end; its exit status is ours.
+    /// Runs lpac and returns its exit status.
     ///
     /// # Errors
     /// The card or lpac fails.
@@ -43,8 +43,9 @@ impl Lpac {
         settings: &Settings,
     ) -> Result<ExitCode, Fault> {
         let (world, _) = parties::os_world()?;
-        let seams = if self.card.is_some() { Seams::LPAC.without_card() } else { Seams::LPAC };
-        let trouble = self.faults.put(&seams, settings)?;
+        let fault_points =
+            if self.card.is_some() { FaultPoints::LPAC.without_card() } else { FaultPoints::LPAC };
+        let active_faults = self.faults.put(&fault_points, settings)?;
         let door = match &self.card {
             Some(address) => {
                 let card = net::door::TcpCard::connect(address).await.map_err(super::no_card)?;
@@ -56,19 +57,19 @@ impl Lpac {
                 let file = parties::card_path(&settings.data_dir, eid);
                 let (own, dice) = (settings.clone(), world.clone());
                 let make = move |memory| parties::card_on(&own, &pki, eid, memory, &dice, vec![]);
-                trace.over(trouble.card(Kept::File(file), make)?, eid.to_string(), &world.clock)
+                trace.over(active_faults.card(CardMemory::File(file), make)?, eid.to_string(), &world.clock)
             }
         };
         let mut command = process::Command::new(&self.lpac);
         command.args(&self.arguments);
-        let mut said = Ok(());
+        let mut written = Ok(());
         let status = net::door::run_lpac(command, door, |line| {
-            if said.is_ok() {
-                said = say(&format!("{line}\n"));
+            if written.is_ok() {
+                written = print(&format!("{line}\n"));
             }
         })
         .await?;
-        said?;
+        written?;
         Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
     }
 }

@@ -1,4 +1,4 @@
-//! `landfall euicc serve`: cards, each behind a door.
+//! `landfall euicc serve`: serves cards over TCP, in PC/SC readers, or in modems.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,47 +20,48 @@ use tokio::{
 use world::{BoxCardDoor, Fault};
 
 use crate::{
-    cards::{self, CardEntry, Door, FirstAddresses, MemoryPlace, Place},
-    faults::{Faults, Seams},
-    output::{Table, remark, say, say_json},
+    cards::{self, CardAddress, CardEntry, Door, FirstAddresses, MemoryStorage},
+    faults::{FaultOptions, FaultPoints},
+    output::{Table, print, print_json, remark},
     parties,
     settings::Settings,
     trace::Trace,
 };
 
-/// How often a modem without service looks for a network.
+/// Interval at which a modem without service searches for a network.
 const SEARCH: Duration = Duration::from_secs(10);
 
-/// Which cards, and by which door.
+/// Cards to serve, and their interfaces.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// So many cards, each with an EID, a memory and an address of its own: ports one after the other, links with a
-    /// number at the end
+    /// Number of cards, each with its own EID, memory and address (consecutive ports, or links
+    /// with a number appended)
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with_all = ["cards", "eid"])]
     count: u16,
-    /// The cards, as TOML: [[card]] with eid, door, address, memory, description, ...; see docs/cards.md
+    /// TOML file of cards: [[card]] with eid, door, address, memory, description, ...; see
+    /// docs/cards.md
     #[arg(long, value_name = "FILE", conflicts_with_all = ["vpcd", "at", "eid"])]
     cards: Option<PathBuf>,
-    /// In the virtual reader vpcd, where every PC/SC program finds the card [default: 127.0.0.1:35963, the first slot]
+    /// Virtual reader (vpcd) for PC/SC programs [default: 127.0.0.1:35963, the first slot]
     #[arg(long, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = VPCD, conflicts_with = "at")]
     vpcd: Option<String>,
-    /// In a modem with AT commands on a serial port, a pseudo-terminal; LINK is made to lead to it
+    /// Modem with AT commands on a pseudo-terminal; LINK becomes a symbolic link to it
     #[arg(long, value_name = "LINK", num_args = 0..=1, default_missing_value = "")]
     at: Option<String>,
-    /// Something that the modem does as those of other makes; may be repeated. NAME help lists them
+    /// Quirk of other modems (repeatable); `help` lists them
     #[arg(long = "at-quirk", value_name = "NAME", requires = "at")]
     at_quirks: Vec<at::Quirk>,
-    /// A network in reach of the modem, strongest first; may be repeated. `landfall network` has them
+    /// Network visible to the modem, strongest first (repeatable); served by `landfall network`
     #[arg(long = "visible", value_name = "PLMN", requires = "at")]
     visible: Vec<Plmn>,
-    /// Forget the cards at the end, and write nothing
+    /// Keep the cards in memory only
     #[arg(long, conflicts_with = "cards")]
     ram: bool,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
-/// A card that is served, as the table has it.
+/// A served card, as one row of the table.
 #[derive(Serialize)]
 struct Served {
     eid: Eid,
@@ -68,15 +69,15 @@ struct Served {
     address: String,
 }
 
-/// A door that is open.
-enum Opened {
+/// An open interface to a card.
+enum OpenInterface {
     Tcp(TcpListener),
     Vpcd(String),
     At(Pty),
 }
 
 impl Serve {
-    /// Serves until it is stopped. Without other word the card is this one.
+    /// Serves cards until stopped. By default this is one card.
     ///
     /// # Errors
     /// A card, a socket or a serial port fails.
@@ -93,33 +94,33 @@ impl Serve {
             Some(file) => cards::read(file)?,
             None => self.entries(eid),
         };
-        let places = cards::places(&entries, self.first_addresses(settings))?;
-        let trouble = self.faults.put(&Seams::EUICC, settings)?;
+        let addresses = cards::addresses(&entries, self.first_addresses(settings))?;
+        let active_faults = self.faults.put(&FaultPoints::EUICC, settings)?;
         net::raise_open_files();
         let shared = Arc::new(Shared::default());
         let mut served = Vec::with_capacity(entries.len());
         let mut tasks = JoinSet::new();
-        let cards = entries.iter().zip(cards::eids(&pki, &entries)?).zip(places);
+        let cards = entries.iter().zip(cards::eids(&pki, &entries)?).zip(addresses);
         for (number, ((entry, eid), place)) in cards.enumerate() {
-            let card = entry.open(eid, settings, &pki, &world, &shared, &trouble)?;
+            let card = entry.open(eid, settings, &pki, &world, &shared, &active_faults)?;
             let card = trace.over(card, eid.to_string(), &world.clock);
             let (door, address) = open(place).await?;
             served.push(Served { eid, door: entry.door, address: address.clone() });
             match door {
-                Opened::Tcp(listener) => {
+                OpenInterface::Tcp(listener) => {
                     tasks.spawn(async move {
                         net::door::serve_card(listener, card).await;
                         Ok(())
                     });
                 }
-                Opened::Vpcd(address) => {
+                OpenInterface::Vpcd(address) => {
                     tasks.spawn(async move {
-                        let tell = |insertion| remark(&told(eid, &address, &insertion));
+                        let tell = |insertion| remark(&reader_message(eid, &address, &insertion));
                         net::door::insert_into_vpcd(&address, card, tell).await;
                         Ok(())
                     });
                 }
-                Opened::At(port) => {
+                OpenInterface::At(port) => {
                     let modem = modem(card, number, entry, settings)?;
                     tasks.spawn(serve_modem(port, modem));
                 }
@@ -127,14 +128,15 @@ impl Serve {
         }
         show(&served, json)?;
         tokio::select! {
-            Some(ended) = tasks.join_next() => ended.unwrap_or_else(|panic| Err(broken_off(panic))),
-            () = super::super::sm_dp::stop_signal() => Ok(()),
+            Some(ended) = tasks.join_next() => ended.unwrap_or_else(|panic| Err(card_panicked(panic))),
+            () = crate::parties::stop_signal() => Ok(()),
         }
     }
 
-    /// As many as were asked for; where those without an address are, [`cards::places`] says.
+    /// Returns the cards of the command line. [`cards::addresses`] assigns addresses to those
+    /// without one.
     fn entries(&self, eid: Option<Eid>) -> Vec<CardEntry> {
-        let memory = if self.ram { MemoryPlace::Ram } else { MemoryPlace::File };
+        let memory = if self.ram { MemoryStorage::Ram } else { MemoryStorage::File };
         let door = match (&self.vpcd, &self.at) {
             (Some(_), _) => Door::Vpcd,
             (None, Some(_)) => Door::At,
@@ -158,17 +160,17 @@ impl Serve {
     }
 }
 
-async fn open(place: Place) -> Result<(Opened, String), Fault> {
+async fn open(place: CardAddress) -> Result<(OpenInterface, String), Fault> {
     Ok(match place {
-        Place::Tcp(mut address) => {
+        CardAddress::Tcp(mut address) => {
             let listener = parties::listen_at(&mut address).await?;
-            (Opened::Tcp(listener), address)
+            (OpenInterface::Tcp(listener), address)
         }
-        Place::Vpcd(address) => (Opened::Vpcd(address.clone()), address),
-        Place::At(link) => {
+        CardAddress::Vpcd(address) => (OpenInterface::Vpcd(address.clone()), address),
+        CardAddress::At(link) => {
             let port = Pty::open(link.as_deref())?;
             let address = port.path().display().to_string();
-            (Opened::At(port), address)
+            (OpenInterface::At(port), address)
         }
     })
 }
@@ -186,10 +188,10 @@ fn modem(
     Ok(at::AtModem::new(modem, at::Identity::numbered(number), entry.at_quirks.clone()))
 }
 
-/// Lets a modem speak on a serial port. Ends only when the port breaks.
+/// Runs a modem on a serial port. Returns only when the port fails.
 async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardDoor>) -> Result<(), Fault> {
     let broken = |error| {
-        let what = format!("the serial port {} has broken", port.path().display());
+        let what = format!("the serial port {} failed", port.path().display());
         Fault::caused_by(error, what, "start the command again")
     };
     loop {
@@ -199,43 +201,43 @@ async fn serve_modem(port: Pty, mut modem: at::AtModem<BoxCardDoor>) -> Result<(
                 let answer = modem.receive(&octets.map_err(broken)?).await;
                 port.write(&answer).await.map_err(broken)?;
             }
-            Err(_nobody_speaks) => modem.search_again(),
+            Err(_timeout) => modem.search_again(),
         }
     }
 }
 
-/// A card is served until somebody takes it away; one that stops by itself is not the end that was asked for.
-fn broken_off(panic: JoinError) -> Fault {
+/// Converts the panic of a card's task into a fault.
+fn card_panicked(panic: JoinError) -> Fault {
     Fault::caused_by(
         panic,
-        "a card is served no longer",
-        "start the command again; this is a mistake of this program",
+        "a card is no longer served",
+        "start the command again, and report this internal error",
     )
 }
 
 fn show(served: &[Served], json: bool) -> Result<(), Fault> {
     if json {
-        say_json(&served)?;
+        print_json(&served)?;
     } else {
         let mut table = Table::new(&["EID", "door", "address"]);
         for Served { eid, door, address } in served {
             table.row([eid.to_string(), door.to_string(), address.clone()]);
         }
-        say(&table.render())?;
+        print(&table.render())?;
     }
-    remark("Ctrl-C takes the cards away");
+    remark("Ctrl-C stops the cards");
     Ok(())
 }
 
-/// What is said of a card in a reader of PC/SC.
-fn told(eid: Eid, address: &str, insertion: &Insertion) -> String {
+/// Message for an event of a PC/SC reader.
+fn reader_message(eid: Eid, address: &str, insertion: &Insertion) -> String {
     match insertion {
         Insertion::Inserted => format!("card {eid} is in the reader at {address}"),
         Insertion::Withdrawn => {
-            format!("the reader at {address} has gone; card {eid} waits for it to come back")
+            format!("the reader at {address} disappeared; card {eid} waits for it")
         }
         Insertion::NoReader(fault) => format!("{fault:#}\ncard {eid} waits for the reader"),
-        Insertion::CardFailed(fault) => format!("{fault:#}\ncard {eid} is out of the reader"),
+        Insertion::CardFailed(fault) => format!("{fault:#}\ncard {eid} was removed from the reader"),
     }
 }
 
@@ -245,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_card_that_panics_is_a_fault() {
-        let panic = tokio::spawn(async { panic!("told to") }).await.unwrap_err();
-        assert!(broken_off(panic).why.contains("told to"));
+        let panic = tokio::spawn(async { panic!("panicking to") }).await.unwrap_err();
+        assert!(card_panicked(panic).why.contains("panicking to"));
     }
 }

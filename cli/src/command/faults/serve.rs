@@ -1,4 +1,4 @@
-//! `landfall faults serve`: faults on the way to a server that is not ours.
+//! `landfall faults serve`: a proxy in front of a third-party server that injects link faults.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -13,41 +13,43 @@ use rsp::ids::SmdpAddress;
 use world::{Clock, Fault, Link, link_from};
 
 use crate::{
-    command::sm_dp::{read, stop_signal},
-    faults::{Faults, Seams},
+    faults::{FaultOptions, FaultPoints},
+    files::read,
     output::remark,
     parties::{self, Running},
     pki,
     settings::Settings,
 };
 
-/// Before whom, and what goes wrong
+/// Server and faults of the proxy
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Where devices come in; they are shown a certificate of our PKI with the server's name
+    /// Listening address for devices; they receive a certificate of this PKI with the server's
+    /// name
     #[arg(long, value_name = "HOST:PORT")]
     listen: String,
-    /// The server, as devices call it. What they ask an SM-DS is called ES9+ here, too
+    /// Server name as devices use it; requests to an SM-DS are also named ES9+ in fault
+    /// locations
     #[arg(long, value_name = "HOST[:PORT]")]
     before: SmdpAddress,
-    /// Where that is, when its name leads here
+    /// Address of the server, if its name resolves to this proxy
     #[arg(long, value_name = "HOST:PORT")]
     at: Option<String>,
-    /// The root of the server's certificate (DER), if it is not our CI; may be repeated
+    /// Root certificate of the server (DER), if it is not the CI of this PKI (repeatable)
     #[arg(long, value_name = "FILE")]
     trust: Vec<PathBuf>,
     #[command(flatten)]
-    faults: Faults,
+    faults: FaultOptions,
 }
 
 impl Serve {
-    /// Serves until it is stopped.
+    /// Serves until stopped.
     ///
     /// # Errors
-    /// A fault cannot happen here, a certificate cannot be used, or a socket fails.
+    /// A fault cannot occur in a proxy, a certificate cannot be used, or a socket fails.
     pub(super) async fn run(self, settings: &Settings) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
-        let trouble = self.faults.put(&Seams::PROXY, settings)?;
+        let active_faults = self.faults.put(&FaultPoints::PROXY, settings)?;
         let pki = pki::load_or_init(settings)?;
         let listener = net::listen(&self.listen).await?;
         let before = self.before.as_str();
@@ -64,16 +66,17 @@ impl Serve {
         let server = client.link(before, Some(ClientTls::new(&roots, None, Arc::clone(&clock))?))?;
         let names = pki::names_of(&self.listen, &[host])?;
         let tls = parties::sm_dp_tls(&pki, &names, clock)?;
-        let running = Running::serve(listener, Some(tls), trouble.goes_out(passed_on(server)))?;
-        remark(&format!("faults at {}, before {before}; Ctrl-C stops it", running.address));
-        stop_signal().await;
+        let running =
+            Running::serve(listener, Some(tls), active_faults.outgoing(without_hop_by_hop_headers(server)))?;
+        remark(&format!("fault proxy at {} for {before}; Ctrl-C stops it", running.address));
+        parties::stop_signal().await;
         running.stop().await;
         Ok(())
     }
 }
 
-/// What is passed on does not say how it came: RFC 9110 7.6.1.
-fn passed_on(server: Link) -> Link {
+/// Removes the hop-by-hop headers of requests and replies (RFC 9110 section 7.6.1).
+fn without_hop_by_hop_headers(server: Link) -> Link {
     let strip = |headers: &mut HeaderMap| {
         for name in [CONNECTION, TRANSFER_ENCODING, UPGRADE] {
             headers.remove(name);

@@ -1,4 +1,4 @@
-//! `landfall fleet campaign`: an owner commands campaigns, beside a platform that runs or without one.
+//! `landfall fleet campaign`: campaign commands of an owner, with or without a running platform.
 
 use std::path::PathBuf;
 
@@ -7,17 +7,16 @@ use fleet::{Campaign, CampaignId, Plan, Planned, Platform, Shown, Spec};
 use world::Fault;
 
 use super::{
-    answer,
-    asked::{Asked, refused},
-    platform,
+    answer, platform,
+    query::{QueryArguments, invalid_file},
 };
 use crate::{
-    command::sm_dp::read_text,
-    output::{Table, say},
+    files::read_text,
+    output::{Table, print},
     settings::Settings,
 };
 
-/// Which devices move where, and how many at a time
+/// Campaigns: the devices to move, the target and the pace
 #[derive(Args, Debug)]
 pub struct Command {
     #[command(subcommand)]
@@ -26,52 +25,52 @@ pub struct Command {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Make a campaign of a TOML file (docs/fleet.md has the fields)
+    /// Create a campaign from a TOML file (fields: docs/fleet.md)
     Create {
-        /// The file
+        /// Campaign file
         file: PathBuf,
-        /// Start it at once
+        /// Start the campaign at once
         #[arg(long)]
         start: bool,
-        /// Say what it would do with each device, and do nothing
+        /// Print the planned action for each device, without creating the campaign
         #[arg(long, conflicts_with = "start")]
         dry_run: bool,
         #[command(flatten)]
-        asked: Asked,
+        query: QueryArguments,
     },
     /// List campaigns
     List,
-    /// Show a campaign, and where its devices stand
+    /// Show a campaign and the state of its devices
     Show {
-        /// Its name
+        /// Name of the campaign
         id: CampaignId,
     },
-    /// Start a campaign; one that is not standing has the devices that are selected now
+    /// Start a campaign; one that is not standing takes the devices selected now
     Start {
-        /// Its name
+        /// Name of the campaign
         id: CampaignId,
     },
-    /// No move begins any more; those that are under way go on
+    /// Pause a campaign: no new moves begin, current moves continue
     Pause {
-        /// Its name
+        /// Name of the campaign
         id: CampaignId,
-        /// Who says so
+        /// Name recorded as the originator
         #[arg(long, default_value = "its owner")]
         by: String,
     },
-    /// One that is paused or has stopped goes on
+    /// Resume a paused or stopped campaign
     Resume {
-        /// Its name
+        /// Name of the campaign
         id: CampaignId,
     },
-    /// Devices go back to the profile that they had before the campaign
+    /// Roll back a campaign: devices return to their previous profile
     RollBack {
-        /// Its name
+        /// Name of the campaign
         id: CampaignId,
     },
-    /// Forget a campaign that is at an end
+    /// Delete a finished campaign
     Remove {
-        /// Its name
+        /// Name of the campaign
         id: CampaignId,
     },
 }
@@ -80,17 +79,18 @@ impl Command {
     /// Runs the command.
     ///
     /// # Errors
-    /// The file or the records cannot be read, or the campaign is in no state for it.
+    /// The file or the records cannot be read, or the campaign is in another state than the
+    /// command requires.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
         let platform = match &self.what {
-            What::Create { asked, .. } => platform::beside(settings, &asked.clone().read()?)?,
-            _ => platform::beside(settings, &Asked::default().read()?)?,
+            What::Create { query, .. } => platform::open_platform(settings, &query.clone().read()?)?,
+            _ => platform::open_platform(settings, &QueryArguments::default().read()?)?,
         };
         let one = |campaign: Campaign| answer(json, &campaign, line);
         match self.what {
             What::Create { file, start, dry_run, .. } => {
                 let spec =
-                    Spec::parse(&read_text(&file)?).map_err(|error| refused(error, &file.display()))?;
+                    Spec::parse(&read_text(&file)?).map_err(|error| invalid_file(error, &file.display()))?;
                 if dry_run {
                     return answer(json, &platform.dry_run(&spec).await?, |planned| of_planned(planned));
                 }
@@ -104,7 +104,7 @@ impl Command {
             What::RollBack { id } => one(platform.roll_back_campaign(&id).await?),
             What::Remove { id } => {
                 platform.remove_campaign(&id).await?;
-                if json { Ok(()) } else { say(&format!("{id}: removed\n")) }
+                if json { Ok(()) } else { print(&format!("{id}: removed\n")) }
             }
         }
     }
@@ -141,7 +141,7 @@ fn of_campaigns(campaigns: &[Campaign]) -> String {
 
 fn of_campaign(shown: &Shown) -> String {
     let progress = shown.campaign.progress;
-    let mut table = Table::new(&["EID", "tries", "stands"]);
+    let mut table = Table::new(&["EID", "tries", "state"]);
     for device in &shown.devices {
         let member = &device.member;
         table.row([device.eid.to_string(), member.tries.to_string(), member.state.to_string()]);
@@ -158,16 +158,16 @@ fn of_campaign(shown: &Shown) -> String {
 }
 
 fn of_planned(planned: &[Planned]) -> String {
-    let mut table = Table::new(&["EID", "label", "would", "by"]);
+    let mut table = Table::new(&["EID", "label", "action", "deadline"]);
     let mut moves = 0;
     for Planned { eid, label, plan } in planned {
         let (would, by) = match plan {
-            Plan::Nothing { .. } => ("nothing".to_owned(), None),
+            Plan::Nothing { .. } => ("none".to_owned(), None),
             Plan::Move { to, deadline, .. } => {
                 moves += 1;
                 (format!("move to {to}"), *deadline)
             }
-            Plan::Stuck { why, .. } => (format!("be stuck: {why}"), None),
+            Plan::Stuck { why, .. } => (format!("stuck: {why}"), None),
         };
         let by = by.map(|by| by.to_string()).unwrap_or_default();
         table.row([eid.to_string(), label.to_string(), would, by]);

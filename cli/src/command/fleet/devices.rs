@@ -1,4 +1,4 @@
-//! `landfall fleet decide`, `edit` and `retire`.
+//! `landfall fleet decide`, `landfall fleet edit` and `landfall fleet retire`.
 
 use std::fmt::Write as _;
 
@@ -9,32 +9,31 @@ use rsp::ids::Eid;
 use world::Fault;
 
 use super::{
-    answer,
-    asked::{self, Asked, Which},
-    platform,
+    answer, platform,
+    query::{self, DeviceFilter, QueryArguments},
 };
 use crate::settings::Settings;
 
-/// What is decided about each device, and why; nothing is done
+/// Decision and reasons for each device, without executing anything
 #[derive(Args, Debug)]
 pub struct Decide {
     #[command(flatten)]
-    which: Which,
+    filter: DeviceFilter,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
 }
 
 impl Decide {
-    /// Answers.
+    /// Runs the query.
     ///
     /// # Errors
     /// A file or the records cannot be read.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let asked = self.asked.read()?;
-        let fleet = asked::load(settings).await?;
-        let counted = Counted::new(&fleet, asked.question());
-        let decided = decisions(&counted, &self.which.selection(&fleet, &asked.book, asked.now)?);
-        asked.remark_offers(decided.iter().any(|one| matches!(one.decision, Decision::Stuck { .. })));
+        let query = self.query.read()?;
+        let fleet = query::load(settings).await?;
+        let counted = Counted::new(&fleet, query.question());
+        let decided = decisions(&counted, &self.filter.selection(&fleet, &query.book, query.now)?);
+        query.warn_without_offers(decided.iter().any(|one| matches!(one.decision, Decision::Stuck { .. })));
         answer(json, &decided, |decided| of_decided(decided))
     }
 }
@@ -54,31 +53,31 @@ fn of_decided(decided: &[Decided]) -> String {
     text
 }
 
-/// Say something anew about a device; what is left out stays
+/// Edit the record of a device; omitted options leave their value unchanged
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true)]
 pub struct Change {
-    /// Its EID
+    /// EID of the device
     eid: Eid,
-    /// What it is called
+    /// Label of the device
     #[arg(long)]
     label: Option<String>,
-    /// What it belongs to
+    /// Group of the device
     #[arg(long)]
     group: Option<String>,
-    /// What it is
+    /// Model of the device
     #[arg(long)]
     model: Option<String>,
-    /// By which account its subscriptions are paid
+    /// Account that pays for its subscriptions
     #[arg(long)]
     account: Option<String>,
-    /// What it means when it is out of reach
+    /// Impact of an unreachable device
     #[arg(long, value_parser = ["low", "normal", "high"])]
     criticality: Option<String>,
-    /// How much it sends
+    /// Bandwidth that the device needs
     #[arg(long, value_parser = ["low", "medium", "high"])]
     bandwidth: Option<String>,
-    /// How long it can wait for an answer
+    /// Latency that the device tolerates
     #[arg(long, value_parser = ["relaxed", "interactive", "tight"])]
     latency: Option<String>,
 }
@@ -87,9 +86,9 @@ impl Change {
     /// Runs the command.
     ///
     /// # Errors
-    /// There is no such device, or the records cannot be written.
+    /// The device is unknown, or the records cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let platform = platform::beside(settings, &Asked::default().read()?)?;
+        let platform = platform::open_platform(settings, &QueryArguments::default().read()?)?;
         let mut needs = platform.device(self.eid).await?.connection.needs;
         let before = needs;
         match self.criticality.as_deref() {
@@ -125,9 +124,9 @@ impl Change {
 /// Takes a device out of service.
 ///
 /// # Errors
-/// There is no such device, or it is out of service already.
+/// The device is unknown, or is already out of service.
 pub(super) async fn retire(settings: &Settings, json: bool, eid: Eid) -> Result<(), Fault> {
-    let platform = platform::beside(settings, &Asked::default().read()?)?;
+    let platform = platform::open_platform(settings, &QueryArguments::default().read()?)?;
     answer(json, &platform.retire(eid).await?, line)
 }
 

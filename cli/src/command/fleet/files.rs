@@ -1,4 +1,4 @@
-//! `landfall fleet import` and `export`.
+//! `landfall fleet import` and `landfall fleet export`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,46 +6,47 @@ use clap::Args;
 use fleet::files::{Imported, Rows, export, read_devices, read_stays};
 use world::{Clock, Fault};
 
-use super::asked::{self, Which, open};
+use super::query::{self, DeviceFilter, open};
 use crate::{
-    command::sm_dp::read,
-    output::{remark, say, say_json},
+    files::read,
+    output::{print, print_json, remark},
     settings::Settings,
 };
 
-/// More are counted and not shown.
+/// Maximum number of invalid rows that are printed.
 const SHOWN_BAD_ROWS: usize = 20;
 
-/// CSV files to bring in
+/// CSV files to import
 #[derive(Args, Debug)]
 pub struct Import {
-    /// A row a device
+    /// CSV file of devices
     devices: PathBuf,
-    /// A row a stay: where devices were, with which subscription, from when until when
+    /// CSV file of stays: the network of a device, its subscription, start and end
     #[arg(long, value_name = "FILE")]
     stays: Option<PathBuf>,
-    /// Take the good rows although others are bad
+    /// Import the valid rows even if others are invalid
     #[arg(long)]
     skip_bad_rows: bool,
-    /// Say what would be done, and do nothing
+    /// Print the number of changes without importing
     #[arg(long)]
     dry_run: bool,
-    /// What the owner brings along: networks of a laboratory and their countries (docs/fleet.md)
+    /// Owner file: test networks and their countries (docs/fleet.md)
     #[arg(long, value_name = "FILE")]
     owner: Option<PathBuf>,
 }
 
 impl Import {
-    /// Brings the rows into the records.
+    /// Imports the rows into the records.
     ///
     /// # Errors
-    /// A file cannot be read, a row is bad, or the records cannot be written.
+    /// A file cannot be read, a row is invalid, or the records cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let asked = asked::Asked { at: None, rules: None, strategy: None, owner: self.owner }.read()?;
+        let query =
+            query::QueryArguments { at: None, rules: None, strategy: None, owner: self.owner }.read()?;
         let mut rows = Rows::default();
-        read_devices(&mut rows, &name(&self.devices), &read(&self.devices)?, &asked.book)?;
+        read_devices(&mut rows, &name(&self.devices), &read(&self.devices)?, &query.book)?;
         if let Some(stays) = &self.stays {
-            read_stays(&mut rows, &name(stays), &read(stays)?, &asked.book)?;
+            read_stays(&mut rows, &name(stays), &read(stays)?, &query.book)?;
         }
         let (records, now) = (open(settings)?, net::OsClock.now());
         let done = match self.dry_run {
@@ -59,17 +60,17 @@ impl Import {
             }
             Fault::new(
                 format!("nothing was imported from {}", self.devices.display()),
-                format!("{} rows are bad", bad.len()),
-                "correct them, or take the others with --skip-bad-rows",
+                format!("{} rows are invalid", bad.len()),
+                "correct them, or import the others with --skip-bad-rows",
             )
         })?;
         if json {
-            return say_json(&imported);
+            return print_json(&imported);
         }
         let Imported { added, changed, unchanged, bad } = &imported;
         bad.iter().take(SHOWN_BAD_ROWS).for_each(|row| remark(&row.to_string()));
-        say(&format!(
-            "{added} added, {changed} changed, {unchanged} unchanged, {} rows left out\n",
+        print(&format!(
+            "{added} added, {changed} changed, {unchanged} unchanged, {} rows skipped\n",
             bad.len()
         ))
     }
@@ -82,17 +83,17 @@ fn name(file: &Path) -> String {
 /// CSV files to write
 #[derive(Args, Debug)]
 pub struct Export {
-    /// For the devices
+    /// Output file of the devices
     #[arg(default_value = "devices.csv")]
     devices: PathBuf,
-    /// For their stays
+    /// Output file of their stays
     #[arg(long, value_name = "FILE", default_value = "stays.csv")]
     stays: PathBuf,
-    /// For what was done with them and found out about them; it is not read again
+    /// Output file of the device histories (cannot be imported)
     #[arg(long, value_name = "FILE")]
     trails: Option<PathBuf>,
     #[command(flatten)]
-    which: Which,
+    filter: DeviceFilter,
 }
 
 impl Export {
@@ -101,9 +102,9 @@ impl Export {
     /// # Errors
     /// The records cannot be read, or a file cannot be written.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let fleet = asked::load(settings).await?;
+        let fleet = query::load(settings).await?;
         let now = net::OsClock.now();
-        let selection = self.which.selection(&fleet, &crate::command::localize::book(None)?, now)?;
+        let selection = self.filter.selection(&fleet, &crate::command::localize::book(None)?, now)?;
         let devices: Vec<_> = fleet.devices().iter().filter(|device| selection.has(device, now)).collect();
         let exported = export(devices.iter().copied())?;
         write(&self.devices, &exported.devices)?;
@@ -112,8 +113,8 @@ impl Export {
             write(file, &exported.trails)?;
         }
         match json {
-            true => say_json(&serde_json::json!({ "devices": devices.len() })),
-            false => say(&format!(
+            true => print_json(&serde_json::json!({ "devices": devices.len() })),
+            false => print(&format!(
                 "{} devices in {}, their stays in {}\n",
                 devices.len(),
                 self.devices.display(),
@@ -125,10 +126,6 @@ impl Export {
 
 fn write(file: &Path, octets: &[u8]) -> Result<(), Fault> {
     std::fs::write(file, octets).map_err(|error| {
-        Fault::caused_by(
-            error,
-            format!("cannot write {}", file.display()),
-            "choose a place that can be written to",
-        )
+        Fault::caused_by(error, format!("cannot write {}", file.display()), "choose a writable path")
     })
 }

@@ -1,4 +1,4 @@
-//! `landfall fleet serve`, and the platform on the fleet's records for commands that run beside it.
+//! `landfall fleet serve`, and access to the platform's records for the other commands.
 
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
@@ -12,52 +12,53 @@ use sha2::Sha256;
 use tokio::sync::Notify;
 use world::{Clock, Collection, Fault, ManualClock, NullEvents, World, transact};
 
-use super::asked::{self, Asked, Read};
+use super::query::{self, LoadedQuery, QueryArguments};
 use crate::{
-    command::sm_dp::stop_signal,
     output::{Lines, remark},
     parties::{self, Running},
     peers::Delivery,
     settings::Settings,
 };
 
-/// What the tokens of devices are made from, once for all.
+/// Secret from which the check-in tokens of all devices are derived; drawn once.
 const SECRETS: Collection<String> = Collection::new("platform-secrets");
-const OF_DEVICES: &str = "devices";
+const DEVICE_TOKENS: &str = "devices";
 
-/// Run the platform: devices check in, campaigns move them, profiles are ordered (docs/fleet.md)
+/// Run the platform: device check-ins, campaigns and profile orders (docs/fleet.md)
 #[derive(Args, Debug)]
 pub struct Serve {
-    /// Where devices and SM-DP+s come to, over TLS
+    /// Listening address for devices and SM-DP+s (TLS)
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8449")]
     address: String,
-    /// Where the owner's API listens, or none
+    /// Listening address of the owner's API, or `none`
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8491")]
     api: String,
-    /// Whose client certificate SM-DP+s are shown
+    /// Operator whose client certificate is used towards SM-DP+s
     #[arg(long, default_value = "Landfall Test Operator")]
     operator: String,
-    /// The SM-DP+ of a network's operator, or `operator` if that brings its profiles itself (SGP.02); may be repeated
-    /// [default: that of --sm-dp, for every offer]
+    /// SM-DP+ of a network's operator, or `operator` if the operator downloads its profiles
+    /// itself (SGP.02) (repeatable) [default: that of --sm-dp, for every offer]
     #[arg(long = "supplier", value_name = "NETWORK=HOST:PORT")]
-    suppliers: Vec<Bringing>,
-    /// SM-DP+s tell how downloads go: their --operator names this platform
+    suppliers: Vec<SupplierArgument>,
+    /// The SM-DP+s report download progress: their --operator option names this platform
     #[arg(long)]
     told: bool,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
 }
 
-/// What the flag says of a network: where its SM-DP+ is; nowhere if its operator brings its profiles itself.
+/// Value of `--supplier`: a network and its SM-DP+, or no SM-DP+ if the operator downloads its
+/// profiles itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Bringing(Plmn, Option<SmdpAddress>);
+struct SupplierArgument(Plmn, Option<SmdpAddress>);
 
-impl FromStr for Bringing {
+impl FromStr for SupplierArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (network, address) =
-            text.split_once('=').ok_or("write a network, =, and its SM-DP+: 724-02=127.0.0.1:8443")?;
+        let (network, address) = text
+            .split_once('=')
+            .ok_or("expected a network, = and its SM-DP+, such as 724-02=127.0.0.1:8443")?;
         let network = network.parse().map_err(|error| format!("{error}"))?;
         Ok(match address {
             "operator" => Self(network, None),
@@ -67,7 +68,7 @@ impl FromStr for Bringing {
 }
 
 impl Serve {
-    /// Runs until it is stopped.
+    /// Runs until stopped.
     ///
     /// # Errors
     /// A file, a record or a socket fails.
@@ -75,13 +76,14 @@ impl Serve {
         let _claim = net::Claim::take(&settings.data_dir, "fleet")?;
         let (world, clock) = parties::os_world()?;
         let clock: Arc<dyn Clock> = Arc::new(clock);
-        let read = self.asked.read()?;
+        let read = self.query.read()?;
         let pki = crate::pki::load(&settings.pki)?;
         let (tls, requester) = parties::operator_tls(&pki, &self.operator, Arc::clone(&clock))?;
         let mut suppliers = BTreeMap::new();
         let here: SmdpAddress = parties::parsed(&[parties::reachable(settings)])?.0;
-        let offered = read.owner.offers.iter().map(|offer| Bringing(offer.operator.plmn, Some(here.clone())));
-        for Bringing(network, address) in offered.chain(self.suppliers) {
+        let offered =
+            read.owner.offers.iter().map(|offer| SupplierArgument(offer.operator.plmn, Some(here.clone())));
+        for SupplierArgument(network, address) in offered.chain(self.suppliers) {
             let supplier = match address {
                 Some(address) => {
                     let link = parties::device_client(settings).link(address.as_str(), Some(tls.clone()))?;
@@ -98,7 +100,7 @@ impl Serve {
             "none" => None,
             _ => Some(parties::listen_at(&mut api).await?),
         };
-        let records = asked::open(settings)?;
+        let records = query::open(settings)?;
         let secret = secret(&records, &world).await?;
         let woken = Arc::new(Notify::new());
         let wakes = Arc::clone(&woken);
@@ -122,7 +124,7 @@ impl Serve {
             remark(&format!("owner's API at http://{} (GET /openapi.json)", owners.address));
         }
         remark(&format!("platform at {} (POST {}); Ctrl-C stops it", running.address, fleet::CHECK_IN));
-        stop_signal().await;
+        parties::stop_signal().await;
         running.stop().await;
         if let Some(owners) = owners {
             owners.stop().await;
@@ -131,41 +133,42 @@ impl Serve {
     }
 }
 
-/// The platform on the fleet's records, for a command of its owner at one time: it orders nothing.
+/// Opens the platform on the fleet's records, at one point in time, for a command of the owner. It
+/// places no orders.
 ///
 /// # Errors
 /// There are no records, or they cannot be opened.
-pub(super) fn beside(settings: &Settings, read: &Read) -> Result<Platform, Fault> {
-    let records = asked::existing(settings)?;
+pub(super) fn open_platform(settings: &Settings, read: &LoadedQuery) -> Result<Platform, Fault> {
+    let records = query::existing(settings)?;
     let world = World::new(ManualClock::at(read.now), net::OsDice::new()?);
     let offers = read.owner.offers.iter();
     let suppliers = offers.map(|offer| (offer.operator.plmn, Supplier::Operator)).collect();
     Ok(Platform::new(records, world, NullEvents, read.clone().into_setup(suppliers)))
 }
 
-/// The name that the certificate of whoever is found there must have.
+/// Returns the host name that the certificate of the SM-DP+ must contain.
 fn name_of(address: &SmdpAddress) -> Result<ServerName, Fault> {
     parties::host_of(address.as_str()).parse().map_err(|error| {
         Fault::caused_by(
             error,
-            format!("there can be no SM-DP+ at {address}"),
+            format!("invalid SM-DP+ address {address}"),
             "give a host name or an IP address",
         )
     })
 }
 
-/// The token with which a device checks in.
+/// Returns the check-in token of a device.
 ///
 /// # Errors
-/// There is no fleet, it does not have the device, or its records fail.
+/// There is no fleet, the device is unknown, or the records cannot be read.
 pub(super) async fn token(settings: &Settings, eid: Eid) -> Result<String, Fault> {
     let (world, _) = parties::os_world()?;
-    let records = asked::existing(settings)?;
+    let records = query::existing(settings)?;
     if fleet::load(&records).await?.device(eid).is_none() {
         return Err(Fault::new(
-            "there is no token for it",
-            format!("{eid} is no device of the fleet"),
-            "bring it in with `landfall fleet import`; `landfall fleet list` shows which there are",
+            format!("there is no token for {eid}"),
+            "the device is not in the fleet",
+            "import it with `landfall fleet import`, or choose one of `landfall fleet list`",
         ));
     }
     let secret = secret(&records, &world).await?;
@@ -177,10 +180,10 @@ async fn secret(records: &SqliteRecords, world: &World) -> Result<String, Fault>
     transact(records, |tx| {
         let drawn = drawn.clone();
         Box::pin(async move {
-            match tx.get(&SECRETS, OF_DEVICES).await? {
+            match tx.get(&SECRETS, DEVICE_TOKENS).await? {
                 Some(kept) => Ok(kept),
                 None => {
-                    tx.put(&SECRETS, OF_DEVICES, &drawn)?;
+                    tx.put(&SECRETS, DEVICE_TOKENS, &drawn)?;
                     Ok(drawn)
                 }
             }
@@ -190,7 +193,7 @@ async fn secret(records: &SqliteRecords, world: &World) -> Result<String, Fault>
 }
 
 fn mac(secret: &str, eid: Eid) -> Hmac<Sha256> {
-    // The key is a block of the hash: 64 hexadecimal digits.
+    // The secret has 64 hexadecimal digits, which is the block size of SHA-256.
     let mut block = [0; 64];
     for (octet, digit) in block.iter_mut().zip(secret.bytes()) {
         *octet = digit;
@@ -202,8 +205,8 @@ fn is_token(secret: &str, eid: Eid, token: &str) -> bool {
     hex::decode(token).is_ok_and(|token| mac(secret, eid).verify_slice(&token).is_ok())
 }
 
-impl Read {
-    /// What a platform is made of.
+impl LoadedQuery {
+    /// Converts the parsed arguments into the set-up of a platform.
     fn into_setup(self, suppliers: BTreeMap<Plmn, Supplier>) -> Setup {
         let Self { book, owner, .. } = self;
         Setup { book, owner, suppliers, config: Config::default() }
@@ -215,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_of_one_device_and_one_secret() {
+    fn a_token_is_valid_for_one_device_and_one_secret() {
         let eids = ["89049032000000000000000000000163", "89049032000000000000000000000260"];
         let [one, other] = eids.map(|eid| eid.parse::<Eid>().unwrap());
         let token = hex::encode(mac("5ec2e7", one).finalize().into_bytes());
@@ -226,12 +229,12 @@ mod tests {
 
     #[test]
     fn a_supplier_is_a_network_and_an_address_or_the_operator_itself() {
-        let Bringing(network, address) = "724-02=127.0.0.1:8443".parse().unwrap();
+        let SupplierArgument(network, address) = "724-02=127.0.0.1:8443".parse().unwrap();
         assert_eq!((network.to_string().as_str(), address.unwrap().as_str()), ("724-02", "127.0.0.1:8443"));
-        let its = "724-02=operator".parse::<Bringing>().unwrap();
-        assert_eq!(its, Bringing(network, None));
+        let its = "724-02=operator".parse::<SupplierArgument>().unwrap();
+        assert_eq!(its, SupplierArgument(network, None));
         for bad in ["724-02", "724=127.0.0.1:8443", "=", "724-02="] {
-            assert!(bad.parse::<Bringing>().is_err(), "{bad}");
+            assert!(bad.parse::<SupplierArgument>().is_err(), "{bad}");
         }
     }
 }

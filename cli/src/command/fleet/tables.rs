@@ -1,4 +1,4 @@
-//! The answers as a person reads them.
+//! Tables and texts of the query results.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::output::Table;
 
-/// A line of the list.
+/// Row of the device list.
 #[derive(Serialize)]
 pub(super) struct Listed {
     eid: Eid,
@@ -32,13 +32,13 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// Whether it has to leave and has nowhere to go.
+    /// True if the device has to leave and no target is available.
     pub(super) fn is_stuck(&self) -> bool {
         self.decision == "stuck"
     }
 }
 
-/// The selected devices, each with what is decided about it.
+/// Returns the selected devices, each with its decision.
 pub(super) fn list(counted: &Counted<'_>, selection: &Selection) -> Vec<Listed> {
     let now = counted.question.now;
     let devices = counted.fleet.devices().iter().filter(|device| selection.has(device, now));
@@ -87,7 +87,7 @@ fn country(country: &NamedCountry) -> String {
     format!("{} {}", country.code, country.name)
 }
 
-/// The list.
+/// Table of the device list.
 pub(super) fn of_list(rows: &[Listed]) -> String {
     let mut table = Table::new(&[
         "EID", "label", "group", "account", "in", "network", "home", "since", "state", "decision", "by",
@@ -110,16 +110,16 @@ pub(super) fn of_list(rows: &[Listed]) -> String {
     format!("{}\n{} devices\n", table.render(), rows.len())
 }
 
-/// A device with what is decided about it.
+/// A device with its decision.
 #[derive(Serialize)]
 pub(super) struct Shown<'a> {
-    /// The device.
+    /// Record of the device.
     pub device: &'a Device,
-    /// What is decided.
+    /// Decision about the device.
     pub decision: Decision,
 }
 
-/// All that is known of a device.
+/// Text of `landfall fleet show`.
 pub(super) fn of_device(shown_device: &Shown<'_>) -> String {
     let Shown { device, decision } = shown_device;
     let mut text = format!("{}  {}\n", device.eid, device.label);
@@ -170,7 +170,7 @@ pub(super) fn of_device(shown_device: &Shown<'_>) -> String {
     text
 }
 
-/// Where foreign subscriptions are resident.
+/// Table of the countries in which foreign subscriptions are resident.
 pub(super) fn of_residents(rows: &[Resident]) -> String {
     let mut table =
         Table::new(&["in", "home", "devices", "resident", "median days", "longest stay", "same network %"]);
@@ -190,7 +190,7 @@ pub(super) fn of_residents(rows: &[Resident]) -> String {
     format!("{}\n{resident} resident of {devices} that roamed\n", table.render())
 }
 
-/// Who breaks what, and when.
+/// Table of the breaches.
 pub(super) fn of_breaches(rows: &[Breach]) -> String {
     let mut table = Table::new(&[
         "day",
@@ -235,7 +235,7 @@ pub(super) fn of_breaches(rows: &[Breach]) -> String {
     format!("{}\n{} breaches, {broken} of them already\n", table.render(), rows.len())
 }
 
-/// Which countries must move.
+/// Table of the countries that devices have to leave.
 pub(super) fn of_markets(rows: &[Market]) -> String {
     let mut table = Table::new(&[
         "in",
@@ -272,7 +272,7 @@ pub(super) fn of_markets(rows: &[Market]) -> String {
     table.render()
 }
 
-/// What moving takes.
+/// Table of duration and cost of the moves.
 pub(super) fn of_effort(effort: &Effort) -> String {
     let mut table = Table::new(&["", "each", "all"]);
     let currency = &effort.currency;
@@ -292,11 +292,9 @@ pub(super) fn of_effort(effort: &Effort) -> String {
     }
     let besides = match effort.by_identity {
         0 => String::new(),
-        1 => "\n1 device besides changes its identity: its card does, and nothing is downloaded\n".to_owned(),
+        1 => "\n1 more device changes its identity: its card does so, without a download\n".to_owned(),
         many => {
-            format!(
-                "\n{many} devices besides change their identity: their cards do, and nothing is downloaded\n"
-            )
+            format!("\n{many} more devices change their identity: their cards do so, without a download\n")
         }
     };
     format!("over {}, by {}\n\n{}{besides}", effort.bearer, effort.one, table.render())
@@ -316,13 +314,13 @@ fn milli(number: u64) -> String {
     format!("{}.{:03}", number / 1000, number % 1000)
 }
 
-/// What recovery costs.
+/// Table of the cost of recovery.
 pub(super) fn of_recovery(recovery: &Recovery) -> String {
     let mut table = Table::new(&[
         "criticality",
         "in",
         "moving",
-        "no way back",
+        "no fallback",
         "silent",
         "retries",
         "visits",
@@ -351,7 +349,7 @@ pub(super) fn of_recovery(recovery: &Recovery) -> String {
         Basis::Record { ended } => format!("from the {ended} moves on record"),
     };
     format!(
-        "{}% of moves come back, {}% are lost: {basis}\n\n{}\nexpected: {} {currency}; if each has to be visited: {} {currency}\n",
+        "{}% of moves fall back, {}% are lost: {basis}\n\n{}\nexpected: {} {currency}; if each has to be visited: {} {currency}\n",
         f64::from(chances.came_back_ppm) / 10_000.0,
         f64::from(chances.lost_ppm) / 10_000.0,
         table.render(),
@@ -361,7 +359,7 @@ pub(super) fn of_recovery(recovery: &Recovery) -> String {
     )
 }
 
-/// Whom other rules affect.
+/// Table of the devices affected by other rules.
 pub(super) fn of_what_if(answer: &WhatIf) -> String {
     let mut table = Table::new(&[
         "EID",

@@ -13,47 +13,49 @@ use world::Fault;
 
 use super::{
     answer,
-    asked::{self, Asked, Which, refused},
+    query::{self, DeviceFilter, QueryArguments, invalid_file},
     tables,
 };
-use crate::{command::sm_dp::read_text, output::remark, settings::Settings};
+use crate::{files::read_text, output::remark, settings::Settings};
 
-/// Other rules
+/// Rules to compare with
 #[derive(Args, Debug)]
 #[group(id = "other", required = true, multiple = true)]
 pub(super) struct Other {
-    /// These rules instead of the ones that hold
+    /// File of rules that replace the current ones
     #[arg(long, value_name = "FILE", group = "other")]
     with: Option<PathBuf>,
-    /// A carrier that ends permanent roaming on its network on a day, such as 724-05=2027-01-31; may be repeated
+    /// Carrier that ends permanent roaming on its network on a day, such as 724-05=2027-01-31
+    /// (repeatable)
     #[arg(long, value_name = "NETWORK=DAY", group = "other", value_parser = ends)]
     carrier_ends: Vec<(Plmn, Day)>,
 }
 
 fn ends(text: &str) -> Result<(Plmn, Day), String> {
-    let (network, day) = text.split_once('=').ok_or("write a network, =, and a day: 724-05=2027-01-31")?;
+    let (network, day) =
+        text.split_once('=').ok_or("expected a network, = and a day, such as 724-05=2027-01-31")?;
     let network = network.parse().map_err(|error| format!("{error}"))?;
     Ok((network, day.parse().map_err(|error| format!("{error}"))?))
 }
 
-/// Whom other rules affect
+/// Devices affected by other rules, such as a carrier that ends permanent roaming
 #[derive(Args, Debug)]
 pub struct WhatIf {
     #[command(flatten)]
     other: Other,
     #[command(flatten)]
-    which: Which,
+    filter: DeviceFilter,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
 }
 
 impl WhatIf {
-    /// Answers.
+    /// Runs the query.
     ///
     /// # Errors
-    /// A file or the records cannot be read, or a rule cannot be meant.
+    /// A file or the records cannot be read, or a rule is invalid.
     pub async fn run(self, settings: &Settings, json: bool) -> Result<(), Fault> {
-        let file = self.other.with.as_ref().or(self.asked.rules.as_ref());
+        let file = self.other.with.as_ref().or(self.query.rules.as_ref());
         let mut rules = match file {
             Some(file) => read_text(file)?,
             None => BUILT_IN_RULES.to_owned(),
@@ -61,12 +63,12 @@ impl WhatIf {
         for (network, day) in &self.other.carrier_ends {
             rules.push_str(&carrier_ends(*network, *day));
         }
-        let other = RuleBook::parse(&rules).map_err(|error| refused(error, &"the other rules"))?;
-        let asked = self.asked.read()?;
-        let other = asked.placed(other)?;
-        let fleet = asked::load(settings).await?;
-        let before = Counted::new(&fleet, asked.question());
-        let after = Counted::new(&fleet, asked.question_under(&other));
+        let other = RuleBook::parse(&rules).map_err(|error| invalid_file(error, &"the other rules"))?;
+        let query = self.query.read()?;
+        let other = query.with_test_networks(other)?;
+        let fleet = query::load(settings).await?;
+        let before = Counted::new(&fleet, query.question());
+        let after = Counted::new(&fleet, query.question_with(&other));
         for (network, _) in &self.other.carrier_ends {
             let was_there =
                 |device: &Device| device.connection.history.stays().iter().any(|stay| stay.plmn == *network);
@@ -74,9 +76,9 @@ impl WhatIf {
                 remark(&format!("no device has ever been on {network}"));
             }
         }
-        let selection = self.which.selection(&fleet, &asked.book, asked.now)?;
+        let selection = self.filter.selection(&fleet, &query.book, query.now)?;
         let found = what_if(&before, &after, &selection);
-        asked.remark_offers(found.affected.iter().any(|one| one.after.decision == "stuck"));
+        query.warn_without_offers(found.affected.iter().any(|one| one.after.decision == "stuck"));
         answer(json, &found, tables::of_what_if)
     }
 }

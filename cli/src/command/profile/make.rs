@@ -1,4 +1,5 @@
-//! `landfall profile new --description`, `build`, `decompile` and `import`: packages from descriptions, and back.
+//! `landfall profile new --description`, `build`, `decompile` and `import`: conversion between
+//! descriptions and packages.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,79 +17,83 @@ use sm_dp::ProfileOptions;
 use world::Fault;
 
 use crate::{
-    command::sm_dp::read_text,
-    output::{remark, say, say_json},
+    files::read_text,
+    output::{print, print_json, remark},
     parties::{self, SmDpSetup},
     settings::Settings,
 };
 
-/// Builds a package.
+/// Build a package from a description
 #[derive(Debug, Args)]
 pub struct Build {
     /// Description (TOML)
     pub(super) description: PathBuf,
-    /// Where to write the package
+    /// Output file of the package
     pub(super) package: PathBuf,
-    /// Where to write what a server tells of it (StoreMetadata, DER)
+    /// Output file of the profile metadata (StoreMetadata, DER)
     #[arg(long, value_name = "FILE")]
     pub(super) metadata: Option<PathBuf>,
-    /// Who is told of everything, in the metadata, where the description names nobody
+    /// Notification recipient in the metadata, if the description has none
     #[arg(long, value_name = "HOST", default_value = "smdpplus.example.com")]
     pub(super) server: String,
 }
 
 impl Build {
-    /// Runs the command; the exit status says whether the package has no errors. It is written all the same: somebody who
-    /// tests cards may want a wrong one.
+    /// Runs the command. The exit status is 1 if the package has errors. It is written in any
+    /// case, because tests of cards may need an invalid package.
     ///
     /// # Errors
-    /// A file cannot be read or written, or the description describes no profile.
+    /// A file cannot be read or written, or the description is invalid.
     pub fn run(&self, json: bool) -> Result<ExitCode, Fault> {
         let (description, package) = built(&self.description)?;
-        let status = status(remarked(&check(&package)));
+        let status = status(print_findings(&check(&package)));
         write(&self.package, &package.encode())?;
         if let Some(file) = &self.metadata {
             let installed = InstalledProfile::of(&package, &Capabilities::default()).map_err(|refused| {
-                Fault::new("cannot make the metadata", refused.to_string(), "leave --metadata out")
+                Fault::new("cannot create the metadata", refused.to_string(), "omit --metadata")
             })?;
             let metadata = store_metadata(&installed, &description.metadata.said(), &self.server);
             let metadata = metadata.ok_or_else(|| {
-                Fault::new("cannot make the metadata", "the package has no ICCID of ten octets", "give iccid")
+                Fault::new(
+                    "cannot create the metadata",
+                    "the package has no ICCID of ten octets",
+                    "add `iccid` to the description",
+                )
             })?;
             write(file, &metadata.to_der())?;
         }
-        told(&package, json)?;
+        print_summary(&package, json)?;
         Ok(status)
     }
 }
 
-/// Tells warnings and errors of a package that was made, and says whether there are errors.
-pub(super) fn remarked(findings: &[Finding]) -> bool {
-    let told = findings.iter().filter(|finding| finding.severity >= Severity::Warning);
-    told.clone().for_each(|finding| remark(&finding.to_string()));
-    told.clone().any(|finding| finding.severity == Severity::Error)
+/// Prints the warnings and errors of a package. Returns true if there are errors.
+pub(super) fn print_findings(findings: &[Finding]) -> bool {
+    let print_summary = findings.iter().filter(|finding| finding.severity >= Severity::Warning);
+    print_summary.clone().for_each(|finding| remark(&finding.to_string()));
+    print_summary.clone().any(|finding| finding.severity == Severity::Error)
 }
 
 fn status(has_errors: bool) -> ExitCode {
     if has_errors { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Says which package was written.
-pub(super) fn told(package: &Package, json: bool) -> Result<(), Fault> {
+/// Prints a summary of the package that was written.
+pub(super) fn print_summary(package: &Package, json: bool) -> Result<(), Fault> {
     let (elements, octets) = (package.elements.len(), package.encode().len());
     let iccid = package.header().map(|header| header.iccid.to_string()).unwrap_or_default();
     match json {
-        true => say_json(&serde_json::json!({ "iccid": iccid, "elements": elements, "octets": octets })),
-        false => say(&format!("{iccid}: {elements} elements, {octets} octets\n")),
+        true => print_json(&serde_json::json!({ "iccid": iccid, "elements": elements, "octets": octets })),
+        false => print(&format!("{iccid}: {elements} elements, {octets} octets\n")),
     }
 }
 
-/// Writes the description of a package.
+/// Convert a package into a description
 #[derive(Debug, Args)]
 pub struct Decompile {
-    /// TCA profile package, DER
+    /// TCA profile package (DER)
     package: PathBuf,
-    /// Where to write the description (it has the keys); printed when absent
+    /// Output file of the description, which contains keys [default: print it]
     description: Option<PathBuf>,
 }
 
@@ -96,49 +101,59 @@ impl Decompile {
     /// Runs the command.
     ///
     /// # Errors
-    /// A file cannot be read or written, or is no package.
+    /// A file cannot be read or written, or is not a package.
     pub fn run(&self, json: bool) -> Result<(), Fault> {
         let package = super::package(&self.package)?;
         let made = decompile(&package).map_err(|why| {
-            Fault::new(format!("cannot describe {}", self.package.display()), why, "use the package as it is")
+            Fault::new(
+                format!("cannot describe {}", self.package.display()),
+                why,
+                "use the package without a description",
+            )
         })?;
         for note in &made.notes {
-            remark(&format!("not in a term: {note}"));
+            remark(&format!("not covered by a description term: {note}"));
         }
         let text = made.description.to_toml();
         let by_terms_alone = made.by_terms_alone;
         let Some(file) = &self.description else {
             let shown = serde_json::json!({ "description": text, "by_terms_alone": by_terms_alone });
-            return if json { say_json(&shown) } else { say(&text) };
+            return if json { print_json(&shown) } else { print(&text) };
         };
         write(file, text.as_bytes())?;
         let (shown, lines) = (file.display().to_string(), text.lines().count());
         if json {
             let written =
                 serde_json::json!({ "file": shown, "lines": lines, "by_terms_alone": by_terms_alone });
-            return say_json(&written);
+            return print_json(&written);
         }
-        let how = if by_terms_alone { "by its terms alone" } else { "with its elements written out" };
-        say(&format!("{shown}: {lines} lines, {how}\n"))
+        let how = if by_terms_alone {
+            "using description terms only"
+        } else {
+            "with its elements written out in full"
+        };
+        print(&format!("{shown}: {lines} lines, {how}\n"))
     }
 }
 
-/// Puts profiles into the stock of an SM-DP+.
+/// Add packages or descriptions to the stock of the SM-DP+
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Packages (.der), descriptions (.toml), and folders of them
+    /// Packages (.der), descriptions (.toml), or folders of them
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// What operators call their kind; the profile type in each package when absent
+    /// Profile type for orders [default: the profile type in each package]
     #[arg(long = "type", value_name = "TYPE")]
     profile_type: Option<String>,
 }
 
 impl Import {
-    /// Runs the command; the exit status says whether no package has errors. It is in stock all the same.
+    /// Runs the command. The exit status is 1 if a package has errors; such a package is
+    /// imported too.
     ///
     /// # Errors
-    /// A file is no profile, or in stock already; those before it are in stock.
+    /// A file is not a profile, or its profile is already in stock. The files before it stay
+    /// imported.
     pub async fn run(&self, settings: &Settings, json: bool) -> Result<ExitCode, Fault> {
         let (world, _) = parties::os_world()?;
         let (pki, addresses) = parties::pki_and_addresses(settings)?;
@@ -163,27 +178,31 @@ impl Import {
             if errors > 0 {
                 has_errors = true;
                 let file = file.display();
-                remark(&format!("{file}: {errors} errors, of which `landfall profile check` tells"));
+                remark(&format!("{file}: {errors} errors; `landfall profile check` lists them"));
             }
             if let Some(kind) = &self.profile_type {
                 options.profile_type = Some(kind.clone());
             }
             let added = sm_dp.add_profile(&package, &options).await;
             added.map_err(|fault| {
-                let next = "correct that file; those before it are in stock";
-                Fault::new(format!("{}: stopped after {imported}", file.display()), fault.to_string(), next)
+                let next = "correct that file; the files before it are in stock";
+                Fault::new(
+                    format!("{}: stopped after {imported} profiles", file.display()),
+                    fault.to_string(),
+                    next,
+                )
             })?;
             imported += 1;
         }
         match json {
-            true => say_json(&serde_json::json!({ "imported": imported })),
-            false => say(&format!("{imported} profiles put into stock\n")),
+            true => print_json(&serde_json::json!({ "imported": imported })),
+            false => print(&format!("{imported} profiles added to the stock\n")),
         }?;
         Ok(status(has_errors))
     }
 }
 
-/// What a description says of a profile beside its package, in the stock's words.
+/// Returns the stock options that a description contains in addition to the package.
 fn options(description: &Description) -> ProfileOptions {
     let said = description.metadata.said();
     ProfileOptions {
@@ -197,7 +216,7 @@ fn options(description: &Description) -> ProfileOptions {
     }
 }
 
-/// The files themselves and those in the folders, in the order of their names.
+/// Returns the given files and the files in the given folders, sorted by name within each folder.
 fn profiles(given: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
     let mut files = Vec::new();
     for path in given {
@@ -219,33 +238,33 @@ fn profiles(given: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
     Ok(files)
 }
 
-/// A description and the package it builds.
+/// Reads a description and builds its package.
 pub(super) fn built(file: &Path) -> Result<(Description, Package), Fault> {
     let (description, text) = described(file)?;
-    let package = description.build().map_err(|mistakes| wrong(file, mistakes.in_text(&text)))?;
+    let package = description.build().map_err(|mistakes| invalid(file, mistakes.in_text(&text)))?;
     Ok((description, package))
 }
 
-/// A description with its text.
+/// Reads a description. Returns it with its text.
 pub(super) fn described(file: &Path) -> Result<(Description, String), Fault> {
     let text = read_text(file)?;
-    let description = Description::parse(&text).map_err(|mistakes| wrong(file, mistakes))?;
+    let description = Description::parse(&text).map_err(|mistakes| invalid(file, mistakes))?;
     Ok((description, text))
 }
 
-fn wrong(file: &Path, mistakes: Mistakes) -> Fault {
+fn invalid(file: &Path, mistakes: Mistakes) -> Fault {
     let what = format!("{} does not describe a profile", file.display());
     match mistakes.0.as_slice() {
         [only] => Fault::new(what, only.why(), only.next.clone()),
         _ => {
             let each = mistakes.to_string().replace('\n', "\n        ");
-            Fault::new(what, each, "correct these; docs/profile.schema.json says what each name means")
+            Fault::new(what, each, "correct these; docs/profile.schema.json describes all names")
         }
     }
 }
 
 pub(super) fn write(file: &Path, octets: &[u8]) -> Result<(), Fault> {
     std::fs::write(file, octets).map_err(|e| {
-        Fault::caused_by(e, format!("cannot write {}", file.display()), "give a path that can be written")
+        Fault::caused_by(e, format!("cannot write {}", file.display()), "choose a writable path")
     })
 }

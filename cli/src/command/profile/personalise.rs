@@ -1,4 +1,4 @@
-//! `landfall profile personalise`: many packages from one description.
+//! `landfall profile personalise`: creates many packages from one description.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,50 +16,52 @@ use world::Fault;
 
 use super::{make, make::described, rows};
 use crate::{
-    command::sm_dp::read_text,
-    output::{remark, say, say_json},
+    files::read_text,
+    output::{print, print_json, remark},
     parties,
 };
 
-/// Makes packages.
+/// Create many packages from one description
 #[derive(Debug, Args)]
 pub struct Personalise {
-    /// Description (TOML) of what all have in common
+    /// Description (TOML) shared by all packages
     template: PathBuf,
-    /// A row for each profile (CSV): iccid, imsi, msisdn, ki, opc, pin1, puk1, pin2, puk2, adm1, as far as they differ
+    /// CSV file with one row per profile; columns: iccid, imsi, msisdn, ki, opc, pin1, puk1,
+    /// pin2, puk2, adm1 (all optional)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["count", "iccid", "imsi", "msisdn"])]
     rows: Option<PathBuf>,
-    /// How many, counted up from --iccid and --imsi
+    /// Number of packages, with consecutive numbers from --iccid and --imsi
     #[arg(long, requires = "iccid", requires = "imsi", required_unless_present = "rows")]
     count: Option<u64>,
-    /// The first ICCID without its check digit
+    /// First ICCID, without its check digit
     #[arg(long, value_name = "DIGITS")]
     iccid: Option<String>,
-    /// The first IMSI
+    /// First IMSI
     #[arg(long, value_name = "DIGITS")]
     imsi: Option<String>,
-    /// The first MSISDN
+    /// First MSISDN
     #[arg(long, value_name = "DIGITS")]
     msisdn: Option<String>,
-    /// A new folder for the packages, ICCID.der each
+    /// New folder for the packages, named ICCID.der
     #[arg(long, value_name = "FOLDER", required_unless_present = "stream")]
     out: Option<PathBuf>,
-    /// A new file for all packages, one after another
+    /// New file for all packages, concatenated
     #[arg(long, value_name = "FILE", conflicts_with = "out")]
     stream: Option<PathBuf>,
-    /// A new file for what the operator must know: identities, keys, codes (CSV)
+    /// New CSV file for the operator: identities, keys, codes
     #[arg(long, value_name = "FILE")]
     records: PathBuf,
-    /// File with 32 or 64 hex digits: keys in the records are wrapped with it (AES-KW, RFC 3394)
+    /// File with 32 or 64 hex digits: key that wraps the keys in the records (AES-KW, RFC 3394)
     #[arg(long, value_name = "FILE")]
     transport_key: Option<PathBuf>,
-    /// Draw keys and codes from this text, to get the same ones again; from the system's dice when absent
+    /// Seed text from which keys and codes are derived, for repeatable results [default: the
+    /// system's random generator]
     #[arg(long, value_name = "TEXT")]
     seed: Option<String>,
-    /// Give all SIMs the K and OPc of the template, as those of a test network often have
+    /// Use the K and OPc of the template in all packages, as test networks often do
     #[arg(long)]
     same_keys: bool,
-    /// Go on where an interrupted run stopped: what has a row in the records is done
+    /// Continue an interrupted run; packages with a row in the records are complete
     #[arg(long, conflicts_with = "stream")]
     resume: bool,
 }
@@ -68,7 +70,7 @@ impl Personalise {
     /// Runs the command.
     ///
     /// # Errors
-    /// A file cannot be read or is there already, or a row describes no profile.
+    /// A file cannot be read, an output file exists, or a row does not describe a profile.
     pub fn run(&self, json: bool) -> Result<(), Fault> {
         let (world, _) = parties::os_world()?;
         let (template, text) = described(&self.template)?;
@@ -77,7 +79,7 @@ impl Personalise {
             None => Dice::new(world.random()),
         };
         let transport = self.transport_key.as_deref().map(transport_key).transpose()?;
-        self.look_ahead(&template, &text, &dice)?;
+        self.check_first(&template, &text, &dice)?;
         let mut records = Records::open(&self.records, self.resume)?;
         let mut packages = Packages::open(self)?;
         let start = world.now();
@@ -90,10 +92,12 @@ impl Personalise {
             if number < done {
                 continue;
             }
-            let one = personalise(&template, &row, &dice)
-                .map_err(|mistakes| unmade(number + 1, &row, mistakes.in_text(&text), self.after_a_mend()))?;
+            let one = personalise(&template, &row, &dice).map_err(|mistakes| {
+                cannot_create(number + 1, &row, mistakes.in_text(&text), self.how_to_continue())
+            })?;
             let octets = one.package.encode();
-            // The package first: what has a row in the records has a package.
+            // The package is written first, so that every row in the records has a
+            // package.
             packages.take(&one, &octets)?;
             records.take(&one, transport.as_ref())?;
             made.packages += 1;
@@ -106,43 +110,44 @@ impl Personalise {
         packages.flush()?;
         records.flush()?;
         match json {
-            true => say_json(&made),
-            false => say(&format!("{}\n", progress(&made, elapsed()))),
+            true => print_json(&made),
+            false => print(&format!("{}\n", progress(&made, elapsed()))),
         }
     }
 
-    /// What to do once it can go on: a stream has no place from which it could.
-    fn after_a_mend(&self) -> &'static str {
+    /// Advice on how to continue after an error. A stream cannot be continued.
+    fn how_to_continue(&self) -> &'static str {
         match self.stream {
-            Some(_) => "remove the stream and the operator's file, and begin anew",
-            None => "those before it are made, and --resume goes on",
+            Some(_) => "remove the stream and the records file, and start again",
+            None => "the packages before it are complete; continue with --resume",
         }
     }
 
-    /// Finds what can be found before anything is written: in all rows, and in the first package, as the others are like it.
-    fn look_ahead(&self, template: &Description, text: &str, dice: &Dice) -> Result<(), Fault> {
+    /// Reports problems before anything is written: those of all rows, and those of the first
+    /// package, which the other packages would share.
+    fn check_first(&self, template: &Description, text: &str, dice: &Dice) -> Result<(), Fault> {
         match (&self.rows, self.count) {
-            (Some(file), _) => rows::look_at(file, template, self.same_keys)?,
+            (Some(file), _) => rows::check_rows(file, template, self.same_keys)?,
             (None, Some(2..)) => {
                 let first = self.rows()?.next().transpose()?.unwrap_or_default();
                 let taken = taken_from_template(template, &first);
                 let taken = taken.into_iter().map(|name| (name, self.count.unwrap_or_default()));
-                rows::own_each(taken, self.same_keys)?;
+                rows::check_unique(taken, self.same_keys)?;
             }
             _ => {}
         }
         let Some(row) = self.rows()?.next().transpose()? else { return Ok(()) };
-        let nothing = "nothing is made yet";
+        let nothing = "no package was created";
         let one = personalise(template, &row, dice)
-            .map_err(|mistakes| unmade(1, &row, mistakes.in_text(text), nothing))?;
+            .map_err(|mistakes| cannot_create(1, &row, mistakes.in_text(text), nothing))?;
         let mut findings = check(&one.package);
-        // Of the check digits of all rows is told already.
+        // `check_rows` reported wrong check digits of all rows already.
         findings.retain(|finding| self.rows.is_none() || finding.rule != "iccid-check-digit");
-        match make::remarked(&findings) {
+        match make::print_findings(&findings) {
             true => Err(Fault::new(
-                "cannot make these profiles",
-                "the first would have errors, and the others like it; nothing is made",
-                "correct the template by what is said above",
+                "cannot create these profiles",
+                "the first package would have errors, and probably all others; no package was created",
+                "correct the errors shown above in the template",
             )),
             false => Ok(()),
         }
@@ -156,39 +161,42 @@ impl Personalise {
         let (Some(count), Some(iccid), Some(imsi)) = (self.count, self.iccid.clone(), self.imsi.clone())
         else {
             return Err(Fault::new(
-                "there is nothing to make",
-                "no rows are given",
+                "there is nothing to create",
+                "no rows were given",
                 "give --rows, or --count, --iccid and --imsi",
             ));
         };
         let series = Series { iccid, imsi, msisdn: self.msisdn.clone() };
         let row = move |number| {
-            let wrong = |mistakes: Mistakes| {
-                Fault::new("cannot count up", mistakes.to_string(), "see --iccid, --imsi and --msisdn")
+            let invalid = |mistakes: Mistakes| {
+                Fault::new(
+                    "cannot generate consecutive numbers",
+                    mistakes.to_string(),
+                    "correct --iccid, --imsi or --msisdn",
+                )
             };
-            series.row(number).map_err(wrong)
+            series.row(number).map_err(invalid)
         };
-        // Numbers that end too early are told before anything is made.
+        // A number that would exceed its length is reported before any package is created.
         row(count.saturating_sub(1))?;
         Ok(Box::new((0..count).map(row)))
     }
 }
 
-fn unmade(number: u64, row: &Row, mistakes: Mistakes, next: &str) -> Fault {
+fn cannot_create(number: u64, row: &Row, mistakes: Mistakes, next: &str) -> Fault {
     let iccid = row.iccid.map(|iccid| iccid.to_string()).unwrap_or_default();
-    let what = format!("cannot make profile {number} ({iccid})");
+    let what = format!("cannot create profile {number} ({iccid})");
     Fault::new(what, mistakes.to_string(), format!("correct the template or the row; {next}"))
 }
 
 fn progress(made: &Made, took: std::time::Duration) -> String {
     let Made { packages, octets } = made;
     let rate = u128::from(*packages) * 1000 / took.as_millis().max(1);
-    let memory =
-        peak_memory().map_or_else(String::new, |kib| format!(", {} MiB of memory at most", kib / 1024));
-    format!("{packages} packages, {octets} octets, {rate} a second{memory}")
+    let memory = peak_memory().map_or_else(String::new, |kib| format!(", peak memory {} MiB", kib / 1024));
+    format!("{packages} packages, {octets} octets, {rate} per second{memory}")
 }
 
-/// The most memory that this process has had, in KiB, where the system tells.
+/// Peak memory of this process in KiB, if the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -199,31 +207,31 @@ fn transport_key(file: &Path) -> Result<TransportKey, Fault> {
     let octets = hex::decode(read_text(file)?.trim()).ok();
     octets.and_then(|octets| TransportKey::new(&octets)).ok_or_else(|| {
         Fault::new(
-            format!("{} is no transport key", file.display()),
-            "AES Key Wrap takes 16 or 32 octets here",
-            "write 32 or 64 hex digits into it",
+            format!("{} is not a transport key", file.display()),
+            "AES Key Wrap needs 16 or 32 octets",
+            "write 32 or 64 hex digits into the file",
         )
     })
 }
 
 fn new_file(file: &Path) -> Result<File, Fault> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|e| {
-        let next = "give a path where nothing is yet; nothing is overwritten";
-        Fault::caused_by(e, format!("cannot make {}", file.display()), next)
+        let next = "choose a path that does not exist yet; no file is overwritten";
+        Fault::caused_by(e, format!("cannot create {}", file.display()), next)
     })
 }
 
 fn unwritten(file: &Path) -> impl Fn(std::io::Error) -> Fault {
     let what = format!("cannot write {}", file.display());
-    let next = "make room; what is in a folder is gone on with by --resume, a stream is begun anew";
+    let next = "free some disk space; then continue a folder with --resume, or start a stream again";
     move |e| Fault::caused_by(e, what.clone(), next)
 }
 
-/// The operator's file.
+/// The records file for the operator.
 struct Records {
     writer: csv::Writer<File>,
     file: PathBuf,
-    /// Rows that were there before.
+    /// Number of rows of an earlier run.
     rows: u64,
 }
 
@@ -235,7 +243,8 @@ impl Records {
             let mut out = OpenOptions::new().read(true).append(true).open(file).map_err(&failed)?;
             let mut text = String::new();
             out.read_to_string(&mut text).map_err(&failed)?;
-            // A row that was being written when the run ended is none.
+            // The interrupted run may have left an incomplete last row, which is
+            // discarded.
             let whole = text.rfind('\n').map_or(0, |end| end + 1);
             out.set_len(whole as u64).map_err(&failed)?;
             rows = text.get(..whole).map_or(0, |text| text.lines().count() as u64);
@@ -265,7 +274,7 @@ impl Records {
     }
 }
 
-/// Where packages go.
+/// Destination of the packages: a folder (with `true` if an earlier run is resumed) or a stream.
 enum Packages {
     Folder(PathBuf, bool),
     Stream(BufWriter<File>, PathBuf),
@@ -278,15 +287,17 @@ impl Packages {
             (Some(folder), None) => {
                 if !(command.resume && folder.is_dir()) {
                     fs::create_dir(folder).map_err(|e| {
-                        let next = "give a folder that is not there yet, or --resume";
-                        Fault::caused_by(e, format!("cannot make the folder {}", folder.display()), next)
+                        let next = "choose a folder that does not exist yet, or add --resume";
+                        Fault::caused_by(e, format!("cannot create the folder {}", folder.display()), next)
                     })?;
                 }
                 Ok(Self::Folder(folder.clone(), command.resume))
             }
-            (None, None) => {
-                Err(Fault::new("there is nowhere to write to", "no place is given", "give --out or --stream"))
-            }
+            (None, None) => Err(Fault::new(
+                "there is no destination",
+                "neither --out nor --stream was given",
+                "add one of them",
+            )),
         }
     }
 
@@ -296,7 +307,8 @@ impl Packages {
             Self::Folder(folder, resumed) => {
                 let name = one.description.iccid.map(|iccid| format!("{iccid}.der")).unwrap_or_default();
                 let file = folder.join(name);
-                // Packages that an interrupted run has made and not recorded are made anew.
+                // A package that an interrupted run wrote without its row in the
+                // records is created again.
                 let mut out = match *resumed && file.exists() {
                     true => File::create(&file).map_err(unwritten(&file))?,
                     false => new_file(&file)?,

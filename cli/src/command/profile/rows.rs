@@ -1,4 +1,5 @@
-//! The rows of `landfall profile personalise`: all are looked at before the first package is made.
+//! Rows of `landfall profile personalise`. All rows are checked before the first package is
+//! created.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,10 +16,10 @@ use world::Fault;
 
 use crate::output::remark;
 
-/// The rows of a file, each with its line.
+/// Returns the rows of a file, each with its line number.
 ///
 /// # Errors
-/// The file cannot be read, or its first line names no columns.
+/// The file cannot be read, or its first line is not a list of column names.
 pub(super) fn of(file: &Path) -> Result<impl Iterator<Item = Result<(u64, Row), Fault>> + use<>, Fault> {
     let shown = file.display().to_string();
     let columns = || format!("the columns are {}", ROW_COLUMNS.join(", "));
@@ -28,8 +29,8 @@ pub(super) fn of(file: &Path) -> Result<impl Iterator<Item = Result<(u64, Row), 
         let why = match (ROW_COLUMNS.contains(&heading), headings.iter().take(number).any(|it| it == heading))
         {
             (true, false) => continue,
-            (true, true) => format!("line 1: there are two columns {heading}"),
-            (false, _) => format!("line 1: nothing is known by {heading:?}"),
+            (true, true) => format!("line 1: the column {heading} occurs twice"),
+            (false, _) => format!("line 1: unknown column {heading:?}"),
         };
         return Err(Fault::new(format!("cannot read {shown}"), why, columns()));
     }
@@ -42,7 +43,7 @@ pub(super) fn of(file: &Path) -> Result<impl Iterator<Item = Result<(u64, Row), 
     Ok(rows)
 }
 
-/// What is wrong with the rows, in the words of a table.
+/// Converts a CSV error into a fault that names the line and the column.
 fn unread(file: &str, headings: &StringRecord, error: csv::Error) -> Fault {
     let what = format!("cannot read {file}");
     let line = error.position().map(|position| format!("line {}: ", position.line())).unwrap_or_default();
@@ -50,32 +51,33 @@ fn unread(file: &str, headings: &StringRecord, error: csv::Error) -> Fault {
         ErrorKind::Deserialize { err, .. } => {
             let column = err.field().and_then(|field| headings.get(usize::try_from(field).ok()?));
             let column = column.map(|column| format!("{column}: ")).unwrap_or_default();
-            let wrong = match err.kind() {
+            let invalid = match err.kind() {
                 DeserializeErrorKind::Message(text) => text.clone(),
                 kind => kind.to_string(),
             };
-            (format!("{line}{column}{wrong}"), "correct the row; nothing is made yet")
+            (format!("{line}{column}{invalid}"), "correct the row; no package was created")
         }
         ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            let why = format!("{line}it has {len} cells, and line 1 names {expected_len} columns");
-            (why, "correct the row; nothing is made yet")
+            let why = format!("{line}the row has {len} cells, and line 1 names {expected_len} columns");
+            (why, "correct the row; no package was created")
         }
         _ => {
             return Fault::caused_by(
                 error,
                 what,
-                "give a table (CSV, UTF-8) with a first line that names the columns",
+                "choose a CSV file (UTF-8) whose first line contains the column names",
             );
         }
     };
     Fault::new(what, why, next)
 }
 
-/// Looks at all rows: they can be read, none is there twice, and what each profile has of its own is in them or is drawn.
+/// Checks all rows: they can be read, no ICCID occurs twice, and unique values are in the rows or
+/// are generated.
 ///
 /// # Errors
-/// The first thing that is wrong.
-pub(super) fn look_at(file: &Path, template: &Description, same_keys: bool) -> Result<(), Fault> {
+/// The first problem found.
+pub(super) fn check_rows(file: &Path, template: &Description, same_keys: bool) -> Result<(), Fault> {
     let mut lines = HashMap::new();
     let mut taken: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut wrong_digits = Vec::new();
@@ -88,33 +90,34 @@ pub(super) fn look_at(file: &Path, template: &Description, same_keys: bool) -> R
         if let Some(first) = lines.insert(iccid, line) {
             return Err(Fault::new(
                 format!("cannot read {}", file.display()),
-                format!("line {line}: {iccid} is in line {first} already"),
-                "take one of the two rows away; nothing is made yet",
+                format!("line {line}: {iccid} is already in line {first}"),
+                "remove one of the two rows; no package was created",
             ));
         }
         if let Some(right) = with_right_check_digit(iccid) {
             wrong_digits.push((line, iccid, right));
         }
     }
-    own_each(taken, same_keys)?;
+    check_unique(taken, same_keys)?;
     if let [(line, iccid, right), others @ ..] = wrong_digits.as_slice() {
         remark(&format!(
-            "{}: line {line}: the check digit of {iccid} is wrong, {right} would be right (ITU-T E.118){}",
+            "{}: line {line}: the check digit of {iccid} is wrong; {right} would be correct (ITU-T E.118){}",
             file.display(),
             match others.len() {
                 0 => String::new(),
-                others => format!("; and so in {others} more rows"),
+                others => format!("; {others} more rows have wrong check digits"),
             }
         ));
     }
     Ok(())
 }
 
-/// Whether each profile has what it must have of its own, given what several take from the template.
+/// Checks that each profile has its own identities and keys, given the values that several profiles
+/// take from the template.
 ///
 /// # Errors
-/// Several would have the same number, or the same keys without that being asked for.
-pub(super) fn own_each(
+/// Several profiles would have the same number, or the same keys without `same_keys`.
+pub(super) fn check_unique(
     taken: impl IntoIterator<Item = (&'static str, u64)>,
     same_keys: bool,
 ) -> Result<(), Fault> {
@@ -126,15 +129,15 @@ pub(super) fn own_each(
     let columns = names.join(", ");
     let next = match names.iter().all(|name| is_key(name)) {
         true => {
-            "leave it out of the template, and each gets its own; or give --rows with such columns; or, for SIMs of a test network, --same-keys"
+            "omit it in the template, so that each profile gets its own; or add these columns to --rows; or use --same-keys for SIMs of a test network"
         }
         false => {
-            "leave it out of the template; count up with --iccid, --imsi and --msisdn, or give --rows with such columns; keys are drawn"
+            "omit it in the template; use --iccid, --imsi and --msisdn for consecutive numbers, or add these columns to --rows; keys are generated"
         }
     };
     Err(Fault::new(
         format!("cannot give {profiles} profiles the same {columns}"),
-        "it stands in the template, and no row has its own; each SIM has to be told from the others, and its key to be known to nobody else",
+        "the value is in the template and not in the rows; each SIM needs its own identity, and a key that no other SIM has",
         next,
     ))
 }

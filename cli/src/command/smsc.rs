@@ -1,0 +1,175 @@
+//! SMSC of `landfall network` and `landfall up`: command-line options, start and stop.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use clap::Args;
+use net::{
+    FileMemory,
+    smpp::{CentreSettings, serve_centre},
+};
+use network::{Networks, Smsc, SmscSettings, smsc::Account};
+use rsp::ids::Imsi;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use world::{Fault, PhoneNumber, World};
+
+use crate::{faults::ActiveFaults, hidden_value::HiddenValue, parties, settings::Settings};
+
+/// SMSC options: subscriber numbers and SMPP accounts.
+#[derive(Debug, Args)]
+pub struct SmscArguments {
+    /// MSISDN of a subscriber (repeatable)
+    #[arg(long = "msisdn", value_name = "IMSI=NUMBER", value_parser = msisdn)]
+    msisdns: Vec<(Imsi, PhoneNumber)>,
+    /// Listening address for SMPP 3.4 clients
+    #[arg(long, value_name = "HOST:PORT")]
+    smpp: Option<String>,
+    /// SMPP account and its source addresses (repeatable)
+    #[arg(long = "account", value_name = "NAME:PASSWORD:NUMBER,..", value_parser = HiddenValue(account))]
+    accounts: Vec<Account>,
+    /// Number of the SMSC
+    #[arg(long, value_name = "NUMBER", default_value = SERVICE_CENTRE)]
+    service_centre: PhoneNumber,
+}
+
+/// Default SMSC number, in an unassigned country code.
+const SERVICE_CENTRE: &str = "+999000000001";
+
+fn msisdn(text: &str) -> Result<(Imsi, PhoneNumber), String> {
+    let (imsi, number) = text
+        .split_once('=')
+        .ok_or("expected an IMSI, = and a number, such as 001010123456789=+4915100000001")?;
+    let imsi = imsi.parse().map_err(|error: rsp::ids::InvalidId| error.to_string())?;
+    Ok((imsi, number.parse().map_err(|error: world::InvalidPhoneNumber| error.to_string())?))
+}
+
+fn account(text: &str) -> Result<Account, String> {
+    let mut parts = text.splitn(3, ':');
+    let (Some(name), Some(password), Some(numbers)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("expected a name, a password and numbers, such as sm-sr:secret:1000".to_owned());
+    };
+    let numbers = numbers.split(',').map(str::parse).collect::<Result<_, world::InvalidPhoneNumber>>();
+    let numbers = numbers.map_err(|error| error.to_string())?;
+    Ok(Account { name: name.to_owned(), password: password.to_owned(), numbers })
+}
+
+/// A running SMSC.
+pub struct RunningSmsc {
+    number: PhoneNumber,
+    numbers: Vec<(Imsi, PhoneNumber)>,
+    task: JoinHandle<()>,
+    writers: Option<SmppListener>,
+}
+
+impl SmscArguments {
+    /// Starts an SMSC for these networks. Its messages are stored in a file of the data folder.
+    /// SMPP clients can bind with the accounts of the command line and with the accounts in
+    /// `more`.
+    ///
+    /// # Errors
+    /// The file or the socket fails, the SMSC number is invalid, or an MSISDN is assigned to an
+    /// unknown subscriber.
+    pub async fn open(
+        &self,
+        more: Vec<Account>,
+        networks: &Arc<Networks>,
+        settings: &Settings,
+        world: &World,
+        active_faults: &ActiveFaults,
+    ) -> Result<RunningSmsc, Fault> {
+        for (imsi, number) in &self.msisdns {
+            give_number(networks, *imsi, number.clone())?;
+        }
+        let accounts = self.accounts.iter().cloned().chain(more).collect();
+        let centre = SmscSettings::new(self.service_centre.clone(), accounts);
+        let memory = FileMemory::open(settings.data_dir.join("networks").join("short-messages"))?;
+        let smsc = Smsc::open(centre, Arc::clone(networks), memory, world.clone())?;
+        active_faults.messages(&smsc);
+        let writers = match &self.smpp {
+            Some(address) => {
+                Some(SmppListener::start(net::listen(address).await?, Arc::clone(&smsc), world)?)
+            }
+            None => None,
+        };
+        let number = smsc.number().clone();
+        Ok(RunningSmsc { number, numbers: self.msisdns.clone(), task: tokio::spawn(smsc.run()), writers })
+    }
+}
+
+impl RunningSmsc {
+    /// Start-up messages: the assigned numbers and the SMPP address.
+    pub fn messages(&self) -> Vec<String> {
+        let numbers =
+            self.numbers.iter().map(|(imsi, number)| format!("subscriber {imsi} has the number {number}"));
+        let door = self.writers.iter();
+        let door = door.map(|door| format!("SMSC {} at {} (SMPP 3.4)", self.number, door.address));
+        numbers.chain(door).collect()
+    }
+
+    /// Unbinds all SMPP clients and stops the SMSC.
+    pub async fn stop(mut self) {
+        if let Some(writers) = self.writers.take() {
+            writers.stop().await;
+        }
+    }
+}
+
+impl Drop for RunningSmsc {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// SMPP listener of an SMSC.
+struct SmppListener {
+    /// Local address of the listener.
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl SmppListener {
+    /// Starts the SMPP server for the accounts of this SMSC.
+    ///
+    /// # Errors
+    /// The local address of the listener cannot be determined.
+    fn start(listener: TcpListener, smsc: Arc<Smsc>, world: &World) -> Result<Self, Fault> {
+        let address = parties::local_address(&listener)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let settings = CentreSettings::new("landfall", Arc::clone(&world.clock));
+        let task = tokio::spawn(serve_centre(listener, smsc, settings, async {
+            // The listener stops when the sender is dropped.
+            let _ = stopped.await;
+        }));
+        Ok(Self { address, stop: Some(stop), task })
+    }
+
+    /// Unbinds all SMPP clients and waits for the listener to stop.
+    async fn stop(mut self) {
+        drop(self.stop.take());
+        // The task ends with its last session; if it was aborted there is nothing to wait for.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for SmppListener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Assigns an MSISDN to a subscriber.
+///
+/// # Errors
+/// The subscriber is unknown, or the record cannot be written.
+fn give_number(networks: &Networks, imsi: Imsi, number: PhoneNumber) -> Result<(), Fault> {
+    let home = networks.home_of(imsi);
+    let known = home.as_ref().and_then(|home| home.subscriber(imsi));
+    let (Some(home), Some(known)) = (home, known) else {
+        return Err(Fault::new(
+            format!("cannot assign the number {number} to {imsi}"),
+            "no network here has this subscriber",
+            "add its profile package with --subscriber, or correct the IMSI",
+        ));
+    };
+    home.provision(imsi, known.with_msisdn(number))
+}

@@ -1,0 +1,28 @@
+//! Reading of files named on the command line.
+
+use std::path::Path;
+
+use world::Fault;
+
+/// Reads a file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(file: &Path) -> Result<Vec<u8>, Fault> {
+    std::fs::read(file)
+        .map_err(|e| Fault::caused_by(e, format!("cannot read {}", file.display()), "correct the path"))
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// The file cannot be read or is not UTF-8.
+pub fn read_text(file: &Path) -> Result<String, Fault> {
+    String::from_utf8(read(file)?).map_err(|e| {
+        Fault::new(
+            format!("cannot read {}", file.display()),
+            format!("it is not UTF-8 text (at octet {})", e.utf8_error().valid_up_to()),
+            "save it as UTF-8",
+        )
+    })
+}

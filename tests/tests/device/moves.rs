@@ -1,0 +1,162 @@
+//! Moves to another profile, fallback, and power cuts in between.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use device::lpa::{DownloadOptions, Handled};
+use device::{Ending, Recovery, Service};
+use network::{EmmCause, Policy, RefusalRule};
+use sm_dp::ProfileState;
+
+use crate::testbed::{BOOTSTRAP, LOCAL, LinkFailure, Testbed, iccid, plmn};
+
+fn refusing_the_local_profile(cause: EmmCause) -> Policy {
+    let rule = RefusalRule { imsi_prefix: "26242".into(), cause };
+    Policy { refusals: vec![rule], ..Policy::default() }
+}
+
+#[tokio::test]
+async fn a_device_moves_to_a_local_profile() {
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
+    let Ending::Moved(registered) = &report.ending else { panic!("{:?}", report.ending) };
+    assert_eq!((registered.imsi.to_string().as_str(), registered.service), (LOCAL.1, Service::Home));
+    let before = report.before.unwrap();
+    assert_eq!((before.imsi.to_string().as_str(), before.service), (BOOTSTRAP.1, Service::Roaming));
+    assert_eq!(report.bootstrap, Some(iccid(BOOTSTRAP)));
+    assert_eq!(testbed.profiles().await, (vec![iccid(BOOTSTRAP), iccid(LOCAL)], Some(iccid(LOCAL))));
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Installed);
+    let deliveries = report.notifications.unwrap();
+    assert_eq!(deliveries.iter().map(|each| each.event).collect::<Vec<_>>(), ["disable", "enable"]);
+    assert!(deliveries.iter().all(|each| each.handled == Handled::Delivered));
+    assert!(report.card.apdus > 50 && report.card.to_card > 10_000, "{:?}", report.card);
+    assert!(report.http.requests >= 6 && report.http.received > 10_000, "{:?}", report.http);
+}
+
+/// The metadata in the response to AuthenticateClient is not signed. The package determines what
+/// would be installed.
+#[tokio::test]
+async fn a_profile_announced_with_another_iccid_is_not_installed() {
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.inject(&[LinkFailure::Modified("authenticateClient", |answer| {
+        // A digit in the middle of the ICCID, which is the first field.
+        let mut metadata = answer["profileMetadata"].as_str().unwrap().to_owned();
+        let other = if &metadata[12..13] == "E" { "A" } else { "E" };
+        metadata.replace_range(12..13, other);
+        answer["profileMetadata"] = metadata.into();
+    })]);
+    let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
+    let Ending::NotInstalled(why) = &report.ending else { panic!("{:?}", report.ending) };
+    let why = why.to_string();
+    assert!(why.contains("metadata-mismatch(4)") && why.contains(&iccid(LOCAL).to_string()), "{why}");
+    assert_eq!(testbed.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
+    // The order is closed, because the package differs from its announcement.
+    assert_eq!(testbed.state(LOCAL).await, ProfileState::Error);
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_network_causes_a_fallback() {
+    for cause in [EmmCause::PLMN_NOT_ALLOWED, EmmCause::ILLEGAL_UE, EmmCause(15), EmmCause(17)] {
+        let Some(mut testbed) = Testbed::abroad().await else { return };
+        let code = testbed.order(LOCAL, None).await;
+        testbed.networks.set_policy(plmn("262-42"), refusing_the_local_profile(cause));
+        let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
+        let Ending::CameBack { why, registered } = &report.ending else { panic!("{:?}", report.ending) };
+        assert!(why.to_string().contains(&cause.to_string()), "{why}");
+        assert_eq!(registered.imsi.to_string(), BOOTSTRAP.1);
+        assert_eq!(testbed.profiles().await.1, Some(iccid(BOOTSTRAP)));
+        assert!(report.notifications.unwrap().iter().all(|each| each.handled == Handled::Delivered));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_download_changes_nothing() {
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.inject(&[LinkFailure::RequestLost("initiateAuthentication"); 3]);
+    let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
+    assert!(matches!(report.ending, Ending::NotInstalled(_)));
+    assert_eq!(testbed.profiles().await, (vec![iccid(BOOTSTRAP)], Some(iccid(BOOTSTRAP))));
+    testbed.power_cycle();
+    let Recovery::Working { interrupted: None, .. } = testbed.device.recover().await else { panic!() };
+}
+
+#[tokio::test]
+async fn a_device_without_coverage_recovers_when_coverage_returns() {
+    let Some(mut testbed) = Testbed::abroad().await else { return };
+    let code = testbed.order(LOCAL, None).await;
+    testbed.networks.set_coverage(plmn("262-42"), false);
+    let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
+    assert!(matches!(report.ending, Ending::Stranded { .. }), "{:?}", report.ending);
+    assert!(matches!(testbed.device.recover().await, Recovery::Stranded(_)));
+    testbed.networks.set_coverage(plmn("262-42"), true);
+    testbed.power_cycle();
+    let recovery = testbed.device.recover().await;
+    let Recovery::Working { registered, interrupted, notifications } = recovery else {
+        panic!("{recovery:?}")
+    };
+    assert_eq!(
+        (registered.imsi.to_string().as_str(), interrupted),
+        (BOOTSTRAP.1, Some("the return to the former profile"))
+    );
+    assert!(notifications.unwrap().iter().all(|each| each.handled == Handled::Delivered));
+}
+
+/// The card loses power after each single command of a move in turn, and the device notices it.
+#[tokio::test]
+async fn the_device_recovers_after_a_card_power_loss_at_any_command() {
+    cut_after_every_command(false).await;
+}
+
+/// As above, and the device loses power with its card, so that only its stored data is left.
+#[tokio::test]
+async fn the_device_recovers_after_a_power_loss_at_any_command() {
+    let interrupted = cut_after_every_command(true).await;
+    assert!(
+        interrupted.is_none_or(|seen| seen.contains("a download") && seen.contains("a change of profiles"))
+    );
+}
+
+/// After each cut the device must register, one profile must be enabled, no profile may be
+/// installed twice, and a missing local profile must be downloadable again. Returns the interrupted
+/// procedures that were found, or `None` if the test data is missing.
+async fn cut_after_every_command(is_of_device: bool) -> Option<BTreeSet<&'static str>> {
+    let mut seen = BTreeSet::new();
+    for commands in 1.. {
+        let mut testbed = Testbed::abroad().await?;
+        let code = testbed.order(LOCAL, None).await;
+        let power = Arc::clone(&testbed.power);
+        power.is_of_device.store(is_of_device, Ordering::SeqCst);
+        power.commands_left.store(commands, Ordering::SeqCst);
+        let report = tokio::select! {
+            report = testbed.device.move_to(&code, DownloadOptions::default(), None) => Some(report),
+            () = power.gone.notified() => None,
+        };
+        if power.commands_left.load(Ordering::SeqCst) > 0 {
+            assert!(matches!(report.unwrap().ending, Ending::Moved(_)));
+            assert!(commands > 50, "{commands}");
+            return Some(seen);
+        }
+        testbed.power_cycle();
+        let recovery = testbed.device.recover().await;
+        let Recovery::Working { interrupted, registered, .. } = recovery else {
+            panic!("after {commands} commands: {recovery:?}\n{}", testbed.timeline().join("\n"))
+        };
+        seen.extend(interrupted);
+        let (profiles, enabled) = testbed.profiles().await;
+        assert_eq!(enabled, Some(registered.iccid), "after {commands} commands");
+        match profiles[..] {
+            [first, second] => assert_eq!([first, second], [iccid(BOOTSTRAP), iccid(LOCAL)]),
+            [only] => {
+                assert_eq!(only, iccid(BOOTSTRAP));
+                let report = testbed.device.move_to(&code, DownloadOptions::default(), None).await;
+                assert!(matches!(report.ending, Ending::Moved(_)), "after {commands}: {:?}", report.ending);
+            }
+            _ => panic!("after {commands} commands: {profiles:?}"),
+        }
+    }
+    None
+}

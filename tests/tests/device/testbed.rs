@@ -1,0 +1,506 @@
+//! Testbed of one device with a real card, an SM-DP+, two SM-DSs, an operator, and the networks of
+//! two countries, in one process.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use bytes::Bytes;
+use certs::{Pki, PkiOptions};
+use crypto::Curve;
+use device::{Device, Lpa, LpaSettings, Modem, Slot, Teller};
+use euicc_sim::{Card, CardDescription};
+use http::{Request, Response};
+use network::{Keys, Network, Networks, Subscriber, SubscriberServer};
+use rsp::activation_code::ActivationCode;
+use rsp::ids::{Eid, Iccid, Imsi, Plmn, SmdpAddress, Version};
+use rsp::sgp22::es2plus::{
+    self, CancelOrderRequest, ConfirmOrderReply, ConfirmOrderRequest, DownloadOrderReply,
+    DownloadOrderRequest, FinalProfileStatusIndicator,
+};
+use rsp::sgp22::es12::{self, RegisterEventRequest};
+use rsp::sgp22::json::{self, Answer, RequestHeader};
+use sm_dp::{Config, Credentials, Peers, ProfileOptions, ProfileState, SmDpPlus};
+use sm_ds::SmDs;
+use tokio::sync::Notify;
+use trace::{Exchange, Traced};
+use world::{
+    Atr, CardDoor, DoorFault, Fault, Link, LinkFault, LinkFaultKind, ManualClock, MemoryEvents,
+    MemoryRecords, PeerCertificate, RamMemory, SeededDice, World, link_from,
+};
+
+pub(crate) const ADDRESS: &str = "smdpp.landfall.example";
+
+/// The SM-DS stored on the card, and another one.
+pub(crate) const ROOT_SM_DS: &str = "smds.landfall.example";
+pub(crate) const OTHER_SM_DS: &str = "other-smds.landfall.example";
+
+/// ICCID and IMSI of the device's first profile, and of the profile of the country where the device
+/// is.
+pub(crate) const BOOTSTRAP: (&str, &str) = ("89000123456789012341", "001010123456789");
+pub(crate) const LOCAL: (&str, &str) = ("89494200000000000012", "262420123456789");
+
+static PKI: LazyLock<Pki> =
+    LazyLock::new(|| Pki::from_seed(b"device tests", &PkiOptions::default()).unwrap());
+
+pub(crate) fn plmn(text: &str) -> Plmn {
+    text.parse().unwrap()
+}
+
+pub(crate) fn iccid(profile: (&str, &str)) -> Iccid {
+    profile.0.parse().unwrap()
+}
+
+/// Failure of the next request whose path ends with the given function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LinkFailure {
+    /// The request is lost.
+    RequestLost(&'static str),
+    /// The response is lost.
+    ResponseLost(&'static str),
+    /// The request is lost, and so are all later ones until [`Testbed::reconnect`].
+    CutBeforeRequest(&'static str),
+    /// The response is lost, and so are all later requests until [`Testbed::reconnect`].
+    CutAfterRequest(&'static str),
+    /// The response is modified.
+    Modified(&'static str, fn(&mut serde_json::Value)),
+    /// State after a cut: all requests are lost.
+    Disconnected,
+}
+
+impl LinkFailure {
+    fn applies_to(&self, path: &str) -> bool {
+        match self {
+            Self::RequestLost(function)
+            | Self::ResponseLost(function)
+            | Self::CutBeforeRequest(function)
+            | Self::CutAfterRequest(function)
+            | Self::Modified(function, _) => path.ends_with(function),
+            Self::Disconnected => true,
+        }
+    }
+}
+
+/// Returns the TS.48 profile with another ICCID and IMSI, or `None` if the packages are missing.
+pub(crate) fn package((iccid, imsi): (&str, &str)) -> Option<Vec<u8>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/ts48/TS48v7_SAIP2.3_NoBERTLV.der");
+    let Ok(mut package) = std::fs::read(path) else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{path} is missing");
+        println!("skipped: {path} is missing");
+        return None;
+    };
+    let from: (Iccid, Imsi) = (BOOTSTRAP.0.parse().unwrap(), BOOTSTRAP.1.parse().unwrap());
+    let to: (Iccid, Imsi) = (iccid.parse().unwrap(), imsi.parse().unwrap());
+    replace(&mut package, &from.0.to_profile_header(), &to.0.to_profile_header());
+    replace(&mut package, &from.0.0, &to.0.0);
+    replace(&mut package, &from.1.to_ef(), &to.1.to_ef());
+    Some(package)
+}
+
+fn replace(package: &mut [u8], from: &[u8], to: &[u8]) {
+    let mut found = 0;
+    for at in 0..package.len() - from.len() {
+        if package[at..].starts_with(from) {
+            package[at..at + from.len()].copy_from_slice(to);
+            found += 1;
+        }
+    }
+    assert!(found > 0, "{} is not in the package", hex::encode(from));
+}
+
+/// A card that loses power after a number of commands. The last command is executed without a
+/// response.
+pub(crate) struct FailingCard {
+    card: Card,
+    power: Arc<Power>,
+}
+
+/// Card interface that records all exchanges.
+pub(crate) type Door = Traced<FailingCard, Box<dyn FnMut(&Exchange) + Send>>;
+pub(crate) type Exchanges = Arc<Mutex<Vec<Exchange>>>;
+
+/// Power of the card, and optionally of the whole device.
+pub(crate) struct Power {
+    /// Number of commands until the power fails.
+    pub(crate) commands_left: AtomicI64,
+    /// True if the whole device loses power: futures that wait for the card never complete.
+    pub(crate) is_of_device: AtomicBool,
+    /// Notified when the device has lost power.
+    pub(crate) gone: Notify,
+}
+
+impl CardDoor for FailingCard {
+    async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, DoorFault> {
+        let left = self.power.commands_left.fetch_sub(1, Ordering::SeqCst);
+        if left <= 0 {
+            return Err(DoorFault::Broken("no power".into()));
+        }
+        let answer = self.card.transmit(command);
+        if left > 1 {
+            return Ok(answer);
+        }
+        if self.power.is_of_device.load(Ordering::SeqCst) {
+            self.power.gone.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Err(DoorFault::Broken("power failure".into()))
+    }
+
+    async fn reset(&mut self) -> Result<Atr, DoorFault> {
+        if self.power.commands_left.load(Ordering::SeqCst) <= 0 {
+            return Err(DoorFault::Broken("no power".into()));
+        }
+        Ok(self.card.reset())
+    }
+}
+
+pub(crate) struct Testbed {
+    pub(crate) clock: ManualClock,
+    pub(crate) events: MemoryEvents,
+    pub(crate) server: SmDpPlus,
+    pub(crate) sm_ds: [(&'static str, SmDs); 2],
+    pub(crate) networks: Arc<Networks>,
+    pub(crate) failures: Arc<Mutex<VecDeque<LinkFailure>>>,
+    pub(crate) device: Device<Slot<Door>>,
+    pub(crate) power: Arc<Power>,
+    /// The card, for use in another modem.
+    pub(crate) slot: Slot<Door>,
+    /// Exchanges since the card was inserted.
+    pub(crate) exchanges: Exchanges,
+    card_memory: RamMemory,
+    device_memory: RamMemory,
+}
+
+impl Testbed {
+    /// Returns a testbed with the bootstrap profile enabled and registered abroad, and the
+    /// local profile in stock.
+    pub(crate) async fn abroad() -> Option<Self> {
+        let mut testbed = Self::new().await?;
+        let code = testbed.order(BOOTSTRAP, None).await;
+        testbed.device.lpa.download(&code, Default::default()).await.unwrap();
+        testbed.device.lpa.enable(iccid(BOOTSTRAP)).await.unwrap();
+        testbed.device.modem.forget();
+        testbed.device.register().await.unwrap();
+        testbed.device.lpa.process_notifications().await.unwrap();
+        testbed.events.take();
+        Some(testbed)
+    }
+
+    /// Returns a testbed with an empty card and both profiles in stock.
+    pub(crate) async fn new() -> Option<Self> {
+        let packages = [package(BOOTSTRAP)?, package(LOCAL)?];
+        let clock = ManualClock::at("2026-11-21T08:00:00Z".parse().unwrap());
+        let dice = SeededDice::from_text("device tests");
+        let world = |name: &str| World::new(clock.clone(), dice.branch(name));
+        let events = MemoryEvents::default();
+        let server = SmDpPlus::new(
+            Config::new(ADDRESS.parse().unwrap()),
+            Credentials::from_pki(&PKI).unwrap(),
+            Arc::new(MemoryRecords::default()),
+            world("sm-dp"),
+            Arc::new(events.clone()),
+        );
+        let sm_ds = [ROOT_SM_DS, OTHER_SM_DS].map(|address| {
+            let config = sm_ds::Config::new(address.parse().unwrap());
+            let credentials = sm_ds::Credentials::from_pki(&PKI).unwrap();
+            let records = Arc::new(MemoryRecords::default());
+            (address, SmDs::new(config, credentials, records, world(address), Arc::new(events.clone())))
+        });
+        let (networks, failures) = (Networks::new(world("networks")), Arc::default());
+        let server =
+            server.with_peers(Arc::new(SmDsPeers { sm_ds: sm_ds.clone(), failures: Arc::clone(&failures) }));
+        for package in &packages {
+            server.add_profile(package, &ProfileOptions::default()).await.unwrap();
+        }
+        for (code, name, country) in [("001-01", "Home", "XX"), ("262-42", "Local", "DE")] {
+            networks.put(Network::new(plmn(code), name, country));
+            let home = SubscriberServer::open(plmn(code), RamMemory::default(), world(code)).unwrap();
+            networks.put_home(Arc::new(home));
+        }
+        let k = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        for (_, imsi) in [BOOTSTRAP, LOCAL] {
+            let imsi = imsi.parse().unwrap();
+            let subscriber = Subscriber::new(Keys::UsimTest { k, res_length: 16 });
+            networks.home_of(imsi).unwrap().provision(imsi, subscriber).unwrap();
+        }
+        let networks = Arc::new(networks);
+        let (card_memory, device_memory) = (RamMemory::default(), RamMemory::default());
+        let (device, power, slot, exchanges) = Self::device(
+            &clock,
+            &events,
+            (&server, &sm_ds),
+            &networks,
+            &failures,
+            &card_memory,
+            &device_memory,
+        );
+        Some(Self {
+            clock,
+            events,
+            server,
+            sm_ds,
+            networks,
+            failures,
+            device,
+            power,
+            slot,
+            exchanges,
+            card_memory,
+            device_memory,
+        })
+    }
+
+    fn device(
+        clock: &ManualClock,
+        events: &MemoryEvents,
+        (server, sm_ds): (&SmDpPlus, &[(&'static str, SmDs)]),
+        networks: &Arc<Networks>,
+        failures: &Arc<Mutex<VecDeque<LinkFailure>>>,
+        card_memory: &RamMemory,
+        device_memory: &RamMemory,
+    ) -> (Device<Slot<Door>>, Arc<Power>, Slot<Door>, Exchanges) {
+        let eid = PKI.eids(Curve::P256)[0];
+        let credentials = [PKI.euicc(Curve::P256, eid).unwrap()];
+        let mut description = CardDescription::default_for(eid.to_string().parse().unwrap(), &credentials);
+        description.root_ds_address = ROOT_SM_DS.to_owned();
+        let world = World::new(clock.clone(), SeededDice::from_text("card"));
+        let card = Card::open(description, card_memory.clone(), world).unwrap();
+        let power = Arc::new(Power {
+            commands_left: AtomicI64::new(i64::MAX),
+            is_of_device: AtomicBool::new(false),
+            gone: Notify::new(),
+        });
+        let exchanges = Exchanges::default();
+        let context = Arc::clone(&exchanges);
+        let sink = Box::new(move |exchange: &Exchange| context.lock().unwrap().push(exchange.clone()));
+        let socket = FailingCard { card, power: Arc::clone(&power) };
+        let slot = Slot::new(Traced::new(socket, eid.to_string(), Arc::new(clock.clone()), sink as _));
+        let teller = Teller::new("device", clock.clone(), events.clone());
+        let servers = sm_ds.iter().map(|(address, sm_ds)| (*address, sm_ds.link()));
+        let servers: Vec<_> = servers
+            .chain([(ADDRESS, server.link())])
+            .map(|(address, link)| (address, unreliable(link, Arc::clone(failures))))
+            .collect();
+        let links = move |requested: &SmdpAddress| -> Result<Link, Fault> {
+            Ok(servers.iter().find(|(address, _)| requested.as_str() == *address).unwrap().1.clone())
+        };
+        let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
+        let modem = Modem::new(slot.clone(), Arc::clone(networks), teller.named("modem"));
+        let mut device = Device::new(lpa, modem, device_memory.clone(), teller);
+        device.set_visible(vec![plmn("262-42")]);
+        (device, power, slot, exchanges)
+    }
+
+    /// Restarts card and device after a power loss.
+    pub(crate) fn power_cycle(&mut self) {
+        (self.device, self.power, self.slot, self.exchanges) = Self::device(
+            &self.clock,
+            &self.events,
+            (&self.server, &self.sm_ds),
+            &self.networks,
+            &self.failures,
+            &self.card_memory,
+            &self.device_memory,
+        );
+    }
+
+    /// ES2+: orders, confirms and releases a profile.
+    pub(crate) async fn order(
+        &self,
+        profile: (&str, &str),
+        confirmation_code: Option<&str>,
+    ) -> ActivationCode {
+        self.order_as(profile, |confirm| confirm.confirmation_code = confirmation_code.map(str::to_owned))
+            .await
+    }
+
+    /// Orders a profile; `choose` changes the confirmation before it is sent.
+    pub(crate) async fn order_as(
+        &self,
+        profile: (&str, &str),
+        choose: impl FnOnce(&mut ConfirmOrderRequest),
+    ) -> ActivationCode {
+        let iccid = iccid(profile);
+        let order = DownloadOrderRequest {
+            header: header("order"),
+            eid: None,
+            iccid: Some(iccid),
+            profile_type: None,
+        };
+        let _: DownloadOrderReply = self.es2plus("downloadOrder", &order).await;
+        let mut confirm = ConfirmOrderRequest {
+            header: header("confirm"),
+            iccid,
+            eid: None,
+            matching_id: None,
+            confirmation_code: None,
+            smds_address: None,
+            release_flag: true,
+        };
+        choose(&mut confirm);
+        let reply: ConfirmOrderReply = self.es2plus("confirmOrder", &confirm).await;
+        ActivationCode {
+            smdp_address: ADDRESS.parse().unwrap(),
+            matching_id: reply.matching_id,
+            smdp_oid: None,
+            confirmation_code_required: confirm.confirmation_code.is_some(),
+        }
+    }
+
+    /// ES2+: cancels the order of a profile for this card.
+    pub(crate) async fn cancel(&self, profile: (&str, &str)) {
+        let cancel = CancelOrderRequest {
+            header: header("cancel"),
+            iccid: iccid(profile),
+            eid: Some(self.eid()),
+            matching_id: None,
+            final_profile_status_indicator: FinalProfileStatusIndicator::Available,
+        };
+        let _: serde_json::Value = self.es2plus("cancelOrder", &cancel).await;
+    }
+
+    async fn es2plus<R: serde::de::DeserializeOwned>(
+        &self,
+        function: &str,
+        body: &impl serde::Serialize,
+    ) -> R {
+        let mut request = json::request(&es2plus::path(function), Version([2, 5, 0]), body);
+        let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
+        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
+        match json::answer(&self.server.handle(request).await).unwrap() {
+            Answer::Done(reply) => reply,
+            Answer::Refused(status) => panic!("{function}: {status}"),
+        }
+    }
+
+    /// EID of the card.
+    pub(crate) fn eid(&self) -> Eid {
+        PKI.eids(Curve::P256)[0]
+    }
+
+    /// Returns the identifiers of the events at the root SM-DS.
+    pub(crate) async fn waiting(&self) -> Vec<String> {
+        let events = self.sm_ds[0].1.registered_events().await.unwrap();
+        events.into_iter().map(|event| event.event_id).collect()
+    }
+
+    /// ES12: registers an event of the SM-DP+ at an SM-DS.
+    pub(crate) async fn register_event(&self, sm_ds: &str, event_id: &str, address: &str) {
+        let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate;
+        let event = RegisterEventRequest {
+            header: RequestHeader {
+                function_requester_identifier: certificate.registered_ids()[0].to_string(),
+                function_call_identifier: event_id.to_owned(),
+            },
+            eid: self.eid(),
+            rsp_server_address: address.parse().unwrap(),
+            event_id: event_id.to_owned(),
+            forwarding_indicator: false,
+        };
+        let mut request = json::request(&es12::path("registerEvent"), Version([2, 5, 0]), &event);
+        request.extensions_mut().insert(PeerCertificate(certificate.der().to_vec()));
+        let (_, sm_ds) = self.sm_ds.iter().find(|(address, _)| *address == sm_ds).unwrap();
+        let response = sm_ds.handle(request).await;
+        assert!(matches!(json::answer::<serde_json::Value>(&response), Ok(Answer::Done(_))));
+    }
+
+    /// Returns the state of a profile at the SM-DP+.
+    pub(crate) async fn state(&self, profile: (&str, &str)) -> ProfileState {
+        let orders = self.server.orders().await.unwrap();
+        orders.into_iter().find(|order| order.iccid == iccid(profile)).unwrap().state
+    }
+
+    pub(crate) fn inject(&self, failures: &[LinkFailure]) {
+        self.failures.lock().unwrap().extend(failures);
+    }
+
+    /// Restores the connection after a cut.
+    pub(crate) fn reconnect(&self) {
+        assert!(
+            matches!(self.failures.lock().unwrap().pop_front(), Some(LinkFailure::Disconnected)),
+            "the connection was not cut"
+        );
+    }
+
+    /// Returns the ICCIDs on the card, and that of the enabled profile.
+    pub(crate) async fn profiles(&mut self) -> (Vec<Iccid>, Option<Iccid>) {
+        let list = self.device.lpa.list().await.unwrap();
+        (list.iter().filter_map(|profile| profile.iccid).collect(), self.device.lpa.enabled().await.unwrap())
+    }
+
+    /// Returns the timeline, one line per event.
+    pub(crate) fn timeline(&self) -> Vec<String> {
+        self.events.all().iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Returns a request header of the operator with this call identifier.
+fn header(call: &str) -> RequestHeader {
+    let certificate = PKI.operator("Landfall Test Operator").unwrap().certificate;
+    RequestHeader {
+        function_requester_identifier: certificate.registered_ids()[0].to_string(),
+        function_call_identifier: call.to_owned(),
+    }
+}
+
+/// Connections of the SM-DP+ to the SM-DSs.
+struct SmDsPeers {
+    sm_ds: [(&'static str, SmDs); 2],
+    failures: Arc<Mutex<VecDeque<LinkFailure>>>,
+}
+
+impl Peers for SmDsPeers {
+    fn link(&self, address: &SmdpAddress) -> Result<Link, Fault> {
+        let certificate = PKI.dp(Curve::P256).unwrap().tls.certificate.der().to_vec();
+        let sm_ds = self.sm_ds.iter().find(|(name, _)| address.as_str() == *name);
+        let (_, sm_ds) =
+            sm_ds.ok_or_else(|| Fault::new("no link", "unknown address", "correct the address"))?;
+        let link = sm_ds.link();
+        let shown = link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+            request.extensions_mut().insert(PeerCertificate(certificate.clone()));
+            let link = link.clone();
+            async move { world::send(&link, request).await }
+        }));
+        Ok(unreliable(shown, Arc::clone(&self.failures)))
+    }
+}
+
+fn unreliable(link: Link, failures: Arc<Mutex<VecDeque<LinkFailure>>>) -> Link {
+    link_from(tower::service_fn(move |request: Request<Bytes>| {
+        let (link, failures) = (link.clone(), Arc::clone(&failures));
+        async move {
+            let next = {
+                let mut failures = failures.lock().unwrap();
+                let next = failures.front().copied().filter(|inject| inject.applies_to(request.uri().path()));
+                match next {
+                    Some(LinkFailure::CutBeforeRequest(_) | LinkFailure::CutAfterRequest(_)) => {
+                        failures[0] = LinkFailure::Disconnected
+                    }
+                    Some(LinkFailure::Disconnected) | None => {}
+                    Some(_) => drop(failures.pop_front()),
+                }
+                next
+            };
+            let lost =
+                |kind| Err::<Response<Bytes>, _>(LinkFault::new(kind, ADDRESS, "injected by the test"));
+            match next {
+                None => world::send(&link, request).await,
+                Some(
+                    LinkFailure::RequestLost(_)
+                    | LinkFailure::CutBeforeRequest(_)
+                    | LinkFailure::Disconnected,
+                ) => lost(LinkFaultKind::Refused),
+                Some(LinkFailure::ResponseLost(_) | LinkFailure::CutAfterRequest(_)) => {
+                    world::send(&link, request).await?;
+                    lost(LinkFaultKind::Reset)
+                }
+                Some(LinkFailure::Modified(_, change)) => {
+                    let answer = world::send(&link, request).await?;
+                    let mut body = serde_json::from_slice(answer.body()).unwrap();
+                    change(&mut body);
+                    Ok(answer.map(|_| serde_json::to_vec(&body).unwrap().into()))
+                }
+            }
+        }
+    }))
+}
