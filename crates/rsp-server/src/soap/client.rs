@@ -1,4 +1,5 @@
-//! Asking a peer at once, without a record: for functions that are relayed while their caller waits.
+//! Synchronous calls to a peer without a record, for functions that are relayed while their caller
+//! waits.
 
 use rsp::sgp02::{
     BaseResponse, Function, Message as _, Namespace, Request as _, soap,
@@ -12,11 +13,11 @@ use super::{
 };
 
 impl Soap {
-    /// Asks a peer for a synchronous function, once, and waits as long as the link does. Who has less time than that says so
-    /// around it: there is nothing here that could tell the time meanwhile.
+    /// Calls a synchronous function of a peer once and waits for as long as the link does. A caller
+    /// with less time applies its own timeout around this call, because the shell has no timer.
     ///
     /// # Errors
-    /// There is no response.
+    /// Returns the reason if there is no response.
     pub async fn call<F: Function>(
         &self,
         peer: &Peer,
@@ -43,7 +44,8 @@ impl Soap {
     }
 }
 
-/// The response of a function that is known by name only, with no more than the base.
+/// Returns the response of a function that is known by name only. The response has nothing but its
+/// base.
 pub(super) fn bare_response(function: &str, namespace: Namespace, base: &BaseResponse) -> String {
     let mut out = Writer::new(namespace);
     out.element(Prefix::Rps, &format!("{function}Response"), &[], |out| base.write_parts(out));

@@ -1,8 +1,8 @@
-//! Sends what waits in the outbox, each address's messages in their order, and again until they are taken; ends what
-//! has run out of time.
+//! Delivery from the outbox: messages to one address in order, each retried until the peer accepts
+//! it; and the handling of deadlines.
 //!
-//! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
-//! as the same message.
+//! A message is deleted only after its peer has accepted it. A message accepted just before a power
+//! failure is therefore sent twice, unchanged.
 
 use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
 
@@ -29,52 +29,57 @@ use super::{
 };
 use crate::due::Due;
 
-/// How long to wait after the first failed delivery; each further failure doubles it.
+/// Delay after the first failed delivery. It doubles with each further failure.
 pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
 
-/// The longest wait between two attempts: a peer that comes back has its messages within this.
+/// Maximum delay between two attempts. A peer that becomes reachable again gets its messages within
+/// this time.
 pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(60);
 
-/// After how many attempts in vain what a peer turns down holds up the others for it no longer.
+/// Number of failed attempts after which messages that a peer rejects no longer delay its other
+/// messages.
 const PATIENCE: u32 = 3;
 
-/// How many messages a peer may turn down before it is taken for one that takes nothing.
+/// Number of rejected messages after which a peer is treated as rejecting everything.
 const MOST_TURNED_DOWN: usize = 32;
 
-/// How often it is said that something has waited for so long, for each address.
+/// Interval between warnings about a waiting message, for each address; the message must have
+/// waited for at least this time.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// How often is looked which answers need not be known any more.
+/// Interval between deletions of old responses.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
-/// What became of a message.
+/// Result of a delivery attempt.
 enum Delivered {
-    /// The peer has taken it, and answers later if at all.
+    /// The peer accepted the message. It may answer later.
     Taken,
-    /// The peer has answered.
+    /// The peer answered.
     Answered(String),
-    /// The peer never will.
+    /// The call has ended without a response.
     Never(NoAnswer),
-    /// The peer was there and did not take it, which it may do later. Others it may take now.
+    /// The peer was reached and rejected the message for now. It may accept other messages.
     TurnedDown(String),
-    /// It must be tried again, and so must all else for the peer.
+    /// The delivery failed. This message and all others for the peer must wait.
     Not(String),
 }
 
 impl Soap {
-    /// Everything that waits to be sent, by address and time.
+    /// Returns all messages that wait to be sent, by address and time.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn outbox(&self) -> Result<Vec<(String, Outgoing)>, Fault> {
         Tx::begin(&*self.0.records).glance(&OUTBOX, "").await
     }
 
-    /// What is due: what waits, a task for each address, so that who is slow or dead holds up nobody else. What has run out
-    /// of time is ended before that. To be asked after every wake, at the time that it says, and when a task has ended.
+    /// Handles expired deadlines and returns the deliveries that are due, one task for each
+    /// address, so that an unresponsive peer delays no other. Call it after every wake-up, at the
+    /// time that it returns, and when a task has ended.
     ///
     /// # Errors
-    /// The records fail. A record that cannot be understood is none: it is left, and said, and the others go on.
+    /// Returns a fault if the records fail. An unreadable record is not an error: it is kept and
+    /// logged, and the others are processed.
     pub async fn due(&self) -> Result<Due, Fault> {
         let inner = &*self.0;
         let mut due = inner.end_due().await?;
@@ -93,7 +98,7 @@ impl Soap {
         Ok(due)
     }
 
-    /// Does all that is due, to its end, by itself. Says when something is due next; `None` when nothing is.
+    /// Runs all due work until none is left. Returns the time at which more work is due, or `None`.
     ///
     /// # Errors
     /// As [`due`](Self::due).
@@ -107,8 +112,8 @@ impl Soap {
         }
     }
 
-    /// Sends what waits for an address, one after the other, until something is not taken. What the peer turns down again
-    /// and again lets the others pass, as far as they have no order among them.
+    /// Sends the messages for an address one after the other until one is not accepted. Messages
+    /// that the peer rejects repeatedly let others pass, unless order matters between them.
     async fn deliver_to(&self, to: &str) -> Result<(), Fault> {
         let inner = &*self.0;
         let mut addressee = inner.addressee(to).await;
@@ -137,7 +142,7 @@ impl Soap {
                         turned_down.insert(line);
                     }
                     Ok(Sent::TurnedDown | Sent::Not) => return inner.try_again(to, addressee).await,
-                    // One record's trouble is not that of the others.
+                    // A fault of one record does not affect the others.
                     Err(fault) => {
                         trouble.get_or_insert(fault);
                     }
@@ -153,25 +158,27 @@ impl Soap {
     }
 }
 
-/// What came of a message.
+/// Result of an attempt, as far as it concerns the outbox.
 enum Sent {
-    /// It is out of the outbox; whether it was answered, and whether its peer was there.
+    /// The message left the outbox. `answered`: the peer answered it. `reached`: the peer was
+    /// reachable.
     Settled { answered: bool, reached: bool },
-    /// It waits, and others need not.
+    /// The message waits, and others can be sent.
     TurnedDown,
-    /// It waits, and so do all others.
+    /// The message waits, and so do all others for the peer.
     Not,
 }
 
-/// What stays in its order at an address, by name: notifications of one kind do. Calls and answers each stand alone, for
-/// somebody waits for each.
+/// Returns the name of the sequence in which a message must stay in order. Notifications of one
+/// kind form a sequence. Calls and responses are independent, because each has its own waiting
+/// party.
 fn line(key: &str, message: &Outgoing) -> String {
     let is_notification = message.asked.is_none() && message.answers.is_none();
     if is_notification { message.element.clone() } else { key.to_owned() }
 }
 
 impl Inner {
-    /// How it stands with an addressee. What cannot be understood of that is not worth a message.
+    /// Returns the delivery state of an addressee. An unreadable record counts as no failures.
     async fn addressee(&self, to: &str) -> Addressee {
         Tx::begin(&*self.records).get(&ADDRESSEES, to).await.ok().flatten().unwrap_or_default()
     }
@@ -216,7 +223,7 @@ impl Inner {
         .await
     }
 
-    /// Nothing waits for an address any more, unless something has come just now.
+    /// Marks an address as done, unless a new message has arrived for it.
     async fn all_sent(&self, to: &str) -> Result<(), Fault> {
         world::transact(&*self.records, |tx| {
             Box::pin(async move {
@@ -230,7 +237,7 @@ impl Inner {
         .await
     }
 
-    /// Ends what has run out of time, and says when the next thing does.
+    /// Handles the deadlines that have passed and returns the time of the next one.
     async fn end_due(&self) -> Result<Due, Fault> {
         self.forget_old().await?;
         let mut due = Due::default();
@@ -250,7 +257,7 @@ impl Inner {
         Ok(due)
     }
 
-    /// Forgets the answers that nobody needs any more, now and then.
+    /// Deletes old responses, at most once every [`FORGET_EVERY`].
     async fn forget_old(&self) -> Result<(), Fault> {
         let now = self.sender.world.now();
         {
@@ -272,7 +279,7 @@ impl Inner {
                     })
                     .await?;
                 }
-                Err(fault) => tracing::error!(%fault, "an answer is not forgotten"),
+                Err(fault) => tracing::error!(%fault, "cannot delete an old response"),
             }
         }
         Ok(())
@@ -307,12 +314,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Tries once.
+    /// Attempts one delivery.
     async fn deliver(&self, message: &Outgoing) -> Result<Delivered, Fault> {
         let asked = match &message.asked {
             Some(unique) => match Tx::begin(&*self.records).get(&ASKED, unique).await? {
                 Some(asked) => Some(asked),
-                // Answered meanwhile, or given up.
+                // The call has been answered or given up meanwhile.
                 None => return Ok(Delivered::Taken),
             },
             None => None,
@@ -342,7 +349,7 @@ impl Inner {
         Ok(delivered)
     }
 
-    /// Posts an envelope.
+    /// Sends an envelope by HTTP POST.
     pub(super) async fn send(
         &self,
         endpoint: &str,
@@ -350,10 +357,11 @@ impl Inner {
         text: String,
     ) -> Result<Response<Bytes>, LinkFault> {
         let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, endpoint.to_owned(), why);
-        let uri: Uri = endpoint.parse().map_err(|_| unreachable("its address is no URI".to_owned()))?;
-        let authority = uri.authority().ok_or_else(|| unreachable("its address names no host".to_owned()))?;
+        let uri: Uri =
+            endpoint.parse().map_err(|_| unreachable("its address is not a valid URI".to_owned()))?;
+        let authority = uri.authority().ok_or_else(|| unreachable("its address has no host".to_owned()))?;
         let peers = self.peers.get();
-        let peers = peers.ok_or_else(|| unreachable("this server was given no way to others".to_owned()))?;
+        let peers = peers.ok_or_else(|| unreachable("this server has no connections to peers".to_owned()))?;
         let link = peers.link(authority.as_str()).map_err(|fault| unreachable(fault.to_string()))?;
         let mut request = Request::new(Bytes::from(text));
         *request.method_mut() = Method::POST;
@@ -365,7 +373,8 @@ impl Inner {
         world::send(&link, request).await
     }
 
-    /// Takes a message out of the outbox, and tells the party if it was a call that has ended with it.
+    /// Deletes a message from the outbox. If it was a call that has ended, reports the end to the
+    /// party.
     async fn settle(
         &self,
         key: &str,
@@ -373,7 +382,7 @@ impl Inner {
         end: Option<Result<String, NoAnswer>>,
     ) -> Result<(), Fault> {
         if let (None, Some(Err(why))) = (&message.asked, &end) {
-            tracing::warn!(%why, element = message.element, endpoint = message.endpoint, "a message is given up");
+            tracing::warn!(%why, element = message.element, endpoint = message.endpoint, "giving up delivery of a message");
         }
         world::transact(&*self.records, |tx| {
             let end = end.clone();
@@ -391,7 +400,7 @@ impl Inner {
     }
 }
 
-/// What an HTTP response says about a message of ours.
+/// Determines the result of a delivery from the HTTP response.
 fn judge(
     response: &Response<Bytes>,
     expected: Option<&str>,
@@ -400,12 +409,13 @@ fn judge(
 ) -> Delivered {
     let status = response.status();
     if status == StatusCode::ACCEPTED && !is_synchronous {
-        // The answer comes by itself; what some say of it here means nothing.
+        // The response comes as a callback. A body beside HTTP 202 has no meaning.
         return Delivered::Taken;
     }
     if status == StatusCode::FORBIDDEN && unique.is_none() {
-        // Who does not know us may come to, and what is told is told once. Who asks is told so at once.
-        let why = "HTTP 403: the peer does not know this server, or does not take this from it";
+        // A peer that does not know this server yet may know it later, so a notification is
+        // retried. A call fails at once.
+        let why = "HTTP 403: the peer does not know this server or does not allow it to send this message";
         return Delivered::TurnedDown(why.to_owned());
     }
     match read_response(response, expected, unique) {
@@ -425,7 +435,8 @@ fn judge(
     }
 }
 
-/// Not taken for now: because of this message, as far as the status can tell, or because of the time.
+/// Classifies a temporary failure by the status: either the peer rejects this message or it accepts
+/// nothing.
 fn not_taken(status: StatusCode, why: String) -> Delivered {
     if status == StatusCode::INTERNAL_SERVER_ERROR || status.is_success() {
         Delivered::TurnedDown(why)
@@ -434,18 +445,19 @@ fn not_taken(status: StatusCode, why: String) -> Delivered {
     }
 }
 
-/// Somebody should know of what waits for long.
+/// Logs a failed delivery. A message that has waited for a long time is a warning.
 fn still_waits(message: &Outgoing, why: &str, addressee: &mut Addressee, now: Timestamp) {
     let Outgoing { endpoint, element, since, until, .. } = message;
     if now.since(*since) >= LONG && now.since(addressee.said) >= LONG {
-        tracing::warn!(%why, endpoint, element, %since, %until, "a message is still not taken; it is tried until then: ask its peer, or correct the address");
+        tracing::warn!(%why, endpoint, element, %since, %until, "the peer does not accept a message; delivery is retried until the given time: check the peer or correct its address");
         addressee.said = now;
     } else {
-        tracing::debug!(%why, endpoint, element, "a message was not taken");
+        tracing::debug!(%why, endpoint, element, "a delivery failed");
     }
 }
 
-/// The message, or the fault, in the answer to an HTTP request; `None` when its body is empty.
+/// Returns the message or the fault in an HTTP response; `None` if its body is empty or no response
+/// message is expected.
 pub(super) fn read_response(
     response: &Response<Bytes>,
     expected: Option<&str>,
@@ -454,7 +466,7 @@ pub(super) fn read_response(
     if response.body().is_empty() {
         return None;
     }
-    // Who only wants to say that it has taken a message may say it with anything.
+    // A peer may acknowledge a notification or a callback with any body.
     let wanted = expected?;
     let read = || {
         let malformed = |why: String| NoAnswer::Malformed(format!("HTTP {}: {why}", response.status()));
@@ -466,25 +478,25 @@ pub(super) fn read_response(
                 let related = envelope.header.relates_to.as_deref().map(MessageId::key);
                 match (related.and_then(|uri| uri.rsplit('/').next()), unique) {
                     (Some(theirs), Some(ours)) if theirs != ours => {
-                        Err(malformed("it relates to another message".to_owned()))
+                        Err(malformed("RelatesTo names another message".to_owned()))
                     }
                     _ => Ok(envelope.canonical()),
                 }
             }
             Received::Message(envelope) => {
-                Err(malformed(format!("{} where {wanted} belongs", envelope.element())))
+                Err(malformed(format!("{} instead of {wanted}", envelope.element())))
             }
         }
     };
     Some(read())
 }
 
-/// Whether a status is about the message itself, and not about the time at which it came.
+/// Returns true if repeating the message cannot change the status.
 fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// How long to wait after that many failures before.
+/// Returns the delay after the given number of earlier failures.
 fn wait_after(failures: u32) -> Duration {
     FIRST_REDELIVERY.saturating_mul(2u32.saturating_pow(failures)).min(SLOWEST_REDELIVERY)
 }

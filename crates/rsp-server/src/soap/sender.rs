@@ -1,4 +1,4 @@
-//! Writing to others: everything goes into the outbox, in the transaction that made it so.
+//! Sending to peers: every message goes into the outbox, in the transaction that caused it.
 
 use std::time::Duration;
 
@@ -21,32 +21,33 @@ use super::{
     },
 };
 
-/// How long a notification or a callback is tried. After a week without it the peer has other ways to ask.
+/// Time for which delivery of a notification or a callback is attempted. After a week the peer has
+/// to query the state instead.
 pub const DELIVERY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How long the answer to a call is known, so that the call can be made again.
+/// Time for which the response to a call is kept, so that a repeated call gets the same response.
 pub const ANSWERS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Who writes.
+/// The sending party.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// Our own OID, that of our TLS certificate.
+    /// OID of this party, as in its TLS certificate.
     pub own: Oid,
-    /// Our name in From.
+    /// Name of this party in From.
     pub name: Option<String>,
-    /// Where we take messages: a URI.
+    /// URI at which this party receives messages.
     pub address: String,
-    /// For what must be unique.
+    /// Source of unique identifiers.
     pub world: World,
 }
 
 impl Sender {
-    /// Asks a peer for a function, synchronous or not. It is asked until it has answered or `until` has come; then
-    /// [`Party::resumed`](super::Party::resumed) hears of it, with `continuation`. A request without
-    /// functionCallIdentifier gets one.
+    /// Sends a request to a peer. The request is repeated until the peer has answered or `until` is
+    /// reached; then [`Party::resumed`](super::Party::resumed) gets the outcome together with
+    /// `continuation`. A request without functionCallIdentifier gets one.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn ask<F: Function>(
         &self,
         tx: &mut Tx<'_>,
@@ -91,10 +92,10 @@ impl Sender {
         tx.put(&ASKED, &unique, &asked)
     }
 
-    /// Tells a peer.
+    /// Sends a notification to a peer.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn notify<N: Notification>(
         &self,
         tx: &mut Tx<'_>,
@@ -118,10 +119,11 @@ impl Sender {
         Ok(())
     }
 
-    /// Answers a call. One that is answered already, or so long ago that nothing is known of it, is left as it is.
+    /// Answers a call. Does nothing if the call has been answered already or its record has been
+    /// deleted.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn answer<F: Function>(
         &self,
         tx: &mut Tx<'_>,
@@ -145,14 +147,15 @@ impl Sender {
     ) -> Result<(), Fault> {
         let key = call_key(&ticket.caller, &ticket.function_call_identifier);
         let Some(mut taken) = tx.get(&CALLS, &key).await? else { return Ok(()) };
-        // The record's ticket is of the last time that it was asked.
+        // The stored ticket is that of the latest repetition of the call.
         let State::Pending(ticket) = taken.state.clone() else { return Ok(()) };
         self.call_back(tx, now, &mut taken, &ticket, &said).await?;
         taken.state = State::CalledBack(ticket, said);
         keep(tx, now, &key, taken)
     }
 
-    /// Puts the answer to a call into the outbox, in place of the one that may still wait there.
+    /// Puts the response to a call into the outbox. It replaces an earlier copy that still waits
+    /// there.
     pub(super) async fn call_back(
         &self,
         tx: &mut Tx<'_>,
@@ -185,7 +188,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Of a message to a peer.
+    /// Returns the header of a message to a peer.
     pub(super) fn header(&self, now: Timestamp, peer: &Peer, action: String, unique: &str) -> Header {
         self.header_to(now, Endpoint::new(peer.endpoint.clone(), Some(peer.id.clone())), action, unique)
     }
@@ -214,16 +217,16 @@ impl Sender {
     }
 }
 
-/// The key of a call.
+/// Returns the key of a received call.
 pub(super) fn call_key(caller: &Oid, function_call_identifier: &str) -> String {
     format!("{caller}/{function_call_identifier}")
 }
 
-/// Keeps a call that has been answered until nobody needs the answer.
+/// Stores an answered call until its response is no longer needed.
 pub(super) fn keep(tx: &mut Tx<'_>, now: Timestamp, key: &str, mut taken: Taken) -> Result<(), Fault> {
     let at = at_time(now.plus(ANSWERS_KEPT), key);
     if let Some(before) = taken.due.replace(at.clone()) {
-        // It is in one of them.
+        // The previous key is in one of the two collections.
         tx.delete(&DUE, &before);
         tx.delete(&ANSWERED, &before);
     }
@@ -231,7 +234,8 @@ pub(super) fn keep(tx: &mut Tx<'_>, now: Timestamp, key: &str, mut taken: Taken)
     tx.put(&CALLS, key, &taken)
 }
 
-/// Puts a message after all others for the same address; those of one transaction stay in their order.
+/// Puts a message behind all others for the same address. Messages of one transaction keep their
+/// order.
 async fn post(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<String, Fault> {
     let to = addressee(&message.endpoint);
     let mut number = 0;
@@ -246,7 +250,8 @@ async fn post(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<Str
     }
 }
 
-/// What the keys of the messages to an address begin with. The length tells where it ends, whatever is in it.
+/// Returns the key prefix of the messages to an address. The length marks the end of the address,
+/// whatever characters it contains.
 fn addressee(endpoint: &str) -> String {
     format!("{}:{endpoint}/", endpoint.len())
 }

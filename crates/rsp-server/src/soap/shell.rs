@@ -1,4 +1,5 @@
-//! The shell: one request in, one response out. Load, decide, commit, speak; nothing is said before the commit.
+//! The shell: decodes a request, lets the party decide, commits, and then sends the response.
+//! Nothing is sent before the commit.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -21,7 +22,8 @@ use super::{
 };
 use crate::due::WorkQueue;
 
-/// A party's web services. A clone is the same; so is another one on the same records.
+/// Web services of a party. Clones share their state, and several shells can serve the same
+/// records.
 #[derive(Clone)]
 pub struct Soap(pub(super) Arc<Inner>);
 
@@ -30,16 +32,16 @@ pub(super) struct Inner {
     pub(super) records: Arc<dyn Records>,
     pub(super) events: Arc<dyn Events>,
     pub(super) party: Arc<dyn Party>,
-    /// What the events call it.
+    /// Name of the party in events.
     pub(super) name: &'static str,
     pub(super) peers: OnceLock<Arc<dyn Peers>>,
-    /// Addressees that are being sent something, and what rests.
+    /// Addressees with a delivery in progress, and work that waits for a retry.
     pub(super) lanes: WorkQueue,
-    /// When it is looked next which answers need not be known any more.
+    /// Time of the next deletion of old responses.
     pub(super) forgets_at: Mutex<Timestamp>,
 }
 
-/// What a call is answered with.
+/// HTTP response to a call.
 enum Spoken {
     /// HTTP 200 with a message.
     Said(Said, Outcome),
@@ -50,7 +52,7 @@ enum Spoken {
 }
 
 impl Soap {
-    /// The web services of `party`, which the events call `name`.
+    /// Creates the web services of `party`. `name` is its name in events.
     pub fn new(
         sender: Sender,
         records: Arc<dyn Records>,
@@ -62,28 +64,28 @@ impl Soap {
         Self(Arc::new(Inner { sender, records, events, party, name, peers, lanes, forgets_at }))
     }
 
-    /// Gives it its way to others. The first one stays.
+    /// Sets the connections to peers. Has no effect if they have been set before.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
-        // A second one would have to be told of what the first one was woken for.
+        // A second value would have missed the wake-ups that went to the first one.
         let _ = self.0.peers.set(peers);
         self
     }
 
-    /// Who writes: for what the party puts into the outbox in transactions of its own. It calls [`wake`](Self::wake)
-    /// after them.
+    /// Returns the sender, for messages that the party puts into the outbox in its own
+    /// transactions. The party calls [`wake`](Self::wake) after them.
     pub fn sender(&self) -> &Sender {
         &self.0.sender
     }
 
-    /// Something may have been put into the outbox.
+    /// Signals that the outbox may have new messages.
     pub fn wake(&self) {
         if let Some(peers) = self.0.peers.get() {
             peers.wake();
         }
     }
 
-    /// As a link: what a socket, or a client in the same process, asks.
+    /// Returns a link to these web services, for a socket or a client in the same process.
     pub fn link(&self) -> Link {
         let soap = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -100,17 +102,17 @@ impl Soap {
         }
     }
 
-    /// Reads a request, for a party that answers some functions without a transaction: with [`say`](Self::say), or all
-    /// the others with [`execute`](Self::execute).
+    /// Decodes a request, for a party that answers some functions without a transaction by
+    /// [`say`](Self::say) and the others by [`execute`](Self::execute).
     ///
     /// # Errors
-    /// It is no call, and this is what is said to that.
+    /// Returns the response to a request that is not a valid call.
     pub fn open(&self, request: &Request<Bytes>) -> Result<Call, Box<Response<Bytes>>> {
         let now = self.0.sender.world.now();
         Call::read(&self.0.sender.own, request, now).map_err(|turned| {
             let response = fault_response(&turned);
             self.0.events.tell(
-                Event::new(now, self.0.name, "what is no message")
+                Event::new(now, self.0.name, "invalid message")
                     .with_bytes(response.body().len(), request.body().len())
                     .with_outcome(Outcome::Refused(turned.fault.to_string())),
             );
@@ -118,7 +120,7 @@ impl Soap {
         })
     }
 
-    /// Has the party decide on a call, and answers it.
+    /// Lets the party decide on a call, commits, and returns the response.
     pub async fn execute(&self, call: Call) -> Response<Bytes> {
         let inner = &*self.0;
         let decided = world::transact(&*inner.records, |tx| {
@@ -135,8 +137,8 @@ impl Soap {
         self.speak(&call, decided.map(|(spoken, _)| spoken))
     }
 
-    /// Answers a call with a reply that was found without a transaction. Such a call is not remembered: who asks again
-    /// is answered anew.
+    /// Answers a call with a reply that was made without a transaction. The call is not recorded: a
+    /// repeated call is decided again.
     pub fn say(&self, call: &Call, reply: Result<Reply, Fault>) -> Response<Bytes> {
         let spoken = reply.map(|Reply(kind)| match kind {
             Kind::Now(said, outcome) => Spoken::Said(said, outcome),
@@ -157,8 +159,8 @@ impl Soap {
                 (fault_response(&turned), Outcome::Refused(turned.fault.to_string()))
             }
             Err(fault) => {
-                tracing::error!(%fault, "a call could not be answered");
-                let said = SoapFault::receiver("the server cannot answer now; ask again");
+                tracing::error!(%fault, "cannot answer a call because of an internal fault");
+                let said = SoapFault::receiver("the server cannot answer now; try again later");
                 (fault_response(&said.into()), Outcome::Failed(fault.to_string()))
             }
         };
@@ -172,7 +174,7 @@ impl Soap {
         response
     }
 
-    /// A message in the answer to the HTTP request.
+    /// Returns a response message in the HTTP response.
     fn said(&self, call: &Call, said: &Said) -> Response<Bytes> {
         let sender = &self.0.sender;
         let from = &call.header.from;
@@ -211,7 +213,8 @@ impl Inner {
                         due: due.map(|(at, _)| at),
                         outgoing: None,
                     };
-                    // Before the decision, which may well answer by the ticket.
+                    // Stored before the decision, because the decision may already answer by the
+                    // ticket.
                     tx.put(&CALLS, &key, &taken)?;
                     self.asked(tx, &call, &key, taken).await
                 }
@@ -221,7 +224,7 @@ impl Inner {
         }
     }
 
-    /// A function is asked for the first time.
+    /// Handles the first call of a function.
     async fn asked(
         &self,
         tx: &mut Tx<'_>,
@@ -263,7 +266,7 @@ impl Inner {
         }
     }
 
-    /// A function is asked for again: it is answered as before.
+    /// Handles a repeated call. It gets the same response as before.
     async fn asked_again(
         &self,
         tx: &mut Tx<'_>,
@@ -272,7 +275,7 @@ impl Inner {
         mut taken: Taken,
     ) -> Result<Spoken, Fault> {
         if taken.element != call.element || taken.digest != call.digest {
-            let reason = "the functionCallIdentifier is that of another call";
+            let reason = "the functionCallIdentifier belongs to another call";
             return Ok(Spoken::Turned(SoapFault::sender(reason).into()));
         }
         match taken.state {
@@ -292,7 +295,7 @@ impl Inner {
         }
     }
 
-    /// A notification. The same message again is not told again.
+    /// Handles a notification. A repeated message is not passed to the party again.
     async fn told(&self, tx: &mut Tx<'_>, call: &Call) -> Result<Spoken, Fault> {
         let key = call_key(&call.caller, MessageId::key(&call.header.message_id.uri));
         let known = tx.get(&CALLS, &key).await?;
@@ -314,13 +317,13 @@ impl Inner {
             }
             Kind::Fault(fault) => Ok(Spoken::Turned(fault.into())),
             Kind::Now(..) | Kind::CallBack(..) | Kind::Later(_) => {
-                let reason = format!("{} was taken for a function", call.element);
+                let reason = format!("{} is a notification but was answered like a function", call.element);
                 Ok(Spoken::Turned(SoapFault::receiver(reason).into()))
             }
         }
     }
 
-    /// The answer to a call of ours.
+    /// Handles the response to a sent call.
     async fn called_back(&self, tx: &mut Tx<'_>, call: &Call) -> Result<Spoken, Fault> {
         for unique in call.answers() {
             let Some(asked) = tx.get(&ASKED, unique).await?.filter(|asked| asked.peer == call.caller) else {
@@ -336,11 +339,12 @@ impl Inner {
             self.end(tx, call.received, unique, Ok(call.canonical())).await?;
             return Ok(Spoken::Accepted(Outcome::Done));
         }
-        // Answered already, or given up: nothing hangs on it any more, and the peer need not send it again.
-        Ok(Spoken::Accepted(Outcome::Refused("nobody waits for it".to_owned())))
+        // The call has been answered or given up. The callback is accepted so that the peer does
+        // not repeat it.
+        Ok(Spoken::Accepted(Outcome::Refused("no call waits for this response".to_owned())))
     }
 
-    /// Tells the party how a call of ours has ended, if it still waits.
+    /// Reports the end of a sent call to the party, unless it has ended before.
     pub(super) async fn end(
         &self,
         tx: &mut Tx<'_>,
@@ -358,7 +362,8 @@ impl Inner {
     }
 }
 
-/// The ticket of a call that was made again: it is answered to where it came from last.
+/// Returns the ticket of a repeated call. The response goes to where the latest repetition came
+/// from.
 fn again(state: State, call: &Call) -> super::Ticket {
     let ticket = call.ticket();
     match state {

@@ -1,4 +1,4 @@
-//! An SM-SR and an SM-DP that do nothing but remember, and the wire between them.
+//! A minimal SM-SR and SM-DP that count decisions, and the network between them.
 
 use std::{
     collections::HashMap,
@@ -39,14 +39,14 @@ pub(crate) fn iccid() -> Iccid {
     "8900012345678901234".parse().unwrap()
 }
 
-/// What has been decided, how often.
+/// Number of decisions, by function.
 const DECIDED: Collection<u32> = Collection::new("decided");
-/// Calls that are to be answered.
+/// Calls to answer later.
 const TICKETS: Collection<Ticket> = Collection::new("tickets");
-/// How our own calls have ended, by continuation.
+/// Outcomes of sent calls, by continuation.
 const ENDED: Collection<Vec<String>> = Collection::new("ended");
 
-/// What is the same for a party after a restart.
+/// The part of a party that survives a restart.
 pub(crate) struct Memory {
     pub(crate) name: &'static str,
     pub(crate) id: Oid,
@@ -55,13 +55,13 @@ pub(crate) struct Memory {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) events: Arc<MemoryEvents>,
     world: World,
-    /// Whom it knows.
+    /// Peers that the party knows.
     peers: Vec<Peer>,
-    /// Whether the shell is to answer what has expired.
+    /// True if the shell answers expired calls.
     answers_expired: bool,
 }
 
-/// The party's decisions.
+/// The decisions of a party.
 struct Decisions(Arc<Memory>);
 
 impl Decisions {
@@ -152,32 +152,32 @@ fn how<F: Function>(ended: &Ended) -> String {
     }
 }
 
-/// What the wire does to a message.
+/// Effect of the network on messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
     Fine,
-    /// Nothing arrives.
+    /// No message arrives.
     Down,
-    /// The message arrives, its answer does not.
+    /// The message arrives, its response does not.
     LosesAnswers,
     /// The message arrives twice.
     Doubles,
-    /// Somebody in between says this.
+    /// An intermediary answers with this status.
     Says(StatusCode),
-    /// The peer says this to one kind of message.
+    /// The peer rejects one kind of message with this status.
     TurnsDown(&'static str, StatusCode),
-    /// The message arrives, and its answer has this for a body.
+    /// The message arrives, and this body replaces that of its response.
     Adds(&'static str),
 }
 
 pub(crate) struct Network {
     pub(crate) wire: Mutex<Wire>,
     pub(crate) links: Mutex<HashMap<String, Link>>,
-    /// What was posted, and where.
+    /// Posted messages with their addresses.
     pub(crate) posted: Mutex<Vec<(String, String)>>,
 }
 
-/// One party's way out: what it sends shows its certificate.
+/// Connections of one party. Its requests carry its certificate.
 struct Way {
     network: Arc<Network>,
     certificate: Vec<u8>,
@@ -186,7 +186,9 @@ struct Way {
 impl Peers for Way {
     fn link(&self, authority: &str) -> Result<Link, Fault> {
         let found = self.network.links.lock().unwrap().get(authority).cloned();
-        let inner = found.ok_or_else(|| Fault::new("no link", "nobody is there", "invite somebody"))?;
+        let inner = found.ok_or_else(|| {
+            Fault::new("no link", "no server has this address", "add a server to the testbed")
+        })?;
         let (network, certificate) = (Arc::clone(&self.network), self.certificate.clone());
         let authority = authority.to_owned();
         Ok(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
@@ -200,7 +202,8 @@ impl Peers for Way {
                     wire => wire,
                 };
                 network.posted.lock().unwrap().push((format!("{authority}{}", request.uri()), text));
-                let reset = || LinkFault::new(LinkFaultKind::Reset, authority.clone(), "the wire was cut");
+                let reset =
+                    || LinkFault::new(LinkFaultKind::Reset, authority.clone(), "the connection was cut");
                 match wire {
                     Wire::Fine | Wire::TurnsDown(..) => world::send(&inner, request).await,
                     Wire::Down => Err(reset()),
@@ -249,7 +252,7 @@ pub(crate) struct Bench {
     pub(crate) dp: Arc<Memory>,
 }
 
-/// What is particular about a bench.
+/// Options of a testbed.
 pub(crate) struct Options {
     pub(crate) namespace: Namespace,
     pub(crate) answers_expired: bool,
@@ -308,7 +311,7 @@ impl Bench {
         bench
     }
 
-    /// The party, started anew: nothing is left of the one before but its records.
+    /// Starts a party anew: nothing survives but its records.
     pub(crate) fn start(&self, memory: &Arc<Memory>) -> Soap {
         let sender = Sender {
             own: memory.id.clone(),
@@ -327,7 +330,7 @@ impl Bench {
         .with_peers(Arc::new(way))
     }
 
-    /// Has both do what is due, each as if just started.
+    /// Runs the due work of both parties, each as if just started.
     pub(crate) async fn run(&self) {
         for memory in [&self.dp, &self.sr, &self.dp] {
             self.start(memory).run_due().await.unwrap();
@@ -346,7 +349,7 @@ impl Bench {
         self.dp.world.now()
     }
 
-    /// The SM-DP asks the SM-SR.
+    /// Sends a request from the SM-DP to the SM-SR.
     pub(crate) async fn ask<F: Function>(&self, request: F::Request, patience: u64, continuation: &str) {
         let soap = self.start(&self.dp);
         let peer = &self.dp.peers[0];
@@ -361,12 +364,12 @@ impl Bench {
         .unwrap();
     }
 
-    /// The SM-SR tells the SM-DP.
+    /// Sends a notification from the SM-SR to the SM-DP.
     pub(crate) async fn tell(&self) {
         self.tell_at(&self.sr.peers[0].endpoint).await;
     }
 
-    /// The SM-SR tells the SM-DP at this address.
+    /// Sends a notification from the SM-SR to the SM-DP at this address.
     pub(crate) async fn tell_at(&self, endpoint: &str) {
         let peer = Peer { endpoint: endpoint.to_owned(), ..self.sr.peers[0].clone() };
         let soap = self.start(&self.sr);
@@ -385,7 +388,7 @@ impl Bench {
         .unwrap();
     }
 
-    /// The SM-SR answers a CreateISDP that it has taken.
+    /// Answers an accepted CreateISDP.
     pub(crate) async fn answer(&self, identifier: &str) {
         let soap = self.start(&self.sr);
         world::transact(&*self.sr.records, |tx| {
@@ -403,7 +406,7 @@ impl Bench {
         .unwrap();
     }
 
-    /// How the SM-DP's call has ended, as often as it has.
+    /// Returns the outcomes of the SM-DP's calls with this continuation.
     pub(crate) async fn ended(&self, continuation: &str) -> Vec<String> {
         Tx::begin(&*self.dp.records).get(&ENDED, continuation).await.unwrap().unwrap_or_default()
     }
@@ -414,7 +417,7 @@ impl Bench {
 }
 
 impl Memory {
-    /// How often something was decided.
+    /// Returns the number of decisions on a function.
     pub(crate) async fn decided(&self, what: &str) -> u32 {
         Tx::begin(&*self.records).get(&DECIDED, what).await.unwrap().unwrap_or(0)
     }
@@ -442,6 +445,6 @@ pub(crate) fn enable(identifier: &str) -> es3::EnableProfileRequest {
 pub(crate) const DONE: &str = "ES3-CreateISDP: EXECUTED_SUCCESS";
 
 #[test]
-fn success_is_spelt_as_sgp_02_spells_it() {
+fn success_has_the_spelling_of_sgp_02() {
     assert!(DONE.ends_with(ExecutionStatus::ExecutedSuccess.name()));
 }

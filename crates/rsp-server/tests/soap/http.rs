@@ -1,4 +1,4 @@
-//! What is no call, in the words of HTTP and SOAP; who is who.
+//! Invalid requests and their HTTP status and SOAP fault; identification of callers.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -13,7 +13,7 @@ use world::PeerCertificate;
 
 use crate::bench::{Bench, Memory, Options, get_eis, pki};
 
-/// A message from a party, as its TLS shows it.
+/// Returns a request with a message from a party, with the certificate that TLS reports.
 pub(crate) fn post(from: &Memory, text: &str) -> Request<Bytes> {
     let mut request = Request::new(Bytes::from(text.to_owned()));
     *request.method_mut() = Method::POST;
@@ -22,7 +22,7 @@ pub(crate) fn post(from: &Memory, text: &str) -> Request<Bytes> {
     request
 }
 
-/// A message of the SM-DP to the SM-SR.
+/// Returns a message from the SM-DP to the SM-SR.
 pub(crate) fn question<M: Message>(bench: &Bench, message: &str, body: &M) -> String {
     let header = Header {
         from: Endpoint::new("https://sm-dp.example", Some(bench.dp.id.clone())),
@@ -45,12 +45,12 @@ fn fault(body: &Bytes) -> SoapFault {
     let document = parse(text).unwrap();
     match Envelope::receive(&document).unwrap() {
         Received::Fault(fault) => fault,
-        Received::Message(_) => panic!("no fault: {text}"),
+        Received::Message(_) => panic!("not a fault: {text}"),
     }
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_refused_with_a_fault_that_says_why() {
+async fn an_invalid_request_gets_a_fault_with_the_reason() {
     let bench = Bench::new(Options::default());
     let sr = bench.start(&bench.sr);
     let right = question(&bench, "m1", &get_eis("g1"));
@@ -75,19 +75,14 @@ async fn what_is_no_message_is_refused_with_a_fault_that_says_why() {
         (get, StatusCode::METHOD_NOT_ALLOWED, "Sender", "by POST"),
         (json, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Sender", "application/soap+xml"),
         (nobody, StatusCode::FORBIDDEN, "Sender", "no certificate"),
-        (other, StatusCode::FORBIDDEN, "Sender", "not that of the EntityId"),
+        (other, StatusCode::FORBIDDEN, "Sender", "does not contain the EntityId"),
         (unknown, StatusCode::FORBIDDEN, "Sender", "is not known here"),
         (octets, StatusCode::BAD_REQUEST, "Sender", "not UTF-8"),
         (post(&bench.dp, ""), StatusCode::BAD_REQUEST, "Sender", "not well-formed XML"),
         (text("</soap:Envelope>", ""), StatusCode::BAD_REQUEST, "Sender", "not well-formed XML"),
         (text(&sr_id, "2.999.1.2.3"), StatusCode::BAD_REQUEST, "Sender", "the message is for 2.999.1.2.3"),
         (text("g1<", "<"), StatusCode::BAD_REQUEST, "Sender", "1 to 255 octets"),
-        (
-            text("ES3-GetEIS", "ES3-GetLost"),
-            StatusCode::BAD_REQUEST,
-            "Sender",
-            "is no message for this server",
-        ),
+        (text("ES3-GetEIS", "ES3-GetLost"), StatusCode::BAD_REQUEST, "Sender", "this server does not accept"),
         (text("8900101", "890010x"), StatusCode::BAD_REQUEST, "Sender", "ES3-GetEISRequest/Eid: "),
         (
             text("http://www.w3.org/2003/05/soap-envelope", "urn:envelope"),
@@ -114,14 +109,14 @@ async fn what_is_no_message_is_refused_with_a_fault_that_says_why() {
         let response = sr.handle(request).await;
         let fault = fault(response.body());
         assert_eq!((response.status(), fault.code.name()), (status, code), "{}", fault.reason);
-        assert!(fault.reason.contains(says), "{} does not say {says:?}", fault.reason);
+        assert!(fault.reason.contains(says), "{} does not contain {says:?}", fault.reason);
     }
     assert_eq!(bench.sr.decided("GetEIS").await, 0);
     assert_eq!(sr.handle(post(&bench.dp, right)).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_call_that_was_no_call_is_not_remembered() {
+async fn an_invalid_call_is_not_recorded() {
     let bench = Bench::new(Options::default());
     let sr = bench.start(&bench.sr);
     let right = question(&bench, "m1", &get_eis("g1"));
@@ -131,7 +126,7 @@ async fn a_call_that_was_no_call_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn whoever_has_one_identity_need_not_name_it() {
+async fn a_caller_whose_certificate_has_one_oid_can_omit_its_entity_id() {
     let bench = Bench::new(Options::default());
     let text = question(&bench, "m1", &get_eis("g1")).replace(&format!("?EntityId={}", bench.dp.id), "");
     let response = bench.start(&bench.sr).handle(post(&bench.dp, &text)).await;
@@ -139,14 +134,15 @@ async fn whoever_has_one_identity_need_not_name_it() {
 }
 
 #[tokio::test]
-async fn a_callback_of_another_than_was_asked_is_nobodys() {
+async fn a_callback_from_another_party_than_the_one_called_is_ignored() {
     let bench = Bench::new(Options::default());
     bench.ask::<rsp::sgp02::es3::CreateIsdp>(crate::bench::create_isdp("c1", None), 700, "isdp").await;
     bench.run().await;
     let asked = bench.network.posted.lock().unwrap()[0].1.clone();
     let document = parse(&asked).unwrap();
     let message_id = Envelope::read(&document).unwrap().header.message_id;
-    // The SM-DP itself, whom the SM-SR knows, says it in the SM-SR's place: to the SM-SR, where nothing waits.
+    // The SM-DP, which the SM-SR knows, sends the response itself, to the SM-SR, where no call
+    // waits for it.
     let response = question(&bench, "m1", &rsp::sgp02::es3::CreateIsdpResponse::default()).replace(
         "</soap:Header>",
         &format!("<wsa:RelatesTo xmlns:wsa=\"http://www.w3.org/2005/08/addressing\">{}</wsa:RelatesTo></soap:Header>", message_id.uri),

@@ -1,4 +1,4 @@
-//! The three patterns, between two honest parties over a wire that works.
+//! The three communication patterns between two well-behaved parties over a reliable network.
 
 use rsp::sgp02::{
     Namespace,
@@ -11,7 +11,7 @@ use rsp::sgp02::{
 use crate::bench::{Bench, DONE, Options, create_isdp, enable, get_eis, iccid};
 
 #[tokio::test]
-async fn a_synchronous_function_is_answered_at_once_and_a_refusal_is_its_response() {
+async fn a_synchronous_function_returns_a_refusal_in_its_response() {
     let bench = Bench::new(Options::default());
     bench.ask::<es3::GetEis>(get_eis(""), 60, "eis").await;
     assert_eq!(bench.waiting(&bench.dp).await, 1);
@@ -24,20 +24,20 @@ async fn a_synchronous_function_is_answered_at_once_and_a_refusal_is_its_respons
 }
 
 #[tokio::test]
-async fn an_asynchronous_function_is_answered_by_a_callback_across_restarts_of_both() {
+async fn an_asynchronous_function_is_answered_by_a_callback_after_both_parties_restart() {
     let bench = Bench::new(Options::default());
     bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
     bench.run().await;
     assert_eq!(bench.sr.decided("CreateISDP").await, 1);
     assert!(bench.ended("isdp").await.is_empty());
-    assert_eq!(bench.waiting(&bench.dp).await, 0, "the SM-SR has taken it");
+    assert_eq!(bench.waiting(&bench.dp).await, 0, "the SM-SR has accepted it");
 
     bench.advance(30);
     bench.answer("c1").await;
-    assert!(bench.ended("isdp").await.is_empty(), "nothing is said before the outbox is run");
+    assert!(bench.ended("isdp").await.is_empty(), "nothing is sent before the outbox is run");
     bench.run().await;
     assert_eq!(bench.ended("isdp").await, [DONE]);
-    // Answered twice is answered once.
+    // A second answer has no effect.
     bench.answer("c1").await;
     bench.run().await;
     assert_eq!(bench.ended("isdp").await, [DONE]);
@@ -60,7 +60,7 @@ async fn an_asynchronous_function_is_answered_by_a_callback_across_restarts_of_b
 }
 
 #[tokio::test]
-async fn an_asynchronous_function_may_be_decided_at_once() {
+async fn an_asynchronous_function_can_be_decided_at_once() {
     let bench = Bench::new(Options::default());
     bench.ask::<es3::EnableProfile>(enable("e1"), 60, "enable").await;
     bench.run().await;
@@ -68,7 +68,7 @@ async fn an_asynchronous_function_may_be_decided_at_once() {
 }
 
 #[tokio::test]
-async fn a_notification_is_told_once_however_often_it_comes() {
+async fn a_repeated_notification_is_processed_once() {
     let bench = Bench::new(Options::default());
     bench.set(crate::bench::Wire::Doubles);
     bench.tell().await;
@@ -101,7 +101,7 @@ async fn a_caller_is_answered_in_its_own_namespace() {
 }
 
 #[tokio::test]
-async fn a_callback_goes_where_reply_to_says_and_else_to_the_endpoint_of_the_peer() {
+async fn a_callback_goes_to_reply_to_or_else_to_the_endpoint_of_the_peer() {
     for (reply_to, expected) in [
         (Some("https://sm-dp.example:8443/elsewhere?x=1"), "sm-dp.example:8443/elsewhere?x=1"),
         (None, "sm-dp.example:8443/sgp02"),
@@ -128,14 +128,14 @@ async fn a_callback_goes_where_reply_to_says_and_else_to_the_endpoint_of_the_pee
 }
 
 #[tokio::test]
-async fn a_callback_without_relates_to_is_known_by_its_transaction() {
+async fn a_callback_without_relates_to_is_matched_by_its_transaction_id() {
     let bench = Bench::new(Options::default());
     bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
     bench.run().await;
     bench.answer("c1").await;
     let sr = bench.start(&bench.sr);
     sr.run_due().await.unwrap();
-    // The same callback as a stranger would have written it.
+    // The same callback, as another implementation could have written it.
     let bench = Bench::new(Options::default());
     bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
     bench.run().await;
@@ -166,5 +166,5 @@ async fn a_synchronous_function_can_be_relayed_without_a_record() {
     assert!(!response.base.is_done());
     bench.set(crate::bench::Wire::Down);
     let why = dp.call::<es3::GetEis>(&peer, get_eis("")).await.unwrap_err();
-    assert!(why.to_string().contains("the wire was cut"), "{why}");
+    assert!(why.to_string().contains("the connection was cut"), "{why}");
 }

@@ -1,4 +1,4 @@
-//! Messages that are lost, doubled, late or in vain, and records that fail.
+//! Lost, duplicated, late and undeliverable messages, and failing records.
 
 use std::sync::{
     Arc,
@@ -20,14 +20,14 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_is_not_taken_is_sent_again_after_ever_longer_waits() {
+async fn a_failed_delivery_is_retried_after_increasing_delays() {
     let bench = Bench::new(Options::default());
     bench.set(Wire::Down);
     bench.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
     for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
         let next = bench.start(&bench.dp).run_due().await.unwrap().unwrap();
         assert_eq!(next.since(bench.now()).as_secs(), wait);
-        // Before its time nothing is tried.
+        // Nothing is sent before the delay is over.
         let tried = bench.network.posted.lock().unwrap().len();
         assert_eq!(bench.start(&bench.dp).run_due().await.unwrap(), Some(next));
         assert_eq!(bench.network.posted.lock().unwrap().len(), tried);
@@ -42,7 +42,7 @@ async fn what_is_not_taken_is_sent_again_after_ever_longer_waits() {
 }
 
 #[tokio::test]
-async fn lost_answers_and_doubled_messages_change_nothing() {
+async fn lost_responses_and_duplicated_messages_do_not_change_the_outcome() {
     for wire in [Wire::LosesAnswers, Wire::Doubles] {
         let bench = Bench::new(Options::default());
         bench.set(wire);
@@ -67,7 +67,7 @@ async fn lost_answers_and_doubled_messages_change_nothing() {
 }
 
 #[tokio::test]
-async fn the_same_call_again_gets_the_same_answer_and_another_one_of_its_name_is_refused() {
+async fn a_repeated_call_gets_the_same_response_and_its_identifier_cannot_be_reused() {
     let bench = Bench::new(Options::default());
     let sr = bench.start(&bench.sr);
     let first = sr.handle(post(&bench.dp, &question(&bench, "m1", &get_eis("g1")))).await;
@@ -85,9 +85,9 @@ async fn the_same_call_again_gets_the_same_answer_and_another_one_of_its_name_is
 
     let other = sr.handle(post(&bench.dp, &question(&bench, "m3", &enable("g1")))).await;
     assert_eq!(other.status(), StatusCode::BAD_REQUEST);
-    assert!(String::from_utf8_lossy(other.body()).contains("functionCallIdentifier is that of another call"));
+    assert!(String::from_utf8_lossy(other.body()).contains("functionCallIdentifier belongs to another call"));
 
-    // A callback comes again, too, to where it was asked for last.
+    // A callback is repeated too. It goes to where it was requested last.
     for message in ["m4", "m5"] {
         let taken = sr.handle(post(&bench.dp, &question(&bench, message, &enable("e1")))).await;
         assert_eq!((taken.status(), taken.body().len()), (StatusCode::ACCEPTED, 0));
@@ -97,12 +97,12 @@ async fn the_same_call_again_gets_the_same_answer_and_another_one_of_its_name_is
     sr.run_due().await.unwrap();
     let [(_, posted)] = &std::mem::take(&mut *bench.network.posted.lock().unwrap())[..] else { panic!() };
     assert!(posted.contains("EnableProfileResponse") && posted.contains("/m5"), "{posted}");
-    // What has gone out is not taken back, and comes again too.
+    // A callback that was sent already is repeated too.
     sr.handle(post(&bench.dp, &question(&bench, "m7", &enable("e1")))).await;
     sr.run_due().await.unwrap();
     assert_eq!(bench.network.posted.lock().unwrap().len(), 1);
 
-    // After a week the answer is forgotten: the same name is a new call.
+    // After a week the response is deleted: the same identifier is a new call.
     bench.advance(8 * 24 * 3600);
     sr.run_due().await.unwrap();
     sr.handle(post(&bench.dp, &question(&bench, "m6", &get_eis("g1")))).await;
@@ -110,7 +110,7 @@ async fn the_same_call_again_gets_the_same_answer_and_another_one_of_its_name_is
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_answered_in_its_validity_period_has_expired() {
+async fn a_call_expires_at_the_end_of_its_validity_period() {
     let bench = Bench::new(Options::default());
     bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
     bench.run().await;
@@ -124,14 +124,14 @@ async fn a_call_that_is_not_answered_in_its_validity_period_has_expired() {
         bench.ended("isdp").await,
         ["ES3-CreateISDP: EXPIRED 1.6/5.3: the validity period has run out"]
     );
-    // What the SM-SR has to say then is too late.
+    // A response of the SM-SR after that is too late.
     bench.answer("c1").await;
     bench.run().await;
     assert_eq!((bench.ended("isdp").await.len(), bench.waiting(&bench.sr).await), (1, 0));
 }
 
 #[tokio::test]
-async fn a_party_may_end_its_functions_itself() {
+async fn a_party_can_handle_expiry_itself() {
     let bench = Bench::new(Options { answers_expired: false, ..Options::default() });
     bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 3600, "isdp").await;
     bench.run().await;
@@ -144,7 +144,7 @@ async fn a_party_may_end_its_functions_itself() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_waited_for_until_its_time_and_no_longer() {
+async fn a_call_without_response_ends_at_its_deadline() {
     let bench = Bench::new(Options::default());
     bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
     bench.run().await;
@@ -154,9 +154,9 @@ async fn an_answer_that_does_not_come_is_waited_for_until_its_time_and_no_longer
     bench.answer("c1").await;
     bench.run().await;
     assert_eq!(bench.ended("isdp").await.len(), 1);
-    assert_eq!(bench.waiting(&bench.sr).await, 0, "the late callback was taken all the same");
+    assert_eq!(bench.waiting(&bench.sr).await, 0, "the late callback was accepted nevertheless");
 
-    // The same for what could never be delivered.
+    // The same applies to a call that could not be delivered.
     bench.set(Wire::Down);
     bench.ask::<es3::GetEis>(get_eis("g1"), 10, "eis").await;
     bench.run().await;
@@ -167,7 +167,7 @@ async fn an_answer_that_does_not_come_is_waited_for_until_its_time_and_no_longer
 }
 
 #[tokio::test]
-async fn a_no_of_the_peers_http_is_final_or_not() {
+async fn an_http_error_status_ends_the_call_or_is_retried() {
     for (status, is_final) in [
         (StatusCode::FORBIDDEN, true),
         (StatusCode::NOT_FOUND, true),
@@ -187,7 +187,7 @@ async fn a_no_of_the_peers_http_is_final_or_not() {
 }
 
 #[tokio::test]
-async fn what_is_told_waits_for_a_peer_that_does_not_know_the_teller_yet() {
+async fn a_notification_is_retried_until_the_peer_knows_the_sender() {
     let bench = Bench::new(Options::default());
     bench.set(Wire::Says(StatusCode::FORBIDDEN));
     bench.tell().await;
@@ -203,7 +203,7 @@ async fn what_is_told_waits_for_a_peer_that_does_not_know_the_teller_yet() {
 const TOLD: &str = "ES3-HandleProfileEnabledNotification";
 
 #[tokio::test]
-async fn what_a_peer_turns_down_holds_up_nothing_but_its_like() {
+async fn a_rejected_notification_delays_only_notifications_of_its_kind() {
     for status in [StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR] {
         let bench = Bench::new(Options::default());
         bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
@@ -217,15 +217,12 @@ async fn what_a_peer_turns_down_holds_up_nothing_but_its_like() {
         bench.answer("c1").await;
         for wait in [1, 2, 4] {
             bench.run().await;
-            assert!(
-                bench.ended("isdp").await.is_empty(),
-                "{status}: perhaps it takes nothing for the moment"
-            );
+            assert!(bench.ended("isdp").await.is_empty(), "{status}: the peer may be rejecting everything");
             bench.advance(wait);
         }
         bench.run().await;
         assert_eq!(bench.ended("isdp").await, [DONE], "{status}");
-        // What comes later passes at once, or within a minute.
+        // Later calls pass at once or within a minute.
         bench.ask::<es3::CreateIsdp>(create_isdp("c2", None), 3600, "another").await;
         bench.run().await;
         bench.answer("c2").await;
@@ -244,7 +241,7 @@ async fn what_a_peer_turns_down_holds_up_nothing_but_its_like() {
             .collect();
         assert!(
             told.len() > 1 && told.iter().all(|it| *it == told[0]),
-            "{status}: the second waits for its turn"
+            "{status}: the second notification waits for the first"
         );
         bench.set(Wire::Fine);
         bench.advance(60);
@@ -255,7 +252,7 @@ async fn what_a_peer_turns_down_holds_up_nothing_but_its_like() {
 }
 
 #[tokio::test]
-async fn a_peer_that_has_no_time_is_not_asked_to_take_another_message() {
+async fn an_unavailable_peer_is_sent_no_other_message() {
     let bench = Bench::new(Options::default());
     bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
     bench.run().await;
@@ -273,7 +270,7 @@ async fn a_peer_that_has_no_time_is_not_asked_to_take_another_message() {
 #[tokio::test]
 async fn a_soap_fault_of_the_peer_ends_the_call() {
     let bench = Bench::new(Options::default());
-    // The SM-SR of the bench has no such function.
+    // The SM-SR of the testbed does not have this function.
     let request = es3::DeleteIsdpRequest {
         base: rsp::sgp02::BaseRequest::new("d1"),
         eid: crate::bench::eid(),
@@ -283,18 +280,18 @@ async fn a_soap_fault_of_the_peer_ends_the_call() {
     bench.run().await;
     assert_eq!(
         bench.ended("delete").await,
-        ["ES3-DeleteISDP: SOAP fault Sender: ES3-DeleteISDPRequest is no message for this server"]
+        ["ES3-DeleteISDP: SOAP fault Sender: this server does not accept ES3-DeleteISDPRequest"]
     );
 }
 
 #[tokio::test]
-async fn what_stands_beside_accepted_does_not_end_an_asynchronous_call() {
+async fn the_body_of_an_http_202_does_not_end_an_asynchronous_call() {
     for body in ["<html>Accepted</html>", "<soap:Envelope/>", "0"] {
         let bench = Bench::new(Options::default());
         bench.set(Wire::Adds(body));
         bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
         bench.run().await;
-        assert_eq!(bench.waiting(&bench.dp).await, 0, "{body}: it was taken");
+        assert_eq!(bench.waiting(&bench.dp).await, 0, "{body}: it was accepted");
         assert!(bench.ended("isdp").await.is_empty(), "{body}");
         bench.set(Wire::Fine);
         bench.answer("c1").await;
@@ -304,7 +301,7 @@ async fn what_stands_beside_accepted_does_not_end_an_asynchronous_call() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_answer_holds_up_nobody_else() {
+async fn a_peer_that_does_not_answer_delays_no_other() {
     let bench = Bench::new(Options::default());
     let silent = link_from(tower::service_fn(|_: Request<Bytes>| {
         std::future::pending::<Result<Response<Bytes>, LinkFault>>()
@@ -314,23 +311,23 @@ async fn a_peer_that_does_not_answer_holds_up_nobody_else() {
     bench.tell_at("https://dead.example:8443/sgp02").await;
     bench.tell_at("https://dead.example:8443/sgp02").await;
     let due = sr.due().await.unwrap();
-    assert_eq!(due.tasks.len(), 1, "one after the other to the same one");
+    assert_eq!(due.tasks.len(), 1, "messages to one address are sent one after the other");
     let dead = tokio::spawn(due.run());
     tokio::task::yield_now().await;
     bench.tell().await;
     let due = sr.due().await.unwrap();
-    assert_eq!(due.tasks.len(), 1, "who is being sent something is left alone");
+    assert_eq!(due.tasks.len(), 1, "the address with a delivery in progress gets no second task");
     due.run().await;
     assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
     assert!(sr.due().await.unwrap().tasks.is_empty());
     assert!(!dead.is_finished());
     dead.abort();
     assert!(dead.await.unwrap_err().is_cancelled());
-    assert_eq!(sr.due().await.unwrap().tasks.len(), 1, "what was broken off waits");
+    assert_eq!(sr.due().await.unwrap().tasks.len(), 1, "the message of the cancelled delivery waits");
 }
 
 #[tokio::test]
-async fn many_that_do_not_answer_hold_up_nobody_else() {
+async fn many_peers_that_do_not_answer_delay_no_other() {
     let bench = Bench::new(Options::default());
     let silent = link_from(tower::service_fn(|_: Request<Bytes>| {
         std::future::pending::<Result<Response<Bytes>, LinkFault>>()
@@ -344,7 +341,7 @@ async fn many_that_do_not_answer_hold_up_nobody_else() {
     }
     bench.tell().await;
     let sr = bench.start(&bench.sr);
-    // Their time is over without an answer, and over again.
+    // Their deliveries are cancelled without an answer, twice.
     for _ in 0..2 {
         let due = sr.due().await.unwrap();
         assert_eq!(due.tasks.len(), MOST);
@@ -357,15 +354,15 @@ async fn many_that_do_not_answer_hold_up_nobody_else() {
     let dead = tokio::spawn(due.run());
     tokio::task::yield_now().await;
     assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
-    // What ends by itself waits for none of them.
+    // The handling of deadlines waits for no delivery.
     bench.advance(600);
     sr.due().await.unwrap();
-    assert_eq!(sr.outbox().await.unwrap().len(), 2 * MOST + 1, "it has expired");
+    assert_eq!(sr.outbox().await.unwrap().len(), 2 * MOST + 1, "the expired call added a callback");
     dead.abort();
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_stays_and_holds_up_nobody() {
+async fn an_unreadable_record_is_kept_and_delays_no_other() {
     let bench = Bench::new(Options::default());
     bench.tell().await;
     let (message, _) = bench.start(&bench.sr).outbox().await.unwrap().remove(0);
@@ -386,15 +383,16 @@ async fn a_record_that_cannot_be_read_stays_and_holds_up_nobody() {
     assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
     bench.advance(600);
     let sr = bench.start(&bench.sr);
-    assert_eq!(sr.run_due().await.unwrap(), Some(bench.now().plus(REST)), "it is looked at again");
-    assert_eq!(bench.ended("isdp").await.len(), 1, "others have ended in their time");
+    assert_eq!(sr.run_due().await.unwrap(), Some(bench.now().plus(REST)), "the unreadable record is retried");
+    assert_eq!(bench.ended("isdp").await.len(), 1, "the other call ended at its deadline");
     for (collection, key) in torn {
         let kept = Tx::begin(&*bench.sr.records).get(&Collection::<String>::new(collection), key).await;
         assert_eq!(kept.unwrap().as_deref(), Some("torn"));
     }
 }
 
-/// Records that count how often the outbox is read, and how many records of calls that are answered or due.
+/// Records that count the listings of the outbox, and the records listed in the collections of
+/// deadlines and answered calls.
 #[derive(Default)]
 struct Counting {
     inner: MemoryRecords,
@@ -432,7 +430,7 @@ impl Records for Counting {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_not_read_whenever_something_is_due() {
+async fn answered_calls_are_not_read_on_every_run() {
     let records = Arc::new(Counting::default());
     let bench =
         Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
@@ -445,7 +443,11 @@ async fn what_was_answered_is_not_read_whenever_something_is_due() {
         bench.advance(1);
         assert_eq!(sr.run_due().await.unwrap(), None);
     }
-    assert_eq!(records.answered.load(Ordering::Relaxed), 10, "once, to see whether it can be forgotten");
+    assert_eq!(
+        records.answered.load(Ordering::Relaxed),
+        10,
+        "each is read once, to see whether it can be deleted"
+    );
     bench.advance(8 * 24 * 3600);
     sr.run_due().await.unwrap();
     assert!(
@@ -459,7 +461,7 @@ async fn what_was_answered_is_not_read_whenever_something_is_due() {
 }
 
 #[tokio::test]
-async fn the_outbox_is_not_read_for_every_message() {
+async fn the_outbox_is_not_listed_once_per_message() {
     let records = Arc::new(Counting::default());
     let bench =
         Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
@@ -469,12 +471,15 @@ async fn the_outbox_is_not_read_for_every_message() {
     bench.run().await;
     assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 20);
     let reads = records.reads.load(Ordering::Relaxed);
-    assert!(reads <= 3, "{reads}: what waits, that nothing has come meanwhile, and that nothing is left");
+    assert!(
+        reads <= 3,
+        "{reads}: one listing for the messages, one for new messages, one for the final check"
+    );
     bench.run().await;
-    assert_eq!(records.reads.load(Ordering::Relaxed), reads, "nothing waits for anybody");
+    assert_eq!(records.reads.load(Ordering::Relaxed), reads, "no address has a message");
 }
 
-/// Records that cannot be written, sometimes.
+/// Records whose commits can be made to fail.
 struct Full {
     inner: MemoryRecords,
     is_full: AtomicBool,
@@ -506,7 +511,7 @@ impl Records for Full {
 }
 
 #[tokio::test]
-async fn nothing_is_said_that_could_not_be_written() {
+async fn nothing_is_sent_if_the_commit_fails() {
     let records = Arc::new(Full { inner: MemoryRecords::default(), is_full: AtomicBool::new(true) });
     let bench =
         Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
