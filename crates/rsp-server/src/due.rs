@@ -77,14 +77,14 @@ pub struct WorkQueue(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    lanes: BTreeMap<String, Lane>,
+    slots: BTreeMap<String, Slot>,
     /// Names that found no free slot. The one that has waited longest is first.
     queue: Vec<String>,
 }
 
-enum Lane {
-    Busy,
-    Rests(Timestamp),
+enum Slot {
+    InProgress,
+    RetryAt(Timestamp),
 }
 
 impl WorkQueue {
@@ -101,12 +101,12 @@ impl WorkQueue {
         queue.extend(others);
         queue.retain(|name| {
             // The names that are left are considered again when a task has ended.
-            if self.are_all_busy() {
+            if self.is_full() {
                 return true;
             }
-            if let Some(turn) = self.turn(due, name, now) {
+            if let Some(claim) = self.claim(due, name, now) {
                 let work = work(name);
-                due.tasks.push(Box::pin(async move { turn.end(work.await) }));
+                due.tasks.push(Box::pin(async move { claim.end(work.await) }));
             }
             false
         });
@@ -122,31 +122,31 @@ impl WorkQueue {
         now: Timestamp,
         work: impl Future<Output = Result<(), Fault>> + Send,
     ) {
-        if let Some(turn) = self.turn(due, name, now) {
-            turn.end(work.await);
-            if let Some(Lane::Rests(until)) = self.lock().lanes.get(name) {
+        if let Some(claim) = self.claim(due, name, now) {
+            claim.end(work.await);
+            if let Some(Slot::RetryAt(until)) = self.lock().slots.get(name) {
                 due.later(*until);
             }
         }
     }
 
-    fn are_all_busy(&self) -> bool {
-        self.lock().lanes.values().filter(|lane| matches!(lane, Lane::Busy)).count() >= MOST
+    fn is_full(&self) -> bool {
+        self.lock().slots.values().filter(|slot| matches!(slot, Slot::InProgress)).count() >= MOST
     }
 
-    fn turn(&self, due: &mut Due, name: &str, now: Timestamp) -> Option<Turn> {
-        let lanes = &mut self.lock().lanes;
-        match lanes.get(name) {
-            Some(Lane::Busy) => return None,
-            Some(Lane::Rests(until)) if *until > now => {
+    fn claim(&self, due: &mut Due, name: &str, now: Timestamp) -> Option<Claim> {
+        let slots = &mut self.lock().slots;
+        match slots.get(name) {
+            Some(Slot::InProgress) => return None,
+            Some(Slot::RetryAt(until)) if *until > now => {
                 due.later(*until);
                 return None;
             }
-            Some(Lane::Rests(_)) | None => {}
+            Some(Slot::RetryAt(_)) | None => {}
         }
-        lanes.retain(|_, lane| !matches!(lane, Lane::Rests(until) if *until <= now));
-        lanes.insert(name.to_owned(), Lane::Busy);
-        Some(Turn { lanes: self.clone(), name: name.to_owned(), began: now })
+        slots.retain(|_, slot| !matches!(slot, Slot::RetryAt(until) if *until <= now));
+        slots.insert(name.to_owned(), Slot::InProgress);
+        Some(Claim { slots: self.clone(), name: name.to_owned(), began: now })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -155,26 +155,26 @@ impl WorkQueue {
 }
 
 /// Exclusive right to work for a name. Dropping it frees the slot, even if the work was cancelled.
-struct Turn {
-    lanes: WorkQueue,
+struct Claim {
+    slots: WorkQueue,
     name: String,
     began: Timestamp,
 }
 
-impl Turn {
+impl Claim {
     fn end(self, done: Result<(), Fault>) {
         if let Err(fault) = done {
             tracing::error!(%fault, what = self.name, "a task failed because of an internal fault; it is retried in {REST:?}, other work continues");
-            self.lanes.lock().lanes.insert(self.name.clone(), Lane::Rests(self.began.plus(REST)));
+            self.slots.lock().slots.insert(self.name.clone(), Slot::RetryAt(self.began.plus(REST)));
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for Claim {
     fn drop(&mut self) {
-        let lanes = &mut self.lanes.lock().lanes;
-        if matches!(lanes.get(&self.name), Some(Lane::Busy)) {
-            lanes.remove(&self.name);
+        let slots = &mut self.slots.lock().slots;
+        if matches!(slots.get(&self.name), Some(Slot::InProgress)) {
+            slots.remove(&self.name);
         }
     }
 }
@@ -195,12 +195,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_never_served_twice_at_once_and_does_not_delay_others() {
-        let lanes = WorkQueue::default();
+        let slots = WorkQueue::default();
         let mut first = Due::default();
-        lanes.begin(&mut first, names(["slow"]), NOW, |_| std::future::pending());
+        slots.begin(&mut first, names(["slow"]), NOW, |_| std::future::pending());
         let slow = tokio::spawn(first.run());
         let mut second = Due::default();
-        lanes.begin(&mut second, names(["quick", "slow"]), NOW, |name| {
+        slots.begin(&mut second, names(["quick", "slow"]), NOW, |name| {
             assert_eq!(name, "quick", "the work for the other name is in progress");
             async { Ok(()) }
         });
@@ -209,32 +209,32 @@ mod tests {
         slow.abort();
         assert!(slow.await.unwrap_err().is_cancelled());
         let mut third = Due::default();
-        lanes.begin(&mut third, names(["slow"]), NOW, |_| async { Ok(()) });
+        slots.begin(&mut third, names(["slow"]), NOW, |_| async { Ok(()) });
         assert_eq!(third.tasks.len(), 1, "the cancelled task freed its slot");
     }
 
     #[tokio::test]
     async fn failed_work_is_retried_after_a_delay() {
-        let lanes = WorkQueue::default();
+        let slots = WorkQueue::default();
         let mut due = Due::default();
-        lanes.at_once(&mut due, "torn", NOW, async { Err(fault()) }).await;
+        slots.at_once(&mut due, "torn", NOW, async { Err(fault()) }).await;
         let again = NOW.plus(REST);
         assert_eq!(due.next, Some(again));
         let mut due = Due::default();
-        lanes.begin(&mut due, names(["torn"]), NOW, |_| async { Ok(()) });
+        slots.begin(&mut due, names(["torn"]), NOW, |_| async { Ok(()) });
         assert_eq!((due.tasks.len(), due.next), (0, Some(again)));
-        lanes.begin(&mut due, names(["torn"]), again, |_| async { Ok(()) });
+        slots.begin(&mut due, names(["torn"]), again, |_| async { Ok(()) });
         assert_eq!(due.tasks.len(), 1);
     }
 
     #[tokio::test]
     async fn concurrent_tasks_are_limited_and_every_name_gets_its_turn() {
-        let lanes = WorkQueue::default();
+        let slots = WorkQueue::default();
         let all = || names((0..2 * MOST + 1).map(|number| format!("{number:04}")));
         for most in [MOST, MOST, 1] {
             let served = Mutex::new(Vec::new());
             let mut due = Due::default();
-            lanes.begin(&mut due, all(), NOW, |name| {
+            slots.begin(&mut due, all(), NOW, |name| {
                 served.lock().unwrap().push(name.to_owned());
                 async { Ok(()) }
             });
@@ -249,7 +249,7 @@ mod tests {
                 done = true;
                 Ok(())
             };
-            lanes.at_once(&mut due, "at once", NOW, at_once).await;
+            slots.at_once(&mut due, "at once", NOW, at_once).await;
             assert!(done);
             due.run().await;
         }

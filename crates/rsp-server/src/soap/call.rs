@@ -19,7 +19,7 @@ use world::{Fault, Outcome, PeerCertificate};
 
 use super::{
     party::{Answer, Decision, Peer, Rejection},
-    records::{Said, Ticket},
+    records::{ResponseMessage, Ticket},
 };
 
 /// Maximum length of a functionCallIdentifier in octets. It is part of a record key.
@@ -48,18 +48,18 @@ pub struct Call {
 
 /// Reason why a request is not a valid call.
 #[derive(Debug)]
-pub(super) struct Turned {
+pub(super) struct InvalidRequest {
     pub(super) status: StatusCode,
     pub(super) fault: SoapFault,
 }
 
-impl From<SoapFault> for Turned {
+impl From<SoapFault> for InvalidRequest {
     fn from(fault: SoapFault) -> Self {
         Self { status: status_of(&fault), fault }
     }
 }
 
-impl From<xml::XmlError> for Turned {
+impl From<xml::XmlError> for InvalidRequest {
     fn from(error: xml::XmlError) -> Self {
         SoapFault::from(error).into()
     }
@@ -75,20 +75,20 @@ pub(super) fn status_of(fault: &SoapFault) -> StatusCode {
 
 impl Call {
     /// Reads a request to the party `own`.
-    pub(super) fn read(own: &Oid, request: &Request<Bytes>, now: Timestamp) -> Result<Self, Turned> {
-        let turned = |status, reason: &str| Turned { status, fault: SoapFault::sender(reason) };
+    pub(super) fn read(own: &Oid, request: &Request<Bytes>, now: Timestamp) -> Result<Self, InvalidRequest> {
+        let invalid = |status, reason: &str| InvalidRequest { status, fault: SoapFault::sender(reason) };
         if request.method() != Method::POST {
-            return Err(turned(StatusCode::METHOD_NOT_ALLOWED, "messages must be sent by POST"));
+            return Err(invalid(StatusCode::METHOD_NOT_ALLOWED, "messages must be sent by POST"));
         }
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if !content_type.is_some_and(soap::is_content_type) {
             let reason = "the Content-Type must be application/soap+xml";
-            return Err(turned(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+            return Err(invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
         }
         let certificate = request.extensions().get::<PeerCertificate>();
-        let certificate = certificate.and_then(|shown| Certificate::from_der(shown.0.clone()).ok());
+        let certificate = certificate.and_then(|included| Certificate::from_der(included.0.clone()).ok());
         let Some(certificate) = certificate else {
-            return Err(turned(StatusCode::FORBIDDEN, "TLS has no certificate for the caller"));
+            return Err(invalid(StatusCode::FORBIDDEN, "TLS has no certificate for the caller"));
         };
         let text = soap::text(request.body())?;
         let document = xml::parse(text)?;
@@ -99,11 +99,11 @@ impl Call {
             Some(named) => {
                 let reason =
                     format!("the caller's certificate does not contain the EntityId {named} of From");
-                return Err(turned(StatusCode::FORBIDDEN, &reason));
+                return Err(invalid(StatusCode::FORBIDDEN, &reason));
             }
             None => match ids {
                 [only] => only.clone(),
-                _ => return Err(turned(StatusCode::FORBIDDEN, "From has no EntityId")),
+                _ => return Err(invalid(StatusCode::FORBIDDEN, "From has no EntityId")),
             },
         };
         if let Some(meant) = envelope.header.to.entity_id.as_ref().filter(|meant| *meant != own) {
@@ -136,9 +136,9 @@ impl Call {
     }
 
     /// Sets the address for a later response: ReplyTo, or the endpoint of the known peer.
-    pub(super) fn known(mut self, peer: &Peer) -> Self {
-        let asked = self.header.reply_to.as_ref().map(|endpoint| endpoint.address.clone());
-        self.reply_to = asked.unwrap_or_else(|| peer.endpoint.clone());
+    pub(super) fn with_peer(mut self, peer: &Peer) -> Self {
+        let reply_to = self.header.reply_to.as_ref().map(|endpoint| endpoint.address.clone());
+        self.reply_to = reply_to.unwrap_or_else(|| peer.endpoint.clone());
         self
     }
 
@@ -233,10 +233,11 @@ impl Call {
         let base = response.base_mut();
         base.processing_start.get_or_insert(self.received);
         base.processing_end.get_or_insert(self.received);
-        let said = Said { action: F::response_action(), message: response.to_xml(self.namespace) };
+        let response =
+            ResponseMessage { action: F::response_action(), message: response.to_xml(self.namespace) };
         Ok(Reply(match F::PATTERN {
-            Pattern::Synchronous => Kind::Now(said, outcome),
-            Pattern::Asynchronous => Kind::CallBack(said, outcome),
+            Pattern::Synchronous => Kind::Now(response, outcome),
+            Pattern::Asynchronous => Kind::CallBack(response, outcome),
         }))
     }
 
@@ -255,13 +256,13 @@ pub struct Reply(pub(super) Kind);
 #[derive(Debug)]
 pub(super) enum Kind {
     /// Response in the HTTP response.
-    Now(Said, Outcome),
+    Now(ResponseMessage, Outcome),
     /// Response by a callback from the outbox.
-    CallBack(Said, Outcome),
+    CallBack(ResponseMessage, Outcome),
     /// Response later by the ticket; holds the Action of the response.
     Later(String),
     /// Accepted notification.
-    Taken(Outcome),
+    Accepted(Outcome),
     /// SOAP fault: the message is not valid for this server.
     Fault(SoapFault),
 }
@@ -274,8 +275,10 @@ impl Reply {
     /// Returns the fault of the decision.
     pub fn taken(decision: Decision<()>) -> Result<Self, Fault> {
         match decision {
-            Ok(()) => Ok(Self(Kind::Taken(Outcome::Done))),
-            Err(Rejection::Refusal(refusal)) => Ok(Self(Kind::Taken(Outcome::Refused(refusal.to_string())))),
+            Ok(()) => Ok(Self(Kind::Accepted(Outcome::Done))),
+            Err(Rejection::Refusal(refusal)) => {
+                Ok(Self(Kind::Accepted(Outcome::Refused(refusal.to_string()))))
+            }
             Err(Rejection::Fault(fault)) => Err(fault),
         }
     }
@@ -298,7 +301,7 @@ macro_rules! soap_dispatch {
     (
         $call:expr,
         { $( $function:ty => |$request:ident| $body:expr ),* $(,)? },
-        { $( $notification:ty => |$told:ident| $heard:expr ),* $(,)? } $(,)?
+        { $( $notification:ty => |$received:ident| $handler:expr ),* $(,)? } $(,)?
     ) => {{
         let call: &$crate::soap::Call = $call;
         'found: {
@@ -310,7 +313,7 @@ macro_rules! soap_dispatch {
             } )*
             $( if call.tells::<$notification>() {
                 break 'found match call.message::<$notification>() {
-                    Ok($told) => $crate::soap::Reply::taken($heard),
+                    Ok($received) => $crate::soap::Reply::taken($handler),
                     Err(fault) => Ok($crate::soap::Reply::fault(fault)),
                 };
             } )*

@@ -23,7 +23,8 @@ use super::{
     client::bare_response,
     party::NoAnswer,
     records::{
-        self, ADDRESSEES, ANSWERED, ASKED, Addressee, CALLS, DUE, OUTBOX, Outgoing, Said, State, WAITING,
+        self, ADDRESSEES, ANSWERED, Addressee, CALLS, DUE, OUTBOX, Outgoing, ResponseMessage, SENT_CALLS,
+        State, WAITING,
     },
     shell::{Inner, Soap},
 };
@@ -38,30 +39,30 @@ pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(60);
 
 /// Number of failed attempts after which messages that a peer rejects no longer delay its other
 /// messages.
-const PATIENCE: u32 = 3;
+const ATTEMPTS_BEFORE_SKIPPING: u32 = 3;
 
 /// Number of rejected messages after which a peer is treated as rejecting everything.
-const MOST_TURNED_DOWN: usize = 32;
+const MAX_REJECTED: usize = 32;
 
 /// Interval between warnings about a waiting message, for each address; the message must have
 /// waited for at least this time.
-const LONG: Duration = Duration::from_secs(3600);
+const WARNING_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Interval between deletions of old responses.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Result of a delivery attempt.
 enum Delivered {
     /// The peer accepted the message. It may answer later.
-    Taken,
+    Accepted,
     /// The peer answered.
     Answered(String),
     /// The call has ended without a response.
     Never(NoAnswer),
     /// The peer was reached and rejected the message for now. It may accept other messages.
-    TurnedDown(String),
+    Rejected(String),
     /// The delivery failed. This message and all others for the peer must wait.
-    Not(String),
+    Failed(String),
 }
 
 impl Soap {
@@ -91,7 +92,7 @@ impl Soap {
                 _ => addressees.push(to),
             }
         }
-        inner.lanes.begin(&mut due, addressees, now, |to| {
+        inner.work_queue.begin(&mut due, addressees, now, |to| {
             let (soap, to) = (self.clone(), to.to_owned());
             async move { soap.deliver_to(&to).await }
         });
@@ -117,63 +118,67 @@ impl Soap {
     async fn deliver_to(&self, to: &str) -> Result<(), Fault> {
         let inner = &*self.0;
         let mut addressee = inner.addressee(to).await;
-        let mut turned_down = BTreeSet::new();
+        let mut rejected = BTreeSet::new();
         loop {
             let waiting = Tx::begin(&*inner.records).glance_each(&OUTBOX, to).await?;
-            let (mut sent, mut trouble) = (false, None);
+            let (mut sent, mut failure) = (false, None);
             for (key, message) in waiting {
-                let line = message.as_ref().map_or_else(|_| key.clone(), |message| line(&key, message));
-                if turned_down.contains(&line) {
+                let sequence =
+                    message.as_ref().map_or_else(|_| key.clone(), |message| sequence(&key, message));
+                if rejected.contains(&sequence) {
                     continue;
                 }
                 match inner.deliver_one(&key, message, &mut addressee).await {
-                    Ok(Sent::Settled { answered, reached }) => {
+                    Ok(Attempt::Settled { answered, reached }) => {
                         sent = true;
-                        if reached && turned_down.is_empty() {
+                        if reached && rejected.is_empty() {
                             addressee.failures = 0;
                         }
                         if answered {
                             self.wake();
                         }
                     }
-                    Ok(Sent::TurnedDown)
-                        if addressee.failures >= PATIENCE && turned_down.len() < MOST_TURNED_DOWN =>
+                    Ok(Attempt::Rejected)
+                        if addressee.failures >= ATTEMPTS_BEFORE_SKIPPING
+                            && rejected.len() < MAX_REJECTED =>
                     {
-                        turned_down.insert(line);
+                        rejected.insert(sequence);
                     }
-                    Ok(Sent::TurnedDown | Sent::Not) => return inner.try_again(to, addressee).await,
+                    Ok(Attempt::Rejected | Attempt::Failed) => {
+                        return inner.schedule_retry(to, addressee).await;
+                    }
                     // A fault of one record does not affect the others.
                     Err(fault) => {
-                        trouble.get_or_insert(fault);
+                        failure.get_or_insert(fault);
                     }
                 }
             }
-            match trouble {
+            match failure {
                 Some(fault) => return Err(fault),
                 None if sent => {}
-                None if turned_down.is_empty() => return inner.all_sent(to).await,
-                None => return inner.try_again(to, addressee).await,
+                None if rejected.is_empty() => return inner.all_sent(to).await,
+                None => return inner.schedule_retry(to, addressee).await,
             }
         }
     }
 }
 
 /// Result of an attempt, as far as it concerns the outbox.
-enum Sent {
+enum Attempt {
     /// The message left the outbox. `answered`: the peer answered it. `reached`: the peer was
     /// reachable.
     Settled { answered: bool, reached: bool },
     /// The message waits, and others can be sent.
-    TurnedDown,
+    Rejected,
     /// The message waits, and so do all others for the peer.
-    Not,
+    Failed,
 }
 
 /// Returns the name of the sequence in which a message must stay in order. Notifications of one
 /// kind form a sequence. Calls and responses are independent, because each has its own waiting
 /// party.
-fn line(key: &str, message: &Outgoing) -> String {
-    let is_notification = message.asked.is_none() && message.answers.is_none();
+fn sequence(key: &str, message: &Outgoing) -> String {
+    let is_notification = message.call.is_none() && message.answers.is_none();
     if is_notification { message.element.clone() } else { key.to_owned() }
 }
 
@@ -188,31 +193,31 @@ impl Inner {
         key: &str,
         message: Result<Outgoing, Fault>,
         addressee: &mut Addressee,
-    ) -> Result<Sent, Fault> {
+    ) -> Result<Attempt, Fault> {
         let message = message?;
         let delivered = self.deliver(&message).await?;
         let now = self.sender.world.now();
         let end = match delivered {
-            Delivered::Not(why) if now < message.until => {
-                still_waits(&message, &why, addressee, now);
-                return Ok(Sent::Not);
+            Delivered::Failed(why) if now < message.until => {
+                log_failure(&message, &why, addressee, now);
+                return Ok(Attempt::Failed);
             }
-            Delivered::TurnedDown(why) if now < message.until => {
-                still_waits(&message, &why, addressee, now);
-                return Ok(Sent::TurnedDown);
+            Delivered::Rejected(why) if now < message.until => {
+                log_failure(&message, &why, addressee, now);
+                return Ok(Attempt::Rejected);
             }
-            Delivered::Not(why) | Delivered::TurnedDown(why) => Some(Err(NoAnswer::Unreachable(why))),
-            Delivered::Taken => None,
+            Delivered::Failed(why) | Delivered::Rejected(why) => Some(Err(NoAnswer::Unreachable(why))),
+            Delivered::Accepted => None,
             Delivered::Answered(text) => Some(Ok(text)),
             Delivered::Never(why) => Some(Err(why)),
         };
         let reached = !matches!(end, Some(Err(NoAnswer::Unreachable(_))));
         let answered = matches!(end, Some(Ok(_)));
         self.settle(key, &message, end).await?;
-        Ok(Sent::Settled { answered, reached })
+        Ok(Attempt::Settled { answered, reached })
     }
 
-    async fn try_again(&self, to: &str, addressee: Addressee) -> Result<(), Fault> {
+    async fn schedule_retry(&self, to: &str, addressee: Addressee) -> Result<(), Fault> {
         let failures = addressee.failures;
         let next_attempt = self.sender.world.now().plus(wait_after(failures));
         let addressee = Addressee { failures: failures.saturating_add(1), next_attempt, ..addressee };
@@ -239,7 +244,7 @@ impl Inner {
 
     /// Handles the deadlines that have passed and returns the time of the next one.
     async fn end_due(&self) -> Result<Due, Fault> {
-        self.forget_old().await?;
+        self.delete_old_responses().await?;
         let mut due = Due::default();
         for (key, record) in Tx::begin(&*self.records).glance_each(&DUE, "").await? {
             let now = self.sender.world.now();
@@ -252,20 +257,20 @@ impl Inner {
                 let (key, record) = (&key, &record);
                 world::transact(&*self.records, |tx| Box::pin(self.end_one(tx, now, key, record))).await
             };
-            self.lanes.at_once(&mut due, &key, now, end).await;
+            self.work_queue.at_once(&mut due, &key, now, end).await;
         }
         Ok(due)
     }
 
-    /// Deletes old responses, at most once every [`FORGET_EVERY`].
-    async fn forget_old(&self) -> Result<(), Fault> {
+    /// Deletes old responses, at most once every [`CLEANUP_INTERVAL`].
+    async fn delete_old_responses(&self) -> Result<(), Fault> {
         let now = self.sender.world.now();
         {
-            let mut next = self.forgets_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = self.next_cleanup.lock().unwrap_or_else(PoisonError::into_inner);
             if *next > now {
                 return Ok(());
             }
-            *next = now.plus(FORGET_EVERY);
+            *next = now.plus(CLEANUP_INTERVAL);
         }
         let all = Tx::begin(&*self.records).glance_each(&ANSWERED, "").await?;
         let old = all.into_iter().take_while(|(at, _)| records::time_of(at).is_none_or(|at| at <= now));
@@ -299,15 +304,15 @@ impl Inner {
         match due {
             records::Due::GiveUp(unique) => self.end(tx, now, unique, Err(NoAnswer::Expired)).await?,
             records::Due::Expires(key) => {
-                let Some(taken) = tx.get(&CALLS, key).await? else { return Ok(()) };
-                let State::Pending(ticket) = taken.state else { return Ok(()) };
+                let Some(received) = tx.get(&CALLS, key).await? else { return Ok(()) };
+                let State::Pending(ticket) = received.state else { return Ok(()) };
                 if self.party.expired(tx, now, &ticket).await? {
                     let mut base = BaseResponse::expired(None, "the validity period has run out");
                     base.processing_start = Some(ticket.received);
                     base.processing_end = Some(now);
                     let message = bare_response(&ticket.function, ticket.namespace, &base);
-                    let said = Said { action: ticket.response_action.clone(), message };
-                    self.sender.answer_with(tx, now, &ticket, said).await?;
+                    let response = ResponseMessage { action: ticket.response_action.clone(), message };
+                    self.sender.answer_with(tx, now, &ticket, response).await?;
                 }
             }
         }
@@ -316,27 +321,27 @@ impl Inner {
 
     /// Attempts one delivery.
     async fn deliver(&self, message: &Outgoing) -> Result<Delivered, Fault> {
-        let asked = match &message.asked {
-            Some(unique) => match Tx::begin(&*self.records).get(&ASKED, unique).await? {
-                Some(asked) => Some(asked),
+        let sent_call = match &message.call {
+            Some(unique) => match Tx::begin(&*self.records).get(&SENT_CALLS, unique).await? {
+                Some(sent_call) => Some(sent_call),
                 // The call has been answered or given up meanwhile.
-                None => return Ok(Delivered::Taken),
+                None => return Ok(Delivered::Accepted),
             },
             None => None,
         };
         let sent = self.send(&message.endpoint, &message.action, message.text.clone()).await;
         let delivered = match &sent {
-            Err(fault) => Delivered::Not(fault.to_string()),
+            Err(fault) => Delivered::Failed(fault.to_string()),
             Ok(response) => {
-                let expected = asked.as_ref().map(|asked| format!("{}Response", asked.function));
-                let is_synchronous = asked.as_ref().is_some_and(|asked| asked.is_synchronous);
-                judge(response, expected.as_deref(), is_synchronous, message.asked.as_deref())
+                let expected = sent_call.as_ref().map(|sent_call| format!("{}Response", sent_call.function));
+                let is_synchronous = sent_call.as_ref().is_some_and(|sent_call| sent_call.is_synchronous);
+                classify_response(response, expected.as_deref(), is_synchronous, message.call.as_deref())
             }
         };
         let outcome = match &delivered {
-            Delivered::Taken | Delivered::Answered(_) => Outcome::Done,
+            Delivered::Accepted | Delivered::Answered(_) => Outcome::Done,
             Delivered::Never(why) => Outcome::Refused(why.to_string()),
-            Delivered::Not(why) | Delivered::TurnedDown(why) => Outcome::Failed(why.clone()),
+            Delivered::Failed(why) | Delivered::Rejected(why) => Outcome::Failed(why.clone()),
         };
         let (interface, function) = message.element.split_once('-').unwrap_or(("", &message.element));
         let received = sent.map_or(0, |response| response.body().len());
@@ -381,14 +386,14 @@ impl Inner {
         message: &Outgoing,
         end: Option<Result<String, NoAnswer>>,
     ) -> Result<(), Fault> {
-        if let (None, Some(Err(why))) = (&message.asked, &end) {
+        if let (None, Some(Err(why))) = (&message.call, &end) {
             tracing::warn!(%why, element = message.element, endpoint = message.endpoint, "giving up delivery of a message");
         }
         world::transact(&*self.records, |tx| {
             let end = end.clone();
             Box::pin(async move {
                 tx.delete(&OUTBOX, key);
-                match (&message.asked, end) {
+                match (&message.call, end) {
                     (Some(unique), Some(outcome)) => {
                         self.end(tx, self.sender.world.now(), unique, outcome).await
                     }
@@ -401,7 +406,7 @@ impl Inner {
 }
 
 /// Determines the result of a delivery from the HTTP response.
-fn judge(
+fn classify_response(
     response: &Response<Bytes>,
     expected: Option<&str>,
     is_synchronous: bool,
@@ -410,47 +415,49 @@ fn judge(
     let status = response.status();
     if status == StatusCode::ACCEPTED && !is_synchronous {
         // The response comes as a callback. A body beside HTTP 202 has no meaning.
-        return Delivered::Taken;
+        return Delivered::Accepted;
     }
     if status == StatusCode::FORBIDDEN && unique.is_none() {
         // A peer that does not know this server yet may know it later, so a notification is
         // retried. A call fails at once.
         let why = "HTTP 403: the peer does not know this server or does not allow it to send this message";
-        return Delivered::TurnedDown(why.to_owned());
+        return Delivered::Rejected(why.to_owned());
     }
     match read_response(response, expected, unique) {
         Some(Err(NoAnswer::Fault(fault))) if fault.code == FaultCode::Receiver => {
-            not_taken(status, fault.to_string())
+            temporary_failure(status, fault.to_string())
         }
-        Some(Err(why)) if !status.is_success() && !is_final(status) => not_taken(status, why.to_string()),
+        Some(Err(why)) if !status.is_success() && !is_final(status) => {
+            temporary_failure(status, why.to_string())
+        }
         Some(Err(why)) => Delivered::Never(why),
         Some(Ok(text)) if expected.is_some() => Delivered::Answered(text),
-        Some(Ok(_)) => Delivered::Taken,
+        Some(Ok(_)) => Delivered::Accepted,
         None if status.is_success() && is_synchronous => {
             Delivered::Never(NoAnswer::Malformed(format!("HTTP {status} without a message")))
         }
-        None if status.is_success() => Delivered::Taken,
+        None if status.is_success() => Delivered::Accepted,
         None if is_final(status) => Delivered::Never(NoAnswer::Malformed(format!("HTTP {status}"))),
-        None => not_taken(status, format!("HTTP {status}")),
+        None => temporary_failure(status, format!("HTTP {status}")),
     }
 }
 
 /// Classifies a temporary failure by the status: either the peer rejects this message or it accepts
 /// nothing.
-fn not_taken(status: StatusCode, why: String) -> Delivered {
+fn temporary_failure(status: StatusCode, why: String) -> Delivered {
     if status == StatusCode::INTERNAL_SERVER_ERROR || status.is_success() {
-        Delivered::TurnedDown(why)
+        Delivered::Rejected(why)
     } else {
-        Delivered::Not(why)
+        Delivered::Failed(why)
     }
 }
 
 /// Logs a failed delivery. A message that has waited for a long time is a warning.
-fn still_waits(message: &Outgoing, why: &str, addressee: &mut Addressee, now: Timestamp) {
+fn log_failure(message: &Outgoing, why: &str, addressee: &mut Addressee, now: Timestamp) {
     let Outgoing { endpoint, element, since, until, .. } = message;
-    if now.since(*since) >= LONG && now.since(addressee.said) >= LONG {
+    if now.since(*since) >= WARNING_INTERVAL && now.since(addressee.last_warning) >= WARNING_INTERVAL {
         tracing::warn!(%why, endpoint, element, %since, %until, "the peer does not accept a message; delivery is retried until the given time: check the peer or correct its address");
-        addressee.said = now;
+        addressee.last_warning = now;
     } else {
         tracing::debug!(%why, endpoint, element, "a delivery failed");
     }

@@ -50,7 +50,7 @@ pub fn check_eis(
     known: &[Certificate],
     now: Timestamp,
 ) -> Result<Verified<Ecasd>, Refusal> {
-    let eum = [eum_of(eis, anchors, known, now)?.into_inner()];
+    let eum = [signer_certificate(eis, anchors, known, now)?.into_inner()];
     let signed = &eis.eum_signed_info;
     if signed.ecasd.role != SdRole::Ecasd {
         return Err(Status::EisInvalid.because("the security domain in place of the ECASD has another role"));
@@ -73,26 +73,26 @@ pub fn check_eis(
 
 /// Returns the certificate of the EUM that signed the EIS. If several certificates have its key,
 /// such as an old one and its replacement, the first valid one is returned.
-fn eum_of(
+fn signer_certificate(
     eis: &Eis,
     anchors: &TrustAnchors,
     known: &[Certificate],
     now: Timestamp,
 ) -> Result<Verified<Certificate>, Refusal> {
     let failed = |why: String| Status::EumVerificationFailed.because(why);
-    let shown = eis.eum_signature.certificates();
-    let known = if shown.is_empty() { known } else { &[] };
-    let shown = shown.into_iter().map(Certificate::from_der);
+    let included = eis.eum_signature.certificates();
+    let known = if included.is_empty() { known } else { &[] };
+    let included = included.into_iter().map(Certificate::from_der);
     let mut refusal = failed("the EUM's signature contains no certificate".to_owned());
     // The reason why the actual signer is not trusted is more useful than the fact that another EUM
     // did not sign it.
     let mut has_signed = false;
-    for candidate in shown.chain(known.iter().cloned().map(Ok)) {
+    for candidate in included.chain(known.iter().cloned().map(Ok)) {
         let signer = candidate.map_err(|e| e.to_string()).and_then(|candidate| {
             check(eis, candidate.public_key()).map(|()| candidate).map_err(|e| e.to_string())
         });
         match signer {
-            Ok(signer) => match vouched_for(eis, anchors, &signer, now) {
+            Ok(signer) => match check_signer(eis, anchors, &signer, now) {
                 Ok(eum) => return Ok(eum),
                 Err(why) => (refusal, has_signed) = (why, true),
             },
@@ -103,7 +103,7 @@ fn eum_of(
     Err(refusal)
 }
 
-fn vouched_for(
+fn check_signer(
     eis: &Eis,
     anchors: &TrustAnchors,
     eum: &Certificate,

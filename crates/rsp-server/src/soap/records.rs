@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use world::Collection;
 
 /// Received calls, by caller and functionCallIdentifier.
-pub(super) const CALLS: Collection<Taken> = Collection::new("soap-calls");
+pub(super) const CALLS: Collection<ReceivedCall> = Collection::new("soap-calls");
 /// Sent calls that are not answered yet, by the unique part of their MessageID.
-pub(super) const ASKED: Collection<Asked> = Collection::new("soap-asked");
+pub(super) const SENT_CALLS: Collection<SentCall> = Collection::new("soap-asked");
 /// Messages to send, by addressee and time.
 pub(super) const OUTBOX: Collection<Outgoing> = Collection::new("soap-outbox");
 /// Addressees with messages in the outbox, by the prefix of the outbox key. Written without being
@@ -48,7 +48,7 @@ pub struct Ticket {
 
 /// A received call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Taken {
+pub(super) struct ReceivedCall {
     /// Name of the message's element.
     pub(super) element: String,
     /// SHA-256 of the message's element. The same functionCallIdentifier with another message is
@@ -65,16 +65,16 @@ pub(super) struct Taken {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     /// The response was returned in the HTTP response.
-    Answered(Said),
+    Answered(ResponseMessage),
     /// The response is sent later.
     Pending(Ticket),
     /// The response was put into the outbox.
-    CalledBack(Ticket, Said),
+    CalledBack(Ticket, ResponseMessage),
 }
 
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Said {
+pub(super) struct ResponseMessage {
     pub(super) action: String,
     /// The message's element.
     pub(super) message: String,
@@ -82,7 +82,7 @@ pub(super) struct Said {
 
 /// A sent call that is not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct SentCall {
     /// Continuation for the party.
     pub(super) continuation: String,
     pub(super) function: String,
@@ -107,7 +107,8 @@ pub struct Outgoing {
     /// The SOAP envelope.
     pub(super) text: String,
     /// Unique part of the MessageID, if the message is a call.
-    pub(super) asked: Option<String>,
+    #[serde(rename = "asked")]
+    pub(super) call: Option<String>,
     /// Key of the received call that the message answers.
     #[serde(default)]
     pub(super) answers: Option<String>,
@@ -121,8 +122,8 @@ pub(super) struct Addressee {
     pub(super) failures: u32,
     pub(super) next_attempt: Timestamp,
     /// Time of the last warning about a message that has waited for a long time.
-    #[serde(default)]
-    pub(super) said: Timestamp,
+    #[serde(default, rename = "said")]
+    pub(super) last_warning: Timestamp,
 }
 
 /// A deadline.

@@ -16,8 +16,8 @@ use world::{Fault, Tx, World};
 use super::{
     party::Peer,
     records::{
-        ANSWERED, ASKED, Asked, CALLS, DUE, Due, OUTBOX, Outgoing, Said, State, Taken, Ticket, WAITING,
-        at_time,
+        ANSWERED, CALLS, DUE, Due, OUTBOX, Outgoing, ReceivedCall, ResponseMessage, SENT_CALLS, SentCall,
+        State, Ticket, WAITING, at_time,
     },
 };
 
@@ -74,13 +74,13 @@ impl Sender {
             element: F::Request::ELEMENT.to_owned(),
             action: header.action.clone(),
             text: soap::envelope(&header, peer.namespace, &request),
-            asked: Some(unique.clone()),
+            call: Some(unique.clone()),
             answers: None,
             until,
         };
-        let outgoing = post(tx, now, &message).await?;
+        let outgoing = enqueue(tx, now, &message).await?;
         let due = Due::GiveUp(unique.clone());
-        let asked = Asked {
+        let sent_call = SentCall {
             continuation: continuation.into(),
             function: F::NAME.to_owned(),
             peer: peer.id.clone(),
@@ -88,8 +88,8 @@ impl Sender {
             due: due.key(until),
             outgoing,
         };
-        tx.put(&DUE, &asked.due, &due)?;
-        tx.put(&ASKED, &unique, &asked)
+        tx.put(&DUE, &sent_call.due, &due)?;
+        tx.put(&SENT_CALLS, &unique, &sent_call)
     }
 
     /// Sends a notification to a peer.
@@ -111,11 +111,11 @@ impl Sender {
             element: N::ELEMENT.to_owned(),
             action: header.action.clone(),
             text: soap::envelope(&header, peer.namespace, notification),
-            asked: None,
+            call: None,
             answers: None,
             until: now.plus(DELIVERY_LIFETIME),
         };
-        post(tx, now, &message).await?;
+        enqueue(tx, now, &message).await?;
         Ok(())
     }
 
@@ -134,8 +134,9 @@ impl Sender {
         let base = response.base_mut();
         base.processing_start.get_or_insert(ticket.received);
         base.processing_end.get_or_insert(now);
-        let said = Said { action: F::response_action(), message: response.to_xml(ticket.namespace) };
-        self.answer_with(tx, now, ticket, said).await
+        let response =
+            ResponseMessage { action: F::response_action(), message: response.to_xml(ticket.namespace) };
+        self.answer_with(tx, now, ticket, response).await
     }
 
     pub(super) async fn answer_with(
@@ -143,15 +144,15 @@ impl Sender {
         tx: &mut Tx<'_>,
         now: Timestamp,
         ticket: &Ticket,
-        said: Said,
+        response: ResponseMessage,
     ) -> Result<(), Fault> {
         let key = call_key(&ticket.caller, &ticket.function_call_identifier);
-        let Some(mut taken) = tx.get(&CALLS, &key).await? else { return Ok(()) };
+        let Some(mut received) = tx.get(&CALLS, &key).await? else { return Ok(()) };
         // The stored ticket is that of the latest repetition of the call.
-        let State::Pending(ticket) = taken.state.clone() else { return Ok(()) };
-        self.call_back(tx, now, &mut taken, &ticket, &said).await?;
-        taken.state = State::CalledBack(ticket, said);
-        keep(tx, now, &key, taken)
+        let State::Pending(ticket) = received.state.clone() else { return Ok(()) };
+        self.call_back(tx, now, &mut received, &ticket, &response).await?;
+        received.state = State::CalledBack(ticket, response);
+        keep_answered(tx, now, &key, received)
     }
 
     /// Puts the response to a call into the outbox. It replaces an earlier copy that still waits
@@ -160,12 +161,12 @@ impl Sender {
         &self,
         tx: &mut Tx<'_>,
         now: Timestamp,
-        taken: &mut Taken,
+        received: &mut ReceivedCall,
         ticket: &Ticket,
-        said: &Said,
+        response: &ResponseMessage,
     ) -> Result<(), Fault> {
         let to = Endpoint::new(ticket.reply_to.clone(), Some(ticket.caller.clone()));
-        let mut header = self.header_to(now, to, said.action.clone(), &self.unique());
+        let mut header = self.header_to(now, to, response.action.clone(), &self.unique());
         header.relates_to = Some(ticket.message_id.clone());
         header.message_id.transaction_id.clone_from(&ticket.transaction_id);
         let message = Outgoing {
@@ -173,18 +174,18 @@ impl Sender {
             to: ticket.caller.clone(),
             endpoint: ticket.reply_to.clone(),
             element: format!("{}Response", ticket.function),
-            action: said.action.clone(),
-            text: soap::enclose(&header, &said.message),
-            asked: None,
+            action: response.action.clone(),
+            text: soap::enclose(&header, &response.message),
+            call: None,
             answers: Some(call_key(&ticket.caller, &ticket.function_call_identifier)),
             until: now.plus(DELIVERY_LIFETIME),
         };
-        if let Some(before) = &taken.outgoing
+        if let Some(before) = &received.outgoing
             && tx.get(&OUTBOX, before).await?.is_some_and(|waiting| waiting.answers == message.answers)
         {
             tx.delete(&OUTBOX, before);
         }
-        taken.outgoing = Some(post(tx, now, &message).await?);
+        received.outgoing = Some(enqueue(tx, now, &message).await?);
         Ok(())
     }
 
@@ -223,20 +224,25 @@ pub(super) fn call_key(caller: &Oid, function_call_identifier: &str) -> String {
 }
 
 /// Stores an answered call until its response is no longer needed.
-pub(super) fn keep(tx: &mut Tx<'_>, now: Timestamp, key: &str, mut taken: Taken) -> Result<(), Fault> {
+pub(super) fn keep_answered(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    key: &str,
+    mut received: ReceivedCall,
+) -> Result<(), Fault> {
     let at = at_time(now.plus(ANSWERS_KEPT), key);
-    if let Some(before) = taken.due.replace(at.clone()) {
+    if let Some(before) = received.due.replace(at.clone()) {
         // The previous key is in one of the two collections.
         tx.delete(&DUE, &before);
         tx.delete(&ANSWERED, &before);
     }
     tx.put(&ANSWERED, &at, &key.to_owned())?;
-    tx.put(&CALLS, key, &taken)
+    tx.put(&CALLS, key, &received)
 }
 
 /// Puts a message behind all others for the same address. Messages of one transaction keep their
 /// order.
-async fn post(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<String, Fault> {
+async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<String, Fault> {
     let to = addressee(&message.endpoint);
     let mut number = 0;
     loop {

@@ -13,7 +13,7 @@ use rsp::{
 };
 use rsp_server::soap::eum;
 
-use crate::bench::{START, eid, pki};
+use crate::testbed::{START, eid, pki};
 
 fn eis(namespace: Namespace) -> Eis {
     let eum = pki().credential(Role::Eum, Curve::P256).unwrap();

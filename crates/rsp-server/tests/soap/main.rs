@@ -7,8 +7,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod bench;
 mod eum;
 mod http;
 mod patterns;
+mod testbed;
 mod trouble;
