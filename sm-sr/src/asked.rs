@@ -1,4 +1,5 @@
-//! What SM-DPs (ES3) and operators (ES4) ask for alike: SGP.02 sections 5.4 and 5.5. Who asks decides what is theirs.
+//! Functions that SM-DPs (ES3) and operators (ES4) have in common: SGP.02 sections 5.4 and 5.5. The
+//! caller determines which profiles it can access.
 
 use rsp::{
     ids::{Eid, Iccid},
@@ -19,7 +20,7 @@ use crate::{
     visibility::{self, Showing},
 };
 
-/// That the caller is known here as what the interface is for.
+/// Checks that the caller has the role of the interface.
 pub(crate) async fn known(context: &mut Context<'_, '_>, by: By<'_>) -> Decision<()> {
     check_role(context, by.id, |role| match by.interface {
         Interface::Es3 => matches!(role, PeerRole::SmDp),
@@ -28,7 +29,7 @@ pub(crate) async fn known(context: &mut Context<'_, '_>, by: By<'_>) -> Decision
     .await
 }
 
-/// Takes in a function that the card has to do; it is answered when it has.
+/// Accepts a function that the card must execute. The response is sent later.
 pub(crate) async fn later<R>(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -41,7 +42,7 @@ pub(crate) async fn later<R>(
     procedures::take_in(context, call, interface, base, eid, function).await
 }
 
-/// A card with a profile of the caller's, to be changed here and not on the card.
+/// Returns a card with a profile of the caller, for a change that does not involve the card.
 pub(crate) async fn own_profile(
     context: &mut Context<'_, '_>,
     by: By<'_>,
@@ -55,7 +56,7 @@ pub(crate) async fn own_profile(
     Ok(card)
 }
 
-/// The EIS as the caller sees it.
+/// Returns the EIS as visible to the caller.
 pub(crate) async fn eis(context: &mut Context<'_, '_>, by: By<'_>, eid: Eid) -> Decision<Eis> {
     known(context, by).await?;
     let card = check::managed(context, eid).await?;
@@ -66,7 +67,7 @@ pub(crate) async fn eis(context: &mut Context<'_, '_>, by: By<'_>, eid: Eid) -> 
     Ok(visibility::shown(&card.eis, Vec::new(), by.id, why, &[]))
 }
 
-/// POL2 of a profile is this from now on.
+/// Replaces POL2 of a profile.
 pub(crate) async fn update_policy_rules(
     context: &mut Context<'_, '_>,
     by: By<'_>,
@@ -85,7 +86,8 @@ pub(crate) async fn update_policy_rules(
     Ok(())
 }
 
-/// The device is reached by this while the profile is enabled.
+/// Replaces the subscription address of a profile. The device is reached by it while the profile is
+/// enabled.
 pub(crate) async fn update_subscription_address(
     context: &mut Context<'_, '_>,
     by: By<'_>,

@@ -1,5 +1,6 @@
-//! The audit trail: SGP.02 section 5.1.1.3.12. What was done with a card, for whom and how it ended, and what it told; as far
-//! back as [`LONGEST_TRAIL`](crate::config::LONGEST_TRAIL).
+//! The audit trail: SGP.02 section 5.1.1.3.12. It records the operations on a card with requester
+//! and result, and the card's notifications, for the latest
+//! [`LONGEST_TRAIL`](crate::config::LONGEST_TRAIL) records.
 
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
@@ -16,12 +17,12 @@ use crate::{
     records::{AUDIT, Card, numbered, of_card},
 };
 
-/// What no source has a value for, in the order of the others.
+/// No source gives a value for this operation. The value continues the order of the others.
 pub(crate) const SET_EMERGENCY_PROFILE_ATTRIBUTE: OperationType = OperationType(0x0A00);
 /// See [`SET_EMERGENCY_PROFILE_ATTRIBUTE`].
 pub(crate) const UPDATE_CONNECTIVITY_PARAMETERS: OperationType = OperationType(0x0B00);
 
-/// What was done.
+/// A completed operation.
 pub(crate) struct Done<'a> {
     pub(crate) what: OperationType,
     pub(crate) requester: Option<&'a Oid>,
@@ -30,7 +31,7 @@ pub(crate) struct Done<'a> {
     pub(crate) iccid: Option<Iccid>,
 }
 
-/// Writes down what was done with a card. The card is to be kept after it.
+/// Records an operation on a card. The caller must store the card afterwards.
 pub(crate) fn done(context: &mut Context<'_, '_>, card: &mut Card, done: &Done<'_>) -> Result<(), Fault> {
     let record = AuditTrailRecord {
         requester_id: done.requester.cloned(),
@@ -42,7 +43,7 @@ pub(crate) fn done(context: &mut Context<'_, '_>, card: &mut Card, done: &Done<'
     keep(context, card, &record)
 }
 
-/// Writes down what a card has told. The card is to be kept after it.
+/// Records a notification of a card. The caller must store the card afterwards.
 pub(crate) fn told(
     context: &mut Context<'_, '_>,
     card: &mut Card,
@@ -58,7 +59,8 @@ pub(crate) fn told(
     keep(context, card, &record)
 }
 
-/// Goes on with the trail that came with the card. The card is to be kept after it.
+/// Adds a record of the trail that came with a card that was taken over. The caller must store the
+/// card afterwards.
 pub(crate) fn adopt(
     context: &mut Context<'_, '_>,
     card: &mut Card,
@@ -67,7 +69,7 @@ pub(crate) fn adopt(
     keep(context, card, record)
 }
 
-/// All of it.
+/// Returns the audit trail of a card.
 pub(crate) async fn trail(context: &mut Context<'_, '_>, eid: Eid) -> Result<Vec<AuditTrailRecord>, Fault> {
     let records = context.tx.list(&AUDIT, &of_card(eid)).await?;
     Ok(records.into_iter().map(|(_, record)| record).collect())

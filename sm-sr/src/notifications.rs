@@ -1,7 +1,9 @@
-//! What operators are told of their profiles: SGP.02 sections 5.4 and 5.5, the functions Handle...Notification.
+//! Notifications to the owners of profiles: SGP.02 sections 5.4 and 5.5, the functions
+//! Handle...Notification.
 //!
-//! An operator that this SM-SR can reach is told over ES4; any other through the SM-DP that put the profile there, over
-//! ES3, which passes it on. Whoever asked for the change has its answer and is not told besides.
+//! An operator with an endpoint is notified over ES4. Any other is notified over ES3 by the SM-DP
+//! that downloaded the profile, which forwards the notification. The requester of a change gets a
+//! response and no notification.
 
 use rsp::{
     ids::{Eid, Iccid},
@@ -22,7 +24,7 @@ use crate::{
     visibility::{self, Showing},
 };
 
-/// What has become of a profile.
+/// A change of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     Enabled,
@@ -36,14 +38,14 @@ pub(crate) enum News {
     Pol2Updated(Pol2),
 }
 
-/// Which way the news of a profile goes.
+/// Route of a notification.
 enum Way {
     Es4(Peer),
     Es3(Peer),
 }
 
-/// Tells the profile's operator, unless it (or its SM-DP, which will tell it) has the answer to what it asked about this
-/// profile.
+/// Notifies the profile's operator of a change. Does nothing if the operator, or its SM-DP, which
+/// informs it, requested the change and gets a response to the request.
 pub(crate) async fn tell_owner(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -58,7 +60,7 @@ pub(crate) async fn tell_owner(
         Some(Way::Es4(operator)) => over_es4(context, &operator, eid, profile.iccid, news).await,
         Some(Way::Es3(sm_dp)) => over_es3(context, &sm_dp, eid, profile, news).await,
         None => {
-            tracing::info!(%eid, iccid = %profile.iccid, ?news, "nobody can be told of this");
+            tracing::info!(%eid, iccid = %profile.iccid, ?news, "the owner of the profile has no endpoint for notifications");
             Ok(())
         }
     }
@@ -157,7 +159,8 @@ async fn over_es3(
     }
 }
 
-/// Tells everybody who has a profile on the card, and the SM-SR that had it, that it is this SM-SR's now.
+/// Notifies the owners of all profiles on the card, and the previous SM-SR, that this SM-SR now
+/// manages the card.
 pub(crate) async fn tell_of_takeover(
     context: &mut Context<'_, '_>,
     card: &Card,

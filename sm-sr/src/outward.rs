@@ -1,4 +1,4 @@
-//! What goes to others, and what comes back on it: through the outbox of [`rsp_server::soap`].
+//! Outgoing messages, and the responses to them, through the outbox of [`rsp_server::soap`].
 
 use rsp::{
     ids::Eid,
@@ -15,23 +15,23 @@ use crate::{
     records::Peer,
 };
 
-/// What goes on when a question of ours has been answered.
+/// Action to continue with when a sent call has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Continuation {
-    /// ES7.HandoverEUICC: the function by which a card is handed over.
+    /// ES7.HandoverEUICC, sent for the function that hands over a card.
     Handover {
-        /// The card.
+        /// EID of the card.
         eid: Eid,
-        /// The function.
+        /// Number of the function.
         number: u64,
     },
-    /// ES7.AuthenticateSMSR, for a card that is taken over.
+    /// ES7.AuthenticateSMSR, for a card that is being taken over.
     Challenge(Eid),
-    /// ES7.CreateAdditionalKeySet, for a card that is taken over.
+    /// ES7.CreateAdditionalKeySet, for a card that is being taken over.
     Receipt(Eid),
 }
 
-/// Tells a peer, if it has an address.
+/// Sends a notification to a peer. Does nothing if the peer has no endpoint.
 pub(crate) async fn tell<N: Notification>(
     context: &mut Context<'_, '_>,
     to: &Peer,
@@ -41,7 +41,7 @@ pub(crate) async fn tell<N: Notification>(
     context.sender.notify(context.tx, context.now, &to, message).await
 }
 
-/// Asks a peer that has an address; [`resumed`] hears of the answer.
+/// Sends a call to a peer. [`resumed`] handles its end.
 pub(crate) async fn ask<F: Function>(
     context: &mut Context<'_, '_>,
     to: &soap::Peer,
@@ -53,7 +53,7 @@ pub(crate) async fn ask<F: Function>(
     context.sender.ask::<F>(context.tx, context.now, to, request, until, continuation).await
 }
 
-/// Answers a call that was taken in.
+/// Answers a call that was accepted earlier.
 pub(crate) async fn reply<F: Function>(
     context: &mut Context<'_, '_>,
     ticket: &Ticket,
@@ -62,12 +62,13 @@ pub(crate) async fn reply<F: Function>(
     context.sender.answer::<F>(context.tx, context.now, ticket, response).await
 }
 
-/// What a question of ours begins with; its identifier is drawn when it is put into the outbox.
+/// Returns the base of a sent request. Its functionCallIdentifier is set when it is put into the
+/// outbox.
 pub(crate) fn call(context: &Context<'_, '_>, until: Timestamp) -> BaseRequest {
     BaseRequest { validity_period: Some(until.since(context.now).as_secs()), ..BaseRequest::new("") }
 }
 
-/// A question of ours has been answered, or will not be.
+/// Continues after a sent call has ended, with or without a response.
 pub(crate) async fn resumed(context: &mut Context<'_, '_>, ended: &Ended) -> Result<(), Fault> {
     match from_text(&ended.continuation)? {
         Continuation::Handover { eid, number } => {
@@ -82,19 +83,23 @@ pub(crate) async fn resumed(context: &mut Context<'_, '_>, ended: &Ended) -> Res
     }
 }
 
-/// A value that others keep for us as text.
+/// Serializes a value that another component stores as text.
 pub(crate) fn to_text<T: Serialize>(value: &T) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|e| {
-        Fault::caused_by(e, "cannot write down how to go on", "report this: it does not fit JSON")
+        Fault::caused_by(
+            e,
+            "cannot store a continuation",
+            "report this bug: the value cannot be written as JSON",
+        )
     })
 }
 
-/// The same, read.
+/// Deserializes a value written by [`to_text`].
 pub(crate) fn from_text<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Fault> {
     serde_json::from_str(text).map_err(|e| {
         Fault::caused_by(
             e,
-            "cannot go on with what was answered",
+            "cannot read a stored continuation",
             "the store was written by another version or damaged; restore a copy of it, or start with an empty one",
         )
     })

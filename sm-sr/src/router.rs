@@ -1,4 +1,4 @@
-//! From a call to the function it calls.
+//! Dispatch of calls to functions.
 
 use rsp::{
     ids::Oid,
@@ -15,14 +15,14 @@ use crate::{
     procedures::Interface, records::PeerRole,
 };
 
-/// Who did something, and over which interface.
+/// Requester of a function, with the interface of the call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct By<'a> {
     pub(crate) interface: Interface,
     pub(crate) id: &'a Oid,
 }
 
-/// That the caller is what an interface is for.
+/// Checks that the caller has the role that an interface requires.
 pub(crate) async fn check_role(
     context: &mut Context<'_, '_>,
     caller: &Oid,
@@ -32,10 +32,13 @@ pub(crate) async fn check_role(
     match peer {
         Some(peer) if is_it(&peer.role) => Ok(()),
         Some(peer) => Err(Status::RequesterNotAllowed
-            .because(format!("the caller is known here as {}", peer.role.name()))
+            .because(format!("the caller is registered at this SM-SR as {}", peer.role.name()))
             .about(caller)
             .into()),
-        None => Err(Status::RequesterUnknown.because("the caller is not known here").about(caller).into()),
+        None => Err(Status::RequesterUnknown
+            .because("the caller is not registered at this SM-SR")
+            .about(caller)
+            .into()),
     }
 }
 

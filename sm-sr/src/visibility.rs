@@ -1,15 +1,15 @@
-//! What of an EIS who sees: SGP.02 Annex E, as one table.
+//! Visibility of an EIS for each reader: SGP.02 Annex E, as one table.
 //!
-//! The rows are from one open implementation that cites Annex E of version 3.1 and from memory; the annex itself was not
-//! at hand. They can be corrected here and nowhere else. What the EUM has signed is shown whole to everybody, because a
-//! part of it cannot be verified.
+//! The rows come from one open implementation that cites Annex E of version 3.1, and from memory;
+//! the annex itself was not available. Corrections belong here only. The data signed by the EUM is
+//! always shown completely, because a part of it cannot be verified.
 
 use rsp::{
     ids::{Iccid, Oid},
     sgp02::eis::{AuditTrail, AuditTrailRecord, Eis, ProfileInfo},
 };
 
-/// Why an EIS is shown.
+/// Function for which an EIS is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Showing {
     /// ES3.GetEIS, to an SM-DP.
@@ -20,13 +20,13 @@ pub(crate) enum Showing {
     AuditEisToSmDp,
     /// ES4.AuditEIS.
     AuditEisToOperator,
-    /// ES7.HandoverEUICC, to the SM-SR that takes over.
+    /// ES7.HandoverEUICC, to the SM-SR that takes over the card.
     HandoverToSmSr,
     /// HandleSMSRChangeNotification, to an operator or its SM-DP.
     SmsrChanged,
 }
 
-/// Which profiles are shown.
+/// Profiles that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Profiles {
     All,
@@ -34,8 +34,8 @@ enum Profiles {
     OfOperator,
 }
 
-/// What of the key sets of the ISD-R is shown. Key values and check values never are, to anybody; that there are sets, the
-/// schema wants to be shown to everybody.
+/// Shown part of the key sets of the ISD-R. Key values and check values are never shown. The key
+/// sets themselves are always shown, because the schema requires them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IsdR {
     /// Version numbers, types and counters.
@@ -75,7 +75,8 @@ impl Showing {
     }
 }
 
-/// The EIS as `to` sees it. `only` these profiles, where an audit named some.
+/// Returns the EIS as visible to `to`. If `only` is not empty, it limits the profiles to those
+/// named in an audit.
 pub(crate) fn shown(eis: &Eis, trail: Vec<AuditTrailRecord>, to: &Oid, why: Showing, only: &[Iccid]) -> Eis {
     let row = why.row();
     let sees = |profile: &ProfileInfo| match row.profiles {

@@ -1,4 +1,5 @@
-//! ES1.UpdateEISAdditionalProperties: SGP.02 section 5.2, version 4. What else the EUM has to say of a card.
+//! ES1.UpdateEISAdditionalProperties: SGP.02 section 5.2, version 4. Replaces the additional
+//! properties of a card.
 
 use rsp::sgp02::{BaseResponse, es1, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
@@ -14,7 +15,7 @@ pub(crate) async fn execute(
     let mut card = procedures::check::managed(context, request.eid).await?;
     if card.eis.eum_signed_info.eum_id != call.caller {
         return Err(Status::EidNotAllowed
-            .because("another EUM has made this card")
+            .because("another EUM manufactured this card")
             .about(request.eid)
             .into());
     }

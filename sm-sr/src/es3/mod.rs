@@ -1,5 +1,6 @@
-//! ES3, from the SM-DP: SGP.02 section 5.4. An operator asks for most of it too (ES4): what is decided in the same way
-//! stands in `asked.rs`. What the card has to do becomes a [`Function`], and is answered by `procedures/answer.rs`.
+//! ES3, called by the SM-DP: SGP.02 section 5.4. Functions that an operator can call too (ES4) are
+//! in `shared_functions.rs`. A function that the card must execute becomes a [`Function`] and is
+//! answered by `procedures/answer.rs`.
 
 mod profile_download_completed;
 
@@ -21,7 +22,7 @@ fn by(call: &Call) -> By<'_> {
     By { interface: INTERFACE, id: &call.caller }
 }
 
-/// ES3.GetEIS. What this SM-SR knows of a card, as far as it is the caller's business.
+/// ES3.GetEIS. Returns the stored EIS of a card, as visible to the caller.
 pub(crate) async fn get_eis(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -31,7 +32,7 @@ pub(crate) async fn get_eis(
     Ok(Answer::Now(es3::GetEisResponse { base: BaseResponse::default(), eis: Some(eis) }))
 }
 
-/// ES3.AuditEIS. The same, after the card was asked.
+/// ES3.AuditEIS. Returns the EIS after an audit of the card.
 pub(crate) async fn audit_eis(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -41,7 +42,7 @@ pub(crate) async fn audit_eis(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES3.CreateISDP. Room on the card for a profile; the SM-SR chooses where.
+/// ES3.CreateISDP. Creates an ISD-P for a profile on the card; the SM-SR chooses its AID.
 pub(crate) async fn create_isdp(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -56,7 +57,7 @@ pub(crate) async fn create_isdp(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES3.SendData. A command script for a security domain of the card.
+/// ES3.SendData. Sends a command script to a security domain of the card.
 pub(crate) async fn send_data(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -70,7 +71,8 @@ pub(crate) async fn send_data(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES3.UpdateConnectivityParameters. Which network access the card uses while the profile is enabled.
+/// ES3.UpdateConnectivityParameters. Replaces the network access parameters that the card uses
+/// while the profile is enabled.
 pub(crate) async fn update_connectivity_parameters(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -83,7 +85,7 @@ pub(crate) async fn update_connectivity_parameters(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES3.UpdatePolicyRules. POL2 of a profile, as it is from now on; without any, it has no rule.
+/// ES3.UpdatePolicyRules. Replaces POL2 of a profile; without a value, the profile has no rules.
 pub(crate) async fn update_policy_rules(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -94,7 +96,8 @@ pub(crate) async fn update_policy_rules(
     Ok(Answer::Now(es3::UpdatePolicyRulesResponse { base: BaseResponse::default() }))
 }
 
-/// ES3.UpdateSubscriptionAddress. By which the device is reached while the profile is enabled.
+/// ES3.UpdateSubscriptionAddress. Replaces the address by which the device is reached while the
+/// profile is enabled.
 pub(crate) async fn update_subscription_address(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -105,7 +108,7 @@ pub(crate) async fn update_subscription_address(
     Ok(Answer::Now(es3::UpdateSubscriptionAddressResponse { base: BaseResponse::default() }))
 }
 
-/// ES3.EnableProfile. The profile in use is another one from then on, if the card says so over its network.
+/// ES3.EnableProfile. The profile is enabled once the card confirms it over the profile's network.
 pub(crate) async fn enable_profile(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -115,7 +118,8 @@ pub(crate) async fn enable_profile(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES3.DisableProfile. The profile with the fall-back attribute is in use from then on, if the card says so over its network.
+/// ES3.DisableProfile. The profile with the fall-back attribute is enabled instead, once the card
+/// confirms it over its network.
 pub(crate) async fn disable_profile(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -125,7 +129,7 @@ pub(crate) async fn disable_profile(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES3.DeleteISDP. The ISD-P is deleted with the profile in it, or empty when its download has failed.
+/// ES3.DeleteISDP. Deletes the ISD-P with its profile, or an empty one after a failed download.
 pub(crate) async fn delete_isdp(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -135,7 +139,7 @@ pub(crate) async fn delete_isdp(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES3.SetFallBackAttribute. The profile is the one to which the card falls back. Version 4.
+/// ES3.SetFallBackAttribute. Makes the profile the one to which the card falls back. Version 4.
 pub(crate) async fn set_fall_back_attribute(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -145,7 +149,7 @@ pub(crate) async fn set_fall_back_attribute(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES3.SetEmergencyProfileAttribute. The profile is the one for emergencies. Version 4.
+/// ES3.SetEmergencyProfileAttribute. Makes the profile the one for emergencies. Version 4.
 pub(crate) async fn set_emergency_profile_attribute(
     context: &mut Context<'_, '_>,
     call: &Call,

@@ -1,4 +1,5 @@
-//! ES3.ProfileDownloadCompleted: SGP.02 section 5.4. The profile is in its ISD-P, and this is what it is.
+//! ES3.ProfileDownloadCompleted: SGP.02 section 5.4. Reports that the profile is installed in its
+//! ISD-P and gives its properties.
 
 use rsp::sgp02::{BaseResponse, eis::ProfileState, es3, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};

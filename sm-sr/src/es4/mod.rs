@@ -1,5 +1,6 @@
-//! ES4, from the operator: SGP.02 section 5.5. An SM-DP asks for most of it too (ES3): what is decided in the same way
-//! stands in `asked.rs`. What the card has to do becomes a [`Function`], and is answered by `procedures/answer.rs`.
+//! ES4, called by the operator: SGP.02 section 5.5. Functions that an SM-DP can call too (ES3) are
+//! in `shared_functions.rs`. A function that the card must execute becomes a [`Function`] and is
+//! answered by `procedures/answer.rs`.
 
 mod prepare_smsr_change;
 
@@ -21,7 +22,7 @@ fn by(call: &Call) -> By<'_> {
     By { interface: INTERFACE, id: &call.caller }
 }
 
-/// ES4.GetEIS. What this SM-SR knows of a card, as far as it is the caller's business.
+/// ES4.GetEIS. Returns the stored EIS of a card, as visible to the caller.
 pub(crate) async fn get_eis(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -31,7 +32,7 @@ pub(crate) async fn get_eis(
     Ok(Answer::Now(es4::GetEisResponse { base: BaseResponse::default(), eis: Some(eis) }))
 }
 
-/// ES4.AuditEIS. The same, after the card was asked.
+/// ES4.AuditEIS. Returns the EIS after an audit of the card.
 pub(crate) async fn audit_eis(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -41,7 +42,7 @@ pub(crate) async fn audit_eis(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES4.UpdatePolicyRules. POL2 of a profile, as it is from now on; without any, it has no rule.
+/// ES4.UpdatePolicyRules. Replaces POL2 of a profile; without a value, the profile has no rules.
 pub(crate) async fn update_policy_rules(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -52,7 +53,8 @@ pub(crate) async fn update_policy_rules(
     Ok(Answer::Now(es4::UpdatePolicyRulesResponse { base: BaseResponse::default() }))
 }
 
-/// ES4.UpdateSubscriptionAddress. By which the device is reached while the profile is enabled.
+/// ES4.UpdateSubscriptionAddress. Replaces the address by which the device is reached while the
+/// profile is enabled.
 pub(crate) async fn update_subscription_address(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -63,7 +65,7 @@ pub(crate) async fn update_subscription_address(
     Ok(Answer::Now(es4::UpdateSubscriptionAddressResponse { base: BaseResponse::default() }))
 }
 
-/// ES4.EnableProfile. The profile in use is another one from then on, if the card says so over its network.
+/// ES4.EnableProfile. The profile is enabled once the card confirms it over the profile's network.
 pub(crate) async fn enable_profile(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -73,7 +75,8 @@ pub(crate) async fn enable_profile(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES4.DisableProfile. The profile with the fall-back attribute is in use from then on, if the card says so over its network.
+/// ES4.DisableProfile. The profile with the fall-back attribute is enabled instead, once the card
+/// confirms it over its network.
 pub(crate) async fn disable_profile(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -83,7 +86,7 @@ pub(crate) async fn disable_profile(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES4.DeleteProfile. The profile is deleted with its ISD-P.
+/// ES4.DeleteProfile. Deletes the profile and its ISD-P.
 pub(crate) async fn delete_profile(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -93,7 +96,7 @@ pub(crate) async fn delete_profile(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES4.SetFallBackAttribute. The profile is the one to which the card falls back. Version 4.
+/// ES4.SetFallBackAttribute. Makes the profile the one to which the card falls back. Version 4.
 pub(crate) async fn set_fall_back_attribute(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -103,7 +106,7 @@ pub(crate) async fn set_fall_back_attribute(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES4.SetEmergencyProfileAttribute. The profile is the one for emergencies. Version 4.
+/// ES4.SetEmergencyProfileAttribute. Makes the profile the one for emergencies. Version 4.
 pub(crate) async fn set_emergency_profile_attribute(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -113,7 +116,8 @@ pub(crate) async fn set_emergency_profile_attribute(
     asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
-/// ES4.SMSRChange, to the SM-SR that has the card: SGP.02 section 3.8. It is handed over to another one.
+/// ES4.SMSRChange, called at the SM-SR that manages the card: SGP.02 section 3.8. Hands the card
+/// over to another SM-SR.
 pub(crate) async fn smsr_change(
     context: &mut Context<'_, '_>,
     call: &Call,

@@ -1,8 +1,8 @@
-//! What has become of a command whose answer was lost.
+//! Commands whose response was lost.
 //!
-//! Nobody can tell a lost command from a lost answer, so it is sent again. If it was the answer that was lost the card says
-//! to the repetition that it cannot be done (6985, 6A88): true, and misleading. Then the state of the ISD-P is asked for,
-//! and decides.
+//! A lost command cannot be distinguished from a lost response, so the command is repeated. If the
+//! response was lost, the card answers the repetition with an error (6985, 6A88), which is correct
+//! but misleading. Then the state of the ISD-P is queried and shows if the command was executed.
 
 use rsp::{ota::script::ScriptResponse, sgp02::es5};
 use world::Fault;
@@ -15,7 +15,7 @@ use super::{
 };
 
 impl Context<'_, '_> {
-    /// The card has run what was sent as the `at`th for a job.
+    /// Handles the card's response to the transmission with index `at` of a job.
     pub(super) async fn answered(
         &mut self,
         id: &JobId,
@@ -33,7 +33,7 @@ impl Context<'_, '_> {
                 };
                 self.end(id, &pending, outcome).await
             }
-            // A repetition is answered again while the audit is under way.
+            // A repetition is answered while the audit is in progress.
             (What::Script, Some(_), _) if repeated => Ok(()),
             (What::Script, None, Some(_)) if repeated && is_said_by_the_done(&response) => {
                 pending.doubt = Some(response);
@@ -45,7 +45,7 @@ impl Context<'_, '_> {
                 self.end(id, &pending, JobOutcome::AnsweredAgain(response)).await
             }
             (What::Script, _, _) => self.end(id, &pending, JobOutcome::Answered(response)).await,
-            // A trigger is answered by a session.
+            // The response to a trigger is a session.
             (What::Audit | What::Trigger, _, _) => Ok(()),
         }
     }
@@ -55,7 +55,7 @@ fn is_said_by_the_done(response: &ScriptResponse) -> bool {
     response.last_apdu().is_some_and(|apdu| SAID_BY_THE_DONE.contains(&apdu.status.0))
 }
 
-/// Whether the answer to GET STATUS for one ISD-P shows it.
+/// Returns true if the response to GET STATUS for one ISD-P shows the effect.
 fn shows(response: &ScriptResponse, sign: Sign) -> bool {
     let Some(apdu) = response.last_apdu() else { return false };
     if apdu.status == rsp::ota::script::StatusWord::NOT_FOUND {

@@ -1,4 +1,4 @@
-//! The shell: something happens, a transaction decides what comes of it, it is committed, and only then something leaves.
+//! The ES5 engine: handles each event in a transaction, commits, and only then sends.
 
 use std::{
     fmt,
@@ -21,13 +21,14 @@ use super::{
     records::{CARDS, Card, DUE, key},
 };
 
-/// Is told that there is something to do: [`Engine::due`].
+/// Receiver of the signal that [`Engine::due`] has work.
 pub trait Wake: Send + Sync {
-    /// Now, or at another time than it was last said.
+    /// Signals that work is due now or at another time than returned last.
     fn wake(&self);
 }
 
-/// Brings scripts to cards. A clone is the same engine; so is another one over the same records.
+/// Transports scripts to cards. Clones share their state, and several engines can use the same
+/// records.
 #[derive(Clone)]
 pub struct Engine(pub(super) Arc<Inner>);
 
@@ -40,20 +41,20 @@ pub(super) struct Inner {
     centre: OnceLock<Arc<dyn ShortMessages>>,
     waker: OnceLock<Arc<dyn Wake>>,
     pub(super) held: Held,
-    /// Cards for which something is being done, and what rests.
+    /// Cards with work in progress, and work that waits for a retry.
     lanes: WorkQueue,
 }
 
-/// Something that happens.
+/// An event that the engine handles.
 #[derive(Debug)]
 pub(super) enum Happening {
-    /// It is time.
+    /// A deadline of a card.
     Due(Eid),
-    /// The message centre has brought something.
+    /// Something arrived from the SMSC.
     Arrived(Arrived),
-    /// The message centre was given the parts of a packet.
+    /// The parts of a packet were submitted to the SMSC, with the results.
     Submitted(Packet, Vec<Result<MessageId, SubmitFault>>),
-    /// A card asks in its session.
+    /// A request of a card in its HTTPS session.
     Called(Call),
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Packet {
     pub(super) counter: Counter,
 }
 
-/// A decision about to be taken, and what is to leave after it.
+/// Context of a decision, with the messages to send after the commit.
 pub(super) struct Context<'a, 'r> {
     pub(super) tx: &'a mut Tx<'r>,
     pub(super) config: &'a Es5Config,
@@ -74,7 +75,7 @@ pub(super) struct Context<'a, 'r> {
     leaves: Leaves,
 }
 
-/// What leaves after the commit.
+/// Messages and timeline events to send after the commit.
 #[derive(Default)]
 struct Leaves {
     packets: Vec<(Packet, Vec<Submission>)>,
@@ -110,7 +111,7 @@ impl Context<'_, '_> {
 }
 
 impl Engine {
-    /// An engine over these records, for these procedures.
+    /// Creates an engine on these records. `procedures` receives the results of jobs.
     pub fn new(
         records: Arc<dyn Records>,
         world: World,
@@ -123,23 +124,23 @@ impl Engine {
         Self(Arc::new(Inner { records, world, events, config, procedures, centre, waker, held, lanes }))
     }
 
-    /// Gives the engine its way to a message centre. The first one stays.
+    /// Sets the connection to an SMSC. Has no effect if it has been set before.
     #[must_use]
     pub fn with_short_messages(self, centre: Arc<dyn ShortMessages>) -> Self {
-        // Until there is one nothing is sent; it waits in its record.
+        // Without an SMSC nothing is sent; the jobs wait in their records.
         let _ = self.0.centre.set(centre);
         self
     }
 
-    /// Says who is to be told that there is something to do. The first one stays.
+    /// Sets the receiver of the signal that work is due. Has no effect if it has been set before.
     #[must_use]
     pub fn with_wake(self, waker: Arc<dyn Wake>) -> Self {
         let _ = self.0.waker.set(waker);
         self
     }
 
-    /// Something may have been enqueued or cancelled: sessions that are kept open look, and so does whoever drives
-    /// what is [`due`](Self::due).
+    /// Signals that jobs may have been enqueued or cancelled, to open sessions and to the caller of
+    /// [`due`](Self::due).
     pub fn wake(&self) {
         self.0.held.wake();
         self.told_to_wake();
@@ -151,11 +152,13 @@ impl Engine {
         }
     }
 
-    /// What is due, a task for each card, so that a message centre that is slow or away holds up nothing but what is for
-    /// it. To be asked after every wake, at the time that it says, and when a task has ended.
+    /// Returns the work that is due, one task for each card, so that a slow or unreachable SMSC
+    /// delays nothing else. Call it after every wake-up, at the time that it returns, and when a
+    /// task has ended.
     ///
     /// # Errors
-    /// The records fail. What could not be done for one card alone is said, stays due, and is tried again later.
+    /// Returns a fault if the records fail. A fault that concerns a single card is logged, and its
+    /// work is retried later.
     pub async fn due(&self) -> Result<Due, Fault> {
         let inner = &*self.0;
         let now = inner.world.now();
@@ -168,7 +171,7 @@ impl Engine {
                 due.later(at);
                 continue;
             }
-            // When something is due that cannot be understood is found out by looking at the card.
+            // An unreadable time is treated as due. The card's record then shows the fault.
             cards.push(name);
         }
         inner.lanes.begin(&mut due, cards, now, |name| {
@@ -176,10 +179,10 @@ impl Engine {
             async move {
                 let eid = eid.map_err(|error| {
                     let next = "restore the records from a copy";
-                    Fault::caused_by(error, "cannot tell for which card something is due", next)
+                    Fault::caused_by(error, "cannot read the EID of a card with work due", next)
                 })?;
                 engine.happens(Happening::Due(eid)).await?;
-                // A session that is kept open may be given what is to be done.
+                // A waiting session can be given the job.
                 engine.0.held.wake();
                 Ok(())
             }
@@ -187,7 +190,7 @@ impl Engine {
         Ok(due)
     }
 
-    /// Does all that is due, to its end, by itself. Says when something is due next; `None` when nothing waits.
+    /// Runs all due work until none is left. Returns the time at which more work is due, or `None`.
     ///
     /// # Errors
     /// As [`due`](Self::due).
@@ -201,10 +204,11 @@ impl Engine {
         }
     }
 
-    /// The key for TLS of who calls himself so at the door for cards; `None` if there is no such card, or it has no such key.
+    /// Returns the TLS key for a PSK identity at the HTTPS endpoint for cards; `None` if the card
+    /// is unknown or has no such key.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn psk(&self, identity: &str) -> Result<Option<Secret<Vec<u8>>>, Fault> {
         let Ok(identity) = identity.parse::<PskIdentity>() else { return Ok(None) };
         let mut tx = Tx::begin(&*self.0.records);
@@ -215,18 +219,18 @@ impl Engine {
         Ok(keys.into_iter().find(is_it).map(|key| key.key))
     }
 
-    /// Takes what the message centre brings. Once this has returned it is written down.
+    /// Processes a message from the SMSC. It is stored when this function has returned.
     ///
     /// # Errors
-    /// The records fail; nothing of it has been taken.
+    /// Returns a fault if the records fail; nothing is stored.
     pub async fn short_message(&self, arrived: Arrived) -> Result<(), Fault> {
         self.happens(Happening::Arrived(arrived)).await?;
-        // There may be another time at which something is due.
+        // The time of the next work may have changed.
         self.told_to_wake();
         Ok(())
     }
 
-    /// Load, decide, commit; then let go what the decision was to let go.
+    /// Loads, decides and commits; then sends the messages of the decision.
     pub(super) async fn happens(&self, happening: Happening) -> Result<Option<Offer>, Fault> {
         let mut happening = happening;
         let mut more = Vec::new();
@@ -267,7 +271,8 @@ impl Engine {
         .await
     }
 
-    /// Hands the parts of a packet over, one after the other, until one is not taken: without it the others are of no use.
+    /// Submits the parts of a packet one after the other until one is rejected: without it the
+    /// others are useless.
     async fn submit(&self, parts: Vec<Submission>) -> Vec<Result<MessageId, SubmitFault>> {
         let mut results = Vec::with_capacity(parts.len());
         for part in parts {

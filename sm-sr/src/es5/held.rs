@@ -1,4 +1,5 @@
-//! Requests that are kept waiting for a script to come. Volatile: a request does not survive its server either.
+//! HTTP requests that wait for a script (long polls). They are kept in memory only, because a
+//! request does not survive its server either.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,8 @@ pub(super) struct Held(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Grows with every [`Held::wake`]: whoever has seen a lower one looks again.
+    /// Incremented by every [`Held::wake`]. A request that has seen a lower value looks for a
+    /// script again.
     generation: u64,
     next: u64,
     waiting: BTreeMap<u64, Waiting>,
@@ -27,12 +29,12 @@ struct Waiting {
 }
 
 impl Held {
-    /// To be read before one looks whether there is something.
+    /// Returns the generation, to be read before looking for a script.
     pub(super) fn generation(&self) -> u64 {
         self.lock().generation
     }
 
-    /// Lets everybody look.
+    /// Lets all waiting requests look for a script.
     pub(super) fn wake(&self) {
         let mut state = self.lock();
         state.generation = state.generation.wrapping_add(1);
@@ -41,7 +43,7 @@ impl Held {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Sends those away whose time is over; says when the next one's is.
+    /// Ends the requests whose time is over. Returns the next time at which one ends.
     pub(super) fn tick(&self, now: Timestamp) -> Option<Timestamp> {
         let mut state = self.lock();
         let mut wakers = Vec::new();
@@ -59,7 +61,8 @@ impl Held {
         next
     }
 
-    /// Waits until somebody was woken since `generation`, or [`tick`](Self::tick) was told a time after `until`.
+    /// Waits until [`wake`](Self::wake) has been called since `generation`, or [`tick`](Self::tick)
+    /// with a time not before `until`.
     pub(super) fn wait(&self, generation: u64, until: Timestamp) -> Wait<'_> {
         let mut state = self.lock();
         let number = state.next;

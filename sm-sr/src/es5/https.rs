@@ -1,17 +1,22 @@
-//! The sessions that cards open: GlobalPlatform Amendment B section 3, as SGP.02 sections 2.4.4 and 4.1 use it.
+//! Sessions that cards open: GlobalPlatform Amendment B section 3, as used by SGP.02 sections 2.4.4
+//! and 4.1.
 //!
-//! A card POSTs without a body and is given the first script; it POSTs what came of it to the URI that it was given with it
-//! and is given the next, until there is none: 204, and the connection ends. The URI has a number that was never used for
-//! this card before, so an answer that comes twice, or after a restart, is known for what it is.
+//! A card sends a POST without a body and gets the first script. It sends the response in a POST to
+//! the URI that came with the script and gets the next script, until there is none: then it gets
+//! 204 and the connection ends. The URI has a number that was never used for this card before, so a
+//! response that arrives twice, or after a restart, is recognised.
 //!
-//! A request that says what came of a script is the same request when it comes again: the card has not got our answer, and
-//! gets it again. The first request of a session says nothing, so it is nobody's repetition, not even with X-Admin-Resume.
-//! That says that this session was begun before, and not that no script was run: a card that has run one, has given the
-//! session up because we were away, and tries to begin another twice sends it; so does one that lost its power in a script.
-//! Amendment B leaves it to the server whether a dialogue goes on or begins anew. What can be run twice is given again and
-//! looked at afterwards (`audit.rs`). What cannot is not: should its second run be refused, that would be taken for the
-//! outcome of the first, and a key set that the card has made for one that it has not. It ends as unknown, and whoever
-//! wanted it puts that in order.
+//! A repeated request with a response to a script means that the card did not get the server's
+//! answer, and it gets the same answer again. The first request of a session contains no response,
+//! so it is never a repetition, not even with X-Admin-Resume. That header says that the session was
+//! begun before. It does not say that no script was executed. A card sends it after it has executed
+//! a script, has given the session up because the server was unreachable, and tries to begin
+//! another one twice; so does a card that lost power during a script. Amendment B lets the server
+//! choose whether a dialogue continues or begins again. A script that can be executed twice is sent
+//! again and verified afterwards (`audit.rs`). Any other script is not: if its second execution
+//! were refused, the refusal would be taken for the result of the first one, and a key set that the
+//! card has created for one that it has not. Such a job ends as unknown, and the procedure that
+//! created it resolves the state.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -33,22 +38,22 @@ use super::{
     records::{Awaits, By, Pending, Sent, What},
 };
 
-/// What a card says in its session.
+/// A request of a card in its session.
 #[derive(Debug)]
 pub(super) struct Call {
     eid: Eid,
     said: Said,
-    /// The number in its URI, if it says what came of the script with this number.
+    /// Number in its URI, if it contains the response to the script with this number.
     answers: Option<u32>,
-    /// Where the request came after having waited for a script.
+    /// Time of arrival, if the request has waited for a script.
     waited: Option<Timestamp>,
 }
 
 #[derive(Debug)]
 enum Said {
-    /// Nothing: it wants a script.
+    /// Nothing: the card requests a script.
     Nothing,
-    /// What came of the script with this number.
+    /// The response to the script with this number.
     Response(u32, Ran),
     /// A default notification.
     Notification(Vec<u8>),
@@ -60,7 +65,7 @@ enum Ran {
     Refused(ScriptStatus),
 }
 
-/// What the card is given.
+/// Reply to a request of a card.
 #[derive(Debug)]
 pub(super) enum Offer {
     Script {
@@ -68,12 +73,12 @@ pub(super) enum Offer {
         target: Aid,
         script: Script,
     },
-    /// One will come; until then at the latest.
+    /// A script will come. The request waits for it until this time.
     Hold(Timestamp),
     End,
 }
 
-/// Why a request is no call of a card.
+/// Reason why a request is not a valid request of a card.
 #[derive(Debug)]
 struct Away {
     status: StatusCode,
@@ -81,7 +86,8 @@ struct Away {
 }
 
 impl Engine {
-    /// Answers a request at the door for cards. Whoever accepted it has put a [`PskIdentity`] to it.
+    /// Answers a request at the HTTPS endpoint for cards. The endpoint must have added a
+    /// [`PskIdentity`] to it.
     pub async fn https(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let mut call = match self.call(&request) {
@@ -98,12 +104,12 @@ impl Engine {
             let offer = match self.happens(Happening::Called(call)).await {
                 Ok(offer) => offer.unwrap_or(Offer::End),
                 Err(fault) => {
-                    tracing::error!(%fault, "a card could not be answered");
+                    tracing::error!(%fault, "cannot answer a card because of an internal fault");
                     self.tell_of_call(eid.to_string(), received, 0, Outcome::Failed(fault.to_string()));
                     return answer(&Reply::Refused(StatusCode::INTERNAL_SERVER_ERROR.as_u16()));
                 }
             };
-            // Sessions change when something is due.
+            // The time of the next work may have changed.
             self.told_to_wake();
             match offer {
                 Offer::Script { number, target, script } => {
@@ -132,9 +138,9 @@ impl Engine {
         let away = |status, why: &str| Away { status, why: why.to_owned() };
         let identity = request.extensions().get::<PskIdentity>().and_then(|identity| identity.0.parse().ok());
         let keys::PskIdentity { eid, .. } =
-            identity.ok_or_else(|| away(StatusCode::FORBIDDEN, "it has no identity of a card"))?;
+            identity.ok_or_else(|| away(StatusCode::FORBIDDEN, "it has no PSK identity of a card"))?;
         if request.method() != http::Method::POST {
-            return Err(away(StatusCode::METHOD_NOT_ALLOWED, "it is no POST"));
+            return Err(away(StatusCode::METHOD_NOT_ALLOWED, "it is not a POST"));
         }
         let post = Post::of_http(request);
         let post = post.map_err(|error| Away { status: StatusCode::BAD_REQUEST, why: error.to_string() })?;
@@ -161,15 +167,17 @@ impl Engine {
         }
         let number = self.number(uri.path());
         match (post.result, number) {
-            // Of a session that is resumed what was last said may be lost; then it is asked again.
+            // In a resumed session the last response may be lost; then the script is requested
+            // again.
             (None, _) => Ok(Said::Nothing),
             (Some((ScriptStatus::Ok, body)), Some(number)) => {
                 let response = ScriptResponse::parse(&body);
-                let response = response.map_err(|error| bad(format!("its body is no response: {error}")))?;
+                let response =
+                    response.map_err(|error| bad(format!("its body is not a valid response: {error}")))?;
                 Ok(Said::Response(number, Ran::Answered(response)))
             }
             (Some((status, _)), Some(number)) => Ok(Said::Response(number, Ran::Refused(status))),
-            (Some(_), None) => Err(bad("it answers at an address that no script was given with".into())),
+            (Some(_), None) => Err(bad("its URI was not given with any script".into())),
         }
     }
 
@@ -183,7 +191,7 @@ impl Engine {
 
     fn script_reply(&self, number: u32, target: Aid, script: Script) -> Reply {
         Reply::Commands {
-            // Absent stands for the ISD-R.
+            // An absent target means the ISD-R.
             target: Some(target).filter(|target| target.0 != Aid::ISD_R),
             next_uri: Some(format!("{}/next/{number}", self.path())),
             script: script.in_form(Form::Indefinite).to_bytes(),
@@ -191,10 +199,10 @@ impl Engine {
     }
 }
 
-/// Whatever is no script ends the session.
+/// Encodes a reply. Any reply without a script ends the session.
 fn answer(reply: &Reply) -> Response<Bytes> {
     let mut response = reply.to_http().unwrap_or_else(|error| {
-        tracing::error!(%error, "the path of the HTTPS door does not fit into a header");
+        tracing::error!(%error, "the path of the HTTPS endpoint is not valid in a header");
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
@@ -206,11 +214,11 @@ fn answer(reply: &Reply) -> Response<Bytes> {
 }
 
 impl Context<'_, '_> {
-    /// Takes what the card says, and finds what it is given.
+    /// Handles a request of a card and returns the reply.
     pub(super) async fn called(&mut self, call: &Call) -> Result<Offer, Fault> {
         let eid = call.eid;
         if self.procedures.card(self.tx, eid).await?.is_none() {
-            self.ignore(eid, "the card is not managed here any more");
+            self.ignore(eid, "this SM-SR does not manage the card any more");
             return Ok(Offer::End);
         }
         self.heard_of(eid).await?;
@@ -223,7 +231,7 @@ impl Context<'_, '_> {
         self.offer(call, announced).await
     }
 
-    /// What came of a script; says whether another one was announced with it.
+    /// Handles the response to a script. Returns true if another script was announced with it.
     async fn ran(&mut self, eid: Eid, number: u32, ran: &Ran) -> Result<bool, Fault> {
         let found = self.jobs(eid).await?.into_iter().find_map(|(id, pending)| {
             let is_it = |sent: &Sent| matches!(sent.by, By::Session { number: given, .. } if given == number);
@@ -231,7 +239,7 @@ impl Context<'_, '_> {
             Some((id, pending, at))
         });
         let Some((id, pending, at)) = found else {
-            self.ignore(eid, "what it answers is over");
+            self.ignore(eid, "the job that it answers has ended");
             // The answer to it may have been on its way to the card.
             let until = self.card(eid).await?.session_until;
             return Ok(until.is_some_and(|until| until > self.now));
@@ -248,8 +256,8 @@ impl Context<'_, '_> {
         Ok(more)
     }
 
-    /// The first job of the card, if a session may be given it. The order is kept: what is under way by short messages holds
-    /// up those behind it.
+    /// Offers the first job of the card, if it can be given to a session. The order is kept: a job
+    /// in progress over short messages delays those behind it.
     async fn offer(&mut self, call: &Call, announced: bool) -> Result<Offer, Fault> {
         let eid = call.eid;
         loop {
@@ -280,7 +288,7 @@ impl Context<'_, '_> {
             }
         };
         self.put_card(eid, &card)?;
-        // What a session does not take is sent by short messages.
+        // Jobs that the session cannot be given are sent by short messages.
         self.step(eid).await?;
         Ok(offer)
     }
@@ -295,7 +303,7 @@ impl Context<'_, '_> {
         let what = Self::what(&pending);
         let (script, target) = pending.script_now();
         let number = match pending.given_after(after) {
-            // The same request again has the same answer.
+            // A repeated request gets the same answer.
             Some(given) => given,
             None => {
                 *last_number = last_number.wrapping_add(1);

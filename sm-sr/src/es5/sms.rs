@@ -1,5 +1,5 @@
-//! The way out over short messages: scripts in secured packets, and the triggers of HTTPS sessions (GlobalPlatform
-//! Amendment B section 3.7, SGP.02 section 2.4.3).
+//! Sending over short messages: scripts in secured packets, and triggers of HTTPS sessions
+//! (GlobalPlatform Amendment B section 3.7, SGP.02 section 2.4.3).
 
 use rsp::ota::{
     script::Form,
@@ -18,13 +18,13 @@ use super::{
     records::{Awaits, By, JOBS, MESSAGES, Pending, Sent, What},
 };
 
-/// What there is to bring a job to its card with.
+/// Key set and address for sending a job.
 struct Means {
     keys: Scp80KeySet,
     address: PhoneNumber,
 }
 
-/// A command that is to be secured.
+/// A command to be secured.
 struct Command {
     what: What,
     tar: Tar,
@@ -32,7 +32,7 @@ struct Command {
 }
 
 impl Context<'_, '_> {
-    /// Sends what a job has to have sent now: for the first time, or again.
+    /// Sends a job to its card, for the first time or again.
     pub(super) async fn bring(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
         if let Some(why) = lost(&pending) {
             return self.give_up(id, &pending, why).await;
@@ -42,7 +42,7 @@ impl Context<'_, '_> {
             return self.leave_to_card(id, pending);
         }
         let Some(card) = self.procedures.card(self.tx, id.eid()).await? else {
-            return self.give_up(id, &pending, "the card is not managed here any more").await;
+            return self.give_up(id, &pending, "this SM-SR does not manage the card any more").await;
         };
         let Some(keys) = card.scp80.first().cloned() else {
             return self.give_up(id, &pending, "the card has no SCP80 key set").await;
@@ -60,7 +60,7 @@ impl Context<'_, '_> {
         let means = Means { keys, address };
         match (bearer, &self.config.https) {
             (Ok(Bearer::Https), Some(door)) => {
-                // The agent that opens sessions is the ISD-R's.
+                // The agent that opens sessions belongs to the ISD-R.
                 let tar = Tar::of_aid(&Aid::ISD_R).unwrap_or(tar);
                 let command = Command { what: What::Trigger, tar, data: door.trigger.to_bytes() };
                 self.send_command(id, pending, &means, command).await
@@ -78,21 +78,22 @@ impl Context<'_, '_> {
         Ok(Left::Ended)
     }
 
-    /// It waits until the card is heard of, or its validity ends it.
+    /// Suspends a job until the card sends a message or the validity ends.
     fn leave_to_card(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
         let why = pending.trouble.clone().unwrap_or_default();
         self.tell(
             Event::new(self.now, "SM-SR", pending.job.effect.name())
                 .with_peer("ES5", id.eid().to_string())
-                .with_note(format!("waits until the card is heard of: {why}")),
+                .with_note(format!("waits for a message of the card: {why}")),
         );
         pending.awaits = Awaits::Card;
         self.put(id, &pending)?;
         Ok(Left::Waiting)
     }
 
-    /// What confirms a notification goes where it came from: the card may have changed its profile, and its number, since
-    /// anybody was told.
+    /// Returns the number to send to. A confirmation goes to the sender of its notification,
+    /// because the card may have changed its profile, and its number, since the procedures were
+    /// informed.
     async fn address(
         &mut self,
         id: &JobId,
@@ -109,7 +110,7 @@ impl Context<'_, '_> {
         Ok(card.address.clone())
     }
 
-    /// Takes a counter, writes down that it is used, and has the packet sent after the commit.
+    /// Allocates a counter, records its use, and has the packet sent after the commit.
     async fn send_command(
         &mut self,
         id: &JobId,
@@ -139,7 +140,7 @@ impl Context<'_, '_> {
             None => {
                 let Some(counter) = used.next() else {
                     return self
-                        .give_up(id, &pending, "the counter of the card's key set has come to its end")
+                        .give_up(id, &pending, "the counter of the card's key set is exhausted")
                         .await;
                 };
                 card.counters.insert(kvn, counter);
@@ -152,7 +153,8 @@ impl Context<'_, '_> {
         };
         self.put_card(id.eid(), &card)?;
         let sealed = packet::seal(&means.keys, spi, command.tar, counter, &command.data);
-        // Low octet of the counter: parts of different packets do not mix, and the same packet has the same again.
+        // Lowest octet of the counter: different packets have different references, and a repeated
+        // packet has the same one.
         let [.., reference] = counter.to_bytes();
         let parts = match segments(&sealed, PacketKind::Command, Reference::Short(reference)) {
             Ok(parts) => parts,
@@ -180,7 +182,8 @@ impl Context<'_, '_> {
                 .with_bytes(sealed.len(), 0)
                 .with_note(format!("SMS x {}, counter {}, try {tries}", parts.len(), counter.value())),
         );
-        // The centre need not keep what will be sent again; the last one it keeps for a device that comes back.
+        // The SMSC need not store a message that will be repeated. The last one is stored for a
+        // device that becomes reachable later.
         let is_last = tries >= self.config.tries;
         let end = if is_last { pending.job.valid_until } else { until.min(pending.job.valid_until) };
         let submission = |part: &UserData| Submission {
@@ -197,7 +200,7 @@ impl Context<'_, '_> {
         Ok(Left::Waiting)
     }
 
-    /// The message centre has taken the parts of a packet, or has not.
+    /// Handles the result of submitting the parts of a packet to the SMSC.
     pub(super) async fn submitted(
         &mut self,
         packet: &Packet,
@@ -233,7 +236,7 @@ impl Context<'_, '_> {
                 self.step(packet.id.eid()).await
             }
             fault => {
-                // It is sent again in its time, whatever became of it.
+                // It is repeated at its regular time in any case.
                 if let Some(fault) = fault {
                     pending.trouble = Some(fault.to_string());
                 }
@@ -243,18 +246,18 @@ impl Context<'_, '_> {
     }
 }
 
-/// Why a script is given up that cannot be run twice.
-const UNKNOWN: &str =
-    "the script has left, its answer has not come, and whether the card has run it cannot be known";
+/// Reason for giving up a script that cannot be executed twice.
+const UNKNOWN: &str = "the script was sent without a response, and it is unknown if the card has executed it";
 
-/// That what is out can neither be sent again nor will be answered any more, after it has had its time. The card has said to
-/// the repetition of a packet that it has seen the counter before; or it was given the script in a session that broke off.
+/// Returns the reason if a script cannot be repeated and will not be answered any more, after its
+/// time has ended: either the card has answered a repeated packet with "counter low", or it got the
+/// script in a session that was interrupted.
 fn lost(pending: &Pending) -> Option<&'static str> {
     let last = pending.sent.iter().rfind(|sent| sent.what == What::Script)?;
     match last.by {
         _ if !pending.is_out() => None,
         By::Packet { low: true, times, .. } if times > 1 => {
-            Some("the card has run the script, but its answer is lost")
+            Some("the card has executed the script, but its response is lost")
         }
         By::Packet { low: true, .. } | By::Session { .. } => Some(UNKNOWN),
         By::Packet { .. } => None,
@@ -262,7 +265,7 @@ fn lost(pending: &Pending) -> Option<&'static str> {
 }
 
 impl Pending {
-    /// A packet, or a part without which it is none, has not left after all.
+    /// Removes a transmission that did not take place, at least not completely.
     fn was_not_sent(&mut self, is_it: impl Fn(&By) -> bool) {
         self.tries = self.tries.saturating_sub(1);
         let Some(at) = self.sent.iter().position(|sent| is_it(&sent.by)) else { return };
@@ -272,8 +275,9 @@ impl Pending {
         }
     }
 
-    /// How often the packet was sent that is to be sent again as it was; `None` if a new one is to be made. It must still be
-    /// the last one that the card has been sent: what came after it would have made its counter too low.
+    /// Returns the number of transmissions of the packet if it must be repeated unchanged; `None`
+    /// if a new one must be created. It must be the last packet sent to the card: a later one would
+    /// have made its counter too low.
     fn same_again(
         &mut self,
         what: What,
@@ -293,7 +297,8 @@ impl Pending {
         }
     }
 
-    /// What the card is to run now, and who there: the script, or what shows whether it was run.
+    /// Returns the script to execute now and its target: the job's script, or the audit that shows
+    /// if it was executed.
     pub(super) fn script_now(&self) -> (rsp::ota::script::Script, Aid) {
         match (&self.doubt, self.job.effect.sign()) {
             (Some(_), Some((aid, _))) => {

@@ -1,5 +1,5 @@
-//! ES7.CreateAdditionalKeySet, to the SM-SR that has the card: SGP.02 section 5.6. The card makes a key set with the other
-//! one, and proves it with a receipt.
+//! ES7.CreateAdditionalKeySet, called at the SM-SR that manages the card: SGP.02 section 5.6. The
+//! card creates a key set with the other SM-SR and proves it with a receipt.
 
 use rsp::sgp02::es7;
 use rsp_server::soap::{Answer, Call, Decision};

@@ -1,4 +1,4 @@
-//! ES7.HandleSMSRChangeNotification, to the SM-SR that had the card: SGP.02 section 5.6.
+//! ES7.HandleSMSRChangeNotification, sent to the previous SM-SR of the card: SGP.02 section 5.6.
 
 use rsp::sgp02::es7;
 use rsp_server::soap::{Call, Decision};

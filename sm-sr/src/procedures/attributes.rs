@@ -25,7 +25,7 @@ use crate::{
     records::Card,
 };
 
-/// The attribute moves to this profile; exactly one has it at any time.
+/// Moves the attribute to this profile. Exactly one profile has it at any time.
 pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
@@ -72,7 +72,8 @@ pub(super) async fn fallback_answered(
     Ok(Outcome::done().with_data(data))
 }
 
-/// At most one profile has it, never the one that has the other attribute, and it must be disabled.
+/// Moves the attribute to this profile. At most one profile has it. It must be disabled and must
+/// not have the fall-back attribute.
 pub(super) fn start_emergency(
     card: &Card,
     operation: &Operation,
@@ -85,7 +86,7 @@ pub(super) fn start_emergency(
     }
     match card.emergency {
         Some(has_it) if has_it == iccid => return Ok(Started::Done(Outcome::done())),
-        // Its owner would have to agree (PLMA), which cannot be said here.
+        // Its owner would have to agree (PLMA), for which this server has no function.
         Some(_) if !owns_the_other(card, operation) => {
             return Err(Status::IccidNotAllowed
                 .because("another operator's profile has the emergency profile attribute")

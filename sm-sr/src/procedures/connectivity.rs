@@ -1,7 +1,7 @@
 //! ES3.UpdateConnectivityParameters: SGP.02 sections 3.14 and 4.1.3.4.
 //!
-//! The keys of the ISD-P are the SM-DP's, so what comes is a command script that it has protected (SCP03), and the SM-SR
-//! carries it to the ISD-P.
+//! Only the SM-DP has the keys of the ISD-P. The parameters are therefore a command script that the
+//! SM-DP has protected (SCP03), and the SM-SR forwards it to the ISD-P.
 
 use rsp::{
     ota::script::ScriptResponse,
@@ -19,12 +19,13 @@ use crate::{es5::Effect, records::Card};
 
 pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejection> {
     let Function::UpdateConnectivityParameters { iccid, parameters } = &operation.function else {
-        return Err(Status::FunctionUnsupported.because("this is another function").into());
+        return Err(Status::FunctionUnsupported.because("the operation has another function").into());
     };
     let profile = check::own_profile(card, operation, *iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
     let script = send_data::script_of(parameters.as_slice()).map_err(|e| {
-        Status::ConnectivityParametersInvalid.because(format!("they are no command script: {e}"))
+        Status::ConnectivityParametersInvalid
+            .because(format!("the parameters are not a valid command script: {e}"))
     })?;
     Ok(Started::AtCard(ToCard {
         target: profile.isd_p_aid.clone(),

@@ -1,4 +1,4 @@
-//! Deleting: SGP.02 sections 3.6, 3.10 and 4.1.1.4, 4.1.1.6.
+//! Deletion of profiles: SGP.02 sections 3.6, 3.10 and 4.1.1.4, 4.1.1.6.
 
 use rsp::{
     ids::Iccid,
@@ -26,7 +26,7 @@ use crate::{
     records::Card,
 };
 
-/// Somebody asks for it.
+/// Starts a deletion requested by a caller.
 pub(super) fn start(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Created, ProfileState::Disabled])?;
@@ -35,7 +35,8 @@ pub(super) fn start(card: &Card, operation: &Operation, iccid: Iccid) -> Result<
     Ok(delete(profile))
 }
 
-/// POL2 asks for it. Whatever has changed since it did, counts.
+/// Starts a deletion by POL2. Does nothing if the profile has changed so that POL2 does not delete
+/// it any more.
 pub(super) fn start_auto(card: &Card, iccid: Iccid) -> Started {
     let asks = |profile: &&ProfileInfo| {
         profile.state == ProfileState::Disabled
@@ -45,7 +46,8 @@ pub(super) fn start_auto(card: &Card, iccid: Iccid) -> Started {
     card.profile(iccid).filter(asks).map_or(Started::Done(Outcome::done()), delete)
 }
 
-/// A download was given up, unless it has been completed since.
+/// Starts the deletion of an ISD-P after a failed download. Does nothing if the download has been
+/// completed since.
 pub(super) fn start_clean_up(card: &Card, iccid: Iccid) -> Started {
     let is_empty = |profile: &&ProfileInfo| profile.state == ProfileState::Created;
     card.profile(iccid).filter(is_empty).map_or(Started::Done(Outcome::done()), delete)
@@ -56,7 +58,8 @@ fn delete(profile: &ProfileInfo) -> Started {
     Started::AtCard(ToCard::isd_r(one(es5::delete_profile(aid)), Effect::Delete(aid.clone())))
 }
 
-/// With a token by which the ISD-P knows that its SM-DP agrees. No policy rule counts; the attribute does.
+/// Starts a deletion with a token that proves to the ISD-P that its SM-DP agrees. Policy rules do
+/// not apply; the fall-back attribute still prevents it.
 pub(super) fn start_master(
     card: &Card,
     operation: &Operation,
@@ -88,9 +91,10 @@ pub(super) async fn answered(
     let outcome = match answers.only(command) {
         _ if found_done => Outcome::done(),
         Ok(_) => Outcome::done(),
-        // A deletion that is not known here, such as one by POL1, or the same one whose answer was lost.
+        // The card deleted the ISD-P without this server's knowledge, for example by POL1 or by an
+        // earlier command whose response was lost.
         Err(_) if answers.word() == Some(StatusWord::NOT_FOUND) => Outcome::with_warning(
-            Status::IsdPUnknown.because("the card did not have the ISD-P any more").about(iccid),
+            Status::IsdPUnknown.because("the ISD-P had already been deleted on the card").about(iccid),
         ),
         Err(refusal) => return Ok(Outcome::refused(refusal).with_data(data)),
     };
@@ -98,7 +102,7 @@ pub(super) async fn answered(
     Ok(outcome.with_data(data))
 }
 
-/// The profile is not on the card any more.
+/// Removes a deleted profile from the EIS and notifies its owner.
 async fn removed(
     context: &mut Context<'_, '_>,
     card: &mut Card,

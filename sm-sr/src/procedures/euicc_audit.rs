@@ -1,5 +1,5 @@
-//! Auditing a card: SGP.02 sections 3.13 and 4.1.1.5. The card is asked which ISD-Ps it has, how they stand and how much
-//! memory is left, and the EIS is made to say the same.
+//! Audit of a card: SGP.02 sections 3.13 and 4.1.1.5. The card returns its ISD-Ps, their states and
+//! the available memory, and the EIS is updated accordingly.
 
 use rsp::{
     der::DecodeError,
@@ -28,14 +28,15 @@ use crate::{
     visibility::{self, Showing},
 };
 
-/// How many ISD-Ps a card tells of in one answer at the least: their statuses have some 40 octets, an answer 255.
+/// Minimum number of ISD-Ps in one response of a card: a status has about 40 octets, a response
+/// 255.
 const IN_ONE_ANSWER: usize = 5;
 
-/// How often a card is asked for more in one script: that is for 300 ISD-Ps, which no card has, and still goes by short
-/// messages.
+/// Maximum number of commands for further ISD-Ps in one script. It is enough for 300 ISD-Ps, more
+/// than any card has, and the script still fits into short messages.
 const MOST_QUESTIONS: usize = 64;
 
-/// Those of the asker that it names, or all of its own, of which there must be one.
+/// Returns the profiles that the caller names, or all of its profiles, of which there must be one.
 fn asked<'c>(
     card: &'c Card,
     operation: &Operation,
@@ -51,7 +52,7 @@ fn asked<'c>(
     let own: Vec<_> = card.eis.profile_info.iter().filter(own).collect();
     if own.is_empty() && operation.asker.is_some() {
         return Err(Status::EidNotAllowed
-            .because("only who has a profile on the card has it asked for its state")
+            .because("only the owner of a profile on the card can audit the card")
             .about(card.eid()));
     }
     Ok(own)
@@ -62,15 +63,16 @@ pub(super) fn start(card: &Card, operation: &Operation, iccids: &[Iccid]) -> Res
     Ok(Started::AtCard(question(card.eis.profile_info.len() / IN_ONE_ANSWER)))
 }
 
-/// A card goes on telling only within the script, so there is a question for every answer that it may need.
+/// Returns the script of an audit. A card continues a list only within the script, so the script
+/// has one command for every response that may be needed.
 fn question(more: usize) -> ToCard {
     let mut apdus = vec![es5::get_card_resources(), es5::get_status(None)];
     apdus.extend(std::iter::repeat_with(es5::get_next_status).take(more));
     ToCard::isd_r(Script::of_apdus(apdus), Effect::Audit)
 }
 
-/// A card that had more to tell than it was asked for: it has more ISD-Ps than its EIS. Asked from the start again, with
-/// more questions than before.
+/// Returns a script with more commands if the card has more ISD-Ps than the script asked for, which
+/// means more than its EIS has. The audit starts again from the first ISD-P.
 pub(super) fn once_more(response: &ScriptResponse) -> Option<ToCard> {
     let answers = Answers::of(response);
     let last = answers.commands.len().checked_sub(1)?;
@@ -78,7 +80,7 @@ pub(super) fn once_more(response: &ScriptResponse) -> Option<ToCard> {
     (last > 0 && answers.has_more(last) && more <= MOST_QUESTIONS).then(|| question(more))
 }
 
-/// What the card says goes into the EIS, and its owners learn what they did not know.
+/// Updates the EIS with the card's response and notifies the owners of changes.
 pub(super) async fn answered(
     context: &mut Context<'_, '_>,
     card: &mut Card,
@@ -110,11 +112,10 @@ fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
         }
     }
     if told.is_empty() {
-        return Err(
-            Status::IsdRExecutionError.because("the card says that it has no ISD-P, over the network of one")
-        );
+        return Err(Status::IsdRExecutionError
+            .because("the card reports no ISD-P, although it uses the network of one"));
     }
-    // Deleted by POL1, or never made.
+    // Deleted by POL1, or never created.
     let is_gone = |profile: &&ProfileInfo| !told.iter().any(|isd_p| isd_p.aid == profile.isd_p_aid);
     let gone: Vec<Iccid> =
         card.eis.profile_info.iter().filter(is_gone).map(|profile| profile.iccid).collect();
@@ -129,7 +130,7 @@ fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
             tracing::warn!(%eid, isd_p = %isd_p.aid, "the card has an ISD-P that is not in its EIS");
             continue;
         };
-        // A profile that is installed is Created until its SM-DP says what it is.
+        // An installed profile stays Created until its SM-DP reports its properties.
         if let Some(state) = isd_p.state.filter(|_| profile.state != ProfileState::Created) {
             profile.state = state.profile_state();
         }
@@ -141,7 +142,7 @@ fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The EIS as the asker is shown it after the audit.
+/// Returns the EIS for the caller after the audit.
 pub(super) fn shown(card: &Card, asker: &Asker, iccids: &[Iccid]) -> Eis {
     let why = match asker.interface {
         Interface::Es3 => Showing::AuditEisToSmDp,

@@ -1,7 +1,9 @@
-//! Handing a card over to another SM-SR, as the one that has it: SGP.02 section 3.8, ES4.SMSRChange and ES7.
+//! Handover of a card to another SM-SR, at the SM-SR that manages the card: SGP.02 section 3.8,
+//! ES4.SMSRChange and ES7.
 //!
-//! From the moment the function begins, nothing else happens to the card. The other SM-SR asks twice for something to be
-//! done by the card, and at last says that the card is its own; then it is forgotten here.
+//! While the function is in progress, no other function is executed on the card. The other SM-SR
+//! makes two calls that the card must execute and finally reports that it manages the card. Then
+//! this SM-SR deletes its records of the card.
 
 use rsp::{
     ids::{Eid, Oid},
@@ -34,34 +36,34 @@ use crate::{
     visibility::{self, Showing},
 };
 
-/// A card that is being handed over.
+/// State of a handover.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HandingOver {
-    /// To whom.
+    /// OID of the SM-SR that gets the card.
     pub target: Oid,
-    /// How many jobs it has had at the card.
+    /// Number of jobs sent to the card.
     pub jobs: u32,
-    /// What is awaited.
+    /// Event that it waits for.
     pub awaits: Awaits,
 }
 
-/// What a handover waits for.
+/// Event that a handover waits for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Awaits {
-    /// The other SM-SR: its next call, or its answer.
+    /// The other SM-SR: its next call or its response.
     Target,
     /// The card, which checks the other SM-SR's certificate.
     Challenge {
-        /// The call that is answered with it.
+        /// Call to answer with the challenge.
         ticket: Ticket,
-        /// At the card.
+        /// Job at the card.
         at_card: AtCard,
     },
-    /// The card, which makes a key set with the other SM-SR.
+    /// The card, which creates a key set with the other SM-SR.
     Receipt {
-        /// The call that is answered with it.
+        /// Call to answer with the receipt.
         ticket: Ticket,
-        /// At the card.
+        /// Job at the card.
         at_card: AtCard,
     },
 }
@@ -84,7 +86,7 @@ pub(super) async fn start(
     let is_operators = |asker: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *asker);
     if !operation.asker_id().is_some_and(is_operators) {
         return Err(Status::EidNotAllowed
-            .because("only an operator with a profile on the card has it handed over")
+            .because("only an operator with a profile on the card can hand it over")
             .about(operation.eid)
             .into());
     }
@@ -100,27 +102,30 @@ pub(super) async fn start(
     Ok(Started::Step(Step::HandingOver(Box::new(handing_over))))
 }
 
-/// The SM-SR that gets the card must be known, reachable, and another one.
+/// Returns the SM-SR that gets the card. It must be registered, reachable, and not this one.
 async fn target_peer(context: &mut Context<'_, '_>, target: &Oid) -> Result<soap::Peer, Rejection> {
     if *target == context.config.id {
-        return Err(Status::SmsrRefused.because("the card is here already").about(target).into());
+        return Err(Status::SmsrRefused.because("this SM-SR already manages the card").about(target).into());
     }
     let peer = context.peer(target).await?;
     let peer = peer.filter(|peer| matches!(peer.role, PeerRole::SmSr));
     match peer.and_then(|peer| peer.endpoint()) {
         Some(peer) => Ok(peer),
-        None => Err(Status::SmsrUnknown.because("this SM-SR is not known here").about(target).into()),
+        None => Err(Status::SmsrUnknown
+            .because("the target SM-SR is not registered at this SM-SR")
+            .about(target)
+            .into()),
     }
 }
 
-/// The function by which the card is being handed over to the caller.
+/// Returns the handover of the card to the caller, with its function and card.
 async fn handed_to(
     context: &mut Context<'_, '_>,
     eid: Eid,
     caller: &Oid,
 ) -> Result<(Card, Operation, Box<HandingOver>), Rejection> {
     let Some(card) = context.card(eid).await? else {
-        return Err(Status::EidUnknown.because("this SM-SR manages no such card").about(eid).into());
+        return Err(Status::EidUnknown.because("this SM-SR does not manage this card").about(eid).into());
     };
     let operation = under_way(context, eid).await?;
     if let Some(operation) = operation
@@ -129,17 +134,18 @@ async fn handed_to(
     {
         if handing_over.at_card().is_some() {
             return Err(Status::FunctionUnavailable
-                .because("the card has not answered the call before this one")
+                .because("the previous call for this card is still in progress")
                 .about(eid)
                 .into());
         }
         let handing_over = handing_over.clone();
         return Ok((card, operation, handing_over));
     }
-    Err(Status::EidNotAllowed.because("the card is not being handed over to you").about(eid).into())
+    Err(Status::EidNotAllowed.because("the card is not being handed over to the caller").about(eid).into())
 }
 
-/// ES7.AuthenticateSMSR: the card is to check the other SM-SR's certificate. The call is answered when it has.
+/// ES7.AuthenticateSMSR: sends the other SM-SR's certificate to the card. The call is answered
+/// after the card's response.
 pub(crate) async fn authenticate(
     context: &mut Context<'_, '_>,
     caller: &Oid,
@@ -149,10 +155,11 @@ pub(crate) async fn authenticate(
 ) -> Result<(), Rejection> {
     let (mut card, mut operation, mut handing_over) = handed_to(context, eid, caller).await?;
     if !es5::is_certificate(certificate) {
-        return Err(Status::FormatInvalid.because("SmsrCertificate is no TLV 7F21").into());
+        return Err(Status::FormatInvalid.because("SmsrCertificate is not a TLV 7F21").into());
     }
     if card.handed_to.is_some() {
-        // It was to this one, and who still asks for a challenge has no keys: the card is here after all.
+        // The earlier handover was to the same SM-SR. A new request for a challenge shows that it
+        // has no keys, so the card still belongs to this SM-SR.
         card.handed_to = None;
         card.keep(context.tx)?;
     }
@@ -163,7 +170,7 @@ pub(crate) async fn authenticate(
     Ok(operation.keep(context)?)
 }
 
-/// ES7.CreateAdditionalKeySet: the card is to make a key set with the other SM-SR.
+/// ES7.CreateAdditionalKeySet: lets the card create a key set with the other SM-SR.
 pub(crate) async fn create_key_set(
     context: &mut Context<'_, '_>,
     caller: &Oid,
@@ -192,7 +199,7 @@ async fn send(
     Ok(AtCard { job, part })
 }
 
-/// The card has answered, or has not: so has the other SM-SR's call.
+/// Handles the card's response, or its absence, and answers the other SM-SR's call.
 pub(super) async fn answered(
     context: &mut Context<'_, '_>,
     mut card: Card,
@@ -234,7 +241,8 @@ pub(super) async fn answered(
             let receipt = data.and_then(|data| Receipt::parse(&data).map_err(|e| unreadable(e.to_string())));
             let response = match receipt {
                 Ok(receipt) => {
-                    // From here on the other SM-SR may have the card, whatever we hear of it.
+                    // From here on the other SM-SR may manage the card, whether it reports it or
+                    // not.
                     card.handed_to = Some(target);
                     es7::CreateAdditionalKeySetResponse {
                         base: BaseResponse::default(),
@@ -260,7 +268,7 @@ pub(super) async fn answered(
     operation.keep(context)
 }
 
-/// The other SM-SR has answered HandoverEUICC, or never will.
+/// Handles the other SM-SR's response to HandoverEUICC, or its absence.
 pub(crate) async fn resumed(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -275,17 +283,17 @@ pub(crate) async fn resumed(
             let status = response.base.function_execution_status;
             return gone(context, &card, Some((operation, Outcome::as_told(status)))).await;
         }
-        // Without a receipt there are no keys by which it could have the card.
+        // Without a receipt the other SM-SR has no keys of the card.
         Ok(response) if response.base.is_done() => {
             abandon(context, handing_over).await?;
             let refusal = Status::SmsrExecutionError
-                .because("the other SM-SR claims the card, but the card has made no key set with it")
+                .because("the other SM-SR reports that it manages the card, but the card has created no key set with it")
                 .about(&handing_over.target);
             end(context, card, operation, Outcome::refused(refusal)).await?;
         }
         Ok(response) => {
             abandon(context, handing_over).await?;
-            // It says itself that it does not have the card.
+            // The other SM-SR reports that it does not manage the card.
             card.handed_to = None;
             let status = response.base.function_execution_status;
             end(context, card, operation, Outcome::as_told(status)).await?;
@@ -301,12 +309,12 @@ pub(crate) async fn resumed(
     queue::advance(context, eid).await
 }
 
-/// ES7.HandleSMSRChangeNotification: the other SM-SR has the card. Its answer to HandoverEUICC says the same, unless it
-/// was lost or came too late.
+/// ES7.HandleSMSRChangeNotification: the other SM-SR manages the card. Its response to
+/// HandoverEUICC reports the same, unless that was lost or too late.
 pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Eid) -> Result<(), Fault> {
     let Some(card) = context.card(eid).await? else { return Ok(()) };
     if card.handed_to.as_ref() != Some(caller) {
-        tracing::warn!(%eid, %caller, "an SM-SR claims a card that was not handed over to it");
+        tracing::warn!(%eid, %caller, "an SM-SR reports that it manages a card that was not handed over to it");
         return Ok(());
     }
     let handed_over = under_way(context, eid).await?.filter(|operation| {
@@ -315,7 +323,7 @@ pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Ei
     gone(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await
 }
 
-/// The card is the other SM-SR's: here it is forgotten.
+/// Deletes all records of a card that the other SM-SR manages now.
 async fn gone(
     context: &mut Context<'_, '_>,
     card: &Card,
@@ -323,7 +331,7 @@ async fn gone(
 ) -> Result<(), Fault> {
     let eid = card.eid();
     context.tx.delete(&CARDS, &eid.to_string());
-    // What it has not done for us since it came.
+    // Orders of its takeover that it has not executed.
     context.tx.delete(&TAKEOVERS, &eid.to_string());
     bearer::forget(context.tx, eid).await?;
     for (key, _) in context.tx.list(&AUDIT, &of_card(eid)).await? {
@@ -339,7 +347,7 @@ async fn gone(
     queue::advance(context, eid).await
 }
 
-/// What is at the card for it is called back, and whoever waits for that is told.
+/// Withdraws the handover's job from the card and answers the call that waits for it.
 pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &HandingOver) -> Result<(), Fault> {
     let over = || BaseResponse::failed(&Status::FunctionUnavailable.because("the handover has ended"));
     match &handing_over.awaits {
@@ -357,21 +365,23 @@ pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &Handin
     }
 }
 
-/// The second STORE DATA of the key establishment, from what the other SM-SR has signed.
+/// Returns the second STORE DATA of the key establishment, from the data that the other SM-SR
+/// signed.
 fn establishment(card: &Card, request: &es7::CreateAdditionalKeySetRequest) -> Result<Vec<u8>, Refusal> {
     let bad = |why: String| Status::FormatInvalid.because(why);
     let version = request.key_version_number;
     if !SCP80_VERSIONS.contains(&version) {
-        return Err(bad(format!("KeyVersionNumber {version} is none of SCP80")));
+        return Err(bad(format!("KeyVersionNumber {version} is not one of SCP80")));
     }
-    // The scenario parameter may ask the card to let an existing one go: not one by which this SM-SR reaches the card.
+    // The scenario parameter can let the card delete an existing key set. That must not be one by
+    // which this SM-SR reaches the card.
     if card.has_key_set(version) {
         return Err(bad(format!(
             "key set {version} of the ISD-R is in use; choose a KeyVersionNumber that is not in the EIS"
         )));
     }
     if request.ecc_key_length != es7::EccKeyLength::Ecc256 {
-        return Err(bad(format!("keys of {} are not known here", request.ecc_key_length)));
+        return Err(bad(format!("keys of {} are not supported", request.ecc_key_length)));
     }
     let host_id = Some(request.host_id.clone()).filter(|host_id| !host_id.0.is_empty());
     let agreement = KeyAgreement {

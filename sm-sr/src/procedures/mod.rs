@@ -1,10 +1,11 @@
-//! What takes longer than a request: SGP.02 section 3. A function that needs the card is a record from the moment it is
-//! asked until its asker has the answer in the outbox.
+//! Procedures that take longer than a request: SGP.02 section 3. A function that needs the card is
+//! a record from its acceptance until its response is in the outbox.
 //!
-//! The functions of one card stand in a queue; the first that may begin is at the card, the others wait. Every step is
-//! taken in one transaction, by one of four callers: somebody asks (`submit`), a job at the card ends (`job_ended`),
-//! the card tells something (`notified`), time passes (`run_deadline`). What a step has to say to others goes into
-//! outboxes with it, so a restart between any two steps loses nothing.
+//! The functions of one card form a queue. The first one that is allowed to begin is in progress at
+//! the card; the others wait. Every step is one transaction with one of four triggers: a call
+//! (`submit`), the end of a job at the card (`job_ended`), a notification of the card (`notified`),
+//! and a deadline (`run_deadline`). Messages that a step sends go into the outboxes in the same
+//! transaction, so a restart between two steps loses nothing.
 
 mod answer;
 mod attributes;
@@ -54,36 +55,36 @@ use crate::{
     router::By,
 };
 
-/// A function that is under way or waits for its turn.
+/// A function that is in progress or waits for its turn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Operation {
-    /// The card.
+    /// EID of the card.
     pub eid: Eid,
-    /// Its place in the queue.
+    /// Position in the queue.
     pub number: u64,
-    /// What is to be done.
+    /// The function to execute.
     pub function: Function,
-    /// Who is waiting for it; nobody, when the SM-SR does it of its own accord.
+    /// Caller that waits for the response; `None` if the SM-SR started the function itself.
     pub asker: Option<Asker>,
-    /// Since when.
+    /// Time of receipt.
     pub received: Timestamp,
-    /// Until when; after that the answer is EXPIRED.
+    /// End of the validity period; after that the response is EXPIRED.
     pub expires: Timestamp,
-    /// Where it stands.
+    /// Current step.
     pub step: Step,
 }
 
-/// Who asked, and how the answer finds the way back.
+/// Caller of a function, with the reference for its response.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asker {
-    /// Over which interface it asked, and so what it may do.
+    /// Interface of the call, which determines what the caller is allowed to do.
     pub interface: Interface,
-    /// The call that is to be answered.
+    /// Ticket of the call to answer.
     pub ticket: Ticket,
 }
 
 impl Asker {
-    /// Its OID.
+    /// Returns the caller's OID.
     pub fn id(&self) -> &Oid {
         &self.ticket.caller
     }
@@ -93,43 +94,43 @@ impl Asker {
     }
 }
 
-/// The interfaces whose functions wait for a card.
+/// Interfaces whose functions need a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Interface {
-    /// From an SM-DP.
+    /// Called by an SM-DP.
     Es3,
-    /// From an operator.
+    /// Called by an operator.
     Es4,
 }
 
-/// What is to be done with a card.
+/// A function to execute on a card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Function {
     /// ES3.CreateISDP.
     CreateIsdP {
-        /// Of the profile that will be in it.
+        /// ICCID of the profile to be installed.
         iccid: Iccid,
-        /// Whose profile that is.
+        /// Operator of the profile.
         mno_id: Oid,
-        /// Octets.
+        /// Required memory in octets.
         required_memory: u32,
-        /// Another function follows.
+        /// True if another function follows.
         more_to_do: bool,
     },
     /// ES3.SendData.
     SendData {
-        /// To this security domain.
+        /// AID of the security domain.
         sd_aid: Aid,
-        /// A command script.
+        /// Command script.
         data: Octets,
-        /// Another function follows.
+        /// True if another function follows.
         more_to_do: bool,
     },
     /// ES3.UpdateConnectivityParameters.
     UpdateConnectivityParameters {
-        /// Of the profile.
+        /// ICCID of the profile.
         iccid: Iccid,
-        /// A command script for its ISD-P.
+        /// Command script for its ISD-P.
         parameters: Octets,
     },
     /// ES3 and ES4.EnableProfile.
@@ -138,28 +139,29 @@ pub enum Function {
     DisableProfile(Iccid),
     /// ES3.DeleteISDP and ES4.DeleteProfile.
     DeleteProfile(Iccid),
-    /// Of our own accord: POL2 deletes the profile because it was disabled.
+    /// Started by this SM-SR: POL2 deletes the profile because it was disabled.
     AutoDelete(Iccid),
-    /// Of our own accord: the download into the ISD-P was given up.
+    /// Started by this SM-SR: the download into the ISD-P has failed.
     CleanUp(Iccid),
-    /// Deletes a profile whatever its policy rules say: SGP.02 section 3.10.
+    /// Deletes a profile regardless of its policy rules: SGP.02 section 3.10.
     MasterDelete {
-        /// The profile.
+        /// ICCID of the profile.
         iccid: Iccid,
-        /// What proves to the ISD-P that its SM-DP agrees.
+        /// Proof for the ISD-P that its SM-DP agrees.
         token: MasterDeleteToken,
     },
     /// ES3 and ES4.SetFallBackAttribute.
     SetFallBackAttribute(Iccid),
     /// ES3 and ES4.SetEmergencyProfileAttribute.
     SetEmergencyProfileAttribute(Iccid),
-    /// ES3 and ES4.AuditEIS; every profile of the asker's when none is named.
+    /// ES3 and ES4.AuditEIS of these profiles, or of all profiles of the caller if the list is
+    /// empty.
     AuditEis(Vec<Iccid>),
-    /// ES4.SMSRChange, to this SM-SR.
+    /// ES4.SMSRChange, called at this SM-SR: the OID of the target SM-SR.
     SmsrChange(Oid),
 }
 
-/// The delete token of a profile, made by its SM-DP.
+/// Delete token of a profile, created by its SM-DP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MasterDeleteToken {
     /// SIN of the ISD-P.
@@ -168,14 +170,14 @@ pub struct MasterDeleteToken {
     pub sdin: Octets,
     /// Application provider identifier.
     pub provider: Octets,
-    /// Never used before with this profile.
+    /// Token identifier; it must not have been used for this profile before.
     pub token_id: Octets,
-    /// AES-CMAC by the ISD-P's token key.
+    /// AES-CMAC with the ISD-P's token key.
     pub token: Octets,
 }
 
 impl MasterDeleteToken {
-    /// The command that carries it.
+    /// Returns the command that contains the token.
     fn master_delete(&self, isd_p: &Aid) -> Vec<u8> {
         let token = DeleteToken {
             sin: self.sin.as_slice(),
@@ -187,14 +189,14 @@ impl MasterDeleteToken {
     }
 }
 
-/// Where a function stands, with what that point needs and nothing else.
+/// Current step of a function, with the data that this step needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Step {
-    /// Others are before it.
+    /// Other functions are first.
     Waiting,
-    /// The card has been sent something and has not answered.
+    /// A job was sent to the card, which has not answered.
     AtCard(AtCard),
-    /// The card changes its profile.
+    /// The card is changing its enabled profile.
     Switching(Switching),
     /// The card is being handed over to another SM-SR.
     HandingOver(Box<handover::HandingOver>),
@@ -203,38 +205,38 @@ pub enum Step {
 /// A job at the card.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AtCard {
-    /// Which.
+    /// Identifier of the job.
     pub job: JobId,
-    /// How many the function had before.
+    /// Number of earlier jobs of the function.
     pub part: u32,
 }
 
-/// What a job at the card is for; es5 keeps it and gives it back.
+/// Purpose of a job at the card. The ES5 engine stores it and returns it when the job ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
-    /// For the function with this number.
+    /// Executes the function with this number.
     Operation {
-        /// The function.
+        /// Number of the function.
         number: u64,
-        /// How many jobs it had before.
+        /// Number of earlier jobs of the function.
         part: u32,
     },
-    /// Confirms the card's notification of this number.
+    /// Confirms a notification of the card.
     Confirmation {
-        /// The notification.
+        /// Sequence number of the notification.
         sequence: u16,
     },
-    /// Finishes taking over a card.
+    /// Completes the takeover of a card.
     Takeover,
 }
 
-/// What a function comes to when it begins.
+/// Result of starting a function.
 pub(crate) enum Started {
-    /// Something goes to the card.
+    /// A script must be sent to the card.
     AtCard(ToCard),
-    /// Nothing needs the card.
+    /// The function has ended without the card.
     Done(Outcome),
-    /// Somebody else was asked.
+    /// The function waits for another party.
     Step(Step),
 }
 
@@ -247,18 +249,18 @@ pub(crate) struct ToCard {
 }
 
 impl ToCard {
-    /// For the ISD-R.
+    /// Creates a script for the ISD-R.
     pub(crate) fn isd_r(script: Script, effect: Effect) -> Self {
         Self { target: isd_r(), script, more_to_do: false, effect }
     }
 }
 
-/// The AID of the ISD-R.
+/// Returns the AID of the ISD-R.
 pub(crate) fn isd_r() -> Aid {
     Aid(Aid::ISD_R.to_vec())
 }
 
-/// A script of one command.
+/// Returns a script with one command.
 pub(crate) fn one(apdu: Vec<u8>) -> Script {
     Script::of_apdus([apdu])
 }
@@ -269,7 +271,7 @@ impl Purpose {
     }
 }
 
-/// Takes in a function that was asked for; its answer comes by the ticket of the call.
+/// Accepts a function of a call. The response is sent later by the ticket of the call.
 pub(crate) async fn take_in<R>(
     context: &mut Context<'_, '_>,
     call: &Call,
@@ -286,7 +288,7 @@ pub(crate) async fn take_in<R>(
 }
 
 impl Function {
-    /// The profile it is about.
+    /// Returns the ICCID of the profile that the function concerns.
     pub(crate) fn iccid(&self) -> Option<Iccid> {
         match self {
             Self::CreateIsdP { iccid, .. }
@@ -303,13 +305,13 @@ impl Function {
         }
     }
 
-    /// Whether it is done of our own accord, and so again when it has failed. Whoever asks for a master delete sees how it
-    /// ends.
+    /// Returns true if the SM-SR starts this function itself and therefore retries it after a
+    /// failure. MasterDelete is not one of them: its caller sees the result.
     fn is_own(&self) -> bool {
         matches!(self, Self::AutoDelete(_) | Self::CleanUp(_) | Self::AuditEis(_))
     }
 
-    /// The profile whose ISD-P is there, perhaps, when the card has not answered.
+    /// Returns the profile whose ISD-P may exist if the card has not answered.
     fn may_have_made(&self) -> Option<Iccid> {
         match self {
             Self::CreateIsdP { iccid, .. } => Some(*iccid),
@@ -317,7 +319,7 @@ impl Function {
         }
     }
 
-    /// As the audit trail names it, if it is written there.
+    /// Returns the operation type for the audit trail; `None` if the function is not recorded.
     fn audited_as(&self) -> Option<OperationType> {
         Some(match self {
             Self::CreateIsdP { .. } => OperationType::CREATE_ISDP,
@@ -329,12 +331,13 @@ impl Function {
             Self::SetEmergencyProfileAttribute(_) => audit::SET_EMERGENCY_PROFILE_ATTRIBUTE,
             Self::UpdateConnectivityParameters { .. } => audit::UPDATE_CONNECTIVITY_PARAMETERS,
             Self::AuditEis(_) => OperationType::CAPABILITY_AUDIT,
-            // The data of a download is the SM-DP's; a card that has gone has no trail here any more.
+            // The data of a download belongs to the SM-DP; a card that was handed over has no trail
+            // here any more.
             Self::SendData { .. } | Self::SmsrChange(_) => return None,
         })
     }
 
-    /// In the standard's spelling.
+    /// Returns the name in the standard's spelling.
     pub fn name(&self) -> &'static str {
         match self {
             Self::CreateIsdP { .. } => "CreateISDP",
@@ -355,7 +358,7 @@ impl Function {
 }
 
 impl Step {
-    /// For people.
+    /// Returns the display name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -367,21 +370,22 @@ impl Step {
 }
 
 impl Operation {
-    /// Who asked; nobody for what the SM-SR does of its own accord.
+    /// Returns the OID of the caller; `None` for a function that the SM-SR started itself.
     pub(crate) fn asker_id(&self) -> Option<&Oid> {
         self.asker.as_ref().map(Asker::id)
     }
 
-    /// Who learns from the answer what becomes of this profile: over ES4 the operator, of every profile of its own; over ES3
-    /// the SM-DP, of the one that it has asked about. Others that it has put on the card may be another operator's.
+    /// Returns the caller if its response tells it about changes of this profile. Over ES4 that is
+    /// the operator, for each of its profiles. Over ES3 it is the SM-DP, for the profile named in
+    /// the call only, because its other profiles on the card may belong to other operators.
     pub(crate) fn answers_for(&self, profile: &ProfileInfo) -> Option<By<'_>> {
         let asker = self.asker.as_ref()?;
         let is_told = asker.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
         is_told.then(|| asker.by())
     }
 
-    /// Whether the card may have changed in a way that only an audit shows, when it has not answered. What has to be done of
-    /// our own accord is done again until it is answered.
+    /// Returns true if the card may have changed without answering, so that an audit is needed.
+    /// Functions that the SM-SR started itself are retried until they are answered.
     fn may_have_changed(&self) -> bool {
         matches!(
             self.function,
@@ -402,7 +406,7 @@ impl Operation {
         context.clear_deadline(self.expires, &self.deadline());
     }
 
-    /// Sends something to the card for this function.
+    /// Sends a script to the card for this function.
     pub(crate) async fn send(
         &self,
         context: &mut Context<'_, '_>,
@@ -412,7 +416,7 @@ impl Operation {
         self.send_until(context, self.expires, part, what).await
     }
 
-    /// The same, for a shorter time.
+    /// Sends a script to the card for this function, with another end of validity.
     pub(crate) async fn send_until(
         &self,
         context: &mut Context<'_, '_>,

@@ -1,4 +1,5 @@
-//! What the owners of profiles learn: the difference between what they know and how the card stands.
+//! Changes for notifications to owners: the differences between the last notified state of the
+//! profiles and the current one.
 
 use rsp::{
     ids::{Eid, Iccid},
@@ -13,11 +14,12 @@ use crate::{
     records::Card,
 };
 
-/// The profiles of a card as their owners know them. To be taken before something is changed.
+/// Profiles of a card as last notified to their owners. To be created before a change.
 pub(super) struct Known(Vec<ProfileInfo>);
 
 impl Known {
-    /// As the EIS has it, without a change of the enabled profile that was not certain enough to be told.
+    /// Takes the profiles from the EIS, without a change of the enabled profile that is not final
+    /// and therefore not notified yet.
     pub(super) fn of(card: &Card) -> Self {
         let mut profiles = card.eis.profile_info.clone();
         if let Some(left) = card.last_notification.as_ref().and_then(|last| last.untold.then_some(last.left))
@@ -33,7 +35,8 @@ impl Known {
         Self(profiles)
     }
 
-    /// Tells every owner what has become of its profile since, but for who learns it from the answer to `function`.
+    /// Notifies every owner of the changes of its profile, except for the caller of `function` if
+    /// the response tells it.
     pub(super) async fn tell(
         &self,
         context: &mut Context<'_, '_>,
@@ -52,7 +55,7 @@ impl Known {
 }
 
 fn differences(before: &ProfileInfo, now: Option<&ProfileInfo>) -> Vec<News> {
-    // Of what was never complete its owner knows nothing yet.
+    // Owners are not notified of a profile whose download was never completed.
     if before.state == ProfileState::Created {
         return Vec::new();
     }
@@ -72,7 +75,8 @@ fn differences(before: &ProfileInfo, now: Option<&ProfileInfo>) -> Vec<News> {
     news
 }
 
-/// The change that the card told last holds: its owners may know. The profile that it left, to which POL2 may apply.
+/// Marks the latest change of the enabled profile as final, so that owners are notified. Returns
+/// the profile that it disabled, to which POL2 may apply.
 pub(super) fn settle(card: &mut Card) -> Option<Iccid> {
     let last = card.last_notification.as_mut()?;
     last.untold = false;

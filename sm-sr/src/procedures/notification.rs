@@ -1,7 +1,8 @@
-//! The card's notifications: SGP.02 sections 3.15 and 4.1.1.11.
+//! Notifications of the card: SGP.02 sections 3.15 and 4.1.1.11.
 //!
-//! The EIS follows what the card says. Whether the card is confirmed is decided here: what nobody waits for any more is
-//! not, so that the card goes back to the profile it came from.
+//! The EIS follows the card's notifications. This module also decides whether a notification is
+//! confirmed: a change that was given up is not, so that the card rolls back to the previous
+//! profile.
 
 use rsp::{
     ids::{Aid, Eid, Iccid},
@@ -31,7 +32,7 @@ use crate::{
     records::{Card, Deadline, TakenNotification},
 };
 
-/// The card has told something.
+/// Handles a notification of the card.
 pub(crate) async fn notified(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -42,7 +43,8 @@ pub(crate) async fn notified(
     if let Some(last) = &card.last_notification
         && last.sequence == notification.sequence_number
     {
-        // It has not heard the confirmation, or there was none and will be none.
+        // A repeated notification: the card did not receive the confirmation, or there was none and
+        // there will be none.
         if last.confirmed {
             confirm(context, &card, notification.sequence_number, via).await?;
         }
@@ -66,7 +68,7 @@ pub(crate) async fn notified(
     }
     let known = Known::of(&card);
     let left = changed(&mut card, &notification.isd_p);
-    // Not after a fall-back or a roll-back.
+    // POL2 does not apply after a fall-back or a roll-back.
     taken.left = left.filter(|_| notification.kind == NotificationType::ProfileChangeSucceeded);
     card.last_notification = Some(taken);
     card.keep(context.tx)?;
@@ -84,8 +86,8 @@ pub(crate) async fn notified(
         }
         None => Told::Nothing,
     };
-    // While a function waits for the confirmation, the change is not yet certain; it is told when it is. After a roll-back
-    // nothing has changed, as far as others know.
+    // While a function waits for the confirmation, the change is not final, and owners are notified
+    // later. After a roll-back nothing has changed from their point of view.
     if told == Told::Confirming {
         if let Some(last) = &mut card.last_notification {
             last.untold = true;
@@ -98,11 +100,11 @@ pub(crate) async fn notified(
     if told == Told::Ended { advance(context, eid).await } else { Ok(()) }
 }
 
-/// Whether the card says that a change succeeded for which nobody waits any more.
+/// Returns true if the card reports the success of a change that was given up.
 fn is_abandoned(card: &mut Card, notification: &DefaultNotification) -> bool {
     match (&card.abandoned, notification.kind) {
         (Some(abandoned), NotificationType::ProfileChangeSucceeded) => *abandoned == notification.isd_p,
-        // It has gone back, or to another one: whatever it was, it is over.
+        // The card has rolled back or enabled another profile, so the abandoned change is over.
         (Some(_), NotificationType::ProfileChangeFailed | NotificationType::ProfileChangeAfterFallback) => {
             card.abandoned = None;
             false
@@ -111,7 +113,7 @@ fn is_abandoned(card: &mut Card, notification: &DefaultNotification) -> bool {
     }
 }
 
-/// Writes into the EIS that the profile in this ISD-P is the enabled one. The one that was.
+/// Marks the profile in this ISD-P as the enabled one. Returns the profile that was enabled before.
 fn changed(card: &mut Card, enabled: &Aid) -> Option<Iccid> {
     if card.profile_in(enabled).is_none() {
         tracing::warn!(eid = %card.eid(), %enabled, "the card has enabled an ISD-P that is not in its EIS");
@@ -150,10 +152,10 @@ async fn confirm(
     Ok(())
 }
 
-/// The card has answered a confirmation, or has not.
+/// Handles the card's response to a confirmation, or its absence.
 ///
-/// If it has not taken it, nothing is known: the card goes back and says so, or it has heard an earlier one and will not
-/// say more.
+/// Without a valid response the result is unknown: either the card rolls back and reports it, or it
+/// accepted an earlier copy of the confirmation and reports nothing.
 pub(super) async fn confirmed(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -167,7 +169,7 @@ pub(super) async fn confirmed(
         _ => return find_out(context, &card, sequence).await,
     };
     if let Err(refusal) = Answers::of(&response).only(Command::Confirm) {
-        tracing::warn!(%eid, %refusal, "the card has not taken a confirmation");
+        tracing::warn!(%eid, %refusal, "the card has not accepted a confirmation");
         return find_out(context, &card, sequence).await;
     }
     let known = Known::of(&card);
@@ -186,14 +188,15 @@ pub(super) async fn confirmed(
         && !deleted_by_pol2
         && context.card(eid).await?.is_some_and(|card| card.profile(left).is_some())
     {
-        // Had POL1 deleted the profile, the first answer would have said so, and that is lost.
+        // If POL1 had deleted the profile, only the first response would have reported it, and that
+        // response was lost.
         submit_own(context, eid, Function::AuditEis(Vec::new())).await?;
     }
     queue::advance(context, eid).await
 }
 
-/// A function that waits for the confirmation waits for the card's next word, until it ends; whether any other change
-/// holds is seen later.
+/// Schedules an audit if the result of a change is unknown. A function that waits for the
+/// confirmation waits for the card's next message instead, until the function ends.
 async fn find_out(context: &mut Context<'_, '_>, card: &Card, sequence: u16) -> Result<(), Fault> {
     let last = card.last_notification.as_ref().filter(|last| last.sequence == sequence);
     let is_open = last.is_some_and(|last| last.untold || last.left.is_some());
@@ -203,14 +206,16 @@ async fn find_out(context: &mut Context<'_, '_>, card: &Card, sequence: u16) -> 
     if is_open && !is_waited_for { find_out_later(context, card.eid()) } else { Ok(()) }
 }
 
-/// When a card that has not been confirmed has gone back, it can be seen whether the change holds that it has told, and what
-/// POL1 has deleted after it; and whether it has done what it never answered.
+/// Schedules an audit of the card. By then a card that got no confirmation has rolled back, so the
+/// audit shows whether the change is final, which profiles POL1 deleted, and whether the card
+/// executed a command that it never answered.
 pub(super) fn find_out_later(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     let at = context.now.plus(context.config.confirmation_time);
     context.set_deadline(at, &Deadline::Again { eid, function: Function::AuditEis(Vec::new()) })
 }
 
-/// POL2 may have a profile deleted once it is certain that it was left; whether it does.
+/// Applies POL2 to a profile that was disabled by a final change. Returns true if the profile is
+/// deleted.
 pub(super) async fn leave(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -227,7 +232,7 @@ pub(super) async fn leave(
     }
 }
 
-/// Takes the ISD-Ps out that the card has deleted because their POL1 asks for it.
+/// Removes the ISD-Ps that the card has deleted by POL1.
 fn delete_by_pol1(card: &mut Card, response: &ScriptResponse) {
     let answers = Answers::of(response);
     let Ok(data) = answers.only(Command::Confirm) else { return };

@@ -1,4 +1,4 @@
-//! The queue of one card: who is next, and what ends a function.
+//! The queue of a card: order of the functions, and their end.
 
 use rsp::{
     ids::{Eid, Iccid},
@@ -21,9 +21,8 @@ use crate::{
     records::{Card, Deadline, Held, OPERATIONS, PREPARED, numbered, of_card},
 };
 
-/// Takes a function in. It begins at once if nothing else is at the card.
-///
-/// Whatever is wrong with it is its answer, which goes the way of every answer.
+/// Accepts a function. It begins at once if nothing else is in progress at the card. A refusal is
+/// sent as the function's response.
 pub(crate) async fn submit(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -34,7 +33,7 @@ pub(crate) async fn submit(
     let mut operation =
         Operation { eid, number: 0, function, asker, received: context.now, expires, step: Step::Waiting };
     let Some(mut card) = context.card(eid).await? else {
-        let refusal = Status::EidUnknown.because("this SM-SR manages no such card").about(eid);
+        let refusal = Status::EidUnknown.because("this SM-SR does not manage this card").about(eid);
         return answer::answer(context, None, &operation, Outcome::refused(refusal)).await;
     };
     operation.number = card.next_operation;
@@ -50,7 +49,7 @@ pub(crate) async fn submit(
     advance(context, eid).await
 }
 
-/// Takes in something of our own accord. Once is enough.
+/// Accepts a function of the SM-SR itself. Does nothing if the same function waits already.
 pub(crate) async fn submit_own(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -65,7 +64,7 @@ pub(crate) async fn submit_own(
     Box::pin(submit(context, eid, function, None, until)).await
 }
 
-/// What the SM-SR has to do and could not, it does later: nobody else would ask for it.
+/// Schedules a retry of a failed function of the SM-SR itself, because no caller would repeat it.
 fn try_again(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(), Fault> {
     if operation.asker.is_some() || !operation.function.is_own() {
         return Ok(());
@@ -75,36 +74,39 @@ fn try_again(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(),
     context.set_deadline(at, &again)
 }
 
-/// While the card is handed over nobody else gets at it; and a queue has an end, which what the SM-SR itself has to do does
-/// not count to: of that waits at most one of a kind, for each profile and for the whole card.
+/// Returns the refusal for a function that cannot be queued: during a handover no function is
+/// accepted, and the queue has a maximum length. Functions of the SM-SR itself do not count against
+/// the caller's limit: at most one of each kind waits for each profile and for the card.
 fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Operation]) -> Option<Refusal> {
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
         return Some(check::handed_over());
     }
     let is_full = waiting.len() >= context.config.longest_queue;
     (is_full && operation.asker.is_some()).then(|| {
-        Status::EuiccUnavailable.because(format!("{} functions wait for this card already", waiting.len()))
+        Status::EuiccUnavailable.because(format!("{} functions already wait for this card", waiting.len()))
     })
 }
 
-/// The functions of a card in the order in which they came.
+/// Returns the functions of a card in the order of their acceptance.
 pub(crate) async fn operations(context: &mut Context<'_, '_>, eid: Eid) -> Result<Vec<Operation>, Fault> {
     let all = context.tx.list(&OPERATIONS, &of_card(eid)).await?;
     Ok(all.into_iter().map(|(_, operation)| operation).collect())
 }
 
-/// The function that is at the card.
+/// Returns the function in progress.
 pub(crate) async fn under_way(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Operation>, Fault> {
     let all = operations(context, eid).await?;
     Ok(all.into_iter().find(|operation| !matches!(operation.step, Step::Waiting)))
 }
 
-/// Begins what may begin: the first in the queue, unless one is under way. One that is refused ends, and the next begins.
+/// Begins the next function unless one is in progress. A function that is refused ends, and the
+/// next one begins.
 pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     loop {
         let Some(card) = context.card(eid).await? else { return refuse_all(context, eid).await };
         let waiting = operations(context, eid).await?;
-        // Its deadline is due just now, or was lost from the records: nobody else would end it, and all would wait behind it.
+        // Its deadline is about to run or was lost from the records. Without this, all later
+        // functions would wait for it.
         if let Some(over) = waiting.iter().find(|operation| operation.expires <= context.now) {
             expire(context, card, over.clone()).await?;
             continue;
@@ -119,14 +121,14 @@ pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
     }
 }
 
-/// Who is next: the first, unless somebody has a series of functions to finish and the time for it is not over.
+/// Returns the next function: the first one, unless a caller has exclusive use of the card.
 fn next(context: &Context<'_, '_>, card: &Card, waiting: Vec<Operation>) -> Option<Operation> {
     let held = card.held.as_ref().filter(|held| held.until > context.now);
     let may = |operation: &Operation| held.is_none_or(|held| operation.asker_id() == Some(&held.by));
     waiting.into_iter().find(may)
 }
 
-/// Whether the function is under way now; otherwise it has ended.
+/// Begins a function. Returns true if it is in progress now, false if it has ended.
 async fn begin(
     context: &mut Context<'_, '_>,
     mut card: Card,
@@ -134,7 +136,7 @@ async fn begin(
 ) -> Result<bool, Fault> {
     let started = start(context, &mut card, &operation).await;
     if !matches!(operation.function, Function::SendData { .. }) {
-        // Whatever else the card is told, it is not part of a chain of scripts for the ISD-R.
+        // Any other script to the card ends a chain of scripts for the ISD-R.
         card.personalised = None;
     }
     match started {
@@ -186,7 +188,8 @@ async fn start(
     }
 }
 
-/// Ends a function: its answer, the audit trail, and its place in the queue. Who is next is for [`advance`].
+/// Ends a function: queues its response, records it in the audit trail, and removes it from the
+/// queue. [`advance`] begins the next one.
 pub(crate) async fn end(
     context: &mut Context<'_, '_>,
     mut card: Card,
@@ -210,15 +213,15 @@ pub(crate) async fn end(
     hold(context, &mut card, &operation, &outcome)?;
     card.keep(context.tx)?;
     operation.forget(context);
-    // What the card's own rules forbid, they forbid tomorrow too.
+    // A card that refuses by POL1 will refuse again, so there is no retry.
     if !outcome.is_success() && !outcome.is_refused(Status::Pol1Refused) {
         try_again(context, &operation)?;
     }
     answer::answer(context, Some(&card), &operation, outcome).await
 }
 
-/// Whoever has more to do keeps the card to itself for a while: the ISD-R forgets a half-made key set when others come
-/// between.
+/// Gives a caller that set MoreToDo exclusive use of the card for a while, because the ISD-R
+/// discards an incomplete key set when other functions intervene.
 fn hold(
     context: &mut Context<'_, '_>,
     card: &mut Card,
@@ -241,7 +244,7 @@ fn hold(
     Ok(())
 }
 
-/// The card has gone: what still waits for it has nothing to wait for.
+/// Refuses all waiting functions of a card that was handed over.
 async fn refuse_all(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     for operation in operations(context, eid).await? {
         operation.forget(context);
@@ -251,7 +254,7 @@ async fn refuse_all(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault
     Ok(())
 }
 
-/// A job at the card has ended. What nobody waits for any more is let pass.
+/// Handles the end of a job at the card. A job whose function has ended is ignored.
 pub(crate) async fn job_ended(
     context: &mut Context<'_, '_>,
     job: &Job,
@@ -293,7 +296,7 @@ async fn operation_answered(
     advance(context, eid).await
 }
 
-/// The card has done what one job asks, or not.
+/// Handles the response of the card to a function with one job.
 async fn answered(
     context: &mut Context<'_, '_>,
     mut card: Card,
@@ -308,7 +311,7 @@ async fn answered(
             card.personalised = None;
             let is_unseen = matches!(other, JobOutcome::NotDelivered(_)) && operation.may_have_changed();
             let (eid, uncertain) = match (&operation.function, &other) {
-                // The card has not run it.
+                // The card has not executed the script.
                 (Function::CreateIsdP { iccid, .. }, JobOutcome::Refused(_)) => {
                     create::undone(&mut card, *iccid);
                     (operation.eid, None)
@@ -349,10 +352,11 @@ async fn answered(
             }
             _ => euicc_audit::answered(context, &mut card, &operation, &response).await?,
         },
-        // They are never in this step.
+        // These functions are never in this step.
         Function::EnableProfile(_) | Function::DisableProfile(_) | Function::SmsrChange(_) => return Ok(()),
     };
-    // An audit of our own comes when a change holds by now, or not any more.
+    // When an audit of the SM-SR itself has run, the latest change is either final or has been
+    // rolled back.
     let is_certain = operation.asker.is_none() && matches!(operation.function, Function::AuditEis(_));
     let left = if is_certain && outcome.is_success() { news::settle(&mut card) } else { None };
     let eid = operation.eid;
@@ -360,7 +364,8 @@ async fn answered(
     notification::leave(context, eid, left).await.map(|_| ())
 }
 
-/// Nobody knows whether the ISD-P of this profile is there; after this it is not. Until then its place in the EIS is taken.
+/// Deletes the ISD-P of a profile if it is unknown whether the card created it. Until then the EIS
+/// contains it.
 async fn clean_up(context: &mut Context<'_, '_>, eid: Eid, uncertain: Option<Iccid>) -> Result<(), Fault> {
     match uncertain {
         Some(iccid) => submit_own(context, eid, Function::CleanUp(iccid)).await,
@@ -368,7 +373,7 @@ async fn clean_up(context: &mut Context<'_, '_>, eid: Eid, uncertain: Option<Icc
     }
 }
 
-/// The validity period is over. The card may or may not have done it.
+/// Ends a function whose validity period is over. The card may have executed it or not.
 pub(super) async fn expire(
     context: &mut Context<'_, '_>,
     mut card: Card,
@@ -396,7 +401,7 @@ pub(super) async fn expire(
     clean_up(context, eid, uncertain).await
 }
 
-/// Something's time is over.
+/// Handles a deadline.
 pub(crate) async fn run_deadline(context: &mut Context<'_, '_>, deadline: &Deadline) -> Result<(), Fault> {
     match deadline {
         Deadline::Operation { eid, number } => {

@@ -1,8 +1,10 @@
-//! Taking a card over from another SM-SR, as the one that gets it: SGP.02 section 3.8 and ES7.
+//! Takeover of a card from another SM-SR, at the SM-SR that gets the card: SGP.02 section 3.8 and
+//! ES7.
 //!
-//! The other SM-SR has the card check our certificate and make a key set with us. The receipt over that key set is the
-//! point of no return: before it, whatever goes wrong ends the handover and nothing has changed; after it the card is
-//! ours, and what could not be finished is at most a warning.
+//! The other SM-SR lets the card check this SM-SR's certificate and create a key set with this
+//! SM-SR. The receipt for that key set is the point of no return: before it, any failure ends the
+//! handover and nothing has changed. After it the card belongs to this SM-SR, and any failure is at
+//! most a warning.
 
 use crypto::{Curve, PublicKey, SecretKey, key_establishment};
 use rsp::{
@@ -31,50 +33,51 @@ use crate::{
     records::{Card, Deadline, Key, KeySet, Keys, PREPARED, Prepared, SCP80_VERSIONS, TAKEOVERS, of_card},
 };
 
-/// How the key set is made: a set of the same version goes first, the card adds a number of its own, and a certificate has
-/// come before. Sources differ; this is what most of them send.
+/// Scenario parameter: an existing set of the same version is deleted, the card contributes a
+/// random number, and a certificate was sent before. Sources differ; this is what most of them
+/// send.
 const SCENARIO_PARAMETER: u8 =
     KeyAgreement::DELETE_EXISTING | KeyAgreement::DERIVATION_RANDOM | KeyAgreement::CERTIFICATE;
 
-/// In which form the one-time key goes to the card.
+/// Form in which the ephemeral key is sent to the card.
 const KEY_FORM: EphemeralKeyForm = EphemeralKeyForm::Point;
 
-/// A card that is being taken over.
+/// A takeover in progress.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Takeover {
-    /// The call of ES7.HandoverEUICC; none once it has been answered.
+    /// Ticket of ES7.HandoverEUICC; `None` once it has been answered.
     pub ticket: Option<Ticket>,
-    /// With which one-time keys agree: the card's, 04 || X || Y.
+    /// Public key of the ECASD for the key agreement: 04 || X || Y.
     pub ecasd_key: Octets,
-    /// Who has the card.
+    /// OID of the SM-SR that manages the card.
     pub from: Oid,
-    /// What it says of the card.
+    /// EIS sent by that SM-SR.
     pub eis: Eis,
-    /// Since when.
+    /// Time at which the takeover began.
     pub since: Timestamp,
-    /// Until when.
+    /// Time at which it expires.
     pub expires: Timestamp,
-    /// What is awaited.
+    /// Event that it waits for.
     pub awaits: Awaits,
 }
 
-/// What a takeover waits for.
+/// Event that a takeover waits for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Awaits {
-    /// The card's challenge, from the other SM-SR.
+    /// The card's challenge, returned by the other SM-SR.
     Challenge,
-    /// The card's receipt, from the other SM-SR.
+    /// The card's receipt, returned by the other SM-SR.
     Receipt {
-        /// The private one-time key.
+        /// Ephemeral private key.
         secret: Key,
-        /// What was signed.
+        /// Signed parameters of the key agreement.
         agreement: KeyAgreement,
     },
-    /// The card, which is ours: it is to forget the other SM-SR.
+    /// The finalisation on the card, which belongs to this SM-SR now.
     Finalised(Farewell),
 }
 
-/// ES7.HandoverEUICC: begins. Whatever is wrong is the answer.
+/// Begins a takeover (ES7.HandoverEUICC). A refusal is the response.
 pub(crate) async fn begin(
     context: &mut Context<'_, '_>,
     caller: &Oid,
@@ -87,7 +90,7 @@ pub(crate) async fn begin(
     }
     if context.tx.get(&TAKEOVERS, &eid.to_string()).await?.is_some() {
         return Err(Status::EuiccUnavailable
-            .because("this card is being handed over already")
+            .because("the handover of this card is already in progress")
             .about(eid)
             .into());
     }
@@ -98,9 +101,7 @@ pub(crate) async fn begin(
     };
     if !prepared.iter().any(is_expected) {
         return Err(Status::EidNotAllowed
-            .because(
-                "no operator with a profile on the card has prepared this SM-SR for it (PrepareSMSRChange)",
-            )
+            .because("no operator with a profile on the card has called PrepareSMSRChange at this SM-SR")
             .about(eid)
             .into());
     }
@@ -119,7 +120,8 @@ pub(crate) async fn begin(
     };
     let request = es7::AuthenticateSmsrRequest {
         base: outward::call(context, takeover.expires),
-        // The schema passes the EIS, the text of the specification the EID; the schema is what peers check.
+        // The schema requires the EIS, the text of the specification the EID. Peers validate the
+        // schema.
         eid: None,
         eis: Some(takeover.eis.clone()),
         smsr_certificate: Octets(context.credentials.card_certificate().to_vec()),
@@ -129,14 +131,15 @@ pub(crate) async fn begin(
     Ok(takeover.keep(context)?)
 }
 
-/// A repeat, because our answer was lost: the keys are there, and so is the card.
+/// Handles a repeated call whose first response was lost: this SM-SR has the keys and the card
+/// already.
 async fn already_here(
     context: &mut Context<'_, '_>,
     card: &Card,
     caller: &Oid,
     ticket: &Ticket,
 ) -> Result<(), Rejection> {
-    let in_use = Status::EidInUse.because("this SM-SR manages the card already").about(card.eid());
+    let in_use = Status::EidInUse.because("this SM-SR already manages the card").about(card.eid());
     if card.taken_from.as_ref() != Some(caller) {
         return Err(in_use.into());
     }
@@ -159,7 +162,7 @@ impl Takeover {
     }
 }
 
-/// Asks the SM-SR that has the card.
+/// Sends a call to the SM-SR that manages the card.
 async fn ask<F: Function>(
     context: &mut Context<'_, '_>,
     takeover: &Takeover,
@@ -169,7 +172,7 @@ async fn ask<F: Function>(
     let from: Option<soap::Peer> = context.peer(&takeover.from).await?.and_then(|peer| peer.endpoint());
     let Some(from) = from else {
         return Err(Status::SmsrInaccessible
-            .because("this SM-SR does not know where the other one is")
+            .because("this SM-SR has no endpoint of the other SM-SR")
             .about(&takeover.from)
             .into());
     };
@@ -180,7 +183,7 @@ pub(super) async fn current(context: &mut Context<'_, '_>, eid: Eid) -> Result<O
     context.tx.get(&TAKEOVERS, &eid.to_string()).await
 }
 
-/// Ends what has not been committed: nothing has changed.
+/// Ends a takeover before the point of no return. Nothing has changed.
 async fn abort(context: &mut Context<'_, '_>, takeover: &Takeover, base: BaseResponse) -> Result<(), Fault> {
     takeover.forget(context);
     respond(context, takeover, base).await
@@ -197,7 +200,7 @@ pub(super) async fn respond(
     outward::reply::<es7::HandoverEuicc>(context, ticket, es7::HandoverEuiccResponse::only(base)).await
 }
 
-/// Why the other SM-SR did not do what it was asked.
+/// Returns the response for a failed call to the other SM-SR.
 fn refused(base: &BaseResponse, what: &str) -> BaseResponse {
     let why =
         Status::SmsrExecutionError.because(format!("{what} ended with {}", base.function_execution_status));
@@ -205,10 +208,12 @@ fn refused(base: &BaseResponse, what: &str) -> BaseResponse {
 }
 
 fn unanswered(no: &NoAnswer) -> BaseResponse {
-    BaseResponse::failed(&Status::SmsrInaccessible.because(format!("the SM-SR that has the card: {no}")))
+    BaseResponse::failed(
+        &Status::SmsrInaccessible.because(format!("cannot reach the SM-SR that manages the card: {no}")),
+    )
 }
 
-/// The card has checked our certificate and challenges us: we sign, with a one-time key.
+/// Handles the card's challenge: signs it together with an ephemeral key.
 pub(crate) async fn challenged(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -226,7 +231,7 @@ pub(crate) async fn challenged(
         Ok(response) => response.random_challenge.unwrap_or_default(),
     };
     let Some(version) = free_version(&takeover.eis, &SCP80_VERSIONS) else {
-        let why = Status::IsdRExecutionError.because("no key version number of SCP80 is free");
+        let why = Status::IsdRExecutionError.because("all key version numbers of SCP80 are in use");
         return abort(context, &takeover, BaseResponse::failed(&why)).await;
     };
     let agreement = KeyAgreement::scp80(SCENARIO_PARAMETER, version, 0);
@@ -252,7 +257,7 @@ pub(crate) async fn challenged(
     }
 }
 
-/// The first number that no key set has.
+/// Returns the first version number that no key set has.
 pub(super) fn free_version(eis: &Eis, of: &std::ops::RangeInclusive<u8>) -> Option<u8> {
     let taken = |version: &u8| {
         let sets = eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset);
@@ -261,7 +266,7 @@ pub(super) fn free_version(eis: &Eis, of: &std::ops::RangeInclusive<u8>) -> Opti
     of.clone().find(|version| !taken(version))
 }
 
-/// The card has made the key set and proves it: from here on it is ours.
+/// Handles the card's receipt for the key set. From here on the card belongs to this SM-SR.
 pub(crate) async fn receipted(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -301,7 +306,7 @@ pub(crate) async fn receipted(
     farewell::tell(context, card, takeover).await
 }
 
-/// The key set that the card has made with us, if its receipt proves it.
+/// Derives the key set that the card has created with this SM-SR, and verifies the receipt.
 fn key_set(
     takeover: &Takeover,
     secret: &Key,
@@ -313,10 +318,10 @@ fn key_set(
     let secret = secret.and_then(|secret| SecretKey::from_bytes(Curve::P256, &secret).ok());
     let card = PublicKey::from_sec1(Curve::P256, takeover.ecasd_key.as_slice()).ok();
     let shared = secret.zip(card).and_then(|(secret, card)| secret.agree(&card).ok());
-    let shared = shared.ok_or_else(|| bad("the key of the ECASD agrees with none"))?;
+    let shared = shared.ok_or_else(|| bad("the key agreement with the ECASD failed"))?;
     let random = response.derivation_random.as_ref().map(Octets::as_slice);
     if random.is_none() {
-        return Err(bad("the card has added no number of its own to the derivation"));
+        return Err(bad("the card has contributed no random number to the derivation"));
     }
     let receipt = response.receipt.as_ref().map(Octets::as_slice).unwrap_or_default();
     let [kic, kid, dek] = key_establishment::three_keys(&shared, &agreement.to_bytes(), random, receipt)
@@ -326,7 +331,7 @@ fn key_set(
     Ok(KeySet { version: agreement.key_version, keys })
 }
 
-/// The records of the card that is ours now.
+/// Creates the record of the card that belongs to this SM-SR now.
 fn own_card(context: &Context<'_, '_>, takeover: &Takeover, set: KeySet) -> Card {
     let mut eis = takeover.eis.clone();
     eis.smsr_id = context.config.id.clone();
@@ -337,7 +342,7 @@ fn own_card(context: &Context<'_, '_>, takeover: &Takeover, set: KeySet) -> Card
     Card { keys: vec![set], taken_from: Some(takeover.from.clone()), ..Card::new(eis) }
 }
 
-/// A key set as an EIS describes it, without its values.
+/// Returns the description of a key set for an EIS, without its values.
 pub(crate) fn described(set: &KeySet) -> Keyset {
     let (kind, counter, indexes) = match &set.keys {
         Keys::Scp80 { counter, .. } => (KeysetType::Scp80, Some(*counter), vec![1, 2, 3]),
@@ -362,7 +367,7 @@ pub(crate) fn described(set: &KeySet) -> Keyset {
     }
 }
 
-/// The trail that came with the card goes on here, as far as one is kept.
+/// Copies the audit trail that came with the card, up to the maximum length.
 fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Result<(), Fault> {
     let records = eis.audit_trail.as_ref().map(|trail| trail.record.as_slice()).unwrap_or_default();
     let longest = usize::try_from(context.config.longest_trail).unwrap_or(usize::MAX);
@@ -372,7 +377,7 @@ fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Res
     Ok(())
 }
 
-/// What was being downloaded through the other SM-SR has as much time as if it had begun here.
+/// Sets deadlines for downloads that began at the other SM-SR, as if they had begun here.
 fn adopt_downloads(context: &mut Context<'_, '_>, card: &mut Card) -> Result<(), Fault> {
     let profiles = card.eis.profile_info.clone();
     for profile in profiles.iter().filter(|profile| profile.state == ProfileState::Created) {
@@ -381,15 +386,15 @@ fn adopt_downloads(context: &mut Context<'_, '_>, card: &mut Card) -> Result<(),
     Ok(())
 }
 
-/// Types of keys: GlobalPlatform section 11.1.8.
+/// Key types: GlobalPlatform section 11.1.8.
 const AES: u8 = 0x88;
 const TLS_PSK: u8 = 0x85;
 
-/// The identifier of a pre-shared key within its set.
+/// Key identifier of a pre-shared key within its set.
 pub(super) const PSK_ID: u8 = 1;
 
-/// The time for a takeover is over. Before the point of no return it ends; after it the other SM-SR is told so, and the
-/// card is still told, and told again.
+/// Handles the deadline of a takeover. Before the point of no return the takeover ends. After it,
+/// the other SM-SR is informed, and the orders to the card are repeated.
 pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     if takeover.expires > context.now {
@@ -397,12 +402,14 @@ pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
     }
     match takeover.awaits {
         Awaits::Challenge | Awaits::Receipt { .. } => {
-            let base = BaseResponse::expired(None, "the handover was not done within its validity period");
+            let base =
+                BaseResponse::expired(None, "the handover was not completed within its validity period");
             abort(context, &takeover, base).await
         }
         Awaits::Finalised(Farewell { attempts: 1.., .. }) => farewell::again(context, takeover).await,
         Awaits::Finalised(_) => {
-            let why = Status::EuiccNoResponse.because("the card has not yet forgotten its former SM-SR");
+            let why =
+                Status::EuiccNoResponse.because("the card has not yet deleted the keys of its former SM-SR");
             respond(context, &takeover, BaseResponse::with_warning(&why)).await?;
             takeover.ticket = None;
             takeover.keep(context)

@@ -181,7 +181,9 @@ async fn a_card_that_does_not_take_its_new_address_still_forgets_the_old_keys() 
     settle(&first, &second).await;
     let status = operators_answer(&first).base.function_execution_status;
     assert_eq!(status.status, ExecutionStatus::ExecutedWithWarning);
-    assert!(status.to_string().contains("told to take the address of its new SM-SR, the card answered 6A80"));
+    assert!(
+        status.to_string().contains("ordered to store the address of its new SM-SR, the card answered 6A80")
+    );
     // It is told its address again, for a month.
     for _ in 1..crate::config::MOST_FAREWELLS {
         second.pass(A_DAY).await;

@@ -286,7 +286,7 @@ async fn a_script_has_an_end() {
     let answer: es3::SendDataResponse = rig.told_only(SM_DP);
     assert_eq!(codes(&answer), ("1.3.1".into(), "2.1".into()));
     let status = answer.base.function_execution_status.to_string();
-    assert!(status.ends_with("Data has 524289 octets, and 524288 are the most"), "{status}");
+    assert!(status.ends_with("Data has 524289 octets, the maximum is 524288"), "{status}");
     send(&rig, SM_DP, isd_p(2), script(LONGEST_SCRIPT), true).await;
     // One that is no longer would go to the card, if that had more than short messages.
     let answer: es3::SendDataResponse = rig.told_only(SM_DP);

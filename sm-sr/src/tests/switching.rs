@@ -523,7 +523,7 @@ async fn an_answer_that_is_not_taken_is_given_later() {
         answer.base.function_execution_status,
         BaseResponse::failed(
             &rsp::sgp02::status::Status::IccidUnknown
-                .because("there is no such profile on the card")
+                .because("the card has no profile with this ICCID")
                 .about(iccid(9))
         )
         .function_execution_status

@@ -8,7 +8,7 @@ use crate::{
     rig::{NUMBER, Rig, confirmation, data, eid_of_card, enable, request, run},
 };
 
-const UNKNOWN: &str = "data not delivered: the script has left, its answer has not come, and whether the card has run it cannot be known";
+const UNKNOWN: &str = "data not delivered: the script was sent without a response, and it is unknown if the card has executed it";
 
 fn notification(number: u16) -> Vec<u8> {
     let packet = card::command([0x06, 0], &card::notification(2, number, card::EID));
@@ -38,7 +38,7 @@ async fn what_is_urgent_waits_for_the_answer() {
         rig.told().await,
         [
             "notified 1 by Sms",
-            "data not delivered: the card has run the script, but its answer is lost",
+            "data not delivered: the card has executed the script, but its response is lost",
             "confirm 1 answered 9000"
         ]
     );

@@ -109,7 +109,7 @@ async fn an_answer_that_comes_twice_counts_once_and_brings_the_next_script() {
     let (next, answer) = run(&mut card, &second);
     assert_eq!(rig.post(&next, Some(answer)).await.status(), 204);
     assert_eq!(rig.told().await[1..], ["enable answered 9000"]);
-    assert!(rig.refused().contains(&"what it answers is over".to_owned()));
+    assert!(rig.refused().contains(&"the job that it answers has ended".to_owned()));
 }
 
 #[tokio::test]
@@ -331,5 +331,5 @@ async fn a_card_without_https_gets_it_by_short_messages() {
     assert_eq!(over_https.eid, eid_of_card());
     rig.enqueue(over_https).await;
     rig.run().await;
-    assert_eq!(rig.told().await[1..], ["audit not delivered: the card is not capable of HTTPS"]);
+    assert_eq!(rig.told().await[1..], ["audit not delivered: the card does not support HTTPS"]);
 }

@@ -167,7 +167,7 @@ async fn an_audit_is_repeated_too_and_a_late_answer_ends_the_doubt() {
     rig.says(&audited[0]).await;
     rig.says(&second[0]).await;
     assert_eq!(rig.told().await.len(), 1);
-    assert_eq!(rig.refused(), ["what it answers is over", "what it answers is over"]);
+    assert_eq!(rig.refused(), ["the job that it answers has ended", "what it answers is over"]);
 }
 
 #[tokio::test]
@@ -244,7 +244,7 @@ async fn what_cannot_be_run_twice_is_sent_again_as_it_was() {
         rig.pass(61).await;
         assert_eq!(
             rig.told().await,
-            ["data not delivered: the card has run the script, but its answer is lost"]
+            ["data not delivered: the card has executed the script, but its response is lost"]
         );
         assert!(rig.take().is_empty());
     }
@@ -438,7 +438,7 @@ async fn what_is_not_answered_in_time_expires_and_makes_room() {
     assert_eq!(rig.take().len(), 1, "the next one");
     rig.says(&late[0]).await;
     assert_eq!(rig.told().await.len(), 1);
-    assert!(rig.refused().contains(&"what it answers is over".to_owned()));
+    assert!(rig.refused().contains(&"the job that it answers has ended".to_owned()));
 }
 
 #[tokio::test]
@@ -481,7 +481,7 @@ async fn what_cannot_be_brought_is_told_at_once() {
     rig.run().await;
     assert_eq!(
         rig.told().await,
-        ["data not delivered: it takes 40 short messages, and this SM-SR has no HTTPS door"]
+        ["data not delivered: the script needs 40 short messages, and this SM-SR has no HTTPS endpoint"]
     );
     *rig.centre.fault.lock().unwrap() = Some(SubmitFault::Refused("no such network".into()));
     rig.enqueue(enable(0x11)).await;
@@ -494,7 +494,7 @@ async fn what_cannot_be_brought_is_told_at_once() {
     stranger.eid = rsp::ids::Eid([0x89; 16]);
     rig.enqueue(stranger).await;
     rig.run().await;
-    assert_eq!(rig.told().await[2..], ["enable not delivered: the card is not managed here any more"]);
+    assert_eq!(rig.told().await[2..], ["enable not delivered: this SM-SR does not manage the card any more"]);
 }
 
 #[tokio::test]
