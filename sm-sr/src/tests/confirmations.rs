@@ -1,5 +1,5 @@
-//! Confirmations that the card does not take, or whose answers are lost, and what is found out afterwards: SGP.02 sections
-//! 3.6, 3.15 and 4.1.1.12.
+//! Confirmations that the card does not accept, or whose responses are lost, and the audits that
+//! follow: SGP.02 sections 3.6, 3.15 and 4.1.1.12.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use ProfileState::{Disabled, Enabled};
 
 const AN_HOUR: Duration = Duration::from_secs(3601);
 
-/// The card has enabled the second profile, as was asked, and says so; the confirmation is at the card.
+/// The card has enabled the second profile on request and notified it; the confirmation is at the
+/// card.
 async fn changed(rig: &Rig) {
     enable(rig, OTHER_OPERATOR, 2).await;
     rig.card_does_it().await;
@@ -29,7 +30,7 @@ async fn changed(rig: &Rig) {
     assert_eq!(rig.job().await.effect, Effect::ConfirmNotification(1));
 }
 
-/// An audit of our own accord, and what the card says to it.
+/// Answers an audit that the SM-SR started itself.
 async fn audited(rig: &Rig, isd_ps: &[(u8, u8)]) {
     let all: Vec<u8> =
         isd_ps.iter().flat_map(|(number, state)| status_of(*number, *state, *number == 1)).collect();
@@ -38,12 +39,12 @@ async fn audited(rig: &Rig, isd_ps: &[(u8, u8)]) {
 }
 
 #[tokio::test]
-async fn a_confirmation_that_the_card_refuses_confirms_nothing() {
+async fn a_refused_confirmation_does_not_make_the_change_final() {
     let rig = bench().await;
     changed(&rig).await;
     rig.card_answers(&[(&[], 0x6A88)]).await;
-    assert!(rig.told().is_empty(), "neither success nor news");
-    // It has gone back, and says so.
+    assert!(rig.told().is_empty(), "neither a response nor a notification");
+    // The card rolls back and notifies it.
     rig.card_tells(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
     let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()));
@@ -52,7 +53,7 @@ async fn a_confirmation_that_the_card_refuses_confirms_nothing() {
 }
 
 #[tokio::test]
-async fn a_change_whose_confirmation_nobody_has_heard_of_is_looked_for_and_told() {
+async fn an_audit_finds_a_change_whose_confirmation_was_not_answered() {
     let rig = bench().await;
     changed(&rig).await;
     rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
@@ -60,7 +61,7 @@ async fn a_change_whose_confirmation_nobody_has_heard_of_is_looked_for_and_told(
     let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
     rig.pass(AN_HOUR).await;
-    // POL1 has deleted the profile that was left.
+    // POL1 deleted the profile that was disabled.
     audited(&rig, &[(2, 0x3F)]).await;
     assert_eq!(
         rig.told_briefly(),
@@ -70,13 +71,13 @@ async fn a_change_whose_confirmation_nobody_has_heard_of_is_looked_for_and_told(
         ]
     );
     assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Enabled), None));
-    // Once.
+    // It is notified only once.
     rig.pass(AN_HOUR).await;
     assert!(rig.jobs().await.is_empty() && rig.told().is_empty());
 }
 
 #[tokio::test]
-async fn a_change_that_the_card_has_taken_back_in_silence_was_none() {
+async fn an_audit_finds_a_roll_back_that_was_not_notified() {
     let rig = bench().await;
     changed(&rig).await;
     rig.job_ends(JobOutcome::Expired).await;
@@ -84,16 +85,16 @@ async fn a_change_that_the_card_has_taken_back_in_silence_was_none() {
     rig.told();
     rig.pass(AN_HOUR).await;
     audited(&rig, &[(1, 0x3F), (2, 0x1F)]).await;
-    assert!(rig.told().is_empty(), "as far as their owners know nothing has happened");
+    assert!(rig.told().is_empty(), "from the owners' point of view nothing has changed");
     assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
 }
 
 #[tokio::test]
-async fn an_answer_that_may_be_the_second_does_not_say_what_pol1_has_deleted() {
+async fn a_response_to_a_repeated_confirmation_is_followed_by_an_audit() {
     let rig = bench().await;
     changed(&rig).await;
     rig.job_ends(JobOutcome::AnsweredAgain(response(&[(&[], OK)]))).await;
-    // The change holds; what became of the profile that was left is asked.
+    // The change is final; the audit shows whether POL1 deleted the disabled profile.
     let told = rig.told();
     assert!(told.iter().any(|told| told.element() == "ES4-EnableProfileResponse"));
     audited(&rig, &[(2, 0x3F)]).await;
@@ -103,7 +104,7 @@ async fn an_answer_that_may_be_the_second_does_not_say_what_pol1_has_deleted() {
 }
 
 #[tokio::test]
-async fn what_pol2_deletes_is_deleted_though_the_confirmation_was_not_heard_of() {
+async fn pol2_applies_after_an_audit_if_the_confirmation_was_not_answered() {
     let rig = Rig::new().await;
     let mut eis = rig.eis();
     eis.profile_info[0].state = Disabled;
@@ -111,10 +112,10 @@ async fn what_pol2_deletes_is_deleted_though_the_confirmation_was_not_heard_of()
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
     rig.ask::<es1::RegisterEis>(EUM, rig.register_request(eis)).await;
-    // Nobody has asked for it here.
+    // No function is in progress here.
     rig.card_tells(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
     rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
-    assert!(rig.jobs().await.is_empty(), "the card may still go back");
+    assert!(rig.jobs().await.is_empty(), "the card may still roll back");
     rig.pass(AN_HOUR).await;
     audited(&rig, &[(1, 0x3F), (2, 0x1F)]).await;
     rig.told();
@@ -125,7 +126,7 @@ async fn what_pol2_deletes_is_deleted_though_the_confirmation_was_not_heard_of()
 }
 
 #[tokio::test]
-async fn a_deletion_that_pol1_forbids_is_not_tried_again() {
+async fn a_deletion_refused_by_pol1_is_not_retried() {
     let rig = Rig::new().await;
     let mut eis = rig.eis();
     eis.profile_info[0].state = Disabled;

@@ -1,4 +1,5 @@
-//! A download as the SM-SR sees it: SGP.02 sections 3.1 and 5.4, CreateISDP, SendData, ProfileDownloadCompleted.
+//! Downloads at the SM-SR: SGP.02 sections 3.1 and 5.4, CreateISDP, SendData,
+//! ProfileDownloadCompleted.
 
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ async fn completed(rig: &Rig, who: &str, number: u8) -> es3::ProfileDownloadComp
 }
 
 #[tokio::test]
-async fn an_isd_p_is_made_where_there_is_room() {
+async fn create_isdp_uses_a_free_number() {
     let rig = bench().await;
     create(&rig, SM_DP, 2, true).await;
     let job = rig.card_answers(&[(&[0], OK)]).await;
@@ -105,7 +106,7 @@ async fn an_isd_p_is_made_where_there_is_room() {
 async fn two_downloads_have_two_isd_ps() {
     let rig = bench().await;
     created(&rig).await;
-    // The number that has become free is given again.
+    // A number that has become free is used again.
     create(&rig, SM_DP, 3, false).await;
     rig.card_answers(&[(&[0], OK)]).await;
     let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
@@ -113,7 +114,7 @@ async fn two_downloads_have_two_isd_ps() {
 }
 
 #[tokio::test]
-async fn what_stands_against_an_isd_p_is_the_answer_and_leaves_nothing_behind() {
+async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
     let rig = bench().await;
     create(&rig, SM_DP, BOOTSTRAP, false).await;
     assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.2.1".into(), "3.3".into()));
@@ -127,13 +128,13 @@ async fn what_stands_against_an_isd_p_is_the_answer_and_leaves_nothing_behind() 
     };
     rig.ask::<es3::CreateIsdp>(SM_DP, too_large).await;
     assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
-    // The card has the last word.
+    // Refusals of the card.
     for (word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
         create(&rig, SM_DP, 2, true).await;
         rig.card_answers(&[(&[], word)]).await;
         let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
         assert_eq!(codes(&answer), (subject.into(), reason.into()));
-        // The one that was tried.
+        // The ISD-P of the failed command.
         assert_eq!((rig.state(2).await, answer.isd_p_aid), (None, Some(isd_p(2))));
     }
     let refused = rsp::ota::secured_packet::ResponseStatus::CipheringError;
@@ -146,13 +147,13 @@ async fn what_stands_against_an_isd_p_is_the_answer_and_leaves_nothing_behind() 
 }
 
 #[tokio::test]
-async fn an_isd_p_whose_making_has_expired_is_deleted_because_it_may_be_there() {
+async fn an_isd_p_is_deleted_after_its_creation_expired() {
     let rig = bench().await;
     create(&rig, SM_DP, 2, true).await;
     rig.pass(Duration::from_secs(3601)).await;
     let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
     assert_eq!(answer.base.function_execution_status.status, ExecutionStatus::Expired);
-    // 6A88: it was never made.
+    // 6A88: it was never created.
     let job = rig.card_answers(&[(&[], 0x6A88)]).await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
     assert_eq!(rig.state(2).await, None);
@@ -160,12 +161,12 @@ async fn an_isd_p_whose_making_has_expired_is_deleted_because_it_may_be_there() 
 }
 
 #[tokio::test]
-async fn an_isd_p_of_which_nothing_was_heard_stays_in_the_eis_until_it_is_deleted() {
+async fn an_isd_p_whose_creation_is_uncertain_stays_in_the_eis_until_it_is_deleted() {
     let rig = bench().await;
     create(&rig, SM_DP, 2, true).await;
     rig.job_ends(JobOutcome::NotDelivered("its answer cannot be read".to_owned())).await;
     assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "5.1".into()));
-    // Neither its AID nor its memory is given to anybody meanwhile.
+    // Neither its AID nor its memory is allocated again meanwhile.
     assert_eq!(rig.state(2).await, Some(Created));
     let job = rig.card_does_it().await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
@@ -174,7 +175,7 @@ async fn an_isd_p_of_which_nothing_was_heard_stays_in_the_eis_until_it_is_delete
 }
 
 #[tokio::test]
-async fn what_the_server_has_to_delete_is_deleted_another_day_if_not_today() {
+async fn a_failed_clean_up_is_retried_the_next_day() {
     let rig = bench().await;
     created(&rig).await;
     rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
@@ -187,7 +188,7 @@ async fn what_the_server_has_to_delete_is_deleted_another_day_if_not_today() {
         let job = rig.job_ends(outcome).await;
         assert_eq!(job.effect, Effect::Delete(isd_p(2)));
         assert!(rig.jobs().await.is_empty());
-        // It is written down, for whoever looks.
+        // The audit trail shows it.
         let trail = rig.server().audit_trail(eid()).await.unwrap();
         assert_eq!(trail.iter().filter(|line| line.operation_type.0 == 0x0400).count(), tries + 1);
         rig.pass(Duration::from_secs(24 * 3600 + 1)).await;
@@ -199,7 +200,7 @@ async fn what_the_server_has_to_delete_is_deleted_another_day_if_not_today() {
 }
 
 #[tokio::test]
-async fn cleaning_up_waits_behind_a_full_queue_too() {
+async fn a_clean_up_is_accepted_by_a_full_queue() {
     let rig = bench().await;
     created(&rig).await;
     for _ in 0..crate::config::LONGEST_QUEUE {
@@ -216,7 +217,7 @@ async fn cleaning_up_waits_behind_a_full_queue_too() {
 }
 
 #[tokio::test]
-async fn the_time_for_one_download_does_not_end_another() {
+async fn the_deadline_of_one_download_does_not_end_another() {
     let rig = bench().await;
     created(&rig).await;
     let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };
@@ -233,7 +234,7 @@ async fn the_time_for_one_download_does_not_end_another() {
 }
 
 #[tokio::test]
-async fn an_isd_p_that_an_audit_has_found_was_made() {
+async fn an_isd_p_found_by_an_audit_counts_as_created() {
     let rig = bench().await;
     create(&rig, SM_DP, 2, false).await;
     rig.job_ends(JobOutcome::FoundDone(response(&[(&[], OK)]))).await;
@@ -242,7 +243,7 @@ async fn an_isd_p_that_an_audit_has_found_was_made() {
 }
 
 #[tokio::test]
-async fn scripts_go_to_the_card_and_its_answers_back_unread() {
+async fn send_data_forwards_scripts_and_responses_unchanged() {
     let rig = bench().await;
     created(&rig).await;
     let apdu = es5::install_for_personalization(&isd_p(2));
@@ -267,7 +268,7 @@ async fn scripts_go_to_the_card_and_its_answers_back_unread() {
         let answer: es3::SendDataResponse = rig.told_only(SM_DP);
         assert_eq!(answer.euicc_response_data.unwrap().0, answered.to_bytes());
     }
-    // A refusal of the card's is for the SM-DP to judge.
+    // A refusal of the card is passed to the SM-DP as data.
     send(&rig, SM_DP, isd_p(2), secured, false).await;
     rig.job_ends(JobOutcome::Answered(response(&[(&[], 0x6985)]))).await;
     let answer: es3::SendDataResponse = rig.told_only(SM_DP);
@@ -275,10 +276,10 @@ async fn scripts_go_to_the_card_and_its_answers_back_unread() {
 }
 
 #[tokio::test]
-async fn a_script_has_an_end() {
+async fn the_size_of_a_script_is_limited() {
     let rig = bench().await;
     created(&rig).await;
-    // A segment of SCP03t by itself.
+    // A single segment of SCP03t.
     let script = |octets: usize| {
         [vec![0x86, 0x83], (octets - 5).to_be_bytes()[5..].to_vec(), vec![0; octets - 5]].concat()
     };
@@ -288,13 +289,14 @@ async fn a_script_has_an_end() {
     let status = answer.base.function_execution_status.to_string();
     assert!(status.ends_with("Data has 524289 octets, the maximum is 524288"), "{status}");
     send(&rig, SM_DP, isd_p(2), script(LONGEST_SCRIPT), true).await;
-    // One that is no longer would go to the card, if that had more than short messages.
+    // A script of the maximum size would be sent to the card if the card supported more than short
+    // messages.
     let answer: es3::SendDataResponse = rig.told_only(SM_DP);
     assert_eq!(codes(&answer), ("8.1".into(), "5.1".into()));
 }
 
 #[tokio::test]
-async fn data_go_only_where_they_belong() {
+async fn send_data_is_limited_to_own_security_domains() {
     let rig = bench().await;
     created(&rig).await;
     let script = |apdu: Vec<u8>| Script::of_apdus([apdu]).to_bytes();
@@ -307,7 +309,7 @@ async fn data_go_only_where_they_belong() {
         (SM_DP, isd_p(7), store.clone(), "8.3.1", "3.9"),
         (SM_DP, isd_p(2), vec![0xAA, 0x05, 0x22], "1.3.1", "2.1"),
         (SM_DP, isd_p(2), vec![], "1.3.1", "2.1"),
-        // At the ISD-R there is nothing to do but the keys of an ISD-P of one's own.
+        // At the ISD-R, only the keys of an own ISD-P can be established.
         (SM_DP, isd_r(), enable, "8.3.1", "1.2"),
         (SM_DP, isd_r(), store, "8.3.1", "1.2"),
         (SM_DP, isd_r(), perso(BOOTSTRAP), "8.3.1", "1.2"),
@@ -315,20 +317,20 @@ async fn data_go_only_where_they_belong() {
         (SM_DP, Aid(Aid::ECASD.to_vec()), perso(2), "8.3.1", "1.2"),
         (SM_DP, isd_r(), vec![0xAA, 0x04, 0x86, 0x02, 0x00, 0x00], "8.3.1", "1.2"),
     ] {
-        // The one who has more to do has the card to itself for a while.
+        // A caller that set MoreToDo has exclusive use of the card for a while.
         rig.pass(Duration::from_secs(301)).await;
         send(&rig, who, to.clone(), data, false).await;
         let answer: es3::SendDataResponse = rig.told_only(who);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{who} {to}");
     }
     assert!(rig.jobs().await.is_empty());
-    // What is allowed there.
+    // Allowed cases.
     send(&rig, SM_DP, isd_r(), perso(2), false).await;
     send(&rig, SM_DP, Aid(Aid::ECASD.to_vec()), script(vec![0x80, 0xCA, 0x00, 0x5A, 0x00]), false).await;
     rig.card_does_it().await;
     rig.card_does_it().await;
     assert_eq!(rig.told().len(), 2);
-    // And not any more, once the profile is there.
+    // Not allowed any more once the profile is installed.
     assert!(completed(&rig, SM_DP, 2).await.base.is_done());
     rig.told();
     send(&rig, SM_DP, isd_r(), perso(2), false).await;
@@ -336,7 +338,7 @@ async fn data_go_only_where_they_belong() {
 }
 
 #[tokio::test]
-async fn no_sm_dp_gets_keys_of_the_isd_r_or_of_anothers_isd_p() {
+async fn no_sm_dp_can_establish_keys_of_the_isd_r_or_of_a_foreign_isd_p() {
     let rig = bench().await;
     created(&rig).await;
     let certificate = es5::store_certificate(&tlv_bytes(Tag(0x7F21), &[1, 2, 3]));
@@ -357,17 +359,18 @@ async fn no_sm_dp_gets_keys_of_the_isd_r_or_of_anothers_isd_p() {
             assert!(rig.jobs().await.is_empty());
         }
     };
-    // For nobody in particular it would be for the ISD-R.
+    // Without INSTALL [for personalization] the data would be for the ISD-R.
     is_refused(SM_DP, chained(std::slice::from_ref(&certificate), Chaining::First)).await;
     is_refused(SM_DP, ends.clone()).await;
-    // What was begun for one's own ISD-P is ended there.
+    // A chain that was begun for an own ISD-P can be completed.
     send(&rig, SM_DP, isd_r(), begins(2), true).await;
     rig.card_answers(challenges).await;
     send(&rig, SM_DP, isd_r(), ends.clone(), false).await;
     rig.card_answers(&[(&[0x86, 1, 7], OK)]).await;
     rig.told();
     is_refused(SM_DP, ends.clone()).await;
-    // Not by another, who has an ISD-P too; not after the card has refused it or done something else; not if nothing was heard.
+    // Another SM-DP with an ISD-P cannot complete it. Neither can the same one after the card has
+    // refused a script, executed another function, or not answered.
     create(&rig, OTHER_SM_DP, 3, false).await;
     rig.card_answers(&[(&[0], OK)]).await;
     let audit = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
@@ -387,7 +390,7 @@ async fn no_sm_dp_gets_keys_of_the_isd_r_or_of_anothers_isd_p() {
         rig.told();
         is_refused(who, ends.clone()).await;
     }
-    // Nor of an ISD-P of one's own in which there is a profile.
+    // Nor can it be done for an own ISD-P that contains a profile.
     assert!(completed(&rig, SM_DP, 2).await.base.is_done());
     create(&rig, SM_DP, 4, false).await;
     rig.card_answers(&[(&[0], OK)]).await;
@@ -396,13 +399,13 @@ async fn no_sm_dp_gets_keys_of_the_isd_r_or_of_anothers_isd_p() {
 }
 
 #[tokio::test]
-async fn who_has_more_to_do_is_not_disturbed() {
+async fn more_to_do_reserves_the_card() {
     let rig = bench().await;
     created(&rig).await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
     assert!(rig.jobs().await.is_empty());
-    // The SM-DP goes first, though it asks later.
+    // The SM-DP is first, although it calls later.
     send(&rig, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
     assert_eq!(rig.job().await.effect, Effect::Data);
     rig.card_does_it().await;
@@ -412,7 +415,7 @@ async fn who_has_more_to_do_is_not_disturbed() {
     rig.card_does_it().await;
     assert_eq!(rig.job().await.effect, Effect::Audit);
     rig.job_ends(JobOutcome::NotDelivered(String::new())).await;
-    // Or until its time is over.
+    // Or until the reservation ends.
     send(&rig, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
     rig.card_does_it().await;
     rig.ask::<es4::AuditEis>(OPERATOR, request).await;
@@ -428,7 +431,7 @@ async fn a_completed_download_is_a_disabled_profile() {
     assert_eq!(codes(&completed(&rig, OTHER_SM_DP, 2).await), ("8.2.1".into(), "1.2".into()));
     assert_eq!(codes(&completed(&rig, SM_DP, 7).await), ("8.2.1".into(), "3.9".into()));
     assert!(completed(&rig, SM_DP, 2).await.base.is_done());
-    assert!(rig.told().is_empty(), "the SM-DP tells its operator itself");
+    assert!(rig.told().is_empty(), "the SM-DP informs its operator itself");
     let eis = rig.server().eis(eid()).await.unwrap().unwrap();
     let profile = &eis.profile_info[1];
     assert_eq!((profile.state, profile.profile_type.as_deref()), (Disabled, Some("4G")));
@@ -439,13 +442,13 @@ async fn a_completed_download_is_a_disabled_profile() {
     let mut tx = world::Tx::begin(rig.records());
     let number = world::PhoneNumber::international("4915199999999").unwrap();
     assert_eq!(rig.server().procedures().card_at(&mut tx, &number).await.unwrap(), Some(eid()));
-    // Nobody cleans it up.
+    // The download deadline does not delete it.
     rig.pass(Duration::from_secs(49 * 3600)).await;
     assert!(rig.jobs().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_download_that_was_given_up_is_cleaned_up() {
+async fn an_isd_p_is_deleted_at_the_deadline_of_its_download() {
     let rig = bench().await;
     created(&rig).await;
     rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
@@ -458,7 +461,7 @@ async fn a_download_that_was_given_up_is_cleaned_up() {
 }
 
 #[tokio::test]
-async fn what_is_completed_while_the_cleaning_up_waits_stays() {
+async fn a_download_completed_before_the_clean_up_begins_is_kept() {
     let rig = bench().await;
     created(&rig).await;
     let request = es4::AuditEisRequest {
@@ -477,7 +480,7 @@ async fn what_is_completed_while_the_cleaning_up_waits_stays() {
 }
 
 #[tokio::test]
-async fn an_sm_dp_deletes_the_isd_p_of_a_failed_download() {
+async fn an_sm_dp_can_delete_the_isd_p_of_a_failed_download() {
     let rig = bench().await;
     created(&rig).await;
     let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };

@@ -1,4 +1,4 @@
-//! What is no message, or comes from nobody.
+//! Invalid messages, and messages of unknown callers.
 
 use http::StatusCode;
 use rsp::sgp02::{BaseRequest, Function as _, Namespace, es3, es4};
@@ -7,10 +7,10 @@ use super::rig::{OPERATOR, Rig, SM_DP, STRANGER, codes, eid, iccid, said};
 use crate::records::DEADLINES;
 
 #[tokio::test]
-async fn a_deadline_that_cannot_be_read_stays_and_all_else_goes_on() {
+async fn an_unreadable_deadline_is_kept_and_delays_nothing_else() {
     let rig = Rig::new().await;
     rig.register().await;
-    // It is before every other one.
+    // Its key sorts before all others.
     let (torn, key) = (world::Collection::<String>::new(DEADLINES.name()), "000000000000001/torn");
     world::transact(rig.records(), |tx| {
         let put = tx.put(&torn, key, &"torn".to_owned());
@@ -28,7 +28,7 @@ async fn a_deadline_that_cannot_be_read_stays_and_all_else_goes_on() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_a_fault_and_changes_nothing() {
+async fn an_invalid_message_gets_a_fault_and_changes_nothing() {
     let rig = Rig::new().await;
     rig.register().await;
     let entity = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;\">]><x>&b;</x>";
@@ -48,14 +48,14 @@ async fn what_is_no_message_is_a_fault_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn who_is_not_known_is_not_answered() {
+async fn an_unknown_caller_is_refused() {
     let rig = Rig::new().await;
     rig.register().await;
     let request = es3::GetEisRequest { base: BaseRequest::new("1"), eid: eid() };
     let response = rig.ask::<es3::GetEis>(STRANGER, request.clone()).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert!(!String::from_utf8(response.body().to_vec()).unwrap().contains("Eis>"));
-    // Without a certificate, whoever he says he is.
+    // A request without certificate, whatever its From says.
     let mut bare = http::Request::new(bytes::Bytes::from_static(b"<x/>"));
     *bare.method_mut() = http::Method::POST;
     let content_type = http::HeaderValue::from_static("application/soap+xml");
@@ -64,7 +64,7 @@ async fn who_is_not_known_is_not_answered() {
 }
 
 #[tokio::test]
-async fn a_function_of_an_interface_that_is_not_served_here_is_none() {
+async fn a_function_of_another_interface_is_refused() {
     let rig = Rig::new().await;
     let request = rsp::sgp02::es2::GetEisRequest {
         base: BaseRequest::new("1"),
@@ -76,7 +76,7 @@ async fn a_function_of_an_interface_that_is_not_served_here_is_none() {
 }
 
 #[tokio::test]
-async fn each_is_answered_in_the_namespace_in_which_it_asks() {
+async fn every_caller_is_answered_in_its_own_namespace() {
     let rig = Rig::new().await;
     rig.register().await;
     for namespace in [Namespace::V1, Namespace::V3] {

@@ -1,4 +1,4 @@
-//! What belongs to one alone, and what has an end: numbers, the audit trail.
+//! Unique numbers and limits: MSISDNs, the queue, the audit trail.
 
 use rsp::sgp02::{BaseRequest, SubscriptionAddress, eis::ProfileState, es1, es3, es4};
 use world::{PhoneNumber, Tx};
@@ -10,17 +10,18 @@ use crate::{
     records::{ADDRESSES, CARDS, Card},
 };
 
-/// Of the bootstrap profile, and of the second one.
+/// MSISDNs of the bootstrap profile and of the second profile.
 const FIRST: &str = "491510000001";
 const SECOND: &str = "491510000002";
-/// Of a profile on another card.
+/// MSISDN of a profile on another card.
 const ELSEWHERE: &str = "4915777777777";
 
 fn base() -> BaseRequest {
     BaseRequest::new("")
 }
 
-/// Bootstrap, 2 of the other operator's, 3 of the operator's, and another card.
+/// Creates the bootstrap profile, profile 2 of the other operator, profile 3 of the operator, and
+/// another card.
 async fn bench() -> Rig {
     let rig = Rig::new().await;
     rig.register_with([
@@ -34,7 +35,7 @@ async fn bench() -> Rig {
     rig
 }
 
-/// The other card has this number.
+/// Sets the number of the other card.
 async fn give(rig: &Rig, other: &mut Card, number: Option<&str>) {
     let there = rig.pki.eids(crypto::Curve::P256)[1];
     other.eis.profile_info[0].subscription_address.msisdn = number.map(|number| number.parse().unwrap());
@@ -66,13 +67,13 @@ fn in_use() -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_number_that_another_profile_has_is_not_taken_from_it() {
+async fn a_number_in_use_by_another_profile_is_refused() {
     let rig = bench().await;
     assert_eq!(codes(&update(&rig, ELSEWHERE).await), in_use());
-    // Another operator's on the same card; one's own may follow one's own.
+    // Another operator on the same card cannot use it; a profile of the same operator can.
     assert_eq!(codes(&update(&rig, SECOND).await), in_use());
     assert!(update(&rig, FIRST).await.base.is_done());
-    // The same when a download is completed.
+    // The same applies when a download is completed.
     let mut created = rig.card().await;
     created.eis.profile_info[2].state = ProfileState::Created;
     created.eis.profile_info[2].subscription_address.msisdn = None;
@@ -88,14 +89,14 @@ async fn a_number_that_another_profile_has_is_not_taken_from_it() {
     let response = rig.ask::<es3::ProfileDownloadCompleted>(SM_DP, request).await;
     assert_eq!(codes(&said::<es3::ProfileDownloadCompletedResponse>(&response)), in_use());
     assert_eq!(rig.state(3).await, Some(ProfileState::Created));
-    // The other card is still found by it.
+    // The number still belongs to the other card.
     let number = PhoneNumber::international(ELSEWHERE).unwrap();
     let found = rig.server().procedures().card_at(&mut Tx::begin(rig.records()), &number).await.unwrap();
     assert_eq!(found, Some(rig.pki.eids(crypto::Curve::P256)[1]));
 }
 
 #[tokio::test]
-async fn a_number_that_was_given_up_is_free() {
+async fn a_released_number_can_be_used_again() {
     let rig = bench().await;
     let mut other = rig.card().await;
     other.eis.profile_info.truncate(1);
@@ -107,7 +108,7 @@ async fn a_number_that_was_given_up_is_free() {
 }
 
 #[tokio::test]
-async fn a_card_is_not_registered_with_the_number_of_another() {
+async fn a_card_with_the_number_of_another_is_refused() {
     let rig = Rig::new().await;
     let mut other = Card::new(rig.eis());
     give(&rig, &mut other, Some(ELSEWHERE)).await;
@@ -119,7 +120,7 @@ async fn a_card_is_not_registered_with_the_number_of_another() {
 }
 
 #[tokio::test]
-async fn a_queue_has_an_end() {
+async fn the_length_of_the_queue_is_limited() {
     let rig = bench().await;
     for _ in 0..LONGEST_QUEUE {
         audit(&rig).await;
@@ -129,7 +130,7 @@ async fn a_queue_has_an_end() {
         audit(&rig).await;
         let refused: es4::AuditEisResponse = rig.told_only(OPERATOR);
         assert_eq!(codes(&refused), ("8.1".to_owned(), "3.7".to_owned()));
-        // One has ended, and there is room for one.
+        // After one function has ended, another one is accepted.
         rig.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
         rig.told();
         audit(&rig).await;
@@ -144,7 +145,7 @@ async fn audit(rig: &Rig) {
 }
 
 #[tokio::test]
-async fn a_trail_goes_back_as_far_as_one_is_kept() {
+async fn the_audit_trail_is_limited_to_the_latest_records() {
     let rig = bench().await;
     delete_nothing(&rig).await;
     let mut card = rig.card().await;
@@ -156,11 +157,11 @@ async fn a_trail_goes_back_as_far_as_one_is_kept() {
     for _ in 0..3 {
         delete_nothing(&rig).await;
     }
-    // The first is gone.
+    // The first record has been deleted.
     assert_eq!(lines().await, 4);
 }
 
-/// One line.
+/// Adds one record.
 async fn delete_nothing(rig: &Rig) {
     let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(9) };
     rig.ask::<es4::DeleteProfile>(OPERATOR, request).await;

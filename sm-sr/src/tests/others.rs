@@ -1,4 +1,5 @@
-//! Deleting, the attributes, policy rules and addresses, connectivity parameters, audits: SGP.02 sections 3.6 to 3.16.
+//! Deletion, attributes, policy rules, addresses, connectivity parameters and audits: SGP.02
+//! sections 3.6 to 3.16.
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ fn base() -> BaseRequest {
     BaseRequest { validity_period: Some(600), ..BaseRequest::new("") }
 }
 
-/// Bootstrap (enabled, fall-back), 2 of the other operator's, 3 of the operator's, both disabled.
+/// Creates a card with the bootstrap profile (enabled, fall-back), profile 2 of the other operator
+/// and profile 3 of the operator, both disabled.
 async fn bench() -> Rig {
     let rig = Rig::new().await;
     rig.register_with([
@@ -45,7 +47,7 @@ async fn delete(rig: &Rig, who: &str, number: u8) {
 }
 
 #[tokio::test]
-async fn a_deleted_profile_is_gone_and_its_memory_is_free() {
+async fn deleting_a_profile_removes_it_and_frees_its_memory() {
     let rig = bench().await;
     delete(&rig, OPERATOR, 3).await;
     let job = rig.card_answers(&[(&[0], OK)]).await;
@@ -57,7 +59,7 @@ async fn a_deleted_profile_is_gone_and_its_memory_is_free() {
 }
 
 #[tokio::test]
-async fn what_the_card_does_not_have_any_more_is_gone_with_a_warning() {
+async fn deleting_a_profile_missing_on_the_card_succeeds_with_a_warning() {
     let rig = bench().await;
     delete(&rig, OPERATOR, 3).await;
     rig.card_answers(&[(&[], 0x6A88)]).await;
@@ -67,7 +69,7 @@ async fn what_the_card_does_not_have_any_more_is_gone_with_a_warning() {
 }
 
 #[tokio::test]
-async fn what_stands_against_deleting_is_the_answer() {
+async fn a_refused_deletion_gets_its_status() {
     let rig = bench().await;
     let lock = es4::UpdatePolicyRulesRequest {
         base: base(),
@@ -84,14 +86,14 @@ async fn what_stands_against_deleting_is_the_answer() {
         let answer: es4::DeleteProfileResponse = rig.told_only(OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{number}");
     }
-    // The attribute counts when the state does not.
+    // The attribute prevents the deletion when the state does not.
     let rig = Rig::new().await;
     let mut eis = rig.eis();
     eis.profile_info[0].state = Disabled;
     rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
     delete(&rig, OPERATOR, BOOTSTRAP).await;
     assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.2.1".into(), "3.8".into()));
-    // POL1 is the card's.
+    // POL1 is enforced by the card.
     let rig = bench().await;
     delete(&rig, OPERATOR, 3).await;
     rig.card_answers(&[(&[], 0x69E1)]).await;
@@ -100,7 +102,7 @@ async fn what_stands_against_deleting_is_the_answer() {
 }
 
 #[tokio::test]
-async fn a_master_delete_asks_no_rule_and_tells_the_owner() {
+async fn a_master_delete_ignores_rules_and_notifies_the_owner() {
     let rig = bench().await;
     let token = MasterDeleteToken {
         sin: Octets(vec![1]),
@@ -130,7 +132,7 @@ async fn a_master_delete_asks_no_rule_and_tells_the_owner() {
     );
     let news: es4::HandleProfileDeletedNotification = rig.told_only(OTHER_OPERATOR);
     assert_eq!(news.iccid, iccid(2));
-    // Never the fall-back profile, never an enabled one.
+    // The fall-back profile and an enabled profile cannot be deleted by it.
     rig.server().master_delete(eid(), iccid(BOOTSTRAP), token).await.unwrap();
     rig.run().await;
     assert!(rig.jobs().await.is_empty());
@@ -140,7 +142,7 @@ async fn a_master_delete_asks_no_rule_and_tells_the_owner() {
 }
 
 #[tokio::test]
-async fn the_fall_back_attribute_moves() {
+async fn the_fall_back_attribute_can_be_moved() {
     let rig = bench().await;
     let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(2) };
     rig.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request.clone()).await;
@@ -156,10 +158,10 @@ async fn the_fall_back_attribute_moves() {
     let eis = rig.server().eis(eid()).await.unwrap().unwrap();
     let with: Vec<_> = eis.profile_info.iter().filter(|profile| profile.fallback_attribute).collect();
     assert_eq!(with.iter().map(|profile| profile.iccid).collect::<Vec<_>>(), [iccid(2)]);
-    // It is there already: nothing for the card.
+    // The profile has the attribute already: no job for the card.
     rig.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request).await;
     assert!(rig.told_only::<es4::SetFallBackAttributeResponse>(OTHER_OPERATOR).base.is_done());
-    // The card may refuse.
+    // The card can refuse.
     let request = es3::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
     rig.ask::<es3::SetFallBackAttribute>(SM_DP, request.clone()).await;
     rig.card_answers(&[(&[], 0x69E1)]).await;
@@ -173,7 +175,7 @@ async fn the_fall_back_attribute_moves() {
 }
 
 #[tokio::test]
-async fn the_emergency_attribute_is_another_ones() {
+async fn the_emergency_attribute_excludes_the_fall_back_attribute() {
     let rig = bench().await;
     let ask = |who: &'static str, number: u8| {
         let rig = &rig;
@@ -187,15 +189,15 @@ async fn the_emergency_attribute_is_another_ones() {
     rig.card_does_it().await;
     type Answer = es4::SetEmergencyProfileAttributeResponse;
     assert!(rig.told_only::<Answer>(OPERATOR).base.is_done());
-    // Again: nothing to do.
+    // A repetition needs no job.
     ask(OPERATOR, 3).await;
     assert!(rig.told_only::<Answer>(OPERATOR).base.is_done());
-    // Not the enabled one, not another operator's while one has it.
+    // An enabled profile cannot get it, nor can another operator's while one has it.
     ask(OPERATOR, BOOTSTRAP).await;
     assert_eq!(codes(&rig.told_only::<Answer>(OPERATOR)), ("8.2.1".into(), "3.5".into()));
     ask(OTHER_OPERATOR, 2).await;
     assert_eq!(codes(&rig.told_only::<Answer>(OTHER_OPERATOR)), ("8.2.1".into(), "1.2".into()));
-    // A profile has one attribute of the two.
+    // A profile can have only one of the two attributes.
     let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
     rig.ask::<es4::SetFallBackAttribute>(OPERATOR, request).await;
     let answer: es4::SetFallBackAttributeResponse = rig.told_only(OPERATOR);
@@ -203,7 +205,7 @@ async fn the_emergency_attribute_is_another_ones() {
 }
 
 #[tokio::test]
-async fn rules_and_addresses_are_the_owners() {
+async fn only_the_owner_can_change_rules_and_addresses() {
     let rig = bench().await;
     let address = SubscriptionAddress {
         imsi: Some("262019876543210".parse().unwrap()),
@@ -224,7 +226,8 @@ async fn rules_and_addresses_are_the_owners() {
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
     let answer: Answer = said(&rig.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(9)).await);
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.9".into()));
-    // No rules are rules too. The other side, which has not asked, is told.
+    // An empty set of rules is valid. The other owner of the profile, which has not called, is
+    // notified.
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     rig.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
     let request = es4::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
@@ -242,7 +245,7 @@ async fn rules_and_addresses_are_the_owners() {
 }
 
 #[tokio::test]
-async fn connectivity_parameters_are_carried_to_the_isd_p() {
+async fn connectivity_parameters_are_sent_to_the_isd_p() {
     let rig = bench().await;
     let request = |parameters: &str| es3::UpdateConnectivityParametersRequest {
         base: base(),
@@ -280,19 +283,19 @@ pub(super) fn resources(free: u32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_audit_makes_the_eis_say_what_the_card_says() {
+async fn an_audit_updates_the_eis() {
     let rig = bench().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(3)] };
     rig.ask::<es4::AuditEis>(OPERATOR, request).await;
     let job = rig.job().await;
     assert_eq!(apdus(&job)[0], "80CAFF2100");
     rig.pass(Duration::from_secs(5)).await;
-    // In two parts; the third ISD-P is nobody's here.
+    // The list comes in two parts; the third ISD-P is not in the EIS.
     let first = [status_of(BOOTSTRAP, 0x1F, false), status_of(2, 0x3F, false)].concat();
     let second = [status_of(3, 0x1F, true), status_of(8, 0x1F, false)].concat();
     let resources = resources(123_456);
     rig.card_answers(&[(&resources, OK), (&first, 0x6310), (&second, OK)]).await;
-    // The owner who has not asked learns what has changed.
+    // The owner that has not called is notified of the changes.
     let told = rig.told();
     let to = |who| told.iter().find(|told| told.to == rig.authority(who)).unwrap();
     let news: es4::HandleProfileEnabledNotification = to(OTHER_OPERATOR).message();
@@ -310,7 +313,7 @@ async fn an_audit_makes_the_eis_say_what_the_card_says() {
 }
 
 #[tokio::test]
-async fn a_card_with_more_isd_ps_than_its_eis_is_asked_until_it_has_told_all() {
+async fn an_audit_is_repeated_until_the_card_has_returned_all_isd_ps() {
     let rig = bench().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
@@ -320,12 +323,12 @@ async fn a_card_with_more_isd_ps_than_its_eis_is_asked_until_it_has_told_all() {
     let job = rig.card_answers(&[(&resources, OK), (&all, 0x6310)]).await;
     assert_eq!(job.script.commands.len(), 2);
     assert!(rig.told().is_empty());
-    // From the start, with more questions; those that are not needed are refused.
+    // It starts from the first ISD-P with more commands; those that are not needed are refused.
     let job = rig.card_answers(&[(&resources, OK), (&all, 0x6310), (&rest, OK), (&[], 0x6985)]).await;
     assert_eq!(job.script.commands.len(), 6);
     let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
     assert_eq!(answer.eis.unwrap().profile_info.len(), 2);
-    // Not for ever.
+    // The repetition is limited.
     rig.ask::<es4::AuditEis>(OPERATOR, request).await;
     for _ in 0..20 {
         let Some((_, job)) = rig.jobs().await.pop() else { break };
@@ -336,7 +339,7 @@ async fn a_card_with_more_isd_ps_than_its_eis_is_asked_until_it_has_told_all() {
 }
 
 #[tokio::test]
-async fn what_an_audit_does_not_find_is_gone() {
+async fn an_audit_removes_profiles_that_the_card_does_not_have() {
     let rig = bench().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
@@ -350,7 +353,7 @@ async fn what_an_audit_does_not_find_is_gone() {
         ]
     );
     assert_eq!(rig.state(2).await, None);
-    // A card that says it has nothing at all says so over the network of something.
+    // A card that reports no ISD-P cannot be right, because it uses the network of one.
     rig.ask::<es4::AuditEis>(OPERATOR, request).await;
     rig.card_answers(&[(&resources(1), OK), (&[], OK)]).await;
     assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.4".into(), "4.2".into()));
@@ -358,7 +361,7 @@ async fn what_an_audit_does_not_find_is_gone() {
 }
 
 #[tokio::test]
-async fn who_has_no_profile_on_a_card_does_not_have_it_asked() {
+async fn an_audit_requires_a_profile_on_the_card() {
     let rig = Rig::new().await;
     rig.register().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
@@ -408,15 +411,15 @@ async fn an_audit_that_fails_changes_nothing() {
     }
     let eis = rig.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!((eis.available_memory_for_profiles, eis.last_audit_date), (500_000, None));
-    // Another's profile.
+    // Another operator's profile.
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(2)] };
     rig.ask::<es4::AuditEis>(OPERATOR, request).await;
     assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.2.1".into(), "1.2".into()));
 }
 
-/// The card may have done what it has not answered; the EIS says what it says to an audit.
+/// The card may have executed a function that it has not answered; an audit updates the EIS.
 #[tokio::test]
-async fn whether_a_profile_is_gone_whose_deletion_was_not_answered_is_found_out() {
+async fn an_unanswered_deletion_is_followed_by_an_audit() {
     let status = |numbers: &[u8]| {
         let isd_ps = numbers
             .iter()
@@ -447,7 +450,7 @@ async fn whether_a_profile_is_gone_whose_deletion_was_not_answered_is_found_out(
             assert!(rig.jobs().await.is_empty() && rig.told().is_empty());
         }
     }
-    // What has never left the queue has changed nothing.
+    // A function that never left the queue has changed nothing.
     let rig = bench().await;
     let first = es4::AuditEisRequest {
         base: BaseRequest { validity_period: Some(86_400), ..BaseRequest::new("") },
@@ -463,13 +466,14 @@ async fn whether_a_profile_is_gone_whose_deletion_was_not_answered_is_found_out(
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_an_error_of_the_cards() {
+async fn an_invalid_response_of_the_card_is_an_execution_error() {
     let rig = bench().await;
     delete(&rig, OPERATOR, 3).await;
     let nothing = ScriptResponse::of(Form::Definite, vec![Answer::SecureChannel(vec![0x86, 0x00])]);
     rig.job_ends(JobOutcome::Answered(nothing)).await;
     assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.1".into(), "4.2".into()));
-    // What was found done by an audit is done, whatever the audit's own answer looks like.
+    // A function that an audit found executed has succeeded, whatever the audit's response
+    // contains.
     delete(&rig, OPERATOR, 3).await;
     rig.job_ends(JobOutcome::FoundDone(response(&[(&[], 0x6A88)]))).await;
     assert!(rig.told_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());

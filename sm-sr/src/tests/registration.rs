@@ -1,4 +1,4 @@
-//! ES1.RegisterEIS: SGP.02 section 5.2, and who sees what of an EIS.
+//! ES1.RegisterEIS: SGP.02 section 5.2, and the visibility of an EIS.
 
 use certs::m2m::CardDefect;
 use rsp::sgp02::{
@@ -21,7 +21,7 @@ async fn register(rig: &Rig, from: &str, eis: Eis) -> es1::RegisterEisResponse {
 }
 
 #[tokio::test]
-async fn a_card_is_registered_with_its_keys_out_of_their_transport_encryption() {
+async fn registering_a_card_decrypts_its_keys() {
     let rig = Rig::new().await;
     rig.register().await;
     let card = Tx::begin(rig.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap();
@@ -32,7 +32,7 @@ async fn a_card_is_registered_with_its_keys_out_of_their_transport_encryption() 
     );
     assert_eq!(*counter, 7);
     assert!(matches!(&card.scp81().unwrap().keys, Keys::Scp81 { psk, .. } if psk.expose() == [0x40; 16]));
-    // The EIS itself does not have them, and nothing shows them.
+    // The EIS contains no keys, and no debug output shows them.
     let eis = serde_json::to_string(&card.eis).unwrap();
     assert!(!eis.contains(&"11".repeat(16)));
     assert!(!format!("{card:?}").contains(&"11".repeat(16)));
@@ -40,7 +40,7 @@ async fn a_card_is_registered_with_its_keys_out_of_their_transport_encryption() 
 }
 
 #[tokio::test]
-async fn a_card_is_registered_in_the_other_namespace_too_and_what_was_signed_there_is_kept() {
+async fn registering_in_the_other_namespace_keeps_the_signed_data() {
     let rig = Rig::speaking(Namespace::V1).await;
     rig.register().await;
     let request = es3::GetEisRequest { base: BaseRequest::new("1"), eid: eid() };
@@ -51,22 +51,22 @@ async fn a_card_is_registered_in_the_other_namespace_too_and_what_was_signed_the
 }
 
 #[tokio::test]
-async fn who_may_not_register_does_not() {
+async fn registration_requires_the_eum_that_signed_the_eis() {
     let rig = Rig::new().await;
     let response = register(&rig, SM_DP, rig.eis()).await;
     assert_eq!(codes(&response), ("1.1".into(), "1.2".into()));
-    // Another EUM's card.
+    // A card of another EUM.
     rig.know("another EUM", PeerRole::Eum { transport_key: None }, false).await;
     let response = register(&rig, "another EUM", rig.eis()).await;
     assert_eq!(codes(&response), ("8.1.2".into(), "6.1".into()));
-    // Nobody.
+    // An unknown caller.
     let response = rig.ask::<es1::RegisterEis>(STRANGER, rig.register_request(rig.eis())).await;
     assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
     assert!(rig.server().cards().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_card_is_registered_once() {
+async fn a_card_can_be_registered_only_once() {
     let rig = Rig::new().await;
     rig.register().await;
     let response = register(&rig, EUM, rig.eis()).await;
@@ -74,20 +74,20 @@ async fn a_card_is_registered_once() {
 }
 
 #[tokio::test]
-async fn an_eis_that_the_eum_has_not_signed_so_is_refused() {
+async fn an_eis_without_a_valid_signature_of_the_eum_is_refused() {
     let rig = Rig::new().await;
-    // Another platform than was signed.
+    // Data changed after signing.
     let mut eis = rig.eis();
     let mut info = rig.signed_info();
     info.platform_type = "better".to_owned();
     eis.eum_signed_info = Canonical::eum_signed_info(info, rig.namespace);
     assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
-    // A signature by somebody who is no EUM, with his certificate.
+    // A signature with the key and certificate of a party that is not an EUM.
     let mut eis = rig.eis();
     let other = rig.credential(OPERATOR);
     eis.eum_signature = eum::sign(&eis.eum_signed_info, &other.key, Some(other.certificate.der()));
     assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
-    // No certificate at all.
+    // A signature without certificate.
     let mut eis = rig.eis();
     let key = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap().key;
     eis.eum_signature = eum::sign(&eis.eum_signed_info, &key, None);
@@ -95,7 +95,7 @@ async fn an_eis_that_the_eum_has_not_signed_so_is_refused() {
 }
 
 #[tokio::test]
-async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
+async fn the_certificate_of_the_ecasd_must_be_valid_and_issued_by_the_eum() {
     let rig = Rig::new().await;
     let eum_key = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
     let with = |certificate: Option<Vec<u8>>| {
@@ -116,7 +116,7 @@ async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
         let codes = codes(&register(&rig, EUM, with(Some(of(defect)))).await);
         assert_eq!(codes, ("8.5.2".into(), reason.into()), "{defect:?}");
     }
-    // Another card's.
+    // The certificate of another card.
     let other = rig.pki.ecasd(rig.pki.eids(crypto::Curve::P256)[1]).unwrap();
     for bad in [other.certificate.octets().to_vec(), vec![]] {
         assert_eq!(codes(&register(&rig, EUM, with(Some(bad))).await), ("8.5.2".into(), "6.1".into()));
@@ -125,7 +125,7 @@ async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
 }
 
 #[tokio::test]
-async fn an_eis_that_makes_no_sense_is_refused() {
+async fn an_inconsistent_eis_is_refused() {
     let rig = Rig::new().await;
     type Breaks = fn(&mut Eis);
     let broken: [(&str, Breaks); 9] = [
@@ -161,14 +161,14 @@ async fn an_eis_that_makes_no_sense_is_refused() {
     let mut eis = rig.eis();
     eis.smsr_id = rig.id(OPERATOR);
     assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.7".into(), "3.8".into()));
-    // Key sets of other kinds are nobody's business here.
+    // Key sets of other kinds are ignored.
     let mut eis = rig.eis();
     eis.isd_r = Some(isd_r_of(&[scp80_set(1), rsp::sgp02::eis::Keyset { r#type: None, ..scp80_set(0x30) }]));
     assert!(register(&rig, EUM, eis).await.base.is_done());
 }
 
 #[tokio::test]
-async fn the_eum_may_say_more_later() {
+async fn the_eum_can_update_additional_properties() {
     let rig = Rig::new().await;
     rig.register().await;
     let properties = AdditionalProperties {
@@ -189,7 +189,7 @@ async fn the_eum_may_say_more_later() {
 }
 
 #[tokio::test]
-async fn everybody_sees_what_is_his() {
+async fn every_caller_sees_its_own_profiles() {
     let rig = Rig::new().await;
     rig.register_with([
         rig.profile(2, OPERATOR, ProfileState::Disabled, false),
@@ -223,16 +223,16 @@ async fn everybody_sees_what_is_his() {
     assert!(numbers(&es3(OTHER_SM_DP).await.eis.unwrap()).is_empty());
     assert_eq!(numbers(&es4(OPERATOR).await.eis.unwrap()), [iccid(BOOTSTRAP), iccid(2)]);
     assert_eq!(numbers(&es4(OTHER_OPERATOR).await.eis.unwrap()), [iccid(3)]);
-    // What the EUM has signed can be verified by all of them.
+    // Every caller can verify the data that the EUM signed.
     let eum = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
     eum::check(&es4(OPERATOR).await.eis.unwrap(), eum.certificate.public_key()).unwrap();
-    // Each over his own interface.
+    // Each role can only use its own interface.
     assert_eq!(codes(&es3(OPERATOR).await), ("1.1".into(), "1.2".into()));
     assert_eq!(codes(&es4(SM_DP).await), ("1.1".into(), "1.2".into()));
 }
 
 #[tokio::test]
-async fn a_card_that_is_not_managed_is_not_known() {
+async fn an_unmanaged_card_is_unknown() {
     let rig = Rig::new().await;
     let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
     let response: es3::GetEisResponse = said(&rig.ask::<es3::GetEis>(SM_DP, request).await);

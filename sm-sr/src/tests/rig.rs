@@ -1,4 +1,5 @@
-//! A bench: an SM-SR, peers that write down what they are told, and time that stands still.
+//! A testbed: an SM-SR, peers that record the messages they receive, and a clock that is advanced
+//! by hand.
 
 use std::{
     collections::BTreeMap,
@@ -43,7 +44,7 @@ use crate::{
 
 pub(super) const NOW: i64 = 1_795_000_000;
 
-/// Who takes part. Each has a client certificate with an OID of its own.
+/// Parties of the tests. Each has a client certificate with its own OID.
 pub(super) const EUM: &str = "EUM";
 pub(super) const SM_DP: &str = "SM-DP";
 pub(super) const OTHER_SM_DP: &str = "another SM-DP";
@@ -61,10 +62,11 @@ pub(super) fn iccid(number: u8) -> Iccid {
     Iccid::with_luhn(&format!("8949000000000000{number:02}")).unwrap()
 }
 
-/// The profile that a card has from the start: the operator's, enabled, with the fall-back attribute.
+/// Number of the profile that a card has from the start: it belongs to the operator, is enabled,
+/// and has the fall-back attribute.
 pub(super) const BOOTSTRAP: u8 = 1;
 
-/// What somebody was told.
+/// A message received by a peer.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     pub(super) to: String,
@@ -93,13 +95,13 @@ impl Told {
     }
 }
 
-/// The outside of every SM-SR of a bench.
+/// The peers of all SM-SRs of a testbed.
 #[derive(Default)]
 struct Outside {
     told: Mutex<Vec<Told>>,
-    /// Who answers for a name, besides writing it down.
+    /// Servers that handle requests for a name after they have been recorded.
     servers: Mutex<BTreeMap<String, (Link, PeerCertificate)>>,
-    /// Whose messages are lost.
+    /// Peers whose messages are lost.
     deaf: Mutex<Vec<String>>,
 }
 
@@ -133,7 +135,7 @@ impl Peers for Ways {
     }
 }
 
-/// The bench.
+/// The testbed.
 pub(super) struct Rig {
     pub(super) clock: ManualClock,
     pub(super) pki: Arc<Pki>,
@@ -141,25 +143,25 @@ pub(super) struct Rig {
     records: Arc<dyn Records>,
     dice: SeededDice,
     outside: Arc<Outside>,
-    /// Which SM-SR it is.
+    /// Name of the SM-SR.
     pub(super) name: &'static str,
     pub(super) namespace: Namespace,
 }
 
-/// Made once: a signature takes a while in an unoptimised build.
+/// Created once, because a signature is slow in an unoptimised build.
 static PKI: LazyLock<Arc<Pki>> =
     LazyLock::new(|| Arc::new(Pki::from_seed(b"sm-sr", &PkiOptions::default()).unwrap()));
 
-/// The client certificates of everybody, by name.
+/// Client certificates of all parties, by name.
 static CREDENTIALS: LazyLock<Mutex<BTreeMap<String, Credential>>> = LazyLock::new(Mutex::default);
 
 impl Rig {
-    /// An SM-SR that knows everybody and has no card.
+    /// Creates an SM-SR with all peers and no card.
     pub(super) async fn new() -> Self {
         Self::speaking(Namespace::V3).await
     }
 
-    /// The same, where everybody speaks this namespace.
+    /// Creates the same testbed, with all parties using this namespace.
     pub(super) async fn speaking(namespace: Namespace) -> Self {
         let rig = Self {
             clock: ManualClock::at(Timestamp::from_seconds(NOW)),
@@ -175,7 +177,7 @@ impl Rig {
         rig
     }
 
-    /// Another SM-SR on the same bench.
+    /// Creates another SM-SR in the same testbed.
     pub(super) async fn another(&self) -> Self {
         let rig = Self {
             clock: self.clock.clone(),
@@ -197,7 +199,7 @@ impl Rig {
         rig
     }
 
-    /// Every request is answered by a server that was made for it.
+    /// Returns a link that handles every request with a new server.
     fn reborn_link(&self) -> Link {
         let make = self.maker();
         link_from(tower::service_fn(move |request| {
@@ -231,7 +233,7 @@ impl Rig {
         }
     }
 
-    /// The server, after a restart.
+    /// Returns the server after a restart.
     pub(super) fn server(&self) -> SmSr {
         self.maker()()
     }
@@ -247,7 +249,7 @@ impl Rig {
     pub(super) fn credential(&self, who: &str) -> Credential {
         let mut all = CREDENTIALS.lock().unwrap();
         let issue = || match who {
-            // Whose certificate names the same EUM as the one that signs.
+            // Its certificate names the same EUM as the signing certificate.
             EUM => self.pki.m2m_eum(&["eum.example".parse().unwrap()]).unwrap(),
             _ => self.pki.operator(who).unwrap(),
         };
@@ -284,7 +286,7 @@ impl Rig {
         self.server().register_peer(&peer).await.unwrap();
     }
 
-    /// The messages to somebody are lost from now on, or not any more.
+    /// Sets whether the messages to a peer are lost.
     pub(super) fn deafen(&self, who: &str, deaf: bool) {
         let authority = self.authority(who);
         let mut all = self.outside.deaf.lock().unwrap();
@@ -294,7 +296,7 @@ impl Rig {
         }
     }
 
-    /// Asks, and lets everything that is due be done.
+    /// Sends a request and runs all due work.
     pub(super) async fn ask<F: Function>(&self, from: &str, mut request: F::Request) -> Response<Bytes> {
         use rsp::sgp02::Request as _;
         let identifier = &mut request.base_mut().function_call_identifier;
@@ -306,7 +308,7 @@ impl Rig {
         response
     }
 
-    /// Tells.
+    /// Sends a notification and runs all due work.
     pub(super) async fn tell<N: Notification>(&self, from: &str, notification: &N) -> Response<Bytes> {
         let response = self.post(from, self.namespace, &N::action(), notification).await;
         self.run().await;
@@ -338,7 +340,7 @@ impl Rig {
         self.send(from, text.into(), action).await
     }
 
-    /// Octets, whatever they are.
+    /// Posts arbitrary octets.
     pub(super) async fn send(&self, from: &str, octets: Vec<u8>, action: &str) -> Response<Bytes> {
         let mut request = Request::new(Bytes::from(octets));
         *request.method_mut() = Method::POST;
@@ -349,7 +351,7 @@ impl Rig {
         self.server().handle(request).await
     }
 
-    /// Everything that is due is done, each time by a server that was made for it.
+    /// Runs all due work, each time with a new server.
     pub(super) async fn run(&self) {
         for _ in 0..4 {
             self.server().run_due().await.unwrap();
@@ -361,19 +363,19 @@ impl Rig {
         self.run().await;
     }
 
-    /// What was told since it was asked last, and to whom.
+    /// Returns and clears the recorded messages.
     pub(super) fn told(&self) -> Vec<Told> {
         std::mem::take(&mut *self.outside.told.lock().unwrap())
     }
 
-    /// To whom what was told, in any order.
+    /// Returns and clears the recipients and elements of the recorded messages, sorted.
     pub(super) fn told_briefly(&self) -> Vec<(String, String)> {
         let mut all: Vec<_> = self.told().iter().map(|told| (told.to.clone(), told.element())).collect();
         all.sort();
         all
     }
 
-    /// The only thing that was told, which is this.
+    /// Returns the only recorded message, which must be of this type and for this peer.
     pub(super) fn told_only<M: Message>(&self, to: &str) -> M {
         let told = self.told();
         let [only] = told.as_slice() else {
@@ -383,7 +385,7 @@ impl Rig {
         only.message()
     }
 
-    /// Puts the standard card under the management of this SM-SR.
+    /// Registers the standard card at this SM-SR.
     pub(super) async fn register(&self) {
         let response = self.ask::<es1::RegisterEis>(EUM, self.register_request(self.eis())).await;
         let said: es1::RegisterEisResponse = said(&response);
@@ -394,7 +396,7 @@ impl Rig {
         es1::RegisterEisRequest { base: BaseRequest::new(""), eis }
     }
 
-    /// The EIS of the standard card, signed.
+    /// Returns the signed EIS of the standard card.
     pub(super) fn eis(&self) -> Eis {
         let signed = Canonical::eum_signed_info(self.signed_info(), self.namespace);
         let eum_credential = self.pki.credential(Role::Eum, Curve::P256).unwrap();
@@ -467,7 +469,7 @@ impl Rig {
         }
     }
 
-    /// Registers the standard card with these profiles besides the one it has.
+    /// Registers the standard card with additional profiles.
     pub(super) async fn register_with(&self, profiles: impl IntoIterator<Item = ProfileInfo>) {
         let mut eis = self.eis();
         eis.profile_info.extend(profiles);
@@ -476,7 +478,7 @@ impl Rig {
         assert!(said.base.is_done(), "{:?}", said.base);
     }
 
-    /// How a profile stands, by the EIS.
+    /// Returns the state of a profile in the EIS.
     pub(super) async fn state(&self, number: u8) -> Option<ProfileState> {
         let eis = self.server().eis(eid()).await.unwrap()?;
         eis.profile_info.iter().find(|profile| profile.iccid == iccid(number)).map(|profile| profile.state)
@@ -540,7 +542,7 @@ pub(super) fn isd_r_of(keyset: &[Keyset]) -> SecurityDomain {
     }
 }
 
-/// The response in the answer to a request.
+/// Returns the response message in an HTTP response.
 pub(super) fn said<M: Message>(response: &Response<Bytes>) -> M {
     let text = std::str::from_utf8(response.body()).unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{text}");
@@ -548,7 +550,7 @@ pub(super) fn said<M: Message>(response: &Response<Bytes>) -> M {
     Envelope::read(&document).unwrap().message().unwrap()
 }
 
-/// The subject and the reason of a response that has failed.
+/// Returns the subject and the reason of a failed response.
 pub(super) fn codes<R: rsp::sgp02::Response>(response: &R) -> (String, String) {
     let status = &response.base().function_execution_status;
     assert_eq!(status.status, rsp::sgp02::ExecutionStatus::Failed, "{status}");

@@ -1,4 +1,5 @@
-//! Enabling and disabling, fall-back, roll-back, and what POL1 and POL2 make of them: SGP.02 sections 3.2 to 3.6, 3.15.
+//! Enabling and disabling, fall-back, roll-back, and the effects of POL1 and POL2: SGP.02 sections
+//! 3.2 to 3.6, 3.15.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::{
 };
 use ProfileState::{Created, Disabled, Enabled};
 
-/// The standard card with a disabled profile of the other operator's beside the enabled one.
+/// Creates the standard card with a disabled profile of the other operator besides the enabled one.
 pub(super) async fn bench() -> Rig {
     let rig = Rig::new().await;
     rig.register_with([rig.profile(2, OTHER_OPERATOR, Disabled, false)]).await;
@@ -56,13 +57,13 @@ async fn trail(rig: &Rig) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn enabling_is_answered_when_the_card_has_taken_the_confirmation() {
+async fn enabling_is_answered_after_the_card_has_accepted_the_confirmation() {
     let rig = bench().await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     let job = rig.card_does_it().await;
     assert_eq!(job.effect, Effect::Enable(isd_p(2)));
     assert_eq!(apdus(&job), ["80E28800153A03124F10A0000005591010FFFFFFFF8900001100"]);
-    // Not yet: whether the new network carries is not known.
+    // No response yet, because it is unknown if the new network works.
     assert!(rig.told().is_empty());
     assert_eq!(rig.state(2).await, Some(Disabled));
     rig.card_tells(5, ProfileChangeSucceeded, &isd_p(2)).await;
@@ -83,7 +84,7 @@ async fn enabling_is_answered_when_the_card_has_taken_the_confirmation() {
 }
 
 #[tokio::test]
-async fn the_answer_relates_to_the_question_and_is_given_again_to_who_asks_again() {
+async fn a_repeated_call_gets_the_same_callback() {
     let rig = bench().await;
     let request = es4::EnableProfileRequest {
         base: BaseRequest { validity_period: Some(600), ..BaseRequest::new("the same") },
@@ -97,12 +98,12 @@ async fn the_answer_relates_to_the_question_and_is_given_again_to_who_asks_again
         assert!(only.header().relates_to.is_some());
         assert_eq!(codes(&only.message::<es4::EnableProfileResponse>()), ("8.2.1".into(), "3.9".into()));
     }
-    // One function, one line in the trail.
+    // One function, one record in the audit trail.
     assert_eq!(trail(&rig).await, ["0200"]);
 }
 
 #[tokio::test]
-async fn an_sm_dp_enables_what_it_has_put_there_and_the_operator_of_the_other_profile_hears_of_it() {
+async fn an_sm_dp_can_enable_its_profile_and_the_other_operator_is_notified() {
     let rig = bench().await;
     let request = es3::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
     rig.ask::<es3::EnableProfile>(SM_DP, request).await;
@@ -119,7 +120,7 @@ async fn an_sm_dp_enables_what_it_has_put_there_and_the_operator_of_the_other_pr
 }
 
 #[tokio::test]
-async fn an_operator_without_an_address_is_told_through_its_sm_dp() {
+async fn an_operator_without_endpoint_is_notified_through_its_sm_dp() {
     let rig = Rig::new().await;
     rig.know(OTHER_OPERATOR, PeerRole::Operator, false).await;
     rig.register_with([
@@ -127,7 +128,7 @@ async fn an_operator_without_an_address_is_told_through_its_sm_dp() {
         rig.profile(3, OPERATOR, Disabled, false),
     ])
     .await;
-    // The bootstrap profile was there from the start: no SM-DP, but an operator with an address.
+    // The bootstrap profile has no SM-DP, but its operator has an endpoint.
     rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
     let told = rig.told();
     let news = told.iter().find(|told| told.to == rig.authority(SM_DP)).unwrap();
@@ -137,7 +138,7 @@ async fn an_operator_without_an_address_is_told_through_its_sm_dp() {
 }
 
 #[tokio::test]
-async fn whatever_stands_against_enabling_is_the_answer() {
+async fn a_refused_enable_profile_gets_its_status() {
     let rig = Rig::new().await;
     let mut locked = rig.profile(4, OPERATOR, Disabled, false);
     locked.pol2 = rules(&[(Pol2Action::Enable, Pol2Qualification::NotAllowed)]);
@@ -159,12 +160,12 @@ async fn whatever_stands_against_enabling_is_the_answer() {
         let answer: es4::EnableProfileResponse = rig.told_only(OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{number}");
     }
-    // Over ES3 the profile must be the SM-DP's.
+    // Over ES3 the profile must belong to the SM-DP.
     let request = es3::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
     rig.ask::<es3::EnableProfile>(OTHER_SM_DP, request).await;
     let answer: es3::EnableProfileResponse = rig.told_only(OTHER_SM_DP);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
-    // Another card.
+    // An unknown card.
     let request = es4::EnableProfileRequest {
         base: base(),
         eid: "89049032123451234512345123451235".parse().unwrap(),
@@ -189,7 +190,7 @@ async fn pol2_of_the_enabled_profile_keeps_it_enabled() {
 }
 
 #[tokio::test]
-async fn what_the_card_refuses_is_told_with_its_answer() {
+async fn a_refusal_of_the_card_is_returned_with_its_response() {
     let rig = bench().await;
     for (word, subject, reason) in
         [(0x69E1, "8.2.2", "3.8"), (0x6985, "8.2.1", "3.5"), (0x6A88, "8.3.1", "3.9"), (0x6581, "8.4", "4.2")]
@@ -205,7 +206,7 @@ async fn what_the_card_refuses_is_told_with_its_answer() {
 }
 
 #[tokio::test]
-async fn a_card_that_is_not_reached_or_does_not_understand_is_told_so() {
+async fn a_failed_delivery_or_execution_is_returned() {
     let rig = bench().await;
     for (outcome, subject, reason) in [
         (JobOutcome::NotDelivered("no number".to_owned()), "8.1", "5.1"),
@@ -223,7 +224,7 @@ async fn a_card_that_is_not_reached_or_does_not_understand_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_card_that_goes_back_has_failed() {
+async fn a_roll_back_fails_the_function() {
     for confirming in [false, true] {
         let rig = bench().await;
         enable(&rig, OTHER_OPERATOR, 2).await;
@@ -245,12 +246,12 @@ async fn a_card_that_goes_back_has_failed() {
 }
 
 #[tokio::test]
-async fn a_notification_before_the_answer_is_the_answer() {
+async fn a_notification_replaces_a_lost_response() {
     let rig = bench().await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     assert_eq!(rig.job().await.effect, Effect::Enable(isd_p(2)));
     rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    // The job is called back; only the confirmation is left.
+    // The job is cancelled; only the confirmation is left.
     assert_eq!(rig.job().await.effect, Effect::ConfirmNotification(1));
     rig.card_takes_confirmation(1, &[]).await;
     assert_eq!(rig.told().len(), 2);
@@ -274,7 +275,7 @@ async fn a_repeated_notification_is_confirmed_again_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_function_that_has_expired_is_not_confirmed_and_the_card_goes_back() {
+async fn an_expired_change_is_not_confirmed_and_the_card_rolls_back() {
     let rig = bench().await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     rig.card_does_it().await;
@@ -298,7 +299,7 @@ async fn a_function_that_has_expired_is_not_confirmed_and_the_card_goes_back() {
 }
 
 #[tokio::test]
-async fn a_function_that_waits_for_its_turn_expires_too() {
+async fn a_waiting_function_expires_too() {
     let rig = bench().await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     let request = es4::AuditEisRequest {
@@ -317,9 +318,9 @@ async fn a_function_that_waits_for_its_turn_expires_too() {
         crate::procedures::Step::Switching(switching) if matches!(switching.at, SwitchStep::Answer(_))));
 }
 
-/// A write that was torn: the function is there, and not what would end it.
+/// Simulates a torn write: the function exists without its deadline.
 #[tokio::test]
-async fn a_function_whose_deadline_was_lost_ends_when_the_next_one_is_asked_for() {
+async fn a_function_without_deadline_ends_when_the_next_one_is_submitted() {
     let rig = bench().await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     rig.card_does_it().await;
@@ -334,7 +335,7 @@ async fn a_function_whose_deadline_was_lost_ends_when_the_next_one_is_asked_for(
     .await
     .unwrap();
     rig.pass(Duration::from_secs(601)).await;
-    assert!(rig.told().is_empty(), "nobody is left to end it");
+    assert!(rig.told().is_empty(), "there is no deadline that would end it");
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     rig.ask::<es4::AuditEis>(OPERATOR, request).await;
     rig.run().await;
@@ -364,7 +365,7 @@ async fn disabling_enables_the_fall_back_profile() {
             ("operator.example".into(), "ES4-HandleProfileEnabledNotification".into()),
         ]
     );
-    // And now it is not enabled any more; the one that is, is the fall-back profile.
+    // Now it is not enabled any more; the fall-back profile is.
     disable(&rig, OTHER_OPERATOR, 2).await;
     assert_eq!(codes(&rig.told_only::<es4::DisableProfileResponse>(OTHER_OPERATOR)).1, "3.5");
     disable(&rig, OPERATOR, BOOTSTRAP).await;
@@ -373,7 +374,7 @@ async fn disabling_enables_the_fall_back_profile() {
 }
 
 #[tokio::test]
-async fn disabling_needs_a_profile_to_fall_back_to_and_pol2s_leave() {
+async fn disabling_requires_a_fall_back_profile_and_permission_by_pol2() {
     let rig = Rig::new().await;
     let mut eis = rig.eis();
     eis.profile_info[0].fallback_attribute = false;
@@ -398,12 +399,12 @@ async fn disabling_needs_a_profile_to_fall_back_to_and_pol2s_leave() {
 }
 
 #[tokio::test]
-async fn a_fall_back_is_told_to_both_owners() {
+async fn both_owners_are_notified_of_a_fall_back() {
     let rig = Rig::new().await;
     let mut eis = rig.eis();
     eis.profile_info[0].state = Disabled;
     let mut enabled = rig.profile(2, OTHER_OPERATOR, Enabled, false);
-    // Not during a fall-back.
+    // POL2 does not apply during a fall-back.
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
     rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
@@ -421,7 +422,7 @@ async fn a_fall_back_is_told_to_both_owners() {
 }
 
 #[tokio::test]
-async fn a_fall_back_ends_what_was_under_way() {
+async fn a_fall_back_ends_the_function_in_progress() {
     let rig = bench().await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     rig.card_does_it().await;
@@ -431,7 +432,7 @@ async fn a_fall_back_ends_what_was_under_way() {
 }
 
 #[tokio::test]
-async fn pol2_deletes_a_profile_that_was_disabled() {
+async fn pol2_deletes_a_disabled_profile() {
     for word in [OK, 0x6A88] {
         let rig = Rig::new().await;
         let mut eis = rig.eis();
@@ -455,7 +456,7 @@ async fn pol2_deletes_a_profile_that_was_disabled() {
 }
 
 #[tokio::test]
-async fn what_pol1_has_deleted_is_gone_and_told() {
+async fn a_profile_deleted_by_pol1_is_removed_and_its_owner_notified() {
     let rig = bench().await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     rig.card_does_it().await;
@@ -472,7 +473,7 @@ async fn what_pol1_has_deleted_is_gone_and_told() {
 }
 
 #[tokio::test]
-async fn the_first_word_of_a_card_is_confirmed_and_written_down() {
+async fn the_first_notification_of_a_card_is_confirmed_and_recorded() {
     let rig = bench().await;
     rig.card_tells(1, EuiccDeclaration, &isd_p(BOOTSTRAP)).await;
     rig.card_takes_confirmation(1, &[]).await;
@@ -484,7 +485,7 @@ async fn the_first_word_of_a_card_is_confirmed_and_written_down() {
 }
 
 #[tokio::test]
-async fn one_thing_at_a_time_in_the_order_in_which_it_was_asked() {
+async fn functions_are_executed_one_at_a_time_in_order() {
     let rig = bench().await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     for _ in 0..2 {
@@ -499,7 +500,7 @@ async fn one_thing_at_a_time_in_the_order_in_which_it_was_asked() {
 }
 
 #[tokio::test]
-async fn a_queue_has_an_end() {
+async fn the_length_of_the_queue_is_limited() {
     let rig = bench().await;
     for _ in 0..crate::config::LONGEST_QUEUE {
         enable(&rig, OTHER_OPERATOR, 2).await;
@@ -511,7 +512,7 @@ async fn a_queue_has_an_end() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_taken_is_given_later() {
+async fn an_undelivered_response_is_sent_later() {
     let rig = bench().await;
     rig.deafen(OTHER_OPERATOR, true);
     enable(&rig, OTHER_OPERATOR, 9).await;

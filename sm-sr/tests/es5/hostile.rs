@@ -1,4 +1,4 @@
-//! What nobody should send, at both doors: it is told, and nothing comes of it.
+//! Invalid messages at both entry points: they are reported and have no effect.
 
 use world::{Dice, SeededDice};
 
@@ -13,7 +13,7 @@ fn below(dice: &SeededDice, limit: usize) -> usize {
     u32::from_be_bytes(octets) as usize % limit.max(1)
 }
 
-/// One of: an octet changed, cut, something put in.
+/// Returns the octets with one defect: an octet changed, octets removed, or octets inserted.
 fn damaged(dice: &SeededDice, octets: &[u8]) -> Vec<u8> {
     let mut octets = octets.to_vec();
     let at = below(dice, octets.len());
@@ -41,7 +41,7 @@ async fn damaged_messages_change_nothing() {
     for _ in 0..3000 {
         let original = &originals[below(&dice, originals.len())];
         let message = damaged(&dice, original);
-        // What is still as it was is no damage.
+        // A copy that happens to be unchanged is not damaged.
         if !originals.contains(&message) {
             rig.comes_from(NUMBER, &message).await;
         }
@@ -55,7 +55,7 @@ async fn damaged_messages_change_nothing() {
 }
 
 #[tokio::test]
-async fn damaged_answers_in_a_session_are_bad_requests_or_answers_and_never_more() {
+async fn a_damaged_response_in_a_session_is_a_bad_request_or_a_response() {
     let (rig, mut card) = (Rig::new(), Card::new());
     let answer = [&[0xAF, 0x80, 0x80, 1, 8][..], &[0x23, 2, 0x90, 0].repeat(8), &[0, 0]].concat();
     let dice = SeededDice::from_text("damaged answers");
@@ -75,7 +75,7 @@ async fn damaged_answers_in_a_session_are_bad_requests_or_answers_and_never_more
     let (next, expected) = run(&mut card, &rig.post("/es5", None).await);
     assert_eq!(expected, answer);
     let cut = expected[..9].to_vec();
-    assert_eq!(rig.post(&next, Some(cut)).await.status(), 400, "the card may say it again");
+    assert_eq!(rig.post(&next, Some(cut)).await.status(), 400, "the card can repeat it");
     assert_eq!(rig.post(&next, Some(expected)).await.status(), 204);
     assert_eq!(rig.told().await.len(), 1);
 }

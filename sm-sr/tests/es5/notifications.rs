@@ -1,4 +1,4 @@
-//! What cards say on their own.
+//! Notifications that cards send on their own.
 
 use std::sync::atomic::Ordering;
 
@@ -7,20 +7,20 @@ use crate::{
     rig::{NUMBER, OTHER_NUMBER, Rig, enable, run},
 };
 
-/// In a message: CC, ciphered, no counter, no answer wanted.
+/// Creates a message: CC, ciphered, no counter, no response requested.
 fn message(octets: &[u8]) -> Vec<u8> {
     card::cut(0x70, &card::command([0x06, 0x00], octets), 1).remove(0)
 }
 
 #[tokio::test]
-async fn a_notification_by_a_short_message_is_confirmed_where_it_came_from() {
+async fn a_notification_by_short_message_is_confirmed_to_its_sender() {
     for spi in [[0x06, 0x00], [0x02, 0x00]] {
         let (rig, mut card) = (Rig::new(), Card::new());
         let packet = card::command(spi, &notification(2, 7, EID));
         rig.comes_from(OTHER_NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
         let to: Vec<String> =
             rig.centre.sent.lock().unwrap().iter().map(|(_, sent)| sent.message.to.to_string()).collect();
-        assert_eq!(to, [OTHER_NUMBER], "the number of the profile that is enabled now");
+        assert_eq!(to, [OTHER_NUMBER], "the number of the currently enabled profile");
         rig.pump(&mut card).await;
         assert_eq!(card.ran_apdus(), ["80e28900073a08044e02000700"]);
         assert_eq!(rig.told().await, ["notified 7 by Sms", "confirm 7 answered 9000"]);
@@ -28,17 +28,18 @@ async fn a_notification_by_a_short_message_is_confirmed_where_it_came_from() {
 }
 
 #[tokio::test]
-async fn a_repeated_notification_is_confirmed_again_and_told_once() {
+async fn a_repeated_notification_is_confirmed_again_and_reported_once() {
     let (rig, mut card) = (Rig::new(), Card::new());
     let message = message(&notification(2, 7, EID));
     rig.comes_from(NUMBER, &message).await;
-    // The confirmation is lost; the card says it again, and at once gets it again.
+    // The confirmation is lost; the card repeats the notification and gets the confirmation at
+    // once.
     assert_eq!(rig.take().len(), 1);
     rig.comes_from(NUMBER, &message).await;
     rig.pump(&mut card).await;
-    // What it did after the first, it may have said in an answer that was lost.
+    // The response to the first confirmation may have been lost with its data.
     assert_eq!(rig.told().await, ["notified 7 by Sms", "confirm 7 answered again 9000"]);
-    // Even after everything is over: the card may have missed what we know that it said.
+    // Even after the end: the card may not have received the confirmation that it answered.
     rig.comes_from(NUMBER, &message).await;
     rig.pump(&mut card).await;
     assert_eq!(card.ran.len(), 2);
@@ -46,7 +47,7 @@ async fn a_repeated_notification_is_confirmed_again_and_told_once() {
 }
 
 #[tokio::test]
-async fn an_old_notification_or_another_cards_is_not_believed() {
+async fn an_old_notification_or_one_of_another_card_is_refused() {
     let rig = Rig::new();
     rig.notes.confirms.store(false, Ordering::SeqCst);
     rig.comes_from(NUMBER, &message(&notification(2, 7, EID))).await;
@@ -59,7 +60,7 @@ async fn an_old_notification_or_another_cards_is_not_believed() {
     assert_eq!(rig.told().await, ["notified 7 by Sms"]);
     assert_eq!(rig.refused().len(), 4);
     assert!(rig.take().is_empty());
-    // Nobody wanted it confirmed, and nobody does now.
+    // No confirmation was requested, and none is sent.
     rig.comes_from(NUMBER, &message(&notification(2, 7, EID))).await;
     assert!(rig.take().is_empty());
 }
@@ -73,17 +74,17 @@ async fn a_notification_in_a_session_is_confirmed_there() {
     assert_eq!(rig.post(&next, Some(answer)).await.status(), 204);
     assert_eq!(card.ran_apdus(), ["80e28900073a08044e02000000"]);
     assert_eq!(rig.told().await, ["notified 0 by Https", "confirm 0 answered 9000"]);
-    // The same again.
+    // A repetition.
     assert_eq!(rig.session(&mut card, &uri).await, 1);
     assert_eq!(rig.told().await[2..], ["confirm 0 answered 9000"]);
-    assert!(rig.take().is_empty(), "no short message");
+    assert!(rig.take().is_empty(), "no short message is sent");
 }
 
 #[tokio::test]
-async fn a_session_with_a_notification_is_given_what_waits_besides() {
+async fn a_session_with_a_notification_is_given_waiting_jobs() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
-    // It does not answer to short messages.
+    // The card does not answer short messages.
     for _ in 0..12 {
         rig.pass(900).await;
         rig.take();
@@ -108,11 +109,11 @@ async fn a_session_with_a_notification_is_given_what_waits_besides() {
 }
 
 #[tokio::test]
-async fn a_confirmation_goes_before_what_waits_for_its_answer() {
+async fn a_confirmation_precedes_a_job_that_waits_for_its_response() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
-    // It is run, its answer is lost, and the card tells of its new profile.
+    // It is executed, its response is lost, and the card notifies the new profile.
     let late = rig.give(&mut card, rig.take());
     rig.comes_from(OTHER_NUMBER, &message(&notification(2, 1, EID))).await;
     let sent = rig.take();

@@ -1,4 +1,5 @@
-//! What cannot be run twice: it leaves once, whatever comes in between, or the same again under the same counter.
+//! Scripts that cannot be executed twice: they are sent once or repeated as the same packet under
+//! the same counter, whatever happens in between.
 
 use sm_sr::es5::{Bearer, Job};
 use world::SubmitFault;
@@ -16,19 +17,19 @@ fn notification(number: u16) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_urgent_waits_for_the_answer() {
+async fn an_urgent_job_waits_for_the_response() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(20, "data")).await;
     rig.run().await;
     let first = rig.take();
-    // Its answer is lost; then the card tells something, which is to be confirmed at once.
+    // Its response is lost; then the card sends a notification, which is to be confirmed at once.
     assert_eq!(rig.give(&mut card, first.clone()).len(), 1);
     rig.comes_from(NUMBER, &notification(1)).await;
     rig.run().await;
     assert!(rig.take().is_empty());
     rig.pass(30).await;
     let again = rig.take();
-    assert_eq!(again, first, "the same packet: no counter has come in between");
+    assert_eq!(again, first, "the same packet: no other counter was used in between");
     for says in rig.give(&mut card, again) {
         rig.says(&says).await;
     }
@@ -46,17 +47,17 @@ async fn what_is_urgent_waits_for_the_answer() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_repeated_any_more_ends_as_unknown() {
+async fn a_script_that_cannot_be_repeated_any_more_ends_as_unknown() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(20, "data")).await;
     rig.run().await;
     let sent = rig.take();
-    assert_eq!(rig.give(&mut card, sent.clone()).len(), 1, "its answer is lost");
+    assert_eq!(rig.give(&mut card, sent.clone()).len(), 1, "its response is lost");
     for _ in 0..100 {
         rig.pass(20).await;
-        assert!(rig.take().iter().all(|message| *message == sent[0]), "the same each time");
+        assert!(rig.take().iter().all(|message| *message == sent[0]), "the same packet each time");
     }
-    // It waits for a sign of life; what is urgent does not, and takes the next counter.
+    // It waits for a message of the card. An urgent job does not, and uses the next counter.
     rig.enqueue(confirmation(eid_of_card(), 1, Bearer::Sms, rig.clock_now())).await;
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await, ["confirm 1 answered 9000", UNKNOWN]);
@@ -64,31 +65,32 @@ async fn what_cannot_be_repeated_any_more_ends_as_unknown() {
 }
 
 #[tokio::test]
-async fn a_session_is_not_given_what_has_left_in_another() {
+async fn a_session_is_not_given_a_script_that_was_sent_in_another() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(1500, "data")).await;
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
     rig.give(&mut card, rig.take());
-    // It is run, and the session breaks off with the answer.
+    // It is executed, and the session is interrupted during the response.
     run(&mut card, &rig.post("/es5", None).await);
-    assert_eq!(rig.session(&mut card, "/es5").await, 0, "its answer may still come");
+    assert_eq!(rig.session(&mut card, "/es5").await, 0, "its response may still come");
     rig.pass(119).await;
     assert!(rig.told().await.is_empty());
     rig.pass(1).await;
     assert_eq!(rig.told().await, [UNKNOWN]);
     rig.pump(&mut card).await;
-    assert_eq!(rig.told().await[1..], ["enable answered 9000"], "and makes room");
+    assert_eq!(rig.told().await[1..], ["enable answered 9000"], "and the next job begins");
     assert_eq!(card.ran.len(), 9);
 }
 
 #[tokio::test]
-async fn a_session_that_is_begun_again_is_not_given_it_either() {
+async fn a_resumed_session_is_not_given_a_script_that_was_sent_in_another() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(1500, "data")).await;
     rig.run().await;
     rig.give(&mut card, rig.take());
-    // It has run the script, given that session up, and could not begin another at the first attempt.
+    // The card has executed the script, given that session up, and failed once to begin another
+    // one.
     run(&mut card, &rig.post("/es5", None).await);
     let mut again = request("/es5", None, "ok");
     again.headers_mut().insert("x-admin-resume", "true".parse().unwrap());
@@ -98,7 +100,7 @@ async fn a_session_that_is_begun_again_is_not_given_it_either() {
 }
 
 #[tokio::test]
-async fn a_late_answer_ends_it_after_all() {
+async fn a_late_response_ends_the_job() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(1500, "data")).await;
     rig.run().await;
@@ -111,14 +113,14 @@ async fn a_late_answer_ends_it_after_all() {
 }
 
 #[tokio::test]
-async fn the_same_request_again_is_given_the_same_script() {
+async fn a_repeated_request_gets_the_same_script() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
     rig.enqueue(data(1500, "data")).await;
     rig.run().await;
     rig.give(&mut card, rig.take());
     let (next, answer) = run(&mut card, &rig.post("/es5", None).await);
-    // What the card is given to that is lost on its way: it says the same again.
+    // The reply to the card is lost, so the card repeats its request.
     let lost = rig.post(&next, Some(answer.clone())).await;
     let found = rig.post(&next, Some(answer)).await;
     let uri = |response: &http::Response<bytes::Bytes>| response.headers()["x-admin-next-uri"].clone();
@@ -129,7 +131,7 @@ async fn the_same_request_again_is_given_the_same_script() {
 }
 
 #[tokio::test]
-async fn a_session_is_not_given_what_has_left_by_short_messages() {
+async fn a_session_is_not_given_a_script_that_was_sent_by_short_messages() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(20, "data")).await;
     rig.run().await;
@@ -145,7 +147,7 @@ async fn a_session_is_not_given_what_has_left_by_short_messages() {
 }
 
 #[tokio::test]
-async fn what_no_centre_has_taken_has_not_left() {
+async fn a_packet_that_no_smsc_accepted_counts_as_not_sent() {
     for fault in [SubmitFault::Unbound, SubmitFault::Throttled] {
         let (rig, mut card) = (Rig::new(), Card::new());
         *rig.centre.fault.lock().unwrap() = Some(fault.clone());
@@ -155,7 +157,8 @@ async fn what_no_centre_has_taken_has_not_left() {
             rig.pass(5).await;
         }
         *rig.centre.fault.lock().unwrap() = None;
-        // More often than it would be sent to a card that does not answer; and without a wait that has grown with that.
+        // It is submitted more often than it would be sent to a card that does not answer, and
+        // without the growing delay of that case.
         rig.pass(30).await;
         rig.pump(&mut card).await;
         assert_eq!(rig.told().await, ["data answered 9000"], "{fault}");
@@ -164,7 +167,7 @@ async fn what_no_centre_has_taken_has_not_left() {
 }
 
 #[tokio::test]
-async fn a_centre_that_comes_is_tried_soon() {
+async fn a_new_smsc_connection_is_used_soon() {
     let (rig, mut card) = (Rig::new(), Card::new());
     *rig.centre.fault.lock().unwrap() = Some(SubmitFault::Unbound);
     rig.enqueue(enable(0x11)).await;

@@ -15,12 +15,12 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_long_script_is_fetched_in_a_session_that_a_short_message_triggers() {
+async fn a_long_script_is_fetched_in_a_session_triggered_by_short_message() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(1500, "data")).await;
     rig.run().await;
     assert!(rig.give(&mut card, rig.take()).is_empty(), "a trigger is not answered");
-    // No answer wanted; to the ISD-R.
+    // No response requested; addressed to the ISD-R.
     assert_eq!((card.triggers, card.headers.as_slice()), (1, &["16001212000001".to_owned()][..]));
     assert_eq!(rig.session(&mut card, "/es5").await, 1);
     let (target, _) = &card.ran[0];
@@ -30,24 +30,24 @@ async fn a_long_script_is_fetched_in_a_session_that_a_short_message_triggers() {
 }
 
 #[tokio::test]
-async fn a_session_is_given_everything_that_waits_in_its_order() {
+async fn a_session_is_given_all_waiting_jobs_in_order() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(1500, "data")).await;
     rig.enqueue(enable(0x11)).await;
     rig.enqueue(Job { via: Some(Bearer::Sms), ..disable(0x11) }).await;
     rig.run().await;
     rig.give(&mut card, rig.take());
-    assert_eq!(rig.session(&mut card, "/es5").await, 2, "what is to go by short messages is not given");
+    assert_eq!(rig.session(&mut card, "/es5").await, 2, "the job for short messages is not given");
     assert_eq!(card.ran[8].0, "a0000005591010ffffffff8900000100");
     assert_eq!(card.isd_ps[&isd_p(0x11)], State::Enabled);
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await[1..], ["enable answered 9000", "disable answered 9000"]);
-    // Nothing is left: a card that comes all the same is told so.
+    // Nothing is left: another session ends at once.
     assert_eq!(rig.session(&mut card, "/es5").await, 0);
 }
 
 #[tokio::test]
-async fn a_lost_trigger_is_sent_again() {
+async fn a_lost_trigger_is_repeated() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(1500, "data")).await;
     rig.run().await;
@@ -62,7 +62,7 @@ async fn a_lost_trigger_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_trigger_that_comes_twice_opens_two_sessions_of_which_one_is_empty() {
+async fn a_duplicated_trigger_opens_one_session() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(1500, "data")).await;
     rig.run().await;
@@ -76,7 +76,7 @@ async fn a_trigger_that_comes_twice_opens_two_sessions_of_which_one_is_empty() {
 }
 
 #[tokio::test]
-async fn a_script_that_did_not_reach_the_card_is_given_to_the_next_session() {
+async fn a_script_that_did_not_reach_the_card_is_given_in_the_next_session() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
     rig.run().await;
@@ -93,7 +93,7 @@ async fn a_script_that_did_not_reach_the_card_is_given_to_the_next_session() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_twice_counts_once_and_brings_the_next_script() {
+async fn a_repeated_response_counts_once_and_gets_the_next_script() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(data(1500, "data")).await;
     rig.enqueue(enable(0x11)).await;
@@ -102,7 +102,7 @@ async fn an_answer_that_comes_twice_counts_once_and_brings_the_next_script() {
     let (next, answer) = run(&mut card, &rig.post("/es5", None).await);
     let first = rig.post(&next, Some(answer.clone())).await;
     assert_eq!(first.status(), 200);
-    // What we said to it is lost; the card resumes and says it again.
+    // The server's reply is lost; the card resumes and repeats its response.
     let mut again = request(&next, Some(answer), "ok");
     again.headers_mut().insert("x-admin-resume", "true".parse().unwrap());
     let second = rig.engine.https(again).await;
@@ -113,7 +113,7 @@ async fn an_answer_that_comes_twice_counts_once_and_brings_the_next_script() {
 }
 
 #[tokio::test]
-async fn what_was_done_in_a_session_that_broke_off_is_found_by_an_audit() {
+async fn an_audit_finds_a_command_executed_in_an_interrupted_session() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
     rig.run().await;
@@ -125,7 +125,7 @@ async fn what_was_done_in_a_session_that_broke_off_is_found_by_an_audit() {
 }
 
 #[tokio::test]
-async fn a_late_answer_of_the_session_before_is_the_answer() {
+async fn a_late_response_from_an_earlier_session_counts() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
     rig.run().await;
@@ -137,7 +137,7 @@ async fn a_late_answer_of_the_session_before_is_the_answer() {
 }
 
 #[tokio::test]
-async fn the_cards_refusals_are_told_by_the_script_status() {
+async fn refusals_of_the_card_are_reported_with_the_script_status() {
     for status in ["unknown-application", "not-a-security-domain", "security-error"] {
         let rig = Rig::new();
         rig.enqueue(data(1500, "data")).await;
@@ -150,7 +150,7 @@ async fn the_cards_refusals_are_told_by_the_script_status() {
 }
 
 #[tokio::test]
-async fn who_is_not_the_card_that_he_says_gets_nothing() {
+async fn a_request_with_a_false_identity_gets_nothing() {
     let rig = Rig::new();
     rig.enqueue(data(1500, "data")).await;
     rig.run().await;
@@ -177,7 +177,7 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
     .await
     .status();
     assert_eq!(status, StatusCode::FORBIDDEN);
-    // The key of one card, the name of another; and a card that is managed elsewhere.
+    // The key of one card with the EID of another; and a card that this SM-SR does not manage.
     let status = ask(&|request| {
         request.headers_mut().insert("x-admin-from", agent.parse().unwrap());
     });
@@ -190,7 +190,7 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
         request.headers_mut().insert("x-admin-from", agent.parse().unwrap());
         request.extensions_mut().insert(world::PskIdentity(theirs.to_string()));
     });
-    assert_eq!(status.await.status(), StatusCode::NO_CONTENT, "nothing waits for it");
+    assert_eq!(status.await.status(), StatusCode::NO_CONTENT, "no job waits for it");
     let status = ask(&|request| {
         request.headers_mut().remove("x-admin-protocol");
     })
@@ -206,7 +206,7 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_is_found_by_the_whole_identity() {
+async fn a_key_is_found_by_its_complete_identity() {
     let rig = Rig::new();
     let known = rig.engine.psk(&identity().to_string()).await.unwrap();
     assert_eq!(known.unwrap().expose(), &PSK);
@@ -222,7 +222,7 @@ async fn a_key_is_found_by_the_whole_identity() {
     assert!(rig.engine.psk("Client").await.unwrap().is_none());
 }
 
-/// Polls once.
+/// Polls once and returns true if the future is pending.
 async fn is_waiting(future: &mut (impl Future + Unpin)) -> bool {
     std::future::poll_fn(|cx| Poll::Ready(pin!(&mut *future).poll(cx).is_pending())).await
 }
@@ -233,24 +233,24 @@ async fn more_to_do_keeps_the_session_until_the_next_script_is_there() {
     rig.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
     rig.run().await;
     rig.give(&mut card, rig.take());
-    assert_eq!(card.triggers, 1, "a short script too goes by HTTPS when more follows");
+    assert_eq!(card.triggers, 1, "a short script uses HTTPS too if more follows");
     let (next, answer) = run(&mut card, &rig.post("/es5", None).await);
     let mut held = Box::pin(rig.post(&next, Some(answer)));
     assert!(is_waiting(&mut held).await);
     assert_eq!(rig.told().await, ["data 1 answered 9000"]);
-    // Something else happens meanwhile.
+    // Another event occurs meanwhile.
     rig.engine.wake();
     assert!(is_waiting(&mut held).await);
     rig.enqueue(data(20, "data 2")).await;
     rig.run().await;
-    assert!(rig.take().is_empty(), "no trigger: the session is there");
+    assert!(rig.take().is_empty(), "no trigger is sent: the session is open");
     let (next, answer) = run(&mut card, &held.await);
     assert_eq!(rig.post(&next, Some(answer)).await.status(), 204);
     assert_eq!(rig.told().await[1..], ["data 2 answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_session_is_not_kept_for_ever() {
+async fn a_session_is_kept_open_for_a_limited_time() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
     rig.run().await;
@@ -263,7 +263,7 @@ async fn a_session_is_not_kept_for_ever() {
     rig.pass(20).await;
     assert_eq!(held.await.status(), 204);
     assert_eq!(rig.run().await, None);
-    // What comes later is triggered.
+    // A later job needs a trigger.
     rig.enqueue(data(1500, "data 2")).await;
     rig.run().await;
     rig.give(&mut card, rig.take());
@@ -271,7 +271,7 @@ async fn a_session_is_not_kept_for_ever() {
 }
 
 #[tokio::test]
-async fn a_card_that_leaves_a_kept_session_is_triggered_for_what_comes() {
+async fn a_card_that_leaves_an_open_session_is_triggered_for_later_jobs() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
     rig.run().await;
@@ -291,7 +291,7 @@ async fn a_card_that_leaves_a_kept_session_is_triggered_for_what_comes() {
 }
 
 #[tokio::test]
-async fn what_a_procedure_asks_next_is_given_to_the_same_session() {
+async fn the_next_job_of_a_procedure_is_given_in_the_same_session() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.notes.follows.lock().unwrap().push(enable_called("step 2"));
     rig.enqueue(data(1500, "step 1")).await;
@@ -316,7 +316,7 @@ async fn a_script_that_expires_in_a_session_is_not_given() {
 }
 
 #[tokio::test]
-async fn a_card_without_https_gets_it_by_short_messages() {
+async fn a_card_without_https_gets_jobs_by_short_messages() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.notes.https.store(false, Ordering::SeqCst);
     rig.enqueue(data(1500, "data")).await;

@@ -24,7 +24,7 @@ async fn a_command_is_secured_and_answered_by_a_message_of_the_card() {
 }
 
 #[tokio::test]
-async fn the_answer_may_come_in_the_delivery_report() {
+async fn the_response_can_arrive_in_the_delivery_report() {
     let rig = Rig::with(|config| {
         config.por_bearer = Some(rsp::ota::secured_packet::PorBearer::DeliverReport);
     });
@@ -39,7 +39,7 @@ async fn the_answer_may_come_in_the_delivery_report() {
 }
 
 #[tokio::test]
-async fn a_long_script_and_a_long_answer_go_in_parts_that_may_come_in_any_order() {
+async fn long_scripts_and_responses_have_parts_that_can_arrive_in_any_order() {
     let (rig, mut card) = (Rig::with(|config| config.https = None), Card::new());
     card.long_answers = 300;
     rig.enqueue(data(1000, "data")).await;
@@ -58,13 +58,13 @@ async fn a_long_script_and_a_long_answer_go_in_parts_that_may_come_in_any_order(
     }
     assert_eq!(card.headers, ["16391212000012"], "TAR of the ISD-P");
     assert_eq!(rig.told().await, ["data answered 9000 9000 9000 9000 9000"]);
-    // The parts once more: a packet with a counter that was there.
+    // The parts arrive again: a packet with a used counter.
     assert_eq!(rig.give(&mut card, again).len(), 1);
     assert_eq!(card.ran.len(), 5);
 }
 
 #[tokio::test]
-async fn jobs_are_done_one_at_a_time_in_their_order() {
+async fn jobs_are_executed_one_at_a_time_in_order() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     rig.enqueue(disable(0x11)).await;
@@ -76,14 +76,14 @@ async fn jobs_are_done_one_at_a_time_in_their_order() {
     for says in rig.give(&mut card, first) {
         rig.says(&says).await;
     }
-    // What answers the first has the second sent at once.
+    // The response to the first makes the second be sent at once.
     assert_eq!(rig.centre.sent.lock().unwrap().len(), 1);
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await, ["enable answered 9000", "disable answered 9000", "delete answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_counter_is_written_down_before_it_is_sent() {
+async fn a_counter_is_recorded_before_it_is_sent() {
     let (rig, mut card) = (Rig::new(), Card::new());
     *rig.centre.fault.lock().unwrap() = Some(SubmitFault::Unreachable("the power is gone".into()));
     rig.enqueue(enable(0x11)).await;
@@ -94,18 +94,18 @@ async fn a_counter_is_written_down_before_it_is_sent() {
     *rig.centre.fault.lock().unwrap() = None;
     rig.pass(31).await;
     rig.pump(&mut card).await;
-    assert_eq!(card.counter, 2, "whether the first was sent is not known, so its counter is not used again");
+    assert_eq!(card.counter, 2, "it is unknown if the first was sent, so its counter is not used again");
     assert_eq!(rig.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_lost_command_is_sent_again_with_a_new_counter() {
+async fn a_lost_command_is_repeated_with_a_new_counter() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
     assert_eq!(rig.take().len(), 1);
     rig.pass(29).await;
-    assert!(rig.take().is_empty(), "not before its time");
+    assert!(rig.take().is_empty(), "nothing is sent before the delay is over");
     rig.pass(1).await;
     rig.pump(&mut card).await;
     assert_eq!((card.counter, card.ran.len()), (2, 1));
@@ -113,26 +113,27 @@ async fn a_lost_command_is_sent_again_with_a_new_counter() {
 }
 
 #[tokio::test]
-async fn what_was_done_although_its_answer_was_lost_is_found_by_an_audit() {
+async fn an_audit_finds_an_executed_command_whose_response_was_lost() {
     for (job, before) in [(enable(0x11), None), (disable(0x10), None), (delete(0x11), None)] {
         let (rig, mut card) = (Rig::new(), Card::new());
         let name = job.purpose.clone();
         rig.enqueue(job).await;
         rig.run().await;
-        assert_eq!(rig.give(&mut card, rig.take()).len(), 1, "its answer is lost");
+        assert_eq!(rig.give(&mut card, rig.take()).len(), 1, "its response is lost");
         let state = card.isd_ps.clone();
         rig.pass(31).await;
         rig.pump(&mut card).await;
         assert_eq!(rig.told().await, [format!("{name} found done")]);
         assert_eq!(card.ran.len(), 3, "{:?}", card.ran_apdus());
         assert!(card.ran[2].1.starts_with("80f24002"), "{:?}", card.ran);
-        assert_eq!((card.isd_ps, before), (state, None::<()>), "nothing was done twice");
+        assert_eq!((card.isd_ps, before), (state, None::<()>), "nothing was executed twice");
     }
 }
 
 #[tokio::test]
-async fn what_the_card_refuses_is_not_taken_for_done() {
-    // The first command is lost, and the card would have refused it: that profile is the enabled one already... of another.
+async fn a_refused_command_is_not_considered_executed() {
+    // The first command is lost, and the card would have refused it because another profile is
+    // enabled.
     let (rig, mut card) = (Rig::new(), Card::new());
     card.isd_ps.insert(isd_p(0x11), State::Created);
     rig.enqueue(enable(0x11)).await;
@@ -141,15 +142,15 @@ async fn what_the_card_refuses_is_not_taken_for_done() {
     rig.pass(31).await;
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await, ["enable answered 6985"]);
-    assert!(card.ran[1].1.starts_with("80f24002"), "it was looked at");
-    // And at once, if there was no doubt.
+    assert!(card.ran[1].1.starts_with("80f24002"), "the state was queried");
+    // Without doubt about an earlier execution, the refusal is reported at once.
     rig.enqueue(enable(0x11)).await;
     rig.pump(&mut card).await;
     assert_eq!(card.ran.len(), 3);
 }
 
 #[tokio::test]
-async fn an_audit_is_repeated_too_and_a_late_answer_ends_the_doubt() {
+async fn an_audit_is_repeated_too_and_a_late_response_ends_it() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
@@ -157,35 +158,35 @@ async fn an_audit_is_repeated_too_and_a_late_answer_ends_the_doubt() {
     rig.pass(31).await;
     let second = rig.give(&mut card, rig.take());
     rig.says(&second[0]).await;
-    // The audit is on its way; it is lost, and sent again.
+    // The audit is sent; it is lost and repeated.
     assert_eq!(rig.take().len(), 1);
     rig.pass(31).await;
     let audited = rig.give(&mut card, rig.take());
-    // Now the first answer comes after all.
+    // Then the first response arrives after all.
     rig.says(&late[0]).await;
     assert_eq!(rig.told().await, ["enable answered 9000"]);
     rig.says(&audited[0]).await;
     rig.says(&second[0]).await;
     assert_eq!(rig.told().await.len(), 1);
-    assert_eq!(rig.refused(), ["the job that it answers has ended", "what it answers is over"]);
+    assert_eq!(rig.refused(), ["the job that it answers has ended", "the job that it answers has ended"]);
 }
 
 #[tokio::test]
-async fn answers_may_change_their_order() {
+async fn responses_can_arrive_out_of_order() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
     let first = rig.give(&mut card, rig.take());
     rig.pass(31).await;
     let second = rig.give(&mut card, rig.take());
-    // Both were run; that of the first says what came of it.
+    // Both were executed; the response to the first gives the result.
     rig.says(&first[0]).await;
     rig.says(&second[0]).await;
     assert_eq!(rig.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn what_comes_twice_counts_once_in_both_directions() {
+async fn duplicates_count_once_in_both_directions() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
@@ -194,20 +195,20 @@ async fn what_comes_twice_counts_once_in_both_directions() {
     assert_eq!(
         (answers.len(), card.ran.len()),
         (2, 1),
-        "the card says to the second that its counter is too low"
+        "the card reports for the second that its counter is too low"
     );
     for says in [&answers[1], &answers[0], &answers[0], &answers[1]] {
         rig.says(says).await;
     }
     assert_eq!(rig.told().await, ["enable answered 9000"]);
-    // The next one has a counter that the card takes.
+    // The counter of the next packet is accepted by the card.
     rig.enqueue(disable(0x11)).await;
     rig.pump(&mut card).await;
     assert_eq!(rig.told().await[1..], ["disable answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_counter_that_has_fallen_behind_catches_up() {
+async fn a_counter_behind_that_of_the_card_catches_up() {
     let (rig, mut card) = (Rig::new(), Card::new());
     card.counter = 500;
     rig.enqueue(enable(0x11)).await;
@@ -220,7 +221,7 @@ async fn a_counter_that_has_fallen_behind_catches_up() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_run_twice_is_sent_again_as_it_was() {
+async fn a_script_that_cannot_be_executed_twice_is_repeated_unchanged() {
     for answer_lost in [false, true] {
         let (rig, mut card) = (Rig::new(), Card::new());
         rig.enqueue(data(20, "data")).await;
@@ -240,7 +241,7 @@ async fn what_cannot_be_run_twice_is_sent_again_as_it_was() {
             assert_eq!(rig.told().await, ["data answered 9000"]);
             continue;
         }
-        assert!(rig.told().await.is_empty(), "the answer may still come");
+        assert!(rig.told().await.is_empty(), "the response may still come");
         rig.pass(61).await;
         assert_eq!(
             rig.told().await,
@@ -251,7 +252,7 @@ async fn what_cannot_be_run_twice_is_sent_again_as_it_was() {
 }
 
 #[tokio::test]
-async fn forged_answers_are_not_heard() {
+async fn forged_responses_are_ignored() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
@@ -261,13 +262,14 @@ async fn forged_answers_are_not_heard() {
         forged[at] ^= 0x40;
         rig.comes_from(NUMBER, &forged).await;
     }
-    // A refusal without a checksum, as anybody can make it; the counter of another command; another TAR.
+    // A refusal without a checksum, as anyone can create it; the counter of another command;
+    // another TAR.
     rig.comes_from(NUMBER, &hex::decode("027100000e0a00000100000000010009").unwrap()).await;
     let counter = [0, 0, 0, 0, 9];
     rig.comes_from(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 1], &counter, 9, &[]), 1)[0]).await;
     let counter = [0, 0, 0, 0, 1];
     rig.comes_from(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 2], &counter, 9, &[]), 1)[0]).await;
-    // Somebody without a card; what is no packet.
+    // A sender without a card; an invalid packet.
     rig.comes_from("+490000", &right[0]).await;
     rig.comes_from(NUMBER, &[2, 0x70, 0, 0, 1]).await;
     rig.comes_from(NUMBER, &[5, 0, 3, 1]).await;
@@ -277,7 +279,7 @@ async fn forged_answers_are_not_heard() {
 }
 
 #[tokio::test]
-async fn the_cards_refusals_are_told_by_their_status() {
+async fn refusals_of_the_card_are_reported_with_their_status() {
     let (rig, _) = (Rig::new(), Card::new());
     for (status, why) in
         [(0x09, "the TAR is not known (status 09)"), (0x0A, "the packet is secured too little (status 0A)")]
@@ -292,7 +294,7 @@ async fn the_cards_refusals_are_told_by_their_status() {
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
     rig.take();
-    // More time: it is not sent again for long.
+    // More time requested: it is not repeated for a long time.
     let more_time = card::response(&[0, 0, 1], &[0, 0, 0, 0, 3], 0x08, &[]);
     rig.comes_from(NUMBER, &card::cut(0x71, &more_time, 1)[0]).await;
     rig.pass(800).await;
@@ -300,7 +302,7 @@ async fn the_cards_refusals_are_told_by_their_status() {
 }
 
 #[tokio::test]
-async fn a_card_that_does_not_answer_is_left_alone_until_it_is_heard_of() {
+async fn a_card_that_does_not_answer_gets_nothing_until_it_sends_a_message() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     let mut sent = 0;
@@ -318,7 +320,7 @@ async fn a_card_that_does_not_answer_is_left_alone_until_it_is_heard_of() {
 }
 
 #[tokio::test]
-async fn the_message_centre_keeps_only_the_last_try_for_a_device_that_comes_back() {
+async fn only_the_last_transmission_is_stored_by_the_smsc() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     let mut validities = Vec::new();
@@ -340,7 +342,7 @@ async fn the_message_centre_keeps_only_the_last_try_for_a_device_that_comes_back
 }
 
 #[tokio::test]
-async fn two_engines_over_the_same_records_send_it_once() {
+async fn two_engines_on_the_same_records_send_a_job_once() {
     let (mut rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     let one = rig.engine.clone();
@@ -352,7 +354,7 @@ async fn two_engines_over_the_same_records_send_it_once() {
     assert_eq!(sent.len(), 1);
     let says = rig.give(&mut card, sent);
     let card::Says::Submit(parts) = &says[0] else { panic!() };
-    // Both are brought the answer.
+    // Both receive the response.
     rig.comes_from(NUMBER, &parts[0]).await;
     rig.engine = one;
     rig.comes_from(NUMBER, &parts[0]).await;
@@ -360,7 +362,7 @@ async fn two_engines_over_the_same_records_send_it_once() {
 }
 
 #[tokio::test]
-async fn a_centre_that_does_not_answer_holds_up_nobody_else() {
+async fn an_smsc_that_does_not_answer_delays_no_other_card() {
     let (rig, mut card) = (Rig::new(), Card::new());
     *rig.centre.silent_for.lock().unwrap() = Some(number(NUMBER_OF_ANOTHER));
     rig.enqueue(sm_sr::es5::Job { eid: another_eid(), ..enable(0x11) }).await;
@@ -380,7 +382,7 @@ async fn a_centre_that_does_not_answer_holds_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_holds_up_nobody_else() {
+async fn an_unreadable_record_delays_no_other_card() {
     let (rig, mut card) = (Rig::new(), Card::new());
     let another = another_eid().to_string();
     let torn = [("es5-due", "0"), ("es5-due", card::EID), ("es5-cards", another.as_str())];
@@ -405,7 +407,7 @@ async fn a_record_that_cannot_be_read_holds_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_card_that_is_forgotten_is_a_new_one_when_it_comes_back() {
+async fn a_deleted_card_is_a_new_one_when_it_comes_back() {
     let (rig, mut card) = (Rig::new(), Card::new());
     let packet = |number| {
         let packet = card::command([0x06, 0], &card::notification(2, number, card::EID));
@@ -422,7 +424,7 @@ async fn a_card_that_is_forgotten_is_a_new_one_when_it_comes_back() {
 }
 
 #[tokio::test]
-async fn what_is_not_answered_in_time_expires_and_makes_room() {
+async fn an_unanswered_job_expires_and_the_next_begins() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     let mut later = disable(0x10);
@@ -442,7 +444,7 @@ async fn what_is_not_answered_in_time_expires_and_makes_room() {
 }
 
 #[tokio::test]
-async fn what_has_expired_before_it_was_sent_is_never_sent() {
+async fn a_job_that_expired_before_it_was_sent_is_never_sent() {
     let rig = Rig::new();
     rig.enqueue(enable(0x11)).await;
     rig.pass(3600).await;
@@ -451,7 +453,7 @@ async fn what_has_expired_before_it_was_sent_is_never_sent() {
 }
 
 #[tokio::test]
-async fn what_the_message_centre_says_of_a_message_is_believed() {
+async fn a_receipt_for_a_lost_message_causes_an_earlier_repetition() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.enqueue(enable(0x11)).await;
     rig.run().await;
@@ -465,7 +467,7 @@ async fn what_the_message_centre_says_of_a_message_is_believed() {
     };
     let last = sent.last().unwrap().clone();
     rig.take();
-    // 60 s would be the wait after the second try.
+    // The delay after the second transmission would be 60 s.
     rig.arrives(receipt(last.clone(), MessageState::Undeliverable)).await;
     rig.arrives(receipt(last, MessageState::Undeliverable)).await;
     rig.arrives(receipt(MessageId("m99".into()), MessageState::Undeliverable)).await;
@@ -475,7 +477,7 @@ async fn what_the_message_centre_says_of_a_message_is_believed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_brought_is_told_at_once() {
+async fn an_undeliverable_job_is_reported_at_once() {
     let rig = Rig::with(|config| config.https = None);
     rig.enqueue(data(5000, "data")).await;
     rig.run().await;
@@ -498,7 +500,7 @@ async fn what_cannot_be_brought_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_is_not_heard_of_again() {
+async fn a_cancelled_job_is_not_reported() {
     let (rig, mut card) = (Rig::new(), Card::new());
     let id = rig.enqueue(enable(0x11)).await;
     rig.enqueue(job(Effect::Audit, vec![0x80, 0xCA, 0xFF, 0x21, 0], "audit")).await;
@@ -514,7 +516,7 @@ async fn a_cancelled_job_is_not_heard_of_again() {
 }
 
 #[tokio::test]
-async fn a_card_without_a_number_gets_it_when_it_has_one() {
+async fn a_job_for_a_card_without_a_number_waits_for_one() {
     let (rig, mut card) = (Rig::new(), Card::new());
     rig.notes.has_number.store(false, std::sync::atomic::Ordering::SeqCst);
     rig.enqueue(enable(0x11)).await;

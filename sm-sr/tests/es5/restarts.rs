@@ -1,4 +1,5 @@
-//! The engine dies after each of its commits, before anything of it has left, and another takes over.
+//! The engine is killed after each of its commits, before anything is sent, and another one
+//! continues.
 
 use std::sync::{
     Arc,
@@ -13,7 +14,7 @@ use crate::{
     rig::{NUMBER, Rig, config, data, enable, run},
 };
 
-/// Records that fail once a number of commits with changes have been made.
+/// Records that fail after a number of commits with changes.
 struct Mortal {
     inner: MemoryRecords,
     commits: Arc<AtomicI64>,
@@ -22,7 +23,7 @@ struct Mortal {
 impl Mortal {
     fn living(&self) -> Result<(), Fault> {
         match self.commits.load(Ordering::SeqCst) {
-            0 => Err(Fault::new("cannot use the records", "the process is dead", "start it again")),
+            0 => Err(Fault::new("cannot use the records", "the process was killed", "start it again")),
             _ => Ok(()),
         }
     }
@@ -66,7 +67,8 @@ impl Records for Mortal {
 
 const IMMORTAL: i64 = i64::MAX;
 
-/// A rig whose engine dies after so many commits: at once, before anything leaves it.
+/// A testbed whose engine is killed after a number of commits, immediately before it sends
+/// anything.
 struct Dying {
     rig: Rig,
     records: Arc<Mortal>,
@@ -81,12 +83,12 @@ impl Dying {
         Self { rig, records }
     }
 
-    /// From now on it has so many commits to live.
+    /// Sets the number of commits that are left.
     fn dies_after(&self, commits: i64) {
         self.records.commits.store(commits, Ordering::SeqCst);
     }
 
-    /// Whether it has died; then another one, which does not die, takes its place.
+    /// Returns true if the engine was killed; then another one, which is not killed, replaces it.
     fn replaced(&mut self) -> bool {
         let is_dead = self.records.commits.load(Ordering::SeqCst) == 0;
         if is_dead {
@@ -101,7 +103,7 @@ impl Dying {
     }
 }
 
-/// Dies within a step, then goes on until everything is answered.
+/// Runs until everything is answered, replacing a killed engine.
 async fn finish(dying: &mut Dying, card: &mut Card) {
     for _ in 0..8 {
         dying.rig.pump(card).await;
@@ -110,7 +112,7 @@ async fn finish(dying: &mut Dying, card: &mut Card) {
 }
 
 #[tokio::test]
-async fn over_short_messages_every_death_is_survived() {
+async fn every_kill_over_short_messages_is_survived() {
     let mut deaths = 0;
     for lives in 1.. {
         let (mut dying, mut card) = (Dying::new(), Card::new());
@@ -127,7 +129,7 @@ async fn over_short_messages_every_death_is_survived() {
             for says in dying.rig.give(&mut card, sent) {
                 let card::Says::Submit(parts) = says else { panic!() };
                 for part in parts {
-                    // A message that could not be taken comes again.
+                    // A message that could not be stored is delivered again.
                     let arrived = || {
                         let from = NUMBER.parse().unwrap();
                         let to = crate::rig::SM_SR.parse().unwrap();
@@ -164,7 +166,7 @@ async fn over_short_messages_every_death_is_survived() {
 }
 
 #[tokio::test]
-async fn over_https_every_death_is_survived() {
+async fn every_kill_over_https_is_survived() {
     let mut deaths = 0;
     for lives in 1.. {
         let (mut dying, mut card) = (Dying::new(), Card::new());
@@ -174,7 +176,8 @@ async fn over_https_every_death_is_survived() {
         let _ = dying.rig.engine.run_due().await;
         let mut died = dying.replaced();
         dying.rig.take();
-        // A session that breaks off with the server; the card comes again to where it was.
+        // The session is interrupted when the server is killed; the card repeats its latest
+        // request.
         let mut ask: (String, Option<Vec<u8>>) = ("/es5".into(), None);
         loop {
             let response = dying.rig.post(&ask.0, ask.1.clone()).await;
@@ -207,7 +210,7 @@ async fn over_https_every_death_is_survived() {
 }
 
 #[tokio::test]
-async fn a_notification_is_told_once_whenever_its_taker_dies() {
+async fn a_notification_is_reported_once_whenever_the_engine_is_killed() {
     for lives in 1.. {
         let (mut dying, mut card) = (Dying::new(), Card::new());
         let packet = card::command([0x06, 0], &card::notification(2, 1, card::EID));
@@ -232,7 +235,7 @@ async fn a_notification_is_told_once_whenever_its_taker_dies() {
         }
         finish(&mut dying, &mut card).await;
         let told = dying.rig.told().await;
-        // Whoever has died while sending does not know whether it was sent.
+        // An engine killed while sending does not know if the message was sent.
         let told: Vec<String> = told.iter().map(|told| told.replace(" again", "")).collect();
         assert_eq!(told, ["notified 1 by Sms", "confirm 1 answered 9000"], "died after {lives}");
         if !died {
