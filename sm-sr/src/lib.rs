@@ -8,7 +8,6 @@
 //! card is a record ([`procedures`]) from its acceptance until its response is in the outbox;
 //! [`es5`] transports its scripts. Everything kept is in [`records`].
 
-mod asked;
 mod audit;
 mod check_eis;
 pub mod config;
@@ -20,12 +19,13 @@ mod es4;
 pub mod es5;
 mod es7;
 mod notifications;
-mod outward;
+mod outgoing;
 mod policy;
 pub mod procedures;
 pub mod records;
 mod router;
 pub mod server;
+mod shared_functions;
 pub mod transport;
 mod visibility;
 

@@ -17,7 +17,7 @@ use world::Fault;
 use crate::{
     audit,
     context::Context,
-    outward,
+    outgoing,
     procedures::check,
     records::{Card, Peer, PeerRole},
     router::By,
@@ -87,7 +87,7 @@ async fn over_es4(
     let completion_timestamp = context.now;
     macro_rules! tell {
         ($name:ident) => {
-            outward::tell(
+            outgoing::tell(
                 context,
                 to,
                 &es4::$name { base: Default::default(), eid, iccid, completion_timestamp },
@@ -112,7 +112,7 @@ async fn over_es4(
                 pol2: Some(pol2),
                 completion_timestamp,
             };
-            outward::tell(context, to, &message).await
+            outgoing::tell(context, to, &message).await
         }
     }
 }
@@ -128,7 +128,7 @@ async fn over_es3(
     let (iccid, mno_id) = (profile.iccid, profile.mno_id.clone());
     macro_rules! tell {
         ($name:ident) => {
-            outward::tell(
+            outgoing::tell(
                 context,
                 to,
                 &es3::$name { base: Default::default(), eid, iccid, mno_id, completion_timestamp },
@@ -154,7 +154,7 @@ async fn over_es3(
                 pol2: Some(pol2),
                 completion_timestamp,
             };
-            outward::tell(context, to, &message).await
+            outgoing::tell(context, to, &message).await
         }
     }
 }
@@ -178,7 +178,7 @@ pub(crate) async fn tell_of_takeover(
             Some(Way::Es4(operator)) => {
                 let message =
                     es4::HandleSmsrChangeNotification { base: Default::default(), eis, completion_timestamp };
-                outward::tell(context, &operator, &message).await?;
+                outgoing::tell(context, &operator, &message).await?;
             }
             Some(Way::Es3(sm_dp)) => {
                 let message = es3::HandleSmsrChangeNotification {
@@ -187,7 +187,7 @@ pub(crate) async fn tell_of_takeover(
                     mno_id: Some(profile.mno_id.clone()),
                     completion_timestamp,
                 };
-                outward::tell(context, &sm_dp, &message).await?;
+                outgoing::tell(context, &sm_dp, &message).await?;
             }
             None => {}
         }
@@ -195,5 +195,5 @@ pub(crate) async fn tell_of_takeover(
     let trail = audit::trail(context, card.eid()).await?;
     let eis = visibility::shown(&card.eis, trail, &from.id, Showing::HandoverToSmSr, &[]);
     let message = es7::HandleSmsrChangeNotification { base: Default::default(), eis, completion_timestamp };
-    outward::tell(context, from, &message).await
+    outgoing::tell(context, from, &message).await
 }

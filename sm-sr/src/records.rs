@@ -20,7 +20,7 @@ use rsp_server::soap::{self, Decision};
 use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx};
 
-use crate::procedures::{Function, Operation, farewell::Order, takeover::Takeover};
+use crate::procedures::{Function, Operation, handover_finalisation::Order, takeover::Takeover};
 
 /// Cards by EID.
 pub const CARDS: Collection<Card> = Collection::new("cards");

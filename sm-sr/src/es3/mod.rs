@@ -10,10 +10,10 @@ use rsp_server::soap::{Answer, Call, Decision};
 pub(crate) use profile_download_completed::profile_download_completed;
 
 use crate::{
-    asked,
     context::Context,
     procedures::{Function, Interface},
     router::By,
+    shared_functions,
 };
 
 const INTERFACE: Interface = Interface::Es3;
@@ -28,7 +28,7 @@ pub(crate) async fn get_eis(
     call: &Call,
     request: &es3::GetEisRequest,
 ) -> Decision<Answer<es3::GetEisResponse>> {
-    let eis = asked::eis(context, by(call), request.eid).await?;
+    let eis = shared_functions::eis(context, by(call), request.eid).await?;
     Ok(Answer::Now(es3::GetEisResponse { base: BaseResponse::default(), eis: Some(eis) }))
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn audit_eis(
     request: &es3::AuditEisRequest,
 ) -> Decision<Answer<es3::AuditEisResponse>> {
     let function = Function::AuditEis(request.iccid.clone());
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.CreateISDP. Creates an ISD-P for a profile on the card; the SM-SR chooses its AID.
@@ -54,7 +54,7 @@ pub(crate) async fn create_isdp(
         required_memory: request.required_memory,
         more_to_do: request.more_to_do.unwrap_or(false),
     };
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.SendData. Sends a command script to a security domain of the card.
@@ -68,7 +68,7 @@ pub(crate) async fn send_data(
         data: request.data.clone(),
         more_to_do: request.more_to_do.unwrap_or(false),
     };
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.UpdateConnectivityParameters. Replaces the network access parameters that the card uses
@@ -82,7 +82,7 @@ pub(crate) async fn update_connectivity_parameters(
         iccid: request.iccid,
         parameters: request.connectivity_parameters.clone(),
     };
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.UpdatePolicyRules. Replaces POL2 of a profile; without a value, the profile has no rules.
@@ -92,7 +92,7 @@ pub(crate) async fn update_policy_rules(
     request: &es3::UpdatePolicyRulesRequest,
 ) -> Decision<Answer<es3::UpdatePolicyRulesResponse>> {
     let pol2 = request.pol2.clone().unwrap_or_default();
-    asked::update_policy_rules(context, by(call), request.eid, request.iccid, pol2).await?;
+    shared_functions::update_policy_rules(context, by(call), request.eid, request.iccid, pol2).await?;
     Ok(Answer::Now(es3::UpdatePolicyRulesResponse { base: BaseResponse::default() }))
 }
 
@@ -104,7 +104,8 @@ pub(crate) async fn update_subscription_address(
     request: &es3::UpdateSubscriptionAddressRequest,
 ) -> Decision<Answer<es3::UpdateSubscriptionAddressResponse>> {
     let address = request.new_subscription_address.clone();
-    asked::update_subscription_address(context, by(call), request.eid, request.iccid, address).await?;
+    shared_functions::update_subscription_address(context, by(call), request.eid, request.iccid, address)
+        .await?;
     Ok(Answer::Now(es3::UpdateSubscriptionAddressResponse { base: BaseResponse::default() }))
 }
 
@@ -115,7 +116,7 @@ pub(crate) async fn enable_profile(
     request: &es3::EnableProfileRequest,
 ) -> Decision<Answer<es3::EnableProfileResponse>> {
     let function = Function::EnableProfile(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.DisableProfile. The profile with the fall-back attribute is enabled instead, once the card
@@ -126,7 +127,7 @@ pub(crate) async fn disable_profile(
     request: &es3::DisableProfileRequest,
 ) -> Decision<Answer<es3::DisableProfileResponse>> {
     let function = Function::DisableProfile(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.DeleteISDP. Deletes the ISD-P with its profile, or an empty one after a failed download.
@@ -136,7 +137,7 @@ pub(crate) async fn delete_isdp(
     request: &es3::DeleteIsdpRequest,
 ) -> Decision<Answer<es3::DeleteIsdpResponse>> {
     let function = Function::DeleteProfile(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.SetFallBackAttribute. Makes the profile the one to which the card falls back. Version 4.
@@ -146,7 +147,7 @@ pub(crate) async fn set_fall_back_attribute(
     request: &es3::SetFallBackAttributeRequest,
 ) -> Decision<Answer<es3::SetFallBackAttributeResponse>> {
     let function = Function::SetFallBackAttribute(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.SetEmergencyProfileAttribute. Makes the profile the one for emergencies. Version 4.
@@ -156,5 +157,5 @@ pub(crate) async fn set_emergency_profile_attribute(
     request: &es3::SetEmergencyProfileAttributeRequest,
 ) -> Decision<Answer<es3::SetEmergencyProfileAttributeResponse>> {
     let function = Function::SetEmergencyProfileAttribute(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }

@@ -5,9 +5,9 @@ use rsp::sgp02::{BaseResponse, eis::ProfileState, es3, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
-    asked,
     context::Context,
     notifications::{self, News},
+    shared_functions,
 };
 
 pub(crate) async fn profile_download_completed(
@@ -15,7 +15,8 @@ pub(crate) async fn profile_download_completed(
     call: &Call,
     request: &es3::ProfileDownloadCompletedRequest,
 ) -> Decision<Answer<es3::ProfileDownloadCompletedResponse>> {
-    let mut card = asked::own_profile(context, super::by(call), request.eid, request.iccid).await?;
+    let mut card =
+        shared_functions::own_profile(context, super::by(call), request.eid, request.iccid).await?;
     if let Some(profile) = card.profile_mut(request.iccid) {
         if profile.state != ProfileState::Created {
             return Err(Status::IccidInvalidTransition

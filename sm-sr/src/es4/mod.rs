@@ -10,10 +10,10 @@ use rsp_server::soap::{Answer, Call, Decision};
 pub(crate) use prepare_smsr_change::prepare_smsr_change;
 
 use crate::{
-    asked,
     context::Context,
     procedures::{Function, Interface},
     router::By,
+    shared_functions,
 };
 
 const INTERFACE: Interface = Interface::Es4;
@@ -28,7 +28,7 @@ pub(crate) async fn get_eis(
     call: &Call,
     request: &es4::GetEisRequest,
 ) -> Decision<Answer<es4::GetEisResponse>> {
-    let eis = asked::eis(context, by(call), request.eid).await?;
+    let eis = shared_functions::eis(context, by(call), request.eid).await?;
     Ok(Answer::Now(es4::GetEisResponse { base: BaseResponse::default(), eis: Some(eis) }))
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn audit_eis(
     request: &es4::AuditEisRequest,
 ) -> Decision<Answer<es4::AuditEisResponse>> {
     let function = Function::AuditEis(request.iccid.clone());
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.UpdatePolicyRules. Replaces POL2 of a profile; without a value, the profile has no rules.
@@ -49,7 +49,7 @@ pub(crate) async fn update_policy_rules(
     request: &es4::UpdatePolicyRulesRequest,
 ) -> Decision<Answer<es4::UpdatePolicyRulesResponse>> {
     let pol2 = request.pol2.clone().unwrap_or_default();
-    asked::update_policy_rules(context, by(call), request.eid, request.iccid, pol2).await?;
+    shared_functions::update_policy_rules(context, by(call), request.eid, request.iccid, pol2).await?;
     Ok(Answer::Now(es4::UpdatePolicyRulesResponse { base: BaseResponse::default() }))
 }
 
@@ -61,7 +61,8 @@ pub(crate) async fn update_subscription_address(
     request: &es4::UpdateSubscriptionAddressRequest,
 ) -> Decision<Answer<es4::UpdateSubscriptionAddressResponse>> {
     let address = request.new_subscription_address.clone();
-    asked::update_subscription_address(context, by(call), request.eid, request.iccid, address).await?;
+    shared_functions::update_subscription_address(context, by(call), request.eid, request.iccid, address)
+        .await?;
     Ok(Answer::Now(es4::UpdateSubscriptionAddressResponse { base: BaseResponse::default() }))
 }
 
@@ -72,7 +73,7 @@ pub(crate) async fn enable_profile(
     request: &es4::EnableProfileRequest,
 ) -> Decision<Answer<es4::EnableProfileResponse>> {
     let function = Function::EnableProfile(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.DisableProfile. The profile with the fall-back attribute is enabled instead, once the card
@@ -83,7 +84,7 @@ pub(crate) async fn disable_profile(
     request: &es4::DisableProfileRequest,
 ) -> Decision<Answer<es4::DisableProfileResponse>> {
     let function = Function::DisableProfile(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.DeleteProfile. Deletes the profile and its ISD-P.
@@ -93,7 +94,7 @@ pub(crate) async fn delete_profile(
     request: &es4::DeleteProfileRequest,
 ) -> Decision<Answer<es4::DeleteProfileResponse>> {
     let function = Function::DeleteProfile(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.SetFallBackAttribute. Makes the profile the one to which the card falls back. Version 4.
@@ -103,7 +104,7 @@ pub(crate) async fn set_fall_back_attribute(
     request: &es4::SetFallBackAttributeRequest,
 ) -> Decision<Answer<es4::SetFallBackAttributeResponse>> {
     let function = Function::SetFallBackAttribute(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.SetEmergencyProfileAttribute. Makes the profile the one for emergencies. Version 4.
@@ -113,7 +114,7 @@ pub(crate) async fn set_emergency_profile_attribute(
     request: &es4::SetEmergencyProfileAttributeRequest,
 ) -> Decision<Answer<es4::SetEmergencyProfileAttributeResponse>> {
     let function = Function::SetEmergencyProfileAttribute(request.iccid);
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.SMSRChange, called at the SM-SR that manages the card: SGP.02 section 3.8. Hands the card
@@ -124,5 +125,5 @@ pub(crate) async fn smsr_change(
     request: &es4::SmsrChangeRequest,
 ) -> Decision<Answer<es4::SmsrChangeResponse>> {
     let function = Function::SmsrChange(request.target_smsr_id.clone());
-    asked::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
 }

@@ -7,9 +7,9 @@ use rsp::sgp02::{BaseResponse, es4, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
-    asked,
     context::Context,
     records::{Deadline, PREPARED, PeerRole, Prepared, prepared_key},
+    shared_functions,
 };
 
 pub(crate) async fn prepare_smsr_change(
@@ -17,7 +17,7 @@ pub(crate) async fn prepare_smsr_change(
     call: &Call,
     request: &es4::PrepareSmsrChangeRequest,
 ) -> Decision<Answer<es4::PrepareSmsrChangeResponse>> {
-    asked::known(context, super::by(call)).await?;
+    shared_functions::known(context, super::by(call)).await?;
     let (eid, current) = (request.eid, &request.current_smsr_id);
     if context.card(eid).await?.is_some() {
         return Err(Status::EidInUse.because("this SM-SR already manages the card").about(eid).into());

@@ -15,8 +15,8 @@ use world::{
 
 use super::{
     JobId, Procedures,
-    held::Held,
     https::{Call, Offer},
+    long_polls::Held,
     policy::Es5Config,
     records::{CARDS, Card, DUE, key},
 };

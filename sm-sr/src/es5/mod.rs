@@ -20,8 +20,8 @@
 mod arrival;
 mod audit;
 mod engine;
-mod held;
 mod https;
+mod long_polls;
 mod notification;
 mod packet;
 mod policy;

@@ -11,7 +11,7 @@ use rsp::{
 use world::Fault;
 
 use super::{Function, Interface, Operation, euicc_audit};
-use crate::{context::Context, es5::JobOutcome, outward, records::Card};
+use crate::{context::Context, es5::JobOutcome, outgoing, records::Card};
 
 /// Outcome of a function.
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ pub(crate) async fn answer(
     macro_rules! post {
         ($interface:ident::$function:ident, $response:ident { $($field:ident: $value:expr)? }) => {{
             let response = $interface::$response { base, $($field: $value)? };
-            outward::reply::<$interface::$function>(context, &asker.ticket, response).await
+            outgoing::reply::<$interface::$function>(context, &asker.ticket, response).await
         }};
         ($interface:ident::$function:ident, $response:ident) => {
             post!($interface::$function, $response { euicc_response_data: data })
@@ -148,7 +148,7 @@ pub(crate) async fn answer(
         (Interface::Es3, Function::CreateIsdP { .. }) => {
             let response =
                 es3::CreateIsdpResponse { base, isd_p_aid: outcome.isd_p, euicc_response_data: data };
-            outward::reply::<es3::CreateIsdp>(context, &asker.ticket, response).await
+            outgoing::reply::<es3::CreateIsdp>(context, &asker.ticket, response).await
         }
         (Interface::Es3, Function::SendData { .. }) => post!(es3::SendData, SendDataResponse),
         (Interface::Es3, Function::UpdateConnectivityParameters { .. }) => {

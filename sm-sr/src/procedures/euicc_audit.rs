@@ -19,7 +19,7 @@ use super::{
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check,
-    news::Known,
+    profile_changes::Known,
 };
 use crate::{
     context::Context,

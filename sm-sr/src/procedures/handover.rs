@@ -31,7 +31,7 @@ use crate::{
     audit,
     context::Context,
     es5::{self as bearer, Effect, JobOutcome},
-    outward::{self, Continuation},
+    outgoing::{self, Continuation},
     records::{AUDIT, CARDS, Card, OPERATIONS, PeerRole, SCP80_VERSIONS, TAKEOVERS, numbered, of_card},
     visibility::{self, Showing},
 };
@@ -93,11 +93,11 @@ pub(super) async fn start(
     let target = target_peer(context, target).await?;
     let trail = audit::trail(context, operation.eid).await?;
     let request = es7::HandoverEuiccRequest {
-        base: outward::call(context, operation.expires),
+        base: outgoing::call(context, operation.expires),
         eis: visibility::shown(&card.eis, trail, &target.id, Showing::HandoverToSmSr, &[]),
     };
     let continuation = Continuation::Handover { eid: operation.eid, number: operation.number };
-    outward::ask::<es7::HandoverEuicc>(context, &target, request, &continuation, operation.expires).await?;
+    outgoing::ask::<es7::HandoverEuicc>(context, &target, request, &continuation, operation.expires).await?;
     let handing_over = HandingOver { target: target.id, jobs: 0, awaits: Awaits::Target };
     Ok(Started::Step(Step::HandingOver(Box::new(handing_over))))
 }
@@ -235,7 +235,7 @@ pub(super) async fn answered(
                 },
                 Err(base) => es7::AuthenticateSmsrResponse::only(*base),
             };
-            outward::reply::<es7::AuthenticateSmsr>(context, &ticket, response).await?;
+            outgoing::reply::<es7::AuthenticateSmsr>(context, &ticket, response).await?;
         }
         Awaits::Receipt { ticket, .. } => {
             let receipt = data.and_then(|data| Receipt::parse(&data).map_err(|e| unreadable(e.to_string())));
@@ -261,7 +261,7 @@ pub(super) async fn answered(
                 iccid: None,
             };
             audit::done(context, &mut card, &done)?;
-            outward::reply::<es7::CreateAdditionalKeySet>(context, &ticket, response).await?;
+            outgoing::reply::<es7::CreateAdditionalKeySet>(context, &ticket, response).await?;
         }
     }
     card.keep(context.tx)?;
@@ -355,12 +355,12 @@ pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &Handin
         Awaits::Challenge { ticket, at_card } => {
             bearer::cancel(context.tx, context.now, &at_card.job).await?;
             let response = es7::AuthenticateSmsrResponse::only(over());
-            outward::reply::<es7::AuthenticateSmsr>(context, ticket, response).await
+            outgoing::reply::<es7::AuthenticateSmsr>(context, ticket, response).await
         }
         Awaits::Receipt { ticket, at_card } => {
             bearer::cancel(context.tx, context.now, &at_card.job).await?;
             let response = es7::CreateAdditionalKeySetResponse::only(over());
-            outward::reply::<es7::CreateAdditionalKeySet>(context, ticket, response).await
+            outgoing::reply::<es7::CreateAdditionalKeySet>(context, ticket, response).await
         }
     }
 }

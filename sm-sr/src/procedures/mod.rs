@@ -15,11 +15,11 @@ mod connectivity;
 mod create;
 mod delete;
 mod euicc_audit;
-pub mod farewell;
 pub mod handover;
-mod news;
+pub mod handover_finalisation;
 mod notification;
 mod personalisation;
+mod profile_changes;
 mod queue;
 mod send_data;
 mod switch;
@@ -50,7 +50,7 @@ use crate::{
     audit,
     context::Context,
     es5::{self, Effect, Job, JobId},
-    outward,
+    outgoing,
     records::{Deadline, OPERATIONS, numbered},
     router::By,
 };
@@ -267,7 +267,7 @@ pub(crate) fn one(apdu: Vec<u8>) -> Script {
 
 impl Purpose {
     pub(crate) fn to_text(&self) -> Result<String, Fault> {
-        outward::to_text(self)
+        outgoing::to_text(self)
     }
 }
 

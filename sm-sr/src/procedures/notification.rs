@@ -18,9 +18,8 @@ use world::Fault;
 use super::{
     Function, Purpose,
     card_status::{Answers, Command},
-    isd_r,
-    news::{self, Known},
-    one,
+    isd_r, one,
+    profile_changes::{self, Known},
     queue::{self, advance, submit_own, under_way},
     switch::{self, Told},
 };
@@ -175,7 +174,7 @@ pub(super) async fn confirmed(
     let known = Known::of(&card);
     delete_by_pol1(&mut card, &response);
     let is_last = card.last_notification.as_ref().is_some_and(|last| last.sequence == sequence);
-    let left = if is_last { news::settle(&mut card) } else { None };
+    let left = if is_last { profile_changes::settle(&mut card) } else { None };
     card.keep(context.tx)?;
     let operation = under_way(context, eid).await?.filter(|operation| switch::waits_for(operation, sequence));
     known.tell(context, &card, operation.as_ref()).await?;

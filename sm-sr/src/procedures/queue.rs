@@ -10,14 +10,14 @@ use world::Fault;
 
 use super::{
     Asker, AtCard, Function, Operation, Purpose, Started, Step, answer, answer::Outcome, attributes, check,
-    connectivity, create, delete, euicc_audit, farewell, handover, news, notification, send_data, switch,
-    takeover,
+    connectivity, create, delete, euicc_audit, handover, handover_finalisation, notification,
+    profile_changes, send_data, switch, takeover,
 };
 use crate::{
     audit::{self, Done},
     context::Context,
     es5::{self, Job, JobOutcome},
-    outward,
+    outgoing,
     records::{Card, Deadline, Held, OPERATIONS, PREPARED, numbered, of_card},
 };
 
@@ -260,14 +260,14 @@ pub(crate) async fn job_ended(
     job: &Job,
     outcome: JobOutcome,
 ) -> Result<(), Fault> {
-    match &outward::from_text(&job.purpose)? {
+    match &outgoing::from_text(&job.purpose)? {
         Purpose::Operation { number, part } => {
             operation_answered(context, job.eid, *number, *part, outcome).await
         }
         Purpose::Confirmation { sequence } => {
             notification::confirmed(context, job.eid, *sequence, outcome).await
         }
-        Purpose::Takeover => farewell::ended(context, job.eid, outcome).await,
+        Purpose::Takeover => handover_finalisation::ended(context, job.eid, outcome).await,
     }
 }
 
@@ -358,7 +358,7 @@ async fn answered(
     // When an audit of the SM-SR itself has run, the latest change is either final or has been
     // rolled back.
     let is_certain = operation.asker.is_none() && matches!(operation.function, Function::AuditEis(_));
-    let left = if is_certain && outcome.is_success() { news::settle(&mut card) } else { None };
+    let left = if is_certain && outcome.is_success() { profile_changes::settle(&mut card) } else { None };
     let eid = operation.eid;
     end(context, card, operation, outcome).await?;
     notification::leave(context, eid, left).await.map(|_| ())

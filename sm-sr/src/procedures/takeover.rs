@@ -24,12 +24,12 @@ use world::Fault;
 
 use super::{
     create,
-    farewell::{self, Farewell},
+    handover_finalisation::{self, Farewell},
 };
 use crate::{
     audit, check_eis,
     context::Context,
-    outward::{self, Continuation},
+    outgoing::{self, Continuation},
     records::{Card, Deadline, Key, KeySet, Keys, PREPARED, Prepared, SCP80_VERSIONS, TAKEOVERS, of_card},
 };
 
@@ -119,7 +119,7 @@ pub(crate) async fn begin(
         awaits: Awaits::Challenge,
     };
     let request = es7::AuthenticateSmsrRequest {
-        base: outward::call(context, takeover.expires),
+        base: outgoing::call(context, takeover.expires),
         // The schema requires the EIS, the text of the specification the EID. Peers validate the
         // schema.
         eid: None,
@@ -144,7 +144,7 @@ async fn already_here(
         return Err(in_use.into());
     }
     let response = es7::HandoverEuiccResponse::only(BaseResponse::with_warning(&in_use));
-    Ok(outward::reply::<es7::HandoverEuicc>(context, ticket, response).await?)
+    Ok(outgoing::reply::<es7::HandoverEuicc>(context, ticket, response).await?)
 }
 
 impl Takeover {
@@ -176,7 +176,7 @@ async fn ask<F: Function>(
             .about(&takeover.from)
             .into());
     };
-    Ok(outward::ask::<F>(context, &from, request, continuation, takeover.expires).await?)
+    Ok(outgoing::ask::<F>(context, &from, request, continuation, takeover.expires).await?)
 }
 
 pub(super) async fn current(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Takeover>, Fault> {
@@ -197,7 +197,7 @@ pub(super) async fn respond(
     let Some(ticket) = &takeover.ticket else { return Ok(()) };
     let base =
         BaseResponse { processing_start: Some(takeover.since), processing_end: Some(context.now), ..base };
-    outward::reply::<es7::HandoverEuicc>(context, ticket, es7::HandoverEuiccResponse::only(base)).await
+    outgoing::reply::<es7::HandoverEuicc>(context, ticket, es7::HandoverEuiccResponse::only(base)).await
 }
 
 /// Returns the response for a failed call to the other SM-SR.
@@ -239,7 +239,7 @@ pub(crate) async fn challenged(
     let public = KEY_FORM.contents(&secret.public_key().to_sec1());
     let signed = agreement.signed(&public, challenge.as_slice());
     let request = es7::CreateAdditionalKeySetRequest {
-        base: outward::call(context, takeover.expires),
+        base: outgoing::call(context, takeover.expires),
         eid,
         key_version_number: version,
         initial_sequence_counter: 0,
@@ -303,7 +303,7 @@ pub(crate) async fn receipted(
         context.tx.delete(&PREPARED, &key);
     }
     takeover.awaits = Awaits::Finalised(farewell);
-    farewell::tell(context, card, takeover).await
+    handover_finalisation::tell(context, card, takeover).await
 }
 
 /// Derives the key set that the card has created with this SM-SR, and verifies the receipt.
@@ -406,7 +406,9 @@ pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
                 BaseResponse::expired(None, "the handover was not completed within its validity period");
             abort(context, &takeover, base).await
         }
-        Awaits::Finalised(Farewell { attempts: 1.., .. }) => farewell::again(context, takeover).await,
+        Awaits::Finalised(Farewell { attempts: 1.., .. }) => {
+            handover_finalisation::again(context, takeover).await
+        }
         Awaits::Finalised(_) => {
             let why =
                 Status::EuiccNoResponse.because("the card has not yet deleted the keys of its former SM-SR");

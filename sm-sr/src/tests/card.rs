@@ -11,7 +11,7 @@ use rsp::{
 };
 use world::Tx;
 
-use super::rig::{Rig, eid};
+use super::testbed::{Rig, eid};
 use crate::{
     es5::{Bearer, Effect, JOBS, Job, JobId, JobOutcome},
     records::{CARDS, Card},

@@ -14,14 +14,14 @@ use super::{
     handover::{
         base, card_agrees, card_challenges, card_forgets, change, operators_answer, prepare, prepared, settle,
     },
-    rig::{
+    testbed::{
         BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p,
         said, scp80_set,
     },
 };
 use crate::{
     es5::JobOutcome,
-    procedures::{farewell::Order, takeover::Awaits},
+    procedures::{handover_finalisation::Order, takeover::Awaits},
     records::{ADDRESSES, PeerRole, TAKEOVERS},
 };
 

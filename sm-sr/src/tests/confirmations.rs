@@ -13,8 +13,8 @@ use rsp::sgp02::{
 use super::{
     card::{OK, response},
     others::{resources, status_of},
-    rig::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, codes, eid, iccid, isd_p, rules},
     switching::{bench, enable, status},
+    testbed::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, codes, eid, iccid, isd_p, rules},
 };
 use crate::es5::{Effect, JobOutcome};
 use ProfileState::{Disabled, Enabled};

@@ -16,7 +16,7 @@ use rsp::{
 
 use super::{
     card::{OK, apdus, response},
-    rig::{
+    testbed::{
         BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules, said,
     },
 };

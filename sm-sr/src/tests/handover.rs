@@ -13,7 +13,7 @@ use world::Tx;
 
 use super::{
     card::{OK, apdus},
-    rig::{
+    testbed::{
         BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p, said,
     },
 };
@@ -266,7 +266,7 @@ async fn no_other_function_is_accepted_during_a_handover() {
 /// Returns the final response to the operator.
 pub(super) fn operators_answer(rig: &Rig) -> es4::SmsrChangeResponse {
     let told = rig.told();
-    let is_it = |told: &&super::rig::Told| told.element() == "ES4-SMSRChangeResponse";
+    let is_it = |told: &&super::testbed::Told| told.element() == "ES4-SMSRChangeResponse";
     told.iter().find(is_it).unwrap().message()
 }
 

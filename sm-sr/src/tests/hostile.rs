@@ -3,7 +3,7 @@
 use http::StatusCode;
 use rsp::sgp02::{BaseRequest, Function as _, Namespace, es3, es4};
 
-use super::rig::{OPERATOR, Rig, SM_DP, STRANGER, codes, eid, iccid, said};
+use super::testbed::{OPERATOR, Rig, SM_DP, STRANGER, codes, eid, iccid, said};
 use crate::records::DEADLINES;
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn a_function_of_another_interface_is_refused() {
     let request = rsp::sgp02::es2::GetEisRequest {
         base: BaseRequest::new("1"),
         eid: eid(),
-        smsr_id: rig.id(super::rig::SM_SR),
+        smsr_id: rig.id(super::testbed::SM_SR),
     };
     let response = rig.ask::<rsp::sgp02::es2::GetEis>(SM_DP, request).await;
     assert!(response.status().is_client_error());

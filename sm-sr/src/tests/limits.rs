@@ -3,7 +3,7 @@
 use rsp::sgp02::{BaseRequest, SubscriptionAddress, eis::ProfileState, es1, es3, es4};
 use world::{PhoneNumber, Tx};
 
-use super::rig::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, SM_DP, codes, eid, iccid, said};
+use super::testbed::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, SM_DP, codes, eid, iccid, said};
 use crate::{
     config::{LONGEST_QUEUE, LONGEST_TRAIL},
     es5::JobOutcome,

@@ -13,5 +13,5 @@ mod hostile;
 mod limits;
 mod others;
 mod registration;
-mod rig;
 mod switching;
+mod testbed;

@@ -15,7 +15,7 @@ use rsp::{
 
 use super::{
     card::{OK, apdus, response},
-    rig::{
+    testbed::{
         BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules, said,
     },
 };
@@ -90,7 +90,7 @@ async fn a_refused_deletion_gets_its_status() {
     let rig = Rig::new().await;
     let mut eis = rig.eis();
     eis.profile_info[0].state = Disabled;
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
+    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, rig.register_request(eis)).await;
     delete(&rig, OPERATOR, BOOTSTRAP).await;
     assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.2.1".into(), "3.8".into()));
     // POL1 is enforced by the card.

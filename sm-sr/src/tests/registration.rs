@@ -10,7 +10,7 @@ use rsp::sgp02::{
 use rsp_server::soap::eum;
 use world::Tx;
 
-use super::rig::{
+use super::testbed::{
     BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, SM_SR, STRANGER, codes, eid, isd_r_of,
     said, scp80_set, scp81_set,
 };
@@ -142,13 +142,13 @@ async fn an_inconsistent_eis_is_refused() {
         ("a profile twice", |eis| eis.profile_info.push(eis.profile_info[0].clone())),
         ("two enabled", |eis| {
             let mut other = eis.profile_info[0].clone();
-            (other.iccid, other.isd_p_aid) = (super::rig::iccid(9), super::rig::isd_p(9));
+            (other.iccid, other.isd_p_aid) = (super::testbed::iccid(9), super::testbed::isd_p(9));
             other.fallback_attribute = false;
             eis.profile_info.push(other);
         }),
         ("two fall-backs", |eis| {
             let mut other = eis.profile_info[0].clone();
-            (other.iccid, other.isd_p_aid) = (super::rig::iccid(9), super::rig::isd_p(9));
+            (other.iccid, other.isd_p_aid) = (super::testbed::iccid(9), super::testbed::isd_p(9));
             other.state = ProfileState::Disabled;
             eis.profile_info.push(other);
         }),
@@ -211,7 +211,7 @@ async fn every_caller_sees_its_own_profiles() {
             said::<es4::GetEisResponse>(&rig.ask::<es4::GetEis>(who, request).await)
         }
     };
-    use super::rig::iccid;
+    use super::testbed::iccid;
     let eis = es3(SM_DP).await.eis.unwrap();
     assert_eq!(numbers(&eis), [iccid(2), iccid(3)]);
     let sets = eis.isd_r.unwrap().keyset;

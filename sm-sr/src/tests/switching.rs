@@ -14,7 +14,9 @@ use rsp::sgp02::{
 
 use super::{
     card::{OK, apdus},
-    rig::{BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules},
+    testbed::{
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules,
+    },
 };
 use crate::{
     es5::{CardRefusal, Effect, JobOutcome},
@@ -183,7 +185,7 @@ async fn pol2_of_the_enabled_profile_keeps_it_enabled() {
     let mut eis = rig.eis();
     eis.profile_info[0].pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::NotAllowed)]);
     eis.profile_info.push(rig.profile(2, OTHER_OPERATOR, Disabled, false));
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
+    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, rig.register_request(eis)).await;
     enable(&rig, OTHER_OPERATOR, 2).await;
     let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("8.2.3".into(), "3.8".into()));
@@ -352,7 +354,7 @@ async fn disabling_enables_the_fall_back_profile() {
     let mut eis = rig.eis();
     eis.profile_info[0].state = Disabled;
     eis.profile_info.push(rig.profile(2, OTHER_OPERATOR, Enabled, false));
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
+    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, rig.register_request(eis)).await;
     disable(&rig, OTHER_OPERATOR, 2).await;
     let job = rig.card_does_it().await;
     assert_eq!(job.effect, Effect::Disable(isd_p(2)));
@@ -378,7 +380,7 @@ async fn disabling_requires_a_fall_back_profile_and_permission_by_pol2() {
     let rig = Rig::new().await;
     let mut eis = rig.eis();
     eis.profile_info[0].fallback_attribute = false;
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
+    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, rig.register_request(eis)).await;
     disable(&rig, OPERATOR, BOOTSTRAP).await;
     assert_eq!(
         codes(&rig.told_only::<es4::DisableProfileResponse>(OPERATOR)),
@@ -407,7 +409,7 @@ async fn both_owners_are_notified_of_a_fall_back() {
     // POL2 does not apply during a fall-back.
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
+    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, rig.register_request(eis)).await;
     rig.card_tells(9, ProfileChangeAfterFallback, &isd_p(BOOTSTRAP)).await;
     assert_eq!(
         rig.told_briefly(),
@@ -440,7 +442,7 @@ async fn pol2_deletes_a_disabled_profile() {
         let mut enabled = rig.profile(2, OTHER_OPERATOR, Enabled, false);
         enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
         eis.profile_info.push(enabled);
-        rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
+        rig.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, rig.register_request(eis)).await;
         disable(&rig, OTHER_OPERATOR, 2).await;
         rig.card_does_it().await;
         rig.card_tells(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;

@@ -4,7 +4,7 @@ use world::{Dice, SeededDice};
 
 use crate::{
     card::{self, Card, EID, Says, notification},
-    rig::{NUMBER, Rig, data, enable, request, run},
+    testbed::{NUMBER, Rig, data, enable, request, run},
 };
 
 fn below(dice: &SeededDice, limit: usize) -> usize {

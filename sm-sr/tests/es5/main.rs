@@ -10,4 +10,4 @@ mod once;
 mod over_https;
 mod over_sms;
 mod restarts;
-mod rig;
+mod testbed;

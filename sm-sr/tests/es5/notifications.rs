@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::{
     card::{self, Card, EID, Says, notification},
-    rig::{NUMBER, OTHER_NUMBER, Rig, enable, run},
+    testbed::{NUMBER, OTHER_NUMBER, Rig, enable, run},
 };
 
 /// Creates a message: CC, ciphered, no counter, no response requested.

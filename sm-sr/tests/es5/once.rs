@@ -6,7 +6,7 @@ use world::SubmitFault;
 
 use crate::{
     card::{self, Card},
-    rig::{NUMBER, Rig, confirmation, data, eid_of_card, enable, request, run},
+    testbed::{NUMBER, Rig, confirmation, data, eid_of_card, enable, request, run},
 };
 
 const UNKNOWN: &str = "data not delivered: the script was sent without a response, and it is unknown if the card has executed it";

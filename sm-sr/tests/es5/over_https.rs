@@ -11,7 +11,7 @@ use sm_sr::es5::{Bearer, Effect, Job};
 
 use crate::{
     card::{Card, State, isd_p},
-    rig::{PSK, Rig, data, disable, eid_of_card, enable, identity, job, request, run},
+    testbed::{PSK, Rig, data, disable, eid_of_card, enable, identity, job, request, run},
 };
 
 #[tokio::test]

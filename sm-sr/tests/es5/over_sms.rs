@@ -5,7 +5,7 @@ use world::{Arrived, MessageId, MessageState, Receipt, SubmitFault};
 
 use crate::{
     card::{self, Card, Says, State, isd_p},
-    rig::{
+    testbed::{
         NUMBER, NUMBER_OF_ANOTHER, Rig, SM_SR, another_eid, data, delete, disable, enable, job, number, start,
     },
 };

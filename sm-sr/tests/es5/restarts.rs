@@ -11,7 +11,7 @@ use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stor
 
 use crate::{
     card::{self, Card, State, isd_p},
-    rig::{NUMBER, Rig, config, data, enable, run},
+    testbed::{NUMBER, Rig, config, data, enable, run},
 };
 
 /// Records that fail after a number of commits with changes.
@@ -132,7 +132,7 @@ async fn every_kill_over_short_messages_is_survived() {
                     // A message that could not be stored is delivered again.
                     let arrived = || {
                         let from = NUMBER.parse().unwrap();
-                        let to = crate::rig::SM_SR.parse().unwrap();
+                        let to = crate::testbed::SM_SR.parse().unwrap();
                         world::Arrived::Message(world::ShortMessage {
                             from,
                             to,
@@ -219,7 +219,7 @@ async fn a_notification_is_reported_once_whenever_the_engine_is_killed() {
         let arrived = || {
             world::Arrived::Message(world::ShortMessage {
                 from: NUMBER.parse().unwrap(),
-                to: crate::rig::SM_SR.parse().unwrap(),
+                to: crate::testbed::SM_SR.parse().unwrap(),
                 protocol_identifier: 0,
                 data_coding: 0xF6,
                 has_header: true,

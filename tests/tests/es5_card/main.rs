@@ -7,7 +7,7 @@
 #[path = "../../../sm-sr/tests/es5/card.rs"]
 mod card;
 #[allow(dead_code)] // The engine's tests need more of it.
-#[path = "../../../sm-sr/tests/es5/rig.rs"]
+#[path = "../../../sm-sr/tests/es5/testbed.rs"]
 mod rig;
 mod terminal;
 
