@@ -23,7 +23,7 @@ pub(crate) const SET_EMERGENCY_PROFILE_ATTRIBUTE: OperationType = OperationType(
 pub(crate) const UPDATE_CONNECTIVITY_PARAMETERS: OperationType = OperationType(0x0B00);
 
 /// A completed operation.
-pub(crate) struct Done<'a> {
+pub(crate) struct CompletedOperation<'a> {
     pub(crate) what: OperationType,
     pub(crate) requester: Option<&'a Oid>,
     pub(crate) status: &'a FunctionExecutionStatus,
@@ -32,19 +32,23 @@ pub(crate) struct Done<'a> {
 }
 
 /// Records an operation on a card. The caller must store the card afterwards.
-pub(crate) fn done(context: &mut Context<'_, '_>, card: &mut Card, done: &Done<'_>) -> Result<(), Fault> {
+pub(crate) fn record_operation(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    record_operation: &CompletedOperation<'_>,
+) -> Result<(), Fault> {
     let record = AuditTrailRecord {
-        requester_id: done.requester.cloned(),
-        operation_execution_status: Some(done.status.clone()),
-        isd_p_aid: done.isd_p.cloned(),
-        iccid: done.iccid,
-        ..blank(context, card, done.what)
+        requester_id: record_operation.requester.cloned(),
+        operation_execution_status: Some(record_operation.status.clone()),
+        isd_p_aid: record_operation.isd_p.cloned(),
+        iccid: record_operation.iccid,
+        ..template(context, card, record_operation.what)
     };
-    keep(context, card, &record)
+    append(context, card, &record)
 }
 
 /// Records a notification of a card. The caller must store the card afterwards.
-pub(crate) fn told(
+pub(crate) fn record_notification(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     notification: &DefaultNotification,
@@ -54,19 +58,19 @@ pub(crate) fn told(
         iccid: card.profile_in(&notification.isd_p).map(|profile| profile.iccid),
         imei: notification.imei.clone(),
         meid: notification.meid.clone(),
-        ..blank(context, card, OperationType::notification(notification.kind.code()))
+        ..template(context, card, OperationType::notification(notification.kind.code()))
     };
-    keep(context, card, &record)
+    append(context, card, &record)
 }
 
 /// Adds a record of the trail that came with a card that was taken over. The caller must store the
 /// card afterwards.
-pub(crate) fn adopt(
+pub(crate) fn record_foreign(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     record: &AuditTrailRecord,
 ) -> Result<(), Fault> {
-    keep(context, card, record)
+    append(context, card, record)
 }
 
 /// Returns the audit trail of a card.
@@ -75,7 +79,7 @@ pub(crate) async fn trail(context: &mut Context<'_, '_>, eid: Eid) -> Result<Vec
     Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
-fn blank(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTrailRecord {
+fn template(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTrailRecord {
     AuditTrailRecord {
         eid: card.eid(),
         smsr_id: context.config.id.clone(),
@@ -90,7 +94,7 @@ fn blank(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTr
     }
 }
 
-fn keep(context: &mut Context<'_, '_>, card: &mut Card, record: &AuditTrailRecord) -> Result<(), Fault> {
+fn append(context: &mut Context<'_, '_>, card: &mut Card, record: &AuditTrailRecord) -> Result<(), Fault> {
     context.tx.put(&AUDIT, &numbered(card.eid(), card.next_record), record)?;
     if let Some(too_old) = card.next_record.checked_sub(context.config.longest_trail) {
         context.tx.delete(&AUDIT, &numbered(card.eid(), too_old));

@@ -36,10 +36,10 @@ pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
         Some(isd_r) if isd_r.aid.0 != Aid::ISD_R => return invalid("the ISD-R has another AID"),
         Some(isd_r) => isd_r,
     };
-    if has_twice(&isd_r.keyset, |one, other| one.version == other.version) {
+    if has_duplicates(&isd_r.keyset, |one, other| one.version == other.version) {
         return invalid("two key sets of the ISD-R have the same version");
     }
-    if !isd_r.keyset.iter().all(has_its_keys) {
+    if !isd_r.keyset.iter().all(has_valid_keys) {
         return invalid(
             "a key set of SCP80 must have keys 1 to 3, one of SCP81 keys 1 and 2, each at most once",
         );
@@ -53,14 +53,14 @@ pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
     }
     let same =
         |one: &ProfileInfo, other: &ProfileInfo| one.iccid == other.iccid || one.isd_p_aid == other.isd_p_aid;
-    if has_twice(profiles, same) {
+    if has_duplicates(profiles, same) {
         return invalid("two profiles have the same ICCID or the same ISD-P");
     }
     Ok(())
 }
 
 /// Returns true if the key indices of a set are valid for its version: SGP.02 section 2.2.
-fn has_its_keys(set: &Keyset) -> bool {
+fn has_valid_keys(set: &Keyset) -> bool {
     let keys = match set.version {
         version if SCP80_VERSIONS.contains(&version) => 1..=3,
         version if SCP81_VERSIONS.contains(&version) => 1..=2,
@@ -68,10 +68,10 @@ fn has_its_keys(set: &Keyset) -> bool {
         _ => return true,
     };
     set.key.iter().all(|key| keys.contains(&key.index))
-        && !has_twice(&set.key, |one, other| one.index == other.index)
+        && !has_duplicates(&set.key, |one, other| one.index == other.index)
 }
 
-fn has_twice<T>(all: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+fn has_duplicates<T>(all: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
     let again = |(position, one): (usize, &T)| {
         all.iter().skip(position.saturating_add(1)).any(|other| same(one, other))
     };

@@ -29,7 +29,7 @@ pub const LONGEST_TRAIL: u64 = 2000;
 
 /// Maximum attempts, one a day, to execute a handover order that a card has not executed for its
 /// new SM-SR. An order that fails for a month is given up.
-pub const MOST_FAREWELLS: u32 = 30;
+pub const MAX_FINALISATION_ATTEMPTS: u32 = 30;
 
 /// Time for which a caller that set MoreToDo has exclusive use of the card after each function.
 pub const HOLD_TIME: Duration = Duration::from_secs(5 * 60);

@@ -32,7 +32,7 @@ pub(crate) enum Continuation {
 }
 
 /// Sends a notification to a peer. Does nothing if the peer has no endpoint.
-pub(crate) async fn tell<N: Notification>(
+pub(crate) async fn send_notification<N: Notification>(
     context: &mut Context<'_, '_>,
     to: &Peer,
     message: &N,
@@ -42,7 +42,7 @@ pub(crate) async fn tell<N: Notification>(
 }
 
 /// Sends a call to a peer. [`resumed`] handles its end.
-pub(crate) async fn ask<F: Function>(
+pub(crate) async fn send_call<F: Function>(
     context: &mut Context<'_, '_>,
     to: &soap::Peer,
     request: F::Request,
@@ -64,7 +64,7 @@ pub(crate) async fn reply<F: Function>(
 
 /// Returns the base of a sent request. Its functionCallIdentifier is set when it is put into the
 /// outbox.
-pub(crate) fn call(context: &Context<'_, '_>, until: Timestamp) -> BaseRequest {
+pub(crate) fn base_request(context: &Context<'_, '_>, until: Timestamp) -> BaseRequest {
     BaseRequest { validity_period: Some(until.since(context.now).as_secs()), ..BaseRequest::new("") }
 }
 
@@ -75,10 +75,10 @@ pub(crate) async fn resumed(context: &mut Context<'_, '_>, ended: &Ended) -> Res
             handover::resumed(context, eid, number, ended.response::<es7::HandoverEuicc>()).await
         }
         Continuation::Challenge(eid) => {
-            takeover::challenged(context, eid, ended.response::<es7::AuthenticateSmsr>()).await
+            takeover::challenge_received(context, eid, ended.response::<es7::AuthenticateSmsr>()).await
         }
         Continuation::Receipt(eid) => {
-            takeover::receipted(context, eid, ended.response::<es7::CreateAdditionalKeySet>()).await
+            takeover::receipt_received(context, eid, ended.response::<es7::CreateAdditionalKeySet>()).await
         }
     }
 }

@@ -100,12 +100,13 @@ pub struct Card {
     /// Profile with the emergency attribute. The EIS has no field for it.
     pub emergency: Option<Iccid>,
     /// Latest notification that was processed.
-    pub last_notification: Option<TakenNotification>,
+    pub last_notification: Option<ProcessedNotification>,
     /// ISD-P whose enabling was given up. A notification of its success is not confirmed, so that
     /// the card rolls back.
     pub abandoned: Option<Aid>,
     /// Peer that has exclusive use of the card.
-    pub held: Option<Held>,
+    #[serde(rename = "held")]
+    pub reservation: Option<Reservation>,
     /// Deadline of each profile download in progress. A completed download is removed.
     #[serde(default)]
     pub downloads: BTreeMap<Iccid, Timestamp>,
@@ -116,8 +117,8 @@ pub struct Card {
     /// SM-SR that managed the card before.
     pub taken_from: Option<Oid>,
     /// Handover orders that the card has not executed yet.
-    #[serde(default)]
-    pub undone: Vec<Order>,
+    #[serde(default, rename = "undone")]
+    pub open_orders: Vec<Order>,
     /// Number of the next function.
     pub next_operation: u64,
     /// Number of the next audit record.
@@ -158,7 +159,7 @@ pub enum Keys {
 
 /// Exclusive use of a card during a series of functions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct Reservation {
     /// OID of the peer.
     pub by: Oid,
     /// Time at which the exclusive use ends, unless the series ends earlier.
@@ -180,12 +181,12 @@ impl Card {
             emergency: None,
             last_notification: None,
             abandoned: None,
-            held: None,
+            reservation: None,
             downloads: BTreeMap::new(),
             personalised: None,
             handed_to: None,
             taken_from: None,
-            undone: Vec::new(),
+            open_orders: Vec::new(),
             next_operation: 1,
             next_record: 1,
         }
@@ -211,7 +212,7 @@ impl Card {
     /// Returns true if the ISD-R has a key set of this version, whether this server uses it or not.
     pub(crate) fn has_key_set(&self, version: u8) -> bool {
         let described = self.eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset).map(|set| set.version);
-        self.keys.iter().map(|set| set.version).chain(described).any(|taken| taken == version)
+        self.keys.iter().map(|set| set.version).chain(described).any(|used| used == version)
     }
 
     /// Returns the profile with this ICCID.
@@ -270,7 +271,7 @@ impl Card {
             if self.addresses().any(others) {
                 return in_use("another operator's profile on the card has this MSISDN");
             }
-            if self.is_anothers(tx, number).await? {
+            if self.belongs_to_another_card(tx, number).await? {
                 return in_use(
                     "a profile on another card has this MSISDN; change its MSISDN or delete it first",
                 );
@@ -280,7 +281,7 @@ impl Card {
     }
 
     /// Returns true if another card has this number.
-    async fn is_anothers(&self, tx: &mut Tx<'_>, number: &Msisdn) -> Result<bool, Fault> {
+    async fn belongs_to_another_card(&self, tx: &mut Tx<'_>, number: &Msisdn) -> Result<bool, Fault> {
         let Some(eid) = tx.get(&ADDRESSES, number.as_str()).await?.filter(|eid| *eid != self.eid()) else {
             return Ok(false);
         };
@@ -291,9 +292,9 @@ impl Card {
     /// Stores the card's MSISDNs in [`ADDRESSES`]. Call it after one of them has changed and
     /// [`check_addresses`](Self::check_addresses) has succeeded. A number that belongs to another
     /// card is left unchanged.
-    pub(crate) async fn keep_addresses(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+    pub(crate) async fn store_addresses(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         for (number, _) in self.addresses() {
-            if !self.is_anothers(tx, number).await? {
+            if !self.belongs_to_another_card(tx, number).await? {
                 tx.put(&ADDRESSES, number.as_str(), &self.eid())?;
             }
         }
@@ -306,14 +307,14 @@ impl Card {
     }
 
     /// Stores the card. Every change of a card is stored by this function.
-    pub(crate) fn keep(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+    pub(crate) fn store(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         tx.put(&CARDS, &self.eid().to_string(), self)
     }
 }
 
 /// A notification of the card that was processed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TakenNotification {
+pub struct ProcessedNotification {
     /// Sequence number; a repetition has the same.
     pub sequence: u16,
     /// Type of the notification.
@@ -322,11 +323,12 @@ pub struct TakenNotification {
     /// either.
     pub confirmed: bool,
     /// Profile that was disabled by the same change. POL2 may apply to it once the change is final.
-    pub left: Option<Iccid>,
+    #[serde(rename = "left")]
+    pub disabled: Option<Iccid>,
     /// True if the owners of the profiles have not been notified yet because the change is not
     /// final.
-    #[serde(default)]
-    pub untold: bool,
+    #[serde(default, rename = "untold")]
+    pub owners_not_notified: bool,
 }
 
 /// A party that this SM-SR communicates with.
@@ -407,7 +409,8 @@ pub enum Deadline {
         function: Function,
     },
     /// End of the exclusive use of a card.
-    Held(Eid),
+    #[serde(rename = "Held")]
+    Reservation(Eid),
     /// End of the wait for a card that another SM-SR was to hand over.
     Prepared(Eid),
     /// End of the time for taking over a card.
@@ -423,7 +426,7 @@ pub(crate) fn deadline_key(at: Timestamp, deadline: &Deadline) -> String {
             let iccid = function.iccid().map(|iccid| iccid.to_string()).unwrap_or_default();
             format!("{eid}/again/{}/{iccid}", function.name())
         }
-        Deadline::Held(eid) => format!("{eid}/held"),
+        Deadline::Reservation(eid) => format!("{eid}/held"),
         Deadline::Prepared(eid) => format!("{eid}/prepared"),
         Deadline::Takeover(eid) => format!("{eid}/takeover"),
     };

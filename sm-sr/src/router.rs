@@ -17,7 +17,7 @@ use crate::{
 
 /// Requester of a function, with the interface of the call.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct By<'a> {
+pub(crate) struct Requester<'a> {
     pub(crate) interface: Interface,
     pub(crate) id: &'a Oid,
 }

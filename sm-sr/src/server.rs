@@ -41,7 +41,7 @@ struct Inner {
     soap: Soap,
     engine: Engine,
     /// Deadlines that wait for a retry after a fault.
-    lanes: WorkQueue,
+    work_queue: WorkQueue,
 }
 
 /// Decisions on calls and on events of cards.
@@ -199,7 +199,7 @@ impl SmSr {
         let cards: Arc<dyn Procedures> = core.clone();
         let soap = Soap::new(sender, Arc::clone(&records), Arc::clone(&events), party, "SM-SR");
         let engine = Engine::new(Arc::clone(&records), world, events, es5, cards);
-        Self(Arc::new(Inner { core, records, soap, engine, lanes: WorkQueue::default() }))
+        Self(Arc::new(Inner { core, records, soap, engine, work_queue: WorkQueue::default() }))
     }
 
     /// Sets the connections to peers. Has no effect if they have been set before.
@@ -259,7 +259,7 @@ impl SmSr {
     }
 
     async fn end_due(&self) -> Result<Due, Fault> {
-        let Inner { core, records, lanes, .. } = &*self.0;
+        let Inner { core, records, work_queue, .. } = &*self.0;
         let now = core.world.now();
         let mut due = Due::default();
         for (key, deadline) in Tx::begin(&**records).glance_each(&DEADLINES, "").await? {
@@ -281,7 +281,7 @@ impl SmSr {
                 })
                 .await
             };
-            lanes.at_once(&mut due, &key, now, end).await;
+            work_queue.at_once(&mut due, &key, now, end).await;
         }
         Ok(due)
     }

@@ -13,15 +13,15 @@ use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
-    notifications::{self, News},
+    notifications::{self, ProfileChange},
     procedures::{self, Function, Interface, check},
     records::{Card, PeerRole},
-    router::{By, check_role},
-    visibility::{self, Showing},
+    router::{Requester, check_role},
+    visibility::{self, Disclosure},
 };
 
 /// Checks that the caller has the role of the interface.
-pub(crate) async fn known(context: &mut Context<'_, '_>, by: By<'_>) -> Decision<()> {
+pub(crate) async fn check_caller(context: &mut Context<'_, '_>, by: Requester<'_>) -> Decision<()> {
     check_role(context, by.id, |role| match by.interface {
         Interface::Es3 => matches!(role, PeerRole::SmDp),
         Interface::Es4 => matches!(role, PeerRole::Operator),
@@ -30,7 +30,7 @@ pub(crate) async fn known(context: &mut Context<'_, '_>, by: By<'_>) -> Decision
 }
 
 /// Accepts a function that the card must execute. The response is sent later.
-pub(crate) async fn later<R>(
+pub(crate) async fn accept<R>(
     context: &mut Context<'_, '_>,
     call: &Call,
     interface: Interface,
@@ -38,18 +38,18 @@ pub(crate) async fn later<R>(
     eid: Eid,
     function: Function,
 ) -> Decision<Answer<R>> {
-    known(context, By { interface, id: &call.caller }).await?;
+    check_caller(context, Requester { interface, id: &call.caller }).await?;
     procedures::take_in(context, call, interface, base, eid, function).await
 }
 
 /// Returns a card with a profile of the caller, for a change that does not involve the card.
 pub(crate) async fn own_profile(
     context: &mut Context<'_, '_>,
-    by: By<'_>,
+    by: Requester<'_>,
     eid: Eid,
     iccid: Iccid,
 ) -> Decision<Card> {
-    known(context, by).await?;
+    check_caller(context, by).await?;
     let card = check::managed(context, eid).await?;
     check::not_handed_over(context, eid).await?;
     check::profile_of(&card, by, iccid)?;
@@ -57,20 +57,20 @@ pub(crate) async fn own_profile(
 }
 
 /// Returns the EIS as visible to the caller.
-pub(crate) async fn eis(context: &mut Context<'_, '_>, by: By<'_>, eid: Eid) -> Decision<Eis> {
-    known(context, by).await?;
+pub(crate) async fn eis(context: &mut Context<'_, '_>, by: Requester<'_>, eid: Eid) -> Decision<Eis> {
+    check_caller(context, by).await?;
     let card = check::managed(context, eid).await?;
     let why = match by.interface {
-        Interface::Es3 => Showing::GetEisToSmDp,
-        Interface::Es4 => Showing::GetEisToOperator,
+        Interface::Es3 => Disclosure::GetEisToSmDp,
+        Interface::Es4 => Disclosure::GetEisToOperator,
     };
-    Ok(visibility::shown(&card.eis, Vec::new(), by.id, why, &[]))
+    Ok(visibility::visible_eis(&card.eis, Vec::new(), by.id, why, &[]))
 }
 
 /// Replaces POL2 of a profile.
 pub(crate) async fn update_policy_rules(
     context: &mut Context<'_, '_>,
-    by: By<'_>,
+    by: Requester<'_>,
     eid: Eid,
     iccid: Iccid,
     pol2: Pol2,
@@ -79,9 +79,10 @@ pub(crate) async fn update_policy_rules(
     if let Some(profile) = card.profile_mut(iccid) {
         profile.pol2 = pol2.clone();
     }
-    card.keep(context.tx)?;
+    card.store(context.tx)?;
     if let Some(profile) = card.profile(iccid) {
-        notifications::tell_owner(context, eid, profile, News::Pol2Updated(pol2), Some(by)).await?;
+        notifications::notify_owner(context, eid, profile, ProfileChange::Pol2Updated(pol2), Some(by))
+            .await?;
     }
     Ok(())
 }
@@ -90,7 +91,7 @@ pub(crate) async fn update_policy_rules(
 /// enabled.
 pub(crate) async fn update_subscription_address(
     context: &mut Context<'_, '_>,
-    by: By<'_>,
+    by: Requester<'_>,
     eid: Eid,
     iccid: Iccid,
     address: SubscriptionAddress,
@@ -100,6 +101,6 @@ pub(crate) async fn update_subscription_address(
         profile.subscription_address = address;
     }
     card.check_addresses(context.tx).await?;
-    card.keep_addresses(context.tx).await?;
-    Ok(card.keep(context.tx)?)
+    card.store_addresses(context.tx).await?;
+    Ok(card.store(context.tx)?)
 }

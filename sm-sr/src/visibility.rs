@@ -11,7 +11,7 @@ use rsp::{
 
 /// Function for which an EIS is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Showing {
+pub(crate) enum Disclosure {
     /// ES3.GetEIS, to an SM-DP.
     GetEisToSmDp,
     /// ES4.GetEIS, to an operator.
@@ -52,7 +52,7 @@ struct Row {
     additional_properties: bool,
 }
 
-impl Showing {
+impl Disclosure {
     fn row(self) -> Row {
         use IsdR::{Counters, NoCounters};
         use Profiles::{All, OfOperator, OfSmDp};
@@ -77,15 +77,22 @@ impl Showing {
 
 /// Returns the EIS as visible to `to`. If `only` is not empty, it limits the profiles to those
 /// named in an audit.
-pub(crate) fn shown(eis: &Eis, trail: Vec<AuditTrailRecord>, to: &Oid, why: Showing, only: &[Iccid]) -> Eis {
+pub(crate) fn visible_eis(
+    eis: &Eis,
+    trail: Vec<AuditTrailRecord>,
+    to: &Oid,
+    why: Disclosure,
+    only: &[Iccid],
+) -> Eis {
     let row = why.row();
-    let sees = |profile: &ProfileInfo| match row.profiles {
+    let is_visible = |profile: &ProfileInfo| match row.profiles {
         Profiles::All => true,
         Profiles::OfSmDp => profile.smdp_id.as_ref() == Some(to),
         Profiles::OfOperator => profile.mno_id == *to,
     };
     let mut eis = eis.clone();
-    eis.profile_info.retain(|profile| sees(profile) && (only.is_empty() || only.contains(&profile.iccid)));
+    eis.profile_info
+        .retain(|profile| is_visible(profile) && (only.is_empty() || only.contains(&profile.iccid)));
     eis.isd_r = eis.isd_r.map(|isd_r| {
         let mut isd_r = isd_r.without_key_values();
         if row.isd_r == IsdR::NoCounters {

@@ -47,8 +47,8 @@ pub(crate) async fn execute(
     eis.audit_trail = None;
     let card = Card { keys, ..Card::new(eis) };
     card.check_addresses(context.tx).await?;
-    card.keep_addresses(context.tx).await?;
-    card.keep(context.tx)?;
+    card.store_addresses(context.tx).await?;
+    card.store(context.tx)?;
     Ok(Answer::Now(es1::RegisterEisResponse { base: BaseResponse::default() }))
 }
 

@@ -21,6 +21,6 @@ pub(crate) async fn execute(
     }
     procedures::check::not_handed_over(context, request.eid).await?;
     card.eis.additional_properties = Some(request.additional_properties.clone());
-    card.keep(context.tx)?;
+    card.store(context.tx)?;
     Ok(Answer::Now(es1::UpdateEisAdditionalPropertiesResponse { base: BaseResponse::default() }))
 }

@@ -12,14 +12,14 @@ pub(crate) use profile_download_completed::profile_download_completed;
 use crate::{
     context::Context,
     procedures::{Function, Interface},
-    router::By,
+    router::Requester,
     shared_functions,
 };
 
 const INTERFACE: Interface = Interface::Es3;
 
-fn by(call: &Call) -> By<'_> {
-    By { interface: INTERFACE, id: &call.caller }
+fn by(call: &Call) -> Requester<'_> {
+    Requester { interface: INTERFACE, id: &call.caller }
 }
 
 /// ES3.GetEIS. Returns the stored EIS of a card, as visible to the caller.
@@ -39,7 +39,7 @@ pub(crate) async fn audit_eis(
     request: &es3::AuditEisRequest,
 ) -> Decision<Answer<es3::AuditEisResponse>> {
     let function = Function::AuditEis(request.iccid.clone());
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.CreateISDP. Creates an ISD-P for a profile on the card; the SM-SR chooses its AID.
@@ -54,7 +54,7 @@ pub(crate) async fn create_isdp(
         required_memory: request.required_memory,
         more_to_do: request.more_to_do.unwrap_or(false),
     };
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.SendData. Sends a command script to a security domain of the card.
@@ -68,7 +68,7 @@ pub(crate) async fn send_data(
         data: request.data.clone(),
         more_to_do: request.more_to_do.unwrap_or(false),
     };
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.UpdateConnectivityParameters. Replaces the network access parameters that the card uses
@@ -82,7 +82,7 @@ pub(crate) async fn update_connectivity_parameters(
         iccid: request.iccid,
         parameters: request.connectivity_parameters.clone(),
     };
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.UpdatePolicyRules. Replaces POL2 of a profile; without a value, the profile has no rules.
@@ -116,7 +116,7 @@ pub(crate) async fn enable_profile(
     request: &es3::EnableProfileRequest,
 ) -> Decision<Answer<es3::EnableProfileResponse>> {
     let function = Function::EnableProfile(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.DisableProfile. The profile with the fall-back attribute is enabled instead, once the card
@@ -127,7 +127,7 @@ pub(crate) async fn disable_profile(
     request: &es3::DisableProfileRequest,
 ) -> Decision<Answer<es3::DisableProfileResponse>> {
     let function = Function::DisableProfile(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.DeleteISDP. Deletes the ISD-P with its profile, or an empty one after a failed download.
@@ -137,7 +137,7 @@ pub(crate) async fn delete_isdp(
     request: &es3::DeleteIsdpRequest,
 ) -> Decision<Answer<es3::DeleteIsdpResponse>> {
     let function = Function::DeleteProfile(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.SetFallBackAttribute. Makes the profile the one to which the card falls back. Version 4.
@@ -147,7 +147,7 @@ pub(crate) async fn set_fall_back_attribute(
     request: &es3::SetFallBackAttributeRequest,
 ) -> Decision<Answer<es3::SetFallBackAttributeResponse>> {
     let function = Function::SetFallBackAttribute(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES3.SetEmergencyProfileAttribute. Makes the profile the one for emergencies. Version 4.
@@ -157,5 +157,5 @@ pub(crate) async fn set_emergency_profile_attribute(
     request: &es3::SetEmergencyProfileAttributeRequest,
 ) -> Decision<Answer<es3::SetEmergencyProfileAttributeResponse>> {
     let function = Function::SetEmergencyProfileAttribute(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }

@@ -6,7 +6,7 @@ use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
     context::Context,
-    notifications::{self, News},
+    notifications::{self, ProfileChange},
     shared_functions,
 };
 
@@ -31,11 +31,11 @@ pub(crate) async fn profile_download_completed(
     }
     card.downloads.remove(&request.iccid);
     card.check_addresses(context.tx).await?;
-    card.keep_addresses(context.tx).await?;
-    card.keep(context.tx)?;
+    card.store_addresses(context.tx).await?;
+    card.store(context.tx)?;
     if let Some(profile) = card.profile(request.iccid) {
         let asker = Some(super::by(call));
-        notifications::tell_owner(context, request.eid, profile, News::Downloaded, asker).await?;
+        notifications::notify_owner(context, request.eid, profile, ProfileChange::Downloaded, asker).await?;
     }
     Ok(Answer::Now(es3::ProfileDownloadCompletedResponse { base: BaseResponse::default() }))
 }

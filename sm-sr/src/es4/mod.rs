@@ -12,14 +12,14 @@ pub(crate) use prepare_smsr_change::prepare_smsr_change;
 use crate::{
     context::Context,
     procedures::{Function, Interface},
-    router::By,
+    router::Requester,
     shared_functions,
 };
 
 const INTERFACE: Interface = Interface::Es4;
 
-fn by(call: &Call) -> By<'_> {
-    By { interface: INTERFACE, id: &call.caller }
+fn by(call: &Call) -> Requester<'_> {
+    Requester { interface: INTERFACE, id: &call.caller }
 }
 
 /// ES4.GetEIS. Returns the stored EIS of a card, as visible to the caller.
@@ -39,7 +39,7 @@ pub(crate) async fn audit_eis(
     request: &es4::AuditEisRequest,
 ) -> Decision<Answer<es4::AuditEisResponse>> {
     let function = Function::AuditEis(request.iccid.clone());
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.UpdatePolicyRules. Replaces POL2 of a profile; without a value, the profile has no rules.
@@ -73,7 +73,7 @@ pub(crate) async fn enable_profile(
     request: &es4::EnableProfileRequest,
 ) -> Decision<Answer<es4::EnableProfileResponse>> {
     let function = Function::EnableProfile(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.DisableProfile. The profile with the fall-back attribute is enabled instead, once the card
@@ -84,7 +84,7 @@ pub(crate) async fn disable_profile(
     request: &es4::DisableProfileRequest,
 ) -> Decision<Answer<es4::DisableProfileResponse>> {
     let function = Function::DisableProfile(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.DeleteProfile. Deletes the profile and its ISD-P.
@@ -94,7 +94,7 @@ pub(crate) async fn delete_profile(
     request: &es4::DeleteProfileRequest,
 ) -> Decision<Answer<es4::DeleteProfileResponse>> {
     let function = Function::DeleteProfile(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.SetFallBackAttribute. Makes the profile the one to which the card falls back. Version 4.
@@ -104,7 +104,7 @@ pub(crate) async fn set_fall_back_attribute(
     request: &es4::SetFallBackAttributeRequest,
 ) -> Decision<Answer<es4::SetFallBackAttributeResponse>> {
     let function = Function::SetFallBackAttribute(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.SetEmergencyProfileAttribute. Makes the profile the one for emergencies. Version 4.
@@ -114,7 +114,7 @@ pub(crate) async fn set_emergency_profile_attribute(
     request: &es4::SetEmergencyProfileAttributeRequest,
 ) -> Decision<Answer<es4::SetEmergencyProfileAttributeResponse>> {
     let function = Function::SetEmergencyProfileAttribute(request.iccid);
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }
 
 /// ES4.SMSRChange, called at the SM-SR that manages the card: SGP.02 section 3.8. Hands the card
@@ -125,5 +125,5 @@ pub(crate) async fn smsr_change(
     request: &es4::SmsrChangeRequest,
 ) -> Decision<Answer<es4::SmsrChangeResponse>> {
     let function = Function::SmsrChange(request.target_smsr_id.clone());
-    shared_functions::later(context, call, INTERFACE, &request.base, request.eid, function).await
+    shared_functions::accept(context, call, INTERFACE, &request.base, request.eid, function).await
 }

@@ -16,7 +16,7 @@ use super::{
     engine::Context,
     packet::{self, Response},
     policy::COUNTER_JUMP,
-    records::{Awaits, By, JOBS, MESSAGES, Pending, What},
+    records::{Awaits, JOBS, MESSAGES, Pending, TransmissionRef, What},
 };
 
 impl Context<'_, '_> {
@@ -62,7 +62,7 @@ impl Context<'_, '_> {
         match accepted {
             Ok(Accepted::Whole(PacketKind::Response, octets)) => self.response(eid, &octets).await,
             Ok(Accepted::Whole(PacketKind::Command, octets)) => {
-                self.said_by_packet(eid, &octets, &message.from).await
+                self.command_by_packet(eid, &octets, &message.from).await
             }
             Ok(Accepted::Waiting { .. } | Accepted::Doubled) => Ok(()),
             Ok(Accepted::Foreign) => {
@@ -90,8 +90,8 @@ impl Context<'_, '_> {
                 return Ok(());
             }
         };
-        let answers = |by: &By| {
-            matches!(by, By::Packet { kvn, counter, tar, .. }
+        let answers = |by: &TransmissionRef| {
+            matches!(by, TransmissionRef::Packet { kvn, counter, tar, .. }
                 if (*kvn, *counter, *tar) == (response.kvn, response.counter, response.tar))
         };
         let found = self.jobs(eid).await?.into_iter().find_map(|(id, pending)| {
@@ -102,7 +102,7 @@ impl Context<'_, '_> {
             self.ignore(eid, "the job that it answers has ended");
             return Ok(());
         };
-        self.heard_of(eid).await?;
+        self.card_responded(eid).await?;
         self.answered_by_packet(&id, pending, at, &response).await?;
         self.step(eid).await
     }
@@ -154,11 +154,11 @@ impl Context<'_, '_> {
         response: &Response,
     ) -> Result<(), Fault> {
         let mut is_new = false;
-        if let Some(By::Packet { low, .. }) = pending.sent.get_mut(at).map(|sent| &mut sent.by) {
+        if let Some(TransmissionRef::Packet { low, .. }) = pending.sent.get_mut(at).map(|sent| &mut sent.by) {
             is_new = !*low;
             *low = true;
         }
-        pending.trouble = Some(ResponseStatus::CounterLow.to_string());
+        pending.last_failure = Some(ResponseStatus::CounterLow.to_string());
         self.put(id, &pending)?;
         let mut card = self.card(id.eid()).await?;
         if let Some(counter) = card.counters.get_mut(&response.kvn)
@@ -188,7 +188,7 @@ impl Context<'_, '_> {
         };
         // Only the packet sent last is still waited for.
         let is_last = matches!(pending.sent.last().map(|sent| &sent.by),
-            Some(By::Packet { messages, .. }) if messages.contains(&receipt.id));
+            Some(TransmissionRef::Packet { messages, .. }) if messages.contains(&receipt.id));
         if !is_lost || !is_last {
             return Ok(());
         }
@@ -197,7 +197,7 @@ impl Context<'_, '_> {
             return Ok(());
         };
         *until = (*until).min(soon);
-        pending.trouble = Some(match receipt.why.as_str() {
+        pending.last_failure = Some(match receipt.why.as_str() {
             "" => format!("the SMSC could not deliver a message ({:?})", receipt.state),
             why => format!("the SMSC could not deliver a message: {why}"),
         });
@@ -213,14 +213,14 @@ impl Context<'_, '_> {
         );
     }
 
-    async fn said_by_packet(&mut self, eid: Eid, octets: &[u8], from: &PhoneNumber) -> Result<(), Fault> {
+    async fn command_by_packet(&mut self, eid: Eid, octets: &[u8], from: &PhoneNumber) -> Result<(), Fault> {
         let Some(access) = self.procedures.card(self.tx, eid).await? else {
             self.ignore(eid, "this SM-SR does not manage the card any more");
             return Ok(());
         };
         match packet::open_command(&access.scp80, octets) {
-            Ok(said) => {
-                self.notification(eid, &said.data, Bearer::Sms, Some(from)).await?;
+            Ok(command) => {
+                self.notification(eid, &command.data, Bearer::Sms, Some(from)).await?;
                 self.step(eid).await
             }
             Err(why) => {

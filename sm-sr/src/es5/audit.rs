@@ -10,7 +10,7 @@ use world::Fault;
 use super::{
     JobId, JobOutcome,
     engine::Context,
-    policy::{SAID_BY_THE_DONE, Sign},
+    policy::{ALREADY_DONE, VisibleEffect},
     records::{Awaits, Pending, What},
 };
 
@@ -25,9 +25,9 @@ impl Context<'_, '_> {
     ) -> Result<(), Fault> {
         let Some(sent) = pending.sent.get(at) else { return Ok(()) };
         let repeated = pending.may_have_run_before(at);
-        match (sent.what, pending.doubt.clone(), pending.job.effect.sign()) {
-            (What::Audit, Some(doubt), Some((_, sign))) => {
-                let outcome = match shows(&response, sign) {
+        match (sent.what, pending.doubt.clone(), pending.job.effect.visible_effect()) {
+            (What::Audit, Some(doubt), Some((_, visible_effect))) => {
+                let outcome = match shows(&response, visible_effect) {
                     true => JobOutcome::FoundDone(response),
                     false => JobOutcome::Answered(doubt),
                 };
@@ -35,7 +35,7 @@ impl Context<'_, '_> {
             }
             // A repetition is answered while the audit is in progress.
             (What::Script, Some(_), _) if repeated => Ok(()),
-            (What::Script, None, Some(_)) if repeated && is_said_by_the_done(&response) => {
+            (What::Script, None, Some(_)) if repeated && is_already_done(&response) => {
                 pending.doubt = Some(response);
                 pending.tries = 0;
                 pending.awaits = Awaits::Turn;
@@ -51,25 +51,25 @@ impl Context<'_, '_> {
     }
 }
 
-fn is_said_by_the_done(response: &ScriptResponse) -> bool {
-    response.last_apdu().is_some_and(|apdu| SAID_BY_THE_DONE.contains(&apdu.status.0))
+fn is_already_done(response: &ScriptResponse) -> bool {
+    response.last_apdu().is_some_and(|apdu| ALREADY_DONE.contains(&apdu.status.0))
 }
 
 /// Returns true if the response to GET STATUS for one ISD-P shows the effect.
-fn shows(response: &ScriptResponse, sign: Sign) -> bool {
+fn shows(response: &ScriptResponse, visible_effect: VisibleEffect) -> bool {
     let Some(apdu) = response.last_apdu() else { return false };
     if apdu.status == rsp::ota::script::StatusWord::NOT_FOUND {
-        return sign == Sign::IsGone;
+        return visible_effect == VisibleEffect::IsGone;
     }
     if !apdu.status.is_success() {
         return false;
     }
     let Ok(found) = es5::IsdPStatus::parse_all(&apdu.data) else { return false };
-    match (found.first(), sign) {
-        (None, Sign::IsGone) | (Some(_), Sign::Exists) => true,
-        (Some(isd_p), Sign::Enabled) => isd_p.is_enabled(),
-        (Some(isd_p), Sign::Disabled) => isd_p.is_disabled(),
-        (Some(isd_p), Sign::FallBack) => isd_p.fallback == Some(true),
-        (None, _) | (Some(_), Sign::IsGone) => false,
+    match (found.first(), visible_effect) {
+        (None, VisibleEffect::IsGone) | (Some(_), VisibleEffect::Exists) => true,
+        (Some(isd_p), VisibleEffect::Enabled) => isd_p.is_enabled(),
+        (Some(isd_p), VisibleEffect::Disabled) => isd_p.is_disabled(),
+        (Some(isd_p), VisibleEffect::FallBack) => isd_p.fallback == Some(true),
+        (None, _) | (Some(_), VisibleEffect::IsGone) => false,
     }
 }

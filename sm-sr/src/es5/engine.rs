@@ -16,7 +16,7 @@ use world::{
 use super::{
     JobId, Procedures,
     https::{Call, Offer},
-    long_polls::Held,
+    long_polls::LongPolls,
     policy::Es5Config,
     records::{CARDS, Card, DUE, key},
 };
@@ -38,16 +38,16 @@ pub(super) struct Inner {
     pub(super) events: Arc<dyn Events>,
     pub(super) config: Es5Config,
     procedures: Arc<dyn Procedures>,
-    centre: OnceLock<Arc<dyn ShortMessages>>,
+    smsc: OnceLock<Arc<dyn ShortMessages>>,
     waker: OnceLock<Arc<dyn Wake>>,
-    pub(super) held: Held,
+    pub(super) long_polls: LongPolls,
     /// Cards with work in progress, and work that waits for a retry.
-    lanes: WorkQueue,
+    work_queue: WorkQueue,
 }
 
 /// An event that the engine handles.
 #[derive(Debug)]
-pub(super) enum Happening {
+pub(super) enum EngineEvent {
     /// A deadline of a card.
     Due(Eid),
     /// Something arrived from the SMSC.
@@ -72,12 +72,12 @@ pub(super) struct Context<'a, 'r> {
     pub(super) config: &'a Es5Config,
     pub(super) procedures: &'a dyn Procedures,
     pub(super) now: Timestamp,
-    leaves: Leaves,
+    outbound: Outbound,
 }
 
 /// Messages and timeline events to send after the commit.
 #[derive(Default)]
-struct Leaves {
+struct Outbound {
     packets: Vec<(Packet, Vec<Submission>)>,
     events: Vec<Event>,
 }
@@ -92,19 +92,19 @@ impl Context<'_, '_> {
     }
 
     pub(super) fn send(&mut self, packet: Packet, parts: Vec<Submission>) {
-        self.leaves.packets.push((packet, parts));
+        self.outbound.packets.push((packet, parts));
     }
 
     pub(super) fn tell(&mut self, event: Event) {
-        self.leaves.events.push(event);
+        self.outbound.events.push(event);
     }
 
-    async fn react(&mut self, happening: &Happening) -> Result<Option<Offer>, Fault> {
-        match happening {
-            Happening::Due(eid) => self.step(*eid).await?,
-            Happening::Arrived(arrived) => self.arrived(arrived).await?,
-            Happening::Submitted(packet, results) => self.submitted(packet, results).await?,
-            Happening::Called(call) => return self.called(call).await.map(Some),
+    async fn dispatch(&mut self, engine_event: &EngineEvent) -> Result<Option<Offer>, Fault> {
+        match engine_event {
+            EngineEvent::Due(eid) => self.step(*eid).await?,
+            EngineEvent::Arrived(arrived) => self.arrived(arrived).await?,
+            EngineEvent::Submitted(packet, results) => self.submitted(packet, results).await?,
+            EngineEvent::Called(call) => return self.handle_call(call).await.map(Some),
         }
         Ok(None)
     }
@@ -119,16 +119,26 @@ impl Engine {
         config: Es5Config,
         procedures: Arc<dyn Procedures>,
     ) -> Self {
-        let (centre, waker) = (OnceLock::new(), OnceLock::new());
-        let (held, lanes) = (Held::default(), WorkQueue::default());
-        Self(Arc::new(Inner { records, world, events, config, procedures, centre, waker, held, lanes }))
+        let (smsc, waker) = (OnceLock::new(), OnceLock::new());
+        let (long_polls, work_queue) = (LongPolls::default(), WorkQueue::default());
+        Self(Arc::new(Inner {
+            records,
+            world,
+            events,
+            config,
+            procedures,
+            smsc,
+            waker,
+            long_polls,
+            work_queue,
+        }))
     }
 
     /// Sets the connection to an SMSC. Has no effect if it has been set before.
     #[must_use]
-    pub fn with_short_messages(self, centre: Arc<dyn ShortMessages>) -> Self {
+    pub fn with_short_messages(self, smsc: Arc<dyn ShortMessages>) -> Self {
         // Without an SMSC nothing is sent; the jobs wait in their records.
-        let _ = self.0.centre.set(centre);
+        let _ = self.0.smsc.set(smsc);
         self
     }
 
@@ -142,11 +152,11 @@ impl Engine {
     /// Signals that jobs may have been enqueued or cancelled, to open sessions and to the caller of
     /// [`due`](Self::due).
     pub fn wake(&self) {
-        self.0.held.wake();
-        self.told_to_wake();
+        self.0.long_polls.wake();
+        self.signal_work();
     }
 
-    pub(super) fn told_to_wake(&self) {
+    pub(super) fn signal_work(&self) {
         if let Some(waker) = self.0.waker.get() {
             waker.wake();
         }
@@ -162,7 +172,7 @@ impl Engine {
     pub async fn due(&self) -> Result<Due, Fault> {
         let inner = &*self.0;
         let now = inner.world.now();
-        let mut due = Due { next: inner.held.tick(now), ..Due::default() };
+        let mut due = Due { next: inner.long_polls.tick(now), ..Due::default() };
         let mut cards = Vec::new();
         for (name, at) in Tx::begin(&*inner.records).glance_each(&DUE, "").await? {
             if let Ok(at) = at
@@ -174,16 +184,16 @@ impl Engine {
             // An unreadable time is treated as due. The card's record then shows the fault.
             cards.push(name);
         }
-        inner.lanes.begin(&mut due, cards, now, |name| {
+        inner.work_queue.begin(&mut due, cards, now, |name| {
             let (engine, eid) = (self.clone(), name.parse::<Eid>());
             async move {
                 let eid = eid.map_err(|error| {
                     let next = "restore the records from a copy";
                     Fault::caused_by(error, "cannot read the EID of a card with work due", next)
                 })?;
-                engine.happens(Happening::Due(eid)).await?;
+                engine.handle(EngineEvent::Due(eid)).await?;
                 // A waiting session can be given the job.
-                engine.0.held.wake();
+                engine.0.long_polls.wake();
                 Ok(())
             }
         });
@@ -224,35 +234,35 @@ impl Engine {
     /// # Errors
     /// Returns a fault if the records fail; nothing is stored.
     pub async fn short_message(&self, arrived: Arrived) -> Result<(), Fault> {
-        self.happens(Happening::Arrived(arrived)).await?;
+        self.handle(EngineEvent::Arrived(arrived)).await?;
         // The time of the next work may have changed.
-        self.told_to_wake();
+        self.signal_work();
         Ok(())
     }
 
     /// Loads, decides and commits; then sends the messages of the decision.
-    pub(super) async fn happens(&self, happening: Happening) -> Result<Option<Offer>, Fault> {
-        let mut happening = happening;
+    pub(super) async fn handle(&self, engine_event: EngineEvent) -> Result<Option<Offer>, Fault> {
+        let mut engine_event = engine_event;
         let mut more = Vec::new();
         let mut offer = None;
         loop {
-            let (offered, leaves) = self.decide(&happening).await?;
+            let (offered, outbound) = self.decide(&engine_event).await?;
             offer = offer.or(offered);
-            for event in leaves.events {
+            for event in outbound.events {
                 self.0.events.tell(event);
             }
-            for (packet, parts) in leaves.packets {
+            for (packet, parts) in outbound.packets {
                 let results = self.submit(parts).await;
-                more.push(Happening::Submitted(packet, results));
+                more.push(EngineEvent::Submitted(packet, results));
             }
             match more.pop() {
-                Some(next) => happening = next,
+                Some(next) => engine_event = next,
                 None => return Ok(offer),
             }
         }
     }
 
-    async fn decide(&self, happening: &Happening) -> Result<(Option<Offer>, Leaves), Fault> {
+    async fn decide(&self, engine_event: &EngineEvent) -> Result<(Option<Offer>, Outbound), Fault> {
         let inner = &*self.0;
         let now = inner.world.now();
         world::transact(&*inner.records, |tx| {
@@ -262,10 +272,10 @@ impl Engine {
                     config: &inner.config,
                     procedures: &*inner.procedures,
                     now,
-                    leaves: Leaves::default(),
+                    outbound: Outbound::default(),
                 };
-                let offer = context.react(happening).await?;
-                Ok((offer, context.leaves))
+                let offer = context.dispatch(engine_event).await?;
+                Ok((offer, context.outbound))
             })
         })
         .await
@@ -276,8 +286,8 @@ impl Engine {
     async fn submit(&self, parts: Vec<Submission>) -> Vec<Result<MessageId, SubmitFault>> {
         let mut results = Vec::with_capacity(parts.len());
         for part in parts {
-            let result = match self.0.centre.get() {
-                Some(centre) => centre.submit(part).await,
+            let result = match self.0.smsc.get() {
+                Some(smsc) => smsc.submit(part).await,
                 None => Err(SubmitFault::Unbound),
             };
             let is_taken = result.is_ok();

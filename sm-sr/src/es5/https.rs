@@ -33,16 +33,16 @@ use world::{Event, Fault, Outcome, PskIdentity};
 
 use super::{
     Bearer, CardRefusal, Engine, JobId, JobOutcome,
-    engine::{Context, Happening},
-    queue::{first, forget_messages},
-    records::{Awaits, By, Pending, Sent, What},
+    engine::{Context, EngineEvent},
+    queue::{delete_message_references, first},
+    records::{Awaits, Pending, Sent, TransmissionRef, What},
 };
 
 /// A request of a card in its session.
 #[derive(Debug)]
 pub(super) struct Call {
     eid: Eid,
-    said: Said,
+    content: Content,
     /// Number in its URI, if it contains the response to the script with this number.
     answers: Option<u32>,
     /// Time of arrival, if the request has waited for a script.
@@ -50,17 +50,17 @@ pub(super) struct Call {
 }
 
 #[derive(Debug)]
-enum Said {
+enum Content {
     /// Nothing: the card requests a script.
     Nothing,
     /// The response to the script with this number.
-    Response(u32, Ran),
+    Response(u32, ScriptResult),
     /// A default notification.
     Notification(Vec<u8>),
 }
 
 #[derive(Clone, Debug)]
-enum Ran {
+enum ScriptResult {
     Answered(ScriptResponse),
     Refused(ScriptStatus),
 }
@@ -80,7 +80,7 @@ pub(super) enum Offer {
 
 /// Reason why a request is not a valid request of a card.
 #[derive(Debug)]
-struct Away {
+struct InvalidRequest {
     status: StatusCode,
     why: String,
 }
@@ -92,91 +92,92 @@ impl Engine {
         let received = request.body().len();
         let mut call = match self.call(&request) {
             Ok(call) => call,
-            Err(away) => {
+            Err(invalid) => {
                 let peer = request.extensions().get::<PskIdentity>().map(|identity| identity.0.clone());
-                self.tell_of_call(peer.unwrap_or_default(), received, 0, Outcome::Refused(away.why));
-                return answer(&Reply::Refused(away.status.as_u16()));
+                self.report_call(peer.unwrap_or_default(), received, 0, Outcome::Refused(invalid.why));
+                return answer(&Reply::Refused(invalid.status.as_u16()));
             }
         };
         let (eid, answers, began) = (call.eid, call.answers, self.0.world.now());
         loop {
-            let generation = self.0.held.generation();
-            let offer = match self.happens(Happening::Called(call)).await {
+            let generation = self.0.long_polls.generation();
+            let offer = match self.handle(EngineEvent::Called(call)).await {
                 Ok(offer) => offer.unwrap_or(Offer::End),
                 Err(fault) => {
                     tracing::error!(%fault, "cannot answer a card because of an internal fault");
-                    self.tell_of_call(eid.to_string(), received, 0, Outcome::Failed(fault.to_string()));
+                    self.report_call(eid.to_string(), received, 0, Outcome::Failed(fault.to_string()));
                     return answer(&Reply::Refused(StatusCode::INTERNAL_SERVER_ERROR.as_u16()));
                 }
             };
             // The time of the next work may have changed.
-            self.told_to_wake();
+            self.signal_work();
             match offer {
                 Offer::Script { number, target, script } => {
                     let response = answer(&self.script_reply(number, target, script));
-                    self.tell_of_call(eid.to_string(), received, response.body().len(), Outcome::Done);
+                    self.report_call(eid.to_string(), received, response.body().len(), Outcome::Done);
                     return response;
                 }
                 Offer::End => {
-                    self.tell_of_call(eid.to_string(), received, 0, Outcome::Done);
+                    self.report_call(eid.to_string(), received, 0, Outcome::Done);
                     return answer(&Reply::End);
                 }
                 Offer::Hold(until) => {
-                    self.0.held.wait(generation, until).await;
-                    call = Call { eid, said: Said::Nothing, answers, waited: Some(began) };
+                    self.0.long_polls.wait(generation, until).await;
+                    call = Call { eid, content: Content::Nothing, answers, waited: Some(began) };
                 }
             }
         }
     }
 
-    fn tell_of_call(&self, peer: String, received: usize, sent: usize, outcome: Outcome) {
+    fn report_call(&self, peer: String, received: usize, sent: usize, outcome: Outcome) {
         let event = Event::new(self.0.world.now(), "SM-SR", "session").with_peer("ES5", peer);
         self.0.events.tell(event.with_bytes(sent, received).with_outcome(outcome));
     }
 
-    fn call(&self, request: &Request<Bytes>) -> Result<Call, Away> {
-        let away = |status, why: &str| Away { status, why: why.to_owned() };
+    fn call(&self, request: &Request<Bytes>) -> Result<Call, InvalidRequest> {
+        let invalid = |status, why: &str| InvalidRequest { status, why: why.to_owned() };
         let identity = request.extensions().get::<PskIdentity>().and_then(|identity| identity.0.parse().ok());
         let keys::PskIdentity { eid, .. } =
-            identity.ok_or_else(|| away(StatusCode::FORBIDDEN, "it has no PSK identity of a card"))?;
+            identity.ok_or_else(|| invalid(StatusCode::FORBIDDEN, "it has no PSK identity of a card"))?;
         if request.method() != http::Method::POST {
-            return Err(away(StatusCode::METHOD_NOT_ALLOWED, "it is not a POST"));
+            return Err(invalid(StatusCode::METHOD_NOT_ALLOWED, "it is not a POST"));
         }
         let post = Post::of_http(request);
-        let post = post.map_err(|error| Away { status: StatusCode::BAD_REQUEST, why: error.to_string() })?;
+        let post =
+            post.map_err(|error| InvalidRequest { status: StatusCode::BAD_REQUEST, why: error.to_string() })?;
         if post.agent.parse() != Ok(AgentId { eid }) {
-            return Err(away(
+            return Err(invalid(
                 StatusCode::FORBIDDEN,
                 "X-Admin-From does not name the card whose key was used",
             ));
         }
-        let said = self.said(request.uri(), post)?;
-        let answers = match said {
-            Said::Response(number, _) => Some(number),
-            Said::Nothing | Said::Notification(_) => None,
+        let content = self.content(request.uri(), post)?;
+        let answers = match content {
+            Content::Response(number, _) => Some(number),
+            Content::Nothing | Content::Notification(_) => None,
         };
-        Ok(Call { eid, said, answers, waited: None })
+        Ok(Call { eid, content, answers, waited: None })
     }
 
-    fn said(&self, uri: &http::Uri, post: Post) -> Result<Said, Away> {
-        let bad = |why: String| Away { status: StatusCode::BAD_REQUEST, why };
+    fn content(&self, uri: &http::Uri, post: Post) -> Result<Content, InvalidRequest> {
+        let bad = |why: String| InvalidRequest { status: StatusCode::BAD_REQUEST, why };
         let mut parameters = uri.query().unwrap_or_default().split('&');
         if let Some(message) = parameters.find_map(|each| each.strip_prefix("msg=")) {
             let octets = hex::decode(message).map_err(|_| bad("msg is not hexadecimal".into()))?;
-            return Ok(Said::Notification(octets));
+            return Ok(Content::Notification(octets));
         }
         let number = self.number(uri.path());
         match (post.result, number) {
             // In a resumed session the last response may be lost; then the script is requested
             // again.
-            (None, _) => Ok(Said::Nothing),
+            (None, _) => Ok(Content::Nothing),
             (Some((ScriptStatus::Ok, body)), Some(number)) => {
                 let response = ScriptResponse::parse(&body);
                 let response =
                     response.map_err(|error| bad(format!("its body is not a valid response: {error}")))?;
-                Ok(Said::Response(number, Ran::Answered(response)))
+                Ok(Content::Response(number, ScriptResult::Answered(response)))
             }
-            (Some((status, _)), Some(number)) => Ok(Said::Response(number, Ran::Refused(status))),
+            (Some((status, _)), Some(number)) => Ok(Content::Response(number, ScriptResult::Refused(status))),
             (Some(_), None) => Err(bad("its URI was not given with any script".into())),
         }
     }
@@ -215,26 +216,33 @@ fn answer(reply: &Reply) -> Response<Bytes> {
 
 impl Context<'_, '_> {
     /// Handles a request of a card and returns the reply.
-    pub(super) async fn called(&mut self, call: &Call) -> Result<Offer, Fault> {
+    pub(super) async fn handle_call(&mut self, call: &Call) -> Result<Offer, Fault> {
         let eid = call.eid;
         if self.procedures.card(self.tx, eid).await?.is_none() {
             self.ignore(eid, "this SM-SR does not manage the card any more");
             return Ok(Offer::End);
         }
-        self.heard_of(eid).await?;
+        self.card_responded(eid).await?;
         let mut announced = call.waited.is_some();
-        match &call.said {
-            Said::Nothing => {}
-            Said::Notification(octets) => self.notification(eid, octets, Bearer::Https, None).await?,
-            Said::Response(number, ran) => announced |= self.ran(eid, *number, ran).await?,
+        match &call.content {
+            Content::Nothing => {}
+            Content::Notification(octets) => self.notification(eid, octets, Bearer::Https, None).await?,
+            Content::Response(number, script_result) => {
+                announced |= self.script_result(eid, *number, script_result).await?
+            }
         }
         self.offer(call, announced).await
     }
 
     /// Handles the response to a script. Returns true if another script was announced with it.
-    async fn ran(&mut self, eid: Eid, number: u32, ran: &Ran) -> Result<bool, Fault> {
+    async fn script_result(
+        &mut self,
+        eid: Eid,
+        number: u32,
+        script_result: &ScriptResult,
+    ) -> Result<bool, Fault> {
         let found = self.jobs(eid).await?.into_iter().find_map(|(id, pending)| {
-            let is_it = |sent: &Sent| matches!(sent.by, By::Session { number: given, .. } if given == number);
+            let is_it = |sent: &Sent| matches!(sent.by, TransmissionRef::Session { number: given, .. } if given == number);
             let at = pending.sent.iter().position(is_it)?;
             Some((id, pending, at))
         });
@@ -245,10 +253,14 @@ impl Context<'_, '_> {
             return Ok(until.is_some_and(|until| until > self.now));
         };
         let more = pending.job.more_to_do;
-        match (ran, pending.doubt.clone()) {
-            (Ran::Answered(response), _) => self.answered(&id, pending, at, response.clone()).await?,
-            (Ran::Refused(_), Some(doubt)) => self.end(&id, &pending, JobOutcome::Answered(doubt)).await?,
-            (Ran::Refused(status), None) => {
+        match (script_result, pending.doubt.clone()) {
+            (ScriptResult::Answered(response), _) => {
+                self.answered(&id, pending, at, response.clone()).await?
+            }
+            (ScriptResult::Refused(_), Some(doubt)) => {
+                self.end(&id, &pending, JobOutcome::Answered(doubt)).await?
+            }
+            (ScriptResult::Refused(status), None) => {
                 let refusal = CardRefusal::Script(*status);
                 self.end(&id, &pending, JobOutcome::Refused(refusal)).await?;
             }
@@ -276,7 +288,7 @@ impl Context<'_, '_> {
                 if self.is_for_session(&pending) || pending.given_after(call.answers).is_some() =>
             {
                 card.session_until = None;
-                self.hand_over(&id, pending, &mut card.last_number, call.answers)?
+                self.give_script(&id, pending, &mut card.last_number, call.answers)?
             }
             None if announced && until > self.now => {
                 card.session_until = Some(until);
@@ -293,7 +305,7 @@ impl Context<'_, '_> {
         Ok(offer)
     }
 
-    fn hand_over(
+    fn give_script(
         &mut self,
         id: &JobId,
         mut pending: Pending,
@@ -308,8 +320,8 @@ impl Context<'_, '_> {
             None => {
                 *last_number = last_number.wrapping_add(1);
                 let number = *last_number;
-                let sent = Sent { at: self.now, what, by: By::Session { number, after } };
-                forget_messages(self.tx, pending.remember(sent).as_ref());
+                let sent = Sent { at: self.now, what, by: TransmissionRef::Session { number, after } };
+                delete_message_references(self.tx, pending.remember(sent).as_ref());
                 number
             }
         };

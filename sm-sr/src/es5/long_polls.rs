@@ -11,11 +11,11 @@ use std::{
 use rsp::time::Timestamp;
 
 #[derive(Default)]
-pub(super) struct Held(Mutex<State>);
+pub(super) struct LongPolls(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Incremented by every [`Held::wake`]. A request that has seen a lower value looks for a
+    /// Incremented by every [`LongPolls::wake`]. A request that has seen a lower value looks for a
     /// script again.
     generation: u64,
     next: u64,
@@ -28,7 +28,7 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
-impl Held {
+impl LongPolls {
     /// Returns the generation, to be read before looking for a script.
     pub(super) fn generation(&self) -> u64 {
         self.lock().generation
@@ -69,7 +69,7 @@ impl Held {
         state.next = state.next.wrapping_add(1);
         state.waiting.insert(number, Waiting { until, is_over: false, waker: None });
         drop(state);
-        Wait { held: self, number, generation }
+        Wait { long_polls: self, number, generation }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -78,7 +78,7 @@ impl Held {
 }
 
 pub(super) struct Wait<'a> {
-    held: &'a Held,
+    long_polls: &'a LongPolls,
     number: u64,
     generation: u64,
 }
@@ -87,7 +87,7 @@ impl Future for Wait<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.held.lock();
+        let mut state = self.long_polls.lock();
         let is_woken = state.generation != self.generation;
         match state.waiting.get_mut(&self.number) {
             Some(waiting) if !is_woken && !waiting.is_over => {
@@ -101,6 +101,6 @@ impl Future for Wait<'_> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.held.lock().waiting.remove(&self.number);
+        self.long_polls.lock().waiting.remove(&self.number);
     }
 }

@@ -253,12 +253,12 @@ impl fmt::Display for JobId {
 /// Error: the text is not a job identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a job identifier of the form EID/number")]
-pub struct NotAJob(String);
+pub struct InvalidJobId(String);
 
 impl FromStr for JobId {
-    type Err = NotAJob;
+    type Err = InvalidJobId;
 
-    fn from_str(text: &str) -> Result<Self, NotAJob> {
+    fn from_str(text: &str) -> Result<Self, InvalidJobId> {
         let parse = || {
             let (eid, local) = text.split_once('/')?;
             let rank = local.get(..1)?;
@@ -270,14 +270,14 @@ impl FromStr for JobId {
             };
             Some(Self { eid: eid.parse().ok()?, urgent, number: number.parse().ok()? })
         };
-        parse().ok_or_else(|| NotAJob(text.to_owned()))
+        parse().ok_or_else(|| InvalidJobId(text.to_owned()))
     }
 }
 
 impl TryFrom<String> for JobId {
-    type Error = NotAJob;
+    type Error = InvalidJobId;
 
-    fn try_from(text: String) -> Result<Self, NotAJob> {
+    fn try_from(text: String) -> Result<Self, InvalidJobId> {
         text.parse()
     }
 }

@@ -11,7 +11,7 @@ use super::{
     Bearer, Job,
     engine::Context,
     enqueue,
-    records::{Awaits, Card, Noticed},
+    records::{Awaits, Card, LastNotification},
 };
 
 /// Validity of a repeated confirmation: the time that a card may wait for it.
@@ -62,13 +62,13 @@ impl Context<'_, '_> {
             (Age::Repeated, Some(noticed)) => noticed.confirmation,
             _ => None,
         };
-        card.notification = Some(Noticed {
+        card.notification = Some(LastNotification {
             sequence_number: number,
             from: from.cloned(),
             confirmation: confirmation.clone(),
         });
         self.put_card(eid, &card)?;
-        self.heard_of(eid).await?;
+        self.card_responded(eid).await?;
         match (age, confirmation) {
             (Age::New, _) => self.procedures.notified(self.tx, self.now, eid, notification, via).await,
             (_, Some(confirmation)) => self.confirm_again(confirmation, via).await,
@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn a_sequence_number_is_new_repeated_or_old_also_after_wrap_around() {
         let age_after = |last: Option<u16>, number| {
-            let noticed = |sequence_number| Noticed { sequence_number, from: None, confirmation: None };
+            let noticed =
+                |sequence_number| LastNotification { sequence_number, from: None, confirmation: None };
             age(&Card { notification: last.map(noticed), ..Card::default() }, number)
         };
         assert_eq!(age_after(None, 0), Age::New);

@@ -18,21 +18,21 @@ use super::Scp80KeySet;
 /// CNTR and PCNTR.
 const COUNTERS: usize = 6;
 /// CPL, CHL, SPI, KIc, KID, TAR.
-const IN_CLEAR: usize = 10;
+const CLEAR_HEADER: usize = 10;
 /// Octets of the concatenation element in each part, and of the element that identifies the packet
 /// in the first part.
 const CONCATENATION: usize = 6;
-const NAMES_PACKET: usize = 2;
+const PACKET_HEADER: usize = 2;
 
 /// Returns the number of short messages for a command with this many octets of data.
 pub(super) fn messages(data: usize) -> usize {
     let blocks = (COUNTERS + scp80::CC_LENGTH + data).div_ceil(scp80::BLOCK);
-    let packet = IN_CLEAR + blocks * scp80::BLOCK;
+    let packet = CLEAR_HEADER + blocks * scp80::BLOCK;
     if packet <= MAX_USER_DATA - PacketKind::Command.header().len() {
         return 1;
     }
     let part = MAX_USER_DATA - CONCATENATION;
-    (packet + NAMES_PACKET).div_ceil(part)
+    (packet + PACKET_HEADER).div_ceil(part)
 }
 
 impl Scp80KeySet {
@@ -63,23 +63,23 @@ pub(super) struct Response {
 
 /// Contents of a command packet sent by a card.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct FromCard {
+pub(super) struct CardCommand {
     pub(super) data: Vec<u8>,
 }
 
 /// Reason why a packet is rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Disbelieved {
+pub(super) enum PacketError {
     #[error("it is not a valid secured packet: {0}")]
-    NoPacket(DecodeError),
+    Malformed(DecodeError),
     #[error("none of the card's key sets authenticates it")]
-    NotVouchedFor,
+    NotAuthenticated,
 }
 
 /// Opens a response packet, starting with RPL. Every command of this SM-SR requests a ciphered
 /// response with a checksum, so any other response is rejected.
-pub(super) fn open_response(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<Response, Disbelieved> {
-    let packet = ResponsePacket::parse(octets).map_err(Disbelieved::NoPacket)?;
+pub(super) fn open_response(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<Response, PacketError> {
+    let packet = ResponsePacket::parse(octets).map_err(PacketError::Malformed)?;
     let header = PacketKind::Response.header();
     let head = Head::Response(&packet.tar.0, &header);
     let open = |keys: &Scp80KeySet| {
@@ -88,17 +88,17 @@ pub(super) fn open_response(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<R
         let (counter, status) = (Counter::from_bytes(counter), ResponseStatus::of(status));
         Some(Response { kvn: keys.kvn, tar: packet.tar, counter, status, data })
     };
-    key_sets.iter().find_map(open).ok_or(Disbelieved::NotVouchedFor)
+    key_sets.iter().find_map(open).ok_or(PacketError::NotAuthenticated)
 }
 
 /// Opens a command packet of a card, starting with CPL. It must have a checksum and may be
 /// ciphered. Its counter is ignored: messages that cards send on their own have none (SGP.02
 /// section 4.1.1.11), so the sender must detect repetitions by other means.
-pub(super) fn open_command(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<FromCard, Disbelieved> {
-    let packet = CommandPacket::parse(octets).map_err(Disbelieved::NoPacket)?;
+pub(super) fn open_command(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<CardCommand, PacketError> {
+    let packet = CommandPacket::parse(octets).map_err(PacketError::Malformed)?;
     let spi = packet.header.spi;
     if spi.integrity != Integrity::CryptographicChecksum {
-        return Err(Disbelieved::NotVouchedFor);
+        return Err(PacketError::NotAuthenticated);
     }
     let header = packet.header.to_bytes();
     let protection = Protection { checksum: true, ciphered: spi.ciphered };
@@ -107,9 +107,9 @@ pub(super) fn open_command(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<Fr
         let is_ciphered_so = !spi.ciphered || packet.header.kic == reference;
         (packet.header.kid == reference && is_ciphered_so).then_some(())?;
         let opened = scp80::open(Head::Command(&header), octets, protection, &keys.keys()).ok()?;
-        Some(FromCard { data: opened.data })
+        Some(CardCommand { data: opened.data })
     };
-    key_sets.iter().find_map(open).ok_or(Disbelieved::NotVouchedFor)
+    key_sets.iter().find_map(open).ok_or(PacketError::NotAuthenticated)
 }
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
         let apdu = hex::decode("00a40004023f00").unwrap();
         assert_eq!(hex::encode(seal(&sja5(), spi, TAR, Counter::ZERO, &apdu)), COMMAND);
         let opened = open_command(&[sja5()], &hex::decode(COMMAND).unwrap()).unwrap();
-        assert_eq!(opened, FromCard { data: apdu });
+        assert_eq!(opened, CardCommand { data: apdu });
     }
 
     #[test]
@@ -180,9 +180,9 @@ mod tests {
         };
         let command = "00201506193535b00011ae733256918d050b87c94fbfe12e4dc402f262c41cf67f2f";
         let command = hex::decode(command).unwrap();
-        assert_eq!(open_command(std::slice::from_ref(&keys), &command), Err(Disbelieved::NotVouchedFor));
+        assert_eq!(open_command(std::slice::from_ref(&keys), &command), Err(PacketError::NotAuthenticated));
         let answer = hex::decode("001c12b000118bb989492c632529326a2f4681feb37c825bc9021c9f6d0b").unwrap();
-        assert_eq!(open_response(&[keys], &answer), Err(Disbelieved::NotVouchedFor));
+        assert_eq!(open_response(&[keys], &answer), Err(PacketError::NotAuthenticated));
     }
 
     #[test]
@@ -190,12 +190,12 @@ mod tests {
         let mut other = sja5();
         other.kvn = 3;
         let command = hex::decode(COMMAND).unwrap();
-        assert_eq!(open_command(&[other], &command), Err(Disbelieved::NotVouchedFor));
+        assert_eq!(open_command(&[other], &command), Err(PacketError::NotAuthenticated));
         // CPL, CHL 0D, SPI without security, TAR, counter, data.
         let bare = hex::decode("00100d00002222b000110000000000004e0101").unwrap();
         assert!(matches!(
             open_command(&[sja5()], &bare),
-            Err(Disbelieved::NotVouchedFor | Disbelieved::NoPacket(_))
+            Err(PacketError::NotAuthenticated | PacketError::Malformed(_))
         ));
     }
 }

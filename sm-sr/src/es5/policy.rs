@@ -123,7 +123,7 @@ pub(super) const TRIGGER: Spi = Spi::UNANSWERED;
 
 /// Status words of a card for the repetition of an executed command: conditions of use not
 /// satisfied, referenced data not found, wrong data. They depend on the card.
-pub(super) const SAID_BY_THE_DONE: [u16; 3] = [0x6985, 0x6A88, 0x6A80];
+pub(super) const ALREADY_DONE: [u16; 3] = [0x6985, 0x6A88, 0x6A80];
 
 /// Increment of the counter when a card reports that it is too low. It exceeds any number of
 /// packets sent by other tools.
@@ -131,7 +131,7 @@ pub(super) const COUNTER_JUMP: u64 = 0x100;
 
 /// Visible effect of a command: the state of one ISD-P.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum VisibleEffect {
     Exists,
     IsGone,
     Enabled,
@@ -142,13 +142,13 @@ pub(super) enum Sign {
 impl Effect {
     /// Returns the ISD-P and its state after the command was executed; `None` for a command without
     /// a visible effect, or one that can be repeated without harm.
-    pub(super) const fn sign(&self) -> Option<(&Aid, Sign)> {
+    pub(super) const fn visible_effect(&self) -> Option<(&Aid, VisibleEffect)> {
         match self {
-            Self::CreateIsdP(aid) => Some((aid, Sign::Exists)),
-            Self::Enable(aid) => Some((aid, Sign::Enabled)),
-            Self::Disable(aid) => Some((aid, Sign::Disabled)),
-            Self::Delete(aid) => Some((aid, Sign::IsGone)),
-            Self::SetFallBack(aid) => Some((aid, Sign::FallBack)),
+            Self::CreateIsdP(aid) => Some((aid, VisibleEffect::Exists)),
+            Self::Enable(aid) => Some((aid, VisibleEffect::Enabled)),
+            Self::Disable(aid) => Some((aid, VisibleEffect::Disabled)),
+            Self::Delete(aid) => Some((aid, VisibleEffect::IsGone)),
+            Self::SetFallBack(aid) => Some((aid, VisibleEffect::FallBack)),
             Self::SetEmergency(_)
             | Self::ConfirmNotification(_)
             | Self::Audit

@@ -6,7 +6,7 @@ use world::{Event, Fault, Outcome, Tx};
 use super::{
     Bearer, Effect, Job, JobId, JobOutcome,
     engine::Context,
-    records::{Awaits, By, CARDS, DUE, JOBS, MESSAGES, Pending, Sent, What, key},
+    records::{Awaits, CARDS, DUE, JOBS, MESSAGES, Pending, Sent, TransmissionRef, What, key},
 };
 
 /// Enqueues a job behind the others of its card; an urgent one before those that are not urgent.
@@ -34,7 +34,7 @@ pub async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, job: Job) -> Result<JobId,
         tries: 0,
         sent: Vec::new(),
         doubt: None,
-        trouble: None,
+        last_failure: None,
     };
     tx.put(&JOBS, &id.to_string(), &pending)?;
     tx.put(&DUE, &of_card, &now)?;
@@ -64,7 +64,7 @@ pub async fn cancel(tx: &mut Tx<'_>, now: Timestamp, id: &JobId) -> Result<(), F
 pub async fn forget(tx: &mut Tx<'_>, eid: Eid) -> Result<(), Fault> {
     for (name, pending) in tx.list(&JOBS, &format!("{eid}/")).await? {
         tx.delete(&JOBS, &name);
-        forget_messages(tx, &pending.sent);
+        delete_message_references(tx, &pending.sent);
     }
     tx.delete(&CARDS, &key(eid));
     tx.delete(&DUE, &key(eid));
@@ -73,13 +73,13 @@ pub async fn forget(tx: &mut Tx<'_>, eid: Eid) -> Result<(), Fault> {
 
 fn remove(tx: &mut Tx<'_>, id: &JobId, pending: &Pending) {
     tx.delete(&JOBS, &id.to_string());
-    forget_messages(tx, &pending.sent);
+    delete_message_references(tx, &pending.sent);
 }
 
 /// Deletes the references of submitted messages, whose receipts do not matter any more.
-pub(super) fn forget_messages<'a>(tx: &mut Tx<'_>, sent: impl IntoIterator<Item = &'a Sent>) {
+pub(super) fn delete_message_references<'a>(tx: &mut Tx<'_>, sent: impl IntoIterator<Item = &'a Sent>) {
     for sent in sent {
-        if let By::Packet { messages, .. } = &sent.by {
+        if let TransmissionRef::Packet { messages, .. } = &sent.by {
             for message in messages {
                 tx.delete(&MESSAGES, &message.0);
             }
@@ -89,7 +89,7 @@ pub(super) fn forget_messages<'a>(tx: &mut Tx<'_>, sent: impl IntoIterator<Item 
 
 /// Result of processing a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum JobState {
     Waiting,
     Ended,
 }
@@ -125,21 +125,21 @@ impl Context<'_, '_> {
         outcome: JobOutcome,
     ) -> Result<(), Fault> {
         remove(self.tx, id, pending);
-        let (told, note) = match &outcome {
+        let (reported, note) = match &outcome {
             JobOutcome::Answered(_) | JobOutcome::AnsweredAgain(_) => (Outcome::Done, String::new()),
             JobOutcome::FoundDone(_) => {
                 (Outcome::Done, "its response was lost; an audit shows that it was executed".into())
             }
             JobOutcome::Refused(refusal) => (Outcome::Refused(refusal.to_string()), String::new()),
             JobOutcome::Expired => {
-                (Outcome::Failed("expired".into()), pending.trouble.clone().unwrap_or_default())
+                (Outcome::Failed("expired".into()), pending.last_failure.clone().unwrap_or_default())
             }
             JobOutcome::NotDelivered(why) => (Outcome::Failed(why.clone()), String::new()),
         };
         self.tell(
             Event::new(self.now, "SM-SR", pending.job.effect.name())
                 .with_peer("ES5", id.eid.to_string())
-                .with_outcome(told)
+                .with_outcome(reported)
                 .with_note(note),
         );
         self.procedures.job_ended(self.tx, self.now, id, &pending.job, outcome).await
@@ -150,12 +150,12 @@ impl Context<'_, '_> {
         while let Some((id, pending)) = self.next_to_do(eid).await? {
             let left = if pending.job.valid_until <= self.now {
                 self.end(&id, &pending, JobOutcome::Expired).await?;
-                Left::Ended
+                JobState::Ended
             } else {
-                self.bring(&id, pending).await?
+                self.send_job(&id, pending).await?
             };
             // After the end of a job, the next one can begin.
-            if left == Left::Waiting {
+            if left == JobState::Waiting {
                 break;
             }
         }
@@ -200,7 +200,7 @@ impl Context<'_, '_> {
     }
 
     /// Makes the jobs that wait for a message of the card eligible again.
-    pub(super) async fn heard_of(&mut self, eid: Eid) -> Result<(), Fault> {
+    pub(super) async fn card_responded(&mut self, eid: Eid) -> Result<(), Fault> {
         for (id, mut pending) in self.jobs(eid).await? {
             if pending.awaits == Awaits::Card {
                 pending.awaits = Awaits::Turn;

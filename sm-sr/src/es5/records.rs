@@ -45,7 +45,8 @@ pub struct Pending {
     /// has to find out if it did.
     pub(super) doubt: Option<ScriptResponse>,
     /// Latest failure, for the final report.
-    pub(super) trouble: Option<String>,
+    #[serde(rename = "trouble")]
+    pub(super) last_failure: Option<String>,
 }
 
 /// Event that a job waits for.
@@ -78,7 +79,7 @@ pub(super) enum Awaits {
 pub(super) struct Sent {
     pub(super) at: Timestamp,
     pub(super) what: What,
-    pub(super) by: By,
+    pub(super) by: TransmissionRef,
 }
 
 /// Content of a transmission.
@@ -93,7 +94,7 @@ pub(super) enum What {
 /// Data by which the response is matched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum By {
+pub(super) enum TransmissionRef {
     /// A secured packet.
     Packet {
         kvn: u8,
@@ -131,7 +132,7 @@ pub(super) struct Card {
     /// Received parts of incomplete messages.
     pub(super) partial: Reassembler,
     /// Latest notification.
-    pub(super) notification: Option<Noticed>,
+    pub(super) notification: Option<LastNotification>,
     /// Time until which a session is kept open for further jobs.
     pub(super) session_until: Option<Timestamp>,
     /// Number in the latest URI given to the card.
@@ -140,7 +141,7 @@ pub(super) struct Card {
 
 /// A processed notification.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Noticed {
+pub(super) struct LastNotification {
     pub(super) sequence_number: u16,
     /// Sender, if it arrived by short message.
     pub(super) from: Option<PhoneNumber>,
@@ -173,10 +174,12 @@ impl Pending {
         let last = self.sent.last()?;
         let is_still_it = (last.what == What::Audit) == self.doubt.is_some();
         match last.by {
-            By::Session { number, after: Some(after) } if is_still_it && Some(after) == request => {
+            TransmissionRef::Session { number, after: Some(after) }
+                if is_still_it && Some(after) == request =>
+            {
                 Some(number)
             }
-            By::Session { .. } | By::Packet { .. } => None,
+            TransmissionRef::Session { .. } | TransmissionRef::Packet { .. } => None,
         }
     }
 

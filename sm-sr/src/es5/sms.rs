@@ -14,8 +14,8 @@ use super::{
     engine::{Context, Packet},
     packet,
     policy::{self, Repetition},
-    queue::{Left, forget_messages},
-    records::{Awaits, By, JOBS, MESSAGES, Pending, Sent, What},
+    queue::{JobState, delete_message_references},
+    records::{Awaits, JOBS, MESSAGES, Pending, Sent, TransmissionRef, What},
 };
 
 /// Key set and address for sending a job.
@@ -33,13 +33,13 @@ struct Command {
 
 impl Context<'_, '_> {
     /// Sends a job to its card, for the first time or again.
-    pub(super) async fn bring(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
-        if let Some(why) = lost(&pending) {
+    pub(super) async fn send_job(&mut self, id: &JobId, mut pending: Pending) -> Result<JobState, Fault> {
+        if let Some(why) = unrecoverable(&pending) {
             return self.give_up(id, &pending, why).await;
         }
         if pending.tries >= self.config.tries {
-            pending.trouble.get_or_insert_with(|| "the card does not answer".into());
-            return self.leave_to_card(id, pending);
+            pending.last_failure.get_or_insert_with(|| "the card does not answer".into());
+            return self.suspend(id, pending);
         }
         let Some(card) = self.procedures.card(self.tx, id.eid()).await? else {
             return self.give_up(id, &pending, "this SM-SR does not manage the card any more").await;
@@ -48,8 +48,8 @@ impl Context<'_, '_> {
             return self.give_up(id, &pending, "the card has no SCP80 key set").await;
         };
         let Some(address) = self.address(id, &pending, &card).await? else {
-            pending.trouble = Some("the card has no number for short messages".into());
-            return self.leave_to_card(id, pending);
+            pending.last_failure = Some("the card has no number for short messages".into());
+            return self.suspend(id, pending);
         };
         let (script, target) = pending.script_now();
         let Some(tar) = Tar::of_aid(&target.0) else {
@@ -73,14 +73,14 @@ impl Context<'_, '_> {
         }
     }
 
-    async fn give_up(&mut self, id: &JobId, pending: &Pending, why: &str) -> Result<Left, Fault> {
+    async fn give_up(&mut self, id: &JobId, pending: &Pending, why: &str) -> Result<JobState, Fault> {
         self.end(id, pending, JobOutcome::NotDelivered(why.to_owned())).await?;
-        Ok(Left::Ended)
+        Ok(JobState::Ended)
     }
 
     /// Suspends a job until the card sends a message or the validity ends.
-    fn leave_to_card(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
-        let why = pending.trouble.clone().unwrap_or_default();
+    fn suspend(&mut self, id: &JobId, mut pending: Pending) -> Result<JobState, Fault> {
+        let why = pending.last_failure.clone().unwrap_or_default();
         self.tell(
             Event::new(self.now, "SM-SR", pending.job.effect.name())
                 .with_peer("ES5", id.eid().to_string())
@@ -88,7 +88,7 @@ impl Context<'_, '_> {
         );
         pending.awaits = Awaits::Card;
         self.put(id, &pending)?;
-        Ok(Left::Waiting)
+        Ok(JobState::Waiting)
     }
 
     /// Returns the number to send to. A confirmation goes to the sender of its notification,
@@ -117,7 +117,7 @@ impl Context<'_, '_> {
         mut pending: Pending,
         means: &Means,
         command: Command,
-    ) -> Result<Left, Fault> {
+    ) -> Result<JobState, Fault> {
         let row = policy::row(&pending.job.effect);
         let spi = match command.what {
             What::Trigger => policy::TRIGGER,
@@ -130,7 +130,7 @@ impl Context<'_, '_> {
         let mut card = self.card(id.eid()).await?;
         let used = card.counters.get(&kvn).copied().unwrap_or(means.keys.initial_counter);
         let is_out = pending.is_out();
-        let same = pending.same_again(command.what, row.repetition, kvn, used);
+        let same = pending.repeated_packet(command.what, row.repetition, kvn, used);
         let counter = match same {
             Some(times) => {
                 *times = times.saturating_add(1);
@@ -144,10 +144,16 @@ impl Context<'_, '_> {
                         .await;
                 };
                 card.counters.insert(kvn, counter);
-                let by =
-                    By::Packet { kvn, counter, tar: command.tar, times: 1, messages: Vec::new(), low: false };
+                let by = TransmissionRef::Packet {
+                    kvn,
+                    counter,
+                    tar: command.tar,
+                    times: 1,
+                    messages: Vec::new(),
+                    low: false,
+                };
                 let sent = Sent { at: self.now, what: command.what, by };
-                forget_messages(self.tx, pending.remember(sent).as_ref());
+                delete_message_references(self.tx, pending.remember(sent).as_ref());
                 counter
             }
         };
@@ -197,7 +203,7 @@ impl Context<'_, '_> {
         };
         let parts = parts.iter().map(submission).collect();
         self.send(Packet { id: id.clone(), kvn, counter }, parts);
-        Ok(Left::Waiting)
+        Ok(JobState::Waiting)
     }
 
     /// Handles the result of submitting the parts of a packet to the SMSC.
@@ -207,25 +213,25 @@ impl Context<'_, '_> {
         results: &[Result<MessageId, SubmitFault>],
     ) -> Result<(), Fault> {
         let Some(mut pending) = self.tx.get(&JOBS, &packet.id.to_string()).await? else { return Ok(()) };
-        let is_it = |by: &By| matches!(by, By::Packet { kvn, counter, .. } if (*kvn, *counter) == (packet.kvn, packet.counter));
+        let is_it = |by: &TransmissionRef| matches!(by, TransmissionRef::Packet { kvn, counter, .. } if (*kvn, *counter) == (packet.kvn, packet.counter));
         let fault = results.iter().find_map(|result| result.as_ref().err());
         if let Some(fault) = fault
             && fault.is_passing()
             && fault.is_certain()
         {
-            pending.was_not_sent(is_it);
+            pending.undo_transmission(is_it);
             let soon = self.now.since(pending.since).max(self.config.unbound).min(self.config.answer_within);
             if let Awaits::Answer { until } | Awaits::Session { until } = &mut pending.awaits {
                 *until = (*until).min(self.now.plus(soon));
             }
-            pending.trouble = Some(fault.to_string());
+            pending.last_failure = Some(fault.to_string());
             self.put(&packet.id, &pending)?;
             return self.note_due(packet.id.eid()).await;
         }
         for message in results.iter().flatten() {
             self.tx.put(&MESSAGES, &message.0, &packet.id)?;
         }
-        if let Some(By::Packet { messages, .. }) =
+        if let Some(TransmissionRef::Packet { messages, .. }) =
             pending.sent.iter_mut().map(|sent| &mut sent.by).find(|by| is_it(by))
         {
             messages.extend(results.iter().flatten().cloned());
@@ -238,7 +244,7 @@ impl Context<'_, '_> {
             fault => {
                 // It is repeated at its regular time in any case.
                 if let Some(fault) = fault {
-                    pending.trouble = Some(fault.to_string());
+                    pending.last_failure = Some(fault.to_string());
                 }
                 self.put(&packet.id, &pending)
             }
@@ -252,25 +258,25 @@ const UNKNOWN: &str = "the script was sent without a response, and it is unknown
 /// Returns the reason if a script cannot be repeated and will not be answered any more, after its
 /// time has ended: either the card has answered a repeated packet with "counter low", or it got the
 /// script in a session that was interrupted.
-fn lost(pending: &Pending) -> Option<&'static str> {
+fn unrecoverable(pending: &Pending) -> Option<&'static str> {
     let last = pending.sent.iter().rfind(|sent| sent.what == What::Script)?;
     match last.by {
         _ if !pending.is_out() => None,
-        By::Packet { low: true, times, .. } if times > 1 => {
+        TransmissionRef::Packet { low: true, times, .. } if times > 1 => {
             Some("the card has executed the script, but its response is lost")
         }
-        By::Packet { low: true, .. } | By::Session { .. } => Some(UNKNOWN),
-        By::Packet { .. } => None,
+        TransmissionRef::Packet { low: true, .. } | TransmissionRef::Session { .. } => Some(UNKNOWN),
+        TransmissionRef::Packet { .. } => None,
     }
 }
 
 impl Pending {
     /// Removes a transmission that did not take place, at least not completely.
-    fn was_not_sent(&mut self, is_it: impl Fn(&By) -> bool) {
+    fn undo_transmission(&mut self, is_it: impl Fn(&TransmissionRef) -> bool) {
         self.tries = self.tries.saturating_sub(1);
         let Some(at) = self.sent.iter().position(|sent| is_it(&sent.by)) else { return };
         match self.sent.get_mut(at).map(|sent| &mut sent.by) {
-            Some(By::Packet { times, .. }) if *times > 1 => *times -= 1,
+            Some(TransmissionRef::Packet { times, .. }) if *times > 1 => *times -= 1,
             _ => drop(self.sent.remove(at)),
         }
     }
@@ -278,7 +284,7 @@ impl Pending {
     /// Returns the number of transmissions of the packet if it must be repeated unchanged; `None`
     /// if a new one must be created. It must be the last packet sent to the card: a later one would
     /// have made its counter too low.
-    fn same_again(
+    fn repeated_packet(
         &mut self,
         what: What,
         repetition: Repetition,
@@ -290,7 +296,9 @@ impl Pending {
         }
         let last = self.sent.iter_mut().rfind(|sent| sent.what == What::Script)?;
         match &mut last.by {
-            By::Packet { kvn, counter, times, low: false, .. } if (*kvn, *counter) == (of_kvn, used) => {
+            TransmissionRef::Packet { kvn, counter, times, low: false, .. }
+                if (*kvn, *counter) == (of_kvn, used) =>
+            {
                 Some(times)
             }
             _ => None,
@@ -300,7 +308,7 @@ impl Pending {
     /// Returns the script to execute now and its target: the job's script, or the audit that shows
     /// if it was executed.
     pub(super) fn script_now(&self) -> (rsp::ota::script::Script, Aid) {
-        match (&self.doubt, self.job.effect.sign()) {
+        match (&self.doubt, self.job.effect.visible_effect()) {
             (Some(_), Some((aid, _))) => {
                 let audit = rsp::ota::script::Script::of_apdus([es5::get_status(Some(aid))]);
                 (audit, Aid(Aid::ISD_R.to_vec()))

@@ -11,7 +11,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es7::AuthenticateSmsrRequest,
 ) -> Decision<Answer<es7::AuthenticateSmsrResponse>> {
-    super::known(context, call).await?;
+    super::check_caller(context, call).await?;
     let Some(eid) = request.target() else {
         return Err(Status::ConditionalElementMissing.because("there is neither an Eid nor an Eis").into());
     };

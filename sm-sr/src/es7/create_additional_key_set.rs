@@ -11,7 +11,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es7::CreateAdditionalKeySetRequest,
 ) -> Decision<Answer<es7::CreateAdditionalKeySetResponse>> {
-    super::known(context, call).await?;
+    super::check_caller(context, call).await?;
     handover::create_key_set(context, &call.caller, call.ticket(), request).await?;
     Ok(Answer::Later)
 }

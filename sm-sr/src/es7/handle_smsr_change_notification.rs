@@ -10,7 +10,7 @@ pub(crate) async fn execute(
     call: &Call,
     notification: &es7::HandleSmsrChangeNotification,
 ) -> Decision<()> {
-    super::known(context, call).await?;
+    super::check_caller(context, call).await?;
     let eid = notification.eis.eum_signed_info.eid;
     Ok(handover::changed(context, &call.caller, eid).await?)
 }

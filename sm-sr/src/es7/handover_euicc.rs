@@ -11,7 +11,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es7::HandoverEuiccRequest,
 ) -> Decision<Answer<es7::HandoverEuiccResponse>> {
-    super::known(context, call).await?;
+    super::check_caller(context, call).await?;
     takeover::begin(context, &call.caller, call.ticket(), request.eis.clone()).await?;
     Ok(Answer::Later)
 }

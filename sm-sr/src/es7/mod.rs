@@ -13,6 +13,6 @@ use rsp_server::soap::{Call, Decision};
 use crate::{context::Context, records::PeerRole, router::check_role};
 
 /// Checks that the caller is a registered SM-SR.
-pub(crate) async fn known(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
+pub(crate) async fn check_caller(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
     check_role(context, &call.caller, |role| matches!(role, PeerRole::SmSr)).await
 }

@@ -56,7 +56,7 @@ impl Outcome {
     }
 
     /// The function ended with the status of another party.
-    pub(crate) fn as_told(status: FunctionExecutionStatus) -> Self {
+    pub(crate) fn with_status(status: FunctionExecutionStatus) -> Self {
         Self { ended: Ended::As(status), ..Self::done() }
     }
 

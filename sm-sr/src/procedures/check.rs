@@ -10,7 +10,7 @@ use rsp::{
 use rsp_server::soap::Decision;
 
 use super::{Function, Interface, Operation, Step, queue};
-use crate::{context::Context, records::Card, router::By};
+use crate::{context::Context, records::Card, router::Requester};
 
 /// Returns a card that this SM-SR manages.
 pub(crate) async fn managed(context: &mut Context<'_, '_>, eid: Eid) -> Decision<Card> {
@@ -22,10 +22,10 @@ pub(crate) async fn managed(context: &mut Context<'_, '_>, eid: Eid) -> Decision
 
 /// Checks that the card is not being handed over. A change of its record would be lost.
 pub(crate) async fn not_handed_over(context: &mut Context<'_, '_>, eid: Eid) -> Decision<()> {
-    match queue::under_way(context, eid).await? {
+    match queue::in_progress(context, eid).await? {
         Some(Operation { step: Step::HandingOver(_), .. }) => Err(handed_over().into()),
         _ => match context.card(eid).await?.and_then(|card| card.handed_to) {
-            Some(target) => Err(may_be_gone(&target).into()),
+            Some(target) => Err(possibly_transferred(&target).into()),
             None => Ok(()),
         },
     }
@@ -34,15 +34,15 @@ pub(crate) async fn not_handed_over(context: &mut Context<'_, '_>, eid: Eid) -> 
 /// Checks that the card has not created a key set with another SM-SR. If it has, the other SM-SR
 /// may manage it already, and this one leaves it alone until the other one denies it. A repeated
 /// handover to the same SM-SR resolves this.
-pub(super) fn is_ours(card: &Card, function: &Function) -> Result<(), Refusal> {
+pub(super) fn check_not_transferred(card: &Card, function: &Function) -> Result<(), Refusal> {
     match (&card.handed_to, function) {
         (None, _) => Ok(()),
         (Some(target), Function::SmsrChange(again)) if target == again => Ok(()),
-        (Some(target), _) => Err(may_be_gone(target)),
+        (Some(target), _) => Err(possibly_transferred(target)),
     }
 }
 
-fn may_be_gone(target: &Oid) -> Refusal {
+fn possibly_transferred(target: &Oid) -> Refusal {
     Status::FunctionUnavailable
         .because(
             "another SM-SR may manage the card already; repeat SMSRChange to the same SM-SR to determine whether it does",
@@ -56,7 +56,7 @@ pub(super) fn handed_over() -> Refusal {
 
 /// Returns true if a profile belongs to the caller: over ES3 to the SM-DP that installed it, over
 /// ES4 to its operator.
-pub(crate) fn is_own(profile: &ProfileInfo, by: By<'_>) -> bool {
+pub(crate) fn is_own(profile: &ProfileInfo, by: Requester<'_>) -> bool {
     match by.interface {
         Interface::Es3 => profile.smdp_id.as_ref() == Some(by.id),
         Interface::Es4 => profile.mno_id == *by.id,
@@ -64,8 +64,12 @@ pub(crate) fn is_own(profile: &ProfileInfo, by: By<'_>) -> bool {
 }
 
 /// Returns the profile, which must belong to the caller.
-pub(crate) fn profile_of<'c>(card: &'c Card, by: By<'_>, iccid: Iccid) -> Result<&'c ProfileInfo, Refusal> {
-    let profile = known(card, iccid)?;
+pub(crate) fn profile_of<'c>(
+    card: &'c Card,
+    by: Requester<'_>,
+    iccid: Iccid,
+) -> Result<&'c ProfileInfo, Refusal> {
+    let profile = existing_profile(card, iccid)?;
     if is_own(profile, by) {
         return Ok(profile);
     }
@@ -80,11 +84,11 @@ pub(super) fn own_profile<'c>(
 ) -> Result<&'c ProfileInfo, Refusal> {
     match &operation.asker {
         Some(asker) => profile_of(card, asker.by(), iccid),
-        None => known(card, iccid),
+        None => existing_profile(card, iccid),
     }
 }
 
-fn known(card: &Card, iccid: Iccid) -> Result<&ProfileInfo, Refusal> {
+fn existing_profile(card: &Card, iccid: Iccid) -> Result<&ProfileInfo, Refusal> {
     card.profile(iccid)
         .ok_or_else(|| Status::IccidUnknown.because("the card has no profile with this ICCID").about(iccid))
 }

@@ -10,7 +10,7 @@ use rsp::{
 use rsp_server::soap::Rejection;
 
 use super::{
-    Function, Operation, Started, ToCard,
+    CardScript, Function, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check, send_data,
@@ -27,7 +27,7 @@ pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejec
         Status::ConnectivityParametersInvalid
             .because(format!("the parameters are not a valid command script: {e}"))
     })?;
-    Ok(Started::AtCard(ToCard {
+    Ok(Started::AtCard(CardScript {
         target: profile.isd_p_aid.clone(),
         script,
         more_to_do: false,

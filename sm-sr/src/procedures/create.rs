@@ -17,11 +17,11 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Function, Operation, Started, ToCard,
+    CardScript, Function, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    one,
     queue::submit_own,
+    single_command,
 };
 use crate::{
     context::Context,
@@ -69,22 +69,22 @@ pub(super) fn start(
         free_memory: None,
         pol2: Pol2::default(),
     });
-    await_download(context, card, *iccid, &isd_p)?;
+    set_download_deadline(context, card, *iccid, &isd_p)?;
     let signed = &card.eis.eum_signed_info;
-    let script = one(es5::create_isd_p(
+    let script = single_command(es5::create_isd_p(
         &signed.isd_p_loadfile_aid,
         &signed.isd_p_module_aid,
         &isd_p,
         *required_memory,
     ));
-    Ok(Started::AtCard(ToCard {
+    Ok(Started::AtCard(CardScript {
         more_to_do: *more_to_do,
-        ..ToCard::isd_r(script, Effect::CreateIsdP(isd_p))
+        ..CardScript::isd_r(script, Effect::CreateIsdP(isd_p))
     }))
 }
 
 /// Sets the deadline for the download into an ISD-P.
-pub(super) fn await_download(
+pub(super) fn set_download_deadline(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     iccid: Iccid,
@@ -125,7 +125,7 @@ pub(super) fn undone(card: &mut Card, iccid: Iccid) {
 }
 
 /// Handles the end of the time for a download: an ISD-P that is still empty is deleted.
-pub(super) async fn given_up(
+pub(super) async fn download_expired(
     context: &mut Context<'_, '_>,
     eid: Eid,
     iccid: Iccid,

@@ -13,15 +13,15 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Asker, Function, MasterDeleteToken, Operation, Started, ToCard,
+    Asker, CardScript, Function, MasterDeleteToken, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check, one,
+    check, single_command,
 };
 use crate::{
     context::Context,
     es5::Effect,
-    notifications::{self, News},
+    notifications::{self, ProfileChange},
     policy,
     records::Card,
 };
@@ -55,7 +55,7 @@ pub(super) fn start_clean_up(card: &Card, iccid: Iccid) -> Started {
 
 fn delete(profile: &ProfileInfo) -> Started {
     let aid = &profile.isd_p_aid;
-    Started::AtCard(ToCard::isd_r(one(es5::delete_profile(aid)), Effect::Delete(aid.clone())))
+    Started::AtCard(CardScript::isd_r(single_command(es5::delete_profile(aid)), Effect::Delete(aid.clone())))
 }
 
 /// Starts a deletion with a token that proves to the ISD-P that its SM-DP agrees. Policy rules do
@@ -70,8 +70,8 @@ pub(super) fn start_master(
     check::state(profile, &[ProfileState::Disabled])?;
     check::not_fallback(profile)?;
     let aid = &profile.isd_p_aid;
-    let script = one(token.master_delete(aid));
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::Delete(aid.clone()))))
+    let script = single_command(token.master_delete(aid));
+    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Delete(aid.clone()))))
 }
 
 pub(super) async fn answered(
@@ -113,11 +113,11 @@ async fn removed(
     if profile.state == ProfileState::Created {
         return Ok(());
     }
-    notifications::tell_owner(
+    notifications::notify_owner(
         context,
         operation.eid,
         &profile,
-        News::Deleted,
+        ProfileChange::Deleted,
         operation.asker.as_ref().map(Asker::by),
     )
     .await

@@ -15,29 +15,29 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Asker, Interface, Operation, Started, ToCard,
+    Asker, CardScript, Interface, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check,
-    profile_changes::Known,
+    profile_changes::NotifiedState,
 };
 use crate::{
     context::Context,
     es5::Effect,
     records::Card,
-    visibility::{self, Showing},
+    visibility::{self, Disclosure},
 };
 
 /// Minimum number of ISD-Ps in one response of a card: a status has about 40 octets, a response
 /// 255.
-const IN_ONE_ANSWER: usize = 5;
+const ISD_PS_PER_RESPONSE: usize = 5;
 
 /// Maximum number of commands for further ISD-Ps in one script. It is enough for 300 ISD-Ps, more
 /// than any card has, and the script still fits into short messages.
-const MOST_QUESTIONS: usize = 64;
+const MAX_CONTINUATIONS: usize = 64;
 
 /// Returns the profiles that the caller names, or all of its profiles, of which there must be one.
-fn asked<'c>(
+fn requested_profiles<'c>(
     card: &'c Card,
     operation: &Operation,
     iccids: &[Iccid],
@@ -59,25 +59,25 @@ fn asked<'c>(
 }
 
 pub(super) fn start(card: &Card, operation: &Operation, iccids: &[Iccid]) -> Result<Started, Rejection> {
-    asked(card, operation, iccids)?;
-    Ok(Started::AtCard(question(card.eis.profile_info.len() / IN_ONE_ANSWER)))
+    requested_profiles(card, operation, iccids)?;
+    Ok(Started::AtCard(audit_script(card.eis.profile_info.len() / ISD_PS_PER_RESPONSE)))
 }
 
 /// Returns the script of an audit. A card continues a list only within the script, so the script
 /// has one command for every response that may be needed.
-fn question(more: usize) -> ToCard {
+fn audit_script(more: usize) -> CardScript {
     let mut apdus = vec![es5::get_card_resources(), es5::get_status(None)];
     apdus.extend(std::iter::repeat_with(es5::get_next_status).take(more));
-    ToCard::isd_r(Script::of_apdus(apdus), Effect::Audit)
+    CardScript::isd_r(Script::of_apdus(apdus), Effect::Audit)
 }
 
 /// Returns a script with more commands if the card has more ISD-Ps than the script asked for, which
 /// means more than its EIS has. The audit starts again from the first ISD-P.
-pub(super) fn once_more(response: &ScriptResponse) -> Option<ToCard> {
+pub(super) fn extended_script(response: &ScriptResponse) -> Option<CardScript> {
     let answers = Answers::of(response);
     let last = answers.commands.len().checked_sub(1)?;
     let more = answers.commands.len().saturating_mul(2);
-    (last > 0 && answers.has_more(last) && more <= MOST_QUESTIONS).then(|| question(more))
+    (last > 0 && answers.has_more(last) && more <= MAX_CONTINUATIONS).then(|| audit_script(more))
 }
 
 /// Updates the EIS with the card's response and notifies the owners of changes.
@@ -87,43 +87,43 @@ pub(super) async fn answered(
     operation: &Operation,
     response: &ScriptResponse,
 ) -> Result<Outcome, Fault> {
-    let known = Known::of(card);
-    if let Err(refusal) = taken(card, &Answers::of(response)) {
+    let notified_state = NotifiedState::of(card);
+    if let Err(refusal) = update_eis(card, &Answers::of(response)) {
         return Ok(Outcome::refused(refusal).with_data(answer::octets_of(response)));
     }
     card.eis.last_audit_date = Some(context.now);
     if let Some(last) = &mut card.last_notification {
-        last.untold = false;
+        last.owners_not_notified = false;
     }
-    known.tell(context, card, Some(operation)).await?;
+    notified_state.notify_owners(context, card, Some(operation)).await?;
     Ok(Outcome::done())
 }
 
-fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
+fn update_eis(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
     let unreadable =
         |e: DecodeError| Status::IsdRExecutionError.because(format!("the card's answer cannot be read: {e}"));
     let resources = CardResources::parse(answers.nth(0, Command::Audit)?).map_err(unreadable)?;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for position in 1.. {
         let data = answers.nth(position, Command::Audit)?;
-        told.extend(IsdPStatus::parse_all(data).map_err(unreadable)?);
+        reported.extend(IsdPStatus::parse_all(data).map_err(unreadable)?);
         if !answers.has_more(position) {
             break;
         }
     }
-    if told.is_empty() {
+    if reported.is_empty() {
         return Err(Status::IsdRExecutionError
             .because("the card reports no ISD-P, although it uses the network of one"));
     }
     // Deleted by POL1, or never created.
-    let is_gone = |profile: &&ProfileInfo| !told.iter().any(|isd_p| isd_p.aid == profile.isd_p_aid);
-    let gone: Vec<Iccid> =
-        card.eis.profile_info.iter().filter(is_gone).map(|profile| profile.iccid).collect();
-    for iccid in gone {
+    let is_missing = |profile: &&ProfileInfo| !reported.iter().any(|isd_p| isd_p.aid == profile.isd_p_aid);
+    let missing: Vec<Iccid> =
+        card.eis.profile_info.iter().filter(is_missing).map(|profile| profile.iccid).collect();
+    for iccid in missing {
         let _ = card.remove(iccid);
     }
     card.eis.available_memory_for_profiles = resources.free_non_volatile;
-    for isd_p in told {
+    for isd_p in reported {
         let found = card.eis.profile_info.iter_mut().find(|profile| profile.isd_p_aid == isd_p.aid);
         let Some(profile) = found else {
             let eid = card.eid();
@@ -145,8 +145,8 @@ fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
 /// Returns the EIS for the caller after the audit.
 pub(super) fn shown(card: &Card, asker: &Asker, iccids: &[Iccid]) -> Eis {
     let why = match asker.interface {
-        Interface::Es3 => Showing::AuditEisToSmDp,
-        Interface::Es4 => Showing::AuditEisToOperator,
+        Interface::Es3 => Disclosure::AuditEisToSmDp,
+        Interface::Es4 => Disclosure::AuditEisToOperator,
     };
-    visibility::shown(&card.eis, Vec::new(), asker.id(), why, iccids)
+    visibility::visible_eis(&card.eis, Vec::new(), asker.id(), why, iccids)
 }

@@ -21,19 +21,19 @@ use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    AtCard, Operation, Started, Step, ToCard,
+    AtCard, CardScript, Operation, Started, Step,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    one,
-    queue::{self, end, under_way},
+    queue::{self, end, in_progress},
+    single_command,
 };
 use crate::{
     audit,
     context::Context,
-    es5::{self as bearer, Effect, JobOutcome},
+    es5::{self as es5_engine, Effect, JobOutcome},
     outgoing::{self, Continuation},
     records::{AUDIT, CARDS, Card, OPERATIONS, PeerRole, SCP80_VERSIONS, TAKEOVERS, numbered, of_card},
-    visibility::{self, Showing},
+    visibility::{self, Disclosure},
 };
 
 /// State of a handover.
@@ -93,11 +93,12 @@ pub(super) async fn start(
     let target = target_peer(context, target).await?;
     let trail = audit::trail(context, operation.eid).await?;
     let request = es7::HandoverEuiccRequest {
-        base: outgoing::call(context, operation.expires),
-        eis: visibility::shown(&card.eis, trail, &target.id, Showing::HandoverToSmSr, &[]),
+        base: outgoing::base_request(context, operation.expires),
+        eis: visibility::visible_eis(&card.eis, trail, &target.id, Disclosure::HandoverToSmSr, &[]),
     };
     let continuation = Continuation::Handover { eid: operation.eid, number: operation.number };
-    outgoing::ask::<es7::HandoverEuicc>(context, &target, request, &continuation, operation.expires).await?;
+    outgoing::send_call::<es7::HandoverEuicc>(context, &target, request, &continuation, operation.expires)
+        .await?;
     let handing_over = HandingOver { target: target.id, jobs: 0, awaits: Awaits::Target };
     Ok(Started::Step(Step::HandingOver(Box::new(handing_over))))
 }
@@ -127,7 +128,7 @@ async fn handed_to(
     let Some(card) = context.card(eid).await? else {
         return Err(Status::EidUnknown.because("this SM-SR does not manage this card").about(eid).into());
     };
-    let operation = under_way(context, eid).await?;
+    let operation = in_progress(context, eid).await?;
     if let Some(operation) = operation
         && let Step::HandingOver(handing_over) = &operation.step
         && handing_over.target == *caller
@@ -161,13 +162,13 @@ pub(crate) async fn authenticate(
         // The earlier handover was to the same SM-SR. A new request for a challenge shows that it
         // has no keys, so the card still belongs to this SM-SR.
         card.handed_to = None;
-        card.keep(context.tx)?;
+        card.store(context.tx)?;
     }
-    let script = one(es5::store_certificate(certificate)).chained(Chaining::First);
+    let script = single_command(es5::store_certificate(certificate)).chained(Chaining::First);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
     handing_over.awaits = Awaits::Challenge { ticket, at_card };
     operation.step = Step::HandingOver(handing_over);
-    Ok(operation.keep(context)?)
+    Ok(operation.store(context)?)
 }
 
 /// ES7.CreateAdditionalKeySet: lets the card create a key set with the other SM-SR.
@@ -178,11 +179,11 @@ pub(crate) async fn create_key_set(
     request: &es7::CreateAdditionalKeySetRequest,
 ) -> Result<(), Rejection> {
     let (card, mut operation, mut handing_over) = handed_to(context, request.eid, caller).await?;
-    let script = one(establishment(&card, request)?).chained(Chaining::Last);
+    let script = single_command(establishment(&card, request)?).chained(Chaining::Last);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
     handing_over.awaits = Awaits::Receipt { ticket, at_card };
     operation.step = Step::HandingOver(handing_over);
-    Ok(operation.keep(context)?)
+    Ok(operation.store(context)?)
 }
 
 async fn send(
@@ -195,7 +196,7 @@ async fn send(
     let part = handing_over.jobs;
     handing_over.jobs = part.saturating_add(1);
     let until = ticket.expires.map_or(operation.expires, |until| until.min(operation.expires));
-    let job = operation.send_until(context, until, part, ToCard::isd_r(script, Effect::KeySet)).await?;
+    let job = operation.send_until(context, until, part, CardScript::isd_r(script, Effect::KeySet)).await?;
     Ok(AtCard { job, part })
 }
 
@@ -253,19 +254,19 @@ pub(super) async fn answered(
                 Err(base) => es7::CreateAdditionalKeySetResponse::only(*base),
             };
             let status = response.base.function_execution_status.clone();
-            let done = audit::Done {
+            let done = audit::CompletedOperation {
                 what: OperationType::ESTABLISH_ISDR_KEYSET,
                 requester: operation.asker_id(),
                 status: &status,
                 isd_p: None,
                 iccid: None,
             };
-            audit::done(context, &mut card, &done)?;
+            audit::record_operation(context, &mut card, &done)?;
             outgoing::reply::<es7::CreateAdditionalKeySet>(context, &ticket, response).await?;
         }
     }
-    card.keep(context.tx)?;
-    operation.keep(context)
+    card.store(context.tx)?;
+    operation.store(context)
 }
 
 /// Handles the other SM-SR's response to HandoverEUICC, or its absence.
@@ -281,7 +282,7 @@ pub(crate) async fn resumed(
     match answer {
         Ok(response) if response.base.is_done() && card.handed_to.as_ref() == Some(&handing_over.target) => {
             let status = response.base.function_execution_status;
-            return gone(context, &card, Some((operation, Outcome::as_told(status)))).await;
+            return gone(context, &card, Some((operation, Outcome::with_status(status)))).await;
         }
         // Without a receipt the other SM-SR has no keys of the card.
         Ok(response) if response.base.is_done() => {
@@ -296,7 +297,7 @@ pub(crate) async fn resumed(
             // The other SM-SR reports that it does not manage the card.
             card.handed_to = None;
             let status = response.base.function_execution_status;
-            end(context, card, operation, Outcome::as_told(status)).await?;
+            end(context, card, operation, Outcome::with_status(status)).await?;
         }
         Err(no) => {
             abandon(context, handing_over).await?;
@@ -317,7 +318,7 @@ pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Ei
         tracing::warn!(%eid, %caller, "an SM-SR reports that it manages a card that was not handed over to it");
         return Ok(());
     }
-    let handed_over = under_way(context, eid).await?.filter(|operation| {
+    let handed_over = in_progress(context, eid).await?.filter(|operation| {
         matches!(&operation.step, Step::HandingOver(handing_over) if handing_over.target == *caller)
     });
     gone(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await
@@ -333,7 +334,7 @@ async fn gone(
     context.tx.delete(&CARDS, &eid.to_string());
     // Orders of its takeover that it has not executed.
     context.tx.delete(&TAKEOVERS, &eid.to_string());
-    bearer::forget(context.tx, eid).await?;
+    es5_engine::forget(context.tx, eid).await?;
     for (key, _) in context.tx.list(&AUDIT, &of_card(eid)).await? {
         context.tx.delete(&AUDIT, &key);
     }
@@ -341,7 +342,7 @@ async fn gone(
         if let Step::HandingOver(handing_over) = &operation.step {
             abandon(context, handing_over).await?;
         }
-        operation.forget(context);
+        operation.delete_record(context);
         answer::answer(context, None, &operation, outcome).await?;
     }
     queue::advance(context, eid).await
@@ -353,12 +354,12 @@ pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &Handin
     match &handing_over.awaits {
         Awaits::Target => Ok(()),
         Awaits::Challenge { ticket, at_card } => {
-            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
             let response = es7::AuthenticateSmsrResponse::only(over());
             outgoing::reply::<es7::AuthenticateSmsr>(context, ticket, response).await
         }
         Awaits::Receipt { ticket, at_card } => {
-            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
             let response = es7::CreateAdditionalKeySetResponse::only(over());
             outgoing::reply::<es7::CreateAdditionalKeySet>(context, ticket, response).await
         }

@@ -32,28 +32,31 @@ use super::{
     Purpose, answer,
     card_status::Answers,
     isd_r,
-    takeover::{Awaits, PSK_ID, Takeover, current, described, free_version, respond},
+    takeover::{Awaits, PSK_ID, Takeover, current, description_of, free_version, respond},
 };
 use crate::{
     audit,
-    config::{CardAddress, MOST_FAREWELLS},
+    config::{CardAddress, MAX_FINALISATION_ATTEMPTS},
     context::Context,
-    es5::{self as bearer, Bearer, Effect, Job, JobOutcome},
+    es5::{self as es5_engine, Bearer, Effect, Job, JobOutcome},
     notifications,
     records::{Card, Deadline, Key, KeySet, Keys, SCP80_VERSIONS, SCP81_VERSIONS},
 };
 
 /// State of the finalisation of a card that was taken over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Farewell {
+pub struct HandoverFinalisation {
     /// New key for HTTPS, if the card supports HTTPS.
     pub psk: Option<Psk>,
     /// Orders sent last, one command each.
-    pub told: Vec<Order>,
+    #[serde(rename = "told")]
+    pub sent: Vec<Order>,
     /// Orders that failed, to be repeated another day.
-    pub left: Vec<Order>,
+    #[serde(rename = "left")]
+    pub failed: Vec<Order>,
     /// First failure of this attempt.
-    pub trouble: Option<Refusal>,
+    #[serde(rename = "trouble")]
+    pub failure: Option<Refusal>,
     /// Number of attempts.
     pub attempts: u32,
 }
@@ -88,7 +91,7 @@ impl fmt::Display for Order {
     }
 }
 
-impl Farewell {
+impl HandoverFinalisation {
     /// Returns the orders for a card with this EIS of its former SM-SR.
     pub(super) fn of(context: &Context<'_, '_>, eis: &Eis) -> Self {
         let psk = offer_psk(context, eis);
@@ -96,16 +99,16 @@ impl Farewell {
             addressing(&context.config.card_address, eis.eum_signed_info.eid, psk.as_ref()).is_some();
         let address = has_address.then_some(Order::Address);
         let take_psk = psk.as_ref().map(|_| Order::TakePsk);
-        let told = address.into_iter().chain(take_psk).chain([Order::Forget]).collect();
-        Self { psk, told, left: Vec::new(), trouble: None, attempts: 0 }
+        let sent = address.into_iter().chain(take_psk).chain([Order::Forget]).collect();
+        Self { psk, sent, failed: Vec::new(), failure: None, attempts: 0 }
     }
 
     /// Returns the commands for the orders to send. Orders that do not apply any more are removed.
     fn commands(&mut self, context: &Context<'_, '_>, card: &Card) -> Result<Vec<Vec<u8>>, Fault> {
         let mut commands = Vec::new();
-        for order in std::mem::take(&mut self.told) {
+        for order in std::mem::take(&mut self.sent) {
             if let Some(command) = self.command(context, card, order)? {
-                self.told.push(order);
+                self.sent.push(order);
                 commands.push(command);
             }
         }
@@ -145,27 +148,29 @@ impl Farewell {
     }
 
     /// Evaluates the card's responses and returns the executed orders. Orders after a refused one
-    /// stay in `told` and are sent again at once.
-    fn heard(&mut self, answers: &Answers) -> Vec<Order> {
-        let told = std::mem::take(&mut self.told);
+    /// stay in `sent` and are sent again at once.
+    fn evaluate(&mut self, answers: &Answers) -> Vec<Order> {
+        let sent = std::mem::take(&mut self.sent);
         let has_stopped = answers.commands.last().is_some_and(|(_, word)| !word.is_success());
         let mut done = Vec::new();
-        for (position, order) in told.iter().enumerate() {
+        for (position, order) in sent.iter().enumerate() {
             match answers.commands.get(position) {
-                Some((_, word)) if word.is_success() || self.was_done(*order, *word) => done.push(*order),
+                Some((_, word)) if word.is_success() || self.was_executed_before(*order, *word) => {
+                    done.push(*order)
+                }
                 Some((_, word)) => {
-                    self.left.push(*order);
+                    self.failed.push(*order);
                     let why = format!("ordered {order}, the card answered {word}");
-                    self.trouble.get_or_insert(Status::IsdRExecutionError.because(why));
+                    self.failure.get_or_insert(Status::IsdRExecutionError.because(why));
                 }
                 // The card did not execute this command although it refused none before it. It will
                 // not execute it in another attempt today.
                 None if position == answers.commands.len() && !has_stopped => {
-                    self.left.push(*order);
+                    self.failed.push(*order);
                     let why = format!("ordered {order}, the card did not answer");
-                    self.trouble.get_or_insert(Status::EuiccExecutionError.because(why));
+                    self.failure.get_or_insert(Status::EuiccExecutionError.because(why));
                 }
-                None => self.told.push(*order),
+                None => self.sent.push(*order),
             }
         }
         done
@@ -173,23 +178,23 @@ impl Farewell {
 
     /// Returns true if the status word means that the card has executed the order before, in an
     /// attempt whose response was lost.
-    fn was_done(&self, order: Order, word: StatusWord) -> bool {
-        let said = match order {
+    fn was_executed_before(&self, order: Order, word: StatusWord) -> bool {
+        let expected = match order {
             Order::Address | Order::Forget => return false,
             Order::TakePsk => StatusWord::CONDITIONS_NOT_SATISFIED,
         };
-        self.attempts > 0 && word == said
+        self.attempts > 0 && word == expected
     }
 }
 
 /// Sends the orders to the card. If there are none, the attempt ends.
-pub(super) async fn tell(
+pub(super) async fn send_orders(
     context: &mut Context<'_, '_>,
     card: Card,
     mut takeover: Takeover,
 ) -> Result<(), Fault> {
-    let Awaits::Finalised(farewell) = &mut takeover.awaits else { return Ok(()) };
-    let commands = farewell.commands(context, &card)?;
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { return Ok(()) };
+    let commands = finalisation.commands(context, &card)?;
     if commands.is_empty() {
         return conclude(context, card, takeover).await;
     }
@@ -205,39 +210,39 @@ pub(super) async fn tell(
         effect: Effect::KeySet,
         purpose: Purpose::Takeover.to_text()?,
     };
-    bearer::enqueue(context.tx, context.now, job).await?;
-    takeover.keep(context)
+    es5_engine::enqueue(context.tx, context.now, job).await?;
+    takeover.store(context)
 }
 
 /// Handles the card's response to the orders. The card belongs to this SM-SR in any case.
 pub(super) async fn ended(context: &mut Context<'_, '_>, eid: Eid, outcome: JobOutcome) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
-    let Awaits::Finalised(farewell) = &mut takeover.awaits else { return Ok(()) };
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { return Ok(()) };
     let Some(mut card) = context.card(eid).await? else { return Ok(()) };
     let done = match outcome {
         JobOutcome::Answered(response) | JobOutcome::FoundDone(response) => {
-            farewell.heard(&Answers::of(&response))
+            finalisation.evaluate(&Answers::of(&response))
         }
         other => {
-            farewell.left.append(&mut farewell.told);
-            farewell.trouble.get_or_insert(answer::undelivered(other));
+            finalisation.failed.append(&mut finalisation.sent);
+            finalisation.failure.get_or_insert(answer::undelivered(other));
             Vec::new()
         }
     };
     if done.contains(&Order::TakePsk)
-        && let Some(psk) = &farewell.psk
+        && let Some(psk) = &finalisation.psk
     {
         take_psk(&mut card, psk);
     }
-    card.keep(context.tx)?;
-    tell(context, card, takeover).await
+    card.store(context.tx)?;
+    send_orders(context, card, takeover).await
 }
 
 /// Adds the key set for HTTPS to the card's record.
 fn take_psk(card: &mut Card, psk: &Psk) {
     let set = KeySet { version: psk.version, keys: Keys::Scp81 { psk: psk.key.clone(), dek: None } };
     if let Some(isd_r) = &mut card.eis.isd_r {
-        isd_r.keyset.push(described(&set));
+        isd_r.keyset.push(description_of(&set));
     }
     card.keys.push(set);
 }
@@ -249,41 +254,41 @@ async fn conclude(
     mut card: Card,
     mut takeover: Takeover,
 ) -> Result<(), Fault> {
-    let Awaits::Finalised(farewell) = &mut takeover.awaits else { return Ok(()) };
-    let base = match &farewell.trouble {
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { return Ok(()) };
+    let base = match &finalisation.failure {
         None => BaseResponse::default(),
         Some(refusal) => BaseResponse::with_warning(refusal),
     };
-    let done = audit::Done {
+    let done = audit::CompletedOperation {
         what: OperationType::FINALISE_ISDR_HANDOVER,
         requester: None,
         status: &base.function_execution_status,
         isd_p: None,
         iccid: None,
     };
-    audit::done(context, &mut card, &done)?;
-    card.undone.clone_from(&farewell.left);
-    card.keep(context.tx)?;
-    let is_first = farewell.attempts == 0;
-    farewell.attempts = farewell.attempts.saturating_add(1);
-    let is_over = farewell.attempts >= MOST_FAREWELLS;
-    let goes_on = !farewell.left.is_empty() && !is_over;
-    for order in farewell.left.iter().filter(|_| is_over) {
-        let (eid, why) = (card.eid(), farewell.trouble.as_ref().map(tracing::field::display));
+    audit::record_operation(context, &mut card, &done)?;
+    card.open_orders.clone_from(&finalisation.failed);
+    card.store(context.tx)?;
+    let is_first = finalisation.attempts == 0;
+    finalisation.attempts = finalisation.attempts.saturating_add(1);
+    let is_over = finalisation.attempts >= MAX_FINALISATION_ATTEMPTS;
+    let goes_on = !finalisation.failed.is_empty() && !is_over;
+    for order in finalisation.failed.iter().filter(|_| is_over) {
+        let (eid, why) = (card.eid(), finalisation.failure.as_ref().map(tracing::field::display));
         tracing::warn!(%eid, %order, why, "a card that was taken over has not executed this order and it is not repeated; while the card has a key set of its former SM-SR, it accepts commands of that one too");
     }
     if is_first {
         respond(context, &takeover, base).await?;
         takeover.ticket = None;
         if let Some(from) = context.peer(&takeover.from).await? {
-            notifications::tell_of_takeover(context, &card, &from).await?;
+            notifications::notify_of_takeover(context, &card, &from).await?;
         }
     }
-    takeover.forget(context);
+    takeover.delete_record(context);
     if goes_on {
         takeover.expires = context.now.plus(context.config.own_function_again);
         context.set_deadline(takeover.expires, &Deadline::Takeover(card.eid()))?;
-        takeover.keep(context)?;
+        takeover.store(context)?;
     }
     Ok(())
 }
@@ -291,14 +296,14 @@ async fn conclude(
 /// Repeats the failed orders when their time has come.
 pub(super) async fn again(context: &mut Context<'_, '_>, mut takeover: Takeover) -> Result<(), Fault> {
     let Some(card) = context.card(takeover.eid()).await? else {
-        takeover.forget(context);
+        takeover.delete_record(context);
         return Ok(());
     };
-    if let Awaits::Finalised(farewell) = &mut takeover.awaits {
-        farewell.trouble = None;
-        farewell.told = std::mem::take(&mut farewell.left);
+    if let Awaits::Finalised(finalisation) = &mut takeover.awaits {
+        finalisation.failure = None;
+        finalisation.sent = std::mem::take(&mut finalisation.failed);
     }
-    tell(context, card, takeover).await
+    send_orders(context, card, takeover).await
 }
 
 /// Creates a key for HTTPS if the card supports HTTPS and this SM-SR has an HTTPS address.

@@ -52,7 +52,7 @@ use crate::{
     es5::{self, Effect, Job, JobId},
     outgoing,
     records::{Deadline, OPERATIONS, numbered},
-    router::By,
+    router::Requester,
 };
 
 /// A function that is in progress or waits for its turn.
@@ -89,8 +89,8 @@ impl Asker {
         &self.ticket.caller
     }
 
-    pub(crate) fn by(&self) -> By<'_> {
-        By { interface: self.interface, id: self.id() }
+    pub(crate) fn by(&self) -> Requester<'_> {
+        Requester { interface: self.interface, id: self.id() }
     }
 }
 
@@ -233,7 +233,7 @@ pub enum Purpose {
 /// Result of starting a function.
 pub(crate) enum Started {
     /// A script must be sent to the card.
-    AtCard(ToCard),
+    AtCard(CardScript),
     /// The function has ended without the card.
     Done(Outcome),
     /// The function waits for another party.
@@ -241,14 +241,14 @@ pub(crate) enum Started {
 }
 
 /// A script for the card.
-pub(crate) struct ToCard {
+pub(crate) struct CardScript {
     pub(crate) target: Aid,
     pub(crate) script: Script,
     pub(crate) more_to_do: bool,
     pub(crate) effect: Effect,
 }
 
-impl ToCard {
+impl CardScript {
     /// Creates a script for the ISD-R.
     pub(crate) fn isd_r(script: Script, effect: Effect) -> Self {
         Self { target: isd_r(), script, more_to_do: false, effect }
@@ -261,7 +261,7 @@ pub(crate) fn isd_r() -> Aid {
 }
 
 /// Returns a script with one command.
-pub(crate) fn one(apdu: Vec<u8>) -> Script {
+pub(crate) fn single_command(apdu: Vec<u8>) -> Script {
     Script::of_apdus([apdu])
 }
 
@@ -312,7 +312,7 @@ impl Function {
     }
 
     /// Returns the profile whose ISD-P may exist if the card has not answered.
-    fn may_have_made(&self) -> Option<Iccid> {
+    fn may_have_created(&self) -> Option<Iccid> {
         match self {
             Self::CreateIsdP { iccid, .. } => Some(*iccid),
             _ => None,
@@ -378,7 +378,7 @@ impl Operation {
     /// Returns the caller if its response tells it about changes of this profile. Over ES4 that is
     /// the operator, for each of its profiles. Over ES3 it is the SM-DP, for the profile named in
     /// the call only, because its other profiles on the card may belong to other operators.
-    pub(crate) fn answers_for(&self, profile: &ProfileInfo) -> Option<By<'_>> {
+    pub(crate) fn answers_for(&self, profile: &ProfileInfo) -> Option<Requester<'_>> {
         let asker = self.asker.as_ref()?;
         let is_told = asker.interface == Interface::Es4 || self.function.iccid() == Some(profile.iccid);
         is_told.then(|| asker.by())
@@ -397,11 +397,11 @@ impl Operation {
         Deadline::Operation { eid: self.eid, number: self.number }
     }
 
-    pub(crate) fn keep(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
+    pub(crate) fn store(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
         context.tx.put(&OPERATIONS, &numbered(self.eid, self.number), self)
     }
 
-    fn forget(&self, context: &mut Context<'_, '_>) {
+    fn delete_record(&self, context: &mut Context<'_, '_>) {
         context.tx.delete(&OPERATIONS, &numbered(self.eid, self.number));
         context.clear_deadline(self.expires, &self.deadline());
     }
@@ -411,7 +411,7 @@ impl Operation {
         &self,
         context: &mut Context<'_, '_>,
         part: u32,
-        what: ToCard,
+        what: CardScript,
     ) -> Result<JobId, Fault> {
         self.send_until(context, self.expires, part, what).await
     }
@@ -422,7 +422,7 @@ impl Operation {
         context: &mut Context<'_, '_>,
         valid_until: Timestamp,
         part: u32,
-        what: ToCard,
+        what: CardScript,
     ) -> Result<JobId, Fault> {
         let job = Job {
             eid: self.eid,

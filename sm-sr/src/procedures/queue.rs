@@ -14,11 +14,11 @@ use super::{
     profile_changes, send_data, switch, takeover,
 };
 use crate::{
-    audit::{self, Done},
+    audit::{self, CompletedOperation},
     context::Context,
     es5::{self, Job, JobOutcome},
     outgoing,
-    records::{Card, Deadline, Held, OPERATIONS, PREPARED, numbered, of_card},
+    records::{Card, Deadline, OPERATIONS, PREPARED, Reservation, numbered, of_card},
 };
 
 /// Accepts a function. It begins at once if nothing else is in progress at the card. A refusal is
@@ -40,11 +40,11 @@ pub(crate) async fn submit(
     card.next_operation = card.next_operation.saturating_add(1);
     let waiting: Vec<Operation> = operations(context, eid).await?;
     if let Some(refusal) = cannot_wait(context, &operation, &waiting) {
-        try_again(context, &operation)?;
+        schedule_retry(context, &operation)?;
         return answer::answer(context, Some(&card), &operation, Outcome::refused(refusal)).await;
     }
-    card.keep(context.tx)?;
-    operation.keep(context)?;
+    card.store(context.tx)?;
+    operation.store(context)?;
     context.set_deadline(operation.expires, &operation.deadline())?;
     advance(context, eid).await
 }
@@ -65,7 +65,7 @@ pub(crate) async fn submit_own(
 }
 
 /// Schedules a retry of a failed function of the SM-SR itself, because no caller would repeat it.
-fn try_again(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(), Fault> {
+fn schedule_retry(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(), Fault> {
     if operation.asker.is_some() || !operation.function.is_own() {
         return Ok(());
     }
@@ -94,7 +94,7 @@ pub(crate) async fn operations(context: &mut Context<'_, '_>, eid: Eid) -> Resul
 }
 
 /// Returns the function in progress.
-pub(crate) async fn under_way(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Operation>, Fault> {
+pub(crate) async fn in_progress(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Operation>, Fault> {
     let all = operations(context, eid).await?;
     Ok(all.into_iter().find(|operation| !matches!(operation.step, Step::Waiting)))
 }
@@ -123,8 +123,10 @@ pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
 
 /// Returns the next function: the first one, unless a caller has exclusive use of the card.
 fn next(context: &Context<'_, '_>, card: &Card, waiting: Vec<Operation>) -> Option<Operation> {
-    let held = card.held.as_ref().filter(|held| held.until > context.now);
-    let may = |operation: &Operation| held.is_none_or(|held| operation.asker_id() == Some(&held.by));
+    let reservation = card.reservation.as_ref().filter(|reservation| reservation.until > context.now);
+    let may = |operation: &Operation| {
+        reservation.is_none_or(|reservation| operation.asker_id() == Some(&reservation.by))
+    };
     waiting.into_iter().find(may)
 }
 
@@ -143,14 +145,14 @@ async fn begin(
         Ok(Started::AtCard(what)) => {
             let job = operation.send(context, 0, what).await?;
             operation.step = switch::first_step(&mut card, &operation.function, AtCard { job, part: 0 });
-            card.keep(context.tx)?;
-            operation.keep(context)?;
+            card.store(context.tx)?;
+            operation.store(context)?;
             Ok(true)
         }
         Ok(Started::Step(step)) => {
             operation.step = step;
-            card.keep(context.tx)?;
-            operation.keep(context)?;
+            card.store(context.tx)?;
+            operation.store(context)?;
             Ok(true)
         }
         Ok(Started::Done(outcome)) => {
@@ -170,7 +172,7 @@ async fn start(
     card: &mut Card,
     operation: &Operation,
 ) -> Result<Started, Rejection> {
-    check::is_ours(card, &operation.function)?;
+    check::check_not_transferred(card, &operation.function)?;
     match &operation.function {
         Function::CreateIsdP { .. } => create::start(context, card, operation),
         Function::SendData { .. } => send_data::start(card, operation),
@@ -201,28 +203,28 @@ pub(crate) async fn end(
             let profile = operation.function.iccid().and_then(|iccid| card.profile(iccid));
             profile.map(|profile| profile.isd_p_aid.clone())
         });
-        let done = Done {
+        let done = CompletedOperation {
             what,
             requester: operation.asker_id(),
             status: &outcome.status(),
             isd_p: isd_p.as_ref(),
             iccid: operation.function.iccid(),
         };
-        audit::done(context, &mut card, &done)?;
+        audit::record_operation(context, &mut card, &done)?;
     }
-    hold(context, &mut card, &operation, &outcome)?;
-    card.keep(context.tx)?;
-    operation.forget(context);
+    reserve(context, &mut card, &operation, &outcome)?;
+    card.store(context.tx)?;
+    operation.delete_record(context);
     // A card that refuses by POL1 will refuse again, so there is no retry.
     if !outcome.is_success() && !outcome.is_refused(Status::Pol1Refused) {
-        try_again(context, &operation)?;
+        schedule_retry(context, &operation)?;
     }
     answer::answer(context, Some(&card), &operation, outcome).await
 }
 
 /// Gives a caller that set MoreToDo exclusive use of the card for a while, because the ISD-R
 /// discards an incomplete key set when other functions intervene.
-fn hold(
+fn reserve(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     operation: &Operation,
@@ -235,10 +237,12 @@ fn hold(
     match operation.asker_id() {
         Some(by) if more_to_do && outcome.is_success() => {
             let until = context.now.plus(context.config.hold_time);
-            context.set_deadline(until, &Deadline::Held(operation.eid))?;
-            card.held = Some(Held { by: by.clone(), until });
+            context.set_deadline(until, &Deadline::Reservation(operation.eid))?;
+            card.reservation = Some(Reservation { by: by.clone(), until });
         }
-        by if card.held.as_ref().is_some_and(|held| Some(&held.by) == by) => card.held = None,
+        by if card.reservation.as_ref().is_some_and(|reservation| Some(&reservation.by) == by) => {
+            card.reservation = None
+        }
         _ => {}
     }
     Ok(())
@@ -247,7 +251,7 @@ fn hold(
 /// Refuses all waiting functions of a card that was handed over.
 async fn refuse_all(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     for operation in operations(context, eid).await? {
-        operation.forget(context);
+        operation.delete_record(context);
         let refusal = Status::EidUnknown.because("this SM-SR has handed the card over").about(eid);
         answer::answer(context, None, &operation, Outcome::refused(refusal)).await?;
     }
@@ -309,19 +313,19 @@ async fn answered(
         JobOutcome::Expired => return expire(context, card, operation).await,
         other => {
             card.personalised = None;
-            let is_unseen = matches!(other, JobOutcome::NotDelivered(_)) && operation.may_have_changed();
+            let needs_audit = matches!(other, JobOutcome::NotDelivered(_)) && operation.may_have_changed();
             let (eid, uncertain) = match (&operation.function, &other) {
                 // The card has not executed the script.
                 (Function::CreateIsdP { iccid, .. }, JobOutcome::Refused(_)) => {
                     create::undone(&mut card, *iccid);
                     (operation.eid, None)
                 }
-                (function, _) => (operation.eid, function.may_have_made()),
+                (function, _) => (operation.eid, function.may_have_created()),
             };
             let refusal = answer::undelivered(other);
             end(context, card, operation, Outcome::refused(refusal)).await?;
-            if is_unseen {
-                notification::find_out_later(context, eid)?;
+            if needs_audit {
+                notification::schedule_audit(context, eid)?;
             }
             return clean_up(context, eid, uncertain).await;
         }
@@ -343,12 +347,12 @@ async fn answered(
         Function::SetEmergencyProfileAttribute(iccid) => {
             attributes::emergency_answered(context, &mut card, &operation, *iccid, &response).await?
         }
-        Function::AuditEis(_) => match (&operation.step, euicc_audit::once_more(&response)) {
+        Function::AuditEis(_) => match (&operation.step, euicc_audit::extended_script(&response)) {
             (Step::AtCard(AtCard { part, .. }), Some(what)) => {
                 let part = part.saturating_add(1);
                 let job = operation.send(context, part, what).await?;
                 let step = Step::AtCard(AtCard { job, part });
-                return Operation { step, ..operation }.keep(context);
+                return Operation { step, ..operation }.store(context);
             }
             _ => euicc_audit::answered(context, &mut card, &operation, &response).await?,
         },
@@ -358,10 +362,11 @@ async fn answered(
     // When an audit of the SM-SR itself has run, the latest change is either final or has been
     // rolled back.
     let is_certain = operation.asker.is_none() && matches!(operation.function, Function::AuditEis(_));
-    let left = if is_certain && outcome.is_success() { profile_changes::settle(&mut card) } else { None };
+    let disabled =
+        if is_certain && outcome.is_success() { profile_changes::make_final(&mut card) } else { None };
     let eid = operation.eid;
     end(context, card, operation, outcome).await?;
-    notification::leave(context, eid, left).await.map(|_| ())
+    notification::apply_pol2(context, eid, disabled).await.map(|_| ())
 }
 
 /// Deletes the ISD-P of a profile if it is unknown whether the card created it. Until then the EIS
@@ -387,16 +392,16 @@ pub(super) async fn expire(
     }
     card.personalised = None;
     let is_waiting = matches!(operation.step, Step::Waiting);
-    let uncertain = operation.function.may_have_made().filter(|_| !is_waiting);
-    let is_unseen = match &operation.step {
+    let uncertain = operation.function.may_have_created().filter(|_| !is_waiting);
+    let needs_audit = match &operation.step {
         Step::Switching(switching) => switching.is_confirming(),
         Step::AtCard(_) => operation.may_have_changed(),
         Step::Waiting | Step::HandingOver(_) => false,
     };
     let eid = operation.eid;
     end(context, card, operation, Outcome::expired()).await?;
-    if is_unseen {
-        notification::find_out_later(context, eid)?;
+    if needs_audit {
+        notification::schedule_audit(context, eid)?;
     }
     clean_up(context, eid, uncertain).await
 }
@@ -412,8 +417,10 @@ pub(crate) async fn run_deadline(context: &mut Context<'_, '_>, deadline: &Deadl
             expire(context, card, operation).await?;
             advance(context, *eid).await
         }
-        Deadline::Download { eid, iccid, isd_p } => create::given_up(context, *eid, *iccid, isd_p).await,
-        Deadline::Held(eid) => advance(context, *eid).await,
+        Deadline::Download { eid, iccid, isd_p } => {
+            create::download_expired(context, *eid, *iccid, isd_p).await
+        }
+        Deadline::Reservation(eid) => advance(context, *eid).await,
         Deadline::Prepared(eid) => {
             for (key, prepared) in context.tx.list(&PREPARED, &of_card(*eid)).await? {
                 if prepared.until <= context.now {

@@ -16,7 +16,7 @@ use rsp::{
 use rsp_server::soap::Rejection;
 
 use super::{
-    Function, Operation, Started, ToCard,
+    CardScript, Function, Operation, Started,
     answer::{self, Outcome},
     personalisation,
 };
@@ -47,7 +47,7 @@ pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejec
                 .into());
         }
     }
-    Ok(Started::AtCard(ToCard {
+    Ok(Started::AtCard(CardScript {
         target: sd_aid.clone(),
         script,
         more_to_do: *more_to_do,

@@ -20,15 +20,16 @@ use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    AtCard, Function, Operation, Started, Step, ToCard,
+    AtCard, CardScript, Function, Operation, Started, Step,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check, one,
+    check,
     queue::{self, end},
+    single_command,
 };
 use crate::{
     context::Context,
-    es5::{self as bearer, Effect, JobOutcome},
+    es5::{self as es5_engine, Effect, JobOutcome},
     policy,
     records::Card,
 };
@@ -91,8 +92,8 @@ pub(super) fn start_enable(card: &Card, operation: &Operation, iccid: Iccid) -> 
         policy::check(enabled, Pol2Action::Disable)?;
     }
     let aid = &profile.isd_p_aid;
-    let script = one(es5::enable_profile(aid));
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::Enable(aid.clone()))))
+    let script = single_command(es5::enable_profile(aid));
+    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Enable(aid.clone()))))
 }
 
 pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
@@ -107,8 +108,8 @@ pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) ->
             .into());
     }
     let aid = &profile.isd_p_aid;
-    let script = one(es5::disable_profile(aid));
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::Disable(aid.clone()))))
+    let script = single_command(es5::disable_profile(aid));
+    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Disable(aid.clone()))))
 }
 
 /// Returns the first step of a function whose script has been queued.
@@ -159,7 +160,7 @@ pub(super) async fn answered(
     };
     switching.at = SwitchStep::Notification { data };
     operation.step = Step::Switching(switching);
-    operation.keep(context)
+    operation.store(context)
 }
 
 /// Applies a notification to the function in progress: the card reports a changed profile, a
@@ -171,12 +172,14 @@ pub(super) async fn notified(
     kind: NotificationType,
     enabled: &Aid,
     sequence: u16,
-) -> Result<Told, Fault> {
-    let Step::Switching(mut switching) = operation.step.clone() else { return Ok(Told::Nothing) };
+) -> Result<NotificationEffect, Fault> {
+    let Step::Switching(mut switching) = operation.step.clone() else {
+        return Ok(NotificationEffect::Nothing);
+    };
     if let Some(at_card) = switching.at_card() {
         // The response was lost or is late. The card has executed the command and reports the
         // result here.
-        bearer::cancel(context.tx, context.now, &at_card.job).await?;
+        es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
     }
     match kind {
         NotificationType::ProfileChangeSucceeded if *enabled == switching.expected => {
@@ -187,37 +190,37 @@ pub(super) async fn notified(
             };
             switching.at = SwitchStep::Confirmation { data, sequence };
             operation.step = Step::Switching(switching);
-            operation.keep(context)?;
-            Ok(Told::Confirming)
+            operation.store(context)?;
+            Ok(NotificationEffect::Confirming)
         }
         NotificationType::ProfileChangeFailed => {
             let why = Status::EuiccExecutionError.because(
                 "the card could not use the network of the profile, or got no confirmation, and has rolled back",
             );
             end(context, card.clone(), operation, Outcome::refused(why)).await?;
-            Ok(Told::Ended)
+            Ok(NotificationEffect::Ended)
         }
         NotificationType::ProfileChangeAfterFallback => {
             let why = Status::EuiccExecutionError.because(
                 "the card lost the network and has enabled the profile with the fall-back attribute",
             );
             end(context, card.clone(), operation, Outcome::refused(why)).await?;
-            Ok(Told::Ended)
+            Ok(NotificationEffect::Ended)
         }
         // The card enabled another profile than the requested one.
         NotificationType::ProfileChangeSucceeded => {
             let why =
                 Status::EuiccExecutionError.because(format!("the card has enabled ISD-P {enabled} instead"));
             end(context, card.clone(), operation, Outcome::refused(why)).await?;
-            Ok(Told::Ended)
+            Ok(NotificationEffect::Ended)
         }
-        _ => Ok(Told::Nothing),
+        _ => Ok(NotificationEffect::Nothing),
     }
 }
 
 /// Effect of a notification on the function in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum NotificationEffect {
     /// None: the function does not concern the enabled profile.
     Nothing,
     /// The function continues when the confirmation has been accepted.
@@ -258,7 +261,7 @@ pub(super) async fn abandon(
 ) -> Result<(), Fault> {
     match &switching.at {
         SwitchStep::Answer(at_card) => {
-            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
             card.abandoned = Some(switching.expected.clone());
         }
         SwitchStep::Notification { .. } => card.abandoned = Some(switching.expected.clone()),

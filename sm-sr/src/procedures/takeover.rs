@@ -24,7 +24,7 @@ use world::Fault;
 
 use super::{
     create,
-    handover_finalisation::{self, Farewell},
+    handover_finalisation::{self, HandoverFinalisation},
 };
 use crate::{
     audit, check_eis,
@@ -74,7 +74,7 @@ pub enum Awaits {
         agreement: KeyAgreement,
     },
     /// The finalisation on the card, which belongs to this SM-SR now.
-    Finalised(Farewell),
+    Finalised(HandoverFinalisation),
 }
 
 /// Begins a takeover (ES7.HandoverEUICC). A refusal is the response.
@@ -119,7 +119,7 @@ pub(crate) async fn begin(
         awaits: Awaits::Challenge,
     };
     let request = es7::AuthenticateSmsrRequest {
-        base: outgoing::call(context, takeover.expires),
+        base: outgoing::base_request(context, takeover.expires),
         // The schema requires the EIS, the text of the specification the EID. Peers validate the
         // schema.
         eid: None,
@@ -128,7 +128,7 @@ pub(crate) async fn begin(
     };
     ask::<es7::AuthenticateSmsr>(context, &takeover, request, &Continuation::Challenge(eid)).await?;
     context.set_deadline(takeover.expires, &Deadline::Takeover(eid))?;
-    Ok(takeover.keep(context)?)
+    Ok(takeover.store(context)?)
 }
 
 /// Handles a repeated call whose first response was lost: this SM-SR has the keys and the card
@@ -152,11 +152,11 @@ impl Takeover {
         self.eis.eum_signed_info.eid
     }
 
-    pub(super) fn keep(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
+    pub(super) fn store(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
         context.tx.put(&TAKEOVERS, &self.eid().to_string(), self)
     }
 
-    pub(super) fn forget(&self, context: &mut Context<'_, '_>) {
+    pub(super) fn delete_record(&self, context: &mut Context<'_, '_>) {
         context.tx.delete(&TAKEOVERS, &self.eid().to_string());
         context.clear_deadline(self.expires, &Deadline::Takeover(self.eid()));
     }
@@ -176,7 +176,7 @@ async fn ask<F: Function>(
             .about(&takeover.from)
             .into());
     };
-    Ok(outgoing::ask::<F>(context, &from, request, continuation, takeover.expires).await?)
+    Ok(outgoing::send_call::<F>(context, &from, request, continuation, takeover.expires).await?)
 }
 
 pub(super) async fn current(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Takeover>, Fault> {
@@ -185,7 +185,7 @@ pub(super) async fn current(context: &mut Context<'_, '_>, eid: Eid) -> Result<O
 
 /// Ends a takeover before the point of no return. Nothing has changed.
 async fn abort(context: &mut Context<'_, '_>, takeover: &Takeover, base: BaseResponse) -> Result<(), Fault> {
-    takeover.forget(context);
+    takeover.delete_record(context);
     respond(context, takeover, base).await
 }
 
@@ -207,14 +207,14 @@ fn refused(base: &BaseResponse, what: &str) -> BaseResponse {
     BaseResponse::failed(&why)
 }
 
-fn unanswered(no: &NoAnswer) -> BaseResponse {
+fn no_response(no: &NoAnswer) -> BaseResponse {
     BaseResponse::failed(
         &Status::SmsrInaccessible.because(format!("cannot reach the SM-SR that manages the card: {no}")),
     )
 }
 
 /// Handles the card's challenge: signs it together with an ephemeral key.
-pub(crate) async fn challenged(
+pub(crate) async fn challenge_received(
     context: &mut Context<'_, '_>,
     eid: Eid,
     answer: Result<es7::AuthenticateSmsrResponse, NoAnswer>,
@@ -224,7 +224,7 @@ pub(crate) async fn challenged(
         return Ok(());
     }
     let challenge = match answer {
-        Err(no) => return abort(context, &takeover, unanswered(&no)).await,
+        Err(no) => return abort(context, &takeover, no_response(&no)).await,
         Ok(response) if !response.base.is_done() => {
             return abort(context, &takeover, refused(&response.base, "AuthenticateSMSR")).await;
         }
@@ -239,7 +239,7 @@ pub(crate) async fn challenged(
     let public = KEY_FORM.contents(&secret.public_key().to_sec1());
     let signed = agreement.signed(&public, challenge.as_slice());
     let request = es7::CreateAdditionalKeySetRequest {
-        base: outgoing::call(context, takeover.expires),
+        base: outgoing::base_request(context, takeover.expires),
         eid,
         key_version_number: version,
         initial_sequence_counter: 0,
@@ -251,7 +251,7 @@ pub(crate) async fn challenged(
     };
     takeover.awaits = Awaits::Receipt { secret: Key::new(secret.to_bytes().expose().to_vec()), agreement };
     match ask::<es7::CreateAdditionalKeySet>(context, &takeover, request, &Continuation::Receipt(eid)).await {
-        Ok(()) => takeover.keep(context),
+        Ok(()) => takeover.store(context),
         Err(Rejection::Refusal(refusal)) => abort(context, &takeover, BaseResponse::failed(&refusal)).await,
         Err(Rejection::Fault(fault)) => Err(fault),
     }
@@ -267,7 +267,7 @@ pub(super) fn free_version(eis: &Eis, of: &std::ops::RangeInclusive<u8>) -> Opti
 }
 
 /// Handles the card's receipt for the key set. From here on the card belongs to this SM-SR.
-pub(crate) async fn receipted(
+pub(crate) async fn receipt_received(
     context: &mut Context<'_, '_>,
     eid: Eid,
     answer: Result<es7::CreateAdditionalKeySetResponse, NoAnswer>,
@@ -275,7 +275,7 @@ pub(crate) async fn receipted(
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     let Awaits::Receipt { secret, agreement } = &takeover.awaits else { return Ok(()) };
     let response = match answer {
-        Err(no) => return abort(context, &takeover, unanswered(&no)).await,
+        Err(no) => return abort(context, &takeover, no_response(&no)).await,
         Ok(response) if !response.base.is_done() => {
             return abort(context, &takeover, refused(&response.base, "CreateAdditionalKeySet")).await;
         }
@@ -285,9 +285,9 @@ pub(crate) async fn receipted(
         Ok(set) => set,
         Err(refusal) => return abort(context, &takeover, BaseResponse::failed(&refusal)).await,
     };
-    let farewell = Farewell::of(context, &takeover.eis);
+    let finalisation = HandoverFinalisation::of(context, &takeover.eis);
     let mut card = own_card(context, &takeover, set);
-    let done = audit::Done {
+    let done = audit::CompletedOperation {
         what: OperationType::ESTABLISH_ISDR_KEYSET,
         requester: Some(&takeover.from),
         status: &BaseResponse::default().function_execution_status,
@@ -296,14 +296,14 @@ pub(crate) async fn receipted(
     };
     adopt_trail(context, &mut card, &takeover.eis)?;
     adopt_downloads(context, &mut card)?;
-    audit::done(context, &mut card, &done)?;
-    card.keep_addresses(context.tx).await?;
-    card.keep(context.tx)?;
+    audit::record_operation(context, &mut card, &done)?;
+    card.store_addresses(context.tx).await?;
+    card.store(context.tx)?;
     for (key, _) in context.tx.list(&PREPARED, &of_card(eid)).await? {
         context.tx.delete(&PREPARED, &key);
     }
-    takeover.awaits = Awaits::Finalised(farewell);
-    handover_finalisation::tell(context, card, takeover).await
+    takeover.awaits = Awaits::Finalised(finalisation);
+    handover_finalisation::send_orders(context, card, takeover).await
 }
 
 /// Derives the key set that the card has created with this SM-SR, and verifies the receipt.
@@ -337,13 +337,13 @@ fn own_card(context: &Context<'_, '_>, takeover: &Takeover, set: KeySet) -> Card
     eis.smsr_id = context.config.id.clone();
     eis.audit_trail = None;
     if let Some(isd_r) = &mut eis.isd_r {
-        isd_r.keyset = vec![described(&set)];
+        isd_r.keyset = vec![description_of(&set)];
     }
     Card { keys: vec![set], taken_from: Some(takeover.from.clone()), ..Card::new(eis) }
 }
 
 /// Returns the description of a key set for an EIS, without its values.
-pub(crate) fn described(set: &KeySet) -> Keyset {
+pub(crate) fn description_of(set: &KeySet) -> Keyset {
     let (kind, counter, indexes) = match &set.keys {
         Keys::Scp80 { counter, .. } => (KeysetType::Scp80, Some(*counter), vec![1, 2, 3]),
         Keys::Scp81 { dek: None, .. } => (KeysetType::Scp81, None, vec![1]),
@@ -372,7 +372,7 @@ fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Res
     let records = eis.audit_trail.as_ref().map(|trail| trail.record.as_slice()).unwrap_or_default();
     let longest = usize::try_from(context.config.longest_trail).unwrap_or(usize::MAX);
     for record in records.iter().skip(records.len().saturating_sub(longest)) {
-        audit::adopt(context, card, record)?;
+        audit::record_foreign(context, card, record)?;
     }
     Ok(())
 }
@@ -381,7 +381,7 @@ fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Res
 fn adopt_downloads(context: &mut Context<'_, '_>, card: &mut Card) -> Result<(), Fault> {
     let profiles = card.eis.profile_info.clone();
     for profile in profiles.iter().filter(|profile| profile.state == ProfileState::Created) {
-        create::await_download(context, card, profile.iccid, &profile.isd_p_aid)?;
+        create::set_download_deadline(context, card, profile.iccid, &profile.isd_p_aid)?;
     }
     Ok(())
 }
@@ -406,7 +406,7 @@ pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
                 BaseResponse::expired(None, "the handover was not completed within its validity period");
             abort(context, &takeover, base).await
         }
-        Awaits::Finalised(Farewell { attempts: 1.., .. }) => {
+        Awaits::Finalised(HandoverFinalisation { attempts: 1.., .. }) => {
             handover_finalisation::again(context, takeover).await
         }
         Awaits::Finalised(_) => {
@@ -414,7 +414,7 @@ pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
                 Status::EuiccNoResponse.because("the card has not yet deleted the keys of its former SM-SR");
             respond(context, &takeover, BaseResponse::with_warning(&why)).await?;
             takeover.ticket = None;
-            takeover.keep(context)
+            takeover.store(context)
         }
     }
 }

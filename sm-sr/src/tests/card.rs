@@ -11,7 +11,7 @@ use rsp::{
 };
 use world::Tx;
 
-use super::testbed::{Rig, eid};
+use super::testbed::{Testbed, eid};
 use crate::{
     es5::{Bearer, Effect, JOBS, Job, JobId, JobOutcome},
     records::{CARDS, Card},
@@ -19,14 +19,14 @@ use crate::{
 
 pub(super) const OK: u16 = 0x9000;
 
-impl Rig {
+impl Testbed {
     /// Returns the record of the card.
     pub(super) async fn card(&self) -> Card {
         Tx::begin(self.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap()
     }
 
     /// Replaces the record of the card.
-    pub(super) async fn keep(&self, card: &Card) {
+    pub(super) async fn replace_card(&self, card: &Card) {
         world::transact(self.records(), |tx| {
             let put = tx.put(&CARDS, &eid().to_string(), card);
             Box::pin(async { put })
@@ -74,16 +74,16 @@ impl Rig {
     }
 
     /// Executes the next job successfully, without response data.
-    pub(super) async fn card_does_it(&self) -> Job {
+    pub(super) async fn card_executes(&self) -> Job {
         self.card_answers(&[(&[], OK)]).await
     }
 
     /// Sends a notification from the card.
-    pub(super) async fn card_tells(&self, sequence: u16, kind: NotificationType, enabled: &Aid) {
-        self.card_tells_of(eid(), sequence, kind, enabled).await;
+    pub(super) async fn card_notifies(&self, sequence: u16, kind: NotificationType, enabled: &Aid) {
+        self.card_notifies_about(eid(), sequence, kind, enabled).await;
     }
 
-    async fn card_tells_of(&self, eid: Eid, sequence: u16, kind: NotificationType, enabled: &Aid) {
+    async fn card_notifies_about(&self, eid: Eid, sequence: u16, kind: NotificationType, enabled: &Aid) {
         let notification = DefaultNotification {
             eid,
             kind,
@@ -104,7 +104,7 @@ impl Rig {
 
     /// Accepts the confirmation of a notification. The card reports these ISD-Ps as deleted by
     /// POL1.
-    pub(super) async fn card_takes_confirmation(&self, sequence: u16, deleted: &[Aid]) {
+    pub(super) async fn card_accepts_confirmation(&self, sequence: u16, deleted: &[Aid]) {
         let mut list = Vec::new();
         for aid in deleted {
             list.extend(rsp::der::tlv_bytes(rsp::der::Tag(0x4F), &aid.0));

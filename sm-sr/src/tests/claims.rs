@@ -15,8 +15,8 @@ use super::{
         base, card_agrees, card_challenges, card_forgets, change, operators_answer, prepare, prepared, settle,
     },
     testbed::{
-        BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p,
-        said, scp80_set,
+        BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, SM_DP, SM_SR, Testbed, codes, eid, iccid,
+        isd_p, response_message, scp80_set,
     },
 };
 use crate::{
@@ -31,7 +31,7 @@ async fn a_takeover_without_a_receipt_is_not_accepted() {
     // The second SM-SR reports an earlier takeover of the card.
     let mut card = first.card().await;
     card.taken_from = Some(first.id(SM_SR));
-    second.keep(&card).await;
+    second.replace_card(&card).await;
     change(&first).await;
     settle(&first, &second).await;
     assert_eq!(codes(&operators_answer(&first)), ("8.7".into(), "4.2".into()));
@@ -44,9 +44,9 @@ async fn a_takeover_without_a_receipt_is_not_accepted() {
 
 /// Creates a handover after which the card has a key set with the second SM-SR and the first one
 /// has received no result within the validity period.
-async fn uncertain() -> (Rig, Rig) {
+async fn uncertain() -> (Testbed, Testbed) {
     let (first, second) = taken_over().await;
-    first.deafen(SM_SR, true);
+    first.lose_messages(SM_SR, true);
     first.clock.advance(Duration::from_secs(3601));
     first.run().await;
     let status = operators_answer(&first).base.function_execution_status.status;
@@ -59,11 +59,11 @@ async fn a_card_with_uncertain_owner_is_not_used() {
     let (first, _) = uncertain().await;
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
     first.ask::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
-    let answer: es4::EnableProfileResponse = first.told_only(OTHER_OPERATOR);
+    let answer: es4::EnableProfileResponse = first.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     let answer: es3::UpdatePolicyRulesResponse =
-        said(&first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await);
+        response_message(&first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es1::UpdateEisAdditionalPropertiesRequest {
         base: base(),
@@ -71,10 +71,10 @@ async fn a_card_with_uncertain_owner_is_not_used() {
         additional_properties: AdditionalProperties { property: Vec::new() },
     };
     let response = first.ask::<es1::UpdateEisAdditionalProperties>(EUM, request).await;
-    let answer: es1::UpdateEisAdditionalPropertiesResponse = said(&response);
+    let answer: es1::UpdateEisAdditionalPropertiesResponse = response_message(&response);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     // It cannot be handed over to a third SM-SR either.
-    first.know("third", PeerRole::SmSr, true).await;
+    first.add_peer("third", PeerRole::SmSr, true).await;
     let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id("third") };
     first.ask::<es4::SmsrChange>(OPERATOR, request).await;
     assert_eq!(codes(&operators_answer(&first)), ("1.6".into(), "3.7".into()));
@@ -87,7 +87,7 @@ async fn a_card_with_uncertain_owner_is_not_used() {
 #[tokio::test]
 async fn a_repeated_handover_shows_that_the_card_has_gone() {
     let (first, second) = uncertain().await;
-    first.deafen(SM_SR, false);
+    first.lose_messages(SM_SR, false);
     // The operator repeats the call before the notification arrives.
     assert!(!first.server().cards().await.unwrap().is_empty());
     change(&first).await;
@@ -105,14 +105,14 @@ async fn a_repeated_handover_completes_if_the_card_has_not_gone() {
     card_challenges(&first).await;
     settle(&first, &second).await;
     // The card creates a key set, but the second SM-SR never gets the receipt and gives up.
-    first.deafen(OTHER_SM_SR, true);
+    first.lose_messages(OTHER_SM_SR, true);
     card_agrees(&first).await;
     first.clock.advance(Duration::from_secs(3601));
     settle(&first, &second).await;
     let status = operators_answer(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::Expired);
     assert!(second.server().cards().await.unwrap().is_empty());
-    first.deafen(OTHER_SM_SR, false);
+    first.lose_messages(OTHER_SM_SR, false);
     first.clock.advance(Duration::from_secs(60));
     settle(&first, &second).await;
     let is_spoken_to = async || {
@@ -135,7 +135,7 @@ async fn a_repeated_handover_completes_if_the_card_has_not_gone() {
 }
 
 /// Creates a takeover whose orders have not reached the card yet.
-async fn taken_over() -> (Rig, Rig) {
+async fn taken_over() -> (Testbed, Testbed) {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
@@ -170,7 +170,10 @@ async fn a_failed_deletion_of_old_keys_is_retried_another_day() {
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
     second.pass(A_DAY).await;
     assert!(second.jobs().await.is_empty());
-    assert!(first.told().iter().all(|told| told.element() != "ES4-HandleSMSRChangeNotification"), "once");
+    assert!(
+        first.received().iter().all(|received| received.element() != "ES4-HandleSMSRChangeNotification"),
+        "once"
+    );
 }
 
 #[tokio::test]
@@ -186,7 +189,7 @@ async fn old_keys_are_deleted_even_if_the_new_address_is_refused() {
         status.to_string().contains("ordered to store the address of its new SM-SR, the card answered 6A80")
     );
     // The order with the address is repeated for a month.
-    for _ in 1..crate::config::MOST_FAREWELLS {
+    for _ in 1..crate::config::MAX_FINALISATION_ATTEMPTS {
         second.pass(A_DAY).await;
         let job = second.card_answers(&[(&[], 0x6A80)]).await;
         assert_eq!(apdus(&job).len(), 1);
@@ -194,7 +197,7 @@ async fn old_keys_are_deleted_even_if_the_new_address_is_refused() {
     second.pass(A_DAY).await;
     assert!(second.jobs().await.is_empty());
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
-    assert_eq!(second.card().await.undone, [Order::Address], "the abandoned order is recorded");
+    assert_eq!(second.card().await.open_orders, [Order::Address], "the abandoned order is recorded");
 }
 
 #[tokio::test]
@@ -202,12 +205,12 @@ async fn an_order_that_does_not_apply_any_more_is_dropped() {
     let (first, second) = taken_over().await;
     second.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
     settle(&first, &second).await;
-    assert_eq!(second.card().await.undone, [Order::Address, Order::Forget]);
+    assert_eq!(second.card().await.open_orders, [Order::Address, Order::Forget]);
     let of_it = eid().to_string();
     let mut takeover = Tx::begin(second.records()).get(&TAKEOVERS, &of_it).await.unwrap().unwrap();
-    let Awaits::Finalised(farewell) = &mut takeover.awaits else { panic!() };
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { panic!() };
     // An order for a key that does not exist.
-    farewell.left.insert(0, Order::TakePsk);
+    finalisation.failed.insert(0, Order::TakePsk);
     world::transact(second.records(), |tx| {
         let put = tx.put(&TAKEOVERS, &of_it, &takeover);
         Box::pin(async { put })
@@ -218,7 +221,7 @@ async fn an_order_that_does_not_apply_any_more_is_dropped() {
     let job = second.card_answers(&[(&[], OK), (&[0], OK)]).await;
     assert_eq!(apdus(&job)[1..], [FORGET]);
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
-    assert!(second.card().await.undone.is_empty());
+    assert!(second.card().await.open_orders.is_empty());
 }
 
 #[tokio::test]
@@ -233,7 +236,7 @@ async fn a_takeover_with_an_inconsistent_eis_is_refused() {
         let (first, second) = prepared().await;
         let mut card = first.card().await;
         breaks(&mut card.eis);
-        first.keep(&card).await;
+        first.replace_card(&card).await;
         change(&first).await;
         settle(&first, &second).await;
         assert_eq!(codes(&operators_answer(&first)), ("8.6".into(), "2.1".into()));
@@ -266,13 +269,13 @@ async fn a_takeover_with_the_number_of_another_card_is_refused() {
 
 #[tokio::test]
 async fn only_an_operator_with_a_profile_on_the_card_can_prepare_a_handover() {
-    let first = Rig::new().await;
+    let first = Testbed::new().await;
     let second = first.another().await;
     first.register().await;
     let request =
         es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: second.id(SM_SR) };
     second.ask::<es4::PrepareSmsrChange>(OTHER_OPERATOR, request).await;
-    first.told();
+    first.received();
     change(&first).await;
     settle(&first, &second).await;
     assert_eq!(codes(&operators_answer(&first)), ("8.1.1".into(), "1.2".into()));

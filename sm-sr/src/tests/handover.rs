@@ -14,7 +14,8 @@ use world::Tx;
 use super::{
     card::{OK, apdus},
     testbed::{
-        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p, said,
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, SM_DP, SM_SR, Testbed, codes, eid, iccid, isd_p,
+        response_message,
     },
 };
 use crate::{
@@ -32,34 +33,34 @@ pub(super) fn base() -> BaseRequest {
 }
 
 /// Creates two SM-SRs; the first manages the card, the second is prepared for it.
-pub(super) async fn prepared() -> (Rig, Rig) {
+pub(super) async fn prepared() -> (Testbed, Testbed) {
     prepared_with(ProfileState::Disabled).await
 }
 
 /// Creates the same testbed, with the second profile on the card in this state.
-async fn prepared_with(state: ProfileState) -> (Rig, Rig) {
-    let first = Rig::new().await;
+async fn prepared_with(state: ProfileState) -> (Testbed, Testbed) {
+    let first = Testbed::new().await;
     let second = first.another().await;
     first.register_with([first.profile(2, OTHER_OPERATOR, state, false)]).await;
     prepare(&second).await;
-    let told: es4::PrepareSmsrChangeResponse = first.told_only(OPERATOR);
-    assert!(told.base.is_done(), "{:?}", told.base);
+    let received: es4::PrepareSmsrChangeResponse = first.received_only(OPERATOR);
+    assert!(received.base.is_done(), "{:?}", received.base);
     (first, second)
 }
 
-pub(super) async fn prepare(second: &Rig) {
+pub(super) async fn prepare(second: &Testbed) {
     let request =
         es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: second.id(SM_SR) };
     second.ask::<es4::PrepareSmsrChange>(OPERATOR, request).await;
 }
 
-pub(super) async fn change(first: &Rig) {
+pub(super) async fn change(first: &Testbed) {
     let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id(OTHER_SM_SR) };
     first.ask::<es4::SmsrChange>(OPERATOR, request).await;
 }
 
 /// Runs the due work of both.
-pub(super) async fn settle(first: &Rig, second: &Rig) {
+pub(super) async fn settle(first: &Testbed, second: &Testbed) {
     for _ in 0..3 {
         first.run().await;
         second.run().await;
@@ -67,7 +68,7 @@ pub(super) async fn settle(first: &Rig, second: &Rig) {
 }
 
 /// The card checks a certificate and returns a challenge.
-pub(super) async fn card_challenges(first: &Rig) -> Job {
+pub(super) async fn card_challenges(first: &Testbed) -> Job {
     first.card_answers(&[(&tlv_bytes(Tag(0x85), &CHALLENGE), OK)]).await
 }
 
@@ -92,7 +93,7 @@ fn agree(job: &Job, ecasd: &SecretKey, signer: &PublicKey) -> (Vec<u8>, [[u8; 16
 }
 
 /// The card creates a key set.
-pub(super) async fn card_agrees(first: &Rig) -> [[u8; 16]; 3] {
+pub(super) async fn card_agrees(first: &Testbed) -> [[u8; 16]; 3] {
     let job = first.job().await;
     let signer = SecretKey::from_bytes(Curve::P256, &[0x33; 32]).unwrap().public_key();
     let (answer, keys) = agree(&job, &first.ecasd_key, &signer);
@@ -102,7 +103,7 @@ pub(super) async fn card_agrees(first: &Rig) -> [[u8; 16]; 3] {
 }
 
 /// The card stores the address of its new SM-SR and deletes the keys of the old one.
-pub(super) async fn card_forgets(second: &Rig) {
+pub(super) async fn card_forgets(second: &Testbed) {
     second.card_answers(&[(&[], OK), (&[0], OK)]).await;
 }
 
@@ -133,15 +134,16 @@ async fn a_card_is_handed_over_and_executes_functions_of_the_new_sm_sr() {
     assert_eq!((set.version, *counter), (2, 0));
     // The first SM-SR keeps the card until the card has answered.
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
-    first.told();
+    first.received();
     card_forgets(&second).await;
     settle(&first, &second).await;
     assert!(first.server().cards().await.unwrap().is_empty());
     assert!(first.server().audit_trail(eid()).await.unwrap().is_empty());
-    let told = first.told_briefly();
-    let told: Vec<(&str, &str)> = told.iter().map(|(to, what)| (to.as_str(), what.as_str())).collect();
+    let received = first.received_briefly();
+    let received: Vec<(&str, &str)> =
+        received.iter().map(|(to, what)| (to.as_str(), what.as_str())).collect();
     assert_eq!(
-        told,
+        received,
         [
             ("another-operator.example", "ES4-HandleSMSRChangeNotification"),
             ("operator.example", "ES4-HandleSMSRChangeNotification"),
@@ -163,7 +165,10 @@ async fn a_card_is_handed_over_and_executes_functions_of_the_new_sm_sr() {
     second.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
     assert_eq!(second.jobs().await.len(), 1);
     first.ask::<es4::AuditEis>(OPERATOR, request).await;
-    assert_eq!(codes(&first.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.1.1".into(), "3.9".into()));
+    assert_eq!(
+        codes(&first.received_only::<es4::AuditEisResponse>(OPERATOR)),
+        ("8.1.1".into(), "3.9".into())
+    );
 }
 
 #[tokio::test]
@@ -180,21 +185,21 @@ async fn an_isd_p_of_a_taken_over_card_gets_a_download_deadline() {
     second.pass(DOWNLOAD_TIME - Duration::from_secs(60)).await;
     assert!(second.jobs().await.is_empty());
     second.pass(Duration::from_secs(61)).await;
-    assert_eq!(second.card_does_it().await.effect, Effect::Delete(isd_p(2)));
+    assert_eq!(second.card_executes().await.effect, Effect::Delete(isd_p(2)));
     assert_eq!(second.state(2).await, None);
 }
 
 #[tokio::test]
 async fn a_refused_handover_gets_its_status() {
-    let first = Rig::new().await;
+    let first = Testbed::new().await;
     first.register().await;
-    let ask = |who: &'static str, target: &'static str| {
+    let ask = |peer_name: &'static str, target: &'static str| {
         let first = &first;
         async move {
             let request =
                 es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id(target) };
-            first.ask::<es4::SmsrChange>(who, request).await;
-            codes(&first.told_only::<es4::SmsrChangeResponse>(who))
+            first.ask::<es4::SmsrChange>(peer_name, request).await;
+            codes(&first.received_only::<es4::SmsrChangeResponse>(peer_name))
         }
     };
     // A caller without a profile, the SM-SR itself as target, a target that is not an SM-SR, a
@@ -202,20 +207,20 @@ async fn a_refused_handover_gets_its_status() {
     assert_eq!(ask(OTHER_OPERATOR, OTHER_SM_SR).await, ("8.1.1".into(), "1.2".into()));
     assert_eq!(ask(OPERATOR, SM_SR).await, ("8.7".into(), "3.8".into()));
     assert_eq!(ask(OPERATOR, SM_DP).await, ("8.7".into(), "3.9".into()));
-    first.know("far", PeerRole::SmSr, false).await;
+    first.add_peer("far", PeerRole::SmSr, false).await;
     assert_eq!(ask(OPERATOR, "far").await, ("8.7".into(), "3.9".into()));
     assert!(first.server().operations(eid()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn an_unprepared_sm_sr_refuses_a_handover() {
-    let first = Rig::new().await;
+    let first = Testbed::new().await;
     let second = first.another().await;
     first.register().await;
     change(&first).await;
     settle(&first, &second).await;
-    let told = first.told();
-    let answer = told.iter().find(|told| told.to == first.authority(OPERATOR)).unwrap();
+    let received = first.received();
+    let answer = received.iter().find(|received| received.to == first.authority(OPERATOR)).unwrap();
     let answer: es4::SmsrChangeResponse = answer.message();
     assert_eq!(codes(&answer), ("8.1.1".into(), "1.2".into()));
     // Nothing has changed, and functions can use the card again.
@@ -227,13 +232,16 @@ async fn an_unprepared_sm_sr_refuses_a_handover() {
 #[tokio::test]
 async fn an_invalid_preparation_is_refused() {
     let (first, second) = prepared().await;
-    let ask = |rig: &'static str, who: &'static str, current: &'static str| {
-        let rig = if rig == SM_SR { &first } else { &second };
+    let ask = |testbed: &'static str, peer_name: &'static str, current: &'static str| {
+        let testbed = if testbed == SM_SR { &first } else { &second };
         async move {
-            let request =
-                es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: rig.id(current) };
-            rig.ask::<es4::PrepareSmsrChange>(who, request).await;
-            rig.told_only::<es4::PrepareSmsrChangeResponse>(who)
+            let request = es4::PrepareSmsrChangeRequest {
+                base: base(),
+                eid: eid(),
+                current_smsr_id: testbed.id(current),
+            };
+            testbed.ask::<es4::PrepareSmsrChange>(peer_name, request).await;
+            testbed.received_only::<es4::PrepareSmsrChangeResponse>(peer_name)
         }
     };
     assert_eq!(codes(&ask(SM_SR, OPERATOR, OTHER_SM_SR).await), ("8.1.1".into(), "3.3".into()));
@@ -252,22 +260,22 @@ async fn no_other_function_is_accepted_during_a_handover() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
-    first.told();
+    first.received();
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
     first.ask::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
-    let answer: es4::EnableProfileResponse = first.told_only(OTHER_OPERATOR);
+    let answer: es4::EnableProfileResponse = first.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     let response = first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
-    let answer: es3::UpdatePolicyRulesResponse = said(&response);
+    let answer: es3::UpdatePolicyRulesResponse = response_message(&response);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
 }
 
 /// Returns the final response to the operator.
-pub(super) fn operators_answer(rig: &Rig) -> es4::SmsrChangeResponse {
-    let told = rig.told();
-    let is_it = |told: &&super::testbed::Told| told.element() == "ES4-SMSRChangeResponse";
-    told.iter().find(is_it).unwrap().message()
+pub(super) fn operators_answer(testbed: &Testbed) -> es4::SmsrChangeResponse {
+    let received = testbed.received();
+    let is_it = |received: &&super::testbed::ReceivedMessage| received.element() == "ES4-SMSRChangeResponse";
+    received.iter().find(is_it).unwrap().message()
 }
 
 #[tokio::test]
@@ -369,7 +377,7 @@ async fn a_lost_response_after_the_receipt_does_not_keep_the_card_at_the_first_s
     card_agrees(&first).await;
     settle(&first, &second).await;
     // The first SM-SR receives nothing any more, and its validity period ends.
-    first.deafen(SM_SR, true);
+    first.lose_messages(SM_SR, true);
     card_forgets(&second).await;
     first.clock.advance(Duration::from_secs(3601));
     settle(&first, &second).await;
@@ -377,7 +385,7 @@ async fn a_lost_response_after_the_receipt_does_not_keep_the_card_at_the_first_s
     assert_eq!(status, ExecutionStatus::Expired);
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
     // The notification reports it nevertheless.
-    first.deafen(SM_SR, false);
+    first.lose_messages(SM_SR, false);
     first.clock.advance(Duration::from_secs(600));
     settle(&first, &second).await;
     assert!(first.server().cards().await.unwrap().is_empty());
@@ -388,8 +396,8 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
-    first.told();
-    first.know("third", PeerRole::SmSr, true).await;
+    first.received();
+    first.add_peer("third", PeerRole::SmSr, true).await;
     let request = es7::AuthenticateSmsrRequest {
         base: base(),
         eid: Some(eid()),
@@ -397,11 +405,11 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
         smsr_certificate: Octets(tlv_bytes(Tag(0x7F21), &[1])),
     };
     first.ask::<es7::AuthenticateSmsr>("third", request.clone()).await;
-    let answer: es7::AuthenticateSmsrResponse = first.told_only("third");
+    let answer: es7::AuthenticateSmsrResponse = first.received_only("third");
     assert_eq!(codes(&answer), ("8.1.1".into(), "1.2".into()));
     first.ask::<es7::AuthenticateSmsr>(OPERATOR, request.clone()).await;
     assert_eq!(
-        codes(&first.told_only::<es7::AuthenticateSmsrResponse>(OPERATOR)),
+        codes(&first.received_only::<es7::AuthenticateSmsrResponse>(OPERATOR)),
         ("1.1".into(), "1.2".into())
     );
     // An unknown card, a missing EID, an invalid certificate.
@@ -410,10 +418,10 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
         ..request.clone()
     };
     first.ask::<es7::AuthenticateSmsr>("third", nobody).await;
-    assert_eq!(codes(&first.told_only::<es7::AuthenticateSmsrResponse>("third")).1, "3.9");
+    assert_eq!(codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")).1, "3.9");
     first.ask::<es7::AuthenticateSmsr>("third", es7::AuthenticateSmsrRequest { eid: None, ..request }).await;
     assert_eq!(
-        codes(&first.told_only::<es7::AuthenticateSmsrResponse>("third")),
+        codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")),
         ("1.3.1".into(), "2.3".into())
     );
     // A notification about a card that was not handed over is accepted and ignored.
@@ -423,14 +431,14 @@ async fn calls_of_third_parties_during_a_handover_are_refused() {
         eis: eis.clone(),
         completion_timestamp: first.now(),
     };
-    first.tell("third", &claim).await;
+    first.send_notification("third", &claim).await;
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
     // A third party cannot hand over a card that it does not manage, or one whose EIS has no valid
     // signature.
     let handover = |eis| es7::HandoverEuiccRequest { base: base(), eis };
-    second.know("third", PeerRole::SmSr, true).await;
+    second.add_peer("third", PeerRole::SmSr, true).await;
     second.ask::<es7::HandoverEuicc>("third", handover(eis)).await;
-    let answer: es7::HandoverEuiccResponse = second.told_only("third");
+    let answer: es7::HandoverEuiccResponse = second.received_only("third");
     assert!(!answer.base().is_done());
 }
 
@@ -441,7 +449,7 @@ async fn a_key_set_must_be_a_new_one_of_scp80_and_use_a_supported_curve() {
     settle(&first, &second).await;
     card_challenges(&first).await;
     // The second SM-SR is unreachable for a moment; the test calls in its place.
-    first.told();
+    first.received();
     let request = es7::CreateAdditionalKeySetRequest {
         base: base(),
         eid: eid(),
@@ -471,8 +479,11 @@ async fn a_key_set_must_be_a_new_one_of_scp80_and_use_a_supported_curve() {
         let response = first.post(OTHER_SM_SR, first.namespace, "x", &request);
         assert_eq!(response.await.status(), http::StatusCode::ACCEPTED);
         first.server().run_due().await.unwrap();
-        let told = first.told();
-        let answer = told.iter().find(|told| told.element() == "ES7-CreateAdditionalKeySetResponse").unwrap();
+        let received = first.received();
+        let answer = received
+            .iter()
+            .find(|received| received.element() == "ES7-CreateAdditionalKeySetResponse")
+            .unwrap();
         let answer: es7::CreateAdditionalKeySetResponse = answer.message();
         assert_eq!(codes(&answer), ("1.3.1".into(), "2.1".into()));
     }

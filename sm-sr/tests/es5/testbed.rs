@@ -39,10 +39,10 @@ pub(crate) const OTHER_NUMBER: &str = "+491522";
 pub(crate) const NUMBER_OF_ANOTHER: &str = "+491533";
 pub(crate) const PSK: [u8; 16] = [0x33; 16];
 
-pub(crate) struct Rig {
+pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) records: Arc<dyn Records>,
-    pub(crate) centre: Arc<Centre>,
+    pub(crate) smsc: Arc<Smsc>,
     pub(crate) notes: Arc<Notes>,
     pub(crate) events: MemoryEvents,
     pub(crate) config: Es5Config,
@@ -51,7 +51,7 @@ pub(crate) struct Rig {
 
 /// The simulated SMSC.
 #[derive(Default)]
-pub(crate) struct Centre {
+pub(crate) struct Smsc {
     pub(crate) sent: Mutex<Vec<(MessageId, Submission)>>,
     next: AtomicU64,
     /// Number for which submissions get no answer.
@@ -59,13 +59,19 @@ pub(crate) struct Centre {
     /// Fault returned for submissions.
     pub(crate) fault: Mutex<Option<SubmitFault>>,
     /// Commits that are left to the submitting process: at 0 it was killed and submits nothing.
-    pub(crate) lives: Mutex<Option<Arc<AtomicI64>>>,
+    pub(crate) commits: Mutex<Option<Arc<AtomicI64>>>,
 }
 
-impl ShortMessages for Centre {
+impl ShortMessages for Smsc {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
         Box::pin(async move {
-            if self.lives.lock().unwrap().as_ref().is_some_and(|lives| lives.load(Ordering::SeqCst) == 0) {
+            if self
+                .commits
+                .lock()
+                .unwrap()
+                .as_ref()
+                .is_some_and(|commits| commits.load(Ordering::SeqCst) == 0)
+            {
                 return Err(SubmitFault::Unreachable("nobody asked".into()));
             }
             if let Some(fault) = self.fault.lock().unwrap().clone() {
@@ -217,7 +223,7 @@ pub(crate) fn config() -> Es5Config {
     }
 }
 
-impl Rig {
+impl Testbed {
     pub(crate) fn new() -> Self {
         Self::over(Arc::new(MemoryRecords::default()), config())
     }
@@ -235,16 +241,15 @@ impl Rig {
             has_number: AtomicBool::new(true),
             follows: Mutex::default(),
         });
-        let (clock, centre, events) =
-            (ManualClock::at(start()), Arc::new(Centre::default()), MemoryEvents::default());
-        let engine = engine(&records, &clock, &centre, &notes, &events, &config);
-        Self { clock, records, centre, notes, events, config, engine }
+        let (clock, smsc, events) =
+            (ManualClock::at(start()), Arc::new(Smsc::default()), MemoryEvents::default());
+        let engine = engine(&records, &clock, &smsc, &notes, &events, &config);
+        Self { clock, records, smsc, notes, events, config, engine }
     }
 
     /// Replaces the engine by another one on the same records, as after a restart.
     pub(crate) fn restart(&mut self) {
-        self.engine =
-            engine(&self.records, &self.clock, &self.centre, &self.notes, &self.events, &self.config);
+        self.engine = engine(&self.records, &self.clock, &self.smsc, &self.notes, &self.events, &self.config);
     }
 
     pub(crate) async fn enqueue(&self, job: Job) -> JobId {
@@ -272,7 +277,7 @@ impl Rig {
 
     /// Returns and clears the submitted messages.
     pub(crate) fn take(&self) -> Vec<Vec<u8>> {
-        let sent = std::mem::take(&mut *self.centre.sent.lock().unwrap());
+        let sent = std::mem::take(&mut *self.smsc.sent.lock().unwrap());
         sent.into_iter()
             .map(|(_, submission)| {
                 let message = submission.message;
@@ -398,7 +403,7 @@ pub(crate) fn identity() -> keys::PskIdentity {
 fn engine(
     records: &Arc<dyn Records>,
     clock: &ManualClock,
-    centre: &Arc<Centre>,
+    smsc: &Arc<Smsc>,
     notes: &Arc<Notes>,
     events: &MemoryEvents,
     config: &Es5Config,
@@ -407,7 +412,7 @@ fn engine(
     let events: Arc<dyn Events> = Arc::new(events.clone());
     let procedures: Arc<dyn Procedures> = notes.clone();
     Engine::new(Arc::clone(records), world, events, config.clone(), procedures)
-        .with_short_messages(centre.clone())
+        .with_short_messages(smsc.clone())
 }
 
 fn message(from: &str, user_data: &[u8]) -> ShortMessage {

@@ -23,7 +23,7 @@ use sm_sr::es5::{Bearer, Effect, Engine, Job};
 use tokio::task::JoinHandle;
 use world::{Arrived, BoxFuture, Fault, LinkFault, MessageId};
 
-use rig::{NUMBER, Rig, eid_of_card, enable, job};
+use rig::{NUMBER, Testbed as Rig, eid_of_card, enable, job};
 use terminal::Terminal;
 
 /// The engine at the door for cards, as a program puts it there.
