@@ -1,14 +1,11 @@
 //! Synchronous calls to a peer without a record, for functions that are relayed while their caller
 //! waits.
 
-use rsp::sgp02::{
-    BaseResponse, Function, Message as _, Namespace, Request as _, soap,
-    xml::{Parts as _, Prefix, Writer},
-};
+use rsp::sgp02::{Function, Message as _, Request as _, soap};
 
 use super::{
-    delivery::read_response,
     party::{NoAnswer, Peer},
+    response::read_response,
     shell::Soap,
 };
 
@@ -42,12 +39,4 @@ impl Soap {
             None => Err(NoAnswer::Malformed(format!("HTTP {} without a message", response.status()))),
         }
     }
-}
-
-/// Returns the response of a function that is known by name only. The response has nothing but its
-/// base.
-pub(super) fn bare_response(function: &str, namespace: Namespace, base: &BaseResponse) -> String {
-    let mut out = Writer::new(namespace);
-    out.element(Prefix::Rps, &format!("{function}Response"), &[], |out| base.write_parts(out));
-    out.into_text()
 }

@@ -11,21 +11,19 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use rsp::{
     sgp02::{
         BaseResponse,
-        addressing::MessageId,
-        soap::{self, Envelope, FaultCode, Received},
-        xml,
+        soap::{self, FaultCode},
     },
     time::Timestamp,
 };
 use world::{Event, Events as _, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use super::{
-    client::bare_response,
     party::NoAnswer,
     records::{
         self, ADDRESSEES, ANSWERED, Addressee, CALLS, DUE, OUTBOX, Outgoing, ResponseMessage, SENT_CALLS,
         State, WAITING,
     },
+    response::{bare_response, read_response},
     shell::{Inner, Soap},
 };
 use crate::due::Due;
@@ -461,41 +459,6 @@ fn log_failure(message: &Outgoing, why: &str, addressee: &mut Addressee, now: Ti
     } else {
         tracing::debug!(%why, endpoint, element, "a delivery failed");
     }
-}
-
-/// Returns the message or the fault in an HTTP response; `None` if its body is empty or no response
-/// message is expected.
-pub(super) fn read_response(
-    response: &Response<Bytes>,
-    expected: Option<&str>,
-    unique: Option<&str>,
-) -> Option<Result<String, NoAnswer>> {
-    if response.body().is_empty() {
-        return None;
-    }
-    // A peer may acknowledge a notification or a callback with any body.
-    let wanted = expected?;
-    let read = || {
-        let malformed = |why: String| NoAnswer::Malformed(format!("HTTP {}: {why}", response.status()));
-        let text = soap::text(response.body()).map_err(|e| malformed(e.to_string()))?;
-        let document = xml::parse(text).map_err(|e| malformed(e.to_string()))?;
-        match Envelope::receive(&document).map_err(|e| malformed(e.to_string()))? {
-            Received::Fault(fault) => Err(NoAnswer::Fault(fault)),
-            Received::Message(envelope) if envelope.element() == wanted => {
-                let related = envelope.header.relates_to.as_deref().map(MessageId::key);
-                match (related.and_then(|uri| uri.rsplit('/').next()), unique) {
-                    (Some(theirs), Some(ours)) if theirs != ours => {
-                        Err(malformed("RelatesTo names another message".to_owned()))
-                    }
-                    _ => Ok(envelope.canonical()),
-                }
-            }
-            Received::Message(envelope) => {
-                Err(malformed(format!("{} instead of {wanted}", envelope.element())))
-            }
-        }
-    };
-    Some(read())
 }
 
 /// Returns true if repeating the message cannot change the status.

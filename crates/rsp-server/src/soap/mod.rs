@@ -61,6 +61,7 @@ mod delivery;
 pub mod eum;
 mod party;
 mod records;
+mod response;
 mod sender;
 mod shell;
 
