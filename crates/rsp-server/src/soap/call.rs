@@ -18,7 +18,7 @@ use std::time::Duration;
 use world::{Fault, Outcome, PeerCertificate};
 
 use super::{
-    party::{Answer, Decision, Peer, Rejection},
+    decision::{Answer, Decision, Peer, Rejection},
     records::{ResponseMessage, Ticket},
 };
 

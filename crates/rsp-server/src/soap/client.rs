@@ -3,11 +3,7 @@
 
 use rsp::sgp02::{Function, Message as _, Request as _, soap};
 
-use super::{
-    party::{NoAnswer, Peer},
-    response::read_response,
-    shell::Soap,
-};
+use super::{decision::Peer, party::NoAnswer, response::read_response, shell::Soap};
 
 impl Soap {
     /// Calls a synchronous function of a peer once and waits for as long as the link does. A caller

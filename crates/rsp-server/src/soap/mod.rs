@@ -57,6 +57,7 @@
 
 mod call;
 mod client;
+mod decision;
 mod delivery;
 pub mod eum;
 mod party;
@@ -66,8 +67,9 @@ mod sender;
 mod shell;
 
 pub use call::{Call, Reply};
+pub use decision::{Answer, Decision, Peer, Rejection};
 pub use delivery::{FIRST_REDELIVERY, SLOWEST_REDELIVERY};
-pub use party::{Answer, Decision, Ended, NoAnswer, Party, Peer, Peers, Rejection};
+pub use party::{Ended, NoAnswer, Party, Peers};
 pub use records::{Outgoing, Ticket};
 pub use sender::{ANSWERS_KEPT, DELIVERY_LIFETIME, Sender};
 pub use shell::Soap;

@@ -14,7 +14,7 @@ use rsp::{
 use world::{Fault, Tx, World};
 
 use super::{
-    party::Peer,
+    decision::Peer,
     records::{
         ANSWERED, CALLS, DUE, Due, OUTBOX, Outgoing, ReceivedCall, ResponseMessage, SENT_CALLS, SentCall,
         State, Ticket, WAITING, at_time,
