@@ -3,7 +3,7 @@
 use rsp::time::Timestamp;
 use world::{Tx, World};
 
-use crate::{config::Config, server::Credentials};
+use crate::{config::Config, credentials::Credentials};
 
 /// Context of a decision: the transaction to read and write, and values that do not change during
 /// it.

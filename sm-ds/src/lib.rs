@@ -11,6 +11,7 @@
 
 pub mod config;
 mod context;
+mod credentials;
 mod es11;
 mod es12;
 pub mod records;
@@ -18,4 +19,5 @@ mod router;
 pub mod server;
 
 pub use config::Config;
-pub use server::{Credentials, SmDs};
+pub use credentials::Credentials;
+pub use server::SmDs;
