@@ -13,7 +13,7 @@ use world::{Arrived, Event, Fault, MessageId, MessageState, Outcome, PhoneNumber
 
 use super::{
     Bearer, CardRefusal, JobId, JobOutcome,
-    engine::Context,
+    context::Context,
     packet::{self, Response},
     policy::COUNTER_JUMP,
     records::{Awaits, JOBS, MESSAGES, Pending, TransmissionRef, What},

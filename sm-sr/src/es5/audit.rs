@@ -9,7 +9,7 @@ use world::Fault;
 
 use super::{
     JobId, JobOutcome,
-    engine::Context,
+    context::Context,
     policy::{ALREADY_DONE, VisibleEffect},
     records::{Awaits, Pending, What},
 };

@@ -6,19 +6,20 @@ use std::{
 };
 
 use crypto::Secret;
-use rsp::{ids::Eid, ota::secured_packet::Counter, sgp02::keys::PskIdentity, time::Timestamp};
+use rsp::{ids::Eid, sgp02::keys::PskIdentity, time::Timestamp};
 use rsp_server::due::{Due, WorkQueue};
 use world::{
-    Arrived, BoxFuture, Event, Events, Fault, MessageId, Records, ShortMessageSink, ShortMessages,
-    Submission, SubmitFault, Tx, World,
+    Arrived, BoxFuture, Events, Fault, MessageId, Records, ShortMessageSink, ShortMessages, Submission,
+    SubmitFault, Tx, World,
 };
 
 use super::{
-    JobId, Procedures,
-    https::{Call, Offer},
+    Procedures, PskKey,
+    context::{Context, Outbound, Packet},
     long_polls::LongPolls,
     policy::Es5Config,
-    records::{CARDS, Card, DUE, key},
+    records::DUE,
+    sessions::{Call, Offer},
 };
 
 /// Receiver of the signal that [`Engine::due`] has work.
@@ -58,47 +59,7 @@ pub(super) enum EngineEvent {
     Called(Call),
 }
 
-/// A secured packet that was sent for a job.
-#[derive(Clone, Debug)]
-pub(super) struct Packet {
-    pub(super) id: JobId,
-    pub(super) kvn: u8,
-    pub(super) counter: Counter,
-}
-
-/// Context of a decision, with the messages to send after the commit.
-pub(super) struct Context<'a, 'r> {
-    pub(super) tx: &'a mut Tx<'r>,
-    pub(super) config: &'a Es5Config,
-    pub(super) procedures: &'a dyn Procedures,
-    pub(super) now: Timestamp,
-    outbound: Outbound,
-}
-
-/// Messages and timeline events to send after the commit.
-#[derive(Default)]
-struct Outbound {
-    packets: Vec<(Packet, Vec<Submission>)>,
-    events: Vec<Event>,
-}
-
 impl Context<'_, '_> {
-    pub(super) async fn card(&mut self, eid: Eid) -> Result<Card, Fault> {
-        Ok(self.tx.get(&CARDS, &key(eid)).await?.unwrap_or_default())
-    }
-
-    pub(super) fn put_card(&mut self, eid: Eid, card: &Card) -> Result<(), Fault> {
-        self.tx.put(&CARDS, &key(eid), card)
-    }
-
-    pub(super) fn send(&mut self, packet: Packet, parts: Vec<Submission>) {
-        self.outbound.packets.push((packet, parts));
-    }
-
-    pub(super) fn tell(&mut self, event: Event) {
-        self.outbound.events.push(event);
-    }
-
     async fn dispatch(&mut self, engine_event: &EngineEvent) -> Result<Option<Offer>, Fault> {
         match engine_event {
             EngineEvent::Due(eid) => self.step(*eid).await?,
@@ -224,8 +185,7 @@ impl Engine {
         let mut tx = Tx::begin(&*self.0.records);
         let card = self.0.procedures.card(&mut tx, identity.eid).await?;
         let keys = card.map(|card| card.scp81).unwrap_or_default();
-        let is_it =
-            |key: &super::PskKey| (key.kvn, key.key_id) == (identity.key_version.0, identity.key_identifier);
+        let is_it = |key: &PskKey| (key.kvn, key.key_id) == (identity.key_version.0, identity.key_identifier);
         Ok(keys.into_iter().find(is_it).map(|key| key.key))
     }
 

@@ -13,12 +13,15 @@
 //! | `packet.rs` | secured packets (SCP80): creation and opening |
 //! | `sms.rs` | sending over short messages, including triggers of HTTPS sessions |
 //! | `arrival.rs` | receiving over short messages |
-//! | `https.rs` | the sessions that cards open (SCP81) |
+//! | `https.rs` | the HTTPS endpoint for cards |
+//! | `sessions.rs` | the sessions that cards open (SCP81) |
+//! | `context.rs` | the transaction of a decision, and the messages to send after it |
 //! | `audit.rs` | finding out if a command was executed whose response was lost |
 //! | `notification.rs` | default notifications, over either bearer |
 
 mod arrival;
 mod audit;
+mod context;
 mod engine;
 mod https;
 mod long_polls;
@@ -27,6 +30,7 @@ mod packet;
 mod policy;
 mod queue;
 mod records;
+mod sessions;
 mod sms;
 
 use std::{fmt, str::FromStr};

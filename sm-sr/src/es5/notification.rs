@@ -9,7 +9,7 @@ use world::{Event, Fault, Outcome, PhoneNumber};
 
 use super::{
     Bearer, Job,
-    engine::Context,
+    context::Context,
     enqueue,
     records::{Awaits, Card, LastNotification},
 };

@@ -5,7 +5,7 @@ use world::{Event, Fault, Outcome, Tx};
 
 use super::{
     Bearer, Effect, Job, JobId, JobOutcome,
-    engine::Context,
+    context::Context,
     records::{Awaits, CARDS, DUE, JOBS, MESSAGES, Pending, Sent, TransmissionRef, What, key},
 };
 

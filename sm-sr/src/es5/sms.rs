@@ -11,7 +11,7 @@ use world::{Event, Fault, MessageId, PhoneNumber, Receipts, ShortMessage, Submis
 
 use super::{
     Bearer, CardAccess, Effect, JobId, JobOutcome, Scp80KeySet,
-    engine::{Context, Packet},
+    context::{Context, Packet},
     packet,
     policy::{self, Repetition},
     queue::{JobState, delete_message_references},
