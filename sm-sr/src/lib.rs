@@ -9,6 +9,7 @@
 //! [`es5`] transports its scripts. Everything kept is in [`records`].
 
 mod audit;
+mod caller;
 mod check_eis;
 pub mod config;
 mod context;
@@ -18,6 +19,7 @@ mod es3;
 mod es4;
 pub mod es5;
 mod es7;
+mod keys;
 mod notifications;
 mod outgoing;
 mod policy;
@@ -26,6 +28,7 @@ pub mod records;
 mod router;
 pub mod server;
 mod shared_functions;
+pub mod state;
 pub mod transport;
 mod visibility;
 

@@ -18,9 +18,8 @@ use crate::{
     audit,
     context::Context,
     outgoing,
-    procedures::check,
     records::{Card, Peer, PeerRole},
-    router::Requester,
+    state::Requester,
     visibility::{self, Disclosure},
 };
 
@@ -53,7 +52,7 @@ pub(crate) async fn notify_owner(
     change: ProfileChange,
     by: Option<Requester<'_>>,
 ) -> Result<(), Fault> {
-    if by.is_some_and(|by| check::is_own(profile, by)) {
+    if by.is_some_and(|by| by.owns(profile)) {
         return Ok(());
     }
     match transport(context, profile).await? {

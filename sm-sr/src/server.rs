@@ -25,10 +25,10 @@ use crate::{
     context::Context,
     credentials::Credentials,
     es5::{Bearer, CardAccess, Engine, Es5Config, Job, JobId, JobOutcome, Procedures, PskKey, Scp80KeySet},
-    outgoing,
-    procedures::{self, Function, MasterDeleteToken, Operation},
+    outgoing, procedures,
     records::{ADDRESSES, AUDIT, CARDS, Card, DEADLINES, Keys, OPERATIONS, PEERS, Peer, due_at, of_card},
     router,
+    state::{Function, MasterDeleteToken, Operation},
 };
 
 /// An SM-SR. Clones share their state, and several servers can use the same records.

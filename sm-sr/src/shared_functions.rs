@@ -12,11 +12,12 @@ use rsp::{
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
+    caller::check_role,
     context::Context,
     notifications::{self, ProfileChange},
-    procedures::{self, Function, Interface, check},
+    procedures::{self, check},
     records::{Card, PeerRole},
-    router::{Requester, check_role},
+    state::{Function, Interface, Requester},
     visibility::{self, Disclosure},
 };
 

@@ -12,10 +12,10 @@ use rsp::sgp02::{
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
+    caller::check_role,
     check_eis,
     context::Context,
     records::{Card, Key, KeySet, Keys, PeerRole, SCP80_VERSIONS, SCP81_VERSIONS},
-    router::check_role,
 };
 
 pub(crate) async fn execute(

@@ -4,7 +4,7 @@
 use rsp::sgp02::{BaseResponse, es1, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{context::Context, procedures, records::PeerRole, router::check_role};
+use crate::{caller::check_role, context::Context, procedures, records::PeerRole};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,

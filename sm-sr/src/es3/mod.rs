@@ -11,9 +11,8 @@ pub(crate) use profile_download_completed::profile_download_completed;
 
 use crate::{
     context::Context,
-    procedures::{Function, Interface},
-    router::Requester,
     shared_functions,
+    state::{Function, Interface, Requester},
 };
 
 const INTERFACE: Interface = Interface::Es3;

@@ -11,9 +11,8 @@ pub(crate) use prepare_smsr_change::prepare_smsr_change;
 
 use crate::{
     context::Context,
-    procedures::{Function, Interface},
-    router::Requester,
     shared_functions,
+    state::{Function, Interface, Requester},
 };
 
 const INTERFACE: Interface = Interface::Es4;

@@ -10,7 +10,7 @@ pub(crate) mod handover_euicc;
 
 use rsp_server::soap::{Call, Decision};
 
-use crate::{context::Context, records::PeerRole, router::check_role};
+use crate::{caller::check_role, context::Context, records::PeerRole};
 
 /// Checks that the caller is a registered SM-SR.
 pub(crate) async fn check_caller(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {

@@ -9,8 +9,8 @@ use rsp::{
 };
 use rsp_server::soap::Decision;
 
-use super::{Function, Interface, Operation, Step, queue};
-use crate::{context::Context, records::Card, router::Requester};
+use super::{Function, Operation, Step, queue};
+use crate::{context::Context, records::Card, state::Requester};
 
 /// Returns a card that this SM-SR manages.
 pub(crate) async fn managed(context: &mut Context<'_, '_>, eid: Eid) -> Decision<Card> {
@@ -54,15 +54,6 @@ pub(super) fn handed_over() -> Refusal {
     Status::FunctionUnavailable.because("the card is being handed over to another SM-SR")
 }
 
-/// Returns true if a profile belongs to the caller: over ES3 to the SM-DP that installed it, over
-/// ES4 to its operator.
-pub(crate) fn is_own(profile: &ProfileInfo, by: Requester<'_>) -> bool {
-    match by.interface {
-        Interface::Es3 => profile.smdp_id.as_ref() == Some(by.id),
-        Interface::Es4 => profile.mno_id == *by.id,
-    }
-}
-
 /// Returns the profile, which must belong to the caller.
 pub(crate) fn profile_of<'c>(
     card: &'c Card,
@@ -70,7 +61,7 @@ pub(crate) fn profile_of<'c>(
     iccid: Iccid,
 ) -> Result<&'c ProfileInfo, Refusal> {
     let profile = existing_profile(card, iccid)?;
-    if is_own(profile, by) {
+    if by.owns(profile) {
         return Ok(profile);
     }
     Err(Status::IccidNotAllowed.because("the profile belongs to another party").about(iccid))

@@ -46,7 +46,7 @@ fn requested_profiles<'c>(
         return iccids.iter().map(|iccid| check::own_profile(card, operation, *iccid)).collect();
     }
     let own = |profile: &&ProfileInfo| match &operation.asker {
-        Some(asker) => check::is_own(profile, asker.by()),
+        Some(asker) => asker.by().owns(profile),
         None => true,
     };
     let own: Vec<_> = card.eis.profile_info.iter().filter(own).collect();

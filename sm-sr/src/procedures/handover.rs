@@ -17,7 +17,6 @@ use rsp::{
     },
 };
 use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
@@ -33,49 +32,9 @@ use crate::{
     es5::{self as es5_engine, Effect, JobOutcome},
     outgoing::{self, Continuation},
     records::{AUDIT, CARDS, Card, OPERATIONS, PeerRole, SCP80_VERSIONS, TAKEOVERS, numbered, of_card},
+    state::handover::{Awaits, HandingOver},
     visibility::{self, Disclosure},
 };
-
-/// State of a handover.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct HandingOver {
-    /// OID of the SM-SR that gets the card.
-    pub target: Oid,
-    /// Number of jobs sent to the card.
-    pub jobs: u32,
-    /// Event that it waits for.
-    pub awaits: Awaits,
-}
-
-/// Event that a handover waits for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Awaits {
-    /// The other SM-SR: its next call or its response.
-    Target,
-    /// The card, which checks the other SM-SR's certificate.
-    Challenge {
-        /// Call to answer with the challenge.
-        ticket: Ticket,
-        /// Job at the card.
-        at_card: AtCard,
-    },
-    /// The card, which creates a key set with the other SM-SR.
-    Receipt {
-        /// Call to answer with the receipt.
-        ticket: Ticket,
-        /// Job at the card.
-        at_card: AtCard,
-    },
-}
-
-impl HandingOver {
-    pub(super) fn at_card(&self) -> Option<&AtCard> {
-        match &self.awaits {
-            Awaits::Target => None,
-            Awaits::Challenge { at_card, .. } | Awaits::Receipt { at_card, .. } => Some(at_card),
-        }
-    }
-}
 
 pub(super) async fn start(
     context: &mut Context<'_, '_>,

@@ -6,8 +6,6 @@
 //! commands of that one too, so orders that have not been executed are repeated every day. A card
 //! stops at the first command that it refuses; the commands after it are sent again separately.
 
-use std::fmt;
-
 use crypto::AesKey;
 use rsp::{
     der::tlv,
@@ -22,17 +20,16 @@ use rsp::{
         eis::{Eis, OperationType},
         es5::{self, KeyType, SmsrAddressing},
         keys::{KeyVersion, PskIdentity},
-        status::{Refusal, Status},
+        status::Status,
     },
 };
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
     Purpose, answer,
     card_status::Answers,
     isd_r,
-    takeover::{Awaits, PSK_ID, Takeover, current, description_of, free_version, respond},
+    takeover::{PSK_ID, current, description_of, free_version, respond},
 };
 use crate::{
     audit,
@@ -41,55 +38,8 @@ use crate::{
     es5::{self as es5_engine, Bearer, Effect, Job, JobOutcome},
     notifications,
     records::{Card, Deadline, Key, KeySet, Keys, SCP80_VERSIONS, SCP81_VERSIONS},
+    state::takeover::{Awaits, HandoverFinalisation, Order, Psk, Takeover},
 };
-
-/// State of the finalisation of a card that was taken over.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct HandoverFinalisation {
-    /// New key for HTTPS, if the card supports HTTPS.
-    pub psk: Option<Psk>,
-    /// Orders sent last, one command each.
-    #[serde(rename = "told")]
-    pub sent: Vec<Order>,
-    /// Orders that failed, to be repeated another day.
-    #[serde(rename = "left")]
-    pub failed: Vec<Order>,
-    /// First failure of this attempt.
-    #[serde(rename = "trouble")]
-    pub failure: Option<Refusal>,
-    /// Number of attempts.
-    pub attempts: u32,
-}
-
-/// A key for HTTPS that the card is to store.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Psk {
-    /// Version number of its key set.
-    pub version: u8,
-    /// The key.
-    pub key: Key,
-}
-
-/// An order of the finalisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
-    /// Store the address of this SM-SR.
-    Address,
-    /// Store the key for HTTPS.
-    TakePsk,
-    /// Delete all keys except for those of this SM-SR.
-    Forget,
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address => f.write_str("to store the address of its new SM-SR"),
-            Self::TakePsk => f.write_str("to store a key for HTTPS"),
-            Self::Forget => f.write_str("to delete the keys of its former SM-SR"),
-        }
-    }
-}
 
 impl HandoverFinalisation {
     /// Returns the orders for a card with this EIS of its former SM-SR.

@@ -15,15 +15,15 @@ mod connectivity;
 mod create;
 mod delete;
 mod euicc_audit;
-pub mod handover;
-pub mod handover_finalisation;
+pub(crate) mod handover;
+mod handover_finalisation;
 mod notification;
 mod personalisation;
 mod profile_changes;
 mod queue;
 mod send_data;
 mod switch;
-pub mod takeover;
+pub(crate) mod takeover;
 
 use std::time::Duration;
 
@@ -31,20 +31,19 @@ use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
     ota::script::Script,
     sgp02::{
-        BaseRequest, Octets,
+        BaseRequest,
         eis::{OperationType, ProfileInfo},
-        es5::DeleteToken,
     },
     time::Timestamp,
 };
-use rsp_server::soap::{Answer, Call, Decision, Ticket};
-use serde::{Deserialize, Serialize};
+use rsp_server::soap::{Answer, Call, Decision};
 use world::Fault;
 
+pub(crate) use crate::state::Requester;
+pub use crate::state::{Asker, AtCard, Function, Interface, MasterDeleteToken, Operation, Purpose, Step};
 pub(crate) use answer::Outcome;
 pub(crate) use notification::notified;
 pub(crate) use queue::{job_ended, run_deadline, submit};
-pub use switch::{SwitchStep, Switching};
 
 use crate::{
     audit,
@@ -52,183 +51,7 @@ use crate::{
     es5::{self, Effect, Job, JobId},
     outgoing,
     records::{Deadline, OPERATIONS, numbered},
-    router::Requester,
 };
-
-/// A function that is in progress or waits for its turn.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Operation {
-    /// EID of the card.
-    pub eid: Eid,
-    /// Position in the queue.
-    pub number: u64,
-    /// The function to execute.
-    pub function: Function,
-    /// Caller that waits for the response; `None` if the SM-SR started the function itself.
-    pub asker: Option<Asker>,
-    /// Time of receipt.
-    pub received: Timestamp,
-    /// End of the validity period; after that the response is EXPIRED.
-    pub expires: Timestamp,
-    /// Current step.
-    pub step: Step,
-}
-
-/// Caller of a function, with the reference for its response.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Asker {
-    /// Interface of the call, which determines what the caller is allowed to do.
-    pub interface: Interface,
-    /// Ticket of the call to answer.
-    pub ticket: Ticket,
-}
-
-impl Asker {
-    /// Returns the caller's OID.
-    pub fn id(&self) -> &Oid {
-        &self.ticket.caller
-    }
-
-    pub(crate) fn by(&self) -> Requester<'_> {
-        Requester { interface: self.interface, id: self.id() }
-    }
-}
-
-/// Interfaces whose functions need a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Interface {
-    /// Called by an SM-DP.
-    Es3,
-    /// Called by an operator.
-    Es4,
-}
-
-/// A function to execute on a card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Function {
-    /// ES3.CreateISDP.
-    CreateIsdP {
-        /// ICCID of the profile to be installed.
-        iccid: Iccid,
-        /// Operator of the profile.
-        mno_id: Oid,
-        /// Required memory in octets.
-        required_memory: u32,
-        /// True if another function follows.
-        more_to_do: bool,
-    },
-    /// ES3.SendData.
-    SendData {
-        /// AID of the security domain.
-        sd_aid: Aid,
-        /// Command script.
-        data: Octets,
-        /// True if another function follows.
-        more_to_do: bool,
-    },
-    /// ES3.UpdateConnectivityParameters.
-    UpdateConnectivityParameters {
-        /// ICCID of the profile.
-        iccid: Iccid,
-        /// Command script for its ISD-P.
-        parameters: Octets,
-    },
-    /// ES3 and ES4.EnableProfile.
-    EnableProfile(Iccid),
-    /// ES3 and ES4.DisableProfile.
-    DisableProfile(Iccid),
-    /// ES3.DeleteISDP and ES4.DeleteProfile.
-    DeleteProfile(Iccid),
-    /// Started by this SM-SR: POL2 deletes the profile because it was disabled.
-    AutoDelete(Iccid),
-    /// Started by this SM-SR: the download into the ISD-P has failed.
-    CleanUp(Iccid),
-    /// Deletes a profile regardless of its policy rules: SGP.02 section 3.10.
-    MasterDelete {
-        /// ICCID of the profile.
-        iccid: Iccid,
-        /// Proof for the ISD-P that its SM-DP agrees.
-        token: MasterDeleteToken,
-    },
-    /// ES3 and ES4.SetFallBackAttribute.
-    SetFallBackAttribute(Iccid),
-    /// ES3 and ES4.SetEmergencyProfileAttribute.
-    SetEmergencyProfileAttribute(Iccid),
-    /// ES3 and ES4.AuditEIS of these profiles, or of all profiles of the caller if the list is
-    /// empty.
-    AuditEis(Vec<Iccid>),
-    /// ES4.SMSRChange, called at this SM-SR: the OID of the target SM-SR.
-    SmsrChange(Oid),
-}
-
-/// Delete token of a profile, created by its SM-DP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MasterDeleteToken {
-    /// SIN of the ISD-P.
-    pub sin: Octets,
-    /// SDIN of the ISD-P.
-    pub sdin: Octets,
-    /// Application provider identifier.
-    pub provider: Octets,
-    /// Token identifier; it must not have been used for this profile before.
-    pub token_id: Octets,
-    /// AES-CMAC with the ISD-P's token key.
-    pub token: Octets,
-}
-
-impl MasterDeleteToken {
-    /// Returns the command that contains the token.
-    fn master_delete(&self, isd_p: &Aid) -> Vec<u8> {
-        let token = DeleteToken {
-            sin: self.sin.as_slice(),
-            sdin: self.sdin.as_slice(),
-            provider: self.provider.as_slice(),
-            id: self.token_id.as_slice(),
-        };
-        token.master_delete(isd_p, self.token.as_slice())
-    }
-}
-
-/// Current step of a function, with the data that this step needs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Step {
-    /// Other functions are first.
-    Waiting,
-    /// A job was sent to the card, which has not answered.
-    AtCard(AtCard),
-    /// The card is changing its enabled profile.
-    Switching(Switching),
-    /// The card is being handed over to another SM-SR.
-    HandingOver(Box<handover::HandingOver>),
-}
-
-/// A job at the card.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AtCard {
-    /// Identifier of the job.
-    pub job: JobId,
-    /// Number of earlier jobs of the function.
-    pub part: u32,
-}
-
-/// Purpose of a job at the card. The ES5 engine stores it and returns it when the job ends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Purpose {
-    /// Executes the function with this number.
-    Operation {
-        /// Number of the function.
-        number: u64,
-        /// Number of earlier jobs of the function.
-        part: u32,
-    },
-    /// Confirms a notification of the card.
-    Confirmation {
-        /// Sequence number of the notification.
-        sequence: u16,
-    },
-    /// Completes the takeover of a card.
-    Takeover,
-}
 
 /// Result of starting a function.
 pub(crate) enum Started {
@@ -288,23 +111,6 @@ pub(crate) async fn take_in<R>(
 }
 
 impl Function {
-    /// Returns the ICCID of the profile that the function concerns.
-    pub(crate) fn iccid(&self) -> Option<Iccid> {
-        match self {
-            Self::CreateIsdP { iccid, .. }
-            | Self::UpdateConnectivityParameters { iccid, .. }
-            | Self::EnableProfile(iccid)
-            | Self::DisableProfile(iccid)
-            | Self::DeleteProfile(iccid)
-            | Self::AutoDelete(iccid)
-            | Self::CleanUp(iccid)
-            | Self::MasterDelete { iccid, .. }
-            | Self::SetFallBackAttribute(iccid)
-            | Self::SetEmergencyProfileAttribute(iccid) => Some(*iccid),
-            Self::SendData { .. } | Self::AuditEis(_) | Self::SmsrChange(_) => None,
-        }
-    }
-
     /// Returns true if the SM-SR starts this function itself and therefore retries it after a
     /// failure. MasterDelete is not one of them: its caller sees the result.
     fn is_own(&self) -> bool {
@@ -335,37 +141,6 @@ impl Function {
             // here any more.
             Self::SendData { .. } | Self::SmsrChange(_) => return None,
         })
-    }
-
-    /// Returns the name in the standard's spelling.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::CreateIsdP { .. } => "CreateISDP",
-            Self::SendData { .. } => "SendData",
-            Self::UpdateConnectivityParameters { .. } => "UpdateConnectivityParameters",
-            Self::EnableProfile(_) => "EnableProfile",
-            Self::DisableProfile(_) => "DisableProfile",
-            Self::DeleteProfile(_) => "DeleteProfile",
-            Self::AutoDelete(_) => "AutoDelete",
-            Self::CleanUp(_) => "CleanUp",
-            Self::MasterDelete { .. } => "MasterDelete",
-            Self::SetFallBackAttribute(_) => "SetFallBackAttribute",
-            Self::SetEmergencyProfileAttribute(_) => "SetEmergencyProfileAttribute",
-            Self::AuditEis(_) => "AuditEIS",
-            Self::SmsrChange(_) => "SMSRChange",
-        }
-    }
-}
-
-impl Step {
-    /// Returns the display name.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::AtCard(_) => "at the card",
-            Self::Switching(switching) => switching.name(),
-            Self::HandingOver(_) => "handing over",
-        }
     }
 }
 

@@ -16,21 +16,17 @@ use rsp::{
         es7,
         status::{Refusal, Status},
     },
-    time::Timestamp,
 };
 use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
-use super::{
-    create,
-    handover_finalisation::{self, HandoverFinalisation},
-};
+use super::{create, handover_finalisation};
 use crate::{
     audit, check_eis,
     context::Context,
     outgoing::{self, Continuation},
     records::{Card, Deadline, Key, KeySet, Keys, PREPARED, Prepared, SCP80_VERSIONS, TAKEOVERS, of_card},
+    state::takeover::{Awaits, HandoverFinalisation, Takeover},
 };
 
 /// Scenario parameter: an existing set of the same version is deleted, the card contributes a
@@ -41,41 +37,6 @@ const SCENARIO_PARAMETER: u8 =
 
 /// Form in which the ephemeral key is sent to the card.
 const KEY_FORM: EphemeralKeyForm = EphemeralKeyForm::Point;
-
-/// A takeover in progress.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Takeover {
-    /// Ticket of ES7.HandoverEUICC; `None` once it has been answered.
-    pub ticket: Option<Ticket>,
-    /// Public key of the ECASD for the key agreement: 04 || X || Y.
-    pub ecasd_key: Octets,
-    /// OID of the SM-SR that manages the card.
-    pub from: Oid,
-    /// EIS sent by that SM-SR.
-    pub eis: Eis,
-    /// Time at which the takeover began.
-    pub since: Timestamp,
-    /// Time at which it expires.
-    pub expires: Timestamp,
-    /// Event that it waits for.
-    pub awaits: Awaits,
-}
-
-/// Event that a takeover waits for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Awaits {
-    /// The card's challenge, returned by the other SM-SR.
-    Challenge,
-    /// The card's receipt, returned by the other SM-SR.
-    Receipt {
-        /// Ephemeral private key.
-        secret: Key,
-        /// Signed parameters of the key agreement.
-        agreement: KeyAgreement,
-    },
-    /// The finalisation on the card, which belongs to this SM-SR now.
-    Finalised(HandoverFinalisation),
-}
 
 /// Begins a takeover (ES7.HandoverEUICC). A refusal is the response.
 pub(crate) async fn begin(
@@ -148,10 +109,6 @@ async fn already_here(
 }
 
 impl Takeover {
-    pub(super) fn eid(&self) -> Eid {
-        self.eis.eum_signed_info.eid
-    }
-
     pub(super) fn store(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
         context.tx.put(&TAKEOVERS, &self.eid().to_string(), self)
     }

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     es5::JobOutcome,
-    procedures::{handover_finalisation::Order, takeover::Awaits},
     records::{ADDRESSES, PeerRole, TAKEOVERS},
+    state::takeover::{Awaits, Order},
 };
 
 #[tokio::test]

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     es5::{CardRefusal, Effect, JobOutcome},
-    procedures::SwitchStep,
     records::{DEADLINES, PeerRole},
+    state::switching::SwitchStep,
 };
 use ProfileState::{Created, Disabled, Enabled};
 
