@@ -2,18 +2,14 @@
 
 use rsp::{
     ids::Eid,
-    sgp02::{BaseRequest, Function, Notification, es7},
+    sgp02::{BaseRequest, Function, Notification},
     time::Timestamp,
 };
-use rsp_server::soap::{self, Ended, Ticket};
+use rsp_server::soap::{self, Ticket};
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
-use crate::{
-    context::Context,
-    procedures::{handover, takeover},
-    records::Peer,
-};
+use crate::{context::Context, records::Peer};
 
 /// Action to continue with when a sent call has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +37,7 @@ pub(crate) async fn send_notification<N: Notification>(
     context.sender.notify(context.tx, context.now, &to, message).await
 }
 
-/// Sends a call to a peer. [`resumed`] handles its end.
+/// Sends a call to a peer. `procedures::resumed` handles its end.
 pub(crate) async fn send_call<F: Function>(
     context: &mut Context<'_, '_>,
     to: &soap::Peer,
@@ -66,21 +62,6 @@ pub(crate) async fn reply<F: Function>(
 /// outbox.
 pub(crate) fn base_request(context: &Context<'_, '_>, until: Timestamp) -> BaseRequest {
     BaseRequest { validity_period: Some(until.since(context.now).as_secs()), ..BaseRequest::new("") }
-}
-
-/// Continues after a sent call has ended, with or without a response.
-pub(crate) async fn resumed(context: &mut Context<'_, '_>, ended: &Ended) -> Result<(), Fault> {
-    match from_text(&ended.continuation)? {
-        Continuation::Handover { eid, number } => {
-            handover::resumed(context, eid, number, ended.response::<es7::HandoverEuicc>()).await
-        }
-        Continuation::Challenge(eid) => {
-            takeover::challenge_received(context, eid, ended.response::<es7::AuthenticateSmsr>()).await
-        }
-        Continuation::Receipt(eid) => {
-            takeover::receipt_received(context, eid, ended.response::<es7::CreateAdditionalKeySet>()).await
-        }
-    }
 }
 
 /// Serializes a value that another component stores as text.

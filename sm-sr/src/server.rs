@@ -25,7 +25,7 @@ use crate::{
     context::Context,
     credentials::Credentials,
     es5::{Bearer, CardAccess, Engine, Es5Config, Job, JobId, JobOutcome, Procedures, PskKey, Scp80KeySet},
-    outgoing, procedures,
+    procedures,
     records::{ADDRESSES, AUDIT, CARDS, Card, DEADLINES, Keys, OPERATIONS, PEERS, Peer, due_at, of_card},
     router,
     state::{Function, MasterDeleteToken, Operation},
@@ -87,7 +87,7 @@ impl soap::Party for Core {
         now: Timestamp,
         ended: &'a Ended,
     ) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async move { outgoing::resumed(&mut self.context(tx, now), ended).await })
+        Box::pin(async move { procedures::resumed(&mut self.context(tx, now), ended).await })
     }
 
     /// Functions end by their own deadlines, because a script may have to be withdrawn from the

@@ -1,17 +1,25 @@
 //! Responses to callers of functions.
 
 use rsp::{
-    ids::Aid,
+    ids::{Aid, Iccid},
     ota::script::ScriptResponse,
     sgp02::{
-        BaseResponse, ExecutionStatus, FunctionExecutionStatus, Octets, es3, es4,
+        BaseResponse, ExecutionStatus, FunctionExecutionStatus, Octets,
+        eis::Eis,
+        es3, es4,
         status::{Refusal, Status},
     },
 };
 use world::Fault;
 
-use super::{Function, Interface, Operation, euicc_audit};
-use crate::{context::Context, es5::JobOutcome, outgoing, records::Card};
+use super::{Asker, Function, Interface, Operation};
+use crate::{
+    context::Context,
+    es5::JobOutcome,
+    outgoing,
+    records::Card,
+    visibility::{self, Disclosure},
+};
 
 /// Outcome of a function.
 #[derive(Clone, Debug)]
@@ -130,7 +138,7 @@ pub(crate) async fn answer(
     };
     let eis = match (&operation.function, card) {
         (Function::AuditEis(iccids), Some(card)) if outcome.is_success() => {
-            Some(euicc_audit::shown(card, asker, iccids))
+            Some(audited_eis(card, asker, iccids))
         }
         _ => None,
     };
@@ -187,4 +195,13 @@ pub(crate) async fn answer(
 /// Returns the card's response as passed to SM-DPs and operators.
 pub(super) fn octets_of(response: &ScriptResponse) -> Octets {
     Octets(response.to_bytes())
+}
+
+/// Returns the EIS for the caller after the audit.
+fn audited_eis(card: &Card, asker: &Asker, iccids: &[Iccid]) -> Eis {
+    let why = match asker.interface {
+        Interface::Es3 => Disclosure::AuditEisToSmDp,
+        Interface::Es4 => Disclosure::AuditEisToOperator,
+    };
+    visibility::visible_eis(&card.eis, Vec::new(), asker.id(), why, iccids)
 }

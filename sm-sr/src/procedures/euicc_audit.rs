@@ -6,7 +6,7 @@ use rsp::{
     ids::Iccid,
     ota::script::{Script, ScriptResponse},
     sgp02::{
-        eis::{Eis, FreeMemory, ProfileInfo, ProfileState},
+        eis::{FreeMemory, ProfileInfo, ProfileState},
         es5::{self, CardResources, IsdPStatus},
         status::{Refusal, Status},
     },
@@ -15,18 +15,13 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Asker, CardScript, Interface, Operation, Started,
+    CardScript, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check,
     profile_changes::NotifiedState,
 };
-use crate::{
-    context::Context,
-    es5::Effect,
-    records::Card,
-    visibility::{self, Disclosure},
-};
+use crate::{context::Context, es5::Effect, records::Card};
 
 /// Minimum number of ISD-Ps in one response of a card: a status has about 40 octets, a response
 /// 255.
@@ -140,13 +135,4 @@ fn update_eis(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
         profile.free_memory = isd_p.free_memory.map(FreeMemory).or(profile.free_memory);
     }
     Ok(())
-}
-
-/// Returns the EIS for the caller after the audit.
-pub(super) fn shown(card: &Card, asker: &Asker, iccids: &[Iccid]) -> Eis {
-    let why = match asker.interface {
-        Interface::Es3 => Disclosure::AuditEisToSmDp,
-        Interface::Es4 => Disclosure::AuditEisToOperator,
-    };
-    visibility::visible_eis(&card.eis, Vec::new(), asker.id(), why, iccids)
 }

@@ -29,7 +29,8 @@ use super::{
     Purpose, answer,
     card_status::Answers,
     isd_r,
-    takeover::{PSK_ID, current, description_of, free_version, respond},
+    key_sets::{PSK_ID, description_of, free_version},
+    takeover_record::{current, respond},
 };
 use crate::{
     audit,

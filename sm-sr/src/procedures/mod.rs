@@ -12,11 +12,13 @@ mod attributes;
 mod card_status;
 pub(crate) mod check;
 mod connectivity;
+mod continuation;
 mod create;
 mod delete;
 mod euicc_audit;
 pub(crate) mod handover;
 mod handover_finalisation;
+mod key_sets;
 mod notification;
 mod personalisation;
 mod profile_changes;
@@ -24,6 +26,7 @@ mod queue;
 mod send_data;
 mod switch;
 pub(crate) mod takeover;
+mod takeover_record;
 
 use std::time::Duration;
 
@@ -42,6 +45,7 @@ use world::Fault;
 pub(crate) use crate::state::Requester;
 pub use crate::state::{Asker, AtCard, Function, Interface, MasterDeleteToken, Operation, Purpose, Step};
 pub(crate) use answer::Outcome;
+pub(crate) use continuation::resumed;
 pub(crate) use notification::notified;
 pub(crate) use queue::{job_ended, run_deadline, submit};
 

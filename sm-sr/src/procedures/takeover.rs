@@ -11,7 +11,7 @@ use rsp::{
     ids::{Eid, Oid},
     sgp02::{
         BaseResponse, Function, Octets, Response as _,
-        eis::{Eis, KeyComponent, Keyset, KeysetType, OperationType, ProfileState},
+        eis::{Eis, OperationType, ProfileState},
         es5::{EphemeralKeyForm, KeyAgreement},
         es7,
         status::{Refusal, Status},
@@ -20,7 +20,11 @@ use rsp::{
 use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
 use world::Fault;
 
-use super::{create, handover_finalisation};
+use super::{
+    create, handover_finalisation,
+    key_sets::{description_of, free_version},
+    takeover_record::{current, respond},
+};
 use crate::{
     audit, check_eis,
     context::Context,
@@ -108,17 +112,6 @@ async fn already_here(
     Ok(outgoing::reply::<es7::HandoverEuicc>(context, ticket, response).await?)
 }
 
-impl Takeover {
-    pub(super) fn store(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
-        context.tx.put(&TAKEOVERS, &self.eid().to_string(), self)
-    }
-
-    pub(super) fn delete_record(&self, context: &mut Context<'_, '_>) {
-        context.tx.delete(&TAKEOVERS, &self.eid().to_string());
-        context.clear_deadline(self.expires, &Deadline::Takeover(self.eid()));
-    }
-}
-
 /// Sends a call to the SM-SR that manages the card.
 async fn ask<F: Function>(
     context: &mut Context<'_, '_>,
@@ -136,25 +129,10 @@ async fn ask<F: Function>(
     Ok(outgoing::send_call::<F>(context, &from, request, continuation, takeover.expires).await?)
 }
 
-pub(super) async fn current(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Takeover>, Fault> {
-    context.tx.get(&TAKEOVERS, &eid.to_string()).await
-}
-
 /// Ends a takeover before the point of no return. Nothing has changed.
 async fn abort(context: &mut Context<'_, '_>, takeover: &Takeover, base: BaseResponse) -> Result<(), Fault> {
     takeover.delete_record(context);
     respond(context, takeover, base).await
-}
-
-pub(super) async fn respond(
-    context: &mut Context<'_, '_>,
-    takeover: &Takeover,
-    base: BaseResponse,
-) -> Result<(), Fault> {
-    let Some(ticket) = &takeover.ticket else { return Ok(()) };
-    let base =
-        BaseResponse { processing_start: Some(takeover.since), processing_end: Some(context.now), ..base };
-    outgoing::reply::<es7::HandoverEuicc>(context, ticket, es7::HandoverEuiccResponse::only(base)).await
 }
 
 /// Returns the response for a failed call to the other SM-SR.
@@ -212,15 +190,6 @@ pub(crate) async fn challenge_received(
         Err(Rejection::Refusal(refusal)) => abort(context, &takeover, BaseResponse::failed(&refusal)).await,
         Err(Rejection::Fault(fault)) => Err(fault),
     }
-}
-
-/// Returns the first version number that no key set has.
-pub(super) fn free_version(eis: &Eis, of: &std::ops::RangeInclusive<u8>) -> Option<u8> {
-    let taken = |version: &u8| {
-        let sets = eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset);
-        sets.map(|set| set.version).any(|taken| taken == *version)
-    };
-    of.clone().find(|version| !taken(version))
 }
 
 /// Handles the card's receipt for the key set. From here on the card belongs to this SM-SR.
@@ -299,31 +268,6 @@ fn own_card(context: &Context<'_, '_>, takeover: &Takeover, set: KeySet) -> Card
     Card { keys: vec![set], taken_from: Some(takeover.from.clone()), ..Card::new(eis) }
 }
 
-/// Returns the description of a key set for an EIS, without its values.
-pub(crate) fn description_of(set: &KeySet) -> Keyset {
-    let (kind, counter, indexes) = match &set.keys {
-        Keys::Scp80 { counter, .. } => (KeysetType::Scp80, Some(*counter), vec![1, 2, 3]),
-        Keys::Scp81 { dek: None, .. } => (KeysetType::Scp81, None, vec![1]),
-        Keys::Scp81 { dek: Some(_), .. } => (KeysetType::Scp81, None, vec![1, 2]),
-    };
-    let kind_of = |index: u8| match &set.keys {
-        Keys::Scp81 { .. } if index == PSK_ID => TLS_PSK,
-        _ => AES,
-    };
-    let key = |index| rsp::sgp02::eis::Key {
-        index,
-        kcv: Octets::default(),
-        key_components: vec![KeyComponent { r#type: kind_of(index), value: Octets::default() }],
-    };
-    Keyset {
-        version: set.version,
-        r#type: Some(kind),
-        cntr: counter,
-        key: indexes.into_iter().map(key).collect(),
-        certificate: Vec::new(),
-    }
-}
-
 /// Copies the audit trail that came with the card, up to the maximum length.
 fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Result<(), Fault> {
     let records = eis.audit_trail.as_ref().map(|trail| trail.record.as_slice()).unwrap_or_default();
@@ -342,13 +286,6 @@ fn adopt_downloads(context: &mut Context<'_, '_>, card: &mut Card) -> Result<(),
     }
     Ok(())
 }
-
-/// Key types: GlobalPlatform section 11.1.8.
-const AES: u8 = 0x88;
-const TLS_PSK: u8 = 0x85;
-
-/// Key identifier of a pre-shared key within its set.
-pub(super) const PSK_ID: u8 = 1;
 
 /// Handles the deadline of a takeover. Before the point of no return the takeover ends. After it,
 /// the other SM-SR is informed, and the orders to the card are repeated.
