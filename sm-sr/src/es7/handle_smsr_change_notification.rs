@@ -3,7 +3,10 @@
 use rsp::sgp02::es7;
 use rsp_server::soap::{Call, Decision};
 
-use crate::{context::Context, procedures::handover};
+use crate::{
+    context::Context,
+    procedures::{self, handover},
+};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -12,5 +15,8 @@ pub(crate) async fn execute(
 ) -> Decision<()> {
     super::check_caller(context, call).await?;
     let eid = notification.eis.eum_signed_info.eid;
-    Ok(handover::changed(context, &call.caller, eid).await?)
+    if handover::changed(context, &call.caller, eid).await? {
+        procedures::advance(context, eid).await?;
+    }
+    Ok(())
 }

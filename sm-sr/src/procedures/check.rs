@@ -23,7 +23,7 @@ pub(crate) async fn managed(context: &mut Context<'_, '_>, eid: Eid) -> Decision
 /// Checks that the card is not being handed over. A change of its record would be lost.
 pub(crate) async fn not_handed_over(context: &mut Context<'_, '_>, eid: Eid) -> Decision<()> {
     match queue::in_progress(context, eid).await? {
-        Some(Operation { step: Step::HandingOver(_), .. }) => Err(handed_over().into()),
+        Some(Operation { step: Step::HandingOver(_), .. }) => Err(queue::handed_over().into()),
         _ => match context.card(eid).await?.and_then(|card| card.handed_to) {
             Some(target) => Err(possibly_transferred(&target).into()),
             None => Ok(()),
@@ -48,10 +48,6 @@ fn possibly_transferred(target: &Oid) -> Refusal {
             "another SM-SR may manage the card already; repeat SMSRChange to the same SM-SR to determine whether it does",
         )
         .about(target)
-}
-
-pub(super) fn handed_over() -> Refusal {
-    Status::FunctionUnavailable.because("the card is being handed over to another SM-SR")
 }
 
 /// Returns the profile, which must belong to the caller.

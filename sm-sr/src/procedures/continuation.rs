@@ -4,7 +4,7 @@ use rsp::sgp02::es7;
 use rsp_server::soap::Ended;
 use world::Fault;
 
-use super::{handover, takeover};
+use super::{dispatch::advance, handover, takeover};
 use crate::{
     context::Context,
     outgoing::{Continuation, from_text},
@@ -14,7 +14,8 @@ use crate::{
 pub(crate) async fn resumed(context: &mut Context<'_, '_>, ended: &Ended) -> Result<(), Fault> {
     match from_text(&ended.continuation)? {
         Continuation::Handover { eid, number } => {
-            handover::resumed(context, eid, number, ended.response::<es7::HandoverEuicc>()).await
+            handover::resumed(context, eid, number, ended.response::<es7::HandoverEuicc>()).await?;
+            advance(context, eid).await
         }
         Continuation::Challenge(eid) => {
             takeover::challenge_received(context, eid, ended.response::<es7::AuthenticateSmsr>()).await

@@ -20,7 +20,7 @@ use super::{
     CardScript, Function, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    queue::submit_own,
+    queue::enqueue_own,
     single_command,
 };
 use crate::{
@@ -140,5 +140,5 @@ pub(super) async fn download_expired(
     if !card.profile(iccid).is_some_and(is_empty) || !is_over {
         return Ok(());
     }
-    submit_own(context, eid, Function::CleanUp(iccid)).await
+    enqueue_own(context, eid, Function::CleanUp(iccid)).await
 }

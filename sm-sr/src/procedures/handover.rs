@@ -23,7 +23,7 @@ use super::{
     AtCard, CardScript, Operation, Started, Step,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    queue::{self, end, in_progress},
+    queue::{end, in_progress},
     single_command,
 };
 use crate::{
@@ -266,21 +266,23 @@ pub(crate) async fn resumed(
             end(context, card, operation, Outcome::refused(refusal)).await?;
         }
     }
-    queue::advance(context, eid).await
+    Ok(())
 }
 
 /// ES7.HandleSMSRChangeNotification: the other SM-SR manages the card. Its response to
-/// HandoverEUICC reports the same, unless that was lost or too late.
-pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Eid) -> Result<(), Fault> {
-    let Some(card) = context.card(eid).await? else { return Ok(()) };
+/// HandoverEUICC reports the same, unless that was lost or too late. Returns true if the card's records
+/// were deleted.
+pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Eid) -> Result<bool, Fault> {
+    let Some(card) = context.card(eid).await? else { return Ok(false) };
     if card.handed_to.as_ref() != Some(caller) {
         tracing::warn!(%eid, %caller, "an SM-SR reports that it manages a card that was not handed over to it");
-        return Ok(());
+        return Ok(false);
     }
     let handed_over = in_progress(context, eid).await?.filter(|operation| {
         matches!(&operation.step, Step::HandingOver(handing_over) if handing_over.target == *caller)
     });
-    gone(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await
+    gone(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await?;
+    Ok(true)
 }
 
 /// Deletes all records of a card that the other SM-SR manages now.
@@ -304,7 +306,7 @@ async fn gone(
         operation.delete_record(context);
         answer::answer(context, None, &operation, outcome).await?;
     }
-    queue::advance(context, eid).await
+    Ok(())
 }
 
 /// Withdraws the handover's job from the card and answers the call that waits for it.

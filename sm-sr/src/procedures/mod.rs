@@ -6,6 +6,10 @@
 //! (`submit`), the end of a job at the card (`job_ended`), a notification of the card (`notified`),
 //! and a deadline (`run_deadline`). Messages that a step sends go into the outboxes in the same
 //! transaction, so a restart between two steps loses nothing.
+//!
+//! `queue` keeps the order of the functions. The files above it execute one function each, and
+//! `dispatch` on top begins the next function and passes events on. The data types are in
+//! [`state`](crate::state).
 
 mod answer;
 mod attributes;
@@ -15,6 +19,7 @@ mod connectivity;
 mod continuation;
 mod create;
 mod delete;
+mod dispatch;
 mod euicc_audit;
 pub(crate) mod handover;
 mod handover_finalisation;
@@ -46,8 +51,7 @@ pub(crate) use crate::state::Requester;
 pub use crate::state::{Asker, AtCard, Function, Interface, MasterDeleteToken, Operation, Purpose, Step};
 pub(crate) use answer::Outcome;
 pub(crate) use continuation::resumed;
-pub(crate) use notification::notified;
-pub(crate) use queue::{job_ended, run_deadline, submit};
+pub(crate) use dispatch::{advance, job_ended, notified, run_deadline, submit};
 
 use crate::{
     audit,

@@ -20,7 +20,7 @@ use super::{
     card_status::{Answers, Command},
     isd_r,
     profile_changes::{self, NotifiedState},
-    queue::{self, advance, in_progress, submit_own},
+    queue::{enqueue_own, in_progress},
     single_command,
     switch::{self, NotificationEffect},
 };
@@ -32,14 +32,14 @@ use crate::{
     records::{Card, Deadline, ProcessedNotification},
 };
 
-/// Handles a notification of the card.
-pub(crate) async fn notified(
+/// Handles a notification of the card. Returns true if the function in progress has ended.
+pub(super) async fn notified(
     context: &mut Context<'_, '_>,
     eid: Eid,
     notification: DefaultNotification,
     via: Bearer,
-) -> Result<(), Fault> {
-    let Some(mut card) = context.card(eid).await? else { return Ok(()) };
+) -> Result<bool, Fault> {
+    let Some(mut card) = context.card(eid).await? else { return Ok(false) };
     if let Some(last) = &card.last_notification
         && last.sequence == notification.sequence_number
     {
@@ -48,7 +48,7 @@ pub(crate) async fn notified(
         if last.confirmed {
             confirm(context, &card, notification.sequence_number, via).await?;
         }
-        return Ok(());
+        return Ok(false);
     }
     audit::record_notification(context, &mut card, &notification)?;
     if let Some(imei) = &notification.imei {
@@ -64,7 +64,8 @@ pub(crate) async fn notified(
     };
     if !confirmed {
         card.last_notification = Some(processed);
-        return card.store(context.tx);
+        card.store(context.tx)?;
+        return Ok(false);
     }
     let notified_state = NotifiedState::of(&card);
     let disabled = mark_enabled(&mut card, &notification.isd_p);
@@ -97,7 +98,7 @@ pub(crate) async fn notified(
         notified_state.notify_owners(context, &card, None).await?;
     }
     confirm(context, &card, notification.sequence_number, via).await?;
-    if effect == NotificationEffect::Ended { advance(context, eid).await } else { Ok(()) }
+    Ok(effect == NotificationEffect::Ended)
 }
 
 /// Returns true if the card reports the success of a change that was given up.
@@ -191,9 +192,9 @@ pub(super) async fn confirmed(
     {
         // If POL1 had deleted the profile, only the first response would have reported it, and that
         // response was lost.
-        submit_own(context, eid, Function::AuditEis(Vec::new())).await?;
+        enqueue_own(context, eid, Function::AuditEis(Vec::new())).await?;
     }
-    queue::advance(context, eid).await
+    Ok(())
 }
 
 /// Schedules an audit if the result of a change is unknown. A function that waits for the
@@ -226,7 +227,7 @@ pub(super) async fn apply_pol2(
     let deletes_itself = |profile: &&ProfileInfo| policy::deletes_itself(&profile.pol2);
     match disabled.and_then(|iccid| card.profile(iccid)).filter(deletes_itself) {
         Some(profile) => {
-            submit_own(context, eid, Function::AutoDelete(profile.iccid)).await?;
+            enqueue_own(context, eid, Function::AutoDelete(profile.iccid)).await?;
             Ok(true)
         }
         None => Ok(false),

@@ -23,7 +23,7 @@ use super::{
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check,
-    queue::{self, end},
+    queue::end,
     single_command,
 };
 use crate::{
@@ -102,7 +102,6 @@ pub(super) async fn answered(
         }
         // An audit found the change. The notification will report it too.
         JobOutcome::FoundDone(_) => Octets::default(),
-        JobOutcome::Expired => return queue::expire(context, card, operation).await,
         other => {
             let refusal = answer::undelivered(other);
             return end(context, card, operation, Outcome::refused(refusal)).await;
