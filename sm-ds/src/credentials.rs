@@ -18,7 +18,7 @@ impl Credentials {
     /// Takes the SM-DS credentials of the PKI, on every curve.
     ///
     /// # Errors
-    /// Fails if there is no CI, or if no CI has issued a certificate to an SM-DS.
+    /// Fails if the PKI has no CI, or if no CI has issued a certificate to an SM-DS.
     pub fn from_pki(pki: &Pki) -> Result<Self, PkiError> {
         let anchors = pki.anchors()?;
         let mut auth_by_ci = BTreeMap::new();

@@ -244,7 +244,7 @@ impl SmSr {
         Ok(deadlines.and(self.0.engine.due().await?).and(self.0.soap.due().await?))
     }
 
-    /// Runs all due work until none is left. Returns the time at which more work is due, or `None`.
+    /// Runs the due work until no more is due. Returns the time at which more work is due, or `None`.
     ///
     /// # Errors
     /// As [`due`](Self::due).

@@ -24,8 +24,8 @@ pub const MOST: usize = 256;
 #[derive(Default)]
 pub struct Due {
     /// Tasks to run concurrently. Each one takes as long as its peer takes to answer. When a task
-    /// ends, the server must be asked again what is due. No work is returned a second time while it
-    /// is in progress.
+    /// ends, the caller must query the due work again. No work is returned a second time while it is
+    /// in progress.
     pub tasks: Vec<BoxFuture<'static, ()>>,
     /// Earliest time at which more work is due; `None` if nothing waits for a time.
     pub next: Option<Timestamp>,
@@ -78,7 +78,7 @@ pub struct WorkQueue(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     slots: BTreeMap<String, Slot>,
-    /// Names that found no free slot. The one that has waited longest is first.
+    /// Names that found no free slot, in the order of their waiting time, longest first.
     queue: Vec<String>,
 }
 

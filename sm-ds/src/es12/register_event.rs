@@ -42,7 +42,7 @@ pub(crate) async fn execute(
             .about(&event.event_id)
             .into());
     }
-    // The limit applies to each SM-DP+ separately, so that none can lock out the others.
+    // The limit applies to each SM-DP+ separately, so that one cannot block the others.
     let own = waiting.iter().filter(|(_, other)| other.owner == event.owner).count();
     if own >= context.config.max_events_per_euicc {
         return Err(Status::SmdsExecutionError

@@ -161,7 +161,7 @@ impl Engine {
         Ok(due)
     }
 
-    /// Runs all due work until none is left. Returns the time at which more work is due, or `None`.
+    /// Runs the due work until no more is due. Returns the time at which more work is due, or `None`.
     ///
     /// # Errors
     /// As [`due`](Self::due).

@@ -1,4 +1,5 @@
-//! HTTPS endpoint for cards: decodes their requests and encodes the replies. `sessions.rs` decides on them.
+//! HTTPS endpoint for cards: decodes their requests and encodes the replies. `sessions.rs` decides
+//! on them.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};

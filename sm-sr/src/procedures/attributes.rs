@@ -1,4 +1,5 @@
-//! The fall-back attribute and the emergency profile attribute: SGP.02 sections 3.12, 3.16 and 4.1.1.7, and version 4.
+//! The fall-back attribute and the emergency profile attribute: SGP.02 sections 3.12, 3.16 and
+//! 4.1.1.7, and version 4.
 
 use rsp::{
     ids::Iccid,

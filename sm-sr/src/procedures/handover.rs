@@ -270,8 +270,8 @@ pub(crate) async fn resumed(
 }
 
 /// ES7.HandleSMSRChangeNotification: the other SM-SR manages the card. Its response to
-/// HandoverEUICC reports the same, unless that was lost or too late. Returns true if the card's records
-/// were deleted.
+/// HandoverEUICC reports the same, unless that was lost or too late. Returns true if the card's
+/// records were deleted.
 pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Eid) -> Result<bool, Fault> {
     let Some(card) = context.card(eid).await? else { return Ok(false) };
     if card.handed_to.as_ref() != Some(caller) {

@@ -10,7 +10,7 @@ impl Soap {
     /// with less time applies its own timeout around this call, because the shell has no timer.
     ///
     /// # Errors
-    /// Returns the reason if there is no response.
+    /// Fails if no valid response arrives; the error is the reason.
     pub async fn call<F: Function>(
         &self,
         peer: &Peer,

@@ -46,7 +46,8 @@ pub type Decision<T> = Result<T, Rejection>;
 pub enum Answer<R> {
     /// The response is available now.
     Now(R),
-    /// The response is sent later by the [`Ticket`] of the call; only for asynchronous functions.
+    /// The response is sent later by the [`Ticket`](super::Ticket) of the call; only for
+    /// asynchronous functions.
     Later,
 }
 

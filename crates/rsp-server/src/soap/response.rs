@@ -1,4 +1,5 @@
-//! Reading and writing of responses: the message in an HTTP response, and a response with the base only.
+//! Reading and writing of responses: the message in an HTTP response, and a response with the base
+//! only.
 
 use bytes::Bytes;
 use http::Response;

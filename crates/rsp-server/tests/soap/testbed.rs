@@ -311,7 +311,7 @@ impl Testbed {
         testbed
     }
 
-    /// Starts a party anew: nothing survives but its records.
+    /// Restarts a party: only its records survive.
     pub(crate) fn start(&self, party: &Arc<PartyState>) -> Soap {
         let sender = Sender {
             own: party.id.clone(),
