@@ -88,8 +88,8 @@ pub struct Card {
     /// SM-SR that managed the card before.
     pub taken_from: Option<Oid>,
     /// Handover orders that the card has not executed yet.
-    #[serde(default, rename = "undone")]
-    pub open_orders: Vec<Order>,
+    #[serde(default)]
+    pub undone: Vec<Order>,
     /// Number of the next function.
     pub next_operation: u64,
     /// Number of the next audit record.
@@ -120,7 +120,7 @@ impl Card {
             personalised: None,
             handed_to: None,
             taken_from: None,
-            open_orders: Vec::new(),
+            undone: Vec::new(),
             next_operation: 1,
             next_record: 1,
         }

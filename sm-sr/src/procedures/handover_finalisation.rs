@@ -218,7 +218,7 @@ async fn conclude(
         iccid: None,
     };
     audit::record_operation(context, &mut card, &done)?;
-    card.open_orders.clone_from(&finalisation.failed);
+    card.undone.clone_from(&finalisation.failed);
     card.store(context.tx)?;
     let is_first = finalisation.attempts == 0;
     finalisation.attempts = finalisation.attempts.saturating_add(1);

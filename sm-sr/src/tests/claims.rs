@@ -197,7 +197,7 @@ async fn old_keys_are_deleted_even_if_the_new_address_is_refused() {
     second.pass(A_DAY).await;
     assert!(second.jobs().await.is_empty());
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
-    assert_eq!(second.card().await.open_orders, [Order::Address], "the abandoned order is recorded");
+    assert_eq!(second.card().await.undone, [Order::Address], "the abandoned order is recorded");
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn an_order_that_does_not_apply_any_more_is_dropped() {
     let (first, second) = taken_over().await;
     second.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
     settle(&first, &second).await;
-    assert_eq!(second.card().await.open_orders, [Order::Address, Order::Forget]);
+    assert_eq!(second.card().await.undone, [Order::Address, Order::Forget]);
     let of_it = eid().to_string();
     let mut takeover = Tx::begin(second.records()).get(&TAKEOVERS, &of_it).await.unwrap().unwrap();
     let Awaits::Finalised(finalisation) = &mut takeover.awaits else { panic!() };
@@ -221,7 +221,7 @@ async fn an_order_that_does_not_apply_any_more_is_dropped() {
     let job = second.card_answers(&[(&[], OK), (&[0], OK)]).await;
     assert_eq!(apdus(&job)[1..], [FORGET]);
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
-    assert!(second.card().await.open_orders.is_empty());
+    assert!(second.card().await.undone.is_empty());
 }
 
 #[tokio::test]
