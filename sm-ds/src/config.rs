@@ -1,39 +1,41 @@
-//! What the operator of the bench decides, with a named default for each.
+//! Configuration of the server, with a named default for each value.
 
 use std::time::Duration;
 
 use rsp::ids::{SmdpAddress, Version};
 
-/// How long an LPA may take from one step of a session to the next. No person is asked anything meanwhile.
+/// Maximum time between two steps of a session. It can be short because no step waits for a person.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// How many events of one SM-DP+ may wait for one eUICC: more than that is an SM-DP+ that never deletes.
+/// Maximum number of events that one SM-DP+ can register for one eUICC. A higher number means that
+/// the SM-DP+ never deletes its events.
 pub const MAX_EVENTS_PER_EUICC: usize = 100;
 
-/// The longest event id, in octets: that of the activation code it stands for (section 4.1).
+/// Maximum length of an event ID in octets: that of the activation code it stands for (section
+/// 4.1).
 pub const MAX_EVENT_ID_OCTETS: usize = 255;
 
-/// How the server behaves. [`Config::new`] has every default.
+/// Configuration of an SM-DS. [`Config::new`] has every default.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The name by which SM-DP+s and devices are told to come.
+    /// Address at which SM-DP+s and devices reach this server.
     pub address: SmdpAddress,
-    /// Other names it answers to.
+    /// Other addresses of this server.
     pub other_addresses: Vec<SmdpAddress>,
     /// See [`SESSION_LIFETIME`].
     pub session_lifetime: Duration,
     /// See [`MAX_EVENTS_PER_EUICC`].
     pub max_events_per_euicc: usize,
-    /// The lowest version of SGP.22 an eUICC may ask for.
+    /// Lowest supported version of SGP.22. An eUICC with an older version is refused.
     pub lowest_svn: Version,
-    /// The highest version of SGP.22 an eUICC may ask for at the least.
+    /// Highest supported version of SGP.22. An eUICC that needs a newer one is refused.
     pub highest_svn: Version,
-    /// The version that is named in `X-Admin-Protocol` to a client that speaks this one or a later one.
+    /// Version named in `X-Admin-Protocol` to a client that speaks this version or a later one.
     pub protocol_version: Version,
 }
 
 impl Config {
-    /// The defaults, for a server of this name.
+    /// Returns the default configuration of a server with this address.
     pub fn new(address: SmdpAddress) -> Self {
         Self {
             address,
@@ -46,10 +48,10 @@ impl Config {
         }
     }
 
-    /// Whether an address is one of ours.
-    pub(crate) fn is_own_address(&self, asked: &str) -> bool {
-        asked.parse().is_ok_and(|asked: SmdpAddress| {
-            std::iter::once(&self.address).chain(&self.other_addresses).any(|own| *own == asked)
+    /// Returns true if an address is one of this server's.
+    pub(crate) fn is_own_address(&self, address: &str) -> bool {
+        address.parse().is_ok_and(|address: SmdpAddress| {
+            std::iter::once(&self.address).chain(&self.other_addresses).any(|own| *own == address)
         })
     }
 }

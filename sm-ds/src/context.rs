@@ -1,11 +1,12 @@
-//! What a function has to decide with.
+//! Input of a function besides its request.
 
 use rsp::time::Timestamp;
 use world::{Tx, World};
 
-use crate::{config::Config, server::Credentials};
+use crate::{config::Config, credentials::Credentials};
 
-/// A decision about to be taken: the transaction it reads and writes, and what does not change meanwhile.
+/// Context of a decision: the transaction to read and write, and values that do not change during
+/// it.
 pub(crate) struct Context<'a, 'r> {
     pub(crate) tx: &'a mut Tx<'r>,
     pub(crate) config: &'a Config,

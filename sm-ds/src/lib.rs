@@ -1,14 +1,17 @@
 //! The SM-DS: SGP.22. No sockets.
 //!
-//! [`SmDs`] answers HTTP requests: ES12 for SM-DP+s, ES11 for LPAs. Directory = interface, file = function.
+//! [`SmDs`] answers HTTP requests: ES12 for SM-DP+s, ES11 for LPAs. Each interface is a directory
+//! and each function a file.
 //!
-//! A request is decoded at the edge, decided in a transaction by the file of its function, committed in one place, and
-//! only then answered. What is kept between requests is in [`records`].
+//! The router decodes a request, and the function's file decides on it in a transaction. The
+//! transaction is committed in one place, and only then is the response sent. Everything kept
+//! between requests is in [`records`].
 //!
-//! It is a root SM-DS: nobody registers events here on behalf of another SM-DS (ES15), and none are passed on.
+//! It is a root SM-DS: no other SM-DS registers events here (ES15), and no events are forwarded.
 
 pub mod config;
 mod context;
+mod credentials;
 mod es11;
 mod es12;
 pub mod records;
@@ -16,4 +19,5 @@ mod router;
 pub mod server;
 
 pub use config::Config;
-pub use server::{Credentials, SmDs};
+pub use credentials::Credentials;
+pub use server::SmDs;

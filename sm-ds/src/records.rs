@@ -1,4 +1,5 @@
-//! What the server keeps: events that wait, and sessions. Every record is a value of one of these types, as JSON.
+//! Records of the server: registered events and sessions. Every record is a value of one of these
+//! types, stored as JSON.
 
 use rsp::{
     ids::{Eid, Oid, SmdpAddress, SubjectKeyIdentifier},
@@ -7,17 +8,17 @@ use rsp::{
 use serde::{Deserialize, Serialize};
 use world::Collection;
 
-/// Events that wait: the key is EID/event id.
+/// Registered events. The key is EID/event ID.
 pub const EVENTS: Collection<RegisteredEvent> = Collection::new("events");
-/// Sessions by TransactionID.
+/// Sessions, by TransactionID.
 pub const SESSIONS: Collection<Session> = Collection::new("sessions");
 
-/// The key of an event.
+/// Returns the key of an event.
 pub(crate) fn event_key(eid: Eid, event_id: &str) -> String {
     format!("{}{event_id}", events_of(eid))
 }
 
-/// What the keys of all events of an eUICC begin with.
+/// Returns the key prefix of all events of an eUICC.
 pub(crate) fn events_of(eid: Eid) -> String {
     format!("{eid}/")
 }
@@ -25,29 +26,30 @@ pub(crate) fn events_of(eid: Eid) -> String {
 /// An event that waits for an eUICC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisteredEvent {
-    /// For whom.
+    /// EID of the eUICC.
     pub eid: Eid,
-    /// What its LPA shall ask for.
+    /// ID of the event, which the LPA presents to the RSP server.
     pub event_id: String,
-    /// Where.
+    /// Address of the RSP server for the LPA.
     pub rsp_server_address: SmdpAddress,
-    /// The SM-DP+ that registered it, and that alone may delete it.
+    /// OID of the SM-DP+ that registered the event. Only this SM-DP+ can delete it.
     pub owner: Oid,
-    /// The owner's name of the call that registered it: the same call may come twice.
+    /// functionCallIdentifier of the call that registered the event. It identifies a repetition of
+    /// the call.
     pub function_call_identifier: String,
-    /// Since when it waits.
+    /// Time of registration.
     pub registered: Timestamp,
 }
 
-/// A session of ES11: it waits for AuthenticateClient, which is the end of it.
+/// A session of ES11. It waits for AuthenticateClient, which ends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The server address that was signed.
+    /// Server address that was signed.
     pub server_address: String,
-    /// The CI under which the eUICC was told to sign.
+    /// CI under which the eUICC is to sign.
     pub euicc_ci: SubjectKeyIdentifier,
-    /// Must come back signed.
+    /// Challenge that the eUICC must return signed.
     pub server_challenge: [u8; 16],
-    /// When it is forgotten.
+    /// Time of expiry.
     pub expires: Timestamp,
 }

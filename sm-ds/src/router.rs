@@ -1,4 +1,4 @@
-//! From an HTTP request to the function it calls: SGP.22 sections 6.2 to 6.6.
+//! Routing of HTTP requests to functions: SGP.22 sections 6.2 to 6.6.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -17,14 +17,14 @@ use world::{Fault, PeerCertificate};
 
 use crate::{config::Config, context::Context, es11, es12};
 
-/// A function with its request, ready to be decided as often as conflicts ask for it.
+/// A function with its request. It can be decided repeatedly, in case of conflicts.
 pub(crate) enum Call {
     InitiateAuthentication(ds11::InitiateAuthenticationRequest),
     AuthenticateClient(Box<ds11::AuthenticateClientRequest>),
     RegisterEvent(es12::Caller, ds12::RegisterEventRequest),
     DeleteEvent(es12::Caller, ds12::DeleteEventRequest),
-    /// A call of that function that cannot be understood; answered in the function's own form.
-    Misunderstood(Function, Refusal),
+    /// An invalid call of a function, with the refusal to return in the form of that function.
+    Invalid(Function, Refusal),
 }
 
 /// A function of this server.
@@ -36,17 +36,17 @@ pub(crate) enum Function {
     DeleteEvent,
 }
 
-/// Which interface a call came over.
+/// Interface of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interface {
     Es11,
     Es12,
-    /// A path at which there is nothing.
+    /// None: the path does not exist.
     None,
 }
 
 impl Interface {
-    /// In the standard's spelling.
+    /// Returns the name in the standard's spelling.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Es11 => "ES11",
@@ -55,7 +55,7 @@ impl Interface {
         }
     }
 
-    /// Who calls over it.
+    /// Returns the role of the caller.
     pub(crate) fn peer(self) -> &'static str {
         match self {
             Self::Es11 => "LPA",
@@ -65,16 +65,17 @@ impl Interface {
     }
 }
 
-/// A request that gets an HTTP status and nothing else.
-pub(crate) struct TurnedAway {
+/// A request that is answered with an HTTP status only.
+pub(crate) struct RejectedRequest {
     pub(crate) interface: Interface,
     pub(crate) function: &'static str,
     pub(crate) status: StatusCode,
     pub(crate) why: String,
 }
 
-/// Finds the function. What is not a function of this server, or not allowed to be called, gets that HTTP status.
-pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, TurnedAway> {
+/// Finds the function of a request. A request to an unknown function, or one that the caller is not
+/// allowed to call, gets an HTTP status.
+pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, RejectedRequest> {
     let path = request.uri().path();
     let function = Function::at(path);
     let (interface, name) = match function {
@@ -83,22 +84,23 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
         None if Binding::of(request) == Binding::Asn1 => (Interface::Es11, "asn1"),
         None => (Interface::None, "request"),
     };
-    let away = |status, why: String| TurnedAway { interface, function: name, status, why };
+    let rejected = |status, why: String| RejectedRequest { interface, function: name, status, why };
     if interface == Interface::None {
-        return Err(away(StatusCode::NOT_FOUND, format!("there is no function at {path}")));
+        return Err(rejected(StatusCode::NOT_FOUND, format!("there is no function at {path}")));
     }
     if request.method() != Method::POST {
-        let why = format!("functions are called with POST, not {}", request.method());
-        return Err(away(StatusCode::METHOD_NOT_ALLOWED, why));
+        let why = format!("functions must be called with POST, not {}", request.method());
+        return Err(rejected(StatusCode::METHOD_NOT_ALLOWED, why));
     }
     let Some(function) = function else {
-        return route_asn1(config, request).map_err(|(status, why)| away(status, why));
+        return route_asn1(config, request).map_err(|(status, why)| rejected(status, why));
     };
-    // TLS has verified the certificate, if there is one; that it is an SM-DP+'s is for us to ask.
+    // TLS has verified the certificate, if there is one. This server must check that it is an
+    // SM-DP+'s.
     let caller = || {
         let certificate = request.extensions().get::<PeerCertificate>();
         certificate.and_then(es12::Caller::of).ok_or_else(|| {
-            away(StatusCode::FORBIDDEN, "the caller shows no TLS certificate of an SM-DP+".to_owned())
+            rejected(StatusCode::FORBIDDEN, "the caller has no TLS certificate of an SM-DP+".to_owned())
         })
     };
     let body = request.body();
@@ -118,11 +120,11 @@ pub(crate) fn route(config: &Config, request: &Request<Bytes>) -> Result<Call, T
     };
     let headers = check_content_type(request.headers(), "application/json");
     let call = headers.and_then(|()| check_protocol(request.headers(), config.lowest_svn)).and(call);
-    Ok(call.unwrap_or_else(|refusal| Call::Misunderstood(function, refusal)))
+    Ok(call.unwrap_or_else(|refusal| Call::Invalid(function, refusal)))
 }
 
-/// The ASN.1 binding has no status codes of the kind that could say what is wrong with a header or a body: until the
-/// function is understood, HTTP has to say it.
+/// Routes a request in the ASN.1 binding. This binding has no status code for an invalid header or
+/// body, so those requests get an HTTP status until the function is known.
 fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (StatusCode, String)> {
     check_content_type(request.headers(), asn1::CONTENT_TYPE)
         .map_err(|refusal| (StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal.to_string()))?;
@@ -133,44 +135,46 @@ fn route_asn1(config: &Config, request: &Request<Bytes>) -> Result<Call, (Status
             Ok(Call::InitiateAuthentication(it.into()))
         }
         Ok(RemoteProfileProvisioningRequest::AuthenticateClient(it)) => Ok(Call::AuthenticateClient(it)),
-        Ok(_) => Err((StatusCode::BAD_REQUEST, "an SM-DS has no such function".to_owned())),
-        Err(e) => {
-            Err((StatusCode::BAD_REQUEST, format!("the body is no RemoteProfileProvisioningRequest: {e}")))
-        }
+        Ok(_) => Err((StatusCode::BAD_REQUEST, "an SM-DS does not have this function".to_owned())),
+        Err(e) => Err((
+            StatusCode::BAD_REQUEST,
+            format!("the body is not a valid RemoteProfileProvisioningRequest: {e}"),
+        )),
     }
 }
 
 impl Call {
-    /// Decides, and says it. May be asked again after a conflict, with a fresh transaction.
+    /// Decides on the call and encodes the reply. It can run again in a fresh transaction after a
+    /// conflict.
     pub(crate) async fn execute(
         &self,
         context: &mut Context<'_, '_>,
-        voice: ResponseEncoder,
+        encoder: ResponseEncoder,
     ) -> Result<Reply, Fault> {
         match self {
-            Self::InitiateAuthentication(request) => voice.say::<ds11::InitiateAuthentication>(
+            Self::InitiateAuthentication(request) => encoder.say::<ds11::InitiateAuthentication>(
                 es11::initiate_authentication::execute(context, request).await,
             ),
-            Self::AuthenticateClient(request) => voice
+            Self::AuthenticateClient(request) => encoder
                 .say::<ds11::AuthenticateClient>(es11::authenticate_client::execute(context, request).await),
             Self::RegisterEvent(caller, request) => {
-                voice.say_json(es12::register_event::execute(context, caller, request).await)
+                encoder.say_json(es12::register_event::execute(context, caller, request).await)
             }
             Self::DeleteEvent(caller, request) => {
-                voice.say_json(es12::delete_event::execute(context, caller, request).await)
+                encoder.say_json(es12::delete_event::execute(context, caller, request).await)
             }
-            Self::Misunderstood(_, refusal) => voice.say_json::<()>(Err(refusal.clone().into())),
+            Self::Invalid(_, refusal) => encoder.say_json::<()>(Err(refusal.clone().into())),
         }
     }
 
-    /// Which function is called.
+    /// Returns the function that is called.
     pub(crate) fn function(&self) -> Function {
         match self {
             Self::InitiateAuthentication(_) => Function::InitiateAuthentication,
             Self::AuthenticateClient(_) => Function::AuthenticateClient,
             Self::RegisterEvent(..) => Function::RegisterEvent,
             Self::DeleteEvent(..) => Function::DeleteEvent,
-            Self::Misunderstood(function, _) => *function,
+            Self::Invalid(function, _) => *function,
         }
     }
 }
@@ -179,7 +183,7 @@ impl Function {
     const ALL: [Self; 4] =
         [Self::InitiateAuthentication, Self::AuthenticateClient, Self::RegisterEvent, Self::DeleteEvent];
 
-    /// The function at a path of the JSON binding.
+    /// Returns the function at a path of the JSON binding.
     fn at(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|function| match function {
             Self::InitiateAuthentication => is_es11::<ds11::InitiateAuthentication>(path),
@@ -189,7 +193,7 @@ impl Function {
         })
     }
 
-    /// In the standard's spelling.
+    /// Returns the name in the standard's spelling.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::InitiateAuthentication => "InitiateAuthentication",
@@ -199,7 +203,7 @@ impl Function {
         }
     }
 
-    /// Which interface it is of.
+    /// Returns the interface of the function.
     pub(crate) fn interface(self) -> Interface {
         match self {
             Self::InitiateAuthentication | Self::AuthenticateClient => Interface::Es11,

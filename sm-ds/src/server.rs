@@ -1,12 +1,11 @@
-//! The server's shell: one request in, one response out. Load, decide, commit, speak, and nothing spoken before the
-//! commit, because there is one place that does all four.
+//! The server's shell: loads records, decides, commits, and then sends the response. One function
+//! does all four, so that no response is sent before the commit.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use certs::{Credential, Pki, PkiError, TrustAnchors};
 use http::{Request, Response};
-use rsp::{ids::SubjectKeyIdentifier, time::Timestamp};
+use rsp::time::Timestamp;
 use rsp_server::{
     Reply, ResponseEncoder,
     sessions::{Expires, Sweep},
@@ -16,50 +15,12 @@ use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, World, 
 use crate::{
     config::Config,
     context::Context,
+    credentials::Credentials,
     records::{EVENTS, RegisteredEvent, SESSIONS, Session},
     router::{self, Call},
 };
 
-/// What the server signs with, and whom it trusts.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// CERT.DSauth with its key, by the CI below which it is.
-    auth_by_ci: BTreeMap<SubjectKeyIdentifier, Credential>,
-    /// CIs whose eUICCs it serves.
-    pub(crate) anchors: TrustAnchors,
-}
-
-impl Credentials {
-    /// Everything that the PKI has for an SM-DS, on every curve.
-    ///
-    /// # Errors
-    /// There is no CI, or no CI has an SM-DS below it.
-    pub fn from_pki(pki: &Pki) -> Result<Self, PkiError> {
-        let anchors = pki.anchors()?;
-        let mut auth_by_ci = BTreeMap::new();
-        let mut missing = None;
-        for curve in pki.curves() {
-            match (pki.ds(curve), pki.ci(curve)?.subject_key_id()) {
-                (Ok(ds), Some(ci)) => {
-                    auth_by_ci.insert(ci.clone(), ds.auth);
-                }
-                (Err(e), _) => missing = Some(e),
-                (Ok(_), None) => {}
-            }
-        }
-        match missing {
-            Some(e) if auth_by_ci.is_empty() => Err(e),
-            _ => Ok(Self { auth_by_ci, anchors }),
-        }
-    }
-
-    /// CERT.DSauth below a CI.
-    pub(crate) fn below(&self, ci: &SubjectKeyIdentifier) -> Option<&Credential> {
-        self.auth_by_ci.get(ci)
-    }
-}
-
-/// An SM-DS. A clone is the same server; so is another one on the same records.
+/// An SM-DS. Clones share their state, and several servers can use the same records.
 #[derive(Clone)]
 pub struct SmDs(Arc<Inner>);
 
@@ -73,7 +34,7 @@ struct Inner {
 }
 
 impl SmDs {
-    /// A server over these records.
+    /// Creates a server on these records.
     pub fn new(
         config: Config,
         credentials: Credentials,
@@ -84,24 +45,24 @@ impl SmDs {
         Self(Arc::new(Inner { config, credentials, records, world, events, sweep: Sweep::default() }))
     }
 
-    /// Every event that waits, eUICC by eUICC.
+    /// Returns all registered events, ordered by eUICC.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn registered_events(&self) -> Result<Vec<RegisteredEvent>, Fault> {
         let mut tx = Tx::begin(&*self.0.records);
         Ok(tx.list(&EVENTS, "").await?.into_iter().map(|(_, event)| event).collect())
     }
 
-    /// Every session that is kept, by TransactionID.
+    /// Returns all stored sessions with their TransactionIDs.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn sessions(&self) -> Result<Vec<(String, Session)>, Fault> {
         Tx::begin(&*self.0.records).list(&SESSIONS, "").await
     }
 
-    /// The server as a link: what a socket, or a client in the same process, asks.
+    /// Returns a link to the server, for a socket or a client in the same process.
     pub fn link(&self) -> Link {
         let server = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -114,38 +75,43 @@ impl SmDs {
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let at = self.0.world.now();
-        let voice = ResponseEncoder::to(&request, self.0.config.protocol_version);
-        let (interface, function, said) = match router::route(&self.0.config, &request) {
+        let encoder = ResponseEncoder::to(&request, self.0.config.protocol_version);
+        let (interface, function, reply) = match router::route(&self.0.config, &request) {
             Ok(call) => {
                 let function = call.function();
-                let said = self.execute(&call, at, voice).await;
-                let said = said.unwrap_or_else(|fault| voice.failed(&fault));
-                (function.interface(), function.name(), said)
+                let reply = self.execute(&call, at, encoder).await;
+                let reply = reply.unwrap_or_else(|fault| encoder.failed(&fault));
+                (function.interface(), function.name(), reply)
             }
-            Err(away) => {
-                let outcome = Outcome::Refused(format!("HTTP {}: {}", away.status, away.why));
-                (away.interface, away.function, Reply { response: voice.status(away.status), outcome })
+            Err(rejected) => {
+                let outcome = Outcome::Refused(format!("HTTP {}: {}", rejected.status, rejected.why));
+                (
+                    rejected.interface,
+                    rejected.function,
+                    Reply { response: encoder.status(rejected.status), outcome },
+                )
             }
         };
         self.0.events.tell(
             Event::new(at, "SM-DS", function)
                 .with_peer(interface.name(), interface.peer())
-                .with_bytes(said.response.body().len(), received)
-                .with_outcome(said.outcome),
+                .with_bytes(reply.response.body().len(), received)
+                .with_outcome(reply.outcome),
         );
         let Inner { records, config, sweep, .. } = &*self.0;
         if let Err(fault) = sweep.run(&**records, &SESSIONS, config.session_lifetime, at).await {
-            tracing::warn!(%fault, "expired sessions were left in the records");
+            tracing::warn!(%fault, "cannot delete expired sessions from the records");
         }
-        said.response
+        reply.response
     }
 
-    /// Load, decide, commit, and only then let the answer go; again from the start when somebody else was faster.
-    async fn execute(&self, call: &Call, now: Timestamp, voice: ResponseEncoder) -> Result<Reply, Fault> {
+    /// Loads, decides and commits, and then returns the response. Repeats all of it after a
+    /// conflict.
+    async fn execute(&self, call: &Call, now: Timestamp, encoder: ResponseEncoder) -> Result<Reply, Fault> {
         let Inner { config, credentials, world, records, .. } = &*self.0;
         world::transact(&**records, |tx| {
             Box::pin(async move {
-                call.execute(&mut Context { tx, config, credentials, world, now }, voice).await
+                call.execute(&mut Context { tx, config, credentials, world, now }, encoder).await
             })
         })
         .await

@@ -1,4 +1,4 @@
-//! ES11 from outside, function by function: SGP.22 section 5.8.
+//! Tests of ES11 through the public interface, by function: SGP.22 section 5.8.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,20 +29,20 @@ use rsp::sgp22::es11::{
 };
 use rsp::sgp22::{CtxParams1, asn1, json};
 use rsp::status::Status;
-use support::{ADDRESS, Bench, Expect, SMDP_ADDRESS, VERSION, euicc::Proof, euicc::call};
+use support::{ADDRESS, Expect, SMDP_ADDRESS, Testbed, VERSION, euicc::Proof, euicc::call};
 use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stored};
 
 #[tokio::test]
-async fn the_sm_ds_proves_itself_and_names_what_waits_on_both_curves() {
+async fn the_sm_ds_authenticates_itself_and_returns_events_on_both_curves() {
     for curve in [Curve::P256, Curve::BrainpoolP256r1] {
-        let bench = Bench::new();
-        let euicc = bench.euicc_on(curve);
-        let sm_dp_plus = bench.sm_dp_plus();
-        sm_dp_plus.register(&bench.server, &sm_dp_plus.registration(euicc.eid, "EV-1")).await.done();
+        let testbed = Testbed::new();
+        let euicc = testbed.euicc_on(curve);
+        let sm_dp_plus = testbed.sm_dp_plus();
+        sm_dp_plus.register(&testbed.server, &sm_dp_plus.registration(euicc.eid, "EV-1")).await.done();
 
         let request = euicc.initiation();
-        let first = call::<InitiateAuthentication>(&bench.server, &request).await.done();
-        let auth = bench.pki.ds(curve).unwrap().auth.certificate;
+        let first = call::<InitiateAuthentication>(&testbed.server, &request).await.done();
+        let auth = testbed.pki.ds(curve).unwrap().auth.certificate;
         assert_eq!(first.server_certificate.0, auth.der());
         let signature = Signature::from_slice(&first.server_signature1).unwrap();
         auth.public_key().verify(first.server_signed1.bytes(), &signature).unwrap();
@@ -52,44 +52,44 @@ async fn the_sm_ds_proves_itself_and_names_what_waits_on_both_curves() {
         assert_eq!(Some(&first.euicc_ci_pk_id_to_be_used), euicc.credentials.ci.subject_key_id());
 
         let proof = euicc.proof(&first, Some("EV-1"));
-        let second = call::<AuthenticateClient>(&bench.server, &proof.request()).await.done();
+        let second = call::<AuthenticateClient>(&testbed.server, &proof.request()).await.done();
         assert_eq!(second.transaction_id, first.transaction_id);
         assert_eq!(second.event_entries.len(), 1);
         assert_eq!(second.event_entries[0].event_id, "EV-1");
         assert_eq!(second.event_entries[0].rsp_server_address, SMDP_ADDRESS);
-        assert_eq!(bench.waiting().await, ["EV-1"], "asking takes nothing away");
+        assert_eq!(testbed.waiting().await, ["EV-1"], "a request does not delete the event");
     }
 }
 
 #[tokio::test]
-async fn an_empty_event_id_asks_for_everything_longest_waiting_first() {
-    let bench = Bench::new();
-    let euicc = bench.euicc();
-    assert_eq!(euicc.events(&bench.server, None).await, Vec::<String>::new());
+async fn an_empty_event_id_returns_all_events_oldest_first() {
+    let testbed = Testbed::new();
+    let euicc = testbed.euicc();
+    assert_eq!(euicc.events(&testbed.server, None).await, Vec::<String>::new());
     for id in ["EV-2", "EV-1", "EV-3"] {
-        bench.register(id).await;
-        bench.wait(std::time::Duration::from_secs(1));
+        testbed.register(id).await;
+        testbed.wait(std::time::Duration::from_secs(1));
     }
-    assert_eq!(euicc.events(&bench.server, None).await, ["EV-2", "EV-1", "EV-3"]);
-    assert_eq!(euicc.events(&bench.server, Some("")).await, ["EV-2", "EV-1", "EV-3"]);
-    assert_eq!(euicc.events(&bench.server, Some("EV-1")).await, ["EV-1"]);
+    assert_eq!(euicc.events(&testbed.server, None).await, ["EV-2", "EV-1", "EV-3"]);
+    assert_eq!(euicc.events(&testbed.server, Some("")).await, ["EV-2", "EV-1", "EV-3"]);
+    assert_eq!(euicc.events(&testbed.server, Some("EV-1")).await, ["EV-1"]);
 }
 
 #[tokio::test]
-async fn an_event_is_named_to_its_own_euicc_alone() {
-    let bench = Bench::new();
-    bench.register("EV-1").await;
-    let other = bench.numbered_euicc(Curve::P256, 1);
-    assert_eq!(other.events(&bench.server, None).await, Vec::<String>::new());
-    assert_eq!(other.ask(&bench.server, Some("EV-1")).await.refused(), Status::EventUnknown);
-    assert_eq!(bench.euicc().ask(&bench.server, Some("EV-")).await.refused(), Status::EventUnknown);
+async fn an_event_is_returned_to_its_own_euicc_only() {
+    let testbed = Testbed::new();
+    testbed.register("EV-1").await;
+    let other = testbed.numbered_euicc(Curve::P256, 1);
+    assert_eq!(other.events(&testbed.server, None).await, Vec::<String>::new());
+    assert_eq!(other.ask(&testbed.server, Some("EV-1")).await.refused(), Status::EventUnknown);
+    assert_eq!(testbed.euicc().ask(&testbed.server, Some("EV-")).await.refused(), Status::EventUnknown);
 }
 
 #[tokio::test]
-async fn initiate_authentication_refuses_each_thing_with_its_own_status() {
+async fn initiate_authentication_refuses_each_error_with_its_own_status() {
     let stranger = vec![SubjectKeyIdentifier(vec![7; 20])];
-    let bench = Bench::new();
-    let euicc = bench.euicc();
+    let testbed = Testbed::new();
+    let euicc = testbed.euicc();
     let mut address = euicc.initiation();
     address.smds_address = "other.landfall.example".to_owned();
     let mut too_new = euicc.initiation();
@@ -107,71 +107,76 @@ async fn initiate_authentication_refuses_each_thing_with_its_own_status() {
         ("no certificate below the eUICC's CIs", verification, Status::SmdsCiForVerificationUnavailable),
         ("no trusted CI for signing", signing, Status::SmdsCiForSigningUnsupported),
     ] {
-        assert_eq!(call::<InitiateAuthentication>(&bench.server, &request).await.refused(), status, "{case}");
+        assert_eq!(
+            call::<InitiateAuthentication>(&testbed.server, &request).await.refused(),
+            status,
+            "{case}"
+        );
     }
-    assert!(bench.server.sessions().await.unwrap().is_empty());
+    assert!(testbed.server.sessions().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn the_address_is_compared_without_regard_to_case_and_may_be_one_of_several() {
-    let bench = Bench::with(|config| config.other_addresses.push("smds.other.example".parse().unwrap()));
-    let euicc = bench.euicc();
+async fn the_server_address_is_case_insensitive_and_can_be_one_of_several() {
+    let testbed = Testbed::with(|config| config.other_addresses.push("smds.other.example".parse().unwrap()));
+    let euicc = testbed.euicc();
     for address in ["SMDS.Landfall.EXAMPLE", "Smds.Other.Example"] {
         let mut request = euicc.initiation();
         request.smds_address = address.to_owned();
-        let reply = call::<InitiateAuthentication>(&bench.server, &request).await.done();
+        let reply = call::<InitiateAuthentication>(&testbed.server, &request).await.done();
         assert_eq!(reply.server_signed1.server_address, address);
     }
 }
 
-/// Deployed LPAs call at the paths of ES9+ and name the address as there; some do neither.
+/// Deployed LPAs use the paths of ES9+ and its name for the address field; some use the names of
+/// ES11.
 #[tokio::test]
-async fn both_paths_and_both_names_of_the_address_are_understood() {
-    let bench = Bench::new();
-    bench.register("EV-1").await;
-    let euicc = bench.euicc();
+async fn both_paths_and_both_names_of_the_address_field_are_accepted() {
+    let testbed = Testbed::new();
+    testbed.register("EV-1").await;
+    let euicc = testbed.euicc();
     let mut body = serde_json::to_value(euicc.initiation()).unwrap();
     let address = body.as_object_mut().unwrap().remove("smdpAddress").unwrap();
     body["smdsAddress"] = address;
     let request = json::request(&es11::path("initiateAuthentication"), VERSION, &body);
-    let first: InitiateAuthenticationOk = json::answer(&bench.server.handle(request).await).unwrap().done();
+    let first: InitiateAuthenticationOk = json::answer(&testbed.server.handle(request).await).unwrap().done();
     let body = euicc.proof(&first, None).request();
     let request = json::request(&es11::path("authenticateClient"), VERSION, &body);
-    let second: AuthenticateClientOk = json::answer(&bench.server.handle(request).await).unwrap().done();
+    let second: AuthenticateClientOk = json::answer(&testbed.server.handle(request).await).unwrap().done();
     assert_eq!(second.event_entries.len(), 1);
 }
 
 #[tokio::test]
-async fn the_asn1_binding_says_the_same() {
-    let bench = Bench::new();
-    bench.register("EV-1").await;
-    let euicc = bench.euicc();
-    // To an LPA the request is that of ES9+: the tags do not tell whom it is for.
+async fn the_asn1_binding_returns_the_same_results() {
+    let testbed = Testbed::new();
+    testbed.register("EV-1").await;
+    let euicc = testbed.euicc();
+    // For an LPA the request is that of ES9+: the tags do not identify the kind of server.
     let request = asn1::request(VERSION, &euicc.initiation());
-    let response = bench.server.handle(request).await;
+    let response = testbed.server.handle(request).await;
     assert_eq!(response.headers()["content-type"], asn1::CONTENT_TYPE);
     let Ok(asn1::Answer::Done(first)) = asn1::answer::<InitiateAuthentication>(&response) else { panic!() };
     let request = asn1::request(VERSION, &euicc.proof(&first, Some("EV-1")).request());
-    let response = bench.server.handle(request).await;
+    let response = testbed.server.handle(request).await;
     let Ok(asn1::Answer::Done(second)) = asn1::answer::<AuthenticateClient>(&response) else { panic!() };
     assert_eq!(second.event_entries[0].event_id, "EV-1");
 
     let mut elsewhere = euicc.initiation();
     elsewhere.smds_address = "other.landfall.example".to_owned();
-    let response = bench.server.handle(asn1::request(VERSION, &elsewhere)).await;
+    let response = testbed.server.handle(asn1::request(VERSION, &elsewhere)).await;
     let refused = asn1::answer::<InitiateAuthentication>(&response).unwrap();
     assert_eq!(refused, asn1::Answer::Refused(InitiateAuthenticationError::INVALID_DP_ADDRESS));
-    let first = euicc.initiate(&bench.server).await;
+    let first = euicc.initiate(&testbed.server).await;
     let request = asn1::request(VERSION, &euicc.proof(&first, Some("EV-2")).request());
-    let refused = asn1::answer::<AuthenticateClient>(&bench.server.handle(request).await).unwrap();
+    let refused = asn1::answer::<AuthenticateClient>(&testbed.server.handle(request).await).unwrap();
     assert_eq!(refused, asn1::Answer::Refused(AuthenticateClientError::EVENT_ID_UNKNOWN));
 }
 
 #[tokio::test]
-async fn what_the_asn1_binding_cannot_say_is_an_http_status() {
-    let bench = Bench::new();
+async fn errors_without_an_asn1_status_code_are_http_statuses() {
+    let testbed = Testbed::new();
     let with = |spoil: &dyn Fn(&mut Request<Bytes>)| {
-        let mut request = asn1::request(VERSION, &bench.euicc().initiation());
+        let mut request = asn1::request(VERSION, &testbed.euicc().initiation());
         spoil(&mut request);
         request
     };
@@ -188,7 +193,7 @@ async fn what_the_asn1_binding_cannot_say_is_an_http_status() {
         *request = asn1::request(VERSION, &cancel);
     });
     let get = with(&|request| *request.method_mut() = Method::GET);
-    bench.events.take();
+    testbed.events.take();
     for (case, request, status) in [
         ("JSON's Content-Type", json_type, StatusCode::UNSUPPORTED_MEDIA_TYPE),
         ("no X-Admin-Protocol", no_version, StatusCode::BAD_REQUEST),
@@ -196,25 +201,25 @@ async fn what_the_asn1_binding_cannot_say_is_an_http_status() {
         ("a function of an SM-DP+", not_of_an_sm_ds, StatusCode::BAD_REQUEST),
         ("GET", get, StatusCode::METHOD_NOT_ALLOWED),
     ] {
-        assert_eq!(bench.server.handle(request).await.status(), status, "{case}");
-        assert_eq!(bench.events.take().len(), 1, "{case}: whoever is turned away is seen in the timeline");
+        assert_eq!(testbed.server.handle(request).await.status(), status, "{case}");
+        assert_eq!(testbed.events.take().len(), 1, "{case}: a rejected request appears in the timeline");
     }
 }
 
 #[tokio::test]
-async fn the_answer_names_the_clients_version_or_the_servers_if_that_is_older() {
-    let bench = Bench::new();
+async fn the_response_has_the_older_of_the_versions_of_client_and_server() {
+    let testbed = Testbed::new();
     for (asked, answered) in [([2, 2, 0], "gsma/rsp/v2.2.0"), ([3, 1, 0], "gsma/rsp/v2.6.0")] {
         let path = es9plus::path("initiateAuthentication");
-        let request = json::request(&path, Version(asked), &bench.euicc().initiation());
-        let response = bench.server.handle(request).await;
+        let request = json::request(&path, Version(asked), &testbed.euicc().initiation());
+        let response = testbed.server.handle(request).await;
         assert_eq!(response.headers()[json::X_ADMIN_PROTOCOL], answered);
     }
 }
 
-type Spoil = fn(&Bench, &mut Proof);
+type Spoil = fn(&Testbed, &mut Proof);
 
-/// One thing wrong in the proof; everything else as it should be.
+/// Proofs with one error each; everything else is valid.
 const PROOFS: &[(&str, Status, Spoil)] = &[
     ("another transaction outside", Status::TransactionUnknown, |_, it| {
         it.outer = TransactionId(vec![1; 16])
@@ -226,75 +231,75 @@ const PROOFS: &[(&str, Status, Spoil)] = &[
     ("another server address", Status::EuiccVerificationFailed, |_, it| {
         it.signed.server_address = "other.landfall.example".to_owned();
     }),
-    ("what v3 has besides", Status::FunctionUnsupported, |_, it| {
+    ("a device change (v3)", Status::FunctionUnsupported, |_, it| {
         it.signed.ctx_params1 = Raw::new(CtxParams1::CtxParamsForDeviceChange(vec![]));
     }),
     ("a wrong signature", Status::EuiccVerificationFailed, |_, it| it.spoil_signature = true),
     ("a push service (v3)", Status::FunctionUnsupported, |_, it| {
         it.signed.ctx_params1 = Raw::new(CtxParams1::CtxParamsForPushServiceRegistration(vec![]));
     }),
-    ("another eUICC's key", Status::EuiccVerificationFailed, |bench, it| {
-        it.key = bench.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
+    ("another eUICC's key", Status::EuiccVerificationFailed, |testbed, it| {
+        it.key = testbed.numbered_euicc(Curve::P256, 1).credentials.euicc.key;
     }),
-    ("a chain below another CI than the one to be used", Status::CiUnknown, |bench, it| {
-        let other = bench.euicc_on(Curve::BrainpoolP256r1).credentials;
+    ("a chain below another CI than the one to be used", Status::CiUnknown, |testbed, it| {
+        let other = testbed.euicc_on(Curve::BrainpoolP256r1).credentials;
         (it.euicc_certificate, it.eum_certificate) =
             (other.euicc.certificate.der().to_vec(), other.eum.der().to_vec());
         it.key = other.euicc.key;
     }),
-    ("the EUM of an unknown CI", Status::CiUnknown, |bench, it| eum(bench, it, Defect::StrangerCi)),
-    ("an expired EUM", Status::EumCertificateExpired, |bench, it| eum(bench, it, Defect::Expired)),
-    ("a forged EUM", Status::EumCertificateVerificationFailed, |bench, it| {
-        eum(bench, it, Defect::ForgedSignature);
+    ("the EUM of an unknown CI", Status::CiUnknown, |testbed, it| eum(testbed, it, Defect::StrangerCi)),
+    ("an expired EUM", Status::EumCertificateExpired, |testbed, it| eum(testbed, it, Defect::Expired)),
+    ("a forged EUM", Status::EumCertificateVerificationFailed, |testbed, it| {
+        eum(testbed, it, Defect::ForgedSignature);
     }),
-    ("an EUM certificate that is none", Status::EumCertificateVerificationFailed, |_, it| {
+    ("a malformed EUM certificate", Status::EumCertificateVerificationFailed, |_, it| {
         it.eum_certificate = vec![0x30, 0];
     }),
-    ("an expired eUICC certificate", Status::EuiccCertificateExpired, |bench, it| {
-        euicc(bench, it, Defect::Expired);
+    ("an expired eUICC certificate", Status::EuiccCertificateExpired, |testbed, it| {
+        euicc(testbed, it, Defect::Expired);
     }),
-    ("a forged eUICC certificate", Status::EuiccCertificateVerificationFailed, |bench, it| {
-        euicc(bench, it, Defect::ForgedSignature);
+    ("a forged eUICC certificate", Status::EuiccCertificateVerificationFailed, |testbed, it| {
+        euicc(testbed, it, Defect::ForgedSignature);
     }),
-    ("an EID outside the EUM's range", Status::EuiccCertificateVerificationFailed, |bench, it| {
-        euicc(bench, it, Defect::EidOutsideRange);
+    ("an EID outside the EUM's range", Status::EuiccCertificateVerificationFailed, |testbed, it| {
+        euicc(testbed, it, Defect::EidOutsideRange);
     }),
-    ("an eUICC certificate that is none", Status::EuiccCertificateVerificationFailed, |_, it| {
+    ("a malformed eUICC certificate", Status::EuiccCertificateVerificationFailed, |_, it| {
         it.euicc_certificate = vec![0x30, 0];
     }),
 ];
 
-fn eum(bench: &Bench, it: &mut Proof, defect: Defect) {
-    it.eum_certificate = bench.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap().der;
+fn eum(testbed: &Testbed, it: &mut Proof, defect: Defect) {
+    it.eum_certificate = testbed.pki.issue_with(defect, Role::Eum, Curve::P256).unwrap().der;
 }
 
-fn euicc(bench: &Bench, it: &mut Proof, defect: Defect) {
-    let broken = bench.pki.issue_with(defect, Role::Euicc, Curve::P256).unwrap();
+fn euicc(testbed: &Testbed, it: &mut Proof, defect: Defect) {
+    let broken = testbed.pki.issue_with(defect, Role::Euicc, Curve::P256).unwrap();
     (it.euicc_certificate, it.key) = (broken.der, broken.key);
 }
 
 #[tokio::test]
-async fn authenticate_client_refuses_a_wrong_proof_with_its_own_status() {
+async fn authenticate_client_refuses_each_invalid_proof_with_its_own_status() {
     for (case, status, spoil) in PROOFS {
-        let bench = Bench::new();
-        bench.register("EV-1").await;
-        let peer = bench.euicc();
-        let first = peer.initiate(&bench.server).await;
+        let testbed = Testbed::new();
+        testbed.register("EV-1").await;
+        let peer = testbed.euicc();
+        let first = peer.initiate(&testbed.server).await;
         let mut proof = peer.proof(&first, None);
-        spoil(&bench, &mut proof);
-        let answer = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+        spoil(&testbed, &mut proof);
+        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
         assert_eq!(answer.refused(), *status, "{case}");
     }
 }
 
 #[tokio::test]
-async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
-    let bench = Bench::new();
-    let euicc = bench.euicc();
+async fn an_error_response_of_the_euicc_ends_the_session() {
+    let testbed = Testbed::new();
+    let euicc = testbed.euicc();
     for (inside, status) in
         [(None, Status::EuiccVerificationFailed), (Some(vec![1; 16]), Status::TransactionUnknown)]
     {
-        let first = euicc.initiate(&bench.server).await;
+        let first = euicc.initiate(&testbed.server).await;
         let request = AuthenticateClientRequest {
             transaction_id: first.transaction_id.clone(),
             authenticate_server_response: AuthenticateServerResponse::AuthenticateResponseError(
@@ -304,40 +309,40 @@ async fn the_euiccs_own_refusal_is_an_answer_and_ends_the_session() {
                 },
             ),
         };
-        assert_eq!(call::<AuthenticateClient>(&bench.server, &request).await.refused(), status);
-        assert!(bench.server.sessions().await.unwrap().is_empty());
+        assert_eq!(call::<AuthenticateClient>(&testbed.server, &request).await.refused(), status);
+        assert!(testbed.server.sessions().await.unwrap().is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_challenge_is_good_for_one_answer() {
-    let bench = Bench::new();
-    let euicc = bench.euicc();
+async fn a_challenge_can_be_answered_only_once() {
+    let testbed = Testbed::new();
+    let euicc = testbed.euicc();
     for spoilt in [false, true] {
-        let first = euicc.initiate(&bench.server).await;
+        let first = euicc.initiate(&testbed.server).await;
         let mut proof = euicc.proof(&first, None);
         proof.spoil_signature = spoilt;
-        let answer = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+        let answer = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
         assert_eq!(matches!(answer, json::Answer::Done(_)), !spoilt);
         proof.spoil_signature = false;
-        let again = call::<AuthenticateClient>(&bench.server, &proof.request()).await;
+        let again = call::<AuthenticateClient>(&testbed.server, &proof.request()).await;
         assert_eq!(again.refused(), Status::TransactionUnknown);
     }
 }
 
 #[tokio::test]
-async fn a_session_expires_and_does_not_stay_in_the_records() {
-    let bench = Bench::new();
-    let euicc = bench.euicc();
-    let first = euicc.initiate(&bench.server).await;
-    euicc.initiate(&bench.server).await;
-    bench.wait(sm_ds::config::SESSION_LIFETIME);
-    let late = call::<AuthenticateClient>(&bench.server, &euicc.proof(&first, None).request()).await;
+async fn an_expired_session_is_refused_and_deleted() {
+    let testbed = Testbed::new();
+    let euicc = testbed.euicc();
+    let first = euicc.initiate(&testbed.server).await;
+    euicc.initiate(&testbed.server).await;
+    testbed.wait(sm_ds::config::SESSION_LIFETIME);
+    let late = call::<AuthenticateClient>(&testbed.server, &euicc.proof(&first, None).request()).await;
     assert_eq!(late.refused(), Status::TransactionUnknown);
-    assert!(bench.server.sessions().await.unwrap().is_empty());
+    assert!(testbed.server.sessions().await.unwrap().is_empty());
 }
 
-/// Records whose commits conflict a given number of times.
+/// Records whose next commits conflict, a given number of times.
 struct Contended {
     records: MemoryRecords,
     conflicts: AtomicUsize,
@@ -371,16 +376,16 @@ impl Records for Contended {
 }
 
 #[tokio::test]
-async fn a_conflict_runs_the_decision_again_and_too_many_are_a_fault() {
+async fn a_conflict_repeats_the_decision_and_too_many_conflicts_are_a_fault() {
     let records = Arc::new(Contended { records: MemoryRecords::default(), conflicts: 0.into() });
-    let bench = Bench::over(Arc::clone(&records) as Arc<dyn Records>, |_| {});
-    bench.register("EV-1").await;
+    let testbed = Testbed::over(Arc::clone(&records) as Arc<dyn Records>, |_| {});
+    testbed.register("EV-1").await;
     records.conflicts.store(3, SeqCst);
-    assert_eq!(bench.euicc().events(&bench.server, None).await, ["EV-1"]);
+    assert_eq!(testbed.euicc().events(&testbed.server, None).await, ["EV-1"]);
     records.conflicts.store(usize::MAX, SeqCst);
-    let own = bench.sm_dp_plus();
-    let request = own.request("registerEvent", &own.registration(bench.euicc().eid, "EV-2"));
-    assert_eq!(bench.server.handle(request).await.status(), 500);
+    let own = testbed.sm_dp_plus();
+    let request = own.request("registerEvent", &own.registration(testbed.euicc().eid, "EV-2"));
+    assert_eq!(testbed.server.handle(request).await.status(), 500);
     records.conflicts.store(0, SeqCst);
-    assert_eq!(bench.waiting().await, ["EV-1"]);
+    assert_eq!(testbed.waiting().await, ["EV-1"]);
 }

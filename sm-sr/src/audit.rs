@@ -1,5 +1,6 @@
-//! The audit trail: SGP.02 section 5.1.1.3.12. What was done with a card, for whom and how it ended, and what it told; as far
-//! back as [`LONGEST_TRAIL`](crate::config::LONGEST_TRAIL).
+//! The audit trail: SGP.02 section 5.1.1.3.12. It records the operations on a card with requester
+//! and result, and the card's notifications, for the latest
+//! [`LONGEST_TRAIL`](crate::config::LONGEST_TRAIL) records.
 
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
@@ -16,13 +17,13 @@ use crate::{
     records::{AUDIT, Card, numbered, of_card},
 };
 
-/// What no source has a value for, in the order of the others.
+/// No source gives a value for this operation. The value continues the order of the others.
 pub(crate) const SET_EMERGENCY_PROFILE_ATTRIBUTE: OperationType = OperationType(0x0A00);
 /// See [`SET_EMERGENCY_PROFILE_ATTRIBUTE`].
 pub(crate) const UPDATE_CONNECTIVITY_PARAMETERS: OperationType = OperationType(0x0B00);
 
-/// What was done.
-pub(crate) struct Done<'a> {
+/// A completed operation.
+pub(crate) struct CompletedOperation<'a> {
     pub(crate) what: OperationType,
     pub(crate) requester: Option<&'a Oid>,
     pub(crate) status: &'a FunctionExecutionStatus,
@@ -30,20 +31,24 @@ pub(crate) struct Done<'a> {
     pub(crate) iccid: Option<Iccid>,
 }
 
-/// Writes down what was done with a card. The card is to be kept after it.
-pub(crate) fn done(context: &mut Context<'_, '_>, card: &mut Card, done: &Done<'_>) -> Result<(), Fault> {
+/// Records an operation on a card. The caller must store the card afterwards.
+pub(crate) fn record_operation(
+    context: &mut Context<'_, '_>,
+    card: &mut Card,
+    record_operation: &CompletedOperation<'_>,
+) -> Result<(), Fault> {
     let record = AuditTrailRecord {
-        requester_id: done.requester.cloned(),
-        operation_execution_status: Some(done.status.clone()),
-        isd_p_aid: done.isd_p.cloned(),
-        iccid: done.iccid,
-        ..blank(context, card, done.what)
+        requester_id: record_operation.requester.cloned(),
+        operation_execution_status: Some(record_operation.status.clone()),
+        isd_p_aid: record_operation.isd_p.cloned(),
+        iccid: record_operation.iccid,
+        ..template(context, card, record_operation.what)
     };
-    keep(context, card, &record)
+    append(context, card, &record)
 }
 
-/// Writes down what a card has told. The card is to be kept after it.
-pub(crate) fn told(
+/// Records a notification of a card. The caller must store the card afterwards.
+pub(crate) fn record_notification(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     notification: &DefaultNotification,
@@ -53,27 +58,28 @@ pub(crate) fn told(
         iccid: card.profile_in(&notification.isd_p).map(|profile| profile.iccid),
         imei: notification.imei.clone(),
         meid: notification.meid.clone(),
-        ..blank(context, card, OperationType::notification(notification.kind.code()))
+        ..template(context, card, OperationType::notification(notification.kind.code()))
     };
-    keep(context, card, &record)
+    append(context, card, &record)
 }
 
-/// Goes on with the trail that came with the card. The card is to be kept after it.
-pub(crate) fn adopt(
+/// Adds a record of the trail that came with a card that was taken over. The caller must store the
+/// card afterwards.
+pub(crate) fn record_foreign(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     record: &AuditTrailRecord,
 ) -> Result<(), Fault> {
-    keep(context, card, record)
+    append(context, card, record)
 }
 
-/// All of it.
+/// Returns the audit trail of a card.
 pub(crate) async fn trail(context: &mut Context<'_, '_>, eid: Eid) -> Result<Vec<AuditTrailRecord>, Fault> {
     let records = context.tx.list(&AUDIT, &of_card(eid)).await?;
     Ok(records.into_iter().map(|(_, record)| record).collect())
 }
 
-fn blank(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTrailRecord {
+fn template(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTrailRecord {
     AuditTrailRecord {
         eid: card.eid(),
         smsr_id: context.config.id.clone(),
@@ -88,7 +94,7 @@ fn blank(context: &Context<'_, '_>, card: &Card, what: OperationType) -> AuditTr
     }
 }
 
-fn keep(context: &mut Context<'_, '_>, card: &mut Card, record: &AuditTrailRecord) -> Result<(), Fault> {
+fn append(context: &mut Context<'_, '_>, card: &mut Card, record: &AuditTrailRecord) -> Result<(), Fault> {
     context.tx.put(&AUDIT, &numbered(card.eid(), card.next_record), record)?;
     if let Some(too_old) = card.next_record.checked_sub(context.config.longest_trail) {
         context.tx.delete(&AUDIT, &numbered(card.eid(), too_old));

@@ -1,5 +1,5 @@
-//! Whether an EIS is to be believed: SGP.02 sections 5.1.1.3 and 5.6. The EUM has signed it, a CI vouches for the EUM, and
-//! the EUM for the certificate of the ECASD. What nobody has signed must at least fit together.
+//! Checks of an EIS: SGP.02 sections 5.1.1.3 and 5.6. The EUM signed it, a CI certifies the EUM,
+//! and the EUM certifies the ECASD. The unsigned data must at least be consistent.
 
 use certs::{Verified, m2m::Ecasd};
 use rsp::{
@@ -16,17 +16,19 @@ use crate::{
     records::{SCP80_VERSIONS, SCP81_VERSIONS},
 };
 
-/// The ECASD, with whose key one-time keys agree. The EIS has to bring along the certificate of its EUM.
+/// Checks the signature and the certificates and returns the ECASD, whose key is used for key
+/// agreement. The EIS must contain the certificate of its EUM.
 pub(crate) fn check(context: &Context<'_, '_>, eis: &Eis) -> Result<Verified<Ecasd>, Refusal> {
     eum::check_eis(eis, context.credentials.anchors(), &[], context.now)
 }
 
-/// What an EIS must say for a card to be managed by it. It comes from `sm_sr`, or for it.
+/// Checks the contents that are needed to manage a card. `sm_sr` is the SM-SR that must be named in
+/// the EIS.
 pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
     let invalid = |why: &str| Err(Status::EisInvalid.because(why).about(eis.eum_signed_info.eid));
     if eis.smsr_id != *sm_sr {
         return Err(Status::SmsrRefused
-            .because("by the EIS another SM-SR manages the card")
+            .because("according to the EIS, another SM-SR manages the card")
             .about(&eis.smsr_id));
     }
     let isd_r = match &eis.isd_r {
@@ -34,11 +36,13 @@ pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
         Some(isd_r) if isd_r.aid.0 != Aid::ISD_R => return invalid("the ISD-R has another AID"),
         Some(isd_r) => isd_r,
     };
-    if has_twice(&isd_r.keyset, |one, other| one.version == other.version) {
+    if has_duplicates(&isd_r.keyset, |one, other| one.version == other.version) {
         return invalid("two key sets of the ISD-R have the same version");
     }
-    if !isd_r.keyset.iter().all(has_its_keys) {
-        return invalid("a key set of SCP80 has keys 1 to 3, one of SCP81 keys 1 and 2, each once");
+    if !isd_r.keyset.iter().all(has_valid_keys) {
+        return invalid(
+            "a key set of SCP80 must have keys 1 to 3, one of SCP81 keys 1 and 2, each at most once",
+        );
     }
     let profiles = &eis.profile_info;
     if profiles.iter().filter(|profile| profile.state == ProfileState::Enabled).count() > 1 {
@@ -49,25 +53,25 @@ pub(crate) fn check_contents(eis: &Eis, sm_sr: &Oid) -> Result<(), Refusal> {
     }
     let same =
         |one: &ProfileInfo, other: &ProfileInfo| one.iccid == other.iccid || one.isd_p_aid == other.isd_p_aid;
-    if has_twice(profiles, same) {
+    if has_duplicates(profiles, same) {
         return invalid("two profiles have the same ICCID or the same ISD-P");
     }
     Ok(())
 }
 
-/// Whether the keys of a set are some of those that one of its version has: SGP.02 section 2.2.
-fn has_its_keys(set: &Keyset) -> bool {
+/// Returns true if the key indices of a set are valid for its version: SGP.02 section 2.2.
+fn has_valid_keys(set: &Keyset) -> bool {
     let keys = match set.version {
         version if SCP80_VERSIONS.contains(&version) => 1..=3,
         version if SCP81_VERSIONS.contains(&version) => 1..=2,
-        // Nothing is done with it here.
+        // This server does not use key sets of other versions.
         _ => return true,
     };
     set.key.iter().all(|key| keys.contains(&key.index))
-        && !has_twice(&set.key, |one, other| one.index == other.index)
+        && !has_duplicates(&set.key, |one, other| one.index == other.index)
 }
 
-fn has_twice<T>(all: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+fn has_duplicates<T>(all: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
     let again = |(position, one): (usize, &T)| {
         all.iter().skip(position.saturating_add(1)).any(|other| same(one, other))
     };

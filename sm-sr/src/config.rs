@@ -1,55 +1,59 @@
-//! What the operator of the bench decides, with a named default for each.
+//! Configuration of the server, with a named default for each value.
 
 use std::time::Duration;
 
 use rsp::{ids::Oid, ota::trigger::SessionParameters};
 
-/// How long a function may take that names no validity period. A device may be asleep for hours.
+/// Validity of a function whose caller gives no validity period. A device can be asleep for hours.
 pub const DEFAULT_VALIDITY: Duration = Duration::from_secs(24 * 3600);
 
-/// The longest validity period that is granted; who asks for more is granted this. A function is a record that others
-/// wait behind.
+/// Maximum validity period. A longer one is reduced to this value, because other functions for the
+/// card wait until the function has ended.
 pub const LONGEST_VALIDITY: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long an ISD-P may stay in state Created before it is deleted: its download has been given up.
+/// Time that an ISD-P can stay in state Created. After that the download has failed and the ISD-P
+/// is deleted.
 pub const DOWNLOAD_TIME: Duration = Duration::from_secs(48 * 3600);
 
-/// How long a function of our own (a deletion that POL2 asks for, cleaning up) is tried.
+/// Validity of a function that this server starts itself, such as a deletion by POL2 or a cleanup.
 pub const OWN_FUNCTION_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// After how long a function of our own that has failed is tried again. What the card did not do it may do another day; more
-/// often would be a load on a network that others pay for.
+/// Delay before a failed function of this server is retried. The card may execute it on another
+/// day; shorter delays would load a network that others pay for.
 pub const OWN_FUNCTION_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// How many lines of its audit trail are kept for a card, the latest: years of an ordinary card's life, and an end to what a
-/// card that is asked or tells something every minute takes here and in every handover.
+/// Maximum number of audit trail records kept for a card; older ones are deleted. It covers years
+/// of ordinary use, and it limits the storage and the size of handovers for a card with an
+/// operation or a notification every minute.
 pub const LONGEST_TRAIL: u64 = 2000;
 
-/// How often a card that was taken over is told what it has not done for its new SM-SR, once a day. What it refuses for a
-/// month it refuses for good.
-pub const MOST_FAREWELLS: u32 = 30;
+/// Maximum attempts, one a day, to execute a handover order that a card has not executed for its
+/// new SM-SR. An order that fails for a month is given up.
+pub const MAX_FINALISATION_ATTEMPTS: u32 = 30;
 
-/// How long whoever has said MoreToDo keeps the card to itself after each function.
+/// Time for which a caller that set MoreToDo has exclusive use of the card after each function.
 pub const HOLD_TIME: Duration = Duration::from_secs(5 * 60);
 
-/// How long a confirmation is tried. A card that does not hear it goes back by itself.
+/// Time for which delivery of a confirmation is attempted. A card that receives none rolls back by
+/// itself.
 pub const CONFIRMATION_TIME: Duration = Duration::from_secs(3600);
 
-/// How long an SM-SR that was told to prepare for a card waits for it.
+/// Time for which a prepared SM-SR waits for the handover of a card.
 pub const PREPARED_TIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How many functions may wait for one card. A card does one thing at a time; more is somebody who does not listen.
+/// Maximum number of functions that wait for one card. A card executes one function at a time, so a
+/// longer queue means that a caller ignores failures.
 pub const LONGEST_QUEUE: usize = 64;
 
-/// How many octets a SendData may carry, as a command script.
+/// Maximum size of a SendData command script in octets.
 pub const LONGEST_SCRIPT: usize = 512 * 1024;
 
-/// How the server behaves. [`Config::new`] has every default.
+/// Configuration of an SM-SR. [`Config::new`] has every default.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Its name for people, in the From of its messages.
+    /// Display name, used in the From of messages.
     pub name: String,
-    /// Its OID, in EIS and messages.
+    /// OID of the server, used in EIS and messages.
     pub id: Oid,
     /// See [`DEFAULT_VALIDITY`].
     pub default_validity: Duration,
@@ -71,21 +75,21 @@ pub struct Config {
     pub prepared_time: Duration,
     /// See [`LONGEST_QUEUE`].
     pub longest_queue: usize,
-    /// Where cards find this SM-SR; written into every card that is taken over from another one.
+    /// Address for cards. It is written into every card that is taken over from another SM-SR.
     pub card_address: CardAddress,
 }
 
-/// What a card is told of where its SM-SR is.
+/// Address of an SM-SR as stored in a card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CardAddress {
-    /// The number to which the card sends short messages, in digits.
+    /// Destination number for the card's short messages, in digits.
     pub sms: Option<String>,
-    /// How the card opens its HTTPS session, but for the key, which each card has of its own.
+    /// Parameters of the card's HTTPS session, except for the key, which differs for each card.
     pub https: Option<SessionParameters>,
 }
 
 impl Config {
-    /// The defaults, for a server of this OID.
+    /// Returns the default configuration of a server with this OID.
     pub fn new(name: impl Into<String>, id: Oid) -> Self {
         Self {
             name: name.into(),
@@ -104,7 +108,7 @@ impl Config {
         }
     }
 
-    /// How long a function gets that asks for that many seconds.
+    /// Returns the validity granted for the requested one.
     pub(crate) fn validity(&self, asked: Option<Duration>) -> Duration {
         asked.unwrap_or(self.default_validity).min(self.longest_validity)
     }

@@ -1,4 +1,4 @@
-//! What a function has to decide with.
+//! Input of a function besides its request.
 
 use rsp::{
     ids::{Eid, Oid},
@@ -13,7 +13,8 @@ use crate::{
     records::{CARDS, Card, DEADLINES, Deadline, PEERS, Peer, deadline_key},
 };
 
-/// A decision about to be taken: the transaction it reads and writes, and what does not change meanwhile.
+/// Context of a decision: the transaction to read and write, and values that do not change during
+/// it.
 pub(crate) struct Context<'a, 'r> {
     pub(crate) tx: &'a mut Tx<'r>,
     pub(crate) config: &'a Config,

@@ -1,9 +1,9 @@
-//! With what the server proves itself, and whom it trusts.
+//! Certificates and keys of the server, and the CIs that it trusts.
 
 use certs::TrustAnchors;
 use crypto::SecretKey;
 
-/// What the server signs with, and whom it trusts.
+/// Certificates and keys of the server, and the CIs that it trusts.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     anchors: TrustAnchors,
@@ -12,8 +12,9 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// The CIs below which EUMs are believed; and, for taking cards over from others, the certificate that cards check
-    /// (CERT.SR.ECDSA, the whole TLV `7F21`, signed by the CI) with its key.
+    /// Creates the credentials. `anchors` are the CIs whose EUMs are trusted. `card_certificate`
+    /// and `card_key` are for taking over cards from other SM-SRs: the certificate that cards check
+    /// (CERT.SR.ECDSA, the complete TLV `7F21`, signed by the CI) and its key.
     pub fn new(anchors: TrustAnchors, card_certificate: Vec<u8>, card_key: SecretKey) -> Self {
         Self { anchors, card_certificate, card_key }
     }
@@ -22,12 +23,12 @@ impl Credentials {
         &self.anchors
     }
 
-    /// What a card checks.
+    /// Returns the certificate that cards check.
     pub(crate) fn card_certificate(&self) -> &[u8] {
         &self.card_certificate
     }
 
-    /// The key in it.
+    /// Returns the private key of [`card_certificate`](Self::card_certificate).
     pub(crate) fn card_key(&self) -> &SecretKey {
         &self.card_key
     }

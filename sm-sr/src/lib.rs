@@ -1,14 +1,15 @@
 //! SM-SR: the subscription-routing server of SGP.02. No sockets.
 //!
-//! [`SmSr`] answers EUMs (ES1), SM-DPs (ES3), operators (ES4) and other SM-SRs (ES7), and has cards do what they ask (ES5).
-//! Directory = interface; what SM-DPs and operators ask for alike is decided in `asked.rs`.
+//! [`SmSr`] answers calls of EUMs (ES1), SM-DPs (ES3), operators (ES4) and other SM-SRs (ES7), and
+//! executes them on cards (ES5). Each interface is a directory; functions that ES3 and ES4 have in
+//! common are in `shared_functions.rs`.
 //!
-//! A function that needs no card is decided in a transaction by its file. One that does is a record ([`procedures`]) from
-//! the moment it is taken in until its answer is in the outbox; [`es5`] carries its scripts. What is kept is in
-//! [`records`].
+//! A function that needs no card is decided in a transaction by its file. A function that needs the
+//! card is a record ([`procedures`]) from its acceptance until its response is in the outbox;
+//! [`es5`] transports its scripts. Everything kept is in [`records`].
 
-mod asked;
 mod audit;
+mod caller;
 mod check_eis;
 pub mod config;
 mod context;
@@ -18,13 +19,16 @@ mod es3;
 mod es4;
 pub mod es5;
 mod es7;
+mod keys;
 mod notifications;
-mod outward;
+mod outgoing;
 mod policy;
 pub mod procedures;
 pub mod records;
 mod router;
 pub mod server;
+mod shared_functions;
+pub mod state;
 pub mod transport;
 mod visibility;
 

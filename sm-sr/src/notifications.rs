@@ -1,7 +1,9 @@
-//! What operators are told of their profiles: SGP.02 sections 5.4 and 5.5, the functions Handle...Notification.
+//! Notifications to the owners of profiles: SGP.02 sections 5.4 and 5.5, the functions
+//! Handle...Notification.
 //!
-//! An operator that this SM-SR can reach is told over ES4; any other through the SM-DP that put the profile there, over
-//! ES3, which passes it on. Whoever asked for the change has its answer and is not told besides.
+//! An operator with an endpoint is notified over ES4. Any other is notified over ES3 by the SM-DP
+//! that downloaded the profile, which forwards the notification. The requester of a change gets a
+//! response and no notification.
 
 use rsp::{
     ids::{Eid, Iccid},
@@ -15,16 +17,15 @@ use world::Fault;
 use crate::{
     audit,
     context::Context,
-    outward,
-    procedures::check,
+    outgoing,
     records::{Card, Peer, PeerRole},
-    router::By,
-    visibility::{self, Showing},
+    state::Requester,
+    visibility::{self, Disclosure},
 };
 
-/// What has become of a profile.
+/// A change of a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum ProfileChange {
     Enabled,
     Disabled,
     Deleted,
@@ -36,56 +37,60 @@ pub(crate) enum News {
     Pol2Updated(Pol2),
 }
 
-/// Which way the news of a profile goes.
-enum Way {
+/// Route of a notification.
+enum Transport {
     Es4(Peer),
     Es3(Peer),
 }
 
-/// Tells the profile's operator, unless it (or its SM-DP, which will tell it) has the answer to what it asked about this
-/// profile.
-pub(crate) async fn tell_owner(
+/// Notifies the profile's operator of a change. Does nothing if the operator, or its SM-DP, which
+/// informs it, requested the change and gets a response to the request.
+pub(crate) async fn notify_owner(
     context: &mut Context<'_, '_>,
     eid: Eid,
     profile: &ProfileInfo,
-    news: News,
-    by: Option<By<'_>>,
+    change: ProfileChange,
+    by: Option<Requester<'_>>,
 ) -> Result<(), Fault> {
-    if by.is_some_and(|by| check::is_own(profile, by)) {
+    if by.is_some_and(|by| by.owns(profile)) {
         return Ok(());
     }
-    match way(context, profile).await? {
-        Some(Way::Es4(operator)) => over_es4(context, &operator, eid, profile.iccid, news).await,
-        Some(Way::Es3(sm_dp)) => over_es3(context, &sm_dp, eid, profile, news).await,
+    match transport(context, profile).await? {
+        Some(Transport::Es4(operator)) => {
+            notify_over_es4(context, &operator, eid, profile.iccid, change).await
+        }
+        Some(Transport::Es3(sm_dp)) => notify_over_es3(context, &sm_dp, eid, profile, change).await,
         None => {
-            tracing::info!(%eid, iccid = %profile.iccid, ?news, "nobody can be told of this");
+            tracing::info!(%eid, iccid = %profile.iccid, ?change, "the owner of the profile has no endpoint for notifications");
             Ok(())
         }
     }
 }
 
-async fn way(context: &mut Context<'_, '_>, profile: &ProfileInfo) -> Result<Option<Way>, Fault> {
-    let is_told = |peer: &Peer| peer.endpoint.is_some();
+async fn transport(context: &mut Context<'_, '_>, profile: &ProfileInfo) -> Result<Option<Transport>, Fault> {
+    let has_endpoint = |peer: &Peer| peer.endpoint.is_some();
     let operator = context.peer(&profile.mno_id).await?;
-    if let Some(operator) = operator.filter(|peer| matches!(peer.role, PeerRole::Operator) && is_told(peer)) {
-        return Ok(Some(Way::Es4(operator)));
+    if let Some(operator) =
+        operator.filter(|peer| matches!(peer.role, PeerRole::Operator) && has_endpoint(peer))
+    {
+        return Ok(Some(Transport::Es4(operator)));
     }
     let Some(sm_dp) = &profile.smdp_id else { return Ok(None) };
     let sm_dp = context.peer(sm_dp).await?;
-    Ok(sm_dp.filter(|peer| matches!(peer.role, PeerRole::SmDp) && is_told(peer)).map(Way::Es3))
+    Ok(sm_dp.filter(|peer| matches!(peer.role, PeerRole::SmDp) && has_endpoint(peer)).map(Transport::Es3))
 }
 
-async fn over_es4(
+async fn notify_over_es4(
     context: &mut Context<'_, '_>,
     to: &Peer,
     eid: Eid,
     iccid: Iccid,
-    news: News,
+    change: ProfileChange,
 ) -> Result<(), Fault> {
     let completion_timestamp = context.now;
-    macro_rules! tell {
+    macro_rules! send {
         ($name:ident) => {
-            outward::tell(
+            outgoing::send_notification(
                 context,
                 to,
                 &es4::$name { base: Default::default(), eid, iccid, completion_timestamp },
@@ -93,16 +98,18 @@ async fn over_es4(
             .await
         };
     }
-    match news {
-        News::Enabled => tell!(HandleProfileEnabledNotification),
-        News::Disabled => tell!(HandleProfileDisabledNotification),
-        News::Deleted => tell!(HandleProfileDeletedNotification),
-        News::Downloaded => tell!(HandleProfileDownloadedNotification),
-        News::FallBackAttributeSet => tell!(HandleFallBackAttributeSetNotification),
-        News::FallBackAttributeUnset => tell!(HandleFallBackAttributeUnsetNotification),
-        News::EmergencyProfileAttributeSet => tell!(HandleEmergencyProfileAttributeSetNotification),
-        News::EmergencyProfileAttributeUnset => tell!(HandleEmergencyProfileAttributeUnsetNotification),
-        News::Pol2Updated(pol2) => {
+    match change {
+        ProfileChange::Enabled => send!(HandleProfileEnabledNotification),
+        ProfileChange::Disabled => send!(HandleProfileDisabledNotification),
+        ProfileChange::Deleted => send!(HandleProfileDeletedNotification),
+        ProfileChange::Downloaded => send!(HandleProfileDownloadedNotification),
+        ProfileChange::FallBackAttributeSet => send!(HandleFallBackAttributeSetNotification),
+        ProfileChange::FallBackAttributeUnset => send!(HandleFallBackAttributeUnsetNotification),
+        ProfileChange::EmergencyProfileAttributeSet => send!(HandleEmergencyProfileAttributeSetNotification),
+        ProfileChange::EmergencyProfileAttributeUnset => {
+            send!(HandleEmergencyProfileAttributeUnsetNotification)
+        }
+        ProfileChange::Pol2Updated(pol2) => {
             let message = es4::HandleProfilePol2UpdatedNotification {
                 base: Default::default(),
                 eid,
@@ -110,23 +117,23 @@ async fn over_es4(
                 pol2: Some(pol2),
                 completion_timestamp,
             };
-            outward::tell(context, to, &message).await
+            outgoing::send_notification(context, to, &message).await
         }
     }
 }
 
-async fn over_es3(
+async fn notify_over_es3(
     context: &mut Context<'_, '_>,
     to: &Peer,
     eid: Eid,
     profile: &ProfileInfo,
-    news: News,
+    change: ProfileChange,
 ) -> Result<(), Fault> {
     let completion_timestamp = context.now;
     let (iccid, mno_id) = (profile.iccid, profile.mno_id.clone());
-    macro_rules! tell {
+    macro_rules! send {
         ($name:ident) => {
-            outward::tell(
+            outgoing::send_notification(
                 context,
                 to,
                 &es3::$name { base: Default::default(), eid, iccid, mno_id, completion_timestamp },
@@ -134,16 +141,18 @@ async fn over_es3(
             .await
         };
     }
-    match news {
-        News::Enabled => tell!(HandleProfileEnabledNotification),
-        News::Disabled => tell!(HandleProfileDisabledNotification),
-        News::Deleted => tell!(HandleProfileDeletedNotification),
-        News::Downloaded => tell!(HandleProfileDownloadedNotification),
-        News::FallBackAttributeSet => tell!(HandleFallBackAttributeSetNotification),
-        News::FallBackAttributeUnset => tell!(HandleFallBackAttributeUnsetNotification),
-        News::EmergencyProfileAttributeSet => tell!(HandleEmergencyProfileAttributeSetNotification),
-        News::EmergencyProfileAttributeUnset => tell!(HandleEmergencyProfileAttributeUnsetNotification),
-        News::Pol2Updated(pol2) => {
+    match change {
+        ProfileChange::Enabled => send!(HandleProfileEnabledNotification),
+        ProfileChange::Disabled => send!(HandleProfileDisabledNotification),
+        ProfileChange::Deleted => send!(HandleProfileDeletedNotification),
+        ProfileChange::Downloaded => send!(HandleProfileDownloadedNotification),
+        ProfileChange::FallBackAttributeSet => send!(HandleFallBackAttributeSetNotification),
+        ProfileChange::FallBackAttributeUnset => send!(HandleFallBackAttributeUnsetNotification),
+        ProfileChange::EmergencyProfileAttributeSet => send!(HandleEmergencyProfileAttributeSetNotification),
+        ProfileChange::EmergencyProfileAttributeUnset => {
+            send!(HandleEmergencyProfileAttributeUnsetNotification)
+        }
+        ProfileChange::Pol2Updated(pol2) => {
             let message = es3::HandleProfilePol2UpdatedNotification {
                 base: Default::default(),
                 eid,
@@ -152,45 +161,47 @@ async fn over_es3(
                 pol2: Some(pol2),
                 completion_timestamp,
             };
-            outward::tell(context, to, &message).await
+            outgoing::send_notification(context, to, &message).await
         }
     }
 }
 
-/// Tells everybody who has a profile on the card, and the SM-SR that had it, that it is this SM-SR's now.
-pub(crate) async fn tell_of_takeover(
+/// Notifies the owners of all profiles on the card, and the previous SM-SR, that this SM-SR now
+/// manages the card.
+pub(crate) async fn notify_of_takeover(
     context: &mut Context<'_, '_>,
     card: &Card,
     from: &Peer,
 ) -> Result<(), Fault> {
     let completion_timestamp = context.now;
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     for profile in &card.eis.profile_info {
-        if told.contains(&&profile.mno_id) {
+        if notified.contains(&&profile.mno_id) {
             continue;
         }
-        told.push(&profile.mno_id);
-        let eis = visibility::shown(&card.eis, Vec::new(), &profile.mno_id, Showing::SmsrChanged, &[]);
-        match way(context, profile).await? {
-            Some(Way::Es4(operator)) => {
+        notified.push(&profile.mno_id);
+        let eis =
+            visibility::visible_eis(&card.eis, Vec::new(), &profile.mno_id, Disclosure::SmsrChanged, &[]);
+        match transport(context, profile).await? {
+            Some(Transport::Es4(operator)) => {
                 let message =
                     es4::HandleSmsrChangeNotification { base: Default::default(), eis, completion_timestamp };
-                outward::tell(context, &operator, &message).await?;
+                outgoing::send_notification(context, &operator, &message).await?;
             }
-            Some(Way::Es3(sm_dp)) => {
+            Some(Transport::Es3(sm_dp)) => {
                 let message = es3::HandleSmsrChangeNotification {
                     base: Default::default(),
                     eis,
                     mno_id: Some(profile.mno_id.clone()),
                     completion_timestamp,
                 };
-                outward::tell(context, &sm_dp, &message).await?;
+                outgoing::send_notification(context, &sm_dp, &message).await?;
             }
             None => {}
         }
     }
     let trail = audit::trail(context, card.eid()).await?;
-    let eis = visibility::shown(&card.eis, trail, &from.id, Showing::HandoverToSmSr, &[]);
+    let eis = visibility::visible_eis(&card.eis, trail, &from.id, Disclosure::HandoverToSmSr, &[]);
     let message = es7::HandleSmsrChangeNotification { base: Default::default(), eis, completion_timestamp };
-    outward::tell(context, from, &message).await
+    outgoing::send_notification(context, from, &message).await
 }

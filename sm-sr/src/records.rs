@@ -1,10 +1,10 @@
-//! What the server keeps: cards with their keys, functions that are under way, what was done, whom it knows.
+//! Records of the server: cards with their keys, functions in progress, audit trails, and peers.
 //!
-//! Every record is a value of one of these types, as JSON. Nothing else is remembered between two requests.
+//! Every record is a value of one of these types, stored as JSON. Nothing else is kept between two
+//! requests.
 
 use std::collections::BTreeMap;
 
-use crypto::Secret;
 use rsp::{
     ids::{Aid, Eid, Iccid, Oid},
     sgp02::{
@@ -19,156 +19,94 @@ use rsp_server::soap::{self, Decision};
 use serde::{Deserialize, Serialize};
 use world::{Collection, Fault, Tx};
 
-use crate::procedures::{Function, Operation, farewell::Order, takeover::Takeover};
+pub use crate::keys::{Key, KeySet, Keys, SCP80_VERSIONS, SCP81_VERSIONS};
+use crate::state::{
+    Function, Operation,
+    takeover::{Order, Takeover},
+};
 
 /// Cards by EID.
 pub const CARDS: Collection<Card> = Collection::new("cards");
-/// Functions that a card has not ended yet: the key is EID/number, and the first one is the one under way.
+/// Functions that have not ended, by EID/number. The first one of a card is in progress.
 pub const OPERATIONS: Collection<Operation> = Collection::new("operations");
-/// Which card was reached under a number last. It may be another one's by now: ask the card.
+/// Card last reached under an MSISDN. The number may belong to another card by now, so check the
+/// card's record.
 pub const ADDRESSES: Collection<Eid> = Collection::new("addresses");
-/// What was done with a card and what it told: the key is EID/number.
+/// Audit trail records, by EID/number: operations on a card and its notifications.
 pub const AUDIT: Collection<AuditTrailRecord> = Collection::new("audit");
-/// When something ends by itself: the key is the time, the EID and what.
+/// Deadlines. The key is the time, the EID and the subject.
 pub const DEADLINES: Collection<Deadline> = Collection::new("deadlines");
-/// Who is known, by OID.
+/// Registered peers, by OID.
 pub const PEERS: Collection<Peer> = Collection::new("peers");
-/// Cards that another SM-SR will hand over: ES4.PrepareSMSRChange. The key is EID/OID of the operator who said so.
+/// Cards that another SM-SR will hand over: ES4.PrepareSMSRChange. The key is EID/OID of the
+/// operator that prepared the change.
 pub const PREPARED: Collection<Prepared> = Collection::new("prepared");
 /// Cards that are being taken over from another SM-SR, by EID.
 pub const TAKEOVERS: Collection<Takeover> = Collection::new("takeovers");
 
-/// The key of the function or the audit record of a card with this number.
+/// Returns the key of a card's function or audit record with this number.
 pub(crate) fn numbered(eid: Eid, number: u64) -> String {
     format!("{eid}/{number:012}")
 }
 
-/// What the keys of everything of one card begin with.
+/// Returns the key prefix of all numbered records of a card.
 pub(crate) fn of_card(eid: Eid) -> String {
     format!("{eid}/")
 }
 
-/// The key of what an operator has said of a card to come.
+/// Returns the key of an operator's prepared handover of a card.
 pub(crate) fn prepared_key(eid: Eid, operator: &Oid) -> String {
     format!("{eid}/{operator}")
-}
-
-/// A key in a record: hexadecimal there, redacted everywhere else.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Key(#[serde(with = "rsp_server::secret_hex")] Secret<Vec<u8>>);
-
-impl Key {
-    /// Takes octets into keeping.
-    pub fn new(octets: Vec<u8>) -> Self {
-        Self(Secret::new(octets))
-    }
-
-    /// The octets, for the moment they are needed.
-    pub fn expose(&self) -> &[u8] {
-        self.0.expose()
-    }
-
-    /// The octets of a key of AES-128.
-    ///
-    /// # Errors
-    /// The key is of another length.
-    pub fn aes128(&self) -> Result<Secret<[u8; 16]>, Fault> {
-        let octets = self.expose().try_into().map_err(|_| {
-            Fault::new(
-                "cannot use a key",
-                format!("it has {} octets, and those of AES-128 have 16", self.expose().len()),
-                "register the card again with keys of AES-128",
-            )
-        })?;
-        Ok(Secret::new(octets))
-    }
 }
 
 /// A card that this SM-SR manages.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Card {
-    /// What is known of it. No key value is in it: those are in `keys`; nor is the audit trail: that is [`AUDIT`].
+    /// EIS of the card. Key values are in `keys` instead, and the audit trail is in [`AUDIT`].
     pub eis: Eis,
-    /// The key sets of its ISD-R.
+    /// Key sets of its ISD-R.
     pub keys: Vec<KeySet>,
-    /// Of its device, as it said last.
+    /// IMEI of its device, from its latest notification.
     pub imei: Option<Octets>,
-    /// The profile with the emergency attribute. EIS has no place for it.
+    /// Profile with the emergency attribute. The EIS has no field for it.
     pub emergency: Option<Iccid>,
-    /// The notification that came last.
-    pub last_notification: Option<TakenNotification>,
-    /// The ISD-P whose enabling nobody waits for any more: a notification that it succeeded is not confirmed, so that the
-    /// card goes back.
+    /// Latest notification that was processed.
+    pub last_notification: Option<ProcessedNotification>,
+    /// ISD-P whose enabling was given up. A notification of its success is not confirmed, so that
+    /// the card rolls back.
     pub abandoned: Option<Aid>,
-    /// Who has the card to itself for a while.
-    pub held: Option<Held>,
-    /// By when each profile that is being downloaded is to be complete. One that is complete is in here no more.
+    /// Peer that has exclusive use of the card.
+    #[serde(rename = "held")]
+    pub reservation: Option<Reservation>,
+    /// Deadline of each profile download in progress. A completed download is removed.
     #[serde(default)]
     pub downloads: BTreeMap<Iccid, Timestamp>,
-    /// For which ISD-P an SM-DP establishes keys, in a chain of scripts that is not over.
+    /// ISD-P for which an SM-DP is establishing keys by a chain of scripts that has not ended.
     pub personalised: Option<Aid>,
-    /// The SM-SR with which the card has made a key set: it may have the card already.
+    /// SM-SR with which the card has created a key set. It may manage the card already.
     pub handed_to: Option<Oid>,
-    /// The SM-SR that had the card before.
+    /// SM-SR that managed the card before.
     pub taken_from: Option<Oid>,
-    /// What it has not done that it was told when it was taken over.
+    /// Handover orders that the card has not executed yet.
     #[serde(default)]
     pub undone: Vec<Order>,
-    /// The number of the next function.
+    /// Number of the next function.
     pub next_operation: u64,
-    /// The number of the next audit record.
+    /// Number of the next audit record.
     pub next_record: u64,
 }
 
-/// A key set of the ISD-R.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct KeySet {
-    /// Its version number.
-    pub version: u8,
-    /// What it is for, with its keys.
-    pub keys: Keys,
-}
-
-/// The keys of a set, by what they are for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Keys {
-    /// Of short messages (versions 01 to 0F).
-    Scp80 {
-        /// Enciphers.
-        kic: Key,
-        /// Protects.
-        kid: Key,
-        /// Wraps other keys.
-        dek: Key,
-        /// The counter from which this SM-SR goes on.
-        counter: u64,
-    },
-    /// Of HTTPS (versions 40 to 4F).
-    Scp81 {
-        /// The pre-shared key.
-        psk: Key,
-        /// Wraps other keys; not every card has one.
-        dek: Option<Key>,
-    },
-}
-
-/// Somebody with a series of functions to finish.
+/// Exclusive use of a card during a series of functions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Who.
+pub struct Reservation {
+    /// OID of the peer.
     pub by: Oid,
-    /// Until then, unless it is done before.
+    /// Time at which the exclusive use ends, unless the series ends earlier.
     pub until: Timestamp,
 }
 
-/// Key version numbers of SCP80: SGP.02 section 2.2.
-pub const SCP80_VERSIONS: std::ops::RangeInclusive<u8> = 0x01..=0x0F;
-/// Key version numbers of SCP81.
-pub const SCP81_VERSIONS: std::ops::RangeInclusive<u8> = 0x40..=0x4F;
-
 impl Card {
-    /// A card of which nothing is known but this.
+    /// Creates a card from its EIS. All other values are initial.
     pub(crate) fn new(eis: Eis) -> Self {
         Self {
             eis,
@@ -177,7 +115,7 @@ impl Card {
             emergency: None,
             last_notification: None,
             abandoned: None,
-            held: None,
+            reservation: None,
             downloads: BTreeMap::new(),
             personalised: None,
             handed_to: None,
@@ -188,55 +126,55 @@ impl Card {
         }
     }
 
-    /// Which.
+    /// Returns the EID.
     pub fn eid(&self) -> Eid {
         self.eis.eum_signed_info.eid
     }
 
-    /// The key set of short messages; the highest version, if there is more than one.
+    /// Returns the key set for short messages with the highest version.
     pub fn scp80(&self) -> Option<&KeySet> {
         let scp80 = |set: &&KeySet| matches!(set.keys, Keys::Scp80 { .. });
         self.keys.iter().filter(scp80).max_by_key(|set| set.version)
     }
 
-    /// The key set of HTTPS.
+    /// Returns the key set for HTTPS with the highest version.
     pub fn scp81(&self) -> Option<&KeySet> {
         let scp81 = |set: &&KeySet| matches!(set.keys, Keys::Scp81 { .. });
         self.keys.iter().filter(scp81).max_by_key(|set| set.version)
     }
 
-    /// Whether its ISD-R has a key set of this version, used here or not.
+    /// Returns true if the ISD-R has a key set of this version, whether this server uses it or not.
     pub(crate) fn has_key_set(&self, version: u8) -> bool {
         let described = self.eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset).map(|set| set.version);
-        self.keys.iter().map(|set| set.version).chain(described).any(|taken| taken == version)
+        self.keys.iter().map(|set| set.version).chain(described).any(|used| used == version)
     }
 
-    /// The profile with this ICCID.
+    /// Returns the profile with this ICCID.
     pub fn profile(&self, iccid: Iccid) -> Option<&ProfileInfo> {
         self.eis.profile_info.iter().find(|profile| profile.iccid == iccid)
     }
 
-    /// The same, to be changed.
+    /// Returns the profile with this ICCID for modification.
     pub(crate) fn profile_mut(&mut self, iccid: Iccid) -> Option<&mut ProfileInfo> {
         self.eis.profile_info.iter_mut().find(|profile| profile.iccid == iccid)
     }
 
-    /// The profile in this ISD-P.
+    /// Returns the profile in this ISD-P.
     pub fn profile_in(&self, aid: &Aid) -> Option<&ProfileInfo> {
         self.eis.profile_info.iter().find(|profile| profile.isd_p_aid == *aid)
     }
 
-    /// The enabled profile.
+    /// Returns the enabled profile.
     pub fn enabled(&self) -> Option<&ProfileInfo> {
         self.eis.profile_info.iter().find(|profile| profile.state == ProfileState::Enabled)
     }
 
-    /// The profile with the fallback attribute.
+    /// Returns the profile with the fall-back attribute.
     pub fn fallback(&self) -> Option<&ProfileInfo> {
         self.eis.profile_info.iter().find(|profile| profile.fallback_attribute)
     }
 
-    /// Takes a profile out; its memory is free again.
+    /// Removes a profile and adds its memory to the available memory.
     pub(crate) fn remove(&mut self, iccid: Iccid) -> Option<ProfileInfo> {
         let at = self.eis.profile_info.iter().position(|profile| profile.iccid == iccid)?;
         if self.emergency == Some(iccid) {
@@ -249,14 +187,16 @@ impl Card {
         Some(profile)
     }
 
-    /// The numbers under which it is reached.
+    /// Returns the MSISDNs of the card with their profiles.
     fn addresses(&self) -> impl Iterator<Item = (&Msisdn, &ProfileInfo)> {
         let profiles = self.eis.profile_info.iter();
         profiles.filter_map(|profile| Some((profile.subscription_address.msisdn.as_ref()?, profile)))
     }
 
-    /// That its numbers are nobody else's: by its number a card is known that says something, so who took another's would
-    /// silence that card. Two profiles of one operator on one card may have the same, one after the other.
+    /// Checks that no other subscriber has an MSISDN of this card. The server identifies the sender
+    /// of a short message by its number, so a card with the number of another card would block
+    /// messages of that card. Two profiles of one operator on one card can have the same number,
+    /// because only one is enabled at a time.
     pub(crate) async fn check_addresses(&self, tx: &mut Tx<'_>) -> Decision<()> {
         for (number, profile) in self.addresses() {
             let in_use = |why: &str| Err(Status::SubscriptionAddressInUse.because(why).about(number).into());
@@ -265,17 +205,17 @@ impl Card {
             if self.addresses().any(others) {
                 return in_use("another operator's profile on the card has this MSISDN");
             }
-            if self.is_anothers(tx, number).await? {
+            if self.belongs_to_another_card(tx, number).await? {
                 return in_use(
-                    "a profile on another card has this MSISDN; it must be given another, or deleted, first",
+                    "a profile on another card has this MSISDN; change its MSISDN or delete it first",
                 );
             }
         }
         Ok(())
     }
 
-    /// Whether another card is reached under this number.
-    async fn is_anothers(&self, tx: &mut Tx<'_>, number: &Msisdn) -> Result<bool, Fault> {
+    /// Returns true if another card has this number.
+    async fn belongs_to_another_card(&self, tx: &mut Tx<'_>, number: &Msisdn) -> Result<bool, Fault> {
         let Some(eid) = tx.get(&ADDRESSES, number.as_str()).await?.filter(|eid| *eid != self.eid()) else {
             return Ok(false);
         };
@@ -283,65 +223,69 @@ impl Card {
         Ok(other.is_some_and(|other| other.has_address(number.as_str())))
     }
 
-    /// Makes it found by the numbers under which it is reached. To be called when one of them has changed, after
-    /// [`check_addresses`](Self::check_addresses); one that is another card's stays with that.
-    pub(crate) async fn keep_addresses(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+    /// Stores the card's MSISDNs in [`ADDRESSES`]. Call it after one of them has changed and
+    /// [`check_addresses`](Self::check_addresses) has succeeded. A number that belongs to another
+    /// card is left unchanged.
+    pub(crate) async fn store_addresses(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         for (number, _) in self.addresses() {
-            if !self.is_anothers(tx, number).await? {
+            if !self.belongs_to_another_card(tx, number).await? {
                 tx.put(&ADDRESSES, number.as_str(), &self.eid())?;
             }
         }
         Ok(())
     }
 
-    /// Whether it is reached under this number when one of its profiles is enabled.
+    /// Returns true if one of the profiles has this MSISDN.
     pub(crate) fn has_address(&self, digits: &str) -> bool {
         self.addresses().any(|(number, _)| number.as_str() == digits)
     }
 
-    /// Writes it. The only way to write a card.
-    pub(crate) fn keep(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+    /// Stores the card. Every change of a card is stored by this function.
+    pub(crate) fn store(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         tx.put(&CARDS, &self.eid().to_string(), self)
     }
 }
 
-/// A notification of the card's that was taken.
+/// A notification of the card that was processed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TakenNotification {
-    /// Its number; a repetition has the same.
+pub struct ProcessedNotification {
+    /// Sequence number; a repetition has the same.
     pub sequence: u16,
-    /// What it told.
+    /// Type of the notification.
     pub kind: NotificationType,
-    /// Whether it was confirmed. One that was not is not confirmed when it comes again either.
+    /// True if it was confirmed. A repetition of an unconfirmed notification is not confirmed
+    /// either.
     pub confirmed: bool,
-    /// The profile that was disabled with it, to which POL2 may apply once the change is certain.
-    pub left: Option<Iccid>,
-    /// Whether the owners of the profiles do not know of the change yet, because it was not certain.
-    #[serde(default)]
-    pub untold: bool,
+    /// Profile that was disabled by the same change. POL2 may apply to it once the change is final.
+    #[serde(rename = "left")]
+    pub disabled: Option<Iccid>,
+    /// True if the owners of the profiles have not been notified yet because the change is not
+    /// final.
+    #[serde(default, rename = "untold")]
+    pub owners_not_notified: bool,
 }
 
-/// Somebody with whom this SM-SR speaks.
+/// A party that this SM-SR communicates with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peer {
-    /// Its OID: in the From of its messages, and in its client certificate.
+    /// OID, in the From of its messages and in its client certificate.
     pub id: Oid,
-    /// Its name for people.
+    /// Display name.
     pub name: String,
-    /// What it is.
+    /// Role of the peer.
     pub role: PeerRole,
-    /// Where it takes callbacks, notifications and functions, as a URI; it is not told anything when there is none.
+    /// URI for callbacks, notifications and calls. A peer without one gets no messages.
     pub endpoint: Option<String>,
-    /// What is spoken to it first; answers are in what it spoke.
+    /// Namespace of messages that this SM-SR sends first. Responses use the namespace of the call.
     pub namespace: Namespace,
 }
 
-/// What a peer is.
+/// Role of a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum PeerRole {
     /// Calls ES1.
     Eum {
-        /// Under which it enciphers the keys in an EIS.
+        /// Key under which the EUM encrypts the keys in an EIS.
         transport_key: Option<Key>,
     },
     /// Calls ES3.
@@ -353,7 +297,7 @@ pub enum PeerRole {
 }
 
 impl Peer {
-    /// Where and how it is spoken to, if it is.
+    /// Returns the address and namespace for messages, if the peer has an endpoint.
     pub fn endpoint(&self) -> Option<soap::Peer> {
         let endpoint = self.endpoint.clone()?;
         Some(soap::Peer { id: self.id.clone(), endpoint, namespace: self.namespace })
@@ -361,7 +305,7 @@ impl Peer {
 }
 
 impl PeerRole {
-    /// For people.
+    /// Returns the display name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Eum { .. } => "EUM",
@@ -372,41 +316,42 @@ impl PeerRole {
     }
 }
 
-/// What ends by itself, and when it does.
+/// Subject of a deadline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Deadline {
-    /// The validity period of the function with this number.
+    /// End of the validity period of a function.
     Operation {
-        /// The card.
+        /// EID of the card.
         eid: Eid,
-        /// The function.
+        /// Number of the function.
         number: u64,
     },
-    /// A download: the ISD-P is still Created then, or not.
+    /// End of the time for a download: an ISD-P that is still Created has failed.
     Download {
-        /// The card.
+        /// EID of the card.
         eid: Eid,
-        /// The profile.
+        /// ICCID of the profile.
         iccid: Iccid,
-        /// In this ISD-P; another one of the same ICCID is another download.
+        /// AID of the ISD-P. The same ICCID in another ISD-P is another download.
         isd_p: Aid,
     },
-    /// Something is done of our own accord that could not be done before.
+    /// Retry of a function that this server started itself and that failed.
     Again {
-        /// The card.
+        /// EID of the card.
         eid: Eid,
-        /// What.
+        /// The function to retry.
         function: Function,
     },
-    /// Having a card to oneself.
-    Held(Eid),
-    /// Waiting for a card that another SM-SR was to hand over.
+    /// End of the exclusive use of a card.
+    #[serde(rename = "Held")]
+    Reservation(Eid),
+    /// End of the wait for a card that another SM-SR was to hand over.
     Prepared(Eid),
-    /// Taking over a card.
+    /// End of the time for taking over a card.
     Takeover(Eid),
 }
 
-/// The key of a deadline: in the order of time.
+/// Returns the key of a deadline. Keys sort by time.
 pub(crate) fn deadline_key(at: Timestamp, deadline: &Deadline) -> String {
     let what = match deadline {
         Deadline::Operation { eid, number } => format!("{eid}/operation/{number:012}"),
@@ -415,25 +360,25 @@ pub(crate) fn deadline_key(at: Timestamp, deadline: &Deadline) -> String {
             let iccid = function.iccid().map(|iccid| iccid.to_string()).unwrap_or_default();
             format!("{eid}/again/{}/{iccid}", function.name())
         }
-        Deadline::Held(eid) => format!("{eid}/held"),
+        Deadline::Reservation(eid) => format!("{eid}/held"),
         Deadline::Prepared(eid) => format!("{eid}/prepared"),
         Deadline::Takeover(eid) => format!("{eid}/takeover"),
     };
     format!("{:015}/{what}", at.0.max(0))
 }
 
-/// When a deadline is due, by its key.
+/// Returns the time in the key of a deadline.
 pub(crate) fn due_at(key: &str) -> Option<Timestamp> {
     key.split_once('/').and_then(|(at, _)| at.parse().ok()).map(Timestamp)
 }
 
-/// An operator has told us that a card will come from another SM-SR.
+/// An operator's announcement that another SM-SR will hand over a card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
-    /// Who said so.
+    /// OID of the operator.
     pub operator: Oid,
-    /// Who manages the card now.
+    /// OID of the SM-SR that manages the card now.
     pub current: Oid,
-    /// Until when it is waited for.
+    /// Time at which the wait for the card ends.
     pub until: Timestamp,
 }

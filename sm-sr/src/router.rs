@@ -1,43 +1,13 @@
-//! From a call to the function it calls.
+//! Dispatch of calls to functions.
 
-use rsp::{
-    ids::Oid,
-    sgp02::{es1, es3, es4, es7, status::Status},
-};
+use rsp::sgp02::{es1, es3, es4, es7};
 use rsp_server::{
-    soap::{Call, Decision, Reply},
+    soap::{Call, Reply},
     soap_dispatch,
 };
 use world::Fault;
 
-use crate::{
-    context::Context, es1 as from_eum, es3 as from_sm_dp, es4 as from_operator, es7 as from_sm_sr,
-    procedures::Interface, records::PeerRole,
-};
-
-/// Who did something, and over which interface.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct By<'a> {
-    pub(crate) interface: Interface,
-    pub(crate) id: &'a Oid,
-}
-
-/// That the caller is what an interface is for.
-pub(crate) async fn check_role(
-    context: &mut Context<'_, '_>,
-    caller: &Oid,
-    is_it: impl Fn(&PeerRole) -> bool,
-) -> Decision<()> {
-    let peer = context.peer(caller).await?;
-    match peer {
-        Some(peer) if is_it(&peer.role) => Ok(()),
-        Some(peer) => Err(Status::RequesterNotAllowed
-            .because(format!("the caller is known here as {}", peer.role.name()))
-            .about(caller)
-            .into()),
-        None => Err(Status::RequesterUnknown.because("the caller is not known here").about(caller).into()),
-    }
-}
+use crate::{context::Context, es1 as from_eum, es3 as from_sm_dp, es4 as from_operator, es7 as from_sm_sr};
 
 /// Decides on a call.
 pub(crate) async fn decide(context: &mut Context<'_, '_>, call: &Call) -> Result<Reply, Fault> {

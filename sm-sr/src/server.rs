@@ -1,4 +1,5 @@
-//! The server's shell: the parts put together. Every decision is taken in a transaction that one of them commits.
+//! The server: connects web services, procedures and ES5. Each of them commits its own
+//! transactions.
 
 use std::sync::Arc;
 
@@ -24,13 +25,13 @@ use crate::{
     context::Context,
     credentials::Credentials,
     es5::{Bearer, CardAccess, Engine, Es5Config, Job, JobId, JobOutcome, Procedures, PskKey, Scp80KeySet},
-    outward,
-    procedures::{self, Function, MasterDeleteToken, Operation},
+    procedures,
     records::{ADDRESSES, AUDIT, CARDS, Card, DEADLINES, Keys, OPERATIONS, PEERS, Peer, due_at, of_card},
     router,
+    state::{Function, MasterDeleteToken, Operation},
 };
 
-/// An SM-SR. A clone is the same server; so is another one on the same records.
+/// An SM-SR. Clones share their state, and several servers can use the same records.
 #[derive(Clone)]
 pub struct SmSr(Arc<Inner>);
 
@@ -39,11 +40,11 @@ struct Inner {
     records: Arc<dyn Records>,
     soap: Soap,
     engine: Engine,
-    /// Deadlines that rest because of a fault.
-    lanes: WorkQueue,
+    /// Deadlines that wait for a retry after a fault.
+    work_queue: WorkQueue,
 }
 
-/// What decides: behind the web services, and behind the cards.
+/// Decisions on calls and on events of cards.
 struct Core {
     config: Config,
     credentials: Credentials,
@@ -66,7 +67,8 @@ impl soap::Party for Core {
     ) -> BoxFuture<'a, Result<Option<soap::Peer>, Fault>> {
         Box::pin(async move {
             let peer = tx.get(&PEERS, &id.to_string()).await?;
-            // Whoever is not told anything still may ask; its answers go to where it says.
+            // A peer without endpoint can still call; its responses go to the address in its
+            // message.
             Ok(peer.map(|peer| soap::Peer {
                 endpoint: peer.endpoint.unwrap_or_default(),
                 id: peer.id,
@@ -85,10 +87,11 @@ impl soap::Party for Core {
         now: Timestamp,
         ended: &'a Ended,
     ) -> BoxFuture<'a, Result<(), Fault>> {
-        Box::pin(async move { outward::resumed(&mut self.context(tx, now), ended).await })
+        Box::pin(async move { procedures::resumed(&mut self.context(tx, now), ended).await })
     }
 
-    /// Functions end by their own deadlines, with what is to be called back from the card.
+    /// Functions end by their own deadlines, because a script may have to be withdrawn from the
+    /// card.
     fn expired<'a>(
         &'a self,
         _: &'a mut Tx<'_>,
@@ -103,7 +106,7 @@ impl Procedures for Core {
     fn card<'a>(&'a self, tx: &'a mut Tx<'_>, eid: Eid) -> BoxFuture<'a, Result<Option<CardAccess>, Fault>> {
         Box::pin(async move {
             let card = tx.get(&CARDS, &eid.to_string()).await?;
-            // One that may be another SM-SR's is neither spoken to nor heard here.
+            // A card that another SM-SR may manage already is neither sent anything nor accepted.
             let card = card.filter(|card| card.handed_to.is_none());
             card.map(|card| access(&card)).transpose()
         })
@@ -146,7 +149,7 @@ impl Procedures for Core {
     }
 }
 
-/// How a card is reached as things stand.
+/// Returns the current access parameters of a card.
 fn access(card: &Card) -> Result<CardAccess, Fault> {
     let msisdn = card.enabled().and_then(|profile| profile.subscription_address.msisdn.as_ref());
     let address = msisdn.and_then(|msisdn| PhoneNumber::international(msisdn.as_str()).ok());
@@ -156,7 +159,7 @@ fn access(card: &Card) -> Result<CardAccess, Fault> {
         scp81: Vec::new(),
         https: card.eis.eum_signed_info.euicc_capabilities.http_support,
     };
-    // The one that is used for sending comes first: the newest.
+    // The first key set is used for sending: the newest.
     let mut sets: Vec<_> = card.keys.iter().collect();
     sets.sort_by_key(|set| std::cmp::Reverse(set.version));
     for set in sets {
@@ -178,7 +181,8 @@ fn access(card: &Card) -> Result<CardAccess, Fault> {
 }
 
 impl SmSr {
-    /// A server over these records. `address` is the URI at which it takes messages; `es5` says how cards are reached.
+    /// Creates a server on these records. `address` is the URI at which it receives messages; `es5`
+    /// configures the access to cards.
     pub fn new(
         config: Config,
         credentials: Credentials,
@@ -195,23 +199,23 @@ impl SmSr {
         let cards: Arc<dyn Procedures> = core.clone();
         let soap = Soap::new(sender, Arc::clone(&records), Arc::clone(&events), party, "SM-SR");
         let engine = Engine::new(Arc::clone(&records), world, events, es5, cards);
-        Self(Arc::new(Inner { core, records, soap, engine, lanes: WorkQueue::default() }))
+        Self(Arc::new(Inner { core, records, soap, engine, work_queue: WorkQueue::default() }))
     }
 
-    /// Gives the server its way to its peers. The first one stays.
+    /// Sets the connections to peers. Has no effect if they have been set before.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn soap::Peers>) -> Self {
-        // The shell of the web services keeps it for every clone.
+        // The shell of the web services stores them for all clones.
         let _ = self.0.soap.clone().with_peers(peers);
         self
     }
 
-    /// The way to cards and back.
+    /// Returns the ES5 engine.
     pub fn engine(&self) -> &Engine {
         &self.0.engine
     }
 
-    /// The web services as a link: what a socket, or a peer in the same process, asks.
+    /// Returns a link to the web services, for a socket or a peer in the same process.
     pub fn link(&self) -> Link {
         let server = self.clone();
         world::link_from(tower::service_fn(move |request| {
@@ -223,22 +227,24 @@ impl SmSr {
     /// Answers one request.
     pub async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
         let response = self.0.soap.handle(request).await;
-        // What was asked may have become a job for a card.
+        // The request may have created a job for a card.
         self.0.engine.wake();
         response
     }
 
-    /// What is due: something for a card, a task for each; something for a peer, a task for each. What has run out of time
-    /// is ended before that. To be asked after every wake, at the time that it says, and when a task has ended.
+    /// Handles expired deadlines and returns the work that is due, one task for each card and for
+    /// each peer. Call it after every wake-up, at the time that it returns, and when a task has
+    /// ended.
     ///
     /// # Errors
-    /// The records fail. A record that cannot be understood is none: it is left, and said, and all else goes on.
+    /// Returns a fault if the records fail. An unreadable record is not an error: it is kept and
+    /// logged, and all other work continues.
     pub async fn due(&self) -> Result<Due, Fault> {
         let deadlines = self.end_due().await?;
         Ok(deadlines.and(self.0.engine.due().await?).and(self.0.soap.due().await?))
     }
 
-    /// Does all that is due, to its end, by itself. Says when something is due next; `None` when nothing waits.
+    /// Runs the due work until no more is due. Returns the time at which more work is due, or `None`.
     ///
     /// # Errors
     /// As [`due`](Self::due).
@@ -253,7 +259,7 @@ impl SmSr {
     }
 
     async fn end_due(&self) -> Result<Due, Fault> {
-        let Inner { core, records, lanes, .. } = &*self.0;
+        let Inner { core, records, work_queue, .. } = &*self.0;
         let now = core.world.now();
         let mut due = Due::default();
         for (key, deadline) in Tx::begin(&**records).glance_each(&DEADLINES, "").await? {
@@ -275,15 +281,15 @@ impl SmSr {
                 })
                 .await
             };
-            lanes.at_once(&mut due, &key, now, end).await;
+            work_queue.at_once(&mut due, &key, now, end).await;
         }
         Ok(due)
     }
 
-    /// Makes a peer known, or known anew. It lasts, as everything in the records.
+    /// Registers a peer or replaces its registration. The registration is persistent.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn register_peer(&self, peer: &Peer) -> Result<(), Fault> {
         world::transact(&*self.0.records, |tx| {
             let put = tx.put(&PEERS, &peer.id.to_string(), peer);
@@ -292,62 +298,62 @@ impl SmSr {
         .await
     }
 
-    /// Everybody who is known.
+    /// Returns all registered peers.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn peers(&self) -> Result<Vec<Peer>, Fault> {
         let all = Tx::begin(&*self.0.records).list(&PEERS, "").await?;
         Ok(all.into_iter().map(|(_, peer)| peer).collect())
     }
 
-    /// Every card.
+    /// Returns all cards.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn cards(&self) -> Result<Vec<Card>, Fault> {
         let all = Tx::begin(&*self.0.records).list(&CARDS, "").await?;
         Ok(all.into_iter().map(|(_, card)| card).collect())
     }
 
-    /// The EIS of a card as it stands, without the values of keys.
+    /// Returns the current EIS of a card, without key values.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn eis(&self, eid: Eid) -> Result<Option<Eis>, Fault> {
         let card = Tx::begin(&*self.0.records).get(&CARDS, &eid.to_string()).await?;
         Ok(card.map(|card| card.eis))
     }
 
-    /// What was done with a card and what it told.
+    /// Returns the audit trail of a card.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn audit_trail(&self, eid: Eid) -> Result<Vec<AuditTrailRecord>, Fault> {
         let all = Tx::begin(&*self.0.records).list(&AUDIT, &of_card(eid)).await?;
         Ok(all.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// The functions of a card that have not ended, in their order.
+    /// Returns the functions of a card that have not ended, in order.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn operations(&self, eid: Eid) -> Result<Vec<Operation>, Fault> {
         let all = Tx::begin(&*self.0.records).list(&OPERATIONS, &of_card(eid)).await?;
         Ok(all.into_iter().map(|(_, operation)| operation).collect())
     }
 
-    /// What stands behind the cards, for a card that answers without a bearer.
+    /// Returns the callbacks of the ES5 engine, for a test card without a bearer.
     #[cfg(test)]
     pub(crate) fn procedures(&self) -> Arc<dyn Procedures> {
         self.0.core.clone()
     }
 
-    /// Has a profile deleted whatever its policy rules say, with the token of its SM-DP: SGP.02 section 3.10. No
-    /// interface has a function for it, so the owner of the bench asks.
+    /// Deletes a profile regardless of its policy rules, with the token of its SM-DP: SGP.02
+    /// section 3.10. No interface has a function for it, so the operator of this server starts it.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn master_delete(&self, eid: Eid, iccid: Iccid, token: MasterDeleteToken) -> Result<(), Fault> {
         let Inner { core, records, .. } = &*self.0;
         let now = core.world.now();

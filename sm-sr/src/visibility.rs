@@ -1,17 +1,17 @@
-//! What of an EIS who sees: SGP.02 Annex E, as one table.
+//! Visibility of an EIS for each reader: SGP.02 Annex E, as one table.
 //!
-//! The rows are from one open implementation that cites Annex E of version 3.1 and from memory; the annex itself was not
-//! at hand. They can be corrected here and nowhere else. What the EUM has signed is shown whole to everybody, because a
-//! part of it cannot be verified.
+//! The rows come from one open implementation that cites Annex E of version 3.1, and from memory;
+//! the annex itself was not available. Corrections belong here only. The data signed by the EUM is
+//! always shown completely, because a part of it cannot be verified.
 
 use rsp::{
     ids::{Iccid, Oid},
     sgp02::eis::{AuditTrail, AuditTrailRecord, Eis, ProfileInfo},
 };
 
-/// Why an EIS is shown.
+/// Function for which an EIS is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Showing {
+pub(crate) enum Disclosure {
     /// ES3.GetEIS, to an SM-DP.
     GetEisToSmDp,
     /// ES4.GetEIS, to an operator.
@@ -20,13 +20,13 @@ pub(crate) enum Showing {
     AuditEisToSmDp,
     /// ES4.AuditEIS.
     AuditEisToOperator,
-    /// ES7.HandoverEUICC, to the SM-SR that takes over.
+    /// ES7.HandoverEUICC, to the SM-SR that takes over the card.
     HandoverToSmSr,
     /// HandleSMSRChangeNotification, to an operator or its SM-DP.
     SmsrChanged,
 }
 
-/// Which profiles are shown.
+/// Profiles that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Profiles {
     All,
@@ -34,8 +34,8 @@ enum Profiles {
     OfOperator,
 }
 
-/// What of the key sets of the ISD-R is shown. Key values and check values never are, to anybody; that there are sets, the
-/// schema wants to be shown to everybody.
+/// Shown part of the key sets of the ISD-R. Key values and check values are never shown. The key
+/// sets themselves are always shown, because the schema requires them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IsdR {
     /// Version numbers, types and counters.
@@ -52,7 +52,7 @@ struct Row {
     additional_properties: bool,
 }
 
-impl Showing {
+impl Disclosure {
     fn row(self) -> Row {
         use IsdR::{Counters, NoCounters};
         use Profiles::{All, OfOperator, OfSmDp};
@@ -75,16 +75,24 @@ impl Showing {
     }
 }
 
-/// The EIS as `to` sees it. `only` these profiles, where an audit named some.
-pub(crate) fn shown(eis: &Eis, trail: Vec<AuditTrailRecord>, to: &Oid, why: Showing, only: &[Iccid]) -> Eis {
+/// Returns the EIS as visible to `to`. If `only` is not empty, it limits the profiles to those
+/// named in an audit.
+pub(crate) fn visible_eis(
+    eis: &Eis,
+    trail: Vec<AuditTrailRecord>,
+    to: &Oid,
+    why: Disclosure,
+    only: &[Iccid],
+) -> Eis {
     let row = why.row();
-    let sees = |profile: &ProfileInfo| match row.profiles {
+    let is_visible = |profile: &ProfileInfo| match row.profiles {
         Profiles::All => true,
         Profiles::OfSmDp => profile.smdp_id.as_ref() == Some(to),
         Profiles::OfOperator => profile.mno_id == *to,
     };
     let mut eis = eis.clone();
-    eis.profile_info.retain(|profile| sees(profile) && (only.is_empty() || only.contains(&profile.iccid)));
+    eis.profile_info
+        .retain(|profile| is_visible(profile) && (only.is_empty() || only.contains(&profile.iccid)));
     eis.isd_r = eis.isd_r.map(|isd_r| {
         let mut isd_r = isd_r.without_key_values();
         if row.isd_r == IsdR::NoCounters {

@@ -1,4 +1,5 @@
-//! A decision in the words of the binding that it was asked in: SGP.22 sections 6.3, 6.5 and 6.6.
+//! Encodes decisions as HTTP responses in the binding of the request: SGP.22 sections 6.3, 6.5 and
+//! 6.6.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -16,52 +17,52 @@ use world::{Fault, Outcome};
 
 use crate::decision::{Decision, without_fault};
 
-/// How the caller put its question.
+/// Binding of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// Section 6.5.
+    /// JSON, section 6.5.
     Json,
-    /// Section 6.6.
+    /// ASN.1, section 6.6.
     Asn1,
 }
 
 impl Binding {
-    /// That of a request, by its path.
+    /// Returns the binding of a request, which its path determines.
     pub fn of(request: &Request<Bytes>) -> Self {
         if request.uri().path() == asn1::PATH { Self::Asn1 } else { Self::Json }
     }
 }
 
-/// How the caller is answered.
+/// Encoder of the response to one request.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseEncoder {
-    /// As it asked.
+    /// Binding of the request, which the response uses too.
     pub binding: Binding,
-    /// The version that the answer names in `X-Admin-Protocol`.
+    /// Version in the `X-Admin-Protocol` header of the response.
     pub version: Version,
 }
 
-/// An answer that is ready to leave, and what the timeline says of it.
+/// HTTP response, with its outcome for the timeline.
 #[derive(Debug)]
 pub struct Reply {
-    /// To the caller.
+    /// Response to the caller.
     pub response: Response<Bytes>,
-    /// To the timeline.
+    /// Outcome for the timeline.
     pub outcome: Outcome,
 }
 
 impl ResponseEncoder {
-    /// For the caller of a request; `own` is the version that the server speaks.
+    /// Creates the encoder for the caller of `request`. `own` is the version of this server.
     pub fn to(request: &Request<Bytes>, own: Version) -> Self {
-        // The client's own version when it is older than ours (section 6.2).
+        // The client's own version if it is older than the server's (section 6.2).
         let version = json::protocol_version(request.headers()).map_or(own, |theirs| theirs.min(own));
         Self { binding: Binding::of(request), version }
     }
 
-    /// A function that both bindings have.
+    /// Encodes the reply of a function that exists in both bindings.
     ///
     /// # Errors
-    /// The decision's own fault.
+    /// Returns the fault of the decision.
     pub fn say<F>(self, decision: Decision<F::Reply>) -> Result<Reply, Fault>
     where
         F: Exchange,
@@ -79,10 +80,10 @@ impl ResponseEncoder {
         }
     }
 
-    /// A function that the JSON binding alone has.
+    /// Encodes the reply of a function that exists in the JSON binding only.
     ///
     /// # Errors
-    /// The decision's own fault.
+    /// Returns the fault of the decision.
     pub fn say_json<T: Serialize>(self, decision: Decision<T>) -> Result<Reply, Fault> {
         let decision = without_fault(decision)?;
         let outcome = outcome(decision.as_ref().err());
@@ -93,25 +94,27 @@ impl ResponseEncoder {
         Ok(Reply { response, outcome })
     }
 
-    /// A function that has no answer but HTTP 204: what could not be believed is told to the log, not to the caller.
+    /// Encodes the reply of a function whose only response is HTTP 204. A refusal is reported in
+    /// the outcome and not to the caller.
     ///
     /// # Errors
-    /// The decision's own fault.
+    /// Returns the fault of the decision.
     pub fn say_nothing(self, decision: Decision<Result<(), Refusal>>) -> Result<Reply, Fault> {
-        let disbelieved = without_fault(decision)?.and_then(|believed| believed).err();
-        Ok(Reply { response: json::no_content(self.version), outcome: outcome(disbelieved.as_ref()) })
+        let refusal = without_fault(decision)?.and_then(|accepted| accepted).err();
+        Ok(Reply { response: json::no_content(self.version), outcome: outcome(refusal.as_ref()) })
     }
 
-    /// A fault is ours: it is logged, and the peer learns only that it may ask again.
+    /// Logs an internal fault and returns HTTP 500. The caller learns no details and can retry.
     pub fn failed(self, fault: &Fault) -> Reply {
-        tracing::error!(%fault, "a request could not be answered");
+        tracing::error!(%fault, "cannot answer a request because of an internal fault");
         Reply {
             response: self.status(StatusCode::INTERNAL_SERVER_ERROR),
             outcome: Outcome::Failed(fault.to_string()),
         }
     }
 
-    /// What is no call of a function, or cannot be answered as one: an HTTP status alone.
+    /// Returns a response with an HTTP status and no body, for requests that are not function calls
+    /// or cannot be answered as such.
     pub fn status(self, status: StatusCode) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = status;

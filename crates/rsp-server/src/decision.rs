@@ -1,17 +1,18 @@
-//! What a function comes to, and the two ways in which it can fail to come to anything.
+//! Result of a function, and the two ways in which a function fails.
 
 use rsp::status::Refusal;
 use world::Fault;
 
-/// A function's result: its reply, or why there is none.
+/// Result of a function: its reply or its rejection.
 pub type Decision<T> = Result<T, Rejection>;
 
-/// Why there is no reply.
+/// Reason why a function has no reply.
 #[derive(Debug)]
 pub enum Rejection {
-    /// The protocol's answer. What was written is committed: an attempt counted, an order or a session ended.
+    /// Refusal by the protocol. Changes are committed: a counted attempt, an ended order or an
+    /// ended session.
     Refusal(Refusal),
-    /// Ours. Nothing is committed.
+    /// Internal fault. Nothing is committed.
     Fault(Fault),
 }
 
@@ -27,7 +28,7 @@ impl From<Fault> for Rejection {
     }
 }
 
-/// A refusal is an answer; a fault is none.
+/// Separates an internal fault from a decision, so that the reply or refusal can be encoded.
 pub(crate) fn without_fault<T>(decision: Decision<T>) -> Result<Result<T, Refusal>, Fault> {
     match decision {
         Ok(reply) => Ok(Ok(reply)),

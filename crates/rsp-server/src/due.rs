@@ -1,4 +1,5 @@
-//! What a server has to do besides answering: in pieces, each of which holds up nobody but itself.
+//! Background work of a server (deliveries, deadlines), run as independent tasks so that one slow
+//! peer delays only its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,29 +13,31 @@ use std::{
 use rsp::time::Timestamp;
 use world::{BoxFuture, Fault};
 
-/// How long that rests which could not be done because of a fault of ours.
+/// Delay before work that failed because of an internal fault is retried.
 pub const REST: Duration = Duration::from_secs(30);
 
-/// How many pieces that wait for others are under way at a time: callers name addresses, and could name ever more.
+/// Maximum number of concurrent outgoing tasks. Callers choose the addresses, so the number needs a
+/// limit.
 pub const MOST: usize = 256;
 
-/// What is due now, and when something is due next.
+/// Work that is due now, and the time at which more work is due.
 #[derive(Default)]
 pub struct Due {
-    /// Each takes as long as the one takes whom it is for. They are to be run at the same time, and when one of them has
-    /// ended it is to be asked anew what is due: not before, nothing that is under way is given twice.
+    /// Tasks to run concurrently. Each one takes as long as its peer takes to answer. When a task
+    /// ends, the caller must query the due work again. No work is returned a second time while it is
+    /// in progress.
     pub tasks: Vec<BoxFuture<'static, ()>>,
-    /// When something is due that is not yet; `None` when nothing waits for a time.
+    /// Earliest time at which more work is due; `None` if nothing waits for a time.
     pub next: Option<Timestamp>,
 }
 
 impl Due {
-    /// Something is due then.
+    /// Adds a time at which more work is due.
     pub fn later(&mut self, at: Timestamp) {
         self.next = [self.next, Some(at)].into_iter().flatten().min();
     }
 
-    /// Both.
+    /// Merges two sets of due work.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.tasks.extend(other.tasks);
@@ -42,7 +45,7 @@ impl Due {
         self
     }
 
-    /// Runs all tasks at the same time, to the end of the last.
+    /// Runs all tasks concurrently until the last one ends.
     pub async fn run(self) {
         let mut running = self.tasks;
         poll_fn(move |cx| {
@@ -54,7 +57,7 @@ impl Due {
 }
 
 impl From<Option<Timestamp>> for Due {
-    /// What is due was done already.
+    /// Creates a value without tasks, for work that has been done already.
     fn from(next: Option<Timestamp>) -> Self {
         Self { tasks: Vec::new(), next }
     }
@@ -66,26 +69,28 @@ impl fmt::Debug for Due {
     }
 }
 
-/// Who is being served: nobody twice at a time. And who rests: what cannot be done because of a fault, such as a record
-/// that cannot be read, is kept, said, and tried again, while all others go on.
+/// Queue of named pieces of work. No name is served twice at the same time. Work that fails because
+/// of a fault, such as an unreadable record, is kept, logged and retried after [`REST`]; all other
+/// work continues.
 #[derive(Clone, Default)]
 pub struct WorkQueue(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    lanes: BTreeMap<String, Lane>,
-    /// For whom there was no lane: whoever has waited longest comes first.
+    slots: BTreeMap<String, Slot>,
+    /// Names that found no free slot, in the order of their waiting time, longest first.
     queue: Vec<String>,
 }
 
-enum Lane {
-    Busy,
-    Rests(Timestamp),
+enum Slot {
+    InProgress,
+    RetryAt(Timestamp),
 }
 
 impl WorkQueue {
-    /// Puts work for each of them among the tasks, unless there is some under way, or it rests. `names` are all for whom
-    /// there is something to do now: there are [`MOST`] lanes, and who gets none is before the others the next time.
+    /// Adds a task for each of `names`, unless work for that name is in progress or waits for its
+    /// retry. `names` are all names that have something to do now. At most [`MOST`] tasks run at
+    /// the same time. Names that got no slot are served first the next time.
     pub fn begin<W>(&self, due: &mut Due, names: Vec<String>, now: Timestamp, work: impl Fn(&str) -> W)
     where
         W: Future<Output = Result<(), Fault>> + Send + 'static,
@@ -95,20 +100,21 @@ impl WorkQueue {
         let mut queue: Vec<String> = before.into_iter().filter(|name| others.remove(name)).collect();
         queue.extend(others);
         queue.retain(|name| {
-            // It is asked for again when one of them has ended.
-            if self.are_all_busy() {
+            // The names that are left are considered again when a task has ended.
+            if self.is_full() {
                 return true;
             }
-            if let Some(turn) = self.turn(due, name, now) {
+            if let Some(claim) = self.claim(due, name, now) {
                 let work = work(name);
-                due.tasks.push(Box::pin(async move { turn.end(work.await) }));
+                due.tasks.push(Box::pin(async move { claim.end(work.await) }));
             }
             false
         });
         self.lock().queue = queue;
     }
 
-    /// Does work for `name` that waits for nobody outside, now, unless it rests.
+    /// Runs work for `name` now, unless it is in progress or waits for its retry. The work must not
+    /// wait for a peer.
     pub async fn at_once(
         &self,
         due: &mut Due,
@@ -116,31 +122,31 @@ impl WorkQueue {
         now: Timestamp,
         work: impl Future<Output = Result<(), Fault>> + Send,
     ) {
-        if let Some(turn) = self.turn(due, name, now) {
-            turn.end(work.await);
-            if let Some(Lane::Rests(until)) = self.lock().lanes.get(name) {
+        if let Some(claim) = self.claim(due, name, now) {
+            claim.end(work.await);
+            if let Some(Slot::RetryAt(until)) = self.lock().slots.get(name) {
                 due.later(*until);
             }
         }
     }
 
-    fn are_all_busy(&self) -> bool {
-        self.lock().lanes.values().filter(|lane| matches!(lane, Lane::Busy)).count() >= MOST
+    fn is_full(&self) -> bool {
+        self.lock().slots.values().filter(|slot| matches!(slot, Slot::InProgress)).count() >= MOST
     }
 
-    fn turn(&self, due: &mut Due, name: &str, now: Timestamp) -> Option<Turn> {
-        let lanes = &mut self.lock().lanes;
-        match lanes.get(name) {
-            Some(Lane::Busy) => return None,
-            Some(Lane::Rests(until)) if *until > now => {
+    fn claim(&self, due: &mut Due, name: &str, now: Timestamp) -> Option<Claim> {
+        let slots = &mut self.lock().slots;
+        match slots.get(name) {
+            Some(Slot::InProgress) => return None,
+            Some(Slot::RetryAt(until)) if *until > now => {
                 due.later(*until);
                 return None;
             }
-            Some(Lane::Rests(_)) | None => {}
+            Some(Slot::RetryAt(_)) | None => {}
         }
-        lanes.retain(|_, lane| !matches!(lane, Lane::Rests(until) if *until <= now));
-        lanes.insert(name.to_owned(), Lane::Busy);
-        Some(Turn { lanes: self.clone(), name: name.to_owned(), began: now })
+        slots.retain(|_, slot| !matches!(slot, Slot::RetryAt(until) if *until <= now));
+        slots.insert(name.to_owned(), Slot::InProgress);
+        Some(Claim { slots: self.clone(), name: name.to_owned(), began: now })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -148,27 +154,27 @@ impl WorkQueue {
     }
 }
 
-/// A lane is free again when this is dropped, whatever became of the work.
-struct Turn {
-    lanes: WorkQueue,
+/// Exclusive right to work for a name. Dropping it frees the slot, even if the work was cancelled.
+struct Claim {
+    slots: WorkQueue,
     name: String,
     began: Timestamp,
 }
 
-impl Turn {
+impl Claim {
     fn end(self, done: Result<(), Fault>) {
         if let Err(fault) = done {
-            tracing::error!(%fault, what = self.name, "this is left as it is and tried again in {REST:?}; all else goes on");
-            self.lanes.lock().lanes.insert(self.name.clone(), Lane::Rests(self.began.plus(REST)));
+            tracing::error!(%fault, what = self.name, "a task failed because of an internal fault; it is retried in {REST:?}, other work continues");
+            self.slots.lock().slots.insert(self.name.clone(), Slot::RetryAt(self.began.plus(REST)));
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for Claim {
     fn drop(&mut self) {
-        let lanes = &mut self.lanes.lock().lanes;
-        if matches!(lanes.get(&self.name), Some(Lane::Busy)) {
-            lanes.remove(&self.name);
+        let slots = &mut self.slots.lock().slots;
+        if matches!(slots.get(&self.name), Some(Slot::InProgress)) {
+            slots.remove(&self.name);
         }
     }
 }
@@ -184,18 +190,18 @@ mod tests {
     }
 
     fn fault() -> Fault {
-        Fault::new("cannot read it", "it is torn", "restore it")
+        Fault::new("cannot read the record", "it is corrupt", "restore it")
     }
 
     #[tokio::test]
-    async fn nobody_is_served_twice_at_a_time_and_who_waits_holds_up_nobody() {
-        let lanes = WorkQueue::default();
+    async fn a_name_is_never_served_twice_at_once_and_does_not_delay_others() {
+        let slots = WorkQueue::default();
         let mut first = Due::default();
-        lanes.begin(&mut first, names(["slow"]), NOW, |_| std::future::pending());
+        slots.begin(&mut first, names(["slow"]), NOW, |_| std::future::pending());
         let slow = tokio::spawn(first.run());
         let mut second = Due::default();
-        lanes.begin(&mut second, names(["quick", "slow"]), NOW, |name| {
-            assert_eq!(name, "quick", "the other is under way");
+        slots.begin(&mut second, names(["quick", "slow"]), NOW, |name| {
+            assert_eq!(name, "quick", "the work for the other name is in progress");
             async { Ok(()) }
         });
         assert_eq!((second.tasks.len(), second.next), (1, None));
@@ -203,47 +209,47 @@ mod tests {
         slow.abort();
         assert!(slow.await.unwrap_err().is_cancelled());
         let mut third = Due::default();
-        lanes.begin(&mut third, names(["slow"]), NOW, |_| async { Ok(()) });
-        assert_eq!(third.tasks.len(), 1, "nobody serves it any more");
+        slots.begin(&mut third, names(["slow"]), NOW, |_| async { Ok(()) });
+        assert_eq!(third.tasks.len(), 1, "the cancelled task freed its slot");
     }
 
     #[tokio::test]
-    async fn what_has_a_fault_rests_and_is_tried_again() {
-        let lanes = WorkQueue::default();
+    async fn failed_work_is_retried_after_a_delay() {
+        let slots = WorkQueue::default();
         let mut due = Due::default();
-        lanes.at_once(&mut due, "torn", NOW, async { Err(fault()) }).await;
+        slots.at_once(&mut due, "torn", NOW, async { Err(fault()) }).await;
         let again = NOW.plus(REST);
         assert_eq!(due.next, Some(again));
         let mut due = Due::default();
-        lanes.begin(&mut due, names(["torn"]), NOW, |_| async { Ok(()) });
+        slots.begin(&mut due, names(["torn"]), NOW, |_| async { Ok(()) });
         assert_eq!((due.tasks.len(), due.next), (0, Some(again)));
-        lanes.begin(&mut due, names(["torn"]), again, |_| async { Ok(()) });
+        slots.begin(&mut due, names(["torn"]), again, |_| async { Ok(()) });
         assert_eq!(due.tasks.len(), 1);
     }
 
     #[tokio::test]
-    async fn there_is_an_end_to_what_is_under_way_and_everybody_has_his_turn() {
-        let lanes = WorkQueue::default();
+    async fn concurrent_tasks_are_limited_and_every_name_gets_its_turn() {
+        let slots = WorkQueue::default();
         let all = || names((0..2 * MOST + 1).map(|number| format!("{number:04}")));
         for most in [MOST, MOST, 1] {
             let served = Mutex::new(Vec::new());
             let mut due = Due::default();
-            lanes.begin(&mut due, all(), NOW, |name| {
+            slots.begin(&mut due, all(), NOW, |name| {
                 served.lock().unwrap().push(name.to_owned());
                 async { Ok(()) }
             });
             assert_eq!(due.tasks.len(), MOST);
-            // Whoever was served before comes after all others.
+            // Names that were served before come after all others.
             let served = served.into_inner().unwrap();
             let last = all().pop().unwrap();
             assert_eq!(served.iter().position(|name| *name == last), (most == 1).then_some(0));
-            // What waits for nobody needs no lane.
+            // Work that waits for no peer needs no slot.
             let mut done = false;
             let at_once = async {
                 done = true;
                 Ok(())
             };
-            lanes.at_once(&mut due, "at once", NOW, at_once).await;
+            slots.at_once(&mut due, "at once", NOW, at_once).await;
             assert!(done);
             due.run().await;
         }

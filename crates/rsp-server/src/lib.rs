@@ -1,13 +1,14 @@
-//! What servers do alike: an SM-DP+ and an SM-DS (SGP.22), an SM-DP and an SM-SR (SGP.02). No sockets.
+//! Request handling shared by all servers: SM-DP+ and SM-DS (SGP.22), SM-DP and SM-SR (SGP.02). No
+//! sockets.
 //!
-//! | module | clause |
+//! | module | content |
 //! |---|---|
-//! | [`decision`] | what a function comes to |
-//! | [`answer`] | sections 6.2 to 6.6: a decision in the words of the binding that it was asked in |
+//! | [`decision`] | the result of a function: reply, refusal or fault |
+//! | [`answer`] | sections 6.2 to 6.6: encoding of a decision in the binding of the request |
 //! | [`mutual_authentication`] | section 3.0.1: the challenge to an eUICC, and the check of its answer |
-//! | [`sessions`] | sections 5.6 and 5.8: sessions that nobody came back for |
-//! | [`due`] | what a server does by itself, so that one slow peer holds up nobody else |
-//! | [`secret_hex`] | how keys stand in records |
+//! | [`sessions`] | sections 5.6 and 5.8: expiry of abandoned sessions |
+//! | [`due`] | background work, in tasks so that one slow peer delays no other |
+//! | [`secret_hex`] | encoding of keys in records |
 //! | [`soap`] | SGP.02 Annex B: web services, callbacks and notifications |
 
 pub mod answer;

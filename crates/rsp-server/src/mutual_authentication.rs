@@ -1,4 +1,5 @@
-//! Common mutual authentication, the server's half: SGP.22 sections 3.0.1, 5.6.1, 5.6.3, 5.8.1 and 5.8.2.
+//! Server side of common mutual authentication: SGP.22 sections 3.0.1, 5.6.1, 5.6.3, 5.8.1 and
+//! 5.8.2.
 
 use certs::{Certificate, ChainError, EuiccCertificate, Flaw, TrustAnchors, Verified, check_euicc};
 use crypto::{PublicKey, SecretKey, Signature};
@@ -14,23 +15,24 @@ use rsp::{
 };
 use world::World;
 
-/// A challenge as InitiateAuthentication answers it.
+/// Challenge to an eUICC, as returned by InitiateAuthentication.
 #[derive(Clone, Debug)]
 pub struct Challenge {
-    /// Names the session.
+    /// Identifier of the session.
     pub transaction_id: TransactionId,
-    /// Must come back signed.
+    /// Random value that the eUICC must return signed.
     pub server_challenge: [u8; 16],
-    /// What the server says.
+    /// Data signed by the server.
     pub server_signed1: Raw<ServerSigned1>,
-    /// Over it.
+    /// Signature over `server_signed1`.
     pub server_signature1: Vec<u8>,
 }
 
 impl Challenge {
-    /// Begins a session: answers the eUICC's challenge with `key` and makes one of our own.
+    /// Starts a session: signs the eUICC's challenge with `key` and creates the server's challenge.
     ///
-    /// `server_address` is as the LPA wrote it: the eUICC's user sees this address.
+    /// `server_address` is spelled as the LPA wrote it, because the eUICC compares it with the
+    /// address that the user sees.
     pub fn new(world: &World, key: &SecretKey, euicc_challenge: [u8; 16], server_address: &str) -> Self {
         let transaction_id = TransactionId(world.random::<16>().to_vec());
         let server_challenge = world.random::<16>();
@@ -45,25 +47,26 @@ impl Challenge {
     }
 }
 
-/// What the session's challenge was, as the server remembers it.
+/// Challenge of a session, as the server stored it.
 #[derive(Clone, Copy, Debug)]
 pub struct Challenged<'a> {
-    /// Of the session.
+    /// TransactionID of the session.
     pub transaction_id: &'a TransactionId,
-    /// That was sent.
+    /// Challenge that was sent to the eUICC.
     pub server_challenge: &'a [u8],
-    /// That was signed.
+    /// Server address that was signed.
     pub server_address: &'a str,
-    /// Under which the eUICC was told to sign.
+    /// CI under which the eUICC is to sign.
     pub euicc_ci: &'a SubjectKeyIdentifier,
 }
 
 impl Challenged<'_> {
-    /// That an eUICC of a CI we trust has answered, and has answered this challenge: the eUICC and its answer.
+    /// Checks that the answer comes from an eUICC of a trusted CI and that it answers this
+    /// challenge. Returns the eUICC's certificate and its answer.
     ///
     /// # Errors
-    /// In the order of section 5.6.3, which can be observed: the eUICC's own error, the chain, the CI, the signature,
-    /// and what was signed.
+    /// Refuses in the order of section 5.6.3, which callers can observe: the eUICC's own error, the
+    /// certificate chain, the CI, the signature, and the signed data.
     pub fn check<'r>(
         &self,
         anchors: &TrustAnchors,
@@ -85,7 +88,7 @@ impl Challenged<'_> {
         let euicc = check_euicc(anchors, &euicc, &eum, now).map_err(refusal_of)?;
         if euicc.ci_key_id != *self.euicc_ci {
             return Err(Status::CiUnknown
-                .because("the eUICC signed under another CI than it was told to")
+                .because("the eUICC signed under another CI than the requested one")
                 .about(&euicc.ci_key_id));
         }
         let signed = &answer.euicc_signed1;
@@ -93,7 +96,7 @@ impl Challenged<'_> {
         same_transaction(self.transaction_id, &signed.transaction_id)?;
         let wrong = |what| Err(Status::EuiccVerificationFailed.because(what));
         if signed.server_challenge.as_slice() != self.server_challenge {
-            return wrong("serverChallenge is not the one that was given");
+            return wrong("serverChallenge differs from the challenge that this server sent");
         }
         if signed.server_address != self.server_address {
             return wrong("the eUICC signed another server address");
@@ -102,10 +105,10 @@ impl Challenged<'_> {
     }
 }
 
-/// The TransactionID inside the eUICC's answer must be the one outside.
+/// Checks that the TransactionID in the signed data equals the one of the session.
 ///
 /// # Errors
-/// It is not.
+/// Refuses if they differ.
 pub fn same_transaction(outside: &TransactionId, signed: &TransactionId) -> Result<(), Refusal> {
     if outside == signed {
         return Ok(());
@@ -113,17 +116,17 @@ pub fn same_transaction(outside: &TransactionId, signed: &TransactionId) -> Resu
     Err(Status::TransactionUnknown.because("the eUICC's answer names another TransactionID").about(signed))
 }
 
-/// Checks a signature of the eUICC; `name` is that of the element which holds it.
+/// Checks a signature of the eUICC. `name` is the element that contains the signature.
 ///
 /// # Errors
-/// It is no signature, or not this key's over `signed`.
+/// Refuses if the signature is malformed or was not made over `signed` with this key.
 pub fn verify(key: &PublicKey, signed: &[u8], signature: &[u8], name: &str) -> Result<(), Refusal> {
     Signature::from_slice(signature)
         .and_then(|signature| key.verify(signed, &signature))
         .map_err(|e| Status::EuiccVerificationFailed.because(format!("{name} does not verify: {e}")))
 }
 
-/// A chain that does not hold, in the words of ES9+ and ES11.
+/// Returns the ES9+ and ES11 refusal for an invalid certificate chain.
 pub fn refusal_of(error: ChainError) -> Refusal {
     let status = match &error {
         ChainError::UnknownCi { .. } | ChainError::Ci(_) => Status::CiUnknown,

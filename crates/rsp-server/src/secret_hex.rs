@@ -1,12 +1,13 @@
-//! How a [`Secret`] stands in a record: in hexadecimal, for `#[serde(with = "rsp_server::secret_hex")]`.
+//! Hexadecimal encoding of a [`Secret`] in a record, for `#[serde(with =
+//! "rsp_server::secret_hex")]`.
 
 use crypto::Secret;
 use serde::{Deserialize, Deserializer, Serializer, de};
 
-/// Writes it out. What is made on the way is wiped.
+/// Serializes a secret. Intermediate copies are wiped.
 ///
 /// # Errors
-/// Those of the serializer.
+/// Returns the errors of the serializer.
 pub fn serialize<T, S>(secret: &Secret<T>, serializer: S) -> Result<S::Ok, S::Error>
 where
     T: AsRef<[u8]> + zeroize::Zeroize,
@@ -15,10 +16,10 @@ where
     serializer.serialize_str(Secret::new(hex::encode(secret.expose())).expose())
 }
 
-/// Reads it back.
+/// Deserializes a secret.
 ///
 /// # Errors
-/// It is no hexadecimal, or of another length than `T` has.
+/// Fails if the text is not hexadecimal or its length is not that of `T`.
 pub fn deserialize<'de, T, D>(deserializer: D) -> Result<Secret<T>, D::Error>
 where
     T: for<'a> TryFrom<&'a [u8]> + zeroize::Zeroize,
@@ -28,7 +29,7 @@ where
     let octets = hex::decode(text.expose()).map(Secret::new).map_err(de::Error::custom)?;
     T::try_from(octets.expose().as_slice())
         .map(Secret::new)
-        .map_err(|_| de::Error::custom("a secret of another length"))
+        .map_err(|_| de::Error::custom("the secret has the wrong length"))
 }
 
 #[cfg(test)]
@@ -44,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_comes_back_from_its_record_and_a_wrong_one_does_not() {
+    fn a_secret_is_read_back_from_its_record_and_errors_do_not_reveal_it() {
         let text = r#"{"key":"0aff","longer":"010203"}"#;
         let record: Record = serde_json::from_str(text).unwrap();
         assert_eq!((record.key.expose(), record.longer.expose()), (&[0x0A, 0xFF], &vec![1, 2, 3]));

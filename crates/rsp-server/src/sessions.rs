@@ -1,4 +1,4 @@
-//! Sessions that nobody came back for.
+//! Expiry of abandoned sessions.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -9,25 +9,26 @@ use rsp::time::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use world::{Collection, Fault, Records, Tx};
 
-/// Something that is forgotten after a time.
+/// A record that expires.
 pub trait Expires {
-    /// When.
+    /// Returns the time of expiry.
     fn expires(&self) -> Timestamp;
 }
 
-/// Deletes sessions that have expired: whoever begins one need not come back.
+/// Deletes expired sessions. A client that begins a session may never continue it.
 ///
-/// It remembers only when to look next, so a server that forgets it looks earlier than it must.
+/// Only the time of the next sweep is remembered, in memory. A restarted server sweeps earlier than
+/// necessary.
 #[derive(Debug, Default)]
 pub struct Sweep {
     due: AtomicI64,
 }
 
 impl Sweep {
-    /// Looks for expired sessions, if `lifetime` has passed since somebody last did.
+    /// Deletes expired sessions if `lifetime` has passed since the last sweep.
     ///
     /// # Errors
-    /// The records fail; what was left is found the next time.
+    /// Returns a fault if the records fail; sessions that are left are deleted by the next sweep.
     pub async fn run<T: Expires + Serialize + DeserializeOwned>(
         &self,
         records: &dyn Records,
@@ -41,7 +42,7 @@ impl Sweep {
         if now.0 < due || !is_mine() {
             return Ok(());
         }
-        // Looked through outside of a transaction, so that sessions that go on meanwhile are no conflict.
+        // Listed outside of a transaction, so that sessions in use cause no conflicts.
         let found = Tx::begin(records).list(sessions, "").await?;
         for (id, _) in found.iter().filter(|(_, session)| session.expires() <= now) {
             world::transact(records, |tx| Box::pin(forget_if_expired(tx, sessions, id, now))).await?;

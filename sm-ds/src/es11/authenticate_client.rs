@@ -1,7 +1,7 @@
 //! ES11.AuthenticateClient: SGP.22 section 5.8.2.
 //!
-//! The eUICC has proved itself; we check the proof and say what waits for it.
-//! The order of the checks is observable, so keep it.
+//! Checks the eUICC's proof of identity and returns the events registered for it. The order of the
+//! checks is observable and must not change.
 
 use certs::EuiccCertificate;
 use rsp::{
@@ -28,7 +28,7 @@ pub(crate) async fn execute(
     let session = session.filter(|session| session.expires > context.now).ok_or_else(|| {
         Status::TransactionUnknown.because("no session with this TransactionID is open").about(id)
     })?;
-    // A challenge is answered once, well or badly.
+    // A challenge can be answered only once, whether the answer is valid or not.
     context.tx.delete(&SESSIONS, &id.to_string());
     let challenged = Challenged {
         transaction_id: id,
@@ -44,17 +44,17 @@ pub(crate) async fn execute(
     })
 }
 
-/// The event that the LPA asks for; none is as good as an empty one.
+/// Returns the ID of the requested event. A missing ID is equivalent to an empty one.
 fn wanted(answer: &AuthenticateResponseOk) -> Result<&str, Refusal> {
     match &*answer.euicc_signed1.ctx_params1 {
         CtxParams1::CtxParamsForCommonAuthentication(wanted) => {
             Ok(wanted.matching_id.as_deref().unwrap_or_default())
         }
-        _ => Err(Status::FunctionUnsupported.because("this SM-DS lists events and does nothing else")),
+        _ => Err(Status::FunctionUnsupported.because("this SM-DS supports the retrieval of events only")),
     }
 }
 
-/// The event with this id, or everything that waits for the eUICC, longest first.
+/// Returns the event with this ID or, if the ID is empty, all events of the eUICC, oldest first.
 async fn waiting(
     context: &mut Context<'_, '_>,
     euicc: &EuiccCertificate,

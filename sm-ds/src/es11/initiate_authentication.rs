@@ -1,6 +1,7 @@
-//! ES11.InitiateAuthentication: SGP.22 section 5.8.1, which is 5.6.1 with the subjects of an SM-DS.
+//! ES11.InitiateAuthentication: SGP.22 section 5.8.1, which is section 5.6.1 with the status
+//! subjects of an SM-DS.
 //!
-//! The order of the checks is observable, so keep it.
+//! The order of the checks is observable and must not change.
 
 use rsp::{
     ids::CertificateDer,
@@ -21,7 +22,7 @@ pub(crate) async fn execute(
     let config = context.config;
     if !config.is_own_address(&request.smds_address) {
         return Err(Status::SmdsAddressRefused
-            .because(format!("this SM-DS is {}", config.address))
+            .because(format!("the address of this SM-DS is {}", config.address))
             .about(&request.smds_address)
             .into());
     }
@@ -29,7 +30,7 @@ pub(crate) async fn execute(
     if !(config.lowest_svn..=config.highest_svn).contains(&info.svn) {
         return Err(Status::SmdsSvnUnsupported
             .because(format!(
-                "this SM-DS serves eUICCs of versions {} to {}",
+                "this SM-DS supports eUICCs of versions {} to {}",
                 config.lowest_svn, config.highest_svn
             ))
             .about(info.svn)
@@ -41,16 +42,16 @@ pub(crate) async fn execute(
         .find_map(|ci| context.credentials.below(ci))
         .ok_or_else(|| {
             Status::SmdsCiForVerificationUnavailable
-                .because("this SM-DS has no certificate below any CI that the eUICC can verify")
+                .because("this SM-DS has no certificate issued by a CI that the eUICC can verify")
         })?;
-    // In the eUICC's order of preference.
+    // The list is in the eUICC's order of preference.
     let euicc_ci = info
         .euicc_ci_pk_id_list_for_signing
         .iter()
         .find(|ci| context.credentials.anchors.find(ci).is_some())
         .ok_or_else(|| {
             Status::SmdsCiForSigningUnsupported
-                .because("this SM-DS trusts no CI below which the eUICC can sign")
+                .because("this SM-DS trusts none of the CIs under which the eUICC can sign")
         })?;
 
     let challenge = Challenge::new(context.world, &auth.key, request.euicc_challenge, &request.smds_address);

@@ -16,10 +16,10 @@ pub(crate) async fn execute(
 ) -> Decision<()> {
     let owner = caller.identified_by(&request.header)?;
     let key = event_key(request.eid, &request.event_id);
-    // Another SM-DP+ does not learn that the event exists.
+    // Another SM-DP+ must not learn that the event exists.
     if context.tx.get(&EVENTS, &key).await?.is_none_or(|event| event.owner != *owner) {
         return Err(Status::EventUnknown
-            .because("this SM-DP+ has no such event registered for this eUICC")
+            .because("this SM-DP+ has not registered this event for this eUICC")
             .about(&request.event_id)
             .into());
     }

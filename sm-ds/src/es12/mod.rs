@@ -1,4 +1,4 @@
-//! ES12, from the SM-DP+: SGP.22 section 5.9. A function a file.
+//! ES12, called by the SM-DP+: SGP.22 section 5.9. One file for each function.
 
 pub(crate) mod delete_event;
 pub(crate) mod register_event;
@@ -11,12 +11,13 @@ use rsp::{
 };
 use world::PeerCertificate;
 
-/// The SM-DP+ that called, as TLS has established it.
+/// The calling SM-DP+, as authenticated by TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller(Oid);
 
 impl Caller {
-    /// From the client certificate, whose chain TLS has verified; `None` when it is not CERT.DP.TLS.
+    /// Reads the caller from the client certificate, whose chain TLS has verified; `None` if it is
+    /// not CERT.DP.TLS.
     pub(crate) fn of(certificate: &PeerCertificate) -> Option<Self> {
         let certificate = Certificate::from_der(certificate.0.clone()).ok()?;
         match (certificate.role(), certificate.registered_ids()) {
@@ -25,14 +26,14 @@ impl Caller {
         }
     }
 
-    /// Its OID, once the functionRequesterIdentifier has been found to be the same.
+    /// Returns the caller's OID. Refuses if the functionRequesterIdentifier is another one.
     pub(crate) fn identified_by(&self, header: &RequestHeader) -> Result<&Oid, Refusal> {
         let requester = &header.function_requester_identifier;
         if *requester == self.0.to_string() {
             return Ok(&self.0);
         }
         Err(Status::RequesterNotAllowed
-            .because(format!("the client certificate is that of SM-DP+ {}", self.0))
+            .because(format!("the client certificate belongs to SM-DP+ {}", self.0))
             .about(requester))
     }
 }

@@ -1,7 +1,7 @@
 //! ES12.RegisterEvent: SGP.22 section 5.9.1.
 //!
-//! An SM-DP+ leaves word for an eUICC. The forwardingIndicator is for an alternative SM-DS; a root SM-DS has nobody to
-//! forward to, and takes the event whatever it says.
+//! Registers an event of an SM-DP+ for an eUICC. The forwardingIndicator is meant for an
+//! alternative SM-DS. A root SM-DS does not forward events and ignores it.
 
 use rsp::{
     sgp22::es12::RegisterEventRequest,
@@ -33,20 +33,20 @@ pub(crate) async fn execute(
     };
     let waiting = context.tx.list(&EVENTS, &events_of(event.eid)).await?;
     if let Some((_, other)) = waiting.iter().find(|(_, other)| other.event_id == event.event_id) {
-        // The answer to the first call may have been lost on the way.
+        // A repeated call is accepted, because the response to the first one may have been lost.
         if other.is_of_the_same_call(&event) {
             return Ok(());
         }
         return Err(Status::EventInUse
-            .because("an event with this id is registered for this eUICC already")
+            .because("an event with this ID is already registered for this eUICC")
             .about(&event.event_id)
             .into());
     }
-    // Each SM-DP+ has a share of its own, so that none can lock out the others.
+    // The limit applies to each SM-DP+ separately, so that one cannot block the others.
     let own = waiting.iter().filter(|(_, other)| other.owner == event.owner).count();
     if own >= context.config.max_events_per_euicc {
         return Err(Status::SmdsExecutionError
-            .because(format!("{own} events of this SM-DP+ wait for this eUICC already"))
+            .because(format!("this SM-DP+ has already registered {own} events for this eUICC"))
             .about(event.eid)
             .into());
     }
@@ -54,7 +54,8 @@ pub(crate) async fn execute(
     Ok(())
 }
 
-/// An empty MatchingID asks for all events, so none may be called so.
+/// Checks the length of an event ID. An empty MatchingID requests all events, so it cannot be an
+/// event ID.
 fn check_event_id(event_id: &str) -> Result<(), Refusal> {
     if (1..=MAX_EVENT_ID_OCTETS).contains(&event_id.len()) {
         return Ok(());

@@ -1,4 +1,5 @@
-//! An honest eUICC and its LPA. Each message is first a value that a test may change, then signed and sent.
+//! A well-behaved eUICC and its LPA. Each message is first a value that a test can change; then it
+//! is signed and sent.
 
 use certs::EuiccCredentials;
 use crypto::SecretKey;
@@ -25,7 +26,7 @@ pub(crate) struct Euicc {
     dice: SeededDice,
 }
 
-/// euiccSigned1 and what goes with it, to be signed by [`Proof::request`].
+/// euiccSigned1 and the certificates sent with it, to be signed by [`Proof::request`].
 pub(crate) struct Proof {
     pub(crate) outer: TransactionId,
     pub(crate) signed: EuiccSigned1,
@@ -107,13 +108,13 @@ impl Euicc {
         }
     }
 
-    /// InitiateAuthentication and AuthenticateClient.
+    /// Calls InitiateAuthentication and AuthenticateClient.
     pub(crate) async fn ask(&self, server: &SmDs, event_id: Option<&str>) -> Answer<AuthenticateClientOk> {
         let ok = self.initiate(server).await;
         call::<AuthenticateClient>(server, &self.proof(&ok, event_id).request()).await
     }
 
-    /// The ids of the events that the server names.
+    /// Returns the IDs of the events that the server returns.
     pub(crate) async fn events(&self, server: &SmDs, event_id: Option<&str>) -> Vec<String> {
         let ok = self.ask(server, event_id).await.done();
         ok.event_entries.into_iter().map(|entry| entry.event_id).collect()
@@ -141,7 +142,7 @@ impl Proof {
     }
 }
 
-/// A function of ES11, called as most LPAs do: at the path of ES9+.
+/// Calls a function of ES11 at the path of ES9+, as most LPAs do.
 pub(crate) async fn call<F: Function>(server: &SmDs, request: &F::Request) -> Answer<F::Reply>
 where
     F::Request: Serialize,

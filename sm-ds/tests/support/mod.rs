@@ -1,5 +1,5 @@
-//! A bench round one SM-DS, with an SM-DP+ that registers events and an honest eUICC with its LPA, whose every message a
-//! test can spoil. Nothing of `sm-ds` is on their side of the link.
+//! A testbed with one SM-DS, an SM-DP+ that registers events, and a well-behaved eUICC with its
+//! LPA. A test can corrupt each of their messages. The SM-DP+ and the LPA use no code of `sm-ds`.
 
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(
@@ -28,24 +28,24 @@ use world::{ManualClock, MemoryEvents, MemoryRecords, PeerCertificate, Records, 
 
 pub(crate) use euicc::Euicc;
 
-/// The server's name.
+/// Address of the server.
 pub(crate) const ADDRESS: &str = "smds.landfall.example";
-/// The version that everybody here speaks.
+/// Protocol version of all parties.
 pub(crate) const VERSION: Version = Version([2, 5, 0]);
-/// Where profiles wait.
+/// Address of the SM-DP+ that holds the profiles.
 pub(crate) const SMDP_ADDRESS: &str = "smdpp.landfall.example";
 
-/// Issued once: certificates cost more than everything else here.
+/// Issued once, because issuing certificates takes longer than the tests.
 static PKI: LazyLock<Pki> = LazyLock::new(|| Pki::from_seed(b"sm-ds tests", &PkiOptions::default()).unwrap());
 
-/// A second SM-DP+ has an OID of its own.
+/// PKI of a second SM-DP+, which has another OID.
 static OTHER_PKI: LazyLock<Pki> = LazyLock::new(|| {
     let options = PkiOptions { smdp_oid: "2.999.11".parse().unwrap(), ..PkiOptions::default() };
     Pki::from_seed(b"sm-ds tests", &options).unwrap()
 });
 
-/// One SM-DS and what it stands on.
-pub(crate) struct Bench {
+/// An SM-DS with its environment.
+pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) dice: SeededDice,
     pub(crate) events: MemoryEvents,
@@ -53,7 +53,7 @@ pub(crate) struct Bench {
     pub(crate) server: SmDs,
 }
 
-impl Bench {
+impl Testbed {
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
@@ -79,46 +79,46 @@ impl Bench {
         Self { clock, dice, events, pki, server }
     }
 
-    /// The eUICC with the first EID.
+    /// Returns the eUICC with the first EID.
     pub(crate) fn euicc_on(&self, curve: Curve) -> Euicc {
         self.numbered_euicc(curve, 0)
     }
 
-    /// The same, on NIST P-256.
+    /// Returns the eUICC with the first EID on NIST P-256.
     pub(crate) fn euicc(&self) -> Euicc {
         self.euicc_on(Curve::P256)
     }
 
-    /// One of the PKI's eUICCs.
+    /// Returns one of the PKI's eUICCs.
     pub(crate) fn numbered_euicc(&self, curve: Curve, number: usize) -> Euicc {
         let eid = self.pki.eids(curve)[number];
         Euicc::new(self.pki.euicc(curve, eid).unwrap(), self.dice.branch(&eid.to_string()))
     }
 
-    /// The SM-DP+ of the PKI.
+    /// Returns the SM-DP+ of the PKI.
     pub(crate) fn sm_dp_plus(&self) -> SmDpPlus {
         SmDpPlus::of(&self.pki)
     }
 
-    /// Another SM-DP+.
+    /// Returns another SM-DP+.
     pub(crate) fn other_sm_dp_plus(&self) -> SmDpPlus {
         SmDpPlus::of(&OTHER_PKI)
     }
 
-    /// An event for the first eUICC, left by the first SM-DP+.
+    /// Registers an event of the first SM-DP+ for the first eUICC.
     pub(crate) async fn register(&self, event_id: &str) {
         let sm_dp_plus = self.sm_dp_plus();
         sm_dp_plus.register(&self.server, &sm_dp_plus.registration(self.euicc().eid, event_id)).await.done();
     }
 
-    /// The ids of all events that wait.
+    /// Returns the IDs of all registered events.
     pub(crate) async fn waiting(&self) -> Vec<String> {
         let events = self.server.registered_events().await.unwrap();
         events.into_iter().map(|event| event.event_id).collect()
     }
 
-    pub(crate) fn wait(&self, how_long: Duration) {
-        self.clock.advance(how_long);
+    pub(crate) fn wait(&self, duration: Duration) {
+        self.clock.advance(duration);
     }
 }
 
@@ -130,7 +130,7 @@ pub(crate) struct SmDpPlus {
 
 /// A reply without fields.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyReply {}
 
 impl SmDpPlus {
     fn of(pki: &Pki) -> Self {
@@ -162,15 +162,20 @@ impl SmDpPlus {
         DeleteEventRequest { header: self.header("delete"), eid, event_id: event_id.to_owned() }
     }
 
-    pub(crate) async fn register(&self, server: &SmDs, request: &RegisterEventRequest) -> Answer<Nothing> {
+    pub(crate) async fn register(&self, server: &SmDs, request: &RegisterEventRequest) -> Answer<EmptyReply> {
         self.call(server, "registerEvent", request).await
     }
 
-    pub(crate) async fn delete(&self, server: &SmDs, request: &DeleteEventRequest) -> Answer<Nothing> {
+    pub(crate) async fn delete(&self, server: &SmDs, request: &DeleteEventRequest) -> Answer<EmptyReply> {
         self.call(server, "deleteEvent", request).await
     }
 
-    pub(crate) async fn call(&self, server: &SmDs, function: &str, body: &impl Serialize) -> Answer<Nothing> {
+    pub(crate) async fn call(
+        &self,
+        server: &SmDs,
+        function: &str,
+        body: &impl Serialize,
+    ) -> Answer<EmptyReply> {
         json::answer(&server.handle(self.request(function, body)).await).unwrap()
     }
 
@@ -183,11 +188,11 @@ impl SmDpPlus {
     }
 }
 
-/// What a test wants of an answer.
+/// Assertions on an answer.
 pub(crate) trait Expect<T> {
-    /// The reply; the test fails when there is none.
+    /// Returns the reply; the test fails if the answer is a refusal.
     fn done(self) -> T;
-    /// The refusal; the test fails when there is none.
+    /// Returns the refusal; the test fails if the answer is a reply.
     fn refused(self) -> Status;
 }
 
@@ -204,7 +209,7 @@ impl<T: std::fmt::Debug> Expect<T> for Answer<T> {
     fn refused(self) -> Status {
         match self {
             Self::Done(reply) => panic!("not refused: {reply:?}"),
-            Self::Refused(why) => why.status().unwrap_or_else(|| panic!("not in the table: {why}")),
+            Self::Refused(why) => why.status().unwrap_or_else(|| panic!("unknown status code: {why}")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! ES1, from the EUM: SGP.02 section 5.2. A function a file.
+//! ES1, called by the EUM: SGP.02 section 5.2. One file for each function.
 
 pub(crate) mod register_eis;
 pub(crate) mod update_eis_additional_properties;

@@ -1,7 +1,7 @@
-//! ES1.RegisterEIS: SGP.02 section 5.2. A card that was made is managed here from now on.
+//! ES1.RegisterEIS: SGP.02 section 5.2. Registers a new card with this SM-SR.
 //!
-//! The EUM must be the one that has signed; the values of the keys come under the key that it has agreed with this SM-SR
-//! (AES-128, ECB; from one source).
+//! The caller must be the EUM that signed the EIS. Key values are encrypted under the transport key
+//! of this EUM and this SM-SR (AES-128, ECB; from one source).
 
 use rsp::sgp02::{
     BaseResponse,
@@ -12,10 +12,10 @@ use rsp::sgp02::{
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
+    caller::check_role,
     check_eis,
     context::Context,
     records::{Card, Key, KeySet, Keys, PeerRole, SCP80_VERSIONS, SCP81_VERSIONS},
-    router::check_role,
 };
 
 pub(crate) async fn execute(
@@ -28,12 +28,12 @@ pub(crate) async fn execute(
     let eid = eis.eum_signed_info.eid;
     if eis.eum_signed_info.eum_id != call.caller {
         return Err(Status::EumVerificationFailed
-            .because("the EIS names another EUM than the one that registers it")
+            .because("the EIS names another EUM than the caller")
             .about(&eis.eum_signed_info.eum_id)
             .into());
     }
     if context.card(eid).await?.is_some() {
-        return Err(Status::EidInUse.because("the card is registered already").about(eid).into());
+        return Err(Status::EidInUse.because("the card is already registered").about(eid).into());
     }
     check_eis::check(context, eis)?;
     check_eis::check_contents(eis, &context.config.id)?;
@@ -47,12 +47,12 @@ pub(crate) async fn execute(
     eis.audit_trail = None;
     let card = Card { keys, ..Card::new(eis) };
     card.check_addresses(context.tx).await?;
-    card.keep_addresses(context.tx).await?;
-    card.keep(context.tx)?;
+    card.store_addresses(context.tx).await?;
+    card.store(context.tx)?;
     Ok(Answer::Now(es1::RegisterEisResponse { base: BaseResponse::default() }))
 }
 
-/// The key sets by which the ISD-R is reached.
+/// Returns the key sets that give access to the ISD-R.
 fn key_sets(eis: &Eis, transport: Option<&Key>) -> Result<Vec<KeySet>, Refusal> {
     let mut sets = Vec::new();
     for set in eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset) {
@@ -62,13 +62,14 @@ fn key_sets(eis: &Eis, transport: Option<&Key>) -> Result<Vec<KeySet>, Refusal> 
     }
     if !sets.iter().any(|set| matches!(set.keys, Keys::Scp80 { .. })) {
         return Err(
-            Status::EisInvalid.because("the ISD-R has no key set of SCP80, so nothing can be sent to it")
+            Status::EisInvalid.because("the ISD-R has no SCP80 key set, so the card cannot be reached")
         );
     }
     Ok(sets)
 }
 
-/// By its version number, or by what it says that it is for; none for what this SM-SR does not use.
+/// Returns a key set, whose protocol is given by its type or else by its version number; `None` for
+/// one that this SM-SR does not use.
 fn key_set(set: &Keyset, transport: Option<&Key>) -> Result<Option<KeySet>, Refusal> {
     let version = set.version;
     let is = |kind, versions: &std::ops::RangeInclusive<u8>| {
@@ -91,21 +92,21 @@ fn key_set(set: &Keyset, transport: Option<&Key>) -> Result<Option<KeySet>, Refu
     Ok(Some(KeySet { version, keys }))
 }
 
-/// The types of keys of DES: GlobalPlatform section 11.1.8.
+/// Types of DES keys: GlobalPlatform section 11.1.8.
 const DES: std::ops::RangeInclusive<u8> = 0x80..=0x84;
 
-/// The value of a key, out of its transport encryption, and against its check value where there is one.
+/// Decrypts the value of a key and compares it with the check value, if there is one.
 fn value(set: &Keyset, index: u8, transport: Option<&Key>) -> Result<Key, Refusal> {
     let invalid =
         |why: String| Status::EisInvalid.because(format!("key {index} of key set {:02X} {why}", set.version));
     let key =
         set.key.iter().find(|key| key.index == index).ok_or_else(|| invalid("is missing".to_owned()))?;
     let [component] = key.key_components.as_slice() else {
-        return Err(invalid("is not of one component".to_owned()));
+        return Err(invalid("does not have exactly one component".to_owned()));
     };
-    // A key of triple DES may have as many octets as one of AES.
+    // A triple DES key can have the same length as an AES key.
     if DES.contains(&component.r#type) {
-        return Err(invalid("is of DES, and SGP.02 section 2.4.3 has AES alone".to_owned()));
+        return Err(invalid("is a DES key, and SGP.02 section 2.4.3 allows AES only".to_owned()));
     }
     let octets = match transport {
         Some(transport) => {
@@ -114,11 +115,11 @@ fn value(set: &Keyset, index: u8, transport: Option<&Key>) -> Result<Key, Refusa
         None => component.value.0.clone(),
     };
     if octets.len() != 16 {
-        return Err(invalid(format!("has {} octets, and those of AES-128 have 16", octets.len())));
+        return Err(invalid(format!("has {} octets, and an AES-128 key has 16", octets.len())));
     }
     let check = crate::transport::check_value(&octets);
     if !key.kcv.0.is_empty() && !check.starts_with(key.kcv.as_slice()) {
-        return Err(invalid("does not fit its check value".to_owned()));
+        return Err(invalid("does not match its check value".to_owned()));
     }
     Ok(Key::new(octets))
 }

@@ -1,9 +1,10 @@
-//! ES1.UpdateEISAdditionalProperties: SGP.02 section 5.2, version 4. What else the EUM has to say of a card.
+//! ES1.UpdateEISAdditionalProperties: SGP.02 section 5.2, version 4. Replaces the additional
+//! properties of a card.
 
 use rsp::sgp02::{BaseResponse, es1, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
 
-use crate::{context::Context, procedures, records::PeerRole, router::check_role};
+use crate::{caller::check_role, context::Context, procedures, records::PeerRole};
 
 pub(crate) async fn execute(
     context: &mut Context<'_, '_>,
@@ -14,12 +15,12 @@ pub(crate) async fn execute(
     let mut card = procedures::check::managed(context, request.eid).await?;
     if card.eis.eum_signed_info.eum_id != call.caller {
         return Err(Status::EidNotAllowed
-            .because("another EUM has made this card")
+            .because("another EUM manufactured this card")
             .about(request.eid)
             .into());
     }
     procedures::check::not_handed_over(context, request.eid).await?;
     card.eis.additional_properties = Some(request.additional_properties.clone());
-    card.keep(context.tx)?;
+    card.store(context.tx)?;
     Ok(Answer::Now(es1::UpdateEisAdditionalPropertiesResponse { base: BaseResponse::default() }))
 }

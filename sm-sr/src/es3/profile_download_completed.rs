@@ -1,12 +1,13 @@
-//! ES3.ProfileDownloadCompleted: SGP.02 section 5.4. The profile is in its ISD-P, and this is what it is.
+//! ES3.ProfileDownloadCompleted: SGP.02 section 5.4. Reports that the profile is installed in its
+//! ISD-P and gives its properties.
 
 use rsp::sgp02::{BaseResponse, eis::ProfileState, es3, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
-    asked,
     context::Context,
-    notifications::{self, News},
+    notifications::{self, ProfileChange},
+    shared_functions,
 };
 
 pub(crate) async fn profile_download_completed(
@@ -14,7 +15,8 @@ pub(crate) async fn profile_download_completed(
     call: &Call,
     request: &es3::ProfileDownloadCompletedRequest,
 ) -> Decision<Answer<es3::ProfileDownloadCompletedResponse>> {
-    let mut card = asked::own_profile(context, super::by(call), request.eid, request.iccid).await?;
+    let mut card =
+        shared_functions::own_profile(context, super::by(call), request.eid, request.iccid).await?;
     if let Some(profile) = card.profile_mut(request.iccid) {
         if profile.state != ProfileState::Created {
             return Err(Status::IccidInvalidTransition
@@ -29,11 +31,11 @@ pub(crate) async fn profile_download_completed(
     }
     card.downloads.remove(&request.iccid);
     card.check_addresses(context.tx).await?;
-    card.keep_addresses(context.tx).await?;
-    card.keep(context.tx)?;
+    card.store_addresses(context.tx).await?;
+    card.store(context.tx)?;
     if let Some(profile) = card.profile(request.iccid) {
         let asker = Some(super::by(call));
-        notifications::tell_owner(context, request.eid, profile, News::Downloaded, asker).await?;
+        notifications::notify_owner(context, request.eid, profile, ProfileChange::Downloaded, asker).await?;
     }
     Ok(Answer::Now(es3::ProfileDownloadCompletedResponse { base: BaseResponse::default() }))
 }

@@ -1,14 +1,15 @@
-//! ES4.PrepareSMSRChange, to the SM-SR that gets the card: SGP.02 sections 3.8 and 5.5. Whether it is ready; from then on it
-//! waits for the other one. Nothing is known of the card here, so any operator may say so, and none stands in another's
-//! way; whether it has a profile on the card is seen when the card's EIS comes.
+//! ES4.PrepareSMSRChange, called at the SM-SR that takes over the card: SGP.02 sections 3.8 and
+//! 5.5. Checks that this SM-SR is ready and then waits for the other one. This SM-SR does not know
+//! the card yet, so any operator can prepare a change, and operators do not block each other. When
+//! the EIS arrives, it shows if the operator has a profile on the card.
 
 use rsp::sgp02::{BaseResponse, es4, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
-    asked,
     context::Context,
     records::{Deadline, PREPARED, PeerRole, Prepared, prepared_key},
+    shared_functions,
 };
 
 pub(crate) async fn prepare_smsr_change(
@@ -16,14 +17,17 @@ pub(crate) async fn prepare_smsr_change(
     call: &Call,
     request: &es4::PrepareSmsrChangeRequest,
 ) -> Decision<Answer<es4::PrepareSmsrChangeResponse>> {
-    asked::known(context, super::by(call)).await?;
+    shared_functions::check_caller(context, super::by(call)).await?;
     let (eid, current) = (request.eid, &request.current_smsr_id);
     if context.card(eid).await?.is_some() {
-        return Err(Status::EidInUse.because("this SM-SR manages the card already").about(eid).into());
+        return Err(Status::EidInUse.because("this SM-SR already manages the card").about(eid).into());
     }
     let peer = context.peer(current).await?;
     if !peer.is_some_and(|peer| matches!(peer.role, PeerRole::SmSr) && peer.endpoint.is_some()) {
-        return Err(Status::SmsrUnknown.because("this SM-SR is not known here").about(current).into());
+        return Err(Status::SmsrUnknown
+            .because("the current SM-SR is not registered at this SM-SR")
+            .about(current)
+            .into());
     }
     let until = context.now.plus(context.config.prepared_time);
     let prepared = Prepared { operator: call.caller.clone(), current: current.clone(), until };

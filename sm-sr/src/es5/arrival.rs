@@ -1,5 +1,5 @@
-//! What comes in over short messages: answers to secured packets, in a message of the card's own or in a delivery report;
-//! what became of a message; default notifications.
+//! Messages from cards over short messages: responses to secured packets, as messages or in
+//! delivery reports; delivery receipts; default notifications.
 
 use rsp::{
     ids::Eid,
@@ -13,10 +13,10 @@ use world::{Arrived, Event, Fault, MessageId, MessageState, Outcome, PhoneNumber
 
 use super::{
     Bearer, CardRefusal, JobId, JobOutcome,
-    engine::Context,
+    context::Context,
     packet::{self, Response},
     policy::COUNTER_JUMP,
-    records::{Awaits, By, JOBS, MESSAGES, Pending, What},
+    records::{Awaits, JOBS, MESSAGES, Pending, TransmissionRef, What},
 };
 
 impl Context<'_, '_> {
@@ -39,18 +39,18 @@ impl Context<'_, '_> {
 
     async fn message(&mut self, eid: Option<Eid>, message: &ShortMessage) -> Result<(), Fault> {
         let Some(eid) = eid else {
-            self.ignore(message.from.to_string(), "it is from a number that no card has");
+            self.ignore(message.from.to_string(), "no card has the number of the sender");
             return Ok(());
         };
         let user_data = match UserData::parse(&message.user_data, message.has_header) {
             Ok(user_data) => user_data,
             Err(error) => {
-                self.ignore(eid, format!("its user data are none: {error}"));
+                self.ignore(eid, format!("its user data is invalid: {error}"));
                 return Ok(());
             }
         };
         let Some(from) = address(&message.from) else {
-            self.ignore(eid, "its sender is no number");
+            self.ignore(eid, "the address of its sender is invalid");
             return Ok(());
         };
         let mut card = self.card(eid).await?;
@@ -62,11 +62,11 @@ impl Context<'_, '_> {
         match accepted {
             Ok(Accepted::Whole(PacketKind::Response, octets)) => self.response(eid, &octets).await,
             Ok(Accepted::Whole(PacketKind::Command, octets)) => {
-                self.said_by_packet(eid, &octets, &message.from).await
+                self.command_by_packet(eid, &octets, &message.from).await
             }
             Ok(Accepted::Waiting { .. } | Accepted::Doubled) => Ok(()),
             Ok(Accepted::Foreign) => {
-                self.ignore(eid, "it carries no secured packet");
+                self.ignore(eid, "it contains no secured packet");
                 Ok(())
             }
             Err(error) => {
@@ -76,10 +76,11 @@ impl Context<'_, '_> {
         }
     }
 
-    /// An answer to a secured packet. It is known by its counter and its TAR, whenever and by whichever way it comes.
+    /// Handles a response to a secured packet. The counter and the TAR identify the packet,
+    /// whenever the response arrives and by whichever way.
     async fn response(&mut self, eid: Eid, octets: &[u8]) -> Result<(), Fault> {
         let Some(access) = self.procedures.card(self.tx, eid).await? else {
-            self.ignore(eid, "the card is not managed here any more");
+            self.ignore(eid, "this SM-SR does not manage the card any more");
             return Ok(());
         };
         let response = match packet::open_response(&access.scp80, octets) {
@@ -89,8 +90,8 @@ impl Context<'_, '_> {
                 return Ok(());
             }
         };
-        let answers = |by: &By| {
-            matches!(by, By::Packet { kvn, counter, tar, .. }
+        let answers = |by: &TransmissionRef| {
+            matches!(by, TransmissionRef::Packet { kvn, counter, tar, .. }
                 if (*kvn, *counter, *tar) == (response.kvn, response.counter, response.tar))
         };
         let found = self.jobs(eid).await?.into_iter().find_map(|(id, pending)| {
@@ -98,10 +99,10 @@ impl Context<'_, '_> {
             Some((id, pending, at))
         });
         let Some((id, pending, at)) = found else {
-            self.ignore(eid, "what it answers is over");
+            self.ignore(eid, "the job that it answers has ended");
             return Ok(());
         };
-        self.heard_of(eid).await?;
+        self.card_responded(eid).await?;
         self.answered_by_packet(&id, pending, at, &response).await?;
         self.step(eid).await
     }
@@ -118,7 +119,7 @@ impl Context<'_, '_> {
             ResponseStatus::Ok => match ScriptResponse::parse(&response.data) {
                 Ok(script) => self.answered(id, pending, at, script).await,
                 Err(error) => {
-                    // It ran: again would be another time.
+                    // The card executed the script, so it must not be sent again.
                     let why = format!("the card's answer cannot be read: {error}");
                     self.end(id, &pending, JobOutcome::NotDelivered(why)).await
                 }
@@ -128,7 +129,7 @@ impl Context<'_, '_> {
                 pending.awaits = Awaits::Answer { until };
                 self.put(id, &pending)
             }
-            // The answer itself is still to come.
+            // The actual response is still to come.
             ResponseStatus::ActualResponseBySubmit | ResponseStatus::ActualResponseByUssd => Ok(()),
             ResponseStatus::CounterLow => self.counter_low(id, pending, at, response).await,
             status => match (what, pending.doubt.clone()) {
@@ -141,9 +142,10 @@ impl Context<'_, '_> {
         }
     }
 
-    /// The packet came twice, or after a later one, or our counter has fallen behind the card's. In the first case the
-    /// answer is still to come, or lost; in the others the card has not run it. The next one is sent with a counter that is
-    /// high enough at any rate, in its time.
+    /// Handles the status "counter low". Either the packet arrived twice or after a later one, or
+    /// the server's counter is behind the card's. In the first case the response is still to come
+    /// or is lost; in the others the card has not executed the packet. The next packet, sent at its
+    /// regular time, gets a counter that is high enough in any case.
     async fn counter_low(
         &mut self,
         id: &JobId,
@@ -152,11 +154,11 @@ impl Context<'_, '_> {
         response: &Response,
     ) -> Result<(), Fault> {
         let mut is_new = false;
-        if let Some(By::Packet { low, .. }) = pending.sent.get_mut(at).map(|sent| &mut sent.by) {
+        if let Some(TransmissionRef::Packet { low, .. }) = pending.sent.get_mut(at).map(|sent| &mut sent.by) {
             is_new = !*low;
             *low = true;
         }
-        pending.trouble = Some(ResponseStatus::CounterLow.to_string());
+        pending.last_failure = Some(ResponseStatus::CounterLow.to_string());
         self.put(id, &pending)?;
         let mut card = self.card(id.eid()).await?;
         if let Some(counter) = card.counters.get_mut(&response.kvn)
@@ -170,7 +172,8 @@ impl Context<'_, '_> {
         Ok(())
     }
 
-    /// What became of a message. That it was delivered says little; that it was not lets it be sent again sooner.
+    /// Handles a delivery receipt. A delivered message needs no action; a lost one is repeated
+    /// sooner.
     async fn receipt(&mut self, receipt: &Receipt) -> Result<(), Fault> {
         let MessageId(name) = &receipt.id;
         let Some(id) = self.tx.get(&MESSAGES, name).await? else { return Ok(()) };
@@ -183,9 +186,9 @@ impl Context<'_, '_> {
             | MessageState::Rejected => true,
             MessageState::Delivered | MessageState::Enroute | MessageState::Unknown => false,
         };
-        // Only what was sent last is still waited for.
+        // Only the packet sent last is still waited for.
         let is_last = matches!(pending.sent.last().map(|sent| &sent.by),
-            Some(By::Packet { messages, .. }) if messages.contains(&receipt.id));
+            Some(TransmissionRef::Packet { messages, .. }) if messages.contains(&receipt.id));
         if !is_lost || !is_last {
             return Ok(());
         }
@@ -194,9 +197,9 @@ impl Context<'_, '_> {
             return Ok(());
         };
         *until = (*until).min(soon);
-        pending.trouble = Some(match receipt.why.as_str() {
-            "" => format!("the message centre could not deliver a message ({:?})", receipt.state),
-            why => format!("the message centre could not deliver a message: {why}"),
+        pending.last_failure = Some(match receipt.why.as_str() {
+            "" => format!("the SMSC could not deliver a message ({:?})", receipt.state),
+            why => format!("the SMSC could not deliver a message: {why}"),
         });
         self.put(&id, &pending)?;
         self.step(id.eid()).await
@@ -210,14 +213,14 @@ impl Context<'_, '_> {
         );
     }
 
-    async fn said_by_packet(&mut self, eid: Eid, octets: &[u8], from: &PhoneNumber) -> Result<(), Fault> {
+    async fn command_by_packet(&mut self, eid: Eid, octets: &[u8], from: &PhoneNumber) -> Result<(), Fault> {
         let Some(access) = self.procedures.card(self.tx, eid).await? else {
-            self.ignore(eid, "the card is not managed here any more");
+            self.ignore(eid, "this SM-SR does not manage the card any more");
             return Ok(());
         };
         match packet::open_command(&access.scp80, octets) {
-            Ok(said) => {
-                self.notification(eid, &said.data, Bearer::Sms, Some(from)).await?;
+            Ok(command) => {
+                self.notification(eid, &command.data, Bearer::Sms, Some(from)).await?;
                 self.step(eid).await
             }
             Err(why) => {
@@ -228,11 +231,12 @@ impl Context<'_, '_> {
     }
 }
 
-/// By which the parts of one sender are told from another's: a card may have sent the first ones from another profile.
+/// Returns the sender's address for the reassembly of parts, which keeps the parts of different
+/// senders apart: a card may have sent the first parts from another profile.
 fn address(number: &PhoneNumber) -> Option<Address> {
     let type_of_address = 0x80 | number.ton() << 4 | number.npi();
     let of_digits = || Address::new(type_of_address, number.digits());
-    // Of an alphanumeric one what fits, in hexadecimal.
+    // For an alphanumeric address: its first octets in hexadecimal.
     let of_text = || Address::new(ALPHANUMERIC, &hex::encode(number.digits().as_bytes().get(..10)?));
     of_digits().or_else(of_text)
 }

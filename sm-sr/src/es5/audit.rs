@@ -1,21 +1,21 @@
-//! What has become of a command whose answer was lost.
+//! Commands whose response was lost.
 //!
-//! Nobody can tell a lost command from a lost answer, so it is sent again. If it was the answer that was lost the card says
-//! to the repetition that it cannot be done (6985, 6A88): true, and misleading. Then the state of the ISD-P is asked for,
-//! and decides.
+//! A lost command cannot be distinguished from a lost response, so the command is repeated. If the
+//! response was lost, the card answers the repetition with an error (6985, 6A88), which is correct
+//! but misleading. Then the state of the ISD-P is queried and shows if the command was executed.
 
 use rsp::{ota::script::ScriptResponse, sgp02::es5};
 use world::Fault;
 
 use super::{
     JobId, JobOutcome,
-    engine::Context,
-    policy::{SAID_BY_THE_DONE, Sign},
+    context::Context,
+    policy::{ALREADY_DONE, VisibleEffect},
     records::{Awaits, Pending, What},
 };
 
 impl Context<'_, '_> {
-    /// The card has run what was sent as the `at`th for a job.
+    /// Handles the card's response to the transmission with index `at` of a job.
     pub(super) async fn answered(
         &mut self,
         id: &JobId,
@@ -25,17 +25,17 @@ impl Context<'_, '_> {
     ) -> Result<(), Fault> {
         let Some(sent) = pending.sent.get(at) else { return Ok(()) };
         let repeated = pending.may_have_run_before(at);
-        match (sent.what, pending.doubt.clone(), pending.job.effect.sign()) {
-            (What::Audit, Some(doubt), Some((_, sign))) => {
-                let outcome = match shows(&response, sign) {
+        match (sent.what, pending.doubt.clone(), pending.job.effect.visible_effect()) {
+            (What::Audit, Some(doubt), Some((_, visible_effect))) => {
+                let outcome = match shows(&response, visible_effect) {
                     true => JobOutcome::FoundDone(response),
                     false => JobOutcome::Answered(doubt),
                 };
                 self.end(id, &pending, outcome).await
             }
-            // A repetition is answered again while the audit is under way.
+            // A repetition is answered while the audit is in progress.
             (What::Script, Some(_), _) if repeated => Ok(()),
-            (What::Script, None, Some(_)) if repeated && is_said_by_the_done(&response) => {
+            (What::Script, None, Some(_)) if repeated && is_already_done(&response) => {
                 pending.doubt = Some(response);
                 pending.tries = 0;
                 pending.awaits = Awaits::Turn;
@@ -45,31 +45,31 @@ impl Context<'_, '_> {
                 self.end(id, &pending, JobOutcome::AnsweredAgain(response)).await
             }
             (What::Script, _, _) => self.end(id, &pending, JobOutcome::Answered(response)).await,
-            // A trigger is answered by a session.
+            // The response to a trigger is a session.
             (What::Audit | What::Trigger, _, _) => Ok(()),
         }
     }
 }
 
-fn is_said_by_the_done(response: &ScriptResponse) -> bool {
-    response.last_apdu().is_some_and(|apdu| SAID_BY_THE_DONE.contains(&apdu.status.0))
+fn is_already_done(response: &ScriptResponse) -> bool {
+    response.last_apdu().is_some_and(|apdu| ALREADY_DONE.contains(&apdu.status.0))
 }
 
-/// Whether the answer to GET STATUS for one ISD-P shows it.
-fn shows(response: &ScriptResponse, sign: Sign) -> bool {
+/// Returns true if the response to GET STATUS for one ISD-P shows the effect.
+fn shows(response: &ScriptResponse, visible_effect: VisibleEffect) -> bool {
     let Some(apdu) = response.last_apdu() else { return false };
     if apdu.status == rsp::ota::script::StatusWord::NOT_FOUND {
-        return sign == Sign::IsGone;
+        return visible_effect == VisibleEffect::IsGone;
     }
     if !apdu.status.is_success() {
         return false;
     }
     let Ok(found) = es5::IsdPStatus::parse_all(&apdu.data) else { return false };
-    match (found.first(), sign) {
-        (None, Sign::IsGone) | (Some(_), Sign::Exists) => true,
-        (Some(isd_p), Sign::Enabled) => isd_p.is_enabled(),
-        (Some(isd_p), Sign::Disabled) => isd_p.is_disabled(),
-        (Some(isd_p), Sign::FallBack) => isd_p.fallback == Some(true),
-        (None, _) | (Some(_), Sign::IsGone) => false,
+    match (found.first(), visible_effect) {
+        (None, VisibleEffect::IsGone) | (Some(_), VisibleEffect::Exists) => true,
+        (Some(isd_p), VisibleEffect::Enabled) => isd_p.is_enabled(),
+        (Some(isd_p), VisibleEffect::Disabled) => isd_p.is_disabled(),
+        (Some(isd_p), VisibleEffect::FallBack) => isd_p.fallback == Some(true),
+        (None, _) | (Some(_), VisibleEffect::IsGone) => false,
     }
 }

@@ -1,4 +1,4 @@
-//! The shell: something happens, a transaction decides what comes of it, it is committed, and only then something leaves.
+//! The ES5 engine: handles each event in a transaction, commits, and only then sends.
 
 use std::{
     fmt,
@@ -6,28 +6,30 @@ use std::{
 };
 
 use crypto::Secret;
-use rsp::{ids::Eid, ota::secured_packet::Counter, sgp02::keys::PskIdentity, time::Timestamp};
+use rsp::{ids::Eid, sgp02::keys::PskIdentity, time::Timestamp};
 use rsp_server::due::{Due, WorkQueue};
 use world::{
-    Arrived, BoxFuture, Event, Events, Fault, MessageId, Records, ShortMessageSink, ShortMessages,
-    Submission, SubmitFault, Tx, World,
+    Arrived, BoxFuture, Events, Fault, MessageId, Records, ShortMessageSink, ShortMessages, Submission,
+    SubmitFault, Tx, World,
 };
 
 use super::{
-    JobId, Procedures,
-    held::Held,
-    https::{Call, Offer},
+    Procedures, PskKey,
+    context::{Context, Outbound, Packet},
+    long_polls::LongPolls,
     policy::Es5Config,
-    records::{CARDS, Card, DUE, key},
+    records::DUE,
+    sessions::{Call, Offer},
 };
 
-/// Is told that there is something to do: [`Engine::due`].
+/// Receiver of the signal that [`Engine::due`] has work.
 pub trait Wake: Send + Sync {
-    /// Now, or at another time than it was last said.
+    /// Signals that work is due now or at another time than returned last.
     fn wake(&self);
 }
 
-/// Brings scripts to cards. A clone is the same engine; so is another one over the same records.
+/// Transports scripts to cards. Clones share their state, and several engines can use the same
+/// records.
 #[derive(Clone)]
 pub struct Engine(pub(super) Arc<Inner>);
 
@@ -37,80 +39,40 @@ pub(super) struct Inner {
     pub(super) events: Arc<dyn Events>,
     pub(super) config: Es5Config,
     procedures: Arc<dyn Procedures>,
-    centre: OnceLock<Arc<dyn ShortMessages>>,
+    smsc: OnceLock<Arc<dyn ShortMessages>>,
     waker: OnceLock<Arc<dyn Wake>>,
-    pub(super) held: Held,
-    /// Cards for which something is being done, and what rests.
-    lanes: WorkQueue,
+    pub(super) long_polls: LongPolls,
+    /// Cards with work in progress, and work that waits for a retry.
+    work_queue: WorkQueue,
 }
 
-/// Something that happens.
+/// An event that the engine handles.
 #[derive(Debug)]
-pub(super) enum Happening {
-    /// It is time.
+pub(super) enum EngineEvent {
+    /// A deadline of a card.
     Due(Eid),
-    /// The message centre has brought something.
+    /// Something arrived from the SMSC.
     Arrived(Arrived),
-    /// The message centre was given the parts of a packet.
+    /// The parts of a packet were submitted to the SMSC, with the results.
     Submitted(Packet, Vec<Result<MessageId, SubmitFault>>),
-    /// A card asks in its session.
+    /// A request of a card in its HTTPS session.
     Called(Call),
 }
 
-/// A secured packet that was sent for a job.
-#[derive(Clone, Debug)]
-pub(super) struct Packet {
-    pub(super) id: JobId,
-    pub(super) kvn: u8,
-    pub(super) counter: Counter,
-}
-
-/// A decision about to be taken, and what is to leave after it.
-pub(super) struct Context<'a, 'r> {
-    pub(super) tx: &'a mut Tx<'r>,
-    pub(super) config: &'a Es5Config,
-    pub(super) procedures: &'a dyn Procedures,
-    pub(super) now: Timestamp,
-    leaves: Leaves,
-}
-
-/// What leaves after the commit.
-#[derive(Default)]
-struct Leaves {
-    packets: Vec<(Packet, Vec<Submission>)>,
-    events: Vec<Event>,
-}
-
 impl Context<'_, '_> {
-    pub(super) async fn card(&mut self, eid: Eid) -> Result<Card, Fault> {
-        Ok(self.tx.get(&CARDS, &key(eid)).await?.unwrap_or_default())
-    }
-
-    pub(super) fn put_card(&mut self, eid: Eid, card: &Card) -> Result<(), Fault> {
-        self.tx.put(&CARDS, &key(eid), card)
-    }
-
-    pub(super) fn send(&mut self, packet: Packet, parts: Vec<Submission>) {
-        self.leaves.packets.push((packet, parts));
-    }
-
-    pub(super) fn tell(&mut self, event: Event) {
-        self.leaves.events.push(event);
-    }
-
-    async fn react(&mut self, happening: &Happening) -> Result<Option<Offer>, Fault> {
-        match happening {
-            Happening::Due(eid) => self.step(*eid).await?,
-            Happening::Arrived(arrived) => self.arrived(arrived).await?,
-            Happening::Submitted(packet, results) => self.submitted(packet, results).await?,
-            Happening::Called(call) => return self.called(call).await.map(Some),
+    async fn dispatch(&mut self, engine_event: &EngineEvent) -> Result<Option<Offer>, Fault> {
+        match engine_event {
+            EngineEvent::Due(eid) => self.step(*eid).await?,
+            EngineEvent::Arrived(arrived) => self.arrived(arrived).await?,
+            EngineEvent::Submitted(packet, results) => self.submitted(packet, results).await?,
+            EngineEvent::Called(call) => return self.handle_call(call).await.map(Some),
         }
         Ok(None)
     }
 }
 
 impl Engine {
-    /// An engine over these records, for these procedures.
+    /// Creates an engine on these records. `procedures` receives the results of jobs.
     pub fn new(
         records: Arc<dyn Records>,
         world: World,
@@ -118,48 +80,60 @@ impl Engine {
         config: Es5Config,
         procedures: Arc<dyn Procedures>,
     ) -> Self {
-        let (centre, waker) = (OnceLock::new(), OnceLock::new());
-        let (held, lanes) = (Held::default(), WorkQueue::default());
-        Self(Arc::new(Inner { records, world, events, config, procedures, centre, waker, held, lanes }))
+        let (smsc, waker) = (OnceLock::new(), OnceLock::new());
+        let (long_polls, work_queue) = (LongPolls::default(), WorkQueue::default());
+        Self(Arc::new(Inner {
+            records,
+            world,
+            events,
+            config,
+            procedures,
+            smsc,
+            waker,
+            long_polls,
+            work_queue,
+        }))
     }
 
-    /// Gives the engine its way to a message centre. The first one stays.
+    /// Sets the connection to an SMSC. Has no effect if it has been set before.
     #[must_use]
-    pub fn with_short_messages(self, centre: Arc<dyn ShortMessages>) -> Self {
-        // Until there is one nothing is sent; it waits in its record.
-        let _ = self.0.centre.set(centre);
+    pub fn with_short_messages(self, smsc: Arc<dyn ShortMessages>) -> Self {
+        // Without an SMSC nothing is sent; the jobs wait in their records.
+        let _ = self.0.smsc.set(smsc);
         self
     }
 
-    /// Says who is to be told that there is something to do. The first one stays.
+    /// Sets the receiver of the signal that work is due. Has no effect if it has been set before.
     #[must_use]
     pub fn with_wake(self, waker: Arc<dyn Wake>) -> Self {
         let _ = self.0.waker.set(waker);
         self
     }
 
-    /// Something may have been enqueued or cancelled: sessions that are kept open look, and so does whoever drives
-    /// what is [`due`](Self::due).
+    /// Signals that jobs may have been enqueued or cancelled, to open sessions and to the caller of
+    /// [`due`](Self::due).
     pub fn wake(&self) {
-        self.0.held.wake();
-        self.told_to_wake();
+        self.0.long_polls.wake();
+        self.signal_work();
     }
 
-    pub(super) fn told_to_wake(&self) {
+    pub(super) fn signal_work(&self) {
         if let Some(waker) = self.0.waker.get() {
             waker.wake();
         }
     }
 
-    /// What is due, a task for each card, so that a message centre that is slow or away holds up nothing but what is for
-    /// it. To be asked after every wake, at the time that it says, and when a task has ended.
+    /// Returns the work that is due, one task for each card, so that a slow or unreachable SMSC
+    /// delays nothing else. Call it after every wake-up, at the time that it returns, and when a
+    /// task has ended.
     ///
     /// # Errors
-    /// The records fail. What could not be done for one card alone is said, stays due, and is tried again later.
+    /// Returns a fault if the records fail. A fault that concerns a single card is logged, and its
+    /// work is retried later.
     pub async fn due(&self) -> Result<Due, Fault> {
         let inner = &*self.0;
         let now = inner.world.now();
-        let mut due = Due { next: inner.held.tick(now), ..Due::default() };
+        let mut due = Due { next: inner.long_polls.tick(now), ..Due::default() };
         let mut cards = Vec::new();
         for (name, at) in Tx::begin(&*inner.records).glance_each(&DUE, "").await? {
             if let Ok(at) = at
@@ -168,26 +142,26 @@ impl Engine {
                 due.later(at);
                 continue;
             }
-            // When something is due that cannot be understood is found out by looking at the card.
+            // An unreadable time is treated as due. The card's record then shows the fault.
             cards.push(name);
         }
-        inner.lanes.begin(&mut due, cards, now, |name| {
+        inner.work_queue.begin(&mut due, cards, now, |name| {
             let (engine, eid) = (self.clone(), name.parse::<Eid>());
             async move {
                 let eid = eid.map_err(|error| {
                     let next = "restore the records from a copy";
-                    Fault::caused_by(error, "cannot tell for which card something is due", next)
+                    Fault::caused_by(error, "cannot read the EID of a card with work due", next)
                 })?;
-                engine.happens(Happening::Due(eid)).await?;
-                // A session that is kept open may be given what is to be done.
-                engine.0.held.wake();
+                engine.handle(EngineEvent::Due(eid)).await?;
+                // A waiting session can be given the job.
+                engine.0.long_polls.wake();
                 Ok(())
             }
         });
         Ok(due)
     }
 
-    /// Does all that is due, to its end, by itself. Says when something is due next; `None` when nothing waits.
+    /// Runs the due work until no more is due. Returns the time at which more work is due, or `None`.
     ///
     /// # Errors
     /// As [`due`](Self::due).
@@ -201,54 +175,54 @@ impl Engine {
         }
     }
 
-    /// The key for TLS of who calls himself so at the door for cards; `None` if there is no such card, or it has no such key.
+    /// Returns the TLS key for a PSK identity at the HTTPS endpoint for cards; `None` if the card
+    /// is unknown or has no such key.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn psk(&self, identity: &str) -> Result<Option<Secret<Vec<u8>>>, Fault> {
         let Ok(identity) = identity.parse::<PskIdentity>() else { return Ok(None) };
         let mut tx = Tx::begin(&*self.0.records);
         let card = self.0.procedures.card(&mut tx, identity.eid).await?;
         let keys = card.map(|card| card.scp81).unwrap_or_default();
-        let is_it =
-            |key: &super::PskKey| (key.kvn, key.key_id) == (identity.key_version.0, identity.key_identifier);
+        let is_it = |key: &PskKey| (key.kvn, key.key_id) == (identity.key_version.0, identity.key_identifier);
         Ok(keys.into_iter().find(is_it).map(|key| key.key))
     }
 
-    /// Takes what the message centre brings. Once this has returned it is written down.
+    /// Processes a message from the SMSC. It is stored when this function has returned.
     ///
     /// # Errors
-    /// The records fail; nothing of it has been taken.
+    /// Returns a fault if the records fail; nothing is stored.
     pub async fn short_message(&self, arrived: Arrived) -> Result<(), Fault> {
-        self.happens(Happening::Arrived(arrived)).await?;
-        // There may be another time at which something is due.
-        self.told_to_wake();
+        self.handle(EngineEvent::Arrived(arrived)).await?;
+        // The time of the next work may have changed.
+        self.signal_work();
         Ok(())
     }
 
-    /// Load, decide, commit; then let go what the decision was to let go.
-    pub(super) async fn happens(&self, happening: Happening) -> Result<Option<Offer>, Fault> {
-        let mut happening = happening;
+    /// Loads, decides and commits; then sends the messages of the decision.
+    pub(super) async fn handle(&self, engine_event: EngineEvent) -> Result<Option<Offer>, Fault> {
+        let mut engine_event = engine_event;
         let mut more = Vec::new();
         let mut offer = None;
         loop {
-            let (offered, leaves) = self.decide(&happening).await?;
+            let (offered, outbound) = self.decide(&engine_event).await?;
             offer = offer.or(offered);
-            for event in leaves.events {
+            for event in outbound.events {
                 self.0.events.tell(event);
             }
-            for (packet, parts) in leaves.packets {
+            for (packet, parts) in outbound.packets {
                 let results = self.submit(parts).await;
-                more.push(Happening::Submitted(packet, results));
+                more.push(EngineEvent::Submitted(packet, results));
             }
             match more.pop() {
-                Some(next) => happening = next,
+                Some(next) => engine_event = next,
                 None => return Ok(offer),
             }
         }
     }
 
-    async fn decide(&self, happening: &Happening) -> Result<(Option<Offer>, Leaves), Fault> {
+    async fn decide(&self, engine_event: &EngineEvent) -> Result<(Option<Offer>, Outbound), Fault> {
         let inner = &*self.0;
         let now = inner.world.now();
         world::transact(&*inner.records, |tx| {
@@ -258,21 +232,22 @@ impl Engine {
                     config: &inner.config,
                     procedures: &*inner.procedures,
                     now,
-                    leaves: Leaves::default(),
+                    outbound: Outbound::default(),
                 };
-                let offer = context.react(happening).await?;
-                Ok((offer, context.leaves))
+                let offer = context.dispatch(engine_event).await?;
+                Ok((offer, context.outbound))
             })
         })
         .await
     }
 
-    /// Hands the parts of a packet over, one after the other, until one is not taken: without it the others are of no use.
+    /// Submits the parts of a packet one after the other until one is rejected: without it the
+    /// others are useless.
     async fn submit(&self, parts: Vec<Submission>) -> Vec<Result<MessageId, SubmitFault>> {
         let mut results = Vec::with_capacity(parts.len());
         for part in parts {
-            let result = match self.0.centre.get() {
-                Some(centre) => centre.submit(part).await,
+            let result = match self.0.smsc.get() {
+                Some(smsc) => smsc.submit(part).await,
                 None => Err(SubmitFault::Unbound),
             };
             let is_taken = result.is_ok();

@@ -1,175 +1,125 @@
-//! The sessions that cards open: GlobalPlatform Amendment B section 3, as SGP.02 sections 2.4.4 and 4.1 use it.
-//!
-//! A card POSTs without a body and is given the first script; it POSTs what came of it to the URI that it was given with it
-//! and is given the next, until there is none: 204, and the connection ends. The URI has a number that was never used for
-//! this card before, so an answer that comes twice, or after a restart, is known for what it is.
-//!
-//! A request that says what came of a script is the same request when it comes again: the card has not got our answer, and
-//! gets it again. The first request of a session says nothing, so it is nobody's repetition, not even with X-Admin-Resume.
-//! That says that this session was begun before, and not that no script was run: a card that has run one, has given the
-//! session up because we were away, and tries to begin another twice sends it; so does one that lost its power in a script.
-//! Amendment B leaves it to the server whether a dialogue goes on or begins anew. What can be run twice is given again and
-//! looked at afterwards (`audit.rs`). What cannot is not: should its second run be refused, that would be taken for the
-//! outcome of the first, and a key set that the card has made for one that it has not. It ends as unknown, and whoever
-//! wanted it puts that in order.
+//! HTTPS endpoint for cards: decodes their requests and encodes the replies. `sessions.rs` decides
+//! on them.
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use rsp::{
-    ids::{Aid, Eid},
+    ids::Aid,
     ota::{
         admin::{AgentId, Post, Reply, ScriptStatus},
         script::{Form, Script, ScriptResponse},
     },
     sgp02::keys,
-    time::Timestamp,
 };
-use world::{Event, Fault, Outcome, PskIdentity};
+use world::{Event, Outcome, PskIdentity};
 
 use super::{
-    Bearer, CardRefusal, Engine, JobId, JobOutcome,
-    engine::{Context, Happening},
-    queue::{first, forget_messages},
-    records::{Awaits, By, Pending, Sent, What},
+    Engine,
+    engine::EngineEvent,
+    sessions::{Call, Content, Offer, ScriptResult},
 };
 
-/// What a card says in its session.
+/// Reason why a request is not a valid request of a card.
 #[derive(Debug)]
-pub(super) struct Call {
-    eid: Eid,
-    said: Said,
-    /// The number in its URI, if it says what came of the script with this number.
-    answers: Option<u32>,
-    /// Where the request came after having waited for a script.
-    waited: Option<Timestamp>,
-}
-
-#[derive(Debug)]
-enum Said {
-    /// Nothing: it wants a script.
-    Nothing,
-    /// What came of the script with this number.
-    Response(u32, Ran),
-    /// A default notification.
-    Notification(Vec<u8>),
-}
-
-#[derive(Clone, Debug)]
-enum Ran {
-    Answered(ScriptResponse),
-    Refused(ScriptStatus),
-}
-
-/// What the card is given.
-#[derive(Debug)]
-pub(super) enum Offer {
-    Script {
-        number: u32,
-        target: Aid,
-        script: Script,
-    },
-    /// One will come; until then at the latest.
-    Hold(Timestamp),
-    End,
-}
-
-/// Why a request is no call of a card.
-#[derive(Debug)]
-struct Away {
+struct InvalidRequest {
     status: StatusCode,
     why: String,
 }
 
 impl Engine {
-    /// Answers a request at the door for cards. Whoever accepted it has put a [`PskIdentity`] to it.
+    /// Answers a request at the HTTPS endpoint for cards. The endpoint must have added a
+    /// [`PskIdentity`] to it.
     pub async fn https(&self, request: Request<Bytes>) -> Response<Bytes> {
         let received = request.body().len();
         let mut call = match self.call(&request) {
             Ok(call) => call,
-            Err(away) => {
+            Err(invalid) => {
                 let peer = request.extensions().get::<PskIdentity>().map(|identity| identity.0.clone());
-                self.tell_of_call(peer.unwrap_or_default(), received, 0, Outcome::Refused(away.why));
-                return answer(&Reply::Refused(away.status.as_u16()));
+                self.report_call(peer.unwrap_or_default(), received, 0, Outcome::Refused(invalid.why));
+                return answer(&Reply::Refused(invalid.status.as_u16()));
             }
         };
         let (eid, answers, began) = (call.eid, call.answers, self.0.world.now());
         loop {
-            let generation = self.0.held.generation();
-            let offer = match self.happens(Happening::Called(call)).await {
+            let generation = self.0.long_polls.generation();
+            let offer = match self.handle(EngineEvent::Called(call)).await {
                 Ok(offer) => offer.unwrap_or(Offer::End),
                 Err(fault) => {
-                    tracing::error!(%fault, "a card could not be answered");
-                    self.tell_of_call(eid.to_string(), received, 0, Outcome::Failed(fault.to_string()));
+                    tracing::error!(%fault, "cannot answer a card because of an internal fault");
+                    self.report_call(eid.to_string(), received, 0, Outcome::Failed(fault.to_string()));
                     return answer(&Reply::Refused(StatusCode::INTERNAL_SERVER_ERROR.as_u16()));
                 }
             };
-            // Sessions change when something is due.
-            self.told_to_wake();
+            // The time of the next work may have changed.
+            self.signal_work();
             match offer {
                 Offer::Script { number, target, script } => {
                     let response = answer(&self.script_reply(number, target, script));
-                    self.tell_of_call(eid.to_string(), received, response.body().len(), Outcome::Done);
+                    self.report_call(eid.to_string(), received, response.body().len(), Outcome::Done);
                     return response;
                 }
                 Offer::End => {
-                    self.tell_of_call(eid.to_string(), received, 0, Outcome::Done);
+                    self.report_call(eid.to_string(), received, 0, Outcome::Done);
                     return answer(&Reply::End);
                 }
                 Offer::Hold(until) => {
-                    self.0.held.wait(generation, until).await;
-                    call = Call { eid, said: Said::Nothing, answers, waited: Some(began) };
+                    self.0.long_polls.wait(generation, until).await;
+                    call = Call { eid, content: Content::Nothing, answers, waited: Some(began) };
                 }
             }
         }
     }
 
-    fn tell_of_call(&self, peer: String, received: usize, sent: usize, outcome: Outcome) {
+    fn report_call(&self, peer: String, received: usize, sent: usize, outcome: Outcome) {
         let event = Event::new(self.0.world.now(), "SM-SR", "session").with_peer("ES5", peer);
         self.0.events.tell(event.with_bytes(sent, received).with_outcome(outcome));
     }
 
-    fn call(&self, request: &Request<Bytes>) -> Result<Call, Away> {
-        let away = |status, why: &str| Away { status, why: why.to_owned() };
+    fn call(&self, request: &Request<Bytes>) -> Result<Call, InvalidRequest> {
+        let invalid = |status, why: &str| InvalidRequest { status, why: why.to_owned() };
         let identity = request.extensions().get::<PskIdentity>().and_then(|identity| identity.0.parse().ok());
         let keys::PskIdentity { eid, .. } =
-            identity.ok_or_else(|| away(StatusCode::FORBIDDEN, "it has no identity of a card"))?;
+            identity.ok_or_else(|| invalid(StatusCode::FORBIDDEN, "it has no PSK identity of a card"))?;
         if request.method() != http::Method::POST {
-            return Err(away(StatusCode::METHOD_NOT_ALLOWED, "it is no POST"));
+            return Err(invalid(StatusCode::METHOD_NOT_ALLOWED, "it is not a POST"));
         }
         let post = Post::of_http(request);
-        let post = post.map_err(|error| Away { status: StatusCode::BAD_REQUEST, why: error.to_string() })?;
+        let post =
+            post.map_err(|error| InvalidRequest { status: StatusCode::BAD_REQUEST, why: error.to_string() })?;
         if post.agent.parse() != Ok(AgentId { eid }) {
-            return Err(away(
+            return Err(invalid(
                 StatusCode::FORBIDDEN,
                 "X-Admin-From does not name the card whose key was used",
             ));
         }
-        let said = self.said(request.uri(), post)?;
-        let answers = match said {
-            Said::Response(number, _) => Some(number),
-            Said::Nothing | Said::Notification(_) => None,
+        let content = self.content(request.uri(), post)?;
+        let answers = match content {
+            Content::Response(number, _) => Some(number),
+            Content::Nothing | Content::Notification(_) => None,
         };
-        Ok(Call { eid, said, answers, waited: None })
+        Ok(Call { eid, content, answers, waited: None })
     }
 
-    fn said(&self, uri: &http::Uri, post: Post) -> Result<Said, Away> {
-        let bad = |why: String| Away { status: StatusCode::BAD_REQUEST, why };
+    fn content(&self, uri: &http::Uri, post: Post) -> Result<Content, InvalidRequest> {
+        let bad = |why: String| InvalidRequest { status: StatusCode::BAD_REQUEST, why };
         let mut parameters = uri.query().unwrap_or_default().split('&');
         if let Some(message) = parameters.find_map(|each| each.strip_prefix("msg=")) {
             let octets = hex::decode(message).map_err(|_| bad("msg is not hexadecimal".into()))?;
-            return Ok(Said::Notification(octets));
+            return Ok(Content::Notification(octets));
         }
         let number = self.number(uri.path());
         match (post.result, number) {
-            // Of a session that is resumed what was last said may be lost; then it is asked again.
-            (None, _) => Ok(Said::Nothing),
+            // In a resumed session the last response may be lost; then the script is requested
+            // again.
+            (None, _) => Ok(Content::Nothing),
             (Some((ScriptStatus::Ok, body)), Some(number)) => {
                 let response = ScriptResponse::parse(&body);
-                let response = response.map_err(|error| bad(format!("its body is no response: {error}")))?;
-                Ok(Said::Response(number, Ran::Answered(response)))
+                let response =
+                    response.map_err(|error| bad(format!("its body is not a valid response: {error}")))?;
+                Ok(Content::Response(number, ScriptResult::Answered(response)))
             }
-            (Some((status, _)), Some(number)) => Ok(Said::Response(number, Ran::Refused(status))),
-            (Some(_), None) => Err(bad("it answers at an address that no script was given with".into())),
+            (Some((status, _)), Some(number)) => Ok(Content::Response(number, ScriptResult::Refused(status))),
+            (Some(_), None) => Err(bad("its URI was not given with any script".into())),
         }
     }
 
@@ -183,7 +133,7 @@ impl Engine {
 
     fn script_reply(&self, number: u32, target: Aid, script: Script) -> Reply {
         Reply::Commands {
-            // Absent stands for the ISD-R.
+            // An absent target means the ISD-R.
             target: Some(target).filter(|target| target.0 != Aid::ISD_R),
             next_uri: Some(format!("{}/next/{number}", self.path())),
             script: script.in_form(Form::Indefinite).to_bytes(),
@@ -191,10 +141,10 @@ impl Engine {
     }
 }
 
-/// Whatever is no script ends the session.
+/// Encodes a reply. Any reply without a script ends the session.
 fn answer(reply: &Reply) -> Response<Bytes> {
     let mut response = reply.to_http().unwrap_or_else(|error| {
-        tracing::error!(%error, "the path of the HTTPS door does not fit into a header");
+        tracing::error!(%error, "the path of the HTTPS endpoint is not valid in a header");
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
@@ -203,121 +153,4 @@ fn answer(reply: &Reply) -> Response<Bytes> {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-impl Context<'_, '_> {
-    /// Takes what the card says, and finds what it is given.
-    pub(super) async fn called(&mut self, call: &Call) -> Result<Offer, Fault> {
-        let eid = call.eid;
-        if self.procedures.card(self.tx, eid).await?.is_none() {
-            self.ignore(eid, "the card is not managed here any more");
-            return Ok(Offer::End);
-        }
-        self.heard_of(eid).await?;
-        let mut announced = call.waited.is_some();
-        match &call.said {
-            Said::Nothing => {}
-            Said::Notification(octets) => self.notification(eid, octets, Bearer::Https, None).await?,
-            Said::Response(number, ran) => announced |= self.ran(eid, *number, ran).await?,
-        }
-        self.offer(call, announced).await
-    }
-
-    /// What came of a script; says whether another one was announced with it.
-    async fn ran(&mut self, eid: Eid, number: u32, ran: &Ran) -> Result<bool, Fault> {
-        let found = self.jobs(eid).await?.into_iter().find_map(|(id, pending)| {
-            let is_it = |sent: &Sent| matches!(sent.by, By::Session { number: given, .. } if given == number);
-            let at = pending.sent.iter().position(is_it)?;
-            Some((id, pending, at))
-        });
-        let Some((id, pending, at)) = found else {
-            self.ignore(eid, "what it answers is over");
-            // The answer to it may have been on its way to the card.
-            let until = self.card(eid).await?.session_until;
-            return Ok(until.is_some_and(|until| until > self.now));
-        };
-        let more = pending.job.more_to_do;
-        match (ran, pending.doubt.clone()) {
-            (Ran::Answered(response), _) => self.answered(&id, pending, at, response.clone()).await?,
-            (Ran::Refused(_), Some(doubt)) => self.end(&id, &pending, JobOutcome::Answered(doubt)).await?,
-            (Ran::Refused(status), None) => {
-                let refusal = CardRefusal::Script(*status);
-                self.end(&id, &pending, JobOutcome::Refused(refusal)).await?;
-            }
-        }
-        Ok(more)
-    }
-
-    /// The first job of the card, if a session may be given it. The order is kept: what is under way by short messages holds
-    /// up those behind it.
-    async fn offer(&mut self, call: &Call, announced: bool) -> Result<Offer, Fault> {
-        let eid = call.eid;
-        loop {
-            let jobs = self.jobs(eid).await?;
-            let Some((id, pending)) = jobs.iter().find(|(_, pending)| pending.job.valid_until <= self.now)
-            else {
-                break;
-            };
-            self.end(id, pending, JobOutcome::Expired).await?;
-        }
-        let first = first(&self.jobs(eid).await?).cloned();
-        let mut card = self.card(eid).await?;
-        let until = call.waited.unwrap_or(self.now).plus(self.config.hold);
-        let offer = match first {
-            Some((id, pending))
-                if self.is_for_session(&pending) || pending.given_after(call.answers).is_some() =>
-            {
-                card.session_until = None;
-                self.hand_over(&id, pending, &mut card.last_number, call.answers)?
-            }
-            None if announced && until > self.now => {
-                card.session_until = Some(until);
-                Offer::Hold(until)
-            }
-            _ => {
-                card.session_until = None;
-                Offer::End
-            }
-        };
-        self.put_card(eid, &card)?;
-        // What a session does not take is sent by short messages.
-        self.step(eid).await?;
-        Ok(offer)
-    }
-
-    fn hand_over(
-        &mut self,
-        id: &JobId,
-        mut pending: Pending,
-        last_number: &mut u32,
-        after: Option<u32>,
-    ) -> Result<Offer, Fault> {
-        let what = Self::what(&pending);
-        let (script, target) = pending.script_now();
-        let number = match pending.given_after(after) {
-            // The same request again has the same answer.
-            Some(given) => given,
-            None => {
-                *last_number = last_number.wrapping_add(1);
-                let number = *last_number;
-                let sent = Sent { at: self.now, what, by: By::Session { number, after } };
-                forget_messages(self.tx, pending.remember(sent).as_ref());
-                number
-            }
-        };
-        pending.awaits = Awaits::Response { until: self.now.plus(self.config.script_within) };
-        pending.tries = pending.tries.saturating_add(1);
-        self.put(id, &pending)?;
-        let name = match what {
-            What::Audit => super::Effect::Audit.name(),
-            _ => pending.job.effect.name(),
-        };
-        self.tell(
-            Event::new(self.now, "SM-SR", name)
-                .with_peer("ES5", id.eid().to_string())
-                .with_bytes(script.to_bytes().len(), 0)
-                .with_note(format!("HTTPS, number {number}, for {target}")),
-        );
-        Ok(Offer::Script { number, target, script })
-    }
 }

@@ -1,31 +1,36 @@
-//! ES5: brings scripts to cards, and takes what cards say on their own. SGP.02 sections 2.4 and 4.1.
+//! ES5: transports scripts to cards and receives the messages that cards send on their own. SGP.02
+//! sections 2.4 and 4.1.
 //!
-//! A script is a [`Job`]. The jobs of one card are done one at a time, in their order; each is a record, and so is
-//! everything that was sent for it, before it was sent. A restart therefore finds what it has to wait for, and nothing is
-//! sent twice under one counter unless that is wanted.
+//! A script is a [`Job`]. The jobs of one card are executed one at a time, in order. Each is a
+//! record, and everything sent for it is recorded before it is sent. A restarted server therefore
+//! knows what it waits for, and nothing is sent twice under one counter unless that is intended.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
-//! | `engine.rs` | the shell: decides in a transaction, commits, then sends; the crank |
-//! | `queue.rs` | jobs: put, taken out, ended; which one is next |
-//! | `policy.rs` | the tables: which bearer, which SPI, how something is repeated; every number |
-//! | `packet.rs` | secured packets (SCP80): sealed, opened |
-//! | `sms.rs` | the way out over short messages, triggers of HTTPS sessions among them |
-//! | `arrival.rs` | what comes in over short messages |
-//! | `https.rs` | the sessions that cards open (SCP81) |
-//! | `audit.rs` | what has become of a command whose answer was lost |
+//! | `engine.rs` | the shell: decides in a transaction, commits, then sends; the due work |
+//! | `queue.rs` | jobs: enqueued, cancelled, ended; the order of jobs |
+//! | `policy.rs` | the tables: choice of bearer, SPI, repetition; all limits and times |
+//! | `packet.rs` | secured packets (SCP80): creation and opening |
+//! | `sms.rs` | sending over short messages, including triggers of HTTPS sessions |
+//! | `arrival.rs` | receiving over short messages |
+//! | `https.rs` | the HTTPS endpoint for cards |
+//! | `sessions.rs` | the sessions that cards open (SCP81) |
+//! | `context.rs` | the transaction of a decision, and the messages to send after it |
+//! | `audit.rs` | finding out if a command was executed whose response was lost |
 //! | `notification.rs` | default notifications, over either bearer |
 
 mod arrival;
 mod audit;
+mod context;
 mod engine;
-mod held;
 mod https;
+mod long_polls;
 mod notification;
 mod packet;
 mod policy;
 mod queue;
 mod records;
+mod sessions;
 mod sms;
 
 use std::{fmt, str::FromStr};
@@ -52,56 +57,58 @@ pub use records::JOBS;
 /// A script for a security domain of a card.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
-    /// The card.
+    /// EID of the card.
     pub eid: Eid,
-    /// The security domain that runs the script: the ISD-R or an ISD-P.
+    /// AID of the security domain that executes the script: the ISD-R or an ISD-P.
     pub target: Aid,
-    /// What it runs.
+    /// The script.
     pub script: Script,
-    /// When nobody is interested in it any more.
+    /// End of the validity period.
     pub valid_until: Timestamp,
-    /// Another one follows: a session is kept open for it.
+    /// True if another job follows, for which a session is kept open.
     pub more_to_do: bool,
-    /// It goes before those that are not, but not before one that has left and cannot be run twice: a counter of its own
-    /// in between would leave nothing to find out with whether that was run.
+    /// True if it precedes all jobs that are not urgent. It does not precede one that has been sent
+    /// and cannot be executed twice: another counter value in between would make it impossible to
+    /// find out if that one was executed.
     pub urgent: bool,
-    /// Over which bearer, if that is not for the policy to say.
+    /// Bearer, if the policy must not choose it.
     pub via: Option<Bearer>,
-    /// What the script does to the card.
+    /// Effect of the script on the card.
     pub effect: Effect,
-    /// By what the procedure that wants it knows it again. Means nothing here.
+    /// Opaque reference for the procedure that created the job.
     pub purpose: String,
 }
 
-/// What a script does to a card: decides how it is secured and repeated, and by what its effect can be seen afterwards.
+/// Effect of a script on a card. It determines the security, the repetition, and how the effect can
+/// be verified afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// This ISD-P is created.
+    /// Creates this ISD-P.
     CreateIsdP(Aid),
-    /// This ISD-P is enabled.
+    /// Enables this ISD-P.
     Enable(Aid),
-    /// This ISD-P is disabled.
+    /// Disables this ISD-P.
     Disable(Aid),
-    /// This ISD-P is deleted; by MasterDelete too.
+    /// Deletes this ISD-P; also by MasterDelete.
     Delete(Aid),
-    /// This ISD-P gets the fallback attribute.
+    /// Gives this ISD-P the fall-back attribute.
     SetFallBack(Aid),
-    /// This ISD-P gets the emergency profile attribute.
+    /// Gives this ISD-P the emergency profile attribute.
     SetEmergency(Aid),
-    /// The notification with this number is confirmed.
+    /// Confirms the notification with this sequence number.
     ConfirmNotification(u16),
-    /// Something is read.
+    /// Reads data only.
     Audit,
-    /// Keys are established, put or deleted.
+    /// Establishes, stores or deletes keys.
     KeySet,
-    /// The addresses of an SM-SR are changed.
+    /// Changes the addresses of an SM-SR.
     Addressing,
-    /// Whatever an SM-DP sends.
+    /// Unknown: data of an SM-DP.
     Data,
 }
 
-/// How a card is reached.
+/// Bearer of scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bearer {
@@ -120,7 +127,7 @@ impl fmt::Display for Bearer {
     }
 }
 
-/// Which job: the card, and a number that grows with each.
+/// Identifier of a job: the card, and a number that increases with each job.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId {
@@ -129,43 +136,44 @@ pub struct JobId {
     number: u64,
 }
 
-/// How a job ended.
+/// Outcome of a job.
 #[derive(Clone, Debug)]
 pub enum JobOutcome {
-    /// The card ran the script and said this.
+    /// The card executed the script and returned this response.
     Answered(ScriptResponse),
-    /// The card said this to the repetition of a notification's confirmation: an answer to the first may have been lost, and
-    /// nothing can be seen of it afterwards.
+    /// The card returned this response to the repeated confirmation of a notification. The response
+    /// to the first one may have been lost, and no audit can recover it.
     AnsweredAgain(ScriptResponse),
-    /// The card's answer was lost and the command repeated; what it did can be seen in this answer to an audit.
+    /// The card's response was lost and the command was repeated. This response to an audit shows
+    /// the effect of the script.
     FoundDone(ScriptResponse),
-    /// The card did not run the script.
+    /// The card did not execute the script.
     Refused(CardRefusal),
-    /// Its time ran out. The card may have run it, if it was on its way.
+    /// The validity period ended. The card may have executed the script if it had been sent.
     Expired,
-    /// It cannot be brought to the card, or what became of it cannot be known.
+    /// The script cannot be delivered to the card, or its result cannot be determined.
     NotDelivered(String),
 }
 
-/// Why a card did not run a script.
+/// Reason why a card did not execute a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CardRefusal {
-    /// Over short messages: the status of its answer.
+    /// Over short messages: the status of the response packet.
     Packet(ResponseStatus),
     /// Over HTTPS: `X-Admin-Script-Status`.
     Script(ScriptStatus),
 }
 
-/// How a card can be reached, and with which keys.
+/// Access parameters and keys of a card.
 #[derive(Clone, Debug)]
 pub struct CardAccess {
-    /// Where it receives short messages: the number of the profile that is enabled.
+    /// Number for short messages: that of the enabled profile.
     pub address: Option<PhoneNumber>,
-    /// Its SCP80 key sets. The first one is used; what comes from the card may be secured with any.
+    /// SCP80 key sets. The first one is used for sending; messages of the card may use any of them.
     pub scp80: Vec<Scp80KeySet>,
-    /// Its SCP81 keys.
+    /// SCP81 keys.
     pub scp81: Vec<PskKey>,
-    /// Whether it is capable of HTTPS.
+    /// True if the card supports HTTPS.
     pub https: bool,
 }
 
@@ -174,15 +182,15 @@ pub struct CardAccess {
 pub struct Scp80KeySet {
     /// Key version number, 1 to 15.
     pub kvn: u8,
-    /// Ciphers.
+    /// Encryption key.
     pub kic: Secret<[u8; 16]>,
-    /// Vouches.
+    /// Integrity key.
     pub kid: Secret<[u8; 16]>,
-    /// What its counter was when it was put onto the card.
+    /// Counter value at the time when the key set was stored on the card.
     pub initial_counter: Counter,
 }
 
-/// A key for TLS.
+/// A pre-shared key for TLS.
 #[derive(Clone, Debug)]
 pub struct PskKey {
     /// Key version number, 0x40 to 0x4F.
@@ -193,19 +201,19 @@ pub struct PskKey {
     pub key: Secret<Vec<u8>>,
 }
 
-/// Those for whom scripts are brought to cards. Everything here happens within the transaction of the event itself.
+/// Callbacks of the engine. They run within the transaction of the event that causes them.
 pub trait Procedures: Send + Sync {
-    /// How a card can be reached now; `None` if it is not managed here.
+    /// Returns the current access parameters of a card; `None` if this SM-SR does not manage it.
     fn card<'a>(&'a self, tx: &'a mut Tx<'_>, eid: Eid) -> BoxFuture<'a, Result<Option<CardAccess>, Fault>>;
 
-    /// The card that has this number, in whichever of its profiles.
+    /// Returns the card that has this number in any of its profiles.
     fn card_at<'a>(
         &'a self,
         tx: &'a mut Tx<'_>,
         address: &'a PhoneNumber,
     ) -> BoxFuture<'a, Result<Option<Eid>, Fault>>;
 
-    /// A job has ended and is no more.
+    /// Handles the end of a job. Its record has been deleted.
     fn job_ended<'a>(
         &'a self,
         tx: &'a mut Tx<'_>,
@@ -215,7 +223,7 @@ pub trait Procedures: Send + Sync {
         outcome: JobOutcome,
     ) -> BoxFuture<'a, Result<(), Fault>>;
 
-    /// A card has told something on its own that it has not told before. Whoever wants it confirmed enqueues a job with
+    /// Handles a notification that the card has not sent before. To confirm it, enqueue a job with
     /// [`Effect::ConfirmNotification`].
     fn notified<'a>(
         &'a self,
@@ -228,33 +236,33 @@ pub trait Procedures: Send + Sync {
 }
 
 impl JobId {
-    /// The card that it is for.
+    /// Returns the EID of the card.
     pub const fn eid(&self) -> Eid {
         self.eid
     }
 
-    /// Without the card.
+    /// Returns the text without the EID.
     fn local(&self) -> String {
         format!("{}{:015}", if self.urgent { 0 } else { 1 }, self.number)
     }
 }
 
 impl fmt::Display for JobId {
-    /// In the order of these texts the jobs of a card are done.
+    /// Writes the text of the identifier. The order of these texts is the order of the card's jobs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.eid, self.local())
     }
 }
 
-/// The text is not that of a job.
+/// Error: the text is not a job identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not the number of a job; such a one is EID/number")]
-pub struct NotAJob(String);
+#[error("{0:?} is not a job identifier of the form EID/number")]
+pub struct InvalidJobId(String);
 
 impl FromStr for JobId {
-    type Err = NotAJob;
+    type Err = InvalidJobId;
 
-    fn from_str(text: &str) -> Result<Self, NotAJob> {
+    fn from_str(text: &str) -> Result<Self, InvalidJobId> {
         let parse = || {
             let (eid, local) = text.split_once('/')?;
             let rank = local.get(..1)?;
@@ -266,14 +274,14 @@ impl FromStr for JobId {
             };
             Some(Self { eid: eid.parse().ok()?, urgent, number: number.parse().ok()? })
         };
-        parse().ok_or_else(|| NotAJob(text.to_owned()))
+        parse().ok_or_else(|| InvalidJobId(text.to_owned()))
     }
 }
 
 impl TryFrom<String> for JobId {
-    type Error = NotAJob;
+    type Error = InvalidJobId;
 
-    fn try_from(text: String) -> Result<Self, NotAJob> {
+    fn try_from(text: String) -> Result<Self, InvalidJobId> {
         text.parse()
     }
 }
@@ -285,7 +293,7 @@ impl From<JobId> for String {
 }
 
 impl Effect {
-    /// In the timeline.
+    /// Returns the name for the timeline.
     fn name(&self) -> &'static str {
         match self {
             Self::CreateIsdP(_) => "CreateISDP",

@@ -1,23 +1,23 @@
 //! Default notifications: SGP.02 section 4.1.1.11, and their confirmation, section 4.1.1.12.
 //!
-//! A card repeats a notification until it is confirmed, under the same sequence number. A repetition is confirmed again, as
-//! often as it comes, and told to nobody twice. What carries it has no counter, so an old one could be played back: a
-//! number that lies behind the last one is not believed.
+//! A card repeats a notification until it is confirmed, with the same sequence number. Each
+//! repetition is confirmed again and not reported to the procedures again. The packet has no
+//! counter, so an old one could be replayed: a sequence number lower than the last one is refused.
 
 use rsp::{ids::Eid, sgp02::notification::DefaultNotification};
 use world::{Event, Fault, Outcome, PhoneNumber};
 
 use super::{
     Bearer, Job,
-    engine::Context,
+    context::Context,
     enqueue,
-    records::{Awaits, Card, Noticed},
+    records::{Awaits, Card, LastNotification},
 };
 
-/// How long the repeated confirmation of a notification is worth sending: as long as a card may wait for it.
+/// Validity of a repeated confirmation: the time that a card may wait for it.
 const CONFIRMATION_LIFETIME: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// What a notification's number says of it.
+/// Age of a notification according to its sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
     New,
@@ -26,7 +26,7 @@ enum Age {
 }
 
 impl Context<'_, '_> {
-    /// Takes the octets of a notification (tag E1) of a card that was proved to be this one.
+    /// Handles a notification (tag E1) of an authenticated card.
     pub(super) async fn notification(
         &mut self,
         eid: Eid,
@@ -37,12 +37,12 @@ impl Context<'_, '_> {
         let notification = match DefaultNotification::parse(octets) {
             Ok(notification) => notification,
             Err(error) => {
-                self.ignore(eid, format!("it is no notification: {error}"));
+                self.ignore(eid, format!("it is not a valid notification: {error}"));
                 return Ok(());
             }
         };
         if notification.eid != eid {
-            self.ignore(eid, format!("it speaks for another card, {}", notification.eid));
+            self.ignore(eid, format!("it has the EID of another card, {}", notification.eid));
             return Ok(());
         }
         let number = notification.sequence_number;
@@ -52,7 +52,7 @@ impl Context<'_, '_> {
             .with_peer("ES5", eid.to_string())
             .with_bytes(0, octets.len());
         if age == Age::Old {
-            let why = format!("number {number} lies behind the last one");
+            let why = format!("number {number} is lower than the last one");
             self.tell(event.with_outcome(Outcome::Refused(why)));
             return Ok(());
         }
@@ -62,22 +62,23 @@ impl Context<'_, '_> {
             (Age::Repeated, Some(noticed)) => noticed.confirmation,
             _ => None,
         };
-        card.notification = Some(Noticed {
+        card.notification = Some(LastNotification {
             sequence_number: number,
             from: from.cloned(),
             confirmation: confirmation.clone(),
         });
         self.put_card(eid, &card)?;
-        self.heard_of(eid).await?;
+        self.card_responded(eid).await?;
         match (age, confirmation) {
             (Age::New, _) => self.procedures.notified(self.tx, self.now, eid, notification, via).await,
             (_, Some(confirmation)) => self.confirm_again(confirmation, via).await,
-            // Nobody wanted it confirmed.
+            // No confirmation was requested for it.
             (_, None) => Ok(()),
         }
     }
 
-    /// The card has not got the confirmation, or has got it too late.
+    /// Confirms a notification again: the card has not received the confirmation, or received it
+    /// too late.
     async fn confirm_again(&mut self, confirmation: Job, via: Bearer) -> Result<(), Fault> {
         for (id, mut pending) in self.jobs(confirmation.eid).await? {
             if pending.job.effect == confirmation.effect {
@@ -93,7 +94,7 @@ impl Context<'_, '_> {
     }
 }
 
-/// Numbers go round after 65535.
+/// Compares a sequence number with the last one. Numbers wrap around after 65535.
 fn age(card: &Card, number: u16) -> Age {
     let Some(last) = card.notification.as_ref().map(|noticed| noticed.sequence_number) else {
         return Age::New;
@@ -110,9 +111,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_new_repeated_or_old_also_where_they_go_round() {
+    fn a_sequence_number_is_new_repeated_or_old_also_after_wrap_around() {
         let age_after = |last: Option<u16>, number| {
-            let noticed = |sequence_number| Noticed { sequence_number, from: None, confirmation: None };
+            let noticed =
+                |sequence_number| LastNotification { sequence_number, from: None, confirmation: None };
             age(&Card { notification: last.map(noticed), ..Card::default() }, number)
         };
         assert_eq!(age_after(None, 0), Age::New);

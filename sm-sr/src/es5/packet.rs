@@ -1,5 +1,5 @@
-//! Secured packets as the SM-SR makes and opens them: TS 102 225 section 5.1 and 5.2, on SMS as TS 31.115 section 4, with
-//! AES as SGP.02 section 2.4.3 wants it.
+//! Secured packets of the SM-SR: TS 102 225 sections 5.1 and 5.2, over SMS as in TS 31.115 section
+//! 4, with AES as SGP.02 section 2.4.3 requires.
 
 use crypto::scp80::{self, Head, Keys, Opened, Protection};
 use rsp::{
@@ -18,20 +18,21 @@ use super::Scp80KeySet;
 /// CNTR and PCNTR.
 const COUNTERS: usize = 6;
 /// CPL, CHL, SPI, KIc, KID, TAR.
-const IN_CLEAR: usize = 10;
-/// The octets of a part that the concatenation element takes, and in the first one that which names the packet.
+const CLEAR_HEADER: usize = 10;
+/// Octets of the concatenation element in each part, and of the element that identifies the packet
+/// in the first part.
 const CONCATENATION: usize = 6;
-const NAMES_PACKET: usize = 2;
+const PACKET_HEADER: usize = 2;
 
-/// How many short messages a command with this many octets of data takes.
+/// Returns the number of short messages for a command with this many octets of data.
 pub(super) fn messages(data: usize) -> usize {
     let blocks = (COUNTERS + scp80::CC_LENGTH + data).div_ceil(scp80::BLOCK);
-    let packet = IN_CLEAR + blocks * scp80::BLOCK;
+    let packet = CLEAR_HEADER + blocks * scp80::BLOCK;
     if packet <= MAX_USER_DATA - PacketKind::Command.header().len() {
         return 1;
     }
     let part = MAX_USER_DATA - CONCATENATION;
-    (packet + NAMES_PACKET).div_ceil(part)
+    (packet + PACKET_HEADER).div_ceil(part)
 }
 
 impl Scp80KeySet {
@@ -40,7 +41,7 @@ impl Scp80KeySet {
     }
 }
 
-/// A command packet, from CPL on: with a checksum, and ciphered.
+/// Creates a command packet, starting with CPL: ciphered and with a checksum.
 pub(super) fn seal(keys: &Scp80KeySet, spi: Spi, tar: Tar, counter: Counter, data: &[u8]) -> Vec<u8> {
     let reference = KeyReference::aes(keys.kvn);
     let header = CommandHeader { spi, kic: reference, kid: reference, tar }.to_bytes();
@@ -48,37 +49,37 @@ pub(super) fn seal(keys: &Scp80KeySet, spi: Spi, tar: Tar, counter: Counter, dat
     scp80::seal(Head::Command(&header), &packet, Protection::FULL, &keys.keys())
 }
 
-/// What a response packet says.
+/// Contents of a response packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Response {
-    /// The key set that vouches for it.
+    /// Version number of the key set that authenticates the packet.
     pub(super) kvn: u8,
     pub(super) tar: Tar,
-    /// That of the command.
+    /// Counter of the command packet.
     pub(super) counter: Counter,
     pub(super) status: ResponseStatus,
     pub(super) data: Vec<u8>,
 }
 
-/// What a command packet of a card says.
+/// Contents of a command packet sent by a card.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct FromCard {
+pub(super) struct CardCommand {
     pub(super) data: Vec<u8>,
 }
 
-/// Why a packet is not believed.
+/// Reason why a packet is rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Disbelieved {
-    #[error("it is no packet: {0}")]
-    NoPacket(DecodeError),
-    #[error("none of the card's key sets vouches for it")]
-    NotVouchedFor,
+pub(super) enum PacketError {
+    #[error("it is not a valid secured packet: {0}")]
+    Malformed(DecodeError),
+    #[error("none of the card's key sets authenticates it")]
+    NotAuthenticated,
 }
 
-/// Opens a response packet, from RPL on. Every command of ours asks for a ciphered answer with a checksum, so one without is
-/// nobody's.
-pub(super) fn open_response(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<Response, Disbelieved> {
-    let packet = ResponsePacket::parse(octets).map_err(Disbelieved::NoPacket)?;
+/// Opens a response packet, starting with RPL. Every command of this SM-SR requests a ciphered
+/// response with a checksum, so any other response is rejected.
+pub(super) fn open_response(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<Response, PacketError> {
+    let packet = ResponsePacket::parse(octets).map_err(PacketError::Malformed)?;
     let header = PacketKind::Response.header();
     let head = Head::Response(&packet.tar.0, &header);
     let open = |keys: &Scp80KeySet| {
@@ -87,16 +88,17 @@ pub(super) fn open_response(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<R
         let (counter, status) = (Counter::from_bytes(counter), ResponseStatus::of(status));
         Some(Response { kvn: keys.kvn, tar: packet.tar, counter, status, data })
     };
-    key_sets.iter().find_map(open).ok_or(Disbelieved::NotVouchedFor)
+    key_sets.iter().find_map(open).ok_or(PacketError::NotAuthenticated)
 }
 
-/// Opens a command packet of a card, from CPL on. It must have a checksum; it may be ciphered. Its counter is nothing: what
-/// cards send on their own has none (SGP.02 section 4.1.1.11), so its sender must be able to tell a repetition otherwise.
-pub(super) fn open_command(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<FromCard, Disbelieved> {
-    let packet = CommandPacket::parse(octets).map_err(Disbelieved::NoPacket)?;
+/// Opens a command packet of a card, starting with CPL. It must have a checksum and may be
+/// ciphered. Its counter is ignored: messages that cards send on their own have none (SGP.02
+/// section 4.1.1.11), so the sender must detect repetitions by other means.
+pub(super) fn open_command(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<CardCommand, PacketError> {
+    let packet = CommandPacket::parse(octets).map_err(PacketError::Malformed)?;
     let spi = packet.header.spi;
     if spi.integrity != Integrity::CryptographicChecksum {
-        return Err(Disbelieved::NotVouchedFor);
+        return Err(PacketError::NotAuthenticated);
     }
     let header = packet.header.to_bytes();
     let protection = Protection { checksum: true, ciphered: spi.ciphered };
@@ -105,16 +107,17 @@ pub(super) fn open_command(key_sets: &[Scp80KeySet], octets: &[u8]) -> Result<Fr
         let is_ciphered_so = !spi.ciphered || packet.header.kic == reference;
         (packet.header.kid == reference && is_ciphered_so).then_some(())?;
         let opened = scp80::open(Head::Command(&header), octets, protection, &keys.keys()).ok()?;
-        Some(FromCard { data: opened.data })
+        Some(CardCommand { data: opened.data })
     };
-    key_sets.iter().find_map(open).ok_or(Disbelieved::NotVouchedFor)
+    key_sets.iter().find_map(open).ok_or(PacketError::NotAuthenticated)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// pySim, tests/unittests/test_ota.py: the AES-128 key set of a sysmoISIM-SJA5, with what a real card answered.
+    /// pySim, tests/unittests/test_ota.py: the AES-128 key set of a sysmoISIM-SJA5, with the
+    /// response of a real card.
     fn sja5() -> Scp80KeySet {
         let key = |text: &str| <[u8; 16]>::try_from(hex::decode(text).unwrap()).unwrap().into();
         Scp80KeySet {
@@ -130,22 +133,22 @@ mod tests {
         "00281506192222b00011e87cceebb2d93083011ce294f93fc4d8de80da1abae8c37ca3e72ec4432e5058";
 
     #[test]
-    fn a_command_is_the_one_that_pysim_makes() {
+    fn a_command_packet_equals_that_of_pysim() {
         let spi = Spi::from_bytes([0x06, 0x19]).unwrap();
         let apdu = hex::decode("00a40004023f00").unwrap();
         assert_eq!(hex::encode(seal(&sja5(), spi, TAR, Counter::ZERO, &apdu)), COMMAND);
         let opened = open_command(&[sja5()], &hex::decode(COMMAND).unwrap()).unwrap();
-        assert_eq!(opened, FromCard { data: apdu });
+        assert_eq!(opened, CardCommand { data: apdu });
     }
 
     #[test]
-    fn the_answer_of_a_real_card_is_understood() {
+    fn the_response_of_a_real_card_is_read() {
         let answer = "002412b00011ebc6b497e2cad7aedf36ace0e3a29b38853f0fe9ccde81913be5702b73abce1f";
         let answer = hex::decode(answer).unwrap();
         let response = open_response(&[sja5()], &answer).unwrap();
         assert_eq!((response.kvn, response.tar, response.counter), (2, TAR, Counter::ZERO));
         assert_eq!(response.status, ResponseStatus::Ok);
-        // Compact: one command, 61 32.
+        // Compact format: one command, status word 61 32.
         assert_eq!(response.data, [1, 0x61, 0x32]);
         for at in 0..answer.len() {
             let mut other = answer.clone();
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_messages_is_foreseen() {
+    fn the_number_of_messages_is_predicted() {
         use rsp::ota::sms::{Reference, segments};
         for length in 0..2000 {
             let sealed = seal(&sja5(), Spi::UNANSWERED, TAR, Counter::ZERO, &vec![0; length]);
@@ -164,9 +167,10 @@ mod tests {
         }
     }
 
-    /// `3DES-SJA5-CIPHERED-CC` of the same file, for a key set of the same octets and version: SGP.02 has AES alone.
+    /// `3DES-SJA5-CIPHERED-CC` of the same file, for a key set with the same octets and version:
+    /// SGP.02 allows AES only.
     #[test]
-    fn a_card_is_not_believed_under_triple_des() {
+    fn a_packet_under_triple_des_is_rejected() {
         let key = |text: &str| <[u8; 16]>::try_from(hex::decode(text).unwrap()).unwrap().into();
         let keys = Scp80KeySet {
             kvn: 3,
@@ -176,22 +180,22 @@ mod tests {
         };
         let command = "00201506193535b00011ae733256918d050b87c94fbfe12e4dc402f262c41cf67f2f";
         let command = hex::decode(command).unwrap();
-        assert_eq!(open_command(std::slice::from_ref(&keys), &command), Err(Disbelieved::NotVouchedFor));
+        assert_eq!(open_command(std::slice::from_ref(&keys), &command), Err(PacketError::NotAuthenticated));
         let answer = hex::decode("001c12b000118bb989492c632529326a2f4681feb37c825bc9021c9f6d0b").unwrap();
-        assert_eq!(open_response(&[keys], &answer), Err(Disbelieved::NotVouchedFor));
+        assert_eq!(open_response(&[keys], &answer), Err(PacketError::NotAuthenticated));
     }
 
     #[test]
-    fn a_card_is_not_believed_without_a_checksum_or_under_another_key_set() {
+    fn a_packet_without_checksum_or_under_another_key_set_is_rejected() {
         let mut other = sja5();
         other.kvn = 3;
         let command = hex::decode(COMMAND).unwrap();
-        assert_eq!(open_command(&[other], &command), Err(Disbelieved::NotVouchedFor));
-        // CPL, CHL 0D, SPI without anything, TAR, counter, data.
+        assert_eq!(open_command(&[other], &command), Err(PacketError::NotAuthenticated));
+        // CPL, CHL 0D, SPI without security, TAR, counter, data.
         let bare = hex::decode("00100d00002222b000110000000000004e0101").unwrap();
         assert!(matches!(
             open_command(&[sja5()], &bare),
-            Err(Disbelieved::NotVouchedFor | Disbelieved::NoPacket(_))
+            Err(PacketError::NotAuthenticated | PacketError::Malformed(_))
         ));
     }
 }

@@ -1,4 +1,5 @@
-//! Which bearer, which security, how often: every choice that SGP.02 leaves to the SM-SR, and every number.
+//! Choice of bearer, security and repetition: all decisions that SGP.02 leaves to the SM-SR, and
+//! all limits and times.
 
 use std::time::Duration;
 
@@ -13,47 +14,49 @@ use world::PhoneNumber;
 
 use super::{Bearer, CardAccess, Effect, Job};
 
-/// How an SM-SR reaches its cards.
+/// Configuration of the access to cards.
 #[derive(Clone, Debug)]
 pub struct Es5Config {
-    /// The number of the SM-SR: its short messages come from it, and the cards' go to it.
+    /// Number of the SM-SR: the source and destination of short messages.
     pub address: PhoneNumber,
-    /// The door at which cards open sessions, if there is one.
+    /// HTTPS endpoint for cards, if there is one.
     pub https: Option<HttpsDoor>,
-    /// How cards are to answer; as the table has it if none.
+    /// Bearer of responses; the table decides if `None`.
     pub por_bearer: Option<PorBearer>,
-    /// How long the answer to a short message is waited for at first; each repetition waits twice as long.
+    /// Time to wait for the response to the first short message. Each repetition doubles it.
     pub answer_within: Duration,
-    /// How long a triggered card has to open its session at first.
+    /// Time for a triggered card to open its session, for the first trigger.
     pub session_within: Duration,
-    /// How long a card has to run what it was given in a session.
+    /// Time for a card to execute a script in a session.
     pub script_within: Duration,
-    /// The longest of these waits.
+    /// Maximum of these times.
     pub slowest: Duration,
-    /// How long at first until that is tried again which no message centre took; longer from time to time, up to the wait
-    /// for an answer. It does not count as sent.
+    /// First delay before a message that no SMSC accepted is submitted again. The delay grows up to
+    /// the time to wait for a response. Such a message does not count as a transmission.
     pub unbound: Duration,
-    /// How often something is sent. Then it waits until the card is heard of, or its validity ends it.
+    /// Maximum number of transmissions. After that the job waits for a message of the card or the
+    /// end of its validity.
     pub tries: u32,
-    /// How long a session is kept open for a script that was announced.
+    /// Time for which a session is kept open for an announced script.
     pub hold: Duration,
-    /// Up to that many short messages a script goes by them although HTTPS could be had.
+    /// Maximum number of short messages for a script that is sent by SMS although HTTPS is
+    /// available.
     pub few_messages: usize,
-    /// Up to that many it goes by them if nothing else can be had.
+    /// Maximum number of short messages for a script if only SMS is available.
     pub most_messages: usize,
 }
 
-/// Where cards open their sessions.
+/// HTTPS endpoint for cards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpsDoor {
-    /// What stands in the trigger. The card uses what it has stored for everything that does not.
+    /// Parameters in the trigger. The card uses its stored value for each absent parameter.
     pub trigger: SessionTrigger,
-    /// The path of the scripts to come: `/es5` makes `/es5/next/..`.
+    /// Path prefix of requests for scripts: `/es5` makes `/es5/next/..`.
     pub path: String,
 }
 
 impl Es5Config {
-    /// The numbers of a live system; the SM-SR is at `address`.
+    /// Returns the configuration of a live system for an SM-SR with this number.
     pub fn at(address: PhoneNumber) -> Self {
         Self {
             address,
@@ -71,33 +74,37 @@ impl Es5Config {
         }
     }
 
-    /// How long is waited after that many tries.
+    /// Returns the waiting time after this many transmissions.
     pub(super) fn wait(&self, first: Duration, tries: u32) -> Duration {
         first.saturating_mul(2u32.saturating_pow(tries.saturating_sub(1))).min(self.slowest)
     }
 }
 
-/// How a command is repeated that the card has not answered.
+/// Repetition of a command that the card has not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repetition {
-    /// With a new counter: the card runs it again, and says if there is nothing left to do.
+    /// With a new counter: the card executes it again, and reports an error if there is nothing
+    /// left to do.
     Anew,
-    /// The same packet: the card runs it once at most. For what cannot be run twice.
+    /// As the same packet: the card executes it at most once. For commands that cannot be executed
+    /// twice.
     Same,
 }
 
-/// What holds for a kind of script.
+/// Security and repetition of a kind of script.
 pub(super) struct Row {
     pub(super) spi: Spi,
     pub(super) repetition: Repetition,
 }
 
-/// The table. SPI 16 39 for everything that is answered has one source, which sends it for enabling and deletion; that
-/// nothing of it is less than CC, ciphered, with a counter is SGP.02's (section 2.4.3).
+/// Returns the row of the table for an effect. SPI 16 39 for all answered commands is from one
+/// source, which uses it for enabling and deletion. SGP.02 section 2.4.3 requires at least a
+/// cryptographic checksum, ciphering and a counter.
 pub(super) const fn row(effect: &Effect) -> Row {
     let repetition = match effect {
-        // A challenge is asked and answered once; a segment of SCP03t is counted; who has the emergency profile attribute
-        // cannot be seen, so its repetition could not be told from the first time.
+        // A challenge is used once; a segment of SCP03t is counted; the holder of the emergency
+        // profile attribute cannot be queried, so a repetition could not be distinguished from the
+        // first execution.
         Effect::KeySet | Effect::Data | Effect::SetEmergency(_) => Repetition::Same,
         Effect::CreateIsdP(_)
         | Effect::Enable(_)
@@ -114,16 +121,17 @@ pub(super) const fn row(effect: &Effect) -> Row {
 /// A trigger is answered by the session that the card opens.
 pub(super) const TRIGGER: Spi = Spi::UNANSWERED;
 
-/// What a card says to the repetition of something that it has done: conditions of use not satisfied, referenced data not
-/// found, wrong data. Which of them depends on the card.
-pub(super) const SAID_BY_THE_DONE: [u16; 3] = [0x6985, 0x6A88, 0x6A80];
+/// Status words of a card for the repetition of an executed command: conditions of use not
+/// satisfied, referenced data not found, wrong data. They depend on the card.
+pub(super) const ALREADY_DONE: [u16; 3] = [0x6985, 0x6A88, 0x6A80];
 
-/// How far the counter jumps ahead when a card says that it is too low: more than anybody sends by hand.
+/// Increment of the counter when a card reports that it is too low. It exceeds any number of
+/// packets sent by other tools.
 pub(super) const COUNTER_JUMP: u64 = 0x100;
 
-/// What the effect can be seen by: the state of one ISD-P.
+/// Visible effect of a command: the state of one ISD-P.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum VisibleEffect {
     Exists,
     IsGone,
     Enabled,
@@ -132,15 +140,15 @@ pub(super) enum Sign {
 }
 
 impl Effect {
-    /// The ISD-P to be looked at, and what it shows when the script was run; `None` for what leaves no trace, or can be
-    /// repeated without being told from the first time.
-    pub(super) const fn sign(&self) -> Option<(&Aid, Sign)> {
+    /// Returns the ISD-P and its state after the command was executed; `None` for a command without
+    /// a visible effect, or one that can be repeated without harm.
+    pub(super) const fn visible_effect(&self) -> Option<(&Aid, VisibleEffect)> {
         match self {
-            Self::CreateIsdP(aid) => Some((aid, Sign::Exists)),
-            Self::Enable(aid) => Some((aid, Sign::Enabled)),
-            Self::Disable(aid) => Some((aid, Sign::Disabled)),
-            Self::Delete(aid) => Some((aid, Sign::IsGone)),
-            Self::SetFallBack(aid) => Some((aid, Sign::FallBack)),
+            Self::CreateIsdP(aid) => Some((aid, VisibleEffect::Exists)),
+            Self::Enable(aid) => Some((aid, VisibleEffect::Enabled)),
+            Self::Disable(aid) => Some((aid, VisibleEffect::Disabled)),
+            Self::Delete(aid) => Some((aid, VisibleEffect::IsGone)),
+            Self::SetFallBack(aid) => Some((aid, VisibleEffect::FallBack)),
             Self::SetEmergency(_)
             | Self::ConfirmNotification(_)
             | Self::Audit
@@ -150,20 +158,20 @@ impl Effect {
         }
     }
 
-    /// Whether the answer names what the card has done besides, which it does not do twice.
+    /// Returns true if the response reports further effects, which the card does not report twice.
     pub(super) const fn is_confirmation(&self) -> bool {
         matches!(self, Self::ConfirmNotification(_))
     }
 }
 
-/// The bearer for a job that takes this many short messages.
+/// Returns the bearer for a job that needs this many short messages.
 ///
-/// | | HTTPS can be had | it cannot |
+/// | | HTTPS available | not available |
 /// |---|---|---|
 /// | more follows | HTTPS | SMS |
 /// | few messages | SMS | SMS |
 /// | many messages | HTTPS | SMS |
-/// | too many messages | HTTPS | nothing |
+/// | too many messages | HTTPS | none |
 pub(super) fn bearer(
     config: &Es5Config,
     card: &CardAccess,
@@ -171,9 +179,9 @@ pub(super) fn bearer(
     messages: usize,
 ) -> Result<Bearer, String> {
     let https = if config.https.is_none() {
-        Err("this SM-SR has no HTTPS door")
+        Err("this SM-SR has no HTTPS endpoint")
     } else if !card.https {
-        Err("the card is not capable of HTTPS")
+        Err("the card does not support HTTPS")
     } else if card.scp81.is_empty() {
         Err("the card has no SCP81 key")
     } else {
@@ -185,9 +193,9 @@ pub(super) fn bearer(
         (Some(Bearer::Https), Ok(())) => Ok(Bearer::Https),
         (None, Ok(())) if !short => Ok(Bearer::Https),
         _ if messages <= config.most_messages => Ok(Bearer::Sms),
-        (Some(Bearer::Sms), _) => Err(format!("it takes {messages} short messages")),
+        (Some(Bearer::Sms), _) => Err(format!("the script needs {messages} short messages")),
         (None, Ok(())) => Ok(Bearer::Https),
-        (None, Err(why)) => Err(format!("it takes {messages} short messages, and {why}")),
+        (None, Err(why)) => Err(format!("the script needs {messages} short messages, and {why}")),
     }
 }
 
@@ -218,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bearer_is_as_the_table_says() {
+    fn the_bearer_follows_the_table() {
         let config = Es5Config {
             https: Some(HttpsDoor { trigger: SessionTrigger::default(), path: String::new() }),
             ..Es5Config::at("1000".parse().unwrap())
@@ -244,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_slowest() {
+    fn waits_double_up_to_the_maximum() {
         let config = Es5Config::at("1000".parse().unwrap());
         let waits = [1, 2, 3, 30].map(|tries| config.wait(config.answer_within, tries).as_secs());
         assert_eq!(waits, [30, 60, 120, 900]);

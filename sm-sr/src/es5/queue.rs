@@ -1,19 +1,19 @@
-//! The jobs of a card: put, taken out, ended; which one is next, and when.
+//! The jobs of a card: enqueuing, cancelling, ending; their order and times.
 
 use rsp::{ids::Eid, time::Timestamp};
 use world::{Event, Fault, Outcome, Tx};
 
 use super::{
     Bearer, Effect, Job, JobId, JobOutcome,
-    engine::Context,
-    records::{Awaits, By, CARDS, DUE, JOBS, MESSAGES, Pending, Sent, What, key},
+    context::Context,
+    records::{Awaits, CARDS, DUE, JOBS, MESSAGES, Pending, Sent, TransmissionRef, What, key},
 };
 
-/// Puts a job behind the others of its card; an urgent one before those that are not. It is begun by
-/// [`Engine::wake`](super::Engine::wake) after the commit.
+/// Enqueues a job behind the others of its card; an urgent one before those that are not urgent.
+/// [`Engine::wake`](super::Engine::wake) starts it after the commit.
 ///
 /// # Errors
-/// The records fail.
+/// Returns a fault if the records fail.
 pub async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, job: Job) -> Result<JobId, Fault> {
     let of_card = key(job.eid);
     let mut card = tx.get(&CARDS, &of_card).await?.unwrap_or_default();
@@ -22,7 +22,8 @@ pub async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, job: Job) -> Result<JobId,
     if let (Effect::ConfirmNotification(number), Some(noticed)) = (&job.effect, &mut card.notification)
         && noticed.sequence_number == *number
     {
-        // Should the card tell the same again, it is confirmed again without anybody being asked.
+        // If the card repeats the notification, it is confirmed again without involving the
+        // procedures.
         noticed.confirmation = Some(job.clone());
     }
     tx.put(&CARDS, &of_card, &card)?;
@@ -33,18 +34,19 @@ pub async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, job: Job) -> Result<JobId,
         tries: 0,
         sent: Vec::new(),
         doubt: None,
-        trouble: None,
+        last_failure: None,
     };
     tx.put(&JOBS, &id.to_string(), &pending)?;
     tx.put(&DUE, &of_card, &now)?;
     Ok(id)
 }
 
-/// Takes a job out without [`job_ended`](super::Procedures::job_ended), because what it was for has come about otherwise or
-/// is not wanted any more. If it was on its way the card may run it all the same; what it says to it is not heard. There
-/// need not be such a job.
+/// Removes a job without [`job_ended`](super::Procedures::job_ended), because it is not needed any
+/// more. If it has been sent, the card may execute it, and its response is ignored. Does nothing if
+/// the job does not exist.
 ///
 /// # Errors
+/// Returns a fault if the records fail.
 /// The records fail.
 pub async fn cancel(tx: &mut Tx<'_>, now: Timestamp, id: &JobId) -> Result<(), Fault> {
     if let Some(pending) = tx.get(&JOBS, &id.to_string()).await? {
@@ -54,15 +56,15 @@ pub async fn cancel(tx: &mut Tx<'_>, now: Timestamp, id: &JobId) -> Result<(), F
     Ok(())
 }
 
-/// Forgets a card that is managed elsewhere from now on: its jobs, without telling of their end, and everything else that
-/// is known of it here. Should it come back it is a new one.
+/// Deletes all data of a card that another SM-SR manages from now on. Its jobs end without being
+/// reported. If the card comes back, it is a new one.
 ///
 /// # Errors
-/// The records fail.
+/// Returns a fault if the records fail.
 pub async fn forget(tx: &mut Tx<'_>, eid: Eid) -> Result<(), Fault> {
     for (name, pending) in tx.list(&JOBS, &format!("{eid}/")).await? {
         tx.delete(&JOBS, &name);
-        forget_messages(tx, &pending.sent);
+        delete_message_references(tx, &pending.sent);
     }
     tx.delete(&CARDS, &key(eid));
     tx.delete(&DUE, &key(eid));
@@ -71,13 +73,13 @@ pub async fn forget(tx: &mut Tx<'_>, eid: Eid) -> Result<(), Fault> {
 
 fn remove(tx: &mut Tx<'_>, id: &JobId, pending: &Pending) {
     tx.delete(&JOBS, &id.to_string());
-    forget_messages(tx, &pending.sent);
+    delete_message_references(tx, &pending.sent);
 }
 
-/// What the message centre says of them will mean nothing any more.
-pub(super) fn forget_messages<'a>(tx: &mut Tx<'_>, sent: impl IntoIterator<Item = &'a Sent>) {
+/// Deletes the references of submitted messages, whose receipts do not matter any more.
+pub(super) fn delete_message_references<'a>(tx: &mut Tx<'_>, sent: impl IntoIterator<Item = &'a Sent>) {
     for sent in sent {
-        if let By::Packet { messages, .. } = &sent.by {
+        if let TransmissionRef::Packet { messages, .. } = &sent.by {
             for message in messages {
                 tx.delete(&MESSAGES, &message.0);
             }
@@ -85,15 +87,15 @@ pub(super) fn forget_messages<'a>(tx: &mut Tx<'_>, sent: impl IntoIterator<Item 
     }
 }
 
-/// What became of a job that was looked at.
+/// Result of processing a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum JobState {
     Waiting,
     Ended,
 }
 
 impl Context<'_, '_> {
-    /// The jobs of a card, in their order.
+    /// Returns the jobs of a card, in order.
     pub(super) async fn jobs(&mut self, eid: Eid) -> Result<Vec<(JobId, Pending)>, Fault> {
         let stored = self.tx.list(&JOBS, &format!("{eid}/")).await?;
         stored
@@ -102,7 +104,7 @@ impl Context<'_, '_> {
                 let id = name.parse().map_err(|error| {
                     Fault::caused_by(
                         error,
-                        "cannot understand the name of a job",
+                        "cannot read the identifier of a job",
                         "restore the records from a copy",
                     )
                 })?;
@@ -115,7 +117,7 @@ impl Context<'_, '_> {
         self.tx.put(&JOBS, &id.to_string(), pending)
     }
 
-    /// A job is over: it goes, and whoever wanted it is told.
+    /// Ends a job: deletes its record and reports the outcome to the procedures.
     pub(super) async fn end(
         &mut self,
         id: &JobId,
@@ -123,44 +125,44 @@ impl Context<'_, '_> {
         outcome: JobOutcome,
     ) -> Result<(), Fault> {
         remove(self.tx, id, pending);
-        let (told, note) = match &outcome {
+        let (reported, note) = match &outcome {
             JobOutcome::Answered(_) | JobOutcome::AnsweredAgain(_) => (Outcome::Done, String::new()),
             JobOutcome::FoundDone(_) => {
-                (Outcome::Done, "its answer was lost; an audit shows that it is done".into())
+                (Outcome::Done, "its response was lost; an audit shows that it was executed".into())
             }
             JobOutcome::Refused(refusal) => (Outcome::Refused(refusal.to_string()), String::new()),
             JobOutcome::Expired => {
-                (Outcome::Failed("expired".into()), pending.trouble.clone().unwrap_or_default())
+                (Outcome::Failed("expired".into()), pending.last_failure.clone().unwrap_or_default())
             }
             JobOutcome::NotDelivered(why) => (Outcome::Failed(why.clone()), String::new()),
         };
         self.tell(
             Event::new(self.now, "SM-SR", pending.job.effect.name())
                 .with_peer("ES5", id.eid.to_string())
-                .with_outcome(told)
+                .with_outcome(reported)
                 .with_note(note),
         );
         self.procedures.job_ended(self.tx, self.now, id, &pending.job, outcome).await
     }
 
-    /// Does for a card what is to be done now, and notes when there is something to do next.
+    /// Does all work for a card that is due and stores the time of the next work.
     pub(super) async fn step(&mut self, eid: Eid) -> Result<(), Fault> {
         while let Some((id, pending)) = self.next_to_do(eid).await? {
             let left = if pending.job.valid_until <= self.now {
                 self.end(&id, &pending, JobOutcome::Expired).await?;
-                Left::Ended
+                JobState::Ended
             } else {
-                self.bring(&id, pending).await?
+                self.send_job(&id, pending).await?
             };
-            // What has ended makes room for the next.
-            if left == Left::Waiting {
+            // After the end of a job, the next one can begin.
+            if left == JobState::Waiting {
                 break;
             }
         }
         self.note_due(eid).await
     }
 
-    /// Whatever has expired; else the first job, if it is time for it.
+    /// Returns an expired job or else the first job, if it is due.
     async fn next_to_do(&mut self, eid: Eid) -> Result<Option<(JobId, Pending)>, Fault> {
         let now = self.now;
         let in_session = self.card(eid).await?.session_until.is_some_and(|until| until > now);
@@ -169,7 +171,7 @@ impl Context<'_, '_> {
         let Some((id, pending)) = expired.or(first(&jobs)).cloned() else { return Ok(None) };
         let is_due = pending.job.valid_until <= now
             || match pending.awaits {
-                // The session asks for it by itself.
+                // The session fetches the job itself.
                 Awaits::Turn => !in_session,
                 Awaits::Answer { until } | Awaits::Session { until } | Awaits::Response { until } => {
                     until <= now
@@ -197,8 +199,8 @@ impl Context<'_, '_> {
         }
     }
 
-    /// The card is there: what waited for it has its turn again.
-    pub(super) async fn heard_of(&mut self, eid: Eid) -> Result<(), Fault> {
+    /// Makes the jobs that wait for a message of the card eligible again.
+    pub(super) async fn card_responded(&mut self, eid: Eid) -> Result<(), Fault> {
         for (id, mut pending) in self.jobs(eid).await? {
             if pending.awaits == Awaits::Card {
                 pending.awaits = Awaits::Turn;
@@ -209,20 +211,21 @@ impl Context<'_, '_> {
         Ok(())
     }
 
-    /// What is to be sent for a job now.
+    /// Returns the content to send for a job now.
     pub(super) fn what(pending: &Pending) -> What {
         if pending.doubt.is_some() { What::Audit } else { What::Script }
     }
 
-    /// Whether a session may be given this job.
+    /// Returns true if a session can be given this job.
     pub(super) fn is_for_session(&self, pending: &Pending) -> bool {
         let under_way = matches!(pending.awaits, Awaits::Answer { until } if until > self.now);
         pending.job.via != Some(Bearer::Sms) && !under_way && !pending.is_out()
     }
 }
 
-/// The job whose turn it is: the first, unless one is out. One that waits for a sign of life holds up nobody that is
-/// urgent: such a one may be that sign.
+/// Returns the job to execute: the first one, unless another one has been sent and cannot be
+/// executed twice. A job that waits for a message of the card does not delay an urgent one, whose
+/// response could be that message.
 pub(super) fn first(jobs: &[(JobId, Pending)]) -> Option<&(JobId, Pending)> {
     let out = |(_, pending): &&(JobId, Pending)| pending.is_out() && pending.awaits != Awaits::Card;
     jobs.iter().find(out).or(jobs.first())

@@ -1,4 +1,4 @@
-//! What the engine keeps: jobs and what was sent for them, counters, notifications taken.
+//! Records of the engine: jobs with their transmissions, counters, and processed notifications.
 
 use std::collections::BTreeMap;
 
@@ -19,68 +19,70 @@ use super::{
     policy::{self, Repetition},
 };
 
-/// Jobs by [`JobId`], which is in the order in which the jobs of a card are done.
+/// Jobs by [`JobId`], which sorts in the order of execution.
 pub const JOBS: Collection<Pending> = Collection::new("es5-jobs");
-/// What is known of cards beside their EIS, by EID.
+/// Data of cards besides their EIS, by EID.
 pub(super) const CARDS: Collection<Card> = Collection::new("es5-cards");
-/// When there is something to do for a card next, by EID: so that nobody reads the jobs of all cards to find out.
+/// Time of the next work for a card, by EID. It avoids reading the jobs of all cards.
 pub(super) const DUE: Collection<Timestamp> = Collection::new("es5-due");
-/// For which job a short message was sent, by the name that the message centre gave it.
+/// Jobs of submitted short messages, by the message ID of the SMSC.
 pub(super) const MESSAGES: Collection<JobId> = Collection::new("es5-messages");
 
-/// A job, and how far it is.
+/// A job with its state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Pending {
-    /// What is wanted.
+    /// The job.
     pub job: Job,
-    /// Since when.
+    /// Time at which it was enqueued.
     pub since: Timestamp,
-    /// What is waited for.
+    /// Event that it waits for.
     pub(super) awaits: Awaits,
-    /// How often it was sent since the card was heard of last.
+    /// Number of transmissions since the last message of the card.
     pub(super) tries: u32,
-    /// Everything that was sent for it, in order, and may still be answered.
+    /// All transmissions that may still be answered, in order.
     pub(super) sent: Vec<Sent>,
-    /// What the card said to the repetition of a command that it may have run before; the job is now to find that out.
+    /// Response to the repetition of a command that the card may have executed before. The job now
+    /// has to find out if it did.
     pub(super) doubt: Option<ScriptResponse>,
-    /// What went wrong last, for whoever has to be told that it did not work.
-    pub(super) trouble: Option<String>,
+    /// Latest failure, for the final report.
+    #[serde(rename = "trouble")]
+    pub(super) last_failure: Option<String>,
 }
 
-/// What a job waits for.
+/// Event that a job waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Awaits {
     /// Its turn.
     Turn,
-    /// The answer to a secured packet.
+    /// The response to a secured packet.
     Answer {
-        /// When it is sent again.
+        /// Time of the next repetition.
         until: Timestamp,
     },
-    /// A session that was triggered.
+    /// A triggered session.
     Session {
-        /// When it is triggered again.
+        /// Time of the next trigger.
         until: Timestamp,
     },
-    /// What the card says in a session.
+    /// The card's response in a session.
     Response {
-        /// When the session is taken for lost.
+        /// Time at which the session is considered lost.
         until: Timestamp,
     },
-    /// A sign of life of a card that does not answer.
+    /// Any message of a card that does not answer.
     Card,
 }
 
-/// Something that was sent for a job.
+/// A transmission for a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sent {
     pub(super) at: Timestamp,
     pub(super) what: What,
-    pub(super) by: By,
+    pub(super) by: TransmissionRef,
 }
 
-/// What was sent.
+/// Content of a transmission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum What {
@@ -89,96 +91,100 @@ pub(super) enum What {
     Trigger,
 }
 
-/// By what its answer is known.
+/// Data by which the response is matched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum By {
+pub(super) enum TransmissionRef {
     /// A secured packet.
     Packet {
         kvn: u8,
         counter: Counter,
         tar: Tar,
-        /// How often this same packet was sent.
+        /// Number of transmissions of this packet.
         times: u32,
-        /// The card has said that the counter is too low: this, or a later one, has come to it before.
+        /// True if the card has reported that the counter is too low: it has received this packet
+        /// or a later one before.
         low: bool,
-        /// What the message centre calls its parts.
+        /// Message IDs of its parts at the SMSC.
         messages: Vec<MessageId>,
     },
-    /// The answer to a request: the number in the URI that the next request has.
+    /// The response to an HTTPS request. `number` is in the URI for the next request.
     Session {
         number: u32,
-        /// That in the URI of the request itself, if it had one. A card that makes the same request again has not got the
-        /// answer.
+        /// Number in the URI of the request itself, if it had one. A card that repeats the request
+        /// has not received the response.
         #[serde(default)]
         after: Option<u32>,
     },
 }
 
-/// How much is remembered of what was sent for one job. A card that is heard of again and again and never answers is sent
-/// the same until its validity ends; an answer to what lies further back is not worth waiting for.
+/// Maximum transmissions stored for one job. A card that is reachable but never answers gets the
+/// same script until its validity ends; a response to an older transmission is not needed.
 const MAX_SENT: usize = 64;
 
-/// What is known of a card.
+/// Engine data of a card.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Card {
-    /// The number of the next job.
+    /// Number of the next job.
     pub(super) next_job: u64,
-    /// The last counter that was used, by key version number.
+    /// Last used counter values, by key version number.
     pub(super) counters: BTreeMap<u8, Counter>,
-    /// Messages of which some parts have come.
+    /// Received parts of incomplete messages.
     pub(super) partial: Reassembler,
-    /// The last notification.
-    pub(super) notification: Option<Noticed>,
-    /// Until when a session of it is kept open for what is to come.
+    /// Latest notification.
+    pub(super) notification: Option<LastNotification>,
+    /// Time until which a session is kept open for further jobs.
     pub(super) session_until: Option<Timestamp>,
-    /// The number in the URI that was given to it last.
+    /// Number in the latest URI given to the card.
     pub(super) last_number: u32,
 }
 
-/// A notification that was taken.
+/// A processed notification.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Noticed {
+pub(super) struct LastNotification {
     pub(super) sequence_number: u16,
-    /// Who sent it, if it came by a short message.
+    /// Sender, if it arrived by short message.
     pub(super) from: Option<PhoneNumber>,
-    /// What confirms it, once somebody wanted it confirmed.
+    /// Confirmation job, once one was enqueued.
     pub(super) confirmation: Option<Job>,
 }
 
-/// The key of what is kept by card.
+/// Returns the key of records by card.
 pub(super) fn key(eid: Eid) -> String {
     eid.to_string()
 }
 
 impl Pending {
-    /// Writes down that this was sent; gives what is forgotten for it.
+    /// Records a transmission. Returns the one that is dropped for it.
     pub(super) fn remember(&mut self, sent: Sent) -> Option<Sent> {
         let forgotten = (self.sent.len() >= MAX_SENT).then(|| self.sent.remove(0));
         self.sent.push(sent);
         forgotten
     }
 
-    /// Whether its script must not leave another time, unless as the same packet or as the answer to the same request: it
-    /// cannot be run twice, and may have been run.
+    /// Returns true if the script cannot be executed twice and may have been executed. Then it must
+    /// not be sent again, unless as the same packet or as the response to the same request.
     pub(super) fn is_out(&self) -> bool {
         policy::row(&self.job.effect).repetition == Repetition::Same
             && self.sent.iter().any(|sent| sent.what == What::Script)
     }
 
-    /// The number of what was given in answer to this very request, if nothing has left since.
+    /// Returns the number given in the response to this request, if nothing was sent since.
     pub(super) fn given_after(&self, request: Option<u32>) -> Option<u32> {
         let last = self.sent.last()?;
         let is_still_it = (last.what == What::Audit) == self.doubt.is_some();
         match last.by {
-            By::Session { number, after: Some(after) } if is_still_it && Some(after) == request => {
+            TransmissionRef::Session { number, after: Some(after) }
+                if is_still_it && Some(after) == request =>
+            {
                 Some(number)
             }
-            By::Session { .. } | By::Packet { .. } => None,
+            TransmissionRef::Session { .. } | TransmissionRef::Packet { .. } => None,
         }
     }
 
-    /// That the card's answer to `answered` may come from its having run the script before.
+    /// Returns true if the response to the transmission with index `answered` may result from an
+    /// earlier execution of the script.
     pub(super) fn may_have_run_before(&self, answered: usize) -> bool {
         self.sent.iter().take(answered).any(|sent| sent.what == What::Script)
     }

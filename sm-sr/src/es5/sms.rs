@@ -1,5 +1,5 @@
-//! The way out over short messages: scripts in secured packets, and the triggers of HTTPS sessions (GlobalPlatform
-//! Amendment B section 3.7, SGP.02 section 2.4.3).
+//! Sending over short messages: scripts in secured packets, and triggers of HTTPS sessions
+//! (GlobalPlatform Amendment B section 3.7, SGP.02 section 2.4.3).
 
 use rsp::ota::{
     script::Form,
@@ -11,20 +11,20 @@ use world::{Event, Fault, MessageId, PhoneNumber, Receipts, ShortMessage, Submis
 
 use super::{
     Bearer, CardAccess, Effect, JobId, JobOutcome, Scp80KeySet,
-    engine::{Context, Packet},
+    context::{Context, Packet},
     packet,
     policy::{self, Repetition},
-    queue::{Left, forget_messages},
-    records::{Awaits, By, JOBS, MESSAGES, Pending, Sent, What},
+    queue::{JobState, delete_message_references},
+    records::{Awaits, JOBS, MESSAGES, Pending, Sent, TransmissionRef, What},
 };
 
-/// What there is to bring a job to its card with.
+/// Key set and address for sending a job.
 struct Means {
     keys: Scp80KeySet,
     address: PhoneNumber,
 }
 
-/// A command that is to be secured.
+/// A command to be secured.
 struct Command {
     what: What,
     tar: Tar,
@@ -32,24 +32,24 @@ struct Command {
 }
 
 impl Context<'_, '_> {
-    /// Sends what a job has to have sent now: for the first time, or again.
-    pub(super) async fn bring(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
-        if let Some(why) = lost(&pending) {
+    /// Sends a job to its card, for the first time or again.
+    pub(super) async fn send_job(&mut self, id: &JobId, mut pending: Pending) -> Result<JobState, Fault> {
+        if let Some(why) = unrecoverable(&pending) {
             return self.give_up(id, &pending, why).await;
         }
         if pending.tries >= self.config.tries {
-            pending.trouble.get_or_insert_with(|| "the card does not answer".into());
-            return self.leave_to_card(id, pending);
+            pending.last_failure.get_or_insert_with(|| "the card does not answer".into());
+            return self.suspend(id, pending);
         }
         let Some(card) = self.procedures.card(self.tx, id.eid()).await? else {
-            return self.give_up(id, &pending, "the card is not managed here any more").await;
+            return self.give_up(id, &pending, "this SM-SR does not manage the card any more").await;
         };
         let Some(keys) = card.scp80.first().cloned() else {
             return self.give_up(id, &pending, "the card has no SCP80 key set").await;
         };
         let Some(address) = self.address(id, &pending, &card).await? else {
-            pending.trouble = Some("the card has no number for short messages".into());
-            return self.leave_to_card(id, pending);
+            pending.last_failure = Some("the card has no number for short messages".into());
+            return self.suspend(id, pending);
         };
         let (script, target) = pending.script_now();
         let Some(tar) = Tar::of_aid(&target.0) else {
@@ -60,7 +60,7 @@ impl Context<'_, '_> {
         let means = Means { keys, address };
         match (bearer, &self.config.https) {
             (Ok(Bearer::Https), Some(door)) => {
-                // The agent that opens sessions is the ISD-R's.
+                // The agent that opens sessions belongs to the ISD-R.
                 let tar = Tar::of_aid(&Aid::ISD_R).unwrap_or(tar);
                 let command = Command { what: What::Trigger, tar, data: door.trigger.to_bytes() };
                 self.send_command(id, pending, &means, command).await
@@ -73,26 +73,27 @@ impl Context<'_, '_> {
         }
     }
 
-    async fn give_up(&mut self, id: &JobId, pending: &Pending, why: &str) -> Result<Left, Fault> {
+    async fn give_up(&mut self, id: &JobId, pending: &Pending, why: &str) -> Result<JobState, Fault> {
         self.end(id, pending, JobOutcome::NotDelivered(why.to_owned())).await?;
-        Ok(Left::Ended)
+        Ok(JobState::Ended)
     }
 
-    /// It waits until the card is heard of, or its validity ends it.
-    fn leave_to_card(&mut self, id: &JobId, mut pending: Pending) -> Result<Left, Fault> {
-        let why = pending.trouble.clone().unwrap_or_default();
+    /// Suspends a job until the card sends a message or the validity ends.
+    fn suspend(&mut self, id: &JobId, mut pending: Pending) -> Result<JobState, Fault> {
+        let why = pending.last_failure.clone().unwrap_or_default();
         self.tell(
             Event::new(self.now, "SM-SR", pending.job.effect.name())
                 .with_peer("ES5", id.eid().to_string())
-                .with_note(format!("waits until the card is heard of: {why}")),
+                .with_note(format!("waits for a message of the card: {why}")),
         );
         pending.awaits = Awaits::Card;
         self.put(id, &pending)?;
-        Ok(Left::Waiting)
+        Ok(JobState::Waiting)
     }
 
-    /// What confirms a notification goes where it came from: the card may have changed its profile, and its number, since
-    /// anybody was told.
+    /// Returns the number to send to. A confirmation goes to the sender of its notification,
+    /// because the card may have changed its profile, and its number, since the procedures were
+    /// informed.
     async fn address(
         &mut self,
         id: &JobId,
@@ -109,14 +110,14 @@ impl Context<'_, '_> {
         Ok(card.address.clone())
     }
 
-    /// Takes a counter, writes down that it is used, and has the packet sent after the commit.
+    /// Allocates a counter, records its use, and has the packet sent after the commit.
     async fn send_command(
         &mut self,
         id: &JobId,
         mut pending: Pending,
         means: &Means,
         command: Command,
-    ) -> Result<Left, Fault> {
+    ) -> Result<JobState, Fault> {
         let row = policy::row(&pending.job.effect);
         let spi = match command.what {
             What::Trigger => policy::TRIGGER,
@@ -129,7 +130,7 @@ impl Context<'_, '_> {
         let mut card = self.card(id.eid()).await?;
         let used = card.counters.get(&kvn).copied().unwrap_or(means.keys.initial_counter);
         let is_out = pending.is_out();
-        let same = pending.same_again(command.what, row.repetition, kvn, used);
+        let same = pending.repeated_packet(command.what, row.repetition, kvn, used);
         let counter = match same {
             Some(times) => {
                 *times = times.saturating_add(1);
@@ -139,20 +140,27 @@ impl Context<'_, '_> {
             None => {
                 let Some(counter) = used.next() else {
                     return self
-                        .give_up(id, &pending, "the counter of the card's key set has come to its end")
+                        .give_up(id, &pending, "the counter of the card's key set is exhausted")
                         .await;
                 };
                 card.counters.insert(kvn, counter);
-                let by =
-                    By::Packet { kvn, counter, tar: command.tar, times: 1, messages: Vec::new(), low: false };
+                let by = TransmissionRef::Packet {
+                    kvn,
+                    counter,
+                    tar: command.tar,
+                    times: 1,
+                    messages: Vec::new(),
+                    low: false,
+                };
                 let sent = Sent { at: self.now, what: command.what, by };
-                forget_messages(self.tx, pending.remember(sent).as_ref());
+                delete_message_references(self.tx, pending.remember(sent).as_ref());
                 counter
             }
         };
         self.put_card(id.eid(), &card)?;
         let sealed = packet::seal(&means.keys, spi, command.tar, counter, &command.data);
-        // Low octet of the counter: parts of different packets do not mix, and the same packet has the same again.
+        // Lowest octet of the counter: different packets have different references, and a repeated
+        // packet has the same one.
         let [.., reference] = counter.to_bytes();
         let parts = match segments(&sealed, PacketKind::Command, Reference::Short(reference)) {
             Ok(parts) => parts,
@@ -180,7 +188,8 @@ impl Context<'_, '_> {
                 .with_bytes(sealed.len(), 0)
                 .with_note(format!("SMS x {}, counter {}, try {tries}", parts.len(), counter.value())),
         );
-        // The centre need not keep what will be sent again; the last one it keeps for a device that comes back.
+        // The SMSC need not store a message that will be repeated. The last one is stored for a
+        // device that becomes reachable later.
         let is_last = tries >= self.config.tries;
         let end = if is_last { pending.job.valid_until } else { until.min(pending.job.valid_until) };
         let submission = |part: &UserData| Submission {
@@ -194,35 +203,35 @@ impl Context<'_, '_> {
         };
         let parts = parts.iter().map(submission).collect();
         self.send(Packet { id: id.clone(), kvn, counter }, parts);
-        Ok(Left::Waiting)
+        Ok(JobState::Waiting)
     }
 
-    /// The message centre has taken the parts of a packet, or has not.
+    /// Handles the result of submitting the parts of a packet to the SMSC.
     pub(super) async fn submitted(
         &mut self,
         packet: &Packet,
         results: &[Result<MessageId, SubmitFault>],
     ) -> Result<(), Fault> {
         let Some(mut pending) = self.tx.get(&JOBS, &packet.id.to_string()).await? else { return Ok(()) };
-        let is_it = |by: &By| matches!(by, By::Packet { kvn, counter, .. } if (*kvn, *counter) == (packet.kvn, packet.counter));
+        let is_it = |by: &TransmissionRef| matches!(by, TransmissionRef::Packet { kvn, counter, .. } if (*kvn, *counter) == (packet.kvn, packet.counter));
         let fault = results.iter().find_map(|result| result.as_ref().err());
         if let Some(fault) = fault
             && fault.is_passing()
             && fault.is_certain()
         {
-            pending.was_not_sent(is_it);
+            pending.undo_transmission(is_it);
             let soon = self.now.since(pending.since).max(self.config.unbound).min(self.config.answer_within);
             if let Awaits::Answer { until } | Awaits::Session { until } = &mut pending.awaits {
                 *until = (*until).min(self.now.plus(soon));
             }
-            pending.trouble = Some(fault.to_string());
+            pending.last_failure = Some(fault.to_string());
             self.put(&packet.id, &pending)?;
             return self.note_due(packet.id.eid()).await;
         }
         for message in results.iter().flatten() {
             self.tx.put(&MESSAGES, &message.0, &packet.id)?;
         }
-        if let Some(By::Packet { messages, .. }) =
+        if let Some(TransmissionRef::Packet { messages, .. }) =
             pending.sent.iter_mut().map(|sent| &mut sent.by).find(|by| is_it(by))
         {
             messages.extend(results.iter().flatten().cloned());
@@ -233,9 +242,9 @@ impl Context<'_, '_> {
                 self.step(packet.id.eid()).await
             }
             fault => {
-                // It is sent again in its time, whatever became of it.
+                // It is repeated at its regular time in any case.
                 if let Some(fault) = fault {
-                    pending.trouble = Some(fault.to_string());
+                    pending.last_failure = Some(fault.to_string());
                 }
                 self.put(&packet.id, &pending)
             }
@@ -243,38 +252,39 @@ impl Context<'_, '_> {
     }
 }
 
-/// Why a script is given up that cannot be run twice.
-const UNKNOWN: &str =
-    "the script has left, its answer has not come, and whether the card has run it cannot be known";
+/// Reason for giving up a script that cannot be executed twice.
+const UNKNOWN: &str = "the script was sent without a response, and it is unknown if the card has executed it";
 
-/// That what is out can neither be sent again nor will be answered any more, after it has had its time. The card has said to
-/// the repetition of a packet that it has seen the counter before; or it was given the script in a session that broke off.
-fn lost(pending: &Pending) -> Option<&'static str> {
+/// Returns the reason if a script cannot be repeated and will not be answered any more, after its
+/// time has ended: either the card has answered a repeated packet with "counter low", or it got the
+/// script in a session that was interrupted.
+fn unrecoverable(pending: &Pending) -> Option<&'static str> {
     let last = pending.sent.iter().rfind(|sent| sent.what == What::Script)?;
     match last.by {
         _ if !pending.is_out() => None,
-        By::Packet { low: true, times, .. } if times > 1 => {
-            Some("the card has run the script, but its answer is lost")
+        TransmissionRef::Packet { low: true, times, .. } if times > 1 => {
+            Some("the card has executed the script, but its response is lost")
         }
-        By::Packet { low: true, .. } | By::Session { .. } => Some(UNKNOWN),
-        By::Packet { .. } => None,
+        TransmissionRef::Packet { low: true, .. } | TransmissionRef::Session { .. } => Some(UNKNOWN),
+        TransmissionRef::Packet { .. } => None,
     }
 }
 
 impl Pending {
-    /// A packet, or a part without which it is none, has not left after all.
-    fn was_not_sent(&mut self, is_it: impl Fn(&By) -> bool) {
+    /// Removes a transmission that did not take place, at least not completely.
+    fn undo_transmission(&mut self, is_it: impl Fn(&TransmissionRef) -> bool) {
         self.tries = self.tries.saturating_sub(1);
         let Some(at) = self.sent.iter().position(|sent| is_it(&sent.by)) else { return };
         match self.sent.get_mut(at).map(|sent| &mut sent.by) {
-            Some(By::Packet { times, .. }) if *times > 1 => *times -= 1,
+            Some(TransmissionRef::Packet { times, .. }) if *times > 1 => *times -= 1,
             _ => drop(self.sent.remove(at)),
         }
     }
 
-    /// How often the packet was sent that is to be sent again as it was; `None` if a new one is to be made. It must still be
-    /// the last one that the card has been sent: what came after it would have made its counter too low.
-    fn same_again(
+    /// Returns the number of transmissions of the packet if it must be repeated unchanged; `None`
+    /// if a new one must be created. It must be the last packet sent to the card: a later one would
+    /// have made its counter too low.
+    fn repeated_packet(
         &mut self,
         what: What,
         repetition: Repetition,
@@ -286,16 +296,19 @@ impl Pending {
         }
         let last = self.sent.iter_mut().rfind(|sent| sent.what == What::Script)?;
         match &mut last.by {
-            By::Packet { kvn, counter, times, low: false, .. } if (*kvn, *counter) == (of_kvn, used) => {
+            TransmissionRef::Packet { kvn, counter, times, low: false, .. }
+                if (*kvn, *counter) == (of_kvn, used) =>
+            {
                 Some(times)
             }
             _ => None,
         }
     }
 
-    /// What the card is to run now, and who there: the script, or what shows whether it was run.
+    /// Returns the script to execute now and its target: the job's script, or the audit that shows
+    /// if it was executed.
     pub(super) fn script_now(&self) -> (rsp::ota::script::Script, Aid) {
-        match (&self.doubt, self.job.effect.sign()) {
+        match (&self.doubt, self.job.effect.visible_effect()) {
             (Some(_), Some((aid, _))) => {
                 let audit = rsp::ota::script::Script::of_apdus([es5::get_status(Some(aid))]);
                 (audit, Aid(Aid::ISD_R.to_vec()))

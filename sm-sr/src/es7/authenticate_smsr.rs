@@ -1,5 +1,5 @@
-//! ES7.AuthenticateSMSR, to the SM-SR that has the card: SGP.02 section 5.6. The card checks the other one's certificate and
-//! challenges it.
+//! ES7.AuthenticateSMSR, called at the SM-SR that manages the card: SGP.02 section 5.6. The card
+//! checks the certificate of the other SM-SR and returns a challenge.
 
 use rsp::sgp02::{es7, status::Status};
 use rsp_server::soap::{Answer, Call, Decision};
@@ -11,7 +11,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es7::AuthenticateSmsrRequest,
 ) -> Decision<Answer<es7::AuthenticateSmsrResponse>> {
-    super::known(context, call).await?;
+    super::check_caller(context, call).await?;
     let Some(eid) = request.target() else {
         return Err(Status::ConditionalElementMissing.because("there is neither an Eid nor an Eis").into());
     };

@@ -1,5 +1,5 @@
-//! ES7.CreateAdditionalKeySet, to the SM-SR that has the card: SGP.02 section 5.6. The card makes a key set with the other
-//! one, and proves it with a receipt.
+//! ES7.CreateAdditionalKeySet, called at the SM-SR that manages the card: SGP.02 section 5.6. The
+//! card creates a key set with the other SM-SR and proves it with a receipt.
 
 use rsp::sgp02::es7;
 use rsp_server::soap::{Answer, Call, Decision};
@@ -11,7 +11,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es7::CreateAdditionalKeySetRequest,
 ) -> Decision<Answer<es7::CreateAdditionalKeySetResponse>> {
-    super::known(context, call).await?;
+    super::check_caller(context, call).await?;
     handover::create_key_set(context, &call.caller, call.ticket(), request).await?;
     Ok(Answer::Later)
 }

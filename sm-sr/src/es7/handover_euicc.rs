@@ -1,4 +1,5 @@
-//! ES7.HandoverEUICC, to the SM-SR that gets the card: SGP.02 section 5.6. Answered when the card is here, or will not be.
+//! ES7.HandoverEUICC, called at the SM-SR that takes over the card: SGP.02 section 5.6. It is
+//! answered when the takeover has succeeded or failed.
 
 use rsp::sgp02::es7;
 use rsp_server::soap::{Answer, Call, Decision};
@@ -10,7 +11,7 @@ pub(crate) async fn execute(
     call: &Call,
     request: &es7::HandoverEuiccRequest,
 ) -> Decision<Answer<es7::HandoverEuiccResponse>> {
-    super::known(context, call).await?;
+    super::check_caller(context, call).await?;
     takeover::begin(context, &call.caller, call.ticket(), request.eis.clone()).await?;
     Ok(Answer::Later)
 }

@@ -1,6 +1,7 @@
-//! ES7, between two SM-SRs: SGP.02 section 5.6. A function a file.
+//! ES7, between two SM-SRs: SGP.02 section 5.6. One file for each function.
 //!
-//! The one that has the card is asked AuthenticateSMSR and CreateAdditionalKeySet, the one that gets it HandoverEUICC.
+//! AuthenticateSMSR and CreateAdditionalKeySet are called at the SM-SR that manages the card,
+//! HandoverEUICC at the one that takes it over.
 
 pub(crate) mod authenticate_smsr;
 pub(crate) mod create_additional_key_set;
@@ -9,9 +10,9 @@ pub(crate) mod handover_euicc;
 
 use rsp_server::soap::{Call, Decision};
 
-use crate::{context::Context, records::PeerRole, router::check_role};
+use crate::{caller::check_role, context::Context, records::PeerRole};
 
-/// That the caller is an SM-SR that is known here.
-pub(crate) async fn known(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
+/// Checks that the caller is a registered SM-SR.
+pub(crate) async fn check_caller(context: &mut Context<'_, '_>, call: &Call) -> Decision<()> {
     check_role(context, &call.caller, |role| matches!(role, PeerRole::SmSr)).await
 }

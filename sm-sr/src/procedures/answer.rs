@@ -1,26 +1,34 @@
-//! What a function came to, in the words of whoever asked for it.
+//! Responses to callers of functions.
 
 use rsp::{
-    ids::Aid,
+    ids::{Aid, Iccid},
     ota::script::ScriptResponse,
     sgp02::{
-        BaseResponse, ExecutionStatus, FunctionExecutionStatus, Octets, es3, es4,
+        BaseResponse, ExecutionStatus, FunctionExecutionStatus, Octets,
+        eis::Eis,
+        es3, es4,
         status::{Refusal, Status},
     },
 };
 use world::Fault;
 
-use super::{Function, Interface, Operation, euicc_audit};
-use crate::{context::Context, es5::JobOutcome, outward, records::Card};
+use super::{Asker, Function, Interface, Operation};
+use crate::{
+    context::Context,
+    es5::JobOutcome,
+    outgoing,
+    records::Card,
+    visibility::{self, Disclosure},
+};
 
-/// What a function came to.
+/// Outcome of a function.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    /// How it ended.
+    /// Kind of the outcome.
     ended: Ended,
-    /// What the card answered.
+    /// Response data of the card.
     pub(crate) data: Option<Octets>,
-    /// The ISD-P that was made.
+    /// The ISD-P that was created.
     pub(crate) isd_p: Option<Aid>,
 }
 
@@ -29,56 +37,56 @@ enum Ended {
     Well,
     WithWarning(Refusal),
     Failed(Refusal),
-    /// As another party said it, who did it for us.
+    /// The status of another SM-SR that executed the function.
     As(FunctionExecutionStatus),
     Expired,
 }
 
 impl Outcome {
-    /// It was done.
+    /// The function succeeded.
     pub(crate) fn done() -> Self {
         Self { ended: Ended::Well, data: None, isd_p: None }
     }
 
-    /// It was done, but.
+    /// The function succeeded with a warning.
     pub(crate) fn with_warning(refusal: Refusal) -> Self {
         Self { ended: Ended::WithWarning(refusal), ..Self::done() }
     }
 
-    /// It was not done.
+    /// The function failed.
     pub(crate) fn refused(refusal: Refusal) -> Self {
         Self { ended: Ended::Failed(refusal), ..Self::done() }
     }
 
-    /// Its time was over.
+    /// The validity period ended.
     pub(crate) fn expired() -> Self {
         Self { ended: Ended::Expired, ..Self::done() }
     }
 
-    /// It ended as somebody else's did.
-    pub(crate) fn as_told(status: FunctionExecutionStatus) -> Self {
+    /// The function ended with the status of another party.
+    pub(crate) fn with_status(status: FunctionExecutionStatus) -> Self {
         Self { ended: Ended::As(status), ..Self::done() }
     }
 
-    /// With what the card answered.
+    /// Adds the response data of the card.
     pub(crate) fn with_data(mut self, data: Octets) -> Self {
         self.data = (!data.0.is_empty()).then_some(data);
         self
     }
 
-    /// With the ISD-P that was made.
+    /// Adds the ISD-P that was created.
     pub(crate) fn in_isd_p(mut self, aid: Aid) -> Self {
         self.isd_p = Some(aid);
         self
     }
 
-    /// Whether it was done.
+    /// Returns true if the function succeeded.
     pub(crate) fn is_success(&self) -> bool {
         let status = self.status().status;
         matches!(status, ExecutionStatus::ExecutedSuccess | ExecutionStatus::ExecutedWithWarning)
     }
 
-    /// Whether it was refused for this reason.
+    /// Returns true if the function failed with this status.
     pub(crate) fn is_refused(&self, status: Status) -> bool {
         matches!(&self.ended, Ended::Failed(refusal) if refusal.status == status)
     }
@@ -95,14 +103,15 @@ impl Outcome {
             Ended::As(status) => {
                 BaseResponse { function_execution_status: status.clone(), ..BaseResponse::default() }
             }
-            Ended::Expired => {
-                BaseResponse::expired(None, "the card did not do it within the validity period")
-            }
+            Ended::Expired => BaseResponse::expired(
+                None,
+                "the card did not execute the function within the validity period",
+            ),
         }
     }
 }
 
-/// Why a job did not get to the card, or the card did not take it.
+/// Returns the refusal for a job that was not delivered to the card or not accepted by it.
 pub(crate) fn undelivered(outcome: JobOutcome) -> Refusal {
     match outcome {
         JobOutcome::NotDelivered(why) => Status::EuiccInaccessible.because(why),
@@ -114,7 +123,7 @@ pub(crate) fn undelivered(outcome: JobOutcome) -> Refusal {
     }
 }
 
-/// Puts the answer into the outbox; what nobody asked for is not answered.
+/// Puts the response into the outbox. A function without a caller has no response.
 pub(crate) async fn answer(
     context: &mut Context<'_, '_>,
     card: Option<&Card>,
@@ -129,7 +138,7 @@ pub(crate) async fn answer(
     };
     let eis = match (&operation.function, card) {
         (Function::AuditEis(iccids), Some(card)) if outcome.is_success() => {
-            Some(euicc_audit::shown(card, asker, iccids))
+            Some(audited_eis(card, asker, iccids))
         }
         _ => None,
     };
@@ -137,7 +146,7 @@ pub(crate) async fn answer(
     macro_rules! post {
         ($interface:ident::$function:ident, $response:ident { $($field:ident: $value:expr)? }) => {{
             let response = $interface::$response { base, $($field: $value)? };
-            outward::reply::<$interface::$function>(context, &asker.ticket, response).await
+            outgoing::reply::<$interface::$function>(context, &asker.ticket, response).await
         }};
         ($interface:ident::$function:ident, $response:ident) => {
             post!($interface::$function, $response { euicc_response_data: data })
@@ -147,7 +156,7 @@ pub(crate) async fn answer(
         (Interface::Es3, Function::CreateIsdP { .. }) => {
             let response =
                 es3::CreateIsdpResponse { base, isd_p_aid: outcome.isd_p, euicc_response_data: data };
-            outward::reply::<es3::CreateIsdp>(context, &asker.ticket, response).await
+            outgoing::reply::<es3::CreateIsdp>(context, &asker.ticket, response).await
         }
         (Interface::Es3, Function::SendData { .. }) => post!(es3::SendData, SendDataResponse),
         (Interface::Es3, Function::UpdateConnectivityParameters { .. }) => {
@@ -174,7 +183,7 @@ pub(crate) async fn answer(
         (Interface::Es3, Function::AuditEis(_)) => post!(es3::AuditEis, AuditEisResponse { eis: eis }),
         (Interface::Es4, Function::AuditEis(_)) => post!(es4::AuditEis, AuditEisResponse { eis: eis }),
         (Interface::Es4, Function::SmsrChange(_)) => post!(es4::SmsrChange, SmsrChangeResponse {}),
-        // Nobody can ask for it over that interface.
+        // These functions do not exist on that interface.
         (Interface::Es3, Function::SmsrChange(_))
         | (Interface::Es4, Function::CreateIsdP { .. })
         | (Interface::Es4, Function::SendData { .. })
@@ -183,7 +192,16 @@ pub(crate) async fn answer(
     }
 }
 
-/// What the card said, as SM-DPs and operators get it.
+/// Returns the card's response as passed to SM-DPs and operators.
 pub(super) fn octets_of(response: &ScriptResponse) -> Octets {
     Octets(response.to_bytes())
+}
+
+/// Returns the EIS for the caller after the audit.
+fn audited_eis(card: &Card, asker: &Asker, iccids: &[Iccid]) -> Eis {
+    let why = match asker.interface {
+        Interface::Es3 => Disclosure::AuditEisToSmDp,
+        Interface::Es4 => Disclosure::AuditEisToOperator,
+    };
+    visibility::visible_eis(&card.eis, Vec::new(), asker.id(), why, iccids)
 }

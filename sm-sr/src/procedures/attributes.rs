@@ -1,4 +1,5 @@
-//! The fall-back attribute and the emergency profile attribute: SGP.02 sections 3.12, 3.16 and 4.1.1.7, and version 4.
+//! The fall-back attribute and the emergency profile attribute: SGP.02 sections 3.12, 3.16 and
+//! 4.1.1.7, and version 4.
 
 use rsp::{
     ids::Iccid,
@@ -13,19 +14,19 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Operation, Started, ToCard,
+    CardScript, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check, one,
+    check, single_command,
 };
 use crate::{
     context::Context,
     es5::Effect,
-    notifications::{self, News},
+    notifications::{self, ProfileChange},
     records::Card,
 };
 
-/// The attribute moves to this profile; exactly one has it at any time.
+/// Moves the attribute to this profile. Exactly one profile has it at any time.
 pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
@@ -36,8 +37,8 @@ pub(super) fn start_fallback(card: &Card, operation: &Operation, iccid: Iccid) -
         return Ok(Started::Done(Outcome::done()));
     }
     let aid = &profile.isd_p_aid;
-    let script = one(es5::set_fallback_attribute(aid));
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::SetFallBack(aid.clone()))))
+    let script = single_command(es5::set_fallback_attribute(aid));
+    Ok(Started::AtCard(CardScript::isd_r(script, Effect::SetFallBack(aid.clone()))))
 }
 
 fn exclusive(why: &str, iccid: Iccid) -> Rejection {
@@ -56,23 +57,28 @@ pub(super) async fn fallback_answered(
     if !found_done && let Err(refusal) = Answers::of(response).only(Command::SetAttribute) {
         return Ok(Outcome::refused(refusal).with_data(data));
     }
-    let mut changed: Vec<(ProfileInfo, News)> = Vec::new();
+    let mut changed: Vec<(ProfileInfo, ProfileChange)> = Vec::new();
     for profile in &mut card.eis.profile_info {
         let has_it = profile.iccid == iccid;
         if has_it != profile.fallback_attribute {
             profile.fallback_attribute = has_it;
-            let news = if has_it { News::FallBackAttributeSet } else { News::FallBackAttributeUnset };
-            changed.push((profile.clone(), news));
+            let change = if has_it {
+                ProfileChange::FallBackAttributeSet
+            } else {
+                ProfileChange::FallBackAttributeUnset
+            };
+            changed.push((profile.clone(), change));
         }
     }
-    for (profile, news) in changed {
+    for (profile, change) in changed {
         let by = operation.answers_for(&profile);
-        notifications::tell_owner(context, operation.eid, &profile, news, by).await?;
+        notifications::notify_owner(context, operation.eid, &profile, change, by).await?;
     }
     Ok(Outcome::done().with_data(data))
 }
 
-/// At most one profile has it, never the one that has the other attribute, and it must be disabled.
+/// Moves the attribute to this profile. At most one profile has it. It must be disabled and must
+/// not have the fall-back attribute.
 pub(super) fn start_emergency(
     card: &Card,
     operation: &Operation,
@@ -85,7 +91,7 @@ pub(super) fn start_emergency(
     }
     match card.emergency {
         Some(has_it) if has_it == iccid => return Ok(Started::Done(Outcome::done())),
-        // Its owner would have to agree (PLMA), which cannot be said here.
+        // Its owner would have to agree (PLMA), for which this server has no function.
         Some(_) if !owns_the_other(card, operation) => {
             return Err(Status::IccidNotAllowed
                 .because("another operator's profile has the emergency profile attribute")
@@ -95,8 +101,8 @@ pub(super) fn start_emergency(
         _ => {}
     }
     let aid = &profile.isd_p_aid;
-    let script = one(es5::set_emergency_profile_attribute(aid));
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::SetEmergency(aid.clone()))))
+    let script = single_command(es5::set_emergency_profile_attribute(aid));
+    Ok(Started::AtCard(CardScript::isd_r(script, Effect::SetEmergency(aid.clone()))))
 }
 
 fn owns_the_other(card: &Card, operation: &Operation) -> bool {
@@ -115,12 +121,13 @@ pub(super) async fn emergency_answered(
         return Ok(Outcome::refused(refusal).with_data(data));
     }
     let before = card.emergency.replace(iccid);
-    for (iccid, news) in
-        [(before, News::EmergencyProfileAttributeUnset), (Some(iccid), News::EmergencyProfileAttributeSet)]
-    {
+    for (iccid, change) in [
+        (before, ProfileChange::EmergencyProfileAttributeUnset),
+        (Some(iccid), ProfileChange::EmergencyProfileAttributeSet),
+    ] {
         if let Some(profile) = iccid.and_then(|iccid| card.profile(iccid)).cloned() {
             let by = operation.answers_for(&profile);
-            notifications::tell_owner(context, operation.eid, &profile, news, by).await?;
+            notifications::notify_owner(context, operation.eid, &profile, change, by).await?;
         }
     }
     Ok(Outcome::done().with_data(data))

@@ -1,11 +1,12 @@
-//! What a card's status word means to whoever asked: SGP.02 section 4.1.1, as one table. From open implementations.
+//! Meaning of a card's status word for the caller: SGP.02 section 4.1.1, as one table. From open
+//! implementations.
 
 use rsp::{
     ota::script::{ScriptResponse, StatusWord},
     sgp02::status::{Refusal, Status},
 };
 
-/// Which command was answered; some words mean something else with another.
+/// Kind of command that was answered. Some status words depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Create,
@@ -20,9 +21,9 @@ pub(crate) enum Command {
     EstablishKeySet,
 }
 
-/// What a card answered to the commands of one script.
+/// Responses of a card to the commands of one script.
 pub(crate) struct Answers {
-    /// The data and the status word of each command that it came to.
+    /// Data and status word of each executed command.
     pub(crate) commands: Vec<(Vec<u8>, StatusWord)>,
 }
 
@@ -32,32 +33,32 @@ impl Answers {
         Self { commands: commands.collect() }
     }
 
-    /// The data of the only command, if it went well.
+    /// Returns the data of the only command, if it succeeded.
     pub(crate) fn only(&self, command: Command) -> Result<&[u8], Refusal> {
         self.nth(0, command)
     }
 
-    /// The data of a command, if it went well.
+    /// Returns the data of a command, if it succeeded.
     pub(crate) fn nth(&self, position: usize, command: Command) -> Result<&[u8], Refusal> {
         match self.commands.get(position) {
             Some((data, word)) if word.is_success() => Ok(data),
             Some((_, word)) => Err(refusal(command, *word)),
-            None => Err(Status::EuiccExecutionError.because("the card did not come to the command")),
+            None => Err(Status::EuiccExecutionError.because("the card did not execute the command")),
         }
     }
 
-    /// Whether the card has more to tell than it said to a command.
+    /// Returns true if the card has more response data for a command.
     pub(crate) fn has_more(&self, position: usize) -> bool {
         self.commands.get(position).is_some_and(|(_, word)| *word == StatusWord::MORE)
     }
 
-    /// The status word of the only command.
+    /// Returns the status word of the only command.
     pub(crate) fn word(&self) -> Option<StatusWord> {
         self.commands.first().map(|(_, word)| *word)
     }
 }
 
-/// Why the card did not do it.
+/// Returns the refusal for a failed command.
 pub(crate) fn refusal(command: Command, word: StatusWord) -> Refusal {
     let status = match (command, word) {
         (_, StatusWord::POL1_PREVENTS) => Status::Pol1Refused,

@@ -1,4 +1,4 @@
-//! What is asked of a profile before the card is.
+//! Preconditions that are checked before the card is used.
 
 use rsp::{
     ids::{Eid, Iccid, Oid},
@@ -9,68 +9,61 @@ use rsp::{
 };
 use rsp_server::soap::Decision;
 
-use super::{Function, Interface, Operation, Step, queue};
-use crate::{context::Context, records::Card, router::By};
+use super::{Function, Operation, Step, queue};
+use crate::{context::Context, records::Card, state::Requester};
 
-/// A card that is managed here.
+/// Returns a card that this SM-SR manages.
 pub(crate) async fn managed(context: &mut Context<'_, '_>, eid: Eid) -> Decision<Card> {
     match context.card(eid).await? {
         Some(card) => Ok(card),
-        None => Err(Status::EidUnknown.because("this SM-SR manages no such card").about(eid).into()),
+        None => Err(Status::EidUnknown.because("this SM-SR does not manage this card").about(eid).into()),
     }
 }
 
-/// That the card is not being handed over: what was changed here now would be lost.
+/// Checks that the card is not being handed over. A change of its record would be lost.
 pub(crate) async fn not_handed_over(context: &mut Context<'_, '_>, eid: Eid) -> Decision<()> {
-    match queue::under_way(context, eid).await? {
-        Some(Operation { step: Step::HandingOver(_), .. }) => Err(handed_over().into()),
+    match queue::in_progress(context, eid).await? {
+        Some(Operation { step: Step::HandingOver(_), .. }) => Err(queue::handed_over().into()),
         _ => match context.card(eid).await?.and_then(|card| card.handed_to) {
-            Some(target) => Err(may_be_gone(&target).into()),
+            Some(target) => Err(possibly_transferred(&target).into()),
             None => Ok(()),
         },
     }
 }
 
-/// That the card has made a key set with no other SM-SR: one that has may have the card, and this one leaves it alone until
-/// the other says otherwise. It is asked by handing the card over to it again.
-pub(super) fn is_ours(card: &Card, function: &Function) -> Result<(), Refusal> {
+/// Checks that the card has not created a key set with another SM-SR. If it has, the other SM-SR
+/// may manage it already, and this one leaves it alone until the other one denies it. A repeated
+/// handover to the same SM-SR resolves this.
+pub(super) fn check_not_transferred(card: &Card, function: &Function) -> Result<(), Refusal> {
     match (&card.handed_to, function) {
         (None, _) => Ok(()),
         (Some(target), Function::SmsrChange(again)) if target == again => Ok(()),
-        (Some(target), _) => Err(may_be_gone(target)),
+        (Some(target), _) => Err(possibly_transferred(target)),
     }
 }
 
-fn may_be_gone(target: &Oid) -> Refusal {
+fn possibly_transferred(target: &Oid) -> Refusal {
     Status::FunctionUnavailable
         .because(
-            "another SM-SR may have the card by now; SMSRChange to the same one finds out whether it has",
+            "another SM-SR may manage the card already; repeat SMSRChange to the same SM-SR to determine whether it does",
         )
         .about(target)
 }
 
-pub(super) fn handed_over() -> Refusal {
-    Status::FunctionUnavailable.because("the card is being handed over to another SM-SR")
-}
-
-/// Whether a profile is the caller's: over ES3 that of the SM-DP that put it there, over ES4 that of its operator.
-pub(crate) fn is_own(profile: &ProfileInfo, by: By<'_>) -> bool {
-    match by.interface {
-        Interface::Es3 => profile.smdp_id.as_ref() == Some(by.id),
-        Interface::Es4 => profile.mno_id == *by.id,
-    }
-}
-
-/// The profile, which must be the caller's.
-pub(crate) fn profile_of<'c>(card: &'c Card, by: By<'_>, iccid: Iccid) -> Result<&'c ProfileInfo, Refusal> {
-    let profile = known(card, iccid)?;
-    if is_own(profile, by) {
+/// Returns the profile, which must belong to the caller.
+pub(crate) fn profile_of<'c>(
+    card: &'c Card,
+    by: Requester<'_>,
+    iccid: Iccid,
+) -> Result<&'c ProfileInfo, Refusal> {
+    let profile = existing_profile(card, iccid)?;
+    if by.owns(profile) {
         return Ok(profile);
     }
-    Err(Status::IccidNotAllowed.because("the profile is another's").about(iccid))
+    Err(Status::IccidNotAllowed.because("the profile belongs to another party").about(iccid))
 }
 
-/// The profile, which must be the asker's, if somebody asked.
+/// Returns the profile. It must belong to the caller, if there is one.
 pub(super) fn own_profile<'c>(
     card: &'c Card,
     operation: &Operation,
@@ -78,16 +71,16 @@ pub(super) fn own_profile<'c>(
 ) -> Result<&'c ProfileInfo, Refusal> {
     match &operation.asker {
         Some(asker) => profile_of(card, asker.by(), iccid),
-        None => known(card, iccid),
+        None => existing_profile(card, iccid),
     }
 }
 
-fn known(card: &Card, iccid: Iccid) -> Result<&ProfileInfo, Refusal> {
+fn existing_profile(card: &Card, iccid: Iccid) -> Result<&ProfileInfo, Refusal> {
     card.profile(iccid)
-        .ok_or_else(|| Status::IccidUnknown.because("there is no such profile on the card").about(iccid))
+        .ok_or_else(|| Status::IccidUnknown.because("the card has no profile with this ICCID").about(iccid))
 }
 
-/// That the profile is in one of these states.
+/// Checks that the profile is in one of these states.
 pub(super) fn state(profile: &ProfileInfo, states: &[ProfileState]) -> Result<(), Refusal> {
     if states.contains(&profile.state) {
         return Ok(());
@@ -97,7 +90,7 @@ pub(super) fn state(profile: &ProfileInfo, states: &[ProfileState]) -> Result<()
         .about(profile.iccid))
 }
 
-/// That the profile does not have the fall-back attribute.
+/// Checks that the profile does not have the fall-back attribute.
 pub(super) fn not_fallback(profile: &ProfileInfo) -> Result<(), Refusal> {
     if profile.fallback_attribute {
         return Err(Status::IccidRefused

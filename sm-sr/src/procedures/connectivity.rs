@@ -1,7 +1,7 @@
 //! ES3.UpdateConnectivityParameters: SGP.02 sections 3.14 and 4.1.3.4.
 //!
-//! The keys of the ISD-P are the SM-DP's, so what comes is a command script that it has protected (SCP03), and the SM-SR
-//! carries it to the ISD-P.
+//! Only the SM-DP has the keys of the ISD-P. The parameters are therefore a command script that the
+//! SM-DP has protected (SCP03), and the SM-SR forwards it to the ISD-P.
 
 use rsp::{
     ota::script::ScriptResponse,
@@ -10,7 +10,7 @@ use rsp::{
 use rsp_server::soap::Rejection;
 
 use super::{
-    Function, Operation, Started, ToCard,
+    CardScript, Function, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check, send_data,
@@ -19,14 +19,15 @@ use crate::{es5::Effect, records::Card};
 
 pub(super) fn start(card: &Card, operation: &Operation) -> Result<Started, Rejection> {
     let Function::UpdateConnectivityParameters { iccid, parameters } = &operation.function else {
-        return Err(Status::FunctionUnsupported.because("this is another function").into());
+        return Err(Status::FunctionUnsupported.because("the operation has another function").into());
     };
     let profile = check::own_profile(card, operation, *iccid)?;
     check::state(profile, &[ProfileState::Disabled, ProfileState::Enabled])?;
     let script = send_data::script_of(parameters.as_slice()).map_err(|e| {
-        Status::ConnectivityParametersInvalid.because(format!("they are no command script: {e}"))
+        Status::ConnectivityParametersInvalid
+            .because(format!("the parameters are not a valid command script: {e}"))
     })?;
-    Ok(Started::AtCard(ToCard {
+    Ok(Started::AtCard(CardScript {
         target: profile.isd_p_aid.clone(),
         script,
         more_to_do: false,

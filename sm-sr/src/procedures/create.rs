@@ -1,7 +1,7 @@
-//! Creating an ISD-P: SGP.02 sections 3.1.1 and 4.1.1.1.
+//! Creation of an ISD-P: SGP.02 sections 3.1.1 and 4.1.1.1.
 //!
-//! The SM-SR chooses the AID. The profile stands in the EIS from the moment the card is asked, so that neither the ICCID
-//! nor the AID nor the memory is given to anybody else.
+//! The SM-SR chooses the AID. The profile is in the EIS from the moment the command is sent to the
+//! card, so that neither the ICCID nor the AID nor the memory is allocated twice.
 
 use rsp::{
     ids::{Aid, Eid, Iccid},
@@ -17,11 +17,11 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Function, Operation, Started, ToCard,
+    CardScript, Function, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    one,
-    queue::submit_own,
+    queue::enqueue_own,
+    single_command,
 };
 use crate::{
     context::Context,
@@ -29,8 +29,8 @@ use crate::{
     records::{Card, Deadline},
 };
 
-/// Numbers of the ISD-Ps of profiles: SGP.02 section 2.2.3. Lower ones are of the ISD-R, the ECASD and what they are
-/// made of.
+/// Numbers of the ISD-Ps of profiles: SGP.02 section 2.2.3. Lower numbers are for the ISD-R, the
+/// ECASD and their load files and modules.
 const NUMBERS: std::ops::RangeInclusive<u16> = 0x0010..=0xFFFF;
 
 pub(super) fn start(
@@ -39,21 +39,21 @@ pub(super) fn start(
     operation: &Operation,
 ) -> Result<Started, Rejection> {
     let Function::CreateIsdP { iccid, mno_id, required_memory, more_to_do } = &operation.function else {
-        return Err(Status::FunctionUnsupported.because("this is another function").into());
+        return Err(Status::FunctionUnsupported.because("the operation has another function").into());
     };
     if card.profile(*iccid).is_some() {
-        return Err(Status::IccidInUse.because("the profile is on the card already").about(iccid).into());
+        return Err(Status::IccidInUse.because("the profile is already on the card").about(iccid).into());
     }
     let memory = *required_memory;
     if memory > card.eis.available_memory_for_profiles {
         let free = card.eis.available_memory_for_profiles;
         return Err(Status::EuiccInsufficientMemory
-            .because(format!("{memory} octets are asked for, and {free} are free"))
+            .because(format!("{memory} octets are required and {free} are available"))
             .into());
     }
     let taken = |aid: &Aid| card.eis.profile_info.iter().any(|profile| profile.isd_p_aid == *aid);
     let Some(isd_p) = NUMBERS.map(Aid::isd_p).find(|aid| !taken(aid)) else {
-        return Err(Status::EuiccInsufficientMemory.because("every ISD-P has a profile").into());
+        return Err(Status::EuiccInsufficientMemory.because("all ISD-P numbers are in use").into());
     };
     card.eis.available_memory_for_profiles -= memory;
     card.eis.profile_info.push(ProfileInfo {
@@ -69,22 +69,22 @@ pub(super) fn start(
         free_memory: None,
         pol2: Pol2::default(),
     });
-    await_download(context, card, *iccid, &isd_p)?;
+    set_download_deadline(context, card, *iccid, &isd_p)?;
     let signed = &card.eis.eum_signed_info;
-    let script = one(es5::create_isd_p(
+    let script = single_command(es5::create_isd_p(
         &signed.isd_p_loadfile_aid,
         &signed.isd_p_module_aid,
         &isd_p,
         *required_memory,
     ));
-    Ok(Started::AtCard(ToCard {
+    Ok(Started::AtCard(CardScript {
         more_to_do: *more_to_do,
-        ..ToCard::isd_r(script, Effect::CreateIsdP(isd_p))
+        ..CardScript::isd_r(script, Effect::CreateIsdP(isd_p))
     }))
 }
 
-/// An ISD-P is to have its profile by then, or is given up.
-pub(super) fn await_download(
+/// Sets the deadline for the download into an ISD-P.
+pub(super) fn set_download_deadline(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     iccid: Iccid,
@@ -108,7 +108,7 @@ pub(super) fn answered(
         let why = Status::IccidUnknown.because("the profile was deleted meanwhile").about(iccid);
         return Outcome::refused(why);
     };
-    // The schema wants the AID before the card's answer: that of the ISD-P which was tried.
+    // The schema has the AID before the card's response: that of the ISD-P in the command.
     match Answers::of(response).only(Command::Create) {
         Err(refusal) if !found_done => {
             undone(card, iccid);
@@ -118,14 +118,14 @@ pub(super) fn answered(
     }
 }
 
-/// The card does not have it.
+/// Removes the profile of an ISD-P that the card has not created.
 pub(super) fn undone(card: &mut Card, iccid: Iccid) {
-    // Its memory is free again.
+    // Its memory is available again.
     let _ = card.remove(iccid);
 }
 
-/// The time for a download is over: an ISD-P that is still empty is deleted.
-pub(super) async fn given_up(
+/// Handles the end of the time for a download: an ISD-P that is still empty is deleted.
+pub(super) async fn download_expired(
     context: &mut Context<'_, '_>,
     eid: Eid,
     iccid: Iccid,
@@ -134,10 +134,11 @@ pub(super) async fn given_up(
     let Some(card) = context.card(eid).await? else { return Ok(()) };
     let is_empty =
         |profile: &ProfileInfo| profile.isd_p_aid == *isd_p && profile.state == ProfileState::Created;
-    // A deleted profile may be downloaded anew, and into the same ISD-P: the time for that is another.
+    // A deleted profile can be downloaded again, even into the same ISD-P. That download has
+    // another deadline.
     let is_over = card.downloads.get(&iccid).is_none_or(|until| *until <= context.now);
     if !card.profile(iccid).is_some_and(is_empty) || !is_over {
         return Ok(());
     }
-    submit_own(context, eid, Function::CleanUp(iccid)).await
+    enqueue_own(context, eid, Function::CleanUp(iccid)).await
 }

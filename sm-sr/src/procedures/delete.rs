@@ -1,4 +1,4 @@
-//! Deleting: SGP.02 sections 3.6, 3.10 and 4.1.1.4, 4.1.1.6.
+//! Deletion of profiles: SGP.02 sections 3.6, 3.10 and 4.1.1.4, 4.1.1.6.
 
 use rsp::{
     ids::Iccid,
@@ -13,20 +13,20 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Asker, Function, MasterDeleteToken, Operation, Started, ToCard,
+    Asker, CardScript, Function, MasterDeleteToken, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check, one,
+    check, single_command,
 };
 use crate::{
     context::Context,
     es5::Effect,
-    notifications::{self, News},
+    notifications::{self, ProfileChange},
     policy,
     records::Card,
 };
 
-/// Somebody asks for it.
+/// Starts a deletion requested by a caller.
 pub(super) fn start(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
     check::state(profile, &[ProfileState::Created, ProfileState::Disabled])?;
@@ -35,7 +35,8 @@ pub(super) fn start(card: &Card, operation: &Operation, iccid: Iccid) -> Result<
     Ok(delete(profile))
 }
 
-/// POL2 asks for it. Whatever has changed since it did, counts.
+/// Starts a deletion by POL2. Does nothing if the profile has changed so that POL2 does not delete
+/// it any more.
 pub(super) fn start_auto(card: &Card, iccid: Iccid) -> Started {
     let asks = |profile: &&ProfileInfo| {
         profile.state == ProfileState::Disabled
@@ -45,7 +46,8 @@ pub(super) fn start_auto(card: &Card, iccid: Iccid) -> Started {
     card.profile(iccid).filter(asks).map_or(Started::Done(Outcome::done()), delete)
 }
 
-/// A download was given up, unless it has been completed since.
+/// Starts the deletion of an ISD-P after a failed download. Does nothing if the download has been
+/// completed since.
 pub(super) fn start_clean_up(card: &Card, iccid: Iccid) -> Started {
     let is_empty = |profile: &&ProfileInfo| profile.state == ProfileState::Created;
     card.profile(iccid).filter(is_empty).map_or(Started::Done(Outcome::done()), delete)
@@ -53,10 +55,11 @@ pub(super) fn start_clean_up(card: &Card, iccid: Iccid) -> Started {
 
 fn delete(profile: &ProfileInfo) -> Started {
     let aid = &profile.isd_p_aid;
-    Started::AtCard(ToCard::isd_r(one(es5::delete_profile(aid)), Effect::Delete(aid.clone())))
+    Started::AtCard(CardScript::isd_r(single_command(es5::delete_profile(aid)), Effect::Delete(aid.clone())))
 }
 
-/// With a token by which the ISD-P knows that its SM-DP agrees. No policy rule counts; the attribute does.
+/// Starts a deletion with a token that proves to the ISD-P that its SM-DP agrees. Policy rules do
+/// not apply; the fall-back attribute still prevents it.
 pub(super) fn start_master(
     card: &Card,
     operation: &Operation,
@@ -67,8 +70,8 @@ pub(super) fn start_master(
     check::state(profile, &[ProfileState::Disabled])?;
     check::not_fallback(profile)?;
     let aid = &profile.isd_p_aid;
-    let script = one(token.master_delete(aid));
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::Delete(aid.clone()))))
+    let script = single_command(token.master_delete(aid));
+    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Delete(aid.clone()))))
 }
 
 pub(super) async fn answered(
@@ -88,9 +91,10 @@ pub(super) async fn answered(
     let outcome = match answers.only(command) {
         _ if found_done => Outcome::done(),
         Ok(_) => Outcome::done(),
-        // A deletion that is not known here, such as one by POL1, or the same one whose answer was lost.
+        // The card deleted the ISD-P without this server's knowledge, for example by POL1 or by an
+        // earlier command whose response was lost.
         Err(_) if answers.word() == Some(StatusWord::NOT_FOUND) => Outcome::with_warning(
-            Status::IsdPUnknown.because("the card did not have the ISD-P any more").about(iccid),
+            Status::IsdPUnknown.because("the ISD-P had already been deleted on the card").about(iccid),
         ),
         Err(refusal) => return Ok(Outcome::refused(refusal).with_data(data)),
     };
@@ -98,7 +102,7 @@ pub(super) async fn answered(
     Ok(outcome.with_data(data))
 }
 
-/// The profile is not on the card any more.
+/// Removes a deleted profile from the EIS and notifies its owner.
 async fn removed(
     context: &mut Context<'_, '_>,
     card: &mut Card,
@@ -109,11 +113,11 @@ async fn removed(
     if profile.state == ProfileState::Created {
         return Ok(());
     }
-    notifications::tell_owner(
+    notifications::notify_owner(
         context,
         operation.eid,
         &profile,
-        News::Deleted,
+        ProfileChange::Deleted,
         operation.asker.as_ref().map(Asker::by),
     )
     .await

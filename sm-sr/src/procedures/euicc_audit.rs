@@ -1,12 +1,12 @@
-//! Auditing a card: SGP.02 sections 3.13 and 4.1.1.5. The card is asked which ISD-Ps it has, how they stand and how much
-//! memory is left, and the EIS is made to say the same.
+//! Audit of a card: SGP.02 sections 3.13 and 4.1.1.5. The card returns its ISD-Ps, their states and
+//! the available memory, and the EIS is updated accordingly.
 
 use rsp::{
     der::DecodeError,
     ids::Iccid,
     ota::script::{Script, ScriptResponse},
     sgp02::{
-        eis::{Eis, FreeMemory, ProfileInfo, ProfileState},
+        eis::{FreeMemory, ProfileInfo, ProfileState},
         es5::{self, CardResources, IsdPStatus},
         status::{Refusal, Status},
     },
@@ -15,28 +15,24 @@ use rsp_server::soap::Rejection;
 use world::Fault;
 
 use super::{
-    Asker, Interface, Operation, Started, ToCard,
+    CardScript, Operation, Started,
     answer::{self, Outcome},
     card_status::{Answers, Command},
     check,
-    news::Known,
+    profile_changes::NotifiedState,
 };
-use crate::{
-    context::Context,
-    es5::Effect,
-    records::Card,
-    visibility::{self, Showing},
-};
+use crate::{context::Context, es5::Effect, records::Card};
 
-/// How many ISD-Ps a card tells of in one answer at the least: their statuses have some 40 octets, an answer 255.
-const IN_ONE_ANSWER: usize = 5;
+/// Minimum number of ISD-Ps in one response of a card: a status has about 40 octets, a response
+/// 255.
+const ISD_PS_PER_RESPONSE: usize = 5;
 
-/// How often a card is asked for more in one script: that is for 300 ISD-Ps, which no card has, and still goes by short
-/// messages.
-const MOST_QUESTIONS: usize = 64;
+/// Maximum number of commands for further ISD-Ps in one script. It is enough for 300 ISD-Ps, more
+/// than any card has, and the script still fits into short messages.
+const MAX_CONTINUATIONS: usize = 64;
 
-/// Those of the asker that it names, or all of its own, of which there must be one.
-fn asked<'c>(
+/// Returns the profiles that the caller names, or all of its profiles, of which there must be one.
+fn requested_profiles<'c>(
     card: &'c Card,
     operation: &Operation,
     iccids: &[Iccid],
@@ -45,91 +41,91 @@ fn asked<'c>(
         return iccids.iter().map(|iccid| check::own_profile(card, operation, *iccid)).collect();
     }
     let own = |profile: &&ProfileInfo| match &operation.asker {
-        Some(asker) => check::is_own(profile, asker.by()),
+        Some(asker) => asker.by().owns(profile),
         None => true,
     };
     let own: Vec<_> = card.eis.profile_info.iter().filter(own).collect();
     if own.is_empty() && operation.asker.is_some() {
         return Err(Status::EidNotAllowed
-            .because("only who has a profile on the card has it asked for its state")
+            .because("only the owner of a profile on the card can audit the card")
             .about(card.eid()));
     }
     Ok(own)
 }
 
 pub(super) fn start(card: &Card, operation: &Operation, iccids: &[Iccid]) -> Result<Started, Rejection> {
-    asked(card, operation, iccids)?;
-    Ok(Started::AtCard(question(card.eis.profile_info.len() / IN_ONE_ANSWER)))
+    requested_profiles(card, operation, iccids)?;
+    Ok(Started::AtCard(audit_script(card.eis.profile_info.len() / ISD_PS_PER_RESPONSE)))
 }
 
-/// A card goes on telling only within the script, so there is a question for every answer that it may need.
-fn question(more: usize) -> ToCard {
+/// Returns the script of an audit. A card continues a list only within the script, so the script
+/// has one command for every response that may be needed.
+fn audit_script(more: usize) -> CardScript {
     let mut apdus = vec![es5::get_card_resources(), es5::get_status(None)];
     apdus.extend(std::iter::repeat_with(es5::get_next_status).take(more));
-    ToCard::isd_r(Script::of_apdus(apdus), Effect::Audit)
+    CardScript::isd_r(Script::of_apdus(apdus), Effect::Audit)
 }
 
-/// A card that had more to tell than it was asked for: it has more ISD-Ps than its EIS. Asked from the start again, with
-/// more questions than before.
-pub(super) fn once_more(response: &ScriptResponse) -> Option<ToCard> {
+/// Returns a script with more commands if the card has more ISD-Ps than the script asked for, which
+/// means more than its EIS has. The audit starts again from the first ISD-P.
+pub(super) fn extended_script(response: &ScriptResponse) -> Option<CardScript> {
     let answers = Answers::of(response);
     let last = answers.commands.len().checked_sub(1)?;
     let more = answers.commands.len().saturating_mul(2);
-    (last > 0 && answers.has_more(last) && more <= MOST_QUESTIONS).then(|| question(more))
+    (last > 0 && answers.has_more(last) && more <= MAX_CONTINUATIONS).then(|| audit_script(more))
 }
 
-/// What the card says goes into the EIS, and its owners learn what they did not know.
+/// Updates the EIS with the card's response and notifies the owners of changes.
 pub(super) async fn answered(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     operation: &Operation,
     response: &ScriptResponse,
 ) -> Result<Outcome, Fault> {
-    let known = Known::of(card);
-    if let Err(refusal) = taken(card, &Answers::of(response)) {
+    let notified_state = NotifiedState::of(card);
+    if let Err(refusal) = update_eis(card, &Answers::of(response)) {
         return Ok(Outcome::refused(refusal).with_data(answer::octets_of(response)));
     }
     card.eis.last_audit_date = Some(context.now);
     if let Some(last) = &mut card.last_notification {
-        last.untold = false;
+        last.owners_not_notified = false;
     }
-    known.tell(context, card, Some(operation)).await?;
+    notified_state.notify_owners(context, card, Some(operation)).await?;
     Ok(Outcome::done())
 }
 
-fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
+fn update_eis(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
     let unreadable =
         |e: DecodeError| Status::IsdRExecutionError.because(format!("the card's answer cannot be read: {e}"));
     let resources = CardResources::parse(answers.nth(0, Command::Audit)?).map_err(unreadable)?;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for position in 1.. {
         let data = answers.nth(position, Command::Audit)?;
-        told.extend(IsdPStatus::parse_all(data).map_err(unreadable)?);
+        reported.extend(IsdPStatus::parse_all(data).map_err(unreadable)?);
         if !answers.has_more(position) {
             break;
         }
     }
-    if told.is_empty() {
-        return Err(
-            Status::IsdRExecutionError.because("the card says that it has no ISD-P, over the network of one")
-        );
+    if reported.is_empty() {
+        return Err(Status::IsdRExecutionError
+            .because("the card reports no ISD-P, although it uses the network of one"));
     }
-    // Deleted by POL1, or never made.
-    let is_gone = |profile: &&ProfileInfo| !told.iter().any(|isd_p| isd_p.aid == profile.isd_p_aid);
-    let gone: Vec<Iccid> =
-        card.eis.profile_info.iter().filter(is_gone).map(|profile| profile.iccid).collect();
-    for iccid in gone {
+    // Deleted by POL1, or never created.
+    let is_missing = |profile: &&ProfileInfo| !reported.iter().any(|isd_p| isd_p.aid == profile.isd_p_aid);
+    let missing: Vec<Iccid> =
+        card.eis.profile_info.iter().filter(is_missing).map(|profile| profile.iccid).collect();
+    for iccid in missing {
         let _ = card.remove(iccid);
     }
     card.eis.available_memory_for_profiles = resources.free_non_volatile;
-    for isd_p in told {
+    for isd_p in reported {
         let found = card.eis.profile_info.iter_mut().find(|profile| profile.isd_p_aid == isd_p.aid);
         let Some(profile) = found else {
             let eid = card.eid();
             tracing::warn!(%eid, isd_p = %isd_p.aid, "the card has an ISD-P that is not in its EIS");
             continue;
         };
-        // A profile that is installed is Created until its SM-DP says what it is.
+        // An installed profile stays Created until its SM-DP reports its properties.
         if let Some(state) = isd_p.state.filter(|_| profile.state != ProfileState::Created) {
             profile.state = state.profile_state();
         }
@@ -139,13 +135,4 @@ fn taken(card: &mut Card, answers: &Answers) -> Result<(), Refusal> {
         profile.free_memory = isd_p.free_memory.map(FreeMemory).or(profile.free_memory);
     }
     Ok(())
-}
-
-/// The EIS as the asker is shown it after the audit.
-pub(super) fn shown(card: &Card, asker: &Asker, iccids: &[Iccid]) -> Eis {
-    let why = match asker.interface {
-        Interface::Es3 => Showing::AuditEisToSmDp,
-        Interface::Es4 => Showing::AuditEisToOperator,
-    };
-    visibility::shown(&card.eis, Vec::new(), asker.id(), why, iccids)
 }

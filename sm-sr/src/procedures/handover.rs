@@ -1,7 +1,9 @@
-//! Handing a card over to another SM-SR, as the one that has it: SGP.02 section 3.8, ES4.SMSRChange and ES7.
+//! Handover of a card to another SM-SR, at the SM-SR that manages the card: SGP.02 section 3.8,
+//! ES4.SMSRChange and ES7.
 //!
-//! From the moment the function begins, nothing else happens to the card. The other SM-SR asks twice for something to be
-//! done by the card, and at last says that the card is its own; then it is forgotten here.
+//! While the function is in progress, no other function is executed on the card. The other SM-SR
+//! makes two calls that the card must execute and finally reports that it manages the card. Then
+//! this SM-SR deletes its records of the card.
 
 use rsp::{
     ids::{Eid, Oid},
@@ -15,65 +17,24 @@ use rsp::{
     },
 };
 use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    AtCard, Operation, Started, Step, ToCard,
+    AtCard, CardScript, Operation, Started, Step,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    one,
-    queue::{self, end, under_way},
+    queue::{end, in_progress},
+    single_command,
 };
 use crate::{
     audit,
     context::Context,
-    es5::{self as bearer, Effect, JobOutcome},
-    outward::{self, Continuation},
+    es5::{self as es5_engine, Effect, JobOutcome},
+    outgoing::{self, Continuation},
     records::{AUDIT, CARDS, Card, OPERATIONS, PeerRole, SCP80_VERSIONS, TAKEOVERS, numbered, of_card},
-    visibility::{self, Showing},
+    state::handover::{Awaits, HandingOver},
+    visibility::{self, Disclosure},
 };
-
-/// A card that is being handed over.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct HandingOver {
-    /// To whom.
-    pub target: Oid,
-    /// How many jobs it has had at the card.
-    pub jobs: u32,
-    /// What is awaited.
-    pub awaits: Awaits,
-}
-
-/// What a handover waits for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Awaits {
-    /// The other SM-SR: its next call, or its answer.
-    Target,
-    /// The card, which checks the other SM-SR's certificate.
-    Challenge {
-        /// The call that is answered with it.
-        ticket: Ticket,
-        /// At the card.
-        at_card: AtCard,
-    },
-    /// The card, which makes a key set with the other SM-SR.
-    Receipt {
-        /// The call that is answered with it.
-        ticket: Ticket,
-        /// At the card.
-        at_card: AtCard,
-    },
-}
-
-impl HandingOver {
-    pub(super) fn at_card(&self) -> Option<&AtCard> {
-        match &self.awaits {
-            Awaits::Target => None,
-            Awaits::Challenge { at_card, .. } | Awaits::Receipt { at_card, .. } => Some(at_card),
-        }
-    }
-}
 
 pub(super) async fn start(
     context: &mut Context<'_, '_>,
@@ -84,62 +45,67 @@ pub(super) async fn start(
     let is_operators = |asker: &Oid| card.eis.profile_info.iter().any(|profile| profile.mno_id == *asker);
     if !operation.asker_id().is_some_and(is_operators) {
         return Err(Status::EidNotAllowed
-            .because("only an operator with a profile on the card has it handed over")
+            .because("only an operator with a profile on the card can hand it over")
             .about(operation.eid)
             .into());
     }
     let target = target_peer(context, target).await?;
     let trail = audit::trail(context, operation.eid).await?;
     let request = es7::HandoverEuiccRequest {
-        base: outward::call(context, operation.expires),
-        eis: visibility::shown(&card.eis, trail, &target.id, Showing::HandoverToSmSr, &[]),
+        base: outgoing::base_request(context, operation.expires),
+        eis: visibility::visible_eis(&card.eis, trail, &target.id, Disclosure::HandoverToSmSr, &[]),
     };
     let continuation = Continuation::Handover { eid: operation.eid, number: operation.number };
-    outward::ask::<es7::HandoverEuicc>(context, &target, request, &continuation, operation.expires).await?;
+    outgoing::send_call::<es7::HandoverEuicc>(context, &target, request, &continuation, operation.expires)
+        .await?;
     let handing_over = HandingOver { target: target.id, jobs: 0, awaits: Awaits::Target };
     Ok(Started::Step(Step::HandingOver(Box::new(handing_over))))
 }
 
-/// The SM-SR that gets the card must be known, reachable, and another one.
+/// Returns the SM-SR that gets the card. It must be registered, reachable, and not this one.
 async fn target_peer(context: &mut Context<'_, '_>, target: &Oid) -> Result<soap::Peer, Rejection> {
     if *target == context.config.id {
-        return Err(Status::SmsrRefused.because("the card is here already").about(target).into());
+        return Err(Status::SmsrRefused.because("this SM-SR already manages the card").about(target).into());
     }
     let peer = context.peer(target).await?;
     let peer = peer.filter(|peer| matches!(peer.role, PeerRole::SmSr));
     match peer.and_then(|peer| peer.endpoint()) {
         Some(peer) => Ok(peer),
-        None => Err(Status::SmsrUnknown.because("this SM-SR is not known here").about(target).into()),
+        None => Err(Status::SmsrUnknown
+            .because("the target SM-SR is not registered at this SM-SR")
+            .about(target)
+            .into()),
     }
 }
 
-/// The function by which the card is being handed over to the caller.
+/// Returns the handover of the card to the caller, with its function and card.
 async fn handed_to(
     context: &mut Context<'_, '_>,
     eid: Eid,
     caller: &Oid,
 ) -> Result<(Card, Operation, Box<HandingOver>), Rejection> {
     let Some(card) = context.card(eid).await? else {
-        return Err(Status::EidUnknown.because("this SM-SR manages no such card").about(eid).into());
+        return Err(Status::EidUnknown.because("this SM-SR does not manage this card").about(eid).into());
     };
-    let operation = under_way(context, eid).await?;
+    let operation = in_progress(context, eid).await?;
     if let Some(operation) = operation
         && let Step::HandingOver(handing_over) = &operation.step
         && handing_over.target == *caller
     {
         if handing_over.at_card().is_some() {
             return Err(Status::FunctionUnavailable
-                .because("the card has not answered the call before this one")
+                .because("the previous call for this card is still in progress")
                 .about(eid)
                 .into());
         }
         let handing_over = handing_over.clone();
         return Ok((card, operation, handing_over));
     }
-    Err(Status::EidNotAllowed.because("the card is not being handed over to you").about(eid).into())
+    Err(Status::EidNotAllowed.because("the card is not being handed over to the caller").about(eid).into())
 }
 
-/// ES7.AuthenticateSMSR: the card is to check the other SM-SR's certificate. The call is answered when it has.
+/// ES7.AuthenticateSMSR: sends the other SM-SR's certificate to the card. The call is answered
+/// after the card's response.
 pub(crate) async fn authenticate(
     context: &mut Context<'_, '_>,
     caller: &Oid,
@@ -149,21 +115,22 @@ pub(crate) async fn authenticate(
 ) -> Result<(), Rejection> {
     let (mut card, mut operation, mut handing_over) = handed_to(context, eid, caller).await?;
     if !es5::is_certificate(certificate) {
-        return Err(Status::FormatInvalid.because("SmsrCertificate is no TLV 7F21").into());
+        return Err(Status::FormatInvalid.because("SmsrCertificate is not a TLV 7F21").into());
     }
     if card.handed_to.is_some() {
-        // It was to this one, and who still asks for a challenge has no keys: the card is here after all.
+        // The earlier handover was to the same SM-SR. A new request for a challenge shows that it
+        // has no keys, so the card still belongs to this SM-SR.
         card.handed_to = None;
-        card.keep(context.tx)?;
+        card.store(context.tx)?;
     }
-    let script = one(es5::store_certificate(certificate)).chained(Chaining::First);
+    let script = single_command(es5::store_certificate(certificate)).chained(Chaining::First);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
     handing_over.awaits = Awaits::Challenge { ticket, at_card };
     operation.step = Step::HandingOver(handing_over);
-    Ok(operation.keep(context)?)
+    Ok(operation.store(context)?)
 }
 
-/// ES7.CreateAdditionalKeySet: the card is to make a key set with the other SM-SR.
+/// ES7.CreateAdditionalKeySet: lets the card create a key set with the other SM-SR.
 pub(crate) async fn create_key_set(
     context: &mut Context<'_, '_>,
     caller: &Oid,
@@ -171,11 +138,11 @@ pub(crate) async fn create_key_set(
     request: &es7::CreateAdditionalKeySetRequest,
 ) -> Result<(), Rejection> {
     let (card, mut operation, mut handing_over) = handed_to(context, request.eid, caller).await?;
-    let script = one(establishment(&card, request)?).chained(Chaining::Last);
+    let script = single_command(establishment(&card, request)?).chained(Chaining::Last);
     let at_card = send(context, &operation, &mut handing_over, &ticket, script).await?;
     handing_over.awaits = Awaits::Receipt { ticket, at_card };
     operation.step = Step::HandingOver(handing_over);
-    Ok(operation.keep(context)?)
+    Ok(operation.store(context)?)
 }
 
 async fn send(
@@ -188,11 +155,11 @@ async fn send(
     let part = handing_over.jobs;
     handing_over.jobs = part.saturating_add(1);
     let until = ticket.expires.map_or(operation.expires, |until| until.min(operation.expires));
-    let job = operation.send_until(context, until, part, ToCard::isd_r(script, Effect::KeySet)).await?;
+    let job = operation.send_until(context, until, part, CardScript::isd_r(script, Effect::KeySet)).await?;
     Ok(AtCard { job, part })
 }
 
-/// The card has answered, or has not: so has the other SM-SR's call.
+/// Handles the card's response, or its absence, and answers the other SM-SR's call.
 pub(super) async fn answered(
     context: &mut Context<'_, '_>,
     mut card: Card,
@@ -228,13 +195,14 @@ pub(super) async fn answered(
                 },
                 Err(base) => es7::AuthenticateSmsrResponse::only(*base),
             };
-            outward::reply::<es7::AuthenticateSmsr>(context, &ticket, response).await?;
+            outgoing::reply::<es7::AuthenticateSmsr>(context, &ticket, response).await?;
         }
         Awaits::Receipt { ticket, .. } => {
             let receipt = data.and_then(|data| Receipt::parse(&data).map_err(|e| unreadable(e.to_string())));
             let response = match receipt {
                 Ok(receipt) => {
-                    // From here on the other SM-SR may have the card, whatever we hear of it.
+                    // From here on the other SM-SR may manage the card, whether it reports it or
+                    // not.
                     card.handed_to = Some(target);
                     es7::CreateAdditionalKeySetResponse {
                         base: BaseResponse::default(),
@@ -245,22 +213,22 @@ pub(super) async fn answered(
                 Err(base) => es7::CreateAdditionalKeySetResponse::only(*base),
             };
             let status = response.base.function_execution_status.clone();
-            let done = audit::Done {
+            let done = audit::CompletedOperation {
                 what: OperationType::ESTABLISH_ISDR_KEYSET,
                 requester: operation.asker_id(),
                 status: &status,
                 isd_p: None,
                 iccid: None,
             };
-            audit::done(context, &mut card, &done)?;
-            outward::reply::<es7::CreateAdditionalKeySet>(context, &ticket, response).await?;
+            audit::record_operation(context, &mut card, &done)?;
+            outgoing::reply::<es7::CreateAdditionalKeySet>(context, &ticket, response).await?;
         }
     }
-    card.keep(context.tx)?;
-    operation.keep(context)
+    card.store(context.tx)?;
+    operation.store(context)
 }
 
-/// The other SM-SR has answered HandoverEUICC, or never will.
+/// Handles the other SM-SR's response to HandoverEUICC, or its absence.
 pub(crate) async fn resumed(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -273,22 +241,22 @@ pub(crate) async fn resumed(
     match answer {
         Ok(response) if response.base.is_done() && card.handed_to.as_ref() == Some(&handing_over.target) => {
             let status = response.base.function_execution_status;
-            return gone(context, &card, Some((operation, Outcome::as_told(status)))).await;
+            return gone(context, &card, Some((operation, Outcome::with_status(status)))).await;
         }
-        // Without a receipt there are no keys by which it could have the card.
+        // Without a receipt the other SM-SR has no keys of the card.
         Ok(response) if response.base.is_done() => {
             abandon(context, handing_over).await?;
             let refusal = Status::SmsrExecutionError
-                .because("the other SM-SR claims the card, but the card has made no key set with it")
+                .because("the other SM-SR reports that it manages the card, but the card has created no key set with it")
                 .about(&handing_over.target);
             end(context, card, operation, Outcome::refused(refusal)).await?;
         }
         Ok(response) => {
             abandon(context, handing_over).await?;
-            // It says itself that it does not have the card.
+            // The other SM-SR reports that it does not manage the card.
             card.handed_to = None;
             let status = response.base.function_execution_status;
-            end(context, card, operation, Outcome::as_told(status)).await?;
+            end(context, card, operation, Outcome::with_status(status)).await?;
         }
         Err(no) => {
             abandon(context, handing_over).await?;
@@ -298,24 +266,26 @@ pub(crate) async fn resumed(
             end(context, card, operation, Outcome::refused(refusal)).await?;
         }
     }
-    queue::advance(context, eid).await
+    Ok(())
 }
 
-/// ES7.HandleSMSRChangeNotification: the other SM-SR has the card. Its answer to HandoverEUICC says the same, unless it
-/// was lost or came too late.
-pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Eid) -> Result<(), Fault> {
-    let Some(card) = context.card(eid).await? else { return Ok(()) };
+/// ES7.HandleSMSRChangeNotification: the other SM-SR manages the card. Its response to
+/// HandoverEUICC reports the same, unless that was lost or too late. Returns true if the card's
+/// records were deleted.
+pub(crate) async fn changed(context: &mut Context<'_, '_>, caller: &Oid, eid: Eid) -> Result<bool, Fault> {
+    let Some(card) = context.card(eid).await? else { return Ok(false) };
     if card.handed_to.as_ref() != Some(caller) {
-        tracing::warn!(%eid, %caller, "an SM-SR claims a card that was not handed over to it");
-        return Ok(());
+        tracing::warn!(%eid, %caller, "an SM-SR reports that it manages a card that was not handed over to it");
+        return Ok(false);
     }
-    let handed_over = under_way(context, eid).await?.filter(|operation| {
+    let handed_over = in_progress(context, eid).await?.filter(|operation| {
         matches!(&operation.step, Step::HandingOver(handing_over) if handing_over.target == *caller)
     });
-    gone(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await
+    gone(context, &card, handed_over.map(|operation| (operation, Outcome::done()))).await?;
+    Ok(true)
 }
 
-/// The card is the other SM-SR's: here it is forgotten.
+/// Deletes all records of a card that the other SM-SR manages now.
 async fn gone(
     context: &mut Context<'_, '_>,
     card: &Card,
@@ -323,9 +293,9 @@ async fn gone(
 ) -> Result<(), Fault> {
     let eid = card.eid();
     context.tx.delete(&CARDS, &eid.to_string());
-    // What it has not done for us since it came.
+    // Orders of its takeover that it has not executed.
     context.tx.delete(&TAKEOVERS, &eid.to_string());
-    bearer::forget(context.tx, eid).await?;
+    es5_engine::forget(context.tx, eid).await?;
     for (key, _) in context.tx.list(&AUDIT, &of_card(eid)).await? {
         context.tx.delete(&AUDIT, &key);
     }
@@ -333,45 +303,47 @@ async fn gone(
         if let Step::HandingOver(handing_over) = &operation.step {
             abandon(context, handing_over).await?;
         }
-        operation.forget(context);
+        operation.delete_record(context);
         answer::answer(context, None, &operation, outcome).await?;
     }
-    queue::advance(context, eid).await
+    Ok(())
 }
 
-/// What is at the card for it is called back, and whoever waits for that is told.
+/// Withdraws the handover's job from the card and answers the call that waits for it.
 pub(super) async fn abandon(context: &mut Context<'_, '_>, handing_over: &HandingOver) -> Result<(), Fault> {
     let over = || BaseResponse::failed(&Status::FunctionUnavailable.because("the handover has ended"));
     match &handing_over.awaits {
         Awaits::Target => Ok(()),
         Awaits::Challenge { ticket, at_card } => {
-            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
             let response = es7::AuthenticateSmsrResponse::only(over());
-            outward::reply::<es7::AuthenticateSmsr>(context, ticket, response).await
+            outgoing::reply::<es7::AuthenticateSmsr>(context, ticket, response).await
         }
         Awaits::Receipt { ticket, at_card } => {
-            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
             let response = es7::CreateAdditionalKeySetResponse::only(over());
-            outward::reply::<es7::CreateAdditionalKeySet>(context, ticket, response).await
+            outgoing::reply::<es7::CreateAdditionalKeySet>(context, ticket, response).await
         }
     }
 }
 
-/// The second STORE DATA of the key establishment, from what the other SM-SR has signed.
+/// Returns the second STORE DATA of the key establishment, from the data that the other SM-SR
+/// signed.
 fn establishment(card: &Card, request: &es7::CreateAdditionalKeySetRequest) -> Result<Vec<u8>, Refusal> {
     let bad = |why: String| Status::FormatInvalid.because(why);
     let version = request.key_version_number;
     if !SCP80_VERSIONS.contains(&version) {
-        return Err(bad(format!("KeyVersionNumber {version} is none of SCP80")));
+        return Err(bad(format!("KeyVersionNumber {version} is not one of SCP80")));
     }
-    // The scenario parameter may ask the card to let an existing one go: not one by which this SM-SR reaches the card.
+    // The scenario parameter can let the card delete an existing key set. That must not be one by
+    // which this SM-SR reaches the card.
     if card.has_key_set(version) {
         return Err(bad(format!(
             "key set {version} of the ISD-R is in use; choose a KeyVersionNumber that is not in the EIS"
         )));
     }
     if request.ecc_key_length != es7::EccKeyLength::Ecc256 {
-        return Err(bad(format!("keys of {} are not known here", request.ecc_key_length)));
+        return Err(bad(format!("keys of {} are not supported", request.ecc_key_length)));
     }
     let host_id = Some(request.host_id.clone()).filter(|host_id| !host_id.0.is_empty());
     let agreement = KeyAgreement {

@@ -1,7 +1,8 @@
-//! The card's notifications: SGP.02 sections 3.15 and 4.1.1.11.
+//! Notifications of the card: SGP.02 sections 3.15 and 4.1.1.11.
 //!
-//! The EIS follows what the card says. Whether the card is confirmed is decided here: what nobody waits for any more is
-//! not, so that the card goes back to the profile it came from.
+//! The EIS follows the card's notifications. This module also decides whether a notification is
+//! confirmed: a change that was given up is not, so that the card rolls back to the previous
+//! profile.
 
 use rsp::{
     ids::{Aid, Eid, Iccid},
@@ -18,59 +19,61 @@ use super::{
     Function, Purpose,
     card_status::{Answers, Command},
     isd_r,
-    news::{self, Known},
-    one,
-    queue::{self, advance, submit_own, under_way},
-    switch::{self, Told},
+    profile_changes::{self, NotifiedState},
+    queue::{enqueue_own, in_progress},
+    single_command,
+    switch::{self, NotificationEffect},
 };
 use crate::{
     audit,
     context::Context,
-    es5::{self as bearer, Bearer, Effect, Job, JobOutcome},
+    es5::{self as es5_engine, Bearer, Effect, Job, JobOutcome},
     policy,
-    records::{Card, Deadline, TakenNotification},
+    records::{Card, Deadline, ProcessedNotification},
 };
 
-/// The card has told something.
-pub(crate) async fn notified(
+/// Handles a notification of the card. Returns true if the function in progress has ended.
+pub(super) async fn notified(
     context: &mut Context<'_, '_>,
     eid: Eid,
     notification: DefaultNotification,
     via: Bearer,
-) -> Result<(), Fault> {
-    let Some(mut card) = context.card(eid).await? else { return Ok(()) };
+) -> Result<bool, Fault> {
+    let Some(mut card) = context.card(eid).await? else { return Ok(false) };
     if let Some(last) = &card.last_notification
         && last.sequence == notification.sequence_number
     {
-        // It has not heard the confirmation, or there was none and will be none.
+        // A repeated notification: the card did not receive the confirmation, or there was none and
+        // there will be none.
         if last.confirmed {
             confirm(context, &card, notification.sequence_number, via).await?;
         }
-        return Ok(());
+        return Ok(false);
     }
-    audit::told(context, &mut card, &notification)?;
+    audit::record_notification(context, &mut card, &notification)?;
     if let Some(imei) = &notification.imei {
         card.imei = Some(imei.clone());
     }
     let confirmed = !is_abandoned(&mut card, &notification);
-    let mut taken = TakenNotification {
+    let mut processed = ProcessedNotification {
         sequence: notification.sequence_number,
         kind: notification.kind,
         confirmed,
-        left: None,
-        untold: false,
+        disabled: None,
+        owners_not_notified: false,
     };
     if !confirmed {
-        card.last_notification = Some(taken);
-        return card.keep(context.tx);
+        card.last_notification = Some(processed);
+        card.store(context.tx)?;
+        return Ok(false);
     }
-    let known = Known::of(&card);
-    let left = changed(&mut card, &notification.isd_p);
-    // Not after a fall-back or a roll-back.
-    taken.left = left.filter(|_| notification.kind == NotificationType::ProfileChangeSucceeded);
-    card.last_notification = Some(taken);
-    card.keep(context.tx)?;
-    let told = match under_way(context, eid).await? {
+    let notified_state = NotifiedState::of(&card);
+    let disabled = mark_enabled(&mut card, &notification.isd_p);
+    // POL2 does not apply after a fall-back or a roll-back.
+    processed.disabled = disabled.filter(|_| notification.kind == NotificationType::ProfileChangeSucceeded);
+    card.last_notification = Some(processed);
+    card.store(context.tx)?;
+    let effect = match in_progress(context, eid).await? {
         Some(operation) => {
             switch::notified(
                 context,
@@ -82,27 +85,27 @@ pub(crate) async fn notified(
             )
             .await?
         }
-        None => Told::Nothing,
+        None => NotificationEffect::Nothing,
     };
-    // While a function waits for the confirmation, the change is not yet certain; it is told when it is. After a roll-back
-    // nothing has changed, as far as others know.
-    if told == Told::Confirming {
+    // While a function waits for the confirmation, the change is not final, and owners are notified
+    // later. After a roll-back nothing has changed from their point of view.
+    if effect == NotificationEffect::Confirming {
         if let Some(last) = &mut card.last_notification {
-            last.untold = true;
+            last.owners_not_notified = true;
         }
-        card.keep(context.tx)?;
+        card.store(context.tx)?;
     } else {
-        known.tell(context, &card, None).await?;
+        notified_state.notify_owners(context, &card, None).await?;
     }
     confirm(context, &card, notification.sequence_number, via).await?;
-    if told == Told::Ended { advance(context, eid).await } else { Ok(()) }
+    Ok(effect == NotificationEffect::Ended)
 }
 
-/// Whether the card says that a change succeeded for which nobody waits any more.
+/// Returns true if the card reports the success of a change that was given up.
 fn is_abandoned(card: &mut Card, notification: &DefaultNotification) -> bool {
     match (&card.abandoned, notification.kind) {
         (Some(abandoned), NotificationType::ProfileChangeSucceeded) => *abandoned == notification.isd_p,
-        // It has gone back, or to another one: whatever it was, it is over.
+        // The card has rolled back or enabled another profile, so the abandoned change is over.
         (Some(_), NotificationType::ProfileChangeFailed | NotificationType::ProfileChangeAfterFallback) => {
             card.abandoned = None;
             false
@@ -111,22 +114,22 @@ fn is_abandoned(card: &mut Card, notification: &DefaultNotification) -> bool {
     }
 }
 
-/// Writes into the EIS that the profile in this ISD-P is the enabled one. The one that was.
-fn changed(card: &mut Card, enabled: &Aid) -> Option<Iccid> {
+/// Marks the profile in this ISD-P as the enabled one. Returns the profile that was enabled before.
+fn mark_enabled(card: &mut Card, enabled: &Aid) -> Option<Iccid> {
     if card.profile_in(enabled).is_none() {
         tracing::warn!(eid = %card.eid(), %enabled, "the card has enabled an ISD-P that is not in its EIS");
         return None;
     }
-    let mut left = None;
+    let mut disabled = None;
     for profile in &mut card.eis.profile_info {
         if profile.isd_p_aid == *enabled {
             profile.state = ProfileState::Enabled;
         } else if profile.state == ProfileState::Enabled {
             profile.state = ProfileState::Disabled;
-            left = Some(profile.iccid);
+            disabled = Some(profile.iccid);
         }
     }
-    left
+    disabled
 }
 
 async fn confirm(
@@ -138,7 +141,7 @@ async fn confirm(
     let job = Job {
         eid: card.eid(),
         target: isd_r(),
-        script: one(es5::handle_notification_confirmation(sequence)),
+        script: single_command(es5::handle_notification_confirmation(sequence)),
         valid_until: context.now.plus(context.config.confirmation_time),
         more_to_do: false,
         urgent: true,
@@ -146,14 +149,14 @@ async fn confirm(
         effect: Effect::ConfirmNotification(sequence),
         purpose: Purpose::Confirmation { sequence }.to_text()?,
     };
-    bearer::enqueue(context.tx, context.now, job).await?;
+    es5_engine::enqueue(context.tx, context.now, job).await?;
     Ok(())
 }
 
-/// The card has answered a confirmation, or has not.
+/// Handles the card's response to a confirmation, or its absence.
 ///
-/// If it has not taken it, nothing is known: the card goes back and says so, or it has heard an earlier one and will not
-/// say more.
+/// Without a valid response the result is unknown: either the card rolls back and reports it, or it
+/// accepted an earlier copy of the confirmation and reports nothing.
 pub(super) async fn confirmed(
     context: &mut Context<'_, '_>,
     eid: Eid,
@@ -164,70 +167,74 @@ pub(super) async fn confirmed(
     let is_again = matches!(outcome, JobOutcome::AnsweredAgain(_));
     let response = match outcome {
         JobOutcome::Answered(response) | JobOutcome::AnsweredAgain(response) => response,
-        _ => return find_out(context, &card, sequence).await,
+        _ => return audit_if_open(context, &card, sequence).await,
     };
     if let Err(refusal) = Answers::of(&response).only(Command::Confirm) {
-        tracing::warn!(%eid, %refusal, "the card has not taken a confirmation");
-        return find_out(context, &card, sequence).await;
+        tracing::warn!(%eid, %refusal, "the card has not accepted a confirmation");
+        return audit_if_open(context, &card, sequence).await;
     }
-    let known = Known::of(&card);
+    let notified_state = NotifiedState::of(&card);
     delete_by_pol1(&mut card, &response);
     let is_last = card.last_notification.as_ref().is_some_and(|last| last.sequence == sequence);
-    let left = if is_last { news::settle(&mut card) } else { None };
-    card.keep(context.tx)?;
-    let operation = under_way(context, eid).await?.filter(|operation| switch::waits_for(operation, sequence));
-    known.tell(context, &card, operation.as_ref()).await?;
+    let disabled = if is_last { profile_changes::make_final(&mut card) } else { None };
+    card.store(context.tx)?;
+    let operation =
+        in_progress(context, eid).await?.filter(|operation| switch::waits_for(operation, sequence));
+    notified_state.notify_owners(context, &card, operation.as_ref()).await?;
     if let Some(operation) = operation {
         switch::confirmed(context, card, operation).await?;
     }
-    let deleted_by_pol2 = leave(context, eid, left).await?;
-    if let Some(left) = left
+    let deleted_by_pol2 = apply_pol2(context, eid, disabled).await?;
+    if let Some(disabled) = disabled
         && is_again
         && !deleted_by_pol2
-        && context.card(eid).await?.is_some_and(|card| card.profile(left).is_some())
+        && context.card(eid).await?.is_some_and(|card| card.profile(disabled).is_some())
     {
-        // Had POL1 deleted the profile, the first answer would have said so, and that is lost.
-        submit_own(context, eid, Function::AuditEis(Vec::new())).await?;
+        // If POL1 had deleted the profile, only the first response would have reported it, and that
+        // response was lost.
+        enqueue_own(context, eid, Function::AuditEis(Vec::new())).await?;
     }
-    queue::advance(context, eid).await
+    Ok(())
 }
 
-/// A function that waits for the confirmation waits for the card's next word, until it ends; whether any other change
-/// holds is seen later.
-async fn find_out(context: &mut Context<'_, '_>, card: &Card, sequence: u16) -> Result<(), Fault> {
+/// Schedules an audit if the result of a change is unknown. A function that waits for the
+/// confirmation waits for the card's next message instead, until the function ends.
+async fn audit_if_open(context: &mut Context<'_, '_>, card: &Card, sequence: u16) -> Result<(), Fault> {
     let last = card.last_notification.as_ref().filter(|last| last.sequence == sequence);
-    let is_open = last.is_some_and(|last| last.untold || last.left.is_some());
-    let is_waited_for = under_way(context, card.eid())
+    let is_open = last.is_some_and(|last| last.owners_not_notified || last.disabled.is_some());
+    let is_awaited = in_progress(context, card.eid())
         .await?
         .is_some_and(|operation| switch::waits_for(&operation, sequence));
-    if is_open && !is_waited_for { find_out_later(context, card.eid()) } else { Ok(()) }
+    if is_open && !is_awaited { schedule_audit(context, card.eid()) } else { Ok(()) }
 }
 
-/// When a card that has not been confirmed has gone back, it can be seen whether the change holds that it has told, and what
-/// POL1 has deleted after it; and whether it has done what it never answered.
-pub(super) fn find_out_later(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
+/// Schedules an audit of the card. By then a card that got no confirmation has rolled back, so the
+/// audit shows whether the change is final, which profiles POL1 deleted, and whether the card
+/// executed a command that it never answered.
+pub(super) fn schedule_audit(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     let at = context.now.plus(context.config.confirmation_time);
     context.set_deadline(at, &Deadline::Again { eid, function: Function::AuditEis(Vec::new()) })
 }
 
-/// POL2 may have a profile deleted once it is certain that it was left; whether it does.
-pub(super) async fn leave(
+/// Applies POL2 to a profile that was disabled by a final change. Returns true if the profile is
+/// deleted.
+pub(super) async fn apply_pol2(
     context: &mut Context<'_, '_>,
     eid: Eid,
-    left: Option<Iccid>,
+    disabled: Option<Iccid>,
 ) -> Result<bool, Fault> {
     let Some(card) = context.card(eid).await? else { return Ok(false) };
     let deletes_itself = |profile: &&ProfileInfo| policy::deletes_itself(&profile.pol2);
-    match left.and_then(|iccid| card.profile(iccid)).filter(deletes_itself) {
+    match disabled.and_then(|iccid| card.profile(iccid)).filter(deletes_itself) {
         Some(profile) => {
-            submit_own(context, eid, Function::AutoDelete(profile.iccid)).await?;
+            enqueue_own(context, eid, Function::AutoDelete(profile.iccid)).await?;
             Ok(true)
         }
         None => Ok(false),
     }
 }
 
-/// Takes the ISD-Ps out that the card has deleted because their POL1 asks for it.
+/// Removes the ISD-Ps that the card has deleted by POL1.
 fn delete_by_pol1(card: &mut Card, response: &ScriptResponse) {
     let answers = Answers::of(response);
     let Ok(data) = answers.only(Command::Confirm) else { return };

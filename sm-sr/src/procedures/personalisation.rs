@@ -1,6 +1,7 @@
-//! What an SM-DP sends to the ISD-R: SGP.02 section 4.1.3.1. It establishes the keys of its own ISD-P there, in one script
-//! or in a chain of them, and nothing else: without INSTALL [for personalization] the same STORE DATA would give it keys of
-//! the ISD-R itself, and with them the card.
+//! Scripts of an SM-DP for the ISD-R: SGP.02 section 4.1.3.1. They establish the keys of the
+//! SM-DP's own ISD-P, in one script or a chain of scripts, and must do nothing else: without
+//! INSTALL [for personalization], the same STORE DATA would give the SM-DP keys of the ISD-R itself
+//! and thereby control of the card.
 
 use rsp::{
     der::{Tag, tlv},
@@ -9,7 +10,7 @@ use rsp::{
     sgp02::es5,
 };
 
-/// Bits of P1 of STORE DATA: the last block; that data are expected in the answer; all others say how the data are coded.
+/// Bits of P1 of STORE DATA: last block; response data expected; data structured in data groups.
 const LAST: u8 = 0x80;
 const ANSWERS: u8 = 0x01;
 const DATA_GROUPS: u8 = 0x08;
@@ -17,18 +18,20 @@ const DATA_GROUPS: u8 = 0x08;
 /// Key version numbers of SCP03: SGP.02 section 2.2.
 const SCP03_VERSIONS: std::ops::RangeInclusive<u8> = 0x30..=0x3F;
 
-/// For whom STORE DATA is at this point of a script, and what of a data group has come so far.
+/// State while reading a script: the ISD-P that STORE DATA is for, and the part of a data group
+/// read so far.
 struct Reading<'a> {
     named: Option<Aid>,
     group: Vec<u8>,
     may: &'a dyn Fn(&Aid) -> bool,
 }
 
-/// Reads a script for the ISD-R that may establish the keys of the ISD-Ps of which `may` says so. `before` is named by the
-/// scripts of the chain that this one goes on with. The ISD-P that is named at its end, for the next script of the chain.
+/// Checks a script for the ISD-R. It can establish the keys of the ISD-Ps that `may` allows.
+/// `before` is the ISD-P named by the earlier scripts of the chain. Returns the ISD-P named at the
+/// end, for the next script of the chain.
 ///
 /// # Errors
-/// There is something else in it.
+/// Returns the reason if the script contains anything else.
 pub(super) fn read(
     script: &Script,
     before: Option<&Aid>,
@@ -39,11 +42,11 @@ pub(super) fn read(
     for command in &script.commands {
         match command {
             Command::Apdu(apdu) => reading.command(apdu)?,
-            _ => return Err("only C-APDUs establish keys"),
+            _ => return Err("only C-APDUs can establish keys"),
         }
     }
     if !reading.group.is_empty() {
-        return Err("a data group ends in the script in which it begins");
+        return Err("a data group must end in the script in which it begins");
     }
     let is_followed =
         matches!(script.chaining, Some(Chaining::First | Chaining::FirstKept | Chaining::Following));
@@ -53,49 +56,49 @@ pub(super) fn read(
 impl Reading<'_> {
     fn command(&mut self, apdu: &[u8]) -> Result<(), &'static str> {
         let (Some((header, _)), Some(data)) = (apdu.split_first_chunk(), data(apdu)) else {
-            return Err("a C-APDU whose lengths do not add up");
+            return Err("a C-APDU has inconsistent lengths");
         };
         match *header {
             [0x80, 0xE6, 0x20, 0x00] if self.group.is_empty() => {
                 let isd_p = named(data).ok_or("INSTALL [for personalization] names no ISD-P")?;
                 if !(self.may)(&isd_p) {
                     return Err(
-                        "INSTALL [for personalization] names none of your ISD-Ps that is still empty",
+                        "INSTALL [for personalization] must name an ISD-P of the caller that is still empty",
                     );
                 }
                 self.named = Some(isd_p);
                 Ok(())
             }
             [0x80, 0xE2, p1, _] if p1 & !(LAST | ANSWERS) == DATA_GROUPS => self.block(data, p1 & LAST != 0),
-            _ => Err("this command is none by which an SM-DP establishes the keys of its ISD-P"),
+            _ => Err("this command is not one that establishes the keys of an ISD-P"),
         }
     }
 
     fn block(&mut self, data: &[u8], is_last: bool) -> Result<(), &'static str> {
         if !self.named.as_ref().is_some_and(self.may) {
             return Err(
-                "STORE DATA is for one of your ISD-Ps that is still empty, after INSTALL [for personalization]",
+                "STORE DATA must be for an ISD-P of the caller that is still empty, after INSTALL [for personalization]",
             );
         }
         self.group.extend_from_slice(data);
         match split(&self.group) {
             Some((es5::group::CERTIFICATE, certificate, [])) if es5::is_certificate(certificate) => {}
-            // What follows this group has no length of its own: it ends with the last block.
+            // The data after this group has no length field. It ends with the last block.
             Some((es5::group::KEY_ESTABLISHMENT, _, _)) if !is_last => return Ok(()),
             Some((es5::group::KEY_ESTABLISHMENT, template, rest)) if is_establishment(template, rest) => {}
             None if !is_last => return Ok(()),
-            _ => return Err("only 3A01 with a certificate and 3A02 for a key set of SCP03 establish keys"),
+            _ => return Err("only 3A01 with a certificate and 3A02 for an SCP03 key set establish keys"),
         }
         self.group.clear();
         if is_last {
-            // The card takes what comes next for the ISD-R itself.
+            // After the last block, the card applies further commands to the ISD-R itself.
             self.named = None;
         }
         Ok(())
     }
 }
 
-/// The data of a C-APDU, with a short or an extended length, with Le or without.
+/// Returns the data of a C-APDU with a short or extended length, with or without Le.
 fn data(apdu: &[u8]) -> Option<&[u8]> {
     let (length, rest) = match apdu.get(4..)? {
         [0, high, low, rest @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), rest),
@@ -106,14 +109,14 @@ fn data(apdu: &[u8]) -> Option<&[u8]> {
     (le.len() <= 2).then_some(data)
 }
 
-/// INSTALL [for personalization]: six fields, of which the third is the AID and the others are empty.
+/// Returns the AID in INSTALL [for personalization]: the third of six fields; the others are empty.
 fn named(data: &[u8]) -> Option<Aid> {
     let [0, 0, length, rest @ ..] = data else { return None };
     let (aid, rest) = rest.split_at_checked(usize::from(*length))?;
     (rest == [0, 0, 0]).then(|| Aid(aid.to_vec()))
 }
 
-/// A data group: its identifier, its octets, and what follows it.
+/// Splits off a data group: its identifier, its contents, and the data after it.
 fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let (identifier, rest) = data.split_first_chunk()?;
     let (length, rest) = match rest {
@@ -125,7 +128,8 @@ fn split(data: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     Some((u16::from_be_bytes(*identifier), contents, after))
 }
 
-/// The template A6 of a key set of SCP03, a one-time key and a signature.
+/// Returns true for the template A6 of an SCP03 key set, followed by an ephemeral key and a
+/// signature.
 fn is_establishment(template: &[u8], rest: &[u8]) -> bool {
     let Some((Tag(0xA6), contents)) = tlv::split(template) else { return false };
     let version = tlv::find(contents, Tag(0x83)).ok().flatten().and_then(tlv::split);
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_ones_own_isd_p_are_established_in_one_script_or_in_a_chain() {
+    fn the_keys_of_an_own_isd_p_can_be_established_in_one_script_or_in_a_chain() {
         use Chaining::{First, FirstKept, Following, Last};
         let own = Ok(Some(Aid::isd_p(OWN)));
         assert_eq!(named_after(&[install(OWN), certificate(), establishment(0x30)], None, None), Ok(None));
@@ -175,24 +179,24 @@ mod tests {
         assert_eq!(named_after(&[install(OWN)], Some(First), None), own);
         assert_eq!(named_after(&[certificate()], Some(Following), Some(OWN)), own);
         assert_eq!(named_after(&[establishment(0x31)], Some(Last), Some(OWN)), Ok(None));
-        // After the last block nothing is for the ISD-P any more, whatever the script says.
+        // After the last block, nothing more is for the ISD-P, whatever the chaining of the script.
         assert_eq!(named_after(&[establishment(0x31)], Some(Following), Some(OWN)), Ok(None));
     }
 
     #[test]
-    fn the_keys_of_nothing_else_are() {
+    fn scripts_for_any_other_purpose_are_refused() {
         use Chaining::{First, Following, Last};
         let bad = |apdus: &[Vec<u8>], chaining, before| {
             assert!(named_after(apdus, chaining, before).is_err(), "{apdus:?}");
         };
-        // Of the ISD-R itself.
+        // Keys of the ISD-R itself.
         bad(&[certificate()], None, None);
         bad(&[certificate()], Some(First), Some(OWN));
         bad(&[establishment(0x30)], Some(Last), None);
         bad(&[establishment(0x30)], None, Some(OWN));
         bad(&[install(OWN), certificate(), establishment(0x30), certificate()], None, None);
         bad(&[install(OWN), certificate(), establishment(0x01)], None, None);
-        // Of another's ISD-P, also in the middle.
+        // Keys of another SM-DP's ISD-P, also in the middle of a script.
         bad(&[install(0x10)], None, None);
         bad(&[certificate()], Some(Following), Some(0x10));
         bad(&[install(OWN), certificate(), install(0x10), certificate()], Some(First), None);
@@ -204,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_group_is_read_across_its_blocks_and_no_other_hides_in_them() {
+    fn a_data_group_can_span_blocks_and_cannot_hide_another_group() {
         let block = |p1: u8, p2: u8, data: &[u8]| {
             [&[0x80, 0xE2, p1, p2, u8::try_from(data.len()).unwrap()], data].concat()
         };
@@ -217,16 +221,16 @@ mod tests {
             [&enable, whole.as_slice()].concat(),
             es5::data_group(es5::group::CERTIFICATE, &[0x30, 0]),
             es5::data_group(es5::group::KEY_ESTABLISHMENT, &[]),
-            // It begins like the one that is allowed, and is another.
+            // Begins like the allowed group and is another one.
             vec![0x3A],
             vec![0x3A, 0x01, 0xFF],
         ] {
             assert!(named_after(&[install(OWN), block(0x88, 0, &data)], None, None).is_err(), "{data:02X?}");
             assert!(named_after(&[install(OWN), block(0x80, 0, &data)], None, None).is_err(), "{data:02X?}");
         }
-        // What is left open could be ended by another script.
+        // Another script could complete an unfinished group.
         assert!(named_after(&in_blocks[..2], Some(Chaining::First), None).is_err());
-        // Lengths that lie.
+        // Wrong lengths.
         for apdu in
             [vec![0x80, 0xE2, 0x88, 0, 9, 1], vec![0x80, 0xE6, 0x20, 0, 4, 0, 0, 1], vec![0x80, 0xE2, 0x88]]
         {

@@ -1,30 +1,22 @@
-//! The queue of one card: who is next, and what ends a function.
+//! The queue of a card: its functions in order, and their end. `dispatch.rs` begins the functions.
 
 use rsp::{
-    ids::{Eid, Iccid},
+    ids::Eid,
     sgp02::status::{Refusal, Status},
     time::Timestamp,
 };
-use rsp_server::soap::Rejection;
 use world::Fault;
 
-use super::{
-    Asker, AtCard, Function, Operation, Purpose, Started, Step, answer, answer::Outcome, attributes, check,
-    connectivity, create, delete, euicc_audit, farewell, handover, news, notification, send_data, switch,
-    takeover,
-};
+use super::{Asker, Function, Operation, Step, answer, answer::Outcome};
 use crate::{
-    audit::{self, Done},
+    audit::{self, CompletedOperation},
     context::Context,
-    es5::{self, Job, JobOutcome},
-    outward,
-    records::{Card, Deadline, Held, OPERATIONS, PREPARED, numbered, of_card},
+    records::{Card, Deadline, OPERATIONS, Reservation, of_card},
 };
 
-/// Takes a function in. It begins at once if nothing else is at the card.
-///
-/// Whatever is wrong with it is its answer, which goes the way of every answer.
-pub(crate) async fn submit(
+/// Puts a function into the queue, without beginning it. A refusal is sent as the function's
+/// response.
+pub(crate) async fn enqueue(
     context: &mut Context<'_, '_>,
     eid: Eid,
     function: Function,
@@ -34,24 +26,24 @@ pub(crate) async fn submit(
     let mut operation =
         Operation { eid, number: 0, function, asker, received: context.now, expires, step: Step::Waiting };
     let Some(mut card) = context.card(eid).await? else {
-        let refusal = Status::EidUnknown.because("this SM-SR manages no such card").about(eid);
+        let refusal = Status::EidUnknown.because("this SM-SR does not manage this card").about(eid);
         return answer::answer(context, None, &operation, Outcome::refused(refusal)).await;
     };
     operation.number = card.next_operation;
     card.next_operation = card.next_operation.saturating_add(1);
     let waiting: Vec<Operation> = operations(context, eid).await?;
     if let Some(refusal) = cannot_wait(context, &operation, &waiting) {
-        try_again(context, &operation)?;
+        schedule_retry(context, &operation)?;
         return answer::answer(context, Some(&card), &operation, Outcome::refused(refusal)).await;
     }
-    card.keep(context.tx)?;
-    operation.keep(context)?;
-    context.set_deadline(operation.expires, &operation.deadline())?;
-    advance(context, eid).await
+    card.store(context.tx)?;
+    operation.store(context)?;
+    context.set_deadline(operation.expires, &operation.deadline())
 }
 
-/// Takes in something of our own accord. Once is enough.
-pub(crate) async fn submit_own(
+/// Puts a function of the SM-SR itself into the queue, without beginning it. Does nothing if the
+/// same function waits already.
+pub(crate) async fn enqueue_own(
     context: &mut Context<'_, '_>,
     eid: Eid,
     function: Function,
@@ -62,11 +54,11 @@ pub(crate) async fn submit_own(
         return Ok(());
     }
     let until = context.now.plus(context.config.own_function_time);
-    Box::pin(submit(context, eid, function, None, until)).await
+    enqueue(context, eid, function, None, until).await
 }
 
-/// What the SM-SR has to do and could not, it does later: nobody else would ask for it.
-fn try_again(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(), Fault> {
+/// Schedules a retry of a failed function of the SM-SR itself, because no caller would repeat it.
+fn schedule_retry(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(), Fault> {
     if operation.asker.is_some() || !operation.function.is_own() {
         return Ok(());
     }
@@ -75,118 +67,37 @@ fn try_again(context: &mut Context<'_, '_>, operation: &Operation) -> Result<(),
     context.set_deadline(at, &again)
 }
 
-/// While the card is handed over nobody else gets at it; and a queue has an end, which what the SM-SR itself has to do does
-/// not count to: of that waits at most one of a kind, for each profile and for the whole card.
+/// Returns the refusal for a function that cannot be queued: during a handover no function is
+/// accepted, and the queue has a maximum length. Functions of the SM-SR itself do not count against
+/// the caller's limit: at most one of each kind waits for each profile and for the card.
 fn cannot_wait(context: &Context<'_, '_>, operation: &Operation, waiting: &[Operation]) -> Option<Refusal> {
     if waiting.iter().any(|operation| matches!(operation.step, Step::HandingOver(_))) {
-        return Some(check::handed_over());
+        return Some(handed_over());
     }
     let is_full = waiting.len() >= context.config.longest_queue;
     (is_full && operation.asker.is_some()).then(|| {
-        Status::EuiccUnavailable.because(format!("{} functions wait for this card already", waiting.len()))
+        Status::EuiccUnavailable.because(format!("{} functions already wait for this card", waiting.len()))
     })
 }
 
-/// The functions of a card in the order in which they came.
+pub(super) fn handed_over() -> Refusal {
+    Status::FunctionUnavailable.because("the card is being handed over to another SM-SR")
+}
+
+/// Returns the functions of a card in the order of their acceptance.
 pub(crate) async fn operations(context: &mut Context<'_, '_>, eid: Eid) -> Result<Vec<Operation>, Fault> {
     let all = context.tx.list(&OPERATIONS, &of_card(eid)).await?;
     Ok(all.into_iter().map(|(_, operation)| operation).collect())
 }
 
-/// The function that is at the card.
-pub(crate) async fn under_way(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Operation>, Fault> {
+/// Returns the function in progress.
+pub(crate) async fn in_progress(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Operation>, Fault> {
     let all = operations(context, eid).await?;
     Ok(all.into_iter().find(|operation| !matches!(operation.step, Step::Waiting)))
 }
 
-/// Begins what may begin: the first in the queue, unless one is under way. One that is refused ends, and the next begins.
-pub(crate) async fn advance(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
-    loop {
-        let Some(card) = context.card(eid).await? else { return refuse_all(context, eid).await };
-        let waiting = operations(context, eid).await?;
-        // Its deadline is due just now, or was lost from the records: nobody else would end it, and all would wait behind it.
-        if let Some(over) = waiting.iter().find(|operation| operation.expires <= context.now) {
-            expire(context, card, over.clone()).await?;
-            continue;
-        }
-        if waiting.iter().any(|operation| !matches!(operation.step, Step::Waiting)) {
-            return Ok(());
-        }
-        let Some(operation) = next(context, &card, waiting) else { return Ok(()) };
-        if begin(context, card, operation).await? {
-            return Ok(());
-        }
-    }
-}
-
-/// Who is next: the first, unless somebody has a series of functions to finish and the time for it is not over.
-fn next(context: &Context<'_, '_>, card: &Card, waiting: Vec<Operation>) -> Option<Operation> {
-    let held = card.held.as_ref().filter(|held| held.until > context.now);
-    let may = |operation: &Operation| held.is_none_or(|held| operation.asker_id() == Some(&held.by));
-    waiting.into_iter().find(may)
-}
-
-/// Whether the function is under way now; otherwise it has ended.
-async fn begin(
-    context: &mut Context<'_, '_>,
-    mut card: Card,
-    mut operation: Operation,
-) -> Result<bool, Fault> {
-    let started = start(context, &mut card, &operation).await;
-    if !matches!(operation.function, Function::SendData { .. }) {
-        // Whatever else the card is told, it is not part of a chain of scripts for the ISD-R.
-        card.personalised = None;
-    }
-    match started {
-        Ok(Started::AtCard(what)) => {
-            let job = operation.send(context, 0, what).await?;
-            operation.step = switch::first_step(&mut card, &operation.function, AtCard { job, part: 0 });
-            card.keep(context.tx)?;
-            operation.keep(context)?;
-            Ok(true)
-        }
-        Ok(Started::Step(step)) => {
-            operation.step = step;
-            card.keep(context.tx)?;
-            operation.keep(context)?;
-            Ok(true)
-        }
-        Ok(Started::Done(outcome)) => {
-            end(context, card, operation, outcome).await?;
-            Ok(false)
-        }
-        Err(Rejection::Refusal(refusal)) => {
-            end(context, card, operation, Outcome::refused(refusal)).await?;
-            Ok(false)
-        }
-        Err(Rejection::Fault(fault)) => Err(fault),
-    }
-}
-
-async fn start(
-    context: &mut Context<'_, '_>,
-    card: &mut Card,
-    operation: &Operation,
-) -> Result<Started, Rejection> {
-    check::is_ours(card, &operation.function)?;
-    match &operation.function {
-        Function::CreateIsdP { .. } => create::start(context, card, operation),
-        Function::SendData { .. } => send_data::start(card, operation),
-        Function::UpdateConnectivityParameters { .. } => connectivity::start(card, operation),
-        Function::EnableProfile(iccid) => switch::start_enable(card, operation, *iccid),
-        Function::DisableProfile(iccid) => switch::start_disable(card, operation, *iccid),
-        Function::DeleteProfile(iccid) => delete::start(card, operation, *iccid),
-        Function::AutoDelete(iccid) => Ok(delete::start_auto(card, *iccid)),
-        Function::CleanUp(iccid) => Ok(delete::start_clean_up(card, *iccid)),
-        Function::MasterDelete { iccid, token } => delete::start_master(card, operation, *iccid, token),
-        Function::SetFallBackAttribute(iccid) => attributes::start_fallback(card, operation, *iccid),
-        Function::SetEmergencyProfileAttribute(iccid) => attributes::start_emergency(card, operation, *iccid),
-        Function::AuditEis(iccids) => euicc_audit::start(card, operation, iccids),
-        Function::SmsrChange(target) => handover::start(context, card, operation, target).await,
-    }
-}
-
-/// Ends a function: its answer, the audit trail, and its place in the queue. Who is next is for [`advance`].
+/// Ends a function: queues its response, records it in the audit trail, and removes it from the
+/// queue. `advance` begins the next one.
 pub(crate) async fn end(
     context: &mut Context<'_, '_>,
     mut card: Card,
@@ -198,28 +109,28 @@ pub(crate) async fn end(
             let profile = operation.function.iccid().and_then(|iccid| card.profile(iccid));
             profile.map(|profile| profile.isd_p_aid.clone())
         });
-        let done = Done {
+        let done = CompletedOperation {
             what,
             requester: operation.asker_id(),
             status: &outcome.status(),
             isd_p: isd_p.as_ref(),
             iccid: operation.function.iccid(),
         };
-        audit::done(context, &mut card, &done)?;
+        audit::record_operation(context, &mut card, &done)?;
     }
-    hold(context, &mut card, &operation, &outcome)?;
-    card.keep(context.tx)?;
-    operation.forget(context);
-    // What the card's own rules forbid, they forbid tomorrow too.
+    reserve(context, &mut card, &operation, &outcome)?;
+    card.store(context.tx)?;
+    operation.delete_record(context);
+    // A card that refuses by POL1 will refuse again, so there is no retry.
     if !outcome.is_success() && !outcome.is_refused(Status::Pol1Refused) {
-        try_again(context, &operation)?;
+        schedule_retry(context, &operation)?;
     }
     answer::answer(context, Some(&card), &operation, outcome).await
 }
 
-/// Whoever has more to do keeps the card to itself for a while: the ISD-R forgets a half-made key set when others come
-/// between.
-fn hold(
+/// Gives a caller that set MoreToDo exclusive use of the card for a while, because the ISD-R
+/// discards an incomplete key set when other functions intervene.
+fn reserve(
     context: &mut Context<'_, '_>,
     card: &mut Card,
     operation: &Operation,
@@ -232,192 +143,13 @@ fn hold(
     match operation.asker_id() {
         Some(by) if more_to_do && outcome.is_success() => {
             let until = context.now.plus(context.config.hold_time);
-            context.set_deadline(until, &Deadline::Held(operation.eid))?;
-            card.held = Some(Held { by: by.clone(), until });
+            context.set_deadline(until, &Deadline::Reservation(operation.eid))?;
+            card.reservation = Some(Reservation { by: by.clone(), until });
         }
-        by if card.held.as_ref().is_some_and(|held| Some(&held.by) == by) => card.held = None,
+        by if card.reservation.as_ref().is_some_and(|reservation| Some(&reservation.by) == by) => {
+            card.reservation = None
+        }
         _ => {}
     }
     Ok(())
-}
-
-/// The card has gone: what still waits for it has nothing to wait for.
-async fn refuse_all(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
-    for operation in operations(context, eid).await? {
-        operation.forget(context);
-        let refusal = Status::EidUnknown.because("this SM-SR has handed the card over").about(eid);
-        answer::answer(context, None, &operation, Outcome::refused(refusal)).await?;
-    }
-    Ok(())
-}
-
-/// A job at the card has ended. What nobody waits for any more is let pass.
-pub(crate) async fn job_ended(
-    context: &mut Context<'_, '_>,
-    job: &Job,
-    outcome: JobOutcome,
-) -> Result<(), Fault> {
-    match &outward::from_text(&job.purpose)? {
-        Purpose::Operation { number, part } => {
-            operation_answered(context, job.eid, *number, *part, outcome).await
-        }
-        Purpose::Confirmation { sequence } => {
-            notification::confirmed(context, job.eid, *sequence, outcome).await
-        }
-        Purpose::Takeover => farewell::ended(context, job.eid, outcome).await,
-    }
-}
-
-async fn operation_answered(
-    context: &mut Context<'_, '_>,
-    eid: Eid,
-    number: u64,
-    part: u32,
-    outcome: JobOutcome,
-) -> Result<(), Fault> {
-    let Some(operation) = context.tx.get(&OPERATIONS, &numbered(eid, number)).await? else { return Ok(()) };
-    let Some(card) = context.card(eid).await? else { return Ok(()) };
-    let is_this = |at_card: &AtCard| at_card.part == part;
-    match &operation.step {
-        Step::AtCard(at_card) if is_this(at_card) => {
-            answered(context, card, operation, outcome).await?;
-        }
-        Step::Switching(switching) if switching.at_card().is_some_and(is_this) => {
-            switch::answered(context, card, operation, outcome).await?;
-        }
-        Step::HandingOver(handing_over) if handing_over.at_card().is_some_and(is_this) => {
-            handover::answered(context, card, operation, outcome).await?;
-        }
-        _ => return Ok(()),
-    }
-    advance(context, eid).await
-}
-
-/// The card has done what one job asks, or not.
-async fn answered(
-    context: &mut Context<'_, '_>,
-    mut card: Card,
-    operation: Operation,
-    outcome: JobOutcome,
-) -> Result<(), Fault> {
-    let (response, found_done) = match outcome {
-        JobOutcome::Answered(response) => (response, false),
-        JobOutcome::FoundDone(response) => (response, true),
-        JobOutcome::Expired => return expire(context, card, operation).await,
-        other => {
-            card.personalised = None;
-            let is_unseen = matches!(other, JobOutcome::NotDelivered(_)) && operation.may_have_changed();
-            let (eid, uncertain) = match (&operation.function, &other) {
-                // The card has not run it.
-                (Function::CreateIsdP { iccid, .. }, JobOutcome::Refused(_)) => {
-                    create::undone(&mut card, *iccid);
-                    (operation.eid, None)
-                }
-                (function, _) => (operation.eid, function.may_have_made()),
-            };
-            let refusal = answer::undelivered(other);
-            end(context, card, operation, Outcome::refused(refusal)).await?;
-            if is_unseen {
-                notification::find_out_later(context, eid)?;
-            }
-            return clean_up(context, eid, uncertain).await;
-        }
-    };
-    let outcome = match &operation.function {
-        Function::CreateIsdP { iccid, .. } => create::answered(&mut card, *iccid, &response, found_done),
-        Function::SendData { .. } => send_data::answered(&mut card, &operation, &response),
-        Function::UpdateConnectivityParameters { .. } => connectivity::answered(&response),
-        Function::DeleteProfile(iccid)
-        | Function::AutoDelete(iccid)
-        | Function::CleanUp(iccid)
-        | Function::MasterDelete { iccid, .. } => {
-            delete::answered(context, &mut card, &operation, *iccid, &response, found_done).await?
-        }
-        Function::SetFallBackAttribute(iccid) => {
-            attributes::fallback_answered(context, &mut card, &operation, *iccid, &response, found_done)
-                .await?
-        }
-        Function::SetEmergencyProfileAttribute(iccid) => {
-            attributes::emergency_answered(context, &mut card, &operation, *iccid, &response).await?
-        }
-        Function::AuditEis(_) => match (&operation.step, euicc_audit::once_more(&response)) {
-            (Step::AtCard(AtCard { part, .. }), Some(what)) => {
-                let part = part.saturating_add(1);
-                let job = operation.send(context, part, what).await?;
-                let step = Step::AtCard(AtCard { job, part });
-                return Operation { step, ..operation }.keep(context);
-            }
-            _ => euicc_audit::answered(context, &mut card, &operation, &response).await?,
-        },
-        // They are never in this step.
-        Function::EnableProfile(_) | Function::DisableProfile(_) | Function::SmsrChange(_) => return Ok(()),
-    };
-    // An audit of our own comes when a change holds by now, or not any more.
-    let is_certain = operation.asker.is_none() && matches!(operation.function, Function::AuditEis(_));
-    let left = if is_certain && outcome.is_success() { news::settle(&mut card) } else { None };
-    let eid = operation.eid;
-    end(context, card, operation, outcome).await?;
-    notification::leave(context, eid, left).await.map(|_| ())
-}
-
-/// Nobody knows whether the ISD-P of this profile is there; after this it is not. Until then its place in the EIS is taken.
-async fn clean_up(context: &mut Context<'_, '_>, eid: Eid, uncertain: Option<Iccid>) -> Result<(), Fault> {
-    match uncertain {
-        Some(iccid) => submit_own(context, eid, Function::CleanUp(iccid)).await,
-        None => Ok(()),
-    }
-}
-
-/// The validity period is over. The card may or may not have done it.
-pub(super) async fn expire(
-    context: &mut Context<'_, '_>,
-    mut card: Card,
-    operation: Operation,
-) -> Result<(), Fault> {
-    match &operation.step {
-        Step::Waiting => {}
-        Step::AtCard(at_card) => es5::cancel(context.tx, context.now, &at_card.job).await?,
-        Step::Switching(switching) => switch::abandon(context, &mut card, switching).await?,
-        Step::HandingOver(handing_over) => handover::abandon(context, handing_over).await?,
-    }
-    card.personalised = None;
-    let is_waiting = matches!(operation.step, Step::Waiting);
-    let uncertain = operation.function.may_have_made().filter(|_| !is_waiting);
-    let is_unseen = match &operation.step {
-        Step::Switching(switching) => switching.is_confirming(),
-        Step::AtCard(_) => operation.may_have_changed(),
-        Step::Waiting | Step::HandingOver(_) => false,
-    };
-    let eid = operation.eid;
-    end(context, card, operation, Outcome::expired()).await?;
-    if is_unseen {
-        notification::find_out_later(context, eid)?;
-    }
-    clean_up(context, eid, uncertain).await
-}
-
-/// Something's time is over.
-pub(crate) async fn run_deadline(context: &mut Context<'_, '_>, deadline: &Deadline) -> Result<(), Fault> {
-    match deadline {
-        Deadline::Operation { eid, number } => {
-            let Some(operation) = context.tx.get(&OPERATIONS, &numbered(*eid, *number)).await? else {
-                return Ok(());
-            };
-            let Some(card) = context.card(*eid).await? else { return Ok(()) };
-            expire(context, card, operation).await?;
-            advance(context, *eid).await
-        }
-        Deadline::Download { eid, iccid, isd_p } => create::given_up(context, *eid, *iccid, isd_p).await,
-        Deadline::Held(eid) => advance(context, *eid).await,
-        Deadline::Prepared(eid) => {
-            for (key, prepared) in context.tx.list(&PREPARED, &of_card(*eid)).await? {
-                if prepared.until <= context.now {
-                    context.tx.delete(&PREPARED, &key);
-                }
-            }
-            Ok(())
-        }
-        Deadline::Again { eid, function } => submit_own(context, *eid, function.clone()).await,
-        Deadline::Takeover(eid) => takeover::expired(context, *eid).await,
-    }
 }

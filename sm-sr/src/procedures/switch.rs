@@ -1,8 +1,9 @@
-//! Enabling and disabling: SGP.02 sections 3.2 to 3.5 and 4.1.1.2, 4.1.1.3.
+//! Enabling and disabling of profiles: SGP.02 sections 3.2 to 3.5 and 4.1.1.2, 4.1.1.3.
 //!
-//! The card says yes and answers before it changes its profile; whether the change holds is known when its notification
-//! comes over the network of the new one, and it stays only if that notification is confirmed. So the asker is answered
-//! when the card has answered the confirmation, or has gone back.
+//! The card answers the command before it changes its profile. The result is known when its
+//! notification arrives over the network of the new profile, and the change is final only if that
+//! notification is confirmed. The caller therefore gets its response when the card has answered the
+//! confirmation or has rolled back.
 
 use rsp::{
     ids::{Aid, Iccid},
@@ -15,72 +16,23 @@ use rsp::{
     },
 };
 use rsp_server::soap::Rejection;
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    AtCard, Function, Operation, Started, Step, ToCard,
+    AtCard, CardScript, Function, Operation, Started, Step,
     answer::{self, Outcome},
     card_status::{Answers, Command},
-    check, one,
-    queue::{self, end},
+    check,
+    queue::end,
+    single_command,
 };
 use crate::{
     context::Context,
-    es5::{self as bearer, Effect, JobOutcome},
+    es5::{self as es5_engine, Effect, JobOutcome},
     policy,
     records::Card,
+    state::switching::{SwitchStep, Switching},
 };
-
-/// A change of the enabled profile.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Switching {
-    /// The ISD-P that is enabled if the change holds.
-    pub expected: Aid,
-    /// Where it stands.
-    pub at: SwitchStep,
-}
-
-/// What a change of the enabled profile waits for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum SwitchStep {
-    /// The card's answer.
-    Answer(AtCard),
-    /// Its notification over the new profile's network.
-    Notification {
-        /// What it answered.
-        data: Octets,
-    },
-    /// Its answer to the confirmation of that notification.
-    Confirmation {
-        /// What it answered first, unless that was lost.
-        data: Option<Octets>,
-        /// Of the notification.
-        sequence: u16,
-    },
-}
-
-impl Switching {
-    pub(super) fn at_card(&self) -> Option<&AtCard> {
-        match &self.at {
-            SwitchStep::Answer(at_card) => Some(at_card),
-            _ => None,
-        }
-    }
-
-    /// Whether the card has told of the change, and is being confirmed.
-    pub(super) fn is_confirming(&self) -> bool {
-        matches!(self.at, SwitchStep::Confirmation { .. })
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        match self.at {
-            SwitchStep::Answer(_) => "at the card",
-            SwitchStep::Notification { .. } => "waiting for the card's notification",
-            SwitchStep::Confirmation { .. } => "waiting for the card to take the confirmation",
-        }
-    }
-}
 
 pub(super) fn start_enable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
     let profile = check::own_profile(card, operation, iccid)?;
@@ -90,8 +42,8 @@ pub(super) fn start_enable(card: &Card, operation: &Operation, iccid: Iccid) -> 
         policy::check(enabled, Pol2Action::Disable)?;
     }
     let aid = &profile.isd_p_aid;
-    let script = one(es5::enable_profile(aid));
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::Enable(aid.clone()))))
+    let script = single_command(es5::enable_profile(aid));
+    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Enable(aid.clone()))))
 }
 
 pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) -> Result<Started, Rejection> {
@@ -101,16 +53,16 @@ pub(super) fn start_disable(card: &Card, operation: &Operation, iccid: Iccid) ->
     policy::check(profile, Pol2Action::Disable)?;
     if card.fallback().is_none() {
         return Err(Status::IccidInvalidTransition
-            .because("no profile has the fall-back attribute, so none would be enabled instead")
+            .because("no profile has the fall-back attribute, so none could be enabled instead")
             .about(iccid)
             .into());
     }
     let aid = &profile.isd_p_aid;
-    let script = one(es5::disable_profile(aid));
-    Ok(Started::AtCard(ToCard::isd_r(script, Effect::Disable(aid.clone()))))
+    let script = single_command(es5::disable_profile(aid));
+    Ok(Started::AtCard(CardScript::isd_r(script, Effect::Disable(aid.clone()))))
 }
 
-/// The step in which a function is once its script is on its way.
+/// Returns the first step of a function whose script has been queued.
 pub(super) fn first_step(card: &mut Card, function: &Function, at_card: AtCard) -> Step {
     let expected = match function {
         Function::EnableProfile(iccid) => card.profile(*iccid),
@@ -119,16 +71,16 @@ pub(super) fn first_step(card: &mut Card, function: &Function, at_card: AtCard) 
     };
     match expected.map(|profile| profile.isd_p_aid.clone()) {
         Some(expected) => {
-            // What was given up before is no longer what is wanted or not.
+            // A change that was given up earlier does not matter any more.
             card.abandoned = None;
             Step::Switching(Switching { expected, at: SwitchStep::Answer(at_card) })
         }
-        // Both have been looked for when the function began.
+        // Both profiles were found when the function began.
         None => Step::AtCard(at_card),
     }
 }
 
-/// The card has answered the script.
+/// Handles the card's response to the script.
 pub(super) async fn answered(
     context: &mut Context<'_, '_>,
     card: Card,
@@ -148,9 +100,8 @@ pub(super) async fn answered(
             }
             data
         }
-        // The audit has found the change, which the notification will tell as well.
+        // An audit found the change. The notification will report it too.
         JobOutcome::FoundDone(_) => Octets::default(),
-        JobOutcome::Expired => return queue::expire(context, card, operation).await,
         other => {
             let refusal = answer::undelivered(other);
             return end(context, card, operation, Outcome::refused(refusal)).await;
@@ -158,11 +109,11 @@ pub(super) async fn answered(
     };
     switching.at = SwitchStep::Notification { data };
     operation.step = Step::Switching(switching);
-    operation.keep(context)
+    operation.store(context)
 }
 
-/// The card tells that it has changed its profile, has gone back, or has fallen back: what that is to the function that
-/// is under way.
+/// Applies a notification to the function in progress: the card reports a changed profile, a
+/// roll-back or a fall-back.
 pub(super) async fn notified(
     context: &mut Context<'_, '_>,
     card: &Card,
@@ -170,11 +121,14 @@ pub(super) async fn notified(
     kind: NotificationType,
     enabled: &Aid,
     sequence: u16,
-) -> Result<Told, Fault> {
-    let Step::Switching(mut switching) = operation.step.clone() else { return Ok(Told::Nothing) };
+) -> Result<NotificationEffect, Fault> {
+    let Step::Switching(mut switching) = operation.step.clone() else {
+        return Ok(NotificationEffect::Nothing);
+    };
     if let Some(at_card) = switching.at_card() {
-        // Its answer was lost or is late. The card has done it, and says how it went.
-        bearer::cancel(context.tx, context.now, &at_card.job).await?;
+        // The response was lost or is late. The card has executed the command and reports the
+        // result here.
+        es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
     }
     match kind {
         NotificationType::ProfileChangeSucceeded if *enabled == switching.expected => {
@@ -185,45 +139,46 @@ pub(super) async fn notified(
             };
             switching.at = SwitchStep::Confirmation { data, sequence };
             operation.step = Step::Switching(switching);
-            operation.keep(context)?;
-            Ok(Told::Confirming)
+            operation.store(context)?;
+            Ok(NotificationEffect::Confirming)
         }
         NotificationType::ProfileChangeFailed => {
             let why = Status::EuiccExecutionError.because(
-                "the card could not use the network of the profile, or was not confirmed, and has gone back",
+                "the card could not use the network of the profile, or got no confirmation, and has rolled back",
             );
             end(context, card.clone(), operation, Outcome::refused(why)).await?;
-            Ok(Told::Ended)
+            Ok(NotificationEffect::Ended)
         }
         NotificationType::ProfileChangeAfterFallback => {
-            let why = Status::EuiccExecutionError
-                .because("the card lost the network meanwhile and has enabled the profile with the fall-back attribute");
+            let why = Status::EuiccExecutionError.because(
+                "the card lost the network and has enabled the profile with the fall-back attribute",
+            );
             end(context, card.clone(), operation, Outcome::refused(why)).await?;
-            Ok(Told::Ended)
+            Ok(NotificationEffect::Ended)
         }
-        // It changed to something else than was asked for.
+        // The card enabled another profile than the requested one.
         NotificationType::ProfileChangeSucceeded => {
             let why =
                 Status::EuiccExecutionError.because(format!("the card has enabled ISD-P {enabled} instead"));
             end(context, card.clone(), operation, Outcome::refused(why)).await?;
-            Ok(Told::Ended)
+            Ok(NotificationEffect::Ended)
         }
-        _ => Ok(Told::Nothing),
+        _ => Ok(NotificationEffect::Nothing),
     }
 }
 
-/// What a notification was to the function under way.
+/// Effect of a notification on the function in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    /// It has nothing to do with one.
+pub(super) enum NotificationEffect {
+    /// None: the function does not concern the enabled profile.
     Nothing,
-    /// It goes on when the confirmation has been taken.
+    /// The function continues when the confirmation has been accepted.
     Confirming,
-    /// It has ended.
+    /// The function has ended.
     Ended,
 }
 
-/// Whether the function waits for the card to take the confirmation of this notification.
+/// Returns true if the function waits for the card to accept the confirmation of this notification.
 pub(super) fn waits_for(operation: &Operation, confirmed: u16) -> bool {
     match &operation.step {
         Step::Switching(Switching { at: SwitchStep::Confirmation { sequence, .. }, .. }) => {
@@ -233,7 +188,8 @@ pub(super) fn waits_for(operation: &Operation, confirmed: u16) -> bool {
     }
 }
 
-/// The card has taken the confirmation for which the function [waits](waits_for): the change holds.
+/// Ends the function after the card has accepted the confirmation that it [waits for](waits_for):
+/// the change is final.
 pub(super) async fn confirmed(
     context: &mut Context<'_, '_>,
     card: Card,
@@ -246,7 +202,7 @@ pub(super) async fn confirmed(
     end(context, card, operation, Outcome::done().with_data(data.unwrap_or_default())).await
 }
 
-/// Nobody waits for the change any more: the card is to go back, which it does when its notification is not confirmed.
+/// Gives up a change. The card rolls back because its notification is not confirmed.
 pub(super) async fn abandon(
     context: &mut Context<'_, '_>,
     card: &mut Card,
@@ -254,11 +210,12 @@ pub(super) async fn abandon(
 ) -> Result<(), Fault> {
     match &switching.at {
         SwitchStep::Answer(at_card) => {
-            bearer::cancel(context.tx, context.now, &at_card.job).await?;
+            es5_engine::cancel(context.tx, context.now, &at_card.job).await?;
             card.abandoned = Some(switching.expected.clone());
         }
         SwitchStep::Notification { .. } => card.abandoned = Some(switching.expected.clone()),
-        // The confirmation is on its way and may have arrived: the card's next word decides.
+        // The confirmation has been sent and may have arrived. The card's next message shows the
+        // result.
         SwitchStep::Confirmation { .. } => {}
     }
     Ok(())

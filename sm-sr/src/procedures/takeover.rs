@@ -1,80 +1,48 @@
-//! Taking a card over from another SM-SR, as the one that gets it: SGP.02 section 3.8 and ES7.
+//! Takeover of a card from another SM-SR, at the SM-SR that gets the card: SGP.02 section 3.8 and
+//! ES7.
 //!
-//! The other SM-SR has the card check our certificate and make a key set with us. The receipt over that key set is the
-//! point of no return: before it, whatever goes wrong ends the handover and nothing has changed; after it the card is
-//! ours, and what could not be finished is at most a warning.
+//! The other SM-SR lets the card check this SM-SR's certificate and create a key set with this
+//! SM-SR. The receipt for that key set is the point of no return: before it, any failure ends the
+//! handover and nothing has changed. After it the card belongs to this SM-SR, and any failure is at
+//! most a warning.
 
 use crypto::{Curve, PublicKey, SecretKey, key_establishment};
 use rsp::{
     ids::{Eid, Oid},
     sgp02::{
         BaseResponse, Function, Octets, Response as _,
-        eis::{Eis, KeyComponent, Keyset, KeysetType, OperationType, ProfileState},
+        eis::{Eis, OperationType, ProfileState},
         es5::{EphemeralKeyForm, KeyAgreement},
         es7,
         status::{Refusal, Status},
     },
-    time::Timestamp,
 };
 use rsp_server::soap::{self, NoAnswer, Rejection, Ticket};
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
-    create,
-    farewell::{self, Farewell},
+    create, handover_finalisation,
+    key_sets::{description_of, free_version},
+    takeover_record::{current, respond},
 };
 use crate::{
     audit, check_eis,
     context::Context,
-    outward::{self, Continuation},
+    outgoing::{self, Continuation},
     records::{Card, Deadline, Key, KeySet, Keys, PREPARED, Prepared, SCP80_VERSIONS, TAKEOVERS, of_card},
+    state::takeover::{Awaits, HandoverFinalisation, Takeover},
 };
 
-/// How the key set is made: a set of the same version goes first, the card adds a number of its own, and a certificate has
-/// come before. Sources differ; this is what most of them send.
+/// Scenario parameter: an existing set of the same version is deleted, the card contributes a
+/// random number, and a certificate was sent before. Sources differ; this is what most of them
+/// send.
 const SCENARIO_PARAMETER: u8 =
     KeyAgreement::DELETE_EXISTING | KeyAgreement::DERIVATION_RANDOM | KeyAgreement::CERTIFICATE;
 
-/// In which form the one-time key goes to the card.
+/// Form in which the ephemeral key is sent to the card.
 const KEY_FORM: EphemeralKeyForm = EphemeralKeyForm::Point;
 
-/// A card that is being taken over.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Takeover {
-    /// The call of ES7.HandoverEUICC; none once it has been answered.
-    pub ticket: Option<Ticket>,
-    /// With which one-time keys agree: the card's, 04 || X || Y.
-    pub ecasd_key: Octets,
-    /// Who has the card.
-    pub from: Oid,
-    /// What it says of the card.
-    pub eis: Eis,
-    /// Since when.
-    pub since: Timestamp,
-    /// Until when.
-    pub expires: Timestamp,
-    /// What is awaited.
-    pub awaits: Awaits,
-}
-
-/// What a takeover waits for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Awaits {
-    /// The card's challenge, from the other SM-SR.
-    Challenge,
-    /// The card's receipt, from the other SM-SR.
-    Receipt {
-        /// The private one-time key.
-        secret: Key,
-        /// What was signed.
-        agreement: KeyAgreement,
-    },
-    /// The card, which is ours: it is to forget the other SM-SR.
-    Finalised(Farewell),
-}
-
-/// ES7.HandoverEUICC: begins. Whatever is wrong is the answer.
+/// Begins a takeover (ES7.HandoverEUICC). A refusal is the response.
 pub(crate) async fn begin(
     context: &mut Context<'_, '_>,
     caller: &Oid,
@@ -87,7 +55,7 @@ pub(crate) async fn begin(
     }
     if context.tx.get(&TAKEOVERS, &eid.to_string()).await?.is_some() {
         return Err(Status::EuiccUnavailable
-            .because("this card is being handed over already")
+            .because("the handover of this card is already in progress")
             .about(eid)
             .into());
     }
@@ -98,9 +66,7 @@ pub(crate) async fn begin(
     };
     if !prepared.iter().any(is_expected) {
         return Err(Status::EidNotAllowed
-            .because(
-                "no operator with a profile on the card has prepared this SM-SR for it (PrepareSMSRChange)",
-            )
+            .because("no operator with a profile on the card has called PrepareSMSRChange at this SM-SR")
             .about(eid)
             .into());
     }
@@ -118,48 +84,35 @@ pub(crate) async fn begin(
         awaits: Awaits::Challenge,
     };
     let request = es7::AuthenticateSmsrRequest {
-        base: outward::call(context, takeover.expires),
-        // The schema passes the EIS, the text of the specification the EID; the schema is what peers check.
+        base: outgoing::base_request(context, takeover.expires),
+        // The schema requires the EIS, the text of the specification the EID. Peers validate the
+        // schema.
         eid: None,
         eis: Some(takeover.eis.clone()),
         smsr_certificate: Octets(context.credentials.card_certificate().to_vec()),
     };
     ask::<es7::AuthenticateSmsr>(context, &takeover, request, &Continuation::Challenge(eid)).await?;
     context.set_deadline(takeover.expires, &Deadline::Takeover(eid))?;
-    Ok(takeover.keep(context)?)
+    Ok(takeover.store(context)?)
 }
 
-/// A repeat, because our answer was lost: the keys are there, and so is the card.
+/// Handles a repeated call whose first response was lost: this SM-SR has the keys and the card
+/// already.
 async fn already_here(
     context: &mut Context<'_, '_>,
     card: &Card,
     caller: &Oid,
     ticket: &Ticket,
 ) -> Result<(), Rejection> {
-    let in_use = Status::EidInUse.because("this SM-SR manages the card already").about(card.eid());
+    let in_use = Status::EidInUse.because("this SM-SR already manages the card").about(card.eid());
     if card.taken_from.as_ref() != Some(caller) {
         return Err(in_use.into());
     }
     let response = es7::HandoverEuiccResponse::only(BaseResponse::with_warning(&in_use));
-    Ok(outward::reply::<es7::HandoverEuicc>(context, ticket, response).await?)
+    Ok(outgoing::reply::<es7::HandoverEuicc>(context, ticket, response).await?)
 }
 
-impl Takeover {
-    pub(super) fn eid(&self) -> Eid {
-        self.eis.eum_signed_info.eid
-    }
-
-    pub(super) fn keep(&self, context: &mut Context<'_, '_>) -> Result<(), Fault> {
-        context.tx.put(&TAKEOVERS, &self.eid().to_string(), self)
-    }
-
-    pub(super) fn forget(&self, context: &mut Context<'_, '_>) {
-        context.tx.delete(&TAKEOVERS, &self.eid().to_string());
-        context.clear_deadline(self.expires, &Deadline::Takeover(self.eid()));
-    }
-}
-
-/// Asks the SM-SR that has the card.
+/// Sends a call to the SM-SR that manages the card.
 async fn ask<F: Function>(
     context: &mut Context<'_, '_>,
     takeover: &Takeover,
@@ -169,47 +122,34 @@ async fn ask<F: Function>(
     let from: Option<soap::Peer> = context.peer(&takeover.from).await?.and_then(|peer| peer.endpoint());
     let Some(from) = from else {
         return Err(Status::SmsrInaccessible
-            .because("this SM-SR does not know where the other one is")
+            .because("this SM-SR has no endpoint of the other SM-SR")
             .about(&takeover.from)
             .into());
     };
-    Ok(outward::ask::<F>(context, &from, request, continuation, takeover.expires).await?)
+    Ok(outgoing::send_call::<F>(context, &from, request, continuation, takeover.expires).await?)
 }
 
-pub(super) async fn current(context: &mut Context<'_, '_>, eid: Eid) -> Result<Option<Takeover>, Fault> {
-    context.tx.get(&TAKEOVERS, &eid.to_string()).await
-}
-
-/// Ends what has not been committed: nothing has changed.
+/// Ends a takeover before the point of no return. Nothing has changed.
 async fn abort(context: &mut Context<'_, '_>, takeover: &Takeover, base: BaseResponse) -> Result<(), Fault> {
-    takeover.forget(context);
+    takeover.delete_record(context);
     respond(context, takeover, base).await
 }
 
-pub(super) async fn respond(
-    context: &mut Context<'_, '_>,
-    takeover: &Takeover,
-    base: BaseResponse,
-) -> Result<(), Fault> {
-    let Some(ticket) = &takeover.ticket else { return Ok(()) };
-    let base =
-        BaseResponse { processing_start: Some(takeover.since), processing_end: Some(context.now), ..base };
-    outward::reply::<es7::HandoverEuicc>(context, ticket, es7::HandoverEuiccResponse::only(base)).await
-}
-
-/// Why the other SM-SR did not do what it was asked.
+/// Returns the response for a failed call to the other SM-SR.
 fn refused(base: &BaseResponse, what: &str) -> BaseResponse {
     let why =
         Status::SmsrExecutionError.because(format!("{what} ended with {}", base.function_execution_status));
     BaseResponse::failed(&why)
 }
 
-fn unanswered(no: &NoAnswer) -> BaseResponse {
-    BaseResponse::failed(&Status::SmsrInaccessible.because(format!("the SM-SR that has the card: {no}")))
+fn no_response(no: &NoAnswer) -> BaseResponse {
+    BaseResponse::failed(
+        &Status::SmsrInaccessible.because(format!("cannot reach the SM-SR that manages the card: {no}")),
+    )
 }
 
-/// The card has checked our certificate and challenges us: we sign, with a one-time key.
-pub(crate) async fn challenged(
+/// Handles the card's challenge: signs it together with an ephemeral key.
+pub(crate) async fn challenge_received(
     context: &mut Context<'_, '_>,
     eid: Eid,
     answer: Result<es7::AuthenticateSmsrResponse, NoAnswer>,
@@ -219,14 +159,14 @@ pub(crate) async fn challenged(
         return Ok(());
     }
     let challenge = match answer {
-        Err(no) => return abort(context, &takeover, unanswered(&no)).await,
+        Err(no) => return abort(context, &takeover, no_response(&no)).await,
         Ok(response) if !response.base.is_done() => {
             return abort(context, &takeover, refused(&response.base, "AuthenticateSMSR")).await;
         }
         Ok(response) => response.random_challenge.unwrap_or_default(),
     };
     let Some(version) = free_version(&takeover.eis, &SCP80_VERSIONS) else {
-        let why = Status::IsdRExecutionError.because("no key version number of SCP80 is free");
+        let why = Status::IsdRExecutionError.because("all key version numbers of SCP80 are in use");
         return abort(context, &takeover, BaseResponse::failed(&why)).await;
     };
     let agreement = KeyAgreement::scp80(SCENARIO_PARAMETER, version, 0);
@@ -234,7 +174,7 @@ pub(crate) async fn challenged(
     let public = KEY_FORM.contents(&secret.public_key().to_sec1());
     let signed = agreement.signed(&public, challenge.as_slice());
     let request = es7::CreateAdditionalKeySetRequest {
-        base: outward::call(context, takeover.expires),
+        base: outgoing::base_request(context, takeover.expires),
         eid,
         key_version_number: version,
         initial_sequence_counter: 0,
@@ -246,23 +186,14 @@ pub(crate) async fn challenged(
     };
     takeover.awaits = Awaits::Receipt { secret: Key::new(secret.to_bytes().expose().to_vec()), agreement };
     match ask::<es7::CreateAdditionalKeySet>(context, &takeover, request, &Continuation::Receipt(eid)).await {
-        Ok(()) => takeover.keep(context),
+        Ok(()) => takeover.store(context),
         Err(Rejection::Refusal(refusal)) => abort(context, &takeover, BaseResponse::failed(&refusal)).await,
         Err(Rejection::Fault(fault)) => Err(fault),
     }
 }
 
-/// The first number that no key set has.
-pub(super) fn free_version(eis: &Eis, of: &std::ops::RangeInclusive<u8>) -> Option<u8> {
-    let taken = |version: &u8| {
-        let sets = eis.isd_r.iter().flat_map(|isd_r| &isd_r.keyset);
-        sets.map(|set| set.version).any(|taken| taken == *version)
-    };
-    of.clone().find(|version| !taken(version))
-}
-
-/// The card has made the key set and proves it: from here on it is ours.
-pub(crate) async fn receipted(
+/// Handles the card's receipt for the key set. From here on the card belongs to this SM-SR.
+pub(crate) async fn receipt_received(
     context: &mut Context<'_, '_>,
     eid: Eid,
     answer: Result<es7::CreateAdditionalKeySetResponse, NoAnswer>,
@@ -270,7 +201,7 @@ pub(crate) async fn receipted(
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     let Awaits::Receipt { secret, agreement } = &takeover.awaits else { return Ok(()) };
     let response = match answer {
-        Err(no) => return abort(context, &takeover, unanswered(&no)).await,
+        Err(no) => return abort(context, &takeover, no_response(&no)).await,
         Ok(response) if !response.base.is_done() => {
             return abort(context, &takeover, refused(&response.base, "CreateAdditionalKeySet")).await;
         }
@@ -280,9 +211,9 @@ pub(crate) async fn receipted(
         Ok(set) => set,
         Err(refusal) => return abort(context, &takeover, BaseResponse::failed(&refusal)).await,
     };
-    let farewell = Farewell::of(context, &takeover.eis);
+    let finalisation = HandoverFinalisation::of(context, &takeover.eis);
     let mut card = own_card(context, &takeover, set);
-    let done = audit::Done {
+    let done = audit::CompletedOperation {
         what: OperationType::ESTABLISH_ISDR_KEYSET,
         requester: Some(&takeover.from),
         status: &BaseResponse::default().function_execution_status,
@@ -291,17 +222,17 @@ pub(crate) async fn receipted(
     };
     adopt_trail(context, &mut card, &takeover.eis)?;
     adopt_downloads(context, &mut card)?;
-    audit::done(context, &mut card, &done)?;
-    card.keep_addresses(context.tx).await?;
-    card.keep(context.tx)?;
+    audit::record_operation(context, &mut card, &done)?;
+    card.store_addresses(context.tx).await?;
+    card.store(context.tx)?;
     for (key, _) in context.tx.list(&PREPARED, &of_card(eid)).await? {
         context.tx.delete(&PREPARED, &key);
     }
-    takeover.awaits = Awaits::Finalised(farewell);
-    farewell::tell(context, card, takeover).await
+    takeover.awaits = Awaits::Finalised(finalisation);
+    handover_finalisation::send_orders(context, card, takeover).await
 }
 
-/// The key set that the card has made with us, if its receipt proves it.
+/// Derives the key set that the card has created with this SM-SR, and verifies the receipt.
 fn key_set(
     takeover: &Takeover,
     secret: &Key,
@@ -313,10 +244,10 @@ fn key_set(
     let secret = secret.and_then(|secret| SecretKey::from_bytes(Curve::P256, &secret).ok());
     let card = PublicKey::from_sec1(Curve::P256, takeover.ecasd_key.as_slice()).ok();
     let shared = secret.zip(card).and_then(|(secret, card)| secret.agree(&card).ok());
-    let shared = shared.ok_or_else(|| bad("the key of the ECASD agrees with none"))?;
+    let shared = shared.ok_or_else(|| bad("the key agreement with the ECASD failed"))?;
     let random = response.derivation_random.as_ref().map(Octets::as_slice);
     if random.is_none() {
-        return Err(bad("the card has added no number of its own to the derivation"));
+        return Err(bad("the card has contributed no random number to the derivation"));
     }
     let receipt = response.receipt.as_ref().map(Octets::as_slice).unwrap_or_default();
     let [kic, kid, dek] = key_establishment::three_keys(&shared, &agreement.to_bytes(), random, receipt)
@@ -326,70 +257,38 @@ fn key_set(
     Ok(KeySet { version: agreement.key_version, keys })
 }
 
-/// The records of the card that is ours now.
+/// Creates the record of the card that belongs to this SM-SR now.
 fn own_card(context: &Context<'_, '_>, takeover: &Takeover, set: KeySet) -> Card {
     let mut eis = takeover.eis.clone();
     eis.smsr_id = context.config.id.clone();
     eis.audit_trail = None;
     if let Some(isd_r) = &mut eis.isd_r {
-        isd_r.keyset = vec![described(&set)];
+        isd_r.keyset = vec![description_of(&set)];
     }
     Card { keys: vec![set], taken_from: Some(takeover.from.clone()), ..Card::new(eis) }
 }
 
-/// A key set as an EIS describes it, without its values.
-pub(crate) fn described(set: &KeySet) -> Keyset {
-    let (kind, counter, indexes) = match &set.keys {
-        Keys::Scp80 { counter, .. } => (KeysetType::Scp80, Some(*counter), vec![1, 2, 3]),
-        Keys::Scp81 { dek: None, .. } => (KeysetType::Scp81, None, vec![1]),
-        Keys::Scp81 { dek: Some(_), .. } => (KeysetType::Scp81, None, vec![1, 2]),
-    };
-    let kind_of = |index: u8| match &set.keys {
-        Keys::Scp81 { .. } if index == PSK_ID => TLS_PSK,
-        _ => AES,
-    };
-    let key = |index| rsp::sgp02::eis::Key {
-        index,
-        kcv: Octets::default(),
-        key_components: vec![KeyComponent { r#type: kind_of(index), value: Octets::default() }],
-    };
-    Keyset {
-        version: set.version,
-        r#type: Some(kind),
-        cntr: counter,
-        key: indexes.into_iter().map(key).collect(),
-        certificate: Vec::new(),
-    }
-}
-
-/// The trail that came with the card goes on here, as far as one is kept.
+/// Copies the audit trail that came with the card, up to the maximum length.
 fn adopt_trail(context: &mut Context<'_, '_>, card: &mut Card, eis: &Eis) -> Result<(), Fault> {
     let records = eis.audit_trail.as_ref().map(|trail| trail.record.as_slice()).unwrap_or_default();
     let longest = usize::try_from(context.config.longest_trail).unwrap_or(usize::MAX);
     for record in records.iter().skip(records.len().saturating_sub(longest)) {
-        audit::adopt(context, card, record)?;
+        audit::record_foreign(context, card, record)?;
     }
     Ok(())
 }
 
-/// What was being downloaded through the other SM-SR has as much time as if it had begun here.
+/// Sets deadlines for downloads that began at the other SM-SR, as if they had begun here.
 fn adopt_downloads(context: &mut Context<'_, '_>, card: &mut Card) -> Result<(), Fault> {
     let profiles = card.eis.profile_info.clone();
     for profile in profiles.iter().filter(|profile| profile.state == ProfileState::Created) {
-        create::await_download(context, card, profile.iccid, &profile.isd_p_aid)?;
+        create::set_download_deadline(context, card, profile.iccid, &profile.isd_p_aid)?;
     }
     Ok(())
 }
 
-/// Types of keys: GlobalPlatform section 11.1.8.
-const AES: u8 = 0x88;
-const TLS_PSK: u8 = 0x85;
-
-/// The identifier of a pre-shared key within its set.
-pub(super) const PSK_ID: u8 = 1;
-
-/// The time for a takeover is over. Before the point of no return it ends; after it the other SM-SR is told so, and the
-/// card is still told, and told again.
+/// Handles the deadline of a takeover. Before the point of no return the takeover ends. After it,
+/// the other SM-SR is informed, and the orders to the card are repeated.
 pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
     if takeover.expires > context.now {
@@ -397,15 +296,19 @@ pub(super) async fn expired(context: &mut Context<'_, '_>, eid: Eid) -> Result<(
     }
     match takeover.awaits {
         Awaits::Challenge | Awaits::Receipt { .. } => {
-            let base = BaseResponse::expired(None, "the handover was not done within its validity period");
+            let base =
+                BaseResponse::expired(None, "the handover was not completed within its validity period");
             abort(context, &takeover, base).await
         }
-        Awaits::Finalised(Farewell { attempts: 1.., .. }) => farewell::again(context, takeover).await,
+        Awaits::Finalised(HandoverFinalisation { attempts: 1.., .. }) => {
+            handover_finalisation::again(context, takeover).await
+        }
         Awaits::Finalised(_) => {
-            let why = Status::EuiccNoResponse.because("the card has not yet forgotten its former SM-SR");
+            let why =
+                Status::EuiccNoResponse.because("the card has not yet deleted the keys of its former SM-SR");
             respond(context, &takeover, BaseResponse::with_warning(&why)).await?;
             takeover.ticket = None;
-            takeover.keep(context)
+            takeover.store(context)
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A card behind the seam: it takes the next job of its EID and answers it, without a bearer.
+//! A card behind the ES5 interface: it takes the next job of its EID and answers it, without a
+//! bearer.
 
 use rsp::{
     ids::{Aid, Eid},
@@ -10,7 +11,7 @@ use rsp::{
 };
 use world::Tx;
 
-use super::rig::{Rig, eid};
+use super::testbed::{Testbed, eid};
 use crate::{
     es5::{Bearer, Effect, JOBS, Job, JobId, JobOutcome},
     records::{CARDS, Card},
@@ -18,14 +19,14 @@ use crate::{
 
 pub(super) const OK: u16 = 0x9000;
 
-impl Rig {
-    /// What is kept of the card.
+impl Testbed {
+    /// Returns the record of the card.
     pub(super) async fn card(&self) -> Card {
         Tx::begin(self.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap()
     }
 
-    /// Something else is kept of the card, whoever has written it.
-    pub(super) async fn keep(&self, card: &Card) {
+    /// Replaces the record of the card.
+    pub(super) async fn replace_card(&self, card: &Card) {
         world::transact(self.records(), |tx| {
             let put = tx.put(&CARDS, &eid().to_string(), card);
             Box::pin(async { put })
@@ -34,13 +35,13 @@ impl Rig {
         .unwrap();
     }
 
-    /// The jobs of the card, in their order.
+    /// Returns the jobs of the card, in order.
     pub(super) async fn jobs(&self) -> Vec<(JobId, Job)> {
         let all = Tx::begin(self.records()).glance(&JOBS, &format!("{}/", eid())).await.unwrap();
         all.into_iter().map(|(key, pending)| (key.parse().unwrap(), pending.job)).collect()
     }
 
-    /// The only job of the card.
+    /// Returns the only job of the card.
     pub(super) async fn job(&self) -> Job {
         let jobs = self.jobs().await;
         let [(_, job)] = jobs.as_slice() else {
@@ -49,9 +50,9 @@ impl Rig {
         job.clone()
     }
 
-    /// The next job ends like this.
+    /// Ends the next job with this outcome.
     pub(super) async fn job_ends(&self, outcome: JobOutcome) -> Job {
-        let (id, job) = self.jobs().await.into_iter().next().expect("no job is at the card");
+        let (id, job) = self.jobs().await.into_iter().next().expect("the card has no job");
         let procedures = self.server().procedures();
         world::transact(self.records(), |tx| {
             let (procedures, id, job, outcome) = (&procedures, &id, &job, outcome.clone());
@@ -67,22 +68,22 @@ impl Rig {
         job
     }
 
-    /// The card answers every command of the next job.
+    /// Answers every command of the next job.
     pub(super) async fn card_answers(&self, answers: &[(&[u8], u16)]) -> Job {
         self.job_ends(JobOutcome::Answered(response(answers))).await
     }
 
-    /// The card does what the next job asks and says no more than that.
-    pub(super) async fn card_does_it(&self) -> Job {
+    /// Executes the next job successfully, without response data.
+    pub(super) async fn card_executes(&self) -> Job {
         self.card_answers(&[(&[], OK)]).await
     }
 
-    /// The card has a word of its own.
-    pub(super) async fn card_tells(&self, sequence: u16, kind: NotificationType, enabled: &Aid) {
-        self.card_tells_of(eid(), sequence, kind, enabled).await;
+    /// Sends a notification from the card.
+    pub(super) async fn card_notifies(&self, sequence: u16, kind: NotificationType, enabled: &Aid) {
+        self.card_notifies_about(eid(), sequence, kind, enabled).await;
     }
 
-    async fn card_tells_of(&self, eid: Eid, sequence: u16, kind: NotificationType, enabled: &Aid) {
+    async fn card_notifies_about(&self, eid: Eid, sequence: u16, kind: NotificationType, enabled: &Aid) {
         let notification = DefaultNotification {
             eid,
             kind,
@@ -101,8 +102,9 @@ impl Rig {
         self.run().await;
     }
 
-    /// The card takes the confirmation of its notification, and has deleted these ISD-Ps because of POL1.
-    pub(super) async fn card_takes_confirmation(&self, sequence: u16, deleted: &[Aid]) {
+    /// Accepts the confirmation of a notification. The card reports these ISD-Ps as deleted by
+    /// POL1.
+    pub(super) async fn card_accepts_confirmation(&self, sequence: u16, deleted: &[Aid]) {
         let mut list = Vec::new();
         for aid in deleted {
             list.extend(rsp::der::tlv_bytes(rsp::der::Tag(0x4F), &aid.0));
@@ -122,7 +124,7 @@ pub(super) fn response(answers: &[(&[u8], u16)]) -> ScriptResponse {
     ScriptResponse::of(Form::Definite, answers.iter().map(answer).collect())
 }
 
-/// The C-APDUs of a job, in hexadecimal.
+/// Returns the C-APDUs of a job in hexadecimal.
 pub(super) fn apdus(job: &Job) -> Vec<String> {
     let apdu = |command: &Command| match command {
         Command::Apdu(apdu) => hex::encode_upper(apdu),

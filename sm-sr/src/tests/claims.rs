@@ -1,4 +1,4 @@
-//! Handovers in which somebody says what is not so, or nobody knows what is so: SGP.02 sections 3.8 and 5.6.
+//! Handovers with false reports or unknown results: SGP.02 sections 3.8 and 5.6.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use super::{
     handover::{
         base, card_agrees, card_challenges, card_forgets, change, operators_answer, prepare, prepared, settle,
     },
-    rig::{
-        BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p,
-        said, scp80_set,
+    testbed::{
+        BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, SM_DP, SM_SR, Testbed, codes, eid, iccid,
+        isd_p, response_message, scp80_set,
     },
 };
 use crate::{
     es5::JobOutcome,
-    procedures::{farewell::Order, takeover::Awaits},
     records::{ADDRESSES, PeerRole, TAKEOVERS},
+    state::takeover::{Awaits, Order},
 };
 
 #[tokio::test]
-async fn who_claims_a_card_without_a_receipt_does_not_get_it() {
+async fn a_takeover_without_a_receipt_is_not_accepted() {
     let (first, second) = prepared().await;
-    // The second says that it has taken the card over before.
+    // The second SM-SR reports an earlier takeover of the card.
     let mut card = first.card().await;
     card.taken_from = Some(first.id(SM_SR));
-    second.keep(&card).await;
+    second.replace_card(&card).await;
     change(&first).await;
     settle(&first, &second).await;
     assert_eq!(codes(&operators_answer(&first)), ("8.7".into(), "4.2".into()));
@@ -42,10 +42,11 @@ async fn who_claims_a_card_without_a_receipt_does_not_get_it() {
     );
 }
 
-/// The card has made a key set with the second, and the first has heard nothing since and waits no longer.
-async fn uncertain() -> (Rig, Rig) {
+/// Creates a handover after which the card has a key set with the second SM-SR and the first one
+/// has received no result within the validity period.
+async fn uncertain() -> (Testbed, Testbed) {
     let (first, second) = taken_over().await;
-    first.deafen(SM_SR, true);
+    first.lose_messages(SM_SR, true);
     first.clock.advance(Duration::from_secs(3601));
     first.run().await;
     let status = operators_answer(&first).base.function_execution_status.status;
@@ -54,15 +55,15 @@ async fn uncertain() -> (Rig, Rig) {
 }
 
 #[tokio::test]
-async fn a_card_that_may_be_anothers_is_left_alone() {
+async fn a_card_with_uncertain_owner_is_not_used() {
     let (first, _) = uncertain().await;
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
     first.ask::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
-    let answer: es4::EnableProfileResponse = first.told_only(OTHER_OPERATOR);
+    let answer: es4::EnableProfileResponse = first.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     let answer: es3::UpdatePolicyRulesResponse =
-        said(&first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await);
+        response_message(&first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es1::UpdateEisAdditionalPropertiesRequest {
         base: base(),
@@ -70,24 +71,24 @@ async fn a_card_that_may_be_anothers_is_left_alone() {
         additional_properties: AdditionalProperties { property: Vec::new() },
     };
     let response = first.ask::<es1::UpdateEisAdditionalProperties>(EUM, request).await;
-    let answer: es1::UpdateEisAdditionalPropertiesResponse = said(&response);
+    let answer: es1::UpdateEisAdditionalPropertiesResponse = response_message(&response);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
-    // Nor to a third one.
-    first.know("third", PeerRole::SmSr, true).await;
+    // It cannot be handed over to a third SM-SR either.
+    first.add_peer("third", PeerRole::SmSr, true).await;
     let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id("third") };
     first.ask::<es4::SmsrChange>(OPERATOR, request).await;
     assert_eq!(codes(&operators_answer(&first)), ("1.6".into(), "3.7".into()));
-    // Nothing goes to the card, and with its old keys it is not heard.
+    // Nothing is sent to the card, and messages under its old keys are ignored.
     assert!(first.jobs().await.is_empty());
     let procedures = first.server().procedures();
     assert!(procedures.card(&mut Tx::begin(first.records()), eid()).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn whether_a_card_has_gone_is_found_out_by_handing_it_over_again() {
+async fn a_repeated_handover_shows_that_the_card_has_gone() {
     let (first, second) = uncertain().await;
-    first.deafen(SM_SR, false);
-    // Before its news come the operator asks once more.
+    first.lose_messages(SM_SR, false);
+    // The operator repeats the call before the notification arrives.
     assert!(!first.server().cards().await.unwrap().is_empty());
     change(&first).await;
     settle(&first, &second).await;
@@ -97,21 +98,21 @@ async fn whether_a_card_has_gone_is_found_out_by_handing_it_over_again() {
 }
 
 #[tokio::test]
-async fn a_card_that_has_not_gone_is_handed_over_by_asking_once_more() {
+async fn a_repeated_handover_completes_if_the_card_has_not_gone() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
     card_challenges(&first).await;
     settle(&first, &second).await;
-    // The card makes a key set, of which the second never hears: it gives up.
-    first.deafen(OTHER_SM_SR, true);
+    // The card creates a key set, but the second SM-SR never gets the receipt and gives up.
+    first.lose_messages(OTHER_SM_SR, true);
     card_agrees(&first).await;
     first.clock.advance(Duration::from_secs(3601));
     settle(&first, &second).await;
     let status = operators_answer(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::Expired);
     assert!(second.server().cards().await.unwrap().is_empty());
-    first.deafen(OTHER_SM_SR, false);
+    first.lose_messages(OTHER_SM_SR, false);
     first.clock.advance(Duration::from_secs(60));
     settle(&first, &second).await;
     let is_spoken_to = async || {
@@ -119,7 +120,7 @@ async fn a_card_that_has_not_gone_is_handed_over_by_asking_once_more() {
         procedures.card(&mut Tx::begin(first.records()), eid()).await.unwrap().is_some()
     };
     assert!(!is_spoken_to().await);
-    // It asks for a challenge again, so it does not have the card, and the card is asked.
+    // It requests a challenge again, so it does not manage the card, and the card is used.
     change(&first).await;
     settle(&first, &second).await;
     assert!(is_spoken_to().await);
@@ -133,8 +134,8 @@ async fn a_card_that_has_not_gone_is_handed_over_by_asking_once_more() {
     assert!(first.server().cards().await.unwrap().is_empty());
 }
 
-/// The second has the card, which has not yet heard of it.
-async fn taken_over() -> (Rig, Rig) {
+/// Creates a takeover whose orders have not reached the card yet.
+async fn taken_over() -> (Testbed, Testbed) {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
@@ -146,15 +147,15 @@ async fn taken_over() -> (Rig, Rig) {
 }
 
 const A_DAY: Duration = Duration::from_secs(24 * 3600 + 1);
-/// All keys but those of the second.
+/// The command that deletes all keys except for those of the second SM-SR.
 const FORGET: &str = "80E4000005F20302010300";
 
 #[tokio::test]
-async fn old_keys_that_were_not_deleted_are_deleted_another_day() {
+async fn a_failed_deletion_of_old_keys_is_retried_another_day() {
     let (first, second) = taken_over().await;
     second.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
     settle(&first, &second).await;
-    // Nobody waits for that.
+    // No caller waits for that.
     let status = operators_answer(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::ExecutedWithWarning);
     assert!(second.jobs().await.is_empty());
@@ -162,18 +163,21 @@ async fn old_keys_that_were_not_deleted_are_deleted_another_day() {
     let job = second.card_answers(&[(&[], OK), (&[], 0x6985)]).await;
     assert_eq!(apdus(&job)[1..], [FORGET]);
     assert!(second.jobs().await.is_empty());
-    // What the card refused it is told again, and nothing else.
+    // Only the order that the card refused is repeated.
     second.pass(A_DAY).await;
     let job = second.card_answers(&[(&[0], OK)]).await;
     assert_eq!(apdus(&job), [FORGET]);
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
     second.pass(A_DAY).await;
     assert!(second.jobs().await.is_empty());
-    assert!(first.told().iter().all(|told| told.element() != "ES4-HandleSMSRChangeNotification"), "once");
+    assert!(
+        first.received().iter().all(|received| received.element() != "ES4-HandleSMSRChangeNotification"),
+        "once"
+    );
 }
 
 #[tokio::test]
-async fn a_card_that_does_not_take_its_new_address_still_forgets_the_old_keys() {
+async fn old_keys_are_deleted_even_if_the_new_address_is_refused() {
     let (first, second) = taken_over().await;
     second.card_answers(&[(&[], 0x6A80)]).await;
     let job = second.card_answers(&[(&[0], OK)]).await;
@@ -181,9 +185,11 @@ async fn a_card_that_does_not_take_its_new_address_still_forgets_the_old_keys() 
     settle(&first, &second).await;
     let status = operators_answer(&first).base.function_execution_status;
     assert_eq!(status.status, ExecutionStatus::ExecutedWithWarning);
-    assert!(status.to_string().contains("told to take the address of its new SM-SR, the card answered 6A80"));
-    // It is told its address again, for a month.
-    for _ in 1..crate::config::MOST_FAREWELLS {
+    assert!(
+        status.to_string().contains("ordered to store the address of its new SM-SR, the card answered 6A80")
+    );
+    // The order with the address is repeated for a month.
+    for _ in 1..crate::config::MAX_FINALISATION_ATTEMPTS {
         second.pass(A_DAY).await;
         let job = second.card_answers(&[(&[], 0x6A80)]).await;
         assert_eq!(apdus(&job).len(), 1);
@@ -191,20 +197,20 @@ async fn a_card_that_does_not_take_its_new_address_still_forgets_the_old_keys() 
     second.pass(A_DAY).await;
     assert!(second.jobs().await.is_empty());
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
-    assert_eq!(second.card().await.undone, [Order::Address], "what is given up is known");
+    assert_eq!(second.card().await.undone, [Order::Address], "the abandoned order is recorded");
 }
 
 #[tokio::test]
-async fn what_there_is_not_to_tell_any_more_is_not_told_and_takes_no_answer() {
+async fn an_order_that_does_not_apply_any_more_is_dropped() {
     let (first, second) = taken_over().await;
     second.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
     settle(&first, &second).await;
     assert_eq!(second.card().await.undone, [Order::Address, Order::Forget]);
     let of_it = eid().to_string();
     let mut takeover = Tx::begin(second.records()).get(&TAKEOVERS, &of_it).await.unwrap().unwrap();
-    let Awaits::Finalised(farewell) = &mut takeover.awaits else { panic!() };
-    // A key that there is not.
-    farewell.left.insert(0, Order::TakePsk);
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { panic!() };
+    // An order for a key that does not exist.
+    finalisation.failed.insert(0, Order::TakePsk);
     world::transact(second.records(), |tx| {
         let put = tx.put(&TAKEOVERS, &of_it, &takeover);
         Box::pin(async { put })
@@ -219,7 +225,7 @@ async fn what_there_is_not_to_tell_any_more_is_not_told_and_takes_no_answer() {
 }
 
 #[tokio::test]
-async fn an_eis_that_does_not_fit_together_is_not_taken_over() {
+async fn a_takeover_with_an_inconsistent_eis_is_refused() {
     let breaks: [fn(&mut Eis); 4] = [
         |eis| eis.profile_info[1].isd_p_aid = isd_p(BOOTSTRAP),
         |eis| eis.profile_info[1].state = ProfileState::Enabled,
@@ -230,7 +236,7 @@ async fn an_eis_that_does_not_fit_together_is_not_taken_over() {
         let (first, second) = prepared().await;
         let mut card = first.card().await;
         breaks(&mut card.eis);
-        first.keep(&card).await;
+        first.replace_card(&card).await;
         change(&first).await;
         settle(&first, &second).await;
         assert_eq!(codes(&operators_answer(&first)), ("8.6".into(), "2.1".into()));
@@ -239,7 +245,7 @@ async fn an_eis_that_does_not_fit_together_is_not_taken_over() {
 }
 
 #[tokio::test]
-async fn a_card_with_the_number_of_another_is_not_taken_over() {
+async fn a_takeover_with_the_number_of_another_card_is_refused() {
     let (first, second) = prepared().await;
     let mut other = first.card().await;
     let there = first.pki.eids(crypto::Curve::P256)[1];
@@ -262,18 +268,18 @@ async fn a_card_with_the_number_of_another_is_not_taken_over() {
 }
 
 #[tokio::test]
-async fn only_an_operator_of_a_profile_on_it_prepares_for_a_card() {
-    let first = Rig::new().await;
+async fn only_an_operator_with_a_profile_on_the_card_can_prepare_a_handover() {
+    let first = Testbed::new().await;
     let second = first.another().await;
     first.register().await;
     let request =
         es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: second.id(SM_SR) };
     second.ask::<es4::PrepareSmsrChange>(OTHER_OPERATOR, request).await;
-    first.told();
+    first.received();
     change(&first).await;
     settle(&first, &second).await;
     assert_eq!(codes(&operators_answer(&first)), ("8.1.1".into(), "1.2".into()));
-    // The other one's word does not stand in the way of his.
+    // The preparation by the other operator does not block this one.
     prepare(&second).await;
     change(&first).await;
     settle(&first, &second).await;

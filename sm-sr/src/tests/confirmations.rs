@@ -1,5 +1,5 @@
-//! Confirmations that the card does not take, or whose answers are lost, and what is found out afterwards: SGP.02 sections
-//! 3.6, 3.15 and 4.1.1.12.
+//! Confirmations that the card does not accept, or whose responses are lost, and the audits that
+//! follow: SGP.02 sections 3.6, 3.15 and 4.1.1.12.
 
 use std::time::Duration;
 
@@ -13,132 +13,133 @@ use rsp::sgp02::{
 use super::{
     card::{OK, response},
     others::{resources, status_of},
-    rig::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, codes, eid, iccid, isd_p, rules},
-    switching::{bench, enable, status},
+    switching::{enable, new_testbed, status},
+    testbed::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Testbed, codes, eid, iccid, isd_p, rules},
 };
 use crate::es5::{Effect, JobOutcome};
 use ProfileState::{Disabled, Enabled};
 
 const AN_HOUR: Duration = Duration::from_secs(3601);
 
-/// The card has enabled the second profile, as was asked, and says so; the confirmation is at the card.
-async fn changed(rig: &Rig) {
-    enable(rig, OTHER_OPERATOR, 2).await;
-    rig.card_does_it().await;
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    assert_eq!(rig.job().await.effect, Effect::ConfirmNotification(1));
+/// The card has enabled the second profile on request and notified it; the confirmation is at the
+/// card.
+async fn changed(testbed: &Testbed) {
+    enable(testbed, OTHER_OPERATOR, 2).await;
+    testbed.card_executes().await;
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    assert_eq!(testbed.job().await.effect, Effect::ConfirmNotification(1));
 }
 
-/// An audit of our own accord, and what the card says to it.
-async fn audited(rig: &Rig, isd_ps: &[(u8, u8)]) {
+/// Answers an audit that the SM-SR started itself.
+async fn audited(testbed: &Testbed, isd_ps: &[(u8, u8)]) {
     let all: Vec<u8> =
         isd_ps.iter().flat_map(|(number, state)| status_of(*number, *state, *number == 1)).collect();
-    let job = rig.card_answers(&[(&resources(1), OK), (&all, OK)]).await;
+    let job = testbed.card_answers(&[(&resources(1), OK), (&all, OK)]).await;
     assert_eq!(job.effect, Effect::Audit);
 }
 
 #[tokio::test]
-async fn a_confirmation_that_the_card_refuses_confirms_nothing() {
-    let rig = bench().await;
-    changed(&rig).await;
-    rig.card_answers(&[(&[], 0x6A88)]).await;
-    assert!(rig.told().is_empty(), "neither success nor news");
-    // It has gone back, and says so.
-    rig.card_tells(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+async fn a_refused_confirmation_does_not_make_the_change_final() {
+    let testbed = new_testbed().await;
+    changed(&testbed).await;
+    testbed.card_answers(&[(&[], 0x6A88)]).await;
+    assert!(testbed.received().is_empty(), "neither a response nor a notification");
+    // The card rolls back and notifies it.
+    testbed.card_notifies(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()));
-    rig.card_takes_confirmation(2, &[]).await;
-    assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
+    testbed.card_accepts_confirmation(2, &[]).await;
+    assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
 }
 
 #[tokio::test]
-async fn a_change_whose_confirmation_nobody_has_heard_of_is_looked_for_and_told() {
-    let rig = bench().await;
-    changed(&rig).await;
-    rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
-    rig.pass(Duration::from_secs(601)).await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+async fn an_audit_finds_a_change_whose_confirmation_was_not_answered() {
+    let testbed = new_testbed().await;
+    changed(&testbed).await;
+    testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
+    testbed.pass(Duration::from_secs(601)).await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
-    rig.pass(AN_HOUR).await;
-    // POL1 has deleted the profile that was left.
-    audited(&rig, &[(2, 0x3F)]).await;
+    testbed.pass(AN_HOUR).await;
+    // POL1 deleted the profile that was disabled.
+    audited(&testbed, &[(2, 0x3F)]).await;
     assert_eq!(
-        rig.told_briefly(),
+        testbed.received_briefly(),
         [
             ("another-operator.example".into(), "ES4-HandleProfileEnabledNotification".into()),
             ("operator.example".into(), "ES4-HandleProfileDeletedNotification".into()),
         ]
     );
-    assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Enabled), None));
-    // Once.
-    rig.pass(AN_HOUR).await;
-    assert!(rig.jobs().await.is_empty() && rig.told().is_empty());
+    assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Enabled), None));
+    // It is notified only once.
+    testbed.pass(AN_HOUR).await;
+    assert!(testbed.jobs().await.is_empty() && testbed.received().is_empty());
 }
 
 #[tokio::test]
-async fn a_change_that_the_card_has_taken_back_in_silence_was_none() {
-    let rig = bench().await;
-    changed(&rig).await;
-    rig.job_ends(JobOutcome::Expired).await;
-    rig.pass(Duration::from_secs(601)).await;
-    rig.told();
-    rig.pass(AN_HOUR).await;
-    audited(&rig, &[(1, 0x3F), (2, 0x1F)]).await;
-    assert!(rig.told().is_empty(), "as far as their owners know nothing has happened");
-    assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
+async fn an_audit_finds_a_roll_back_that_was_not_notified() {
+    let testbed = new_testbed().await;
+    changed(&testbed).await;
+    testbed.job_ends(JobOutcome::Expired).await;
+    testbed.pass(Duration::from_secs(601)).await;
+    testbed.received();
+    testbed.pass(AN_HOUR).await;
+    audited(&testbed, &[(1, 0x3F), (2, 0x1F)]).await;
+    assert!(testbed.received().is_empty(), "from the owners' point of view nothing has changed");
+    assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
 }
 
 #[tokio::test]
-async fn an_answer_that_may_be_the_second_does_not_say_what_pol1_has_deleted() {
-    let rig = bench().await;
-    changed(&rig).await;
-    rig.job_ends(JobOutcome::AnsweredAgain(response(&[(&[], OK)]))).await;
-    // The change holds; what became of the profile that was left is asked.
-    let told = rig.told();
-    assert!(told.iter().any(|told| told.element() == "ES4-EnableProfileResponse"));
-    audited(&rig, &[(2, 0x3F)]).await;
-    let news: es4::HandleProfileDeletedNotification = rig.told_only(OPERATOR);
+async fn a_response_to_a_repeated_confirmation_is_followed_by_an_audit() {
+    let testbed = new_testbed().await;
+    changed(&testbed).await;
+    testbed.job_ends(JobOutcome::AnsweredAgain(response(&[(&[], OK)]))).await;
+    // The change is final; the audit shows whether POL1 deleted the disabled profile.
+    let received = testbed.received();
+    assert!(received.iter().any(|received| received.element() == "ES4-EnableProfileResponse"));
+    audited(&testbed, &[(2, 0x3F)]).await;
+    let news: es4::HandleProfileDeletedNotification = testbed.received_only(OPERATOR);
     assert_eq!((news.eid, news.iccid), (eid(), iccid(BOOTSTRAP)));
-    assert_eq!(rig.state(BOOTSTRAP).await, None);
+    assert_eq!(testbed.state(BOOTSTRAP).await, None);
 }
 
 #[tokio::test]
-async fn what_pol2_deletes_is_deleted_though_the_confirmation_was_not_heard_of() {
-    let rig = Rig::new().await;
-    let mut eis = rig.eis();
+async fn pol2_applies_after_an_audit_if_the_confirmation_was_not_answered() {
+    let testbed = Testbed::new().await;
+    let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
-    let mut enabled = rig.profile(2, OTHER_OPERATOR, Enabled, false);
+    let mut enabled = testbed.profile(2, OTHER_OPERATOR, Enabled, false);
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
-    rig.ask::<es1::RegisterEis>(EUM, rig.register_request(eis)).await;
-    // Nobody has asked for it here.
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
-    rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
-    assert!(rig.jobs().await.is_empty(), "the card may still go back");
-    rig.pass(AN_HOUR).await;
-    audited(&rig, &[(1, 0x3F), (2, 0x1F)]).await;
-    rig.told();
-    let job = rig.card_does_it().await;
+    testbed.ask::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
+    // No function is in progress here.
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
+    testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
+    assert!(testbed.jobs().await.is_empty(), "the card may still roll back");
+    testbed.pass(AN_HOUR).await;
+    audited(&testbed, &[(1, 0x3F), (2, 0x1F)]).await;
+    testbed.received();
+    let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
-    let news: es4::HandleProfileDeletedNotification = rig.told_only(OTHER_OPERATOR);
+    let news: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(news.iccid, iccid(2));
 }
 
 #[tokio::test]
-async fn a_deletion_that_pol1_forbids_is_not_tried_again() {
-    let rig = Rig::new().await;
-    let mut eis = rig.eis();
+async fn a_deletion_refused_by_pol1_is_not_retried() {
+    let testbed = Testbed::new().await;
+    let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
-    let mut enabled = rig.profile(2, OTHER_OPERATOR, Enabled, false);
+    let mut enabled = testbed.profile(2, OTHER_OPERATOR, Enabled, false);
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
-    rig.ask::<es1::RegisterEis>(EUM, rig.register_request(eis)).await;
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
-    rig.card_takes_confirmation(1, &[]).await;
-    rig.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
-    rig.pass(Duration::from_secs(24 * 3600)).await;
-    rig.card_answers(&[(&[], 0x69E1)]).await;
-    rig.pass(Duration::from_secs(48 * 3600)).await;
-    assert!(rig.jobs().await.is_empty());
-    assert_eq!(rig.state(2).await, Some(Disabled));
+    testbed.ask::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
+    testbed.card_accepts_confirmation(1, &[]).await;
+    testbed.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
+    testbed.pass(Duration::from_secs(24 * 3600)).await;
+    testbed.card_answers(&[(&[], 0x69E1)]).await;
+    testbed.pass(Duration::from_secs(48 * 3600)).await;
+    assert!(testbed.jobs().await.is_empty());
+    assert_eq!(testbed.state(2).await, Some(Disabled));
 }

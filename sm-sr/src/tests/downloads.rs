@@ -1,4 +1,5 @@
-//! A download as the SM-SR sees it: SGP.02 sections 3.1 and 5.4, CreateISDP, SendData, ProfileDownloadCompleted.
+//! Downloads at the SM-SR: SGP.02 sections 3.1 and 5.4, CreateISDP, SendData,
+//! ProfileDownloadCompleted.
 
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use rsp::{
 
 use super::{
     card::{OK, apdus, response},
-    rig::{
-        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules, said,
+    testbed::{
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, SM_DP, Testbed, codes, eid, iccid, isd_p,
+        response_message, rules,
     },
 };
 use crate::{
@@ -29,31 +31,31 @@ fn base() -> BaseRequest {
     BaseRequest { validity_period: Some(3600), ..BaseRequest::new("") }
 }
 
-async fn bench() -> Rig {
-    let rig = Rig::new().await;
-    rig.register().await;
-    rig
+async fn new_testbed() -> Testbed {
+    let testbed = Testbed::new().await;
+    testbed.register().await;
+    testbed
 }
 
-async fn create(rig: &Rig, who: &str, number: u8, more_to_do: bool) {
+async fn create(testbed: &Testbed, peer_name: &str, number: u8, more_to_do: bool) {
     let request = es3::CreateIsdpRequest {
         base: base(),
         eid: eid(),
         iccid: iccid(number),
-        mno_id: rig.id(OTHER_OPERATOR),
+        mno_id: testbed.id(OTHER_OPERATOR),
         required_memory: 40_000,
         more_to_do: Some(more_to_do),
     };
-    rig.ask::<es3::CreateIsdp>(who, request).await;
+    testbed.ask::<es3::CreateIsdp>(peer_name, request).await;
 }
 
-async fn created(rig: &Rig) {
-    create(rig, SM_DP, 2, true).await;
-    rig.card_answers(&[(&[0], OK)]).await;
-    rig.told();
+async fn created(testbed: &Testbed) {
+    create(testbed, SM_DP, 2, true).await;
+    testbed.card_answers(&[(&[0], OK)]).await;
+    testbed.received();
 }
 
-async fn send(rig: &Rig, who: &str, to: Aid, script: Vec<u8>, more_to_do: bool) {
+async fn send(testbed: &Testbed, peer_name: &str, to: Aid, script: Vec<u8>, more_to_do: bool) {
     let request = es3::SendDataRequest {
         base: base(),
         eid: eid(),
@@ -61,14 +63,14 @@ async fn send(rig: &Rig, who: &str, to: Aid, script: Vec<u8>, more_to_do: bool) 
         data: Octets(script),
         more_to_do: Some(more_to_do),
     };
-    rig.ask::<es3::SendData>(who, request).await;
+    testbed.ask::<es3::SendData>(peer_name, request).await;
 }
 
 fn isd_r() -> Aid {
     Aid(Aid::ISD_R.to_vec())
 }
 
-async fn completed(rig: &Rig, who: &str, number: u8) -> es3::ProfileDownloadCompletedResponse {
+async fn completed(testbed: &Testbed, peer_name: &str, number: u8) -> es3::ProfileDownloadCompletedResponse {
     let request = es3::ProfileDownloadCompletedRequest {
         base: base(),
         eid: eid(),
@@ -80,178 +82,181 @@ async fn completed(rig: &Rig, who: &str, number: u8) -> es3::ProfileDownloadComp
         }),
         pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
     };
-    said(&rig.ask::<es3::ProfileDownloadCompleted>(who, request).await)
+    response_message(&testbed.ask::<es3::ProfileDownloadCompleted>(peer_name, request).await)
 }
 
 #[tokio::test]
-async fn an_isd_p_is_made_where_there_is_room() {
-    let rig = bench().await;
-    create(&rig, SM_DP, 2, true).await;
-    let job = rig.card_answers(&[(&[0], OK)]).await;
+async fn create_isdp_uses_a_free_number() {
+    let testbed = new_testbed().await;
+    create(&testbed, SM_DP, 2, true).await;
+    let job = testbed.card_answers(&[(&[0], OK)]).await;
     assert_eq!(job.effect, Effect::CreateIsdP(isd_p(2)));
     assert!(job.more_to_do);
     assert!(apdus(&job)[0].starts_with("80E60C00"));
     assert!(apdus(&job)[0].contains("EF06830400009C40"), "{:?}", apdus(&job));
-    let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+    let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
     assert_eq!(answer.isd_p_aid, Some(isd_p(2)));
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!(eis.available_memory_for_profiles, 460_000);
     let profile = &eis.profile_info[1];
-    assert_eq!((profile.state, &profile.smdp_id), (Created, &Some(rig.id(SM_DP))));
-    assert_eq!((&profile.mno_id, profile.allocated_memory), (&rig.id(OTHER_OPERATOR), 40_000));
+    assert_eq!((profile.state, &profile.smdp_id), (Created, &Some(testbed.id(SM_DP))));
+    assert_eq!((&profile.mno_id, profile.allocated_memory), (&testbed.id(OTHER_OPERATOR), 40_000));
 }
 
 #[tokio::test]
 async fn two_downloads_have_two_isd_ps() {
-    let rig = bench().await;
-    created(&rig).await;
-    // The number that has become free is given again.
-    create(&rig, SM_DP, 3, false).await;
-    rig.card_answers(&[(&[0], OK)]).await;
-    let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+    let testbed = new_testbed().await;
+    created(&testbed).await;
+    // A number that has become free is used again.
+    create(&testbed, SM_DP, 3, false).await;
+    testbed.card_answers(&[(&[0], OK)]).await;
+    let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
     assert_eq!(answer.isd_p_aid, Some(isd_p(3)));
 }
 
 #[tokio::test]
-async fn what_stands_against_an_isd_p_is_the_answer_and_leaves_nothing_behind() {
-    let rig = bench().await;
-    create(&rig, SM_DP, BOOTSTRAP, false).await;
-    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.2.1".into(), "3.3".into()));
+async fn a_refused_create_isdp_leaves_the_eis_unchanged() {
+    let testbed = new_testbed().await;
+    create(&testbed, SM_DP, BOOTSTRAP, false).await;
+    assert_eq!(
+        codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)),
+        ("8.2.1".into(), "3.3".into())
+    );
     let too_large = es3::CreateIsdpRequest {
         base: base(),
         eid: eid(),
         iccid: iccid(2),
-        mno_id: rig.id(OPERATOR),
+        mno_id: testbed.id(OPERATOR),
         required_memory: 500_001,
         more_to_do: None,
     };
-    rig.ask::<es3::CreateIsdp>(SM_DP, too_large).await;
-    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
-    // The card has the last word.
+    testbed.ask::<es3::CreateIsdp>(SM_DP, too_large).await;
+    assert_eq!(codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "4.8".into()));
+    // Refusals of the card.
     for (word, subject, reason) in [(0x6A84, "8.1", "4.8"), (0x6A88, "8.4", "4.2")] {
-        create(&rig, SM_DP, 2, true).await;
-        rig.card_answers(&[(&[], word)]).await;
-        let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+        create(&testbed, SM_DP, 2, true).await;
+        testbed.card_answers(&[(&[], word)]).await;
+        let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
         assert_eq!(codes(&answer), (subject.into(), reason.into()));
-        // The one that was tried.
-        assert_eq!((rig.state(2).await, answer.isd_p_aid), (None, Some(isd_p(2))));
+        // The ISD-P of the failed command.
+        assert_eq!((testbed.state(2).await, answer.isd_p_aid), (None, Some(isd_p(2))));
     }
     let refused = rsp::ota::secured_packet::ResponseStatus::CipheringError;
-    create(&rig, SM_DP, 2, true).await;
-    rig.job_ends(JobOutcome::Refused(CardRefusal::Packet(refused))).await;
-    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.4".into(), "4.2".into()));
-    assert!(rig.jobs().await.is_empty());
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    create(&testbed, SM_DP, 2, true).await;
+    testbed.job_ends(JobOutcome::Refused(CardRefusal::Packet(refused))).await;
+    assert_eq!(codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.4".into(), "4.2".into()));
+    assert!(testbed.jobs().await.is_empty());
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!(eis.available_memory_for_profiles, 500_000);
 }
 
 #[tokio::test]
-async fn an_isd_p_whose_making_has_expired_is_deleted_because_it_may_be_there() {
-    let rig = bench().await;
-    create(&rig, SM_DP, 2, true).await;
-    rig.pass(Duration::from_secs(3601)).await;
-    let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+async fn an_isd_p_is_deleted_after_its_creation_expired() {
+    let testbed = new_testbed().await;
+    create(&testbed, SM_DP, 2, true).await;
+    testbed.pass(Duration::from_secs(3601)).await;
+    let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
     assert_eq!(answer.base.function_execution_status.status, ExecutionStatus::Expired);
-    // 6A88: it was never made.
-    let job = rig.card_answers(&[(&[], 0x6A88)]).await;
+    // 6A88: it was never created.
+    let job = testbed.card_answers(&[(&[], 0x6A88)]).await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
-    assert_eq!(rig.state(2).await, None);
-    assert!(rig.told().is_empty());
+    assert_eq!(testbed.state(2).await, None);
+    assert!(testbed.received().is_empty());
 }
 
 #[tokio::test]
-async fn an_isd_p_of_which_nothing_was_heard_stays_in_the_eis_until_it_is_deleted() {
-    let rig = bench().await;
-    create(&rig, SM_DP, 2, true).await;
-    rig.job_ends(JobOutcome::NotDelivered("its answer cannot be read".to_owned())).await;
-    assert_eq!(codes(&rig.told_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "5.1".into()));
-    // Neither its AID nor its memory is given to anybody meanwhile.
-    assert_eq!(rig.state(2).await, Some(Created));
-    let job = rig.card_does_it().await;
+async fn an_isd_p_whose_creation_is_uncertain_stays_in_the_eis_until_it_is_deleted() {
+    let testbed = new_testbed().await;
+    create(&testbed, SM_DP, 2, true).await;
+    testbed.job_ends(JobOutcome::NotDelivered("its answer cannot be read".to_owned())).await;
+    assert_eq!(codes(&testbed.received_only::<es3::CreateIsdpResponse>(SM_DP)), ("8.1".into(), "5.1".into()));
+    // Neither its AID nor its memory is allocated again meanwhile.
+    assert_eq!(testbed.state(2).await, Some(Created));
+    let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!((eis.profile_info.len(), eis.available_memory_for_profiles), (1, 500_000));
 }
 
 #[tokio::test]
-async fn what_the_server_has_to_delete_is_deleted_another_day_if_not_today() {
-    let rig = bench().await;
-    created(&rig).await;
-    rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
+async fn a_failed_clean_up_is_retried_the_next_day() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
+    testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
     let outcomes = [
         JobOutcome::NotDelivered("off".to_owned()),
         JobOutcome::Expired,
         JobOutcome::Answered(response(&[(&[], 0x6581)])),
     ];
     for (tries, outcome) in outcomes.into_iter().enumerate() {
-        let job = rig.job_ends(outcome).await;
+        let job = testbed.job_ends(outcome).await;
         assert_eq!(job.effect, Effect::Delete(isd_p(2)));
-        assert!(rig.jobs().await.is_empty());
-        // It is written down, for whoever looks.
-        let trail = rig.server().audit_trail(eid()).await.unwrap();
+        assert!(testbed.jobs().await.is_empty());
+        // The audit trail shows it.
+        let trail = testbed.server().audit_trail(eid()).await.unwrap();
         assert_eq!(trail.iter().filter(|line| line.operation_type.0 == 0x0400).count(), tries + 1);
-        rig.pass(Duration::from_secs(24 * 3600 + 1)).await;
+        testbed.pass(Duration::from_secs(24 * 3600 + 1)).await;
     }
-    rig.card_does_it().await;
-    assert_eq!(rig.state(2).await, None);
-    rig.pass(Duration::from_secs(10 * 24 * 3600)).await;
-    assert!(rig.jobs().await.is_empty());
+    testbed.card_executes().await;
+    assert_eq!(testbed.state(2).await, None);
+    testbed.pass(Duration::from_secs(10 * 24 * 3600)).await;
+    assert!(testbed.jobs().await.is_empty());
 }
 
 #[tokio::test]
-async fn cleaning_up_waits_behind_a_full_queue_too() {
-    let rig = bench().await;
-    created(&rig).await;
+async fn a_clean_up_is_accepted_by_a_full_queue() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
     for _ in 0..crate::config::LONGEST_QUEUE {
         let request = es4::AuditEisRequest {
             base: BaseRequest { validity_period: Some(49 * 3600), ..BaseRequest::new("") },
             eid: eid(),
             iccid: vec![],
         };
-        rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+        testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
     }
-    rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
-    rig.pass(Duration::from_secs(2 * 3600)).await;
-    assert_eq!(rig.job().await.effect, Effect::Delete(isd_p(2)));
+    testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    testbed.pass(Duration::from_secs(2 * 3600)).await;
+    assert_eq!(testbed.job().await.effect, Effect::Delete(isd_p(2)));
 }
 
 #[tokio::test]
-async fn the_time_for_one_download_does_not_end_another() {
-    let rig = bench().await;
-    created(&rig).await;
+async fn the_deadline_of_one_download_does_not_end_another() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
     let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    rig.ask::<es3::DeleteIsdp>(SM_DP, request).await;
-    rig.card_does_it().await;
-    rig.pass(Duration::from_secs(47 * 3600)).await;
+    testbed.ask::<es3::DeleteIsdp>(SM_DP, request).await;
+    testbed.card_executes().await;
+    testbed.pass(Duration::from_secs(47 * 3600)).await;
     // The same profile into the same ISD-P.
-    created(&rig).await;
-    rig.pass(Duration::from_secs(3601)).await;
-    assert!(rig.jobs().await.is_empty());
-    assert_eq!(rig.state(2).await, Some(Created));
-    rig.pass(Duration::from_secs(47 * 3600)).await;
-    assert_eq!(rig.job().await.effect, Effect::Delete(isd_p(2)));
+    created(&testbed).await;
+    testbed.pass(Duration::from_secs(3601)).await;
+    assert!(testbed.jobs().await.is_empty());
+    assert_eq!(testbed.state(2).await, Some(Created));
+    testbed.pass(Duration::from_secs(47 * 3600)).await;
+    assert_eq!(testbed.job().await.effect, Effect::Delete(isd_p(2)));
 }
 
 #[tokio::test]
-async fn an_isd_p_that_an_audit_has_found_was_made() {
-    let rig = bench().await;
-    create(&rig, SM_DP, 2, false).await;
-    rig.job_ends(JobOutcome::FoundDone(response(&[(&[], OK)]))).await;
-    let answer: es3::CreateIsdpResponse = rig.told_only(SM_DP);
+async fn an_isd_p_found_by_an_audit_counts_as_created() {
+    let testbed = new_testbed().await;
+    create(&testbed, SM_DP, 2, false).await;
+    testbed.job_ends(JobOutcome::FoundDone(response(&[(&[], OK)]))).await;
+    let answer: es3::CreateIsdpResponse = testbed.received_only(SM_DP);
     assert_eq!(answer.isd_p_aid, Some(isd_p(2)));
 }
 
 #[tokio::test]
-async fn scripts_go_to_the_card_and_its_answers_back_unread() {
-    let rig = bench().await;
-    created(&rig).await;
+async fn send_data_forwards_scripts_and_responses_unchanged() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
     let apdu = es5::install_for_personalization(&isd_p(2));
     let certificate = es5::store_certificate(&tlv_bytes(Tag(0x7F21), &[1, 2, 3]));
     let script = Script::of_apdus([apdu.clone(), certificate]).chained(Chaining::FirstKept);
-    send(&rig, SM_DP, isd_r(), script.to_bytes(), true).await;
-    let job = rig.job_ends(JobOutcome::Answered(response(&[(&[], OK), (&[0x85, 1, 7], OK)]))).await;
+    send(&testbed, SM_DP, isd_r(), script.to_bytes(), true).await;
+    let job = testbed.job_ends(JobOutcome::Answered(response(&[(&[], OK), (&[0x85, 1, 7], OK)]))).await;
     assert_eq!((job.target, job.script, job.more_to_do), (isd_r(), script, true));
-    let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+    let answer: es3::SendDataResponse = testbed.received_only(SM_DP);
     assert_eq!(
         answer.euicc_response_data.unwrap().to_string(),
         "AB0E80010223029000230585010790 00".replace(' ', "")
@@ -260,54 +265,55 @@ async fn scripts_go_to_the_card_and_its_answers_back_unread() {
     let secured = vec![0x86, 0x02, 0xAA, 0xBB];
     for form in [Form::Bare, Form::Indefinite] {
         let script = Script { form, chaining: None, commands: vec![Command::SecureChannel(secured.clone())] };
-        send(&rig, SM_DP, isd_p(2), script.to_bytes(), true).await;
+        send(&testbed, SM_DP, isd_p(2), script.to_bytes(), true).await;
         let answered = ScriptResponse::of(form, vec![Answer::SecureChannel(vec![0x86, 0x00])]);
-        let job = rig.job_ends(JobOutcome::Answered(answered.clone())).await;
+        let job = testbed.job_ends(JobOutcome::Answered(answered.clone())).await;
         assert_eq!((job.target, job.script.commands), (isd_p(2), script.commands));
-        let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+        let answer: es3::SendDataResponse = testbed.received_only(SM_DP);
         assert_eq!(answer.euicc_response_data.unwrap().0, answered.to_bytes());
     }
-    // A refusal of the card's is for the SM-DP to judge.
-    send(&rig, SM_DP, isd_p(2), secured, false).await;
-    rig.job_ends(JobOutcome::Answered(response(&[(&[], 0x6985)]))).await;
-    let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+    // A refusal of the card is passed to the SM-DP as data.
+    send(&testbed, SM_DP, isd_p(2), secured, false).await;
+    testbed.job_ends(JobOutcome::Answered(response(&[(&[], 0x6985)]))).await;
+    let answer: es3::SendDataResponse = testbed.received_only(SM_DP);
     assert!(answer.base.is_done());
 }
 
 #[tokio::test]
-async fn a_script_has_an_end() {
-    let rig = bench().await;
-    created(&rig).await;
-    // A segment of SCP03t by itself.
+async fn the_size_of_a_script_is_limited() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
+    // A single segment of SCP03t.
     let script = |octets: usize| {
         [vec![0x86, 0x83], (octets - 5).to_be_bytes()[5..].to_vec(), vec![0; octets - 5]].concat()
     };
-    send(&rig, SM_DP, isd_p(2), script(LONGEST_SCRIPT + 1), true).await;
-    let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+    send(&testbed, SM_DP, isd_p(2), script(LONGEST_SCRIPT + 1), true).await;
+    let answer: es3::SendDataResponse = testbed.received_only(SM_DP);
     assert_eq!(codes(&answer), ("1.3.1".into(), "2.1".into()));
     let status = answer.base.function_execution_status.to_string();
-    assert!(status.ends_with("Data has 524289 octets, and 524288 are the most"), "{status}");
-    send(&rig, SM_DP, isd_p(2), script(LONGEST_SCRIPT), true).await;
-    // One that is no longer would go to the card, if that had more than short messages.
-    let answer: es3::SendDataResponse = rig.told_only(SM_DP);
+    assert!(status.ends_with("Data has 524289 octets, the maximum is 524288"), "{status}");
+    send(&testbed, SM_DP, isd_p(2), script(LONGEST_SCRIPT), true).await;
+    // A script of the maximum size would be sent to the card if the card supported more than short
+    // messages.
+    let answer: es3::SendDataResponse = testbed.received_only(SM_DP);
     assert_eq!(codes(&answer), ("8.1".into(), "5.1".into()));
 }
 
 #[tokio::test]
-async fn data_go_only_where_they_belong() {
-    let rig = bench().await;
-    created(&rig).await;
+async fn send_data_is_limited_to_own_security_domains() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
     let script = |apdu: Vec<u8>| Script::of_apdus([apdu]).to_bytes();
     let store = script(vec![0x80, 0xE2, 0x88, 0x00, 0x01, 0x00]);
     let perso = |number| script(es5::install_for_personalization(&isd_p(number)));
     let enable = script(es5::enable_profile(&isd_p(2)));
-    for (who, to, data, subject, reason) in [
+    for (peer_name, to, data, subject, reason) in [
         (OTHER_SM_DP, isd_p(2), store.clone(), "8.3.1", "1.2"),
         (SM_DP, isd_p(BOOTSTRAP), store.clone(), "8.3.1", "1.2"),
         (SM_DP, isd_p(7), store.clone(), "8.3.1", "3.9"),
         (SM_DP, isd_p(2), vec![0xAA, 0x05, 0x22], "1.3.1", "2.1"),
         (SM_DP, isd_p(2), vec![], "1.3.1", "2.1"),
-        // At the ISD-R there is nothing to do but the keys of an ISD-P of one's own.
+        // At the ISD-R, only the keys of an own ISD-P can be established.
         (SM_DP, isd_r(), enable, "8.3.1", "1.2"),
         (SM_DP, isd_r(), store, "8.3.1", "1.2"),
         (SM_DP, isd_r(), perso(BOOTSTRAP), "8.3.1", "1.2"),
@@ -315,30 +321,30 @@ async fn data_go_only_where_they_belong() {
         (SM_DP, Aid(Aid::ECASD.to_vec()), perso(2), "8.3.1", "1.2"),
         (SM_DP, isd_r(), vec![0xAA, 0x04, 0x86, 0x02, 0x00, 0x00], "8.3.1", "1.2"),
     ] {
-        // The one who has more to do has the card to itself for a while.
-        rig.pass(Duration::from_secs(301)).await;
-        send(&rig, who, to.clone(), data, false).await;
-        let answer: es3::SendDataResponse = rig.told_only(who);
-        assert_eq!(codes(&answer), (subject.into(), reason.into()), "{who} {to}");
+        // A caller that set MoreToDo has exclusive use of the card for a while.
+        testbed.pass(Duration::from_secs(301)).await;
+        send(&testbed, peer_name, to.clone(), data, false).await;
+        let answer: es3::SendDataResponse = testbed.received_only(peer_name);
+        assert_eq!(codes(&answer), (subject.into(), reason.into()), "{peer_name} {to}");
     }
-    assert!(rig.jobs().await.is_empty());
-    // What is allowed there.
-    send(&rig, SM_DP, isd_r(), perso(2), false).await;
-    send(&rig, SM_DP, Aid(Aid::ECASD.to_vec()), script(vec![0x80, 0xCA, 0x00, 0x5A, 0x00]), false).await;
-    rig.card_does_it().await;
-    rig.card_does_it().await;
-    assert_eq!(rig.told().len(), 2);
-    // And not any more, once the profile is there.
-    assert!(completed(&rig, SM_DP, 2).await.base.is_done());
-    rig.told();
-    send(&rig, SM_DP, isd_r(), perso(2), false).await;
-    assert_eq!(codes(&rig.told_only::<es3::SendDataResponse>(SM_DP)), ("8.3.1".into(), "1.2".into()));
+    assert!(testbed.jobs().await.is_empty());
+    // Allowed cases.
+    send(&testbed, SM_DP, isd_r(), perso(2), false).await;
+    send(&testbed, SM_DP, Aid(Aid::ECASD.to_vec()), script(vec![0x80, 0xCA, 0x00, 0x5A, 0x00]), false).await;
+    testbed.card_executes().await;
+    testbed.card_executes().await;
+    assert_eq!(testbed.received().len(), 2);
+    // Not allowed any more once the profile is installed.
+    assert!(completed(&testbed, SM_DP, 2).await.base.is_done());
+    testbed.received();
+    send(&testbed, SM_DP, isd_r(), perso(2), false).await;
+    assert_eq!(codes(&testbed.received_only::<es3::SendDataResponse>(SM_DP)), ("8.3.1".into(), "1.2".into()));
 }
 
 #[tokio::test]
-async fn no_sm_dp_gets_keys_of_the_isd_r_or_of_anothers_isd_p() {
-    let rig = bench().await;
-    created(&rig).await;
+async fn no_sm_dp_can_establish_keys_of_the_isd_r_or_of_a_foreign_isd_p() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
     let certificate = es5::store_certificate(&tlv_bytes(Tag(0x7F21), &[1, 2, 3]));
     let agreement = es5::KeyAgreement::scp80(0x0B, 0x30, 0);
     let key_set = agreement.store_data(&[4; 65], &[5; 64]);
@@ -347,142 +353,143 @@ async fn no_sm_dp_gets_keys_of_the_isd_r_or_of_anothers_isd_p() {
     let challenges: &[(&[u8], u16)] = &[(&[], OK), (&[0x85, 1, 7], OK)];
     let begins = |number| chained(&[install(number), certificate.clone()], Chaining::FirstKept);
     let ends = chained(&[key_set], Chaining::Last);
-    let is_refused = |who: &'static str, script: Vec<u8>| {
-        let rig = &rig;
+    let is_refused = |peer_name: &'static str, script: Vec<u8>| {
+        let testbed = &testbed;
         async move {
-            rig.pass(Duration::from_secs(301)).await;
-            send(rig, who, isd_r(), script, false).await;
-            let answer: es3::SendDataResponse = rig.told_only(who);
+            testbed.pass(Duration::from_secs(301)).await;
+            send(testbed, peer_name, isd_r(), script, false).await;
+            let answer: es3::SendDataResponse = testbed.received_only(peer_name);
             assert_eq!(codes(&answer), ("8.3.1".into(), "1.2".into()));
-            assert!(rig.jobs().await.is_empty());
+            assert!(testbed.jobs().await.is_empty());
         }
     };
-    // For nobody in particular it would be for the ISD-R.
+    // Without INSTALL [for personalization] the data would be for the ISD-R.
     is_refused(SM_DP, chained(std::slice::from_ref(&certificate), Chaining::First)).await;
     is_refused(SM_DP, ends.clone()).await;
-    // What was begun for one's own ISD-P is ended there.
-    send(&rig, SM_DP, isd_r(), begins(2), true).await;
-    rig.card_answers(challenges).await;
-    send(&rig, SM_DP, isd_r(), ends.clone(), false).await;
-    rig.card_answers(&[(&[0x86, 1, 7], OK)]).await;
-    rig.told();
+    // A chain that was begun for an own ISD-P can be completed.
+    send(&testbed, SM_DP, isd_r(), begins(2), true).await;
+    testbed.card_answers(challenges).await;
+    send(&testbed, SM_DP, isd_r(), ends.clone(), false).await;
+    testbed.card_answers(&[(&[0x86, 1, 7], OK)]).await;
+    testbed.received();
     is_refused(SM_DP, ends.clone()).await;
-    // Not by another, who has an ISD-P too; not after the card has refused it or done something else; not if nothing was heard.
-    create(&rig, OTHER_SM_DP, 3, false).await;
-    rig.card_answers(&[(&[0], OK)]).await;
+    // Another SM-DP with an ISD-P cannot complete it. Neither can the same one after the card has
+    // refused a script, executed another function, or not answered.
+    create(&testbed, OTHER_SM_DP, 3, false).await;
+    testbed.card_answers(&[(&[0], OK)]).await;
     let audit = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     for between in ["another", "refused", "something else", "nothing"] {
-        rig.pass(Duration::from_secs(301)).await;
-        send(&rig, SM_DP, isd_r(), begins(2), false).await;
-        let who = if between == "another" { OTHER_SM_DP } else { SM_DP };
+        testbed.pass(Duration::from_secs(301)).await;
+        send(&testbed, SM_DP, isd_r(), begins(2), false).await;
+        let peer_name = if between == "another" { OTHER_SM_DP } else { SM_DP };
         match between {
-            "refused" => rig.card_answers(&[(&[], OK), (&[], 0x6982)]).await,
-            "nothing" => rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await,
-            _ => rig.card_answers(challenges).await,
+            "refused" => testbed.card_answers(&[(&[], OK), (&[], 0x6982)]).await,
+            "nothing" => testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await,
+            _ => testbed.card_answers(challenges).await,
         };
         if between == "something else" {
-            rig.ask::<es4::AuditEis>(OPERATOR, audit.clone()).await;
-            rig.card_answers(&[(&[], 0x6A88)]).await;
+            testbed.ask::<es4::AuditEis>(OPERATOR, audit.clone()).await;
+            testbed.card_answers(&[(&[], 0x6A88)]).await;
         }
-        rig.told();
-        is_refused(who, ends.clone()).await;
+        testbed.received();
+        is_refused(peer_name, ends.clone()).await;
     }
-    // Nor of an ISD-P of one's own in which there is a profile.
-    assert!(completed(&rig, SM_DP, 2).await.base.is_done());
-    create(&rig, SM_DP, 4, false).await;
-    rig.card_answers(&[(&[0], OK)]).await;
-    rig.told();
+    // Nor can it be done for an own ISD-P that contains a profile.
+    assert!(completed(&testbed, SM_DP, 2).await.base.is_done());
+    create(&testbed, SM_DP, 4, false).await;
+    testbed.card_answers(&[(&[0], OK)]).await;
+    testbed.received();
     is_refused(SM_DP, begins(2)).await;
 }
 
 #[tokio::test]
-async fn who_has_more_to_do_is_not_disturbed() {
-    let rig = bench().await;
-    created(&rig).await;
+async fn more_to_do_reserves_the_card() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
-    assert!(rig.jobs().await.is_empty());
-    // The SM-DP goes first, though it asks later.
-    send(&rig, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
-    assert_eq!(rig.job().await.effect, Effect::Data);
-    rig.card_does_it().await;
-    assert!(rig.jobs().await.is_empty());
+    testbed.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    assert!(testbed.jobs().await.is_empty());
+    // The SM-DP is first, although it calls later.
+    send(&testbed, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
+    assert_eq!(testbed.job().await.effect, Effect::Data);
+    testbed.card_executes().await;
+    assert!(testbed.jobs().await.is_empty());
     // Until it has no more to do.
-    send(&rig, SM_DP, isd_p(2), vec![0x86, 0x00], false).await;
-    rig.card_does_it().await;
-    assert_eq!(rig.job().await.effect, Effect::Audit);
-    rig.job_ends(JobOutcome::NotDelivered(String::new())).await;
-    // Or until its time is over.
-    send(&rig, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
-    rig.card_does_it().await;
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
-    assert!(rig.jobs().await.is_empty());
-    rig.pass(Duration::from_secs(301)).await;
-    assert_eq!(rig.job().await.effect, Effect::Audit);
+    send(&testbed, SM_DP, isd_p(2), vec![0x86, 0x00], false).await;
+    testbed.card_executes().await;
+    assert_eq!(testbed.job().await.effect, Effect::Audit);
+    testbed.job_ends(JobOutcome::NotDelivered(String::new())).await;
+    // Or until the reservation ends.
+    send(&testbed, SM_DP, isd_p(2), vec![0x86, 0x00], true).await;
+    testbed.card_executes().await;
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    assert!(testbed.jobs().await.is_empty());
+    testbed.pass(Duration::from_secs(301)).await;
+    assert_eq!(testbed.job().await.effect, Effect::Audit);
 }
 
 #[tokio::test]
 async fn a_completed_download_is_a_disabled_profile() {
-    let rig = bench().await;
-    created(&rig).await;
-    assert_eq!(codes(&completed(&rig, OTHER_SM_DP, 2).await), ("8.2.1".into(), "1.2".into()));
-    assert_eq!(codes(&completed(&rig, SM_DP, 7).await), ("8.2.1".into(), "3.9".into()));
-    assert!(completed(&rig, SM_DP, 2).await.base.is_done());
-    assert!(rig.told().is_empty(), "the SM-DP tells its operator itself");
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let testbed = new_testbed().await;
+    created(&testbed).await;
+    assert_eq!(codes(&completed(&testbed, OTHER_SM_DP, 2).await), ("8.2.1".into(), "1.2".into()));
+    assert_eq!(codes(&completed(&testbed, SM_DP, 7).await), ("8.2.1".into(), "3.9".into()));
+    assert!(completed(&testbed, SM_DP, 2).await.base.is_done());
+    assert!(testbed.received().is_empty(), "the SM-DP informs its operator itself");
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     let profile = &eis.profile_info[1];
     assert_eq!((profile.state, profile.profile_type.as_deref()), (Disabled, Some("4G")));
     assert_eq!(profile.subscription_address.msisdn.as_ref().unwrap().as_str(), "4915199999999");
     assert!(profile.pol2.has(Pol2Action::Delete, Pol2Qualification::NotAllowed));
-    assert_eq!(codes(&completed(&rig, SM_DP, 2).await), ("8.2.1".into(), "3.5".into()));
+    assert_eq!(codes(&completed(&testbed, SM_DP, 2).await), ("8.2.1".into(), "3.5".into()));
     // The card is found by its number.
-    let mut tx = world::Tx::begin(rig.records());
+    let mut tx = world::Tx::begin(testbed.records());
     let number = world::PhoneNumber::international("4915199999999").unwrap();
-    assert_eq!(rig.server().procedures().card_at(&mut tx, &number).await.unwrap(), Some(eid()));
-    // Nobody cleans it up.
-    rig.pass(Duration::from_secs(49 * 3600)).await;
-    assert!(rig.jobs().await.is_empty());
+    assert_eq!(testbed.server().procedures().card_at(&mut tx, &number).await.unwrap(), Some(eid()));
+    // The download deadline does not delete it.
+    testbed.pass(Duration::from_secs(49 * 3600)).await;
+    assert!(testbed.jobs().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_download_that_was_given_up_is_cleaned_up() {
-    let rig = bench().await;
-    created(&rig).await;
-    rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
-    let job = rig.card_does_it().await;
+async fn an_isd_p_is_deleted_at_the_deadline_of_its_download() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
+    testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Delete(isd_p(2)));
-    assert_eq!(rig.state(2).await, None);
-    assert!(rig.told().is_empty());
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert_eq!(testbed.state(2).await, None);
+    assert!(testbed.received().is_empty());
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!(eis.available_memory_for_profiles, 500_000);
 }
 
 #[tokio::test]
-async fn what_is_completed_while_the_cleaning_up_waits_stays() {
-    let rig = bench().await;
-    created(&rig).await;
+async fn a_download_completed_before_the_clean_up_begins_is_kept() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
     let request = es4::AuditEisRequest {
         base: BaseRequest { validity_period: Some(100 * 3600), ..BaseRequest::new("") },
         eid: eid(),
         iccid: vec![],
     };
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
-    rig.pass(Duration::from_secs(48 * 3600 + 1)).await;
-    assert_eq!(rig.job().await.effect, Effect::Audit);
-    assert!(completed(&rig, SM_DP, 2).await.base.is_done());
-    assert!(rig.card().await.downloads.is_empty());
-    rig.job_ends(JobOutcome::NotDelivered(String::new())).await;
-    assert!(rig.jobs().await.is_empty());
-    assert_eq!(rig.state(2).await, Some(Disabled));
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.pass(Duration::from_secs(48 * 3600 + 1)).await;
+    assert_eq!(testbed.job().await.effect, Effect::Audit);
+    assert!(completed(&testbed, SM_DP, 2).await.base.is_done());
+    assert!(testbed.card().await.downloads.is_empty());
+    testbed.job_ends(JobOutcome::NotDelivered(String::new())).await;
+    assert!(testbed.jobs().await.is_empty());
+    assert_eq!(testbed.state(2).await, Some(Disabled));
 }
 
 #[tokio::test]
-async fn an_sm_dp_deletes_the_isd_p_of_a_failed_download() {
-    let rig = bench().await;
-    created(&rig).await;
+async fn an_sm_dp_can_delete_the_isd_p_of_a_failed_download() {
+    let testbed = new_testbed().await;
+    created(&testbed).await;
     let request = es3::DeleteIsdpRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    rig.ask::<es3::DeleteIsdp>(SM_DP, request).await;
-    rig.card_does_it().await;
-    assert!(rig.told_only::<es3::DeleteIsdpResponse>(SM_DP).base.is_done());
-    assert_eq!(rig.state(2).await, None);
+    testbed.ask::<es3::DeleteIsdp>(SM_DP, request).await;
+    testbed.card_executes().await;
+    assert!(testbed.received_only::<es3::DeleteIsdpResponse>(SM_DP).base.is_done());
+    assert_eq!(testbed.state(2).await, None);
 }

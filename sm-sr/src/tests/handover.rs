@@ -1,5 +1,5 @@
-//! A card goes from one SM-SR to another: SGP.02 sections 3.8, 5.5 and 5.6, both ends ours, the card's arithmetic written
-//! here anew.
+//! Handover of a card from one SM-SR to another: SGP.02 sections 3.8, 5.5 and 5.6. Both SM-SRs are
+//! this implementation; the cryptography of the card is implemented here independently.
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use world::Tx;
 
 use super::{
     card::{OK, apdus},
-    rig::{
-        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, Rig, SM_DP, SM_SR, codes, eid, iccid, isd_p, said,
+    testbed::{
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_SR, SM_DP, SM_SR, Testbed, codes, eid, iccid, isd_p,
+        response_message,
     },
 };
 use crate::{
@@ -31,47 +32,47 @@ pub(super) fn base() -> BaseRequest {
     BaseRequest { validity_period: Some(3600), ..BaseRequest::new("") }
 }
 
-/// The two SM-SRs; the first has the card, the second waits for it.
-pub(super) async fn prepared() -> (Rig, Rig) {
+/// Creates two SM-SRs; the first manages the card, the second is prepared for it.
+pub(super) async fn prepared() -> (Testbed, Testbed) {
     prepared_with(ProfileState::Disabled).await
 }
 
-/// The same, the second profile on the card in this state.
-async fn prepared_with(state: ProfileState) -> (Rig, Rig) {
-    let first = Rig::new().await;
+/// Creates the same testbed, with the second profile on the card in this state.
+async fn prepared_with(state: ProfileState) -> (Testbed, Testbed) {
+    let first = Testbed::new().await;
     let second = first.another().await;
     first.register_with([first.profile(2, OTHER_OPERATOR, state, false)]).await;
     prepare(&second).await;
-    let told: es4::PrepareSmsrChangeResponse = first.told_only(OPERATOR);
-    assert!(told.base.is_done(), "{:?}", told.base);
+    let received: es4::PrepareSmsrChangeResponse = first.received_only(OPERATOR);
+    assert!(received.base.is_done(), "{:?}", received.base);
     (first, second)
 }
 
-pub(super) async fn prepare(second: &Rig) {
+pub(super) async fn prepare(second: &Testbed) {
     let request =
         es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: second.id(SM_SR) };
     second.ask::<es4::PrepareSmsrChange>(OPERATOR, request).await;
 }
 
-pub(super) async fn change(first: &Rig) {
+pub(super) async fn change(first: &Testbed) {
     let request = es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id(OTHER_SM_SR) };
     first.ask::<es4::SmsrChange>(OPERATOR, request).await;
 }
 
-/// Both do what they have to do.
-pub(super) async fn settle(first: &Rig, second: &Rig) {
+/// Runs the due work of both.
+pub(super) async fn settle(first: &Testbed, second: &Testbed) {
     for _ in 0..3 {
         first.run().await;
         second.run().await;
     }
 }
 
-/// The card checks a certificate: it challenges.
-pub(super) async fn card_challenges(first: &Rig) -> Job {
+/// The card checks a certificate and returns a challenge.
+pub(super) async fn card_challenges(first: &Testbed) -> Job {
     first.card_answers(&[(&tlv_bytes(Tag(0x85), &CHALLENGE), OK)]).await
 }
 
-/// What a card makes of the second STORE DATA: its answer, and the keys.
+/// Returns a card's response to the second STORE DATA, and the keys.
 fn agree(job: &Job, ecasd: &SecretKey, signer: &PublicKey) -> (Vec<u8>, [[u8; 16]; 3]) {
     let [Command::Apdu(apdu)] = job.script.commands.as_slice() else { panic!() };
     let data = &apdu[5..apdu.len() - 1];
@@ -91,8 +92,8 @@ fn agree(job: &Job, ecasd: &SecretKey, signer: &PublicKey) -> (Vec<u8>, [[u8; 16
     ([random, tlv_bytes(Tag(0x86), &receipt)].concat(), [key(1), key(2), key(3)])
 }
 
-/// The card makes a key set.
-pub(super) async fn card_agrees(first: &Rig) -> [[u8; 16]; 3] {
+/// The card creates a key set.
+pub(super) async fn card_agrees(first: &Testbed) -> [[u8; 16]; 3] {
     let job = first.job().await;
     let signer = SecretKey::from_bytes(Curve::P256, &[0x33; 32]).unwrap().public_key();
     let (answer, keys) = agree(&job, &first.ecasd_key, &signer);
@@ -101,13 +102,13 @@ pub(super) async fn card_agrees(first: &Rig) -> [[u8; 16]; 3] {
     keys
 }
 
-/// The card takes the address of its new SM-SR and forgets the keys of the old one.
-pub(super) async fn card_forgets(second: &Rig) {
+/// The card stores the address of its new SM-SR and deletes the keys of the old one.
+pub(super) async fn card_forgets(second: &Testbed) {
     second.card_answers(&[(&[], OK), (&[0], OK)]).await;
 }
 
 #[tokio::test]
-async fn a_card_is_handed_over_and_still_obeys() {
+async fn a_card_is_handed_over_and_executes_functions_of_the_new_sm_sr() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
@@ -117,7 +118,8 @@ async fn a_card_is_handed_over_and_still_obeys() {
     settle(&first, &second).await;
     let keys = card_agrees(&first).await;
     settle(&first, &second).await;
-    // The second has the card, and tells it where it is and to forget the first one's keys.
+    // The second SM-SR manages the card, gives it its address and lets it delete the keys of the
+    // first one.
     let job = second.job().await;
     assert_eq!(job.via, Some(Bearer::Sms));
     assert_eq!(
@@ -128,19 +130,20 @@ async fn a_card_is_handed_over_and_still_obeys() {
     let [set] = card.keys.as_slice() else { panic!() };
     let Keys::Scp80 { kic, kid, dek, counter } = &set.keys else { panic!() };
     assert_eq!([kic.expose(), kid.expose(), dek.expose()], [&keys[0][..], &keys[1], &keys[2]]);
-    // A number that the first had not.
+    // A version number that the first SM-SR did not use.
     assert_eq!((set.version, *counter), (2, 0));
-    // Until the card has answered, the first still has it.
+    // The first SM-SR keeps the card until the card has answered.
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
-    first.told();
+    first.received();
     card_forgets(&second).await;
     settle(&first, &second).await;
     assert!(first.server().cards().await.unwrap().is_empty());
     assert!(first.server().audit_trail(eid()).await.unwrap().is_empty());
-    let told = first.told_briefly();
-    let told: Vec<(&str, &str)> = told.iter().map(|(to, what)| (to.as_str(), what.as_str())).collect();
+    let received = first.received_briefly();
+    let received: Vec<(&str, &str)> =
+        received.iter().map(|(to, what)| (to.as_str(), what.as_str())).collect();
     assert_eq!(
-        told,
+        received,
         [
             ("another-operator.example", "ES4-HandleSMSRChangeNotification"),
             ("operator.example", "ES4-HandleSMSRChangeNotification"),
@@ -153,20 +156,23 @@ async fn a_card_is_handed_over_and_still_obeys() {
     assert_eq!((eis.smsr_id, eis.profile_info.len()), (second.id(OTHER_SM_SR), 2));
     let kinds: Vec<u16> =
         second.server().audit_trail(eid()).await.unwrap().iter().map(|it| it.operation_type.0).collect();
-    // The first one's line came with the card.
+    // The audit trail of the first SM-SR came with the card.
     assert_eq!(kinds, [0x0800, 0x0900]);
     assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
     assert!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().is_empty());
-    // It obeys the second, and is not known to the first.
+    // The second SM-SR can use the card; the first one does not know it any more.
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     second.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
     assert_eq!(second.jobs().await.len(), 1);
     first.ask::<es4::AuditEis>(OPERATOR, request).await;
-    assert_eq!(codes(&first.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.1.1".into(), "3.9".into()));
+    assert_eq!(
+        codes(&first.received_only::<es4::AuditEisResponse>(OPERATOR)),
+        ("8.1.1".into(), "3.9".into())
+    );
 }
 
 #[tokio::test]
-async fn an_isd_p_that_comes_with_the_card_has_the_time_for_a_download_too() {
+async fn an_isd_p_of_a_taken_over_card_gets_a_download_deadline() {
     let (first, second) = prepared_with(ProfileState::Created).await;
     change(&first).await;
     settle(&first, &second).await;
@@ -179,64 +185,69 @@ async fn an_isd_p_that_comes_with_the_card_has_the_time_for_a_download_too() {
     second.pass(DOWNLOAD_TIME - Duration::from_secs(60)).await;
     assert!(second.jobs().await.is_empty());
     second.pass(Duration::from_secs(61)).await;
-    assert_eq!(second.card_does_it().await.effect, Effect::Delete(isd_p(2)));
+    assert_eq!(second.card_executes().await.effect, Effect::Delete(isd_p(2)));
     assert_eq!(second.state(2).await, None);
 }
 
 #[tokio::test]
-async fn whatever_stands_against_a_handover_is_the_answer() {
-    let first = Rig::new().await;
+async fn a_refused_handover_gets_its_status() {
+    let first = Testbed::new().await;
     first.register().await;
-    let ask = |who: &'static str, target: &'static str| {
+    let ask = |peer_name: &'static str, target: &'static str| {
         let first = &first;
         async move {
             let request =
                 es4::SmsrChangeRequest { base: base(), eid: eid(), target_smsr_id: first.id(target) };
-            first.ask::<es4::SmsrChange>(who, request).await;
-            codes(&first.told_only::<es4::SmsrChangeResponse>(who))
+            first.ask::<es4::SmsrChange>(peer_name, request).await;
+            codes(&first.received_only::<es4::SmsrChangeResponse>(peer_name))
         }
     };
-    // No profile of his, itself, no SM-SR, one that cannot be reached.
+    // A caller without a profile, the SM-SR itself as target, a target that is not an SM-SR, a
+    // target without endpoint.
     assert_eq!(ask(OTHER_OPERATOR, OTHER_SM_SR).await, ("8.1.1".into(), "1.2".into()));
     assert_eq!(ask(OPERATOR, SM_SR).await, ("8.7".into(), "3.8".into()));
     assert_eq!(ask(OPERATOR, SM_DP).await, ("8.7".into(), "3.9".into()));
-    first.know("far", PeerRole::SmSr, false).await;
+    first.add_peer("far", PeerRole::SmSr, false).await;
     assert_eq!(ask(OPERATOR, "far").await, ("8.7".into(), "3.9".into()));
     assert!(first.server().operations(eid()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn who_is_not_prepared_does_not_take_a_card() {
-    let first = Rig::new().await;
+async fn an_unprepared_sm_sr_refuses_a_handover() {
+    let first = Testbed::new().await;
     let second = first.another().await;
     first.register().await;
     change(&first).await;
     settle(&first, &second).await;
-    let told = first.told();
-    let answer = told.iter().find(|told| told.to == first.authority(OPERATOR)).unwrap();
+    let received = first.received();
+    let answer = received.iter().find(|received| received.to == first.authority(OPERATOR)).unwrap();
     let answer: es4::SmsrChangeResponse = answer.message();
     assert_eq!(codes(&answer), ("8.1.1".into(), "1.2".into()));
-    // Nothing has changed, and the card can be asked again.
+    // Nothing has changed, and functions can use the card again.
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
     assert!(first.server().operations(eid()).await.unwrap().is_empty());
     assert!(second.server().cards().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn preparing_is_refused_where_it_makes_no_sense() {
+async fn an_invalid_preparation_is_refused() {
     let (first, second) = prepared().await;
-    let ask = |rig: &'static str, who: &'static str, current: &'static str| {
-        let rig = if rig == SM_SR { &first } else { &second };
+    let ask = |testbed: &'static str, peer_name: &'static str, current: &'static str| {
+        let testbed = if testbed == SM_SR { &first } else { &second };
         async move {
-            let request =
-                es4::PrepareSmsrChangeRequest { base: base(), eid: eid(), current_smsr_id: rig.id(current) };
-            rig.ask::<es4::PrepareSmsrChange>(who, request).await;
-            rig.told_only::<es4::PrepareSmsrChangeResponse>(who)
+            let request = es4::PrepareSmsrChangeRequest {
+                base: base(),
+                eid: eid(),
+                current_smsr_id: testbed.id(current),
+            };
+            testbed.ask::<es4::PrepareSmsrChange>(peer_name, request).await;
+            testbed.received_only::<es4::PrepareSmsrChangeResponse>(peer_name)
         }
     };
     assert_eq!(codes(&ask(SM_SR, OPERATOR, OTHER_SM_SR).await), ("8.1.1".into(), "3.3".into()));
     assert_eq!(codes(&ask(OTHER_SM_SR, OPERATOR, SM_DP).await), ("8.7".into(), "3.9".into()));
-    // The same again is no harm, another is not in the way, and after a week both are forgotten.
+    // A repeated preparation is harmless, one of another operator is independent, and both expire
+    // after a week.
     assert!(ask(OTHER_SM_SR, OPERATOR, SM_SR).await.base.is_done());
     assert!(ask(OTHER_SM_SR, OTHER_OPERATOR, SM_SR).await.base.is_done());
     assert_eq!(Tx::begin(second.records()).list(&PREPARED, "").await.unwrap().len(), 2);
@@ -245,26 +256,26 @@ async fn preparing_is_refused_where_it_makes_no_sense() {
 }
 
 #[tokio::test]
-async fn nothing_else_happens_to_a_card_that_is_handed_over() {
+async fn no_other_function_is_accepted_during_a_handover() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
-    first.told();
+    first.received();
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
     first.ask::<es4::EnableProfile>(OTHER_OPERATOR, request).await;
-    let answer: es4::EnableProfileResponse = first.told_only(OTHER_OPERATOR);
+    let answer: es4::EnableProfileResponse = first.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
     let response = first.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
-    let answer: es3::UpdatePolicyRulesResponse = said(&response);
+    let answer: es3::UpdatePolicyRulesResponse = response_message(&response);
     assert_eq!(codes(&answer), ("1.6".into(), "3.7".into()));
 }
 
-/// How the operator was answered, at last.
-pub(super) fn operators_answer(rig: &Rig) -> es4::SmsrChangeResponse {
-    let told = rig.told();
-    let is_it = |told: &&super::rig::Told| told.element() == "ES4-SMSRChangeResponse";
-    told.iter().find(is_it).unwrap().message()
+/// Returns the final response to the operator.
+pub(super) fn operators_answer(testbed: &Testbed) -> es4::SmsrChangeResponse {
+    let received = testbed.received();
+    let is_it = |received: &&super::testbed::ReceivedMessage| received.element() == "ES4-SMSRChangeResponse";
+    received.iter().find(is_it).unwrap().message()
 }
 
 #[tokio::test]
@@ -289,7 +300,7 @@ async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
         assert!(second.server().cards().await.unwrap().is_empty());
         assert!(Tx::begin(second.records()).list(&TAKEOVERS, "").await.unwrap().is_empty());
         assert!(first.server().operations(eid()).await.unwrap().is_empty());
-        // It can be tried again at once.
+        // It can be repeated at once.
         change(&first).await;
         settle(&first, &second).await;
         card_challenges(&first).await;
@@ -303,7 +314,7 @@ async fn a_handover_that_fails_before_the_receipt_has_changed_nothing() {
 }
 
 #[tokio::test]
-async fn a_receipt_that_does_not_fit_is_no_receipt() {
+async fn an_invalid_receipt_ends_the_handover() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
@@ -357,7 +368,7 @@ async fn a_handover_that_takes_too_long_before_the_receipt_ends_on_both_sides() 
 }
 
 #[tokio::test]
-async fn a_lost_answer_after_the_receipt_does_not_keep_the_card_with_the_first() {
+async fn a_lost_response_after_the_receipt_does_not_keep_the_card_at_the_first_sm_sr() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
@@ -365,28 +376,28 @@ async fn a_lost_answer_after_the_receipt_does_not_keep_the_card_with_the_first()
     settle(&first, &second).await;
     card_agrees(&first).await;
     settle(&first, &second).await;
-    // The first hears nothing any more, and its time runs out.
-    first.deafen(SM_SR, true);
+    // The first SM-SR receives nothing any more, and its validity period ends.
+    first.lose_messages(SM_SR, true);
     card_forgets(&second).await;
     first.clock.advance(Duration::from_secs(3601));
     settle(&first, &second).await;
     let status = operators_answer(&first).base.function_execution_status.status;
     assert_eq!(status, ExecutionStatus::Expired);
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
-    // The notification says it all the same.
-    first.deafen(SM_SR, false);
+    // The notification reports it nevertheless.
+    first.lose_messages(SM_SR, false);
     first.clock.advance(Duration::from_secs(600));
     settle(&first, &second).await;
     assert!(first.server().cards().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn nobody_else_takes_part_in_a_handover() {
+async fn calls_of_third_parties_during_a_handover_are_refused() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
-    first.told();
-    first.know("third", PeerRole::SmSr, true).await;
+    first.received();
+    first.add_peer("third", PeerRole::SmSr, true).await;
     let request = es7::AuthenticateSmsrRequest {
         base: base(),
         eid: Some(eid()),
@@ -394,50 +405,51 @@ async fn nobody_else_takes_part_in_a_handover() {
         smsr_certificate: Octets(tlv_bytes(Tag(0x7F21), &[1])),
     };
     first.ask::<es7::AuthenticateSmsr>("third", request.clone()).await;
-    let answer: es7::AuthenticateSmsrResponse = first.told_only("third");
+    let answer: es7::AuthenticateSmsrResponse = first.received_only("third");
     assert_eq!(codes(&answer), ("8.1.1".into(), "1.2".into()));
     first.ask::<es7::AuthenticateSmsr>(OPERATOR, request.clone()).await;
     assert_eq!(
-        codes(&first.told_only::<es7::AuthenticateSmsrResponse>(OPERATOR)),
+        codes(&first.received_only::<es7::AuthenticateSmsrResponse>(OPERATOR)),
         ("1.1".into(), "1.2".into())
     );
-    // No card, no name of one, no certificate.
+    // An unknown card, a missing EID, an invalid certificate.
     let nobody = es7::AuthenticateSmsrRequest {
         eid: Some("89049032123451234512345123451235".parse().unwrap()),
         ..request.clone()
     };
     first.ask::<es7::AuthenticateSmsr>("third", nobody).await;
-    assert_eq!(codes(&first.told_only::<es7::AuthenticateSmsrResponse>("third")).1, "3.9");
+    assert_eq!(codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")).1, "3.9");
     first.ask::<es7::AuthenticateSmsr>("third", es7::AuthenticateSmsrRequest { eid: None, ..request }).await;
     assert_eq!(
-        codes(&first.told_only::<es7::AuthenticateSmsrResponse>("third")),
+        codes(&first.received_only::<es7::AuthenticateSmsrResponse>("third")),
         ("1.3.1".into(), "2.3".into())
     );
-    // A claim to a card that was not handed over is let pass and believed by nobody.
+    // A notification about a card that was not handed over is accepted and ignored.
     let eis = first.server().eis(eid()).await.unwrap().unwrap();
     let claim = es7::HandleSmsrChangeNotification {
         base: Default::default(),
         eis: eis.clone(),
         completion_timestamp: first.now(),
     };
-    first.tell("third", &claim).await;
+    first.send_notification("third", &claim).await;
     assert_eq!(first.state(BOOTSTRAP).await, Some(ProfileState::Enabled));
-    // And nobody hands over what is not his, or what its EUM has not signed.
+    // A third party cannot hand over a card that it does not manage, or one whose EIS has no valid
+    // signature.
     let handover = |eis| es7::HandoverEuiccRequest { base: base(), eis };
-    second.know("third", PeerRole::SmSr, true).await;
+    second.add_peer("third", PeerRole::SmSr, true).await;
     second.ask::<es7::HandoverEuicc>("third", handover(eis)).await;
-    let answer: es7::HandoverEuiccResponse = second.told_only("third");
+    let answer: es7::HandoverEuiccResponse = second.received_only("third");
     assert!(!answer.base().is_done());
 }
 
 #[tokio::test]
-async fn a_key_set_is_a_new_one_of_scp80_and_on_a_known_curve() {
+async fn a_key_set_must_be_a_new_one_of_scp80_and_use_a_supported_curve() {
     let (first, second) = prepared().await;
     change(&first).await;
     settle(&first, &second).await;
     card_challenges(&first).await;
-    // The second is not heard for a moment; the test speaks for it.
-    first.told();
+    // The second SM-SR is unreachable for a moment; the test calls in its place.
+    first.received();
     let request = es7::CreateAdditionalKeySetRequest {
         base: base(),
         eid: eid(),
@@ -451,7 +463,7 @@ async fn a_key_set_is_a_new_one_of_scp80_and_on_a_known_curve() {
     };
     let others = [
         es7::CreateAdditionalKeySetRequest { key_version_number: 0x30, ..request.clone() },
-        // By this one the first reaches the card.
+        // The first SM-SR reaches the card by this key set.
         es7::CreateAdditionalKeySetRequest { key_version_number: 1, ..request.clone() },
         es7::CreateAdditionalKeySetRequest {
             key_version_number: 2,
@@ -467,8 +479,11 @@ async fn a_key_set_is_a_new_one_of_scp80_and_on_a_known_curve() {
         let response = first.post(OTHER_SM_SR, first.namespace, "x", &request);
         assert_eq!(response.await.status(), http::StatusCode::ACCEPTED);
         first.server().run_due().await.unwrap();
-        let told = first.told();
-        let answer = told.iter().find(|told| told.element() == "ES7-CreateAdditionalKeySetResponse").unwrap();
+        let received = first.received();
+        let answer = received
+            .iter()
+            .find(|received| received.element() == "ES7-CreateAdditionalKeySetResponse")
+            .unwrap();
         let answer: es7::CreateAdditionalKeySetResponse = answer.message();
         assert_eq!(codes(&answer), ("1.3.1".into(), "2.1".into()));
     }

@@ -1,44 +1,48 @@
-//! What belongs to one alone, and what has an end: numbers, the audit trail.
+//! Unique numbers and limits: MSISDNs, the queue, the audit trail.
 
 use rsp::sgp02::{BaseRequest, SubscriptionAddress, eis::ProfileState, es1, es3, es4};
 use world::{PhoneNumber, Tx};
 
-use super::rig::{BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, Rig, SM_DP, codes, eid, iccid, said};
+use super::testbed::{
+    BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, SM_DP, Testbed, codes, eid, iccid, response_message,
+};
 use crate::{
     config::{LONGEST_QUEUE, LONGEST_TRAIL},
     es5::JobOutcome,
     records::{ADDRESSES, CARDS, Card},
 };
 
-/// Of the bootstrap profile, and of the second one.
+/// MSISDNs of the bootstrap profile and of the second profile.
 const FIRST: &str = "491510000001";
 const SECOND: &str = "491510000002";
-/// Of a profile on another card.
+/// MSISDN of a profile on another card.
 const ELSEWHERE: &str = "4915777777777";
 
 fn base() -> BaseRequest {
     BaseRequest::new("")
 }
 
-/// Bootstrap, 2 of the other operator's, 3 of the operator's, and another card.
-async fn bench() -> Rig {
-    let rig = Rig::new().await;
-    rig.register_with([
-        rig.profile(2, OTHER_OPERATOR, ProfileState::Disabled, false),
-        rig.profile(3, OPERATOR, ProfileState::Disabled, false),
-    ])
-    .await;
-    let mut other = rig.card().await;
+/// Creates the bootstrap profile, profile 2 of the other operator, profile 3 of the operator, and
+/// another card.
+async fn new_testbed() -> Testbed {
+    let testbed = Testbed::new().await;
+    testbed
+        .register_with([
+            testbed.profile(2, OTHER_OPERATOR, ProfileState::Disabled, false),
+            testbed.profile(3, OPERATOR, ProfileState::Disabled, false),
+        ])
+        .await;
+    let mut other = testbed.card().await;
     other.eis.profile_info.truncate(1);
-    give(&rig, &mut other, Some(ELSEWHERE)).await;
-    rig
+    give(&testbed, &mut other, Some(ELSEWHERE)).await;
+    testbed
 }
 
-/// The other card has this number.
-async fn give(rig: &Rig, other: &mut Card, number: Option<&str>) {
-    let there = rig.pki.eids(crypto::Curve::P256)[1];
+/// Sets the number of the other card.
+async fn give(testbed: &Testbed, other: &mut Card, number: Option<&str>) {
+    let there = testbed.pki.eids(crypto::Curve::P256)[1];
     other.eis.profile_info[0].subscription_address.msisdn = number.map(|number| number.parse().unwrap());
-    world::transact(rig.records(), |tx| {
+    world::transact(testbed.records(), |tx| {
         let put = tx.put(&CARDS, &there.to_string(), other);
         let put = put.and_then(|()| tx.put(&ADDRESSES, ELSEWHERE, &there));
         Box::pin(async { put })
@@ -51,14 +55,14 @@ fn address(number: &str) -> SubscriptionAddress {
     SubscriptionAddress { imsi: None, msisdn: Some(number.parse().unwrap()) }
 }
 
-async fn update(rig: &Rig, number: &str) -> es4::UpdateSubscriptionAddressResponse {
+async fn update(testbed: &Testbed, number: &str) -> es4::UpdateSubscriptionAddressResponse {
     let request = es4::UpdateSubscriptionAddressRequest {
         base: base(),
         eid: eid(),
         iccid: iccid(3),
         new_subscription_address: address(number),
     };
-    said(&rig.ask::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await)
+    response_message(&testbed.ask::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await)
 }
 
 fn in_use() -> (String, String) {
@@ -66,17 +70,17 @@ fn in_use() -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_number_that_another_profile_has_is_not_taken_from_it() {
-    let rig = bench().await;
-    assert_eq!(codes(&update(&rig, ELSEWHERE).await), in_use());
-    // Another operator's on the same card; one's own may follow one's own.
-    assert_eq!(codes(&update(&rig, SECOND).await), in_use());
-    assert!(update(&rig, FIRST).await.base.is_done());
-    // The same when a download is completed.
-    let mut created = rig.card().await;
+async fn a_number_in_use_by_another_profile_is_refused() {
+    let testbed = new_testbed().await;
+    assert_eq!(codes(&update(&testbed, ELSEWHERE).await), in_use());
+    // Another operator on the same card cannot use it; a profile of the same operator can.
+    assert_eq!(codes(&update(&testbed, SECOND).await), in_use());
+    assert!(update(&testbed, FIRST).await.base.is_done());
+    // The same applies when a download is completed.
+    let mut created = testbed.card().await;
     created.eis.profile_info[2].state = ProfileState::Created;
     created.eis.profile_info[2].subscription_address.msisdn = None;
-    rig.keep(&created).await;
+    testbed.replace_card(&created).await;
     let request = es3::ProfileDownloadCompletedRequest {
         base: base(),
         eid: eid(),
@@ -85,83 +89,85 @@ async fn a_number_that_another_profile_has_is_not_taken_from_it() {
         subscription_address: Some(address(ELSEWHERE)),
         pol2: None,
     };
-    let response = rig.ask::<es3::ProfileDownloadCompleted>(SM_DP, request).await;
-    assert_eq!(codes(&said::<es3::ProfileDownloadCompletedResponse>(&response)), in_use());
-    assert_eq!(rig.state(3).await, Some(ProfileState::Created));
-    // The other card is still found by it.
+    let response = testbed.ask::<es3::ProfileDownloadCompleted>(SM_DP, request).await;
+    assert_eq!(codes(&response_message::<es3::ProfileDownloadCompletedResponse>(&response)), in_use());
+    assert_eq!(testbed.state(3).await, Some(ProfileState::Created));
+    // The number still belongs to the other card.
     let number = PhoneNumber::international(ELSEWHERE).unwrap();
-    let found = rig.server().procedures().card_at(&mut Tx::begin(rig.records()), &number).await.unwrap();
-    assert_eq!(found, Some(rig.pki.eids(crypto::Curve::P256)[1]));
+    let found =
+        testbed.server().procedures().card_at(&mut Tx::begin(testbed.records()), &number).await.unwrap();
+    assert_eq!(found, Some(testbed.pki.eids(crypto::Curve::P256)[1]));
 }
 
 #[tokio::test]
-async fn a_number_that_was_given_up_is_free() {
-    let rig = bench().await;
-    let mut other = rig.card().await;
+async fn a_released_number_can_be_used_again() {
+    let testbed = new_testbed().await;
+    let mut other = testbed.card().await;
     other.eis.profile_info.truncate(1);
-    give(&rig, &mut other, None).await;
-    assert!(update(&rig, ELSEWHERE).await.base.is_done());
+    give(&testbed, &mut other, None).await;
+    assert!(update(&testbed, ELSEWHERE).await.base.is_done());
     let number = PhoneNumber::international(ELSEWHERE).unwrap();
-    let found = rig.server().procedures().card_at(&mut Tx::begin(rig.records()), &number).await.unwrap();
+    let found =
+        testbed.server().procedures().card_at(&mut Tx::begin(testbed.records()), &number).await.unwrap();
     assert_eq!(found, Some(eid()));
 }
 
 #[tokio::test]
-async fn a_card_is_not_registered_with_the_number_of_another() {
-    let rig = Rig::new().await;
-    let mut other = Card::new(rig.eis());
-    give(&rig, &mut other, Some(ELSEWHERE)).await;
-    let mut eis = rig.eis();
+async fn a_card_with_the_number_of_another_is_refused() {
+    let testbed = Testbed::new().await;
+    let mut other = Card::new(testbed.eis());
+    give(&testbed, &mut other, Some(ELSEWHERE)).await;
+    let mut eis = testbed.eis();
     eis.profile_info[0].subscription_address = address(ELSEWHERE);
-    let response = rig.ask::<es1::RegisterEis>(EUM, rig.register_request(eis)).await;
-    assert_eq!(codes(&said::<es1::RegisterEisResponse>(&response)), in_use());
-    assert_eq!(rig.state(BOOTSTRAP).await, None);
+    let response = testbed.ask::<es1::RegisterEis>(EUM, testbed.register_request(eis)).await;
+    assert_eq!(codes(&response_message::<es1::RegisterEisResponse>(&response)), in_use());
+    assert_eq!(testbed.state(BOOTSTRAP).await, None);
 }
 
 #[tokio::test]
-async fn a_queue_has_an_end() {
-    let rig = bench().await;
+async fn the_length_of_the_queue_is_limited() {
+    let testbed = new_testbed().await;
     for _ in 0..LONGEST_QUEUE {
-        audit(&rig).await;
+        audit(&testbed).await;
     }
-    assert!(rig.told().is_empty());
+    assert!(testbed.received().is_empty());
     for _ in 0..2 {
-        audit(&rig).await;
-        let refused: es4::AuditEisResponse = rig.told_only(OPERATOR);
+        audit(&testbed).await;
+        let refused: es4::AuditEisResponse = testbed.received_only(OPERATOR);
         assert_eq!(codes(&refused), ("8.1".to_owned(), "3.7".to_owned()));
-        // One has ended, and there is room for one.
-        rig.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
-        rig.told();
-        audit(&rig).await;
-        assert!(rig.told().is_empty());
+        // After one function has ended, another one is accepted.
+        testbed.job_ends(JobOutcome::NotDelivered("off".to_owned())).await;
+        testbed.received();
+        audit(&testbed).await;
+        assert!(testbed.received().is_empty());
     }
-    assert_eq!(rig.server().operations(eid()).await.unwrap().len(), LONGEST_QUEUE);
+    assert_eq!(testbed.server().operations(eid()).await.unwrap().len(), LONGEST_QUEUE);
 }
 
-async fn audit(rig: &Rig) {
+async fn audit(testbed: &Testbed) {
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
 }
 
 #[tokio::test]
-async fn a_trail_goes_back_as_far_as_one_is_kept() {
-    let rig = bench().await;
-    delete_nothing(&rig).await;
-    let mut card = rig.card().await;
+async fn the_audit_trail_is_limited_to_the_latest_records() {
+    let testbed = new_testbed().await;
+    delete_nothing(&testbed).await;
+    let mut card = testbed.card().await;
     card.next_record = LONGEST_TRAIL;
-    rig.keep(&card).await;
-    let lines = async || rig.server().audit_trail(eid()).await.unwrap().len();
-    delete_nothing(&rig).await;
+    testbed.replace_card(&card).await;
+    let lines = async || testbed.server().audit_trail(eid()).await.unwrap().len();
+    delete_nothing(&testbed).await;
     assert_eq!(lines().await, 2);
     for _ in 0..3 {
-        delete_nothing(&rig).await;
+        delete_nothing(&testbed).await;
     }
-    // The first is gone.
+    // The first record has been deleted.
     assert_eq!(lines().await, 4);
 }
 
-/// One line.
-async fn delete_nothing(rig: &Rig) {
+/// Adds one record.
+async fn delete_nothing(testbed: &Testbed) {
     let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(9) };
-    rig.ask::<es4::DeleteProfile>(OPERATOR, request).await;
+    testbed.ask::<es4::DeleteProfile>(OPERATOR, request).await;
 }

@@ -1,8 +1,8 @@
-//! The server as its peers and its cards see it: requests with client certificates in, responses and callbacks out, and a
-//! card that answers scripts behind the seam of [`es5`](crate::es5).
+//! Tests of the server from the outside: requests with client certificates, responses and
+//! callbacks, and a card that answers scripts behind the interface of [`es5`](crate::es5).
 //!
-//! Every step is taken by a server that was made for it over the records that the steps before have left, so each of
-//! these is a test of a restart too.
+//! Every step uses a new server on the records of the earlier steps, so each of these tests is a
+//! test of a restart too.
 
 mod card;
 mod claims;
@@ -13,5 +13,5 @@ mod hostile;
 mod limits;
 mod others;
 mod registration;
-mod rig;
 mod switching;
+mod testbed;

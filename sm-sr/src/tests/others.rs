@@ -1,4 +1,5 @@
-//! Deleting, the attributes, policy rules and addresses, connectivity parameters, audits: SGP.02 sections 3.6 to 3.16.
+//! Deletion, attributes, policy rules, addresses, connectivity parameters and audits: SGP.02
+//! sections 3.6 to 3.16.
 
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use rsp::{
 
 use super::{
     card::{OK, apdus, response},
-    rig::{
-        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules, said,
+    testbed::{
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, SM_DP, Testbed, codes, eid, iccid, isd_p,
+        response_message, rules,
     },
 };
 use crate::{
@@ -28,80 +30,88 @@ fn base() -> BaseRequest {
     BaseRequest { validity_period: Some(600), ..BaseRequest::new("") }
 }
 
-/// Bootstrap (enabled, fall-back), 2 of the other operator's, 3 of the operator's, both disabled.
-async fn bench() -> Rig {
-    let rig = Rig::new().await;
-    rig.register_with([
-        rig.profile(2, OTHER_OPERATOR, Disabled, false),
-        rig.profile(3, OPERATOR, Disabled, false),
-    ])
-    .await;
-    rig
+/// Creates a card with the bootstrap profile (enabled, fall-back), profile 2 of the other operator
+/// and profile 3 of the operator, both disabled.
+async fn new_testbed() -> Testbed {
+    let testbed = Testbed::new().await;
+    testbed
+        .register_with([
+            testbed.profile(2, OTHER_OPERATOR, Disabled, false),
+            testbed.profile(3, OPERATOR, Disabled, false),
+        ])
+        .await;
+    testbed
 }
 
-async fn delete(rig: &Rig, who: &str, number: u8) {
+async fn delete(testbed: &Testbed, peer_name: &str, number: u8) {
     let request = es4::DeleteProfileRequest { base: base(), eid: eid(), iccid: iccid(number) };
-    rig.ask::<es4::DeleteProfile>(who, request).await;
+    testbed.ask::<es4::DeleteProfile>(peer_name, request).await;
 }
 
 #[tokio::test]
-async fn a_deleted_profile_is_gone_and_its_memory_is_free() {
-    let rig = bench().await;
-    delete(&rig, OPERATOR, 3).await;
-    let job = rig.card_answers(&[(&[0], OK)]).await;
+async fn deleting_a_profile_removes_it_and_frees_its_memory() {
+    let testbed = new_testbed().await;
+    delete(&testbed, OPERATOR, 3).await;
+    let job = testbed.card_answers(&[(&[0], OK)]).await;
     assert_eq!(apdus(&job), ["80E40040124F10A0000005591010FFFFFFFF890000120000"]);
-    assert!(rig.told_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
-    assert_eq!(rig.state(3).await, None);
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    assert!(testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
+    assert_eq!(testbed.state(3).await, None);
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!(eis.available_memory_for_profiles, 550_000);
 }
 
 #[tokio::test]
-async fn what_the_card_does_not_have_any_more_is_gone_with_a_warning() {
-    let rig = bench().await;
-    delete(&rig, OPERATOR, 3).await;
-    rig.card_answers(&[(&[], 0x6A88)]).await;
-    let answer: es4::DeleteProfileResponse = rig.told_only(OPERATOR);
+async fn deleting_a_profile_missing_on_the_card_succeeds_with_a_warning() {
+    let testbed = new_testbed().await;
+    delete(&testbed, OPERATOR, 3).await;
+    testbed.card_answers(&[(&[], 0x6A88)]).await;
+    let answer: es4::DeleteProfileResponse = testbed.received_only(OPERATOR);
     assert_eq!(answer.base.function_execution_status.status, ExecutionStatus::ExecutedWithWarning);
-    assert_eq!(rig.state(3).await, None);
+    assert_eq!(testbed.state(3).await, None);
 }
 
 #[tokio::test]
-async fn what_stands_against_deleting_is_the_answer() {
-    let rig = bench().await;
+async fn a_refused_deletion_gets_its_status() {
+    let testbed = new_testbed().await;
     let lock = es4::UpdatePolicyRulesRequest {
         base: base(),
         eid: eid(),
         iccid: iccid(3),
         pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
     };
-    let response = rig.ask::<es4::UpdatePolicyRules>(OPERATOR, lock).await;
-    assert!(said::<es4::UpdatePolicyRulesResponse>(&response).base.is_done());
+    let response = testbed.ask::<es4::UpdatePolicyRules>(OPERATOR, lock).await;
+    assert!(response_message::<es4::UpdatePolicyRulesResponse>(&response).base.is_done());
     for (number, subject, reason) in
         [(2, "8.2.1", "1.2"), (3, "8.2.3", "3.8"), (9, "8.2.1", "3.9"), (BOOTSTRAP, "8.2.1", "3.5")]
     {
-        delete(&rig, OPERATOR, number).await;
-        let answer: es4::DeleteProfileResponse = rig.told_only(OPERATOR);
+        delete(&testbed, OPERATOR, number).await;
+        let answer: es4::DeleteProfileResponse = testbed.received_only(OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{number}");
     }
-    // The attribute counts when the state does not.
-    let rig = Rig::new().await;
-    let mut eis = rig.eis();
+    // The attribute prevents the deletion when the state does not.
+    let testbed = Testbed::new().await;
+    let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
-    delete(&rig, OPERATOR, BOOTSTRAP).await;
-    assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.2.1".into(), "3.8".into()));
-    // POL1 is the card's.
-    let rig = bench().await;
-    delete(&rig, OPERATOR, 3).await;
-    rig.card_answers(&[(&[], 0x69E1)]).await;
-    assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.2.2".into(), "3.8".into()));
-    assert_eq!(rig.state(3).await, Some(Disabled));
+    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    delete(&testbed, OPERATOR, BOOTSTRAP).await;
+    assert_eq!(
+        codes(&testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR)),
+        ("8.2.1".into(), "3.8".into())
+    );
+    // POL1 is enforced by the card.
+    let testbed = new_testbed().await;
+    delete(&testbed, OPERATOR, 3).await;
+    testbed.card_answers(&[(&[], 0x69E1)]).await;
+    assert_eq!(
+        codes(&testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR)),
+        ("8.2.2".into(), "3.8".into())
+    );
+    assert_eq!(testbed.state(3).await, Some(Disabled));
 }
 
 #[tokio::test]
-async fn a_master_delete_asks_no_rule_and_tells_the_owner() {
-    let rig = bench().await;
+async fn a_master_delete_ignores_rules_and_notifies_the_owner() {
+    let testbed = new_testbed().await;
     let token = MasterDeleteToken {
         sin: Octets(vec![1]),
         sdin: Octets(vec![2]),
@@ -115,11 +125,11 @@ async fn a_master_delete_asks_no_rule_and_tells_the_owner() {
         iccid: iccid(2),
         pol2: Some(rules(&[(Pol2Action::Delete, Pol2Qualification::NotAllowed)])),
     };
-    rig.ask::<es3::UpdatePolicyRules>(SM_DP, lock).await;
-    rig.told();
-    rig.server().master_delete(eid(), iccid(2), token.clone()).await.unwrap();
-    rig.run().await;
-    let job = rig.card_does_it().await;
+    testbed.ask::<es3::UpdatePolicyRules>(SM_DP, lock).await;
+    testbed.received();
+    testbed.server().master_delete(eid(), iccid(2), token.clone()).await.unwrap();
+    testbed.run().await;
+    let job = testbed.card_executes().await;
     assert_eq!(
         apdus(&job),
         ["80E4004034\
@@ -128,83 +138,83 @@ async fn a_master_delete_asks_no_rule_and_tells_the_owner() {
             .replace(' ', "")
             .replace("80E4004034", "80E4004033")]
     );
-    let news: es4::HandleProfileDeletedNotification = rig.told_only(OTHER_OPERATOR);
+    let news: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(news.iccid, iccid(2));
-    // Never the fall-back profile, never an enabled one.
-    rig.server().master_delete(eid(), iccid(BOOTSTRAP), token).await.unwrap();
-    rig.run().await;
-    assert!(rig.jobs().await.is_empty());
-    assert_eq!(rig.state(BOOTSTRAP).await, Some(Enabled));
-    let trail = rig.server().audit_trail(eid()).await.unwrap();
+    // The fall-back profile and an enabled profile cannot be deleted by it.
+    testbed.server().master_delete(eid(), iccid(BOOTSTRAP), token).await.unwrap();
+    testbed.run().await;
+    assert!(testbed.jobs().await.is_empty());
+    assert_eq!(testbed.state(BOOTSTRAP).await, Some(Enabled));
+    let trail = testbed.server().audit_trail(eid()).await.unwrap();
     assert_eq!(trail.iter().map(|record| record.operation_type.0).collect::<Vec<_>>(), [0x0600, 0x0600]);
 }
 
 #[tokio::test]
-async fn the_fall_back_attribute_moves() {
-    let rig = bench().await;
+async fn the_fall_back_attribute_can_be_moved() {
+    let testbed = new_testbed().await;
     let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    rig.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request.clone()).await;
-    let job = rig.card_does_it().await;
+    testbed.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request.clone()).await;
+    let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::SetFallBack(isd_p(2)));
     assert_eq!(
-        rig.told_briefly(),
+        testbed.received_briefly(),
         [
             ("another-operator.example".into(), "ES4-SetFallBackAttributeResponse".into()),
             ("operator.example".into(), "ES4-HandleFallBackAttributeUnsetNotification".into()),
         ]
     );
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     let with: Vec<_> = eis.profile_info.iter().filter(|profile| profile.fallback_attribute).collect();
     assert_eq!(with.iter().map(|profile| profile.iccid).collect::<Vec<_>>(), [iccid(2)]);
-    // It is there already: nothing for the card.
-    rig.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request).await;
-    assert!(rig.told_only::<es4::SetFallBackAttributeResponse>(OTHER_OPERATOR).base.is_done());
-    // The card may refuse.
+    // The profile has the attribute already: no job for the card.
+    testbed.ask::<es4::SetFallBackAttribute>(OTHER_OPERATOR, request).await;
+    assert!(testbed.received_only::<es4::SetFallBackAttributeResponse>(OTHER_OPERATOR).base.is_done());
+    // The card can refuse.
     let request = es3::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
-    rig.ask::<es3::SetFallBackAttribute>(SM_DP, request.clone()).await;
-    rig.card_answers(&[(&[], 0x69E1)]).await;
+    testbed.ask::<es3::SetFallBackAttribute>(SM_DP, request.clone()).await;
+    testbed.card_answers(&[(&[], 0x69E1)]).await;
     assert_eq!(
-        codes(&rig.told_only::<es3::SetFallBackAttributeResponse>(SM_DP)),
+        codes(&testbed.received_only::<es3::SetFallBackAttributeResponse>(SM_DP)),
         ("8.2.2".into(), "3.8".into())
     );
-    rig.ask::<es3::SetFallBackAttribute>(OTHER_SM_DP, request).await;
-    let answer: es3::SetFallBackAttributeResponse = rig.told_only(OTHER_SM_DP);
+    testbed.ask::<es3::SetFallBackAttribute>(OTHER_SM_DP, request).await;
+    let answer: es3::SetFallBackAttributeResponse = testbed.received_only(OTHER_SM_DP);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
 }
 
 #[tokio::test]
-async fn the_emergency_attribute_is_another_ones() {
-    let rig = bench().await;
-    let ask = |who: &'static str, number: u8| {
-        let rig = &rig;
+async fn the_emergency_attribute_excludes_the_fall_back_attribute() {
+    let testbed = new_testbed().await;
+    let ask = |peer_name: &'static str, number: u8| {
+        let testbed = &testbed;
         async move {
             let request =
                 es4::SetEmergencyProfileAttributeRequest { base: base(), eid: eid(), iccid: iccid(number) };
-            rig.ask::<es4::SetEmergencyProfileAttribute>(who, request).await;
+            testbed.ask::<es4::SetEmergencyProfileAttribute>(peer_name, request).await;
         }
     };
     ask(OPERATOR, 3).await;
-    rig.card_does_it().await;
+    testbed.card_executes().await;
     type Answer = es4::SetEmergencyProfileAttributeResponse;
-    assert!(rig.told_only::<Answer>(OPERATOR).base.is_done());
-    // Again: nothing to do.
+    assert!(testbed.received_only::<Answer>(OPERATOR).base.is_done());
+    // A repetition needs no job.
     ask(OPERATOR, 3).await;
-    assert!(rig.told_only::<Answer>(OPERATOR).base.is_done());
-    // Not the enabled one, not another operator's while one has it.
+    assert!(testbed.received_only::<Answer>(OPERATOR).base.is_done());
+    // An enabled profile cannot get it, nor can another operator's while one has it.
     ask(OPERATOR, BOOTSTRAP).await;
-    assert_eq!(codes(&rig.told_only::<Answer>(OPERATOR)), ("8.2.1".into(), "3.5".into()));
+    assert_eq!(codes(&testbed.received_only::<Answer>(OPERATOR)), ("8.2.1".into(), "3.5".into()));
     ask(OTHER_OPERATOR, 2).await;
-    assert_eq!(codes(&rig.told_only::<Answer>(OTHER_OPERATOR)), ("8.2.1".into(), "1.2".into()));
-    // A profile has one attribute of the two.
+    assert_eq!(codes(&testbed.received_only::<Answer>(OTHER_OPERATOR)), ("8.2.1".into(), "1.2".into()));
+    // A profile can have only one of the two attributes.
     let request = es4::SetFallBackAttributeRequest { base: base(), eid: eid(), iccid: iccid(3) };
-    rig.ask::<es4::SetFallBackAttribute>(OPERATOR, request).await;
-    let answer: es4::SetFallBackAttributeResponse = rig.told_only(OPERATOR);
+    testbed.ask::<es4::SetFallBackAttribute>(OPERATOR, request).await;
+    let answer: es4::SetFallBackAttributeResponse = testbed.received_only(OPERATOR);
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.8".into()));
 }
 
 #[tokio::test]
-async fn rules_and_addresses_are_the_owners() {
-    let rig = bench().await;
+async fn only_the_owner_can_change_rules_and_addresses() {
+    let testbed = new_testbed().await;
     let address = SubscriptionAddress {
         imsi: Some("262019876543210".parse().unwrap()),
         msisdn: Some("491711234567".parse().unwrap()),
@@ -216,34 +226,41 @@ async fn rules_and_addresses_are_the_owners() {
         new_subscription_address: address.clone(),
     };
     type Answer = es3::UpdateSubscriptionAddressResponse;
-    let answer: Answer = said(&rig.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(2)).await);
+    let answer: Answer =
+        response_message(&testbed.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(2)).await);
     assert!(answer.base.is_done());
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!(eis.profile_info[1].subscription_address, address);
-    let answer: Answer = said(&rig.ask::<es3::UpdateSubscriptionAddress>(OTHER_SM_DP, request(2)).await);
+    let answer: Answer =
+        response_message(&testbed.ask::<es3::UpdateSubscriptionAddress>(OTHER_SM_DP, request(2)).await);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
-    let answer: Answer = said(&rig.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(9)).await);
+    let answer: Answer =
+        response_message(&testbed.ask::<es3::UpdateSubscriptionAddress>(SM_DP, request(9)).await);
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.9".into()));
-    // No rules are rules too. The other side, which has not asked, is told.
+    // An empty set of rules is valid. The other owner of the profile, which has not called, is
+    // notified.
     let request = es3::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
-    rig.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
+    testbed.ask::<es3::UpdatePolicyRules>(SM_DP, request).await;
     let request = es4::UpdatePolicyRulesRequest { base: base(), eid: eid(), iccid: iccid(2), pol2: None };
-    let response = rig.ask::<es4::UpdatePolicyRules>(OPERATOR, request).await;
-    assert_eq!(codes(&said::<es4::UpdatePolicyRulesResponse>(&response)), ("8.2.1".into(), "1.2".into()));
+    let response = testbed.ask::<es4::UpdatePolicyRules>(OPERATOR, request).await;
+    assert_eq!(
+        codes(&response_message::<es4::UpdatePolicyRulesResponse>(&response)),
+        ("8.2.1".into(), "1.2".into())
+    );
     let request = es4::UpdateSubscriptionAddressRequest {
         base: base(),
         eid: eid(),
         iccid: iccid(3),
         new_subscription_address: SubscriptionAddress::default(),
     };
-    let response = rig.ask::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await;
-    assert!(said::<es4::UpdateSubscriptionAddressResponse>(&response).base.is_done());
-    assert!(rig.told().is_empty());
+    let response = testbed.ask::<es4::UpdateSubscriptionAddress>(OPERATOR, request).await;
+    assert!(response_message::<es4::UpdateSubscriptionAddressResponse>(&response).base.is_done());
+    assert!(testbed.received().is_empty());
 }
 
 #[tokio::test]
-async fn connectivity_parameters_are_carried_to_the_isd_p() {
-    let rig = bench().await;
+async fn connectivity_parameters_are_sent_to_the_isd_p() {
+    let testbed = new_testbed().await;
     let request = |parameters: &str| es3::UpdateConnectivityParametersRequest {
         base: base(),
         eid: eid(),
@@ -251,17 +268,17 @@ async fn connectivity_parameters_are_carried_to_the_isd_p() {
         connectivity_parameters: Octets(hex::decode(parameters).unwrap()),
     };
     type Answer = es3::UpdateConnectivityParametersResponse;
-    rig.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
-    let job = rig.card_does_it().await;
+    testbed.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
+    let job = testbed.card_executes().await;
     assert_eq!((job.target.clone(), apdus(&job)), (isd_p(2), vec!["80E2880000".to_owned()]));
-    assert!(rig.told_only::<Answer>(SM_DP).euicc_response_data.is_some());
-    rig.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
-    rig.card_answers(&[(&[], 0x6982)]).await;
-    assert_eq!(codes(&rig.told_only::<Answer>(SM_DP)), ("8.4".into(), "4.2".into()));
-    rig.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("A003060791")).await;
-    assert_eq!(codes(&rig.told_only::<Answer>(SM_DP)).1, "2.1");
-    rig.ask::<es3::UpdateConnectivityParameters>(OTHER_SM_DP, request("AA07220580E2880000")).await;
-    assert_eq!(codes(&rig.told_only::<Answer>(OTHER_SM_DP)), ("8.2.1".into(), "1.2".into()));
+    assert!(testbed.received_only::<Answer>(SM_DP).euicc_response_data.is_some());
+    testbed.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("AA07220580E2880000")).await;
+    testbed.card_answers(&[(&[], 0x6982)]).await;
+    assert_eq!(codes(&testbed.received_only::<Answer>(SM_DP)), ("8.4".into(), "4.2".into()));
+    testbed.ask::<es3::UpdateConnectivityParameters>(SM_DP, request("A003060791")).await;
+    assert_eq!(codes(&testbed.received_only::<Answer>(SM_DP)).1, "2.1");
+    testbed.ask::<es3::UpdateConnectivityParameters>(OTHER_SM_DP, request("AA07220580E2880000")).await;
+    assert_eq!(codes(&testbed.received_only::<Answer>(OTHER_SM_DP)), ("8.2.1".into(), "1.2".into()));
 }
 
 pub(super) fn status_of(number: u8, state: u8, fallback: bool) -> Vec<u8> {
@@ -280,115 +297,119 @@ pub(super) fn resources(free: u32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_audit_makes_the_eis_say_what_the_card_says() {
-    let rig = bench().await;
+async fn an_audit_updates_the_eis() {
+    let testbed = new_testbed().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(3)] };
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
-    let job = rig.job().await;
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    let job = testbed.job().await;
     assert_eq!(apdus(&job)[0], "80CAFF2100");
-    rig.pass(Duration::from_secs(5)).await;
-    // In two parts; the third ISD-P is nobody's here.
+    testbed.pass(Duration::from_secs(5)).await;
+    // The list comes in two parts; the third ISD-P is not in the EIS.
     let first = [status_of(BOOTSTRAP, 0x1F, false), status_of(2, 0x3F, false)].concat();
     let second = [status_of(3, 0x1F, true), status_of(8, 0x1F, false)].concat();
     let resources = resources(123_456);
-    rig.card_answers(&[(&resources, OK), (&first, 0x6310), (&second, OK)]).await;
-    // The owner who has not asked learns what has changed.
-    let told = rig.told();
-    let to = |who| told.iter().find(|told| told.to == rig.authority(who)).unwrap();
+    testbed.card_answers(&[(&resources, OK), (&first, 0x6310), (&second, OK)]).await;
+    // The owner that has not called is notified of the changes.
+    let received = testbed.received();
+    let to =
+        |peer_name| received.iter().find(|received| received.to == testbed.authority(peer_name)).unwrap();
     let news: es4::HandleProfileEnabledNotification = to(OTHER_OPERATOR).message();
-    assert_eq!((told.len(), news.iccid), (2, iccid(2)));
+    assert_eq!((received.len(), news.iccid), (2, iccid(2)));
     let answer: es4::AuditEisResponse = to(OPERATOR).message();
     let shown = answer.eis.unwrap();
     assert_eq!(shown.profile_info.iter().map(|profile| profile.iccid).collect::<Vec<_>>(), [iccid(3)]);
-    assert_eq!(shown.last_audit_date, Some(rig.now()));
+    assert_eq!(shown.last_audit_date, Some(testbed.now()));
     assert_eq!(shown.available_memory_for_profiles, 123_456);
-    let states = [rig.state(BOOTSTRAP).await, rig.state(2).await, rig.state(3).await];
+    let states = [testbed.state(BOOTSTRAP).await, testbed.state(2).await, testbed.state(3).await];
     assert_eq!(states, [Some(Disabled), Some(Enabled), Some(Disabled)]);
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert!(eis.profile_info[2].fallback_attribute && !eis.profile_info[0].fallback_attribute);
     assert_eq!(eis.profile_info[2].free_memory, Some(FreeMemory(256)));
 }
 
 #[tokio::test]
-async fn a_card_with_more_isd_ps_than_its_eis_is_asked_until_it_has_told_all() {
-    let rig = bench().await;
+async fn an_audit_is_repeated_until_the_card_has_returned_all_isd_ps() {
+    let testbed = new_testbed().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    testbed.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
     let all = [status_of(BOOTSTRAP, 0x3F, true), status_of(2, 0x1F, false)].concat();
     let rest = status_of(3, 0x1F, false);
     let resources = resources(1);
-    let job = rig.card_answers(&[(&resources, OK), (&all, 0x6310)]).await;
+    let job = testbed.card_answers(&[(&resources, OK), (&all, 0x6310)]).await;
     assert_eq!(job.script.commands.len(), 2);
-    assert!(rig.told().is_empty());
-    // From the start, with more questions; those that are not needed are refused.
-    let job = rig.card_answers(&[(&resources, OK), (&all, 0x6310), (&rest, OK), (&[], 0x6985)]).await;
+    assert!(testbed.received().is_empty());
+    // It starts from the first ISD-P with more commands; those that are not needed are refused.
+    let job = testbed.card_answers(&[(&resources, OK), (&all, 0x6310), (&rest, OK), (&[], 0x6985)]).await;
     assert_eq!(job.script.commands.len(), 6);
-    let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
+    let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
     assert_eq!(answer.eis.unwrap().profile_info.len(), 2);
-    // Not for ever.
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+    // The repetition is limited.
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
     for _ in 0..20 {
-        let Some((_, job)) = rig.jobs().await.pop() else { break };
+        let Some((_, job)) = testbed.jobs().await.pop() else { break };
         let more = vec![(rest.as_slice(), 0x6310); job.script.commands.len() - 1];
-        rig.card_answers(&[&[(resources.as_slice(), OK)], more.as_slice()].concat()).await;
+        testbed.card_answers(&[&[(resources.as_slice(), OK)], more.as_slice()].concat()).await;
     }
-    assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)).1, "4.2");
+    assert_eq!(codes(&testbed.received_only::<es4::AuditEisResponse>(OPERATOR)).1, "4.2");
 }
 
 #[tokio::test]
-async fn what_an_audit_does_not_find_is_gone() {
-    let rig = bench().await;
+async fn an_audit_removes_profiles_that_the_card_does_not_have() {
+    let testbed = new_testbed().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+    testbed.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
     let left = [status_of(BOOTSTRAP, 0x3F, true), status_of(3, 0x1F, false)].concat();
-    rig.card_answers(&[(&resources(1), OK), (&left, OK)]).await;
+    testbed.card_answers(&[(&resources(1), OK), (&left, OK)]).await;
     assert_eq!(
-        rig.told_briefly(),
+        testbed.received_briefly(),
         [
             ("another-operator.example".into(), "ES4-HandleProfileDeletedNotification".into()),
             ("operator.example".into(), "ES4-AuditEISResponse".into()),
         ]
     );
-    assert_eq!(rig.state(2).await, None);
-    // A card that says it has nothing at all says so over the network of something.
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
-    rig.card_answers(&[(&resources(1), OK), (&[], OK)]).await;
-    assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.4".into(), "4.2".into()));
-    assert_eq!(rig.state(BOOTSTRAP).await, Some(Enabled));
+    assert_eq!(testbed.state(2).await, None);
+    // A card that reports no ISD-P cannot be right, because it uses the network of one.
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.card_answers(&[(&resources(1), OK), (&[], OK)]).await;
+    assert_eq!(
+        codes(&testbed.received_only::<es4::AuditEisResponse>(OPERATOR)),
+        ("8.4".into(), "4.2".into())
+    );
+    assert_eq!(testbed.state(BOOTSTRAP).await, Some(Enabled));
 }
 
 #[tokio::test]
-async fn who_has_no_profile_on_a_card_does_not_have_it_asked() {
-    let rig = Rig::new().await;
-    rig.register().await;
+async fn an_audit_requires_a_profile_on_the_card() {
+    let testbed = Testbed::new().await;
+    testbed.register().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    rig.ask::<es4::AuditEis>(OTHER_OPERATOR, request).await;
+    testbed.ask::<es4::AuditEis>(OTHER_OPERATOR, request).await;
     assert_eq!(
-        codes(&rig.told_only::<es4::AuditEisResponse>(OTHER_OPERATOR)),
+        codes(&testbed.received_only::<es4::AuditEisResponse>(OTHER_OPERATOR)),
         ("8.1.1".into(), "1.2".into())
     );
     let request = es3::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    rig.ask::<es3::AuditEis>(SM_DP, request).await;
-    assert_eq!(codes(&rig.told_only::<es3::AuditEisResponse>(SM_DP)), ("8.1.1".into(), "1.2".into()));
-    assert!(rig.jobs().await.is_empty());
+    testbed.ask::<es3::AuditEis>(SM_DP, request).await;
+    assert_eq!(codes(&testbed.received_only::<es3::AuditEisResponse>(SM_DP)), ("8.1.1".into(), "1.2".into()));
+    assert!(testbed.jobs().await.is_empty());
 }
 
 #[tokio::test]
 async fn an_audit_does_not_complete_a_download() {
-    let rig = Rig::new().await;
-    rig.register_with([rig.profile(2, OTHER_OPERATOR, Created, false)]).await;
+    let testbed = Testbed::new().await;
+    testbed.register_with([testbed.profile(2, OTHER_OPERATOR, Created, false)]).await;
     let request = es3::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    rig.ask::<es3::AuditEis>(SM_DP, request).await;
+    testbed.ask::<es3::AuditEis>(SM_DP, request).await;
     let all = [status_of(BOOTSTRAP, 0x3F, true), status_of(2, 0x1F, false)].concat();
-    rig.card_answers(&[(&resources(1), OK), (&all, OK)]).await;
-    let answer: es3::AuditEisResponse = rig.told_only(SM_DP);
+    testbed.card_answers(&[(&resources(1), OK), (&all, OK)]).await;
+    let answer: es3::AuditEisResponse = testbed.received_only(SM_DP);
     assert_eq!(answer.eis.unwrap().profile_info.len(), 1);
-    assert_eq!(rig.state(2).await, Some(Created));
+    assert_eq!(testbed.state(2).await, Some(Created));
 }
 
 #[tokio::test]
 async fn an_audit_that_fails_changes_nothing() {
-    let rig = bench().await;
+    let testbed = new_testbed().await;
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
     let broken: [Vec<(Vec<u8>, u16)>; 5] = [
         vec![(vec![], 0x6A88)],
@@ -398,25 +419,28 @@ async fn an_audit_that_fails_changes_nothing() {
         vec![(resources(9), OK), (status_of(2, 0x3F, false), 0x6310), (vec![], 0x6581)],
     ];
     for answers in broken {
-        rig.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
+        testbed.ask::<es4::AuditEis>(OPERATOR, request.clone()).await;
         let answers: Vec<(&[u8], u16)> =
             answers.iter().map(|(data, word)| (data.as_slice(), *word)).collect();
-        rig.card_answers(&answers).await;
-        let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
+        testbed.card_answers(&answers).await;
+        let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
         assert_eq!(codes(&answer).1, "4.2");
         assert_eq!(answer.eis, None);
     }
-    let eis = rig.server().eis(eid()).await.unwrap().unwrap();
+    let eis = testbed.server().eis(eid()).await.unwrap().unwrap();
     assert_eq!((eis.available_memory_for_profiles, eis.last_audit_date), (500_000, None));
-    // Another's profile.
+    // Another operator's profile.
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![iccid(2)] };
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
-    assert_eq!(codes(&rig.told_only::<es4::AuditEisResponse>(OPERATOR)), ("8.2.1".into(), "1.2".into()));
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    assert_eq!(
+        codes(&testbed.received_only::<es4::AuditEisResponse>(OPERATOR)),
+        ("8.2.1".into(), "1.2".into())
+    );
 }
 
-/// The card may have done what it has not answered; the EIS says what it says to an audit.
+/// The card may have executed a function that it has not answered; an audit updates the EIS.
 #[tokio::test]
-async fn whether_a_profile_is_gone_whose_deletion_was_not_answered_is_found_out() {
+async fn an_unanswered_deletion_is_followed_by_an_audit() {
     let status = |numbers: &[u8]| {
         let isd_ps = numbers
             .iter()
@@ -425,53 +449,57 @@ async fn whether_a_profile_is_gone_whose_deletion_was_not_answered_is_found_out(
     };
     for (left, state) in [(&[1, 2][..], None), (&[1, 2, 3], Some(Disabled))] {
         for is_expired in [true, false] {
-            let rig = bench().await;
-            delete(&rig, OPERATOR, 3).await;
+            let testbed = new_testbed().await;
+            delete(&testbed, OPERATOR, 3).await;
             match is_expired {
-                true => rig.pass(Duration::from_secs(601)).await,
-                false => {
-                    drop(rig.job_ends(JobOutcome::NotDelivered("its answer cannot be read".to_owned())).await)
-                }
+                true => testbed.pass(Duration::from_secs(601)).await,
+                false => drop(
+                    testbed.job_ends(JobOutcome::NotDelivered("its answer cannot be read".to_owned())).await,
+                ),
             }
-            assert!(!rig.told_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
-            assert!(rig.jobs().await.is_empty());
-            rig.pass(Duration::from_secs(3601)).await;
-            let job = rig.card_answers(&[(&resources(450_000), OK), (&status(left), OK)]).await;
+            assert!(!testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
+            assert!(testbed.jobs().await.is_empty());
+            testbed.pass(Duration::from_secs(3601)).await;
+            let job = testbed.card_answers(&[(&resources(450_000), OK), (&status(left), OK)]).await;
             assert_eq!(job.effect, Effect::Audit);
-            assert_eq!(rig.state(3).await, state, "{is_expired}");
+            assert_eq!(testbed.state(3).await, state, "{is_expired}");
             if state.is_none() {
-                let news: es4::HandleProfileDeletedNotification = rig.told_only(OPERATOR);
+                let news: es4::HandleProfileDeletedNotification = testbed.received_only(OPERATOR);
                 assert_eq!(news.iccid, iccid(3));
             }
-            rig.pass(Duration::from_secs(10 * 86_400)).await;
-            assert!(rig.jobs().await.is_empty() && rig.told().is_empty());
+            testbed.pass(Duration::from_secs(10 * 86_400)).await;
+            assert!(testbed.jobs().await.is_empty() && testbed.received().is_empty());
         }
     }
-    // What has never left the queue has changed nothing.
-    let rig = bench().await;
+    // A function that never left the queue has changed nothing.
+    let testbed = new_testbed().await;
     let first = es4::AuditEisRequest {
         base: BaseRequest { validity_period: Some(86_400), ..BaseRequest::new("") },
         eid: eid(),
         iccid: vec![],
     };
-    rig.ask::<es4::AuditEis>(OPERATOR, first).await;
-    delete(&rig, OPERATOR, 3).await;
-    rig.pass(Duration::from_secs(601)).await;
-    rig.card_answers(&[(&resources(450_000), OK), (&status(&[1, 2, 3]), OK)]).await;
-    rig.pass(Duration::from_secs(3601)).await;
-    assert!(rig.jobs().await.is_empty());
+    testbed.ask::<es4::AuditEis>(OPERATOR, first).await;
+    delete(&testbed, OPERATOR, 3).await;
+    testbed.pass(Duration::from_secs(601)).await;
+    testbed.card_answers(&[(&resources(450_000), OK), (&status(&[1, 2, 3]), OK)]).await;
+    testbed.pass(Duration::from_secs(3601)).await;
+    assert!(testbed.jobs().await.is_empty());
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_an_error_of_the_cards() {
-    let rig = bench().await;
-    delete(&rig, OPERATOR, 3).await;
+async fn an_invalid_response_of_the_card_is_an_execution_error() {
+    let testbed = new_testbed().await;
+    delete(&testbed, OPERATOR, 3).await;
     let nothing = ScriptResponse::of(Form::Definite, vec![Answer::SecureChannel(vec![0x86, 0x00])]);
-    rig.job_ends(JobOutcome::Answered(nothing)).await;
-    assert_eq!(codes(&rig.told_only::<es4::DeleteProfileResponse>(OPERATOR)), ("8.1".into(), "4.2".into()));
-    // What was found done by an audit is done, whatever the audit's own answer looks like.
-    delete(&rig, OPERATOR, 3).await;
-    rig.job_ends(JobOutcome::FoundDone(response(&[(&[], 0x6A88)]))).await;
-    assert!(rig.told_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
-    assert_eq!(rig.state(3).await, None);
+    testbed.job_ends(JobOutcome::Answered(nothing)).await;
+    assert_eq!(
+        codes(&testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR)),
+        ("8.1".into(), "4.2".into())
+    );
+    // A function that an audit found executed has succeeded, whatever the audit's response
+    // contains.
+    delete(&testbed, OPERATOR, 3).await;
+    testbed.job_ends(JobOutcome::FoundDone(response(&[(&[], 0x6A88)]))).await;
+    assert!(testbed.received_only::<es4::DeleteProfileResponse>(OPERATOR).base.is_done());
+    assert_eq!(testbed.state(3).await, None);
 }

@@ -1,4 +1,4 @@
-//! ES1.RegisterEIS: SGP.02 section 5.2, and who sees what of an EIS.
+//! ES1.RegisterEIS: SGP.02 section 5.2, and the visibility of an EIS.
 
 use certs::m2m::CardDefect;
 use rsp::sgp02::{
@@ -10,21 +10,21 @@ use rsp::sgp02::{
 use rsp_server::soap::eum;
 use world::Tx;
 
-use super::rig::{
-    BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, SM_SR, STRANGER, codes, eid, isd_r_of,
-    said, scp80_set, scp81_set,
+use super::testbed::{
+    BOOTSTRAP, EUM, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, SM_DP, SM_SR, STRANGER, Testbed, codes, eid,
+    isd_r_of, response_message, scp80_set, scp81_set,
 };
 use crate::records::{CARDS, Keys, PeerRole};
 
-async fn register(rig: &Rig, from: &str, eis: Eis) -> es1::RegisterEisResponse {
-    said(&rig.ask::<es1::RegisterEis>(from, rig.register_request(eis)).await)
+async fn register(testbed: &Testbed, from: &str, eis: Eis) -> es1::RegisterEisResponse {
+    response_message(&testbed.ask::<es1::RegisterEis>(from, testbed.register_request(eis)).await)
 }
 
 #[tokio::test]
-async fn a_card_is_registered_with_its_keys_out_of_their_transport_encryption() {
-    let rig = Rig::new().await;
-    rig.register().await;
-    let card = Tx::begin(rig.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap();
+async fn registering_a_card_decrypts_its_keys() {
+    let testbed = Testbed::new().await;
+    testbed.register().await;
+    let card = Tx::begin(testbed.records()).get(&CARDS, &eid().to_string()).await.unwrap().unwrap();
     let Keys::Scp80 { kic, kid, dek, counter } = &card.scp80().unwrap().keys else { panic!() };
     assert_eq!(
         (kic.expose(), kid.expose(), dek.expose()),
@@ -32,7 +32,7 @@ async fn a_card_is_registered_with_its_keys_out_of_their_transport_encryption() 
     );
     assert_eq!(*counter, 7);
     assert!(matches!(&card.scp81().unwrap().keys, Keys::Scp81 { psk, .. } if psk.expose() == [0x40; 16]));
-    // The EIS itself does not have them, and nothing shows them.
+    // The EIS contains no keys, and no debug output shows them.
     let eis = serde_json::to_string(&card.eis).unwrap();
     assert!(!eis.contains(&"11".repeat(16)));
     assert!(!format!("{card:?}").contains(&"11".repeat(16)));
@@ -40,93 +40,93 @@ async fn a_card_is_registered_with_its_keys_out_of_their_transport_encryption() 
 }
 
 #[tokio::test]
-async fn a_card_is_registered_in_the_other_namespace_too_and_what_was_signed_there_is_kept() {
-    let rig = Rig::speaking(Namespace::V1).await;
-    rig.register().await;
+async fn registering_in_the_other_namespace_keeps_the_signed_data() {
+    let testbed = Testbed::speaking(Namespace::V1).await;
+    testbed.register().await;
     let request = es3::GetEisRequest { base: BaseRequest::new("1"), eid: eid() };
-    let response: es3::GetEisResponse = said(&rig.ask::<es3::GetEis>(SM_DP, request).await);
+    let response: es3::GetEisResponse = response_message(&testbed.ask::<es3::GetEis>(SM_DP, request).await);
     let shown = response.eis.unwrap();
-    let eum = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
+    let eum = testbed.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
     eum::check(&shown, eum.certificate.public_key()).unwrap();
 }
 
 #[tokio::test]
-async fn who_may_not_register_does_not() {
-    let rig = Rig::new().await;
-    let response = register(&rig, SM_DP, rig.eis()).await;
+async fn registration_requires_the_eum_that_signed_the_eis() {
+    let testbed = Testbed::new().await;
+    let response = register(&testbed, SM_DP, testbed.eis()).await;
     assert_eq!(codes(&response), ("1.1".into(), "1.2".into()));
-    // Another EUM's card.
-    rig.know("another EUM", PeerRole::Eum { transport_key: None }, false).await;
-    let response = register(&rig, "another EUM", rig.eis()).await;
+    // A card of another EUM.
+    testbed.add_peer("another EUM", PeerRole::Eum { transport_key: None }, false).await;
+    let response = register(&testbed, "another EUM", testbed.eis()).await;
     assert_eq!(codes(&response), ("8.1.2".into(), "6.1".into()));
-    // Nobody.
-    let response = rig.ask::<es1::RegisterEis>(STRANGER, rig.register_request(rig.eis())).await;
+    // An unknown caller.
+    let response = testbed.ask::<es1::RegisterEis>(STRANGER, testbed.register_request(testbed.eis())).await;
     assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
-    assert!(rig.server().cards().await.unwrap().is_empty());
+    assert!(testbed.server().cards().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_card_is_registered_once() {
-    let rig = Rig::new().await;
-    rig.register().await;
-    let response = register(&rig, EUM, rig.eis()).await;
+async fn a_card_can_be_registered_only_once() {
+    let testbed = Testbed::new().await;
+    testbed.register().await;
+    let response = register(&testbed, EUM, testbed.eis()).await;
     assert_eq!(codes(&response), ("8.1.1".into(), "3.3".into()));
 }
 
 #[tokio::test]
-async fn an_eis_that_the_eum_has_not_signed_so_is_refused() {
-    let rig = Rig::new().await;
-    // Another platform than was signed.
-    let mut eis = rig.eis();
-    let mut info = rig.signed_info();
+async fn an_eis_without_a_valid_signature_of_the_eum_is_refused() {
+    let testbed = Testbed::new().await;
+    // Data changed after signing.
+    let mut eis = testbed.eis();
+    let mut info = testbed.signed_info();
     info.platform_type = "better".to_owned();
-    eis.eum_signed_info = Canonical::eum_signed_info(info, rig.namespace);
-    assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
-    // A signature by somebody who is no EUM, with his certificate.
-    let mut eis = rig.eis();
-    let other = rig.credential(OPERATOR);
+    eis.eum_signed_info = Canonical::eum_signed_info(info, testbed.namespace);
+    assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
+    // A signature with the key and certificate of a party that is not an EUM.
+    let mut eis = testbed.eis();
+    let other = testbed.credential(OPERATOR);
     eis.eum_signature = eum::sign(&eis.eum_signed_info, &other.key, Some(other.certificate.der()));
-    assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
-    // No certificate at all.
-    let mut eis = rig.eis();
-    let key = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap().key;
+    assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
+    // A signature without certificate.
+    let mut eis = testbed.eis();
+    let key = testbed.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap().key;
     eis.eum_signature = eum::sign(&eis.eum_signed_info, &key, None);
-    assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
+    assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.1.2".into(), "6.1".into()));
 }
 
 #[tokio::test]
-async fn the_certificate_of_the_ecasd_is_the_eums_and_holds() {
-    let rig = Rig::new().await;
-    let eum_key = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
+async fn the_certificate_of_the_ecasd_must_be_valid_and_issued_by_the_eum() {
+    let testbed = Testbed::new().await;
+    let eum_key = testbed.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
     let with = |certificate: Option<Vec<u8>>| {
-        let mut info = rig.signed_info();
+        let mut info = testbed.signed_info();
         let set = &mut info.ecasd.keyset[0];
         match certificate {
             Some(certificate) => set.certificate[0].value = Octets(certificate),
             None => set.certificate.clear(),
         }
-        let mut eis = rig.eis();
-        eis.eum_signed_info = Canonical::eum_signed_info(info, rig.namespace);
+        let mut eis = testbed.eis();
+        eis.eum_signed_info = Canonical::eum_signed_info(info, testbed.namespace);
         eis.eum_signature = eum::sign(&eis.eum_signed_info, &eum_key.key, Some(eum_key.certificate.der()));
         eis
     };
-    let of = |defect| rig.pki.ecasd_with(defect, eid()).unwrap().0;
+    let of = |defect| testbed.pki.ecasd_with(defect, eid()).unwrap().0;
     for defect in CardDefect::ALL {
         let reason = if defect == CardDefect::Expired { "6.3" } else { "6.1" };
-        let codes = codes(&register(&rig, EUM, with(Some(of(defect)))).await);
+        let codes = codes(&register(&testbed, EUM, with(Some(of(defect)))).await);
         assert_eq!(codes, ("8.5.2".into(), reason.into()), "{defect:?}");
     }
-    // Another card's.
-    let other = rig.pki.ecasd(rig.pki.eids(crypto::Curve::P256)[1]).unwrap();
+    // The certificate of another card.
+    let other = testbed.pki.ecasd(testbed.pki.eids(crypto::Curve::P256)[1]).unwrap();
     for bad in [other.certificate.octets().to_vec(), vec![]] {
-        assert_eq!(codes(&register(&rig, EUM, with(Some(bad))).await), ("8.5.2".into(), "6.1".into()));
+        assert_eq!(codes(&register(&testbed, EUM, with(Some(bad))).await), ("8.5.2".into(), "6.1".into()));
     }
-    assert_eq!(codes(&register(&rig, EUM, with(None)).await), ("8.6".into(), "2.1".into()));
+    assert_eq!(codes(&register(&testbed, EUM, with(None)).await), ("8.6".into(), "2.1".into()));
 }
 
 #[tokio::test]
-async fn an_eis_that_makes_no_sense_is_refused() {
-    let rig = Rig::new().await;
+async fn an_inconsistent_eis_is_refused() {
+    let testbed = Testbed::new().await;
     type Breaks = fn(&mut Eis);
     let broken: [(&str, Breaks); 9] = [
         ("no ISD-R", |eis| eis.isd_r = None),
@@ -142,35 +142,35 @@ async fn an_eis_that_makes_no_sense_is_refused() {
         ("a profile twice", |eis| eis.profile_info.push(eis.profile_info[0].clone())),
         ("two enabled", |eis| {
             let mut other = eis.profile_info[0].clone();
-            (other.iccid, other.isd_p_aid) = (super::rig::iccid(9), super::rig::isd_p(9));
+            (other.iccid, other.isd_p_aid) = (super::testbed::iccid(9), super::testbed::isd_p(9));
             other.fallback_attribute = false;
             eis.profile_info.push(other);
         }),
         ("two fall-backs", |eis| {
             let mut other = eis.profile_info[0].clone();
-            (other.iccid, other.isd_p_aid) = (super::rig::iccid(9), super::rig::isd_p(9));
+            (other.iccid, other.isd_p_aid) = (super::testbed::iccid(9), super::testbed::isd_p(9));
             other.state = ProfileState::Disabled;
             eis.profile_info.push(other);
         }),
     ];
     for (what, breaks) in broken {
-        let mut eis = rig.eis();
+        let mut eis = testbed.eis();
         breaks(&mut eis);
-        assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.6".into(), "2.1".into()), "{what}");
+        assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.6".into(), "2.1".into()), "{what}");
     }
-    let mut eis = rig.eis();
-    eis.smsr_id = rig.id(OPERATOR);
-    assert_eq!(codes(&register(&rig, EUM, eis).await), ("8.7".into(), "3.8".into()));
-    // Key sets of other kinds are nobody's business here.
-    let mut eis = rig.eis();
+    let mut eis = testbed.eis();
+    eis.smsr_id = testbed.id(OPERATOR);
+    assert_eq!(codes(&register(&testbed, EUM, eis).await), ("8.7".into(), "3.8".into()));
+    // Key sets of other kinds are ignored.
+    let mut eis = testbed.eis();
     eis.isd_r = Some(isd_r_of(&[scp80_set(1), rsp::sgp02::eis::Keyset { r#type: None, ..scp80_set(0x30) }]));
-    assert!(register(&rig, EUM, eis).await.base.is_done());
+    assert!(register(&testbed, EUM, eis).await.base.is_done());
 }
 
 #[tokio::test]
-async fn the_eum_may_say_more_later() {
-    let rig = Rig::new().await;
-    rig.register().await;
+async fn the_eum_can_update_additional_properties() {
+    let testbed = Testbed::new().await;
+    testbed.register().await;
     let properties = AdditionalProperties {
         property: vec![Property { key: "colour".to_owned(), value: "blue".to_owned() }],
     };
@@ -179,39 +179,40 @@ async fn the_eum_may_say_more_later() {
         eid: eid(),
         additional_properties: properties.clone(),
     };
-    let response = rig.ask::<es1::UpdateEisAdditionalProperties>(EUM, request.clone()).await;
-    assert!(said::<es1::UpdateEisAdditionalPropertiesResponse>(&response).base.is_done());
-    assert_eq!(rig.server().eis(eid()).await.unwrap().unwrap().additional_properties, Some(properties));
-    rig.know("another EUM", PeerRole::Eum { transport_key: None }, false).await;
-    let response = rig.ask::<es1::UpdateEisAdditionalProperties>("another EUM", request).await;
-    let response: es1::UpdateEisAdditionalPropertiesResponse = said(&response);
+    let response = testbed.ask::<es1::UpdateEisAdditionalProperties>(EUM, request.clone()).await;
+    assert!(response_message::<es1::UpdateEisAdditionalPropertiesResponse>(&response).base.is_done());
+    assert_eq!(testbed.server().eis(eid()).await.unwrap().unwrap().additional_properties, Some(properties));
+    testbed.add_peer("another EUM", PeerRole::Eum { transport_key: None }, false).await;
+    let response = testbed.ask::<es1::UpdateEisAdditionalProperties>("another EUM", request).await;
+    let response: es1::UpdateEisAdditionalPropertiesResponse = response_message(&response);
     assert_eq!(codes(&response), ("8.1.1".into(), "1.2".into()));
 }
 
 #[tokio::test]
-async fn everybody_sees_what_is_his() {
-    let rig = Rig::new().await;
-    rig.register_with([
-        rig.profile(2, OPERATOR, ProfileState::Disabled, false),
-        rig.profile(3, OTHER_OPERATOR, ProfileState::Disabled, false),
-    ])
-    .await;
+async fn every_caller_sees_its_own_profiles() {
+    let testbed = Testbed::new().await;
+    testbed
+        .register_with([
+            testbed.profile(2, OPERATOR, ProfileState::Disabled, false),
+            testbed.profile(3, OTHER_OPERATOR, ProfileState::Disabled, false),
+        ])
+        .await;
     let numbers = |eis: &Eis| eis.profile_info.iter().map(|profile| profile.iccid).collect::<Vec<_>>();
-    let es3 = |who: &'static str| {
-        let rig = &rig;
+    let es3 = |peer_name: &'static str| {
+        let testbed = &testbed;
         async move {
             let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
-            said::<es3::GetEisResponse>(&rig.ask::<es3::GetEis>(who, request).await)
+            response_message::<es3::GetEisResponse>(&testbed.ask::<es3::GetEis>(peer_name, request).await)
         }
     };
-    let es4 = |who: &'static str| {
-        let rig = &rig;
+    let es4 = |peer_name: &'static str| {
+        let testbed = &testbed;
         async move {
             let request = es4::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
-            said::<es4::GetEisResponse>(&rig.ask::<es4::GetEis>(who, request).await)
+            response_message::<es4::GetEisResponse>(&testbed.ask::<es4::GetEis>(peer_name, request).await)
         }
     };
-    use super::rig::iccid;
+    use super::testbed::iccid;
     let eis = es3(SM_DP).await.eis.unwrap();
     assert_eq!(numbers(&eis), [iccid(2), iccid(3)]);
     let sets = eis.isd_r.unwrap().keyset;
@@ -219,23 +220,23 @@ async fn everybody_sees_what_is_his() {
     let mut keys = sets.iter().flat_map(|set| &set.key);
     assert!(keys.all(|key| key.kcv.0.is_empty() && key.key_components[0].value.0.is_empty()));
     assert_eq!(eis.audit_trail, None);
-    assert_eq!(eis.smsr_id, rig.id(SM_SR));
+    assert_eq!(eis.smsr_id, testbed.id(SM_SR));
     assert!(numbers(&es3(OTHER_SM_DP).await.eis.unwrap()).is_empty());
     assert_eq!(numbers(&es4(OPERATOR).await.eis.unwrap()), [iccid(BOOTSTRAP), iccid(2)]);
     assert_eq!(numbers(&es4(OTHER_OPERATOR).await.eis.unwrap()), [iccid(3)]);
-    // What the EUM has signed can be verified by all of them.
-    let eum = rig.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
+    // Every caller can verify the data that the EUM signed.
+    let eum = testbed.pki.credential(certs::Role::Eum, crypto::Curve::P256).unwrap();
     eum::check(&es4(OPERATOR).await.eis.unwrap(), eum.certificate.public_key()).unwrap();
-    // Each over his own interface.
+    // Each role can only use its own interface.
     assert_eq!(codes(&es3(OPERATOR).await), ("1.1".into(), "1.2".into()));
     assert_eq!(codes(&es4(SM_DP).await), ("1.1".into(), "1.2".into()));
 }
 
 #[tokio::test]
-async fn a_card_that_is_not_managed_is_not_known() {
-    let rig = Rig::new().await;
+async fn an_unmanaged_card_is_unknown() {
+    let testbed = Testbed::new().await;
     let request = es3::GetEisRequest { base: BaseRequest::new(""), eid: eid() };
-    let response: es3::GetEisResponse = said(&rig.ask::<es3::GetEis>(SM_DP, request).await);
+    let response: es3::GetEisResponse = response_message(&testbed.ask::<es3::GetEis>(SM_DP, request).await);
     assert_eq!(codes(&response), ("8.1.1".into(), "3.9".into()));
     assert!(response.base().function_execution_status.status_code_data.clone().unwrap().message.is_some());
 }

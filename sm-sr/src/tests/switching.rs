@@ -1,4 +1,5 @@
-//! Enabling and disabling, fall-back, roll-back, and what POL1 and POL2 make of them: SGP.02 sections 3.2 to 3.6, 3.15.
+//! Enabling and disabling, fall-back, roll-back, and the effects of POL1 and POL2: SGP.02 sections
+//! 3.2 to 3.6, 3.15.
 
 use std::time::Duration;
 
@@ -13,104 +14,106 @@ use rsp::sgp02::{
 
 use super::{
     card::{OK, apdus},
-    rig::{BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, Rig, SM_DP, codes, eid, iccid, isd_p, rules},
+    testbed::{
+        BOOTSTRAP, OPERATOR, OTHER_OPERATOR, OTHER_SM_DP, SM_DP, Testbed, codes, eid, iccid, isd_p, rules,
+    },
 };
 use crate::{
     es5::{CardRefusal, Effect, JobOutcome},
-    procedures::SwitchStep,
     records::{DEADLINES, PeerRole},
+    state::switching::SwitchStep,
 };
 use ProfileState::{Created, Disabled, Enabled};
 
-/// The standard card with a disabled profile of the other operator's beside the enabled one.
-pub(super) async fn bench() -> Rig {
-    let rig = Rig::new().await;
-    rig.register_with([rig.profile(2, OTHER_OPERATOR, Disabled, false)]).await;
-    rig.told();
-    rig
+/// Creates the standard card with a disabled profile of the other operator besides the enabled one.
+pub(super) async fn new_testbed() -> Testbed {
+    let testbed = Testbed::new().await;
+    testbed.register_with([testbed.profile(2, OTHER_OPERATOR, Disabled, false)]).await;
+    testbed.received();
+    testbed
 }
 
 pub(super) fn base() -> BaseRequest {
     BaseRequest { validity_period: Some(600), ..BaseRequest::new("") }
 }
 
-pub(super) async fn enable(rig: &Rig, who: &str, number: u8) {
+pub(super) async fn enable(testbed: &Testbed, peer_name: &str, number: u8) {
     let request = es4::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(number) };
-    let response = rig.ask::<es4::EnableProfile>(who, request).await;
+    let response = testbed.ask::<es4::EnableProfile>(peer_name, request).await;
     assert_eq!(response.status(), http::StatusCode::ACCEPTED);
     assert!(response.body().is_empty());
 }
 
-async fn disable(rig: &Rig, who: &str, number: u8) {
+async fn disable(testbed: &Testbed, peer_name: &str, number: u8) {
     let request = es4::DisableProfileRequest { base: base(), eid: eid(), iccid: iccid(number) };
-    rig.ask::<es4::DisableProfile>(who, request).await;
+    testbed.ask::<es4::DisableProfile>(peer_name, request).await;
 }
 
 pub(super) fn status<R: Response>(response: &R) -> ExecutionStatus {
     response.base().function_execution_status.status
 }
 
-async fn trail(rig: &Rig) -> Vec<String> {
-    let records = rig.server().audit_trail(eid()).await.unwrap();
+async fn trail(testbed: &Testbed) -> Vec<String> {
+    let records = testbed.server().audit_trail(eid()).await.unwrap();
     records.iter().map(|record| format!("{:04X}", record.operation_type.0)).collect()
 }
 
 #[tokio::test]
-async fn enabling_is_answered_when_the_card_has_taken_the_confirmation() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    let job = rig.card_does_it().await;
+async fn enabling_is_answered_after_the_card_has_accepted_the_confirmation() {
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Enable(isd_p(2)));
     assert_eq!(apdus(&job), ["80E28800153A03124F10A0000005591010FFFFFFFF8900001100"]);
-    // Not yet: whether the new network carries is not known.
-    assert!(rig.told().is_empty());
-    assert_eq!(rig.state(2).await, Some(Disabled));
-    rig.card_tells(5, ProfileChangeSucceeded, &isd_p(2)).await;
-    assert!(rig.told().is_empty());
-    rig.card_takes_confirmation(5, &[]).await;
-    let told = rig.told();
-    assert_eq!(told.len(), 2);
-    let answer = told.iter().find(|told| told.to == rig.authority(OTHER_OPERATOR)).unwrap();
+    // No response yet, because it is unknown if the new network works.
+    assert!(testbed.received().is_empty());
+    assert_eq!(testbed.state(2).await, Some(Disabled));
+    testbed.card_notifies(5, ProfileChangeSucceeded, &isd_p(2)).await;
+    assert!(testbed.received().is_empty());
+    testbed.card_accepts_confirmation(5, &[]).await;
+    let received = testbed.received();
+    assert_eq!(received.len(), 2);
+    let answer = received.iter().find(|received| received.to == testbed.authority(OTHER_OPERATOR)).unwrap();
     let answer: es4::EnableProfileResponse = answer.message();
     assert_eq!(status(&answer), ExecutionStatus::ExecutedSuccess);
     assert!(answer.euicc_response_data.is_some());
-    let news = told.iter().find(|told| told.to == rig.authority(OPERATOR)).unwrap();
+    let news = received.iter().find(|received| received.to == testbed.authority(OPERATOR)).unwrap();
     let news: es4::HandleProfileDisabledNotification = news.message();
     assert_eq!((news.eid, news.iccid), (eid(), iccid(BOOTSTRAP)));
-    assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Enabled), Some(Disabled)));
-    assert!(rig.server().operations(eid()).await.unwrap().is_empty());
-    assert_eq!(trail(&rig).await, ["0002", "0200"]);
+    assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Enabled), Some(Disabled)));
+    assert!(testbed.server().operations(eid()).await.unwrap().is_empty());
+    assert_eq!(trail(&testbed).await, ["0002", "0200"]);
 }
 
 #[tokio::test]
-async fn the_answer_relates_to_the_question_and_is_given_again_to_who_asks_again() {
-    let rig = bench().await;
+async fn a_repeated_call_gets_the_same_callback() {
+    let testbed = new_testbed().await;
     let request = es4::EnableProfileRequest {
         base: BaseRequest { validity_period: Some(600), ..BaseRequest::new("the same") },
         eid: eid(),
         iccid: iccid(9),
     };
     for _ in 0..2 {
-        rig.ask::<es4::EnableProfile>(OPERATOR, request.clone()).await;
-        let told = rig.told();
-        let [only] = told.as_slice() else { panic!("{told:?}") };
+        testbed.ask::<es4::EnableProfile>(OPERATOR, request.clone()).await;
+        let received = testbed.received();
+        let [only] = received.as_slice() else { panic!("{received:?}") };
         assert!(only.header().relates_to.is_some());
         assert_eq!(codes(&only.message::<es4::EnableProfileResponse>()), ("8.2.1".into(), "3.9".into()));
     }
-    // One function, one line in the trail.
-    assert_eq!(trail(&rig).await, ["0200"]);
+    // One function, one record in the audit trail.
+    assert_eq!(trail(&testbed).await, ["0200"]);
 }
 
 #[tokio::test]
-async fn an_sm_dp_enables_what_it_has_put_there_and_the_operator_of_the_other_profile_hears_of_it() {
-    let rig = bench().await;
+async fn an_sm_dp_can_enable_its_profile_and_the_other_operator_is_notified() {
+    let testbed = new_testbed().await;
     let request = es3::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    rig.ask::<es3::EnableProfile>(SM_DP, request).await;
-    rig.card_does_it().await;
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    rig.card_takes_confirmation(1, &[]).await;
+    testbed.ask::<es3::EnableProfile>(SM_DP, request).await;
+    testbed.card_executes().await;
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    testbed.card_accepts_confirmation(1, &[]).await;
     assert_eq!(
-        rig.told_briefly(),
+        testbed.received_briefly(),
         [
             ("operator.example".into(), "ES4-HandleProfileDisabledNotification".into()),
             ("sm-dp.example".into(), "ES3-EnableProfileResponse".into()),
@@ -119,35 +122,37 @@ async fn an_sm_dp_enables_what_it_has_put_there_and_the_operator_of_the_other_pr
 }
 
 #[tokio::test]
-async fn an_operator_without_an_address_is_told_through_its_sm_dp() {
-    let rig = Rig::new().await;
-    rig.know(OTHER_OPERATOR, PeerRole::Operator, false).await;
-    rig.register_with([
-        rig.profile(2, OTHER_OPERATOR, Disabled, false),
-        rig.profile(3, OPERATOR, Disabled, false),
-    ])
-    .await;
-    // The bootstrap profile was there from the start: no SM-DP, but an operator with an address.
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    let told = rig.told();
-    let news = told.iter().find(|told| told.to == rig.authority(SM_DP)).unwrap();
+async fn an_operator_without_endpoint_is_notified_through_its_sm_dp() {
+    let testbed = Testbed::new().await;
+    testbed.add_peer(OTHER_OPERATOR, PeerRole::Operator, false).await;
+    testbed
+        .register_with([
+            testbed.profile(2, OTHER_OPERATOR, Disabled, false),
+            testbed.profile(3, OPERATOR, Disabled, false),
+        ])
+        .await;
+    // The bootstrap profile has no SM-DP, but its operator has an endpoint.
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    let received = testbed.received();
+    let news = received.iter().find(|received| received.to == testbed.authority(SM_DP)).unwrap();
     let news: es3::HandleProfileEnabledNotification = news.message();
-    assert_eq!((news.iccid, &news.mno_id), (iccid(2), &rig.id(OTHER_OPERATOR)));
-    assert!(told.iter().any(|told| told.to == rig.authority(OPERATOR)));
+    assert_eq!((news.iccid, &news.mno_id), (iccid(2), &testbed.id(OTHER_OPERATOR)));
+    assert!(received.iter().any(|received| received.to == testbed.authority(OPERATOR)));
 }
 
 #[tokio::test]
-async fn whatever_stands_against_enabling_is_the_answer() {
-    let rig = Rig::new().await;
-    let mut locked = rig.profile(4, OPERATOR, Disabled, false);
+async fn a_refused_enable_profile_gets_its_status() {
+    let testbed = Testbed::new().await;
+    let mut locked = testbed.profile(4, OPERATOR, Disabled, false);
     locked.pol2 = rules(&[(Pol2Action::Enable, Pol2Qualification::NotAllowed)]);
-    rig.register_with([
-        rig.profile(2, OTHER_OPERATOR, Disabled, false),
-        rig.profile(3, OPERATOR, Created, false),
-        locked,
-    ])
-    .await;
-    rig.told();
+    testbed
+        .register_with([
+            testbed.profile(2, OTHER_OPERATOR, Disabled, false),
+            testbed.profile(3, OPERATOR, Created, false),
+            locked,
+        ])
+        .await;
+    testbed.received();
     for (number, subject, reason) in [
         (9, "8.2.1", "3.9"),
         (2, "8.2.1", "1.2"),
@@ -155,58 +160,58 @@ async fn whatever_stands_against_enabling_is_the_answer() {
         (BOOTSTRAP, "8.2.1", "3.5"),
         (4, "8.2.3", "3.8"),
     ] {
-        enable(&rig, OPERATOR, number).await;
-        let answer: es4::EnableProfileResponse = rig.told_only(OPERATOR);
+        enable(&testbed, OPERATOR, number).await;
+        let answer: es4::EnableProfileResponse = testbed.received_only(OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{number}");
     }
-    // Over ES3 the profile must be the SM-DP's.
+    // Over ES3 the profile must belong to the SM-DP.
     let request = es3::EnableProfileRequest { base: base(), eid: eid(), iccid: iccid(2) };
-    rig.ask::<es3::EnableProfile>(OTHER_SM_DP, request).await;
-    let answer: es3::EnableProfileResponse = rig.told_only(OTHER_SM_DP);
+    testbed.ask::<es3::EnableProfile>(OTHER_SM_DP, request).await;
+    let answer: es3::EnableProfileResponse = testbed.received_only(OTHER_SM_DP);
     assert_eq!(codes(&answer), ("8.2.1".into(), "1.2".into()));
-    // Another card.
+    // An unknown card.
     let request = es4::EnableProfileRequest {
         base: base(),
         eid: "89049032123451234512345123451235".parse().unwrap(),
         iccid: iccid(2),
     };
-    rig.ask::<es4::EnableProfile>(OPERATOR, request).await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OPERATOR);
+    testbed.ask::<es4::EnableProfile>(OPERATOR, request).await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OPERATOR);
     assert_eq!(codes(&answer), ("8.1.1".into(), "3.9".into()));
-    assert!(rig.jobs().await.is_empty());
+    assert!(testbed.jobs().await.is_empty());
 }
 
 #[tokio::test]
 async fn pol2_of_the_enabled_profile_keeps_it_enabled() {
-    let rig = Rig::new().await;
-    let mut eis = rig.eis();
+    let testbed = Testbed::new().await;
+    let mut eis = testbed.eis();
     eis.profile_info[0].pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::NotAllowed)]);
-    eis.profile_info.push(rig.profile(2, OTHER_OPERATOR, Disabled, false));
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+    eis.profile_info.push(testbed.profile(2, OTHER_OPERATOR, Disabled, false));
+    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("8.2.3".into(), "3.8".into()));
 }
 
 #[tokio::test]
-async fn what_the_card_refuses_is_told_with_its_answer() {
-    let rig = bench().await;
+async fn a_refusal_of_the_card_is_returned_with_its_response() {
+    let testbed = new_testbed().await;
     for (word, subject, reason) in
         [(0x69E1, "8.2.2", "3.8"), (0x6985, "8.2.1", "3.5"), (0x6A88, "8.3.1", "3.9"), (0x6581, "8.4", "4.2")]
     {
-        enable(&rig, OTHER_OPERATOR, 2).await;
-        rig.card_answers(&[(&[], word)]).await;
-        let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+        enable(&testbed, OTHER_OPERATOR, 2).await;
+        testbed.card_answers(&[(&[], word)]).await;
+        let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()), "{word:04X}");
         let data = answer.euicc_response_data.unwrap();
         assert!(data.to_string().ends_with(&format!("{word:04X}")));
     }
-    assert_eq!(rig.state(2).await, Some(Disabled));
+    assert_eq!(testbed.state(2).await, Some(Disabled));
 }
 
 #[tokio::test]
-async fn a_card_that_is_not_reached_or_does_not_understand_is_told_so() {
-    let rig = bench().await;
+async fn a_failed_delivery_or_execution_is_returned() {
+    let testbed = new_testbed().await;
     for (outcome, subject, reason) in [
         (JobOutcome::NotDelivered("no number".to_owned()), "8.1", "5.1"),
         (
@@ -215,115 +220,115 @@ async fn a_card_that_is_not_reached_or_does_not_understand_is_told_so() {
             "4.2",
         ),
     ] {
-        enable(&rig, OTHER_OPERATOR, 2).await;
-        rig.job_ends(outcome).await;
-        let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+        enable(&testbed, OTHER_OPERATOR, 2).await;
+        testbed.job_ends(outcome).await;
+        let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
         assert_eq!(codes(&answer), (subject.into(), reason.into()));
     }
 }
 
 #[tokio::test]
-async fn a_card_that_goes_back_has_failed() {
+async fn a_roll_back_fails_the_function() {
     for confirming in [false, true] {
-        let rig = bench().await;
-        enable(&rig, OTHER_OPERATOR, 2).await;
-        rig.card_does_it().await;
+        let testbed = new_testbed().await;
+        enable(&testbed, OTHER_OPERATOR, 2).await;
+        testbed.card_executes().await;
         if confirming {
             // The confirmation never arrives.
-            rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-            assert_eq!(rig.state(2).await, Some(Enabled));
-            rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
-            assert!(rig.told().is_empty());
+            testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+            assert_eq!(testbed.state(2).await, Some(Enabled));
+            testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
+            assert!(testbed.received().is_empty());
         }
-        rig.card_tells(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
-        let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+        testbed.card_notifies(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
+        let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
         assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()), "{confirming}");
-        rig.card_takes_confirmation(2, &[]).await;
-        assert!(rig.told().is_empty());
-        assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
+        testbed.card_accepts_confirmation(2, &[]).await;
+        assert!(testbed.received().is_empty());
+        assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
     }
 }
 
 #[tokio::test]
-async fn a_notification_before_the_answer_is_the_answer() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    assert_eq!(rig.job().await.effect, Effect::Enable(isd_p(2)));
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    // The job is called back; only the confirmation is left.
-    assert_eq!(rig.job().await.effect, Effect::ConfirmNotification(1));
-    rig.card_takes_confirmation(1, &[]).await;
-    assert_eq!(rig.told().len(), 2);
-    assert_eq!(rig.state(2).await, Some(Enabled));
+async fn a_notification_replaces_a_lost_response() {
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    assert_eq!(testbed.job().await.effect, Effect::Enable(isd_p(2)));
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    // The job is cancelled; only the confirmation is left.
+    assert_eq!(testbed.job().await.effect, Effect::ConfirmNotification(1));
+    testbed.card_accepts_confirmation(1, &[]).await;
+    assert_eq!(testbed.received().len(), 2);
+    assert_eq!(testbed.state(2).await, Some(Enabled));
 }
 
 #[tokio::test]
 async fn a_repeated_notification_is_confirmed_again_and_changes_nothing() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    rig.card_does_it().await;
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    rig.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    rig.card_takes_confirmation(1, &[]).await;
-    assert_eq!(rig.told().len(), 2);
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    rig.card_takes_confirmation(1, &[]).await;
-    assert!(rig.told().is_empty());
-    assert_eq!(trail(&rig).await, ["0002", "0200"]);
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    testbed.card_executes().await;
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    testbed.job_ends(JobOutcome::NotDelivered("lost".to_owned())).await;
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    testbed.card_accepts_confirmation(1, &[]).await;
+    assert_eq!(testbed.received().len(), 2);
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    testbed.card_accepts_confirmation(1, &[]).await;
+    assert!(testbed.received().is_empty());
+    assert_eq!(trail(&testbed).await, ["0002", "0200"]);
 }
 
 #[tokio::test]
-async fn a_function_that_has_expired_is_not_confirmed_and_the_card_goes_back() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    rig.card_does_it().await;
-    rig.pass(Duration::from_secs(601)).await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+async fn an_expired_change_is_not_confirmed_and_the_card_rolls_back() {
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    testbed.card_executes().await;
+    testbed.pass(Duration::from_secs(601)).await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
     for _ in 0..2 {
-        rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-        assert!(rig.jobs().await.is_empty());
+        testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+        assert!(testbed.jobs().await.is_empty());
     }
-    assert_eq!(rig.state(2).await, Some(Disabled));
-    rig.card_tells(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
-    rig.card_takes_confirmation(2, &[]).await;
-    assert!(rig.told().is_empty());
+    assert_eq!(testbed.state(2).await, Some(Disabled));
+    testbed.card_notifies(2, ProfileChangeFailed, &isd_p(BOOTSTRAP)).await;
+    testbed.card_accepts_confirmation(2, &[]).await;
+    assert!(testbed.received().is_empty());
     // Another attempt is another function.
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    rig.card_does_it().await;
-    rig.card_tells(3, ProfileChangeSucceeded, &isd_p(2)).await;
-    rig.card_takes_confirmation(3, &[]).await;
-    assert_eq!(rig.state(2).await, Some(Enabled));
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    testbed.card_executes().await;
+    testbed.card_notifies(3, ProfileChangeSucceeded, &isd_p(2)).await;
+    testbed.card_accepts_confirmation(3, &[]).await;
+    assert_eq!(testbed.state(2).await, Some(Enabled));
 }
 
 #[tokio::test]
-async fn a_function_that_waits_for_its_turn_expires_too() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
+async fn a_waiting_function_expires_too() {
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
     let request = es4::AuditEisRequest {
         base: BaseRequest { validity_period: Some(10), ..BaseRequest::new("") },
         eid: eid(),
         iccid: vec![],
     };
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
-    assert_eq!(rig.jobs().await.len(), 1);
-    rig.pass(Duration::from_secs(11)).await;
-    let answer: es4::AuditEisResponse = rig.told_only(OPERATOR);
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    assert_eq!(testbed.jobs().await.len(), 1);
+    testbed.pass(Duration::from_secs(11)).await;
+    let answer: es4::AuditEisResponse = testbed.received_only(OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
-    let left = rig.server().operations(eid()).await.unwrap();
+    let left = testbed.server().operations(eid()).await.unwrap();
     let [only] = left.as_slice() else { panic!("{left:?}") };
     assert!(matches!(&only.step,
         crate::procedures::Step::Switching(switching) if matches!(switching.at, SwitchStep::Answer(_))));
 }
 
-/// A write that was torn: the function is there, and not what would end it.
+/// Simulates a torn write: the function exists without its deadline.
 #[tokio::test]
-async fn a_function_whose_deadline_was_lost_ends_when_the_next_one_is_asked_for() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    rig.card_does_it().await;
-    world::transact(rig.records(), |tx| {
+async fn a_function_without_deadline_ends_when_the_next_one_is_submitted() {
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    testbed.card_executes().await;
+    world::transact(testbed.records(), |tx| {
         Box::pin(async move {
             let lost = tx.list(&DEADLINES, "").await?;
             assert!(!lost.is_empty());
@@ -333,54 +338,54 @@ async fn a_function_whose_deadline_was_lost_ends_when_the_next_one_is_asked_for(
     })
     .await
     .unwrap();
-    rig.pass(Duration::from_secs(601)).await;
-    assert!(rig.told().is_empty(), "nobody is left to end it");
+    testbed.pass(Duration::from_secs(601)).await;
+    assert!(testbed.received().is_empty(), "there is no deadline that would end it");
     let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-    rig.ask::<es4::AuditEis>(OPERATOR, request).await;
-    rig.run().await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+    testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
+    testbed.run().await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(status(&answer), ExecutionStatus::Expired);
-    let left = rig.server().operations(eid()).await.unwrap();
+    let left = testbed.server().operations(eid()).await.unwrap();
     let [only] = left.as_slice() else { panic!("{left:?}") };
     assert!(matches!(only.step, crate::procedures::Step::AtCard(_)), "the next one is not at the card");
 }
 
 #[tokio::test]
 async fn disabling_enables_the_fall_back_profile() {
-    let rig = Rig::new().await;
-    let mut eis = rig.eis();
+    let testbed = Testbed::new().await;
+    let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
-    eis.profile_info.push(rig.profile(2, OTHER_OPERATOR, Enabled, false));
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
-    disable(&rig, OTHER_OPERATOR, 2).await;
-    let job = rig.card_does_it().await;
+    eis.profile_info.push(testbed.profile(2, OTHER_OPERATOR, Enabled, false));
+    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    disable(&testbed, OTHER_OPERATOR, 2).await;
+    let job = testbed.card_executes().await;
     assert_eq!(job.effect, Effect::Disable(isd_p(2)));
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
-    rig.card_takes_confirmation(1, &[]).await;
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
+    testbed.card_accepts_confirmation(1, &[]).await;
     assert_eq!(
-        rig.told_briefly(),
+        testbed.received_briefly(),
         [
             ("another-operator.example".into(), "ES4-DisableProfileResponse".into()),
             ("operator.example".into(), "ES4-HandleProfileEnabledNotification".into()),
         ]
     );
-    // And now it is not enabled any more; the one that is, is the fall-back profile.
-    disable(&rig, OTHER_OPERATOR, 2).await;
-    assert_eq!(codes(&rig.told_only::<es4::DisableProfileResponse>(OTHER_OPERATOR)).1, "3.5");
-    disable(&rig, OPERATOR, BOOTSTRAP).await;
-    let answer: es4::DisableProfileResponse = rig.told_only(OPERATOR);
+    // Now it is not enabled any more; the fall-back profile is.
+    disable(&testbed, OTHER_OPERATOR, 2).await;
+    assert_eq!(codes(&testbed.received_only::<es4::DisableProfileResponse>(OTHER_OPERATOR)).1, "3.5");
+    disable(&testbed, OPERATOR, BOOTSTRAP).await;
+    let answer: es4::DisableProfileResponse = testbed.received_only(OPERATOR);
     assert_eq!(codes(&answer), ("8.2.1".into(), "3.8".into()));
 }
 
 #[tokio::test]
-async fn disabling_needs_a_profile_to_fall_back_to_and_pol2s_leave() {
-    let rig = Rig::new().await;
-    let mut eis = rig.eis();
+async fn disabling_requires_a_fall_back_profile_and_permission_by_pol2() {
+    let testbed = Testbed::new().await;
+    let mut eis = testbed.eis();
     eis.profile_info[0].fallback_attribute = false;
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
-    disable(&rig, OPERATOR, BOOTSTRAP).await;
+    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    disable(&testbed, OPERATOR, BOOTSTRAP).await;
     assert_eq!(
-        codes(&rig.told_only::<es4::DisableProfileResponse>(OPERATOR)),
+        codes(&testbed.received_only::<es4::DisableProfileResponse>(OPERATOR)),
         ("8.2.1".into(), "3.5".into())
     );
     let request = es4::UpdatePolicyRulesRequest {
@@ -389,141 +394,141 @@ async fn disabling_needs_a_profile_to_fall_back_to_and_pol2s_leave() {
         iccid: iccid(BOOTSTRAP),
         pol2: Some(rules(&[(Pol2Action::Disable, Pol2Qualification::NotAllowed)])),
     };
-    rig.ask::<es4::UpdatePolicyRules>(OPERATOR, request).await;
-    disable(&rig, OPERATOR, BOOTSTRAP).await;
+    testbed.ask::<es4::UpdatePolicyRules>(OPERATOR, request).await;
+    disable(&testbed, OPERATOR, BOOTSTRAP).await;
     assert_eq!(
-        codes(&rig.told_only::<es4::DisableProfileResponse>(OPERATOR)),
+        codes(&testbed.received_only::<es4::DisableProfileResponse>(OPERATOR)),
         ("8.2.3".into(), "3.8".into())
     );
 }
 
 #[tokio::test]
-async fn a_fall_back_is_told_to_both_owners() {
-    let rig = Rig::new().await;
-    let mut eis = rig.eis();
+async fn both_owners_are_notified_of_a_fall_back() {
+    let testbed = Testbed::new().await;
+    let mut eis = testbed.eis();
     eis.profile_info[0].state = Disabled;
-    let mut enabled = rig.profile(2, OTHER_OPERATOR, Enabled, false);
-    // Not during a fall-back.
+    let mut enabled = testbed.profile(2, OTHER_OPERATOR, Enabled, false);
+    // POL2 does not apply during a fall-back.
     enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
     eis.profile_info.push(enabled);
-    rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
-    rig.card_tells(9, ProfileChangeAfterFallback, &isd_p(BOOTSTRAP)).await;
+    testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+    testbed.card_notifies(9, ProfileChangeAfterFallback, &isd_p(BOOTSTRAP)).await;
     assert_eq!(
-        rig.told_briefly(),
+        testbed.received_briefly(),
         [
             ("another-operator.example".into(), "ES4-HandleProfileDisabledNotification".into()),
             ("operator.example".into(), "ES4-HandleProfileEnabledNotification".into()),
         ]
     );
-    rig.card_takes_confirmation(9, &[]).await;
-    assert!(rig.jobs().await.is_empty());
-    assert_eq!((rig.state(2).await, rig.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
+    testbed.card_accepts_confirmation(9, &[]).await;
+    assert!(testbed.jobs().await.is_empty());
+    assert_eq!((testbed.state(2).await, testbed.state(BOOTSTRAP).await), (Some(Disabled), Some(Enabled)));
 }
 
 #[tokio::test]
-async fn a_fall_back_ends_what_was_under_way() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    rig.card_does_it().await;
-    rig.card_tells(1, ProfileChangeAfterFallback, &isd_p(BOOTSTRAP)).await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+async fn a_fall_back_ends_the_function_in_progress() {
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    testbed.card_executes().await;
+    testbed.card_notifies(1, ProfileChangeAfterFallback, &isd_p(BOOTSTRAP)).await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("8.1".into(), "4.2".into()));
 }
 
 #[tokio::test]
-async fn pol2_deletes_a_profile_that_was_disabled() {
+async fn pol2_deletes_a_disabled_profile() {
     for word in [OK, 0x6A88] {
-        let rig = Rig::new().await;
-        let mut eis = rig.eis();
+        let testbed = Testbed::new().await;
+        let mut eis = testbed.eis();
         eis.profile_info[0].state = Disabled;
-        let mut enabled = rig.profile(2, OTHER_OPERATOR, Enabled, false);
+        let mut enabled = testbed.profile(2, OTHER_OPERATOR, Enabled, false);
         enabled.pol2 = rules(&[(Pol2Action::Disable, Pol2Qualification::AutoDelete)]);
         eis.profile_info.push(enabled);
-        rig.ask::<rsp::sgp02::es1::RegisterEis>(super::rig::EUM, rig.register_request(eis)).await;
-        disable(&rig, OTHER_OPERATOR, 2).await;
-        rig.card_does_it().await;
-        rig.card_tells(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
-        rig.card_takes_confirmation(1, &[]).await;
-        rig.told();
-        let job = rig.card_answers(&[(&[], word)]).await;
+        testbed.ask::<rsp::sgp02::es1::RegisterEis>(super::testbed::EUM, testbed.register_request(eis)).await;
+        disable(&testbed, OTHER_OPERATOR, 2).await;
+        testbed.card_executes().await;
+        testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(BOOTSTRAP)).await;
+        testbed.card_accepts_confirmation(1, &[]).await;
+        testbed.received();
+        let job = testbed.card_answers(&[(&[], word)]).await;
         assert_eq!(job.effect, Effect::Delete(isd_p(2)));
-        let news: es4::HandleProfileDeletedNotification = rig.told_only(OTHER_OPERATOR);
+        let news: es4::HandleProfileDeletedNotification = testbed.received_only(OTHER_OPERATOR);
         assert_eq!(news.iccid, iccid(2));
-        assert_eq!(rig.state(2).await, None);
-        assert_eq!(trail(&rig).await, ["0002", "0300", "0400"]);
+        assert_eq!(testbed.state(2).await, None);
+        assert_eq!(trail(&testbed).await, ["0002", "0300", "0400"]);
     }
 }
 
 #[tokio::test]
-async fn what_pol1_has_deleted_is_gone_and_told() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    rig.card_does_it().await;
-    rig.card_tells(1, ProfileChangeSucceeded, &isd_p(2)).await;
-    rig.card_takes_confirmation(1, &[isd_p(BOOTSTRAP)]).await;
+async fn a_profile_deleted_by_pol1_is_removed_and_its_owner_notified() {
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    testbed.card_executes().await;
+    testbed.card_notifies(1, ProfileChangeSucceeded, &isd_p(2)).await;
+    testbed.card_accepts_confirmation(1, &[isd_p(BOOTSTRAP)]).await;
     assert_eq!(
-        rig.told_briefly(),
+        testbed.received_briefly(),
         [
             ("another-operator.example".into(), "ES4-EnableProfileResponse".into()),
             ("operator.example".into(), "ES4-HandleProfileDeletedNotification".into()),
         ]
     );
-    assert_eq!(rig.state(BOOTSTRAP).await, None);
+    assert_eq!(testbed.state(BOOTSTRAP).await, None);
 }
 
 #[tokio::test]
-async fn the_first_word_of_a_card_is_confirmed_and_written_down() {
-    let rig = bench().await;
-    rig.card_tells(1, EuiccDeclaration, &isd_p(BOOTSTRAP)).await;
-    rig.card_takes_confirmation(1, &[]).await;
-    assert!(rig.told().is_empty());
-    let records = rig.server().audit_trail(eid()).await.unwrap();
+async fn the_first_notification_of_a_card_is_confirmed_and_recorded() {
+    let testbed = new_testbed().await;
+    testbed.card_notifies(1, EuiccDeclaration, &isd_p(BOOTSTRAP)).await;
+    testbed.card_accepts_confirmation(1, &[]).await;
+    assert!(testbed.received().is_empty());
+    let records = testbed.server().audit_trail(eid()).await.unwrap();
     assert_eq!(records[0].operation_type.0, 0x0001);
     assert_eq!(records[0].imei.as_ref().unwrap().0, [0x35; 8]);
     assert_eq!(records[0].iccid, Some(iccid(BOOTSTRAP)));
 }
 
 #[tokio::test]
-async fn one_thing_at_a_time_in_the_order_in_which_it_was_asked() {
-    let rig = bench().await;
-    enable(&rig, OTHER_OPERATOR, 2).await;
+async fn functions_are_executed_one_at_a_time_in_order() {
+    let testbed = new_testbed().await;
+    enable(&testbed, OTHER_OPERATOR, 2).await;
     for _ in 0..2 {
         let request = es4::AuditEisRequest { base: base(), eid: eid(), iccid: vec![] };
-        rig.ask::<es4::AuditEis>(OPERATOR, request).await;
+        testbed.ask::<es4::AuditEis>(OPERATOR, request).await;
     }
-    assert_eq!(rig.server().operations(eid()).await.unwrap().len(), 3);
-    rig.card_answers(&[(&[], 0x6985)]).await;
-    assert_eq!(rig.job().await.effect, Effect::Audit);
-    rig.job_ends(JobOutcome::NotDelivered("gone".to_owned())).await;
-    assert_eq!(rig.job().await.effect, Effect::Audit);
+    assert_eq!(testbed.server().operations(eid()).await.unwrap().len(), 3);
+    testbed.card_answers(&[(&[], 0x6985)]).await;
+    assert_eq!(testbed.job().await.effect, Effect::Audit);
+    testbed.job_ends(JobOutcome::NotDelivered("gone".to_owned())).await;
+    assert_eq!(testbed.job().await.effect, Effect::Audit);
 }
 
 #[tokio::test]
-async fn a_queue_has_an_end() {
-    let rig = bench().await;
+async fn the_length_of_the_queue_is_limited() {
+    let testbed = new_testbed().await;
     for _ in 0..crate::config::LONGEST_QUEUE {
-        enable(&rig, OTHER_OPERATOR, 2).await;
+        enable(&testbed, OTHER_OPERATOR, 2).await;
     }
-    assert!(rig.told().is_empty());
-    enable(&rig, OTHER_OPERATOR, 2).await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+    assert!(testbed.received().is_empty());
+    enable(&testbed, OTHER_OPERATOR, 2).await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(codes(&answer), ("8.1".into(), "3.7".into()));
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_taken_is_given_later() {
-    let rig = bench().await;
-    rig.deafen(OTHER_OPERATOR, true);
-    enable(&rig, OTHER_OPERATOR, 9).await;
-    assert!(rig.told().is_empty());
-    rig.deafen(OTHER_OPERATOR, false);
-    rig.pass(Duration::from_secs(120)).await;
-    let answer: es4::EnableProfileResponse = rig.told_only(OTHER_OPERATOR);
+async fn an_undelivered_response_is_sent_later() {
+    let testbed = new_testbed().await;
+    testbed.lose_messages(OTHER_OPERATOR, true);
+    enable(&testbed, OTHER_OPERATOR, 9).await;
+    assert!(testbed.received().is_empty());
+    testbed.lose_messages(OTHER_OPERATOR, false);
+    testbed.pass(Duration::from_secs(120)).await;
+    let answer: es4::EnableProfileResponse = testbed.received_only(OTHER_OPERATOR);
     assert_eq!(
         answer.base.function_execution_status,
         BaseResponse::failed(
             &rsp::sgp02::status::Status::IccidUnknown
-                .because("there is no such profile on the card")
+                .because("the card has no profile with this ICCID")
                 .about(iccid(9))
         )
         .function_execution_status

@@ -1,5 +1,6 @@
-//! A small card, written from TS 102 225 and 102 226 by itself: it takes packets apart octet by octet, with nothing but the
-//! arithmetic of `crypto`, so that what the engine sends is held against another reading than its own.
+//! A simulated card, written directly from TS 102 225 and TS 102 226: it parses packets octet by
+//! octet and shares only the cryptography of `crypto` with the engine, so that the engine's
+//! messages are checked against an independent implementation.
 
 use std::collections::BTreeMap;
 
@@ -16,29 +17,29 @@ pub(crate) enum State {
 }
 
 pub(crate) struct Card {
-    /// The highest counter that it has accepted.
+    /// Highest accepted counter.
     pub(crate) counter: u64,
     pub(crate) isd_ps: BTreeMap<String, State>,
-    /// Every C-APDU that it ran, with its target (AID or TAR).
+    /// Executed C-APDUs with their target (AID or TAR).
     pub(crate) ran: Vec<(String, String)>,
-    /// The clear part of every command packet: SPI, KIc, KID, TAR.
+    /// Unencrypted part of every command packet: SPI, KIc, KID, TAR.
     pub(crate) headers: Vec<String>,
-    /// How many triggers came.
+    /// Number of received triggers.
     pub(crate) triggers: u32,
-    /// The status word of whatever it does not know.
+    /// Status word for unknown commands.
     pub(crate) default_status: u16,
-    /// The data of its answers are filled up to this length.
+    /// Minimum length of response data, which is padded.
     pub(crate) long_answers: usize,
     parts: BTreeMap<u8, (u8, BTreeMap<u8, Vec<u8>>)>,
 }
 
-/// What a card says to a message.
+/// Response of a card to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     Nothing,
-    /// In the delivery report.
+    /// Response in the delivery report.
     Report(Vec<u8>),
-    /// In messages of its own.
+    /// Response in separate messages.
     Submit(Vec<Vec<u8>>),
 }
 
@@ -64,7 +65,7 @@ impl Card {
         self.ran.iter().map(|(_, apdu)| apdu.as_str()).collect()
     }
 
-    /// Takes TP-UD of a message with a header.
+    /// Receives the TP-UD of a message with a header.
     pub(crate) fn receive(&mut self, user_data: &[u8]) -> Says {
         assert!(user_data.len() <= 140, "TP-UD of {}", user_data.len());
         let (header, data) = user_data[1..].split_at(usize::from(user_data[0]));
@@ -82,7 +83,7 @@ impl Card {
             assert!(is_packet);
             return self.packet(data);
         };
-        assert_eq!(is_packet, number == 1, "only the first part says that it is a packet");
+        assert_eq!(is_packet, number == 1, "only the first part has the packet header");
         let (_, parts) = self.parts.entry(reference).or_insert((total, BTreeMap::new()));
         parts.insert(number, data.to_vec());
         if parts.len() < usize::from(total) {
@@ -130,7 +131,7 @@ impl Card {
         }
     }
 
-    /// Runs a script in the expanded format; AA is answered by AB, AE by AF.
+    /// Executes a script in expanded format; AA is answered by AB, AE by AF.
     pub(crate) fn script(&mut self, script: &[u8], target: &str) -> Vec<u8> {
         let indefinite = script[0] == 0xAE;
         let contents = if indefinite {
@@ -221,7 +222,7 @@ fn status_of(aid: &[u8], state: State) -> Vec<u8> {
     [vec![0xE3, u8::try_from(inner.len()).unwrap()], inner].concat()
 }
 
-/// A response packet, from RPL on.
+/// Returns a response packet, starting with RPL.
 pub(crate) fn response(tar: &[u8], counter: &[u8], status: u8, data: &[u8]) -> Vec<u8> {
     let unpadded = 5 + 1 + 1 + 8 + data.len();
     let padding = (16 - unpadded % 16) % 16;
@@ -233,7 +234,7 @@ pub(crate) fn response(tar: &[u8], counter: &[u8], status: u8, data: &[u8]) -> V
     [clear, crypto::scp80::encrypt(&KIC, &[known, check.to_vec(), padded].concat()).unwrap()].concat()
 }
 
-/// A command packet of the card, from CPL on: no counter.
+/// Returns a command packet of the card, starting with CPL, without a counter.
 pub(crate) fn command(spi: [u8; 2], data: &[u8]) -> Vec<u8> {
     let ciphered = spi[0] & 0x04 != 0;
     let unpadded = 6 + 8 + data.len();
@@ -247,7 +248,7 @@ pub(crate) fn command(spi: [u8; 2], data: &[u8]) -> Vec<u8> {
     [clear, if ciphered { crypto::scp80::encrypt(&KIC, &body).unwrap() } else { body }].concat()
 }
 
-/// TP-UDs that carry a packet.
+/// Returns the TP-UDs that contain a packet.
 pub(crate) fn cut(identifier: u8, packet: &[u8], reference: u8) -> Vec<Vec<u8>> {
     if packet.len() <= 137 {
         return vec![[&[2, identifier, 0], packet].concat()];
@@ -262,7 +263,7 @@ pub(crate) fn cut(identifier: u8, packet: &[u8], reference: u8) -> Vec<Vec<u8>> 
     parts
 }
 
-/// The octets of a default notification (tag E1) of this card.
+/// Returns the octets of a default notification (tag E1) of this card.
 pub(crate) fn notification(kind: u8, number: u16, eid: &str) -> Vec<u8> {
     let [high, low] = number.to_be_bytes();
     let inner = [
@@ -274,14 +275,14 @@ pub(crate) fn notification(kind: u8, number: u16, eid: &str) -> Vec<u8> {
     [vec![0xE1, u8::try_from(inner.len()).unwrap()], inner].concat()
 }
 
-/// The target in the headers of a session: that which is named, or the ISD-R.
+/// Returns the target named in the headers of a session; the ISD-R if there is none.
 pub(crate) fn target(header: Option<&str>) -> String {
     header.map_or(ISD_R.to_owned(), |path| {
         path.strip_prefix("//aid/").unwrap().replace('/', "").to_ascii_lowercase()
     })
 }
 
-/// A length and that much; what is left.
+/// Splits a length-prefixed value from the octets after it.
 fn value(octets: &[u8]) -> (&[u8], &[u8]) {
     match octets {
         [0x81, length, rest @ ..] => rest.split_at(usize::from(*length)),

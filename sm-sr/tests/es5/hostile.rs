@@ -1,10 +1,10 @@
-//! What nobody should send, at both doors: it is told, and nothing comes of it.
+//! Invalid messages at both entry points: they are reported and have no effect.
 
 use world::{Dice, SeededDice};
 
 use crate::{
     card::{self, Card, EID, Says, notification},
-    rig::{NUMBER, Rig, data, enable, request, run},
+    testbed::{NUMBER, Testbed, data, enable, request, run},
 };
 
 fn below(dice: &SeededDice, limit: usize) -> usize {
@@ -13,7 +13,7 @@ fn below(dice: &SeededDice, limit: usize) -> usize {
     u32::from_be_bytes(octets) as usize % limit.max(1)
 }
 
-/// One of: an octet changed, cut, something put in.
+/// Returns the octets with one defect: an octet changed, octets removed, or octets inserted.
 fn damaged(dice: &SeededDice, octets: &[u8]) -> Vec<u8> {
     let mut octets = octets.to_vec();
     let at = below(dice, octets.len());
@@ -30,52 +30,52 @@ fn damaged(dice: &SeededDice, octets: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn damaged_messages_change_nothing() {
-    let (rig, mut card) = (Rig::new(), Card::new());
+    let (testbed, mut card) = (Testbed::new(), Card::new());
     card.long_answers = 200;
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    let Says::Submit(parts) = rig.give(&mut card, rig.take()).remove(0) else { panic!() };
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    let Says::Submit(parts) = testbed.give(&mut card, testbed.take()).remove(0) else { panic!() };
     let told = card::cut(0x70, &card::command([0x06, 0], &notification(2, 1, EID)), 1);
     let originals = [parts.clone(), told.clone()].concat();
     let dice = SeededDice::from_text("damaged messages");
     for _ in 0..3000 {
         let original = &originals[below(&dice, originals.len())];
         let message = damaged(&dice, original);
-        // What is still as it was is no damage.
+        // A copy that happens to be unchanged is not damaged.
         if !originals.contains(&message) {
-            rig.comes_from(NUMBER, &message).await;
+            testbed.comes_from(NUMBER, &message).await;
         }
     }
-    assert!(rig.told().await.is_empty());
+    assert!(testbed.told().await.is_empty());
     for part in parts {
-        rig.comes_from(NUMBER, &part).await;
+        testbed.comes_from(NUMBER, &part).await;
     }
-    rig.comes_from(NUMBER, &told[0]).await;
-    assert_eq!(rig.told().await, ["enable answered 9000", "notified 1 by Sms"]);
+    testbed.comes_from(NUMBER, &told[0]).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000", "notified 1 by Sms"]);
 }
 
 #[tokio::test]
-async fn damaged_answers_in_a_session_are_bad_requests_or_answers_and_never_more() {
-    let (rig, mut card) = (Rig::new(), Card::new());
+async fn a_damaged_response_in_a_session_is_a_bad_request_or_a_response() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
     let answer = [&[0xAF, 0x80, 0x80, 1, 8][..], &[0x23, 2, 0x90, 0].repeat(8), &[0, 0]].concat();
     let dice = SeededDice::from_text("damaged answers");
     for _ in 0..1000 {
         let body = damaged(&dice, &answer);
-        let response = rig.post("/es5/next/999", Some(body)).await;
+        let response = testbed.post("/es5/next/999", Some(body)).await;
         assert!([200, 204, 400].contains(&response.status().as_u16()), "{}", response.status());
     }
     for uri in
         ["/es5/next/", "/es5/next/99999999999", "/es5/next/-1", "/es5/next/1/2", "/?msg=", "/?msg=E1&msg=zz"]
     {
-        let response = rig.engine.https(request(uri, None, "ok")).await;
+        let response = testbed.engine.https(request(uri, None, "ok")).await;
         assert!([200, 204, 400].contains(&response.status().as_u16()), "{uri}: {}", response.status());
     }
-    assert!(rig.told().await.is_empty());
-    rig.enqueue(data(1500, "data")).await;
-    let (next, expected) = run(&mut card, &rig.post("/es5", None).await);
+    assert!(testbed.told().await.is_empty());
+    testbed.enqueue(data(1500, "data")).await;
+    let (next, expected) = run(&mut card, &testbed.post("/es5", None).await);
     assert_eq!(expected, answer);
     let cut = expected[..9].to_vec();
-    assert_eq!(rig.post(&next, Some(cut)).await.status(), 400, "the card may say it again");
-    assert_eq!(rig.post(&next, Some(expected)).await.status(), 204);
-    assert_eq!(rig.told().await.len(), 1);
+    assert_eq!(testbed.post(&next, Some(cut)).await.status(), 400, "the card can repeat it");
+    assert_eq!(testbed.post(&next, Some(expected)).await.status(), 204);
+    assert_eq!(testbed.told().await.len(), 1);
 }

@@ -1,5 +1,5 @@
-//! The engine of ES5 against a card that shares only arithmetic with it, over both bearers: nominal, and with everything
-//! lost, doubled, late or forged that can be.
+//! The ES5 engine with a simulated card that shares only the cryptography with it, over both
+//! bearers: normal operation, and messages that are lost, duplicated, late or forged.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // A test's helpers may fail the test.
 
@@ -10,4 +10,4 @@ mod once;
 mod over_https;
 mod over_sms;
 mod restarts;
-mod rig;
+mod testbed;

@@ -1,127 +1,128 @@
-//! What cards say on their own.
+//! Notifications that cards send on their own.
 
 use std::sync::atomic::Ordering;
 
 use crate::{
     card::{self, Card, EID, Says, notification},
-    rig::{NUMBER, OTHER_NUMBER, Rig, enable, run},
+    testbed::{NUMBER, OTHER_NUMBER, Testbed, enable, run},
 };
 
-/// In a message: CC, ciphered, no counter, no answer wanted.
+/// Creates a message: CC, ciphered, no counter, no response requested.
 fn message(octets: &[u8]) -> Vec<u8> {
     card::cut(0x70, &card::command([0x06, 0x00], octets), 1).remove(0)
 }
 
 #[tokio::test]
-async fn a_notification_by_a_short_message_is_confirmed_where_it_came_from() {
+async fn a_notification_by_short_message_is_confirmed_to_its_sender() {
     for spi in [[0x06, 0x00], [0x02, 0x00]] {
-        let (rig, mut card) = (Rig::new(), Card::new());
+        let (testbed, mut card) = (Testbed::new(), Card::new());
         let packet = card::command(spi, &notification(2, 7, EID));
-        rig.comes_from(OTHER_NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
+        testbed.comes_from(OTHER_NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
         let to: Vec<String> =
-            rig.centre.sent.lock().unwrap().iter().map(|(_, sent)| sent.message.to.to_string()).collect();
-        assert_eq!(to, [OTHER_NUMBER], "the number of the profile that is enabled now");
-        rig.pump(&mut card).await;
+            testbed.smsc.sent.lock().unwrap().iter().map(|(_, sent)| sent.message.to.to_string()).collect();
+        assert_eq!(to, [OTHER_NUMBER], "the number of the currently enabled profile");
+        testbed.pump(&mut card).await;
         assert_eq!(card.ran_apdus(), ["80e28900073a08044e02000700"]);
-        assert_eq!(rig.told().await, ["notified 7 by Sms", "confirm 7 answered 9000"]);
+        assert_eq!(testbed.told().await, ["notified 7 by Sms", "confirm 7 answered 9000"]);
     }
 }
 
 #[tokio::test]
-async fn a_repeated_notification_is_confirmed_again_and_told_once() {
-    let (rig, mut card) = (Rig::new(), Card::new());
+async fn a_repeated_notification_is_confirmed_again_and_reported_once() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
     let message = message(&notification(2, 7, EID));
-    rig.comes_from(NUMBER, &message).await;
-    // The confirmation is lost; the card says it again, and at once gets it again.
-    assert_eq!(rig.take().len(), 1);
-    rig.comes_from(NUMBER, &message).await;
-    rig.pump(&mut card).await;
-    // What it did after the first, it may have said in an answer that was lost.
-    assert_eq!(rig.told().await, ["notified 7 by Sms", "confirm 7 answered again 9000"]);
-    // Even after everything is over: the card may have missed what we know that it said.
-    rig.comes_from(NUMBER, &message).await;
-    rig.pump(&mut card).await;
+    testbed.comes_from(NUMBER, &message).await;
+    // The confirmation is lost; the card repeats the notification and gets the confirmation at
+    // once.
+    assert_eq!(testbed.take().len(), 1);
+    testbed.comes_from(NUMBER, &message).await;
+    testbed.pump(&mut card).await;
+    // The response to the first confirmation may have been lost with its data.
+    assert_eq!(testbed.told().await, ["notified 7 by Sms", "confirm 7 answered again 9000"]);
+    // Even after the end: the card may not have received the confirmation that it answered.
+    testbed.comes_from(NUMBER, &message).await;
+    testbed.pump(&mut card).await;
     assert_eq!(card.ran.len(), 2);
-    assert_eq!(rig.told().await[2..], ["confirm 7 answered 9000"]);
+    assert_eq!(testbed.told().await[2..], ["confirm 7 answered 9000"]);
 }
 
 #[tokio::test]
-async fn an_old_notification_or_another_cards_is_not_believed() {
-    let rig = Rig::new();
-    rig.notes.confirms.store(false, Ordering::SeqCst);
-    rig.comes_from(NUMBER, &message(&notification(2, 7, EID))).await;
-    rig.comes_from(NUMBER, &message(&notification(2, 6, EID))).await;
-    rig.comes_from(NUMBER, &message(&notification(2, 9, "89049032123451234512345123451299"))).await;
-    rig.comes_from(NUMBER, &message(&[0xE1, 0])).await;
+async fn an_old_notification_or_one_of_another_card_is_refused() {
+    let testbed = Testbed::new();
+    testbed.notes.confirms.store(false, Ordering::SeqCst);
+    testbed.comes_from(NUMBER, &message(&notification(2, 7, EID))).await;
+    testbed.comes_from(NUMBER, &message(&notification(2, 6, EID))).await;
+    testbed.comes_from(NUMBER, &message(&notification(2, 9, "89049032123451234512345123451299"))).await;
+    testbed.comes_from(NUMBER, &message(&[0xE1, 0])).await;
     // Without a checksum.
     let bare = [&[0, 13 + 10, 13, 0, 0, 0x12, 0x12, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &[0xE1; 10]].concat();
-    rig.comes_from(NUMBER, &[&[2, 0x70, 0][..], &bare].concat()).await;
-    assert_eq!(rig.told().await, ["notified 7 by Sms"]);
-    assert_eq!(rig.refused().len(), 4);
-    assert!(rig.take().is_empty());
-    // Nobody wanted it confirmed, and nobody does now.
-    rig.comes_from(NUMBER, &message(&notification(2, 7, EID))).await;
-    assert!(rig.take().is_empty());
+    testbed.comes_from(NUMBER, &[&[2, 0x70, 0][..], &bare].concat()).await;
+    assert_eq!(testbed.told().await, ["notified 7 by Sms"]);
+    assert_eq!(testbed.refused().len(), 4);
+    assert!(testbed.take().is_empty());
+    // No confirmation was requested, and none is sent.
+    testbed.comes_from(NUMBER, &message(&notification(2, 7, EID))).await;
+    assert!(testbed.take().is_empty());
 }
 
 #[tokio::test]
 async fn a_notification_in_a_session_is_confirmed_there() {
-    let (rig, mut card) = (Rig::new(), Card::new());
+    let (testbed, mut card) = (Testbed::new(), Card::new());
     let uri = format!("/es5?msg={}", hex::encode_upper(notification(1, 0, EID)));
-    let confirmation = rig.post(&uri, None).await;
+    let confirmation = testbed.post(&uri, None).await;
     let (next, answer) = run(&mut card, &confirmation);
-    assert_eq!(rig.post(&next, Some(answer)).await.status(), 204);
+    assert_eq!(testbed.post(&next, Some(answer)).await.status(), 204);
     assert_eq!(card.ran_apdus(), ["80e28900073a08044e02000000"]);
-    assert_eq!(rig.told().await, ["notified 0 by Https", "confirm 0 answered 9000"]);
-    // The same again.
-    assert_eq!(rig.session(&mut card, &uri).await, 1);
-    assert_eq!(rig.told().await[2..], ["confirm 0 answered 9000"]);
-    assert!(rig.take().is_empty(), "no short message");
+    assert_eq!(testbed.told().await, ["notified 0 by Https", "confirm 0 answered 9000"]);
+    // A repetition.
+    assert_eq!(testbed.session(&mut card, &uri).await, 1);
+    assert_eq!(testbed.told().await[2..], ["confirm 0 answered 9000"]);
+    assert!(testbed.take().is_empty(), "no short message is sent");
 }
 
 #[tokio::test]
-async fn a_session_with_a_notification_is_given_what_waits_besides() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    // It does not answer to short messages.
+async fn a_session_with_a_notification_is_given_waiting_jobs() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    // The card does not answer short messages.
     for _ in 0..12 {
-        rig.pass(900).await;
-        rig.take();
-        if rig.told().await.len() == 1 {
+        testbed.pass(900).await;
+        testbed.take();
+        if testbed.told().await.len() == 1 {
             break;
         }
     }
-    assert_eq!(rig.told().await, ["enable expired"]);
+    assert_eq!(testbed.told().await, ["enable expired"]);
     let mut again = enable(0x11);
-    again.valid_until = rig.clock_now().plus(std::time::Duration::from_secs(7200));
-    rig.enqueue(again).await;
+    again.valid_until = testbed.clock_now().plus(std::time::Duration::from_secs(7200));
+    testbed.enqueue(again).await;
     for _ in 0..7 {
-        rig.pass(901).await;
-        rig.take();
+        testbed.pass(901).await;
+        testbed.take();
     }
     let uri = format!("/es5?msg={}", hex::encode(notification(5, 3, EID)));
-    assert_eq!(rig.session(&mut card, &uri).await, 2);
+    assert_eq!(testbed.session(&mut card, &uri).await, 2);
     assert_eq!(
-        rig.told().await[1..],
+        testbed.told().await[1..],
         ["notified 3 by Https", "confirm 3 answered 9000", "enable answered 9000"]
     );
 }
 
 #[tokio::test]
-async fn a_confirmation_goes_before_what_waits_for_its_answer() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    // It is run, its answer is lost, and the card tells of its new profile.
-    let late = rig.give(&mut card, rig.take());
-    rig.comes_from(OTHER_NUMBER, &message(&notification(2, 1, EID))).await;
-    let sent = rig.take();
+async fn a_confirmation_precedes_a_job_that_waits_for_its_response() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    // It is executed, its response is lost, and the card notifies the new profile.
+    let late = testbed.give(&mut card, testbed.take());
+    testbed.comes_from(OTHER_NUMBER, &message(&notification(2, 1, EID))).await;
+    let sent = testbed.take();
     assert_eq!(sent.len(), 1, "at once");
-    for says in rig.give(&mut card, sent) {
-        rig.says(&says).await;
+    for says in testbed.give(&mut card, sent) {
+        testbed.says(&says).await;
     }
-    assert_eq!(rig.told().await, ["notified 1 by Sms", "confirm 1 answered 9000"]);
+    assert_eq!(testbed.told().await, ["notified 1 by Sms", "confirm 1 answered 9000"]);
     let Says::Submit(parts) = &late[0] else { panic!() };
-    rig.comes_from(NUMBER, &parts[0]).await;
-    assert_eq!(rig.told().await[2..], ["enable answered 9000"]);
+    testbed.comes_from(NUMBER, &parts[0]).await;
+    assert_eq!(testbed.told().await[2..], ["enable answered 9000"]);
 }

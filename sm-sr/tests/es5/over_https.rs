@@ -11,153 +11,153 @@ use sm_sr::es5::{Bearer, Effect, Job};
 
 use crate::{
     card::{Card, State, isd_p},
-    rig::{PSK, Rig, data, disable, eid_of_card, enable, identity, job, request, run},
+    testbed::{PSK, Testbed, data, disable, eid_of_card, enable, identity, job, request, run},
 };
 
 #[tokio::test]
-async fn a_long_script_is_fetched_in_a_session_that_a_short_message_triggers() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(data(1500, "data")).await;
-    rig.run().await;
-    assert!(rig.give(&mut card, rig.take()).is_empty(), "a trigger is not answered");
-    // No answer wanted; to the ISD-R.
+async fn a_long_script_is_fetched_in_a_session_triggered_by_short_message() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(data(1500, "data")).await;
+    testbed.run().await;
+    assert!(testbed.give(&mut card, testbed.take()).is_empty(), "a trigger is not answered");
+    // No response requested; addressed to the ISD-R.
     assert_eq!((card.triggers, card.headers.as_slice()), (1, &["16001212000001".to_owned()][..]));
-    assert_eq!(rig.session(&mut card, "/es5").await, 1);
+    assert_eq!(testbed.session(&mut card, "/es5").await, 1);
     let (target, _) = &card.ran[0];
     assert_eq!((target, card.ran.len()), (&isd_p(0x12), 8), "Targeted-Application is the ISD-P");
-    assert_eq!(rig.told().await, ["data answered 9000 9000 9000 9000 9000 9000 9000 9000"]);
-    assert_eq!(rig.run().await, None);
+    assert_eq!(testbed.told().await, ["data answered 9000 9000 9000 9000 9000 9000 9000 9000"]);
+    assert_eq!(testbed.run().await, None);
 }
 
 #[tokio::test]
-async fn a_session_is_given_everything_that_waits_in_its_order() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(data(1500, "data")).await;
-    rig.enqueue(enable(0x11)).await;
-    rig.enqueue(Job { via: Some(Bearer::Sms), ..disable(0x11) }).await;
-    rig.run().await;
-    rig.give(&mut card, rig.take());
-    assert_eq!(rig.session(&mut card, "/es5").await, 2, "what is to go by short messages is not given");
+async fn a_session_is_given_all_waiting_jobs_in_order() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(data(1500, "data")).await;
+    testbed.enqueue(enable(0x11)).await;
+    testbed.enqueue(Job { via: Some(Bearer::Sms), ..disable(0x11) }).await;
+    testbed.run().await;
+    testbed.give(&mut card, testbed.take());
+    assert_eq!(testbed.session(&mut card, "/es5").await, 2, "the job for short messages is not given");
     assert_eq!(card.ran[8].0, "a0000005591010ffffffff8900000100");
     assert_eq!(card.isd_ps[&isd_p(0x11)], State::Enabled);
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await[1..], ["enable answered 9000", "disable answered 9000"]);
-    // Nothing is left: a card that comes all the same is told so.
-    assert_eq!(rig.session(&mut card, "/es5").await, 0);
+    testbed.pump(&mut card).await;
+    assert_eq!(testbed.told().await[1..], ["enable answered 9000", "disable answered 9000"]);
+    // Nothing is left: another session ends at once.
+    assert_eq!(testbed.session(&mut card, "/es5").await, 0);
 }
 
 #[tokio::test]
-async fn a_lost_trigger_is_sent_again() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(data(1500, "data")).await;
-    rig.run().await;
-    assert_eq!(rig.take().len(), 1);
-    rig.pass(59).await;
-    assert!(rig.take().is_empty());
-    rig.pass(1).await;
-    rig.give(&mut card, rig.take());
+async fn a_lost_trigger_is_repeated() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(data(1500, "data")).await;
+    testbed.run().await;
+    assert_eq!(testbed.take().len(), 1);
+    testbed.pass(59).await;
+    assert!(testbed.take().is_empty());
+    testbed.pass(1).await;
+    testbed.give(&mut card, testbed.take());
     assert_eq!((card.triggers, card.counter), (1, 2));
-    assert_eq!(rig.session(&mut card, "/es5").await, 1);
-    assert_eq!(rig.told().await.len(), 1);
+    assert_eq!(testbed.session(&mut card, "/es5").await, 1);
+    assert_eq!(testbed.told().await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_trigger_that_comes_twice_opens_two_sessions_of_which_one_is_empty() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(data(1500, "data")).await;
-    rig.run().await;
-    let trigger = rig.take();
-    rig.give(&mut card, trigger.clone());
-    rig.give(&mut card, trigger);
+async fn a_duplicated_trigger_opens_one_session() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(data(1500, "data")).await;
+    testbed.run().await;
+    let trigger = testbed.take();
+    testbed.give(&mut card, trigger.clone());
+    testbed.give(&mut card, trigger);
     assert_eq!(card.triggers, 1, "the counter is too low the second time");
-    assert_eq!(rig.session(&mut card, "/es5").await, 1);
-    assert_eq!(rig.session(&mut card, "/es5").await, 0);
-    assert_eq!(rig.told().await.len(), 1);
+    assert_eq!(testbed.session(&mut card, "/es5").await, 1);
+    assert_eq!(testbed.session(&mut card, "/es5").await, 0);
+    assert_eq!(testbed.told().await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_script_that_did_not_reach_the_card_is_given_to_the_next_session() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
-    rig.run().await;
-    rig.take();
-    let lost = rig.post("/es5", None).await;
+async fn a_script_that_did_not_reach_the_card_is_given_in_the_next_session() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
+    testbed.run().await;
+    testbed.take();
+    let lost = testbed.post("/es5", None).await;
     assert_eq!(lost.status(), 200);
-    rig.pass(119).await;
-    assert!(rig.take().is_empty());
-    rig.pass(1).await;
-    rig.give(&mut card, rig.take());
+    testbed.pass(119).await;
+    assert!(testbed.take().is_empty());
+    testbed.pass(1).await;
+    testbed.give(&mut card, testbed.take());
     assert_eq!(card.triggers, 1, "it is triggered again");
-    assert_eq!(rig.session(&mut card, "/es5").await, 1);
-    assert_eq!((rig.told().await.len(), card.ran.len()), (1, 1));
+    assert_eq!(testbed.session(&mut card, "/es5").await, 1);
+    assert_eq!((testbed.told().await.len(), card.ran.len()), (1, 1));
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_twice_counts_once_and_brings_the_next_script() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(data(1500, "data")).await;
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    rig.take();
-    let (next, answer) = run(&mut card, &rig.post("/es5", None).await);
-    let first = rig.post(&next, Some(answer.clone())).await;
+async fn a_repeated_response_counts_once_and_gets_the_next_script() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(data(1500, "data")).await;
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    testbed.take();
+    let (next, answer) = run(&mut card, &testbed.post("/es5", None).await);
+    let first = testbed.post(&next, Some(answer.clone())).await;
     assert_eq!(first.status(), 200);
-    // What we said to it is lost; the card resumes and says it again.
+    // The server's reply is lost; the card resumes and repeats its response.
     let mut again = request(&next, Some(answer), "ok");
     again.headers_mut().insert("x-admin-resume", "true".parse().unwrap());
-    let second = rig.engine.https(again).await;
+    let second = testbed.engine.https(again).await;
     let (next, answer) = run(&mut card, &second);
-    assert_eq!(rig.post(&next, Some(answer)).await.status(), 204);
-    assert_eq!(rig.told().await[1..], ["enable answered 9000"]);
-    assert!(rig.refused().contains(&"what it answers is over".to_owned()));
+    assert_eq!(testbed.post(&next, Some(answer)).await.status(), 204);
+    assert_eq!(testbed.told().await[1..], ["enable answered 9000"]);
+    assert!(testbed.refused().contains(&"the job that it answers has ended".to_owned()));
 }
 
 #[tokio::test]
-async fn what_was_done_in_a_session_that_broke_off_is_found_by_an_audit() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
-    rig.run().await;
-    rig.take();
-    let (_, lost) = run(&mut card, &rig.post("/es5", None).await);
+async fn an_audit_finds_a_command_executed_in_an_interrupted_session() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
+    testbed.run().await;
+    testbed.take();
+    let (_, lost) = run(&mut card, &testbed.post("/es5", None).await);
     assert!(!lost.is_empty());
-    assert_eq!(rig.session(&mut card, "/es5").await, 2, "the script again, and an audit");
-    assert_eq!(rig.told().await, ["enable found done"]);
+    assert_eq!(testbed.session(&mut card, "/es5").await, 2, "the script again, and an audit");
+    assert_eq!(testbed.told().await, ["enable found done"]);
 }
 
 #[tokio::test]
-async fn a_late_answer_of_the_session_before_is_the_answer() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
-    rig.run().await;
-    let (first, answer) = run(&mut card, &rig.post("/es5", None).await);
-    let (second, _) = run(&mut card, &rig.post("/es5", None).await);
+async fn a_late_response_from_an_earlier_session_counts() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
+    testbed.run().await;
+    let (first, answer) = run(&mut card, &testbed.post("/es5", None).await);
+    let (second, _) = run(&mut card, &testbed.post("/es5", None).await);
     assert_ne!(first, second);
-    assert_eq!(rig.post(&first, Some(answer)).await.status(), 204);
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    assert_eq!(testbed.post(&first, Some(answer)).await.status(), 204);
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn the_cards_refusals_are_told_by_the_script_status() {
+async fn refusals_of_the_card_are_reported_with_the_script_status() {
     for status in ["unknown-application", "not-a-security-domain", "security-error"] {
-        let rig = Rig::new();
-        rig.enqueue(data(1500, "data")).await;
-        rig.run().await;
-        let script = rig.post("/es5", None).await;
+        let testbed = Testbed::new();
+        testbed.enqueue(data(1500, "data")).await;
+        testbed.run().await;
+        let script = testbed.post("/es5", None).await;
         let next = script.headers()["x-admin-next-uri"].to_str().unwrap().to_owned();
-        assert_eq!(rig.engine.https(request(&next, Some(Vec::new()), status)).await.status(), 204);
-        assert_eq!(rig.told().await, [format!("data refused: {status}")]);
+        assert_eq!(testbed.engine.https(request(&next, Some(Vec::new()), status)).await.status(), 204);
+        assert_eq!(testbed.told().await, [format!("data refused: {status}")]);
     }
 }
 
 #[tokio::test]
-async fn who_is_not_the_card_that_he_says_gets_nothing() {
-    let rig = Rig::new();
-    rig.enqueue(data(1500, "data")).await;
-    rig.run().await;
+async fn a_request_with_a_false_identity_gets_nothing() {
+    let testbed = Testbed::new();
+    testbed.enqueue(data(1500, "data")).await;
+    testbed.run().await;
     let ask = |change: &dyn Fn(&mut http::Request<bytes::Bytes>)| {
         let mut request = request("/es5", None, "ok");
         change(&mut request);
-        rig.engine.https(request)
+        testbed.engine.https(request)
     };
     let stranger = rsp::ids::Eid::with_check_digits("890490321234512345123451234599").unwrap();
     let theirs = PskIdentity { eid: stranger, ..identity() };
@@ -177,7 +177,7 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
     .await
     .status();
     assert_eq!(status, StatusCode::FORBIDDEN);
-    // The key of one card, the name of another; and a card that is managed elsewhere.
+    // The key of one card with the EID of another; and a card that this SM-SR does not manage.
     let status = ask(&|request| {
         request.headers_mut().insert("x-admin-from", agent.parse().unwrap());
     });
@@ -190,7 +190,7 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
         request.headers_mut().insert("x-admin-from", agent.parse().unwrap());
         request.extensions_mut().insert(world::PskIdentity(theirs.to_string()));
     });
-    assert_eq!(status.await.status(), StatusCode::NO_CONTENT, "nothing waits for it");
+    assert_eq!(status.await.status(), StatusCode::NO_CONTENT, "no job waits for it");
     let status = ask(&|request| {
         request.headers_mut().remove("x-admin-protocol");
     })
@@ -199,16 +199,16 @@ async fn who_is_not_the_card_that_he_says_gets_nothing() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let status = ask(&|request| *request.method_mut() = http::Method::GET).await.status();
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(rig.post("/other", Some(vec![0xAF, 0x80, 0, 0])).await.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(rig.post("/es5/next/1", Some(vec![1])).await.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(rig.post("/es5?msg=E1x", None).await.status(), StatusCode::BAD_REQUEST);
-    assert!(rig.told().await.is_empty());
+    assert_eq!(testbed.post("/other", Some(vec![0xAF, 0x80, 0, 0])).await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(testbed.post("/es5/next/1", Some(vec![1])).await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(testbed.post("/es5?msg=E1x", None).await.status(), StatusCode::BAD_REQUEST);
+    assert!(testbed.told().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_key_is_found_by_the_whole_identity() {
-    let rig = Rig::new();
-    let known = rig.engine.psk(&identity().to_string()).await.unwrap();
+async fn a_key_is_found_by_its_complete_identity() {
+    let testbed = Testbed::new();
+    let known = testbed.engine.psk(&identity().to_string()).await.unwrap();
     assert_eq!(known.unwrap().expose(), &PSK);
     let other = rsp::ids::Eid([0x89; 16]);
     let unknown = [
@@ -217,88 +217,88 @@ async fn a_key_is_found_by_the_whole_identity() {
         PskIdentity { eid: other, ..identity() },
     ];
     for identity in unknown {
-        assert!(rig.engine.psk(&identity.to_string()).await.unwrap().is_none());
+        assert!(testbed.engine.psk(&identity.to_string()).await.unwrap().is_none());
     }
-    assert!(rig.engine.psk("Client").await.unwrap().is_none());
+    assert!(testbed.engine.psk("Client").await.unwrap().is_none());
 }
 
-/// Polls once.
+/// Polls once and returns true if the future is pending.
 async fn is_waiting(future: &mut (impl Future + Unpin)) -> bool {
     std::future::poll_fn(|cx| Poll::Ready(pin!(&mut *future).poll(cx).is_pending())).await
 }
 
 #[tokio::test]
 async fn more_to_do_keeps_the_session_until_the_next_script_is_there() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
-    rig.run().await;
-    rig.give(&mut card, rig.take());
-    assert_eq!(card.triggers, 1, "a short script too goes by HTTPS when more follows");
-    let (next, answer) = run(&mut card, &rig.post("/es5", None).await);
-    let mut held = Box::pin(rig.post(&next, Some(answer)));
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
+    testbed.run().await;
+    testbed.give(&mut card, testbed.take());
+    assert_eq!(card.triggers, 1, "a short script uses HTTPS too if more follows");
+    let (next, answer) = run(&mut card, &testbed.post("/es5", None).await);
+    let mut held = Box::pin(testbed.post(&next, Some(answer)));
     assert!(is_waiting(&mut held).await);
-    assert_eq!(rig.told().await, ["data 1 answered 9000"]);
-    // Something else happens meanwhile.
-    rig.engine.wake();
+    assert_eq!(testbed.told().await, ["data 1 answered 9000"]);
+    // Another event occurs meanwhile.
+    testbed.engine.wake();
     assert!(is_waiting(&mut held).await);
-    rig.enqueue(data(20, "data 2")).await;
-    rig.run().await;
-    assert!(rig.take().is_empty(), "no trigger: the session is there");
+    testbed.enqueue(data(20, "data 2")).await;
+    testbed.run().await;
+    assert!(testbed.take().is_empty(), "no trigger is sent: the session is open");
     let (next, answer) = run(&mut card, &held.await);
-    assert_eq!(rig.post(&next, Some(answer)).await.status(), 204);
-    assert_eq!(rig.told().await[1..], ["data 2 answered 9000"]);
+    assert_eq!(testbed.post(&next, Some(answer)).await.status(), 204);
+    assert_eq!(testbed.told().await[1..], ["data 2 answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_session_is_not_kept_for_ever() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
-    rig.run().await;
-    rig.give(&mut card, rig.take());
-    let (next, answer) = run(&mut card, &rig.post("/es5", None).await);
-    let mut held = Box::pin(rig.post(&next, Some(answer)));
+async fn a_session_is_kept_open_for_a_limited_time() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
+    testbed.run().await;
+    testbed.give(&mut card, testbed.take());
+    let (next, answer) = run(&mut card, &testbed.post("/es5", None).await);
+    let mut held = Box::pin(testbed.post(&next, Some(answer)));
     assert!(is_waiting(&mut held).await);
-    let until = rig.run().await.unwrap();
-    assert_eq!(until, rig.clock_now().plus(Duration::from_secs(20)));
-    rig.pass(20).await;
+    let until = testbed.run().await.unwrap();
+    assert_eq!(until, testbed.clock_now().plus(Duration::from_secs(20)));
+    testbed.pass(20).await;
     assert_eq!(held.await.status(), 204);
-    assert_eq!(rig.run().await, None);
-    // What comes later is triggered.
-    rig.enqueue(data(1500, "data 2")).await;
-    rig.run().await;
-    rig.give(&mut card, rig.take());
+    assert_eq!(testbed.run().await, None);
+    // A later job needs a trigger.
+    testbed.enqueue(data(1500, "data 2")).await;
+    testbed.run().await;
+    testbed.give(&mut card, testbed.take());
     assert_eq!(card.triggers, 2);
 }
 
 #[tokio::test]
-async fn a_card_that_leaves_a_kept_session_is_triggered_for_what_comes() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
-    rig.run().await;
-    rig.give(&mut card, rig.take());
-    let (next, answer) = run(&mut card, &rig.post("/es5", None).await);
-    let mut held = Box::pin(rig.post(&next, Some(answer)));
+async fn a_card_that_leaves_an_open_session_is_triggered_for_later_jobs() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(Job { more_to_do: true, ..data(20, "data 1") }).await;
+    testbed.run().await;
+    testbed.give(&mut card, testbed.take());
+    let (next, answer) = run(&mut card, &testbed.post("/es5", None).await);
+    let mut held = Box::pin(testbed.post(&next, Some(answer)));
     assert!(is_waiting(&mut held).await);
     drop(held);
-    rig.enqueue(data(1500, "data 2")).await;
-    rig.run().await;
-    assert!(rig.take().is_empty());
-    rig.pass(20).await;
-    rig.give(&mut card, rig.take());
+    testbed.enqueue(data(1500, "data 2")).await;
+    testbed.run().await;
+    assert!(testbed.take().is_empty());
+    testbed.pass(20).await;
+    testbed.give(&mut card, testbed.take());
     assert_eq!(card.triggers, 2);
-    assert_eq!(rig.session(&mut card, "/es5").await, 1);
-    assert_eq!(rig.told().await.len(), 2);
+    assert_eq!(testbed.session(&mut card, "/es5").await, 1);
+    assert_eq!(testbed.told().await.len(), 2);
 }
 
 #[tokio::test]
-async fn what_a_procedure_asks_next_is_given_to_the_same_session() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.notes.follows.lock().unwrap().push(enable_called("step 2"));
-    rig.enqueue(data(1500, "step 1")).await;
-    rig.run().await;
-    rig.give(&mut card, rig.take());
-    assert_eq!(rig.session(&mut card, "/es5").await, 2);
-    assert_eq!(rig.told().await[1..], ["step 2 answered 9000"]);
+async fn the_next_job_of_a_procedure_is_given_in_the_same_session() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.notes.follows.lock().unwrap().push(enable_called("step 2"));
+    testbed.enqueue(data(1500, "step 1")).await;
+    testbed.run().await;
+    testbed.give(&mut card, testbed.take());
+    assert_eq!(testbed.session(&mut card, "/es5").await, 2);
+    assert_eq!(testbed.told().await[1..], ["step 2 answered 9000"]);
 }
 
 fn enable_called(purpose: &str) -> Job {
@@ -307,21 +307,21 @@ fn enable_called(purpose: &str) -> Job {
 
 #[tokio::test]
 async fn a_script_that_expires_in_a_session_is_not_given() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(data(1500, "data")).await;
-    rig.run().await;
-    rig.clock.advance(Duration::from_secs(3600));
-    assert_eq!(rig.session(&mut card, "/es5").await, 0);
-    assert_eq!(rig.told().await, ["data expired"]);
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(data(1500, "data")).await;
+    testbed.run().await;
+    testbed.clock.advance(Duration::from_secs(3600));
+    assert_eq!(testbed.session(&mut card, "/es5").await, 0);
+    assert_eq!(testbed.told().await, ["data expired"]);
 }
 
 #[tokio::test]
-async fn a_card_without_https_gets_it_by_short_messages() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.notes.https.store(false, Ordering::SeqCst);
-    rig.enqueue(data(1500, "data")).await;
-    rig.pump(&mut card).await;
-    assert_eq!((card.triggers, rig.told().await.len()), (0, 1));
+async fn a_card_without_https_gets_jobs_by_short_messages() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.notes.https.store(false, Ordering::SeqCst);
+    testbed.enqueue(data(1500, "data")).await;
+    testbed.pump(&mut card).await;
+    assert_eq!((card.triggers, testbed.told().await.len()), (0, 1));
     let target = Aid(Aid::ISD_R.to_vec());
     let over_https = Job {
         via: Some(Bearer::Https),
@@ -329,7 +329,7 @@ async fn a_card_without_https_gets_it_by_short_messages() {
         ..job(Effect::Audit, vec![0x80, 0xCA, 0xFF, 0x21, 0], "audit")
     };
     assert_eq!(over_https.eid, eid_of_card());
-    rig.enqueue(over_https).await;
-    rig.run().await;
-    assert_eq!(rig.told().await[1..], ["audit not delivered: the card is not capable of HTTPS"]);
+    testbed.enqueue(over_https).await;
+    testbed.run().await;
+    assert_eq!(testbed.told().await[1..], ["audit not delivered: the card does not support HTTPS"]);
 }

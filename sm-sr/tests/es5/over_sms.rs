@@ -5,389 +5,394 @@ use world::{Arrived, MessageId, MessageState, Receipt, SubmitFault};
 
 use crate::{
     card::{self, Card, Says, State, isd_p},
-    rig::{
-        NUMBER, NUMBER_OF_ANOTHER, Rig, SM_SR, another_eid, data, delete, disable, enable, job, number, start,
+    testbed::{
+        NUMBER, NUMBER_OF_ANOTHER, SM_SR, Testbed, another_eid, data, delete, disable, enable, job, number,
+        start,
     },
 };
 
 #[tokio::test]
 async fn a_command_is_secured_and_answered_by_a_message_of_the_card() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.pump(&mut card).await;
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.pump(&mut card).await;
     // SPI 16 39, key set 1 with AES for both, TAR of the ISD-R.
     assert_eq!(card.headers, ["16391212000001"]);
     assert_eq!(card.isd_ps[&isd_p(0x11)], State::Enabled);
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
-    assert_eq!((card.counter, rig.waiting().await), (1, 0));
-    assert_eq!(rig.run().await, None);
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
+    assert_eq!((card.counter, testbed.waiting().await), (1, 0));
+    assert_eq!(testbed.run().await, None);
 }
 
 #[tokio::test]
-async fn the_answer_may_come_in_the_delivery_report() {
-    let rig = Rig::with(|config| {
+async fn the_response_can_arrive_in_the_delivery_report() {
+    let testbed = Testbed::with(|config| {
         config.por_bearer = Some(rsp::ota::secured_packet::PorBearer::DeliverReport);
     });
     let mut card = Card::new();
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    let says = rig.give(&mut card, rig.take());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    let says = testbed.give(&mut card, testbed.take());
     assert!(matches!(says[..], [Says::Report(_)]));
-    rig.says(&says[0]).await;
+    testbed.says(&says[0]).await;
     assert_eq!(card.headers, ["16191212000001"]);
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_long_script_and_a_long_answer_go_in_parts_that_may_come_in_any_order() {
-    let (rig, mut card) = (Rig::with(|config| config.https = None), Card::new());
+async fn long_scripts_and_responses_have_parts_that_can_arrive_in_any_order() {
+    let (testbed, mut card) = (Testbed::with(|config| config.https = None), Card::new());
     card.long_answers = 300;
-    rig.enqueue(data(1000, "data")).await;
-    rig.run().await;
-    let mut sent = rig.take();
+    testbed.enqueue(data(1000, "data")).await;
+    testbed.run().await;
+    let mut sent = testbed.take();
     assert!(sent.len() > 7, "{}", sent.len());
     sent.reverse();
     let again = sent.clone();
-    let says = rig.give(&mut card, sent);
+    let says = testbed.give(&mut card, sent);
     let Says::Submit(mut parts) = says[0].clone() else { panic!("{says:?}") };
     assert!(parts.len() > 10);
     parts.reverse();
     for part in parts {
-        rig.comes_from(NUMBER, &part).await;
-        rig.comes_from(NUMBER, &part).await;
+        testbed.comes_from(NUMBER, &part).await;
+        testbed.comes_from(NUMBER, &part).await;
     }
     assert_eq!(card.headers, ["16391212000012"], "TAR of the ISD-P");
-    assert_eq!(rig.told().await, ["data answered 9000 9000 9000 9000 9000"]);
-    // The parts once more: a packet with a counter that was there.
-    assert_eq!(rig.give(&mut card, again).len(), 1);
+    assert_eq!(testbed.told().await, ["data answered 9000 9000 9000 9000 9000"]);
+    // The parts arrive again: a packet with a used counter.
+    assert_eq!(testbed.give(&mut card, again).len(), 1);
     assert_eq!(card.ran.len(), 5);
 }
 
 #[tokio::test]
-async fn jobs_are_done_one_at_a_time_in_their_order() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.enqueue(disable(0x11)).await;
-    rig.enqueue(delete(0x11)).await;
-    rig.run().await;
-    rig.run().await;
-    let first = rig.take();
+async fn jobs_are_executed_one_at_a_time_in_order() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.enqueue(disable(0x11)).await;
+    testbed.enqueue(delete(0x11)).await;
+    testbed.run().await;
+    testbed.run().await;
+    let first = testbed.take();
     assert_eq!(first.len(), 1, "the second waits for the first");
-    for says in rig.give(&mut card, first) {
-        rig.says(&says).await;
+    for says in testbed.give(&mut card, first) {
+        testbed.says(&says).await;
     }
-    // What answers the first has the second sent at once.
-    assert_eq!(rig.centre.sent.lock().unwrap().len(), 1);
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await, ["enable answered 9000", "disable answered 9000", "delete answered 9000"]);
+    // The response to the first makes the second be sent at once.
+    assert_eq!(testbed.smsc.sent.lock().unwrap().len(), 1);
+    testbed.pump(&mut card).await;
+    assert_eq!(
+        testbed.told().await,
+        ["enable answered 9000", "disable answered 9000", "delete answered 9000"]
+    );
 }
 
 #[tokio::test]
-async fn a_counter_is_written_down_before_it_is_sent() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    *rig.centre.fault.lock().unwrap() = Some(SubmitFault::Unreachable("the power is gone".into()));
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    let stored = rig.records.read("es5-cards", card::EID).await.unwrap().unwrap();
+async fn a_counter_is_recorded_before_it_is_sent() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    *testbed.smsc.fault.lock().unwrap() = Some(SubmitFault::Unreachable("the power is gone".into()));
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    let stored = testbed.records.read("es5-cards", card::EID).await.unwrap().unwrap();
     let stored: serde_json::Value = serde_json::from_slice(&stored.bytes).unwrap();
     assert_eq!(stored["counters"]["1"], 1, "{stored}");
-    *rig.centre.fault.lock().unwrap() = None;
-    rig.pass(31).await;
-    rig.pump(&mut card).await;
-    assert_eq!(card.counter, 2, "whether the first was sent is not known, so its counter is not used again");
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    *testbed.smsc.fault.lock().unwrap() = None;
+    testbed.pass(31).await;
+    testbed.pump(&mut card).await;
+    assert_eq!(card.counter, 2, "it is unknown if the first was sent, so its counter is not used again");
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_lost_command_is_sent_again_with_a_new_counter() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    assert_eq!(rig.take().len(), 1);
-    rig.pass(29).await;
-    assert!(rig.take().is_empty(), "not before its time");
-    rig.pass(1).await;
-    rig.pump(&mut card).await;
+async fn a_lost_command_is_repeated_with_a_new_counter() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    assert_eq!(testbed.take().len(), 1);
+    testbed.pass(29).await;
+    assert!(testbed.take().is_empty(), "nothing is sent before the delay is over");
+    testbed.pass(1).await;
+    testbed.pump(&mut card).await;
     assert_eq!((card.counter, card.ran.len()), (2, 1));
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn what_was_done_although_its_answer_was_lost_is_found_by_an_audit() {
+async fn an_audit_finds_an_executed_command_whose_response_was_lost() {
     for (job, before) in [(enable(0x11), None), (disable(0x10), None), (delete(0x11), None)] {
-        let (rig, mut card) = (Rig::new(), Card::new());
+        let (testbed, mut card) = (Testbed::new(), Card::new());
         let name = job.purpose.clone();
-        rig.enqueue(job).await;
-        rig.run().await;
-        assert_eq!(rig.give(&mut card, rig.take()).len(), 1, "its answer is lost");
+        testbed.enqueue(job).await;
+        testbed.run().await;
+        assert_eq!(testbed.give(&mut card, testbed.take()).len(), 1, "its response is lost");
         let state = card.isd_ps.clone();
-        rig.pass(31).await;
-        rig.pump(&mut card).await;
-        assert_eq!(rig.told().await, [format!("{name} found done")]);
+        testbed.pass(31).await;
+        testbed.pump(&mut card).await;
+        assert_eq!(testbed.told().await, [format!("{name} found done")]);
         assert_eq!(card.ran.len(), 3, "{:?}", card.ran_apdus());
         assert!(card.ran[2].1.starts_with("80f24002"), "{:?}", card.ran);
-        assert_eq!((card.isd_ps, before), (state, None::<()>), "nothing was done twice");
+        assert_eq!((card.isd_ps, before), (state, None::<()>), "nothing was executed twice");
     }
 }
 
 #[tokio::test]
-async fn what_the_card_refuses_is_not_taken_for_done() {
-    // The first command is lost, and the card would have refused it: that profile is the enabled one already... of another.
-    let (rig, mut card) = (Rig::new(), Card::new());
+async fn a_refused_command_is_not_considered_executed() {
+    // The first command is lost, and the card would have refused it because another profile is
+    // enabled.
+    let (testbed, mut card) = (Testbed::new(), Card::new());
     card.isd_ps.insert(isd_p(0x11), State::Created);
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    rig.take();
-    rig.pass(31).await;
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await, ["enable answered 6985"]);
-    assert!(card.ran[1].1.starts_with("80f24002"), "it was looked at");
-    // And at once, if there was no doubt.
-    rig.enqueue(enable(0x11)).await;
-    rig.pump(&mut card).await;
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    testbed.take();
+    testbed.pass(31).await;
+    testbed.pump(&mut card).await;
+    assert_eq!(testbed.told().await, ["enable answered 6985"]);
+    assert!(card.ran[1].1.starts_with("80f24002"), "the state was queried");
+    // Without doubt about an earlier execution, the refusal is reported at once.
+    testbed.enqueue(enable(0x11)).await;
+    testbed.pump(&mut card).await;
     assert_eq!(card.ran.len(), 3);
 }
 
 #[tokio::test]
-async fn an_audit_is_repeated_too_and_a_late_answer_ends_the_doubt() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    let late = rig.give(&mut card, rig.take());
-    rig.pass(31).await;
-    let second = rig.give(&mut card, rig.take());
-    rig.says(&second[0]).await;
-    // The audit is on its way; it is lost, and sent again.
-    assert_eq!(rig.take().len(), 1);
-    rig.pass(31).await;
-    let audited = rig.give(&mut card, rig.take());
-    // Now the first answer comes after all.
-    rig.says(&late[0]).await;
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
-    rig.says(&audited[0]).await;
-    rig.says(&second[0]).await;
-    assert_eq!(rig.told().await.len(), 1);
-    assert_eq!(rig.refused(), ["what it answers is over", "what it answers is over"]);
+async fn an_audit_is_repeated_too_and_a_late_response_ends_it() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    let late = testbed.give(&mut card, testbed.take());
+    testbed.pass(31).await;
+    let second = testbed.give(&mut card, testbed.take());
+    testbed.says(&second[0]).await;
+    // The audit is sent; it is lost and repeated.
+    assert_eq!(testbed.take().len(), 1);
+    testbed.pass(31).await;
+    let audited = testbed.give(&mut card, testbed.take());
+    // Then the first response arrives after all.
+    testbed.says(&late[0]).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
+    testbed.says(&audited[0]).await;
+    testbed.says(&second[0]).await;
+    assert_eq!(testbed.told().await.len(), 1);
+    assert_eq!(testbed.refused(), ["the job that it answers has ended", "the job that it answers has ended"]);
 }
 
 #[tokio::test]
-async fn answers_may_change_their_order() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    let first = rig.give(&mut card, rig.take());
-    rig.pass(31).await;
-    let second = rig.give(&mut card, rig.take());
-    // Both were run; that of the first says what came of it.
-    rig.says(&first[0]).await;
-    rig.says(&second[0]).await;
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+async fn responses_can_arrive_out_of_order() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    let first = testbed.give(&mut card, testbed.take());
+    testbed.pass(31).await;
+    let second = testbed.give(&mut card, testbed.take());
+    // Both were executed; the response to the first gives the result.
+    testbed.says(&first[0]).await;
+    testbed.says(&second[0]).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn what_comes_twice_counts_once_in_both_directions() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    let sent = rig.take();
-    let answers = [rig.give(&mut card, sent.clone()), rig.give(&mut card, sent)].concat();
+async fn duplicates_count_once_in_both_directions() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    let sent = testbed.take();
+    let answers = [testbed.give(&mut card, sent.clone()), testbed.give(&mut card, sent)].concat();
     assert_eq!(
         (answers.len(), card.ran.len()),
         (2, 1),
-        "the card says to the second that its counter is too low"
+        "the card reports for the second that its counter is too low"
     );
     for says in [&answers[1], &answers[0], &answers[0], &answers[1]] {
-        rig.says(says).await;
+        testbed.says(says).await;
     }
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
-    // The next one has a counter that the card takes.
-    rig.enqueue(disable(0x11)).await;
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await[1..], ["disable answered 9000"]);
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
+    // The counter of the next packet is accepted by the card.
+    testbed.enqueue(disable(0x11)).await;
+    testbed.pump(&mut card).await;
+    assert_eq!(testbed.told().await[1..], ["disable answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_counter_that_has_fallen_behind_catches_up() {
-    let (rig, mut card) = (Rig::new(), Card::new());
+async fn a_counter_behind_that_of_the_card_catches_up() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
     card.counter = 500;
-    rig.enqueue(enable(0x11)).await;
+    testbed.enqueue(enable(0x11)).await;
     for _ in 0..4 {
-        rig.pump(&mut card).await;
-        rig.pass(130).await;
+        testbed.pump(&mut card).await;
+        testbed.pass(130).await;
     }
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
     assert!(card.counter > 500);
 }
 
 #[tokio::test]
-async fn what_cannot_be_run_twice_is_sent_again_as_it_was() {
+async fn a_script_that_cannot_be_executed_twice_is_repeated_unchanged() {
     for answer_lost in [false, true] {
-        let (rig, mut card) = (Rig::new(), Card::new());
-        rig.enqueue(data(20, "data")).await;
-        rig.run().await;
-        let sent = rig.take();
+        let (testbed, mut card) = (Testbed::new(), Card::new());
+        testbed.enqueue(data(20, "data")).await;
+        testbed.run().await;
+        let sent = testbed.take();
         if answer_lost {
-            assert_eq!(rig.give(&mut card, sent.clone()).len(), 1);
+            assert_eq!(testbed.give(&mut card, sent.clone()).len(), 1);
         }
-        rig.pass(31).await;
-        let again = rig.take();
+        testbed.pass(31).await;
+        let again = testbed.take();
         assert_eq!(again, sent, "the same octets");
-        for says in rig.give(&mut card, again) {
-            rig.says(&says).await;
+        for says in testbed.give(&mut card, again) {
+            testbed.says(&says).await;
         }
         assert_eq!(card.ran.len(), 1);
         if !answer_lost {
-            assert_eq!(rig.told().await, ["data answered 9000"]);
+            assert_eq!(testbed.told().await, ["data answered 9000"]);
             continue;
         }
-        assert!(rig.told().await.is_empty(), "the answer may still come");
-        rig.pass(61).await;
+        assert!(testbed.told().await.is_empty(), "the response may still come");
+        testbed.pass(61).await;
         assert_eq!(
-            rig.told().await,
-            ["data not delivered: the card has run the script, but its answer is lost"]
+            testbed.told().await,
+            ["data not delivered: the card has executed the script, but its response is lost"]
         );
-        assert!(rig.take().is_empty());
+        assert!(testbed.take().is_empty());
     }
 }
 
 #[tokio::test]
-async fn forged_answers_are_not_heard() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    let Says::Submit(right) = rig.give(&mut card, rig.take()).remove(0) else { panic!() };
+async fn forged_responses_are_ignored() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    let Says::Submit(right) = testbed.give(&mut card, testbed.take()).remove(0) else { panic!() };
     for at in 3..right[0].len() {
         let mut forged = right[0].clone();
         forged[at] ^= 0x40;
-        rig.comes_from(NUMBER, &forged).await;
+        testbed.comes_from(NUMBER, &forged).await;
     }
-    // A refusal without a checksum, as anybody can make it; the counter of another command; another TAR.
-    rig.comes_from(NUMBER, &hex::decode("027100000e0a00000100000000010009").unwrap()).await;
+    // A refusal without a checksum, as anyone can create it; the counter of another command;
+    // another TAR.
+    testbed.comes_from(NUMBER, &hex::decode("027100000e0a00000100000000010009").unwrap()).await;
     let counter = [0, 0, 0, 0, 9];
-    rig.comes_from(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 1], &counter, 9, &[]), 1)[0]).await;
+    testbed.comes_from(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 1], &counter, 9, &[]), 1)[0]).await;
     let counter = [0, 0, 0, 0, 1];
-    rig.comes_from(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 2], &counter, 9, &[]), 1)[0]).await;
-    // Somebody without a card; what is no packet.
-    rig.comes_from("+490000", &right[0]).await;
-    rig.comes_from(NUMBER, &[2, 0x70, 0, 0, 1]).await;
-    rig.comes_from(NUMBER, &[5, 0, 3, 1]).await;
-    assert!(rig.told().await.is_empty());
-    rig.comes_from(NUMBER, &right[0]).await;
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    testbed.comes_from(NUMBER, &card::cut(0x71, &card::response(&[0, 0, 2], &counter, 9, &[]), 1)[0]).await;
+    // A sender without a card; an invalid packet.
+    testbed.comes_from("+490000", &right[0]).await;
+    testbed.comes_from(NUMBER, &[2, 0x70, 0, 0, 1]).await;
+    testbed.comes_from(NUMBER, &[5, 0, 3, 1]).await;
+    assert!(testbed.told().await.is_empty());
+    testbed.comes_from(NUMBER, &right[0]).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn the_cards_refusals_are_told_by_their_status() {
-    let (rig, _) = (Rig::new(), Card::new());
-    for (status, why) in [
-        (0x09, "the TAR is unknown (status 09)"),
-        (0x0A, "the security level of the packet is insufficient (status 0A)"),
-    ] {
-        rig.enqueue(enable(0x11)).await;
-        rig.run().await;
-        let count = u8::try_from(rig.told().await.len() + 1).unwrap();
+async fn refusals_of_the_card_are_reported_with_their_status() {
+    let (testbed, _) = (Testbed::new(), Card::new());
+    for (status, why) in
+        [(0x09, "the TAR is unknown (status 09)"), (0x0A, "the security level of the packet is insufficient (status 0A)")]
+    {
+        testbed.enqueue(enable(0x11)).await;
+        testbed.run().await;
+        let count = u8::try_from(testbed.told().await.len() + 1).unwrap();
         let refusal = card::response(&[0, 0, 1], &[0, 0, 0, 0, count], status, &[]);
-        rig.comes_from(NUMBER, &card::cut(0x71, &refusal, 1)[0]).await;
-        assert_eq!(rig.told().await.last().unwrap(), &format!("enable refused: {why}"));
+        testbed.comes_from(NUMBER, &card::cut(0x71, &refusal, 1)[0]).await;
+        assert_eq!(testbed.told().await.last().unwrap(), &format!("enable refused: {why}"));
     }
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    rig.take();
-    // More time: it is not sent again for long.
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    testbed.take();
+    // More time requested: it is not repeated for a long time.
     let more_time = card::response(&[0, 0, 1], &[0, 0, 0, 0, 3], 0x08, &[]);
-    rig.comes_from(NUMBER, &card::cut(0x71, &more_time, 1)[0]).await;
-    rig.pass(800).await;
-    assert!(rig.take().is_empty());
+    testbed.comes_from(NUMBER, &card::cut(0x71, &more_time, 1)[0]).await;
+    testbed.pass(800).await;
+    assert!(testbed.take().is_empty());
 }
 
 #[tokio::test]
-async fn a_card_that_does_not_answer_is_left_alone_until_it_is_heard_of() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
+async fn a_card_that_does_not_answer_gets_nothing_until_it_sends_a_message() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
     let mut sent = 0;
     for _ in 0..100 {
-        rig.run().await;
-        sent += rig.take().len();
-        rig.pass(20).await;
+        testbed.run().await;
+        sent += testbed.take().len();
+        testbed.pass(20).await;
     }
     assert_eq!(sent, 6);
-    rig.notes.confirms.store(false, std::sync::atomic::Ordering::SeqCst);
+    testbed.notes.confirms.store(false, std::sync::atomic::Ordering::SeqCst);
     let packet = card::command([0x06, 0], &card::notification(2, 1, card::EID));
-    rig.comes_from(NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await, ["notified 1 by Sms", "enable answered 9000"]);
+    testbed.comes_from(NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
+    testbed.pump(&mut card).await;
+    assert_eq!(testbed.told().await, ["notified 1 by Sms", "enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn the_message_centre_keeps_only_the_last_try_for_a_device_that_comes_back() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
+async fn only_the_last_transmission_is_stored_by_the_smsc() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
     let mut validities = Vec::new();
     for _ in 0..300 {
-        rig.run().await;
-        let mut sent = rig.centre.sent.lock().unwrap();
+        testbed.run().await;
+        let mut sent = testbed.smsc.sent.lock().unwrap();
         validities.extend(sent.iter().map(|(_, submission)| submission.validity.unwrap().as_secs()));
         if validities.len() < 6 {
             sent.clear();
         }
         drop(sent);
-        rig.clock.advance(std::time::Duration::from_secs(10));
+        testbed.clock.advance(std::time::Duration::from_secs(10));
     }
     assert_eq!(validities[..5], [30, 60, 120, 240, 480]);
     assert_eq!(validities[5], 3600 - 30 - 60 - 120 - 240 - 480);
-    let says = rig.give(&mut card, rig.take());
-    rig.says(&says[0]).await;
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    let says = testbed.give(&mut card, testbed.take());
+    testbed.says(&says[0]).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn two_engines_over_the_same_records_send_it_once() {
-    let (mut rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    let one = rig.engine.clone();
-    rig.restart();
-    let (first, second) = tokio::join!(one.run_due(), rig.engine.run_due());
+async fn two_engines_on_the_same_records_send_a_job_once() {
+    let (mut testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    let one = testbed.engine.clone();
+    testbed.restart();
+    let (first, second) = tokio::join!(one.run_due(), testbed.engine.run_due());
     first.unwrap();
     second.unwrap();
-    let sent = rig.take();
+    let sent = testbed.take();
     assert_eq!(sent.len(), 1);
-    let says = rig.give(&mut card, sent);
+    let says = testbed.give(&mut card, sent);
     let card::Says::Submit(parts) = &says[0] else { panic!() };
-    // Both are brought the answer.
-    rig.comes_from(NUMBER, &parts[0]).await;
-    rig.engine = one;
-    rig.comes_from(NUMBER, &parts[0]).await;
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    // Both receive the response.
+    testbed.comes_from(NUMBER, &parts[0]).await;
+    testbed.engine = one;
+    testbed.comes_from(NUMBER, &parts[0]).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_centre_that_does_not_answer_holds_up_nobody_else() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    *rig.centre.silent_for.lock().unwrap() = Some(number(NUMBER_OF_ANOTHER));
-    rig.enqueue(sm_sr::es5::Job { eid: another_eid(), ..enable(0x11) }).await;
-    let due = rig.engine.due().await.unwrap();
+async fn an_smsc_that_does_not_answer_delays_no_other_card() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    *testbed.smsc.silent_for.lock().unwrap() = Some(number(NUMBER_OF_ANOTHER));
+    testbed.enqueue(sm_sr::es5::Job { eid: another_eid(), ..enable(0x11) }).await;
+    let due = testbed.engine.due().await.unwrap();
     assert_eq!(due.tasks.len(), 1);
     let silent = tokio::spawn(due.run());
     tokio::task::yield_now().await;
-    rig.enqueue(enable(0x11)).await;
-    let due = rig.engine.due().await.unwrap();
+    testbed.enqueue(enable(0x11)).await;
+    let due = testbed.engine.due().await.unwrap();
     assert_eq!(due.tasks.len(), 1);
     due.run().await;
-    let says = rig.give(&mut card, rig.take());
-    rig.says(&says[0]).await;
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    let says = testbed.give(&mut card, testbed.take());
+    testbed.says(&says[0]).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
     assert!(!silent.is_finished());
     silent.abort();
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_holds_up_nobody_else() {
-    let (rig, mut card) = (Rig::new(), Card::new());
+async fn an_unreadable_record_delays_no_other_card() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
     let another = another_eid().to_string();
     let torn = [("es5-due", "0"), ("es5-due", card::EID), ("es5-cards", another.as_str())];
-    rig.enqueue(sm_sr::es5::Job { eid: another_eid(), ..enable(0x11) }).await;
-    rig.enqueue(enable(0x11)).await;
-    world::transact(&*rig.records, |tx| {
+    testbed.enqueue(sm_sr::es5::Job { eid: another_eid(), ..enable(0x11) }).await;
+    testbed.enqueue(enable(0x11)).await;
+    world::transact(&*testbed.records, |tx| {
         Box::pin(async move {
             for (collection, key) in torn {
                 tx.put(&world::Collection::<String>::new(collection), key, &"torn".to_owned())?;
@@ -397,134 +402,139 @@ async fn a_record_that_cannot_be_read_holds_up_nobody_else() {
     })
     .await
     .unwrap();
-    let next = rig.run().await;
-    assert_eq!(next, Some(rig.clock_now().plus(std::time::Duration::from_secs(30))));
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
-    let kept = rig.records.read("es5-cards", &another).await.unwrap().unwrap();
+    let next = testbed.run().await;
+    assert_eq!(next, Some(testbed.clock_now().plus(std::time::Duration::from_secs(30))));
+    testbed.pump(&mut card).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
+    let kept = testbed.records.read("es5-cards", &another).await.unwrap().unwrap();
     assert_eq!(kept.bytes, b"\"torn\"");
 }
 
 #[tokio::test]
-async fn a_card_that_is_forgotten_is_a_new_one_when_it_comes_back() {
-    let (rig, mut card) = (Rig::new(), Card::new());
+async fn a_deleted_card_is_a_new_one_when_it_comes_back() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
     let packet = |number| {
         let packet = card::command([0x06, 0], &card::notification(2, number, card::EID));
         card::cut(0x70, &packet, 1).remove(0)
     };
-    rig.comes_from(NUMBER, &packet(9)).await;
-    rig.enqueue(enable(0x11)).await;
-    world::transact(&*rig.records, |tx| Box::pin(es5::forget(tx, card::EID.parse().unwrap()))).await.unwrap();
-    rig.take();
-    assert_eq!((rig.waiting().await, rig.run().await), (0, None));
-    rig.comes_from(NUMBER, &packet(1)).await;
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await, ["notified 9 by Sms", "notified 1 by Sms", "confirm 1 answered 9000"]);
+    testbed.comes_from(NUMBER, &packet(9)).await;
+    testbed.enqueue(enable(0x11)).await;
+    world::transact(&*testbed.records, |tx| Box::pin(es5::forget(tx, card::EID.parse().unwrap())))
+        .await
+        .unwrap();
+    testbed.take();
+    assert_eq!((testbed.waiting().await, testbed.run().await), (0, None));
+    testbed.comes_from(NUMBER, &packet(1)).await;
+    testbed.pump(&mut card).await;
+    assert_eq!(testbed.told().await, ["notified 9 by Sms", "notified 1 by Sms", "confirm 1 answered 9000"]);
 }
 
 #[tokio::test]
-async fn what_is_not_answered_in_time_expires_and_makes_room() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
+async fn an_unanswered_job_expires_and_the_next_begins() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
     let mut later = disable(0x10);
     later.valid_until = later.valid_until.plus(std::time::Duration::from_secs(600));
-    rig.enqueue(later).await;
-    rig.run().await;
-    let late = rig.give(&mut card, rig.take());
-    rig.pass(3599).await;
-    assert!(rig.told().await.is_empty());
-    rig.take();
-    rig.pass(1).await;
-    assert_eq!(rig.told().await, ["enable expired"]);
-    assert_eq!(rig.take().len(), 1, "the next one");
-    rig.says(&late[0]).await;
-    assert_eq!(rig.told().await.len(), 1);
-    assert!(rig.refused().contains(&"what it answers is over".to_owned()));
+    testbed.enqueue(later).await;
+    testbed.run().await;
+    let late = testbed.give(&mut card, testbed.take());
+    testbed.pass(3599).await;
+    assert!(testbed.told().await.is_empty());
+    testbed.take();
+    testbed.pass(1).await;
+    assert_eq!(testbed.told().await, ["enable expired"]);
+    assert_eq!(testbed.take().len(), 1, "the next one");
+    testbed.says(&late[0]).await;
+    assert_eq!(testbed.told().await.len(), 1);
+    assert!(testbed.refused().contains(&"the job that it answers has ended".to_owned()));
 }
 
 #[tokio::test]
-async fn what_has_expired_before_it_was_sent_is_never_sent() {
-    let rig = Rig::new();
-    rig.enqueue(enable(0x11)).await;
-    rig.pass(3600).await;
-    assert!(rig.take().is_empty());
-    assert_eq!(rig.told().await, ["enable expired"]);
+async fn a_job_that_expired_before_it_was_sent_is_never_sent() {
+    let testbed = Testbed::new();
+    testbed.enqueue(enable(0x11)).await;
+    testbed.pass(3600).await;
+    assert!(testbed.take().is_empty());
+    assert_eq!(testbed.told().await, ["enable expired"]);
 }
 
 #[tokio::test]
-async fn what_the_message_centre_says_of_a_message_is_believed() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    rig.take();
-    rig.pass(31).await;
-    rig.pass(1).await;
-    let sent: Vec<_> = rig.centre.sent.lock().unwrap().iter().map(|(id, _)| id.clone()).collect();
+async fn a_receipt_for_a_lost_message_causes_an_earlier_repetition() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    testbed.take();
+    testbed.pass(31).await;
+    testbed.pass(1).await;
+    let sent: Vec<_> = testbed.smsc.sent.lock().unwrap().iter().map(|(id, _)| id.clone()).collect();
     let receipt = |id: MessageId, state| {
         let (to, from, why) = (number(NUMBER), number(SM_SR), String::new());
         Arrived::Receipt(Receipt { id, to, from, state, why, submitted: start(), ended: start() })
     };
     let last = sent.last().unwrap().clone();
-    rig.take();
-    // 60 s would be the wait after the second try.
-    rig.arrives(receipt(last.clone(), MessageState::Undeliverable)).await;
-    rig.arrives(receipt(last, MessageState::Undeliverable)).await;
-    rig.arrives(receipt(MessageId("m99".into()), MessageState::Undeliverable)).await;
-    rig.pass(31).await;
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await, ["enable answered 9000"]);
+    testbed.take();
+    // The delay after the second transmission would be 60 s.
+    testbed.arrives(receipt(last.clone(), MessageState::Undeliverable)).await;
+    testbed.arrives(receipt(last, MessageState::Undeliverable)).await;
+    testbed.arrives(receipt(MessageId("m99".into()), MessageState::Undeliverable)).await;
+    testbed.pass(31).await;
+    testbed.pump(&mut card).await;
+    assert_eq!(testbed.told().await, ["enable answered 9000"]);
 }
 
 #[tokio::test]
-async fn what_cannot_be_brought_is_told_at_once() {
-    let rig = Rig::with(|config| config.https = None);
-    rig.enqueue(data(5000, "data")).await;
-    rig.run().await;
+async fn an_undeliverable_job_is_reported_at_once() {
+    let testbed = Testbed::with(|config| config.https = None);
+    testbed.enqueue(data(5000, "data")).await;
+    testbed.run().await;
     assert_eq!(
-        rig.told().await,
-        ["data not delivered: it takes 40 short messages, and this SM-SR has no HTTPS door"]
+        testbed.told().await,
+        ["data not delivered: the script needs 40 short messages, and this SM-SR has no HTTPS endpoint"]
     );
-    *rig.centre.fault.lock().unwrap() = Some(SubmitFault::Refused("no such network".into()));
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
+    *testbed.smsc.fault.lock().unwrap() = Some(SubmitFault::Refused("no such network".into()));
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
     assert_eq!(
-        rig.told().await[1..],
+        testbed.told().await[1..],
         ["enable not delivered: the message centre refused the message: no such network"]
     );
     let mut stranger = enable(0x11);
     stranger.eid = rsp::ids::Eid([0x89; 16]);
-    rig.enqueue(stranger).await;
-    rig.run().await;
-    assert_eq!(rig.told().await[2..], ["enable not delivered: the card is not managed here any more"]);
+    testbed.enqueue(stranger).await;
+    testbed.run().await;
+    assert_eq!(
+        testbed.told().await[2..],
+        ["enable not delivered: this SM-SR does not manage the card any more"]
+    );
 }
 
 #[tokio::test]
-async fn a_cancelled_job_is_not_heard_of_again() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    let id = rig.enqueue(enable(0x11)).await;
-    rig.enqueue(job(Effect::Audit, vec![0x80, 0xCA, 0xFF, 0x21, 0], "audit")).await;
-    rig.run().await;
-    let late = rig.give(&mut card, rig.take());
-    let now = rig.clock_now();
+async fn a_cancelled_job_is_not_reported() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    let id = testbed.enqueue(enable(0x11)).await;
+    testbed.enqueue(job(Effect::Audit, vec![0x80, 0xCA, 0xFF, 0x21, 0], "audit")).await;
+    testbed.run().await;
+    let late = testbed.give(&mut card, testbed.take());
+    let now = testbed.clock_now();
     for _ in 0..2 {
-        world::transact(&*rig.records, |tx| Box::pin(es5::cancel(tx, now, &id))).await.unwrap();
+        world::transact(&*testbed.records, |tx| Box::pin(es5::cancel(tx, now, &id))).await.unwrap();
     }
-    rig.pump(&mut card).await;
-    rig.says(&late[0]).await;
-    assert_eq!(rig.told().await, ["audit answered 9000"]);
+    testbed.pump(&mut card).await;
+    testbed.says(&late[0]).await;
+    assert_eq!(testbed.told().await, ["audit answered 9000"]);
 }
 
 #[tokio::test]
-async fn a_card_without_a_number_gets_it_when_it_has_one() {
-    let (rig, mut card) = (Rig::new(), Card::new());
-    rig.notes.has_number.store(false, std::sync::atomic::Ordering::SeqCst);
-    rig.enqueue(enable(0x11)).await;
-    rig.run().await;
-    assert!(rig.take().is_empty());
-    rig.notes.has_number.store(true, std::sync::atomic::Ordering::SeqCst);
+async fn a_job_for_a_card_without_a_number_waits_for_one() {
+    let (testbed, mut card) = (Testbed::new(), Card::new());
+    testbed.notes.has_number.store(false, std::sync::atomic::Ordering::SeqCst);
+    testbed.enqueue(enable(0x11)).await;
+    testbed.run().await;
+    assert!(testbed.take().is_empty());
+    testbed.notes.has_number.store(true, std::sync::atomic::Ordering::SeqCst);
     let packet = card::command([0x06, 0], &card::notification(1, 1, card::EID));
-    rig.comes_from(NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
-    rig.pump(&mut card).await;
-    assert_eq!(rig.told().await[..2], ["notified 1 by Sms", "confirm 1 answered 9000"]);
-    assert_eq!(rig.told().await[2..], ["enable answered 9000"]);
+    testbed.comes_from(NUMBER, &card::cut(0x70, &packet, 1)[0]).await;
+    testbed.pump(&mut card).await;
+    assert_eq!(testbed.told().await[..2], ["notified 1 by Sms", "confirm 1 answered 9000"]);
+    assert_eq!(testbed.told().await[2..], ["enable answered 9000"]);
 }

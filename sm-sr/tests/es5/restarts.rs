@@ -1,4 +1,5 @@
-//! The engine dies after each of its commits, before anything of it has left, and another takes over.
+//! The engine is killed after each of its commits, before anything is sent, and another one
+//! continues.
 
 use std::sync::{
     Arc,
@@ -10,19 +11,19 @@ use world::{BoxFuture, ChangeSet, Committed, Fault, MemoryRecords, Records, Stor
 
 use crate::{
     card::{self, Card, State, isd_p},
-    rig::{NUMBER, Rig, config, data, enable, run},
+    testbed::{NUMBER, Testbed, config, data, enable, run},
 };
 
-/// Records that fail once a number of commits with changes have been made.
+/// Records that fail after a number of commits with changes.
 struct Mortal {
     inner: MemoryRecords,
     commits: Arc<AtomicI64>,
 }
 
 impl Mortal {
-    fn living(&self) -> Result<(), Fault> {
+    fn check_alive(&self) -> Result<(), Fault> {
         match self.commits.load(Ordering::SeqCst) {
-            0 => Err(Fault::new("cannot use the records", "the process is dead", "start it again")),
+            0 => Err(Fault::new("cannot use the records", "the process was killed", "start it again")),
             _ => Ok(()),
         }
     }
@@ -35,7 +36,7 @@ impl Records for Mortal {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<Stored>, Fault>> {
         Box::pin(async move {
-            self.living()?;
+            self.check_alive()?;
             self.inner.read(collection, key).await
         })
     }
@@ -46,14 +47,14 @@ impl Records for Mortal {
         prefix: &'a str,
     ) -> BoxFuture<'a, Result<Vec<(String, Stored)>, Fault>> {
         Box::pin(async move {
-            self.living()?;
+            self.check_alive()?;
             self.inner.list(collection, prefix).await
         })
     }
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         Box::pin(async move {
-            self.living()?;
+            self.check_alive()?;
             let changed = !changes.changes.is_empty();
             let committed = self.inner.commit(changes).await?;
             if changed {
@@ -66,71 +67,72 @@ impl Records for Mortal {
 
 const IMMORTAL: i64 = i64::MAX;
 
-/// A rig whose engine dies after so many commits: at once, before anything leaves it.
-struct Dying {
-    rig: Rig,
+/// A testbed whose engine is killed after a number of commits, immediately before it sends
+/// anything.
+struct KilledTestbed {
+    testbed: Testbed,
     records: Arc<Mortal>,
 }
 
-impl Dying {
+impl KilledTestbed {
     fn new() -> Self {
         let commits = Arc::new(AtomicI64::new(IMMORTAL));
         let records = Arc::new(Mortal { inner: MemoryRecords::default(), commits: commits.clone() });
-        let rig = Rig::over(records.clone(), config());
-        *rig.centre.lives.lock().unwrap() = Some(commits);
-        Self { rig, records }
+        let testbed = Testbed::over(records.clone(), config());
+        *testbed.smsc.commits.lock().unwrap() = Some(commits);
+        Self { testbed, records }
     }
 
-    /// From now on it has so many commits to live.
-    fn dies_after(&self, commits: i64) {
+    /// Sets the number of commits that are left.
+    fn kill_after(&self, commits: i64) {
         self.records.commits.store(commits, Ordering::SeqCst);
     }
 
-    /// Whether it has died; then another one, which does not die, takes its place.
+    /// Returns true if the engine was killed; then another one, which is not killed, replaces it.
     fn replaced(&mut self) -> bool {
         let is_dead = self.records.commits.load(Ordering::SeqCst) == 0;
         if is_dead {
-            self.survives();
-            self.rig.restart();
+            self.revive();
+            self.testbed.restart();
         }
         is_dead
     }
 
-    fn survives(&self) {
+    fn revive(&self) {
         self.records.commits.store(IMMORTAL, Ordering::SeqCst);
     }
 }
 
-/// Dies within a step, then goes on until everything is answered.
-async fn finish(dying: &mut Dying, card: &mut Card) {
+/// Runs until everything is answered, replacing a killed engine.
+async fn finish(killed: &mut KilledTestbed, card: &mut Card) {
     for _ in 0..8 {
-        dying.rig.pump(card).await;
-        dying.rig.pass(31).await;
+        killed.testbed.pump(card).await;
+        killed.testbed.pass(31).await;
     }
 }
 
 #[tokio::test]
-async fn over_short_messages_every_death_is_survived() {
-    let mut deaths = 0;
-    for lives in 1.. {
-        let (mut dying, mut card) = (Dying::new(), Card::new());
-        dying.rig.enqueue(enable(0x11)).await;
-        dying.dies_after(lives);
+async fn every_kill_over_short_messages_is_survived() {
+    let mut kills = 0;
+    for commits in 1.. {
+        let (mut killed, mut card) = (KilledTestbed::new(), Card::new());
+        killed.testbed.enqueue(enable(0x11)).await;
+        killed.kill_after(commits);
         let mut died = false;
         loop {
-            let _ = dying.rig.engine.run_due().await;
-            died |= dying.replaced();
-            let sent = dying.rig.take();
+            let _ = killed.testbed.engine.run_due().await;
+            died |= killed.replaced();
+            let sent = killed.testbed.take();
             if sent.is_empty() {
                 break;
             }
-            for says in dying.rig.give(&mut card, sent) {
+            for says in killed.testbed.give(&mut card, sent) {
                 let card::Says::Submit(parts) = says else { panic!() };
                 for part in parts {
-                    // A message that could not be taken comes again.
+                    // A message that could not be stored is delivered again.
                     let arrived = || {
                         let from = NUMBER.parse().unwrap();
-                        let to = crate::rig::SM_SR.parse().unwrap();
+                        let to = crate::testbed::SM_SR.parse().unwrap();
                         world::Arrived::Message(world::ShortMessage {
                             from,
                             to,
@@ -140,45 +142,46 @@ async fn over_short_messages_every_death_is_survived() {
                             user_data: part.clone(),
                         })
                     };
-                    while dying.rig.engine.short_message(arrived()).await.is_err() {
-                        assert!(dying.replaced());
+                    while killed.testbed.engine.short_message(arrived()).await.is_err() {
+                        assert!(killed.replaced());
                         died = true;
                     }
                 }
             }
         }
-        died |= dying.replaced();
-        dying.survives();
-        deaths += i32::from(died);
-        finish(&mut dying, &mut card).await;
-        assert_eq!(card.isd_ps[&isd_p(0x11)], State::Enabled, "died after {lives}");
-        let told = dying.rig.told().await;
-        assert_eq!(told.len(), 1, "died after {lives}: {told:?}");
+        died |= killed.replaced();
+        killed.revive();
+        kills += i32::from(died);
+        finish(&mut killed, &mut card).await;
+        assert_eq!(card.isd_ps[&isd_p(0x11)], State::Enabled, "killed after {commits} commits");
+        let told = killed.testbed.told().await;
+        assert_eq!(told.len(), 1, "killed after {commits} commits: {told:?}");
         assert!(["enable answered 9000", "enable found done"].contains(&told[0].as_str()), "{told:?}");
-        assert_eq!(dying.rig.waiting().await, 0);
+        assert_eq!(killed.testbed.waiting().await, 0);
         if !died {
             break;
         }
     }
-    assert!(deaths >= 3, "{deaths}: the counter, the submission, the answer");
+    assert!(kills >= 3, "{kills}: the counter, the submission, the answer");
 }
 
 #[tokio::test]
-async fn over_https_every_death_is_survived() {
-    let mut deaths = 0;
-    for lives in 1.. {
-        let (mut dying, mut card) = (Dying::new(), Card::new());
-        dying.rig.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
-        dying.rig.enqueue(Job { more_to_do: false, ..data(1500, "data") }).await;
-        dying.dies_after(lives);
-        let _ = dying.rig.engine.run_due().await;
-        let mut died = dying.replaced();
-        dying.rig.take();
-        // A session that breaks off with the server; the card comes again to where it was.
+async fn every_kill_over_https_is_survived() {
+    let mut kills = 0;
+    for commits in 1.. {
+        let (mut killed, mut card) = (KilledTestbed::new(), Card::new());
+        killed.testbed.enqueue(Job { via: Some(Bearer::Https), ..enable(0x11) }).await;
+        killed.testbed.enqueue(Job { more_to_do: false, ..data(1500, "data") }).await;
+        killed.kill_after(commits);
+        let _ = killed.testbed.engine.run_due().await;
+        let mut died = killed.replaced();
+        killed.testbed.take();
+        // The session is interrupted when the server is killed; the card repeats its latest
+        // request.
         let mut ask: (String, Option<Vec<u8>>) = ("/es5".into(), None);
         loop {
-            let response = dying.rig.post(&ask.0, ask.1.clone()).await;
-            if dying.replaced() {
+            let response = killed.testbed.post(&ask.0, ask.1.clone()).await;
+            if killed.replaced() {
                 died = true;
                 continue;
             }
@@ -191,52 +194,52 @@ async fn over_https_every_death_is_survived() {
                 other => panic!("{other}"),
             }
         }
-        dying.survives();
-        deaths += i32::from(died);
-        let told = dying.rig.told().await;
-        assert_eq!(told.len(), 2, "died after {lives}: {told:?}");
+        killed.revive();
+        kills += i32::from(died);
+        let told = killed.testbed.told().await;
+        assert_eq!(told.len(), 2, "killed after {commits} commits: {told:?}");
         assert!(["enable answered 9000", "enable found done"].contains(&told[0].as_str()), "{told:?}");
         assert!(told[1].starts_with("data answered 9000"), "{told:?}");
         assert_eq!(card.isd_ps[&isd_p(0x11)], State::Enabled);
-        assert_eq!(dying.rig.waiting().await, 0);
+        assert_eq!(killed.testbed.waiting().await, 0);
         if !died {
             break;
         }
     }
-    assert!(deaths >= 4, "{deaths}: the trigger, each script, each answer");
+    assert!(kills >= 4, "{kills}: the trigger, each script, each answer");
 }
 
 #[tokio::test]
-async fn a_notification_is_told_once_whenever_its_taker_dies() {
-    for lives in 1.. {
-        let (mut dying, mut card) = (Dying::new(), Card::new());
+async fn a_notification_is_reported_once_whenever_the_engine_is_killed() {
+    for commits in 1.. {
+        let (mut killed, mut card) = (KilledTestbed::new(), Card::new());
         let packet = card::command([0x06, 0], &card::notification(2, 1, card::EID));
         let message = card::cut(0x70, &packet, 1).remove(0);
-        dying.dies_after(lives);
+        killed.kill_after(commits);
         let arrived = || {
             world::Arrived::Message(world::ShortMessage {
                 from: NUMBER.parse().unwrap(),
-                to: crate::rig::SM_SR.parse().unwrap(),
+                to: crate::testbed::SM_SR.parse().unwrap(),
                 protocol_identifier: 0,
                 data_coding: 0xF6,
                 has_header: true,
                 user_data: message.clone(),
             })
         };
-        let taken = dying.rig.engine.short_message(arrived()).await;
-        let died = dying.replaced();
-        dying.survives();
+        let taken = killed.testbed.engine.short_message(arrived()).await;
+        let died = killed.replaced();
+        killed.revive();
         if taken.is_err() {
-            dying.rig.take();
-            dying.rig.engine.short_message(arrived()).await.unwrap();
+            killed.testbed.take();
+            killed.testbed.engine.short_message(arrived()).await.unwrap();
         }
-        finish(&mut dying, &mut card).await;
-        let told = dying.rig.told().await;
-        // Whoever has died while sending does not know whether it was sent.
+        finish(&mut killed, &mut card).await;
+        let told = killed.testbed.told().await;
+        // An engine killed while sending does not know if the message was sent.
         let told: Vec<String> = told.iter().map(|told| told.replace(" again", "")).collect();
-        assert_eq!(told, ["notified 1 by Sms", "confirm 1 answered 9000"], "died after {lives}");
+        assert_eq!(told, ["notified 1 by Sms", "confirm 1 answered 9000"], "killed after {commits} commits");
         if !died {
-            assert!(lives > 2);
+            assert!(commits > 2);
             break;
         }
     }

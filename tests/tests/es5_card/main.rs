@@ -6,8 +6,8 @@
 #[allow(dead_code)] // The card of the engine's tests; only its keys and its name are used here.
 #[path = "../../../sm-sr/tests/es5/card.rs"]
 mod card;
-#[allow(dead_code)] // Some of it is used by the engine's tests only.
-#[path = "../../../sm-sr/tests/es5/rig.rs"]
+#[allow(dead_code)] // The engine's tests need more of it.
+#[path = "../../../sm-sr/tests/es5/testbed.rs"]
 mod rig;
 mod terminal;
 
@@ -23,7 +23,7 @@ use sm_sr::es5::{Bearer, Effect, Engine, Job};
 use tokio::task::JoinHandle;
 use world::{Arrived, BoxFuture, Fault, LinkFault, MessageId};
 
-use rig::{NUMBER, Rig, eid_of_card, enable, job};
+use rig::{NUMBER, Testbed as Rig, eid_of_card, enable, job};
 use terminal::Terminal;
 
 /// Pre-shared keys of the engine, for the HTTPS listener.

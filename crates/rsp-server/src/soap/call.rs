@@ -1,4 +1,4 @@
-//! A call that has come: who calls, what is asked, and how it is answered.
+//! A received message: its caller, its function, and its reply.
 
 use bytes::Bytes;
 use certs::Certificate;
@@ -18,48 +18,48 @@ use std::time::Duration;
 use world::{Fault, Outcome, PeerCertificate};
 
 use super::{
-    party::{Answer, Decision, Peer, Rejection},
-    records::{Said, Ticket},
+    decision::{Answer, Decision, Peer, Rejection},
+    records::{ResponseMessage, Ticket},
 };
 
-/// The longest functionCallIdentifier, in octets: it is part of a key.
+/// Maximum length of a functionCallIdentifier in octets. It is part of a record key.
 const MAX_IDENTIFIER: usize = 255;
 
-/// A message of a peer that TLS knows.
+/// A message received from a peer that TLS has authenticated.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who calls: the entity that its From names, which its certificate has.
+    /// OID of the caller: the entity that From names and that the certificate contains.
     pub caller: Oid,
-    /// When it came.
+    /// Time of receipt.
     pub received: Timestamp,
     /// Its WS-Addressing headers.
     pub header: Header,
-    /// In which it is, and is answered.
+    /// Namespace of the message, which the response uses too.
     pub namespace: Namespace,
-    /// The name of its element, as the schema spells it.
+    /// Name of the message's element, as spelled in the schema.
     pub element: String,
-    /// The function call's identifier and its end, if it is a request.
+    /// functionCallIdentifier and end of the validity period, if the message is a request.
     pub(super) request: Option<(String, Option<Timestamp>)>,
     pub(super) digest: String,
-    /// Where an answer goes that comes later; known once the caller is.
+    /// Address for a later response; set once the caller is known.
     pub(super) reply_to: String,
     text: String,
 }
 
-/// Why a request is no call.
+/// Reason why a request is not a valid call.
 #[derive(Debug)]
-pub(super) struct Turned {
+pub(super) struct InvalidRequest {
     pub(super) status: StatusCode,
     pub(super) fault: SoapFault,
 }
 
-impl From<SoapFault> for Turned {
+impl From<SoapFault> for InvalidRequest {
     fn from(fault: SoapFault) -> Self {
         Self { status: status_of(&fault), fault }
     }
 }
 
-impl From<xml::XmlError> for Turned {
+impl From<xml::XmlError> for InvalidRequest {
     fn from(error: xml::XmlError) -> Self {
         SoapFault::from(error).into()
     }
@@ -74,21 +74,21 @@ pub(super) fn status_of(fault: &SoapFault) -> StatusCode {
 }
 
 impl Call {
-    /// Reads a request of `own`'s.
-    pub(super) fn read(own: &Oid, request: &Request<Bytes>, now: Timestamp) -> Result<Self, Turned> {
-        let turned = |status, reason: &str| Turned { status, fault: SoapFault::sender(reason) };
+    /// Reads a request to the party `own`.
+    pub(super) fn read(own: &Oid, request: &Request<Bytes>, now: Timestamp) -> Result<Self, InvalidRequest> {
+        let invalid = |status, reason: &str| InvalidRequest { status, fault: SoapFault::sender(reason) };
         if request.method() != Method::POST {
-            return Err(turned(StatusCode::METHOD_NOT_ALLOWED, "messages are sent by POST"));
+            return Err(invalid(StatusCode::METHOD_NOT_ALLOWED, "messages must be sent by POST"));
         }
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if !content_type.is_some_and(soap::is_content_type) {
-            let reason = "the Content-Type of a message is application/soap+xml";
-            return Err(turned(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+            let reason = "the Content-Type must be application/soap+xml";
+            return Err(invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
         }
         let certificate = request.extensions().get::<PeerCertificate>();
-        let certificate = certificate.and_then(|shown| Certificate::from_der(shown.0.clone()).ok());
+        let certificate = certificate.and_then(|included| Certificate::from_der(included.0.clone()).ok());
         let Some(certificate) = certificate else {
-            return Err(turned(StatusCode::FORBIDDEN, "TLS has no certificate of the caller"));
+            return Err(invalid(StatusCode::FORBIDDEN, "TLS has no certificate for the caller"));
         };
         let text = soap::text(request.body())?;
         let document = xml::parse(text)?;
@@ -98,12 +98,12 @@ impl Call {
             Some(named) if ids.contains(named) => named.clone(),
             Some(named) => {
                 let reason =
-                    format!("the certificate of the caller is not that of the EntityId {named} in From");
-                return Err(turned(StatusCode::FORBIDDEN, &reason));
+                    format!("the caller's certificate does not contain the EntityId {named} of From");
+                return Err(invalid(StatusCode::FORBIDDEN, &reason));
             }
             None => match ids {
                 [only] => only.clone(),
-                _ => return Err(turned(StatusCode::FORBIDDEN, "From has no EntityId")),
+                _ => return Err(invalid(StatusCode::FORBIDDEN, "From has no EntityId")),
             },
         };
         if let Some(meant) = envelope.header.to.entity_id.as_ref().filter(|meant| *meant != own) {
@@ -114,7 +114,7 @@ impl Call {
             let base = envelope.base_request()?;
             let identifier = base.function_call_identifier.trim().to_owned();
             if identifier.is_empty() || identifier.len() > MAX_IDENTIFIER {
-                let reason = format!("a functionCallIdentifier has 1 to {MAX_IDENTIFIER} octets");
+                let reason = format!("a functionCallIdentifier must have 1 to {MAX_IDENTIFIER} octets");
                 return Err(SoapFault::sender(reason).into());
             }
             let expires = base.validity_period.map(|seconds| now.plus(Duration::from_secs(seconds)));
@@ -135,56 +135,56 @@ impl Call {
         })
     }
 
-    /// Learns who the caller is.
-    pub(super) fn known(mut self, peer: &Peer) -> Self {
-        let asked = self.header.reply_to.as_ref().map(|endpoint| endpoint.address.clone());
-        self.reply_to = asked.unwrap_or_else(|| peer.endpoint.clone());
+    /// Sets the address for a later response: ReplyTo, or the endpoint of the known peer.
+    pub(super) fn with_peer(mut self, peer: &Peer) -> Self {
+        let reply_to = self.header.reply_to.as_ref().map(|endpoint| endpoint.address.clone());
+        self.reply_to = reply_to.unwrap_or_else(|| peer.endpoint.clone());
         self
     }
 
-    /// Whether it asks for this function.
+    /// Returns true if it is a request for this function.
     pub fn asks<F: Function>(&self) -> bool {
         self.element == F::Request::ELEMENT
     }
 
-    /// Whether it is this notification.
+    /// Returns true if it is this notification.
     pub fn tells<N: Notification>(&self) -> bool {
         self.element == N::ELEMENT
     }
 
-    /// The message.
+    /// Returns the message.
     ///
     /// # Errors
-    /// It is none of this type.
+    /// Returns a SOAP fault if it is not a valid message of this type.
     pub fn message<M: Message>(&self) -> Result<M, SoapFault> {
         let document = xml::parse(&self.text)?;
         Ok(Envelope::read(&document)?.message()?)
     }
 
-    /// Only what every response has.
+    /// Returns the part that all responses have in common.
     pub(super) fn response(&self) -> Result<BaseResponse, SoapFault> {
         let document = xml::parse(&self.text)?;
         Ok(Envelope::read(&document)?.base_response()?)
     }
 
-    /// The message's element by itself.
+    /// Returns the canonical form of the message's element.
     pub(super) fn canonical(&self) -> String {
         let document = xml::parse(&self.text);
         let canonical = document.ok().and_then(|document| Some(Envelope::read(&document).ok()?.canonical()));
         canonical.unwrap_or_default()
     }
 
-    /// Of the envelope, in octets.
+    /// Returns the length of the envelope in octets.
     pub(super) fn length(&self) -> usize {
         self.text.len()
     }
 
-    /// When its function is to have ended, if the caller has said so.
+    /// Returns the end of the validity period, if the caller gave one.
     pub fn expires(&self) -> Option<Timestamp> {
         self.request.as_ref().and_then(|(_, expires)| *expires)
     }
 
-    /// By which it is answered later.
+    /// Returns the ticket by which the call can be answered later.
     pub fn ticket(&self) -> Ticket {
         let (function_call_identifier, expires) = self.request.clone().unwrap_or_default();
         Ticket {
@@ -201,16 +201,16 @@ impl Call {
         }
     }
 
-    /// The function or the notification, such as `ES3-CreateISDP`.
+    /// Returns the name of the function or the notification, such as `ES3-CreateISDP`.
     pub fn function(&self) -> &str {
         let element = self.element.as_str();
         element.strip_suffix("Request").or_else(|| element.strip_suffix("Response")).unwrap_or(element)
     }
 
-    /// What the function comes to, as the shell wants it.
+    /// Converts the result of a function to a reply for the shell.
     ///
     /// # Errors
-    /// The decision's own fault.
+    /// Returns the fault of the decision.
     pub fn reply<F: Function>(&self, decision: Decision<Answer<F::Response>>) -> Result<Reply, Fault> {
         let (mut response, outcome) = match decision {
             Ok(Answer::Now(response)) => (response, Outcome::Done),
@@ -221,7 +221,7 @@ impl Call {
                 return Err(Fault::new(
                     format!("cannot answer {} later", F::NAME),
                     "it is a synchronous function",
-                    "report this: the party has to answer it at once",
+                    "report this bug: the party must answer it at once",
                 ));
             }
             Err(Rejection::Refusal(refusal)) => {
@@ -233,14 +233,15 @@ impl Call {
         let base = response.base_mut();
         base.processing_start.get_or_insert(self.received);
         base.processing_end.get_or_insert(self.received);
-        let said = Said { action: F::response_action(), message: response.to_xml(self.namespace) };
+        let response =
+            ResponseMessage { action: F::response_action(), message: response.to_xml(self.namespace) };
         Ok(Reply(match F::PATTERN {
-            Pattern::Synchronous => Kind::Now(said, outcome),
-            Pattern::Asynchronous => Kind::CallBack(said, outcome),
+            Pattern::Synchronous => Kind::Now(response, outcome),
+            Pattern::Asynchronous => Kind::CallBack(response, outcome),
         }))
     }
 
-    /// What relates a message to what it answers.
+    /// Returns the identifiers that relate a callback to the call that it answers.
     pub(super) fn answers(&self) -> impl Iterator<Item = &str> {
         let related = self.header.relates_to.as_deref().map(MessageId::key);
         let related = related.and_then(|uri| uri.rsplit('/').next());
@@ -248,56 +249,59 @@ impl Call {
     }
 }
 
-/// What a call comes to.
+/// Reply of a party to a call.
 #[derive(Debug)]
 pub struct Reply(pub(super) Kind);
 
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// In the answer to the HTTP request.
-    Now(Said, Outcome),
-    /// By a call in the other direction, from the outbox.
-    CallBack(Said, Outcome),
-    /// By the ticket; with the Action that the answer will have.
+    /// Response in the HTTP response.
+    Now(ResponseMessage, Outcome),
+    /// Response by a callback from the outbox.
+    CallBack(ResponseMessage, Outcome),
+    /// Response later by the ticket; holds the Action of the response.
     Later(String),
-    /// A notification was taken.
-    Taken(Outcome),
-    /// It is no message of ours.
+    /// Accepted notification.
+    Accepted(Outcome),
+    /// SOAP fault: the message is not valid for this server.
     Fault(SoapFault),
 }
 
 impl Reply {
-    /// A notification was taken; one that is refused is only said to the log, there is nobody to answer.
+    /// Accepts a notification. A refusal appears in the event only, because a notification has no
+    /// response.
     ///
     /// # Errors
-    /// The decision's own fault.
+    /// Returns the fault of the decision.
     pub fn taken(decision: Decision<()>) -> Result<Self, Fault> {
         match decision {
-            Ok(()) => Ok(Self(Kind::Taken(Outcome::Done))),
-            Err(Rejection::Refusal(refusal)) => Ok(Self(Kind::Taken(Outcome::Refused(refusal.to_string())))),
+            Ok(()) => Ok(Self(Kind::Accepted(Outcome::Done))),
+            Err(Rejection::Refusal(refusal)) => {
+                Ok(Self(Kind::Accepted(Outcome::Refused(refusal.to_string()))))
+            }
             Err(Rejection::Fault(fault)) => Err(fault),
         }
     }
 
-    /// There is no such function here.
+    /// Returns the reply to a function that this server does not have.
     pub fn unknown(call: &Call) -> Self {
-        Self(Kind::Fault(SoapFault::sender(format!("{} is no message for this server", call.element))))
+        Self(Kind::Fault(SoapFault::sender(format!("this server does not accept {}", call.element))))
     }
 
-    /// The message is not right.
+    /// Returns the reply to an invalid message.
     pub fn fault(fault: SoapFault) -> Self {
         Self(Kind::Fault(fault))
     }
 }
 
-/// Finds the function or the notification of a call and replies with what it comes to: see
+/// Finds the function or the notification of a call and returns its reply: see
 /// [`soap`](crate::soap#in-ten-lines).
 #[macro_export]
 macro_rules! soap_dispatch {
     (
         $call:expr,
         { $( $function:ty => |$request:ident| $body:expr ),* $(,)? },
-        { $( $notification:ty => |$told:ident| $heard:expr ),* $(,)? } $(,)?
+        { $( $notification:ty => |$received:ident| $handler:expr ),* $(,)? } $(,)?
     ) => {{
         let call: &$crate::soap::Call = $call;
         'found: {
@@ -309,7 +313,7 @@ macro_rules! soap_dispatch {
             } )*
             $( if call.tells::<$notification>() {
                 break 'found match call.message::<$notification>() {
-                    Ok($told) => $crate::soap::Reply::taken($heard),
+                    Ok($received) => $crate::soap::Reply::taken($handler),
                     Err(fault) => Ok($crate::soap::Reply::fault(fault)),
                 };
             } )*

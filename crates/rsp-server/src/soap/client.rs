@@ -1,22 +1,16 @@
-//! Asking a peer at once, without a record: for functions that are relayed while their caller waits.
+//! Synchronous calls to a peer without a record, for functions that are relayed while their caller
+//! waits.
 
-use rsp::sgp02::{
-    BaseResponse, Function, Message as _, Namespace, Request as _, soap,
-    xml::{Parts as _, Prefix, Writer},
-};
+use rsp::sgp02::{Function, Message as _, Request as _, soap};
 
-use super::{
-    delivery::read_response,
-    party::{NoAnswer, Peer},
-    shell::Soap,
-};
+use super::{decision::Peer, party::NoAnswer, response::read_response, shell::Soap};
 
 impl Soap {
-    /// Asks a peer for a synchronous function, once, and waits as long as the link does. Who has less time than that says so
-    /// around it: there is nothing here that could tell the time meanwhile.
+    /// Calls a synchronous function of a peer once and waits for as long as the link does. A caller
+    /// with less time applies its own timeout around this call, because the shell has no timer.
     ///
     /// # Errors
-    /// There is no response.
+    /// Fails if no valid response arrives; the error is the reason.
     pub async fn call<F: Function>(
         &self,
         peer: &Peer,
@@ -41,11 +35,4 @@ impl Soap {
             None => Err(NoAnswer::Malformed(format!("HTTP {} without a message", response.status()))),
         }
     }
-}
-
-/// The response of a function that is known by name only, with no more than the base.
-pub(super) fn bare_response(function: &str, namespace: Namespace, base: &BaseResponse) -> String {
-    let mut out = Writer::new(namespace);
-    out.element(Prefix::Rps, &format!("{function}Response"), &[], |out| base.write_parts(out));
-    out.into_text()
 }

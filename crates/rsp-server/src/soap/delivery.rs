@@ -1,8 +1,8 @@
-//! Sends what waits in the outbox, each address's messages in their order, and again until they are taken; ends what
-//! has run out of time.
+//! Delivery from the outbox: messages to one address in order, each retried until the peer accepts
+//! it; and the handling of deadlines.
 //!
-//! A message is deleted only after its peer has taken it, so one that was taken just before a power cut is sent twice,
-//! as the same message.
+//! A message is deleted only after its peer has accepted it. A message accepted just before a power
+//! failure is therefore sent twice, unchanged.
 
 use std::{collections::BTreeSet, sync::PoisonError, time::Duration};
 
@@ -11,70 +11,74 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use rsp::{
     sgp02::{
         BaseResponse,
-        addressing::MessageId,
-        soap::{self, Envelope, FaultCode, Received},
-        xml,
+        soap::{self, FaultCode},
     },
     time::Timestamp,
 };
 use world::{Event, Events as _, Fault, LinkFault, LinkFaultKind, Outcome, Tx};
 
 use super::{
-    client::bare_response,
     party::NoAnswer,
     records::{
-        self, ADDRESSEES, ANSWERED, ASKED, Addressee, CALLS, DUE, OUTBOX, Outgoing, Said, State, WAITING,
+        self, ADDRESSEES, ANSWERED, Addressee, CALLS, DUE, OUTBOX, Outgoing, ResponseMessage, SENT_CALLS,
+        State, WAITING,
     },
+    response::{bare_response, read_response},
     shell::{Inner, Soap},
 };
 use crate::due::Due;
 
-/// How long to wait after the first failed delivery; each further failure doubles it.
+/// Delay after the first failed delivery. It doubles with each further failure.
 pub const FIRST_REDELIVERY: Duration = Duration::from_secs(1);
 
-/// The longest wait between two attempts: a peer that comes back has its messages within this.
+/// Maximum delay between two attempts. A peer that becomes reachable again gets its messages within
+/// this time.
 pub const SLOWEST_REDELIVERY: Duration = Duration::from_secs(60);
 
-/// After how many attempts in vain what a peer turns down holds up the others for it no longer.
-const PATIENCE: u32 = 3;
+/// Number of failed attempts after which messages that a peer rejects no longer delay its other
+/// messages.
+const ATTEMPTS_BEFORE_SKIPPING: u32 = 3;
 
-/// How many messages a peer may turn down before it is taken for one that takes nothing.
-const MOST_TURNED_DOWN: usize = 32;
+/// Number of rejected messages after which a peer is treated as rejecting everything.
+const MAX_REJECTED: usize = 32;
 
-/// How often it is said that something has waited for so long, for each address.
-const LONG: Duration = Duration::from_secs(3600);
+/// Interval between warnings about a waiting message, for each address; the message must have
+/// waited for at least this time.
+const WARNING_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// How often is looked which answers need not be known any more.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// Interval between deletions of old responses.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// What became of a message.
+/// Result of a delivery attempt.
 enum Delivered {
-    /// The peer has taken it, and answers later if at all.
-    Taken,
-    /// The peer has answered.
+    /// The peer accepted the message. It may answer later.
+    Accepted,
+    /// The peer answered.
     Answered(String),
-    /// The peer never will.
+    /// The call has ended without a response.
     Never(NoAnswer),
-    /// The peer was there and did not take it, which it may do later. Others it may take now.
-    TurnedDown(String),
-    /// It must be tried again, and so must all else for the peer.
-    Not(String),
+    /// The peer was reached and rejected the message for now. It may accept other messages.
+    Rejected(String),
+    /// The delivery failed. This message and all others for the peer must wait.
+    Failed(String),
 }
 
 impl Soap {
-    /// Everything that waits to be sent, by address and time.
+    /// Returns all messages that wait to be sent, by address and time.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn outbox(&self) -> Result<Vec<(String, Outgoing)>, Fault> {
         Tx::begin(&*self.0.records).glance(&OUTBOX, "").await
     }
 
-    /// What is due: what waits, a task for each address, so that who is slow or dead holds up nobody else. What has run out
-    /// of time is ended before that. To be asked after every wake, at the time that it says, and when a task has ended.
+    /// Handles expired deadlines and returns the deliveries that are due, one task for each
+    /// address, so that an unresponsive peer delays no other. Call it after every wake-up, at the
+    /// time that it returns, and when a task has ended.
     ///
     /// # Errors
-    /// The records fail. A record that cannot be understood is none: it is left, and said, and the others go on.
+    /// Returns a fault if the records fail. An unreadable record is not an error: it is kept and
+    /// logged, and the others are processed.
     pub async fn due(&self) -> Result<Due, Fault> {
         let inner = &*self.0;
         let mut due = inner.end_due().await?;
@@ -86,14 +90,14 @@ impl Soap {
                 _ => addressees.push(to),
             }
         }
-        inner.lanes.begin(&mut due, addressees, now, |to| {
+        inner.work_queue.begin(&mut due, addressees, now, |to| {
             let (soap, to) = (self.clone(), to.to_owned());
             async move { soap.deliver_to(&to).await }
         });
         Ok(due)
     }
 
-    /// Does all that is due, to its end, by itself. Says when something is due next; `None` when nothing is.
+    /// Runs the due work until no more is due. Returns the time at which more work is due, or `None`.
     ///
     /// # Errors
     /// As [`due`](Self::due).
@@ -107,71 +111,77 @@ impl Soap {
         }
     }
 
-    /// Sends what waits for an address, one after the other, until something is not taken. What the peer turns down again
-    /// and again lets the others pass, as far as they have no order among them.
+    /// Sends the messages for an address one after the other until one is not accepted. Messages
+    /// that the peer rejects repeatedly let others pass, unless order matters between them.
     async fn deliver_to(&self, to: &str) -> Result<(), Fault> {
         let inner = &*self.0;
         let mut addressee = inner.addressee(to).await;
-        let mut turned_down = BTreeSet::new();
+        let mut rejected = BTreeSet::new();
         loop {
             let waiting = Tx::begin(&*inner.records).glance_each(&OUTBOX, to).await?;
-            let (mut sent, mut trouble) = (false, None);
+            let (mut sent, mut failure) = (false, None);
             for (key, message) in waiting {
-                let line = message.as_ref().map_or_else(|_| key.clone(), |message| line(&key, message));
-                if turned_down.contains(&line) {
+                let sequence =
+                    message.as_ref().map_or_else(|_| key.clone(), |message| sequence(&key, message));
+                if rejected.contains(&sequence) {
                     continue;
                 }
                 match inner.deliver_one(&key, message, &mut addressee).await {
-                    Ok(Sent::Settled { answered, reached }) => {
+                    Ok(Attempt::Settled { answered, reached }) => {
                         sent = true;
-                        if reached && turned_down.is_empty() {
+                        if reached && rejected.is_empty() {
                             addressee.failures = 0;
                         }
                         if answered {
                             self.wake();
                         }
                     }
-                    Ok(Sent::TurnedDown)
-                        if addressee.failures >= PATIENCE && turned_down.len() < MOST_TURNED_DOWN =>
+                    Ok(Attempt::Rejected)
+                        if addressee.failures >= ATTEMPTS_BEFORE_SKIPPING
+                            && rejected.len() < MAX_REJECTED =>
                     {
-                        turned_down.insert(line);
+                        rejected.insert(sequence);
                     }
-                    Ok(Sent::TurnedDown | Sent::Not) => return inner.try_again(to, addressee).await,
-                    // One record's trouble is not that of the others.
+                    Ok(Attempt::Rejected | Attempt::Failed) => {
+                        return inner.schedule_retry(to, addressee).await;
+                    }
+                    // A fault of one record does not affect the others.
                     Err(fault) => {
-                        trouble.get_or_insert(fault);
+                        failure.get_or_insert(fault);
                     }
                 }
             }
-            match trouble {
+            match failure {
                 Some(fault) => return Err(fault),
                 None if sent => {}
-                None if turned_down.is_empty() => return inner.all_sent(to).await,
-                None => return inner.try_again(to, addressee).await,
+                None if rejected.is_empty() => return inner.all_sent(to).await,
+                None => return inner.schedule_retry(to, addressee).await,
             }
         }
     }
 }
 
-/// What came of a message.
-enum Sent {
-    /// It is out of the outbox; whether it was answered, and whether its peer was there.
+/// Result of an attempt, as far as it concerns the outbox.
+enum Attempt {
+    /// The message left the outbox. `answered`: the peer answered it. `reached`: the peer was
+    /// reachable.
     Settled { answered: bool, reached: bool },
-    /// It waits, and others need not.
-    TurnedDown,
-    /// It waits, and so do all others.
-    Not,
+    /// The message waits, and others can be sent.
+    Rejected,
+    /// The message waits, and so do all others for the peer.
+    Failed,
 }
 
-/// What stays in its order at an address, by name: notifications of one kind do. Calls and answers each stand alone, for
-/// somebody waits for each.
-fn line(key: &str, message: &Outgoing) -> String {
-    let is_notification = message.asked.is_none() && message.answers.is_none();
+/// Returns the name of the sequence in which a message must stay in order. Notifications of one
+/// kind form a sequence. Calls and responses are independent, because each has its own waiting
+/// party.
+fn sequence(key: &str, message: &Outgoing) -> String {
+    let is_notification = message.call.is_none() && message.answers.is_none();
     if is_notification { message.element.clone() } else { key.to_owned() }
 }
 
 impl Inner {
-    /// How it stands with an addressee. What cannot be understood of that is not worth a message.
+    /// Returns the delivery state of an addressee. An unreadable record counts as no failures.
     async fn addressee(&self, to: &str) -> Addressee {
         Tx::begin(&*self.records).get(&ADDRESSEES, to).await.ok().flatten().unwrap_or_default()
     }
@@ -181,31 +191,31 @@ impl Inner {
         key: &str,
         message: Result<Outgoing, Fault>,
         addressee: &mut Addressee,
-    ) -> Result<Sent, Fault> {
+    ) -> Result<Attempt, Fault> {
         let message = message?;
         let delivered = self.deliver(&message).await?;
         let now = self.sender.world.now();
         let end = match delivered {
-            Delivered::Not(why) if now < message.until => {
-                still_waits(&message, &why, addressee, now);
-                return Ok(Sent::Not);
+            Delivered::Failed(why) if now < message.until => {
+                log_failure(&message, &why, addressee, now);
+                return Ok(Attempt::Failed);
             }
-            Delivered::TurnedDown(why) if now < message.until => {
-                still_waits(&message, &why, addressee, now);
-                return Ok(Sent::TurnedDown);
+            Delivered::Rejected(why) if now < message.until => {
+                log_failure(&message, &why, addressee, now);
+                return Ok(Attempt::Rejected);
             }
-            Delivered::Not(why) | Delivered::TurnedDown(why) => Some(Err(NoAnswer::Unreachable(why))),
-            Delivered::Taken => None,
+            Delivered::Failed(why) | Delivered::Rejected(why) => Some(Err(NoAnswer::Unreachable(why))),
+            Delivered::Accepted => None,
             Delivered::Answered(text) => Some(Ok(text)),
             Delivered::Never(why) => Some(Err(why)),
         };
         let reached = !matches!(end, Some(Err(NoAnswer::Unreachable(_))));
         let answered = matches!(end, Some(Ok(_)));
         self.settle(key, &message, end).await?;
-        Ok(Sent::Settled { answered, reached })
+        Ok(Attempt::Settled { answered, reached })
     }
 
-    async fn try_again(&self, to: &str, addressee: Addressee) -> Result<(), Fault> {
+    async fn schedule_retry(&self, to: &str, addressee: Addressee) -> Result<(), Fault> {
         let failures = addressee.failures;
         let next_attempt = self.sender.world.now().plus(wait_after(failures));
         let addressee = Addressee { failures: failures.saturating_add(1), next_attempt, ..addressee };
@@ -216,7 +226,7 @@ impl Inner {
         .await
     }
 
-    /// Nothing waits for an address any more, unless something has come just now.
+    /// Marks an address as done, unless a new message has arrived for it.
     async fn all_sent(&self, to: &str) -> Result<(), Fault> {
         world::transact(&*self.records, |tx| {
             Box::pin(async move {
@@ -230,9 +240,9 @@ impl Inner {
         .await
     }
 
-    /// Ends what has run out of time, and says when the next thing does.
+    /// Handles the deadlines that have passed and returns the time of the next one.
     async fn end_due(&self) -> Result<Due, Fault> {
-        self.forget_old().await?;
+        self.delete_old_responses().await?;
         let mut due = Due::default();
         for (key, record) in Tx::begin(&*self.records).glance_each(&DUE, "").await? {
             let now = self.sender.world.now();
@@ -245,20 +255,20 @@ impl Inner {
                 let (key, record) = (&key, &record);
                 world::transact(&*self.records, |tx| Box::pin(self.end_one(tx, now, key, record))).await
             };
-            self.lanes.at_once(&mut due, &key, now, end).await;
+            self.work_queue.at_once(&mut due, &key, now, end).await;
         }
         Ok(due)
     }
 
-    /// Forgets the answers that nobody needs any more, now and then.
-    async fn forget_old(&self) -> Result<(), Fault> {
+    /// Deletes old responses, at most once every [`CLEANUP_INTERVAL`].
+    async fn delete_old_responses(&self) -> Result<(), Fault> {
         let now = self.sender.world.now();
         {
-            let mut next = self.forgets_at.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = self.next_cleanup.lock().unwrap_or_else(PoisonError::into_inner);
             if *next > now {
                 return Ok(());
             }
-            *next = now.plus(FORGET_EVERY);
+            *next = now.plus(CLEANUP_INTERVAL);
         }
         let all = Tx::begin(&*self.records).glance_each(&ANSWERED, "").await?;
         let old = all.into_iter().take_while(|(at, _)| records::time_of(at).is_none_or(|at| at <= now));
@@ -272,7 +282,7 @@ impl Inner {
                     })
                     .await?;
                 }
-                Err(fault) => tracing::error!(%fault, "an answer is not forgotten"),
+                Err(fault) => tracing::error!(%fault, "cannot delete an old response"),
             }
         }
         Ok(())
@@ -292,44 +302,44 @@ impl Inner {
         match due {
             records::Due::GiveUp(unique) => self.end(tx, now, unique, Err(NoAnswer::Expired)).await?,
             records::Due::Expires(key) => {
-                let Some(taken) = tx.get(&CALLS, key).await? else { return Ok(()) };
-                let State::Pending(ticket) = taken.state else { return Ok(()) };
+                let Some(received) = tx.get(&CALLS, key).await? else { return Ok(()) };
+                let State::Pending(ticket) = received.state else { return Ok(()) };
                 if self.party.expired(tx, now, &ticket).await? {
                     let mut base = BaseResponse::expired(None, "the validity period has run out");
                     base.processing_start = Some(ticket.received);
                     base.processing_end = Some(now);
                     let message = bare_response(&ticket.function, ticket.namespace, &base);
-                    let said = Said { action: ticket.response_action.clone(), message };
-                    self.sender.answer_with(tx, now, &ticket, said).await?;
+                    let response = ResponseMessage { action: ticket.response_action.clone(), message };
+                    self.sender.answer_with(tx, now, &ticket, response).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Tries once.
+    /// Attempts one delivery.
     async fn deliver(&self, message: &Outgoing) -> Result<Delivered, Fault> {
-        let asked = match &message.asked {
-            Some(unique) => match Tx::begin(&*self.records).get(&ASKED, unique).await? {
-                Some(asked) => Some(asked),
-                // Answered meanwhile, or given up.
-                None => return Ok(Delivered::Taken),
+        let sent_call = match &message.call {
+            Some(unique) => match Tx::begin(&*self.records).get(&SENT_CALLS, unique).await? {
+                Some(sent_call) => Some(sent_call),
+                // The call has been answered or given up meanwhile.
+                None => return Ok(Delivered::Accepted),
             },
             None => None,
         };
         let sent = self.send(&message.endpoint, &message.action, message.text.clone()).await;
         let delivered = match &sent {
-            Err(fault) => Delivered::Not(fault.to_string()),
+            Err(fault) => Delivered::Failed(fault.to_string()),
             Ok(response) => {
-                let expected = asked.as_ref().map(|asked| format!("{}Response", asked.function));
-                let is_synchronous = asked.as_ref().is_some_and(|asked| asked.is_synchronous);
-                judge(response, expected.as_deref(), is_synchronous, message.asked.as_deref())
+                let expected = sent_call.as_ref().map(|sent_call| format!("{}Response", sent_call.function));
+                let is_synchronous = sent_call.as_ref().is_some_and(|sent_call| sent_call.is_synchronous);
+                classify_response(response, expected.as_deref(), is_synchronous, message.call.as_deref())
             }
         };
         let outcome = match &delivered {
-            Delivered::Taken | Delivered::Answered(_) => Outcome::Done,
+            Delivered::Accepted | Delivered::Answered(_) => Outcome::Done,
             Delivered::Never(why) => Outcome::Refused(why.to_string()),
-            Delivered::Not(why) | Delivered::TurnedDown(why) => Outcome::Failed(why.clone()),
+            Delivered::Failed(why) | Delivered::Rejected(why) => Outcome::Failed(why.clone()),
         };
         let (interface, function) = message.element.split_once('-').unwrap_or(("", &message.element));
         let received = sent.map_or(0, |response| response.body().len());
@@ -342,7 +352,7 @@ impl Inner {
         Ok(delivered)
     }
 
-    /// Posts an envelope.
+    /// Sends an envelope by HTTP POST.
     pub(super) async fn send(
         &self,
         endpoint: &str,
@@ -350,10 +360,11 @@ impl Inner {
         text: String,
     ) -> Result<Response<Bytes>, LinkFault> {
         let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, endpoint.to_owned(), why);
-        let uri: Uri = endpoint.parse().map_err(|_| unreachable("its address is no URI".to_owned()))?;
-        let authority = uri.authority().ok_or_else(|| unreachable("its address names no host".to_owned()))?;
+        let uri: Uri =
+            endpoint.parse().map_err(|_| unreachable("its address is not a valid URI".to_owned()))?;
+        let authority = uri.authority().ok_or_else(|| unreachable("its address has no host".to_owned()))?;
         let peers = self.peers.get();
-        let peers = peers.ok_or_else(|| unreachable("this server was given no way to others".to_owned()))?;
+        let peers = peers.ok_or_else(|| unreachable("this server has no connections to peers".to_owned()))?;
         let link = peers.link(authority.as_str()).map_err(|fault| unreachable(fault.to_string()))?;
         let mut request = Request::new(Bytes::from(text));
         *request.method_mut() = Method::POST;
@@ -365,21 +376,22 @@ impl Inner {
         world::send(&link, request).await
     }
 
-    /// Takes a message out of the outbox, and tells the party if it was a call that has ended with it.
+    /// Deletes a message from the outbox. If it was a call that has ended, reports the end to the
+    /// party.
     async fn settle(
         &self,
         key: &str,
         message: &Outgoing,
         end: Option<Result<String, NoAnswer>>,
     ) -> Result<(), Fault> {
-        if let (None, Some(Err(why))) = (&message.asked, &end) {
-            tracing::warn!(%why, element = message.element, endpoint = message.endpoint, "a message is given up");
+        if let (None, Some(Err(why))) = (&message.call, &end) {
+            tracing::warn!(%why, element = message.element, endpoint = message.endpoint, "giving up delivery of a message");
         }
         world::transact(&*self.records, |tx| {
             let end = end.clone();
             Box::pin(async move {
                 tx.delete(&OUTBOX, key);
-                match (&message.asked, end) {
+                match (&message.call, end) {
                     (Some(unique), Some(outcome)) => {
                         self.end(tx, self.sender.world.now(), unique, outcome).await
                     }
@@ -391,8 +403,8 @@ impl Inner {
     }
 }
 
-/// What an HTTP response says about a message of ours.
-fn judge(
+/// Determines the result of a delivery from the HTTP response.
+fn classify_response(
     response: &Response<Bytes>,
     expected: Option<&str>,
     is_synchronous: bool,
@@ -400,91 +412,61 @@ fn judge(
 ) -> Delivered {
     let status = response.status();
     if status == StatusCode::ACCEPTED && !is_synchronous {
-        // The answer comes by itself; what some say of it here means nothing.
-        return Delivered::Taken;
+        // The response comes as a callback. A body beside HTTP 202 has no meaning.
+        return Delivered::Accepted;
     }
     if status == StatusCode::FORBIDDEN && unique.is_none() {
-        // Who does not know us may come to, and what is told is told once. Who asks is told so at once.
-        let why = "HTTP 403: the peer does not know this server, or does not take this from it";
-        return Delivered::TurnedDown(why.to_owned());
+        // A peer that does not know this server yet may know it later, so a notification is
+        // retried. A call fails at once.
+        let why = "HTTP 403: the peer does not know this server or does not allow it to send this message";
+        return Delivered::Rejected(why.to_owned());
     }
     match read_response(response, expected, unique) {
         Some(Err(NoAnswer::Fault(fault))) if fault.code == FaultCode::Receiver => {
-            not_taken(status, fault.to_string())
+            temporary_failure(status, fault.to_string())
         }
-        Some(Err(why)) if !status.is_success() && !is_final(status) => not_taken(status, why.to_string()),
+        Some(Err(why)) if !status.is_success() && !is_final(status) => {
+            temporary_failure(status, why.to_string())
+        }
         Some(Err(why)) => Delivered::Never(why),
         Some(Ok(text)) if expected.is_some() => Delivered::Answered(text),
-        Some(Ok(_)) => Delivered::Taken,
+        Some(Ok(_)) => Delivered::Accepted,
         None if status.is_success() && is_synchronous => {
             Delivered::Never(NoAnswer::Malformed(format!("HTTP {status} without a message")))
         }
-        None if status.is_success() => Delivered::Taken,
+        None if status.is_success() => Delivered::Accepted,
         None if is_final(status) => Delivered::Never(NoAnswer::Malformed(format!("HTTP {status}"))),
-        None => not_taken(status, format!("HTTP {status}")),
+        None => temporary_failure(status, format!("HTTP {status}")),
     }
 }
 
-/// Not taken for now: because of this message, as far as the status can tell, or because of the time.
-fn not_taken(status: StatusCode, why: String) -> Delivered {
+/// Classifies a temporary failure by the status: either the peer rejects this message or it accepts
+/// nothing.
+fn temporary_failure(status: StatusCode, why: String) -> Delivered {
     if status == StatusCode::INTERNAL_SERVER_ERROR || status.is_success() {
-        Delivered::TurnedDown(why)
+        Delivered::Rejected(why)
     } else {
-        Delivered::Not(why)
+        Delivered::Failed(why)
     }
 }
 
-/// Somebody should know of what waits for long.
-fn still_waits(message: &Outgoing, why: &str, addressee: &mut Addressee, now: Timestamp) {
+/// Logs a failed delivery. A message that has waited for a long time is a warning.
+fn log_failure(message: &Outgoing, why: &str, addressee: &mut Addressee, now: Timestamp) {
     let Outgoing { endpoint, element, since, until, .. } = message;
-    if now.since(*since) >= LONG && now.since(addressee.said) >= LONG {
-        tracing::warn!(%why, endpoint, element, %since, %until, "a message is still not taken; it is tried until then: ask its peer, or correct the address");
-        addressee.said = now;
+    if now.since(*since) >= WARNING_INTERVAL && now.since(addressee.last_warning) >= WARNING_INTERVAL {
+        tracing::warn!(%why, endpoint, element, %since, %until, "the peer does not accept a message; delivery is retried until the given time: check the peer or correct its address");
+        addressee.last_warning = now;
     } else {
-        tracing::debug!(%why, endpoint, element, "a message was not taken");
+        tracing::debug!(%why, endpoint, element, "a delivery failed");
     }
 }
 
-/// The message, or the fault, in the answer to an HTTP request; `None` when its body is empty.
-pub(super) fn read_response(
-    response: &Response<Bytes>,
-    expected: Option<&str>,
-    unique: Option<&str>,
-) -> Option<Result<String, NoAnswer>> {
-    if response.body().is_empty() {
-        return None;
-    }
-    // Who only wants to say that it has taken a message may say it with anything.
-    let wanted = expected?;
-    let read = || {
-        let malformed = |why: String| NoAnswer::Malformed(format!("HTTP {}: {why}", response.status()));
-        let text = soap::text(response.body()).map_err(|e| malformed(e.to_string()))?;
-        let document = xml::parse(text).map_err(|e| malformed(e.to_string()))?;
-        match Envelope::receive(&document).map_err(|e| malformed(e.to_string()))? {
-            Received::Fault(fault) => Err(NoAnswer::Fault(fault)),
-            Received::Message(envelope) if envelope.element() == wanted => {
-                let related = envelope.header.relates_to.as_deref().map(MessageId::key);
-                match (related.and_then(|uri| uri.rsplit('/').next()), unique) {
-                    (Some(theirs), Some(ours)) if theirs != ours => {
-                        Err(malformed("it relates to another message".to_owned()))
-                    }
-                    _ => Ok(envelope.canonical()),
-                }
-            }
-            Received::Message(envelope) => {
-                Err(malformed(format!("{} where {wanted} belongs", envelope.element())))
-            }
-        }
-    };
-    Some(read())
-}
-
-/// Whether a status is about the message itself, and not about the time at which it came.
+/// Returns true if repeating the message cannot change the status.
 fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// How long to wait after that many failures before.
+/// Returns the delay after the given number of earlier failures.
 fn wait_after(failures: u32) -> Duration {
     FIRST_REDELIVERY.saturating_mul(2u32.saturating_pow(failures)).min(SLOWEST_REDELIVERY)
 }

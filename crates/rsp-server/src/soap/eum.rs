@@ -1,4 +1,5 @@
-//! The EUM's signature on an EIS: the arithmetic to [`rsp::sgp02::signature`], and whether an EIS is to be believed.
+//! The EUM's signature on an EIS: the cryptography for [`rsp::sgp02::signature`], and the check of
+//! a received EIS.
 
 use certs::{
     Certificate, ChainError, Flaw, TrustAnchors, Verified, check_eum,
@@ -15,16 +16,18 @@ use rsp::{
 };
 use sha2::{Digest, Sha256};
 
-/// Signs with the EUM's key, and names its certificate (X.509, DER) if it is given.
+/// Signs with the EUM's key. The signature contains the EUM's certificate (X.509, DER) if it is
+/// given.
 pub fn sign(signed: &Canonical<EumSignedInfo>, key: &SecretKey, certificate: Option<&[u8]>) -> EumSignature {
     let sign = |octets: &[u8]| key.sign(octets).as_bytes().to_vec();
     EumSignature::new(signed, |octets| Sha256::digest(octets).into(), sign, certificate)
 }
 
-/// Checks the signature of an EIS with the key of the EUM's certificate.
+/// Checks the signature of an EIS with the public key of the EUM's certificate.
 ///
 /// # Errors
-/// It is over something else, of a kind that we do not know, or not this key's.
+/// Fails if the signature covers other data, uses an unsupported algorithm, or was made with
+/// another key.
 pub fn check(eis: &Eis, key: &PublicKey) -> Result<(), SignatureError> {
     let verify = |octets: &[u8], signature: &[u8]| {
         Signature::from_slice(signature)
@@ -34,22 +37,23 @@ pub fn check(eis: &Eis, key: &PublicKey) -> Result<(), SignatureError> {
     eis.eum_signature.check(&eis.eum_signed_info, |octets| Sha256::digest(octets).into(), verify)
 }
 
-/// Whether an EIS is to be believed: SGP.02 sections 3.1, 5.1.1.3 and 5.6. The EUM has signed it, a CI vouches for the
-/// EUM, and the EUM for the certificate of the ECASD. The EUM's certificate is one that the signature brings along or,
-/// where it brings none, one of `known`. The ECASD, with whose key one-time keys agree.
+/// Checks that an EIS is authentic: SGP.02 sections 3.1, 5.1.1.3 and 5.6. The EUM signed it, a CI
+/// certifies the EUM, and the EUM certifies the ECASD. The EUM's certificate is one that the
+/// signature contains or, if it contains none, one of `known`. Returns the ECASD, whose key is used
+/// for key agreement.
 ///
 /// # Errors
-/// Why not.
+/// Refuses an EIS that fails a check, with the reason.
 pub fn check_eis(
     eis: &Eis,
     anchors: &TrustAnchors,
     known: &[Certificate],
     now: Timestamp,
 ) -> Result<Verified<Ecasd>, Refusal> {
-    let eum = [eum_of(eis, anchors, known, now)?.into_inner()];
+    let eum = [signer_certificate(eis, anchors, known, now)?.into_inner()];
     let signed = &eis.eum_signed_info;
     if signed.ecasd.role != SdRole::Ecasd {
-        return Err(Status::EisInvalid.because("what should be the ECASD is another security domain"));
+        return Err(Status::EisInvalid.because("the security domain in place of the ECASD has another role"));
     }
     let mut refusal = Status::EisInvalid.because("the ECASD has no certificate");
     for certificate in signed.ecasd.keyset.iter().flat_map(|set| &set.certificate) {
@@ -67,27 +71,28 @@ pub fn check_eis(
     Err(refusal)
 }
 
-/// The certificate of the EUM that has signed the EIS. Of several with its key, such as an old one and the one that has
-/// replaced it, the first that holds.
-fn eum_of(
+/// Returns the certificate of the EUM that signed the EIS. If several certificates have its key,
+/// such as an old one and its replacement, the first valid one is returned.
+fn signer_certificate(
     eis: &Eis,
     anchors: &TrustAnchors,
     known: &[Certificate],
     now: Timestamp,
 ) -> Result<Verified<Certificate>, Refusal> {
     let failed = |why: String| Status::EumVerificationFailed.because(why);
-    let shown = eis.eum_signature.certificates();
-    let known = if shown.is_empty() { known } else { &[] };
-    let shown = shown.into_iter().map(Certificate::from_der);
-    let mut refusal = failed("the EUM's signature does not name its certificate".to_owned());
-    // Why the one who has signed it is not believed tells more than that somebody else has not signed it.
+    let included = eis.eum_signature.certificates();
+    let known = if included.is_empty() { known } else { &[] };
+    let included = included.into_iter().map(Certificate::from_der);
+    let mut refusal = failed("the EUM's signature contains no certificate".to_owned());
+    // The reason why the actual signer is not trusted is more useful than the fact that another EUM
+    // did not sign it.
     let mut has_signed = false;
-    for candidate in shown.chain(known.iter().cloned().map(Ok)) {
+    for candidate in included.chain(known.iter().cloned().map(Ok)) {
         let signer = candidate.map_err(|e| e.to_string()).and_then(|candidate| {
             check(eis, candidate.public_key()).map(|()| candidate).map_err(|e| e.to_string())
         });
         match signer {
-            Ok(signer) => match vouched_for(eis, anchors, &signer, now) {
+            Ok(signer) => match check_signer(eis, anchors, &signer, now) {
                 Ok(eum) => return Ok(eum),
                 Err(why) => (refusal, has_signed) = (why, true),
             },
@@ -98,7 +103,7 @@ fn eum_of(
     Err(refusal)
 }
 
-fn vouched_for(
+fn check_signer(
     eis: &Eis,
     anchors: &TrustAnchors,
     eum: &Certificate,
@@ -113,12 +118,14 @@ fn vouched_for(
     })?;
     let (ids, named) = (eum.registered_ids(), &eis.eum_signed_info.eum_id);
     if !ids.is_empty() && !ids.contains(named) {
-        let why = format!("the certificate is not that of the EUM {named}");
+        let why = format!("the certificate does not belong to the EUM {named}");
         return Err(Status::EumVerificationFailed.because(why));
     }
     let eid = eis.eum_signed_info.eid;
     if !eum.eid_range().prefixes().any(|prefix| eid.to_string().starts_with(prefix)) {
-        return Err(Status::EumVerificationFailed.because("the EUM may not vouch for this EID").about(eid));
+        return Err(Status::EumVerificationFailed
+            .because("the EUM's certificate does not cover this EID")
+            .about(eid));
     }
     Ok(eum)
 }

@@ -1,13 +1,15 @@
-//! The web services of SGP.02: SOAP 1.2 with WS-Addressing over HTTP (Annex B), for an SM-DP and an SM-SR.
+//! Web services of SGP.02: SOAP 1.2 with WS-Addressing over HTTP (Annex B), for an SM-DP and an
+//! SM-SR.
 //!
-//! A party decides in a transaction; this shell reads, commits and speaks. What it must remember is in the records of
-//! the party, so that a restart goes on where it was:
+//! A party decides in a transaction; this shell decodes requests, commits and sends responses. All
+//! state is in the party's records, so a restarted server continues where it stopped:
 //!
-//! - calls of others, by caller and functionCallIdentifier: the same call again gets the same answer;
-//! - calls of ours that are not answered, with what the party goes on with when they are ([`Party::resumed`]);
-//! - what waits to be sent: questions, callbacks, notifications, tried again until they are taken ([`Soap::due`]).
+//! - calls received, by caller and functionCallIdentifier: a repeated call gets the same response;
+//! - calls sent and not yet answered, each with the party's continuation ([`Party::resumed`]);
+//! - the outbox: requests, callbacks and notifications, which are retried until the peer accepts
+//!   them ([`Soap::due`]).
 //!
-//! | pattern | asked of us | asked by us |
+//! | pattern | received call | sent call |
 //! |---|---|---|
 //! | synchronous | [`Answer::Now`]: HTTP 200 with the response | [`Sender::ask`], or [`Soap::call`] without a record |
 //! | asynchronous | HTTP 202; [`Answer::Now`] at once or [`Sender::answer`] later: a callback to ReplyTo | [`Sender::ask`] |
@@ -21,11 +23,11 @@
 //! use world::{BoxFuture, Fault, Tx};
 //! # struct SmSr;
 //! impl SmSr {
-//!     /// Synchronous: a response, or a refusal that becomes one.
+//!     /// Synchronous: returns a response, or a refusal that is encoded as one.
 //!     async fn get_eis(&self, tx: &mut Tx<'_>, call: &Call, request: es3::GetEisRequest) -> Decision<Answer<es3::GetEisResponse>> {
 //!         Err(Status::EidUnknown.because("no such eUICC is managed here").about(request.eid).into())
 //!     }
-//!     /// Asynchronous: the ticket goes into a record of ours; some other day `soap.sender().answer::<es3::CreateIsdp>(..)`.
+//!     /// Asynchronous: store the ticket in a record; later call `soap.sender().answer::<es3::CreateIsdp>(..)`.
 //!     async fn create_isdp(&self, tx: &mut Tx<'_>, call: &Call, request: es3::CreateIsdpRequest) -> Decision<Answer<es3::CreateIsdpResponse>> {
 //!         let _operation = (call.ticket(), request); // tx.put(&OPERATIONS, ..)?
 //!         Ok(Answer::Later)
@@ -41,13 +43,13 @@
 //!                 es3::GetEis => |request| self.get_eis(tx, call, request).await,
 //!                 es3::CreateIsdp => |request| self.create_isdp(tx, call, request).await,
 //!             }, {
-//!                 es3::HandleProfileEnabledNotification => |told| { drop(told); Ok(()) },
+//!                 es3::HandleProfileEnabledNotification => |notification| { drop(notification); Ok(()) },
 //!             })
 //!         })
 //!     }
 //!     fn resumed<'a>(&'a self, tx: &'a mut Tx<'_>, now: Timestamp, ended: &'a Ended) -> BoxFuture<'a, Result<(), Fault>> {
-//!         // ended.continuation is what was given to ask; ended.response::<es7::HandoverEuicc>() is the response, or why
-//!         // there is none.
+//!         // `ended.continuation` was passed to `ask`; `ended.response::<es7::HandoverEuicc>()` is the response, or the
+//!         // reason why there is none.
 //!         Box::pin(async { Ok(()) })
 //!     }
 //! }
@@ -55,16 +57,19 @@
 
 mod call;
 mod client;
+mod decision;
 mod delivery;
 pub mod eum;
 mod party;
 mod records;
+mod response;
 mod sender;
 mod shell;
 
 pub use call::{Call, Reply};
+pub use decision::{Answer, Decision, Peer, Rejection};
 pub use delivery::{FIRST_REDELIVERY, SLOWEST_REDELIVERY};
-pub use party::{Answer, Decision, Ended, NoAnswer, Party, Peer, Peers, Rejection};
+pub use party::{Ended, NoAnswer, Party, Peers};
 pub use records::{Outgoing, Ticket};
 pub use sender::{ANSWERS_KEPT, DELIVERY_LIFETIME, Sender};
 pub use shell::Soap;

@@ -1,87 +1,89 @@
-//! What is remembered of calls: those that others made, those that we made, and what waits to be sent.
+//! Records of the SOAP shell: received calls, sent calls, and the outbox.
 
 use rsp::{ids::Oid, sgp02::Namespace, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use world::Collection;
 
-/// Calls of others, by caller and functionCallIdentifier.
-pub(super) const CALLS: Collection<Taken> = Collection::new("soap-calls");
-/// Calls of ours that are not answered yet, by what is unique in their MessageID.
-pub(super) const ASKED: Collection<Asked> = Collection::new("soap-asked");
-/// What waits to be sent, by addressee and time.
+/// Received calls, by caller and functionCallIdentifier.
+pub(super) const CALLS: Collection<ReceivedCall> = Collection::new("soap-calls");
+/// Sent calls that are not answered yet, by the unique part of their MessageID.
+pub(super) const SENT_CALLS: Collection<SentCall> = Collection::new("soap-asked");
+/// Messages to send, by addressee and time.
 pub(super) const OUTBOX: Collection<Outgoing> = Collection::new("soap-outbox");
-/// Those for whom something waits, by the same beginning of the key. Written without being read, so that many may write to
-/// one at the same time.
+/// Addressees with messages in the outbox, by the prefix of the outbox key. Written without being
+/// read, so that concurrent transactions for the same addressee do not conflict.
 pub(super) const WAITING: Collection<()> = Collection::new("soap-waiting");
-/// How it stands with those to whom something could not be sent, by the same beginning of the key.
+/// Delivery state of addressees with failed deliveries, by the prefix of the outbox key.
 pub(super) const ADDRESSEES: Collection<Addressee> = Collection::new("soap-addressees");
-/// Calls whose answers need not be known any more, by the time at which they are forgotten. Apart from what is due, and
-/// read seldom, because there are as many as were answered in a week.
+/// Answered calls, by the time at which they are deleted. Kept apart from [`DUE`] and read seldom,
+/// because it holds all calls answered within a week.
 pub(super) const ANSWERED: Collection<String> = Collection::new("soap-answered");
-/// When a record is to be looked at again, by time; each record of the first two kinds has one at most.
+/// Deadlines, by time. Each received or sent call has at most one.
 pub(super) const DUE: Collection<Due> = Collection::new("soap-due");
 
-/// What answers a call that is not answered yet. Kept by the party in the record of what it does for the call.
+/// Reference to a call that is not answered yet. The party stores it in its own record and answers
+/// by it later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
-    /// Who has called.
+    /// OID of the caller.
     pub caller: Oid,
-    /// The function, such as `ES3-CreateISDP`.
+    /// Name of the function, such as `ES3-CreateISDP`.
     pub function: String,
-    /// The caller's identifier of the call.
+    /// functionCallIdentifier chosen by the caller.
     pub function_call_identifier: String,
-    /// When it came.
+    /// Time of receipt.
     pub received: Timestamp,
-    /// When it is to have ended, if the caller has said so.
+    /// End of the validity period, if the caller gave one.
     pub expires: Option<Timestamp>,
     pub(super) namespace: Namespace,
-    /// The Action of the answer, known once the function is.
+    /// Action of the response, known once the function is.
     #[serde(default)]
     pub(super) response_action: String,
-    /// Where the answer goes.
+    /// Address for the response.
     pub(super) reply_to: String,
-    /// To what it relates.
+    /// MessageID that the response relates to.
     pub(super) message_id: String,
     pub(super) transaction_id: Option<String>,
 }
 
-/// A call that was taken.
+/// A received call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Taken {
-    /// The name of the message's element.
+pub(super) struct ReceivedCall {
+    /// Name of the message's element.
     pub(super) element: String,
-    /// Of the message's element: the same identifier with another message is another call.
+    /// SHA-256 of the message's element. The same functionCallIdentifier with another message is
+    /// another call.
     pub(super) digest: String,
     pub(super) state: State,
     pub(super) due: Option<String>,
-    /// Where in the outbox its answer was put last.
+    /// Outbox key of the latest copy of its response.
     #[serde(default)]
     pub(super) outgoing: Option<String>,
 }
 
-/// How far it is.
+/// State of a received call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
-    /// It was answered at once.
-    Answered(Said),
-    /// It will be answered.
+    /// The response was returned in the HTTP response.
+    Answered(ResponseMessage),
+    /// The response is sent later.
     Pending(Ticket),
-    /// The answer was put into the outbox.
-    CalledBack(Ticket, Said),
+    /// The response was put into the outbox.
+    CalledBack(Ticket, ResponseMessage),
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Said {
+pub(super) struct ResponseMessage {
     pub(super) action: String,
     /// The message's element.
     pub(super) message: String,
 }
 
-/// A call of ours.
+/// A sent call that is not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Asked {
-    /// What the party goes on with.
+pub(super) struct SentCall {
+    /// Continuation for the party.
     pub(super) continuation: String,
     pub(super) function: String,
     pub(super) peer: Oid,
@@ -90,45 +92,46 @@ pub(super) struct Asked {
     pub(super) outgoing: String,
 }
 
-/// A message that waits to be sent.
+/// A message in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outgoing {
-    /// When it was put.
+    /// Time at which the message was put into the outbox.
     pub since: Timestamp,
-    /// To whom.
+    /// OID of the addressee.
     pub to: Oid,
-    /// Where to: a URI.
+    /// URI of the addressee.
     pub endpoint: String,
-    /// The name of the message's element.
+    /// Name of the message's element.
     pub element: String,
     pub(super) action: String,
-    /// The envelope.
+    /// The SOAP envelope.
     pub(super) text: String,
-    /// The call of ours that it is.
-    pub(super) asked: Option<String>,
-    /// The call that it answers, by the key of its record.
+    /// Unique part of the MessageID, if the message is a call.
+    #[serde(rename = "asked")]
+    pub(super) call: Option<String>,
+    /// Key of the received call that the message answers.
     #[serde(default)]
     pub(super) answers: Option<String>,
-    /// When it is given up.
+    /// Time at which delivery is given up.
     pub until: Timestamp,
 }
 
-/// An addressee that did not take what was sent.
+/// Delivery state of an addressee that did not accept a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Addressee {
     pub(super) failures: u32,
     pub(super) next_attempt: Timestamp,
-    /// When it was said last that something waits for long.
-    #[serde(default)]
-    pub(super) said: Timestamp,
+    /// Time of the last warning about a message that has waited for a long time.
+    #[serde(default, rename = "said")]
+    pub(super) last_warning: Timestamp,
 }
 
-/// What is to be looked at again.
+/// A deadline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Due {
-    /// A call that has not been answered in its validity period.
+    /// The validity period of a received call ends.
     Expires(String),
-    /// A call of ours whose answer is not waited for any longer.
+    /// The time allowed for the answer to a sent call ends.
     GiveUp(String),
 }
 
@@ -142,12 +145,12 @@ impl Due {
     }
 }
 
-/// A key by time.
+/// Returns a key that sorts by time.
 pub(super) fn at_time(at: Timestamp, what: &str) -> String {
     format!("{:015}/{what}", at.0.max(0))
 }
 
-/// The time in a key.
+/// Returns the time in a key.
 pub(super) fn time_of(key: &str) -> Option<Timestamp> {
     key.split('/').next()?.parse().ok().map(Timestamp)
 }

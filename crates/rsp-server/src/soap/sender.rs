@@ -1,4 +1,4 @@
-//! Writing to others: everything goes into the outbox, in the transaction that made it so.
+//! Sending to peers: every message goes into the outbox, in the transaction that caused it.
 
 use std::time::Duration;
 
@@ -14,39 +14,40 @@ use rsp::{
 use world::{Fault, Tx, World};
 
 use super::{
-    party::Peer,
+    decision::Peer,
     records::{
-        ANSWERED, ASKED, Asked, CALLS, DUE, Due, OUTBOX, Outgoing, Said, State, Taken, Ticket, WAITING,
-        at_time,
+        ANSWERED, CALLS, DUE, Due, OUTBOX, Outgoing, ReceivedCall, ResponseMessage, SENT_CALLS, SentCall,
+        State, Ticket, WAITING, at_time,
     },
 };
 
-/// How long a notification or a callback is tried. After a week without it the peer has other ways to ask.
+/// Time for which delivery of a notification or a callback is attempted. After a week the peer has
+/// to query the state instead.
 pub const DELIVERY_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How long the answer to a call is known, so that the call can be made again.
+/// Time for which the response to a call is kept, so that a repeated call gets the same response.
 pub const ANSWERS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Who writes.
+/// The sending party.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// Our own OID, that of our TLS certificate.
+    /// OID of this party, as in its TLS certificate.
     pub own: Oid,
-    /// Our name in From.
+    /// Name of this party in From.
     pub name: Option<String>,
-    /// Where we take messages: a URI.
+    /// URI at which this party receives messages.
     pub address: String,
-    /// For what must be unique.
+    /// Source of unique identifiers.
     pub world: World,
 }
 
 impl Sender {
-    /// Asks a peer for a function, synchronous or not. It is asked until it has answered or `until` has come; then
-    /// [`Party::resumed`](super::Party::resumed) hears of it, with `continuation`. A request without
-    /// functionCallIdentifier gets one.
+    /// Sends a request to a peer. The request is repeated until the peer has answered or `until` is
+    /// reached; then [`Party::resumed`](super::Party::resumed) gets the outcome together with
+    /// `continuation`. A request without functionCallIdentifier gets one.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn ask<F: Function>(
         &self,
         tx: &mut Tx<'_>,
@@ -73,13 +74,13 @@ impl Sender {
             element: F::Request::ELEMENT.to_owned(),
             action: header.action.clone(),
             text: soap::envelope(&header, peer.namespace, &request),
-            asked: Some(unique.clone()),
+            call: Some(unique.clone()),
             answers: None,
             until,
         };
-        let outgoing = post(tx, now, &message).await?;
+        let outgoing = enqueue(tx, now, &message).await?;
         let due = Due::GiveUp(unique.clone());
-        let asked = Asked {
+        let sent_call = SentCall {
             continuation: continuation.into(),
             function: F::NAME.to_owned(),
             peer: peer.id.clone(),
@@ -87,14 +88,14 @@ impl Sender {
             due: due.key(until),
             outgoing,
         };
-        tx.put(&DUE, &asked.due, &due)?;
-        tx.put(&ASKED, &unique, &asked)
+        tx.put(&DUE, &sent_call.due, &due)?;
+        tx.put(&SENT_CALLS, &unique, &sent_call)
     }
 
-    /// Tells a peer.
+    /// Sends a notification to a peer.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn notify<N: Notification>(
         &self,
         tx: &mut Tx<'_>,
@@ -110,18 +111,19 @@ impl Sender {
             element: N::ELEMENT.to_owned(),
             action: header.action.clone(),
             text: soap::envelope(&header, peer.namespace, notification),
-            asked: None,
+            call: None,
             answers: None,
             until: now.plus(DELIVERY_LIFETIME),
         };
-        post(tx, now, &message).await?;
+        enqueue(tx, now, &message).await?;
         Ok(())
     }
 
-    /// Answers a call. One that is answered already, or so long ago that nothing is known of it, is left as it is.
+    /// Answers a call. Does nothing if the call has been answered already or its record has been
+    /// deleted.
     ///
     /// # Errors
-    /// The records fail.
+    /// Returns a fault if the records fail.
     pub async fn answer<F: Function>(
         &self,
         tx: &mut Tx<'_>,
@@ -132,8 +134,9 @@ impl Sender {
         let base = response.base_mut();
         base.processing_start.get_or_insert(ticket.received);
         base.processing_end.get_or_insert(now);
-        let said = Said { action: F::response_action(), message: response.to_xml(ticket.namespace) };
-        self.answer_with(tx, now, ticket, said).await
+        let response =
+            ResponseMessage { action: F::response_action(), message: response.to_xml(ticket.namespace) };
+        self.answer_with(tx, now, ticket, response).await
     }
 
     pub(super) async fn answer_with(
@@ -141,28 +144,29 @@ impl Sender {
         tx: &mut Tx<'_>,
         now: Timestamp,
         ticket: &Ticket,
-        said: Said,
+        response: ResponseMessage,
     ) -> Result<(), Fault> {
         let key = call_key(&ticket.caller, &ticket.function_call_identifier);
-        let Some(mut taken) = tx.get(&CALLS, &key).await? else { return Ok(()) };
-        // The record's ticket is of the last time that it was asked.
-        let State::Pending(ticket) = taken.state.clone() else { return Ok(()) };
-        self.call_back(tx, now, &mut taken, &ticket, &said).await?;
-        taken.state = State::CalledBack(ticket, said);
-        keep(tx, now, &key, taken)
+        let Some(mut received) = tx.get(&CALLS, &key).await? else { return Ok(()) };
+        // The stored ticket is that of the latest repetition of the call.
+        let State::Pending(ticket) = received.state.clone() else { return Ok(()) };
+        self.call_back(tx, now, &mut received, &ticket, &response).await?;
+        received.state = State::CalledBack(ticket, response);
+        keep_answered(tx, now, &key, received)
     }
 
-    /// Puts the answer to a call into the outbox, in place of the one that may still wait there.
+    /// Puts the response to a call into the outbox. It replaces an earlier copy that still waits
+    /// there.
     pub(super) async fn call_back(
         &self,
         tx: &mut Tx<'_>,
         now: Timestamp,
-        taken: &mut Taken,
+        received: &mut ReceivedCall,
         ticket: &Ticket,
-        said: &Said,
+        response: &ResponseMessage,
     ) -> Result<(), Fault> {
         let to = Endpoint::new(ticket.reply_to.clone(), Some(ticket.caller.clone()));
-        let mut header = self.header_to(now, to, said.action.clone(), &self.unique());
+        let mut header = self.header_to(now, to, response.action.clone(), &self.unique());
         header.relates_to = Some(ticket.message_id.clone());
         header.message_id.transaction_id.clone_from(&ticket.transaction_id);
         let message = Outgoing {
@@ -170,22 +174,22 @@ impl Sender {
             to: ticket.caller.clone(),
             endpoint: ticket.reply_to.clone(),
             element: format!("{}Response", ticket.function),
-            action: said.action.clone(),
-            text: soap::enclose(&header, &said.message),
-            asked: None,
+            action: response.action.clone(),
+            text: soap::enclose(&header, &response.message),
+            call: None,
             answers: Some(call_key(&ticket.caller, &ticket.function_call_identifier)),
             until: now.plus(DELIVERY_LIFETIME),
         };
-        if let Some(before) = &taken.outgoing
+        if let Some(before) = &received.outgoing
             && tx.get(&OUTBOX, before).await?.is_some_and(|waiting| waiting.answers == message.answers)
         {
             tx.delete(&OUTBOX, before);
         }
-        taken.outgoing = Some(post(tx, now, &message).await?);
+        received.outgoing = Some(enqueue(tx, now, &message).await?);
         Ok(())
     }
 
-    /// Of a message to a peer.
+    /// Returns the header of a message to a peer.
     pub(super) fn header(&self, now: Timestamp, peer: &Peer, action: String, unique: &str) -> Header {
         self.header_to(now, Endpoint::new(peer.endpoint.clone(), Some(peer.id.clone())), action, unique)
     }
@@ -214,25 +218,31 @@ impl Sender {
     }
 }
 
-/// The key of a call.
+/// Returns the key of a received call.
 pub(super) fn call_key(caller: &Oid, function_call_identifier: &str) -> String {
     format!("{caller}/{function_call_identifier}")
 }
 
-/// Keeps a call that has been answered until nobody needs the answer.
-pub(super) fn keep(tx: &mut Tx<'_>, now: Timestamp, key: &str, mut taken: Taken) -> Result<(), Fault> {
+/// Stores an answered call until its response is no longer needed.
+pub(super) fn keep_answered(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    key: &str,
+    mut received: ReceivedCall,
+) -> Result<(), Fault> {
     let at = at_time(now.plus(ANSWERS_KEPT), key);
-    if let Some(before) = taken.due.replace(at.clone()) {
-        // It is in one of them.
+    if let Some(before) = received.due.replace(at.clone()) {
+        // The previous key is in one of the two collections.
         tx.delete(&DUE, &before);
         tx.delete(&ANSWERED, &before);
     }
     tx.put(&ANSWERED, &at, &key.to_owned())?;
-    tx.put(&CALLS, key, &taken)
+    tx.put(&CALLS, key, &received)
 }
 
-/// Puts a message after all others for the same address; those of one transaction stay in their order.
-async fn post(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<String, Fault> {
+/// Puts a message behind all others for the same address. Messages of one transaction keep their
+/// order.
+async fn enqueue(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<String, Fault> {
     let to = addressee(&message.endpoint);
     let mut number = 0;
     loop {
@@ -246,7 +256,8 @@ async fn post(tx: &mut Tx<'_>, now: Timestamp, message: &Outgoing) -> Result<Str
     }
 }
 
-/// What the keys of the messages to an address begin with. The length tells where it ends, whatever is in it.
+/// Returns the key prefix of the messages to an address. The length marks the end of the address,
+/// whatever characters it contains.
 fn addressee(endpoint: &str) -> String {
     format!("{}:{endpoint}/", endpoint.len())
 }

@@ -1,4 +1,5 @@
-//! The shell: one request in, one response out. Load, decide, commit, speak; nothing is said before the commit.
+//! The shell: decodes a request, lets the party decide, commits, and then sends the response.
+//! Nothing is sent before the commit.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -14,14 +15,15 @@ use rsp::{
 use world::{Event, Events, Fault, Link, LinkFault, Outcome, Records, Tx, link_from};
 
 use super::{
-    call::{Call, Kind, Reply, Turned},
+    call::{Call, InvalidRequest, Kind, Reply},
     party::{Ended, Party, Peers},
-    records::{ASKED, CALLS, DUE, Due, OUTBOX, Said, State, Taken},
-    sender::{Sender, call_key, keep},
+    records::{CALLS, DUE, Due, OUTBOX, ReceivedCall, ResponseMessage, SENT_CALLS, State},
+    sender::{Sender, call_key, keep_answered},
 };
 use crate::due::WorkQueue;
 
-/// A party's web services. A clone is the same; so is another one on the same records.
+/// Web services of a party. Clones share their state, and several shells can serve the same
+/// records.
 #[derive(Clone)]
 pub struct Soap(pub(super) Arc<Inner>);
 
@@ -30,27 +32,27 @@ pub(super) struct Inner {
     pub(super) records: Arc<dyn Records>,
     pub(super) events: Arc<dyn Events>,
     pub(super) party: Arc<dyn Party>,
-    /// What the events call it.
+    /// Name of the party in events.
     pub(super) name: &'static str,
     pub(super) peers: OnceLock<Arc<dyn Peers>>,
-    /// Addressees that are being sent something, and what rests.
-    pub(super) lanes: WorkQueue,
-    /// When it is looked next which answers need not be known any more.
-    pub(super) forgets_at: Mutex<Timestamp>,
+    /// Addressees with a delivery in progress, and work that waits for a retry.
+    pub(super) work_queue: WorkQueue,
+    /// Time of the next deletion of old responses.
+    pub(super) next_cleanup: Mutex<Timestamp>,
 }
 
-/// What a call is answered with.
-enum Spoken {
+/// HTTP response to a call.
+enum HttpReply {
     /// HTTP 200 with a message.
-    Said(Said, Outcome),
+    Message(ResponseMessage, Outcome),
     /// HTTP 202 without one.
     Accepted(Outcome),
     /// A SOAP fault.
-    Turned(Turned),
+    Fault(InvalidRequest),
 }
 
 impl Soap {
-    /// The web services of `party`, which the events call `name`.
+    /// Creates the web services of `party`. `name` is its name in events.
     pub fn new(
         sender: Sender,
         records: Arc<dyn Records>,
@@ -58,32 +60,32 @@ impl Soap {
         party: Arc<dyn Party>,
         name: &'static str,
     ) -> Self {
-        let (peers, lanes, forgets_at) = (OnceLock::new(), WorkQueue::default(), Mutex::default());
-        Self(Arc::new(Inner { sender, records, events, party, name, peers, lanes, forgets_at }))
+        let (peers, work_queue, next_cleanup) = (OnceLock::new(), WorkQueue::default(), Mutex::default());
+        Self(Arc::new(Inner { sender, records, events, party, name, peers, work_queue, next_cleanup }))
     }
 
-    /// Gives it its way to others. The first one stays.
+    /// Sets the connections to peers. Has no effect if they have been set before.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
-        // A second one would have to be told of what the first one was woken for.
+        // A second value would have missed the wake-ups that went to the first one.
         let _ = self.0.peers.set(peers);
         self
     }
 
-    /// Who writes: for what the party puts into the outbox in transactions of its own. It calls [`wake`](Self::wake)
-    /// after them.
+    /// Returns the sender, for messages that the party puts into the outbox in its own
+    /// transactions. The party calls [`wake`](Self::wake) after them.
     pub fn sender(&self) -> &Sender {
         &self.0.sender
     }
 
-    /// Something may have been put into the outbox.
+    /// Signals that the outbox may have new messages.
     pub fn wake(&self) {
         if let Some(peers) = self.0.peers.get() {
             peers.wake();
         }
     }
 
-    /// As a link: what a socket, or a client in the same process, asks.
+    /// Returns a link to these web services, for a socket or a client in the same process.
     pub fn link(&self) -> Link {
         let soap = self.clone();
         link_from(tower::service_fn(move |request| {
@@ -100,66 +102,66 @@ impl Soap {
         }
     }
 
-    /// Reads a request, for a party that answers some functions without a transaction: with [`say`](Self::say), or all
-    /// the others with [`execute`](Self::execute).
+    /// Decodes a request, for a party that answers some functions without a transaction by
+    /// [`say`](Self::say) and the others by [`execute`](Self::execute).
     ///
     /// # Errors
-    /// It is no call, and this is what is said to that.
+    /// Returns the response to a request that is not a valid call.
     pub fn open(&self, request: &Request<Bytes>) -> Result<Call, Box<Response<Bytes>>> {
         let now = self.0.sender.world.now();
-        Call::read(&self.0.sender.own, request, now).map_err(|turned| {
-            let response = fault_response(&turned);
+        Call::read(&self.0.sender.own, request, now).map_err(|invalid| {
+            let response = fault_response(&invalid);
             self.0.events.tell(
-                Event::new(now, self.0.name, "what is no message")
+                Event::new(now, self.0.name, "invalid message")
                     .with_bytes(response.body().len(), request.body().len())
-                    .with_outcome(Outcome::Refused(turned.fault.to_string())),
+                    .with_outcome(Outcome::Refused(invalid.fault.to_string())),
             );
             Box::new(response)
         })
     }
 
-    /// Has the party decide on a call, and answers it.
+    /// Lets the party decide on a call, commits, and returns the response.
     pub async fn execute(&self, call: Call) -> Response<Bytes> {
         let inner = &*self.0;
         let decided = world::transact(&*inner.records, |tx| {
             let call = call.clone();
             Box::pin(async move {
-                let spoken = inner.decide(tx, call).await?;
-                Ok((spoken, !tx.written_keys(&OUTBOX).is_empty()))
+                let reply = inner.decide(tx, call).await?;
+                Ok((reply, !tx.written_keys(&OUTBOX).is_empty()))
             })
         })
         .await;
         if matches!(decided, Ok((_, true))) {
             self.wake();
         }
-        self.speak(&call, decided.map(|(spoken, _)| spoken))
+        self.respond_and_report(&call, decided.map(|(reply, _)| reply))
     }
 
-    /// Answers a call with a reply that was found without a transaction. Such a call is not remembered: who asks again
-    /// is answered anew.
+    /// Answers a call with a reply that was made without a transaction. The call is not recorded: a
+    /// repeated call is decided again.
     pub fn say(&self, call: &Call, reply: Result<Reply, Fault>) -> Response<Bytes> {
-        let spoken = reply.map(|Reply(kind)| match kind {
-            Kind::Now(said, outcome) => Spoken::Said(said, outcome),
-            Kind::Taken(outcome) => Spoken::Accepted(outcome),
-            Kind::Fault(fault) => Spoken::Turned(fault.into()),
-            Kind::CallBack(..) | Kind::Later(_) => Spoken::Turned(
+        let reply = reply.map(|Reply(kind)| match kind {
+            Kind::Now(response, outcome) => HttpReply::Message(response, outcome),
+            Kind::Accepted(outcome) => HttpReply::Accepted(outcome),
+            Kind::Fault(fault) => HttpReply::Fault(fault.into()),
+            Kind::CallBack(..) | Kind::Later(_) => HttpReply::Fault(
                 SoapFault::receiver(format!("{} cannot be answered without a record", call.element)).into(),
             ),
         });
-        self.speak(call, spoken)
+        self.respond_and_report(call, reply)
     }
 
-    fn speak(&self, call: &Call, spoken: Result<Spoken, Fault>) -> Response<Bytes> {
-        let (response, outcome) = match spoken {
-            Ok(Spoken::Said(said, outcome)) => (self.said(call, &said), outcome),
-            Ok(Spoken::Accepted(outcome)) => (accepted(), outcome),
-            Ok(Spoken::Turned(turned)) => {
-                (fault_response(&turned), Outcome::Refused(turned.fault.to_string()))
+    fn respond_and_report(&self, call: &Call, reply: Result<HttpReply, Fault>) -> Response<Bytes> {
+        let (response, outcome) = match reply {
+            Ok(HttpReply::Message(response, outcome)) => (self.message_response(call, &response), outcome),
+            Ok(HttpReply::Accepted(outcome)) => (accepted(), outcome),
+            Ok(HttpReply::Fault(invalid)) => {
+                (fault_response(&invalid), Outcome::Refused(invalid.fault.to_string()))
             }
             Err(fault) => {
-                tracing::error!(%fault, "a call could not be answered");
-                let said = SoapFault::receiver("the server cannot answer now; ask again");
-                (fault_response(&said.into()), Outcome::Failed(fault.to_string()))
+                tracing::error!(%fault, "cannot answer a call because of an internal fault");
+                let response = SoapFault::receiver("the server cannot answer now; try again later");
+                (fault_response(&response.into()), Outcome::Failed(fault.to_string()))
             }
         };
         let (interface, function) = call.element.split_once('-').unwrap_or(("", &call.element));
@@ -172,175 +174,181 @@ impl Soap {
         response
     }
 
-    /// A message in the answer to the HTTP request.
-    fn said(&self, call: &Call, said: &Said) -> Response<Bytes> {
+    /// Returns a response message in the HTTP response.
+    fn message_response(&self, call: &Call, response: &ResponseMessage) -> Response<Bytes> {
         let sender = &self.0.sender;
         let from = &call.header.from;
         let to = Endpoint::new(from.address.clone(), Some(call.caller.clone()));
-        let mut header = sender.header_to(call.received, to, said.action.clone(), &sender.unique());
+        let mut header = sender.header_to(call.received, to, response.action.clone(), &sender.unique());
         header.relates_to = Some(call.header.message_id.to_uri());
         header.message_id.transaction_id.clone_from(&call.header.message_id.transaction_id);
-        xml_response(StatusCode::OK, &said.action, soap::enclose(&header, &said.message))
+        xml_response(StatusCode::OK, &response.action, soap::enclose(&header, &response.message))
     }
 }
 
 impl Inner {
-    async fn decide(&self, tx: &mut Tx<'_>, call: Call) -> Result<Spoken, Fault> {
+    async fn decide(&self, tx: &mut Tx<'_>, call: Call) -> Result<HttpReply, Fault> {
         let Some(peer) = self.party.peer(tx, &call.caller).await? else {
             let reason = format!("the function requester {} is not known here", call.caller);
             let fault = SoapFault::sender(reason);
-            return Ok(Spoken::Turned(Turned { status: StatusCode::FORBIDDEN, fault }));
+            return Ok(HttpReply::Fault(InvalidRequest { status: StatusCode::FORBIDDEN, fault }));
         };
-        let call = call.known(&peer);
+        let call = call.with_peer(&peer);
         if call.element.ends_with("Response") {
-            self.called_back(tx, &call).await
+            self.handle_callback(tx, &call).await
         } else if let Some((identifier, expires)) = &call.request {
             let key = call_key(&call.caller, identifier);
             match tx.get(&CALLS, &key).await? {
-                Some(taken) => self.asked_again(tx, &call, &key, taken).await,
+                Some(received) => self.handle_repeated_call(tx, &call, &key, received).await,
                 None => {
                     let due =
                         expires.map(|at| (Due::Expires(key.clone()).key(at), Due::Expires(key.clone())));
                     if let Some((at, due)) = &due {
                         tx.put(&DUE, at, due)?;
                     }
-                    let taken = Taken {
+                    let received = ReceivedCall {
                         element: call.element.clone(),
                         digest: call.digest.clone(),
                         state: State::Pending(call.ticket()),
                         due: due.map(|(at, _)| at),
                         outgoing: None,
                     };
-                    // Before the decision, which may well answer by the ticket.
-                    tx.put(&CALLS, &key, &taken)?;
-                    self.asked(tx, &call, &key, taken).await
+                    // Stored before the decision, because the decision may already answer by the
+                    // ticket.
+                    tx.put(&CALLS, &key, &received)?;
+                    self.handle_first_call(tx, &call, &key, received).await
                 }
             }
         } else {
-            self.told(tx, &call).await
+            self.handle_notification(tx, &call).await
         }
     }
 
-    /// A function is asked for the first time.
-    async fn asked(
+    /// Handles the first call of a function.
+    async fn handle_first_call(
         &self,
         tx: &mut Tx<'_>,
         call: &Call,
         key: &str,
-        mut taken: Taken,
-    ) -> Result<Spoken, Fault> {
+        mut received: ReceivedCall,
+    ) -> Result<HttpReply, Fault> {
         let Reply(kind) = self.party.decide(tx, call).await?;
         match kind {
-            Kind::Now(said, outcome) => {
-                taken.state = State::Answered(said.clone());
-                keep(tx, call.received, key, taken)?;
-                Ok(Spoken::Said(said, outcome))
+            Kind::Now(response, outcome) => {
+                received.state = State::Answered(response.clone());
+                keep_answered(tx, call.received, key, received)?;
+                Ok(HttpReply::Message(response, outcome))
             }
-            Kind::CallBack(said, outcome) => {
+            Kind::CallBack(response, outcome) => {
                 let ticket = call.ticket();
-                self.sender.call_back(tx, call.received, &mut taken, &ticket, &said).await?;
-                taken.state = State::CalledBack(ticket, said);
-                keep(tx, call.received, key, taken)?;
-                Ok(Spoken::Accepted(outcome))
+                self.sender.call_back(tx, call.received, &mut received, &ticket, &response).await?;
+                received.state = State::CalledBack(ticket, response);
+                keep_answered(tx, call.received, key, received)?;
+                Ok(HttpReply::Accepted(outcome))
             }
             Kind::Later(action) => {
                 // Unless the decision has answered by the ticket already.
-                if let Some(Taken { state: State::Pending(mut ticket), .. }) = tx.get(&CALLS, key).await? {
+                if let Some(ReceivedCall { state: State::Pending(mut ticket), .. }) =
+                    tx.get(&CALLS, key).await?
+                {
                     ticket.response_action = action;
-                    taken.state = State::Pending(ticket);
-                    tx.put(&CALLS, key, &taken)?;
+                    received.state = State::Pending(ticket);
+                    tx.put(&CALLS, key, &received)?;
                 }
-                Ok(Spoken::Accepted(Outcome::Done))
+                Ok(HttpReply::Accepted(Outcome::Done))
             }
-            Kind::Taken(outcome) => {
-                forget(tx, key, &taken);
-                Ok(Spoken::Accepted(outcome))
+            Kind::Accepted(outcome) => {
+                delete_call(tx, key, &received);
+                Ok(HttpReply::Accepted(outcome))
             }
             Kind::Fault(fault) => {
-                forget(tx, key, &taken);
-                Ok(Spoken::Turned(fault.into()))
+                delete_call(tx, key, &received);
+                Ok(HttpReply::Fault(fault.into()))
             }
         }
     }
 
-    /// A function is asked for again: it is answered as before.
-    async fn asked_again(
+    /// Handles a repeated call. It gets the same response as before.
+    async fn handle_repeated_call(
         &self,
         tx: &mut Tx<'_>,
         call: &Call,
         key: &str,
-        mut taken: Taken,
-    ) -> Result<Spoken, Fault> {
-        if taken.element != call.element || taken.digest != call.digest {
-            let reason = "the functionCallIdentifier is that of another call";
-            return Ok(Spoken::Turned(SoapFault::sender(reason).into()));
+        mut received: ReceivedCall,
+    ) -> Result<HttpReply, Fault> {
+        if received.element != call.element || received.digest != call.digest {
+            let reason = "the functionCallIdentifier belongs to another call";
+            return Ok(HttpReply::Fault(SoapFault::sender(reason).into()));
         }
-        match taken.state {
-            State::Answered(said) => Ok(Spoken::Said(said, Outcome::Done)),
+        match received.state {
+            State::Answered(response) => Ok(HttpReply::Message(response, Outcome::Done)),
             State::Pending(_) => {
-                taken.state = State::Pending(again(taken.state, call));
-                tx.put(&CALLS, key, &taken)?;
-                Ok(Spoken::Accepted(Outcome::Done))
+                received.state = State::Pending(renewed_ticket(received.state, call));
+                tx.put(&CALLS, key, &received)?;
+                Ok(HttpReply::Accepted(Outcome::Done))
             }
-            State::CalledBack(_, ref said) => {
-                let said = said.clone();
-                let ticket = again(taken.state.clone(), call);
-                self.sender.call_back(tx, call.received, &mut taken, &ticket, &said).await?;
-                tx.put(&CALLS, key, &taken)?;
-                Ok(Spoken::Accepted(Outcome::Done))
+            State::CalledBack(_, ref response) => {
+                let response = response.clone();
+                let ticket = renewed_ticket(received.state.clone(), call);
+                self.sender.call_back(tx, call.received, &mut received, &ticket, &response).await?;
+                tx.put(&CALLS, key, &received)?;
+                Ok(HttpReply::Accepted(Outcome::Done))
             }
         }
     }
 
-    /// A notification. The same message again is not told again.
-    async fn told(&self, tx: &mut Tx<'_>, call: &Call) -> Result<Spoken, Fault> {
+    /// Handles a notification. A repeated message is not passed to the party again.
+    async fn handle_notification(&self, tx: &mut Tx<'_>, call: &Call) -> Result<HttpReply, Fault> {
         let key = call_key(&call.caller, MessageId::key(&call.header.message_id.uri));
         let known = tx.get(&CALLS, &key).await?;
         if known.as_ref().is_some_and(|known| known.digest == call.digest) {
-            return Ok(Spoken::Accepted(Outcome::Done));
+            return Ok(HttpReply::Accepted(Outcome::Done));
         }
         let Reply(kind) = self.party.decide(tx, call).await?;
         match kind {
-            Kind::Taken(outcome) => {
-                let taken = Taken {
+            Kind::Accepted(outcome) => {
+                let received = ReceivedCall {
                     element: call.element.clone(),
                     digest: call.digest.clone(),
-                    state: State::Answered(Said { action: String::new(), message: String::new() }),
+                    state: State::Answered(ResponseMessage { action: String::new(), message: String::new() }),
                     due: known.and_then(|known| known.due),
                     outgoing: None,
                 };
-                keep(tx, call.received, &key, taken)?;
-                Ok(Spoken::Accepted(outcome))
+                keep_answered(tx, call.received, &key, received)?;
+                Ok(HttpReply::Accepted(outcome))
             }
-            Kind::Fault(fault) => Ok(Spoken::Turned(fault.into())),
+            Kind::Fault(fault) => Ok(HttpReply::Fault(fault.into())),
             Kind::Now(..) | Kind::CallBack(..) | Kind::Later(_) => {
-                let reason = format!("{} was taken for a function", call.element);
-                Ok(Spoken::Turned(SoapFault::receiver(reason).into()))
+                let reason = format!("{} is a notification but was answered like a function", call.element);
+                Ok(HttpReply::Fault(SoapFault::receiver(reason).into()))
             }
         }
     }
 
-    /// The answer to a call of ours.
-    async fn called_back(&self, tx: &mut Tx<'_>, call: &Call) -> Result<Spoken, Fault> {
+    /// Handles the response to a sent call.
+    async fn handle_callback(&self, tx: &mut Tx<'_>, call: &Call) -> Result<HttpReply, Fault> {
         for unique in call.answers() {
-            let Some(asked) = tx.get(&ASKED, unique).await?.filter(|asked| asked.peer == call.caller) else {
+            let Some(sent_call) =
+                tx.get(&SENT_CALLS, unique).await?.filter(|sent_call| sent_call.peer == call.caller)
+            else {
                 continue;
             };
-            if asked.function != call.function() {
-                let reason = format!("{} does not answer {}", call.element, asked.function);
-                return Ok(Spoken::Turned(SoapFault::sender(reason).into()));
+            if sent_call.function != call.function() {
+                let reason = format!("{} does not answer {}", call.element, sent_call.function);
+                return Ok(HttpReply::Fault(SoapFault::sender(reason).into()));
             }
             if let Err(error) = call.response() {
-                return Ok(Spoken::Turned(error.into()));
+                return Ok(HttpReply::Fault(error.into()));
             }
             self.end(tx, call.received, unique, Ok(call.canonical())).await?;
-            return Ok(Spoken::Accepted(Outcome::Done));
+            return Ok(HttpReply::Accepted(Outcome::Done));
         }
-        // Answered already, or given up: nothing hangs on it any more, and the peer need not send it again.
-        Ok(Spoken::Accepted(Outcome::Refused("nobody waits for it".to_owned())))
+        // The call has been answered or given up. The callback is accepted so that the peer does
+        // not repeat it.
+        Ok(HttpReply::Accepted(Outcome::Refused("no call waits for this response".to_owned())))
     }
 
-    /// Tells the party how a call of ours has ended, if it still waits.
+    /// Reports the end of a sent call to the party, unless it has ended before.
     pub(super) async fn end(
         &self,
         tx: &mut Tx<'_>,
@@ -348,18 +356,23 @@ impl Inner {
         unique: &str,
         outcome: Result<String, super::NoAnswer>,
     ) -> Result<(), Fault> {
-        let Some(asked) = tx.get(&ASKED, unique).await? else { return Ok(()) };
-        tx.delete(&ASKED, unique);
-        tx.delete(&DUE, &asked.due);
-        tx.delete(&OUTBOX, &asked.outgoing);
-        let ended =
-            Ended { continuation: asked.continuation, function: asked.function, peer: asked.peer, outcome };
+        let Some(sent_call) = tx.get(&SENT_CALLS, unique).await? else { return Ok(()) };
+        tx.delete(&SENT_CALLS, unique);
+        tx.delete(&DUE, &sent_call.due);
+        tx.delete(&OUTBOX, &sent_call.outgoing);
+        let ended = Ended {
+            continuation: sent_call.continuation,
+            function: sent_call.function,
+            peer: sent_call.peer,
+            outcome,
+        };
         self.party.resumed(tx, now, &ended).await
     }
 }
 
-/// The ticket of a call that was made again: it is answered to where it came from last.
-fn again(state: State, call: &Call) -> super::Ticket {
+/// Returns the ticket of a repeated call. The response goes to where the latest repetition came
+/// from.
+fn renewed_ticket(state: State, call: &Call) -> super::Ticket {
     let ticket = call.ticket();
     match state {
         State::Pending(first) | State::CalledBack(first, _) => super::Ticket {
@@ -373,9 +386,9 @@ fn again(state: State, call: &Call) -> super::Ticket {
     }
 }
 
-fn forget(tx: &mut Tx<'_>, key: &str, taken: &Taken) {
+fn delete_call(tx: &mut Tx<'_>, key: &str, received: &ReceivedCall) {
     tx.delete(&CALLS, key);
-    if let Some(due) = &taken.due {
+    if let Some(due) = &received.due {
         tx.delete(&DUE, due);
     }
 }
@@ -386,9 +399,9 @@ fn accepted() -> Response<Bytes> {
     response
 }
 
-fn fault_response(turned: &Turned) -> Response<Bytes> {
-    let mut response = xml_response(turned.status, super::FAULT_ACTION, turned.fault.to_xml());
-    if turned.status == StatusCode::METHOD_NOT_ALLOWED {
+fn fault_response(invalid: &InvalidRequest) -> Response<Bytes> {
+    let mut response = xml_response(invalid.status, super::FAULT_ACTION, invalid.fault.to_xml());
+    if invalid.status == StatusCode::METHOD_NOT_ALLOWED {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     }
     response

@@ -1,4 +1,4 @@
-//! The EUM's signature.
+//! Tests of the EUM's signature on an EIS.
 
 use certs::Role;
 use crypto::Curve;
@@ -13,7 +13,7 @@ use rsp::{
 };
 use rsp_server::soap::eum;
 
-use crate::bench::{START, eid, pki};
+use crate::testbed::{START, eid, pki};
 
 fn eis(namespace: Namespace) -> Eis {
     let eum = pki().credential(Role::Eum, Curve::P256).unwrap();
@@ -59,14 +59,14 @@ fn eis(namespace: Namespace) -> Eis {
 }
 
 #[test]
-fn it_holds_after_a_journey_and_not_over_anything_else() {
+fn a_signature_survives_transport_and_does_not_verify_altered_data() {
     let eum = pki().credential(Role::Eum, Curve::P256).unwrap();
     let key = eum.certificate.public_key();
     for namespace in Namespace::ALL {
         let request = RegisterEisRequest { base: rsp::sgp02::BaseRequest::new("1"), eis: eis(namespace) };
         let text = request.to_xml(namespace);
         if let Some(folder) = std::env::var_os("LANDFALL_KEEP_SIGNED") {
-            // For a look by somebody else's XML signature software.
+            // Kept for verification with third-party XML signature software.
             let folder = std::path::PathBuf::from(folder);
             std::fs::write(folder.join(format!("{namespace:?}.xml")), &text).unwrap();
             std::fs::write(folder.join("eum.der"), eum.certificate.der()).unwrap();

@@ -1,4 +1,4 @@
-//! What is no call, in the words of HTTP and SOAP; who is who.
+//! Invalid requests and their HTTP status and SOAP fault; identification of callers.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -11,10 +11,10 @@ use rsp::sgp02::{
 };
 use world::PeerCertificate;
 
-use crate::bench::{Bench, Memory, Options, get_eis, pki};
+use crate::testbed::{Options, PartyState, Testbed, get_eis, pki};
 
-/// A message from a party, as its TLS shows it.
-pub(crate) fn post(from: &Memory, text: &str) -> Request<Bytes> {
+/// Returns a request with a message from a party, with the certificate that TLS reports.
+pub(crate) fn post(from: &PartyState, text: &str) -> Request<Bytes> {
     let mut request = Request::new(Bytes::from(text.to_owned()));
     *request.method_mut() = Method::POST;
     request.headers_mut().insert(header::CONTENT_TYPE, content_type("http://gsma.com/x").parse().unwrap());
@@ -22,11 +22,11 @@ pub(crate) fn post(from: &Memory, text: &str) -> Request<Bytes> {
     request
 }
 
-/// A message of the SM-DP to the SM-SR.
-pub(crate) fn question<M: Message>(bench: &Bench, message: &str, body: &M) -> String {
+/// Returns a message from the SM-DP to the SM-SR.
+pub(crate) fn message_text<M: Message>(testbed: &Testbed, message: &str, body: &M) -> String {
     let header = Header {
-        from: Endpoint::new("https://sm-dp.example", Some(bench.dp.id.clone())),
-        to: Endpoint::new("https://sm-sr.example", Some(bench.sr.id.clone())),
+        from: Endpoint::new("https://sm-dp.example", Some(testbed.dp.id.clone())),
+        to: Endpoint::new("https://sm-sr.example", Some(testbed.sr.id.clone())),
         message_id: MessageId {
             uri: format!("//2.999/{message}"),
             transaction_id: None,
@@ -45,49 +45,44 @@ fn fault(body: &Bytes) -> SoapFault {
     let document = parse(text).unwrap();
     match Envelope::receive(&document).unwrap() {
         Received::Fault(fault) => fault,
-        Received::Message(_) => panic!("no fault: {text}"),
+        Received::Message(_) => panic!("not a fault: {text}"),
     }
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_refused_with_a_fault_that_says_why() {
-    let bench = Bench::new(Options::default());
-    let sr = bench.start(&bench.sr);
-    let right = question(&bench, "m1", &get_eis("g1"));
+async fn an_invalid_request_gets_a_fault_with_the_reason() {
+    let testbed = Testbed::new(Options::default());
+    let sr = testbed.start(&testbed.sr);
+    let right = message_text(&testbed, "m1", &get_eis("g1"));
     let right = &right;
     let stranger = pki().operator("a stranger").unwrap().certificate;
     let (stranger_id, dp_id, sr_id) =
-        (stranger.registered_ids()[0].to_string(), bench.dp.id.to_string(), bench.sr.id.to_string());
-    let text = |from: &str, to: &str| post(&bench.dp, &right.replace(from, to));
-    let mut get = post(&bench.dp, right);
+        (stranger.registered_ids()[0].to_string(), testbed.dp.id.to_string(), testbed.sr.id.to_string());
+    let text = |from: &str, to: &str| post(&testbed.dp, &right.replace(from, to));
+    let mut get = post(&testbed.dp, right);
     *get.method_mut() = Method::GET;
-    let mut json = post(&bench.dp, right);
+    let mut json = post(&testbed.dp, right);
     json.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
-    let mut nobody = post(&bench.dp, right);
+    let mut nobody = post(&testbed.dp, right);
     nobody.extensions_mut().remove::<PeerCertificate>();
-    let mut other = post(&bench.dp, right);
+    let mut other = post(&testbed.dp, right);
     other.extensions_mut().insert(PeerCertificate(stranger.der().to_vec()));
-    let mut unknown = post(&bench.dp, &right.replace(&dp_id, &stranger_id));
+    let mut unknown = post(&testbed.dp, &right.replace(&dp_id, &stranger_id));
     unknown.extensions_mut().insert(PeerCertificate(stranger.der().to_vec()));
-    let mut octets = post(&bench.dp, right);
+    let mut octets = post(&testbed.dp, right);
     *octets.body_mut() = Bytes::from_static(&[0xFF, 0xFE]);
-    for (request, status, code, says) in [
+    for (request, status, code, expected_text) in [
         (get, StatusCode::METHOD_NOT_ALLOWED, "Sender", "by POST"),
         (json, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Sender", "application/soap+xml"),
         (nobody, StatusCode::FORBIDDEN, "Sender", "no certificate"),
-        (other, StatusCode::FORBIDDEN, "Sender", "not that of the EntityId"),
+        (other, StatusCode::FORBIDDEN, "Sender", "does not contain the EntityId"),
         (unknown, StatusCode::FORBIDDEN, "Sender", "is not known here"),
         (octets, StatusCode::BAD_REQUEST, "Sender", "not UTF-8"),
-        (post(&bench.dp, ""), StatusCode::BAD_REQUEST, "Sender", "not well-formed XML"),
+        (post(&testbed.dp, ""), StatusCode::BAD_REQUEST, "Sender", "not well-formed XML"),
         (text("</soap:Envelope>", ""), StatusCode::BAD_REQUEST, "Sender", "not well-formed XML"),
         (text(&sr_id, "2.999.1.2.3"), StatusCode::BAD_REQUEST, "Sender", "the message is for 2.999.1.2.3"),
         (text("g1<", "<"), StatusCode::BAD_REQUEST, "Sender", "1 to 255 octets"),
-        (
-            text("ES3-GetEIS", "ES3-GetLost"),
-            StatusCode::BAD_REQUEST,
-            "Sender",
-            "is no message for this server",
-        ),
+        (text("ES3-GetEIS", "ES3-GetLost"), StatusCode::BAD_REQUEST, "Sender", "this server does not accept"),
         (text("8900101", "890010x"), StatusCode::BAD_REQUEST, "Sender", "ES3-GetEISRequest/Eid: "),
         (
             text("http://www.w3.org/2003/05/soap-envelope", "urn:envelope"),
@@ -114,44 +109,46 @@ async fn what_is_no_message_is_refused_with_a_fault_that_says_why() {
         let response = sr.handle(request).await;
         let fault = fault(response.body());
         assert_eq!((response.status(), fault.code.name()), (status, code), "{}", fault.reason);
-        assert!(fault.reason.contains(says), "{} does not say {says:?}", fault.reason);
+        assert!(fault.reason.contains(expected_text), "{} does not contain {expected_text:?}", fault.reason);
     }
-    assert_eq!(bench.sr.decided("GetEIS").await, 0);
-    assert_eq!(sr.handle(post(&bench.dp, right)).await.status(), StatusCode::OK);
+    assert_eq!(testbed.sr.decided("GetEIS").await, 0);
+    assert_eq!(sr.handle(post(&testbed.dp, right)).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_call_that_was_no_call_is_not_remembered() {
-    let bench = Bench::new(Options::default());
-    let sr = bench.start(&bench.sr);
-    let right = question(&bench, "m1", &get_eis("g1"));
-    let wrong = sr.handle(post(&bench.dp, &right.replace("8900101", "890010x"))).await;
+async fn an_invalid_call_is_not_recorded() {
+    let testbed = Testbed::new(Options::default());
+    let sr = testbed.start(&testbed.sr);
+    let right = message_text(&testbed, "m1", &get_eis("g1"));
+    let wrong = sr.handle(post(&testbed.dp, &right.replace("8900101", "890010x"))).await;
     assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(sr.handle(post(&bench.dp, &right)).await.status(), StatusCode::OK);
+    assert_eq!(sr.handle(post(&testbed.dp, &right)).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn whoever_has_one_identity_need_not_name_it() {
-    let bench = Bench::new(Options::default());
-    let text = question(&bench, "m1", &get_eis("g1")).replace(&format!("?EntityId={}", bench.dp.id), "");
-    let response = bench.start(&bench.sr).handle(post(&bench.dp, &text)).await;
+async fn a_caller_whose_certificate_has_one_oid_can_omit_its_entity_id() {
+    let testbed = Testbed::new(Options::default());
+    let text =
+        message_text(&testbed, "m1", &get_eis("g1")).replace(&format!("?EntityId={}", testbed.dp.id), "");
+    let response = testbed.start(&testbed.sr).handle(post(&testbed.dp, &text)).await;
     assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_callback_of_another_than_was_asked_is_nobodys() {
-    let bench = Bench::new(Options::default());
-    bench.ask::<rsp::sgp02::es3::CreateIsdp>(crate::bench::create_isdp("c1", None), 700, "isdp").await;
-    bench.run().await;
-    let asked = bench.network.posted.lock().unwrap()[0].1.clone();
+async fn a_callback_from_another_party_than_the_one_called_is_ignored() {
+    let testbed = Testbed::new(Options::default());
+    testbed.ask::<rsp::sgp02::es3::CreateIsdp>(crate::testbed::create_isdp("c1", None), 700, "isdp").await;
+    testbed.run().await;
+    let asked = testbed.network.posted.lock().unwrap()[0].1.clone();
     let document = parse(&asked).unwrap();
     let message_id = Envelope::read(&document).unwrap().header.message_id;
-    // The SM-DP itself, whom the SM-SR knows, says it in the SM-SR's place: to the SM-SR, where nothing waits.
-    let response = question(&bench, "m1", &rsp::sgp02::es3::CreateIsdpResponse::default()).replace(
+    // The SM-DP, which the SM-SR knows, sends the response itself, to the SM-SR, where no call
+    // waits for it.
+    let response = message_text(&testbed, "m1", &rsp::sgp02::es3::CreateIsdpResponse::default()).replace(
         "</soap:Header>",
         &format!("<wsa:RelatesTo xmlns:wsa=\"http://www.w3.org/2005/08/addressing\">{}</wsa:RelatesTo></soap:Header>", message_id.uri),
     );
-    let taken = bench.start(&bench.sr).handle(post(&bench.dp, &response)).await;
+    let taken = testbed.start(&testbed.sr).handle(post(&testbed.dp, &response)).await;
     assert_eq!(taken.status(), StatusCode::ACCEPTED);
-    assert!(bench.ended("isdp").await.is_empty());
+    assert!(testbed.ended("isdp").await.is_empty());
 }

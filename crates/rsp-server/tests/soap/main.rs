@@ -1,4 +1,4 @@
-//! The shell of SGP.02's web services between two parties, cranked by hand.
+//! The SOAP shell of SGP.02 between two test parties, driven step by step.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,8 +7,8 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod bench;
 mod eum;
 mod http;
 mod patterns;
+mod testbed;
 mod trouble;

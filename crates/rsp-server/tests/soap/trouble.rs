@@ -1,4 +1,4 @@
-//! Messages that are lost, doubled, late or in vain, and records that fail.
+//! Lost, duplicated, late and undeliverable messages, and failing records.
 
 use std::sync::{
     Arc,
@@ -15,64 +15,68 @@ use world::{
 };
 
 use crate::{
-    bench::{Bench, DONE, Options, Wire, create_isdp, enable, get_eis, iccid},
-    http::{post, question},
+    http::{message_text, post},
+    testbed::{DONE, Options, Testbed, Wire, create_isdp, enable, get_eis, iccid},
 };
 
 #[tokio::test]
-async fn what_is_not_taken_is_sent_again_after_ever_longer_waits() {
-    let bench = Bench::new(Options::default());
-    bench.set(Wire::Down);
-    bench.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
+async fn a_failed_delivery_is_retried_after_increasing_delays() {
+    let testbed = Testbed::new(Options::default());
+    testbed.set(Wire::Down);
+    testbed.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
     for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
-        let next = bench.start(&bench.dp).run_due().await.unwrap().unwrap();
-        assert_eq!(next.since(bench.now()).as_secs(), wait);
-        // Before its time nothing is tried.
-        let tried = bench.network.posted.lock().unwrap().len();
-        assert_eq!(bench.start(&bench.dp).run_due().await.unwrap(), Some(next));
-        assert_eq!(bench.network.posted.lock().unwrap().len(), tried);
-        bench.advance(wait);
+        let next = testbed.start(&testbed.dp).run_due().await.unwrap().unwrap();
+        assert_eq!(next.since(testbed.now()).as_secs(), wait);
+        // Nothing is sent before the delay is over.
+        let tried = testbed.network.posted.lock().unwrap().len();
+        assert_eq!(testbed.start(&testbed.dp).run_due().await.unwrap(), Some(next));
+        assert_eq!(testbed.network.posted.lock().unwrap().len(), tried);
+        testbed.advance(wait);
     }
-    bench.set(Wire::Fine);
-    bench.run().await;
-    assert_eq!(bench.ended("eis").await.len(), 1);
-    let posted = bench.network.posted.lock().unwrap();
+    testbed.set(Wire::Fine);
+    testbed.run().await;
+    assert_eq!(testbed.ended("eis").await.len(), 1);
+    let posted = testbed.network.posted.lock().unwrap();
     assert_eq!(posted.len(), 9);
     assert!(posted.iter().all(|message| *message == posted[0]), "it is the same message each time");
 }
 
 #[tokio::test]
-async fn lost_answers_and_doubled_messages_change_nothing() {
-    for wire in [Wire::LosesAnswers, Wire::Doubles] {
-        let bench = Bench::new(Options::default());
-        bench.set(wire);
-        bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
-        bench.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
-        bench.tell().await;
-        bench.run().await;
-        bench.answer("c1").await;
+async fn lost_responses_and_duplicated_messages_do_not_change_the_outcome() {
+    for wire in [Wire::LosesResponses, Wire::Duplicates] {
+        let testbed = Testbed::new(Options::default());
+        testbed.set(wire);
+        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+        testbed.ask::<es3::GetEis>(get_eis("g1"), 3600, "eis").await;
+        testbed.tell().await;
+        testbed.run().await;
+        testbed.answer("c1").await;
         for _ in 0..5 {
-            bench.run().await;
-            bench.advance(60);
+            testbed.run().await;
+            testbed.advance(60);
         }
-        bench.set(Wire::Fine);
-        bench.run().await;
-        assert_eq!(bench.ended("isdp").await, [DONE], "{wire:?}");
-        assert_eq!(bench.ended("eis").await.len(), 1, "{wire:?}");
-        assert_eq!(bench.sr.decided("CreateISDP").await, 1, "{wire:?}");
-        assert_eq!(bench.sr.decided("GetEIS").await, 1, "{wire:?}");
-        assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1, "{wire:?}");
-        assert_eq!((bench.waiting(&bench.sr).await, bench.waiting(&bench.dp).await), (0, 0), "{wire:?}");
+        testbed.set(Wire::Fine);
+        testbed.run().await;
+        assert_eq!(testbed.ended("isdp").await, [DONE], "{wire:?}");
+        assert_eq!(testbed.ended("eis").await.len(), 1, "{wire:?}");
+        assert_eq!(testbed.sr.decided("CreateISDP").await, 1, "{wire:?}");
+        assert_eq!(testbed.sr.decided("GetEIS").await, 1, "{wire:?}");
+        assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 1, "{wire:?}");
+        assert_eq!(
+            (testbed.waiting(&testbed.sr).await, testbed.waiting(&testbed.dp).await),
+            (0, 0),
+            "{wire:?}"
+        );
     }
 }
 
 #[tokio::test]
-async fn the_same_call_again_gets_the_same_answer_and_another_one_of_its_name_is_refused() {
-    let bench = Bench::new(Options::default());
-    let sr = bench.start(&bench.sr);
-    let first = sr.handle(post(&bench.dp, &question(&bench, "m1", &get_eis("g1")))).await;
-    bench.advance(5);
-    let second = sr.handle(post(&bench.dp, &question(&bench, "m2", &get_eis("g1")))).await;
+async fn a_repeated_call_gets_the_same_response_and_its_identifier_cannot_be_reused() {
+    let testbed = Testbed::new(Options::default());
+    let sr = testbed.start(&testbed.sr);
+    let first = sr.handle(post(&testbed.dp, &message_text(&testbed, "m1", &get_eis("g1")))).await;
+    testbed.advance(5);
+    let second = sr.handle(post(&testbed.dp, &message_text(&testbed, "m2", &get_eis("g1")))).await;
     let body = |response: &http::Response<bytes::Bytes>| {
         let text = String::from_utf8(response.body().to_vec()).unwrap();
         let start = text.find("<soap:Body>").unwrap();
@@ -81,270 +85,270 @@ async fn the_same_call_again_gets_the_same_answer_and_another_one_of_its_name_is
     assert_eq!((first.status(), second.status()), (StatusCode::OK, StatusCode::OK));
     assert_eq!(body(&first).0, body(&second).0);
     assert_eq!((body(&first).1, body(&second).1), (false, true), "it relates to the message that it answers");
-    assert_eq!(bench.sr.decided("GetEIS").await, 1);
+    assert_eq!(testbed.sr.decided("GetEIS").await, 1);
 
-    let other = sr.handle(post(&bench.dp, &question(&bench, "m3", &enable("g1")))).await;
+    let other = sr.handle(post(&testbed.dp, &message_text(&testbed, "m3", &enable("g1")))).await;
     assert_eq!(other.status(), StatusCode::BAD_REQUEST);
-    assert!(String::from_utf8_lossy(other.body()).contains("functionCallIdentifier is that of another call"));
+    assert!(String::from_utf8_lossy(other.body()).contains("functionCallIdentifier belongs to another call"));
 
-    // A callback comes again, too, to where it was asked for last.
+    // A callback is repeated too. It goes to where it was requested last.
     for message in ["m4", "m5"] {
-        let taken = sr.handle(post(&bench.dp, &question(&bench, message, &enable("e1")))).await;
+        let taken = sr.handle(post(&testbed.dp, &message_text(&testbed, message, &enable("e1")))).await;
         assert_eq!((taken.status(), taken.body().len()), (StatusCode::ACCEPTED, 0));
     }
     let outbox = sr.outbox().await.unwrap();
-    assert_eq!((outbox.len(), bench.sr.decided("EnableProfile").await), (1, 1));
+    assert_eq!((outbox.len(), testbed.sr.decided("EnableProfile").await), (1, 1));
     sr.run_due().await.unwrap();
-    let [(_, posted)] = &std::mem::take(&mut *bench.network.posted.lock().unwrap())[..] else { panic!() };
+    let [(_, posted)] = &std::mem::take(&mut *testbed.network.posted.lock().unwrap())[..] else { panic!() };
     assert!(posted.contains("EnableProfileResponse") && posted.contains("/m5"), "{posted}");
-    // What has gone out is not taken back, and comes again too.
-    sr.handle(post(&bench.dp, &question(&bench, "m7", &enable("e1")))).await;
+    // A callback that was sent already is repeated too.
+    sr.handle(post(&testbed.dp, &message_text(&testbed, "m7", &enable("e1")))).await;
     sr.run_due().await.unwrap();
-    assert_eq!(bench.network.posted.lock().unwrap().len(), 1);
+    assert_eq!(testbed.network.posted.lock().unwrap().len(), 1);
 
-    // After a week the answer is forgotten: the same name is a new call.
-    bench.advance(8 * 24 * 3600);
+    // After a week the response is deleted: the same identifier is a new call.
+    testbed.advance(8 * 24 * 3600);
     sr.run_due().await.unwrap();
-    sr.handle(post(&bench.dp, &question(&bench, "m6", &get_eis("g1")))).await;
-    assert_eq!(bench.sr.decided("GetEIS").await, 2);
+    sr.handle(post(&testbed.dp, &message_text(&testbed, "m6", &get_eis("g1")))).await;
+    assert_eq!(testbed.sr.decided("GetEIS").await, 2);
 }
 
 #[tokio::test]
-async fn a_call_that_is_not_answered_in_its_validity_period_has_expired() {
-    let bench = Bench::new(Options::default());
-    bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
-    bench.run().await;
-    bench.advance(599);
-    bench.run().await;
-    assert!(bench.ended("isdp").await.is_empty());
-    assert_eq!(bench.start(&bench.sr).run_due().await.unwrap().unwrap().to_string(), "2026-11-22T08:10:00Z");
-    bench.advance(1);
-    bench.start(&bench.sr).run_due().await.unwrap();
+async fn a_call_expires_at_the_end_of_its_validity_period() {
+    let testbed = Testbed::new(Options::default());
+    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    testbed.run().await;
+    testbed.advance(599);
+    testbed.run().await;
+    assert!(testbed.ended("isdp").await.is_empty());
     assert_eq!(
-        bench.ended("isdp").await,
+        testbed.start(&testbed.sr).run_due().await.unwrap().unwrap().to_string(),
+        "2026-11-22T08:10:00Z"
+    );
+    testbed.advance(1);
+    testbed.start(&testbed.sr).run_due().await.unwrap();
+    assert_eq!(
+        testbed.ended("isdp").await,
         ["ES3-CreateISDP: EXPIRED 1.6/5.3: the validity period has run out"]
     );
-    // What the SM-SR has to say then is too late.
-    bench.answer("c1").await;
-    bench.run().await;
-    assert_eq!((bench.ended("isdp").await.len(), bench.waiting(&bench.sr).await), (1, 0));
+    // A response of the SM-SR after that is too late.
+    testbed.answer("c1").await;
+    testbed.run().await;
+    assert_eq!((testbed.ended("isdp").await.len(), testbed.waiting(&testbed.sr).await), (1, 0));
 }
 
 #[tokio::test]
-async fn a_party_may_end_its_functions_itself() {
-    let bench = Bench::new(Options { answers_expired: false, ..Options::default() });
-    bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 3600, "isdp").await;
-    bench.run().await;
-    bench.advance(601);
-    bench.run().await;
-    assert!(bench.ended("isdp").await.is_empty());
-    bench.answer("c1").await;
-    bench.run().await;
-    assert_eq!(bench.ended("isdp").await, [DONE]);
+async fn a_party_can_handle_expiry_itself() {
+    let testbed = Testbed::new(Options { answers_expired: false, ..Options::default() });
+    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 3600, "isdp").await;
+    testbed.run().await;
+    testbed.advance(601);
+    testbed.run().await;
+    assert!(testbed.ended("isdp").await.is_empty());
+    testbed.answer("c1").await;
+    testbed.run().await;
+    assert_eq!(testbed.ended("isdp").await, [DONE]);
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_waited_for_until_its_time_and_no_longer() {
-    let bench = Bench::new(Options::default());
-    bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
-    bench.run().await;
-    bench.advance(700);
-    bench.run().await;
-    assert_eq!(bench.ended("isdp").await, ["ES3-CreateISDP: no answer came in time"]);
-    bench.answer("c1").await;
-    bench.run().await;
-    assert_eq!(bench.ended("isdp").await.len(), 1);
-    assert_eq!(bench.waiting(&bench.sr).await, 0, "the late callback was taken all the same");
+async fn a_call_without_response_ends_at_its_deadline() {
+    let testbed = Testbed::new(Options::default());
+    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+    testbed.run().await;
+    testbed.advance(700);
+    testbed.run().await;
+    assert_eq!(testbed.ended("isdp").await, ["ES3-CreateISDP: no answer came in time"]);
+    testbed.answer("c1").await;
+    testbed.run().await;
+    assert_eq!(testbed.ended("isdp").await.len(), 1);
+    assert_eq!(testbed.waiting(&testbed.sr).await, 0, "the late callback was accepted nevertheless");
 
-    // The same for what could never be delivered.
-    bench.set(Wire::Down);
-    bench.ask::<es3::GetEis>(get_eis("g1"), 10, "eis").await;
-    bench.run().await;
-    bench.advance(10);
-    bench.run().await;
-    assert_eq!(bench.ended("eis").await, ["ES3-GetEIS: no answer came in time"]);
-    assert_eq!(bench.waiting(&bench.dp).await, 0);
+    // The same applies to a call that could not be delivered.
+    testbed.set(Wire::Down);
+    testbed.ask::<es3::GetEis>(get_eis("g1"), 10, "eis").await;
+    testbed.run().await;
+    testbed.advance(10);
+    testbed.run().await;
+    assert_eq!(testbed.ended("eis").await, ["ES3-GetEIS: no answer came in time"]);
+    assert_eq!(testbed.waiting(&testbed.dp).await, 0);
 }
 
 #[tokio::test]
-async fn a_no_of_the_peers_http_is_final_or_not() {
+async fn an_http_error_status_ends_the_call_or_is_retried() {
     for (status, is_final) in [
         (StatusCode::FORBIDDEN, true),
         (StatusCode::NOT_FOUND, true),
         (StatusCode::TOO_MANY_REQUESTS, false),
         (StatusCode::SERVICE_UNAVAILABLE, false),
     ] {
-        let bench = Bench::new(Options::default());
-        bench.set(Wire::Says(status));
-        bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
-        bench.run().await;
-        assert_eq!(bench.ended("isdp").await.len(), usize::from(is_final), "{status}");
-        bench.set(Wire::Fine);
-        bench.advance(60);
-        bench.run().await;
-        assert_eq!(bench.sr.decided("CreateISDP").await, u32::from(!is_final), "{status}");
+        let testbed = Testbed::new(Options::default());
+        testbed.set(Wire::AnswersWith(status));
+        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+        testbed.run().await;
+        assert_eq!(testbed.ended("isdp").await.len(), usize::from(is_final), "{status}");
+        testbed.set(Wire::Fine);
+        testbed.advance(60);
+        testbed.run().await;
+        assert_eq!(testbed.sr.decided("CreateISDP").await, u32::from(!is_final), "{status}");
     }
 }
 
 #[tokio::test]
-async fn what_is_told_waits_for_a_peer_that_does_not_know_the_teller_yet() {
-    let bench = Bench::new(Options::default());
-    bench.set(Wire::Says(StatusCode::FORBIDDEN));
-    bench.tell().await;
-    bench.run().await;
-    assert_eq!((bench.waiting(&bench.sr).await, bench.waiting(&bench.dp).await), (1, 0));
-    bench.set(Wire::Fine);
-    bench.advance(60);
-    bench.run().await;
-    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
-    assert_eq!(bench.waiting(&bench.sr).await, 0);
+async fn a_notification_is_retried_until_the_peer_knows_the_sender() {
+    let testbed = Testbed::new(Options::default());
+    testbed.set(Wire::AnswersWith(StatusCode::FORBIDDEN));
+    testbed.tell().await;
+    testbed.run().await;
+    assert_eq!((testbed.waiting(&testbed.sr).await, testbed.waiting(&testbed.dp).await), (1, 0));
+    testbed.set(Wire::Fine);
+    testbed.advance(60);
+    testbed.run().await;
+    assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 1);
+    assert_eq!(testbed.waiting(&testbed.sr).await, 0);
 }
 
-const TOLD: &str = "ES3-HandleProfileEnabledNotification";
+const NOTIFICATION: &str = "ES3-HandleProfileEnabledNotification";
 
 #[tokio::test]
-async fn what_a_peer_turns_down_holds_up_nothing_but_its_like() {
+async fn a_rejected_notification_delays_only_notifications_of_its_kind() {
     for status in [StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR] {
-        let bench = Bench::new(Options::default());
-        bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
-        bench.run().await;
-        bench.network.posted.lock().unwrap().clear();
-        bench.set(Wire::TurnsDown(TOLD, status));
-        bench.tell().await;
-        bench.advance(1);
-        bench.tell().await;
-        bench.advance(1);
-        bench.answer("c1").await;
+        let testbed = Testbed::new(Options::default());
+        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+        testbed.run().await;
+        testbed.network.posted.lock().unwrap().clear();
+        testbed.set(Wire::Rejects(NOTIFICATION, status));
+        testbed.tell().await;
+        testbed.advance(1);
+        testbed.tell().await;
+        testbed.advance(1);
+        testbed.answer("c1").await;
         for wait in [1, 2, 4] {
-            bench.run().await;
-            assert!(
-                bench.ended("isdp").await.is_empty(),
-                "{status}: perhaps it takes nothing for the moment"
-            );
-            bench.advance(wait);
+            testbed.run().await;
+            assert!(testbed.ended("isdp").await.is_empty(), "{status}: the peer may be rejecting everything");
+            testbed.advance(wait);
         }
-        bench.run().await;
-        assert_eq!(bench.ended("isdp").await, [DONE], "{status}");
-        // What comes later passes at once, or within a minute.
-        bench.ask::<es3::CreateIsdp>(create_isdp("c2", None), 3600, "another").await;
-        bench.run().await;
-        bench.answer("c2").await;
-        bench.advance(60);
-        bench.run().await;
-        assert_eq!(bench.ended("another").await, [DONE], "{status}");
-        assert_eq!(bench.waiting(&bench.sr).await, 2);
-        let told: Vec<_> = bench
+        testbed.run().await;
+        assert_eq!(testbed.ended("isdp").await, [DONE], "{status}");
+        // Later calls pass at once or within a minute.
+        testbed.ask::<es3::CreateIsdp>(create_isdp("c2", None), 3600, "another").await;
+        testbed.run().await;
+        testbed.answer("c2").await;
+        testbed.advance(60);
+        testbed.run().await;
+        assert_eq!(testbed.ended("another").await, [DONE], "{status}");
+        assert_eq!(testbed.waiting(&testbed.sr).await, 2);
+        let notifications: Vec<_> = testbed
             .network
             .posted
             .lock()
             .unwrap()
             .iter()
-            .filter(|(_, text)| text.contains(TOLD))
+            .filter(|(_, text)| text.contains(NOTIFICATION))
             .cloned()
             .collect();
         assert!(
-            told.len() > 1 && told.iter().all(|it| *it == told[0]),
-            "{status}: the second waits for its turn"
+            notifications.len() > 1 && notifications.iter().all(|it| *it == notifications[0]),
+            "{status}: the second notification waits for the first"
         );
-        bench.set(Wire::Fine);
-        bench.advance(60);
-        bench.run().await;
-        assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 2, "{status}");
-        assert_eq!(bench.waiting(&bench.sr).await, 0);
+        testbed.set(Wire::Fine);
+        testbed.advance(60);
+        testbed.run().await;
+        assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 2, "{status}");
+        assert_eq!(testbed.waiting(&testbed.sr).await, 0);
     }
 }
 
 #[tokio::test]
-async fn a_peer_that_has_no_time_is_not_asked_to_take_another_message() {
-    let bench = Bench::new(Options::default());
-    bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
-    bench.run().await;
-    bench.set(Wire::TurnsDown(TOLD, StatusCode::SERVICE_UNAVAILABLE));
-    bench.tell().await;
-    bench.advance(1);
-    bench.answer("c1").await;
+async fn an_unavailable_peer_is_sent_no_other_message() {
+    let testbed = Testbed::new(Options::default());
+    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 3600, "isdp").await;
+    testbed.run().await;
+    testbed.set(Wire::Rejects(NOTIFICATION, StatusCode::SERVICE_UNAVAILABLE));
+    testbed.tell().await;
+    testbed.advance(1);
+    testbed.answer("c1").await;
     for _ in 0..10 {
-        bench.run().await;
-        bench.advance(60);
+        testbed.run().await;
+        testbed.advance(60);
     }
-    assert_eq!((bench.ended("isdp").await.len(), bench.waiting(&bench.sr).await), (0, 2));
+    assert_eq!((testbed.ended("isdp").await.len(), testbed.waiting(&testbed.sr).await), (0, 2));
 }
 
 #[tokio::test]
 async fn a_soap_fault_of_the_peer_ends_the_call() {
-    let bench = Bench::new(Options::default());
-    // The SM-SR of the bench has no such function.
+    let testbed = Testbed::new(Options::default());
+    // The SM-SR of the testbed does not have this function.
     let request = es3::DeleteIsdpRequest {
         base: rsp::sgp02::BaseRequest::new("d1"),
-        eid: crate::bench::eid(),
+        eid: crate::testbed::eid(),
         iccid: iccid(),
     };
-    bench.ask::<es3::DeleteIsdp>(request, 700, "delete").await;
-    bench.run().await;
+    testbed.ask::<es3::DeleteIsdp>(request, 700, "delete").await;
+    testbed.run().await;
     assert_eq!(
-        bench.ended("delete").await,
-        ["ES3-DeleteISDP: SOAP fault Sender: ES3-DeleteISDPRequest is no message for this server"]
+        testbed.ended("delete").await,
+        ["ES3-DeleteISDP: SOAP fault Sender: this server does not accept ES3-DeleteISDPRequest"]
     );
 }
 
 #[tokio::test]
-async fn what_stands_beside_accepted_does_not_end_an_asynchronous_call() {
+async fn the_body_of_an_http_202_does_not_end_an_asynchronous_call() {
     for body in ["<html>Accepted</html>", "<soap:Envelope/>", "0"] {
-        let bench = Bench::new(Options::default());
-        bench.set(Wire::Adds(body));
-        bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
-        bench.run().await;
-        assert_eq!(bench.waiting(&bench.dp).await, 0, "{body}: it was taken");
-        assert!(bench.ended("isdp").await.is_empty(), "{body}");
-        bench.set(Wire::Fine);
-        bench.answer("c1").await;
-        bench.run().await;
-        assert_eq!(bench.ended("isdp").await, [DONE], "{body}");
+        let testbed = Testbed::new(Options::default());
+        testbed.set(Wire::ReplacesBody(body));
+        testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+        testbed.run().await;
+        assert_eq!(testbed.waiting(&testbed.dp).await, 0, "{body}: it was accepted");
+        assert!(testbed.ended("isdp").await.is_empty(), "{body}");
+        testbed.set(Wire::Fine);
+        testbed.answer("c1").await;
+        testbed.run().await;
+        assert_eq!(testbed.ended("isdp").await, [DONE], "{body}");
     }
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_answer_holds_up_nobody_else() {
-    let bench = Bench::new(Options::default());
+async fn a_peer_that_does_not_answer_delays_no_other() {
+    let testbed = Testbed::new(Options::default());
     let silent = link_from(tower::service_fn(|_: Request<Bytes>| {
         std::future::pending::<Result<Response<Bytes>, LinkFault>>()
     }));
-    bench.network.links.lock().unwrap().insert("dead.example:8443".to_owned(), silent);
-    let sr = bench.start(&bench.sr);
-    bench.tell_at("https://dead.example:8443/sgp02").await;
-    bench.tell_at("https://dead.example:8443/sgp02").await;
+    testbed.network.links.lock().unwrap().insert("dead.example:8443".to_owned(), silent);
+    let sr = testbed.start(&testbed.sr);
+    testbed.tell_at("https://dead.example:8443/sgp02").await;
+    testbed.tell_at("https://dead.example:8443/sgp02").await;
     let due = sr.due().await.unwrap();
-    assert_eq!(due.tasks.len(), 1, "one after the other to the same one");
+    assert_eq!(due.tasks.len(), 1, "messages to one address are sent one after the other");
     let dead = tokio::spawn(due.run());
     tokio::task::yield_now().await;
-    bench.tell().await;
+    testbed.tell().await;
     let due = sr.due().await.unwrap();
-    assert_eq!(due.tasks.len(), 1, "who is being sent something is left alone");
+    assert_eq!(due.tasks.len(), 1, "the address with a delivery in progress gets no second task");
     due.run().await;
-    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
+    assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 1);
     assert!(sr.due().await.unwrap().tasks.is_empty());
     assert!(!dead.is_finished());
     dead.abort();
     assert!(dead.await.unwrap_err().is_cancelled());
-    assert_eq!(sr.due().await.unwrap().tasks.len(), 1, "what was broken off waits");
+    assert_eq!(sr.due().await.unwrap().tasks.len(), 1, "the message of the cancelled delivery waits");
 }
 
 #[tokio::test]
-async fn many_that_do_not_answer_hold_up_nobody_else() {
-    let bench = Bench::new(Options::default());
+async fn many_peers_that_do_not_answer_delay_no_other() {
+    let testbed = Testbed::new(Options::default());
     let silent = link_from(tower::service_fn(|_: Request<Bytes>| {
         std::future::pending::<Result<Response<Bytes>, LinkFault>>()
     }));
-    bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
-    bench.run().await;
+    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    testbed.run().await;
     for number in 0..2 * MOST {
         let authority = format!("d{number}:1");
-        bench.tell_at(&format!("https://{authority}/")).await;
-        bench.network.links.lock().unwrap().insert(authority, silent.clone());
+        testbed.tell_at(&format!("https://{authority}/")).await;
+        testbed.network.links.lock().unwrap().insert(authority, silent.clone());
     }
-    bench.tell().await;
-    let sr = bench.start(&bench.sr);
-    // Their time is over without an answer, and over again.
+    testbed.tell().await;
+    let sr = testbed.start(&testbed.sr);
+    // Their deliveries are cancelled without an answer, twice.
     for _ in 0..2 {
         let due = sr.due().await.unwrap();
         assert_eq!(due.tasks.len(), MOST);
@@ -356,22 +360,22 @@ async fn many_that_do_not_answer_hold_up_nobody_else() {
     let due = sr.due().await.unwrap();
     let dead = tokio::spawn(due.run());
     tokio::task::yield_now().await;
-    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
-    // What ends by itself waits for none of them.
-    bench.advance(600);
+    assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 1);
+    // The handling of deadlines waits for no delivery.
+    testbed.advance(600);
     sr.due().await.unwrap();
-    assert_eq!(sr.outbox().await.unwrap().len(), 2 * MOST + 1, "it has expired");
+    assert_eq!(sr.outbox().await.unwrap().len(), 2 * MOST + 1, "the expired call added a callback");
     dead.abort();
 }
 
 #[tokio::test]
-async fn a_record_that_cannot_be_read_stays_and_holds_up_nobody() {
-    let bench = Bench::new(Options::default());
-    bench.tell().await;
-    let (message, _) = bench.start(&bench.sr).outbox().await.unwrap().remove(0);
+async fn an_unreadable_record_is_kept_and_delays_no_other() {
+    let testbed = Testbed::new(Options::default());
+    testbed.tell().await;
+    let (message, _) = testbed.start(&testbed.sr).outbox().await.unwrap().remove(0);
     let before = message.replace(message.split_once("sgp02/").unwrap().1, "0");
     let torn = [("soap-outbox", before.as_str()), ("soap-due", "000000000000001/expires/a")];
-    world::transact(&*bench.sr.records, |tx| {
+    world::transact(&*testbed.sr.records, |tx| {
         Box::pin(async move {
             for (collection, key) in torn {
                 tx.put(&Collection::<String>::new(collection), key, &"torn".to_owned())?;
@@ -381,20 +385,25 @@ async fn a_record_that_cannot_be_read_stays_and_holds_up_nobody() {
     })
     .await
     .unwrap();
-    bench.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
-    bench.run().await;
-    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 1);
-    bench.advance(600);
-    let sr = bench.start(&bench.sr);
-    assert_eq!(sr.run_due().await.unwrap(), Some(bench.now().plus(REST)), "it is looked at again");
-    assert_eq!(bench.ended("isdp").await.len(), 1, "others have ended in their time");
+    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", Some(600)), 700, "isdp").await;
+    testbed.run().await;
+    assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 1);
+    testbed.advance(600);
+    let sr = testbed.start(&testbed.sr);
+    assert_eq!(
+        sr.run_due().await.unwrap(),
+        Some(testbed.now().plus(REST)),
+        "the unreadable record is retried"
+    );
+    assert_eq!(testbed.ended("isdp").await.len(), 1, "the other call ended at its deadline");
     for (collection, key) in torn {
-        let kept = Tx::begin(&*bench.sr.records).get(&Collection::<String>::new(collection), key).await;
+        let kept = Tx::begin(&*testbed.sr.records).get(&Collection::<String>::new(collection), key).await;
         assert_eq!(kept.unwrap().as_deref(), Some("torn"));
     }
 }
 
-/// Records that count how often the outbox is read, and how many records of calls that are answered or due.
+/// Records that count the listings of the outbox, and the records listed in the collections of
+/// deadlines and answered calls.
 #[derive(Default)]
 struct Counting {
     inner: MemoryRecords,
@@ -432,21 +441,25 @@ impl Records for Counting {
 }
 
 #[tokio::test]
-async fn what_was_answered_is_not_read_whenever_something_is_due() {
+async fn answered_calls_are_not_read_on_every_run() {
     let records = Arc::new(Counting::default());
-    let bench =
-        Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
-    let sr = bench.start(&bench.sr);
+    let testbed =
+        Testbed::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
+    let sr = testbed.start(&testbed.sr);
     for number in 0..10 {
         let call = get_eis(&format!("g{number}"));
-        sr.handle(post(&bench.dp, &question(&bench, &format!("m{number}"), &call))).await;
+        sr.handle(post(&testbed.dp, &message_text(&testbed, &format!("m{number}"), &call))).await;
     }
     for _ in 0..10 {
-        bench.advance(1);
+        testbed.advance(1);
         assert_eq!(sr.run_due().await.unwrap(), None);
     }
-    assert_eq!(records.answered.load(Ordering::Relaxed), 10, "once, to see whether it can be forgotten");
-    bench.advance(8 * 24 * 3600);
+    assert_eq!(
+        records.answered.load(Ordering::Relaxed),
+        10,
+        "each is read once, to see whether it can be deleted"
+    );
+    testbed.advance(8 * 24 * 3600);
     sr.run_due().await.unwrap();
     assert!(
         Tx::begin(&*records)
@@ -459,22 +472,25 @@ async fn what_was_answered_is_not_read_whenever_something_is_due() {
 }
 
 #[tokio::test]
-async fn the_outbox_is_not_read_for_every_message() {
+async fn the_outbox_is_not_listed_once_per_message() {
     let records = Arc::new(Counting::default());
-    let bench =
-        Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
+    let testbed =
+        Testbed::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
     for _ in 0..20 {
-        bench.tell().await;
+        testbed.tell().await;
     }
-    bench.run().await;
-    assert_eq!(bench.dp.decided(&format!("told {}", iccid())).await, 20);
+    testbed.run().await;
+    assert_eq!(testbed.dp.decided(&format!("notified {}", iccid())).await, 20);
     let reads = records.reads.load(Ordering::Relaxed);
-    assert!(reads <= 3, "{reads}: what waits, that nothing has come meanwhile, and that nothing is left");
-    bench.run().await;
-    assert_eq!(records.reads.load(Ordering::Relaxed), reads, "nothing waits for anybody");
+    assert!(
+        reads <= 3,
+        "{reads}: one listing for the messages, one for new messages, one for the final check"
+    );
+    testbed.run().await;
+    assert_eq!(records.reads.load(Ordering::Relaxed), reads, "no address has a message");
 }
 
-/// Records that cannot be written, sometimes.
+/// Records whose commits can be made to fail.
 struct Full {
     inner: MemoryRecords,
     is_full: AtomicBool,
@@ -506,17 +522,17 @@ impl Records for Full {
 }
 
 #[tokio::test]
-async fn nothing_is_said_that_could_not_be_written() {
+async fn nothing_is_sent_if_the_commit_fails() {
     let records = Arc::new(Full { inner: MemoryRecords::default(), is_full: AtomicBool::new(true) });
-    let bench =
-        Bench::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
-    bench.ask::<es3::GetEis>(get_eis("g1"), 700, "eis").await;
-    bench.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
-    bench.start(&bench.dp).run_due().await.unwrap();
-    assert!(bench.ended("eis").await.is_empty());
-    assert_eq!((bench.sr.decided("GetEIS").await, bench.waiting(&bench.dp).await), (0, 2));
+    let testbed =
+        Testbed::new(Options { sr_records: Arc::clone(&records) as Arc<dyn Records>, ..Options::default() });
+    testbed.ask::<es3::GetEis>(get_eis("g1"), 700, "eis").await;
+    testbed.ask::<es3::CreateIsdp>(create_isdp("c1", None), 700, "isdp").await;
+    testbed.start(&testbed.dp).run_due().await.unwrap();
+    assert!(testbed.ended("eis").await.is_empty());
+    assert_eq!((testbed.sr.decided("GetEIS").await, testbed.waiting(&testbed.dp).await), (0, 2));
     records.is_full.store(false, Ordering::Relaxed);
-    bench.advance(60);
-    bench.run().await;
-    assert_eq!((bench.ended("eis").await.len(), bench.sr.decided("CreateISDP").await), (1, 1));
+    testbed.advance(60);
+    testbed.run().await;
+    assert_eq!((testbed.ended("eis").await.len(), testbed.sr.decided("CreateISDP").await), (1, 1));
 }

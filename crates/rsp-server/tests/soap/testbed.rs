@@ -1,4 +1,4 @@
-//! An SM-SR and an SM-DP that do nothing but remember, and the wire between them.
+//! A minimal SM-SR and SM-DP that count decisions, and the network between them.
 
 use std::{
     collections::HashMap,
@@ -39,15 +39,15 @@ pub(crate) fn iccid() -> Iccid {
     "8900012345678901234".parse().unwrap()
 }
 
-/// What has been decided, how often.
+/// Number of decisions, by function.
 const DECIDED: Collection<u32> = Collection::new("decided");
-/// Calls that are to be answered.
+/// Calls to answer later.
 const TICKETS: Collection<Ticket> = Collection::new("tickets");
-/// How our own calls have ended, by continuation.
+/// Outcomes of sent calls, by continuation.
 const ENDED: Collection<Vec<String>> = Collection::new("ended");
 
-/// What is the same for a party after a restart.
-pub(crate) struct Memory {
+/// The part of a party that survives a restart.
+pub(crate) struct PartyState {
     pub(crate) name: &'static str,
     pub(crate) id: Oid,
     pub(crate) certificate: Vec<u8>,
@@ -55,14 +55,14 @@ pub(crate) struct Memory {
     pub(crate) records: Arc<dyn Records>,
     pub(crate) events: Arc<MemoryEvents>,
     world: World,
-    /// Whom it knows.
+    /// Peers that the party knows.
     peers: Vec<Peer>,
-    /// Whether the shell is to answer what has expired.
+    /// True if the shell answers expired calls.
     answers_expired: bool,
 }
 
-/// The party's decisions.
-struct Decisions(Arc<Memory>);
+/// The decisions of a party.
+struct Decisions(Arc<PartyState>);
 
 impl Decisions {
     async fn count(&self, tx: &mut Tx<'_>, what: &str) -> Result<(), Fault> {
@@ -110,8 +110,8 @@ impl Party for Decisions {
                 es3::CreateIsdp => |_request| self.create_isdp(tx, call).await,
                 es3::EnableProfile => |_request| self.enable(tx).await,
             }, {
-                es3::HandleProfileEnabledNotification => |told| {
-                    self.count(tx, &format!("told {}", told.iccid)).await.map_err(Into::into)
+                es3::HandleProfileEnabledNotification => |notification| {
+                    self.count(tx, &format!("notified {}", notification.iccid)).await.map_err(Into::into)
                 },
             })
         })
@@ -125,9 +125,9 @@ impl Party for Decisions {
     ) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
             let said = match ended.function.as_str() {
-                "ES3-GetEIS" => how::<es3::GetEis>(ended),
-                "ES3-CreateISDP" => how::<es3::CreateIsdp>(ended),
-                _ => how::<es3::EnableProfile>(ended),
+                "ES3-GetEIS" => outcome_of::<es3::GetEis>(ended),
+                "ES3-CreateISDP" => outcome_of::<es3::CreateIsdp>(ended),
+                _ => outcome_of::<es3::EnableProfile>(ended),
             };
             let mut all = tx.get(&ENDED, &ended.continuation).await?.unwrap_or_default();
             all.push(said);
@@ -145,48 +145,50 @@ impl Party for Decisions {
     }
 }
 
-fn how<F: Function>(ended: &Ended) -> String {
+fn outcome_of<F: Function>(ended: &Ended) -> String {
     match ended.response::<F>() {
         Ok(response) => format!("{}: {}", ended.function, response.base().function_execution_status),
         Err(why) => format!("{}: {why}", ended.function),
     }
 }
 
-/// What the wire does to a message.
+/// Effect of the network on messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
     Fine,
-    /// Nothing arrives.
+    /// No message arrives.
     Down,
-    /// The message arrives, its answer does not.
-    LosesAnswers,
+    /// The message arrives, its response does not.
+    LosesResponses,
     /// The message arrives twice.
-    Doubles,
-    /// Somebody in between says this.
-    Says(StatusCode),
-    /// The peer says this to one kind of message.
-    TurnsDown(&'static str, StatusCode),
-    /// The message arrives, and its answer has this for a body.
-    Adds(&'static str),
+    Duplicates,
+    /// An intermediary answers with this status.
+    AnswersWith(StatusCode),
+    /// The peer rejects one kind of message with this status.
+    Rejects(&'static str, StatusCode),
+    /// The message arrives, and this body replaces that of its response.
+    ReplacesBody(&'static str),
 }
 
 pub(crate) struct Network {
     pub(crate) wire: Mutex<Wire>,
     pub(crate) links: Mutex<HashMap<String, Link>>,
-    /// What was posted, and where.
+    /// Posted messages with their addresses.
     pub(crate) posted: Mutex<Vec<(String, String)>>,
 }
 
-/// One party's way out: what it sends shows its certificate.
-struct Way {
+/// Connections of one party. Its requests carry its certificate.
+struct TestPeers {
     network: Arc<Network>,
     certificate: Vec<u8>,
 }
 
-impl Peers for Way {
+impl Peers for TestPeers {
     fn link(&self, authority: &str) -> Result<Link, Fault> {
         let found = self.network.links.lock().unwrap().get(authority).cloned();
-        let inner = found.ok_or_else(|| Fault::new("no link", "nobody is there", "invite somebody"))?;
+        let inner = found.ok_or_else(|| {
+            Fault::new("no link", "no server has this address", "add a server to the testbed")
+        })?;
         let (network, certificate) = (Arc::clone(&self.network), self.certificate.clone());
         let authority = authority.to_owned();
         Ok(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
@@ -195,30 +197,31 @@ impl Peers for Way {
             async move {
                 let text = String::from_utf8(request.body().to_vec()).unwrap();
                 let wire = match *network.wire.lock().unwrap() {
-                    Wire::TurnsDown(element, status) if text.contains(element) => Wire::Says(status),
-                    Wire::TurnsDown(..) => Wire::Fine,
+                    Wire::Rejects(element, status) if text.contains(element) => Wire::AnswersWith(status),
+                    Wire::Rejects(..) => Wire::Fine,
                     wire => wire,
                 };
                 network.posted.lock().unwrap().push((format!("{authority}{}", request.uri()), text));
-                let reset = || LinkFault::new(LinkFaultKind::Reset, authority.clone(), "the wire was cut");
+                let reset =
+                    || LinkFault::new(LinkFaultKind::Reset, authority.clone(), "the connection was cut");
                 match wire {
-                    Wire::Fine | Wire::TurnsDown(..) => world::send(&inner, request).await,
+                    Wire::Fine | Wire::Rejects(..) => world::send(&inner, request).await,
                     Wire::Down => Err(reset()),
-                    Wire::LosesAnswers => {
+                    Wire::LosesResponses => {
                         world::send(&inner, request).await?;
                         Err(reset())
                     }
-                    Wire::Doubles => {
+                    Wire::Duplicates => {
                         let mut again = Request::new(request.body().clone());
                         again.clone_from_parts(&request);
                         world::send(&inner, again).await?;
                         world::send(&inner, request).await
                     }
-                    Wire::Adds(body) => {
+                    Wire::ReplacesBody(body) => {
                         let answer = world::send(&inner, request).await?;
                         Ok(answer.map(|_| Bytes::from_static(body.as_bytes())))
                     }
-                    Wire::Says(status) => {
+                    Wire::AnswersWith(status) => {
                         let mut response = Response::new(Bytes::new());
                         *response.status_mut() = status;
                         Ok(response)
@@ -242,14 +245,14 @@ impl CloneFromParts for Request<Bytes> {
     }
 }
 
-pub(crate) struct Bench {
+pub(crate) struct Testbed {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) network: Arc<Network>,
-    pub(crate) sr: Arc<Memory>,
-    pub(crate) dp: Arc<Memory>,
+    pub(crate) sr: Arc<PartyState>,
+    pub(crate) dp: Arc<PartyState>,
 }
 
-/// What is particular about a bench.
+/// Options of a testbed.
 pub(crate) struct Options {
     pub(crate) namespace: Namespace,
     pub(crate) answers_expired: bool,
@@ -266,7 +269,7 @@ impl Default for Options {
     }
 }
 
-impl Bench {
+impl Testbed {
     pub(crate) fn new(options: Options) -> Self {
         let clock = Arc::new(ManualClock::at(START.parse().unwrap()));
         let identity = |name: &str| {
@@ -275,9 +278,9 @@ impl Bench {
         };
         let endpoint = |name: &str| format!("https://{name}.example:8443/sgp02");
         let peer = |name: &str, namespace| Peer { id: identity(name).0, endpoint: endpoint(name), namespace };
-        let memory = |name: &'static str, records: Arc<dyn Records>, peers| {
+        let party = |name: &'static str, records: Arc<dyn Records>, peers| {
             let (id, certificate) = identity(name);
-            Arc::new(Memory {
+            Arc::new(PartyState {
                 name,
                 id,
                 certificate,
@@ -292,45 +295,45 @@ impl Bench {
                 answers_expired: options.answers_expired,
             })
         };
-        let sr = memory("sm-sr", options.sr_records, vec![peer("sm-dp", Namespace::V3)]);
-        let dp = memory("sm-dp", Arc::new(MemoryRecords::default()), vec![peer("sm-sr", options.namespace)]);
+        let sr = party("sm-sr", options.sr_records, vec![peer("sm-dp", Namespace::V3)]);
+        let dp = party("sm-dp", Arc::new(MemoryRecords::default()), vec![peer("sm-sr", options.namespace)]);
         let network = Arc::new(Network {
             wire: Mutex::new(Wire::Fine),
             links: Mutex::default(),
             posted: Mutex::default(),
         });
-        let bench = Self { clock, network, sr, dp };
-        for memory in [&bench.sr, &bench.dp] {
-            let authority = format!("{}.example:8443", memory.name);
-            let link = bench.start(memory).link();
-            bench.network.links.lock().unwrap().insert(authority, link);
+        let testbed = Self { clock, network, sr, dp };
+        for party in [&testbed.sr, &testbed.dp] {
+            let authority = format!("{}.example:8443", party.name);
+            let link = testbed.start(party).link();
+            testbed.network.links.lock().unwrap().insert(authority, link);
         }
-        bench
+        testbed
     }
 
-    /// The party, started anew: nothing is left of the one before but its records.
-    pub(crate) fn start(&self, memory: &Arc<Memory>) -> Soap {
+    /// Restarts a party: only its records survive.
+    pub(crate) fn start(&self, party: &Arc<PartyState>) -> Soap {
         let sender = Sender {
-            own: memory.id.clone(),
-            name: Some(memory.name.to_uppercase()),
-            address: memory.endpoint.clone(),
-            world: memory.world.clone(),
+            own: party.id.clone(),
+            name: Some(party.name.to_uppercase()),
+            address: party.endpoint.clone(),
+            world: party.world.clone(),
         };
-        let way = Way { network: Arc::clone(&self.network), certificate: memory.certificate.clone() };
+        let peers = TestPeers { network: Arc::clone(&self.network), certificate: party.certificate.clone() };
         Soap::new(
             sender,
-            Arc::clone(&memory.records),
-            Arc::clone(&memory.events) as Arc<dyn Events>,
-            Arc::new(Decisions(Arc::clone(memory))),
-            memory.name,
+            Arc::clone(&party.records),
+            Arc::clone(&party.events) as Arc<dyn Events>,
+            Arc::new(Decisions(Arc::clone(party))),
+            party.name,
         )
-        .with_peers(Arc::new(way))
+        .with_peers(Arc::new(peers))
     }
 
-    /// Has both do what is due, each as if just started.
+    /// Runs the due work of both parties, each as if just started.
     pub(crate) async fn run(&self) {
-        for memory in [&self.dp, &self.sr, &self.dp] {
-            self.start(memory).run_due().await.unwrap();
+        for party in [&self.dp, &self.sr, &self.dp] {
+            self.start(party).run_due().await.unwrap();
         }
     }
 
@@ -346,11 +349,16 @@ impl Bench {
         self.dp.world.now()
     }
 
-    /// The SM-DP asks the SM-SR.
-    pub(crate) async fn ask<F: Function>(&self, request: F::Request, patience: u64, continuation: &str) {
+    /// Sends a request from the SM-DP to the SM-SR.
+    pub(crate) async fn ask<F: Function>(
+        &self,
+        request: F::Request,
+        timeout_seconds: u64,
+        continuation: &str,
+    ) {
         let soap = self.start(&self.dp);
         let peer = &self.dp.peers[0];
-        let until = self.now().plus(Duration::from_secs(patience));
+        let until = self.now().plus(Duration::from_secs(timeout_seconds));
         world::transact(&*self.dp.records, |tx| {
             let (soap, request) = (soap.clone(), request.clone());
             Box::pin(async move {
@@ -361,16 +369,16 @@ impl Bench {
         .unwrap();
     }
 
-    /// The SM-SR tells the SM-DP.
+    /// Sends a notification from the SM-SR to the SM-DP.
     pub(crate) async fn tell(&self) {
         self.tell_at(&self.sr.peers[0].endpoint).await;
     }
 
-    /// The SM-SR tells the SM-DP at this address.
+    /// Sends a notification from the SM-SR to the SM-DP at this address.
     pub(crate) async fn tell_at(&self, endpoint: &str) {
         let peer = Peer { endpoint: endpoint.to_owned(), ..self.sr.peers[0].clone() };
         let soap = self.start(&self.sr);
-        let told = es3::HandleProfileEnabledNotification {
+        let notification = es3::HandleProfileEnabledNotification {
             base: rsp::sgp02::BaseNotification {},
             eid: eid(),
             iccid: iccid(),
@@ -378,14 +386,14 @@ impl Bench {
             completion_timestamp: self.now(),
         };
         world::transact(&*self.sr.records, |tx| {
-            let (soap, told, peer) = (soap.clone(), told.clone(), peer.clone());
-            Box::pin(async move { soap.sender().notify(tx, self.now(), &peer, &told).await })
+            let (soap, notification, peer) = (soap.clone(), notification.clone(), peer.clone());
+            Box::pin(async move { soap.sender().notify(tx, self.now(), &peer, &notification).await })
         })
         .await
         .unwrap();
     }
 
-    /// The SM-SR answers a CreateISDP that it has taken.
+    /// Answers an accepted CreateISDP.
     pub(crate) async fn answer(&self, identifier: &str) {
         let soap = self.start(&self.sr);
         world::transact(&*self.sr.records, |tx| {
@@ -403,18 +411,18 @@ impl Bench {
         .unwrap();
     }
 
-    /// How the SM-DP's call has ended, as often as it has.
+    /// Returns the outcomes of the SM-DP's calls with this continuation.
     pub(crate) async fn ended(&self, continuation: &str) -> Vec<String> {
         Tx::begin(&*self.dp.records).get(&ENDED, continuation).await.unwrap().unwrap_or_default()
     }
 
-    pub(crate) async fn waiting(&self, memory: &Arc<Memory>) -> usize {
-        self.start(memory).outbox().await.unwrap().len()
+    pub(crate) async fn waiting(&self, party: &Arc<PartyState>) -> usize {
+        self.start(party).outbox().await.unwrap().len()
     }
 }
 
-impl Memory {
-    /// How often something was decided.
+impl PartyState {
+    /// Returns the number of decisions on a function.
     pub(crate) async fn decided(&self, what: &str) -> u32 {
         Tx::begin(&*self.records).get(&DECIDED, what).await.unwrap().unwrap_or(0)
     }
@@ -442,6 +450,6 @@ pub(crate) fn enable(identifier: &str) -> es3::EnableProfileRequest {
 pub(crate) const DONE: &str = "ES3-CreateISDP: EXECUTED_SUCCESS";
 
 #[test]
-fn success_is_spelt_as_sgp_02_spells_it() {
+fn success_has_the_spelling_of_sgp_02() {
     assert!(DONE.ends_with(ExecutionStatus::ExecutedSuccess.name()));
 }

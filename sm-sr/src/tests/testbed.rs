@@ -1,4 +1,5 @@
-//! A bench: an SM-SR, peers that write down what they are told, and time that stands still.
+//! A testbed: an SM-SR, peers that record the messages they receive, and a clock that is advanced
+//! by hand.
 
 use std::{
     collections::BTreeMap,
@@ -43,7 +44,7 @@ use crate::{
 
 pub(super) const NOW: i64 = 1_795_000_000;
 
-/// Who takes part. Each has a client certificate with an OID of its own.
+/// Parties of the tests. Each has a client certificate with its own OID.
 pub(super) const EUM: &str = "EUM";
 pub(super) const SM_DP: &str = "SM-DP";
 pub(super) const OTHER_SM_DP: &str = "another SM-DP";
@@ -61,17 +62,18 @@ pub(super) fn iccid(number: u8) -> Iccid {
     Iccid::with_luhn(&format!("8949000000000000{number:02}")).unwrap()
 }
 
-/// The profile that a card has from the start: the operator's, enabled, with the fall-back attribute.
+/// Number of the profile that a card has from the start: it belongs to the operator, is enabled,
+/// and has the fall-back attribute.
 pub(super) const BOOTSTRAP: u8 = 1;
 
-/// What somebody was told.
+/// A message received by a peer.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct ReceivedMessage {
     pub(super) to: String,
     pub(super) text: String,
 }
 
-impl Told {
+impl ReceivedMessage {
     pub(super) fn element(&self) -> String {
         let document = xml::parse(&self.text).unwrap();
         Envelope::read(&document).unwrap().element().to_owned()
@@ -93,30 +95,30 @@ impl Told {
     }
 }
 
-/// The outside of every SM-SR of a bench.
+/// The peers of all SM-SRs of a testbed.
 #[derive(Default)]
-struct Outside {
-    told: Mutex<Vec<Told>>,
-    /// Who answers for a name, besides writing it down.
+struct TestNetwork {
+    received: Mutex<Vec<ReceivedMessage>>,
+    /// Servers that handle requests for a name after they have been recorded.
     servers: Mutex<BTreeMap<String, (Link, PeerCertificate)>>,
-    /// Whose messages are lost.
-    deaf: Mutex<Vec<String>>,
+    /// Peers whose messages are lost.
+    unreachable: Mutex<Vec<String>>,
 }
 
-struct Ways(Arc<Outside>);
+struct TestPeers(Arc<TestNetwork>);
 
-impl Peers for Ways {
+impl Peers for TestPeers {
     fn link(&self, authority: &str) -> Result<Link, Fault> {
-        let (outside, to) = (Arc::clone(&self.0), authority.to_owned());
+        let (network, to) = (Arc::clone(&self.0), authority.to_owned());
         Ok(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            let (outside, to) = (Arc::clone(&outside), to.clone());
+            let (network, to) = (Arc::clone(&network), to.clone());
             async move {
-                if outside.deaf.lock().unwrap().contains(&to) {
+                if network.unreachable.lock().unwrap().contains(&to) {
                     return Err(LinkFault::new(world::LinkFaultKind::Timeout, to, "deaf"));
                 }
                 let text = String::from_utf8(request.body().to_vec()).unwrap();
-                outside.told.lock().unwrap().push(Told { to: to.clone(), text });
-                let server = outside.servers.lock().unwrap().get(&to).cloned();
+                network.received.lock().unwrap().push(ReceivedMessage { to: to.clone(), text });
+                let server = network.servers.lock().unwrap().get(&to).cloned();
                 match server {
                     Some((server, certificate)) => {
                         request.extensions_mut().insert(certificate);
@@ -133,72 +135,72 @@ impl Peers for Ways {
     }
 }
 
-/// The bench.
-pub(super) struct Rig {
+/// The testbed.
+pub(super) struct Testbed {
     pub(super) clock: ManualClock,
     pub(super) pki: Arc<Pki>,
     pub(super) ecasd_key: SecretKey,
     records: Arc<dyn Records>,
     dice: SeededDice,
-    outside: Arc<Outside>,
-    /// Which SM-SR it is.
+    network: Arc<TestNetwork>,
+    /// Name of the SM-SR.
     pub(super) name: &'static str,
     pub(super) namespace: Namespace,
 }
 
-/// Made once: a signature takes a while in an unoptimised build.
+/// Created once, because a signature is slow in an unoptimised build.
 static PKI: LazyLock<Arc<Pki>> =
     LazyLock::new(|| Arc::new(Pki::from_seed(b"sm-sr", &PkiOptions::default()).unwrap()));
 
-/// The client certificates of everybody, by name.
+/// Client certificates of all parties, by name.
 static CREDENTIALS: LazyLock<Mutex<BTreeMap<String, Credential>>> = LazyLock::new(Mutex::default);
 
-impl Rig {
-    /// An SM-SR that knows everybody and has no card.
+impl Testbed {
+    /// Creates an SM-SR with all peers and no card.
     pub(super) async fn new() -> Self {
         Self::speaking(Namespace::V3).await
     }
 
-    /// The same, where everybody speaks this namespace.
+    /// Creates the same testbed, with all parties using this namespace.
     pub(super) async fn speaking(namespace: Namespace) -> Self {
-        let rig = Self {
+        let testbed = Self {
             clock: ManualClock::at(Timestamp::from_seconds(NOW)),
             pki: Arc::clone(&PKI),
             ecasd_key: PKI.ecasd(eid()).unwrap().key,
             records: Arc::new(MemoryRecords::default()),
             dice: SeededDice::from_text("sm-sr"),
-            outside: Arc::default(),
+            network: Arc::default(),
             name: SM_SR,
             namespace,
         };
-        rig.know_everybody().await;
-        rig
+        testbed.add_all_peers().await;
+        testbed
     }
 
-    /// Another SM-SR on the same bench.
+    /// Creates another SM-SR in the same testbed.
     pub(super) async fn another(&self) -> Self {
-        let rig = Self {
+        let testbed = Self {
             clock: self.clock.clone(),
             pki: Arc::clone(&self.pki),
             ecasd_key: self.ecasd_key.clone(),
             records: Arc::new(MemoryRecords::default()),
             dice: SeededDice::from_text("another"),
-            outside: Arc::clone(&self.outside),
+            network: Arc::clone(&self.network),
             name: OTHER_SM_SR,
             namespace: self.namespace,
         };
-        rig.know_everybody().await;
-        for (here, there) in [(self, &rig), (&rig, self)] {
+        testbed.add_all_peers().await;
+        for (here, there) in [(self, &testbed), (&testbed, self)] {
             let certificate = PeerCertificate(here.credential(there.name).certificate.der().to_vec());
-            let link = here.reborn_link();
-            let mut servers = self.outside.servers.lock().unwrap();
+            let link = here.restarting_link();
+            let mut servers = self.network.servers.lock().unwrap();
             servers.insert(here.authority(here.name), (link, certificate));
         }
-        rig
+        testbed
     }
 
-    /// Every request is answered by a server that was made for it.
-    fn reborn_link(&self) -> Link {
+    /// Returns a link that handles every request with a new server.
+    fn restarting_link(&self) -> Link {
         let make = self.maker();
         link_from(tower::service_fn(move |request| {
             let server = make();
@@ -207,7 +209,7 @@ impl Rig {
     }
 
     fn maker(&self) -> impl Fn() -> SmSr + Clone + Send + Sync + 'static {
-        let (records, outside) = (Arc::clone(&self.records), Arc::clone(&self.outside));
+        let (records, network) = (Arc::clone(&self.records), Arc::clone(&self.network));
         let world = World::new(self.clock.clone(), self.dice.clone());
         let mut config = Config::new(self.name, self.id(self.name));
         config.card_address = CardAddress { sms: Some("491700000001".to_owned()), https: None };
@@ -227,11 +229,11 @@ impl Rig {
                 world.clone(),
                 events,
             );
-            server.with_peers(Arc::new(Ways(Arc::clone(&outside))))
+            server.with_peers(Arc::new(TestPeers(Arc::clone(&network))))
         }
     }
 
-    /// The server, after a restart.
+    /// Returns the server after a restart.
     pub(super) fn server(&self) -> SmSr {
         self.maker()()
     }
@@ -244,25 +246,25 @@ impl Rig {
         world::Clock::now(&self.clock)
     }
 
-    pub(super) fn credential(&self, who: &str) -> Credential {
+    pub(super) fn credential(&self, peer_name: &str) -> Credential {
         let mut all = CREDENTIALS.lock().unwrap();
-        let issue = || match who {
-            // Whose certificate names the same EUM as the one that signs.
+        let issue = || match peer_name {
+            // Its certificate names the same EUM as the signing certificate.
             EUM => self.pki.m2m_eum(&["eum.example".parse().unwrap()]).unwrap(),
-            _ => self.pki.operator(who).unwrap(),
+            _ => self.pki.operator(peer_name).unwrap(),
         };
-        all.entry(who.to_owned()).or_insert_with(issue).clone()
+        all.entry(peer_name.to_owned()).or_insert_with(issue).clone()
     }
 
-    pub(super) fn id(&self, who: &str) -> Oid {
-        self.credential(who).certificate.registered_ids().first().unwrap().clone()
+    pub(super) fn id(&self, peer_name: &str) -> Oid {
+        self.credential(peer_name).certificate.registered_ids().first().unwrap().clone()
     }
 
-    pub(super) fn authority(&self, who: &str) -> String {
-        format!("{}.example", who.to_lowercase().replace(' ', "-"))
+    pub(super) fn authority(&self, peer_name: &str) -> String {
+        format!("{}.example", peer_name.to_lowercase().replace(' ', "-"))
     }
 
-    async fn know_everybody(&self) {
+    async fn add_all_peers(&self) {
         let transport_key = Some(KeptKey::new(TRANSPORT_KEY.to_vec()));
         for (name, role) in [
             (EUM, PeerRole::Eum { transport_key }),
@@ -273,28 +275,28 @@ impl Rig {
             (SM_SR, PeerRole::SmSr),
             (OTHER_SM_SR, PeerRole::SmSr),
         ] {
-            self.know(name, role, true).await;
+            self.add_peer(name, role, true).await;
         }
     }
 
-    pub(super) async fn know(&self, name: &str, role: PeerRole, has_address: bool) {
+    pub(super) async fn add_peer(&self, name: &str, role: PeerRole, has_address: bool) {
         let endpoint = has_address.then(|| format!("https://{}/sgp02", self.authority(name)));
         let peer =
             Peer { id: self.id(name), name: name.to_owned(), role, endpoint, namespace: self.namespace };
         self.server().register_peer(&peer).await.unwrap();
     }
 
-    /// The messages to somebody are lost from now on, or not any more.
-    pub(super) fn deafen(&self, who: &str, deaf: bool) {
-        let authority = self.authority(who);
-        let mut all = self.outside.deaf.lock().unwrap();
+    /// Sets whether the messages to a peer are lost.
+    pub(super) fn lose_messages(&self, peer_name: &str, unreachable: bool) {
+        let authority = self.authority(peer_name);
+        let mut all = self.network.unreachable.lock().unwrap();
         all.retain(|known| *known != authority);
-        if deaf {
+        if unreachable {
             all.push(authority);
         }
     }
 
-    /// Asks, and lets everything that is due be done.
+    /// Sends a request and runs all due work.
     pub(super) async fn ask<F: Function>(&self, from: &str, mut request: F::Request) -> Response<Bytes> {
         use rsp::sgp02::Request as _;
         let identifier = &mut request.base_mut().function_call_identifier;
@@ -306,8 +308,12 @@ impl Rig {
         response
     }
 
-    /// Tells.
-    pub(super) async fn tell<N: Notification>(&self, from: &str, notification: &N) -> Response<Bytes> {
+    /// Sends a notification and runs all due work.
+    pub(super) async fn send_notification<N: Notification>(
+        &self,
+        from: &str,
+        notification: &N,
+    ) -> Response<Bytes> {
         let response = self.post(from, self.namespace, &N::action(), notification).await;
         self.run().await;
         response
@@ -338,7 +344,7 @@ impl Rig {
         self.send(from, text.into(), action).await
     }
 
-    /// Octets, whatever they are.
+    /// Posts arbitrary octets.
     pub(super) async fn send(&self, from: &str, octets: Vec<u8>, action: &str) -> Response<Bytes> {
         let mut request = Request::new(Bytes::from(octets));
         *request.method_mut() = Method::POST;
@@ -349,7 +355,7 @@ impl Rig {
         self.server().handle(request).await
     }
 
-    /// Everything that is due is done, each time by a server that was made for it.
+    /// Runs all due work, each time with a new server.
     pub(super) async fn run(&self) {
         for _ in 0..4 {
             self.server().run_due().await.unwrap();
@@ -361,40 +367,41 @@ impl Rig {
         self.run().await;
     }
 
-    /// What was told since it was asked last, and to whom.
-    pub(super) fn told(&self) -> Vec<Told> {
-        std::mem::take(&mut *self.outside.told.lock().unwrap())
+    /// Returns and clears the recorded messages.
+    pub(super) fn received(&self) -> Vec<ReceivedMessage> {
+        std::mem::take(&mut *self.network.received.lock().unwrap())
     }
 
-    /// To whom what was told, in any order.
-    pub(super) fn told_briefly(&self) -> Vec<(String, String)> {
-        let mut all: Vec<_> = self.told().iter().map(|told| (told.to.clone(), told.element())).collect();
+    /// Returns and clears the recipients and elements of the recorded messages, sorted.
+    pub(super) fn received_briefly(&self) -> Vec<(String, String)> {
+        let mut all: Vec<_> =
+            self.received().iter().map(|received| (received.to.clone(), received.element())).collect();
         all.sort();
         all
     }
 
-    /// The only thing that was told, which is this.
-    pub(super) fn told_only<M: Message>(&self, to: &str) -> M {
-        let told = self.told();
-        let [only] = told.as_slice() else {
-            panic!("{:?}", told.iter().map(Told::element).collect::<Vec<_>>())
+    /// Returns the only recorded message, which must be of this type and for this peer.
+    pub(super) fn received_only<M: Message>(&self, to: &str) -> M {
+        let received = self.received();
+        let [only] = received.as_slice() else {
+            panic!("{:?}", received.iter().map(ReceivedMessage::element).collect::<Vec<_>>())
         };
         assert_eq!(only.to, self.authority(to));
         only.message()
     }
 
-    /// Puts the standard card under the management of this SM-SR.
+    /// Registers the standard card at this SM-SR.
     pub(super) async fn register(&self) {
         let response = self.ask::<es1::RegisterEis>(EUM, self.register_request(self.eis())).await;
-        let said: es1::RegisterEisResponse = said(&response);
-        assert!(said.base.is_done(), "{:?}", said.base);
+        let response_message: es1::RegisterEisResponse = response_message(&response);
+        assert!(response_message.base.is_done(), "{:?}", response_message.base);
     }
 
     pub(super) fn register_request(&self, eis: Eis) -> es1::RegisterEisRequest {
         es1::RegisterEisRequest { base: BaseRequest::new(""), eis }
     }
 
-    /// The EIS of the standard card, signed.
+    /// Returns the signed EIS of the standard card.
     pub(super) fn eis(&self) -> Eis {
         let signed = Canonical::eum_signed_info(self.signed_info(), self.namespace);
         let eum_credential = self.pki.credential(Role::Eum, Curve::P256).unwrap();
@@ -467,16 +474,16 @@ impl Rig {
         }
     }
 
-    /// Registers the standard card with these profiles besides the one it has.
+    /// Registers the standard card with additional profiles.
     pub(super) async fn register_with(&self, profiles: impl IntoIterator<Item = ProfileInfo>) {
         let mut eis = self.eis();
         eis.profile_info.extend(profiles);
         let response = self.ask::<es1::RegisterEis>(EUM, self.register_request(eis)).await;
-        let said: es1::RegisterEisResponse = said(&response);
-        assert!(said.base.is_done(), "{:?}", said.base);
+        let response_message: es1::RegisterEisResponse = response_message(&response);
+        assert!(response_message.base.is_done(), "{:?}", response_message.base);
     }
 
-    /// How a profile stands, by the EIS.
+    /// Returns the state of a profile in the EIS.
     pub(super) async fn state(&self, number: u8) -> Option<ProfileState> {
         let eis = self.server().eis(eid()).await.unwrap()?;
         eis.profile_info.iter().find(|profile| profile.iccid == iccid(number)).map(|profile| profile.state)
@@ -540,15 +547,15 @@ pub(super) fn isd_r_of(keyset: &[Keyset]) -> SecurityDomain {
     }
 }
 
-/// The response in the answer to a request.
-pub(super) fn said<M: Message>(response: &Response<Bytes>) -> M {
+/// Returns the response message in an HTTP response.
+pub(super) fn response_message<M: Message>(response: &Response<Bytes>) -> M {
     let text = std::str::from_utf8(response.body()).unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{text}");
     let document = xml::parse(text).unwrap();
     Envelope::read(&document).unwrap().message().unwrap()
 }
 
-/// The subject and the reason of a response that has failed.
+/// Returns the subject and the reason of a failed response.
 pub(super) fn codes<R: rsp::sgp02::Response>(response: &R) -> (String, String) {
     let status = &response.base().function_execution_status;
     assert_eq!(status.status, rsp::sgp02::ExecutionStatus::Failed, "{status}");

@@ -1,4 +1,5 @@
-//! An engine with a message centre that is only a list, procedures that only write down, and a clock that stands still.
+//! A testbed: an engine with a simulated SMSC that stores messages in a list, procedures that only
+//! record events, and a clock that is advanced by hand.
 
 use std::{
     sync::{
@@ -28,43 +29,49 @@ use world::{
 
 use super::card::{self, Card, EID, KIC, KID, Says};
 
-/// Everything that was told to the procedures, in order.
+/// Events reported to the procedures, in order.
 const TOLD: Collection<Vec<String>> = Collection::new("test-told");
 pub(crate) const SM_SR: &str = "+49100";
 pub(crate) const NUMBER: &str = "+491511";
-/// That of the card's other profile.
+/// Number of the card's other profile.
 pub(crate) const OTHER_NUMBER: &str = "+491522";
-/// That of another card.
+/// Number of another card.
 pub(crate) const NUMBER_OF_ANOTHER: &str = "+491533";
 pub(crate) const PSK: [u8; 16] = [0x33; 16];
 
-pub(crate) struct Rig {
+pub(crate) struct Testbed {
     pub(crate) clock: ManualClock,
     pub(crate) records: Arc<dyn Records>,
-    pub(crate) centre: Arc<Centre>,
+    pub(crate) smsc: Arc<Smsc>,
     pub(crate) notes: Arc<Notes>,
     pub(crate) events: MemoryEvents,
     pub(crate) config: Es5Config,
     pub(crate) engine: Engine,
 }
 
-/// The message centre.
+/// The simulated SMSC.
 #[derive(Default)]
-pub(crate) struct Centre {
+pub(crate) struct Smsc {
     pub(crate) sent: Mutex<Vec<(MessageId, Submission)>>,
     next: AtomicU64,
-    /// To whom it takes nothing, and does not say so.
+    /// Number for which submissions get no answer.
     pub(crate) silent_for: Mutex<Option<PhoneNumber>>,
-    /// Why it takes nothing.
+    /// Fault returned for submissions.
     pub(crate) fault: Mutex<Option<SubmitFault>>,
-    /// Of the process that submits: at 0 it is dead, and nothing comes from it.
-    pub(crate) lives: Mutex<Option<Arc<AtomicI64>>>,
+    /// Commits that are left to the submitting process: at 0 it was killed and submits nothing.
+    pub(crate) commits: Mutex<Option<Arc<AtomicI64>>>,
 }
 
-impl ShortMessages for Centre {
+impl ShortMessages for Smsc {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<MessageId, SubmitFault>> {
         Box::pin(async move {
-            if self.lives.lock().unwrap().as_ref().is_some_and(|lives| lives.load(Ordering::SeqCst) == 0) {
+            if self
+                .commits
+                .lock()
+                .unwrap()
+                .as_ref()
+                .is_some_and(|commits| commits.load(Ordering::SeqCst) == 0)
+            {
                 return Err(SubmitFault::Unreachable("nobody asked".into()));
             }
             if let Some(fault) = self.fault.lock().unwrap().clone() {
@@ -86,7 +93,7 @@ pub(crate) struct Notes {
     pub(crate) https: AtomicBool,
     pub(crate) confirms: AtomicBool,
     pub(crate) has_number: AtomicBool,
-    /// A script that is enqueued when the one before has ended, as the next function call of an SM-DP would.
+    /// Script that is enqueued when the previous one has ended, like the next call of an SM-DP.
     pub(crate) follows: Mutex<Vec<Job>>,
 }
 
@@ -171,7 +178,7 @@ impl Procedures for Notes {
     }
 }
 
-/// `a1` is followed by `a2`.
+/// Returns the purpose of the next job: `a1` is followed by `a2`.
 fn after(purpose: &str) -> String {
     let (name, number) = purpose.split_at(purpose.len() - 1);
     number.parse::<u32>().map_or(String::new(), |number| format!("{name}{}", number + 1))
@@ -200,7 +207,7 @@ pub(crate) fn eid_of_card() -> Eid {
     EID.parse().unwrap()
 }
 
-/// Of a card that is managed here too.
+/// Returns the EID of another managed card.
 pub(crate) fn another_eid() -> Eid {
     Eid::with_check_digits("890490321234512345123451234588").unwrap()
 }
@@ -216,7 +223,7 @@ pub(crate) fn config() -> Es5Config {
     }
 }
 
-impl Rig {
+impl Testbed {
     pub(crate) fn new() -> Self {
         Self::over(Arc::new(MemoryRecords::default()), config())
     }
@@ -234,16 +241,15 @@ impl Rig {
             has_number: AtomicBool::new(true),
             follows: Mutex::default(),
         });
-        let (clock, centre, events) =
-            (ManualClock::at(start()), Arc::new(Centre::default()), MemoryEvents::default());
-        let engine = engine(&records, &clock, &centre, &notes, &events, &config);
-        Self { clock, records, centre, notes, events, config, engine }
+        let (clock, smsc, events) =
+            (ManualClock::at(start()), Arc::new(Smsc::default()), MemoryEvents::default());
+        let engine = engine(&records, &clock, &smsc, &notes, &events, &config);
+        Self { clock, records, smsc, notes, events, config, engine }
     }
 
-    /// Another engine over the same records, as after a restart.
+    /// Replaces the engine by another one on the same records, as after a restart.
     pub(crate) fn restart(&mut self) {
-        self.engine =
-            engine(&self.records, &self.clock, &self.centre, &self.notes, &self.events, &self.config);
+        self.engine = engine(&self.records, &self.clock, &self.smsc, &self.notes, &self.events, &self.config);
     }
 
     pub(crate) async fn enqueue(&self, job: Job) -> JobId {
@@ -263,15 +269,15 @@ impl Rig {
         self.engine.run_due().await.unwrap()
     }
 
-    /// Moves the clock and does what is due then.
+    /// Advances the clock and runs the due work.
     pub(crate) async fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
         self.run().await;
     }
 
-    /// What was submitted since the last time.
+    /// Returns and clears the submitted messages.
     pub(crate) fn take(&self) -> Vec<Vec<u8>> {
-        let sent = std::mem::take(&mut *self.centre.sent.lock().unwrap());
+        let sent = std::mem::take(&mut *self.smsc.sent.lock().unwrap());
         sent.into_iter()
             .map(|(_, submission)| {
                 let message = submission.message;
@@ -285,7 +291,7 @@ impl Rig {
             .collect()
     }
 
-    /// Lets the card have these messages; what it says to them.
+    /// Passes messages to the card and returns its responses.
     pub(crate) fn give(&self, card: &mut Card, messages: Vec<Vec<u8>>) -> Vec<Says> {
         messages.iter().map(|message| card.receive(message)).filter(|says| *says != Says::Nothing).collect()
     }
@@ -313,7 +319,7 @@ impl Rig {
         self.engine.short_message(arrived).await.unwrap();
     }
 
-    /// Everything that is due is sent, reaches the card, and is answered, until nothing is left to be sent.
+    /// Runs due work and passes messages to the card and back until no message is left.
     pub(crate) async fn pump(&self, card: &mut Card) {
         loop {
             self.run().await;
@@ -335,7 +341,7 @@ impl Rig {
         Tx::begin(&*self.records).glance(&es5::JOBS, "").await.unwrap().len()
     }
 
-    /// What the timeline has against something, since the last time.
+    /// Returns the refusals in the timeline since the last call.
     pub(crate) fn refused(&self) -> Vec<String> {
         let refused = |event: world::Event| match event.outcome {
             world::Outcome::Refused(why) => Some(why),
@@ -348,7 +354,8 @@ impl Rig {
         self.engine.https(request(uri, answer, "ok")).await
     }
 
-    /// A session of the card: the first POST to `uri`, then every script, until the end. Gives how many scripts it was given.
+    /// Runs a session of the card: the first POST to `uri`, then every script until the end.
+    /// Returns the number of scripts.
     pub(crate) async fn session(&self, card: &mut Card, uri: &str) -> usize {
         let mut response = self.post(uri, None).await;
         let mut scripts = 0;
@@ -364,7 +371,7 @@ impl Rig {
     }
 }
 
-/// Runs the script that a card was given; where the answer goes, and the answer.
+/// Executes the script given to a card. Returns the URI for the response, and the response.
 pub(crate) fn run(card: &mut Card, response: &Response<Bytes>) -> (String, Vec<u8>) {
     let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap());
     assert_eq!(response.status(), 200);
@@ -396,7 +403,7 @@ pub(crate) fn identity() -> keys::PskIdentity {
 fn engine(
     records: &Arc<dyn Records>,
     clock: &ManualClock,
-    centre: &Arc<Centre>,
+    smsc: &Arc<Smsc>,
     notes: &Arc<Notes>,
     events: &MemoryEvents,
     config: &Es5Config,
@@ -405,7 +412,7 @@ fn engine(
     let events: Arc<dyn Events> = Arc::new(events.clone());
     let procedures: Arc<dyn Procedures> = notes.clone();
     Engine::new(Arc::clone(records), world, events, config.clone(), procedures)
-        .with_short_messages(centre.clone())
+        .with_short_messages(smsc.clone())
 }
 
 fn message(from: &str, user_data: &[u8]) -> ShortMessage {
@@ -452,7 +459,7 @@ pub(crate) fn delete(number: u16) -> Job {
     job(Effect::Delete(Aid::isd_p(number)), apdu, "delete")
 }
 
-/// As long as it is said, for an ISD-P.
+/// Creates a job of the given length for an ISD-P.
 pub(crate) fn data(length: usize, purpose: &str) -> Job {
     let chunk = |part: &[u8]| [&[0x80, 0xE2, 0x88, 0, part.len() as u8], part].concat();
     let all = vec![0x5A; length];
@@ -463,7 +470,7 @@ pub(crate) fn data(length: usize, purpose: &str) -> Job {
     }
 }
 
-/// The status words of an answer.
+/// Returns the status words of a response.
 fn statuses(response: &rsp::ota::script::ScriptResponse) -> String {
     let statuses: Vec<String> = response.apdus().map(|apdu| apdu.status.to_string()).collect();
     statuses.join(" ")

@@ -1,4 +1,5 @@
-//! What SM-DPs (ES3) and operators (ES4) ask for alike: SGP.02 sections 5.4 and 5.5. Who asks decides what is theirs.
+//! Functions that SM-DPs (ES3) and operators (ES4) have in common: SGP.02 sections 5.4 and 5.5. The
+//! caller determines which profiles it can access.
 
 use rsp::{
     ids::{Eid, Iccid},
@@ -11,16 +12,17 @@ use rsp::{
 use rsp_server::soap::{Answer, Call, Decision};
 
 use crate::{
+    caller::check_role,
     context::Context,
-    notifications::{self, News},
-    procedures::{self, Function, Interface, check},
+    notifications::{self, ProfileChange},
+    procedures::{self, check},
     records::{Card, PeerRole},
-    router::{By, check_role},
-    visibility::{self, Showing},
+    state::{Function, Interface, Requester},
+    visibility::{self, Disclosure},
 };
 
-/// That the caller is known here as what the interface is for.
-pub(crate) async fn known(context: &mut Context<'_, '_>, by: By<'_>) -> Decision<()> {
+/// Checks that the caller has the role of the interface.
+pub(crate) async fn check_caller(context: &mut Context<'_, '_>, by: Requester<'_>) -> Decision<()> {
     check_role(context, by.id, |role| match by.interface {
         Interface::Es3 => matches!(role, PeerRole::SmDp),
         Interface::Es4 => matches!(role, PeerRole::Operator),
@@ -28,8 +30,8 @@ pub(crate) async fn known(context: &mut Context<'_, '_>, by: By<'_>) -> Decision
     .await
 }
 
-/// Takes in a function that the card has to do; it is answered when it has.
-pub(crate) async fn later<R>(
+/// Accepts a function that the card must execute. The response is sent later.
+pub(crate) async fn accept<R>(
     context: &mut Context<'_, '_>,
     call: &Call,
     interface: Interface,
@@ -37,39 +39,39 @@ pub(crate) async fn later<R>(
     eid: Eid,
     function: Function,
 ) -> Decision<Answer<R>> {
-    known(context, By { interface, id: &call.caller }).await?;
+    check_caller(context, Requester { interface, id: &call.caller }).await?;
     procedures::take_in(context, call, interface, base, eid, function).await
 }
 
-/// A card with a profile of the caller's, to be changed here and not on the card.
+/// Returns a card with a profile of the caller, for a change that does not involve the card.
 pub(crate) async fn own_profile(
     context: &mut Context<'_, '_>,
-    by: By<'_>,
+    by: Requester<'_>,
     eid: Eid,
     iccid: Iccid,
 ) -> Decision<Card> {
-    known(context, by).await?;
+    check_caller(context, by).await?;
     let card = check::managed(context, eid).await?;
     check::not_handed_over(context, eid).await?;
     check::profile_of(&card, by, iccid)?;
     Ok(card)
 }
 
-/// The EIS as the caller sees it.
-pub(crate) async fn eis(context: &mut Context<'_, '_>, by: By<'_>, eid: Eid) -> Decision<Eis> {
-    known(context, by).await?;
+/// Returns the EIS as visible to the caller.
+pub(crate) async fn eis(context: &mut Context<'_, '_>, by: Requester<'_>, eid: Eid) -> Decision<Eis> {
+    check_caller(context, by).await?;
     let card = check::managed(context, eid).await?;
     let why = match by.interface {
-        Interface::Es3 => Showing::GetEisToSmDp,
-        Interface::Es4 => Showing::GetEisToOperator,
+        Interface::Es3 => Disclosure::GetEisToSmDp,
+        Interface::Es4 => Disclosure::GetEisToOperator,
     };
-    Ok(visibility::shown(&card.eis, Vec::new(), by.id, why, &[]))
+    Ok(visibility::visible_eis(&card.eis, Vec::new(), by.id, why, &[]))
 }
 
-/// POL2 of a profile is this from now on.
+/// Replaces POL2 of a profile.
 pub(crate) async fn update_policy_rules(
     context: &mut Context<'_, '_>,
-    by: By<'_>,
+    by: Requester<'_>,
     eid: Eid,
     iccid: Iccid,
     pol2: Pol2,
@@ -78,17 +80,19 @@ pub(crate) async fn update_policy_rules(
     if let Some(profile) = card.profile_mut(iccid) {
         profile.pol2 = pol2.clone();
     }
-    card.keep(context.tx)?;
+    card.store(context.tx)?;
     if let Some(profile) = card.profile(iccid) {
-        notifications::tell_owner(context, eid, profile, News::Pol2Updated(pol2), Some(by)).await?;
+        notifications::notify_owner(context, eid, profile, ProfileChange::Pol2Updated(pol2), Some(by))
+            .await?;
     }
     Ok(())
 }
 
-/// The device is reached by this while the profile is enabled.
+/// Replaces the subscription address of a profile. The device is reached by it while the profile is
+/// enabled.
 pub(crate) async fn update_subscription_address(
     context: &mut Context<'_, '_>,
-    by: By<'_>,
+    by: Requester<'_>,
     eid: Eid,
     iccid: Iccid,
     address: SubscriptionAddress,
@@ -98,6 +102,6 @@ pub(crate) async fn update_subscription_address(
         profile.subscription_address = address;
     }
     card.check_addresses(context.tx).await?;
-    card.keep_addresses(context.tx).await?;
-    Ok(card.keep(context.tx)?)
+    card.store_addresses(context.tx).await?;
+    Ok(card.store(context.tx)?)
 }

@@ -1,4 +1,5 @@
-//! Requests that are kept waiting for a script to come. Volatile: a request does not survive its server either.
+//! HTTP requests that wait for a script (long polls). They are kept in memory only, because a
+//! request does not survive its server either.
 
 use std::{
     collections::BTreeMap,
@@ -10,11 +11,12 @@ use std::{
 use rsp::time::Timestamp;
 
 #[derive(Default)]
-pub(super) struct Held(Mutex<State>);
+pub(super) struct LongPolls(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Grows with every [`Held::wake`]: whoever has seen a lower one looks again.
+    /// Incremented by every [`LongPolls::wake`]. A request that has seen a lower value looks for a
+    /// script again.
     generation: u64,
     next: u64,
     waiting: BTreeMap<u64, Waiting>,
@@ -26,13 +28,13 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
-impl Held {
-    /// To be read before one looks whether there is something.
+impl LongPolls {
+    /// Returns the generation, to be read before looking for a script.
     pub(super) fn generation(&self) -> u64 {
         self.lock().generation
     }
 
-    /// Lets everybody look.
+    /// Lets all waiting requests look for a script.
     pub(super) fn wake(&self) {
         let mut state = self.lock();
         state.generation = state.generation.wrapping_add(1);
@@ -41,7 +43,7 @@ impl Held {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Sends those away whose time is over; says when the next one's is.
+    /// Ends the requests whose time is over. Returns the next time at which one ends.
     pub(super) fn tick(&self, now: Timestamp) -> Option<Timestamp> {
         let mut state = self.lock();
         let mut wakers = Vec::new();
@@ -59,14 +61,15 @@ impl Held {
         next
     }
 
-    /// Waits until somebody was woken since `generation`, or [`tick`](Self::tick) was told a time after `until`.
+    /// Waits until [`wake`](Self::wake) has been called since `generation`, or [`tick`](Self::tick)
+    /// with a time not before `until`.
     pub(super) fn wait(&self, generation: u64, until: Timestamp) -> Wait<'_> {
         let mut state = self.lock();
         let number = state.next;
         state.next = state.next.wrapping_add(1);
         state.waiting.insert(number, Waiting { until, is_over: false, waker: None });
         drop(state);
-        Wait { held: self, number, generation }
+        Wait { long_polls: self, number, generation }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -75,7 +78,7 @@ impl Held {
 }
 
 pub(super) struct Wait<'a> {
-    held: &'a Held,
+    long_polls: &'a LongPolls,
     number: u64,
     generation: u64,
 }
@@ -84,7 +87,7 @@ impl Future for Wait<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.held.lock();
+        let mut state = self.long_polls.lock();
         let is_woken = state.generation != self.generation;
         match state.waiting.get_mut(&self.number) {
             Some(waiting) if !is_woken && !waiting.is_over => {
@@ -98,6 +101,6 @@ impl Future for Wait<'_> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.held.lock().waiting.remove(&self.number);
+        self.long_polls.lock().waiting.remove(&self.number);
     }
 }

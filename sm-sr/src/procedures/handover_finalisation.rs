@@ -1,11 +1,10 @@
-//! What a card is told by its new SM-SR: where that is, its key for HTTPS, and to forget the keys of the old one. SGP.02
-//! sections 3.8, 4.1.1.9 and 4.1.1.10.
+//! Finalisation of a handover on the card: the card gets the address of its new SM-SR and a key for
+//! HTTPS, and deletes the keys of the old SM-SR. SGP.02 sections 3.8, 4.1.1.9 and 4.1.1.10.
 //!
-//! The card is ours whatever becomes of it, and whoever waits for the end of the handover is told how the first attempt
-//! went. But as long as the keys of the old SM-SR are on the card it obeys that as well, so what has not been done is told
-//! again, day after day. A card stops at the first command that it refuses; what comes after it is told by itself.
-
-use std::fmt;
+//! The card belongs to this SM-SR whatever the result is, and the caller of the handover gets the
+//! result of the first attempt. While the keys of the old SM-SR are on the card, the card accepts
+//! commands of that one too, so orders that have not been executed are repeated every day. A card
+//! stops at the first command that it refuses; the commands after it are sent again separately.
 
 use crypto::AesKey;
 use rsp::{
@@ -21,90 +20,46 @@ use rsp::{
         eis::{Eis, OperationType},
         es5::{self, KeyType, SmsrAddressing},
         keys::{KeyVersion, PskIdentity},
-        status::{Refusal, Status},
+        status::Status,
     },
 };
-use serde::{Deserialize, Serialize};
 use world::Fault;
 
 use super::{
     Purpose, answer,
     card_status::Answers,
     isd_r,
-    takeover::{Awaits, PSK_ID, Takeover, current, described, free_version, respond},
+    key_sets::{PSK_ID, description_of, free_version},
+    takeover_record::{current, respond},
 };
 use crate::{
     audit,
-    config::{CardAddress, MOST_FAREWELLS},
+    config::{CardAddress, MAX_FINALISATION_ATTEMPTS},
     context::Context,
-    es5::{self as bearer, Bearer, Effect, Job, JobOutcome},
+    es5::{self as es5_engine, Bearer, Effect, Job, JobOutcome},
     notifications,
     records::{Card, Deadline, Key, KeySet, Keys, SCP80_VERSIONS, SCP81_VERSIONS},
+    state::takeover::{Awaits, HandoverFinalisation, Order, Psk, Takeover},
 };
 
-/// What a card that is ours is still to do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Farewell {
-    /// Its key for HTTPS from then on, if it can that.
-    pub psk: Option<Psk>,
-    /// What it was told last, a command each.
-    pub told: Vec<Order>,
-    /// What it has not done, to be told another day.
-    pub left: Vec<Order>,
-    /// What went wrong first, in this attempt.
-    pub trouble: Option<Refusal>,
-    /// How many attempts there were.
-    pub attempts: u32,
-}
-
-/// A key that the card is to take for HTTPS.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Psk {
-    /// The version number of its key set.
-    pub version: u8,
-    /// The key.
-    pub key: Key,
-}
-
-/// Something that the card is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
-    /// Take our address for its own SM-SR's.
-    Address,
-    /// Take the key for HTTPS.
-    TakePsk,
-    /// Forget all keys but those of its new SM-SR.
-    Forget,
-}
-
-impl fmt::Display for Order {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address => f.write_str("to take the address of its new SM-SR"),
-            Self::TakePsk => f.write_str("to take a key for HTTPS"),
-            Self::Forget => f.write_str("to forget the keys of its former SM-SR"),
-        }
-    }
-}
-
-impl Farewell {
-    /// What there is to tell a card that was the SM-SR's from which this EIS is.
+impl HandoverFinalisation {
+    /// Returns the orders for a card with this EIS of its former SM-SR.
     pub(super) fn of(context: &Context<'_, '_>, eis: &Eis) -> Self {
         let psk = offer_psk(context, eis);
         let has_address =
             addressing(&context.config.card_address, eis.eum_signed_info.eid, psk.as_ref()).is_some();
         let address = has_address.then_some(Order::Address);
         let take_psk = psk.as_ref().map(|_| Order::TakePsk);
-        let told = address.into_iter().chain(take_psk).chain([Order::Forget]).collect();
-        Self { psk, told, left: Vec::new(), trouble: None, attempts: 0 }
+        let sent = address.into_iter().chain(take_psk).chain([Order::Forget]).collect();
+        Self { psk, sent, failed: Vec::new(), failure: None, attempts: 0 }
     }
 
-    /// The commands of what is to be told. Where there is no such thing to tell any more, it is not told.
+    /// Returns the commands for the orders to send. Orders that do not apply any more are removed.
     fn commands(&mut self, context: &Context<'_, '_>, card: &Card) -> Result<Vec<Vec<u8>>, Fault> {
         let mut commands = Vec::new();
-        for order in std::mem::take(&mut self.told) {
+        for order in std::mem::take(&mut self.sent) {
             if let Some(command) = self.command(context, card, order)? {
-                self.told.push(order);
+                self.sent.push(order);
                 commands.push(command);
             }
         }
@@ -131,7 +86,8 @@ impl Farewell {
                 }
                 _ => None,
             },
-            // What is not named goes, whatever the old SM-SR has said of its keys.
+            // The command lists the keys to keep and deletes all others, whatever the old SM-SR
+            // reported about its keys.
             Order::Forget => {
                 let ours = card.keys.iter().map(|set| set.version);
                 let offered = self.psk.as_ref().map(|psk| psk.version);
@@ -142,49 +98,54 @@ impl Farewell {
         })
     }
 
-    /// What the card said to what it was told: what it has done; what comes after something it refused is told again at once.
-    fn heard(&mut self, answers: &Answers) -> Vec<Order> {
-        let told = std::mem::take(&mut self.told);
+    /// Evaluates the card's responses and returns the executed orders. Orders after a refused one
+    /// stay in `sent` and are sent again at once.
+    fn evaluate(&mut self, answers: &Answers) -> Vec<Order> {
+        let sent = std::mem::take(&mut self.sent);
         let has_stopped = answers.commands.last().is_some_and(|(_, word)| !word.is_success());
         let mut done = Vec::new();
-        for (position, order) in told.iter().enumerate() {
+        for (position, order) in sent.iter().enumerate() {
             match answers.commands.get(position) {
-                Some((_, word)) if word.is_success() || self.was_done(*order, *word) => done.push(*order),
+                Some((_, word)) if word.is_success() || self.was_executed_before(*order, *word) => {
+                    done.push(*order)
+                }
                 Some((_, word)) => {
-                    self.left.push(*order);
-                    let why = format!("told {order}, the card answered {word}");
-                    self.trouble.get_or_insert(Status::IsdRExecutionError.because(why));
+                    self.failed.push(*order);
+                    let why = format!("ordered {order}, the card answered {word}");
+                    self.failure.get_or_insert(Status::IsdRExecutionError.because(why));
                 }
-                // One that the card did not come to, though it has refused none before it, it will not come to again.
+                // The card did not execute this command although it refused none before it. It will
+                // not execute it in another attempt today.
                 None if position == answers.commands.len() && !has_stopped => {
-                    self.left.push(*order);
-                    let why = format!("told {order}, the card answered nothing");
-                    self.trouble.get_or_insert(Status::EuiccExecutionError.because(why));
+                    self.failed.push(*order);
+                    let why = format!("ordered {order}, the card did not answer");
+                    self.failure.get_or_insert(Status::EuiccExecutionError.because(why));
                 }
-                None => self.told.push(*order),
+                None => self.sent.push(*order),
             }
         }
         done
     }
 
-    /// Whether the card refuses what it has done before, when nothing was heard of it.
-    fn was_done(&self, order: Order, word: StatusWord) -> bool {
-        let said = match order {
+    /// Returns true if the status word means that the card has executed the order before, in an
+    /// attempt whose response was lost.
+    fn was_executed_before(&self, order: Order, word: StatusWord) -> bool {
+        let expected = match order {
             Order::Address | Order::Forget => return false,
             Order::TakePsk => StatusWord::CONDITIONS_NOT_SATISFIED,
         };
-        self.attempts > 0 && word == said
+        self.attempts > 0 && word == expected
     }
 }
 
-/// Tells the card what there is to tell. When that is nothing, this attempt is over.
-pub(super) async fn tell(
+/// Sends the orders to the card. If there are none, the attempt ends.
+pub(super) async fn send_orders(
     context: &mut Context<'_, '_>,
     card: Card,
     mut takeover: Takeover,
 ) -> Result<(), Fault> {
-    let Awaits::Finalised(farewell) = &mut takeover.awaits else { return Ok(()) };
-    let commands = farewell.commands(context, &card)?;
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { return Ok(()) };
+    let commands = finalisation.commands(context, &card)?;
     if commands.is_empty() {
         return conclude(context, card, takeover).await;
     }
@@ -195,107 +156,108 @@ pub(super) async fn tell(
         valid_until: context.now.plus(context.config.own_function_time),
         more_to_do: false,
         urgent: true,
-        // The card knows us by short messages alone until it has the key for HTTPS.
+        // The card can be reached by short messages only until it has the key for HTTPS.
         via: Some(Bearer::Sms),
         effect: Effect::KeySet,
         purpose: Purpose::Takeover.to_text()?,
     };
-    bearer::enqueue(context.tx, context.now, job).await?;
-    takeover.keep(context)
+    es5_engine::enqueue(context.tx, context.now, job).await?;
+    takeover.store(context)
 }
 
-/// The card has done what its new SM-SR told it, or has not: it is ours all the same.
+/// Handles the card's response to the orders. The card belongs to this SM-SR in any case.
 pub(super) async fn ended(context: &mut Context<'_, '_>, eid: Eid, outcome: JobOutcome) -> Result<(), Fault> {
     let Some(mut takeover) = current(context, eid).await? else { return Ok(()) };
-    let Awaits::Finalised(farewell) = &mut takeover.awaits else { return Ok(()) };
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { return Ok(()) };
     let Some(mut card) = context.card(eid).await? else { return Ok(()) };
     let done = match outcome {
         JobOutcome::Answered(response) | JobOutcome::FoundDone(response) => {
-            farewell.heard(&Answers::of(&response))
+            finalisation.evaluate(&Answers::of(&response))
         }
         other => {
-            farewell.left.append(&mut farewell.told);
-            farewell.trouble.get_or_insert(answer::undelivered(other));
+            finalisation.failed.append(&mut finalisation.sent);
+            finalisation.failure.get_or_insert(answer::undelivered(other));
             Vec::new()
         }
     };
     if done.contains(&Order::TakePsk)
-        && let Some(psk) = &farewell.psk
+        && let Some(psk) = &finalisation.psk
     {
         take_psk(&mut card, psk);
     }
-    card.keep(context.tx)?;
-    tell(context, card, takeover).await
+    card.store(context.tx)?;
+    send_orders(context, card, takeover).await
 }
 
-/// From now on it is spoken to over HTTPS too.
+/// Adds the key set for HTTPS to the card's record.
 fn take_psk(card: &mut Card, psk: &Psk) {
     let set = KeySet { version: psk.version, keys: Keys::Scp81 { psk: psk.key.clone(), dek: None } };
     if let Some(isd_r) = &mut card.eis.isd_r {
-        isd_r.keyset.push(described(&set));
+        isd_r.keyset.push(description_of(&set));
     }
     card.keys.push(set);
 }
 
-/// An attempt is over: whoever waits for it is told, once, and what is left is for another day.
+/// Ends an attempt. After the first one, the caller of the handover gets the response. Failed
+/// orders are scheduled for another day.
 async fn conclude(
     context: &mut Context<'_, '_>,
     mut card: Card,
     mut takeover: Takeover,
 ) -> Result<(), Fault> {
-    let Awaits::Finalised(farewell) = &mut takeover.awaits else { return Ok(()) };
-    let base = match &farewell.trouble {
+    let Awaits::Finalised(finalisation) = &mut takeover.awaits else { return Ok(()) };
+    let base = match &finalisation.failure {
         None => BaseResponse::default(),
         Some(refusal) => BaseResponse::with_warning(refusal),
     };
-    let done = audit::Done {
+    let done = audit::CompletedOperation {
         what: OperationType::FINALISE_ISDR_HANDOVER,
         requester: None,
         status: &base.function_execution_status,
         isd_p: None,
         iccid: None,
     };
-    audit::done(context, &mut card, &done)?;
-    card.undone.clone_from(&farewell.left);
-    card.keep(context.tx)?;
-    let is_first = farewell.attempts == 0;
-    farewell.attempts = farewell.attempts.saturating_add(1);
-    let is_over = farewell.attempts >= MOST_FAREWELLS;
-    let goes_on = !farewell.left.is_empty() && !is_over;
-    for order in farewell.left.iter().filter(|_| is_over) {
-        let (eid, why) = (card.eid(), farewell.trouble.as_ref().map(tracing::field::display));
-        tracing::warn!(%eid, %order, why, "a card that was taken over is not told this again; while it has a key set of its former SM-SR, it obeys that as well");
+    audit::record_operation(context, &mut card, &done)?;
+    card.undone.clone_from(&finalisation.failed);
+    card.store(context.tx)?;
+    let is_first = finalisation.attempts == 0;
+    finalisation.attempts = finalisation.attempts.saturating_add(1);
+    let is_over = finalisation.attempts >= MAX_FINALISATION_ATTEMPTS;
+    let goes_on = !finalisation.failed.is_empty() && !is_over;
+    for order in finalisation.failed.iter().filter(|_| is_over) {
+        let (eid, why) = (card.eid(), finalisation.failure.as_ref().map(tracing::field::display));
+        tracing::warn!(%eid, %order, why, "a card that was taken over has not executed this order and it is not repeated; while the card has a key set of its former SM-SR, it accepts commands of that one too");
     }
     if is_first {
         respond(context, &takeover, base).await?;
         takeover.ticket = None;
         if let Some(from) = context.peer(&takeover.from).await? {
-            notifications::tell_of_takeover(context, &card, &from).await?;
+            notifications::notify_of_takeover(context, &card, &from).await?;
         }
     }
-    takeover.forget(context);
+    takeover.delete_record(context);
     if goes_on {
         takeover.expires = context.now.plus(context.config.own_function_again);
         context.set_deadline(takeover.expires, &Deadline::Takeover(card.eid()))?;
-        takeover.keep(context)?;
+        takeover.store(context)?;
     }
     Ok(())
 }
 
-/// The time has come to tell the card again.
+/// Repeats the failed orders when their time has come.
 pub(super) async fn again(context: &mut Context<'_, '_>, mut takeover: Takeover) -> Result<(), Fault> {
     let Some(card) = context.card(takeover.eid()).await? else {
-        takeover.forget(context);
+        takeover.delete_record(context);
         return Ok(());
     };
-    if let Awaits::Finalised(farewell) = &mut takeover.awaits {
-        farewell.trouble = None;
-        farewell.told = std::mem::take(&mut farewell.left);
+    if let Awaits::Finalised(finalisation) = &mut takeover.awaits {
+        finalisation.failure = None;
+        finalisation.sent = std::mem::take(&mut finalisation.failed);
     }
-    tell(context, card, takeover).await
+    send_orders(context, card, takeover).await
 }
 
-/// A key for HTTPS, for a card that can that, if there is an address to go to.
+/// Creates a key for HTTPS if the card supports HTTPS and this SM-SR has an HTTPS address.
 fn offer_psk(context: &Context<'_, '_>, eis: &Eis) -> Option<Psk> {
     let can = eis.eum_signed_info.euicc_capabilities.http_support;
     context.config.card_address.https.as_ref().filter(|_| can)?;
@@ -303,7 +265,7 @@ fn offer_psk(context: &Context<'_, '_>, eis: &Eis) -> Option<Psk> {
     Some(Psk { version, key: Key::new(context.world.random::<16>().to_vec()) })
 }
 
-/// Where the card finds us, if there is anything to tell.
+/// Returns the address of this SM-SR for the card, if there is one.
 fn addressing(address: &CardAddress, eid: Eid, psk: Option<&Psk>) -> Option<SmsrAddressing> {
     let sms = address.sms.as_ref().and_then(|digits| Address::new(INTERNATIONAL, digits));
     let https = address.https.as_ref().zip(psk).map(|(session, psk)| {
@@ -323,10 +285,10 @@ fn addressing(address: &CardAddress, eid: Eid, psk: Option<&Psk>) -> Option<Smsr
     (to != SmsrAddressing::default()).then_some(to)
 }
 
-/// Type of number: international, of the ISDN plan.
+/// Type of number: international, ISDN numbering plan.
 const INTERNATIONAL: u8 = 0x91;
 
-/// All keys that a set of this version can have.
+/// Returns the key range that a key set of this version can have.
 fn range(version: u8) -> (u8, u8, u8) {
     (version, 1, if SCP80_VERSIONS.contains(&version) { 3 } else { 2 })
 }

@@ -1,0 +1,56 @@
+//! Reading and writing of responses: the message in an HTTP response, and a response with the base
+//! only.
+
+use bytes::Bytes;
+use http::Response;
+use rsp::sgp02::{
+    BaseResponse, Namespace,
+    addressing::MessageId,
+    soap::{self, Envelope, Received},
+    xml::{self, Parts as _, Prefix, Writer},
+};
+
+use super::party::NoAnswer;
+
+/// Returns the message or the fault in an HTTP response; `None` if its body is empty or no response
+/// message is expected.
+pub(super) fn read_response(
+    response: &Response<Bytes>,
+    expected: Option<&str>,
+    unique: Option<&str>,
+) -> Option<Result<String, NoAnswer>> {
+    if response.body().is_empty() {
+        return None;
+    }
+    // A peer may acknowledge a notification or a callback with any body.
+    let wanted = expected?;
+    let read = || {
+        let malformed = |why: String| NoAnswer::Malformed(format!("HTTP {}: {why}", response.status()));
+        let text = soap::text(response.body()).map_err(|e| malformed(e.to_string()))?;
+        let document = xml::parse(text).map_err(|e| malformed(e.to_string()))?;
+        match Envelope::receive(&document).map_err(|e| malformed(e.to_string()))? {
+            Received::Fault(fault) => Err(NoAnswer::Fault(fault)),
+            Received::Message(envelope) if envelope.element() == wanted => {
+                let related = envelope.header.relates_to.as_deref().map(MessageId::key);
+                match (related.and_then(|uri| uri.rsplit('/').next()), unique) {
+                    (Some(theirs), Some(ours)) if theirs != ours => {
+                        Err(malformed("RelatesTo names another message".to_owned()))
+                    }
+                    _ => Ok(envelope.canonical()),
+                }
+            }
+            Received::Message(envelope) => {
+                Err(malformed(format!("{} instead of {wanted}", envelope.element())))
+            }
+        }
+    };
+    Some(read())
+}
+
+/// Returns the response of a function that is known by name only. The response has nothing but its
+/// base.
+pub(super) fn bare_response(function: &str, namespace: Namespace, base: &BaseResponse) -> String {
+    let mut out = Writer::new(namespace);
+    out.element(Prefix::Rps, &format!("{function}Response"), &[], |out| base.write_parts(out));
+    out.into_text()
+}

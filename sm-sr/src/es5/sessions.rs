@@ -1,0 +1,204 @@
+//! Sessions that cards open: GlobalPlatform Amendment B section 3, as used by SGP.02 sections 2.4.4
+//! and 4.1.
+//!
+//! A card sends a POST without a body and gets the first script. It sends the response in a POST to
+//! the URI that came with the script and gets the next script, until there is none: then it gets
+//! 204 and the connection ends. The URI has a number that was never used for this card before, so a
+//! response that arrives twice, or after a restart, is recognised.
+//!
+//! A repeated request with a response to a script means that the card did not get the server's
+//! answer, and it gets the same answer again. The first request of a session contains no response,
+//! so it is never a repetition, not even with X-Admin-Resume. That header says that the session was
+//! begun before. It does not say that no script was executed. A card sends it after it has executed
+//! a script, has given the session up because the server was unreachable, and tries to begin
+//! another one twice; so does a card that lost power during a script. Amendment B lets the server
+//! choose whether a dialogue continues or begins again. A script that can be executed twice is sent
+//! again and verified afterwards (`audit.rs`). Any other script is not: if its second execution
+//! were refused, the refusal would be taken for the result of the first one, and a key set that the
+//! card has created for one that it has not. Such a job ends as unknown, and the procedure that
+//! created it resolves the state.
+
+use rsp::{
+    ids::{Aid, Eid},
+    ota::{
+        admin::ScriptStatus,
+        script::{Script, ScriptResponse},
+    },
+    time::Timestamp,
+};
+use world::{Event, Fault};
+
+use super::{
+    Bearer, CardRefusal, Effect, JobId, JobOutcome,
+    context::Context,
+    queue::{delete_message_references, first},
+    records::{Awaits, Pending, Sent, TransmissionRef, What},
+};
+
+/// A request of a card in its session.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) eid: Eid,
+    pub(super) content: Content,
+    /// Number in its URI, if it contains the response to the script with this number.
+    pub(super) answers: Option<u32>,
+    /// Time of arrival, if the request has waited for a script.
+    pub(super) waited: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Nothing: the card requests a script.
+    Nothing,
+    /// The response to the script with this number.
+    Response(u32, ScriptResult),
+    /// A default notification.
+    Notification(Vec<u8>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum ScriptResult {
+    Answered(ScriptResponse),
+    Refused(ScriptStatus),
+}
+
+/// Reply to a request of a card.
+#[derive(Debug)]
+pub(super) enum Offer {
+    Script {
+        number: u32,
+        target: Aid,
+        script: Script,
+    },
+    /// A script will come. The request waits for it until this time.
+    Hold(Timestamp),
+    End,
+}
+
+impl Context<'_, '_> {
+    /// Handles a request of a card and returns the reply.
+    pub(super) async fn handle_call(&mut self, call: &Call) -> Result<Offer, Fault> {
+        let eid = call.eid;
+        if self.procedures.card(self.tx, eid).await?.is_none() {
+            self.ignore(eid, "this SM-SR does not manage the card any more");
+            return Ok(Offer::End);
+        }
+        self.card_responded(eid).await?;
+        let mut announced = call.waited.is_some();
+        match &call.content {
+            Content::Nothing => {}
+            Content::Notification(octets) => self.notification(eid, octets, Bearer::Https, None).await?,
+            Content::Response(number, script_result) => {
+                announced |= self.script_result(eid, *number, script_result).await?
+            }
+        }
+        self.offer(call, announced).await
+    }
+
+    /// Handles the response to a script. Returns true if another script was announced with it.
+    async fn script_result(
+        &mut self,
+        eid: Eid,
+        number: u32,
+        script_result: &ScriptResult,
+    ) -> Result<bool, Fault> {
+        let found = self.jobs(eid).await?.into_iter().find_map(|(id, pending)| {
+            let is_it = |sent: &Sent| matches!(sent.by, TransmissionRef::Session { number: given, .. } if given == number);
+            let at = pending.sent.iter().position(is_it)?;
+            Some((id, pending, at))
+        });
+        let Some((id, pending, at)) = found else {
+            self.ignore(eid, "the job that it answers has ended");
+            // The answer to it may have been on its way to the card.
+            let until = self.card(eid).await?.session_until;
+            return Ok(until.is_some_and(|until| until > self.now));
+        };
+        let more = pending.job.more_to_do;
+        match (script_result, pending.doubt.clone()) {
+            (ScriptResult::Answered(response), _) => {
+                self.answered(&id, pending, at, response.clone()).await?
+            }
+            (ScriptResult::Refused(_), Some(doubt)) => {
+                self.end(&id, &pending, JobOutcome::Answered(doubt)).await?
+            }
+            (ScriptResult::Refused(status), None) => {
+                let refusal = CardRefusal::Script(*status);
+                self.end(&id, &pending, JobOutcome::Refused(refusal)).await?;
+            }
+        }
+        Ok(more)
+    }
+
+    /// Offers the first job of the card, if it can be given to a session. The order is kept: a job
+    /// in progress over short messages delays those behind it.
+    async fn offer(&mut self, call: &Call, announced: bool) -> Result<Offer, Fault> {
+        let eid = call.eid;
+        loop {
+            let jobs = self.jobs(eid).await?;
+            let Some((id, pending)) = jobs.iter().find(|(_, pending)| pending.job.valid_until <= self.now)
+            else {
+                break;
+            };
+            self.end(id, pending, JobOutcome::Expired).await?;
+        }
+        let first = first(&self.jobs(eid).await?).cloned();
+        let mut card = self.card(eid).await?;
+        let until = call.waited.unwrap_or(self.now).plus(self.config.hold);
+        let offer = match first {
+            Some((id, pending))
+                if self.is_for_session(&pending) || pending.given_after(call.answers).is_some() =>
+            {
+                card.session_until = None;
+                self.give_script(&id, pending, &mut card.last_number, call.answers)?
+            }
+            None if announced && until > self.now => {
+                card.session_until = Some(until);
+                Offer::Hold(until)
+            }
+            _ => {
+                card.session_until = None;
+                Offer::End
+            }
+        };
+        self.put_card(eid, &card)?;
+        // Jobs that the session cannot be given are sent by short messages.
+        self.step(eid).await?;
+        Ok(offer)
+    }
+
+    fn give_script(
+        &mut self,
+        id: &JobId,
+        mut pending: Pending,
+        last_number: &mut u32,
+        after: Option<u32>,
+    ) -> Result<Offer, Fault> {
+        let what = Self::what(&pending);
+        let (script, target) = pending.script_now();
+        let number = match pending.given_after(after) {
+            // A repeated request gets the same answer.
+            Some(given) => given,
+            None => {
+                *last_number = last_number.wrapping_add(1);
+                let number = *last_number;
+                let sent = Sent { at: self.now, what, by: TransmissionRef::Session { number, after } };
+                delete_message_references(self.tx, pending.remember(sent).as_ref());
+                number
+            }
+        };
+        pending.awaits = Awaits::Response { until: self.now.plus(self.config.script_within) };
+        pending.tries = pending.tries.saturating_add(1);
+        self.put(id, &pending)?;
+        let name = match what {
+            What::Audit => Effect::Audit.name(),
+            _ => pending.job.effect.name(),
+        };
+        self.tell(
+            Event::new(self.now, "SM-SR", name)
+                .with_peer("ES5", id.eid().to_string())
+                .with_bytes(script.to_bytes().len(), 0)
+                .with_note(format!("HTTPS, number {number}, for {target}")),
+        );
+        Ok(Offer::Script { number, target, script })
+    }
+}
