@@ -1,4 +1,4 @@
-//! The mishaps of a run: which of them happens now.
+//! The fault injector: decides at each occasion which fault happens.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -11,9 +11,11 @@ use world::{Dice, SeededDice};
 use super::catalogue::FaultId;
 use super::{FaultSpec, TamperingPeer};
 
-/// The mishaps of a run, or of one device in it. A clone is the same: what happens at one seam is counted for all.
+/// The faults of a run, or of one device in a run. Clones share their state: an occasion at one
+/// wrapper counts for all clones.
 ///
-/// At one occasion at most one mishap of a seam happens, the first that was put; the occasion counts for the others too.
+/// At most one fault happens at each occasion: the one that was installed first. The occasion also
+/// counts for the other faults.
 #[derive(Clone)]
 pub struct FaultInjector(Arc<Inner>);
 
@@ -24,20 +26,20 @@ struct Inner {
     told: OnceLock<Box<Told>>,
 }
 
-/// Hears of each mishap that happens.
+/// Callback for each fault that happens.
 type Told = dyn Fn(&FaultSpec) + Send + Sync;
 
 struct Placed {
     mishap: FaultSpec,
     since: Instant,
     dice: SeededDice,
-    /// Occasions at its place.
+    /// Number of occasions at the place of the fault.
     seen: u32,
-    /// How often it happened.
+    /// Number of times that the fault happened.
     struck: u32,
 }
 
-/// A mishap that happens now.
+/// A fault that happens now.
 #[derive(Clone)]
 pub struct Struck {
     mishap: FaultSpec,
@@ -46,7 +48,7 @@ pub struct Struck {
 }
 
 impl Struck {
-    /// Which.
+    /// The spec of the fault.
     pub fn mishap(&self) -> &FaultSpec {
         &self.mishap
     }
@@ -63,17 +65,17 @@ impl Struck {
         self.mishap.number()
     }
 
-    /// How long it had been in place.
+    /// Time since the fault was installed.
     pub(super) fn after(&self) -> Duration {
         self.after
     }
 
-    /// Octets by the dice of this mishap.
+    /// Fills a buffer with random octets of this fault.
     pub(super) fn fill(&self, octets: &mut [u8]) {
         self.dice.fill(octets);
     }
 
-    /// A number below `limit`, by the dice of this mishap; 0 if the limit is.
+    /// Returns a random number below `limit`, or 0 if `limit` is 0.
     pub(super) fn below(&self, limit: usize) -> usize {
         let mut octets = [0; 8];
         self.dice.fill(&mut octets);
@@ -83,7 +85,8 @@ impl Struck {
 }
 
 impl FaultInjector {
-    /// These mishaps, from now on; the dice say what is left to chance.
+    /// Creates an injector with these faults, which are installed now. `dice` makes the random
+    /// decisions.
     pub fn new(dice: SeededDice, mishaps: impl IntoIterator<Item = FaultSpec>) -> Self {
         let (placed, liar, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
         let this = Self(Arc::new(Inner { dice, placed, liar, told }));
@@ -91,10 +94,12 @@ impl FaultInjector {
         this
     }
 
-    /// The same, with somebody who has the keys of the parties. Without, a lie that is put never happens.
+    /// Adds the peer that can make false statements with the keys of the parties. Without it, an
+    /// installed lie never happens.
     ///
-    /// In front of a server at a socket: `mishaps.with_liar(TamperingPeer::new(pki)).link(server.link())`, with the PKI of server and
-    /// cards. The first liar stays.
+    /// Example in front of a server at a socket:
+    /// `faults.with_liar(TamperingPeer::new(pki)).link(server.link())`, where `pki` is the PKI of
+    /// the server and the cards. Only the first call has an effect.
     #[must_use]
     pub fn with_liar(self, liar: TamperingPeer) -> Self {
         self.0.liar.get_or_init(|| Arc::new(liar));
@@ -105,41 +110,44 @@ impl FaultInjector {
         self.0.liar.get().cloned()
     }
 
-    /// The same, and each that happens is told there. The first that is to be told stays.
+    /// Sets the callback that is called for each fault that happens. Only the first call has an
+    /// effect.
     #[must_use]
     pub fn telling(self, tell: impl Fn(&FaultSpec) + Send + Sync + 'static) -> Self {
         self.0.told.get_or_init(|| Box::new(tell));
         self
     }
 
-    /// One more, from now on.
+    /// Installs another fault, from now on.
     pub fn put(&self, mishap: FaultSpec) {
         let mut placed = self.placed();
         let dice = self.0.dice.branch(&format!("mishap {} {mishap}", placed.len()));
         placed.push(Placed { mishap, since: Instant::now(), dice, seen: 0, struck: 0 });
     }
 
-    /// From now on all is well.
+    /// Removes all faults.
     pub fn clear(&self) {
         self.placed().clear();
     }
 
-    /// Every mishap, and how often it happened.
+    /// Every installed fault, with the number of times that it happened.
     pub fn struck(&self) -> Vec<(FaultSpec, u32)> {
         self.placed().iter().map(|placed| (placed.mishap.clone(), placed.struck)).collect()
     }
 
-    /// Every mishap, and how many occasions there were at its place, whether it happened or not.
+    /// Every installed fault, with the number of occasions at its place, including those at which
+    /// it did not happen.
     pub fn occasions(&self) -> Vec<(FaultSpec, u32)> {
         self.placed().iter().map(|placed| (placed.mishap.clone(), placed.seen)).collect()
     }
 
-    /// How often any happened.
+    /// Total number of faults that happened.
     pub fn strikes(&self) -> u32 {
         self.placed().iter().map(|placed| placed.struck).sum()
     }
 
-    /// What happens at this occasion: to whoever `concerns` says that it is one for it.
+    /// Registers an occasion and returns the fault that happens, if any. `concerns` selects the
+    /// faults for which this is an occasion.
     pub(super) fn strike(&self, concerns: impl Fn(&FaultSpec) -> bool) -> Option<Struck> {
         let mut happens = None;
         for placed in self.placed().iter_mut().filter(|placed| concerns(&placed.mishap)) {
@@ -163,8 +171,8 @@ impl FaultInjector {
         happens
     }
 
-    /// Has the service centre ask these of each short message: it is where they happen. Mishaps that are put later happen
-    /// as well.
+    /// Makes the SMSC consult this injector for each short message. Faults that are installed later
+    /// apply as well.
     pub fn inject_into(&self, centre: &Smsc) {
         let mishaps = self.clone();
         centre.ask_of_each(move |direction| mishaps.strike_short_message(direction));
@@ -187,7 +195,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn occasions_are_counted_at_the_place_and_conditions_must_all_be_so() {
+    async fn occasions_are_counted_per_place_and_all_conditions_must_hold() {
         let mishaps = FaultInjector::new(
             SeededDice::from_text("mishaps"),
             ["link/reset@ES9+#2-3", "link/empty-body#10s.."].map(|text| text.parse().unwrap()),
@@ -195,8 +203,8 @@ mod tests {
         let happens = |here: &'static str| {
             mishaps.strike(|mishap| mishap.is_at(&[here])).map(|struck| struck.mishap().name())
         };
-        let heard: Vec<_> = ["ES9+", "ES11", "ES9+", "ES11", "ES9+", "ES9+"].map(happens).into();
-        assert_eq!(heard, [None, None, Some("link/reset"), None, Some("link/reset"), None]);
+        let names: Vec<_> = ["ES9+", "ES11", "ES9+", "ES11", "ES9+", "ES9+"].map(happens).into();
+        assert_eq!(names, [None, None, Some("link/reset"), None, Some("link/reset"), None]);
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(happens("ES11"), Some("link/empty-body"));
         assert_eq!(mishaps.struck().iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2, 1]);
@@ -206,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn short_messages_are_counted_in_each_direction() {
+    async fn short_messages_are_counted_per_direction() {
         let mishaps = FaultInjector::new(
             SeededDice::from_text("messages"),
             ["radio/sms-lose@mt#2", "radio/sms-lose-answer#2-", "radio/sms-delay=5m@mo#1"]
@@ -219,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_left_to_chance_follows_from_the_seed() {
+    async fn random_decisions_follow_from_the_seed() {
         let throws = |seed: &str| -> Vec<bool> {
             let mishaps =
                 FaultInjector::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);

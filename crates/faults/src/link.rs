@@ -1,4 +1,4 @@
-//! Faults of links, as a layer round one.
+//! Faults of HTTP links, as a wrapper around a link.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,18 +13,18 @@ use world::{CanDrip, Drip, Link, LinkFault, LinkFaultKind, link_from};
 use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, Struck, function_of};
 
-/// After this a sender gives up that hears nothing: as `net::Client` does.
+/// Time after which a sender that gets no answer gives up. `net::Client` uses the same timeout.
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
-/// More than `net::Client` takes.
+/// A body size that exceeds the limit of `net::Client`.
 pub(super) const HUGE: u32 = 17 << 20;
 
-/// What happens to a request or its answer.
+/// A fault of a request or its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkAct {
     /// The request does not arrive.
     LoseRequest,
-    /// The answer does not arrive.
+    /// The request is processed, but its answer does not arrive.
     LoseAnswer,
     /// The request arrives late.
     Delay,
@@ -36,30 +36,31 @@ pub enum LinkAct {
     TruncateRequest,
     /// The end of the answer is missing.
     TruncateAnswer,
-    /// A bit of the request is another.
+    /// One bit of the request is flipped.
     CorruptRequest,
-    /// A bit of the answer is another.
+    /// One bit of the answer is flipped.
     CorruptAnswer,
-    /// The connection breaks off before the answer.
+    /// The connection is closed before the answer.
     Reset,
-    /// Something on the way answers with this status.
+    /// An intermediary answers with this status.
     HttpStatus(u16),
-    /// The answer comes octet by octet.
+    /// The answer arrives octet by octet.
     SlowDrip,
-    /// The answer is of another type.
+    /// The answer has another content type.
     WrongContentType,
     /// The answer has no body.
     EmptyBody,
-    /// The answer has far too much body.
+    /// The answer has an oversized body.
     HugeBody,
-    /// Something on the way names another host.
+    /// An intermediary redirects to another host.
     Redirect,
 }
 
 impl FaultInjector {
-    /// The same peer, with what goes wrong on the way, and with the lies that are told over it if there is a [`TamperingPeer`].
+    /// Wraps the link to a peer with the faults of the link, and with the lies if there is a
+    /// [`TamperingPeer`].
     ///
-    /// [`TamperingPeer`]: super::Liar
+    /// [`TamperingPeer`]: super::TamperingPeer
     pub fn link(&self, peer: Link) -> Link {
         self.layer(self.lying(peer))
     }
@@ -80,7 +81,7 @@ impl Layer<Link> for FaultInjector {
                     Some(struck) => happen(&struck, &peer, request, &overtaken).await,
                 };
                 for late in before {
-                    // Nobody waits for its answer any more.
+                    // The sender of this request has already given up.
                     let _ = world::send(&peer, late).await;
                 }
                 answer
@@ -100,7 +101,7 @@ impl FaultInjector {
     }
 }
 
-/// Requests that others overtake on this link.
+/// Requests that are delivered after a later request on this link.
 #[derive(Clone, Default)]
 struct Overtaken(Arc<Mutex<Vec<Request<Bytes>>>>);
 
@@ -201,7 +202,7 @@ async fn happen(
     }
 }
 
-/// Asks, and changes the answer's body.
+/// Sends the request, and changes the body of the answer.
 async fn answered(
     peer: &Link,
     request: Request<Bytes>,
@@ -216,7 +217,7 @@ async fn answered(
     Ok(answer)
 }
 
-/// A length that was said is that of the body.
+/// Updates the Content-Length header, if there is one.
 fn with_length(mut request: Request<Bytes>) -> Request<Bytes> {
     let length = HeaderValue::from(request.body().len());
     if request.headers().contains_key(CONTENT_LENGTH) {

@@ -1,4 +1,4 @@
-//! Faults of the radio, as a wrapper round it.
+//! Faults of the radio, as a wrapper around a radio.
 
 use std::time::Duration;
 
@@ -13,41 +13,43 @@ use world::BoxFuture;
 use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, Struck};
 
-/// What happens on the air.
+/// A fault of the radio or of a short message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RadioAct {
-    /// A network is not heard.
+    /// A network has no coverage.
     Outage,
-    /// A network comes and goes.
+    /// The coverage of a network comes and goes.
     Flapping,
-    /// A network refuses the device.
+    /// A network rejects the device.
     Refuse(EmmCause),
-    /// The home network's challenge is not the card's.
+    /// The challenge of the home network does not fit the key of the card.
     HomeAuthenticationFailure,
-    /// The request to attach is not heard.
+    /// The attach request is lost.
     LoseAttachRequest,
-    /// The acceptance is not heard.
+    /// The attach accept is lost.
     LoseAttachAnswer,
-    /// A network takes the device and carries none of its packets.
+    /// A network accepts the device but carries none of its packets.
     NoData,
     /// A short message is lost.
     SmsLose,
-    /// A short message comes late.
+    /// A short message is delayed.
     SmsDelay,
-    /// A short message comes twice.
+    /// A short message is delivered twice.
     SmsDouble,
-    /// That a short message came is not heard.
+    /// The delivery report of a short message is lost.
     SmsLoseAnswer,
 }
 
 impl RadioAct {
-    /// What this mishap is to a short message in this direction; nothing if it is none.
+    /// The effect of this fault on a short message in this direction, or `None` if it has no
+    /// effect.
     pub(super) fn of_short_message(self, mishap: &FaultSpec, direction: Direction) -> Option<SmsFaultKind> {
         let kind = match self {
             Self::SmsLose => SmsFaultKind::Lose,
             Self::SmsDelay => SmsFaultKind::Delay(mishap.time()),
             Self::SmsDouble => SmsFaultKind::Double,
-            // A device is told at once whether its message was taken.
+            // A device gets the result of a submission at once, so there is no report that could be
+            // lost.
             Self::SmsLoseAnswer if direction == Direction::ToDevice => SmsFaultKind::LoseAnswer,
             _ => return None,
         };
@@ -60,8 +62,8 @@ impl RadioAct {
 }
 
 impl FaultInjector {
-    /// Whether a network to which a device is attached carries none of its packets. An occasion is each request that it is to
-    /// carry; whoever has the device's lines asks.
+    /// True if the network drops the packets of an attached device. Each request over the network
+    /// is an occasion. The owner of the device's data connections calls this.
     pub fn carries_nothing(&self, plmn: Plmn) -> bool {
         let is_it = |mishap: &FaultSpec| {
             mishap.id() == FaultId::Radio(RadioAct::NoData) && mishap.is_at(&[plmn.to_string()])
@@ -70,17 +72,17 @@ impl FaultInjector {
     }
 }
 
-/// A radio with what goes wrong on the air.
+/// A radio with injected faults.
 ///
-/// An occasion of an outage or of flapping is each time that the network is listened for or spoken to; of a refusal each
-/// request to attach; of the others each message that they are about.
+/// For an outage and for flapping, an occasion is each access to the network. For a rejection, it
+/// is each attach request. For the other faults, it is each message that they affect.
 pub struct FaultyRadio<R> {
     inner: R,
     mishaps: FaultInjector,
 }
 
 impl<R: Radio> FaultyRadio<R> {
-    /// This radio with these mishaps.
+    /// Wraps a radio with these faults.
     pub fn new(inner: R, mishaps: FaultInjector) -> Self {
         Self { inner, mishaps }
     }
@@ -93,7 +95,7 @@ impl<R: Radio> FaultyRadio<R> {
 
     fn is_heard(&self, plmn: Plmn) -> Result<(), RadioFault> {
         let away = self.strike(plmn, |act| act == RadioAct::Outage).is_some();
-        // Off first, then on.
+        // The network is off in the first period, then on, and so on.
         let is_off = |struck: &Struck| {
             let period = struck.time().max(Duration::from_millis(1));
             (struck.after().as_millis() / period.as_millis()).is_multiple_of(2)
@@ -112,7 +114,8 @@ impl<R: Radio> FaultyRadio<R> {
         }
     }
 
-    /// A challenge that the home network did not make with the card's key.
+    /// Corrupts the MAC of the challenge, as if the home network had not made it with the key of
+    /// the card.
     fn challenge(&self, plmn: Plmn, mut answer: NetworkAnswer) -> NetworkAnswer {
         if let NetworkAnswer::AuthenticationRequest(request) = &mut answer
             && self.strike(plmn, |act| act == RadioAct::HomeAuthenticationFailure).is_some()

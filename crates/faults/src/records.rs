@@ -1,4 +1,5 @@
-//! Faults of records, as a wrapper round them; and the end of the process that holds them, as a value.
+//! Faults of stored records, as a wrapper around a store, and a handle that represents the end of
+//! the process that uses it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,16 +15,16 @@ use world::{
 use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, Struck};
 
-/// What happens to records.
+/// A fault of stored records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordsAct {
-    /// Nothing is written, and that is said.
+    /// Nothing is written, and the store reports the failure.
     CommitFails,
-    /// Half is written, and it is said that nothing was.
+    /// Half is written, and the store reports a failure.
     TornWrite,
-    /// Nothing is written, and it is said that all was.
+    /// Nothing is written, and the store reports success.
     LostWrite,
-    /// Somebody else was faster.
+    /// The store reports a conflict with a concurrent transaction.
     Conflict,
     /// The process ends before the commit.
     CrashBeforeCommit,
@@ -33,7 +34,7 @@ pub enum RecordsAct {
     ReadFails,
 }
 
-/// The life of one process. It begins alive, and ends once. A clone is the same life.
+/// A handle of one process, which is running at first and ends once. Clones share their state.
 #[derive(Clone, Default)]
 pub struct ProcessHandle(Arc<ProcessState>);
 
@@ -41,18 +42,18 @@ pub struct ProcessHandle(Arc<ProcessState>);
 struct ProcessState {
     has_come: AtomicBool,
     told: Notify,
-    /// How long it is to be before the process is started again.
+    /// Delay before the process is restarted.
     away: Mutex<Duration>,
     by: Mutex<Option<FaultSpec>>,
 }
 
 impl ProcessHandle {
-    /// Whether it is over.
+    /// True if the process has ended.
     pub fn is_over(&self) -> bool {
         self.0.has_come.load(Ordering::SeqCst)
     }
 
-    /// Waits for its end. Gives how long it is to be before the process is started again.
+    /// Waits for the end of the process. Returns the delay before the process is restarted.
     pub async fn over(&self) -> Duration {
         loop {
             let told = self.0.told.notified();
@@ -65,17 +66,18 @@ impl ProcessHandle {
         }
     }
 
-    /// How long it is to be, once it is over, before the process is started again.
+    /// The delay before the process is restarted, once it has ended.
     pub fn away(&self) -> Duration {
         *self.0.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What ended it, if a mishap did.
+    /// The fault that ended the process, if a fault did.
     pub fn ended_by(&self) -> Option<FaultSpec> {
         self.0.by.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The way to a party of this process: when it is over, nothing is heard of the party any more.
+    /// Wraps the link to a party of this process. After the end of the process, the party does not
+    /// answer any more.
     pub fn link(&self, party: Link) -> Link {
         let life = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -97,7 +99,7 @@ impl ProcessHandle {
         self.end(struck.time());
     }
 
-    /// Ends it.
+    /// Ends the process. It is to be restarted after `away`.
     pub fn end(&self, away: Duration) {
         *self.0.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
         self.0.has_come.store(true, Ordering::SeqCst);
@@ -109,7 +111,7 @@ fn over(peer: String) -> LinkFault {
     LinkFault::new(LinkFaultKind::Reset, peer, "the process has ended")
 }
 
-/// The records of a party with what goes wrong with them, for as long as its process lives.
+/// The records of a party with injected faults. They fail once the process has ended.
 pub struct FaultyRecords {
     party: String,
     inner: Arc<dyn Records>,
@@ -118,7 +120,8 @@ pub struct FaultyRecords {
 }
 
 impl FaultyRecords {
-    /// The records of `party`, whose process has this life: when that is over, nothing is read or written any more.
+    /// Wraps the records of `party`, which runs in the process `life`. After the end of the
+    /// process, nothing is read or written.
     pub fn new(
         party: impl Into<String>,
         inner: Arc<dyn Records>,
@@ -130,7 +133,7 @@ impl FaultyRecords {
 
     fn is_alive(&self) -> Result<(), Fault> {
         let is_over = self.life.is_over();
-        let fault = || Fault::new("cannot use the records", "the process has ended", "it is started again");
+        let fault = || Fault::new("cannot use the records", "the process has ended", "wait until it is restarted");
         if is_over { Err(fault()) } else { Ok(()) }
     }
 
@@ -156,7 +159,7 @@ impl FaultyRecords {
     }
 
     fn fault(&self, struck: &Struck, what: &str) -> Fault {
-        Fault::new(format!("{what} of {}", self.party), struck.mishap().to_string(), "take the fault away")
+        Fault::new(format!("{what} of {}", self.party), struck.mishap().to_string(), "remove the fault")
     }
 
     async fn commit_with(&self, struck: &Struck, mut changes: ChangeSet) -> Result<Committed, Fault> {
@@ -179,7 +182,7 @@ impl FaultyRecords {
             RecordsAct::CrashAfterCommit => {
                 let _committed = self.inner.commit(changes).await?;
                 self.life.end_by(struck);
-                Err(self.fault(struck, "nobody is left to speak"))
+                Err(self.fault(struck, "the process ended after the commit"))
             }
         }
     }
@@ -220,7 +223,7 @@ impl Records for FaultyRecords {
         }
     }
 
-    /// An occasion is a commit that changes something.
+    /// An occasion is a commit that changes at least one record.
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         Box::pin(async move {
             self.is_alive()?;

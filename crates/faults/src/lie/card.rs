@@ -1,4 +1,4 @@
-//! Lies of a card, and of the device that hands on what it signs.
+//! Lies of a card, and of the device that forwards what the card signs.
 
 use certs::{Defect, Role};
 use rsp::der::{BitString, Raw};
@@ -17,10 +17,10 @@ use world::Fault;
 
 use super::{Call, Struck, TamperingPeer, no_key, other, read_certificate, sign, untold, with_signature};
 
-/// What a card says that is not so.
+/// A false statement of a card. Each variant names the element that is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CardLie {
-    /// transactionId beside what is signed, of any function.
+    /// transactionId outside the signed data, in any function.
     Transaction,
     /// euiccSigned1.transactionId.
     Signed1Transaction,
@@ -38,13 +38,13 @@ pub enum CardLie {
     Signature1,
     /// euiccSigned2.transactionId.
     Signed2Transaction,
-    /// euiccSigned2.euiccOtpk, no point of the curve.
+    /// euiccSigned2.euiccOtpk is not a point on the curve.
     Signed2NoPoint,
-    /// euiccSigned2.euiccOtpk, whose other half the card does not have.
+    /// euiccSigned2.euiccOtpk is a key whose private key the card does not have.
     Signed2Otpk,
     /// euiccSignature2.
     Signature2,
-    /// euiccSignature2, without smdpSignature2 in it.
+    /// euiccSignature2 does not cover smdpSignature2.
     Signature2Alone,
     /// euiccCancelSessionSigned.transactionId.
     CancelTransaction,
@@ -56,11 +56,11 @@ pub enum CardLie {
     ResultTransaction,
     /// ProfileInstallationResultData.smdpOid.
     ResultOid,
-    /// No ProfileInstallationResultData.smdpOid.
+    /// ProfileInstallationResultData.smdpOid is missing.
     ResultNoOid,
     /// ProfileInstallationResultData.notificationMetadata.iccid.
     ResultIccid,
-    /// No such ICCID.
+    /// ProfileInstallationResultData.notificationMetadata.iccid is missing.
     ResultNoIccid,
     /// ProfileInstallationResultData.notificationMetadata.profileManagementOperation.
     ResultEvent,
@@ -68,24 +68,24 @@ pub enum CardLie {
     ResultNumber,
     /// ProfileInstallationResultData.notificationMetadata.notificationAddress.
     ResultAddress,
-    /// ProfileInstallationResultData.finalResult: the other one.
+    /// ProfileInstallationResultData.finalResult: error instead of success, or the reverse.
     ResultOutcome,
     /// euiccSignPIR.
     ResultSignature,
     /// tbsOtherNotification.iccid.
     NotificationIccid,
-    /// No such ICCID.
+    /// tbsOtherNotification.iccid is missing.
     NotificationNoIccid,
-    /// tbsOtherNotification.profileManagementOperation: deleted.
+    /// tbsOtherNotification.profileManagementOperation reports a deletion.
     NotificationDeleted,
     /// euiccNotificationSignature.
     NotificationSignature,
-    /// The certificates of another card.
+    /// The notification has the certificates of another card.
     NotificationOtherCard,
 }
 
 impl CardLie {
-    /// Whether the request has what the lie is about.
+    /// True if the request contains the element that the lie changes.
     pub(super) fn can_be_told(self, call: &Call) -> bool {
         use PendingNotification::{OtherSignedNotification, ProfileInstallationResult};
         match self {
@@ -128,13 +128,13 @@ impl CardLie {
     }
 }
 
-/// Whether the request brings the card's certificates.
+/// True if the request contains the certificates of the card.
 pub(super) fn shows_certificates(call: &Call) -> bool {
     proof(call).is_some()
         || matches!(call.notification(), Some(PendingNotification::OtherSignedNotification(_)))
 }
 
-/// The card's proof, of AuthenticateClient.
+/// The signed response of the card in AuthenticateClient.
 fn proof(call: &Call) -> Option<&AuthenticateResponseOk> {
     match call {
         Call::AuthenticateClient(asked) => match &asked.authenticate_server_response {
@@ -146,7 +146,7 @@ fn proof(call: &Call) -> Option<&AuthenticateResponseOk> {
 }
 
 impl TamperingPeer {
-    /// Changes what the card has signed, and signs again.
+    /// Changes what the card has signed, and signs it again.
     pub(super) fn card_says(&self, lie: CardLie, call: &mut Call, struck: &Struck) -> Result<(), Fault> {
         match call {
             Call::InitiateAuthentication => Ok(()),
@@ -316,7 +316,7 @@ impl TamperingPeer {
             }
             CardLie::NotificationOtherCard => {
                 let others = self.pki.eids(curve).into_iter().find(|each| *each != eid);
-                let stranger = others.ok_or_else(|| untold("the PKI has one card only"))?;
+                let stranger = others.ok_or_else(|| untold("the PKI has only one card"))?;
                 card = self.pki.euicc(curve, stranger).map_err(no_key)?;
                 notification.euicc_certificate = CertificateDer(card.euicc.certificate.der().to_vec());
             }
@@ -331,7 +331,7 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// CERT.EUICC or CERT.EUM with a defect.
+    /// Presents a CERT.EUICC or CERT.EUM with a defect.
     pub(super) fn card_shows(&self, role: Role, defect: Defect, call: &mut Call) -> Result<(), Fault> {
         let broken = |own: &CertificateDer| {
             let curve = read_certificate(own)?.curve();
@@ -373,10 +373,11 @@ impl TamperingPeer {
     }
 }
 
-/// Extended card resources: no application, 16 octets that are not volatile, and 16 that are.
+/// Extended card resources: no applications, 16 octets of non-volatile and 16 octets of volatile
+/// memory.
 const NO_MEMORY: [u8; 9] = [0x81, 1, 0, 0x82, 1, 16, 0x83, 1, 16];
 
-/// Success for a failure, and the other way round.
+/// Turns success into an error, and an error into success.
 fn the_other(result: &FinalResult) -> Result<FinalResult, Fault> {
     Ok(match result {
         FinalResult::SuccessResult(_) => FinalResult::ErrorResult(ErrorResult {
@@ -391,12 +392,12 @@ fn the_other(result: &FinalResult) -> Result<FinalResult, Fault> {
     })
 }
 
-/// The OID of no SM-DP+.
+/// An OID that belongs to no SM-DP+.
 pub(super) fn nobody() -> Result<Oid, Fault> {
-    "2.999.66".parse().map_err(|_| untold("an OID cannot be written"))
+    "2.999.66".parse().map_err(|_| untold("the OID 2.999.66 cannot be parsed"))
 }
 
-/// A profile that was never on the card.
+/// The ICCID of a profile that was never on the card.
 fn another_profile() -> Result<Iccid, Fault> {
-    Iccid::with_luhn("899900000000000000").map_err(|_| untold("an ICCID cannot be written"))
+    Iccid::with_luhn("899900000000000000").map_err(|_| untold("the ICCID 8999... cannot be parsed"))
 }

@@ -1,4 +1,4 @@
-//! What a package brings: SGP.22 section 5.5.5 and the TCA's profile package.
+//! Lies in the profile elements of a package: SGP.22 section 5.5.5 and the TCA profile package.
 
 use profile::element::{PeHeader, ProfileElement, Service, UnknownElement};
 use profile::{Octets, Package};
@@ -9,38 +9,39 @@ use world::Fault;
 
 use super::{LieAct, other, untold};
 
-/// What is wrong with the profile elements.
+/// A defect of the profile elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementLie {
-    /// The header's ICCID is another than that of the metadata.
+    /// The header has another ICCID than the metadata.
     HeaderIccid,
-    /// EF.ICCID has another than header and metadata.
+    /// EF.ICCID has another ICCID than the header and the metadata.
     EfIccid,
-    /// The header is missing.
+    /// The header element is missing.
     NoHeader,
-    /// The end is missing.
+    /// The end element is missing.
     NoEnd,
-    /// There is something after the end.
+    /// An element follows the end.
     AfterEnd,
-    /// A later major version.
+    /// The header has a later major version.
     Version,
     /// A mandatory service that the card does not have.
     Service,
-    /// A mandated element that nobody knows.
+    /// An unknown element that is mandated.
     Unknown,
-    /// No element at all.
+    /// The package contains no profile element.
     Garbage,
 }
 
-/// A package with this ICCID whose operator is its owner, with what is wrong with it.
+/// Encodes a generic profile with the ICCID and the owner of the metadata, with the defect of the
+/// lie.
 pub(super) fn generic(metadata: &StoreMetadataRequest, act: LieAct) -> Result<Vec<u8>, Fault> {
     let lie = match act {
         LieAct::Element(lie) => Some(lie),
         _ => None,
     };
     let home = match &metadata.profile_owner {
-        Some(owner) => Plmn::from_bytes(owner.mcc_mnc).map_err(|_| untold("the owner is no operator"))?,
-        None => "001-01".parse().map_err(|_| untold("a network cannot be written"))?,
+        Some(owner) => Plmn::from_bytes(owner.mcc_mnc).map_err(|_| untold("the profile owner is not a valid network"))?,
+        None => "001-01".parse().map_err(|_| untold("the network 001-01 cannot be parsed"))?,
     };
     let mut iccid = metadata.iccid.to_profile_header();
     let own = iccid;
@@ -99,7 +100,7 @@ fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
     package.encode()
 }
 
-/// Another digit in the middle, where no filler is.
+/// Changes a digit in the middle, where there is no filler.
 fn other_digit(iccid: &mut [u8]) {
     other(iccid.get_mut(..6).unwrap_or_default());
 }

@@ -1,6 +1,8 @@
-//! Lies between the servers of SGP.02: an SM-SR about a card and what came of a script, an SM-DP towards the card.
+//! Lies between the servers of SGP.02: false statements of an SM-SR about a card or about the
+//! result of a script, and of an SM-DP to the card.
 //!
-//! What the EUM has signed is signed again with its key; the rest of SGP.02 is believed for who says it over TLS.
+//! What the EUM has signed is signed again with the key of the EUM. The other messages of SGP.02
+//! are not signed; TLS authenticates their sender.
 
 use bytes::Bytes;
 use certs::m2m::CardDefect;
@@ -27,7 +29,7 @@ use super::{
 use crate::catalogue::FaultId;
 use crate::{FaultSpec, function_of};
 
-/// What is said between servers of SGP.02 that is not so.
+/// A false statement between servers of SGP.02.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum M2mLie {
     /// EIS: another EID, signed by the EUM.
@@ -36,34 +38,34 @@ pub enum M2mLie {
     EisSmsr,
     /// EIS: no memory.
     EisMemory,
-    /// EIS: platformType was changed after it was signed.
+    /// EIS: platformType was changed after the EUM signed.
     EisChanged,
-    /// EIS: the EUM's signature.
+    /// EIS: the signature of the EUM is invalid.
     EisSignature,
     /// EIS: signed with the key of an SM-DP+.
     EisByStranger,
     /// EIS: signed by an EUM whose certificate has a defect.
     EisEum(Defect),
-    /// EIS: the certificate of the ECASD has a defect, and the EUM has signed it.
+    /// EIS: the certificate of the ECASD has a defect, but the EUM has signed it.
     Ecasd(CardDefect),
     /// CreateISDP: another AID.
     IsdpAid,
-    /// SendData, answer: another random challenge of the ECASD.
+    /// SendData, answer: another random challenge than that of the ECASD.
     Challenge,
     /// SendData, answer: another receipt.
     Receipt,
-    /// SendData, answer: the last command has failed.
+    /// SendData, answer: the last command is reported as failed.
     StatusWord,
-    /// EnableProfile: failed, when it was done.
+    /// EnableProfile: reported as failed although the profile was enabled.
     NotEnabled,
-    /// SendData: the SM-DP's certificate has a defect.
+    /// SendData: the certificate of the SM-DP has a defect.
     Certificate(CardDefect),
-    /// SendData: the SM-DP's signature over its one-time key.
+    /// SendData: the signature of the SM-DP over its one-time key is invalid.
     Signature,
 }
 
 impl TamperingPeer {
-    /// A message between servers, and its answer.
+    /// Forwards a message between servers and its answer, with the lies.
     pub(super) async fn between_servers(
         &self,
         mishaps: &FaultInjector,
@@ -106,7 +108,7 @@ impl TamperingPeer {
         Some((struck, told))
     }
 
-    /// The message with the lie in it; none if it is not what the lie is about.
+    /// Returns the message with the lie in it, or `None` if the lie does not apply to the message.
     fn retold(&self, lie: M2mLie, body: &[u8]) -> Option<Result<Bytes, Fault>> {
         match lie {
             M2mLie::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {
@@ -204,11 +206,12 @@ impl TamperingPeer {
 
     fn another_card(&self, eid: Eid) -> Result<Eid, Fault> {
         let others = self.pki.eids(Curve::P256).into_iter().find(|each| *each != eid);
-        others.ok_or_else(|| untold("the PKI has one card only"))
+        others.ok_or_else(|| untold("the PKI has only one card"))
     }
 }
 
-/// The envelope with its message changed; none if it is another message, or there is nothing to change in it.
+/// Changes the message in an envelope. Returns `None` if it is another message, or if there is
+/// nothing to change in it.
 fn changed<M: Message>(
     body: &[u8],
     change: impl FnOnce(&mut M) -> Option<Result<(), Fault>>,
@@ -220,7 +223,7 @@ fn changed<M: Message>(
     Some(change.map(|()| soap::envelope(&envelope.header, envelope.namespace, &message).into()))
 }
 
-/// The same, of what the last command of a script has answered.
+/// Changes the response of the card to the last command of a script.
 fn answered(body: &[u8], change: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<Result<Bytes, Fault>> {
     changed(body, |answer: &mut SendDataResponse| {
         let data = answer.euicc_response_data.as_mut()?;
@@ -232,7 +235,7 @@ fn answered(body: &[u8], change: impl FnOnce(&mut [u8]) -> Option<()>) -> Option
     })
 }
 
-/// Another command in the place of one of a script.
+/// Replaces one command of a script.
 fn with_apdu(
     asked: &mut SendDataRequest,
     is_it: impl Fn(&[u8]) -> bool,
@@ -258,7 +261,7 @@ fn failed() -> FunctionExecutionStatus {
             subject: "8.2".to_owned(),
             reason: "4.2".to_owned(),
             subject_identifier: None,
-            message: Some("so it is said".to_owned()),
+            message: Some("reported by an injected fault".to_owned()),
         }),
     }
 }

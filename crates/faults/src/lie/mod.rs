@@ -1,10 +1,12 @@
-//! Lies: what a party says under its own valid keys, and is not so.
+//! Lies: false statements that a party makes under its own valid keys.
 //!
-//! The party itself is honest. A layer round its link reads what is said, changes one thing in it and signs again, with the
-//! keys of the [`TamperingPeer`]: the answers of an SM-DP+ on its way to the device, and the requests of a device, signed by its card,
-//! on their way to the SM-DP+. [`FaultInjector::link`] puts this layer round the peer, inside that of the faults of the link.
+//! The party itself is honest. A wrapper around its link reads a message, changes one thing in it
+//! and signs the message again with the keys of the [`TamperingPeer`]. It changes the answers of an
+//! SM-DP+ on their way to the device, and the requests of a device, signed by its card, on their
+//! way to the SM-DP+. [`FaultInjector::link`] installs this wrapper around the peer, inside the
+//! wrapper for the faults of the link.
 //!
-//! Lies are told in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
+//! Lies are possible in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
 
 mod card;
 mod elements;
@@ -40,62 +42,65 @@ pub use m2m::M2mLie;
 pub use package::{MetadataLie, PackageLie};
 pub use server::ServerLie;
 
-/// What is said that is not so.
+/// A false statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LieAct {
-    /// By an SM-DP+, of the session.
+    /// By an SM-DP+, about the session.
     Server(ServerLie),
-    /// By an SM-DP+, of the profile: in the offer, in the package, or in both.
+    /// By an SM-DP+, about the profile: in the profile metadata of ES9+.AuthenticateClient, in the
+    /// package, or in both.
     Metadata(MetadataLie),
-    /// By an SM-DP+, in how the package is bound.
+    /// By an SM-DP+, in the binding of the package.
     Package(PackageLie),
-    /// By an SM-DP+, in what the package brings.
+    /// By an SM-DP+, in the profile elements of the package.
     Element(ElementLie),
     /// By a card.
     Card(CardLie),
     /// Between servers of SGP.02, or by one of them to a card.
     M2m(M2mLie),
-    /// A certificate with a defect, shown as if it had none.
+    /// A certificate with a defect, presented as a valid one.
     Certificate(Role, Defect),
 }
 
-/// Somebody with the keys of every party of a PKI, who lies when [`FaultInjector`] say so.
+/// A peer with the keys of every party of a PKI, which makes false statements when
+/// [`FaultInjector`] says so.
 ///
-/// It speaks for any SM-DP+ and any card whose certificates and keys the PKI has; a lie for which it has no key is not told,
-/// and the request ends as a fault of the link that says what is missing.
+/// It can sign for any SM-DP+ and any card whose certificates and keys are in the PKI. If it lacks
+/// the key for a lie, it does not tell the lie, and the request fails with a link fault that names
+/// the missing key.
 #[derive(Debug)]
 pub struct TamperingPeer {
     pki: Arc<Pki>,
     heard: Mutex<VecDeque<Heard>>,
 }
 
-/// What was heard of a session.
+/// A session that was observed on the link.
 #[derive(Clone, Debug)]
 struct Heard {
     transaction_id: TransactionId,
     eid: Eid,
-    /// Of the card's certificate.
+    /// The curve of the card's certificate.
     card: Curve,
-    /// Of CERT.DPpb.
+    /// The curve of CERT.DPpb.
     binding: Curve,
     smdp_signature2: Vec<u8>,
 }
 
-/// So many sessions at once are remembered.
+/// Maximum number of sessions that are remembered at a time.
 const SESSIONS: usize = 256;
 
 const SIGNATURE: Tag = Tag(0x5F37);
 
-/// Stands in a header that is not sent on.
+/// Version in a header that is not sent.
 const VERSION: Version = Version([2, 5, 0]);
 
 impl TamperingPeer {
-    /// With the keys of this PKI.
+    /// Creates a peer with the keys of this PKI.
     pub fn new(pki: Arc<Pki>) -> Self {
         Self { pki, heard: Mutex::default() }
     }
 
-    /// Remembers whose session it is, which later functions do not say.
+    /// Remembers the parties of the session, because later functions do not name them.
     fn hear(&self, call: &Call, reply: &Reply) {
         let (Call::AuthenticateClient(request), Reply::Offer(offer)) = (call, reply) else { return };
         let AuthenticateServerResponse::AuthenticateResponseOk(card) = &request.authenticate_server_response
@@ -122,16 +127,16 @@ impl TamperingPeer {
     fn heard(&self, transaction_id: &TransactionId) -> Result<Heard, Fault> {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let session = heard.iter().find(|session| session.transaction_id == *transaction_id).cloned();
-        session.ok_or_else(|| untold("its beginning was not heard"))
+        session.ok_or_else(|| untold("the start of the session was not observed"))
     }
 
-    /// The key of the card of a session.
+    /// The private key of the card of a session.
     fn card_key(&self, transaction_id: &TransactionId) -> Result<SecretKey, Fault> {
         let Heard { eid, card, .. } = self.heard(transaction_id)?;
         Ok(self.pki.euicc(card, eid).map_err(no_key)?.euicc.key)
     }
 
-    /// The key of the server's certificate.
+    /// The private key of the server's certificate.
     fn server_key(&self, certificate: &CertificateDer) -> Result<SecretKey, Fault> {
         let certificate = read_certificate(certificate)?;
         let role = certificate.role().ok_or_else(|| untold("the certificate has no role"))?;
@@ -140,7 +145,7 @@ impl TamperingPeer {
 }
 
 impl FaultInjector {
-    /// The same peer, who lies about what the mishaps say, and so does who asks.
+    /// Wraps the link to a peer with the lies of both sides.
     pub(super) fn lying(&self, peer: Link) -> Link {
         let mishaps = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -172,7 +177,7 @@ fn is_told_in(entry: &Entry, function: &str) -> bool {
 }
 
 impl LieAct {
-    /// Whether there is something to lie about, in this request (no reply yet) or in this reply.
+    /// True if the lie can be told in this request (if there is no reply yet) or in this reply.
     fn can_be_told(self, call: &Call, reply: Option<&Reply>) -> bool {
         match (self, reply) {
             (Self::Card(lie), None) => lie.can_be_told(call),
@@ -214,7 +219,7 @@ impl TamperingPeer {
         Ok(answer)
     }
 
-    /// What the device says instead.
+    /// Changes the request of the device.
     fn ask(&self, act: LieAct, call: &mut Call, struck: &Struck) -> Result<(), Fault> {
         match act {
             LieAct::Card(lie) => self.card_says(lie, call, struck),
@@ -223,7 +228,7 @@ impl TamperingPeer {
         }
     }
 
-    /// What the SM-DP+ says instead.
+    /// Changes the reply of the SM-DP+.
     fn answer(&self, act: LieAct, call: &Call, reply: &mut Reply, struck: &Struck) -> Result<(), Fault> {
         match (act, reply, call) {
             (LieAct::Server(lie), Reply::Challenge(reply), _) => self.challenge(lie, reply),
@@ -252,7 +257,7 @@ impl TamperingPeer {
     }
 }
 
-/// What a device asks.
+/// A request of a device.
 enum Call {
     InitiateAuthentication,
     AuthenticateClient(Box<AuthenticateClientRequest>),
@@ -302,7 +307,7 @@ impl Call {
     }
 }
 
-/// What an SM-DP+ answers when all is well.
+/// A successful reply of an SM-DP+.
 enum Reply {
     Challenge(Box<InitiateAuthenticationOk>),
     Offer(Box<AuthenticateClientOk>),
@@ -343,7 +348,7 @@ fn written<T: serde::Serialize>(request: &T) -> Bytes {
     json::request("/", VERSION, request).into_body()
 }
 
-/// A length that was said is that of the body.
+/// Updates the Content-Length header, if there is one.
 fn say_length(headers: &mut HeaderMap, body: &Bytes) {
     if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -354,7 +359,7 @@ fn not_told(peer: &str, struck: &Struck, why: &Fault) -> LinkFault {
     LinkFault::new(LinkFaultKind::Reset, peer, format!("{}: {why}", struck.mishap()))
 }
 
-/// The octets and a signature after them, which are signed together.
+/// The octets, followed by a signature: the form in which both are signed together.
 fn with_signature(octets: &[u8], signature: &[u8]) -> Vec<u8> {
     [octets, &tlv_bytes(SIGNATURE, signature)].concat()
 }
@@ -363,7 +368,7 @@ fn sign(key: &SecretKey, octets: &[u8]) -> Vec<u8> {
     key.sign(octets).as_bytes().to_vec()
 }
 
-/// Another one of the same length.
+/// Changes the value and keeps its length.
 fn other(octets: &mut [u8]) {
     if let Some(last) = octets.last_mut() {
         *last ^= 0x01;
@@ -376,9 +381,9 @@ fn read_certificate(der: &CertificateDer) -> Result<Certificate, Fault> {
 }
 
 fn no_key(why: PkiError) -> Fault {
-    Fault::caused_by(why, "cannot lie", "give the liar the PKI of the parties, with their keys")
+    Fault::caused_by(why, "cannot lie", "give the tampering peer the PKI of the parties, with their keys")
 }
 
 fn untold(why: &str) -> Fault {
-    Fault::new("cannot lie", why, "put the lie where the session begins, before it does")
+    Fault::new("cannot lie", why, "install the lie before the session starts, on the link where it starts")
 }

@@ -1,7 +1,8 @@
-//! Lies of an SM-DP+ that binds a package itself: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and 5.5.
+//! Lies of an SM-DP+ in a package: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and 5.5.
 //!
-//! The layer cannot open the honest package, whose keys only the SM-DP+ and the card have. It makes another for the card's
-//! one-time key, of a generic profile with the ICCID that was offered, under the key of CERT.DPpb.
+//! This layer cannot decrypt the honest package, because only the SM-DP+ and the card have its
+//! keys. It creates another package instead: a generic profile with the offered ICCID, bound to the
+//! one-time key of the card and signed with the key of CERT.DPpb.
 
 use certs::Role;
 use crypto::bsp::{KEY_LENGTH_AES_128, KEY_TYPE_AES, Protect, SessionKeys};
@@ -19,7 +20,8 @@ use world::Fault;
 
 use super::{LieAct, Struck, TamperingPeer, elements, no_key, other, sign, untold};
 
-/// What an SM-DP+ says of the profile that is not so. In the offer alone, or in the package alone, the two do not agree.
+/// A false statement of an SM-DP+ about the profile. If it is told only in ES9+.AuthenticateClient
+/// or only in the package, the two differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetadataLie {
     /// Another ICCID.
@@ -32,21 +34,21 @@ pub enum MetadataLie {
     NameTooLong,
     /// iconType without an icon.
     NoIcon,
-    /// An icon that is no PNG.
+    /// An icon that is not a PNG image.
     NotAnIcon,
-    /// profileClass: test.
+    /// profileClass is test.
     Test,
-    /// profileClass that does not exist.
+    /// profileClass has an undefined value.
     UnknownClass,
-    /// PPR1 without an owner.
+    /// A policy rule (PPR2) without a profileOwner.
     RuleWithoutOwner,
-    /// PPR1, while there is another operational profile.
+    /// PPR1, although there is another operational profile.
     RuleNotAlone,
-    /// Another operator as the owner.
+    /// Another operator as profileOwner.
     Owner,
-    /// A group that the profile does not have.
+    /// A GID1 that the profile does not have.
     Group,
-    /// A notificationAddress that is no name.
+    /// A notificationAddress that is not a valid name.
     Address,
 }
 
@@ -85,7 +87,7 @@ impl MetadataLie {
     }
 }
 
-/// How an SM-DP+ binds a package wrongly.
+/// A defect in the binding of a package by an SM-DP+.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PackageLie {
     /// remoteOpId.
@@ -100,57 +102,57 @@ pub enum PackageLie {
     NoHostId,
     /// controlRefTemplate.hostId of 17 octets.
     LongHostId,
-    /// smdpOtpk is no point.
+    /// smdpOtpk is not a point on the curve.
     NoPoint,
-    /// smdpOtpk is not that of the key that was used.
+    /// smdpOtpk belongs to another key than the one that was used.
     OtherOtpk,
-    /// smdpSign.
+    /// smdpSign is invalid.
     Signature,
-    /// smdpSign, by the key of CERT.DPauth.
+    /// smdpSign, made with the key of CERT.DPauth.
     SignatureByDpauth,
-    /// smdpSign, over another euiccOtpk.
+    /// smdpSign, computed over another euiccOtpk.
     SignatureOverOther,
-    /// Bound to another EID.
+    /// The session keys are derived for another EID.
     OtherCard,
-    /// ConfigureISDP is something else.
+    /// Another request in the place of ConfigureISDP.
     Configure,
     /// dpProprietaryData of more than 128 octets.
     LongProprietaryData,
-    /// ConfigureISDP is not there.
+    /// ConfigureISDP is missing.
     NoConfigure,
-    /// StoreMetadata is not there.
+    /// StoreMetadata is missing.
     NoMetadata,
-    /// StoreMetadata was changed after its MAC was made.
+    /// StoreMetadata was changed after its MAC was computed.
     MetadataMac,
     /// ReplaceSessionKeys with keys of another length.
     ShortKeys,
-    /// ReplaceSessionKeys with other keys than are used.
+    /// ReplaceSessionKeys with other keys than those that are used.
     OtherKeys,
-    /// A segment's MAC.
+    /// A segment has an invalid MAC.
     Mac,
-    /// Two segments in each other's place.
+    /// Two segments are swapped.
     Swapped,
-    /// A segment twice.
+    /// A segment is repeated.
     Doubled,
     /// A segment is missing.
     Missing,
     /// The last segment is missing.
     Short,
-    /// A segment that decrypts to no padding, its MAC right.
+    /// A segment without valid padding, with a valid MAC.
     NoPadding,
-    /// A ciphertext of no whole blocks, its MAC right.
+    /// A segment whose ciphertext is not a multiple of the block length, with a valid MAC.
     NoBlocks,
-    /// A segment without contents, its MAC right.
+    /// A segment without contents, with a valid MAC.
     Empty,
-    /// A segment of more than 1020 octets, its MAC right.
+    /// A segment of more than 1020 octets, with a valid MAC.
     Long,
 }
 
-/// What is protected and signed.
+/// The inputs of protection and signature.
 struct Plan {
     channel: InitialiseSecureChannelRequest,
     signer: SecretKey,
-    /// otPK.EUICC.ECKA under the signature.
+    /// otPK.EUICC.ECKA, over which smdpSign is computed.
     signed_for: Vec<u8>,
     otsk: SecretKey,
     eid: Eid,
@@ -161,7 +163,7 @@ struct Plan {
 }
 
 impl TamperingPeer {
-    /// Binds a package with this lie in it, in the place of the honest one.
+    /// Replaces the honest package by one with this lie.
     pub(super) fn bind(
         &self,
         act: LieAct,
@@ -215,7 +217,7 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// Lies that come before the protection.
+    /// Applies the lies that affect the inputs of the protection.
     fn spoil(&self, lie: PackageLie, plan: &mut Plan, struck: &Struck) -> Result<(), Fault> {
         let curve = plan.otsk.curve();
         match lie {
@@ -252,10 +254,10 @@ impl TamperingPeer {
     }
 }
 
-/// Protects and signs, with the lies that are in the protection.
+/// Protects and signs the package, and applies the lies that affect the protection.
 fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKeys) -> Result<Vec<u8>, Fault> {
     let Plan { mut channel, signer, signed_for, otsk, eid, configure, metadata, replace, package } = plan;
-    let no_point = |_| untold("otPK.EUICC.ECKA is no point of the session's curve");
+    let no_point = |_| untold("otPK.EUICC.ECKA is not a point on the curve of the session");
     let euicc = PublicKey::from_sec1(otsk.curve(), euicc_otpk).map_err(no_point)?;
     let shared = otsk.agree(&euicc).map_err(no_point)?;
     let host_id = &channel.control_ref_template.host_id;
@@ -294,7 +296,8 @@ fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKey
 fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> Vec<Vec<u8>> {
     let mut segments = Vec::new();
     for (number, part) in package.chunks(SEGMENT).enumerate() {
-        // One that is wrong in itself stands in the chain, after the first.
+        // A segment that is itself defective is inserted into the MAC chain after the first
+        // segment.
         match lie {
             Some(PackageLie::NoPadding) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 32])),
             Some(PackageLie::NoBlocks) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 17])),
@@ -324,15 +327,15 @@ fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> V
     segments
 }
 
-/// The metadata of a bound package: MACed, not encrypted.
+/// The metadata of a bound package, which has a MAC but is not encrypted.
 fn open_metadata(package: &BoundProfilePackage) -> Result<StoreMetadataRequest, Fault> {
     package.open_metadata().map_err(|_| untold("the metadata of the honest package cannot be read"))
 }
 
-/// Octets of the profile in a segment: few, so that there are many.
+/// Octets of the profile per segment. The value is small, so that there are many segments.
 const SEGMENT: usize = 256;
 
-/// An ICCID near this one.
+/// Another ICCID with the same issuer prefix.
 fn another(iccid: Iccid) -> Iccid {
     let digits = iccid.to_string();
     let stem: String = digits.chars().take(digits.len().saturating_sub(3)).collect();

@@ -1,4 +1,5 @@
-//! Lies of an SM-DP+ about itself and the session: ES9+.InitiateAuthentication and ES9+.AuthenticateClient.
+//! Lies of an SM-DP+ about itself and about the session: ES9+.InitiateAuthentication and
+//! ES9+.AuthenticateClient.
 
 use certs::{Defect, Role};
 use rsp::der::Raw;
@@ -12,10 +13,11 @@ use world::Fault;
 
 use super::{TamperingPeer, no_key, other, read_certificate, sign, untold, with_signature};
 
-/// What an SM-DP+ says of the session that is not so.
+/// A false statement of an SM-DP+ about the session. Each variant names the element that is
+/// changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerLie {
-    /// transactionId beside what is signed, of any function.
+    /// transactionId outside the signed data, in any function.
     Transaction,
     /// serverSigned1.transactionId.
     Signed1Transaction,
@@ -37,14 +39,14 @@ pub enum ServerLie {
     Signed2Otpk,
     /// smdpSignature2.
     Signature2,
-    /// smdpSignature2, over another euiccSignature1.
+    /// smdpSignature2, computed over another euiccSignature1.
     Signature2OverOther,
-    /// smdpSignature2, by the key of CERT.DPauth.
+    /// smdpSignature2, made with the key of CERT.DPauth.
     Signature2ByDpauth,
 }
 
 impl TamperingPeer {
-    /// ES9+.InitiateAuthentication.
+    /// Tells a lie in ES9+.InitiateAuthentication.
     pub(super) fn challenge(
         &self,
         lie: ServerLie,
@@ -69,7 +71,7 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// ES9+.AuthenticateClient.
+    /// Tells a lie in ES9+.AuthenticateClient.
     pub(super) fn offer(
         &self,
         lie: ServerLie,
@@ -99,7 +101,7 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// CERT.DPauth with a defect.
+    /// Presents a CERT.DPauth with a defect.
     pub(super) fn show_for_authentication(
         &self,
         role: Role,
@@ -113,7 +115,7 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// CERT.DPpb with a defect.
+    /// Presents a CERT.DPpb with a defect.
     pub(super) fn show_for_binding(
         &self,
         role: Role,
@@ -130,7 +132,7 @@ impl TamperingPeer {
     }
 }
 
-/// ES9+.GetBoundProfilePackage, beside the package.
+/// Tells a lie in ES9+.GetBoundProfilePackage, outside the package.
 pub(super) fn hand_over(lie: ServerLie, reply: &mut GetBoundProfilePackageOk) {
     if lie == ServerLie::Transaction {
         let TransactionId(octets) = &mut reply.transaction_id;
@@ -145,5 +147,5 @@ fn euicc_signature1(asked: &AuthenticateClientRequest) -> Result<Vec<u8>, Fault>
     }
 }
 
-/// Nobody is there.
+/// An address at which there is no server.
 const ELSEWHERE: &str = "elsewhere.example";
