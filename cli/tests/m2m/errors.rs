@@ -29,8 +29,8 @@ fn what_goes_wrong_is_said_with_what_helps() {
     // What is answered later is tried again until its time is over: that is said when it begins.
     let later = ["operator", "m2m", "--listen", &free(), "audit", "--es4", "--eid", eid, "--sm-sr", nobody];
     let waits = Running::start(landfall(data).args(later));
-    let said = waits.err.after("2.999.16.1 has not taken ES4-AuditEIS: 127.0.0.1:1: connection refused");
-    assert!(said.contains("; tried again until 20"), "{said}");
+    let said = waits.err.after("2.999.16.1 did not accept ES4-AuditEIS: 127.0.0.1:1: connection refused");
+    assert!(said.contains("; retrying until 20"), "{said}");
     // A call that waits has the port at which it is answered.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();

@@ -1,8 +1,9 @@
-//! A scenario is played: every party really runs, in virtual time, and what comes of it is a report.
+//! Plays a scenario: every party runs in virtual time, and the result is a report.
 //!
-//! The SM-DP+ of each operator, the networks with their subscriber servers, the owner's platform and each device's card are the
-//! ones of the other crates; what goes wrong lies round them ([`faults`](faults)). A device at rest is what its card and
-//! its own memory have written down and a few words; card, LPA and modem are made when it wakes up.
+//! The SM-DP+s, the networks with their subscriber servers, the owner's platform and the cards are
+//! the implementations of the other crates. [`faults`](faults) injects faults around them. A
+//! dormant device consists of the stored data of its card and its own memory, plus a small state.
+//! Its card, LPA and modem are created when it wakes up.
 //!
 //! The same scenario and seed give the same report, octet for octet.
 
@@ -45,18 +46,18 @@ use queue::Due;
 use stage::{SmDp, Stage};
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// The platform looks at least so often what is due for it.
+/// The maximum interval between two runs of the platform's due tasks.
 const PLATFORM: Duration = Duration::from_secs(3600);
 
-/// Plays a scenario with this seed; `name` is what the report calls it.
+/// Plays a scenario with this seed. `name` is its name in the report.
 ///
 /// # Errors
-/// The parties cannot be laid out, or it is called from asynchronous code.
+/// The parties cannot be created, or the caller is asynchronous code.
 pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
     play_in(Outside::none()?, name, scenario, seed)
 }
 
-/// The same, parties reaching each other as they do in this outside.
+/// Like [`play`], with third-party parties and transports.
 ///
 /// # Errors
 /// As [`play`].
@@ -130,7 +131,7 @@ async fn happens(stage: &Arc<Stage>, due: Due) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Numbers of a day by what they are of.
+/// Adds the numbers of a day, by what they count.
 fn add_all<K: ToString>(numbers: &mut report::PerDay, day: usize, counted: BTreeMap<Option<K>, u64>) {
     for (of, number) in counted {
         numbers.add(&of.map_or_else(|| "none".to_owned(), |of| of.to_string()), day, number);
@@ -138,7 +139,7 @@ fn add_all<K: ToString>(numbers: &mut report::PerDay, day: usize, counted: BTree
 }
 
 impl Stage {
-    /// Everything that is known from the beginning to happen.
+    /// Schedules all events that are known at the start.
     fn put_all(&self) {
         let (begins, ends) = (self.scenario.begins, self.scenario.ends());
         for (index, device) in self.each_device().enumerate() {
@@ -179,7 +180,7 @@ impl Stage {
         self.queue.put(begins.plus(DAY), Due::Day);
     }
 
-    /// When a device gets to a stop of its journey.
+    /// Schedules the arrival of a device at a stop.
     fn put_stop(&self, index: usize, stop: usize, round: u32) {
         let Some((group, name)) = self.device(index).map(|device| (device.group, self.name(&device))) else {
             return;
@@ -211,7 +212,7 @@ impl Stage {
         self.queue.put(next, Due::Platform);
     }
 
-    /// A campaign begins.
+    /// Starts a campaign.
     async fn campaign(&self, index: usize) -> Result<(), Fault> {
         let Some(campaign) = self.scenario.campaigns.get(index) else { return Ok(()) };
         let eids = campaign.devices.as_ref().map(|devices| {
@@ -220,7 +221,8 @@ impl Stage {
         });
         let spec = owner::spec(campaign, eids)?;
         let again = || self.queue.put(self.now().plus(steps::A_MINUTE), Due::Campaign(index));
-        // Whoever finds the platform away, or with records that fail, tries again; made it may be already.
+        // Retried when the platform is unreachable or its records fail. In that case the campaign
+        // may already exist.
         let Some(platform) = self.platform.party() else {
             again();
             return Ok(());
@@ -228,7 +230,7 @@ impl Stage {
         let made = platform.create_campaign(&spec).await;
         match platform.start_campaign(&spec.id).await {
             Ok(_) => {
-                let what = format!("begins: {}", spec.target);
+                let what = format!("starts: {}", spec.target);
                 self.report().timeline.tell(self.now(), Kind::Campaign, spec.id.to_string(), what);
             }
             Err(why) => {
@@ -239,7 +241,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Numbers of the day that is over.
+    /// Records the numbers of the day that has ended.
     async fn end_day(&self) -> Result<(), Fault> {
         let now = self.now();
         self.count_day(now).await?;
@@ -272,7 +274,8 @@ impl Stage {
         Ok(())
     }
 
-    /// What the platform says of its devices; nothing of a fleet so large that it is not asked each day.
+    /// The number of devices by their state at the platform. A very large fleet is not queried
+    /// every day.
     async fn states(&self) -> Result<BTreeMap<&'static str, u64>, Fault> {
         const ASKED_EACH_DAY: usize = 5000;
         let mut states = BTreeMap::new();
@@ -284,13 +287,13 @@ impl Stage {
         Ok(states)
     }
 
-    /// The platform's records.
+    /// The records of the platform.
     async fn records(&self) -> Result<fleet::Fleet, Fault> {
         let platform = self.platform_records();
         fleet::load(&platform).await
     }
 
-    /// The end of the run: what is left to be noted.
+    /// Completes the report at the end of the run.
     async fn finish(&self, ends: Timestamp) -> Result<(), Fault> {
         let records = self.records().await?;
         let mut costs = self.report().costs.clone();
@@ -377,7 +380,7 @@ impl Stage {
         Ok(all)
     }
 
-    /// Who went first, who did not move, and why.
+    /// Lists the canary devices of a campaign, and the devices that did not move, with the reason.
     async fn name_members(&self, campaign: &mut report::Campaign) -> Result<(), Fault> {
         let records = self.platform_records();
         let members =
@@ -397,13 +400,13 @@ impl Stage {
     }
 }
 
-/// Where a stop is.
+/// The place of a stop.
 fn file_place(stop: &Stop) -> Option<Place> {
     let country = stop.country.clone().map(Place::In);
     country.or_else(|| stop.hears.clone().map(Place::Hears))
 }
 
-/// A number below this one, by these dice.
+/// A random number below this limit.
 fn below(dice: &impl world::Dice, limit: u64) -> u64 {
     let mut octets = [0; 8];
     dice.fill(&mut octets);

@@ -1,4 +1,4 @@
-//! What the card has, what the server has written down, and whether that is the same.
+//! The actual state of card and server, and the check that they agree.
 
 use rsp::ids::Iccid;
 use sm_dp::ProfileState;
@@ -6,7 +6,7 @@ use world::Fault;
 
 use super::Consumer;
 
-/// What is so at one moment, by the card's own word and by the records of the SM-DP+.
+/// The state at one moment, as the card reports it and as the records of the SM-DP+ show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truth {
     /// The profiles on the card.
@@ -15,35 +15,35 @@ pub struct Truth {
     pub enabled: Option<Iccid>,
     /// The profile with which the device is registered.
     pub registered: Option<Iccid>,
-    /// Notifications that nobody has taken yet.
+    /// Number of notifications that no server has acknowledged yet.
     pub notifications: usize,
-    /// Where the SM-DP+ has the local profile.
+    /// State of the local profile at the SM-DP+.
     pub state: ProfileState,
-    /// How often the SM-DP+ has the local profile installed on the card, and elsewhere.
+    /// Number of installations of the local profile that the SM-DP+ has recorded.
     pub installations: usize,
 }
 
 impl Consumer {
-    /// Asks the card and the SM-DP+.
+    /// Queries the card and the SM-DP+.
     ///
     /// # Errors
-    /// One of them cannot be asked.
+    /// One of them cannot be queried.
     pub async fn truth(&mut self) -> Result<Truth, Fault> {
-        let card = |why| Fault::caused_by(why, "the card cannot be asked", "reset it");
+        let card = |why| Fault::caused_by(why, "the card cannot be queried", "reset it");
         let local = self.start.local;
         let profiles = self.device.lpa.list().await.map_err(card)?;
         let enabled = self.device.lpa.enabled().await.map_err(card)?;
         let notifications = self.device.lpa.es10().list_notification().await.map_err(card)?.len();
         let server = self.sm_dp.party().ok_or_else(|| {
             Fault::new(
-                "the SM-DP+ cannot be asked",
+                "the SM-DP+ cannot be queried",
                 "its process has ended",
-                "wait until it is started again",
+                "wait until it is restarted",
             )
         })?;
         let order = server.orders().await?.into_iter().find(|order| order.iccid == local);
         let state = order.map(|order| order.state).ok_or_else(|| {
-            Fault::new("the SM-DP+ cannot be asked", "the local profile is not in stock", "report this")
+            Fault::new("the SM-DP+ cannot be queried", "the local profile is not in stock", "report this")
         })?;
         Ok(Truth {
             profiles: profiles.iter().filter_map(|profile| profile.iccid).collect(),
@@ -57,13 +57,14 @@ impl Consumer {
 }
 
 impl Truth {
-    /// Whether the local profile is on the card.
+    /// True if the local profile is on the card.
     pub fn has(&self, local: Iccid) -> bool {
         self.profiles.contains(&local)
     }
 
-    /// What is not as it has to be once all is quiet: a profile that is lost, or there twice, or not in use although it is
-    /// registered with; a server that has another opinion than the card. Empty when all is well.
+    /// Lists what is inconsistent once everything has settled: a profile that is lost or
+    /// duplicated, a device that is registered with a profile that is not enabled, a server whose
+    /// records differ from the card. Empty if the state is consistent.
     pub fn wrong(&self, bootstrap: Iccid, local: Iccid) -> Vec<String> {
         let mut wrong = Vec::new();
         let count = |iccid| self.profiles.iter().filter(|each| **each == iccid).count();
@@ -72,16 +73,16 @@ impl Truth {
                 wrong.push(format!("{what}: {self:?}"));
             }
         };
-        say(count(bootstrap) != 1, "the bootstrap profile is not there once");
-        say(count(local) > 1 || self.profiles.len() > 2, "a profile is there too often");
+        say(count(bootstrap) != 1, "the bootstrap profile is not on the card exactly once");
+        say(count(local) > 1 || self.profiles.len() > 2, "there are too many profiles on the card");
         say(self.registered.is_none(), "the device is not registered");
         say(
             self.registered != self.enabled,
             "the device is registered with another profile than the enabled one",
         );
-        say(self.notifications > 0, "notifications have not been taken");
-        say(self.has(local) != (self.state == ProfileState::Installed), "card and server do not agree");
-        say(usize::from(self.has(local)) != self.installations, "the server counts installations otherwise");
+        say(self.notifications > 0, "notifications are not acknowledged");
+        say(self.has(local) != (self.state == ProfileState::Installed), "card and server disagree");
+        say(usize::from(self.has(local)) != self.installations, "the server has recorded another number of installations");
         wrong
     }
 }
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_of_being_wrong_is_said() {
+    fn every_inconsistency_is_reported() {
         let [bootstrap, local, other]: [Iccid; 3] =
             ["89000123456789012341", "89494200000000000012", "89234990000000000019"]
                 .map(|iccid| iccid.parse().unwrap());
@@ -114,21 +115,21 @@ mod tests {
         };
         assert_eq!(stayed.wrong(bootstrap, local), [""; 0]);
         for (not_so, what) in [
-            (Truth { profiles: vec![local], ..moved.clone() }, "the bootstrap profile is not there once"),
+            (Truth { profiles: vec![local], ..moved.clone() }, "the bootstrap profile is not on the card exactly once"),
             (
                 Truth { profiles: vec![bootstrap, local, local], ..moved.clone() },
-                "a profile is there too often",
+                "there are too many profiles on the card",
             ),
             (
                 Truth { profiles: vec![bootstrap, local, other], ..moved.clone() },
-                "a profile is there too often",
+                "there are too many profiles on the card",
             ),
             (Truth { registered: None, enabled: None, ..moved.clone() }, "the device is not registered"),
             (Truth { enabled: Some(bootstrap), ..moved.clone() }, "registered with another profile"),
-            (Truth { notifications: 1, ..moved.clone() }, "notifications have not been taken"),
-            (Truth { state: ProfileState::Downloaded, ..moved.clone() }, "card and server do not agree"),
-            (Truth { state: ProfileState::Installed, ..stayed.clone() }, "card and server do not agree"),
-            (Truth { installations: 2, ..moved }, "the server counts installations otherwise"),
+            (Truth { notifications: 1, ..moved.clone() }, "notifications are not acknowledged"),
+            (Truth { state: ProfileState::Downloaded, ..moved.clone() }, "card and server disagree"),
+            (Truth { state: ProfileState::Installed, ..stayed.clone() }, "card and server disagree"),
+            (Truth { installations: 2, ..moved }, "the server has recorded another number of installations"),
         ] {
             let wrong = not_so.wrong(bootstrap, local);
             assert!(matches!(&wrong[..], [only] if only.contains(what)), "{wrong:?}");

@@ -1,4 +1,4 @@
-//! The device with its card: it stays on, and is switched on again when its power was cut.
+//! The device with its card. It is always on, and restarts after a power cut.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use world::{Fault, MemoryEvents, MemoryHosts, RamMemory};
 use crate::time::Simulation;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
-/// How long a device is without power whose power was cut, or whose card does not answer any more.
+/// Time without power after a power cut, or after the card has stopped answering.
 const AWAY: Duration = Duration::from_secs(30);
 
-/// What a device is made of, again and again.
+/// The parts of which a device is created after each power-up.
 pub(super) struct Parts {
     pub(super) simulation: Simulation,
     pub(super) events: MemoryEvents,
@@ -28,7 +28,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The life of the device, without end: only what was written down outlives a cut.
+    /// Runs the device without end. Only stored data survives a power cut.
     pub(super) async fn live(self) {
         for powered in 1_u32.. {
             let power = Power::default();
@@ -38,11 +38,11 @@ impl Parts {
                     () = power.gone() => {}
                     ended = device.run() => {
                         if let Err(why) = ended {
-                            tracing::debug!(%why, "the device switches off and on: its card does not answer");
+                            tracing::debug!(%why, "the device restarts because its card does not answer");
                         }
                     }
                 },
-                Err(fault) => tracing::error!(%fault, "there is no device"),
+                Err(fault) => tracing::error!(%fault, "the device cannot be created"),
             }
             tokio::time::sleep(AWAY).await;
         }

@@ -1,8 +1,9 @@
-//! A device's own program: what it does when it wakes up.
+//! The firmware of a simulated device.
 //!
-//! It wakes when it gets somewhere, when it has lost its network, when it has power again, and when it said that it would. It
-//! registers, by itself with whatever profile carries it; tells servers what its card wants them to know; asks its owner's
-//! platform what to do, and does it. Card, LPA and modem are there only when one of them is needed.
+//! A device wakes on arrival at a place, on loss of service, on power-up, and at its next scheduled
+//! check-in. It registers with any profile that gets service, delivers pending notifications,
+//! checks in at the platform of its owner, and executes the instruction. The card, LPA and modem
+//! are created only when needed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,16 +28,16 @@ use crate::consumer::{Waits, nowhere};
 use crate::report::Kind;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
-/// Moves and reports of them in one waking; a platform that always wants something more is left for another time.
+/// Maximum check-ins per wake-up. Further instructions wait for the next one.
 const ROUNDS: usize = 6;
-/// So often in a row a new profile may carry nothing.
+/// Consecutive failures to carry data after which a new profile is given up.
 const IN_VAIN: u32 = 3;
-/// The platform hears of so many refusals at once.
+/// Maximum registration rejects reported in one check-in.
 const MOST_REFUSED: usize = 8;
 
 type Whole = Device<Slot<PoweredDoor<AnyCard>>>;
 
-/// Wakes a device, and lets it do what there is to do. One that is awake looks again when it is done.
+/// Wakes a device and lets it run. A device that is already awake runs again afterwards.
 pub(super) async fn wake(stage: Arc<Stage>, index: usize) {
     {
         let Some(mut device) = stage.device(index) else { return };
@@ -93,9 +94,9 @@ impl<'a> Agent<'a> {
         Some(Self { stage, index, heard, lines, power, mishaps, whole: None })
     }
 
-    /// What is known of the device at rest. Not held over anything that waits.
+    /// The stored state of the device. The guard must not be held across an await point.
     fn device(&self) -> Result<MutexGuard<'a, Resting>, Fault> {
-        self.stage.device(self.index).ok_or_else(|| bug("there is no such device"))
+        self.stage.device(self.index).ok_or_else(|| bug("the device does not exist"))
     }
 
     async fn live(&mut self) {
@@ -140,12 +141,12 @@ impl<'a> Agent<'a> {
         Ok(device.registered.is_some() && (device.has_news || device.check_in_due <= self.stage.now()))
     }
 
-    /// Card, LPA and modem.
+    /// The card, LPA and modem, which are created on first use.
     async fn whole(&mut self) -> Result<&mut Whole, Fault> {
         if self.whole.is_none() {
             self.whole = Some(Box::new(self.put_together()?));
         }
-        self.whole.as_deref_mut().ok_or_else(|| bug("the device is not whole"))
+        self.whole.as_deref_mut().ok_or_else(|| bug("the device was not created"))
     }
 
     fn put_together(&self) -> Result<Whole, Fault> {
@@ -189,7 +190,7 @@ impl<'a> Agent<'a> {
         let modem = Modem::new(slot, air, teller.clone());
         let mut whole = Device::new(lpa, modem, faulty("device", memory), teller).with_pause(Waits);
         if stage.scenario.operators.iter().any(|operator| !operator.identities.is_empty()) {
-            // Others have nobody on their cards who listens.
+            // The cards of the other scenarios have no applet that needs these proactive commands.
             whole = whole.serving_its_card(told_imei(imei(eid)));
             whole.has_rested(rested);
         }
@@ -197,7 +198,8 @@ impl<'a> Agent<'a> {
         Ok(whole)
     }
 
-    /// Registers, with the enabled profile or with whichever carries; says whether that succeeded.
+    /// Registers with the enabled profile, or with any profile that gets service. Returns true on
+    /// success.
     async fn come_back(&mut self) -> Result<bool, Fault> {
         let to_recover = self.device()?.to_recover;
         let whole = self.whole().await?;
@@ -214,21 +216,22 @@ impl<'a> Agent<'a> {
         match registered {
             Some(registered) => {
                 self.registered(&registered)?;
-                self.what_became_of_the_order("it was interrupted, and another profile carries the device")?;
+                self.what_became_of_the_order("the move was interrupted, and the device uses another profile")?;
                 Ok(true)
             }
             None => {
                 let mut device = self.device()?;
                 device.fails = device.fails.saturating_add(1);
                 if device.fails == 1 {
-                    self.stage.tell(Kind::Device, &device, "no profile on its card carries it here");
+                    self.stage.tell(Kind::Device, &device, "no profile on its card gets service here");
                 }
                 Ok(false)
             }
         }
     }
 
-    /// Looks for its home network if it is time to; where that is not heard, it stays as it is.
+    /// Searches for the home network when it is time. Without coverage of that network, the
+    /// registration stays.
     async fn look_for_home(&mut self) -> Result<(), Fault> {
         let serving = {
             let mut device = self.device()?;
@@ -254,7 +257,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// A move that was begun and of whose end nothing was noted has ended, one way or the other.
+    /// Closes a move whose end was not recorded, according to the state of the card.
     fn what_became_of_the_order(&self, why: &str) -> Result<(), Fault> {
         let mut device = self.device()?;
         let Some(Ordered { order, target, back }) = device.ordered.take() else { return Ok(()) };
@@ -271,9 +274,9 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// Goes back if nothing at all was reached through the profile to which the device has moved, however often it tried: it is
-    /// registered, and its packets go nowhere. Who is refused by a server that is away was carried to its door. Says
-    /// whether it went back.
+    /// Returns to the previous profile if no server was reachable through the new one in several
+    /// attempts: the device is registered, but its packets are not carried. A connection that a
+    /// server refuses counts as carried. Returns true if the device went back.
     async fn gives_it_up(&mut self) -> Result<bool, Fault> {
         let unproven = self.device()?.unproven.clone().filter(|unproven| unproven.in_vain >= IN_VAIN);
         let Some(Unproven { order, target, back, .. }) = unproven else { return Ok(false) };
@@ -292,13 +295,13 @@ impl<'a> Agent<'a> {
             device.unproven = None;
             return Ok(false);
         }
-        let why = format!("registered in {}, which carried nothing", through.unwrap_or_default()).into();
+        let why = format!("registered in {}, which carried no packets", through.unwrap_or_default()).into();
         device.counts.moved = device.counts.moved.saturating_sub(1);
         self.ended(&mut device, Ordered { order, target, back: None }, Ending::CameBack { why });
         Ok(true)
     }
 
-    /// Somebody else's device tries the card, and does nothing else.
+    /// Lets the device of a thief try the card once.
     async fn serve_a_thief(&mut self) -> Result<(), Fault> {
         if self.device()?.registered.is_none() {
             match self.whole().await?.modem.register().await {
@@ -306,14 +309,15 @@ impl<'a> Agent<'a> {
                 Err(not) => {
                     let mut device = self.device()?;
                     device.fails = device.fails.saturating_add(1);
-                    self.stage.tell(Kind::Device, &device, &format!("in somebody else's device: {not}"));
+                    self.stage.tell(Kind::Device, &device, &format!("in the device of a thief: {not}"));
                 }
             }
         }
         Ok(())
     }
 
-    /// Goes back to the profile that the device likes best, if it has waited long enough and may find it.
+    /// Returns to the preferred profile, if enough time has passed and its network may have
+    /// coverage.
     async fn prefer(&mut self) -> Result<(), Fault> {
         let now = self.stage.now();
         let (iccid, back) = {
@@ -347,10 +351,10 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// Says how it is, and hears what to do; nothing if the platform was not reached.
+    /// Checks in. Returns the instruction, or `None` if the platform was not reached.
     async fn check_in(&mut self) -> Result<Option<Instruction>, Fault> {
         if self.device()?.owes_notifications {
-            // What is not taken now is tried again next time.
+            // Notifications that are not acknowledged now are sent again at the next check-in.
             let _ = self.whole().await?.lpa.process_notifications().await;
             self.read_card().await?;
         }
@@ -386,7 +390,7 @@ impl<'a> Agent<'a> {
                     unproven => *unproven = None,
                 }
                 if device.fails == 1 {
-                    self.stage.tell(Kind::Device, &device, &format!("the platform was not reached: {why}"));
+                    self.stage.tell(Kind::Device, &device, &format!("the platform is unreachable: {why}"));
                 }
                 Ok(None)
             }
@@ -398,7 +402,7 @@ impl<'a> Agent<'a> {
         door::ask(&self.power.link(self.lines.to(self.mishaps.link(way))), said).await
     }
 
-    /// Does what the platform wants.
+    /// Executes an instruction of the platform.
     async fn obey(&mut self, instruction: Instruction) -> Result<(), Fault> {
         let (order, to, target, back) = {
             let mut device = self.device()?;
@@ -408,7 +412,7 @@ impl<'a> Agent<'a> {
                 own.map_or(instruction.next_check_in, |own| own.min(instruction.next_check_in));
             let What::Move { order, to, fall_back_to } = instruction.what else { return Ok(()) };
             let target =
-                to.iccid().ok_or_else(|| bug("a device with an LPA has nobody who orders for it"))?;
+                to.iccid().ok_or_else(|| bug("the instruction for a device with an LPA has no ICCID"))?;
             device.ordered = Some(Ordered { order: order.clone(), target, back: fall_back_to });
             (order, to, target, fall_back_to)
         };
@@ -431,8 +435,8 @@ impl<'a> Agent<'a> {
             }
             MoveEnding::Fault(why) => Ending::CameBack { why: why.to_string().into() },
             MoveEnding::Stranded { why, back } => {
-                let why = format!("{why}; and back: {back}");
-                // The order is open until a profile carries the device again.
+                let why = format!("{why}; the way back failed: {back}");
+                // The order stays open until a profile gets service again.
                 if self.come_back().await? {
                     return Ok(());
                 }
@@ -447,7 +451,8 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// A move has ended; one that went well is proved once something is reached through its profile.
+    /// Records the end of a move. A successful move stays unproven until a server is reached
+    /// through the new profile.
     fn ended(&self, device: &mut Resting, Ordered { order, target, back }: Ordered, ending: Ending) {
         let back = back.filter(|_| ending == Ending::Moved);
         device.unproven = back.map(|back| Unproven { order: order.clone(), target, back, in_vain: 0 });
@@ -456,7 +461,7 @@ impl<'a> Agent<'a> {
         device.has_news = true;
     }
 
-    /// Where a move has left the device.
+    /// Records the profile and the registration after a move.
     fn after_move(&self, report: &MoveReport) -> Result<(), Fault> {
         if let Some(installed) = &report.installed {
             self.device()?.should_have.push(installed.iccid);
@@ -475,7 +480,7 @@ impl<'a> Agent<'a> {
         }
     }
 
-    /// What the card says that it holds.
+    /// Reads the profiles of the card.
     async fn read_card(&mut self) -> Result<(), Fault> {
         let Some(whole) = self.whole.as_deref_mut() else { return Ok(()) };
         let Ok(listed) = whole.lpa.list().await else { return Ok(()) };
@@ -493,14 +498,14 @@ impl<'a> Agent<'a> {
         Ok(())
     }
 
-    /// The device is registered.
+    /// Records a registration.
     fn registered(&self, with: &Registered) -> Result<(), Fault> {
         let mut device = self.device()?;
         self.stage.register(self.index, &mut device, with);
         Ok(())
     }
 
-    /// Notes what came of it, and when the device wakes up again.
+    /// Stores the state of the device and schedules its next wake-up.
     fn rest(&mut self, was_cut: bool) {
         let was_opened = self.whole.take().is_some();
         let stage = self.stage;
@@ -520,7 +525,7 @@ impl<'a> Agent<'a> {
             let home = stage.networks.home_of(imsi).map_or(network, |home| home.plmn());
             let known = device.refused.iter().any(|refused| refused.network == home);
             if !known && device.refused.len() < MOST_REFUSED {
-                let cause = format!("{network} said {cause}").into();
+                let cause = format!("{network} answered {cause}").into();
                 device.refused.push(RefusedBy { network: home, cause });
             }
         }
@@ -529,7 +534,7 @@ impl<'a> Agent<'a> {
             device.to_recover = true;
             stage.tell(Kind::Device, &device, "its power was cut");
         }
-        // What became due while it was awake is done next.
+        // Events that became due while the device was awake are processed next.
         device.home_search = device.home_search.or_else(|| stage.home_search(&device, now));
         if let Some(at) = alarm(stage, &device, now, was_cut) {
             stage.call(self.index, &mut device, at);
@@ -537,14 +542,14 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// When a device wakes up by itself.
+/// The time of the next wake-up.
 fn alarm(stage: &Stage, device: &Resting, now: Timestamp, was_cut: bool) -> Option<Timestamp> {
     if !device.has_power || device.standing == Standing::Retired || device.hears.is_empty() {
         return None;
     }
     let again = now.plus(patience(device.fails));
     if device.registered.is_none() || was_cut {
-        // Nobody stands beside a stolen card and tries for ever.
+        // A thief gives up after a few attempts.
         return (device.standing == Standing::InService || device.fails < 3).then_some(again);
     }
     if device.standing == Standing::Stolen {

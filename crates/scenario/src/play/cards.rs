@@ -1,4 +1,4 @@
-//! The cards of devices: simulated here, or somebody else's behind a door.
+//! The cards of devices: simulated cards, and third-party cards behind an interface.
 
 use device::{Lpa, LpaSettings, Slot, Teller};
 use euicc_sim::Card;
@@ -11,29 +11,29 @@ use super::outside::TheirCard;
 use super::stage::{Stage, bug};
 use crate::consumer::nowhere;
 
-/// Where a device's card is while nobody uses it.
+/// The card of a device while it is not in use.
 #[derive(Clone)]
 pub(super) enum CardAt {
-    /// What it has written down.
+    /// The stored memory of a simulated card.
     Ours(RamMemory),
-    /// Behind this door.
+    /// The interface of a third-party card.
     Theirs(Slot<BoxCardDoor>),
 }
 
-/// A card in use. It has been given power.
+/// A card with power.
 pub(super) enum AnyCard {
-    /// Simulated here.
+    /// A simulated card.
     Ours(Box<Card>),
-    /// Somebody else's.
+    /// A third-party card.
     Theirs { door: Slot<BoxCardDoor>, is_reset: bool },
 }
 
 impl CardAt {
-    /// What a card that is simulated here has written down; those of M2M devices are.
+    /// The stored memory of a simulated card. M2M devices have only simulated cards.
     pub(super) fn memory(&self) -> Result<&RamMemory, Fault> {
         match self {
             Self::Ours(memory) => Ok(memory),
-            Self::Theirs(_) => Err(bug("it is somebody else's card")),
+            Self::Theirs(_) => Err(bug("it is a third-party card")),
         }
     }
 }
@@ -70,7 +70,7 @@ impl CardDoor for AnyCard {
 }
 
 impl Stage {
-    /// A card given power, on its memory as `seen`, with dice of this name.
+    /// Powers up a card. `seen` wraps its memory, and `dice` names its random numbers.
     pub(super) fn card<M: Memory + 'static>(
         &self,
         (eid, at): (Eid, CardAt),
@@ -87,17 +87,18 @@ impl Stage {
     }
 }
 
-/// An LPA that reaches nobody: for who asks the card itself.
+/// An LPA without links, which only talks to the card.
 pub(super) fn by_hand(card: AnyCard, clock: TokioClock) -> Lpa<AnyCard> {
     let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
     Lpa::new(card, links, LpaSettings::default(), Teller::silent(clock))
 }
 
-/// What somebody else's card says of itself: which it is, and what is on it. Whose its profiles are, it does not say.
+/// Reads the EID and the profiles of a third-party card. The card does not report the operators of
+/// the profiles.
 pub(super) async fn found(card: &TheirCard, clock: TokioClock) -> Result<(Eid, Vec<OnCard>), Fault> {
     let cannot = |why| {
         let what = format!("cannot use the card of {} {}", card.group, card.number);
-        Fault::caused_by(why, what, "look whether it is an eUICC, and whether somebody else is using it")
+        Fault::caused_by(why, what, "check that it is an eUICC and that no other program uses it")
     };
     let mut lpa = by_hand(AnyCard::behind(card.door.clone()), clock);
     let eid = lpa.eid().await.map_err(cannot)?;

@@ -1,5 +1,4 @@
-//! What a device that stays on sends over: short messages, and the channels that its card opens, over the bearer of the network
-//! that it is on.
+//! The short messages and BIP channels of an M2M device, over the bearer of its network.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,10 +15,10 @@ use super::stage::Stage;
 use crate::bearer::Carrier;
 use faults::FaultInjector;
 
-/// Octets of a connection that wait for the bearer, and go over it at once.
+/// Maximum number of octets of a connection that are sent over the bearer at once.
 const IN_FLIGHT: usize = 16 * 1024;
 
-/// One device's use of the bearers. A clone is the same use.
+/// One device's use of the bearers. Clones share their state.
 #[derive(Clone)]
 pub(super) struct Line {
     pub(super) heard: Arc<Mutex<Heard>>,
@@ -29,7 +28,7 @@ pub(super) struct Line {
     pub(super) index: usize,
 }
 
-/// The hosts that a card reaches.
+/// The hosts to which a card can connect.
 pub(super) struct Channels {
     pub(super) hosts: MemoryHosts,
     pub(super) ways: Arc<dyn Ways>,
@@ -37,7 +36,7 @@ pub(super) struct Channels {
 }
 
 impl Line {
-    /// Whether one short message comes through.
+    /// Transmits one short message. Returns true if it arrives.
     pub(super) async fn message(&self, plmn: Plmn, octets: usize, is_to_device: bool) -> bool {
         let Some(carrier) = self.carriers.get(&plmn) else { return false };
         let before = carrier.usage();
@@ -46,17 +45,17 @@ impl Line {
         is_through
     }
 
-    /// Carries octets of a connection that was opened on this network.
+    /// Transmits octets of a connection that was opened in this network.
     async fn packets(&self, plmn: Plmn, octets: usize, is_to_device: bool) -> Result<(), String> {
         if self.attached() != Some(plmn) {
-            return Err(format!("the device is on {plmn} no more"));
+            return Err(format!("the device has left network {plmn}"));
         }
-        let stage = self.stage.upgrade().ok_or("the scenario is over")?;
+        let stage = self.stage.upgrade().ok_or("the run has ended")?;
         if !matches!(stage.networks.system_information(plmn).await, Ok(Some(_))) {
-            return Err(format!("network {plmn} is not heard any more"));
+            return Err(format!("network {plmn} has lost its coverage"));
         }
         if self.mishaps.carries_nothing(plmn) {
-            return Err(format!("network {plmn} carries none of its packets"));
+            return Err(format!("network {plmn} carries no packets of the device"));
         }
         let carrier = self.carriers.get(&plmn).ok_or_else(|| format!("network {plmn} has no bearer"))?;
         let before = carrier.usage();
@@ -77,12 +76,12 @@ impl Line {
         }
     }
 
-    /// Carries both ways until both ends have said all. What is lost breaks the connection off.
+    /// Transmits in both directions until both ends have closed. A loss breaks the connection.
     async fn connect(self, plmn: Plmn, wire: Box<dyn Wire>, device: DuplexStream, server: BoxByteStream) {
         let ((from_device, to_device), (from_server, to_server)) = (split(device), split(server));
         let up = self.carry(plmn, &*wire, (from_device, to_server), false);
         let down = self.carry(plmn, &*wire, (from_server, to_device), true);
-        // Both ends see that it is over, and say themselves what that means.
+        // Both ends notice the end of the connection and report it themselves.
         let _broken = tokio::try_join!(up, down);
     }
 
@@ -112,7 +111,7 @@ impl Dial for Channels {
                 |why: String| LinkFault::new(LinkFaultKind::Unreachable, format!("{host}:{port}"), why);
             let plmn = self.line.attached();
             let plmn = plmn.ok_or_else(|| unreachable("the device is not registered".to_owned()))?;
-            // A connection is asked for, and granted.
+            // The request for a connection and its acceptance.
             for is_to_device in [false, true] {
                 self.line.packets(plmn, 0, is_to_device).await.map_err(unreachable)?;
             }

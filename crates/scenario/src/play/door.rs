@@ -1,4 +1,4 @@
-//! The platform's door, as devices and those who act for devices come to it.
+//! Check-ins at the platform, by devices and by the M2M agent.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use super::resting::Resting;
 use super::stage::{PLATFORM, Stage};
 use crate::report::Kind;
 
-/// How long to wait before the next try, by how often it was tried; the last from then on.
+/// Retry delays in seconds, by the number of failed attempts. The last one repeats.
 const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
 
-/// The platform was not reached.
+/// A check-in that failed.
 pub(super) struct NotAsked {
-    /// Whether what was sent got anywhere.
+    /// True if the network carried the request.
     pub(super) is_carried: bool,
     pub(super) why: String,
 }
 
 impl NotAsked {
-    /// Not for want of a network.
+    /// A failure that is not caused by the network.
     pub(super) fn carried(why: impl ToString) -> Self {
         Self { is_carried: true, why: why.to_string() }
     }
 }
 
-/// A check-in over this link, and what the platform answers.
+/// Sends a check-in over this link and returns the instruction of the platform.
 pub(super) async fn ask(link: &Link, said: &CheckIn) -> Result<Instruction, NotAsked> {
     let body = serde_json::to_vec(said).map_err(NotAsked::carried)?;
     let mut request = Request::new(Bytes::from(body));
@@ -48,14 +48,14 @@ pub(super) async fn ask(link: &Link, said: &CheckIn) -> Result<Instruction, NotA
     serde_json::from_slice(answer.body()).map_err(NotAsked::carried)
 }
 
-/// How long to wait after so many tries in a row that brought nothing.
+/// The retry delay after this number of consecutive failures.
 pub(super) fn patience(fails: u32) -> Duration {
     let place = usize::try_from(fails.saturating_sub(1)).unwrap_or(usize::MAX);
     Duration::from_secs(PATIENCE.get(place).or(PATIENCE.last()).copied().unwrap_or(3600))
 }
 
 impl Stage {
-    /// A move that the platform wanted has ended: it is counted and told.
+    /// Counts and reports the end of a move that the platform had instructed.
     pub(super) fn move_ended(&self, device: &mut Resting, ending: &Ending) {
         let counts = &mut device.counts;
         let (count, kind, word, why) = match ending {

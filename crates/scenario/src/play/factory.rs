@@ -1,4 +1,5 @@
-//! What is there before a scenario begins: profiles in stock, subscribers at their home networks, devices with their cards.
+//! Creates the initial state: profiles in stock, subscribers at their home networks, and devices
+//! with their cards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,13 +27,15 @@ use crate::m2m::field::Field;
 use crate::subscription::{OwnIdentities, Subscription, own_package_with};
 use crate::time::Simulation;
 
-/// Subscribers with these numbers are in stock; those on cards from the beginning are before them.
+/// First subscriber number of the profiles in stock. Profiles that are on cards at first have
+/// smaller numbers.
 pub(super) const FIRST_IN_STOCK: u64 = 10_000_001;
 
-/// Subscriptions that are not of our own making, by their profiles: home networks and subscribers, the profile's own first.
+/// The subscriptions of third-party profiles by ICCID: home networks and IMSIs, the profile's own
+/// first.
 pub(super) type Foreign = BTreeMap<Iccid, Vec<(Plmn, Imsi)>>;
 
-/// Profiles that nobody has ordered yet, and their subscribers.
+/// Creates the stock of an operator and its subscribers.
 pub(super) async fn stock(
     (scenario, operator): (&Scenario, &file::Operator),
     networks: &Networks,
@@ -54,7 +57,7 @@ pub(super) async fn stock(
         return Ok(());
     }
     let party = sm_dp.party.as_ref().and_then(crate::host::Host::party);
-    let party = party.ok_or_else(|| bug("an SM-DP+ does not run"))?;
+    let party = party.ok_or_else(|| bug("an SM-DP+ is not running"))?;
     let options =
         ProfileOptions { profile_type: Some(owner::type_of(operator)), ..ProfileOptions::default() };
     let identities = scenario.identities_of(operator);
@@ -66,15 +69,15 @@ pub(super) async fn stock(
     Ok(())
 }
 
-/// What somebody else's SM-DP+ has in stock must be of an operator that has its profiles there.
+/// Checks that every profile at a third-party SM-DP+ belongs to an operator that uses this SM-DP+.
 pub(super) fn all_known(name: &str, theirs: &TheirSmDp, foreign: &Foreign) -> Result<(), Fault> {
     for profile in &theirs.stock {
         let Subscription { iccid, home, .. } = Subscription::of(&profile.package)?;
         if !foreign.contains_key(&iccid) {
             let why = format!(
-                "profile {iccid} is of {home}, and no operator of that network has its profiles there"
+                "profile {iccid} belongs to {home}, but no operator of that network uses this SM-DP+"
             );
-            let next = "add that [[operator]] to the scenario, with this sm_dp; or leave the profile out";
+            let next = "add that [[operator]] with this sm_dp to the scenario, or remove the profile";
             return Err(Fault::new(format!("cannot play with the SM-DP+ {name}"), why, next));
         }
     }
@@ -90,7 +93,7 @@ pub(super) fn package(
     own_package_with(&home, number, operator.name.as_deref().unwrap_or(&home), identities)
 }
 
-/// Makes whoever a profile can be known at home.
+/// Registers all subscribers of a package at their home networks.
 pub(super) fn subscribe(
     networks: &Networks,
     package: &[u8],
@@ -103,8 +106,8 @@ pub(super) fn subscribe(
         let operator = operators.iter().find(|operator| *operator.network.get_ref() == home);
         let (Some(operator), Some(server)) = (operator, networks.home_of(imsi)) else {
             let why =
-                format!("IMSI {imsi} in profile {iccid} is of {home}, which is no operator of the scenario");
-            let next = "add that [[operator]] to the scenario, or leave the profile out";
+                format!("IMSI {imsi} in profile {iccid} belongs to {home}, which is not an operator of the scenario");
+            let next = "add that [[operator]] to the scenario, or remove the profile";
             return Err(Fault::new("cannot play the scenario", why, next));
         };
         let mut subscriber = subscriber.clone();
@@ -114,31 +117,31 @@ pub(super) fn subscribe(
     Ok(subscription)
 }
 
-/// Whoever a profile can be, as itself first.
+/// All subscriptions of a profile, its own first.
 fn all_of(subscription: &Subscription) -> Vec<(Plmn, Imsi)> {
     let Subscription { imsi, home, others, .. } = subscription;
     let others = others.iter().map(|other| (other.home, other.imsi));
     std::iter::once((*home, *imsi)).chain(others).collect()
 }
 
-/// Where devices are made.
+/// Creates devices.
 pub(super) struct Factory<'a> {
     pub(super) simulation: &'a Simulation,
-    /// Who vouches for cards, and what they do that the standard refuses.
+    /// The PKI that certifies cards, and their deviations from the standard.
     pub(super) maker: (&'a Pki, &'a [Quirk]),
     pub(super) shared: &'a Arc<Shared>,
     pub(super) networks: &'a Networks,
     pub(super) scenario: &'a Scenario,
-    /// Where M2M devices are managed, if the devices are such.
+    /// The M2M servers, if the devices are M2M devices.
     pub(super) field: Option<&'a Field>,
     pub(super) theirs: &'a [TheirCard],
 }
 
-/// A card as a device gets it.
+/// A card for a device.
 struct Made {
     eid: Eid,
     card: CardAt,
-    /// Each with its home.
+    /// The profiles, each with its home network.
     profiles: Vec<OnCard>,
 }
 
@@ -158,14 +161,14 @@ impl Factory<'_> {
         };
         let mut held = Vec::new();
         for OnCard { iccid, enabled, home } in &profiles {
-            let home = home.ok_or_else(|| bug("a profile has no home"))?;
+            let home = home.ok_or_else(|| bug("a profile has no home network"))?;
             let role = match (enabled, self.operator(home)?.roaming) {
                 (true, _) => Role::Bootstrap,
                 (false, true) => Role::Operational,
                 (false, false) => Role::Local,
             };
             let state = if *enabled { HeldState::Enabled } else { HeldState::Disabled };
-            let home = *places.get(&home).ok_or_else(|| bug("an operator is nowhere"))?;
+            let home = *places.get(&home).ok_or_else(|| bug("the country of an operator is unknown"))?;
             held.push(HeldProfile { iccid: *iccid, home, role, state });
         }
         let should_have: Vec<Iccid> = profiles.iter().map(|profile| profile.iccid).collect();
@@ -219,7 +222,7 @@ impl Factory<'_> {
         let eid = self.eid(serial)?;
         let memory = RamMemory::default();
         let world = self.simulation.world(&format!("card {eid} in its factory"));
-        // An M2M card has its first profile in its description.
+        // The first profile of an M2M card is part of its description.
         let mut card = match self.field {
             Some(_) => None,
             None => Some(Card::open_among(describe(self.maker, eid)?, memory.clone(), world, self.shared)?),
@@ -238,7 +241,7 @@ impl Factory<'_> {
         Ok(Made { eid, card: CardAt::Ours(memory), profiles })
     }
 
-    /// It must be what the scenario says of its device.
+    /// Uses a third-party card. It must match the scenario's description of the device.
     async fn their_card(
         &self,
         card: &TheirCard,
@@ -258,21 +261,21 @@ impl Factory<'_> {
             profile.home = foreign.get(&profile.iccid).and_then(|all| all.first()).map(|(home, _)| *home);
             if profile.home.is_none() {
                 let why =
-                    format!("profile {} is on it, and its home network does not know it", profile.iccid);
-                return Err(cannot(why, "name its package in profiles of the card, or delete it"));
+                    format!("the home network of its profile {} has no such subscriber", profile.iccid);
+                return Err(cannot(why, "add the package to the profiles of the card, or delete the profile"));
             }
         }
         let enabled = profiles.iter().find(|profile| profile.enabled).and_then(|profile| profile.home);
         if enabled != Some(*group.bootstrap.get_ref()) {
             let is = enabled.map_or("it has no enabled profile".to_owned(), |home| {
-                format!("its enabled profile is of {home}")
+                format!("its enabled profile belongs to {home}")
             });
-            let why = format!("{is}, and bootstrap is {}", group.bootstrap.get_ref());
+            let why = format!("{is}, but bootstrap is {}", group.bootstrap.get_ref());
             return Err(cannot(why, "enable that profile, or correct bootstrap in the scenario"));
         }
         let has: BTreeSet<Plmn> = profiles.iter().filter_map(|profile| profile.home).collect();
         if let Some(missing) = homes(group).find(|home| !has.contains(home)) {
-            let why = format!("it has no profile of {missing}, which the device holds in the scenario");
+            let why = format!("it has no profile of {missing}, which the scenario lists in holds");
             return Err(cannot(why, "load one, or correct holds in the scenario"));
         }
         Ok(Made { eid, card: CardAt::Theirs(card.door.clone()), profiles })
@@ -283,18 +286,19 @@ impl Factory<'_> {
             .operators
             .iter()
             .find(|operator| *operator.network.get_ref() == plmn)
-            .ok_or_else(|| bug("no operator"))
+            .ok_or_else(|| bug("the operator does not exist"))
     }
 
     fn eid(&self, serial: u64) -> Result<Eid, Fault> {
         let eum = self.maker.0.eum(Curve::P256).map_err(consumer::bad_pki)?;
-        let prefix = eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no range"))?.to_owned();
+        let prefix = eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no EID range"))?.to_owned();
         let width = 30_usize.saturating_sub(prefix.len());
         Eid::with_check_digits(&format!("{prefix}{serial:0width$}")).map_err(|why| bug(&why.to_string()))
     }
 }
 
-/// Whose profiles a device of the group has from the beginning, the enabled one first.
+/// The home networks of the profiles that a device of the group has at first, the enabled one
+/// first.
 fn homes(group: &Group) -> impl Iterator<Item = Plmn> {
     std::iter::once(&group.bootstrap).chain(&group.holds).map(|plmn| *plmn.get_ref())
 }

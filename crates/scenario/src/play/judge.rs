@@ -1,4 +1,4 @@
-//! Whether what is expected is so, and what is so instead.
+//! Checks expectations against the actual state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +16,20 @@ use crate::file::{Condition, Counter, Expectation, Expected, Limit};
 use crate::host::Host;
 use crate::report;
 
-/// So many devices that are not as expected are named.
+/// Maximum number of devices that are named when an expectation is not met.
 const NAMED: usize = 3;
 
-/// What cards and servers say at one moment.
+/// The actual state of cards and servers at one moment.
 #[derive(Default)]
 struct Truth {
     records: Fleet,
-    /// What each card says: its profiles, and the enabled one. Only if it matters.
+    /// The profiles of each card. Empty if no condition needs them.
     cards: BTreeMap<usize, OnCard>,
-    /// What the SM-DP+s say of the profiles in stock.
+    /// The states of the profiles in stock, at the SM-DP+s.
     servers: BTreeMap<Iccid, ProfileState>,
-    /// Where card, SM-SR and SM-DP of an M2M device do not say the same.
+    /// For M2M devices: a difference between card, SM-SR and SM-DP, if there is one.
     m2m: BTreeMap<usize, Option<String>>,
-    /// M2M devices that are managed by the SM-SR that they are to be managed by.
+    /// The M2M devices whose SM-SR is the expected one.
     managed: BTreeSet<usize>,
 }
 
@@ -40,7 +40,7 @@ struct OnCard {
 }
 
 impl Stage {
-    /// Looks whether something is as expected, and notes it.
+    /// Checks an expectation and adds the result to the report.
     pub(super) async fn expect(&self, index: usize) -> Result<(), Fault> {
         let Some(expectation) = self.scenario.expectations.get(index) else { return Ok(()) };
         let (passed, saw) = self.look_at(expectation).await?;
@@ -68,7 +68,7 @@ impl Stage {
             Expected::Campaign { campaign, is } => {
                 let all = self.campaigns().await?;
                 let state = all.iter().find(|other| other.name == *campaign.get_ref());
-                let saw = state.map_or("not begun".to_owned(), |campaign| match &campaign.why {
+                let saw = state.map_or("not started".to_owned(), |campaign| match &campaign.why {
                     Some(why) => format!("{}: {why}", campaign.state),
                     None => campaign.state.clone(),
                 });
@@ -87,7 +87,7 @@ impl Stage {
         }
     }
 
-    /// How often a fault has struck so far.
+    /// The number of times that a fault has happened so far.
     fn times(&self, name: &str) -> u64 {
         let is_it = |mishap: &faults::FaultSpec| mishap.name() == name;
         let of = |mishaps: &faults::FaultInjector| -> u64 {
@@ -174,7 +174,7 @@ impl Stage {
         Ok(truth)
     }
 
-    /// What a card says of itself, with power of its own.
+    /// Reads the profiles of a card, which is powered up for this.
     async fn ask_card(&self, index: usize) -> Result<OnCard, Fault> {
         if let Some(isd_ps) = self.isd_ps(index)? {
             return Ok(OnCard {
@@ -183,7 +183,7 @@ impl Stage {
             });
         }
         let (eid, at) = match self.device(index) {
-            // A copy of what it has written down; what somebody else's is doing must not be disturbed.
+            // Use a copy of the stored memory. A third-party card in use must not be disturbed.
             Some(device) => match &device.card {
                 CardAt::Ours(memory) => (device.eid, CardAt::Ours(RamMemory::of(memory.load()?))),
                 CardAt::Theirs(_) if device.is_awake => {
@@ -198,7 +198,7 @@ impl Stage {
         let card =
             self.card((eid, at), &format!("card {eid} is asked at {}", self.now()), |memory| memory)?;
         let listed = by_hand(card, self.simulation.clock()).list().await;
-        let listed = listed.map_err(|why| Fault::caused_by(why, "a card cannot be asked", "report this"))?;
+        let listed = listed.map_err(|why| Fault::caused_by(why, "a card cannot be queried", "report this"))?;
         let is_enabled = |profile: &&sgp22::es10c::ProfileInfo| {
             profile.profile_state == Some(sgp22::ProfileState::ENABLED)
         };
@@ -208,12 +208,12 @@ impl Stage {
         })
     }
 
-    /// What a device is instead, if it is not as the condition says.
+    /// Describes what the device does instead, if it does not fulfil the condition.
     fn is_not(&self, index: usize, device: &Resting, condition: &Condition, truth: &Truth) -> Option<String> {
         let now = self.now();
         let on = || match device.registered {
             Some(attached) => format!("is {}", self.where_it_is(&attached)),
-            None => "is on no network".to_owned(),
+            None => "is not registered".to_owned(),
         };
         let card = truth.cards.get(&index);
         let (so, instead) = match condition {
@@ -224,7 +224,7 @@ impl Stage {
                 let enabled =
                     card.and_then(|card| card.enabled).and_then(|iccid| self.home_of_profile(iccid));
                 let instead =
-                    enabled.map_or("has none enabled".to_owned(), |home| format!("has a profile of {home}"));
+                    enabled.map_or("has no enabled profile".to_owned(), |home| format!("has a profile of {home}"));
                 (enabled == Some(*plmn), instead)
             }
             Condition::As(plmn) => (device.registered.is_some_and(|attached| attached.home == *plmn), on()),
@@ -240,7 +240,7 @@ impl Stage {
             Condition::Registered(wanted) => (device.registered.is_some() == *wanted, on()),
             Condition::State(word) => {
                 let state =
-                    truth.records.device(device.eid).map_or("not there", |record| record.state.word());
+                    truth.records.device(device.eid).map_or("unknown", |record| record.state.word());
                 (state == word, format!("is {state}"))
             }
             Condition::Agrees(wanted) => match self.disagreement(index, device, card, truth) {
@@ -252,7 +252,7 @@ impl Stage {
                 let since =
                     device.dark_since.map_or(device.darkest, |since| device.darkest.max(now.since(since)));
                 let dark = crate::file::Length(since);
-                (since <= limit.0, format!("was without a network for {dark}"))
+                (since <= limit.0, format!("was without service for {dark}"))
             }
             Condition::WithinRules(wanted) => {
                 let broken: Vec<&str> = device.broken.iter().map(String::as_str).collect();
@@ -260,8 +260,8 @@ impl Stage {
             }
             Condition::HeardWithin(limit) => {
                 let ago = device.heard_at.map(|heard| now.since(heard));
-                let instead = ago.map_or("was never heard of".to_owned(), |ago| {
-                    format!("was heard of {} ago", crate::file::Length(ago))
+                let instead = ago.map_or("was never in contact".to_owned(), |ago| {
+                    format!("was last in contact {} ago", crate::file::Length(ago))
                 });
                 (ago.is_some_and(|ago| ago <= limit.0), instead)
             }
@@ -269,7 +269,8 @@ impl Stage {
         (!so).then_some(instead)
     }
 
-    /// Where card, platform and SM-DP+ (of an M2M device: card, platform, SM-SR and SM-DP) do not say the same.
+    /// Describes a difference between card, platform and SM-DP+, or for an M2M device between card,
+    /// platform, SM-SR and SM-DP.
     fn disagreement(
         &self,
         index: usize,
@@ -283,22 +284,22 @@ impl Stage {
         let card = card?;
         let on_card: BTreeSet<Iccid> = card.profiles.iter().copied().collect();
         let Some(record) = truth.records.device(device.eid) else {
-            return Some("is not in the records".into());
+            return Some("has no record at the platform".into());
         };
         let held = &record.connection.held;
         let recorded: BTreeSet<Iccid> = held.iter().map(|held| held.iccid).collect();
         if recorded != on_card {
-            return Some(format!("has {} profiles, and {} are recorded", on_card.len(), recorded.len()));
+            return Some(format!("has {} profiles, but {} are recorded", on_card.len(), recorded.len()));
         }
         let enabled = held.iter().find(|held| held.state == HeldState::Enabled).map(|held| held.iccid);
         if enabled != card.enabled {
-            return Some("has another profile enabled than is recorded".to_owned());
+            return Some("has another enabled profile than recorded".to_owned());
         }
         let of_server = |iccid: &Iccid| truth.servers.get(iccid).copied();
         let untold = on_card
             .iter()
             .find(|iccid| of_server(iccid).is_some_and(|state| state != ProfileState::Installed));
-        untold.map(|iccid| format!("has profile {iccid}, which its SM-DP+ takes for {:?}", of_server(iccid)))
+        untold.map(|iccid| format!("has profile {iccid}, which is {:?} at its SM-DP+", of_server(iccid)))
     }
 
     async fn count(&self, what: Counter, chosen: &[usize], campaign: Option<&str>) -> Result<f64, Fault> {
@@ -312,7 +313,7 @@ impl Stage {
                 Counter::Moved => "moved",
                 Counter::CameBack => "came back",
                 Counter::NotInstalled => "not installed",
-                _ => return Err(bug("a campaign counts moves alone")),
+                _ => return Err(bug("only moves can be counted for a campaign")),
             };
             let number = results.and_then(|results| results.get(word)).copied().unwrap_or(0);
             return Ok(f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
@@ -345,7 +346,7 @@ impl Stage {
         })
     }
 
-    /// Profiles that are to be on cards and are not, or are there twice.
+    /// The number of profiles that must be on a card but are missing or duplicated.
     async fn profiles_lost(&self, chosen: &[usize]) -> Result<f64, Fault> {
         let mut lost = 0_u32;
         for index in chosen {

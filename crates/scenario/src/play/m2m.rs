@@ -1,6 +1,7 @@
-//! M2M devices: cards of SGP.02 that stay on in devices without an LPA. Their SM-SR reaches them by short messages over the
-//! bearer of their network; profiles are ordered by the operator, which also speaks for them with the platform (`clerk`), and a card
-//! that loses its network falls back by itself.
+//! M2M devices (SGP.02): cards that stay on in devices without an LPA. The SM-SR reaches them by
+//! short messages over the bearer of their network. Their operator orders profiles, and its agent
+//! (`m2m_agent`) checks in at the platform for them. A card that loses its network falls back by
+//! itself.
 
 mod clerk;
 
@@ -39,12 +40,12 @@ use crate::report::Kind;
 use crate::subscription::{OwnIdentities, Subscription};
 use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
-/// How long a device is without power whose power was cut in the middle of a write, or whose card does not answer any more.
+/// Time without power after a power cut during a write, or after the card has stopped answering.
 const AWAY: Duration = Duration::from_secs(30);
-/// How long a device without a network waits before it looks again.
+/// Interval of the network search of a device without service.
 const SEARCH: Duration = Duration::from_secs(300);
 
-/// The M2M side of a run.
+/// The M2M part of a run.
 pub(super) struct M2m {
     pub(super) field: Field,
     ways: Arc<dyn Ways>,
@@ -52,27 +53,28 @@ pub(super) struct M2m {
     stage: OnceLock<Weak<Stage>>,
 }
 
-/// By what a device that stays on is moved about.
+/// The controls of a device that stays on.
 pub(super) struct Seat {
     description: CardDescription,
     handle: Mutex<Option<OnlineHandle>>,
     has_power: Notify,
 }
 
-/// What the operator asks for.
+/// An operation that the operator requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// A profile of this operator is downloaded and enabled.
+    /// Download and enable a profile of this operator.
     Download(Plmn),
-    /// It is enabled.
+    /// Enable the profile of this operator.
     Enable(Plmn),
-    /// It is disabled, and the one to fall back to is enabled.
+    /// Disable the profile of this operator, which enables the profile with the fall-back
+    /// attribute.
     Disable(Plmn),
-    /// It is deleted.
+    /// Delete the profile of this operator.
     Delete(Plmn),
-    /// The card is asked what it has.
+    /// Read the state of the card.
     Audit,
-    /// This SM-SR is to manage the card.
+    /// Hand the card over to this SM-SR.
     ChangeSmSr(SmSr),
 }
 
@@ -84,7 +86,7 @@ impl M2m {
     }
 }
 
-/// Profiles that nobody has ordered yet, and their subscribers.
+/// Creates the stock of an operator and its subscribers.
 pub(super) async fn stock(
     operator: &file::Operator,
     networks: &Networks,
@@ -100,7 +102,8 @@ pub(super) async fn stock(
     Ok(())
 }
 
-/// A card as it leaves the factory with the profile of this subscriber, given to the SM-SR.
+/// Creates a card with the profile of this subscriber in its delivery state, and registers it at
+/// the SM-SR.
 pub(super) async fn card(
     field: &Field,
     networks: &Networks,
@@ -119,13 +122,13 @@ pub(super) async fn card(
     field.card(eid, &first, reached_by)
 }
 
-/// Gives a subscriber the number under which short messages reach it.
+/// Assigns an MSISDN to a subscriber.
 fn with_number(networks: &Networks, subscription: &Subscription, number: u64) -> Result<PhoneNumber, Fault> {
     let Subscription { imsi, home, .. } = subscription;
     let msisdn = PhoneNumber::international(format!("{}{:0>3}{number:08}", home.mcc(), home.mnc()));
     let msisdn = msisdn.map_err(|_| bug("a subscriber has no number"))?;
-    let server = networks.home_of(*imsi).ok_or_else(|| bug("a subscriber has no home"))?;
-    let subscriber = server.subscriber(*imsi).ok_or_else(|| bug("a subscriber is not there"))?;
+    let server = networks.home_of(*imsi).ok_or_else(|| bug("a subscriber has no home network"))?;
+    let subscriber = server.subscriber(*imsi).ok_or_else(|| bug("a subscriber is missing"))?;
     server.provision(*imsi, subscriber.with_msisdn(msisdn.clone()))?;
     Ok(msisdn)
 }
@@ -137,7 +140,7 @@ impl Seat {
 }
 
 impl Stage {
-    /// Switches the M2M devices on. They stay on until the run ends.
+    /// Powers up the M2M devices, which stay on until the run ends.
     pub(super) fn switch_on(self: &Arc<Self>) {
         let Some(m2m) = &self.m2m else { return };
         let _ = m2m.stage.set(Arc::downgrade(self));
@@ -151,7 +154,8 @@ impl Stage {
         self.m2m.as_ref()?.seats.get(&index)
     }
 
-    /// Whether the device is an M2M one; if so it looks round where it is now.
+    /// Returns true if the device is an M2M device. In that case it scans for the networks at its
+    /// place.
     pub(super) fn looks_round(&self, index: usize) -> bool {
         let Some(seat) = self.seat(index) else { return false };
         let Some(mut device) = self.device(index) else { return true };
@@ -168,13 +172,13 @@ impl Stage {
         true
     }
 
-    /// The ISD-Ps of an M2M card; none of another.
+    /// The ISD-Ps of an M2M card. `None` for other cards.
     pub(super) fn isd_ps(&self, index: usize) -> Result<Option<Vec<Held>>, Fault> {
         let (Some(_), Some(device)) = (self.seat(index), self.device(index)) else { return Ok(None) };
         held(device.card.memory()?.load()?, device.eid).map(Some)
     }
 
-    /// What is known of the card at rest is what it says now.
+    /// Updates the stored profiles from the card. Returns the enabled one.
     fn look_at_card(&self, device: &mut Resting) -> Result<Option<Iccid>, Fault> {
         let card = held(device.card.memory()?.load()?, device.eid)?;
         let home = |iccid| self.home_of_profile(iccid);
@@ -185,26 +189,27 @@ impl Stage {
         Ok(card.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid))
     }
 
-    /// A network has taken it.
+    /// Records a registration.
     fn attached(&self, index: usize, accept: &AttachAccept, imsi: Imsi) {
         let Some(mut device) = self.device(index) else { return };
         let Ok(Some(iccid)) = self.look_at_card(&mut device) else { return };
         let AttachAccept { plmn, network_name, country, service, .. } = accept.clone();
-        // Its modem looks for its home network by itself.
+        // The modem searches for its home network by itself.
         let (at, home_search) = (self.now(), None);
         let with = Registered { plmn, network_name, country, service, imsi, iccid, at, home_search };
         self.register(index, &mut device, &with);
         self.has_news_of(device.eid);
     }
 
-    /// The operator hears of it: from the home network, or because it has asked for something itself.
+    /// Notifies the agent of the operator about a change: its home network or its own request
+    /// reports it.
     fn has_news_of(&self, eid: Eid) {
         if let Some(m2m) = &self.m2m {
             m2m.field.news(eid).notify_one();
         }
     }
 
-    /// It is registered nowhere any more; it has left, or it finds that out.
+    /// Records the end of a registration, which the device ended itself (`has_left`) or noticed.
     fn detached(&self, index: usize, has_left: bool) {
         if let Some(mut device) = self.device(index) {
             device.lost |= device.registered.is_some() && !has_left;
@@ -212,7 +217,7 @@ impl Stage {
         }
     }
 
-    /// The operator asks for something on each of these devices.
+    /// Requests an operation of the operator on each of these devices.
     pub(super) fn order(&self, devices: Vec<usize>, order: Order, validity: Duration) {
         let Some(stage) = self.m2m.as_ref().and_then(|m2m| m2m.stage.get()?.upgrade()) else { return };
         for index in devices {
@@ -287,11 +292,11 @@ impl Stage {
 
     fn type_of(&self, plmn: Plmn) -> Result<Orderable, Fault> {
         let operator = self.scenario.operators.iter().find(|operator| *operator.network.get_ref() == plmn);
-        let operator = operator.ok_or_else(|| bug("there is no such operator"))?;
+        let operator = operator.ok_or_else(|| bug("the operator does not exist"))?;
         Ok(Orderable::ProfileType(ProfileType(owner::type_of(operator))))
     }
 
-    /// What went over the bearer of a network for one device.
+    /// Records the traffic of a device over a bearer.
     pub(super) fn used(&self, index: usize, bearer: &str, octets: u64, messages: u64) {
         if let Some(mut device) = self.device(index) {
             device.counts.octets = device.counts.octets.saturating_add(octets);
@@ -301,7 +306,7 @@ impl Stage {
 }
 
 impl Order {
-    /// What a step asks for; nothing if it names no operator where one is needed.
+    /// The operation of a step. `None` if it needs an operator and the step has none.
     pub(super) fn of(what: Asked, operator: Option<Plmn>) -> Option<Self> {
         match what {
             Asked::Download => operator.map(Self::Download),
@@ -324,13 +329,13 @@ impl Order {
 
 fn no_profile(of: Plmn) -> Fault {
     Fault::new(
-        "the operator asks for nothing",
+        "the operator requests no operation",
         format!("there is no profile of {of} on the card"),
-        "download one before",
+        "download one first",
     )
 }
 
-/// The life of a device, without end: only what was written down outlives a cut.
+/// Runs a device without end. Only stored data survives a power cut.
 async fn live(stage: Weak<Stage>, index: usize) {
     for powered in 1_u32.. {
         let power = Power::default();
@@ -350,7 +355,7 @@ async fn live(stage: Weak<Stage>, index: usize) {
         tokio::select! {
             biased;
             () = power.gone() => {}
-            // A card that does not answer any more is switched off and on.
+            // A card that stops answering is powered off and on.
             _ended = life.run() => {}
         }
         drop(life);
@@ -372,7 +377,7 @@ async fn live(stage: Weak<Stage>, index: usize) {
 
 type Whole = Online<Slot<PoweredDoor<Card>>>;
 
-/// Device and card, switched on; none if there is no such device.
+/// Powers up a device with its card. `None` if the device does not exist.
 fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Option<Result<Whole, Fault>> {
     stage.detached(index, false);
     let seat = stage.seat(index)?;
@@ -415,7 +420,8 @@ fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Optio
     Some(Ok(online))
 }
 
-/// The air round a device that stays on: its short messages take their time, and the run is told where it is registered.
+/// The radio of a device that stays on. Short messages take their transmission time, and
+/// registrations are recorded.
 struct Told {
     air: Air,
     line: Line,
@@ -450,7 +456,7 @@ impl Radio for Told {
 
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
         Box::pin(async move {
-            // Who asks a network is on none.
+            // A device that requests to attach is not registered.
             if let Some(stage) = self.line.stage.upgrade() {
                 stage.detached(self.line.index, false);
             }
@@ -500,7 +506,7 @@ impl Radio for Told {
         Box::pin(async move {
             loop {
                 let message = self.air.next_short_message(plmn, attach.clone()).await?;
-                // One that is lost is sent again by the centre, which has no report of it.
+                // The SMSC gets no report of a lost message and sends it again.
                 if self.line.message(plmn, message.tpdu.len(), true).await {
                     return Ok(message);
                 }

@@ -1,4 +1,4 @@
-//! What a scenario is played in: how its parties reach each other, and who is somebody else's.
+//! The environment of a run: the transport between parties, and third-party parties.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,109 +16,110 @@ use crate::consumer::bad_pki;
 use crate::host::Host;
 use crate::report::Live;
 
-/// What a scenario is played in.
+/// The environment of a run.
 #[derive(Clone)]
 pub struct Outside {
-    /// Certificates and keys of everybody.
+    /// Certificates and keys of all parties.
     pub pki: Arc<Pki>,
-    /// What the scenario's cards do that the standard refuses.
+    /// Deviations from the standard of the scenario's cards.
     pub quirks: Vec<Quirk>,
-    /// How servers are reached.
+    /// The transport to servers.
     pub ways: Arc<dyn Ways>,
-    /// SM-DP+s of others, by what operators of the scenario call them.
+    /// Third-party SM-DP+s by the name that operators of the scenario use.
     pub sm_dps: BTreeMap<String, TheirSmDp>,
-    /// Cards of others.
+    /// Third-party cards.
     pub cards: Vec<TheirCard>,
-    /// What the report says of it.
+    /// The description of the environment in the report.
     pub live: Option<Live>,
 }
 
-/// An SM-DP+ of somebody else.
+/// A third-party SM-DP+.
 #[derive(Clone)]
 pub struct TheirSmDp {
-    /// Where devices find it.
+    /// The address that devices use.
     pub address: SmdpAddress,
-    /// The way there. Whoever goes it waits, and nobody else in the scenario does anything meanwhile.
+    /// The transport to it. A request blocks the whole run.
     pub way: Arc<dyn Way>,
-    /// What it has in stock.
+    /// The profiles in its stock.
     pub stock: Vec<InStock>,
 }
 
-/// A profile that an SM-DP+ of somebody else has.
+/// A profile at a third-party SM-DP+.
 #[derive(Clone)]
 pub struct InStock {
-    /// Its package, from which its home network knows the subscriber.
+    /// The profile package, from which the home network gets the subscriber.
     pub package: Vec<u8>,
-    /// The MatchingID with which it is downloaded, where none can be ordered.
+    /// The MatchingID for the download, if the SM-DP+ takes no orders.
     pub code: Option<String>,
 }
 
-/// A card of somebody else.
+/// A third-party card.
 #[derive(Clone)]
 pub struct TheirCard {
-    /// In which device: its group.
+    /// The group of its device.
     pub group: String,
-    /// And its number there.
+    /// The number of its device in the group.
     pub number: u32,
-    /// The card. Whoever uses it waits, and nobody else in the scenario does anything meanwhile.
+    /// The card. A command blocks the whole run.
     pub door: Slot<BoxCardDoor>,
-    /// The packages of the profiles on it.
+    /// The packages of the profiles on the card.
     pub packages: Vec<Vec<u8>>,
 }
 
-/// How servers are reached.
+/// The transport between parties.
 pub trait Ways: Send + Sync {
-    /// Opens the door of a server.
+    /// Makes a server reachable.
     ///
     /// # Errors
-    /// It has no certificate for its name, or there is no place to listen at.
+    /// There is no certificate for its name, or no address to listen on.
     fn open(&self, server: Server) -> Result<Arc<dyn Way>, Fault>;
 
     /// Opens a connection between a card and its server.
     ///
     /// # Errors
-    /// There is none to be had.
+    /// The connection cannot be opened.
     fn wire(&self) -> Result<Box<dyn Wire>, Fault>;
 }
 
 /// A connection between a card and its server.
 pub trait Wire: Send + Sync {
-    /// Carries octets to the other end, and gives them as they come out there. Nobody in the scenario does anything meanwhile.
+    /// Transmits octets to the other end, and returns them as they arrive there. The call blocks
+    /// the whole run.
     ///
     /// # Errors
     /// The connection is broken.
     fn carry(&self, octets: &[u8], is_to_device: bool) -> io::Result<Vec<u8>>;
 }
 
-/// The way to one server.
+/// The transport to one server.
 pub trait Way: Send + Sync {
-    /// A connection of its own: of an operator, who shows this certificate, or of a device, which shows none.
+    /// Opens a connection: for an operator with this certificate, or for a device without one.
     ///
     /// # Errors
     /// The certificate cannot be used.
     fn link(&self, operator: Option<&Credential>) -> Result<Link, Fault>;
 }
 
-/// A server that plays in the scenario.
+/// A server of the scenario.
 #[derive(Clone)]
 pub struct Server {
-    /// The host that it is asked for as.
+    /// The host name under which it is reachable.
     pub host: String,
-    /// Itself, across all its processes.
+    /// The link to the server, which is valid across restarts.
     pub link: Link,
-    /// The number of its process, if one runs; the next one has another.
+    /// The number of the running process, or `None` if none is running.
     pub process: Arc<dyn Fn() -> Option<u32> + Send + Sync>,
-    /// What it shows in TLS; a certificate for its host is made if that is not said.
+    /// Its TLS certificate. By default, a certificate for its host is issued.
     pub shows: Option<Credential>,
-    /// The time of the scenario. It can be asked only where that is played.
+    /// The clock of the run. It can only be used in the thread of the run.
     pub clock: TokioClock,
 }
 
 impl Outside {
-    /// Nobody else, and everybody in one process.
+    /// An environment without third-party parties, in one process.
     ///
     /// # Errors
-    /// The certificates cannot be made.
+    /// The certificates cannot be issued.
     pub fn none() -> Result<Self, Fault> {
         let pki = Pki::from_seed(b"scenario", &PkiOptions::default()).map_err(bad_pki)?;
         Ok(Self {
@@ -133,20 +134,20 @@ impl Outside {
 }
 
 impl Server {
-    /// A party that has one door.
+    /// A party with one interface.
     pub(crate) fn of<P: Clone + Send + 'static>(host: String, party: &Host<P>, clock: TokioClock) -> Self {
         let (link, party) = (party.link(), party.clone());
         let process = Arc::new(move || party.party().map(|_| party.starts()));
         Self { host, link, process, shows: None, clock }
     }
 
-    /// The same with this certificate in TLS.
+    /// Sets the TLS certificate.
     pub(crate) fn showing(self, credential: Credential) -> Self {
         Self { shows: Some(credential), ..self }
     }
 }
 
-/// Everybody in one process: a server is asked directly.
+/// A transport within one process: requests go directly to the server.
 pub(crate) struct InProcess;
 
 impl Ways for InProcess {

@@ -1,4 +1,4 @@
-//! The owner of the devices: the platform, what it knows from the beginning, and what can be ordered.
+//! The owner of the devices: the platform, its initial records, and what it can order.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use faults::FaultInjector;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What the platform knows of a device from the beginning.
+/// The initial platform record of a device.
 pub(super) fn record(
     device: &Resting,
     group: &Group,
@@ -50,7 +50,7 @@ pub(super) fn record(
     record
 }
 
-/// The platform's records, with these devices in them.
+/// The initial records of the platform.
 pub(super) async fn records(devices: Vec<fleet::Device>) -> Result<MemoryRecords, Fault> {
     let records = MemoryRecords::default();
     for some in devices.chunks(1000) {
@@ -60,7 +60,7 @@ pub(super) async fn records(devices: Vec<fleet::Device>) -> Result<MemoryRecords
     Ok(records)
 }
 
-/// The platform on its records.
+/// Starts the platform with its records.
 pub(super) fn platform(
     simulation: &Simulation,
     scenario: &Scenario,
@@ -120,7 +120,7 @@ fn setup(
     Ok(Setup { book, owner: Owner { policy, offers }, suppliers, config })
 }
 
-/// Where profiles of this operator are ordered.
+/// The ES2+ interface at which profiles of this operator are ordered.
 fn at_sm_dp_plus(
     operator: &Operator,
     pki: &Pki,
@@ -128,7 +128,7 @@ fn at_sm_dp_plus(
     mishaps: &FaultInjector,
 ) -> Result<Es2Plus, Fault> {
     let plmn = *operator.network.get_ref();
-    let sm_dp = sm_dps.get(operator.sm_dp.get_ref()).ok_or_else(|| bug("an SM-DP+ does not run"))?;
+    let sm_dp = sm_dps.get(operator.sm_dp.get_ref()).ok_or_else(|| bug("an SM-DP+ is not running"))?;
     let codes: Vec<_> = sm_dp.codes.iter().filter(|(home, ..)| *home == plmn).collect();
     let orders = match codes.is_empty() {
         true => sm_dp.way.link(Some(&pki.operator(OPERATOR).map_err(bad_pki)?))?,
@@ -144,17 +144,18 @@ fn at_sm_dp_plus(
     })
 }
 
-/// What profiles of an operator are called in an order.
+/// The profile type of an operator in orders.
 pub(super) fn type_of(operator: &Operator) -> String {
     operator.profile_type.clone().unwrap_or_else(|| format!("local-{}", operator.network.get_ref()))
 }
 
-/// A network that gives notice is a rule that nobody knows before that day.
+/// The rule book of the platform. An announced change of a network becomes a rule that is known
+/// from the announcement on.
 fn with_notices(scenario: &Scenario) -> Result<RuleBook, Fault> {
     let mut book = scenario.book.clone();
     for step in &scenario.steps {
         let Action::Notice { network, ends, of } = &step.action else { continue };
-        let announced = scenario.when(*step.at.get_ref()).ok_or_else(|| bug("a notice is at no time"))?;
+        let announced = scenario.when(*step.at.get_ref()).ok_or_else(|| bug("a notice has no time"))?;
         let effective = announced.plus(ends.0);
         let network = network.get_ref();
         let homes =
@@ -170,13 +171,13 @@ fn with_notices(scenario: &Scenario) -> Result<RuleBook, Fault> {
     Ok(book)
 }
 
-/// The OID by which SM-DP+s know the platform.
+/// The OID of the platform at SM-DP+s.
 fn requester(pki: &Pki) -> Result<Oid, Fault> {
     let certificate = pki.operator(OPERATOR).map_err(bad_pki)?.certificate;
     certificate.registered_ids().first().cloned().ok_or_else(|| bug("the operator has no OID"))
 }
 
-/// Has an SM-DP+ tell the platform how downloads go.
+/// Registers the platform at an SM-DP+, which then reports the progress of downloads to it.
 pub(super) async fn introduce(pki: &Pki, sm_dp: &Host<SmDpPlus>) -> Result<(), Fault> {
     let oid = requester(pki)?;
     let platform = sm_dp::Operator {
@@ -184,19 +185,19 @@ pub(super) async fn introduce(pki: &Pki, sm_dp: &Host<SmDpPlus>) -> Result<(), F
         certificate_oid: oid,
         es2plus_address: Some(PLATFORM.parse().map_err(|_| bug("the platform has no address"))?),
     };
-    sm_dp.party().ok_or_else(|| bug("an SM-DP+ does not run"))?.register_operator(&platform).await
+    sm_dp.party().ok_or_else(|| bug("an SM-DP+ is not running"))?.register_operator(&platform).await
 }
 
-/// What an SM-DP+ shows the platform: its own CERT.DP.TLS.
+/// The CERT.DP.TLS that an SM-DP+ presents to the platform.
 pub(super) fn shown_by(pki: &Pki, sm_dp: &SmDp, scenario: &Scenario) -> Result<Credential, Fault> {
     let name = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
     let validity = Validity { from: scenario.begins, to: scenario.ends().plus(DAY) };
     pki.issue_dp_tls(&[name], validity).map_err(bad_pki)
 }
 
-/// A campaign in the platform's terms.
+/// Converts a campaign to a platform specification.
 pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, Fault> {
-    let bad = |why: String| Fault::new("cannot make the campaign", why, "correct it in the scenario");
+    let bad = |why: String| Fault::new("cannot create the campaign", why, "correct it in the scenario");
     let id = campaign.name.get_ref().parse().map_err(|why: fleet::NotACampaignId| bad(why.to_string()))?;
     let target = match campaign.target.get_ref().as_str() {
         "decided" => Destination::Decided,
@@ -211,7 +212,7 @@ pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
     };
     let whole = |number: f64| match number.fract() == 0.0 && number <= f64::from(u32::MAX) {
         true => Ok(number as u32),
-        false => Err(Fault::new("cannot make the campaign", format!("{number} is no whole number"), WHOLE)),
+        false => Err(Fault::new("cannot create the campaign", format!("{number} is not a whole number"), WHOLE)),
     };
     let share = |amount: Amount| match amount {
         Amount::Number(number) => whole(number).map(Share::Count),
@@ -253,8 +254,8 @@ pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
     })
 }
 
-/// The platform counts whole devices and hundredths.
-const WHOLE: &str = "write whole devices, or a share of whole hundredths such as \"5%\", for canary and stop";
+/// The platform counts whole devices and whole percents.
+const WHOLE: &str = "use a whole number of devices, or a whole percentage such as \"5%\", for canary and stop";
 
 fn weekday(day: Said) -> Weekday {
     match day {

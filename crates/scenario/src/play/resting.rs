@@ -1,4 +1,5 @@
-//! A device at rest: what card and device have written down, and a few words.
+//! A dormant device: its state while it does nothing, kept small so that a run can have many
+//! devices.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,41 +15,43 @@ use super::cards::CardAt;
 use crate::report::Stay;
 use faults::{FaultInjector, Power};
 
-/// The networks that are heard at a place, strongest first. Devices at the same place share it.
+/// The networks with coverage at a place, strongest first. Devices at the same place share the
+/// list.
 pub(super) type Hears = Arc<[Plmn]>;
 
-/// A registration, as device and network know it while nothing happens.
+/// A registration, as the device and the network store it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attached {
     pub(super) network: Plmn,
     pub(super) iccid: Iccid,
     pub(super) imsi: Imsi,
-    /// The home network of the subscriber: of the profile, or of one of its identities.
+    /// The home network of the subscription, which is that of the profile or of one of its
+    /// identities.
     pub(super) home: Plmn,
-    /// How often the device looks for its home network from here.
+    /// The interval at which the device searches for its home network.
     pub(super) home_search: Option<Duration>,
 }
 
-/// A move that the device was told to make.
+/// A move that the platform has instructed.
 #[derive(Clone, Debug)]
 pub(super) struct Ordered {
     pub(super) order: OrderId,
     pub(super) target: Iccid,
-    /// The profile to go back to.
+    /// The profile for the way back.
     pub(super) back: Option<Iccid>,
 }
 
-/// A move that ended well, as far as a registration tells: nobody has been reached through the new profile yet.
+/// A move after which the device is registered, but has not reached a server yet.
 #[derive(Clone, Debug)]
 pub(super) struct Unproven {
     pub(super) order: OrderId,
     pub(super) target: Iccid,
     pub(super) back: Iccid,
-    /// How often the network carried nothing.
+    /// Number of attempts in which the network carried nothing.
     pub(super) in_vain: u32,
 }
 
-/// What a device has come to, for expectations.
+/// Counters of a device, for expectations.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) moved: u32,
@@ -62,51 +65,52 @@ pub(super) struct Counts {
     pub(super) octets: u64,
 }
 
-/// Why a device is not to be woken.
+/// The service state of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is.
+    /// The device is in service.
     #[default]
     InService,
-    /// Its card is in somebody else's device.
+    /// Its card is in the device of a thief.
     Stolen,
-    /// Its owner has put it out of service.
+    /// The owner has retired it.
     Retired,
 }
 
-/// A device at rest.
+/// A dormant device.
 pub(super) struct Resting {
     pub(super) eid: Eid,
     pub(super) group: usize,
-    /// From 1, in its group.
+    /// The number in its group, counted from 1.
     pub(super) number: u32,
     pub(super) card: CardAt,
     pub(super) memory: RamMemory,
     pub(super) hears: Hears,
     pub(super) registered: Option<Attached>,
-    /// Since when that is so.
+    /// Time of the registration.
     pub(super) registered_at: Timestamp,
-    /// When it looks for its home network, which would take it.
+    /// Time of the next search for the home network, if that could accept the device.
     pub(super) home_search: Option<Timestamp>,
-    /// With which profile it was registered last, and as whom.
+    /// The profile and the IMSI of the latest registration.
     pub(super) last_as: Option<(Iccid, Imsi)>,
-    /// Counted up with each change of that, so that what was foreseen for the former one is dropped.
+    /// Incremented with each change of the registration. Events for an earlier epoch are ignored.
     pub(super) epoch: u32,
-    /// What the card said when it was asked last.
+    /// The profiles as the card reported them last.
     pub(super) profiles: Vec<OnCard>,
-    /// What is to be on it.
+    /// The profiles that must be on the card.
     pub(super) should_have: Vec<Iccid>,
     pub(super) history: History,
     pub(super) stays: Vec<Stay>,
-    /// Since when it has power, hears a network and is registered nowhere.
+    /// Start of the current period without service, in which the device has power and coverage but
+    /// no registration.
     pub(super) dark_since: Option<Timestamp>,
     pub(super) darkest: Duration,
     pub(super) heard_at: Option<Timestamp>,
     pub(super) lost: bool,
     pub(super) has_power: bool,
-    /// Since when it has had nothing to do but to poll its card.
+    /// Since when the device has only polled its card.
     pub(super) rests_since: Option<Timestamp>,
-    /// It had no power, or its move was cut off: it looks what there is to finish.
+    /// True if the device must recover, because it had no power or a move was interrupted.
     pub(super) to_recover: bool,
     pub(super) standing: Standing,
     pub(super) imei_registered_in: BTreeSet<Country>,
@@ -117,7 +121,7 @@ pub(super) struct Resting {
     pub(super) owes_notifications: bool,
     pub(super) has_news: bool,
     pub(super) check_in_due: Timestamp,
-    /// Tries in a row that brought nothing.
+    /// Number of consecutive failed attempts.
     pub(super) fails: u32,
     pub(super) alarm: Option<Timestamp>,
     pub(super) left_preferred: Option<Timestamp>,

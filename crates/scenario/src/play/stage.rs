@@ -1,5 +1,5 @@
-//! Everybody in a run, laid out: servers on their records, networks and their subscribers, devices as they left their
-//! factory.
+//! The simulated world of a run: servers with their records, networks with their subscribers, and
+//! devices in their delivery state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,7 @@ use crate::report::{Kind, Report};
 use crate::time::Simulation;
 use faults::{FaultInjector, TamperingPeer};
 
-/// Everybody in a run. Nothing here waits.
+/// All parties of a run. Its methods do not block.
 pub(super) struct Stage {
     pub(super) simulation: Simulation,
     pub(super) scenario: Scenario,
@@ -46,7 +46,7 @@ pub(super) struct Stage {
     pub(super) bearers: Arc<BTreeMap<Plmn, bearers::Bearer>>,
     pub(super) costs: Costs,
     pub(super) sm_dps: BTreeMap<String, SmDp>,
-    /// Who manages the devices, if they are M2M ones.
+    /// The M2M servers and agent, if the devices are M2M devices.
     pub(super) m2m: Option<M2m>,
     pub(super) foreign: Foreign,
     pub(super) platform: Host<Platform>,
@@ -60,14 +60,14 @@ pub(super) struct Stage {
 
 /// An SM-DP+.
 pub(super) struct SmDp {
-    /// Itself, unless it is somebody else's.
+    /// The party, unless it is a third-party SM-DP+.
     pub(super) party: Option<Host<SmDpPlus>>,
-    /// Where devices find it.
+    /// The address that devices use.
     pub(super) address: String,
     pub(super) way: Arc<dyn Way>,
-    /// What it tells the platform by itself.
+    /// Delivers the notifications of the SM-DP+ to the platform.
     pub(super) tells: ToPlatform,
-    /// Activation codes, each with its home network and profile, of one that takes no orders.
+    /// The activation codes of an SM-DP+ that takes no orders, with home network and ICCID.
     pub(super) codes: Vec<(Plmn, Iccid, String)>,
 }
 
@@ -104,7 +104,7 @@ impl Stage {
                 continue;
             }
             let name = operator.sm_dp.get_ref();
-            let sm_dp = sm_dps.get_mut(name).ok_or_else(|| bug("an SM-DP+ is not there"))?;
+            let sm_dp = sm_dps.get_mut(name).ok_or_else(|| bug("an SM-DP+ is missing"))?;
             stock((&scenario, operator), &networks, sm_dp, theirs.get(name), &mut foreign).await?;
         }
         theirs.iter().try_for_each(|(name, theirs)| all_known(name, theirs, &foreign))?;
@@ -138,7 +138,7 @@ impl Stage {
         }
         let bearers = bearers(&scenario)?;
         let costs =
-            Costs::built_in().map_err(|why| Fault::caused_by(why, "there are no prices", "report this"))?;
+            Costs::built_in().map_err(|why| Fault::caused_by(why, "the price list is invalid", "report this"))?;
         Ok(Self {
             simulation,
             scenario,
@@ -166,7 +166,8 @@ impl Stage {
         self.simulation.clock().now()
     }
 
-    /// The device with this number in the run, from 0. It is held as long as what comes back.
+    /// The device with this index in the run, counted from 0. It is locked as long as the guard
+    /// lives.
     pub(super) fn device(&self, index: usize) -> Option<MutexGuard<'_, Resting>> {
         self.devices.get(index).map(locked)
     }
@@ -179,18 +180,18 @@ impl Stage {
         self.scenario.groups.get(index)
     }
 
-    /// What people call a device.
+    /// The display name of a device.
     pub(super) fn name(&self, device: &Resting) -> String {
         let group = self.group(device.group).map_or("device", |group| group.name.get_ref());
         format!("{group}-{}", device.number)
     }
 
-    /// Every device, one after another.
+    /// All devices, each locked in turn.
     pub(super) fn each_device(&self) -> impl Iterator<Item = MutexGuard<'_, Resting>> {
         each(&self.devices)
     }
 
-    /// What goes wrong with a device.
+    /// The fault injector of a device.
     pub(super) fn mishaps_of(&self, device: &mut Resting) -> FaultInjector {
         let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
         let made = || {
@@ -200,24 +201,24 @@ impl Stage {
         device.mishaps.get_or_insert_with(made).clone()
     }
 
-    /// What mishaps tell.
+    /// The reporter for events outside devices.
     pub(super) fn told(&self) -> Told {
         Told { report: Arc::clone(&self.report), clock: self.simulation.clock() }
     }
 
-    /// Tells of a device.
+    /// Adds an event of a device to the timeline.
     pub(super) fn tell(&self, kind: Kind, device: &Resting, what: &str) {
         let who = self.group(device.group).map_or("devices", |group| group.name.get_ref()).to_owned();
         let text = format!("{}: {what}", self.name(device));
         self.report().timeline.tell(self.now(), kind, who, text);
     }
 
-    /// The network as it is now.
+    /// The current state of a network.
     pub(super) fn network(&self, plmn: Plmn) -> Option<Network> {
         self.networks.all().into_iter().find(|network| network.plmn == plmn)
     }
 
-    /// Whether a registration that was made still holds, as far as the networks go.
+    /// True if the networks still allow a registration that was made earlier.
     pub(super) fn still_serves(&self, attached: &Attached, eid: Eid, network: Option<&Network>) -> bool {
         let Some(network) = network.filter(|network| network.coverage) else { return false };
         let is_home = attached.home == network.plmn;
@@ -234,12 +235,12 @@ impl Stage {
         roams && !barred && objection.is_none()
     }
 
-    /// Where a network is.
+    /// The country and region of a network.
     pub(super) fn place(&self, plmn: Plmn) -> Option<Place> {
         self.scenario.book.locate(plmn).ok()
     }
 
-    /// The networks that are heard there, strongest first.
+    /// The networks with coverage at a place, strongest first.
     pub(super) fn hears(&self, place: &file::Place) -> Hears {
         match place {
             file::Place::Hears(networks) => networks.iter().map(|network| *network.get_ref()).collect(),
@@ -252,7 +253,7 @@ impl Stage {
         }
     }
 
-    /// What a card says that it is; made anew for each time it is opened.
+    /// The description of a card, which is needed each time that the card is opened.
     pub(super) fn description(&self, eid: Eid) -> Result<CardDescription, Fault> {
         describe((&self.pki, &self.quirks), eid)
     }
@@ -266,19 +267,19 @@ fn locked(device: &Mutex<Resting>) -> MutexGuard<'_, Resting> {
     device.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// By which networks know a device.
+/// The IMEI of a device.
 pub(super) fn imei(eid: Eid) -> Imei {
     let digits = eid.to_string();
     digits.get(14..30).and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
-/// The same as a card is told it: fifteen digits.
+/// The IMEI in the form for cards: fifteen digits.
 pub(super) fn told_imei(imei: Imei) -> rsp::ota::cat::Imei {
     let digits = format!("{:015}", imei % 1_000_000_000_000_000);
     rsp::ota::cat::Imei::of_digits(&digits).unwrap_or(device::OnlineSettings::default().imei)
 }
 
-/// What stands in another's device: a number that no device of the fleet has.
+/// The IMEI of a thief's device, which no device of the fleet has.
 pub(super) fn thief(eid: Eid) -> Imei {
     imei(eid) | (1 << 63)
 }
@@ -288,23 +289,23 @@ pub(super) fn describe((pki, quirks): (&Pki, &[Quirk]), eid: Eid) -> Result<Card
     Ok(CardDescription { quirks: quirks.to_vec(), ..CardDescription::default_for(eid, &credentials) })
 }
 
-/// A card of somebody else may have an EID that one of ours has.
+/// Checks that no third-party card has the EID of another card.
 fn no_two_are_the_same(devices: &[Mutex<Resting>]) -> Result<(), Fault> {
     let mut seen = BTreeSet::new();
     for device in each(devices) {
         let eid = device.eid;
         if !seen.insert(eid) {
-            let next = "put the other's card into another device, such as the first one of the scenario";
+            let next = "assign the third-party card to another device, such as the first one of the scenario";
             return Err(Fault::new("cannot play the scenario", format!("two devices have EID {eid}"), next));
         }
     }
     Ok(())
 }
 
-/// Where devices find the platform.
+/// The address of the platform.
 pub(super) const PLATFORM: &str = "platform.landfall.example";
 
-/// Where devices find an SM-DP+ of ours.
+/// The address of a simulated SM-DP+.
 fn address_of(sm_dp: &str) -> String {
     format!("{sm_dp}.landfall.example")
 }
@@ -323,7 +324,7 @@ fn places(scenario: &Scenario) -> Result<BTreeMap<Plmn, Place>, Fault> {
 
 fn bearers(scenario: &Scenario) -> Result<BTreeMap<Plmn, bearers::Bearer>, Fault> {
     let table =
-        Bearers::built_in().map_err(|why| Fault::caused_by(why, "there are no bearers", "report this"))?;
+        Bearers::built_in().map_err(|why| Fault::caused_by(why, "the bearer table is invalid", "report this"))?;
     let of = scenario.networks.iter();
     of.map(|network| Ok((*network.plmn.get_ref(), table.named(network.bearer.get_ref())?.clone()))).collect()
 }

@@ -1,4 +1,4 @@
-//! What somebody does, and what goes wrong.
+//! Steps and injected faults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;
 use faults::{FaultId, FaultSpec, RadioAct, When};
 
-/// After which somebody asks again who found the platform away.
+/// Retry delay of a step that needs the platform while it is not running.
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
 
 impl Stage {
-    /// The devices that are meant, by their numbers in the run; all if nothing is said. Of a share each scenario has the same
-    /// ones for the same `purpose`.
+    /// The indices of the selected devices; all devices if there is no selection. A share selects
+    /// the same devices each time for the same `purpose`.
     pub(super) fn chosen(&self, devices: Option<&Devices>, purpose: &str) -> Vec<usize> {
         let mut chosen = Vec::new();
         for index in 0..self.devices.len() {
@@ -48,7 +48,7 @@ impl Stage {
         chosen
     }
 
-    /// A step of the scenario.
+    /// Performs a step of the scenario.
     pub(super) async fn step(&self, index: usize) -> Result<(), Fault> {
         let Some(step) = self.scenario.steps.get(index) else { return Ok(()) };
         let purpose = format!("step {index}");
@@ -60,7 +60,7 @@ impl Stage {
             Action::Pause { .. } | Action::Resume { .. } | Action::RollBack { .. } | Action::Retire { .. }
         );
         if asks_platform && platform.is_none() {
-            // Whoever finds it away tries again.
+            // Try again later.
             self.queue.put(now.plus(A_MINUTE), Due::Step(index));
             return Ok(());
         }
@@ -164,7 +164,8 @@ impl Stage {
                         self.unregister(&mut device);
                         device.standing = Standing::Stolen;
                         device.dark_since = None;
-                        // Another place, whatever it is.
+                        // An empty list differs from any other place, so that the device counts as
+                        // moved.
                         device.hears = std::sync::Arc::new([]);
                     }
                     self.bring(index, &hears);
@@ -185,7 +186,7 @@ impl Stage {
                     if let Err(why) = platform.retire(eid).await
                         && let Some(device) = self.device(index)
                     {
-                        self.tell(Kind::Failed, &device, &format!("is not retired in the records: {why}"));
+                        self.tell(Kind::Failed, &device, &format!("cannot be retired in the records: {why}"));
                     }
                 }
             }
@@ -193,13 +194,13 @@ impl Stage {
         Ok(())
     }
 
-    /// The process of a server of ours ends; one of somebody else's is theirs to end.
+    /// Ends the process of a simulated server. Third-party servers are not affected.
     fn end_process(&self, party: &str, lasts: Duration) {
-        const ENDED: &str = "its process has ended, and is away";
+        const ENDED: &str = "its process has ended and is down";
         let now = self.now();
         let tell = || {
             let mut report = self.report();
-            // One that is away already is away for so long from now.
+            // If the process is already down, the new downtime starts now.
             report.timeline.over(now, party, ENDED);
             report.timeline.tell_lasting((now, now.plus(lasts)), Kind::Server, party, ENDED);
         };
@@ -213,12 +214,12 @@ impl Stage {
             sm_dp.end(lasts);
             tell();
         } else {
-            let what = "is somebody else's, and is not ended";
+            let what = "is a third-party server and cannot be restarted";
             self.report().timeline.tell(now, Kind::Failed, party, what);
         }
     }
 
-    /// What a platform did not do because it could not be.
+    /// Reports a request that the platform refused.
     pub(super) fn tell_refused(&self, campaign: &str, why: Option<Problem>) {
         if let Some(why) = why {
             self.report().timeline.tell(self.now(), Kind::Campaign, campaign, why.to_string());
@@ -229,7 +230,7 @@ impl Stage {
         let (eid, registered) = {
             let Some(mut device) = self.device(index) else { return Ok(()) };
             device.imei_registered_in.insert(country);
-            // What was foreseen as a breach is none any more.
+            // A predicted breach no longer applies.
             device.epoch += 1;
             self.ether.register_imei(imei(device.eid), country);
             (device.eid, device.imei_registered_in.clone())
@@ -295,18 +296,18 @@ impl Stage {
         for (group, number) in cut {
             let Some(group) = self.group(group) else { continue };
             let (name, of) = (group.name.get_ref().as_str(), group.count.get_ref());
-            let what = format!("{number} of {of} have no power");
+            let what = format!("{number} of {of} devices have no power");
             self.report().timeline.tell_lasting((now, until), Kind::World, name, what);
         }
         self.queue.put(until, Due::Power(devices));
     }
 
-    /// Somebody changes a profile at the device itself, with an LPA in hand.
+    /// Changes a profile on the card itself, with an LPA that has no connection.
     async fn by_hand(&self, index: usize, operator: Plmn, delete: bool) -> Result<(), Fault> {
         let (eid, at, target) = {
             let Some(device) = self.device(index) else { return Ok(()) };
             if device.is_awake {
-                self.tell(Kind::Failed, &device, "is at work, so that nobody gets at its card");
+                self.tell(Kind::Failed, &device, "is active, so its card is not accessible");
                 return Ok(());
             }
             let held = device.profiles.iter().find(|profile| profile.home == Some(operator));
@@ -320,7 +321,7 @@ impl Stage {
         let mut lpa = by_hand(card, self.simulation.clock());
         let done = match delete {
             true => {
-                // An enabled profile is disabled first.
+                // An enabled profile must be disabled before it can be deleted.
                 let _ = lpa.disable(target).await;
                 lpa.delete(target).await
             }
@@ -344,7 +345,7 @@ impl Stage {
         Ok(())
     }
 
-    /// A fault of the scenario begins.
+    /// Installs a fault of the scenario.
     pub(super) fn trouble(&self, index: usize) {
         let Some(trouble) = self.scenario.troubles.get(index) else { return };
         let mut mishap: FaultSpec = trouble.what.get_ref().clone();

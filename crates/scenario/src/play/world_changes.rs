@@ -1,4 +1,4 @@
-//! What the world does to devices: where they get, which networks are there for them, when rules are broken.
+//! Changes of the environment: moves of devices, changes of networks, rule breaches, costs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,31 +18,31 @@ use super::{below, file_place};
 use crate::report::{Kind, Stay};
 use crate::subscription::{own_imsi, own_number};
 
-/// A device that nobody has on its screen does not need more.
+/// Maximum number of stays recorded per device: one more than the report shows.
 const STAYS_KEPT: usize = 41;
-/// Devices of which the report shows where they were.
+/// Number of devices whose stays are recorded for the report.
 const SHOWN: usize = 200;
-/// Within this a device that lost its network notices it.
+/// Maximum time in milliseconds until a device notices that it has lost its network.
 const NOTICES: u64 = 60_000;
-/// Out of reach for so long, a device is visited.
+/// Time without service after which a device needs a visit.
 const VISITED_AFTER: Duration = Duration::from_secs(86_400);
 
 impl Stage {
-    /// Has a device wake up at this time, or earlier if it would anyway.
+    /// Schedules a wake-up of a device, unless an earlier one is scheduled.
     pub(super) fn call(&self, index: usize, device: &mut Resting, at: Timestamp) {
         let at = device.alarm.map_or(at, |alarm| alarm.min(at));
         device.alarm = Some(at);
         self.queue.put(at, Due::Wake(index));
     }
 
-    /// Has it wake up within a minute, as its dice say.
+    /// Schedules a wake-up at a random time within a minute.
     fn call_soon(&self, index: usize, device: &mut Resting) {
         let dice = self.simulation.dice(&format!("device {} notices {}", device.eid, device.epoch));
         let at = self.now().plus(Duration::from_millis(below(&dice, NOTICES)));
         self.call(index, device, at);
     }
 
-    /// A device is registered with a profile.
+    /// Records a registration.
     pub(super) fn register(&self, index: usize, device: &mut Resting, with: &Registered) {
         let now = self.now();
         let home = self.networks.home_of(with.imsi).map_or(with.plmn, |home| home.plmn());
@@ -81,7 +81,7 @@ impl Stage {
         }
     }
 
-    /// On which network, and with what.
+    /// Describes a registration.
     pub(super) fn where_it_is(&self, attached: &Attached) -> String {
         let Attached { network, home, .. } = attached;
         match self.home_of_profile(attached.iccid).filter(|profile| profile != home) {
@@ -90,13 +90,13 @@ impl Stage {
         }
     }
 
-    /// Notes where it is, as the rules count; says whether it roams.
+    /// Adds a registration to the history that the rules use. Returns true if the device roams.
     fn observe(&self, device: &mut Resting, attached: &Attached, now: Timestamp) -> bool {
         let (Some(place), Some(home)) = (self.place(attached.network), self.place(attached.home)) else {
             return false;
         };
         let from = Home { country: home.country, network: Some(home.plmn) };
-        // Times of one device do not go back.
+        // The times of one device never decrease.
         let _ = device.history.observe_with(place, from, now);
         place.country != home.country
     }
@@ -128,7 +128,7 @@ impl Stage {
         }
     }
 
-    /// A rule is broken, if the device is still where it was.
+    /// Records a rule breach, if the registration is still the same.
     pub(super) fn breach(&self, index: usize, epoch: u32, rule: &str, day: Day) {
         let Some(mut device) = self.device(index) else { return };
         if device.epoch == epoch && device.broken.insert(rule.to_owned()) {
@@ -137,20 +137,21 @@ impl Stage {
         }
     }
 
-    /// A network counts days.
+    /// Ends a registration that the network no longer allows because of its day count.
     pub(super) fn expel(&self, index: usize, epoch: u32) {
         let Some(mut device) = self.device(index) else { return };
         let Some(attached) = device.registered.filter(|_| device.epoch == epoch) else { return };
         let its_imei = self.imei_of(&device);
         if self.ether.objection(attached.network, attached.imsi, Some(attached.home), its_imei).is_some() {
-            self.tell(Kind::World, &device, &format!("{} serves it no more", attached.network));
+            self.tell(Kind::World, &device, &format!("{} has stopped serving it", attached.network));
             self.lose(index, &mut device);
         }
     }
 
-    /// When a device at rest looks for its home network while another of its country serves it: every so often after it
-    /// registered there, as its card says (TS 23.122 section 4.4.3.3.1, TS 31.102 section 4.2.6). A search that cannot win
-    /// anything changes nothing, so nobody is woken for it: only where the home network is heard, and would take the device.
+    /// The next search for the home network while another network of the same country serves the
+    /// device. The card sets the interval, which starts at the registration (TS 23.122 section
+    /// 4.4.3.3.1, TS 31.102 section 4.2.6). A search without a chance of success changes nothing,
+    /// so `None` is returned unless the home network has coverage and would accept the device.
     pub(super) fn home_search(&self, device: &Resting, now: Timestamp) -> Option<Timestamp> {
         let attached = device.registered.filter(|_| device.standing == Standing::InService)?;
         let home = attached.home;
@@ -170,7 +171,7 @@ impl Stage {
         Some(device.registered_at.plus(period.saturating_mul(next)))
     }
 
-    /// Its home network may be there for it again.
+    /// Schedules a search for the home network, if that may have become available.
     fn look_for_home(&self, index: usize, device: &mut Resting, now: Timestamp) {
         if device.home_search.is_none()
             && let Some(at) = self.home_search(device, now)
@@ -180,7 +181,7 @@ impl Stage {
         }
     }
 
-    /// It is registered nowhere any more.
+    /// Records the end of a registration.
     pub(super) fn unregister(&self, device: &mut Resting) {
         let now = self.now();
         let Some(attached) = device.registered.take() else { return };
@@ -194,7 +195,7 @@ impl Stage {
         self.begin_darkness(device, now);
     }
 
-    /// It loses its registration, and notices that.
+    /// Ends a registration without the device's doing. The device notices it soon.
     pub(super) fn lose(&self, index: usize, device: &mut Resting) {
         self.unregister(device);
         device.lost = true;
@@ -226,7 +227,7 @@ impl Stage {
         }
     }
 
-    /// A device gets to a stop of its journey.
+    /// Moves a device to a stop of its journey.
     pub(super) fn arrive(&self, index: usize, stop: usize, round: u32) {
         let Some(group) = self.device(index).and_then(|device| self.group(device.group)) else { return };
         let Some(place) = group.journey.get(stop).and_then(file_place) else { return };
@@ -236,7 +237,7 @@ impl Stage {
         }
     }
 
-    /// A device is somewhere else.
+    /// Moves a device to another place.
     pub(super) fn bring(&self, index: usize, hears: &Hears) {
         let now = self.now();
         let Some(mut device) = self.device(index) else { return };
@@ -256,7 +257,7 @@ impl Stage {
         self.begin_darkness(&mut device, now);
         device.fails = 0;
         if self.m2m.is_some() {
-            // One that stays on is told where it is, whatever that means to it.
+            // A device that stays on is notified about every new place.
             self.call(index, &mut device, now);
         } else if stays {
             self.look_for_home(index, &mut device, now);
@@ -265,13 +266,13 @@ impl Stage {
         }
     }
 
-    /// A network comes on the air, or goes off it.
+    /// Starts or ends the coverage of a network.
     pub(super) fn set_coverage(&self, network: Plmn, is_there: bool) {
-        const AWAY: &str = "is off the air";
+        const AWAY: &str = "has no coverage";
         self.networks.set_coverage(network, is_there);
         if is_there {
             self.report().timeline.over(self.now(), &network.to_string(), AWAY);
-            self.tell_world(network, "is on the air");
+            self.tell_world(network, "has coverage");
         } else {
             let for_good = (self.now(), self.scenario.ends());
             self.report().timeline.tell_lasting(for_good, Kind::World, network.to_string(), AWAY);
@@ -279,7 +280,7 @@ impl Stage {
         self.look_again(network);
     }
 
-    /// A network takes roamers, or none any more.
+    /// Changes whether a network accepts roamers.
     pub(super) fn set_roaming(&self, plmn: Plmn, of: Option<Plmn>, takes: bool) {
         let Some(Network { mut policy, .. }) = self.network(plmn) else { return };
         let homes = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
@@ -302,11 +303,11 @@ impl Stage {
         };
         self.networks.set_policy(plmn, policy);
         let whom = of.map_or_else(|| "roamers".to_owned(), |of| format!("roamers of {of}"));
-        self.tell_world(plmn, &format!("takes {}{whom}", if takes { "" } else { "no more " }));
+        self.tell_world(plmn, &format!("{} accepting {whom}", if takes { "starts" } else { "stops" }));
         self.look_again(plmn);
     }
 
-    /// A network refuses devices no more.
+    /// Lets a network accept rejected devices again.
     pub(super) fn accept(&self, network: Plmn, devices: &[usize]) {
         for index in devices {
             if let Some(device) = self.device(*index) {
@@ -316,7 +317,7 @@ impl Stage {
         self.look_again(network);
     }
 
-    /// Devices have power again.
+    /// Restores the power of devices.
     pub(super) fn power_comes_back(&self, devices: &[usize]) {
         let now = self.now();
         for index in devices {
@@ -327,7 +328,8 @@ impl Stage {
         }
     }
 
-    /// Something about a network is other than it was: who is on it may have to leave, and who is not may find it.
+    /// Re-evaluates all registrations after a change of a network: devices in it may have to leave,
+    /// and others may be able to use it.
     pub(super) fn look_again(&self, plmn: Plmn) {
         let now = self.now();
         let network = self.network(plmn);
@@ -352,12 +354,12 @@ impl Stage {
         }
     }
 
-    /// Tells of a network.
+    /// Adds an event of a network to the timeline.
     pub(super) fn tell_world(&self, network: Plmn, what: &str) {
         self.report().timeline.tell(self.now(), Kind::World, network.to_string(), what);
     }
 
-    /// What went over a bearer costs something.
+    /// Adds the cost of traffic over a bearer.
     pub(super) fn spend(&self, bearer: &str, octets: u64, messages: u64) {
         let price = self.costs.price(bearer);
         let money = price.map_or(Money::default(), |price| {
@@ -372,7 +374,7 @@ impl Stage {
         report.days.spent.add(bearer, day, u64::try_from(money.0).unwrap_or(0));
     }
 
-    /// Whose profile it is, by its number.
+    /// The home network of a profile, by its ICCID.
     pub(super) fn home_of_profile(&self, iccid: Iccid) -> Option<Plmn> {
         if let Some((home, _)) = self.foreign.get(&iccid).and_then(|all| all.first()) {
             return Some(*home);
@@ -381,12 +383,12 @@ impl Stage {
         homes.find(|home| matches!(own_number(&home.to_string(), iccid), Ok(Some(_))))
     }
 
-    /// The subscriptions on a card, with their homes.
+    /// The subscriptions on a card, with their home networks.
     pub(super) fn imsis(&self, device: &Resting) -> Vec<(Plmn, Imsi)> {
         device.profiles.iter().flat_map(|profile| self.imsis_of(profile.iccid)).collect()
     }
 
-    /// Those of a profile, with their homes.
+    /// The subscriptions of a profile, with their home networks.
     pub(super) fn imsis_of(&self, iccid: Iccid) -> Vec<(Plmn, Imsi)> {
         self.known_imsis_of(iccid).unwrap_or_default()
     }
@@ -403,7 +405,8 @@ impl Stage {
         Some(all)
     }
 
-    /// Where the devices are that nothing but a visit helps: they have power and hear a network, and are on none since long.
+    /// The countries of the devices that need a visit: they have power and coverage, but have been
+    /// without registration for long.
     pub(super) fn visits(&self) -> Vec<Option<Country>> {
         let now = self.now();
         let mut visits = Vec::new();
@@ -416,13 +419,13 @@ impl Stage {
         visits
     }
 
-    /// What it would cost to go to them.
+    /// The cost of all visits.
     pub(super) fn visits_money(&self) -> Money {
         let prices = self.visits().into_iter().map(|country| self.costs.visit(country).price);
         prices.fold(Money::default(), Money::plus)
     }
 
-    /// The records of the platform, whether or not its process runs.
+    /// The records of the platform, which are available even if its process is not running.
     pub(super) fn platform_records(&self) -> MemoryRecords {
         self.platform_records.clone()
     }

@@ -1,4 +1,4 @@
-//! What has become of the last try to bring a message to a peer.
+//! Results of the latest deliveries to each peer.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,8 @@ use rsp::ids::Oid;
 use tokio::sync::Notify;
 use world::{Event, Events, Outcome};
 
-/// Why the last message did not come through, by whom it was for; nothing of those whose last message did.
+/// The reason why the latest delivery to a peer failed. Peers whose latest delivery succeeded have
+/// no entry.
 #[derive(Default)]
 pub(super) struct Tries {
     failed: Mutex<BTreeMap<String, String>>,
@@ -17,17 +18,17 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    /// What happened before is no trouble of what is asked now.
+    /// Discards the results of earlier deliveries before a new call.
     pub(super) fn begin(&self, peer: &Oid) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer.to_string());
     }
 
-    /// Why the last try has failed, if it has.
+    /// The reason why the latest delivery failed, if it failed.
     pub(super) fn last(&self, peer: &Oid) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.to_string()).cloned()
     }
 
-    /// Waits until one has failed.
+    /// Waits until a delivery has failed.
     pub(super) async fn failed(&self, peer: &Oid) -> String {
         loop {
             let mut news = std::pin::pin!(self.news.notified());

@@ -1,8 +1,10 @@
-//! The operator's clerk for one M2M device, who checks in for it: a card without an LPA speaks to no platform.
+//! The agent of the operator for one M2M device. It checks in at the platform for the device,
+//! because a card without an LPA cannot.
 //!
-//! What is said is what servers know. Where the device is, its home network has learned (UpdateLocation); what is on its card stands in
-//! the EIS (ES4.GetEIS), which the card's own notifications keep true. What the platform wants is asked for over ES2 and ES4, and how that
-//! ended is seen by the EIS again.
+//! The agent reports what servers know. The home network knows the location of the device
+//! (UpdateLocation). The EIS (ES4.GetEIS), which the card's notifications keep up to date, lists
+//! the profiles on its card. The agent executes instructions of the platform over ES2 and ES4, and
+//! reads their result from the EIS.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -23,16 +25,20 @@ use crate::play::resting::Attached;
 use crate::play::stage::{Stage, bug};
 use crate::report::Kind;
 
-/// How long everybody has for what the platform wants (ValidityPeriod): half of what it waits for the end of a move.
+/// Validity period of a move (ValidityPeriod): half of the time that the platform waits for its
+/// end.
 const FOR_A_MOVE: Duration = Duration::from_secs(86_400);
-/// How long a card has to say what is on it.
+/// Validity period of an audit.
 const FOR_AN_AUDIT: Duration = Duration::from_secs(6 * 3600);
-/// A card tells its SM-SR what has happened to it after it has registered: who looks at once sees half of it.
+/// Delay before the EIS is read after a change. A card notifies its SM-SR only after it has
+/// registered, so an earlier EIS would be incomplete.
 const SETTLES: Duration = Duration::from_secs(300);
-/// So often in a row home network and EIS may say different things before the card itself is asked.
+/// Number of consecutive contradictions between home network and EIS after which the card is
+/// audited.
 const AT_ODDS: u32 = 3;
 
-/// Attends to a device without end: when there is news of it, and when the platform wants to hear of it.
+/// Runs the agent of a device without end. It acts on each notification, and when a check-in is
+/// due.
 pub(super) async fn attends(stage: Weak<Stage>, index: usize) {
     let Some((mut clerk, news)) = stage.upgrade().and_then(|stage| {
         let eid = stage.device(index)?.eid;
@@ -57,31 +63,31 @@ pub(super) async fn attends(stage: Weak<Stage>, index: usize) {
 struct Clerk {
     index: usize,
     eid: Eid,
-    /// What the EIS said when it was read last.
+    /// The profiles in the latest EIS.
     eis: Vec<OnCard>,
-    /// A move, until its end is known.
+    /// The current move, until its end is known.
     begun: Option<Begun>,
-    /// How the last one ended, until the platform has heard it.
+    /// The end of the last move, until it has been reported to the platform.
     ended: Option<MoveEnded>,
-    /// Who had no profile to bring then.
+    /// The operator that had no profile for that move.
     has_none: Option<RefusedBy>,
-    /// When the platform is to hear of the device, news or not.
+    /// Time of the next check-in.
     due: Timestamp,
-    /// Tries in a row that brought nothing.
+    /// Number of consecutive failed check-ins.
     fails: u32,
     at_odds: u32,
 }
 
-/// A move that was begun.
+/// A move in progress.
 struct Begun {
     order: OrderId,
     to: Target,
-    /// What was answered, once something was: then the EIS says how it has ended.
+    /// The answer, once there is one. The EIS then shows how the move ended.
     answer: Option<String>,
 }
 
 impl Begun {
-    /// The profile that it is about, if the EIS has it.
+    /// The target profile, if it is in the EIS.
     fn its<'a>(&self, eis: &'a [OnCard]) -> Option<&'a OnCard> {
         let is_its = |profile: &&OnCard| match &self.to {
             Target::Order { operator, .. } => profile.home == Some(*operator),
@@ -91,12 +97,12 @@ impl Begun {
     }
 }
 
-/// What the operator sees of a device that is registered.
+/// What the operator knows about a registered device.
 struct Seen {
     attached: Attached,
-    /// The profile whose subscriber it is.
+    /// The profile of the registered subscription.
     iccid: Iccid,
-    /// What is on the card; none if that is not known for sure.
+    /// The profiles on the card. `None` if they are not known for certain.
     profiles: Option<Vec<OnCard>>,
 }
 
@@ -107,10 +113,10 @@ impl Clerk {
     }
 
     fn field(stage: &Stage) -> Result<&Field, Fault> {
-        stage.m2m.as_ref().map(|M2m { field, .. }| field).ok_or_else(|| bug("there are no M2M devices"))
+        stage.m2m.as_ref().map(|M2m { field, .. }| field).ok_or_else(|| bug("the scenario has no M2M devices"))
     }
 
-    /// Nothing came of it: it is tried again later.
+    /// Schedules a retry after a failure.
     fn is_put_off(&mut self, stage: &Stage, why: &Fault) {
         self.fails = self.fails.saturating_add(1);
         self.due = stage.now().plus(patience(self.fails));
@@ -123,7 +129,7 @@ impl Clerk {
 
     async fn attend(&mut self, stage: &Stage) -> Result<(), Fault> {
         let Some(mut seen) = self.look(stage).await? else {
-            // Its network will tell.
+            // The home network notifies the agent when the device registers.
             self.due = stage.now().plus(self.interval(stage));
             return Ok(());
         };
@@ -134,14 +140,14 @@ impl Clerk {
                 return Ok(());
             }
             self.at_odds = 0;
-            // Whatever comes of it, the device is heard of.
+            // The check-in takes place whether or not the audit succeeds.
             let _ = self.audit(stage).await;
             match self.look(stage).await? {
                 Some(again) => seen = again,
                 None => return Ok(()),
             }
         }
-        // What the platform can see, it is also told.
+        // The end of a move that the platform can see in the profiles is also reported.
         let is_known = seen.profiles.is_some();
         let has_ended = |begun: &mut Begun| {
             is_known && begun.answer.is_some() || begun.its(&self.eis).is_some_and(|profile| profile.enabled)
@@ -152,13 +158,13 @@ impl Clerk {
         self.check_in(stage, seen).await
     }
 
-    /// How often the platform is to hear of the device at least.
+    /// The maximum interval between check-ins.
     fn interval(&self, stage: &Stage) -> Duration {
         let group = stage.device(self.index).and_then(|device| stage.group(device.group));
         group.map_or(FOR_A_MOVE, |group| group.check_in.get_ref().0)
     }
 
-    /// Home network and EIS; nothing if the device is on no network.
+    /// Queries the home network and the EIS. `None` if the device is not registered.
     async fn look(&mut self, stage: &Stage) -> Result<Option<Seen>, Fault> {
         let read = self.read_eis(stage).await;
         let Some(attached) = stage.device(self.index).and_then(|device| device.registered) else {
@@ -168,12 +174,12 @@ impl Clerk {
             |profile: &&OnCard| stage.imsis_of(profile.iccid).contains(&(attached.home, attached.imsi));
         let Some(iccid) = self.eis.iter().find(is_its).map(|profile| profile.iccid) else {
             read?;
-            let why = "the profile of the subscriber who is registered is not in its EIS yet";
-            return Err(Fault::new("its operator cannot say where it is", why, "it is looked at again"));
+            let why = "the profile of the registered subscription is not in its EIS yet";
+            return Err(Fault::new("the operator does not know the state of the device", why, "the state is read again"));
         };
         let is_so =
             read.is_ok() && self.eis.iter().all(|profile| profile.enabled == (profile.iccid == iccid));
-        // Of two that differ the network has heard it sooner.
+        // If they differ, the home network is more recent.
         for profile in &mut self.eis {
             profile.enabled = profile.iccid == iccid;
         }
@@ -192,7 +198,7 @@ impl Clerk {
         Ok(())
     }
 
-    /// Has the card itself say what is on it; says whether it did.
+    /// Audits the card. Returns true on success.
     async fn audit(&self, stage: &Stage) -> bool {
         let Ok(field) = Self::field(stage) else { return false };
         field.audit(self.eid, FOR_AN_AUDIT).await.is_ok_and(|answer| answer.base.is_done())
@@ -208,13 +214,13 @@ impl Clerk {
             ..CheckIn::new(self.eid, stage.now())
         };
         let link = {
-            let mut device = stage.device(self.index).ok_or_else(|| bug("there is no such device"))?;
+            let mut device = stage.device(self.index).ok_or_else(|| bug("the device does not exist"))?;
             device.counts.check_ins = device.counts.check_ins.saturating_add(1);
             stage.mishaps_of(&mut device).link(stage.to_platform.link(None)?)
         };
         let told = door::ask(&link, &said)
             .await
-            .map_err(|not| Fault::new("the platform was not reached", not.why, "it is asked again"))?;
+            .map_err(|not| Fault::new("the platform is unreachable", not.why, "the check-in is retried"))?;
         let now = stage.now();
         (self.fails, self.at_odds, self.ended, self.has_none) = (0, 0, None, None);
         self.due = told.next_check_in.min(now.plus(self.interval(stage)));
@@ -223,7 +229,7 @@ impl Clerk {
         }
         let What::Move { order, to, .. } = told.what else { return Ok(()) };
         match &self.begun {
-            // The same order is the same move: only its end is still to be seen.
+            // A repeated instruction is the same move, whose end is still unknown.
             Some(begun) if begun.order == order => self.find_out(stage, "there was no answer").await?,
             _ => self.carry_out(stage, order, to).await?,
         }
@@ -231,14 +237,14 @@ impl Clerk {
         Ok(())
     }
 
-    /// Asks for what the platform wants.
+    /// Executes an instruction of the platform.
     async fn carry_out(&mut self, stage: &Stage, order: OrderId, to: Target) -> Result<(), Fault> {
         let field = Self::field(stage)?;
         self.begun = Some(Begun { order, to: to.clone(), answer: None });
         let answer = match &to {
             Target::Order { what, .. } => field.download(self.eid, what, FOR_A_MOVE).await,
             Target::Enable(iccid) => field.enable(self.eid, *iccid, FOR_A_MOVE).await,
-            Target::Download { .. } => Err(bug("an activation code is for a device with an LPA")),
+            Target::Download { .. } => Err(bug("only a device with an LPA can use an activation code")),
         };
         match answer {
             Ok(Answered { base, .. }) => {
@@ -257,15 +263,15 @@ impl Clerk {
         }
     }
 
-    /// Nobody has said how the move ended, so the card is asked.
+    /// Audits the card, because the end of the move is unknown.
     async fn find_out(&mut self, stage: &Stage, why: &str) -> Result<(), Fault> {
         match self.audit(stage).await {
             true => self.ends(stage, why).await,
-            false => Err(Fault::new("nobody knows how a move ended", why, "the card is asked again")),
+            false => Err(Fault::new("the end of a move is unknown", why, "the card is audited again")),
         }
     }
 
-    /// The move has ended as the EIS says.
+    /// Reads the end of the move from the EIS.
     async fn ends(&mut self, stage: &Stage, why: &str) -> Result<(), Fault> {
         if let Some(begun) = &mut self.begun {
             begun.answer = Some(why.to_owned());
@@ -295,7 +301,7 @@ impl Clerk {
     }
 }
 
-/// Whether the SM-DP has no such profile: another operator's is to be had sooner.
+/// True if the SM-DP has no such profile, so that the platform can choose another operator.
 fn has_none(status: &FunctionExecutionStatus) -> bool {
     let codes = status.status_code_data.as_ref();
     let refusal = codes.and_then(|codes| Status::from_codes(&codes.subject, &codes.reason));
