@@ -125,7 +125,7 @@ pub struct Entry {
     pub requirement: &'static str,
     /// The clause that contains the requirement.
     pub clause: &'static str,
-    /// How the tested party refuses: a status code where the standard defines one, otherwise the
+    /// The refusal of the tested party: a status code where the standard defines one, otherwise the
     /// message of this implementation. Empty for faults that are not answered, and for lies that
     /// cannot be detected or that change nothing.
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -178,9 +178,9 @@ impl Places {
 /// The parameter of a fault.
 #[derive(Clone, Debug, Serialize)]
 pub struct Parameter {
-    /// What the parameter means.
+    /// The meaning of the parameter.
     pub what: &'static str,
-    /// The value that applies if none is given. `None` if the fault chooses the value itself, as
+    /// The default value. `None` if the fault chooses the value itself, as
     /// `what` describes.
     pub default: Option<Value>,
     /// True if the parameter is a duration, false if it is a number.

@@ -14,7 +14,7 @@ use super::{FaultSpec, TamperingPeer};
 /// The faults of a run, or of one device in a run. Clones share their state: an occasion at one
 /// wrapper counts for all clones.
 ///
-/// At most one fault happens at each occasion: the one that was installed first. The occasion also
+/// At most one fault happens at each occasion: the first installed one. The occasion also
 /// counts for the other faults.
 #[derive(Clone)]
 pub struct FaultInjector(Arc<Inner>);

@@ -1,7 +1,8 @@
 //! Fault injection for a remote-provisioning system.
 //!
 //! This crate makes links, stored records, radio networks, power supplies and card memory fail on
-//! purpose, so that a test can show how a party reacts. The parties themselves contain no test code:
+//! purpose, so that a test can show how a party reacts. The parties themselves contain no test
+//! code:
 //! every fault is injected by a wrapper around one of their interfaces.
 //!
 //! - [`catalogue`] lists all faults. Each entry names the requirement that the fault tests.

@@ -243,7 +243,7 @@ impl<M: Memory> FaultyMemory<M> {
         Err(self.fault(struck))
     }
 
-    /// Commits the batch, and then truncates the file inside what was written.
+    /// Commits the batch, and then truncates the file within the written data.
     fn tear(&mut self, struck: &Struck, batch: Batch) -> Result<(), Fault> {
         let Some(path) = self.file.clone() else { return Ok(()) };
         let cannot = |why: std::io::Error| {

@@ -155,8 +155,8 @@ impl Carrier {
         let from = Instant::now();
         loop {
             let window = self.0.began.elapsed().as_secs() / window_s.max(1);
-            // Each window has its own random numbers, so that its availability does not depend on
-            // who asks, or how often.
+            // Each window has its own random numbers, so that its availability is independent of
+            // the requests.
             if chance(&self.0.dice.branch(&format!("window {window}")), availability) {
                 self.usage_mut().busy += from.elapsed();
                 return Ok(());

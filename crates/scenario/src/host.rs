@@ -62,7 +62,7 @@ impl<P: Clone + Send + 'static> Host<P> {
         self.running().ok().map(|process| process.party.clone())
     }
 
-    /// Ends the process now, whatever it is doing. It is restarted after `away`. If the process has
+    /// Ends the process at once. It is restarted after `away`. If the process has
     /// already ended, the delay starts again now.
     pub fn end(&self, away: Duration) {
         let mut process = self.process();

@@ -1,7 +1,9 @@
-//! Simulated deployments: all parties of remote provisioning run in one process and in virtual time.
+//! Simulated deployments: all parties of remote provisioning run in one process and in virtual
+//! time.
 //!
-//! A scenario file describes networks, servers, devices, events and expectations. This crate plays it
-//! and reports the result. The same seed gives the same run. There are no sockets.
+//! A scenario file describes networks, servers, devices, events and expectations. This crate plays
+//! it
+//! and reports the result. The same seed gives the same run. It opens no sockets.
 //!
 //! | module | contents |
 //! |---|---|
@@ -16,8 +18,10 @@
 //! | [`report`] | the report of a run |
 //! | [`subscription`] | the subscriptions in a profile package, and generated packages |
 //!
-//! The parties contain no test code. Faults are injected by the wrappers of the `faults` crate around
-//! links, records, memories, radios and card interfaces. These wrappers do not depend on virtual time,
+//! The parties contain no test code. Faults are injected by the wrappers of the `faults` crate
+//! around
+//! links, records, memories, radios and card interfaces. These wrappers do not depend on virtual
+//! time,
 //! so the same faults can be injected in front of parties at sockets.
 
 pub mod bearer;

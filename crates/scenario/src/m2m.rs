@@ -68,7 +68,8 @@ const FIRST_CONTACT: Duration = Duration::from_secs(600);
 pub struct Setup {
     /// Certificates and keys of all parties.
     pub pki: Arc<Pki>,
-    /// How the SM-SR reaches the card: by short messages alone, or by a short message that triggers
+    /// The way in which the SM-SR reaches the card: by short messages alone, or by a short message
+    /// that triggers
     /// an HTTPS session of the card.
     pub bearer: Bearer,
 }

@@ -131,7 +131,7 @@ async fn happens(stage: &Arc<Stage>, due: Due) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Adds the numbers of a day, by what they count.
+/// Adds the numbers of a day to a plot.
 fn add_all<K: ToString>(numbers: &mut report::PerDay, day: usize, counted: BTreeMap<Option<K>, u64>) {
     for (of, number) in counted {
         numbers.add(&of.map_or_else(|| "none".to_owned(), |of| of.to_string()), day, number);

@@ -7,7 +7,8 @@
 //! ```
 //! # use scenario::report::{Expectation, Kind, Report, Verdict};
 //! let begins = "2027-01-01T00:00:00Z".parse()?;
-//! let mut report = Report::new("ninety-days", "Ninety days", "A meter that must move.", "7", begins);
+//! let mut report = Report::new("ninety-days", "Ninety days", "A meter that must move.", "7",
+//! begins);
 //! report.timeline.tell(begins, Kind::Device, "meters", "attached to 724-05");
 //! report.days.devices_by_network.add("724-05", 0, 50);
 //! report.judge(Expectation {

@@ -241,8 +241,8 @@ pub fn own_iccid(home: &str, number: u64) -> Result<Iccid, Fault> {
         .map_err(|e| Fault::caused_by(e, "cannot make a profile package", "report this"))
 }
 
-/// Returns the number of the subscriber of network `home` with this ICCID, or `None` if there is
-/// none.
+/// Returns the number of the subscriber of network `home` with this ICCID, or `None` if no
+/// subscriber has it.
 ///
 /// # Errors
 /// The network is malformed.

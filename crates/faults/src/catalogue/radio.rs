@@ -191,7 +191,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         RadioAct::SmsDelay,
         "radio/sms-delay",
         "A short message is delayed.",
-        "A late message does not undo what has been done in the meantime; its counter prevents that.",
+        "A late message does not undo later changes; its counter prevents that.",
         Parameter::time("delay", Duration::from_secs(600)),
     ),
     message(

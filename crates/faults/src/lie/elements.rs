@@ -100,7 +100,7 @@ fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
     package.encode()
 }
 
-/// Changes a digit in the middle, where there is no filler.
+/// Changes a digit in the middle, away from the filler.
 fn other_digit(iccid: &mut [u8]) {
     other(iccid.get_mut(..6).unwrap_or_default());
 }

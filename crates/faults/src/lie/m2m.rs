@@ -1,7 +1,8 @@
 //! Lies between the servers of SGP.02: false statements of an SM-SR about a card or about the
 //! result of a script, and of an SM-DP to the card.
 //!
-//! What the EUM has signed is signed again with the key of the EUM. The other messages of SGP.02
+//! Data that the EUM has signed is signed again with the key of the EUM. The other messages of
+//! SGP.02
 //! are not signed; TLS authenticates their sender.
 
 use bytes::Bytes;

@@ -177,7 +177,7 @@ fn is_told_in(entry: &Entry, function: &str) -> bool {
 }
 
 impl LieAct {
-    /// True if the lie can be told in this request (if there is no reply yet) or in this reply.
+    /// True if the lie applies to this request (while there is no reply yet) or to this reply.
     fn can_be_told(self, call: &Call, reply: Option<&Reply>) -> bool {
         match (self, reply) {
             (Self::Card(lie), None) => lie.can_be_told(call),

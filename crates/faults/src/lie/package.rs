@@ -20,8 +20,8 @@ use world::Fault;
 
 use super::{LieAct, Struck, TamperingPeer, elements, no_key, other, sign, untold};
 
-/// A false statement of an SM-DP+ about the profile. If it is told only in ES9+.AuthenticateClient
-/// or only in the package, the two differ.
+/// A false statement of an SM-DP+ about the profile. A lie in only one of ES9+.AuthenticateClient
+/// and the package makes the two differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetadataLie {
     /// Another ICCID.
@@ -104,7 +104,7 @@ pub enum PackageLie {
     LongHostId,
     /// smdpOtpk is not a point on the curve.
     NoPoint,
-    /// smdpOtpk belongs to another key than the one that was used.
+    /// smdpOtpk does not belong to the key that was used.
     OtherOtpk,
     /// smdpSign is invalid.
     Signature,

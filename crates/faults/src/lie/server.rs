@@ -147,5 +147,5 @@ fn euicc_signature1(asked: &AuthenticateClientRequest) -> Result<Vec<u8>, Fault>
     }
 }
 
-/// An address at which there is no server.
+/// An address without a server.
 const ELSEWHERE: &str = "elsewhere.example";

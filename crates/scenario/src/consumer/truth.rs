@@ -62,7 +62,8 @@ impl Truth {
         self.profiles.contains(&local)
     }
 
-    /// Lists what is inconsistent once everything has settled: a profile that is lost or
+    /// Lists the inconsistencies that remain after all operations have ended: a profile that is
+    /// lost or
     /// duplicated, a device that is registered with a profile that is not enabled, a server whose
     /// records differ from the card. Empty if the state is consistent.
     pub fn wrong(&self, bootstrap: Iccid, local: Iccid) -> Vec<String> {

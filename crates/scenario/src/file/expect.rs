@@ -89,7 +89,7 @@ pub enum Condition {
     HeardWithin(Length),
 }
 
-/// What can be counted.
+/// Counters for expectations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counter {

@@ -17,7 +17,7 @@ pub struct Group {
     /// The standard for their profiles.
     #[serde(default)]
     pub kind: Kind,
-    /// How the SM-SR reaches the cards of M2M devices.
+    /// The way in which the SM-SR reaches the cards of M2M devices.
     #[serde(default = "by_messages")]
     pub reached_by: Spanned<ReachedBy>,
     /// The number of devices.
@@ -113,7 +113,7 @@ pub struct Campaign {
     /// Only devices that are in this country when their turn comes.
     pub country: Option<Spanned<Country>>,
     /// True for a campaign without end, which takes in every device that becomes eligible. Default:
-    /// true if the target is decided and there is no canary.
+    /// true for a decided target without a canary.
     pub standing: Option<bool>,
     /// The maximum number of moves that start per hour.
     pub per_hour: Option<u32>,

@@ -112,7 +112,7 @@ pub enum Action {
         /// The operator. Default: all.
         operator: Option<Spanned<Plmn>>,
     },
-    /// Devices lose their power, whatever they are doing.
+    /// Devices lose their power at once.
     CutPower {
         /// The devices.
         devices: Spanned<Devices>,

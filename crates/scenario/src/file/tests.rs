@@ -114,7 +114,7 @@ fn reached_by_is_only_for_m2m_devices() {
     assert!(over_https("kind = \"m2m\"\n").unwrap().is_m2m());
 }
 
-/// Whatever is removed or replaced, the result is a scenario or an error with a line of the file.
+/// After any removal or replacement, the result is a scenario or an error with a line of the file.
 #[test]
 fn every_invalid_file_gives_an_error_with_a_line() {
     let lines: Vec<&str> = EXAMPLE.lines().collect();

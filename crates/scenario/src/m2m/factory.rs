@@ -40,7 +40,8 @@ pub const FIRST_ISD_P: u16 = 0x10;
 /// Executable load file and module from which ISD-Ps are created (SGP.02 section 2.2.3).
 const LOAD_FILE: u16 = 0x0D;
 const MODULE: u16 = 0x0E;
-/// Key version number of the ECASD's key agreement key (from memory, confidence low; nothing depends on it).
+/// Key version number of the ECASD's key agreement key (from memory, confidence low; nothing
+/// depends on it).
 const ECASD_KEY_VERSION: u8 = 0x74;
 
 /// The addresses at which cards reach an SM-SR.

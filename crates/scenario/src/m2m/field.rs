@@ -351,7 +351,7 @@ impl Field {
     }
 
     /// Describes a difference between the card, the EIS of the SM-SR and the records of the SM-DP.
-    /// `None` if there is none.
+    /// `None` if they agree.
     pub(crate) async fn disagreement(&self, eid: Eid, card: &[Held]) -> Result<Option<String>, Fault> {
         let (Some(sm_dp), Some(found)) = (self.sm_dp.party(), self.all_eis(eid).await?) else {
             return Ok(Some("cannot be compared: a server is not running".to_owned()));

@@ -36,8 +36,8 @@ use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
 
 use self::tries::Tries;
 
-/// Maximum number of notifications that wait to be read. A peer that sends more is asked to try
-/// again later.
+/// Maximum number of notifications that wait to be read. Further notifications are refused, and the
+/// peer retries.
 const MAX_HEARD: usize = 256;
 
 /// Extra time after the validity period, because the peer itself ends the function at the end of
@@ -315,7 +315,7 @@ impl Ear {
         };
         let place = match self.heard.clone().try_reserve_owned() {
             Ok(place) => Some(place),
-            // If the receiver was dropped, nobody needs the notification.
+            // If the receiver was dropped, the notification is not needed.
             Err(TrySendError::Closed(_)) => None,
             Err(TrySendError::Full(_)) => {
                 return Err(Fault::new(

@@ -80,7 +80,8 @@ impl Truth {
         OF_RECORDS.iter().any(|what| wrong.starts_with(what))
     }
 
-    /// Lists what is inconsistent once everything has settled: a profile that is lost, duplicated
+    /// Lists the inconsistencies that remain after all operations have ended: a profile that is
+    /// lost, duplicated
     /// or without service, a server whose records differ from the card. Empty if the state is
     /// consistent.
     ///

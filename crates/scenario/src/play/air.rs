@@ -167,10 +167,10 @@ impl Ether {
     }
 }
 
-/// What a device received from networks while it was awake.
+/// Messages that a device received from networks while it was awake.
 #[derive(Default)]
 pub(super) struct Heard {
-    /// The network to which it is attached.
+    /// The network that serves the device.
     pub(super) attached: Option<Plmn>,
     /// The rejects, with network, subscription and cause.
     pub(super) refusals: Vec<(Plmn, Imsi, EmmCause)>,

@@ -64,7 +64,7 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
             Ok(ConfirmOrderReply { eid: order.eid, matching_id: code.matching_id.clone(), smdp_address })
         })
     } else if is("cancelOrder") {
-        // The SM-DP+ cannot be told about the cancellation, so the code can still be used.
+        // The SM-DP+ does not learn of the cancellation, so the code can still be used.
         said(request, |_: CancelOrderRequest| -> Result<(), Refusal> {
             Err(Status::IccidInvalidTransition.because("an activation code cannot be revoked"))
         })

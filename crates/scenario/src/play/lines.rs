@@ -1,4 +1,4 @@
-//! The data connections of a device over the bearer of the network to which it is attached.
+//! The data connections of a device over the bearer of its current network.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

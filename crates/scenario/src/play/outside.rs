@@ -107,7 +107,7 @@ pub struct Server {
     pub host: String,
     /// The link to the server, which is valid across restarts.
     pub link: Link,
-    /// The number of the running process, or `None` if none is running.
+    /// The number of the running process, or `None` if the process is down.
     pub process: Arc<dyn Fn() -> Option<u32> + Send + Sync>,
     /// Its TLS certificate. By default, a certificate for its host is issued.
     pub shows: Option<Credential>,

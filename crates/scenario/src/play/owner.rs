@@ -1,4 +1,4 @@
-//! The owner of the devices: the platform, its initial records, and what it can order.
+//! The owner of the devices: the platform, its initial records, and its suppliers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -351,7 +351,7 @@ fn networks(simulation: &Simulation, scenario: &Scenario) -> Result<Arc<Networks
     Ok(Arc::new(networks))
 }
 
-/// The SM-DP+s of the operators, by name: ours, and those of somebody else.
+/// The SM-DP+s of the operators, by name: simulated and third-party ones.
 async fn sm_dps(
     (simulation, scenario, pki): (&Simulation, &Scenario, &Arc<Pki>),
     (theirs, ways): (&BTreeMap<String, TheirSmDp>, &dyn Ways),
@@ -385,7 +385,8 @@ async fn sm_dps(
     Ok(sm_dps)
 }
 
-/// The devices as they leave their factory; what the platform knows of them; and the cards of M2M ones.
+/// The devices as they leave their factory; what the platform knows of them; and the cards of M2M
+/// ones.
 async fn devices(
     factory: &Factory<'_>,
     places: &BTreeMap<Plmn, Place>,

@@ -22,7 +22,7 @@ use faults::{FaultId, FaultSpec, RadioAct, When};
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
 
 impl Stage {
-    /// The indices of the selected devices; all devices if there is no selection. A share selects
+    /// The indices of the selected devices; without a selection, all devices. A share selects
     /// the same devices each time for the same `purpose`.
     pub(super) fn chosen(&self, devices: Option<&Devices>, purpose: &str) -> Vec<usize> {
         let mut chosen = Vec::new();

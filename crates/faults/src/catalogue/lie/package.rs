@@ -8,22 +8,22 @@ const BOTH: &str = "ES9+.AuthenticateClient, ES9+.GetBoundProfilePackage";
 
 const OFFER: Test = Test {
     peer: "LPA",
-    requirement: "The installed profile must be the one that was offered and confirmed. Otherwise the session is cancelled.",
+    requirement: "The installed profile must be the offered and confirmed one. Otherwise the session is cancelled.",
     clause: "SGP.22 3.1.3, 5.7.14",
 };
 const METADATA: Test = Test {
     peer: "eUICC, LPA",
-    requirement: "Invalid metadata is refused, and nothing is left of the profile. If the lie is told in only one of the functions, the offer and the package differ, and the LPA cancels the session (metadata-mismatch(4)).",
+    requirement: "Invalid metadata is refused, and nothing is left of the profile. If the lie is in only one of the functions, the offer and the package differ, and the LPA cancels the session (metadata-mismatch(4)).",
     clause: "SGP.22 4.4, 5.5.3, 3.1.3",
 };
 const RULES: Test = Test {
     peer: "LPA, eUICC",
-    requirement: "The Rules Authorisation Table must allow the policy rules for the owner, and PPR1 requires that the profile is the only operational one. If the lie is told in only one of the functions, the offer and the package differ (metadata-mismatch(4)).",
+    requirement: "The Rules Authorisation Table must allow the policy rules for the owner, and PPR1 requires that the profile is the only operational one. If the lie is in only one of the functions, the offer and the package differ (metadata-mismatch(4)).",
     clause: "SGP.22 2.9.2, 3.1.3, 5.5.3",
 };
 const MATCH: Test = Test {
     peer: "eUICC, LPA",
-    requirement: "The profile must match its metadata. If the lie is told in only one of the functions, the offer and the package differ, and the LPA cancels the session (metadata-mismatch(4)).",
+    requirement: "The profile must match its metadata. If the lie is in only one of the functions, the offer and the package differ, and the LPA cancels the session (metadata-mismatch(4)).",
     clause: "SGP.22 5.5.3, 5.5.5, 3.1.3",
 };
 const CHANNEL: Test = Test {
@@ -197,7 +197,7 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
     channel(
         PackageLie::OtherOtpk,
         "lie/bpp-other-otpk",
-        "smdpOtpk is signed, but belongs to another key than the one that protects the package.",
+        "smdpOtpk is signed, but does not belong to the key that protects the package.",
         SECURITY,
     ),
     channel(PackageLie::Signature, "lie/bpp-signature", "smdpSign does not verify.", SIGNATURE),

@@ -97,7 +97,7 @@ impl Begun {
     }
 }
 
-/// What the operator knows about a registered device.
+/// The operator's knowledge about a registered device.
 struct Seen {
     attached: Attached,
     /// The profile of the registered subscription.
