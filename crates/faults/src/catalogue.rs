@@ -69,7 +69,10 @@ impl FromStr for Family {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|family| family.name() == text).ok_or_else(|| {
-            format!("{text:?} is not a fault family. Known families: {}", Self::ALL.map(Self::name).join(", "))
+            format!(
+                "{text:?} is not a fault family. Known families: {}",
+                Self::ALL.map(Self::name).join(", ")
+            )
         })
     }
 }

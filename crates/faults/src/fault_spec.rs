@@ -229,8 +229,9 @@ fn unknown(name: &str) -> String {
 }
 
 fn read_when(text: &str) -> Result<When, String> {
-    text.parse()
-        .map_err(|()| format!("{text:?} is not a valid condition. Write 2, 2-4, 2-, 30%, 10s..5m or 10s.. after the #."))
+    text.parse().map_err(|()| {
+        format!("{text:?} is not a valid condition. Write 2, 2-4, 2-, 30%, 10s..5m or 10s.. after the #.")
+    })
 }
 
 fn read_value(entry: &'static Entry, text: &str) -> Result<Value, String> {
@@ -315,7 +316,10 @@ mod tests {
                 "there is no fault named \"link/loose-answer\"; known faults of link: lose-request, lose-answer, delay, ",
             ),
             ("link/lose-answer@ES9", "Examples: ES9+, ES9+.GetBoundProfilePackage"),
-            ("link/lose-answer@ES9+.GetProfile", "\"ES9+.GetProfile\" is not a valid place for link/lose-answer"),
+            (
+                "link/lose-answer@ES9+.GetProfile",
+                "\"ES9+.GetProfile\" is not a valid place for link/lose-answer",
+            ),
             ("link/lose-answer#0", "\"0\" is not a valid condition"),
             ("link/lose-answer#", "\"\" is not a valid condition"),
             ("link/delay=5", "the value of link/delay must be a duration such as 250ms, 30s or 2h: delay"),
@@ -328,7 +332,10 @@ mod tests {
             ("", "there is no fault named \"\"; known families: link/..., records/..., "),
         ] {
             let error = text.parse::<FaultSpec>().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("{text:?} is not a fault: ")) && error.contains(why), "{error}");
+            assert!(
+                error.starts_with(&format!("{text:?} is not a fault: ")) && error.contains(why),
+                "{error}"
+            );
         }
     }
 

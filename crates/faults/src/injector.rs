@@ -22,7 +22,7 @@ pub struct FaultInjector(Arc<Inner>);
 struct Inner {
     dice: SeededDice,
     placed: Mutex<Vec<Placed>>,
-    liar: OnceLock<Arc<TamperingPeer>>,
+    tampering_peer: OnceLock<Arc<TamperingPeer>>,
     told: OnceLock<Box<Told>>,
 }
 
@@ -30,7 +30,7 @@ struct Inner {
 type Told = dyn Fn(&FaultSpec) + Send + Sync;
 
 struct Placed {
-    mishap: FaultSpec,
+    spec: FaultSpec,
     since: Instant,
     dice: SeededDice,
     /// Number of occasions at the place of the fault.
@@ -41,28 +41,28 @@ struct Placed {
 
 /// A fault that happens now.
 #[derive(Clone)]
-pub struct Struck {
-    mishap: FaultSpec,
+pub struct InjectedFault {
+    spec: FaultSpec,
     dice: SeededDice,
     after: Duration,
 }
 
-impl Struck {
+impl InjectedFault {
     /// The spec of the fault.
-    pub fn mishap(&self) -> &FaultSpec {
-        &self.mishap
+    pub fn spec(&self) -> &FaultSpec {
+        &self.spec
     }
 
     pub(super) fn id(&self) -> FaultId {
-        self.mishap.id()
+        self.spec.id()
     }
 
     pub(super) fn time(&self) -> Duration {
-        self.mishap.time()
+        self.spec.time()
     }
 
     pub(super) fn number(&self) -> Option<usize> {
-        self.mishap.number()
+        self.spec.number()
     }
 
     /// Time since the fault was installed.
@@ -87,10 +87,10 @@ impl Struck {
 impl FaultInjector {
     /// Creates an injector with these faults, which are installed now. `dice` makes the random
     /// decisions.
-    pub fn new(dice: SeededDice, mishaps: impl IntoIterator<Item = FaultSpec>) -> Self {
-        let (placed, liar, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
-        let this = Self(Arc::new(Inner { dice, placed, liar, told }));
-        mishaps.into_iter().for_each(|mishap| this.put(mishap));
+    pub fn new(dice: SeededDice, faults: impl IntoIterator<Item = FaultSpec>) -> Self {
+        let (placed, tampering_peer, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let this = Self(Arc::new(Inner { dice, placed, tampering_peer, told }));
+        faults.into_iter().for_each(|spec| this.put(spec));
         this
     }
 
@@ -101,13 +101,13 @@ impl FaultInjector {
     /// `faults.with_liar(TamperingPeer::new(pki)).link(server.link())`, where `pki` is the PKI of
     /// the server and the cards. Only the first call has an effect.
     #[must_use]
-    pub fn with_liar(self, liar: TamperingPeer) -> Self {
-        self.0.liar.get_or_init(|| Arc::new(liar));
+    pub fn with_liar(self, tampering_peer: TamperingPeer) -> Self {
+        self.0.tampering_peer.get_or_init(|| Arc::new(tampering_peer));
         self
     }
 
-    pub(super) fn liar(&self) -> Option<Arc<TamperingPeer>> {
-        self.0.liar.get().cloned()
+    pub(super) fn tampering_peer(&self) -> Option<Arc<TamperingPeer>> {
+        self.0.tampering_peer.get().cloned()
     }
 
     /// Sets the callback that is called for each fault that happens. Only the first call has an
@@ -119,10 +119,11 @@ impl FaultInjector {
     }
 
     /// Installs another fault, from now on.
-    pub fn put(&self, mishap: FaultSpec) {
+    pub fn put(&self, spec: FaultSpec) {
         let mut placed = self.placed();
-        let dice = self.0.dice.branch(&format!("mishap {} {mishap}", placed.len()));
-        placed.push(Placed { mishap, since: Instant::now(), dice, seen: 0, struck: 0 });
+        // This name determines the random decisions of a seed, so it must not change.
+        let dice = self.0.dice.branch(&format!("mishap {} {spec}", placed.len()));
+        placed.push(Placed { spec, since: Instant::now(), dice, seen: 0, struck: 0 });
     }
 
     /// Removes all faults.
@@ -132,13 +133,13 @@ impl FaultInjector {
 
     /// Every installed fault, with the number of times that it happened.
     pub fn struck(&self) -> Vec<(FaultSpec, u32)> {
-        self.placed().iter().map(|placed| (placed.mishap.clone(), placed.struck)).collect()
+        self.placed().iter().map(|placed| (placed.spec.clone(), placed.struck)).collect()
     }
 
     /// Every installed fault, with the number of occasions at its place, including those at which
     /// it did not happen.
     pub fn occasions(&self) -> Vec<(FaultSpec, u32)> {
-        self.placed().iter().map(|placed| (placed.mishap.clone(), placed.seen)).collect()
+        self.placed().iter().map(|placed| (placed.spec.clone(), placed.seen)).collect()
     }
 
     /// Total number of faults that happened.
@@ -148,9 +149,9 @@ impl FaultInjector {
 
     /// Registers an occasion and returns the fault that happens, if any. `concerns` selects the
     /// faults for which this is an occasion.
-    pub(super) fn strike(&self, concerns: impl Fn(&FaultSpec) -> bool) -> Option<Struck> {
+    pub(super) fn next_fault(&self, concerns: impl Fn(&FaultSpec) -> bool) -> Option<InjectedFault> {
         let mut happens = None;
-        for placed in self.placed().iter_mut().filter(|placed| concerns(&placed.mishap)) {
+        for placed in self.placed().iter_mut().filter(|placed| concerns(&placed.spec)) {
             placed.seen = placed.seen.saturating_add(1);
             if happens.is_some() {
                 continue;
@@ -159,14 +160,14 @@ impl FaultInjector {
             let mut throw = [0; 2];
             placed.dice.fill(&mut throw);
             let percent = u8::try_from(u16::from_be_bytes(throw) % 100).unwrap_or_default();
-            let conditions = placed.mishap.conditions();
+            let conditions = placed.spec.conditions();
             if conditions.iter().all(|when| when.holds(placed.seen, after, percent)) {
                 placed.struck = placed.struck.saturating_add(1);
-                happens = Some(Struck { mishap: placed.mishap.clone(), dice: placed.dice.clone(), after });
+                happens = Some(InjectedFault { spec: placed.spec.clone(), dice: placed.dice.clone(), after });
             }
         }
         if let (Some(struck), Some(tell)) = (&happens, self.0.told.get()) {
-            tell(struck.mishap());
+            tell(struck.spec());
         }
         happens
     }
@@ -174,15 +175,15 @@ impl FaultInjector {
     /// Makes the SMSC consult this injector for each short message. Faults that are installed later
     /// apply as well.
     pub fn inject_into(&self, centre: &Smsc) {
-        let mishaps = self.clone();
-        centre.ask_of_each(move |direction| mishaps.strike_short_message(direction));
+        let faults = self.clone();
+        centre.ask_of_each(move |direction| faults.next_sms_fault(direction));
     }
 
-    fn strike_short_message(&self, direction: Direction) -> Option<SmsFaultKind> {
-        let concerns = |mishap: &FaultSpec| matches!(mishap.id(), FaultId::Radio(act) if act.of_short_message(mishap, direction).is_some());
-        let struck = self.strike(concerns)?;
+    fn next_sms_fault(&self, direction: Direction) -> Option<SmsFaultKind> {
+        let concerns = |spec: &FaultSpec| matches!(spec.id(), FaultId::Radio(act) if act.of_short_message(spec, direction).is_some());
+        let struck = self.next_fault(concerns)?;
         let FaultId::Radio(act) = struck.id() else { return None };
-        act.of_short_message(struck.mishap(), direction)
+        act.of_short_message(struck.spec(), direction)
     }
 
     fn placed(&self) -> MutexGuard<'_, Vec<Placed>> {
@@ -196,42 +197,41 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn occasions_are_counted_per_place_and_all_conditions_must_hold() {
-        let mishaps = FaultInjector::new(
+        let faults = FaultInjector::new(
             SeededDice::from_text("mishaps"),
             ["link/reset@ES9+#2-3", "link/empty-body#10s.."].map(|text| text.parse().unwrap()),
         );
         let happens = |here: &'static str| {
-            mishaps.strike(|mishap| mishap.is_at(&[here])).map(|struck| struck.mishap().name())
+            faults.next_fault(|spec| spec.is_at(&[here])).map(|struck| struck.spec().name())
         };
         let names: Vec<_> = ["ES9+", "ES11", "ES9+", "ES11", "ES9+", "ES9+"].map(happens).into();
         assert_eq!(names, [None, None, Some("link/reset"), None, Some("link/reset"), None]);
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(happens("ES11"), Some("link/empty-body"));
-        assert_eq!(mishaps.struck().iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(mishaps.strikes(), 3);
-        mishaps.clear();
+        assert_eq!(faults.struck().iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(faults.strikes(), 3);
+        faults.clear();
         assert_eq!(happens("ES9+"), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn short_messages_are_counted_per_direction() {
-        let mishaps = FaultInjector::new(
+        let faults = FaultInjector::new(
             SeededDice::from_text("messages"),
             ["radio/sms-lose@mt#2", "radio/sms-lose-answer#2-", "radio/sms-delay=5m@mo#1"]
                 .map(|text| text.parse().unwrap()),
         );
-        let to_device: Vec<_> = (0..3).map(|_| mishaps.strike_short_message(Direction::ToDevice)).collect();
+        let to_device: Vec<_> = (0..3).map(|_| faults.next_sms_fault(Direction::ToDevice)).collect();
         assert_eq!(to_device, [None, Some(SmsFaultKind::Lose), Some(SmsFaultKind::LoseAnswer)]);
-        let from_device = [(); 2].map(|()| mishaps.strike_short_message(Direction::FromDevice));
+        let from_device = [(); 2].map(|()| faults.next_sms_fault(Direction::FromDevice));
         assert_eq!(from_device, [Some(SmsFaultKind::Delay(Duration::from_secs(300))), None]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn random_decisions_follow_from_the_seed() {
         let throws = |seed: &str| -> Vec<bool> {
-            let mishaps =
-                FaultInjector::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);
-            (0..200).map(|_| mishaps.strike(|_| true).is_some()).collect()
+            let faults = FaultInjector::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);
+            (0..200).map(|_| faults.next_fault(|_| true).is_some()).collect()
         };
         let first = throws("7");
         let times = first.iter().filter(|happens| **happens).count();

@@ -51,7 +51,7 @@ mod when;
 pub use catalogue::{Entry, Family, FaultId};
 pub use fault_spec::{FaultSpec, InvalidFaultSpec, Value};
 pub use function::function_of;
-pub use injector::{FaultInjector, Struck};
+pub use injector::{FaultInjector, InjectedFault};
 pub use lie::{CardLie, ElementLie, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie, TamperingPeer};
 pub use link::LinkAct;
 pub use power::{FaultyMemory, Power, PowerAct, PoweredDoor, SwitchedDoor};

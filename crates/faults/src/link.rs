@@ -11,7 +11,7 @@ use tower::Layer;
 use world::{CanDrip, Drip, Link, LinkFault, LinkFaultKind, link_from};
 
 use super::catalogue::FaultId;
-use super::{FaultInjector, FaultSpec, Struck, function_of};
+use super::{FaultInjector, FaultSpec, InjectedFault, function_of};
 
 /// Time after which a sender that gets no answer gives up. `net::Client` uses the same timeout.
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ impl FaultInjector {
     ///
     /// [`TamperingPeer`]: super::TamperingPeer
     pub fn link(&self, peer: Link) -> Link {
-        self.layer(self.lying(peer))
+        self.layer(self.with_lies(peer))
     }
 }
 
@@ -70,15 +70,15 @@ impl Layer<Link> for FaultInjector {
     type Service = Link;
 
     fn layer(&self, peer: Link) -> Link {
-        let (mishaps, overtaken) = (self.clone(), Overtaken::default());
+        let (faults, delayed) = (self.clone(), DelayedRequests::default());
         link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let (mishaps, peer, overtaken) = (mishaps.clone(), peer.clone(), overtaken.clone());
+            let (faults, peer, delayed) = (faults.clone(), peer.clone(), delayed.clone());
             async move {
-                let struck = mishaps.strike_request(&request);
-                let before = overtaken.take();
+                let struck = faults.next_link_fault(&request);
+                let before = delayed.take();
                 let answer = match struck {
                     None => world::send(&peer, request).await,
-                    Some(struck) => happen(&struck, &peer, request, &overtaken).await,
+                    Some(struck) => inject(&struck, &peer, request, &delayed).await,
                 };
                 for late in before {
                     // The sender of this request has already given up.
@@ -91,21 +91,20 @@ impl Layer<Link> for FaultInjector {
 }
 
 impl FaultInjector {
-    fn strike_request(&self, request: &Request<Bytes>) -> Option<Struck> {
+    fn next_link_fault(&self, request: &Request<Bytes>) -> Option<InjectedFault> {
         let function = function_of(request).unwrap_or_default();
         let interface = function.split('.').next().unwrap_or_default();
-        let concerns = |mishap: &FaultSpec| {
-            matches!(mishap.id(), FaultId::Link(_)) && mishap.is_at(&[interface, &function])
-        };
-        self.strike(concerns)
+        let concerns =
+            |spec: &FaultSpec| matches!(spec.id(), FaultId::Link(_)) && spec.is_at(&[interface, &function]);
+        self.next_fault(concerns)
     }
 }
 
 /// Requests that are delivered after a later request on this link.
 #[derive(Clone, Default)]
-struct Overtaken(Arc<Mutex<Vec<Request<Bytes>>>>);
+struct DelayedRequests(Arc<Mutex<Vec<Request<Bytes>>>>);
 
-impl Overtaken {
+impl DelayedRequests {
     fn take(&self) -> Vec<Request<Bytes>> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -115,15 +114,15 @@ impl Overtaken {
     }
 }
 
-async fn happen(
-    struck: &Struck,
+async fn inject(
+    struck: &InjectedFault,
     peer: &Link,
     mut request: Request<Bytes>,
-    overtaken: &Overtaken,
+    delayed: &DelayedRequests,
 ) -> Result<Response<Bytes>, LinkFault> {
     let FaultId::Link(act) = struck.id() else { return world::send(peer, request).await };
     let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-    let fault = |kind| LinkFault::new(kind, name, struck.mishap().to_string());
+    let fault = |kind| LinkFault::new(kind, name, struck.spec().to_string());
     match act {
         LinkAct::LoseRequest => {
             sleep(struck.time()).await;
@@ -144,7 +143,7 @@ async fn happen(
             first
         }
         LinkAct::Reorder => {
-            overtaken.put(request);
+            delayed.put(request);
             sleep(struck.time()).await;
             Err(fault(LinkFaultKind::Timeout))
         }
@@ -232,12 +231,12 @@ fn empty(status: StatusCode) -> Response<Bytes> {
     answer
 }
 
-fn truncated(struck: &Struck, body: &Bytes) -> Bytes {
+fn truncated(struck: &InjectedFault, body: &Bytes) -> Bytes {
     let left = struck.number().unwrap_or(body.len() / 2);
     body.slice(..left.min(body.len()))
 }
 
-fn corrupted(struck: &Struck, body: &Bytes) -> Bytes {
+fn corrupted(struck: &InjectedFault, body: &Bytes) -> Bytes {
     let mut octets = body.to_vec();
     let at = struck.number().unwrap_or_else(|| struck.below(body.len()));
     let bit = struck.below(8);

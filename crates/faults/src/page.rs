@@ -6,7 +6,7 @@ use super::catalogue::{self, Entry, Family, Parameter};
 
 /// Returns the contents of `docs/faults.md`.
 pub fn page() -> String {
-    let mut page = String::from(HEAD);
+    let mut page = String::from(INTRODUCTION);
     for family in Family::ALL {
         let entries: Vec<_> = catalogue::all().filter(|entry| entry.id.family() == family).collect();
         // Writing to a String cannot fail.
@@ -30,7 +30,7 @@ pub fn page() -> String {
 
 fn lies(page: &mut String, entries: &[&Entry]) {
     let count = entries.len();
-    let _ = writeln!(page, "\n## lie\n\n{LIES} {count} lies.\n");
+    let _ = writeln!(page, "\n## lie\n\n{LIES_INTRODUCTION} {count} lies.\n");
     page.push_str("| lie | functions | false statement | tested party and requirement | clause | answer |\n");
     page.push_str("|---|---|---|---|---|---|\n");
     for Entry { name, what, peer, requirement, clause, answer, places, .. } in entries {
@@ -46,7 +46,7 @@ pub fn in_words(parameter: &Parameter) -> String {
     default.map_or_else(|| (*what).to_owned(), |default| format!("{what}; {default}"))
 }
 
-const HEAD: &str = "# Fault catalogue
+const INTRODUCTION: &str = "# Fault catalogue
 
 Generated from `crates/faults/src/catalogue`. `landfall faults` prints the catalogue; add `--json` for scripts. Faults are injected
 outside the parties, by wrappers around a link, a store, a radio or a memory. For this reason each fault also works in front of a
@@ -95,7 +95,7 @@ The option `--fault FAULT` (repeatable) injects a fault into traffic over socket
   gives the address of the server, and `--trust` gives the root of its own certificate.
 ";
 
-const LIES: &str = "False statements that a party makes under its own valid keys. A wrapper around the link reads a message, changes one
+const LIES_INTRODUCTION: &str = "False statements that a party makes under its own valid keys. A wrapper around the link reads a message, changes one
 thing, and signs the message again. It needs the PKI of the parties with their keys. It works in the JSON binding of ES9+ and on ES3. The
 place of a lie is a function in which it can be told, or the interface, which stands for all these functions. *Answer* is how the tested
 party refuses: a status code where the standard defines one, otherwise the message of this implementation. It is empty if nobody can

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use world::{Atr, Batch, CardDoor, Cells, DoorFault, Fault, Link, LinkFault, Memory, link_from};
 
 use super::catalogue::FaultId;
-use super::{FaultInjector, FaultSpec, Struck};
+use super::{FaultInjector, FaultSpec, InjectedFault};
 
 /// A fault of the power supply or of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,8 @@ impl Power {
         self.0.by.get()
     }
 
-    fn cut_with(&self, struck: &Struck) {
-        self.0.by.get_or_init(|| struck.mishap().clone());
+    fn cut_with(&self, struck: &InjectedFault) {
+        self.0.by.get_or_init(|| struck.spec().clone());
         self.cut();
     }
 
@@ -200,14 +200,14 @@ pub struct FaultyMemory<M> {
     whose: &'static str,
     inner: M,
     file: Option<PathBuf>,
-    mishaps: FaultInjector,
+    faults: FaultInjector,
     power: Power,
 }
 
 impl<M: Memory> FaultyMemory<M> {
     /// Wraps the memory of `whose` (`card` or `device`) with this power supply.
-    pub fn new(whose: &'static str, inner: M, mishaps: FaultInjector, power: Power) -> Self {
-        Self { whose, inner, file: None, mishaps, power }
+    pub fn new(whose: &'static str, inner: M, faults: FaultInjector, power: Power) -> Self {
+        Self { whose, inner, file: None, faults, power }
     }
 
     /// Sets the journal file of the memory, which a torn write truncates. Without a file, a torn
@@ -218,10 +218,10 @@ impl<M: Memory> FaultyMemory<M> {
         self
     }
 
-    fn strike(&self, batch: &Batch) -> Option<Struck> {
-        self.mishaps.strike(|mishap: &FaultSpec| {
-            matches!(mishap.id(), FaultId::Power(_))
-                && mishap.place().is_none_or(|place| self.is_at(place, batch))
+    fn next_fault(&self, batch: &Batch) -> Option<InjectedFault> {
+        self.faults.next_fault(|spec: &FaultSpec| {
+            matches!(spec.id(), FaultId::Power(_))
+                && spec.place().is_none_or(|place| self.is_at(place, batch))
         })
     }
 
@@ -231,7 +231,7 @@ impl<M: Memory> FaultyMemory<M> {
         whose == self.whose && batch.changes().any(|(name, _)| name.starts_with(cell))
     }
 
-    fn commit_with(&mut self, struck: &Struck, batch: Batch) -> Result<(), Fault> {
+    fn commit_with(&mut self, struck: &InjectedFault, batch: Batch) -> Result<(), Fault> {
         let FaultId::Power(act) = struck.id() else { return self.inner.commit(batch) };
         match act {
             PowerAct::WriteFails => return Err(self.fault(struck)),
@@ -244,7 +244,7 @@ impl<M: Memory> FaultyMemory<M> {
     }
 
     /// Commits the batch, and then truncates the file within the written data.
-    fn tear(&mut self, struck: &Struck, batch: Batch) -> Result<(), Fault> {
+    fn tear(&mut self, struck: &InjectedFault, batch: Batch) -> Result<(), Fault> {
         let Some(path) = self.file.clone() else { return Ok(()) };
         let cannot = |why: std::io::Error| {
             Fault::caused_by(why, format!("cannot tear {}", path.display()), "give the memory's own file")
@@ -264,10 +264,10 @@ impl<M: Memory> FaultyMemory<M> {
         file.set_len(after - missing.clamp(1.min(written), written)).map_err(cannot)
     }
 
-    fn fault(&self, struck: &Struck) -> Fault {
+    fn fault(&self, struck: &InjectedFault) -> Fault {
         Fault::new(
             format!("cannot write the memory of the {}", self.whose),
-            struck.mishap().to_string(),
+            struck.spec().to_string(),
             "remove the fault",
         )
     }
@@ -282,7 +282,7 @@ impl<M: Memory> Memory for FaultyMemory<M> {
         if self.power.is_gone() {
             return Err(Fault::new("cannot write", "there is no power", "switch it on again"));
         }
-        match self.strike(&batch) {
+        match self.next_fault(&batch) {
             None => self.inner.commit(batch),
             Some(struck) => self.commit_with(&struck, batch),
         }

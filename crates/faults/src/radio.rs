@@ -11,7 +11,7 @@ use rsp::ids::Plmn;
 use world::BoxFuture;
 
 use super::catalogue::FaultId;
-use super::{FaultInjector, FaultSpec, Struck};
+use super::{FaultInjector, FaultSpec, InjectedFault};
 
 /// A fault of the radio or of a short message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +43,10 @@ pub enum RadioAct {
 impl RadioAct {
     /// The effect of this fault on a short message in this direction, or `None` if it has no
     /// effect.
-    pub(super) fn of_short_message(self, mishap: &FaultSpec, direction: Direction) -> Option<SmsFaultKind> {
+    pub(super) fn of_short_message(self, spec: &FaultSpec, direction: Direction) -> Option<SmsFaultKind> {
         let kind = match self {
             Self::SmsLose => SmsFaultKind::Lose,
-            Self::SmsDelay => SmsFaultKind::Delay(mishap.time()),
+            Self::SmsDelay => SmsFaultKind::Delay(spec.time()),
             Self::SmsDouble => SmsFaultKind::Double,
             // A device gets the result of a submission at once, so there is no report that could be
             // lost.
@@ -57,7 +57,7 @@ impl RadioAct {
             Direction::ToDevice => "mt",
             Direction::FromDevice => "mo",
         };
-        mishap.is_at(&[name]).then_some(kind)
+        spec.is_at(&[name]).then_some(kind)
     }
 }
 
@@ -65,10 +65,10 @@ impl FaultInjector {
     /// True if the network drops the packets of an attached device. Each request over the network
     /// is an occasion. The owner of the device's data connections calls this.
     pub fn carries_nothing(&self, plmn: Plmn) -> bool {
-        let is_it = |mishap: &FaultSpec| {
-            mishap.id() == FaultId::Radio(RadioAct::NoData) && mishap.is_at(&[plmn.to_string()])
+        let is_it = |spec: &FaultSpec| {
+            spec.id() == FaultId::Radio(RadioAct::NoData) && spec.is_at(&[plmn.to_string()])
         };
-        self.strike(is_it).is_some()
+        self.next_fault(is_it).is_some()
     }
 }
 
@@ -78,29 +78,29 @@ impl FaultInjector {
 /// is each attach request. For the other faults, it is each message that they affect.
 pub struct FaultyRadio<R> {
     inner: R,
-    mishaps: FaultInjector,
+    faults: FaultInjector,
 }
 
 impl<R: Radio> FaultyRadio<R> {
     /// Wraps a radio with these faults.
-    pub fn new(inner: R, mishaps: FaultInjector) -> Self {
-        Self { inner, mishaps }
+    pub fn new(inner: R, faults: FaultInjector) -> Self {
+        Self { inner, faults }
     }
 
-    fn strike(&self, plmn: Plmn, kind: impl Fn(RadioAct) -> bool) -> Option<Struck> {
-        self.mishaps.strike(|mishap| {
-            matches!(mishap.id(), FaultId::Radio(act) if kind(act)) && mishap.is_at(&[plmn.to_string()])
+    fn next_fault(&self, plmn: Plmn, kind: impl Fn(RadioAct) -> bool) -> Option<InjectedFault> {
+        self.faults.next_fault(|spec| {
+            matches!(spec.id(), FaultId::Radio(act) if kind(act)) && spec.is_at(&[plmn.to_string()])
         })
     }
 
     fn is_heard(&self, plmn: Plmn) -> Result<(), RadioFault> {
-        let away = self.strike(plmn, |act| act == RadioAct::Outage).is_some();
+        let away = self.next_fault(plmn, |act| act == RadioAct::Outage).is_some();
         // The network is off in the first period, then on, and so on.
-        let is_off = |struck: &Struck| {
+        let is_off = |struck: &InjectedFault| {
             let period = struck.time().max(Duration::from_millis(1));
             (struck.after().as_millis() / period.as_millis()).is_multiple_of(2)
         };
-        let flaps = self.strike(plmn, |act| act == RadioAct::Flapping);
+        let flaps = self.next_fault(plmn, |act| act == RadioAct::Flapping);
         if away || flaps.is_some_and(|struck| is_off(&struck)) {
             return Err(RadioFault::NoCoverage(plmn));
         }
@@ -108,9 +108,9 @@ impl<R: Radio> FaultyRadio<R> {
     }
 
     fn happens(&self, plmn: Plmn, act: RadioAct) -> Result<(), RadioFault> {
-        match self.strike(plmn, |each| each == act) {
+        match self.next_fault(plmn, |each| each == act) {
             None => Ok(()),
-            Some(struck) => Err(RadioFault::Lost(struck.mishap().to_string())),
+            Some(struck) => Err(RadioFault::Lost(struck.spec().to_string())),
         }
     }
 
@@ -118,7 +118,7 @@ impl<R: Radio> FaultyRadio<R> {
     /// the card.
     fn challenge(&self, plmn: Plmn, mut answer: NetworkAnswer) -> NetworkAnswer {
         if let NetworkAnswer::AuthenticationRequest(request) = &mut answer
-            && self.strike(plmn, |act| act == RadioAct::HomeAuthenticationFailure).is_some()
+            && self.next_fault(plmn, |act| act == RadioAct::HomeAuthenticationFailure).is_some()
             && let Some(mac) = request.autn.last_mut()
         {
             *mac ^= 1;
@@ -139,7 +139,7 @@ impl<R: Radio> Radio for FaultyRadio<R> {
         Box::pin(async move {
             self.is_heard(plmn)?;
             self.happens(plmn, RadioAct::LoseAttachRequest)?;
-            let refused = self.strike(plmn, |act| matches!(act, RadioAct::Refuse(_)));
+            let refused = self.next_fault(plmn, |act| matches!(act, RadioAct::Refuse(_)));
             if let Some(FaultId::Radio(RadioAct::Refuse(cause))) = refused.map(|struck| struck.id()) {
                 return Ok(NetworkAnswer::AttachReject(AttachReject { cause }));
             }

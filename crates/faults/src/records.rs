@@ -13,7 +13,7 @@ use world::{
 };
 
 use super::catalogue::FaultId;
-use super::{FaultInjector, FaultSpec, Struck};
+use super::{FaultInjector, FaultSpec, InjectedFault};
 
 /// A fault of stored records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct ProcessHandle(Arc<ProcessState>);
 
 #[derive(Default)]
 struct ProcessState {
-    has_come: AtomicBool,
+    has_ended: AtomicBool,
     told: Notify,
     /// Delay before the process is restarted.
     away: Mutex<Duration>,
@@ -50,7 +50,7 @@ struct ProcessState {
 impl ProcessHandle {
     /// True if the process has ended.
     pub fn is_over(&self) -> bool {
-        self.0.has_come.load(Ordering::SeqCst)
+        self.0.has_ended.load(Ordering::SeqCst)
     }
 
     /// Waits for the end of the process. Returns the delay before the process is restarted.
@@ -79,30 +79,30 @@ impl ProcessHandle {
     /// Wraps the link to a party of this process. After the end of the process, the party does not
     /// answer any more.
     pub fn link(&self, party: Link) -> Link {
-        let life = self.clone();
+        let process = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let (life, party) = (life.clone(), party.clone());
+            let (process, party) = (process.clone(), party.clone());
             async move {
                 let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
                 let answer: Result<Response<Bytes>, LinkFault> = tokio::select! {
                     biased;
-                    _ = life.over() => return Err(over(name)),
+                    _ = process.over() => return Err(over(name)),
                     answer = world::send(&party, request) => answer,
                 };
-                if life.is_over() { Err(over(name)) } else { answer }
+                if process.is_over() { Err(over(name)) } else { answer }
             }
         }))
     }
 
-    fn end_by(&self, struck: &Struck) {
-        *self.0.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(struck.mishap().clone());
+    fn end_by(&self, struck: &InjectedFault) {
+        *self.0.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(struck.spec().clone());
         self.end(struck.time());
     }
 
     /// Ends the process. It is to be restarted after `away`.
     pub fn end(&self, away: Duration) {
         *self.0.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
-        self.0.has_come.store(true, Ordering::SeqCst);
+        self.0.has_ended.store(true, Ordering::SeqCst);
         self.0.told.notify_waiters();
     }
 }
@@ -115,54 +115,55 @@ fn over(peer: String) -> LinkFault {
 pub struct FaultyRecords {
     party: String,
     inner: Arc<dyn Records>,
-    mishaps: FaultInjector,
-    life: ProcessHandle,
+    faults: FaultInjector,
+    process: ProcessHandle,
 }
 
 impl FaultyRecords {
-    /// Wraps the records of `party`, which runs in the process `life`. After the end of the
+    /// Wraps the records of `party`, which runs in the process `process`. After the end of the
     /// process, nothing is read or written.
     pub fn new(
         party: impl Into<String>,
         inner: Arc<dyn Records>,
-        mishaps: FaultInjector,
-        life: ProcessHandle,
+        faults: FaultInjector,
+        process: ProcessHandle,
     ) -> Self {
-        Self { party: party.into(), inner, mishaps, life }
+        Self { party: party.into(), inner, faults, process }
     }
 
     fn is_alive(&self) -> Result<(), Fault> {
-        let is_over = self.life.is_over();
-        let fault = || Fault::new("cannot use the records", "the process has ended", "wait until it is restarted");
+        let is_over = self.process.is_over();
+        let fault =
+            || Fault::new("cannot use the records", "the process has ended", "wait until it is restarted");
         if is_over { Err(fault()) } else { Ok(()) }
     }
 
     fn may_read(&self, collection: &str) -> Result<(), Fault> {
         self.is_alive()?;
         let reads = |act| matches!(act, RecordsAct::ReadFails);
-        match self.strike(reads, [collection].into_iter()) {
+        match self.next_fault(reads, [collection].into_iter()) {
             None => Ok(()),
             Some(struck) => Err(self.fault(&struck, "cannot read a record")),
         }
     }
 
-    fn strike<'c>(
+    fn next_fault<'c>(
         &self,
         kind: impl Fn(RecordsAct) -> bool,
         collections: impl Iterator<Item = &'c str>,
-    ) -> Option<Struck> {
+    ) -> Option<InjectedFault> {
         let mut here = vec![self.party.clone()];
         here.extend(collections.map(|collection| format!("{}:{collection}", self.party)));
-        self.mishaps.strike(|mishap: &FaultSpec| {
-            matches!(mishap.id(), FaultId::Records(act) if kind(act)) && mishap.is_at(&here)
+        self.faults.next_fault(|spec: &FaultSpec| {
+            matches!(spec.id(), FaultId::Records(act) if kind(act)) && spec.is_at(&here)
         })
     }
 
-    fn fault(&self, struck: &Struck, what: &str) -> Fault {
-        Fault::new(format!("{what} of {}", self.party), struck.mishap().to_string(), "remove the fault")
+    fn fault(&self, struck: &InjectedFault, what: &str) -> Fault {
+        Fault::new(format!("{what} of {}", self.party), struck.spec().to_string(), "remove the fault")
     }
 
-    async fn commit_with(&self, struck: &Struck, mut changes: ChangeSet) -> Result<Committed, Fault> {
+    async fn commit_with(&self, struck: &InjectedFault, mut changes: ChangeSet) -> Result<Committed, Fault> {
         let FaultId::Records(act) = struck.id() else { return self.inner.commit(changes).await };
         match act {
             RecordsAct::CommitFails | RecordsAct::ReadFails => {
@@ -176,12 +177,12 @@ impl FaultyRecords {
             RecordsAct::LostWrite => Ok(Committed::Yes),
             RecordsAct::Conflict => Ok(Committed::Conflict),
             RecordsAct::CrashBeforeCommit => {
-                self.life.end_by(struck);
+                self.process.end_by(struck);
                 Err(self.fault(struck, "cannot write the records"))
             }
             RecordsAct::CrashAfterCommit => {
                 let _committed = self.inner.commit(changes).await?;
-                self.life.end_by(struck);
+                self.process.end_by(struck);
                 Err(self.fault(struck, "the process ended after the commit"))
             }
         }
@@ -231,7 +232,7 @@ impl Records for FaultyRecords {
                 return self.inner.commit(changes).await;
             }
             let writes = |act| !matches!(act, RecordsAct::ReadFails);
-            let struck = self.strike(writes, changes.changes.iter().map(|change| change.collection));
+            let struck = self.next_fault(writes, changes.changes.iter().map(|change| change.collection));
             match struck {
                 None => self.inner.commit(changes).await,
                 Some(struck) => self.commit_with(&struck, changes).await,

@@ -11,7 +11,8 @@ const ASKS_AGAIN: &str =
     "The client retries and then gives up without damage to the order. The enabled profile stays enabled.";
 const BEGINS_AGAIN: &str = "Nothing is done twice: the download restarts with the same order, and the package is bound to the same one-time key. A notification stays on the card until it is acknowledged.";
 const NOT_AN_ANSWER: &str = "The answer is not an answer of the function: the client concludes nothing about the order and removes no notification.";
-const CHECKED: &str = "A message that cannot be decoded, or whose signature or MAC is wrong, is not accepted.";
+const CHECKED: &str =
+    "A message that cannot be decoded, or whose signature or MAC is wrong, is not accepted.";
 const GIVES_UP: Option<Parameter> = Parameter::time("time after which the sender gives up", ANSWER_PATIENCE);
 
 const fn client(
@@ -129,17 +130,9 @@ pub(super) static ENTRIES: &[Entry] = &[
     status(408, "link/http-408", "Instead of the server, an intermediary answers 408 Request Timeout."),
     status(413, "link/http-413", "Instead of the server, an intermediary answers 413 Content Too Large."),
     status(429, "link/http-429", "Instead of the server, an intermediary answers 429 Too Many Requests."),
-    status(
-        500,
-        "link/http-500",
-        "Instead of the server, an intermediary answers 500 Internal Server Error.",
-    ),
+    status(500, "link/http-500", "Instead of the server, an intermediary answers 500 Internal Server Error."),
     status(502, "link/http-502", "Instead of the server, an intermediary answers 502 Bad Gateway."),
-    status(
-        503,
-        "link/http-503",
-        "Instead of the server, an intermediary answers 503 Service Unavailable.",
-    ),
+    status(503, "link/http-503", "Instead of the server, an intermediary answers 503 Service Unavailable."),
     status(504, "link/http-504", "Instead of the server, an intermediary answers 504 Gateway Timeout."),
     client(
         LinkAct::SlowDrip,

@@ -8,8 +8,9 @@ use super::{Entry, FaultId, Parameter, Places};
 use crate::radio::RadioAct;
 
 const DEVICE: &str = "device";
-const BARS: &str = "The device does not try again with this subscription. It goes back to the previous profile.";
-const ELSEWHERE: &str =
+const BARS: &str =
+    "The device does not try again with this subscription. It goes back to the previous profile.";
+const UNUSED_ADDRESS: &str =
     "The device tries another network. If none accepts it, it goes back to the previous profile.";
 const LATER: &str = "The device tries again. It ends on a profile that gets service.";
 
@@ -96,35 +97,35 @@ pub(super) static ENTRIES: &[Entry] = &[
         EmmCause::PLMN_NOT_ALLOWED,
         "radio/refuse-plmn-not-allowed",
         "The network rejects the device: PLMN not allowed (#11).",
-        ELSEWHERE,
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5; TS 23.122 3.1",
     ),
     refuse(
         EmmCause::TRACKING_AREA_NOT_ALLOWED,
         "radio/refuse-tracking-area-not-allowed",
         "The network rejects the device: tracking area not allowed (#12).",
-        ELSEWHERE,
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA,
         "radio/refuse-roaming-not-allowed",
         "The network rejects the device: roaming not allowed in this tracking area (#13).",
-        ELSEWHERE,
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::EPS_SERVICES_NOT_ALLOWED_IN_THIS_PLMN,
         "radio/refuse-eps-services-not-allowed-in-this-plmn",
         "The network rejects the device: EPS services not allowed in this PLMN (#14).",
-        ELSEWHERE,
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::NO_SUITABLE_CELLS_IN_TRACKING_AREA,
         "radio/refuse-no-suitable-cells",
         "The network rejects the device: no suitable cells in tracking area (#15).",
-        ELSEWHERE,
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(

@@ -7,7 +7,7 @@ use rsp::ids::Plmn;
 use rsp::sgp22::es8plus::StoreMetadataRequest;
 use world::Fault;
 
-use super::{LieAct, other, untold};
+use super::{LieAct, alter, cannot_lie};
 
 /// A defect of the profile elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +40,14 @@ pub(super) fn generic(metadata: &StoreMetadataRequest, act: LieAct) -> Result<Ve
         _ => None,
     };
     let home = match &metadata.profile_owner {
-        Some(owner) => Plmn::from_bytes(owner.mcc_mnc).map_err(|_| untold("the profile owner is not a valid network"))?,
-        None => "001-01".parse().map_err(|_| untold("the network 001-01 cannot be parsed"))?,
+        Some(owner) => Plmn::from_bytes(owner.mcc_mnc)
+            .map_err(|_| cannot_lie("the profile owner is not a valid network"))?,
+        None => "001-01".parse().map_err(|_| cannot_lie("the network 001-01 cannot be parsed"))?,
     };
     let mut iccid = metadata.iccid.to_profile_header();
     let own = iccid;
     if lie == Some(ElementLie::EfIccid) {
-        other_digit(&mut iccid);
+        alter_digit(&mut iccid);
     }
     let (mcc, mnc) = (home.mcc(), home.mnc());
     let mut package = profile::generic(&profile::generic::Subscription {
@@ -59,12 +60,12 @@ pub(super) fn generic(metadata: &StoreMetadataRequest, act: LieAct) -> Result<Ve
         header.iccid = own.into();
     }
     Ok(match lie {
-        Some(lie) => spoilt(lie, package),
+        Some(lie) => with_defect(lie, package),
         None => package.encode(),
     })
 }
 
-fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
+fn with_defect(lie: ElementLie, mut package: Package) -> Vec<u8> {
     let elements = &mut package.elements;
     match lie {
         ElementLie::EfIccid => {}
@@ -87,7 +88,7 @@ fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
                 match lie {
                     ElementLie::HeaderIccid => {
                         let mut iccid = header.iccid.to_vec();
-                        other_digit(&mut iccid);
+                        alter_digit(&mut iccid);
                         header.iccid = iccid.into();
                     }
                     ElementLie::Version => header.major_version = 9,
@@ -101,6 +102,6 @@ fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
 }
 
 /// Changes a digit in the middle, away from the filler.
-fn other_digit(iccid: &mut [u8]) {
-    other(iccid.get_mut(..6).unwrap_or_default());
+fn alter_digit(iccid: &mut [u8]) {
+    alter(iccid.get_mut(..6).unwrap_or_default());
 }

@@ -25,7 +25,8 @@ use rsp_server::soap::eum;
 use world::{Fault, Link, LinkFault};
 
 use super::{
-    FaultInjector, LieAct, Struck, TamperingPeer, is_told_in, no_key, not_told, other, say_length, untold,
+    FaultInjector, InjectedFault, LieAct, TamperingPeer, alter, cannot_lie, is_told_in, lie_failed, no_key,
+    set_content_length,
 };
 use crate::catalogue::FaultId;
 use crate::{FaultSpec, function_of};
@@ -67,63 +68,63 @@ pub enum M2mLie {
 
 impl TamperingPeer {
     /// Forwards a message between servers and its answer, with the lies.
-    pub(super) async fn between_servers(
+    pub(super) async fn forward_between_servers(
         &self,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         peer: &Link,
         mut request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {
         let function = function_of(&request).filter(|function| function.starts_with("ES3."));
         let Some(function) = function else { return world::send(peer, request).await };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-        if let Some((struck, told)) = self.strike(mishaps, &function, request.body()) {
-            let told = told.map_err(|why| not_told(&name, &struck, &why))?;
-            say_length(request.headers_mut(), &told);
+        if let Some((struck, told)) = self.next_fault(faults, &function, request.body()) {
+            let told = told.map_err(|why| lie_failed(&name, &struck, &why))?;
+            set_content_length(request.headers_mut(), &told);
             *request.body_mut() = told;
         }
         let mut answer = world::send(peer, request).await?;
-        if let Some((struck, told)) = self.strike(mishaps, &function, answer.body()) {
-            let told = told.map_err(|why| not_told(&name, &struck, &why))?;
-            say_length(answer.headers_mut(), &told);
+        if let Some((struck, told)) = self.next_fault(faults, &function, answer.body()) {
+            let told = told.map_err(|why| lie_failed(&name, &struck, &why))?;
+            set_content_length(answer.headers_mut(), &told);
             *answer.body_mut() = told;
         }
         Ok(answer)
     }
 
-    fn strike(
+    fn next_fault(
         &self,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         function: &str,
         body: &[u8],
-    ) -> Option<(Struck, Result<Bytes, Fault>)> {
-        let concerns = |mishap: &FaultSpec| match mishap.id() {
+    ) -> Option<(InjectedFault, Result<Bytes, Fault>)> {
+        let concerns = |spec: &FaultSpec| match spec.id() {
             FaultId::Lie(LieAct::M2m(lie)) => {
-                let is_told_here = mishap.id().entry().is_some_and(|entry| is_told_in(entry, function));
-                is_told_here && mishap.is_at(&["ES3", function]) && self.retold(lie, body).is_some()
+                let is_told_here = spec.id().entry().is_some_and(|entry| is_told_in(entry, function));
+                is_told_here && spec.is_at(&["ES3", function]) && self.altered_message(lie, body).is_some()
             }
             _ => false,
         };
-        let struck = mishaps.strike(concerns)?;
+        let struck = faults.next_fault(concerns)?;
         let FaultId::Lie(LieAct::M2m(lie)) = struck.id() else { return None };
-        let told = self.retold(lie, body)?;
+        let told = self.altered_message(lie, body)?;
         Some((struck, told))
     }
 
     /// Returns the message with the lie in it, or `None` if the lie does not apply to the message.
-    fn retold(&self, lie: M2mLie, body: &[u8]) -> Option<Result<Bytes, Fault>> {
+    fn altered_message(&self, lie: M2mLie, body: &[u8]) -> Option<Result<Bytes, Fault>> {
         match lie {
             M2mLie::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {
-                other(answer.isd_p_aid.as_mut()?.0.get_mut(..15)?);
+                alter(answer.isd_p_aid.as_mut()?.0.get_mut(..15)?);
                 Some(Ok(()))
             }),
             M2mLie::Challenge => answered(body, |data| {
                 es5::random_challenge(data).ok()?;
-                other(data);
+                alter(data);
                 Some(())
             }),
             M2mLie::Receipt => answered(body, |data| {
                 Receipt::parse(data).ok()?;
-                other(data);
+                alter(data);
                 Some(())
             }),
             M2mLie::StatusWord => changed(body, |answer: &mut SendDataResponse| {
@@ -150,8 +151,8 @@ impl TamperingPeer {
                 let spoil = |apdu: &[u8]| {
                     let mut apdu = apdu.to_vec();
                     let at = apdu.windows(3).rposition(|tag| tag == [0x5F, 0x37, 0x40]);
-                    let at = at.ok_or_else(|| untold("there is no signature in the command"))?;
-                    other(apdu.get_mut(..at.saturating_add(10)).unwrap_or_default());
+                    let at = at.ok_or_else(|| cannot_lie("there is no signature in the command"))?;
+                    alter(apdu.get_mut(..at.saturating_add(10)).unwrap_or_default());
                     Ok(apdu)
                 };
                 with_apdu(asked, is_it, spoil)
@@ -172,7 +173,7 @@ impl TamperingPeer {
         let mut key: SecretKey = eum.key;
         match lie {
             M2mLie::EisSmsr => {
-                eis.smsr_id = super::card::nobody()?;
+                eis.smsr_id = super::card::unknown_oid()?;
                 return Ok(eis);
             }
             M2mLie::EisMemory => {
@@ -180,7 +181,7 @@ impl TamperingPeer {
                 return Ok(eis);
             }
             M2mLie::EisSignature => {
-                other(&mut eis.eum_signature.signature_value.0);
+                alter(&mut eis.eum_signature.signature_value.0);
                 return Ok(eis);
             }
             M2mLie::EisChanged => {
@@ -188,7 +189,7 @@ impl TamperingPeer {
                 eis.eum_signed_info = Canonical::eum_signed_info(signed, namespace);
                 return Ok(eis);
             }
-            M2mLie::EisEid => signed.eid = self.another_card(eid)?,
+            M2mLie::EisEid => signed.eid = self.other_eid(eid)?,
             M2mLie::EisByStranger => key = self.pki.dp(Curve::P256).map_err(no_key)?.pb.key,
             M2mLie::EisEum(defect) => {
                 certificate = self.pki.issue_with(defect, Role::Eum, Curve::P256).map_err(no_key)?.der;
@@ -205,9 +206,9 @@ impl TamperingPeer {
         Ok(eis)
     }
 
-    fn another_card(&self, eid: Eid) -> Result<Eid, Fault> {
+    fn other_eid(&self, eid: Eid) -> Result<Eid, Fault> {
         let others = self.pki.eids(Curve::P256).into_iter().find(|each| *each != eid);
-        others.ok_or_else(|| untold("the PKI has only one card"))
+        others.ok_or_else(|| cannot_lie("the PKI has only one card"))
     }
 }
 

@@ -34,7 +34,7 @@ use rsp::sgp22::json::{self, Answer};
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
 use super::catalogue::{Entry, FaultId, Places};
-use super::{FaultInjector, FaultSpec, Struck, function_of};
+use super::{FaultInjector, FaultSpec, InjectedFault, function_of};
 
 pub use card::CardLie;
 pub use elements::ElementLie;
@@ -71,12 +71,12 @@ pub enum LieAct {
 #[derive(Debug)]
 pub struct TamperingPeer {
     pki: Arc<Pki>,
-    heard: Mutex<VecDeque<Heard>>,
+    observed: Mutex<VecDeque<ObservedSession>>,
 }
 
 /// A session that was observed on the link.
 #[derive(Clone, Debug)]
-struct Heard {
+struct ObservedSession {
     transaction_id: TransactionId,
     eid: Eid,
     /// The curve of the card's certificate.
@@ -97,11 +97,11 @@ const VERSION: Version = Version([2, 5, 0]);
 impl TamperingPeer {
     /// Creates a peer with the keys of this PKI.
     pub fn new(pki: Arc<Pki>) -> Self {
-        Self { pki, heard: Mutex::default() }
+        Self { pki, observed: Mutex::default() }
     }
 
     /// Remembers the parties of the session, because later functions do not name them.
-    fn hear(&self, call: &Call, reply: &Reply) {
+    fn observe_session(&self, call: &Call, reply: &Reply) {
         let (Call::AuthenticateClient(request), Reply::Offer(offer)) = (call, reply) else { return };
         let AuthenticateServerResponse::AuthenticateResponseOk(card) = &request.authenticate_server_response
         else {
@@ -112,61 +112,63 @@ impl TamperingPeer {
         let (Ok(card), Ok(binding)) = (card, binding) else { return };
         let Some(eid) = card.eid() else { return };
         let transaction_id = offer.transaction_id.clone();
-        let session = Heard {
+        let session = ObservedSession {
             transaction_id,
             eid,
             card: card.curve(),
             binding: binding.curve(),
             smdp_signature2: offer.smdp_signature2.clone(),
         };
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.push_front(session);
-        heard.truncate(SESSIONS);
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.push_front(session);
+        observed.truncate(SESSIONS);
     }
 
-    fn heard(&self, transaction_id: &TransactionId) -> Result<Heard, Fault> {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = heard.iter().find(|session| session.transaction_id == *transaction_id).cloned();
-        session.ok_or_else(|| untold("the start of the session was not observed"))
+    fn observed(&self, transaction_id: &TransactionId) -> Result<ObservedSession, Fault> {
+        let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = observed.iter().find(|session| session.transaction_id == *transaction_id).cloned();
+        session.ok_or_else(|| cannot_lie("the start of the session was not observed"))
     }
 
     /// The private key of the card of a session.
     fn card_key(&self, transaction_id: &TransactionId) -> Result<SecretKey, Fault> {
-        let Heard { eid, card, .. } = self.heard(transaction_id)?;
+        let ObservedSession { eid, card, .. } = self.observed(transaction_id)?;
         Ok(self.pki.euicc(card, eid).map_err(no_key)?.euicc.key)
     }
 
     /// The private key of the server's certificate.
     fn server_key(&self, certificate: &CertificateDer) -> Result<SecretKey, Fault> {
         let certificate = read_certificate(certificate)?;
-        let role = certificate.role().ok_or_else(|| untold("the certificate has no role"))?;
+        let role = certificate.role().ok_or_else(|| cannot_lie("the certificate has no role"))?;
         Ok(self.pki.credential(role, certificate.curve()).map_err(no_key)?.key)
     }
 }
 
 impl FaultInjector {
     /// Wraps the link to a peer with the lies of both sides.
-    pub(super) fn lying(&self, peer: Link) -> Link {
-        let mishaps = self.clone();
+    pub(super) fn with_lies(&self, peer: Link) -> Link {
+        let faults = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let (mishaps, peer) = (mishaps.clone(), peer.clone());
+            let (faults, peer) = (faults.clone(), peer.clone());
             async move {
-                let Some(liar) = mishaps.liar() else { return world::send(&peer, request).await };
-                liar.between(&mishaps, &peer, request).await
+                let Some(tampering_peer) = faults.tampering_peer() else {
+                    return world::send(&peer, request).await;
+                };
+                tampering_peer.forward(&faults, &peer, request).await
             }
         }))
     }
 
-    fn strike_lie(&self, call: &Call, reply: Option<&Reply>) -> Option<(LieAct, Struck)> {
+    fn next_lie(&self, call: &Call, reply: Option<&Reply>) -> Option<(LieAct, InjectedFault)> {
         let function = call.function();
-        let concerns = |mishap: &FaultSpec| match mishap.id() {
+        let concerns = |spec: &FaultSpec| match spec.id() {
             FaultId::Lie(act) => {
-                let is_told_here = mishap.id().entry().is_some_and(|entry| is_told_in(entry, function));
-                is_told_here && mishap.is_at(&["ES9+", function]) && act.can_be_told(call, reply)
+                let is_told_here = spec.id().entry().is_some_and(|entry| is_told_in(entry, function));
+                is_told_here && spec.is_at(&["ES9+", function]) && act.can_be_told(call, reply)
             }
             _ => false,
         };
-        let struck = self.strike(concerns)?;
+        let struck = self.next_fault(concerns)?;
         let FaultId::Lie(act) = struck.id() else { return None };
         Some((act, struck))
     }
@@ -191,45 +193,51 @@ impl LieAct {
 }
 
 impl TamperingPeer {
-    async fn between(
+    async fn forward(
         &self,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         peer: &Link,
         mut request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {
         let Some(mut call) = Call::of(&request) else {
-            return self.between_servers(mishaps, peer, request).await;
+            return self.forward_between_servers(faults, peer, request).await;
         };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-        if let Some((act, struck)) = mishaps.strike_lie(&call, None) {
-            self.ask(act, &mut call, &struck).map_err(|why| not_told(&name, &struck, &why))?;
+        if let Some((act, struck)) = faults.next_lie(&call, None) {
+            self.ask(act, &mut call, &struck).map_err(|why| lie_failed(&name, &struck, &why))?;
             let body = call.body();
-            say_length(request.headers_mut(), &body);
+            set_content_length(request.headers_mut(), &body);
             *request.body_mut() = body;
         }
         let mut answer = world::send(peer, request).await?;
         let Some(mut reply) = Reply::of(&call, &answer) else { return Ok(answer) };
-        self.hear(&call, &reply);
-        if let Some((act, struck)) = mishaps.strike_lie(&call, Some(&reply)) {
-            self.answer(act, &call, &mut reply, &struck).map_err(|why| not_told(&name, &struck, &why))?;
+        self.observe_session(&call, &reply);
+        if let Some((act, struck)) = faults.next_lie(&call, Some(&reply)) {
+            self.answer(act, &call, &mut reply, &struck).map_err(|why| lie_failed(&name, &struck, &why))?;
             let body = reply.body();
-            say_length(answer.headers_mut(), &body);
+            set_content_length(answer.headers_mut(), &body);
             *answer.body_mut() = body;
         }
         Ok(answer)
     }
 
     /// Changes the request of the device.
-    fn ask(&self, act: LieAct, call: &mut Call, struck: &Struck) -> Result<(), Fault> {
+    fn ask(&self, act: LieAct, call: &mut Call, struck: &InjectedFault) -> Result<(), Fault> {
         match act {
-            LieAct::Card(lie) => self.card_says(lie, call, struck),
-            LieAct::Certificate(role, defect) => self.card_shows(role, defect, call),
+            LieAct::Card(lie) => self.change_card_message(lie, call, struck),
+            LieAct::Certificate(role, defect) => self.present_card_certificate(role, defect, call),
             _ => Ok(()),
         }
     }
 
     /// Changes the reply of the SM-DP+.
-    fn answer(&self, act: LieAct, call: &Call, reply: &mut Reply, struck: &Struck) -> Result<(), Fault> {
+    fn answer(
+        &self,
+        act: LieAct,
+        call: &Call,
+        reply: &mut Reply,
+        struck: &InjectedFault,
+    ) -> Result<(), Fault> {
         match (act, reply, call) {
             (LieAct::Server(lie), Reply::Challenge(reply), _) => self.challenge(lie, reply),
             (LieAct::Server(lie), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
@@ -240,17 +248,17 @@ impl TamperingPeer {
                 Ok(())
             }
             (LieAct::Server(lie), Reply::Package(reply), _) => {
-                server::hand_over(lie, reply);
+                server::change_transaction_id(lie, reply);
                 Ok(())
             }
             (_, Reply::Package(reply), Call::GetBoundProfilePackage(asked)) => {
                 self.bind(act, asked, reply, struck)
             }
             (LieAct::Certificate(role, defect), Reply::Challenge(reply), _) => {
-                self.show_for_authentication(role, defect, reply)
+                self.present_dpauth(role, defect, reply)
             }
             (LieAct::Certificate(role, defect), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
-                self.show_for_binding(role, defect, asked, reply)
+                self.present_dppb(role, defect, asked, reply)
             }
             _ => Ok(()),
         }
@@ -349,14 +357,14 @@ fn written<T: serde::Serialize>(request: &T) -> Bytes {
 }
 
 /// Updates the Content-Length header, if there is one.
-fn say_length(headers: &mut HeaderMap, body: &Bytes) {
+fn set_content_length(headers: &mut HeaderMap, body: &Bytes) {
     if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 
-fn not_told(peer: &str, struck: &Struck, why: &Fault) -> LinkFault {
-    LinkFault::new(LinkFaultKind::Reset, peer, format!("{}: {why}", struck.mishap()))
+fn lie_failed(peer: &str, struck: &InjectedFault, why: &Fault) -> LinkFault {
+    LinkFault::new(LinkFaultKind::Reset, peer, format!("{}: {why}", struck.spec()))
 }
 
 /// The octets, followed by a signature: the form in which both are signed together.
@@ -369,7 +377,7 @@ fn sign(key: &SecretKey, octets: &[u8]) -> Vec<u8> {
 }
 
 /// Changes the value and keeps its length.
-fn other(octets: &mut [u8]) {
+fn alter(octets: &mut [u8]) {
     if let Some(last) = octets.last_mut() {
         *last ^= 0x01;
     }
@@ -377,13 +385,13 @@ fn other(octets: &mut [u8]) {
 
 fn read_certificate(der: &CertificateDer) -> Result<Certificate, Fault> {
     Certificate::from_der(der.0.clone())
-        .map_err(|why| untold(&format!("a certificate cannot be read: {why}")))
+        .map_err(|why| cannot_lie(&format!("a certificate cannot be read: {why}")))
 }
 
 fn no_key(why: PkiError) -> Fault {
     Fault::caused_by(why, "cannot lie", "give the tampering peer the PKI of the parties, with their keys")
 }
 
-fn untold(why: &str) -> Fault {
+fn cannot_lie(why: &str) -> Fault {
     Fault::new("cannot lie", why, "install the lie before the session starts, on the link where it starts")
 }

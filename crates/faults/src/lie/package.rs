@@ -18,7 +18,7 @@ use rsp::sgp22::es10b::PrepareDownloadResponse;
 use rsp::sgp22::{IconType, NotificationConfigurationInformation, OperatorId, ProfileClass, ppr};
 use world::Fault;
 
-use super::{LieAct, Struck, TamperingPeer, elements, no_key, other, sign, untold};
+use super::{InjectedFault, LieAct, TamperingPeer, alter, cannot_lie, elements, no_key, sign};
 
 /// A false statement of an SM-DP+ about the profile. A lie in only one of ES9+.AuthenticateClient
 /// and the package makes the two differ.
@@ -169,17 +169,17 @@ impl TamperingPeer {
         act: LieAct,
         asked: &GetBoundProfilePackageRequest,
         reply: &mut GetBoundProfilePackageOk,
-        struck: &Struck,
+        struck: &InjectedFault,
     ) -> Result<(), Fault> {
         let PrepareDownloadResponse::DownloadResponseOk(prepared) = &asked.prepare_download_response else {
             return Ok(());
         };
         let euicc_otpk = &prepared.euicc_signed2.euicc_otpk;
-        let session = self.heard(&asked.transaction_id)?;
-        let unreadable = |_| untold("the honest package cannot be read");
+        let session = self.observed(&asked.transaction_id)?;
+        let unreadable = |_| cannot_lie("the honest package cannot be read");
         let honest = BoundProfilePackage::from_der(&reply.bound_profile_package.0).map_err(unreadable)?;
         let mut metadata = open_metadata(&honest)?;
-        let goods = elements::generic(&metadata, act)?;
+        let profile_package = elements::generic(&metadata, act)?;
         if let LieAct::Metadata(lie) = act {
             lie.change(&mut metadata);
         }
@@ -204,7 +204,7 @@ impl TamperingPeer {
             metadata: metadata.to_der(),
             replace: matches!(act, LieAct::Package(PackageLie::ShortKeys | PackageLie::OtherKeys))
                 .then(|| replace.to_der()),
-            package: goods,
+            package: profile_package,
         };
         if let LieAct::Package(lie) = act {
             self.spoil(lie, &mut plan, struck)?;
@@ -218,16 +218,16 @@ impl TamperingPeer {
     }
 
     /// Applies the lies that affect the inputs of the protection.
-    fn spoil(&self, lie: PackageLie, plan: &mut Plan, struck: &Struck) -> Result<(), Fault> {
+    fn spoil(&self, lie: PackageLie, plan: &mut Plan, struck: &InjectedFault) -> Result<(), Fault> {
         let curve = plan.otsk.curve();
         match lie {
             PackageLie::RemoteOperation => plan.channel.remote_op_id = 2,
-            PackageLie::Transaction => other(&mut plan.channel.transaction_id.0),
+            PackageLie::Transaction => alter(&mut plan.channel.transaction_id.0),
             PackageLie::KeyType => plan.channel.control_ref_template.key_type = [0x80],
             PackageLie::KeyLength => plan.channel.control_ref_template.key_len = [0x20],
             PackageLie::NoHostId => plan.channel.control_ref_template.host_id = Vec::new(),
             PackageLie::LongHostId => plan.channel.control_ref_template.host_id = vec![0x4C; 17],
-            PackageLie::NoPoint => other(&mut plan.channel.smdp_otpk),
+            PackageLie::NoPoint => alter(&mut plan.channel.smdp_otpk),
             PackageLie::OtherOtpk => {
                 let another = SecretKey::generate(curve, &mut |octets| struck.fill(octets));
                 plan.channel.smdp_otpk = another.public_key().to_sec1().to_vec();
@@ -236,7 +236,7 @@ impl TamperingPeer {
                 plan.signer = self.pki.credential(Role::DpAuth, curve).map_err(no_key)?.key;
             }
             PackageLie::SignatureOverOther => plan.signed_for = plan.otsk.public_key().to_sec1().to_vec(),
-            PackageLie::OtherCard => other(&mut plan.eid.0),
+            PackageLie::OtherCard => alter(&mut plan.eid.0),
             PackageLie::Configure => plan.configure = tlv_bytes(Tag(0xBF26), &[]),
             PackageLie::LongProprietaryData => {
                 let oid = tlv_bytes(Tag(0x80), &[&[0x88, 0x37], [1; 140].as_slice()].concat());
@@ -257,27 +257,27 @@ impl TamperingPeer {
 /// Protects and signs the package, and applies the lies that affect the protection.
 fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKeys) -> Result<Vec<u8>, Fault> {
     let Plan { mut channel, signer, signed_for, otsk, eid, configure, metadata, replace, package } = plan;
-    let no_point = |_| untold("otPK.EUICC.ECKA is not a point on the curve of the session");
+    let no_point = |_| cannot_lie("otPK.EUICC.ECKA is not a point on the curve of the session");
     let euicc = PublicKey::from_sec1(otsk.curve(), euicc_otpk).map_err(no_point)?;
     let shared = otsk.agree(&euicc).map_err(no_point)?;
     let host_id = &channel.control_ref_template.host_id;
     let keys = SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, host_id, &eid.0);
     channel.smdp_sign = sign(&signer, &channel.signed_octets(&signed_for));
     if lie == Some(PackageLie::Signature) {
-        other(&mut channel.smdp_sign);
+        alter(&mut channel.smdp_sign);
     }
 
     let mut protect = Protect::new(keys);
     let first = protect.segments(0x87, &configure);
     let mut sequence_of88 = protect.mac_only_segments(0x88, &metadata);
     if let (Some(PackageLie::MetadataMac), Some(segment)) = (lie, sequence_of88.first_mut()) {
-        other(segment);
+        alter(segment);
     }
     let second = replace.map(|replace| {
         let segments = protect.segments(0x87, &replace);
         let mut own = own;
         if lie == Some(PackageLie::OtherKeys) {
-            other(&mut own.s_mac);
+            alter(&mut own.s_mac);
         }
         protect.replace_session_keys(own);
         Segments(segments)
@@ -310,7 +310,7 @@ fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> V
         segments.push(protect.encrypt_and_mac(0x86, part));
     }
     match lie {
-        Some(PackageLie::Mac) => segments.get_mut(1).into_iter().for_each(|segment| other(segment)),
+        Some(PackageLie::Mac) => segments.get_mut(1).into_iter().for_each(|segment| alter(segment)),
         Some(PackageLie::Swapped) if segments.len() > 2 => segments.swap(1, 2),
         Some(PackageLie::Doubled) => {
             let again = segments.get(1).cloned();
@@ -329,7 +329,7 @@ fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> V
 
 /// The metadata of a bound package, which has a MAC but is not encrypted.
 fn open_metadata(package: &BoundProfilePackage) -> Result<StoreMetadataRequest, Fault> {
-    package.open_metadata().map_err(|_| untold("the metadata of the honest package cannot be read"))
+    package.open_metadata().map_err(|_| cannot_lie("the metadata of the honest package cannot be read"))
 }
 
 /// Octets of the profile per segment. The value is small, so that there are many segments.

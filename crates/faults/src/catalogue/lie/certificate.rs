@@ -45,7 +45,9 @@ const fn what(defect: Defect) -> &'static str {
         }
         Defect::NoOid => "The certificate has no registered identifier.",
         Defect::EidOutsideRange => "The EID of the certificate is outside the range of its EUM.",
-        Defect::OtherOrganisation => "The certificate names another organisation than the certificate of its EUM.",
+        Defect::OtherOrganisation => {
+            "The certificate names another organisation than the certificate of its EUM."
+        }
         Defect::NoEidRange => "The certificate does not contain the range of EIDs of its EUM.",
         Defect::UnknownCriticalExtension => "The certificate has an unknown critical extension.",
         Defect::OtherCurve => "The key of the certificate is on another curve than the key of its CI.",

@@ -190,7 +190,14 @@ pub(super) static ENTRIES: &[Entry] = &[
         &AGREED,
         "8.5/4.2",
     ),
-    m2m(M2mLie::Receipt, "lie/ecasd-receipt", SEND, "The receipt is changed on its way to the SM-DP.", &KEYS, "8.1/4.2"),
+    m2m(
+        M2mLie::Receipt,
+        "lie/ecasd-receipt",
+        SEND,
+        "The receipt is changed on its way to the SM-DP.",
+        &KEYS,
+        "8.1/4.2",
+    ),
     m2m(
         M2mLie::StatusWord,
         "lie/card-failed",

@@ -193,7 +193,12 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
     channel(PackageLie::KeyLength, "lie/bpp-key-length", "keyLen is 32.", CRT),
     channel(PackageLie::NoHostId, "lie/bpp-no-host-id", "hostId has no octets.", CRT),
     channel(PackageLie::LongHostId, "lie/bpp-long-host-id", "hostId has 17 octets.", CRT),
-    channel(PackageLie::NoPoint, "lie/bpp-no-point", "smdpOtpk is signed, but is not a point on the curve.", INPUT),
+    channel(
+        PackageLie::NoPoint,
+        "lie/bpp-no-point",
+        "smdpOtpk is signed, but is not a point on the curve.",
+        INPUT,
+    ),
     channel(
         PackageLie::OtherOtpk,
         "lie/bpp-other-otpk",
@@ -233,7 +238,12 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
     ),
     form(PackageLie::NoConfigure, "lie/bpp-no-configure", "The sequence of ConfigureISDP is empty.", INPUT),
     form(PackageLie::NoMetadata, "lie/bpp-no-metadata", "The sequence of StoreMetadata is empty.", INPUT),
-    form(PackageLie::ShortKeys, "lie/bpp-short-keys", "ReplaceSessionKeys contains keys of 15 octets.", INPUT),
+    form(
+        PackageLie::ShortKeys,
+        "lie/bpp-short-keys",
+        "ReplaceSessionKeys contains keys of 15 octets.",
+        INPUT,
+    ),
     bsp(
         PackageLie::OtherKeys,
         "lie/bpp-other-keys",
@@ -259,12 +269,7 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
         STRUCTURE,
     ),
     bsp(PackageLie::Empty, "lie/bpp-empty", "A segment has a valid MAC but no contents.", STRUCTURE),
-    bsp(
-        PackageLie::Long,
-        "lie/bpp-long",
-        "A segment with a valid MAC has more than 1020 octets.",
-        STRUCTURE,
-    ),
+    bsp(PackageLie::Long, "lie/bpp-long", "A segment with a valid MAC has more than 1020 octets.", STRUCTURE),
     element(
         ElementLie::HeaderIccid,
         "lie/profile-header-iccid",
@@ -279,7 +284,12 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
     ),
     element(ElementLie::NoHeader, "lie/profile-no-header", "The profile has no header element.", PROCESSING),
     element(ElementLie::NoEnd, "lie/profile-no-end", "The profile has no end element.", PROCESSING),
-    element(ElementLie::AfterEnd, "lie/profile-after-end", "An element follows the end element of the profile.", PROCESSING),
+    element(
+        ElementLie::AfterEnd,
+        "lie/profile-after-end",
+        "An element follows the end element of the profile.",
+        PROCESSING,
+    ),
     element(ElementLie::Version, "lie/profile-version", "The profile has version 9.", PROCESSING),
     element(
         ElementLie::Service,
@@ -293,5 +303,10 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
         "The profile contains an unknown element that is mandated.",
         PROCESSING,
     ),
-    element(ElementLie::Garbage, "lie/profile-garbage", "The package contains no profile elements.", PROCESSING),
+    element(
+        ElementLie::Garbage,
+        "lie/profile-garbage",
+        "The package contains no profile elements.",
+        PROCESSING,
+    ),
 ];
