@@ -6,7 +6,7 @@
 //! visited country has a local profile in stock for it. [`Start`] is the state at that moment; any
 //! number of [`Consumer`] runs can start from it.
 
-mod truth;
+mod observed_state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor, TamperingPeer};
 
-pub use truth::Truth;
+pub use observed_state::Truth;
 
 /// Address of the SM-DP+.
 pub const SM_DP: &str = "smdpp.landfall.example";
@@ -140,7 +140,8 @@ impl Start {
         let mut run = Consumer::begin(simulation, setup, &empty)?;
         for (package, subscription) in packages.iter().zip([&first, &second]) {
             run.stocked()?.add_profile(package, &ProfileOptions::default()).await?;
-            let home = run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home network"))?;
+            let home =
+                run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home network"))?;
             home.provision(subscription.imsi, subscription.subscriber.clone())?;
         }
         let code = run.order(first.iccid).await?;

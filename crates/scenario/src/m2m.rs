@@ -9,10 +9,10 @@
 
 mod device;
 pub mod factory;
-pub(crate) mod field;
+mod observed_state;
 pub mod operator;
 mod servers;
-mod truth;
+pub(crate) mod testbed;
 mod web;
 
 use std::sync::Arc;
@@ -48,8 +48,8 @@ use servers::{FIRST, Ids, Parts, SECOND};
 use web::Web;
 
 pub use crate::consumer::{BOOTSTRAP, LOCAL, VISITED};
+pub use observed_state::Truth;
 pub use sm_sr::es5::Bearer;
-pub use truth::Truth;
 
 /// Name of the SM-DP records as a place of faults.
 pub const SM_DP_PLACE: &str = "sm-dp";
@@ -147,7 +147,8 @@ impl Start {
         };
         let run = M2m::begin(simulation, setup, &empty)?;
         for (subscription, number) in [&first, &second].into_iter().zip(&numbers) {
-            let home = run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home network"))?;
+            let home =
+                run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home network"))?;
             let subscriber = subscription.subscriber.clone().with_msisdn(number.clone());
             home.provision(subscription.imsi, subscriber)?;
         }
@@ -333,7 +334,11 @@ impl M2m {
                 Ok(truth) if is_so(&truth) => return Ok(passed),
                 truth if passed >= within => {
                     let last = truth.map_or_else(|fault| fault.to_string(), |truth| format!("{truth:?}"));
-                    return Err(Fault::new("the expected state was not reached in time", last, "look at the events of the run"));
+                    return Err(Fault::new(
+                        "the expected state was not reached in time",
+                        last,
+                        "look at the events of the run",
+                    ));
                 }
                 _ => sleep(pause).await,
             }

@@ -7,22 +7,22 @@
 //!
 //! The same scenario and seed give the same report, octet for octet.
 
-mod agent;
-mod air;
-mod between;
+mod activation_codes;
 mod cards;
 mod channels;
-mod desk;
-mod door;
+mod check_in;
+mod data_connections;
+mod dormant_device;
+mod environment;
+mod expectations;
 mod factory;
-mod judge;
-mod lines;
+mod firmware;
 mod m2m;
-mod outside;
+mod notifications;
 mod owner;
 mod queue;
-mod resting;
-mod stage;
+mod radio_environment;
+mod simulated_world;
 mod steps;
 mod world_changes;
 
@@ -39,11 +39,11 @@ use world::Fault;
 use crate::file::{Place, Scenario, Stop};
 use crate::report::{self, Kind, Report};
 use crate::time;
-pub(crate) use outside::InProcess;
-pub use outside::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways, Wire};
+pub(crate) use environment::InProcess;
+pub use environment::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways, Wire};
 pub(crate) use owner::spec as campaign_spec;
 use queue::Due;
-use stage::{SmDp, Stage};
+use simulated_world::{SmDp, Stage};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The maximum interval between two runs of the platform's due tasks.
@@ -108,7 +108,7 @@ async fn happens(stage: &Arc<Stage>, due: Due) -> Result<(), Fault> {
             let is_due =
                 stage.device(index).is_some_and(|device| device.alarm.is_some_and(|alarm| alarm <= now));
             if is_due && !stage.looks_round(index) {
-                tokio::task::spawn_local(agent::wake(Arc::clone(stage), index));
+                tokio::task::spawn_local(firmware::wake(Arc::clone(stage), index));
             }
         }
         Due::Stop { device, stop, round } => stage.arrive(device, stop, round),

@@ -100,9 +100,9 @@ fn subscriber(aka: &Aka, (k, opc): (&SecretOctets, &SecretOctets)) -> Result<Sub
     let key = |secret: &SecretOctets| {
         secret.expose().try_into().map_err(|_| bad("a key of its USIM does not have 16 octets".to_owned()))
     };
-    let res_length = aka.res_length().ok_or_else(|| {
-        bad(format!("algorithmOptions {:02X} of its USIM is not supported", aka.options))
-    })?;
+    let res_length = aka
+        .res_length()
+        .ok_or_else(|| bad(format!("algorithmOptions {:02X} of its USIM is not supported", aka.options)))?;
     Ok(Subscriber::new(match aka.algorithm {
         AlgorithmId::MILENAGE => Keys::Milenage { k: key(k)?, opc: key(opc)? },
         AlgorithmId::TUAK => Keys::Tuak {

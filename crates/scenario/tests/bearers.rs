@@ -1,11 +1,6 @@
 //! A complete swap over each bearer in virtual time: its duration and its traffic.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

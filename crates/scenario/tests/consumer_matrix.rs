@@ -6,12 +6,7 @@
 //!
 //! Without `LANDFALL_MATRIX=all`, every third cell runs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod matrix;
 mod support;

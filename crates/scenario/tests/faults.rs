@@ -1,12 +1,7 @@
 //! Every fault of the catalogue can be parsed and installed, happens, and has the effect on a real
 //! exchange that its entry describes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -234,7 +229,11 @@ fn every_records_fault_has_the_described_effect() {
             };
             assert_eq!(count(&faulty("sm-sr")).await.unwrap(), 1);
             assert_eq!(count(&faulty("sm-dp")).await.unwrap(), 2);
-            assert_eq!(mishaps.strikes(), 0, "the fault must not happen to another party or at the first occasion");
+            assert_eq!(
+                mishaps.strikes(),
+                0,
+                "the fault must not happen to another party or at the first occasion"
+            );
             let second = count(&faulty("sm-dp")).await;
             assert_eq!(mishaps.strikes(), 1, "{}", entry.name);
             let told = second.is_ok();
@@ -308,11 +307,17 @@ fn every_radio_fault_has_the_described_effect() {
                 }
                 RadioAct::NoData => {
                     let taken = matches!(answer, Ok(NetworkAnswer::AuthenticationRequest(_)));
-                    assert!(heard && taken && mishaps.strikes() == 0, "the fault must affect later packets only");
+                    assert!(
+                        heard && taken && mishaps.strikes() == 0,
+                        "the fault must affect later packets only"
+                    );
                     assert!(mishaps.carries_nothing(local) && !mishaps.carries_nothing(elsewhere));
                 }
                 RadioAct::SmsLose | RadioAct::SmsDelay | RadioAct::SmsDouble | RadioAct::SmsLoseAnswer => {
-                    assert!(answer.is_ok() && mishaps.strikes() == 0, "the fault must happen in the SMSC only");
+                    assert!(
+                        answer.is_ok() && mishaps.strikes() == 0,
+                        "the fault must happen in the SMSC only"
+                    );
                 }
             }
         });
@@ -324,7 +329,11 @@ async fn loses_the_answer_to_a_real_card(simulation: &Simulation, start: &Start)
     run.mishaps.put("radio/lose-attach-answer@262-41#1".parse().unwrap());
     let from = Instant::now();
     run.device.register().await.unwrap();
-    assert_eq!((run.mishaps.strikes(), from.elapsed()), (1, Duration::from_secs(20)), "the second attempt must succeed");
+    assert_eq!(
+        (run.mishaps.strikes(), from.elapsed()),
+        (1, Duration::from_secs(20)),
+        "the second attempt must succeed"
+    );
 }
 
 #[test]

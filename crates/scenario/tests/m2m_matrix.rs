@@ -7,12 +7,7 @@
 //! Without `LANDFALL_MATRIX=all`, a sample runs. `LANDFALL_MATRIX=sms-lose@mt#3` runs only the
 //! cells with this fault.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod matrix;
 

@@ -35,11 +35,7 @@ impl Consumer {
         let enabled = self.device.lpa.enabled().await.map_err(card)?;
         let notifications = self.device.lpa.es10().list_notification().await.map_err(card)?.len();
         let server = self.sm_dp.party().ok_or_else(|| {
-            Fault::new(
-                "the SM-DP+ cannot be queried",
-                "its process has ended",
-                "wait until it is restarted",
-            )
+            Fault::new("the SM-DP+ cannot be queried", "its process has ended", "wait until it is restarted")
         })?;
         let order = server.orders().await?.into_iter().find(|order| order.iccid == local);
         let state = order.map(|order| order.state).ok_or_else(|| {
@@ -83,7 +79,10 @@ impl Truth {
         );
         say(self.notifications > 0, "notifications are not acknowledged");
         say(self.has(local) != (self.state == ProfileState::Installed), "card and server disagree");
-        say(usize::from(self.has(local)) != self.installations, "the server has recorded another number of installations");
+        say(
+            usize::from(self.has(local)) != self.installations,
+            "the server has recorded another number of installations",
+        );
         wrong
     }
 }
@@ -116,7 +115,10 @@ mod tests {
         };
         assert_eq!(stayed.wrong(bootstrap, local), [""; 0]);
         for (not_so, what) in [
-            (Truth { profiles: vec![local], ..moved.clone() }, "the bootstrap profile is not on the card exactly once"),
+            (
+                Truth { profiles: vec![local], ..moved.clone() },
+                "the bootstrap profile is not on the card exactly once",
+            ),
             (
                 Truth { profiles: vec![bootstrap, local, local], ..moved.clone() },
                 "there are too many profiles on the card",

@@ -79,7 +79,8 @@ impl Check<'_> {
                 // M2M devices that are reached by short messages do not connect to servers.
                 Some(false) if self.scenario.is_m2m() => {}
                 Some(false) => {
-                    let what = format!("devices cannot connect to servers over {bearer}: it carries no packets");
+                    let what =
+                        format!("devices cannot connect to servers over {bearer}: it carries no packets");
                     return Err(self.source.error(network.bearer.span(), what, "use nb-iot, lte-m or lte"));
                 }
                 None => return Err(self.unknown("bearer", bearer, &ids, network.bearer.span())),
@@ -138,14 +139,18 @@ impl Check<'_> {
             }
             total = total.saturating_add(*group.count.get_ref());
             if *group.count.get_ref() == 0 || total > MOST_DEVICES {
-                let what = format!("a scenario has 1 to {MOST_DEVICES} devices, and a group has at least one");
+                let what =
+                    format!("a scenario has 1 to {MOST_DEVICES} devices, and a group has at least one");
                 return Err(self.source.error(group.count.span(), what, "change the count"));
             }
             self.operator(&group.bootstrap)?;
             for held in &group.holds {
                 self.operator(held)?;
                 if held.get_ref() == group.bootstrap.get_ref() {
-                    let what = format!("the profile of {} is already on the card as the bootstrap profile", held.get_ref());
+                    let what = format!(
+                        "the profile of {} is already on the card as the bootstrap profile",
+                        held.get_ref()
+                    );
                     return Err(self.source.error(held.span(), what, "remove it from holds"));
                 }
             }
@@ -212,11 +217,7 @@ impl Check<'_> {
             At::On(time) if *time >= self.scenario.begins => Ok(Length(time.since(self.scenario.begins))),
             At::On(_) | At::End => {
                 let what = format!("a stop cannot be at {}", stop.at.get_ref());
-                Err(self.source.error(
-                    stop.at.span(),
-                    what,
-                    "write the time after the start, as in \"10d\"",
-                ))
+                Err(self.source.error(stop.at.span(), what, "write the time after the start, as in \"10d\""))
             }
         }
     }

@@ -118,10 +118,7 @@ fn reworded(message: &str) -> (String, String) {
         return (format!("unknown key {key}"), next);
     }
     if let Some(key) = quoted("missing field") {
-        return (
-            format!("{key} is missing"),
-            format!("add {key} = ...; docs/scenarios.md describes it"),
-        );
+        return (format!("{key} is missing"), format!("add {key} = ...; docs/scenarios.md describes it"));
     }
     if let Some(word) = quoted("unknown variant") {
         let known: Vec<_> = message.split('`').skip(3).step_by(2).collect();

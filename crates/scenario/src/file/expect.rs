@@ -8,8 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{NotAScenario, Text};
-use super::story::SmSr;
-use super::words::{Amount, At, Devices, Length};
+use super::steps::SmSr;
+use super::values::{Amount, At, Devices, Length};
 
 /// A condition that must hold at a moment.
 #[derive(Clone, Debug)]

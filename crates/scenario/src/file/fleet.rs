@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::parties::Needs;
-use super::words::{Amount, At, Devices, Length};
+use super::values::{Amount, At, Devices, Length};
 
 /// A group of devices of one kind.
 #[derive(Clone, Debug, Deserialize)]

@@ -11,8 +11,8 @@ mod expect;
 mod fleet;
 mod parties;
 mod places;
-mod story;
-mod words;
+mod steps;
+mod values;
 
 use localize::{RuleBook, Strategy};
 use rsp::time::Timestamp;
@@ -25,13 +25,13 @@ pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, Identity, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
 pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
-pub use story::{Action, Asked, Place, SmSr, Step, Trouble};
-pub use words::{Amount, At, Date, Devices, Length, Part, Partners, Which};
+pub use steps::{Action, Asked, Place, SmSr, Step, Trouble};
+pub use values::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 
 use crate::subscription::OwnIdentities;
 use error::Text;
 use expect::ExpectEntry;
-use story::StepEntry;
+use steps::StepEntry;
 
 /// The start date if the file has none.
 const BEGINS: &str = "2027-01-01";

@@ -5,7 +5,7 @@ use rsp::ids::Plmn;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::words::{At, Length, Partners};
+use super::values::{At, Length, Partners};
 
 /// A network.
 #[derive(Clone, Debug, Deserialize)]

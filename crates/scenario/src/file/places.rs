@@ -114,8 +114,7 @@ impl Places {
             }
             if !known.contains(name.get_ref().as_str()) {
                 let known: Vec<&str> = known.into_iter().collect();
-                let what =
-                    format!("no operator of the scenario uses an SM-DP+ named {}", name.get_ref());
+                let what = format!("no operator of the scenario uses an SM-DP+ named {}", name.get_ref());
                 return Err(source.error(name.span(), what, format!("use one of {}", known.join(", "))));
             }
             if !seen.insert(name.get_ref().clone()) {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{NotAScenario, Text};
-use super::words::{At, Devices, Length};
+use super::values::{At, Devices, Length};
 use crate::m2m;
 use faults::FaultSpec;
 
@@ -247,7 +247,12 @@ impl fmt::Display for Action {
                 write!(f, "{} accepts roamers{}", network.get_ref(), of(whose))
             }
             Self::Notice { network, ends, of: whose } => {
-                write!(f, "{} gives notice: it stops accepting roamers{} in {ends}", network.get_ref(), of(whose))
+                write!(
+                    f,
+                    "{} gives notice: it stops accepting roamers{} in {ends}",
+                    network.get_ref(),
+                    of(whose)
+                )
             }
             Self::Refuse { network, devices, cause, lasts } => {
                 write!(
@@ -292,7 +297,9 @@ impl fmt::Display for Action {
             Self::EnableProfile { devices, operator } => {
                 write!(f, "a user enables the profile of {} on {}", operator.get_ref(), devices.get_ref())
             }
-            Self::Restart { party, lasts } => write!(f, "{} ends and restarts after {lasts}", party.get_ref()),
+            Self::Restart { party, lasts } => {
+                write!(f, "{} ends and restarts after {lasts}", party.get_ref())
+            }
             Self::Pause { campaign } => write!(f, "campaign {} is paused", campaign.get_ref()),
             Self::Resume { campaign } => write!(f, "campaign {} is resumed", campaign.get_ref()),
             Self::RollBack { campaign } => write!(f, "campaign {} is rolled back", campaign.get_ref()),

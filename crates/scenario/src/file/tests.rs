@@ -59,10 +59,7 @@ fn errors_have_a_line_a_problem_and_a_remedy() {
 #[test]
 fn invalid_steps_and_expectations_are_reported() {
     for (more, what) in [
-        (
-            "[[step]]\nat = \"1d\"\ndo = \"pause\"",
-            ":LINE: the step pause needs campaign; add campaign",
-        ),
+        ("[[step]]\nat = \"1d\"\ndo = \"pause\"", ":LINE: the step pause needs campaign; add campaign"),
         (
             "[[step]]\nat = \"1d\"\ndo = \"cut-power\"\ndevices = \"meters\"\nnetwork = \"724-05\"",
             "the step cut-power has no key network; remove it; cut-power has the keys at, devices, lasts",

@@ -22,9 +22,8 @@ impl FromStr for Length {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || {
-            format!("{text:?} is not a duration; write it as in \"90d\", \"1d 12h\", \"30s\" or \"2w\"")
-        };
+        let bad =
+            || format!("{text:?} is not a duration; write it as in \"90d\", \"1d 12h\", \"30s\" or \"2w\"");
         let (mut rest, mut seconds) = (text.trim(), 0_u64);
         if rest.is_empty() {
             return Err(bad());
@@ -131,9 +130,9 @@ impl TryFrom<String> for Date {
     fn try_from(text: String) -> Result<Self, String> {
         match text.parse() {
             Ok(At::On(time)) => Ok(Self(time)),
-            _ => {
-                Err(format!("{text:?} is not a date; write it as in \"2027-01-01\" or \"2027-01-01T08:00:00Z\""))
-            }
+            _ => Err(format!(
+                "{text:?} is not a date; write it as in \"2027-01-01\" or \"2027-01-01T08:00:00Z\""
+            )),
         }
     }
 }

@@ -173,7 +173,11 @@ mod tests {
         };
         assert_eq!(half.wrong(bootstrap, local), [""; 0]);
         for (not_so, what, is_of_records) in [
-            (Truth { is_registered: false, ..moved.clone() }, "the device is not registered on a network", false),
+            (
+                Truth { is_registered: false, ..moved.clone() },
+                "the device is not registered on a network",
+                false,
+            ),
             (Truth { under_way: 1, ..moved.clone() }, UNDER_WAY, true),
             (Truth { eis: stayed.eis.clone(), ..moved.clone() }, EIS, true),
             (Truth { installations: 2, ..moved.clone() }, NOT_KNOWN, true),

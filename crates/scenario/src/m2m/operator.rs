@@ -1,9 +1,9 @@
 //! An operator of M2M devices: calls functions over ES2 and ES4, and receives callbacks and
 //! notifications (SGP.02 sections 5.3 and 5.5).
 
+mod deliveries;
 #[cfg(test)]
 mod tests;
-mod tries;
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ use tokio::{
 };
 use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
 
-use self::tries::Tries;
+use self::deliveries::Tries;
 
 /// Maximum number of notifications that wait to be read. Further notifications are refused, and the
 /// peer retries.
@@ -177,7 +177,11 @@ impl Operator {
         let known =
             self.ear.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.to_string()).cloned();
         let known = known.ok_or_else(|| {
-            Fault::new(format!("cannot call {peer}"), "its address is unknown", "add the peer with its address")
+            Fault::new(
+                format!("cannot call {peer}"),
+                "its address is unknown",
+                "add the peer with its address",
+            )
         })?;
         let begun = self.world.now();
         let answer = match F::PATTERN {
@@ -278,7 +282,9 @@ fn unanswered(function: &str, peer: &Oid, no: &NoAnswer) -> Fault {
         NoAnswer::Unreachable(_) => format!("start {peer}, or correct its address"),
         NoAnswer::Expired => format!("call again with more time; the log of {peer} shows what it waits for"),
         NoAnswer::Fault(_) => {
-            format!("correct the OID and the address of {peer}, and register the caller there (--peer, --m2m-operator)")
+            format!(
+                "correct the OID and the address of {peer}, and register the caller there (--peer, --m2m-operator)"
+            )
         }
         NoAnswer::Malformed(_) => format!("check that the server at this address is {peer}"),
     };

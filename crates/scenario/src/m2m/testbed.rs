@@ -285,7 +285,9 @@ impl Field {
         let request = es4::GetEisRequest { base: blank(), eid };
         let answer = self.operator.ask::<es4::GetEis>(&self.manager(eid), request, ANSWERED_WITHIN).await?;
         let status = answer.base.function_execution_status;
-        answer.eis.ok_or_else(|| Fault::new("the SM-SR returned no EIS", status.to_string(), "try again later"))
+        answer
+            .eis
+            .ok_or_else(|| Fault::new("the SM-SR returned no EIS", status.to_string(), "try again later"))
     }
 
     /// Calls ES4.AuditEIS: the SM-SR reads the state of the card and updates the EIS.
@@ -378,8 +380,7 @@ impl Field {
         let is_there = |iccid| card.iter().any(|isd_p| isd_p.iccid == Some(iccid) && isd_p.isd_p != first);
         let orders = self.stock.orders().await?;
         let wrong = orders.iter().find(|order| is_there(order.iccid) && order.state != InStock::Installed);
-        Ok(wrong
-            .map(|order| format!("has profile {}, which is {} at its SM-DP", order.iccid, order.state)))
+        Ok(wrong.map(|order| format!("has profile {}, which is {} at its SM-DP", order.iccid, order.state)))
     }
 
     /// Discards the recorded events.

@@ -59,7 +59,8 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
     } else if is("confirmOrder") {
         said(request, |order: ConfirmOrderRequest| {
             let code = codes.iter().find(|code| code.iccid == order.iccid);
-            let code = code.ok_or_else(|| Status::IccidUnknown.because("there is no activation code for this ICCID"))?;
+            let code = code
+                .ok_or_else(|| Status::IccidUnknown.because("there is no activation code for this ICCID"))?;
             let smdp_address = Some(address.to_owned());
             Ok(ConfirmOrderReply { eid: order.eid, matching_id: code.matching_id.clone(), smdp_address })
         })

@@ -7,8 +7,8 @@ use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;
 use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, Memory, RamMemory, TokioClock};
 
-use super::outside::TheirCard;
-use super::stage::{Stage, bug};
+use super::environment::TheirCard;
+use super::simulated_world::{Stage, bug};
 use crate::consumer::nowhere;
 
 /// The card of a device while it is not in use.

@@ -9,9 +9,9 @@ use rsp::ids::Plmn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind, MemoryHosts};
 
-use super::air::Heard;
-use super::outside::{Ways, Wire};
-use super::stage::Stage;
+use super::environment::{Ways, Wire};
+use super::radio_environment::Heard;
+use super::simulated_world::Stage;
 use crate::bearer::Carrier;
 use faults::FaultInjector;
 

@@ -8,8 +8,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use world::{Link, LinkFaultKind};
 
-use super::resting::Resting;
-use super::stage::{PLATFORM, Stage};
+use super::dormant_device::Resting;
+use super::simulated_world::{PLATFORM, Stage};
 use crate::report::Kind;
 
 /// Retry delays in seconds, by the number of failed attempts. The last one repeats.

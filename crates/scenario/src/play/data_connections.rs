@@ -10,7 +10,7 @@ use network::{Networks, Radio};
 use rsp::ids::Plmn;
 use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
 
-use super::air::Heard;
+use super::radio_environment::Heard;
 use crate::bearer::{Carrier, Usage};
 use faults::FaultInjector;
 

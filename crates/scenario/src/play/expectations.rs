@@ -10,8 +10,8 @@ use sm_dp::ProfileState;
 use world::{Fault, Memory, RamMemory};
 
 use super::cards::{CardAt, by_hand};
-use super::resting::{Resting, Standing};
-use super::stage::{Stage, bug};
+use super::dormant_device::{Resting, Standing};
+use super::simulated_world::{Stage, bug};
 use crate::file::{Condition, Counter, Expectation, Expected, Limit};
 use crate::host::Host;
 use crate::report;
@@ -198,7 +198,8 @@ impl Stage {
         let card =
             self.card((eid, at), &format!("card {eid} is asked at {}", self.now()), |memory| memory)?;
         let listed = by_hand(card, self.simulation.clock()).list().await;
-        let listed = listed.map_err(|why| Fault::caused_by(why, "a card cannot be queried", "report this"))?;
+        let listed =
+            listed.map_err(|why| Fault::caused_by(why, "a card cannot be queried", "report this"))?;
         let is_enabled = |profile: &&sgp22::es10c::ProfileInfo| {
             profile.profile_state == Some(sgp22::ProfileState::ENABLED)
         };
@@ -223,8 +224,8 @@ impl Stage {
             Condition::With(plmn) => {
                 let enabled =
                     card.and_then(|card| card.enabled).and_then(|iccid| self.home_of_profile(iccid));
-                let instead =
-                    enabled.map_or("has no enabled profile".to_owned(), |home| format!("has a profile of {home}"));
+                let instead = enabled
+                    .map_or("has no enabled profile".to_owned(), |home| format!("has a profile of {home}"));
                 (enabled == Some(*plmn), instead)
             }
             Condition::As(plmn) => (device.registered.is_some_and(|attached| attached.home == *plmn), on()),
@@ -239,8 +240,7 @@ impl Stage {
             }
             Condition::Registered(wanted) => (device.registered.is_some() == *wanted, on()),
             Condition::State(word) => {
-                let state =
-                    truth.records.device(device.eid).map_or("unknown", |record| record.state.word());
+                let state = truth.records.device(device.eid).map_or("unknown", |record| record.state.word());
                 (state == word, format!("is {state}"))
             }
             Condition::Agrees(wanted) => match self.disagreement(index, device, card, truth) {

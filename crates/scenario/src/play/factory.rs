@@ -17,13 +17,13 @@ use sm_dp::ProfileOptions;
 use world::{Fault, RamMemory};
 
 use super::cards::{self, CardAt};
-use super::outside::{TheirCard, TheirSmDp};
+use super::dormant_device::{Counts, Hears, Resting, Standing};
+use super::environment::{TheirCard, TheirSmDp};
 use super::owner;
-use super::resting::{Counts, Hears, Resting, Standing};
-use super::stage::{SmDp, bug, describe};
+use super::simulated_world::{SmDp, bug, describe};
 use crate::consumer;
 use crate::file::{self, Group, Scenario};
-use crate::m2m::field::Field;
+use crate::m2m::testbed::Field;
 use crate::subscription::{OwnIdentities, Subscription, own_package_with};
 use crate::time::Simulation;
 
@@ -105,8 +105,9 @@ pub(super) fn subscribe(
     for (imsi, home, subscriber) in std::iter::once((*imsi, *home, subscriber)).chain(others) {
         let operator = operators.iter().find(|operator| *operator.network.get_ref() == home);
         let (Some(operator), Some(server)) = (operator, networks.home_of(imsi)) else {
-            let why =
-                format!("IMSI {imsi} in profile {iccid} belongs to {home}, which is not an operator of the scenario");
+            let why = format!(
+                "IMSI {imsi} in profile {iccid} belongs to {home}, which is not an operator of the scenario"
+            );
             let next = "add that [[operator]] to the scenario, or remove the profile";
             return Err(Fault::new("cannot play the scenario", why, next));
         };
@@ -260,9 +261,11 @@ impl Factory<'_> {
         for profile in &mut profiles {
             profile.home = foreign.get(&profile.iccid).and_then(|all| all.first()).map(|(home, _)| *home);
             if profile.home.is_none() {
-                let why =
-                    format!("the home network of its profile {} has no such subscriber", profile.iccid);
-                return Err(cannot(why, "add the package to the profiles of the card, or delete the profile"));
+                let why = format!("the home network of its profile {} has no such subscriber", profile.iccid);
+                return Err(cannot(
+                    why,
+                    "add the package to the profiles of the card, or delete the profile",
+                ));
             }
         }
         let enabled = profiles.iter().find(|profile| profile.enabled).and_then(|profile| profile.home);
@@ -291,7 +294,8 @@ impl Factory<'_> {
 
     fn eid(&self, serial: u64) -> Result<Eid, Fault> {
         let eum = self.maker.0.eum(Curve::P256).map_err(consumer::bad_pki)?;
-        let prefix = eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no EID range"))?.to_owned();
+        let prefix =
+            eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no EID range"))?.to_owned();
         let width = 30_usize.saturating_sub(prefix.len());
         Eid::with_check_digits(&format!("{prefix}{serial:0width$}")).map_err(|why| bug(&why.to_string()))
     }

@@ -18,12 +18,12 @@ use rsp::sgp22::ProfileState;
 use rsp::time::Timestamp;
 use world::{Fault, Link};
 
-use super::air::{Air, Heard};
 use super::cards::AnyCard;
-use super::door::{self, NotAsked, patience};
-use super::lines::Lines;
-use super::resting::{Ordered, Resting, Standing, Unproven};
-use super::stage::{Stage, bug, imei, thief, told_imei};
+use super::check_in::{self, NotAsked, patience};
+use super::data_connections::Lines;
+use super::dormant_device::{Ordered, Resting, Standing, Unproven};
+use super::radio_environment::{Air, Heard};
+use super::simulated_world::{Stage, bug, imei, thief, told_imei};
 use crate::consumer::{Waits, nowhere};
 use crate::report::Kind;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor};
@@ -216,7 +216,9 @@ impl<'a> Agent<'a> {
         match registered {
             Some(registered) => {
                 self.registered(&registered)?;
-                self.what_became_of_the_order("the move was interrupted, and the device uses another profile")?;
+                self.what_became_of_the_order(
+                    "the move was interrupted, and the device uses another profile",
+                )?;
                 Ok(true)
             }
             None => {
@@ -399,7 +401,7 @@ impl<'a> Agent<'a> {
 
     async fn ask(&self, said: &CheckIn) -> Result<Instruction, NotAsked> {
         let way = self.stage.to_platform.link(None).map_err(NotAsked::carried)?;
-        door::ask(&self.power.link(self.lines.to(self.mishaps.link(way))), said).await
+        check_in::ask(&self.power.link(self.lines.to(self.mishaps.link(way))), said).await
     }
 
     /// Executes an instruction of the platform.

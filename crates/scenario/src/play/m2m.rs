@@ -3,7 +3,7 @@
 //! (`m2m_agent`) checks in at the platform for them. A card that loses its network falls back by
 //! itself.
 
-mod clerk;
+mod m2m_agent;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -24,18 +24,18 @@ use rsp::sgp02::ExecutionStatus;
 use tokio::sync::Notify;
 use world::{BoxFuture, Fault, Memory as _, PhoneNumber};
 
-use super::air::Air;
 use super::channels::{Channels, Line};
+use super::dormant_device::Resting;
+use super::environment::Ways;
 use super::factory::{FIRST_IN_STOCK, package, subscribe};
-use super::outside::Ways;
 use super::owner;
-use super::resting::Resting;
-use super::stage::{Stage, bug, imei, told_imei};
+use super::radio_environment::Air;
+use super::simulated_world::{Stage, bug, imei, told_imei};
 use crate::bearer::Carrier;
 use crate::file::{self, Asked, ReachedBy, SmSr};
 use crate::m2m::Bearer;
 use crate::m2m::factory::FirstProfile;
-use crate::m2m::field::{Answered, Field};
+use crate::m2m::testbed::{Answered, Field};
 use crate::report::Kind;
 use crate::subscription::{OwnIdentities, Subscription};
 use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
@@ -146,7 +146,7 @@ impl Stage {
         let _ = m2m.stage.set(Arc::downgrade(self));
         for index in m2m.seats.keys().copied() {
             tokio::task::spawn_local(live(Arc::downgrade(self), index));
-            tokio::task::spawn_local(clerk::attends(Arc::downgrade(self), index));
+            tokio::task::spawn_local(m2m_agent::run(Arc::downgrade(self), index));
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use world::{Clock, Event, Events, Fault, Link, Outcome, TokioClock};
 
-use super::stage::bug;
+use super::simulated_world::bug;
 use crate::host::Host;
 use crate::report::{Kind, Report};
 use faults::FaultSpec;

@@ -14,10 +14,10 @@ use rsp::ids::{Eid, Oid, Plmn};
 use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, transact};
 
-use super::between::Told;
-use super::desk::desk;
-use super::resting::Resting;
-use super::stage::{PLATFORM, SmDp, bug};
+use super::activation_codes::desk;
+use super::dormant_device::Resting;
+use super::notifications::Told;
+use super::simulated_world::{PLATFORM, SmDp, bug};
 use crate::consumer::{OPERATOR, bad_pki};
 use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
 use crate::host::Host;
@@ -212,7 +212,9 @@ pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
     };
     let whole = |number: f64| match number.fract() == 0.0 && number <= f64::from(u32::MAX) {
         true => Ok(number as u32),
-        false => Err(Fault::new("cannot create the campaign", format!("{number} is not a whole number"), WHOLE)),
+        false => {
+            Err(Fault::new("cannot create the campaign", format!("{number} is not a whole number"), WHOLE))
+        }
     };
     let share = |amount: Amount| match amount {
         Amount::Number(number) => whole(number).map(Share::Count),
@@ -255,7 +257,8 @@ pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
 }
 
 /// The platform counts whole devices and whole percents.
-const WHOLE: &str = "use a whole number of devices, or a whole percentage such as \"5%\", for canary and stop";
+const WHOLE: &str =
+    "use a whole number of devices, or a whole percentage such as \"5%\", for canary and stop";
 
 fn weekday(day: Said) -> Weekday {
     match day {

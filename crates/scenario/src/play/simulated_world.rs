@@ -17,19 +17,19 @@ use rsp::time::Timestamp;
 use sm_dp::SmDpPlus;
 use world::{Clock, Fault, MemoryRecords, NullEvents, RamMemory};
 
-use super::air::{Ether, Imei};
-use super::between::{ToPlatform, Told};
+use super::dormant_device::{Attached, Hears, Resting};
+use super::environment::{Outside, Server, TheirSmDp, Way, Ways};
 use super::factory::{Factory, Foreign, all_known, stock};
 use super::m2m::{self, M2m};
-use super::outside::{Outside, Server, TheirSmDp, Way, Ways};
+use super::notifications::{ToPlatform, Told};
 use super::owner;
 use super::queue::Queue;
-use super::resting::{Attached, Hears, Resting};
+use super::radio_environment::{Ether, Imei};
 use crate::consumer::{self, sm_dp_host};
 use crate::file::{self, Group, Partners, Scenario};
 use crate::host::Host;
 use crate::m2m::Bearer;
-use crate::m2m::field::Field;
+use crate::m2m::testbed::Field;
 use crate::report::{Kind, Report};
 use crate::time::Simulation;
 use faults::{FaultInjector, TamperingPeer};
@@ -137,8 +137,8 @@ impl Stage {
             }
         }
         let bearers = bearers(&scenario)?;
-        let costs =
-            Costs::built_in().map_err(|why| Fault::caused_by(why, "the price list is invalid", "report this"))?;
+        let costs = Costs::built_in()
+            .map_err(|why| Fault::caused_by(why, "the price list is invalid", "report this"))?;
         Ok(Self {
             simulation,
             scenario,
@@ -323,8 +323,8 @@ fn places(scenario: &Scenario) -> Result<BTreeMap<Plmn, Place>, Fault> {
 }
 
 fn bearers(scenario: &Scenario) -> Result<BTreeMap<Plmn, bearers::Bearer>, Fault> {
-    let table =
-        Bearers::built_in().map_err(|why| Fault::caused_by(why, "the bearer table is invalid", "report this"))?;
+    let table = Bearers::built_in()
+        .map_err(|why| Fault::caused_by(why, "the bearer table is invalid", "report this"))?;
     let of = scenario.networks.iter();
     of.map(|network| Ok((*network.plmn.get_ref(), table.named(network.bearer.get_ref())?.clone()))).collect()
 }

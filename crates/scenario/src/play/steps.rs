@@ -9,10 +9,10 @@ use rsp::ids::Plmn;
 use world::Fault;
 
 use super::cards::by_hand;
+use super::dormant_device::Standing;
 use super::m2m::Order;
 use super::queue::Due;
-use super::resting::Standing;
-use super::stage::{Stage, bug, imei};
+use super::simulated_world::{Stage, bug, imei};
 use super::{DAY, below};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;

@@ -11,9 +11,9 @@ use rsp::ids::{Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use world::{Clock, MemoryRecords};
 
+use super::dormant_device::{Attached, Hears, Resting, Standing};
 use super::queue::Due;
-use super::resting::{Attached, Hears, Resting, Standing};
-use super::stage::{Stage, imei, thief};
+use super::simulated_world::{Stage, imei, thief};
 use super::{below, file_place};
 use crate::report::{Kind, Stay};
 use crate::subscription::{own_imsi, own_number};

@@ -57,7 +57,10 @@ fn lasting_events_are_drawn_as_spans() {
         assert!(page.contains(span), "{span}\n{page}");
     }
     assert_eq!(page.matches("<rect class=\"span").count(), 2, "an event without duration has only a mark");
-    assert!(page.contains(&format!("<title>day 70, 00:00:00: {long}</title>")), "the full text must be readable");
+    assert!(
+        page.contains(&format!("<title>day 70, 00:00:00: {long}</title>")),
+        "the full text must be readable"
+    );
 }
 
 #[test]
@@ -207,7 +210,8 @@ fn a_name_has_the_same_colour_in_all_plots() {
     assert!(!networks.values().any(|colour| *colour == countries["BR"]), "{networks:?} {countries:?}");
     (0..12).for_each(|number| report.days.devices_by_network.add(&format!("001-{number:02}"), 9, 40));
     let page = report.page();
-    let (many, few) = (colours_of(&page, "Devices by network"), colours_of(&page, "operator of the subscription"));
+    let (many, few) =
+        (colours_of(&page, "Devices by network"), colours_of(&page, "operator of the subscription"));
     assert_eq!((many.len(), many.values().collect::<std::collections::BTreeSet<_>>().len()), (8, 8));
     assert_eq!(few.values().collect::<std::collections::BTreeSet<_>>().len(), 3);
 }

@@ -65,8 +65,10 @@ fn value(text: &str) -> Value {
 
 /// The words that an error lists as known.
 fn known(next: &str) -> BTreeSet<String> {
-    let list =
-        next.rsplit_once("one of ").or_else(|| next.rsplit_once("Known keys: ")).map_or(next, |(_, list)| list);
+    let list = next
+        .rsplit_once("one of ")
+        .or_else(|| next.rsplit_once("Known keys: "))
+        .map_or(next, |(_, list)| list);
     list.split(", ").map(str::to_owned).collect()
 }
 

@@ -16,7 +16,8 @@ impl Check<'_> {
             return no(first.of.span(), "M2M devices have only one identity".to_owned(), next);
         }
         if self.scenario.identities_of(operator).series > OwnIdentities::MOST_SERIES {
-            let what = format!("at most {} operators can have profiles with identities", OwnIdentities::MOST_SERIES);
+            let what =
+                format!("at most {} operators can have profiles with identities", OwnIdentities::MOST_SERIES);
             return no(first.of.span(), what, "use fewer operators with identities");
         }
         let (mut countries, mut homes) = (BTreeSet::new(), BTreeSet::from([*operator.network.get_ref()]));
@@ -33,8 +34,7 @@ impl Check<'_> {
             for country in used {
                 let name = *country.get_ref();
                 if self.scenario.book.codes_of(name).is_empty() {
-                    let next =
-                        "the applet detects a country by the mobile country code of its networks; use another country";
+                    let next = "the applet detects a country by the mobile country code of its networks; use another country";
                     return no(country.span(), format!("{name} has no mobile country code"), next);
                 }
                 if !countries.insert(name) {

@@ -19,10 +19,10 @@ use tokio::time::sleep;
 use world::Fault;
 
 use super::M2m;
-use crate::m2m::field::{Answered, Field};
-use crate::play::door::{self, patience};
-use crate::play::resting::Attached;
-use crate::play::stage::{Stage, bug};
+use crate::m2m::testbed::{Answered, Field};
+use crate::play::check_in::{self, patience};
+use crate::play::dormant_device::Attached;
+use crate::play::simulated_world::{Stage, bug};
 use crate::report::Kind;
 
 /// Validity period of a move (ValidityPeriod): half of the time that the platform waits for its
@@ -39,7 +39,7 @@ const AT_ODDS: u32 = 3;
 
 /// Runs the agent of a device without end. It acts on each notification, and when a check-in is
 /// due.
-pub(super) async fn attends(stage: Weak<Stage>, index: usize) {
+pub(super) async fn run(stage: Weak<Stage>, index: usize) {
     let Some((mut clerk, news)) = stage.upgrade().and_then(|stage| {
         let eid = stage.device(index)?.eid;
         Some((Clerk::new(index, eid, stage.now()), stage.m2m.as_ref()?.field.news(eid)))
@@ -113,7 +113,11 @@ impl Clerk {
     }
 
     fn field(stage: &Stage) -> Result<&Field, Fault> {
-        stage.m2m.as_ref().map(|M2m { field, .. }| field).ok_or_else(|| bug("the scenario has no M2M devices"))
+        stage
+            .m2m
+            .as_ref()
+            .map(|M2m { field, .. }| field)
+            .ok_or_else(|| bug("the scenario has no M2M devices"))
     }
 
     /// Schedules a retry after a failure.
@@ -175,7 +179,11 @@ impl Clerk {
         let Some(iccid) = self.eis.iter().find(is_its).map(|profile| profile.iccid) else {
             read?;
             let why = "the profile of the registered subscription is not in its EIS yet";
-            return Err(Fault::new("the operator does not know the state of the device", why, "the state is read again"));
+            return Err(Fault::new(
+                "the operator does not know the state of the device",
+                why,
+                "the state is read again",
+            ));
         };
         let is_so =
             read.is_ok() && self.eis.iter().all(|profile| profile.enabled == (profile.iccid == iccid));
@@ -218,7 +226,7 @@ impl Clerk {
             device.counts.check_ins = device.counts.check_ins.saturating_add(1);
             stage.mishaps_of(&mut device).link(stage.to_platform.link(None)?)
         };
-        let told = door::ask(&link, &said)
+        let told = check_in::ask(&link, &said)
             .await
             .map_err(|not| Fault::new("the platform is unreachable", not.why, "the check-in is retried"))?;
         let now = stage.now();
