@@ -38,7 +38,7 @@ use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor, TamperingPeer};
 
-pub use observed_state::Truth;
+pub use observed_state::ObservedState;
 
 /// Address of the SM-DP+.
 pub const SM_DP: &str = "smdpp.landfall.example";
@@ -82,7 +82,7 @@ pub struct Consumer {
     /// All events of the run.
     pub events: MemoryEvents,
     /// The fault injector. It is empty at first.
-    pub mishaps: FaultInjector,
+    pub faults: FaultInjector,
     /// The SM-DP+.
     pub sm_dp: Host<SmDpPlus>,
     /// The networks, without injected faults.
@@ -172,11 +172,11 @@ impl Consumer {
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
         let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let mishaps = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
+        let faults = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
         let records = start.records.copied();
         let at = (SM_DP_PLACE, SM_DP.to_owned());
         let alone = |server, _| server;
-        let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &mishaps, &records, alone)?;
+        let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &faults, &records, alone)?;
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {
@@ -190,11 +190,11 @@ impl Consumer {
         networks.put(Network::new(plmn(LOCAL)?, "Local", "DE").with_policy(Policy::with_partners([])));
         let (card_memory, device_memory) =
             (RamMemory::of(start.card.clone()), RamMemory::of(start.device.clone()));
-        let parts = Parts { simulation, setup, events: &events, mishaps: &mishaps, sm_dp: &sm_dp };
+        let parts = Parts { simulation, setup, events: &events, faults: &faults, sm_dp: &sm_dp };
         let (device, power) = parts.device(&networks, &card_memory, &device_memory, 1)?;
         Ok(Self {
             events,
-            mishaps,
+            faults,
             sm_dp,
             networks,
             device,
@@ -216,8 +216,8 @@ impl Consumer {
     /// Stored data cannot be read.
     pub fn power_cycle(&mut self) -> Result<(), Fault> {
         self.powered = self.powered.saturating_add(1);
-        let Self { simulation, setup, events, mishaps, sm_dp, .. } = &*self;
-        let parts = Parts { simulation, setup, events, mishaps, sm_dp };
+        let Self { simulation, setup, events, faults, sm_dp, .. } = &*self;
+        let parts = Parts { simulation, setup, events, faults, sm_dp };
         (self.device, self.power) =
             parts.device(&self.networks, &self.card_memory, &self.device_memory, self.powered)?;
         Ok(())
@@ -349,7 +349,7 @@ pub(crate) fn sm_dp_host(
     pki: &Pki,
     (name, at): (&str, String),
     events: impl Events + Clone + 'static,
-    mishaps: &FaultInjector,
+    faults: &FaultInjector,
     records: &MemoryRecords,
     started: impl Fn(SmDpPlus, u32) -> SmDpPlus + Send + Sync + 'static,
 ) -> Result<Host<SmDpPlus>, Fault> {
@@ -366,7 +366,7 @@ pub(crate) fn sm_dp_host(
         let link = server.link();
         (server, link)
     };
-    Ok(Host::start(name, Arc::new(records.clone()), mishaps.clone(), make))
+    Ok(Host::start(name, Arc::new(records.clone()), faults.clone(), make))
 }
 
 /// The parts of which a device is created after each power-up.
@@ -374,7 +374,7 @@ struct Parts<'a> {
     simulation: &'a Simulation,
     setup: &'a Setup,
     events: &'a MemoryEvents,
-    mishaps: &'a FaultInjector,
+    faults: &'a FaultInjector,
     sm_dp: &'a Host<SmDpPlus>,
 }
 
@@ -386,10 +386,10 @@ impl Parts<'_> {
         device_memory: &RamMemory,
         powered: u32,
     ) -> Result<(PoweredDevice, Power), Fault> {
-        let Self { simulation, setup, events, mishaps, sm_dp } = self;
+        let Self { simulation, setup, events, faults, sm_dp } = self;
         let power = Power::default();
         let memory = |whose, memory: &RamMemory| {
-            FaultyMemory::new(whose, memory.clone(), (*mishaps).clone(), power.clone())
+            FaultyMemory::new(whose, memory.clone(), (*faults).clone(), power.clone())
         };
         let eid = eid(&setup.pki)?;
         let credentials = [setup.pki.euicc(Curve::P256, eid).map_err(bad_pki)?];
@@ -397,7 +397,7 @@ impl Parts<'_> {
         let world: World = simulation.world(&format!("card {} {powered}", simulation.clock().now()));
         let card = Card::open(description, memory("card", card_memory), world)?;
         let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
-        let mut link = mishaps.link(sm_dp.link());
+        let mut link = faults.link(sm_dp.link());
         if let Some(carrier) = &setup.carrier {
             link = carrier.link(link)?;
         }
@@ -409,7 +409,7 @@ impl Parts<'_> {
             }
         };
         let teller = Teller::new("device", simulation.clock(), (*events).clone());
-        let radio = FaultyRadio::new(Arc::clone(networks), (*mishaps).clone());
+        let radio = FaultyRadio::new(Arc::clone(networks), (*faults).clone());
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
         let modem = Modem::new(slot, radio, teller.named("modem"));
         let mut device = Device::new(lpa, modem, memory("device", device_memory), teller).with_pause(Waits);

@@ -48,7 +48,7 @@ use servers::{FIRST, Ids, Parts, SECOND};
 use web::Web;
 
 pub use crate::consumer::{BOOTSTRAP, LOCAL, VISITED};
-pub use observed_state::Truth;
+pub use observed_state::ObservedState;
 pub use sm_sr::es5::Bearer;
 
 /// Name of the SM-DP records as a place of faults.
@@ -96,7 +96,7 @@ pub struct M2m {
     /// All events of the run.
     pub events: MemoryEvents,
     /// The fault injector. It is empty at first.
-    pub mishaps: FaultInjector,
+    pub faults: FaultInjector,
     /// The SM-DP.
     pub sm_dp: Host<SmDp>,
     /// The SM-SR.
@@ -187,7 +187,7 @@ impl M2m {
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
         let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let mishaps = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
+        let faults = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {
@@ -200,14 +200,14 @@ impl M2m {
         networks.put(Network::new(plmn(VISITED)?, "Visited", "DE").with_policy(roaming));
         networks.put(Network::new(plmn(LOCAL)?, "Local", "DE").with_policy(Policy::with_partners([])));
         let smsc = centre(simulation, &networks)?;
-        mishaps.inject_into(&smsc);
+        faults.inject_into(&smsc);
 
         let (web, hosts) = (Arc::new(Web::default()), MemoryHosts::default());
         let parts = Parts {
             simulation,
             setup,
             events: &events,
-            mishaps: &mishaps,
+            faults: &faults,
             web: &web,
             ways: &InProcess,
             is_patient: false,
@@ -220,7 +220,7 @@ impl M2m {
         let device = device::Parts {
             simulation: simulation.clone(),
             events: events.clone(),
-            mishaps: mishaps.clone(),
+            faults: faults.clone(),
             networks: Arc::clone(&networks),
             hosts,
             description: start.description.clone(),
@@ -238,7 +238,7 @@ impl M2m {
             _web: web,
             _running: works.into_iter().collect(),
             events,
-            mishaps,
+            faults,
             sm_dp,
             sm_sr,
             operator,
@@ -323,7 +323,11 @@ impl M2m {
     /// # Errors
     /// The condition does not hold within this time. The fault contains the last state, or the
     /// reason why a server could not be queried.
-    pub async fn until(&self, within: Duration, is_so: impl Fn(&Truth) -> bool) -> Result<Duration, Fault> {
+    pub async fn until(
+        &self,
+        within: Duration,
+        is_so: impl Fn(&ObservedState) -> bool,
+    ) -> Result<Duration, Fault> {
         let began = self.clock.elapsed();
         let mut pause = Duration::from_secs(60);
         loop {

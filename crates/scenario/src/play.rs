@@ -43,7 +43,7 @@ pub(crate) use environment::InProcess;
 pub use environment::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways, Wire};
 pub(crate) use owner::spec as campaign_spec;
 use queue::Due;
-use simulated_world::{SmDp, Stage};
+use simulated_world::{SimulatedWorld, SmDp};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// The maximum interval between two runs of the platform's due tasks.
@@ -69,64 +69,64 @@ pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) ->
     }
     let scenario = scenario.clone();
     time::run(seed, scenario.begins, async |simulation| {
-        let stage = Arc::new(Stage::lay_out(simulation, scenario, report, outside).await?);
-        LocalSet::new().run_until(run(Arc::clone(&stage))).await?;
-        let report = stage.report().clone();
+        let sim = Arc::new(SimulatedWorld::create(simulation, scenario, report, outside).await?);
+        LocalSet::new().run_until(run(Arc::clone(&sim))).await?;
+        let report = sim.report().clone();
         Ok(report)
     })?
 }
 
-async fn run(stage: Arc<Stage>) -> Result<(), Fault> {
-    stage.put_all();
-    stage.switch_on();
-    for SmDp { party, tells, .. } in stage.sm_dps.values() {
+async fn run(sim: Arc<SimulatedWorld>) -> Result<(), Fault> {
+    sim.put_all();
+    sim.switch_on();
+    for SmDp { party, tells, .. } in sim.sm_dps.values() {
         if let Some(party) = party {
-            tokio::task::spawn_local(tells.clone().deliver(party.clone(), stage.simulation.clock()));
+            tokio::task::spawn_local(tells.clone().deliver(party.clone(), sim.simulation.clock()));
         }
     }
-    let ends = stage.scenario.ends();
-    while let Some(next) = stage.queue.next().filter(|next| *next <= ends) {
-        let wait = next.since(stage.now());
+    let ends = sim.scenario.ends();
+    while let Some(next) = sim.queue.next().filter(|next| *next <= ends) {
+        let wait = next.since(sim.now());
         if !wait.is_zero() {
             tokio::select! {
                 biased;
-                () = stage.queue.changed() => continue,
+                () = sim.queue.changed() => continue,
                 () = sleep(wait) => {}
             }
         }
-        while let Some(due) = stage.queue.take(stage.now()) {
-            happens(&stage, due).await?;
+        while let Some(due) = sim.queue.take(sim.now()) {
+            happens(&sim, due).await?;
         }
     }
-    stage.finish(ends).await
+    sim.finish(ends).await
 }
 
-async fn happens(stage: &Arc<Stage>, due: Due) -> Result<(), Fault> {
+async fn happens(sim: &Arc<SimulatedWorld>, due: Due) -> Result<(), Fault> {
     match due {
         Due::Wake(index) => {
-            let now = stage.now();
+            let now = sim.now();
             let is_due =
-                stage.device(index).is_some_and(|device| device.alarm.is_some_and(|alarm| alarm <= now));
-            if is_due && !stage.looks_round(index) {
-                tokio::task::spawn_local(firmware::wake(Arc::clone(stage), index));
+                sim.device(index).is_some_and(|device| device.alarm.is_some_and(|alarm| alarm <= now));
+            if is_due && !sim.scan_networks(index) {
+                tokio::task::spawn_local(firmware::wake(Arc::clone(sim), index));
             }
         }
-        Due::Stop { device, stop, round } => stage.arrive(device, stop, round),
-        Due::Coverage { network, is_there } => stage.set_coverage(network, is_there),
-        Due::Roaming { network, of, takes } => stage.set_roaming(network, of, takes),
-        Due::Accept { network, devices } => stage.accept(network, &devices),
-        Due::Power(devices) => stage.power_comes_back(&devices),
-        Due::Expel { device, epoch } => stage.expel(device, epoch),
-        Due::Breach { device, epoch, rule, day } => stage.breach(device, epoch, &rule, day),
-        Due::Step(index) => stage.step(index).await?,
-        Due::Trouble(index) => stage.trouble(index),
-        Due::Campaign(index) => stage.campaign(index).await?,
+        Due::Stop { device, stop, round } => sim.arrive_at_stop(device, stop, round),
+        Due::Coverage { network, is_there } => sim.set_coverage(network, is_there),
+        Due::Roaming { network, of, takes } => sim.set_roaming(network, of, takes),
+        Due::Accept { network, devices } => sim.accept(network, &devices),
+        Due::Power(devices) => sim.power_comes_back(&devices),
+        Due::Expel { device, epoch } => sim.expel(device, epoch),
+        Due::Breach { device, epoch, rule, day } => sim.breach(device, epoch, &rule, day),
+        Due::Step(index) => sim.step(index).await?,
+        Due::Fault(index) => sim.install_fault(index),
+        Due::Campaign(index) => sim.campaign(index).await?,
         Due::Platform => {
-            let stage = Arc::clone(stage);
-            tokio::task::spawn_local(async move { stage.look_after_platform().await });
+            let sim = Arc::clone(sim);
+            tokio::task::spawn_local(async move { sim.look_after_platform().await });
         }
-        Due::Day => stage.end_day().await?,
-        Due::Expect(index) => stage.expect(index).await?,
+        Due::Day => sim.end_day().await?,
+        Due::Expect(index) => sim.expect(index).await?,
     }
     Ok(())
 }
@@ -138,7 +138,7 @@ fn add_all<K: ToString>(numbers: &mut report::PerDay, day: usize, counted: BTree
     }
 }
 
-impl Stage {
+impl SimulatedWorld {
     /// Schedules all events that are known at the start.
     fn put_all(&self) {
         let (begins, ends) = (self.scenario.begins, self.scenario.ends());
@@ -160,9 +160,9 @@ impl Stage {
                 }
             }
         }
-        for (index, trouble) in self.scenario.troubles.iter().enumerate() {
-            let at = trouble.at.as_ref().and_then(|at| self.scenario.when(*at.get_ref())).unwrap_or(begins);
-            self.queue.put(at, Due::Trouble(index));
+        for (index, fault) in self.scenario.faults.iter().enumerate() {
+            let at = fault.at.as_ref().and_then(|at| self.scenario.when(*at.get_ref())).unwrap_or(begins);
+            self.queue.put(at, Due::Fault(index));
         }
         for (index, campaign) in self.scenario.campaigns.iter().enumerate() {
             let at = self.scenario.when(*campaign.at.get_ref()).unwrap_or(begins);
@@ -246,7 +246,7 @@ impl Stage {
         let now = self.now();
         self.count_day(now).await?;
         if let Some(m2m) = &self.m2m {
-            m2m.field.forget_events();
+            m2m.testbed.forget_events();
         }
         self.queue.put(now.plus(DAY), Due::Day);
         Ok(())
@@ -321,13 +321,13 @@ impl Stage {
             }
         });
         let mut strikes = BTreeMap::<String, u32>::new();
-        let of_devices = self.each_device().filter_map(|device| Some(device.mishaps.as_ref()?.struck()));
-        for (mishap, struck) in of_devices.flatten().chain(self.servers.struck()) {
-            *strikes.entry(mishap.to_string()).or_default() += struck;
+        let of_devices = self.each_device().filter_map(|device| Some(device.faults.as_ref()?.struck()));
+        for (spec, struck) in of_devices.flatten().chain(self.servers.struck()) {
+            *strikes.entry(spec.to_string()).or_default() += struck;
         }
         let mut report = self.report();
         report.never_struck =
-            strikes.into_iter().filter(|(_, struck)| *struck == 0).map(|(mishap, _)| mishap).collect();
+            strikes.into_iter().filter(|(_, struck)| *struck == 0).map(|(spec, _)| spec).collect();
         report.ended = ends;
         report.timeline.ends(ends);
         report.costs = costs;

@@ -87,11 +87,11 @@ fn occasions(start: &Start) -> Occasions {
     ];
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
-        NEVER.iter().for_each(|text| run.mishaps.put(text.parse().unwrap()));
+        NEVER.iter().for_each(|text| run.faults.put(text.parse().unwrap()));
         run.events.take();
         let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
         assert!(matches!(ending, Some(Ending::Moved(_))), "{ending:?}");
-        let seen: Vec<_> = run.mishaps.occasions().into_iter().map(|(_, seen)| seen).collect();
+        let seen: Vec<_> = run.faults.occasions().into_iter().map(|(_, seen)| seen).collect();
         let wrong = run.truth().await.unwrap().wrong(start.bootstrap, start.local);
         assert_eq!(wrong, [""; 0]);
         let events = run.events.all();
@@ -123,8 +123,8 @@ fn of_links() -> Vec<Cell> {
     for entry in of(Family::Link) {
         for (function, nth, about) in FUNCTIONS.into_iter().chain(cancelled) {
             for when in [format!("#{nth}"), format!("#{nth}-")] {
-                let mishap = format!("{}@ES9+.{function}{when}", entry.name);
-                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![mishap]));
+                let spec = format!("{}@ES9+.{function}{when}", entry.name);
+                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![spec]));
             }
         }
     }
@@ -139,8 +139,8 @@ fn of_octets(occasions: &Occasions, stride: usize) -> Vec<Cell> {
     for ((function, nth, about), (sent, received)) in FUNCTIONS.into_iter().zip(&occasions.octets) {
         for (entry, octets) in [(request, *sent), (answer, *received)] {
             for at in (0..octets).step_by(stride) {
-                let mishap = format!("{}={at}@ES9+.{function}#{nth}", entry.name);
-                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![mishap]));
+                let spec = format!("{}={at}@ES9+.{function}#{nth}", entry.name);
+                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![spec]));
             }
         }
     }
@@ -190,8 +190,8 @@ fn of_power(occasions: &Occasions) -> Vec<Cell> {
     for entry in of(Family::Power) {
         for (whose, writes) in [("card", occasions.card_writes), ("device", occasions.device_writes)] {
             for nth in 1..=writes {
-                let mishap = format!("{}@{whose}#{nth}", entry.name);
-                cells.push(Cell::new(format!("writes of the {whose}"), entry, vec![mishap]));
+                let spec = format!("{}@{whose}#{nth}", entry.name);
+                cells.push(Cell::new(format!("writes of the {whose}"), entry, vec![spec]));
             }
         }
     }
@@ -214,11 +214,11 @@ fn of_lies() -> Vec<Cell> {
 
 /// Runs one cell in virtual time. Returns an error if the final state is inconsistent.
 fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
-    let told = |what: &str| format!("{:?}: {what}", cell.mishaps);
+    let told = |what: &str| format!("{:?}: {what}", cell.faults);
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
-        for mishap in &cell.mishaps {
-            run.mishaps.put(mishap.parse().map_err(|why| told(&format!("{why}")))?);
+        for spec in &cell.faults {
+            run.faults.put(spec.parse().map_err(|why| told(&format!("{why}")))?);
         }
         let consent = match is_postponed(cell) {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
@@ -228,7 +228,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
         let began = Instant::now();
         let ending = run.move_to_local(&start.code, options).await;
         let moving = began.elapsed();
-        if run.mishaps.struck().iter().any(|(_, times)| *times == 0) {
+        if run.faults.struck().iter().any(|(_, times)| *times == 0) {
             return Err(told("did not happen"));
         }
         let outcome = match &ending {
@@ -243,7 +243,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
             return Err(told(&format!("a profile with service was given up: {ending:?}")));
         }
         tokio::time::sleep(LASTS).await;
-        run.mishaps.clear();
+        run.faults.clear();
         let coming_back = run.settle(BOUND).await.map_err(|fault| told(&fault.to_string()))?;
         deliver(&mut run).await.map_err(|why| told(&why))?;
         let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;

@@ -40,7 +40,7 @@ fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
     run("faults", START, story).unwrap()
 }
 
-fn mishaps(texts: &[&str]) -> FaultInjector {
+fn faults(texts: &[&str]) -> FaultInjector {
     let read = |text: &&str| text.parse::<FaultSpec>().unwrap();
     FaultInjector::new(SeededDice::from_text("faults"), texts.iter().map(read))
 }
@@ -58,9 +58,9 @@ fn every_fault_round_trips_with_a_value_and_a_place() {
         }
         for place in entry.places.forms().split(", ") {
             let text = format!("{text}@{place}#2");
-            let mishap: FaultSpec = text.parse().unwrap();
-            assert_eq!(mishap.id(), entry.id);
-            assert_eq!(mishap.to_string(), text);
+            let spec: FaultSpec = text.parse().unwrap();
+            assert_eq!(spec.id(), entry.id);
+            assert_eq!(spec.to_string(), text);
         }
         assert_eq!(FaultSpec::of(entry).to_string(), entry.name);
     }
@@ -88,10 +88,10 @@ fn request(body: &'static str) -> Request<Bytes> {
 /// that the server received.
 async fn asked(fault: &str) -> (Result<Response<Bytes>, LinkFault>, Duration, Vec<Bytes>) {
     let (server, heard) = echo();
-    let mishaps = mishaps(&[&format!("{fault}@ES9+.AuthenticateClient#1")]);
-    let (link, from) = (mishaps.link(server), Instant::now());
+    let faults = faults(&[&format!("{fault}@ES9+.AuthenticateClient#1")]);
+    let (link, from) = (faults.link(server), Instant::now());
     let answer = world::send(&link, request("0123456789")).await;
-    assert_eq!(mishaps.strikes(), 1, "{fault}");
+    assert_eq!(faults.strikes(), 1, "{fault}");
     let (took, told) = (from.elapsed(), heard.lock().unwrap().clone());
     // The next request must succeed.
     assert_eq!(world::send(&link, request("next")).await.unwrap().body(), "next", "{fault}");
@@ -173,7 +173,7 @@ fn values_set_the_octet_the_number_and_the_duration() {
 #[test]
 fn a_server_that_can_drip_is_told_to() {
     simulate(async |_| {
-        let link = mishaps(&["link/slow-drip=1m"]).link(echo().0);
+        let link = faults(&["link/slow-drip=1m"]).link(echo().0);
         let mut asked = request("0123456789");
         asked.extensions_mut().insert(CanDrip);
         let began = Instant::now();
@@ -187,7 +187,7 @@ fn a_server_that_can_drip_is_told_to() {
 fn a_reordered_request_arrives_after_the_next_one() {
     simulate(async |_| {
         let (server, heard) = echo();
-        let link = mishaps(&["link/reorder@ES9+#1"]).link(server);
+        let link = faults(&["link/reorder@ES9+#1"]).link(server);
         assert!(world::send(&link, request("first")).await.is_err());
         assert_eq!(world::send(&link, request("second")).await.unwrap().body(), "second");
         assert_eq!(*heard.lock().unwrap(), ["second", "first"]);
@@ -223,19 +223,19 @@ fn every_records_fault_has_the_described_effect() {
         let FaultId::Records(act) = entry.id else { panic!() };
         simulate(async |_| {
             let (store, life) = (MemoryRecords::default(), ProcessHandle::default());
-            let mishaps = mishaps(&[&format!("{}@sm-dp:counters#2", entry.name)]);
+            let faults = faults(&[&format!("{}@sm-dp:counters#2", entry.name)]);
             let faulty = |party: &str| {
-                FaultyRecords::new(party, Arc::new(store.clone()), mishaps.clone(), life.clone())
+                FaultyRecords::new(party, Arc::new(store.clone()), faults.clone(), life.clone())
             };
             assert_eq!(count(&faulty("sm-sr")).await.unwrap(), 1);
             assert_eq!(count(&faulty("sm-dp")).await.unwrap(), 2);
             assert_eq!(
-                mishaps.strikes(),
+                faults.strikes(),
                 0,
                 "the fault must not happen to another party or at the first occasion"
             );
             let second = count(&faulty("sm-dp")).await;
-            assert_eq!(mishaps.strikes(), 1, "{}", entry.name);
+            assert_eq!(faults.strikes(), 1, "{}", entry.name);
             let told = second.is_ok();
             match act {
                 RecordsAct::CommitFails | RecordsAct::ReadFails => {
@@ -264,15 +264,15 @@ fn every_radio_fault_has_the_described_effect() {
             let [local, elsewhere] = [LOCAL, "262-41"].map(|plmn| plmn.parse().unwrap());
             let imsi = "262420000000002".parse().unwrap();
             let place = if matches!(entry.places, catalogue::Places::Network) { LOCAL } else { "mt" };
-            let mishaps = mishaps(&[&format!("{}@{place}", entry.name)]);
-            let radio = FaultyRadio::new(Arc::clone(&run.networks), mishaps.clone());
+            let faults = faults(&[&format!("{}@{place}", entry.name)]);
+            let radio = FaultyRadio::new(Arc::clone(&run.networks), faults.clone());
             assert!(radio.system_information(elsewhere).await.unwrap().is_some());
             let heard = radio.system_information(local).await.unwrap().is_some();
             let answer = radio.attach(local, AttachRequest { imsi }).await;
             match act {
                 RadioAct::Outage => {
                     assert_eq!((heard, answer), (false, Err(RadioFault::NoCoverage(local))));
-                    assert_eq!(mishaps.strikes(), 2);
+                    assert_eq!(faults.strikes(), 2);
                 }
                 RadioAct::Flapping => {
                     assert!(!heard && answer.is_err());
@@ -294,7 +294,7 @@ fn every_radio_fault_has_the_described_effect() {
                     let plain = run.networks.attach(local, AttachRequest { imsi }).await;
                     let Ok(NetworkAnswer::AuthenticationRequest(own)) = plain else { panic!() };
                     assert_ne!(request.autn[8..], own.autn[8..]);
-                    assert_eq!(mishaps.strikes(), 1);
+                    assert_eq!(faults.strikes(), 1);
                 }
                 RadioAct::LoseAttachAnswer => {
                     let Ok(NetworkAnswer::AuthenticationRequest(request)) = answer else { panic!() };
@@ -308,14 +308,14 @@ fn every_radio_fault_has_the_described_effect() {
                 RadioAct::NoData => {
                     let taken = matches!(answer, Ok(NetworkAnswer::AuthenticationRequest(_)));
                     assert!(
-                        heard && taken && mishaps.strikes() == 0,
+                        heard && taken && faults.strikes() == 0,
                         "the fault must affect later packets only"
                     );
-                    assert!(mishaps.carries_nothing(local) && !mishaps.carries_nothing(elsewhere));
+                    assert!(faults.carries_nothing(local) && !faults.carries_nothing(elsewhere));
                 }
                 RadioAct::SmsLose | RadioAct::SmsDelay | RadioAct::SmsDouble | RadioAct::SmsLoseAnswer => {
                     assert!(
-                        answer.is_ok() && mishaps.strikes() == 0,
+                        answer.is_ok() && faults.strikes() == 0,
                         "the fault must happen in the SMSC only"
                     );
                 }
@@ -326,11 +326,11 @@ fn every_radio_fault_has_the_described_effect() {
 
 async fn loses_the_answer_to_a_real_card(simulation: &Simulation, start: &Start) {
     let mut run = Consumer::begin(simulation, &SETUP, start).unwrap();
-    run.mishaps.put("radio/lose-attach-answer@262-41#1".parse().unwrap());
+    run.faults.put("radio/lose-attach-answer@262-41#1".parse().unwrap());
     let from = Instant::now();
     run.device.register().await.unwrap();
     assert_eq!(
-        (run.mishaps.strikes(), from.elapsed()),
+        (run.faults.strikes(), from.elapsed()),
         (1, Duration::from_secs(20)),
         "the second attempt must succeed"
     );
@@ -342,13 +342,13 @@ fn every_power_fault_has_the_described_effect() {
         let FaultId::Power(act) = entry.id else { panic!() };
         let (inner, power) = (RamMemory::default(), Power::default());
         simulate(async |_| {
-            let mishaps = mishaps(&[&format!("{}@card:profile/#2", entry.name)]);
-            let mut memory = FaultyMemory::new("card", inner.clone(), mishaps.clone(), power.clone());
+            let faults = faults(&[&format!("{}@card:profile/#2", entry.name)]);
+            let mut memory = FaultyMemory::new("card", inner.clone(), faults.clone(), power.clone());
             memory.commit(Batch::of("card", vec![1])).unwrap();
             memory.commit(Batch::of("profile/a", vec![1])).unwrap();
-            assert_eq!(mishaps.strikes(), 0);
+            assert_eq!(faults.strikes(), 0);
             assert!(memory.commit(Batch::of("profile/b", vec![2])).is_err());
-            assert_eq!(mishaps.strikes(), 1, "{}", entry.name);
+            assert_eq!(faults.strikes(), 1, "{}", entry.name);
             let is_there = inner.load().unwrap().contains_key("profile/b");
             assert_eq!(is_there, act == PowerAct::CutAfterWrite, "{}", entry.name);
             assert_eq!(power.is_gone(), act != PowerAct::WriteFails, "{}", entry.name);
@@ -365,7 +365,7 @@ fn a_torn_journal_has_the_state_before_the_write() {
         let _ = std::fs::remove_file(&path);
         let file = || net::FileMemory::open(&path).unwrap();
         simulate(async |_| {
-            let torn = mishaps(&[&format!("power/torn-write{missing}#2")]);
+            let torn = faults(&[&format!("power/torn-write{missing}#2")]);
             let mut memory = FaultyMemory::new("card", file(), torn, Power::default()).in_file(&path);
             memory.commit(Batch::of("a", vec![1; 100])).unwrap();
             let whole = std::fs::metadata(&path).unwrap().len();
@@ -385,10 +385,10 @@ fn a_download_survives_the_loss_of_its_package() {
         let start = Start::prepare(&simulation, &SETUP).await.unwrap();
         let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
         run.device.register().await.unwrap();
-        run.mishaps.put("link/lose-answer@ES9+.GetBoundProfilePackage#1".parse().unwrap());
+        run.faults.put("link/lose-answer@ES9+.GetBoundProfilePackage#1".parse().unwrap());
         let from = Instant::now();
         let ending = run.move_to_local(&start.code, DownloadOptions::default()).await.unwrap();
-        (ending, from.elapsed(), run.mishaps.strikes())
+        (ending, from.elapsed(), run.faults.strikes())
     });
     assert!(matches!(ending, Ending::Moved(_)), "{ending:?}");
     assert_eq!((took, struck), (Duration::from_secs(60), 1));
@@ -403,7 +403,7 @@ fn a_crashed_server_restarts_with_its_records() {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.mishaps.put(format!("{name}@sm-dp:profiles#1").parse().unwrap());
+            run.faults.put(format!("{name}@sm-dp:profiles#1").parse().unwrap());
             let first = run.device.lpa.download(&start.code, DownloadOptions::default()).await;
             assert!(first.unwrap_err().may_be_tried_again(), "a download does not wait for a restart");
             assert_eq!((run.sm_dp.starts(), run.sm_dp.party().is_some()), (1, false));
@@ -428,7 +428,7 @@ fn a_device_without_power_stops_and_recovers() {
         let start = Start::prepare(&simulation, &SETUP).await.unwrap();
         let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
         run.device.register().await.unwrap();
-        run.mishaps.put("power/cut-after-write@device:intention#2".parse().unwrap());
+        run.faults.put("power/cut-after-write@device:intention#2".parse().unwrap());
         assert!(run.move_to_local(&start.code, DownloadOptions::default()).await.is_none());
         assert!(run.power.is_gone());
         run.power_cycle().unwrap();
@@ -445,8 +445,8 @@ fn the_same_seed_gives_the_same_swap() {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.mishaps.put("link/lose-answer#50%".parse().unwrap());
-            run.mishaps.put("radio/lose-attach-request#50%".parse().unwrap());
+            run.faults.put("link/lose-answer#50%".parse().unwrap());
+            run.faults.put("radio/lose-attach-request#50%".parse().unwrap());
             run.move_to_local(&start.code, DownloadOptions::default()).await;
             serde_json::to_string(&run.events.all()).unwrap()
         })
@@ -477,7 +477,7 @@ fn an_invalid_answer_changes_nothing() {
             for function in ["InitiateAuthentication", "AuthenticateClient", "GetBoundProfilePackage"] {
                 let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
                 run.device.register().await.unwrap();
-                run.mishaps.put(format!("{}@ES9+.{function}", entry.name).parse().unwrap());
+                run.faults.put(format!("{}@ES9+.{function}", entry.name).parse().unwrap());
                 let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
                 let told = format!("{} at {function}: {ending:?}", entry.name);
                 assert!(matches!(ending, Some(Ending::NotInstalled(_))), "{told}");
@@ -508,12 +508,12 @@ fn a_notification_stays_until_it_is_acknowledged() {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.mishaps.put(format!("{}@ES9+.HandleNotification", entry.name).parse().unwrap());
+            run.faults.put(format!("{}@ES9+.HandleNotification", entry.name).parse().unwrap());
             let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
             assert!(matches!(ending, Some(Ending::Moved(_))), "{}: {ending:?}", entry.name);
             let truth = run.truth().await.unwrap();
             assert_eq!(truth.notifications, if is_taken { 0 } else { 3 }, "{}", entry.name);
-            run.mishaps.clear();
+            run.faults.clear();
             run.device.lpa.process_notifications().await.unwrap();
             let truth = run.truth().await.unwrap();
             assert_eq!(truth.wrong(start.bootstrap, start.local), [""; 0], "{}", entry.name);

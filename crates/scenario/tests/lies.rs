@@ -105,7 +105,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
             LieAct::Card(CardLie::NotificationDeleted) => "#2",
             _ => "#1",
         };
-        run.mishaps.put(format!("{}@{place}{when}", entry.name).parse().unwrap());
+        run.faults.put(format!("{}@{place}{when}", entry.name).parse().unwrap());
         run.events.take();
         let consent = match told.is_of_cancelling() {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
@@ -114,7 +114,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
         let options = DownloadOptions { consent, ..DownloadOptions::default() };
         let ending = run.move_to_local(&START.code, options).await;
         let said = refusals(&run, ending.as_ref());
-        if run.mishaps.strikes() == 0 {
+        if run.faults.strikes() == 0 {
             return Err(format!("the lie was not told: {said}"));
         }
         if !said.contains(answer) {
@@ -131,7 +131,7 @@ fn try_lie(told: &Told) -> Result<(), String> {
             return Err(format!("the server has recorded an installation: {truth:?}"));
         }
 
-        run.mishaps.clear();
+        run.faults.clear();
         run.settle(Duration::from_secs(600)).await.map_err(|why| why.to_string())?;
         deliver(&mut run).await?;
         let truth = run.truth().await.map_err(|why| why.to_string())?;

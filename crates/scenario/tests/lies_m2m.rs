@@ -42,10 +42,10 @@ fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(
         let began = run.until(Duration::from_secs(300), |truth| truth.is_registered).await;
         began.map_err(|why| why.to_string())?;
         run.events.take();
-        run.mishaps.put(format!("{}@{}#1", entry.name, entry.places.forms()).parse().unwrap());
+        run.faults.put(format!("{}@{}#1", entry.name, entry.places.forms()).parse().unwrap());
         let answer = run.download(true, VALIDITY).await.map_err(|why| why.to_string())?;
         let said = format!("{}{}", answer.base.function_execution_status, refusals(&run));
-        if run.mishaps.strikes() != 1 {
+        if run.faults.strikes() != 1 {
             return Err(format!("the lie was not told: {said}"));
         }
         // A profile that is on the card is a success, and a failed activation is a warning.
@@ -53,7 +53,7 @@ fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(
         if answer.base.is_done() != is_there || !said.contains(entry.answer) {
             return Err(format!("no party answered {:?}: {said}", entry.answer));
         }
-        run.mishaps.clear();
+        run.faults.clear();
         let is_well = run.until(AGREE, |truth| truth.wrong(start.bootstrap, start.local).is_empty()).await;
         is_well.map_err(|why| format!("{why}; {said}"))?;
         let truth = run.truth().await.map_err(|why| why.to_string())?;

@@ -21,7 +21,7 @@ use matrix::{Cell, LASTS, Tried, of};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
 use rsp::time::Timestamp;
-use scenario::m2m::{Bearer, LOCAL, M2m, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, Truth, VISITED};
+use scenario::m2m::{Bearer, LOCAL, M2m, ObservedState, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, VISITED};
 use scenario::time::{Simulation, run};
 use sm_dp::m2m::ConnectivityUpdate;
 use tokio::time::{Instant, sleep};
@@ -128,7 +128,7 @@ impl Story {
     }
 
     /// True if the result that the operator got matches the actual state.
-    fn is_so(self, outcome: Outcome, truth: &Truth, start: &Start) -> bool {
+    fn is_so(self, outcome: Outcome, truth: &ObservedState, start: &Start) -> bool {
         let (has, enabled) = (truth.has(start.local), truth.enabled());
         let has_new = truth.card.iter().any(|isd_p| isd_p.connectivity.as_deref() == Some(&NEW));
         match (outcome, self) {
@@ -174,7 +174,7 @@ async fn change_parameters(run: &M2m, parameters: &[u8]) -> (Outcome, String) {
             }
         }
         if Instant::now() + AGREE > until + LASTS {
-            run.mishaps.clear();
+            run.faults.clear();
         }
         sleep(Duration::from_secs(60)).await;
     }
@@ -225,10 +225,10 @@ fn occasions(story: Story, from: &(Setup, Start)) -> Occasions {
     in_a_run(async |simulation| {
         let run = abroad(&simulation, from).await;
         story.prologue(&run).await;
-        never.iter().for_each(|text| run.mishaps.put(format!("{text}#4000000000").parse().unwrap()));
+        never.iter().for_each(|text| run.faults.put(format!("{text}#4000000000").parse().unwrap()));
         let (outcome, told) = story.play(&run).await;
         assert_eq!(outcome, Outcome::Done, "{told}");
-        let seen: Vec<_> = run.mishaps.occasions().into_iter().map(|(_, seen)| seen).collect();
+        let seen: Vec<_> = run.faults.occasions().into_iter().map(|(_, seen)| seen).collect();
         assert_eq!(run.truth().await.unwrap().wrong(from.1.bootstrap, from.1.local), [""; 0]);
         let (calls, rest) = seen.split_at(functions.len());
         let &[sm_dp, sm_dp_reads, sm_sr, sm_sr_reads, to, from, card_writes] = rest else { panic!() };
@@ -309,13 +309,13 @@ fn of_records(occasions: &Occasions) -> Vec<Cell> {
                 _ => ("commits", commits),
             };
             for nth in 1..=times {
-                let mishap = format!("{}@{place}#{nth}", entry.name);
-                cells.push(Cell::new(format!("{name} {what}"), entry, vec![mishap]));
+                let spec = format!("{}@{place}#{nth}", entry.name);
+                cells.push(Cell::new(format!("{name} {what}"), entry, vec![spec]));
             }
             // Endless conflicts do not occur in a correct store.
             if entry.id != FaultId::Records(RecordsAct::Conflict) {
-                let mishap = format!("{}@{place}", entry.name);
-                cells.push(Cell::new(format!("{name}, for an hour"), entry, vec![mishap]));
+                let spec = format!("{}@{place}", entry.name);
+                cells.push(Cell::new(format!("{name}, for an hour"), entry, vec![spec]));
             }
         }
     }
@@ -378,7 +378,7 @@ fn needs_a_reconciler(cell: &Cell) -> bool {
 
 /// True for the lie that the profile was not enabled. Over TLS, the operator has only the statement
 /// of the SM-SR, until it requests an audit.
-fn is_told_that_it_is_not_enabled(cell: &Cell, truth: &Truth, start: &Start) -> bool {
+fn is_told_that_it_is_not_enabled(cell: &Cell, truth: &ObservedState, start: &Start) -> bool {
     let is_that_lie = matches!(cell.fault.id, FaultId::Lie(LieAct::M2m(M2mLie::NotEnabled)));
     is_that_lie && truth.enabled() == Some(start.local)
 }
@@ -396,32 +396,32 @@ fn outcome(told: &Result<BaseResponse, Fault>) -> Outcome {
 /// Runs one cell in virtual time. Returns an error if the final state is inconsistent.
 fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String> {
     let (start, story) = (&from.1, Story::of(cell));
-    let told = |what: &str| format!("{:?}: {what}", cell.mishaps);
+    let told = |what: &str| format!("{:?}: {what}", cell.faults);
     in_a_run(async |simulation| {
         let run = abroad(&simulation, from).await;
         story.prologue(&run).await;
-        for mishap in &cell.mishaps {
-            run.mishaps.put(mishap.parse().map_err(|why| told(&format!("{why}")))?);
+        for spec in &cell.faults {
+            run.faults.put(spec.parse().map_err(|why| told(&format!("{why}")))?);
         }
         let began = Instant::now();
         let (outcome, ended) = story.play(&run).await;
         let moving = began.elapsed();
-        if run.mishaps.struck().iter().any(|(_, times)| *times == 0) {
+        if run.faults.struck().iter().any(|(_, times)| *times == 0) {
             return Err(told(&format!("did not happen ({ended})")));
         }
         if ended == NOT_ENDED {
             return Err(told(NOT_ENDED));
         }
         sleep(LASTS.saturating_sub(moving)).await;
-        run.mishaps.clear();
+        run.faults.clear();
         let back = run.until(BOUND, |truth| truth.is_registered).await;
         let back = back.map_err(|fault| told(&format!("the device does not recover: {fault}")))?;
-        let is_quiet = |truth: &Truth| truth.wrong(start.bootstrap, start.local).is_empty();
+        let is_quiet = |truth: &ObservedState| truth.wrong(start.bootstrap, start.local).is_empty();
         let agreed = run.until(AGREE, is_quiet).await;
         let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
         let wrong = truth.wrong(start.bootstrap, start.local);
         if needs_a_reconciler(cell) && !wrong.is_empty() {
-            return match wrong.iter().all(|each| Truth::is_of_records(each)) {
+            return match wrong.iter().all(|each| ObservedState::is_of_records(each)) {
                 true => Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back: back }),
                 false => Err(told(&format!("{} ({ended})", wrong.join("; ")))),
             };
@@ -437,7 +437,7 @@ fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String
             let mut wrong = truth.wrong(start.bootstrap, start.local).into_iter();
             // A write that was lost in the store leaves an inconsistent record until a comparison.
             // The device still works.
-            if !needs_a_reconciler(cell) || !wrong.all(|each| Truth::is_of_records(&each)) {
+            if !needs_a_reconciler(cell) || !wrong.all(|each| ObservedState::is_of_records(&each)) {
                 return Err(told(&format!("{why} (result of the move: {ended})")));
             }
             return Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back });

@@ -8,7 +8,7 @@ use super::Consumer;
 
 /// The state at one moment, as the card reports it and as the records of the SM-DP+ show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Truth {
+pub struct ObservedState {
     /// The profiles on the card.
     pub profiles: Vec<Iccid>,
     /// The enabled one.
@@ -28,7 +28,7 @@ impl Consumer {
     ///
     /// # Errors
     /// One of them cannot be queried.
-    pub async fn truth(&mut self) -> Result<Truth, Fault> {
+    pub async fn truth(&mut self) -> Result<ObservedState, Fault> {
         let card = |why| Fault::caused_by(why, "the card cannot be queried", "reset it");
         let local = self.start.local;
         let profiles = self.device.lpa.list().await.map_err(card)?;
@@ -41,7 +41,7 @@ impl Consumer {
         let state = order.map(|order| order.state).ok_or_else(|| {
             Fault::new("the SM-DP+ cannot be queried", "the local profile is not in stock", "report this")
         })?;
-        Ok(Truth {
+        Ok(ObservedState {
             profiles: profiles.iter().filter_map(|profile| profile.iccid).collect(),
             enabled,
             registered: self.device.modem.registered().map(|registered| registered.iccid),
@@ -52,7 +52,7 @@ impl Consumer {
     }
 }
 
-impl Truth {
+impl ObservedState {
     /// True if the local profile is on the card.
     pub fn has(&self, local: Iccid) -> bool {
         self.profiles.contains(&local)
@@ -96,7 +96,7 @@ mod tests {
         let [bootstrap, local, other]: [Iccid; 3] =
             ["89000123456789012341", "89494200000000000012", "89234990000000000019"]
                 .map(|iccid| iccid.parse().unwrap());
-        let moved = Truth {
+        let moved = ObservedState {
             profiles: vec![bootstrap, local],
             enabled: Some(local),
             registered: Some(local),
@@ -105,7 +105,7 @@ mod tests {
             installations: 1,
         };
         assert_eq!(moved.wrong(bootstrap, local), [""; 0]);
-        let stayed = Truth {
+        let stayed = ObservedState {
             profiles: vec![bootstrap],
             enabled: Some(bootstrap),
             registered: Some(bootstrap),
@@ -116,23 +116,29 @@ mod tests {
         assert_eq!(stayed.wrong(bootstrap, local), [""; 0]);
         for (not_so, what) in [
             (
-                Truth { profiles: vec![local], ..moved.clone() },
+                ObservedState { profiles: vec![local], ..moved.clone() },
                 "the bootstrap profile is not on the card exactly once",
             ),
             (
-                Truth { profiles: vec![bootstrap, local, local], ..moved.clone() },
+                ObservedState { profiles: vec![bootstrap, local, local], ..moved.clone() },
                 "there are too many profiles on the card",
             ),
             (
-                Truth { profiles: vec![bootstrap, local, other], ..moved.clone() },
+                ObservedState { profiles: vec![bootstrap, local, other], ..moved.clone() },
                 "there are too many profiles on the card",
             ),
-            (Truth { registered: None, enabled: None, ..moved.clone() }, "the device is not registered"),
-            (Truth { enabled: Some(bootstrap), ..moved.clone() }, "registered with another profile"),
-            (Truth { notifications: 1, ..moved.clone() }, "notifications are not acknowledged"),
-            (Truth { state: ProfileState::Downloaded, ..moved.clone() }, "card and server disagree"),
-            (Truth { state: ProfileState::Installed, ..stayed.clone() }, "card and server disagree"),
-            (Truth { installations: 2, ..moved }, "the server has recorded another number of installations"),
+            (
+                ObservedState { registered: None, enabled: None, ..moved.clone() },
+                "the device is not registered",
+            ),
+            (ObservedState { enabled: Some(bootstrap), ..moved.clone() }, "registered with another profile"),
+            (ObservedState { notifications: 1, ..moved.clone() }, "notifications are not acknowledged"),
+            (ObservedState { state: ProfileState::Downloaded, ..moved.clone() }, "card and server disagree"),
+            (ObservedState { state: ProfileState::Installed, ..stayed.clone() }, "card and server disagree"),
+            (
+                ObservedState { installations: 2, ..moved },
+                "the server has recorded another number of installations",
+            ),
         ] {
             let wrong = not_so.wrong(bootstrap, local);
             assert!(matches!(&wrong[..], [only] if only.contains(what)), "{wrong:?}");

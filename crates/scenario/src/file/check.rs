@@ -42,7 +42,7 @@ pub(super) fn all(source: Text<'_>, scenario: &Scenario, lasts: Range<usize>) ->
     check.operators()?;
     check.groups()?;
     check.campaigns()?;
-    check.troubles()?;
+    check.faults()?;
     check.steps()?;
     check.expectations()
 }
@@ -259,14 +259,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn troubles(&self) -> Checked {
-        for trouble in &self.scenario.troubles {
+    fn faults(&self) -> Checked {
+        for trouble in &self.scenario.faults {
             trouble.at.as_ref().map_or(Ok(()), |at| self.moment(at).map(drop))?;
             let Some(devices) = &trouble.devices else { continue };
             self.devices(devices)?;
-            let mishap = trouble.what.get_ref();
-            if mishap.is_of_servers() {
-                let what = format!("{} affects a server, not devices", mishap);
+            let spec = trouble.what.get_ref();
+            if spec.is_of_servers() {
+                let what = format!("{} affects a server, not devices", spec);
                 return Err(self.source.error(devices.span(), what, "remove devices"));
             }
         }

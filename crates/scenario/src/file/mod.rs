@@ -25,7 +25,7 @@ pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, Identity, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
 pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
-pub use steps::{Action, Asked, Place, SmSr, Step, Trouble};
+pub use steps::{Action, FaultEntry, M2mOperation, Place, SmSr, Step};
 pub use values::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 
 use crate::subscription::OwnIdentities;
@@ -60,7 +60,7 @@ pub struct Scenario {
     /// The campaigns of the platform.
     pub campaigns: Vec<Campaign>,
     /// The injected faults.
-    pub troubles: Vec<Trouble>,
+    pub faults: Vec<FaultEntry>,
     /// The steps: actions of people and organisations.
     pub steps: Vec<Step>,
     /// The expectations.
@@ -94,7 +94,7 @@ struct File {
     #[serde(default)]
     campaign: Vec<Campaign>,
     #[serde(default)]
-    fault: Vec<Trouble>,
+    fault: Vec<FaultEntry>,
     #[serde(default)]
     step: Vec<StepEntry>,
     #[serde(default)]
@@ -154,7 +154,7 @@ impl Scenario {
             owner: file.owner,
             groups: file.devices,
             campaigns: file.campaign,
-            troubles: file.fault,
+            faults: file.fault,
             steps,
             expectations,
             book,

@@ -17,7 +17,7 @@ use faults::FaultSpec;
 /// An injected fault.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Trouble {
+pub struct FaultEntry {
     /// The fault spec, such as `link/lose-answer@ES9+.GetBoundProfilePackage#1`.
     pub what: Spanned<FaultSpec>,
     /// The start. Default: the start of the run.
@@ -122,7 +122,7 @@ pub enum Action {
     /// The operator of M2M devices requests an operation on each of them.
     Ask {
         /// The operation.
-        what: Asked,
+        what: M2mOperation,
         /// The devices.
         devices: Spanned<Devices>,
         /// The operator of the profile, if the operation concerns one.
@@ -198,7 +198,7 @@ pub enum Action {
 
 /// An operation that the operator of M2M devices requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum M2mOperation {
     /// Download and enable a profile (ES2.DownloadProfile).
     Download,
     /// Disable a profile, so that the card falls back (ES4.DisableProfile).
@@ -282,9 +282,9 @@ impl fmt::Display for Action {
             }
             Self::Ask { what, devices, operator, lasts } => {
                 let what = match what {
-                    Asked::Download => "a profile is downloaded and enabled",
-                    Asked::Disable => "the profile is disabled",
-                    Asked::Audit => "the card is audited",
+                    M2mOperation::Download => "a profile is downloaded and enabled",
+                    M2mOperation::Disable => "the profile is disabled",
+                    M2mOperation::Audit => "the card is audited",
                 };
                 write!(f, "{}: {what}{} within {lasts}", devices.get_ref(), of(operator))
             }
@@ -490,16 +490,16 @@ impl StepEntry {
             Do::Unbar => Action::Unbar { devices: devices()?, operator: operator.clone() },
             Do::CutPower => Action::CutPower { devices: devices()?, lasts: lasts.unwrap_or(minutes(10)) },
             Do::DownloadProfile => {
-                let (what, operator) = (Asked::Download, Some(whose()?));
+                let (what, operator) = (M2mOperation::Download, Some(whose()?));
                 Action::Ask { what, devices: devices()?, operator, lasts: lasts.unwrap_or(minutes(1440)) }
             }
             Do::DisableProfile => {
-                let (what, operator) = (Asked::Disable, Some(whose()?));
+                let (what, operator) = (M2mOperation::Disable, Some(whose()?));
                 Action::Ask { what, devices: devices()?, operator, lasts: lasts.unwrap_or(minutes(1440)) }
             }
             Do::Audit => {
                 let lasts = lasts.unwrap_or(minutes(1440));
-                Action::Ask { what: Asked::Audit, devices: devices()?, operator: None, lasts }
+                Action::Ask { what: M2mOperation::Audit, devices: devices()?, operator: None, lasts }
             }
             Do::ChangeSmSr => {
                 let to = self.sm_sr.ok_or_else(|| missing("sm_sr", "\"sm-sr-2\""))?.into_inner();

@@ -19,7 +19,7 @@ const AWAY: Duration = Duration::from_secs(30);
 pub(super) struct Parts {
     pub(super) simulation: Simulation,
     pub(super) events: MemoryEvents,
-    pub(super) mishaps: FaultInjector,
+    pub(super) faults: FaultInjector,
     pub(super) networks: Arc<Networks>,
     pub(super) hosts: MemoryHosts,
     pub(super) description: CardDescription,
@@ -49,13 +49,13 @@ impl Parts {
     }
 
     fn device(&self, powered: u32, power: &Power) -> Result<Online<Slot<PoweredDoor<Card>>>, Fault> {
-        let Self { simulation, events, mishaps, networks, hosts, description, memory, visible } = self;
-        let memory = FaultyMemory::new("card", memory.clone(), mishaps.clone(), power.clone());
+        let Self { simulation, events, faults, networks, hosts, description, memory, visible } = self;
+        let memory = FaultyMemory::new("card", memory.clone(), faults.clone(), power.clone());
         let world = simulation.world(&format!("card {powered}"));
         let card = Card::open(description.clone(), memory, world)?;
         let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
         let teller = Teller::new("device", simulation.clock(), events.clone());
-        let radio = FaultyRadio::new(Arc::clone(networks), mishaps.clone());
+        let radio = FaultyRadio::new(Arc::clone(networks), faults.clone());
         let mut modem = Modem::new(slot, radio, teller.clone());
         modem.set_visible(visible.clone());
         Ok(Online::new(modem, hosts.clone(), OnlineSettings::default(), teller))

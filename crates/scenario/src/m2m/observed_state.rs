@@ -10,7 +10,7 @@ use super::M2m;
 
 /// The state at one moment: in the memory of the card, in the EIS, and in the records of the SM-DP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Truth {
+pub struct ObservedState {
     /// The ISD-Ps of the card.
     pub card: Vec<Held>,
     /// The profiles in the EIS.
@@ -34,7 +34,7 @@ impl M2m {
     ///
     /// # Errors
     /// One of them cannot be queried.
-    pub async fn truth(&self) -> Result<Truth, Fault> {
+    pub async fn truth(&self) -> Result<ObservedState, Fault> {
         let away = || Fault::new("a server cannot be queried", "its process has ended", "wait");
         let (eid, local) = (self.start.eid, self.start.local);
         let card = held(self.card.load()?, eid)?;
@@ -44,7 +44,7 @@ impl M2m {
         let eis = sm_sr.eis(eid).await?.map(|eis| eis.profile_info).unwrap_or_default();
         let order = self.stock.orders().await?.into_iter().find(|order| order.iccid == local);
         let state = order.map(|order| order.state);
-        Ok(Truth {
+        Ok(ObservedState {
             eis: eis.into_iter().map(|it| (it.iccid, it.isd_p_aid, it.state)).collect(),
             is_registered: imsi.is_some_and(|(_, imsi)| self.networks.place_of(*imsi).is_some()),
             card,
@@ -64,7 +64,7 @@ const NOT_KNOWN: &str = "the SM-DP has no record of the installed profile";
 const BELIEVED: &str = "the SM-DP has recorded a profile that is not on the card";
 const OF_RECORDS: [&str; 5] = [HALF, UNDER_WAY, EIS, NOT_KNOWN, BELIEVED];
 
-impl Truth {
+impl ObservedState {
     /// True if the profile is on the card.
     pub fn has(&self, iccid: Iccid) -> bool {
         self.card.iter().any(|isd_p| isd_p.iccid == Some(iccid))
@@ -143,7 +143,7 @@ mod tests {
             is_fallback: number == 0x10,
             connectivity: None,
         };
-        let moved = Truth {
+        let moved = ObservedState {
             card: vec![isd_p(0x10, Some(bootstrap), false), isd_p(0x11, Some(local), true)],
             eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Disabled), (local, Aid::isd_p(0x11), Eis::Enabled)],
             is_registered: true,
@@ -154,7 +154,7 @@ mod tests {
             under_way: 0,
         };
         assert_eq!(moved.wrong(bootstrap, local), [""; 0]);
-        let stayed = Truth {
+        let stayed = ObservedState {
             card: vec![isd_p(0x10, Some(bootstrap), true)],
             eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Enabled)],
             state: ProfileState::Available,
@@ -164,7 +164,7 @@ mod tests {
         };
         assert_eq!(stayed.wrong(bootstrap, local), [""; 0]);
         // An interrupted download whose outcome the SM-DP reports as unknown.
-        let half = Truth {
+        let half = ObservedState {
             card: vec![isd_p(0x10, Some(bootstrap), true), isd_p(0x11, None, false)],
             eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Enabled), (local, Aid::isd_p(0x11), Eis::Created)],
             is_remnant: true,
@@ -174,24 +174,28 @@ mod tests {
         assert_eq!(half.wrong(bootstrap, local), [""; 0]);
         for (not_so, what, is_of_records) in [
             (
-                Truth { is_registered: false, ..moved.clone() },
+                ObservedState { is_registered: false, ..moved.clone() },
                 "the device is not registered on a network",
                 false,
             ),
-            (Truth { under_way: 1, ..moved.clone() }, UNDER_WAY, true),
-            (Truth { eis: stayed.eis.clone(), ..moved.clone() }, EIS, true),
-            (Truth { installations: 2, ..moved.clone() }, NOT_KNOWN, true),
-            (Truth { is_known: false, ..moved.clone() }, NOT_KNOWN, true),
-            (Truth { state: ProfileState::Installed, ..stayed.clone() }, BELIEVED, true),
-            (Truth { is_remnant: false, ..half.clone() }, HALF, true),
+            (ObservedState { under_way: 1, ..moved.clone() }, UNDER_WAY, true),
+            (ObservedState { eis: stayed.eis.clone(), ..moved.clone() }, EIS, true),
+            (ObservedState { installations: 2, ..moved.clone() }, NOT_KNOWN, true),
+            (ObservedState { is_known: false, ..moved.clone() }, NOT_KNOWN, true),
+            (ObservedState { state: ProfileState::Installed, ..stayed.clone() }, BELIEVED, true),
+            (ObservedState { is_remnant: false, ..half.clone() }, HALF, true),
         ] {
             let wrong = not_so.wrong(bootstrap, local);
             assert!(wrong.first().is_some_and(|first| first.starts_with(what)), "{what}: {wrong:?}");
-            assert_eq!(wrong.iter().all(|each| Truth::is_of_records(each)), is_of_records, "{wrong:?}");
+            assert_eq!(
+                wrong.iter().all(|each| ObservedState::is_of_records(each)),
+                is_of_records,
+                "{wrong:?}"
+            );
         }
         for card in [moved.card[1..].to_vec(), [&moved.card[..], &moved.card[1..]].concat()] {
-            let wrong = Truth { card, ..moved.clone() }.wrong(bootstrap, local);
-            assert!(!wrong.iter().all(|each| Truth::is_of_records(each)), "{wrong:?}");
+            let wrong = ObservedState { card, ..moved.clone() }.wrong(bootstrap, local);
+            assert!(!wrong.iter().all(|each| ObservedState::is_of_records(each)), "{wrong:?}");
         }
     }
 }

@@ -34,7 +34,7 @@ use tokio::{
 };
 use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
 
-use self::deliveries::Tries;
+use self::deliveries::Deliveries;
 
 /// Maximum number of notifications that wait to be read. Further notifications are refused, and the
 /// peer retries.
@@ -66,8 +66,8 @@ pub struct Heard {
 #[derive(Clone)]
 pub struct Operator {
     soap: Soap,
-    ear: Arc<Ear>,
-    tries: Arc<Tries>,
+    inbox: Arc<Inbox>,
+    deliveries: Arc<Deliveries>,
     records: Arc<dyn Records>,
     world: World,
     remark: fn(&str),
@@ -77,7 +77,7 @@ pub struct Operator {
 type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<Ended>>>>;
 
 /// The message handler of the operator.
-struct Ear {
+struct Inbox {
     events: Arc<dyn Events>,
     world: World,
     peers: Mutex<HashMap<String, Peer>>,
@@ -100,7 +100,7 @@ impl Operator {
         events: Arc<dyn Events>,
     ) -> (Self, mpsc::Receiver<Heard>) {
         let (heard, hears) = mpsc::channel(MAX_HEARD);
-        let ear = Arc::new(Ear {
+        let inbox = Arc::new(Inbox {
             events: Arc::clone(&events),
             world: world.clone(),
             peers: Mutex::default(),
@@ -109,12 +109,12 @@ impl Operator {
             party,
         });
         let sender = Sender { own: id, name: Some(name.to_owned()), address, world: world.clone() };
-        let shell = Arc::clone(&ear) as Arc<dyn Party>;
-        let tries = Arc::new(Tries::default());
+        let shell = Arc::clone(&inbox) as Arc<dyn Party>;
+        let deliveries = Arc::new(Deliveries::default());
         // The operator reports its events itself. The SOAP layer only records failed deliveries.
-        let tried = Arc::clone(&tries) as Arc<dyn Events>;
+        let tried = Arc::clone(&deliveries) as Arc<dyn Events>;
         let soap = Soap::new(sender, Arc::clone(&records), tried, shell, party);
-        (Self { soap, ear, tries, records, world, remark: |_| {} }, hears)
+        (Self { soap, inbox, deliveries, records, world, remark: |_| {} }, hears)
     }
 
     /// Sets how the operator connects to its peers.
@@ -141,7 +141,7 @@ impl Operator {
 
     /// Adds a peer: an SM-DP or an SM-SR.
     pub fn knows(&self, peer: Peer) {
-        let mut peers = self.ear.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peers = self.inbox.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.insert(peer.id.to_string(), peer);
     }
 
@@ -175,7 +175,7 @@ impl Operator {
         F::Request: Clone + Send,
     {
         let known =
-            self.ear.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.to_string()).cloned();
+            self.inbox.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.to_string()).cloned();
         let known = known.ok_or_else(|| {
             Fault::new(
                 format!("cannot call {peer}"),
@@ -192,7 +192,7 @@ impl Operator {
                 request.base_mut().validity_period = Some(validity.as_secs().max(1));
                 let until = begun.plus(validity).plus(GRACE);
                 let ended = self.ask_later::<F>(&known, request, until).await?;
-                ended.response::<F>().map_err(|no| match (no, self.tries.last(peer)) {
+                ended.response::<F>().map_err(|no| match (no, self.deliveries.last(peer)) {
                     (NoAnswer::Expired, Some(why)) => NoAnswer::Unreachable(why),
                     (no, _) => no,
                 })
@@ -209,8 +209,8 @@ impl Operator {
             Err(no) => (Outcome::Failed(no.to_string()), String::new()),
         };
         let (interface, function) = F::NAME.split_once('-').unwrap_or(("", F::NAME));
-        self.ear.events.tell(
-            Event::new(self.world.now(), self.ear.party, function)
+        self.inbox.events.tell(
+            Event::new(self.world.now(), self.inbox.party, function)
                 .with_peer(interface, peer.to_string())
                 .with_outcome(outcome)
                 .with_note(note),
@@ -228,9 +228,9 @@ impl Operator {
         F::Request: Clone + Send,
     {
         let continuation = hex::encode(self.world.random::<16>());
-        let mut waiter = Waiter::among(&self.ear.waiting, &continuation);
+        let mut waiter = Waiter::among(&self.inbox.waiting, &continuation);
         let now = self.world.now();
-        self.tries.begin(&peer.id);
+        self.deliveries.begin(&peer.id);
         world::transact(&*self.records, |tx| {
             let (request, continuation) = (request.clone(), continuation.clone());
             Box::pin(
@@ -241,7 +241,7 @@ impl Operator {
         self.soap.wake();
         let told = tokio::select! {
             told = &mut waiter.told => told,
-            why = self.tries.failed(&peer.id) => {
+            why = self.deliveries.failed(&peer.id) => {
                 (self.remark)(&format!("{} did not accept {}: {why}; retrying until {until}", peer.id, F::NAME));
                 (&mut waiter.told).await
             }
@@ -291,7 +291,7 @@ fn unanswered(function: &str, peer: &Oid, no: &NoAnswer) -> Fault {
     Fault::new(format!("no usable answer to {function}"), no.to_string(), next)
 }
 
-impl Ear {
+impl Inbox {
     /// Reports the notification after the commit that records it.
     fn hear(
         &self,
@@ -358,7 +358,7 @@ macro_rules! dispatch {
     };
 }
 
-impl Party for Ear {
+impl Party for Inbox {
     fn peer<'a>(&'a self, _: &'a mut Tx<'_>, id: &'a Oid) -> BoxFuture<'a, Result<Option<Peer>, Fault>> {
         let peer = self.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&id.to_string()).cloned();
         Box::pin(async { Ok(peer) })

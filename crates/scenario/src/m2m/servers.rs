@@ -103,7 +103,7 @@ pub(super) struct Parts<'a> {
     pub(super) simulation: &'a Simulation,
     pub(super) setup: &'a Setup,
     pub(super) events: &'a MemoryEvents,
-    pub(super) mishaps: &'a FaultInjector,
+    pub(super) faults: &'a FaultInjector,
     pub(super) web: &'a Arc<Web>,
     pub(super) ways: &'a dyn Ways,
     /// True if the SM-SR needs long timeouts because short messages take time.
@@ -131,7 +131,7 @@ impl Ids {
 
 impl Parts<'_> {
     fn caller(&self, shown: &Credential, woken: &Arc<Notify>) -> Arc<Caller> {
-        Arc::new(Caller::new(&Arc::downgrade(self.web), shown, self.mishaps, woken))
+        Arc::new(Caller::new(&Arc::downgrade(self.web), shown, self.faults, woken))
     }
 
     /// Makes a server reachable for all parties.
@@ -192,7 +192,7 @@ impl Parts<'_> {
         &self,
         records: &MemoryRecords,
     ) -> Result<(Host<SmDp>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, mishaps, web, .. } = self;
+        let Self { simulation, setup, events, faults, web, .. } = self;
         let own = setup.pki.m2m_server(Owner::SmDp, SM_DP_NAME, &names(SM_DP)?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
         let config = sm_dp::m2m::Config::new("SM-DP", own.oid, format!("https://{SM_DP}{SOAP_PATH}"));
@@ -206,17 +206,17 @@ impl Parts<'_> {
         let host = {
             let tls = own.tls.clone();
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
-            let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
+            let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
             let make = move |records, starts| {
                 let world = of_process(&simulation, "SM-DP", starts);
-                let way = Arc::new(Caller::new(&web, &tls, &mishaps, &woken));
+                let way = Arc::new(Caller::new(&web, &tls, &faults, &woken));
                 let events = Arc::new(events.clone());
                 let server = SmDp::new(config.clone(), credentials.clone(), records, world, events);
                 let server = server.with_peers(way);
                 let link = server.link();
                 (server, link)
             };
-            Host::start(SM_DP_PLACE, Arc::new(records.clone()), self.mishaps.clone(), make)
+            Host::start(SM_DP_PLACE, Arc::new(records.clone()), self.faults.clone(), make)
         };
         self.open(SM_DP, Server::of(SM_DP.to_owned(), &host, simulation.clock()).showing(own.tls))?;
         let (own, clock) = (host.clone(), simulation.clock());
@@ -239,7 +239,7 @@ impl Parts<'_> {
         smsc: &Arc<Smsc>,
         hosts: &MemoryHosts,
     ) -> Result<(Host<SmSr>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, mishaps, web, is_patient, .. } = self;
+        let Self { simulation, setup, events, faults, web, is_patient, .. } = self;
         let own = setup.pki.m2m_server(Owner::SmSr, at.in_pki, &names(at.authority)?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
         let credentials =
@@ -269,11 +269,11 @@ impl Parts<'_> {
         let host = {
             let tls = own.tls.clone();
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
-            let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
+            let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
             let writer = Arc::clone(&writer);
             let make = move |records, starts| {
                 let world = of_process(&simulation, at.name, starts);
-                let way = Arc::new(Caller::new(&web, &tls, &mishaps, &woken));
+                let way = Arc::new(Caller::new(&web, &tls, &faults, &woken));
                 let server = SmSr::new(
                     config.clone(),
                     credentials.clone(),
@@ -294,11 +294,11 @@ impl Parts<'_> {
                 let link = server.link();
                 (server, link)
             };
-            Host::start(at.place, Arc::new(records.clone()), self.mishaps.clone(), make)
+            Host::start(at.place, Arc::new(records.clone()), self.faults.clone(), make)
         };
         let server = Server::of(at.authority.to_owned(), &host, simulation.clock()).showing(own.tls);
         self.open(at.authority, server)?;
-        let cards = mishaps.link(host.door(|server| es5_link(server.engine().clone())));
+        let cards = faults.link(host.door(|server| es5_link(server.engine().clone())));
         let (own, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
         let works = async move {
             own.works(|server| {

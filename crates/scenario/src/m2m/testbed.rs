@@ -42,12 +42,12 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
 /// An SM-DP, one or two SM-SRs, the operator, an EUM, and the SMSC of all networks. Their
 /// background tasks end with this value.
-pub(crate) struct Field {
+pub(crate) struct M2mTestbed {
     sm_dp: Host<SmDp>,
     sm_sr: Host<SmSr>,
     second_sm_sr: Option<Host<SmSr>>,
-    managers: Managers,
-    news: News,
+    managers: CardManagers,
+    notifications: CardNotifications,
     operator: Operator,
     eum: Operator,
     stock: SmDpPlus,
@@ -63,29 +63,29 @@ pub(crate) struct Field {
 /// The SM-SR that manages each card, as far as the operator has been notified. Cards that are not
 /// listed are managed by the first SM-SR.
 #[derive(Clone, Default)]
-struct Managers(Arc<Mutex<BTreeMap<Eid, Oid>>>);
+struct CardManagers(Arc<Mutex<BTreeMap<Eid, Oid>>>);
 
-impl Managers {
+impl CardManagers {
     fn all(&self) -> MutexGuard<'_, BTreeMap<Eid, Oid>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Processes the notifications that the operator receives.
-    async fn hear(self, mut hears: Receiver<Heard>, news: News) {
-        while let Some(heard) = hears.recv().await {
+    async fn receive(self, mut notifications_in: Receiver<Heard>, notifications: CardNotifications) {
+        while let Some(heard) = notifications_in.recv().await {
             if let Some(sm_sr) = heard.sm_sr {
                 self.all().insert(heard.eid, sm_sr);
             }
-            news.of(heard.eid).notify_one();
+            notifications.of(heard.eid).notify_one();
         }
     }
 }
 
 /// Wakes tasks that wait for notifications about a card.
 #[derive(Clone, Default)]
-struct News(Arc<Mutex<BTreeMap<Eid, Arc<Notify>>>>);
+struct CardNotifications(Arc<Mutex<BTreeMap<Eid, Arc<Notify>>>>);
 
-impl News {
+impl CardNotifications {
     fn of(&self, eid: Eid) -> Arc<Notify> {
         Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(eid).or_default())
     }
@@ -93,22 +93,22 @@ impl News {
 
 /// An answer that the operator received.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct FunctionResult {
     /// The result.
     pub(crate) base: BaseResponse,
     /// The profile that the function concerned.
     pub(crate) iccid: Option<Iccid>,
 }
 
-impl Field {
+impl M2mTestbed {
     /// Creates all parties, registers them with each other, and injects the faults between them.
     /// The SM-SR has long timeouts, because short messages take as long as the bearer of a device
     /// requires. `bearer` is the best bearer over which the SM-SR can reach cards.
-    pub(crate) async fn lay_out(
+    pub(crate) async fn create(
         simulation: &Simulation,
         pki: &Arc<Pki>,
         networks: &Arc<Networks>,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         bearer: Bearer,
         ways: &dyn Ways,
         has_second_sm_sr: bool,
@@ -117,9 +117,9 @@ impl Field {
         let (events, web, hosts) =
             (MemoryEvents::default(), Arc::new(Web::default()), MemoryHosts::default());
         let parts =
-            Parts { simulation, setup: &setup, events: &events, mishaps, web: &web, ways, is_patient: true };
+            Parts { simulation, setup: &setup, events: &events, faults, web: &web, ways, is_patient: true };
         let smsc = centre(simulation, networks)?;
-        mishaps.inject_into(&smsc);
+        faults.inject_into(&smsc);
         let (dp_records, sr_records) = (MemoryRecords::default(), MemoryRecords::default());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&dp_records)?;
         let (sm_sr, sm_sr_works) = parts.sm_sr(&FIRST, &sr_records, &smsc, &hosts)?;
@@ -128,16 +128,16 @@ impl Field {
             false => None,
         };
         let (second_sm_sr, second_works) = second.unzip();
-        let (operator, hears, operator_works) = parts.operator()?;
-        let (managers, news) = (Managers::default(), News::default());
+        let (operator, notifications_in, operator_works) = parts.operator()?;
+        let (managers, notifications) = (CardManagers::default(), CardNotifications::default());
         let works: [BoxFuture<'static, ()>; 5] = [
             Box::pin(smsc.run()),
             sm_dp_works,
             sm_sr_works,
             operator_works,
-            Box::pin(managers.clone().hear(hears, news.clone())),
+            Box::pin(managers.clone().receive(notifications_in, notifications.clone())),
         ];
-        let field = Self {
+        let testbed = Self {
             stock: parts.stock(&dp_records)?,
             eum: parts.eum()?,
             ids: Ids::of(pki)?,
@@ -149,18 +149,18 @@ impl Field {
             sm_sr,
             second_sm_sr,
             managers,
-            news,
+            notifications,
             operator,
             events,
             hosts,
         };
-        let sm_dp = field.sm_dp.party().ok_or_else(away)?;
-        let mut sm_srs = vec![(&FIRST, field.sm_sr.party().ok_or_else(away)?)];
-        if let Some(second) = &field.second_sm_sr {
+        let sm_dp = testbed.sm_dp.party().ok_or_else(away)?;
+        let mut sm_srs = vec![(&FIRST, testbed.sm_sr.party().ok_or_else(away)?)];
+        if let Some(second) = &testbed.second_sm_sr {
             sm_srs.push((&SECOND, second.party().ok_or_else(away)?));
         }
-        servers::introduce(&sm_dp, &sm_srs, field.operator.id(), field.eum.id(), &field.ids).await?;
-        Ok(field)
+        servers::introduce(&sm_dp, &sm_srs, testbed.operator.id(), testbed.eum.id(), &testbed.ids).await?;
+        Ok(testbed)
     }
 
     /// The OID of the SM-SR that manages a card, as far as the operator knows.
@@ -169,8 +169,8 @@ impl Field {
     }
 
     /// Notified when a notification about the card has arrived.
-    pub(crate) fn news(&self, eid: Eid) -> Arc<Notify> {
-        self.news.of(eid)
+    pub(crate) fn notifications(&self, eid: Eid) -> Arc<Notify> {
+        self.notifications.of(eid)
     }
 
     /// The OID of the operator, which owns the profiles.
@@ -240,7 +240,7 @@ impl Field {
         eid: Eid,
         what: &Orderable,
         validity: Duration,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<FunctionResult, Fault> {
         let (iccid, profile_type) = match what {
             Orderable::Iccid(iccid) => (Some(*iccid), None),
             Orderable::ProfileType(name) => (None, Some(name.0.clone())),
@@ -250,14 +250,19 @@ impl Field {
         let request =
             es2::DownloadProfileRequest { base, eid, smsr_id, profile_type, iccid, enable_profile: true };
         let answer = self.operator.ask::<es2::DownloadProfile>(&self.ids.sm_dp, request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: answer.iccid })
+        Ok(FunctionResult { base: answer.base, iccid: answer.iccid })
     }
 
     /// Calls ES4.EnableProfile.
-    pub(crate) async fn enable(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<Answered, Fault> {
+    pub(crate) async fn enable(
+        &self,
+        eid: Eid,
+        iccid: Iccid,
+        validity: Duration,
+    ) -> Result<FunctionResult, Fault> {
         let request = es4::EnableProfileRequest { base: blank(), eid, iccid };
         let answer = self.operator.ask::<es4::EnableProfile>(&self.manager(eid), request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: Some(iccid) })
+        Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
     /// Calls ES4.DisableProfile: the profile with the fall-back attribute is enabled.
@@ -266,18 +271,23 @@ impl Field {
         eid: Eid,
         iccid: Iccid,
         validity: Duration,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<FunctionResult, Fault> {
         let request = es4::DisableProfileRequest { base: blank(), eid, iccid };
         let answer = self.operator.ask::<es4::DisableProfile>(&self.manager(eid), request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: Some(iccid) })
+        Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
     /// Calls ES2.DeleteProfile, so that the profile is in stock at the SM-DP again.
-    pub(crate) async fn delete(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<Answered, Fault> {
+    pub(crate) async fn delete(
+        &self,
+        eid: Eid,
+        iccid: Iccid,
+        validity: Duration,
+    ) -> Result<FunctionResult, Fault> {
         let smsr_id = self.manager(eid);
         let request = es2::DeleteProfileRequest { base: blank(), eid, smsr_id, iccid };
         let answer = self.operator.ask::<es2::DeleteProfile>(&self.ids.sm_dp, request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: Some(iccid) })
+        Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
     /// Calls ES4.GetEIS: returns the EIS of the SM-SR.
@@ -291,10 +301,10 @@ impl Field {
     }
 
     /// Calls ES4.AuditEIS: the SM-SR reads the state of the card and updates the EIS.
-    pub(crate) async fn audit(&self, eid: Eid, validity: Duration) -> Result<Answered, Fault> {
+    pub(crate) async fn audit(&self, eid: Eid, validity: Duration) -> Result<FunctionResult, Fault> {
         let request = es4::AuditEisRequest { base: blank(), eid, iccid: Vec::new() };
         let answer = self.operator.ask::<es4::AuditEis>(&self.manager(eid), request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: None })
+        Ok(FunctionResult { base: answer.base, iccid: None })
     }
 
     /// Calls ES4.PrepareSMSRChange and ES4.SMSRChange: hands the card over to another SM-SR.
@@ -304,20 +314,20 @@ impl Field {
         eid: Eid,
         to: file::SmSr,
         validity: Duration,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<FunctionResult, Fault> {
         let target = self.id_of(to);
         let current = self.manager(eid);
         let prepare = es4::PrepareSmsrChangeRequest { base: blank(), eid, current_smsr_id: current.clone() };
         let prepared = self.operator.ask::<es4::PrepareSmsrChange>(target, prepare, validity).await?;
         if !prepared.base.is_done() {
-            return Ok(Answered { base: prepared.base, iccid: None });
+            return Ok(FunctionResult { base: prepared.base, iccid: None });
         }
         let change = es4::SmsrChangeRequest { base: blank(), eid, target_smsr_id: target.clone() };
         let changed = self.operator.ask::<es4::SmsrChange>(&current, change, validity).await?;
         if changed.base.is_done() {
             self.managers.all().insert(eid, target.clone());
         }
-        Ok(Answered { base: changed.base, iccid: None })
+        Ok(FunctionResult { base: changed.base, iccid: None })
     }
 
     /// Ends the process of a server, which is restarted after `away`.

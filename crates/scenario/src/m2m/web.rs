@@ -57,7 +57,7 @@ pub(super) struct Caller {
     number: u64,
     /// The certificate that it presents.
     shown: Credential,
-    mishaps: FaultInjector,
+    faults: FaultInjector,
     woken: Arc<Notify>,
     links: Mutex<BTreeMap<String, Link>>,
 }
@@ -66,7 +66,7 @@ impl Caller {
     pub(super) fn new(
         web: &Weak<Web>,
         shown: &Credential,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         woken: &Arc<Notify>,
     ) -> Self {
         let number = web.upgrade().map_or(0, |web| {
@@ -78,7 +78,7 @@ impl Caller {
             web: web.clone(),
             number,
             shown: shown.clone(),
-            mishaps: mishaps.clone(),
+            faults: faults.clone(),
             woken: Arc::clone(woken),
             links: Mutex::default(),
         }
@@ -88,7 +88,7 @@ impl Caller {
     fn link_to(&self, authority: &str) -> Link {
         let (web, number, shown) = (self.web.clone(), self.number, self.shown.clone());
         let to = authority.to_owned();
-        self.mishaps.link(link_from(tower::service_fn(move |request: Request<Bytes>| {
+        self.faults.link(link_from(tower::service_fn(move |request: Request<Bytes>| {
             let fault = |kind, why: String| LinkFault::new(kind, to.clone(), why);
             let connection = web.upgrade().and_then(|web| web.connection(number, &shown, &to));
             let connection = match connection {

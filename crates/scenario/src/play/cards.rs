@@ -8,7 +8,7 @@ use rsp::sgp22::ProfileState;
 use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, Memory, RamMemory, TokioClock};
 
 use super::environment::TheirCard;
-use super::simulated_world::{Stage, bug};
+use super::simulated_world::{SimulatedWorld, bug};
 use crate::consumer::nowhere;
 
 /// The card of a device while it is not in use.
@@ -69,19 +69,19 @@ impl CardDoor for AnyCard {
     }
 }
 
-impl Stage {
-    /// Powers up a card. `seen` wraps its memory, and `dice` names its random numbers.
+impl SimulatedWorld {
+    /// Powers up a card. `wrap` wraps its memory, and `dice` names its random numbers.
     pub(super) fn card<M: Memory + 'static>(
         &self,
         (eid, at): (Eid, CardAt),
         dice: &str,
-        seen: impl FnOnce(RamMemory) -> M,
+        wrap: impl FnOnce(RamMemory) -> M,
     ) -> Result<AnyCard, Fault> {
         Ok(match at {
             CardAt::Theirs(door) => AnyCard::behind(door),
             CardAt::Ours(memory) => {
                 let (description, world) = (self.description(eid)?, self.simulation.world(dice));
-                AnyCard::Ours(Box::new(Card::open_among(description, seen(memory), world, &self.shared)?))
+                AnyCard::Ours(Box::new(Card::open_among(description, wrap(memory), world, &self.shared)?))
             }
         })
     }

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind, MemoryHosts};
 
 use super::environment::{Ways, Wire};
-use super::radio_environment::Heard;
-use super::simulated_world::Stage;
+use super::radio_environment::RadioState;
+use super::simulated_world::SimulatedWorld;
 use crate::bearer::Carrier;
 use faults::FaultInjector;
 
@@ -21,10 +21,10 @@ const IN_FLIGHT: usize = 16 * 1024;
 /// One device's use of the bearers. Clones share their state.
 #[derive(Clone)]
 pub(super) struct Line {
-    pub(super) heard: Arc<Mutex<Heard>>,
+    pub(super) radio_state: Arc<Mutex<RadioState>>,
     pub(super) carriers: Arc<BTreeMap<Plmn, Carrier>>,
-    pub(super) mishaps: FaultInjector,
-    pub(super) stage: Weak<Stage>,
+    pub(super) faults: FaultInjector,
+    pub(super) sim: Weak<SimulatedWorld>,
     pub(super) index: usize,
 }
 
@@ -50,11 +50,11 @@ impl Line {
         if self.attached() != Some(plmn) {
             return Err(format!("the device has left network {plmn}"));
         }
-        let stage = self.stage.upgrade().ok_or("the run has ended")?;
-        if !matches!(stage.networks.system_information(plmn).await, Ok(Some(_))) {
+        let sim = self.sim.upgrade().ok_or("the run has ended")?;
+        if !matches!(sim.networks.system_information(plmn).await, Ok(Some(_))) {
             return Err(format!("network {plmn} has lost its coverage"));
         }
-        if self.mishaps.carries_nothing(plmn) {
+        if self.faults.carries_nothing(plmn) {
             return Err(format!("network {plmn} carries no packets of the device"));
         }
         let carrier = self.carriers.get(&plmn).ok_or_else(|| format!("network {plmn} has no bearer"))?;
@@ -65,14 +65,14 @@ impl Line {
     }
 
     fn attached(&self) -> Option<Plmn> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).attached
+        self.radio_state.lock().unwrap_or_else(PoisonError::into_inner).attached
     }
 
     fn account(&self, carrier: &Carrier, before: crate::bearer::Usage, messages: u64) {
         let used = carrier.usage() - before;
-        if let Some(stage) = self.stage.upgrade() {
+        if let Some(sim) = self.sim.upgrade() {
             let octets = used.octets_up.saturating_add(used.octets_down);
-            stage.used(self.index, &carrier.bearer().id, octets, messages);
+            sim.used(self.index, &carrier.bearer().id, octets, messages);
         }
     }
 

@@ -10,32 +10,32 @@ use network::{Networks, Radio};
 use rsp::ids::Plmn;
 use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
 
-use super::radio_environment::Heard;
+use super::radio_environment::RadioState;
 use crate::bearer::{Carrier, Usage};
 use faults::FaultInjector;
 
 /// The data connections of one device while it is awake. Clones share their state.
 #[derive(Clone)]
-pub(super) struct Lines(Arc<Inner>);
+pub(super) struct DataConnections(Arc<Inner>);
 
 struct Inner {
     networks: Arc<Networks>,
     bearers: Arc<BTreeMap<Plmn, Bearer>>,
-    heard: Arc<Mutex<Heard>>,
+    radio_state: Arc<Mutex<RadioState>>,
     dice: SeededDice,
-    mishaps: FaultInjector,
+    faults: FaultInjector,
     carriers: Mutex<BTreeMap<String, Carrier>>,
 }
 
-impl Lines {
+impl DataConnections {
     pub(super) fn new(
         networks: Arc<Networks>,
         bearers: Arc<BTreeMap<Plmn, Bearer>>,
-        heard: Arc<Mutex<Heard>>,
+        radio_state: Arc<Mutex<RadioState>>,
         dice: SeededDice,
-        mishaps: FaultInjector,
+        faults: FaultInjector,
     ) -> Self {
-        Self(Arc::new(Inner { networks, bearers, heard, dice, mishaps, carriers: Mutex::default() }))
+        Self(Arc::new(Inner { networks, bearers, radio_state, dice, faults, carriers: Mutex::default() }))
     }
 
     /// Wraps a link to a peer. Each request uses the bearer of the current network.
@@ -55,12 +55,12 @@ impl Lines {
     ) -> Result<Response<Bytes>, LinkFault> {
         let host = request.uri().host().unwrap_or("server").to_owned();
         let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, host.clone(), why);
-        let attached = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner).attached;
+        let attached = self.0.radio_state.lock().unwrap_or_else(PoisonError::into_inner).attached;
         let plmn = attached.ok_or_else(|| unreachable("the device is not registered".to_owned()))?;
         if !matches!(self.0.networks.system_information(plmn).await, Ok(Some(_))) {
             return Err(unreachable(format!("network {plmn} has lost its coverage")));
         }
-        if self.0.mishaps.carries_nothing(plmn) {
+        if self.0.faults.carries_nothing(plmn) {
             return Err(unreachable(format!("network {plmn} carries no packets of the device")));
         }
         let line = self.line(plmn, peer, open).map_err(|fault| unreachable(fault.to_string()))?;

@@ -48,7 +48,7 @@ pub(super) struct Unproven {
     pub(super) target: Iccid,
     pub(super) back: Iccid,
     /// Number of attempts in which the network carried nothing.
-    pub(super) in_vain: u32,
+    pub(super) failed_attempts: u32,
 }
 
 /// Counters of a device, for expectations.
@@ -67,7 +67,7 @@ pub(super) struct Counts {
 
 /// The service state of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ServiceState {
     /// The device is in service.
     #[default]
     InService,
@@ -78,7 +78,7 @@ pub(super) enum Standing {
 }
 
 /// A dormant device.
-pub(super) struct Resting {
+pub(super) struct DormantDevice {
     pub(super) eid: Eid,
     pub(super) group: usize,
     /// The number in its group, counted from 1.
@@ -98,38 +98,38 @@ pub(super) struct Resting {
     /// The profiles as the card reported them last.
     pub(super) profiles: Vec<OnCard>,
     /// The profiles that must be on the card.
-    pub(super) should_have: Vec<Iccid>,
+    pub(super) expected_profiles: Vec<Iccid>,
     pub(super) history: History,
     pub(super) stays: Vec<Stay>,
     /// Start of the current period without service, in which the device has power and coverage but
     /// no registration.
-    pub(super) dark_since: Option<Timestamp>,
-    pub(super) darkest: Duration,
+    pub(super) without_service_since: Option<Timestamp>,
+    pub(super) longest_without_service: Duration,
     pub(super) heard_at: Option<Timestamp>,
     pub(super) lost: bool,
     pub(super) has_power: bool,
     /// Since when the device has only polled its card.
     pub(super) rests_since: Option<Timestamp>,
     /// True if the device must recover, because it had no power or a move was interrupted.
-    pub(super) to_recover: bool,
-    pub(super) standing: Standing,
+    pub(super) must_recover: bool,
+    pub(super) service_state: ServiceState,
     pub(super) imei_registered_in: BTreeSet<Country>,
     pub(super) ordered: Option<Ordered>,
     pub(super) unproven: Option<Unproven>,
     pub(super) ended: Option<MoveEnded>,
     pub(super) refused: Vec<RefusedBy>,
-    pub(super) owes_notifications: bool,
-    pub(super) has_news: bool,
+    pub(super) has_pending_notifications: bool,
+    pub(super) must_check_in: bool,
     pub(super) check_in_due: Timestamp,
     /// Number of consecutive failed attempts.
-    pub(super) fails: u32,
+    pub(super) failures: u32,
     pub(super) alarm: Option<Timestamp>,
     pub(super) left_preferred: Option<Timestamp>,
     pub(super) is_awake: bool,
     pub(super) again: bool,
     pub(super) power: Option<Power>,
-    pub(super) mishaps: Option<FaultInjector>,
+    pub(super) faults: Option<FaultInjector>,
     pub(super) wakes: u32,
-    pub(super) broken: BTreeSet<String>,
+    pub(super) broken_rules: BTreeSet<String>,
     pub(super) counts: Counts,
 }

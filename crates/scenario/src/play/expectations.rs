@@ -10,8 +10,8 @@ use sm_dp::ProfileState;
 use world::{Fault, Memory, RamMemory};
 
 use super::cards::{CardAt, by_hand};
-use super::dormant_device::{Resting, Standing};
-use super::simulated_world::{Stage, bug};
+use super::dormant_device::{DormantDevice, ServiceState};
+use super::simulated_world::{SimulatedWorld, bug};
 use crate::file::{Condition, Counter, Expectation, Expected, Limit};
 use crate::host::Host;
 use crate::report;
@@ -21,7 +21,7 @@ const NAMED: usize = 3;
 
 /// The actual state of cards and servers at one moment.
 #[derive(Default)]
-struct Truth {
+struct ObservedState {
     records: Fleet,
     /// The profiles of each card. Empty if no condition needs them.
     cards: BTreeMap<usize, OnCard>,
@@ -39,7 +39,7 @@ struct OnCard {
     enabled: Option<Iccid>,
 }
 
-impl Stage {
+impl SimulatedWorld {
     /// Checks an expectation and adds the result to the report.
     pub(super) async fn expect(&self, index: usize) -> Result<(), Fault> {
         let Some(expectation) = self.scenario.expectations.get(index) else { return Ok(()) };
@@ -76,7 +76,7 @@ impl Stage {
                 Ok((passed, saw))
             }
             Expected::Fault { name } => {
-                let number = self.times(name);
+                let number = self.fault_count(name);
                 let limit = match limit == Limit::default() {
                     true => Limit { at_least: Some(crate::file::Amount::Number(1.0)), at_most: None },
                     false => limit,
@@ -88,18 +88,18 @@ impl Stage {
     }
 
     /// The number of times that a fault has happened so far.
-    fn times(&self, name: &str) -> u64 {
-        let is_it = |mishap: &faults::FaultSpec| mishap.name() == name;
-        let of = |mishaps: &faults::FaultInjector| -> u64 {
-            mishaps
+    fn fault_count(&self, name: &str) -> u64 {
+        let is_it = |spec: &faults::FaultSpec| spec.name() == name;
+        let of = |faults: &faults::FaultInjector| -> u64 {
+            faults
                 .struck()
                 .into_iter()
-                .filter(|(mishap, _)| is_it(mishap))
+                .filter(|(spec, _)| is_it(spec))
                 .map(|(_, times)| u64::from(times))
                 .sum()
         };
         let devices =
-            (0..self.devices.len()).filter_map(|index| Some(of(self.device(index)?.mishaps.as_ref()?)));
+            (0..self.devices.len()).filter_map(|index| Some(of(self.device(index)?.faults.as_ref()?)));
         of(&self.servers) + devices.sum::<u64>()
     }
 
@@ -135,14 +135,14 @@ impl Stage {
         Ok((passed, saw))
     }
 
-    async fn truth(&self, chosen: &[usize], conditions: &[Condition]) -> Result<Truth, Fault> {
+    async fn truth(&self, chosen: &[usize], conditions: &[Condition]) -> Result<ObservedState, Fault> {
         let asks = |wanted: fn(&Condition) -> bool| conditions.iter().any(wanted);
         let agrees = asks(|condition| matches!(condition, Condition::Agrees(_)));
         let records = match agrees || asks(|condition| matches!(condition, Condition::State(_))) {
             true => self.records().await?,
             false => Fleet::default(),
         };
-        let mut truth = Truth { records, ..Truth::default() };
+        let mut truth = ObservedState { records, ..ObservedState::default() };
         let cards = agrees || asks(|condition| matches!(condition, Condition::Holds(_) | Condition::With(_)));
         for index in chosen.iter().filter(|_| cards) {
             let card = self.ask_card(*index).await?;
@@ -150,7 +150,7 @@ impl Stage {
             let eid = self.device(*index).map(|device| device.eid);
             if let (true, Some(m2m), Some(eid)) = (agrees, &self.m2m, eid) {
                 let isd_ps = self.isd_ps(*index)?.unwrap_or_default();
-                truth.m2m.insert(*index, m2m.field.disagreement(eid, &isd_ps).await?);
+                truth.m2m.insert(*index, m2m.testbed.disagreement(eid, &isd_ps).await?);
             }
         }
         let managed = conditions.iter().filter_map(|condition| match condition {
@@ -160,7 +160,7 @@ impl Stage {
         for (sm_sr, index) in managed.flat_map(|sm_sr| chosen.iter().map(move |index| (sm_sr, *index))) {
             let eid = self.device(index).map(|device| device.eid);
             if let (Some(m2m), Some(eid)) = (&self.m2m, eid)
-                && m2m.field.manages(sm_sr, eid).await?
+                && m2m.testbed.manages(sm_sr, eid).await?
             {
                 truth.managed.insert(index);
             }
@@ -210,7 +210,13 @@ impl Stage {
     }
 
     /// Describes what the device does instead, if it does not fulfil the condition.
-    fn is_not(&self, index: usize, device: &Resting, condition: &Condition, truth: &Truth) -> Option<String> {
+    fn is_not(
+        &self,
+        index: usize,
+        device: &DormantDevice,
+        condition: &Condition,
+        truth: &ObservedState,
+    ) -> Option<String> {
         let now = self.now();
         let on = || match device.registered {
             Some(attached) => format!("is {}", self.where_it_is(&attached)),
@@ -249,17 +255,18 @@ impl Stage {
             },
             Condition::ManagedBy(_) => (truth.managed.contains(&index), "is not".to_owned()),
             Condition::DarkAtMost(limit) => {
-                let since =
-                    device.dark_since.map_or(device.darkest, |since| device.darkest.max(now.since(since)));
+                let since = device.without_service_since.map_or(device.longest_without_service, |since| {
+                    device.longest_without_service.max(now.since(since))
+                });
                 let dark = crate::file::Length(since);
                 (since <= limit.0, format!("was without service for {dark}"))
             }
             Condition::WithinRules(wanted) => {
-                let broken: Vec<&str> = device.broken.iter().map(String::as_str).collect();
-                (broken.is_empty() == *wanted, format!("broke {}", broken.join(", ")))
+                let broken_rules: Vec<&str> = device.broken_rules.iter().map(String::as_str).collect();
+                (broken_rules.is_empty() == *wanted, format!("broke {}", broken_rules.join(", ")))
             }
             Condition::HeardWithin(limit) => {
-                let ago = device.heard_at.map(|heard| now.since(heard));
+                let ago = device.heard_at.map(|radio_state| now.since(radio_state));
                 let instead = ago.map_or("was never in contact".to_owned(), |ago| {
                     format!("was last in contact {} ago", crate::file::Length(ago))
                 });
@@ -274,9 +281,9 @@ impl Stage {
     fn disagreement(
         &self,
         index: usize,
-        device: &Resting,
+        device: &DormantDevice,
         card: Option<&OnCard>,
-        truth: &Truth,
+        truth: &ObservedState,
     ) -> Option<String> {
         if let Some(Some(why)) = truth.m2m.get(&index) {
             return Some(why.clone());
@@ -303,7 +310,7 @@ impl Stage {
     }
 
     async fn count(&self, what: Counter, chosen: &[usize], campaign: Option<&str>) -> Result<f64, Fault> {
-        let sum = |of: fn(&Resting) -> u32| {
+        let sum = |of: fn(&DormantDevice) -> u32| {
             chosen.iter().filter_map(|index| Some(f64::from(of(&*self.device(*index)?)))).sum::<f64>()
         };
         if let Some(name) = campaign {
@@ -338,9 +345,9 @@ impl Stage {
             }
             Counter::Cost => self.report().costs.total().plus(self.visits_money()).units(),
             Counter::Faults => {
-                let of = |mishaps: &faults::FaultInjector| f64::from(mishaps.strikes());
+                let of = |faults: &faults::FaultInjector| f64::from(faults.strikes());
                 let devices =
-                    chosen.iter().filter_map(|index| Some(of(self.device(*index)?.mishaps.as_ref()?)));
+                    chosen.iter().filter_map(|index| Some(of(self.device(*index)?.faults.as_ref()?)));
                 of(&self.servers) + devices.sum::<f64>()
             }
         })
@@ -352,11 +359,11 @@ impl Stage {
         for index in chosen {
             let card = self.ask_card(*index).await?;
             let Some(device) = self.device(*index) else { continue };
-            if device.standing == Standing::Stolen {
+            if device.service_state == ServiceState::Stolen {
                 continue;
             }
             let times = |iccid: &Iccid| card.profiles.iter().filter(|other| *other == iccid).count();
-            let gone = device.should_have.iter().filter(|iccid| times(iccid) != 1).count();
+            let gone = device.expected_profiles.iter().filter(|iccid| times(iccid) != 1).count();
             lost = lost.saturating_add(u32::try_from(gone).unwrap_or(u32::MAX));
         }
         Ok(f64::from(lost))

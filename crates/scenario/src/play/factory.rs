@@ -17,13 +17,13 @@ use sm_dp::ProfileOptions;
 use world::{Fault, RamMemory};
 
 use super::cards::{self, CardAt};
-use super::dormant_device::{Counts, Hears, Resting, Standing};
+use super::dormant_device::{Counts, DormantDevice, Hears, ServiceState};
 use super::environment::{TheirCard, TheirSmDp};
 use super::owner;
 use super::simulated_world::{SmDp, bug, describe};
 use crate::consumer;
 use crate::file::{self, Group, Scenario};
-use crate::m2m::testbed::Field;
+use crate::m2m::testbed::M2mTestbed;
 use crate::subscription::{OwnIdentities, Subscription, own_package_with};
 use crate::time::Simulation;
 
@@ -134,7 +134,7 @@ pub(super) struct Factory<'a> {
     pub(super) networks: &'a Networks,
     pub(super) scenario: &'a Scenario,
     /// The M2M servers, if the devices are M2M devices.
-    pub(super) field: Option<&'a Field>,
+    pub(super) testbed: Option<&'a M2mTestbed>,
     pub(super) theirs: &'a [TheirCard],
 }
 
@@ -154,7 +154,7 @@ impl Factory<'_> {
         places: &BTreeMap<Plmn, Place>,
         hears: &Hears,
         (begins, foreign): (Timestamp, &mut Foreign),
-    ) -> Result<(Resting, Vec<HeldProfile>), Fault> {
+    ) -> Result<(DormantDevice, Vec<HeldProfile>), Fault> {
         let is_its = |card: &&TheirCard| card.group == *group.name.get_ref() && card.number == number;
         let Made { eid, card, profiles } = match self.theirs.iter().find(is_its) {
             Some(card) => self.their_card(card, group, foreign).await?,
@@ -172,8 +172,8 @@ impl Factory<'_> {
             let home = *places.get(&home).ok_or_else(|| bug("the country of an operator is unknown"))?;
             held.push(HeldProfile { iccid: *iccid, home, role, state });
         }
-        let should_have: Vec<Iccid> = profiles.iter().map(|profile| profile.iccid).collect();
-        let resting = Resting {
+        let expected_profiles: Vec<Iccid> = profiles.iter().map(|profile| profile.iccid).collect();
+        let dormant = DormantDevice {
             eid,
             group: index,
             number,
@@ -186,37 +186,37 @@ impl Factory<'_> {
             last_as: None,
             epoch: 0,
             profiles,
-            should_have,
+            expected_profiles,
             history: localize::History::default(),
             stays: Vec::new(),
-            dark_since: None,
-            darkest: Duration::ZERO,
+            without_service_since: None,
+            longest_without_service: Duration::ZERO,
             heard_at: None,
             lost: false,
             has_power: true,
             rests_since: None,
-            to_recover: false,
-            standing: Standing::default(),
+            must_recover: false,
+            service_state: ServiceState::default(),
             imei_registered_in: group.imei_registered_in.iter().map(|country| *country.get_ref()).collect(),
             ordered: None,
             unproven: None,
             ended: None,
             refused: Vec::new(),
-            owes_notifications: false,
-            has_news: false,
+            has_pending_notifications: false,
+            must_check_in: false,
             check_in_due: begins,
-            fails: 0,
+            failures: 0,
             alarm: None,
             left_preferred: None,
             is_awake: false,
             again: false,
             power: None,
-            mishaps: None,
+            faults: None,
             wakes: 0,
-            broken: BTreeSet::new(),
+            broken_rules: BTreeSet::new(),
             counts: Counts::default(),
         };
-        Ok((resting, held))
+        Ok((dormant, held))
     }
 
     fn our_card(&self, serial: u64, group: &Group) -> Result<Made, Fault> {
@@ -224,7 +224,7 @@ impl Factory<'_> {
         let memory = RamMemory::default();
         let world = self.simulation.world(&format!("card {eid} in its factory"));
         // The first profile of an M2M card is part of its description.
-        let mut card = match self.field {
+        let mut card = match self.testbed {
             Some(_) => None,
             None => Some(Card::open_among(describe(self.maker, eid)?, memory.clone(), world, self.shared)?),
         };

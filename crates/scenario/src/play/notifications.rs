@@ -20,25 +20,25 @@ const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
 /// Adds events to the report.
 #[derive(Clone)]
-pub(super) struct Told {
+pub(super) struct EventReporter {
     pub(super) report: Arc<Mutex<Report>>,
     pub(super) clock: TokioClock,
 }
 
-impl Told {
+impl EventReporter {
     fn with(&self, tell: impl FnOnce(&mut Report)) {
         tell(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// A callback that reports each fault that happens.
     pub(super) fn strikes(self) -> impl Fn(&FaultSpec) + Send + Sync + 'static {
-        move |mishap| {
+        move |spec| {
             let now = self.clock.now();
             self.with(|report| {
-                report.struck(now, &mishap.to_string());
+                report.struck(now, &spec.to_string());
                 // A crash without a place does not tell whose process it was.
-                if let Some((party, away)) = mishap.ends_process() {
-                    let what = format!("its process was ended by {} and is down", mishap.name());
+                if let Some((party, away)) = spec.ends_process() {
+                    let what = format!("its process was ended by {} and is down", spec.name());
                     report.timeline.tell_lasting((now, now.plus(away)), Kind::Server, party, what);
                 }
             });
@@ -54,7 +54,7 @@ impl Told {
 }
 
 /// Reports the platform's refused orders, which no device reports.
-impl Events for Told {
+impl Events for EventReporter {
     fn tell(&self, event: Event) {
         if let Outcome::Refused(why) = &event.outcome
             && event.interface == "ES2+"
@@ -67,12 +67,12 @@ impl Events for Told {
 
 /// The link of an SM-DP+ to the platform, which is set once all parties exist.
 #[derive(Clone, Default)]
-pub(super) struct ToPlatform {
+pub(super) struct PlatformNotifier {
     link: Arc<OnceLock<Link>>,
     woken: Arc<Notify>,
 }
 
-impl ToPlatform {
+impl PlatformNotifier {
     pub(super) fn lead_to(&self, link: Link) {
         let _ = self.link.set(link);
     }
@@ -106,7 +106,7 @@ impl ToPlatform {
     }
 }
 
-impl Peers for ToPlatform {
+impl Peers for PlatformNotifier {
     fn link(&self, _: &SmdpAddress) -> Result<Link, Fault> {
         self.link.get().cloned().ok_or_else(|| bug("the platform does not exist yet"))
     }

@@ -15,8 +15,8 @@ use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, transact};
 
 use super::activation_codes::desk;
-use super::dormant_device::Resting;
-use super::notifications::Told;
+use super::dormant_device::DormantDevice;
+use super::notifications::EventReporter;
 use super::simulated_world::{PLATFORM, SmDp, bug};
 use crate::consumer::{OPERATOR, bad_pki};
 use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
@@ -28,7 +28,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// The initial platform record of a device.
 pub(super) fn record(
-    device: &Resting,
+    device: &DormantDevice,
     group: &Group,
     (held, scenario, places): (Vec<HeldProfile>, &Scenario, &BTreeMap<Plmn, Place>),
 ) -> fleet::Device {
@@ -65,34 +65,34 @@ pub(super) fn platform(
     simulation: &Simulation,
     scenario: &Scenario,
     pki: &Pki,
-    (sm_dps, mishaps): (&BTreeMap<String, SmDp>, &FaultInjector),
+    (sm_dps, faults): (&BTreeMap<String, SmDp>, &FaultInjector),
     records: &MemoryRecords,
-    told: Told,
+    reporter: EventReporter,
 ) -> Result<Host<Platform>, Fault> {
-    let setup = setup(scenario, pki, sm_dps, mishaps)?;
+    let setup = setup(scenario, pki, sm_dps, faults)?;
     let simulation = simulation.clone();
     let make = move |records: Arc<dyn world::Records>, starts| {
         let world = simulation.world(&format!("platform {starts}"));
-        told.started("platform", starts);
-        let platform = Platform::new(records, world, told.clone(), setup.clone());
+        reporter.started("platform", starts);
+        let platform = Platform::new(records, world, reporter.clone(), setup.clone());
         let link = platform.link();
         (platform, link)
     };
-    Ok(Host::start("platform", Arc::new(records.clone()), mishaps.clone(), make))
+    Ok(Host::start("platform", Arc::new(records.clone()), faults.clone(), make))
 }
 
 fn setup(
     scenario: &Scenario,
     pki: &Pki,
     sm_dps: &BTreeMap<String, SmDp>,
-    mishaps: &FaultInjector,
+    faults: &FaultInjector,
 ) -> Result<Setup, Fault> {
     let (mut suppliers, mut offers) = (BTreeMap::new(), Vec::new());
     for operator in scenario.operators.iter().filter(|operator| *operator.stock.get_ref() > 0) {
         let plmn = *operator.network.get_ref();
         let supplier = match scenario.is_m2m() {
             true => Supplier::Operator,
-            false => Supplier::SmDpPlus(at_sm_dp_plus(operator, pki, sm_dps, mishaps)?),
+            false => Supplier::SmDpPlus(at_sm_dp_plus(operator, pki, sm_dps, faults)?),
         };
         suppliers.insert(plmn, supplier);
         let place = scenario.book.locate(plmn).map_err(|why| bug(&why.to_string()))?;
@@ -125,7 +125,7 @@ fn at_sm_dp_plus(
     operator: &Operator,
     pki: &Pki,
     sm_dps: &BTreeMap<String, SmDp>,
-    mishaps: &FaultInjector,
+    faults: &FaultInjector,
 ) -> Result<Es2Plus, Fault> {
     let plmn = *operator.network.get_ref();
     let sm_dp = sm_dps.get(operator.sm_dp.get_ref()).ok_or_else(|| bug("an SM-DP+ is not running"))?;
@@ -136,7 +136,7 @@ fn at_sm_dp_plus(
     };
     let host = sm_dp.address.rsplit_once(':').map_or(sm_dp.address.as_str(), |(host, _)| host);
     Ok(Es2Plus {
-        link: mishaps.link(orders),
+        link: faults.link(orders),
         address: sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?,
         name: host.parse().map_err(|_| bug("an SM-DP+ has no name"))?,
         requester: requester(pki)?.to_string(),
@@ -210,15 +210,15 @@ pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
             ..fleet::Selection::default()
         }),
     };
-    let whole = |number: f64| match number.fract() == 0.0 && number <= f64::from(u32::MAX) {
+    let open_device = |number: f64| match number.fract() == 0.0 && number <= f64::from(u32::MAX) {
         true => Ok(number as u32),
         false => {
             Err(Fault::new("cannot create the campaign", format!("{number} is not a whole number"), WHOLE))
         }
     };
     let share = |amount: Amount| match amount {
-        Amount::Number(number) => whole(number).map(Share::Count),
-        Amount::Percent(percent) => whole(percent).map(Share::Percent),
+        Amount::Number(number) => open_device(number).map(Share::Count),
+        Amount::Percent(percent) => open_device(percent).map(Share::Percent),
     };
     let hours =
         |length: crate::file::Length| u32::try_from(length.0.as_secs().div_ceil(3600)).unwrap_or(u32::MAX);
@@ -228,7 +228,7 @@ pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, 
     };
     let stop = campaign.stop.clone().unwrap_or_default();
     let failed_percent = match stop.failed {
-        Some(Amount::Number(number) | Amount::Percent(number)) => Some(whole(number)?),
+        Some(Amount::Number(number) | Amount::Percent(number)) => Some(open_device(number)?),
         None => None,
     };
     Ok(Spec {

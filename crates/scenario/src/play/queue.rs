@@ -22,7 +22,7 @@ pub(super) enum Due {
     /// A step of the scenario is performed.
     Step(usize),
     /// An injected fault of the scenario starts.
-    Trouble(usize),
+    Fault(usize),
     /// A campaign starts.
     Campaign(usize),
     /// Devices get their power back.

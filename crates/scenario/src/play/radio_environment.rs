@@ -19,7 +19,7 @@ use faults::FaultyRadio;
 pub(super) type Imei = u64;
 
 /// Device-specific state of all networks: rejections, IMEI locks, and days of roaming.
-pub(super) struct Ether {
+pub(super) struct RadioEnvironment {
     clock: TokioClock,
     networks: BTreeMap<Plmn, (Country, Option<Roamers>)>,
     state: Mutex<State>,
@@ -40,7 +40,7 @@ struct State {
     stays: BTreeMap<(Plmn, u64), Vec<Days>>,
 }
 
-impl Ether {
+impl RadioEnvironment {
     pub(super) fn new(
         clock: TokioClock,
         networks: BTreeMap<Plmn, (Country, Option<Roamers>)>,
@@ -169,7 +169,7 @@ impl Ether {
 
 /// Messages that a device received from networks while it was awake.
 #[derive(Default)]
-pub(super) struct Heard {
+pub(super) struct RadioState {
     /// The network that serves the device.
     pub(super) attached: Option<Plmn>,
     /// The rejects, with network, subscription and cause.
@@ -178,26 +178,26 @@ pub(super) struct Heard {
 }
 
 /// The radio of one device.
-pub(super) struct Air {
-    pub(super) ether: Arc<Ether>,
+pub(super) struct DeviceRadio {
+    pub(super) radio_environment: Arc<RadioEnvironment>,
     pub(super) networks: Arc<Networks>,
     pub(super) radio: FaultyRadio<Arc<Networks>>,
     pub(super) imei: Imei,
-    pub(super) heard: Arc<Mutex<Heard>>,
+    pub(super) radio_state: Arc<Mutex<RadioState>>,
 }
 
-impl Air {
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+impl DeviceRadio {
+    fn radio_state(&self) -> MutexGuard<'_, RadioState> {
+        self.radio_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, network: Plmn, answer: &NetworkAnswer) {
-        let mut heard = self.heard();
+        let mut radio_state = self.radio_state();
         match answer {
-            NetworkAnswer::AttachAccept(AttachAccept { plmn, .. }) => heard.attached = Some(*plmn),
+            NetworkAnswer::AttachAccept(AttachAccept { plmn, .. }) => radio_state.attached = Some(*plmn),
             NetworkAnswer::AttachReject(AttachReject { cause }) => {
-                if let Some(imsi) = heard.asking {
-                    heard.refusals.push((network, imsi, *cause));
+                if let Some(imsi) = radio_state.asking {
+                    radio_state.refusals.push((network, imsi, *cause));
                 }
             }
             NetworkAnswer::AuthenticationRequest(_) => {}
@@ -205,7 +205,7 @@ impl Air {
     }
 }
 
-impl Radio for Air {
+impl Radio for DeviceRadio {
     fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
         self.radio.system_information(plmn)
     }
@@ -213,11 +213,11 @@ impl Radio for Air {
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
         Box::pin(async move {
             {
-                let mut heard = self.heard();
-                (heard.attached, heard.asking) = (None, Some(request.imsi));
+                let mut radio_state = self.radio_state();
+                (radio_state.attached, radio_state.asking) = (None, Some(request.imsi));
             }
             let home = self.networks.home_of(request.imsi).map(|home| home.plmn());
-            let objection = self.ether.objection(plmn, request.imsi, home, self.imei);
+            let objection = self.radio_environment.objection(plmn, request.imsi, home, self.imei);
             let is_heard = self.radio.system_information(plmn).await?.is_some();
             let answer = match objection.filter(|_| is_heard) {
                 Some(cause) => NetworkAnswer::AttachReject(AttachReject { cause }),
@@ -241,7 +241,7 @@ impl Radio for Air {
     }
 
     fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
-        self.heard().attached = None;
+        self.radio_state().attached = None;
         self.radio.detach(plmn, attach)
     }
 

@@ -17,32 +17,32 @@ use rsp::time::Timestamp;
 use sm_dp::SmDpPlus;
 use world::{Clock, Fault, MemoryRecords, NullEvents, RamMemory};
 
-use super::dormant_device::{Attached, Hears, Resting};
+use super::dormant_device::{Attached, DormantDevice, Hears};
 use super::environment::{Outside, Server, TheirSmDp, Way, Ways};
 use super::factory::{Factory, Foreign, all_known, stock};
 use super::m2m::{self, M2m};
-use super::notifications::{ToPlatform, Told};
+use super::notifications::{EventReporter, PlatformNotifier};
 use super::owner;
 use super::queue::Queue;
-use super::radio_environment::{Ether, Imei};
+use super::radio_environment::{Imei, RadioEnvironment};
 use crate::consumer::{self, sm_dp_host};
 use crate::file::{self, Group, Partners, Scenario};
 use crate::host::Host;
 use crate::m2m::Bearer;
-use crate::m2m::testbed::Field;
+use crate::m2m::testbed::M2mTestbed;
 use crate::report::{Kind, Report};
 use crate::time::Simulation;
 use faults::{FaultInjector, TamperingPeer};
 
 /// All parties of a run. Its methods do not block.
-pub(super) struct Stage {
+pub(super) struct SimulatedWorld {
     pub(super) simulation: Simulation,
     pub(super) scenario: Scenario,
     pub(super) pki: Arc<Pki>,
     pub(super) quirks: Vec<Quirk>,
     pub(super) shared: Arc<Shared>,
     pub(super) networks: Arc<Networks>,
-    pub(super) ether: Arc<Ether>,
+    pub(super) radio_environment: Arc<RadioEnvironment>,
     pub(super) bearers: Arc<BTreeMap<Plmn, bearers::Bearer>>,
     pub(super) costs: Costs,
     pub(super) sm_dps: BTreeMap<String, SmDp>,
@@ -50,10 +50,10 @@ pub(super) struct Stage {
     pub(super) m2m: Option<M2m>,
     pub(super) foreign: Foreign,
     pub(super) platform: Host<Platform>,
-    pub(super) to_platform: Arc<dyn Way>,
+    pub(super) platform_transport: Arc<dyn Way>,
     pub(super) platform_records: MemoryRecords,
     pub(super) servers: FaultInjector,
-    pub(super) devices: Vec<Mutex<Resting>>,
+    pub(super) devices: Vec<Mutex<DormantDevice>>,
     pub(super) queue: Queue,
     pub(super) report: Arc<Mutex<Report>>,
 }
@@ -66,41 +66,44 @@ pub(super) struct SmDp {
     pub(super) address: String,
     pub(super) way: Arc<dyn Way>,
     /// Delivers the notifications of the SM-DP+ to the platform.
-    pub(super) tells: ToPlatform,
+    pub(super) tells: PlatformNotifier,
     /// The activation codes of an SM-DP+ that takes no orders, with home network and ICCID.
     pub(super) codes: Vec<(Plmn, Iccid, String)>,
 }
 
-impl Stage {
-    pub(super) async fn lay_out(
+impl SimulatedWorld {
+    pub(super) async fn create(
         simulation: Simulation,
         scenario: Scenario,
         report: Report,
         Outside { pki, quirks, ways, sm_dps: theirs, cards: lent, .. }: Outside,
     ) -> Result<Self, Fault> {
         let report = Arc::new(Mutex::new(report));
-        let told = Told { report: Arc::clone(&report), clock: simulation.clock() };
+        let reporter = EventReporter { report: Arc::clone(&report), clock: simulation.clock() };
         let servers = FaultInjector::new(simulation.dice("servers' mishaps"), [])
             .with_liar(TamperingPeer::new(Arc::clone(&pki)))
-            .telling(told.clone().strikes());
+            .telling(reporter.clone().strikes());
         let shared = Arc::default();
         let networks = networks(&simulation, &scenario)?;
-        let field = match scenario.is_m2m() {
+        let testbed = match scenario.is_m2m() {
             true => {
                 let bearer = if scenario.has_https() { Bearer::Https } else { Bearer::Sms };
                 let second = scenario.has_second_sm_sr();
-                Some(Field::lay_out(&simulation, &pki, &networks, &servers, bearer, &*ways, second).await?)
+                Some(
+                    M2mTestbed::create(&simulation, &pki, &networks, &servers, bearer, &*ways, second)
+                        .await?,
+                )
             }
             false => None,
         };
-        let mut sm_dps = match &field {
+        let mut sm_dps = match &testbed {
             Some(_) => BTreeMap::new(),
-            None => sm_dps((&simulation, &scenario, &pki), (&theirs, &*ways), (&servers, &told)).await?,
+            None => sm_dps((&simulation, &scenario, &pki), (&theirs, &*ways), (&servers, &reporter)).await?,
         };
         let mut foreign = Foreign::new();
         for operator in &scenario.operators {
-            if let Some(field) = &field {
-                m2m::stock(operator, &networks, field).await?;
+            if let Some(testbed) = &testbed {
+                m2m::stock(operator, &networks, testbed).await?;
                 continue;
             }
             let name = operator.sm_dp.get_ref();
@@ -115,7 +118,7 @@ impl Stage {
             shared: &shared,
             networks: &networks,
             scenario: &scenario,
-            field: field.as_ref(),
+            testbed: testbed.as_ref(),
             theirs: &lent,
         };
         let (devices, records, cards) = devices(&factory, &places, &mut foreign).await?;
@@ -124,16 +127,16 @@ impl Stage {
         }
         let platform_records = owner::records(records).await?;
         let platform =
-            owner::platform(&simulation, &scenario, &pki, (&sm_dps, &servers), &platform_records, told)?;
-        let to_platform = ways.open(Server::of(PLATFORM.to_owned(), &platform, simulation.clock()))?;
+            owner::platform(&simulation, &scenario, &pki, (&sm_dps, &servers), &platform_records, reporter)?;
+        let platform_transport = ways.open(Server::of(PLATFORM.to_owned(), &platform, simulation.clock()))?;
         for sm_dp in sm_dps.values().filter(|sm_dp| sm_dp.party.is_some()) {
             let shown = owner::shown_by(&pki, sm_dp, &scenario)?;
-            sm_dp.tells.lead_to(servers.link(to_platform.link(Some(&shown))?));
+            sm_dp.tells.lead_to(servers.link(platform_transport.link(Some(&shown))?));
         }
-        let ether = ether(&simulation, &scenario, &places)?;
+        let radio_environment = radio_environment(&simulation, &scenario, &places)?;
         for device in each(&devices) {
             for country in &device.imei_registered_in {
-                ether.register_imei(imei(device.eid), *country);
+                radio_environment.register_imei(imei(device.eid), *country);
             }
         }
         let bearers = bearers(&scenario)?;
@@ -146,14 +149,14 @@ impl Stage {
             quirks,
             shared,
             networks,
-            ether: Arc::new(ether),
+            radio_environment: Arc::new(radio_environment),
             bearers: Arc::new(bearers),
             costs,
             sm_dps,
-            m2m: field.map(|field| M2m::new(field, cards, ways)),
+            m2m: testbed.map(|testbed| M2m::new(testbed, cards, ways)),
             foreign,
             platform,
-            to_platform,
+            platform_transport,
             platform_records,
             servers,
             devices,
@@ -168,7 +171,7 @@ impl Stage {
 
     /// The device with this index in the run, counted from 0. It is locked as long as the guard
     /// lives.
-    pub(super) fn device(&self, index: usize) -> Option<MutexGuard<'_, Resting>> {
+    pub(super) fn device(&self, index: usize) -> Option<MutexGuard<'_, DormantDevice>> {
         self.devices.get(index).map(locked)
     }
 
@@ -181,33 +184,33 @@ impl Stage {
     }
 
     /// The display name of a device.
-    pub(super) fn name(&self, device: &Resting) -> String {
+    pub(super) fn name(&self, device: &DormantDevice) -> String {
         let group = self.group(device.group).map_or("device", |group| group.name.get_ref());
         format!("{group}-{}", device.number)
     }
 
     /// All devices, each locked in turn.
-    pub(super) fn each_device(&self) -> impl Iterator<Item = MutexGuard<'_, Resting>> {
+    pub(super) fn each_device(&self) -> impl Iterator<Item = MutexGuard<'_, DormantDevice>> {
         each(&self.devices)
     }
 
     /// The fault injector of a device.
-    pub(super) fn mishaps_of(&self, device: &mut Resting) -> FaultInjector {
+    pub(super) fn mishaps_of(&self, device: &mut DormantDevice) -> FaultInjector {
         let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
         let made = || {
             let liar = TamperingPeer::new(Arc::clone(&self.pki));
-            FaultInjector::new(dice, []).with_liar(liar).telling(self.told().strikes())
+            FaultInjector::new(dice, []).with_liar(liar).telling(self.reporter().strikes())
         };
-        device.mishaps.get_or_insert_with(made).clone()
+        device.faults.get_or_insert_with(made).clone()
     }
 
     /// The reporter for events outside devices.
-    pub(super) fn told(&self) -> Told {
-        Told { report: Arc::clone(&self.report), clock: self.simulation.clock() }
+    pub(super) fn reporter(&self) -> EventReporter {
+        EventReporter { report: Arc::clone(&self.report), clock: self.simulation.clock() }
     }
 
     /// Adds an event of a device to the timeline.
-    pub(super) fn tell(&self, kind: Kind, device: &Resting, what: &str) {
+    pub(super) fn tell(&self, kind: Kind, device: &DormantDevice, what: &str) {
         let who = self.group(device.group).map_or("devices", |group| group.name.get_ref()).to_owned();
         let text = format!("{}: {what}", self.name(device));
         self.report().timeline.tell(self.now(), kind, who, text);
@@ -231,7 +234,8 @@ impl Stage {
         let barred = self.networks.home_of(attached.imsi).and_then(|home| home.subscriber(attached.imsi));
         let barred = barred
             .is_some_and(|subscriber| subscriber.barred.is_some() || (!is_home && !subscriber.may_roam));
-        let objection = self.ether.objection(network.plmn, attached.imsi, Some(attached.home), imei(eid));
+        let objection =
+            self.radio_environment.objection(network.plmn, attached.imsi, Some(attached.home), imei(eid));
         roams && !barred && objection.is_none()
     }
 
@@ -259,11 +263,11 @@ impl Stage {
     }
 }
 
-fn each(devices: &[Mutex<Resting>]) -> impl Iterator<Item = MutexGuard<'_, Resting>> {
+fn each(devices: &[Mutex<DormantDevice>]) -> impl Iterator<Item = MutexGuard<'_, DormantDevice>> {
     devices.iter().map(locked)
 }
 
-fn locked(device: &Mutex<Resting>) -> MutexGuard<'_, Resting> {
+fn locked(device: &Mutex<DormantDevice>) -> MutexGuard<'_, DormantDevice> {
     device.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -290,7 +294,7 @@ pub(super) fn describe((pki, quirks): (&Pki, &[Quirk]), eid: Eid) -> Result<Card
 }
 
 /// Checks that no third-party card has the EID of another card.
-fn no_two_are_the_same(devices: &[Mutex<Resting>]) -> Result<(), Fault> {
+fn no_two_are_the_same(devices: &[Mutex<DormantDevice>]) -> Result<(), Fault> {
     let mut seen = BTreeSet::new();
     for device in each(devices) {
         let eid = device.eid;
@@ -355,7 +359,7 @@ fn networks(simulation: &Simulation, scenario: &Scenario) -> Result<Arc<Networks
 async fn sm_dps(
     (simulation, scenario, pki): (&Simulation, &Scenario, &Arc<Pki>),
     (theirs, ways): (&BTreeMap<String, TheirSmDp>, &dyn Ways),
-    (servers, told): (&FaultInjector, &Told),
+    (servers, reporter): (&FaultInjector, &EventReporter),
 ) -> Result<BTreeMap<String, SmDp>, Fault> {
     let mut sm_dps = BTreeMap::new();
     for operator in &scenario.operators {
@@ -363,16 +367,16 @@ async fn sm_dps(
         if sm_dps.contains_key(name) {
             continue;
         }
-        let tells = ToPlatform::default();
+        let tells = PlatformNotifier::default();
         let (party, address, way) = match theirs.get(name) {
             Some(theirs) => (None, theirs.address.to_string(), Arc::clone(&theirs.way)),
             None => {
                 let address = address_of(name);
                 let (at, records) = ((name.as_str(), address.clone()), MemoryRecords::default());
-                let (told, own, peers) = (told.clone(), name.clone(), Arc::new(tells.clone()));
+                let (reporter, own, peers) = (reporter.clone(), name.clone(), Arc::new(tells.clone()));
                 let started = move |server: SmDpPlus, starts| {
-                    told.started(&own, starts);
-                    server.with_peers(Arc::<ToPlatform>::clone(&peers))
+                    reporter.started(&own, starts);
+                    server.with_peers(Arc::<PlatformNotifier>::clone(&peers))
                 };
                 let party = sm_dp_host(simulation, pki, at, NullEvents, servers, &records, started)?;
                 owner::introduce(pki, &party).await?;
@@ -391,33 +395,33 @@ async fn devices(
     factory: &Factory<'_>,
     places: &BTreeMap<Plmn, Place>,
     foreign: &mut Foreign,
-) -> Result<(Vec<Mutex<Resting>>, Vec<fleet::Device>, BTreeMap<usize, CardDescription>), Fault> {
-    let Factory { scenario, networks, field, .. } = factory;
+) -> Result<(Vec<Mutex<DormantDevice>>, Vec<fleet::Device>, BTreeMap<usize, CardDescription>), Fault> {
+    let Factory { scenario, networks, testbed, .. } = factory;
     let (mut devices, mut records, mut cards) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (index, group) in scenario.groups.iter().enumerate() {
         let hears: Hears = Arc::new([]);
         for number in 1..=*group.count.get_ref() {
             let serial = u64::try_from(devices.len()).unwrap_or(u64::MAX) + 1;
             let (whose, made) = ((index, group, number), (scenario.begins, &mut *foreign));
-            let (resting, held) = factory.device(serial, whose, places, &hears, made).await?;
-            if let Some(field) = field {
+            let (dormant, held) = factory.device(serial, whose, places, &hears, made).await?;
+            if let Some(testbed) = testbed {
                 let operator = factory.operator(*group.bootstrap.get_ref())?;
                 let reached_by = *group.reached_by.get_ref();
-                let card = m2m::card(field, networks, (resting.eid, serial), operator, reached_by).await?;
+                let card = m2m::card(testbed, networks, (dormant.eid, serial), operator, reached_by).await?;
                 cards.insert(devices.len(), card);
             }
-            records.push(owner::record(&resting, group, (held, scenario, places)));
-            devices.push(Mutex::new(resting));
+            records.push(owner::record(&dormant, group, (held, scenario, places)));
+            devices.push(Mutex::new(dormant));
         }
     }
     Ok((devices, records, cards))
 }
 
-fn ether(
+fn radio_environment(
     simulation: &Simulation,
     scenario: &Scenario,
     places: &BTreeMap<Plmn, Place>,
-) -> Result<Ether, Fault> {
+) -> Result<RadioEnvironment, Fault> {
     let of = |network: &file::Network| {
         let plmn = *network.plmn.get_ref();
         let place = places.get(&plmn).ok_or_else(|| bug("a network is nowhere"))?;
@@ -426,5 +430,5 @@ fn ether(
     let networks = scenario.networks.iter().map(of).collect::<Result<_, Fault>>()?;
     let locking = scenario.operators.iter().filter(|operator| operator.imei_lock);
     let locking = locking.map(|operator| *operator.network.get_ref()).collect();
-    Ok(Ether::new(simulation.clock(), networks, locking))
+    Ok(RadioEnvironment::new(simulation.clock(), networks, locking))
 }

@@ -9,10 +9,10 @@ use rsp::ids::Plmn;
 use world::Fault;
 
 use super::cards::by_hand;
-use super::dormant_device::Standing;
+use super::dormant_device::ServiceState;
 use super::m2m::Order;
 use super::queue::Due;
-use super::simulated_world::{Stage, bug, imei};
+use super::simulated_world::{SimulatedWorld, bug, imei};
 use super::{DAY, below};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;
@@ -21,7 +21,7 @@ use faults::{FaultId, FaultSpec, RadioAct, When};
 /// Retry delay of a step that needs the platform while it is not running.
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
 
-impl Stage {
+impl SimulatedWorld {
     /// The indices of the selected devices; without a selection, all devices. A share selects
     /// the same devices each time for the same `purpose`.
     pub(super) fn chosen(&self, devices: Option<&Devices>, purpose: &str) -> Vec<usize> {
@@ -68,7 +68,7 @@ impl Stage {
         match &step.action {
             Action::Travel { devices, to } => {
                 let hears = self.hears(to);
-                chosen(devices).into_iter().for_each(|index| self.bring(index, &hears));
+                chosen(devices).into_iter().for_each(|index| self.move_to_place(index, &hears));
             }
             Action::CoverageEnds { network, lasts } => {
                 let network = *network.get_ref();
@@ -92,10 +92,10 @@ impl Stage {
                 let (network, devices) = (*network.get_ref(), chosen(devices));
                 for index in &devices {
                     if let Some(device) = self.device(*index) {
-                        self.ether.refuse(network, imei(device.eid), EmmCause(*cause));
+                        self.radio_environment.refuse(network, imei(device.eid), EmmCause(*cause));
                     }
                 }
-                self.look_again(network);
+                self.reevaluate_network(network);
                 if let Some(lasts) = lasts {
                     self.queue.put(now.plus(lasts.0), Due::Accept { network, devices });
                 }
@@ -162,13 +162,13 @@ impl Stage {
                 for index in chosen(devices) {
                     if let Some(mut device) = self.device(index) {
                         self.unregister(&mut device);
-                        device.standing = Standing::Stolen;
-                        device.dark_since = None;
+                        device.service_state = ServiceState::Stolen;
+                        device.without_service_since = None;
                         // An empty list differs from any other place, so that the device counts as
                         // moved.
                         device.hears = std::sync::Arc::new([]);
                     }
-                    self.bring(index, &hears);
+                    self.move_to_place(index, &hears);
                 }
             }
             Action::Retire { devices } => {
@@ -176,11 +176,11 @@ impl Stage {
                 for index in chosen(devices) {
                     let eid = {
                         let Some(mut device) = self.device(index) else { continue };
-                        if device.standing == Standing::Retired {
+                        if device.service_state == ServiceState::Retired {
                             continue;
                         }
                         self.unregister(&mut device);
-                        (device.standing, device.dark_since) = (Standing::Retired, None);
+                        (device.service_state, device.without_service_since) = (ServiceState::Retired, None);
                         device.eid
                     };
                     if let Err(why) = platform.retire(eid).await
@@ -208,7 +208,7 @@ impl Stage {
             self.platform.end(lasts);
             tell();
         } else if let Some(m2m) = &self.m2m {
-            m2m.field.end_process(party, lasts);
+            m2m.testbed.end_process(party, lasts);
             tell();
         } else if let Some(sm_dp) = self.sm_dps.get(party).and_then(|sm_dp| sm_dp.party.as_ref()) {
             sm_dp.end(lasts);
@@ -232,7 +232,7 @@ impl Stage {
             device.imei_registered_in.insert(country);
             // A predicted breach no longer applies.
             device.epoch += 1;
-            self.ether.register_imei(imei(device.eid), country);
+            self.radio_environment.register_imei(imei(device.eid), country);
             (device.eid, device.imei_registered_in.clone())
         };
         let records = self.platform_records();
@@ -250,9 +250,9 @@ impl Stage {
         let here: Vec<Plmn> = self.device(index).map_or_else(Vec::new, |device| device.hears.to_vec());
         let Some(mut device) = self.device(index) else { return Ok(()) };
         if device.registered.is_none() && !here.is_empty() {
-            device.fails = 0;
+            device.failures = 0;
             let now = self.now();
-            self.call(index, &mut device, now);
+            self.schedule_wake_up(index, &mut device, now);
         }
         Ok(())
     }
@@ -285,9 +285,9 @@ impl Stage {
             let Some(mut device) = self.device(*index) else { continue };
             *cut.entry(device.group).or_default() += 1;
             self.unregister(&mut device);
-            (device.has_power, device.to_recover) = (false, true);
+            (device.has_power, device.must_recover) = (false, true);
             let now = self.now();
-            self.end_darkness(&mut device, now);
+            self.end_outage(&mut device, now);
             if let Some(power) = &device.power {
                 power.cut();
             }
@@ -333,11 +333,11 @@ impl Stage {
             return Ok(());
         }
         if delete {
-            device.should_have.retain(|iccid| *iccid != target);
+            device.expected_profiles.retain(|iccid| *iccid != target);
             device.profiles.retain(|profile| profile.iccid != target);
         }
-        device.owes_notifications = true;
-        device.to_recover = delete;
+        device.has_pending_notifications = true;
+        device.must_recover = delete;
         let uses_it = device.registered.is_some_and(|attached| attached.iccid == target);
         if uses_it == delete {
             self.lose(index, &mut device);
@@ -346,21 +346,19 @@ impl Stage {
     }
 
     /// Installs a fault of the scenario.
-    pub(super) fn trouble(&self, index: usize) {
-        let Some(trouble) = self.scenario.troubles.get(index) else { return };
-        let mut mishap: FaultSpec = trouble.what.get_ref().clone();
-        if let Some(lasts) = &trouble.lasts {
+    pub(super) fn install_fault(&self, index: usize) {
+        let Some(fault) = self.scenario.faults.get(index) else { return };
+        let mut spec: FaultSpec = fault.what.get_ref().clone();
+        if let Some(lasts) = &fault.lasts {
             let until = Some(lasts.get_ref().0);
-            mishap = mishap.when(When::Span { from: Duration::ZERO, until });
+            spec = spec.when(When::Span { from: Duration::ZERO, until });
         }
-        let whom = trouble
-            .devices
-            .as_ref()
-            .map_or_else(|| "all".to_owned(), |devices| devices.get_ref().to_string());
-        let of_servers = mishap.is_of_servers();
-        let what = if of_servers { mishap.to_string() } else { format!("{mishap}, {whom}") };
+        let whom =
+            fault.devices.as_ref().map_or_else(|| "all".to_owned(), |devices| devices.get_ref().to_string());
+        let of_servers = spec.is_of_servers();
+        let what = if of_servers { spec.to_string() } else { format!("{spec}, {whom}") };
         let now = self.now();
-        match &trouble.lasts {
+        match &fault.lasts {
             None => self.report().timeline.tell(now, Kind::Fault, "faults", what),
             Some(lasts) => {
                 let span = (now, now.plus(lasts.get_ref().0));
@@ -368,16 +366,16 @@ impl Stage {
             }
         }
         if of_servers {
-            self.servers.put(mishap);
+            self.servers.put(spec);
             return;
         }
         let purpose = format!("fault {index}");
-        let devices = self.chosen(trouble.devices.as_ref().map(toml::Spanned::get_ref), &purpose);
-        let silences = matches!(mishap.id(), FaultId::Radio(RadioAct::Outage | RadioAct::Flapping));
+        let devices = self.chosen(fault.devices.as_ref().map(toml::Spanned::get_ref), &purpose);
+        let silences = matches!(spec.id(), FaultId::Radio(RadioAct::Outage | RadioAct::Flapping));
         for index in devices {
             let Some(mut device) = self.device(index) else { continue };
-            self.mishaps_of(&mut device).put(mishap.clone());
-            let is_there = |plmn: Plmn| mishap.place().is_none_or(|place| place == plmn.to_string());
+            self.mishaps_of(&mut device).put(spec.clone());
+            let is_there = |plmn: Plmn| spec.place().is_none_or(|place| place == plmn.to_string());
             if silences && device.registered.is_some_and(|attached| is_there(attached.network)) {
                 self.lose(index, &mut device);
             }

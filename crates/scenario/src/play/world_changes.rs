@@ -11,9 +11,9 @@ use rsp::ids::{Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use world::{Clock, MemoryRecords};
 
-use super::dormant_device::{Attached, Hears, Resting, Standing};
+use super::dormant_device::{Attached, DormantDevice, Hears, ServiceState};
 use super::queue::Due;
-use super::simulated_world::{Stage, imei, thief};
+use super::simulated_world::{SimulatedWorld, imei, thief};
 use super::{below, file_place};
 use crate::report::{Kind, Stay};
 use crate::subscription::{own_imsi, own_number};
@@ -23,27 +23,27 @@ const STAYS_KEPT: usize = 41;
 /// Number of devices whose stays are recorded for the report.
 const SHOWN: usize = 200;
 /// Maximum time in milliseconds until a device notices that it has lost its network.
-const NOTICES: u64 = 60_000;
+const NOTICE_WITHIN_MS: u64 = 60_000;
 /// Time without service after which a device needs a visit.
 const VISITED_AFTER: Duration = Duration::from_secs(86_400);
 
-impl Stage {
+impl SimulatedWorld {
     /// Schedules a wake-up of a device, unless an earlier one is scheduled.
-    pub(super) fn call(&self, index: usize, device: &mut Resting, at: Timestamp) {
+    pub(super) fn schedule_wake_up(&self, index: usize, device: &mut DormantDevice, at: Timestamp) {
         let at = device.alarm.map_or(at, |alarm| alarm.min(at));
         device.alarm = Some(at);
         self.queue.put(at, Due::Wake(index));
     }
 
     /// Schedules a wake-up at a random time within a minute.
-    fn call_soon(&self, index: usize, device: &mut Resting) {
+    fn schedule_wake_up_soon(&self, index: usize, device: &mut DormantDevice) {
         let dice = self.simulation.dice(&format!("device {} notices {}", device.eid, device.epoch));
-        let at = self.now().plus(Duration::from_millis(below(&dice, NOTICES)));
-        self.call(index, device, at);
+        let at = self.now().plus(Duration::from_millis(below(&dice, NOTICE_WITHIN_MS)));
+        self.schedule_wake_up(index, device, at);
     }
 
     /// Records a registration.
-    pub(super) fn register(&self, index: usize, device: &mut Resting, with: &Registered) {
+    pub(super) fn register(&self, index: usize, device: &mut DormantDevice, with: &Registered) {
         let now = self.now();
         let home = self.networks.home_of(with.imsi).map_or(with.plmn, |home| home.plmn());
         let &Registered { plmn: network, iccid, imsi, home_search, .. } = with;
@@ -51,17 +51,17 @@ impl Stage {
         let former = device.registered.replace(attached);
         (device.registered_at, device.home_search) = (now, None);
         device.epoch += 1;
-        (device.fails, device.to_recover) = (0, false);
-        self.end_darkness(device, now);
+        (device.failures, device.must_recover) = (0, false);
+        self.end_outage(device, now);
         let its_imei = self.imei_of(device);
         if let Some(former) = former.filter(|former| *former != attached) {
-            self.ether.left(former.network, former.imsi, Some(former.home), its_imei);
+            self.radio_environment.left(former.network, former.imsi, Some(former.home), its_imei);
         }
         if std::mem::take(&mut device.lost) {
             device.counts.recoveries = device.counts.recoveries.saturating_add(1);
         }
         if former != Some(attached) {
-            device.has_news = true;
+            device.must_check_in = true;
             self.tell(Kind::Device, device, &self.where_it_is(&attached));
         }
         let last = device.last_as.replace((with.iccid, with.imsi));
@@ -73,10 +73,10 @@ impl Stage {
             device.stays.push(Stay { from: now, network: Some(network), roams, at_home: network == home });
         }
         let epoch = device.epoch;
-        if let Some(day) = self.ether.attached(with.plmn, with.imsi, Some(home), its_imei) {
+        if let Some(day) = self.radio_environment.attached(with.plmn, with.imsi, Some(home), its_imei) {
             self.queue.put(day.start().max(now), Due::Expel { device: index, epoch });
         }
-        if roams && device.standing == Standing::InService {
+        if roams && device.service_state == ServiceState::InService {
             self.foresee_breaches(index, device, now);
         }
     }
@@ -91,7 +91,7 @@ impl Stage {
     }
 
     /// Adds a registration to the history that the rules use. Returns true if the device roams.
-    fn observe(&self, device: &mut Resting, attached: &Attached, now: Timestamp) -> bool {
+    fn observe(&self, device: &mut DormantDevice, attached: &Attached, now: Timestamp) -> bool {
         let (Some(place), Some(home)) = (self.place(attached.network), self.place(attached.home)) else {
             return false;
         };
@@ -101,7 +101,7 @@ impl Stage {
         place.country != home.country
     }
 
-    fn foresee_breaches(&self, index: usize, device: &Resting, now: Timestamp) {
+    fn foresee_breaches(&self, index: usize, device: &DormantDevice, now: Timestamp) {
         let connection = localize::Device {
             history: device.history.clone(),
             imei_registered_in: device.imei_registered_in.clone(),
@@ -131,7 +131,7 @@ impl Stage {
     /// Records a rule breach, if the registration is still the same.
     pub(super) fn breach(&self, index: usize, epoch: u32, rule: &str, day: Day) {
         let Some(mut device) = self.device(index) else { return };
-        if device.epoch == epoch && device.broken.insert(rule.to_owned()) {
+        if device.epoch == epoch && device.broken_rules.insert(rule.to_owned()) {
             device.counts.breaches = device.counts.breaches.saturating_add(1);
             self.tell(Kind::World, &device, &format!("breaks {rule} on {day}"));
         }
@@ -142,7 +142,11 @@ impl Stage {
         let Some(mut device) = self.device(index) else { return };
         let Some(attached) = device.registered.filter(|_| device.epoch == epoch) else { return };
         let its_imei = self.imei_of(&device);
-        if self.ether.objection(attached.network, attached.imsi, Some(attached.home), its_imei).is_some() {
+        if self
+            .radio_environment
+            .objection(attached.network, attached.imsi, Some(attached.home), its_imei)
+            .is_some()
+        {
             self.tell(Kind::World, &device, &format!("{} has stopped serving it", attached.network));
             self.lose(index, &mut device);
         }
@@ -152,8 +156,8 @@ impl Stage {
     /// device. The card sets the interval, which starts at the registration (TS 23.122 section
     /// 4.4.3.3.1, TS 31.102 section 4.2.6). A search without a chance of success changes nothing,
     /// so `None` is returned unless the home network has coverage and would accept the device.
-    pub(super) fn home_search(&self, device: &Resting, now: Timestamp) -> Option<Timestamp> {
-        let attached = device.registered.filter(|_| device.standing == Standing::InService)?;
+    pub(super) fn home_search(&self, device: &DormantDevice, now: Timestamp) -> Option<Timestamp> {
+        let attached = device.registered.filter(|_| device.service_state == ServiceState::InService)?;
         let home = attached.home;
         if attached.network == home || !device.hears.contains(&home) {
             return None;
@@ -172,73 +176,78 @@ impl Stage {
     }
 
     /// Schedules a search for the home network, if that may have become available.
-    fn look_for_home(&self, index: usize, device: &mut Resting, now: Timestamp) {
+    fn schedule_home_search(&self, index: usize, device: &mut DormantDevice, now: Timestamp) {
         if device.home_search.is_none()
             && let Some(at) = self.home_search(device, now)
         {
             device.home_search = Some(at);
-            self.call(index, device, at);
+            self.schedule_wake_up(index, device, at);
         }
     }
 
     /// Records the end of a registration.
-    pub(super) fn unregister(&self, device: &mut Resting) {
+    pub(super) fn unregister(&self, device: &mut DormantDevice) {
         let now = self.now();
         let Some(attached) = device.registered.take() else { return };
         device.home_search = None;
         device.epoch += 1;
         let _ = device.history.detached(now);
-        self.ether.left(attached.network, attached.imsi, Some(attached.home), self.imei_of(device));
+        self.radio_environment.left(
+            attached.network,
+            attached.imsi,
+            Some(attached.home),
+            self.imei_of(device),
+        );
         if device.stays.len() < STAYS_KEPT && !device.stays.is_empty() {
             device.stays.push(Stay { from: now, network: None, roams: false, at_home: false });
         }
-        self.begin_darkness(device, now);
+        self.begin_outage(device, now);
     }
 
     /// Ends a registration without the device's doing. The device notices it soon.
-    pub(super) fn lose(&self, index: usize, device: &mut Resting) {
+    pub(super) fn lose(&self, index: usize, device: &mut DormantDevice) {
         self.unregister(device);
         device.lost = true;
-        self.call_soon(index, device);
+        self.schedule_wake_up_soon(index, device);
     }
 
-    pub(super) fn begin_darkness(&self, device: &mut Resting, now: Timestamp) {
+    pub(super) fn begin_outage(&self, device: &mut DormantDevice, now: Timestamp) {
         let hears =
             || device.hears.iter().any(|plmn| self.network(*plmn).is_some_and(|network| network.coverage));
         if device.has_power
-            && device.standing == Standing::InService
+            && device.service_state == ServiceState::InService
             && device.registered.is_none()
             && hears()
         {
-            device.dark_since.get_or_insert(now);
+            device.without_service_since.get_or_insert(now);
         }
     }
 
-    pub(super) fn end_darkness(&self, device: &mut Resting, now: Timestamp) {
-        if let Some(since) = device.dark_since.take() {
-            device.darkest = device.darkest.max(now.since(since));
+    pub(super) fn end_outage(&self, device: &mut DormantDevice, now: Timestamp) {
+        if let Some(since) = device.without_service_since.take() {
+            device.longest_without_service = device.longest_without_service.max(now.since(since));
         }
     }
 
-    fn imei_of(&self, device: &Resting) -> u64 {
-        match device.standing {
-            Standing::Stolen => thief(device.eid),
-            Standing::InService | Standing::Retired => imei(device.eid),
+    fn imei_of(&self, device: &DormantDevice) -> u64 {
+        match device.service_state {
+            ServiceState::Stolen => thief(device.eid),
+            ServiceState::InService | ServiceState::Retired => imei(device.eid),
         }
     }
 
     /// Moves a device to a stop of its journey.
-    pub(super) fn arrive(&self, index: usize, stop: usize, round: u32) {
+    pub(super) fn arrive_at_stop(&self, index: usize, stop: usize, round: u32) {
         let Some(group) = self.device(index).and_then(|device| self.group(device.group)) else { return };
         let Some(place) = group.journey.get(stop).and_then(file_place) else { return };
-        self.bring(index, &self.hears(&place));
+        self.move_to_place(index, &self.hears(&place));
         if group.repeat.is_some() {
             self.put_stop(index, stop, round + 1);
         }
     }
 
     /// Moves a device to another place.
-    pub(super) fn bring(&self, index: usize, hears: &Hears) {
+    pub(super) fn move_to_place(&self, index: usize, hears: &Hears) {
         let now = self.now();
         let Some(mut device) = self.device(index) else { return };
         if device.hears == *hears {
@@ -249,20 +258,20 @@ impl Stage {
             hears.contains(&attached.network)
                 && self.still_serves(&attached, device.eid, self.network(attached.network).as_ref())
         });
-        self.end_darkness(&mut device, now);
+        self.end_outage(&mut device, now);
         if !stays {
             device.lost |= device.registered.is_some();
             self.unregister(&mut device);
         }
-        self.begin_darkness(&mut device, now);
-        device.fails = 0;
+        self.begin_outage(&mut device, now);
+        device.failures = 0;
         if self.m2m.is_some() {
             // A device that stays on is notified about every new place.
-            self.call(index, &mut device, now);
+            self.schedule_wake_up(index, &mut device, now);
         } else if stays {
-            self.look_for_home(index, &mut device, now);
+            self.schedule_home_search(index, &mut device, now);
         } else if !hears.is_empty() {
-            self.call_soon(index, &mut device);
+            self.schedule_wake_up_soon(index, &mut device);
         }
     }
 
@@ -272,12 +281,12 @@ impl Stage {
         self.networks.set_coverage(network, is_there);
         if is_there {
             self.report().timeline.over(self.now(), &network.to_string(), AWAY);
-            self.tell_world(network, "has coverage");
+            self.tell_network(network, "has coverage");
         } else {
             let for_good = (self.now(), self.scenario.ends());
             self.report().timeline.tell_lasting(for_good, Kind::World, network.to_string(), AWAY);
         }
-        self.look_again(network);
+        self.reevaluate_network(network);
     }
 
     /// Changes whether a network accepts roamers.
@@ -303,18 +312,18 @@ impl Stage {
         };
         self.networks.set_policy(plmn, policy);
         let whom = of.map_or_else(|| "roamers".to_owned(), |of| format!("roamers of {of}"));
-        self.tell_world(plmn, &format!("{} accepting {whom}", if takes { "starts" } else { "stops" }));
-        self.look_again(plmn);
+        self.tell_network(plmn, &format!("{} accepting {whom}", if takes { "starts" } else { "stops" }));
+        self.reevaluate_network(plmn);
     }
 
     /// Lets a network accept rejected devices again.
     pub(super) fn accept(&self, network: Plmn, devices: &[usize]) {
         for index in devices {
             if let Some(device) = self.device(*index) {
-                self.ether.accept(network, imei(device.eid));
+                self.radio_environment.accept(network, imei(device.eid));
             }
         }
-        self.look_again(network);
+        self.reevaluate_network(network);
     }
 
     /// Restores the power of devices.
@@ -323,14 +332,14 @@ impl Stage {
         for index in devices {
             let Some(mut device) = self.device(*index) else { continue };
             device.has_power = true;
-            self.begin_darkness(&mut device, now);
-            self.call_soon(*index, &mut device);
+            self.begin_outage(&mut device, now);
+            self.schedule_wake_up_soon(*index, &mut device);
         }
     }
 
     /// Re-evaluates all registrations after a change of a network: devices in it may have to leave,
     /// and others may be able to use it.
-    pub(super) fn look_again(&self, plmn: Plmn) {
+    pub(super) fn reevaluate_network(&self, plmn: Plmn) {
         let now = self.now();
         let network = self.network(plmn);
         for index in 0..self.devices.len() {
@@ -342,12 +351,12 @@ impl Stage {
                 {
                     self.lose(index, &mut device);
                 }
-                Some(attached) if attached.home == plmn => self.look_for_home(index, &mut device, now),
+                Some(attached) if attached.home == plmn => self.schedule_home_search(index, &mut device, now),
                 Some(_) => {}
                 None if device.hears.contains(&plmn) && device.has_power => {
-                    self.begin_darkness(&mut device, now);
-                    device.fails = 0;
-                    self.call_soon(index, &mut device);
+                    self.begin_outage(&mut device, now);
+                    device.failures = 0;
+                    self.schedule_wake_up_soon(index, &mut device);
                 }
                 None => {}
             }
@@ -355,7 +364,7 @@ impl Stage {
     }
 
     /// Adds an event of a network to the timeline.
-    pub(super) fn tell_world(&self, network: Plmn, what: &str) {
+    pub(super) fn tell_network(&self, network: Plmn, what: &str) {
         self.report().timeline.tell(self.now(), Kind::World, network.to_string(), what);
     }
 
@@ -384,7 +393,7 @@ impl Stage {
     }
 
     /// The subscriptions on a card, with their home networks.
-    pub(super) fn imsis(&self, device: &Resting) -> Vec<(Plmn, Imsi)> {
+    pub(super) fn imsis(&self, device: &DormantDevice) -> Vec<(Plmn, Imsi)> {
         device.profiles.iter().flat_map(|profile| self.imsis_of(profile.iccid)).collect()
     }
 
@@ -411,7 +420,7 @@ impl Stage {
         let now = self.now();
         let mut visits = Vec::new();
         for device in self.each_device() {
-            if device.dark_since.is_some_and(|since| now.since(since) > VISITED_AFTER) {
+            if device.without_service_since.is_some_and(|since| now.since(since) > VISITED_AFTER) {
                 let place = device.hears.first().and_then(|plmn| self.place(*plmn));
                 visits.push(place.map(|place| place.country));
             }

@@ -17,12 +17,12 @@ pub(crate) struct Cell {
     pub(crate) step: String,
     pub(crate) fault: &'static Entry,
     /// The installed fault specs.
-    pub(crate) mishaps: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 impl Cell {
-    pub(crate) fn new(step: impl Into<String>, fault: &'static Entry, mishaps: Vec<String>) -> Self {
-        Self { step: step.into(), fault, mishaps }
+    pub(crate) fn new(step: impl Into<String>, fault: &'static Entry, faults: Vec<String>) -> Self {
+        Self { step: step.into(), fault, faults }
     }
 
     pub(crate) fn family(&self) -> Family {
@@ -63,7 +63,7 @@ pub(crate) fn tried<O: Debug + Send>(
 ) {
     let wish = wish().filter(|wish| wish != "all");
     let cells: Vec<_> = match &wish {
-        Some(wish) => all.iter().filter(|cell| cell.mishaps.iter().any(|text| text.contains(wish))).collect(),
+        Some(wish) => all.iter().filter(|cell| cell.faults.iter().any(|text| text.contains(wish))).collect(),
         None if is_all() => all.iter().collect(),
         None => some(all, stride),
     };

@@ -122,7 +122,7 @@ async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
 }
 
 fn waiting(operator: &Operator) -> usize {
-    operator.ear.waiting.lock().unwrap().len()
+    operator.inbox.waiting.lock().unwrap().len()
 }
 
 #[tokio::test]
@@ -167,7 +167,10 @@ async fn an_unreachable_peer_is_not_reported_as_a_timeout() {
     let mut asking = pin!(enable(&operator));
     assert!(is_pending(asking.as_mut()).await);
     operator.due().await.unwrap().run().await;
-    assert_eq!(operator.tries.failed(&sm_sr()).await, "127.0.0.1:1: connection refused (nobody listens)");
+    assert_eq!(
+        operator.deliveries.failed(&sm_sr()).await,
+        "127.0.0.1:1: connection refused (nobody listens)"
+    );
     assert!(is_pending(asking.as_mut()).await, "delivery is retried");
     clock.advance(VALIDITY + GRACE);
     operator.due().await.unwrap();

@@ -19,74 +19,74 @@ use tokio::time::sleep;
 use world::Fault;
 
 use super::M2m;
-use crate::m2m::testbed::{Answered, Field};
+use crate::m2m::testbed::{FunctionResult, M2mTestbed};
 use crate::play::check_in::{self, patience};
 use crate::play::dormant_device::Attached;
-use crate::play::simulated_world::{Stage, bug};
+use crate::play::simulated_world::{SimulatedWorld, bug};
 use crate::report::Kind;
 
 /// Validity period of a move (ValidityPeriod): half of the time that the platform waits for its
 /// end.
-const FOR_A_MOVE: Duration = Duration::from_secs(86_400);
+const MOVE_VALIDITY: Duration = Duration::from_secs(86_400);
 /// Validity period of an audit.
-const FOR_AN_AUDIT: Duration = Duration::from_secs(6 * 3600);
+const AUDIT_VALIDITY: Duration = Duration::from_secs(6 * 3600);
 /// Delay before the EIS is read after a change. A card notifies its SM-SR only after it has
 /// registered, so an earlier EIS would be incomplete.
-const SETTLES: Duration = Duration::from_secs(300);
+const SETTLING_TIME: Duration = Duration::from_secs(300);
 /// Number of consecutive contradictions between home network and EIS after which the card is
 /// audited.
-const AT_ODDS: u32 = 3;
+const MAX_CONTRADICTIONS: u32 = 3;
 
 /// Runs the agent of a device without end. It acts on each notification, and when a check-in is
 /// due.
-pub(super) async fn run(stage: Weak<Stage>, index: usize) {
-    let Some((mut clerk, news)) = stage.upgrade().and_then(|stage| {
-        let eid = stage.device(index)?.eid;
-        Some((Clerk::new(index, eid, stage.now()), stage.m2m.as_ref()?.field.news(eid)))
+pub(super) async fn run(sim: Weak<SimulatedWorld>, index: usize) {
+    let Some((mut agent, notifications)) = sim.upgrade().and_then(|sim| {
+        let eid = sim.device(index)?.eid;
+        Some((M2mAgent::new(index, eid, sim.now()), sim.m2m.as_ref()?.testbed.notifications(eid)))
     }) else {
         return;
     };
     loop {
-        let Some(wait) = stage.upgrade().map(|stage| clerk.due.since(stage.now())) else { return };
+        let Some(wait) = sim.upgrade().map(|sim| agent.due.since(sim.now())) else { return };
         tokio::select! {
             biased;
-            () = news.notified() => sleep(SETTLES).await,
+            () = notifications.notified() => sleep(SETTLING_TIME).await,
             () = sleep(wait) => {}
         }
-        let Some(stage) = stage.upgrade() else { return };
-        if let Err(why) = clerk.attend(&stage).await {
-            clerk.is_put_off(&stage, &why);
+        let Some(sim) = sim.upgrade() else { return };
+        if let Err(why) = agent.run_once(&sim).await {
+            agent.schedule_retry(&sim, &why);
         }
     }
 }
 
-struct Clerk {
+struct M2mAgent {
     index: usize,
     eid: Eid,
     /// The profiles in the latest EIS.
     eis: Vec<OnCard>,
     /// The current move, until its end is known.
-    begun: Option<Begun>,
+    begun: Option<MoveInProgress>,
     /// The end of the last move, until it has been reported to the platform.
     ended: Option<MoveEnded>,
     /// The operator that had no profile for that move.
-    has_none: Option<RefusedBy>,
+    profile_unavailable: Option<RefusedBy>,
     /// Time of the next check-in.
     due: Timestamp,
     /// Number of consecutive failed check-ins.
-    fails: u32,
-    at_odds: u32,
+    failures: u32,
+    contradictions: u32,
 }
 
 /// A move in progress.
-struct Begun {
+struct MoveInProgress {
     order: OrderId,
     to: Target,
     /// The answer, once there is one. The EIS then shows how the move ended.
     answer: Option<String>,
 }
 
-impl Begun {
+impl MoveInProgress {
     /// The target profile, if it is in the EIS.
     fn its<'a>(&self, eis: &'a [OnCard]) -> Option<&'a OnCard> {
         let is_its = |profile: &&OnCard| match &self.to {
@@ -98,7 +98,7 @@ impl Begun {
 }
 
 /// The operator's knowledge about a registered device.
-struct Seen {
+struct DeviceStatus {
     attached: Attached,
     /// The profile of the registered subscription.
     iccid: Iccid,
@@ -106,76 +106,85 @@ struct Seen {
     profiles: Option<Vec<OnCard>>,
 }
 
-impl Clerk {
+impl M2mAgent {
     fn new(index: usize, eid: Eid, due: Timestamp) -> Self {
-        let (begun, ended, has_none) = (None, None, None);
-        Self { index, eid, eis: Vec::new(), begun, ended, has_none, due, fails: 0, at_odds: 0 }
+        let (begun, ended, profile_unavailable) = (None, None, None);
+        Self {
+            index,
+            eid,
+            eis: Vec::new(),
+            begun,
+            ended,
+            profile_unavailable,
+            due,
+            failures: 0,
+            contradictions: 0,
+        }
     }
 
-    fn field(stage: &Stage) -> Result<&Field, Fault> {
-        stage
-            .m2m
+    fn testbed(sim: &SimulatedWorld) -> Result<&M2mTestbed, Fault> {
+        sim.m2m
             .as_ref()
-            .map(|M2m { field, .. }| field)
+            .map(|M2m { testbed, .. }| testbed)
             .ok_or_else(|| bug("the scenario has no M2M devices"))
     }
 
     /// Schedules a retry after a failure.
-    fn is_put_off(&mut self, stage: &Stage, why: &Fault) {
-        self.fails = self.fails.saturating_add(1);
-        self.due = stage.now().plus(patience(self.fails));
-        if self.fails == 1
-            && let Some(device) = stage.device(self.index)
+    fn schedule_retry(&mut self, sim: &SimulatedWorld, why: &Fault) {
+        self.failures = self.failures.saturating_add(1);
+        self.due = sim.now().plus(patience(self.failures));
+        if self.failures == 1
+            && let Some(device) = sim.device(self.index)
         {
-            stage.tell(Kind::Device, &device, &why.to_string());
+            sim.tell(Kind::Device, &device, &why.to_string());
         }
     }
 
-    async fn attend(&mut self, stage: &Stage) -> Result<(), Fault> {
-        let Some(mut seen) = self.look(stage).await? else {
+    async fn run_once(&mut self, sim: &SimulatedWorld) -> Result<(), Fault> {
+        let Some(mut device_status) = self.look(sim).await? else {
             // The home network notifies the agent when the device registers.
-            self.due = stage.now().plus(self.interval(stage));
+            self.due = sim.now().plus(self.interval(sim));
             return Ok(());
         };
-        if seen.profiles.is_none() {
-            self.at_odds += 1;
-            if self.at_odds < AT_ODDS {
-                self.due = stage.now().plus(patience(self.at_odds));
+        if device_status.profiles.is_none() {
+            self.contradictions += 1;
+            if self.contradictions < MAX_CONTRADICTIONS {
+                self.due = sim.now().plus(patience(self.contradictions));
                 return Ok(());
             }
-            self.at_odds = 0;
+            self.contradictions = 0;
             // The check-in takes place whether or not the audit succeeds.
-            let _ = self.audit(stage).await;
-            match self.look(stage).await? {
-                Some(again) => seen = again,
+            let _ = self.audit(sim).await;
+            match self.look(sim).await? {
+                Some(again) => device_status = again,
                 None => return Ok(()),
             }
         }
         // The end of a move that the platform can see in the profiles is also reported.
-        let is_known = seen.profiles.is_some();
-        let has_ended = |begun: &mut Begun| {
+        let is_known = device_status.profiles.is_some();
+        let has_ended = |begun: &mut MoveInProgress| {
             is_known && begun.answer.is_some() || begun.its(&self.eis).is_some_and(|profile| profile.enabled)
         };
         if let Some(begun) = self.begun.take_if(has_ended) {
-            self.has_ended(stage, begun);
+            self.has_ended(sim, begun);
         }
-        self.check_in(stage, seen).await
+        self.check_in(sim, device_status).await
     }
 
     /// The maximum interval between check-ins.
-    fn interval(&self, stage: &Stage) -> Duration {
-        let group = stage.device(self.index).and_then(|device| stage.group(device.group));
-        group.map_or(FOR_A_MOVE, |group| group.check_in.get_ref().0)
+    fn interval(&self, sim: &SimulatedWorld) -> Duration {
+        let group = sim.device(self.index).and_then(|device| sim.group(device.group));
+        group.map_or(MOVE_VALIDITY, |group| group.check_in.get_ref().0)
     }
 
     /// Queries the home network and the EIS. `None` if the device is not registered.
-    async fn look(&mut self, stage: &Stage) -> Result<Option<Seen>, Fault> {
-        let read = self.read_eis(stage).await;
-        let Some(attached) = stage.device(self.index).and_then(|device| device.registered) else {
+    async fn look(&mut self, sim: &SimulatedWorld) -> Result<Option<DeviceStatus>, Fault> {
+        let read = self.read_eis(sim).await;
+        let Some(attached) = sim.device(self.index).and_then(|device| device.registered) else {
             return Ok(None);
         };
         let is_its =
-            |profile: &&OnCard| stage.imsis_of(profile.iccid).contains(&(attached.home, attached.imsi));
+            |profile: &&OnCard| sim.imsis_of(profile.iccid).contains(&(attached.home, attached.imsi));
         let Some(iccid) = self.eis.iter().find(is_its).map(|profile| profile.iccid) else {
             read?;
             let why = "the profile of the registered subscription is not in its EIS yet";
@@ -191,107 +200,108 @@ impl Clerk {
         for profile in &mut self.eis {
             profile.enabled = profile.iccid == iccid;
         }
-        Ok(Some(Seen { attached, iccid, profiles: is_so.then(|| self.eis.clone()) }))
+        Ok(Some(DeviceStatus { attached, iccid, profiles: is_so.then(|| self.eis.clone()) }))
     }
 
-    async fn read_eis(&mut self, stage: &Stage) -> Result<(), Fault> {
-        let eis = Self::field(stage)?.eis(self.eid).await?;
+    async fn read_eis(&mut self, sim: &SimulatedWorld) -> Result<(), Fault> {
+        let eis = Self::testbed(sim)?.eis(self.eid).await?;
         let profiles = eis.profile_info.iter().filter(|profile| profile.state != ProfileState::Created);
         let on_card = profiles.map(|profile| OnCard {
             iccid: profile.iccid,
             enabled: profile.state == ProfileState::Enabled,
-            home: stage.home_of_profile(profile.iccid),
+            home: sim.home_of_profile(profile.iccid),
         });
         self.eis = on_card.collect();
         Ok(())
     }
 
     /// Audits the card. Returns true on success.
-    async fn audit(&self, stage: &Stage) -> bool {
-        let Ok(field) = Self::field(stage) else { return false };
-        field.audit(self.eid, FOR_AN_AUDIT).await.is_ok_and(|answer| answer.base.is_done())
+    async fn audit(&self, sim: &SimulatedWorld) -> bool {
+        let Ok(testbed) = Self::testbed(sim) else { return false };
+        testbed.audit(self.eid, AUDIT_VALIDITY).await.is_ok_and(|answer| answer.base.is_done())
     }
 
-    async fn check_in(&mut self, stage: &Stage, seen: Seen) -> Result<(), Fault> {
-        let Seen { attached, iccid, profiles } = seen;
+    async fn check_in(&mut self, sim: &SimulatedWorld, device_status: DeviceStatus) -> Result<(), Fault> {
+        let DeviceStatus { attached, iccid, profiles } = device_status;
         let said = CheckIn {
             registered: Some(Registration { network: attached.network, iccid, imsi: Some(attached.imsi) }),
             profiles,
-            refused: self.has_none.iter().cloned().collect(),
+            refused: self.profile_unavailable.iter().cloned().collect(),
             ended: self.ended.clone(),
-            ..CheckIn::new(self.eid, stage.now())
+            ..CheckIn::new(self.eid, sim.now())
         };
         let link = {
-            let mut device = stage.device(self.index).ok_or_else(|| bug("the device does not exist"))?;
+            let mut device = sim.device(self.index).ok_or_else(|| bug("the device does not exist"))?;
             device.counts.check_ins = device.counts.check_ins.saturating_add(1);
-            stage.mishaps_of(&mut device).link(stage.to_platform.link(None)?)
+            sim.mishaps_of(&mut device).link(sim.platform_transport.link(None)?)
         };
         let told = check_in::ask(&link, &said)
             .await
             .map_err(|not| Fault::new("the platform is unreachable", not.why, "the check-in is retried"))?;
-        let now = stage.now();
-        (self.fails, self.at_odds, self.ended, self.has_none) = (0, 0, None, None);
-        self.due = told.next_check_in.min(now.plus(self.interval(stage)));
-        if let Some(mut device) = stage.device(self.index) {
+        let now = sim.now();
+        (self.failures, self.contradictions, self.ended, self.profile_unavailable) = (0, 0, None, None);
+        self.due = told.next_check_in.min(now.plus(self.interval(sim)));
+        if let Some(mut device) = sim.device(self.index) {
             device.heard_at = Some(now);
         }
         let What::Move { order, to, .. } = told.what else { return Ok(()) };
         match &self.begun {
             // A repeated instruction is the same move, whose end is still unknown.
-            Some(begun) if begun.order == order => self.find_out(stage, "there was no answer").await?,
-            _ => self.carry_out(stage, order, to).await?,
+            Some(begun) if begun.order == order => self.find_out(sim, "there was no answer").await?,
+            _ => self.execute(sim, order, to).await?,
         }
-        self.due = stage.now();
+        self.due = sim.now();
         Ok(())
     }
 
     /// Executes an instruction of the platform.
-    async fn carry_out(&mut self, stage: &Stage, order: OrderId, to: Target) -> Result<(), Fault> {
-        let field = Self::field(stage)?;
-        self.begun = Some(Begun { order, to: to.clone(), answer: None });
+    async fn execute(&mut self, sim: &SimulatedWorld, order: OrderId, to: Target) -> Result<(), Fault> {
+        let testbed = Self::testbed(sim)?;
+        self.begun = Some(MoveInProgress { order, to: to.clone(), answer: None });
         let answer = match &to {
-            Target::Order { what, .. } => field.download(self.eid, what, FOR_A_MOVE).await,
-            Target::Enable(iccid) => field.enable(self.eid, *iccid, FOR_A_MOVE).await,
+            Target::Order { what, .. } => testbed.download(self.eid, what, MOVE_VALIDITY).await,
+            Target::Enable(iccid) => testbed.enable(self.eid, *iccid, MOVE_VALIDITY).await,
             Target::Download { .. } => Err(bug("only a device with an LPA can use an activation code")),
         };
         match answer {
-            Ok(Answered { base, .. }) => {
+            Ok(FunctionResult { base, .. }) => {
                 let status = base.function_execution_status;
                 if let Target::Order { operator, .. } = to
-                    && has_none(&status)
+                    && profile_unavailable(&status)
                 {
-                    self.has_none = Some(RefusedBy { network: operator, cause: status.to_string().into() });
+                    self.profile_unavailable =
+                        Some(RefusedBy { network: operator, cause: status.to_string().into() });
                 }
                 match status.status {
-                    ExecutionStatus::Expired => self.find_out(stage, &status.to_string()).await,
-                    _ => self.ends(stage, &status.to_string()).await,
+                    ExecutionStatus::Expired => self.find_out(sim, &status.to_string()).await,
+                    _ => self.ends(sim, &status.to_string()).await,
                 }
             }
-            Err(why) => self.find_out(stage, &why.to_string()).await,
+            Err(why) => self.find_out(sim, &why.to_string()).await,
         }
     }
 
     /// Audits the card, because the end of the move is unknown.
-    async fn find_out(&mut self, stage: &Stage, why: &str) -> Result<(), Fault> {
-        match self.audit(stage).await {
-            true => self.ends(stage, why).await,
+    async fn find_out(&mut self, sim: &SimulatedWorld, why: &str) -> Result<(), Fault> {
+        match self.audit(sim).await {
+            true => self.ends(sim, why).await,
             false => Err(Fault::new("the end of a move is unknown", why, "the card is audited again")),
         }
     }
 
     /// Reads the end of the move from the EIS.
-    async fn ends(&mut self, stage: &Stage, why: &str) -> Result<(), Fault> {
+    async fn ends(&mut self, sim: &SimulatedWorld, why: &str) -> Result<(), Fault> {
         if let Some(begun) = &mut self.begun {
             begun.answer = Some(why.to_owned());
         }
-        self.read_eis(stage).await?;
+        self.read_eis(sim).await?;
         if let Some(begun) = self.begun.take() {
-            self.has_ended(stage, begun);
+            self.has_ended(sim, begun);
         }
         Ok(())
     }
 
-    fn has_ended(&mut self, stage: &Stage, begun: Begun) {
+    fn has_ended(&mut self, sim: &SimulatedWorld, begun: MoveInProgress) {
         let its = begun.its(&self.eis);
         let why = begun.answer.as_deref().unwrap_or_default().into();
         let ending = match its {
@@ -299,18 +309,18 @@ impl Clerk {
             Some(_) => Ending::CameBack { why },
             None => Ending::NotInstalled { why },
         };
-        if let Some(mut device) = stage.device(self.index) {
-            if let Some(profile) = its.filter(|profile| !device.should_have.contains(&profile.iccid)) {
-                device.should_have.push(profile.iccid);
+        if let Some(mut device) = sim.device(self.index) {
+            if let Some(profile) = its.filter(|profile| !device.expected_profiles.contains(&profile.iccid)) {
+                device.expected_profiles.push(profile.iccid);
             }
-            stage.move_ended(&mut device, &ending);
+            sim.move_ended(&mut device, &ending);
         }
         self.ended = Some(MoveEnded { order: begun.order, ending });
     }
 }
 
 /// True if the SM-DP has no such profile, so that the platform can choose another operator.
-fn has_none(status: &FunctionExecutionStatus) -> bool {
+fn profile_unavailable(status: &FunctionExecutionStatus) -> bool {
     let codes = status.status_code_data.as_ref();
     let refusal = codes.and_then(|codes| Status::from_codes(&codes.subject, &codes.reason));
     matches!(
