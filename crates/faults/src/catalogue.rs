@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::fault_spec::Value;
-use super::{LieAct, LinkAct, PowerAct, RadioAct, RecordsAct};
+use super::acts::lie::LieAct;
+use super::acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
+use super::value::Value;
 
 /// The interface at which a fault is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

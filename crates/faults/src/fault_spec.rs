@@ -7,9 +7,10 @@ use std::time::Duration;
 use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
+use super::acts::RecordsAct;
 use super::catalogue::{self, Entry, Family, FaultId, Places};
-use super::records::RecordsAct;
-use super::when::{Time, When, number};
+use super::value::{Time, Value, number};
+use super::when::When;
 
 /// The interfaces that can be named as a place.
 const INTERFACES: [&str; 10] = ["ES1", "ES2", "ES2+", "ES3", "ES4", "ES5", "ES7", "ES9+", "ES11", "ES12"];
@@ -44,30 +45,6 @@ pub struct FaultSpec {
     value: Option<Value>,
     place: Option<String>,
     when: Vec<When>,
-}
-
-/// The parameter value of a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// A duration.
-    Time(Duration),
-    /// A number.
-    Number(u32),
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Time(time) => write!(f, "{}", Time(*time)),
-            Self::Number(number) => write!(f, "{number}"),
-        }
-    }
-}
-
-impl Serialize for Value {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
 }
 
 /// Error of parsing a [`FaultSpec`].

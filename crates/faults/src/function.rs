@@ -3,10 +3,6 @@
 
 use bytes::Bytes;
 use http::Request;
-use world::{Link, link_from};
-
-use super::FaultInjector;
-
 /// The paths of SGP.22 section 6.5.1 and their interfaces.
 const PATHS: [(&str, &str); 4] =
     [("es2plus", "ES2+"), ("es9plus", "ES9+"), ("es11", "ES11"), ("es12", "ES12")];
@@ -26,7 +22,7 @@ const TAGS: [(u8, &str); 5] = [
 /// ASN.1 binding, and from the SOAP Action in SGP.02. A request of a card over HTTPS (SGP.02 ES5)
 /// is `ES5.OpenSession`, or `ES5.Result` if it carries a result.
 ///
-/// LPAs call the functions of ES11 by the paths of ES9+: see [`FaultInjector::link_to_sm_ds`].
+/// LPAs call the functions of ES11 by the paths of ES9+: see [`crate::FaultInjector::link_to_sm_ds`].
 pub fn function_of(request: &Request<Bytes>) -> Option<String> {
     let headers = request.headers();
     if headers.contains_key("x-admin-from") || headers.contains_key("x-admin-script-status") {
@@ -42,20 +38,7 @@ pub fn function_of(request: &Request<Bytes>) -> Option<String> {
 
 /// Marks a request that is sent to an SM-DS.
 #[derive(Clone, Copy)]
-struct AtSmDs;
-
-impl FaultInjector {
-    /// Wraps a link to an SM-DS. Works like [`FaultInjector::link`], but requests with ES9+ paths
-    /// count as ES11: SGP.22 section 6.5.2.
-    pub fn link_to_sm_ds(&self, peer: Link) -> Link {
-        let link = self.link(peer);
-        link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            request.extensions_mut().insert(AtSmDs);
-            let link = link.clone();
-            async move { world::send(&link, request).await }
-        }))
-    }
-}
+pub(crate) struct AtSmDs;
 
 fn by_path(request: &Request<Bytes>) -> Option<String> {
     let rest = request.uri().path().strip_prefix("/gsma/rsp2/")?;

@@ -8,8 +8,10 @@ use network::smsc::{Direction, SmsFaultKind};
 use tokio::time::Instant;
 use world::{Dice, SeededDice};
 
+use super::acts::RadioAct;
 use super::catalogue::FaultId;
-use super::{FaultSpec, TamperingPeer};
+use super::fault_spec::FaultSpec;
+use super::tampering_peer::TamperingPeer;
 
 /// The faults of a run, or of one device in a run. Clones share their state: an occasion at one
 /// wrapper counts for all clones.
@@ -180,15 +182,34 @@ impl FaultInjector {
     }
 
     fn next_sms_fault(&self, direction: Direction) -> Option<SmsFaultKind> {
-        let concerns = |spec: &FaultSpec| matches!(spec.id(), FaultId::Radio(act) if act.of_short_message(spec, direction).is_some());
+        let concerns = |spec: &FaultSpec| matches!(spec.id(), FaultId::Radio(act) if sms_fault(act, spec, direction).is_some());
         let struck = self.next_fault(concerns)?;
         let FaultId::Radio(act) = struck.id() else { return None };
-        act.of_short_message(struck.spec(), direction)
+        sms_fault(act, struck.spec(), direction)
     }
 
     fn placed(&self) -> MutexGuard<'_, Vec<Placed>> {
         self.0.placed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The effect of this fault on a short message in this direction, or `None` if it has no
+/// effect.
+fn sms_fault(act: RadioAct, spec: &FaultSpec, direction: Direction) -> Option<SmsFaultKind> {
+    let kind = match act {
+        RadioAct::SmsLose => SmsFaultKind::Lose,
+        RadioAct::SmsDelay => SmsFaultKind::Delay(spec.time()),
+        RadioAct::SmsDouble => SmsFaultKind::Double,
+        // A device gets the result of a submission at once, so there is no report that could be
+        // lost.
+        RadioAct::SmsLoseAnswer if direction == Direction::ToDevice => SmsFaultKind::LoseAnswer,
+        _ => return None,
+    };
+    let name = match direction {
+        Direction::ToDevice => "mt",
+        Direction::FromDevice => "mo",
+    };
+    spec.is_at(&[name]).then_some(kind)
 }
 
 #[cfg(test)]

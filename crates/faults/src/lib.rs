@@ -36,6 +36,7 @@
 //!          30%       with this probability     10s..5m, 10s..   in this time since the fault was installed
 //! ```
 
+mod acts;
 pub mod catalogue;
 mod fault_spec;
 mod function;
@@ -46,15 +47,19 @@ pub mod page;
 mod power;
 mod radio;
 mod records;
+mod tampering_peer;
+mod value;
 mod when;
 
+pub use acts::lie::{CardLie, ElementLie, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie};
+pub use acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
 pub use catalogue::{Entry, Family, FaultId};
-pub use fault_spec::{FaultSpec, InvalidFaultSpec, Value};
+pub use fault_spec::{FaultSpec, InvalidFaultSpec};
 pub use function::function_of;
 pub use injector::{FaultInjector, InjectedFault};
-pub use lie::{CardLie, ElementLie, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie, TamperingPeer};
-pub use link::LinkAct;
-pub use power::{FaultyMemory, Power, PowerAct, PoweredDoor, SwitchedDoor};
-pub use radio::{FaultyRadio, RadioAct};
-pub use records::{FaultyRecords, ProcessHandle, RecordsAct};
+pub use power::{FaultyMemory, Power, PoweredDoor, SwitchedDoor};
+pub use radio::FaultyRadio;
+pub use records::{FaultyRecords, ProcessHandle};
+pub use tampering_peer::TamperingPeer;
+pub use value::Value;
 pub use when::When;

@@ -1,7 +1,6 @@
 //! Faults of HTTP links, as a wrapper around a link.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
@@ -10,51 +9,12 @@ use tokio::time::sleep;
 use tower::Layer;
 use world::{CanDrip, Drip, Link, LinkFault, LinkFaultKind, link_from};
 
+use super::acts::{ANSWER_PATIENCE, LinkAct};
 use super::catalogue::FaultId;
-use super::{FaultInjector, FaultSpec, InjectedFault, function_of};
-
-/// Time after which a sender that gets no answer gives up. `net::Client` uses the same timeout.
-pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
-
-/// A body size that exceeds the limit of `net::Client`.
-pub(super) const HUGE: u32 = 17 << 20;
-
-/// A fault of a request or its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkAct {
-    /// The request does not arrive.
-    LoseRequest,
-    /// The request is processed, but its answer does not arrive.
-    LoseAnswer,
-    /// The request arrives late.
-    Delay,
-    /// The request arrives twice.
-    Duplicate,
-    /// The request arrives after the next one.
-    Reorder,
-    /// The end of the request is missing.
-    TruncateRequest,
-    /// The end of the answer is missing.
-    TruncateAnswer,
-    /// One bit of the request is flipped.
-    CorruptRequest,
-    /// One bit of the answer is flipped.
-    CorruptAnswer,
-    /// The connection is closed before the answer.
-    Reset,
-    /// An intermediary answers with this status.
-    HttpStatus(u16),
-    /// The answer arrives octet by octet.
-    SlowDrip,
-    /// The answer has another content type.
-    WrongContentType,
-    /// The answer has no body.
-    EmptyBody,
-    /// The answer has an oversized body.
-    HugeBody,
-    /// An intermediary redirects to another host.
-    Redirect,
-}
+use super::{
+    FaultInjector, FaultSpec, InjectedFault,
+    function::{AtSmDs, function_of},
+};
 
 impl FaultInjector {
     /// Wraps the link to a peer with the faults of the link, and with the lies if there is a
@@ -63,6 +23,17 @@ impl FaultInjector {
     /// [`TamperingPeer`]: super::TamperingPeer
     pub fn link(&self, peer: Link) -> Link {
         self.layer(self.with_lies(peer))
+    }
+
+    /// Wraps a link to an SM-DS. Works like [`FaultInjector::link`], but requests with ES9+ paths
+    /// count as ES11: SGP.22 section 6.5.2.
+    pub fn link_to_sm_ds(&self, peer: Link) -> Link {
+        let link = self.link(peer);
+        link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+            request.extensions_mut().insert(AtSmDs);
+            let link = link.clone();
+            async move { world::send(&link, request).await }
+        }))
     }
 }
 

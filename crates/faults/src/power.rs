@@ -10,21 +10,9 @@ use http::{Request, Response};
 use tokio::sync::Notify;
 use world::{Atr, Batch, CardDoor, Cells, DoorFault, Fault, Link, LinkFault, Memory, link_from};
 
+use super::acts::PowerAct;
 use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, InjectedFault};
-
-/// A fault of the power supply or of a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerAct {
-    /// The power fails before a write.
-    CutBeforeWrite,
-    /// The power fails after a write.
-    CutAfterWrite,
-    /// The power fails during a write.
-    TornWrite,
-    /// A write fails, but the power stays on.
-    WriteFails,
-}
 
 /// The power supply of a card, or of a device with its card. Clones share their state.
 #[derive(Clone, Default)]

@@ -2,64 +2,16 @@
 
 use std::time::Duration;
 
-use network::smsc::{Direction, SmsFaultKind};
 use network::{
-    AttachId, AttachReject, AttachRequest, AuthenticationResponse, EmmCause, MobileOriginated,
-    MobileTerminated, NetworkAnswer, Radio, RadioFault, RpAnswer, RpReport, SystemInformation,
+    AttachId, AttachReject, AttachRequest, AuthenticationResponse, MobileOriginated, MobileTerminated,
+    NetworkAnswer, Radio, RadioFault, RpAnswer, RpReport, SystemInformation,
 };
 use rsp::ids::Plmn;
 use world::BoxFuture;
 
+use super::acts::RadioAct;
 use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, InjectedFault};
-
-/// A fault of the radio or of a short message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RadioAct {
-    /// A network has no coverage.
-    Outage,
-    /// The coverage of a network comes and goes.
-    Flapping,
-    /// A network rejects the device.
-    Refuse(EmmCause),
-    /// The challenge of the home network does not fit the key of the card.
-    HomeAuthenticationFailure,
-    /// The attach request is lost.
-    LoseAttachRequest,
-    /// The attach accept is lost.
-    LoseAttachAnswer,
-    /// A network accepts the device but carries none of its packets.
-    NoData,
-    /// A short message is lost.
-    SmsLose,
-    /// A short message is delayed.
-    SmsDelay,
-    /// A short message is delivered twice.
-    SmsDouble,
-    /// The delivery report of a short message is lost.
-    SmsLoseAnswer,
-}
-
-impl RadioAct {
-    /// The effect of this fault on a short message in this direction, or `None` if it has no
-    /// effect.
-    pub(super) fn of_short_message(self, spec: &FaultSpec, direction: Direction) -> Option<SmsFaultKind> {
-        let kind = match self {
-            Self::SmsLose => SmsFaultKind::Lose,
-            Self::SmsDelay => SmsFaultKind::Delay(spec.time()),
-            Self::SmsDouble => SmsFaultKind::Double,
-            // A device gets the result of a submission at once, so there is no report that could be
-            // lost.
-            Self::SmsLoseAnswer if direction == Direction::ToDevice => SmsFaultKind::LoseAnswer,
-            _ => return None,
-        };
-        let name = match direction {
-            Direction::ToDevice => "mt",
-            Direction::FromDevice => "mo",
-        };
-        spec.is_at(&[name]).then_some(kind)
-    }
-}
 
 impl FaultInjector {
     /// True if the network drops the packets of an attached device. Each request over the network

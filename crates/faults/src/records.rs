@@ -12,27 +12,9 @@ use world::{
     BoxFuture, ChangeSet, Committed, Fault, Link, LinkFault, LinkFaultKind, Records, Stored, link_from,
 };
 
+use super::acts::RecordsAct;
 use super::catalogue::FaultId;
 use super::{FaultInjector, FaultSpec, InjectedFault};
-
-/// A fault of stored records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordsAct {
-    /// Nothing is written, and the store reports the failure.
-    CommitFails,
-    /// Half is written, and the store reports a failure.
-    TornWrite,
-    /// Nothing is written, and the store reports success.
-    LostWrite,
-    /// The store reports a conflict with a concurrent transaction.
-    Conflict,
-    /// The process ends before the commit.
-    CrashBeforeCommit,
-    /// The process ends after the commit.
-    CrashAfterCommit,
-    /// A record cannot be read.
-    ReadFails,
-}
 
 /// A handle of one process, which is running at first and ends once. Clones share their state.
 #[derive(Clone, Default)]

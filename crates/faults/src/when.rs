@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::value::{Time, number};
+
 /// A condition on an occasion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
@@ -86,41 +88,6 @@ impl FromStr for When {
             Some(last) if last < first => Err(()),
             _ => Ok(Self::Nth { first, last }),
         }
-    }
-}
-
-/// Parses a decimal number without sign, leading zeros or spaces.
-pub(super) fn number(text: &str) -> Result<u32, ()> {
-    let is_plain = text.bytes().all(|each| each.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if is_plain { text.parse().map_err(|_| ()) } else { Err(()) }
-}
-
-/// A duration in the notation `250ms`, `30s`, `5m`, `2h`, `1d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Time(pub(super) Duration);
-
-/// Units and their lengths in milliseconds, longest first.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        let fits = |(_, unit): &(&str, u64)| millis > 0 && millis.is_multiple_of(*unit);
-        match UNITS.iter().find(|unit| fits(unit)) {
-            Some((unit, length)) => write!(f, "{}{unit}", millis / length),
-            None => f.write_str("0s"),
-        }
-    }
-}
-
-impl FromStr for Time {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (amount, unit) = text.split_at_checked(digits).ok_or(())?;
-        let (_, length) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(())?;
-        Ok(Self(Duration::from_millis(u64::from(number(amount)?) * length)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Entry, FaultId, Parameter, Places};
-use crate::link::{ANSWER_PATIENCE, HUGE, LinkAct};
+use crate::acts::{ANSWER_PATIENCE, HUGE, LinkAct};
 
 const CLIENT: &str = "LPA, SM-DP, SM-SR, eIM";
 const SERVER: &str = "SM-DP+, SM-DS, SM-DP, SM-SR";

@@ -1,7 +1,7 @@
 //! Catalogue of faults of the power supply and of persistent memory.
 
 use super::{Entry, FaultId, Parameter, Places};
-use crate::power::PowerAct;
+use crate::acts::PowerAct;
 
 const WHOLE: &str = "Afterwards the memory is in the state before or after the write. The device comes back on a profile that gets service, and no profile is lost or duplicated.";
 const CLAUSE: &str = "ARCHITECTURE, invariant 6; SGP.22 3.1.3, 3.2.1";

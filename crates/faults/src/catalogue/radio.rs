@@ -5,7 +5,7 @@ use std::time::Duration;
 use network::EmmCause;
 
 use super::{Entry, FaultId, Parameter, Places};
-use crate::radio::RadioAct;
+use crate::acts::RadioAct;
 
 const DEVICE: &str = "device";
 const BARS: &str =

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Entry, FaultId, Parameter, Places};
-use crate::records::RecordsAct;
+use crate::acts::RecordsAct;
 
 const SERVER: &str = "SM-DP+, SM-DS, SM-DP, SM-SR";
 const INVARIANT: &str = "ARCHITECTURE, invariant 1; world::Records";

@@ -18,73 +18,7 @@ use world::Fault;
 use super::{
     Call, InjectedFault, TamperingPeer, alter, cannot_lie, no_key, read_certificate, sign, with_signature,
 };
-
-/// A false statement of a card. Each variant names the element that is changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardLie {
-    /// transactionId outside the signed data, in any function.
-    Transaction,
-    /// euiccSigned1.transactionId.
-    Signed1Transaction,
-    /// euiccSigned1.serverChallenge.
-    Signed1Challenge,
-    /// euiccSigned1.serverAddress.
-    Signed1Address,
-    /// euiccSigned1.euiccInfo2: no memory.
-    Signed1NoMemory,
-    /// euiccSigned1.euiccInfo2: no USIM.
-    Signed1NoUsim,
-    /// euiccSigned1.ctxParams1.matchingId.
-    Signed1MatchingId,
-    /// euiccSignature1.
-    Signature1,
-    /// euiccSigned2.transactionId.
-    Signed2Transaction,
-    /// euiccSigned2.euiccOtpk is not a point on the curve.
-    Signed2NoPoint,
-    /// euiccSigned2.euiccOtpk is a key whose private key the card does not have.
-    Signed2Otpk,
-    /// euiccSignature2.
-    Signature2,
-    /// euiccSignature2 does not cover smdpSignature2.
-    Signature2Alone,
-    /// euiccCancelSessionSigned.transactionId.
-    CancelTransaction,
-    /// euiccCancelSessionSigned.smdpOid.
-    CancelOid,
-    /// euiccCancelSessionSignature.
-    CancelSignature,
-    /// ProfileInstallationResultData.transactionId.
-    ResultTransaction,
-    /// ProfileInstallationResultData.smdpOid.
-    ResultOid,
-    /// ProfileInstallationResultData.smdpOid is missing.
-    ResultNoOid,
-    /// ProfileInstallationResultData.notificationMetadata.iccid.
-    ResultIccid,
-    /// ProfileInstallationResultData.notificationMetadata.iccid is missing.
-    ResultNoIccid,
-    /// ProfileInstallationResultData.notificationMetadata.profileManagementOperation.
-    ResultEvent,
-    /// ProfileInstallationResultData.notificationMetadata.seqNumber.
-    ResultNumber,
-    /// ProfileInstallationResultData.notificationMetadata.notificationAddress.
-    ResultAddress,
-    /// ProfileInstallationResultData.finalResult: error instead of success, or the reverse.
-    ResultOutcome,
-    /// euiccSignPIR.
-    ResultSignature,
-    /// tbsOtherNotification.iccid.
-    NotificationIccid,
-    /// tbsOtherNotification.iccid is missing.
-    NotificationNoIccid,
-    /// tbsOtherNotification.profileManagementOperation reports a deletion.
-    NotificationDeleted,
-    /// euiccNotificationSignature.
-    NotificationSignature,
-    /// The notification has the certificates of another card.
-    NotificationOtherCard,
-}
+use crate::acts::lie::CardLie;
 
 impl CardLie {
     /// True if the request contains the element that the lie changes.

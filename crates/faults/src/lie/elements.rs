@@ -8,29 +8,7 @@ use rsp::sgp22::es8plus::StoreMetadataRequest;
 use world::Fault;
 
 use super::{LieAct, alter, cannot_lie};
-
-/// A defect of the profile elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElementLie {
-    /// The header has another ICCID than the metadata.
-    HeaderIccid,
-    /// EF.ICCID has another ICCID than the header and the metadata.
-    EfIccid,
-    /// The header element is missing.
-    NoHeader,
-    /// The end element is missing.
-    NoEnd,
-    /// An element follows the end.
-    AfterEnd,
-    /// The header has a later major version.
-    Version,
-    /// A mandatory service that the card does not have.
-    Service,
-    /// An unknown element that is mandated.
-    Unknown,
-    /// The package contains no profile element.
-    Garbage,
-}
+use crate::acts::lie::ElementLie;
 
 /// Encodes a generic profile with the ICCID and the owner of the metadata, with the defect of the
 /// lie.

@@ -6,8 +6,7 @@
 //! are not signed; TLS authenticates their sender.
 
 use bytes::Bytes;
-use certs::m2m::CardDefect;
-use certs::{Defect, Role};
+use certs::Role;
 use crypto::{Curve, SecretKey};
 use http::{Request, Response};
 use rsp::ids::Eid;
@@ -28,43 +27,9 @@ use super::{
     FaultInjector, InjectedFault, LieAct, TamperingPeer, alter, cannot_lie, is_told_in, lie_failed, no_key,
     set_content_length,
 };
+use crate::acts::lie::M2mLie;
 use crate::catalogue::FaultId;
 use crate::{FaultSpec, function_of};
-
-/// A false statement between servers of SGP.02.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum M2mLie {
-    /// EIS: another EID, signed by the EUM.
-    EisEid,
-    /// EIS: another SM-SR.
-    EisSmsr,
-    /// EIS: no memory.
-    EisMemory,
-    /// EIS: platformType was changed after the EUM signed.
-    EisChanged,
-    /// EIS: the signature of the EUM is invalid.
-    EisSignature,
-    /// EIS: signed with the key of an SM-DP+.
-    EisByStranger,
-    /// EIS: signed by an EUM whose certificate has a defect.
-    EisEum(Defect),
-    /// EIS: the certificate of the ECASD has a defect, but the EUM has signed it.
-    Ecasd(CardDefect),
-    /// CreateISDP: another AID.
-    IsdpAid,
-    /// SendData, answer: another random challenge than that of the ECASD.
-    Challenge,
-    /// SendData, answer: another receipt.
-    Receipt,
-    /// SendData, answer: the last command is reported as failed.
-    StatusWord,
-    /// EnableProfile: reported as failed although the profile was enabled.
-    NotEnabled,
-    /// SendData: the certificate of the SM-DP has a defect.
-    Certificate(CardDefect),
-    /// SendData: the signature of the SM-DP over its one-time key is invalid.
-    Signature,
-}
 
 impl TamperingPeer {
     /// Forwards a message between servers and its answer, with the lies.

@@ -14,16 +14,15 @@ mod m2m;
 mod package;
 mod server;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
-use certs::{Certificate, Defect, Pki, PkiError, Role};
-use crypto::{Curve, SecretKey};
+use certs::{Certificate, PkiError, Role};
+use crypto::SecretKey;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use rsp::der::{Tag, tlv_bytes};
-use rsp::ids::{CertificateDer, Eid, TransactionId, Version};
+use rsp::ids::{CertificateDer, TransactionId, Version};
 use rsp::sgp22::PendingNotification;
 use rsp::sgp22::es9plus::{
     AuthenticateClientOk, AuthenticateClientRequest, CancelSessionRequestEs9, GetBoundProfilePackageOk,
@@ -33,58 +32,12 @@ use rsp::sgp22::es10b::AuthenticateServerResponse;
 use rsp::sgp22::json::{self, Answer};
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
+use super::acts::lie::LieAct;
 use super::catalogue::{Entry, FaultId, Places};
-use super::{FaultInjector, FaultSpec, InjectedFault, function_of};
-
-pub use card::CardLie;
-pub use elements::ElementLie;
-pub use m2m::M2mLie;
-pub use package::{MetadataLie, PackageLie};
-pub use server::ServerLie;
-
-/// A false statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LieAct {
-    /// By an SM-DP+, about the session.
-    Server(ServerLie),
-    /// By an SM-DP+, about the profile: in the profile metadata of ES9+.AuthenticateClient, in the
-    /// package, or in both.
-    Metadata(MetadataLie),
-    /// By an SM-DP+, in the binding of the package.
-    Package(PackageLie),
-    /// By an SM-DP+, in the profile elements of the package.
-    Element(ElementLie),
-    /// By a card.
-    Card(CardLie),
-    /// Between servers of SGP.02, or by one of them to a card.
-    M2m(M2mLie),
-    /// A certificate with a defect, presented as a valid one.
-    Certificate(Role, Defect),
-}
-
-/// A peer with the keys of every party of a PKI, which makes false statements when
-/// [`FaultInjector`] says so.
-///
-/// It can sign for any SM-DP+ and any card whose certificates and keys are in the PKI. If it lacks
-/// the key for a lie, it does not tell the lie, and the request fails with a link fault that names
-/// the missing key.
-#[derive(Debug)]
-pub struct TamperingPeer {
-    pki: Arc<Pki>,
-    observed: Mutex<VecDeque<ObservedSession>>,
-}
-
-/// A session that was observed on the link.
-#[derive(Clone, Debug)]
-struct ObservedSession {
-    transaction_id: TransactionId,
-    eid: Eid,
-    /// The curve of the card's certificate.
-    card: Curve,
-    /// The curve of CERT.DPpb.
-    binding: Curve,
-    smdp_signature2: Vec<u8>,
-}
+use super::fault_spec::FaultSpec;
+use super::function::function_of;
+use super::injector::{FaultInjector, InjectedFault};
+use super::tampering_peer::{ObservedSession, TamperingPeer};
 
 /// Maximum number of sessions that are remembered at a time.
 const SESSIONS: usize = 256;
@@ -95,11 +48,6 @@ const SIGNATURE: Tag = Tag(0x5F37);
 const VERSION: Version = Version([2, 5, 0]);
 
 impl TamperingPeer {
-    /// Creates a peer with the keys of this PKI.
-    pub fn new(pki: Arc<Pki>) -> Self {
-        Self { pki, observed: Mutex::default() }
-    }
-
     /// Remembers the parties of the session, because later functions do not name them.
     fn observe_session(&self, call: &Call, reply: &Reply) {
         let (Call::AuthenticateClient(request), Reply::Offer(offer)) = (call, reply) else { return };

@@ -19,38 +19,7 @@ use rsp::sgp22::{IconType, NotificationConfigurationInformation, OperatorId, Pro
 use world::Fault;
 
 use super::{InjectedFault, LieAct, TamperingPeer, alter, cannot_lie, elements, no_key, sign};
-
-/// A false statement of an SM-DP+ about the profile. A lie in only one of ES9+.AuthenticateClient
-/// and the package makes the two differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetadataLie {
-    /// Another ICCID.
-    Iccid,
-    /// Another profileName.
-    Name,
-    /// serviceProviderName of 33 octets.
-    ProviderTooLong,
-    /// profileName of 65 octets.
-    NameTooLong,
-    /// iconType without an icon.
-    NoIcon,
-    /// An icon that is not a PNG image.
-    NotAnIcon,
-    /// profileClass is test.
-    Test,
-    /// profileClass has an undefined value.
-    UnknownClass,
-    /// A policy rule (PPR2) without a profileOwner.
-    RuleWithoutOwner,
-    /// PPR1, although there is another operational profile.
-    RuleNotAlone,
-    /// Another operator as profileOwner.
-    Owner,
-    /// A GID1 that the profile does not have.
-    Group,
-    /// A notificationAddress that is not a valid name.
-    Address,
-}
+use crate::acts::lie::{MetadataLie, PackageLie};
 
 impl MetadataLie {
     pub(super) fn change(self, metadata: &mut StoreMetadataRequest) {
@@ -85,67 +54,6 @@ impl MetadataLie {
             }
         }
     }
-}
-
-/// A defect in the binding of a package by an SM-DP+.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PackageLie {
-    /// remoteOpId.
-    RemoteOperation,
-    /// transactionId of InitialiseSecureChannel.
-    Transaction,
-    /// controlRefTemplate.keyType.
-    KeyType,
-    /// controlRefTemplate.keyLen.
-    KeyLength,
-    /// controlRefTemplate.hostId of no octets.
-    NoHostId,
-    /// controlRefTemplate.hostId of 17 octets.
-    LongHostId,
-    /// smdpOtpk is not a point on the curve.
-    NoPoint,
-    /// smdpOtpk does not belong to the key that was used.
-    OtherOtpk,
-    /// smdpSign is invalid.
-    Signature,
-    /// smdpSign, made with the key of CERT.DPauth.
-    SignatureByDpauth,
-    /// smdpSign, computed over another euiccOtpk.
-    SignatureOverOther,
-    /// The session keys are derived for another EID.
-    OtherCard,
-    /// Another request in the place of ConfigureISDP.
-    Configure,
-    /// dpProprietaryData of more than 128 octets.
-    LongProprietaryData,
-    /// ConfigureISDP is missing.
-    NoConfigure,
-    /// StoreMetadata is missing.
-    NoMetadata,
-    /// StoreMetadata was changed after its MAC was computed.
-    MetadataMac,
-    /// ReplaceSessionKeys with keys of another length.
-    ShortKeys,
-    /// ReplaceSessionKeys with other keys than those that are used.
-    OtherKeys,
-    /// A segment has an invalid MAC.
-    Mac,
-    /// Two segments are swapped.
-    Swapped,
-    /// A segment is repeated.
-    Doubled,
-    /// A segment is missing.
-    Missing,
-    /// The last segment is missing.
-    Short,
-    /// A segment without valid padding, with a valid MAC.
-    NoPadding,
-    /// A segment whose ciphertext is not a multiple of the block length, with a valid MAC.
-    NoBlocks,
-    /// A segment without contents, with a valid MAC.
-    Empty,
-    /// A segment of more than 1020 octets, with a valid MAC.
-    Long,
 }
 
 /// The inputs of protection and signature.

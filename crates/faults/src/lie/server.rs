@@ -12,38 +12,7 @@ use rsp::sgp22::es10b::{AuthenticateServerResponse, SmdpSigned2};
 use world::Fault;
 
 use super::{TamperingPeer, alter, cannot_lie, no_key, read_certificate, sign, with_signature};
-
-/// A false statement of an SM-DP+ about the session. Each variant names the element that is
-/// changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerLie {
-    /// transactionId outside the signed data, in any function.
-    Transaction,
-    /// serverSigned1.transactionId.
-    Signed1Transaction,
-    /// serverSigned1.euiccChallenge.
-    Signed1Challenge,
-    /// serverSigned1.serverAddress.
-    Signed1Address,
-    /// serverSigned1.serverChallenge.
-    Signed1ServerChallenge,
-    /// serverSignature1.
-    Signature1,
-    /// euiccCiPKIdToBeUsed.
-    CiToBeUsed,
-    /// smdpSigned2.transactionId.
-    Signed2Transaction,
-    /// smdpSigned2.ccRequiredFlag.
-    Signed2Code,
-    /// smdpSigned2.bppEuiccOtpk.
-    Signed2Otpk,
-    /// smdpSignature2.
-    Signature2,
-    /// smdpSignature2, computed over another euiccSignature1.
-    Signature2OverOther,
-    /// smdpSignature2, made with the key of CERT.DPauth.
-    Signature2ByDpauth,
-}
+use crate::acts::lie::ServerLie;
 
 impl TamperingPeer {
     /// Tells a lie in ES9+.InitiateAuthentication.
