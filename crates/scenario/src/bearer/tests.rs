@@ -227,7 +227,7 @@ fn a_bearer_of_short_messages_carries_no_packets() {
         let fault = carrier.link(server().0).unwrap_err();
         assert_eq!(
             fault.to_string(),
-            "cannot use the bearer 2g-sms: 2G, short messages only carries no packets; take another bearer"
+            "cannot use the bearer 2g-sms: 2G, short messages only carries no packets; choose another bearer"
         );
     });
 }
