@@ -38,12 +38,11 @@ use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor, TamperingPeer};
 
+pub use crate::fault_places::SM_DP_PLACE;
 pub use observed_state::ObservedState;
 
 /// Address of the SM-DP+.
 pub const SM_DP: &str = "smdpp.landfall.example";
-/// Name of the SM-DP+ records as a place of faults.
-pub const SM_DP_PLACE: &str = "sm-dp";
 /// Home network of the bootstrap profile.
 pub const BOOTSTRAP: &str = "234-99";
 /// Network on which the bootstrap profile roams.

@@ -26,6 +26,7 @@
 
 pub mod bearer;
 pub mod consumer;
+mod fault_places;
 pub mod file;
 pub mod host;
 pub mod library;
@@ -34,3 +35,4 @@ pub mod play;
 pub mod report;
 pub mod subscription;
 pub mod time;
+mod transport;

@@ -37,9 +37,9 @@ use world::{
 };
 
 use crate::host::Host;
-use crate::play::InProcess;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
+use crate::transport::InProcess;
 use faults::{FaultInjector, TamperingPeer};
 
 use factory::FirstProfile;
@@ -48,16 +48,9 @@ use servers::{FIRST, Ids, Parts, SECOND};
 use web::Web;
 
 pub use crate::consumer::{BOOTSTRAP, LOCAL, VISITED};
+pub use crate::fault_places::{SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE};
 pub use observed_state::ObservedState;
 pub use sm_sr::es5::Bearer;
-
-/// Name of the SM-DP records as a place of faults.
-pub const SM_DP_PLACE: &str = "sm-dp";
-/// Name of the SM-SR records as a place of faults.
-pub const SM_SR_PLACE: &str = "sm-sr";
-/// Name of the records of the second SM-SR, which takes over cards from the first, as a place of
-/// faults.
-pub const SECOND_SM_SR_PLACE: &str = "sm-sr-2";
 
 const CARD_PATH: &str = "/es5";
 /// Time within which the first notification of a new card is confirmed.

@@ -36,12 +36,11 @@ use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 use world::Fault;
 
-use crate::file::{Place, Scenario, Stop};
+use crate::file::{Place, Scenario, Stop, campaign_spec};
 use crate::report::{self, Kind, Report};
 use crate::time;
-pub(crate) use environment::InProcess;
-pub use environment::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways, Wire};
-pub(crate) use owner::spec as campaign_spec;
+pub use crate::transport::{Server, Way, Ways, Wire};
+pub use environment::{InStock, Outside, TheirCard, TheirSmDp};
 use queue::Due;
 use simulated_world::{SimulatedWorld, SmDp};
 
@@ -219,7 +218,7 @@ impl SimulatedWorld {
             let chosen = self.chosen(Some(devices.get_ref()), "campaign");
             chosen.into_iter().filter_map(|index| Some(self.device(index)?.eid)).collect()
         });
-        let spec = owner::spec(campaign, eids)?;
+        let spec = campaign_spec(campaign, eids)?;
         let again = || self.queue.put(self.now().plus(steps::A_MINUTE), Due::Campaign(index));
         // Retried when the platform is unreachable or its records fail. In that case the campaign
         // may already exist.

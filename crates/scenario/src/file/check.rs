@@ -9,11 +9,11 @@ use std::ops::Range;
 use rsp::ids::Plmn;
 use toml::Spanned;
 
+use super::campaign_spec::campaign_spec;
 use super::data::is_country;
 use super::error::{NotAScenario, Text, nearest};
 use super::{Action, At, Condition, Devices, Expected, Group, Length, Network, Part, Place, Scenario, Stop};
-use crate::m2m;
-use crate::play::campaign_spec;
+use crate::fault_places;
 use fleet::bearers::Bearers;
 
 type Checked = Result<(), NotAScenario>;
@@ -316,7 +316,11 @@ impl Check<'_> {
                 Action::Restart { party, .. } => {
                     let operators = self.scenario.operators.iter();
                     let known = operators.map(|operator| operator.sm_dp.get_ref().as_str());
-                    let of_m2m = [m2m::SM_DP_PLACE, m2m::SM_SR_PLACE, m2m::SECOND_SM_SR_PLACE];
+                    let of_m2m = [
+                        fault_places::SM_DP_PLACE,
+                        fault_places::SM_SR_PLACE,
+                        fault_places::SECOND_SM_SR_PLACE,
+                    ];
                     let servers: Vec<&str> = match self.scenario.is_m2m() {
                         true => {
                             let count = if self.scenario.has_second_sm_sr() { 3 } else { 2 };

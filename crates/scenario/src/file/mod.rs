@@ -4,6 +4,7 @@
 //! Every error in a file is an [`NotAScenario`] with the file, the line, the problem and a
 //! remedy. A parsed [`Scenario`] can be played: everything that it refers to exists.
 
+mod campaign_spec;
 mod check;
 mod data;
 mod error;
@@ -19,6 +20,7 @@ use rsp::time::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(crate) use campaign_spec::campaign_spec;
 pub use error::NotAScenario;
 pub(crate) use error::nearest;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};

@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use super::error::{NotAScenario, Text};
 use super::values::{At, Devices, Length};
-use crate::m2m;
+use crate::fault_places;
 use faults::FaultSpec;
 
 /// An injected fault.
@@ -221,8 +221,8 @@ pub enum SmSr {
 impl fmt::Display for SmSr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::First => m2m::SM_SR_PLACE,
-            Self::Second => m2m::SECOND_SM_SR_PLACE,
+            Self::First => fault_places::SM_SR_PLACE,
+            Self::Second => fault_places::SECOND_SM_SR_PLACE,
         })
     }
 }

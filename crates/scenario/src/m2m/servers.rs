@@ -34,8 +34,8 @@ use super::operator::{Heard, Operator, SOAP_PATH, peer};
 use super::web::{Caller, Web};
 use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, number};
 use crate::host::Host;
-use crate::play::{Server, Ways};
 use crate::time::Simulation;
+use crate::transport::{Server, Ways};
 use faults::FaultInjector;
 
 /// Host names of the parties.

@@ -30,8 +30,8 @@ use super::web::Web;
 use super::{FIRST_CONTACT, SM_DP_PLACE, SM_SR_PLACE, Setup, centre, unexpected};
 use crate::file;
 use crate::host::Host;
-use crate::play::Ways;
 use crate::time::Simulation;
+use crate::transport::Ways;
 use faults::FaultInjector;
 
 /// Poll interval of the cards. It is long, so that a meter is not woken every 30 seconds.

@@ -10,7 +10,7 @@ use rsp_server::soap::Peers;
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-use crate::play::Way;
+use crate::transport::Way;
 use faults::FaultInjector;
 
 /// The servers by authority, and the open connections. The run owns this value. The parties, which

@@ -9,10 +9,10 @@ use rsp::ids::Plmn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind, MemoryHosts};
 
-use super::environment::{Ways, Wire};
 use super::radio_environment::RadioState;
 use super::simulated_world::SimulatedWorld;
 use crate::bearer::Carrier;
+use crate::transport::{Ways, Wire};
 use faults::FaultInjector;
 
 /// Maximum number of octets of a connection that are sent over the bearer at once.

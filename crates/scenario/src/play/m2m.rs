@@ -26,7 +26,6 @@ use world::{BoxFuture, Fault, Memory as _, PhoneNumber};
 
 use super::channels::{Channels, Line};
 use super::dormant_device::DormantDevice;
-use super::environment::Ways;
 use super::factory::{FIRST_IN_STOCK, package, subscribe};
 use super::owner;
 use super::radio_environment::DeviceRadio;
@@ -38,6 +37,7 @@ use crate::m2m::factory::FirstProfile;
 use crate::m2m::testbed::{FunctionResult, M2mTestbed};
 use crate::report::Kind;
 use crate::subscription::{OwnIdentities, Subscription};
+use crate::transport::Ways;
 use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
 /// Time without power after a power cut during a write, or after the card has stopped answering.

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certs::{Credential, Pki, Validity};
-use fleet::{
-    Canary, Config, Destination, Devices, Es2Plus, Name, Owner, Pace, Platform, Retries, Setup, Share, Spec,
-    Stop, Supplier, Weekday, Window,
-};
+use fleet::{Config, Es2Plus, Name, Owner, Platform, Setup, Supplier};
 use localize::{Day, HeldProfile, Identity, Needs, Offer, Orderable, Place, Policy, ProfileType, RuleBook};
-use rsp::ids::{Eid, Oid, Plmn};
+use rsp::ids::{Oid, Plmn};
 use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, transact};
 
@@ -19,7 +16,7 @@ use super::dormant_device::DormantDevice;
 use super::notifications::EventReporter;
 use super::simulated_world::{PLATFORM, SmDp, bug};
 use crate::consumer::{OPERATOR, bad_pki};
-use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
+use crate::file::{Action, Group, Operator, Scenario};
 use crate::host::Host;
 use crate::time::Simulation;
 use faults::FaultInjector;
@@ -193,81 +190,4 @@ pub(super) fn shown_by(pki: &Pki, sm_dp: &SmDp, scenario: &Scenario) -> Result<C
     let name = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
     let validity = Validity { from: scenario.begins, to: scenario.ends().plus(DAY) };
     pki.issue_dp_tls(&[name], validity).map_err(bad_pki)
-}
-
-/// Converts a campaign to a platform specification.
-pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, Fault> {
-    let bad = |why: String| Fault::new("cannot create the campaign", why, "correct it in the scenario");
-    let id = campaign.name.get_ref().parse().map_err(|why: fleet::NotACampaignId| bad(why.to_string()))?;
-    let target = match campaign.target.get_ref().as_str() {
-        "decided" => Destination::Decided,
-        plmn => Destination::Network(plmn.parse::<Plmn>().map_err(|why| bad(why.to_string()))?),
-    };
-    let devices = match eids {
-        Some(eids) => Devices::Listed(eids.into_iter().collect()),
-        None => Devices::Selected(fleet::Selection {
-            country: campaign.country.as_ref().map(|country| *country.get_ref()),
-            ..fleet::Selection::default()
-        }),
-    };
-    let open_device = |number: f64| match number.fract() == 0.0 && number <= f64::from(u32::MAX) {
-        true => Ok(number as u32),
-        false => {
-            Err(Fault::new("cannot create the campaign", format!("{number} is not a whole number"), WHOLE))
-        }
-    };
-    let share = |amount: Amount| match amount {
-        Amount::Number(number) => open_device(number).map(Share::Count),
-        Amount::Percent(percent) => open_device(percent).map(Share::Percent),
-    };
-    let hours =
-        |length: crate::file::Length| u32::try_from(length.0.as_secs().div_ceil(3600)).unwrap_or(u32::MAX);
-    let canary = match &campaign.canary {
-        Some(canary) => Some(Canary { devices: share(canary.devices)?, wait_hours: hours(canary.wait) }),
-        None => None,
-    };
-    let stop = campaign.stop.clone().unwrap_or_default();
-    let failed_percent = match stop.failed {
-        Some(Amount::Number(number) | Amount::Percent(number)) => Some(open_device(number)?),
-        None => None,
-    };
-    Ok(Spec {
-        id,
-        target,
-        devices,
-        standing: campaign.standing.unwrap_or(target == Destination::Decided && campaign.canary.is_none()),
-        pace: Pace { per_hour: campaign.per_hour, at_once: campaign.at_once },
-        canary,
-        stop: Stop { failed_percent, after: stop.after, lost: stop.lost },
-        windows: campaign
-            .windows
-            .iter()
-            .map(|window| Window {
-                days: window.days.iter().copied().map(weekday).collect(),
-                from_hour: *window.from.get_ref(),
-                until_hour: *window.until.get_ref(),
-            })
-            .collect(),
-        retries: Retries {
-            times: campaign.retries.times,
-            after_hours: hours(campaign.retries.after),
-            rest_days: hours(campaign.retries.rest).div_ceil(24),
-        },
-    })
-}
-
-/// The platform counts whole devices and whole percents.
-const WHOLE: &str =
-    "use a whole number of devices, or a whole percentage such as \"5%\", for canary and stop";
-
-fn weekday(day: Said) -> Weekday {
-    match day {
-        Said::Mon => Weekday::Mon,
-        Said::Tue => Weekday::Tue,
-        Said::Wed => Weekday::Wed,
-        Said::Thu => Weekday::Thu,
-        Said::Fri => Weekday::Fri,
-        Said::Sat => Weekday::Sat,
-        Said::Sun => Weekday::Sun,
-    }
 }

@@ -18,7 +18,7 @@ use sm_dp::SmDpPlus;
 use world::{Clock, Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::dormant_device::{Attached, DormantDevice, Hears};
-use super::environment::{Outside, Server, TheirSmDp, Way, Ways};
+use super::environment::{Outside, TheirSmDp};
 use super::factory::{Factory, Foreign, all_known, stock};
 use super::m2m::{self, M2m};
 use super::notifications::{EventReporter, PlatformNotifier};
@@ -32,6 +32,7 @@ use crate::m2m::Bearer;
 use crate::m2m::testbed::M2mTestbed;
 use crate::report::{Kind, Report};
 use crate::time::Simulation;
+use crate::transport::{Server, Way, Ways};
 use faults::{FaultInjector, TamperingPeer};
 
 /// All parties of a run. Its methods do not block.

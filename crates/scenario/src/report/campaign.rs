@@ -114,8 +114,7 @@ fn again(retries: Retries, is_standing: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::Scenario;
-    use crate::play::campaign_spec;
+    use crate::file::{Scenario, campaign_spec};
 
     #[test]
     fn the_settings_of_a_campaign_are_described() {
