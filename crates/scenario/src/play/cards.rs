@@ -1,15 +1,17 @@
 //! The cards of devices: simulated cards, and third-party cards behind an interface.
 
+use certs::Pki;
+use crypto::Curve;
 use device::{Lpa, LpaSettings, Slot, Teller};
-use euicc_sim::Card;
+use euicc_sim::{Card, CardDescription, Quirk};
 use fleet::OnCard;
 use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;
-use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, Memory, RamMemory, TokioClock};
+use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, RamMemory, TokioClock};
 
 use super::environment::TheirCard;
-use super::simulated_world::{SimulatedWorld, bug};
-use crate::consumer::nowhere;
+use super::internal_fault::bug;
+use crate::consumer::{bad_pki, nowhere};
 
 /// The card of a device while it is not in use.
 #[derive(Clone)]
@@ -69,24 +71,6 @@ impl CardDoor for AnyCard {
     }
 }
 
-impl SimulatedWorld {
-    /// Powers up a card. `wrap` wraps its memory, and `dice` names its random numbers.
-    pub(super) fn card<M: Memory + 'static>(
-        &self,
-        (eid, at): (Eid, CardAt),
-        dice: &str,
-        wrap: impl FnOnce(RamMemory) -> M,
-    ) -> Result<AnyCard, Fault> {
-        Ok(match at {
-            CardAt::Theirs(door) => AnyCard::behind(door),
-            CardAt::Ours(memory) => {
-                let (description, world) = (self.description(eid)?, self.simulation.world(dice));
-                AnyCard::Ours(Box::new(Card::open_among(description, wrap(memory), world, &self.shared)?))
-            }
-        })
-    }
-}
-
 /// An LPA without links, which only talks to the card.
 pub(super) fn by_hand(card: AnyCard, clock: TokioClock) -> Lpa<AnyCard> {
     let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
@@ -108,4 +92,10 @@ pub(super) async fn found(card: &TheirCard, clock: TokioClock) -> Result<(Eid, V
         Some(OnCard { iccid: profile.iccid?, enabled, home: None })
     });
     Ok((eid, on_card.collect()))
+}
+
+/// The description of a simulated card, which is needed each time that the card is opened.
+pub(super) fn describe((pki, quirks): (&Pki, &[Quirk]), eid: Eid) -> Result<CardDescription, Fault> {
+    let credentials = [pki.euicc(Curve::P256, eid).map_err(bad_pki)?];
+    Ok(CardDescription { quirks: quirks.to_vec(), ..CardDescription::default_for(eid, &credentials) })
 }

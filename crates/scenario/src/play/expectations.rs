@@ -11,7 +11,8 @@ use world::{Fault, Memory, RamMemory};
 
 use super::cards::{CardAt, by_hand};
 use super::dormant_device::{DormantDevice, ServiceState};
-use super::simulated_world::{SimulatedWorld, bug};
+use super::internal_fault::bug;
+use super::simulated_world::SimulatedWorld;
 use crate::file::{Condition, Counter, Expectation, Expected, Limit};
 use crate::host::Host;
 use crate::report;

@@ -16,11 +16,12 @@ use rsp::time::Timestamp;
 use sm_dp::ProfileOptions;
 use world::{Fault, RamMemory};
 
-use super::cards::{self, CardAt};
+use super::cards::{self, CardAt, describe};
 use super::dormant_device::{Counts, DormantDevice, Hears, ServiceState};
 use super::environment::{TheirCard, TheirSmDp};
+use super::internal_fault::bug;
 use super::owner;
-use super::simulated_world::{SmDp, bug, describe};
+use super::simulated_world::{Foreign, SmDp};
 use crate::consumer;
 use crate::file::{self, Group, Scenario};
 use crate::m2m::testbed::M2mTestbed;
@@ -30,10 +31,6 @@ use crate::time::Simulation;
 /// First subscriber number of the profiles in stock. Profiles that are on cards at first have
 /// smaller numbers.
 pub(super) const FIRST_IN_STOCK: u64 = 10_000_001;
-
-/// The subscriptions of third-party profiles by ICCID: home networks and IMSIs, the profile's own
-/// first.
-pub(super) type Foreign = BTreeMap<Iccid, Vec<(Plmn, Imsi)>>;
 
 /// Creates the stock of an operator and its subscribers.
 pub(super) async fn stock(

@@ -6,10 +6,10 @@
 mod m2m_agent;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use device::{Modem, Online, OnlineHandle, OnlineSettings, Registered, Slot, Teller};
+use device::{Modem, Online, OnlineSettings, Registered, Slot, Teller};
 use euicc_sim::m2m::{Held, held};
 use euicc_sim::{Card, CardDescription};
 use fleet::OnCard;
@@ -21,15 +21,17 @@ use network::{
 };
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::sgp02::ExecutionStatus;
-use tokio::sync::Notify;
 use world::{BoxFuture, Fault, Memory as _, PhoneNumber};
 
 use super::channels::{Channels, Line};
 use super::dormant_device::DormantDevice;
 use super::factory::{FIRST_IN_STOCK, package, subscribe};
+use super::imei::{imei, told_imei};
+use super::internal_fault::bug;
+use super::online_devices::{M2m, OnlineDevice};
 use super::owner;
 use super::radio_environment::DeviceRadio;
-use super::simulated_world::{SimulatedWorld, bug, imei, told_imei};
+use super::simulated_world::SimulatedWorld;
 use crate::bearer::Carrier;
 use crate::file::{self, M2mOperation, ReachedBy, SmSr};
 use crate::m2m::Bearer;
@@ -37,28 +39,12 @@ use crate::m2m::factory::FirstProfile;
 use crate::m2m::testbed::{FunctionResult, M2mTestbed};
 use crate::report::Kind;
 use crate::subscription::{OwnIdentities, Subscription};
-use crate::transport::Ways;
 use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
 /// Time without power after a power cut during a write, or after the card has stopped answering.
 const AWAY: Duration = Duration::from_secs(30);
 /// Interval of the network search of a device without service.
 const SEARCH: Duration = Duration::from_secs(300);
-
-/// The M2M part of a run.
-pub(super) struct M2m {
-    pub(super) testbed: M2mTestbed,
-    ways: Arc<dyn Ways>,
-    online_devices: BTreeMap<usize, OnlineDevice>,
-    sim: OnceLock<Weak<SimulatedWorld>>,
-}
-
-/// The controls of a device that stays on.
-pub(super) struct OnlineDevice {
-    description: CardDescription,
-    handle: Mutex<Option<OnlineHandle>>,
-    has_power: Notify,
-}
 
 /// An operation that the operator requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,19 +62,6 @@ pub(super) enum Order {
     Audit,
     /// Hand the card over to this SM-SR.
     ChangeSmSr(SmSr),
-}
-
-impl M2m {
-    pub(super) fn new(
-        testbed: M2mTestbed,
-        cards: BTreeMap<usize, CardDescription>,
-        ways: Arc<dyn Ways>,
-    ) -> Self {
-        let online_device =
-            |description| OnlineDevice { description, handle: Mutex::default(), has_power: Notify::new() };
-        let online_devices = cards.into_iter().map(|(index, card)| (index, online_device(card))).collect();
-        Self { testbed, ways, online_devices, sim: OnceLock::new() }
-    }
 }
 
 /// Creates the stock of an operator and its subscribers.
@@ -138,17 +111,11 @@ fn with_number(networks: &Networks, subscription: &Subscription, number: u64) ->
     Ok(msisdn)
 }
 
-impl OnlineDevice {
-    fn handle(&self) -> MutexGuard<'_, Option<OnlineHandle>> {
-        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl SimulatedWorld {
     /// Powers up the M2M devices, which stay on until the run ends.
     pub(super) fn switch_on(self: &Arc<Self>) {
         let Some(m2m) = &self.m2m else { return };
-        let _ = m2m.sim.set(Arc::downgrade(self));
+        let _ = self.this.set(Arc::downgrade(self));
         for index in m2m.online_devices.keys().copied() {
             tokio::task::spawn_local(run_device(Arc::downgrade(self), index));
             tokio::task::spawn_local(m2m_agent::run(Arc::downgrade(self), index));
@@ -226,7 +193,7 @@ impl SimulatedWorld {
 
     /// Requests an operation of the operator on each of these devices.
     pub(super) fn order(&self, devices: Vec<usize>, order: Order, validity: Duration) {
-        let Some(sim) = self.m2m.as_ref().and_then(|m2m| m2m.sim.get()?.upgrade()) else { return };
+        let Some(sim) = self.this.get().and_then(Weak::upgrade) else { return };
         for index in devices {
             let sim = Arc::clone(&sim);
             tokio::task::spawn_local(async move {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use world::{Clock, Event, Events, Fault, Link, Outcome, TokioClock};
 
-use super::simulated_world::bug;
+use super::internal_fault::bug;
 use crate::host::Host;
 use crate::report::{Kind, Report};
 use faults::FaultSpec;

@@ -13,8 +13,9 @@ use world::{Fault, MemoryRecords, transact};
 
 use super::activation_codes::desk;
 use super::dormant_device::DormantDevice;
+use super::internal_fault::bug;
 use super::notifications::EventReporter;
-use super::simulated_world::{PLATFORM, SmDp, bug};
+use super::simulated_world::{PLATFORM, SmDp};
 use crate::consumer::{OPERATOR, bad_pki};
 use crate::file::{Action, Group, Operator, Scenario};
 use crate::host::Host;

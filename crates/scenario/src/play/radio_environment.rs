@@ -12,11 +12,9 @@ use network::{
 use rsp::ids::{Imsi, Plmn};
 use world::{BoxFuture, Clock, TokioClock};
 
+use super::imei::Imei;
 use crate::file::{KnownBy, Roamers};
 use faults::FaultyRadio;
-
-/// The IMEI of a device.
-pub(super) type Imei = u64;
 
 /// Device-specific state of all networks: rejections, IMEI locks, and days of roaming.
 pub(super) struct RadioEnvironment {

@@ -10,9 +10,11 @@ use world::Fault;
 
 use super::cards::by_hand;
 use super::dormant_device::ServiceState;
+use super::imei::imei;
+use super::internal_fault::bug;
 use super::m2m::Order;
 use super::queue::Due;
-use super::simulated_world::{SimulatedWorld, bug, imei};
+use super::simulated_world::SimulatedWorld;
 use super::{DAY, below};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;

@@ -12,8 +12,9 @@ use rsp::time::Timestamp;
 use world::{Clock, MemoryRecords};
 
 use super::dormant_device::{Attached, DormantDevice, Hears, ServiceState};
+use super::imei::{imei, thief};
 use super::queue::Due;
-use super::simulated_world::{SimulatedWorld, imei, thief};
+use super::simulated_world::SimulatedWorld;
 use super::{below, file_place};
 use crate::report::{Kind, Stay};
 use crate::subscription::{own_imsi, own_number};

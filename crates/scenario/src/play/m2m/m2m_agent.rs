@@ -18,11 +18,12 @@ use rsp::time::Timestamp;
 use tokio::time::sleep;
 use world::Fault;
 
-use super::M2m;
 use crate::m2m::testbed::{FunctionResult, M2mTestbed};
 use crate::play::check_in::{self, patience};
 use crate::play::dormant_device::Attached;
-use crate::play::simulated_world::{SimulatedWorld, bug};
+use crate::play::internal_fault::bug;
+use crate::play::online_devices::M2m;
+use crate::play::simulated_world::SimulatedWorld;
 use crate::report::Kind;
 
 /// Validity period of a move (ValidityPeriod): half of the time that the platform waits for its
