@@ -108,8 +108,9 @@ async fn happens(sim: &Arc<SimulatedWorld>, due: Due) -> Result<(), Fault> {
     match due {
         Due::Wake(index) => {
             let now = sim.now();
-            let is_due =
-                sim.device(index).is_some_and(|device| device.alarm.is_some_and(|alarm| alarm <= now));
+            let is_due = sim
+                .device(index)
+                .is_some_and(|device| device.activity.alarm.is_some_and(|alarm| alarm <= now));
             if is_due && !sim.scan_networks(index) {
                 tokio::task::spawn_local(firmware::wake(Arc::clone(sim), index));
             }
@@ -259,8 +260,8 @@ impl SimulatedWorld {
         let (mut networks, mut homes) = (BTreeMap::new(), BTreeMap::new());
         let mut countries = BTreeMap::new();
         for device in self.each_device() {
-            *networks.entry(device.registered.map(|at| at.network)).or_default() += 1;
-            *homes.entry(device.registered.map(|at| at.home)).or_default() += 1;
+            *networks.entry(device.service.registered.map(|at| at.network)).or_default() += 1;
+            *homes.entry(device.service.registered.map(|at| at.home)).or_default() += 1;
             let place = device.hears.first().and_then(|plmn| self.place(*plmn));
             *countries.entry(place.map(|place| place.country)).or_default() += 1;
         }
@@ -310,11 +311,11 @@ impl SimulatedWorld {
         let devices = self.each_device().map(|device| {
             let state = records.device(device.eid).map_or("", |record| record.state.word()).to_owned();
             let mut stays = report::Bounded::default();
-            device.stays.iter().for_each(|stay| stays.push(*stay));
+            device.stay_log.stays.iter().for_each(|stay| stays.push(*stay));
             report::Device {
                 name: self.name(&device),
                 eid: device.eid,
-                network: device.registered.map(|at| at.network),
+                network: device.service.registered.map(|at| at.network),
                 enabled: device.profiles.iter().find(|profile| profile.enabled).map(|profile| profile.iccid),
                 profiles: u64::try_from(device.profiles.len()).unwrap_or(u64::MAX),
                 state,

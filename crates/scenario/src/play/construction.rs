@@ -100,7 +100,7 @@ impl SimulatedWorld {
         }
         let radio_environment = radio_environment(&simulation, &scenario, &places)?;
         for device in each(&devices) {
-            for country in &device.imei_registered_in {
+            for country in &device.stay_log.imei_registered_in {
                 radio_environment.register_imei(imei(device.eid), *country);
             }
         }

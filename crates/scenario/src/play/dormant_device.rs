@@ -86,6 +86,22 @@ pub(super) struct DormantDevice {
     pub(super) card: CardAt,
     pub(super) memory: RamMemory,
     pub(super) hears: Hears,
+    /// The profiles as the card reported them last.
+    pub(super) profiles: Vec<OnCard>,
+    /// The profiles that must be on the card.
+    pub(super) expected_profiles: Vec<Iccid>,
+    pub(super) service_state: ServiceState,
+    pub(super) left_preferred: Option<Timestamp>,
+    pub(super) faults: Option<FaultInjector>,
+    pub(super) counts: Counts,
+    pub(super) service: Service,
+    pub(super) contact: PlatformContact,
+    pub(super) activity: Activity,
+    pub(super) stay_log: StayLog,
+}
+
+/// The registration of a device, and its periods without service.
+pub(super) struct Service {
     pub(super) registered: Option<Attached>,
     /// Time of the registration.
     pub(super) registered_at: Timestamp,
@@ -95,25 +111,16 @@ pub(super) struct DormantDevice {
     pub(super) last_as: Option<(Iccid, Imsi)>,
     /// Incremented with each change of the registration. Events for an earlier epoch are ignored.
     pub(super) epoch: u32,
-    /// The profiles as the card reported them last.
-    pub(super) profiles: Vec<OnCard>,
-    /// The profiles that must be on the card.
-    pub(super) expected_profiles: Vec<Iccid>,
-    pub(super) history: History,
-    pub(super) stays: Vec<Stay>,
     /// Start of the current period without service, in which the device has power and coverage but
     /// no registration.
     pub(super) without_service_since: Option<Timestamp>,
     pub(super) longest_without_service: Duration,
-    pub(super) heard_at: Option<Timestamp>,
     pub(super) lost: bool,
-    pub(super) has_power: bool,
-    /// Since when the device has only polled its card.
-    pub(super) rests_since: Option<Timestamp>,
-    /// True if the device must recover, because it had no power or a move was interrupted.
-    pub(super) must_recover: bool,
-    pub(super) service_state: ServiceState,
-    pub(super) imei_registered_in: BTreeSet<Country>,
+}
+
+/// The exchange of a device with its platform.
+pub(super) struct PlatformContact {
+    pub(super) heard_at: Option<Timestamp>,
     pub(super) ordered: Option<Ordered>,
     pub(super) unproven: Option<Unproven>,
     pub(super) ended: Option<MoveEnded>,
@@ -123,13 +130,26 @@ pub(super) struct DormantDevice {
     pub(super) check_in_due: Timestamp,
     /// Number of consecutive failed attempts.
     pub(super) failures: u32,
+}
+
+/// The power supply of a device and its wake-ups.
+pub(super) struct Activity {
+    pub(super) has_power: bool,
+    /// Since when the device has only polled its card.
+    pub(super) rests_since: Option<Timestamp>,
+    /// True if the device must recover, because it had no power or a move was interrupted.
+    pub(super) must_recover: bool,
     pub(super) alarm: Option<Timestamp>,
-    pub(super) left_preferred: Option<Timestamp>,
     pub(super) is_awake: bool,
     pub(super) again: bool,
     pub(super) power: Option<Power>,
-    pub(super) faults: Option<FaultInjector>,
     pub(super) wakes: u32,
+}
+
+/// The stays of a device, to which the rules apply.
+pub(super) struct StayLog {
+    pub(super) history: History,
+    pub(super) stays: Vec<Stay>,
+    pub(super) imei_registered_in: BTreeSet<Country>,
     pub(super) broken_rules: BTreeSet<String>,
-    pub(super) counts: Counts,
 }

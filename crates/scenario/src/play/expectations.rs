@@ -187,7 +187,7 @@ impl SimulatedWorld {
             // Use a copy of the stored memory. A third-party card in use must not be disturbed.
             Some(device) => match &device.card {
                 CardAt::Ours(memory) => (device.eid, CardAt::Ours(RamMemory::of(memory.load()?))),
-                CardAt::Theirs(_) if device.is_awake => {
+                CardAt::Theirs(_) if device.activity.is_awake => {
                     let enabled = device.profiles.iter().find(|profile| profile.enabled);
                     let profiles = device.profiles.iter().map(|profile| profile.iccid).collect();
                     return Ok(OnCard { enabled: enabled.map(|profile| profile.iccid), profiles });
@@ -219,14 +219,14 @@ impl SimulatedWorld {
         truth: &ObservedState,
     ) -> Option<String> {
         let now = self.now();
-        let on = || match device.registered {
+        let on = || match device.service.registered {
             Some(attached) => format!("is {}", self.where_it_is(&attached)),
             None => "is not registered".to_owned(),
         };
         let card = truth.cards.get(&index);
         let (so, instead) = match condition {
             Condition::On(plmn) => {
-                (device.registered.is_some_and(|attached| attached.network == *plmn), on())
+                (device.service.registered.is_some_and(|attached| attached.network == *plmn), on())
             }
             Condition::With(plmn) => {
                 let enabled =
@@ -235,7 +235,9 @@ impl SimulatedWorld {
                     .map_or("has no enabled profile".to_owned(), |home| format!("has a profile of {home}"));
                 (enabled == Some(*plmn), instead)
             }
-            Condition::As(plmn) => (device.registered.is_some_and(|attached| attached.home == *plmn), on()),
+            Condition::As(plmn) => {
+                (device.service.registered.is_some_and(|attached| attached.home == *plmn), on())
+            }
             Condition::Holds(plmn) => {
                 let mut homes = card.into_iter().flat_map(|card| &card.profiles);
                 let has = homes.any(|iccid| self.home_of_profile(*iccid) == Some(*plmn));
@@ -245,7 +247,7 @@ impl SimulatedWorld {
                 let is_in = |plmn| self.place(plmn).is_some_and(|place| place.country == *country);
                 (device.hears.iter().copied().any(is_in), "is elsewhere".to_owned())
             }
-            Condition::Registered(wanted) => (device.registered.is_some() == *wanted, on()),
+            Condition::Registered(wanted) => (device.service.registered.is_some() == *wanted, on()),
             Condition::State(word) => {
                 let state = truth.records.device(device.eid).map_or("unknown", |record| record.state.word());
                 (state == word, format!("is {state}"))
@@ -256,18 +258,22 @@ impl SimulatedWorld {
             },
             Condition::ManagedBy(_) => (truth.managed.contains(&index), "is not".to_owned()),
             Condition::DarkAtMost(limit) => {
-                let since = device.without_service_since.map_or(device.longest_without_service, |since| {
-                    device.longest_without_service.max(now.since(since))
-                });
+                let since = device
+                    .service
+                    .without_service_since
+                    .map_or(device.service.longest_without_service, |since| {
+                        device.service.longest_without_service.max(now.since(since))
+                    });
                 let dark = crate::file::Length(since);
                 (since <= limit.0, format!("was without service for {dark}"))
             }
             Condition::WithinRules(wanted) => {
-                let broken_rules: Vec<&str> = device.broken_rules.iter().map(String::as_str).collect();
+                let broken_rules: Vec<&str> =
+                    device.stay_log.broken_rules.iter().map(String::as_str).collect();
                 (broken_rules.is_empty() == *wanted, format!("broke {}", broken_rules.join(", ")))
             }
             Condition::HeardWithin(limit) => {
-                let ago = device.heard_at.map(|radio_state| now.since(radio_state));
+                let ago = device.contact.heard_at.map(|radio_state| now.since(radio_state));
                 let instead = ago.map_or("was never in contact".to_owned(), |ago| {
                     format!("was last in contact {} ago", crate::file::Length(ago))
                 });

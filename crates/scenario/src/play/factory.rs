@@ -17,7 +17,9 @@ use sm_dp::ProfileOptions;
 use world::{Fault, RamMemory};
 
 use super::cards::{self, CardAt, describe};
-use super::dormant_device::{Counts, DormantDevice, Hears, ServiceState};
+use super::dormant_device::{
+    Activity, Counts, DormantDevice, Hears, PlatformContact, Service, ServiceState, StayLog,
+};
 use super::environment::{TheirCard, TheirSmDp};
 use super::internal_fault::bug;
 use super::owner;
@@ -177,41 +179,53 @@ impl Factory<'_> {
             card,
             memory: RamMemory::default(),
             hears: Arc::clone(hears),
-            registered: None,
-            registered_at: begins,
-            home_search: None,
-            last_as: None,
-            epoch: 0,
             profiles,
             expected_profiles,
-            history: localize::History::default(),
-            stays: Vec::new(),
-            without_service_since: None,
-            longest_without_service: Duration::ZERO,
-            heard_at: None,
-            lost: false,
-            has_power: true,
-            rests_since: None,
-            must_recover: false,
             service_state: ServiceState::default(),
-            imei_registered_in: group.imei_registered_in.iter().map(|country| *country.get_ref()).collect(),
-            ordered: None,
-            unproven: None,
-            ended: None,
-            refused: Vec::new(),
-            has_pending_notifications: false,
-            must_check_in: false,
-            check_in_due: begins,
-            failures: 0,
-            alarm: None,
             left_preferred: None,
-            is_awake: false,
-            again: false,
-            power: None,
             faults: None,
-            wakes: 0,
-            broken_rules: BTreeSet::new(),
             counts: Counts::default(),
+            service: Service {
+                registered: None,
+                registered_at: begins,
+                home_search: None,
+                last_as: None,
+                epoch: 0,
+                without_service_since: None,
+                longest_without_service: Duration::ZERO,
+                lost: false,
+            },
+            contact: PlatformContact {
+                heard_at: None,
+                ordered: None,
+                unproven: None,
+                ended: None,
+                refused: Vec::new(),
+                has_pending_notifications: false,
+                must_check_in: false,
+                check_in_due: begins,
+                failures: 0,
+            },
+            activity: Activity {
+                has_power: true,
+                rests_since: None,
+                must_recover: false,
+                alarm: None,
+                is_awake: false,
+                again: false,
+                power: None,
+                wakes: 0,
+            },
+            stay_log: StayLog {
+                history: localize::History::default(),
+                stays: Vec::new(),
+                imei_registered_in: group
+                    .imei_registered_in
+                    .iter()
+                    .map(|country| *country.get_ref())
+                    .collect(),
+                broken_rules: BTreeSet::new(),
+            },
         };
         Ok((dormant, held))
     }

@@ -43,11 +43,11 @@ type OpenDevice = Device<Slot<PoweredDoor<AnyCard>>>;
 pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
     {
         let Some(mut device) = sim.device(index) else { return };
-        if device.is_awake {
-            device.again = true;
+        if device.activity.is_awake {
+            device.activity.again = true;
             return;
         }
-        (device.is_awake, device.alarm) = (true, None);
+        (device.activity.is_awake, device.activity.alarm) = (true, None);
     }
     loop {
         let Some(mut firmware) = Firmware::new(&sim, index) else { return };
@@ -59,9 +59,9 @@ pub(super) async fn wake(sim: Arc<SimulatedWorld>, index: usize) {
         };
         firmware.rest(was_cut);
         let Some(mut device) = sim.device(index) else { return };
-        device.power = None;
-        if !std::mem::take(&mut device.again) {
-            device.is_awake = false;
+        device.activity.power = None;
+        if !std::mem::take(&mut device.activity.again) {
+            device.activity.is_awake = false;
             return;
         }
     }
@@ -82,10 +82,10 @@ impl<'a> Firmware<'a> {
     fn new(sim: &'a Arc<SimulatedWorld>, index: usize) -> Option<Self> {
         let mut device = sim.device(index)?;
         let power = Power::default();
-        device.power = Some(power.clone());
-        device.wakes += 1;
-        let name = format!("device {} {}", device.eid, device.wakes);
-        let attached = device.registered.map(|attached| attached.network);
+        device.activity.power = Some(power.clone());
+        device.activity.wakes += 1;
+        let name = format!("device {} {}", device.eid, device.activity.wakes);
+        let attached = device.service.registered.map(|attached| attached.network);
         let radio_state = Arc::new(Mutex::new(RadioState { attached, ..RadioState::default() }));
         let dice = sim.simulation.dice(&name);
         let faults = device.faults.clone().unwrap_or_else(|| FaultInjector::new(dice.branch("mishaps"), []));
@@ -112,7 +112,7 @@ impl<'a> Firmware<'a> {
     async fn try_run(&mut self) -> Result<(), Fault> {
         let (service_state, is_away) = {
             let device = self.device()?;
-            (device.service_state, !device.has_power || device.hears.is_empty())
+            (device.service_state, !device.activity.has_power || device.hears.is_empty())
         };
         if is_away || service_state == ServiceState::Retired {
             return Ok(());
@@ -121,7 +121,7 @@ impl<'a> Firmware<'a> {
             return self.run_stolen().await;
         }
         self.schedule_home_search().await?;
-        if self.device()?.registered.is_none() && !self.restore_service().await? {
+        if self.device()?.service.registered.is_none() && !self.restore_service().await? {
             return Ok(());
         }
         self.return_to_preferred().await?;
@@ -140,7 +140,8 @@ impl<'a> Firmware<'a> {
 
     fn is_due(&self) -> Result<bool, Fault> {
         let device = self.device()?;
-        Ok(device.registered.is_some() && (device.must_check_in || device.check_in_due <= self.sim.now()))
+        Ok(device.service.registered.is_some()
+            && (device.contact.must_check_in || device.contact.check_in_due <= self.sim.now()))
     }
 
     /// The card, LPA and modem, which are created on first use.
@@ -155,11 +156,11 @@ impl<'a> Firmware<'a> {
         let Self { sim, power, faults, .. } = self;
         let (eid, wakes, card, memory, hears, is_stolen, rested) = {
             let device = self.device()?;
-            let since = device.rests_since.filter(|_| !device.must_recover);
+            let since = device.activity.rests_since.filter(|_| !device.activity.must_recover);
             let is_stolen = device.service_state == ServiceState::Stolen;
             (
                 device.eid,
-                device.wakes,
+                device.activity.wakes,
                 device.card.clone(),
                 device.memory.clone(),
                 Arc::clone(&device.hears),
@@ -203,7 +204,7 @@ impl<'a> Firmware<'a> {
     /// Registers with the enabled profile, or with any profile that gets service. Returns true on
     /// success.
     async fn restore_service(&mut self) -> Result<bool, Fault> {
-        let must_recover = self.device()?.must_recover;
+        let must_recover = self.device()?.activity.must_recover;
         let open_device = self.open_device().await?;
         let mut registered = None;
         if !must_recover {
@@ -223,8 +224,8 @@ impl<'a> Firmware<'a> {
             }
             None => {
                 let mut device = self.device()?;
-                device.failures = device.failures.saturating_add(1);
-                if device.failures == 1 {
+                device.contact.failures = device.contact.failures.saturating_add(1);
+                if device.contact.failures == 1 {
                     self.sim.tell(Kind::Device, &device, "no profile on its card gets service here");
                 }
                 Ok(false)
@@ -238,8 +239,8 @@ impl<'a> Firmware<'a> {
         let serving = {
             let mut device = self.device()?;
             let now = self.sim.now();
-            let Some(attached) = device.registered else { return Ok(()) };
-            if device.home_search.take_if(|at| *at <= now).is_none() {
+            let Some(attached) = device.service.registered else { return Ok(()) };
+            if device.service.home_search.take_if(|at| *at <= now).is_none() {
                 return Ok(());
             }
             attached.network
@@ -253,7 +254,7 @@ impl<'a> Firmware<'a> {
             Err(_) => {
                 let mut device = self.device()?;
                 self.sim.unregister(&mut device);
-                device.lost = true;
+                device.service.lost = true;
                 Ok(())
             }
         }
@@ -262,9 +263,9 @@ impl<'a> Firmware<'a> {
     /// Closes a move whose end was not recorded, according to the state of the card.
     fn close_interrupted_move(&self, why: &str) -> Result<(), Fault> {
         let mut device = self.device()?;
-        let Some(Ordered { order, target, back }) = device.ordered.take() else { return Ok(()) };
+        let Some(Ordered { order, target, back }) = device.contact.ordered.take() else { return Ok(()) };
         let is_there = device.profiles.iter().any(|profile| profile.iccid == target);
-        let ending = match device.registered.is_some_and(|attached| attached.iccid == target) {
+        let ending = match device.service.registered.is_some_and(|attached| attached.iccid == target) {
             true => Ending::Moved,
             false if is_there => Ending::CameBack { why: why.into() },
             false => Ending::NotInstalled { why: why.into() },
@@ -282,11 +283,12 @@ impl<'a> Firmware<'a> {
     async fn give_up_unproven(&mut self) -> Result<bool, Fault> {
         let unproven = self
             .device()?
+            .contact
             .unproven
             .clone()
             .filter(|unproven| unproven.failed_attempts >= MAX_FAILED_ATTEMPTS);
         let Some(Unproven { order, target, back, .. }) = unproven else { return Ok(false) };
-        let through = self.device()?.registered.map(|attached| attached.network.to_string());
+        let through = self.device()?.service.registered.map(|attached| attached.network.to_string());
         let report = self.open_device().await?.switch_to(back, Some(target)).await;
         self.record_move(&report)?;
         self.read_card().await?;
@@ -296,9 +298,9 @@ impl<'a> Firmware<'a> {
             return Ok(false);
         }
         let mut device = self.device()?;
-        device.failures = 0;
-        if device.registered.is_none_or(|attached| attached.iccid == target) {
-            device.unproven = None;
+        device.contact.failures = 0;
+        if device.service.registered.is_none_or(|attached| attached.iccid == target) {
+            device.contact.unproven = None;
             return Ok(false);
         }
         let why = format!("registered in {}, which carried no packets", through.unwrap_or_default()).into();
@@ -309,12 +311,12 @@ impl<'a> Firmware<'a> {
 
     /// Lets the device of a thief try the card once.
     async fn run_stolen(&mut self) -> Result<(), Fault> {
-        if self.device()?.registered.is_none() {
+        if self.device()?.service.registered.is_none() {
             match self.open_device().await?.modem.register().await {
                 Ok(registered) => self.registered(&registered)?,
                 Err(not) => {
                     let mut device = self.device()?;
-                    device.failures = device.failures.saturating_add(1);
+                    device.contact.failures = device.contact.failures.saturating_add(1);
                     self.sim.tell(Kind::Device, &device, &format!("in the device of a thief: {not}"));
                 }
             }
@@ -330,7 +332,7 @@ impl<'a> Firmware<'a> {
             let mut device = self.device()?;
             let Some(group) = self.sim.group(device.group) else { return Ok(()) };
             let Some(preferred) = group.prefers.as_ref().map(|plmn| *plmn.get_ref()) else { return Ok(()) };
-            let Some(attached) = device.registered else { return Ok(()) };
+            let Some(attached) = device.service.registered else { return Ok(()) };
             if attached.home == preferred {
                 device.left_preferred = None;
                 return Ok(());
@@ -359,7 +361,7 @@ impl<'a> Firmware<'a> {
 
     /// Checks in. Returns the instruction, or `None` if the platform was not reached.
     async fn check_in(&mut self) -> Result<Option<Instruction>, Fault> {
-        if self.device()?.has_pending_notifications {
+        if self.device()?.contact.has_pending_notifications {
             // Notifications that are not acknowledged now are sent again at the next check-in.
             let _ = self.open_device().await?.lpa.process_notifications().await;
             self.read_card().await?;
@@ -367,14 +369,14 @@ impl<'a> Firmware<'a> {
         let said = {
             let device = self.device()?;
             CheckIn {
-                registered: device.registered.map(|at| Registration {
+                registered: device.service.registered.map(|at| Registration {
                     network: at.network,
                     iccid: at.iccid,
                     imsi: Some(at.imsi),
                 }),
                 profiles: Some(device.profiles.clone()),
-                refused: device.refused.clone(),
-                ended: device.ended.clone(),
+                refused: device.contact.refused.clone(),
+                ended: device.contact.ended.clone(),
                 ..CheckIn::new(device.eid, self.sim.now())
             }
         };
@@ -383,21 +385,22 @@ impl<'a> Firmware<'a> {
         device.counts.check_ins = device.counts.check_ins.saturating_add(1);
         match answered {
             Ok(instruction) => {
-                device.heard_at = Some(self.sim.now());
-                (device.ended, device.must_check_in, device.failures) = (None, false, 0);
-                device.unproven = None;
-                device.refused.clear();
+                device.contact.heard_at = Some(self.sim.now());
+                (device.contact.ended, device.contact.must_check_in, device.contact.failures) =
+                    (None, false, 0);
+                device.contact.unproven = None;
+                device.contact.refused.clear();
                 Ok(Some(instruction))
             }
             Err(CheckInError { is_carried, why }) => {
-                device.failures = device.failures.saturating_add(1);
-                match &mut device.unproven {
+                device.contact.failures = device.contact.failures.saturating_add(1);
+                match &mut device.contact.unproven {
                     Some(unproven) if !is_carried => {
                         unproven.failed_attempts = unproven.failed_attempts.saturating_add(1)
                     }
                     unproven => *unproven = None,
                 }
-                if device.failures == 1 {
+                if device.contact.failures == 1 {
                     self.sim.tell(Kind::Device, &device, &format!("the platform is unreachable: {why}"));
                 }
                 Ok(None)
@@ -416,12 +419,12 @@ impl<'a> Firmware<'a> {
             let mut device = self.device()?;
             let own =
                 self.sim.group(device.group).map(|group| self.sim.now().plus(group.check_in.get_ref().0));
-            device.check_in_due =
+            device.contact.check_in_due =
                 own.map_or(instruction.next_check_in, |own| own.min(instruction.next_check_in));
             let What::Move { order, to, fall_back_to } = instruction.what else { return Ok(()) };
             let target =
                 to.iccid().ok_or_else(|| bug("the instruction for a device with an LPA has no ICCID"))?;
-            device.ordered = Some(Ordered { order: order.clone(), target, back: fall_back_to });
+            device.contact.ordered = Some(Ordered { order: order.clone(), target, back: fall_back_to });
             (order, to, target, fall_back_to)
         };
         let is_held = self.device()?.profiles.iter().any(|profile| profile.iccid == target);
@@ -454,7 +457,7 @@ impl<'a> Firmware<'a> {
             }
         };
         let mut device = self.device()?;
-        device.ordered = None;
+        device.contact.ordered = None;
         self.ended(&mut device, Ordered { order, target, back }, ending);
         Ok(())
     }
@@ -463,11 +466,11 @@ impl<'a> Firmware<'a> {
     /// through the new profile.
     fn ended(&self, device: &mut DormantDevice, Ordered { order, target, back }: Ordered, ending: Ending) {
         let back = back.filter(|_| ending == Ending::Moved);
-        device.unproven =
+        device.contact.unproven =
             back.map(|back| Unproven { order: order.clone(), target, back, failed_attempts: 0 });
         self.sim.move_ended(device, &ending);
-        device.ended = Some(MoveEnded { order, ending });
-        device.must_check_in = true;
+        device.contact.ended = Some(MoveEnded { order, ending });
+        device.contact.must_check_in = true;
     }
 
     /// Records the profile and the registration after a move.
@@ -483,7 +486,7 @@ impl<'a> Firmware<'a> {
             MoveEnding::Stranded { .. } => {
                 let mut device = self.device()?;
                 self.sim.unregister(&mut device);
-                device.must_recover = true;
+                device.activity.must_recover = true;
                 Ok(())
             }
         }
@@ -504,7 +507,7 @@ impl<'a> Firmware<'a> {
                 Some(OnCard { iccid, enabled, home: self.sim.home_of_profile(iccid) })
             })
             .collect();
-        device.has_pending_notifications = waiting;
+        device.contact.has_pending_notifications = waiting;
         Ok(())
     }
 
@@ -522,7 +525,7 @@ impl<'a> Firmware<'a> {
         let now = sim.now();
         let Ok(mut device) = self.device() else { return };
         if was_opened {
-            device.rests_since = Some(now);
+            device.activity.rests_since = Some(now);
         }
         for (bearer, usage) in self.connections.usage() {
             let octets = usage.octets_up.saturating_add(usage.octets_down);
@@ -534,19 +537,19 @@ impl<'a> Firmware<'a> {
         for (network, imsi, cause) in radio_state.refusals {
             device.counts.refusals = device.counts.refusals.saturating_add(1);
             let home = sim.networks.home_of(imsi).map_or(network, |home| home.plmn());
-            let known = device.refused.iter().any(|refused| refused.network == home);
-            if !known && device.refused.len() < MAX_REPORTED_REJECTS {
+            let known = device.contact.refused.iter().any(|refused| refused.network == home);
+            if !known && device.contact.refused.len() < MAX_REPORTED_REJECTS {
                 let cause = format!("{network} answered {cause}").into();
-                device.refused.push(RefusedBy { network: home, cause });
+                device.contact.refused.push(RefusedBy { network: home, cause });
             }
         }
         if was_cut {
             sim.unregister(&mut device);
-            device.must_recover = true;
+            device.activity.must_recover = true;
             sim.tell(Kind::Device, &device, "its power was cut");
         }
         // Events that became due while the device was awake are processed next.
-        device.home_search = device.home_search.or_else(|| sim.home_search(&device, now));
+        device.service.home_search = device.service.home_search.or_else(|| sim.home_search(&device, now));
         if let Some(at) = alarm(sim, &device, now, was_cut) {
             sim.schedule_wake_up(self.index, &mut device, at);
         }
@@ -555,13 +558,15 @@ impl<'a> Firmware<'a> {
 
 /// The time of the next wake-up.
 fn alarm(sim: &SimulatedWorld, device: &DormantDevice, now: Timestamp, was_cut: bool) -> Option<Timestamp> {
-    if !device.has_power || device.service_state == ServiceState::Retired || device.hears.is_empty() {
+    if !device.activity.has_power || device.service_state == ServiceState::Retired || device.hears.is_empty()
+    {
         return None;
     }
-    let again = now.plus(patience(device.failures));
-    if device.registered.is_none() || was_cut {
+    let again = now.plus(patience(device.contact.failures));
+    if device.service.registered.is_none() || was_cut {
         // A thief gives up after a few attempts.
-        return (device.service_state == ServiceState::InService || device.failures < 3).then_some(again);
+        return (device.service_state == ServiceState::InService || device.contact.failures < 3)
+            .then_some(again);
     }
     if device.service_state == ServiceState::Stolen {
         return None;
@@ -572,7 +577,7 @@ fn alarm(sim: &SimulatedWorld, device: &DormantDevice, now: Timestamp, was_cut: 
             .map(|left| left.plus(group.prefers_after.get_ref().0).max(now.plus(Duration::from_secs(60))))
     });
     let soon = now.plus(Duration::from_secs(1));
-    let due = if device.failures > 0 { again } else { device.check_in_due.max(soon) };
-    let home = device.home_search.map(|at| at.max(soon));
+    let due = if device.contact.failures > 0 { again } else { device.contact.check_in_due.max(soon) };
+    let home = device.service.home_search.map(|at| at.max(soon));
     [Some(due), preferred, home].into_iter().flatten().min()
 }

@@ -131,12 +131,12 @@ impl SimulatedWorld {
     pub(super) fn scan_networks(&self, index: usize) -> bool {
         let Some(online_device) = self.online_device(index) else { return false };
         let Some(mut device) = self.device(index) else { return true };
-        device.alarm = None;
-        if device.has_power {
+        device.activity.alarm = None;
+        if device.activity.has_power {
             online_device.has_power.notify_one();
         }
         if let Some(handle) = &*online_device.handle() {
-            if device.registered.is_none() {
+            if device.service.registered.is_none() {
                 handle.set_visible(Vec::new());
             }
             handle.set_visible(device.hears.to_vec());
@@ -186,7 +186,7 @@ impl SimulatedWorld {
     /// Records the end of a registration, which the device ended itself (`has_left`) or noticed.
     fn detached(&self, index: usize, has_left: bool) {
         if let Some(mut device) = self.device(index) {
-            device.lost |= device.registered.is_some() && !has_left;
+            device.service.lost |= device.service.registered.is_some() && !has_left;
             self.unregister(&mut device);
         }
     }
@@ -345,7 +345,7 @@ async fn run_device(sim: Weak<SimulatedWorld>, index: usize) {
             let Some(sim) = sim.upgrade() else { return };
             let has_power = {
                 let Some(device) = sim.device(index) else { return };
-                device.has_power
+                device.activity.has_power
             };
             let Some(online_device) = sim.online_device(index) else { return };
             if has_power {
@@ -369,7 +369,7 @@ fn begin(
     let online_device = sim.online_device(index)?;
     let (eid, memory, hears, faults) = {
         let mut device = sim.device(index)?;
-        device.power = Some(power.clone());
+        device.activity.power = Some(power.clone());
         let faults = sim.mishaps_of(&mut device);
         (device.eid, device.card.memory().ok()?.clone(), Arc::clone(&device.hears), faults)
     };

@@ -44,7 +44,7 @@ pub(super) fn record(
     let needs = group.needs;
     record.connection.needs =
         Needs { criticality: needs.criticality, bandwidth: needs.bandwidth, latency: needs.latency };
-    record.connection.imei_registered_in.clone_from(&device.imei_registered_in);
+    record.connection.imei_registered_in.clone_from(&device.stay_log.imei_registered_in);
     record
 }
 

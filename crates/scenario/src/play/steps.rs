@@ -165,7 +165,7 @@ impl SimulatedWorld {
                     if let Some(mut device) = self.device(index) {
                         self.unregister(&mut device);
                         device.service_state = ServiceState::Stolen;
-                        device.without_service_since = None;
+                        device.service.without_service_since = None;
                         // An empty list differs from any other place, so that the device counts as
                         // moved.
                         device.hears = std::sync::Arc::new([]);
@@ -182,7 +182,8 @@ impl SimulatedWorld {
                             continue;
                         }
                         self.unregister(&mut device);
-                        (device.service_state, device.without_service_since) = (ServiceState::Retired, None);
+                        (device.service_state, device.service.without_service_since) =
+                            (ServiceState::Retired, None);
                         device.eid
                     };
                     if let Err(why) = platform.retire(eid).await
@@ -231,11 +232,11 @@ impl SimulatedWorld {
     async fn register_imei(&self, index: usize, country: localize::Country) -> Result<(), Fault> {
         let (eid, registered) = {
             let Some(mut device) = self.device(index) else { return Ok(()) };
-            device.imei_registered_in.insert(country);
+            device.stay_log.imei_registered_in.insert(country);
             // A predicted breach no longer applies.
-            device.epoch += 1;
+            device.service.epoch += 1;
             self.radio_environment.register_imei(imei(device.eid), country);
-            (device.eid, device.imei_registered_in.clone())
+            (device.eid, device.stay_log.imei_registered_in.clone())
         };
         let records = self.platform_records();
         world::transact(&records, |tx| {
@@ -251,8 +252,8 @@ impl SimulatedWorld {
         .await?;
         let here: Vec<Plmn> = self.device(index).map_or_else(Vec::new, |device| device.hears.to_vec());
         let Some(mut device) = self.device(index) else { return Ok(()) };
-        if device.registered.is_none() && !here.is_empty() {
-            device.failures = 0;
+        if device.service.registered.is_none() && !here.is_empty() {
+            device.contact.failures = 0;
             let now = self.now();
             self.schedule_wake_up(index, &mut device, now);
         }
@@ -271,6 +272,7 @@ impl SimulatedWorld {
                 }
                 if cause.is_some()
                     && device
+                        .service
                         .registered
                         .is_some_and(|attached| attached.imsi == imsi && attached.home == home)
                 {
@@ -287,10 +289,10 @@ impl SimulatedWorld {
             let Some(mut device) = self.device(*index) else { continue };
             *cut.entry(device.group).or_default() += 1;
             self.unregister(&mut device);
-            (device.has_power, device.must_recover) = (false, true);
+            (device.activity.has_power, device.activity.must_recover) = (false, true);
             let now = self.now();
             self.end_outage(&mut device, now);
-            if let Some(power) = &device.power {
+            if let Some(power) = &device.activity.power {
                 power.cut();
             }
         }
@@ -308,7 +310,7 @@ impl SimulatedWorld {
     async fn by_hand(&self, index: usize, operator: Plmn, delete: bool) -> Result<(), Fault> {
         let (eid, at, target) = {
             let Some(device) = self.device(index) else { return Ok(()) };
-            if device.is_awake {
+            if device.activity.is_awake {
                 self.tell(Kind::Failed, &device, "is active, so its card is not accessible");
                 return Ok(());
             }
@@ -338,9 +340,9 @@ impl SimulatedWorld {
             device.expected_profiles.retain(|iccid| *iccid != target);
             device.profiles.retain(|profile| profile.iccid != target);
         }
-        device.has_pending_notifications = true;
-        device.must_recover = delete;
-        let uses_it = device.registered.is_some_and(|attached| attached.iccid == target);
+        device.contact.has_pending_notifications = true;
+        device.activity.must_recover = delete;
+        let uses_it = device.service.registered.is_some_and(|attached| attached.iccid == target);
         if uses_it == delete {
             self.lose(index, &mut device);
         }
@@ -378,7 +380,7 @@ impl SimulatedWorld {
             let Some(mut device) = self.device(index) else { continue };
             self.mishaps_of(&mut device).put(spec.clone());
             let is_there = |plmn: Plmn| spec.place().is_none_or(|place| place == plmn.to_string());
-            if silences && device.registered.is_some_and(|attached| is_there(attached.network)) {
+            if silences && device.service.registered.is_some_and(|attached| is_there(attached.network)) {
                 self.lose(index, &mut device);
             }
         }

@@ -31,14 +31,14 @@ const VISITED_AFTER: Duration = Duration::from_secs(86_400);
 impl SimulatedWorld {
     /// Schedules a wake-up of a device, unless an earlier one is scheduled.
     pub(super) fn schedule_wake_up(&self, index: usize, device: &mut DormantDevice, at: Timestamp) {
-        let at = device.alarm.map_or(at, |alarm| alarm.min(at));
-        device.alarm = Some(at);
+        let at = device.activity.alarm.map_or(at, |alarm| alarm.min(at));
+        device.activity.alarm = Some(at);
         self.queue.put(at, Due::Wake(index));
     }
 
     /// Schedules a wake-up at a random time within a minute.
     fn schedule_wake_up_soon(&self, index: usize, device: &mut DormantDevice) {
-        let dice = self.simulation.dice(&format!("device {} notices {}", device.eid, device.epoch));
+        let dice = self.simulation.dice(&format!("device {} notices {}", device.eid, device.service.epoch));
         let at = self.now().plus(Duration::from_millis(below(&dice, NOTICE_WITHIN_MS)));
         self.schedule_wake_up(index, device, at);
     }
@@ -49,31 +49,36 @@ impl SimulatedWorld {
         let home = self.networks.home_of(with.imsi).map_or(with.plmn, |home| home.plmn());
         let &Registered { plmn: network, iccid, imsi, home_search, .. } = with;
         let attached = Attached { network, iccid, imsi, home, home_search };
-        let former = device.registered.replace(attached);
-        (device.registered_at, device.home_search) = (now, None);
-        device.epoch += 1;
-        (device.failures, device.must_recover) = (0, false);
+        let former = device.service.registered.replace(attached);
+        (device.service.registered_at, device.service.home_search) = (now, None);
+        device.service.epoch += 1;
+        (device.contact.failures, device.activity.must_recover) = (0, false);
         self.end_outage(device, now);
         let its_imei = self.imei_of(device);
         if let Some(former) = former.filter(|former| *former != attached) {
             self.radio_environment.left(former.network, former.imsi, Some(former.home), its_imei);
         }
-        if std::mem::take(&mut device.lost) {
+        if std::mem::take(&mut device.service.lost) {
             device.counts.recoveries = device.counts.recoveries.saturating_add(1);
         }
         if former != Some(attached) {
-            device.must_check_in = true;
+            device.contact.must_check_in = true;
             self.tell(Kind::Device, device, &self.where_it_is(&attached));
         }
-        let last = device.last_as.replace((with.iccid, with.imsi));
+        let last = device.service.last_as.replace((with.iccid, with.imsi));
         if last.is_some_and(|(iccid, imsi)| iccid == with.iccid && imsi != with.imsi) {
             device.counts.identities = device.counts.identities.saturating_add(1);
         }
         let roams = self.observe(device, &attached, now);
-        if device.stays.len() < STAYS_KEPT && index < SHOWN {
-            device.stays.push(Stay { from: now, network: Some(network), roams, at_home: network == home });
+        if device.stay_log.stays.len() < STAYS_KEPT && index < SHOWN {
+            device.stay_log.stays.push(Stay {
+                from: now,
+                network: Some(network),
+                roams,
+                at_home: network == home,
+            });
         }
-        let epoch = device.epoch;
+        let epoch = device.service.epoch;
         if let Some(day) = self.radio_environment.attached(with.plmn, with.imsi, Some(home), its_imei) {
             self.queue.put(day.start().max(now), Due::Expel { device: index, epoch });
         }
@@ -98,14 +103,14 @@ impl SimulatedWorld {
         };
         let from = Home { country: home.country, network: Some(home.plmn) };
         // The times of one device never decrease.
-        let _ = device.history.observe_with(place, from, now);
+        let _ = device.stay_log.history.observe_with(place, from, now);
         place.country != home.country
     }
 
     fn foresee_breaches(&self, index: usize, device: &DormantDevice, now: Timestamp) {
         let connection = localize::Device {
-            history: device.history.clone(),
-            imei_registered_in: device.imei_registered_in.clone(),
+            history: device.stay_log.history.clone(),
+            imei_registered_in: device.stay_log.imei_registered_in.clone(),
             ..localize::Device::default()
         };
         let policy = localize::Policy {
@@ -122,7 +127,7 @@ impl SimulatedWorld {
         let ends = self.scenario.ends();
         for finding in findings(now, &connection, &self.scenario.book, &policy) {
             if finding.share.is_none() && finding.deadline <= ends {
-                let (rule, epoch) = (finding.citation.rule.to_string(), device.epoch);
+                let (rule, epoch) = (finding.citation.rule.to_string(), device.service.epoch);
                 let due = Due::Breach { device: index, epoch, rule, day: finding.measurement.breach.day };
                 self.queue.put(finding.deadline.max(now), due);
             }
@@ -132,7 +137,7 @@ impl SimulatedWorld {
     /// Records a rule breach, if the registration is still the same.
     pub(super) fn breach(&self, index: usize, epoch: u32, rule: &str, day: Day) {
         let Some(mut device) = self.device(index) else { return };
-        if device.epoch == epoch && device.broken_rules.insert(rule.to_owned()) {
+        if device.service.epoch == epoch && device.stay_log.broken_rules.insert(rule.to_owned()) {
             device.counts.breaches = device.counts.breaches.saturating_add(1);
             self.tell(Kind::World, &device, &format!("breaks {rule} on {day}"));
         }
@@ -141,7 +146,9 @@ impl SimulatedWorld {
     /// Ends a registration that the network no longer allows because of its day count.
     pub(super) fn expel(&self, index: usize, epoch: u32) {
         let Some(mut device) = self.device(index) else { return };
-        let Some(attached) = device.registered.filter(|_| device.epoch == epoch) else { return };
+        let Some(attached) = device.service.registered.filter(|_| device.service.epoch == epoch) else {
+            return;
+        };
         let its_imei = self.imei_of(&device);
         if self
             .radio_environment
@@ -158,7 +165,8 @@ impl SimulatedWorld {
     /// 4.4.3.3.1, TS 31.102 section 4.2.6). A search without a chance of success changes nothing,
     /// so `None` is returned unless the home network has coverage and would accept the device.
     pub(super) fn home_search(&self, device: &DormantDevice, now: Timestamp) -> Option<Timestamp> {
-        let attached = device.registered.filter(|_| device.service_state == ServiceState::InService)?;
+        let attached =
+            device.service.registered.filter(|_| device.service_state == ServiceState::InService)?;
         let home = attached.home;
         if attached.network == home || !device.hears.contains(&home) {
             return None;
@@ -170,18 +178,18 @@ impl SimulatedWorld {
         if !self.still_serves(&at_home, device.eid, self.network(home).as_ref()) {
             return None;
         }
-        let (period, since) = (attached.home_search?, now.since(device.registered_at));
+        let (period, since) = (attached.home_search?, now.since(device.service.registered_at));
         let searches = since.as_millis().checked_div(period.as_millis())?;
         let next = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(1);
-        Some(device.registered_at.plus(period.saturating_mul(next)))
+        Some(device.service.registered_at.plus(period.saturating_mul(next)))
     }
 
     /// Schedules a search for the home network, if that may have become available.
     fn schedule_home_search(&self, index: usize, device: &mut DormantDevice, now: Timestamp) {
-        if device.home_search.is_none()
+        if device.service.home_search.is_none()
             && let Some(at) = self.home_search(device, now)
         {
-            device.home_search = Some(at);
+            device.service.home_search = Some(at);
             self.schedule_wake_up(index, device, at);
         }
     }
@@ -189,18 +197,18 @@ impl SimulatedWorld {
     /// Records the end of a registration.
     pub(super) fn unregister(&self, device: &mut DormantDevice) {
         let now = self.now();
-        let Some(attached) = device.registered.take() else { return };
-        device.home_search = None;
-        device.epoch += 1;
-        let _ = device.history.detached(now);
+        let Some(attached) = device.service.registered.take() else { return };
+        device.service.home_search = None;
+        device.service.epoch += 1;
+        let _ = device.stay_log.history.detached(now);
         self.radio_environment.left(
             attached.network,
             attached.imsi,
             Some(attached.home),
             self.imei_of(device),
         );
-        if device.stays.len() < STAYS_KEPT && !device.stays.is_empty() {
-            device.stays.push(Stay { from: now, network: None, roams: false, at_home: false });
+        if device.stay_log.stays.len() < STAYS_KEPT && !device.stay_log.stays.is_empty() {
+            device.stay_log.stays.push(Stay { from: now, network: None, roams: false, at_home: false });
         }
         self.begin_outage(device, now);
     }
@@ -208,25 +216,26 @@ impl SimulatedWorld {
     /// Ends a registration without the device's doing. The device notices it soon.
     pub(super) fn lose(&self, index: usize, device: &mut DormantDevice) {
         self.unregister(device);
-        device.lost = true;
+        device.service.lost = true;
         self.schedule_wake_up_soon(index, device);
     }
 
     pub(super) fn begin_outage(&self, device: &mut DormantDevice, now: Timestamp) {
         let hears =
             || device.hears.iter().any(|plmn| self.network(*plmn).is_some_and(|network| network.coverage));
-        if device.has_power
+        if device.activity.has_power
             && device.service_state == ServiceState::InService
-            && device.registered.is_none()
+            && device.service.registered.is_none()
             && hears()
         {
-            device.without_service_since.get_or_insert(now);
+            device.service.without_service_since.get_or_insert(now);
         }
     }
 
     pub(super) fn end_outage(&self, device: &mut DormantDevice, now: Timestamp) {
-        if let Some(since) = device.without_service_since.take() {
-            device.longest_without_service = device.longest_without_service.max(now.since(since));
+        if let Some(since) = device.service.without_service_since.take() {
+            device.service.longest_without_service =
+                device.service.longest_without_service.max(now.since(since));
         }
     }
 
@@ -255,17 +264,17 @@ impl SimulatedWorld {
             return;
         }
         device.hears = Arc::clone(hears);
-        let stays = device.registered.is_some_and(|attached| {
+        let stays = device.service.registered.is_some_and(|attached| {
             hears.contains(&attached.network)
                 && self.still_serves(&attached, device.eid, self.network(attached.network).as_ref())
         });
         self.end_outage(&mut device, now);
         if !stays {
-            device.lost |= device.registered.is_some();
+            device.service.lost |= device.service.registered.is_some();
             self.unregister(&mut device);
         }
         self.begin_outage(&mut device, now);
-        device.failures = 0;
+        device.contact.failures = 0;
         if self.m2m.is_some() {
             // A device that stays on is notified about every new place.
             self.schedule_wake_up(index, &mut device, now);
@@ -332,7 +341,7 @@ impl SimulatedWorld {
         let now = self.now();
         for index in devices {
             let Some(mut device) = self.device(*index) else { continue };
-            device.has_power = true;
+            device.activity.has_power = true;
             self.begin_outage(&mut device, now);
             self.schedule_wake_up_soon(*index, &mut device);
         }
@@ -345,7 +354,7 @@ impl SimulatedWorld {
         let network = self.network(plmn);
         for index in 0..self.devices.len() {
             let Some(mut device) = self.device(index) else { continue };
-            match device.registered {
+            match device.service.registered {
                 Some(attached)
                     if attached.network == plmn
                         && !self.still_serves(&attached, device.eid, network.as_ref()) =>
@@ -354,9 +363,9 @@ impl SimulatedWorld {
                 }
                 Some(attached) if attached.home == plmn => self.schedule_home_search(index, &mut device, now),
                 Some(_) => {}
-                None if device.hears.contains(&plmn) && device.has_power => {
+                None if device.hears.contains(&plmn) && device.activity.has_power => {
                     self.begin_outage(&mut device, now);
-                    device.failures = 0;
+                    device.contact.failures = 0;
                     self.schedule_wake_up_soon(index, &mut device);
                 }
                 None => {}
@@ -421,7 +430,7 @@ impl SimulatedWorld {
         let now = self.now();
         let mut visits = Vec::new();
         for device in self.each_device() {
-            if device.without_service_since.is_some_and(|since| now.since(since) > VISITED_AFTER) {
+            if device.service.without_service_since.is_some_and(|since| now.since(since) > VISITED_AFTER) {
                 let place = device.hears.first().and_then(|plmn| self.place(*plmn));
                 visits.push(place.map(|place| place.country));
             }

@@ -181,7 +181,7 @@ impl M2mAgent {
     /// Queries the home network and the EIS. `None` if the device is not registered.
     async fn look(&mut self, sim: &SimulatedWorld) -> Result<Option<DeviceStatus>, Fault> {
         let read = self.read_eis(sim).await;
-        let Some(attached) = sim.device(self.index).and_then(|device| device.registered) else {
+        let Some(attached) = sim.device(self.index).and_then(|device| device.service.registered) else {
             return Ok(None);
         };
         let is_its =
@@ -243,7 +243,7 @@ impl M2mAgent {
         (self.failures, self.contradictions, self.ended, self.profile_unavailable) = (0, 0, None, None);
         self.due = told.next_check_in.min(now.plus(self.interval(sim)));
         if let Some(mut device) = sim.device(self.index) {
-            device.heard_at = Some(now);
+            device.contact.heard_at = Some(now);
         }
         let What::Move { order, to, .. } = told.what else { return Ok(()) };
         match &self.begun {
