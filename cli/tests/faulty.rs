@@ -306,9 +306,9 @@ fn faults_stand_before_a_server_that_has_none() {
 fn a_fault_that_there_is_not_or_not_here_is_refused_with_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
     for (command, fault, words) in [
-        ("sm-dp serve", "link/loose-answer", "of link there are lose-request, lose-answer"),
-        ("sm-dp serve", "lnik/lose-answer", "there are link/..., records/..."),
-        ("sm-dp serve", "link/reset@ES9", "say ES9+, ES9+.GetBoundProfilePackage or the like"),
+        ("sm-dp serve", "link/loose-answer", "known faults of link: lose-request, lose-answer"),
+        ("sm-dp serve", "lnik/lose-answer", "known families: link/..., records/..."),
+        ("sm-dp serve", "link/reset@ES9", "Examples: ES9+, ES9+.GetBoundProfilePackage"),
         ("sm-dp serve", "records/conflict@sm-sr", "of records there are here: sm-dp"),
         ("sm-ds serve", "radio/outage@262-42", "give it to `landfall up`, `landfall network`"),
         ("network", "power/write-fails", "`landfall euicc serve`"),

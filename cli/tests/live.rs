@@ -137,7 +137,7 @@ fn who_asks_a_server_that_is_away_is_refused_and_finds_the_next_process() {
     "#;
     let [live, alone] = both("away", text, "13");
     let told = live.json().unwrap();
-    assert!(told.contains("the platform was not reached"), "nobody asked while it was away:\n{told}");
+    assert!(told.contains("the platform is unreachable"), "nobody asked while it was away:\n{told}");
     assert_eq!(live.verdict(), Verdict::Passed, "{told}");
     assert_eq!(told, alone.json().unwrap());
 }
@@ -276,7 +276,7 @@ fn somebody_elses_server_and_card_take_part() {
     // It is used up there, and not by a run of ours that is over.
     let again = live::play_with(&places, "others", ("others.toml", SCENARIO), "15");
     let why = again.err().map(|fault| fault.to_string()).unwrap_or_default();
-    assert!(why.contains("its enabled profile is of 724-91, and bootstrap is 234-91"), "{why}");
+    assert!(why.contains("its enabled profile belongs to 724-91, but bootstrap is 234-91"), "{why}");
 }
 
 /// Where nothing can be ordered there are activation codes.
@@ -303,7 +303,7 @@ fn somebody_elses_server_that_takes_no_orders_has_codes() {
     let m2m = scenario.replace("check_in = \"6h\"", "kind = \"m2m\"").replace("[[campaign]]", "[[x]]");
     let m2m = m2m.split("[[x]]").next().unwrap();
     let why = live::play_with(&places, "codes", ("codes.toml", m2m), "16").unwrap_err();
-    assert!(why.to_string().contains("nobody else takes part where devices are M2M ones"), "{why}");
+    assert!(why.to_string().contains("M2M scenarios do not support third-party parties"), "{why}");
     let why = live::play_with(&places, "codes", ("codes.toml", "title = 'x'"), "16").unwrap_err();
     assert!(why.to_string().contains("codes.toml:1"), "{why}");
 }
