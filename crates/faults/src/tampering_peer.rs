@@ -8,7 +8,7 @@ use crypto::Curve;
 use rsp::ids::{Eid, TransactionId};
 
 /// A peer with the keys of every party of a PKI, which makes false statements when
-/// [`FaultInjector`] says so.
+/// [`FaultInjector`](crate::FaultInjector) says so.
 ///
 /// It can sign for any SM-DP+ and any card whose certificates and keys are in the PKI. If it lacks
 /// the key for a lie, it does not tell the lie, and the request fails with a link fault that names

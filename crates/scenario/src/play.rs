@@ -1,7 +1,7 @@
 //! Plays a scenario: every party runs in virtual time, and the result is a report.
 //!
 //! The SM-DP+s, the networks with their subscriber servers, the owner's platform and the cards are
-//! the implementations of the other crates. [`faults`](faults) injects faults around them. A
+//! the implementations of the other crates. [`faults`] injects faults around them. A
 //! dormant device consists of the stored data of its card and its own memory, plus a small state.
 //! Its card, LPA and modem are created when it wakes up.
 //!
