@@ -16,7 +16,7 @@ use world::{Fault, MemoryRecords, NullEvents, RamMemory};
 
 use super::dormant_device::{DormantDevice, Hears};
 use super::environment::{Outside, TheirSmDp};
-use super::factory::{Factory, all_known, stock};
+use super::factory::{Factory, GroupMember, all_known, stock};
 use super::imei::imei;
 use super::internal_fault::bug;
 use super::m2m;
@@ -63,7 +63,7 @@ impl SimulatedWorld {
         };
         let mut sm_dps = match &testbed {
             Some(_) => BTreeMap::new(),
-            None => sm_dps((&simulation, &scenario, &pki), (&theirs, &*ways), (&servers, &reporter)).await?,
+            None => sm_dps(&simulation, &scenario, &pki, &theirs, &*ways, &servers, &reporter).await?,
         };
         let mut foreign = Foreign::new();
         for operator in &scenario.operators {
@@ -73,7 +73,7 @@ impl SimulatedWorld {
             }
             let name = operator.sm_dp.get_ref();
             let sm_dp = sm_dps.get_mut(name).ok_or_else(|| bug("an SM-DP+ is missing"))?;
-            stock((&scenario, operator), &networks, sm_dp, theirs.get(name), &mut foreign).await?;
+            stock(&scenario, operator, &networks, sm_dp, theirs.get(name), &mut foreign).await?;
         }
         theirs.iter().try_for_each(|(name, theirs)| all_known(name, theirs, &foreign))?;
         let places = places(&scenario)?;
@@ -86,13 +86,13 @@ impl SimulatedWorld {
             testbed: testbed.as_ref(),
             theirs: &lent,
         };
-        let (devices, records, cards) = devices(&factory, &places, &mut foreign).await?;
+        let CreatedDevices { devices, records, cards } = devices(&factory, &places, &mut foreign).await?;
         if !lent.is_empty() {
             no_two_are_the_same(&devices)?;
         }
         let platform_records = owner::records(records).await?;
         let platform =
-            owner::platform(&simulation, &scenario, &pki, (&sm_dps, &servers), &platform_records, reporter)?;
+            owner::platform(&simulation, &scenario, &pki, &sm_dps, &servers, &platform_records, reporter)?;
         let platform_transport = ways.open(Server::of(PLATFORM.to_owned(), &platform, simulation.clock()))?;
         for sm_dp in sm_dps.values().filter(|sm_dp| sm_dp.party.is_some()) {
             let shown = owner::shown_by(&pki, sm_dp, &scenario)?;
@@ -189,9 +189,13 @@ fn networks(simulation: &Simulation, scenario: &Scenario) -> Result<Arc<Networks
 
 /// The SM-DP+s of the operators, by name: simulated and third-party ones.
 async fn sm_dps(
-    (simulation, scenario, pki): (&Simulation, &Scenario, &Arc<Pki>),
-    (theirs, ways): (&BTreeMap<String, TheirSmDp>, &dyn Ways),
-    (servers, reporter): (&FaultInjector, &EventReporter),
+    simulation: &Simulation,
+    scenario: &Scenario,
+    pki: &Arc<Pki>,
+    theirs: &BTreeMap<String, TheirSmDp>,
+    ways: &dyn Ways,
+    servers: &FaultInjector,
+    reporter: &EventReporter,
 ) -> Result<BTreeMap<String, SmDp>, Fault> {
     let mut sm_dps = BTreeMap::new();
     for operator in &scenario.operators {
@@ -221,32 +225,40 @@ async fn sm_dps(
     Ok(sm_dps)
 }
 
-/// The devices as they leave their factory; what the platform knows of them; and the cards of M2M
-/// ones.
+/// The devices of a run at its start.
+struct CreatedDevices {
+    devices: Vec<Mutex<DormantDevice>>,
+    /// The platform's records of the devices.
+    records: Vec<fleet::Device>,
+    /// The cards of M2M devices, by the index of the device.
+    cards: BTreeMap<usize, CardDescription>,
+}
+
+/// Creates the devices in their delivery state.
 async fn devices(
     factory: &Factory<'_>,
     places: &BTreeMap<Plmn, Place>,
     foreign: &mut Foreign,
-) -> Result<(Vec<Mutex<DormantDevice>>, Vec<fleet::Device>, BTreeMap<usize, CardDescription>), Fault> {
+) -> Result<CreatedDevices, Fault> {
     let Factory { scenario, networks, testbed, .. } = factory;
     let (mut devices, mut records, mut cards) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (index, group) in scenario.groups.iter().enumerate() {
         let hears: Hears = Arc::new([]);
         for number in 1..=*group.count.get_ref() {
             let serial = u64::try_from(devices.len()).unwrap_or(u64::MAX) + 1;
-            let (whose, made) = ((index, group, number), (scenario.begins, &mut *foreign));
-            let (dormant, held) = factory.device(serial, whose, places, &hears, made).await?;
+            let member = GroupMember { index, group, number };
+            let (dormant, held) = factory.device(serial, member, places, &hears, foreign).await?;
             if let Some(testbed) = testbed {
                 let operator = factory.operator(*group.bootstrap.get_ref())?;
                 let reached_by = *group.reached_by.get_ref();
-                let card = m2m::card(testbed, networks, (dormant.eid, serial), operator, reached_by).await?;
+                let card = m2m::card(testbed, networks, dormant.eid, serial, operator, reached_by).await?;
                 cards.insert(devices.len(), card);
             }
-            records.push(owner::record(&dormant, group, (held, scenario, places)));
+            records.push(owner::record(&dormant, group, held, scenario, places));
             devices.push(Mutex::new(dormant));
         }
     }
-    Ok((devices, records, cards))
+    Ok(CreatedDevices { devices, records, cards })
 }
 
 fn radio_environment(

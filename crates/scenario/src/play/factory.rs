@@ -12,7 +12,6 @@ use fleet::OnCard;
 use localize::{HeldProfile, HeldState, Place, Role};
 use network::Networks;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
-use rsp::time::Timestamp;
 use sm_dp::ProfileOptions;
 use world::{Fault, RamMemory};
 
@@ -36,7 +35,8 @@ pub(super) const FIRST_IN_STOCK: u64 = 10_000_001;
 
 /// Creates the stock of an operator and its subscribers.
 pub(super) async fn stock(
-    (scenario, operator): (&Scenario, &file::Operator),
+    scenario: &Scenario,
+    operator: &file::Operator,
     networks: &Networks,
     sm_dp: &mut SmDp,
     theirs: Option<&TheirSmDp>,
@@ -137,6 +137,16 @@ pub(super) struct Factory<'a> {
     pub(super) theirs: &'a [TheirCard],
 }
 
+/// The position of a device in its group.
+#[derive(Clone, Copy)]
+pub(super) struct GroupMember<'a> {
+    /// Index of the group in the scenario.
+    pub(super) index: usize,
+    pub(super) group: &'a Group,
+    /// The number in the group, counted from 1.
+    pub(super) number: u32,
+}
+
 /// A card for a device.
 struct Made {
     eid: Eid,
@@ -149,10 +159,10 @@ impl Factory<'_> {
     pub(super) async fn device(
         &self,
         serial: u64,
-        (index, group, number): (usize, &Group, u32),
+        GroupMember { index, group, number }: GroupMember<'_>,
         places: &BTreeMap<Plmn, Place>,
         hears: &Hears,
-        (begins, foreign): (Timestamp, &mut Foreign),
+        foreign: &mut Foreign,
     ) -> Result<(DormantDevice, Vec<HeldProfile>), Fault> {
         let is_its = |card: &&TheirCard| card.group == *group.name.get_ref() && card.number == number;
         let Made { eid, card, profiles } = match self.theirs.iter().find(is_its) {
@@ -187,7 +197,7 @@ impl Factory<'_> {
             counts: Counts::default(),
             service: Service {
                 registered: None,
-                registered_at: begins,
+                registered_at: self.scenario.begins,
                 home_search: None,
                 last_as: None,
                 epoch: 0,
@@ -203,7 +213,7 @@ impl Factory<'_> {
                 refused: Vec::new(),
                 has_pending_notifications: false,
                 must_check_in: false,
-                check_in_due: begins,
+                check_in_due: self.scenario.begins,
                 failures: 0,
             },
             activity: Activity {

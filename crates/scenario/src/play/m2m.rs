@@ -85,7 +85,8 @@ pub(super) async fn stock(
 pub(super) async fn card(
     testbed: &M2mTestbed,
     networks: &Networks,
-    (eid, serial): (Eid, u64),
+    eid: Eid,
+    serial: u64,
     operator: &file::Operator,
     reached_by: ReachedBy,
 ) -> Result<CardDescription, Fault> {

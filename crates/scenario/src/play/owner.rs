@@ -28,7 +28,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(super) fn record(
     device: &DormantDevice,
     group: &Group,
-    (held, scenario, places): (Vec<HeldProfile>, &Scenario, &BTreeMap<Plmn, Place>),
+    held: Vec<HeldProfile>,
+    scenario: &Scenario,
+    places: &BTreeMap<Plmn, Place>,
 ) -> fleet::Device {
     let mut record = fleet::Device::new(device.eid);
     record.label = format!("{}-{}", group.name.get_ref(), device.number).into();
@@ -63,7 +65,8 @@ pub(super) fn platform(
     simulation: &Simulation,
     scenario: &Scenario,
     pki: &Pki,
-    (sm_dps, faults): (&BTreeMap<String, SmDp>, &FaultInjector),
+    sm_dps: &BTreeMap<String, SmDp>,
+    faults: &FaultInjector,
     records: &MemoryRecords,
     reporter: EventReporter,
 ) -> Result<Host<Platform>, Fault> {
