@@ -305,9 +305,9 @@ fn the_fault_proxy_injects_faults_in_front_of_another_server() {
 fn unknown_and_impossible_faults_are_refused_with_alternatives() {
     let folder = tempfile::tempdir().unwrap();
     for (command, fault, words) in [
-        ("sm-dp serve", "link/loose-answer", "of link there are lose-request, lose-answer"),
-        ("sm-dp serve", "lnik/lose-answer", "there are link/..., records/..."),
-        ("sm-dp serve", "link/reset@ES9", "say ES9+, ES9+.GetBoundProfilePackage or the like"),
+        ("sm-dp serve", "link/loose-answer", "known faults of link: lose-request, lose-answer"),
+        ("sm-dp serve", "lnik/lose-answer", "known families: link/..., records/..."),
+        ("sm-dp serve", "link/reset@ES9", "Examples: ES9+, ES9+.GetBoundProfilePackage"),
         ("sm-dp serve", "records/conflict@sm-sr", "places for records faults: sm-dp"),
         ("sm-ds serve", "radio/outage@262-42", "use it with `landfall up`, `landfall network`"),
         ("network", "power/write-fails", "`landfall euicc serve`"),

@@ -138,7 +138,7 @@ fn outages_of_servers_have_the_same_result_over_sockets() {
     "#;
     let [live, alone] = run_both_ways("outage", text, "13");
     let json = live.json().unwrap();
-    assert!(json.contains("the platform was not reached"), "no request was sent during the outage:\n{json}");
+    assert!(json.contains("the platform is unreachable"), "no request was sent during the outage:\n{json}");
     assert_eq!(live.verdict(), Verdict::Passed, "{json}");
     assert_eq!(json, alone.json().unwrap());
 }
@@ -279,7 +279,7 @@ fn an_external_server_and_card_take_part() {
     // The profiles are used up at the external server, so that a second run is refused.
     let again = live::play_with(&places, "others", ("others.toml", SCENARIO), "15");
     let why = again.err().map(|fault| fault.to_string()).unwrap_or_default();
-    assert!(why.contains("its enabled profile is of 724-91, and bootstrap is 234-91"), "{why}");
+    assert!(why.contains("its enabled profile belongs to 724-91, but bootstrap is 234-91"), "{why}");
 }
 
 /// For an SM-DP+ without ES2+, activation codes are given.
@@ -309,7 +309,7 @@ fn an_external_server_without_orders_is_used_with_activation_codes() {
     let m2m = scenario.replace("check_in = \"6h\"", "kind = \"m2m\"").replace("[[campaign]]", "[[x]]");
     let m2m = m2m.split("[[x]]").next().unwrap();
     let why = live::play_with(&places, "codes", ("codes.toml", m2m), "16").unwrap_err();
-    assert!(why.to_string().contains("nobody else takes part where devices are M2M ones"), "{why}");
+    assert!(why.to_string().contains("M2M scenarios do not support third-party parties"), "{why}");
     let why = live::play_with(&places, "codes", ("codes.toml", "title = 'x'"), "16").unwrap_err();
     assert!(why.to_string().contains("codes.toml:1"), "{why}");
 }

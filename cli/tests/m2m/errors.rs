@@ -30,8 +30,8 @@ fn errors_of_m2m_commands_contain_a_remedy() {
     // reported at its first failure.
     let later = ["operator", "m2m", "--listen", &free(), "audit", "--es4", "--eid", eid, "--sm-sr", nobody];
     let waits = Running::start(landfall(data).args(later));
-    let printed = waits.err.after("2.999.16.1 has not taken ES4-AuditEIS: 127.0.0.1:1: connection refused");
-    assert!(printed.contains("; tried again until 20"), "{printed}");
+    let printed = waits.err.after("2.999.16.1 did not accept ES4-AuditEIS: 127.0.0.1:1: connection refused");
+    assert!(printed.contains("; retrying until 20"), "{printed}");
     // A waiting call occupies the port for its response.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();

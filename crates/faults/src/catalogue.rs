@@ -1,4 +1,4 @@
-//! The catalogue: every fault, what happens, and which requirement of which peer it tests.
+//! The fault catalogue: what each fault does, and which requirement of which party it tests.
 
 mod lie;
 mod link;
@@ -12,22 +12,23 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::fault_spec::Value;
-use super::{LieAct, LinkAct, PowerAct, RadioAct, RecordsAct};
+use super::acts::lie::LieAct;
+use super::acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
+use super::value::Value;
 
-/// At which seam a fault lies.
+/// The interface at which a fault is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
     /// HTTP between two parties.
     Link,
-    /// A server's durable records.
+    /// The durable records of a server.
     Records,
-    /// The networks, and short messages.
+    /// Mobile networks and short messages.
     Radio,
     /// The power of a card or a device, and its memory.
     Power,
-    /// What a party says under its own valid keys.
+    /// False statements that a party makes under its own valid keys.
     Lie,
 }
 
@@ -35,7 +36,7 @@ impl Family {
     /// Every family.
     pub const ALL: [Self; 5] = [Self::Link, Self::Records, Self::Radio, Self::Power, Self::Lie];
 
-    /// As it is written in the name of a fault.
+    /// The family as it is written in the name of a fault.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Link => "link",
@@ -46,14 +47,14 @@ impl Family {
         }
     }
 
-    /// What its faults happen to, for people.
+    /// A description of what the faults of the family affect, for human readers.
     pub const fn what(self) -> &'static str {
         match self {
-            Self::Link => "a request over HTTP, or its answer, between two parties",
-            Self::Records => "the records of a server, and the process that holds them",
-            Self::Radio => "the networks round a device, and short messages",
-            Self::Power => "the power of a card or of a device, and its memory",
-            Self::Lie => "what a party says under its own valid keys",
+            Self::Link => "an HTTP request or response between two parties",
+            Self::Records => "the records of a server and the process that uses them",
+            Self::Radio => "the mobile networks around a device, and short messages",
+            Self::Power => "the power supply and the memory of a card or a device",
+            Self::Lie => "statements that a party makes under its own valid keys",
         }
     }
 }
@@ -69,28 +70,31 @@ impl FromStr for Family {
 
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|family| family.name() == text).ok_or_else(|| {
-            format!("{text:?} is no family of faults; there are {}", Self::ALL.map(Self::name).join(", "))
+            format!(
+                "{text:?} is not a fault family. Known families: {}",
+                Self::ALL.map(Self::name).join(", ")
+            )
         })
     }
 }
 
-/// A fault. Its name never changes: scenario files and reports have it.
+/// A fault. Its name is stable, because scenario files and reports contain it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultId {
-    /// Of a link.
+    /// A fault of a link.
     Link(LinkAct),
-    /// Of records.
+    /// A fault of records.
     Records(RecordsAct),
-    /// Of the radio.
+    /// A fault of the radio.
     Radio(RadioAct),
-    /// Of the power.
+    /// A fault of the power supply or the memory.
     Power(PowerAct),
-    /// What is said that is not so.
+    /// A false statement.
     Lie(LieAct),
 }
 
 impl FaultId {
-    /// Its family.
+    /// The family of the fault.
     pub const fn family(self) -> Family {
         match self {
             Self::Link(_) => Family::Link,
@@ -101,36 +105,38 @@ impl FaultId {
         }
     }
 
-    /// What the catalogue says of it; none of an act that the catalogue does not have, such as a status that nobody sends.
+    /// The catalogue entry of the fault. `None` if the catalogue has no such fault, for example for
+    /// an HTTP status that is not listed.
     pub fn entry(self) -> Option<&'static Entry> {
         all().find(|entry| entry.id == self)
     }
 }
 
-/// What the catalogue says of a fault.
+/// A catalogue entry.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
-    /// Which.
+    /// The fault that the entry describes.
     #[serde(skip)]
     pub id: FaultId,
     /// Family and name, as in `link/lose-answer`.
     #[serde(rename = "id")]
     pub name: &'static str,
-    /// What happens, a sentence.
+    /// One sentence that says what happens.
     pub what: &'static str,
-    /// Who is tested.
+    /// The parties that are tested.
     pub peer: &'static str,
-    /// What is required of it.
+    /// The required behaviour of the tested party.
     pub requirement: &'static str,
-    /// Where that is required.
+    /// The clause that contains the requirement.
     pub clause: &'static str,
-    /// The word by which the tested peer refuses: a code where the standard has one, otherwise what ours says. Empty for
-    /// faults that nobody answers, and for lies that nobody can find or that change nothing.
+    /// The refusal of the tested party: a status code where the standard defines one, otherwise the
+    /// message of this implementation. Empty for faults that are not answered, and for lies that
+    /// cannot be detected or that change nothing.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub answer: &'static str,
-    /// Where it may be put.
+    /// The places at which the fault can be installed.
     pub places: Places,
-    /// What can be said about how it happens.
+    /// The parameter of the fault, if it has one.
     pub value: Option<Parameter>,
 }
 
@@ -141,26 +147,26 @@ impl Entry {
     }
 }
 
-/// What the place of a fault is.
+/// The kind of place at which a fault is installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Places {
     /// `INTERFACE` or `INTERFACE.Function`.
     Function,
-    /// One of these functions, or their interface.
+    /// One of these functions (comma-separated), or their interface.
     Told(&'static str),
     /// `PARTY` or `PARTY:COLLECTION`.
     Collection,
-    /// A network.
+    /// A mobile network.
     Network,
     /// `mt` or `mo`.
     Direction,
-    /// `card` or `device`, and perhaps the beginning of a cell's name.
+    /// `card` or `device`, optionally with a prefix of a cell name.
     Cell,
 }
 
 impl Places {
-    /// An example of each form, for people.
+    /// Examples of each form, for human readers.
     pub const fn forms(self) -> &'static str {
         match self {
             Self::Function => "ES9+, ES9+.GetBoundProfilePackage",
@@ -173,14 +179,15 @@ impl Places {
     }
 }
 
-/// What can be said about how a fault happens.
+/// The parameter of a fault.
 #[derive(Clone, Debug, Serialize)]
 pub struct Parameter {
-    /// What it means.
+    /// The meaning of the parameter.
     pub what: &'static str,
-    /// What holds when nothing is said; none is by the fault's own choice, which `what` describes.
+    /// The default value. `None` if the fault chooses the value itself, as
+    /// `what` describes.
     pub default: Option<Value>,
-    /// Whether it is a duration; otherwise a number.
+    /// True if the parameter is a duration, false if it is a number.
     #[serde(rename = "kind", serialize_with = "kind")]
     pub is_time: bool,
 }
@@ -204,13 +211,13 @@ fn kind<S: Serializer>(is_time: &bool, serializer: S) -> Result<S::Ok, S::Error>
     serializer.serialize_str(if *is_time { "duration" } else { "number" })
 }
 
-/// Every fault, family by family.
+/// All faults, grouped by family.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
     let others = [link::ENTRIES, records::ENTRIES, radio::ENTRIES, power::ENTRIES];
     others.into_iter().chain(lie::ENTRIES).flatten()
 }
 
-/// The fault of this name.
+/// Returns the fault with this name.
 pub fn named(name: &str) -> Option<&'static Entry> {
     all().find(|entry| entry.name == name)
 }
@@ -222,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_kebab_case_stand_in_their_family_and_are_there_once() {
+    fn names_are_unique_kebab_case_with_the_prefix_of_their_family() {
         let mut names = BTreeSet::new();
         for entry in all() {
             let (family, name) = entry.name.split_once('/').unwrap();
@@ -231,7 +238,7 @@ mod tests {
                 name.bytes().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == b'-'),
                 "{name}"
             );
-            assert!(names.insert(entry.name), "{} is there twice", entry.name);
+            assert!(names.insert(entry.name), "{} is listed twice", entry.name);
             assert_eq!(entry.id.entry().map(|found| found.name), Some(entry.name));
             assert_eq!(named(entry.name).map(|found| found.id), Some(entry.id));
         }
@@ -239,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_is_told_in_sentences_with_a_clause() {
+    fn every_entry_consists_of_sentences_and_a_clause() {
         for Entry { name, what, peer, requirement, clause, answer, .. } in all() {
             assert!(what.ends_with('.') && requirement.ends_with('.'), "{name}");
             assert!(!peer.is_empty() && !clause.is_empty(), "{name}");
@@ -248,11 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn families_are_read_as_they_are_written() {
+    fn family_names_round_trip() {
         for family in Family::ALL {
             assert_eq!(family.to_string().parse(), Ok(family));
         }
         let wrong = "lies".parse::<Family>().unwrap_err();
-        assert_eq!(wrong, "\"lies\" is no family of faults; there are link, records, radio, power, lie");
+        assert_eq!(wrong, "\"lies\" is not a fault family. Known families: link, records, radio, power, lie");
     }
 }

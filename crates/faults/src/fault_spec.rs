@@ -1,4 +1,4 @@
-//! A fault at a place: how it is written and read.
+//! A fault with its place and conditions, and the parser of its notation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,16 @@ use std::time::Duration;
 use rsp::ids::Plmn;
 use serde::{Deserialize, Serialize};
 
+use super::acts::RecordsAct;
 use super::catalogue::{self, Entry, Family, FaultId, Places};
-use super::records::RecordsAct;
-use super::when::{Time, When, number};
+use super::value::{Time, Value, number};
+use super::when::When;
 
-/// The interfaces at which links are named.
+/// The interfaces that can be named as a place.
 const INTERFACES: [&str; 10] = ["ES1", "ES2", "ES2+", "ES3", "ES4", "ES5", "ES7", "ES9+", "ES11", "ES12"];
 
-/// The functions of SGP.22, so that a slip of the pen is found before a run in which nothing happens.
+/// The functions of SGP.22. A misspelt function name is rejected before a run, instead of never
+/// matching.
 const FUNCTIONS: [(&str, &[&str]); 4] = [
     (
         "ES9+",
@@ -34,7 +36,8 @@ const FUNCTIONS: [(&str, &[&str]); 4] = [
     ("ES12", &["RegisterEvent", "DeleteEvent"]),
 ];
 
-/// A fault, where it happens and when. Written as [`faults`](super) says; in JSON and TOML that text.
+/// A fault, its place and its conditions. The notation is defined in the [crate
+/// documentation](super). In JSON and TOML a fault spec is a string in this notation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct FaultSpec {
@@ -44,57 +47,34 @@ pub struct FaultSpec {
     when: Vec<When>,
 }
 
-/// How a fault happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// A duration.
-    Time(Duration),
-    /// A number.
-    Number(u32),
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Time(time) => write!(f, "{}", Time(*time)),
-            Self::Number(number) => write!(f, "{number}"),
-        }
-    }
-}
-
-impl Serialize for Value {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Not the name of a fault at a place.
+/// Error of parsing a [`FaultSpec`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no fault: {why}")]
+#[error("{text:?} is not a fault: {why}")]
 pub struct InvalidFaultSpec {
     text: String,
     why: String,
 }
 
 impl FaultSpec {
-    /// This fault, everywhere and always, as the catalogue has it.
+    /// Returns the fault without a place, conditions or a parameter value.
     pub fn of(entry: &Entry) -> Self {
         Self { id: entry.id, value: None, place: None, when: Vec::new() }
     }
 
-    /// The same with this condition as well.
+    /// Adds a condition.
     #[must_use]
     pub fn when(mut self, when: When) -> Self {
         self.when.push(when);
         self
     }
 
-    /// Which fault.
+    /// The fault.
     pub fn id(&self) -> FaultId {
         self.id
     }
 
-    /// Whether it happens to a server, between servers, at the door for cards or at the service centre, and not to one device.
+    /// True if the fault affects a server, a link between servers, the ES5 interface or the SMSC,
+    /// and not one device.
     pub fn is_of_servers(&self) -> bool {
         const BETWEEN: [&str; 8] = ["ES1.", "ES2.", "ES2+", "ES3", "ES4", "ES5", "ES7", "ES12"];
         let is_between = |place: &str| BETWEEN.iter().any(|interface| place.starts_with(interface));
@@ -102,27 +82,28 @@ impl FaultSpec {
         self.id.family() == Family::Records || at_centre || self.place().is_some_and(is_between)
     }
 
-    /// Its name, as in `link/lose-answer`.
+    /// The name of the fault, as in `link/lose-answer`.
     pub fn name(&self) -> &'static str {
         self.id.entry().map_or("", |entry| entry.name)
     }
 
-    /// Where; none is everywhere.
+    /// The place. `None` means everywhere.
     pub fn place(&self) -> Option<&str> {
         self.place.as_deref()
     }
 
-    /// How, if that was said; otherwise as the catalogue has it.
+    /// The parameter value, if one was given. Otherwise the default of the catalogue applies.
     pub fn value(&self) -> Option<Value> {
         self.value
     }
 
-    /// When: all of these must be so.
+    /// The conditions, all of which must hold.
     pub fn conditions(&self) -> &[When] {
         &self.when
     }
 
-    /// Of a crash: whose process ends, where the place says it, and how long it is away.
+    /// For a crash with a place: the party whose process ends, and the delay until the process is
+    /// restarted.
     pub fn ends_process(&self) -> Option<(&str, Duration)> {
         let crashes = [RecordsAct::CrashBeforeCommit, RecordsAct::CrashAfterCommit];
         let ends = crashes.into_iter().any(|act| self.id == FaultId::Records(act));
@@ -130,7 +111,7 @@ impl FaultSpec {
         ends.then(|| (party, self.time()))
     }
 
-    /// The duration that was said, or that of the catalogue.
+    /// The given duration, or the default of the catalogue.
     pub(super) fn time(&self) -> Duration {
         match self.value.or_else(|| self.default()) {
             Some(Value::Time(time)) => time,
@@ -138,7 +119,8 @@ impl FaultSpec {
         }
     }
 
-    /// The number that was said, or that of the catalogue; none where the fault chooses itself.
+    /// The given number, or the default of the catalogue. `None` if the fault chooses the number
+    /// itself.
     pub(super) fn number(&self) -> Option<usize> {
         match self.value.or_else(|| self.default()) {
             Some(Value::Number(number)) => usize::try_from(number).ok(),
@@ -150,7 +132,8 @@ impl FaultSpec {
         self.id.entry()?.value.as_ref()?.default
     }
 
-    /// Whether this is its place: `here` is a place and what lies above it, as in `["sm-dp", "sm-dp:profiles"]`.
+    /// True if the fault applies at this place. `here` contains the place and the places that
+    /// contain it, as in `["sm-dp", "sm-dp:profiles"]`.
     pub(super) fn is_at<S: AsRef<str>>(&self, here: &[S]) -> bool {
         self.place.as_ref().is_none_or(|place| here.iter().any(|here| here.as_ref() == place))
     }
@@ -174,8 +157,8 @@ impl FromStr for FaultSpec {
 }
 
 impl From<FaultSpec> for String {
-    fn from(mishap: FaultSpec) -> Self {
-        mishap.to_string()
+    fn from(spec: FaultSpec) -> Self {
+        spec.to_string()
     }
 }
 
@@ -204,27 +187,28 @@ fn read(text: &str) -> Result<FaultSpec, String> {
     if let Some(place) = place
         && !is_place(entry.places, place)
     {
-        return Err(format!("{place:?} is no place for {name}; say {} or the like", entry.places.forms()));
+        return Err(format!("{place:?} is not a valid place for {name}. Examples: {}", entry.places.forms()));
     }
     Ok(FaultSpec { id: entry.id, value, place: place.map(str::to_owned), when })
 }
 
-/// What there is in the family, or which families there are.
+/// Describes the known faults of the family, or the known families.
 fn unknown(name: &str) -> String {
     let family = name.split('/').next().unwrap_or_default().parse::<Family>();
     let known = match family {
         Ok(family) => {
             let names = catalogue::all().filter(|entry| entry.id.family() == family).map(Entry::short_name);
-            format!("of {family} there are {}", names.collect::<Vec<_>>().join(", "))
+            format!("known faults of {family}: {}", names.collect::<Vec<_>>().join(", "))
         }
-        Err(_) => format!("there are {}", Family::ALL.map(|family| format!("{family}/...")).join(", ")),
+        Err(_) => format!("known families: {}", Family::ALL.map(|family| format!("{family}/...")).join(", ")),
     };
-    format!("nothing is called {name:?}; {known}; `landfall faults` says what each does")
+    format!("there is no fault named {name:?}; {known}. `landfall faults` describes each of them.")
 }
 
 fn read_when(text: &str) -> Result<When, String> {
-    text.parse()
-        .map_err(|()| format!("{text:?} does not say when; say 2, 2-4, 2-, 30%, 10s..5m or 10s.., after a #"))
+    text.parse().map_err(|()| {
+        format!("{text:?} is not a valid condition. Write 2, 2-4, 2-, 30%, 10s..5m or 10s.. after the #.")
+    })
 }
 
 fn read_value(entry: &'static Entry, text: &str) -> Result<Value, String> {
@@ -237,7 +221,7 @@ fn read_value(entry: &'static Entry, text: &str) -> Result<Value, String> {
     };
     read.map_err(|()| {
         let form = if parameter.is_time { "a duration such as 250ms, 30s or 2h" } else { "a number" };
-        format!("the value of {} is {form}: {}", entry.name, parameter.what)
+        format!("the value of {} must be {form}: {}", entry.name, parameter.what)
     })
 }
 
@@ -278,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mishaps_are_written_as_they_are_read() {
+    fn fault_specs_round_trip() {
         for text in [
             "link/lose-answer@ES9+.GetBoundProfilePackage#2",
             "link/delay=30s@ES9+",
@@ -293,41 +277,47 @@ mod tests {
             "power/cut-after-write@card:profile/#4",
             "power/torn-write=7@device:intention",
         ] {
-            let mishap: FaultSpec = text.parse().unwrap();
-            assert_eq!(mishap.to_string(), text);
-            let json = serde_json::to_string(&mishap).unwrap();
+            let spec: FaultSpec = text.parse().unwrap();
+            assert_eq!(spec.to_string(), text);
+            let json = serde_json::to_string(&spec).unwrap();
             assert_eq!(json, format!("{text:?}"));
-            assert_eq!(serde_json::from_str::<FaultSpec>(&json).unwrap(), mishap);
+            assert_eq!(serde_json::from_str::<FaultSpec>(&json).unwrap(), spec);
         }
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_what_would_be_right() {
+    fn parse_errors_name_the_problem_and_the_valid_forms() {
         for (text, why) in [
             (
                 "link/loose-answer",
-                "nothing is called \"link/loose-answer\"; of link there are lose-request, lose-answer, delay, ",
+                "there is no fault named \"link/loose-answer\"; known faults of link: lose-request, lose-answer, delay, ",
             ),
-            ("link/lose-answer@ES9", "say ES9+, ES9+.GetBoundProfilePackage or the like"),
-            ("link/lose-answer@ES9+.GetProfile", "\"ES9+.GetProfile\" is no place for link/lose-answer"),
-            ("link/lose-answer#0", "\"0\" does not say when"),
-            ("link/lose-answer#", "\"\" does not say when"),
-            ("link/delay=5", "the value of link/delay is a duration such as 250ms, 30s or 2h: how late"),
-            ("link/corrupt-answer=1s", "is a number: which octet"),
+            ("link/lose-answer@ES9", "Examples: ES9+, ES9+.GetBoundProfilePackage"),
+            (
+                "link/lose-answer@ES9+.GetProfile",
+                "\"ES9+.GetProfile\" is not a valid place for link/lose-answer",
+            ),
+            ("link/lose-answer#0", "\"0\" is not a valid condition"),
+            ("link/lose-answer#", "\"\" is not a valid condition"),
+            ("link/delay=5", "the value of link/delay must be a duration such as 250ms, 30s or 2h: delay"),
+            ("link/corrupt-answer=1s", "must be a number: index of the octet"),
             ("link/reset=1", "link/reset takes no value"),
-            ("lie/dpauth-expired@ES9+.CancelSession", "say ES9+.InitiateAuthentication or the like"),
-            ("radio/outage@mt", "say 262-42 or the like"),
-            ("radio/sms-lose@262-42", "say mt, mo or the like"),
-            ("power/write-fails@modem", "say card, card:profile/, device:intention or the like"),
-            ("", "nothing is called \"\"; there are link/..., records/..., "),
+            ("lie/dpauth-expired@ES9+.CancelSession", "Examples: ES9+.InitiateAuthentication"),
+            ("radio/outage@mt", "Examples: 262-42"),
+            ("radio/sms-lose@262-42", "Examples: mt, mo"),
+            ("power/write-fails@modem", "Examples: card, card:profile/, device:intention"),
+            ("", "there is no fault named \"\"; known families: link/..., records/..., "),
         ] {
             let error = text.parse::<FaultSpec>().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("{text:?} is no fault: ")) && error.contains(why), "{error}");
+            assert!(
+                error.starts_with(&format!("{text:?} is not a fault: ")) && error.contains(why),
+                "{error}"
+            );
         }
     }
 
     #[test]
-    fn a_place_is_a_function_or_all_of_its_interface() {
+    fn a_place_is_a_function_or_its_interface() {
         let here = ["ES9+", "ES9+.CancelSession"];
         assert!("link/reset".parse::<FaultSpec>().unwrap().is_at(&here));
         assert!("link/reset@ES9+".parse::<FaultSpec>().unwrap().is_at(&here));

@@ -1,11 +1,8 @@
-//! Which function a request asks for, in the standard's spelling: `ES9+.GetBoundProfilePackage`, `ES3.CreateISDP`.
+//! Detection of the function that a request calls, in the standard's spelling:
+//! `ES9+.GetBoundProfilePackage`, `ES3.CreateISDP`.
 
 use bytes::Bytes;
 use http::Request;
-use world::{Link, link_from};
-
-use super::FaultInjector;
-
 /// The paths of SGP.22 section 6.5.1 and their interfaces.
 const PATHS: [(&str, &str); 4] =
     [("es2plus", "ES2+"), ("es9plus", "ES9+"), ("es11", "ES11"), ("es12", "ES12")];
@@ -19,12 +16,13 @@ const TAGS: [(u8, &str); 5] = [
     (0x41, "CancelSession"),
 ];
 
-/// Which function a request asks for; none if it cannot be told.
+/// Returns the function that a request calls, or `None` if it cannot be determined.
 ///
-/// LPAs call the functions of ES11 by the paths of ES9+: see [`FaultInjector::link_to_sm_ds`].
+/// The function follows from the path in the JSON binding of SGP.22, from the first tag in the
+/// ASN.1 binding, and from the SOAP Action in SGP.02. A request of a card over HTTPS (SGP.02 ES5)
+/// is `ES5.OpenSession`, or `ES5.Result` if it carries a result.
 ///
-/// By the path of SGP.22 in the JSON binding and the first tag in the ASN.1 binding, the Action of SGP.02 in SOAP; what a
-/// card asks over HTTPS (SGP.02 ES5) is `ES5.OpenSession`, and `ES5.Result` once it brings a result.
+/// LPAs call the functions of ES11 by the paths of ES9+: see [`crate::FaultInjector::link_to_sm_ds`].
 pub fn function_of(request: &Request<Bytes>) -> Option<String> {
     let headers = request.headers();
     if headers.contains_key("x-admin-from") || headers.contains_key("x-admin-script-status") {
@@ -38,21 +36,9 @@ pub fn function_of(request: &Request<Bytes>) -> Option<String> {
     })
 }
 
-/// Of a request to an SM-DS.
+/// Marks a request that is sent to an SM-DS.
 #[derive(Clone, Copy)]
-struct AtSmDs;
-
-impl FaultInjector {
-    /// The same as [`FaultInjector::link`] for an SM-DS, where what looks like ES9+ is ES11: SGP.22 section 6.5.2.
-    pub fn link_to_sm_ds(&self, peer: Link) -> Link {
-        let link = self.link(peer);
-        link_from(tower::service_fn(move |mut request: Request<Bytes>| {
-            request.extensions_mut().insert(AtSmDs);
-            let link = link.clone();
-            async move { world::send(&link, request).await }
-        }))
-    }
-}
+pub(crate) struct AtSmDs;
 
 fn by_path(request: &Request<Bytes>) -> Option<String> {
     let rest = request.uri().path().strip_prefix("/gsma/rsp2/")?;
@@ -87,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_known_by_path_by_tag_by_action_and_by_header() {
+    fn functions_are_detected_by_path_tag_action_and_header() {
         let named = |path, body| named(path, body).unwrap_or_default();
         assert_eq!(named("/gsma/rsp2/es9plus/getBoundProfilePackage", b""), "ES9+.GetBoundProfilePackage");
         assert_eq!(named("/gsma/rsp2/es2plus/downloadOrder", b""), "ES2+.DownloadOrder");

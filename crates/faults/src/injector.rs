@@ -1,4 +1,4 @@
-//! The mishaps of a run: which of them happens now.
+//! The fault injector: decides at each occasion which fault happens.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -8,72 +8,76 @@ use network::smsc::{Direction, SmsFaultKind};
 use tokio::time::Instant;
 use world::{Dice, SeededDice};
 
+use super::acts::RadioAct;
 use super::catalogue::FaultId;
-use super::{FaultSpec, TamperingPeer};
+use super::fault_spec::FaultSpec;
+use super::tampering_peer::TamperingPeer;
 
-/// The mishaps of a run, or of one device in it. A clone is the same: what happens at one seam is counted for all.
+/// The faults of a run, or of one device in a run. Clones share their state: an occasion at one
+/// wrapper counts for all clones.
 ///
-/// At one occasion at most one mishap of a seam happens, the first that was put; the occasion counts for the others too.
+/// At most one fault happens at each occasion: the first installed one. The occasion also
+/// counts for the other faults.
 #[derive(Clone)]
 pub struct FaultInjector(Arc<Inner>);
 
 struct Inner {
     dice: SeededDice,
     placed: Mutex<Vec<Placed>>,
-    liar: OnceLock<Arc<TamperingPeer>>,
+    tampering_peer: OnceLock<Arc<TamperingPeer>>,
     told: OnceLock<Box<Told>>,
 }
 
-/// Hears of each mishap that happens.
+/// Callback for each fault that happens.
 type Told = dyn Fn(&FaultSpec) + Send + Sync;
 
 struct Placed {
-    mishap: FaultSpec,
+    spec: FaultSpec,
     since: Instant,
     dice: SeededDice,
-    /// Occasions at its place.
+    /// Number of occasions at the place of the fault.
     seen: u32,
-    /// How often it happened.
+    /// Number of times that the fault happened.
     struck: u32,
 }
 
-/// A mishap that happens now.
+/// A fault that happens now.
 #[derive(Clone)]
-pub struct Struck {
-    mishap: FaultSpec,
+pub struct InjectedFault {
+    spec: FaultSpec,
     dice: SeededDice,
     after: Duration,
 }
 
-impl Struck {
-    /// Which.
-    pub fn mishap(&self) -> &FaultSpec {
-        &self.mishap
+impl InjectedFault {
+    /// The spec of the fault.
+    pub fn spec(&self) -> &FaultSpec {
+        &self.spec
     }
 
     pub(super) fn id(&self) -> FaultId {
-        self.mishap.id()
+        self.spec.id()
     }
 
     pub(super) fn time(&self) -> Duration {
-        self.mishap.time()
+        self.spec.time()
     }
 
     pub(super) fn number(&self) -> Option<usize> {
-        self.mishap.number()
+        self.spec.number()
     }
 
-    /// How long it had been in place.
+    /// Time since the fault was installed.
     pub(super) fn after(&self) -> Duration {
         self.after
     }
 
-    /// Octets by the dice of this mishap.
+    /// Fills a buffer with random octets of this fault.
     pub(super) fn fill(&self, octets: &mut [u8]) {
         self.dice.fill(octets);
     }
 
-    /// A number below `limit`, by the dice of this mishap; 0 if the limit is.
+    /// Returns a random number below `limit`, or 0 if `limit` is 0.
     pub(super) fn below(&self, limit: usize) -> usize {
         let mut octets = [0; 8];
         self.dice.fill(&mut octets);
@@ -83,66 +87,73 @@ impl Struck {
 }
 
 impl FaultInjector {
-    /// These mishaps, from now on; the dice say what is left to chance.
-    pub fn new(dice: SeededDice, mishaps: impl IntoIterator<Item = FaultSpec>) -> Self {
-        let (placed, liar, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
-        let this = Self(Arc::new(Inner { dice, placed, liar, told }));
-        mishaps.into_iter().for_each(|mishap| this.put(mishap));
+    /// Creates an injector with these faults, which are installed now. `dice` makes the random
+    /// decisions.
+    pub fn new(dice: SeededDice, faults: impl IntoIterator<Item = FaultSpec>) -> Self {
+        let (placed, tampering_peer, told) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let this = Self(Arc::new(Inner { dice, placed, tampering_peer, told }));
+        faults.into_iter().for_each(|spec| this.put(spec));
         this
     }
 
-    /// The same, with somebody who has the keys of the parties. Without, a lie that is put never happens.
+    /// Adds the peer that can make false statements with the keys of the parties. Without it, an
+    /// installed lie never happens.
     ///
-    /// In front of a server at a socket: `mishaps.with_liar(TamperingPeer::new(pki)).link(server.link())`, with the PKI of server and
-    /// cards. The first liar stays.
+    /// Example in front of a server at a socket:
+    /// `faults.with_liar(TamperingPeer::new(pki)).link(server.link())`, where `pki` is the PKI of
+    /// the server and the cards. Only the first call has an effect.
     #[must_use]
-    pub fn with_liar(self, liar: TamperingPeer) -> Self {
-        self.0.liar.get_or_init(|| Arc::new(liar));
+    pub fn with_liar(self, tampering_peer: TamperingPeer) -> Self {
+        self.0.tampering_peer.get_or_init(|| Arc::new(tampering_peer));
         self
     }
 
-    pub(super) fn liar(&self) -> Option<Arc<TamperingPeer>> {
-        self.0.liar.get().cloned()
+    pub(super) fn tampering_peer(&self) -> Option<Arc<TamperingPeer>> {
+        self.0.tampering_peer.get().cloned()
     }
 
-    /// The same, and each that happens is told there. The first that is to be told stays.
+    /// Sets the callback that is called for each fault that happens. Only the first call has an
+    /// effect.
     #[must_use]
     pub fn telling(self, tell: impl Fn(&FaultSpec) + Send + Sync + 'static) -> Self {
         self.0.told.get_or_init(|| Box::new(tell));
         self
     }
 
-    /// One more, from now on.
-    pub fn put(&self, mishap: FaultSpec) {
+    /// Installs another fault, from now on.
+    pub fn put(&self, spec: FaultSpec) {
         let mut placed = self.placed();
-        let dice = self.0.dice.branch(&format!("mishap {} {mishap}", placed.len()));
-        placed.push(Placed { mishap, since: Instant::now(), dice, seen: 0, struck: 0 });
+        // This name determines the random decisions of a seed, so it must not change.
+        let dice = self.0.dice.branch(&format!("mishap {} {spec}", placed.len()));
+        placed.push(Placed { spec, since: Instant::now(), dice, seen: 0, struck: 0 });
     }
 
-    /// From now on all is well.
+    /// Removes all faults.
     pub fn clear(&self) {
         self.placed().clear();
     }
 
-    /// Every mishap, and how often it happened.
+    /// Every installed fault, with the number of times that it happened.
     pub fn struck(&self) -> Vec<(FaultSpec, u32)> {
-        self.placed().iter().map(|placed| (placed.mishap.clone(), placed.struck)).collect()
+        self.placed().iter().map(|placed| (placed.spec.clone(), placed.struck)).collect()
     }
 
-    /// Every mishap, and how many occasions there were at its place, whether it happened or not.
+    /// Every installed fault, with the number of occasions at its place, including those at which
+    /// it did not happen.
     pub fn occasions(&self) -> Vec<(FaultSpec, u32)> {
-        self.placed().iter().map(|placed| (placed.mishap.clone(), placed.seen)).collect()
+        self.placed().iter().map(|placed| (placed.spec.clone(), placed.seen)).collect()
     }
 
-    /// How often any happened.
+    /// Total number of faults that happened.
     pub fn strikes(&self) -> u32 {
         self.placed().iter().map(|placed| placed.struck).sum()
     }
 
-    /// What happens at this occasion: to whoever `concerns` says that it is one for it.
-    pub(super) fn strike(&self, concerns: impl Fn(&FaultSpec) -> bool) -> Option<Struck> {
+    /// Registers an occasion and returns the fault that happens, if any. `concerns` selects the
+    /// faults for which this is an occasion.
+    pub(super) fn next_fault(&self, concerns: impl Fn(&FaultSpec) -> bool) -> Option<InjectedFault> {
         let mut happens = None;
-        for placed in self.placed().iter_mut().filter(|placed| concerns(&placed.mishap)) {
+        for placed in self.placed().iter_mut().filter(|placed| concerns(&placed.spec)) {
             placed.seen = placed.seen.saturating_add(1);
             if happens.is_some() {
                 continue;
@@ -151,30 +162,30 @@ impl FaultInjector {
             let mut throw = [0; 2];
             placed.dice.fill(&mut throw);
             let percent = u8::try_from(u16::from_be_bytes(throw) % 100).unwrap_or_default();
-            let conditions = placed.mishap.conditions();
+            let conditions = placed.spec.conditions();
             if conditions.iter().all(|when| when.holds(placed.seen, after, percent)) {
                 placed.struck = placed.struck.saturating_add(1);
-                happens = Some(Struck { mishap: placed.mishap.clone(), dice: placed.dice.clone(), after });
+                happens = Some(InjectedFault { spec: placed.spec.clone(), dice: placed.dice.clone(), after });
             }
         }
         if let (Some(struck), Some(tell)) = (&happens, self.0.told.get()) {
-            tell(struck.mishap());
+            tell(struck.spec());
         }
         happens
     }
 
-    /// Has the service centre ask these of each short message: it is where they happen. Mishaps that are put later happen
-    /// as well.
+    /// Makes the SMSC consult this injector for each short message. Faults that are installed later
+    /// apply as well.
     pub fn inject_into(&self, centre: &Smsc) {
-        let mishaps = self.clone();
-        centre.ask_of_each(move |direction| mishaps.strike_short_message(direction));
+        let faults = self.clone();
+        centre.ask_of_each(move |direction| faults.next_sms_fault(direction));
     }
 
-    fn strike_short_message(&self, direction: Direction) -> Option<SmsFaultKind> {
-        let concerns = |mishap: &FaultSpec| matches!(mishap.id(), FaultId::Radio(act) if act.of_short_message(mishap, direction).is_some());
-        let struck = self.strike(concerns)?;
+    fn next_sms_fault(&self, direction: Direction) -> Option<SmsFaultKind> {
+        let concerns = |spec: &FaultSpec| matches!(spec.id(), FaultId::Radio(act) if sms_fault(act, spec, direction).is_some());
+        let struck = self.next_fault(concerns)?;
         let FaultId::Radio(act) = struck.id() else { return None };
-        act.of_short_message(struck.mishap(), direction)
+        sms_fault(act, struck.spec(), direction)
     }
 
     fn placed(&self) -> MutexGuard<'_, Vec<Placed>> {
@@ -182,48 +193,66 @@ impl FaultInjector {
     }
 }
 
+/// The effect of this fault on a short message in this direction, or `None` if it has no
+/// effect.
+fn sms_fault(act: RadioAct, spec: &FaultSpec, direction: Direction) -> Option<SmsFaultKind> {
+    let kind = match act {
+        RadioAct::SmsLose => SmsFaultKind::Lose,
+        RadioAct::SmsDelay => SmsFaultKind::Delay(spec.time()),
+        RadioAct::SmsDouble => SmsFaultKind::Double,
+        // A device gets the result of a submission at once, so there is no report that could be
+        // lost.
+        RadioAct::SmsLoseAnswer if direction == Direction::ToDevice => SmsFaultKind::LoseAnswer,
+        _ => return None,
+    };
+    let name = match direction {
+        Direction::ToDevice => "mt",
+        Direction::FromDevice => "mo",
+    };
+    spec.is_at(&[name]).then_some(kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn occasions_are_counted_at_the_place_and_conditions_must_all_be_so() {
-        let mishaps = FaultInjector::new(
+    async fn occasions_are_counted_per_place_and_all_conditions_must_hold() {
+        let faults = FaultInjector::new(
             SeededDice::from_text("mishaps"),
             ["link/reset@ES9+#2-3", "link/empty-body#10s.."].map(|text| text.parse().unwrap()),
         );
         let happens = |here: &'static str| {
-            mishaps.strike(|mishap| mishap.is_at(&[here])).map(|struck| struck.mishap().name())
+            faults.next_fault(|spec| spec.is_at(&[here])).map(|struck| struck.spec().name())
         };
-        let heard: Vec<_> = ["ES9+", "ES11", "ES9+", "ES11", "ES9+", "ES9+"].map(happens).into();
-        assert_eq!(heard, [None, None, Some("link/reset"), None, Some("link/reset"), None]);
+        let names: Vec<_> = ["ES9+", "ES11", "ES9+", "ES11", "ES9+", "ES9+"].map(happens).into();
+        assert_eq!(names, [None, None, Some("link/reset"), None, Some("link/reset"), None]);
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(happens("ES11"), Some("link/empty-body"));
-        assert_eq!(mishaps.struck().iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(mishaps.strikes(), 3);
-        mishaps.clear();
+        assert_eq!(faults.struck().iter().map(|(_, times)| *times).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(faults.strikes(), 3);
+        faults.clear();
         assert_eq!(happens("ES9+"), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn short_messages_are_counted_in_each_direction() {
-        let mishaps = FaultInjector::new(
+    async fn short_messages_are_counted_per_direction() {
+        let faults = FaultInjector::new(
             SeededDice::from_text("messages"),
             ["radio/sms-lose@mt#2", "radio/sms-lose-answer#2-", "radio/sms-delay=5m@mo#1"]
                 .map(|text| text.parse().unwrap()),
         );
-        let to_device: Vec<_> = (0..3).map(|_| mishaps.strike_short_message(Direction::ToDevice)).collect();
+        let to_device: Vec<_> = (0..3).map(|_| faults.next_sms_fault(Direction::ToDevice)).collect();
         assert_eq!(to_device, [None, Some(SmsFaultKind::Lose), Some(SmsFaultKind::LoseAnswer)]);
-        let from_device = [(); 2].map(|()| mishaps.strike_short_message(Direction::FromDevice));
+        let from_device = [(); 2].map(|()| faults.next_sms_fault(Direction::FromDevice));
         assert_eq!(from_device, [Some(SmsFaultKind::Delay(Duration::from_secs(300))), None]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_left_to_chance_follows_from_the_seed() {
+    async fn random_decisions_follow_from_the_seed() {
         let throws = |seed: &str| -> Vec<bool> {
-            let mishaps =
-                FaultInjector::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);
-            (0..200).map(|_| mishaps.strike(|_| true).is_some()).collect()
+            let faults = FaultInjector::new(SeededDice::from_text(seed), ["link/reset#30%".parse().unwrap()]);
+            (0..200).map(|_| faults.next_fault(|_| true).is_some()).collect()
         };
         let first = throws("7");
         let times = first.iter().filter(|happens| **happens).count();

@@ -1,24 +1,42 @@
-//! Faults by name: what goes wrong, where and when, as data.
+//! Fault injection for a remote-provisioning system.
+//!
+//! This crate makes links, stored records, radio networks, power supplies and card memory fail on
+//! purpose, so that a test can show how a party reacts. The parties themselves contain no test
+//! code:
+//! every fault is injected by a wrapper around one of their interfaces.
+//!
+//! - [`catalogue`] lists all faults. Each entry names the requirement that the fault tests.
+//! - [`FaultSpec`] is one fault with its place and its conditions, as a user writes it.
+//! - [`FaultInjector`] holds the fault specs of a run and decides at every occasion which of them
+//!   happens. Its random decisions follow from the seed of the run.
+//! - The wrappers ask the injector and carry out the fault: [`FaultInjector::link`] wraps an HTTP
+//!   link, [`FaultyRecords`] a store, [`FaultyRadio`] a radio, and [`FaultyMemory`] the memory of a
+//!   card or a device. A wrapper passes everything on unchanged when no fault happens.
+//! - [`ProcessHandle`] and [`Power`] represent a process that can crash and a power supply that can
+//!   be cut.
+//! - The faults of the family `lie` are false statements under valid keys. They need a
+//!   [`TamperingPeer`], which has the keys of the parties: see [`FaultInjector::with_liar`].
+//!
+//! # Notation
 //!
 //! ```text
 //! link/lose-answer@ES9+.GetBoundProfilePackage#2
 //!
-//! mishap = family "/" name [ "=" value ] [ "@" place ] ( "#" when )*
-//! value  = a duration (250ms, 30s, 5m, 2h, 1d) or a number, as the fault has it; left out, the fault's own
-//! place  = where of all places that the fault is put it happens; left out, everywhere:
-//!          link, lie an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
-//!          records   a party, or one collection of its records: sm-dp, sm-dp:profiles
-//!          radio     a network: 262-42; of short messages the direction: mt, mo
-//!          power     whose memory, or one cell of it by its beginning: card, card:profile/, device:intention
-//! when   = every occasion at that place is counted; left out, each of them; several must all be so:
-//!          2         the second          2-4   the second to the fourth     2-    the second and all after it
-//!          30%       as the dice say     10s..5m, 10s..   in this time, from when the fault was put in place
+//! fault  = family "/" name [ "=" value ] [ "@" place ] ( "#" when )*
+//! value  = a duration (250ms, 30s, 5m, 2h, 1d) or a number, depending on the fault.
+//!          Default: the value in the catalogue.
+//! place  = where the fault happens. Default: everywhere that the injector is installed.
+//!          link, lie: an interface, or one function of it: ES9+, ES9+.GetBoundProfilePackage, ES3.CreateISDP
+//!          records:   a party, or one collection of its records: sm-dp, sm-dp:profiles
+//!          radio:     a network: 262-42; for short messages the direction: mt, mo
+//!          power:     the owner of the memory, or a prefix of cell names in it: card, card:profile/, device:intention
+//! when   = a condition on the occasions at that place, which are counted from 1.
+//!          Default: every occasion. Several conditions must all hold.
+//!          2         the second          2-4   the second to the fourth     2-    the second and all later ones
+//!          30%       with this probability     10s..5m, 10s..   in this time since the fault was installed
 //! ```
-//!
-//! [`catalogue`] is the list of faults, with the requirement that each of them tests; [`FaultSpec`] is one of them at a place;
-//! [`FaultInjector`] are those of a run, from which the wrappers round the seams take what is to happen: [`FaultInjector::link`],
-//! [`FaultyRecords`], [`FaultyRadio`], [`FaultyMemory`]. Lies need the parties' keys: [`FaultInjector::with_liar`]. A wrapper that finds nothing to do passes everything on.
 
+mod acts;
 pub mod catalogue;
 mod fault_spec;
 mod function;
@@ -29,15 +47,19 @@ pub mod page;
 mod power;
 mod radio;
 mod records;
+mod tampering_peer;
+mod value;
 mod when;
 
+pub use acts::lie::{CardLie, ElementLie, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie};
+pub use acts::{LinkAct, PowerAct, RadioAct, RecordsAct};
 pub use catalogue::{Entry, Family, FaultId};
-pub use fault_spec::{FaultSpec, InvalidFaultSpec, Value};
+pub use fault_spec::{FaultSpec, InvalidFaultSpec};
 pub use function::function_of;
-pub use injector::{FaultInjector, Struck};
-pub use lie::{CardLie, ElementLie, LieAct, M2mLie, MetadataLie, PackageLie, ServerLie, TamperingPeer};
-pub use link::LinkAct;
-pub use power::{FaultyMemory, Power, PowerAct, PoweredDoor, SwitchedDoor};
-pub use radio::{FaultyRadio, RadioAct};
-pub use records::{FaultyRecords, ProcessHandle, RecordsAct};
+pub use injector::{FaultInjector, InjectedFault};
+pub use power::{FaultyMemory, Power, PoweredDoor, SwitchedDoor};
+pub use radio::FaultyRadio;
+pub use records::{FaultyRecords, ProcessHandle};
+pub use tampering_peer::TamperingPeer;
+pub use value::Value;
 pub use when::When;

@@ -1,7 +1,6 @@
-//! Faults of links, as a layer round one.
+//! Faults of HTTP links, as a wrapper around a link.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
@@ -10,58 +9,31 @@ use tokio::time::sleep;
 use tower::Layer;
 use world::{CanDrip, Drip, Link, LinkFault, LinkFaultKind, link_from};
 
+use super::acts::{ANSWER_PATIENCE, LinkAct};
 use super::catalogue::FaultId;
-use super::{FaultInjector, FaultSpec, Struck, function_of};
-
-/// After this a sender gives up that hears nothing: as `net::Client` does.
-pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
-
-/// More than `net::Client` takes.
-pub(super) const HUGE: u32 = 17 << 20;
-
-/// What happens to a request or its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkAct {
-    /// The request does not arrive.
-    LoseRequest,
-    /// The answer does not arrive.
-    LoseAnswer,
-    /// The request arrives late.
-    Delay,
-    /// The request arrives twice.
-    Duplicate,
-    /// The request arrives after the next one.
-    Reorder,
-    /// The end of the request is missing.
-    TruncateRequest,
-    /// The end of the answer is missing.
-    TruncateAnswer,
-    /// A bit of the request is another.
-    CorruptRequest,
-    /// A bit of the answer is another.
-    CorruptAnswer,
-    /// The connection breaks off before the answer.
-    Reset,
-    /// Something on the way answers with this status.
-    HttpStatus(u16),
-    /// The answer comes octet by octet.
-    SlowDrip,
-    /// The answer is of another type.
-    WrongContentType,
-    /// The answer has no body.
-    EmptyBody,
-    /// The answer has far too much body.
-    HugeBody,
-    /// Something on the way names another host.
-    Redirect,
-}
+use super::{
+    FaultInjector, FaultSpec, InjectedFault,
+    function::{AtSmDs, function_of},
+};
 
 impl FaultInjector {
-    /// The same peer, with what goes wrong on the way, and with the lies that are told over it if there is a [`TamperingPeer`].
+    /// Wraps the link to a peer with the faults of the link, and with the lies if there is a
+    /// [`TamperingPeer`].
     ///
-    /// [`TamperingPeer`]: super::Liar
+    /// [`TamperingPeer`]: super::TamperingPeer
     pub fn link(&self, peer: Link) -> Link {
-        self.layer(self.lying(peer))
+        self.layer(self.with_lies(peer))
+    }
+
+    /// Wraps a link to an SM-DS. Works like [`FaultInjector::link`], but requests with ES9+ paths
+    /// count as ES11: SGP.22 section 6.5.2.
+    pub fn link_to_sm_ds(&self, peer: Link) -> Link {
+        let link = self.link(peer);
+        link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+            request.extensions_mut().insert(AtSmDs);
+            let link = link.clone();
+            async move { world::send(&link, request).await }
+        }))
     }
 }
 
@@ -69,18 +41,18 @@ impl Layer<Link> for FaultInjector {
     type Service = Link;
 
     fn layer(&self, peer: Link) -> Link {
-        let (mishaps, overtaken) = (self.clone(), Overtaken::default());
+        let (faults, delayed) = (self.clone(), DelayedRequests::default());
         link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let (mishaps, peer, overtaken) = (mishaps.clone(), peer.clone(), overtaken.clone());
+            let (faults, peer, delayed) = (faults.clone(), peer.clone(), delayed.clone());
             async move {
-                let struck = mishaps.strike_request(&request);
-                let before = overtaken.take();
+                let struck = faults.next_link_fault(&request);
+                let before = delayed.take();
                 let answer = match struck {
                     None => world::send(&peer, request).await,
-                    Some(struck) => happen(&struck, &peer, request, &overtaken).await,
+                    Some(struck) => inject(&struck, &peer, request, &delayed).await,
                 };
                 for late in before {
-                    // Nobody waits for its answer any more.
+                    // The sender of this request has already given up.
                     let _ = world::send(&peer, late).await;
                 }
                 answer
@@ -90,21 +62,20 @@ impl Layer<Link> for FaultInjector {
 }
 
 impl FaultInjector {
-    fn strike_request(&self, request: &Request<Bytes>) -> Option<Struck> {
+    fn next_link_fault(&self, request: &Request<Bytes>) -> Option<InjectedFault> {
         let function = function_of(request).unwrap_or_default();
         let interface = function.split('.').next().unwrap_or_default();
-        let concerns = |mishap: &FaultSpec| {
-            matches!(mishap.id(), FaultId::Link(_)) && mishap.is_at(&[interface, &function])
-        };
-        self.strike(concerns)
+        let concerns =
+            |spec: &FaultSpec| matches!(spec.id(), FaultId::Link(_)) && spec.is_at(&[interface, &function]);
+        self.next_fault(concerns)
     }
 }
 
-/// Requests that others overtake on this link.
+/// Requests that are delivered after a later request on this link.
 #[derive(Clone, Default)]
-struct Overtaken(Arc<Mutex<Vec<Request<Bytes>>>>);
+struct DelayedRequests(Arc<Mutex<Vec<Request<Bytes>>>>);
 
-impl Overtaken {
+impl DelayedRequests {
     fn take(&self) -> Vec<Request<Bytes>> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -114,15 +85,15 @@ impl Overtaken {
     }
 }
 
-async fn happen(
-    struck: &Struck,
+async fn inject(
+    struck: &InjectedFault,
     peer: &Link,
     mut request: Request<Bytes>,
-    overtaken: &Overtaken,
+    delayed: &DelayedRequests,
 ) -> Result<Response<Bytes>, LinkFault> {
     let FaultId::Link(act) = struck.id() else { return world::send(peer, request).await };
     let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-    let fault = |kind| LinkFault::new(kind, name, struck.mishap().to_string());
+    let fault = |kind| LinkFault::new(kind, name, struck.spec().to_string());
     match act {
         LinkAct::LoseRequest => {
             sleep(struck.time()).await;
@@ -143,7 +114,7 @@ async fn happen(
             first
         }
         LinkAct::Reorder => {
-            overtaken.put(request);
+            delayed.put(request);
             sleep(struck.time()).await;
             Err(fault(LinkFaultKind::Timeout))
         }
@@ -201,7 +172,7 @@ async fn happen(
     }
 }
 
-/// Asks, and changes the answer's body.
+/// Sends the request, and changes the body of the answer.
 async fn answered(
     peer: &Link,
     request: Request<Bytes>,
@@ -216,7 +187,7 @@ async fn answered(
     Ok(answer)
 }
 
-/// A length that was said is that of the body.
+/// Updates the Content-Length header, if there is one.
 fn with_length(mut request: Request<Bytes>) -> Request<Bytes> {
     let length = HeaderValue::from(request.body().len());
     if request.headers().contains_key(CONTENT_LENGTH) {
@@ -231,12 +202,12 @@ fn empty(status: StatusCode) -> Response<Bytes> {
     answer
 }
 
-fn truncated(struck: &Struck, body: &Bytes) -> Bytes {
+fn truncated(struck: &InjectedFault, body: &Bytes) -> Bytes {
     let left = struck.number().unwrap_or(body.len() / 2);
     body.slice(..left.min(body.len()))
 }
 
-fn corrupted(struck: &Struck, body: &Bytes) -> Bytes {
+fn corrupted(struck: &InjectedFault, body: &Bytes) -> Bytes {
     let mut octets = body.to_vec();
     let at = struck.number().unwrap_or_else(|| struck.below(body.len()));
     let bit = struck.below(8);

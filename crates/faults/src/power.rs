@@ -1,4 +1,4 @@
-//! Faults of the power: a memory whose writes go wrong, and the door of a card that has none any more.
+//! Faults of the power supply: a memory whose writes fail, and a card that loses its power.
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
@@ -10,23 +10,11 @@ use http::{Request, Response};
 use tokio::sync::Notify;
 use world::{Atr, Batch, CardDoor, Cells, DoorFault, Fault, Link, LinkFault, Memory, link_from};
 
+use super::acts::PowerAct;
 use super::catalogue::FaultId;
-use super::{FaultInjector, FaultSpec, Struck};
+use super::{FaultInjector, FaultSpec, InjectedFault};
 
-/// What happens to the power, or to a write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerAct {
-    /// It goes before a write.
-    CutBeforeWrite,
-    /// It goes after a write.
-    CutAfterWrite,
-    /// It goes in the middle of one.
-    TornWrite,
-    /// A write fails, and it stays.
-    WriteFails,
-}
-
-/// The power of a card, or of a device with its card. A clone is the same power.
+/// The power supply of a card, or of a device with its card. Clones share their state.
 #[derive(Clone, Default)]
 pub struct Power(Arc<State>);
 
@@ -38,12 +26,12 @@ struct State {
 }
 
 impl Power {
-    /// Whether it is gone.
+    /// True if the power has failed.
     pub fn is_gone(&self) -> bool {
         self.0.is_gone.load(Ordering::SeqCst)
     }
 
-    /// Waits until it is gone.
+    /// Waits until the power fails.
     pub async fn gone(&self) {
         loop {
             let told = self.0.told.notified();
@@ -56,23 +44,24 @@ impl Power {
         }
     }
 
-    /// What took it away, if a mishap did.
+    /// The fault that cut the power, if a fault did.
     pub fn cut_by(&self) -> Option<&FaultSpec> {
         self.0.by.get()
     }
 
-    fn cut_with(&self, struck: &Struck) {
-        self.0.by.get_or_init(|| struck.mishap().clone());
+    fn cut_with(&self, struck: &InjectedFault) {
+        self.0.by.get_or_init(|| struck.spec().clone());
         self.cut();
     }
 
-    /// Takes it away. What hangs on it is made anew, on another power.
+    /// Cuts the power for good. A restarted card or device gets a new [`Power`].
     pub fn cut(&self) {
         self.0.is_gone.store(true, Ordering::SeqCst);
         self.0.told.notify_waiters();
     }
 
-    /// A link of the device that has this power: what it does without it, nobody hears.
+    /// Wraps a link of the device that has this power supply. Once the power has failed, no request
+    /// leaves the device and no answer reaches it.
     pub fn link(&self, peer: Link) -> Link {
         let power = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -85,7 +74,7 @@ impl Power {
         }))
     }
 
-    /// What comes of it, if there still is power then; otherwise nothing ever does.
+    /// Returns the result of a future if there still is power after it; otherwise waits for ever.
     async fn or_never<T>(&self, of: impl Future<Output = T>) -> T {
         let result = of.await;
         if self.is_gone() {
@@ -95,10 +84,11 @@ impl Power {
     }
 }
 
-/// The door of a card on a power that may go.
+/// The interface to a card whose power can fail.
 ///
-/// Of the device's own power: whoever waits for the card waits for ever, as somebody does who is no more. Of the card's
-/// alone: the device sees a broken door.
+/// If the card shares the power of the device, a call after a power failure never returns, because
+/// the device does not run any more. If the card has its own power, the device sees a broken
+/// interface.
 pub struct PoweredDoor<D> {
     inner: D,
     power: Power,
@@ -106,12 +96,12 @@ pub struct PoweredDoor<D> {
 }
 
 impl<D: CardDoor> PoweredDoor<D> {
-    /// The door of a card that has the device's power.
+    /// A card that shares the power of the device.
     pub fn of_device(inner: D, power: Power) -> Self {
         Self { inner, power, is_of_device: true }
     }
 
-    /// The door of a card whose power may go without the device's.
+    /// A card whose power can fail independently of the device.
     pub fn of_card(inner: D, power: Power) -> Self {
         Self { inner, power, is_of_device: false }
     }
@@ -145,20 +135,22 @@ impl<D: CardDoor> CardDoor for PoweredDoor<D> {
     }
 }
 
-/// The door of a card in somebody's reader or modem: when its power has gone the door is broken, and the next reset gives it
-/// power again. The card is made anew then, on what was written down.
+/// The interface to a card in a reader or modem. When the power of the card fails, the interface is
+/// broken; the next reset restores the power. The card is then created again from its stored
+/// memory.
 pub struct SwitchedDoor<D, F> {
     make: F,
     power: Power,
-    /// None while it has no power.
+    /// `None` while the card has no power.
     on: Option<PoweredDoor<D>>,
 }
 
 impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> SwitchedDoor<D, F> {
-    /// A card with power, made by this whenever it gets power.
+    /// Creates a card with power. `make` creates the card again each time that its power is
+    /// restored.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// Returns the error of `make`.
     pub fn new(mut make: F) -> Result<Self, Fault> {
         let power = Power::default();
         let on = Some(PoweredDoor::of_card(make(power.clone())?, power.clone()));
@@ -167,7 +159,7 @@ impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> SwitchedDoor<D, F>
 
     fn switch_on(&mut self) -> Result<&mut PoweredDoor<D>, Fault> {
         if self.power.is_gone() {
-            // What it holds of its memory goes before it is made anew.
+            // Drop the old card first, because it still holds its memory.
             self.on = None;
             self.power = Power::default();
         }
@@ -191,42 +183,43 @@ impl<D: CardDoor, F: FnMut(Power) -> Result<D, Fault> + Send> CardDoor for Switc
     }
 }
 
-/// A memory with what goes wrong with it.
+/// A memory with injected faults.
 pub struct FaultyMemory<M> {
     whose: &'static str,
     inner: M,
     file: Option<PathBuf>,
-    mishaps: FaultInjector,
+    faults: FaultInjector,
     power: Power,
 }
 
 impl<M: Memory> FaultyMemory<M> {
-    /// The memory of `whose` (`card` or `device`), on this power.
-    pub fn new(whose: &'static str, inner: M, mishaps: FaultInjector, power: Power) -> Self {
-        Self { whose, inner, file: None, mishaps, power }
+    /// Wraps the memory of `whose` (`card` or `device`) with this power supply.
+    pub fn new(whose: &'static str, inner: M, faults: FaultInjector, power: Power) -> Self {
+        Self { whose, inner, file: None, faults, power }
     }
 
-    /// The same for a memory whose journal is this file: a torn write is one there. Without a file nothing is left of it.
+    /// Sets the journal file of the memory, which a torn write truncates. Without a file, a torn
+    /// write leaves nothing of the batch.
     #[must_use]
     pub fn in_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
         self
     }
 
-    fn strike(&self, batch: &Batch) -> Option<Struck> {
-        self.mishaps.strike(|mishap: &FaultSpec| {
-            matches!(mishap.id(), FaultId::Power(_))
-                && mishap.place().is_none_or(|place| self.is_at(place, batch))
+    fn next_fault(&self, batch: &Batch) -> Option<InjectedFault> {
+        self.faults.next_fault(|spec: &FaultSpec| {
+            matches!(spec.id(), FaultId::Power(_))
+                && spec.place().is_none_or(|place| self.is_at(place, batch))
         })
     }
 
-    /// A cell is named by how it begins.
+    /// True if the batch changes a cell whose name starts with the prefix in `place`.
     fn is_at(&self, place: &str, batch: &Batch) -> bool {
         let (whose, cell) = place.split_once(':').unwrap_or((place, ""));
         whose == self.whose && batch.changes().any(|(name, _)| name.starts_with(cell))
     }
 
-    fn commit_with(&mut self, struck: &Struck, batch: Batch) -> Result<(), Fault> {
+    fn commit_with(&mut self, struck: &InjectedFault, batch: Batch) -> Result<(), Fault> {
         let FaultId::Power(act) = struck.id() else { return self.inner.commit(batch) };
         match act {
             PowerAct::WriteFails => return Err(self.fault(struck)),
@@ -238,8 +231,8 @@ impl<M: Memory> FaultyMemory<M> {
         Err(self.fault(struck))
     }
 
-    /// Writes, and takes the end of what was written away.
-    fn tear(&mut self, struck: &Struck, batch: Batch) -> Result<(), Fault> {
+    /// Commits the batch, and then truncates the file within the written data.
+    fn tear(&mut self, struck: &InjectedFault, batch: Batch) -> Result<(), Fault> {
         let Some(path) = self.file.clone() else { return Ok(()) };
         let cannot = |why: std::io::Error| {
             Fault::caused_by(why, format!("cannot tear {}", path.display()), "give the memory's own file")
@@ -259,11 +252,11 @@ impl<M: Memory> FaultyMemory<M> {
         file.set_len(after - missing.clamp(1.min(written), written)).map_err(cannot)
     }
 
-    fn fault(&self, struck: &Struck) -> Fault {
+    fn fault(&self, struck: &InjectedFault) -> Fault {
         Fault::new(
             format!("cannot write the memory of the {}", self.whose),
-            struck.mishap().to_string(),
-            "take the fault away",
+            struck.spec().to_string(),
+            "remove the fault",
         )
     }
 }
@@ -277,7 +270,7 @@ impl<M: Memory> Memory for FaultyMemory<M> {
         if self.power.is_gone() {
             return Err(Fault::new("cannot write", "there is no power", "switch it on again"));
         }
-        match self.strike(&batch) {
+        match self.next_fault(&batch) {
             None => self.inner.commit(batch),
             Some(struck) => self.commit_with(&struck, batch),
         }

@@ -1,4 +1,5 @@
-//! Faults of records, as a wrapper round them; and the end of the process that holds them, as a value.
+//! Faults of stored records, as a wrapper around a store, and a handle that represents the end of
+//! the process that uses it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,48 +12,30 @@ use world::{
     BoxFuture, ChangeSet, Committed, Fault, Link, LinkFault, LinkFaultKind, Records, Stored, link_from,
 };
 
+use super::acts::RecordsAct;
 use super::catalogue::FaultId;
-use super::{FaultInjector, FaultSpec, Struck};
+use super::{FaultInjector, FaultSpec, InjectedFault};
 
-/// What happens to records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordsAct {
-    /// Nothing is written, and that is said.
-    CommitFails,
-    /// Half is written, and it is said that nothing was.
-    TornWrite,
-    /// Nothing is written, and it is said that all was.
-    LostWrite,
-    /// Somebody else was faster.
-    Conflict,
-    /// The process ends before the commit.
-    CrashBeforeCommit,
-    /// The process ends after the commit.
-    CrashAfterCommit,
-    /// A record cannot be read.
-    ReadFails,
-}
-
-/// The life of one process. It begins alive, and ends once. A clone is the same life.
+/// A handle of one process, which is running at first and ends once. Clones share their state.
 #[derive(Clone, Default)]
 pub struct ProcessHandle(Arc<ProcessState>);
 
 #[derive(Default)]
 struct ProcessState {
-    has_come: AtomicBool,
+    has_ended: AtomicBool,
     told: Notify,
-    /// How long it is to be before the process is started again.
+    /// Delay before the process is restarted.
     away: Mutex<Duration>,
     by: Mutex<Option<FaultSpec>>,
 }
 
 impl ProcessHandle {
-    /// Whether it is over.
+    /// True if the process has ended.
     pub fn is_over(&self) -> bool {
-        self.0.has_come.load(Ordering::SeqCst)
+        self.0.has_ended.load(Ordering::SeqCst)
     }
 
-    /// Waits for its end. Gives how long it is to be before the process is started again.
+    /// Waits for the end of the process. Returns the delay before the process is restarted.
     pub async fn over(&self) -> Duration {
         loop {
             let told = self.0.told.notified();
@@ -65,42 +48,43 @@ impl ProcessHandle {
         }
     }
 
-    /// How long it is to be, once it is over, before the process is started again.
+    /// The delay before the process is restarted, once it has ended.
     pub fn away(&self) -> Duration {
         *self.0.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What ended it, if a mishap did.
+    /// The fault that ended the process, if a fault did.
     pub fn ended_by(&self) -> Option<FaultSpec> {
         self.0.by.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The way to a party of this process: when it is over, nothing is heard of the party any more.
+    /// Wraps the link to a party of this process. After the end of the process, the party does not
+    /// answer any more.
     pub fn link(&self, party: Link) -> Link {
-        let life = self.clone();
+        let process = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let (life, party) = (life.clone(), party.clone());
+            let (process, party) = (process.clone(), party.clone());
             async move {
                 let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
                 let answer: Result<Response<Bytes>, LinkFault> = tokio::select! {
                     biased;
-                    _ = life.over() => return Err(over(name)),
+                    _ = process.over() => return Err(over(name)),
                     answer = world::send(&party, request) => answer,
                 };
-                if life.is_over() { Err(over(name)) } else { answer }
+                if process.is_over() { Err(over(name)) } else { answer }
             }
         }))
     }
 
-    fn end_by(&self, struck: &Struck) {
-        *self.0.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(struck.mishap().clone());
+    fn end_by(&self, struck: &InjectedFault) {
+        *self.0.by.lock().unwrap_or_else(PoisonError::into_inner) = Some(struck.spec().clone());
         self.end(struck.time());
     }
 
-    /// Ends it.
+    /// Ends the process. It is to be restarted after `away`.
     pub fn end(&self, away: Duration) {
         *self.0.away.lock().unwrap_or_else(PoisonError::into_inner) = away;
-        self.0.has_come.store(true, Ordering::SeqCst);
+        self.0.has_ended.store(true, Ordering::SeqCst);
         self.0.told.notify_waiters();
     }
 }
@@ -109,57 +93,59 @@ fn over(peer: String) -> LinkFault {
     LinkFault::new(LinkFaultKind::Reset, peer, "the process has ended")
 }
 
-/// The records of a party with what goes wrong with them, for as long as its process lives.
+/// The records of a party with injected faults. They fail once the process has ended.
 pub struct FaultyRecords {
     party: String,
     inner: Arc<dyn Records>,
-    mishaps: FaultInjector,
-    life: ProcessHandle,
+    faults: FaultInjector,
+    process: ProcessHandle,
 }
 
 impl FaultyRecords {
-    /// The records of `party`, whose process has this life: when that is over, nothing is read or written any more.
+    /// Wraps the records of `party`, which runs in the process `process`. After the end of the
+    /// process, nothing is read or written.
     pub fn new(
         party: impl Into<String>,
         inner: Arc<dyn Records>,
-        mishaps: FaultInjector,
-        life: ProcessHandle,
+        faults: FaultInjector,
+        process: ProcessHandle,
     ) -> Self {
-        Self { party: party.into(), inner, mishaps, life }
+        Self { party: party.into(), inner, faults, process }
     }
 
     fn is_alive(&self) -> Result<(), Fault> {
-        let is_over = self.life.is_over();
-        let fault = || Fault::new("cannot use the records", "the process has ended", "it is started again");
+        let is_over = self.process.is_over();
+        let fault =
+            || Fault::new("cannot use the records", "the process has ended", "wait until it is restarted");
         if is_over { Err(fault()) } else { Ok(()) }
     }
 
     fn may_read(&self, collection: &str) -> Result<(), Fault> {
         self.is_alive()?;
         let reads = |act| matches!(act, RecordsAct::ReadFails);
-        match self.strike(reads, [collection].into_iter()) {
+        match self.next_fault(reads, [collection].into_iter()) {
             None => Ok(()),
             Some(struck) => Err(self.fault(&struck, "cannot read a record")),
         }
     }
 
-    fn strike<'c>(
+    fn next_fault<'c>(
         &self,
         kind: impl Fn(RecordsAct) -> bool,
         collections: impl Iterator<Item = &'c str>,
-    ) -> Option<Struck> {
+    ) -> Option<InjectedFault> {
         let mut here = vec![self.party.clone()];
         here.extend(collections.map(|collection| format!("{}:{collection}", self.party)));
-        self.mishaps.strike(|mishap: &FaultSpec| {
-            matches!(mishap.id(), FaultId::Records(act) if kind(act)) && mishap.is_at(&here)
+        self.faults.next_fault(|spec: &FaultSpec| {
+            matches!(spec.id(), FaultId::Records(act) if kind(act)) && spec.is_at(&here)
         })
     }
 
-    fn fault(&self, struck: &Struck, what: &str) -> Fault {
-        Fault::new(format!("{what} of {}", self.party), struck.mishap().to_string(), "take the fault away")
+    fn fault(&self, struck: &InjectedFault, what: &str) -> Fault {
+        Fault::new(format!("{what} of {}", self.party), struck.spec().to_string(), "remove the fault")
     }
 
-    async fn commit_with(&self, struck: &Struck, mut changes: ChangeSet) -> Result<Committed, Fault> {
+    async fn commit_with(&self, struck: &InjectedFault, mut changes: ChangeSet) -> Result<Committed, Fault> {
         let FaultId::Records(act) = struck.id() else { return self.inner.commit(changes).await };
         match act {
             RecordsAct::CommitFails | RecordsAct::ReadFails => {
@@ -173,13 +159,13 @@ impl FaultyRecords {
             RecordsAct::LostWrite => Ok(Committed::Yes),
             RecordsAct::Conflict => Ok(Committed::Conflict),
             RecordsAct::CrashBeforeCommit => {
-                self.life.end_by(struck);
+                self.process.end_by(struck);
                 Err(self.fault(struck, "cannot write the records"))
             }
             RecordsAct::CrashAfterCommit => {
                 let _committed = self.inner.commit(changes).await?;
-                self.life.end_by(struck);
-                Err(self.fault(struck, "nobody is left to speak"))
+                self.process.end_by(struck);
+                Err(self.fault(struck, "the process ended after the commit"))
             }
         }
     }
@@ -220,7 +206,7 @@ impl Records for FaultyRecords {
         }
     }
 
-    /// An occasion is a commit that changes something.
+    /// An occasion is a commit that changes at least one record.
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         Box::pin(async move {
             self.is_alive()?;
@@ -228,7 +214,7 @@ impl Records for FaultyRecords {
                 return self.inner.commit(changes).await;
             }
             let writes = |act| !matches!(act, RecordsAct::ReadFails);
-            let struck = self.strike(writes, changes.changes.iter().map(|change| change.collection));
+            let struck = self.next_fault(writes, changes.changes.iter().map(|change| change.collection));
             match struck {
                 None => self.inner.commit(changes).await,
                 Some(struck) => self.commit_with(&struck, changes).await,

@@ -1,38 +1,41 @@
-//! When a fault happens: which occasion, how often, at what time.
+//! Conditions on the occasions at which a fault happens: ordinal, probability, time.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::value::{Time, number};
+
 /// A condition on an occasion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// `2`, `2-4`, `2-`: these occasions, from 1; none for the last is all after the first.
+    /// `2`, `2-4`, `2-`: occasions by number, counted from 1. Without `last`, all occasions from
+    /// `first` on.
     Nth {
-        /// The first.
+        /// The first occasion.
         first: u32,
-        /// The last.
+        /// The last occasion.
         last: Option<u32>,
     },
-    /// `30%`: as the dice say, 1 to 100.
+    /// `30%`: a probability in percent, 1 to 100.
     Share(u8),
-    /// `10s..5m`, `10s..`: in this time since the fault was put in place.
+    /// `10s..5m`, `10s..`: a time span, measured from when the fault was installed.
     Span {
-        /// From here on.
+        /// Start of the span.
         from: Duration,
-        /// Until then.
+        /// End of the span.
         until: Option<Duration>,
     },
 }
 
 impl When {
-    /// This occasion and no other.
+    /// Exactly the occasion with this number.
     pub const fn nth(number: u32) -> Self {
         Self::Nth { first: number, last: Some(number) }
     }
 
-    /// Whether it is so at the `number`-th occasion, `after` the fault was put in place, when the dice show `percent` (0 to
-    /// 99).
+    /// True if the condition holds at the `number`-th occasion, `after` the fault was installed,
+    /// with the random value `percent` (0 to 99).
     pub(super) fn holds(self, number: u32, after: Duration, percent: u8) -> bool {
         match self {
             Self::Nth { first, last } => number >= first && last.is_none_or(|last| number <= last),
@@ -88,47 +91,12 @@ impl FromStr for When {
     }
 }
 
-/// Digits and nothing else.
-pub(super) fn number(text: &str) -> Result<u32, ()> {
-    let is_plain = text.bytes().all(|each| each.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if is_plain { text.parse().map_err(|_| ()) } else { Err(()) }
-}
-
-/// A duration as people write it: `250ms`, `30s`, `5m`, `2h`, `1d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Time(pub(super) Duration);
-
-/// Units and their milliseconds, the longest first.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        let fits = |(_, unit): &(&str, u64)| millis > 0 && millis.is_multiple_of(*unit);
-        match UNITS.iter().find(|unit| fits(unit)) {
-            Some((unit, length)) => write!(f, "{}{unit}", millis / length),
-            None => f.write_str("0s"),
-        }
-    }
-}
-
-impl FromStr for Time {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (amount, unit) = text.split_at_checked(digits).ok_or(())?;
-        let (_, length) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(())?;
-        Ok(Self(Duration::from_millis(u64::from(number(amount)?) * length)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_written_as_they_are_read() {
+    fn conditions_round_trip() {
         for text in ["1", "2-4", "2-", "30%", "100%", "10s..5m", "0s..", "250ms..1d", "1500ms..2h"] {
             assert_eq!(text.parse::<When>().map(|when| when.to_string()), Ok(text.to_owned()));
         }
@@ -141,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_hold_when_they_say() {
+    fn conditions_hold_as_specified() {
         let at = |text: &str, number, seconds, percent| {
             text.parse::<When>().unwrap().holds(number, Duration::from_secs(seconds), percent)
         };

@@ -1,8 +1,8 @@
-//! Bearers in use: how long octets take over them, and what is lost.
+//! Simulated use of a bearer: transmission times and losses.
 //!
-//! A [`Bearer`] is data ([`fleet::bearers`]). A [`Carrier`] is one device's use of one: it makes a link or a message centre as
-//! slow and as lossy as the bearer, and counts what went over it. Devices do not take each other's capacity; a cell's load is in
-//! its figures.
+//! A [`Bearer`] is data ([`fleet::bearers`]). A [`Carrier`] is one device's use of a bearer: it
+//! adds the delays and losses of the bearer to a link or an SMSC, and counts the traffic. Devices
+//! do not share capacity; the load of a cell is part of the bearer's figures.
 
 use std::ops::Sub;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use world::{
     SubmitFault, link_from,
 };
 
-/// One device's use of one bearer. A clone is the same use: losses are thrown and octets are counted for both.
+/// One device's use of one bearer. Clones share random numbers and counters.
 #[derive(Clone)]
 pub struct Carrier(Arc<Inner>);
 
@@ -30,31 +30,31 @@ struct Inner {
     usage: Mutex<Usage>,
 }
 
-/// What went over a bearer.
+/// Traffic over a bearer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
-    /// HTTP requests that were begun.
+    /// HTTP requests that were started.
     pub requests: u64,
     /// TLS handshakes.
     pub handshakes: u64,
-    /// Short messages that were begun.
+    /// Short messages that were started.
     pub messages: u64,
-    /// Octets from the device, retransmissions and overhead included.
+    /// Octets from the device, including retransmissions and overhead.
     pub octets_up: u64,
-    /// Octets towards the device, likewise.
+    /// Octets to the device, including retransmissions and overhead.
     pub octets_down: u64,
-    /// Requests, answers and short messages that were lost and sent again.
+    /// Requests, answers and short messages that were lost and retransmitted.
     pub retransmissions: u64,
-    /// Exchanges that were given up.
+    /// Exchanges that were abandoned.
     pub given_up: u64,
-    /// How long somebody waited for the bearer: delays, octets, losses, and that it be there.
+    /// Total waiting time: delays, transmission, losses, and periods without the bearer.
     pub busy: Duration,
 }
 
 impl Sub for Usage {
     type Output = Self;
 
-    /// What went over it between two moments.
+    /// The traffic between two moments.
     fn sub(self, earlier: Self) -> Self {
         Self {
             requests: self.requests.saturating_sub(earlier.requests),
@@ -69,18 +69,18 @@ impl Sub for Usage {
     }
 }
 
-/// Which way octets go.
+/// The direction of a transmission.
 #[derive(Clone, Copy)]
-enum Way {
+enum Direction {
     Up,
     Down,
 }
 
-/// A message was lost as often as it may be sent.
+/// Error: all transmissions of a message were lost.
 struct Lost;
 
 impl Carrier {
-    /// A use of this bearer that begins now, losing what these dice say.
+    /// Starts a use of this bearer now. `dice` decides about losses.
     pub fn new(bearer: &Bearer, dice: SeededDice) -> Self {
         let (bearer, began) = (bearer.clone(), Instant::now());
         Self(Arc::new(Inner { bearer, dice, began, usage: Mutex::default() }))
@@ -91,12 +91,12 @@ impl Carrier {
         &self.0.bearer
     }
 
-    /// What went over it so far.
+    /// The traffic so far.
     pub fn usage(&self) -> Usage {
         *self.usage_mut()
     }
 
-    /// The same peer over this bearer, with a TLS connection of its own.
+    /// Wraps the link to a peer with this bearer. The link has its own TLS connection.
     ///
     /// # Errors
     /// The bearer carries no packets.
@@ -105,7 +105,7 @@ impl Carrier {
         Ok(OverPackets { carrier: self.clone(), packets }.layer(peer))
     }
 
-    /// The same message centre over this bearer.
+    /// Wraps an SMSC with this bearer.
     ///
     /// # Errors
     /// The bearer carries no short messages.
@@ -114,28 +114,28 @@ impl Carrier {
         Ok(Carried { carrier: self.clone(), messages, centre })
     }
 
-    /// Carries one short message with so many octets to the device, or from it.
+    /// Transmits one short message with `octets` octets of user data to the device or from it.
     ///
     /// # Errors
-    /// The bearer carries no short messages, is not there, or has lost it.
+    /// The bearer carries no short messages, is unavailable, or has lost the message.
     pub(crate) async fn short_message(&self, octets: usize, is_to_device: bool) -> Result<(), String> {
         let messages = self.bearer().messages.ok_or_else(|| self.not("short messages").to_string())?;
         self.usage_mut().messages += 1;
         self.is_there().await?;
-        let way = if is_to_device { Way::Down } else { Way::Up };
+        let way = if is_to_device { Direction::Down } else { Direction::Up };
         let carried = self.carry(way, count(octets), Duration::from_millis(messages.message_ms)).await;
         carried.map_err(|Lost| format!("lost {} times on {}", self.bearer().tries, self.bearer().id))
     }
 
-    /// Carries so many octets of a connection to the device, or from it, as packets.
+    /// Transmits `octets` octets of a connection as packets to the device or from it.
     ///
     /// # Errors
-    /// The bearer carries no packets, is not there, or has lost them.
+    /// The bearer carries no packets, is unavailable, or has lost them.
     pub(crate) async fn packets(&self, octets: usize, is_to_device: bool) -> Result<(), String> {
         let packets = self.bearer().packets.ok_or_else(|| self.not("packets").to_string())?;
         self.is_there().await?;
-        let way = if is_to_device { Way::Down } else { Way::Up };
-        // What carries no data is a packet as well.
+        let way = if is_to_device { Direction::Down } else { Direction::Up };
+        // A segment without data is also a packet.
         let carried = OverPackets { carrier: self.clone(), packets }.send(way, count(octets).max(1)).await;
         carried.map_err(|Lost| format!("lost {} times on {}", self.bearer().tries, self.bearer().id))
     }
@@ -145,17 +145,18 @@ impl Carrier {
         Fault::new(
             format!("cannot use the bearer {id}"),
             format!("{name} carries no {what}"),
-            "take another bearer",
+            "choose another bearer",
         )
     }
 
-    /// Waits until the bearer is there.
+    /// Waits until the bearer is available.
     async fn is_there(&self) -> Result<(), String> {
         let Bearer { availability, window_s, patience_s, .. } = self.0.bearer;
         let from = Instant::now();
         loop {
             let window = self.0.began.elapsed().as_secs() / window_s.max(1);
-            // A window of its own dice: whether it is there does not depend on who asks, nor how often.
+            // Each window has its own random numbers, so that its availability is independent of
+            // the requests.
             if chance(&self.0.dice.branch(&format!("window {window}")), availability) {
                 self.usage_mut().busy += from.elapsed();
                 return Ok(());
@@ -167,13 +168,13 @@ impl Carrier {
                 let mut usage = self.usage_mut();
                 usage.busy += from.elapsed();
                 usage.given_up += 1;
-                return Err(format!("the bearer {} was not there for {patience_s} s", self.0.bearer.id));
+                return Err(format!("the bearer {} was unavailable for {patience_s} s", self.0.bearer.id));
             }
         }
     }
 
-    /// Carries one message of so many octets one way, again and again until it arrives.
-    async fn carry(&self, way: Way, octets: u64, airtime: Duration) -> Result<(), Lost> {
+    /// Transmits one message in one direction, with retransmissions until it arrives.
+    async fn carry(&self, way: Direction, octets: u64, airtime: Duration) -> Result<(), Lost> {
         let Bearer { delay_ms, loss, tries, retransmit_ms, .. } = self.0.bearer;
         for sent in 1..=tries {
             let is_lost = chance(&self.0.dice, loss);
@@ -184,8 +185,8 @@ impl Carrier {
             self.pass(takes).await;
             let mut usage = self.usage_mut();
             match way {
-                Way::Up => usage.octets_up += octets,
-                Way::Down => usage.octets_down += octets,
+                Direction::Up => usage.octets_up += octets,
+                Direction::Down => usage.octets_down += octets,
             }
             if !is_lost {
                 return Ok(());
@@ -210,7 +211,7 @@ impl Carrier {
     }
 }
 
-/// Makes a link as slow and as lossy as a bearer. Each link has a TLS connection of its own.
+/// Adds the delays and losses of a bearer to a link. Each link has its own TLS connection.
 #[derive(Clone)]
 struct OverPackets {
     carrier: Carrier,
@@ -251,18 +252,18 @@ impl OverPackets {
         if !is_open {
             self.shake_hands().await;
         }
-        self.send(Way::Up, octets_of_request(&request)).await.map_err(lost)?;
+        self.send(Direction::Up, octets_of_request(&request)).await.map_err(lost)?;
         let answer = world::send(peer, request).await?;
-        self.send(Way::Down, octets_of_answer(&answer)).await.map_err(lost)?;
+        self.send(Direction::Down, octets_of_answer(&answer)).await.map_err(lost)?;
         *connection() = Some(Instant::now() + Duration::from_secs(self.packets.keep_s));
         Ok(answer)
     }
 
-    async fn send(&self, way: Way, data: u64) -> Result<(), Lost> {
+    async fn send(&self, way: Direction, data: u64) -> Result<(), Lost> {
         let octets = self.packets.octets(data);
         let airtime = match way {
-            Way::Up => self.packets.up(octets),
-            Way::Down => self.packets.down(octets),
+            Direction::Up => self.packets.up(octets),
+            Direction::Down => self.packets.down(octets),
         };
         self.carrier.carry(way, octets, airtime).await
     }
@@ -277,7 +278,7 @@ impl OverPackets {
     }
 }
 
-/// A message centre over a bearer: towards the device.
+/// An SMSC behind a bearer, for messages to the device.
 pub struct Carried<S> {
     carrier: Carrier,
     messages: Messages,
@@ -291,7 +292,7 @@ impl<S: ShortMessages> ShortMessages for Carried<S> {
             self.carrier.is_there().await.map_err(SubmitFault::Unreachable)?;
             let data = count(submission.message.user_data.len());
             let airtime = Duration::from_millis(self.messages.message_ms);
-            let carried = self.carrier.carry(Way::Down, data, airtime).await;
+            let carried = self.carrier.carry(Direction::Down, data, airtime).await;
             carried.map_err(|Lost| {
                 let Bearer { tries, id, .. } = self.carrier.bearer();
                 SubmitFault::Unreachable(format!("lost {tries} times on {id}"))
@@ -301,14 +302,14 @@ impl<S: ShortMessages> ShortMessages for Carried<S> {
     }
 }
 
-/// Whether it happens, when it happens with this probability.
+/// True with this probability.
 pub(crate) fn chance(dice: &impl Dice, probability: f64) -> bool {
     let mut octets = [0; 4];
     dice.fill(&mut octets);
     f64::from(u32::from_be_bytes(octets)) < probability * 4_294_967_296.0
 }
 
-/// What a request has as HTTP/1.1: line, headers, body.
+/// The size of a request in HTTP/1.1: request line, headers and body.
 fn octets_of_request(request: &Request<Bytes>) -> u64 {
     let target = request.uri().path_and_query().map_or(1, |path| path.as_str().len());
     let line = request.method().as_str().len() + target + " ".len() + " HTTP/1.1\r\n".len();

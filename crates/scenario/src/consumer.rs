@@ -1,10 +1,12 @@
-//! The parties of the consumer swap (SGP.22) in one process: an SM-DP+, its operator, the networks of two countries, and a
-//! device with its card; links, records, memories and the air each with what goes wrong there.
+//! A testbed with the parties of a consumer swap (SGP.22) in one process: an SM-DP+, its operator,
+//! the networks of two countries, and a device with its card. Faults can be injected into links,
+//! records, memories and the radio.
 //!
-//! The device left its factory with a profile of one country and roams in another, whose operator has a local profile in
-//! stock for it. [`Start`] is that moment; any number of [`Consumer`]s begin from it.
+//! The device has a bootstrap profile of one country and roams in another. The operator of the
+//! visited country has a local profile in stock for it. [`Start`] is the state at that moment; any
+//! number of [`Consumer`] runs can start from it.
 
-mod truth;
+mod observed_state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,38 +38,37 @@ use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
 use faults::{FaultInjector, FaultyMemory, FaultyRadio, Power, PoweredDoor, TamperingPeer};
 
-pub use truth::Truth;
+pub use crate::fault_places::SM_DP_PLACE;
+pub use observed_state::ObservedState;
 
-/// Where the SM-DP+ is.
+/// Address of the SM-DP+.
 pub const SM_DP: &str = "smdpp.landfall.example";
-/// What the records of the SM-DP+ are called as a place of faults.
-pub const SM_DP_PLACE: &str = "sm-dp";
-/// At home to the profile that the device comes with.
+/// Home network of the bootstrap profile.
 pub const BOOTSTRAP: &str = "234-99";
-/// Where that one roams.
+/// Network on which the bootstrap profile roams.
 pub const VISITED: &str = "262-41";
-/// At home to the local profile, which no other network takes.
+/// Home network of the local profile. Only this network accepts it.
 pub const LOCAL: &str = "262-42";
 /// The operator of the local profile.
 pub(crate) const OPERATOR: &str = "Landfall Test Operator";
 
-/// What stays the same from run to run.
+/// Configuration that all runs share.
 #[derive(Clone)]
 pub struct Setup {
-    /// Certificates and keys of everybody.
+    /// Certificates and keys of all parties.
     pub pki: Arc<Pki>,
-    /// What lies between the device and the SM-DP+; nothing takes no time.
+    /// The bearer between the device and the SM-DP+. `None` means that transmission takes no time.
     pub carrier: Option<Carrier>,
 }
 
-/// The moment from which a device is moved: what everybody has written down.
+/// The state from which runs start: the stored data of all parties.
 #[derive(Clone)]
 pub struct Start {
-    /// The profile that the device comes with.
+    /// The bootstrap profile, which is on the card.
     pub bootstrap: Iccid,
-    /// The profile that it is to have.
+    /// The local profile, to which the device is to be moved.
     pub local: Iccid,
-    /// With which it downloads that.
+    /// Activation code of the local profile.
     pub code: ActivationCode,
     card: Cells,
     device: Cells,
@@ -77,19 +78,19 @@ pub struct Start {
 
 /// One run.
 pub struct Consumer {
-    /// Everything that was told.
+    /// All events of the run.
     pub events: MemoryEvents,
-    /// What goes wrong. Nothing does until it is put here.
-    pub mishaps: FaultInjector,
+    /// The fault injector. It is empty at first.
+    pub faults: FaultInjector,
     /// The SM-DP+.
     pub sm_dp: Host<SmDpPlus>,
-    /// The networks, as they are without mishaps.
+    /// The networks, without injected faults.
     pub networks: Arc<Networks>,
     /// The device.
     pub device: PoweredDevice,
-    /// The power of device and card.
+    /// The power supply of the device and its card.
     pub power: Power,
-    /// The profiles.
+    /// The state from which the run started, with the profiles.
     pub start: Start,
     setup: Setup,
     simulation: Simulation,
@@ -100,10 +101,10 @@ pub struct Consumer {
     powered: u32,
 }
 
-/// A device with its card in it, on a power that may go.
+/// A device with its card, on a power supply that can fail.
 pub type PoweredDevice = Device<Slot<PoweredDoor<Card>>>;
 
-/// A device waits longer before each further try.
+/// Retry delays of a device, which grow with each attempt.
 pub(crate) struct Waits;
 
 impl Pause for Waits {
@@ -113,10 +114,10 @@ impl Pause for Waits {
 }
 
 impl Start {
-    /// Makes the device, gives it its first profile over the air, ships it, and orders the local one.
+    /// Creates the device, downloads its bootstrap profile, and orders the local profile.
     ///
     /// # Errors
-    /// The PKI has no card or no operator, or what is to go well did not.
+    /// The PKI has no card or no operator, or one of the steps failed.
     pub async fn prepare(simulation: &Simulation, setup: &Setup) -> Result<Self, Fault> {
         let packages = [own_package(BOOTSTRAP, 1, "Bootstrap")?, own_package(LOCAL, 2, "Local")?];
         let [first, second] = [Subscription::of(&packages[0])?, Subscription::of(&packages[1])?];
@@ -138,7 +139,8 @@ impl Start {
         let mut run = Consumer::begin(simulation, setup, &empty)?;
         for (package, subscription) in packages.iter().zip([&first, &second]) {
             run.stocked()?.add_profile(package, &ProfileOptions::default()).await?;
-            let home = run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home"))?;
+            let home =
+                run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home network"))?;
             home.provision(subscription.imsi, subscription.subscriber.clone())?;
         }
         let code = run.order(first.iccid).await?;
@@ -161,18 +163,19 @@ impl Start {
 }
 
 impl Consumer {
-    /// A run from here on, on copies of what everybody has written down. The device has power and is not registered.
+    /// Starts a run from this state, with copies of all stored data. The device has power and is
+    /// not registered.
     ///
     /// # Errors
-    /// The PKI has no card, or what was written down cannot be read.
+    /// The PKI has no card, or stored data cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
         let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let mishaps = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
+        let faults = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
         let records = start.records.copied();
         let at = (SM_DP_PLACE, SM_DP.to_owned());
         let alone = |server, _| server;
-        let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &mishaps, &records, alone)?;
+        let sm_dp = sm_dp_host(simulation, &setup.pki, at, events.clone(), &faults, &records, alone)?;
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {
@@ -186,11 +189,11 @@ impl Consumer {
         networks.put(Network::new(plmn(LOCAL)?, "Local", "DE").with_policy(Policy::with_partners([])));
         let (card_memory, device_memory) =
             (RamMemory::of(start.card.clone()), RamMemory::of(start.device.clone()));
-        let parts = Parts { simulation, setup, events: &events, mishaps: &mishaps, sm_dp: &sm_dp };
+        let parts = Parts { simulation, setup, events: &events, faults: &faults, sm_dp: &sm_dp };
         let (device, power) = parts.device(&networks, &card_memory, &device_memory, 1)?;
         Ok(Self {
             events,
-            mishaps,
+            faults,
             sm_dp,
             networks,
             device,
@@ -206,20 +209,21 @@ impl Consumer {
         })
     }
 
-    /// Takes the power from device and card, and gives it back: only what was written down is left.
+    /// Cuts the power of the device and its card, and restores it. Only stored data survives.
     ///
     /// # Errors
-    /// What was written down cannot be read.
+    /// Stored data cannot be read.
     pub fn power_cycle(&mut self) -> Result<(), Fault> {
         self.powered = self.powered.saturating_add(1);
-        let Self { simulation, setup, events, mishaps, sm_dp, .. } = &*self;
-        let parts = Parts { simulation, setup, events, mishaps, sm_dp };
+        let Self { simulation, setup, events, faults, sm_dp, .. } = &*self;
+        let parts = Parts { simulation, setup, events, faults, sm_dp };
         (self.device, self.power) =
             parts.device(&self.networks, &self.card_memory, &self.device_memory, self.powered)?;
         Ok(())
     }
 
-    /// Moves the device to the local profile, until that has ended or the power is gone; none if it is.
+    /// Moves the device to the local profile. Returns how the move ended, or `None` if the power
+    /// failed.
     pub async fn move_to_local(&mut self, code: &ActivationCode, options: DownloadOptions) -> Option<Ending> {
         let power = self.power.clone();
         tokio::select! {
@@ -229,13 +233,14 @@ impl Consumer {
         }
     }
 
-    /// Has the device recover, as it does by itself once it has power, until it is registered. Gives how long it took.
+    /// Lets the device recover, as it does after power-up, until it is registered. Returns the time
+    /// that this took.
     ///
     /// # Errors
-    /// It has not come back within this time; says what it said last.
+    /// The device has not registered within this time. The fault contains its last result.
     pub async fn settle(&mut self, within: Duration) -> Result<Duration, Fault> {
         let clock = self.simulation.clock();
-        let (began, mut last) = (clock.elapsed(), String::from("nothing"));
+        let (began, mut last) = (clock.elapsed(), String::from("no attempt ended"));
         while clock.elapsed() - began <= within {
             if self.power.is_gone() {
                 self.power_cycle()?;
@@ -245,7 +250,7 @@ impl Consumer {
             let power = self.power.clone();
             tokio::select! {
                 biased;
-                () = power.gone() => last = "the power went".to_owned(),
+                () = power.gone() => last = "the power failed".to_owned(),
                 recovery = self.device.recover() => match recovery {
                     Recovery::Working { .. } => {}
                     not => last = format!("{not:?}"),
@@ -255,13 +260,13 @@ impl Consumer {
                 sleep(Duration::from_secs(60)).await;
             }
         }
-        Err(Fault::new("the device does not come back", last, "look at what was told"))
+        Err(Fault::new("the device does not register", last, "look at the events of the run"))
     }
 
-    /// ES2+: orders, confirms and releases a profile.
+    /// Orders, confirms and releases a profile over ES2+.
     ///
     /// # Errors
-    /// The SM-DP+ does not do it.
+    /// The SM-DP+ refuses one of the functions.
     pub async fn order(&self, iccid: Iccid) -> Result<ActivationCode, Fault> {
         let header = self.header()?;
         let order = DownloadOrderRequest {
@@ -284,10 +289,10 @@ impl Consumer {
         Ok(ActivationCode { matching_id: reply.matching_id, ..self.start.code.clone() })
     }
 
-    /// ES2+: cancels the order of a profile, which can be ordered again then.
+    /// Cancels the order of a profile over ES2+, so that it can be ordered again.
     ///
     /// # Errors
-    /// The SM-DP+ does not do it.
+    /// The SM-DP+ refuses the function.
     pub async fn cancel_order(&self, iccid: Iccid) -> Result<(), Fault> {
         let cancel = CancelOrderRequest {
             header: self.header()?,
@@ -326,7 +331,7 @@ impl Consumer {
     /// The EID of the card.
     ///
     /// # Errors
-    /// The PKI has none.
+    /// The PKI has no card.
     pub fn eid(&self) -> Result<Eid, Fault> {
         eid(&self.setup.pki)
     }
@@ -336,13 +341,14 @@ impl Consumer {
     }
 }
 
-/// An SM-DP+ on these records: what it is called as a place of faults, and where devices find it.
+/// Creates an SM-DP+ that uses these records. `name` is its name as a place of faults, `at` its
+/// address.
 pub(crate) fn sm_dp_host(
     simulation: &Simulation,
     pki: &Pki,
     (name, at): (&str, String),
     events: impl Events + Clone + 'static,
-    mishaps: &FaultInjector,
+    faults: &FaultInjector,
     records: &MemoryRecords,
     started: impl Fn(SmDpPlus, u32) -> SmDpPlus + Send + Sync + 'static,
 ) -> Result<Host<SmDpPlus>, Fault> {
@@ -350,7 +356,8 @@ pub(crate) fn sm_dp_host(
     let config = Config::new(address(&at)?);
     let simulation = simulation.clone();
     let make = move |records, starts| {
-        // A process that is started again throws other dice: those of the first are used up.
+        // A restarted process needs other random numbers, because those of the first process are
+        // used up.
         let world = simulation.world(&format!("SM-DP+ {at} {} {starts}", simulation.clock().now()));
         let server =
             SmDpPlus::new(config.clone(), credentials.clone(), records, world, Arc::new(events.clone()));
@@ -358,15 +365,15 @@ pub(crate) fn sm_dp_host(
         let link = server.link();
         (server, link)
     };
-    Ok(Host::start(name, Arc::new(records.clone()), mishaps.clone(), make))
+    Ok(Host::start(name, Arc::new(records.clone()), faults.clone(), make))
 }
 
-/// Of which a device is made again and again.
+/// The parts of which a device is created after each power-up.
 struct Parts<'a> {
     simulation: &'a Simulation,
     setup: &'a Setup,
     events: &'a MemoryEvents,
-    mishaps: &'a FaultInjector,
+    faults: &'a FaultInjector,
     sm_dp: &'a Host<SmDpPlus>,
 }
 
@@ -378,10 +385,10 @@ impl Parts<'_> {
         device_memory: &RamMemory,
         powered: u32,
     ) -> Result<(PoweredDevice, Power), Fault> {
-        let Self { simulation, setup, events, mishaps, sm_dp } = self;
+        let Self { simulation, setup, events, faults, sm_dp } = self;
         let power = Power::default();
         let memory = |whose, memory: &RamMemory| {
-            FaultyMemory::new(whose, memory.clone(), (*mishaps).clone(), power.clone())
+            FaultyMemory::new(whose, memory.clone(), (*faults).clone(), power.clone())
         };
         let eid = eid(&setup.pki)?;
         let credentials = [setup.pki.euicc(Curve::P256, eid).map_err(bad_pki)?];
@@ -389,7 +396,7 @@ impl Parts<'_> {
         let world: World = simulation.world(&format!("card {} {powered}", simulation.clock().now()));
         let card = Card::open(description, memory("card", card_memory), world)?;
         let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
-        let mut link = mishaps.link(sm_dp.link());
+        let mut link = faults.link(sm_dp.link());
         if let Some(carrier) = &setup.carrier {
             link = carrier.link(link)?;
         }
@@ -401,7 +408,7 @@ impl Parts<'_> {
             }
         };
         let teller = Teller::new("device", simulation.clock(), (*events).clone());
-        let radio = FaultyRadio::new(Arc::clone(networks), (*mishaps).clone());
+        let radio = FaultyRadio::new(Arc::clone(networks), (*faults).clone());
         let lpa = Lpa::new(slot.clone(), links, LpaSettings::default(), teller.named("LPA"));
         let modem = Modem::new(slot, radio, teller.named("modem"));
         let mut device = Device::new(lpa, modem, memory("device", device_memory), teller).with_pause(Waits);
@@ -410,11 +417,11 @@ impl Parts<'_> {
     }
 }
 
-/// A link to a name that nobody has.
+/// A link to an address that does not exist.
 pub(crate) fn nowhere(asked: &SmdpAddress) -> Link {
     let peer = asked.to_string();
     link_from(tower::service_fn(move |_: Request<Bytes>| {
-        let why = "nobody in this simulation has the name";
+        let why = "no server in this simulation has this name";
         let fault = world::LinkFault::new(world::LinkFaultKind::Unresolved, peer.clone(), why);
         async { Err::<http::Response<Bytes>, _>(fault) }
     }))
@@ -435,11 +442,11 @@ fn address(text: &str) -> Result<SmdpAddress, Fault> {
 pub(crate) fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
     Fault::caused_by(
         why,
-        "cannot lay out the parties",
+        "cannot create the parties",
         "give a PKI with a CI, an SM-DP+, an EUM and an operator",
     )
 }
 
 fn unexpected(why: &str) -> Fault {
-    Fault::new("cannot lay out the parties of a swap", why, "report this")
+    Fault::new("cannot create the parties of a swap", why, "report this")
 }

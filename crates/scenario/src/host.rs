@@ -1,4 +1,4 @@
-//! A party whose process may end at any commit, and is started again on its records.
+//! A party whose process can end at any commit and is restarted with its records.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use world::{BoxFuture, Link, LinkFault, LinkFaultKind, Records, link_from};
 
 use faults::{FaultInjector, FaultyRecords, ProcessHandle};
 
-/// Makes a party over records; the number says how often it has been started, from 1.
+/// Creates a party that uses these records. The number counts the starts of the process, from 1.
 type Make<P> = dyn Fn(Arc<dyn Records>, u32) -> (P, Link) + Send + Sync;
 
-/// A party that is started again when its process has ended. A clone is the same party.
+/// A party that is restarted after its process has ended. Clones refer to the same party.
 ///
-/// Who asks it while its process ends sees a connection that breaks off, whatever was committed; who asks before it is there
-/// again is refused the connection.
+/// A request during which the process ends fails with a broken connection, whether or not it was
+/// committed. A request before the restart is refused a connection.
 pub struct Host<P>(Arc<Inner<P>>);
 
 impl<P> Clone for Host<P> {
@@ -28,53 +28,54 @@ impl<P> Clone for Host<P> {
 struct Inner<P> {
     name: String,
     records: Arc<dyn Records>,
-    mishaps: FaultInjector,
+    faults: FaultInjector,
     make: Box<Make<P>>,
     process: Mutex<Process<P>>,
 }
 
-/// What runs, or has ended and is to be started.
+/// A process that runs, or that has ended and is to be restarted.
 struct Process<P> {
     party: P,
     link: Link,
     life: ProcessHandle,
     starts: u32,
-    /// When it is to be started again, once its end has been seen.
+    /// Time of the restart, once the end of the process was noticed.
     again: Option<Instant>,
 }
 
 impl<P: Clone + Send + 'static> Host<P> {
-    /// Starts the party called `name` on these records, with what goes wrong with them.
+    /// Starts the party called `name` with these records. The injector applies the faults of
+    /// records.
     pub fn start(
         name: impl Into<String>,
         records: Arc<dyn Records>,
-        mishaps: FaultInjector,
+        faults: FaultInjector,
         make: impl Fn(Arc<dyn Records>, u32) -> (P, Link) + Send + Sync + 'static,
     ) -> Self {
         let name = name.into();
-        let process = Process::start(&name, &records, &mishaps, &make, 1);
-        Self(Arc::new(Inner { name, records, mishaps, make: Box::new(make), process: Mutex::new(process) }))
+        let process = Process::start(&name, &records, &faults, &make, 1);
+        Self(Arc::new(Inner { name, records, faults, make: Box::new(make), process: Mutex::new(process) }))
     }
 
-    /// The party, if its process runs.
+    /// The party, if its process is running.
     pub fn party(&self) -> Option<P> {
         self.running().ok().map(|process| process.party.clone())
     }
 
-    /// Ends its process at this moment, whatever it is at; it is started again after this time. One that has ended already stays
-    /// away for so long from now.
+    /// Ends the process at once. It is restarted after `away`. If the process has
+    /// already ended, the delay starts again now.
     pub fn end(&self, away: Duration) {
         let mut process = self.process();
         process.again = Some(Instant::now() + away);
         process.life.end(away);
     }
 
-    /// How often its process has been started.
+    /// The number of times that the process was started.
     pub fn starts(&self) -> u32 {
         self.process().starts
     }
 
-    /// Waits for the end of the process that runs now, and until it has been started again.
+    /// Waits until the current process has ended and the next one has started.
     pub async fn restarted(&self) {
         let (life, starts) = {
             let process = self.process();
@@ -87,8 +88,8 @@ impl<P: Clone + Send + 'static> Host<P> {
         }
     }
 
-    /// Has each of its processes do this for as long as it lives, one after another, without end. What is under way when a
-    /// process ends is dropped.
+    /// Runs the background work of the party, and runs it again in each new process, until the work
+    /// itself ends. Work in progress is dropped when the process ends.
     pub async fn works(&self, work: impl Fn(P) -> BoxFuture<'static, ()>) {
         loop {
             let running = self.running().ok().map(|process| (process.party.clone(), process.life.clone()));
@@ -103,12 +104,12 @@ impl<P: Clone + Send + 'static> Host<P> {
         }
     }
 
-    /// The way to it, across all its processes.
+    /// A link to the party that stays valid across restarts.
     pub fn link(&self) -> Link {
         self.link_at(|process| process.link.clone())
     }
 
-    /// The same to another of its doors.
+    /// Like [`Host::link`], for another interface of the party.
     pub fn door(&self, of: impl Fn(&P) -> Link + Send + Sync + 'static) -> Link {
         self.link_at(move |process| of(&process.party))
     }
@@ -144,15 +145,15 @@ impl<P: Clone + Send + 'static> Host<P> {
         }
     }
 
-    /// What runs; started again if it is time.
+    /// The running process. Restarts it if it is time.
     fn running(&self) -> Result<MutexGuard<'_, Process<P>>, LinkFault> {
         let mut process = self.process();
         if process.life.is_over() {
-            // Nobody was asking when it ended: this is when its end is seen.
+            // No request was in progress when the process ended, so its end is noticed now.
             let away = process.life.away();
             let again = *process.again.get_or_insert_with(|| Instant::now() + away);
             if again > Instant::now() {
-                let why = "the process has ended, and is not started yet";
+                let why = "the process has ended and has not been restarted yet";
                 return Err(LinkFault::new(LinkFaultKind::Refused, self.0.name.clone(), why));
             }
             self.restart(&mut process);
@@ -161,8 +162,8 @@ impl<P: Clone + Send + 'static> Host<P> {
     }
 
     fn restart(&self, process: &mut Process<P>) {
-        let Inner { name, records, mishaps, make, .. } = &*self.0;
-        *process = Process::start(name, records, mishaps, make, process.starts.saturating_add(1));
+        let Inner { name, records, faults, make, .. } = &*self.0;
+        *process = Process::start(name, records, faults, make, process.starts.saturating_add(1));
     }
 
     fn process(&self) -> MutexGuard<'_, Process<P>> {
@@ -174,12 +175,12 @@ impl<P> Process<P> {
     fn start(
         name: &str,
         records: &Arc<dyn Records>,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         make: &Make<P>,
         starts: u32,
     ) -> Self {
         let life = ProcessHandle::default();
-        let faulty = FaultyRecords::new(name, Arc::clone(records), mishaps.clone(), life.clone());
+        let faulty = FaultyRecords::new(name, Arc::clone(records), faults.clone(), life.clone());
         let (party, link) = make(Arc::new(faulty), starts);
         Self { party, link, life, starts, again: None }
     }
@@ -194,10 +195,11 @@ mod tests {
 
     const VISITS: Collection<u32> = Collection::new("visits");
 
-    /// A party that counts who comes, and answers with the number; and how often it was started.
-    fn host(mishap: &str) -> Host<u32> {
-        let mishaps = FaultInjector::new(SeededDice::from_text("host"), [mishap.parse().unwrap()]);
-        Host::start("sm-dp", Arc::new(MemoryRecords::default()), mishaps, |records, starts| {
+    /// A party that counts requests and answers with the count. The party value is the number of
+    /// starts.
+    fn host(spec: &str) -> Host<u32> {
+        let faults = FaultInjector::new(SeededDice::from_text("host"), [spec.parse().unwrap()]);
+        Host::start("sm-dp", Arc::new(MemoryRecords::default()), faults, |records, starts| {
             let link = link_from(tower::service_fn(move |_: Request<Bytes>| {
                 let records = Arc::clone(&records);
                 async move {
@@ -223,22 +225,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_a_process_that_ends_hears_nothing_and_the_next_one_has_its_records() {
-        for (mishap, third) in [("before", "2"), ("after", "3")] {
-            let host = host(&format!("records/crash-{mishap}-commit=1m@sm-dp#2"));
+    async fn a_request_to_a_crashing_process_fails_and_the_next_process_keeps_the_records() {
+        for (spec, third) in [("before", "2"), ("after", "3")] {
+            let host = host(&format!("records/crash-{spec}-commit=1m@sm-dp#2"));
             assert_eq!(visit(&host).await.unwrap(), "1");
-            assert_eq!(visit(&host).await, Err(LinkFaultKind::Reset), "{mishap}");
+            assert_eq!(visit(&host).await, Err(LinkFaultKind::Reset), "{spec}");
             assert_eq!((visit(&host).await, host.party()), (Err(LinkFaultKind::Refused), None));
             sleep(Duration::from_secs(59)).await;
             assert_eq!(visit(&host).await, Err(LinkFaultKind::Refused));
             sleep(Duration::from_secs(1)).await;
-            assert_eq!(visit(&host).await.unwrap(), third, "{mishap}");
+            assert_eq!(visit(&host).await.unwrap(), third, "{spec}");
             assert_eq!((host.starts(), host.party()), (2, Some(2)));
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_process_can_be_ended_at_any_moment_though_nobody_asks_it_for_anything() {
+    async fn an_idle_process_can_be_ended() {
         let host = host("records/commit-fails#9");
         assert_eq!(visit(&host).await.unwrap(), "1");
         host.end(Duration::from_secs(60));
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_process_that_works_without_being_asked_is_started_again_by_whoever_waits_for_it() {
+    async fn waiting_for_the_restart_restarts_the_process() {
         let host = host("records/crash-before-commit=1m#1");
         let waits = host.clone();
         let restarted = tokio::spawn(async move { waits.restarted().await });
@@ -261,9 +263,9 @@ mod tests {
         assert_eq!((host.starts(), from.elapsed()), (2, Duration::from_secs(60)));
     }
 
-    /// Faults that a party speaks of itself stay its answers.
+    /// Faults that the party itself reports are passed on unchanged.
     #[tokio::test(start_paused = true)]
-    async fn a_party_that_lives_says_itself_what_failed() {
+    async fn a_running_party_reports_its_own_faults() {
         let host = host("records/commit-fails#1");
         assert!(visit(&host).await.unwrap().contains("cannot write the records of sm-dp"));
         assert_eq!((visit(&host).await.unwrap(), host.starts()), ("1".to_owned(), 1));

@@ -1,24 +1,32 @@
-//! The dishonest outside: virtual time, bearers that take their time, faults by name. No sockets.
+//! Simulated deployments: all parties of remote provisioning run in one process and in virtual
+//! time.
 //!
-//! | module | what |
+//! A scenario file describes networks, servers, devices, events and expectations. This crate plays
+//! it
+//! and reports the result. The same seed gives the same run. It opens no sockets.
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`time`] | a run in virtual time: one thread, one seed, a year in a moment |
-//! | [`bearer`] | one of `fleet::bearers` in use: octets take time, exchanges are lost |
-//! | [`mod@file`] | scenario files: a world, devices in it, what happens and what is expected |
-//! | [`play`] | a scenario played: every party running, and what came of it |
-//! | [`host`] | a party that dies with its process and is started again on its records |
-//! | [`consumer`] | the parties of the consumer swap (SGP.22) in one process |
-//! | [`m2m`] | the parties of the M2M swap (SGP.02) in one process |
-//! | [`library`] | scenarios that come along, by name |
-//! | [`report`] | what a run came to |
-//! | [`subscription`] | what a profile package says of its subscription; packages of our own |
+//! | [`time`] | the virtual-time runner: one thread, one seed; a year takes moments |
+//! | [`bearer`] | one device's use of a bearer of `fleet::bearers`, with transmission times and losses |
+//! | [`mod@file`] | the scenario language: its types, parser and checks |
+//! | [`play`] | runs a scenario with every party, and collects the outcome |
+//! | [`host`] | a party whose process can crash and is restarted with its records |
+//! | [`consumer`] | a testbed with the parties of a consumer swap (SGP.22) |
+//! | [`m2m`] | a testbed with the parties of an M2M swap (SGP.02) |
+//! | [`library`] | the built-in scenarios |
+//! | [`report`] | the report of a run |
+//! | [`subscription`] | the subscriptions in a profile package, and generated packages |
 //!
-//! No party has code that exists to fail: everything here lies round a seam of `world` (a link, records, a memory, a door)
-//! or of `euicc_sim` (a radio). The layers do not know whether time is virtual or real, so that the same faults can be
-//! put before parties at sockets.
+//! The parties contain no test code. Faults are injected by the wrappers of the `faults` crate
+//! around
+//! links, records, memories, radios and card interfaces. These wrappers do not depend on virtual
+//! time,
+//! so the same faults can be injected in front of parties at sockets.
 
 pub mod bearer;
 pub mod consumer;
+mod fault_places;
 pub mod file;
 pub mod host;
 pub mod library;
@@ -27,3 +35,4 @@ pub mod play;
 pub mod report;
 pub mod subscription;
 pub mod time;
+mod transport;

@@ -1,4 +1,4 @@
-//! Scenarios that come with Landfall, by name. `docs/scenarios.md` lists them.
+//! The built-in scenarios. `docs/scenarios.md` lists them.
 
 macro_rules! files {
     ($($name:literal),+ $(,)?) => {
@@ -58,17 +58,17 @@ const FILES: &[(&str, &str)] = files![
     "wrong-key-at-the-server",
 ];
 
-/// Every scenario: its name and its text, by name.
+/// All built-in scenarios as pairs of name and text, ordered by name.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     FILES.iter().copied()
 }
 
-/// The text of the scenario of this name.
+/// The text of the built-in scenario with this name.
 pub fn named(name: &str) -> Option<&'static str> {
     all().find(|(known, _)| *known == name).map(|(_, text)| text)
 }
 
-/// The name of a scenario that this differs little from.
+/// The name of the built-in scenario that is most similar to `name`, if one is similar.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let names: Vec<&'static str> = all().map(|(known, _)| known).collect();
     crate::file::nearest(name, &names)
@@ -80,7 +80,7 @@ mod tests {
     use crate::file::Scenario;
 
     #[test]
-    fn every_file_of_the_folder_comes_along_and_can_be_read() {
+    fn every_file_of_the_folder_is_built_in_and_valid() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("library");
         let files =
             std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_expects_something_and_fits_a_page() {
+    fn every_file_has_expectations_and_at_most_110_lines() {
         for (name, text) in all() {
             let scenario = Scenario::parse(name, text).unwrap();
             assert!(scenario.expectations.len() >= 2 && text.lines().count() <= 110, "{name}");

@@ -1,16 +1,18 @@
-//! The parties of the M2M swap (SGP.02) in one process: an SM-DP and an SM-SR, an operator, an EUM, the networks of two
-//! countries with their service centre, and a device with its card that asks for nothing; links, records, memories, short
-//! messages, HTTPS and the air each with what goes wrong there.
+//! A testbed with the parties of an M2M swap (SGP.02) in one process: an SM-DP, an SM-SR, an
+//! operator, an EUM, the networks of two countries with their SMSC, and a device with its card,
+//! which starts nothing by itself. Faults can be injected into links, records, memories, short
+//! messages, HTTPS and the radio.
 //!
-//! The device left its factory with a profile of one country and roams in another, whose operator has a local profile in
-//! stock for it and pushes it there. [`Start`] is that moment; any number of [`M2m`]s begin from it.
+//! The device has a bootstrap profile of one country and roams in another. The operator of the
+//! visited country has a local profile in stock for it and pushes it to the card. [`Start`] is the
+//! state at that moment; any number of [`M2m`] runs can start from it.
 
 mod device;
 pub mod factory;
-pub(crate) mod field;
+mod observed_state;
 pub mod operator;
 mod servers;
-mod truth;
+pub(crate) mod testbed;
 mod web;
 
 use std::sync::Arc;
@@ -35,9 +37,9 @@ use world::{
 };
 
 use crate::host::Host;
-use crate::play::InProcess;
 use crate::subscription::{Subscription, own_package};
 use crate::time::Simulation;
+use crate::transport::InProcess;
 use faults::{FaultInjector, TamperingPeer};
 
 use factory::FirstProfile;
@@ -46,37 +48,33 @@ use servers::{FIRST, Ids, Parts, SECOND};
 use web::Web;
 
 pub use crate::consumer::{BOOTSTRAP, LOCAL, VISITED};
+pub use crate::fault_places::{SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE};
+pub use observed_state::ObservedState;
 pub use sm_sr::es5::Bearer;
-pub use truth::Truth;
-
-/// What the records of the SM-DP are called as a place of faults.
-pub const SM_DP_PLACE: &str = "sm-dp";
-/// What the records of the SM-SR are called as a place of faults.
-pub const SM_SR_PLACE: &str = "sm-sr";
-/// What the records of the SM-SR are called that gets cards from the first one.
-pub const SECOND_SM_SR_PLACE: &str = "sm-sr-2";
 
 const CARD_PATH: &str = "/es5";
-/// Until the first notification of a new card has been confirmed.
+/// Time within which the first notification of a new card is confirmed.
 const FIRST_CONTACT: Duration = Duration::from_secs(600);
 
-/// What stays the same from run to run.
+/// Configuration that all runs share.
 #[derive(Clone)]
 pub struct Setup {
-    /// Certificates and keys of everybody.
+    /// Certificates and keys of all parties.
     pub pki: Arc<Pki>,
-    /// How the SM-SR reaches the card: by short messages alone, or by one that wakes the card, which comes over HTTPS then.
+    /// The way in which the SM-SR reaches the card: by short messages alone, or by a short message
+    /// that triggers
+    /// an HTTPS session of the card.
     pub bearer: Bearer,
 }
 
-/// The moment from which a device is moved: what everybody has written down.
+/// The state from which runs start: the stored data of all parties.
 #[derive(Clone)]
 pub struct Start {
     /// The card.
     pub eid: Eid,
-    /// The profile that the device comes with.
+    /// The bootstrap profile, which is on the card.
     pub bootstrap: Iccid,
-    /// The profile that it is to have.
+    /// The local profile, to which the device is to be moved.
     pub local: Iccid,
     subscribers: Vec<(Iccid, Imsi)>,
     description: CardDescription,
@@ -86,23 +84,23 @@ pub struct Start {
     homes: Vec<(Plmn, Cells)>,
 }
 
-/// One run. What runs in it ends with it.
+/// One run. Its background tasks end with it.
 pub struct M2m {
-    /// Everything that was told.
+    /// All events of the run.
     pub events: MemoryEvents,
-    /// What goes wrong. Nothing does until it is put here.
-    pub mishaps: FaultInjector,
+    /// The fault injector. It is empty at first.
+    pub faults: FaultInjector,
     /// The SM-DP.
     pub sm_dp: Host<SmDp>,
     /// The SM-SR.
     pub sm_sr: Host<SmSr>,
     /// The operator of both profiles.
     pub operator: Operator,
-    /// What it is told without having asked.
+    /// The notifications that the operator receives.
     pub heard: Receiver<Heard>,
-    /// The networks, as they are without mishaps.
+    /// The networks, without injected faults.
     pub networks: Arc<Networks>,
-    /// The card, and the profiles.
+    /// The state from which the run started, with the card and the profiles.
     pub start: Start,
     stock: SmDpPlus,
     card: RamMemory,
@@ -117,10 +115,10 @@ pub struct M2m {
 }
 
 impl Start {
-    /// Makes the card and registers it, switches its device on, and puts the local profile in stock.
+    /// Creates the card, registers it, powers up its device, and puts the local profile in stock.
     ///
     /// # Errors
-    /// The PKI has no card or no operator, or what is to go well did not.
+    /// The PKI has no card or no operator, or one of the steps failed.
     pub async fn prepare(simulation: &Simulation, setup: &Setup) -> Result<Self, Fault> {
         let packages = [own_package(BOOTSTRAP, 1, "Bootstrap")?, own_package(LOCAL, 2, "Local")?];
         let [first, second] = [Subscription::of(&packages[0])?, Subscription::of(&packages[1])?];
@@ -142,7 +140,8 @@ impl Start {
         };
         let run = M2m::begin(simulation, setup, &empty)?;
         for (subscription, number) in [&first, &second].into_iter().zip(&numbers) {
-            let home = run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home"))?;
+            let home =
+                run.networks.home_of(subscription.imsi).ok_or_else(|| unexpected("no home network"))?;
             let subscriber = subscription.subscriber.clone().with_msisdn(number.clone());
             home.provision(subscription.imsi, subscriber)?;
         }
@@ -173,14 +172,15 @@ impl Start {
 }
 
 impl M2m {
-    /// A run from here on, on copies of what everybody has written down. The device is switched on as soon as somebody waits.
+    /// Starts a run from this state, with copies of all stored data. The device powers up as soon
+    /// as the runtime runs its task.
     ///
     /// # Errors
-    /// The PKI lacks somebody's certificate, or what was written down cannot be read.
+    /// The PKI lacks a certificate, or stored data cannot be read.
     pub fn begin(simulation: &Simulation, setup: &Setup, start: &Start) -> Result<Self, Fault> {
         let events = MemoryEvents::default();
         let liar = TamperingPeer::new(Arc::clone(&setup.pki));
-        let mishaps = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
+        let faults = FaultInjector::new(simulation.dice("mishaps"), []).with_liar(liar);
         let networks = Arc::new(Networks::new(simulation.world("networks")));
         let mut homes = Vec::new();
         for (home, cells) in &start.homes {
@@ -193,14 +193,14 @@ impl M2m {
         networks.put(Network::new(plmn(VISITED)?, "Visited", "DE").with_policy(roaming));
         networks.put(Network::new(plmn(LOCAL)?, "Local", "DE").with_policy(Policy::with_partners([])));
         let smsc = centre(simulation, &networks)?;
-        mishaps.inject_into(&smsc);
+        faults.inject_into(&smsc);
 
         let (web, hosts) = (Arc::new(Web::default()), MemoryHosts::default());
         let parts = Parts {
             simulation,
             setup,
             events: &events,
-            mishaps: &mishaps,
+            faults: &faults,
             web: &web,
             ways: &InProcess,
             is_patient: false,
@@ -213,7 +213,7 @@ impl M2m {
         let device = device::Parts {
             simulation: simulation.clone(),
             events: events.clone(),
-            mishaps: mishaps.clone(),
+            faults: faults.clone(),
             networks: Arc::clone(&networks),
             hosts,
             description: start.description.clone(),
@@ -231,7 +231,7 @@ impl M2m {
             _web: web,
             _running: works.into_iter().collect(),
             events,
-            mishaps,
+            faults,
             sm_dp,
             sm_sr,
             operator,
@@ -244,7 +244,7 @@ impl M2m {
         })
     }
 
-    /// ES2.DownloadProfile of the local profile, to be enabled as well if that is said.
+    /// Calls ES2.DownloadProfile for the local profile, optionally with its activation.
     ///
     /// # Errors
     /// There is no answer within the validity period.
@@ -264,7 +264,7 @@ impl M2m {
         self.ask_sm_dp::<es2::DownloadProfile>(request, validity).await
     }
 
-    /// ES2.EnableProfile of the local profile.
+    /// Calls ES2.EnableProfile for the local profile.
     ///
     /// # Errors
     /// There is no answer within the validity period.
@@ -275,7 +275,7 @@ impl M2m {
         self.ask_sm_dp::<es2::EnableProfile>(request, validity).await
     }
 
-    /// ES2.DeleteProfile of the local profile.
+    /// Calls ES2.DeleteProfile for the local profile.
     ///
     /// # Errors
     /// There is no answer within the validity period.
@@ -286,7 +286,7 @@ impl M2m {
         self.ask_sm_dp::<es2::DeleteProfile>(request, validity).await
     }
 
-    /// ES4.AuditEIS: what the card says of itself, which the SM-SR writes down as well.
+    /// Calls ES4.AuditEIS: returns the state that the card reports, which the SM-SR also stores.
     ///
     /// # Errors
     /// There is no answer within the validity period, or it is a refusal.
@@ -295,7 +295,7 @@ impl M2m {
         let answer = self.operator.ask::<es4::AuditEis>(&self.ids.sm_sr, request, validity).await?;
         let status = answer.base.function_execution_status;
         answer.eis.ok_or_else(|| {
-            Fault::new("the card was not audited", status.to_string(), "look at what was told")
+            Fault::new("the card was not audited", status.to_string(), "look at the events of the run")
         })
     }
 
@@ -310,12 +310,17 @@ impl M2m {
         self.operator.ask::<F>(&self.ids.sm_dp, request, validity).await
     }
 
-    /// Waits until this is so, looking after a minute and then less and less often, once an hour at last. Gives how long that
-    /// took.
+    /// Waits until the condition holds, and returns how long that took. It checks after a minute
+    /// and then at growing intervals of up to one hour.
     ///
     /// # Errors
-    /// It is not within this time, and what was so last; or a server cannot be asked.
-    pub async fn until(&self, within: Duration, is_so: impl Fn(&Truth) -> bool) -> Result<Duration, Fault> {
+    /// The condition does not hold within this time. The fault contains the last state, or the
+    /// reason why a server could not be queried.
+    pub async fn until(
+        &self,
+        within: Duration,
+        is_so: impl Fn(&ObservedState) -> bool,
+    ) -> Result<Duration, Fault> {
         let began = self.clock.elapsed();
         let mut pause = Duration::from_secs(60);
         loop {
@@ -326,7 +331,11 @@ impl M2m {
                 Ok(truth) if is_so(&truth) => return Ok(passed),
                 truth if passed >= within => {
                     let last = truth.map_or_else(|fault| fault.to_string(), |truth| format!("{truth:?}"));
-                    return Err(Fault::new("it has not come to that", last, "look at what was told"));
+                    return Err(Fault::new(
+                        "the expected state was not reached in time",
+                        last,
+                        "look at the events of the run",
+                    ));
                 }
                 _ => sleep(pause).await,
             }
@@ -342,7 +351,7 @@ impl M2m {
     }
 }
 
-/// The service centre of all networks.
+/// The SMSC of all networks.
 fn centre(simulation: &Simulation, networks: &Arc<Networks>) -> Result<Arc<Smsc>, Fault> {
     let account = |at: &servers::SmSrAt| {
         let (name, password) = (at.place.to_owned(), "landfall".to_owned());
@@ -362,11 +371,11 @@ fn plmn(text: &str) -> Result<Plmn, Fault> {
 }
 
 fn bad_pki(why: impl std::error::Error + Send + Sync + 'static) -> Fault {
-    Fault::caused_by(why, "cannot lay out the parties", "give a PKI with a CI, an EUM and its cards")
+    Fault::caused_by(why, "cannot create the parties", "give a PKI with a CI, an EUM and its cards")
 }
 
 fn unexpected(why: &str) -> Fault {
-    Fault::new("cannot lay out the parties of a swap", why, "report this")
+    Fault::new("cannot create the parties of a swap", why, "report this")
 }
 
 #[cfg(test)]
@@ -380,7 +389,7 @@ mod tests {
     const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
 
     #[test]
-    fn a_device_is_moved_over_either_bearer_and_everybody_agrees() {
+    fn a_device_is_moved_over_either_bearer_and_all_records_agree() {
         let pki = Arc::new(Pki::from_seed(b"m2m", &PkiOptions::default()).unwrap());
         for bearer in [Bearer::Sms, Bearer::Https] {
             let setup = Setup { pki: Arc::clone(&pki), bearer };
@@ -405,8 +414,9 @@ mod tests {
                 Arc::downgrade(&run.networks)
             })
             .unwrap();
-            // The SM-SR has its messages carried by them: whatever of it outlived the run would hold them.
-            assert!(networks.upgrade().is_none(), "{bearer}: something of the run has not ended with it");
+            // The SM-SR holds the networks, because they carry its messages. If a part of the SM-SR
+            // outlived the run, the networks would still exist.
+            assert!(networks.upgrade().is_none(), "{bearer}: a part of the run has outlived it");
         }
     }
 }

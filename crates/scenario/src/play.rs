@@ -1,27 +1,32 @@
-//! A scenario is played: every party really runs, in virtual time, and what comes of it is a report.
+//! Plays a scenario: every party runs in virtual time, and the result is a report.
 //!
-//! The SM-DP+ of each operator, the networks with their subscriber servers, the owner's platform and each device's card are the
-//! ones of the other crates; what goes wrong lies round them ([`faults`](faults)). A device at rest is what its card and
-//! its own memory have written down and a few words; card, LPA and modem are made when it wakes up.
+//! The SM-DP+s, the networks with their subscriber servers, the owner's platform and the cards are
+//! the implementations of the other crates. [`faults`] injects faults around them. A
+//! dormant device consists of the stored data of its card and its own memory, plus a small state.
+//! Its card, LPA and modem are created when it wakes up.
 //!
 //! The same scenario and seed give the same report, octet for octet.
 
-mod agent;
-mod air;
-mod between;
+mod activation_codes;
 mod cards;
 mod channels;
-mod desk;
-mod door;
+mod check_in;
+mod construction;
+mod data_connections;
+mod dormant_device;
+mod environment;
+mod expectations;
 mod factory;
-mod judge;
-mod lines;
+mod firmware;
+mod imei;
+mod internal_fault;
 mod m2m;
-mod outside;
+mod notifications;
+mod online_devices;
 mod owner;
 mod queue;
-mod resting;
-mod stage;
+mod radio_environment;
+mod simulated_world;
 mod steps;
 mod world_changes;
 
@@ -35,28 +40,27 @@ use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 use world::Fault;
 
-use crate::file::{Place, Scenario, Stop};
+use crate::file::{Place, Scenario, Stop, campaign_spec};
 use crate::report::{self, Kind, Report};
 use crate::time;
-pub(crate) use outside::InProcess;
-pub use outside::{InStock, Outside, Server, TheirCard, TheirSmDp, Way, Ways, Wire};
-pub(crate) use owner::spec as campaign_spec;
+pub use crate::transport::{Server, Way, Ways, Wire};
+pub use environment::{InStock, Outside, TheirCard, TheirSmDp};
 use queue::Due;
-use stage::{SmDp, Stage};
+use simulated_world::{SimulatedWorld, SmDp};
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// The platform looks at least so often what is due for it.
+/// The maximum interval between two runs of the platform's due tasks.
 const PLATFORM: Duration = Duration::from_secs(3600);
 
-/// Plays a scenario with this seed; `name` is what the report calls it.
+/// Plays a scenario with this seed. `name` is its name in the report.
 ///
 /// # Errors
-/// The parties cannot be laid out, or it is called from asynchronous code.
+/// The parties cannot be created, or the caller is asynchronous code.
 pub fn play(name: &str, scenario: &Scenario, seed: &str) -> Result<Report, Fault> {
     play_in(Outside::none()?, name, scenario, seed)
 }
 
-/// The same, parties reaching each other as they do in this outside.
+/// Like [`play`], with third-party parties and transports.
 ///
 /// # Errors
 /// As [`play`].
@@ -68,77 +72,78 @@ pub fn play_in(outside: Outside, name: &str, scenario: &Scenario, seed: &str) ->
     }
     let scenario = scenario.clone();
     time::run(seed, scenario.begins, async |simulation| {
-        let stage = Arc::new(Stage::lay_out(simulation, scenario, report, outside).await?);
-        LocalSet::new().run_until(run(Arc::clone(&stage))).await?;
-        let report = stage.report().clone();
+        let sim = Arc::new(SimulatedWorld::create(simulation, scenario, report, outside).await?);
+        LocalSet::new().run_until(run(Arc::clone(&sim))).await?;
+        let report = sim.report().clone();
         Ok(report)
     })?
 }
 
-async fn run(stage: Arc<Stage>) -> Result<(), Fault> {
-    stage.put_all();
-    stage.switch_on();
-    for SmDp { party, tells, .. } in stage.sm_dps.values() {
+async fn run(sim: Arc<SimulatedWorld>) -> Result<(), Fault> {
+    sim.put_all();
+    sim.switch_on();
+    for SmDp { party, tells, .. } in sim.sm_dps.values() {
         if let Some(party) = party {
-            tokio::task::spawn_local(tells.clone().deliver(party.clone(), stage.simulation.clock()));
+            tokio::task::spawn_local(tells.clone().deliver(party.clone(), sim.simulation.clock()));
         }
     }
-    let ends = stage.scenario.ends();
-    while let Some(next) = stage.queue.next().filter(|next| *next <= ends) {
-        let wait = next.since(stage.now());
+    let ends = sim.scenario.ends();
+    while let Some(next) = sim.queue.next().filter(|next| *next <= ends) {
+        let wait = next.since(sim.now());
         if !wait.is_zero() {
             tokio::select! {
                 biased;
-                () = stage.queue.changed() => continue,
+                () = sim.queue.changed() => continue,
                 () = sleep(wait) => {}
             }
         }
-        while let Some(due) = stage.queue.take(stage.now()) {
-            happens(&stage, due).await?;
+        while let Some(due) = sim.queue.take(sim.now()) {
+            happens(&sim, due).await?;
         }
     }
-    stage.finish(ends).await
+    sim.finish(ends).await
 }
 
-async fn happens(stage: &Arc<Stage>, due: Due) -> Result<(), Fault> {
+async fn happens(sim: &Arc<SimulatedWorld>, due: Due) -> Result<(), Fault> {
     match due {
         Due::Wake(index) => {
-            let now = stage.now();
-            let is_due =
-                stage.device(index).is_some_and(|device| device.alarm.is_some_and(|alarm| alarm <= now));
-            if is_due && !stage.looks_round(index) {
-                tokio::task::spawn_local(agent::wake(Arc::clone(stage), index));
+            let now = sim.now();
+            let is_due = sim
+                .device(index)
+                .is_some_and(|device| device.activity.alarm.is_some_and(|alarm| alarm <= now));
+            if is_due && !sim.scan_networks(index) {
+                tokio::task::spawn_local(firmware::wake(Arc::clone(sim), index));
             }
         }
-        Due::Stop { device, stop, round } => stage.arrive(device, stop, round),
-        Due::Coverage { network, is_there } => stage.set_coverage(network, is_there),
-        Due::Roaming { network, of, takes } => stage.set_roaming(network, of, takes),
-        Due::Accept { network, devices } => stage.accept(network, &devices),
-        Due::Power(devices) => stage.power_comes_back(&devices),
-        Due::Expel { device, epoch } => stage.expel(device, epoch),
-        Due::Breach { device, epoch, rule, day } => stage.breach(device, epoch, &rule, day),
-        Due::Step(index) => stage.step(index).await?,
-        Due::Trouble(index) => stage.trouble(index),
-        Due::Campaign(index) => stage.campaign(index).await?,
+        Due::Stop { device, stop, round } => sim.arrive_at_stop(device, stop, round),
+        Due::Coverage { network, is_there } => sim.set_coverage(network, is_there),
+        Due::Roaming { network, of, takes } => sim.set_roaming(network, of, takes),
+        Due::Accept { network, devices } => sim.accept(network, &devices),
+        Due::Power(devices) => sim.power_comes_back(&devices),
+        Due::Expel { device, epoch } => sim.expel(device, epoch),
+        Due::Breach { device, epoch, rule, day } => sim.breach(device, epoch, &rule, day),
+        Due::Step(index) => sim.step(index).await?,
+        Due::Fault(index) => sim.install_fault(index),
+        Due::Campaign(index) => sim.campaign(index).await?,
         Due::Platform => {
-            let stage = Arc::clone(stage);
-            tokio::task::spawn_local(async move { stage.look_after_platform().await });
+            let sim = Arc::clone(sim);
+            tokio::task::spawn_local(async move { sim.look_after_platform().await });
         }
-        Due::Day => stage.end_day().await?,
-        Due::Expect(index) => stage.expect(index).await?,
+        Due::Day => sim.end_day().await?,
+        Due::Expect(index) => sim.expect(index).await?,
     }
     Ok(())
 }
 
-/// Numbers of a day by what they are of.
+/// Adds the numbers of a day to a plot.
 fn add_all<K: ToString>(numbers: &mut report::PerDay, day: usize, counted: BTreeMap<Option<K>, u64>) {
     for (of, number) in counted {
         numbers.add(&of.map_or_else(|| "none".to_owned(), |of| of.to_string()), day, number);
     }
 }
 
-impl Stage {
-    /// Everything that is known from the beginning to happen.
+impl SimulatedWorld {
+    /// Schedules all events that are known at the start.
     fn put_all(&self) {
         let (begins, ends) = (self.scenario.begins, self.scenario.ends());
         for (index, device) in self.each_device().enumerate() {
@@ -159,9 +164,9 @@ impl Stage {
                 }
             }
         }
-        for (index, trouble) in self.scenario.troubles.iter().enumerate() {
-            let at = trouble.at.as_ref().and_then(|at| self.scenario.when(*at.get_ref())).unwrap_or(begins);
-            self.queue.put(at, Due::Trouble(index));
+        for (index, fault) in self.scenario.faults.iter().enumerate() {
+            let at = fault.at.as_ref().and_then(|at| self.scenario.when(*at.get_ref())).unwrap_or(begins);
+            self.queue.put(at, Due::Fault(index));
         }
         for (index, campaign) in self.scenario.campaigns.iter().enumerate() {
             let at = self.scenario.when(*campaign.at.get_ref()).unwrap_or(begins);
@@ -179,7 +184,7 @@ impl Stage {
         self.queue.put(begins.plus(DAY), Due::Day);
     }
 
-    /// When a device gets to a stop of its journey.
+    /// Schedules the arrival of a device at a stop.
     fn put_stop(&self, index: usize, stop: usize, round: u32) {
         let Some((group, name)) = self.device(index).map(|device| (device.group, self.name(&device))) else {
             return;
@@ -211,16 +216,17 @@ impl Stage {
         self.queue.put(next, Due::Platform);
     }
 
-    /// A campaign begins.
+    /// Starts a campaign.
     async fn campaign(&self, index: usize) -> Result<(), Fault> {
         let Some(campaign) = self.scenario.campaigns.get(index) else { return Ok(()) };
         let eids = campaign.devices.as_ref().map(|devices| {
             let chosen = self.chosen(Some(devices.get_ref()), "campaign");
             chosen.into_iter().filter_map(|index| Some(self.device(index)?.eid)).collect()
         });
-        let spec = owner::spec(campaign, eids)?;
+        let spec = campaign_spec(campaign, eids)?;
         let again = || self.queue.put(self.now().plus(steps::A_MINUTE), Due::Campaign(index));
-        // Whoever finds the platform away, or with records that fail, tries again; made it may be already.
+        // Retried when the platform is unreachable or its records fail. In that case the campaign
+        // may already exist.
         let Some(platform) = self.platform.party() else {
             again();
             return Ok(());
@@ -228,7 +234,7 @@ impl Stage {
         let made = platform.create_campaign(&spec).await;
         match platform.start_campaign(&spec.id).await {
             Ok(_) => {
-                let what = format!("begins: {}", spec.target);
+                let what = format!("starts: {}", spec.target);
                 self.report().timeline.tell(self.now(), Kind::Campaign, spec.id.to_string(), what);
             }
             Err(why) => {
@@ -239,12 +245,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Numbers of the day that is over.
+    /// Records the numbers of the day that has ended.
     async fn end_day(&self) -> Result<(), Fault> {
         let now = self.now();
         self.count_day(now).await?;
         if let Some(m2m) = &self.m2m {
-            m2m.field.forget_events();
+            m2m.testbed.forget_events();
         }
         self.queue.put(now.plus(DAY), Due::Day);
         Ok(())
@@ -254,8 +260,8 @@ impl Stage {
         let (mut networks, mut homes) = (BTreeMap::new(), BTreeMap::new());
         let mut countries = BTreeMap::new();
         for device in self.each_device() {
-            *networks.entry(device.registered.map(|at| at.network)).or_default() += 1;
-            *homes.entry(device.registered.map(|at| at.home)).or_default() += 1;
+            *networks.entry(device.service.registered.map(|at| at.network)).or_default() += 1;
+            *homes.entry(device.service.registered.map(|at| at.home)).or_default() += 1;
             let place = device.hears.first().and_then(|plmn| self.place(*plmn));
             *countries.entry(place.map(|place| place.country)).or_default() += 1;
         }
@@ -272,7 +278,8 @@ impl Stage {
         Ok(())
     }
 
-    /// What the platform says of its devices; nothing of a fleet so large that it is not asked each day.
+    /// The number of devices by their state at the platform. A very large fleet is not queried
+    /// every day.
     async fn states(&self) -> Result<BTreeMap<&'static str, u64>, Fault> {
         const ASKED_EACH_DAY: usize = 5000;
         let mut states = BTreeMap::new();
@@ -284,13 +291,13 @@ impl Stage {
         Ok(states)
     }
 
-    /// The platform's records.
+    /// The records of the platform.
     async fn records(&self) -> Result<fleet::Fleet, Fault> {
         let platform = self.platform_records();
         fleet::load(&platform).await
     }
 
-    /// The end of the run: what is left to be noted.
+    /// Completes the report at the end of the run.
     async fn finish(&self, ends: Timestamp) -> Result<(), Fault> {
         let records = self.records().await?;
         let mut costs = self.report().costs.clone();
@@ -304,11 +311,11 @@ impl Stage {
         let devices = self.each_device().map(|device| {
             let state = records.device(device.eid).map_or("", |record| record.state.word()).to_owned();
             let mut stays = report::Bounded::default();
-            device.stays.iter().for_each(|stay| stays.push(*stay));
+            device.stay_log.stays.iter().for_each(|stay| stays.push(*stay));
             report::Device {
                 name: self.name(&device),
                 eid: device.eid,
-                network: device.registered.map(|at| at.network),
+                network: device.service.registered.map(|at| at.network),
                 enabled: device.profiles.iter().find(|profile| profile.enabled).map(|profile| profile.iccid),
                 profiles: u64::try_from(device.profiles.len()).unwrap_or(u64::MAX),
                 state,
@@ -318,13 +325,13 @@ impl Stage {
             }
         });
         let mut strikes = BTreeMap::<String, u32>::new();
-        let of_devices = self.each_device().filter_map(|device| Some(device.mishaps.as_ref()?.struck()));
-        for (mishap, struck) in of_devices.flatten().chain(self.servers.struck()) {
-            *strikes.entry(mishap.to_string()).or_default() += struck;
+        let of_devices = self.each_device().filter_map(|device| Some(device.faults.as_ref()?.struck()));
+        for (spec, struck) in of_devices.flatten().chain(self.servers.struck()) {
+            *strikes.entry(spec.to_string()).or_default() += struck;
         }
         let mut report = self.report();
         report.never_struck =
-            strikes.into_iter().filter(|(_, struck)| *struck == 0).map(|(mishap, _)| mishap).collect();
+            strikes.into_iter().filter(|(_, struck)| *struck == 0).map(|(spec, _)| spec).collect();
         report.ended = ends;
         report.timeline.ends(ends);
         report.costs = costs;
@@ -377,7 +384,7 @@ impl Stage {
         Ok(all)
     }
 
-    /// Who went first, who did not move, and why.
+    /// Lists the canary devices of a campaign, and the devices that did not move, with the reason.
     async fn name_members(&self, campaign: &mut report::Campaign) -> Result<(), Fault> {
         let records = self.platform_records();
         let members =
@@ -397,13 +404,13 @@ impl Stage {
     }
 }
 
-/// Where a stop is.
+/// The place of a stop.
 fn file_place(stop: &Stop) -> Option<Place> {
     let country = stop.country.clone().map(Place::In);
     country.or_else(|| stop.hears.clone().map(Place::Hears))
 }
 
-/// A number below this one, by these dice.
+/// A random number below this limit.
 fn below(dice: &impl world::Dice, limit: u64) -> u64 {
     let mut octets = [0; 8];
     dice.fill(&mut octets);

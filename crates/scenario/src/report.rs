@@ -1,12 +1,14 @@
-//! What a run of a scenario came to: one value that serializes, and what people and machines read of it.
+//! The report of a run: a serializable value, with output formats for humans and programs.
 //!
-//! A [`Report`] holds nothing of the machine that made it, neither its clock nor its paths: the same scenario and seed
-//! give the same octets. Whatever grows with the number of devices is bounded and says how much was left out.
+//! A [`Report`] contains nothing about the machine that produced it, neither its clock nor its
+//! paths: the same scenario and seed give the same octets. Every list that grows with the number of
+//! devices is bounded, and counts the omitted entries.
 //!
 //! ```
 //! # use scenario::report::{Expectation, Kind, Report, Verdict};
 //! let begins = "2027-01-01T00:00:00Z".parse()?;
-//! let mut report = Report::new("ninety-days", "Ninety days", "A meter that must move.", "7", begins);
+//! let mut report = Report::new("ninety-days", "Ninety days", "A meter that must move.", "7",
+//! begins);
 //! report.timeline.tell(begins, Kind::Device, "meters", "attached to 724-05");
 //! report.days.devices_by_network.add("724-05", 0, 50);
 //! report.judge(Expectation {
@@ -47,102 +49,103 @@ pub use live::Live;
 pub use per_day::{Days, PerDay};
 pub use timeline::{Entry, Kind, Timeline};
 
-/// So many different refusals are told apart.
+/// Maximum number of different refusals that are counted separately.
 const KINDS_OF_REFUSALS: usize = 50;
 
-/// What a run came to.
+/// The report of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// The form of this value. It is counted up when a field changes its meaning.
+    /// The version of the report format. It is incremented when the meaning of a field changes.
     pub form: u32,
-    /// What was run.
+    /// The scenario.
     pub scenario: Scenario,
-    /// The seed, which with the same scenario and program gives the same report.
+    /// The seed. The same scenario, program and seed give the same report.
     pub seed: String,
-    /// How it was played, if servers were asked over sockets.
+    /// Details of a run over sockets. Absent for a run without sockets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Live>,
-    /// When the run began, in its own time.
+    /// The start of the run in virtual time.
     #[schemars(with = "String")]
     pub begins: Timestamp,
-    /// When it ended, in its own time.
+    /// The end of the run in virtual time.
     #[schemars(with = "String")]
     pub ended: Timestamp,
-    /// Whether every expectation was met.
+    /// The verdict.
     verdict: Verdict,
-    /// What was expected, in the order in which it was looked at.
+    /// The expectations, in the order in which they were checked.
     expectations: Vec<Expectation>,
-    /// What the campaigns came to, in the order in which they were planned.
+    /// The campaigns, in the order of the scenario.
     pub campaigns: Vec<Campaign>,
-    /// How often each fault struck, by its name and place.
+    /// The number of times that each fault happened, by its name and place.
     pub faults: BTreeMap<String, Times>,
-    /// Faults that were put and found no occasion: the place may be misspelt, or nobody came by.
+    /// Faults that were installed but never happened. The place may be misspelt, or there was no
+    /// occasion.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub never_struck: Vec<String>,
-    /// What SM-DP+s refused the platform, in their words.
+    /// Requests of the platform that SM-DP+s refused, with their reasons.
     pub refused: BTreeMap<String, Times>,
-    /// What went over the bearers, and what that costs.
+    /// The traffic over bearers and its cost.
     pub costs: Costs,
     /// Numbers for each day of the run.
     pub days: Days,
-    /// What happened, in the order in which it did.
+    /// Events in chronological order.
     pub timeline: Timeline,
-    /// The devices as they were at the end.
+    /// The devices at the end of the run.
     pub devices: Bounded<Device, 200>,
 }
 
-/// What was run.
+/// The scenario of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Scenario {
-    /// Its name: the name of its file, without the ending.
+    /// Its name: the file name without the extension.
     pub name: String,
-    /// Its title, for people.
+    /// Its title.
     pub title: String,
-    /// What it is about, in sentences.
+    /// Its description, in sentences.
     pub about: String,
 }
 
-/// Whether everything was as expected.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every expectation was met.
     Passed,
-    /// One was not.
+    /// An expectation was not met.
     Failed,
 }
 
-/// What was expected, and what was seen.
+/// An expectation and the observed state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Expectation {
-    /// What was expected, as a sentence.
+    /// The expectation as a sentence.
     pub text: String,
-    /// The line of the scenario file that says so.
+    /// Its line in the scenario file.
     pub line: Option<u32>,
-    /// When it was looked at.
+    /// The time of the check.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// Whether it was so.
+    /// True if the expectation was met.
     pub passed: bool,
-    /// What was seen, whether or not it was so.
+    /// The observed state, whether or not it meets the expectation.
     pub saw: String,
 }
 
-/// How often something was so, and when.
+/// The number of occurrences of something, with the first and last time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
-    /// How often.
+    /// The number of occurrences.
     pub times: u64,
-    /// When for the first time.
+    /// The first time.
     #[schemars(with = "String")]
     pub first: Timestamp,
-    /// When for the last time.
+    /// The last time.
     #[schemars(with = "String")]
     pub last: Timestamp,
 }
 
 impl Times {
-    /// One more time.
+    /// Counts an occurrence.
     fn count(all: &mut BTreeMap<String, Self>, what: &str, at: Timestamp) {
         let counted = all.entry(what.to_owned()).or_insert(Self { times: 0, first: at, last: at });
         counted.times = counted.times.saturating_add(1);
@@ -150,18 +153,18 @@ impl Times {
     }
 }
 
-/// A list of at most `LIMIT` values, which says how many it does not hold.
+/// A list of at most `LIMIT` values that counts the omitted ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{T}s")]
 pub struct Bounded<T, const LIMIT: usize> {
-    /// The first of them.
+    /// The first values.
     shown: Vec<T>,
-    /// How many more there are.
+    /// The number of omitted values.
     left_out: u64,
 }
 
 impl Report {
-    /// The command that plays it again; a scenario that does not come along is a file of that name.
+    /// The command that repeats the run. A scenario that is not built in is a file with its name.
     fn again(&self) -> String {
         let name = &self.scenario.name;
         let ending = if library::named(name).is_some() { "" } else { ".toml" };
@@ -173,7 +176,7 @@ impl Report {
         format!("landfall run {name}{ending}{live} --seed {}", self.seed)
     }
 
-    /// The report of a run that begins now.
+    /// A report for a run that starts at `begins`.
     pub fn new(
         name: impl Into<String>,
         title: impl Into<String>,
@@ -201,7 +204,7 @@ impl Report {
         }
     }
 
-    /// Notes an expectation that was looked at, also in the timeline. One that was not met fails the run.
+    /// Records a checked expectation, also in the timeline. An unmet expectation fails the run.
     pub fn judge(&mut self, expectation: Expectation) {
         let met = if expectation.passed { "as expected" } else { "NOT as expected" };
         let told = format!("{met}: {}: {}", expectation.text, expectation.saw);
@@ -212,37 +215,38 @@ impl Report {
         self.expectations.push(expectation);
     }
 
-    /// Notes that a fault struck, by its name and place.
+    /// Records that a fault happened, by its name and place.
     pub fn struck(&mut self, at: Timestamp, fault: &str) {
         Times::count(&mut self.faults, fault, at);
         self.days.faults.add(fault, self.day(at), 1);
     }
 
-    /// Notes that an SM-DP+ refused the platform something. Of very many different refusals the last ones are counted together.
+    /// Records a request of the platform that an SM-DP+ refused. If there are too many different
+    /// refusals, the last ones are counted together.
     pub fn refused(&mut self, at: Timestamp, what: &str) {
         let is_one_of_many = self.refused.len() >= KINDS_OF_REFUSALS && !self.refused.contains_key(what);
         Times::count(&mut self.refused, if is_one_of_many { "others" } else { what }, at);
     }
 
-    /// Whether everything was as expected so far.
+    /// The verdict so far.
     pub fn verdict(&self) -> Verdict {
         self.verdict
     }
 
-    /// What was expected, in the order in which it was looked at.
+    /// The expectations, in the order in which they were checked.
     pub fn expectations(&self) -> &[Expectation] {
         &self.expectations
     }
 
-    /// On which day of the run a time lies, counted from 0 in steps of 24 hours from its beginning.
+    /// The day of the run, counted from 0 in steps of 24 hours from the start.
     pub fn day(&self, at: Timestamp) -> usize {
         usize::try_from(at.since(self.begins).as_secs() / 86_400).unwrap_or(usize::MAX)
     }
 
-    /// The report as JSON, as `docs/report.schema.json` describes it.
+    /// The report as JSON, according to `docs/report.schema.json`.
     ///
     /// # Errors
-    /// It does not serialize, which is our mistake.
+    /// Serialization failed, which is a bug.
     pub fn json(&self) -> Result<String, world::Fault> {
         let text = serde_json::to_string_pretty(self);
         let text = text.map_err(|e| world::Fault::caused_by(e, "cannot write the report", "report this"))?;
@@ -251,22 +255,22 @@ impl Report {
 }
 
 impl<T, const LIMIT: usize> Bounded<T, LIMIT> {
-    /// Appends a value, or counts it as left out.
+    /// Appends a value, or counts it as omitted if the list is full.
     pub fn push(&mut self, value: T) {
         if self.shown.len() < LIMIT { self.shown.push(value) } else { self.left_out += 1 }
     }
 
-    /// The values that it holds.
+    /// The values in the list.
     pub fn shown(&self) -> &[T] {
         &self.shown
     }
 
-    /// How many values it does not hold.
+    /// The number of omitted values.
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
 
-    /// How many values there are, shown or not.
+    /// The total number of values, including omitted ones.
     pub fn count(&self) -> u64 {
         self.shown.len() as u64 + self.left_out
     }

@@ -1,4 +1,5 @@
-//! What a profile package says of its subscriptions, enough to serve each as its home network; and packages of our own.
+//! The subscriptions in a profile package, with all that their home networks need, and generated
+//! packages.
 
 use std::num::NonZeroU8;
 
@@ -9,10 +10,10 @@ use profile::{Capabilities, Fid, InstalledProfile, Package, SecretOctets, elemen
 use rsp::ids::{Iccid, Imsi, Mcc, Plmn};
 use world::Fault;
 
-/// The subscription in a package.
+/// The subscription of a profile package.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    /// The profile.
+    /// The ICCID of the profile.
     pub iccid: Iccid,
     /// EF.IMSI of its first USIM.
     pub imsi: Imsi,
@@ -20,11 +21,11 @@ pub struct Subscription {
     pub home: Plmn,
     /// Algorithm and keys, for the subscriber server.
     pub subscriber: Subscriber,
-    /// Who else the profile can be: its further identities ([`profile::identities`]).
+    /// The further identities of the profile ([`profile::identities`]).
     pub others: Vec<Other>,
 }
 
-/// A further identity in a package.
+/// A further identity of a package.
 #[derive(Clone, Debug)]
 pub struct Other {
     /// Its IMSI.
@@ -36,10 +37,11 @@ pub struct Other {
 }
 
 impl Subscription {
-    /// Reads a package (TCA, DER).
+    /// Reads a profile package (TCA, DER).
     ///
     /// # Errors
-    /// It is no package, or has no USIM that a network here could serve, as whichever subscriber.
+    /// The package is invalid, or contains no USIM that a simulated network can serve, or an
+    /// unusable identity.
     pub fn of(package: &[u8]) -> Result<Self, Fault> {
         let package = Package::decode(package).map_err(|e| bad(e.to_string()))?;
         let header = package.header().ok_or_else(|| bad("it has no header".to_owned()))?;
@@ -79,12 +81,12 @@ fn no_home(imsi: Imsi) -> Fault {
     bad(format!("its EF.AD gives the network code in IMSI {imsi} neither 2 nor 3 digits"))
 }
 
-/// An identity has an EF.AD and keys of its own, or those of the profile.
+/// Reads an identity. It has its own EF.AD and keys, or uses those of the profile.
 fn other(identity: &Identity, home: Plmn, aka: &Aka) -> Result<Other, Fault> {
     const EF_AD: Fid = Fid(0x6FAD);
     let own = identity.files.iter().find(|file| file.path.last() == Some(&EF_AD));
     let digits = match own {
-        // As `Usim::home` reads it.
+        // The same rule as in `Usim::home`.
         Some(file) => file.contents.get(3).map_or(2, |octet| usize::from(octet & 0x0F)),
         None => home.mnc().len(),
     };
@@ -98,9 +100,9 @@ fn subscriber(aka: &Aka, (k, opc): (&SecretOctets, &SecretOctets)) -> Result<Sub
     let key = |secret: &SecretOctets| {
         secret.expose().try_into().map_err(|_| bad("a key of its USIM does not have 16 octets".to_owned()))
     };
-    let res_length = aka.res_length().ok_or_else(|| {
-        bad(format!("what algorithmOptions {:02X} of its USIM asks for is not known", aka.options))
-    })?;
+    let res_length = aka
+        .res_length()
+        .ok_or_else(|| bad(format!("algorithmOptions {:02X} of its USIM is not supported", aka.options)))?;
     Ok(Subscriber::new(match aka.algorithm {
         AlgorithmId::MILENAGE => Keys::Milenage { k: key(k)?, opc: key(opc)? },
         AlgorithmId::TUAK => Keys::Tuak {
@@ -111,31 +113,31 @@ fn subscriber(aka: &Aka, (k, opc): (&SecretOctets, &SecretOctets)) -> Result<Sub
             iterations: NonZeroU8::new(aka.keccak_iterations).unwrap_or(NonZeroU8::MIN),
         },
         AlgorithmId::USIM_TEST_ALGORITHM => Keys::UsimTest { k: key(k)?, res_length },
-        other => return Err(bad(format!("no network here knows algorithm {other:?}"))),
+        other => return Err(bad(format!("the simulated networks do not support algorithm {other:?}"))),
     }))
 }
 
-/// The further identities of packages of our own.
+/// The further identities of generated packages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnIdentities {
-    /// From 1 to [`MOST_SERIES`](Self::MOST_SERIES). Subscribers of one series have other numbers than those of another, and
-    /// than those with one identity.
+    /// From 1 to [`MOST_SERIES`](Self::MOST_SERIES). It keeps the subscriber numbers of different
+    /// series apart, and apart from those of packages with a single identity.
     pub series: u8,
-    /// The home network of each, and where it is used.
+    /// The home network of each identity, and the countries in which it is used.
     pub of: Vec<(Plmn, Vec<Mcc>)>,
 }
 
 impl OwnIdentities {
-    /// The first digit of the nine that stand in every IMSI behind the network.
+    /// The series is the first of the nine subscriber digits after the network code of an IMSI.
     pub const MOST_SERIES: u8 = 9;
-    /// How many subscribers of a network come before the first of the series.
+    /// The number of subscribers per series.
     const SERIES: u64 = 100_000_000;
 
     fn number(&self, number: u64) -> u64 {
         u64::from(self.series) * Self::SERIES + number
     }
 
-    /// Who subscriber `number` is besides.
+    /// The further IMSIs of subscriber `number`.
     ///
     /// # Errors
     /// The number is too large.
@@ -165,7 +167,7 @@ impl OwnIdentities {
     }
 }
 
-/// A package of our own: subscriber `number` of the network `home`.
+/// Generates a package for subscriber `number` of the network `home`.
 ///
 /// # Errors
 /// The identifiers are malformed.
@@ -173,7 +175,7 @@ pub fn own_package(home: &str, number: u64, name: &str) -> Result<Vec<u8>, Fault
     own_package_with(home, number, name, &OwnIdentities::default())
 }
 
-/// The same, with further identities.
+/// Like [`own_package`], with further identities.
 ///
 /// # Errors
 /// The identifiers are malformed.
@@ -239,17 +241,18 @@ pub fn own_iccid(home: &str, number: u64) -> Result<Iccid, Fault> {
         .map_err(|e| Fault::caused_by(e, "cannot make a profile package", "report this"))
 }
 
-/// Which subscriber of the network `home` has an ICCID, if one of them has.
+/// Returns the number of the subscriber of network `home` with this ICCID, or `None` if no
+/// subscriber has it.
 ///
 /// # Errors
 /// The network is malformed.
 pub fn own_number(home: &str, iccid: Iccid) -> Result<Option<u64>, Fault> {
     let digits = iccid.to_string();
-    let rest = digits.strip_prefix(&own_series(home)?).filter(|rest| rest.len() == 13); // And the check digit.
+    let rest = digits.strip_prefix(&own_series(home)?).filter(|rest| rest.len() == 13); // 12 digits and the check digit
     Ok(rest.and_then(|rest| rest.get(..12)).and_then(|number| number.parse().ok()))
 }
 
-/// The digits with which the ICCIDs of a network begin.
+/// The leading digits of the ICCIDs of a network.
 fn own_series(home: &str) -> Result<String, Fault> {
     let home = plmn(home)?;
     Ok(format!("89{}{}", home.mcc(), format!("{:0<3}", home.mnc()).get(..2).unwrap_or("00")))
@@ -259,7 +262,7 @@ fn plmn(text: &str) -> Result<Plmn, Fault> {
     text.parse().map_err(|e: rsp::ids::InvalidId| {
         Fault::caused_by(
             e,
-            format!("{text:?} names no network"),
+            format!("{text:?} is not a network"),
             "give country and network code, as in 724-99",
         )
     })
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_says_who_its_subscriber_is_besides_and_with_which_keys() {
+    fn a_package_contains_its_further_identities_and_their_keys() {
         let package = own_package_with("262-91", 7, "Reise", &identities()).unwrap();
         let subscription = Subscription::of(&package).unwrap();
         assert_eq!(subscription.imsi.to_string(), "262910000000007");
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_wrong_with_identities_of_our_own() {
+    fn further_identities_cause_no_findings() {
         let findings = |identities: &OwnIdentities| {
             let package = own_package_with("262-91", 7, "Reise", identities).unwrap();
             profile::check::check(&Package::decode(&package).unwrap())

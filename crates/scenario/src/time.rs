@@ -1,14 +1,16 @@
-//! Virtual time: a run in one thread, on tokio's clock, which is paused and jumps to whatever is due next.
+//! Virtual time: a run in one thread, on the paused clock of tokio, which advances to the next due
+//! timer.
 //!
-//! The same seed gives the same events, byte for byte, whatever the machine. Two things keep it so: every party throws
-//! [dice of its own](Simulation::world), and what waits for several things at once says in which order it looks at them
-//! (`biased` in `tokio::select!`, whose own dice no seed reaches).
+//! The same seed gives the same events, byte for byte, on every machine. This needs two rules.
+//! Every party has [its own random numbers](Simulation::world). And code that waits for several
+//! futures at once polls them in a fixed order (`biased` in `tokio::select!`, because its own
+//! random order does not depend on the seed).
 
 use rsp::time::Timestamp;
 use tokio::runtime::{Builder, Handle};
 use world::{Fault, SeededDice, TokioClock, World};
 
-/// A run in virtual time, as those who are in it see it. A clone is the same run.
+/// A run in virtual time. Clones refer to the same run.
 #[derive(Clone)]
 pub struct Simulation {
     seed: String,
@@ -17,28 +19,29 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// The seed, which with the same program and input gives the same run.
+    /// The seed. The same program, input and seed give the same run.
     pub fn seed(&self) -> &str {
         &self.seed
     }
 
-    /// The clock of everybody.
+    /// The clock of all parties.
     pub fn clock(&self) -> TokioClock {
         self.clock
     }
 
-    /// Dice of this name: they follow from the seed and the name alone, so that nobody's throws depend on who runs first.
+    /// A random number generator with this name. It depends only on the seed and the name, not on
+    /// the order in which the parties run.
     pub fn dice(&self, name: &str) -> SeededDice {
         self.dice.branch(name)
     }
 
-    /// Clock and dice of one party.
+    /// The clock and the random number generator of one party.
     pub fn world(&self, party: &str) -> World {
         World::new(self.clock, self.dice(party))
     }
 }
 
-/// Runs `story` in virtual time that begins at `start`; what it has spawned ends with it.
+/// Runs `story` in virtual time that starts at `start`. Tasks that it has spawned end with it.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -52,14 +55,15 @@ impl Simulation {
 /// ```
 ///
 /// # Errors
-/// It was called from asynchronous code, which has a time of its own; or no runtime can be made.
+/// The function was called from asynchronous code, which has its own time, or no runtime can be
+/// created.
 pub fn run<T>(seed: &str, start: Timestamp, story: impl AsyncFnOnce(Simulation) -> T) -> Result<T, Fault> {
     let cannot = "cannot run in virtual time";
     if Handle::try_current().is_ok() {
         return Err(Fault::new(
             cannot,
-            "it was asked for within a runtime that has its own time",
-            "run it in a thread of its own",
+            "the caller is asynchronous code, which has its own time",
+            "call it from a thread of its own",
         ));
     }
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -82,7 +86,7 @@ mod tests {
 
     const START: Timestamp = Timestamp(1_795_000_000_000);
 
-    /// Three parties that each wait as their dice say, for a year; what they tell.
+    /// Runs three parties for a year, which wait for random times, and returns their events.
     fn a_year(seed: &str) -> String {
         let events = MemoryEvents::default();
         run(seed, START, async |simulation| {
@@ -105,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_events_byte_for_byte_and_a_year_passes_in_a_moment() {
+    fn the_same_seed_gives_the_same_events() {
         let first = a_year("7");
         assert!(first.matches("woke").count() > 100, "{first}");
         assert_eq!(first, a_year("7"));
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn within_a_runtime_it_says_what_to_do() {
+    async fn a_call_from_asynchronous_code_is_refused() {
         let fault = run("7", START, async |_| ()).unwrap_err();
         assert!(fault.next.contains("thread of its own"), "{fault}");
     }

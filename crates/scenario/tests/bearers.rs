@@ -1,11 +1,6 @@
-//! A whole swap over each bearer, in virtual time: how long it takes and what goes over it.
+//! A complete swap over each bearer in virtual time: its duration and its traffic.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -25,7 +20,7 @@ use tokio::time::Instant;
 static PKI: LazyLock<Arc<Pki>> =
     LazyLock::new(|| Arc::new(Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap()));
 
-/// Moves a device over this bearer, with this seed; how it ended, how long it took, and what went over it.
+/// Moves a device over this bearer. Returns the result, the duration and the traffic.
 fn swap(bearer: &Bearer, seed: &str) -> (Ending, Duration, Usage) {
     run(seed, Timestamp(1_795_000_000_000), async |simulation| {
         let setup = Setup { pki: Arc::clone(&PKI), carrier: None };
@@ -42,7 +37,7 @@ fn swap(bearer: &Bearer, seed: &str) -> (Ending, Duration, Usage) {
 }
 
 #[test]
-fn the_same_octets_take_longer_over_a_slower_bearer() {
+fn a_swap_takes_longer_over_a_slower_bearer() {
     let bearers = Bearers::built_in().unwrap();
     let costs = Costs::built_in().unwrap();
     let one = Move { switch_seconds: 0, ..costs.r#move("consumer").unwrap().clone() };
@@ -52,26 +47,28 @@ fn the_same_octets_take_longer_over_a_slower_bearer() {
         let (ending, took, usage) = swap(&calm, "7");
         println!("{id}: {took:?}, {} octets up, {} down", usage.octets_up, usage.octets_down);
         assert!(matches!(ending, Ending::Moved(_)), "{id}: {ending:?}");
-        // Six functions over one connection, and all the time in the swap is the bearer's.
+        // Six functions use one connection, and the bearer takes all the time of the swap.
         assert_eq!((usage.requests, usage.handshakes, usage.busy), (6, 1, took), "{id}");
         assert_eq!((usage.retransmissions, usage.given_up), (0, 0), "{id}");
         let packets = calm.packets.unwrap();
         assert!(usage.octets_up > packets.tls_up + 7_000 && usage.octets_down > packets.tls_down + 5_000);
-        // At least the delays: three round trips of the handshake, one each of the functions.
+        // The delays alone need this time: three round trips for the handshake, and one for each
+        // function.
         assert!(took >= Duration::from_millis(calm.delay_ms) * 2 * 9, "{id}: {took:?}");
-        assert!(took < before.0, "{id} is faster than the one before");
-        // What was reckoned for a move is what one takes, but for what card and modem take, which are instant here.
-        let reckoned = effort(1, &costs, &calm, &one, Pace::default()).unwrap();
+        assert!(took < before.0, "{id} must be faster than the previous bearer");
+        // The estimate for a move must match the simulated one, in which the card and the modem
+        // take no time.
+        let estimate = effort(1, &costs, &calm, &one, Pace::default()).unwrap();
         let (seconds, octets) = (took.as_secs_f64(), (usage.octets_up + usage.octets_down) as f64);
-        println!("reckoned: {:?} s, {} octets", reckoned.seconds_each, reckoned.octets_each);
-        assert!((0.9..1.1).contains(&(reckoned.seconds_each / seconds)), "{id}: {reckoned:?}, {took:?}");
-        assert!((0.9..1.1).contains(&(reckoned.octets_each as f64 / octets)), "{id}: {reckoned:?}, {octets}");
+        println!("estimated: {:?} s, {} octets", estimate.seconds_each, estimate.octets_each);
+        assert!((0.9..1.1).contains(&(estimate.seconds_each / seconds)), "{id}: {estimate:?}, {took:?}");
+        assert!((0.9..1.1).contains(&(estimate.octets_each as f64 / octets)), "{id}: {estimate:?}, {octets}");
         before = (took, usage.octets_up);
     }
 }
 
 #[test]
-fn a_lossy_bearer_takes_longer_and_in_the_end_the_device_is_moved_the_same_for_the_same_seed() {
+fn a_swap_over_a_lossy_bearer_succeeds_and_follows_from_the_seed() {
     let bearers = Bearers::built_in().unwrap();
     let lossy = Bearer { loss: 0.3, ..bearers.named("nb-iot").unwrap().clone() };
     let (ending, took, usage) = swap(&lossy, "7");

@@ -1,16 +1,12 @@
-//! The swap of a consumer device, crossed with every fault at every step.
+//! The swap of a consumer device, combined with every fault at every step.
 //!
-//! After each: within a bounded time the device is on a profile that carries it, no profile is lost or there twice, and once
-//! the notifications are delivered the server's records say what the card says; and the device can still be moved.
+//! After each cell: the device gets service within a limited time, no profile is lost or
+//! duplicated, the server's records agree with the card after delivery of the notifications, and
+//! the device can still be moved.
 //!
-//! Without `LANDFALL_MATRIX=all` every third cell is tried.
+//! Without `LANDFALL_MATRIX=all`, every third cell runs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod matrix;
 mod support;
@@ -28,19 +24,19 @@ use tokio::time::Instant;
 
 use support::{BEGIN, SETUP, abroad, can_still_be_moved, deliver};
 
-/// Within this the device is back, once the fault is over.
+/// Maximum time for the recovery after the fault has ended.
 const BOUND: Duration = Duration::from_secs(3600);
 
-/// How many cells there are to one that is tried.
+/// The sample consists of every third cell.
 const STRIDE: usize = 3;
 
-/// The user says "later" the first time: what is tried is the end of a session.
+/// True if the user postpones the download at first, so that the session is cancelled.
 fn is_postponed(cell: &Cell) -> bool {
     cell.step.contains("CancelSession")
 }
 
-/// What is wrong here is put right by a later word of the card, or found by a comparison: the store breaks its contract, or
-/// somebody lies.
+/// True if an inconsistency must be found by a comparison or corrected by a later notification,
+/// because the store is faulty or a party makes false statements.
 fn needs_a_reconciler(cell: &Cell) -> bool {
     match cell.fault.id {
         FaultId::Records(act) => matches!(act, RecordsAct::LostWrite | RecordsAct::TornWrite),
@@ -49,7 +45,7 @@ fn needs_a_reconciler(cell: &Cell) -> bool {
     }
 }
 
-/// How the first move ended.
+/// The result of the first move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Moved,
@@ -58,11 +54,11 @@ enum Outcome {
     Stranded,
     PowerCut,
     Other,
-    /// Card and server do not agree, and say so when they are compared.
+    /// Card and server disagree, and a comparison shows it.
     ToBeReconciled,
 }
 
-/// Occasions in a swap in which all goes well.
+/// Number of occasions in a swap without faults.
 struct Occasions {
     commits: u32,
     reads: u32,
@@ -72,7 +68,7 @@ struct Occasions {
     octets: Vec<(u64, u64)>,
 }
 
-/// Every function of ES9+ in a swap: its name, the how manieth call, and what it is about.
+/// Every ES9+ call in a swap: the function, its ordinal, and its purpose.
 const FUNCTIONS: [(&str, u32, &str); 6] = [
     ("InitiateAuthentication", 1, ""),
     ("AuthenticateClient", 1, ""),
@@ -91,11 +87,11 @@ fn occasions(start: &Start) -> Occasions {
     ];
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
-        NEVER.iter().for_each(|text| run.mishaps.put(text.parse().unwrap()));
+        NEVER.iter().for_each(|text| run.faults.put(text.parse().unwrap()));
         run.events.take();
         let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
         assert!(matches!(ending, Some(Ending::Moved(_))), "{ending:?}");
-        let seen: Vec<_> = run.mishaps.occasions().into_iter().map(|(_, seen)| seen).collect();
+        let seen: Vec<_> = run.faults.occasions().into_iter().map(|(_, seen)| seen).collect();
         let wrong = run.truth().await.unwrap().wrong(start.bootstrap, start.local);
         assert_eq!(wrong, [""; 0]);
         let events = run.events.all();
@@ -120,22 +116,22 @@ fn cells(start: &Start, is_all: bool) -> Vec<Cell> {
     cells
 }
 
-/// Each function once, and from then on for an hour.
+/// Each call once, and all calls from it on for an hour.
 fn of_links() -> Vec<Cell> {
     let cancelled = [("CancelSession", 1, "")];
     let mut cells = Vec::new();
     for entry in of(Family::Link) {
         for (function, nth, about) in FUNCTIONS.into_iter().chain(cancelled) {
             for when in [format!("#{nth}"), format!("#{nth}-")] {
-                let mishap = format!("{}@ES9+.{function}{when}", entry.name);
-                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![mishap]));
+                let spec = format!("{}@ES9+.{function}{when}", entry.name);
+                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![spec]));
             }
         }
     }
     cells
 }
 
-/// Each of so many octets of each request and of each answer.
+/// Every `stride`-th octet of each request and of each answer.
 fn of_octets(occasions: &Occasions, stride: usize) -> Vec<Cell> {
     let [request, answer] =
         ["link/corrupt-request", "link/corrupt-answer"].map(|name| catalogue::named(name).unwrap());
@@ -143,8 +139,8 @@ fn of_octets(occasions: &Occasions, stride: usize) -> Vec<Cell> {
     for ((function, nth, about), (sent, received)) in FUNCTIONS.into_iter().zip(&occasions.octets) {
         for (entry, octets) in [(request, *sent), (answer, *received)] {
             for at in (0..octets).step_by(stride) {
-                let mishap = format!("{}={at}@ES9+.{function}#{nth}", entry.name);
-                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![mishap]));
+                let spec = format!("{}={at}@ES9+.{function}#{nth}", entry.name);
+                cells.push(Cell::new(format!("ES9+.{function}{about}"), entry, vec![spec]));
             }
         }
     }
@@ -161,7 +157,7 @@ fn of_records(occasions: &Occasions) -> Vec<Cell> {
         for nth in 1..=times {
             cells.push(Cell::new(step, entry, vec![format!("{}@sm-dp#{nth}", entry.name)]));
         }
-        // Conflicts without end are no time but a bug of whoever makes them.
+        // Endless conflicts do not occur in a correct store.
         if entry.id != FaultId::Records(RecordsAct::Conflict) {
             cells.push(Cell::new("SM-DP+, for an hour", entry, vec![format!("{}@sm-dp", entry.name)]));
         }
@@ -169,7 +165,7 @@ fn of_records(occasions: &Occasions) -> Vec<Cell> {
     cells
 }
 
-/// Whether a device meets it when it registers. Packets are carried, or not, in played scenarios alone.
+/// True if the fault affects registration. Packets are simulated only in played scenarios.
 fn is_of_registration(entry: &&'static Entry) -> bool {
     entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData)
 }
@@ -180,7 +176,7 @@ fn of_radio() -> Vec<Cell> {
         for when in ["#1", ""] {
             let local = format!("{}@{LOCAL}{when}", entry.name);
             cells.push(Cell::new("registration on the new network", entry, vec![local]));
-            // A cause after which the device asks no other network with this profile.
+            // A cause after which the device tries no other network with this profile.
             let away = format!("radio/refuse-illegal-ue@{LOCAL}");
             let back = format!("{}@{VISITED}{when}", entry.name);
             cells.push(Cell::new("registration on the way back", entry, vec![back, away]));
@@ -194,15 +190,15 @@ fn of_power(occasions: &Occasions) -> Vec<Cell> {
     for entry in of(Family::Power) {
         for (whose, writes) in [("card", occasions.card_writes), ("device", occasions.device_writes)] {
             for nth in 1..=writes {
-                let mishap = format!("{}@{whose}#{nth}", entry.name);
-                cells.push(Cell::new(format!("writes of the {whose}"), entry, vec![mishap]));
+                let spec = format!("{}@{whose}#{nth}", entry.name);
+                cells.push(Cell::new(format!("writes of the {whose}"), entry, vec![spec]));
             }
         }
     }
     cells
 }
 
-/// Each in each function in which it is told: once, twice, and from then on for an hour.
+/// Each lie in each of its functions: once, twice, and repeatedly for an hour.
 fn of_lies() -> Vec<Cell> {
     let mut cells = Vec::new();
     let is_of_m2m = |entry: &&Entry| matches!(entry.id, FaultId::Lie(LieAct::M2m(_)));
@@ -216,13 +212,13 @@ fn of_lies() -> Vec<Cell> {
     cells
 }
 
-/// One cell, in virtual time. What is wrong afterwards is an error.
+/// Runs one cell in virtual time. Returns an error if the final state is inconsistent.
 fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
-    let told = |what: &str| format!("{:?}: {what}", cell.mishaps);
+    let told = |what: &str| format!("{:?}: {what}", cell.faults);
     run("matrix", BEGIN, async |simulation| {
         let mut run = abroad(&simulation, start).await;
-        for mishap in &cell.mishaps {
-            run.mishaps.put(mishap.parse().map_err(|why| told(&format!("{why}")))?);
+        for spec in &cell.faults {
+            run.faults.put(spec.parse().map_err(|why| told(&format!("{why}")))?);
         }
         let consent = match is_postponed(cell) {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
@@ -232,7 +228,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
         let began = Instant::now();
         let ending = run.move_to_local(&start.code, options).await;
         let moving = began.elapsed();
-        if run.mishaps.struck().iter().any(|(_, times)| *times == 0) {
+        if run.faults.struck().iter().any(|(_, times)| *times == 0) {
             return Err(told("did not happen"));
         }
         let outcome = match &ending {
@@ -244,10 +240,10 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
             Some(Ending::Fault(_)) => Outcome::Other,
         };
         if cell.family() == Family::Link && matches!(outcome, Outcome::CameBack | Outcome::Stranded) {
-            return Err(told(&format!("a profile that carries was given up: {ending:?}")));
+            return Err(told(&format!("a profile with service was given up: {ending:?}")));
         }
         tokio::time::sleep(LASTS).await;
-        run.mishaps.clear();
+        run.faults.clear();
         let coming_back = run.settle(BOUND).await.map_err(|fault| told(&fault.to_string()))?;
         deliver(&mut run).await.map_err(|why| told(&why))?;
         let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
@@ -260,7 +256,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
             };
         }
         if !wrong.is_empty() {
-            return Err(told(&format!("{} (it ended: {ending:?})", wrong.join("; "))));
+            return Err(told(&format!("{} (result of the move: {ending:?})", wrong.join("; "))));
         }
         if !truth.has(start.local) {
             can_still_be_moved(&mut run, start, truth.state).await.map_err(|why| told(&why))?;
@@ -271,7 +267,7 @@ fn try_cell(cell: &Cell, start: &Start) -> Result<Tried<Outcome>, String> {
 }
 
 #[test]
-fn a_device_comes_back_from_every_fault_at_every_step_of_its_swap() {
+fn a_device_recovers_from_every_fault_at_every_step_of_its_swap() {
     assert_ne!(BOOTSTRAP, LOCAL);
     let start = run("matrix", BEGIN, async |simulation| Start::prepare(&simulation, &SETUP).await);
     let start = start.unwrap().unwrap();

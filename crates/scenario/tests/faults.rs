@@ -1,11 +1,7 @@
-//! Every fault of the catalogue can be named, is put in place, happens, and does to a real exchange what its entry says.
+//! Every fault of the catalogue can be parsed and installed, happens, and has the effect on a real
+//! exchange that its entry describes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -44,7 +40,7 @@ fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
     run("faults", START, story).unwrap()
 }
 
-fn mishaps(texts: &[&str]) -> FaultInjector {
+fn faults(texts: &[&str]) -> FaultInjector {
     let read = |text: &&str| text.parse::<FaultSpec>().unwrap();
     FaultInjector::new(SeededDice::from_text("faults"), texts.iter().map(read))
 }
@@ -54,7 +50,7 @@ fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
 }
 
 #[test]
-fn every_name_is_read_and_written_with_a_value_and_a_place() {
+fn every_fault_round_trips_with_a_value_and_a_place() {
     for entry in catalogue::all() {
         let mut text = entry.name.to_owned();
         if let Some(parameter) = &entry.value {
@@ -62,15 +58,15 @@ fn every_name_is_read_and_written_with_a_value_and_a_place() {
         }
         for place in entry.places.forms().split(", ") {
             let text = format!("{text}@{place}#2");
-            let mishap: FaultSpec = text.parse().unwrap();
-            assert_eq!(mishap.id(), entry.id);
-            assert_eq!(mishap.to_string(), text);
+            let spec: FaultSpec = text.parse().unwrap();
+            assert_eq!(spec.id(), entry.id);
+            assert_eq!(spec.to_string(), text);
         }
         assert_eq!(FaultSpec::of(entry).to_string(), entry.name);
     }
 }
 
-/// A server that says what it was sent, and how often.
+/// A server that echoes requests, and the requests that it received.
 fn echo() -> (Link, Arc<std::sync::Mutex<Vec<Bytes>>>) {
     let heard: Arc<std::sync::Mutex<Vec<Bytes>>> = Arc::default();
     let hears = Arc::clone(&heard);
@@ -88,21 +84,22 @@ fn request(body: &'static str) -> Request<Bytes> {
         .unwrap()
 }
 
-/// What came of one request whose body is "0123456789", how long it took, and what the server heard.
+/// Sends one request with the body "0123456789". Returns the answer, the duration, and the requests
+/// that the server received.
 async fn asked(fault: &str) -> (Result<Response<Bytes>, LinkFault>, Duration, Vec<Bytes>) {
     let (server, heard) = echo();
-    let mishaps = mishaps(&[&format!("{fault}@ES9+.AuthenticateClient#1")]);
-    let (link, from) = (mishaps.link(server), Instant::now());
+    let faults = faults(&[&format!("{fault}@ES9+.AuthenticateClient#1")]);
+    let (link, from) = (faults.link(server), Instant::now());
     let answer = world::send(&link, request("0123456789")).await;
-    assert_eq!(mishaps.strikes(), 1, "{fault}");
+    assert_eq!(faults.strikes(), 1, "{fault}");
     let (took, told) = (from.elapsed(), heard.lock().unwrap().clone());
-    // Afterwards all is as it should be.
+    // The next request must succeed.
     assert_eq!(world::send(&link, request("next")).await.unwrap().body(), "next", "{fault}");
     (answer, took, told)
 }
 
 #[test]
-fn every_fault_of_a_link_does_to_an_exchange_what_it_says() {
+fn every_link_fault_has_the_described_effect() {
     let mut seen = 0;
     for entry in of(Family::Link) {
         let FaultId::Link(act) = entry.id else { panic!() };
@@ -158,7 +155,7 @@ fn bits_apart(body: &[u8]) -> u32 {
 }
 
 #[test]
-fn values_say_which_octet_how_many_and_how_long() {
+fn values_set_the_octet_the_number_and_the_duration() {
     simulate(async |_| {
         let (_, took, _) = asked("link/lose-request=2h").await;
         assert_eq!(took, Duration::from_secs(7200));
@@ -172,11 +169,11 @@ fn values_say_which_octet_how_many_and_how_long() {
     });
 }
 
-/// A server at a socket sends it octet by octet; this layer need not wait then.
+/// A server at a socket sends the answer octet by octet, so that this wrapper does not wait.
 #[test]
-fn an_answer_that_can_drip_is_told_to() {
+fn a_server_that_can_drip_is_told_to() {
     simulate(async |_| {
-        let link = mishaps(&["link/slow-drip=1m"]).link(echo().0);
+        let link = faults(&["link/slow-drip=1m"]).link(echo().0);
         let mut asked = request("0123456789");
         asked.extensions_mut().insert(CanDrip);
         let began = Instant::now();
@@ -187,10 +184,10 @@ fn an_answer_that_can_drip_is_told_to() {
 }
 
 #[test]
-fn what_is_overtaken_arrives_after_the_next() {
+fn a_reordered_request_arrives_after_the_next_one() {
     simulate(async |_| {
         let (server, heard) = echo();
-        let link = mishaps(&["link/reorder@ES9+#1"]).link(server);
+        let link = faults(&["link/reorder@ES9+#1"]).link(server);
         assert!(world::send(&link, request("first")).await.is_err());
         assert_eq!(world::send(&link, request("second")).await.unwrap().body(), "second");
         assert_eq!(*heard.lock().unwrap(), ["second", "first"]);
@@ -200,7 +197,7 @@ fn what_is_overtaken_arrives_after_the_next() {
 const COUNTERS: Collection<u32> = Collection::new("counters");
 const NOTES: Collection<u32> = Collection::new("notes");
 
-/// Adds one to a counter and notes it in another collection; gives what it was told.
+/// Increments a counter and stores it in another collection as well. Returns the reported result.
 async fn count(records: &dyn Records) -> Result<u32, world::Fault> {
     transact(records, |tx| {
         Box::pin(async move {
@@ -213,7 +210,7 @@ async fn count(records: &dyn Records) -> Result<u32, world::Fault> {
     .await
 }
 
-/// What a store has of the two.
+/// The stored values of both collections.
 async fn kept(records: &MemoryRecords) -> [u32; 2] {
     let mut tx = world::Tx::begin(records);
     let counter = tx.get(&COUNTERS, "a").await.unwrap().unwrap_or(0);
@@ -221,20 +218,24 @@ async fn kept(records: &MemoryRecords) -> [u32; 2] {
 }
 
 #[test]
-fn every_fault_of_records_does_to_a_transaction_what_it_says() {
+fn every_records_fault_has_the_described_effect() {
     for entry in of(Family::Records) {
         let FaultId::Records(act) = entry.id else { panic!() };
         simulate(async |_| {
             let (store, life) = (MemoryRecords::default(), ProcessHandle::default());
-            let mishaps = mishaps(&[&format!("{}@sm-dp:counters#2", entry.name)]);
+            let faults = faults(&[&format!("{}@sm-dp:counters#2", entry.name)]);
             let faulty = |party: &str| {
-                FaultyRecords::new(party, Arc::new(store.clone()), mishaps.clone(), life.clone())
+                FaultyRecords::new(party, Arc::new(store.clone()), faults.clone(), life.clone())
             };
             assert_eq!(count(&faulty("sm-sr")).await.unwrap(), 1);
             assert_eq!(count(&faulty("sm-dp")).await.unwrap(), 2);
-            assert_eq!(mishaps.strikes(), 0, "another party, and the first of this one");
+            assert_eq!(
+                faults.strikes(),
+                0,
+                "the fault must not happen to another party or at the first occasion"
+            );
             let second = count(&faulty("sm-dp")).await;
-            assert_eq!(mishaps.strikes(), 1, "{}", entry.name);
+            assert_eq!(faults.strikes(), 1, "{}", entry.name);
             let told = second.is_ok();
             match act {
                 RecordsAct::CommitFails | RecordsAct::ReadFails => {
@@ -248,13 +249,13 @@ fn every_fault_of_records_does_to_a_transaction_what_it_says() {
             }
             let crashes = matches!(act, RecordsAct::CrashBeforeCommit | RecordsAct::CrashAfterCommit);
             assert_eq!(life.is_over(), crashes, "{}", entry.name);
-            assert_eq!(count(&faulty("sm-dp")).await.is_err(), crashes, "the dead do not write");
+            assert_eq!(count(&faulty("sm-dp")).await.is_err(), crashes, "an ended process must not write");
         });
     }
 }
 
 #[test]
-fn a_device_attaches_through_every_fault_of_the_radio_as_it_says() {
+fn every_radio_fault_has_the_described_effect() {
     for entry in of(Family::Radio) {
         let FaultId::Radio(act) = entry.id else { panic!() };
         simulate(async |simulation| {
@@ -263,15 +264,15 @@ fn a_device_attaches_through_every_fault_of_the_radio_as_it_says() {
             let [local, elsewhere] = [LOCAL, "262-41"].map(|plmn| plmn.parse().unwrap());
             let imsi = "262420000000002".parse().unwrap();
             let place = if matches!(entry.places, catalogue::Places::Network) { LOCAL } else { "mt" };
-            let mishaps = mishaps(&[&format!("{}@{place}", entry.name)]);
-            let radio = FaultyRadio::new(Arc::clone(&run.networks), mishaps.clone());
+            let faults = faults(&[&format!("{}@{place}", entry.name)]);
+            let radio = FaultyRadio::new(Arc::clone(&run.networks), faults.clone());
             assert!(radio.system_information(elsewhere).await.unwrap().is_some());
             let heard = radio.system_information(local).await.unwrap().is_some();
             let answer = radio.attach(local, AttachRequest { imsi }).await;
             match act {
                 RadioAct::Outage => {
                     assert_eq!((heard, answer), (false, Err(RadioFault::NoCoverage(local))));
-                    assert_eq!(mishaps.strikes(), 2);
+                    assert_eq!(faults.strikes(), 2);
                 }
                 RadioAct::Flapping => {
                     assert!(!heard && answer.is_err());
@@ -293,11 +294,11 @@ fn a_device_attaches_through_every_fault_of_the_radio_as_it_says() {
                     let plain = run.networks.attach(local, AttachRequest { imsi }).await;
                     let Ok(NetworkAnswer::AuthenticationRequest(own)) = plain else { panic!() };
                     assert_ne!(request.autn[8..], own.autn[8..]);
-                    assert_eq!(mishaps.strikes(), 1);
+                    assert_eq!(faults.strikes(), 1);
                 }
                 RadioAct::LoseAttachAnswer => {
                     let Ok(NetworkAnswer::AuthenticationRequest(request)) = answer else { panic!() };
-                    // With a wrong answer there is nothing to lose; the rest is in the matrix.
+                    // A wrong answer gives nothing to lose. The matrix tests the other cases.
                     let answer = AuthenticationAnswer::Res(vec![0; 8]);
                     let response = AuthenticationResponse { attach: request.attach, answer };
                     let said = radio.authenticate(local, response).await.unwrap();
@@ -306,11 +307,17 @@ fn a_device_attaches_through_every_fault_of_the_radio_as_it_says() {
                 }
                 RadioAct::NoData => {
                     let taken = matches!(answer, Ok(NetworkAnswer::AuthenticationRequest(_)));
-                    assert!(heard && taken && mishaps.strikes() == 0, "it happens to what is sent later");
-                    assert!(mishaps.carries_nothing(local) && !mishaps.carries_nothing(elsewhere));
+                    assert!(
+                        heard && taken && faults.strikes() == 0,
+                        "the fault must affect later packets only"
+                    );
+                    assert!(faults.carries_nothing(local) && !faults.carries_nothing(elsewhere));
                 }
                 RadioAct::SmsLose | RadioAct::SmsDelay | RadioAct::SmsDouble | RadioAct::SmsLoseAnswer => {
-                    assert!(answer.is_ok() && mishaps.strikes() == 0, "it happens in the service centre");
+                    assert!(
+                        answer.is_ok() && faults.strikes() == 0,
+                        "the fault must happen in the SMSC only"
+                    );
                 }
             }
         });
@@ -319,25 +326,29 @@ fn a_device_attaches_through_every_fault_of_the_radio_as_it_says() {
 
 async fn loses_the_answer_to_a_real_card(simulation: &Simulation, start: &Start) {
     let mut run = Consumer::begin(simulation, &SETUP, start).unwrap();
-    run.mishaps.put("radio/lose-attach-answer@262-41#1".parse().unwrap());
+    run.faults.put("radio/lose-attach-answer@262-41#1".parse().unwrap());
     let from = Instant::now();
     run.device.register().await.unwrap();
-    assert_eq!((run.mishaps.strikes(), from.elapsed()), (1, Duration::from_secs(20)), "the second try");
+    assert_eq!(
+        (run.faults.strikes(), from.elapsed()),
+        (1, Duration::from_secs(20)),
+        "the second attempt must succeed"
+    );
 }
 
 #[test]
-fn every_fault_of_the_power_does_to_a_write_what_it_says() {
+fn every_power_fault_has_the_described_effect() {
     for entry in of(Family::Power) {
         let FaultId::Power(act) = entry.id else { panic!() };
         let (inner, power) = (RamMemory::default(), Power::default());
         simulate(async |_| {
-            let mishaps = mishaps(&[&format!("{}@card:profile/#2", entry.name)]);
-            let mut memory = FaultyMemory::new("card", inner.clone(), mishaps.clone(), power.clone());
+            let faults = faults(&[&format!("{}@card:profile/#2", entry.name)]);
+            let mut memory = FaultyMemory::new("card", inner.clone(), faults.clone(), power.clone());
             memory.commit(Batch::of("card", vec![1])).unwrap();
             memory.commit(Batch::of("profile/a", vec![1])).unwrap();
-            assert_eq!(mishaps.strikes(), 0);
+            assert_eq!(faults.strikes(), 0);
             assert!(memory.commit(Batch::of("profile/b", vec![2])).is_err());
-            assert_eq!(mishaps.strikes(), 1, "{}", entry.name);
+            assert_eq!(faults.strikes(), 1, "{}", entry.name);
             let is_there = inner.load().unwrap().contains_key("profile/b");
             assert_eq!(is_there, act == PowerAct::CutAfterWrite, "{}", entry.name);
             assert_eq!(power.is_gone(), act != PowerAct::WriteFails, "{}", entry.name);
@@ -347,14 +358,14 @@ fn every_fault_of_the_power_does_to_a_write_what_it_says() {
 }
 
 #[test]
-fn a_torn_journal_is_as_before_the_write() {
+fn a_torn_journal_has_the_state_before_the_write() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("card");
     for missing in ["", "=1", "=40", "=100000"] {
         let _ = std::fs::remove_file(&path);
         let file = || net::FileMemory::open(&path).unwrap();
         simulate(async |_| {
-            let torn = mishaps(&[&format!("power/torn-write{missing}#2")]);
+            let torn = faults(&[&format!("power/torn-write{missing}#2")]);
             let mut memory = FaultyMemory::new("card", file(), torn, Power::default()).in_file(&path);
             memory.commit(Batch::of("a", vec![1; 100])).unwrap();
             let whole = std::fs::metadata(&path).unwrap().len();
@@ -366,33 +377,35 @@ fn a_torn_journal_is_as_before_the_write() {
     }
 }
 
-/// A real download, in virtual time: the answer to GetBoundProfilePackage is lost, and the device begins again.
+/// A real download in virtual time: the answer to GetBoundProfilePackage is lost, and the device
+/// starts again.
 #[test]
 fn a_download_survives_the_loss_of_its_package() {
     let (ending, took, struck) = simulate(async |simulation| {
         let start = Start::prepare(&simulation, &SETUP).await.unwrap();
         let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
         run.device.register().await.unwrap();
-        run.mishaps.put("link/lose-answer@ES9+.GetBoundProfilePackage#1".parse().unwrap());
+        run.faults.put("link/lose-answer@ES9+.GetBoundProfilePackage#1".parse().unwrap());
         let from = Instant::now();
         let ending = run.move_to_local(&start.code, DownloadOptions::default()).await.unwrap();
-        (ending, from.elapsed(), run.mishaps.strikes())
+        (ending, from.elapsed(), run.faults.strikes())
     });
     assert!(matches!(ending, Ending::Moved(_)), "{ending:?}");
     assert_eq!((took, struck), (Duration::from_secs(60), 1));
 }
 
-/// The server's process ends at the commit of GetBoundProfilePackage; it is there again after five seconds.
+/// The process of the server ends at the commit of GetBoundProfilePackage and restarts after five
+/// seconds.
 #[test]
-fn a_server_that_dies_is_started_again_on_its_records() {
+fn a_crashed_server_restarts_with_its_records() {
     for name in ["records/crash-before-commit", "records/crash-after-commit"] {
         simulate(async |simulation| {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.mishaps.put(format!("{name}@sm-dp:profiles#1").parse().unwrap());
+            run.faults.put(format!("{name}@sm-dp:profiles#1").parse().unwrap());
             let first = run.device.lpa.download(&start.code, DownloadOptions::default()).await;
-            assert!(first.unwrap_err().may_be_tried_again(), "nobody waits within a download");
+            assert!(first.unwrap_err().may_be_tried_again(), "a download does not wait for a restart");
             assert_eq!((run.sm_dp.starts(), run.sm_dp.party().is_some()), (1, false));
             tokio::time::sleep(Duration::from_secs(5)).await;
             assert!(
@@ -407,14 +420,15 @@ fn a_server_that_dies_is_started_again_on_its_records() {
     }
 }
 
-/// The power goes when the device writes down what it is about to try; it finds its way when it is back.
+/// The power fails when the device stores the intended move. The device completes it after the
+/// restart.
 #[test]
 fn a_device_without_power_stops_and_recovers() {
     simulate(async |simulation| {
         let start = Start::prepare(&simulation, &SETUP).await.unwrap();
         let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
         run.device.register().await.unwrap();
-        run.mishaps.put("power/cut-after-write@device:intention#2".parse().unwrap());
+        run.faults.put("power/cut-after-write@device:intention#2".parse().unwrap());
         assert!(run.move_to_local(&start.code, DownloadOptions::default()).await.is_none());
         assert!(run.power.is_gone());
         run.power_cycle().unwrap();
@@ -423,7 +437,7 @@ fn a_device_without_power_stops_and_recovers() {
     });
 }
 
-/// The same seed, the same faults by chance: the same events, byte for byte.
+/// The same seed and the same random faults give the same events, byte for byte.
 #[test]
 fn the_same_seed_gives_the_same_swap() {
     let swap = |seed: &str| {
@@ -431,8 +445,8 @@ fn the_same_seed_gives_the_same_swap() {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.mishaps.put("link/lose-answer#50%".parse().unwrap());
-            run.mishaps.put("radio/lose-attach-request#50%".parse().unwrap());
+            run.faults.put("link/lose-answer#50%".parse().unwrap());
+            run.faults.put("radio/lose-attach-request#50%".parse().unwrap());
             run.move_to_local(&start.code, DownloadOptions::default()).await;
             serde_json::to_string(&run.events.all()).unwrap()
         })
@@ -444,14 +458,14 @@ fn the_same_seed_gives_the_same_swap() {
 }
 
 #[test]
-fn every_family_has_its_faults() {
+fn every_family_has_faults() {
     let families: BTreeSet<_> = catalogue::all().map(|entry| entry.id.family()).collect();
     assert_eq!(families.into_iter().collect::<Vec<_>>(), Family::ALL);
 }
 
-/// What the device takes for an answer, and what it does not: the requirement behind most faults of links.
+/// The device does not accept an invalid answer: the requirement behind most link faults.
 #[test]
-fn nothing_is_concluded_from_what_is_no_answer() {
+fn an_invalid_answer_changes_nothing() {
     let no_answers = of(Family::Link).filter(|entry| {
         let FaultId::Link(act) = entry.id else { panic!() };
         matches!(act, LinkAct::HttpStatus(_) | LinkAct::Redirect | LinkAct::WrongContentType)
@@ -463,7 +477,7 @@ fn nothing_is_concluded_from_what_is_no_answer() {
             for function in ["InitiateAuthentication", "AuthenticateClient", "GetBoundProfilePackage"] {
                 let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
                 run.device.register().await.unwrap();
-                run.mishaps.put(format!("{}@ES9+.{function}", entry.name).parse().unwrap());
+                run.faults.put(format!("{}@ES9+.{function}", entry.name).parse().unwrap());
                 let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
                 let told = format!("{} at {function}: {ending:?}", entry.name);
                 assert!(matches!(ending, Some(Ending::NotInstalled(_))), "{told}");
@@ -475,7 +489,7 @@ fn nothing_is_concluded_from_what_is_no_answer() {
     }
 }
 
-/// A notification stays on the card until its recipient has said that it has it.
+/// A notification stays on the card until its recipient has acknowledged it.
 #[test]
 fn a_notification_stays_until_it_is_acknowledged() {
     for entry in of(Family::Link) {
@@ -483,23 +497,23 @@ fn a_notification_stays_until_it_is_acknowledged() {
         let is_taken = match act {
             LinkAct::LoseRequest | LinkAct::LoseAnswer | LinkAct::Reset | LinkAct::Reorder => false,
             LinkAct::HttpStatus(_) | LinkAct::Redirect | LinkAct::TruncateRequest => false,
-            // Its answer has no body that could be another.
+            // The acknowledgement has no body that these faults could change.
             LinkAct::EmptyBody | LinkAct::WrongContentType | LinkAct::SlowDrip => true,
             LinkAct::TruncateAnswer | LinkAct::CorruptAnswer | LinkAct::HugeBody => true,
             LinkAct::Delay | LinkAct::Duplicate => true,
-            // It depends on the bit.
+            // The result depends on the flipped bit.
             LinkAct::CorruptRequest => continue,
         };
         simulate(async |simulation| {
             let start = Start::prepare(&simulation, &SETUP).await.unwrap();
             let mut run = Consumer::begin(&simulation, &SETUP, &start).unwrap();
             run.device.register().await.unwrap();
-            run.mishaps.put(format!("{}@ES9+.HandleNotification", entry.name).parse().unwrap());
+            run.faults.put(format!("{}@ES9+.HandleNotification", entry.name).parse().unwrap());
             let ending = run.move_to_local(&start.code, DownloadOptions::default()).await;
             assert!(matches!(ending, Some(Ending::Moved(_))), "{}: {ending:?}", entry.name);
             let truth = run.truth().await.unwrap();
             assert_eq!(truth.notifications, if is_taken { 0 } else { 3 }, "{}", entry.name);
-            run.mishaps.clear();
+            run.faults.clear();
             run.device.lpa.process_notifications().await.unwrap();
             let truth = run.truth().await.unwrap();
             assert_eq!(truth.wrong(start.bootstrap, start.local), [""; 0], "{}", entry.name);

@@ -1,4 +1,4 @@
-//! Every scenario that comes along is as its author expected.
+//! Every built-in scenario meets its expectations.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -9,7 +9,7 @@ use scenario::file::Scenario;
 use scenario::play::play;
 use scenario::report::Verdict;
 
-/// What is not as expected in this file, with the last things that went wrong; nothing if all is.
+/// Describes the unmet expectations of a file. `None` if all are met.
 fn wrong(file: &Path) -> Option<String> {
     let name = file.file_stem().unwrap().to_string_lossy().into_owned();
     let text = std::fs::read_to_string(file).unwrap();
@@ -32,9 +32,10 @@ fn wrong(file: &Path) -> Option<String> {
     (report.verdict() == Verdict::Failed).then(|| failed.collect::<Vec<_>>().join("\n"))
 }
 
-/// `LANDFALL_SCENARIO` names those to run by a part of their names; `LANDFALL_REPORTS` a folder for their reports.
+/// `LANDFALL_SCENARIO` selects scenarios by a part of their names. `LANDFALL_REPORTS` names a
+/// folder for the reports.
 #[test]
-fn every_scenario_of_the_library_is_as_expected() {
+fn every_built_in_scenario_meets_its_expectations() {
     let wanted = std::env::var("LANDFALL_SCENARIO").unwrap_or_default();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("library");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

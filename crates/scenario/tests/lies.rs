@@ -1,7 +1,7 @@
-//! Every lie of SGP.22: it is told, the peer says no in the very word that the catalogue has, nothing is changed by it
-//! that must not be, and afterwards all goes well again.
+//! Every lie of SGP.22: the lie is injected, the peer refuses it with the answer in the catalogue,
+//! it has no other effect, and afterwards everything works again.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -27,12 +27,12 @@ fn lies() -> impl Iterator<Item = &'static Entry> {
     catalogue::all().filter(move |entry| entry.id.family() == Family::Lie && !is_of_m2m(entry))
 }
 
-/// A lie, told in one function; or in all of its functions, so that it agrees with itself.
+/// A lie in one function, or consistently in all its functions.
 #[derive(Clone, Debug)]
 struct Told {
     entry: &'static Entry,
     place: &'static str,
-    /// The word of refusal.
+    /// The expected refusal.
     answer: &'static str,
 }
 
@@ -52,7 +52,8 @@ fn all() -> Vec<Told> {
     all
 }
 
-/// What the LPA objects to in an offer it says at once; otherwise offer and package differ.
+/// The expected answer to a metadata lie in only one function. The LPA objects to some
+/// offers at once; otherwise the offer and the package differ.
 fn told_alone(entry: &Entry, place: &str) -> &'static str {
     match entry.answer.starts_with("ppr") && place.ends_with("AuthenticateClient") {
         true => entry.answer,
@@ -64,7 +65,7 @@ impl Told {
     fn act(&self) -> LieAct {
         match self.entry.id {
             FaultId::Lie(act) => act,
-            _ => panic!("no lie"),
+            _ => panic!("the entry is not a lie"),
         }
     }
 
@@ -72,13 +73,13 @@ impl Told {
         self.place.ends_with("CancelSession")
     }
 
-    /// What is told once the profile is on the card.
+    /// True for a lie after the installation.
     fn is_afterwards(&self) -> bool {
         self.place.ends_with("HandleNotification")
     }
 }
 
-/// Everything that anybody said no with.
+/// All refusals and failures of the run.
 fn refusals(run: &Consumer, ending: Option<&Ending>) -> String {
     let mut said = match ending {
         Some(Ending::NotInstalled(why)) => why.to_string(),
@@ -92,19 +93,19 @@ fn refusals(run: &Consumer, ending: Option<&Ending>) -> String {
     said
 }
 
-/// What is wrong with what came of a lie.
+/// Tells a lie and returns an error if the outcome is wrong.
 fn try_lie(told: &Told) -> Result<(), String> {
     run("lies", BEGIN, async |simulation| {
         let Told { entry, place, answer } = told;
         let mut run = abroad(&simulation, &START).await;
         let when = match told.act() {
-            // Told in all of its functions it is told twice.
+            // The lie happens once in each of the two functions.
             _ if *place == "ES9+" => "#1-2",
-            // The first is of the profile that the device has come with.
+            // The first notification concerns the bootstrap profile.
             LieAct::Card(CardLie::NotificationDeleted) => "#2",
             _ => "#1",
         };
-        run.mishaps.put(format!("{}@{place}{when}", entry.name).parse().unwrap());
+        run.faults.put(format!("{}@{place}{when}", entry.name).parse().unwrap());
         run.events.take();
         let consent = match told.is_of_cancelling() {
             true => Consent::Ask(Box::new(|_| Decision::Postpone)),
@@ -113,33 +114,33 @@ fn try_lie(told: &Told) -> Result<(), String> {
         let options = DownloadOptions { consent, ..DownloadOptions::default() };
         let ending = run.move_to_local(&START.code, options).await;
         let said = refusals(&run, ending.as_ref());
-        if run.mishaps.strikes() == 0 {
-            return Err(format!("was not told: {said}"));
+        if run.faults.strikes() == 0 {
+            return Err(format!("the lie was not told: {said}"));
         }
         if !said.contains(answer) {
-            return Err(format!("nobody said {answer:?}: {said}"));
+            return Err(format!("no party answered {answer:?}: {said}"));
         }
         let truth = run.truth().await.map_err(|why| why.to_string())?;
         let is_installed = truth.has(START.local);
-        // A session that is not known is begun again, without the lie.
+        // After an unknown session, the device starts again without the lie.
         let is_begun_again = answer.starts_with("8.10.1") && !told.is_of_cancelling();
         if is_installed != (told.is_afterwards() || is_begun_again) {
             return Err(format!("on the card: {:?}; {said}", truth.profiles));
         }
         if !is_installed && truth.installations > 0 {
-            return Err(format!("the server believes in an installation: {truth:?}"));
+            return Err(format!("the server has recorded an installation: {truth:?}"));
         }
 
-        run.mishaps.clear();
+        run.faults.clear();
         run.settle(Duration::from_secs(600)).await.map_err(|why| why.to_string())?;
         deliver(&mut run).await?;
         let truth = run.truth().await.map_err(|why| why.to_string())?;
         let mut wrong = truth.wrong(START.bootstrap, START.local);
         if needs_a_reconciler(told.act()) {
             if wrong.is_empty() {
-                return Err("nothing is left for a reconciler".to_owned());
+                return Err("the reconciler has nothing to find".to_owned());
             }
-            // What the card tells of the profile next proves that it was not deleted.
+            // The next notification of the card shows that the profile was not deleted.
             let back = run.device.switch_to(START.bootstrap, Some(START.local)).await;
             if !matches!(back.ending, Ending::Moved(_)) {
                 return Err(format!("{:?}", back.ending));
@@ -159,10 +160,10 @@ fn try_lie(told: &Told) -> Result<(), String> {
 }
 
 #[test]
-fn every_lie_is_found_out_in_the_word_of_the_catalogue() {
+fn every_lie_is_refused_with_the_answer_in_the_catalogue() {
     let all = all();
     assert!(lies().count() >= 40);
-    // A run in virtual time cannot be within another.
+    // A run in virtual time cannot be started inside another one.
     LazyLock::force(&START);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     let wrong: Vec<_> = std::thread::scope(|scope| {

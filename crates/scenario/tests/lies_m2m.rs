@@ -1,7 +1,8 @@
-//! Every lie between servers of SGP.02: it is told, the peer says no in the very word that the catalogue has, card and servers
-//! agree afterwards, and the device can still be moved.
+//! Every lie between servers of SGP.02: the lie is injected, the peer refuses it with the answer in
+//! the
+//! catalogue, card and servers agree afterwards, and the device can still be moved.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says no by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +17,13 @@ use world::Outcome;
 
 const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
 
-/// How long everybody lets a function take.
+/// Validity period of all functions.
 const VALIDITY: Duration = Duration::from_secs(3600);
 
-/// Within this everybody agrees: what an SM-SR or SM-DP looks after by itself, it does once a day.
+/// Time within which card and servers agree. An SM-SR and an SM-DP run their daily checks in it.
 const AGREE: Duration = Duration::from_secs(2 * 86_400);
 
-/// Everything that anybody said no with.
+/// All refusals and failures of the run.
 fn refusals(run: &M2m) -> String {
     let events = run.events.all();
     let refused = events.iter().filter_map(|event| match &event.outcome {
@@ -34,25 +35,25 @@ fn refusals(run: &M2m) -> String {
     refused.collect()
 }
 
-/// What is wrong with what came of a lie.
+/// Tells a lie and returns an error if the outcome is wrong.
 fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(), String> {
     run("lies", BEGIN.plus(Duration::from_secs(3600)), async |simulation| {
         let run = M2m::begin(&simulation, setup, start).map_err(|why| why.to_string())?;
         let began = run.until(Duration::from_secs(300), |truth| truth.is_registered).await;
         began.map_err(|why| why.to_string())?;
         run.events.take();
-        run.mishaps.put(format!("{}@{}#1", entry.name, entry.places.forms()).parse().unwrap());
+        run.faults.put(format!("{}@{}#1", entry.name, entry.places.forms()).parse().unwrap());
         let answer = run.download(true, VALIDITY).await.map_err(|why| why.to_string())?;
         let said = format!("{}{}", answer.base.function_execution_status, refusals(&run));
-        if run.mishaps.strikes() != 1 {
-            return Err(format!("was not told: {said}"));
+        if run.faults.strikes() != 1 {
+            return Err(format!("the lie was not told: {said}"));
         }
-        // A profile that is on the card is a success, and that it is not enabled a warning.
+        // A profile that is on the card is a success, and a failed activation is a warning.
         let is_there = lie == M2mLie::NotEnabled;
         if answer.base.is_done() != is_there || !said.contains(entry.answer) {
-            return Err(format!("nobody said {:?}: {said}", entry.answer));
+            return Err(format!("no party answered {:?}: {said}", entry.answer));
         }
-        run.mishaps.clear();
+        run.faults.clear();
         let is_well = run.until(AGREE, |truth| truth.wrong(start.bootstrap, start.local).is_empty()).await;
         is_well.map_err(|why| format!("{why}; {said}"))?;
         let truth = run.truth().await.map_err(|why| why.to_string())?;
@@ -74,7 +75,7 @@ fn try_lie(entry: &Entry, lie: M2mLie, setup: &Setup, start: &Start) -> Result<(
 }
 
 #[test]
-fn every_lie_between_servers_is_found_out_in_the_word_of_the_catalogue() {
+fn every_lie_between_servers_is_refused_with_the_answer_in_the_catalogue() {
     let pki = Arc::new(Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap());
     let setup = Setup { pki, bearer: Bearer::Sms };
     let start = run("lies", BEGIN, async |simulation| Start::prepare(&simulation, &setup).await);
@@ -88,5 +89,5 @@ fn every_lie_between_servers_is_found_out_in_the_word_of_the_catalogue() {
             wrong.push_str(&format!("{}: {why}\n\n", entry.name));
         }
     }
-    assert!(tried >= 20 && wrong.is_empty(), "of {tried}:\n{wrong}");
+    assert!(tried >= 20 && wrong.is_empty(), "{tried} lies:\n{wrong}");
 }

@@ -1,17 +1,13 @@
-//! The swap of an M2M device, crossed with every fault at every step, over either bearer.
+//! The swap of an M2M device, combined with every fault at every step, over both bearers.
 //!
-//! After each: within a bounded time the device is on a profile that carries it; no profile is lost or there twice; the EIS,
-//! the records of the SM-DP and the card say the same; the operator was told what is so, or that it cannot be known; and the
-//! device can still be moved.
+//! After each cell: the device gets service within a limited time, no profile is lost or
+//! duplicated, the EIS, the records of the SM-DP and the card agree, the operator got a correct
+//! result or an unknown one, and the device can still be moved.
 //!
-//! Without `LANDFALL_MATRIX=all` some of the cells are tried; `LANDFALL_MATRIX=sms-lose@mt#3` tries those alone.
+//! Without `LANDFALL_MATRIX=all`, a sample runs. `LANDFALL_MATRIX=sms-lose@mt#3` runs only the
+//! cells with this fault.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says no by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod matrix;
 
@@ -25,7 +21,7 @@ use matrix::{Cell, LASTS, Tried, of};
 use rsp::sgp02::BaseResponse;
 use rsp::sgp02::common::ExecutionStatus;
 use rsp::time::Timestamp;
-use scenario::m2m::{Bearer, LOCAL, M2m, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, Truth, VISITED};
+use scenario::m2m::{Bearer, LOCAL, M2m, ObservedState, SM_DP_PLACE, SM_SR_PLACE, Setup, Start, VISITED};
 use scenario::time::{Simulation, run};
 use sm_dp::m2m::ConnectivityUpdate;
 use tokio::time::{Instant, sleep};
@@ -33,46 +29,46 @@ use world::Fault;
 
 const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
 
-/// How long everybody lets a function take.
+/// Validity period of all functions.
 const VALIDITY: Duration = Duration::from_secs(3600);
 
-/// Within this the device is back, once the fault is over.
+/// Maximum time for the recovery after the fault has ended.
 const BOUND: Duration = Duration::from_secs(3600);
 
-/// Within this everybody agrees: what an SM-SR or SM-DP looks after by itself, it does once a day.
+/// Time within which card and servers agree. An SM-SR and an SM-DP run their daily checks in it.
 const AGREE: Duration = Duration::from_secs(2 * 86_400);
 
-/// How many cells there are to one that is tried.
+/// The sample consists of every 37th cell.
 const STRIDE: usize = 37;
 
 static PKI: LazyLock<Arc<Pki>> =
     LazyLock::new(|| Arc::new(Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap()));
 
-/// How the order ended, as the operator was told.
+/// The result that the operator got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// The profile is there, and not enabled.
+    /// The profile is installed, but not enabled.
     NotEnabled,
     Failed,
-    /// Nobody could say within the time.
+    /// The result could not be determined in time.
     NotKnown,
-    /// Card and servers do not agree, and say so when they are compared.
+    /// Card and servers disagree, and a comparison shows it.
     ToBeReconciled,
 }
 
-/// What is tried.
+/// The tested procedure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Story {
     /// The local profile is downloaded and enabled.
     Swap,
-    /// It is deleted again, which was downloaded before.
+    /// The local profile, which was downloaded before, is deleted.
     Deletion,
-    /// Its SM-DP changes its connectivity parameters.
+    /// The SM-DP changes the connectivity parameters of the local profile.
     Parameters,
 }
 
-/// Functions in their order; of those that are answered later each other call is the answer.
+/// Functions in their order. For asynchronous functions, every second call is the callback.
 const SWAP: [(&str, bool); 9] = [
     ("ES2.DownloadProfile", true),
     ("ES3.GetEIS", false),
@@ -98,7 +94,7 @@ impl Story {
         }
     }
 
-    /// Of which the steps of a cell begin that is not about the swap.
+    /// Prefix of the step names of the cells.
     fn prefix(self) -> &'static str {
         match self {
             Self::Swap => "",
@@ -112,7 +108,7 @@ impl Story {
         Self::ALL.into_iter().find(told).unwrap_or(Self::Swap)
     }
 
-    /// What goes well before.
+    /// Runs the steps before the tested procedure, without faults.
     async fn prologue(self, run: &M2m) {
         if self != Self::Swap {
             let answer = run.download(self == Self::Parameters, VALIDITY).await.unwrap();
@@ -120,7 +116,7 @@ impl Story {
         }
     }
 
-    /// Plays it; how it ended, as far as the operator knows.
+    /// Runs the procedure. Returns the result that the operator got.
     async fn play(self, run: &M2m) -> (Outcome, String) {
         let told = match self {
             Self::Swap => run.download(true, VALIDITY).await.map(|answer| answer.base),
@@ -131,8 +127,8 @@ impl Story {
         (outcome(&told), how.unwrap_or_else(|fault| fault.to_string()))
     }
 
-    /// Whether what was told is so.
-    fn is_so(self, outcome: Outcome, truth: &Truth, start: &Start) -> bool {
+    /// True if the result that the operator got matches the actual state.
+    fn is_so(self, outcome: Outcome, truth: &ObservedState, start: &Start) -> bool {
         let (has, enabled) = (truth.has(start.local), truth.enabled());
         let has_new = truth.card.iter().any(|isd_p| isd_p.connectivity.as_deref() == Some(&NEW));
         match (outcome, self) {
@@ -149,11 +145,11 @@ impl Story {
     }
 }
 
-/// Connectivity parameters (SGP.02 section 4.1.3.4): another service centre, for short messages.
+/// Connectivity parameters (SGP.02 section 4.1.3.4) with another SMSC address.
 const NEW: [u8; 11] = [0xA0, 0x09, 0x06, 0x07, 0x91, 0x94, 0x71, 0x01, 0x00, 0x00, 0xF0];
 const NEWER: [u8; 11] = [0xA0, 0x09, 0x06, 0x07, 0x91, 0x94, 0x71, 0x01, 0x00, 0x00, 0xF1];
 
-/// Has the SM-DP change them, and waits for what it says of that.
+/// Lets the SM-DP change the parameters, and waits for the result.
 async fn change_parameters(run: &M2m, parameters: &[u8]) -> (Outcome, String) {
     let (eid, local) = (run.start.eid, run.start.local);
     let until = Instant::now() + AGREE;
@@ -165,37 +161,37 @@ async fn change_parameters(run: &M2m, parameters: &[u8]) -> (Outcome, String) {
                 is_begun = begun.is_ok();
             }
             match sm_dp.connectivity_update(eid, local).await {
-                // Of what is not in the records nobody knows: it is begun again.
+                // The request is not in the records, so its outcome is unknown. It is sent again.
                 Ok(None) => is_begun = false,
                 Ok(Some(ConnectivityUpdate::Done { .. })) if is_begun => {
                     return (Outcome::Done, "done".to_owned());
                 }
                 Ok(Some(ConnectivityUpdate::Failed { why, .. })) if is_begun => {
-                    // As far as it knows.
+                    // The SM-DP cannot be certain.
                     return (Outcome::NotKnown, why);
                 }
                 _ => {}
             }
         }
         if Instant::now() + AGREE > until + LASTS {
-            run.mishaps.clear();
+            run.faults.clear();
         }
         sleep(Duration::from_secs(60)).await;
     }
     (Outcome::NotKnown, NOT_ENDED.to_owned())
 }
 
-/// Nothing stays under way for ever.
-const NOT_ENDED: &str = "it has not ended";
+/// Reported if a procedure does not end.
+const NOT_ENDED: &str = "the procedure has not ended";
 
-/// Occasions in a story in which all goes well.
+/// Number of occasions in a procedure without faults.
 struct Occasions {
-    /// Of each function.
+    /// The calls of each function.
     calls: Vec<u32>,
-    /// Of the SM-DP and the SM-SR.
+    /// The commits of the SM-DP and the SM-SR.
     commits: [u32; 2],
     reads: [u32; 2],
-    /// To the card, and from it.
+    /// The short messages to the card and from it.
     messages: [u32; 2],
     card_writes: u32,
 }
@@ -213,7 +209,7 @@ async fn abroad(simulation: &Simulation, (setup, start): &(Setup, Start)) -> M2m
     run
 }
 
-/// Everything of a run happens an hour after what was before it.
+/// Runs a story one hour after the preparation.
 fn in_a_run<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
     run("matrix", BEGIN.plus(Duration::from_secs(3600)), story).unwrap()
 }
@@ -229,10 +225,10 @@ fn occasions(story: Story, from: &(Setup, Start)) -> Occasions {
     in_a_run(async |simulation| {
         let run = abroad(&simulation, from).await;
         story.prologue(&run).await;
-        never.iter().for_each(|text| run.mishaps.put(format!("{text}#4000000000").parse().unwrap()));
+        never.iter().for_each(|text| run.faults.put(format!("{text}#4000000000").parse().unwrap()));
         let (outcome, told) = story.play(&run).await;
         assert_eq!(outcome, Outcome::Done, "{told}");
-        let seen: Vec<_> = run.mishaps.occasions().into_iter().map(|(_, seen)| seen).collect();
+        let seen: Vec<_> = run.faults.occasions().into_iter().map(|(_, seen)| seen).collect();
         assert_eq!(run.truth().await.unwrap().wrong(from.1.bootstrap, from.1.local), [""; 0]);
         let (calls, rest) = seen.split_at(functions.len());
         let &[sm_dp, sm_dp_reads, sm_sr, sm_sr_reads, to, from, card_writes] = rest else { panic!() };
@@ -263,12 +259,13 @@ fn cells(from: &(Setup, Start)) -> Vec<Cell> {
     cells
 }
 
-/// Each call once, and from then on for an hour.
+/// Each call once, and all calls from it on for an hour.
 fn of_links(story: Story, occasions: &Occasions) -> Vec<Cell> {
     let mut cells = Vec::new();
     for entry in of(Family::Link) {
         for ((function, is_later), calls) in story.functions().iter().copied().zip(&occasions.calls) {
-            // Between a card and the SM-SR TLS makes of what is corrupted what is torn, and that has cells of its own.
+            // Between a card and the SM-SR, TLS turns corrupted data into a broken connection,
+            // which has its own cells.
             if function.starts_with("ES5") && entry.name.starts_with("link/corrupt") {
                 continue;
             }
@@ -287,7 +284,7 @@ fn of_links(story: Story, occasions: &Occasions) -> Vec<Cell> {
     cells
 }
 
-/// Each once, twice, and from then on for an hour.
+/// Each lie once, twice, and repeatedly for an hour.
 fn of_lies() -> Vec<Cell> {
     let mut cells = Vec::new();
     for entry in of(Family::Lie).filter(|entry| matches!(entry.id, FaultId::Lie(LieAct::M2m(_)))) {
@@ -312,20 +309,20 @@ fn of_records(occasions: &Occasions) -> Vec<Cell> {
                 _ => ("commits", commits),
             };
             for nth in 1..=times {
-                let mishap = format!("{}@{place}#{nth}", entry.name);
-                cells.push(Cell::new(format!("{name} {what}"), entry, vec![mishap]));
+                let spec = format!("{}@{place}#{nth}", entry.name);
+                cells.push(Cell::new(format!("{name} {what}"), entry, vec![spec]));
             }
-            // Conflicts without end are no time but a bug of whoever makes them.
+            // Endless conflicts do not occur in a correct store.
             if entry.id != FaultId::Records(RecordsAct::Conflict) {
-                let mishap = format!("{}@{place}", entry.name);
-                cells.push(Cell::new(format!("{name}, for an hour"), entry, vec![mishap]));
+                let spec = format!("{}@{place}", entry.name);
+                cells.push(Cell::new(format!("{name}, for an hour"), entry, vec![spec]));
             }
         }
     }
     cells
 }
 
-/// Whether a device meets it when it registers. Packets are carried, or not, in played scenarios alone.
+/// True if the fault affects registration. Packets are simulated only in played scenarios.
 fn is_of_registration(entry: &&'static Entry) -> bool {
     entry.places == Places::Network && entry.id != FaultId::Radio(RadioAct::NoData)
 }
@@ -349,7 +346,8 @@ fn of_messages(occasions: &Occasions) -> Vec<Cell> {
     for entry in of(Family::Radio).filter(|entry| entry.places == Places::Direction) {
         let directions = [("mt", "short messages to the card"), ("mo", "short messages from the card")];
         for ((direction, step), messages) in directions.into_iter().zip(occasions.messages) {
-            // A device is told at once whether its message was taken.
+            // A device gets the result of a submission at once, so there is no report that could be
+            // lost.
             if direction == "mo" && entry.name == "radio/sms-lose-answer" {
                 continue;
             }
@@ -373,18 +371,19 @@ fn of_power(occasions: &Occasions) -> Vec<Cell> {
     of(Family::Power).flat_map(of_entry).collect()
 }
 
-/// What is lost here only a comparison finds: the store breaks its contract.
+/// True if only a comparison finds an inconsistency, because the store is faulty.
 fn needs_a_reconciler(cell: &Cell) -> bool {
     matches!(cell.fault.id, FaultId::Records(RecordsAct::LostWrite | RecordsAct::TornWrite))
 }
 
-/// Over TLS the SM-SR's word is all that there is: the operator believes it until it asks for an audit.
-fn is_told_that_it_is_not_enabled(cell: &Cell, truth: &Truth, start: &Start) -> bool {
+/// True for the lie that the profile was not enabled. Over TLS, the operator has only the statement
+/// of the SM-SR, until it requests an audit.
+fn is_told_that_it_is_not_enabled(cell: &Cell, truth: &ObservedState, start: &Start) -> bool {
     let is_that_lie = matches!(cell.fault.id, FaultId::Lie(LieAct::M2m(M2mLie::NotEnabled)));
     is_that_lie && truth.enabled() == Some(start.local)
 }
 
-/// What the operator was told.
+/// The result that the operator got.
 fn outcome(told: &Result<BaseResponse, Fault>) -> Outcome {
     match told.as_ref().map(|base| base.function_execution_status.status) {
         Ok(ExecutionStatus::ExecutedSuccess) => Outcome::Done,
@@ -394,35 +393,35 @@ fn outcome(told: &Result<BaseResponse, Fault>) -> Outcome {
     }
 }
 
-/// One cell, in virtual time. What is wrong afterwards is an error.
+/// Runs one cell in virtual time. Returns an error if the final state is inconsistent.
 fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String> {
     let (start, story) = (&from.1, Story::of(cell));
-    let told = |what: &str| format!("{:?}: {what}", cell.mishaps);
+    let told = |what: &str| format!("{:?}: {what}", cell.faults);
     in_a_run(async |simulation| {
         let run = abroad(&simulation, from).await;
         story.prologue(&run).await;
-        for mishap in &cell.mishaps {
-            run.mishaps.put(mishap.parse().map_err(|why| told(&format!("{why}")))?);
+        for spec in &cell.faults {
+            run.faults.put(spec.parse().map_err(|why| told(&format!("{why}")))?);
         }
         let began = Instant::now();
         let (outcome, ended) = story.play(&run).await;
         let moving = began.elapsed();
-        if run.mishaps.struck().iter().any(|(_, times)| *times == 0) {
+        if run.faults.struck().iter().any(|(_, times)| *times == 0) {
             return Err(told(&format!("did not happen ({ended})")));
         }
         if ended == NOT_ENDED {
             return Err(told(NOT_ENDED));
         }
         sleep(LASTS.saturating_sub(moving)).await;
-        run.mishaps.clear();
+        run.faults.clear();
         let back = run.until(BOUND, |truth| truth.is_registered).await;
-        let back = back.map_err(|fault| told(&format!("it does not come back: {fault}")))?;
-        let is_quiet = |truth: &Truth| truth.wrong(start.bootstrap, start.local).is_empty();
+        let back = back.map_err(|fault| told(&format!("the device does not recover: {fault}")))?;
+        let is_quiet = |truth: &ObservedState| truth.wrong(start.bootstrap, start.local).is_empty();
         let agreed = run.until(AGREE, is_quiet).await;
         let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
         let wrong = truth.wrong(start.bootstrap, start.local);
         if needs_a_reconciler(cell) && !wrong.is_empty() {
-            return match wrong.iter().all(|each| Truth::is_of_records(each)) {
+            return match wrong.iter().all(|each| ObservedState::is_of_records(each)) {
                 true => Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back: back }),
                 false => Err(told(&format!("{} ({ended})", wrong.join("; ")))),
             };
@@ -431,14 +430,15 @@ fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String
         let is_so =
             story.is_so(outcome, &truth, start) || is_told_that_it_is_not_enabled(cell, &truth, start);
         if !is_so && !needs_a_reconciler(cell) {
-            return Err(told(&format!("the operator was told {ended}, and it is {truth:?}")));
+            return Err(told(&format!("the operator got {ended}, but the state is {truth:?}")));
         }
         if let Err(why) = can_still_be_moved(&run, start).await {
             let truth = run.truth().await.map_err(|fault| told(&fault.to_string()))?;
             let mut wrong = truth.wrong(start.bootstrap, start.local).into_iter();
-            // What was lost in a store is stuck there until somebody compares; the device is not.
-            if !needs_a_reconciler(cell) || !wrong.all(|each| Truth::is_of_records(&each)) {
-                return Err(told(&format!("{why} (it ended: {ended})")));
+            // A write that was lost in the store leaves an inconsistent record until a comparison.
+            // The device still works.
+            if !needs_a_reconciler(cell) || !wrong.all(|each| ObservedState::is_of_records(&each)) {
+                return Err(told(&format!("{why} (result of the move: {ended})")));
             }
             return Ok(Tried { outcome: Outcome::ToBeReconciled, moving, coming_back });
         }
@@ -446,7 +446,8 @@ fn try_cell(cell: &Cell, from: &(Setup, Start)) -> Result<Tried<Outcome>, String
     })
 }
 
-/// By the operator, which asks what its profile is up to and goes on from there; and the card still answers.
+/// Moves the device as its operator would: it continues from the state of its profile. The card
+/// must also still respond.
 async fn can_still_be_moved(run: &M2m, start: &Start) -> Result<(), String> {
     let mut said = Vec::new();
     for _ in 0..3 {
@@ -485,11 +486,11 @@ fn the_matrix_over(bearer: Bearer) {
 }
 
 #[test]
-fn an_m2m_device_comes_back_from_every_fault_at_every_step_of_its_swap_by_short_messages() {
+fn an_m2m_device_recovers_from_every_fault_of_its_swap_over_short_messages() {
     the_matrix_over(Bearer::Sms);
 }
 
 #[test]
-fn an_m2m_device_comes_back_from_every_fault_at_every_step_of_its_swap_over_https() {
+fn an_m2m_device_recovers_from_every_fault_of_its_swap_over_https() {
     the_matrix_over(Bearer::Https);
 }

@@ -14,7 +14,7 @@ fn played(text: &str, seed: &str) -> Report {
     play("test", &scenario, seed).unwrap_or_else(|why| panic!("{why}"))
 }
 
-/// Fails with all that there is to see.
+/// Fails with the timeline and the expectations if the report did not pass.
 fn passes(report: &Report) {
     if report.verdict() == Verdict::Failed {
         for entry in report.timeline.entries() {
@@ -23,21 +23,21 @@ fn passes(report: &Report) {
         for expectation in report.expectations() {
             println!("{} {}: {}", expectation.passed, expectation.text, expectation.saw);
         }
-        panic!("not as expected");
+        panic!("an expectation was not met");
     }
 }
 
 #[test]
-fn ninety_days_in_brazil_end_with_every_meter_at_home_and_the_same_seed_gives_the_same_report() {
+fn ninety_days_in_brazil_pass_and_the_same_seed_gives_the_same_report() {
     let report = played(EXAMPLE, "7");
     passes(&report);
     assert_eq!(report.json().unwrap(), played(EXAMPLE, "7").json().unwrap());
     assert_ne!(report.json().unwrap(), played(EXAMPLE, "8").json().unwrap());
 }
 
-/// One loses its power while its profile comes, the other in the middle of a write.
+/// One device loses its power during the download, the other during a write.
 #[test]
-fn m2m_devices_get_their_profiles_in_spite_of_power_cuts_and_the_same_seed_gives_the_same_report() {
+fn m2m_devices_get_their_profiles_despite_power_cuts() {
     const METERS: &str = r#"
 title = "Power cuts"
 lasts = "6d"
@@ -68,9 +68,10 @@ expect = [
     assert_eq!(report.json().unwrap(), played(METERS, "7").json().unwrap());
 }
 
-/// Rules and campaigns move M2M devices too; whoever is away while one moves is waited for, and what became of it is found out.
+/// Rules and campaigns also move M2M devices. If a party is down during a move, the agent waits for
+/// it and finds out how the move ended.
 #[test]
-fn an_m2m_device_whose_move_nobody_ends_is_audited_and_tried_again_and_comes_back_when_it_is_told_to() {
+fn an_m2m_move_with_unknown_end_is_audited_retried_and_can_be_rolled_back() {
     const METERS: &str = r#"
 title = "Longer than an order lasts"
 lasts = "16d"
@@ -106,9 +107,9 @@ expect = [
     assert_eq!(report.json().unwrap(), played(&away, "7").json().unwrap());
 }
 
-/// A file is as expected whether its devices are of SGP.22 or of SGP.02.
+/// The same file passes with SGP.22 devices and with SGP.02 devices.
 #[test]
-fn the_same_rules_and_campaigns_move_devices_of_either_kind() {
+fn the_same_file_passes_with_devices_of_either_kind() {
     const CANARY: &str = include_str!("../library/canary-that-must-stop.toml");
     for text in [EXAMPLE, CANARY] {
         let m2m = text.replace("[[devices]]", "[[devices]]\nkind = \"m2m\"");
@@ -117,11 +118,11 @@ fn the_same_rules_and_campaigns_move_devices_of_either_kind() {
     }
 }
 
-/// Its EIS cannot be read when the move has ended, and for hours after.
+/// The EIS cannot be read at the end of the move and for hours after it.
 #[test]
-fn how_the_move_of_an_m2m_device_ended_is_said_before_anybody_can_find_it() {
+fn the_end_of_an_m2m_move_is_reported_before_the_platform_finds_it() {
     const METERS: &str = r#"
-title = "An EIS that is not to be had"
+title = "An EIS that cannot be read"
 lasts = "6d"
 network = [{ plmn = "724-91", bearer = "nb-iot" }]
 operator = [{ network = "234-91" }, { network = "724-91", stock = 3 }]
@@ -139,7 +140,7 @@ expect = [
 }
 
 #[test]
-fn an_m2m_device_gets_its_profile_of_the_next_operator_if_the_first_has_none() {
+fn an_m2m_device_gets_a_profile_of_the_next_operator_if_the_first_has_none() {
     const METERS: &str = r#"
 title = "Two operators"
 lasts = "100d"
@@ -163,9 +164,9 @@ expect = [
     passes(&played(METERS, "7"));
 }
 
-/// One finds no profile in stock; the other falls back later by itself, and nobody had ordered that.
+/// One device finds no profile in stock. The other falls back later by itself.
 #[test]
-fn what_an_m2m_card_does_by_itself_the_platform_finds() {
+fn the_platform_finds_what_an_m2m_card_did_by_itself() {
     const METERS: &str = r#"
 title = "A network that fails after a move"
 lasts = "12d"
@@ -192,10 +193,11 @@ expect = [
     passes(&played(METERS, "7"));
 }
 
-/// TS 23.122 section 4.4.3.3.1: a device that stays on and one that sleeps find their home network again within the hour that
-/// their cards name, once it is back and lets them in.
+/// TS 23.122 section 4.4.3.3.1: a device that stays on and a device that sleeps both return to
+/// their home network within the hour that their cards set, once it has coverage again and accepts
+/// them.
 #[test]
-fn a_device_on_a_partner_of_its_own_country_is_back_on_its_home_network_within_the_hour() {
+fn a_device_on_a_national_partner_returns_to_its_home_network_within_the_hour() {
     const OUTAGE: &str = r#"
 title = "An outage at home"
 lasts = "6d"
@@ -228,7 +230,7 @@ step = [
         let first = report.devices.shown()[0].stays.shown();
         let partner = first.iter().find(|stay| stay.network == Some("724-92".parse().unwrap())).unwrap();
         assert!(!partner.roams && !partner.at_home);
-        assert!(report.page().contains("roaming in its own country on 724-92"));
+        assert!(report.page().contains("roaming in its home country on 724-92"));
     }
 }
 
@@ -265,7 +267,7 @@ agrees = true
 "#;
 
 #[test]
-fn what_an_sm_dp_tells_the_platform_goes_over_a_link_that_may_fail() {
+fn faults_affect_the_notifications_of_an_sm_dp_to_the_platform() {
     let with = |what: &str, findings: u32| {
         let fault = format!(
             "[[fault]]\nwhat = \"{what}@ES2+.HandleDownloadProgressInfo\"\n\
@@ -274,13 +276,14 @@ fn what_an_sm_dp_tells_the_platform_goes_over_a_link_that_may_fail() {
         );
         passes(&played(&format!("{MOVE}{fault}"), "7"));
     };
-    // It is told again, however late; and what is refused is given up, and found by the platform.
+    // A late notification is still delivered. A refused one is given up, and the platform finds the
+    // difference.
     with("link/delay=1h", 0);
     with("link/http-404", 3);
 }
 
 #[test]
-fn a_report_says_who_went_first_what_struck_when_and_who_is_back() {
+fn a_report_lists_canaries_faults_and_restarts() {
     let step = "[[step]]\nat = \"12h\"\ndo = \"restart\"\nparty = \"sm-dp\"\nlasts = \"1h\"\n";
     let fault = "[[fault]]\nat = \"1d\"\nwhat = \"records/crash-before-commit=1h@sm-dp#1\"\n\
                  [[fault]]\nwhat = \"power/cut-before-write@device:intension\"\n";
@@ -291,21 +294,21 @@ fn a_report_says_who_went_first_what_struck_when_and_who_is_back() {
         let mut entries = report.timeline.entries().iter();
         entries.find(|entry| entry.what.starts_with(what)).unwrap_or_else(|| panic!("{what}")).clone()
     };
-    let (ends, back) = (entry("sm-dp ends"), entry("is back"));
+    let (ends, back) = (entry("sm-dp ends"), entry("has restarted"));
     assert_eq!(back.who, "sm-dp");
-    // It ends when the step says, whether somebody asks it or not.
+    // It ends at the time of the step, whether or not it is in use.
     let hour = std::time::Duration::from_secs(3600);
     assert_eq!((ends.at.since(report.begins), back.at.since(ends.at)), (12 * hour, hour));
     let struck = report.faults.iter().find(|(name, _)| name.starts_with("records/crash")).unwrap().1;
     assert!(struck.times == 1 && struck.first.since(report.begins) > 24 * hour, "{struck:?}");
     assert_eq!(report.never_struck, ["power/cut-before-write@device:intension"]);
-    // The plot that a move is seen in.
+    // The plot that shows a move.
     let homes: Vec<&str> = report.days.devices_by_subscription.lines().map(|(home, _)| home).collect();
     assert_eq!(homes, ["234-91", "724-91"]);
 }
 
 #[test]
-fn what_lasts_is_told_with_its_end() {
+fn lasting_events_have_an_end() {
     const AWAY: &str = r#"
 title = "Away"
 lasts = "10d"
@@ -333,25 +336,25 @@ fault = [
         lasting.into_iter().partition(|(_, what, ..)| what.contains("crash"));
     assert_eq!(crashes.iter().map(|(who, ..)| *who).collect::<Vec<_>>(), ["platform"]);
     assert!(crashes.iter().all(|(_, _, at, until)| until.since(*at).as_secs() == 6 * 3600), "{crashes:?}");
-    let ended = "its process has ended, and is away";
+    let ended = "its process has ended and is down";
     let all: Vec<_> =
         others.into_iter().map(|(who, what, at, until)| (who, what, hours(at), hours(until))).collect();
     assert_eq!(
         all,
         [
             ("sm-dp", ended, 24, 48),
-            ("724-91", "is off the air", 48, 96),
+            ("724-91", "has no coverage", 48, 96),
             ("sm-dp", ended, 48, 72),
-            ("meters", "1 of 2 have no power", 120, 144),
+            ("meters", "1 of 2 devices have no power", 120, 144),
             ("faults", "radio/outage@724-91#0s..1h, all", 168, 169),
-            ("724-91", "is off the air", 192, 240),
+            ("724-91", "has no coverage", 192, 240),
             ("platform", ended, 216, 240),
         ]
     );
 }
 
 #[test]
-fn a_platform_that_is_away_when_a_campaign_is_to_begin_begins_it_once_it_is_back() {
+fn a_platform_starts_a_campaign_after_its_restart() {
     let step = "[[step]]\nat = \"23h\"\ndo = \"restart\"\nparty = \"platform\"\nlasts = \"3h\"\n";
     let pause = "[[step]]\nat = \"25h\"\ndo = \"pause\"\ncampaign = \"home\"\n\
                  [[step]]\nat = \"27h\"\ndo = \"resume\"\ncampaign = \"home\"\n";
@@ -361,12 +364,12 @@ fn a_platform_that_is_away_when_a_campaign_is_to_begin_begins_it_once_it_is_back
         let entry = report.timeline.entries().iter().find(|entry| entry.what.starts_with(what));
         entry.unwrap_or_else(|| panic!("{what}")).at.since(report.begins).as_secs() / 3600
     };
-    assert_eq!((at("platform ends"), at("is back"), at("begins: ")), (23, 26, 26));
+    assert_eq!((at("platform ends"), at("has restarted"), at("starts: ")), (23, 26, 26));
 }
 
-/// The year of `cargo bench -p tests --bench year`, of few devices.
+/// The year of `cargo bench -p tests --bench year`, with few devices.
 #[test]
-fn a_year_of_a_fleet_with_rules_swaps_and_faults_ends_as_expected_with_the_same_report_for_the_same_seed() {
+fn a_year_with_rules_swaps_and_faults_passes_and_follows_from_the_seed() {
     let numbers = [("{count}", "60"), ("{roam}", "50"), ("{stay}", "10"), ("{stock}", "62")];
     let text = numbers.iter().fold(YEAR.to_owned(), |text, (name, number)| text.replace(name, number));
     let report = played(&text, "7");
@@ -375,7 +378,7 @@ fn a_year_of_a_fleet_with_rules_swaps_and_faults_ends_as_expected_with_the_same_
         let expected = report.expectations().iter().find(|expectation| expectation.text == text);
         expected.unwrap().saw.parse::<u32>().unwrap()
     };
-    assert!(saw("moved") >= 50 && saw("check-ins") >= 60 * 12, "a year of work was done");
+    assert!(saw("moved") >= 50 && saw("check-ins") >= 60 * 12, "the fleet was not active for a year");
     assert!(report.faults.values().any(|times| times.times > 0), "{:?}", report.faults);
     assert_eq!(report.json().unwrap(), played(&text, "7").json().unwrap());
 }
@@ -389,9 +392,10 @@ devices = [{ name = "trackers", count = 2, bootstrap = "208-91", check_in = "6h"
 campaign = [{ name = "to-the-traveller", at = "1h", target = "262-91" }]
 "#;
 
-/// The profile is ordered, downloaded, and has its identities: the card picks one, and its home network knows it.
+/// A profile with identities is ordered and downloaded. The card selects one identity, and its home
+/// network has the subscriber.
 #[test]
-fn a_profile_with_several_identities_can_be_ordered_too() {
+fn a_profile_with_several_identities_can_be_ordered() {
     let expect = r#"
 expect = [
   { at = "1d", on = "208-91", with = "262-91", as = "262-91" },
@@ -407,13 +411,13 @@ expect = [
 }
 
 #[test]
-fn identities_that_cannot_be_are_said_with_their_line() {
+fn invalid_identities_are_reported_with_their_line() {
     for (written, instead, words) in [
         ("of = \"724-91\"", "of = \"286-91\"", "286-91"),
-        ("of = \"724-91\"", "of = \"262-91\"", "262-91 is there already"),
-        ("in = [\"BR\"]", "in = []", "this identity is used nowhere"),
+        ("of = \"724-91\"", "of = \"262-91\"", "262-91 is listed already"),
+        ("in = [\"BR\"]", "in = []", "this identity has no country"),
         ("in = [\"BR\"]", "in = [\"BR\", \"BR\"]", "BR has an identity already"),
-        ("in = [\"BR\"]", "in = [\"QQ\"]", "no network's number says QQ"),
+        ("in = [\"BR\"]", "in = [\"QQ\"]", "QQ has no mobile country code"),
     ] {
         let text = TRAVEL.replace(written, instead);
         let error = Scenario::parse("test.toml", &text).unwrap_err().to_string();
@@ -427,26 +431,26 @@ fn identities_that_cannot_be_are_said_with_their_line() {
         .unwrap()
         .to_owned();
     let error = Scenario::parse("test.toml", &m2m).unwrap_err().to_string();
-    assert!(error.contains("M2M devices have one identity here"), "{error}");
+    assert!(error.contains("M2M devices have only one identity"), "{error}");
 }
 
 #[test]
-fn a_share_of_a_campaign_that_is_no_whole_number_is_refused_with_its_line() {
+fn a_fractional_campaign_share_is_refused_with_its_line() {
     for (canary, number) in
         [("{ devices = \"2.5%\" }", "2.5"), ("{ devices = 1 }\nstop = { failed = \"0.1%\" }", "0.1")]
     {
         let text = MOVE.replace("{ devices = 1, wait = \"12h\" }", canary);
         let error = Scenario::parse("test.toml", &text).unwrap_err().to_string();
         assert!(
-            error.contains(&format!("{number} is no whole number")) && error.contains("test.toml:"),
+            error.contains(&format!("{number} is not a whole number")) && error.contains("test.toml:"),
             "{error}"
         );
     }
 }
 
-/// To the millionth, and what the report says in the end is what was expected of it.
+/// The expected cost is compared to the millionth, with the value that the report shows.
 #[test]
-fn a_cost_that_is_expected_is_not_rounded() {
+fn an_expected_cost_is_not_rounded() {
     let report = played(MOVE, "7");
     let spent = report.costs.total().units();
     let with = |limit: f64, what: &str| {

@@ -1,9 +1,9 @@
-//! Faults of the power and of the memory that outlives it.
+//! Catalogue of faults of the power supply and of persistent memory.
 
 use super::{Entry, FaultId, Parameter, Places};
-use crate::power::PowerAct;
+use crate::acts::PowerAct;
 
-const WHOLE: &str = "Afterwards the memory is as before the write or as after it; the device comes back on a profile that carries it, and no profile is lost or there twice.";
+const WHOLE: &str = "Afterwards the memory is in the state before or after the write. The device comes back on a profile that gets service, and no profile is lost or duplicated.";
 const CLAUSE: &str = "ARCHITECTURE, invariant 6; SGP.22 3.1.3, 3.2.1";
 
 const fn entry(
@@ -21,29 +21,29 @@ pub(super) static ENTRIES: &[Entry] = &[
     entry(
         PowerAct::CutBeforeWrite,
         "power/cut-before-write",
-        "The power goes before a write to the memory.",
+        "The power fails before a write to the memory.",
         WHOLE,
         None,
     ),
     entry(
         PowerAct::CutAfterWrite,
         "power/cut-after-write",
-        "The power goes after a write to the memory, before anybody is told of it.",
+        "The power fails after a write to the memory, before its result is reported.",
         WHOLE,
         None,
     ),
     entry(
         PowerAct::TornWrite,
         "power/torn-write",
-        "The power goes while a write is under way: the end of what was to be written is missing in the file.",
+        "The power fails during a write: the end of the written data is missing in the file.",
         WHOLE,
-        Parameter::octets("how many octets are missing; half of what was written", None),
+        Parameter::octets("number of missing octets; default: half of the write", None),
     ),
     entry(
         PowerAct::WriteFails,
         "power/write-fails",
-        "A write to the memory fails; the power stays.",
-        "Nothing has changed, the command is answered with a memory failure, and the device tries again or goes back.",
+        "A write to the memory fails; the power stays on.",
+        "Nothing has changed, the command is answered with a memory failure, and the device tries again or goes back to the previous profile.",
         None,
     ),
 ];

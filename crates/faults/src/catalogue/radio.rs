@@ -1,17 +1,18 @@
-//! Faults of the radio.
+//! Catalogue of radio faults.
 
 use std::time::Duration;
 
 use network::EmmCause;
 
 use super::{Entry, FaultId, Parameter, Places};
-use crate::radio::RadioAct;
+use crate::acts::RadioAct;
 
 const DEVICE: &str = "device";
-const BARS: &str = "It does not ask again with this subscription, and the device goes back to the profile that it came from.";
-const ELSEWHERE: &str =
-    "It tries another network; when none takes it, the device goes back to the profile that it came from.";
-const LATER: &str = "It tries again, and in the end the device is on a profile that carries it.";
+const BARS: &str =
+    "The device does not try again with this subscription. It goes back to the previous profile.";
+const UNUSED_ADDRESS: &str =
+    "The device tries another network. If none accepts it, it goes back to the previous profile.";
+const LATER: &str = "The device tries again. It ends on a profile that gets service.";
 
 const fn entry(
     act: RadioAct,
@@ -48,126 +49,126 @@ const fn message(
 }
 
 pub(super) static ENTRIES: &[Entry] = &[
-    entry(RadioAct::Outage, "radio/outage", "The network is not heard.", LATER, "TS 23.122 4.4.3", None),
+    entry(RadioAct::Outage, "radio/outage", "The network has no coverage.", LATER, "TS 23.122 4.4.3", None),
     entry(
         RadioAct::Flapping,
         "radio/flapping",
-        "The network is off the air for a time, on the air for as long, and so on.",
+        "The coverage of the network disappears for a time, returns for the same time, and so on.",
         LATER,
         "TS 23.122 4.4.3",
-        Parameter::time("how long it is off, and then on", Duration::from_secs(60)),
+        Parameter::time("length of each phase without and with coverage", Duration::from_secs(60)),
     ),
     refuse(
         EmmCause::IMSI_UNKNOWN_IN_HSS,
         "radio/refuse-imsi-unknown-in-hss",
-        "The network refuses the device: its home does not know the subscriber (#2).",
+        "The network rejects the device: IMSI unknown in HSS (#2).",
         BARS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::ILLEGAL_UE,
         "radio/refuse-illegal-ue",
-        "The network refuses the device: illegal UE (#3).",
+        "The network rejects the device: illegal UE (#3).",
         BARS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::ILLEGAL_ME,
         "radio/refuse-illegal-me",
-        "The network refuses the device: illegal ME (#6).",
+        "The network rejects the device: illegal ME (#6).",
         BARS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::EPS_SERVICES_NOT_ALLOWED,
         "radio/refuse-eps-services-not-allowed",
-        "The network refuses the device: EPS services not allowed (#7).",
+        "The network rejects the device: EPS services not allowed (#7).",
         BARS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::EPS_AND_NON_EPS_SERVICES_NOT_ALLOWED,
         "radio/refuse-eps-and-non-eps-services-not-allowed",
-        "The network refuses the device: EPS services and non-EPS services not allowed (#8).",
+        "The network rejects the device: EPS services and non-EPS services not allowed (#8).",
         BARS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::PLMN_NOT_ALLOWED,
         "radio/refuse-plmn-not-allowed",
-        "The network refuses the device: PLMN not allowed (#11).",
-        ELSEWHERE,
+        "The network rejects the device: PLMN not allowed (#11).",
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5; TS 23.122 3.1",
     ),
     refuse(
         EmmCause::TRACKING_AREA_NOT_ALLOWED,
         "radio/refuse-tracking-area-not-allowed",
-        "The network refuses the device: tracking area not allowed (#12).",
-        ELSEWHERE,
+        "The network rejects the device: tracking area not allowed (#12).",
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::ROAMING_NOT_ALLOWED_IN_THIS_TRACKING_AREA,
         "radio/refuse-roaming-not-allowed",
-        "The network refuses the device: roaming not allowed in this tracking area (#13).",
-        ELSEWHERE,
+        "The network rejects the device: roaming not allowed in this tracking area (#13).",
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::EPS_SERVICES_NOT_ALLOWED_IN_THIS_PLMN,
         "radio/refuse-eps-services-not-allowed-in-this-plmn",
-        "The network refuses the device: EPS services not allowed in this PLMN (#14).",
-        ELSEWHERE,
+        "The network rejects the device: EPS services not allowed in this PLMN (#14).",
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::NO_SUITABLE_CELLS_IN_TRACKING_AREA,
         "radio/refuse-no-suitable-cells",
-        "The network refuses the device: no suitable cells in tracking area (#15).",
-        ELSEWHERE,
+        "The network rejects the device: no suitable cells in tracking area (#15).",
+        UNUSED_ADDRESS,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::NETWORK_FAILURE,
         "radio/refuse-network-failure",
-        "The network refuses the device: network failure (#17).",
+        "The network rejects the device: network failure (#17).",
         LATER,
         "TS 24.301 5.5.1.2.6",
     ),
     refuse(
         EmmCause::CONGESTION,
         "radio/refuse-congestion",
-        "The network refuses the device: congestion (#22).",
+        "The network rejects the device: congestion (#22).",
         LATER,
         "TS 24.301 5.5.1.2.5",
     ),
     refuse(
         EmmCause::PROTOCOL_ERROR_UNSPECIFIED,
         "radio/refuse-protocol-error",
-        "The network refuses the device: protocol error, unspecified (#111).",
+        "The network rejects the device: protocol error, unspecified (#111).",
         LATER,
         "TS 24.301 5.5.1.2.6",
     ),
     entry(
         RadioAct::NoData,
         "radio/no-data",
-        "The network takes the device, and carries none of its packets: the APN is wrong, for one.",
-        "When nothing is reached through the profile that it has just moved to, the device goes back to the one that it came from.",
+        "The network accepts the device but carries none of its packets, for example because the APN is wrong.",
+        "If no server is reachable through the new profile, the device goes back to the previous one.",
         "TS 24.301 6.5.1.4; SGP.22 3.3.1",
         None,
     ),
     entry(
         RadioAct::HomeAuthenticationFailure,
         "radio/home-authentication-failure",
-        "The home network's challenge is not made with the card's key.",
-        "The card does not answer it (MAC failure), and the device does not stay on a network that cannot prove itself.",
+        "The challenge of the home network is not made with the key of the card.",
+        "The card rejects the challenge (MAC failure), and the device leaves the network that failed to authenticate.",
         "TS 33.102 6.3.3; TS 24.301 5.4.2.6",
         None,
     ),
     entry(
         RadioAct::LoseAttachRequest,
         "radio/lose-attach-request",
-        "The network does not hear the request to attach.",
+        "The attach request is lost.",
         LATER,
         "TS 24.301 5.5.1.2.6",
         None,
@@ -175,37 +176,37 @@ pub(super) static ENTRIES: &[Entry] = &[
     entry(
         RadioAct::LoseAttachAnswer,
         "radio/lose-attach-answer",
-        "The network has let the device in, and the device does not hear of it.",
-        "It attaches again; the network has it once.",
+        "The network accepts the device, but the attach accept is lost.",
+        "The device attaches again, and the network registers it only once.",
         "TS 24.301 5.5.1.2.6, 5.5.1.2.7",
         None,
     ),
     message(
         RadioAct::SmsLose,
         "radio/sms-lose",
-        "A short message is taken, and nobody hears of it again.",
-        "It is sent again; what cannot be known is looked at.",
+        "A short message is accepted for delivery and then lost.",
+        "The message is sent again. If its effect is unknown, the state of the card is read.",
         None,
     ),
     message(
         RadioAct::SmsDelay,
         "radio/sms-delay",
-        "A short message comes later.",
-        "A late one changes nothing that has been done meanwhile; counters see to that.",
-        Parameter::time("how much later", Duration::from_secs(600)),
+        "A short message is delayed.",
+        "A late message does not undo later changes; its counter prevents that.",
+        Parameter::time("delay", Duration::from_secs(600)),
     ),
     message(
         RadioAct::SmsDouble,
         "radio/sms-double",
-        "A short message comes twice.",
-        "The second is known by its counter, and changes nothing.",
+        "A short message is delivered twice.",
+        "The receiver detects the second copy by its counter, and it changes nothing.",
         None,
     ),
     message(
         RadioAct::SmsLoseAnswer,
         "radio/sms-lose-answer",
-        "A short message towards a device comes, and that it did is not heard.",
-        "It comes again, and the card knows it by its counter.",
+        "A short message to a device is delivered, but its delivery report is lost.",
+        "The message is sent again, and the card detects the copy by its counter.",
         None,
     ),
 ];

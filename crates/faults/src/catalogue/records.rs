@@ -1,14 +1,14 @@
-//! Faults of records.
+//! Catalogue of faults of stored records.
 
 use std::time::Duration;
 
 use super::{Entry, FaultId, Parameter, Places};
-use crate::records::RecordsAct;
+use crate::acts::RecordsAct;
 
 const SERVER: &str = "SM-DP+, SM-DS, SM-DP, SM-SR";
 const INVARIANT: &str = "ARCHITECTURE, invariant 1; world::Records";
 const AWAY: Option<Parameter> =
-    Parameter::time("how long it is before the process is started again", Duration::from_secs(5));
+    Parameter::time("delay before the process is restarted", Duration::from_secs(5));
 
 const fn entry(
     act: RecordsAct,
@@ -25,50 +25,50 @@ pub(super) static ENTRIES: &[Entry] = &[
     entry(
         RecordsAct::CommitFails,
         "records/commit-fails",
-        "The changes cannot be written, and none of them is.",
-        "The peer hears that the server failed (HTTP 5xx), and nothing else; nothing has changed.",
+        "The commit fails, and nothing is written.",
+        "The peer gets only a server error (HTTP 5xx), and nothing has changed.",
         None,
     ),
     entry(
         RecordsAct::TornWrite,
         "records/torn-write",
-        "Only the first half of the changes is written, and the server is told that none could be.",
-        "A store that keeps its contract has no such half; with one that does not, nobody is told more than is there, and a reconciler finds the rest.",
+        "Only the first half of the changes is written, and the store reports a failure.",
+        "A correct store never writes half of a commit. With a faulty store, the server reports nothing that is not stored, and a reconciler finds the difference.",
         None,
     ),
     entry(
         RecordsAct::LostWrite,
         "records/lost-write",
-        "The changes are said to be written, and are not.",
-        "A store that keeps its contract loses nothing; with one that does not, a reconciler finds what the card has and the server has not.",
+        "The store reports success, but the changes are not written.",
+        "A correct store loses nothing. With a faulty store, a reconciler finds what the card has and the server lacks.",
         None,
     ),
     entry(
         RecordsAct::Conflict,
         "records/conflict",
-        "Somebody else was faster: nothing is written, and the decision is to be taken again.",
-        "The decision is taken again, and its answer is that of the second time.",
+        "A concurrent transaction was faster: nothing is written, and the store reports a conflict.",
+        "The server runs the handler again and sends the result of the second run.",
         None,
     ),
     entry(
         RecordsAct::CrashBeforeCommit,
         "records/crash-before-commit",
-        "The process ends before the changes are written, and is started again on its records.",
-        "Nothing was said, nothing has changed; whoever asked asks again.",
+        "The process ends before the changes are written, and is restarted with the same records.",
+        "No reply was sent and nothing has changed; the client retries.",
         AWAY,
     ),
     entry(
         RecordsAct::CrashAfterCommit,
         "records/crash-after-commit",
-        "The process ends after the changes are written and before anything is said, and is started again on its records.",
-        "What was decided holds; whoever asks again is answered accordingly, and what was to be told others is told.",
+        "The process ends after the changes are written and before the reply is sent, and is restarted with the same records.",
+        "The decision stands: a client that retries gets the matching reply, and pending messages to other parties are delivered.",
         AWAY,
     ),
     entry(
         RecordsAct::ReadFails,
         "records/read-fails",
         "A record cannot be read.",
-        "The peer hears that the server failed (HTTP 5xx): an unreadable record is not a missing one.",
+        "The peer gets a server error (HTTP 5xx): an unreadable record is not treated as a missing one.",
         None,
     ),
 ];

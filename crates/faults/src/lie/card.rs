@@ -1,4 +1,4 @@
-//! Lies of a card, and of the device that hands on what it signs.
+//! Lies of a card, and of the device that forwards what the card signs.
 
 use certs::{Defect, Role};
 use rsp::der::{BitString, Raw};
@@ -15,77 +15,13 @@ use rsp::sgp22::{
 };
 use world::Fault;
 
-use super::{Call, Struck, TamperingPeer, no_key, other, read_certificate, sign, untold, with_signature};
-
-/// What a card says that is not so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardLie {
-    /// transactionId beside what is signed, of any function.
-    Transaction,
-    /// euiccSigned1.transactionId.
-    Signed1Transaction,
-    /// euiccSigned1.serverChallenge.
-    Signed1Challenge,
-    /// euiccSigned1.serverAddress.
-    Signed1Address,
-    /// euiccSigned1.euiccInfo2: no memory.
-    Signed1NoMemory,
-    /// euiccSigned1.euiccInfo2: no USIM.
-    Signed1NoUsim,
-    /// euiccSigned1.ctxParams1.matchingId.
-    Signed1MatchingId,
-    /// euiccSignature1.
-    Signature1,
-    /// euiccSigned2.transactionId.
-    Signed2Transaction,
-    /// euiccSigned2.euiccOtpk, no point of the curve.
-    Signed2NoPoint,
-    /// euiccSigned2.euiccOtpk, whose other half the card does not have.
-    Signed2Otpk,
-    /// euiccSignature2.
-    Signature2,
-    /// euiccSignature2, without smdpSignature2 in it.
-    Signature2Alone,
-    /// euiccCancelSessionSigned.transactionId.
-    CancelTransaction,
-    /// euiccCancelSessionSigned.smdpOid.
-    CancelOid,
-    /// euiccCancelSessionSignature.
-    CancelSignature,
-    /// ProfileInstallationResultData.transactionId.
-    ResultTransaction,
-    /// ProfileInstallationResultData.smdpOid.
-    ResultOid,
-    /// No ProfileInstallationResultData.smdpOid.
-    ResultNoOid,
-    /// ProfileInstallationResultData.notificationMetadata.iccid.
-    ResultIccid,
-    /// No such ICCID.
-    ResultNoIccid,
-    /// ProfileInstallationResultData.notificationMetadata.profileManagementOperation.
-    ResultEvent,
-    /// ProfileInstallationResultData.notificationMetadata.seqNumber.
-    ResultNumber,
-    /// ProfileInstallationResultData.notificationMetadata.notificationAddress.
-    ResultAddress,
-    /// ProfileInstallationResultData.finalResult: the other one.
-    ResultOutcome,
-    /// euiccSignPIR.
-    ResultSignature,
-    /// tbsOtherNotification.iccid.
-    NotificationIccid,
-    /// No such ICCID.
-    NotificationNoIccid,
-    /// tbsOtherNotification.profileManagementOperation: deleted.
-    NotificationDeleted,
-    /// euiccNotificationSignature.
-    NotificationSignature,
-    /// The certificates of another card.
-    NotificationOtherCard,
-}
+use super::{
+    Call, InjectedFault, TamperingPeer, alter, cannot_lie, no_key, read_certificate, sign, with_signature,
+};
+use crate::acts::lie::CardLie;
 
 impl CardLie {
-    /// Whether the request has what the lie is about.
+    /// True if the request contains the element that the lie changes.
     pub(super) fn can_be_told(self, call: &Call) -> bool {
         use PendingNotification::{OtherSignedNotification, ProfileInstallationResult};
         match self {
@@ -128,13 +64,13 @@ impl CardLie {
     }
 }
 
-/// Whether the request brings the card's certificates.
+/// True if the request contains the certificates of the card.
 pub(super) fn shows_certificates(call: &Call) -> bool {
     proof(call).is_some()
         || matches!(call.notification(), Some(PendingNotification::OtherSignedNotification(_)))
 }
 
-/// The card's proof, of AuthenticateClient.
+/// The signed response of the card in AuthenticateClient.
 fn proof(call: &Call) -> Option<&AuthenticateResponseOk> {
     match call {
         Call::AuthenticateClient(asked) => match &asked.authenticate_server_response {
@@ -146,13 +82,18 @@ fn proof(call: &Call) -> Option<&AuthenticateResponseOk> {
 }
 
 impl TamperingPeer {
-    /// Changes what the card has signed, and signs again.
-    pub(super) fn card_says(&self, lie: CardLie, call: &mut Call, struck: &Struck) -> Result<(), Fault> {
+    /// Changes what the card has signed, and signs it again.
+    pub(super) fn change_card_message(
+        &self,
+        lie: CardLie,
+        call: &mut Call,
+        struck: &InjectedFault,
+    ) -> Result<(), Fault> {
         match call {
             Call::InitiateAuthentication => Ok(()),
             Call::AuthenticateClient(asked) => {
                 if lie == CardLie::Transaction {
-                    other(&mut asked.transaction_id.0);
+                    alter(&mut asked.transaction_id.0);
                 }
                 match &mut asked.authenticate_server_response {
                     AuthenticateServerResponse::AuthenticateResponseOk(ok) => self.prove(lie, ok),
@@ -161,14 +102,14 @@ impl TamperingPeer {
             }
             Call::GetBoundProfilePackage(asked) => {
                 if lie == CardLie::Transaction {
-                    other(&mut asked.transaction_id.0);
+                    alter(&mut asked.transaction_id.0);
                     return Ok(());
                 }
                 self.prepare(lie, &asked.transaction_id.clone(), &mut asked.prepare_download_response, struck)
             }
             Call::CancelSession(asked) => {
                 if lie == CardLie::Transaction {
-                    other(&mut asked.transaction_id.0);
+                    alter(&mut asked.transaction_id.0);
                     return Ok(());
                 }
                 self.cancel(lie, &asked.transaction_id.clone(), &mut asked.cancel_session_response)
@@ -180,8 +121,8 @@ impl TamperingPeer {
     fn prove(&self, lie: CardLie, ok: &mut AuthenticateResponseOk) -> Result<(), Fault> {
         let mut signed = (*ok.euicc_signed1).clone();
         match lie {
-            CardLie::Signed1Transaction => other(&mut signed.transaction_id.0),
-            CardLie::Signed1Challenge => other(&mut signed.server_challenge),
+            CardLie::Signed1Transaction => alter(&mut signed.transaction_id.0),
+            CardLie::Signed1Challenge => alter(&mut signed.server_challenge),
             CardLie::Signed1Address => signed.server_address = "elsewhere.example".to_owned(),
             CardLie::Signed1NoMemory | CardLie::Signed1NoUsim => {
                 let mut info = signed.euicc_info2.into_value();
@@ -202,11 +143,11 @@ impl TamperingPeer {
         }
         ok.euicc_signed1 = Raw::new(signed);
         let certificate = read_certificate(&ok.euicc_certificate)?;
-        let eid = certificate.eid().ok_or_else(|| untold("the card's certificate has no EID"))?;
+        let eid = certificate.eid().ok_or_else(|| cannot_lie("the card's certificate has no EID"))?;
         let key = self.pki.euicc(certificate.curve(), eid).map_err(no_key)?.euicc.key;
         ok.euicc_signature1 = sign(&key, ok.euicc_signed1.bytes());
         if lie == CardLie::Signature1 {
-            other(&mut ok.euicc_signature1);
+            alter(&mut ok.euicc_signature1);
         }
         Ok(())
     }
@@ -216,15 +157,15 @@ impl TamperingPeer {
         lie: CardLie,
         transaction_id: &rsp::ids::TransactionId,
         response: &mut PrepareDownloadResponse,
-        struck: &Struck,
+        struck: &InjectedFault,
     ) -> Result<(), Fault> {
         let PrepareDownloadResponse::DownloadResponseOk(ok) = response else { return Ok(()) };
-        let session = self.heard(transaction_id)?;
+        let session = self.observed(transaction_id)?;
         let key = self.card_key(transaction_id)?;
         let mut signed = (*ok.euicc_signed2).clone();
         match lie {
-            CardLie::Signed2Transaction => other(&mut signed.transaction_id.0),
-            CardLie::Signed2NoPoint => other(&mut signed.euicc_otpk),
+            CardLie::Signed2Transaction => alter(&mut signed.transaction_id.0),
+            CardLie::Signed2NoPoint => alter(&mut signed.euicc_otpk),
             CardLie::Signed2Otpk => {
                 let strange = crypto::SecretKey::generate(session.binding, &mut |octets| struck.fill(octets));
                 signed.euicc_otpk = strange.public_key().to_sec1().to_vec();
@@ -237,7 +178,7 @@ impl TamperingPeer {
             _ => sign(&key, &with_signature(ok.euicc_signed2.bytes(), &session.smdp_signature2)),
         };
         if lie == CardLie::Signature2 {
-            other(&mut ok.euicc_signature2);
+            alter(&mut ok.euicc_signature2);
         }
         Ok(())
     }
@@ -252,14 +193,14 @@ impl TamperingPeer {
         let key = self.card_key(transaction_id)?;
         let mut signed = (*ok.euicc_cancel_session_signed).clone();
         match lie {
-            CardLie::CancelTransaction => other(&mut signed.transaction_id.0),
-            CardLie::CancelOid => signed.smdp_oid = nobody()?,
+            CardLie::CancelTransaction => alter(&mut signed.transaction_id.0),
+            CardLie::CancelOid => signed.smdp_oid = unknown_oid()?,
             _ => {}
         }
         ok.euicc_cancel_session_signed = Raw::new(signed);
         ok.euicc_cancel_session_signature = sign(&key, ok.euicc_cancel_session_signed.bytes());
         if lie == CardLie::CancelSignature {
-            other(&mut ok.euicc_cancel_session_signature);
+            alter(&mut ok.euicc_cancel_session_signature);
         }
         Ok(())
     }
@@ -281,42 +222,42 @@ impl TamperingPeer {
         let key = self.card_key(&data.transaction_id)?;
         let told: &mut NotificationMetadata = &mut data.notification_metadata;
         match lie {
-            CardLie::ResultTransaction => other(&mut data.transaction_id.0),
-            CardLie::ResultOid => data.smdp_oid = Some(nobody()?),
+            CardLie::ResultTransaction => alter(&mut data.transaction_id.0),
+            CardLie::ResultOid => data.smdp_oid = Some(unknown_oid()?),
             CardLie::ResultNoOid => data.smdp_oid = None,
-            CardLie::ResultIccid => told.iccid = Some(another_profile()?),
+            CardLie::ResultIccid => told.iccid = Some(unknown_iccid()?),
             CardLie::ResultNoIccid => told.iccid = None,
             CardLie::ResultEvent => {
                 told.profile_management_operation = BitString::of(&[notification_event::ENABLE]);
             }
             CardLie::ResultNumber => told.seq_number = told.seq_number.saturating_add(1000),
             CardLie::ResultAddress => told.notification_address = "elsewhere.example".to_owned(),
-            CardLie::ResultOutcome => data.final_result = the_other(&data.final_result)?,
+            CardLie::ResultOutcome => data.final_result = inverted_result(&data.final_result)?,
             _ => {}
         }
         result.profile_installation_result_data = Raw::new(data);
         result.euicc_sign_pir = sign(&key, result.profile_installation_result_data.bytes());
         if lie == CardLie::ResultSignature {
-            other(&mut result.euicc_sign_pir);
+            alter(&mut result.euicc_sign_pir);
         }
         Ok(())
     }
 
     fn changed(&self, lie: CardLie, notification: &mut OtherSignedNotification) -> Result<(), Fault> {
         let certificate = read_certificate(&notification.euicc_certificate)?;
-        let eid = certificate.eid().ok_or_else(|| untold("the card's certificate has no EID"))?;
+        let eid = certificate.eid().ok_or_else(|| cannot_lie("the card's certificate has no EID"))?;
         let curve = certificate.curve();
         let mut card = self.pki.euicc(curve, eid).map_err(no_key)?;
         let mut told = (*notification.tbs_other_notification).clone();
         match lie {
-            CardLie::NotificationIccid => told.iccid = Some(another_profile()?),
+            CardLie::NotificationIccid => told.iccid = Some(unknown_iccid()?),
             CardLie::NotificationNoIccid => told.iccid = None,
             CardLie::NotificationDeleted => {
                 told.profile_management_operation = BitString::of(&[notification_event::DELETE]);
             }
             CardLie::NotificationOtherCard => {
                 let others = self.pki.eids(curve).into_iter().find(|each| *each != eid);
-                let stranger = others.ok_or_else(|| untold("the PKI has one card only"))?;
+                let stranger = others.ok_or_else(|| cannot_lie("the PKI has only one card"))?;
                 card = self.pki.euicc(curve, stranger).map_err(no_key)?;
                 notification.euicc_certificate = CertificateDer(card.euicc.certificate.der().to_vec());
             }
@@ -326,13 +267,18 @@ impl TamperingPeer {
         notification.euicc_notification_signature =
             sign(&card.euicc.key, notification.tbs_other_notification.bytes());
         if lie == CardLie::NotificationSignature {
-            other(&mut notification.euicc_notification_signature);
+            alter(&mut notification.euicc_notification_signature);
         }
         Ok(())
     }
 
-    /// CERT.EUICC or CERT.EUM with a defect.
-    pub(super) fn card_shows(&self, role: Role, defect: Defect, call: &mut Call) -> Result<(), Fault> {
+    /// Presents a CERT.EUICC or CERT.EUM with a defect.
+    pub(super) fn present_card_certificate(
+        &self,
+        role: Role,
+        defect: Defect,
+        call: &mut Call,
+    ) -> Result<(), Fault> {
         let broken = |own: &CertificateDer| {
             let curve = read_certificate(own)?.curve();
             self.pki.issue_with(defect, role, curve).map_err(no_key)
@@ -373,11 +319,12 @@ impl TamperingPeer {
     }
 }
 
-/// Extended card resources: no application, 16 octets that are not volatile, and 16 that are.
+/// Extended card resources: no applications, 16 octets of non-volatile and 16 octets of volatile
+/// memory.
 const NO_MEMORY: [u8; 9] = [0x81, 1, 0, 0x82, 1, 16, 0x83, 1, 16];
 
-/// Success for a failure, and the other way round.
-fn the_other(result: &FinalResult) -> Result<FinalResult, Fault> {
+/// Turns success into an error, and an error into success.
+fn inverted_result(result: &FinalResult) -> Result<FinalResult, Fault> {
     Ok(match result {
         FinalResult::SuccessResult(_) => FinalResult::ErrorResult(ErrorResult {
             bpp_command_id: BppCommandId::LOAD_PROFILE_ELEMENTS,
@@ -391,12 +338,12 @@ fn the_other(result: &FinalResult) -> Result<FinalResult, Fault> {
     })
 }
 
-/// The OID of no SM-DP+.
-pub(super) fn nobody() -> Result<Oid, Fault> {
-    "2.999.66".parse().map_err(|_| untold("an OID cannot be written"))
+/// An OID that belongs to no SM-DP+.
+pub(super) fn unknown_oid() -> Result<Oid, Fault> {
+    "2.999.66".parse().map_err(|_| cannot_lie("the OID 2.999.66 cannot be parsed"))
 }
 
-/// A profile that was never on the card.
-fn another_profile() -> Result<Iccid, Fault> {
-    Iccid::with_luhn("899900000000000000").map_err(|_| untold("an ICCID cannot be written"))
+/// The ICCID of a profile that was never on the card.
+fn unknown_iccid() -> Result<Iccid, Fault> {
+    Iccid::with_luhn("899900000000000000").map_err(|_| cannot_lie("the ICCID 8999... cannot be parsed"))
 }

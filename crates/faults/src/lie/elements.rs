@@ -1,4 +1,4 @@
-//! What a package brings: SGP.22 section 5.5.5 and the TCA's profile package.
+//! Lies in the profile elements of a package: SGP.22 section 5.5.5 and the TCA profile package.
 
 use profile::element::{PeHeader, ProfileElement, Service, UnknownElement};
 use profile::{Octets, Package};
@@ -7,45 +7,25 @@ use rsp::ids::Plmn;
 use rsp::sgp22::es8plus::StoreMetadataRequest;
 use world::Fault;
 
-use super::{LieAct, other, untold};
+use super::{LieAct, alter, cannot_lie};
+use crate::acts::lie::ElementLie;
 
-/// What is wrong with the profile elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElementLie {
-    /// The header's ICCID is another than that of the metadata.
-    HeaderIccid,
-    /// EF.ICCID has another than header and metadata.
-    EfIccid,
-    /// The header is missing.
-    NoHeader,
-    /// The end is missing.
-    NoEnd,
-    /// There is something after the end.
-    AfterEnd,
-    /// A later major version.
-    Version,
-    /// A mandatory service that the card does not have.
-    Service,
-    /// A mandated element that nobody knows.
-    Unknown,
-    /// No element at all.
-    Garbage,
-}
-
-/// A package with this ICCID whose operator is its owner, with what is wrong with it.
+/// Encodes a generic profile with the ICCID and the owner of the metadata, with the defect of the
+/// lie.
 pub(super) fn generic(metadata: &StoreMetadataRequest, act: LieAct) -> Result<Vec<u8>, Fault> {
     let lie = match act {
         LieAct::Element(lie) => Some(lie),
         _ => None,
     };
     let home = match &metadata.profile_owner {
-        Some(owner) => Plmn::from_bytes(owner.mcc_mnc).map_err(|_| untold("the owner is no operator"))?,
-        None => "001-01".parse().map_err(|_| untold("a network cannot be written"))?,
+        Some(owner) => Plmn::from_bytes(owner.mcc_mnc)
+            .map_err(|_| cannot_lie("the profile owner is not a valid network"))?,
+        None => "001-01".parse().map_err(|_| cannot_lie("the network 001-01 cannot be parsed"))?,
     };
     let mut iccid = metadata.iccid.to_profile_header();
     let own = iccid;
     if lie == Some(ElementLie::EfIccid) {
-        other_digit(&mut iccid);
+        alter_digit(&mut iccid);
     }
     let (mcc, mnc) = (home.mcc(), home.mnc());
     let mut package = profile::generic(&profile::generic::Subscription {
@@ -58,12 +38,12 @@ pub(super) fn generic(metadata: &StoreMetadataRequest, act: LieAct) -> Result<Ve
         header.iccid = own.into();
     }
     Ok(match lie {
-        Some(lie) => spoilt(lie, package),
+        Some(lie) => with_defect(lie, package),
         None => package.encode(),
     })
 }
 
-fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
+fn with_defect(lie: ElementLie, mut package: Package) -> Vec<u8> {
     let elements = &mut package.elements;
     match lie {
         ElementLie::EfIccid => {}
@@ -86,7 +66,7 @@ fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
                 match lie {
                     ElementLie::HeaderIccid => {
                         let mut iccid = header.iccid.to_vec();
-                        other_digit(&mut iccid);
+                        alter_digit(&mut iccid);
                         header.iccid = iccid.into();
                     }
                     ElementLie::Version => header.major_version = 9,
@@ -99,7 +79,7 @@ fn spoilt(lie: ElementLie, mut package: Package) -> Vec<u8> {
     package.encode()
 }
 
-/// Another digit in the middle, where no filler is.
-fn other_digit(iccid: &mut [u8]) {
-    other(iccid.get_mut(..6).unwrap_or_default());
+/// Changes a digit in the middle, away from the filler.
+fn alter_digit(iccid: &mut [u8]) {
+    alter(iccid.get_mut(..6).unwrap_or_default());
 }

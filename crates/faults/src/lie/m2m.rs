@@ -1,10 +1,12 @@
-//! Lies between the servers of SGP.02: an SM-SR about a card and what came of a script, an SM-DP towards the card.
+//! Lies between the servers of SGP.02: false statements of an SM-SR about a card or about the
+//! result of a script, and of an SM-DP to the card.
 //!
-//! What the EUM has signed is signed again with its key; the rest of SGP.02 is believed for who says it over TLS.
+//! Data that the EUM has signed is signed again with the key of the EUM. The other messages of
+//! SGP.02
+//! are not signed; TLS authenticates their sender.
 
 use bytes::Bytes;
-use certs::m2m::CardDefect;
-use certs::{Defect, Role};
+use certs::Role;
 use crypto::{Curve, SecretKey};
 use http::{Request, Response};
 use rsp::ids::Eid;
@@ -22,105 +24,72 @@ use rsp_server::soap::eum;
 use world::{Fault, Link, LinkFault};
 
 use super::{
-    FaultInjector, LieAct, Struck, TamperingPeer, is_told_in, no_key, not_told, other, say_length, untold,
+    FaultInjector, InjectedFault, LieAct, TamperingPeer, alter, cannot_lie, is_told_in, lie_failed, no_key,
+    set_content_length,
 };
+use crate::acts::lie::M2mLie;
 use crate::catalogue::FaultId;
 use crate::{FaultSpec, function_of};
 
-/// What is said between servers of SGP.02 that is not so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum M2mLie {
-    /// EIS: another EID, signed by the EUM.
-    EisEid,
-    /// EIS: another SM-SR.
-    EisSmsr,
-    /// EIS: no memory.
-    EisMemory,
-    /// EIS: platformType was changed after it was signed.
-    EisChanged,
-    /// EIS: the EUM's signature.
-    EisSignature,
-    /// EIS: signed with the key of an SM-DP+.
-    EisByStranger,
-    /// EIS: signed by an EUM whose certificate has a defect.
-    EisEum(Defect),
-    /// EIS: the certificate of the ECASD has a defect, and the EUM has signed it.
-    Ecasd(CardDefect),
-    /// CreateISDP: another AID.
-    IsdpAid,
-    /// SendData, answer: another random challenge of the ECASD.
-    Challenge,
-    /// SendData, answer: another receipt.
-    Receipt,
-    /// SendData, answer: the last command has failed.
-    StatusWord,
-    /// EnableProfile: failed, when it was done.
-    NotEnabled,
-    /// SendData: the SM-DP's certificate has a defect.
-    Certificate(CardDefect),
-    /// SendData: the SM-DP's signature over its one-time key.
-    Signature,
-}
-
 impl TamperingPeer {
-    /// A message between servers, and its answer.
-    pub(super) async fn between_servers(
+    /// Forwards a message between servers and its answer, with the lies.
+    pub(super) async fn forward_between_servers(
         &self,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         peer: &Link,
         mut request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {
         let function = function_of(&request).filter(|function| function.starts_with("ES3."));
         let Some(function) = function else { return world::send(peer, request).await };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-        if let Some((struck, told)) = self.strike(mishaps, &function, request.body()) {
-            let told = told.map_err(|why| not_told(&name, &struck, &why))?;
-            say_length(request.headers_mut(), &told);
+        if let Some((struck, told)) = self.next_fault(faults, &function, request.body()) {
+            let told = told.map_err(|why| lie_failed(&name, &struck, &why))?;
+            set_content_length(request.headers_mut(), &told);
             *request.body_mut() = told;
         }
         let mut answer = world::send(peer, request).await?;
-        if let Some((struck, told)) = self.strike(mishaps, &function, answer.body()) {
-            let told = told.map_err(|why| not_told(&name, &struck, &why))?;
-            say_length(answer.headers_mut(), &told);
+        if let Some((struck, told)) = self.next_fault(faults, &function, answer.body()) {
+            let told = told.map_err(|why| lie_failed(&name, &struck, &why))?;
+            set_content_length(answer.headers_mut(), &told);
             *answer.body_mut() = told;
         }
         Ok(answer)
     }
 
-    fn strike(
+    fn next_fault(
         &self,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         function: &str,
         body: &[u8],
-    ) -> Option<(Struck, Result<Bytes, Fault>)> {
-        let concerns = |mishap: &FaultSpec| match mishap.id() {
+    ) -> Option<(InjectedFault, Result<Bytes, Fault>)> {
+        let concerns = |spec: &FaultSpec| match spec.id() {
             FaultId::Lie(LieAct::M2m(lie)) => {
-                let is_told_here = mishap.id().entry().is_some_and(|entry| is_told_in(entry, function));
-                is_told_here && mishap.is_at(&["ES3", function]) && self.retold(lie, body).is_some()
+                let is_told_here = spec.id().entry().is_some_and(|entry| is_told_in(entry, function));
+                is_told_here && spec.is_at(&["ES3", function]) && self.altered_message(lie, body).is_some()
             }
             _ => false,
         };
-        let struck = mishaps.strike(concerns)?;
+        let struck = faults.next_fault(concerns)?;
         let FaultId::Lie(LieAct::M2m(lie)) = struck.id() else { return None };
-        let told = self.retold(lie, body)?;
+        let told = self.altered_message(lie, body)?;
         Some((struck, told))
     }
 
-    /// The message with the lie in it; none if it is not what the lie is about.
-    fn retold(&self, lie: M2mLie, body: &[u8]) -> Option<Result<Bytes, Fault>> {
+    /// Returns the message with the lie in it, or `None` if the lie does not apply to the message.
+    fn altered_message(&self, lie: M2mLie, body: &[u8]) -> Option<Result<Bytes, Fault>> {
         match lie {
             M2mLie::IsdpAid => changed(body, |answer: &mut CreateIsdpResponse| {
-                other(answer.isd_p_aid.as_mut()?.0.get_mut(..15)?);
+                alter(answer.isd_p_aid.as_mut()?.0.get_mut(..15)?);
                 Some(Ok(()))
             }),
             M2mLie::Challenge => answered(body, |data| {
                 es5::random_challenge(data).ok()?;
-                other(data);
+                alter(data);
                 Some(())
             }),
             M2mLie::Receipt => answered(body, |data| {
                 Receipt::parse(data).ok()?;
-                other(data);
+                alter(data);
                 Some(())
             }),
             M2mLie::StatusWord => changed(body, |answer: &mut SendDataResponse| {
@@ -147,8 +116,8 @@ impl TamperingPeer {
                 let spoil = |apdu: &[u8]| {
                     let mut apdu = apdu.to_vec();
                     let at = apdu.windows(3).rposition(|tag| tag == [0x5F, 0x37, 0x40]);
-                    let at = at.ok_or_else(|| untold("there is no signature in the command"))?;
-                    other(apdu.get_mut(..at.saturating_add(10)).unwrap_or_default());
+                    let at = at.ok_or_else(|| cannot_lie("there is no signature in the command"))?;
+                    alter(apdu.get_mut(..at.saturating_add(10)).unwrap_or_default());
                     Ok(apdu)
                 };
                 with_apdu(asked, is_it, spoil)
@@ -169,7 +138,7 @@ impl TamperingPeer {
         let mut key: SecretKey = eum.key;
         match lie {
             M2mLie::EisSmsr => {
-                eis.smsr_id = super::card::nobody()?;
+                eis.smsr_id = super::card::unknown_oid()?;
                 return Ok(eis);
             }
             M2mLie::EisMemory => {
@@ -177,7 +146,7 @@ impl TamperingPeer {
                 return Ok(eis);
             }
             M2mLie::EisSignature => {
-                other(&mut eis.eum_signature.signature_value.0);
+                alter(&mut eis.eum_signature.signature_value.0);
                 return Ok(eis);
             }
             M2mLie::EisChanged => {
@@ -185,7 +154,7 @@ impl TamperingPeer {
                 eis.eum_signed_info = Canonical::eum_signed_info(signed, namespace);
                 return Ok(eis);
             }
-            M2mLie::EisEid => signed.eid = self.another_card(eid)?,
+            M2mLie::EisEid => signed.eid = self.other_eid(eid)?,
             M2mLie::EisByStranger => key = self.pki.dp(Curve::P256).map_err(no_key)?.pb.key,
             M2mLie::EisEum(defect) => {
                 certificate = self.pki.issue_with(defect, Role::Eum, Curve::P256).map_err(no_key)?.der;
@@ -202,13 +171,14 @@ impl TamperingPeer {
         Ok(eis)
     }
 
-    fn another_card(&self, eid: Eid) -> Result<Eid, Fault> {
+    fn other_eid(&self, eid: Eid) -> Result<Eid, Fault> {
         let others = self.pki.eids(Curve::P256).into_iter().find(|each| *each != eid);
-        others.ok_or_else(|| untold("the PKI has one card only"))
+        others.ok_or_else(|| cannot_lie("the PKI has only one card"))
     }
 }
 
-/// The envelope with its message changed; none if it is another message, or there is nothing to change in it.
+/// Changes the message in an envelope. Returns `None` if it is another message, or if there is
+/// nothing to change in it.
 fn changed<M: Message>(
     body: &[u8],
     change: impl FnOnce(&mut M) -> Option<Result<(), Fault>>,
@@ -220,7 +190,7 @@ fn changed<M: Message>(
     Some(change.map(|()| soap::envelope(&envelope.header, envelope.namespace, &message).into()))
 }
 
-/// The same, of what the last command of a script has answered.
+/// Changes the response of the card to the last command of a script.
 fn answered(body: &[u8], change: impl FnOnce(&mut [u8]) -> Option<()>) -> Option<Result<Bytes, Fault>> {
     changed(body, |answer: &mut SendDataResponse| {
         let data = answer.euicc_response_data.as_mut()?;
@@ -232,7 +202,7 @@ fn answered(body: &[u8], change: impl FnOnce(&mut [u8]) -> Option<()>) -> Option
     })
 }
 
-/// Another command in the place of one of a script.
+/// Replaces one command of a script.
 fn with_apdu(
     asked: &mut SendDataRequest,
     is_it: impl Fn(&[u8]) -> bool,
@@ -258,7 +228,7 @@ fn failed() -> FunctionExecutionStatus {
             subject: "8.2".to_owned(),
             reason: "4.2".to_owned(),
             subject_identifier: None,
-            message: Some("so it is said".to_owned()),
+            message: Some("reported by an injected fault".to_owned()),
         }),
     }
 }

@@ -1,10 +1,12 @@
-//! Lies: what a party says under its own valid keys, and is not so.
+//! Lies: false statements that a party makes under its own valid keys.
 //!
-//! The party itself is honest. A layer round its link reads what is said, changes one thing in it and signs again, with the
-//! keys of the [`TamperingPeer`]: the answers of an SM-DP+ on its way to the device, and the requests of a device, signed by its card,
-//! on their way to the SM-DP+. [`FaultInjector::link`] puts this layer round the peer, inside that of the faults of the link.
+//! The party itself is honest. A wrapper around its link reads a message, changes one thing in it
+//! and signs the message again with the keys of the [`TamperingPeer`]. It changes the answers of an
+//! SM-DP+ on their way to the device, and the requests of a device, signed by its card, on their
+//! way to the SM-DP+. [`FaultInjector::link`] installs this wrapper around the peer, inside the
+//! wrapper for the faults of the link.
 //!
-//! Lies are told in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
+//! Lies are possible in the JSON binding of ES9+, and on ES3 between an SM-DP and an SM-SR.
 
 mod card;
 mod elements;
@@ -12,16 +14,15 @@ mod m2m;
 mod package;
 mod server;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use bytes::Bytes;
-use certs::{Certificate, Defect, Pki, PkiError, Role};
-use crypto::{Curve, SecretKey};
+use certs::{Certificate, PkiError, Role};
+use crypto::SecretKey;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use rsp::der::{Tag, tlv_bytes};
-use rsp::ids::{CertificateDer, Eid, TransactionId, Version};
+use rsp::ids::{CertificateDer, TransactionId, Version};
 use rsp::sgp22::PendingNotification;
 use rsp::sgp22::es9plus::{
     AuthenticateClientOk, AuthenticateClientRequest, CancelSessionRequestEs9, GetBoundProfilePackageOk,
@@ -31,72 +32,24 @@ use rsp::sgp22::es10b::AuthenticateServerResponse;
 use rsp::sgp22::json::{self, Answer};
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
+use super::acts::lie::LieAct;
 use super::catalogue::{Entry, FaultId, Places};
-use super::{FaultInjector, FaultSpec, Struck, function_of};
+use super::fault_spec::FaultSpec;
+use super::function::function_of;
+use super::injector::{FaultInjector, InjectedFault};
+use super::tampering_peer::{ObservedSession, TamperingPeer};
 
-pub use card::CardLie;
-pub use elements::ElementLie;
-pub use m2m::M2mLie;
-pub use package::{MetadataLie, PackageLie};
-pub use server::ServerLie;
-
-/// What is said that is not so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LieAct {
-    /// By an SM-DP+, of the session.
-    Server(ServerLie),
-    /// By an SM-DP+, of the profile: in the offer, in the package, or in both.
-    Metadata(MetadataLie),
-    /// By an SM-DP+, in how the package is bound.
-    Package(PackageLie),
-    /// By an SM-DP+, in what the package brings.
-    Element(ElementLie),
-    /// By a card.
-    Card(CardLie),
-    /// Between servers of SGP.02, or by one of them to a card.
-    M2m(M2mLie),
-    /// A certificate with a defect, shown as if it had none.
-    Certificate(Role, Defect),
-}
-
-/// Somebody with the keys of every party of a PKI, who lies when [`FaultInjector`] say so.
-///
-/// It speaks for any SM-DP+ and any card whose certificates and keys the PKI has; a lie for which it has no key is not told,
-/// and the request ends as a fault of the link that says what is missing.
-#[derive(Debug)]
-pub struct TamperingPeer {
-    pki: Arc<Pki>,
-    heard: Mutex<VecDeque<Heard>>,
-}
-
-/// What was heard of a session.
-#[derive(Clone, Debug)]
-struct Heard {
-    transaction_id: TransactionId,
-    eid: Eid,
-    /// Of the card's certificate.
-    card: Curve,
-    /// Of CERT.DPpb.
-    binding: Curve,
-    smdp_signature2: Vec<u8>,
-}
-
-/// So many sessions at once are remembered.
+/// Maximum number of sessions that are remembered at a time.
 const SESSIONS: usize = 256;
 
 const SIGNATURE: Tag = Tag(0x5F37);
 
-/// Stands in a header that is not sent on.
+/// Version in a header that is not sent.
 const VERSION: Version = Version([2, 5, 0]);
 
 impl TamperingPeer {
-    /// With the keys of this PKI.
-    pub fn new(pki: Arc<Pki>) -> Self {
-        Self { pki, heard: Mutex::default() }
-    }
-
-    /// Remembers whose session it is, which later functions do not say.
-    fn hear(&self, call: &Call, reply: &Reply) {
+    /// Remembers the parties of the session, because later functions do not name them.
+    fn observe_session(&self, call: &Call, reply: &Reply) {
         let (Call::AuthenticateClient(request), Reply::Offer(offer)) = (call, reply) else { return };
         let AuthenticateServerResponse::AuthenticateResponseOk(card) = &request.authenticate_server_response
         else {
@@ -107,61 +60,63 @@ impl TamperingPeer {
         let (Ok(card), Ok(binding)) = (card, binding) else { return };
         let Some(eid) = card.eid() else { return };
         let transaction_id = offer.transaction_id.clone();
-        let session = Heard {
+        let session = ObservedSession {
             transaction_id,
             eid,
             card: card.curve(),
             binding: binding.curve(),
             smdp_signature2: offer.smdp_signature2.clone(),
         };
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.push_front(session);
-        heard.truncate(SESSIONS);
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.push_front(session);
+        observed.truncate(SESSIONS);
     }
 
-    fn heard(&self, transaction_id: &TransactionId) -> Result<Heard, Fault> {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = heard.iter().find(|session| session.transaction_id == *transaction_id).cloned();
-        session.ok_or_else(|| untold("its beginning was not heard"))
+    fn observed(&self, transaction_id: &TransactionId) -> Result<ObservedSession, Fault> {
+        let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = observed.iter().find(|session| session.transaction_id == *transaction_id).cloned();
+        session.ok_or_else(|| cannot_lie("the start of the session was not observed"))
     }
 
-    /// The key of the card of a session.
+    /// The private key of the card of a session.
     fn card_key(&self, transaction_id: &TransactionId) -> Result<SecretKey, Fault> {
-        let Heard { eid, card, .. } = self.heard(transaction_id)?;
+        let ObservedSession { eid, card, .. } = self.observed(transaction_id)?;
         Ok(self.pki.euicc(card, eid).map_err(no_key)?.euicc.key)
     }
 
-    /// The key of the server's certificate.
+    /// The private key of the server's certificate.
     fn server_key(&self, certificate: &CertificateDer) -> Result<SecretKey, Fault> {
         let certificate = read_certificate(certificate)?;
-        let role = certificate.role().ok_or_else(|| untold("the certificate has no role"))?;
+        let role = certificate.role().ok_or_else(|| cannot_lie("the certificate has no role"))?;
         Ok(self.pki.credential(role, certificate.curve()).map_err(no_key)?.key)
     }
 }
 
 impl FaultInjector {
-    /// The same peer, who lies about what the mishaps say, and so does who asks.
-    pub(super) fn lying(&self, peer: Link) -> Link {
-        let mishaps = self.clone();
+    /// Wraps the link to a peer with the lies of both sides.
+    pub(super) fn with_lies(&self, peer: Link) -> Link {
+        let faults = self.clone();
         link_from(tower::service_fn(move |request: Request<Bytes>| {
-            let (mishaps, peer) = (mishaps.clone(), peer.clone());
+            let (faults, peer) = (faults.clone(), peer.clone());
             async move {
-                let Some(liar) = mishaps.liar() else { return world::send(&peer, request).await };
-                liar.between(&mishaps, &peer, request).await
+                let Some(tampering_peer) = faults.tampering_peer() else {
+                    return world::send(&peer, request).await;
+                };
+                tampering_peer.forward(&faults, &peer, request).await
             }
         }))
     }
 
-    fn strike_lie(&self, call: &Call, reply: Option<&Reply>) -> Option<(LieAct, Struck)> {
+    fn next_lie(&self, call: &Call, reply: Option<&Reply>) -> Option<(LieAct, InjectedFault)> {
         let function = call.function();
-        let concerns = |mishap: &FaultSpec| match mishap.id() {
+        let concerns = |spec: &FaultSpec| match spec.id() {
             FaultId::Lie(act) => {
-                let is_told_here = mishap.id().entry().is_some_and(|entry| is_told_in(entry, function));
-                is_told_here && mishap.is_at(&["ES9+", function]) && act.can_be_told(call, reply)
+                let is_told_here = spec.id().entry().is_some_and(|entry| is_told_in(entry, function));
+                is_told_here && spec.is_at(&["ES9+", function]) && act.can_be_told(call, reply)
             }
             _ => false,
         };
-        let struck = self.strike(concerns)?;
+        let struck = self.next_fault(concerns)?;
         let FaultId::Lie(act) = struck.id() else { return None };
         Some((act, struck))
     }
@@ -172,7 +127,7 @@ fn is_told_in(entry: &Entry, function: &str) -> bool {
 }
 
 impl LieAct {
-    /// Whether there is something to lie about, in this request (no reply yet) or in this reply.
+    /// True if the lie applies to this request (while there is no reply yet) or to this reply.
     fn can_be_told(self, call: &Call, reply: Option<&Reply>) -> bool {
         match (self, reply) {
             (Self::Card(lie), None) => lie.can_be_told(call),
@@ -186,45 +141,51 @@ impl LieAct {
 }
 
 impl TamperingPeer {
-    async fn between(
+    async fn forward(
         &self,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         peer: &Link,
         mut request: Request<Bytes>,
     ) -> Result<Response<Bytes>, LinkFault> {
         let Some(mut call) = Call::of(&request) else {
-            return self.between_servers(mishaps, peer, request).await;
+            return self.forward_between_servers(faults, peer, request).await;
         };
         let name = request.uri().authority().map_or_else(|| "server".to_owned(), ToString::to_string);
-        if let Some((act, struck)) = mishaps.strike_lie(&call, None) {
-            self.ask(act, &mut call, &struck).map_err(|why| not_told(&name, &struck, &why))?;
+        if let Some((act, struck)) = faults.next_lie(&call, None) {
+            self.ask(act, &mut call, &struck).map_err(|why| lie_failed(&name, &struck, &why))?;
             let body = call.body();
-            say_length(request.headers_mut(), &body);
+            set_content_length(request.headers_mut(), &body);
             *request.body_mut() = body;
         }
         let mut answer = world::send(peer, request).await?;
         let Some(mut reply) = Reply::of(&call, &answer) else { return Ok(answer) };
-        self.hear(&call, &reply);
-        if let Some((act, struck)) = mishaps.strike_lie(&call, Some(&reply)) {
-            self.answer(act, &call, &mut reply, &struck).map_err(|why| not_told(&name, &struck, &why))?;
+        self.observe_session(&call, &reply);
+        if let Some((act, struck)) = faults.next_lie(&call, Some(&reply)) {
+            self.answer(act, &call, &mut reply, &struck).map_err(|why| lie_failed(&name, &struck, &why))?;
             let body = reply.body();
-            say_length(answer.headers_mut(), &body);
+            set_content_length(answer.headers_mut(), &body);
             *answer.body_mut() = body;
         }
         Ok(answer)
     }
 
-    /// What the device says instead.
-    fn ask(&self, act: LieAct, call: &mut Call, struck: &Struck) -> Result<(), Fault> {
+    /// Changes the request of the device.
+    fn ask(&self, act: LieAct, call: &mut Call, struck: &InjectedFault) -> Result<(), Fault> {
         match act {
-            LieAct::Card(lie) => self.card_says(lie, call, struck),
-            LieAct::Certificate(role, defect) => self.card_shows(role, defect, call),
+            LieAct::Card(lie) => self.change_card_message(lie, call, struck),
+            LieAct::Certificate(role, defect) => self.present_card_certificate(role, defect, call),
             _ => Ok(()),
         }
     }
 
-    /// What the SM-DP+ says instead.
-    fn answer(&self, act: LieAct, call: &Call, reply: &mut Reply, struck: &Struck) -> Result<(), Fault> {
+    /// Changes the reply of the SM-DP+.
+    fn answer(
+        &self,
+        act: LieAct,
+        call: &Call,
+        reply: &mut Reply,
+        struck: &InjectedFault,
+    ) -> Result<(), Fault> {
         match (act, reply, call) {
             (LieAct::Server(lie), Reply::Challenge(reply), _) => self.challenge(lie, reply),
             (LieAct::Server(lie), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
@@ -235,24 +196,24 @@ impl TamperingPeer {
                 Ok(())
             }
             (LieAct::Server(lie), Reply::Package(reply), _) => {
-                server::hand_over(lie, reply);
+                server::change_transaction_id(lie, reply);
                 Ok(())
             }
             (_, Reply::Package(reply), Call::GetBoundProfilePackage(asked)) => {
                 self.bind(act, asked, reply, struck)
             }
             (LieAct::Certificate(role, defect), Reply::Challenge(reply), _) => {
-                self.show_for_authentication(role, defect, reply)
+                self.present_dpauth(role, defect, reply)
             }
             (LieAct::Certificate(role, defect), Reply::Offer(reply), Call::AuthenticateClient(asked)) => {
-                self.show_for_binding(role, defect, asked, reply)
+                self.present_dppb(role, defect, asked, reply)
             }
             _ => Ok(()),
         }
     }
 }
 
-/// What a device asks.
+/// A request of a device.
 enum Call {
     InitiateAuthentication,
     AuthenticateClient(Box<AuthenticateClientRequest>),
@@ -302,7 +263,7 @@ impl Call {
     }
 }
 
-/// What an SM-DP+ answers when all is well.
+/// A successful reply of an SM-DP+.
 enum Reply {
     Challenge(Box<InitiateAuthenticationOk>),
     Offer(Box<AuthenticateClientOk>),
@@ -343,18 +304,18 @@ fn written<T: serde::Serialize>(request: &T) -> Bytes {
     json::request("/", VERSION, request).into_body()
 }
 
-/// A length that was said is that of the body.
-fn say_length(headers: &mut HeaderMap, body: &Bytes) {
+/// Updates the Content-Length header, if there is one.
+fn set_content_length(headers: &mut HeaderMap, body: &Bytes) {
     if headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
 }
 
-fn not_told(peer: &str, struck: &Struck, why: &Fault) -> LinkFault {
-    LinkFault::new(LinkFaultKind::Reset, peer, format!("{}: {why}", struck.mishap()))
+fn lie_failed(peer: &str, struck: &InjectedFault, why: &Fault) -> LinkFault {
+    LinkFault::new(LinkFaultKind::Reset, peer, format!("{}: {why}", struck.spec()))
 }
 
-/// The octets and a signature after them, which are signed together.
+/// The octets, followed by a signature: the form in which both are signed together.
 fn with_signature(octets: &[u8], signature: &[u8]) -> Vec<u8> {
     [octets, &tlv_bytes(SIGNATURE, signature)].concat()
 }
@@ -363,8 +324,8 @@ fn sign(key: &SecretKey, octets: &[u8]) -> Vec<u8> {
     key.sign(octets).as_bytes().to_vec()
 }
 
-/// Another one of the same length.
-fn other(octets: &mut [u8]) {
+/// Changes the value and keeps its length.
+fn alter(octets: &mut [u8]) {
     if let Some(last) = octets.last_mut() {
         *last ^= 0x01;
     }
@@ -372,13 +333,13 @@ fn other(octets: &mut [u8]) {
 
 fn read_certificate(der: &CertificateDer) -> Result<Certificate, Fault> {
     Certificate::from_der(der.0.clone())
-        .map_err(|why| untold(&format!("a certificate cannot be read: {why}")))
+        .map_err(|why| cannot_lie(&format!("a certificate cannot be read: {why}")))
 }
 
 fn no_key(why: PkiError) -> Fault {
-    Fault::caused_by(why, "cannot lie", "give the liar the PKI of the parties, with their keys")
+    Fault::caused_by(why, "cannot lie", "give the tampering peer the PKI of the parties, with their keys")
 }
 
-fn untold(why: &str) -> Fault {
-    Fault::new("cannot lie", why, "put the lie where the session begins, before it does")
+fn cannot_lie(why: &str) -> Fault {
+    Fault::new("cannot lie", why, "install the lie before the session starts, on the link where it starts")
 }

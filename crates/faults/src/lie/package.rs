@@ -1,7 +1,8 @@
-//! Lies of an SM-DP+ that binds a package itself: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and 5.5.
+//! Lies of an SM-DP+ in a package: ES9+.GetBoundProfilePackage, SGP.22 sections 2.5 and 5.5.
 //!
-//! The layer cannot open the honest package, whose keys only the SM-DP+ and the card have. It makes another for the card's
-//! one-time key, of a generic profile with the ICCID that was offered, under the key of CERT.DPpb.
+//! This layer cannot decrypt the honest package, because only the SM-DP+ and the card have its
+//! keys. It creates another package instead: a generic profile with the offered ICCID, bound to the
+//! one-time key of the card and signed with the key of CERT.DPpb.
 
 use certs::Role;
 use crypto::bsp::{KEY_LENGTH_AES_128, KEY_TYPE_AES, Protect, SessionKeys};
@@ -17,38 +18,8 @@ use rsp::sgp22::es10b::PrepareDownloadResponse;
 use rsp::sgp22::{IconType, NotificationConfigurationInformation, OperatorId, ProfileClass, ppr};
 use world::Fault;
 
-use super::{LieAct, Struck, TamperingPeer, elements, no_key, other, sign, untold};
-
-/// What an SM-DP+ says of the profile that is not so. In the offer alone, or in the package alone, the two do not agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetadataLie {
-    /// Another ICCID.
-    Iccid,
-    /// Another profileName.
-    Name,
-    /// serviceProviderName of 33 octets.
-    ProviderTooLong,
-    /// profileName of 65 octets.
-    NameTooLong,
-    /// iconType without an icon.
-    NoIcon,
-    /// An icon that is no PNG.
-    NotAnIcon,
-    /// profileClass: test.
-    Test,
-    /// profileClass that does not exist.
-    UnknownClass,
-    /// PPR1 without an owner.
-    RuleWithoutOwner,
-    /// PPR1, while there is another operational profile.
-    RuleNotAlone,
-    /// Another operator as the owner.
-    Owner,
-    /// A group that the profile does not have.
-    Group,
-    /// A notificationAddress that is no name.
-    Address,
-}
+use super::{InjectedFault, LieAct, TamperingPeer, alter, cannot_lie, elements, no_key, sign};
+use crate::acts::lie::{MetadataLie, PackageLie};
 
 impl MetadataLie {
     pub(super) fn change(self, metadata: &mut StoreMetadataRequest) {
@@ -85,72 +56,11 @@ impl MetadataLie {
     }
 }
 
-/// How an SM-DP+ binds a package wrongly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PackageLie {
-    /// remoteOpId.
-    RemoteOperation,
-    /// transactionId of InitialiseSecureChannel.
-    Transaction,
-    /// controlRefTemplate.keyType.
-    KeyType,
-    /// controlRefTemplate.keyLen.
-    KeyLength,
-    /// controlRefTemplate.hostId of no octets.
-    NoHostId,
-    /// controlRefTemplate.hostId of 17 octets.
-    LongHostId,
-    /// smdpOtpk is no point.
-    NoPoint,
-    /// smdpOtpk is not that of the key that was used.
-    OtherOtpk,
-    /// smdpSign.
-    Signature,
-    /// smdpSign, by the key of CERT.DPauth.
-    SignatureByDpauth,
-    /// smdpSign, over another euiccOtpk.
-    SignatureOverOther,
-    /// Bound to another EID.
-    OtherCard,
-    /// ConfigureISDP is something else.
-    Configure,
-    /// dpProprietaryData of more than 128 octets.
-    LongProprietaryData,
-    /// ConfigureISDP is not there.
-    NoConfigure,
-    /// StoreMetadata is not there.
-    NoMetadata,
-    /// StoreMetadata was changed after its MAC was made.
-    MetadataMac,
-    /// ReplaceSessionKeys with keys of another length.
-    ShortKeys,
-    /// ReplaceSessionKeys with other keys than are used.
-    OtherKeys,
-    /// A segment's MAC.
-    Mac,
-    /// Two segments in each other's place.
-    Swapped,
-    /// A segment twice.
-    Doubled,
-    /// A segment is missing.
-    Missing,
-    /// The last segment is missing.
-    Short,
-    /// A segment that decrypts to no padding, its MAC right.
-    NoPadding,
-    /// A ciphertext of no whole blocks, its MAC right.
-    NoBlocks,
-    /// A segment without contents, its MAC right.
-    Empty,
-    /// A segment of more than 1020 octets, its MAC right.
-    Long,
-}
-
-/// What is protected and signed.
+/// The inputs of protection and signature.
 struct Plan {
     channel: InitialiseSecureChannelRequest,
     signer: SecretKey,
-    /// otPK.EUICC.ECKA under the signature.
+    /// otPK.EUICC.ECKA, over which smdpSign is computed.
     signed_for: Vec<u8>,
     otsk: SecretKey,
     eid: Eid,
@@ -161,23 +71,23 @@ struct Plan {
 }
 
 impl TamperingPeer {
-    /// Binds a package with this lie in it, in the place of the honest one.
+    /// Replaces the honest package by one with this lie.
     pub(super) fn bind(
         &self,
         act: LieAct,
         asked: &GetBoundProfilePackageRequest,
         reply: &mut GetBoundProfilePackageOk,
-        struck: &Struck,
+        struck: &InjectedFault,
     ) -> Result<(), Fault> {
         let PrepareDownloadResponse::DownloadResponseOk(prepared) = &asked.prepare_download_response else {
             return Ok(());
         };
         let euicc_otpk = &prepared.euicc_signed2.euicc_otpk;
-        let session = self.heard(&asked.transaction_id)?;
-        let unreadable = |_| untold("the honest package cannot be read");
+        let session = self.observed(&asked.transaction_id)?;
+        let unreadable = |_| cannot_lie("the honest package cannot be read");
         let honest = BoundProfilePackage::from_der(&reply.bound_profile_package.0).map_err(unreadable)?;
         let mut metadata = open_metadata(&honest)?;
-        let goods = elements::generic(&metadata, act)?;
+        let profile_package = elements::generic(&metadata, act)?;
         if let LieAct::Metadata(lie) = act {
             lie.change(&mut metadata);
         }
@@ -202,7 +112,7 @@ impl TamperingPeer {
             metadata: metadata.to_der(),
             replace: matches!(act, LieAct::Package(PackageLie::ShortKeys | PackageLie::OtherKeys))
                 .then(|| replace.to_der()),
-            package: goods,
+            package: profile_package,
         };
         if let LieAct::Package(lie) = act {
             self.spoil(lie, &mut plan, struck)?;
@@ -215,17 +125,17 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// Lies that come before the protection.
-    fn spoil(&self, lie: PackageLie, plan: &mut Plan, struck: &Struck) -> Result<(), Fault> {
+    /// Applies the lies that affect the inputs of the protection.
+    fn spoil(&self, lie: PackageLie, plan: &mut Plan, struck: &InjectedFault) -> Result<(), Fault> {
         let curve = plan.otsk.curve();
         match lie {
             PackageLie::RemoteOperation => plan.channel.remote_op_id = 2,
-            PackageLie::Transaction => other(&mut plan.channel.transaction_id.0),
+            PackageLie::Transaction => alter(&mut plan.channel.transaction_id.0),
             PackageLie::KeyType => plan.channel.control_ref_template.key_type = [0x80],
             PackageLie::KeyLength => plan.channel.control_ref_template.key_len = [0x20],
             PackageLie::NoHostId => plan.channel.control_ref_template.host_id = Vec::new(),
             PackageLie::LongHostId => plan.channel.control_ref_template.host_id = vec![0x4C; 17],
-            PackageLie::NoPoint => other(&mut plan.channel.smdp_otpk),
+            PackageLie::NoPoint => alter(&mut plan.channel.smdp_otpk),
             PackageLie::OtherOtpk => {
                 let another = SecretKey::generate(curve, &mut |octets| struck.fill(octets));
                 plan.channel.smdp_otpk = another.public_key().to_sec1().to_vec();
@@ -234,7 +144,7 @@ impl TamperingPeer {
                 plan.signer = self.pki.credential(Role::DpAuth, curve).map_err(no_key)?.key;
             }
             PackageLie::SignatureOverOther => plan.signed_for = plan.otsk.public_key().to_sec1().to_vec(),
-            PackageLie::OtherCard => other(&mut plan.eid.0),
+            PackageLie::OtherCard => alter(&mut plan.eid.0),
             PackageLie::Configure => plan.configure = tlv_bytes(Tag(0xBF26), &[]),
             PackageLie::LongProprietaryData => {
                 let oid = tlv_bytes(Tag(0x80), &[&[0x88, 0x37], [1; 140].as_slice()].concat());
@@ -252,30 +162,30 @@ impl TamperingPeer {
     }
 }
 
-/// Protects and signs, with the lies that are in the protection.
+/// Protects and signs the package, and applies the lies that affect the protection.
 fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKeys) -> Result<Vec<u8>, Fault> {
     let Plan { mut channel, signer, signed_for, otsk, eid, configure, metadata, replace, package } = plan;
-    let no_point = |_| untold("otPK.EUICC.ECKA is no point of the session's curve");
+    let no_point = |_| cannot_lie("otPK.EUICC.ECKA is not a point on the curve of the session");
     let euicc = PublicKey::from_sec1(otsk.curve(), euicc_otpk).map_err(no_point)?;
     let shared = otsk.agree(&euicc).map_err(no_point)?;
     let host_id = &channel.control_ref_template.host_id;
     let keys = SessionKeys::derive(&shared, KEY_TYPE_AES, KEY_LENGTH_AES_128, host_id, &eid.0);
     channel.smdp_sign = sign(&signer, &channel.signed_octets(&signed_for));
     if lie == Some(PackageLie::Signature) {
-        other(&mut channel.smdp_sign);
+        alter(&mut channel.smdp_sign);
     }
 
     let mut protect = Protect::new(keys);
     let first = protect.segments(0x87, &configure);
     let mut sequence_of88 = protect.mac_only_segments(0x88, &metadata);
     if let (Some(PackageLie::MetadataMac), Some(segment)) = (lie, sequence_of88.first_mut()) {
-        other(segment);
+        alter(segment);
     }
     let second = replace.map(|replace| {
         let segments = protect.segments(0x87, &replace);
         let mut own = own;
         if lie == Some(PackageLie::OtherKeys) {
-            other(&mut own.s_mac);
+            alter(&mut own.s_mac);
         }
         protect.replace_session_keys(own);
         Segments(segments)
@@ -294,7 +204,8 @@ fn bound(lie: Option<PackageLie>, plan: Plan, euicc_otpk: &[u8], own: SessionKey
 fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> Vec<Vec<u8>> {
     let mut segments = Vec::new();
     for (number, part) in package.chunks(SEGMENT).enumerate() {
-        // One that is wrong in itself stands in the chain, after the first.
+        // A segment that is itself defective is inserted into the MAC chain after the first
+        // segment.
         match lie {
             Some(PackageLie::NoPadding) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 32])),
             Some(PackageLie::NoBlocks) if number == 1 => segments.push(protect.mac_only(0x86, &[0x4C; 17])),
@@ -307,7 +218,7 @@ fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> V
         segments.push(protect.encrypt_and_mac(0x86, part));
     }
     match lie {
-        Some(PackageLie::Mac) => segments.get_mut(1).into_iter().for_each(|segment| other(segment)),
+        Some(PackageLie::Mac) => segments.get_mut(1).into_iter().for_each(|segment| alter(segment)),
         Some(PackageLie::Swapped) if segments.len() > 2 => segments.swap(1, 2),
         Some(PackageLie::Doubled) => {
             let again = segments.get(1).cloned();
@@ -324,15 +235,15 @@ fn segments(lie: Option<PackageLie>, protect: &mut Protect, package: &[u8]) -> V
     segments
 }
 
-/// The metadata of a bound package: MACed, not encrypted.
+/// The metadata of a bound package, which has a MAC but is not encrypted.
 fn open_metadata(package: &BoundProfilePackage) -> Result<StoreMetadataRequest, Fault> {
-    package.open_metadata().map_err(|_| untold("the metadata of the honest package cannot be read"))
+    package.open_metadata().map_err(|_| cannot_lie("the metadata of the honest package cannot be read"))
 }
 
-/// Octets of the profile in a segment: few, so that there are many.
+/// Octets of the profile per segment. The value is small, so that there are many segments.
 const SEGMENT: usize = 256;
 
-/// An ICCID near this one.
+/// Another ICCID with the same issuer prefix.
 fn another(iccid: Iccid) -> Iccid {
     let digits = iccid.to_string();
     let stem: String = digits.chars().take(digits.len().saturating_sub(3)).collect();

@@ -1,4 +1,5 @@
-//! Lies of an SM-DP+ about itself and the session: ES9+.InitiateAuthentication and ES9+.AuthenticateClient.
+//! Lies of an SM-DP+ about itself and about the session: ES9+.InitiateAuthentication and
+//! ES9+.AuthenticateClient.
 
 use certs::{Defect, Role};
 use rsp::der::Raw;
@@ -10,41 +11,11 @@ use rsp::sgp22::es9plus::{
 use rsp::sgp22::es10b::{AuthenticateServerResponse, SmdpSigned2};
 use world::Fault;
 
-use super::{TamperingPeer, no_key, other, read_certificate, sign, untold, with_signature};
-
-/// What an SM-DP+ says of the session that is not so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerLie {
-    /// transactionId beside what is signed, of any function.
-    Transaction,
-    /// serverSigned1.transactionId.
-    Signed1Transaction,
-    /// serverSigned1.euiccChallenge.
-    Signed1Challenge,
-    /// serverSigned1.serverAddress.
-    Signed1Address,
-    /// serverSigned1.serverChallenge.
-    Signed1ServerChallenge,
-    /// serverSignature1.
-    Signature1,
-    /// euiccCiPKIdToBeUsed.
-    CiToBeUsed,
-    /// smdpSigned2.transactionId.
-    Signed2Transaction,
-    /// smdpSigned2.ccRequiredFlag.
-    Signed2Code,
-    /// smdpSigned2.bppEuiccOtpk.
-    Signed2Otpk,
-    /// smdpSignature2.
-    Signature2,
-    /// smdpSignature2, over another euiccSignature1.
-    Signature2OverOther,
-    /// smdpSignature2, by the key of CERT.DPauth.
-    Signature2ByDpauth,
-}
+use super::{TamperingPeer, alter, cannot_lie, no_key, read_certificate, sign, with_signature};
+use crate::acts::lie::ServerLie;
 
 impl TamperingPeer {
-    /// ES9+.InitiateAuthentication.
+    /// Tells a lie in ES9+.InitiateAuthentication.
     pub(super) fn challenge(
         &self,
         lie: ServerLie,
@@ -53,23 +24,23 @@ impl TamperingPeer {
         let key = self.server_key(&reply.server_certificate)?;
         let mut signed: ServerSigned1 = (*reply.server_signed1).clone();
         match lie {
-            ServerLie::Transaction => other(&mut reply.transaction_id.0),
-            ServerLie::Signed1Transaction => other(&mut signed.transaction_id.0),
-            ServerLie::Signed1Challenge => other(&mut signed.euicc_challenge),
-            ServerLie::Signed1Address => signed.server_address = ELSEWHERE.to_owned(),
-            ServerLie::Signed1ServerChallenge => other(&mut signed.server_challenge),
-            ServerLie::CiToBeUsed => other(&mut reply.euicc_ci_pk_id_to_be_used.0),
+            ServerLie::Transaction => alter(&mut reply.transaction_id.0),
+            ServerLie::Signed1Transaction => alter(&mut signed.transaction_id.0),
+            ServerLie::Signed1Challenge => alter(&mut signed.euicc_challenge),
+            ServerLie::Signed1Address => signed.server_address = UNUSED_ADDRESS.to_owned(),
+            ServerLie::Signed1ServerChallenge => alter(&mut signed.server_challenge),
+            ServerLie::CiToBeUsed => alter(&mut reply.euicc_ci_pk_id_to_be_used.0),
             _ => {}
         }
         reply.server_signed1 = Raw::new(signed);
         reply.server_signature1 = sign(&key, reply.server_signed1.bytes());
         if lie == ServerLie::Signature1 {
-            other(&mut reply.server_signature1);
+            alter(&mut reply.server_signature1);
         }
         Ok(())
     }
 
-    /// ES9+.AuthenticateClient.
+    /// Tells a lie in ES9+.AuthenticateClient.
     pub(super) fn offer(
         &self,
         lie: ServerLie,
@@ -80,11 +51,11 @@ impl TamperingPeer {
         let mut euicc_signature1 = euicc_signature1(asked)?;
         let mut signed: SmdpSigned2 = (*reply.smdp_signed2).clone();
         match lie {
-            ServerLie::Transaction => other(&mut reply.transaction_id.0),
-            ServerLie::Signed2Transaction => other(&mut signed.transaction_id.0),
+            ServerLie::Transaction => alter(&mut reply.transaction_id.0),
+            ServerLie::Signed2Transaction => alter(&mut signed.transaction_id.0),
             ServerLie::Signed2Code => signed.cc_required_flag = !signed.cc_required_flag,
             ServerLie::Signed2Otpk => signed.bpp_euicc_otpk = Some(key.public_key().to_sec1().to_vec()),
-            ServerLie::Signature2OverOther => other(&mut euicc_signature1),
+            ServerLie::Signature2OverOther => alter(&mut euicc_signature1),
             ServerLie::Signature2ByDpauth => {
                 let curve = read_certificate(&reply.smdp_certificate)?.curve();
                 key = self.pki.credential(Role::DpAuth, curve).map_err(no_key)?.key;
@@ -94,13 +65,13 @@ impl TamperingPeer {
         reply.smdp_signed2 = Raw::new(signed);
         reply.smdp_signature2 = sign(&key, &with_signature(reply.smdp_signed2.bytes(), &euicc_signature1));
         if lie == ServerLie::Signature2 {
-            other(&mut reply.smdp_signature2);
+            alter(&mut reply.smdp_signature2);
         }
         Ok(())
     }
 
-    /// CERT.DPauth with a defect.
-    pub(super) fn show_for_authentication(
+    /// Presents a CERT.DPauth with a defect.
+    pub(super) fn present_dpauth(
         &self,
         role: Role,
         defect: Defect,
@@ -113,8 +84,8 @@ impl TamperingPeer {
         Ok(())
     }
 
-    /// CERT.DPpb with a defect.
-    pub(super) fn show_for_binding(
+    /// Presents a CERT.DPpb with a defect.
+    pub(super) fn present_dppb(
         &self,
         role: Role,
         defect: Defect,
@@ -130,20 +101,20 @@ impl TamperingPeer {
     }
 }
 
-/// ES9+.GetBoundProfilePackage, beside the package.
-pub(super) fn hand_over(lie: ServerLie, reply: &mut GetBoundProfilePackageOk) {
+/// Tells a lie in ES9+.GetBoundProfilePackage, outside the package.
+pub(super) fn change_transaction_id(lie: ServerLie, reply: &mut GetBoundProfilePackageOk) {
     if lie == ServerLie::Transaction {
         let TransactionId(octets) = &mut reply.transaction_id;
-        other(octets);
+        alter(octets);
     }
 }
 
 fn euicc_signature1(asked: &AuthenticateClientRequest) -> Result<Vec<u8>, Fault> {
     match &asked.authenticate_server_response {
         AuthenticateServerResponse::AuthenticateResponseOk(ok) => Ok(ok.euicc_signature1.clone()),
-        AuthenticateServerResponse::AuthenticateResponseError(_) => Err(untold("the card refused")),
+        AuthenticateServerResponse::AuthenticateResponseError(_) => Err(cannot_lie("the card refused")),
     }
 }
 
-/// Nobody is there.
-const ELSEWHERE: &str = "elsewhere.example";
+/// An address without a server.
+const UNUSED_ADDRESS: &str = "elsewhere.example";

@@ -7,12 +7,12 @@ use world::{PhoneNumber, Receipts, ShortMessage};
 use super::*;
 use crate::time::{Simulation, run};
 
-/// An octet a millisecond from the device, two towards it.
+/// A bearer with 8 bits per millisecond from the device and 16 bits per millisecond to the device.
 fn bearer() -> Bearer {
     let text = r#"
         [[bearer]]
         id = "own"
-        name = "a bearer that is easy to reckon with"
+        name = "a bearer with round figures"
         delay_ms = 100
         loss = 0
         tries = 3
@@ -44,7 +44,7 @@ fn simulate<T>(story: impl AsyncFnOnce(Simulation) -> T) -> T {
     run("bearers", Timestamp(1_795_000_000_000), story).unwrap()
 }
 
-/// A server that answers with 1100 octets, and how often it was asked.
+/// A server that answers with 1100 octets, and the number of requests that it received.
 fn server() -> (Link, Arc<AtomicU64>) {
     let asked = Arc::new(AtomicU64::new(0));
     let counts = Arc::clone(&asked);
@@ -55,7 +55,7 @@ fn server() -> (Link, Arc<AtomicU64>) {
     (link, asked)
 }
 
-/// 25 octets, 75 with a packet's overhead.
+/// A request of 25 octets, or 75 with the overhead of a packet.
 fn request() -> Request<Bytes> {
     Request::post("/a").body(Bytes::from_static(b"hello")).unwrap()
 }
@@ -67,14 +67,14 @@ async fn timed<T>(of: impl Future<Output = T>) -> (T, u128) {
 }
 
 #[test]
-fn an_exchange_takes_as_long_as_its_octets_and_the_first_one_a_handshake_more() {
+fn an_exchange_takes_its_transmission_time_and_the_first_one_a_handshake() {
     simulate(async |simulation| {
         let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
         let (server, _) = server();
         let link = carrier.link(server).unwrap();
-        // Four delays, 200 octets up, 400 down.
+        // Four delays, 200 octets up, 400 octets down.
         let handshake = 4 * 100 + 200 + 200;
-        // A delay and 75 octets up; a delay and 1119 octets in two packets down.
+        // One delay and 75 octets up; one delay and 1119 octets in two packets down.
         let exchange = 100 + 75 + 100 + 610;
         let (answer, took) = timed(world::send(&link, request())).await;
         assert_eq!((answer.unwrap().body().len(), took), (1100, handshake + exchange));
@@ -99,10 +99,11 @@ fn an_exchange_takes_as_long_as_its_octets_and_the_first_one_a_handshake_more() 
 }
 
 #[test]
-fn octets_of_a_connection_take_their_time_each_way_and_need_a_bearer_of_packets() {
+fn packets_take_their_transmission_time_and_need_a_packet_bearer() {
     simulate(async |simulation| {
         let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
-        // A delay each; 150 octets, of which towards the device two go in a millisecond; and what carries no data is a packet too.
+        // One delay each. Data of 100 octets has 150 octets with overhead, at twice the rate to the
+        // device. A segment without data is also a packet.
         for (octets, is_to_device, millis) in [(100, false, 250), (100, true, 175), (0, false, 151)] {
             let (carried, took) = timed(carrier.packets(octets, is_to_device)).await;
             assert_eq!((carried, took), (Ok(()), millis), "{octets}");
@@ -117,7 +118,7 @@ fn octets_of_a_connection_take_their_time_each_way_and_need_a_bearer_of_packets(
 }
 
 #[test]
-fn what_is_lost_each_time_is_given_up_and_the_server_never_hears_of_it() {
+fn a_request_that_is_always_lost_is_abandoned_before_the_server_gets_it() {
     simulate(async |simulation| {
         let carrier = Carrier::new(&Bearer { loss: 1.0, ..bearer() }, simulation.dice("bearer"));
         let (server, asked) = server();
@@ -132,7 +133,7 @@ fn what_is_lost_each_time_is_given_up_and_the_server_never_hears_of_it() {
 }
 
 #[test]
-fn the_dice_say_what_is_lost_and_an_answer_may_be_lost_after_the_server_acted() {
+fn losses_follow_from_the_seed_and_can_affect_the_answer() {
     let lossy = || {
         simulate(async |simulation| {
             let carrier = Carrier::new(&Bearer { loss: 0.5, ..bearer() }, simulation.dice("bearer"));
@@ -152,7 +153,7 @@ fn the_dice_say_what_is_lost_and_an_answer_may_be_lost_after_the_server_acted() 
 }
 
 #[test]
-fn who_waits_longer_than_the_patience_for_a_bearer_that_is_away_cannot_reach_anybody() {
+fn a_request_fails_when_the_bearer_is_unavailable_for_too_long() {
     simulate(async |simulation| {
         let away = Bearer { availability: 0.0, ..bearer() };
         let carrier = Carrier::new(&away, simulation.dice("bearer"));
@@ -165,7 +166,7 @@ fn who_waits_longer_than_the_patience_for_a_bearer_that_is_away_cannot_reach_any
 }
 
 #[test]
-fn a_bearer_that_comes_back_in_time_is_waited_for() {
+fn a_request_waits_for_a_bearer_that_comes_back_in_time() {
     simulate(async |simulation| {
         let at_times = Bearer { availability: 0.5, patience_s: 86_400, ..bearer() };
         let carrier = Carrier::new(&at_times, simulation.dice("bearer"));
@@ -182,7 +183,7 @@ fn a_bearer_that_comes_back_in_time_is_waited_for() {
     });
 }
 
-/// Takes everything.
+/// An SMSC that accepts every message.
 #[derive(Clone, Default)]
 struct Centre(Arc<AtomicU64>);
 
@@ -200,7 +201,7 @@ fn message(octets: usize) -> Submission {
 }
 
 #[test]
-fn a_short_message_takes_its_time_and_one_that_is_lost_each_time_is_not_taken() {
+fn a_short_message_takes_its_transmission_time_and_can_be_lost() {
     simulate(async |simulation| {
         let carrier = Carrier::new(&bearer(), simulation.dice("bearer"));
         let centre = Centre::default();
@@ -226,7 +227,7 @@ fn a_bearer_of_short_messages_carries_no_packets() {
         let fault = carrier.link(server().0).unwrap_err();
         assert_eq!(
             fault.to_string(),
-            "cannot use the bearer 2g-sms: 2G, short messages only carries no packets; take another bearer"
+            "cannot use the bearer 2g-sms: 2G, short messages only carries no packets; choose another bearer"
         );
     });
 }

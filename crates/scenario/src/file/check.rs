@@ -1,4 +1,4 @@
-//! What a scenario names must be there, and its times must fit into it.
+//! Checks that everything that a scenario refers to exists, and that all times are inside the run.
 
 mod identities;
 mod kind;
@@ -9,27 +9,27 @@ use std::ops::Range;
 use rsp::ids::Plmn;
 use toml::Spanned;
 
+use super::campaign_spec::campaign_spec;
 use super::data::is_country;
 use super::error::{NotAScenario, Text, nearest};
 use super::{Action, At, Condition, Devices, Expected, Group, Length, Network, Part, Place, Scenario, Stop};
-use crate::m2m;
-use crate::play::campaign_spec;
+use crate::fault_places;
 use fleet::bearers::Bearers;
 
 type Checked = Result<(), NotAScenario>;
 
-/// More do not fit into a machine of today.
+/// Limit for the memory of a typical machine.
 const MOST_DEVICES: u32 = 1_000_000;
-/// A profile in stock is a package in memory.
+/// Limit for profiles in stock, because each of them is a package in memory.
 const MOST_STOCK: u32 = 1_000_000;
 
-/// Everything that one part of a scenario says about another.
+/// Runs all checks across the sections of a scenario.
 pub(super) fn all(source: Text<'_>, scenario: &Scenario, lasts: Range<usize>) -> Checked {
     if scenario.lasts.0.is_zero() {
         return Err(source.error(
             lasts,
-            "a run that lasts no time shows nothing",
-            "say lasts = \"120d\" or the like",
+            "the duration of a run must not be zero",
+            "write lasts = \"120d\" or the like",
         ));
     }
     if scenario.groups.is_empty() {
@@ -42,7 +42,7 @@ pub(super) fn all(source: Text<'_>, scenario: &Scenario, lasts: Range<usize>) ->
     check.operators()?;
     check.groups()?;
     check.campaigns()?;
-    check.troubles()?;
+    check.faults()?;
     check.steps()?;
     check.expectations()
 }
@@ -53,7 +53,8 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Those that only say where something is registered, or is to be: nothing else there need be of the file.
+    /// Checks country codes that only state a registration or a filter. They need no network in the
+    /// scenario.
     fn countries(&self) -> Checked {
         let Scenario { owner, groups, campaigns, .. } = self.scenario;
         let registered = groups.iter().flat_map(|group| &group.imei_registered_in);
@@ -75,11 +76,12 @@ impl Check<'_> {
                 bearers.all().iter().find(|known| known.id == *bearer).map(|known| known.packets.is_some());
             match packets {
                 Some(true) => {}
-                // Devices that are reached by short messages ask nobody.
+                // M2M devices that are reached by short messages do not connect to servers.
                 Some(false) if self.scenario.is_m2m() => {}
                 Some(false) => {
-                    let what = format!("a device cannot ask a server over {bearer}: it carries no packets");
-                    return Err(self.source.error(network.bearer.span(), what, "take nb-iot, lte-m or lte"));
+                    let what =
+                        format!("devices cannot connect to servers over {bearer}: it carries no packets");
+                    return Err(self.source.error(network.bearer.span(), what, "use nb-iot, lte-m or lte"));
                 }
                 None => return Err(self.unknown("bearer", bearer, &ids, network.bearer.span())),
             }
@@ -89,7 +91,7 @@ impl Check<'_> {
                     && self.moment(until)? <= from
                 {
                     let what = "it ends before it begins".to_owned();
-                    return Err(self.source.error(until.span(), what, "let until be after from"));
+                    return Err(self.source.error(until.span(), what, "set until after from"));
                 }
             }
         }
@@ -102,7 +104,7 @@ impl Check<'_> {
             if !seen.insert(*operator.network.get_ref()) {
                 return Err(self.twice("operator", &operator.network));
             }
-            // The first digits of the ICCIDs of its profiles.
+            // The leading digits of the ICCIDs of its profiles.
             let series =
                 |plmn: Plmn| (plmn.mcc(), plmn.mnc().to_string().chars().take(2).collect::<String>());
             let others = self.scenario.operators.iter().map(|other| *other.network.get_ref());
@@ -110,19 +112,19 @@ impl Check<'_> {
             if let Some(other) =
                 others.filter(|other| *other != own).find(|other| series(*other) == series(own))
             {
-                let what = format!("profiles of {own} would have the numbers of those of {other}");
-                let next = "let the network codes of operators differ in their first two digits";
+                let what = format!("profiles of {own} and {other} would have the same ICCIDs");
+                let next = "use network codes that differ in their first two digits";
                 return Err(self.source.error(operator.network.span(), what, next));
             }
             if *operator.stock.get_ref() > MOST_STOCK {
-                let what = format!("more than {MOST_STOCK} profiles do not fit");
+                let what = format!("a stock has at most {MOST_STOCK} profiles");
                 return Err(self.source.error(operator.stock.span(), what, "write a smaller stock"));
             }
             self.identities(operator)?;
             self.word(&operator.sm_dp, "an SM-DP+")?;
             if operator.sm_dp.get_ref() == "platform" {
-                let what = "the platform of the owner is called so".to_owned();
-                return Err(self.source.error(operator.sm_dp.span(), what, "give the SM-DP+ another name"));
+                let what = "this name is reserved for the platform of the owner".to_owned();
+                return Err(self.source.error(operator.sm_dp.span(), what, "rename the SM-DP+"));
             }
         }
         Ok(())
@@ -137,15 +139,19 @@ impl Check<'_> {
             }
             total = total.saturating_add(*group.count.get_ref());
             if *group.count.get_ref() == 0 || total > MOST_DEVICES {
-                let what = format!("a scenario has 1 to {MOST_DEVICES} devices, and a group at least one");
-                return Err(self.source.error(group.count.span(), what, "write another count"));
+                let what =
+                    format!("a scenario has 1 to {MOST_DEVICES} devices, and a group has at least one");
+                return Err(self.source.error(group.count.span(), what, "change the count"));
             }
             self.operator(&group.bootstrap)?;
             for held in &group.holds {
                 self.operator(held)?;
                 if held.get_ref() == group.bootstrap.get_ref() {
-                    let what = format!("the profile of {} is on the card anyway", held.get_ref());
-                    return Err(self.source.error(held.span(), what, "leave it out of holds"));
+                    let what = format!(
+                        "the profile of {} is already on the card as the bootstrap profile",
+                        held.get_ref()
+                    );
+                    return Err(self.source.error(held.span(), what, "remove it from holds"));
                 }
             }
             if let Some(prefers) = &group.prefers {
@@ -153,7 +159,7 @@ impl Check<'_> {
             }
             self.kind(group)?;
             if group.check_in.get_ref().0.as_secs() < 60 {
-                let what = "a device that asks more than once a minute does nothing else".to_owned();
+                let what = "check_in must be at least one minute".to_owned();
                 return Err(self.source.error(
                     group.check_in.span(),
                     what,
@@ -171,10 +177,10 @@ impl Check<'_> {
             return Err(self.source.error(group.name.span(), "its journey has no stop", next));
         };
         if self.after(first)? != Length::default() {
-            let next = "let its first stop be at = \"0d\"; hears = [] is a place without coverage";
+            let next = "write at = \"0d\" for the first stop; hears = [] is a place without coverage";
             return Err(self.source.error(
                 first.at.span(),
-                "nobody knows where the devices are before this",
+                "the location of the devices before this stop is undefined",
                 next,
             ));
         }
@@ -183,39 +189,35 @@ impl Check<'_> {
             let at = self.after(stop)?;
             if before.is_some_and(|before| at <= before) {
                 let what = "a stop must be later than the one before it".to_owned();
-                return Err(self.source.error(stop.at.span(), what, "put the stops in the order of time"));
+                return Err(self.source.error(stop.at.span(), what, "sort the stops by time"));
             }
             before = Some(at);
             match (&stop.country, &stop.hears) {
                 (Some(country), None) => self.place(&Place::In(country.clone()))?,
                 (None, Some(hears)) => self.place(&Place::Hears(hears.clone()))?,
                 _ => {
-                    let next = "give either in = \"BR\" or hears = [\"724-05\"]";
-                    return Err(self.source.error(stop.at.span(), "this stop does not say where", next));
+                    let next = "write either in = \"BR\" or hears = [\"724-05\"]";
+                    return Err(self.source.error(stop.at.span(), "this stop has no location, or two", next));
                 }
             }
         }
         match (&group.repeat, before) {
             (Some(repeat), Some(last)) if *repeat.get_ref() <= last => {
-                let what = "the journey begins again before its last stop".to_owned();
+                let what = "the journey repeats before its last stop".to_owned();
                 Err(self.source.error(repeat.span(), what, "write a longer repeat"))
             }
             _ => Ok(()),
         }
     }
 
-    /// How long after the beginning of the journey a stop is.
+    /// The time between the start of the journey and a stop.
     fn after(&self, stop: &Stop) -> Result<Length, NotAScenario> {
         match stop.at.get_ref() {
             At::After(after) => Ok(Length(*after)),
             At::On(time) if *time >= self.scenario.begins => Ok(Length(time.since(self.scenario.begins))),
             At::On(_) | At::End => {
-                let what = format!("no stop can be at {}", stop.at.get_ref());
-                Err(self.source.error(
-                    stop.at.span(),
-                    what,
-                    "write how long after the beginning, as in \"10d\"",
-                ))
+                let what = format!("a stop cannot be at {}", stop.at.get_ref());
+                Err(self.source.error(stop.at.span(), what, "write the time after the start, as in \"10d\""))
             }
         }
     }
@@ -230,11 +232,11 @@ impl Check<'_> {
             let target = campaign.target.get_ref();
             if target != "decided" {
                 let plmn: Plmn = target.parse().map_err(|_| {
-                    let what = format!("{target:?} is no target of a campaign");
+                    let what = format!("{target:?} is not a campaign target");
                     self.source.error(
                         campaign.target.span(),
                         what,
-                        "write \"decided\" or an operator's network",
+                        "write \"decided\" or the network of an operator",
                     )
                 })?;
                 self.operator(&Spanned::new(campaign.target.span(), plmn))?;
@@ -242,12 +244,12 @@ impl Check<'_> {
             campaign.devices.as_ref().map_or(Ok(()), |devices| self.devices(devices))?;
             for window in &campaign.windows {
                 if window.from.get_ref() >= window.until.get_ref() || *window.until.get_ref() > 24 {
-                    let what = "a window is from an hour to a later one, 0 to 24".to_owned();
-                    let next = "write two windows if it goes over midnight";
+                    let what = "a window needs two hours from 0 to 24, the earlier one first".to_owned();
+                    let next = "write two windows if it spans midnight";
                     return Err(self.source.error(window.from.span(), what, next));
                 }
             }
-            // What the platform would refuse when its time comes.
+            // Run the checks of the platform now instead of at the start of the campaign.
             let at = || campaign.name.span();
             let devices = campaign.devices.as_ref().map(|_| Vec::new());
             let spec = campaign_spec(campaign, devices)
@@ -257,15 +259,15 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn troubles(&self) -> Checked {
-        for trouble in &self.scenario.troubles {
+    fn faults(&self) -> Checked {
+        for trouble in &self.scenario.faults {
             trouble.at.as_ref().map_or(Ok(()), |at| self.moment(at).map(drop))?;
             let Some(devices) = &trouble.devices else { continue };
             self.devices(devices)?;
-            let mishap = trouble.what.get_ref();
-            if mishap.is_of_servers() {
-                let what = format!("{} happens to a server, not to devices", mishap);
-                return Err(self.source.error(devices.span(), what, "leave devices out"));
+            let spec = trouble.what.get_ref();
+            if spec.is_of_servers() {
+                let what = format!("{} affects a server, not devices", spec);
+                return Err(self.source.error(devices.span(), what, "remove devices"));
             }
         }
         Ok(())
@@ -314,7 +316,11 @@ impl Check<'_> {
                 Action::Restart { party, .. } => {
                     let operators = self.scenario.operators.iter();
                     let known = operators.map(|operator| operator.sm_dp.get_ref().as_str());
-                    let of_m2m = [m2m::SM_DP_PLACE, m2m::SM_SR_PLACE, m2m::SECOND_SM_SR_PLACE];
+                    let of_m2m = [
+                        fault_places::SM_DP_PLACE,
+                        fault_places::SM_SR_PLACE,
+                        fault_places::SECOND_SM_SR_PLACE,
+                    ];
                     let servers: Vec<&str> = match self.scenario.is_m2m() {
                         true => {
                             let count = if self.scenario.has_second_sm_sr() { 3 } else { 2 };
@@ -339,24 +345,24 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What the operator of M2M devices asks for.
+    /// Checks the devices of a step that the operator of M2M devices performs.
     fn is_asked(&self, devices: &Spanned<Devices>) -> Checked {
         self.devices(devices)?;
         if self.scenario.is_m2m() {
             return Ok(());
         }
-        let next = "let a campaign move them, or write kind = \"m2m\" in [[devices]]";
-        let what = "only the operator of M2M devices asks for this";
+        let next = "use a campaign, or write kind = \"m2m\" in [[devices]]";
+        let what = "this step is only for M2M devices";
         Err(self.source.error(devices.span(), what, next))
     }
 
-    /// What is not played with M2M devices.
+    /// Checks the devices of a step that M2M devices do not support.
     fn is_played(&self, devices: &toml::Spanned<Devices>) -> Checked {
         match self.scenario.is_m2m() {
             false => Ok(()),
             true => {
-                let what = "nobody takes an M2M device out of service or its card out of it here";
-                Err(self.source.error(devices.span(), what, "leave this step out"))
+                let what = "M2M devices cannot be retired or stolen";
+                Err(self.source.error(devices.span(), what, "remove this step"))
             }
         }
     }
@@ -375,8 +381,8 @@ impl Check<'_> {
                                 self.operator(&Spanned::new(0..0, *plmn)).map_err(here)?;
                             }
                             Condition::ManagedBy(_) if !self.scenario.is_m2m() => {
-                                let what = "an SM-SR manages M2M devices alone";
-                                return Err(here(self.source.error(0..0, what, "leave sm_sr out")));
+                                let what = "only M2M devices are managed by an SM-SR";
+                                return Err(here(self.source.error(0..0, what, "remove sm_sr")));
                             }
                             Condition::In(country) => {
                                 self.place(&Place::In(Spanned::new(0..0, *country))).map_err(here)?;
@@ -400,8 +406,8 @@ impl Check<'_> {
         self.scenario.when(*at.get_ref()).ok_or_else(|| {
             let Scenario { begins, lasts, .. } = self.scenario;
             let what =
-                format!("{} is not in this run, which begins {begins} and lasts {lasts}", at.get_ref());
-            self.source.error(at.span(), what, "take another moment, or let the run last longer")
+                format!("{} is outside the run, which begins {begins} and lasts {lasts}", at.get_ref());
+            self.source.error(at.span(), what, "choose another time, or extend the run")
         })
     }
 
@@ -419,7 +425,7 @@ impl Check<'_> {
                 return Err(self.source.error(
                     devices.span(),
                     what,
-                    "name smaller numbers, or raise its count",
+                    "use smaller numbers, or raise the count",
                 ));
             }
         }
@@ -483,15 +489,15 @@ impl Check<'_> {
         known.dedup();
         let next = match (nearest(name, &known), known.as_slice()) {
             (_, []) => format!("add a [[{}]]", if kind == "group of devices" { "devices" } else { kind }),
-            (Some(near), _) => format!("did you mean {near}? There is {}", known.join(", ")),
-            (None, _) => format!("there is {}", known.join(", ")),
+            (Some(near), _) => format!("did you mean {near}? Known: {}", known.join(", ")),
+            (None, _) => format!("known: {}", known.join(", ")),
         };
         self.source.error(span, what, next)
     }
 
     fn twice<T: std::fmt::Display>(&self, kind: &str, name: &Spanned<T>) -> NotAScenario {
-        let what = format!("{kind} {} is there twice", name.get_ref());
-        self.source.error(name.span(), what, "join the two, or give one another name")
+        let what = format!("{kind} {} is defined twice", name.get_ref());
+        self.source.error(name.span(), what, "merge the two, or rename one")
     }
 
     fn word(&self, name: &Spanned<String>, of: &str) -> Checked {
@@ -499,7 +505,7 @@ impl Check<'_> {
         match !name.get_ref().is_empty() && name.get_ref().bytes().all(is_letter) {
             true => Ok(()),
             false => {
-                let what = format!("{:?} cannot be the name of {of}", name.get_ref());
+                let what = format!("{:?} is not a valid name of {of}", name.get_ref());
                 Err(self.source.error(
                     name.span(),
                     what,

@@ -1,4 +1,4 @@
-//! Rules, strategy and places of networks: what comes along, and what the file adds.
+//! Rules, strategy and countries of networks: the built-in ones and those of the file.
 
 use localize::{BUILT_IN_RULES, BUILT_IN_STRATEGY, Country, RuleBook, Strategy};
 use toml::Spanned;
@@ -6,7 +6,7 @@ use toml::Spanned;
 use super::error::{NotAScenario, Text};
 use super::{File, Network, Operator, Source};
 
-/// The rules that come along, if the owner wants them, and those of the file.
+/// The built-in rules, unless the owner does not use them, and those of the file.
 pub(super) fn rules(source: Text<'_>, file: &File) -> Result<RuleBook, NotAScenario> {
     let base = match file.owner.rules {
         Some(Source::None) => "",
@@ -15,7 +15,7 @@ pub(super) fn rules(source: Text<'_>, file: &File) -> Result<RuleBook, NotAScena
     tables(base, "rule", &file.rule, source, RuleBook::parse)
 }
 
-/// The rows of the file, then those that come along if the owner wants them.
+/// The rows of the file, followed by the built-in ones if the owner uses them.
 pub(super) fn strategy(source: Text<'_>, file: &File, book: &RuleBook) -> Result<Strategy, NotAScenario> {
     let base = match file.owner.strategy {
         Source::None => "",
@@ -24,7 +24,8 @@ pub(super) fn strategy(source: Text<'_>, file: &File, book: &RuleBook) -> Result
     tables(base, "row", &file.strategy, source, |text| Strategy::parse(text, book))
 }
 
-/// Data with the tables of the file behind it; if that cannot be, the first table because of which.
+/// Parses the built-in data together with the tables of the file. An error names the first table
+/// that is invalid.
 fn tables<T>(
     base: &str,
     name: &str,
@@ -37,7 +38,7 @@ fn tables<T>(
     for table in added {
         let list = toml::Value::Array(vec![toml::Value::Table(table.get_ref().clone())]);
         let one = toml::to_string(&toml::Table::from_iter([(name.to_owned(), list)]));
-        let one = one.map_err(|why| source.error(table.span(), why.to_string(), "write it more simply"))?;
+        let one = one.map_err(|why| source.error(table.span(), why.to_string(), "simplify the table"))?;
         text = format!("{text}\n{one}");
         let read = parse(&text).map_err(|why| source.error(table.span(), why.what, why.next))?;
         parsed = Some(read);
@@ -48,7 +49,7 @@ fn tables<T>(
     }
 }
 
-/// That a code is some country's.
+/// Checks that a country code exists.
 pub(super) fn is_country(
     source: Text<'_>,
     country: &Spanned<Country>,
@@ -57,11 +58,11 @@ pub(super) fn is_country(
     if book.knows(*country.get_ref()) {
         return Ok(());
     }
-    let what = format!("{} is no country", country.get_ref());
-    Err(source.error(country.span(), what, "use a code after ISO 3166-1, such as BR"))
+    let what = format!("{} is not a country", country.get_ref());
+    Err(source.error(country.span(), what, "use an ISO 3166-1 code such as BR"))
 }
 
-/// Puts the networks of the file where they say they are.
+/// Enters the countries of the networks of the file into the rule book.
 pub(super) fn place_networks(
     source: Text<'_>,
     networks: &[Network],
@@ -80,8 +81,8 @@ pub(super) fn place_networks(
         .chain(operators.iter().map(|operator| &operator.network));
     for plmn in all {
         if book.locate(*plmn.get_ref()).is_err() {
-            let what = format!("it is not known in which country network {} is", plmn.get_ref());
-            let next = "give its [[network]] a country = \"BR\" or the like, or take another number";
+            let what = format!("the country of network {} is unknown", plmn.get_ref());
+            let next = "add country = \"BR\" or the like to its [[network]], or use another network code";
             return Err(source.error(plmn.span(), what, next));
         }
     }

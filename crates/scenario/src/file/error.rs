@@ -1,18 +1,18 @@
-//! What is wrong with a scenario file, where, and what helps.
+//! Errors in a scenario file, with their line and a remedy.
 
 use std::fmt;
 use std::ops::Range;
 
-/// Not a scenario: the line at which that shows, what is wrong, and what to do.
+/// An error in a scenario file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotAScenario {
     /// The file.
     pub file: String,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong and why.
+    /// The problem and its cause.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub next: String,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for NotAScenario {
 
 impl std::error::Error for NotAScenario {}
 
-/// A file that is being read, so that an error can name its line.
+/// The text of a file that is being parsed. It gives errors their line numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
     pub(super) file: &'a str,
@@ -37,7 +37,7 @@ pub(super) struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// What is wrong at these octets.
+    /// Creates an error at this position.
     pub(super) fn error(
         &self,
         at: Range<usize>,
@@ -52,16 +52,16 @@ impl Text<'_> {
         }
     }
 
-    /// What the reader of TOML says, in the words of a scenario.
+    /// Rewords an error of the TOML parser.
     pub(super) fn not_toml(&self, error: &toml::de::Error) -> NotAScenario {
         let at = error.span().unwrap_or_default();
         let message = error.message().trim();
         let line = self.text.lines().nth(self.line(at.start) - 1).unwrap_or_default().trim();
         let header = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         if let Some(name) = header.filter(|name| !name.starts_with('[') && message.contains("a sequence")) {
-            return self.error(at, format!("there may be many {name}s"), format!("write [[{name}]]"));
+            return self.error(at, format!("{name} is a list of tables"), format!("write [[{name}]]"));
         }
-        // What is wrong with a value names no key by itself.
+        // An error about a value does not name its key.
         let of_key = || self.key_before(at.start).map_or_else(String::new, |key| format!("{key}: "));
         let (what, next) = match message.split_once("; ") {
             Some((what, next)) => (format!("{}{what}", of_key()), next.to_owned()),
@@ -74,7 +74,7 @@ impl Text<'_> {
         self.error(at, what, next)
     }
 
-    /// Of a value of another type, or out of its range: what is written there, and what it is not.
+    /// Rewords an error about a value that has the wrong type or is out of range.
     fn of_another_form(&self, at: Range<usize>, message: &str) -> Option<String> {
         let (given, expected) = message.rsplit_once(", expected ")?;
         let given = given.strip_prefix("invalid type: ").or_else(|| given.strip_prefix("invalid value: "))?;
@@ -82,10 +82,10 @@ impl Text<'_> {
         let written = if written.is_empty() || written.contains('\n') { given } else { written };
         let expected = match expected {
             "u8" => "a number from 0 to 255",
-            "u16" | "u32" | "u64" | "usize" => "a whole number from 0 on",
+            "u16" | "u32" | "u64" | "usize" => "a non-negative integer",
             "f64" => "a number",
             "a boolean" => "true or false",
-            "a string" => "a text in quotes",
+            "a string" => "a string in quotes",
             "a sequence" => "a list",
             form if form == "a map" || form.starts_with("struct ") => "a table",
             form => form,
@@ -93,7 +93,7 @@ impl Text<'_> {
         Some(format!("{written} is not {expected}"))
     }
 
-    /// The key of the value that stands there.
+    /// The key of the value at this position.
     fn key_before(&self, offset: usize) -> Option<&str> {
         let (before, _) = self.text.get(..offset)?.rsplit_once('=')?;
         let key = before.trim_end().rsplit([' ', '\t', '\n', '{', ',']).next()?;
@@ -105,40 +105,37 @@ impl Text<'_> {
     }
 }
 
-/// In the words of TOML and of what is asked for here.
+/// Rewords an error, and suggests a remedy.
 fn reworded(message: &str) -> (String, String) {
     let message = message.replace('\n', ", ");
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').nth(1).map(str::to_owned);
     if let Some(key) = quoted("unknown field") {
         let known: Vec<_> = message.split('`').skip(3).step_by(2).collect();
         let next = match nearest(&key, &known) {
-            Some(near) => format!("did you mean {near}? There are {}", known.join(", ")),
+            Some(near) => format!("did you mean {near}? Known keys: {}", known.join(", ")),
             None => format!("use one of {}", known.join(", ")),
         };
-        return (format!("nothing here is called {key}"), next);
+        return (format!("unknown key {key}"), next);
     }
     if let Some(key) = quoted("missing field") {
-        return (
-            format!("{key} is missing"),
-            format!("add {key} = ...; docs/scenarios.md says what it means"),
-        );
+        return (format!("{key} is missing"), format!("add {key} = ...; docs/scenarios.md describes it"));
     }
     if let Some(word) = quoted("unknown variant") {
         let known: Vec<_> = message.split('`').skip(3).step_by(2).collect();
         let near = nearest(&word, &known).map_or_else(String::new, |near| format!("did you mean {near}? "));
-        let what = format!("{word:?} is none of the words that are known here");
-        return (what, format!("{near}Write one of {}", known.join(", ")));
+        let what = format!("{word:?} is not a known value");
+        return (what, format!("{near}Use one of {}", known.join(", ")));
     }
     (message, "docs/scenarios.md describes the form".to_owned())
 }
 
-/// The known word that differs least, if it differs little.
+/// Returns the most similar known word, if one is similar.
 pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let distances = known.iter().map(|other| (distance(word, other), *other));
     distances.min().filter(|(distance, other)| *distance <= 1 + other.len() / 4).map(|(_, other)| other)
 }
 
-/// How many letters have to be changed, added or left out.
+/// The edit distance of two words.
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (line, letter) in one.bytes().enumerate() {

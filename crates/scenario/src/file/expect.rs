@@ -1,4 +1,4 @@
-//! What is expected.
+//! Expectations.
 
 use std::fmt;
 
@@ -8,131 +8,133 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{NotAScenario, Text};
-use super::story::SmSr;
-use super::words::{Amount, At, Devices, Length};
+use super::steps::SmSr;
+use super::values::{Amount, At, Devices, Length};
 
-/// Something that is to be so at a moment.
+/// A condition that must hold at a moment.
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// When.
     pub at: At,
-    /// In the author's words, if there are any.
+    /// The description by the author, if there is one.
     pub that: Option<String>,
-    /// What.
+    /// The condition.
     pub what: Expected,
-    /// How many of what is counted; of devices all if nothing is said.
+    /// The limits of the counted number. For devices without limits, all must fulfil the condition.
     pub limit: Limit,
-    /// Where it stands in the file.
+    /// The line in the file.
     pub line: usize,
 }
 
-/// What is to be so.
+/// The subject of an expectation.
 #[derive(Clone, Debug)]
 pub enum Expected {
-    /// So many devices are as these conditions say, all of them.
+    /// A number of devices fulfil all of these conditions.
     Devices {
-        /// Of these.
+        /// The devices that are considered. Default: all.
         devices: Option<Spanned<Devices>>,
-        /// What is so of each.
+        /// The conditions on each device.
         conditions: Vec<Condition>,
     },
-    /// So many of something since the beginning.
+    /// The number of events since the start of the run.
     Count {
-        /// Of what.
+        /// The kind of event.
         what: Counter,
-        /// At these devices; at all.
+        /// The devices that are considered. Default: all.
         devices: Option<Spanned<Devices>>,
-        /// In this campaign.
+        /// The campaign that is considered.
         campaign: Option<Spanned<String>>,
     },
     /// A campaign is in this state.
     Campaign {
-        /// Which.
+        /// The name of the campaign.
         campaign: Spanned<String>,
-        /// In the platform's word: draft, canary, running, paused, stopped, done, rolling-back, rolled-back.
+        /// The state as the platform calls it: draft, canary, running, paused, stopped, done,
+        /// rolling-back, rolled-back.
         is: String,
     },
-    /// A fault happened so often.
+    /// The number of times that a fault happened.
     Fault {
-        /// Its name.
+        /// The name of the fault.
         name: String,
     },
 }
 
-/// What is so of a device.
+/// A condition on a device.
 #[derive(Clone, Debug)]
 pub enum Condition {
-    /// It is registered on this network.
+    /// The device is registered on this network.
     On(Plmn),
-    /// The profile of this operator is enabled.
+    /// A profile of this operator is enabled.
     With(Plmn),
-    /// It is registered as a subscriber of this operator, whosever the profile is.
+    /// The device is registered as a subscriber of this operator, with a profile of any operator.
     As(Plmn),
     /// A profile of this operator is on its card.
     Holds(Plmn),
-    /// It is where this country's networks are heard.
+    /// The device is in coverage of the networks of this country.
     In(Country),
-    /// It is registered somewhere, or is not.
+    /// The device is registered on a network, or not.
     Registered(bool),
-    /// The platform has it in this state: working, moving, unreachable, stuck, retired.
+    /// The platform reports this state: working, moving, unreachable, stuck, retired.
     State(String),
-    /// Card, platform and SM-DP+ say the same of its profiles.
+    /// The card, the platform and the SM-DP+ agree about the profiles of the device, or not.
     Agrees(bool),
-    /// This SM-SR manages its card.
+    /// This SM-SR manages the card.
     ManagedBy(SmSr),
-    /// It was never without a network for longer, while it had power and one was heard.
+    /// No period without service was longer than this, while the device had power and coverage.
     DarkAtMost(Length),
-    /// It breaks no rule, as the days are that it really had.
+    /// The device breaks no rule, or does. The rules are applied to its real stays.
     WithinRules(bool),
-    /// It heard of the platform, or was heard, within so long.
+    /// The device and the platform communicated within this time.
     HeardWithin(Length),
 }
 
-/// What can be counted.
+/// Counters for expectations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counter {
-    /// Rules that devices broke, each once for a device, as the days are that it really had.
+    /// Rule breaches. Each rule counts once per device and is applied to the real stays.
     Breaches,
-    /// Moves that ended where they were to end.
+    /// Moves that ended on the target profile.
     Moved,
-    /// Moves that ended on the profile before.
+    /// Moves that ended on the previous profile.
     CameBack,
     /// Moves for which nothing was installed.
     NotInstalled,
-    /// Devices that nothing but a visit helps: none of their profiles carries them where they are.
+    /// Devices that need a visit: none of their profiles gets service at their location.
     Visits,
-    /// Profiles that were on a card and are not, though nobody deleted them; and those that are there twice.
+    /// Profiles that disappeared from a card although nobody deleted them, and profiles that are on
+    /// a card twice.
     ProfilesLost,
-    /// Times that a device lost its registration and found one by itself.
+    /// Times that a device lost its registration and registered again by itself.
     Recoveries,
-    /// Times that a device went on as another identity of the same profile.
+    /// Times that a device switched to another identity of the same profile.
     Identities,
-    /// Times that a network refused a device.
+    /// Times that a network rejected a device.
     Refusals,
-    /// Times that a device asked the platform.
+    /// Check-ins of devices.
     CheckIns,
-    /// Times that the platform found records and card to differ.
+    /// Differences between records and card that the platform found.
     Findings,
-    /// Octets over bearers, both ways.
+    /// Octets over bearers, in both directions.
     Octets,
-    /// Money for bearers and visits, in the currency of the costs.
+    /// Cost of bearers and visits, in the currency of the price list.
     Cost,
-    /// Times that any fault happened.
+    /// Faults that happened.
     Faults,
 }
 
-/// How many.
+/// Limits of a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limit {
-    /// No fewer.
+    /// The minimum.
     pub at_least: Option<Amount>,
-    /// No more.
+    /// The maximum.
     pub at_most: Option<Amount>,
 }
 
 impl Limit {
-    /// Whether so many, of so many that it could have been, is within it.
+    /// True if `number`, out of `of` possible ones, is within the limits.
     pub fn holds(self, number: f64, of: u64) -> bool {
         self.at_least.is_none_or(|least| number >= least.of(of))
             && self.at_most.is_none_or(|most| number <= most.of(of))
@@ -140,7 +142,7 @@ impl Limit {
 }
 
 impl fmt::Display for Expectation {
-    /// As a sentence, where its author gave none.
+    /// Describes the expectation, for expectations without a description by the author.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |devices: &Option<Spanned<Devices>>| {
             devices.as_ref().map_or_else(|| "all devices".to_owned(), |devices| devices.get_ref().to_string())
@@ -159,7 +161,7 @@ impl fmt::Display for Expectation {
                 write!(f, "{}{what}{whose}{of}", self.limit)
             }
             Expected::Campaign { campaign, is } => write!(f, "campaign {} is {is}", campaign.get_ref()),
-            Expected::Fault { name } => write!(f, "{}{name} struck", self.limit),
+            Expected::Fault { name } => write!(f, "{}{name} happened", self.limit),
         }
     }
 }
@@ -189,9 +191,9 @@ impl fmt::Display for Condition {
             Self::State(state) => f.write_str(state),
             Self::Agrees(is) => write!(f, "card and records {}agree", if *is { "" } else { "do not " }),
             Self::ManagedBy(sm_sr) => write!(f, "managed by {sm_sr}"),
-            Self::DarkAtMost(length) => write!(f, "never without a network for more than {length}"),
+            Self::DarkAtMost(length) => write!(f, "never without service for more than {length}"),
             Self::WithinRules(is) => write!(f, "{}within the rules", not(is)),
-            Self::HeardWithin(length) => write!(f, "heard of within {length}"),
+            Self::HeardWithin(length) => write!(f, "heard from within {length}"),
         }
     }
 }
@@ -200,19 +202,19 @@ impl fmt::Display for Counter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Breaches => "breaches of rules",
-            Self::Moved => "moves that ended well",
-            Self::CameBack => "moves that ended on the former profile",
+            Self::Moved => "successful moves",
+            Self::CameBack => "moves that ended on the previous profile",
             Self::NotInstalled => "moves for which nothing was installed",
-            Self::Visits => "devices that must be visited",
-            Self::ProfilesLost => "profiles lost or doubled",
+            Self::Visits => "devices that need a visit",
+            Self::ProfilesLost => "profiles lost or duplicated",
             Self::Recoveries => "recoveries",
             Self::Identities => "changes of identity",
             Self::Refusals => "refusals",
             Self::CheckIns => "check-ins",
             Self::Findings => "findings of the reconciler",
             Self::Octets => "octets",
-            Self::Cost => "of the currency spent",
-            Self::Faults => "faults that struck",
+            Self::Cost => "cost",
+            Self::Faults => "faults that happened",
         })
     }
 }
@@ -265,16 +267,16 @@ impl ExpectEntry {
             (None, at_least, at_most) => Limit { at_least, at_most },
             _ => {
                 return bad(
-                    "exactly stands beside at_least or at_most",
-                    "give one of them, or the latter two",
+                    "exactly cannot be combined with at_least or at_most",
+                    "use exactly alone, or at_least and at_most",
                 );
             }
         };
         let known = |word: &Spanned<String>, words: &[&str]| match words.contains(&word.get_ref().as_str()) {
             true => Ok(()),
             false => {
-                let what = format!("{:?} is no state here", word.get_ref());
-                Err(source.error(word.span(), what, format!("write one of {}", words.join(", "))))
+                let what = format!("{:?} is not a known state", word.get_ref());
+                Err(source.error(word.span(), what, format!("use one of {}", words.join(", "))))
             }
         };
         let conditions = entry.conditions();
@@ -287,14 +289,14 @@ impl ExpectEntry {
                 Expected::Devices { devices: entry.devices, conditions }
             }
             (true, Some(_), None, None) if !has_limit => {
-                return bad("count does not say how many", "add exactly, at_least or at_most");
+                return bad("count needs a limit", "add exactly, at_least or at_most");
             }
             (true, Some(what), None, None) => {
                 let counts_moves = matches!(what, Counter::Moved | Counter::CameBack | Counter::NotInstalled);
                 if entry.campaign.is_some() && (!counts_moves || entry.devices.is_some()) {
-                    let next = "leave campaign out, or devices";
+                    let next = "remove campaign, or remove devices";
                     return bad(
-                        "of a campaign its own moves are counted: moved, came-back, not-installed",
+                        "only moves can be counted for a campaign: moved, came-back, not-installed",
                         next,
                     );
                 }
@@ -303,25 +305,25 @@ impl ExpectEntry {
             (true, None, Some(is), None) if !has_limit && entry.devices.is_none() => {
                 known(&is, &CAMPAIGN_STATES)?;
                 let Some(campaign) = entry.campaign else {
-                    return bad("is does not say whose state", "add campaign = \"its name\"");
+                    return bad("is needs a campaign", "add campaign = \"its name\"");
                 };
                 Expected::Campaign { campaign, is: is.into_inner() }
             }
             (true, None, None, Some(fault)) if entry.devices.is_none() && entry.campaign.is_none() => {
                 if faults::catalogue::named(fault.get_ref()).is_none() {
-                    let what = format!("nothing is called {:?}", fault.get_ref());
-                    return Err(source.error(fault.span(), what, "`landfall faults` lists what there is"));
+                    let what = format!("there is no fault named {:?}", fault.get_ref());
+                    return Err(source.error(fault.span(), what, "`landfall faults` lists all faults"));
                 }
                 Expected::Fault { name: fault.into_inner() }
             }
             (true, None, None, None) => {
-                let next = "say what devices are (on, with, as, holds, in, registered, state, agrees, sm_sr, dark_at_most, within_rules, heard_within), or count, or campaign and is, or fault";
-                return bad("nothing is expected here", next);
+                let next = "add a condition on devices (on, with, as, holds, in, registered, state, agrees, sm_sr, dark_at_most, within_rules, heard_within), or count, or campaign and is, or fault";
+                return bad("this expectation is empty", next);
             }
             _ => {
                 let next =
-                    "make one [[expect]] of each: conditions of devices; count; campaign and is; fault";
-                return bad("several things are expected at once", next);
+                    "write one [[expect]] each for conditions on devices, count, campaign with is, and fault";
+                return bad("this expectation has several subjects", next);
             }
         };
         Ok(Expectation { at: entry.at, that: entry.that, what, limit, line: source.line(span.start) })

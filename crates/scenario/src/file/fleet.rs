@@ -1,4 +1,4 @@
-//! Devices, where they go, and campaigns that move them.
+//! Device groups, their journeys, and campaigns.
 
 use localize::Country;
 use rsp::ids::Plmn;
@@ -6,164 +6,171 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::parties::Needs;
-use super::words::{Amount, At, Devices, Length};
+use super::values::{Amount, At, Devices, Length};
 
-/// Devices of one kind.
+/// A group of devices of one kind.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// By which the rest of the file names them; a word.
+    /// The name by which the rest of the file refers to the group; a word.
     pub name: Spanned<String>,
-    /// By which standard their profiles come.
+    /// The standard for their profiles.
     #[serde(default)]
     pub kind: Kind,
-    /// How the SM-SR reaches their cards, if they are M2M ones.
+    /// The way in which the SM-SR reaches the cards of M2M devices.
     #[serde(default = "by_messages")]
     pub reached_by: Spanned<ReachedBy>,
-    /// How many.
+    /// The number of devices.
     #[serde(default = "one")]
     pub count: Spanned<u32>,
-    /// The operator of the profile that is on their cards from the beginning, and enabled.
+    /// The operator of the bootstrap profile, which is on the cards at first and enabled.
     pub bootstrap: Spanned<Plmn>,
     /// Operators of further profiles on their cards.
     #[serde(default)]
     pub holds: Vec<Spanned<Plmn>>,
-    /// What they are.
+    /// The model of the devices.
     #[serde(default)]
     pub model: String,
-    /// By which account their subscriptions are paid.
+    /// The billing account of their subscriptions.
     #[serde(default)]
     pub account: String,
-    /// What they need.
+    /// The requirements of the devices.
     #[serde(default)]
     pub needs: Needs,
-    /// Where their IMEIs are registered.
+    /// The countries in which their IMEIs are registered.
     #[serde(default)]
     pub imei_registered_in: Vec<Spanned<Country>>,
-    /// How often one asks the platform, or its operator does for an M2M one, if it is not told otherwise.
+    /// The check-in interval, unless the platform sets a shorter one. For an M2M device, its
+    /// operator checks in.
     #[serde(default = "daily")]
     pub check_in: Spanned<Length>,
-    /// The operator whose profile a device goes back to when it can; with none it stays with what works.
+    /// The operator of the preferred profile, to which a device returns when possible. Without it,
+    /// a device stays with a profile that works.
     pub prefers: Option<Spanned<Plmn>>,
-    /// How long after it left its preferred profile a device tries it again.
+    /// The time after leaving the preferred profile before a device tries it again.
     #[serde(default = "hourly")]
     pub prefers_after: Spanned<Length>,
-    /// Where they go.
+    /// The journey.
     pub journey: Vec<Stop>,
-    /// After so long the journey begins again.
+    /// The time after which the journey repeats.
     pub repeat: Option<Spanned<Length>>,
 }
 
-/// By which standard the profiles of devices come.
+/// The standard for the profiles of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// SGP.22: the device asks the owner's platform, and its LPA fetches profiles from an SM-DP+.
+    /// SGP.22: the device checks in at the owner's platform, and its LPA downloads profiles from an
+    /// SM-DP+.
     #[default]
     Consumer,
-    /// SGP.02: the device asks nobody; its operator asks the platform for it, and has an SM-SR bring profiles of an SM-DP to its card.
+    /// SGP.02: the device starts nothing by itself. Its operator checks in at the platform for it,
+    /// and has an SM-SR install profiles of an SM-DP on its card.
     M2m,
 }
 
-/// How an SM-SR reaches cards.
+/// The way in which an SM-SR reaches cards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReachedBy {
-    /// By short messages, whatever it is.
+    /// By short messages only.
     Sms,
-    /// What is long it has them fetch over HTTPS: a short message wakes the card, and the card comes.
+    /// Long commands over HTTPS: a short message triggers a session that the card opens.
     Https,
 }
 
-/// A place on the way.
+/// A stop of a journey.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// When a device gets there; from the beginning of the run, or of the round if the journey repeats.
+    /// The arrival time, from the start of the run, or from the start of the round if the journey
+    /// repeats.
     pub at: Spanned<At>,
-    /// Every device so much later as its dice say, at most.
+    /// The maximum random delay of each device.
     #[serde(default)]
     pub spread: Length,
-    /// Which country; its networks are heard in the order of the file.
+    /// The country. Its networks are received in the order of the file.
     #[serde(rename = "in")]
     pub country: Option<Spanned<Country>>,
-    /// Which networks are heard, strongest first; none is a place without coverage.
+    /// The networks that are received, strongest first. An empty list is a place without coverage.
     pub hears: Option<Vec<Spanned<Plmn>>>,
 }
 
-/// A campaign: the platform moves devices.
+/// A campaign of the platform, which moves devices.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Campaign {
     /// Its name; a word.
     pub name: Spanned<String>,
-    /// When it begins.
+    /// The start time.
     pub at: Spanned<At>,
-    /// Where to: `"decided"`, as the rules and the owner's strategy say; or an operator's network.
+    /// The target: `"decided"`, which follows the rules and the owner's strategy, or the network of
+    /// an operator.
     #[serde(default = "decided")]
     pub target: Spanned<String>,
-    /// Which devices.
+    /// The devices. Default: all.
     pub devices: Option<Spanned<Devices>>,
-    /// Only those that are here when their turn comes.
+    /// Only devices that are in this country when their turn comes.
     pub country: Option<Spanned<Country>>,
-    /// Without end: a device is one of them whenever it is selected; by itself if the target is decided and there is no canary.
+    /// True for a campaign without end, which takes in every device that becomes eligible. Default:
+    /// true for a decided target without a canary.
     pub standing: Option<bool>,
-    /// How many begin in an hour, at most.
+    /// The maximum number of moves that start per hour.
     pub per_hour: Option<u32>,
-    /// How many are under way at once, at most.
+    /// The maximum number of moves in progress.
     pub at_once: Option<u32>,
-    /// Who goes first.
+    /// The canary devices, which move first.
     pub canary: Option<Canary>,
-    /// When it stops by itself.
+    /// The conditions under which the campaign stops.
     pub stop: Option<Stops>,
-    /// When moves may begin; always if nothing is said.
+    /// The time windows in which moves may start. Default: always.
     #[serde(default)]
     pub windows: Vec<Window>,
-    /// How a failed move is tried again.
+    /// The retries of failed moves.
     #[serde(default)]
     pub retries: Retries,
 }
 
-/// A few that go first.
+/// The canary of a campaign.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
-    /// How many: a number or a share.
+    /// The number of canary devices, or their share.
     pub devices: Amount,
-    /// How long after the last of them the others follow.
+    /// The observation period between the last canary move and the others.
     #[serde(default = "day")]
     pub wait: Length,
 }
 
-/// When a campaign stops by itself.
+/// The conditions under which a campaign stops.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stops {
-    /// When so many of those that ended have failed: a share.
+    /// The share of failed moves among the ended ones.
     pub failed: Option<Amount>,
-    /// But not before so many have ended.
+    /// The minimum number of ended moves before the share counts.
     pub after: u32,
-    /// When so many devices are lost.
+    /// The number of lost devices.
     pub lost: Option<u32>,
 }
 
-/// Hours in which moves may begin.
+/// Hours in which moves may start.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
-    /// On which days: `"mon"` to `"sun"`; on each if nothing is said.
+    /// The days: `"mon"` to `"sun"`. Default: every day.
     #[serde(default)]
     pub days: Vec<Weekday>,
-    /// From this hour (UTC, 0 to 23).
+    /// The first hour (UTC, 0 to 23).
     pub from: Spanned<u8>,
-    /// Until this hour (1 to 24).
+    /// The end hour (1 to 24).
     pub until: Spanned<u8>,
 }
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "they are what they are called")]
+#[expect(missing_docs, reason = "the names are self-explanatory")]
 pub enum Weekday {
     Mon,
     Tue,
@@ -174,15 +181,15 @@ pub enum Weekday {
     Sun,
 }
 
-/// How a failed move is tried again.
+/// The retries of failed moves.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retries {
-    /// How often.
+    /// The number of retries.
     pub times: u32,
-    /// How long after; twice as long after each further one.
+    /// The delay before the first retry. It doubles with each further retry.
     pub after: Length,
-    /// A standing campaign begins anew with a device so long after its last try.
+    /// The time after the last attempt before a standing campaign starts again with a device.
     pub rest: Length,
 }
 

@@ -1,9 +1,10 @@
-//! Scenario files: a world, devices in it, what happens, what goes wrong, and what is expected. TOML; docs/scenarios.md
-//! describes the form.
+//! The scenario language: networks, servers, devices, events, faults and expectations in a TOML
+//! file. docs/scenarios.md describes it.
 //!
-//! Whatever is wrong with a file is a [`NotAScenario`]: file, line, what, and what to do. A [`Scenario`] that
-//! was read can be run: everything that it names is there.
+//! Every error in a file is an [`NotAScenario`] with the file, the line, the problem and a
+//! remedy. A parsed [`Scenario`] can be played: everything that it refers to exists.
 
+mod campaign_spec;
 mod check;
 mod data;
 mod error;
@@ -11,61 +12,63 @@ mod expect;
 mod fleet;
 mod parties;
 mod places;
-mod story;
-mod words;
+mod steps;
+mod values;
 
 use localize::{RuleBook, Strategy};
 use rsp::time::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub(crate) use campaign_spec::campaign_spec;
 pub use error::NotAScenario;
 pub(crate) use error::nearest;
 pub use expect::{Condition, Counter, Expectation, Expected, Limit};
 pub use fleet::{Campaign, Canary, Group, Kind, ReachedBy, Retries, Stop, Stops, Weekday, Window};
 pub use parties::{Away, Identity, KnownBy, Needs, Network, Operator, Owner, Roamers, Source};
 pub use places::{CardDoorAt, CardPlace, Places, ProfilePlace, SmDpPlace};
-pub use story::{Action, Asked, Place, SmSr, Step, Trouble};
-pub use words::{Amount, At, Date, Devices, Length, Part, Partners, Which};
+pub use steps::{Action, FaultEntry, M2mOperation, Place, SmSr, Step};
+pub use values::{Amount, At, Date, Devices, Length, Part, Partners, Which};
 
 use crate::subscription::OwnIdentities;
 use error::Text;
 use expect::ExpectEntry;
-use story::StepEntry;
+use steps::StepEntry;
 
-/// When a run begins if the file does not say it.
+/// The start date if the file has none.
 const BEGINS: &str = "2027-01-01";
 
 /// A scenario, ready to be run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// What people call it.
+    /// The title.
     pub title: String,
-    /// What it is about, in sentences.
+    /// The description, in sentences.
     pub about: String,
-    /// When it begins.
+    /// The start time.
     pub begins: Timestamp,
-    /// How long it lasts.
+    /// The duration.
     pub lasts: Length,
-    /// The seed, unless another is given.
+    /// The seed, unless another one is given on the command line.
     pub seed: String,
-    /// What devices hear.
+    /// The networks that devices can receive.
     pub networks: Vec<Network>,
-    /// Who has subscribers.
+    /// The operators, which have subscribers.
     pub operators: Vec<Operator>,
-    /// Whose the devices are.
+    /// The owner of the devices.
     pub owner: Owner,
-    /// The devices.
+    /// The device groups.
     pub groups: Vec<Group>,
-    /// What the platform does by itself.
+    /// The campaigns of the platform.
     pub campaigns: Vec<Campaign>,
-    /// What goes wrong.
-    pub troubles: Vec<Trouble>,
-    /// What somebody does.
+    /// The injected faults.
+    pub faults: Vec<FaultEntry>,
+    /// The steps: actions of people and organisations.
     pub steps: Vec<Step>,
-    /// What is to be so.
+    /// The expectations.
     pub expectations: Vec<Expectation>,
-    /// The rules that are known, of the file and those that come along; every network placed in its country.
+    /// The rules: those of the file and, if selected, the built-in ones. It also has the country of
+    /// every network.
     pub book: RuleBook,
     /// The owner's strategy.
     pub strategy: Strategy,
@@ -93,7 +96,7 @@ struct File {
     #[serde(default)]
     campaign: Vec<Campaign>,
     #[serde(default)]
-    fault: Vec<Trouble>,
+    fault: Vec<FaultEntry>,
     #[serde(default)]
     step: Vec<StepEntry>,
     #[serde(default)]
@@ -113,18 +116,19 @@ fn seed() -> String {
 }
 
 impl Scenario {
-    /// Reads a scenario; `file` is what errors call it.
+    /// Parses a scenario. `file` is its name in errors.
     ///
     /// # Errors
-    /// It is not TOML, has what no scenario has, or names what is not there.
+    /// The text is not TOML, has an unknown key or an invalid value, or refers to something that
+    /// does not exist.
     pub fn parse(file: &str, text: &str) -> Result<Self, NotAScenario> {
         Self::read(file, text, None)
     }
 
-    /// The same, beginning at this time whatever it says.
+    /// Like [`parse`](Self::parse), with another start time.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse); a date of it may be outside of the run then.
+    /// As [`parse`](Self::parse). In addition, a date in the file can be outside the run.
     pub fn parse_to_begin(file: &str, text: &str, begins: Timestamp) -> Result<Self, NotAScenario> {
         Self::read(file, text, Some(begins))
     }
@@ -152,7 +156,7 @@ impl Scenario {
             owner: file.owner,
             groups: file.devices,
             campaigns: file.campaign,
-            troubles: file.fault,
+            faults: file.fault,
             steps,
             expectations,
             book,
@@ -162,23 +166,24 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// Whether its devices are M2M ones (SGP.02). All are, or none is.
+    /// True if the devices are M2M devices (SGP.02). A scenario has devices of one kind only.
     pub fn is_m2m(&self) -> bool {
         self.groups.iter().any(|group| group.kind == Kind::M2m)
     }
 
-    /// Whether cards of it open sessions over HTTPS.
+    /// True if cards open HTTPS sessions.
     pub fn has_https(&self) -> bool {
         self.groups.iter().any(|group| *group.reached_by.get_ref() == ReachedBy::Https)
     }
 
-    /// Whether a second SM-SR gets cards.
+    /// True if a second SM-SR takes over cards.
     pub fn has_second_sm_sr(&self) -> bool {
         let gets = |step: &Step| matches!(step.action, Action::ChangeSmSr { to: SmSr::Second, .. });
         self.steps.iter().any(gets)
     }
 
-    /// Who else devices with profiles of this operator can be, as its packages say it: by the country codes of networks.
+    /// The further identities in the profiles of this operator, with the country codes in which
+    /// they are used.
     pub fn identities_of(&self, operator: &Operator) -> OwnIdentities {
         let has_some = self.operators.iter().filter(|operator| !operator.identities.is_empty());
         let before = has_some.take_while(|other| other.network.get_ref() != operator.network.get_ref());
@@ -193,12 +198,12 @@ impl Scenario {
         OwnIdentities { series, of: of.collect() }
     }
 
-    /// When it ends.
+    /// The end time.
     pub fn ends(&self) -> Timestamp {
         self.begins.plus(self.lasts.0)
     }
 
-    /// When a moment is; none if it is before the beginning or after the end.
+    /// The time of a moment, or `None` if it is outside the run.
     pub fn when(&self, at: At) -> Option<Timestamp> {
         let time = match at {
             At::After(after) => self.begins.plus(after),

@@ -1,111 +1,112 @@
-//! Networks, operators, the owner.
+//! Networks, operators and the owner.
 
 use localize::{Bandwidth, Country, Criticality, Latency};
 use rsp::ids::Plmn;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::words::{At, Length, Partners};
+use super::values::{At, Length, Partners};
 
-/// A network: what a device hears.
+/// A network.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
-    /// Which.
+    /// The network code.
     pub plmn: Spanned<Plmn>,
-    /// Its name; its number if there is none.
+    /// The name. Default: the network code.
     pub name: Option<String>,
-    /// Where it is; by its number if that is not said.
+    /// The country. Default: derived from the network code.
     pub country: Option<Spanned<Country>>,
-    /// Whose subscribers it takes besides its own.
+    /// The operators whose subscribers may roam here.
     #[serde(default)]
     pub partners: Partners,
-    /// What devices send over.
+    /// The bearer of the devices in this network.
     #[serde(default = "lte")]
     pub bearer: Spanned<String>,
-    /// When it is not on the air.
+    /// The times without coverage.
     #[serde(default)]
     pub away: Vec<Away>,
-    /// What it does about devices that roam in it for too long.
+    /// The treatment of devices that roam for too long.
     pub roamers: Option<Roamers>,
 }
 
-/// A time in which something is not there.
+/// A time during which something is unavailable.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Away {
-    /// From when.
+    /// The start.
     pub from: Spanned<At>,
-    /// Until when; for good if that is not said.
+    /// The end. Default: never.
     pub until: Option<Spanned<At>>,
 }
 
-/// A network's way with devices that roam in it for too long: it counts days itself and refuses them from then on.
+/// The treatment of devices that roam for too long: the network counts their days and rejects them
+/// after a limit.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Roamers {
-    /// The last day that it lets pass.
+    /// The last day on which the network accepts them.
     pub days: u32,
-    /// Of how many; days in a row if that is not said.
+    /// The length of the sliding window in days. Default: consecutive days are counted.
     pub within: Option<u32>,
-    /// What it knows them by.
+    /// The identity that the network counts.
     #[serde(default)]
     pub by: KnownBy,
-    /// With which cause it refuses them (TS 24.301 section 9.9.3.9).
+    /// The reject cause (TS 24.301 section 9.9.3.9).
     #[serde(default = "not_allowed")]
     pub cause: u8,
 }
 
-/// What a network knows a device by.
+/// The identity by which a network counts a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KnownBy {
-    /// Its subscription: with another it is another.
+    /// The subscription. With another subscription, the count starts again.
     #[default]
     Imsi,
-    /// The device itself, whatever subscription it has; unless its IMEI is registered in the country.
+    /// The device itself, with any subscription, unless its IMEI is registered in the country.
     Imei,
 }
 
-/// An operator: has subscribers, and profiles for more of them at an SM-DP+.
+/// An operator, which has subscribers, and profiles for further ones at an SM-DP+.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operator {
     /// The home network of its subscribers.
     pub network: Spanned<Plmn>,
-    /// Its name; that of the network if there is none.
+    /// The name. Default: the name of the network.
     pub name: Option<String>,
-    /// How many profiles it has for the owner to order.
+    /// The number of profiles that the owner can order.
     #[serde(default = "nothing")]
     pub stock: Spanned<u32>,
-    /// What they are called in an order (ES2+ profileType).
+    /// The profile type in orders (ES2+ profileType).
     #[serde(rename = "type")]
     pub profile_type: Option<String>,
-    /// 1 is tried before 2.
+    /// The priority; 1 comes before 2.
     #[serde(default = "first")]
     pub priority: u32,
-    /// Which SM-DP+ has them; operators that name the same one share it.
+    /// The name of the SM-DP+ with the profiles. Operators can share an SM-DP+.
     #[serde(default = "the_sm_dp")]
     pub sm_dp: Spanned<String>,
-    /// Who else a device with one of its profiles can be: an applet on the card picks by country.
+    /// The further identities in its profiles. An applet on the card selects one by country.
     #[serde(default)]
     pub identities: Vec<Identity>,
-    /// Whether it lets its subscribers roam.
+    /// True if its subscribers may roam.
     #[serde(default = "yes")]
     pub roaming: bool,
-    /// Whether it serves a subscription only in the device that had it first (by its IMEI).
+    /// True if it serves a subscription only in the first device that used it (by IMEI).
     #[serde(default)]
     pub imei_lock: bool,
 }
 
-/// A further identity behind the profiles of an operator: a subscription of another one.
+/// A further identity in the profiles of an operator: a subscription of another operator.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
-    /// Where it is used.
+    /// The countries in which it is used.
     #[serde(rename = "in")]
     pub countries: Vec<Spanned<Country>>,
-    /// Whose subscriber the device is there.
+    /// The operator of the subscription.
     pub of: Spanned<Plmn>,
 }
 
@@ -113,40 +114,40 @@ pub struct Identity {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Owner {
-    /// How long before a rule is broken a device moves; whole days.
+    /// The time before a rule breach at which a device moves; whole days.
     pub lead_time: Option<Spanned<Length>>,
-    /// How long an operator that refused a device is left alone; whole days.
+    /// The time during which an operator that rejected a device is avoided; whole days.
     pub retry_after: Option<Spanned<Length>>,
-    /// Where the owner is present and registered.
+    /// The countries in which the owner has a registered presence.
     pub registered_in: Vec<Spanned<Country>>,
-    /// Which strategy's rows the owner goes by, before those of the file.
+    /// The strategy that applies after the rows of the file.
     pub strategy: Source,
-    /// Which rules are known, besides those of the file.
+    /// The rules that apply in addition to those of the file.
     pub rules: Option<Source>,
-    /// From when on a device that is not heard of counts as unreachable.
+    /// The time without contact after which a device counts as unreachable.
     pub silent_after: Option<Length>,
 }
 
-/// Data that comes with Landfall, or none.
+/// Selects built-in data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// What comes with Landfall.
+    /// The data that comes with Landfall.
     BuiltIn,
-    /// Only what the file has.
+    /// Only the data of the file.
     #[default]
     None,
 }
 
-/// What devices need; in the words of `localize`.
+/// The requirements of devices, in the terms of `localize`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Needs {
-    /// What it means when one is out of reach.
+    /// The consequence of losing service.
     pub criticality: Criticality,
-    /// How much they send.
+    /// The data volume.
     pub bandwidth: Bandwidth,
-    /// How long they can wait.
+    /// The tolerable delay.
     pub latency: Latency,
 }
 

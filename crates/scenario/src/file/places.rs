@@ -1,4 +1,5 @@
-//! Places: who in a scenario is somebody else's, and where they are. TOML; docs/scenarios.md describes the form.
+//! Places files: the third-party parties of a scenario and their addresses. TOML; docs/scenarios.md
+//! describes the format.
 
 use std::collections::BTreeSet;
 
@@ -11,93 +12,96 @@ use toml::Spanned;
 use super::error::Text;
 use super::{NotAScenario, Part, Scenario, Which};
 
-/// Who is somebody else's.
+/// The third-party parties of a scenario.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Places {
-    /// The folder of the PKI that everybody else in the scenario has; the scenario's own if there is none.
+    /// The folder of the PKI that all other parties use. Without it, the PKI of the scenario is
+    /// used.
     pub pki: Option<String>,
-    /// What the scenario's cards do that the standard refuses and somebody else's server wants.
+    /// Deviations from the standard that a third-party server requires of the scenario's cards.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
-    /// SM-DP+s.
+    /// Third-party SM-DP+s.
     #[serde(default)]
     pub sm_dp: Vec<SmDpPlace>,
-    /// Cards.
+    /// Third-party cards.
     #[serde(default)]
     pub card: Vec<CardPlace>,
 }
 
-/// An SM-DP+ of somebody else.
+/// A third-party SM-DP+.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmDpPlace {
-    /// Which one of the scenario it is, as its operators name it.
+    /// The name by which operators of the scenario refer to it.
     pub name: Spanned<String>,
-    /// Where devices find it: its name, with `:port` where that is not 443.
+    /// The address that devices use, with `:port` if the port is not 443.
     pub address: SmdpAddress,
-    /// Where that is, if the name is in no DNS.
+    /// The address to connect to, if the name is not in the DNS.
     pub connect_to: Option<String>,
-    /// Where it takes orders (ES2+); at the same address if nothing is said.
+    /// The ES2+ address. Default: the same address.
     pub es2plus: Option<String>,
-    /// A folder with the CI certificates that its TLS certificate leads to; those of the PKI if there is none.
+    /// A folder with the CI certificates for its TLS certificate. Default: those of the PKI.
     pub trusts: Option<String>,
-    /// What it has in stock.
+    /// The profiles in its stock.
     #[serde(default)]
     pub profiles: Vec<ProfilePlace>,
 }
 
-/// A profile at an SM-DP+ of somebody else.
+/// A profile at a third-party SM-DP+.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfilePlace {
-    /// The file of its package, from which its home network knows the subscriber.
+    /// The file of the profile package, from which the home network gets the subscriber.
     pub package: String,
-    /// The MatchingID with which it is downloaded, if nothing can be ordered there.
+    /// The MatchingID for the download, if the SM-DP+ takes no orders.
     pub code: Option<Spanned<String>>,
 }
 
-/// A card of somebody else. One of `tcp`, `vpcd` and `at` is there.
+/// A third-party card. Exactly one of `tcp`, `vpcd` and `at` is set.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CardPlace {
-    /// In which device of the scenario it is.
+    /// The device of the scenario that contains it.
     pub device: Spanned<Which>,
-    /// A card that listens there, as `landfall euicc serve` does.
+    /// The address at which the card listens, as `landfall euicc serve` does.
     pub tcp: Option<String>,
-    /// A card that connects there, as to the virtual reader vpcd.
+    /// The address to which the card connects, as to the virtual reader vpcd.
     pub vpcd: Option<String>,
     /// A modem with AT+CSIM: a serial port, or `host:port`.
     pub at: Option<String>,
-    /// The files of the packages of the profiles on it, from which their home networks know the subscribers.
+    /// The files of the profile packages on the card, from which the home networks get the
+    /// subscribers.
     #[serde(default)]
     pub profiles: Vec<String>,
 }
 
-/// By which door a card of somebody else is reached.
+/// The interface of a third-party card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CardDoorAt<'a> {
-    /// It listens there.
+    /// The card listens at this address.
     Tcp(&'a str),
-    /// It connects there.
+    /// The card connects to this address.
     Vpcd(&'a str),
-    /// In a modem.
+    /// The card is in this modem.
     At(&'a str),
 }
 
 impl Places {
-    /// Reads places for a scenario; `file` is what errors call it.
+    /// Parses a places file for a scenario. `file` is its name in errors.
     ///
     /// # Errors
-    /// It is not TOML, has what places have not, or names what is not in the scenario.
+    /// The text is not TOML, has an unknown key or an invalid value, or refers to something that is
+    /// not in the scenario.
     pub fn parse(file: &str, text: &str, scenario: &Scenario) -> Result<Self, NotAScenario> {
         let source = Text { file, text };
         let places: Self = toml::from_str(text).map_err(|error| source.not_toml(&error))?;
         let first = places.sm_dp.first().map(|sm_dp| sm_dp.name.span());
         let first = first.or_else(|| places.card.first().map(|card| card.device.span()));
         if let Some(first) = first.filter(|_| scenario.is_m2m()) {
-            let what = "nobody else takes part where devices are M2M ones";
-            return Err(source.error(first, what, "leave it out, or play a scenario of consumer devices"));
+            let what = "M2M scenarios do not support third-party parties";
+            return Err(source.error(first, what, "remove it, or play a scenario of consumer devices"));
         }
         let known: BTreeSet<&str> =
             scenario.operators.iter().map(|operator| operator.sm_dp.get_ref().as_str()).collect();
@@ -105,45 +109,44 @@ impl Places {
         for SmDpPlace { name, address, profiles, .. } in &places.sm_dp {
             for code in profiles.iter().filter_map(|profile| profile.code.as_ref()) {
                 is_code(address, code.get_ref()).map_err(|why| {
-                    source.error(code.span(), why, "give the MatchingID of an activation code")
+                    source.error(code.span(), why, "use the MatchingID of an activation code")
                 })?;
             }
             if !known.contains(name.get_ref().as_str()) {
                 let known: Vec<&str> = known.into_iter().collect();
-                let what =
-                    format!("no operator of the scenario has its profiles at an SM-DP+ {}", name.get_ref());
-                return Err(source.error(name.span(), what, format!("name one of {}", known.join(", "))));
+                let what = format!("no operator of the scenario uses an SM-DP+ named {}", name.get_ref());
+                return Err(source.error(name.span(), what, format!("use one of {}", known.join(", "))));
             }
             if !seen.insert(name.get_ref().clone()) {
-                let what = format!("the SM-DP+ {} is there twice", name.get_ref());
-                return Err(source.error(name.span(), what, "leave one out"));
+                let what = format!("the SM-DP+ {} is listed twice", name.get_ref());
+                return Err(source.error(name.span(), what, "remove one"));
             }
         }
         for card in &places.card {
             let at = card.device.span();
             let name = card.device.get_ref().to_string();
             if card.in_device().is_none_or(|(group, number)| !has(scenario, group, number)) {
-                let what = format!("{name} is no device of the scenario");
-                return Err(source.error(at, what, "name one, such as \"meters 1\""));
+                let what = format!("{name} is not a device of the scenario");
+                return Err(source.error(at, what, "use a device such as \"meters 1\""));
             }
             if !seen.insert(name.clone()) {
-                return Err(source.error(at, format!("{name} has two cards"), "leave one out"));
+                return Err(source.error(at, format!("{name} has two cards"), "remove one"));
             }
             if card.door().is_none() {
-                let what = "it is not said where the card is, or in more than one way";
-                return Err(source.error(at, what, "give one of tcp, vpcd and at"));
+                let what = "the card needs exactly one interface";
+                return Err(source.error(at, what, "set one of tcp, vpcd and at"));
             }
         }
         Ok(places)
     }
 
-    /// Whether anybody is somebody else.
+    /// True if there are no third-party parties.
     pub fn is_empty(&self) -> bool {
         self.sm_dp.is_empty() && self.card.is_empty()
     }
 }
 
-/// Whether devices can be told it.
+/// Checks that the MatchingID can be part of an activation code.
 fn is_code(address: &SmdpAddress, matching_id: &str) -> Result<(), String> {
     let code = ActivationCode {
         smdp_address: address.clone(),
@@ -160,7 +163,7 @@ fn has(scenario: &Scenario, group: &str, number: u32) -> bool {
 }
 
 impl CardPlace {
-    /// The group and number of its device, if it is one.
+    /// The group and the number of its device, if the entry names a single device.
     pub fn in_device(&self) -> Option<(&str, u32)> {
         let Which { group, part } = self.device.get_ref();
         match part {
@@ -169,7 +172,7 @@ impl CardPlace {
         }
     }
 
-    /// Its door, if there is exactly one.
+    /// Its interface, if exactly one is set.
     pub fn door(&self) -> Option<CardDoorAt<'_>> {
         match (self.tcp.as_deref(), self.vpcd.as_deref(), self.at.as_deref()) {
             (Some(tcp), None, None) => Some(CardDoorAt::Tcp(tcp)),

@@ -14,18 +14,18 @@ fn the_example_is_a_scenario() {
     assert!(scenario.expectations.len() >= 4);
 }
 
-/// The line that an error names is the line that was changed, unless that line's absence shows elsewhere.
+/// An error names the changed line, or a later line if the error only shows there.
 #[test]
-fn what_is_wrong_is_said_with_its_line_and_what_helps() {
+fn errors_have_a_line_a_problem_and_a_remedy() {
     for (from, to, what) in [
-        ("lasts = \"120d\"", "lasts = \"120 days\"", "is no length of time; write it as in"),
-        ("lasts = \"120d\"", "lasts = \"120 days\"", "lasts: \"120 days\" is no length"),
-        ("count = 20", "count = \"twelve\"", "count: \"twelve\" is not a whole number from 0 on; docs/scen"),
-        ("count = 20", "count = -1", "count: -1 is not a whole number from 0 on"),
-        ("count = 20", "count = [1]", "count: [1] is not a whole number from 0 on"),
-        ("in = \"BR\"", "in = 55", "in: 55 is not a text in quotes"),
-        ("in = \"BR\"", "in = \"XX\"", "XX is no country; use a code after ISO 3166-1, such as BR"),
-        ("lasts = \"120d\"", "last = \"120d\"", "nothing here is called last; did you mean lasts?"),
+        ("lasts = \"120d\"", "lasts = \"120 days\"", "is not a duration; write it as in"),
+        ("lasts = \"120d\"", "lasts = \"120 days\"", "lasts: \"120 days\" is not a duration"),
+        ("count = 20", "count = \"twelve\"", "count: \"twelve\" is not a non-negative integer; docs/scen"),
+        ("count = 20", "count = -1", "count: -1 is not a non-negative integer"),
+        ("count = 20", "count = [1]", "count: [1] is not a non-negative integer"),
+        ("in = \"BR\"", "in = 55", "in: 55 is not a string in quotes"),
+        ("in = \"BR\"", "in = \"XX\"", "XX is not a country; use an ISO 3166-1 code such as BR"),
+        ("lasts = \"120d\"", "last = \"120d\"", "unknown key last; did you mean lasts?"),
         ("plmn = \"724-05\"", "plmn = \"72405x\"", "72405x"),
         ("bearer = \"lte-m\"", "bearer = \"lte-n\"", "there is no bearer lte-n; did you mean lte"),
         (
@@ -40,9 +40,9 @@ fn what_is_wrong_is_said_with_its_line_and_what_helps() {
             "devices = \"metres\"",
             "there is no group of devices metres; did you mean meters?",
         ),
-        ("at = \"100d\"", "at = \"130d\"", "130d is not in this run"),
-        ("target = \"decided\"", "target = \"somewhere\"", "is no target of a campaign"),
-        ("[[campaign]]", "[campaign]", "there may be many campaigns; write [[campaign]]"),
+        ("at = \"100d\"", "at = \"130d\"", "130d is outside the run"),
+        ("target = \"decided\"", "target = \"somewhere\"", "is not a campaign target"),
+        ("[[campaign]]", "[campaign]", "campaign is a list of tables; write [[campaign]]"),
         ("name = \"home\"", "name = \"Home_1\"", "Home_1"),
     ] {
         assert!(EXAMPLE.contains(from), "{from}");
@@ -57,27 +57,24 @@ fn what_is_wrong_is_said_with_its_line_and_what_helps() {
 }
 
 #[test]
-fn steps_and_expectations_say_what_they_take() {
+fn invalid_steps_and_expectations_are_reported() {
     for (more, what) in [
-        (
-            "[[step]]\nat = \"1d\"\ndo = \"pause\"",
-            ":LINE: the step pause does not say its campaign; add campaign",
-        ),
+        ("[[step]]\nat = \"1d\"\ndo = \"pause\"", ":LINE: the step pause needs campaign; add campaign"),
         (
             "[[step]]\nat = \"1d\"\ndo = \"cut-power\"\ndevices = \"meters\"\nnetwork = \"724-05\"",
-            "network means nothing to the step cut-power; leave it out; cut-power has at, devices, lasts",
+            "the step cut-power has no key network; remove it; cut-power has the keys at, devices, lasts",
         ),
         ("[[step]]\nat = \"1d\"\ndo = \"cutpower\"", "did you mean"),
-        ("[[expect]]\nat = \"1d\"", "nothing is expected here; say what devices are"),
-        ("[[expect]]\ncount = \"moved\"", "count does not say how many; add exactly"),
-        ("[[expect]]\ncount = \"moved\"\nregistered = true", "several things are expected at once"),
-        ("[[expect]]\ncampaign = \"home\"\nis = \"over\"", "is no state here; write one of draft"),
+        ("[[expect]]\nat = \"1d\"", "this expectation is empty; add a condition on devices"),
+        ("[[expect]]\ncount = \"moved\"", "count needs a limit; add exactly"),
+        ("[[expect]]\ncount = \"moved\"\nregistered = true", "this expectation has several subjects"),
+        ("[[expect]]\ncampaign = \"home\"\nis = \"over\"", "is not a known state; use one of draft"),
         (
             "[[expect]]\nfault = \"link/loose\"\nexactly = 1",
-            "nothing is called \"link/loose\"; `landfall faults`",
+            "there is no fault named \"link/loose\"; `landfall faults`",
         ),
-        ("[[fault]]\nwhat = \"link/loose\"", "nothing is called"),
-        ("[[fault]]\nwhat = \"records/commit-fails@sm-dp\"\ndevices = \"meters\"", "happens to a server"),
+        ("[[fault]]\nwhat = \"link/loose\"", "there is no fault named"),
+        ("[[fault]]\nwhat = \"records/commit-fails@sm-dp\"\ndevices = \"meters\"", "affects a server"),
         ("[[rule]]\nid = \"x\"", "missing field"),
     ] {
         let error = parse(&format!("{EXAMPLE}\n{more}\n")).unwrap_err().to_string();
@@ -86,7 +83,7 @@ fn steps_and_expectations_say_what_they_take() {
 }
 
 #[test]
-fn a_code_that_no_country_has_is_found_wherever_one_is_written() {
+fn unknown_country_codes_are_found_everywhere() {
     for (from, to) in [
         ("[owner]", "[owner]\nregistered_in = [\"XX\"]"),
         ("count = 20", "count = 20\nimei_registered_in = [\"XX\"]"),
@@ -99,24 +96,24 @@ fn a_code_that_no_country_has_is_found_wherever_one_is_written() {
     ] {
         assert!(EXAMPLE.contains(from), "{from}");
         let error = parse(&EXAMPLE.replacen(from, to, 1)).unwrap_err().to_string();
-        assert!(error.contains("XX is no country; use a code"), "{error}");
+        assert!(error.contains("XX is not a country; use an ISO 3166-1 code"), "{error}");
     }
 }
 
 #[test]
-fn only_m2m_devices_are_reached_by_an_sm_sr() {
+fn reached_by_is_only_for_m2m_devices() {
     let over_https = |kind: &str| {
         let group = format!("count = 20\n{kind}reached_by = \"https\"");
         parse(&EXAMPLE.replacen("count = 20", &group, 1))
     };
     let error = over_https("").unwrap_err().to_string();
-    assert!(error.contains("only M2M devices are reached by an SM-SR; leave reached_by out"), "{error}");
+    assert!(error.contains("reached_by is only for M2M devices; remove reached_by"), "{error}");
     assert!(over_https("kind = \"m2m\"\n").unwrap().is_m2m());
 }
 
-/// Whatever is left out or replaced, there is a scenario or an error with a line of the file.
+/// After any removal or replacement, the result is a scenario or an error with a line of the file.
 #[test]
-fn no_file_is_so_bad_that_nothing_can_be_said_of_it() {
+fn every_invalid_file_gives_an_error_with_a_line() {
     let lines: Vec<&str> = EXAMPLE.lines().collect();
     let without = |index: usize| {
         let rest = lines.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, line)| *line);
@@ -146,33 +143,33 @@ fn no_file_is_so_bad_that_nothing_can_be_said_of_it() {
         "\"0d\"",
         "\"\\u0000\"",
     ];
-    let mut said = 0;
+    let mut errors = 0;
     for index in 0..lines.len() {
         let texts = std::iter::once(without(index)).chain(values.iter().map(|value| with(index, value)));
         for text in texts {
             if let Err(error) = parse(&text) {
                 assert!((1..=lines.len() + 1).contains(&error.line) && !error.what.is_empty(), "{error}");
-                said += 1;
+                errors += 1;
             }
         }
     }
-    assert!(said > 300, "{said}");
+    assert!(errors > 300, "{errors}");
 }
 
 #[test]
-fn of_m2m_devices_only_is_said_what_they_do() {
+fn unsupported_settings_of_m2m_devices_are_rejected() {
     const M2M: &str = include_str!("../../library/m2m-meters-come-home.toml");
     let kind = "kind = \"m2m\"";
     for (from, to, what) in [
-        (kind, "kind = \"sgp02\"", "none of the words that are known here; Write one of consumer, m2m"),
+        (kind, "kind = \"sgp02\"", "is not a known value; Use one of consumer, m2m"),
         (kind, "kind = \"m2m\"\nholds = [\"724-91\"]", "leaves the factory with one profile"),
         (kind, "kind = \"m2m\"\nprefers = \"724-91\"", "does not choose its profile"),
-        (kind, "", "only the operator of M2M devices asks for this"),
-        ("count = 8", "count = 1001", "more than 1000 M2M devices"),
+        (kind, "", "this step is only for M2M devices"),
+        ("count = 8", "count = 1001", "at most 1000 M2M devices"),
         (
             "[[step]]",
             "[[step]]\nat = \"1d\"\ndo = \"retire\"\ndevices = \"meters\"\n\n[[step]]",
-            "nobody takes an M2M device out of service",
+            "M2M devices cannot be retired",
         ),
         (
             "[[step]]",

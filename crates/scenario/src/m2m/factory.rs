@@ -1,4 +1,5 @@
-//! The EUM's factory: an M2M card as it leaves it, and what the first SM-SR is told of it (SGP.02 section 3.5.1, annex E).
+//! The EUM's factory: creates an M2M card in its delivery state, and the data that the first SM-SR
+//! gets about it (SGP.02 section 3.5.1, annex E).
 
 use certs::{Pki, PkiError, m2m::IsdRKeys};
 use crypto::{AesKey, Curve, Secret};
@@ -34,37 +35,38 @@ use rsp_server::soap::eum;
 use std::{fmt, net::SocketAddr};
 use world::{Fault, PhoneNumber};
 
-/// The ISD-P of the profile that a card leaves the factory with: the first of the range.
+/// The ISD-P of the profile that is installed in the factory: the first of the range.
 pub const FIRST_ISD_P: u16 = 0x10;
-/// Executable load file and module of which ISD-Ps are made (SGP.02 section 2.2.3).
+/// Executable load file and module from which ISD-Ps are created (SGP.02 section 2.2.3).
 const LOAD_FILE: u16 = 0x0D;
 const MODULE: u16 = 0x0E;
-/// Key version number of the ECASD's key agreement key (from memory, confidence low; nothing depends on it).
+/// Key version number of the ECASD's key agreement key (from memory, confidence low; nothing
+/// depends on it).
 const ECASD_KEY_VERSION: u8 = 0x74;
 
-/// Where an SM-SR is reached by cards.
+/// The addresses at which cards reach an SM-SR.
 #[derive(Clone, Debug)]
 pub struct CardSide {
-    /// The number to which cards write.
+    /// The number to which cards send short messages.
     pub number: PhoneNumber,
-    /// Where its door for HTTPS is, if it has one.
+    /// The address for HTTPS sessions, if there is one.
     pub https: Option<SocketAddr>,
-    /// The path there.
+    /// The path of the HTTPS requests.
     pub path: String,
 }
 
-/// The profile that a card leaves the factory with: enabled, and the one to fall back to.
+/// The profile that is installed in the factory. It is enabled and has the fall-back attribute.
 #[derive(Clone)]
 pub struct FirstProfile {
     /// TCA profile package, DER.
     pub package: Vec<u8>,
-    /// Whose.
+    /// The operator that owns the profile.
     pub operator: Oid,
-    /// The number under which the device is reached with it.
+    /// The MSISDN of the profile.
     pub msisdn: PhoneNumber,
 }
 
-/// Without the package, in which the subscription's keys are.
+/// Omits the package, because it contains the keys of the subscription.
 impl fmt::Debug for FirstProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { package, operator, msisdn } = self;
@@ -72,15 +74,15 @@ impl fmt::Debug for FirstProfile {
     }
 }
 
-/// A card as it leaves the factory.
+/// Returns the description of a card in its delivery state.
 ///
 /// # Errors
-/// The PKI has no EUM that may vouch for the EID.
+/// The PKI has no EUM that can certify the EID.
 pub fn card(pki: &Pki, eid: Eid, first: &FirstProfile, sm_sr: &CardSide) -> Result<CardDescription, Fault> {
     card_with(pki, eid, &first.package, sm_sr)
 }
 
-/// The same, for those who need not know whose the profile (TCA package, DER) is.
+/// Like [`card`], for callers that do not know the operator of the profile (a TCA package, DER).
 ///
 /// # Errors
 /// As [`card`].
@@ -123,7 +125,7 @@ pub fn card_with(pki: &Pki, eid: Eid, package: &[u8], sm_sr: &CardSide) -> Resul
     Ok(CardDescription { m2m: Some(Box::new(m2m)), ..CardDescription::default_for(eid, &[]) })
 }
 
-/// Of a card that does not wait long: seconds, where one in the field waits minutes.
+/// Timers of an impatient card: seconds instead of the minutes of a card in the field.
 pub fn impatient() -> Numbers {
     Numbers {
         poll_seconds: 1,
@@ -136,7 +138,7 @@ pub fn impatient() -> Numbers {
     }
 }
 
-/// Identification numbers of the ISD-R, which take part in key establishment only where that is asked for.
+/// Identification numbers of the ISD-R, which are used in key establishment only on request.
 const SIN: &[u8] = b"LNDF";
 const SDIN: &[u8] = &[0x01];
 
@@ -144,7 +146,7 @@ const SDIN: &[u8] = &[0x01];
 const INTERNATIONAL: u8 = 0x91;
 
 impl CardSide {
-    /// How a card opens its session, if it can.
+    /// Parameters of an HTTPS session that the card opens. `None` if there is no HTTPS address.
     pub fn session(&self) -> Option<SessionParameters> {
         self.https.map(|https| SessionParameters {
             connection: Some(ChannelParameters {
@@ -165,7 +167,7 @@ impl CardSide {
     }
 }
 
-/// Where the card finds its first SM-SR.
+/// The addresses of the first SM-SR that are stored on the card.
 fn addressing(sm_sr: &CardSide) -> Addressing {
     Addressing {
         sms: Address::new(INTERNATIONAL, sm_sr.number.digits()).map(|number| number.value().into()),
@@ -174,11 +176,11 @@ fn addressing(sm_sr: &CardSide) -> Addressing {
     }
 }
 
-/// What the EUM tells the first SM-SR of a card: signed as it stands in this namespace, and the keys under `transport` if
-/// the two have agreed on one.
+/// Returns the EIS that the EUM registers at the first SM-SR. It is signed in the form of this
+/// namespace. Its keys are encrypted with `transport`, if the EUM and the SM-SR share such a key.
 ///
 /// # Errors
-/// The PKI has no EUM that may vouch for the EID, or the package is none.
+/// The PKI has no EUM that can certify the EID, or the package is invalid.
 pub fn eis(
     pki: &Pki,
     eid: Eid,
@@ -257,7 +259,7 @@ pub fn eis(
     })
 }
 
-/// The OID of the EUM, in its certificate for TLS and in every EIS that it signs.
+/// The OID of the EUM, which is in its TLS certificate and in every EIS that it signs.
 ///
 /// # Errors
 /// The PKI has no EUM.
@@ -268,7 +270,7 @@ pub fn eum_oid(pki: &Pki) -> Result<Oid, Fault> {
     tls.certificate.registered_ids().first().cloned().ok_or_else(|| {
         Fault::new(
             "the EUM has no object identifier",
-            "its certificate names none",
+            "its certificate contains none",
             "make a PKI with `landfall certs init`",
         )
     })
@@ -286,7 +288,7 @@ fn isd_r(keys: &IsdRKeys, transport: Option<&[u8; 16]>) -> SecurityDomain {
             key_components: vec![KeyComponent { r#type: kind, value: Octets(sent) }],
         }
     };
-    /// AES and pre-shared keys for TLS: GlobalPlatform section 11.1.8.
+    /// Key types AES and pre-shared key for TLS: GlobalPlatform section 11.1.8.
     const AES: u8 = 0x88;
     const TLS_PSK: u8 = 0x85;
     let set =
@@ -314,7 +316,7 @@ fn isd_r(keys: &IsdRKeys, transport: Option<&[u8; 16]>) -> SecurityDomain {
     }
 }
 
-/// Of a package: ICCID, IMSI, and the memory that the card charges it.
+/// The ICCID and the IMSI of a package, and the memory that the card charges for it.
 fn described(package: &[u8]) -> Result<(Iccid, Option<Imsi>, u32), Fault> {
     let unfit = |why: String| {
         Fault::new("cannot put the profile onto a card", why, "give a TCA profile package in DER")

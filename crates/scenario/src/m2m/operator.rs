@@ -1,8 +1,9 @@
-//! An operator of M2M devices: asks over ES2 and ES4, hears callbacks and notifications (SGP.02 sections 5.3 and 5.5).
+//! An operator of M2M devices: calls functions over ES2 and ES4, and receives callbacks and
+//! notifications (SGP.02 sections 5.3 and 5.5).
 
+mod deliveries;
 #[cfg(test)]
 mod tests;
-mod tries;
 
 use std::{
     collections::HashMap,
@@ -33,58 +34,62 @@ use tokio::{
 };
 use world::{BoxFuture, Event, Events, Fault, Link, Outcome, Records, Tx, World};
 
-use self::tries::Tries;
+use self::deliveries::Deliveries;
 
-/// What may wait to be read of what an operator is told; who tells more is asked to come again.
+/// Maximum number of notifications that wait to be read. Further notifications are refused, and the
+/// peer retries.
 const MAX_HEARD: usize = 256;
 
-/// Longer than the peer's own validity period, which it is to end itself.
+/// Extra time after the validity period, because the peer itself ends the function at the end of
+/// that period.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What an operator is told without having asked.
+/// A notification that the operator received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Heard {
-    /// The notification, such as `ES2-HandleProfileEnabledNotification`.
+    /// The name of the notification, such as `ES2-HandleProfileEnabledNotification`.
     pub notification: String,
-    /// Who told it.
+    /// The sender.
     pub from: Oid,
-    /// About which eUICC.
+    /// The eUICC.
     pub eid: Eid,
-    /// About which profile, if about one.
+    /// The profile, if the notification concerns one.
     pub iccid: Option<Iccid>,
-    /// The SM-SR that manages the eUICC now, when that is what is told.
+    /// The SM-SR that now manages the eUICC, if the notification reports a change.
     pub sm_sr: Option<Oid>,
-    /// When it was so.
+    /// The completion time.
     pub completed: Timestamp,
 }
 
-/// An operator with its ear at [`Operator::link`]; or an EUM, which asks in the same way and is told nothing.
+/// An operator, which receives messages at [`Operator::link`], or an EUM, which also calls
+/// functions but receives no messages.
 #[derive(Clone)]
 pub struct Operator {
     soap: Soap,
-    ear: Arc<Ear>,
-    tries: Arc<Tries>,
+    inbox: Arc<Inbox>,
+    deliveries: Arc<Deliveries>,
     records: Arc<dyn Records>,
     world: World,
     remark: fn(&str),
 }
 
-/// Who waits for the end of a call, by its continuation.
+/// The callers that wait for the end of a call, by continuation.
 type Waiting = Arc<Mutex<HashMap<String, oneshot::Sender<Ended>>>>;
 
-/// What the operator's shell decides with.
-struct Ear {
+/// The message handler of the operator.
+struct Inbox {
     events: Arc<dyn Events>,
     world: World,
     peers: Mutex<HashMap<String, Peer>>,
     waiting: Waiting,
     heard: mpsc::Sender<Heard>,
-    /// What the events call it.
+    /// Name of the party in events.
     party: &'static str,
 }
 
 impl Operator {
-    /// A party of this OID that takes messages at `address`, and what it will hear. The events call it `party`.
+    /// Creates a party with this OID that receives messages at `address`, and the channel of its
+    /// notifications. `party` is its name in events.
     pub fn new(
         id: Oid,
         name: &str,
@@ -95,7 +100,7 @@ impl Operator {
         events: Arc<dyn Events>,
     ) -> (Self, mpsc::Receiver<Heard>) {
         let (heard, hears) = mpsc::channel(MAX_HEARD);
-        let ear = Arc::new(Ear {
+        let inbox = Arc::new(Inbox {
             events: Arc::clone(&events),
             world: world.clone(),
             peers: Mutex::default(),
@@ -104,21 +109,21 @@ impl Operator {
             party,
         });
         let sender = Sender { own: id, name: Some(name.to_owned()), address, world: world.clone() };
-        let shell = Arc::clone(&ear) as Arc<dyn Party>;
-        let tries = Arc::new(Tries::default());
-        // Its events are told by itself, in its own words.
-        let tried = Arc::clone(&tries) as Arc<dyn Events>;
+        let shell = Arc::clone(&inbox) as Arc<dyn Party>;
+        let deliveries = Arc::new(Deliveries::default());
+        // The operator reports its events itself. The SOAP layer only records failed deliveries.
+        let tried = Arc::clone(&deliveries) as Arc<dyn Events>;
         let soap = Soap::new(sender, Arc::clone(&records), tried, shell, party);
-        (Self { soap, ear, tries, records, world, remark: |_| {} }, hears)
+        (Self { soap, inbox, deliveries, records, world, remark: |_| {} }, hears)
     }
 
-    /// Gives it its way to others.
+    /// Sets how the operator connects to its peers.
     #[must_use]
     pub fn with_peers(self, peers: Arc<dyn Peers>) -> Self {
         Self { soap: self.soap.with_peers(peers), ..self }
     }
 
-    /// The same; a person who waits for it is told by this that a peer is not there.
+    /// Sets a callback for messages to the user, for example that a peer is unreachable.
     #[must_use]
     pub fn with_remarks(self, remark: fn(&str)) -> Self {
         Self { remark, ..self }
@@ -129,23 +134,23 @@ impl Operator {
         &self.soap.sender().own
     }
 
-    /// Where it takes messages.
+    /// The address at which it receives messages.
     pub fn address(&self) -> &str {
         &self.soap.sender().address
     }
 
-    /// Whom it speaks with: an SM-DP or an SM-SR.
+    /// Adds a peer: an SM-DP or an SM-SR.
     pub fn knows(&self, peer: Peer) {
-        let mut peers = self.ear.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut peers = self.inbox.peers.lock().unwrap_or_else(PoisonError::into_inner);
         peers.insert(peer.id.to_string(), peer);
     }
 
-    /// Where callbacks and notifications come in.
+    /// The link at which callbacks and notifications arrive.
     pub fn link(&self) -> Link {
         self.soap.link()
     }
 
-    /// What is due; see [`Soap::due`].
+    /// The due background tasks; see [`Soap::due`].
     ///
     /// # Errors
     /// The records fail.
@@ -153,12 +158,13 @@ impl Operator {
         self.soap.due().await
     }
 
-    /// Asks for a function, and waits for its answer however it comes. A refusal is an answer. A peer that is not there is
-    /// asked again until the time is over, if the function is one that is answered later; that is said at once. Whoever does
-    /// not wait to the end is not told, and the call goes on: what has left cannot be taken back.
+    /// Calls a function and waits for its answer, which may be synchronous or a callback. A refusal
+    /// is an answer. A call of an asynchronous function is retried until its time is over while the
+    /// peer is unreachable; this is reported at once. If the caller stops waiting, the call still
+    /// continues, because a sent request cannot be withdrawn.
     ///
     /// # Errors
-    /// The peer is not known, cannot be reached, or does not answer in the validity period.
+    /// The peer is unknown, unreachable, or does not answer within the validity period.
     pub async fn ask<F: Function>(
         &self,
         peer: &Oid,
@@ -169,9 +175,13 @@ impl Operator {
         F::Request: Clone + Send,
     {
         let known =
-            self.ear.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.to_string()).cloned();
+            self.inbox.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.to_string()).cloned();
         let known = known.ok_or_else(|| {
-            Fault::new(format!("cannot ask {peer}"), "where it is is not known", "say where it is")
+            Fault::new(
+                format!("cannot call {peer}"),
+                "its address is unknown",
+                "add the peer with its address",
+            )
         })?;
         let begun = self.world.now();
         let answer = match F::PATTERN {
@@ -182,7 +192,7 @@ impl Operator {
                 request.base_mut().validity_period = Some(validity.as_secs().max(1));
                 let until = begun.plus(validity).plus(GRACE);
                 let ended = self.ask_later::<F>(&known, request, until).await?;
-                ended.response::<F>().map_err(|no| match (no, self.tries.last(peer)) {
+                ended.response::<F>().map_err(|no| match (no, self.deliveries.last(peer)) {
                     (NoAnswer::Expired, Some(why)) => NoAnswer::Unreachable(why),
                     (no, _) => no,
                 })
@@ -199,8 +209,8 @@ impl Operator {
             Err(no) => (Outcome::Failed(no.to_string()), String::new()),
         };
         let (interface, function) = F::NAME.split_once('-').unwrap_or(("", F::NAME));
-        self.ear.events.tell(
-            Event::new(self.world.now(), self.ear.party, function)
+        self.inbox.events.tell(
+            Event::new(self.world.now(), self.inbox.party, function)
                 .with_peer(interface, peer.to_string())
                 .with_outcome(outcome)
                 .with_note(note),
@@ -218,9 +228,9 @@ impl Operator {
         F::Request: Clone + Send,
     {
         let continuation = hex::encode(self.world.random::<16>());
-        let mut waiter = Waiter::among(&self.ear.waiting, &continuation);
+        let mut waiter = Waiter::among(&self.inbox.waiting, &continuation);
         let now = self.world.now();
-        self.tries.begin(&peer.id);
+        self.deliveries.begin(&peer.id);
         world::transact(&*self.records, |tx| {
             let (request, continuation) = (request.clone(), continuation.clone());
             Box::pin(
@@ -231,8 +241,8 @@ impl Operator {
         self.soap.wake();
         let told = tokio::select! {
             told = &mut waiter.told => told,
-            why = self.tries.failed(&peer.id) => {
-                (self.remark)(&format!("{} has not taken {}: {why}; tried again until {until}", peer.id, F::NAME));
+            why = self.deliveries.failed(&peer.id) => {
+                (self.remark)(&format!("{} did not accept {}: {why}; retrying until {until}", peer.id, F::NAME));
                 (&mut waiter.told).await
             }
         };
@@ -246,7 +256,7 @@ impl Operator {
     }
 }
 
-/// One who waits for the end of a call, until this is dropped.
+/// A registration for the end of a call, which is removed when it is dropped.
 struct Waiter {
     waiting: Waiting,
     continuation: String,
@@ -270,17 +280,19 @@ impl Drop for Waiter {
 fn unanswered(function: &str, peer: &Oid, no: &NoAnswer) -> Fault {
     let next = match no {
         NoAnswer::Unreachable(_) => format!("start {peer}, or correct its address"),
-        NoAnswer::Expired => format!("ask again, with more time; the log of {peer} has what it waits for"),
+        NoAnswer::Expired => format!("call again with more time; the log of {peer} shows what it waits for"),
         NoAnswer::Fault(_) => {
-            format!("correct OID and address of {peer}, and make it know who asks (--peer, --m2m-operator)")
+            format!(
+                "correct the OID and the address of {peer}, and register the caller there (--peer, --m2m-operator)"
+            )
         }
-        NoAnswer::Malformed(_) => format!("check that what is there is {peer}"),
+        NoAnswer::Malformed(_) => format!("check that the server at this address is {peer}"),
     };
     Fault::new(format!("no usable answer to {function}"), no.to_string(), next)
 }
 
-impl Ear {
-    /// Tells of it, once it is written down that it has come.
+impl Inbox {
+    /// Reports the notification after the commit that records it.
     fn hear(
         &self,
         tx: &mut Tx<'_>,
@@ -309,13 +321,13 @@ impl Ear {
         };
         let place = match self.heard.clone().try_reserve_owned() {
             Ok(place) => Some(place),
-            // Where nobody listens any more nobody wants to know.
+            // If the receiver was dropped, the notification is not needed.
             Err(TrySendError::Closed(_)) => None,
             Err(TrySendError::Full(_)) => {
                 return Err(Fault::new(
-                    "a notification was not taken",
-                    format!("{MAX_HEARD} others wait to be read"),
-                    "tell it again later",
+                    "a notification was not accepted",
+                    format!("{MAX_HEARD} notifications wait to be read"),
+                    "send it again later",
                 ));
             }
         };
@@ -330,7 +342,7 @@ impl Ear {
     }
 }
 
-/// Notifications about a profile.
+/// Dispatches notifications about profiles and about changes of the SM-SR.
 macro_rules! dispatch {
     ($self:ident, $tx:ident, $call:ident, [$($profile:ty),* $(,)?], [$($change:ty),* $(,)?] $(,)?) => {
         soap_dispatch!($call, {}, {
@@ -346,7 +358,7 @@ macro_rules! dispatch {
     };
 }
 
-impl Party for Ear {
+impl Party for Inbox {
     fn peer<'a>(&'a self, _: &'a mut Tx<'_>, id: &'a Oid) -> BoxFuture<'a, Result<Option<Peer>, Fault>> {
         let peer = self.peers.lock().unwrap_or_else(PoisonError::into_inner).get(&id.to_string()).cloned();
         Box::pin(async { Ok(peer) })
@@ -393,7 +405,7 @@ impl Party for Ear {
         tx.after_commit(move || {
             let waiter = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&ended.continuation);
             if let Some(waiter) = waiter {
-                // Whoever asked has given up meanwhile.
+                // An error means that the caller has stopped waiting.
                 let _ = waiter.send(ended);
             }
         });
@@ -401,7 +413,8 @@ impl Party for Ear {
     }
 }
 
-/// The base of a request that is not sent yet: identifier and validity are filled in when it is.
+/// The base of a request before it is sent. Identifier and validity period are filled in when it is
+/// sent.
 pub fn blank() -> BaseRequest {
     BaseRequest::new("")
 }
@@ -411,32 +424,32 @@ pub fn peer(id: Oid, authority: &str) -> Peer {
     Peer { id, endpoint: format!("https://{authority}{SOAP_PATH}"), namespace: Namespace::V3 }
 }
 
-/// Where our parties take messages in SOAP.
+/// The path at which the simulated parties receive SOAP messages.
 pub const SOAP_PATH: &str = "/sgp02";
 
-/// What an operator reads in an answer.
+/// The answer of a function, as shown to an operator.
 #[derive(Debug, Serialize)]
 pub struct Answer {
-    /// How it ended.
+    /// The execution status as text.
     pub status: String,
-    /// Whether it was done.
+    /// True if the function was executed.
     pub done: bool,
-    /// Where it was not: the dotted subject code (SGP.02 section 5.1.6.5).
+    /// The dotted subject code, if the function failed (SGP.02 section 5.1.6.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Where it was not: the dotted reason code (SGP.02 section 5.1.6.5).
+    /// The dotted reason code, if the function failed (SGP.02 section 5.1.6.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The profile it was about, if the answer says so.
+    /// The profile, if the answer names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iccid: Option<Iccid>,
-    /// The EIS, if one was asked for.
+    /// The EIS, if it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eis: Option<Eis>,
 }
 
 impl Answer {
-    /// Of a response's base.
+    /// Converts the base of a response.
     pub fn of(base: &BaseResponse) -> Self {
         let codes = base.function_execution_status.status_code_data.as_ref();
         Self {
@@ -449,7 +462,7 @@ impl Answer {
         }
     }
 
-    /// The row of the table of refusals, if it is one of them.
+    /// The refusal from the table of status codes, if it is one of them.
     pub fn refusal(&self) -> Option<Status> {
         Status::from_codes(self.subject.as_deref()?, self.reason.as_deref()?)
     }

@@ -1,4 +1,4 @@
-//! Operator, EUM, SM-DP and SM-SR, and what they do without being asked.
+//! Creates the operator, the EUM, the SM-DP and the SM-SRs, and runs their background tasks.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -34,42 +34,43 @@ use super::operator::{Heard, Operator, SOAP_PATH, peer};
 use super::web::{Caller, Web};
 use super::{CARD_PATH, SECOND_SM_SR_PLACE, SM_DP_PLACE, SM_SR_PLACE, Setup, bad_pki, factory, number};
 use crate::host::Host;
-use crate::play::{Server, Ways};
 use crate::time::Simulation;
+use crate::transport::{Server, Ways};
 use faults::FaultInjector;
 
-/// Who is where.
+/// Host names of the parties.
 const SM_DP: &str = "sm-dp.landfall.example";
 const OPERATOR: &str = "operator.landfall.example";
 const EUM: &str = "eum.landfall.example";
 
-/// What the PKI calls the servers.
+/// Names of the parties in the PKI.
 const SM_DP_NAME: &str = "Landfall SM-DP";
 const OPERATOR_NAME: &str = "Landfall M2M Operator";
 
-/// How long a script may be under way whose short messages go over a narrow bearer: a profile has dozens of them.
+/// Maximum time for a script whose short messages go over a narrow bearer. A profile needs dozens
+/// of them.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
-/// And how long a card of such a network may take to open its session, or to run what it was given there.
+/// Maximum time for a card in such a network to open its session, or to run a script in it.
 const PATIENCE_IN_SESSIONS: Duration = Duration::from_secs(5 * 60);
 
-/// How long a party waits whose records have failed.
+/// Retry delay of a party after its records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
-/// An SM-SR: what it is called, and where it is.
+/// Names and addresses of an SM-SR.
 pub(super) struct SmSrAt {
-    /// What its records are called as a place of faults, and its account at the service centre.
+    /// Name of its records as a place of faults, and of its account at the SMSC.
     pub(super) place: &'static str,
     name: &'static str,
     in_pki: &'static str,
     authority: &'static str,
-    /// To which cards write.
+    /// Number to which cards send short messages.
     pub(super) number: &'static str,
-    /// Where cards come in over HTTPS, as they have it stored.
+    /// Address to which cards connect over HTTPS, as it is stored on them.
     pub(super) cards: SocketAddr,
 }
 
-/// Which has all cards at the beginning.
+/// The SM-SR that manages all cards at first.
 pub(super) const FIRST: SmSrAt = SmSrAt {
     place: SM_SR_PLACE,
     name: "SM-SR",
@@ -79,7 +80,7 @@ pub(super) const FIRST: SmSrAt = SmSrAt {
     cards: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8463),
 };
 
-/// To which cards may be handed over.
+/// The SM-SR to which cards can be handed over.
 pub(super) const SECOND: SmSrAt = SmSrAt {
     place: SECOND_SM_SR_PLACE,
     name: "SM-SR 2",
@@ -90,26 +91,26 @@ pub(super) const SECOND: SmSrAt = SmSrAt {
 };
 
 impl SmSrAt {
-    /// How a card reaches it.
+    /// The addresses at which a card reaches it.
     pub(super) fn card_side(&self, has_https: bool) -> Result<CardSide, Fault> {
         let https = has_https.then_some(self.cards);
         Ok(CardSide { number: number(self.number)?, https, path: CARD_PATH.to_owned() })
     }
 }
 
-/// What servers are made of.
+/// The parts of which servers are created.
 pub(super) struct Parts<'a> {
     pub(super) simulation: &'a Simulation,
     pub(super) setup: &'a Setup,
     pub(super) events: &'a MemoryEvents,
-    pub(super) mishaps: &'a FaultInjector,
+    pub(super) faults: &'a FaultInjector,
     pub(super) web: &'a Arc<Web>,
     pub(super) ways: &'a dyn Ways,
-    /// Short messages take their time, and the SM-SR gives them more.
+    /// True if the SM-SR needs long timeouts because short messages take time.
     pub(super) is_patient: bool,
 }
 
-/// Who has which OID.
+/// The OIDs of the servers.
 #[derive(Clone)]
 pub(super) struct Ids {
     pub(super) sm_dp: Oid,
@@ -130,16 +131,17 @@ impl Ids {
 
 impl Parts<'_> {
     fn caller(&self, shown: &Credential, woken: &Arc<Notify>) -> Arc<Caller> {
-        Arc::new(Caller::new(&Arc::downgrade(self.web), shown, self.mishaps, woken))
+        Arc::new(Caller::new(&Arc::downgrade(self.web), shown, self.faults, woken))
     }
 
-    /// Opens the door of a server, for everybody who asks it.
+    /// Makes a server reachable for all parties.
     fn open(&self, authority: &'static str, server: Server) -> Result<(), Fault> {
         self.web.put(authority, self.ways.open(server)?);
         Ok(())
     }
 
-    /// An operator of M2M devices, what it will hear, and what it does by itself.
+    /// Creates an operator of M2M devices, the channel of its notifications, and its background
+    /// work.
     pub(super) fn operator(&self) -> Result<(Operator, Receiver<Heard>, BoxFuture<'static, ()>), Fault> {
         let Self { simulation, setup, .. } = self;
         let own = setup.pki.m2m_operator(OPERATOR_NAME, &names(OPERATOR)?).map_err(bad_pki)?;
@@ -160,7 +162,7 @@ impl Parts<'_> {
         Ok((operator, hears, Box::pin(works)))
     }
 
-    /// The EUM, which nobody calls back.
+    /// Creates the EUM, which receives no callbacks.
     pub(super) fn eum(&self) -> Result<Operator, Fault> {
         let pki = &self.setup.pki;
         let own = pki.m2m_eum(&names(EUM)?).map_err(bad_pki)?;
@@ -176,7 +178,7 @@ impl Parts<'_> {
         Operator::new(id, name, party, address, records, self.simulation.world(party), events)
     }
 
-    /// The SM-DP+ beside the SM-DP, which keeps the stock of both.
+    /// Creates the SM-DP+ that shares its stock with the SM-DP.
     pub(super) fn stock(&self, records: &MemoryRecords) -> Result<SmDpPlus, Fault> {
         let address = SM_DP.parse().map_err(|_| super::unexpected(SM_DP))?;
         let credentials = sm_dp::Credentials::from_pki(&self.setup.pki).map_err(bad_pki)?;
@@ -185,12 +187,12 @@ impl Parts<'_> {
         Ok(SmDpPlus::new(sm_dp::Config::new(address), credentials, records, world, events))
     }
 
-    /// The SM-DP on its records, and what it does by itself.
+    /// Creates the SM-DP with these records, and its background work.
     pub(super) fn sm_dp(
         &self,
         records: &MemoryRecords,
     ) -> Result<(Host<SmDp>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, mishaps, web, .. } = self;
+        let Self { simulation, setup, events, faults, web, .. } = self;
         let own = setup.pki.m2m_server(Owner::SmDp, SM_DP_NAME, &names(SM_DP)?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
         let config = sm_dp::m2m::Config::new("SM-DP", own.oid, format!("https://{SM_DP}{SOAP_PATH}"));
@@ -204,17 +206,17 @@ impl Parts<'_> {
         let host = {
             let tls = own.tls.clone();
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
-            let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
+            let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
             let make = move |records, starts| {
                 let world = of_process(&simulation, "SM-DP", starts);
-                let way = Arc::new(Caller::new(&web, &tls, &mishaps, &woken));
+                let way = Arc::new(Caller::new(&web, &tls, &faults, &woken));
                 let events = Arc::new(events.clone());
                 let server = SmDp::new(config.clone(), credentials.clone(), records, world, events);
                 let server = server.with_peers(way);
                 let link = server.link();
                 (server, link)
             };
-            Host::start(SM_DP_PLACE, Arc::new(records.clone()), self.mishaps.clone(), make)
+            Host::start(SM_DP_PLACE, Arc::new(records.clone()), self.faults.clone(), make)
         };
         self.open(SM_DP, Server::of(SM_DP.to_owned(), &host, simulation.clock()).showing(own.tls))?;
         let (own, clock) = (host.clone(), simulation.clock());
@@ -228,7 +230,8 @@ impl Parts<'_> {
         Ok((host, Box::pin(works)))
     }
 
-    /// The SM-SR on its records, with its account at the message centre and its door for cards; and what it does by itself.
+    /// Creates an SM-SR with these records, with its SMSC account and its interface to cards, and
+    /// its background work.
     pub(super) fn sm_sr(
         &self,
         at: &'static SmSrAt,
@@ -236,7 +239,7 @@ impl Parts<'_> {
         smsc: &Arc<Smsc>,
         hosts: &MemoryHosts,
     ) -> Result<(Host<SmSr>, BoxFuture<'static, ()>), Fault> {
-        let Self { simulation, setup, events, mishaps, web, is_patient, .. } = self;
+        let Self { simulation, setup, events, faults, web, is_patient, .. } = self;
         let own = setup.pki.m2m_server(Owner::SmSr, at.in_pki, &names(at.authority)?).map_err(bad_pki)?;
         let anchors = setup.pki.anchors().map_err(bad_pki)?;
         let credentials =
@@ -247,7 +250,7 @@ impl Parts<'_> {
         let config = sm_sr::Config { card_address, ..sm_sr::Config::new(at.name, own.oid) };
         let door = HttpsDoor { trigger: SessionTrigger::default(), path: CARD_PATH.to_owned() };
         let es5 = Es5Config {
-            // A bench that has nothing else sends whole profiles by them.
+            // A card without HTTPS gets whole profiles by short messages.
             most_messages: 255,
             https: has_https.then_some(door),
             ..Es5Config::at(side.number)
@@ -266,11 +269,11 @@ impl Parts<'_> {
         let host = {
             let tls = own.tls.clone();
             let (simulation, events) = ((*simulation).clone(), (*events).clone());
-            let (web, mishaps, woken) = (Arc::downgrade(web), (*mishaps).clone(), Arc::clone(&woken));
+            let (web, faults, woken) = (Arc::downgrade(web), (*faults).clone(), Arc::clone(&woken));
             let writer = Arc::clone(&writer);
             let make = move |records, starts| {
                 let world = of_process(&simulation, at.name, starts);
-                let way = Arc::new(Caller::new(&web, &tls, &mishaps, &woken));
+                let way = Arc::new(Caller::new(&web, &tls, &faults, &woken));
                 let server = SmSr::new(
                     config.clone(),
                     credentials.clone(),
@@ -282,7 +285,7 @@ impl Parts<'_> {
                 );
                 let server = server.with_peers(way);
                 let engine = server.engine().clone();
-                // The engine keeps both for every clone.
+                // All clones of the engine share these settings.
                 let _ = engine.with_wake(Arc::new(Woken(Arc::clone(&woken)))).with_short_messages(Arc::<
                     LocalWriter,
                 >::clone(
@@ -291,11 +294,11 @@ impl Parts<'_> {
                 let link = server.link();
                 (server, link)
             };
-            Host::start(at.place, Arc::new(records.clone()), self.mishaps.clone(), make)
+            Host::start(at.place, Arc::new(records.clone()), self.faults.clone(), make)
         };
         let server = Server::of(at.authority.to_owned(), &host, simulation.clock()).showing(own.tls);
         self.open(at.authority, server)?;
-        let cards = mishaps.link(host.door(|server| es5_link(server.engine().clone())));
+        let cards = faults.link(host.door(|server| es5_link(server.engine().clone())));
         let (own, hosts, clock) = (host.clone(), hosts.clone(), simulation.clock());
         let works = async move {
             own.works(|server| {
@@ -316,7 +319,7 @@ impl Parts<'_> {
     }
 }
 
-/// Makes everybody known to everybody: once, when the records are new.
+/// Registers all parties with each other. Called once, when the records are new.
 pub(super) async fn introduce(
     sm_dp: &SmDp,
     sm_srs: &[(&SmSrAt, SmSr)],
@@ -344,12 +347,12 @@ pub(super) async fn introduce(
     Ok(())
 }
 
-/// A process that is started again throws other dice: those of the first are used up.
+/// A restarted process needs other random numbers, because those of the first process are used up.
 fn of_process(simulation: &Simulation, name: &str, starts: u32) -> world::World {
     simulation.world(&format!("{name} {} {starts}", simulation.clock().now()))
 }
 
-/// For which its certificate is.
+/// The server name for a TLS certificate.
 fn names(authority: &str) -> Result<[ServerName; 1], Fault> {
     Ok([authority.parse().map_err(|_| super::unexpected("a server has no name"))?])
 }
@@ -362,7 +365,7 @@ impl Wake for Woken {
     }
 }
 
-/// Does what is due, when it is or somebody wakes it, without end.
+/// Runs due tasks without end, when they are due or when the party is woken.
 async fn drive<S: Clone>(
     woken: Arc<Notify>,
     clock: TokioClock,
@@ -382,7 +385,7 @@ async fn drive<S: Clone>(
         };
         let until = async {
             match wait {
-                // Something due may be of this very moment: others go on first.
+                // A due time may be now. The minimum delay lets other tasks run first.
                 Some(wait) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
                 None => std::future::pending().await,
             }
@@ -396,7 +399,7 @@ async fn drive<S: Clone>(
     }
 }
 
-/// Gives the engine whatever the message centre has for it, without end.
+/// Passes messages from the SMSC to the engine, without end.
 async fn hear(writer: &LocalWriter, engine: &Engine) {
     loop {
         let delivery = writer.next().await;
@@ -405,7 +408,7 @@ async fn hear(writer: &LocalWriter, engine: &Engine) {
             Err(fault) => Err(fault),
         };
         if taken.is_err() {
-            // It is brought again, to this process or the next.
+            // The SMSC delivers the message again, to this process or to the next.
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
@@ -418,13 +421,13 @@ fn es5_link(engine: Engine) -> Link {
     }))
 }
 
-/// The door for cards, without end; none without a listener.
+/// Serves the HTTPS connections of cards, without end. Without a listener, it does nothing.
 async fn open(listener: Option<MemoryListener>, engine: Engine, cards: Link) {
     let Some(mut listener) = listener else { return std::future::pending().await };
     let door = match PskDoor::new(Arc::new(Keys(engine))) {
         Ok(door) => door,
         Err(fault) => {
-            tracing::error!(%fault, "there is no door for cards");
+            tracing::error!(%fault, "the HTTPS interface for cards cannot be created");
             return std::future::pending().await;
         }
     };
@@ -432,7 +435,7 @@ async fn open(listener: Option<MemoryListener>, engine: Engine, cards: Link) {
     while let Some(stream) = listener.accept().await {
         let (door, cards) = (door.clone(), cards.clone());
         connections.spawn(async move {
-            // Who broke it off tells so itself, or is gone.
+            // The peer that ended the connection reports the error itself.
             let _ended = door.serve(stream, cards).await;
         });
     }

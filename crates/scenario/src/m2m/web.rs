@@ -1,4 +1,4 @@
-//! The links between operator, EUM, SM-DP and SM-SR, each with what goes wrong on it.
+//! The links between operator, EUM, SM-DP and SM-SR, with injected faults.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,11 +10,11 @@ use rsp_server::soap::Peers;
 use tokio::sync::Notify;
 use world::{Fault, Link, LinkFault, LinkFaultKind, link_from};
 
-use crate::play::Way;
+use crate::transport::Way;
 use faults::FaultInjector;
 
-/// Whom everybody reaches, by authority, and who is connected with whom. A run holds it; parties, which it holds, only look
-/// into it, so that they end with the run.
+/// The servers by authority, and the open connections. The run owns this value. The parties, which
+/// it owns in turn, hold only weak references, so that they end with the run.
 #[derive(Default)]
 pub(super) struct Web(Mutex<State>);
 
@@ -22,7 +22,7 @@ pub(super) struct Web(Mutex<State>);
 struct State {
     ways: BTreeMap<&'static str, Arc<dyn Way>>,
     callers: u64,
-    /// By caller, and whom it asks.
+    /// Open connections by caller and authority.
     connections: BTreeMap<(u64, String), Link>,
 }
 
@@ -31,7 +31,7 @@ impl Web {
         self.state().ways.insert(authority, way);
     }
 
-    /// The connection of a caller, who shows this certificate; none if nobody has the name.
+    /// The connection of a caller that presents this certificate. `None` if no server has the name.
     fn connection(&self, caller: u64, shown: &Credential, to: &str) -> Option<Result<Link, Fault>> {
         let mut state = self.state();
         let key = (caller, to.to_owned());
@@ -50,13 +50,14 @@ impl Web {
     }
 }
 
-/// One party, or one process of it, as it asks the others. Its connections end with it.
+/// The client side of one party, or of one process of it. Its connections are closed when it is
+/// dropped.
 pub(super) struct Caller {
     web: Weak<Web>,
     number: u64,
-    /// What it shows.
+    /// The certificate that it presents.
     shown: Credential,
-    mishaps: FaultInjector,
+    faults: FaultInjector,
     woken: Arc<Notify>,
     links: Mutex<BTreeMap<String, Link>>,
 }
@@ -65,7 +66,7 @@ impl Caller {
     pub(super) fn new(
         web: &Weak<Web>,
         shown: &Credential,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         woken: &Arc<Notify>,
     ) -> Self {
         let number = web.upgrade().map_or(0, |web| {
@@ -77,24 +78,24 @@ impl Caller {
             web: web.clone(),
             number,
             shown: shown.clone(),
-            mishaps: mishaps.clone(),
+            faults: faults.clone(),
             woken: Arc::clone(woken),
             links: Mutex::default(),
         }
     }
 
-    /// Who is asked may be put there later.
+    /// Creates a link to an authority. The server may be added later.
     fn link_to(&self, authority: &str) -> Link {
         let (web, number, shown) = (self.web.clone(), self.number, self.shown.clone());
         let to = authority.to_owned();
-        self.mishaps.link(link_from(tower::service_fn(move |request: Request<Bytes>| {
+        self.faults.link(link_from(tower::service_fn(move |request: Request<Bytes>| {
             let fault = |kind, why: String| LinkFault::new(kind, to.clone(), why);
             let connection = web.upgrade().and_then(|web| web.connection(number, &shown, &to));
             let connection = match connection {
                 Some(Ok(link)) => Ok(link),
                 Some(Err(why)) => Err(fault(LinkFaultKind::Protocol, why.to_string())),
                 None => {
-                    let why = "nobody in this simulation has the name";
+                    let why = "no server in this simulation has this name";
                     Err(fault(LinkFaultKind::Unresolved, why.to_owned()))
                 }
             };
@@ -114,7 +115,8 @@ impl Drop for Caller {
 impl Peers for Caller {
     fn link(&self, authority: &str) -> Result<Link, Fault> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        // The same each time: what one request overtakes on it is another's.
+        // Each call returns the same link, because the reordering fault needs the requests of one
+        // link.
         Ok(links.entry(authority.to_owned()).or_insert_with(|| self.link_to(authority)).clone())
     }
 

@@ -1,39 +1,41 @@
-//! The cards of devices: simulated here, or somebody else's behind a door.
+//! The cards of devices: simulated cards, and third-party cards behind an interface.
 
+use certs::Pki;
+use crypto::Curve;
 use device::{Lpa, LpaSettings, Slot, Teller};
-use euicc_sim::Card;
+use euicc_sim::{Card, CardDescription, Quirk};
 use fleet::OnCard;
 use rsp::ids::{Eid, SmdpAddress};
 use rsp::sgp22::ProfileState;
-use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, Memory, RamMemory, TokioClock};
+use world::{Atr, BoxCardDoor, CardDoor, DoorFault, Fault, Link, RamMemory, TokioClock};
 
-use super::outside::TheirCard;
-use super::stage::{Stage, bug};
-use crate::consumer::nowhere;
+use super::environment::TheirCard;
+use super::internal_fault::bug;
+use crate::consumer::{bad_pki, nowhere};
 
-/// Where a device's card is while nobody uses it.
+/// The card of a device while it is not in use.
 #[derive(Clone)]
 pub(super) enum CardAt {
-    /// What it has written down.
+    /// The stored memory of a simulated card.
     Ours(RamMemory),
-    /// Behind this door.
+    /// The interface of a third-party card.
     Theirs(Slot<BoxCardDoor>),
 }
 
-/// A card in use. It has been given power.
+/// A card with power.
 pub(super) enum AnyCard {
-    /// Simulated here.
+    /// A simulated card.
     Ours(Box<Card>),
-    /// Somebody else's.
+    /// A third-party card.
     Theirs { door: Slot<BoxCardDoor>, is_reset: bool },
 }
 
 impl CardAt {
-    /// What a card that is simulated here has written down; those of M2M devices are.
+    /// The stored memory of a simulated card. M2M devices have only simulated cards.
     pub(super) fn memory(&self) -> Result<&RamMemory, Fault> {
         match self {
             Self::Ours(memory) => Ok(memory),
-            Self::Theirs(_) => Err(bug("it is somebody else's card")),
+            Self::Theirs(_) => Err(bug("it is a third-party card")),
         }
     }
 }
@@ -69,35 +71,18 @@ impl CardDoor for AnyCard {
     }
 }
 
-impl Stage {
-    /// A card given power, on its memory as `seen`, with dice of this name.
-    pub(super) fn card<M: Memory + 'static>(
-        &self,
-        (eid, at): (Eid, CardAt),
-        dice: &str,
-        seen: impl FnOnce(RamMemory) -> M,
-    ) -> Result<AnyCard, Fault> {
-        Ok(match at {
-            CardAt::Theirs(door) => AnyCard::behind(door),
-            CardAt::Ours(memory) => {
-                let (description, world) = (self.description(eid)?, self.simulation.world(dice));
-                AnyCard::Ours(Box::new(Card::open_among(description, seen(memory), world, &self.shared)?))
-            }
-        })
-    }
-}
-
-/// An LPA that reaches nobody: for who asks the card itself.
+/// An LPA without links, which only talks to the card.
 pub(super) fn by_hand(card: AnyCard, clock: TokioClock) -> Lpa<AnyCard> {
     let links = |asked: &SmdpAddress| -> Result<Link, Fault> { Ok(nowhere(asked)) };
     Lpa::new(card, links, LpaSettings::default(), Teller::silent(clock))
 }
 
-/// What somebody else's card says of itself: which it is, and what is on it. Whose its profiles are, it does not say.
+/// Reads the EID and the profiles of a third-party card. The card does not report the operators of
+/// the profiles.
 pub(super) async fn found(card: &TheirCard, clock: TokioClock) -> Result<(Eid, Vec<OnCard>), Fault> {
     let cannot = |why| {
         let what = format!("cannot use the card of {} {}", card.group, card.number);
-        Fault::caused_by(why, what, "look whether it is an eUICC, and whether somebody else is using it")
+        Fault::caused_by(why, what, "check that it is an eUICC and that no other program uses it")
     };
     let mut lpa = by_hand(AnyCard::behind(card.door.clone()), clock);
     let eid = lpa.eid().await.map_err(cannot)?;
@@ -107,4 +92,10 @@ pub(super) async fn found(card: &TheirCard, clock: TokioClock) -> Result<(Eid, V
         Some(OnCard { iccid: profile.iccid?, enabled, home: None })
     });
     Ok((eid, on_card.collect()))
+}
+
+/// The description of a simulated card, which is needed each time that the card is opened.
+pub(super) fn describe((pki, quirks): (&Pki, &[Quirk]), eid: Eid) -> Result<CardDescription, Fault> {
+    let credentials = [pki.euicc(Curve::P256, eid).map_err(bad_pki)?];
+    Ok(CardDescription { quirks: quirks.to_vec(), ..CardDescription::default_for(eid, &credentials) })
 }

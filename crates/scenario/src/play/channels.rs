@@ -1,5 +1,4 @@
-//! What a device that stays on sends over: short messages, and the channels that its card opens, over the bearer of the network
-//! that it is on.
+//! The short messages and BIP channels of an M2M device, over the bearer of its network.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,26 +9,26 @@ use rsp::ids::Plmn;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 use world::{BoxByteStream, BoxFuture, Dial, LinkFault, LinkFaultKind, MemoryHosts};
 
-use super::air::Heard;
-use super::outside::{Ways, Wire};
-use super::stage::Stage;
+use super::radio_environment::RadioState;
+use super::simulated_world::SimulatedWorld;
 use crate::bearer::Carrier;
+use crate::transport::{Ways, Wire};
 use faults::FaultInjector;
 
-/// Octets of a connection that wait for the bearer, and go over it at once.
+/// Maximum number of octets of a connection that are sent over the bearer at once.
 const IN_FLIGHT: usize = 16 * 1024;
 
-/// One device's use of the bearers. A clone is the same use.
+/// One device's use of the bearers. Clones share their state.
 #[derive(Clone)]
 pub(super) struct Line {
-    pub(super) heard: Arc<Mutex<Heard>>,
+    pub(super) radio_state: Arc<Mutex<RadioState>>,
     pub(super) carriers: Arc<BTreeMap<Plmn, Carrier>>,
-    pub(super) mishaps: FaultInjector,
-    pub(super) stage: Weak<Stage>,
+    pub(super) faults: FaultInjector,
+    pub(super) sim: Weak<SimulatedWorld>,
     pub(super) index: usize,
 }
 
-/// The hosts that a card reaches.
+/// The hosts to which a card can connect.
 pub(super) struct Channels {
     pub(super) hosts: MemoryHosts,
     pub(super) ways: Arc<dyn Ways>,
@@ -37,7 +36,7 @@ pub(super) struct Channels {
 }
 
 impl Line {
-    /// Whether one short message comes through.
+    /// Transmits one short message. Returns true if it arrives.
     pub(super) async fn message(&self, plmn: Plmn, octets: usize, is_to_device: bool) -> bool {
         let Some(carrier) = self.carriers.get(&plmn) else { return false };
         let before = carrier.usage();
@@ -46,17 +45,17 @@ impl Line {
         is_through
     }
 
-    /// Carries octets of a connection that was opened on this network.
+    /// Transmits octets of a connection that was opened in this network.
     async fn packets(&self, plmn: Plmn, octets: usize, is_to_device: bool) -> Result<(), String> {
         if self.attached() != Some(plmn) {
-            return Err(format!("the device is on {plmn} no more"));
+            return Err(format!("the device has left network {plmn}"));
         }
-        let stage = self.stage.upgrade().ok_or("the scenario is over")?;
-        if !matches!(stage.networks.system_information(plmn).await, Ok(Some(_))) {
-            return Err(format!("network {plmn} is not heard any more"));
+        let sim = self.sim.upgrade().ok_or("the run has ended")?;
+        if !matches!(sim.networks.system_information(plmn).await, Ok(Some(_))) {
+            return Err(format!("network {plmn} has lost its coverage"));
         }
-        if self.mishaps.carries_nothing(plmn) {
-            return Err(format!("network {plmn} carries none of its packets"));
+        if self.faults.carries_nothing(plmn) {
+            return Err(format!("network {plmn} carries no packets of the device"));
         }
         let carrier = self.carriers.get(&plmn).ok_or_else(|| format!("network {plmn} has no bearer"))?;
         let before = carrier.usage();
@@ -66,23 +65,23 @@ impl Line {
     }
 
     fn attached(&self) -> Option<Plmn> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).attached
+        self.radio_state.lock().unwrap_or_else(PoisonError::into_inner).attached
     }
 
     fn account(&self, carrier: &Carrier, before: crate::bearer::Usage, messages: u64) {
         let used = carrier.usage() - before;
-        if let Some(stage) = self.stage.upgrade() {
+        if let Some(sim) = self.sim.upgrade() {
             let octets = used.octets_up.saturating_add(used.octets_down);
-            stage.used(self.index, &carrier.bearer().id, octets, messages);
+            sim.used(self.index, &carrier.bearer().id, octets, messages);
         }
     }
 
-    /// Carries both ways until both ends have said all. What is lost breaks the connection off.
+    /// Transmits in both directions until both ends have closed. A loss breaks the connection.
     async fn connect(self, plmn: Plmn, wire: Box<dyn Wire>, device: DuplexStream, server: BoxByteStream) {
         let ((from_device, to_device), (from_server, to_server)) = (split(device), split(server));
         let up = self.carry(plmn, &*wire, (from_device, to_server), false);
         let down = self.carry(plmn, &*wire, (from_server, to_device), true);
-        // Both ends see that it is over, and say themselves what that means.
+        // Both ends notice the end of the connection and report it themselves.
         let _broken = tokio::try_join!(up, down);
     }
 
@@ -112,7 +111,7 @@ impl Dial for Channels {
                 |why: String| LinkFault::new(LinkFaultKind::Unreachable, format!("{host}:{port}"), why);
             let plmn = self.line.attached();
             let plmn = plmn.ok_or_else(|| unreachable("the device is not registered".to_owned()))?;
-            // A connection is asked for, and granted.
+            // The request for a connection and its acceptance.
             for is_to_device in [false, true] {
                 self.line.packets(plmn, 0, is_to_device).await.map_err(unreachable)?;
             }

@@ -1,4 +1,5 @@
-//! What is there before a scenario begins: profiles in stock, subscribers at their home networks, devices with their cards.
+//! Creates the initial state: profiles in stock, subscribers at their home networks, and devices
+//! with their cards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,30 +12,31 @@ use fleet::OnCard;
 use localize::{HeldProfile, HeldState, Place, Role};
 use network::Networks;
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
-use rsp::time::Timestamp;
 use sm_dp::ProfileOptions;
 use world::{Fault, RamMemory};
 
-use super::cards::{self, CardAt};
-use super::outside::{TheirCard, TheirSmDp};
+use super::cards::{self, CardAt, describe};
+use super::dormant_device::{
+    Activity, Counts, DormantDevice, Hears, PlatformContact, Service, ServiceState, StayLog,
+};
+use super::environment::{TheirCard, TheirSmDp};
+use super::internal_fault::bug;
 use super::owner;
-use super::resting::{Counts, Hears, Resting, Standing};
-use super::stage::{SmDp, bug, describe};
+use super::simulated_world::{Foreign, SmDp};
 use crate::consumer;
 use crate::file::{self, Group, Scenario};
-use crate::m2m::field::Field;
+use crate::m2m::testbed::M2mTestbed;
 use crate::subscription::{OwnIdentities, Subscription, own_package_with};
 use crate::time::Simulation;
 
-/// Subscribers with these numbers are in stock; those on cards from the beginning are before them.
+/// First subscriber number of the profiles in stock. Profiles that are on cards at first have
+/// smaller numbers.
 pub(super) const FIRST_IN_STOCK: u64 = 10_000_001;
 
-/// Subscriptions that are not of our own making, by their profiles: home networks and subscribers, the profile's own first.
-pub(super) type Foreign = BTreeMap<Iccid, Vec<(Plmn, Imsi)>>;
-
-/// Profiles that nobody has ordered yet, and their subscribers.
+/// Creates the stock of an operator and its subscribers.
 pub(super) async fn stock(
-    (scenario, operator): (&Scenario, &file::Operator),
+    scenario: &Scenario,
+    operator: &file::Operator,
     networks: &Networks,
     sm_dp: &mut SmDp,
     theirs: Option<&TheirSmDp>,
@@ -54,7 +56,7 @@ pub(super) async fn stock(
         return Ok(());
     }
     let party = sm_dp.party.as_ref().and_then(crate::host::Host::party);
-    let party = party.ok_or_else(|| bug("an SM-DP+ does not run"))?;
+    let party = party.ok_or_else(|| bug("an SM-DP+ is not running"))?;
     let options =
         ProfileOptions { profile_type: Some(owner::type_of(operator)), ..ProfileOptions::default() };
     let identities = scenario.identities_of(operator);
@@ -66,15 +68,15 @@ pub(super) async fn stock(
     Ok(())
 }
 
-/// What somebody else's SM-DP+ has in stock must be of an operator that has its profiles there.
+/// Checks that every profile at a third-party SM-DP+ belongs to an operator that uses this SM-DP+.
 pub(super) fn all_known(name: &str, theirs: &TheirSmDp, foreign: &Foreign) -> Result<(), Fault> {
     for profile in &theirs.stock {
         let Subscription { iccid, home, .. } = Subscription::of(&profile.package)?;
         if !foreign.contains_key(&iccid) {
             let why = format!(
-                "profile {iccid} is of {home}, and no operator of that network has its profiles there"
+                "profile {iccid} belongs to {home}, but no operator of that network uses this SM-DP+"
             );
-            let next = "add that [[operator]] to the scenario, with this sm_dp; or leave the profile out";
+            let next = "add that [[operator]] with this sm_dp to the scenario, or remove the profile";
             return Err(Fault::new(format!("cannot play with the SM-DP+ {name}"), why, next));
         }
     }
@@ -90,7 +92,7 @@ pub(super) fn package(
     own_package_with(&home, number, operator.name.as_deref().unwrap_or(&home), identities)
 }
 
-/// Makes whoever a profile can be known at home.
+/// Registers all subscribers of a package at their home networks.
 pub(super) fn subscribe(
     networks: &Networks,
     package: &[u8],
@@ -102,9 +104,10 @@ pub(super) fn subscribe(
     for (imsi, home, subscriber) in std::iter::once((*imsi, *home, subscriber)).chain(others) {
         let operator = operators.iter().find(|operator| *operator.network.get_ref() == home);
         let (Some(operator), Some(server)) = (operator, networks.home_of(imsi)) else {
-            let why =
-                format!("IMSI {imsi} in profile {iccid} is of {home}, which is no operator of the scenario");
-            let next = "add that [[operator]] to the scenario, or leave the profile out";
+            let why = format!(
+                "IMSI {imsi} in profile {iccid} belongs to {home}, which is not an operator of the scenario"
+            );
+            let next = "add that [[operator]] to the scenario, or remove the profile";
             return Err(Fault::new("cannot play the scenario", why, next));
         };
         let mut subscriber = subscriber.clone();
@@ -114,31 +117,41 @@ pub(super) fn subscribe(
     Ok(subscription)
 }
 
-/// Whoever a profile can be, as itself first.
+/// All subscriptions of a profile, its own first.
 fn all_of(subscription: &Subscription) -> Vec<(Plmn, Imsi)> {
     let Subscription { imsi, home, others, .. } = subscription;
     let others = others.iter().map(|other| (other.home, other.imsi));
     std::iter::once((*home, *imsi)).chain(others).collect()
 }
 
-/// Where devices are made.
+/// Creates devices.
 pub(super) struct Factory<'a> {
     pub(super) simulation: &'a Simulation,
-    /// Who vouches for cards, and what they do that the standard refuses.
+    /// The PKI that certifies cards, and their deviations from the standard.
     pub(super) maker: (&'a Pki, &'a [Quirk]),
     pub(super) shared: &'a Arc<Shared>,
     pub(super) networks: &'a Networks,
     pub(super) scenario: &'a Scenario,
-    /// Where M2M devices are managed, if the devices are such.
-    pub(super) field: Option<&'a Field>,
+    /// The M2M servers, if the devices are M2M devices.
+    pub(super) testbed: Option<&'a M2mTestbed>,
     pub(super) theirs: &'a [TheirCard],
 }
 
-/// A card as a device gets it.
+/// The position of a device in its group.
+#[derive(Clone, Copy)]
+pub(super) struct GroupMember<'a> {
+    /// Index of the group in the scenario.
+    pub(super) index: usize,
+    pub(super) group: &'a Group,
+    /// The number in the group, counted from 1.
+    pub(super) number: u32,
+}
+
+/// A card for a device.
 struct Made {
     eid: Eid,
     card: CardAt,
-    /// Each with its home.
+    /// The profiles, each with its home network.
     profiles: Vec<OnCard>,
 }
 
@@ -146,11 +159,11 @@ impl Factory<'_> {
     pub(super) async fn device(
         &self,
         serial: u64,
-        (index, group, number): (usize, &Group, u32),
+        GroupMember { index, group, number }: GroupMember<'_>,
         places: &BTreeMap<Plmn, Place>,
         hears: &Hears,
-        (begins, foreign): (Timestamp, &mut Foreign),
-    ) -> Result<(Resting, Vec<HeldProfile>), Fault> {
+        foreign: &mut Foreign,
+    ) -> Result<(DormantDevice, Vec<HeldProfile>), Fault> {
         let is_its = |card: &&TheirCard| card.group == *group.name.get_ref() && card.number == number;
         let Made { eid, card, profiles } = match self.theirs.iter().find(is_its) {
             Some(card) => self.their_card(card, group, foreign).await?,
@@ -158,69 +171,81 @@ impl Factory<'_> {
         };
         let mut held = Vec::new();
         for OnCard { iccid, enabled, home } in &profiles {
-            let home = home.ok_or_else(|| bug("a profile has no home"))?;
+            let home = home.ok_or_else(|| bug("a profile has no home network"))?;
             let role = match (enabled, self.operator(home)?.roaming) {
                 (true, _) => Role::Bootstrap,
                 (false, true) => Role::Operational,
                 (false, false) => Role::Local,
             };
             let state = if *enabled { HeldState::Enabled } else { HeldState::Disabled };
-            let home = *places.get(&home).ok_or_else(|| bug("an operator is nowhere"))?;
+            let home = *places.get(&home).ok_or_else(|| bug("the country of an operator is unknown"))?;
             held.push(HeldProfile { iccid: *iccid, home, role, state });
         }
-        let should_have: Vec<Iccid> = profiles.iter().map(|profile| profile.iccid).collect();
-        let resting = Resting {
+        let expected_profiles: Vec<Iccid> = profiles.iter().map(|profile| profile.iccid).collect();
+        let dormant = DormantDevice {
             eid,
             group: index,
             number,
             card,
             memory: RamMemory::default(),
             hears: Arc::clone(hears),
-            registered: None,
-            registered_at: begins,
-            home_search: None,
-            last_as: None,
-            epoch: 0,
             profiles,
-            should_have,
-            history: localize::History::default(),
-            stays: Vec::new(),
-            dark_since: None,
-            darkest: Duration::ZERO,
-            heard_at: None,
-            lost: false,
-            has_power: true,
-            rests_since: None,
-            to_recover: false,
-            standing: Standing::default(),
-            imei_registered_in: group.imei_registered_in.iter().map(|country| *country.get_ref()).collect(),
-            ordered: None,
-            unproven: None,
-            ended: None,
-            refused: Vec::new(),
-            owes_notifications: false,
-            has_news: false,
-            check_in_due: begins,
-            fails: 0,
-            alarm: None,
+            expected_profiles,
+            service_state: ServiceState::default(),
             left_preferred: None,
-            is_awake: false,
-            again: false,
-            power: None,
-            mishaps: None,
-            wakes: 0,
-            broken: BTreeSet::new(),
+            faults: None,
             counts: Counts::default(),
+            service: Service {
+                registered: None,
+                registered_at: self.scenario.begins,
+                home_search: None,
+                last_as: None,
+                epoch: 0,
+                without_service_since: None,
+                longest_without_service: Duration::ZERO,
+                lost: false,
+            },
+            contact: PlatformContact {
+                heard_at: None,
+                ordered: None,
+                unproven: None,
+                ended: None,
+                refused: Vec::new(),
+                has_pending_notifications: false,
+                must_check_in: false,
+                check_in_due: self.scenario.begins,
+                failures: 0,
+            },
+            activity: Activity {
+                has_power: true,
+                rests_since: None,
+                must_recover: false,
+                alarm: None,
+                is_awake: false,
+                again: false,
+                power: None,
+                wakes: 0,
+            },
+            stay_log: StayLog {
+                history: localize::History::default(),
+                stays: Vec::new(),
+                imei_registered_in: group
+                    .imei_registered_in
+                    .iter()
+                    .map(|country| *country.get_ref())
+                    .collect(),
+                broken_rules: BTreeSet::new(),
+            },
         };
-        Ok((resting, held))
+        Ok((dormant, held))
     }
 
     fn our_card(&self, serial: u64, group: &Group) -> Result<Made, Fault> {
         let eid = self.eid(serial)?;
         let memory = RamMemory::default();
         let world = self.simulation.world(&format!("card {eid} in its factory"));
-        // An M2M card has its first profile in its description.
-        let mut card = match self.field {
+        // The first profile of an M2M card is part of its description.
+        let mut card = match self.testbed {
             Some(_) => None,
             None => Some(Card::open_among(describe(self.maker, eid)?, memory.clone(), world, self.shared)?),
         };
@@ -238,7 +263,7 @@ impl Factory<'_> {
         Ok(Made { eid, card: CardAt::Ours(memory), profiles })
     }
 
-    /// It must be what the scenario says of its device.
+    /// Uses a third-party card. It must match the scenario's description of the device.
     async fn their_card(
         &self,
         card: &TheirCard,
@@ -257,22 +282,24 @@ impl Factory<'_> {
         for profile in &mut profiles {
             profile.home = foreign.get(&profile.iccid).and_then(|all| all.first()).map(|(home, _)| *home);
             if profile.home.is_none() {
-                let why =
-                    format!("profile {} is on it, and its home network does not know it", profile.iccid);
-                return Err(cannot(why, "name its package in profiles of the card, or delete it"));
+                let why = format!("the home network of its profile {} has no such subscriber", profile.iccid);
+                return Err(cannot(
+                    why,
+                    "add the package to the profiles of the card, or delete the profile",
+                ));
             }
         }
         let enabled = profiles.iter().find(|profile| profile.enabled).and_then(|profile| profile.home);
         if enabled != Some(*group.bootstrap.get_ref()) {
             let is = enabled.map_or("it has no enabled profile".to_owned(), |home| {
-                format!("its enabled profile is of {home}")
+                format!("its enabled profile belongs to {home}")
             });
-            let why = format!("{is}, and bootstrap is {}", group.bootstrap.get_ref());
+            let why = format!("{is}, but bootstrap is {}", group.bootstrap.get_ref());
             return Err(cannot(why, "enable that profile, or correct bootstrap in the scenario"));
         }
         let has: BTreeSet<Plmn> = profiles.iter().filter_map(|profile| profile.home).collect();
         if let Some(missing) = homes(group).find(|home| !has.contains(home)) {
-            let why = format!("it has no profile of {missing}, which the device holds in the scenario");
+            let why = format!("it has no profile of {missing}, which the scenario lists in holds");
             return Err(cannot(why, "load one, or correct holds in the scenario"));
         }
         Ok(Made { eid, card: CardAt::Theirs(card.door.clone()), profiles })
@@ -283,18 +310,20 @@ impl Factory<'_> {
             .operators
             .iter()
             .find(|operator| *operator.network.get_ref() == plmn)
-            .ok_or_else(|| bug("no operator"))
+            .ok_or_else(|| bug("the operator does not exist"))
     }
 
     fn eid(&self, serial: u64) -> Result<Eid, Fault> {
         let eum = self.maker.0.eum(Curve::P256).map_err(consumer::bad_pki)?;
-        let prefix = eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no range"))?.to_owned();
+        let prefix =
+            eum.eid_range().prefixes().next().ok_or_else(|| bug("the EUM has no EID range"))?.to_owned();
         let width = 30_usize.saturating_sub(prefix.len());
         Eid::with_check_digits(&format!("{prefix}{serial:0width$}")).map_err(|why| bug(&why.to_string()))
     }
 }
 
-/// Whose profiles a device of the group has from the beginning, the enabled one first.
+/// The home networks of the profiles that a device of the group has at first, the enabled one
+/// first.
 fn homes(group: &Group) -> impl Iterator<Item = Plmn> {
     std::iter::once(&group.bootstrap).chain(&group.holds).map(|plmn| *plmn.get_ref())
 }

@@ -1,14 +1,15 @@
-//! M2M devices: cards of SGP.02 that stay on in devices without an LPA. Their SM-SR reaches them by short messages over the
-//! bearer of their network; profiles are ordered by the operator, which also speaks for them with the platform (`clerk`), and a card
-//! that loses its network falls back by itself.
+//! M2M devices (SGP.02): cards that stay on in devices without an LPA. The SM-SR reaches them by
+//! short messages over the bearer of their network. Their operator orders profiles, and its agent
+//! (`m2m_agent`) checks in at the platform for them. A card that loses its network falls back by
+//! itself.
 
-mod clerk;
+mod m2m_agent;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use device::{Modem, Online, OnlineHandle, OnlineSettings, Registered, Slot, Teller};
+use device::{Modem, Online, OnlineSettings, Registered, Slot, Teller};
 use euicc_sim::m2m::{Held, held};
 use euicc_sim::{Card, CardDescription};
 use fleet::OnCard;
@@ -20,91 +21,72 @@ use network::{
 };
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::sgp02::ExecutionStatus;
-use tokio::sync::Notify;
 use world::{BoxFuture, Fault, Memory as _, PhoneNumber};
 
-use super::air::Air;
 use super::channels::{Channels, Line};
+use super::dormant_device::DormantDevice;
 use super::factory::{FIRST_IN_STOCK, package, subscribe};
-use super::outside::Ways;
+use super::imei::{imei, told_imei};
+use super::internal_fault::bug;
+use super::online_devices::{M2m, OnlineDevice};
 use super::owner;
-use super::resting::Resting;
-use super::stage::{Stage, bug, imei, told_imei};
+use super::radio_environment::DeviceRadio;
+use super::simulated_world::SimulatedWorld;
 use crate::bearer::Carrier;
-use crate::file::{self, Asked, ReachedBy, SmSr};
+use crate::file::{self, M2mOperation, ReachedBy, SmSr};
 use crate::m2m::Bearer;
 use crate::m2m::factory::FirstProfile;
-use crate::m2m::field::{Answered, Field};
+use crate::m2m::testbed::{FunctionResult, M2mTestbed};
 use crate::report::Kind;
 use crate::subscription::{OwnIdentities, Subscription};
 use faults::{FaultyMemory, FaultyRadio, Power, PoweredDoor};
 
-/// How long a device is without power whose power was cut in the middle of a write, or whose card does not answer any more.
+/// Time without power after a power cut during a write, or after the card has stopped answering.
 const AWAY: Duration = Duration::from_secs(30);
-/// How long a device without a network waits before it looks again.
+/// Interval of the network search of a device without service.
 const SEARCH: Duration = Duration::from_secs(300);
 
-/// The M2M side of a run.
-pub(super) struct M2m {
-    pub(super) field: Field,
-    ways: Arc<dyn Ways>,
-    seats: BTreeMap<usize, Seat>,
-    stage: OnceLock<Weak<Stage>>,
-}
-
-/// By what a device that stays on is moved about.
-pub(super) struct Seat {
-    description: CardDescription,
-    handle: Mutex<Option<OnlineHandle>>,
-    has_power: Notify,
-}
-
-/// What the operator asks for.
+/// An operation that the operator requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// A profile of this operator is downloaded and enabled.
+    /// Download and enable a profile of this operator.
     Download(Plmn),
-    /// It is enabled.
+    /// Enable the profile of this operator.
     Enable(Plmn),
-    /// It is disabled, and the one to fall back to is enabled.
+    /// Disable the profile of this operator, which enables the profile with the fall-back
+    /// attribute.
     Disable(Plmn),
-    /// It is deleted.
+    /// Delete the profile of this operator.
     Delete(Plmn),
-    /// The card is asked what it has.
+    /// Read the state of the card.
     Audit,
-    /// This SM-SR is to manage the card.
+    /// Hand the card over to this SM-SR.
     ChangeSmSr(SmSr),
 }
 
-impl M2m {
-    pub(super) fn new(field: Field, cards: BTreeMap<usize, CardDescription>, ways: Arc<dyn Ways>) -> Self {
-        let seat = |description| Seat { description, handle: Mutex::default(), has_power: Notify::new() };
-        let seats = cards.into_iter().map(|(index, card)| (index, seat(card))).collect();
-        Self { field, ways, seats, stage: OnceLock::new() }
-    }
-}
-
-/// Profiles that nobody has ordered yet, and their subscribers.
+/// Creates the stock of an operator and its subscribers.
 pub(super) async fn stock(
     operator: &file::Operator,
     networks: &Networks,
-    field: &Field,
+    testbed: &M2mTestbed,
 ) -> Result<(), Fault> {
     for number in 0..u64::from(*operator.stock.get_ref()) {
         let number = FIRST_IN_STOCK + number;
         let package = package(operator, number, &OwnIdentities::default())?;
         let subscription = subscribe(networks, &package, std::slice::from_ref(operator))?;
         let msisdn = with_number(networks, &subscription, number)?;
-        field.put_in_stock(&package, subscription.iccid, &owner::type_of(operator), &msisdn).await?;
+        testbed.put_in_stock(&package, subscription.iccid, &owner::type_of(operator), &msisdn).await?;
     }
     Ok(())
 }
 
-/// A card as it leaves the factory with the profile of this subscriber, given to the SM-SR.
+/// Creates a card with the profile of this subscriber in its delivery state, and registers it at
+/// the SM-SR.
 pub(super) async fn card(
-    field: &Field,
+    testbed: &M2mTestbed,
     networks: &Networks,
-    (eid, serial): (Eid, u64),
+    eid: Eid,
+    serial: u64,
     operator: &file::Operator,
     reached_by: ReachedBy,
 ) -> Result<CardDescription, Fault> {
@@ -114,53 +96,48 @@ pub(super) async fn card(
     };
     let package = package(operator, serial, &OwnIdentities::default())?;
     let msisdn = with_number(networks, &Subscription::of(&package)?, serial)?;
-    let first = FirstProfile { package, operator: field.operator().clone(), msisdn };
-    field.register(eid, &first, reached_by).await?;
-    field.card(eid, &first, reached_by)
+    let first = FirstProfile { package, operator: testbed.operator().clone(), msisdn };
+    testbed.register(eid, &first, reached_by).await?;
+    testbed.card(eid, &first, reached_by)
 }
 
-/// Gives a subscriber the number under which short messages reach it.
+/// Assigns an MSISDN to a subscriber.
 fn with_number(networks: &Networks, subscription: &Subscription, number: u64) -> Result<PhoneNumber, Fault> {
     let Subscription { imsi, home, .. } = subscription;
     let msisdn = PhoneNumber::international(format!("{}{:0>3}{number:08}", home.mcc(), home.mnc()));
     let msisdn = msisdn.map_err(|_| bug("a subscriber has no number"))?;
-    let server = networks.home_of(*imsi).ok_or_else(|| bug("a subscriber has no home"))?;
-    let subscriber = server.subscriber(*imsi).ok_or_else(|| bug("a subscriber is not there"))?;
+    let server = networks.home_of(*imsi).ok_or_else(|| bug("a subscriber has no home network"))?;
+    let subscriber = server.subscriber(*imsi).ok_or_else(|| bug("a subscriber is missing"))?;
     server.provision(*imsi, subscriber.with_msisdn(msisdn.clone()))?;
     Ok(msisdn)
 }
 
-impl Seat {
-    fn handle(&self) -> MutexGuard<'_, Option<OnlineHandle>> {
-        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Stage {
-    /// Switches the M2M devices on. They stay on until the run ends.
+impl SimulatedWorld {
+    /// Powers up the M2M devices, which stay on until the run ends.
     pub(super) fn switch_on(self: &Arc<Self>) {
         let Some(m2m) = &self.m2m else { return };
-        let _ = m2m.stage.set(Arc::downgrade(self));
-        for index in m2m.seats.keys().copied() {
-            tokio::task::spawn_local(live(Arc::downgrade(self), index));
-            tokio::task::spawn_local(clerk::attends(Arc::downgrade(self), index));
+        let _ = self.this.set(Arc::downgrade(self));
+        for index in m2m.online_devices.keys().copied() {
+            tokio::task::spawn_local(run_device(Arc::downgrade(self), index));
+            tokio::task::spawn_local(m2m_agent::run(Arc::downgrade(self), index));
         }
     }
 
-    fn seat(&self, index: usize) -> Option<&Seat> {
-        self.m2m.as_ref()?.seats.get(&index)
+    fn online_device(&self, index: usize) -> Option<&OnlineDevice> {
+        self.m2m.as_ref()?.online_devices.get(&index)
     }
 
-    /// Whether the device is an M2M one; if so it looks round where it is now.
-    pub(super) fn looks_round(&self, index: usize) -> bool {
-        let Some(seat) = self.seat(index) else { return false };
+    /// Returns true if the device is an M2M device. In that case it scans for the networks at its
+    /// place.
+    pub(super) fn scan_networks(&self, index: usize) -> bool {
+        let Some(online_device) = self.online_device(index) else { return false };
         let Some(mut device) = self.device(index) else { return true };
-        device.alarm = None;
-        if device.has_power {
-            seat.has_power.notify_one();
+        device.activity.alarm = None;
+        if device.activity.has_power {
+            online_device.has_power.notify_one();
         }
-        if let Some(handle) = &*seat.handle() {
-            if device.registered.is_none() {
+        if let Some(handle) = &*online_device.handle() {
+            if device.service.registered.is_none() {
                 handle.set_visible(Vec::new());
             }
             handle.set_visible(device.hears.to_vec());
@@ -168,14 +145,16 @@ impl Stage {
         true
     }
 
-    /// The ISD-Ps of an M2M card; none of another.
+    /// The ISD-Ps of an M2M card. `None` for other cards.
     pub(super) fn isd_ps(&self, index: usize) -> Result<Option<Vec<Held>>, Fault> {
-        let (Some(_), Some(device)) = (self.seat(index), self.device(index)) else { return Ok(None) };
+        let (Some(_), Some(device)) = (self.online_device(index), self.device(index)) else {
+            return Ok(None);
+        };
         held(device.card.memory()?.load()?, device.eid).map(Some)
     }
 
-    /// What is known of the card at rest is what it says now.
-    fn look_at_card(&self, device: &mut Resting) -> Result<Option<Iccid>, Fault> {
+    /// Updates the stored profiles from the card. Returns the enabled one.
+    fn update_from_card(&self, device: &mut DormantDevice) -> Result<Option<Iccid>, Fault> {
         let card = held(device.card.memory()?.load()?, device.eid)?;
         let home = |iccid| self.home_of_profile(iccid);
         let of = |isd_p: &Held| {
@@ -185,53 +164,54 @@ impl Stage {
         Ok(card.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid))
     }
 
-    /// A network has taken it.
+    /// Records a registration.
     fn attached(&self, index: usize, accept: &AttachAccept, imsi: Imsi) {
         let Some(mut device) = self.device(index) else { return };
-        let Ok(Some(iccid)) = self.look_at_card(&mut device) else { return };
+        let Ok(Some(iccid)) = self.update_from_card(&mut device) else { return };
         let AttachAccept { plmn, network_name, country, service, .. } = accept.clone();
-        // Its modem looks for its home network by itself.
+        // The modem searches for its home network by itself.
         let (at, home_search) = (self.now(), None);
         let with = Registered { plmn, network_name, country, service, imsi, iccid, at, home_search };
         self.register(index, &mut device, &with);
-        self.has_news_of(device.eid);
+        self.notify_agent(device.eid);
     }
 
-    /// The operator hears of it: from the home network, or because it has asked for something itself.
-    fn has_news_of(&self, eid: Eid) {
+    /// Notifies the agent of the operator about a change: its home network or its own request
+    /// reports it.
+    fn notify_agent(&self, eid: Eid) {
         if let Some(m2m) = &self.m2m {
-            m2m.field.news(eid).notify_one();
+            m2m.testbed.notifications(eid).notify_one();
         }
     }
 
-    /// It is registered nowhere any more; it has left, or it finds that out.
+    /// Records the end of a registration, which the device ended itself (`has_left`) or noticed.
     fn detached(&self, index: usize, has_left: bool) {
         if let Some(mut device) = self.device(index) {
-            device.lost |= device.registered.is_some() && !has_left;
+            device.service.lost |= device.service.registered.is_some() && !has_left;
             self.unregister(&mut device);
         }
     }
 
-    /// The operator asks for something on each of these devices.
+    /// Requests an operation of the operator on each of these devices.
     pub(super) fn order(&self, devices: Vec<usize>, order: Order, validity: Duration) {
-        let Some(stage) = self.m2m.as_ref().and_then(|m2m| m2m.stage.get()?.upgrade()) else { return };
+        let Some(sim) = self.this.get().and_then(Weak::upgrade) else { return };
         for index in devices {
-            let stage = Arc::clone(&stage);
+            let sim = Arc::clone(&sim);
             tokio::task::spawn_local(async move {
-                if let Err(fault) = stage.carry_out(index, order, validity).await
-                    && let Some(device) = stage.device(index)
+                if let Err(fault) = sim.execute(index, order, validity).await
+                    && let Some(device) = sim.device(index)
                 {
-                    stage.tell(Kind::Failed, &device, &fault.to_string());
+                    sim.tell(Kind::Failed, &device, &fault.to_string());
                 }
             });
         }
     }
 
-    async fn carry_out(&self, index: usize, order: Order, validity: Duration) -> Result<(), Fault> {
-        let Some(M2m { field, .. }) = &self.m2m else { return Ok(()) };
+    async fn execute(&self, index: usize, order: Order, validity: Duration) -> Result<(), Fault> {
+        let Some(M2m { testbed, .. }) = &self.m2m else { return Ok(()) };
         let (eid, of) = {
             let Some(mut device) = self.device(index) else { return Ok(()) };
-            self.look_at_card(&mut device)?;
+            self.update_from_card(&mut device)?;
             let of = |plmn| {
                 let held = device.profiles.iter().find(|profile| profile.home == Some(plmn));
                 held.map(|held| held.iccid).ok_or_else(|| no_profile(plmn))
@@ -243,26 +223,33 @@ impl Stage {
             (device.eid, of)
         };
         let answer = match (order, of) {
-            (Order::Download(plmn), _) => field.download(eid, &self.type_of(plmn)?, validity).await,
-            (Order::ChangeSmSr(to), _) => field.change_sm_sr(eid, to, validity).await,
-            (Order::Enable(_), Some(iccid)) => field.enable(eid, iccid, validity).await,
-            (Order::Disable(_), Some(iccid)) => field.disable(eid, iccid, validity).await,
-            (Order::Delete(_), Some(iccid)) => field.delete(eid, iccid, validity).await,
-            _ => field.audit(eid, validity).await,
+            (Order::Download(plmn), _) => testbed.download(eid, &self.type_of(plmn)?, validity).await,
+            (Order::ChangeSmSr(to), _) => testbed.change_sm_sr(eid, to, validity).await,
+            (Order::Enable(_), Some(iccid)) => testbed.enable(eid, iccid, validity).await,
+            (Order::Disable(_), Some(iccid)) => testbed.disable(eid, iccid, validity).await,
+            (Order::Delete(_), Some(iccid)) => testbed.delete(eid, iccid, validity).await,
+            _ => testbed.audit(eid, validity).await,
         };
         self.answered(index, order, answer)
     }
 
-    fn answered(&self, index: usize, order: Order, answer: Result<Answered, Fault>) -> Result<(), Fault> {
+    fn answered(
+        &self,
+        index: usize,
+        order: Order,
+        answer: Result<FunctionResult, Fault>,
+    ) -> Result<(), Fault> {
         let Some(mut device) = self.device(index) else { return Ok(()) };
-        self.look_at_card(&mut device)?;
+        self.update_from_card(&mut device)?;
         let status = answer.as_ref().map(|answer| answer.base.function_execution_status.status);
         let is_done = status.as_ref().is_ok_and(|status| *status == ExecutionStatus::ExecutedSuccess);
         let iccid = answer.as_ref().ok().and_then(|answer| answer.iccid);
-        let is_there = |device: &Resting, iccid| device.profiles.iter().any(|held| held.iccid == iccid);
+        let is_there = |device: &DormantDevice, iccid| device.profiles.iter().any(|held| held.iccid == iccid);
         match (order, iccid) {
-            (Order::Delete(_), Some(iccid)) => device.should_have.retain(|other| *other != iccid),
-            (Order::Download(_), Some(iccid)) if is_there(&device, iccid) => device.should_have.push(iccid),
+            (Order::Delete(_), Some(iccid)) => device.expected_profiles.retain(|other| *other != iccid),
+            (Order::Download(_), Some(iccid)) if is_there(&device, iccid) => {
+                device.expected_profiles.push(iccid)
+            }
             _ => {}
         }
         let counts = &mut device.counts;
@@ -281,17 +268,17 @@ impl Stage {
         };
         let kind = if is_done { Kind::Moved } else { Kind::Failed };
         self.tell(kind, &device, &format!("{}: {said}", order.function()));
-        self.has_news_of(device.eid);
+        self.notify_agent(device.eid);
         Ok(())
     }
 
     fn type_of(&self, plmn: Plmn) -> Result<Orderable, Fault> {
         let operator = self.scenario.operators.iter().find(|operator| *operator.network.get_ref() == plmn);
-        let operator = operator.ok_or_else(|| bug("there is no such operator"))?;
+        let operator = operator.ok_or_else(|| bug("the operator does not exist"))?;
         Ok(Orderable::ProfileType(ProfileType(owner::type_of(operator))))
     }
 
-    /// What went over the bearer of a network for one device.
+    /// Records the traffic of a device over a bearer.
     pub(super) fn used(&self, index: usize, bearer: &str, octets: u64, messages: u64) {
         if let Some(mut device) = self.device(index) {
             device.counts.octets = device.counts.octets.saturating_add(octets);
@@ -301,12 +288,12 @@ impl Stage {
 }
 
 impl Order {
-    /// What a step asks for; nothing if it names no operator where one is needed.
-    pub(super) fn of(what: Asked, operator: Option<Plmn>) -> Option<Self> {
+    /// The operation of a step. `None` if it needs an operator and the step has none.
+    pub(super) fn of(what: M2mOperation, operator: Option<Plmn>) -> Option<Self> {
         match what {
-            Asked::Download => operator.map(Self::Download),
-            Asked::Disable => operator.map(Self::Disable),
-            Asked::Audit => Some(Self::Audit),
+            M2mOperation::Download => operator.map(Self::Download),
+            M2mOperation::Disable => operator.map(Self::Disable),
+            M2mOperation::Audit => Some(Self::Audit),
         }
     }
 
@@ -324,25 +311,25 @@ impl Order {
 
 fn no_profile(of: Plmn) -> Fault {
     Fault::new(
-        "the operator asks for nothing",
+        "the operator requests no operation",
         format!("there is no profile of {of} on the card"),
-        "download one before",
+        "download one first",
     )
 }
 
-/// The life of a device, without end: only what was written down outlives a cut.
-async fn live(stage: Weak<Stage>, index: usize) {
+/// Runs a device without end. Only stored data survives a power cut.
+async fn run_device(sim: Weak<SimulatedWorld>, index: usize) {
     for powered in 1_u32.. {
         let power = Power::default();
-        let Some(life) = stage.upgrade().and_then(|stage| begin(&stage, index, powered, &power)) else {
+        let Some(life) = sim.upgrade().and_then(|sim| begin(&sim, index, powered, &power)) else {
             return;
         };
         let mut life = match life {
             Ok(life) => life,
             Err(fault) => {
-                let Some(stage) = stage.upgrade() else { return };
-                if let Some(device) = stage.device(index) {
-                    stage.tell(Kind::Failed, &device, &fault.to_string());
+                let Some(sim) = sim.upgrade() else { return };
+                if let Some(device) = sim.device(index) {
+                    sim.tell(Kind::Failed, &device, &fault.to_string());
                 }
                 return;
             }
@@ -350,91 +337,95 @@ async fn live(stage: Weak<Stage>, index: usize) {
         tokio::select! {
             biased;
             () = power.gone() => {}
-            // A card that does not answer any more is switched off and on.
+            // A card that stops answering is powered off and on.
             _ended = life.run() => {}
         }
         drop(life);
         tokio::time::sleep(AWAY).await;
         loop {
-            let Some(stage) = stage.upgrade() else { return };
+            let Some(sim) = sim.upgrade() else { return };
             let has_power = {
-                let Some(device) = stage.device(index) else { return };
-                device.has_power
+                let Some(device) = sim.device(index) else { return };
+                device.activity.has_power
             };
-            let Some(seat) = stage.seat(index) else { return };
+            let Some(online_device) = sim.online_device(index) else { return };
             if has_power {
                 break;
             }
-            seat.has_power.notified().await;
+            online_device.has_power.notified().await;
         }
     }
 }
 
-type Whole = Online<Slot<PoweredDoor<Card>>>;
+type OpenDevice = Online<Slot<PoweredDoor<Card>>>;
 
-/// Device and card, switched on; none if there is no such device.
-fn begin(stage: &Arc<Stage>, index: usize, powered: u32, power: &Power) -> Option<Result<Whole, Fault>> {
-    stage.detached(index, false);
-    let seat = stage.seat(index)?;
-    let (eid, memory, hears, mishaps) = {
-        let mut device = stage.device(index)?;
-        device.power = Some(power.clone());
-        let mishaps = stage.mishaps_of(&mut device);
-        (device.eid, device.card.memory().ok()?.clone(), Arc::clone(&device.hears), mishaps)
+/// Powers up a device with its card. `None` if the device does not exist.
+fn begin(
+    sim: &Arc<SimulatedWorld>,
+    index: usize,
+    powered: u32,
+    power: &Power,
+) -> Option<Result<OpenDevice, Fault>> {
+    sim.detached(index, false);
+    let online_device = sim.online_device(index)?;
+    let (eid, memory, hears, faults) = {
+        let mut device = sim.device(index)?;
+        device.activity.power = Some(power.clone());
+        let faults = sim.mishaps_of(&mut device);
+        (device.eid, device.card.memory().ok()?.clone(), Arc::clone(&device.hears), faults)
     };
-    let memory = FaultyMemory::new("card", memory, mishaps.clone(), power.clone());
-    let world = stage.simulation.world(&format!("card {eid} {powered}"));
-    let card = match Card::open_among(seat.description.clone(), memory, world, &stage.shared) {
+    let memory = FaultyMemory::new("card", memory, faults.clone(), power.clone());
+    let world = sim.simulation.world(&format!("card {eid} {powered}"));
+    let card = match Card::open_among(online_device.description.clone(), memory, world, &sim.shared) {
         Ok(card) => card,
         Err(fault) => return Some(Err(fault)),
     };
-    let air = Air {
-        ether: Arc::clone(&stage.ether),
-        networks: Arc::clone(&stage.networks),
-        radio: FaultyRadio::new(Arc::clone(&stage.networks), mishaps.clone()),
+    let device_radio = DeviceRadio {
+        radio_environment: Arc::clone(&sim.radio_environment),
+        networks: Arc::clone(&sim.networks),
+        radio: FaultyRadio::new(Arc::clone(&sim.networks), faults.clone()),
         imei: imei(eid),
-        heard: Arc::default(),
+        radio_state: Arc::default(),
     };
-    let heard = Arc::clone(&air.heard);
-    let dice = stage.simulation.dice(&format!("bearers of {eid} {powered}"));
+    let radio_state = Arc::clone(&device_radio.radio_state);
+    let dice = sim.simulation.dice(&format!("bearers of {eid} {powered}"));
     let carrier = |(plmn, bearer): (&Plmn, _)| (*plmn, Carrier::new(bearer, dice.branch(&plmn.to_string())));
-    let carriers: BTreeMap<_, _> = stage.bearers.iter().map(carrier).collect();
-    let line = Line { heard, carriers: Arc::new(carriers), mishaps, stage: Arc::downgrade(stage), index };
-    let m2m = stage.m2m.as_ref()?;
-    let (hosts, ways) = (m2m.field.hosts().clone(), Arc::clone(&m2m.ways));
+    let carriers: BTreeMap<_, _> = sim.bearers.iter().map(carrier).collect();
+    let line = Line { radio_state, carriers: Arc::new(carriers), faults, sim: Arc::downgrade(sim), index };
+    let m2m = sim.m2m.as_ref()?;
+    let (hosts, ways) = (m2m.testbed.hosts().clone(), Arc::clone(&m2m.ways));
     let channels = Channels { hosts, ways, line: line.clone() };
-    let told = Told { air, line };
+    let radio = OnlineRadio { device_radio, line };
     let slot = Slot::new(PoweredDoor::of_device(card, power.clone()));
-    let teller = Teller::silent(stage.simulation.clock());
-    let mut modem = Modem::new(slot, told, teller.clone());
+    let teller = Teller::silent(sim.simulation.clock());
+    let mut modem = Modem::new(slot, radio, teller.clone());
     modem.set_visible(hears.to_vec());
     let settings =
         OnlineSettings { search_pause: SEARCH, imei: told_imei(imei(eid)), ..OnlineSettings::default() };
     let online = Online::new(modem, channels, settings, teller);
-    *seat.handle() = Some(online.handle());
+    *online_device.handle() = Some(online.handle());
     Some(Ok(online))
 }
 
-/// The air round a device that stays on: its short messages take their time, and the run is told where it is registered.
-struct Told {
-    air: Air,
+/// The radio of a device that stays on. Short messages take their transmission time, and
+/// registrations are recorded.
+struct OnlineRadio {
+    device_radio: DeviceRadio,
     line: Line,
 }
 
-impl Told {
+impl OnlineRadio {
     fn note(&self, answer: &NetworkAnswer) {
-        let Some(stage) = self.line.stage.upgrade() else { return };
+        let Some(sim) = self.line.sim.upgrade() else { return };
         let imsi = {
-            let mut heard = self.line.heard.lock().unwrap_or_else(PoisonError::into_inner);
-            heard.refusals.clear();
-            heard.asking
+            let mut radio_state = self.line.radio_state.lock().unwrap_or_else(PoisonError::into_inner);
+            radio_state.refusals.clear();
+            radio_state.asking
         };
         match (answer, imsi) {
-            (NetworkAnswer::AttachAccept(accept), Some(imsi)) => {
-                stage.attached(self.line.index, accept, imsi)
-            }
+            (NetworkAnswer::AttachAccept(accept), Some(imsi)) => sim.attached(self.line.index, accept, imsi),
             (NetworkAnswer::AttachReject(AttachReject { .. }), _) => {
-                if let Some(mut device) = stage.device(self.line.index) {
+                if let Some(mut device) = sim.device(self.line.index) {
                     device.counts.refusals = device.counts.refusals.saturating_add(1);
                 }
             }
@@ -443,18 +434,18 @@ impl Told {
     }
 }
 
-impl Radio for Told {
+impl Radio for OnlineRadio {
     fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
-        self.air.system_information(plmn)
+        self.device_radio.system_information(plmn)
     }
 
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
         Box::pin(async move {
-            // Who asks a network is on none.
-            if let Some(stage) = self.line.stage.upgrade() {
-                stage.detached(self.line.index, false);
+            // A device that requests to attach is not registered.
+            if let Some(sim) = self.line.sim.upgrade() {
+                sim.detached(self.line.index, false);
             }
-            let answer = self.air.attach(plmn, request).await?;
+            let answer = self.device_radio.attach(plmn, request).await?;
             self.note(&answer);
             Ok(answer)
         })
@@ -466,17 +457,17 @@ impl Radio for Told {
         response: AuthenticationResponse,
     ) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
         Box::pin(async move {
-            let answer = self.air.authenticate(plmn, response).await?;
+            let answer = self.device_radio.authenticate(plmn, response).await?;
             self.note(&answer);
             Ok(answer)
         })
     }
 
     fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
-        if let Some(stage) = self.line.stage.upgrade() {
-            stage.detached(self.line.index, true);
+        if let Some(sim) = self.line.sim.upgrade() {
+            sim.detached(self.line.index, true);
         }
-        self.air.detach(plmn, attach)
+        self.device_radio.detach(plmn, attach)
     }
 
     fn submit_short_message(
@@ -486,7 +477,7 @@ impl Radio for Told {
     ) -> BoxFuture<'_, Result<RpAnswer, RadioFault>> {
         Box::pin(async move {
             match self.line.message(plmn, message.tpdu.len(), false).await {
-                true => self.air.submit_short_message(plmn, message).await,
+                true => self.device_radio.submit_short_message(plmn, message).await,
                 false => Ok(RpAnswer::Error(RpCause::TEMPORARY_FAILURE, Vec::new())),
             }
         })
@@ -499,8 +490,8 @@ impl Radio for Told {
     ) -> BoxFuture<'_, Result<MobileTerminated, RadioFault>> {
         Box::pin(async move {
             loop {
-                let message = self.air.next_short_message(plmn, attach.clone()).await?;
-                // One that is lost is sent again by the centre, which has no report of it.
+                let message = self.device_radio.next_short_message(plmn, attach.clone()).await?;
+                // The SMSC gets no report of a lost message and sends it again.
                 if self.line.message(plmn, message.tpdu.len(), true).await {
                     return Ok(message);
                 }
@@ -509,6 +500,6 @@ impl Radio for Told {
     }
 
     fn report_short_message(&self, plmn: Plmn, report: RpReport) -> BoxFuture<'_, Result<(), RadioFault>> {
-        self.air.report_short_message(plmn, report)
+        self.device_radio.report_short_message(plmn, report)
     }
 }

@@ -1,36 +1,36 @@
-//! The owner of the devices: the platform, what it knows from the beginning, and what can be ordered.
+//! The owner of the devices: the platform, its initial records, and its suppliers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use certs::{Credential, Pki, Validity};
-use fleet::{
-    Canary, Config, Destination, Devices, Es2Plus, Name, Owner, Pace, Platform, Retries, Setup, Share, Spec,
-    Stop, Supplier, Weekday, Window,
-};
+use fleet::{Config, Es2Plus, Name, Owner, Platform, Setup, Supplier};
 use localize::{Day, HeldProfile, Identity, Needs, Offer, Orderable, Place, Policy, ProfileType, RuleBook};
-use rsp::ids::{Eid, Oid, Plmn};
+use rsp::ids::{Oid, Plmn};
 use sm_dp::SmDpPlus;
 use world::{Fault, MemoryRecords, transact};
 
-use super::between::Told;
-use super::desk::desk;
-use super::resting::Resting;
-use super::stage::{PLATFORM, SmDp, bug};
+use super::activation_codes::desk;
+use super::dormant_device::DormantDevice;
+use super::internal_fault::bug;
+use super::notifications::EventReporter;
+use super::simulated_world::{PLATFORM, SmDp};
 use crate::consumer::{OPERATOR, bad_pki};
-use crate::file::{Action, Amount, Campaign, Group, Operator, Scenario, Weekday as Said};
+use crate::file::{Action, Group, Operator, Scenario};
 use crate::host::Host;
 use crate::time::Simulation;
 use faults::FaultInjector;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What the platform knows of a device from the beginning.
+/// The initial platform record of a device.
 pub(super) fn record(
-    device: &Resting,
+    device: &DormantDevice,
     group: &Group,
-    (held, scenario, places): (Vec<HeldProfile>, &Scenario, &BTreeMap<Plmn, Place>),
+    held: Vec<HeldProfile>,
+    scenario: &Scenario,
+    places: &BTreeMap<Plmn, Place>,
 ) -> fleet::Device {
     let mut record = fleet::Device::new(device.eid);
     record.label = format!("{}-{}", group.name.get_ref(), device.number).into();
@@ -46,11 +46,11 @@ pub(super) fn record(
     let needs = group.needs;
     record.connection.needs =
         Needs { criticality: needs.criticality, bandwidth: needs.bandwidth, latency: needs.latency };
-    record.connection.imei_registered_in.clone_from(&device.imei_registered_in);
+    record.connection.imei_registered_in.clone_from(&device.stay_log.imei_registered_in);
     record
 }
 
-/// The platform's records, with these devices in them.
+/// The initial records of the platform.
 pub(super) async fn records(devices: Vec<fleet::Device>) -> Result<MemoryRecords, Fault> {
     let records = MemoryRecords::default();
     for some in devices.chunks(1000) {
@@ -60,39 +60,40 @@ pub(super) async fn records(devices: Vec<fleet::Device>) -> Result<MemoryRecords
     Ok(records)
 }
 
-/// The platform on its records.
+/// Starts the platform with its records.
 pub(super) fn platform(
     simulation: &Simulation,
     scenario: &Scenario,
     pki: &Pki,
-    (sm_dps, mishaps): (&BTreeMap<String, SmDp>, &FaultInjector),
+    sm_dps: &BTreeMap<String, SmDp>,
+    faults: &FaultInjector,
     records: &MemoryRecords,
-    told: Told,
+    reporter: EventReporter,
 ) -> Result<Host<Platform>, Fault> {
-    let setup = setup(scenario, pki, sm_dps, mishaps)?;
+    let setup = setup(scenario, pki, sm_dps, faults)?;
     let simulation = simulation.clone();
     let make = move |records: Arc<dyn world::Records>, starts| {
         let world = simulation.world(&format!("platform {starts}"));
-        told.started("platform", starts);
-        let platform = Platform::new(records, world, told.clone(), setup.clone());
+        reporter.started("platform", starts);
+        let platform = Platform::new(records, world, reporter.clone(), setup.clone());
         let link = platform.link();
         (platform, link)
     };
-    Ok(Host::start("platform", Arc::new(records.clone()), mishaps.clone(), make))
+    Ok(Host::start("platform", Arc::new(records.clone()), faults.clone(), make))
 }
 
 fn setup(
     scenario: &Scenario,
     pki: &Pki,
     sm_dps: &BTreeMap<String, SmDp>,
-    mishaps: &FaultInjector,
+    faults: &FaultInjector,
 ) -> Result<Setup, Fault> {
     let (mut suppliers, mut offers) = (BTreeMap::new(), Vec::new());
     for operator in scenario.operators.iter().filter(|operator| *operator.stock.get_ref() > 0) {
         let plmn = *operator.network.get_ref();
         let supplier = match scenario.is_m2m() {
             true => Supplier::Operator,
-            false => Supplier::SmDpPlus(at_sm_dp_plus(operator, pki, sm_dps, mishaps)?),
+            false => Supplier::SmDpPlus(at_sm_dp_plus(operator, pki, sm_dps, faults)?),
         };
         suppliers.insert(plmn, supplier);
         let place = scenario.book.locate(plmn).map_err(|why| bug(&why.to_string()))?;
@@ -120,15 +121,15 @@ fn setup(
     Ok(Setup { book, owner: Owner { policy, offers }, suppliers, config })
 }
 
-/// Where profiles of this operator are ordered.
+/// The ES2+ interface at which profiles of this operator are ordered.
 fn at_sm_dp_plus(
     operator: &Operator,
     pki: &Pki,
     sm_dps: &BTreeMap<String, SmDp>,
-    mishaps: &FaultInjector,
+    faults: &FaultInjector,
 ) -> Result<Es2Plus, Fault> {
     let plmn = *operator.network.get_ref();
-    let sm_dp = sm_dps.get(operator.sm_dp.get_ref()).ok_or_else(|| bug("an SM-DP+ does not run"))?;
+    let sm_dp = sm_dps.get(operator.sm_dp.get_ref()).ok_or_else(|| bug("an SM-DP+ is not running"))?;
     let codes: Vec<_> = sm_dp.codes.iter().filter(|(home, ..)| *home == plmn).collect();
     let orders = match codes.is_empty() {
         true => sm_dp.way.link(Some(&pki.operator(OPERATOR).map_err(bad_pki)?))?,
@@ -136,7 +137,7 @@ fn at_sm_dp_plus(
     };
     let host = sm_dp.address.rsplit_once(':').map_or(sm_dp.address.as_str(), |(host, _)| host);
     Ok(Es2Plus {
-        link: mishaps.link(orders),
+        link: faults.link(orders),
         address: sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no address"))?,
         name: host.parse().map_err(|_| bug("an SM-DP+ has no name"))?,
         requester: requester(pki)?.to_string(),
@@ -144,17 +145,18 @@ fn at_sm_dp_plus(
     })
 }
 
-/// What profiles of an operator are called in an order.
+/// The profile type of an operator in orders.
 pub(super) fn type_of(operator: &Operator) -> String {
     operator.profile_type.clone().unwrap_or_else(|| format!("local-{}", operator.network.get_ref()))
 }
 
-/// A network that gives notice is a rule that nobody knows before that day.
+/// The rule book of the platform. An announced change of a network becomes a rule that is known
+/// from the announcement on.
 fn with_notices(scenario: &Scenario) -> Result<RuleBook, Fault> {
     let mut book = scenario.book.clone();
     for step in &scenario.steps {
         let Action::Notice { network, ends, of } = &step.action else { continue };
-        let announced = scenario.when(*step.at.get_ref()).ok_or_else(|| bug("a notice is at no time"))?;
+        let announced = scenario.when(*step.at.get_ref()).ok_or_else(|| bug("a notice has no time"))?;
         let effective = announced.plus(ends.0);
         let network = network.get_ref();
         let homes =
@@ -170,13 +172,13 @@ fn with_notices(scenario: &Scenario) -> Result<RuleBook, Fault> {
     Ok(book)
 }
 
-/// The OID by which SM-DP+s know the platform.
+/// The OID of the platform at SM-DP+s.
 fn requester(pki: &Pki) -> Result<Oid, Fault> {
     let certificate = pki.operator(OPERATOR).map_err(bad_pki)?.certificate;
     certificate.registered_ids().first().cloned().ok_or_else(|| bug("the operator has no OID"))
 }
 
-/// Has an SM-DP+ tell the platform how downloads go.
+/// Registers the platform at an SM-DP+, which then reports the progress of downloads to it.
 pub(super) async fn introduce(pki: &Pki, sm_dp: &Host<SmDpPlus>) -> Result<(), Fault> {
     let oid = requester(pki)?;
     let platform = sm_dp::Operator {
@@ -184,86 +186,12 @@ pub(super) async fn introduce(pki: &Pki, sm_dp: &Host<SmDpPlus>) -> Result<(), F
         certificate_oid: oid,
         es2plus_address: Some(PLATFORM.parse().map_err(|_| bug("the platform has no address"))?),
     };
-    sm_dp.party().ok_or_else(|| bug("an SM-DP+ does not run"))?.register_operator(&platform).await
+    sm_dp.party().ok_or_else(|| bug("an SM-DP+ is not running"))?.register_operator(&platform).await
 }
 
-/// What an SM-DP+ shows the platform: its own CERT.DP.TLS.
+/// The CERT.DP.TLS that an SM-DP+ presents to the platform.
 pub(super) fn shown_by(pki: &Pki, sm_dp: &SmDp, scenario: &Scenario) -> Result<Credential, Fault> {
     let name = sm_dp.address.parse().map_err(|_| bug("an SM-DP+ has no name"))?;
     let validity = Validity { from: scenario.begins, to: scenario.ends().plus(DAY) };
     pki.issue_dp_tls(&[name], validity).map_err(bad_pki)
-}
-
-/// A campaign in the platform's terms.
-pub(crate) fn spec(campaign: &Campaign, eids: Option<Vec<Eid>>) -> Result<Spec, Fault> {
-    let bad = |why: String| Fault::new("cannot make the campaign", why, "correct it in the scenario");
-    let id = campaign.name.get_ref().parse().map_err(|why: fleet::NotACampaignId| bad(why.to_string()))?;
-    let target = match campaign.target.get_ref().as_str() {
-        "decided" => Destination::Decided,
-        plmn => Destination::Network(plmn.parse::<Plmn>().map_err(|why| bad(why.to_string()))?),
-    };
-    let devices = match eids {
-        Some(eids) => Devices::Listed(eids.into_iter().collect()),
-        None => Devices::Selected(fleet::Selection {
-            country: campaign.country.as_ref().map(|country| *country.get_ref()),
-            ..fleet::Selection::default()
-        }),
-    };
-    let whole = |number: f64| match number.fract() == 0.0 && number <= f64::from(u32::MAX) {
-        true => Ok(number as u32),
-        false => Err(Fault::new("cannot make the campaign", format!("{number} is no whole number"), WHOLE)),
-    };
-    let share = |amount: Amount| match amount {
-        Amount::Number(number) => whole(number).map(Share::Count),
-        Amount::Percent(percent) => whole(percent).map(Share::Percent),
-    };
-    let hours =
-        |length: crate::file::Length| u32::try_from(length.0.as_secs().div_ceil(3600)).unwrap_or(u32::MAX);
-    let canary = match &campaign.canary {
-        Some(canary) => Some(Canary { devices: share(canary.devices)?, wait_hours: hours(canary.wait) }),
-        None => None,
-    };
-    let stop = campaign.stop.clone().unwrap_or_default();
-    let failed_percent = match stop.failed {
-        Some(Amount::Number(number) | Amount::Percent(number)) => Some(whole(number)?),
-        None => None,
-    };
-    Ok(Spec {
-        id,
-        target,
-        devices,
-        standing: campaign.standing.unwrap_or(target == Destination::Decided && campaign.canary.is_none()),
-        pace: Pace { per_hour: campaign.per_hour, at_once: campaign.at_once },
-        canary,
-        stop: Stop { failed_percent, after: stop.after, lost: stop.lost },
-        windows: campaign
-            .windows
-            .iter()
-            .map(|window| Window {
-                days: window.days.iter().copied().map(weekday).collect(),
-                from_hour: *window.from.get_ref(),
-                until_hour: *window.until.get_ref(),
-            })
-            .collect(),
-        retries: Retries {
-            times: campaign.retries.times,
-            after_hours: hours(campaign.retries.after),
-            rest_days: hours(campaign.retries.rest).div_ceil(24),
-        },
-    })
-}
-
-/// The platform counts whole devices and hundredths.
-const WHOLE: &str = "write whole devices, or a share of whole hundredths such as \"5%\", for canary and stop";
-
-fn weekday(day: Said) -> Weekday {
-    match day {
-        Said::Mon => Weekday::Mon,
-        Said::Tue => Weekday::Tue,
-        Said::Wed => Weekday::Wed,
-        Said::Thu => Weekday::Thu,
-        Said::Fri => Weekday::Fri,
-        Said::Sat => Weekday::Sat,
-        Said::Sun => Weekday::Sun,
-    }
 }

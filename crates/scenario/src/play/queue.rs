@@ -1,4 +1,4 @@
-//! What is due when.
+//! The event queue of a run.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,40 +8,42 @@ use rsp::ids::Plmn;
 use rsp::time::Timestamp;
 use tokio::sync::Notify;
 
-/// Something that happens at its time.
+/// A scheduled event.
 #[derive(Clone, Debug)]
 pub(super) enum Due {
-    /// A device gets to a stop of its journey.
+    /// A device arrives at a stop of its journey.
     Stop { device: usize, stop: usize, round: u32 },
-    /// A network comes on the air, or goes off it.
+    /// A network gains or loses its coverage.
     Coverage { network: Plmn, is_there: bool },
-    /// A network takes roamers, or takes none any more.
+    /// A network starts or stops accepting roamers.
     Roaming { network: Plmn, of: Option<Plmn>, takes: bool },
-    /// A network stops refusing devices.
+    /// A network stops rejecting devices.
     Accept { network: Plmn, devices: Vec<usize> },
-    /// A step of the scenario.
+    /// A step of the scenario is performed.
     Step(usize),
-    /// A fault of the scenario begins.
-    Trouble(usize),
-    /// A campaign begins.
+    /// An injected fault of the scenario starts.
+    Fault(usize),
+    /// A campaign starts.
     Campaign(usize),
-    /// Devices have power again.
+    /// Devices get their power back.
     Power(Vec<usize>),
-    /// The platform looks what is due for it.
+    /// The platform runs its due tasks.
     Platform,
-    /// A network finds that a device has roamed in it for too long, if it is still the same registration.
+    /// A network rejects a device that has roamed for too long, if the registration is still the
+    /// same.
     Expel { device: usize, epoch: u32 },
-    /// A device breaks a rule, if it is still the same registration.
+    /// A device breaks a rule, if the registration is still the same.
     Breach { device: usize, epoch: u32, rule: String, day: Day },
     /// A device wakes up.
     Wake(usize),
-    /// A day is over.
+    /// A day ends.
     Day,
-    /// Something is expected.
+    /// An expectation is checked.
     Expect(usize),
 }
 
-/// Looked at in this order where several things are due at once: the world, then the devices in it, then who looks at it.
+/// Events at the same time are processed in this order: the environment, then the devices, then
+/// counters and expectations.
 impl Due {
     fn rank(&self) -> u8 {
         match self {
@@ -52,7 +54,7 @@ impl Due {
     }
 }
 
-/// What is due when: by time, rank and the order in which it was put here.
+/// Scheduled events, ordered by time, rank and insertion.
 #[derive(Default)]
 pub(super) struct Queue {
     due: Mutex<All>,
@@ -66,7 +68,7 @@ struct All {
 }
 
 impl Queue {
-    /// Something more.
+    /// Schedules an event.
     pub(super) fn put(&self, at: Timestamp, due: Due) {
         let mut all = self.all();
         all.put += 1;
@@ -79,19 +81,19 @@ impl Queue {
         }
     }
 
-    /// When the next is due.
+    /// The time of the next event.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.all().due.first_key_value().map(|((at, _, _), _)| *at)
     }
 
-    /// The next, if it is due by now.
+    /// Removes and returns the next event, if it is due.
     pub(super) fn take(&self, now: Timestamp) -> Option<Due> {
         let mut all = self.all();
         let first = all.due.first_entry().filter(|first| first.key().0 <= now)?;
         Some(first.remove())
     }
 
-    /// Waits until something is due earlier than what was.
+    /// Waits until an event is scheduled before all others.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }

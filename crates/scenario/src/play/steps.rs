@@ -1,4 +1,4 @@
-//! What somebody does, and what goes wrong.
+//! Steps and injected faults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,21 +9,23 @@ use rsp::ids::Plmn;
 use world::Fault;
 
 use super::cards::by_hand;
+use super::dormant_device::ServiceState;
+use super::imei::imei;
+use super::internal_fault::bug;
 use super::m2m::Order;
 use super::queue::Due;
-use super::resting::Standing;
-use super::stage::{Stage, bug, imei};
+use super::simulated_world::SimulatedWorld;
 use super::{DAY, below};
 use crate::file::{Action, Devices, Length, Part};
 use crate::report::Kind;
 use faults::{FaultId, FaultSpec, RadioAct, When};
 
-/// After which somebody asks again who found the platform away.
+/// Retry delay of a step that needs the platform while it is not running.
 pub(super) const A_MINUTE: Duration = Duration::from_secs(60);
 
-impl Stage {
-    /// The devices that are meant, by their numbers in the run; all if nothing is said. Of a share each scenario has the same
-    /// ones for the same `purpose`.
+impl SimulatedWorld {
+    /// The indices of the selected devices; without a selection, all devices. A share selects
+    /// the same devices each time for the same `purpose`.
     pub(super) fn chosen(&self, devices: Option<&Devices>, purpose: &str) -> Vec<usize> {
         let mut chosen = Vec::new();
         for index in 0..self.devices.len() {
@@ -48,7 +50,7 @@ impl Stage {
         chosen
     }
 
-    /// A step of the scenario.
+    /// Performs a step of the scenario.
     pub(super) async fn step(&self, index: usize) -> Result<(), Fault> {
         let Some(step) = self.scenario.steps.get(index) else { return Ok(()) };
         let purpose = format!("step {index}");
@@ -60,7 +62,7 @@ impl Stage {
             Action::Pause { .. } | Action::Resume { .. } | Action::RollBack { .. } | Action::Retire { .. }
         );
         if asks_platform && platform.is_none() {
-            // Whoever finds it away tries again.
+            // Try again later.
             self.queue.put(now.plus(A_MINUTE), Due::Step(index));
             return Ok(());
         }
@@ -68,7 +70,7 @@ impl Stage {
         match &step.action {
             Action::Travel { devices, to } => {
                 let hears = self.hears(to);
-                chosen(devices).into_iter().for_each(|index| self.bring(index, &hears));
+                chosen(devices).into_iter().for_each(|index| self.move_to_place(index, &hears));
             }
             Action::CoverageEnds { network, lasts } => {
                 let network = *network.get_ref();
@@ -92,10 +94,10 @@ impl Stage {
                 let (network, devices) = (*network.get_ref(), chosen(devices));
                 for index in &devices {
                     if let Some(device) = self.device(*index) {
-                        self.ether.refuse(network, imei(device.eid), EmmCause(*cause));
+                        self.radio_environment.refuse(network, imei(device.eid), EmmCause(*cause));
                     }
                 }
-                self.look_again(network);
+                self.reevaluate_network(network);
                 if let Some(lasts) = lasts {
                     self.queue.put(now.plus(lasts.0), Due::Accept { network, devices });
                 }
@@ -162,12 +164,13 @@ impl Stage {
                 for index in chosen(devices) {
                     if let Some(mut device) = self.device(index) {
                         self.unregister(&mut device);
-                        device.standing = Standing::Stolen;
-                        device.dark_since = None;
-                        // Another place, whatever it is.
+                        device.service_state = ServiceState::Stolen;
+                        device.service.without_service_since = None;
+                        // An empty list differs from any other place, so that the device counts as
+                        // moved.
                         device.hears = std::sync::Arc::new([]);
                     }
-                    self.bring(index, &hears);
+                    self.move_to_place(index, &hears);
                 }
             }
             Action::Retire { devices } => {
@@ -175,17 +178,18 @@ impl Stage {
                 for index in chosen(devices) {
                     let eid = {
                         let Some(mut device) = self.device(index) else { continue };
-                        if device.standing == Standing::Retired {
+                        if device.service_state == ServiceState::Retired {
                             continue;
                         }
                         self.unregister(&mut device);
-                        (device.standing, device.dark_since) = (Standing::Retired, None);
+                        (device.service_state, device.service.without_service_since) =
+                            (ServiceState::Retired, None);
                         device.eid
                     };
                     if let Err(why) = platform.retire(eid).await
                         && let Some(device) = self.device(index)
                     {
-                        self.tell(Kind::Failed, &device, &format!("is not retired in the records: {why}"));
+                        self.tell(Kind::Failed, &device, &format!("cannot be retired in the records: {why}"));
                     }
                 }
             }
@@ -193,13 +197,13 @@ impl Stage {
         Ok(())
     }
 
-    /// The process of a server of ours ends; one of somebody else's is theirs to end.
+    /// Ends the process of a simulated server. Third-party servers are not affected.
     fn end_process(&self, party: &str, lasts: Duration) {
-        const ENDED: &str = "its process has ended, and is away";
+        const ENDED: &str = "its process has ended and is down";
         let now = self.now();
         let tell = || {
             let mut report = self.report();
-            // One that is away already is away for so long from now.
+            // If the process is already down, the new downtime starts now.
             report.timeline.over(now, party, ENDED);
             report.timeline.tell_lasting((now, now.plus(lasts)), Kind::Server, party, ENDED);
         };
@@ -207,18 +211,18 @@ impl Stage {
             self.platform.end(lasts);
             tell();
         } else if let Some(m2m) = &self.m2m {
-            m2m.field.end_process(party, lasts);
+            m2m.testbed.end_process(party, lasts);
             tell();
         } else if let Some(sm_dp) = self.sm_dps.get(party).and_then(|sm_dp| sm_dp.party.as_ref()) {
             sm_dp.end(lasts);
             tell();
         } else {
-            let what = "is somebody else's, and is not ended";
+            let what = "is a third-party server and cannot be restarted";
             self.report().timeline.tell(now, Kind::Failed, party, what);
         }
     }
 
-    /// What a platform did not do because it could not be.
+    /// Reports a request that the platform refused.
     pub(super) fn tell_refused(&self, campaign: &str, why: Option<Problem>) {
         if let Some(why) = why {
             self.report().timeline.tell(self.now(), Kind::Campaign, campaign, why.to_string());
@@ -228,11 +232,11 @@ impl Stage {
     async fn register_imei(&self, index: usize, country: localize::Country) -> Result<(), Fault> {
         let (eid, registered) = {
             let Some(mut device) = self.device(index) else { return Ok(()) };
-            device.imei_registered_in.insert(country);
-            // What was foreseen as a breach is none any more.
-            device.epoch += 1;
-            self.ether.register_imei(imei(device.eid), country);
-            (device.eid, device.imei_registered_in.clone())
+            device.stay_log.imei_registered_in.insert(country);
+            // A predicted breach no longer applies.
+            device.service.epoch += 1;
+            self.radio_environment.register_imei(imei(device.eid), country);
+            (device.eid, device.stay_log.imei_registered_in.clone())
         };
         let records = self.platform_records();
         world::transact(&records, |tx| {
@@ -248,10 +252,10 @@ impl Stage {
         .await?;
         let here: Vec<Plmn> = self.device(index).map_or_else(Vec::new, |device| device.hears.to_vec());
         let Some(mut device) = self.device(index) else { return Ok(()) };
-        if device.registered.is_none() && !here.is_empty() {
-            device.fails = 0;
+        if device.service.registered.is_none() && !here.is_empty() {
+            device.contact.failures = 0;
             let now = self.now();
-            self.call(index, &mut device, now);
+            self.schedule_wake_up(index, &mut device, now);
         }
         Ok(())
     }
@@ -268,6 +272,7 @@ impl Stage {
                 }
                 if cause.is_some()
                     && device
+                        .service
                         .registered
                         .is_some_and(|attached| attached.imsi == imsi && attached.home == home)
                 {
@@ -284,10 +289,10 @@ impl Stage {
             let Some(mut device) = self.device(*index) else { continue };
             *cut.entry(device.group).or_default() += 1;
             self.unregister(&mut device);
-            (device.has_power, device.to_recover) = (false, true);
+            (device.activity.has_power, device.activity.must_recover) = (false, true);
             let now = self.now();
-            self.end_darkness(&mut device, now);
-            if let Some(power) = &device.power {
+            self.end_outage(&mut device, now);
+            if let Some(power) = &device.activity.power {
                 power.cut();
             }
         }
@@ -295,18 +300,18 @@ impl Stage {
         for (group, number) in cut {
             let Some(group) = self.group(group) else { continue };
             let (name, of) = (group.name.get_ref().as_str(), group.count.get_ref());
-            let what = format!("{number} of {of} have no power");
+            let what = format!("{number} of {of} devices have no power");
             self.report().timeline.tell_lasting((now, until), Kind::World, name, what);
         }
         self.queue.put(until, Due::Power(devices));
     }
 
-    /// Somebody changes a profile at the device itself, with an LPA in hand.
+    /// Changes a profile on the card itself, with an LPA that has no connection.
     async fn by_hand(&self, index: usize, operator: Plmn, delete: bool) -> Result<(), Fault> {
         let (eid, at, target) = {
             let Some(device) = self.device(index) else { return Ok(()) };
-            if device.is_awake {
-                self.tell(Kind::Failed, &device, "is at work, so that nobody gets at its card");
+            if device.activity.is_awake {
+                self.tell(Kind::Failed, &device, "is active, so its card is not accessible");
                 return Ok(());
             }
             let held = device.profiles.iter().find(|profile| profile.home == Some(operator));
@@ -320,7 +325,7 @@ impl Stage {
         let mut lpa = by_hand(card, self.simulation.clock());
         let done = match delete {
             true => {
-                // An enabled profile is disabled first.
+                // An enabled profile must be disabled before it can be deleted.
                 let _ = lpa.disable(target).await;
                 lpa.delete(target).await
             }
@@ -332,34 +337,32 @@ impl Stage {
             return Ok(());
         }
         if delete {
-            device.should_have.retain(|iccid| *iccid != target);
+            device.expected_profiles.retain(|iccid| *iccid != target);
             device.profiles.retain(|profile| profile.iccid != target);
         }
-        device.owes_notifications = true;
-        device.to_recover = delete;
-        let uses_it = device.registered.is_some_and(|attached| attached.iccid == target);
+        device.contact.has_pending_notifications = true;
+        device.activity.must_recover = delete;
+        let uses_it = device.service.registered.is_some_and(|attached| attached.iccid == target);
         if uses_it == delete {
             self.lose(index, &mut device);
         }
         Ok(())
     }
 
-    /// A fault of the scenario begins.
-    pub(super) fn trouble(&self, index: usize) {
-        let Some(trouble) = self.scenario.troubles.get(index) else { return };
-        let mut mishap: FaultSpec = trouble.what.get_ref().clone();
-        if let Some(lasts) = &trouble.lasts {
+    /// Installs a fault of the scenario.
+    pub(super) fn install_fault(&self, index: usize) {
+        let Some(fault) = self.scenario.faults.get(index) else { return };
+        let mut spec: FaultSpec = fault.what.get_ref().clone();
+        if let Some(lasts) = &fault.lasts {
             let until = Some(lasts.get_ref().0);
-            mishap = mishap.when(When::Span { from: Duration::ZERO, until });
+            spec = spec.when(When::Span { from: Duration::ZERO, until });
         }
-        let whom = trouble
-            .devices
-            .as_ref()
-            .map_or_else(|| "all".to_owned(), |devices| devices.get_ref().to_string());
-        let of_servers = mishap.is_of_servers();
-        let what = if of_servers { mishap.to_string() } else { format!("{mishap}, {whom}") };
+        let whom =
+            fault.devices.as_ref().map_or_else(|| "all".to_owned(), |devices| devices.get_ref().to_string());
+        let of_servers = spec.is_of_servers();
+        let what = if of_servers { spec.to_string() } else { format!("{spec}, {whom}") };
         let now = self.now();
-        match &trouble.lasts {
+        match &fault.lasts {
             None => self.report().timeline.tell(now, Kind::Fault, "faults", what),
             Some(lasts) => {
                 let span = (now, now.plus(lasts.get_ref().0));
@@ -367,17 +370,17 @@ impl Stage {
             }
         }
         if of_servers {
-            self.servers.put(mishap);
+            self.servers.put(spec);
             return;
         }
         let purpose = format!("fault {index}");
-        let devices = self.chosen(trouble.devices.as_ref().map(toml::Spanned::get_ref), &purpose);
-        let silences = matches!(mishap.id(), FaultId::Radio(RadioAct::Outage | RadioAct::Flapping));
+        let devices = self.chosen(fault.devices.as_ref().map(toml::Spanned::get_ref), &purpose);
+        let silences = matches!(spec.id(), FaultId::Radio(RadioAct::Outage | RadioAct::Flapping));
         for index in devices {
             let Some(mut device) = self.device(index) else { continue };
-            self.mishaps_of(&mut device).put(mishap.clone());
-            let is_there = |plmn: Plmn| mishap.place().is_none_or(|place| place == plmn.to_string());
-            if silences && device.registered.is_some_and(|attached| is_there(attached.network)) {
+            self.mishaps_of(&mut device).put(spec.clone());
+            let is_there = |plmn: Plmn| spec.place().is_none_or(|place| place == plmn.to_string());
+            if silences && device.service.registered.is_some_and(|attached| is_there(attached.network)) {
                 self.lose(index, &mut device);
             }
         }

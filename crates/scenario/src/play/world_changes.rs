@@ -1,4 +1,4 @@
-//! What the world does to devices: where they get, which networks are there for them, when rules are broken.
+//! Changes of the environment: moves of devices, changes of networks, rule breaches, costs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,77 +11,83 @@ use rsp::ids::{Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
 use world::{Clock, MemoryRecords};
 
+use super::dormant_device::{Attached, DormantDevice, Hears, ServiceState};
+use super::imei::{imei, thief};
 use super::queue::Due;
-use super::resting::{Attached, Hears, Resting, Standing};
-use super::stage::{Stage, imei, thief};
+use super::simulated_world::SimulatedWorld;
 use super::{below, file_place};
 use crate::report::{Kind, Stay};
 use crate::subscription::{own_imsi, own_number};
 
-/// A device that nobody has on its screen does not need more.
+/// Maximum number of stays recorded per device: one more than the report shows.
 const STAYS_KEPT: usize = 41;
-/// Devices of which the report shows where they were.
+/// Number of devices whose stays are recorded for the report.
 const SHOWN: usize = 200;
-/// Within this a device that lost its network notices it.
-const NOTICES: u64 = 60_000;
-/// Out of reach for so long, a device is visited.
+/// Maximum time in milliseconds until a device notices that it has lost its network.
+const NOTICE_WITHIN_MS: u64 = 60_000;
+/// Time without service after which a device needs a visit.
 const VISITED_AFTER: Duration = Duration::from_secs(86_400);
 
-impl Stage {
-    /// Has a device wake up at this time, or earlier if it would anyway.
-    pub(super) fn call(&self, index: usize, device: &mut Resting, at: Timestamp) {
-        let at = device.alarm.map_or(at, |alarm| alarm.min(at));
-        device.alarm = Some(at);
+impl SimulatedWorld {
+    /// Schedules a wake-up of a device, unless an earlier one is scheduled.
+    pub(super) fn schedule_wake_up(&self, index: usize, device: &mut DormantDevice, at: Timestamp) {
+        let at = device.activity.alarm.map_or(at, |alarm| alarm.min(at));
+        device.activity.alarm = Some(at);
         self.queue.put(at, Due::Wake(index));
     }
 
-    /// Has it wake up within a minute, as its dice say.
-    fn call_soon(&self, index: usize, device: &mut Resting) {
-        let dice = self.simulation.dice(&format!("device {} notices {}", device.eid, device.epoch));
-        let at = self.now().plus(Duration::from_millis(below(&dice, NOTICES)));
-        self.call(index, device, at);
+    /// Schedules a wake-up at a random time within a minute.
+    fn schedule_wake_up_soon(&self, index: usize, device: &mut DormantDevice) {
+        let dice = self.simulation.dice(&format!("device {} notices {}", device.eid, device.service.epoch));
+        let at = self.now().plus(Duration::from_millis(below(&dice, NOTICE_WITHIN_MS)));
+        self.schedule_wake_up(index, device, at);
     }
 
-    /// A device is registered with a profile.
-    pub(super) fn register(&self, index: usize, device: &mut Resting, with: &Registered) {
+    /// Records a registration.
+    pub(super) fn register(&self, index: usize, device: &mut DormantDevice, with: &Registered) {
         let now = self.now();
         let home = self.networks.home_of(with.imsi).map_or(with.plmn, |home| home.plmn());
         let &Registered { plmn: network, iccid, imsi, home_search, .. } = with;
         let attached = Attached { network, iccid, imsi, home, home_search };
-        let former = device.registered.replace(attached);
-        (device.registered_at, device.home_search) = (now, None);
-        device.epoch += 1;
-        (device.fails, device.to_recover) = (0, false);
-        self.end_darkness(device, now);
+        let former = device.service.registered.replace(attached);
+        (device.service.registered_at, device.service.home_search) = (now, None);
+        device.service.epoch += 1;
+        (device.contact.failures, device.activity.must_recover) = (0, false);
+        self.end_outage(device, now);
         let its_imei = self.imei_of(device);
         if let Some(former) = former.filter(|former| *former != attached) {
-            self.ether.left(former.network, former.imsi, Some(former.home), its_imei);
+            self.radio_environment.left(former.network, former.imsi, Some(former.home), its_imei);
         }
-        if std::mem::take(&mut device.lost) {
+        if std::mem::take(&mut device.service.lost) {
             device.counts.recoveries = device.counts.recoveries.saturating_add(1);
         }
         if former != Some(attached) {
-            device.has_news = true;
+            device.contact.must_check_in = true;
             self.tell(Kind::Device, device, &self.where_it_is(&attached));
         }
-        let last = device.last_as.replace((with.iccid, with.imsi));
+        let last = device.service.last_as.replace((with.iccid, with.imsi));
         if last.is_some_and(|(iccid, imsi)| iccid == with.iccid && imsi != with.imsi) {
             device.counts.identities = device.counts.identities.saturating_add(1);
         }
         let roams = self.observe(device, &attached, now);
-        if device.stays.len() < STAYS_KEPT && index < SHOWN {
-            device.stays.push(Stay { from: now, network: Some(network), roams, at_home: network == home });
+        if device.stay_log.stays.len() < STAYS_KEPT && index < SHOWN {
+            device.stay_log.stays.push(Stay {
+                from: now,
+                network: Some(network),
+                roams,
+                at_home: network == home,
+            });
         }
-        let epoch = device.epoch;
-        if let Some(day) = self.ether.attached(with.plmn, with.imsi, Some(home), its_imei) {
+        let epoch = device.service.epoch;
+        if let Some(day) = self.radio_environment.attached(with.plmn, with.imsi, Some(home), its_imei) {
             self.queue.put(day.start().max(now), Due::Expel { device: index, epoch });
         }
-        if roams && device.standing == Standing::InService {
+        if roams && device.service_state == ServiceState::InService {
             self.foresee_breaches(index, device, now);
         }
     }
 
-    /// On which network, and with what.
+    /// Describes a registration.
     pub(super) fn where_it_is(&self, attached: &Attached) -> String {
         let Attached { network, home, .. } = attached;
         match self.home_of_profile(attached.iccid).filter(|profile| profile != home) {
@@ -90,21 +96,21 @@ impl Stage {
         }
     }
 
-    /// Notes where it is, as the rules count; says whether it roams.
-    fn observe(&self, device: &mut Resting, attached: &Attached, now: Timestamp) -> bool {
+    /// Adds a registration to the history that the rules use. Returns true if the device roams.
+    fn observe(&self, device: &mut DormantDevice, attached: &Attached, now: Timestamp) -> bool {
         let (Some(place), Some(home)) = (self.place(attached.network), self.place(attached.home)) else {
             return false;
         };
         let from = Home { country: home.country, network: Some(home.plmn) };
-        // Times of one device do not go back.
-        let _ = device.history.observe_with(place, from, now);
+        // The times of one device never decrease.
+        let _ = device.stay_log.history.observe_with(place, from, now);
         place.country != home.country
     }
 
-    fn foresee_breaches(&self, index: usize, device: &Resting, now: Timestamp) {
+    fn foresee_breaches(&self, index: usize, device: &DormantDevice, now: Timestamp) {
         let connection = localize::Device {
-            history: device.history.clone(),
-            imei_registered_in: device.imei_registered_in.clone(),
+            history: device.stay_log.history.clone(),
+            imei_registered_in: device.stay_log.imei_registered_in.clone(),
             ..localize::Device::default()
         };
         let policy = localize::Policy {
@@ -121,38 +127,46 @@ impl Stage {
         let ends = self.scenario.ends();
         for finding in findings(now, &connection, &self.scenario.book, &policy) {
             if finding.share.is_none() && finding.deadline <= ends {
-                let (rule, epoch) = (finding.citation.rule.to_string(), device.epoch);
+                let (rule, epoch) = (finding.citation.rule.to_string(), device.service.epoch);
                 let due = Due::Breach { device: index, epoch, rule, day: finding.measurement.breach.day };
                 self.queue.put(finding.deadline.max(now), due);
             }
         }
     }
 
-    /// A rule is broken, if the device is still where it was.
+    /// Records a rule breach, if the registration is still the same.
     pub(super) fn breach(&self, index: usize, epoch: u32, rule: &str, day: Day) {
         let Some(mut device) = self.device(index) else { return };
-        if device.epoch == epoch && device.broken.insert(rule.to_owned()) {
+        if device.service.epoch == epoch && device.stay_log.broken_rules.insert(rule.to_owned()) {
             device.counts.breaches = device.counts.breaches.saturating_add(1);
             self.tell(Kind::World, &device, &format!("breaks {rule} on {day}"));
         }
     }
 
-    /// A network counts days.
+    /// Ends a registration that the network no longer allows because of its day count.
     pub(super) fn expel(&self, index: usize, epoch: u32) {
         let Some(mut device) = self.device(index) else { return };
-        let Some(attached) = device.registered.filter(|_| device.epoch == epoch) else { return };
+        let Some(attached) = device.service.registered.filter(|_| device.service.epoch == epoch) else {
+            return;
+        };
         let its_imei = self.imei_of(&device);
-        if self.ether.objection(attached.network, attached.imsi, Some(attached.home), its_imei).is_some() {
-            self.tell(Kind::World, &device, &format!("{} serves it no more", attached.network));
+        if self
+            .radio_environment
+            .objection(attached.network, attached.imsi, Some(attached.home), its_imei)
+            .is_some()
+        {
+            self.tell(Kind::World, &device, &format!("{} has stopped serving it", attached.network));
             self.lose(index, &mut device);
         }
     }
 
-    /// When a device at rest looks for its home network while another of its country serves it: every so often after it
-    /// registered there, as its card says (TS 23.122 section 4.4.3.3.1, TS 31.102 section 4.2.6). A search that cannot win
-    /// anything changes nothing, so nobody is woken for it: only where the home network is heard, and would take the device.
-    pub(super) fn home_search(&self, device: &Resting, now: Timestamp) -> Option<Timestamp> {
-        let attached = device.registered.filter(|_| device.standing == Standing::InService)?;
+    /// The next search for the home network while another network of the same country serves the
+    /// device. The card sets the interval, which starts at the registration (TS 23.122 section
+    /// 4.4.3.3.1, TS 31.102 section 4.2.6). A search without a chance of success changes nothing,
+    /// so `None` is returned unless the home network has coverage and would accept the device.
+    pub(super) fn home_search(&self, device: &DormantDevice, now: Timestamp) -> Option<Timestamp> {
+        let attached =
+            device.service.registered.filter(|_| device.service_state == ServiceState::InService)?;
         let home = attached.home;
         if attached.network == home || !device.hears.contains(&home) {
             return None;
@@ -164,122 +178,128 @@ impl Stage {
         if !self.still_serves(&at_home, device.eid, self.network(home).as_ref()) {
             return None;
         }
-        let (period, since) = (attached.home_search?, now.since(device.registered_at));
+        let (period, since) = (attached.home_search?, now.since(device.service.registered_at));
         let searches = since.as_millis().checked_div(period.as_millis())?;
         let next = u32::try_from(searches).unwrap_or(u32::MAX).saturating_add(1);
-        Some(device.registered_at.plus(period.saturating_mul(next)))
+        Some(device.service.registered_at.plus(period.saturating_mul(next)))
     }
 
-    /// Its home network may be there for it again.
-    fn look_for_home(&self, index: usize, device: &mut Resting, now: Timestamp) {
-        if device.home_search.is_none()
+    /// Schedules a search for the home network, if that may have become available.
+    fn schedule_home_search(&self, index: usize, device: &mut DormantDevice, now: Timestamp) {
+        if device.service.home_search.is_none()
             && let Some(at) = self.home_search(device, now)
         {
-            device.home_search = Some(at);
-            self.call(index, device, at);
+            device.service.home_search = Some(at);
+            self.schedule_wake_up(index, device, at);
         }
     }
 
-    /// It is registered nowhere any more.
-    pub(super) fn unregister(&self, device: &mut Resting) {
+    /// Records the end of a registration.
+    pub(super) fn unregister(&self, device: &mut DormantDevice) {
         let now = self.now();
-        let Some(attached) = device.registered.take() else { return };
-        device.home_search = None;
-        device.epoch += 1;
-        let _ = device.history.detached(now);
-        self.ether.left(attached.network, attached.imsi, Some(attached.home), self.imei_of(device));
-        if device.stays.len() < STAYS_KEPT && !device.stays.is_empty() {
-            device.stays.push(Stay { from: now, network: None, roams: false, at_home: false });
+        let Some(attached) = device.service.registered.take() else { return };
+        device.service.home_search = None;
+        device.service.epoch += 1;
+        let _ = device.stay_log.history.detached(now);
+        self.radio_environment.left(
+            attached.network,
+            attached.imsi,
+            Some(attached.home),
+            self.imei_of(device),
+        );
+        if device.stay_log.stays.len() < STAYS_KEPT && !device.stay_log.stays.is_empty() {
+            device.stay_log.stays.push(Stay { from: now, network: None, roams: false, at_home: false });
         }
-        self.begin_darkness(device, now);
+        self.begin_outage(device, now);
     }
 
-    /// It loses its registration, and notices that.
-    pub(super) fn lose(&self, index: usize, device: &mut Resting) {
+    /// Ends a registration without the device's doing. The device notices it soon.
+    pub(super) fn lose(&self, index: usize, device: &mut DormantDevice) {
         self.unregister(device);
-        device.lost = true;
-        self.call_soon(index, device);
+        device.service.lost = true;
+        self.schedule_wake_up_soon(index, device);
     }
 
-    pub(super) fn begin_darkness(&self, device: &mut Resting, now: Timestamp) {
+    pub(super) fn begin_outage(&self, device: &mut DormantDevice, now: Timestamp) {
         let hears =
             || device.hears.iter().any(|plmn| self.network(*plmn).is_some_and(|network| network.coverage));
-        if device.has_power
-            && device.standing == Standing::InService
-            && device.registered.is_none()
+        if device.activity.has_power
+            && device.service_state == ServiceState::InService
+            && device.service.registered.is_none()
             && hears()
         {
-            device.dark_since.get_or_insert(now);
+            device.service.without_service_since.get_or_insert(now);
         }
     }
 
-    pub(super) fn end_darkness(&self, device: &mut Resting, now: Timestamp) {
-        if let Some(since) = device.dark_since.take() {
-            device.darkest = device.darkest.max(now.since(since));
+    pub(super) fn end_outage(&self, device: &mut DormantDevice, now: Timestamp) {
+        if let Some(since) = device.service.without_service_since.take() {
+            device.service.longest_without_service =
+                device.service.longest_without_service.max(now.since(since));
         }
     }
 
-    fn imei_of(&self, device: &Resting) -> u64 {
-        match device.standing {
-            Standing::Stolen => thief(device.eid),
-            Standing::InService | Standing::Retired => imei(device.eid),
+    fn imei_of(&self, device: &DormantDevice) -> u64 {
+        match device.service_state {
+            ServiceState::Stolen => thief(device.eid),
+            ServiceState::InService | ServiceState::Retired => imei(device.eid),
         }
     }
 
-    /// A device gets to a stop of its journey.
-    pub(super) fn arrive(&self, index: usize, stop: usize, round: u32) {
+    /// Moves a device to a stop of its journey.
+    pub(super) fn arrive_at_stop(&self, index: usize, stop: usize, round: u32) {
         let Some(group) = self.device(index).and_then(|device| self.group(device.group)) else { return };
         let Some(place) = group.journey.get(stop).and_then(file_place) else { return };
-        self.bring(index, &self.hears(&place));
+        self.move_to_place(index, &self.hears(&place));
         if group.repeat.is_some() {
             self.put_stop(index, stop, round + 1);
         }
     }
 
-    /// A device is somewhere else.
-    pub(super) fn bring(&self, index: usize, hears: &Hears) {
+    /// Moves a device to another place.
+    pub(super) fn move_to_place(&self, index: usize, hears: &Hears) {
         let now = self.now();
         let Some(mut device) = self.device(index) else { return };
         if device.hears == *hears {
             return;
         }
         device.hears = Arc::clone(hears);
-        let stays = device.registered.is_some_and(|attached| {
+        let stays = device.service.registered.is_some_and(|attached| {
             hears.contains(&attached.network)
                 && self.still_serves(&attached, device.eid, self.network(attached.network).as_ref())
         });
-        self.end_darkness(&mut device, now);
+        self.end_outage(&mut device, now);
         if !stays {
-            device.lost |= device.registered.is_some();
+            device.service.lost |= device.service.registered.is_some();
             self.unregister(&mut device);
         }
-        self.begin_darkness(&mut device, now);
-        device.fails = 0;
+        self.begin_outage(&mut device, now);
+        device.contact.failures = 0;
         if self.m2m.is_some() {
-            // One that stays on is told where it is, whatever that means to it.
-            self.call(index, &mut device, now);
+            // A device that stays on is notified about every new place.
+            self.schedule_wake_up(index, &mut device, now);
         } else if stays {
-            self.look_for_home(index, &mut device, now);
+            self.schedule_home_search(index, &mut device, now);
         } else if !hears.is_empty() {
-            self.call_soon(index, &mut device);
+            self.schedule_wake_up_soon(index, &mut device);
         }
     }
 
-    /// A network comes on the air, or goes off it.
+    /// Starts or ends the coverage of a network.
     pub(super) fn set_coverage(&self, network: Plmn, is_there: bool) {
-        const AWAY: &str = "is off the air";
+        const AWAY: &str = "has no coverage";
         self.networks.set_coverage(network, is_there);
         if is_there {
             self.report().timeline.over(self.now(), &network.to_string(), AWAY);
-            self.tell_world(network, "is on the air");
+            self.tell_network(network, "has coverage");
         } else {
             let for_good = (self.now(), self.scenario.ends());
             self.report().timeline.tell_lasting(for_good, Kind::World, network.to_string(), AWAY);
         }
-        self.look_again(network);
+        self.reevaluate_network(network);
     }
 
-    /// A network takes roamers, or none any more.
+    /// Changes whether a network accepts roamers.
     pub(super) fn set_roaming(&self, plmn: Plmn, of: Option<Plmn>, takes: bool) {
         let Some(Network { mut policy, .. }) = self.network(plmn) else { return };
         let homes = self.scenario.operators.iter().map(|operator| *operator.network.get_ref());
@@ -302,62 +322,63 @@ impl Stage {
         };
         self.networks.set_policy(plmn, policy);
         let whom = of.map_or_else(|| "roamers".to_owned(), |of| format!("roamers of {of}"));
-        self.tell_world(plmn, &format!("takes {}{whom}", if takes { "" } else { "no more " }));
-        self.look_again(plmn);
+        self.tell_network(plmn, &format!("{} accepting {whom}", if takes { "starts" } else { "stops" }));
+        self.reevaluate_network(plmn);
     }
 
-    /// A network refuses devices no more.
+    /// Lets a network accept rejected devices again.
     pub(super) fn accept(&self, network: Plmn, devices: &[usize]) {
         for index in devices {
             if let Some(device) = self.device(*index) {
-                self.ether.accept(network, imei(device.eid));
+                self.radio_environment.accept(network, imei(device.eid));
             }
         }
-        self.look_again(network);
+        self.reevaluate_network(network);
     }
 
-    /// Devices have power again.
+    /// Restores the power of devices.
     pub(super) fn power_comes_back(&self, devices: &[usize]) {
         let now = self.now();
         for index in devices {
             let Some(mut device) = self.device(*index) else { continue };
-            device.has_power = true;
-            self.begin_darkness(&mut device, now);
-            self.call_soon(*index, &mut device);
+            device.activity.has_power = true;
+            self.begin_outage(&mut device, now);
+            self.schedule_wake_up_soon(*index, &mut device);
         }
     }
 
-    /// Something about a network is other than it was: who is on it may have to leave, and who is not may find it.
-    pub(super) fn look_again(&self, plmn: Plmn) {
+    /// Re-evaluates all registrations after a change of a network: devices in it may have to leave,
+    /// and others may be able to use it.
+    pub(super) fn reevaluate_network(&self, plmn: Plmn) {
         let now = self.now();
         let network = self.network(plmn);
         for index in 0..self.devices.len() {
             let Some(mut device) = self.device(index) else { continue };
-            match device.registered {
+            match device.service.registered {
                 Some(attached)
                     if attached.network == plmn
                         && !self.still_serves(&attached, device.eid, network.as_ref()) =>
                 {
                     self.lose(index, &mut device);
                 }
-                Some(attached) if attached.home == plmn => self.look_for_home(index, &mut device, now),
+                Some(attached) if attached.home == plmn => self.schedule_home_search(index, &mut device, now),
                 Some(_) => {}
-                None if device.hears.contains(&plmn) && device.has_power => {
-                    self.begin_darkness(&mut device, now);
-                    device.fails = 0;
-                    self.call_soon(index, &mut device);
+                None if device.hears.contains(&plmn) && device.activity.has_power => {
+                    self.begin_outage(&mut device, now);
+                    device.contact.failures = 0;
+                    self.schedule_wake_up_soon(index, &mut device);
                 }
                 None => {}
             }
         }
     }
 
-    /// Tells of a network.
-    pub(super) fn tell_world(&self, network: Plmn, what: &str) {
+    /// Adds an event of a network to the timeline.
+    pub(super) fn tell_network(&self, network: Plmn, what: &str) {
         self.report().timeline.tell(self.now(), Kind::World, network.to_string(), what);
     }
 
-    /// What went over a bearer costs something.
+    /// Adds the cost of traffic over a bearer.
     pub(super) fn spend(&self, bearer: &str, octets: u64, messages: u64) {
         let price = self.costs.price(bearer);
         let money = price.map_or(Money::default(), |price| {
@@ -372,7 +393,7 @@ impl Stage {
         report.days.spent.add(bearer, day, u64::try_from(money.0).unwrap_or(0));
     }
 
-    /// Whose profile it is, by its number.
+    /// The home network of a profile, by its ICCID.
     pub(super) fn home_of_profile(&self, iccid: Iccid) -> Option<Plmn> {
         if let Some((home, _)) = self.foreign.get(&iccid).and_then(|all| all.first()) {
             return Some(*home);
@@ -381,12 +402,12 @@ impl Stage {
         homes.find(|home| matches!(own_number(&home.to_string(), iccid), Ok(Some(_))))
     }
 
-    /// The subscriptions on a card, with their homes.
-    pub(super) fn imsis(&self, device: &Resting) -> Vec<(Plmn, Imsi)> {
+    /// The subscriptions on a card, with their home networks.
+    pub(super) fn imsis(&self, device: &DormantDevice) -> Vec<(Plmn, Imsi)> {
         device.profiles.iter().flat_map(|profile| self.imsis_of(profile.iccid)).collect()
     }
 
-    /// Those of a profile, with their homes.
+    /// The subscriptions of a profile, with their home networks.
     pub(super) fn imsis_of(&self, iccid: Iccid) -> Vec<(Plmn, Imsi)> {
         self.known_imsis_of(iccid).unwrap_or_default()
     }
@@ -403,12 +424,13 @@ impl Stage {
         Some(all)
     }
 
-    /// Where the devices are that nothing but a visit helps: they have power and hear a network, and are on none since long.
+    /// The countries of the devices that need a visit: they have power and coverage, but have been
+    /// without registration for long.
     pub(super) fn visits(&self) -> Vec<Option<Country>> {
         let now = self.now();
         let mut visits = Vec::new();
         for device in self.each_device() {
-            if device.dark_since.is_some_and(|since| now.since(since) > VISITED_AFTER) {
+            if device.service.without_service_since.is_some_and(|since| now.since(since) > VISITED_AFTER) {
                 let place = device.hears.first().and_then(|plmn| self.place(*plmn));
                 visits.push(place.map(|place| place.country));
             }
@@ -416,13 +438,13 @@ impl Stage {
         visits
     }
 
-    /// What it would cost to go to them.
+    /// The cost of all visits.
     pub(super) fn visits_money(&self) -> Money {
         let prices = self.visits().into_iter().map(|country| self.costs.visit(country).price);
         prices.fold(Money::default(), Money::plus)
     }
 
-    /// The records of the platform, whether or not its process runs.
+    /// The records of the platform, which are available even if its process is not running.
     pub(super) fn platform_records(&self) -> MemoryRecords {
         self.platform_records.clone()
     }

@@ -1,4 +1,4 @@
-//! What a campaign came to.
+//! The outcome of a campaign.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,50 +16,52 @@ use crate::file::Length;
 pub struct Campaign {
     /// Its name.
     pub name: String,
-    /// Where its devices were to go, for people.
+    /// The target of the campaign, as text.
     pub target: String,
-    /// Its terms, for people: by their keys in a scenario file, and only those that it has.
+    /// The settings of the campaign as text, by their keys in a scenario file. Settings without a
+    /// value are absent.
     #[serde(default)]
     pub terms: BTreeMap<String, String>,
     /// Its state at the end: `running`, `stopped`, `done` and so on.
     pub state: String,
-    /// Why it is in that state, where there is something to say.
+    /// The reason for the state, if there is one.
     pub why: Option<String>,
-    /// When it began, if it did.
+    /// The start time, if it started.
     #[schemars(with = "Option<String>")]
     pub began: Option<Timestamp>,
-    /// When it ended, if it did.
+    /// The end time, if it ended.
     #[schemars(with = "Option<String>")]
     pub ended: Option<Timestamp>,
-    /// How many devices it has.
+    /// The number of devices.
     pub devices: u64,
-    /// How many tries had which result: `begun`, `under way`, `moved`, `came back`, `not installed`, `lost`, `rolled back`.
+    /// The number of attempts by result: `begun`, `under way`, `moved`, `came back`, `not
+    /// installed`, `lost`, `rolled back`.
     pub results: BTreeMap<String, u64>,
-    /// Who went first, if somebody did.
+    /// The canary devices, if there are any.
     pub canaries: Bounded<String, 100>,
-    /// Devices that did not move, and why.
+    /// Devices that did not move, with the reason.
     pub failures: Bounded<Failure, 100>,
 }
 
 /// A device that a campaign did not move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
-    /// The device, as the scenario names it.
+    /// The name of the device in the scenario.
     pub device: String,
     /// Its result.
     pub result: String,
-    /// Why, as the device or the platform says it.
+    /// The reason that the device or the platform reported.
     pub why: String,
 }
 
-/// What the platform was told of a campaign besides devices and target, in words.
+/// Describes the settings of a campaign, except devices and target.
 pub(crate) fn terms(spec: &Spec) -> BTreeMap<String, String> {
     let Spec { standing, pace, canary, stop, windows, retries, .. } = spec;
     let windows: Vec<String> = windows.iter().map(window).collect();
     let all = [
         ("standing", standing.then(|| "without end".to_owned())),
-        ("per_hour", pace.per_hour.map(|most| format!("{most} moves begin in a clock hour, at most"))),
-        ("at_once", pace.at_once.map(|most| format!("{most} are under way, at most"))),
+        ("per_hour", pace.per_hour.map(|most| format!("at most {most} moves start per clock hour"))),
+        ("at_once", pace.at_once.map(|most| format!("at most {most} moves in progress"))),
         ("canary", canary.as_ref().map(first)),
         ("stop", stops(*stop, canary.is_some())),
         ("windows", (!windows.is_empty()).then(|| windows.join("; "))),
@@ -77,13 +79,13 @@ fn first(canary: &Canary) -> String {
         Share::Count(count) => count.to_string(),
         Share::Percent(percent) => format!("{percent}%"),
     };
-    format!("{who} first, the others {} after the last of them", hours(canary.wait_hours))
+    format!("{who} of the devices first, the others {} after the last of these", hours(canary.wait_hours))
 }
 
 fn stops(stop: Stop, has_canaries: bool) -> Option<String> {
     let failed = stop.failed_percent.map(|percent| match stop.after {
-        0 | 1 => format!("{percent}% of the tries that ended have failed"),
-        after => format!("{percent}% of the tries that ended have failed, and {after} have ended"),
+        0 | 1 => format!("{percent}% of the ended attempts have failed"),
+        after => format!("{percent}% of the ended attempts have failed and at least {after} have ended"),
     });
     let lost = stop.lost.map(|lost| format!("{lost} devices are lost"));
     let canaries = has_canaries.then(|| "no canary moved".to_owned());
@@ -101,10 +103,10 @@ fn window(window: &Window) -> String {
 fn again(retries: Retries, is_standing: bool) -> Option<String> {
     let again = (retries.times > 0).then(|| {
         let times = if retries.times == 1 { "once".to_owned() } else { format!("{} times", retries.times) };
-        let later = if retries.times == 1 { "" } else { ", then after twice as long each time" };
+        let later = if retries.times == 1 { "" } else { ", then after twice the delay each time" };
         format!("{times}, {} after the first failure{later}", hours(retries.after_hours))
     });
-    let anew = is_standing.then(|| format!("anew {}d after the last", retries.rest_days));
+    let anew = is_standing.then(|| format!("started again {}d after the last attempt", retries.rest_days));
     let all: Vec<String> = [again, anew].into_iter().flatten().collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
@@ -112,11 +114,10 @@ fn again(retries: Retries, is_standing: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::Scenario;
-    use crate::play::campaign_spec;
+    use crate::file::{Scenario, campaign_spec};
 
     #[test]
-    fn the_terms_of_a_campaign_are_said_in_words() {
+    fn the_settings_of_a_campaign_are_described() {
         let said = |campaign: &str| {
             const WORLD: &str = r#"
 title = "Terms"
@@ -136,15 +137,15 @@ devices = [{ name = "meters", bootstrap = "724-91", journey = [{ at = "0d", in =
         assert_eq!(
             said(all),
             [
-                "at_once: 5 are under way, at most",
-                "canary: 5% first, the others 12h after the last of them",
-                "per_hour: 10 moves begin in a clock hour, at most",
-                "retries: 3 times, 6h after the first failure, then after twice as long each time",
-                "stop: when 30% of the tries that ended have failed, and 3 have ended, or 2 devices are lost, or no canary moved",
+                "at_once: at most 5 moves in progress",
+                "canary: 5% of the devices first, the others 12h after the last of these",
+                "per_hour: at most 10 moves start per clock hour",
+                "retries: 3 times, 6h after the first failure, then after twice the delay each time",
+                "stop: when 30% of the ended attempts have failed and at least 3 have ended, or 2 devices are lost, or no canary moved",
                 "windows: sat, sun 00:00 to 06:00; every day 22:00 to 24:00",
             ]
         );
         assert_eq!(said("target = \"724-91\""), [""; 0]);
-        assert_eq!(said(""), ["retries: anew 7d after the last", "standing: without end"]);
+        assert_eq!(said(""), ["retries: started again 7d after the last attempt", "standing: without end"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a run cost.
+//! The cost of a run.
 
 use std::collections::BTreeMap;
 
@@ -6,34 +6,34 @@ use fleet::costs::Money;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What went over the bearers, and what that costs.
+/// The traffic over bearers and its cost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Costs {
-    /// The currency of every amount, by its ISO 4217 code.
+    /// The currency of all amounts, as an ISO 4217 code.
     pub currency: String,
-    /// By the name of the bearer.
+    /// Traffic and cost by bearer name.
     pub by_bearer: BTreeMap<String, Spent>,
-    /// How many devices somebody has to go to, because they do not come back by themselves.
+    /// The number of devices that need a visit, because they cannot recover by themselves.
     pub visits: u64,
-    /// What these visits cost.
+    /// The cost of these visits.
     #[schemars(with = "f64")]
     pub visits_money: Money,
 }
 
-/// What went over one bearer.
+/// The traffic over one bearer and its cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Spent {
-    /// Octets in both directions, with what the protocols below add.
+    /// Octets in both directions, including the overhead of lower protocols.
     pub octets: u64,
     /// Short messages in both directions.
     pub messages: u64,
-    /// What they cost, in units of the currency.
+    /// The cost in units of the currency.
     #[schemars(with = "f64")]
     pub money: Money,
 }
 
 impl Costs {
-    /// All of it.
+    /// The total cost.
     pub fn total(&self) -> Money {
         self.by_bearer.values().fold(self.visits_money, |sum, spent| sum.plus(spent.money))
     }

@@ -7,44 +7,44 @@ use serde::{Deserialize, Serialize};
 
 use super::Bounded;
 
-/// A device at the end of the run, and where it was.
+/// A device at the end of the run, with its stays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Device {
-    /// As the scenario names it, such as `meters-7`.
+    /// The name in the scenario, such as `meters-7`.
     pub name: String,
-    /// Its card.
+    /// The EID of its card.
     #[schemars(with = "String")]
     pub eid: Eid,
-    /// The network that serves it; none when it is nowhere attached.
+    /// The network that serves it. Absent if the device is not attached.
     #[schemars(with = "Option<String>")]
     pub network: Option<Plmn>,
-    /// The enabled profile, by the card itself.
+    /// The enabled profile according to the card.
     #[schemars(with = "Option<String>")]
     pub enabled: Option<Iccid>,
-    /// How many profiles its card holds.
+    /// The number of profiles on its card.
     pub profiles: u64,
-    /// What the platform says of it: `working`, `moving`, `unreachable`, `stuck` or `retired`.
+    /// The state at the platform: `working`, `moving`, `unreachable`, `stuck` or `retired`.
     pub state: String,
-    /// How often it moved.
+    /// The number of successful moves.
     pub moves: u64,
-    /// How often it came back.
+    /// The number of moves that ended on the previous profile.
     pub came_back: u64,
-    /// Where it was, in order.
+    /// Its stays in chronological order.
     pub stays: Bounded<Stay, 40>,
 }
 
-/// Where a device was until its next stay, or until the run ended.
+/// A stay of a device, which lasts until the next stay or the end of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stay {
-    /// Since when.
+    /// The start of the stay.
     #[schemars(with = "String")]
     pub from: Timestamp,
-    /// The network that served it; none when it was nowhere attached.
+    /// The network that served it. Absent if the device was not attached.
     #[schemars(with = "Option<String>")]
     pub network: Option<Plmn>,
-    /// Whether the subscriber's home is another country.
+    /// True if the home network of the subscription is in another country.
     pub roams: bool,
-    /// Whether the network is the subscriber's own.
+    /// True if the network is the home network of the subscription.
     #[serde(default)]
     pub at_home: bool,
 }

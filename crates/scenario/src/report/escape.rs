@@ -1,8 +1,9 @@
-//! Text from outside, in XML and in HTML.
+//! Escaping of untrusted text for XML and HTML.
 
 use std::fmt::{self, Write};
 
-/// Text as it stands in an element or in a quoted attribute. What XML has no way to say becomes the replacement character.
+/// Text for an element or a quoted attribute. Characters that XML cannot represent become the
+/// replacement character.
 pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl fmt::Display for Escaped<'_> {

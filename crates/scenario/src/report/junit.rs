@@ -1,4 +1,4 @@
-//! A report for a CI system: JUnit's XML, a test case for each expectation.
+//! The report as JUnit XML for CI systems, with a test case for each expectation.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,11 @@ use super::escape::Escaped;
 use super::{Expectation, Report};
 
 impl Report {
-    /// The report as JUnit's XML, as the CI systems read it.
+    /// The report as JUnit XML.
     ///
-    /// Each case says with `file` and `line` where it is expected, as pytest's do (xunit1). Nothing has a `time`: readers take it
-    /// for seconds that a machine was busy, which differ from run to run, and the run's own are days.
+    /// Each case has the `file` and `line` of its expectation, as in pytest (xunit1). There is no
+    /// `time` attribute: readers expect the seconds of real time, which differ from run to run, and
+    /// the virtual time is days.
     pub fn junit(&self) -> String {
         let failures = self.expectations().iter().filter(|expectation| !expectation.passed).count();
         let name = Escaped(named(&self.scenario.name));
@@ -30,7 +31,7 @@ impl Report {
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite id=\"0\" name=\"{name}\" package=\"landfall\" \
              hostname=\"localhost\" timestamp=\"{at}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\">\n\
              <properties>\n{seed}{begins}{ended}</properties>\n{cases}\
-             <system-out>{title}\n\n{about}\n\nAgain: {again}</system-out>\n\
+             <system-out>{title}\n\n{about}\n\nCommand: {again}</system-out>\n\
              <system-err></system-err>\n</testsuite>\n</testsuites>\n",
             at = Timestamp::from_seconds(self.begins.seconds()).to_string().trim_end_matches('Z'),
             tests = self.expectations().len(),
@@ -44,7 +45,7 @@ impl Report {
     }
 }
 
-/// A name must not be empty.
+/// Returns the name, which must not be empty in JUnit XML.
 fn named(name: &str) -> &str {
     if name.trim().is_empty() { "scenario" } else { name }
 }
@@ -53,8 +54,9 @@ fn property(name: &str, value: &str) -> String {
     format!("<property name=\"{name}\" value=\"{}\"/>\n", Escaped(value))
 }
 
-/// A case's name is what is expected, and its number where that stands more than once: a CI system follows it from run to run,
-/// whenever in the run it was looked at.
+/// A test case. Its name is the expectation, with a number if the same text occurs more than once.
+/// It does not contain the time of the check, so that a CI system can follow the case from run to
+/// run.
 fn case(scenario: &Escaped<'_>, file: &str, expectation: &Expectation, times: u32) -> String {
     let Expectation { text, line, at, passed, saw } = expectation;
     let number = if times > 1 { format!(" #{times}") } else { String::new() };
@@ -64,9 +66,9 @@ fn case(scenario: &Escaped<'_>, file: &str, expectation: &Expectation, times: u3
     if *passed {
         return format!("{opened}/>\n");
     }
-    let line = line.map(|line| format!("expected in line {line} of the scenario\n")).unwrap_or_default();
+    let line = line.map(|line| format!("expectation in line {line} of the scenario\n")).unwrap_or_default();
     let (expected, saw) = (Escaped(text), Escaped(saw));
     format!(
-        "{opened}>\n<failure type=\"expectation\" message=\"expected: {expected}; saw: {saw}\">{line}looked at: {at}\nsaw: {saw}</failure>\n</testcase>\n"
+        "{opened}>\n<failure type=\"expectation\" message=\"expected: {expected}; saw: {saw}\">{line}checked at: {at}\nsaw: {saw}</failure>\n</testcase>\n"
     )
 }

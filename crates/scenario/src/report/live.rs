@@ -1,20 +1,21 @@
-//! A run over sockets.
+//! Details of a run over sockets.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// That servers were asked over sockets, and who in it was somebody else's.
+/// The servers and cards of a run over sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Live {
-    /// Servers and cards of others, each with its place. Without any the run is the same without sockets.
+    /// Third-party servers and cards with their addresses. Without any, the run gives the same
+    /// result as without sockets.
     pub strangers: Vec<String>,
-    /// What went over no socket all the same.
+    /// Transports that did not use a socket.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<String>,
 }
 
 impl Live {
-    /// In words, for people.
+    /// Describes the run for human readers.
     pub fn words(&self) -> String {
         let but = match self.inside.as_slice() {
             [] => String::new(),
@@ -23,7 +24,7 @@ impl Live {
         match self.strangers.as_slice() {
             [] => format!("over sockets{but}"),
             strangers => {
-                format!("over sockets{but}, with {}; it began when it was played", strangers.join(", "))
+                format!("over sockets{but}, with {}; the run starts at the real time", strangers.join(", "))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A report for people: one HTML page that needs nothing else, no script, no font, no network.
+//! The report as one self-contained HTML page, without scripts, fonts or network access.
 
 mod axis;
 mod lanes;
@@ -12,13 +12,14 @@ use super::escape::Escaped;
 use super::{Campaign, Device, Report, Times, Verdict};
 use plot::{Palette, Shape, plot};
 
-/// So many entries of the timeline are written out; all that the report holds are in its JSON.
+/// Maximum number of timeline entries in the table. The JSON report has all entries.
 const ENTRIES: usize = 600;
-/// So many devices are.
+/// Maximum number of devices in the table.
 const DEVICES: usize = 100;
 
 impl Report {
-    /// The report as an HTML page. What comes from files is escaped, and the page forbids its reader to run scripts or load anything.
+    /// The report as an HTML page. Untrusted text is escaped, and the page forbids scripts and
+    /// external resources.
     pub fn page(&self) -> String {
         let sections = [
             ("expectations", "Expectations", expectations(self)),
@@ -30,7 +31,7 @@ impl Report {
                 self.campaigns.iter().map(|campaign| of_campaign(self, campaign)).collect(),
             ),
             ("faults", "Faults", faults(self)),
-            ("refusals", "What SM-DP+s refused", refusals(self)),
+            ("refusals", "Refusals of SM-DP+s", refusals(self)),
             ("costs", "Costs", costs(self)),
             ("devices", "Devices", devices(self)),
         ];
@@ -68,7 +69,7 @@ fn head(report: &Report) -> String {
     format!(
         "<header><h1>{title}</h1>\n<p class=\"verdict {class}\">{sign} {verdict}: {met} of {all} expectations met</p>\n\
          <p class=\"about\">{about}</p>\n<dl><dt>time in the run</dt><dd>{begins} to {ended}, {long}{live}</dd>\
-         <dt>devices</dt><dd>{devices}</dd><dt>again</dt><dd><code>{again}</code></dd></dl></header>\n",
+         <dt>devices</dt><dd>{devices}</dd><dt>command</dt><dd><code>{again}</code></dd></dl></header>\n",
         title = Escaped(&scenario.title),
         all = report.expectations().len(),
         about = Escaped(&scenario.about),
@@ -91,7 +92,7 @@ fn long(report: &Report) -> String {
     }
 }
 
-/// A moment of the run: its day and time of day since the beginning.
+/// A time as day and time of day since the start of the run.
 fn when(report: &Report, at: Timestamp) -> String {
     let seconds = at.since(report.begins).as_secs();
     let (hours, minutes, rest) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
@@ -102,7 +103,7 @@ fn time(report: &Report, at: Timestamp) -> String {
     format!("<time datetime=\"{at}\" title=\"{at}\">{}</time>", when(report, at))
 }
 
-/// A number as people read it: groups of three, and no more decimals than it needs.
+/// A number with groups of three digits, and only as many decimals as needed.
 fn grouped(value: f64) -> String {
     let text = match value {
         value if value >= 100.0 || value.fract() == 0.0 => format!("{value:.0}"),
@@ -149,7 +150,7 @@ fn expectations(report: &Report) -> String {
     };
     let rows: String = report.expectations().iter().map(row).collect();
     if rows.is_empty() {
-        return "<p>None: this run shows what happens, and tests nothing.</p>\n".to_owned();
+        return "<p>None. This run tests nothing.</p>\n".to_owned();
     }
     table("<th></th><th>expected</th><th>seen</th><th>when</th><th class=\"n\">line</th>", &rows)
 }
@@ -174,11 +175,11 @@ fn timeline(report: &Report) -> String {
         .map(|(kind, count)| format!("{} of kind {kind}", grouped(count as f64)))
         .collect();
     if entries.len() > ENTRIES {
-        left_out.push(format!("{} that are in the JSON", entries.len() - ENTRIES));
+        left_out.push(format!("{} that are only in the JSON report", entries.len() - ENTRIES));
     }
     let left_out = match left_out.is_empty() {
         true => String::new(),
-        false => format!("<p class=\"quiet\">Left out: {}.</p>\n", left_out.join(", ")),
+        false => format!("<p class=\"quiet\">Omitted: {}.</p>\n", left_out.join(", ")),
     };
     let heading = "<th>when</th><th>kind</th><th>who</th><th>what</th>";
     format!(
@@ -189,10 +190,10 @@ fn timeline(report: &Report) -> String {
 }
 
 fn days(report: &Report) -> String {
-    /// So many plots, the first ones, are of networks and countries.
+    /// Number of plots, the first ones, that show networks and countries.
     const OF_PLACES: usize = 3;
     let (days, time) = (&report.days, (report.begins, report.ended));
-    // A place is the same in all plots; what else is counted has its own names in each.
+    // A network or country has the same colour in these plots. The other plots have separate names.
     let mut places = Palette::default();
     let currency = match report.costs.currency.as_str() {
         "" => "money so far".to_owned(),
@@ -200,11 +201,11 @@ fn days(report: &Report) -> String {
     };
     [
         ("Devices by network", "devices", Shape::State, &days.devices_by_network),
-        ("Devices by whose subscription they use", "devices", Shape::State, &days.devices_by_subscription),
+        ("Devices by operator of the subscription", "devices", Shape::State, &days.devices_by_subscription),
         ("Devices by country", "devices", Shape::State, &days.devices_by_country),
         ("Devices by state in the platform's records", "devices", Shape::State, &days.devices_by_state),
-        ("Moves by ending", "moves a day", Shape::Events, &days.moves),
-        ("Faults that struck", "faults a day", Shape::Events, &days.faults),
+        ("Moves by result", "moves per day", Shape::Events, &days.moves),
+        ("Faults that happened", "faults per day", Shape::Events, &days.faults),
         ("Costs by bearer", currency.as_str(), Shape::Spent, &days.spent),
     ]
     .into_iter()
@@ -243,7 +244,7 @@ fn of_campaign(report: &Report, campaign: &Campaign) -> String {
         0 => String::new(),
         _ => {
             let names: Vec<_> = canaries.shown().iter().map(|name| Escaped(name).to_string()).collect();
-            format!("<dt>went first</dt><dd>{}{}</dd>", names.join(", "), more(canaries.left_out()))
+            format!("<dt>canary devices</dt><dd>{}{}</dd>", names.join(", "), more(canaries.left_out()))
         }
     };
     let failed = match failures.count() {
@@ -273,16 +274,16 @@ fn more(left_out: u64) -> String {
 }
 
 fn faults(report: &Report) -> String {
-    let never = |name: &String| format!("<p>Never struck: <code>{}</code></p>\n", Escaped(name));
+    let never = |name: &String| format!("<p>Never happened: <code>{}</code></p>\n", Escaped(name));
     let never: String = report.never_struck.iter().map(never).collect();
-    times(report, "<th>fault</th><th class=\"n\">struck</th>", &report.faults) + &never
+    times(report, "<th>fault</th><th class=\"n\">times</th>", &report.faults) + &never
 }
 
 fn refusals(report: &Report) -> String {
     times(report, "<th>refused</th><th class=\"n\">times</th>", &report.refused)
 }
 
-/// A table of what was so how often, with when.
+/// A table of counted items, with their first and last time.
 fn times(report: &Report, head: &str, all: &BTreeMap<String, Times>) -> String {
     let row = |(name, Times { times, first, last }): (&String, &Times)| {
         format!(
@@ -315,7 +316,7 @@ fn costs(report: &Report) -> String {
     let visits = grouped(costs.visits as f64);
     rows += &format!(
         "<tr><td>visits: {visits}</td><td></td><td></td><td class=\"n\">{}</td></tr>\n\
-         <tr><td>in all</td><td></td><td></td><td class=\"n\">{}</td></tr>\n",
+         <tr><td>total</td><td></td><td></td><td class=\"n\">{}</td></tr>\n",
         money(costs.visits_money),
         money(costs.total())
     );
@@ -325,7 +326,7 @@ fn costs(report: &Report) -> String {
 
 fn devices(report: &Report) -> String {
     let row = |device: &Device| {
-        let on = device.network.map_or("nowhere".to_owned(), |network| network.to_string());
+        let on = device.network.map_or("not attached".to_owned(), |network| network.to_string());
         let enabled = device.enabled.map_or("none".to_owned(), |iccid| iccid.to_string());
         format!(
             "<tr><td>{}</td><td>{on}</td><td>{enabled}</td><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
@@ -347,7 +348,7 @@ fn devices(report: &Report) -> String {
                    <th class=\"n\">came back</th><th>EID</th>";
     let left_out = match report.devices.count() - shown.len() as u64 {
         0 => String::new(),
-        count => format!("<p class=\"quiet\">{} devices more.</p>\n", grouped(count as f64)),
+        count => format!("<p class=\"quiet\">{} more devices.</p>\n", grouped(count as f64)),
     };
     format!("{}{}{left_out}", lanes::devices(report), table(heading, &rows))
 }

@@ -5,31 +5,33 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The plots of a run: for each, numbers by name and day.
+/// The data of the plots of a run: numbers by name and day.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Days {
-    /// Devices attached to each network at the end of the day; `none` is a network too.
+    /// Devices attached to each network at the end of the day. `none` counts devices that are not
+    /// attached.
     pub devices_by_network: PerDay,
-    /// Devices with a subscription of each operator in use at the end of the day, by its home network; `none` is not registered.
+    /// Devices by home network of the subscription in use at the end of the day. `none` counts
+    /// devices that are not registered.
     pub devices_by_subscription: PerDay,
     /// Devices in each country at the end of the day.
     pub devices_by_country: PerDay,
-    /// Devices in each state of the platform's records at the end of the day.
+    /// Devices by their state in the platform's records at the end of the day.
     pub devices_by_state: PerDay,
-    /// Moves that ended on the day, by how.
+    /// Moves that ended on the day, by result.
     pub moves: PerDay,
-    /// Faults that struck on the day, by name and place.
+    /// Faults that happened on the day, by name and place.
     pub faults: PerDay,
     /// Millionths of the currency spent on the day, by bearer.
     pub spent: PerDay,
 }
 
-/// Numbers by name and day. A list that ends before the run does ends with zeros.
+/// Numbers by name and day. Missing days at the end of a list count as zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PerDay(BTreeMap<String, Vec<u64>>);
 
-/// Ten years: a day far out is a mistake that shall not fill the memory.
+/// Ten years. A later day is an error, which must not exhaust the memory.
 const LONGEST: usize = 3660;
 
 impl PerDay {
@@ -53,7 +55,7 @@ impl PerDay {
         self.0.iter().map(|(name, values)| (name.as_str(), values.as_slice()))
     }
 
-    /// Whether nothing was counted.
+    /// True if nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

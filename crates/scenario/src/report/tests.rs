@@ -1,4 +1,4 @@
-//! What a report promises to those who fill and read it.
+//! Tests of the report.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn expectation(passed: bool) -> Expectation {
 }
 
 #[test]
-fn one_expectation_that_is_not_met_fails_the_run() {
+fn an_unmet_expectation_fails_the_run() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);
     assert_eq!(report.verdict(), Verdict::Passed);
     report.judge(expectation(false));
@@ -19,13 +19,13 @@ fn one_expectation_that_is_not_met_fails_the_run() {
 }
 
 #[test]
-fn what_there_is_too_much_of_is_counted() {
+fn omitted_entries_are_counted() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);
     for number in 0..1000 {
         report.timeline.tell(BEGINS, Kind::Moved, "meters", format!("meters-{number} moved"));
     }
     report.timeline.tell(BEGINS, Kind::Campaign, "first", "ü".repeat(500));
-    assert_eq!(report.timeline.entries().len(), 201, "many of one kind do not hide another");
+    assert_eq!(report.timeline.entries().len(), 201, "many entries of one kind do not displace another kind");
     assert_eq!(report.timeline.left_out().collect::<Vec<_>>(), [(Kind::Moved, 800)]);
     assert_eq!(report.timeline.entries()[200].what.chars().count(), 400);
     let mut list = Bounded::<u8, 2>::default();
@@ -34,7 +34,7 @@ fn what_there_is_too_much_of_is_counted() {
 }
 
 #[test]
-fn what_lasts_is_drawn_from_its_beginning_to_its_end() {
+fn lasting_events_are_drawn_as_spans() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);
     let at = |day: i64| Timestamp(BEGINS.0 + day * 86_400_000);
     report.ended = at(100);
@@ -49,31 +49,34 @@ fn what_lasts_is_drawn_from_its_beginning_to_its_end() {
     let until: Vec<_> = report.timeline.entries().iter().map(|entry| entry.until).collect();
     assert_eq!(until, [Some(at(20)), Some(at(100)), Some(at(60)), None]);
     let page = report.page();
-    // A day is 8 wide, and the run begins at 150.
+    // A day is 8 units wide, and the run starts at x = 150.
     for span in [
         "<rect class=\"span world\" x=\"230\" y=\"8\" width=\"80\" height=\"8\"><title>day 10, 00:00:00 to day 20, 00:00:00: is off",
         "<rect class=\"span server\" x=\"550\" y=\"32\" width=\"400\"",
     ] {
         assert!(page.contains(span), "{span}\n{page}");
     }
-    assert_eq!(page.matches("<rect class=\"span").count(), 2, "what lasts for no time is its mark alone");
-    assert!(page.contains(&format!("<title>day 70, 00:00:00: {long}</title>")), "it is to be read whole");
+    assert_eq!(page.matches("<rect class=\"span").count(), 2, "an event without duration has only a mark");
+    assert!(
+        page.contains(&format!("<title>day 70, 00:00:00: {long}</title>")),
+        "the full text must be readable"
+    );
 }
 
 #[test]
-fn days_are_counted_from_the_beginning_of_the_run() {
+fn days_are_counted_from_the_start_of_the_run() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);
     let at = |hours: i64| Timestamp(BEGINS.0 + hours * 3_600_000);
     report.struck(at(23), "link/lose-answer@ES9+");
     report.struck(at(49), "link/lose-answer@ES9+");
     report.struck(at(-1), "link/lose-answer@ES9+");
-    report.days.faults.add("never-ends", usize::MAX, 1); // No panic, and no memory full of zeros.
+    report.days.faults.add("never-ends", usize::MAX, 1); // Must not panic or allocate a huge list.
     let Times { times, first, last } = report.faults["link/lose-answer@ES9+"];
     assert_eq!((times, first, last), (3, at(-1), at(49)));
     assert_eq!(report.days.faults.lines().next(), Some(("link/lose-answer@ES9+", &[2, 0, 1][..])));
 }
 
-/// A run with something of everything, and text that nobody must trust.
+/// A report with entries in every section, which contain untrusted text.
 fn hostile() -> Report {
     const TEXT: &str = "<script>alert(\"1\")</script> & 'so' ]]>\u{8}";
     let at = |hours: i64| Timestamp(BEGINS.0 + hours * 3_600_000);
@@ -130,7 +133,7 @@ fn device(name: &str) -> Device {
 }
 
 #[test]
-fn text_from_files_stays_text() {
+fn untrusted_text_is_escaped() {
     let (page, junit) = (hostile().page(), hostile().junit());
     for written in [&page, &junit] {
         assert!(
@@ -143,11 +146,11 @@ fn text_from_files_stays_text() {
             )
         );
     }
-    assert!(page.matches("&lt;script&gt;alert").count() > 20, "it stands in every section");
+    assert!(page.matches("&lt;script&gt;alert").count() > 20, "every section contains it");
 }
 
 #[test]
-fn the_page_says_the_terms_of_a_campaign_beside_what_became_of_it() {
+fn the_page_shows_the_settings_of_a_campaign() {
     let mut report = hostile();
     let terms = BTreeMap::from([("per_hour".to_owned(), "10 moves begin".to_owned())]);
     report.campaigns.iter_mut().for_each(|campaign| campaign.terms = terms.clone());
@@ -155,11 +158,12 @@ fn the_page_says_the_terms_of_a_campaign_beside_what_became_of_it() {
 }
 
 #[test]
-fn every_moment_on_the_page_is_a_day_of_the_run() {
+fn times_on_the_page_are_days_of_the_run() {
     let mut report = hostile();
     report.refused(Timestamp(BEGINS.0 + 3_600_000), "no profile is left");
     let page = report.page();
-    // What a date stands in besides is read by machines, or over the day; the head says when the run began and ended.
+    // Absolute dates may only be in attributes, and in the header, which shows the start and the
+    // end of the run.
     let (_, page) = page.split_once("</header>").unwrap();
     let dates = page.match_indices("2027-").map(|(place, _)| &page[place - 7..place]);
     assert!(dates.into_iter().all(|before| before.ends_with("time=\"") || before.ends_with("title=\"")));
@@ -167,7 +171,7 @@ fn every_moment_on_the_page_is_a_day_of_the_run() {
 }
 
 #[test]
-fn the_page_needs_nothing_else() {
+fn the_page_refers_to_no_other_resource() {
     let page = hostile().page();
     for outside in ["http://", "https://", "src=", "@import", "url(", "href="] {
         let inside = |rest: &str| rest.starts_with('#') || rest.starts_with("\"#");
@@ -175,7 +179,7 @@ fn the_page_needs_nothing_else() {
     }
 }
 
-/// The class of the swatch beside each name in the legend of the plot with this title.
+/// The class of the swatch of each name in the legend of the plot with this title.
 fn colours_of(page: &str, title: &str) -> BTreeMap<String, String> {
     let figure = page.split("<figure>").find(|figure| figure.contains(title)).unwrap();
     let rows = figure.split("<svg class=\"swatch\"").skip(1);
@@ -188,10 +192,10 @@ fn colours_of(page: &str, title: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_name_has_the_same_colour_in_every_plot() {
+fn a_name_has_the_same_colour_in_all_plots() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);
     report.ended = Timestamp(BEGINS.0 + 10 * 86_400_000);
-    // In one plot the first is the largest, in the other the last.
+    // The first name is the largest in one plot and the smallest in the other.
     for (number, network) in ["234-91", "724-91", "none"].into_iter().enumerate() {
         report.days.devices_by_network.add(network, 9, 30 - number as u64);
         report.days.devices_by_subscription.add(network, 9, 20 + number as u64);
@@ -200,13 +204,14 @@ fn a_name_has_the_same_colour_in_every_plot() {
     report.days.devices_by_country.add("none", 9, 50);
     let page = report.page();
     let networks = colours_of(&page, "Devices by network");
-    assert_eq!(colours_of(&page, "Devices by whose subscription they use"), networks);
+    assert_eq!(colours_of(&page, "Devices by operator of the subscription"), networks);
     let countries = colours_of(&page, "Devices by country");
     assert_eq!(countries["none"], networks["none"]);
     assert!(!networks.values().any(|colour| *colour == countries["BR"]), "{networks:?} {countries:?}");
     (0..12).for_each(|number| report.days.devices_by_network.add(&format!("001-{number:02}"), 9, 40));
     let page = report.page();
-    let (many, few) = (colours_of(&page, "Devices by network"), colours_of(&page, "whose subscription"));
+    let (many, few) =
+        (colours_of(&page, "Devices by network"), colours_of(&page, "operator of the subscription"));
     assert_eq!((many.len(), many.values().collect::<std::collections::BTreeSet<_>>().len()), (8, 8));
     assert_eq!(few.values().collect::<std::collections::BTreeSet<_>>().len(), 3);
 }
@@ -219,7 +224,7 @@ fn junit_has_a_case_for_each_expectation() {
     assert_eq!(report.junit(), include_str!("junit.xml"));
 }
 
-/// 100,000 devices for a year, each doing all that a report has room for.
+/// 100,000 devices for a year, each of which fills the report as far as its limits allow.
 #[test]
 fn many_devices_do_not_make_a_large_page() {
     let mut report = Report::new("year", "A year", "", "7", BEGINS);
@@ -245,13 +250,13 @@ fn many_devices_do_not_make_a_large_page() {
         }
     }
     let (page, json) = (report.page().len(), report.json().unwrap().len());
-    // Every entry that the timeline holds is to be read whole.
+    // The full text of every timeline entry is on the page.
     assert!(page < 1_500_000, "{page} octets");
     assert!(json < 5_000_000, "{json} octets");
 }
 
 #[test]
-fn json_is_read_back() {
+fn json_round_trips() {
     let mut report = Report::new("x", "X", "", "7", BEGINS);
     report.judge(expectation(false));
     report.days.moves.add("moved", 3, 2);
@@ -261,7 +266,7 @@ fn json_is_read_back() {
 }
 
 #[test]
-fn the_schema_is_what_the_type_says() {
+fn the_schema_is_up_to_date() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/report.schema.json");
     let fresh = serde_json::to_string_pretty(&schemars::schema_for!(Report)).unwrap() + "\n";
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {

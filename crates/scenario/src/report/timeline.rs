@@ -1,4 +1,4 @@
-//! What happened in a run, in order, and no more than a person reads.
+//! The events of a run in chronological order, limited to a readable number.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,68 +7,69 @@ use rsp::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// So many entries of one kind are kept: the first ones, because trouble shows in them.
+/// Maximum number of entries per kind. The first ones are kept, because they show the start of a
+/// problem.
 const OF_A_KIND: usize = 200;
-/// An entry's text is cut to so many characters.
+/// Maximum number of characters of an entry.
 const LONGEST: usize = 400;
 
-/// What happened, in the order in which it was told.
+/// The events in the order in which they were reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeline {
     entries: Vec<Entry>,
-    /// How many entries of a kind were told and are not here.
+    /// The number of omitted entries by kind.
     left_out: BTreeMap<Kind, u64>,
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
-    /// When; if it lasts, since when.
+    /// The time, or the start of a lasting event.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// If it lasts, until when: until it was over, or the run was.
+    /// The end of a lasting event, at the latest the end of the run.
     #[schemars(with = "Option<String>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// What sort of thing it is.
+    /// The kind of the event.
     pub kind: Kind,
-    /// Whose lane it is in: a party, a network, a group of devices, a campaign.
+    /// The lane: a party, a network, a device group or a campaign.
     pub who: String,
-    /// What happened, as a phrase.
+    /// The event as a phrase.
     pub what: String,
 }
 
-/// Sorts of things that happen.
+/// Kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A step of the scenario.
     Step,
-    /// A fault was put: from now on it can strike.
+    /// A fault was installed and can happen from now on.
     Fault,
-    /// The world: networks come and go, rules change.
+    /// A change of the environment, such as the coverage of a network or a rule breach.
     World,
     /// A campaign changed its state.
     Campaign,
-    /// A device moved.
+    /// A device moved successfully.
     Moved,
-    /// A device came back, or did not move.
+    /// A device returned to its previous profile, or did not move.
     Failed,
-    /// Anything else of a device.
+    /// Any other event of a device.
     Device,
-    /// Anything else of a server or of the platform.
+    /// Any other event of a server or the platform.
     Server,
-    /// An expectation was looked at.
+    /// An expectation was checked.
     Expectation,
 }
 
 impl Timeline {
-    /// Appends an entry, or counts it as left out when there are many of its kind.
+    /// Appends an entry, or counts it as omitted if there are too many of its kind.
     pub fn tell(&mut self, at: Timestamp, kind: Kind, who: impl Into<String>, what: impl AsRef<str>) {
         self.append(at, None, kind, who.into(), what.as_ref());
     }
 
-    /// The same of something that lasts until then, unless it is [`over`](Self::over) before.
+    /// Appends a lasting entry. It ends at `until`, unless [`over`](Self::over) ends it earlier.
     pub fn tell_lasting(
         &mut self,
         (at, until): (Timestamp, Timestamp),
@@ -79,12 +80,12 @@ impl Timeline {
         self.append(at, Some(until.max(at)), kind, who.into(), what.as_ref());
     }
 
-    /// What was told of somebody with these words has lasted until now at most.
+    /// Ends the entries with this lane and this text, if they would last longer.
     pub fn over(&mut self, now: Timestamp, who: &str, what: &str) {
         self.end_all(now, |entry| entry.who == who && entry.what == what);
     }
 
-    /// Whatever lasts has lasted until now at most: the run ends.
+    /// Ends all lasting entries at the end of the run.
     pub fn ends(&mut self, now: Timestamp) {
         self.end_all(now, |_| true);
     }
@@ -108,19 +109,19 @@ impl Timeline {
         self.entries.push(Entry { at, until, kind, who, what });
     }
 
-    /// What it holds, in the order in which it was told.
+    /// The entries in the order in which they were reported.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// How many of which kind it does not hold.
+    /// The number of omitted entries by kind.
     pub fn left_out(&self) -> impl Iterator<Item = (Kind, u64)> {
         self.left_out.iter().map(|(kind, count)| (*kind, *count))
     }
 }
 
 impl Kind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 9] = [
         Self::Step,
         Self::Fault,
@@ -133,7 +134,7 @@ impl Kind {
         Self::Expectation,
     ];
 
-    /// In words.
+    /// The name of the kind.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Step => "step",

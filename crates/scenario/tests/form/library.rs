@@ -1,5 +1,6 @@
-//! The scenarios that come along, held against the schema that editors go by. A validator of JSON Schema would bring some 35
-//! crates for this one test; the few keywords that the schema uses are read here, and whatever else it came to use fails it.
+//! Checks the built-in scenarios against the JSON schema for editors. A validator for JSON Schema
+//! would need some 35 crates for this one test. This test implements the few keywords that the
+//! schema uses, and fails for any other keyword.
 
 use serde_json::{Value, json};
 
@@ -8,9 +9,10 @@ use crate::docs;
 struct Schema(Value);
 
 impl Schema {
-    /// What in a value is not as a part of the schema has it; nothing if all is.
+    /// Describes the first part of a value that does not match this part of the schema. `None` if
+    /// it matches.
     fn wrong(&self, value: &Value, part: &Value, at: &str) -> Option<String> {
-        let keywords = part.as_object().unwrap_or_else(|| panic!("{part} is no schema"));
+        let keywords = part.as_object().unwrap_or_else(|| panic!("{part} is not a schema"));
         keywords.iter().find_map(|(keyword, said)| self.wrong_by(value, part, (keyword, said), at))
     }
 
@@ -34,7 +36,7 @@ impl Schema {
                     "boolean" => value.is_boolean(),
                     "integer" => value.is_i64() || value.is_u64(),
                     "number" => value.is_number(),
-                    other => panic!("no type {other}"),
+                    other => panic!("unknown type {other}"),
                 };
                 unless(said.as_array().map_or_else(|| is(said), |any| any.iter().any(is)))
             }
@@ -45,7 +47,7 @@ impl Schema {
                 assert_eq!(*said, json!(false));
                 let known = part["properties"].as_object().unwrap();
                 let other = value.as_object()?.keys().find(|key| !known.contains_key(*key));
-                other.map(|key| format!("{at} has {key}"))
+                other.map(|key| format!("{at} has the unknown key {key}"))
             }
             "required" => all().find_map(|key| match value.as_object()?.contains_key(key.as_str()?) {
                 true => None,
@@ -67,16 +69,16 @@ impl Schema {
             "allOf" => all().find_map(|part| self.wrong(value, part, at)),
             "anyOf" => unless(all().any(fits)),
             "if" => fits(said).then(|| self.wrong(value, &part["then"], at))?,
-            // Words in texts are what the reader of scenarios is held to.
+            // The parser checks the contents of strings.
             "pattern" | "then" | "description" | "title" | "default" | "examples" | "$schema"
             | "definitions" => None,
-            other => panic!("this test does not know the keyword {other}"),
+            other => panic!("this test does not support the keyword {other}"),
         }
     }
 }
 
 #[test]
-fn every_scenario_of_the_library_is_one_by_the_schema() {
+fn every_built_in_scenario_matches_the_schema() {
     let schema = std::fs::read_to_string(docs("scenario.schema.json")).unwrap();
     let schema = Schema(serde_json::from_str(&schema).unwrap());
     let wrong = |text: &str| {

@@ -1,12 +1,12 @@
-//! The form of a scenario file: `keys.toml` describes every key, the page and the schema are made from it, and it is held
-//! against the parser.
+//! The scenario language: `keys.toml` describes every key. The page and the schema are generated
+//! from it, and it is compared with the parser.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test says no by panicking"
+    reason = "a test fails by panicking"
 )]
 
 mod library;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// Everything that `keys.toml` says.
+/// The contents of `keys.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Keys {
@@ -55,7 +55,7 @@ struct Step {
     name: String,
     keys: String,
     what: String,
-    /// Only where devices are M2M ones.
+    /// True if the step is only for M2M devices.
     #[serde(default)]
     m2m: bool,
 }
@@ -74,7 +74,8 @@ impl Key {
 }
 
 impl Step {
-    /// Its keys, and whether each must be there. Of two with `or` between them one must.
+    /// The keys, each with a flag that is true for required keys. If two keys are joined by `or`,
+    /// one of them is required.
     fn keys(&self) -> impl Iterator<Item = (&str, bool)> {
         self.keys.split(", ").flat_map(|part| {
             let or = part.contains(" or ");
@@ -91,7 +92,7 @@ fn docs(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file)
 }
 
-/// A file that is made from something must be what it would be made now.
+/// Checks that a generated file is up to date.
 fn hold(file: &str, fresh: &str) {
     let path = docs(file);
     if std::env::var_os("LANDFALL_REGENERATE").is_some() {

@@ -1,4 +1,4 @@
-//! The parts of docs/scenarios.md that are made, and its examples.
+//! The generated parts of docs/scenarios.md, and its examples.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use scenario::file::Scenario;
 use crate::{Key, Keys, docs, hold, keys};
 
 #[test]
-fn the_page_is_what_keys_and_library_say() {
+fn the_page_is_up_to_date() {
     let mut page = std::fs::read_to_string(docs("scenarios.md")).unwrap();
     let keys = keys();
     for (name, fresh) in [
@@ -26,7 +26,7 @@ fn the_page_is_what_keys_and_library_say() {
 }
 
 #[test]
-fn the_examples_of_the_page_are_scenarios() {
+fn the_examples_of_the_page_are_valid() {
     let examples = examples();
     assert!(!examples.is_empty(), "docs/scenarios.md has no example");
     for example in examples {
@@ -34,7 +34,7 @@ fn the_examples_of_the_page_are_scenarios() {
     }
 }
 
-/// The scenarios that the page shows whole.
+/// The complete scenarios on the page.
 pub(crate) fn examples() -> Vec<String> {
     let page = std::fs::read_to_string(docs("scenarios.md")).unwrap_or_default();
     let blocks = page.split("\n```toml scenario\n").skip(1);
@@ -52,7 +52,7 @@ fn tables(keys: &Keys) -> String {
         };
         let _ = writeln!(
             page,
-            "### {title}\n\n{}\n\n| key | value | without it | example | meaning |\n|---|---|---|---|---|",
+            "### {title}\n\n{}\n\n| key | value | default | example | meaning |\n|---|---|---|---|---|",
             table.what
         );
         for key in &table.keys {
@@ -75,7 +75,7 @@ fn otherwise(key: &Key) -> String {
     match (&key.default, &key.otherwise) {
         (Some(default), _) => format!("`{default}`"),
         (None, Some(otherwise)) => otherwise.clone(),
-        (None, None) => "**must be there**".to_owned(),
+        (None, None) => "**required**".to_owned(),
     }
 }
 
@@ -84,7 +84,7 @@ fn form(form: &str) -> String {
     match (word, rest) {
         ("plmn", _) => "network".to_owned(),
         ("flag", _) => "true or false".to_owned(),
-        ("mishap" | "fault", _) => "[fault](faults.md)".to_owned(),
+        ("fault", _) => "[fault](faults.md)".to_owned(),
         ("number", rest) => {
             let words: Vec<&str> = rest.splitn(3, ' ').collect();
             let of = words.get(2).map(|of| format!(", {of}")).unwrap_or_default();
@@ -107,7 +107,7 @@ fn form(form: &str) -> String {
 }
 
 fn steps(keys: &Keys) -> String {
-    let mut page = "| `do` | its keys besides `at` | what happens |\n|---|---|---|\n".to_owned();
+    let mut page = "| `do` | keys besides `at` | effect |\n|---|---|---|\n".to_owned();
     for step in &keys.step {
         let _ = writeln!(page, "| `{}` | {} | {} |", step.name, step.keys, step.what);
     }
@@ -115,7 +115,7 @@ fn steps(keys: &Keys) -> String {
 }
 
 fn counts(keys: &Keys) -> String {
-    let mut page = "| `count` | what is counted |\n|---|---|\n".to_owned();
+    let mut page = "| `count` | meaning |\n|---|---|\n".to_owned();
     for count in &keys.count {
         let _ = writeln!(page, "| `{}` | {} |", count.name, count.what);
     }
@@ -124,7 +124,7 @@ fn counts(keys: &Keys) -> String {
 
 fn library() -> String {
     let mut page =
-        "| `landfall run` | title | devices | lasts | expects |\n|---|---|---|---|---|\n".to_owned();
+        "| `landfall run` | title | devices | duration | expectations |\n|---|---|---|---|---|\n".to_owned();
     for (name, text) in scenario::library::all() {
         let scenario = Scenario::parse(name, text).unwrap_or_else(|error| panic!("{error}"));
         let devices: u32 = scenario.groups.iter().map(|group| *group.count.get_ref()).sum();

@@ -1,4 +1,4 @@
-//! The keys held against the parser: neither knows one that the other does not.
+//! Compares `keys.toml` with the parser: both must have the same keys.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use crate::{Keys, keys};
 
-/// A scenario that has a table of each name.
+/// A scenario with each kind of table.
 const BASE: &str = r#"
 title = "x"
 lasts = "120d"
@@ -25,7 +25,7 @@ fn base() -> Table {
     toml::from_str(BASE).unwrap()
 }
 
-/// Where the table of a name is in the base.
+/// The table with this name in the base scenario.
 fn place<'t>(base: &'t mut Table, name: &str) -> &'t mut Table {
     let (list, inner, key) = match name {
         "" => return base,
@@ -65,17 +65,19 @@ fn value(text: &str) -> Value {
 
 /// The words that an error lists as known.
 fn known(next: &str) -> BTreeSet<String> {
-    let list =
-        next.rsplit_once("one of ").or_else(|| next.rsplit_once("There are ")).map_or(next, |(_, list)| list);
+    let list = next
+        .rsplit_once("one of ")
+        .or_else(|| next.rsplit_once("Known keys: "))
+        .map_or(next, |(_, list)| list);
     list.split(", ").map(str::to_owned).collect()
 }
 
 #[test]
-fn the_parser_knows_these_keys_and_no_others() {
+fn the_parser_has_exactly_these_keys() {
     for table in &keys().table {
         let mut file = base();
         place(&mut file, &table.name).insert("zzzzzzzz".into(), Value::Integer(1));
-        let error = parse(&file).expect_err("a key that nobody knows was taken");
+        let error = parse(&file).expect_err("an unknown key was accepted");
         assert!(error.what.contains("zzzzzzzz"), "{error}");
         let described: BTreeSet<String> = table.keys.iter().map(|key| key.key.clone()).collect();
         assert_eq!(known(&error.next), described, "[{}]", table.name);
@@ -83,7 +85,7 @@ fn the_parser_knows_these_keys_and_no_others() {
 }
 
 #[test]
-fn the_parser_knows_these_words_and_no_others() {
+fn the_parser_has_exactly_these_words() {
     let Keys { table: tables, step, count } = keys();
     for table in &tables {
         for key in &table.keys {
@@ -94,7 +96,7 @@ fn the_parser_knows_these_words_and_no_others() {
                 _ => continue,
             };
             if key.key == "bearer" {
-                continue; // Bearers are data of their own.
+                continue; // Bearers are checked against the bearer table.
             }
             let mut file = base();
             let place = place(&mut file, &table.name);
@@ -103,15 +105,15 @@ fn the_parser_knows_these_words_and_no_others() {
                 place.insert("campaign".into(), "home".into());
             }
             place.insert(key.key.clone(), "zzzzzzzz".into());
-            let error = parse(&file).expect_err("a word that nobody knows was taken");
+            let error = parse(&file).expect_err("an unknown word was accepted");
             assert_eq!(known(&error.next), words, "[{}] {}: {error}", table.name, key.key);
         }
     }
 }
 
 #[test]
-fn examples_are_taken_and_defaults_are_what_holds_without_the_key() {
-    // A place in the file is not what is said there.
+fn examples_are_valid_and_defaults_equal_a_missing_key() {
+    // Positions in the file are not part of the comparison.
     let without_numbers_after = |text: String, word: &str| -> String {
         let mut parts = text.split(word);
         let first = parts.next().unwrap_or_default().to_owned();
@@ -133,7 +135,7 @@ fn examples_are_taken_and_defaults_are_what_holds_without_the_key() {
                 place.insert(key.key.clone(), value(text));
                 parse(&file).unwrap_or_else(|error| panic!("[{}] {} = {text}: {error}", table.name, key.key))
             };
-            // Without these tables other parts of the base would hang in the air.
+            // The rest of the base scenario refers to these tables.
             let carries =
                 table.name.is_empty() && matches!(key.key.as_str(), "network" | "operator" | "campaign");
             if let Some(example) = key.example.as_deref().filter(|_| !carries) {
@@ -143,14 +145,14 @@ fn examples_are_taken_and_defaults_are_what_holds_without_the_key() {
                 let mut file = base();
                 place(&mut file, &table.name).remove(&key.key);
                 let same = said(with(default)) == said(parse(&file).unwrap());
-                assert!(same, "[{}] {} = {default} is not what holds without it", table.name, key.key);
+                assert!(same, "[{}] {} = {default} is not the default", table.name, key.key);
             }
         }
     }
 }
 
 #[test]
-fn each_step_has_these_keys_and_no_others() {
+fn each_step_has_exactly_these_keys() {
     let keys = keys();
     let described = keys.table.iter().find(|table| table.name == "step").unwrap();
     let example = |name: &str| {
@@ -187,14 +189,14 @@ fn each_step_has_these_keys_and_no_others() {
             .map(|key| key.key.as_str())
             .find(|key| !all.contains(key) && !matches!(*key, "at" | "do"));
         let error = with(&[one_place.as_slice(), &[other.unwrap()]].concat())
-            .expect_err("a key of another step was taken");
-        let has = error.next.split_once("has at, ").map_or("", |(_, has)| has);
+            .expect_err("a key of another step was accepted");
+        let has = error.next.split_once("has the keys at, ").map_or("", |(_, has)| has);
         assert_eq!(has, all.join(", "), "{error}");
     }
 }
 
 #[test]
-fn each_expectation_is_one_of_four_kinds() {
+fn each_key_of_an_expectation_is_accepted() {
     let keys = keys();
     let described = keys.table.iter().find(|table| table.name == "expect").unwrap();
     for key in &described.keys {

@@ -1,4 +1,4 @@
-//! The form of a file of places: `places.toml` describes every key, and is held against the parser.
+//! The format of a places file: `places.toml` describes every key, and is compared with the parser.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ operator = [{ network = "234-91" }]
 devices = [{ name = "meters", count = 2, bootstrap = "234-91", journey = [{ at = "0d", in = "GB" }] }]
 "#;
 
-/// Places that have a table of each name.
+/// A places file with each kind of table.
 const BASE: &str = r#"
 sm_dp = [{ name = "sm-dp", address = "dp.example", profiles = [{ package = "a.der" }] }]
 card = [{ device = "meters 1", tcp = "127.0.0.1:1" }]
@@ -40,7 +40,7 @@ fn place<'t>(base: &'t mut Table, name: &str) -> &'t mut Table {
 }
 
 #[test]
-fn the_parser_of_places_knows_these_keys_and_no_others() {
+fn the_places_parser_has_exactly_these_keys() {
     for table in keys().table {
         let with = |key: &str, value: Value| {
             let mut base: Table = toml::from_str(BASE).unwrap();
@@ -51,8 +51,8 @@ fn the_parser_of_places_knows_these_keys_and_no_others() {
             place.insert(key.into(), value);
             parse(&toml::to_string(&base).unwrap())
         };
-        let error = with("zzzzzzzz", Value::Integer(1)).expect_err("a key that nobody knows was taken");
-        let (_, list) = error.next.rsplit_once("one of ").or(error.next.rsplit_once("There are ")).unwrap();
+        let error = with("zzzzzzzz", Value::Integer(1)).expect_err("an unknown key was accepted");
+        let (_, list) = error.next.rsplit_once("one of ").or(error.next.rsplit_once("Known keys: ")).unwrap();
         let described: BTreeSet<&str> = table.keys.iter().map(|key| key.key.as_str()).collect();
         assert_eq!(list.split(", ").collect::<BTreeSet<_>>(), described, "[{}]", table.name);
         for key in &table.keys {
@@ -64,17 +64,17 @@ fn the_parser_of_places_knows_these_keys_and_no_others() {
 }
 
 #[test]
-fn what_is_not_in_the_scenario_has_no_place() {
+fn places_must_refer_to_the_scenario() {
     for (text, what) in [
-        ("sm_dp = [{ name = 'dp', address = 'dp.example' }]", "an SM-DP+ dp"),
+        ("sm_dp = [{ name = 'dp', address = 'dp.example' }]", "an SM-DP+ named dp"),
         (
             "sm_dp = [{ name = 'sm-dp', address = 'a', profiles = [{ package = 'x', code = 'a_b' }] }]",
             "A-Z, 0-9 and -",
         ),
-        ("card = [{ device = 'meters 3', tcp = 'x:1' }]", "meters 3 is no device"),
-        ("card = [{ device = 'meters', tcp = 'x:1' }]", "meters is no device"),
-        ("card = [{ device = 'meters 1', tcp = 'x:1', at = 'y' }]", "in more than one way"),
-        ("card = [{ device = 'meters 1' }]", "it is not said where"),
+        ("card = [{ device = 'meters 3', tcp = 'x:1' }]", "meters 3 is not a device"),
+        ("card = [{ device = 'meters', tcp = 'x:1' }]", "meters is not a device"),
+        ("card = [{ device = 'meters 1', tcp = 'x:1', at = 'y' }]", "exactly one interface"),
+        ("card = [{ device = 'meters 1' }]", "exactly one interface"),
         ("card = [{ device = 'meters 1', at = 'x' }, { device = 'meters 1', at = 'y' }]", "two cards"),
         ("sm_dp = [{ name = 'sm-dp', address = 'a' }, { name = 'sm-dp', address = 'b' }]", "twice"),
     ] {
@@ -85,7 +85,7 @@ fn what_is_not_in_the_scenario_has_no_place() {
 }
 
 #[test]
-fn the_example_of_the_page_is_a_file_of_places() {
+fn the_places_example_of_the_page_is_valid() {
     let page = std::fs::read_to_string(docs("scenarios.md")).unwrap();
     let (_, rest) = page.split_once("\n```toml places\n").unwrap();
     parse(rest.split_once("\n```").unwrap().0).unwrap_or_else(|error| panic!("{error}"));

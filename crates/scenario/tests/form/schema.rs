@@ -1,4 +1,4 @@
-//! The JSON Schema for editors, made from the keys that the parser is held against.
+//! The JSON schema for editors, generated from `keys.toml`.
 
 use serde_json::{Map, Value, json};
 
@@ -9,10 +9,10 @@ const DATE: &str = "[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9:]+))?";
 const WHICH: &str = "^[A-Za-z0-9._-]+( ([0-9]+|[0-9]+-[0-9]+|[0-9]+%))?$";
 
 #[test]
-fn the_schema_is_what_the_keys_say() {
+fn the_schema_is_up_to_date() {
     for (file, title, keys) in [
-        ("scenario.schema.json", "A scenario of Landfall", keys()),
-        ("places.schema.json", "Places of a scenario of Landfall", crate::places::keys()),
+        ("scenario.schema.json", "A Landfall scenario", keys()),
+        ("places.schema.json", "The places of a Landfall scenario", crate::places::keys()),
     ] {
         hold(file, &(serde_json::to_string_pretty(&schema(title, &keys)).unwrap() + "\n"));
     }
@@ -52,11 +52,11 @@ fn object(table: &Table, keys: &Keys) -> Map<String, Value> {
     }
     match object {
         Value::Object(object) => object,
-        _ => unreachable!("it was made as one"),
+        _ => unreachable!("the value is an object"),
     }
 }
 
-/// What belongs to a step follows from what it does.
+/// The value of `do` determines the other keys of a step.
 fn of_step(step: &crate::Step) -> Value {
     let all: Vec<&str> = ["at", "do"].into_iter().chain(step.keys().map(|(key, _)| key)).collect();
     let required: Vec<&str> = step.keys().filter(|(_, must)| *must).map(|(key, _)| key).collect();
@@ -98,7 +98,7 @@ fn form(form: &str, keys: &Keys) -> Value {
         ("partners", _) => {
             json!({ "anyOf": [{ "enum": ["any", "none"] }, { "type": "array", "items": self::form("plmn", keys) }] })
         }
-        ("mishap" | "fault", _) => pattern("^[a-z]+/[a-z0-9-]+"),
+        ("fault", _) => pattern("^[a-z]+/[a-z0-9-]+"),
         ("number", rest) => {
             let mut words = rest.split(' ').map(|word| word.parse::<u32>().unwrap());
             json!({ "type": "integer", "minimum": words.next().unwrap(), "maximum": words.next().unwrap() })
@@ -114,6 +114,6 @@ fn form(form: &str, keys: &Keys) -> Value {
             json!({ "type": "array", "items": { "$ref": format!("#/definitions/{name}") } })
         }
         ("foreign", _) => json!({ "type": "array", "items": { "type": "object" } }),
-        _ => panic!("keys.toml has the form {form:?}, which nobody knows"),
+        _ => panic!("keys.toml has the unknown form {form:?}"),
     }
 }

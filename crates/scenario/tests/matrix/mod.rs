@@ -1,4 +1,4 @@
-//! What the matrices have in common: their cells, how they are tried, how they are counted and printed.
+//! Common code of the matrix tests: cells, their execution, counters and output.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Debug, Display};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use faults::Family;
 use faults::catalogue::{self, Entry};
 
-/// What lasts, lasts so long.
+/// Duration of a lasting fault.
 pub(crate) const LASTS: Duration = Duration::from_secs(3600);
 
 /// One cell of a matrix: a fault at a step.
@@ -16,13 +16,13 @@ pub(crate) const LASTS: Duration = Duration::from_secs(3600);
 pub(crate) struct Cell {
     pub(crate) step: String,
     pub(crate) fault: &'static Entry,
-    /// What is put in place.
-    pub(crate) mishaps: Vec<String>,
+    /// The installed fault specs.
+    pub(crate) faults: Vec<String>,
 }
 
 impl Cell {
-    pub(crate) fn new(step: impl Into<String>, fault: &'static Entry, mishaps: Vec<String>) -> Self {
-        Self { step: step.into(), fault, mishaps }
+    pub(crate) fn new(step: impl Into<String>, fault: &'static Entry, faults: Vec<String>) -> Self {
+        Self { step: step.into(), fault, faults }
     }
 
     pub(crate) fn family(&self) -> Family {
@@ -30,7 +30,7 @@ impl Cell {
     }
 }
 
-/// What became of a cell, and how long in virtual time that took: while the fault lasted, and until all was well again.
+/// The result of a cell, with the virtual time of the move and of the recovery after the fault.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tried<O> {
     pub(crate) outcome: O,
@@ -43,17 +43,18 @@ pub(crate) fn of(family: Family) -> impl Iterator<Item = &'static Entry> {
     catalogue::all().filter(move |entry| entry.id.family() == family)
 }
 
-/// `LANDFALL_MATRIX`: `all` tries every cell, another text those cells in whose mishaps it stands; without it, some are tried.
+/// `LANDFALL_MATRIX`: `all` runs every cell; another text selects the cells whose fault specs
+/// contain it. Without it, a sample runs.
 fn wish() -> Option<String> {
     std::env::var("LANDFALL_MATRIX").ok().filter(|wish| !wish.is_empty())
 }
 
-/// Whether every cell is to be tried, and not some of them.
+/// True if every cell is to be run, and not only a sample.
 pub(crate) fn is_all() -> bool {
     wish().is_some_and(|wish| wish == "all")
 }
 
-/// Tries every cell that is wished for, or [`some`]. Prints the counts, and fails with what is wrong.
+/// Runs the selected cells, or a [sample](some). Prints the counters, and fails if a cell failed.
 pub(crate) fn tried<O: Debug + Send>(
     what: &str,
     all: &[Cell],
@@ -62,7 +63,7 @@ pub(crate) fn tried<O: Debug + Send>(
 ) {
     let wish = wish().filter(|wish| wish != "all");
     let cells: Vec<_> = match &wish {
-        Some(wish) => all.iter().filter(|cell| cell.mishaps.iter().any(|text| text.contains(wish))).collect(),
+        Some(wish) => all.iter().filter(|cell| cell.faults.iter().any(|text| text.contains(wish))).collect(),
         None if is_all() => all.iter().collect(),
         None => some(all, stride),
     };
@@ -73,7 +74,7 @@ pub(crate) fn tried<O: Debug + Send>(
     assert!(wrong.is_empty(), "{} of {}:\n{told}", wrong.len(), cells.len());
 }
 
-/// One of so many, and the first of each step and of each fault.
+/// A sample: every `stride`-th cell, and the first one for each step and each fault.
 fn some(all: &[Cell], stride: usize) -> Vec<&Cell> {
     let (mut steps, mut faults) = (BTreeSet::new(), BTreeSet::new());
     let is_chosen = |(number, cell): &(usize, &Cell)| {
@@ -84,8 +85,8 @@ fn some(all: &[Cell], stride: usize) -> Vec<&Cell> {
     all.iter().enumerate().filter(is_chosen).map(|(_, cell)| cell).collect()
 }
 
-/// Each thread has runs of its own; what they find does not depend on how many there are, nor on who tries which. The whole
-/// matrix takes minutes, so it says how far it is.
+/// Each thread has its own runs. The results do not depend on the number of threads or on the
+/// distribution of the cells. The whole matrix takes minutes, so progress is printed.
 fn in_parallel<O: Send>(
     cells: &[&Cell],
     try_cell: &(impl Fn(&Cell) -> Result<Tried<O>, String> + Sync),
@@ -111,7 +112,7 @@ fn in_parallel<O: Send>(
     tried.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Steps by families, and how it ended.
+/// Prints the number of cells by step and family, and by result.
 fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<Tried<O>, String>], of: usize) {
     let mut by_step: BTreeMap<&str, BTreeMap<Family, usize>> = BTreeMap::new();
     let mut by_end: BTreeMap<String, BTreeMap<Family, usize>> = BTreeMap::new();
@@ -125,14 +126,14 @@ fn print<O: Debug>(what: &str, cells: &[&Cell], results: &[Result<Tried<O>, Stri
     for (step, row) in &by_step {
         row_of(step, row);
     }
-    line("ended at first", Family::ALL.map(|_| ""), "");
+    line("result of the first move", Family::ALL.map(|_| ""), "");
     for (end, row) in &by_end {
         row_of(end, row);
     }
     let longest = |of: fn(&Tried<O>) -> Duration| results.iter().flatten().map(of).max().unwrap_or_default();
     let (moving, back) = (longest(|tried| tried.moving), longest(|tried| tried.coming_back));
     println!(
-        "virtual time at most: {} s for a move, {} s until it was back",
+        "maximum virtual time: {} s for a move, {} s for the recovery",
         moving.as_secs(),
         back.as_secs()
     );

@@ -1,4 +1,4 @@
-//! What tests of the consumer swap have in common.
+//! Helpers for the tests of the consumer swap.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,23 +11,23 @@ use scenario::consumer::{Consumer, Setup, Start};
 use scenario::time::Simulation;
 use sm_dp::ProfileState;
 
-/// When every run begins.
+/// Start time of all runs.
 pub(crate) const BEGIN: Timestamp = Timestamp(1_795_000_000_000);
 
-/// Two cards, an SM-DP+ and its operator.
+/// A PKI with two cards, an SM-DP+ and its operator.
 pub(crate) static SETUP: LazyLock<Setup> = LazyLock::new(|| {
     let pki = Pki::from_seed(b"scenario tests", &PkiOptions::default()).unwrap();
     Setup { pki: Arc::new(pki), carrier: None }
 });
 
-/// A device that is registered where its first profile roams.
+/// Starts a run and registers the device on the network where its bootstrap profile roams.
 pub(crate) async fn abroad(simulation: &Simulation, start: &Start) -> Consumer {
     let mut run = Consumer::begin(simulation, &SETUP, start).unwrap();
     run.device.register().await.unwrap();
     run
 }
 
-/// Delivers what is on the card, as the device does from time to time.
+/// Delivers the pending notifications of the card, as the device does periodically.
 pub(crate) async fn deliver(run: &mut Consumer) -> Result<(), String> {
     for _ in 0..3 {
         let delivered = run.device.lpa.process_notifications().await.map_err(|why| why.to_string())?;
@@ -38,7 +38,7 @@ pub(crate) async fn deliver(run: &mut Consumer) -> Result<(), String> {
     Ok(())
 }
 
-/// With the same order, or, when that has come to an end that the SM-DP+ knows of, with another.
+/// Moves the device with the same order, or with a new one if the SM-DP+ has ended the first.
 pub(crate) async fn can_still_be_moved(
     run: &mut Consumer,
     start: &Start,
@@ -46,8 +46,8 @@ pub(crate) async fn can_still_be_moved(
 ) -> Result<(), String> {
     let code = match state {
         ProfileState::Error => {
-            run.cancel_order(start.local).await.map_err(|why| format!("cannot be ordered anew: {why}"))?;
-            run.order(start.local).await.map_err(|why| format!("cannot be ordered anew: {why}"))?
+            run.cancel_order(start.local).await.map_err(|why| format!("cannot be ordered again: {why}"))?;
+            run.order(start.local).await.map_err(|why| format!("cannot be ordered again: {why}"))?
         }
         _ => start.code.clone(),
     };
@@ -60,8 +60,8 @@ pub(crate) async fn can_still_be_moved(
     if wrong.is_empty() { Ok(()) } else { Err(format!("after another move: {}", wrong.join("; "))) }
 }
 
-/// Whether a lie is one that the server has no reason not to believe: a comparison with the card finds it, and the card's next
-/// word about the profile puts it right.
+/// True for a lie that the server cannot detect. A comparison with the card finds it, and the next
+/// notification of the card about the profile corrects it.
 pub(crate) fn needs_a_reconciler(act: LieAct) -> bool {
     act == LieAct::Card(CardLie::NotificationDeleted)
 }

@@ -1,4 +1,4 @@
-//! Lies of a card.
+//! Catalogue of lies of a card.
 
 use super::{AUTHENTICATE, CANCEL, NOTIFY, PACKAGE, Test, lie};
 use crate::catalogue::Entry;
@@ -6,57 +6,57 @@ use crate::{CardLie, LieAct};
 
 const SESSION: Test = Test {
     peer: "SM-DP+",
-    requirement: "What is signed is of the session in which it is said.",
+    requirement: "Signed data must belong to the session in which it is sent.",
     clause: "SGP.22 5.6.2, 5.6.3, 5.6.5",
 };
 const PROOF: Test = Test {
     peer: "SM-DP+",
-    requirement: "euiccSignature1 is verified with the key of CERT.EUICC, and what is signed is what was asked for in this session.",
+    requirement: "euiccSignature1 is verified with the key of CERT.EUICC, and the signed data must match the request of this session.",
     clause: "SGP.22 5.6.3",
 };
 const FITS: Test = Test {
     peer: "SM-DP+",
-    requirement: "A profile is not given to an eUICC that says that it cannot take it; the order stays usable.",
+    requirement: "A profile is not delivered to an eUICC that declares that it cannot install it; the order stays usable.",
     clause: "SGP.22 5.6.3",
 };
 const KNOWN: Test = Test {
     peer: "SM-DP+",
-    requirement: "There is a profile for a MatchingID of an order, and for no other.",
+    requirement: "A profile is delivered only for the MatchingID of an order.",
     clause: "SGP.22 5.6.3",
 };
 const PREPARED: Test = Test {
     peer: "SM-DP+",
-    requirement: "euiccSignature2 is verified over euiccSigned2 and the smdpSignature2 that it gave, and the package is bound to a point of the curve.",
+    requirement: "euiccSignature2 is verified over euiccSigned2 and the smdpSignature2 of the session, and the package is bound only to a point on the curve.",
     clause: "SGP.22 5.6.2",
 };
 const OWN_KEY: Test = Test {
     peer: "eUICC",
-    requirement: "A package that is bound to another one-time key than its own is not opened.",
+    requirement: "A package that is bound to a one-time key of another eUICC is refused.",
     clause: "SGP.22 5.5.1",
 };
 const CANCELLED: Test = Test {
     peer: "SM-DP+",
-    requirement: "A session ends, and with it perhaps an order, on the eUICC's signed word only, meant for this SM-DP+.",
+    requirement: "A session, and possibly its order, is cancelled only by a message that the eUICC signed for this SM-DP+.",
     clause: "SGP.22 5.6.5",
 };
 const RESULT: Test = Test {
     peer: "SM-DP+",
-    requirement: "A result that is not of the session, not for this SM-DP+, not of this profile or not signed changes nothing. It is answered with 204, and so the card forgets it: what the card signs of the profile next is taken for it.",
+    requirement: "A result of another session, for another SM-DP+, of another profile or without a valid signature changes nothing. It is answered with 204, so the card deletes it. The next notification that the card signs for the profile takes its place.",
     clause: "SGP.22 5.6.4, 6.5.2.9",
 };
 const OUTCOME: Test = Test {
     peer: "owner",
-    requirement: "The card's signed word is all that an SM-DP+ has: that it is not so, a comparison with the card finds out, or its next word.",
+    requirement: "The SM-DP+ has no evidence other than the signed statement of the card. Only a comparison with the card or its next notification shows that it is false.",
     clause: "SGP.22 3.5, 5.6.4",
 };
 const METADATA: Test = Test {
     peer: "SM-DP+",
-    requirement: "A result is known by its session; number and address are for the LPA, and change nothing.",
+    requirement: "A result is identified by its session. Sequence number and address are for the LPA and change nothing.",
     clause: "SGP.22 3.5, 5.6.4",
 };
 const NOTIFICATION: Test = Test {
     peer: "SM-DP+",
-    requirement: "What is told of a profile is believed from the card that has it only, under its signature; otherwise it changes nothing, and is answered with 204.",
+    requirement: "A notification about a profile is accepted only from the card that has the profile, with its signature. Any other notification changes nothing and is answered with 204.",
     clause: "SGP.22 3.5, 5.6.4, 6.5.2.9",
 };
 
@@ -88,7 +88,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         CardLie::Transaction,
         "lie/card-transaction",
         "ES9+.AuthenticateClient, ES9+.GetBoundProfilePackage, ES9+.CancelSession",
-        "transactionId, which nobody signs, is another one.",
+        "The unsigned transactionId is another one.",
         &SESSION,
         TRANSACTION,
     ),
@@ -128,7 +128,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         CardLie::Signed1NoMemory,
         "lie/euicc-signed1-no-memory",
         AUTHENTICATE,
-        "euiccInfo2 says that there are 16 octets of memory.",
+        "euiccInfo2 declares 16 octets of free memory.",
         &FITS,
         "8.1/4.8",
     ),
@@ -136,7 +136,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         CardLie::Signed1NoUsim,
         "lie/euicc-signed1-no-usim",
         AUTHENTICATE,
-        "euiccInfo2 says that the card can do nothing, not even USIM.",
+        "euiccInfo2 declares no capability at all, not even USIM.",
         &FITS,
         "8.2.5/4.3",
     ),
@@ -144,7 +144,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         CardLie::Signed1MatchingId,
         "lie/euicc-signed1-matching-id",
         AUTHENTICATE,
-        "The MatchingID that is signed is that of no order.",
+        "The signed MatchingID belongs to no order.",
         &KNOWN,
         "8.2.6/3.8",
     ),
@@ -160,7 +160,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         CardLie::Signed2NoPoint,
         "lie/euicc-signed2-no-point",
         PACKAGE,
-        "euiccOtpk is no point of the curve.",
+        "euiccOtpk is not a point on the curve.",
         &PREPARED,
         VERIFICATION,
     ),
@@ -184,7 +184,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         CardLie::Signed2Otpk,
         "lie/euicc-signed2-otpk",
         PACKAGE,
-        "euiccOtpk is a key that the card does not have.",
+        "euiccOtpk is a key whose private key the card does not have.",
         &OWN_KEY,
         "invalid-signature(2)",
     ),
@@ -219,18 +219,18 @@ pub(super) static ENTRIES: &[Entry] = &[
         TRANSACTION,
     ),
     result(CardLie::ResultOid, "lie/result-oid", "The result is for another SM-DP+.", OID),
-    result(CardLie::ResultNoOid, "lie/result-no-oid", "The result names no SM-DP+.", "1.3.1/2.2"),
+    result(CardLie::ResultNoOid, "lie/result-no-oid", "The result does not name an SM-DP+.", "1.3.1/2.2"),
     result(CardLie::ResultIccid, "lie/result-iccid", "The result is of another profile.", "8.2.1/3.9"),
     result(
         CardLie::ResultNoIccid,
         "lie/result-no-iccid",
-        "The result of a success names no profile.",
+        "A successful result does not name a profile.",
         "8.2.1/3.9",
     ),
     result(
         CardLie::ResultEvent,
         "lie/result-event",
-        "The result is said to be a notification that a profile was enabled.",
+        "The result declares itself a notification that a profile was enabled.",
         "1.3.1/2.1",
     ),
     result(CardLie::ResultSignature, "lie/result-signature", "euiccSignPIR does not verify.", VERIFICATION),
@@ -246,7 +246,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         CardLie::ResultAddress,
         "lie/result-address",
         NOTIFY,
-        "The result is addressed to somebody else.",
+        "The result has the notification address of another server.",
         &METADATA,
         "",
     ),
@@ -254,20 +254,20 @@ pub(super) static ENTRIES: &[Entry] = &[
         CardLie::ResultOutcome,
         "lie/result-outcome",
         NOTIFY,
-        "Success is said to be failure, and failure success.",
+        "The result reports a failure instead of a success, or the reverse.",
         &OUTCOME,
         "",
     ),
     notification(
         CardLie::NotificationIccid,
         "lie/notification-iccid",
-        "The notification is of a profile that the card never had.",
+        "The notification is about a profile that the card never had.",
         "8.1.1/3.10",
     ),
     notification(
         CardLie::NotificationNoIccid,
         "lie/notification-no-iccid",
-        "The notification names no profile.",
+        "The notification does not name a profile.",
         "8.2.1/3.9",
     ),
     notification(
@@ -279,14 +279,14 @@ pub(super) static ENTRIES: &[Entry] = &[
     notification(
         CardLie::NotificationOtherCard,
         "lie/notification-other-card",
-        "Another card says under its own key what happened on this one.",
+        "Another card signs the notification with its own key.",
         "8.1.1/3.10",
     ),
     card(
         CardLie::NotificationDeleted,
         "lie/notification-deleted",
         NOTIFY,
-        "The profile is said to be deleted.",
+        "The notification reports a deletion of the profile that did not happen.",
         &OUTCOME,
         "",
     ),

@@ -1,4 +1,4 @@
-//! Certificates with a defect.
+//! Catalogue of certificates with a defect.
 
 use certs::{Defect, Role};
 
@@ -8,16 +8,16 @@ use crate::catalogue::Entry;
 
 const SERVER: Test = Test {
     peer: "eUICC",
-    requirement: "Certificate chain, role, dates, key usage and extensions are checked before the server is believed; CERT.DPpb must be of the operator of CERT.DPauth.",
+    requirement: "Certificate chain, role, dates, key usage and extensions are checked before the server is trusted. CERT.DPpb must belong to the operator of CERT.DPauth.",
     clause: "SGP.22 4.5.2, 5.7.5, 5.7.13; RFC 5280 6",
 };
 const CARD: Test = Test {
     peer: "SM-DP+",
-    requirement: "Certificate chain, role, dates, key usage, extensions and the EUM's range of EIDs are checked before the eUICC is believed. What a notification says that is not believed changes nothing, and is answered with 204.",
+    requirement: "Certificate chain, role, dates, key usage, extensions and the EUM's range of EIDs are checked before the eUICC is trusted. An untrusted notification changes nothing and is answered with 204.",
     clause: "SGP.22 4.5.2, 5.6.3, 5.6.4; RFC 5280 6",
 };
 
-/// A certificate of this role with this defect.
+/// The lie that presents a certificate of this role with this defect.
 const fn shown(role: Role, defect: Defect, name: &'static str, answer: &'static str) -> Entry {
     let (told, test) = match role {
         Role::DpAuth => (INITIATE, &SERVER),
@@ -31,24 +31,26 @@ const fn what(defect: Defect) -> &'static str {
     match defect {
         Defect::Expired => "The certificate has expired.",
         Defect::NotYetValid => "The certificate is not valid yet.",
-        Defect::WrongRole => "The certificate is that of another role.",
-        Defect::NoRole => "The certificate is that of no role.",
-        Defect::StrangerCi => "The certificate is issued by a CI of the same name that nobody trusts.",
-        Defect::ForgedSignature => "The certificate names its issuer, and somebody else signed it.",
+        Defect::WrongRole => "The certificate has another role.",
+        Defect::NoRole => "The certificate has no role.",
+        Defect::StrangerCi => "The certificate is issued by an untrusted CI with the name of a trusted one.",
+        Defect::ForgedSignature => "The certificate names its issuer, but another key signed it.",
         Defect::Tampered => "The certificate was changed after it was signed.",
-        Defect::WrongKeyUsage => "The certificate has the key usage of the other kind.",
+        Defect::WrongKeyUsage => "The certificate has the wrong key usage.",
         Defect::NoKeyUsage => "The certificate has no key usage.",
-        Defect::NotACa => "The certificate is not that of a CA.",
-        Defect::NoAuthorityKeyId => "The certificate does not say by which key it is issued.",
+        Defect::NotACa => "The certificate is not a CA certificate.",
+        Defect::NoAuthorityKeyId => "The certificate has no authority key identifier.",
         Defect::OtherOid => {
             "The certificate has another registered identifier than the other certificates of its operator."
         }
         Defect::NoOid => "The certificate has no registered identifier.",
-        Defect::EidOutsideRange => "The certificate has an EID that its EUM may not issue.",
-        Defect::OtherOrganisation => "The certificate is of another organisation than its EUM.",
-        Defect::NoEidRange => "The certificate does not say which EIDs its EUM may issue.",
-        Defect::UnknownCriticalExtension => "The certificate has a critical extension that nobody knows.",
-        Defect::OtherCurve => "The certificate has a key on another curve than its CI.",
+        Defect::EidOutsideRange => "The EID of the certificate is outside the range of its EUM.",
+        Defect::OtherOrganisation => {
+            "The certificate names another organisation than the certificate of its EUM."
+        }
+        Defect::NoEidRange => "The certificate does not contain the range of EIDs of its EUM.",
+        Defect::UnknownCriticalExtension => "The certificate has an unknown critical extension.",
+        Defect::OtherCurve => "The key of the certificate is on another curve than the key of its CI.",
     }
 }
 

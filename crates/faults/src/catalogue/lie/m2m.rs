@@ -1,4 +1,4 @@
-//! Lies between servers of SGP.02.
+//! Catalogue of lies between servers of SGP.02.
 
 use certs::Defect;
 use certs::m2m::CardDefect;
@@ -14,42 +14,42 @@ const ENABLE: &str = "ES3.EnableProfile";
 
 const BELIEVED: Test = Test {
     peer: "SM-DP",
-    requirement: "An EIS is believed as far as the EUM has signed it for the card that was asked for, and a CI vouches for the EUM; nothing is created on a card otherwise.",
+    requirement: "An EIS is accepted only if the EUM has signed it for the requested card and a trusted CI has certified the EUM. Otherwise nothing is created on the card.",
     clause: "SGP.02 3.1, 5.1.1, 5.4.1",
 };
 const ELIGIBLE: Test = Test {
     peer: "SM-DP",
-    requirement: "A profile is given to a card only that its SM-SR manages, and that has room for it.",
+    requirement: "A profile is downloaded only to a card that this SM-SR manages and that has enough memory.",
     clause: "SGP.02 3.1, 5.4.1",
 };
 const ECASD: Test = Test {
     peer: "SM-DP",
-    requirement: "Keys are agreed on with the key of an ECASD only whose certificate the EUM has signed, for this card, and which holds now.",
+    requirement: "Keys are established only with an ECASD whose certificate the EUM has signed for this card and that is valid now.",
     clause: "SGP.02 2.3.2, 3.1, 4.1.3.1",
 };
 const KEYS: Test = Test {
     peer: "SM-DP",
-    requirement: "Keys are used only if the card proves by the receipt that it has the same; what was created is deleted again otherwise.",
+    requirement: "Keys are used only if the receipt proves that the card has the same keys. Otherwise the ISD-P is deleted again.",
     clause: "SGP.02 3.1.2, 4.1.3.1",
 };
 const FAILED: Test = Test {
     peer: "SM-DP",
-    requirement: "What has failed on the card is a failure of the download: what was created is deleted again, and the operator is told.",
+    requirement: "A failure on the card fails the download: the ISD-P is deleted again, and the operator gets the error.",
     clause: "SGP.02 3.1, 5.4.4",
 };
 const TOLD: Test = Test {
     peer: "SM-DP, operator",
-    requirement: "Over TLS the SM-SR's word is all that there is; it is passed on as it was said, and the profile stays known.",
+    requirement: "The SM-DP has no evidence other than the statement of the SM-SR over TLS. It forwards the statement unchanged and keeps the profile.",
     clause: "SGP.02 3.2, 5.4.5",
 };
 const CARD: Test = Test {
     peer: "ECASD, SM-SR",
-    requirement: "An SM-DP gets a challenge only for a certificate that the CI has signed for an SM-DP, and which can be read; no key is made for another.",
+    requirement: "An SM-DP gets a challenge only for a readable certificate that the CI has signed for an SM-DP. No key is generated for any other certificate.",
     clause: "SGP.02 2.3.2, 4.1.3.1",
 };
 const AGREED: Test = Test {
     peer: "ECASD",
-    requirement: "The SM-DP's signature over challenge and one-time key is verified before a key is made.",
+    requirement: "The SM-DP's signature over the challenge and the one-time key is verified before a key is generated.",
     clause: "SGP.02 4.1.3.1",
 };
 
@@ -76,14 +76,14 @@ const fn what(defect: CardDefect) -> &'static str {
     match defect {
         CardDefect::Expired => "The certificate has expired.",
         CardDefect::NotYetValid => "The certificate is not valid yet.",
-        CardDefect::WrongOwner => "The certificate is somebody else's.",
-        CardDefect::ForgedSignature => "The certificate names its issuer, and somebody else signed it.",
-        CardDefect::Stranger => "The certificate is signed by somebody whom nobody trusts.",
+        CardDefect::WrongOwner => "The certificate belongs to another owner.",
+        CardDefect::ForgedSignature => "The certificate names its issuer, but another key signed it.",
+        CardDefect::Stranger => "The certificate is signed by an untrusted issuer.",
         CardDefect::Tampered => "The certificate was changed after it was signed.",
-        CardDefect::NotAPoint => "The certificate has a key that is no point of its curve.",
-        CardDefect::UnknownCurve => "The certificate has a key on a curve that nobody knows.",
-        CardDefect::ShortSignature => "The certificate has half a signature.",
-        CardDefect::Truncated => "The certificate ends in the middle.",
+        CardDefect::NotAPoint => "The public key of the certificate is not a point on its curve.",
+        CardDefect::UnknownCurve => "The public key of the certificate is on an unknown curve.",
+        CardDefect::ShortSignature => "The signature of the certificate is truncated to half its length.",
+        CardDefect::Truncated => "The certificate is truncated.",
     }
 }
 
@@ -96,7 +96,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::EisEid,
         "lie/eis-eid",
         EIS,
-        "The EIS is that of another card, with the EUM's signature.",
+        "The EIS belongs to another card and has a valid signature of the EUM.",
         &BELIEVED,
         "8.6/2.1",
     ),
@@ -104,7 +104,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::EisSmsr,
         "lie/eis-smsr",
         EIS,
-        "By the EIS another SM-SR manages the card.",
+        "According to the EIS, another SM-SR manages the card.",
         &ELIGIBLE,
         "8.7/3.8",
     ),
@@ -112,7 +112,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::EisMemory,
         "lie/eis-memory",
         EIS,
-        "By the EIS there are 16 octets of memory.",
+        "According to the EIS, the card has 16 octets of free memory.",
         &ELIGIBLE,
         "8.1/4.8",
     ),
@@ -120,7 +120,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::EisChanged,
         "lie/eis-changed",
         EIS,
-        "EumSignedInfo was changed after the EUM had signed it.",
+        "EumSignedInfo was changed after the EUM signed it.",
         &BELIEVED,
         UNSIGNED,
     ),
@@ -136,7 +136,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::EisByStranger,
         "lie/eis-by-stranger",
         EIS,
-        "Somebody else has signed under the EUM's certificate.",
+        "The EIS has the EUM's certificate but the signature of another key.",
         &BELIEVED,
         UNSIGNED,
     ),
@@ -152,7 +152,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::EisEum(Defect::StrangerCi),
         "lie/eis-eum-stranger-ci",
         EIS,
-        "The EUM's certificate is issued by a CI of the same name that nobody trusts.",
+        "The EUM's certificate is issued by an untrusted CI with the name of a trusted one.",
         &BELIEVED,
         UNSIGNED,
     ),
@@ -160,7 +160,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::EisEum(Defect::NoEidRange),
         "lie/eis-eum-no-eid-range",
         EIS,
-        "The EUM's certificate does not say for which cards it may vouch.",
+        "The EUM's certificate does not contain the range of its EIDs.",
         &BELIEVED,
         UNSIGNED,
     ),
@@ -178,7 +178,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::IsdpAid,
         "lie/isd-p-aid",
         CREATE,
-        "CreateISDP names another ISD-P than was created.",
+        "The answer to CreateISDP names another ISD-P than the created one.",
         &FAILED,
         "8.3.1/1.2",
     ),
@@ -186,16 +186,23 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::Challenge,
         "lie/ecasd-challenge",
         SEND,
-        "The challenge of the ECASD is passed on as another.",
+        "The challenge of the ECASD is changed on its way to the SM-DP.",
         &AGREED,
         "8.5/4.2",
     ),
-    m2m(M2mLie::Receipt, "lie/ecasd-receipt", SEND, "The receipt is passed on as another.", &KEYS, "8.1/4.2"),
+    m2m(
+        M2mLie::Receipt,
+        "lie/ecasd-receipt",
+        SEND,
+        "The receipt is changed on its way to the SM-DP.",
+        &KEYS,
+        "8.1/4.2",
+    ),
     m2m(
         M2mLie::StatusWord,
         "lie/card-failed",
         SEND,
-        "The last command of a script is said to have failed on the card.",
+        "The last command of a script is reported as failed on the card.",
         &FAILED,
         "8.3/4.2",
     ),
@@ -203,7 +210,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         M2mLie::NotEnabled,
         "lie/not-enabled",
         ENABLE,
-        "The profile was enabled, and the SM-SR says that it was not.",
+        "The profile was enabled, but the SM-SR reports that it was not.",
         &TOLD,
         "8.2/4.2",
     ),

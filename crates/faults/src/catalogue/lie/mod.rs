@@ -1,4 +1,4 @@
-//! Lies.
+//! Catalogue of lies.
 
 mod card;
 mod certificate;
@@ -24,7 +24,7 @@ const PACKAGE: &str = "ES9+.GetBoundProfilePackage";
 const CANCEL: &str = "ES9+.CancelSession";
 const NOTIFY: &str = "ES9+.HandleNotification";
 
-/// Who is tested, and for what.
+/// The tested party and its requirement.
 struct Test {
     peer: &'static str,
     requirement: &'static str,

@@ -1,4 +1,4 @@
-//! Lies of an SM-DP+ about the profile and its package.
+//! Catalogue of lies of an SM-DP+ about the profile and its package.
 
 use super::{AUTHENTICATE, PACKAGE, Test, lie};
 use crate::catalogue::Entry;
@@ -8,42 +8,42 @@ const BOTH: &str = "ES9+.AuthenticateClient, ES9+.GetBoundProfilePackage";
 
 const OFFER: Test = Test {
     peer: "LPA",
-    requirement: "What is installed is what was offered and agreed to: the session is cancelled otherwise.",
+    requirement: "The installed profile must be the offered and confirmed one. Otherwise the session is cancelled.",
     clause: "SGP.22 3.1.3, 5.7.14",
 };
 const METADATA: Test = Test {
     peer: "eUICC, LPA",
-    requirement: "Metadata that may not be so are refused, and nothing is left of the profile. Told in one of the functions alone, offer and package differ, and the LPA cancels the session (metadata-mismatch(4)).",
+    requirement: "Invalid metadata is refused, and nothing is left of the profile. If the lie is in only one of the functions, the offer and the package differ, and the LPA cancels the session (metadata-mismatch(4)).",
     clause: "SGP.22 4.4, 5.5.3, 3.1.3",
 };
 const RULES: Test = Test {
     peer: "LPA, eUICC",
-    requirement: "Policy rules are for owners to which the Rules Authorisation Table allows them; PPR1 is for the only operational profile. Told in one of the functions alone, offer and package differ (metadata-mismatch(4)).",
+    requirement: "The Rules Authorisation Table must allow the policy rules for the owner, and PPR1 requires that the profile is the only operational one. If the lie is in only one of the functions, the offer and the package differ (metadata-mismatch(4)).",
     clause: "SGP.22 2.9.2, 3.1.3, 5.5.3",
 };
 const MATCH: Test = Test {
     peer: "eUICC, LPA",
-    requirement: "The profile is the one that its metadata describe. Told in one of the functions alone, offer and package differ, and the LPA cancels the session (metadata-mismatch(4)).",
+    requirement: "The profile must match its metadata. If the lie is in only one of the functions, the offer and the package differ, and the LPA cancels the session (metadata-mismatch(4)).",
     clause: "SGP.22 5.5.3, 5.5.5, 3.1.3",
 };
 const CHANNEL: Test = Test {
     peer: "eUICC",
-    requirement: "Each element of InitialiseSecureChannel is checked, and smdpSign over all of them with the key of CERT.DPpb and the eUICC's own one-time key.",
+    requirement: "Each element of InitialiseSecureChannel is checked. smdpSign, which covers all of them and the one-time key of the eUICC, is verified with the key of CERT.DPpb.",
     clause: "SGP.22 5.5.1",
 };
 const FORM: Test = Test {
     peer: "eUICC",
-    requirement: "Each sequence of the package is there, in order, and holds the request that belongs there.",
+    requirement: "Each sequence of the package is present, in order, and contains the expected request.",
     clause: "SGP.22 2.5.4, 5.5.2, 5.5.4",
 };
 const BSP: Test = Test {
     peer: "eUICC",
-    requirement: "Each segment is checked in the chain of all before it, before anything in it is used; the first that is wrong ends the installation, and nothing is left of the profile.",
+    requirement: "The MAC of each segment, which chains all previous segments, is checked before the segment is used. The first invalid segment ends the installation, and nothing is left of the profile.",
     clause: "SGP.22 2.5.3, 2.6.4, 5.5.5",
 };
 const ELEMENTS: Test = Test {
     peer: "eUICC",
-    requirement: "A profile is installed whole or not at all; what it needs and the eUICC does not have is a refusal.",
+    requirement: "A profile is installed completely or not at all. It is refused if it needs a service that the eUICC does not have.",
     clause: "SGP.22 5.5.5; TCA PP 5, 8.2",
 };
 
@@ -69,21 +69,21 @@ pub(super) static METADATA_ENTRIES: &[Entry] = &[
     metadata(
         MetadataLie::Iccid,
         "lie/metadata-iccid",
-        "The ICCID is another than the profile's.",
+        "The ICCID differs from that of the profile.",
         &MATCH,
         "install-failed-due-to-data-mismatch(13)",
     ),
     metadata(
         MetadataLie::Owner,
         "lie/metadata-owner",
-        "The owner is another operator than that of the IMSI.",
+        "The profileOwner is another operator than that of the IMSI.",
         &MATCH,
         "install-failed-due-to-data-mismatch(13)",
     ),
     metadata(
         MetadataLie::Group,
         "lie/metadata-group",
-        "The owner has a group (GID1) that the profile does not have.",
+        "The profileOwner has a GID1 that the profile does not have.",
         &MATCH,
         "install-failed-due-to-data-mismatch(13)",
     ),
@@ -104,7 +104,7 @@ pub(super) static METADATA_ENTRIES: &[Entry] = &[
     metadata(
         MetadataLie::NoIcon,
         "lie/metadata-no-icon",
-        "There is an iconType and no icon.",
+        "There is an iconType but no icon.",
         &METADATA,
         "incorrect-input-values(1)",
     ),
@@ -118,35 +118,35 @@ pub(super) static METADATA_ENTRIES: &[Entry] = &[
     metadata(
         MetadataLie::Address,
         "lie/metadata-address",
-        "A notificationAddress is no name.",
+        "A notificationAddress is not a valid name.",
         &METADATA,
         "incorrect-input-values(1)",
     ),
     metadata(
         MetadataLie::Test,
         "lie/metadata-test",
-        "The profile is said to be for tests, and its keys are not.",
+        "The profile class is test, but the keys of the profile are not test keys.",
         &METADATA,
         "test-profile-install-failed-due-to-invalid-naa-key(14)",
     ),
     metadata(
         MetadataLie::UnknownClass,
         "lie/metadata-unknown-class",
-        "profileClass is 9, which is none.",
+        "profileClass is 9, which is undefined.",
         &METADATA,
         "unsupported-profile-class(6)",
     ),
     metadata(
         MetadataLie::RuleWithoutOwner,
         "lie/metadata-rule-without-owner",
-        "There is a policy rule (PPR2) and no owner.",
+        "There is a policy rule (PPR2) but no profileOwner.",
         &RULES,
         "ppr-not-allowed(3)",
     ),
     metadata(
         MetadataLie::RuleNotAlone,
         "lie/metadata-rule-not-alone",
-        "The profile may not be disabled (PPR1), and is not the only operational one.",
+        "The profile has PPR1 (disabling is not allowed), but is not the only operational profile.",
         &RULES,
         "ppr-not-allowed(3)",
     ),
@@ -189,15 +189,20 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
         "The package is signed for another transactionId.",
         "invalid-transaction-id(3)",
     ),
-    channel(PackageLie::KeyType, "lie/bpp-key-type", "keyType is that of DES.", CRT),
+    channel(PackageLie::KeyType, "lie/bpp-key-type", "keyType is DES.", CRT),
     channel(PackageLie::KeyLength, "lie/bpp-key-length", "keyLen is 32.", CRT),
     channel(PackageLie::NoHostId, "lie/bpp-no-host-id", "hostId has no octets.", CRT),
     channel(PackageLie::LongHostId, "lie/bpp-long-host-id", "hostId has 17 octets.", CRT),
-    channel(PackageLie::NoPoint, "lie/bpp-no-point", "smdpOtpk is no point of the curve, and signed.", INPUT),
+    channel(
+        PackageLie::NoPoint,
+        "lie/bpp-no-point",
+        "smdpOtpk is signed, but is not a point on the curve.",
+        INPUT,
+    ),
     channel(
         PackageLie::OtherOtpk,
         "lie/bpp-other-otpk",
-        "smdpOtpk is signed, and not that of the key with which the package is protected.",
+        "smdpOtpk is signed, but does not belong to the key that protects the package.",
         SECURITY,
     ),
     channel(PackageLie::Signature, "lie/bpp-signature", "smdpSign does not verify.", SIGNATURE),
@@ -210,7 +215,7 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
     channel(
         PackageLie::SignatureOverOther,
         "lie/bpp-signature-over-other",
-        "smdpSign is over another one-time key of the eUICC, as that of another download is.",
+        "smdpSign covers another one-time key of the eUICC, as in another download.",
         SIGNATURE,
     ),
     channel(
@@ -222,76 +227,86 @@ pub(super) static BINDING_ENTRIES: &[Entry] = &[
     form(
         PackageLie::Configure,
         "lie/bpp-configure",
-        "Another request stands where ConfigureISDP belongs.",
+        "Another request is in the place of ConfigureISDP.",
         INPUT,
     ),
     form(
         PackageLie::LongProprietaryData,
         "lie/bpp-long-proprietary-data",
-        "dpProprietaryData have more than 128 octets.",
+        "dpProprietaryData has more than 128 octets.",
         INPUT,
     ),
     form(PackageLie::NoConfigure, "lie/bpp-no-configure", "The sequence of ConfigureISDP is empty.", INPUT),
     form(PackageLie::NoMetadata, "lie/bpp-no-metadata", "The sequence of StoreMetadata is empty.", INPUT),
-    form(PackageLie::ShortKeys, "lie/bpp-short-keys", "ReplaceSessionKeys brings keys of 15 octets.", INPUT),
+    form(
+        PackageLie::ShortKeys,
+        "lie/bpp-short-keys",
+        "ReplaceSessionKeys contains keys of 15 octets.",
+        INPUT,
+    ),
     bsp(
         PackageLie::OtherKeys,
         "lie/bpp-other-keys",
-        "ReplaceSessionKeys brings other keys than those under which the profile is protected.",
+        "ReplaceSessionKeys contains other keys than those that protect the profile.",
         SECURITY,
     ),
-    bsp(PackageLie::MetadataMac, "lie/bpp-metadata-mac", "The MAC of StoreMetadata is another.", SECURITY),
-    bsp(PackageLie::Mac, "lie/bpp-mac", "The MAC of a segment of the profile is another.", SECURITY),
-    bsp(PackageLie::Swapped, "lie/bpp-swapped", "Two segments stand in each other's place.", SECURITY),
-    bsp(PackageLie::Doubled, "lie/bpp-doubled", "A segment is there twice.", SECURITY),
+    bsp(PackageLie::MetadataMac, "lie/bpp-metadata-mac", "The MAC of StoreMetadata is invalid.", SECURITY),
+    bsp(PackageLie::Mac, "lie/bpp-mac", "The MAC of a segment of the profile is invalid.", SECURITY),
+    bsp(PackageLie::Swapped, "lie/bpp-swapped", "Two segments are swapped.", SECURITY),
+    bsp(PackageLie::Doubled, "lie/bpp-doubled", "A segment is repeated.", SECURITY),
     bsp(PackageLie::Missing, "lie/bpp-missing", "A segment is missing.", SECURITY),
     bsp(PackageLie::Short, "lie/bpp-short", "The last segment is missing.", PROCESSING),
     bsp(
         PackageLie::NoPadding,
         "lie/bpp-no-padding",
-        "A segment with a MAC that is right decrypts to no padding.",
+        "A segment with a valid MAC has no valid padding after decryption.",
         SECURITY,
     ),
     bsp(
         PackageLie::NoBlocks,
         "lie/bpp-no-blocks",
-        "A segment with a MAC that is right is not made of whole blocks.",
+        "The ciphertext of a segment with a valid MAC is not a multiple of the block length.",
         STRUCTURE,
     ),
-    bsp(PackageLie::Empty, "lie/bpp-empty", "A segment has a MAC that is right and nothing else.", STRUCTURE),
-    bsp(
-        PackageLie::Long,
-        "lie/bpp-long",
-        "A segment with a MAC that is right has more than 1020 octets.",
-        STRUCTURE,
-    ),
+    bsp(PackageLie::Empty, "lie/bpp-empty", "A segment has a valid MAC but no contents.", STRUCTURE),
+    bsp(PackageLie::Long, "lie/bpp-long", "A segment with a valid MAC has more than 1020 octets.", STRUCTURE),
     element(
         ElementLie::HeaderIccid,
         "lie/profile-header-iccid",
-        "The header of the profile has another ICCID than the metadata.",
+        "The profile header has another ICCID than the metadata.",
         MISMATCH,
     ),
     element(
         ElementLie::EfIccid,
         "lie/profile-ef-iccid",
-        "EF.ICCID has another ICCID than header and metadata.",
+        "EF.ICCID has another ICCID than the header and the metadata.",
         MISMATCH,
     ),
-    element(ElementLie::NoHeader, "lie/profile-no-header", "The profile has no header.", PROCESSING),
-    element(ElementLie::NoEnd, "lie/profile-no-end", "The profile has no end.", PROCESSING),
-    element(ElementLie::AfterEnd, "lie/profile-after-end", "The profile goes on after its end.", PROCESSING),
-    element(ElementLie::Version, "lie/profile-version", "The profile is of version 9.", PROCESSING),
+    element(ElementLie::NoHeader, "lie/profile-no-header", "The profile has no header element.", PROCESSING),
+    element(ElementLie::NoEnd, "lie/profile-no-end", "The profile has no end element.", PROCESSING),
+    element(
+        ElementLie::AfterEnd,
+        "lie/profile-after-end",
+        "An element follows the end element of the profile.",
+        PROCESSING,
+    ),
+    element(ElementLie::Version, "lie/profile-version", "The profile has version 9.", PROCESSING),
     element(
         ElementLie::Service,
         "lie/profile-service",
-        "The profile insists on a service that the eUICC does not have (MULTOS).",
+        "The profile requires a service that the eUICC does not have (MULTOS).",
         PROCESSING,
     ),
     element(
         ElementLie::Unknown,
         "lie/profile-unknown-element",
-        "The profile insists on an element that nobody knows.",
+        "The profile contains an unknown element that is mandated.",
         PROCESSING,
     ),
-    element(ElementLie::Garbage, "lie/profile-garbage", "The package holds no profile elements.", PROCESSING),
+    element(
+        ElementLie::Garbage,
+        "lie/profile-garbage",
+        "The package contains no profile elements.",
+        PROCESSING,
+    ),
 ];

@@ -1,4 +1,4 @@
-//! Lies of an SM-DP+ about the session.
+//! Catalogue of lies of an SM-DP+ about the session.
 
 use super::{AUTHENTICATE, INITIATE, Test, lie};
 use crate::catalogue::Entry;
@@ -6,22 +6,22 @@ use crate::{LieAct, ServerLie};
 
 const SESSION: Test = Test {
     peer: "LPA",
-    requirement: "An answer of another session is none of this one: the session is cancelled, and nothing is installed.",
+    requirement: "An answer with the transaction ID of another session is refused: the session is cancelled, and nothing is installed.",
     clause: "SGP.22 3.0.1, 3.1.3",
 };
 const ADDRESS: Test = Test {
     peer: "LPA",
-    requirement: "The address that was signed is the one that was asked for.",
+    requirement: "The signed address must be the requested address.",
     clause: "SGP.22 3.0.1",
 };
 const CHALLENGE: Test = Test {
     peer: "LPA, eUICC",
-    requirement: "The challenge that was signed is the one that the eUICC gave for this session (euicc-challenge-mismatch(6) of an eUICC that is shown it).",
+    requirement: "The signed challenge must be the challenge of the eUICC for this session. An eUICC that gets another one answers euicc-challenge-mismatch(6).",
     clause: "SGP.22 3.0.1, 5.7.13",
 };
 const OWN_CHALLENGE: Test = Test {
     peer: "SM-DP+",
-    requirement: "The challenge that comes back signed is the one that it gave.",
+    requirement: "The signed challenge in the answer must be the challenge that the SM-DP+ sent.",
     clause: "SGP.22 5.6.3",
 };
 const SIGNED1: Test = Test {
@@ -31,22 +31,22 @@ const SIGNED1: Test = Test {
 };
 const CI: Test = Test {
     peer: "eUICC",
-    requirement: "It signs below a CI for which it has a certificate, or not at all.",
+    requirement: "The eUICC signs only if it has a certificate of the selected CI.",
     clause: "SGP.22 5.7.13",
 };
 const SIGNED2: Test = Test {
     peer: "eUICC",
-    requirement: "smdpSignature2 is verified with the key of CERT.DPpb, over smdpSigned2 and the euiccSignature1 that it gave in this session.",
+    requirement: "smdpSignature2 is verified with the key of CERT.DPpb, over smdpSigned2 and the euiccSignature1 of this session.",
     clause: "SGP.22 5.7.5",
 };
 const CODE: Test = Test {
     peer: "LPA",
-    requirement: "No package is asked for without the confirmation code that is said to be needed; the order stays usable.",
+    requirement: "The LPA requests no package without the confirmation code that the SM-DP+ requires; the order stays usable.",
     clause: "SGP.22 3.1.3, 5.7.5",
 };
 const OTPK: Test = Test {
     peer: "eUICC, SM-DP+",
-    requirement: "A one-time key is used again only if it is the eUICC's own, made for this SM-DP+; otherwise it makes a new one. The SM-DP+, which has said nothing of the kind, does not take a euiccSignature2 over it.",
+    requirement: "The eUICC reuses a one-time key only if it generated that key for this SM-DP+; otherwise it generates a new one. The SM-DP+, which did not send this bppEuiccOtpk, refuses a euiccSignature2 over it.",
     clause: "SGP.22 5.6.2, 5.7.5",
 };
 
@@ -66,7 +66,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         ServerLie::Transaction,
         "lie/transaction",
         "ES9+.InitiateAuthentication, ES9+.AuthenticateClient, ES9+.GetBoundProfilePackage",
-        "transactionId, which nobody signs, is another one.",
+        "The unsigned transactionId is another one.",
         &SESSION,
         "contains transaction ID",
     ),
@@ -98,7 +98,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         ServerLie::Signed1ServerChallenge,
         "lie/server-signed1-server-challenge",
         INITIATE,
-        "serverSigned1 has another serverChallenge than the SM-DP+ remembers.",
+        "serverSigned1 has another serverChallenge than the SM-DP+ sent.",
         &OWN_CHALLENGE,
         "8.1/6.1",
     ),
@@ -114,7 +114,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         ServerLie::CiToBeUsed,
         "lie/ci-to-be-used",
         INITIATE,
-        "euiccCiPKIdToBeUsed names a CI that nobody has.",
+        "euiccCiPKIdToBeUsed names an unknown CI.",
         &CI,
         "ci-pk-unknown(7)",
     ),
@@ -130,7 +130,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         ServerLie::Signed2Code,
         "lie/smdp-signed2-code",
         AUTHENTICATE,
-        "ccRequiredFlag is the other one.",
+        "ccRequiredFlag is inverted.",
         &CODE,
         "postponed(1)",
     ),
@@ -138,7 +138,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         ServerLie::Signed2Otpk,
         "lie/smdp-signed2-otpk",
         AUTHENTICATE,
-        "bppEuiccOtpk is a key that the eUICC never had.",
+        "bppEuiccOtpk is a key that the eUICC did not generate.",
         &OTPK,
         "8.1/6.1",
     ),
@@ -154,7 +154,7 @@ pub(super) static ENTRIES: &[Entry] = &[
         ServerLie::Signature2OverOther,
         "lie/smdp-signature2-over-other",
         AUTHENTICATE,
-        "smdpSignature2 is over another euiccSignature1, as one of another session is.",
+        "smdpSignature2 covers another euiccSignature1, as in another session.",
         &SIGNED2,
         "invalid-signature(2)",
     ),

@@ -17,20 +17,20 @@ use super::*;
 
 const VALIDITY: Duration = Duration::from_secs(5);
 
-/// Records whose next commits end like this; after that as they should.
+/// Records whose next commits have these results. Later commits succeed.
 #[derive(Default)]
-struct Trouble {
+struct FailingRecords {
     inner: MemoryRecords,
     next: Mutex<VecDeque<Result<Committed, Fault>>>,
 }
 
-impl Trouble {
-    fn is(&self, next: impl IntoIterator<Item = Result<Committed, Fault>>) {
+impl FailingRecords {
+    fn fail_next(&self, next: impl IntoIterator<Item = Result<Committed, Fault>>) {
         self.next.lock().unwrap().extend(next);
     }
 }
 
-impl Records for Trouble {
+impl Records for FailingRecords {
     fn read<'a>(
         &'a self,
         collection: &'static str,
@@ -49,7 +49,7 @@ impl Records for Trouble {
 
     fn commit(&self, changes: ChangeSet) -> BoxFuture<'_, Result<Committed, Fault>> {
         match self.next.lock().unwrap().pop_front() {
-            Some(trouble) => Box::pin(async { trouble }),
+            Some(result) => Box::pin(async { result }),
             None => self.inner.commit(changes),
         }
     }
@@ -67,17 +67,17 @@ fn clock() -> ManualClock {
     ManualClock::at(Timestamp::from_seconds(1_795_000_000))
 }
 
-/// Peers that are all like this.
-struct Everybody(Link);
+/// Peers that all use the same link.
+struct SameLink(Link);
 
-impl Peers for Everybody {
+impl Peers for SameLink {
     fn link(&self, _: &str) -> Result<Link, Fault> {
         Ok(self.0.clone())
     }
 }
 
 fn nobody_answers() -> Arc<dyn Peers> {
-    Arc::new(Everybody(link_from(tower::service_fn(|_: Request<Bytes>| std::future::pending()))))
+    Arc::new(SameLink(link_from(tower::service_fn(|_: Request<Bytes>| std::future::pending()))))
 }
 
 fn sm_sr() -> Oid {
@@ -94,7 +94,7 @@ fn iccid() -> Iccid {
 
 fn operator(
     id: Oid,
-    records: &Arc<Trouble>,
+    records: &Arc<FailingRecords>,
     clock: &ManualClock,
     events: &MemoryEvents,
 ) -> (Operator, mpsc::Receiver<Heard>) {
@@ -106,8 +106,8 @@ fn operator(
     (operator, heard)
 }
 
-/// One that asks.
-fn asker(records: &Arc<Trouble>, clock: &ManualClock, peers: Arc<dyn Peers>) -> Operator {
+/// An operator that calls functions.
+fn asker(records: &Arc<FailingRecords>, clock: &ManualClock, peers: Arc<dyn Peers>) -> Operator {
     let (operator, _) = operator("2.999.20.1".parse().unwrap(), records, clock, &MemoryEvents::default());
     operator.with_peers(peers)
 }
@@ -122,14 +122,14 @@ async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
 }
 
 fn waiting(operator: &Operator) -> usize {
-    operator.ear.waiting.lock().unwrap().len()
+    operator.inbox.waiting.lock().unwrap().len()
 }
 
 #[tokio::test]
-async fn nobody_is_kept_who_waits_no_more() {
-    let records = Arc::new(Trouble::default());
+async fn a_call_that_is_dropped_leaves_no_waiter() {
+    let records = Arc::new(FailingRecords::default());
     let operator = asker(&records, &clock(), nobody_answers());
-    records.is([Err(full())]);
+    records.fail_next([Err(full())]);
     assert_eq!(enable(&operator).await.unwrap_err().why, "the disk is full");
     assert_eq!(waiting(&operator), 0);
     {
@@ -141,16 +141,16 @@ async fn nobody_is_kept_who_waits_no_more() {
 }
 
 #[tokio::test]
-async fn how_a_call_has_ended_is_told_when_it_is_written() {
-    let (records, clock) = (Arc::new(Trouble::default()), clock());
+async fn the_end_of_a_call_is_reported_after_the_commit() {
+    let (records, clock) = (Arc::new(FailingRecords::default()), clock());
     let operator = asker(&records, &clock, nobody_answers());
     let mut asking = pin!(enable(&operator));
     assert!(is_pending(asking.as_mut()).await);
     clock.advance(VALIDITY + GRACE);
-    records.is([Err(full())]);
-    // What has run out of time is ended by asking what is due.
+    records.fail_next([Err(full())]);
+    // Querying the due tasks ends the calls that have timed out.
     operator.due().await.unwrap();
-    assert!(is_pending(asking.as_mut()).await, "it is not written, and will be heard again");
+    assert!(is_pending(asking.as_mut()).await, "the end was not committed and will be reported later");
     clock.advance(REST);
     operator.due().await.unwrap();
     let fault = asking.await.unwrap_err();
@@ -158,17 +158,20 @@ async fn how_a_call_has_ended_is_told_when_it_is_written() {
 }
 
 #[tokio::test]
-async fn who_was_never_there_is_not_said_to_have_been_slow() {
-    let (records, clock) = (Arc::new(Trouble::default()), clock());
+async fn an_unreachable_peer_is_not_reported_as_a_timeout() {
+    let (records, clock) = (Arc::new(FailingRecords::default()), clock());
     let refused = link_from(tower::service_fn(|_: Request<Bytes>| async {
         Err(LinkFault::new(LinkFaultKind::Refused, "127.0.0.1:1", "nobody listens"))
     }));
-    let operator = asker(&records, &clock, Arc::new(Everybody(refused)));
+    let operator = asker(&records, &clock, Arc::new(SameLink(refused)));
     let mut asking = pin!(enable(&operator));
     assert!(is_pending(asking.as_mut()).await);
     operator.due().await.unwrap().run().await;
-    assert_eq!(operator.tries.failed(&sm_sr()).await, "127.0.0.1:1: connection refused (nobody listens)");
-    assert!(is_pending(asking.as_mut()).await, "it is tried again");
+    assert_eq!(
+        operator.deliveries.failed(&sm_sr()).await,
+        "127.0.0.1:1: connection refused (nobody listens)"
+    );
+    assert!(is_pending(asking.as_mut()).await, "delivery is retried");
     clock.advance(VALIDITY + GRACE);
     operator.due().await.unwrap();
     let fault = asking.await.unwrap_err();
@@ -177,16 +180,16 @@ async fn who_was_never_there_is_not_said_to_have_been_slow() {
 }
 
 #[tokio::test]
-async fn a_notification_is_told_once_when_it_is_written() {
-    let (records, clock, events) = (Arc::new(Trouble::default()), clock(), MemoryEvents::default());
+async fn a_notification_is_reported_once_after_the_commit() {
+    let (records, clock, events) = (Arc::new(FailingRecords::default()), clock(), MemoryEvents::default());
     let (operator, mut heard) = operator("2.999.20.1".parse().unwrap(), &records, &clock, &events);
-    // Who tells it: another party with a certificate of its own.
+    // The sender is another party with its own certificate.
     let credential = Pki::from_seed(b"x", &PkiOptions::default()).unwrap().operator("SM-SR").unwrap();
     let id = credential.certificate.registered_ids()[0].clone();
     operator.knows(peer(id.clone(), "sm-sr.example"));
     let certificate = PeerCertificate(credential.certificate.der().to_vec());
     let door = operator.link();
-    let way = Everybody(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
+    let way = SameLink(link_from(tower::service_fn(move |mut request: Request<Bytes>| {
         request.extensions_mut().insert(certificate.clone());
         let door = door.clone();
         async move { world::send(&door, request).await }
@@ -216,20 +219,20 @@ async fn a_notification_is_told_once_when_it_is_written() {
     })
     .await
     .unwrap();
-    // Nothing is written, and the teller is to tell it again.
-    records.is([Ok(Committed::Conflict), Err(full())]);
+    // Nothing is committed, and the sender must send the notification again.
+    records.fail_next([Ok(Committed::Conflict), Err(full())]);
     teller.due().await.unwrap().run().await;
     assert_eq!((heard.try_recv().ok(), events.all().len()), (None, 0));
     clock.advance(Duration::from_secs(60));
-    records.is([Ok(Committed::Conflict)]);
+    records.fail_next([Ok(Committed::Conflict)]);
     teller.due().await.unwrap().run().await;
     assert_eq!(heard.try_recv().unwrap().notification, "ES4-HandleProfileEnabledNotification");
     assert_eq!((heard.try_recv().ok(), events.all().len()), (None, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_is_answered_at_once_has_no_more_time_than_it_was_given() {
-    let operator = asker(&Arc::new(Trouble::default()), &clock(), nobody_answers());
+async fn a_synchronous_function_times_out_after_its_validity_period() {
+    let operator = asker(&Arc::new(FailingRecords::default()), &clock(), nobody_answers());
     let began = tokio::time::Instant::now();
     let request = es4::GetEisRequest { base: blank(), eid: eid() };
     let fault = operator.ask::<es4::GetEis>(&sm_sr(), request, VALIDITY).await.unwrap_err();

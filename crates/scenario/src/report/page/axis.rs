@@ -1,12 +1,12 @@
-//! Where a value lies in a picture, and the lines that say so.
+//! Coordinates of the plots, and the time axis.
 
 use rsp::time::Timestamp;
 
-/// Where the pictures begin, so that there is room for names to the left of them.
+/// Left edge of the plots, with space for labels on its left.
 pub(super) const LEFT: f64 = 150.0;
-/// How wide the pictures are.
+/// Width of the plots.
 pub(super) const WIDTH: f64 = 800.0;
-/// How wide everything is, with room for half a label to the right.
+/// Total width, with space for half a label on the right.
 pub(super) const ALL: f64 = LEFT + WIDTH + 30.0;
 
 const DAY: f64 = 86_400.0;
@@ -33,7 +33,7 @@ const STEPS: [f64; 19] = [
     365.0 * DAY,
 ];
 
-/// The time of a run, from left to right.
+/// The time axis of a run.
 #[derive(Clone, Copy)]
 pub(super) struct Time {
     begins: Timestamp,
@@ -45,7 +45,7 @@ impl Time {
         Self { begins, seconds: ended.since(begins).as_secs_f64().max(1.0) }
     }
 
-    /// Whole days of the run, the last one perhaps not whole.
+    /// Number of days of the run, including an incomplete last day.
     pub(super) fn days(self) -> usize {
         (self.seconds / DAY).ceil() as usize
     }
@@ -54,7 +54,7 @@ impl Time {
         self.of_seconds(at.since(self.begins).as_secs_f64())
     }
 
-    /// Where a day begins.
+    /// The coordinate of the start of a day.
     pub(super) fn of_day(self, day: usize) -> f64 {
         self.of_seconds(day as f64 * DAY)
     }
@@ -63,7 +63,7 @@ impl Time {
         LEFT + WIDTH * (seconds / self.seconds).min(1.0)
     }
 
-    /// Lines from `top` to `bottom`, and what they mean below.
+    /// Draws grid lines from `top` to `bottom`, and labels below them.
     pub(super) fn axis(self, top: f64, bottom: f64) -> String {
         let step = STEPS.into_iter().find(|step| self.seconds / step <= 10.0).unwrap_or(3650.0 * DAY);
         let (unit, of) = match step {
@@ -83,11 +83,11 @@ impl Time {
             })
             .collect();
         let (x, y) = (number(LEFT + WIDTH / 2.0), number(bottom + 34.0));
-        format!("{ticks}<text x=\"{x}\" y=\"{y}\" class=\"tick\">{unit} since the beginning</text>\n")
+        format!("{ticks}<text x=\"{x}\" y=\"{y}\" class=\"tick\">{unit} since the start</text>\n")
     }
 }
 
-/// A step that a person counts in (1, 2 or 5 and zeros), such that up to five of them reach `most`.
+/// A round step (1, 2 or 5 times a power of ten) of which at most five reach `most`.
 pub(super) fn step(most: f64) -> f64 {
     let power = 10_f64.powf((most.max(f64::MIN_POSITIVE) / 5.0).log10().floor());
     [1.0, 2.0, 5.0]
@@ -97,7 +97,7 @@ pub(super) fn step(most: f64) -> f64 {
         .unwrap_or(power * 10.0)
 }
 
-/// A coordinate: to a tenth, without what need not be said.
+/// A coordinate with at most one decimal.
 pub(super) fn number(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").unwrap_or(&text).to_owned()

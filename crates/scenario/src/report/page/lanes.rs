@@ -1,4 +1,5 @@
-//! The timeline as a picture: a lane for each party that something was told of, and one for each device.
+//! The timeline as a picture, with a lane for each party, and the stays of the devices, with a lane
+//! for each device.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +8,17 @@ use super::axis::{ALL, LEFT, Time, number};
 use super::{short, when};
 
 const LANE: f64 = 24.0;
-/// So many lanes a person can follow.
+/// Maximum number of lanes for parties.
 const LANES: usize = 14;
 const DEVICES: usize = 24;
-/// Marks nearer than this are one mark.
+/// Marks that are closer than this are merged.
 const NEAR: f64 = 6.0;
-/// So many things are named of those that one mark stands for: a screen has room for them.
+/// Maximum number of events in the tooltip of a mark.
 const NAMED: usize = 12;
-/// A lane's name is cut to so many characters; whole it is read over it.
+/// Maximum number of characters of a lane's name. The tooltip has the full name.
 const LONGEST: usize = 22;
 
-/// The picture of who did what when.
+/// Draws the timeline of the parties.
 pub(super) fn parties(report: &Report) -> String {
     let time = Time::new(report.begins, report.ended);
     let mut lanes: Vec<&str> = Vec::new();
@@ -29,7 +30,7 @@ pub(super) fn parties(report: &Report) -> String {
     let others = lanes.len().saturating_sub(LANES);
     lanes.truncate(LANES);
     let lane_of = |who: &str| lanes.iter().position(|lane| *lane == who).unwrap_or(lanes.len());
-    // What lies in the same lane, of the same kind, at nearly the same time, is one mark.
+    // Events of the same lane and kind at nearly the same time share a mark.
     let mut marks: BTreeMap<(usize, u32, Kind), Vec<String>> = BTreeMap::new();
     let mut drawn = String::new();
     for entry in report.timeline.entries().iter().filter(|entry| entry.kind != Kind::Expectation) {
@@ -57,7 +58,7 @@ pub(super) fn parties(report: &Report) -> String {
     picture("Timeline of the parties", &names, &drawn, time) + KEY
 }
 
-/// The picture of where the first devices were.
+/// Draws the stays of the first devices.
 pub(super) fn devices(report: &Report) -> String {
     let time = Time::new(report.begins, report.ended);
     let shown = report.devices.shown().get(..DEVICES).unwrap_or(report.devices.shown());
@@ -67,7 +68,7 @@ pub(super) fn devices(report: &Report) -> String {
     let names: Vec<String> = shown.iter().map(|device| device.name.clone()).collect();
     let drawn: String =
         shown.iter().enumerate().map(|(lane, device)| bars(report, lane, device, time)).collect();
-    picture("Where the devices were", &names, &drawn, time) + STAYS
+    picture("Stays of the devices", &names, &drawn, time) + STAYS
 }
 
 fn bars(report: &Report, lane: usize, device: &Device, time: Time) -> String {
@@ -76,10 +77,10 @@ fn bars(report: &Report, lane: usize, device: &Device, time: Time) -> String {
     let bar = |(stay, until): (&super::super::Stay, _)| {
         let (left, right) = (time.of(stay.from), time.of(until));
         let (class, on) = match &stay.network {
-            None => ("nowhere", "attached nowhere".to_owned()),
+            None => ("nowhere", "not attached".to_owned()),
             Some(network) if stay.roams => ("roams", format!("roaming on {network}")),
-            Some(network) if stay.at_home => ("local", format!("at home on {network}")),
-            Some(network) => ("local", format!("roaming in its own country on {network}")),
+            Some(network) if stay.at_home => ("local", format!("on its home network {network}")),
+            Some(network) => ("local", format!("roaming in its home country on {network}")),
         };
         let label = match &stay.network {
             Some(network) if right - left > 60.0 => {
@@ -105,7 +106,7 @@ fn middle(lane: usize) -> f64 {
     (lane as f64 + 0.5) * LANE
 }
 
-/// Something that lasts, from its beginning to its end; nothing for what does not, or for no longer than its mark is wide.
+/// Draws a lasting event. Empty if the event has no duration, or is shorter than its mark.
 fn span(report: &Report, lane: usize, entry: &Entry, time: Time) -> String {
     let Some(until) = entry.until else { return String::new() };
     let (left, right) = (time.of(entry.at), time.of(until));
@@ -121,7 +122,7 @@ fn span(report: &Report, lane: usize, entry: &Entry, time: Time) -> String {
     )
 }
 
-/// When it was, and until when.
+/// The time of an entry, with its end if it lasts.
 pub(super) fn lasting(report: &Report, entry: &Entry) -> String {
     let until = entry.until.map_or_else(String::new, |until| format!(" to {}", when(report, until)));
     when(report, entry.at) + &until
@@ -159,7 +160,7 @@ fn picture(title: &str, names: &[String], drawn: &str, time: Time) -> String {
     )
 }
 
-/// The marks, once for the whole page.
+/// The symbols of the marks, defined once for the whole page.
 pub(super) const MARKS: &str = r##"<svg width="0" height="0" aria-hidden="true"><defs>
 <path id="step" class="c0" d="M-5 -5H5V5H-5Z"/>
 <path id="fault" class="x5" d="M-5 -5L5 5M-5 5L5 -5"/>
@@ -175,25 +176,25 @@ pub(super) const MARKS: &str = r##"<svg width="0" height="0" aria-hidden="true">
 </defs></svg>
 "##;
 
-/// What the marks mean.
+/// The legend of the marks.
 const KEY: &str = r##"<p class="key">
 <span><svg viewBox="-8 -8 16 16"><use href="#step"/></svg>step</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#fault"/></svg>fault</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#world"/></svg>world</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#campaign"/></svg>campaign</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#moved"/></svg>moved</span>
-<span><svg viewBox="-8 -8 16 16"><use href="#failed"/></svg>came back, or did not move</span>
+<span><svg viewBox="-8 -8 16 16"><use href="#failed"/></svg>returned or did not move</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#device"/></svg>device</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#server"/></svg>server</span>
-<span><svg viewBox="-8 -8 16 16"><path class="span world" d="M-8 -4H8V4H-8Z"/></svg>lasts so long</span>
+<span><svg viewBox="-8 -8 16 16"><path class="span world" d="M-8 -4H8V4H-8Z"/></svg>duration</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#met"/></svg>as expected</span>
 <span><svg viewBox="-8 -8 16 16"><use href="#unmet"/></svg>not as expected</span>
 </p>
 "##;
 
 const STAYS: &str = r##"<p class="key">
-<span><svg viewBox="0 0 16 16"><rect class="local" width="16" height="16"/></svg>in its own country: a local profile</span>
+<span><svg viewBox="0 0 16 16"><rect class="local" width="16" height="16"/></svg>in the home country of its profile</span>
 <span><svg viewBox="0 0 16 16"><rect class="roams" width="16" height="16"/></svg>roaming</span>
-<span><svg viewBox="0 0 16 16"><rect class="nowhere" y="6" width="16" height="4"/></svg>attached nowhere</span>
+<span><svg viewBox="0 0 16 16"><rect class="nowhere" y="6" width="16" height="4"/></svg>not attached</span>
 </p>
 "##;

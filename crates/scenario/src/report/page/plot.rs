@@ -1,4 +1,4 @@
-//! Numbers over days: areas or bars on top of each other, and what each one is.
+//! Plots of numbers per day: stacked areas or bars, with a legend.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,30 +10,31 @@ use super::grouped;
 
 const TOP: f64 = 10.0;
 const HEIGHT: f64 = 150.0;
-/// So many names have an area of their own; there are as many colours that most colour-blind people tell apart.
+/// Maximum number of names with their own area. There are as many colours that most people with
+/// colour blindness can distinguish.
 const NAMED: usize = 7;
-/// The colour of what is nowhere.
+/// The colour of the name `none`.
 const NONE: usize = 7;
-/// The colour of all that have none of their own.
+/// The colour of all other names together.
 const REST: usize = 8;
-/// So many days have a bar of their own.
+/// Maximum number of bars.
 const BARS: usize = 366;
 
-/// What the numbers of a plot are.
+/// The meaning of the numbers of a plot.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Shape {
-    /// A state at the end of each day: an area.
+    /// A state at the end of each day, drawn as areas.
     State,
-    /// Something that happened so often on each day: bars.
+    /// A number of events on each day, drawn as bars.
     Events,
-    /// Something that was spent on each day, in millionths: an area of all that was spent until then.
+    /// An amount spent on each day, in millionths. Drawn as areas of the running total.
     Spent,
 }
 
 struct Line {
     name: String,
     values: Vec<f64>,
-    /// Which of the colours; without one it has that of the rest.
+    /// The colour index. `None` means the colour of the rest.
     colour: Option<usize>,
 }
 
@@ -43,18 +44,19 @@ impl Line {
     }
 }
 
-/// Which name has which colour: the same in all plots that it is for.
+/// The colour of each name, which is the same in all plots that share the palette.
 pub(super) struct Palette(BTreeMap<String, usize>);
 
 impl Default for Palette {
-    /// What is nowhere is grey.
+    /// The name `none` is grey.
     fn default() -> Self {
         Self(BTreeMap::from([("none".to_owned(), NONE)]))
     }
 }
 
 impl Palette {
-    /// Gives the lines of one plot colours, each another one. Names that are new get those that the fewest others have.
+    /// Assigns a different colour to each line of a plot. A new name gets the colour that is used
+    /// least in other plots.
     fn paint(&mut self, lines: &mut [Line]) {
         let mut free: BTreeSet<usize> = (0..NAMED).chain([NONE]).collect();
         for line in &mut *lines {
@@ -72,7 +74,7 @@ impl Palette {
     }
 }
 
-/// A plot with its table, or nothing where nothing was counted.
+/// A plot with its legend. Empty if nothing was counted.
 pub(super) fn plot(
     title: &str,
     unit: &str,
@@ -91,9 +93,9 @@ pub(super) fn plot(
         if time.days() > 1 { picture(title, unit, shape, &lines, time, bin) } else { String::new() };
     let rows: String = lines.iter().rev().map(|line| row(line, shape)).collect();
     let (first, second) = match shape {
-        Shape::State => ("most", "at the end"),
-        Shape::Events => ("most in a day", "in all"),
-        Shape::Spent => ("most in a day", "in all"),
+        Shape::State => ("maximum", "at the end"),
+        Shape::Events => ("maximum per day", "total"),
+        Shape::Spent => ("maximum per day", "total"),
     };
     format!(
         "<figure><figcaption>{title}, <span class=\"unit\">{unit}</span></figcaption>\n{picture}<table class=\"legend\"><thead><tr><th></th>\
@@ -102,7 +104,8 @@ pub(super) fn plot(
     )
 }
 
-/// The largest ones by name, the rest together; in steps of `bin` days.
+/// The names with the largest numbers as separate lines, and the others as one line, in steps of
+/// `bin` days.
 fn lines(numbers: &PerDay, shape: Shape, (days, bin): (usize, usize), palette: &mut Palette) -> Vec<Line> {
     let line = |(name, values): (&str, &[u64])| {
         let (name, values) = (name.to_owned(), binned(values, shape, days, bin));
@@ -110,7 +113,7 @@ fn lines(numbers: &PerDay, shape: Shape, (days, bin): (usize, usize), palette: &
     };
     let mut lines: Vec<Line> = numbers.lines().map(line).collect();
     let weight = |line: &Line| line.values.iter().sum::<f64>();
-    // A stable sort: names that weigh the same stay in their order.
+    // The sort is stable, so that names with equal weight keep their order.
     lines.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     let rest = if lines.len() > NAMED + 1 { lines.split_off(NAMED) } else { Vec::new() };
     palette.paint(&mut lines);
@@ -141,7 +144,7 @@ fn picture(title: &str, unit: &str, shape: Shape, lines: &[Line], time: Time, bi
     let bottom = TOP + HEIGHT;
     let count = lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
     let mut floor = vec![0.0; count];
-    // Each one stands on those before it.
+    // The areas are stacked.
     let stacked: Vec<(Vec<f64>, Vec<f64>)> = lines
         .iter()
         .map(|line| {
@@ -188,7 +191,7 @@ fn picture(title: &str, unit: &str, shape: Shape, lines: &[Line], time: Time, bi
     )
 }
 
-/// Steps along the top, and back along the bottom.
+/// The outline of an area: steps along the top, and back along the bottom.
 fn area(below: &[f64], above: &[f64], x: impl Fn(usize) -> f64, y: impl Fn(f64) -> f64) -> String {
     let Some((first, last)) = above.first().zip(below.last()) else { return String::new() };
     let mut path = format!("M{} {}", number(x(0)), number(y(*first)));

@@ -1,4 +1,5 @@
-//! ES2+ for an operator at whose SM-DP+ nothing can be ordered: it has activation codes, and hands them out.
+//! ES2+ for the operator of a third-party SM-DP+ that takes no orders: the operator hands out
+//! activation codes that it already has.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,18 +16,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use world::{Link, LinkFault, link_from};
 
-/// The version of SGP.22 that it speaks.
+/// The supported version of SGP.22.
 const VERSION: Version = Version([2, 5, 0]);
 
 /// An activation code.
 struct Code {
     iccid: Iccid,
     matching_id: String,
-    /// The call that has reserved it.
+    /// The function call identifier of the order that took the code.
     taken_by: Option<String>,
 }
 
-/// An operator's desk: whoever orders gets the next code for this address. One that was given out stays so.
+/// Creates the ES2+ interface. Each order gets the next unused code; a used code is never given out
+/// again.
 pub(super) fn desk(address: &str, codes: impl IntoIterator<Item = (Iccid, String)>) -> Link {
     let codes = codes.into_iter().map(|(iccid, matching_id)| Code { iccid, matching_id, taken_by: None });
     let codes: Arc<Mutex<Vec<Code>>> = Arc::new(Mutex::new(codes.collect()));
@@ -49,7 +51,7 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
             let again = codes.iter().position(|code| code.taken_by.as_ref() == Some(&call));
             let next = again.or_else(|| codes.iter().position(|code| code.taken_by.is_none()));
             let code = next.and_then(|next| codes.get_mut(next));
-            let none = || Status::ProfileTypeUnavailable.because("every activation code has been given out");
+            let none = || Status::ProfileTypeUnavailable.because("all activation codes are used");
             let code = code.ok_or_else(none)?;
             code.taken_by = Some(call);
             Ok(DownloadOrderReply { iccid: code.iccid })
@@ -57,14 +59,15 @@ fn answer(codes: &mut [Code], address: &str, request: &Request<Bytes>) -> Respon
     } else if is("confirmOrder") {
         said(request, |order: ConfirmOrderRequest| {
             let code = codes.iter().find(|code| code.iccid == order.iccid);
-            let code = code.ok_or_else(|| Status::IccidUnknown.because("there is no code for it"))?;
+            let code = code
+                .ok_or_else(|| Status::IccidUnknown.because("there is no activation code for this ICCID"))?;
             let smdp_address = Some(address.to_owned());
             Ok(ConfirmOrderReply { eid: order.eid, matching_id: code.matching_id.clone(), smdp_address })
         })
     } else if is("cancelOrder") {
-        // Nobody here can tell the SM-DP+; the code may still be used.
+        // The SM-DP+ does not learn of the cancellation, so the code can still be used.
         said(request, |_: CancelOrderRequest| -> Result<(), Refusal> {
-            Err(Status::IccidInvalidTransition.because("an activation code cannot be taken back"))
+            Err(Status::IccidInvalidTransition.because("an activation code cannot be revoked"))
         })
     } else {
         status(StatusCode::NOT_FOUND)
@@ -114,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_order_gets_a_code_of_its_own_and_the_same_call_the_same() {
+    async fn each_call_gets_its_own_code_and_a_repeated_call_the_same_one() {
         let [one, two]: [Iccid; 2] =
             ["89000123456789012341", "89724990000000000019"].map(|iccid| iccid.parse().unwrap());
         let desk = desk("dp.example:4430", [(one, "FIRST".to_owned()), (two, "SECOND".to_owned())]);
@@ -124,7 +127,7 @@ mod tests {
         }
         let Answer::Refused(why) = ask::<DownloadOrderReply>(&desk, "downloadOrder", &order("c")).await
         else {
-            panic!("there were two codes")
+            panic!("expected a refusal, because there are only two codes")
         };
         assert_eq!(why.status(), Some(Status::ProfileTypeUnavailable));
         let confirm = ConfirmOrderRequest {
@@ -137,7 +140,7 @@ mod tests {
             release_flag: true,
         };
         let Answer::Done(reply) = ask::<ConfirmOrderReply>(&desk, "confirmOrder", &confirm).await else {
-            panic!("it was ordered")
+            panic!("expected a confirmation of the order")
         };
         assert_eq!(
             (reply.matching_id.as_str(), reply.smdp_address.as_deref()),

@@ -1,4 +1,4 @@
-//! The lines of a device to servers: over the bearer of the network that it is attached to, and none without one.
+//! The data connections of a device over the bearer of its current network.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,35 +10,35 @@ use network::{Networks, Radio};
 use rsp::ids::Plmn;
 use world::{Fault, Link, LinkFault, LinkFaultKind, SeededDice, link_from};
 
-use super::air::Heard;
+use super::radio_environment::RadioState;
 use crate::bearer::{Carrier, Usage};
 use faults::FaultInjector;
 
-/// One device's lines while it is awake. A clone is the same.
+/// The data connections of one device while it is awake. Clones share their state.
 #[derive(Clone)]
-pub(super) struct Lines(Arc<Inner>);
+pub(super) struct DataConnections(Arc<Inner>);
 
 struct Inner {
     networks: Arc<Networks>,
     bearers: Arc<BTreeMap<Plmn, Bearer>>,
-    heard: Arc<Mutex<Heard>>,
+    radio_state: Arc<Mutex<RadioState>>,
     dice: SeededDice,
-    mishaps: FaultInjector,
+    faults: FaultInjector,
     carriers: Mutex<BTreeMap<String, Carrier>>,
 }
 
-impl Lines {
+impl DataConnections {
     pub(super) fn new(
         networks: Arc<Networks>,
         bearers: Arc<BTreeMap<Plmn, Bearer>>,
-        heard: Arc<Mutex<Heard>>,
+        radio_state: Arc<Mutex<RadioState>>,
         dice: SeededDice,
-        mishaps: FaultInjector,
+        faults: FaultInjector,
     ) -> Self {
-        Self(Arc::new(Inner { networks, bearers, heard, dice, mishaps, carriers: Mutex::default() }))
+        Self(Arc::new(Inner { networks, bearers, radio_state, dice, faults, carriers: Mutex::default() }))
     }
 
-    /// The same peer, over whatever bearer there is when it is asked.
+    /// Wraps a link to a peer. Each request uses the bearer of the current network.
     pub(super) fn to(&self, peer: Link) -> Link {
         let (this, open) = (self.clone(), Arc::new(Mutex::new(BTreeMap::new())));
         link_from(tower::service_fn(move |request: Request<Bytes>| {
@@ -55,13 +55,13 @@ impl Lines {
     ) -> Result<Response<Bytes>, LinkFault> {
         let host = request.uri().host().unwrap_or("server").to_owned();
         let unreachable = |why: String| LinkFault::new(LinkFaultKind::Unreachable, host.clone(), why);
-        let attached = self.0.heard.lock().unwrap_or_else(PoisonError::into_inner).attached;
+        let attached = self.0.radio_state.lock().unwrap_or_else(PoisonError::into_inner).attached;
         let plmn = attached.ok_or_else(|| unreachable("the device is not registered".to_owned()))?;
         if !matches!(self.0.networks.system_information(plmn).await, Ok(Some(_))) {
-            return Err(unreachable(format!("network {plmn} is not heard any more")));
+            return Err(unreachable(format!("network {plmn} has lost its coverage")));
         }
-        if self.0.mishaps.carries_nothing(plmn) {
-            return Err(unreachable(format!("network {plmn} carries none of its packets")));
+        if self.0.faults.carries_nothing(plmn) {
+            return Err(unreachable(format!("network {plmn} carries no packets of the device")));
         }
         let line = self.line(plmn, peer, open).map_err(|fault| unreachable(fault.to_string()))?;
         world::send(&line, request).await
@@ -69,7 +69,7 @@ impl Lines {
 
     fn line(&self, plmn: Plmn, peer: Link, open: &Mutex<BTreeMap<String, Link>>) -> Result<Link, Fault> {
         let bearer = self.0.bearers.get(&plmn).ok_or_else(|| {
-            Fault::new("there is no line", format!("network {plmn} has no bearer"), "report this")
+            Fault::new("there is no data connection", format!("network {plmn} has no bearer"), "report this")
         })?;
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = open.get(&bearer.id) {
@@ -83,7 +83,7 @@ impl Lines {
         Ok(line)
     }
 
-    /// What went over them, by bearer.
+    /// The traffic by bearer.
     pub(super) fn usage(&self) -> Vec<(String, Usage)> {
         self.carriers().iter().map(|(id, carrier)| (id.clone(), carrier.usage())).collect()
     }

@@ -1,4 +1,4 @@
-//! What the card has, what SM-SR and SM-DP have written down, and whether that is the same.
+//! The actual state of the card, the SM-SR and the SM-DP, and the check that they agree.
 
 use euicc_sim::m2m::{Held, held};
 use rsp::ids::{Aid, Iccid};
@@ -8,34 +8,34 @@ use world::{Fault, Memory as _};
 
 use super::M2m;
 
-/// What is so at one moment: by the card's memory, by the EIS, and by the records of the SM-DP.
+/// The state at one moment: in the memory of the card, in the EIS, and in the records of the SM-DP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Truth {
+pub struct ObservedState {
     /// The ISD-Ps of the card.
     pub card: Vec<Held>,
     /// The profiles in the EIS.
     pub eis: Vec<(Iccid, Aid, Eis)>,
-    /// Whether a network has the device with the enabled profile.
+    /// True if a network has registered the device with the enabled profile.
     pub is_registered: bool,
-    /// Where the SM-DP has the local profile.
+    /// State of the local profile at the SM-DP.
     pub state: ProfileState,
-    /// How often the SM-DP has the local profile on a card.
+    /// Number of installations of the local profile that the SM-DP has recorded.
     pub installations: usize,
-    /// Whether the SM-DP has the keys of its ISD-P.
+    /// True if the SM-DP has the keys of the ISD-P of the local profile.
     pub is_known: bool,
-    /// Whether the SM-DP says that it cannot know whether the profile is on the card.
+    /// True if the SM-DP reports that it cannot know whether the profile is on the card.
     pub is_remnant: bool,
-    /// Functions that SM-DP and SM-SR are still at.
+    /// Number of functions that the SM-DP and the SM-SR have not finished.
     pub under_way: usize,
 }
 
 impl M2m {
-    /// Looks at the card, and asks SM-SR and SM-DP.
+    /// Reads the memory of the card, and queries the SM-SR and the SM-DP.
     ///
     /// # Errors
-    /// One of them cannot be asked.
-    pub async fn truth(&self) -> Result<Truth, Fault> {
-        let away = || Fault::new("a server cannot be asked", "its process has ended", "wait");
+    /// One of them cannot be queried.
+    pub async fn truth(&self) -> Result<ObservedState, Fault> {
+        let away = || Fault::new("a server cannot be queried", "its process has ended", "wait");
         let (eid, local) = (self.start.eid, self.start.local);
         let card = held(self.card.load()?, eid)?;
         let enabled = card.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid);
@@ -44,7 +44,7 @@ impl M2m {
         let eis = sm_sr.eis(eid).await?.map(|eis| eis.profile_info).unwrap_or_default();
         let order = self.stock.orders().await?.into_iter().find(|order| order.iccid == local);
         let state = order.map(|order| order.state);
-        Ok(Truth {
+        Ok(ObservedState {
             eis: eis.into_iter().map(|it| (it.iccid, it.isd_p_aid, it.state)).collect(),
             is_registered: imsi.is_some_and(|(_, imsi)| self.networks.place_of(*imsi).is_some()),
             card,
@@ -57,15 +57,15 @@ impl M2m {
     }
 }
 
-const HALF: &str = "an ISD-P without a profile is left";
+const HALF: &str = "there is an ISD-P without a profile";
 const UNDER_WAY: &str = "a function has not ended";
-const EIS: &str = "card and EIS do not agree";
-const NOT_KNOWN: &str = "the SM-DP does not know it";
-const BELIEVED: &str = "the SM-DP believes it to be on the card";
+const EIS: &str = "card and EIS disagree";
+const NOT_KNOWN: &str = "the SM-DP has no record of the installed profile";
+const BELIEVED: &str = "the SM-DP has recorded a profile that is not on the card";
 const OF_RECORDS: [&str; 5] = [HALF, UNDER_WAY, EIS, NOT_KNOWN, BELIEVED];
 
-impl Truth {
-    /// Whether the profile is on the card.
+impl ObservedState {
+    /// True if the profile is on the card.
     pub fn has(&self, iccid: Iccid) -> bool {
         self.card.iter().any(|isd_p| isd_p.iccid == Some(iccid))
     }
@@ -75,15 +75,18 @@ impl Truth {
         self.card.iter().find(|isd_p| isd_p.is_enabled).and_then(|isd_p| isd_p.iccid)
     }
 
-    /// Whether that is about what servers have written down, and not about the device.
+    /// True if the inconsistency concerns only server records, and not the device.
     pub fn is_of_records(wrong: &str) -> bool {
         OF_RECORDS.iter().any(|what| wrong.starts_with(what))
     }
 
-    /// What is not as it has to be once all is quiet: a profile that is lost, or there twice, or that does not carry the
-    /// device; a server that has another opinion than the card. Empty when all is well.
+    /// Lists the inconsistencies that remain after all operations have ended: a profile that is
+    /// lost, duplicated
+    /// or without service, a server whose records differ from the card. Empty if the state is
+    /// consistent.
     ///
-    /// An SM-DP that says that it cannot know what has become of a download is right, whatever the card has.
+    /// An SM-DP that reports that it cannot know the outcome of a download is consistent with any
+    /// state of the card.
     pub fn wrong(&self, bootstrap: Iccid, local: Iccid) -> Vec<String> {
         let mut wrong = Vec::new();
         let count = |iccid| self.card.iter().filter(|isd_p| isd_p.iccid == Some(iccid)).count();
@@ -92,13 +95,13 @@ impl Truth {
                 wrong.push(format!("{what}: {self:?}"));
             }
         };
-        say(count(bootstrap) != 1, "the bootstrap profile is not there once");
-        say(count(local) > 1 || self.card.len() > 2, "a profile is there too often");
+        say(count(bootstrap) != 1, "the bootstrap profile is not on the card exactly once");
+        say(count(local) > 1 || self.card.len() > 2, "there are too many profiles on the card");
         let is_half = self.card.iter().any(|isd_p| isd_p.iccid.is_none());
         say(is_half && !self.is_remnant, HALF);
         let falls_back = |isd_p: &Held| isd_p.is_fallback && isd_p.iccid == Some(bootstrap);
-        say(!self.card.iter().any(falls_back), "the bootstrap profile is not the one to fall back to");
-        say(!self.is_registered, "the device is on no network");
+        say(!self.card.iter().any(falls_back), "the bootstrap profile does not have the fall-back attribute");
+        say(!self.is_registered, "the device is not registered on a network");
         say(self.under_way > 0, UNDER_WAY);
         say(!self.eis_is_the_cards(), EIS);
         if !self.is_remnant {
@@ -116,7 +119,8 @@ impl Truth {
             self.card.iter().find(|isd_p| isd_p.isd_p == *aid).is_some_and(|isd_p| match state {
                 Eis::Enabled => isd_p.is_enabled && isd_p.iccid == Some(*iccid),
                 Eis::Disabled => !isd_p.is_enabled && isd_p.iccid == Some(*iccid),
-                // Its SM-DP has not said that it is complete: it is as good as none.
+                // The SM-DP has not confirmed that the profile is complete, so the EIS does not
+                // count it as a profile.
                 Eis::Created => self.is_remnant,
             })
         };
@@ -129,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_of_being_wrong_is_said() {
+    fn every_inconsistency_is_reported() {
         let [bootstrap, local]: [Iccid; 2] =
             ["89234990000000000019", "89262420000000000028"].map(|iccid| iccid.parse().unwrap());
         let isd_p = |number, iccid, is_enabled| Held {
@@ -139,7 +143,7 @@ mod tests {
             is_fallback: number == 0x10,
             connectivity: None,
         };
-        let moved = Truth {
+        let moved = ObservedState {
             card: vec![isd_p(0x10, Some(bootstrap), false), isd_p(0x11, Some(local), true)],
             eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Disabled), (local, Aid::isd_p(0x11), Eis::Enabled)],
             is_registered: true,
@@ -150,7 +154,7 @@ mod tests {
             under_way: 0,
         };
         assert_eq!(moved.wrong(bootstrap, local), [""; 0]);
-        let stayed = Truth {
+        let stayed = ObservedState {
             card: vec![isd_p(0x10, Some(bootstrap), true)],
             eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Enabled)],
             state: ProfileState::Available,
@@ -159,8 +163,8 @@ mod tests {
             ..moved.clone()
         };
         assert_eq!(stayed.wrong(bootstrap, local), [""; 0]);
-        // Half a download, of which the SM-DP says that it cannot know.
-        let half = Truth {
+        // An interrupted download whose outcome the SM-DP reports as unknown.
+        let half = ObservedState {
             card: vec![isd_p(0x10, Some(bootstrap), true), isd_p(0x11, None, false)],
             eis: vec![(bootstrap, Aid::isd_p(0x10), Eis::Enabled), (local, Aid::isd_p(0x11), Eis::Created)],
             is_remnant: true,
@@ -169,21 +173,29 @@ mod tests {
         };
         assert_eq!(half.wrong(bootstrap, local), [""; 0]);
         for (not_so, what, is_of_records) in [
-            (Truth { is_registered: false, ..moved.clone() }, "the device is on no network", false),
-            (Truth { under_way: 1, ..moved.clone() }, UNDER_WAY, true),
-            (Truth { eis: stayed.eis.clone(), ..moved.clone() }, EIS, true),
-            (Truth { installations: 2, ..moved.clone() }, NOT_KNOWN, true),
-            (Truth { is_known: false, ..moved.clone() }, NOT_KNOWN, true),
-            (Truth { state: ProfileState::Installed, ..stayed.clone() }, BELIEVED, true),
-            (Truth { is_remnant: false, ..half.clone() }, HALF, true),
+            (
+                ObservedState { is_registered: false, ..moved.clone() },
+                "the device is not registered on a network",
+                false,
+            ),
+            (ObservedState { under_way: 1, ..moved.clone() }, UNDER_WAY, true),
+            (ObservedState { eis: stayed.eis.clone(), ..moved.clone() }, EIS, true),
+            (ObservedState { installations: 2, ..moved.clone() }, NOT_KNOWN, true),
+            (ObservedState { is_known: false, ..moved.clone() }, NOT_KNOWN, true),
+            (ObservedState { state: ProfileState::Installed, ..stayed.clone() }, BELIEVED, true),
+            (ObservedState { is_remnant: false, ..half.clone() }, HALF, true),
         ] {
             let wrong = not_so.wrong(bootstrap, local);
             assert!(wrong.first().is_some_and(|first| first.starts_with(what)), "{what}: {wrong:?}");
-            assert_eq!(wrong.iter().all(|each| Truth::is_of_records(each)), is_of_records, "{wrong:?}");
+            assert_eq!(
+                wrong.iter().all(|each| ObservedState::is_of_records(each)),
+                is_of_records,
+                "{wrong:?}"
+            );
         }
         for card in [moved.card[1..].to_vec(), [&moved.card[..], &moved.card[1..]].concat()] {
-            let wrong = Truth { card, ..moved.clone() }.wrong(bootstrap, local);
-            assert!(!wrong.iter().all(|each| Truth::is_of_records(each)), "{wrong:?}");
+            let wrong = ObservedState { card, ..moved.clone() }.wrong(bootstrap, local);
+            assert!(!wrong.iter().all(|each| ObservedState::is_of_records(each)), "{wrong:?}");
         }
     }
 }

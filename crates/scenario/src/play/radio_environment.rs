@@ -1,5 +1,5 @@
-//! The air round one device: what networks do about this device besides what they do about its subscription, and what the
-//! device hears of them.
+//! The radio environment: device-specific decisions of networks, and what a device receives from
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,35 +12,33 @@ use network::{
 use rsp::ids::{Imsi, Plmn};
 use world::{BoxFuture, Clock, TokioClock};
 
+use super::imei::Imei;
 use crate::file::{KnownBy, Roamers};
 use faults::FaultyRadio;
 
-/// The identity of a device, as networks ask for it: for each device another.
-pub(super) type Imei = u64;
-
-/// What networks know of devices.
-pub(super) struct Ether {
+/// Device-specific state of all networks: rejections, IMEI locks, and days of roaming.
+pub(super) struct RadioEnvironment {
     clock: TokioClock,
     networks: BTreeMap<Plmn, (Country, Option<Roamers>)>,
     state: Mutex<State>,
 }
 
-/// The first and the last; no last while it lasts.
+/// First and last day of a stay. The last day is `None` while the stay lasts.
 type Days = (i64, Option<i64>);
 
 #[derive(Default)]
 struct State {
-    /// By network and device.
+    /// The reject cause by network and device.
     refused: BTreeMap<(Plmn, Imei), EmmCause>,
-    /// The device in which a subscription was first seen, if its operator locks it to that.
+    /// The first device of each subscription, for operators with an IMEI lock.
     locks: BTreeMap<Imsi, Imei>,
     locking: BTreeSet<Plmn>,
     registered_imeis: BTreeSet<(Imei, Country)>,
-    /// Days of stays, by network and whom it knows.
+    /// The stays by network and counted identity.
     stays: BTreeMap<(Plmn, u64), Vec<Days>>,
 }
 
-impl Ether {
+impl RadioEnvironment {
     pub(super) fn new(
         clock: TokioClock,
         networks: BTreeMap<Plmn, (Country, Option<Roamers>)>,
@@ -61,7 +59,7 @@ impl Ether {
         self.state().registered_imeis.insert((imei, country));
     }
 
-    /// Why this network does not serve this device with this subscription, if it does not.
+    /// The cause with which this network rejects this device with this subscription, if it does.
     pub(super) fn objection(
         &self,
         network: Plmn,
@@ -85,7 +83,8 @@ impl Ether {
             .then(|| EmmCause(roamers.map_or(EmmCause::PLMN_NOT_ALLOWED.0, |roamers| roamers.cause)))
     }
 
-    /// The device is registered here. Gives the day from which on it will be refused, if it stays.
+    /// Records a registration. Returns the first day on which the device will be rejected if it
+    /// stays.
     pub(super) fn attached(&self, network: Plmn, imsi: Imsi, home: Option<Plmn>, imei: Imei) -> Option<Day> {
         let today = Day::of(self.clock.now());
         let mut state = self.state();
@@ -103,7 +102,7 @@ impl Ether {
         Some(today.plus(days))
     }
 
-    /// It is no longer.
+    /// Records the end of a registration.
     pub(super) fn left(&self, network: Plmn, imsi: Imsi, home: Option<Plmn>, imei: Imei) {
         let today = Day::of(self.clock.now()).number();
         let mut state = self.state();
@@ -115,7 +114,7 @@ impl Ether {
         }
     }
 
-    /// By what the network counts it; nothing if it does not.
+    /// The identity that the network counts, or `None` if it does not count this device.
     fn key(&self, state: &State, network: Plmn, imsi: Imsi, home: Option<Plmn>, imei: Imei) -> Option<u64> {
         let (country, roamers) = self.networks.get(&network)?;
         if home == Some(network) {
@@ -128,7 +127,7 @@ impl Ether {
         }
     }
 
-    /// The last day on which the network will serve it, if it stays from now on.
+    /// The last day on which the network accepts the device, if it stays from now on.
     fn last_day(
         &self,
         state: &State,
@@ -166,37 +165,37 @@ impl Ether {
     }
 }
 
-/// What a device has heard on the air while it was awake.
+/// Messages that a device received from networks while it was awake.
 #[derive(Default)]
-pub(super) struct Heard {
-    /// Where it is attached.
+pub(super) struct RadioState {
+    /// The network that serves the device.
     pub(super) attached: Option<Plmn>,
-    /// Who refused which subscription, with which cause.
+    /// The rejects, with network, subscription and cause.
     pub(super) refusals: Vec<(Plmn, Imsi, EmmCause)>,
     pub(super) asking: Option<Imsi>,
 }
 
-/// The air round one device.
-pub(super) struct Air {
-    pub(super) ether: Arc<Ether>,
+/// The radio of one device.
+pub(super) struct DeviceRadio {
+    pub(super) radio_environment: Arc<RadioEnvironment>,
     pub(super) networks: Arc<Networks>,
     pub(super) radio: FaultyRadio<Arc<Networks>>,
     pub(super) imei: Imei,
-    pub(super) heard: Arc<Mutex<Heard>>,
+    pub(super) radio_state: Arc<Mutex<RadioState>>,
 }
 
-impl Air {
-    fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+impl DeviceRadio {
+    fn radio_state(&self) -> MutexGuard<'_, RadioState> {
+        self.radio_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, network: Plmn, answer: &NetworkAnswer) {
-        let mut heard = self.heard();
+        let mut radio_state = self.radio_state();
         match answer {
-            NetworkAnswer::AttachAccept(AttachAccept { plmn, .. }) => heard.attached = Some(*plmn),
+            NetworkAnswer::AttachAccept(AttachAccept { plmn, .. }) => radio_state.attached = Some(*plmn),
             NetworkAnswer::AttachReject(AttachReject { cause }) => {
-                if let Some(imsi) = heard.asking {
-                    heard.refusals.push((network, imsi, *cause));
+                if let Some(imsi) = radio_state.asking {
+                    radio_state.refusals.push((network, imsi, *cause));
                 }
             }
             NetworkAnswer::AuthenticationRequest(_) => {}
@@ -204,7 +203,7 @@ impl Air {
     }
 }
 
-impl Radio for Air {
+impl Radio for DeviceRadio {
     fn system_information(&self, plmn: Plmn) -> BoxFuture<'_, Result<Option<SystemInformation>, RadioFault>> {
         self.radio.system_information(plmn)
     }
@@ -212,11 +211,11 @@ impl Radio for Air {
     fn attach(&self, plmn: Plmn, request: AttachRequest) -> BoxFuture<'_, Result<NetworkAnswer, RadioFault>> {
         Box::pin(async move {
             {
-                let mut heard = self.heard();
-                (heard.attached, heard.asking) = (None, Some(request.imsi));
+                let mut radio_state = self.radio_state();
+                (radio_state.attached, radio_state.asking) = (None, Some(request.imsi));
             }
             let home = self.networks.home_of(request.imsi).map(|home| home.plmn());
-            let objection = self.ether.objection(plmn, request.imsi, home, self.imei);
+            let objection = self.radio_environment.objection(plmn, request.imsi, home, self.imei);
             let is_heard = self.radio.system_information(plmn).await?.is_some();
             let answer = match objection.filter(|_| is_heard) {
                 Some(cause) => NetworkAnswer::AttachReject(AttachReject { cause }),
@@ -240,7 +239,7 @@ impl Radio for Air {
     }
 
     fn detach(&self, plmn: Plmn, attach: AttachId) -> BoxFuture<'_, Result<(), RadioFault>> {
-        self.heard().attached = None;
+        self.radio_state().attached = None;
         self.radio.detach(plmn, attach)
     }
 

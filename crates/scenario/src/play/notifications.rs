@@ -1,4 +1,5 @@
-//! What servers tell each other by themselves (ES2+, an SM-DP+ to the owner's platform), and what they tell the report.
+//! Notifications of an SM-DP+ to the owner's platform (ES2+), and reports of events outside
+//! devices.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -9,51 +10,51 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use world::{Clock, Event, Events, Fault, Link, Outcome, TokioClock};
 
-use super::stage::bug;
+use super::internal_fault::bug;
 use crate::host::Host;
 use crate::report::{Kind, Report};
 use faults::FaultSpec;
 
-/// How long to wait when the records have failed.
+/// Retry delay after the records have failed.
 const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 
-/// The report, for everybody who has something to tell.
+/// Adds events to the report.
 #[derive(Clone)]
-pub(super) struct Told {
+pub(super) struct EventReporter {
     pub(super) report: Arc<Mutex<Report>>,
     pub(super) clock: TokioClock,
 }
 
-impl Told {
+impl EventReporter {
     fn with(&self, tell: impl FnOnce(&mut Report)) {
         tell(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// A fault strikes.
+    /// A callback that reports each fault that happens.
     pub(super) fn strikes(self) -> impl Fn(&FaultSpec) + Send + Sync + 'static {
-        move |mishap| {
+        move |spec| {
             let now = self.clock.now();
             self.with(|report| {
-                report.struck(now, &mishap.to_string());
-                // Of a crash at any place it is not known here whose process it was.
-                if let Some((party, away)) = mishap.ends_process() {
-                    let what = format!("its process has ended by {}, and is away", mishap.name());
+                report.struck(now, &spec.to_string());
+                // A crash without a place does not tell whose process it was.
+                if let Some((party, away)) = spec.ends_process() {
+                    let what = format!("its process was ended by {} and is down", spec.name());
                     report.timeline.tell_lasting((now, now.plus(away)), Kind::Server, party, what);
                 }
             });
         }
     }
 
-    /// A server's process is started for the so manieth time.
+    /// Reports the start of a server process, if it is not the first one.
     pub(super) fn started(&self, who: &str, starts: u32) {
         if starts > 1 {
-            self.with(|report| report.timeline.tell(self.clock.now(), Kind::Server, who, "is back"));
+            self.with(|report| report.timeline.tell(self.clock.now(), Kind::Server, who, "has restarted"));
         }
     }
 }
 
-/// Of the platform's events those count that no device hears of: what an SM-DP+ refuses it.
-impl Events for Told {
+/// Reports the platform's refused orders, which no device reports.
+impl Events for EventReporter {
     fn tell(&self, event: Event) {
         if let Outcome::Refused(why) = &event.outcome
             && event.interface == "ES2+"
@@ -64,19 +65,19 @@ impl Events for Told {
     }
 }
 
-/// The way of an SM-DP+ to the platform, which is there once everybody is laid out.
+/// The link of an SM-DP+ to the platform, which is set once all parties exist.
 #[derive(Clone, Default)]
-pub(super) struct ToPlatform {
+pub(super) struct PlatformNotifier {
     link: Arc<OnceLock<Link>>,
     woken: Arc<Notify>,
 }
 
-impl ToPlatform {
+impl PlatformNotifier {
     pub(super) fn lead_to(&self, link: Link) {
         let _ = self.link.set(link);
     }
 
-    /// Has the SM-DP+ tell what it has to tell, again until it is taken, without end.
+    /// Delivers the notifications of the SM-DP+ with retries, without end.
     pub(super) async fn deliver(self, host: Host<SmDpPlus>, clock: TokioClock) {
         host.works(move |sm_dp| {
             let woken = Arc::clone(&self.woken);
@@ -88,7 +89,7 @@ impl ToPlatform {
                     };
                     let until = async {
                         match wait {
-                            // Something due may be of this very moment: others go on first.
+                            // A due time may be now. The minimum delay lets other tasks run first.
                             Some(wait) => sleep(wait.max(Duration::from_millis(1))).await,
                             None => std::future::pending().await,
                         }
@@ -105,9 +106,9 @@ impl ToPlatform {
     }
 }
 
-impl Peers for ToPlatform {
+impl Peers for PlatformNotifier {
     fn link(&self, _: &SmdpAddress) -> Result<Link, Fault> {
-        self.link.get().cloned().ok_or_else(|| bug("the platform is not there yet"))
+        self.link.get().cloned().ok_or_else(|| bug("the platform does not exist yet"))
     }
 
     fn wake(&self) {

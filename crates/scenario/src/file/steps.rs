@@ -1,4 +1,4 @@
-//! What happens, and what goes wrong.
+//! Steps and injected faults.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,209 +10,210 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{NotAScenario, Text};
-use super::words::{At, Devices, Length};
-use crate::m2m;
+use super::values::{At, Devices, Length};
+use crate::fault_places;
 use faults::FaultSpec;
 
-/// Something that goes wrong, by its name in the catalogue.
+/// An injected fault.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Trouble {
-    /// What, where and when: `link/lose-answer@ES9+.GetBoundProfilePackage#1`.
+pub struct FaultEntry {
+    /// The fault spec, such as `link/lose-answer@ES9+.GetBoundProfilePackage#1`.
     pub what: Spanned<FaultSpec>,
-    /// From when on; from the beginning if that is not said.
+    /// The start. Default: the start of the run.
     pub at: Option<Spanned<At>>,
-    /// For how long; to the end if that is not said.
+    /// The duration. Default: until the end of the run.
     pub lasts: Option<Spanned<Length>>,
-    /// To which devices, each on its own; all if nothing is said. Nothing for what happens to a server.
+    /// The devices, each with its own injector. Default: all. A fault of a server has none.
     pub devices: Option<Spanned<Devices>>,
 }
 
-/// Something that somebody does.
+/// An action of a person or an organisation.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// When.
+    /// The time.
     pub at: Spanned<At>,
-    /// What.
+    /// The action.
     pub action: Action,
 }
 
-/// What somebody does.
+/// The action of a step.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Devices are taken elsewhere; their journeys go on from there.
+    /// Devices are moved to another place. Their journeys continue from there.
     Travel {
-        /// Which.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Where to.
+        /// The destination.
         to: Place,
     },
-    /// A network goes off the air.
+    /// A network loses its coverage.
     CoverageEnds {
-        /// Which.
+        /// The network.
         network: Spanned<Plmn>,
-        /// For how long; for good if that is not said.
+        /// The duration. Default: for good.
         lasts: Option<Length>,
     },
-    /// A network takes no roamers any more.
+    /// A network stops accepting roamers.
     RoamingEnds {
-        /// Which.
+        /// The network.
         network: Spanned<Plmn>,
-        /// Of this operator; of nobody if that is not said.
+        /// The operator whose subscribers are affected. Default: all.
         of: Option<Spanned<Plmn>>,
     },
-    /// A network takes roamers (again).
+    /// A network accepts roamers, or accepts them again.
     RoamingBegins {
-        /// Which.
+        /// The network.
         network: Spanned<Plmn>,
-        /// Of this operator; everybody's if that is not said.
+        /// The operator whose subscribers are affected. Default: all.
         of: Option<Spanned<Plmn>>,
     },
-    /// A network gives notice that it will take no roamers: the owner knows from now on, and then it is so.
+    /// A network announces that it will stop accepting roamers. The owner knows at once, and the
+    /// change follows later.
     Notice {
-        /// Which.
+        /// The network.
         network: Spanned<Plmn>,
-        /// How long after.
+        /// The time until the change.
         ends: Length,
-        /// Of this operator; of nobody if that is not said.
+        /// The operator whose subscribers are affected. Default: all.
         of: Option<Spanned<Plmn>>,
     },
-    /// A network refuses devices, by their IMEIs.
+    /// A network rejects devices, by their IMEIs.
     Refuse {
-        /// Which.
+        /// The network.
         network: Spanned<Plmn>,
-        /// Whom.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// With which cause.
+        /// The reject cause.
         cause: u8,
-        /// For how long; for good if that is not said.
+        /// The duration. Default: for good.
         lasts: Option<Length>,
     },
-    /// A network refuses devices no more.
+    /// A network accepts rejected devices again.
     Accept {
-        /// Which.
+        /// The network.
         network: Spanned<Plmn>,
-        /// Whom.
+        /// The devices.
         devices: Spanned<Devices>,
     },
-    /// Operators stop serving the subscriptions of devices.
+    /// Operators bar the subscriptions of devices.
     Bar {
-        /// Whose.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Only those of this operator.
+        /// The operator. Default: all.
         operator: Option<Spanned<Plmn>>,
-        /// With which cause.
+        /// The reject cause.
         cause: u8,
     },
-    /// Operators serve them again.
+    /// Operators unbar the subscriptions of devices.
     Unbar {
-        /// Whose.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Only those of this operator.
+        /// The operator. Default: all.
         operator: Option<Spanned<Plmn>>,
     },
-    /// Devices lose their power, whatever they are doing.
+    /// Devices lose their power at once.
     CutPower {
-        /// Which.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// For how long.
+        /// The duration.
         lasts: Length,
     },
-    /// The operator of M2M devices asks for something on each.
+    /// The operator of M2M devices requests an operation on each of them.
     Ask {
-        /// What.
-        what: Asked,
-        /// Which.
+        /// The operation.
+        what: M2mOperation,
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Whose profile, if it is about one.
+        /// The operator of the profile, if the operation concerns one.
         operator: Option<Spanned<Plmn>>,
-        /// How long everybody has for it (ValidityPeriod).
+        /// The validity period (ValidityPeriod).
         lasts: Length,
     },
-    /// Another SM-SR is to manage the cards of M2M devices.
+    /// The cards of M2M devices are handed over to another SM-SR.
     ChangeSmSr {
-        /// Whose.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Which.
+        /// The new SM-SR.
         to: SmSr,
-        /// How long everybody has for it (ValidityPeriod).
+        /// The validity period (ValidityPeriod).
         lasts: Length,
     },
-    /// Somebody deletes a profile of this operator on the devices.
+    /// A person deletes a profile of this operator on the devices.
     DeleteProfile {
-        /// Which.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Whose profile.
+        /// The operator of the profile.
         operator: Spanned<Plmn>,
     },
-    /// Somebody enables a profile of this operator on the devices.
+    /// A person enables a profile of this operator on the devices.
     EnableProfile {
-        /// Which.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Whose profile.
+        /// The operator of the profile.
         operator: Spanned<Plmn>,
     },
-    /// A server's process ends.
+    /// The process of a server ends and restarts.
     Restart {
-        /// `platform`, or an SM-DP+ by its name.
+        /// `platform`, or the name of an SM-DP+.
         party: Spanned<String>,
-        /// For how long it is not there.
+        /// The time until the restart.
         lasts: Length,
     },
-    /// Somebody holds a campaign.
+    /// A campaign is paused.
     Pause {
-        /// Which.
+        /// The campaign.
         campaign: Spanned<String>,
     },
-    /// Somebody lets a campaign go on.
+    /// A campaign is resumed.
     Resume {
-        /// Which.
+        /// The campaign.
         campaign: Spanned<String>,
     },
-    /// Somebody takes a campaign back: its devices get what they had.
+    /// A campaign is rolled back: its devices return to their previous profiles.
     RollBack {
-        /// Which.
+        /// The campaign.
         campaign: Spanned<String>,
     },
     /// The IMEIs of devices are registered in a country.
     RegisterImei {
-        /// Whose.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Where.
+        /// The country.
         country: Spanned<Country>,
     },
-    /// The cards of devices are put into somebody else's device.
+    /// The cards of devices are stolen and put into other devices.
     Steal {
-        /// Of which.
+        /// The devices.
         devices: Spanned<Devices>,
-        /// Where that is.
+        /// The place of the other devices.
         to: Place,
     },
-    /// Devices are put out of service.
+    /// Devices are retired.
     Retire {
-        /// Which.
+        /// The devices.
         devices: Spanned<Devices>,
     },
 }
 
-/// What the operator of M2M devices asks for.
+/// An operation that the operator of M2M devices requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// A profile is downloaded and enabled (ES2.DownloadProfile).
+pub enum M2mOperation {
+    /// Download and enable a profile (ES2.DownloadProfile).
     Download,
-    /// It is disabled, so that the card falls back (ES4.DisableProfile).
+    /// Disable a profile, so that the card falls back (ES4.DisableProfile).
     Disable,
-    /// The card is asked what it has (ES4.AuditEIS).
+    /// Read the state of the card (ES4.AuditEIS).
     Audit,
 }
 
 /// An SM-SR of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum SmSr {
-    /// Which has all cards at the beginning.
+    /// The SM-SR that manages all cards at first.
     #[serde(rename = "sm-sr")]
     First,
-    /// Another one.
+    /// The second SM-SR.
     #[serde(rename = "sm-sr-2")]
     Second,
 }
@@ -220,8 +221,8 @@ pub enum SmSr {
 impl fmt::Display for SmSr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::First => m2m::SM_SR_PLACE,
-            Self::Second => m2m::SECOND_SM_SR_PLACE,
+            Self::First => fault_places::SM_SR_PLACE,
+            Self::Second => fault_places::SECOND_SM_SR_PLACE,
         })
     }
 }
@@ -235,23 +236,28 @@ impl fmt::Display for Action {
             of.as_ref().map_or_else(String::new, |of| format!(" of {}", of.get_ref()))
         };
         match self {
-            Self::Travel { devices, to } => write!(f, "{} get to {to}", devices.get_ref()),
+            Self::Travel { devices, to } => write!(f, "{} arrive in {to}", devices.get_ref()),
             Self::CoverageEnds { network, lasts } => {
-                write!(f, "{} goes off the air{}", network.get_ref(), lasting(lasts))
+                write!(f, "{} loses its coverage{}", network.get_ref(), lasting(lasts))
             }
             Self::RoamingEnds { network, of: whose } => {
-                write!(f, "{} takes no roamers{} any more", network.get_ref(), of(whose))
+                write!(f, "{} stops accepting roamers{}", network.get_ref(), of(whose))
             }
             Self::RoamingBegins { network, of: whose } => {
-                write!(f, "{} takes roamers{}", network.get_ref(), of(whose))
+                write!(f, "{} accepts roamers{}", network.get_ref(), of(whose))
             }
             Self::Notice { network, ends, of: whose } => {
-                write!(f, "{} gives notice: no roamers{} in {ends}", network.get_ref(), of(whose))
+                write!(
+                    f,
+                    "{} gives notice: it stops accepting roamers{} in {ends}",
+                    network.get_ref(),
+                    of(whose)
+                )
             }
             Self::Refuse { network, devices, cause, lasts } => {
                 write!(
                     f,
-                    "{} refuses {} with #{cause}{}",
+                    "{} rejects {} with #{cause}{}",
                     network.get_ref(),
                     devices.get_ref(),
                     lasting(lasts)
@@ -269,29 +275,31 @@ impl fmt::Display for Action {
                 )
             }
             Self::Unbar { devices, operator } => {
-                write!(f, "the subscriptions{} of {} are served again", of(operator), devices.get_ref())
+                write!(f, "the subscriptions{} of {} are unbarred", of(operator), devices.get_ref())
             }
             Self::CutPower { devices, lasts } => {
                 write!(f, "{} lose their power for {lasts}", devices.get_ref())
             }
             Self::Ask { what, devices, operator, lasts } => {
                 let what = match what {
-                    Asked::Download => "a profile is downloaded and enabled",
-                    Asked::Disable => "the profile is disabled",
-                    Asked::Audit => "the card is audited",
+                    M2mOperation::Download => "a profile is downloaded and enabled",
+                    M2mOperation::Disable => "the profile is disabled",
+                    M2mOperation::Audit => "the card is audited",
                 };
-                write!(f, "{}: {what}{}, within {lasts}", devices.get_ref(), of(operator))
+                write!(f, "{}: {what}{} within {lasts}", devices.get_ref(), of(operator))
             }
             Self::ChangeSmSr { devices, to, lasts } => {
-                write!(f, "{}: {to} is to manage the cards, within {lasts}", devices.get_ref())
+                write!(f, "{}: the cards are handed over to {to} within {lasts}", devices.get_ref())
             }
             Self::DeleteProfile { devices, operator } => {
-                write!(f, "somebody deletes the profile of {} on {}", operator.get_ref(), devices.get_ref())
+                write!(f, "a user deletes the profile of {} on {}", operator.get_ref(), devices.get_ref())
             }
             Self::EnableProfile { devices, operator } => {
-                write!(f, "somebody enables the profile of {} on {}", operator.get_ref(), devices.get_ref())
+                write!(f, "a user enables the profile of {} on {}", operator.get_ref(), devices.get_ref())
             }
-            Self::Restart { party, lasts } => write!(f, "{} ends, and is away for {lasts}", party.get_ref()),
+            Self::Restart { party, lasts } => {
+                write!(f, "{} ends and restarts after {lasts}", party.get_ref())
+            }
             Self::Pause { campaign } => write!(f, "campaign {} is paused", campaign.get_ref()),
             Self::Resume { campaign } => write!(f, "campaign {} is resumed", campaign.get_ref()),
             Self::RollBack { campaign } => write!(f, "campaign {} is rolled back", campaign.get_ref()),
@@ -299,9 +307,9 @@ impl fmt::Display for Action {
                 write!(f, "the IMEIs of {} are registered in {}", devices.get_ref(), country.get_ref())
             }
             Self::Steal { devices, to } => {
-                write!(f, "the cards of {} are in somebody else's devices {to}", devices.get_ref())
+                write!(f, "the cards of {} are stolen and put into other devices in {to}", devices.get_ref())
             }
-            Self::Retire { devices } => write!(f, "{} are put out of service", devices.get_ref()),
+            Self::Retire { devices } => write!(f, "{} are retired", devices.get_ref()),
         }
     }
 }
@@ -310,25 +318,25 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::In(country) => write!(f, "{}", country.get_ref()),
-            Self::Hears(networks) if networks.is_empty() => f.write_str("where nothing is heard"),
+            Self::Hears(networks) if networks.is_empty() => f.write_str("a place without coverage"),
             Self::Hears(networks) => {
                 let names: Vec<_> = networks.iter().map(|network| network.get_ref().to_string()).collect();
-                write!(f, "where {} is heard", names.join(", "))
+                write!(f, "a place with coverage of {}", names.join(", "))
             }
         }
     }
 }
 
-/// Where a device is.
+/// The location of a device.
 #[derive(Clone, Debug)]
 pub enum Place {
-    /// Where every network of the country is heard.
+    /// A place with coverage of every network of the country.
     In(Spanned<Country>),
-    /// Where these are heard, strongest first.
+    /// A place with coverage of these networks, strongest first.
     Hears(Vec<Spanned<Plmn>>),
 }
 
-/// What a step may have besides `at`; which of it, its `do` decides.
+/// All keys of a step besides `at`. The value of `do` determines which of them are allowed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StepEntry {
@@ -379,7 +387,7 @@ enum Do {
 }
 
 impl Do {
-    /// What belongs to it besides `at`.
+    /// The keys of the step besides `at`.
     const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Travel | Self::Steal => &["devices", "in", "hears"],
@@ -421,11 +429,11 @@ impl StepEntry {
         let keys = self.what.get_ref().keys();
         for (key, span) in given {
             if let Some(span) = span.filter(|_| !keys.contains(&key)) {
-                let what = format!("{key} means nothing to the step {name}");
+                let what = format!("the step {name} has no key {key}");
                 return Err(source.error(
                     span,
                     what,
-                    format!("leave it out; {name} has at, {}", keys.join(", ")),
+                    format!("remove it; {name} has the keys at, {}", keys.join(", ")),
                 ));
             }
         }
@@ -436,7 +444,7 @@ impl StepEntry {
     fn action(self, source: Text<'_>, name: &str) -> Result<Action, NotAScenario> {
         let Self { what: said, devices, network, of, operator, country, hears, .. } = self;
         let missing = |key: &str, example: &str| {
-            let what = format!("the step {name} does not say its {key}");
+            let what = format!("the step {name} needs {key}");
             source.error(said.span(), what, format!("add {key} = {example}"))
         };
         let devices = || devices.ok_or_else(|| missing("devices", "\"meters\""));
@@ -452,8 +460,8 @@ impl StepEntry {
                     (Some(country), None) => Place::In(country.clone()),
                     (None, Some(hears)) => Place::Hears(hears.get_ref().clone()),
                     _ => {
-                        let what = format!("the step {name} does not say where");
-                        let next = "give either in = \"BR\" or hears = [\"724-05\"]";
+                        let what = format!("the step {name} needs a place");
+                        let next = "write either in = \"BR\" or hears = [\"724-05\"]";
                         return Err(source.error(said.span(), what, next));
                     }
                 };
@@ -482,16 +490,16 @@ impl StepEntry {
             Do::Unbar => Action::Unbar { devices: devices()?, operator: operator.clone() },
             Do::CutPower => Action::CutPower { devices: devices()?, lasts: lasts.unwrap_or(minutes(10)) },
             Do::DownloadProfile => {
-                let (what, operator) = (Asked::Download, Some(whose()?));
+                let (what, operator) = (M2mOperation::Download, Some(whose()?));
                 Action::Ask { what, devices: devices()?, operator, lasts: lasts.unwrap_or(minutes(1440)) }
             }
             Do::DisableProfile => {
-                let (what, operator) = (Asked::Disable, Some(whose()?));
+                let (what, operator) = (M2mOperation::Disable, Some(whose()?));
                 Action::Ask { what, devices: devices()?, operator, lasts: lasts.unwrap_or(minutes(1440)) }
             }
             Do::Audit => {
                 let lasts = lasts.unwrap_or(minutes(1440));
-                Action::Ask { what: Asked::Audit, devices: devices()?, operator: None, lasts }
+                Action::Ask { what: M2mOperation::Audit, devices: devices()?, operator: None, lasts }
             }
             Do::ChangeSmSr => {
                 let to = self.sm_sr.ok_or_else(|| missing("sm_sr", "\"sm-sr-2\""))?.into_inner();

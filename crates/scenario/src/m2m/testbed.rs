@@ -1,5 +1,5 @@
-//! The servers of SGP.02 for any number of devices that others bring along: those that manage the M2M devices of a scenario
-//! file.
+//! A testbed with the servers of SGP.02 for any number of cards. It manages the M2M devices of a
+//! scenario file.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,24 +30,24 @@ use super::web::Web;
 use super::{FIRST_CONTACT, SM_DP_PLACE, SM_SR_PLACE, Setup, centre, unexpected};
 use crate::file;
 use crate::host::Host;
-use crate::play::Ways;
 use crate::time::Simulation;
+use crate::transport::Ways;
 use faults::FaultInjector;
 
-/// How often a card of the field asks its device whether there is something: a meter is not woken every half minute for that.
+/// Poll interval of the cards. It is long, so that a meter is not woken every 30 seconds.
 const POLL: Duration = Duration::from_secs(3600);
 
-/// How long an SM-SR may take for what it answers at once.
+/// Maximum time for an SM-SR to answer a synchronous function.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 
-/// An SM-DP and an SM-SR, perhaps another one, the operator that asks them, an EUM, and the service centre of all networks. What they do without
-/// being asked ends with this.
-pub(crate) struct Field {
+/// An SM-DP, one or two SM-SRs, the operator, an EUM, and the SMSC of all networks. Their
+/// background tasks end with this value.
+pub(crate) struct M2mTestbed {
     sm_dp: Host<SmDp>,
     sm_sr: Host<SmSr>,
     second_sm_sr: Option<Host<SmSr>>,
-    managers: Managers,
-    news: News,
+    managers: CardManagers,
+    notifications: CardNotifications,
     operator: Operator,
     eum: Operator,
     stock: SmDpPlus,
@@ -60,53 +60,55 @@ pub(crate) struct Field {
     _running: JoinSet<()>,
 }
 
-/// Who manages which card, as the operator was told; of the others the first SM-SR does.
+/// The SM-SR that manages each card, as far as the operator has been notified. Cards that are not
+/// listed are managed by the first SM-SR.
 #[derive(Clone, Default)]
-struct Managers(Arc<Mutex<BTreeMap<Eid, Oid>>>);
+struct CardManagers(Arc<Mutex<BTreeMap<Eid, Oid>>>);
 
-impl Managers {
+impl CardManagers {
     fn all(&self) -> MutexGuard<'_, BTreeMap<Eid, Oid>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads what the operator is told without having asked.
-    async fn hear(self, mut hears: Receiver<Heard>, news: News) {
-        while let Some(heard) = hears.recv().await {
+    /// Processes the notifications that the operator receives.
+    async fn receive(self, mut notifications_in: Receiver<Heard>, notifications: CardNotifications) {
+        while let Some(heard) = notifications_in.recv().await {
             if let Some(sm_sr) = heard.sm_sr {
                 self.all().insert(heard.eid, sm_sr);
             }
-            news.of(heard.eid).notify_one();
+            notifications.of(heard.eid).notify_one();
         }
     }
 }
 
-/// Who waits for news of which card.
+/// Wakes tasks that wait for notifications about a card.
 #[derive(Clone, Default)]
-struct News(Arc<Mutex<BTreeMap<Eid, Arc<Notify>>>>);
+struct CardNotifications(Arc<Mutex<BTreeMap<Eid, Arc<Notify>>>>);
 
-impl News {
+impl CardNotifications {
     fn of(&self, eid: Eid) -> Arc<Notify> {
         Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(eid).or_default())
     }
 }
 
-/// What the operator was answered.
+/// An answer that the operator received.
 #[derive(Debug)]
-pub(crate) struct Answered {
-    /// How it ended.
+pub(crate) struct FunctionResult {
+    /// The result.
     pub(crate) base: BaseResponse,
-    /// The profile that it was about.
+    /// The profile that the function concerned.
     pub(crate) iccid: Option<Iccid>,
 }
 
-impl Field {
-    /// Everybody, known to each other, with what goes wrong between them. Short messages take as long as a bearer says, so the
-    /// SM-SR is patient. `bearer` is how it may reach cards at best.
-    pub(crate) async fn lay_out(
+impl M2mTestbed {
+    /// Creates all parties, registers them with each other, and injects the faults between them.
+    /// The SM-SR has long timeouts, because short messages take as long as the bearer of a device
+    /// requires. `bearer` is the best bearer over which the SM-SR can reach cards.
+    pub(crate) async fn create(
         simulation: &Simulation,
         pki: &Arc<Pki>,
         networks: &Arc<Networks>,
-        mishaps: &FaultInjector,
+        faults: &FaultInjector,
         bearer: Bearer,
         ways: &dyn Ways,
         has_second_sm_sr: bool,
@@ -115,9 +117,9 @@ impl Field {
         let (events, web, hosts) =
             (MemoryEvents::default(), Arc::new(Web::default()), MemoryHosts::default());
         let parts =
-            Parts { simulation, setup: &setup, events: &events, mishaps, web: &web, ways, is_patient: true };
+            Parts { simulation, setup: &setup, events: &events, faults, web: &web, ways, is_patient: true };
         let smsc = centre(simulation, networks)?;
-        mishaps.inject_into(&smsc);
+        faults.inject_into(&smsc);
         let (dp_records, sr_records) = (MemoryRecords::default(), MemoryRecords::default());
         let (sm_dp, sm_dp_works) = parts.sm_dp(&dp_records)?;
         let (sm_sr, sm_sr_works) = parts.sm_sr(&FIRST, &sr_records, &smsc, &hosts)?;
@@ -126,16 +128,16 @@ impl Field {
             false => None,
         };
         let (second_sm_sr, second_works) = second.unzip();
-        let (operator, hears, operator_works) = parts.operator()?;
-        let (managers, news) = (Managers::default(), News::default());
+        let (operator, notifications_in, operator_works) = parts.operator()?;
+        let (managers, notifications) = (CardManagers::default(), CardNotifications::default());
         let works: [BoxFuture<'static, ()>; 5] = [
             Box::pin(smsc.run()),
             sm_dp_works,
             sm_sr_works,
             operator_works,
-            Box::pin(managers.clone().hear(hears, news.clone())),
+            Box::pin(managers.clone().receive(notifications_in, notifications.clone())),
         ];
-        let field = Self {
+        let testbed = Self {
             stock: parts.stock(&dp_records)?,
             eum: parts.eum()?,
             ids: Ids::of(pki)?,
@@ -147,36 +149,36 @@ impl Field {
             sm_sr,
             second_sm_sr,
             managers,
-            news,
+            notifications,
             operator,
             events,
             hosts,
         };
-        let sm_dp = field.sm_dp.party().ok_or_else(away)?;
-        let mut sm_srs = vec![(&FIRST, field.sm_sr.party().ok_or_else(away)?)];
-        if let Some(second) = &field.second_sm_sr {
+        let sm_dp = testbed.sm_dp.party().ok_or_else(away)?;
+        let mut sm_srs = vec![(&FIRST, testbed.sm_sr.party().ok_or_else(away)?)];
+        if let Some(second) = &testbed.second_sm_sr {
             sm_srs.push((&SECOND, second.party().ok_or_else(away)?));
         }
-        servers::introduce(&sm_dp, &sm_srs, field.operator.id(), field.eum.id(), &field.ids).await?;
-        Ok(field)
+        servers::introduce(&sm_dp, &sm_srs, testbed.operator.id(), testbed.eum.id(), &testbed.ids).await?;
+        Ok(testbed)
     }
 
-    /// The SM-SR that manages a card, as far as the operator knows.
+    /// The OID of the SM-SR that manages a card, as far as the operator knows.
     fn manager(&self, eid: Eid) -> Oid {
         self.managers.all().get(&eid).unwrap_or(&self.ids.sm_sr).clone()
     }
 
-    /// Told when there is something new of a card.
-    pub(crate) fn news(&self, eid: Eid) -> Arc<Notify> {
-        self.news.of(eid)
+    /// Notified when a notification about the card has arrived.
+    pub(crate) fn notifications(&self, eid: Eid) -> Arc<Notify> {
+        self.notifications.of(eid)
     }
 
-    /// Whose the profiles are.
+    /// The OID of the operator, which owns the profiles.
     pub(crate) fn operator(&self) -> &Oid {
         self.operator.id()
     }
 
-    /// Puts a profile in stock, with the number that its subscriber has.
+    /// Puts a profile in stock, with the MSISDN of its subscription.
     pub(crate) async fn put_in_stock(
         &self,
         package: &[u8],
@@ -191,12 +193,12 @@ impl Field {
         self.sm_dp.party().ok_or_else(away)?.set_subscription_address(iccid, &address).await
     }
 
-    /// Where cards find the SM-SR when they open a session.
+    /// The addresses at which cards reach the SM-SRs for HTTPS sessions.
     pub(crate) fn hosts(&self) -> &MemoryHosts {
         &self.hosts
     }
 
-    /// A card as it leaves the factory, to be reached so.
+    /// Describes a card in its delivery state, which is reachable over this bearer.
     pub(crate) fn card(
         &self,
         eid: Eid,
@@ -211,7 +213,7 @@ impl Field {
         Ok(card)
     }
 
-    /// ES1.RegisterEIS: the EUM gives the card to the SM-SR.
+    /// Calls ES1.RegisterEIS: the EUM registers the card at the SM-SR.
     pub(crate) async fn register(
         &self,
         eid: Eid,
@@ -221,7 +223,7 @@ impl Field {
         let now = self.clock.now();
         let mut eis = factory::eis(&self.pki, eid, first, &self.ids.sm_sr, None, Namespace::V3, now)?;
         if let (Bearer::Sms, Some(isd_r)) = (reached_by, &mut eis.isd_r) {
-            // Without a key for sessions over HTTPS it is reached by short messages alone.
+            // Without a key for HTTPS sessions, the card is reachable only by short messages.
             isd_r.keyset.retain(|set| set.r#type != Some(rsp::sgp02::eis::KeysetType::Scp81));
         }
         let request = es1::RegisterEisRequest { base: blank(), eis };
@@ -232,13 +234,13 @@ impl Field {
         }
     }
 
-    /// ES2.DownloadProfile of a profile, or of any of a type, which is to be enabled as well.
+    /// Calls ES2.DownloadProfile for a profile, or for any profile of a type, with activation.
     pub(crate) async fn download(
         &self,
         eid: Eid,
         what: &Orderable,
         validity: Duration,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<FunctionResult, Fault> {
         let (iccid, profile_type) = match what {
             Orderable::Iccid(iccid) => (Some(*iccid), None),
             Orderable::ProfileType(name) => (None, Some(name.0.clone())),
@@ -248,75 +250,87 @@ impl Field {
         let request =
             es2::DownloadProfileRequest { base, eid, smsr_id, profile_type, iccid, enable_profile: true };
         let answer = self.operator.ask::<es2::DownloadProfile>(&self.ids.sm_dp, request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: answer.iccid })
+        Ok(FunctionResult { base: answer.base, iccid: answer.iccid })
     }
 
-    /// ES4.EnableProfile.
-    pub(crate) async fn enable(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<Answered, Fault> {
+    /// Calls ES4.EnableProfile.
+    pub(crate) async fn enable(
+        &self,
+        eid: Eid,
+        iccid: Iccid,
+        validity: Duration,
+    ) -> Result<FunctionResult, Fault> {
         let request = es4::EnableProfileRequest { base: blank(), eid, iccid };
         let answer = self.operator.ask::<es4::EnableProfile>(&self.manager(eid), request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: Some(iccid) })
+        Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
-    /// ES4.DisableProfile: the profile to fall back to is enabled.
+    /// Calls ES4.DisableProfile: the profile with the fall-back attribute is enabled.
     pub(crate) async fn disable(
         &self,
         eid: Eid,
         iccid: Iccid,
         validity: Duration,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<FunctionResult, Fault> {
         let request = es4::DisableProfileRequest { base: blank(), eid, iccid };
         let answer = self.operator.ask::<es4::DisableProfile>(&self.manager(eid), request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: Some(iccid) })
+        Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
-    /// ES2.DeleteProfile, so that the SM-DP has it in stock again.
-    pub(crate) async fn delete(&self, eid: Eid, iccid: Iccid, validity: Duration) -> Result<Answered, Fault> {
+    /// Calls ES2.DeleteProfile, so that the profile is in stock at the SM-DP again.
+    pub(crate) async fn delete(
+        &self,
+        eid: Eid,
+        iccid: Iccid,
+        validity: Duration,
+    ) -> Result<FunctionResult, Fault> {
         let smsr_id = self.manager(eid);
         let request = es2::DeleteProfileRequest { base: blank(), eid, smsr_id, iccid };
         let answer = self.operator.ask::<es2::DeleteProfile>(&self.ids.sm_dp, request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: Some(iccid) })
+        Ok(FunctionResult { base: answer.base, iccid: Some(iccid) })
     }
 
-    /// ES4.GetEIS: what the SM-SR says of the card.
+    /// Calls ES4.GetEIS: returns the EIS of the SM-SR.
     pub(crate) async fn eis(&self, eid: Eid) -> Result<Eis, Fault> {
         let request = es4::GetEisRequest { base: blank(), eid };
         let answer = self.operator.ask::<es4::GetEis>(&self.manager(eid), request, ANSWERED_WITHIN).await?;
         let status = answer.base.function_execution_status;
-        answer.eis.ok_or_else(|| Fault::new("an EIS was not given", status.to_string(), "ask again later"))
+        answer
+            .eis
+            .ok_or_else(|| Fault::new("the SM-SR returned no EIS", status.to_string(), "try again later"))
     }
 
-    /// ES4.AuditEIS: the card is asked, and the EIS says the same then.
-    pub(crate) async fn audit(&self, eid: Eid, validity: Duration) -> Result<Answered, Fault> {
+    /// Calls ES4.AuditEIS: the SM-SR reads the state of the card and updates the EIS.
+    pub(crate) async fn audit(&self, eid: Eid, validity: Duration) -> Result<FunctionResult, Fault> {
         let request = es4::AuditEisRequest { base: blank(), eid, iccid: Vec::new() };
         let answer = self.operator.ask::<es4::AuditEis>(&self.manager(eid), request, validity).await?;
-        Ok(Answered { base: answer.base, iccid: None })
+        Ok(FunctionResult { base: answer.base, iccid: None })
     }
 
-    /// ES4.PrepareSMSRChange and ES4.SMSRChange: another SM-SR is to manage the card. The first answer that is no success is
-    /// the answer.
+    /// Calls ES4.PrepareSMSRChange and ES4.SMSRChange: hands the card over to another SM-SR.
+    /// Returns the first unsuccessful answer, or the last one.
     pub(crate) async fn change_sm_sr(
         &self,
         eid: Eid,
         to: file::SmSr,
         validity: Duration,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<FunctionResult, Fault> {
         let target = self.id_of(to);
         let current = self.manager(eid);
         let prepare = es4::PrepareSmsrChangeRequest { base: blank(), eid, current_smsr_id: current.clone() };
         let prepared = self.operator.ask::<es4::PrepareSmsrChange>(target, prepare, validity).await?;
         if !prepared.base.is_done() {
-            return Ok(Answered { base: prepared.base, iccid: None });
+            return Ok(FunctionResult { base: prepared.base, iccid: None });
         }
         let change = es4::SmsrChangeRequest { base: blank(), eid, target_smsr_id: target.clone() };
         let changed = self.operator.ask::<es4::SmsrChange>(&current, change, validity).await?;
         if changed.base.is_done() {
             self.managers.all().insert(eid, target.clone());
         }
-        Ok(Answered { base: changed.base, iccid: None })
+        Ok(FunctionResult { base: changed.base, iccid: None })
     }
 
-    /// The process of one of the servers ends, and is started again after this time.
+    /// Ends the process of a server, which is restarted after `away`.
     pub(crate) fn end_process(&self, place: &str, away: Duration) {
         match place {
             SM_DP_PLACE => self.sm_dp.end(away),
@@ -325,7 +339,7 @@ impl Field {
         }
     }
 
-    /// Whether this SM-SR has the card, by its own records.
+    /// True if this SM-SR manages the card according to its own records.
     pub(crate) async fn manages(&self, sm_sr: file::SmSr, eid: Eid) -> Result<bool, Fault> {
         let found = self.all_eis(eid).await?.unwrap_or_default();
         Ok(found.iter().any(|eis| eis.smsr_id == *self.id_of(sm_sr)))
@@ -338,7 +352,7 @@ impl Field {
         }
     }
 
-    /// What each SM-SR says of a card that it manages; none if one is away.
+    /// The EIS of each SM-SR that manages the card. `None` if an SM-SR is not running.
     async fn all_eis(&self, eid: Eid) -> Result<Option<Vec<Eis>>, Fault> {
         let mut found = Vec::new();
         for sm_sr in std::iter::once(&self.sm_sr).chain(&self.second_sm_sr) {
@@ -348,15 +362,16 @@ impl Field {
         Ok(Some(found))
     }
 
-    /// Where the card, the EIS of the SM-SR and the records of the SM-DP do not say the same; nothing if they do.
+    /// Describes a difference between the card, the EIS of the SM-SR and the records of the SM-DP.
+    /// `None` if they agree.
     pub(crate) async fn disagreement(&self, eid: Eid, card: &[Held]) -> Result<Option<String>, Fault> {
         let (Some(sm_dp), Some(found)) = (self.sm_dp.party(), self.all_eis(eid).await?) else {
-            return Ok(Some("cannot be compared: a server is away".to_owned()));
+            return Ok(Some("cannot be compared: a server is not running".to_owned()));
         };
         let eis = match found.as_slice() {
             [] => return Ok(Some("is in no EIS".to_owned())),
             [eis] if eis.smsr_id == self.manager(eid) => eis,
-            [_] => return Ok(Some("is managed by another SM-SR than its operator knows".to_owned())),
+            [_] => return Ok(Some("is managed by another SM-SR than its operator has recorded".to_owned())),
             _ => return Ok(Some("is managed by two SM-SRs".to_owned())),
         };
         if let Some(why) = eis_differs(eis, card) {
@@ -367,19 +382,18 @@ impl Field {
         let known = sm_dp.isd_ps(eid).await?;
         let unknown = downloaded.clone().find(|isd_p| !known.iter().any(|known| known.aid == isd_p.isd_p));
         if let Some(iccid) = unknown.and_then(|isd_p| isd_p.iccid) {
-            return Ok(Some(format!("has profile {iccid}, of which its SM-DP does not know")));
+            return Ok(Some(format!("has profile {iccid}, which its SM-DP has not recorded")));
         }
         if known.len() > downloaded.count() {
-            return Ok(Some("has fewer profiles than its SM-DP believes".to_owned()));
+            return Ok(Some("has fewer profiles than its SM-DP has recorded".to_owned()));
         }
         let is_there = |iccid| card.iter().any(|isd_p| isd_p.iccid == Some(iccid) && isd_p.isd_p != first);
         let orders = self.stock.orders().await?;
         let wrong = orders.iter().find(|order| is_there(order.iccid) && order.state != InStock::Installed);
-        Ok(wrong
-            .map(|order| format!("has profile {}, which its SM-DP takes for {}", order.iccid, order.state)))
+        Ok(wrong.map(|order| format!("has profile {}, which is {} at its SM-DP", order.iccid, order.state)))
     }
 
-    /// What was told is not kept.
+    /// Discards the recorded events.
     pub(crate) fn forget_events(&self) {
         drop(self.events.take());
     }
@@ -387,7 +401,7 @@ impl Field {
 
 fn eis_differs(eis: &Eis, card: &[Held]) -> Option<String> {
     if eis.profile_info.len() != card.len() {
-        return Some(format!("has {} profiles, and {} are in its EIS", card.len(), eis.profile_info.len()));
+        return Some(format!("has {} profiles, but its EIS lists {}", card.len(), eis.profile_info.len()));
     }
     let is_same = |isd_p: &&Held| {
         let state = if isd_p.is_enabled { ProfileState::Enabled } else { ProfileState::Disabled };
@@ -399,10 +413,10 @@ fn eis_differs(eis: &Eis, card: &[Held]) -> Option<String> {
         let name =
             isd_p.iccid.map_or_else(|| "an empty ISD-P".to_owned(), |iccid| format!("profile {iccid}"));
         let state = if isd_p.is_enabled { "enabled" } else { "not enabled" };
-        format!("has {name}, {state}, and the EIS says otherwise")
+        format!("has {name}, {state}, but the EIS differs")
     })
 }
 
 fn away() -> Fault {
-    unexpected("a server does not run")
+    unexpected("a server is not running")
 }

@@ -1,4 +1,4 @@
-//! What has become of the last try to bring a message to a peer.
+//! Results of the latest deliveries to each peer.
 
 use std::{
     collections::BTreeMap,
@@ -9,44 +9,45 @@ use rsp::ids::Oid;
 use tokio::sync::Notify;
 use world::{Event, Events, Outcome};
 
-/// Why the last message did not come through, by whom it was for; nothing of those whose last message did.
+/// The reason why the latest delivery to a peer failed. Peers whose latest delivery succeeded have
+/// no entry.
 #[derive(Default)]
-pub(super) struct Tries {
+pub(super) struct Deliveries {
     failed: Mutex<BTreeMap<String, String>>,
-    news: Notify,
+    updated: Notify,
 }
 
-impl Tries {
-    /// What happened before is no trouble of what is asked now.
+impl Deliveries {
+    /// Discards the results of earlier deliveries before a new call.
     pub(super) fn begin(&self, peer: &Oid) {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer.to_string());
     }
 
-    /// Why the last try has failed, if it has.
+    /// The reason why the latest delivery failed, if it failed.
     pub(super) fn last(&self, peer: &Oid) -> Option<String> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.to_string()).cloned()
     }
 
-    /// Waits until one has failed.
+    /// Waits until a delivery has failed.
     pub(super) async fn failed(&self, peer: &Oid) -> String {
         loop {
-            let mut news = std::pin::pin!(self.news.notified());
-            news.as_mut().enable();
+            let mut updated = std::pin::pin!(self.updated.notified());
+            updated.as_mut().enable();
             if let Some(why) = self.last(peer) {
                 return why;
             }
-            news.await;
+            updated.await;
         }
     }
 }
 
-impl Events for Tries {
+impl Events for Deliveries {
     fn tell(&self, event: Event) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         match event.outcome {
             Outcome::Failed(why) => drop(failed.insert(event.peer.into_owned(), why)),
             Outcome::Done | Outcome::Refused(_) => drop(failed.remove(&*event.peer)),
         }
-        self.news.notify_waiters();
+        self.updated.notify_waiters();
     }
 }

@@ -1,4 +1,4 @@
-//! The platform's door, as devices and those who act for devices come to it.
+//! Check-ins at the platform, by devices and by the M2M agent.
 
 use std::time::Duration;
 
@@ -8,55 +8,55 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use world::{Link, LinkFaultKind};
 
-use super::resting::Resting;
-use super::stage::{PLATFORM, Stage};
+use super::dormant_device::DormantDevice;
+use super::simulated_world::{PLATFORM, SimulatedWorld};
 use crate::report::Kind;
 
-/// How long to wait before the next try, by how often it was tried; the last from then on.
+/// Retry delays in seconds, by the number of failed attempts. The last one repeats.
 const PATIENCE: [u64; 6] = [60, 300, 900, 3600, 3600, 6 * 3600];
 
-/// The platform was not reached.
-pub(super) struct NotAsked {
-    /// Whether what was sent got anywhere.
+/// A check-in that failed.
+pub(super) struct CheckInError {
+    /// True if the network carried the request.
     pub(super) is_carried: bool,
     pub(super) why: String,
 }
 
-impl NotAsked {
-    /// Not for want of a network.
+impl CheckInError {
+    /// A failure that is not caused by the network.
     pub(super) fn carried(why: impl ToString) -> Self {
         Self { is_carried: true, why: why.to_string() }
     }
 }
 
-/// A check-in over this link, and what the platform answers.
-pub(super) async fn ask(link: &Link, said: &CheckIn) -> Result<Instruction, NotAsked> {
-    let body = serde_json::to_vec(said).map_err(NotAsked::carried)?;
+/// Sends a check-in over this link and returns the instruction of the platform.
+pub(super) async fn ask(link: &Link, said: &CheckIn) -> Result<Instruction, CheckInError> {
+    let body = serde_json::to_vec(said).map_err(CheckInError::carried)?;
     let mut request = Request::new(Bytes::from(body));
     *request.method_mut() = Method::POST;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let door = Uri::try_from(format!("https://{PLATFORM}{CHECK_IN}")).map_err(NotAsked::carried)?;
+    let door = Uri::try_from(format!("https://{PLATFORM}{CHECK_IN}")).map_err(CheckInError::carried)?;
     *request.uri_mut() = door;
-    let answer = world::send(link, request).await.map_err(|fault| NotAsked {
+    let answer = world::send(link, request).await.map_err(|fault| CheckInError {
         is_carried: fault.kind != LinkFaultKind::Unreachable,
         why: fault.to_string(),
     })?;
     if answer.status() != StatusCode::OK {
         let why = format!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
-        return Err(NotAsked::carried(why));
+        return Err(CheckInError::carried(why));
     }
-    serde_json::from_slice(answer.body()).map_err(NotAsked::carried)
+    serde_json::from_slice(answer.body()).map_err(CheckInError::carried)
 }
 
-/// How long to wait after so many tries in a row that brought nothing.
-pub(super) fn patience(fails: u32) -> Duration {
-    let place = usize::try_from(fails.saturating_sub(1)).unwrap_or(usize::MAX);
+/// The retry delay after this number of consecutive failures.
+pub(super) fn patience(failures: u32) -> Duration {
+    let place = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
     Duration::from_secs(PATIENCE.get(place).or(PATIENCE.last()).copied().unwrap_or(3600))
 }
 
-impl Stage {
-    /// A move that the platform wanted has ended: it is counted and told.
-    pub(super) fn move_ended(&self, device: &mut Resting, ending: &Ending) {
+impl SimulatedWorld {
+    /// Counts and reports the end of a move that the platform had instructed.
+    pub(super) fn move_ended(&self, device: &mut DormantDevice, ending: &Ending) {
         let counts = &mut device.counts;
         let (count, kind, word, why) = match ending {
             Ending::Moved => (&mut counts.moved, Kind::Moved, "moved", None),
@@ -66,7 +66,7 @@ impl Stage {
             }
         };
         *count = count.saturating_add(1);
-        let at = device.registered.map(|attached| format!(", {}", self.where_it_is(&attached)));
+        let at = device.service.registered.map(|attached| format!(", {}", self.where_it_is(&attached)));
         let why = why.map(|why| format!(": {why}"));
         self.tell(kind, device, &format!("{word}{}{}", at.unwrap_or_default(), why.unwrap_or_default()));
         let mut report = self.report();

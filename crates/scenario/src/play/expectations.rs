@@ -1,4 +1,4 @@
-//! Whether what is expected is so, and what is so instead.
+//! Checks expectations against the actual state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,26 +10,27 @@ use sm_dp::ProfileState;
 use world::{Fault, Memory, RamMemory};
 
 use super::cards::{CardAt, by_hand};
-use super::resting::{Resting, Standing};
-use super::stage::{Stage, bug};
+use super::dormant_device::{DormantDevice, ServiceState};
+use super::internal_fault::bug;
+use super::simulated_world::SimulatedWorld;
 use crate::file::{Condition, Counter, Expectation, Expected, Limit};
 use crate::host::Host;
 use crate::report;
 
-/// So many devices that are not as expected are named.
+/// Maximum number of devices that are named when an expectation is not met.
 const NAMED: usize = 3;
 
-/// What cards and servers say at one moment.
+/// The actual state of cards and servers at one moment.
 #[derive(Default)]
-struct Truth {
+struct ObservedState {
     records: Fleet,
-    /// What each card says: its profiles, and the enabled one. Only if it matters.
+    /// The profiles of each card. Empty if no condition needs them.
     cards: BTreeMap<usize, OnCard>,
-    /// What the SM-DP+s say of the profiles in stock.
+    /// The states of the profiles in stock, at the SM-DP+s.
     servers: BTreeMap<Iccid, ProfileState>,
-    /// Where card, SM-SR and SM-DP of an M2M device do not say the same.
+    /// For M2M devices: a difference between card, SM-SR and SM-DP, if there is one.
     m2m: BTreeMap<usize, Option<String>>,
-    /// M2M devices that are managed by the SM-SR that they are to be managed by.
+    /// The M2M devices whose SM-SR is the expected one.
     managed: BTreeSet<usize>,
 }
 
@@ -39,8 +40,8 @@ struct OnCard {
     enabled: Option<Iccid>,
 }
 
-impl Stage {
-    /// Looks whether something is as expected, and notes it.
+impl SimulatedWorld {
+    /// Checks an expectation and adds the result to the report.
     pub(super) async fn expect(&self, index: usize) -> Result<(), Fault> {
         let Some(expectation) = self.scenario.expectations.get(index) else { return Ok(()) };
         let (passed, saw) = self.look_at(expectation).await?;
@@ -68,7 +69,7 @@ impl Stage {
             Expected::Campaign { campaign, is } => {
                 let all = self.campaigns().await?;
                 let state = all.iter().find(|other| other.name == *campaign.get_ref());
-                let saw = state.map_or("not begun".to_owned(), |campaign| match &campaign.why {
+                let saw = state.map_or("not started".to_owned(), |campaign| match &campaign.why {
                     Some(why) => format!("{}: {why}", campaign.state),
                     None => campaign.state.clone(),
                 });
@@ -76,7 +77,7 @@ impl Stage {
                 Ok((passed, saw))
             }
             Expected::Fault { name } => {
-                let number = self.times(name);
+                let number = self.fault_count(name);
                 let limit = match limit == Limit::default() {
                     true => Limit { at_least: Some(crate::file::Amount::Number(1.0)), at_most: None },
                     false => limit,
@@ -87,19 +88,19 @@ impl Stage {
         }
     }
 
-    /// How often a fault has struck so far.
-    fn times(&self, name: &str) -> u64 {
-        let is_it = |mishap: &faults::FaultSpec| mishap.name() == name;
-        let of = |mishaps: &faults::FaultInjector| -> u64 {
-            mishaps
+    /// The number of times that a fault has happened so far.
+    fn fault_count(&self, name: &str) -> u64 {
+        let is_it = |spec: &faults::FaultSpec| spec.name() == name;
+        let of = |faults: &faults::FaultInjector| -> u64 {
+            faults
                 .struck()
                 .into_iter()
-                .filter(|(mishap, _)| is_it(mishap))
+                .filter(|(spec, _)| is_it(spec))
                 .map(|(_, times)| u64::from(times))
                 .sum()
         };
         let devices =
-            (0..self.devices.len()).filter_map(|index| Some(of(self.device(index)?.mishaps.as_ref()?)));
+            (0..self.devices.len()).filter_map(|index| Some(of(self.device(index)?.faults.as_ref()?)));
         of(&self.servers) + devices.sum::<u64>()
     }
 
@@ -135,14 +136,14 @@ impl Stage {
         Ok((passed, saw))
     }
 
-    async fn truth(&self, chosen: &[usize], conditions: &[Condition]) -> Result<Truth, Fault> {
+    async fn truth(&self, chosen: &[usize], conditions: &[Condition]) -> Result<ObservedState, Fault> {
         let asks = |wanted: fn(&Condition) -> bool| conditions.iter().any(wanted);
         let agrees = asks(|condition| matches!(condition, Condition::Agrees(_)));
         let records = match agrees || asks(|condition| matches!(condition, Condition::State(_))) {
             true => self.records().await?,
             false => Fleet::default(),
         };
-        let mut truth = Truth { records, ..Truth::default() };
+        let mut truth = ObservedState { records, ..ObservedState::default() };
         let cards = agrees || asks(|condition| matches!(condition, Condition::Holds(_) | Condition::With(_)));
         for index in chosen.iter().filter(|_| cards) {
             let card = self.ask_card(*index).await?;
@@ -150,7 +151,7 @@ impl Stage {
             let eid = self.device(*index).map(|device| device.eid);
             if let (true, Some(m2m), Some(eid)) = (agrees, &self.m2m, eid) {
                 let isd_ps = self.isd_ps(*index)?.unwrap_or_default();
-                truth.m2m.insert(*index, m2m.field.disagreement(eid, &isd_ps).await?);
+                truth.m2m.insert(*index, m2m.testbed.disagreement(eid, &isd_ps).await?);
             }
         }
         let managed = conditions.iter().filter_map(|condition| match condition {
@@ -160,7 +161,7 @@ impl Stage {
         for (sm_sr, index) in managed.flat_map(|sm_sr| chosen.iter().map(move |index| (sm_sr, *index))) {
             let eid = self.device(index).map(|device| device.eid);
             if let (Some(m2m), Some(eid)) = (&self.m2m, eid)
-                && m2m.field.manages(sm_sr, eid).await?
+                && m2m.testbed.manages(sm_sr, eid).await?
             {
                 truth.managed.insert(index);
             }
@@ -174,7 +175,7 @@ impl Stage {
         Ok(truth)
     }
 
-    /// What a card says of itself, with power of its own.
+    /// Reads the profiles of a card, which is powered up for this.
     async fn ask_card(&self, index: usize) -> Result<OnCard, Fault> {
         if let Some(isd_ps) = self.isd_ps(index)? {
             return Ok(OnCard {
@@ -183,10 +184,10 @@ impl Stage {
             });
         }
         let (eid, at) = match self.device(index) {
-            // A copy of what it has written down; what somebody else's is doing must not be disturbed.
+            // Use a copy of the stored memory. A third-party card in use must not be disturbed.
             Some(device) => match &device.card {
                 CardAt::Ours(memory) => (device.eid, CardAt::Ours(RamMemory::of(memory.load()?))),
-                CardAt::Theirs(_) if device.is_awake => {
+                CardAt::Theirs(_) if device.activity.is_awake => {
                     let enabled = device.profiles.iter().find(|profile| profile.enabled);
                     let profiles = device.profiles.iter().map(|profile| profile.iccid).collect();
                     return Ok(OnCard { enabled: enabled.map(|profile| profile.iccid), profiles });
@@ -198,7 +199,8 @@ impl Stage {
         let card =
             self.card((eid, at), &format!("card {eid} is asked at {}", self.now()), |memory| memory)?;
         let listed = by_hand(card, self.simulation.clock()).list().await;
-        let listed = listed.map_err(|why| Fault::caused_by(why, "a card cannot be asked", "report this"))?;
+        let listed =
+            listed.map_err(|why| Fault::caused_by(why, "a card cannot be queried", "report this"))?;
         let is_enabled = |profile: &&sgp22::es10c::ProfileInfo| {
             profile.profile_state == Some(sgp22::ProfileState::ENABLED)
         };
@@ -208,26 +210,34 @@ impl Stage {
         })
     }
 
-    /// What a device is instead, if it is not as the condition says.
-    fn is_not(&self, index: usize, device: &Resting, condition: &Condition, truth: &Truth) -> Option<String> {
+    /// Describes what the device does instead, if it does not fulfil the condition.
+    fn is_not(
+        &self,
+        index: usize,
+        device: &DormantDevice,
+        condition: &Condition,
+        truth: &ObservedState,
+    ) -> Option<String> {
         let now = self.now();
-        let on = || match device.registered {
+        let on = || match device.service.registered {
             Some(attached) => format!("is {}", self.where_it_is(&attached)),
-            None => "is on no network".to_owned(),
+            None => "is not registered".to_owned(),
         };
         let card = truth.cards.get(&index);
         let (so, instead) = match condition {
             Condition::On(plmn) => {
-                (device.registered.is_some_and(|attached| attached.network == *plmn), on())
+                (device.service.registered.is_some_and(|attached| attached.network == *plmn), on())
             }
             Condition::With(plmn) => {
                 let enabled =
                     card.and_then(|card| card.enabled).and_then(|iccid| self.home_of_profile(iccid));
-                let instead =
-                    enabled.map_or("has none enabled".to_owned(), |home| format!("has a profile of {home}"));
+                let instead = enabled
+                    .map_or("has no enabled profile".to_owned(), |home| format!("has a profile of {home}"));
                 (enabled == Some(*plmn), instead)
             }
-            Condition::As(plmn) => (device.registered.is_some_and(|attached| attached.home == *plmn), on()),
+            Condition::As(plmn) => {
+                (device.service.registered.is_some_and(|attached| attached.home == *plmn), on())
+            }
             Condition::Holds(plmn) => {
                 let mut homes = card.into_iter().flat_map(|card| &card.profiles);
                 let has = homes.any(|iccid| self.home_of_profile(*iccid) == Some(*plmn));
@@ -237,10 +247,9 @@ impl Stage {
                 let is_in = |plmn| self.place(plmn).is_some_and(|place| place.country == *country);
                 (device.hears.iter().copied().any(is_in), "is elsewhere".to_owned())
             }
-            Condition::Registered(wanted) => (device.registered.is_some() == *wanted, on()),
+            Condition::Registered(wanted) => (device.service.registered.is_some() == *wanted, on()),
             Condition::State(word) => {
-                let state =
-                    truth.records.device(device.eid).map_or("not there", |record| record.state.word());
+                let state = truth.records.device(device.eid).map_or("unknown", |record| record.state.word());
                 (state == word, format!("is {state}"))
             }
             Condition::Agrees(wanted) => match self.disagreement(index, device, card, truth) {
@@ -249,19 +258,24 @@ impl Stage {
             },
             Condition::ManagedBy(_) => (truth.managed.contains(&index), "is not".to_owned()),
             Condition::DarkAtMost(limit) => {
-                let since =
-                    device.dark_since.map_or(device.darkest, |since| device.darkest.max(now.since(since)));
+                let since = device
+                    .service
+                    .without_service_since
+                    .map_or(device.service.longest_without_service, |since| {
+                        device.service.longest_without_service.max(now.since(since))
+                    });
                 let dark = crate::file::Length(since);
-                (since <= limit.0, format!("was without a network for {dark}"))
+                (since <= limit.0, format!("was without service for {dark}"))
             }
             Condition::WithinRules(wanted) => {
-                let broken: Vec<&str> = device.broken.iter().map(String::as_str).collect();
-                (broken.is_empty() == *wanted, format!("broke {}", broken.join(", ")))
+                let broken_rules: Vec<&str> =
+                    device.stay_log.broken_rules.iter().map(String::as_str).collect();
+                (broken_rules.is_empty() == *wanted, format!("broke {}", broken_rules.join(", ")))
             }
             Condition::HeardWithin(limit) => {
-                let ago = device.heard_at.map(|heard| now.since(heard));
-                let instead = ago.map_or("was never heard of".to_owned(), |ago| {
-                    format!("was heard of {} ago", crate::file::Length(ago))
+                let ago = device.contact.heard_at.map(|radio_state| now.since(radio_state));
+                let instead = ago.map_or("was never in contact".to_owned(), |ago| {
+                    format!("was last in contact {} ago", crate::file::Length(ago))
                 });
                 (ago.is_some_and(|ago| ago <= limit.0), instead)
             }
@@ -269,13 +283,14 @@ impl Stage {
         (!so).then_some(instead)
     }
 
-    /// Where card, platform and SM-DP+ (of an M2M device: card, platform, SM-SR and SM-DP) do not say the same.
+    /// Describes a difference between card, platform and SM-DP+, or for an M2M device between card,
+    /// platform, SM-SR and SM-DP.
     fn disagreement(
         &self,
         index: usize,
-        device: &Resting,
+        device: &DormantDevice,
         card: Option<&OnCard>,
-        truth: &Truth,
+        truth: &ObservedState,
     ) -> Option<String> {
         if let Some(Some(why)) = truth.m2m.get(&index) {
             return Some(why.clone());
@@ -283,26 +298,26 @@ impl Stage {
         let card = card?;
         let on_card: BTreeSet<Iccid> = card.profiles.iter().copied().collect();
         let Some(record) = truth.records.device(device.eid) else {
-            return Some("is not in the records".into());
+            return Some("has no record at the platform".into());
         };
         let held = &record.connection.held;
         let recorded: BTreeSet<Iccid> = held.iter().map(|held| held.iccid).collect();
         if recorded != on_card {
-            return Some(format!("has {} profiles, and {} are recorded", on_card.len(), recorded.len()));
+            return Some(format!("has {} profiles, but {} are recorded", on_card.len(), recorded.len()));
         }
         let enabled = held.iter().find(|held| held.state == HeldState::Enabled).map(|held| held.iccid);
         if enabled != card.enabled {
-            return Some("has another profile enabled than is recorded".to_owned());
+            return Some("has another enabled profile than recorded".to_owned());
         }
         let of_server = |iccid: &Iccid| truth.servers.get(iccid).copied();
         let untold = on_card
             .iter()
             .find(|iccid| of_server(iccid).is_some_and(|state| state != ProfileState::Installed));
-        untold.map(|iccid| format!("has profile {iccid}, which its SM-DP+ takes for {:?}", of_server(iccid)))
+        untold.map(|iccid| format!("has profile {iccid}, which is {:?} at its SM-DP+", of_server(iccid)))
     }
 
     async fn count(&self, what: Counter, chosen: &[usize], campaign: Option<&str>) -> Result<f64, Fault> {
-        let sum = |of: fn(&Resting) -> u32| {
+        let sum = |of: fn(&DormantDevice) -> u32| {
             chosen.iter().filter_map(|index| Some(f64::from(of(&*self.device(*index)?)))).sum::<f64>()
         };
         if let Some(name) = campaign {
@@ -312,7 +327,7 @@ impl Stage {
                 Counter::Moved => "moved",
                 Counter::CameBack => "came back",
                 Counter::NotInstalled => "not installed",
-                _ => return Err(bug("a campaign counts moves alone")),
+                _ => return Err(bug("only moves can be counted for a campaign")),
             };
             let number = results.and_then(|results| results.get(word)).copied().unwrap_or(0);
             return Ok(f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
@@ -337,25 +352,25 @@ impl Stage {
             }
             Counter::Cost => self.report().costs.total().plus(self.visits_money()).units(),
             Counter::Faults => {
-                let of = |mishaps: &faults::FaultInjector| f64::from(mishaps.strikes());
+                let of = |faults: &faults::FaultInjector| f64::from(faults.strikes());
                 let devices =
-                    chosen.iter().filter_map(|index| Some(of(self.device(*index)?.mishaps.as_ref()?)));
+                    chosen.iter().filter_map(|index| Some(of(self.device(*index)?.faults.as_ref()?)));
                 of(&self.servers) + devices.sum::<f64>()
             }
         })
     }
 
-    /// Profiles that are to be on cards and are not, or are there twice.
+    /// The number of profiles that must be on a card but are missing or duplicated.
     async fn profiles_lost(&self, chosen: &[usize]) -> Result<f64, Fault> {
         let mut lost = 0_u32;
         for index in chosen {
             let card = self.ask_card(*index).await?;
             let Some(device) = self.device(*index) else { continue };
-            if device.standing == Standing::Stolen {
+            if device.service_state == ServiceState::Stolen {
                 continue;
             }
             let times = |iccid: &Iccid| card.profiles.iter().filter(|other| *other == iccid).count();
-            let gone = device.should_have.iter().filter(|iccid| times(iccid) != 1).count();
+            let gone = device.expected_profiles.iter().filter(|iccid| times(iccid) != 1).count();
             lost = lost.saturating_add(u32::try_from(gone).unwrap_or(u32::MAX));
         }
         Ok(f64::from(lost))

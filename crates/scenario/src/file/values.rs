@@ -1,4 +1,4 @@
-//! Words of a scenario file that are values: lengths of time, moments, some of the devices, limits.
+//! Values of the scenario language: durations, moments, device selections, amounts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use rsp::time::Timestamp;
 use serde::de::{Error, SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 
-/// Units and their seconds.
+/// Units and their lengths in seconds.
 const UNITS: [(&str, u64); 5] = [("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
-/// More than a hundred years is a slip of the keyboard.
+/// The maximum duration: a hundred years. A longer one is probably a typing error.
 const LONGEST: u64 = 100 * 366 * 86_400;
 
-/// A length of time as people write it: `90d`, `1d 12h`, `30s`, `2w`.
+/// A duration: `90d`, `1d 12h`, `30s`, `2w`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Length(pub Duration);
@@ -22,9 +22,8 @@ impl FromStr for Length {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || {
-            format!("{text:?} is no length of time; write it as in \"90d\", \"1d 12h\", \"30s\" or \"2w\"")
-        };
+        let bad =
+            || format!("{text:?} is not a duration; write it as in \"90d\", \"1d 12h\", \"30s\" or \"2w\"");
         let (mut rest, mut seconds) = (text.trim(), 0_u64);
         if rest.is_empty() {
             return Err(bad());
@@ -40,7 +39,7 @@ impl FromStr for Length {
             rest = after.trim_start();
         }
         if seconds > LONGEST {
-            return Err(format!("{text:?} is more than a hundred years; shorten it"));
+            return Err(format!("{text:?} is more than a hundred years; write a shorter duration"));
         }
         Ok(Self(Duration::from_secs(seconds)))
     }
@@ -61,7 +60,7 @@ impl fmt::Display for Length {
             return f.write_str("0s");
         }
         let mut gap = "";
-        // Days are what people count in; weeks are for writing.
+        // Durations are printed in days, although they can be written in weeks.
         for (unit, length) in UNITS.iter().skip(1) {
             if rest >= *length {
                 write!(f, "{gap}{}{unit}", rest / length)?;
@@ -72,11 +71,11 @@ impl fmt::Display for Length {
     }
 }
 
-/// A moment of a run: so long after its beginning, a date, or its end.
+/// A moment of a run: a time after its start, a date, or its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum At {
-    /// `10d`: so long after the beginning.
+    /// `10d`: the time after the start.
     After(Duration),
     /// `2027-03-01` or `2027-03-01T08:00:00Z`.
     On(Timestamp),
@@ -97,7 +96,7 @@ impl FromStr for At {
         };
         let after = || text.parse().map(|Length(after)| Self::After(after));
         date.map(Self::On).or_else(|_| after()).map_err(|_| {
-            format!("{text:?} is no moment; write how long after the beginning, as in \"10d\" or \"1d 12h\", a date, as in \"2027-03-01\" or \"2027-03-01T08:00:00Z\", or \"end\"")
+            format!("{text:?} is not a moment; write the time after the start, as in \"10d\" or \"1d 12h\", a date, as in \"2027-03-01\" or \"2027-03-01T08:00:00Z\", or \"end\"")
         })
     }
 }
@@ -120,7 +119,7 @@ impl fmt::Display for At {
     }
 }
 
-/// A moment at which a run begins or a rule holds: a date, or a time of day on it.
+/// An absolute time: a date, or a time of day on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Date(pub Timestamp);
@@ -131,31 +130,31 @@ impl TryFrom<String> for Date {
     fn try_from(text: String) -> Result<Self, String> {
         match text.parse() {
             Ok(At::On(time)) => Ok(Self(time)),
-            _ => {
-                Err(format!("{text:?} is no date; write it as in \"2027-01-01\" or \"2027-01-01T08:00:00Z\""))
-            }
+            _ => Err(format!(
+                "{text:?} is not a date; write it as in \"2027-01-01\" or \"2027-01-01T08:00:00Z\""
+            )),
         }
     }
 }
 
-/// Some devices of a group: `meters`, `meters 3`, `meters 2-5`, `meters 20%`.
+/// A selection of devices of a group: `meters`, `meters 3`, `meters 2-5`, `meters 20%`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Which {
     /// The group.
     pub group: String,
-    /// Which of it.
+    /// The selected part of it.
     pub part: Part,
 }
 
-/// Which of a group.
+/// The selected part of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Every one.
+    /// All devices.
     All,
-    /// Those with these numbers, from 1.
+    /// The devices with these numbers, counted from 1.
     Range(u32, u32),
-    /// So many of a hundred, by the dice of the run.
+    /// A random share in percent, which follows from the seed of the run.
     Share(u8),
 }
 
@@ -179,7 +178,7 @@ impl FromStr for Which {
         };
         let part = part.filter(|_| !group.is_empty()).ok_or_else(|| {
             format!(
-                "{text:?} names no devices; write \"meters\", \"meters 3\", \"meters 2-5\" or \"meters 20%\""
+                "{text:?} does not select devices; write \"meters\", \"meters 3\", \"meters 2-5\" or \"meters 20%\""
             )
         })?;
         Ok(Self { group: group.to_owned(), part })
@@ -206,7 +205,7 @@ impl fmt::Display for Which {
     }
 }
 
-/// Devices of one group or of several; none named: all of the fleet.
+/// A selection of devices of one or several groups. An empty list means all devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Devices(pub Vec<Which>);
 
@@ -220,7 +219,7 @@ impl fmt::Display for Devices {
     }
 }
 
-/// One value, or a list of them.
+/// Deserializes one string or a list of strings.
 struct OneOrMore(&'static str);
 
 impl<'de> Visitor<'de> for OneOrMore {
@@ -247,15 +246,15 @@ impl<'de> Deserialize<'de> for Devices {
     }
 }
 
-/// Whose subscribers a network takes besides its own.
+/// The operators whose subscribers may roam in a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Partners {
-    /// Everybody's.
+    /// All operators.
     #[default]
     Any,
-    /// Nobody's.
+    /// No operator.
     Nobody,
-    /// Those of these networks.
+    /// These operators.
     Of(Vec<rsp::ids::Plmn>),
 }
 
@@ -277,21 +276,21 @@ impl<'de> Deserialize<'de> for Partners {
     }
 }
 
-/// How many: a number, or a share of those it is about.
+/// A number, or a share of a total.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
-    /// So many.
+    /// An absolute number.
     Number(f64),
-    /// So many of a hundred.
+    /// A share in percent.
     Percent(f64),
 }
 
 impl Amount {
-    /// How many that is of so many.
+    /// The number for this total.
     pub fn of(self, all: u64) -> f64 {
         match self {
             Self::Number(number) => number,
-            // A number of devices is far below what a float holds exactly.
+            // A number of devices is far below the largest integer that a float represents exactly.
             Self::Percent(percent) => percent * f64::from(u32::try_from(all).unwrap_or(u32::MAX)) / 100.0,
         }
     }
@@ -319,14 +318,14 @@ impl<'de> Deserialize<'de> for Amount {
             fn visit_i64<E: Error>(self, number: i64) -> Result<Amount, E> {
                 match u32::try_from(number) {
                     Ok(number) => Ok(Amount::Number(f64::from(number))),
-                    Err(_) => Err(E::custom(format!("{number} is no number of anything; write 0 or more"))),
+                    Err(_) => Err(E::custom(format!("{number} is not a valid number; write 0 or more"))),
                 }
             }
 
             fn visit_f64<E: Error>(self, number: f64) -> Result<Amount, E> {
                 match number.is_finite() && number >= 0.0 {
                     true => Ok(Amount::Number(number)),
-                    false => Err(E::custom(format!("{number} is no number of anything; write 0 or more"))),
+                    false => Err(E::custom(format!("{number} is not a valid number; write 0 or more"))),
                 }
             }
 
@@ -335,7 +334,7 @@ impl<'de> Deserialize<'de> for Amount {
                 match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
                     Some(percent) => Ok(Amount::Percent(percent)),
                     None => Err(E::custom(format!(
-                        "{text:?} is no amount; write a number, or a share such as \"95%\""
+                        "{text:?} is not an amount; write a number, or a share such as \"95%\""
                     ))),
                 }
             }
@@ -349,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_and_moments_are_read_as_people_write_them() {
+    fn durations_and_moments_are_parsed() {
         for (text, seconds, again) in [
             ("90d", 90 * 86_400, "90d"),
             ("1d 12h", 129_600, "1d 12h"),
@@ -367,11 +366,11 @@ mod tests {
         assert_eq!("end".parse(), Ok(At::End));
         assert_eq!("10d".parse(), Ok(At::After(Duration::from_secs(864_000))));
         assert_eq!("2027-03-01".parse::<At>().unwrap().to_string(), "2027-03-01T00:00:00Z");
-        assert!("tomorrow".parse::<At>().unwrap_err().contains("how long after the beginning"));
+        assert!("tomorrow".parse::<At>().unwrap_err().contains("the time after the start"));
     }
 
     #[test]
-    fn devices_are_named_by_group_number_and_share() {
+    fn devices_are_selected_by_group_number_and_share() {
         for text in ["meters", "meters 3", "meters 2-5", "meters 20%"] {
             assert_eq!(text.parse::<Which>().unwrap().to_string(), text);
         }

@@ -1,0 +1,109 @@
+//! The faults of each family, as data.
+
+use std::time::Duration;
+
+use network::EmmCause;
+
+pub(crate) mod lie;
+
+/// Time after which a sender that gets no answer gives up. `net::Client` uses the same timeout.
+pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A body size that exceeds the limit of `net::Client`.
+pub(crate) const HUGE: u32 = 17 << 20;
+
+/// A fault of a request or its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkAct {
+    /// The request does not arrive.
+    LoseRequest,
+    /// The request is processed, but its answer does not arrive.
+    LoseAnswer,
+    /// The request arrives late.
+    Delay,
+    /// The request arrives twice.
+    Duplicate,
+    /// The request arrives after the next one.
+    Reorder,
+    /// The end of the request is missing.
+    TruncateRequest,
+    /// The end of the answer is missing.
+    TruncateAnswer,
+    /// One bit of the request is flipped.
+    CorruptRequest,
+    /// One bit of the answer is flipped.
+    CorruptAnswer,
+    /// The connection is closed before the answer.
+    Reset,
+    /// An intermediary answers with this status.
+    HttpStatus(u16),
+    /// The answer arrives octet by octet.
+    SlowDrip,
+    /// The answer has another content type.
+    WrongContentType,
+    /// The answer has no body.
+    EmptyBody,
+    /// The answer has an oversized body.
+    HugeBody,
+    /// An intermediary redirects to another host.
+    Redirect,
+}
+
+/// A fault of stored records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordsAct {
+    /// Nothing is written, and the store reports the failure.
+    CommitFails,
+    /// Half is written, and the store reports a failure.
+    TornWrite,
+    /// Nothing is written, and the store reports success.
+    LostWrite,
+    /// The store reports a conflict with a concurrent transaction.
+    Conflict,
+    /// The process ends before the commit.
+    CrashBeforeCommit,
+    /// The process ends after the commit.
+    CrashAfterCommit,
+    /// A record cannot be read.
+    ReadFails,
+}
+
+/// A fault of the radio or of a short message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RadioAct {
+    /// A network has no coverage.
+    Outage,
+    /// The coverage of a network comes and goes.
+    Flapping,
+    /// A network rejects the device.
+    Refuse(EmmCause),
+    /// The challenge of the home network does not fit the key of the card.
+    HomeAuthenticationFailure,
+    /// The attach request is lost.
+    LoseAttachRequest,
+    /// The attach accept is lost.
+    LoseAttachAnswer,
+    /// A network accepts the device but carries none of its packets.
+    NoData,
+    /// A short message is lost.
+    SmsLose,
+    /// A short message is delayed.
+    SmsDelay,
+    /// A short message is delivered twice.
+    SmsDouble,
+    /// The delivery report of a short message is lost.
+    SmsLoseAnswer,
+}
+
+/// A fault of the power supply or of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PowerAct {
+    /// The power fails before a write.
+    CutBeforeWrite,
+    /// The power fails after a write.
+    CutAfterWrite,
+    /// The power fails during a write.
+    TornWrite,
+    /// A write fails, but the power stays on.
+    WriteFails,
+}

@@ -1,0 +1,274 @@
+//! The lies of each party, as data.
+
+use certs::m2m::CardDefect;
+use certs::{Defect, Role};
+
+/// A false statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LieAct {
+    /// By an SM-DP+, about the session.
+    Server(ServerLie),
+    /// By an SM-DP+, about the profile: in the profile metadata of ES9+.AuthenticateClient, in the
+    /// package, or in both.
+    Metadata(MetadataLie),
+    /// By an SM-DP+, in the binding of the package.
+    Package(PackageLie),
+    /// By an SM-DP+, in the profile elements of the package.
+    Element(ElementLie),
+    /// By a card.
+    Card(CardLie),
+    /// Between servers of SGP.02, or by one of them to a card.
+    M2m(M2mLie),
+    /// A certificate with a defect, presented as a valid one.
+    Certificate(Role, Defect),
+}
+
+/// A false statement of an SM-DP+ about the session. Each variant names the element that is
+/// changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerLie {
+    /// transactionId outside the signed data, in any function.
+    Transaction,
+    /// serverSigned1.transactionId.
+    Signed1Transaction,
+    /// serverSigned1.euiccChallenge.
+    Signed1Challenge,
+    /// serverSigned1.serverAddress.
+    Signed1Address,
+    /// serverSigned1.serverChallenge.
+    Signed1ServerChallenge,
+    /// serverSignature1.
+    Signature1,
+    /// euiccCiPKIdToBeUsed.
+    CiToBeUsed,
+    /// smdpSigned2.transactionId.
+    Signed2Transaction,
+    /// smdpSigned2.ccRequiredFlag.
+    Signed2Code,
+    /// smdpSigned2.bppEuiccOtpk.
+    Signed2Otpk,
+    /// smdpSignature2.
+    Signature2,
+    /// smdpSignature2, computed over another euiccSignature1.
+    Signature2OverOther,
+    /// smdpSignature2, made with the key of CERT.DPauth.
+    Signature2ByDpauth,
+}
+
+/// A false statement of an SM-DP+ about the profile. A lie in only one of ES9+.AuthenticateClient
+/// and the package makes the two differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataLie {
+    /// Another ICCID.
+    Iccid,
+    /// Another profileName.
+    Name,
+    /// serviceProviderName of 33 octets.
+    ProviderTooLong,
+    /// profileName of 65 octets.
+    NameTooLong,
+    /// iconType without an icon.
+    NoIcon,
+    /// An icon that is not a PNG image.
+    NotAnIcon,
+    /// profileClass is test.
+    Test,
+    /// profileClass has an undefined value.
+    UnknownClass,
+    /// A policy rule (PPR2) without a profileOwner.
+    RuleWithoutOwner,
+    /// PPR1, although there is another operational profile.
+    RuleNotAlone,
+    /// Another operator as profileOwner.
+    Owner,
+    /// A GID1 that the profile does not have.
+    Group,
+    /// A notificationAddress that is not a valid name.
+    Address,
+}
+
+/// A defect in the binding of a package by an SM-DP+.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackageLie {
+    /// remoteOpId.
+    RemoteOperation,
+    /// transactionId of InitialiseSecureChannel.
+    Transaction,
+    /// controlRefTemplate.keyType.
+    KeyType,
+    /// controlRefTemplate.keyLen.
+    KeyLength,
+    /// controlRefTemplate.hostId of no octets.
+    NoHostId,
+    /// controlRefTemplate.hostId of 17 octets.
+    LongHostId,
+    /// smdpOtpk is not a point on the curve.
+    NoPoint,
+    /// smdpOtpk does not belong to the key that was used.
+    OtherOtpk,
+    /// smdpSign is invalid.
+    Signature,
+    /// smdpSign, made with the key of CERT.DPauth.
+    SignatureByDpauth,
+    /// smdpSign, computed over another euiccOtpk.
+    SignatureOverOther,
+    /// The session keys are derived for another EID.
+    OtherCard,
+    /// Another request in the place of ConfigureISDP.
+    Configure,
+    /// dpProprietaryData of more than 128 octets.
+    LongProprietaryData,
+    /// ConfigureISDP is missing.
+    NoConfigure,
+    /// StoreMetadata is missing.
+    NoMetadata,
+    /// StoreMetadata was changed after its MAC was computed.
+    MetadataMac,
+    /// ReplaceSessionKeys with keys of another length.
+    ShortKeys,
+    /// ReplaceSessionKeys with other keys than those that are used.
+    OtherKeys,
+    /// A segment has an invalid MAC.
+    Mac,
+    /// Two segments are swapped.
+    Swapped,
+    /// A segment is repeated.
+    Doubled,
+    /// A segment is missing.
+    Missing,
+    /// The last segment is missing.
+    Short,
+    /// A segment without valid padding, with a valid MAC.
+    NoPadding,
+    /// A segment whose ciphertext is not a multiple of the block length, with a valid MAC.
+    NoBlocks,
+    /// A segment without contents, with a valid MAC.
+    Empty,
+    /// A segment of more than 1020 octets, with a valid MAC.
+    Long,
+}
+
+/// A defect of the profile elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementLie {
+    /// The header has another ICCID than the metadata.
+    HeaderIccid,
+    /// EF.ICCID has another ICCID than the header and the metadata.
+    EfIccid,
+    /// The header element is missing.
+    NoHeader,
+    /// The end element is missing.
+    NoEnd,
+    /// An element follows the end.
+    AfterEnd,
+    /// The header has a later major version.
+    Version,
+    /// A mandatory service that the card does not have.
+    Service,
+    /// An unknown element that is mandated.
+    Unknown,
+    /// The package contains no profile element.
+    Garbage,
+}
+
+/// A false statement of a card. Each variant names the element that is changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CardLie {
+    /// transactionId outside the signed data, in any function.
+    Transaction,
+    /// euiccSigned1.transactionId.
+    Signed1Transaction,
+    /// euiccSigned1.serverChallenge.
+    Signed1Challenge,
+    /// euiccSigned1.serverAddress.
+    Signed1Address,
+    /// euiccSigned1.euiccInfo2: no memory.
+    Signed1NoMemory,
+    /// euiccSigned1.euiccInfo2: no USIM.
+    Signed1NoUsim,
+    /// euiccSigned1.ctxParams1.matchingId.
+    Signed1MatchingId,
+    /// euiccSignature1.
+    Signature1,
+    /// euiccSigned2.transactionId.
+    Signed2Transaction,
+    /// euiccSigned2.euiccOtpk is not a point on the curve.
+    Signed2NoPoint,
+    /// euiccSigned2.euiccOtpk is a key whose private key the card does not have.
+    Signed2Otpk,
+    /// euiccSignature2.
+    Signature2,
+    /// euiccSignature2 does not cover smdpSignature2.
+    Signature2Alone,
+    /// euiccCancelSessionSigned.transactionId.
+    CancelTransaction,
+    /// euiccCancelSessionSigned.smdpOid.
+    CancelOid,
+    /// euiccCancelSessionSignature.
+    CancelSignature,
+    /// ProfileInstallationResultData.transactionId.
+    ResultTransaction,
+    /// ProfileInstallationResultData.smdpOid.
+    ResultOid,
+    /// ProfileInstallationResultData.smdpOid is missing.
+    ResultNoOid,
+    /// ProfileInstallationResultData.notificationMetadata.iccid.
+    ResultIccid,
+    /// ProfileInstallationResultData.notificationMetadata.iccid is missing.
+    ResultNoIccid,
+    /// ProfileInstallationResultData.notificationMetadata.profileManagementOperation.
+    ResultEvent,
+    /// ProfileInstallationResultData.notificationMetadata.seqNumber.
+    ResultNumber,
+    /// ProfileInstallationResultData.notificationMetadata.notificationAddress.
+    ResultAddress,
+    /// ProfileInstallationResultData.finalResult: error instead of success, or the reverse.
+    ResultOutcome,
+    /// euiccSignPIR.
+    ResultSignature,
+    /// tbsOtherNotification.iccid.
+    NotificationIccid,
+    /// tbsOtherNotification.iccid is missing.
+    NotificationNoIccid,
+    /// tbsOtherNotification.profileManagementOperation reports a deletion.
+    NotificationDeleted,
+    /// euiccNotificationSignature.
+    NotificationSignature,
+    /// The notification has the certificates of another card.
+    NotificationOtherCard,
+}
+
+/// A false statement between servers of SGP.02.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum M2mLie {
+    /// EIS: another EID, signed by the EUM.
+    EisEid,
+    /// EIS: another SM-SR.
+    EisSmsr,
+    /// EIS: no memory.
+    EisMemory,
+    /// EIS: platformType was changed after the EUM signed.
+    EisChanged,
+    /// EIS: the signature of the EUM is invalid.
+    EisSignature,
+    /// EIS: signed with the key of an SM-DP+.
+    EisByStranger,
+    /// EIS: signed by an EUM whose certificate has a defect.
+    EisEum(Defect),
+    /// EIS: the certificate of the ECASD has a defect, but the EUM has signed it.
+    Ecasd(CardDefect),
+    /// CreateISDP: another AID.
+    IsdpAid,
+    /// SendData, answer: another random challenge than that of the ECASD.
+    Challenge,
+    /// SendData, answer: another receipt.
+    Receipt,
+    /// SendData, answer: the last command is reported as failed.
+    StatusWord,
+    /// EnableProfile: reported as failed although the profile was enabled.
+    NotEnabled,
+    /// SendData: the certificate of the SM-DP has a defect.
+    Certificate(CardDefect),
+    /// SendData: the signature of the SM-DP over its one-time key is invalid.
+    Signature,
+}

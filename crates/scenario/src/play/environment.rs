@@ -1,0 +1,82 @@
+//! The environment of a run: the transport between parties, and third-party parties.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use certs::{Pki, PkiOptions};
+use device::Slot;
+use euicc_sim::Quirk;
+use rsp::ids::SmdpAddress;
+use world::{BoxCardDoor, Fault};
+
+use crate::consumer::bad_pki;
+use crate::report::Live;
+use crate::transport::{InProcess, Way, Ways};
+
+/// The environment of a run.
+#[derive(Clone)]
+pub struct Outside {
+    /// Certificates and keys of all parties.
+    pub pki: Arc<Pki>,
+    /// Deviations from the standard of the scenario's cards.
+    pub quirks: Vec<Quirk>,
+    /// The transport to servers.
+    pub ways: Arc<dyn Ways>,
+    /// Third-party SM-DP+s by the name that operators of the scenario use.
+    pub sm_dps: BTreeMap<String, TheirSmDp>,
+    /// Third-party cards.
+    pub cards: Vec<TheirCard>,
+    /// The description of the environment in the report.
+    pub live: Option<Live>,
+}
+
+/// A third-party SM-DP+.
+#[derive(Clone)]
+pub struct TheirSmDp {
+    /// The address that devices use.
+    pub address: SmdpAddress,
+    /// The transport to it. A request blocks the whole run.
+    pub way: Arc<dyn Way>,
+    /// The profiles in its stock.
+    pub stock: Vec<InStock>,
+}
+
+/// A profile at a third-party SM-DP+.
+#[derive(Clone)]
+pub struct InStock {
+    /// The profile package, from which the home network gets the subscriber.
+    pub package: Vec<u8>,
+    /// The MatchingID for the download, if the SM-DP+ takes no orders.
+    pub code: Option<String>,
+}
+
+/// A third-party card.
+#[derive(Clone)]
+pub struct TheirCard {
+    /// The group of its device.
+    pub group: String,
+    /// The number of its device in the group.
+    pub number: u32,
+    /// The card. A command blocks the whole run.
+    pub door: Slot<BoxCardDoor>,
+    /// The packages of the profiles on the card.
+    pub packages: Vec<Vec<u8>>,
+}
+
+impl Outside {
+    /// An environment without third-party parties, in one process.
+    ///
+    /// # Errors
+    /// The certificates cannot be issued.
+    pub fn none() -> Result<Self, Fault> {
+        let pki = Pki::from_seed(b"scenario", &PkiOptions::default()).map_err(bad_pki)?;
+        Ok(Self {
+            pki: Arc::new(pki),
+            quirks: Vec::new(),
+            ways: Arc::new(InProcess),
+            sm_dps: BTreeMap::new(),
+            cards: Vec::new(),
+            live: None,
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The M2M devices of a run, which stay on.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use device::OnlineHandle;
+use euicc_sim::CardDescription;
+use tokio::sync::Notify;
+
+use crate::m2m::testbed::M2mTestbed;
+use crate::transport::Ways;
+
+/// The M2M part of a run.
+pub(super) struct M2m {
+    pub(super) testbed: M2mTestbed,
+    pub(super) ways: Arc<dyn Ways>,
+    pub(super) online_devices: BTreeMap<usize, OnlineDevice>,
+}
+
+/// The controls of a device that stays on.
+pub(super) struct OnlineDevice {
+    pub(super) description: CardDescription,
+    handle: Mutex<Option<OnlineHandle>>,
+    pub(super) has_power: Notify,
+}
+
+impl M2m {
+    pub(super) fn new(
+        testbed: M2mTestbed,
+        cards: BTreeMap<usize, CardDescription>,
+        ways: Arc<dyn Ways>,
+    ) -> Self {
+        let online_device =
+            |description| OnlineDevice { description, handle: Mutex::default(), has_power: Notify::new() };
+        let online_devices = cards.into_iter().map(|(index, card)| (index, online_device(card))).collect();
+        Self { testbed, ways, online_devices }
+    }
+}
+
+impl OnlineDevice {
+    pub(super) fn handle(&self) -> MutexGuard<'_, Option<OnlineHandle>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,196 @@
+//! The simulated world of a run, with access to its parties.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use certs::Pki;
+use euicc_sim::{Card, Quirk, Shared};
+use fleet::Platform;
+use fleet::bearers::{self};
+use fleet::costs::Costs;
+use localize::Place;
+use network::{Network, Networks, Roaming};
+use rsp::ids::{Eid, Iccid, Imsi, Plmn};
+use rsp::time::Timestamp;
+use sm_dp::SmDpPlus;
+use world::{Clock, Fault, Memory, MemoryRecords, RamMemory};
+
+use super::cards::{AnyCard, CardAt, describe};
+use super::dormant_device::{Attached, DormantDevice, Hears};
+
+use super::imei::imei;
+use super::notifications::{EventReporter, PlatformNotifier};
+use super::online_devices::M2m;
+use super::queue::Queue;
+use super::radio_environment::RadioEnvironment;
+use crate::file::{self, Group, Scenario};
+use crate::host::Host;
+use crate::report::{Kind, Report};
+use crate::time::Simulation;
+use crate::transport::Way;
+use faults::{FaultInjector, TamperingPeer};
+
+/// All parties of a run. Its methods do not block.
+pub(super) struct SimulatedWorld {
+    pub(super) simulation: Simulation,
+    pub(super) scenario: Scenario,
+    pub(super) pki: Arc<Pki>,
+    pub(super) quirks: Vec<Quirk>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) networks: Arc<Networks>,
+    pub(super) radio_environment: Arc<RadioEnvironment>,
+    pub(super) bearers: Arc<BTreeMap<Plmn, bearers::Bearer>>,
+    pub(super) costs: Costs,
+    pub(super) sm_dps: BTreeMap<String, SmDp>,
+    /// The M2M servers and agent, if the devices are M2M devices.
+    pub(super) m2m: Option<M2m>,
+    pub(super) foreign: Foreign,
+    pub(super) platform: Host<Platform>,
+    pub(super) platform_transport: Arc<dyn Way>,
+    pub(super) platform_records: MemoryRecords,
+    pub(super) servers: FaultInjector,
+    pub(super) devices: Vec<Mutex<DormantDevice>>,
+    pub(super) queue: Queue,
+    pub(super) report: Arc<Mutex<Report>>,
+    /// This value, for tasks that outlive a borrow. Set when the M2M devices are powered up.
+    pub(super) this: OnceLock<Weak<SimulatedWorld>>,
+}
+
+/// The subscriptions of third-party profiles by ICCID: home networks and IMSIs, the profile's own
+/// first.
+pub(super) type Foreign = BTreeMap<Iccid, Vec<(Plmn, Imsi)>>;
+
+/// An SM-DP+.
+pub(super) struct SmDp {
+    /// The party, unless it is a third-party SM-DP+.
+    pub(super) party: Option<Host<SmDpPlus>>,
+    /// The address that devices use.
+    pub(super) address: String,
+    pub(super) way: Arc<dyn Way>,
+    /// Delivers the notifications of the SM-DP+ to the platform.
+    pub(super) tells: PlatformNotifier,
+    /// The activation codes of an SM-DP+ that takes no orders, with home network and ICCID.
+    pub(super) codes: Vec<(Plmn, Iccid, String)>,
+}
+
+impl SimulatedWorld {
+    pub(super) fn now(&self) -> Timestamp {
+        self.simulation.clock().now()
+    }
+
+    /// The device with this index in the run, counted from 0. It is locked as long as the guard
+    /// lives.
+    pub(super) fn device(&self, index: usize) -> Option<MutexGuard<'_, DormantDevice>> {
+        self.devices.get(index).map(locked)
+    }
+
+    pub(super) fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn group(&self, index: usize) -> Option<&Group> {
+        self.scenario.groups.get(index)
+    }
+
+    /// The display name of a device.
+    pub(super) fn name(&self, device: &DormantDevice) -> String {
+        let group = self.group(device.group).map_or("device", |group| group.name.get_ref());
+        format!("{group}-{}", device.number)
+    }
+
+    /// All devices, each locked in turn.
+    pub(super) fn each_device(&self) -> impl Iterator<Item = MutexGuard<'_, DormantDevice>> {
+        each(&self.devices)
+    }
+
+    /// The fault injector of a device.
+    pub(super) fn mishaps_of(&self, device: &mut DormantDevice) -> FaultInjector {
+        let dice = self.simulation.dice(&format!("mishaps of {}", device.eid));
+        let made = || {
+            let liar = TamperingPeer::new(Arc::clone(&self.pki));
+            FaultInjector::new(dice, []).with_liar(liar).telling(self.reporter().strikes())
+        };
+        device.faults.get_or_insert_with(made).clone()
+    }
+
+    /// The reporter for events outside devices.
+    pub(super) fn reporter(&self) -> EventReporter {
+        EventReporter { report: Arc::clone(&self.report), clock: self.simulation.clock() }
+    }
+
+    /// Adds an event of a device to the timeline.
+    pub(super) fn tell(&self, kind: Kind, device: &DormantDevice, what: &str) {
+        let who = self.group(device.group).map_or("devices", |group| group.name.get_ref()).to_owned();
+        let text = format!("{}: {what}", self.name(device));
+        self.report().timeline.tell(self.now(), kind, who, text);
+    }
+
+    /// The current state of a network.
+    pub(super) fn network(&self, plmn: Plmn) -> Option<Network> {
+        self.networks.all().into_iter().find(|network| network.plmn == plmn)
+    }
+
+    /// True if the networks still allow a registration that was made earlier.
+    pub(super) fn still_serves(&self, attached: &Attached, eid: Eid, network: Option<&Network>) -> bool {
+        let Some(network) = network.filter(|network| network.coverage) else { return false };
+        let is_home = attached.home == network.plmn;
+        let roams = is_home
+            || match &network.policy.roaming {
+                Roaming::Everybody => true,
+                Roaming::Partners(partners) => partners.contains(&attached.home),
+                Roaming::Nobody => false,
+            };
+        let barred = self.networks.home_of(attached.imsi).and_then(|home| home.subscriber(attached.imsi));
+        let barred = barred
+            .is_some_and(|subscriber| subscriber.barred.is_some() || (!is_home && !subscriber.may_roam));
+        let objection =
+            self.radio_environment.objection(network.plmn, attached.imsi, Some(attached.home), imei(eid));
+        roams && !barred && objection.is_none()
+    }
+
+    /// The country and region of a network.
+    pub(super) fn place(&self, plmn: Plmn) -> Option<Place> {
+        self.scenario.book.locate(plmn).ok()
+    }
+
+    /// The networks with coverage at a place, strongest first.
+    pub(super) fn hears(&self, place: &file::Place) -> Hears {
+        match place {
+            file::Place::Hears(networks) => networks.iter().map(|network| *network.get_ref()).collect(),
+            file::Place::In(country) => {
+                let all = self.scenario.networks.iter().map(|network| *network.plmn.get_ref());
+                let is_in =
+                    |plmn: &Plmn| self.place(*plmn).is_some_and(|place| place.country == *country.get_ref());
+                all.filter(is_in).collect()
+            }
+        }
+    }
+
+    /// Powers up a card. `wrap` wraps its memory, and `dice` names its random numbers.
+    pub(super) fn card<M: Memory + 'static>(
+        &self,
+        (eid, at): (Eid, CardAt),
+        dice: &str,
+        wrap: impl FnOnce(RamMemory) -> M,
+    ) -> Result<AnyCard, Fault> {
+        Ok(match at {
+            CardAt::Theirs(door) => AnyCard::behind(door),
+            CardAt::Ours(memory) => {
+                let (description, world) =
+                    (describe((&self.pki, &self.quirks), eid)?, self.simulation.world(dice));
+                AnyCard::Ours(Box::new(Card::open_among(description, wrap(memory), world, &self.shared)?))
+            }
+        })
+    }
+}
+
+pub(super) fn each(devices: &[Mutex<DormantDevice>]) -> impl Iterator<Item = MutexGuard<'_, DormantDevice>> {
+    devices.iter().map(locked)
+}
+
+fn locked(device: &Mutex<DormantDevice>) -> MutexGuard<'_, DormantDevice> {
+    device.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The address of the platform.
+pub(super) const PLATFORM: &str = "platform.landfall.example";
