@@ -205,7 +205,7 @@ fn errors_say_what_why_and_what_next() {
     std::fs::write(folder.path().join("own.toml"), own.unwrap().replace("\"lte\"", "\"own\"")).unwrap();
     for (arguments, words) in [
         (&["effort", "--bearer", "pigeon"][..], "there is no bearer \"pigeon\""),
-        (&["effort", "--bearers", "own.toml", "--bearer", "own"], "add a [[price]] with its id"),
+        (&["effort", "--bearers", "own.toml", "--bearer", "own"], "add a [[price]] with its ID"),
         (&["effort", "--bearers", "bad.toml"], "unknown field `offer`"),
         (&["show", "89049032000000000000000000500004"], "not in the records"),
         (&["recovery", "--came-back", "60", "--lost", "60"], "more than 100 percent"),
@@ -234,7 +234,7 @@ fn a_question_about_nobody_is_not_answered_with_good_news() {
     for (arguments, words) in [
         (
             ["breaches", "--group", "nobody"],
-            "no device is of group \"nobody\"\n  why:  there are north, south",
+            "no device has group \"nobody\"\n  why:  there are north, south",
         ),
         (["list", "--account", "acne"], "there are acme"),
         (["decide", "--model", "m1"], "no device has a model"),

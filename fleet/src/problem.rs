@@ -1,4 +1,4 @@
-//! The ways in which the platform says no.
+//! Error responses of the platform.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use world::Fault;
 
-/// What could not be done, why, and what to do next; and the status of HTTP that says whose fault it is.
+/// An error: what failed, why, what to do, and the HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Whose fault it is.
+    /// HTTP status of the response.
     #[serde(skip)]
     pub status: StatusCode,
-    /// What could not be done.
+    /// What failed.
     pub what: String,
-    /// Why.
+    /// Why it failed.
     pub why: String,
-    /// What to do.
+    /// The suggested remedy.
     pub next: String,
-    /// The methods that a path knows, if it is about that.
+    /// Methods that the path accepts, for status 405.
     #[serde(skip)]
     pub(crate) allow: String,
 }

@@ -1,4 +1,4 @@
-//! The records of the fleet, one a device.
+//! Storage of device records.
 
 use rsp::time::Timestamp;
 use world::{Collection, Fault, Records, Tx, transact};
@@ -11,7 +11,7 @@ use crate::{
 /// Devices by EID.
 pub const DEVICES: Collection<Device> = Collection::new("devices");
 
-/// All devices, as they are now.
+/// Loads all devices.
 ///
 /// # Errors
 /// The records cannot be read.
@@ -20,16 +20,16 @@ pub async fn load(records: &dyn Records) -> Result<Fleet, Fault> {
     Ok(Fleet::new(devices.into_iter().map(|(_, device)| device).collect()))
 }
 
-/// Writes a device, at the commit of the transaction.
+/// Writes a device when the transaction commits.
 ///
 /// # Errors
-/// The record does not fit JSON.
+/// The device cannot be encoded as JSON.
 pub fn put(tx: &mut Tx<'_>, device: &Device) -> Result<(), Fault> {
     tx.put(&DEVICES, &device.eid.to_string(), device)
 }
 
-/// Brings the rows of CSV files into the records, all in one transaction: either every row, or none if one is bad; with
-/// `skip_bad_rows`, every good one. A file that says nothing new changes nothing.
+/// Imports the rows of CSV files in one transaction. If a row is bad, nothing is imported; with
+/// `skip_bad_rows`, all good rows are imported. A file without changes writes nothing.
 ///
 /// # Errors
 /// The records cannot be read or written.
@@ -42,7 +42,7 @@ pub async fn import(
     transact(records, |tx| Box::pin(import_in(tx, rows, now, skip_bad_rows, true))).await
 }
 
-/// What [`import`] would come to; writes nothing.
+/// Returns the result that [`import`] would have, and writes nothing.
 ///
 /// # Errors
 /// The records cannot be read.

@@ -1,4 +1,4 @@
-//! Campaigns, as their owner commands them.
+//! Commands of the owner for campaigns.
 
 use std::collections::BTreeSet;
 
@@ -20,15 +20,15 @@ use crate::{
     store::load,
 };
 
-/// Each is looked at whenever a device checks in.
-const MOST: usize = 100;
+/// Maximum number of campaigns. Each check-in reads all of them.
+const MAX_CAMPAIGNS: usize = 100;
 
 impl Platform {
-    /// Makes a campaign. It does nothing before it is started. Devices that are listed are its devices from now on, and no
-    /// longer stand in what it says of itself.
+    /// Creates a campaign, which does nothing until it is started. Listed devices are stored as
+    /// members of the campaign and are no longer part of its specification.
     ///
     /// # Errors
-    /// There is one of that name, or it cannot be meant.
+    /// The ID is in use, or the specification is invalid.
     pub async fn create_campaign(&self, spec: &Spec) -> Result<Campaign, Problem> {
         spec.check()?;
         let made = self.now();
@@ -41,23 +41,24 @@ impl Platform {
         Ok(campaign)
     }
 
-    /// Starts a campaign. The devices of one that is not standing are those that are selected now.
+    /// Starts a campaign. Unless the campaign is standing, its devices are those that are selected
+    /// now.
     ///
     /// # Errors
-    /// There is none of that name, or it was started before.
+    /// The campaign does not exist or has already started.
     pub async fn start_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
         transact(self.records(), |tx| Box::pin(self.start(tx, id))).await?
     }
 
-    /// No move begins any more; those that are under way go on.
+    /// Pauses a campaign: no move begins, and moves under way continue.
     ///
     /// # Errors
-    /// There is none of that name, or it does not run.
+    /// The campaign does not exist or is not active.
     pub async fn pause_campaign(&self, id: &CampaignId, by: &str) -> Result<Campaign, Problem> {
         let since = self.now();
         self.change(id, |campaign| {
             if !campaign.state.is_active() {
-                return Err(campaign.cannot("be paused", "only one that runs can be"));
+                return Err(campaign.cannot("be paused", "only an active campaign can be paused"));
             }
             campaign.state = State::Paused { by: by.into(), since };
             Ok(())
@@ -65,11 +66,11 @@ impl Platform {
         .await
     }
 
-    /// A campaign that is paused or has stopped goes on. What has failed until now no longer makes it stop, and canaries that
-    /// are through are taken to have done well.
+    /// Resumes a campaign that is paused or stopped. The stop conditions ignore all failures so
+    /// far, and canaries that have finished count as successful.
     ///
     /// # Errors
-    /// There is none of that name, or it is neither.
+    /// The campaign does not exist, or is neither paused nor stopped.
     pub async fn resume_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
         self.change(id, |campaign| {
             match campaign.state {
@@ -78,7 +79,11 @@ impl Platform {
                     campaign.forgive();
                     campaign.past_canary |= campaign.canaries_are_through();
                 }
-                _ => return Err(campaign.cannot("be resumed", "only one that is paused or stopped can be")),
+                _ => {
+                    return Err(
+                        campaign.cannot("be resumed", "only a paused or stopped campaign can be resumed")
+                    );
+                }
             }
             campaign.state = campaign.active();
             Ok(())
@@ -86,27 +91,27 @@ impl Platform {
         .await
     }
 
-    /// Devices go back to the profile that they had in use before the campaign moved them, at the campaign's pace. Those that
-    /// are on the move arrive first.
+    /// Rolls a campaign back: devices return at the campaign's pace to the profiles that they had
+    /// before it. Moves under way end first.
     ///
     /// # Errors
-    /// There is none of that name, or it has moved nobody or moves them back already.
+    /// The campaign does not exist, has not started, or is already rolled back.
     pub async fn roll_back_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
         transact(self.records(), |tx| Box::pin(self.roll_back(tx, id))).await?
     }
 
-    /// Forgets a campaign and what became of its devices.
+    /// Deletes a campaign and the state of its devices.
     ///
     /// # Errors
-    /// There is none of that name, or it is not at an end.
+    /// The campaign does not exist or has not ended.
     pub async fn remove_campaign(&self, id: &CampaignId) -> Result<(), Problem> {
         transact(self.records(), |tx| Box::pin(remove(tx, id))).await?
     }
 
-    /// A campaign, and where each device stands that has begun or is to begin.
+    /// Returns a campaign and the state of its devices.
     ///
     /// # Errors
-    /// There is none of that name, or the records fail.
+    /// The campaign does not exist, or the records fail.
     pub async fn campaign(&self, id: &CampaignId) -> Result<Shown, Problem> {
         let mut tx = Tx::begin(self.records());
         let campaign = get(&mut tx, id).await??;
@@ -118,10 +123,11 @@ impl Platform {
         Ok(Shown { devices: devices.collect(), campaign })
     }
 
-    /// What the campaign would do with each of its devices if it had its turn now: the same decision, and nothing is written.
+    /// Returns what the campaign would do with each of its devices now. It makes the same decisions
+    /// as a running campaign and writes nothing.
     ///
     /// # Errors
-    /// The campaign cannot be meant, or the records fail.
+    /// The specification is invalid, or the records fail.
     pub async fn dry_run(&self, spec: &Spec) -> Result<Vec<Planned>, Problem> {
         spec.check()?;
         let now = self.now();
@@ -136,10 +142,10 @@ impl Platform {
         Ok(planned.collect())
     }
 
-    /// What is decided about each selected device, and why.
+    /// Returns the decision about each selected device, with its reasons.
     ///
     /// # Errors
-    /// The selection names what is not there, or the records fail.
+    /// The selection is invalid, or the records fail.
     pub async fn decisions(&self, selection: &Selection) -> Result<Vec<Decided>, Problem> {
         let now = self.now();
         let fleet = self.fleet_of(selection).await?;
@@ -147,7 +153,7 @@ impl Platform {
         Ok(decisions(&counted, selection))
     }
 
-    /// All campaigns, by name.
+    /// Returns all campaigns in the order of their IDs.
     ///
     /// # Errors
     /// The records fail.
@@ -162,12 +168,12 @@ impl Platform {
             Err(problem) => return Ok(Err(problem)),
         };
         if campaign.state != State::Draft {
-            return Ok(Err(campaign.cannot("be started", "resume one that is paused or stopped")));
+            return Ok(Err(campaign.cannot("be started", "use resume for a paused or stopped campaign")));
         }
         if !campaign.spec.standing {
             let now = self.now();
             let devices = load(self.records()).await?;
-            // What befell listed devices until now is not this campaign's doing.
+            // Events before the start do not count.
             campaign.progress = Progress::default();
             let members: Vec<Eid> = match &campaign.spec.devices {
                 Devices::Selected(_) => {
@@ -216,7 +222,8 @@ impl Platform {
             Err(problem) => return Ok(Err(problem)),
         };
         if campaign.state == State::Draft || campaign.goes_back {
-            return Ok(Err(campaign.cannot("be rolled back", "one that has moved devices can be, once")));
+            return Ok(Err(campaign
+                .cannot("be rolled back", "only a started campaign can be rolled back, and only once")));
         }
         campaign.goes_back = true;
         campaign.state = State::RollingBack;
@@ -250,45 +257,45 @@ pub struct Shown {
     /// The campaign.
     #[serde(flatten)]
     pub campaign: Campaign,
-    /// Its devices, in the order of their EIDs.
+    /// The devices in the order of their EIDs.
     pub devices: Vec<InCampaign>,
 }
 
 /// A device of a campaign.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InCampaign {
-    /// Which.
+    /// The EID.
     pub eid: Eid,
-    /// Where it stands.
+    /// The state of the device in the campaign.
     #[serde(flatten)]
     pub member: Member,
 }
 
-/// What a campaign means for a device.
+/// The plan of a campaign for a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Planned {
-    /// Which.
+    /// The EID.
     pub eid: Eid,
-    /// What its owner calls it.
+    /// The owner's name for the device.
     pub label: Box<str>,
-    /// What would be done.
+    /// The plan.
     #[serde(flatten)]
     pub plan: Plan,
 }
 
-/// A device and its decision.
+/// The decision about a device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decided {
-    /// Which.
+    /// The EID.
     pub eid: Eid,
-    /// What its owner calls it.
+    /// The owner's name for the device.
     pub label: Box<str>,
-    /// What is decided.
+    /// The decision.
     #[serde(flatten)]
     pub decision: Decision,
 }
 
-/// What is decided about each selected device that is in service.
+/// Returns the decision about each selected device in service.
 pub fn decisions(counted: &Counted<'_>, selection: &Selection) -> Vec<Decided> {
     let now = counted.question.now;
     let selected = counted.fleet.in_service().filter(|device| selection.has(device, now));
@@ -306,7 +313,7 @@ async fn remove(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<(), Problem>,
         Err(problem) => return Ok(Err(problem)),
     };
     if campaign.state.is_active() || campaign.progress.under_way > 0 {
-        return Ok(Err(campaign.cannot("be removed", "pause it, and wait for those that are on the move")));
+        return Ok(Err(campaign.cannot("be removed", "pause it and wait until no moves are under way")));
     }
     tx.delete(&CAMPAIGNS, &id.to_string());
     for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
@@ -319,7 +326,7 @@ fn members_of(id: &CampaignId) -> String {
     format!("{id}/")
 }
 
-/// Of the devices that were listed those that are in service; the others are forgotten.
+/// Returns the listed devices that are still in service, and deletes the other members.
 async fn still_there(tx: &mut Tx<'_>, id: &CampaignId, devices: &Fleet) -> Result<Vec<Eid>, Fault> {
     let mut there = Vec::new();
     for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
@@ -338,14 +345,16 @@ async fn create(
     listed: &BTreeSet<Eid>,
 ) -> Result<Result<(), Problem>, Fault> {
     let id = &campaign.spec.id;
-    let what = || format!("cannot make campaign {id}");
+    let what = || format!("cannot create campaign {id}");
     let all = tx.list(&CAMPAIGNS, "").await?;
     if all.iter().any(|(_, other)| other.spec.id == *id) {
-        return Ok(Err(Problem::conflict(what(), "there is one of that name", "choose another name")));
+        return Ok(Err(Problem::conflict(what(), "a campaign of this name exists", "choose another name")));
     }
-    if all.len() >= MOST {
-        let why = format!("there are {MOST}, and each is looked at whenever a device checks in");
-        return Ok(Err(Problem::conflict(what(), why, "remove those that are done")));
+    if all.len() >= MAX_CAMPAIGNS {
+        let why = format!(
+            "there are {MAX_CAMPAIGNS} campaigns, which is the limit because each check-in reads all of them"
+        );
+        return Ok(Err(Problem::conflict(what(), why, "remove campaigns that are done")));
     }
     for eid in listed {
         tx.put(&MEMBERS, &member_key(id, *eid), &Member::default())?;
@@ -354,13 +363,13 @@ async fn create(
     Ok(Ok(()))
 }
 
-/// The campaign of that name.
+/// Returns the campaign with this ID.
 pub(super) async fn get(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campaign, Problem>, Fault> {
     Ok(tx.get(&CAMPAIGNS, &id.to_string()).await?.ok_or_else(|| {
         Problem::not_found(
             format!("there is no campaign {id}"),
-            "nobody has made it, or it was removed",
-            "`landfall fleet campaign list` shows those that there are",
+            "it was never created, or it was removed",
+            "list the campaigns with `landfall fleet campaign list`",
         )
     }))
 }

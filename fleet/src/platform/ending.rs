@@ -1,4 +1,4 @@
-//! The beginning and the end of a move, in whatever way the platform came to know of it.
+//! Start and end of moves.
 
 use localize::{Destination, Refused};
 use rsp::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Platform {
-    /// A device begins to move. The caller has found that it is its turn.
+    /// Starts a move of a device. The caller has checked that it is the device's turn.
     pub(super) async fn begin(
         &self,
         tx: &mut Tx<'_>,
@@ -35,7 +35,7 @@ impl Platform {
             Destination::Offer(offer) => {
                 By::Ordered(self.order(tx, device.eid, offer, member.left_over.take()).await?)
             }
-            // A plan never is one.
+            // Plans exclude identities.
             Destination::Identity(_) => return Err(not_by_a_move(device.eid)),
         };
         if !member.started {
@@ -61,11 +61,11 @@ impl Platform {
         tx.put(&MEMBERS, &member_key(&campaign.spec.id, device.eid), member)?;
         tx.put(&CAMPAIGNS, &campaign.spec.id.to_string(), campaign)?;
         let note = format!("to {} for {}", begun.to.plmn, begun.campaign);
-        self.teller()(tx, event(now, "MoveBegan", device.eid).with_note(note));
+        self.reporter()(tx, event(now, "MoveBegan", device.eid).with_note(note));
         Ok(begun)
     }
 
-    /// A move has ended. Says when the device tries again, if it does.
+    /// Ends a move. Returns the time of the retry, if there is one.
     pub(super) async fn end(
         &self,
         tx: &mut Tx<'_>,
@@ -100,7 +100,7 @@ impl Platform {
             }
         };
         let outcome = if how == Try::Moved { Outcome::Done } else { Outcome::Failed(why.to_string()) };
-        self.teller()(tx, event(now, "MoveEnded", device.eid).with_outcome(outcome));
+        self.reporter()(tx, event(now, "MoveEnded", device.eid).with_outcome(outcome));
         let Ok(mut campaign) = campaigns::get(tx, &ended.campaign).await? else { return Ok(None) };
         let key = member_key(&ended.campaign, device.eid);
         let mut member = tx.get(&MEMBERS, &key).await?.unwrap_or_default();
@@ -120,13 +120,13 @@ pub(super) fn event(now: Timestamp, what: &'static str, eid: Eid) -> Event {
 }
 
 pub(super) fn impossible(error: state::NotPossible) -> Fault {
-    Fault::caused_by(error, "cannot write down what happened to a device", "report this")
+    Fault::caused_by(error, "cannot record an event of a device", "report this as a bug")
 }
 
 fn not_by_a_move(eid: Eid) -> Fault {
     Fault::new(
         format!("cannot move device {eid}"),
-        "an identity of an applet is not put on by a move",
-        "report this: a plan has it as a destination",
+        "a move cannot change the identity of an applet",
+        "report this as a bug: a plan has an identity as its destination",
     )
 }

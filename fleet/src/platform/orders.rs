@@ -1,5 +1,5 @@
-//! Profiles that are ordered for a device (ES2+): each step is written down with the identifier of its call before it is asked
-//! for, and written down again when it is answered.
+//! Profile orders (ES2+). Each step is recorded with its call identifier before the call is sent,
+//! and again after the answer.
 
 use localize::{Destination, Offer, Orderable};
 use rsp::{
@@ -11,7 +11,7 @@ use rsp::{
 use serde::{Deserialize, Serialize};
 use world::{Collection, Event, Fault, Outcome, Tx, transact};
 
-use super::{By, MOVES, Move, Platform, Setup, Told, campaigns, ending::impossible};
+use super::{By, DownloadProgress, MOVES, Move, Platform, Setup, campaigns, ending::impossible};
 use crate::{
     campaign::Try,
     check_in::{Discrepancy, OrderId},
@@ -20,71 +20,74 @@ use crate::{
     plan::{Plan, plan},
     state::Happening,
     store::{self, DEVICES},
-    supplier::{Es2Plus, NoOrder, Supplier},
+    supplier::{Es2Plus, Es2PlusError, Supplier},
 };
 
-/// Orders at SM-DP+s, by EID and a name of our own: the number of the profile is not known at first.
+/// Orders at SM-DP+s. The key is the EID and an ID of this platform, because the ICCID is unknown
+/// at first.
 pub const ORDERS: Collection<ProfileOrder> = Collection::new("profile-orders");
 
-/// A profile that is ordered.
+/// An order of a profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileOrder {
-    /// For which device.
+    /// The device.
     pub eid: Eid,
-    /// Of which operator.
+    /// The operator.
     pub operator: Plmn,
-    /// Which profile, or of which type.
+    /// The ICCID or profile type that is ordered.
     pub what: Orderable,
-    /// How far it has come.
+    /// The step that the order has reached.
     pub step: Step,
-    /// Since when it is so far.
+    /// Time at which the order reached this step.
     pub since: Timestamp,
-    /// What the SM-DP+ has said of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<Told>,
-    /// Operators that had nothing for this move before.
+    /// Final download progress that the SM-DP+ reported.
+    #[serde(default, rename = "told", skip_serializing_if = "Option::is_none")]
+    pub reported: Option<DownloadProgress>,
+    /// Operators that refused an order for the same move before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passed_over: Vec<Plmn>,
 }
 
-/// How far an order has come.
+/// Step of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Step {
-    /// To be reserved by DownloadOrder.
+    /// To be reserved with DownloadOrder.
     Reserving {
         /// The functionCallIdentifier.
         call: Box<str>,
-        /// Whether it is no longer wanted, and cancelled as soon as its number is known.
+        /// True if the order is no longer needed and will be cancelled as soon as its ICCID is
+        /// known.
         unwanted: bool,
     },
-    /// To be confirmed and released by ConfirmOrder.
+    /// To be confirmed and released with ConfirmOrder.
     Confirming {
-        /// Which profile it is.
+        /// The ICCID.
         iccid: Iccid,
         /// The functionCallIdentifier.
         call: Box<str>,
     },
     /// Ready to be downloaded.
     Released {
-        /// Which profile it is.
+        /// The ICCID.
         iccid: Iccid,
-        /// From where.
+        /// The activation code.
         #[serde(with = "crate::check_in::activation_code")]
         code: ActivationCode,
     },
-    /// To be cancelled by CancelOrder.
+    /// To be cancelled with CancelOrder.
     Cancelling {
-        /// Which profile it is.
+        /// The ICCID.
         iccid: Iccid,
         /// The functionCallIdentifier.
         call: Box<str>,
-        /// Its code, if it was released: should it turn out that it cannot be cancelled, it can be downloaded.
+        /// The activation code, if the profile was released. If the SM-DP+ refuses to cancel the
+        /// order, the profile can still be downloaded with it.
         code: Option<Code>,
     },
     /// The profile is on the card.
     Fulfilled {
-        /// Which profile it is.
+        /// The ICCID.
         iccid: Iccid,
     },
 }
@@ -95,7 +98,7 @@ pub enum Step {
 pub struct Code(#[serde(with = "crate::check_in::activation_code")] pub ActivationCode);
 
 impl Step {
-    /// Which profile it is, once that is known.
+    /// The ICCID, once it is known.
     pub fn iccid(&self) -> Option<Iccid> {
         match self {
             Self::Reserving { .. } => None,
@@ -107,16 +110,17 @@ impl Step {
     }
 }
 
-/// What came of driving an order.
+/// Result of driving an order.
 pub(super) enum Driven {
-    /// It is where it is to be: released, cancelled, or gone.
+    /// The order needs no further call: it is released, cancelled or gone.
     Settled,
-    /// Its SM-DP+ is away.
-    Away,
+    /// The SM-DP+ is unreachable.
+    Unreachable,
 }
 
 impl Platform {
-    /// An order for the device: what is left over of another one, or a new one.
+    /// Returns an order for the device: either the order that an earlier attempt left over, or a
+    /// new one.
     pub(super) async fn order(
         &self,
         tx: &mut Tx<'_>,
@@ -131,10 +135,12 @@ impl Platform {
             kept.step = match kept.step {
                 Step::Reserving { call, .. } => Step::Reserving { call, unwanted: false },
                 Step::Cancelling { iccid, code: Some(Code(code)), .. } => Step::Released { iccid, code },
-                Step::Cancelling { iccid, code: None, .. } => Step::Confirming { iccid, call: self.call() },
+                Step::Cancelling { iccid, code: None, .. } => {
+                    Step::Confirming { iccid, call: self.new_call_id() }
+                }
                 step => step,
             };
-            (kept.since, kept.told, kept.passed_over) = (self.now(), None, Vec::new());
+            (kept.since, kept.reported, kept.passed_over) = (self.now(), None, Vec::new());
             tx.put(&ORDERS, id.as_ref(), &kept)?;
             return Ok(id);
         }
@@ -149,21 +155,24 @@ impl Platform {
         passed_over: Vec<Plmn>,
     ) -> Result<OrderId, Fault> {
         let id = OrderId::from_key(&format!("{}{}", prefix(eid), OrderId::drawn(&self.0.world)));
-        let step = Step::Reserving { call: self.call(), unwanted: false };
+        let step = Step::Reserving { call: self.new_call_id(), unwanted: false };
         let (operator, what) = (offer.operator.plmn, offer.order.clone());
-        let order = ProfileOrder { eid, operator, what, step, since: self.now(), told: None, passed_over };
+        let order =
+            ProfileOrder { eid, operator, what, step, since: self.now(), reported: None, passed_over };
         tx.put(&ORDERS, id.as_ref(), &order)?;
         Ok(id)
     }
 
-    /// The order is no longer wanted: it is cancelled after the commit.
+    /// Gives an order up. It is cancelled after the commit.
     pub(super) async fn give_up(&self, tx: &mut Tx<'_>, id: &OrderId) -> Result<(), Fault> {
         let Some(mut order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
         order.step = match order.step {
             Step::Reserving { call, .. } => Step::Reserving { call, unwanted: true },
-            Step::Confirming { iccid, .. } => Step::Cancelling { iccid, call: self.call(), code: None },
+            Step::Confirming { iccid, .. } => {
+                Step::Cancelling { iccid, call: self.new_call_id(), code: None }
+            }
             Step::Released { iccid, code } => {
-                Step::Cancelling { iccid, call: self.call(), code: Some(Code(code)) }
+                Step::Cancelling { iccid, call: self.new_call_id(), code: Some(Code(code)) }
             }
             step => step,
         };
@@ -172,15 +181,15 @@ impl Platform {
         tx.put(&ORDERS, id.as_ref(), &order)
     }
 
-    /// Asks the SM-DP+ what the order waits for, until it waits for nothing of it. If the SM-DP+ refuses, the move goes on with
-    /// the next offer.
+    /// Calls the SM-DP+ until the order needs no further call. If the SM-DP+ refuses, the move
+    /// continues with the next offer.
     pub(super) async fn drive(&self, id: &OrderId) -> Result<Driven, Fault> {
         let mut id = id.clone();
         loop {
             let Some(order) = Tx::begin(self.records()).get(&ORDERS, id.as_ref()).await? else {
                 return Ok(Driven::Settled);
             };
-            let Some(supplier) = self.sm_dp_plus(order.operator) else { return Ok(Driven::Away) };
+            let Some(supplier) = self.sm_dp_plus(order.operator) else { return Ok(Driven::Unreachable) };
             let (eid, function) = (order.eid, order.step.function());
             let answer = match &order.step {
                 Step::Released { .. } | Step::Fulfilled { .. } => return Ok(Driven::Settled),
@@ -188,8 +197,8 @@ impl Platform {
                     let reserved = supplier.download_order(call, eid, &order.what).await;
                     reserved.map(|iccid| {
                         Some(match unwanted {
-                            false => Step::Confirming { iccid, call: self.call() },
-                            true => Step::Cancelling { iccid, call: self.call(), code: None },
+                            false => Step::Confirming { iccid, call: self.new_call_id() },
+                            true => Step::Cancelling { iccid, call: self.new_call_id(), code: None },
                         })
                     })
                 }
@@ -203,8 +212,8 @@ impl Platform {
             };
             let outcome = match &answer {
                 Ok(_) => Outcome::Done,
-                Err(NoOrder::Refused(status)) => Outcome::Refused(status.to_string()),
-                Err(NoOrder::Away(fault)) => Outcome::Failed(fault.to_string()),
+                Err(Es2PlusError::Refused(status)) => Outcome::Refused(status.to_string()),
+                Err(Es2PlusError::Unreachable(fault)) => Outcome::Failed(fault.to_string()),
             };
             self.0.events.tell(
                 Event::new(self.now(), "platform", function)
@@ -213,7 +222,7 @@ impl Platform {
             );
             match answer {
                 Ok(step) => self.write_step(&id, &order, step).await?,
-                Err(NoOrder::Refused(status)) => {
+                Err(Es2PlusError::Refused(status)) => {
                     let why = status.to_string();
                     let is_under_way = status.status() == Some(Status::IccidInvalidTransition);
                     let policies = self.policies().await?;
@@ -224,12 +233,12 @@ impl Platform {
                         id = next;
                     }
                 }
-                Err(NoOrder::Away(_)) => return Ok(Driven::Away),
+                Err(Es2PlusError::Unreachable(_)) => return Ok(Driven::Unreachable),
             }
         }
     }
 
-    /// The next step, unless somebody else has taken one meanwhile.
+    /// Records the next step, unless the order has changed meanwhile.
     async fn write_step(&self, id: &OrderId, was: &ProfileOrder, step: Option<Step>) -> Result<(), Fault> {
         let next = step.map(|step| ProfileOrder { step, since: self.now(), ..was.clone() });
         transact(self.records(), |tx| {
@@ -248,7 +257,8 @@ impl Platform {
         .await
     }
 
-    /// The SM-DP+ has said no. Gives the order with which the move goes on, if there is another offer.
+    /// Processes a refusal of the SM-DP+. Returns the order with which the move continues, if there
+    /// is another offer.
     async fn refused(
         &self,
         tx: &mut Tx<'_>,
@@ -264,7 +274,8 @@ impl Platform {
         match &was.step {
             Step::Cancelling { iccid, code, .. } => {
                 match code {
-                    // It was handed out, and how that ended is not known there: it can be downloaded once more.
+                    // The profile was handed out, but the SM-DP+ does not know the result: the
+                    // profile can be downloaded once more.
                     Some(Code(code)) if is_under_way => {
                         let step = Step::Released { iccid: *iccid, code: code.clone() };
                         let kept = ProfileOrder { step, since: self.now(), ..was.clone() };
@@ -299,7 +310,8 @@ impl Platform {
         Ok(None)
     }
 
-    /// The move goes on with the best offer that an SM-DP+ has not refused yet, if there is one.
+    /// Continues the move with the best offer of an operator that has not refused yet, if there is
+    /// one.
     async fn next_offer(
         &self,
         tx: &mut Tx<'_>,
@@ -328,13 +340,13 @@ impl Platform {
         Ok(Some(next))
     }
 
-    /// Where profiles of that operator are ordered, if they are.
+    /// The SM-DP+ at which profiles of this operator are ordered, if there is one.
     pub(super) fn sm_dp_plus(&self, operator: Plmn) -> Option<&Es2Plus> {
         self.0.setup.suppliers.get(&operator).and_then(Supplier::sm_dp_plus)
     }
 
-    /// The identifier of a call that no other has.
-    fn call(&self) -> Box<str> {
+    /// Returns a new, unique function call identifier.
+    fn new_call_id(&self) -> Box<str> {
         format!("landfall-{}", hex::encode(self.0.world.random::<16>())).into()
     }
 }
@@ -350,17 +362,17 @@ impl Step {
     }
 }
 
-/// What the keys of a device's orders begin with.
+/// The prefix of the keys of a device's orders.
 pub(super) fn prefix(eid: Eid) -> String {
     format!("{eid}/")
 }
 
-/// The profile is on the card.
+/// Records that the profile of an order is on the card.
 pub(super) async fn fulfilled(tx: &mut Tx<'_>, id: &OrderId, now: Timestamp) -> Result<(), Fault> {
     let Some(order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
     match order.step.iccid() {
-        // Its SM-DP+ knows it already.
-        Some(iccid) if order.told != Some(Told::Installed) => {
+        // If the SM-DP+ has already reported the installation, the order is finished.
+        Some(iccid) if order.reported != Some(DownloadProgress::Installed) => {
             let step = Step::Fulfilled { iccid };
             tx.put(&ORDERS, id.as_ref(), &ProfileOrder { step, since: now, ..order })
         }

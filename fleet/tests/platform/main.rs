@@ -1,4 +1,4 @@
-//! The owner's platform, with an SM-DP+ that only keeps orders.
+//! Tests of the owner's platform, with a simulated SM-DP+ that only stores orders.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,6 @@
 )]
 
 mod api;
-mod bench;
 mod campaigns;
 mod check_in;
 mod crash;
@@ -19,3 +18,4 @@ mod operator;
 mod pace;
 mod reads;
 mod reconciler;
+mod testbed;
