@@ -76,7 +76,7 @@ async fn run(devices: usize) {
         });
         for again in ["imported", "imported again, unchanged"] {
             let start = Instant::now();
-            let done = fleet::import(&records, &rows, now, false).await.unwrap().unwrap();
+            let done = fleet::import(&records, &rows, now, false).await.unwrap();
             println!(
                 "{again:<34} {:>8.2} s  {} added, {} unchanged",
                 start.elapsed().as_secs_f64(),
@@ -86,13 +86,8 @@ async fn run(devices: usize) {
         }
         on_disk(&rows, &book, now).await;
     }
-    let stored: usize = records
-        .list(fleet::DEVICES.name(), "")
-        .await
-        .unwrap()
-        .iter()
-        .map(|(_, stored)| stored.bytes.len())
-        .sum();
+    let stored: usize =
+        records.list("devices", "").await.unwrap().iter().map(|(_, stored)| stored.bytes.len()).sum();
     println!("{:<34} {:>8} octets a device", "as records", stored / devices);
 
     drop(fleet::load(&records).await.unwrap());
@@ -167,7 +162,7 @@ async fn on_disk(rows: &Rows, book: &RuleBook, now: Timestamp) {
     let folder = tempfile::tempdir().unwrap();
     let records = Arc::new(SqliteRecords::open(folder.path().join("records.sqlite")).unwrap());
     let start = Instant::now();
-    let done = fleet::import(&*records, rows, now, false).await.unwrap().unwrap();
+    let done = fleet::import(&*records, rows, now, false).await.unwrap();
     println!("{:<34} {:>8.2} s  {} added", "imported into SQLite", start.elapsed().as_secs_f64(), done.added);
     let platform = standing(Arc::clone(&records), book, now).await;
     let fleet = fleet::load(&*records).await.unwrap();

@@ -84,7 +84,7 @@ pub struct RefusedBy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveEnded {
     /// The move.
-    pub order: OrderId,
+    pub order: MoveId,
     /// Its result.
     #[serde(flatten)]
     pub ending: Ending,
@@ -127,7 +127,7 @@ pub enum What {
     /// repetition of the same move.
     Move {
         /// ID of the move.
-        order: OrderId,
+        order: MoveId,
         /// The profile to move to.
         to: Target,
         /// The profile to enable again if the new one gets no service.
@@ -169,30 +169,25 @@ impl Target {
     }
 }
 
-/// The name of a move: no two have the same.
+/// The unique ID of a move.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct OrderId(Box<str>);
+pub struct MoveId(Box<str>);
 
-impl OrderId {
-    /// A new one.
+impl MoveId {
+    /// Returns a new ID.
     pub fn drawn(world: &World) -> Self {
         Self(hex::encode(world.random::<8>()).into())
     }
-
-    /// One that stands as the key of a record.
-    pub(crate) fn from_key(key: &str) -> Self {
-        Self(key.into())
-    }
 }
 
-impl AsRef<str> for OrderId {
+impl AsRef<str> for MoveId {
     fn as_ref(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for OrderId {
+impl fmt::Display for MoveId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -31,10 +31,13 @@ pub mod costs;
 mod counted;
 mod device;
 pub mod files;
+mod invariants;
+mod moves;
 mod owner;
 mod plan;
 mod platform;
 mod problem;
+mod profile_order;
 mod reconcile;
 mod state;
 mod store;
@@ -42,22 +45,25 @@ mod supplier;
 
 pub use api::{CHECK_IN, DOCUMENT, ROUTES};
 pub use campaign::{
-    CAMPAIGNS, Campaign, CampaignId, Canary, Destination, Devices, Forgiven, MEMBERS, Member, MemberState,
-    NotACampaignId, Pace, Progress, Retries, Share, Spec, State as CampaignState, Stop, Weekday, Window,
+    AttemptCounts, CAMPAIGNS, Campaign, CampaignId, Canary, Destination, Devices, Forgiven, MEMBERS, Member,
+    MemberState, MemberStatus, NotACampaignId, Pace, Progress, Retries, Share, Spec, State as CampaignState,
+    Stop, Weekday, Window,
 };
 pub use check_in::{
-    CheckIn, Discrepancy, Ending, Instruction, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target,
+    CheckIn, Discrepancy, Ending, Instruction, MoveEnded, MoveId, OnCard, RefusedBy, Registration, Target,
     What,
 };
 pub use counted::{Counted, Question};
 pub use device::{Device, Fleet, Name, Selection, listed};
+pub use invariants::violations;
+pub use moves::{Direction, MOVES, Move, ProfileSource};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use platform::{
-    By, Code, Config, Decided, DownloadProgress, Edit, InCampaign, MOVES, Move, ORDERS, Planned, Platform,
-    Processed, ProfileOrder, Setup, Shown, Step, decisions,
+    Config, Decided, Edit, InCampaign, Planned, Platform, Processed, Setup, Shown, decisions,
 };
 pub use problem::Problem;
+pub use profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step};
 pub use state::{Entry, Happening, NotPossible, State, Tally, Trail};
-pub use store::{DEVICES, dry_run, import, load, put};
+pub use store::{ImportError, dry_run, get, import, load, put};
 pub use supplier::{Es2Plus, Supplier};

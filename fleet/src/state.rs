@@ -14,7 +14,8 @@ pub enum State {
     /// In service, with nothing to do.
     #[default]
     Working,
-    /// Moving to another profile.
+    /// Moving to another profile. The store derives this state from the open move of the device and
+    /// does not write it.
     Moving {
         /// The network of the new profile.
         to: Plmn,
@@ -283,8 +284,7 @@ pub(crate) fn follow(
         (State::Moving { .. }, H::MoveBegan { .. }) => return not_possible(state, happening),
         (_, H::MoveBegan { to }) => State::Moving { to: *to, since: at },
         (State::Moving { since, .. }, H::PassedOver { to, .. }) => State::Moving { to: *to, since: *since },
-        // A file may have said meanwhile that it does not move.
-        (_, H::PassedOver { .. }) => state.clone(),
+        (_, H::PassedOver { .. }) => return not_possible(state, happening),
         (State::Moving { .. }, H::Moved) => {
             one_more(&mut tally.moved);
             State::Working

@@ -1,5 +1,6 @@
 //! Campaigns: which devices move where, at what rate, and when the campaign stops on its own.
 
+mod progress;
 mod spec;
 mod turn;
 mod window;
@@ -13,9 +14,11 @@ use rsp::{
 use serde::{Deserialize, Deserializer, Serialize};
 use world::Collection;
 
-use crate::{check_in::OrderId, device::Selection};
+use crate::{check_in::MoveId, device::Selection};
 
-pub(crate) use turn::{Try, Turn};
+pub(crate) use progress::OpenMove;
+pub use progress::{Forgiven, Progress};
+pub(crate) use turn::{AttemptResult, Turn};
 pub use window::{Weekday, Window};
 
 /// Campaigns by ID.
@@ -251,7 +254,7 @@ pub struct Campaign {
     /// True if the campaign is rolled back.
     #[serde(default)]
     pub goes_back: bool,
-    /// Counts of its devices and attempts.
+    /// Counts of its devices and attempts, derived from its members and their open moves.
     pub progress: Progress,
     /// Number of moves that began in the present clock hour.
     #[serde(default)]
@@ -325,70 +328,13 @@ impl fmt::Display for State {
     }
 }
 
-/// Counts of a campaign's devices and attempts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Progress {
-    /// Number of devices. In a standing campaign, the number of devices that have begun to move.
-    pub devices: u32,
-    /// Attempts that began.
-    pub begun: u32,
-    /// Attempts under way.
-    pub under_way: u32,
-    /// Attempts that succeeded.
-    pub moved: u32,
-    /// Attempts that ended on the former profile.
-    pub came_back: u32,
-    /// Attempts that installed no profile.
-    pub not_installed: u32,
-    /// Attempts after which the device was unreachable.
-    pub lost: u32,
-    /// Devices that have begun at least one attempt.
-    pub started: u32,
-    /// Devices among them that need no further attempt.
-    pub settled: u32,
-    /// All devices that need no further attempt.
-    pub finished: u32,
-    /// Devices that were moved back.
-    pub rolled_back: u32,
-    /// Devices that still have to move back.
-    pub to_roll_back: u32,
-    /// End of the latest attempt.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_ended: Option<Timestamp>,
-    /// Attempts before the last resumption, which the stop conditions ignore.
-    pub forgiven: Forgiven,
-}
-
-/// Attempts before the last resumption of a campaign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Forgiven {
-    /// Finished attempts.
-    pub ended: u32,
-    /// Failed attempts.
-    pub failed: u32,
-    /// Lost devices.
-    pub lost: u32,
-}
-
-impl Progress {
-    /// Number of finished attempts.
-    pub fn ended(&self) -> u32 {
-        self.moved.saturating_add(self.failed())
-    }
-
-    /// Number of failed attempts.
-    pub fn failed(&self) -> u32 {
-        self.came_back.saturating_add(self.not_installed).saturating_add(self.lost)
-    }
-}
-
-/// A device of a campaign.
+/// A device of a campaign: what the campaign did with it so far. An open move is not part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Member {
     /// Attempts since the device last reached its destination.
     pub tries: u32,
-    /// The state of the device in the campaign.
+    /// The state of the device between two moves.
     pub state: MemberState,
     /// True if the device has begun an attempt.
     #[serde(default)]
@@ -399,12 +345,41 @@ pub struct Member {
     /// The profile that was enabled before the first attempt. A rollback returns to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub came_from: Option<Iccid>,
-    /// The order of a failed attempt that its SM-DP+ may still have.
+    /// Ended attempts.
+    #[serde(default)]
+    pub ended: AttemptCounts,
+    /// End of the latest attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) left_over: Option<OrderId>,
+    pub last_ended: Option<Timestamp>,
 }
 
-/// The state of a device in a campaign.
+/// Ended attempts of a device by their result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AttemptCounts {
+    /// Attempts that succeeded.
+    pub moved: u32,
+    /// Attempts that ended on the former profile.
+    pub came_back: u32,
+    /// Attempts that installed no profile.
+    pub not_installed: u32,
+    /// Attempts after which the device was unreachable.
+    pub lost: u32,
+}
+
+impl AttemptCounts {
+    fn add(&mut self, result: AttemptResult) {
+        let count = match result {
+            AttemptResult::Moved => &mut self.moved,
+            AttemptResult::CameBack => &mut self.came_back,
+            AttemptResult::NotInstalled => &mut self.not_installed,
+            AttemptResult::Lost => &mut self.lost,
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
+/// The state of a device in a campaign between two moves. A device with an open move is waiting.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum MemberState {
@@ -415,11 +390,6 @@ pub enum MemberState {
     PutOff {
         /// The time.
         until: Timestamp,
-    },
-    /// Is moving.
-    Moving {
-        /// The ID of the move.
-        order: OrderId,
     },
     /// Retries later.
     Again {
@@ -454,7 +424,6 @@ impl fmt::Display for MemberState {
         match self {
             Self::Waiting => f.write_str("waiting for its turn"),
             Self::PutOff { until } => write!(f, "waiting until {until}"),
-            Self::Moving { .. } => f.write_str("moving"),
             Self::Again { after, why } => write!(f, "retry at {after}: {why}"),
             Self::Moved { at } => write!(f, "moved at {at}"),
             Self::NothingToDo => f.write_str("nothing to do"),
@@ -464,9 +433,25 @@ impl fmt::Display for MemberState {
     }
 }
 
-impl MemberState {
-    /// True if the device needs no further attempt.
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::Moved { .. } | Self::NothingToDo | Self::Failed { .. } | Self::RolledBack { .. })
+/// The state of a device in a campaign as it is shown: its open move, or else its state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum MemberStatus {
+    /// Is moving.
+    Moving {
+        /// The ID of the move.
+        order: MoveId,
+    },
+    /// Has no open move.
+    #[serde(untagged)]
+    BetweenMoves(MemberState),
+}
+
+impl fmt::Display for MemberStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Moving { .. } => f.write_str("moving"),
+            Self::BetweenMoves(state) => fmt::Display::fmt(state, f),
+        }
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use rsp::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::check_in::OrderId;
+use crate::moves::Direction;
 
 use super::{
-    Campaign, Member, MemberState, State,
+    Campaign, Member, MemberState, OpenMove, State,
     window::{HOUR, hour_of, is_open, next_open, start_of},
 };
 
@@ -43,7 +43,7 @@ pub(crate) enum Turn {
 
 /// Result of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Try {
+pub(crate) enum AttemptResult {
     Moved,
     CameBack,
     NotInstalled,
@@ -82,99 +82,89 @@ impl Campaign {
         };
         let until = self.place_from(free_from);
         if !matches!(member.state, MemberState::Again { .. }) {
-            member.state = MemberState::PutOff { until };
+            self.update(member, OpenMove::None, |member| member.state = MemberState::PutOff { until });
         }
         Turn::At(until)
     }
 
     /// Records that a device begins an attempt.
-    pub(crate) fn begins(&mut self, member: &mut Member, order: &OrderId, now: Timestamp) {
-        let one_more = u32::from(!member.started);
-        let progress = &mut self.progress;
-        progress.started = progress.started.saturating_add(one_more);
-        if self.spec.standing {
-            progress.devices = progress.devices.saturating_add(one_more);
-        }
-        if member.state.is_final() && !self.goes_back {
-            progress.settled = progress.settled.saturating_sub(1);
-            progress.finished = progress.finished.saturating_sub(1);
-        }
-        member.canary |= self.state == State::Canary && !member.started;
-        member.started = true;
-        member.tries = member.tries.saturating_add(1);
-        member.state = MemberState::Moving { order: order.clone() };
+    pub(crate) fn begins(&mut self, member: &mut Member, now: Timestamp) {
+        let is_canary = self.state == State::Canary && !member.started;
+        self.update(member, OpenMove::Begins, |member| {
+            member.canary |= is_canary;
+            member.started = true;
+            member.tries = member.tries.saturating_add(1);
+            member.state = MemberState::Waiting;
+        });
         let number = hour_of(now);
         if self.hour.number != number {
             self.hour = Hour { number, count: 0 };
         }
         self.hour.count = self.hour.count.saturating_add(1);
-        self.progress.begun = self.progress.begun.saturating_add(1);
-        self.progress.under_way = self.progress.under_way.saturating_add(1);
     }
 
     /// Records the end of an attempt. Returns the time of the retry, if there is one.
     pub(crate) fn ends(
         &mut self,
         member: &mut Member,
-        rolls_back: bool,
-        (how, why): (Try, Box<str>),
+        direction: Direction,
+        (result, why): (AttemptResult, Box<str>),
         now: Timestamp,
     ) -> Option<Timestamp> {
-        self.count(how, now);
-        let again = match how {
-            Try::Moved | Try::Lost => None,
+        let retry = match result {
+            AttemptResult::Moved | AttemptResult::Lost => None,
             // During a rollback, a device that did not move is already where it should be.
-            Try::CameBack | Try::NotInstalled if self.goes_back && !rolls_back => None,
-            Try::CameBack | Try::NotInstalled => self.tries_again(member.tries, now),
+            AttemptResult::CameBack | AttemptResult::NotInstalled
+                if self.goes_back && direction == Direction::Forward =>
+            {
+                None
+            }
+            AttemptResult::CameBack | AttemptResult::NotInstalled => self.retry_after(member.tries, now),
         };
-        member.state = match again {
-            Some(after) => MemberState::Again { after, why },
-            None if how == Try::Moved && rolls_back => MemberState::RolledBack { at: now },
-            None if how == Try::Moved => MemberState::Moved { at: now },
-            None => MemberState::Failed { at: now, why },
-        };
-        if again.is_some() {
-            return again;
-        }
-        member.tries = 0;
-        // During a rollback, a device that has just arrived must still go back.
-        if !(self.goes_back && how == Try::Moved && !rolls_back) {
-            self.finishes(member);
-        }
-        None
-    }
-
-    /// Records that a device needs no further attempt.
-    pub(crate) fn finishes(&mut self, member: &Member) {
-        let progress = &mut self.progress;
-        progress.finished = progress.finished.saturating_add(1);
-        progress.settled = progress.settled.saturating_add(u32::from(member.started));
-        if self.goes_back {
-            let is_back = matches!(member.state, MemberState::RolledBack { .. });
-            progress.rolled_back = progress.rolled_back.saturating_add(u32::from(is_back));
-            progress.to_roll_back = progress.to_roll_back.saturating_sub(1);
-        }
-    }
-
-    fn count(&mut self, how: Try, now: Timestamp) {
-        let progress = &mut self.progress;
-        let count = match how {
-            Try::Moved => &mut progress.moved,
-            Try::CameBack => &mut progress.came_back,
-            Try::NotInstalled => &mut progress.not_installed,
-            Try::Lost => &mut progress.lost,
-        };
-        *count = count.saturating_add(1);
-        progress.under_way = progress.under_way.saturating_sub(1);
-        progress.last_ended = Some(now);
+        self.update(member, OpenMove::Ends, |member| {
+            member.ended.add(result);
+            member.last_ended = Some(now);
+            member.state = match (retry, result, direction) {
+                (Some(after), ..) => MemberState::Again { after, why },
+                (None, AttemptResult::Moved, Direction::Back) => MemberState::RolledBack { at: now },
+                (None, AttemptResult::Moved, Direction::Forward) => MemberState::Moved { at: now },
+                (None, ..) => MemberState::Failed { at: now, why },
+            };
+            if retry.is_none() {
+                member.tries = 0;
+            }
+        });
         if let Some(why) = self.must_stop(self.spec.stop.after).filter(|_| self.state.is_active()) {
             self.state = State::Stopped { why: why.into(), since: now };
         }
+        retry
+    }
+
+    /// Records that a device needs no further attempt.
+    pub(crate) fn finishes(&mut self, member: &mut Member, state: MemberState) {
+        self.update(member, OpenMove::None, |member| member.state = state);
+    }
+
+    /// Starts the rollback: devices that have not moved stay where they are. The members come with
+    /// the information whether they have an open move.
+    pub(crate) fn roll_back(&mut self, members: &mut [(Member, bool)]) {
+        self.goes_back = true;
+        self.state = State::RollingBack;
+        self.forgive();
+        for (member, is_moving) in &mut *members {
+            if !*is_moving
+                && !self.is_finished(&member.state)
+                && !matches!(member.state, MemberState::Moved { .. })
+            {
+                member.state = MemberState::NothingToDo;
+            }
+        }
+        self.recount(members.iter().map(|(member, is_moving)| (member, *is_moving)));
     }
 
     /// Returns the time of the retry after attempt number `tries` failed, or `None` if no retries
     /// are left.
-    fn tries_again(&self, tries: u32, now: Timestamp) -> Option<Timestamp> {
+    fn retry_after(&self, tries: u32, now: Timestamp) -> Option<Timestamp> {
         let retries = self.spec.retries;
         let factor = 2u32.saturating_pow(tries.saturating_sub(1).min(MAX_DOUBLINGS));
         let wait = AN_HOUR * retries.after_hours.saturating_mul(factor);

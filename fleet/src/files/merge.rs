@@ -6,7 +6,10 @@ use localize::{Day, History};
 use rsp::{ids::Eid, time::Timestamp};
 
 use super::{BadRow, DeviceRow, Imported, Rows, StayRow};
-use crate::{device::Device, state::Happening};
+use crate::{
+    device::Device,
+    state::{Happening, State},
+};
 
 /// The result of a merge: devices to write, and the import report.
 pub(crate) struct Merged {
@@ -62,6 +65,7 @@ impl Merged {
         bad.extend(stays.iter().filter_map(|stay| stay_in_the_future(stay, now)));
         if let Some(row) = row {
             bad.extend(row_in_the_future(row, now));
+            bad.extend(retired_while_moving(&before, row));
             apply(&mut device, row);
             bad.extend(observe(&mut device.connection.history, row).err());
         }
@@ -76,6 +80,19 @@ impl Merged {
             false => self.imported.bad.extend(bad),
         }
     }
+}
+
+/// Returns an error if the row retires a device that has an open move, which the platform must end
+/// first.
+fn retired_while_moving(device: &Device, row: &DeviceRow) -> Option<BadRow> {
+    let is_retired = matches!(row.state, Some(State::Retired { .. }));
+    (is_retired && matches!(device.state, State::Moving { .. })).then(|| BadRow {
+        file: row.file.clone(),
+        line: row.line,
+        column: Some("state"),
+        what: format!("device {} is moving", device.eid),
+        next: "retire it with `landfall fleet retire`".into(),
+    })
 }
 
 /// Returns an error if the row has a time in the future.
@@ -125,7 +142,12 @@ fn apply(device: &mut Device, row: &DeviceRow) {
     set(&mut device.connection.imei_registered_in, &countries);
     set(&mut device.usage_kb, &row.usage_kb);
     set(&mut device.last_seen, &row.last_seen);
-    set(&mut device.state, &row.state);
+    match (&device.state, &row.state) {
+        // A file neither starts nor ends a move.
+        (State::Moving { .. }, _) | (_, None) => {}
+        (_, Some(State::Moving { .. })) => device.state = State::Working,
+        (_, Some(state)) => device.state = state.clone(),
+    }
     set(&mut device.tally.moved, &row.moved);
     set(&mut device.tally.came_back, &row.came_back);
     set(&mut device.tally.lost, &row.lost);

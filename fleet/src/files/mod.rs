@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::state::State;
 
 pub use export::{Exported, export};
-pub(crate) use merge::merge;
+pub(crate) use merge::{Merged, merge};
 pub use read::{read_devices, read_stays};
 
 /// Exported columns of `devices.csv`, each with a description of its cells.
@@ -37,7 +37,7 @@ pub const DEVICE_COLUMNS: &[(&str, &str)] = &[
     ("imei_registered_in", "countries, separated by blanks"),
     ("usage_kb", "kilobytes in the last 30 days"),
     ("last_seen", "a date, or date and time"),
-    ("state", "working, or an exported state; empty: working"),
+    ("state", "working, or an exported state; empty: working; ignored while the device is moving"),
     ("moved", "number of successful moves"),
     ("came_back", "number of moves that ended on the former profile"),
     ("lost", "number of moves after which the device was unreachable"),

@@ -1,22 +1,23 @@
 //! Commands of the owner for campaigns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use localize::Decision;
-use rsp::ids::Eid;
+use rsp::ids::{Eid, Iccid};
 use serde::{Deserialize, Serialize};
-use world::{Fault, Tx, transact};
+use world::{Fault, Tx};
 
 use super::{Platform, Setup};
 use crate::{
     campaign::{
-        CAMPAIGNS, Campaign, CampaignId, Devices, MEMBERS, Member, MemberState, Progress, Spec, State,
-        member_key,
+        CAMPAIGNS, Campaign, CampaignId, Devices, MEMBERS, Member, MemberStatus, Spec, State, member_key,
     },
+    check_in::MoveId,
     counted::Counted,
     device::{Device, Fleet, Selection},
+    moves::MOVES,
     plan::{Plan, plan},
-    problem::Problem,
+    problem::{Problem, Rejected, decide},
     store::load,
 };
 
@@ -37,7 +38,7 @@ impl Platform {
             Devices::Listed(listed) => std::mem::take(listed),
             Devices::Selected(_) => BTreeSet::new(),
         };
-        transact(self.records(), |tx| Box::pin(create(tx, &campaign, &listed))).await??;
+        decide(self.records(), |tx| Box::pin(create(tx, &campaign, &listed))).await?;
         Ok(campaign)
     }
 
@@ -47,7 +48,7 @@ impl Platform {
     /// # Errors
     /// The campaign does not exist or has already started.
     pub async fn start_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
-        transact(self.records(), |tx| Box::pin(self.start(tx, id))).await?
+        decide(self.records(), |tx| Box::pin(self.start(tx, id))).await
     }
 
     /// Pauses a campaign: no move begins, and moves under way continue.
@@ -97,7 +98,7 @@ impl Platform {
     /// # Errors
     /// The campaign does not exist, has not started, or is already rolled back.
     pub async fn roll_back_campaign(&self, id: &CampaignId) -> Result<Campaign, Problem> {
-        transact(self.records(), |tx| Box::pin(self.roll_back(tx, id))).await?
+        decide(self.records(), |tx| Box::pin(self.roll_back(tx, id))).await
     }
 
     /// Deletes a campaign and the state of its devices.
@@ -105,7 +106,7 @@ impl Platform {
     /// # Errors
     /// The campaign does not exist or has not ended.
     pub async fn remove_campaign(&self, id: &CampaignId) -> Result<(), Problem> {
-        transact(self.records(), |tx| Box::pin(remove(tx, id))).await?
+        decide(self.records(), |tx| Box::pin(remove(tx, id))).await
     }
 
     /// Returns a campaign and the state of its devices.
@@ -114,11 +115,18 @@ impl Platform {
     /// The campaign does not exist, or the records fail.
     pub async fn campaign(&self, id: &CampaignId) -> Result<Shown, Problem> {
         let mut tx = Tx::begin(self.records());
-        let campaign = get(&mut tx, id).await??;
+        let campaign = get(&mut tx, id).await?;
+        let open: BTreeMap<String, MoveId> = tx
+            .glance(&MOVES, "")
+            .await?
+            .into_iter()
+            .filter(|(_, open)| open.campaign == *id)
+            .map(|(key, open)| (key, open.id))
+            .collect();
         let members = tx.glance(&MEMBERS, &members_of(id)).await?;
         let devices = members.into_iter().filter_map(|(key, member)| {
-            let eid = key.rsplit('/').next()?.parse().ok()?;
-            Some(InCampaign { eid, member })
+            let eid = key.rsplit('/').next()?;
+            Some(InCampaign::new(eid.parse().ok()?, member, open.get(eid).cloned()))
         });
         Ok(Shown { devices: devices.collect(), campaign })
     }
@@ -162,35 +170,32 @@ impl Platform {
         Ok(all.into_iter().map(|(_, campaign)| campaign).collect())
     }
 
-    async fn start(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campaign, Problem>, Fault> {
-        let mut campaign = match get(tx, id).await? {
-            Ok(campaign) => campaign,
-            Err(problem) => return Ok(Err(problem)),
-        };
+    async fn start(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Campaign, Rejected> {
+        let mut campaign = get(tx, id).await?;
         if campaign.state != State::Draft {
-            return Ok(Err(campaign.cannot("be started", "use resume for a paused or stopped campaign")));
+            return Err(campaign.cannot("be started", "use resume for a paused or stopped campaign").into());
         }
+        campaign.state = campaign.active();
         if !campaign.spec.standing {
             let now = self.now();
             let devices = load(self.records()).await?;
-            // Events before the start do not count.
-            campaign.progress = Progress::default();
-            let members: Vec<Eid> = match &campaign.spec.devices {
+            let eids: Vec<Eid> = match &campaign.spec.devices {
                 Devices::Selected(_) => {
                     let selected = devices.devices().iter().filter(|device| campaign.spec.has(device, now));
                     selected.map(|device| device.eid).collect()
                 }
                 Devices::Listed(_) => still_there(tx, id, &devices).await?,
             };
-            for eid in members {
-                tx.put(&MEMBERS, &member_key(id, eid), &Member::default())?;
-                campaign.progress.devices = campaign.progress.devices.saturating_add(1);
+            // Events before the start do not count.
+            let member = Member::default();
+            for eid in &eids {
+                tx.put(&MEMBERS, &member_key(id, *eid), &member)?;
             }
+            campaign.recount(eids.iter().map(|_| (&member, false)));
         }
-        campaign.state = campaign.active();
         campaign.settle(self.now());
         tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
-        Ok(Ok(campaign))
+        Ok(campaign)
     }
 
     async fn change(
@@ -199,55 +204,49 @@ impl Platform {
         change: impl Fn(&mut Campaign) -> Result<(), Problem> + Send + Sync,
     ) -> Result<Campaign, Problem> {
         let (change, now) = (&change, self.now());
-        transact(self.records(), |tx| {
+        decide(self.records(), |tx| {
             Box::pin(async move {
-                let mut campaign = match get(tx, id).await? {
-                    Ok(campaign) => campaign,
-                    Err(problem) => return Ok(Err(problem)),
-                };
-                if let Err(problem) = change(&mut campaign) {
-                    return Ok(Err(problem));
-                }
+                let mut campaign = get(tx, id).await?;
+                change(&mut campaign)?;
                 campaign.settle(now);
                 tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
-                Ok(Ok(campaign))
+                Ok(campaign)
             })
         })
-        .await?
+        .await
     }
 
-    async fn roll_back(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campaign, Problem>, Fault> {
-        let mut campaign = match get(tx, id).await? {
-            Ok(campaign) => campaign,
-            Err(problem) => return Ok(Err(problem)),
-        };
+    async fn roll_back(&self, tx: &mut Tx<'_>, id: &CampaignId) -> Result<Campaign, Rejected> {
+        let mut campaign = get(tx, id).await?;
         if campaign.state == State::Draft || campaign.goes_back {
-            return Ok(Err(campaign
-                .cannot("be rolled back", "only a started campaign can be rolled back, and only once")));
+            let next = "only a started campaign can be rolled back, and only once";
+            return Err(campaign.cannot("be rolled back", next).into());
         }
-        campaign.goes_back = true;
-        campaign.state = State::RollingBack;
-        campaign.forgive();
-        for (key, mut member) in tx.list(&MEMBERS, &members_of(id)).await? {
-            match member.state {
-                MemberState::Moved { .. } => {
-                    campaign.progress.to_roll_back = campaign.progress.to_roll_back.saturating_add(1);
-                    campaign.progress.finished = campaign.progress.finished.saturating_sub(1);
-                }
-                MemberState::Moving { .. } => {
-                    campaign.progress.to_roll_back = campaign.progress.to_roll_back.saturating_add(1);
-                }
-                MemberState::Waiting | MemberState::PutOff { .. } | MemberState::Again { .. } => {
-                    member.state = MemberState::NothingToDo;
-                    campaign.progress.finished = campaign.progress.finished.saturating_add(1);
-                    tx.put(&MEMBERS, &key, &member)?;
-                }
-                _ => {}
+        let open = tx.list(&MOVES, "").await?;
+        let moving: BTreeSet<String> = open
+            .into_iter()
+            .filter(|(_, open)| open.campaign == *id)
+            .map(|(eid, _)| format!("{}{eid}", members_of(id)))
+            .collect();
+        let (keys, mut members): (Vec<String>, Vec<(Member, bool)>) = tx
+            .list(&MEMBERS, &members_of(id))
+            .await?
+            .into_iter()
+            .map(|(key, member)| {
+                let is_moving = moving.contains(&key);
+                (key, (member, is_moving))
+            })
+            .unzip();
+        let before = members.clone();
+        campaign.roll_back(&mut members);
+        for ((key, (member, _)), (was, _)) in keys.iter().zip(&members).zip(&before) {
+            if member != was {
+                tx.put(&MEMBERS, key, member)?;
             }
         }
         campaign.settle(self.now());
         tx.put(&CAMPAIGNS, &id.to_string(), &campaign)?;
-        Ok(Ok(campaign))
+        Ok(campaign)
     }
 }
 
@@ -266,9 +265,29 @@ pub struct Shown {
 pub struct InCampaign {
     /// The EID.
     pub eid: Eid,
-    /// The state of the device in the campaign.
-    #[serde(flatten)]
-    pub member: Member,
+    /// Attempts since the device last reached its destination.
+    pub tries: u32,
+    /// Its open move, or its state.
+    pub state: MemberStatus,
+    /// True if the device has begun an attempt.
+    pub started: bool,
+    /// True if the device was a canary.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
+    /// The profile that was enabled before the first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came_from: Option<Iccid>,
+}
+
+impl InCampaign {
+    fn new(eid: Eid, member: Member, open: Option<MoveId>) -> Self {
+        let Member { tries, state, started, canary, came_from, .. } = member;
+        let state = match open {
+            Some(order) => MemberStatus::Moving { order },
+            None => MemberStatus::BetweenMoves(state),
+        };
+        Self { eid, tries, state, started, canary, came_from }
+    }
 }
 
 /// The plan of a campaign for a device.
@@ -307,19 +326,16 @@ pub fn decisions(counted: &Counted<'_>, selection: &Selection) -> Vec<Decided> {
     decided.collect()
 }
 
-async fn remove(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<(), Problem>, Fault> {
-    let campaign = match get(tx, id).await? {
-        Ok(campaign) => campaign,
-        Err(problem) => return Ok(Err(problem)),
-    };
+async fn remove(tx: &mut Tx<'_>, id: &CampaignId) -> Result<(), Rejected> {
+    let campaign = get(tx, id).await?;
     if campaign.state.is_active() || campaign.progress.under_way > 0 {
-        return Ok(Err(campaign.cannot("be removed", "pause it and wait until no moves are under way")));
+        return Err(campaign.cannot("be removed", "pause it and wait until no moves are under way").into());
     }
     tx.delete(&CAMPAIGNS, &id.to_string());
     for (key, _) in tx.list(&MEMBERS, &members_of(id)).await? {
         tx.delete(&MEMBERS, &key);
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 fn members_of(id: &CampaignId) -> String {
@@ -339,37 +355,40 @@ async fn still_there(tx: &mut Tx<'_>, id: &CampaignId, devices: &Fleet) -> Resul
     Ok(there)
 }
 
-async fn create(
-    tx: &mut Tx<'_>,
-    campaign: &Campaign,
-    listed: &BTreeSet<Eid>,
-) -> Result<Result<(), Problem>, Fault> {
+async fn create(tx: &mut Tx<'_>, campaign: &Campaign, listed: &BTreeSet<Eid>) -> Result<(), Rejected> {
     let id = &campaign.spec.id;
     let what = || format!("cannot create campaign {id}");
     let all = tx.list(&CAMPAIGNS, "").await?;
     if all.iter().any(|(_, other)| other.spec.id == *id) {
-        return Ok(Err(Problem::conflict(what(), "a campaign of this name exists", "choose another name")));
+        let next = "choose another name";
+        return Err(Problem::conflict(what(), "a campaign of this name exists", next).into());
     }
     if all.len() >= MAX_CAMPAIGNS {
         let why = format!(
             "there are {MAX_CAMPAIGNS} campaigns, which is the limit because each check-in reads all of them"
         );
-        return Ok(Err(Problem::conflict(what(), why, "remove campaigns that are done")));
+        return Err(Problem::conflict(what(), why, "remove campaigns that are done").into());
     }
     for eid in listed {
         tx.put(&MEMBERS, &member_key(id, *eid), &Member::default())?;
     }
     tx.put(&CAMPAIGNS, &id.to_string(), campaign)?;
-    Ok(Ok(()))
+    Ok(())
 }
 
-/// Returns the campaign with this ID.
-pub(super) async fn get(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Result<Campaign, Problem>, Fault> {
-    Ok(tx.get(&CAMPAIGNS, &id.to_string()).await?.ok_or_else(|| {
+/// Returns the campaign with this ID, or refuses.
+async fn get(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Campaign, Rejected> {
+    let unknown = || {
         Problem::not_found(
             format!("there is no campaign {id}"),
             "it was never created, or it was removed",
             "list the campaigns with `landfall fleet campaign list`",
         )
-    }))
+    };
+    Ok(find(tx, id).await?.ok_or_else(unknown)?)
+}
+
+/// Returns the campaign with this ID, if there is one.
+pub(super) async fn find(tx: &mut Tx<'_>, id: &CampaignId) -> Result<Option<Campaign>, Fault> {
+    tx.get(&CAMPAIGNS, &id.to_string()).await
 }

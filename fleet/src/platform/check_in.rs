@@ -6,21 +6,18 @@ use localize::HeldState;
 use rsp::{ids::Iccid, time::Timestamp};
 use world::{Fault, Tx, transact};
 
-use super::{
-    By, MOVES, Move, ORDERS, Platform, ProfileOrder, Step,
-    ending::impossible,
-    offer::Offered,
-    orders::{self, Driven},
-};
+use super::{Platform, moving::impossible, offer::Offered, orders::Driven};
 use crate::{
-    campaign::Try,
-    check_in::{CheckIn, Discrepancy, Ending, Instruction, OrderId, Target, What},
+    campaign::AttemptResult,
+    check_in::{CheckIn, Discrepancy, Ending, Instruction, Target, What},
     counted::Policies,
     device::Device,
-    problem::Problem,
+    moves::{MOVES, Move, ProfileSource},
+    problem::{Problem, Rejected, decide},
+    profile_order::{ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
     reconcile::{self, Expected},
     state::{Happening, State},
-    store::{self, DEVICES},
+    store,
 };
 
 /// Next step after a check-in was recorded.
@@ -28,7 +25,7 @@ enum Recorded {
     /// Send this instruction.
     Reply(Instruction),
     /// Order the profile of the move first.
-    OrderFirst(OrderId),
+    OrderFirst(ProfileOrderId),
 }
 
 impl Platform {
@@ -39,7 +36,7 @@ impl Platform {
     pub async fn check_in(&self, report: &CheckIn) -> Result<Instruction, Problem> {
         let policies = self.policies().await?;
         let policies = &*policies;
-        match transact(self.records(), |tx| Box::pin(self.record_check_in(tx, report, policies))).await?? {
+        match decide(self.records(), |tx| Box::pin(self.record_check_in(tx, report, policies))).await? {
             Recorded::Reply(instruction) => Ok(instruction),
             Recorded::OrderFirst(order) => {
                 let driven = self.drive(&order).await?;
@@ -57,24 +54,24 @@ impl Platform {
         tx: &mut Tx<'_>,
         report: &CheckIn,
         policies: &Policies,
-    ) -> Result<Result<Recorded, Problem>, Fault> {
+    ) -> Result<Recorded, Rejected> {
         let (now, key) = (self.now(), report.eid.to_string());
-        let Some(mut device) = tx.get(&DEVICES, &key).await? else {
-            return Ok(Err(Problem::not_found(
+        let Some(mut device) = store::get(tx, report.eid).await? else {
+            return Err(Rejected::Refused(Problem::not_found(
                 format!("device {key} cannot check in"),
                 "it is not part of the fleet",
                 "add it with `landfall fleet import`",
             )));
         };
         if !device.is_in_service() {
-            return Ok(Ok(Recorded::Reply(self.no_action(None))));
+            return Ok(Recorded::Reply(self.no_action(None)));
         }
         if matches!(device.state, State::Unreachable { .. }) {
             device.happened(now, Happening::Heard).map_err(impossible)?;
         }
         device.last_seen = Some(now);
         let mut open = tx.get(&MOVES, &key).await?;
-        let ordered = tx.list(&ORDERS, &orders::prefix(report.eid)).await?;
+        let ordered = tx.list(&ORDERS, &prefix(report.eid)).await?;
         let expected = self.expected(&ordered, open.as_ref());
         let mut found = reconcile::reconcile(&mut device, report, &expected, &self.0.setup.book, now);
         let mut not_before = None;
@@ -96,23 +93,23 @@ impl Platform {
             }
         }
         store::put(tx, &device)?;
-        Ok(Ok(match open {
+        Ok(match open {
             None => Recorded::Reply(self.no_action(not_before)),
-            Some(open) => match (self.instruction(tx, &open, &device).await?, open.by) {
+            Some(open) => match (self.instruction(tx, &open, &device).await?, open.order()) {
                 (Some(instruction), _) => Recorded::Reply(instruction),
-                (None, By::Ordered(order)) => Recorded::OrderFirst(order),
-                (None, By::Held(_) | By::Operator(_)) => Recorded::Reply(self.no_action(None)),
+                (None, Some(order)) => Recorded::OrderFirst(order.clone()),
+                (None, None) => Recorded::Reply(self.no_action(None)),
             },
-        }))
+        })
     }
 
     /// Returns the profiles that are expected on the card of a device: that of its move, and those
     /// ordered for it.
     fn expected(&self, ordered: &[(String, ProfileOrder)], open: Option<&Move>) -> Vec<Expected> {
-        let by_move = open.and_then(|open| match open.by {
-            By::Held(iccid) => Some(Expected { iccid: Some(iccid), home: open.to }),
-            By::Operator(_) => Some(Expected { iccid: None, home: open.to }),
-            By::Ordered(_) => None,
+        let by_move = open.and_then(|open| match open.source {
+            ProfileSource::Card(iccid) => Some(Expected { iccid: Some(iccid), home: open.to }),
+            ProfileSource::Operator(_) => Some(Expected { iccid: None, home: open.to }),
+            ProfileSource::Order { .. } => None,
         });
         let ordered = ordered.iter().filter_map(|(_, order)| {
             let home = self.0.setup.book.locate(order.operator).ok()?;
@@ -124,7 +121,7 @@ impl Platform {
     /// Returns the instruction after an attempt to order the profile.
     async fn reply(&self, tx: &mut Tx<'_>, report: &CheckIn, wait: Duration) -> Result<Instruction, Fault> {
         let key = report.eid.to_string();
-        let (open, device) = (tx.get(&MOVES, &key).await?, tx.get(&DEVICES, &key).await?);
+        let (open, device) = (tx.get(&MOVES, &key).await?, store::get(tx, report.eid).await?);
         let instruction = match (&open, &device) {
             (Some(open), Some(device)) => self.instruction(tx, open, device).await?,
             _ => None,
@@ -141,16 +138,20 @@ impl Platform {
         device: &Device,
     ) -> Result<Option<Instruction>, Fault> {
         let held = |iccid: &Iccid| device.connection.held.iter().any(|held| held.iccid == *iccid);
-        let to = match (&open.by, target(tx, open, device).await?) {
-            (By::Held(iccid), _) => Target::Enable(*iccid),
+        let to = match (&open.source, target(tx, open, device).await?) {
+            (ProfileSource::Card(iccid), _) => Target::Enable(*iccid),
             (_, Some(iccid)) if held(&iccid) => Target::Enable(iccid),
-            (By::Operator(what), _) => Target::Order { operator: open.to.plmn, what: what.clone() },
-            (By::Ordered(order), _) => match tx.get(&ORDERS, order.as_ref()).await?.map(|order| order.step) {
-                Some(Step::Released { iccid, code }) => Target::Download { iccid, code },
-                _ => return Ok(None),
-            },
+            (ProfileSource::Operator(what), _) => {
+                Target::Order { operator: open.to.plmn, what: what.clone() }
+            }
+            (ProfileSource::Order { id, .. }, _) => {
+                match tx.get(&ORDERS, id.as_ref()).await?.map(|order| order.step) {
+                    Some(Step::Released { iccid, code }) => Target::Download { iccid, code },
+                    _ => return Ok(None),
+                }
+            }
         };
-        let what = What::Move { order: open.order.clone(), to, fall_back_to: open.fall_back_to };
+        let what = What::Move { order: open.id.clone(), to, fall_back_to: open.fall_back_to };
         Ok(Some(Instruction { what, next_check_in: self.now().plus(self.config().report_within) }))
     }
 
@@ -165,10 +166,12 @@ impl Platform {
 /// Returns the profile of a move once it is known. If the operator chooses the profile, the card
 /// reports it.
 async fn target(tx: &mut Tx<'_>, open: &Move, device: &Device) -> Result<Option<Iccid>, Fault> {
-    Ok(match &open.by {
-        By::Held(iccid) => Some(*iccid),
-        By::Ordered(order) => tx.get(&ORDERS, order.as_ref()).await?.and_then(|order| order.step.iccid()),
-        By::Operator(_) => {
+    Ok(match &open.source {
+        ProfileSource::Card(iccid) => Some(*iccid),
+        ProfileSource::Order { id, .. } => {
+            tx.get(&ORDERS, id.as_ref()).await?.and_then(|order| order.step.iccid())
+        }
+        ProfileSource::Operator(_) => {
             let profiles = device.connection.held.iter().filter(|held| held.home.plmn == open.to.plmn);
             profiles.max_by_key(|held| held.state == HeldState::Enabled).map(|held| held.iccid)
         }
@@ -181,30 +184,32 @@ fn how_it_ended(
     open: &Move,
     target: Option<Iccid>,
     found: &mut Vec<Discrepancy>,
-) -> Option<(Try, Box<str>)> {
+) -> Option<(AttemptResult, Box<str>)> {
     let on_card =
         report.profiles.as_ref().and_then(|profiles| profiles.iter().find(|profile| profile.enabled));
     let in_use =
         on_card.map(|profile| profile.iccid).or(report.registered.map(|registered| registered.iccid));
-    let ended = report.ended.as_ref().filter(|ended| ended.order == open.order);
+    let ended = report.ended.as_ref().filter(|ended| ended.order == open.id);
     match (ended.map(|ended| &ended.ending), target) {
         (Some(Ending::Moved), Some(iccid)) if in_use.is_some_and(|in_use| in_use != iccid) => {
             found.push(Discrepancy::NotThere { iccid });
             Some((
-                Try::CameBack,
+                AttemptResult::CameBack,
                 format!("it reports that it moved, but profile {iccid} is not enabled").into(),
             ))
         }
-        (Some(Ending::Moved), None) if matches!(open.by, By::Operator(_)) && report.profiles.is_some() => {
+        (Some(Ending::Moved), None)
+            if matches!(open.source, ProfileSource::Operator(_)) && report.profiles.is_some() =>
+        {
             let why = format!("it reports that it moved, but its card has no profile of {}", open.to.plmn);
-            Some((Try::NotInstalled, why.into()))
+            Some((AttemptResult::NotInstalled, why.into()))
         }
-        (Some(Ending::Moved), _) => Some((Try::Moved, "".into())),
-        (Some(Ending::CameBack { why }), _) => Some((Try::CameBack, why.clone())),
-        (Some(Ending::NotInstalled { why }), _) => Some((Try::NotInstalled, why.clone())),
+        (Some(Ending::Moved), _) => Some((AttemptResult::Moved, "".into())),
+        (Some(Ending::CameBack { why }), _) => Some((AttemptResult::CameBack, why.clone())),
+        (Some(Ending::NotInstalled { why }), _) => Some((AttemptResult::NotInstalled, why.clone())),
         (None, Some(iccid)) if in_use == Some(iccid) && report.registered.is_some() => {
             found.push(Discrepancy::Unreported { iccid });
-            Some((Try::Moved, "".into()))
+            Some((AttemptResult::Moved, "".into()))
         }
         (None, _) => None,
     }

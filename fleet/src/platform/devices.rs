@@ -5,13 +5,14 @@ use rsp::ids::Eid;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
 
-use super::{MOVES, Platform, ending::impossible};
+use super::{Platform, moving::impossible};
 use crate::{
-    campaign::{CAMPAIGNS, MemberState, Try},
+    campaign::{AttemptResult, CAMPAIGNS, MemberState},
     device::{Device, Fleet, Name, Selection},
-    problem::Problem,
+    moves::MOVES,
+    problem::{Problem, Rejected, decide},
     state::Happening,
-    store::{self, DEVICES, load},
+    store::{self, load},
 };
 
 /// New values for a device. A field that is `None` stays unchanged.
@@ -93,7 +94,7 @@ impl Platform {
     /// # Errors
     /// The device is not part of the fleet.
     pub async fn device(&self, eid: Eid) -> Result<Device, Problem> {
-        get(&mut Tx::begin(self.records()), eid).await?
+        Ok(get(&mut Tx::begin(self.records()), eid).await?)
     }
 
     /// Edits a device, or adds it if it is unknown.
@@ -104,7 +105,7 @@ impl Platform {
         let now = self.now();
         let edited = transact(self.records(), |tx| {
             Box::pin(async move {
-                let known = tx.get(&DEVICES, &eid.to_string()).await?;
+                let known = store::get(tx, eid).await?;
                 let mut device = known.clone().unwrap_or_else(|| Device::new(eid));
                 edit.apply(&mut device);
                 let happening = match &known {
@@ -126,39 +127,34 @@ impl Platform {
     /// # Errors
     /// The device is not part of the fleet, or it has already been retired.
     pub async fn retire(&self, eid: Eid) -> Result<Device, Problem> {
-        transact(self.records(), |tx| Box::pin(self.retire_in(tx, eid))).await?
+        decide(self.records(), |tx| Box::pin(self.retire_in(tx, eid))).await
     }
 
-    async fn retire_in(&self, tx: &mut Tx<'_>, eid: Eid) -> Result<Result<Device, Problem>, Fault> {
+    async fn retire_in(&self, tx: &mut Tx<'_>, eid: Eid) -> Result<Device, Rejected> {
+        const WHY: &str = "the device was taken out of service";
         let now = self.now();
-        let mut device = match get(tx, eid).await? {
-            Ok(device) => device,
-            Err(problem) => return Ok(Err(problem)),
-        };
+        let mut device = get(tx, eid).await?;
         if !device.is_in_service() {
             let what = format!("cannot retire device {eid}");
-            return Ok(Err(Problem::conflict(
-                what,
-                format!("it is {}", device.state),
-                "there is nothing to do",
-            )));
+            return Err(
+                Problem::conflict(what, format!("it is {}", device.state), "there is nothing to do").into()
+            );
         }
-        const WHY: &str = "the device was taken out of service";
         if let Some(open) = tx.get(&MOVES, &eid.to_string()).await? {
-            self.end(tx, &mut device, &open, (Try::NotInstalled, WHY)).await?;
+            self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, WHY)).await?;
         }
         for (_, campaign) in tx.glance(&CAMPAIGNS, "").await? {
             self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: WHY.into() }).await?;
         }
         device.happened(now, Happening::Retired).map_err(impossible)?;
         store::put(tx, &device)?;
-        Ok(Ok(device))
+        Ok(device)
     }
 }
 
-async fn get(tx: &mut Tx<'_>, eid: Eid) -> Result<Result<Device, Problem>, Fault> {
-    Ok(tx.get(&DEVICES, &eid.to_string()).await?.ok_or_else(|| {
-        let next = "list the devices with `landfall fleet list`";
-        Problem::not_found(format!("there is no device {eid}"), "it is not part of the fleet", next)
-    }))
+async fn get(tx: &mut Tx<'_>, eid: Eid) -> Result<Device, Rejected> {
+    let next = "list the devices with `landfall fleet list`";
+    let unknown =
+        || Problem::not_found(format!("there is no device {eid}"), "it is not part of the fleet", next);
+    Ok(store::get(tx, eid).await?.ok_or_else(unknown)?)
 }

@@ -10,25 +10,16 @@ use rsp::{
     },
     time::Timestamp,
 };
-use serde::{Deserialize, Serialize};
 use world::{Event, Fault, Outcome, Tx, transact};
 
-use super::{By, Move, ORDERS, Platform, ProfileOrder, Step, orders};
+use super::{Platform, orders};
 use crate::{
-    campaign::Try,
-    check_in::{CheckIn, Discrepancy, OrderId},
-    store::{self, DEVICES},
+    campaign::AttemptResult,
+    check_in::{CheckIn, Discrepancy},
+    moves::Move,
+    profile_order::{DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
+    store,
 };
-
-/// Final download progress of a profile order, as reported by its SM-DP+.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DownloadProgress {
-    /// The SM-DP+ received a successful installation result.
-    Installed,
-    /// The download failed for good, with this reason.
-    Failed(Box<str>),
-}
 
 /// Outcome of processing a progress report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +68,8 @@ impl Platform {
             // useless.
             return Ok(Processed::Accepted);
         }
-        let prefix = report.eid.map(orders::prefix).unwrap_or_default();
-        let all = tx.glance(&ORDERS, &prefix).await?;
+        let about_device = report.eid.map(prefix).unwrap_or_default();
+        let all = tx.glance(&ORDERS, &about_device).await?;
         let about = all.into_iter().find(|(_, order)| order.step.iccid() == Some(report.iccid));
         let Some((key, _)) = about else { return Ok(Processed::Accepted) };
         let Some(order) = tx.get(&ORDERS, &key).await? else { return Ok(Processed::Accepted) };
@@ -103,14 +94,14 @@ impl Platform {
         check_in: &CheckIn,
         (orders, open): (&[(String, ProfileOrder)], Option<&Move>),
         found: &mut Vec<Discrepancy>,
-    ) -> Result<Option<(Try, Box<str>)>, Fault> {
+    ) -> Result<Option<(AttemptResult, Box<str>)>, Fault> {
         let Some(profiles) = &check_in.profiles else { return Ok(None) };
         let mut end = None;
         for (key, order) in orders {
             let Some(iccid) = order.step.iccid() else { continue };
-            let id = OrderId::from_key(key);
+            let id = ProfileOrderId::from_key(key);
             let on_card = profiles.iter().any(|profile| profile.iccid == iccid);
-            let is_of_move = open.is_some_and(|open| open.by == By::Ordered(id.clone()));
+            let is_of_move = open.is_some_and(|open| open.order() == Some(&id));
             let why: Box<str> = match (on_card, &order.reported, &order.step) {
                 (_, _, Step::Fulfilled { .. }) => continue,
                 (true, ..) => {
@@ -133,7 +124,7 @@ impl Platform {
                 }
             };
             if is_of_move {
-                end = Some((Try::NotInstalled, why));
+                end = Some((AttemptResult::NotInstalled, why));
             }
         }
         Ok(end)
@@ -158,7 +149,7 @@ impl Platform {
         let reports = self.sm_dp_plus(order.operator).is_some_and(|supplier| supplier.tells);
         if reports
             && order.reported != Some(DownloadProgress::Installed)
-            && let Some(mut device) = tx.get(&DEVICES, &eid.to_string()).await?
+            && let Some(mut device) = store::get(tx, eid).await?
         {
             device.trail.found(self.now(), Discrepancy::NotNotified { iccid });
             store::put(tx, &device)?;

@@ -8,7 +8,7 @@ mod campaigns;
 mod check_in;
 mod devices;
 mod download_progress;
-mod ending;
+mod moving;
 mod offer;
 mod orders;
 mod survey;
@@ -19,17 +19,11 @@ use std::{
     time::Duration,
 };
 
-use localize::{Orderable, Place, RuleBook};
-use rsp::{
-    ids::{Iccid, Plmn},
-    time::Timestamp,
-};
-use serde::{Deserialize, Serialize};
-use world::{Collection, Event, Events, Fault, Records, World};
+use localize::RuleBook;
+use rsp::{ids::Plmn, time::Timestamp};
+use world::{Event, Events, Fault, Records, World};
 
 use crate::{
-    campaign::CampaignId,
-    check_in::OrderId,
     counted::{Policies, Question},
     owner::Owner,
     supplier::Supplier,
@@ -37,42 +31,7 @@ use crate::{
 
 pub use campaigns::{Decided, InCampaign, Planned, Shown, decisions};
 pub use devices::Edit;
-pub use download_progress::{DownloadProgress, Processed};
-pub use orders::{Code, ORDERS, ProfileOrder, Step};
-
-/// Moves that are under way, by EID. A device has at most one.
-pub const MOVES: Collection<Move> = Collection::new("moves");
-
-/// A move that is under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Move {
-    /// The ID of the move.
-    pub order: OrderId,
-    /// The campaign that started it.
-    pub campaign: CampaignId,
-    /// The network of the new profile.
-    pub to: Place,
-    /// The new profile.
-    pub by: By,
-    /// The profile to enable again if the move fails.
-    pub fall_back_to: Option<Iccid>,
-    /// True if the device goes back to its former profile.
-    pub rolls_back: bool,
-    /// Start of the move.
-    pub begun: Timestamp,
-}
-
-/// The profile to which a device moves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum By {
-    /// A profile on the card.
-    Held(Iccid),
-    /// An ordered profile: the key in [`ORDERS`].
-    Ordered(OrderId),
-    /// A profile that the operator supplies when requested, given by its ICCID or type.
-    Operator(Orderable),
-}
+pub use download_progress::Processed;
 
 /// The configuration of a platform.
 #[derive(Clone)]

@@ -4,11 +4,12 @@ use localize::{Destination, HeldState, Offer};
 use rsp::{ids::Eid, time::Timestamp};
 use world::{Fault, Tx};
 
-use super::{Move, Platform, Setup, ending::impossible};
+use super::{Platform, Setup, moving::impossible};
 use crate::{
     campaign::{CAMPAIGNS, Campaign, MEMBERS, Member, MemberState, Turn, member_key},
     counted::Policies,
     device::Device,
+    moves::Move,
     plan::{Plan, plan},
     reconcile::enabled,
     state::{Happening, State},
@@ -96,11 +97,13 @@ impl Platform {
             None => return Ok(CampaignOffer::NotConcerned),
         };
         let planned = match (glanced.goes_back, &member.state) {
+            (_, state) if glanced.is_finished(state) && !spec.standing => {
+                return Ok(CampaignOffer::NotConcerned);
+            }
             (true, MemberState::Moved { .. } | MemberState::Again { .. } | MemberState::PutOff { .. }) => {
                 way_back(device, &member)
             }
             (true, _) => return Ok(CampaignOffer::NotConcerned),
-            (false, state) if state.is_final() && !spec.standing => return Ok(CampaignOffer::NotConcerned),
             (false, _) => {
                 let Setup { book, owner, .. } = &self.0.setup;
                 plan(now, device, spec.target, (book, &owner.offers, policies.of(device)))
@@ -157,12 +160,18 @@ impl Platform {
         let id = &glanced.spec.id;
         let key = member_key(id, eid);
         let Some(mut member) = tx.get(&MEMBERS, &key).await? else { return Ok(()) };
-        if !glanced.goes_back && (glanced.spec.standing || member.state.is_final()) {
+        let is_done = |campaign: &Campaign, member: &Member| {
+            campaign.is_finished(&member.state) || (campaign.spec.standing && !campaign.goes_back)
+        };
+        // The glance comes first, because most check-ins must not depend on the campaign's record.
+        if is_done(glanced, &member) {
             return Ok(());
         }
         let Some(mut campaign) = tx.get(&CAMPAIGNS, &id.to_string()).await? else { return Ok(()) };
-        member.state = state;
-        campaign.finishes(&member);
+        if is_done(&campaign, &member) {
+            return Ok(());
+        }
+        campaign.finishes(&mut member, state);
         campaign.settle(self.now());
         tx.put(&MEMBERS, &key, &member)?;
         tx.put(&CAMPAIGNS, &id.to_string(), &campaign)

@@ -1,114 +1,27 @@
 //! Profile orders (ES2+). Each step is recorded with its call identifier before the call is sent,
 //! and again after the answer.
 
-use localize::{Destination, Offer, Orderable};
+use localize::{Destination, Offer};
 use rsp::{
-    activation_code::ActivationCode,
-    ids::{Eid, Iccid, Plmn},
+    ids::{Eid, Plmn},
     status::Status,
     time::Timestamp,
 };
-use serde::{Deserialize, Serialize};
-use world::{Collection, Event, Fault, Outcome, Tx, transact};
+use world::{Event, Fault, Outcome, Tx, transact};
 
-use super::{By, DownloadProgress, MOVES, Move, Platform, Setup, campaigns, ending::impossible};
+use super::{Platform, Setup, campaigns, moving::impossible};
 use crate::{
-    campaign::Try,
-    check_in::{Discrepancy, OrderId},
+    campaign::AttemptResult,
+    check_in::Discrepancy,
     counted::Policies,
     device::Device,
+    moves::{MOVES, Move, ProfileSource},
     plan::{Plan, plan},
+    profile_order::{Code, DownloadProgress, ORDERS, ProfileOrder, ProfileOrderId, Step, prefix},
     state::Happening,
-    store::{self, DEVICES},
+    store,
     supplier::{Es2Plus, Es2PlusError, Supplier},
 };
-
-/// Orders at SM-DP+s. The key is the EID and an ID of this platform, because the ICCID is unknown
-/// at first.
-pub const ORDERS: Collection<ProfileOrder> = Collection::new("profile-orders");
-
-/// An order of a profile.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProfileOrder {
-    /// The device.
-    pub eid: Eid,
-    /// The operator.
-    pub operator: Plmn,
-    /// The ICCID or profile type that is ordered.
-    pub what: Orderable,
-    /// The step that the order has reached.
-    pub step: Step,
-    /// Time at which the order reached this step.
-    pub since: Timestamp,
-    /// Final download progress that the SM-DP+ reported.
-    #[serde(default, rename = "told", skip_serializing_if = "Option::is_none")]
-    pub reported: Option<DownloadProgress>,
-    /// Operators that refused an order for the same move before.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub passed_over: Vec<Plmn>,
-}
-
-/// Step of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub enum Step {
-    /// To be reserved with DownloadOrder.
-    Reserving {
-        /// The functionCallIdentifier.
-        call: Box<str>,
-        /// True if the order is no longer needed and will be cancelled as soon as its ICCID is
-        /// known.
-        unwanted: bool,
-    },
-    /// To be confirmed and released with ConfirmOrder.
-    Confirming {
-        /// The ICCID.
-        iccid: Iccid,
-        /// The functionCallIdentifier.
-        call: Box<str>,
-    },
-    /// Ready to be downloaded.
-    Released {
-        /// The ICCID.
-        iccid: Iccid,
-        /// The activation code.
-        #[serde(with = "crate::check_in::activation_code")]
-        code: ActivationCode,
-    },
-    /// To be cancelled with CancelOrder.
-    Cancelling {
-        /// The ICCID.
-        iccid: Iccid,
-        /// The functionCallIdentifier.
-        call: Box<str>,
-        /// The activation code, if the profile was released. If the SM-DP+ refuses to cancel the
-        /// order, the profile can still be downloaded with it.
-        code: Option<Code>,
-    },
-    /// The profile is on the card.
-    Fulfilled {
-        /// The ICCID.
-        iccid: Iccid,
-    },
-}
-
-/// An activation code in a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Code(#[serde(with = "crate::check_in::activation_code")] pub ActivationCode);
-
-impl Step {
-    /// The ICCID, once it is known.
-    pub fn iccid(&self) -> Option<Iccid> {
-        match self {
-            Self::Reserving { .. } => None,
-            Self::Confirming { iccid, .. }
-            | Self::Released { iccid, .. }
-            | Self::Cancelling { iccid, .. }
-            | Self::Fulfilled { iccid } => Some(*iccid),
-        }
-    }
-}
 
 /// Result of driving an order.
 pub(super) enum Driven {
@@ -119,52 +32,48 @@ pub(super) enum Driven {
 }
 
 impl Platform {
-    /// Returns an order for the device: either the order that an earlier attempt left over, or a
-    /// new one.
+    /// Returns an order for a device without open move: either one that fits the offer and that an
+    /// earlier attempt has left over, or a new one.
     pub(super) async fn order(
         &self,
         tx: &mut Tx<'_>,
         eid: Eid,
         offer: &Offer,
-        left_over: Option<OrderId>,
-    ) -> Result<OrderId, Fault> {
-        if let Some(id) = left_over
-            && let Some(mut kept) = tx.get(&ORDERS, id.as_ref()).await?
-            && kept.operator == offer.operator.plmn
-        {
-            kept.step = match kept.step {
-                Step::Reserving { call, .. } => Step::Reserving { call, unwanted: false },
-                Step::Cancelling { iccid, code: Some(Code(code)), .. } => Step::Released { iccid, code },
-                Step::Cancelling { iccid, code: None, .. } => {
-                    Step::Confirming { iccid, call: self.new_call_id() }
-                }
-                step => step,
-            };
-            (kept.since, kept.reported, kept.passed_over) = (self.now(), None, Vec::new());
-            tx.put(&ORDERS, id.as_ref(), &kept)?;
-            return Ok(id);
-        }
-        self.order_new(tx, eid, offer, Vec::new())
+    ) -> Result<ProfileOrderId, Fault> {
+        let fits = |order: &ProfileOrder| {
+            order.operator == offer.operator.plmn
+                && order.what == offer.order
+                && order.reported.is_none()
+                && !matches!(order.step, Step::Fulfilled { .. })
+        };
+        let all = tx.list(&ORDERS, &prefix(eid)).await?;
+        let Some((key, mut kept)) = all.into_iter().find(|(_, order)| fits(order)) else {
+            return self.order_new(tx, eid, offer);
+        };
+        kept.step = match kept.step {
+            Step::Reserving { call, .. } => Step::Reserving { call, unwanted: false },
+            Step::Cancelling { iccid, code: Some(Code(code)), .. } => Step::Released { iccid, code },
+            Step::Cancelling { iccid, code: None, .. } => {
+                Step::Confirming { iccid, call: self.new_call_id() }
+            }
+            step => step,
+        };
+        kept.since = self.now();
+        tx.put(&ORDERS, &key, &kept)?;
+        Ok(ProfileOrderId::from_key(&key))
     }
 
-    fn order_new(
-        &self,
-        tx: &mut Tx<'_>,
-        eid: Eid,
-        offer: &Offer,
-        passed_over: Vec<Plmn>,
-    ) -> Result<OrderId, Fault> {
-        let id = OrderId::from_key(&format!("{}{}", prefix(eid), OrderId::drawn(&self.0.world)));
+    fn order_new(&self, tx: &mut Tx<'_>, eid: Eid, offer: &Offer) -> Result<ProfileOrderId, Fault> {
+        let id = ProfileOrderId::drawn(eid, &self.0.world);
         let step = Step::Reserving { call: self.new_call_id(), unwanted: false };
         let (operator, what) = (offer.operator.plmn, offer.order.clone());
-        let order =
-            ProfileOrder { eid, operator, what, step, since: self.now(), reported: None, passed_over };
+        let order = ProfileOrder { eid, operator, what, step, since: self.now(), reported: None };
         tx.put(&ORDERS, id.as_ref(), &order)?;
         Ok(id)
     }
 
     /// Gives an order up. It is cancelled after the commit.
-    pub(super) async fn give_up(&self, tx: &mut Tx<'_>, id: &OrderId) -> Result<(), Fault> {
+    pub(super) async fn give_up(&self, tx: &mut Tx<'_>, id: &ProfileOrderId) -> Result<(), Fault> {
         let Some(mut order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
         order.step = match order.step {
             Step::Reserving { call, .. } => Step::Reserving { call, unwanted: true },
@@ -183,7 +92,7 @@ impl Platform {
 
     /// Calls the SM-DP+ until the order needs no further call. If the SM-DP+ refuses, the move
     /// continues with the next offer.
-    pub(super) async fn drive(&self, id: &OrderId) -> Result<Driven, Fault> {
+    pub(super) async fn drive(&self, id: &ProfileOrderId) -> Result<Driven, Fault> {
         let mut id = id.clone();
         loop {
             let Some(order) = Tx::begin(self.records()).get(&ORDERS, id.as_ref()).await? else {
@@ -239,7 +148,12 @@ impl Platform {
     }
 
     /// Records the next step, unless the order has changed meanwhile.
-    async fn write_step(&self, id: &OrderId, was: &ProfileOrder, step: Option<Step>) -> Result<(), Fault> {
+    async fn write_step(
+        &self,
+        id: &ProfileOrderId,
+        was: &ProfileOrder,
+        step: Option<Step>,
+    ) -> Result<(), Fault> {
         let next = step.map(|step| ProfileOrder { step, since: self.now(), ..was.clone() });
         transact(self.records(), |tx| {
             let next = next.as_ref();
@@ -262,15 +176,14 @@ impl Platform {
     async fn refused(
         &self,
         tx: &mut Tx<'_>,
-        (id, was): (&OrderId, &ProfileOrder),
+        (id, was): (&ProfileOrderId, &ProfileOrder),
         is_under_way: bool,
         why: &str,
         policies: &Policies,
-    ) -> Result<Option<OrderId>, Fault> {
+    ) -> Result<Option<ProfileOrderId>, Fault> {
         if tx.get(&ORDERS, id.as_ref()).await?.as_ref() != Some(was) {
             return Ok(None);
         }
-        let key = was.eid.to_string();
         match &was.step {
             Step::Cancelling { iccid, code, .. } => {
                 match code {
@@ -283,7 +196,7 @@ impl Platform {
                     }
                     _ => tx.delete(&ORDERS, id.as_ref()),
                 }
-                if let Some(mut device) = tx.get(&DEVICES, &key).await? {
+                if let Some(mut device) = store::get(tx, was.eid).await? {
                     let found = Discrepancy::NotCancelled { iccid: *iccid, why: why.into() };
                     device.trail.found(self.now(), found);
                     store::put(tx, &device)?;
@@ -294,13 +207,13 @@ impl Platform {
                     Some(_) => self.give_up(tx, id).await?,
                     None => tx.delete(&ORDERS, id.as_ref()),
                 }
-                let open = tx.get(&MOVES, &key).await?;
-                if let Some(open) = open.filter(|open| open.by == By::Ordered(id.clone()))
-                    && let Some(mut device) = tx.get(&DEVICES, &key).await?
+                let open = tx.get(&MOVES, &was.eid.to_string()).await?;
+                if let Some(open) = open.filter(|open| open.order() == Some(id))
+                    && let Some(mut device) = store::get(tx, was.eid).await?
                 {
                     let next = self.next_offer(tx, &mut device, &open, (was, why), policies).await?;
                     if next.is_none() {
-                        self.end(tx, &mut device, &open, (Try::NotInstalled, why)).await?;
+                        self.end(tx, &mut device, &open, (AttemptResult::NotInstalled, why)).await?;
                     }
                     store::put(tx, &device)?;
                     return Ok(next);
@@ -319,24 +232,25 @@ impl Platform {
         open: &Move,
         (was, why): (&ProfileOrder, &str),
         policies: &Policies,
-    ) -> Result<Option<OrderId>, Fault> {
-        let Ok(campaign) = campaigns::get(tx, &open.campaign).await? else { return Ok(None) };
-        let passed_over: Vec<Plmn> = was.passed_over.iter().copied().chain([was.operator]).collect();
+    ) -> Result<Option<ProfileOrderId>, Fault> {
+        let Some(campaign) = campaigns::find(tx, &open.campaign).await? else { return Ok(None) };
+        let ProfileSource::Order { refused_by, .. } = &open.source else { return Ok(None) };
+        let refused_by: Vec<Plmn> = refused_by.iter().copied().chain([was.operator]).collect();
         let Setup { book, owner, .. } = &self.0.setup;
         let is_left = |offer: &&Offer| {
             let network = offer.operator.plmn;
-            !passed_over.contains(&network) && self.sm_dp_plus(network).is_some()
+            !refused_by.contains(&network) && self.sm_dp_plus(network).is_some()
         };
         let offers: Vec<Offer> = owner.offers.iter().filter(is_left).cloned().collect();
         let (now, policy) = (self.now(), policies.of(device));
         let planned = plan(now, device, campaign.spec.target, (book, &offers, policy));
         let Plan::Move { to: Destination::Offer(offer), .. } = planned else { return Ok(None) };
         let to = offer.operator;
-        let next = self.order_new(tx, device.eid, &offer, passed_over)?;
+        let next = self.order_new(tx, device.eid, &offer)?;
         let happening = Happening::PassedOver { network: was.operator, why: why.into(), to: to.plmn };
         device.happened(now, happening).map_err(impossible)?;
-        let moves = Move { to, by: By::Ordered(next.clone()), ..open.clone() };
-        tx.put(&MOVES, &device.eid.to_string(), &moves)?;
+        let source = ProfileSource::Order { id: next.clone(), refused_by };
+        tx.put(&MOVES, &device.eid.to_string(), &Move { to, source, ..open.clone() })?;
         Ok(Some(next))
     }
 
@@ -351,24 +265,8 @@ impl Platform {
     }
 }
 
-impl Step {
-    fn function(&self) -> &'static str {
-        match self {
-            Self::Reserving { .. } => "DownloadOrder",
-            Self::Confirming { .. } => "ConfirmOrder",
-            Self::Cancelling { .. } => "CancelOrder",
-            Self::Released { .. } | Self::Fulfilled { .. } => "",
-        }
-    }
-}
-
-/// The prefix of the keys of a device's orders.
-pub(super) fn prefix(eid: Eid) -> String {
-    format!("{eid}/")
-}
-
 /// Records that the profile of an order is on the card.
-pub(super) async fn fulfilled(tx: &mut Tx<'_>, id: &OrderId, now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn fulfilled(tx: &mut Tx<'_>, id: &ProfileOrderId, now: Timestamp) -> Result<(), Fault> {
     let Some(order) = tx.get(&ORDERS, id.as_ref()).await? else { return Ok(()) };
     match order.step.iccid() {
         // If the SM-DP+ has already reported the installation, the order is finished.

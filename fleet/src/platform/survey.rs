@@ -12,16 +12,14 @@ use rsp::{ids::Eid, time::Timestamp};
 use serde::Deserialize;
 use world::{Collection, Fault, Tx, transact};
 
-use super::{
-    MOVES, ORDERS, Platform, Step,
-    ending::impossible,
-    orders::{Driven, ProfileOrder},
-};
+use super::{Platform, moving::impossible, orders::Driven};
 use crate::{
-    campaign::{CAMPAIGNS, Try},
-    check_in::{Discrepancy, OrderId},
+    campaign::{AttemptResult, CAMPAIGNS},
+    check_in::Discrepancy,
     counted::Policies,
     device::Name,
+    moves::MOVES,
+    profile_order::{ORDERS, ProfileOrderId},
     state::{Happening, State},
     store::{self, DEVICES},
 };
@@ -93,7 +91,7 @@ impl Platform {
         for (key, order) in Tx::begin(self.records()).glance(&ORDERS, "").await? {
             if order.is_to_be_cancelled()
                 && !unreachable.contains(&order.operator)
-                && let Driven::Unreachable = self.drive(&OrderId::from_key(&key)).await?
+                && let Driven::Unreachable = self.drive(&ProfileOrderId::from_key(&key)).await?
             {
                 unreachable.insert(order.operator);
             }
@@ -103,8 +101,8 @@ impl Platform {
     }
 
     async fn lose(&self, tx: &mut Tx<'_>, key: &str, now: Timestamp) -> Result<(), Fault> {
-        let (Some(open), Some(mut device)) = (tx.get(&MOVES, key).await?, tx.get(&DEVICES, key).await?)
-        else {
+        let Ok(eid) = key.parse::<Eid>() else { return Ok(()) };
+        let (Some(open), Some(mut device)) = (tx.get(&MOVES, key).await?, store::get(tx, eid).await?) else {
             return Ok(());
         };
         if open.begun.plus(self.config().longest_move) > now {
@@ -114,17 +112,20 @@ impl Platform {
         // A device that has checked in since is not lost, although the result of its move is
         // unknown.
         let heard = device.last_seen.is_some_and(|seen| seen > open.begun);
-        let how = if heard { Try::NotInstalled } else { Try::Lost };
+        let how = if heard { AttemptResult::NotInstalled } else { AttemptResult::Lost };
         self.end(tx, &mut device, &open, (how, "the device did not report its end")).await?;
         store::put(tx, &device)
     }
 
     async fn survey(&self, now: Timestamp) -> Result<(), Fault> {
         let devices = self.surveyed().await?;
+        let open = Tx::begin(self.records()).glance(&MOVES, "").await?;
+        let moving: BTreeSet<String> = open.into_iter().map(|(key, _)| key).collect();
         self.keep_count(&devices, now);
         let silent = |device: &Surveyed| {
             matches!(device.state, State::Working | State::Stuck { .. })
                 && device.last_seen.is_some_and(|seen| seen.plus(self.config().silent_after) <= now)
+                && !moving.contains(&device.eid.to_string())
         };
         for device in devices.iter().filter(|device| silent(device)) {
             transact(self.records(), |tx| Box::pin(mark_silent(tx, device.eid, device.last_seen, now)))
@@ -168,17 +169,12 @@ async fn mark_silent(
     last_seen: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    if let Some(mut device) = tx.get(&DEVICES, &eid.to_string()).await?
+    if let Some(mut device) = store::get(tx, eid).await?
         && device.last_seen == last_seen
+        && !matches!(device.state, State::Moving { .. })
     {
         device.happened(now, Happening::Silent).map_err(impossible)?;
         store::put(tx, &device)?;
     }
     Ok(())
-}
-
-impl ProfileOrder {
-    fn is_to_be_cancelled(&self) -> bool {
-        matches!(self.step, Step::Cancelling { .. } | Step::Reserving { unwanted: true, .. })
-    }
 }

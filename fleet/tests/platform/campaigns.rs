@@ -1,7 +1,8 @@
 //! Tests of campaigns: canaries, stop conditions, windows, retries and commands of the owner.
 
 use fleet::{
-    Canary, Destination, Devices, MemberState, Plan, Retries, Selection, Share, Spec, Stop, Weekday, Window,
+    Canary, Destination, Devices, MemberState, MemberStatus, Plan, Retries, Selection, Share, Spec, Stop,
+    Weekday, Window,
 };
 
 use crate::testbed::{Agent, MoveResult, Testbed, at, bootstrap, campaign, eid, plmn};
@@ -127,7 +128,7 @@ async fn retries_are_delayed_and_limited() {
     }
     assert_eq!(begun, ["2026-10-29T08:00:00Z", "2026-10-29T11:00:00Z", "2026-10-29T17:00:00Z"]);
     let shown = testbed.platform.campaign(&"c".parse().unwrap()).await.unwrap();
-    assert!(matches!(shown.devices[0].member.state, MemberState::Failed { .. }));
+    assert!(matches!(shown.devices[0].state, MemberStatus::BetweenMoves(MemberState::Failed { .. })));
     assert_eq!(shown.campaign.state.word(), "done");
 }
 
@@ -295,4 +296,40 @@ async fn invalid_specifications_are_refused() {
     // A device that is no longer in the fleet does not hold up a campaign.
     testbed.platform.retire(eid(0)).await.unwrap();
     assert_eq!(testbed.campaign("c").await.state.word(), "done");
+}
+
+#[tokio::test]
+async fn counts_are_right_after_a_rollback_and_a_retirement() {
+    let testbed = Testbed::new(2).await;
+    testbed.run(&campaign("c")).await;
+    let id = "c".parse().unwrap();
+    let mut devices = agents(2);
+    all(&testbed, &mut devices, |_| MoveResult::Moves).await;
+    testbed.platform.roll_back_campaign(&id).await.unwrap();
+    testbed.later(24);
+    all(&testbed, &mut devices, |_| MoveResult::Moves).await;
+    testbed.platform.retire(eid(0)).await.unwrap();
+    let progress = testbed.campaign("c").await.progress;
+    assert_eq!((progress.devices, progress.settled, progress.finished), (2, 2, 2));
+    assert_eq!((progress.rolled_back, progress.to_roll_back), (2, 0));
+}
+
+#[tokio::test]
+async fn counts_are_right_after_a_failed_device_of_a_standing_campaign_is_put_off() {
+    let testbed = Testbed::new(1).await;
+    let retries = Retries { times: 0, after_hours: 1, rest_days: 1 };
+    // After its rest on Sunday, the device is put off until the next Saturday.
+    let windows = vec![Window { days: vec![Weekday::Sat], from_hour: 0, until_hour: 24 }];
+    testbed.run(&Spec { retries, windows, ..Spec::decided("s".parse().unwrap()) }).await;
+    let mut devices = agents(1);
+    let mut finished = Vec::new();
+    for _ in 0..24 {
+        all(&testbed, &mut devices, |_| MoveResult::Fails).await;
+        let progress = testbed.campaign("s").await.progress;
+        finished.push((progress.begun, progress.finished));
+        assert_eq!(fleet::violations(&*testbed.records).await.unwrap(), [] as [String; 0]);
+        testbed.later(24);
+    }
+    finished.dedup();
+    assert_eq!(finished, [(0, 0), (1, 1), (1, 0), (2, 1), (2, 0), (3, 1), (3, 0), (4, 1)]);
 }

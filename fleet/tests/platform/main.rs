@@ -12,10 +12,12 @@ mod api;
 mod campaigns;
 mod check_in;
 mod crash;
+mod invariants;
 #[path = "../../../sm-dp/tests/support/openapi.rs"]
 mod openapi;
 mod operator;
 mod pace;
 mod reads;
 mod reconciler;
+mod records;
 mod testbed;

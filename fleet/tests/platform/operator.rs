@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fleet::{
-    CheckIn, Discrepancy, Ending, Happening, MoveEnded, ORDERS, OrderId, Setup, State, Supplier, Target, What,
+    CheckIn, Discrepancy, Ending, Happening, MoveEnded, MoveId, ORDERS, Setup, State, Supplier, Target, What,
 };
 use localize::{Orderable, Role};
 use rsp::ids::Iccid;
@@ -37,7 +37,7 @@ pub(crate) fn restarted(testbed: &Testbed, process: u32) -> Testbed {
 
 /// A check-in of the M2M agent: the first of these profiles is enabled, and each has its home
 /// network.
-fn check_in_of(testbed: &Testbed, profiles: &[Iccid], ended: Option<(&OrderId, Ending)>) -> CheckIn {
+fn check_in_of(testbed: &Testbed, profiles: &[Iccid], ended: Option<(&MoveId, Ending)>) -> CheckIn {
     let mut report = testbed.check_in_of(0, profiles);
     for profile in report.profiles.iter_mut().flatten() {
         profile.home = Some(plmn(if profile.iccid == its() { LOCAL } else { HOME }));
@@ -46,7 +46,7 @@ fn check_in_of(testbed: &Testbed, profiles: &[Iccid], ended: Option<(&OrderId, E
     report
 }
 
-async fn told_to_move(testbed: &Testbed, report: &CheckIn) -> (OrderId, Target) {
+async fn told_to_move(testbed: &Testbed, report: &CheckIn) -> (MoveId, Target) {
     match testbed.check_in(report).await.what {
         What::Move { order, to, .. } => (order, to),
         What::Nothing => panic!("the device got no move"),

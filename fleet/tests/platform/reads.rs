@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use fleet::{Devices, MemberState, Processed, Spec, What};
+use fleet::{Devices, MemberStatus, Processed, Spec, What};
 use rsp::sgp22::{
     es2plus::{HandleDownloadProgressInfoRequest, NotificationPointId},
     json::ExecutionStatus,
@@ -101,7 +101,7 @@ async fn the_cost_of_a_check_in_does_not_depend_on_the_number_of_listed_devices(
         read.push(counting.octets.load(Ordering::Relaxed));
         let shown = testbed.platform.campaign(&"listed".parse().unwrap()).await.unwrap();
         assert_eq!(shown.devices.len(), usize::try_from(devices).unwrap());
-        let moving = shown.devices.iter().filter(|it| matches!(it.member.state, MemberState::Moving { .. }));
+        let moving = shown.devices.iter().filter(|it| matches!(it.state, MemberStatus::Moving { .. }));
         assert_eq!(moving.map(|it| it.eid).collect::<Vec<_>>(), [eid(1)]);
     }
     assert!(read[1] < read[0] + 100, "{read:?} octets were read");

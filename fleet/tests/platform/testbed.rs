@@ -56,6 +56,10 @@ pub(crate) struct SmDpState {
     pub(crate) unreachable: bool,
     /// True if the SM-DP+ has no profiles left.
     pub(crate) empty: bool,
+    /// Number of replies that arrive before further ones are lost. `None` loses no replies.
+    pub(crate) replies_left: Option<u32>,
+    /// Offset of the numbers of its profiles, so that two SM-DP+s have different ones.
+    pub(crate) offset: u32,
 }
 
 #[derive(Clone, Default)]
@@ -84,7 +88,7 @@ impl SmDp {
         let mut stock = self.0.lock().unwrap();
         stock.calls.push(function.clone());
         if stock.unreachable {
-            return Err(LinkFault::new(LinkFaultKind::Refused, "sm-dp", "away"));
+            return Err(LinkFault::new(LinkFaultKind::Refused, "sm-dp", "unreachable"));
         }
         let body = request.body();
         let value: serde_json::Value = serde_json::from_slice(body).unwrap();
@@ -96,7 +100,7 @@ impl SmDp {
             "downloadOrder" if stock.empty => Err(Status::ProfileTypeUnavailable.because("none is left")),
             "downloadOrder" => {
                 let asked: DownloadOrderRequest = serde_json::from_slice(body).unwrap();
-                let free = (100..).map(iccid).find(|iccid| {
+                let free = (100 + stock.offset..).map(iccid).find(|iccid| {
                     stock
                         .orders
                         .get(iccid)
@@ -130,6 +134,11 @@ impl SmDp {
         if let Ok(done) = &done {
             stock.answers.insert(call, done.clone());
         }
+        match &mut stock.replies_left {
+            Some(0) => return Err(LinkFault::new(LinkFaultKind::Reset, "sm-dp", "the reply was lost")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         Ok(json::response(version, done.as_ref().map_err(Clone::clone)))
     }
 }
@@ -159,7 +168,7 @@ pub(crate) fn iccid(number: u32) -> Iccid {
 /// Returns the EID with this number and the right check digits.
 pub(crate) fn eid(number: u32) -> Eid {
     let digits = format!("890490320000000000000000{number:06}");
-    (0..100).find_map(|check| format!("{digits}{check:02}").parse().ok()).unwrap()
+    Eid::with_check_digits(&digits).unwrap()
 }
 
 /// The profile that a device has from the start.

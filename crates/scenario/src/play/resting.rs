@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::{MoveEnded, OnCard, OrderId, RefusedBy};
+use fleet::{MoveEnded, MoveId, OnCard, RefusedBy};
 use localize::{Country, History};
 use rsp::ids::{Eid, Iccid, Imsi, Plmn};
 use rsp::time::Timestamp;
@@ -32,7 +32,7 @@ pub(super) struct Attached {
 /// A move that the device was told to make.
 #[derive(Clone, Debug)]
 pub(super) struct Ordered {
-    pub(super) order: OrderId,
+    pub(super) order: MoveId,
     pub(super) target: Iccid,
     /// The profile to go back to.
     pub(super) back: Option<Iccid>,
@@ -41,7 +41,7 @@ pub(super) struct Ordered {
 /// A move that ended well, as far as a registration tells: nobody has been reached through the new profile yet.
 #[derive(Clone, Debug)]
 pub(super) struct Unproven {
-    pub(super) order: OrderId,
+    pub(super) order: MoveId,
     pub(super) target: Iccid,
     pub(super) back: Iccid,
     /// How often the network carried nothing.

@@ -7,7 +7,7 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use fleet::{CheckIn, Ending, MoveEnded, OnCard, OrderId, RefusedBy, Registration, Target, What};
+use fleet::{CheckIn, Ending, MoveEnded, MoveId, OnCard, RefusedBy, Registration, Target, What};
 use rsp::ids::{Eid, Iccid};
 use rsp::sgp02::eis::ProfileState;
 use rsp::sgp02::status::Status;
@@ -74,7 +74,7 @@ struct Clerk {
 
 /// A move that was begun.
 struct Begun {
-    order: OrderId,
+    order: MoveId,
     to: Target,
     /// What was answered, once something was: then the EIS says how it has ended.
     answer: Option<String>,
@@ -232,7 +232,7 @@ impl Clerk {
     }
 
     /// Asks for what the platform wants.
-    async fn carry_out(&mut self, stage: &Stage, order: OrderId, to: Target) -> Result<(), Fault> {
+    async fn carry_out(&mut self, stage: &Stage, order: MoveId, to: Target) -> Result<(), Fault> {
         let field = Self::field(stage)?;
         self.begun = Some(Begun { order, to: to.clone(), answer: None });
         let answer = match &to {

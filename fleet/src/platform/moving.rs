@@ -7,11 +7,12 @@ use rsp::{
 };
 use world::{Event, Fault, Outcome, Tx};
 
-use super::{By, MOVES, Move, Platform, campaigns, orders};
+use super::{Platform, campaigns, orders};
 use crate::{
-    campaign::{CAMPAIGNS, Campaign, MEMBERS, Member, State, Try, member_key},
-    check_in::OrderId,
+    campaign::{AttemptResult, CAMPAIGNS, Campaign, MEMBERS, Member, member_key},
+    check_in::MoveId,
     device::Device,
+    moves::{Direction, MOVES, Move, ProfileSource},
     reconcile::{enabled, refuse},
     state::{self, Happening},
 };
@@ -26,36 +27,31 @@ impl Platform {
         (to, fall_back_to): (&Destination, Option<Iccid>),
     ) -> Result<Move, Fault> {
         let now = self.now();
-        let order = OrderId::drawn(&self.0.world);
-        let by = match to {
-            Destination::Held(held) => By::Held(held.iccid),
+        let source = match to {
+            Destination::Held(held) => ProfileSource::Card(held.iccid),
             Destination::Offer(offer) if self.sm_dp_plus(offer.operator.plmn).is_none() => {
-                By::Operator(offer.order.clone())
+                ProfileSource::Operator(offer.order.clone())
             }
             Destination::Offer(offer) => {
-                By::Ordered(self.order(tx, device.eid, offer, member.left_over.take()).await?)
+                let id = self.order(tx, device.eid, offer).await?;
+                ProfileSource::Order { id, refused_by: Vec::new() }
             }
             // Plans exclude identities.
-            Destination::Identity(_) => return Err(not_by_a_move(device.eid)),
+            Destination::Identity(_) => return Err(cannot_change_identity(device.eid)),
         };
         if !member.started {
             member.came_from = enabled(&device.connection.held);
         }
-        let rolls_back = campaign.state == State::RollingBack;
-        campaign.begins(member, &order, now);
+        campaign.begins(member, now);
         let begun = Move {
-            order,
+            id: MoveId::drawn(&self.0.world),
             campaign: campaign.spec.id.clone(),
+            direction: if campaign.goes_back { Direction::Back } else { Direction::Forward },
             to: to.operator(),
-            by,
+            source,
             fall_back_to,
-            rolls_back,
             begun: now,
         };
-        if matches!(device.state, state::State::Moving { .. }) {
-            let why = "no move of it is under way here".into();
-            device.happened(now, Happening::CameBack { why }).map_err(impossible)?;
-        }
         device.happened(now, Happening::MoveBegan { to: begun.to.plmn }).map_err(impossible)?;
         tx.put(&MOVES, &device.eid.to_string(), &begun)?;
         tx.put(&MEMBERS, &member_key(&campaign.spec.id, device.eid), member)?;
@@ -71,47 +67,40 @@ impl Platform {
         tx: &mut Tx<'_>,
         device: &mut Device,
         ended: &Move,
-        (how, why): (Try, &str),
+        (result, why): (AttemptResult, &str),
     ) -> Result<Option<Timestamp>, Fault> {
         let now = self.now();
         let why: Box<str> = why.into();
-        let happening = match how {
-            Try::Moved => Happening::Moved,
-            Try::CameBack | Try::NotInstalled => Happening::CameBack { why: why.clone() },
-            Try::Lost => Happening::Lost { why: why.clone() },
+        let happening = match result {
+            AttemptResult::Moved => Happening::Moved,
+            AttemptResult::CameBack | AttemptResult::NotInstalled => Happening::CameBack { why: why.clone() },
+            AttemptResult::Lost => Happening::Lost { why: why.clone() },
         };
-        // A file may have said meanwhile that it does not move; its word stands.
-        if device.happened(now, happening).is_err() {
-            device.trail.push(now, Happening::Changed);
-        }
-        if how == Try::CameBack {
+        device.happened(now, happening).map_err(impossible)?;
+        if result == AttemptResult::CameBack {
             refuse(device, Refused { operator: ended.to.plmn, at: now });
         }
         tx.delete(&MOVES, &device.eid.to_string());
-        let left_over = match &ended.by {
-            By::Held(_) | By::Operator(_) => None,
-            By::Ordered(order) if matches!(how, Try::Moved | Try::CameBack) => {
+        match (ended.order(), result) {
+            (None, _) => {}
+            (Some(order), AttemptResult::Moved | AttemptResult::CameBack) => {
                 orders::fulfilled(tx, order, now).await?;
-                None
             }
-            By::Ordered(order) => {
+            (Some(order), AttemptResult::NotInstalled | AttemptResult::Lost) => {
                 self.give_up(tx, order).await?;
-                Some(order.clone())
             }
-        };
-        let outcome = if how == Try::Moved { Outcome::Done } else { Outcome::Failed(why.to_string()) };
-        self.reporter()(tx, event(now, "MoveEnded", device.eid).with_outcome(outcome));
-        let Ok(mut campaign) = campaigns::get(tx, &ended.campaign).await? else { return Ok(None) };
-        let key = member_key(&ended.campaign, device.eid);
-        let mut member = tx.get(&MEMBERS, &key).await?.unwrap_or_default();
-        let again = campaign.ends(&mut member, ended.rolls_back, (how, why), now);
-        if let Some(order) = left_over {
-            member.left_over = Some(order);
         }
+        let is_done = result == AttemptResult::Moved;
+        let outcome = if is_done { Outcome::Done } else { Outcome::Failed(why.to_string()) };
+        self.reporter()(tx, event(now, "MoveEnded", device.eid).with_outcome(outcome));
+        let Some(mut campaign) = campaigns::find(tx, &ended.campaign).await? else { return Ok(None) };
+        let key = member_key(&ended.campaign, device.eid);
+        let Some(mut member) = tx.get(&MEMBERS, &key).await? else { return Ok(None) };
+        let retry = campaign.ends(&mut member, ended.direction, (result, why), now);
         campaign.settle(now);
         tx.put(&MEMBERS, &key, &member)?;
         tx.put(&CAMPAIGNS, &ended.campaign.to_string(), &campaign)?;
-        Ok(again)
+        Ok(retry)
     }
 }
 
@@ -123,7 +112,7 @@ pub(super) fn impossible(error: state::NotPossible) -> Fault {
     Fault::caused_by(error, "cannot record an event of a device", "report this as a bug")
 }
 
-fn not_by_a_move(eid: Eid) -> Fault {
+fn cannot_change_identity(eid: Eid) -> Fault {
     Fault::new(
         format!("cannot move device {eid}"),
         "a move cannot change the identity of an applet",
