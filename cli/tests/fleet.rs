@@ -232,10 +232,7 @@ fn remarked(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
 fn a_question_about_nobody_is_not_answered_with_good_news() {
     let folder = imported();
     for (arguments, words) in [
-        (
-            ["breaches", "--group", "nobody"],
-            "no device has group \"nobody\"\n  why:  there are north, south",
-        ),
+        (["breaches", "--group", "nobody"], "no device has group \"nobody\"\n  why:  there are north, south"),
         (["list", "--account", "acne"], "there are acme"),
         (["decide", "--model", "m1"], "no device has a model"),
         (["breaches", "--country", "XX"], "there is no country XX"),

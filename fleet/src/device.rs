@@ -247,7 +247,7 @@ impl Selection {
     }
 }
 
-/// Formats the first items and the number of further ones, or returns `None` if there are no items.
+/// Formats the first items and the number of further ones, or returns `None` without items.
 pub fn listed(all: impl IntoIterator<Item: fmt::Display>) -> Option<String> {
     const MOST: usize = 20;
     let mut all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();

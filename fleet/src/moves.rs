@@ -21,11 +21,11 @@ pub struct Move {
     pub id: MoveId,
     /// The campaign that started it.
     pub campaign: CampaignId,
-    /// Whether the move serves the campaign or its rollback.
+    /// The direction: the campaign or its rollback.
     pub direction: Direction,
     /// The network of the new profile.
     pub to: Place,
-    /// Where the new profile comes from.
+    /// The source of the new profile.
     pub source: ProfileSource,
     /// The profile to enable again if the move fails.
     pub fall_back_to: Option<Iccid>,

@@ -140,7 +140,7 @@ impl Step {
 }
 
 impl ProfileOrder {
-    /// True if no move needs the order any more and the SM-DP+ must be told so.
+    /// True if no move needs the order any more, so that it must be cancelled.
     pub(crate) fn is_to_be_cancelled(&self) -> bool {
         matches!(self.step, Step::Cancelling { .. } | Step::Reserving { unwanted: true, .. })
     }

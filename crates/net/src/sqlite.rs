@@ -302,14 +302,14 @@ mod tests {
 
     #[tokio::test]
     async fn two_stores_on_one_file_detect_conflicts() {
-        let (_folder, path, ours) = new();
-        let theirs = SqliteRecords::open(&path).unwrap();
-        let mut tx = Tx::begin(&ours);
+        let (_folder, path, first) = new();
+        let second = SqliteRecords::open(&path).unwrap();
+        let mut tx = Tx::begin(&first);
         assert_eq!(tx.get(&NOTES, "a").await.unwrap(), None);
-        assert_eq!(write(&theirs, "a", "theirs").await.unwrap(), Committed::Yes);
-        tx.put(&NOTES, "a", &"ours".to_owned()).unwrap();
+        assert_eq!(write(&second, "a", "second").await.unwrap(), Committed::Yes);
+        tx.put(&NOTES, "a", &"first".to_owned()).unwrap();
         assert_eq!(tx.commit().await.unwrap(), Committed::Conflict);
-        assert_eq!(Tx::begin(&ours).get(&NOTES, "a").await.unwrap().unwrap(), "theirs");
+        assert_eq!(Tx::begin(&first).get(&NOTES, "a").await.unwrap().unwrap(), "second");
     }
 
     #[tokio::test]

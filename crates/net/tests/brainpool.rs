@@ -69,9 +69,9 @@ async fn a_client_gets_the_certificate_of_its_curve() {
         (&["-tls1_3"], "Server Temp Key", "ASN1 OID: prime256v1"),
     ];
     for (arguments, exchange, key) in cases {
-        let said = s_client(address.clone(), arguments).await;
-        assert!(said.contains(exchange) && said.contains("Cipher is "), "{arguments:?}: {said}");
-        let (_, certificate) = said.split_once("-----BEGIN CERTIFICATE-----").unwrap();
+        let output = s_client(address.clone(), arguments).await;
+        assert!(output.contains(exchange) && output.contains("Cipher is "), "{arguments:?}: {output}");
+        let (_, certificate) = output.split_once("-----BEGIN CERTIFICATE-----").unwrap();
         let (certificate, _) = certificate.split_once("-----END CERTIFICATE-----").unwrap();
         assert!(curve_of(certificate).contains(key), "{arguments:?}");
     }

@@ -62,8 +62,8 @@ fn commit_until_killed(path: &Path, commits: usize, acknowledged: &mut BTreeMap<
     let mut seen = 0;
     for line in lines {
         // The output also contains lines of the test harness.
-        let Some((_, said)) = line.split_once("ack ") else { continue };
-        let (writer, number) = said.split_once(' ').unwrap();
+        let Some((_, commit)) = line.split_once("ack ") else { continue };
+        let (writer, number) = commit.split_once(' ').unwrap();
         // The last line may be incomplete, and an incomplete line does not count as an acknowledgement.
         let Some(number) = number.strip_suffix(" .") else { continue };
         acknowledged.insert(writer.parse().unwrap(), number.parse().unwrap());

@@ -86,17 +86,17 @@ async fn both_suites_work_and_requests_carry_the_identity() {
     let key = hex::encode(KEY);
     for suite in ["PSK-AES128-GCM-SHA256", "PSK-AES128-CBC-SHA256"] {
         let arguments = [with_key(IDENTITY, &key), vec!["-cipher", suite]].concat();
-        let (ok, said) = s_client(&address, &arguments, TWO_REQUESTS).await;
-        assert!(ok, "{suite}: {said}");
-        assert!(said.contains(&format!("Cipher is {suite}")), "{said}");
-        assert!(said.contains(&format!("{IDENTITY} HTTP/1.1 3")), "{said}");
-        assert!(said.contains("transfer-encoding: chunked"), "{said}");
-        assert!(said.contains("204 No Content"), "{said}");
+        let (ok, output) = s_client(&address, &arguments, TWO_REQUESTS).await;
+        assert!(ok, "{suite}: {output}");
+        assert!(output.contains(&format!("Cipher is {suite}")), "{output}");
+        assert!(output.contains(&format!("{IDENTITY} HTTP/1.1 3")), "{output}");
+        assert!(output.contains("transfer-encoding: chunked"), "{output}");
+        assert!(output.contains("204 No Content"), "{output}");
         // The server closes the TLS session, not only the connection.
-        assert!(said.contains("closed"), "{said}");
-        assert!(!said.contains("unexpected eof"), "{said}");
-        assert!(!said.contains("TLS session ticket:"), "{said}");
-        assert!(!said.contains("Extended master secret: no"), "{said}");
+        assert!(output.contains("closed"), "{output}");
+        assert!(!output.contains("unexpected eof"), "{output}");
+        assert!(!output.contains("TLS session ticket:"), "{output}");
+        assert!(!output.contains("Extended master secret: no"), "{output}");
     }
 }
 
@@ -106,10 +106,10 @@ async fn encrypt_then_mac_is_not_acknowledged() {
     let key = hex::encode(KEY);
     let arguments =
         [with_key(IDENTITY, &key), vec!["-cipher", "PSK-AES128-CBC-SHA256", "-tlsextdebug"]].concat();
-    let (ok, said) = s_client(&address, &arguments, TWO_REQUESTS).await;
-    assert!(ok, "{said}");
-    assert!(said.contains("TLS server extension"), "{said}");
-    assert!(!said.contains("encrypt-then-mac"), "{said}");
+    let (ok, output) = s_client(&address, &arguments, TWO_REQUESTS).await;
+    assert!(ok, "{output}");
+    assert!(output.contains("TLS server extension"), "{output}");
+    assert!(!output.contains("encrypt-then-mac"), "{output}");
 }
 
 #[tokio::test]
@@ -126,9 +126,9 @@ async fn a_wrong_key_is_answered_with_an_alert() {
         (with_key(IDENTITY, &wrong), "bad record mac"),
     ];
     for (arguments, alert) in refused {
-        let (ok, said) = s_client(&address, &arguments, TWO_REQUESTS).await;
-        assert!(!ok, "{said}");
-        assert!(said.contains(alert), "{arguments:?}: {said}");
+        let (ok, output) = s_client(&address, &arguments, TWO_REQUESTS).await;
+        assert!(!ok, "{output}");
+        assert!(output.contains(alert), "{arguments:?}: {output}");
     }
 }
 
@@ -148,9 +148,9 @@ async fn other_versions_and_suites_are_refused() {
         (&["-tls1_2", "-cipher", "PSK-AES256-GCM-SHA384:ECDHE-PSK-AES128-CBC-SHA256"], "handshake failure"),
     ];
     for (arguments, alert) in refused {
-        let (ok, said) = s_client(&address, &[&psk, arguments].concat(), "").await;
-        assert!(!ok, "{arguments:?}: {said}");
-        assert!(said.contains(alert), "{arguments:?}: {said}");
+        let (ok, output) = s_client(&address, &[&psk, arguments].concat(), "").await;
+        assert!(!ok, "{arguments:?}: {output}");
+        assert!(output.contains(alert), "{arguments:?}: {output}");
     }
 }
 
@@ -161,9 +161,9 @@ async fn connections_without_tls_are_closed_while_others_are_served() {
     silent.write_all(&[22, 3, 1, 0, 200, 1]).await.unwrap();
     let mut other = TcpStream::connect(&address).await.unwrap();
     other.write_all(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    let mut said = Vec::new();
-    other.read_to_end(&mut said).await.unwrap();
-    assert!(!said.starts_with(b"HTTP"), "{said:?}");
+    let mut output = Vec::new();
+    other.read_to_end(&mut output).await.unwrap();
+    assert!(!output.starts_with(b"HTTP"), "{output:?}");
     let key = hex::encode(KEY);
     assert!(s_client(&address, &with_key(IDENTITY, &key), TWO_REQUESTS).await.0);
 }

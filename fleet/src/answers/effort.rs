@@ -66,7 +66,7 @@ pub struct Effort {
 /// Devices that must move.
 #[derive(Clone, Debug, Default)]
 pub struct Moving<'f> {
-    /// Devices that need another profile, including those for which none has been found yet.
+    /// Devices that need another profile, including those without a known destination.
     pub by_profile: Vec<&'f Device>,
     /// Devices that only change to another identity, which the applet on their card does.
     pub by_identity: Vec<&'f Device>,

@@ -54,7 +54,7 @@ pub struct Forgiven {
     pub lost: u32,
 }
 
-/// Whether a device has an open move of the campaign, before a change and after it.
+/// Relation of a change to the open move of the device in the campaign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenMove {
     /// The device has no open move.
@@ -128,7 +128,7 @@ impl Campaign {
         debug_assert!(settled <= started, "campaign {}", self.spec.id);
     }
 
-    /// Counts all devices anew: each member, and whether it has an open move of this campaign.
+    /// Recounts all devices, given as members with a flag for an open move of this campaign.
     pub(crate) fn recount<'m>(&mut self, members: impl IntoIterator<Item = (&'m Member, bool)>) {
         self.progress = self.recounted(members);
     }
@@ -142,7 +142,7 @@ impl Campaign {
         progress
     }
 
-    /// What a device adds to the counts. A campaign that has not started counts nothing.
+    /// The contribution of a device to the counts. A campaign that has not started counts nothing.
     fn figures(&self, member: &Member, is_moving: bool) -> Progress {
         if self.state == State::Draft {
             return Progress::default();

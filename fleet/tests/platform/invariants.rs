@@ -46,7 +46,7 @@ struct Simulation {
     opened: BTreeSet<MoveId>,
     /// Moves that were seen open and then had ended.
     ended: BTreeSet<MoveId>,
-    /// What happened, for the message of a failed assertion.
+    /// All steps so far, for the message of a failed assertion.
     log: Vec<String>,
 }
 

@@ -131,7 +131,7 @@ async fn run(
                     clock: &*clock,
                     pending: BTreeMap::new(),
                     incoming: VecDeque::new(),
-                    heard: now,
+                    last_received: now,
                     enquired: None,
                 };
                 let why = session.run(&mut requests).await;
@@ -237,13 +237,13 @@ struct Session<'a> {
     pending: BTreeMap<u32, Pending>,
     /// Waiting deliveries.
     incoming: VecDeque<(Frame, world::Arrived)>,
-    heard: Instant,
+    last_received: Instant,
     enquired: Option<Instant>,
 }
 
 impl Session<'_> {
     fn deadline(&self) -> Instant {
-        let silence = self.enquired.map_or(self.heard + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
+        let silence = self.enquired.map_or(self.last_received + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
         self.oldest_unanswered().map_or(silence, |since| silence.min(since + RESPONSE_TIMEOUT))
     }
 
@@ -280,7 +280,7 @@ impl Session<'_> {
             tokio::select! {
                 incoming = self.connection.next() => match incoming? {
                     Incoming::Frame(frame) => {
-                        self.heard = Instant::now();
+                        self.last_received = Instant::now();
                         self.enquired = None;
                         if !self.take(frame).await? {
                             return Ok(Ended::ByPeer);

@@ -145,7 +145,7 @@ async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool
         connection: Connection::new(stream)?,
         door,
         bound: None,
-        heard: now,
+        last_received: now,
         began: now,
         enquired: None,
         window: (now, 0),
@@ -155,7 +155,7 @@ async fn serve(stream: TcpStream, door: &Door, mut stopped: watch::Receiver<bool
         tokio::select! {
             incoming = session.connection.next() => match incoming? {
                 Incoming::Frame(frame) => {
-                    session.heard = Instant::now();
+                    session.last_received = Instant::now();
                     session.enquired = None;
                     if !session.take(frame).await? {
                         return Ok(());
@@ -190,7 +190,7 @@ struct Session<'a> {
     door: &'a Door,
     bound: Option<Bound>,
     began: Instant,
-    heard: Instant,
+    last_received: Instant,
     /// Time of an unanswered enquire_link.
     enquired: Option<Instant>,
     /// Start of the present rate window, and submissions in it.
@@ -200,7 +200,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn deadline(&self) -> Instant {
         let Some(bound) = &self.bound else { return self.began + BIND_TIMEOUT };
-        let silence = self.enquired.map_or(self.heard + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
+        let silence = self.enquired.map_or(self.last_received + ENQUIRE_AFTER, |at| at + RESPONSE_TIMEOUT);
         let outstanding = bound.deliveries.as_ref().and_then(|deliveries| deliveries.outstanding.as_ref());
         outstanding.map_or(silence, |(.., since)| silence.min(*since + RESPONSE_TIMEOUT))
     }

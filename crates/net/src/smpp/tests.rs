@@ -97,7 +97,7 @@ impl MessageCentre for FakeCentre {
 
 /// An ESME that records its deliveries and refuses a given number of them.
 struct Sink {
-    heard: mpsc::UnboundedSender<Arrived>,
+    deliveries: mpsc::UnboundedSender<Arrived>,
     refusals: Mutex<u32>,
 }
 
@@ -106,9 +106,9 @@ impl ShortMessageSink for Sink {
         let mut refusals = self.refusals.lock().unwrap();
         let answer = if *refusals > 0 {
             *refusals -= 1;
-            Err(Fault::new("cannot", "told so", "wait"))
+            Err(Fault::new("cannot record", "simulated by the test", "wait"))
         } else {
-            self.heard.send(arrived).unwrap();
+            self.deliveries.send(arrived).unwrap();
             Ok(())
         };
         Box::pin(async { answer })
@@ -170,9 +170,9 @@ fn esme_at(address: &str, refusals: u32) -> (Esme, mpsc::UnboundedReceiver<Arriv
         password: "secret".into(),
         system_type: String::new(),
     };
-    let (heard, hears) = mpsc::unbounded_channel();
-    let sink = Sink { heard, refusals: Mutex::new(refusals) };
-    (Esme::start(settings, Arc::new(sink), clock()), hears)
+    let (deliveries, received) = mpsc::unbounded_channel();
+    let sink = Sink { deliveries, refusals: Mutex::new(refusals) };
+    (Esme::start(settings, Arc::new(sink), clock()), received)
 }
 
 /// A peer that sends arbitrary PDUs.
@@ -236,7 +236,7 @@ fn from_device(octets: &[u8]) -> Arrived {
 #[tokio::test]
 async fn an_esme_submits_and_gets_deliveries() {
     let bench = bench().await;
-    let (esme, mut hears) = bench.esme(0);
+    let (esme, mut received) = bench.esme(0);
     esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
     assert_eq!(id, MessageId("m1".into()));
@@ -247,7 +247,7 @@ async fn an_esme_submits_and_gets_deliveries() {
         bench.centre.bring(&octets[3].to_string(), from_device(&octets));
     }
     for octets in [[2, 0x71, 0, 1], [2, 0x71, 0, 2], [2, 0x71, 0, 3]] {
-        assert_eq!(hears.recv().await.unwrap(), from_device(&octets));
+        assert_eq!(received.recv().await.unwrap(), from_device(&octets));
     }
     let (centre, _) = bench.stop().await;
     assert_eq!(centre.taken.lock().unwrap().len(), 3);
@@ -256,12 +256,12 @@ async fn an_esme_submits_and_gets_deliveries() {
 #[tokio::test]
 async fn a_session_is_reopened_and_nothing_is_lost() {
     let bench = bench().await;
-    let (esme, mut hears) = bench.esme(0);
+    let (esme, mut received) = bench.esme(0);
     esme.bound().await;
     let (centre, address) = bench.stop().await;
     centre.bring("1", from_device(&[1]));
     let bench = serve_at(&address, centre, None).await;
-    assert_eq!(hears.recv().await.unwrap(), from_device(&[1]));
+    assert_eq!(received.recv().await.unwrap(), from_device(&[1]));
     assert!(esme.is_bound());
     esme.submit(submission("+492")).await.unwrap();
     assert_eq!(bench.centre.submitted.lock().unwrap().len(), 1);
@@ -432,10 +432,10 @@ async fn two_sessions_of_an_account_get_no_delivery_twice() {
 #[tokio::test]
 async fn a_refused_delivery_is_repeated_to_the_same_account() {
     let bench = bench().await;
-    let (esme, mut hears) = bench.esme(2);
+    let (esme, mut received) = bench.esme(2);
     let delivery = from_device(&[1]);
     bench.centre.bring("1", delivery.clone());
-    assert_eq!(hears.recv().await.unwrap(), delivery);
+    assert_eq!(received.recv().await.unwrap(), delivery);
     // The delivery is acknowledged and not repeated.
     while bench.centre.taken.lock().unwrap().is_empty() {
         bench.centre.changed.notified().await;
@@ -443,7 +443,7 @@ async fn a_refused_delivery_is_repeated_to_the_same_account() {
     drop(esme);
     let (centre, _) = bench.stop().await;
     assert_eq!(*centre.taken.lock().unwrap(), [DeliveryTicket("1".into())]);
-    assert!(hears.try_recv().is_err(), "once");
+    assert!(received.try_recv().is_err(), "once");
 }
 
 /// The third-party codec reads what this codec writes, field by field, and vice versa.
@@ -455,13 +455,13 @@ fn a_third_party_codec_agrees() {
     use rusmpp::{Command, CommandStatus, Pdu};
     use tokio_util::codec::{Decoder, Encoder};
 
-    let ours = Frame::request(CommandId::SUBMIT_SM, 7, translate::submit_sm(&submission("+492")).to_bytes());
-    let mut octets = bytes::BytesMut::from(ours.to_bytes().as_slice());
+    let frame = Frame::request(CommandId::SUBMIT_SM, 7, translate::submit_sm(&submission("+492")).to_bytes());
+    let mut octets = bytes::BytesMut::from(frame.to_bytes().as_slice());
     let read = CommandCodec::new().decode(&mut octets).unwrap().unwrap();
-    let Some(Pdu::SubmitSm(theirs)) = read.pdu() else { panic!("{read:?}") };
-    assert_eq!(theirs.destination_addr.to_string(), "492");
-    assert_eq!(theirs.short_message().as_ref(), [2, 0x70, 0, 7]);
-    assert_eq!((theirs.protocol_id, theirs.dest_addr_ton), (0x7F, Ton::International));
+    let Some(Pdu::SubmitSm(decoded)) = read.pdu() else { panic!("{read:?}") };
+    assert_eq!(decoded.destination_addr.to_string(), "492");
+    assert_eq!(decoded.short_message().as_ref(), [2, 0x70, 0, 7]);
+    assert_eq!((decoded.protocol_id, decoded.dest_addr_ton), (0x7F, Ton::International));
 
     let written = SubmitSm::builder()
         .source_addr(COctetString::from_slice(b"1000\0").unwrap())
@@ -482,14 +482,14 @@ fn a_third_party_codec_agrees() {
     expected.source.npi = sm.source.npi;
     assert_eq!((frame.sequence, sm), (7, expected));
 
-    let theirs = BindTransceiver::builder()
+    let request = BindTransceiver::builder()
         .system_id(COctetString::from_slice(b"sm-sr\0").unwrap())
         .password(COctetString::from_slice(b"secret\0").unwrap())
         .system_type(COctetString::from_slice(b"EC\0").unwrap())
         .interface_version(InterfaceVersion::Smpp3_4)
         .build();
     let mut octets = bytes::BytesMut::new();
-    CommandCodec::new().encode(Command::new(CommandStatus::EsmeRok, 1, theirs), &mut octets).unwrap();
+    CommandCodec::new().encode(Command::new(CommandStatus::EsmeRok, 1, request), &mut octets).unwrap();
     assert_eq!(octets[HEADER..], bind("sm-sr", "secret"));
 }
 
@@ -556,15 +556,15 @@ async fn an_smsc_that_owes_answers_is_abandoned() {
 #[tokio::test]
 async fn a_third_party_smsc_works() {
     let Ok(address) = std::env::var("LANDFALL_SMSC") else {
-        eprintln!("skipped: LANDFALL_SMSC=host:port names no message centre that is not ours");
+        eprintln!("skipped: LANDFALL_SMSC=host:port names no third-party SMSC");
         return;
     };
-    let (esme, mut hears) = esme_at(&address, 0);
+    let (esme, mut received) = esme_at(&address, 0);
     esme.bound().await;
     let id = esme.submit(submission("+492")).await.unwrap();
-    let Some(Arrived::Receipt(receipt)) = hears.recv().await else { panic!() };
+    let Some(Arrived::Receipt(receipt)) = received.recv().await else { panic!() };
     assert_eq!((receipt.id, receipt.state), (id, MessageState::Delivered));
-    let Some(Arrived::Message(message)) = hears.recv().await else { panic!() };
+    let Some(Arrived::Message(message)) = received.recv().await else { panic!() };
     assert_eq!(message.data_coding, ShortMessage::CLASS_2_DATA);
     assert!(message.has_header);
 }
