@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use rsp::{ids::Plmn, time::Timestamp};
 use serde::{Deserialize, Serialize};
+use world::Fault;
 
 use crate::check_in::Discrepancy;
 
@@ -266,6 +267,12 @@ pub struct NotPossible {
     pub state: State,
     /// The event.
     pub happening: Happening,
+}
+
+impl From<NotPossible> for Fault {
+    fn from(error: NotPossible) -> Self {
+        Self::caused_by(error, "cannot record an event of a device", "report this as a bug")
+    }
 }
 
 /// Returns the state of a device after an event, and updates the tally of its moves.

@@ -6,7 +6,7 @@ use localize::HeldState;
 use rsp::{ids::Iccid, time::Timestamp};
 use world::{Fault, Tx, transact};
 
-use super::{Platform, moving::impossible, offer::Offered, orders::Driven};
+use super::{Platform, offer::Offered, orders::Driven};
 use crate::{
     campaign::AttemptResult,
     check_in::{CheckIn, Discrepancy, Ending, Instruction, Target, What},
@@ -67,7 +67,7 @@ impl Platform {
             return Ok(Recorded::Reply(self.no_action(None)));
         }
         if matches!(device.state, State::Unreachable { .. }) {
-            device.happened(now, Happening::Heard).map_err(impossible)?;
+            device.happened(now, Happening::Heard).map_err(Fault::from)?;
         }
         device.last_seen = Some(now);
         let mut open = tx.get(&MOVES, &key).await?;

@@ -5,7 +5,7 @@ use rsp::ids::Eid;
 use serde::{Deserialize, Serialize};
 use world::{Fault, Tx, transact};
 
-use super::{Platform, moving::impossible};
+use super::Platform;
 use crate::{
     campaign::{AttemptResult, CAMPAIGNS, MemberState},
     device::{Device, Fleet, Name, Selection},
@@ -113,7 +113,7 @@ impl Platform {
                     None => Some(Happening::Added),
                 };
                 if let Some(happening) = happening {
-                    device.happened(now, happening).map_err(impossible)?;
+                    device.happened(now, happening)?;
                     store::put(tx, &device)?;
                 }
                 Ok(device)
@@ -146,7 +146,7 @@ impl Platform {
         for (_, campaign) in tx.glance(&CAMPAIGNS, "").await? {
             self.finish(tx, &campaign, eid, MemberState::Failed { at: now, why: WHY.into() }).await?;
         }
-        device.happened(now, Happening::Retired).map_err(impossible)?;
+        device.happened(now, Happening::Retired).map_err(Fault::from)?;
         store::put(tx, &device)?;
         Ok(device)
     }

@@ -14,7 +14,7 @@ use crate::{
     device::Device,
     moves::{Direction, MOVES, Move, ProfileSource},
     reconcile::{enabled, refuse},
-    state::{self, Happening},
+    state::Happening,
 };
 
 impl Platform {
@@ -52,7 +52,7 @@ impl Platform {
             fall_back_to,
             begun: now,
         };
-        device.happened(now, Happening::MoveBegan { to: begun.to.plmn }).map_err(impossible)?;
+        device.happened(now, Happening::MoveBegan { to: begun.to.plmn })?;
         tx.put(&MOVES, &device.eid.to_string(), &begun)?;
         tx.put(&MEMBERS, &member_key(&campaign.spec.id, device.eid), member)?;
         tx.put(&CAMPAIGNS, &campaign.spec.id.to_string(), campaign)?;
@@ -76,7 +76,7 @@ impl Platform {
             AttemptResult::CameBack | AttemptResult::NotInstalled => Happening::CameBack { why: why.clone() },
             AttemptResult::Lost => Happening::Lost { why: why.clone() },
         };
-        device.happened(now, happening).map_err(impossible)?;
+        device.happened(now, happening)?;
         if result == AttemptResult::CameBack {
             refuse(device, Refused { operator: ended.to.plmn, at: now });
         }
@@ -106,10 +106,6 @@ impl Platform {
 
 pub(super) fn event(now: Timestamp, what: &'static str, eid: Eid) -> Event {
     Event::new(now, "platform", what).with_peer("", eid.to_string())
-}
-
-pub(super) fn impossible(error: state::NotPossible) -> Fault {
-    Fault::caused_by(error, "cannot record an event of a device", "report this as a bug")
 }
 
 fn cannot_change_identity(eid: Eid) -> Fault {

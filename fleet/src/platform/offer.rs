@@ -4,7 +4,7 @@ use localize::{Destination, HeldState, Offer};
 use rsp::{ids::Eid, time::Timestamp};
 use world::{Fault, Tx};
 
-use super::{Platform, Setup, moving::impossible};
+use super::{Platform, Setup};
 use crate::{
     campaign::{CAMPAIGNS, Campaign, MEMBERS, Member, MemberState, Turn, member_key},
     counted::Policies,
@@ -73,9 +73,9 @@ impl Platform {
         }
         match (&device.state, stuck) {
             (State::Stuck { why: known, .. }, Some(why)) if *known == why => {}
-            (_, Some(why)) => device.happened(now, Happening::Stuck { why }).map_err(impossible)?,
+            (_, Some(why)) => device.happened(now, Happening::Stuck { why })?,
             (State::Stuck { .. }, None) if nothing => {
-                device.happened(now, Happening::Helped).map_err(impossible)?;
+                device.happened(now, Happening::Helped)?;
             }
             _ => {}
         }

@@ -9,7 +9,7 @@ use rsp::{
 };
 use world::{Event, Fault, Outcome, Tx, transact};
 
-use super::{Platform, Setup, campaigns, moving::impossible};
+use super::{Platform, Setup, campaigns};
 use crate::{
     campaign::AttemptResult,
     check_in::Discrepancy,
@@ -248,7 +248,7 @@ impl Platform {
         let to = offer.operator;
         let next = self.order_new(tx, device.eid, &offer)?;
         let happening = Happening::PassedOver { network: was.operator, why: why.into(), to: to.plmn };
-        device.happened(now, happening).map_err(impossible)?;
+        device.happened(now, happening)?;
         let source = ProfileSource::Order { id: next.clone(), refused_by };
         tx.put(&MOVES, &device.eid.to_string(), &Move { to, source, ..open.clone() })?;
         Ok(Some(next))

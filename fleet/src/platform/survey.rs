@@ -12,7 +12,7 @@ use rsp::{ids::Eid, time::Timestamp};
 use serde::Deserialize;
 use world::{Collection, Fault, Tx, transact};
 
-use super::{Platform, moving::impossible, orders::Driven};
+use super::{Platform, orders::Driven};
 use crate::{
     campaign::{AttemptResult, CAMPAIGNS},
     check_in::Discrepancy,
@@ -173,7 +173,7 @@ async fn mark_silent(
         && device.last_seen == last_seen
         && !matches!(device.state, State::Moving { .. })
     {
-        device.happened(now, Happening::Silent).map_err(impossible)?;
+        device.happened(now, Happening::Silent)?;
         store::put(tx, &device)?;
     }
     Ok(())
