@@ -1,6 +1,6 @@
 //! Decoding of PDU bodies: SMPP 3.4 section 3.1.
 
-use super::pdu::{Status, Tag};
+use super::numbers::{Status, Tag};
 
 /// Maximum number of optional parameters in a PDU. Messages need a few.
 const MAX_PARAMETERS: usize = 64;
